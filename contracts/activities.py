@@ -1,0 +1,52 @@
+"""Typed activity interfaces: workflows call these, `activities/` implements them."""
+
+from temporalio import activity
+
+from contracts.calls import CallRequest, CallResult
+from contracts.spend import (
+    CloseAccounts,
+    ClosedAccounts,
+    Ledger,
+    ModelCatalog,
+    OpenAccounts,
+    OpenedAccounts,
+    SetBudget,
+)
+
+
+class AccountActivities:
+    """The life of ATXP accounts. Every one of them may be repeated without harm."""
+
+    @activity.defn
+    async def read_models(self) -> ModelCatalog:
+        """Prices and context windows, and the default model of the worker's settings."""
+        raise NotImplementedError
+
+    @activity.defn
+    async def open_accounts(self, order: OpenAccounts) -> OpenedAccounts:
+        """One account for each agent, in the order's order. Same run key: the same accounts."""
+        raise NotImplementedError
+
+    @activity.defn
+    async def set_budget(self, order: SetBudget) -> Ledger:
+        """A new limit. Refused below what is spent or reserved."""
+        raise NotImplementedError
+
+    @activity.defn
+    async def read_ledgers(self, order: CloseAccounts) -> ClosedAccounts:
+        """The ledgers as they are, without closing anything; waits for nothing."""
+        raise NotImplementedError
+
+    @activity.defn
+    async def close_accounts(self, order: CloseAccounts) -> ClosedAccounts:
+        """Disables the accounts, waits until nothing is reserved, reads the ledgers back."""
+        raise NotImplementedError
+
+
+class AgentActivities:
+    """Paid work."""
+
+    @activity.defn
+    async def call_agent(self, call: CallRequest) -> CallResult:
+        """One paid call, its answer checked. A failed check is a result, not an error."""
+        raise NotImplementedError

@@ -1,0 +1,40 @@
+"""What people outside may tell a run: the payloads of signals and updates."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from contracts.model import Message, Usd
+from contracts.team import Identifier
+
+
+class Cancel(Message):
+    reason: str = Field("", max_length=1_000)
+
+
+class AdjustBudget(Message):
+    """A new limit for one agent, at the gateway too. USD."""
+
+    agent: Identifier
+    budget_usd: Usd = Field(gt=0)
+
+
+class AdjustBudgetSignal(AdjustBudget):
+    kind: Literal["adjust_budget"]
+
+
+Adjustment = AdjustBudgetSignal
+"""The payload of the signal `adjust`: `kind` names an update, the rest is its payload."""
+
+
+class BudgetAdjusted(Message):
+    agent: Identifier
+    budget_usd: Usd
+    spent_usd: Usd
+    remaining_usd: Usd
+
+
+class StateQuery(Message):
+    """Tasks come in pages, so that the answer stays below 64 KB."""
+
+    page: int = Field(1, ge=1, le=1_000)

@@ -1,0 +1,161 @@
+"""Every error type, and what becomes of it. `docs/failures.md` is made from this table."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    RETRIED = "retried"
+    """The same call, same key, by the agent's retry policy; then the task fails."""
+    WAITS = "waits"
+    """The same call goes again when another call of the agent has settled."""
+    REPAIRED = "repaired"
+    """A new call with the reasons, `max_repairs` times; then the task fails."""
+    FAILS_TASK = "fails the task"
+    FAILS_RUN = "fails the run"
+
+
+class ErrorType(StrEnum):
+    RATE_LIMITED = "RateLimited"
+    UPSTREAM_UNAVAILABLE = "UpstreamUnavailable"
+    UPSTREAM_TIMEOUT = "UpstreamTimeout"
+    MALFORMED_ANSWER = "MalformedAnswer"
+    BUDGET_RESERVED = "BudgetReserved"
+    CHECK_FAILED = "CheckFailed"
+    BUDGET_EXHAUSTED = "BudgetExhausted"
+    ACCOUNT_DISABLED = "AccountDisabled"
+    PAYMENT_REQUIRED = "PaymentRequired"
+    UNAUTHORIZED = "Unauthorized"
+    FORBIDDEN = "Forbidden"
+    BAD_REQUEST = "BadRequest"
+    UNPRICED_MODEL = "UnpricedModel"
+    CONTEXT_EXCEEDED = "ContextExceeded"
+    KEY_CONFLICT = "KeyConflict"
+    SEALING_KEY_MISMATCH = "SealingKeyMismatch"
+    DEPENDENCY_FAILED = "DependencyFailed"
+    LIMIT_REFUSED = "LimitRefused"
+    PROVIDER_PROTOCOL = "ProviderProtocol"
+    INVALID_INPUT = "InvalidInput"
+    INVALID_PLAN = "InvalidPlan"
+    RUN_FAILED = "RunFailed"
+    INTERNAL = "Internal"
+
+
+@dataclass(frozen=True)
+class ErrorRule:
+    outcome: Outcome
+    meaning: str
+    remedy: str
+
+
+ERRORS: dict[ErrorType, ErrorRule] = {
+    ErrorType.RATE_LIMITED: ErrorRule(
+        Outcome.RETRIED,
+        "HTTP 429. `Retry-After` is honoured, capped at the policy's `max_seconds`.",
+        "Lower `max_parallel`, or ask the provider for a higher rate.",
+    ),
+    ErrorType.UPSTREAM_UNAVAILABLE: ErrorRule(
+        Outcome.RETRIED,
+        "HTTP 408, 409 (not our idempotency conflict), 425, 500, 502, 503, 504, or no connection.",
+        "See that the gateway and its upstream are up; raise `retry.max_attempts`.",
+    ),
+    ErrorType.UPSTREAM_TIMEOUT: ErrorRule(
+        Outcome.RETRIED,
+        "No answer within `timeout_seconds`. The gateway finishes the call and stores its answer,"
+        " so the next attempt gets it without paying again.",
+        "Raise the agent's `timeout_seconds`.",
+    ),
+    ErrorType.MALFORMED_ANSWER: ErrorRule(
+        Outcome.RETRIED,
+        "HTTP 200 that is not JSON, or has no choices.",
+        "Look at the upstream's own log; if it goes on, the model or its server is broken.",
+    ),
+    ErrorType.BUDGET_RESERVED: ErrorRule(
+        Outcome.WAITS,
+        "HTTP 402: what is left would do, but calls in flight hold it reserved.",
+        "Nothing: it goes on when they have settled.",
+    ),
+    ErrorType.CHECK_FAILED: ErrorRule(
+        Outcome.REPAIRED,
+        "The answer broke its schema or one of the task's `checks`.",
+        "Loosen the checks, sharpen the ask, or give the agent a larger model.",
+    ),
+    ErrorType.BUDGET_EXHAUSTED: ErrorRule(
+        Outcome.FAILS_TASK,
+        "HTTP 402 `budget_exhausted`: the call's upper bound does not fit what is left.",
+        "Raise the agent's `budget_usd`, or lower its `max_tokens`.",
+    ),
+    ErrorType.ACCOUNT_DISABLED: ErrorRule(
+        Outcome.FAILS_TASK,
+        "HTTP 402 `account_disabled`: somebody switched the account off.",
+        "Switch it on at the provider, then run again.",
+    ),
+    ErrorType.PAYMENT_REQUIRED: ErrorRule(
+        Outcome.FAILS_TASK,
+        "HTTP 402 for another reason, such as a payment challenge or a fraud block; the message"
+        " is the server's.",
+        "Do what the server says.",
+    ),
+    ErrorType.UNAUTHORIZED: ErrorRule(
+        Outcome.FAILS_TASK, "HTTP 401: the key is unknown or revoked.", "Check ATXP_API_KEY."
+    ),
+    ErrorType.FORBIDDEN: ErrorRule(Outcome.FAILS_TASK, "HTTP 403.", "Do what the server says."),
+    ErrorType.BAD_REQUEST: ErrorRule(
+        Outcome.FAILS_TASK,
+        "HTTP 400, 404, 413, 422: the request is wrong, so sending it again is no use.",
+        "The message says what the server did not like.",
+    ),
+    ErrorType.UNPRICED_MODEL: ErrorRule(
+        Outcome.FAILS_TASK,
+        "HTTP 400 `unpriced_model`: a model without a price cannot be limited.",
+        "Add it to the gateway's price file; the message has the lines.",
+    ),
+    ErrorType.CONTEXT_EXCEEDED: ErrorRule(
+        Outcome.FAILS_TASK,
+        "The prompt does not fit the model's context; estimated before the call, or said upstream.",
+        "Shorten the inputs, lower `max_tokens`, or use a model with a larger context.",
+    ),
+    ErrorType.KEY_CONFLICT: ErrorRule(
+        Outcome.FAILS_TASK,
+        "HTTP 409 `idempotency_conflict`: the same key came with another body.",
+        "Let workers of one version finish the run, or run again.",
+    ),
+    ErrorType.SEALING_KEY_MISMATCH: ErrorRule(
+        Outcome.FAILS_TASK,
+        "This worker's SEALING_KEY is not the one that the run's keys were sealed with.",
+        "Give every worker of a task queue the same SEALING_KEY.",
+    ),
+    ErrorType.DEPENDENCY_FAILED: ErrorRule(
+        Outcome.FAILS_TASK, "A task that this one depends on failed.", "Look at that task."
+    ),
+    ErrorType.LIMIT_REFUSED: ErrorRule(
+        Outcome.FAILS_RUN,
+        "The provider would not open an account with the limit that was asked for.",
+        "Use a provider that can hold it, or another limit.",
+    ),
+    ErrorType.PROVIDER_PROTOCOL: ErrorRule(
+        Outcome.FAILS_RUN,
+        "The account API answered something that is no account.",
+        "Check ATXP_API_URL; `docs/settings.md` says what it must serve.",
+    ),
+    ErrorType.INVALID_INPUT: ErrorRule(
+        Outcome.FAILS_RUN,
+        "The start input is wrong; nothing was opened or spent.",
+        "The message has every problem, with its remedy.",
+    ),
+    ErrorType.INVALID_PLAN: ErrorRule(
+        Outcome.FAILS_RUN,
+        "The orchestrator's plan was invalid `max_repairs` times in a row.",
+        "Write the tasks in the team file, or give the orchestrator a larger model.",
+    ),
+    ErrorType.RUN_FAILED: ErrorRule(
+        Outcome.FAILS_RUN,
+        "A failed task kept the run from its result; the details hold the report.",
+        "Look at the failed task.",
+    ),
+    ErrorType.INTERNAL: ErrorRule(
+        Outcome.RETRIED,
+        "An activity failed in a way that nobody foresaw.",
+        "The worker's log has the trace; please report it.",
+    ),
+}

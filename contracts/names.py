@@ -1,0 +1,17 @@
+"""The public names: the Temporal CLI, the UI and scripts use them. Changing one breaks somebody."""
+
+from typing import Final
+
+TASK_QUEUE: Final = "orchestrator"
+WORKFLOW: Final = "Orchestrator"
+
+ORCHESTRATOR_AGENT: Final = "orchestrator"
+"""The orchestrator's own name among the agents, in accounts and in reports."""
+
+# Search attributes (typed, registered by the local stack and checked by the worker).
+ATTRIBUTE_TEAM: Final = "Team"
+ATTRIBUTE_STATUS: Final = "RunStatus"
+ATTRIBUTE_SPENT: Final = "SpentUsd"
+
+IDENTIFIER: Final = r"^[a-z][a-z0-9_-]{0,39}$"
+"""Ids of agents and tasks: they stand in histories, ledgers and file names."""

@@ -1,0 +1,154 @@
+"""What a run costs: accounts, ledgers, and the answer of the query `spend`."""
+
+from decimal import Decimal
+from enum import StrEnum
+
+from pydantic import Field
+
+from contracts.calls import AccountRef
+from contracts.model import Message, Usd
+from contracts.team import Identifier
+
+
+class Capabilities(Message):
+    """Which promises an account provider keeps: declared, never assumed."""
+
+    hard_limit: bool = True
+    """Refuses a call that could overspend, under any concurrency."""
+    replay: bool = False
+    """Stores billed answers by idempotency key, so that a retry is not billed again."""
+    ledger: bool = False
+    """Shows every charge, so that our sums can be checked."""
+
+
+class ModelPrice(Message):
+    """USD per million tokens, and the context window in tokens where it is known."""
+
+    model: str = Field(max_length=200)
+    input_usd: Decimal | None = None
+    output_usd: Decimal | None = None
+    context_tokens: int | None = None
+
+
+class ModelCatalog(Message):
+    """What the gateway can serve. `priced` false: the endpoint told no prices."""
+
+    models: tuple[ModelPrice, ...] = Field((), max_length=2_000)
+    default_model: str | None = None
+    priced: bool = False
+
+
+class AccountOrder(Message):
+    """An account to be opened for one agent."""
+
+    agent: Identifier
+    budget_usd: Usd
+
+
+class OpenAccounts(Message):
+    """Idempotent by `run_key` (workflow id and first execution) and agent."""
+
+    run_key: str = Field(max_length=400)
+    accounts: tuple[AccountOrder, ...] = Field(min_length=1, max_length=1_001)
+
+
+class OpenedAccounts(Message):
+    accounts: tuple[AccountRef, ...]
+    capabilities: Capabilities
+
+
+class Charge(Message):
+    """One settled line of a ledger."""
+
+    idempotency_key: str | None = Field(None, max_length=200)
+    amount_usd: Usd
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    estimated: bool = False
+
+
+class Ledger(Message):
+    """An account as its provider sees it. `charges` only where they were asked for."""
+
+    agent: Identifier
+    account_id: str
+    status: str = Field(max_length=40)
+    budget_usd: Usd
+    spent_usd: Usd
+    reserved_usd: Usd = Decimal(0)
+    charges: tuple[Charge, ...] = ()
+
+
+class SetBudget(Message):
+    account: AccountRef
+    budget_usd: Usd
+
+
+class CloseAccounts(Message):
+    """`known` is what the run knows it spent, by agent: where the provider disagrees, the
+    answer carries that account's charges line by line."""
+
+    accounts: tuple[AccountRef, ...]
+    known: dict[Identifier, Usd]
+    capabilities: Capabilities
+
+
+class ClosedAccounts(Message):
+    ledgers: tuple[Ledger, ...]
+
+
+class AgentStatus(StrEnum):
+    IDLE = "idle"
+    WORKING = "working"
+    EXHAUSTED = "exhausted"
+    CLOSED = "closed"
+
+
+class LedgerAgreement(StrEnum):
+    OPEN = "open"
+    YES = "yes"
+    NO = "no"
+    UNVERIFIABLE = "unverifiable"
+
+
+class AgentSpend(Message):
+    """`reserved_usd` bounds what calls in flight can still add to `spent_usd`."""
+
+    agent: Identifier
+    model: str
+    status: AgentStatus
+    budget_usd: Usd
+    spent_usd: Usd
+    remaining_usd: Usd
+    reserved_usd: Usd
+    useful_usd: Usd
+    repairs_usd: Usd
+    failed_attempts_usd: Usd
+    calls: int
+    failed_calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    estimated_charges: int
+
+
+class Totals(Message):
+    budget_usd: Usd
+    spent_usd: Usd
+    remaining_usd: Usd
+    reserved_usd: Usd
+    calls: int
+    failed_calls: int
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class SpendReport(Message):
+    """The answer of the query `spend`."""
+
+    workflow_id: str
+    agents: tuple[AgentSpend, ...]
+    total: Totals
+    ledger_usd: Usd | None
+    """The sum of the ledgers, once they were read back."""
+    ledger_agrees: LedgerAgreement
+    capabilities: Capabilities

@@ -1,0 +1,99 @@
+"""A team file: the orchestrator, the agents, and optionally the tasks."""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from contracts.model import Message, Usd
+from contracts.names import IDENTIFIER
+
+Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
+SourceName = Annotated[str, Field(min_length=1, max_length=200)]
+
+BuiltInOutput = Literal["text", "findings"]
+
+
+class Retry(Message):
+    """How often, and how far apart, a failed call is attempted again. Seconds."""
+
+    max_attempts: int = Field(4, ge=1, le=20)
+    initial_seconds: float = Field(1, gt=0, le=3600)
+    backoff: float = Field(2, ge=1, le=10)
+    max_seconds: float = Field(30, gt=0, le=3600)
+
+
+class Caller(Message):
+    """What every agent has, the orchestrator too: a model, limits and a retry policy."""
+
+    model: str | None = Field(None, min_length=1, max_length=200)
+    budget_usd: Usd | None = Field(None, gt=0)
+    instructions: str = Field("", max_length=8_000)
+    max_tokens: int = Field(512, ge=1, le=131_072)
+    context_tokens: int | None = Field(None, ge=16, le=100_000_000)
+    temperature: float = Field(0, ge=0, le=2)
+    frequency_penalty: float = Field(0, ge=-2, le=2)
+    seed: int | None = Field(None, ge=0, le=2**31 - 1)
+    timeout_seconds: float = Field(60, gt=0, le=86_400)
+    retry: Retry = Retry()
+    on_exhausted: Literal["fail"] = "fail"
+
+
+class OrchestratorAgent(Caller):
+    """The one agent that knows the goal."""
+
+
+class Agent(Caller):
+    """One specialist. It knows only its own tasks, never the goal."""
+
+    role: str = Field(min_length=1, max_length=200)
+    inputs: tuple[SourceName, ...] = Field((), max_length=50)
+    """Documents that stand before every task of this agent: file names beside the team file."""
+
+
+class Checks(Message):
+    """Rules for a task's output, beside its schema. Lengths in characters."""
+
+    min_length: int | None = Field(None, ge=0, le=200_000)
+    max_length: int | None = Field(None, ge=1, le=200_000)
+    quotes_exist_in: Literal["inputs"] | None = None
+
+
+class Task(Message):
+    """One unit of work for one agent."""
+
+    id: Identifier
+    agent: Identifier
+    ask: str = Field(min_length=1, max_length=8_000)
+    depends_on: tuple[Identifier, ...] = Field((), max_length=200)
+    inputs: tuple[SourceName, ...] = Field((), max_length=50)
+    output: BuiltInOutput | dict[str, Any] = "text"
+    checks: Checks = Checks()
+
+
+class OnTaskFailure(StrEnum):
+    FINISH_REST = "finish_rest"
+    CANCEL_REST = "cancel_rest"
+
+
+class Team(Message):
+    """The public file format; `docs/team-files.md` explains every key."""
+
+    name: Identifier
+    goal: str | None = Field(None, min_length=1, max_length=4_000)
+    budget_usd: Usd | None = Field(None, gt=0)
+    orchestrator: OrchestratorAgent = OrchestratorAgent()
+    agents: dict[Identifier, Agent] = Field(min_length=1, max_length=1_000)
+    tasks: tuple[Task, ...] = Field((), max_length=1_000)
+    result: Identifier | None = None
+    final: Literal["orchestrator", "handoff"] = "orchestrator"
+    approve_plan: bool = False
+    max_parallel: int = Field(20, ge=1, le=500)
+    max_tasks: int = Field(50, ge=1, le=1_000)
+    max_repairs: int = Field(2, ge=0, le=10)
+    on_task_failure: OnTaskFailure = OnTaskFailure.FINISH_REST
+
+
+DEFAULT_BUDGET_USD = Decimal("1")
+"""For an agent without `budget_usd` in a team without one."""
