@@ -1,6 +1,5 @@
 """A team file: the orchestrator, the agents, and optionally the tasks."""
 
-from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -93,7 +92,3 @@ class Team(Message):
     max_tasks: int = Field(50, ge=1, le=1_000)
     max_repairs: int = Field(2, ge=0, le=10)
     on_task_failure: OnTaskFailure = OnTaskFailure.FINISH_REST
-
-
-DEFAULT_BUDGET_USD = Decimal("1")
-"""For an agent without `budget_usd` in a team without one."""

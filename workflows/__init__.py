@@ -1,0 +1,1 @@
+"""The orchestrator: deterministic, no I/O. Start reading at `orchestrator.py`."""

@@ -1,0 +1,57 @@
+"""Agent settings -> activity options: the one table of timeouts and retries."""
+
+from datetime import timedelta
+from typing import TypedDict
+
+from temporalio.common import RetryPolicy
+from temporalio.workflow import ActivityCancellationType
+
+from contracts.team import Caller
+
+
+class ActivityOptions(TypedDict):
+    start_to_close_timeout: timedelta
+    heartbeat_timeout: timedelta | None
+    retry_policy: RetryPolicy
+    cancellation_type: ActivityCancellationType
+
+
+def heartbeat_timeout(max_parallel: int) -> timedelta:
+    """Short, so that a dead worker is noticed; longer in wide runs, where heartbeats cost.
+
+    At 500 calls in flight a timeout of 2 s takes the server more than one core (measured), so
+    it follows the window.
+    """
+    return timedelta(seconds=min(max(max_parallel / 50, 2), 10))
+
+
+def call_options(caller: Caller, max_parallel: int) -> ActivityOptions:
+    """One call of an agent. Cancellation waits for what the call has to say about its money."""
+    return {
+        "start_to_close_timeout": timedelta(seconds=caller.timeout_seconds),
+        "heartbeat_timeout": heartbeat_timeout(max_parallel),
+        "retry_policy": RetryPolicy(
+            initial_interval=timedelta(seconds=caller.retry.initial_seconds),
+            backoff_coefficient=caller.retry.backoff,
+            maximum_interval=timedelta(
+                seconds=max(caller.retry.max_seconds, caller.retry.initial_seconds)
+            ),
+            maximum_attempts=caller.retry.max_attempts,
+        ),
+        "cancellation_type": ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    }
+
+
+def account_options(seconds: float = 60) -> ActivityOptions:
+    """Everything about accounts is idempotent, so it outlasts an outage of some 15 minutes."""
+    return {
+        "start_to_close_timeout": timedelta(seconds=seconds),
+        "heartbeat_timeout": None,
+        "retry_policy": RetryPolicy(
+            initial_interval=timedelta(milliseconds=200),
+            backoff_coefficient=2,
+            maximum_interval=timedelta(seconds=15),
+            maximum_attempts=60,
+        ),
+        "cancellation_type": ActivityCancellationType.TRY_CANCEL,
+    }

@@ -1,0 +1,96 @@
+"""Pure: which tasks are ready, running, done or blocked, and whether a graph has a cycle."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from contracts.run import TaskStatus
+from contracts.team import Task
+
+ENDED = frozenset({TaskStatus.DONE, TaskStatus.FAILED, TaskStatus.BLOCKED, TaskStatus.CANCELLED})
+
+
+def find_cycle(dependencies: Mapping[str, Collection[str]]) -> list[str] | None:
+    """One cycle, spelled out from a node back to itself, or None.
+
+    `dependencies` maps a task's id to the ids it depends on; unknown ids are ignored. Iterative:
+    a chain of a thousand tasks must not meet Python's recursion limit.
+    """
+    finished: set[str] = set()
+    for root in dependencies:
+        if root in finished:
+            continue
+        path = [root]
+        on_path = {root}
+        branches = [iter(dependencies[root])]
+        while branches:
+            following = next(branches[-1], None)
+            if following is None:
+                branches.pop()
+                ended = path.pop()
+                on_path.discard(ended)
+                finished.add(ended)
+            elif following in on_path:
+                return [*path[path.index(following) :], following]
+            elif following in dependencies and following not in finished:
+                path.append(following)
+                on_path.add(following)
+                branches.append(iter(dependencies[following]))
+    return None
+
+
+class Schedule:
+    """The graph on its way. Each task is handed out once, when its last dependency is done.
+
+    Work is proportional to the edges: completing a task looks at its dependants alone.
+    """
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self.tasks = {task.id: task for task in tasks}
+        self.status = {task.id: TaskStatus.WAITING for task in tasks}
+        self._missing = {task.id: len(set(task.depends_on)) for task in tasks}
+        self._dependants: dict[str, list[str]] = {task.id: [] for task in tasks}
+        for task in tasks:
+            for dependency in dict.fromkeys(task.depends_on):
+                self._dependants[dependency].append(task.id)
+
+    def start(self) -> list[str]:
+        """The tasks that depend on nothing, in the order of the plan."""
+        return self._ready(task_id for task_id, missing in self._missing.items() if not missing)
+
+    def done(self, task_id: str) -> list[str]:
+        """Marks a task done; answers with the tasks that are ready because of it."""
+        self.status[task_id] = TaskStatus.DONE
+        freed = []
+        for dependant in self._dependants[task_id]:
+            self._missing[dependant] -= 1
+            if not self._missing[dependant]:
+                freed.append(dependant)
+        return self._ready(freed)
+
+    def failed(self, task_id: str) -> list[str]:
+        """Marks a task failed; answers with all that can never run because of it."""
+        self.status[task_id] = TaskStatus.FAILED
+        blocked: list[str] = []
+        frontier = [task_id]
+        while frontier:
+            for dependant in self._dependants[frontier.pop()]:
+                if self.status[dependant] is TaskStatus.WAITING:
+                    self.status[dependant] = TaskStatus.BLOCKED
+                    blocked.append(dependant)
+                    frontier.append(dependant)
+        return blocked
+
+    def cancel_rest(self) -> None:
+        """What has not ended, ends as cancelled."""
+        for task_id, status in self.status.items():
+            if status not in ENDED:
+                self.status[task_id] = TaskStatus.CANCELLED
+
+    def sinks(self) -> list[str]:
+        """The tasks that nothing depends on: the results of a plan that names none."""
+        return [task_id for task_id, dependants in self._dependants.items() if not dependants]
+
+    def _ready(self, candidates: Iterable[str]) -> list[str]:
+        ready = [each for each in candidates if self.status[each] is TaskStatus.WAITING]
+        for task_id in ready:
+            self.status[task_id] = TaskStatus.READY
+        return ready
