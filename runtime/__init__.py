@@ -1,0 +1,1 @@
+"""What touches the machine: settings, team files, the Temporal connection, the local stack."""

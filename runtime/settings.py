@@ -1,0 +1,170 @@
+"""Settings, read once at the composition root: what a client needs, and what a worker needs.
+
+Later wins: defaults, the local stack's `.data/local.env`, `.env`, the environment. The local
+stack's values count only while it is up and nothing else points elsewhere (`stack_values`).
+"""
+
+import base64
+import binascii
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, TypeVar
+
+from dotenv import dotenv_values
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from contracts.plan import Problem
+from runtime.stack_state import LOCAL_ENV, data_dir, read_running
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+MAKE_SEALING_KEY = (
+    'python3 -c "import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())"'
+)
+
+
+class SettingsError(Exception):
+    """Everything that is missing or wrong, at once. No secret's value is in it."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(f"  {problem}" for problem in problems))
+        self.problems = tuple(problems)
+
+
+def _sealing_key(key: SecretStr) -> SecretStr:
+    text = key.get_secret_value()
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError("is not base64url") from error
+    if len(raw) != 32:
+        raise ValueError(f"holds {len(raw)} bytes, 32 are needed")
+    return key
+
+
+def _address(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536 or "/" in text:
+        raise ValueError("is not HOST:PORT")
+    return text
+
+
+def _url(text: str) -> str:
+    if not text.startswith(("http://", "https://")) or len(text.split("://", 1)[1]) == 0:
+        raise ValueError("is not an http:// or https:// URL")
+    return text.rstrip("/")
+
+
+Address = Annotated[str, AfterValidator(_address)]
+Url = Annotated[str, AfterValidator(_url)]
+SealingKey = Annotated[SecretStr, Field(min_length=1), AfterValidator(_sealing_key)]
+
+
+class ClientSettings(BaseSettings):
+    """What `starter.py` needs: where Temporal is, and where prices are asked."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
+    decides: ClassVar[tuple[str, ...]] = ("TEMPORAL_ADDRESS", "ATXP_API_URL", "ATXP_LLM_URL")
+    """Where one of these points elsewhere, nothing is taken from the local stack."""
+
+    temporal_address: Address = Field("127.0.0.1:7233", description="HOST:PORT of Temporal.")
+    temporal_namespace: str = Field("default", min_length=1, description="Temporal's namespace.")
+    temporal_api_key: SecretStr | None = Field(None, description="An API key; switches TLS on.")
+    temporal_tls: bool | None = Field(
+        None, description="true or false; left out: on with an API key or certificate."
+    )
+    temporal_tls_ca_file: Path | None = Field(None, description="CA certificate, PEM.")
+    temporal_tls_cert_file: Path | None = Field(None, description="Client certificate, PEM.")
+    temporal_tls_key_file: Path | None = Field(None, description="Client key, PEM.")
+    atxp_llm_url: Url = Field(
+        "https://llm.atxp.ai/v1", description="OpenAI-compatible endpoint of the agents."
+    )
+    default_model: str | None = Field(
+        None, min_length=1, max_length=200, description="For agents that name no model."
+    )
+
+
+class WorkerSettings(ClientSettings):
+    """What `worker.py` needs beside that: accounts, the sealing key, and its limits."""
+
+    decides: ClassVar[tuple[str, ...]] = (*ClientSettings.decides, "ATXP_API_KEY")
+
+    atxp_api_url: Url = Field("https://api.atxp.ai/v1", description="ATXP's account API.")
+    atxp_api_key: SecretStr = Field(min_length=1, description="The parent key; opens accounts.")
+    sealing_key: SealingKey = Field(
+        description=f"32 bytes, base64url: seals agents' keys. Make one: {MAKE_SEALING_KEY}"
+    )
+    workflow_sandbox: bool = Field(
+        True, description="Temporal's workflow sandbox; off saves a quarter of a run's overhead."
+    )
+    max_concurrent_calls: int = Field(
+        600, ge=1, le=10_000, description="Activities that run at once in this worker."
+    )
+    max_cached_runs: int = Field(
+        1_000, ge=1, le=100_000, description="Runs kept in memory, up to 0.1 MB each."
+    )
+    graceful_shutdown_seconds: float = Field(
+        30, ge=0, le=3600, description="What calls in flight get after SIGTERM."
+    )
+
+
+T = TypeVar("T", bound=BaseSettings)
+
+
+def client_settings() -> ClientSettings:
+    """Raises `SettingsError` with every problem."""
+    return load(ClientSettings)
+
+
+def worker_settings() -> WorkerSettings:
+    """Raises `SettingsError` with every problem."""
+    return load(WorkerSettings)
+
+
+def load(kind: type[T], root: Path = PROJECT_ROOT) -> T:
+    """Settings of one kind from the stack that is up, `.env` in the root, and the environment."""
+    chosen = given_values(root)
+    values = {**stack_values(chosen, getattr(kind, "decides", ()), root), **chosen}
+    known = {name: values[name.upper()] for name in kind.model_fields if name.upper() in values}
+    try:
+        return kind(_env_file=None, **known)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise SettingsError([_problem(kind, line) for line in error.errors()]) from None
+
+
+def given_values(root: Path = PROJECT_ROOT) -> dict[str, str]:
+    """What a person set: `.env`, then the environment. Empty is unset."""
+    chosen = {**dotenv_values(root / ".env"), **os.environ}
+    return {name.upper(): value for name, value in chosen.items() if value}
+
+
+def stack_values(
+    chosen: Mapping[str, str], decides: tuple[str, ...], root: Path = PROJECT_ROOT
+) -> dict[str, str]:
+    """The local stack's values, if it is up and what a person set does not point elsewhere."""
+    folder = data_dir(chosen, root)
+    if not decides or read_running(folder) is None:
+        return {}
+    local = {k: v for k, v in dotenv_values(folder / LOCAL_ENV).items() if v}
+    for name in decides:
+        if name in chosen and _same(chosen[name]) != _same(local.get(name, "")):
+            return {}
+    return local
+
+
+def _same(value: str) -> str:
+    return value.rstrip("/").replace("localhost", "127.0.0.1")
+
+
+def _problem(kind: type[BaseSettings], line: Any) -> Problem:
+    """One line of pydantic's, in words: the setting's name, its value unless secret, the remedy."""
+    name = str(line["loc"][0]) if line["loc"] else ""
+    field = kind.model_fields.get(name)
+    secret = field is not None and "Secret" in str(field.annotation)
+    missing = line["type"] == "missing"
+    what = "is not set" if missing else line["msg"].removeprefix("Value error, ")
+    value = "" if missing or secret else str(line["input"])[:200]
+    remedy = (field.description or "") if field else ""
+    where = f"set {name.upper()} in .env or the environment" if missing else "correct it"
+    return Problem(field=name.upper(), value=value, what=what, remedy=f"{remedy} {where}".strip())
