@@ -34,6 +34,18 @@ class BudgetAdjusted(Message):
     remaining_usd: Usd
 
 
+class Approve(Message):
+    """Answers what waits for a person; `subject` is the one that `state` shows."""
+
+    subject: str = Field(max_length=200)
+    approved: bool
+    note: str = Field("", max_length=1_000)
+
+
+class Empty(Message):
+    """The payload of `pause` and `resume`."""
+
+
 class StateQuery(Message):
     """Tasks come in pages, so that the answer stays below 64 KB."""
 

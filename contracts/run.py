@@ -28,6 +28,8 @@ class RunRequest(Message):
 class RunStatus(StrEnum):
     STARTING = "starting"
     PLANNING = "planning"
+    APPROVAL = "approval"
+    """The plan waits for a person."""
     WORKING = "working"
     FINISHING = "finishing"
     CLOSING = "closing"
@@ -94,6 +96,7 @@ class RunState(Message):
     team: str
     goal: str = Field(max_length=500)
     status: RunStatus
+    paused: bool
     cancel_reason: str | None
     tasks: tuple[TaskState, ...]
     tasks_total: int

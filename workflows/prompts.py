@@ -1,4 +1,4 @@
-"""Pure: what an agent is told. A specialist gets its role, its ask and its inputs; never the goal."""
+"""Pure: what an agent is told. A specialist gets its role, its ask and its inputs, no goal."""
 
 from collections.abc import Mapping, Sequence
 

@@ -16,7 +16,7 @@ from workflows.prompts import estimated_tokens, system_text, task_sources
 from workflows.schedule import find_cycle
 
 
-def run_problems(request: RunRequest, catalog: ModelCatalog | None = None) -> list[Problem]:
+def team_problems(request: RunRequest, catalog: ModelCatalog | None = None) -> list[Problem]:
     """All problems of a start input. Without a catalog, models and contexts are not looked at."""
     team = request.team
     problems = [
@@ -31,7 +31,7 @@ def run_problems(request: RunRequest, catalog: ModelCatalog | None = None) -> li
     return problems
 
 
-def run_warnings(request: RunRequest) -> list[Problem]:
+def team_warnings(request: RunRequest) -> list[Problem]:
     """What is allowed and probably not meant."""
     team = request.team
     limit = team.orchestrator.budget_usd

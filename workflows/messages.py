@@ -1,0 +1,44 @@
+"""Pure: payloads from outside -> contracts. A wrong one is a `BadMessage`, never a crash.
+
+A typed handler drops a wrong payload silently and fails the workflow task on a missing or an
+additional one, forever; so handlers take anything, and everything is parsed here.
+"""
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class BadMessage(Exception):
+    """In words for the person who sent it."""
+
+
+def parse(model: type[M], payload: Any, extra: tuple[Any, ...] = ()) -> M:
+    """The payload as `model`. No payload at all counts as an empty object."""
+    if extra:
+        raise BadMessage(f"one argument is expected, got {1 + len(extra)}")
+    if payload is None:
+        payload = {}
+    if not isinstance(payload, dict):
+        raise BadMessage(f"a JSON object is expected, got {_shown(payload)}")
+    try:
+        return model.model_validate(payload)
+    except ValidationError as error:
+        raise BadMessage("; ".join(_sentence(each) for each in error.errors()[:20])) from None
+
+
+def _sentence(error: Any) -> str:
+    place = ".".join(str(part) for part in error["loc"]) or "the payload"
+    kind = error["type"]
+    if kind == "missing":
+        return f"{place}: missing"
+    if kind == "extra_forbidden":
+        return f"{place}: no such key"
+    return f"{place} = {_shown(error['input'])}: {error['msg']}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."

@@ -1,0 +1,177 @@
+"""What has happened in a run so far, and the reports that are made of it. No Temporal in here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from contracts.plan import Plan
+from contracts.run import (
+    TASKS_PER_PAGE,
+    Failure,
+    Refusal,
+    RunReport,
+    RunRequest,
+    RunState,
+    RunStatus,
+    TaskOutcome,
+    TaskState,
+    Waiting,
+)
+from contracts.spend import Capabilities, LedgerAgreement, SpendReport
+from contracts.team import Task
+from workflows.budget import Account, totals
+from workflows.schedule import Schedule
+
+MAX_REFUSALS = 20
+MAX_OUTPUT_CHARS = 800_000
+"""Of all hand-offs in a report together: a payload ends at 2 MB."""
+
+
+@dataclass
+class TaskLog:
+    """What is known of one task beside its place in the graph."""
+
+    calls: int = 0
+    spent_usd: Decimal = Decimal(0)
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    failure: Failure | None = None
+
+
+@dataclass
+class Progress:
+    """The whole state of a run."""
+
+    workflow_id: str
+    started_at: datetime
+    request: RunRequest | None = None
+    status: RunStatus = RunStatus.STARTING
+    paused: bool = False
+    cancel_reason: str | None = None
+    cancelled: bool = False
+    failure: Failure | None = None
+    answer: str | None = None
+    accounts: dict[str, Account] = field(default_factory=dict)
+    capabilities: Capabilities = Capabilities()
+    plan: Plan | None = None
+    schedule: Schedule = field(default_factory=lambda: Schedule(()))
+    logs: dict[str, TaskLog] = field(default_factory=dict)
+    handoffs: dict[str, str] = field(default_factory=dict)
+    waiting: dict[str, Waiting] = field(default_factory=dict)
+    refusals: list[Refusal] = field(default_factory=list)
+    ledger_usd: Decimal | None = None
+    ledger_agrees: LedgerAgreement = LedgerAgreement.OPEN
+    call_seconds: float = 0
+
+    @property
+    def goal(self) -> str:
+        if self.request is None:
+            return ""
+        return self.request.goal or self.request.team.goal or ""
+
+    @property
+    def team_name(self) -> str:
+        return self.request.team.name if self.request else ""
+
+    @property
+    def tasks_done(self) -> int:
+        return len(self.handoffs)
+
+    def adopt(self, plan: Plan) -> None:
+        """The plan that is worked on from here."""
+        self.plan = plan
+        self.schedule = Schedule(plan.tasks)
+        self.logs = {task.id: TaskLog() for task in plan.tasks}
+
+    def refuse(self, at: datetime, message: str, problem: str) -> None:
+        """Records a message that could not be followed; the last ones are kept."""
+        self.refusals.append(Refusal(at=at, message=message[:100], problem=problem[:1000]))
+        del self.refusals[:-MAX_REFUSALS]
+
+    def result_ids(self) -> list[str]:
+        """The tasks whose hand-offs are the result."""
+        if self.plan is not None and self.plan.result is not None:
+            return [self.plan.result]
+        return self.schedule.sinks()
+
+    def spend(self) -> SpendReport:
+        agents = tuple(account.report() for account in self.accounts.values())
+        return SpendReport(
+            workflow_id=self.workflow_id,
+            agents=agents,
+            total=totals(agents),
+            ledger_usd=self.ledger_usd,
+            ledger_agrees=self.ledger_agrees,
+            capabilities=self.capabilities,
+        )
+
+    def state(self, page: int = 1) -> RunState:
+        tasks = list(self.schedule.tasks.values())
+        first = (page - 1) * TASKS_PER_PAGE
+        return RunState(
+            workflow_id=self.workflow_id,
+            team=self.team_name,
+            goal=self.goal[:500],
+            status=self.status,
+            paused=self.paused,
+            cancel_reason=self.cancel_reason,
+            tasks=self._task_states(tasks[first : first + TASKS_PER_PAGE], shown=300),
+            tasks_total=len(tasks),
+            page=page,
+            waiting=tuple(self.waiting.values())[:50],
+            refusals=tuple(self.refusals),
+            failure=self.failure,
+        )
+
+    def report(self, ended_at: datetime) -> RunReport:
+        return RunReport(
+            workflow_id=self.workflow_id,
+            team=self.team_name,
+            goal=self.goal,
+            status=self.status,
+            answer=self.answer,
+            outcomes=self._outcomes(),
+            spend=self.spend(),
+            cancel_reason=self.cancel_reason,
+            failure=self.failure,
+            started_at=self.started_at,
+            ended_at=ended_at,
+            call_seconds=round(self.call_seconds, 3),
+        )
+
+    def _task_states(self, tasks: Sequence[Task], shown: int) -> tuple[TaskState, ...]:
+        states = []
+        for task in tasks:
+            log = self.logs[task.id]
+            failure = log.failure
+            if failure is not None and len(failure.message) > shown:
+                failure = failure.model_copy(update={"message": f"{failure.message[:shown]}…"})
+            states.append(
+                TaskState(
+                    id=task.id,
+                    agent=task.agent,
+                    status=self.schedule.status[task.id],
+                    depends_on=task.depends_on[:20],
+                    calls=log.calls,
+                    spent_usd=log.spent_usd,
+                    started_at=log.started_at,
+                    ended_at=log.ended_at,
+                    failure=failure,
+                )
+            )
+        return tuple(states)
+
+    def _outcomes(self) -> tuple[TaskOutcome, ...]:
+        left = MAX_OUTPUT_CHARS
+        outcomes = []
+        for state in self._task_states(list(self.schedule.tasks.values()), shown=2000):
+            output = self.handoffs.get(state.id)
+            kept = output[:left] if output is not None else None
+            left -= len(kept or "")
+            outcomes.append(TaskOutcome(task=state, output=kept, output_cut=kept != output))
+        return tuple(outcomes)
+
+
+def is_terminal(status: RunStatus) -> bool:
+    return status in {RunStatus.COMPLETED, RunStatus.CANCELLED, RunStatus.FAILED}
