@@ -1,0 +1,171 @@
+"""The worker, and the composition root: settings -> client -> activities -> Worker.
+
+Runs from `.env` or the environment against any Temporal, ATXP and OpenAI-compatible endpoint.
+Exit codes: 0 stopped by SIGTERM or SIGINT; 2 settings missing or wrong; 3 Temporal refuses us.
+"""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+import httpx
+import uvloop
+from activities.accounts import Accounts
+from activities.agents import Agents
+from atxp.accounts import AtxpAccounts
+from atxp.chat import ChatClient
+from atxp.client import build_http_client
+from atxp.sealing import Sealer
+from temporalio.client import Client
+from temporalio.service import RPCError
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from workflows.orchestrator import Orchestrator
+
+from contracts import names
+from runtime import logs
+from runtime.connection import ServiceUnavailable, connect, ensure_search_attributes
+from runtime.process import leave
+from runtime.settings import SettingsError, WorkerSettings, worker_settings
+
+log = logging.getLogger("worker")
+
+PASSED_THROUGH: Final = (
+    "contracts",
+    "pydantic",
+    "pydantic_core",
+    "annotated_types",
+    "workflows.schedule",
+    "workflows.budget",
+    "workflows.policies",
+    "workflows.prompts",
+    "workflows.planning",
+    "workflows.validation",
+    "workflows.details",
+)
+"""By name, never `workflows` as a whole: that would switch the sandbox off for the workflow."""
+
+PATIENCE_SECONDS: Final = 1.0
+SAY_EVERY: Final = 30
+
+
+def all_activities(settings: WorkerSettings, http: httpx.AsyncClient) -> list[Callable[..., Any]]:
+    """Every activity that this worker serves, over one HTTP client for the process."""
+    provider = AtxpAccounts(http, settings.atxp_api_url, settings.atxp_api_key)
+    chat = ChatClient(http, settings.atxp_llm_url)
+    sealer = Sealer(settings.sealing_key.get_secret_value())
+    accounts = Accounts(
+        provider, models_reader=chat, sealer=sealer, default_model=settings.default_model
+    )
+    agents = Agents(chat, sealer)
+    return [
+        accounts.read_models,
+        accounts.open_accounts,
+        accounts.set_budget,
+        accounts.read_ledgers,
+        accounts.close_accounts,
+        agents.call_agent,
+    ]
+
+
+def workflow_runner(settings: WorkerSettings) -> WorkflowRunner:
+    """The strict sandbox with contracts and pure modules passed through; or none, by setting."""
+    if not settings.workflow_sandbox:
+        return UnsandboxedWorkflowRunner()
+    restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
+    return SandboxedWorkflowRunner(restrictions=restrictions)
+
+
+def build_worker(
+    client: Client, settings: WorkerSettings, activities: Sequence[Callable[..., Any]]
+) -> Worker:
+    """One worker on the public task queue, with the options that measured best."""
+    return Worker(
+        client,
+        task_queue=names.TASK_QUEUE,
+        workflows=[Orchestrator],
+        activities=activities,
+        workflow_runner=workflow_runner(settings),
+        max_cached_workflows=settings.max_cached_runs,
+        max_concurrent_activities=settings.max_concurrent_calls,
+        max_eager_activity_reservations_per_workflow_task=100,
+        sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
+        graceful_shutdown_timeout=timedelta(seconds=settings.graceful_shutdown_seconds),
+    )
+
+
+async def connect_patiently(settings: WorkerSettings) -> Client:
+    """Waits until Temporal answers, and says so; only what cannot change by waiting is raised."""
+    tries = 0
+    while True:
+        try:
+            client = await connect(settings)
+            added = await ensure_search_attributes(client)
+        except (ServiceUnavailable, RPCError) as error:
+            if isinstance(error, ServiceUnavailable) and error.final:
+                raise
+            if tries % SAY_EVERY == 0:
+                log.warning("waiting for Temporal: %s", error)
+            tries += 1
+            await asyncio.sleep(PATIENCE_SECONDS)
+            continue
+        if added:
+            log.info("search attributes registered: %s", ", ".join(added))
+        return client
+
+
+async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
+    """Serves until `stop` is set, then lets calls in flight finish."""
+    stopping = asyncio.create_task(stop.wait())
+    connecting = asyncio.create_task(connect_patiently(settings))
+    await asyncio.wait({stopping, connecting}, return_when=asyncio.FIRST_COMPLETED)
+    if not connecting.done():
+        connecting.cancel()
+        return
+    client = connecting.result()
+    async with build_http_client() as http:
+        worker = build_worker(client, settings, all_activities(settings, http))
+        running = asyncio.create_task(worker.run())
+        print(
+            f"worker ready on task queue {names.TASK_QUEUE!r} at {settings.temporal_address},"
+            f" accounts at {settings.atxp_api_url}",
+            flush=True,
+        )
+        await asyncio.wait({stopping, running}, return_when=asyncio.FIRST_COMPLETED)
+        if not running.done():
+            log.info("stopping: calls in flight get %s s", settings.graceful_shutdown_seconds)
+            await worker.shutdown()
+        await running
+
+
+async def run(settings: WorkerSettings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await serve(settings, stop)
+
+
+def main() -> int:
+    logs.configure()
+    try:
+        settings = worker_settings()
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run(settings))
+    except SettingsError as error:
+        print(f"worker: settings are missing or wrong:\n{error}", file=sys.stderr)
+        return 2
+    except ServiceUnavailable as error:
+        print(f"worker: {error}", file=sys.stderr)
+        return 3
+    except Exception:
+        log.exception("the worker ended")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    leave(main())
