@@ -1,0 +1,207 @@
+"""A handle to one run: its spend, its state, its result, and what a person may tell it."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from pydantic import ValidationError
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import (
+    Client,
+    WorkflowExecution,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+    WorkflowUpdateStage,
+)
+from temporalio.exceptions import ApplicationError, TerminatedError
+from temporalio.service import RPCError
+
+from contracts import names
+from contracts.control import AdjustBudget, BudgetAdjusted, Cancel, StateQuery
+from contracts.errors import ErrorType
+from contracts.model import Message, Usd
+from contracts.run import TASKS_PER_PAGE, RunReport, RunState
+from contracts.spend import SpendReport
+from runtime.run_errors import (
+    NoWorker,
+    Refused,
+    RunAborted,
+    RunNotFound,
+    RunRefused,
+    is_silence,
+    translated,
+)
+
+ANSWER_TIMEOUT = timedelta(seconds=4)
+"""For a query; less than one more second finds out who did not answer: five in all."""
+PROBE_TIMEOUT = timedelta(seconds=0.8)
+CALL_TIMEOUT = timedelta(seconds=5)
+UPDATE_TIMEOUT = timedelta(seconds=30)
+"""From acceptance to answer: the new limit is set at the gateway in between."""
+
+Answer = TypeVar("Answer", bound=Message)
+
+
+class Change(Message):
+    """Something happened: the newest event of a run's history that a viewer has not seen."""
+
+    event_id: int
+    event: str
+    at: datetime
+
+
+class RunHandle:
+    """One run, wherever it goes: reset or continued as new, its latest execution is meant.
+
+    Every method raises `RunNotFound` and `ServiceUnavailable`; what else, it says.
+    """
+
+    def __init__(self, client: Client, id: str) -> None:
+        self.id = id
+        self._client = client
+        self._handle = client.get_workflow_handle(id)
+
+    async def spend(self) -> SpendReport:
+        """What every agent has spent. Raises `NoWorker` within five seconds."""
+        return await self._ask("spend", SpendReport)
+
+    async def state(self, page: int = 1) -> RunState:
+        """Status and tasks, `TASKS_PER_PAGE` a page. Raises `NoWorker` within five seconds."""
+        return await self._ask("state", RunState, StateQuery(page=page))
+
+    async def whole_state(self) -> RunState:
+        """The state with the tasks of all pages."""
+        first = await self.state()
+        tasks = list(first.tasks)
+        for page in range(2, -(-first.tasks_total // TASKS_PER_PAGE) + 1):
+            tasks += (await self.state(page)).tasks
+        return first.model_copy(update={"tasks": tuple(tasks)})
+
+    async def result(self) -> RunReport:
+        """Waits for the end and returns the report, of a failed or cancelled run too.
+
+        Of a run that has ended it reads the history, and needs no worker. Raises `RunRefused`
+        (the input was wrong, nothing was spent) and `RunAborted` (ended without a report).
+        """
+        while True:
+            with translated(self.id):
+                try:
+                    latest = self._client.get_workflow_handle(self.id, result_type=RunReport)
+                    report: RunReport = await latest.result()
+                    return report
+                except WorkflowFailureError as error:
+                    if isinstance(error.cause, TerminatedError) and await self.is_open():
+                        continue  # a reset ended that execution, and a new one goes on
+                    return _report_of(self.id, error)
+
+    async def cancel(self, reason: str = "") -> None:
+        """Asks the run to stop; its accounts are closed and it reports. Raises `RunClosed`."""
+        with translated(self.id):
+            await self._handle.signal("cancel", Cancel(reason=reason), rpc_timeout=CALL_TIMEOUT)
+
+    async def adjust_budget(self, agent: str, usd: Usd) -> BudgetAdjusted:
+        """A new limit, in force at the gateway when this returns.
+
+        Raises `Refused` with the run's reason, `RunClosed`, `NoWorker` (then it may still take
+        effect once a worker is back).
+        """
+        order = AdjustBudget(agent=agent, budget_usd=usd)
+        with translated(self.id):
+            try:
+                update = await self._handle.start_update(
+                    "adjust_budget",
+                    order,
+                    wait_for_stage=WorkflowUpdateStage.ACCEPTED,
+                    result_type=BudgetAdjusted,
+                    rpc_timeout=ANSWER_TIMEOUT,
+                )
+                adjusted: BudgetAdjusted = await update.result(rpc_timeout=UPDATE_TIMEOUT)
+                return adjusted
+            except WorkflowUpdateFailedError as error:
+                raise Refused(_message(error.cause)) from error
+            except WorkflowUpdateRPCTimeoutOrCancelledError as error:
+                await self._probe()
+                raise NoWorker(
+                    self.id, "no worker confirmed the new budget; it may still take effect"
+                ) from error
+
+    async def is_open(self) -> bool:
+        """Whether it is still running. Needs no worker."""
+        return (await self._describe()).status == WorkflowExecutionStatus.RUNNING
+
+    async def changes(self) -> AsyncIterator[Change]:
+        """Says, by a long poll of the history, that something happened; ends with the run.
+
+        It costs the run nothing, needs no worker, and any number may listen. What happened
+        together is told once, by its last event.
+        """
+        while True:
+            with translated(self.id):
+                events = self._handle.fetch_history_events(wait_new_event=True)
+                more = True
+                while more:
+                    await events.fetch_next_page()
+                    more = events.next_page_token is not None
+                    if page := events.current_page:
+                        yield _change(page[-1])
+            if not await self.is_open():
+                return
+
+    async def _describe(self) -> WorkflowExecution:
+        with translated(self.id):
+            found = await self._handle.describe(rpc_timeout=CALL_TIMEOUT)
+        if found.workflow_type != names.WORKFLOW:
+            raise RunNotFound(self.id, f"this is a workflow of type `{found.workflow_type}`")
+        return found
+
+    async def _ask(self, query: str, kind: type[Answer], page: StateQuery | None = None) -> Answer:
+        args = [] if page is None else [page]
+        with translated(self.id):
+            try:
+                answer: Answer = await self._handle.query(
+                    query, args=args, result_type=kind, rpc_timeout=ANSWER_TIMEOUT
+                )
+                return answer
+            except RPCError as error:
+                if not is_silence(error):
+                    raise
+                await self._probe()
+                raise NoWorker(self.id) from error
+            except ValidationError as error:
+                raise Refused(
+                    f"run {self.id}: its worker answers `{query}` in another format;"
+                    " worker and starter are of different versions"
+                ) from error
+
+    async def _probe(self) -> None:
+        """Silence: is it the service, or the run's worker? Raises if it is the service."""
+        await self._handle.describe(rpc_timeout=PROBE_TIMEOUT)
+
+
+def _change(event: HistoryEvent) -> Change:
+    name = EventType.Name(event.event_type).removeprefix("EVENT_TYPE_").lower()
+    return Change(event_id=event.event_id, event=name, at=event.event_time.ToDatetime(UTC))
+
+
+def _report_of(run: str, error: WorkflowFailureError) -> RunReport:
+    """A failed run's report travels in its error's details."""
+    cause = error.cause
+    if not isinstance(cause, ApplicationError):
+        raise RunAborted(f"run {run} ended without a report: {cause}") from error
+    if cause.type == ErrorType.RUN_FAILED and cause.details:
+        try:
+            return RunReport.model_validate(cause.details[0])
+        except ValidationError as unreadable:
+            raise RunAborted(
+                f"run {run} failed: {cause.message}; its report is of another version"
+            ) from unreadable
+    if cause.type == ErrorType.INVALID_INPUT:
+        raise RunRefused(f"run {run} was refused: {cause.message}") from error
+    raise RunAborted(f"run {run} failed ({cause.type}): {cause.message}") from error
+
+
+def _message(error: BaseException) -> str:
+    return error.message if isinstance(error, ApplicationError) else str(error)
