@@ -1,0 +1,148 @@
+"""Chat completions over an OpenAI-compatible endpoint, and what each of them cost."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+
+from atxp.errors import AtxpError, MalformedAnswer, error_fields, scrub
+from atxp.pricing import Cost, priced_cost, told_cost, usage_of, worst_case
+from atxp.transport import Answer, decimal_of, exchange
+from contracts.calls import Usage
+from contracts.spend import ModelPrice
+
+REPLAY_HEADER = "X-Idempotent-Replay"
+PRICES_LIVE_SECONDS = 300
+MODELS_TIMEOUT_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class ChatOrder:
+    """One request as it goes over the wire; `model` and `max_tokens` stand in `body` too."""
+
+    body: bytes
+    model: str
+    max_tokens: int
+    idempotency_key: str
+    key: SecretStr
+    timeout_seconds: float
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Completion:
+    text: str
+    finish_reason: str
+    usage: Usage
+    cost: Cost
+    replayed: bool
+
+
+class ChatClient:
+    """`llm_url` is the base of the OpenAI-compatible API, such as `https://llm.atxp.ai/v1`."""
+
+    def __init__(self, http: httpx.AsyncClient, llm_url: str) -> None:
+        self._http = http
+        self._url = llm_url.rstrip("/")
+        self._prices: tuple[ModelPrice, ...] = ()
+        self._prices_until = 0.0
+
+    async def complete(self, order: ChatOrder) -> Completion:
+        """One POST, no retry. Raises an `AtxpError`; a `MalformedAnswer` says what it cost."""
+        answer = await exchange(
+            self._http,
+            "POST",
+            f"{self._url}/chat/completions",
+            key=order.key.get_secret_value(),
+            timeout_seconds=order.timeout_seconds,
+            content=order.body,
+            headers={**order.headers, "Idempotency-Key": order.idempotency_key},
+        )
+        replayed = answer.headers.get(REPLAY_HEADER, "").lower() == "true"
+        choice = _first_choice(answer.body)
+        if choice is None:
+            raise _without_choices(answer, order, replayed)
+        return Completion(
+            text=_text(choice),
+            finish_reason=str(choice.get("finish_reason") or ""),
+            usage=usage_of(answer.body),
+            cost=await self._cost(answer.body, order),
+            replayed=replayed,
+        )
+
+    async def read_models(self, key: SecretStr | None) -> tuple[ModelPrice, ...]:
+        """The endpoint's models, with prices where it tells them. Raises an `AtxpError`."""
+        answer = await exchange(
+            self._http,
+            "GET",
+            f"{self._url}/models",
+            key=key.get_secret_value() if key else None,
+            timeout_seconds=MODELS_TIMEOUT_SECONDS,
+        )
+        lines = answer.body.get("data")
+        found = [_model_price(line) for line in lines] if isinstance(lines, list) else []
+        return tuple(model for model in found if model is not None)[:2_000]
+
+    async def _cost(self, body: Mapping[str, Any], order: ChatOrder) -> Cost:
+        told = told_cost(body)
+        if told is not None:
+            return told
+        catalog = await self._known_prices(order.key)
+        price = next((model for model in catalog if model.model == order.model), None)
+        priced = priced_cost(usage_of(body), price)
+        return priced or worst_case(len(order.body), order.max_tokens, order.model, catalog)
+
+    async def _known_prices(self, key: SecretStr) -> tuple[ModelPrice, ...]:
+        """The price list, read at most every five minutes. A billed answer never fails for it."""
+        if time.monotonic() >= self._prices_until:
+            try:
+                self._prices = await self.read_models(key)
+            except AtxpError:
+                self._prices = ()
+            self._prices_until = time.monotonic() + PRICES_LIVE_SECONDS
+        return self._prices
+
+
+def _first_choice(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    choices = body.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        return None
+    return choices[0] if isinstance(choices[0].get("message"), dict) else None
+
+
+def _text(choice: Mapping[str, Any]) -> str:
+    """The answer's text, also where it comes in parts. No text at all is an empty answer."""
+    content = choice["message"].get("content")
+    if isinstance(content, list):
+        parts = [part.get("text") for part in content if isinstance(part, dict)]
+        content = "".join(part for part in parts if isinstance(part, str))
+    return content if isinstance(content, str) else ""
+
+
+def _without_choices(answer: Answer, order: ChatOrder, replayed: bool) -> MalformedAnswer:
+    said = str(error_fields(answer.body).get("message") or "")
+    words = scrub(said, [order.key.get_secret_value()]) or "no choices in it"
+    told = None if replayed else told_cost(answer.body)
+    return MalformedAnswer(
+        f"POST /chat/completions answered 200 without an answer: {words}",
+        billed_usd=told.usd if told else Decimal(0),
+    )
+
+
+def _model_price(line: Any) -> ModelPrice | None:
+    """One line of `/models`: our gateway's shape; of any other shape, only the name."""
+    if not isinstance(line, dict) or not isinstance(line.get("id"), str):
+        return None
+    pricing = line.get("pricing")
+    prices = pricing if isinstance(pricing, dict) else {}
+    context = line.get("context_tokens")
+    return ModelPrice(
+        model=line["id"][:200],
+        input_usd=decimal_of(prices.get("input_usd_per_million")),
+        output_usd=decimal_of(prices.get("output_usd_per_million")),
+        context_tokens=context if isinstance(context, int) and context > 0 else None,
+    )

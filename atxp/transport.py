@@ -1,0 +1,106 @@
+"""One HTTP exchange: JSON in, JSON out with exact decimals, failures as types without keys."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import aiohttp
+import httpx
+
+from atxp.errors import (
+    MalformedAnswer,
+    Refused,
+    TimedOut,
+    Unreachable,
+    error_fields,
+    scrub,
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A 2xx answer whose body is a JSON object."""
+
+    body: dict[str, Any]
+    headers: Mapping[str, str]
+
+
+def decimal_of(value: Any) -> Decimal | None:
+    """An amount as it stands in JSON (number or string), or None if it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
+        return None
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() and number >= 0 else None
+
+
+def parse_json(text: bytes) -> Any:
+    """JSON with every fraction as a `Decimal`: a float has lost the money already."""
+    try:
+        return json.loads(text, parse_float=Decimal)
+    except (ValueError, RecursionError):
+        return None
+
+
+async def exchange(
+    http: httpx.AsyncClient,
+    method: str,
+    url: str,
+    *,
+    key: str | None,
+    timeout_seconds: float,
+    content: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """Sends one request. Raises `Refused`, `Unreachable`, `TimedOut` or `MalformedAnswer`."""
+    what = f"{method} {httpx.URL(url).path}"
+    sent = {"Content-Type": "application/json", **(headers or {})}
+    if key:
+        sent["Authorization"] = f"Bearer {key}"
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            response = await http.request(
+                method, url, content=content, headers=sent, timeout=timeout_seconds
+            )
+    except (TimeoutError, httpx.ReadTimeout, httpx.WriteTimeout):
+        raise TimedOut(f"{what} had no answer within {timeout_seconds:.3g} s") from None
+    except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
+        place = f"{httpx.URL(url).host}:{httpx.URL(url).port or 'default port'}"
+        reason = scrub(str(error), [key or ""]) or type(error).__name__
+        raise Unreachable(f"{what} got no answer from {place}: {reason}") from None
+    body = parse_json(response.content)
+    if not response.is_success:
+        raise refusal(what, response, body, key)
+    if not isinstance(body, dict):
+        start = scrub(response.text[:200], [key or ""])
+        raise MalformedAnswer(f"{what} answered {response.status_code} without JSON: {start!r}")
+    return Answer(body, response.headers)
+
+
+def refusal(what: str, response: httpx.Response, body: Any, key: str | None) -> Refused:
+    """What the server said, in the fields that tell the refusals apart."""
+    error = error_fields(body)
+    outer = body.get("restriction") if isinstance(body, dict) else None
+    inner = outer if isinstance(outer, dict) else {}
+    words = inner.get("message") or error.get("message") or error.get("detail")
+    words = words or response.text[:2_000] or response.reason_phrase
+    amounts = {
+        name: amount
+        for name in ("remaining_usd", "required_usd", "reserved_usd")
+        if (amount := decimal_of(error.get(name))) is not None
+    }
+    return Refused(
+        what=what,
+        status=response.status_code,
+        message=scrub(str(words), [key or ""]),
+        kind=str(error.get("type") or "")[:100],
+        code=str(error.get("code") or "")[:100],
+        restriction=scrub(str(inner.get("error") or ""), [key or ""])[:100],
+        retry_after=response.headers.get("Retry-After"),
+        amounts=amounts,
+    )
