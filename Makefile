@@ -1,0 +1,45 @@
+# `make` says what there is. Everything lives in .venv/ and .data/ beside this file.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+LOCKS := requirements/development.lock requirements/model.lock
+ROOMS := contracts workflows activities atxp gateway runtime cli benchmarks docs tests worker.py starter.py
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo up test check bench lock
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## what is needed, into .venv (pinned, with hashes)
+
+$(STAMP): $(LOCKS)
+	@PYTHON="$(PYTHON)" bash requirements/install.sh
+
+demo: $(STAMP) ## three short acts with a real model: parallel work, a crash, a limit
+	@$(BIN)/python -m cli.demo
+
+up: $(STAMP) ## the local stack in the foreground: Temporal and its UI, gateway, worker
+	@$(BIN)/python -m runtime.local_stack
+
+test: $(STAMP) ## the tests
+	@$(BIN)/python -m pytest
+
+check: $(STAMP) ## ruff, mypy --strict, import rules, generated documents, the compose file
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy $(wildcard $(ROOMS))
+	@$(BIN)/lint-imports
+	@$(BIN)/python docs/generate.py --check
+	@bash requirements/check_compose.sh
+
+bench: $(STAMP) ## the benchmarks: a table, and .data/bench.json
+	@$(BIN)/python -m benchmarks
+
+lock: ## new lock files from pyproject.toml (needs uv)
+	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/"; exit 1; }
+	@uv pip compile pyproject.toml --generate-hashes --universal --python-version 3.11 --no-header \
+		--no-emit-index-url --no-emit-find-links -q -o requirements/service.lock
+	@uv pip compile pyproject.toml --generate-hashes --universal --python-version 3.11 --no-header \
+		--no-emit-index-url --no-emit-find-links --all-extras -q -o requirements/development.lock

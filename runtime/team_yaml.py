@@ -1,0 +1,74 @@
+"""YAML with a place for everything: which line a key stands on, and which keys stand twice."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+Path = tuple[str | int, ...]
+
+
+@dataclass
+class Document:
+    """Plain values, the line of each path (from 1), and what was said twice (path, line)."""
+
+    value: Any = None
+    lines: dict[Path, int] = field(default_factory=dict)
+    duplicates: list[tuple[Path, int]] = field(default_factory=list)
+
+    def line(self, path: Path) -> int | None:
+        """The line of a path, or of the closest thing around it."""
+        for end in range(len(path), 0, -1):
+            if path[:end] in self.lines:
+                return self.lines[path[:end]]
+        return None
+
+
+class _Loader(yaml.SafeLoader):
+    """Dates stay text: `2026-01-01` in an answer's schema is no Python date."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in pairs if not tag.endswith(":timestamp")]
+    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+MAX_NODES = 50_000
+"""Nodes, aliases counted each time: a few lines of aliases could otherwise mean billions."""
+
+
+def read_yaml(text: str) -> Document:
+    """Raises `yaml.YAMLError`, with its mark, for what is no YAML."""
+    document = Document()
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is not None:
+            _walk(node, (), document, [0])
+            document.value = loader.construct_document(node)
+    finally:
+        loader.dispose()
+    return document
+
+
+def _walk(node: yaml.Node, path: Path, document: Document, count: list[int]) -> None:
+    count[0] += 1
+    if count[0] > MAX_NODES or len(path) > 100:
+        raise yaml.MarkedYAMLError(
+            problem="is too large or refers to itself", problem_mark=node.start_mark
+        )
+    document.lines.setdefault(path, node.start_mark.line + 1)
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            _walk(item, (*path, index), document, count)
+    elif isinstance(node, yaml.MappingNode):
+        seen: set[Hashable] = set()
+        for key, value in node.value:
+            name = key.value if isinstance(key, yaml.ScalarNode) else "?"
+            inner = (*path, name)
+            if name in seen and name != "<<":
+                document.duplicates.append((inner, key.start_mark.line + 1))
+            seen.add(name)
+            document.lines.setdefault(inner, key.start_mark.line + 1)
+            _walk(value, inner, document, count)
