@@ -83,6 +83,8 @@ class CallResult(Message):
     usage: Usage = Usage()
     replayed: bool = False
     """The gateway had this answer already: an earlier attempt was billed, this one was not."""
+    failed_attempts_usd: Usd = Decimal(0)
+    """What earlier attempts are known to have cost on top: billed answers that were unusable."""
     started_at: datetime
     """Of the attempt that succeeded."""
     seconds: float = Field(ge=0)
