@@ -1,0 +1,207 @@
+"""Account activities: open, change, read and close, many at once, each repeatable."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from decimal import Decimal
+from typing import TypeVar
+
+from temporalio import activity
+
+from activities.failures import translated
+from activities.heartbeats import earlier_spend, heartbeating, time_left
+from atxp.chat import ChatClient
+from atxp.errors import Refused
+from atxp.provider import AccountProvider, AccountState
+from atxp.sealing import Sealer
+from contracts.activities import AccountActivities
+from contracts.calls import AccountRef
+from contracts.model import round_up
+from contracts.spend import (
+    AccountOrder,
+    Capabilities,
+    CloseAccounts,
+    ClosedAccounts,
+    Ledger,
+    ModelCatalog,
+    ModelPrice,
+    OpenAccounts,
+    OpenedAccounts,
+    SetBudget,
+)
+
+AT_ONCE = 32
+MAX_CHARGES = 8_000
+"""Lines in one answer, so that it stays well below Temporal's 2 MB."""
+LONGEST_WAIT_SECONDS = 30
+MARGIN_SECONDS = 5
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+class Accounts(AccountActivities):
+    """`default_model` comes from the worker's settings and goes out with the catalog."""
+
+    def __init__(
+        self,
+        provider: AccountProvider,
+        models_reader: ChatClient,
+        sealer: Sealer,
+        default_model: str | None,
+    ) -> None:
+        self._provider = provider
+        self._models = models_reader
+        self._sealer = sealer
+        self._default_model = default_model
+
+    @activity.defn
+    async def read_models(self) -> ModelCatalog:
+        """Prices and context windows. An endpoint without a model list: an unpriced catalog."""
+        with translated(earlier_spend()):
+            models = await self._read_models()
+        return ModelCatalog(
+            models=models,
+            default_model=self._default_model,
+            priced=any(model.input_usd is not None for model in models),
+        )
+
+    @activity.defn
+    async def open_accounts(self, order: OpenAccounts) -> OpenedAccounts:
+        """One account for each agent, in the order's order. Same run key: the same accounts."""
+        with translated(earlier_spend()):
+            async with heartbeating():
+                opened = await each(order.accounts, lambda one: self._open(order.run_key, one))
+        kept = [capabilities for _, capabilities in opened]
+        return OpenedAccounts(
+            accounts=tuple(account for account, _ in opened),
+            capabilities=Capabilities(
+                hard_limit=all(one.hard_limit for one in kept),
+                replay=all(one.replay for one in kept),
+                ledger=all(one.ledger for one in kept),
+            ),
+        )
+
+    @activity.defn
+    async def set_budget(self, order: SetBudget) -> Ledger:
+        """A new limit. `LimitRefused` below what is spent or reserved."""
+        with translated(earlier_spend()):
+            state = await self._provider.set_budget(order.account.account_id, order.budget_usd)
+        return _ledger(order.account, state, known=Decimal(0))
+
+    @activity.defn
+    async def read_ledgers(self, order: CloseAccounts) -> ClosedAccounts:
+        """The ledgers as they are. A provider without ledgers: what the run knows itself."""
+        with translated(earlier_spend()):
+            async with heartbeating():
+                states = await each(order.accounts, self._read)
+                return await self._ledgers(order, states)
+
+    @activity.defn
+    async def close_accounts(self, order: CloseAccounts) -> ClosedAccounts:
+        """Disables all accounts, waits until nothing is reserved, reads the ledgers back.
+
+        What is still reserved when the activity's own time is nearly over stands in the ledger's
+        `reserved_usd`: closing again goes on waiting.
+        """
+        until = time.monotonic() + time_left(MARGIN_SECONDS)
+        with translated(earlier_spend()):
+            async with heartbeating():
+                states = await each(
+                    order.accounts,
+                    lambda account: self._close(account, order.capabilities, until),
+                )
+                return await self._ledgers(order, states)
+
+    async def _read_models(self) -> tuple[ModelPrice, ...]:
+        try:
+            return await self._models.read_models(None)
+        except Refused as refused:
+            if refused.status in (401, 403):
+                return await self._read_guarded_models()
+            if refused.status in (404, 405, 501):
+                return ()
+            raise
+
+    async def _read_guarded_models(self) -> tuple[ModelPrice, ...]:
+        """With the parent key. An endpoint that shows its list to nobody has no list for us."""
+        try:
+            return await self._models.read_models(self._provider.parent_key)
+        except Refused as refused:
+            if refused.status in (401, 403, 404, 405, 501):
+                return ()
+            raise
+
+    async def _open(self, run_key: str, order: AccountOrder) -> tuple[AccountRef, Capabilities]:
+        key = hashlib.sha256(f"{run_key}\0{order.agent}".encode()).hexdigest()
+        name = f"{order.agent}@{run_key}"[:100]
+        opened = await self._provider.open(name, order.budget_usd, f"open-{key}")
+        account = AccountRef(
+            agent=order.agent,
+            account_id=opened.account_id,
+            sealed_key=self._sealer.seal(opened.api_key, opened.account_id),
+        )
+        return account, opened.capabilities
+
+    async def _read(self, account: AccountRef) -> AccountState:
+        return await self._provider.read(account.account_id)
+
+    async def _close(
+        self, account: AccountRef, capabilities: Capabilities, until: float
+    ) -> AccountState:
+        if not capabilities.ledger:
+            return await self._provider.close(account.account_id, None)
+        while True:
+            wait = max(0.0, min(LONGEST_WAIT_SECONDS, until - time.monotonic()))
+            state = await self._provider.close(account.account_id, wait)
+            if not state.reserved_usd or time.monotonic() >= until - 1:
+                return state
+
+    async def _ledgers(
+        self, order: CloseAccounts, states: Sequence[AccountState]
+    ) -> ClosedAccounts:
+        """Charges line by line only where the provider's sum is not the one that the run knows."""
+        ledgers = []
+        left = MAX_CHARGES
+        for account, state in zip(order.accounts, states, strict=True):
+            known = order.known.get(account.agent, Decimal(0))
+            if not order.capabilities.ledger:
+                state = AccountState(
+                    state.account_id, state.status, state.budget_usd, known, Decimal(0)
+                )
+            ledger = _ledger(account, state, known)
+            if order.capabilities.ledger and ledger.spent_usd != known and left > 0:
+                charges = await self._provider.charges(account.account_id, left)
+                left -= len(charges)
+                ledger = ledger.model_copy(update={"charges": charges})
+            ledgers.append(ledger)
+        return ClosedAccounts(ledgers=tuple(ledgers))
+
+
+def _ledger(account: AccountRef, state: AccountState, known: Decimal) -> Ledger:
+    """`budget_usd` is 0 where the provider does not tell it, `spent_usd` then what is known."""
+    return Ledger(
+        agent=account.agent,
+        account_id=account.account_id,
+        status=state.status,
+        budget_usd=round_up(state.budget_usd or Decimal(0)),
+        spent_usd=round_up(state.spent_usd if state.spent_usd is not None else known),
+        reserved_usd=round_up(state.reserved_usd),
+    )
+
+
+async def each(items: Sequence[In], work: Callable[[In], Awaitable[Out]]) -> list[Out]:
+    """The work for all items, some at once, results in their order; the first error ends all."""
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(item: In) -> Out:
+        async with gate:
+            return await work(item)
+
+    tasks = [asyncio.ensure_future(one(item)) for item in items]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()

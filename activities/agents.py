@@ -1,0 +1,113 @@
+"""The paid call: one body, one key, one POST, its answer checked before anyone else sees it."""
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, CancelledError
+
+from activities import prompts
+from activities.checks import check, prepare, unfenced
+from activities.failures import translated
+from activities.heartbeats import earlier_spend, heartbeating, time_left
+from activities.spans import call_span, record, trace_headers
+from atxp.chat import ChatClient, ChatOrder, Completion
+from atxp.sealing import Sealer
+from contracts.activities import AgentActivities
+from contracts.calls import MAX_ANSWER, AttemptSpend, CallRequest, CallResult
+from contracts.errors import ErrorType
+from contracts.model import round_up
+
+MARGIN_SECONDS = 1.0
+
+
+class Agents(AgentActivities):
+    """Retries nothing itself: an error's type says whether Temporal sends the same call again."""
+
+    def __init__(self, chat: ChatClient, sealer: Sealer) -> None:
+        self._chat = chat
+        self._sealer = sealer
+
+    @activity.defn
+    async def call_agent(self, call: CallRequest) -> CallResult:
+        """One paid call, its answer checked. A failed check is a result, not an error.
+
+        Every error carries an `AttemptSpend`: what this call is known to have cost so far. It
+        goes from attempt to attempt in the heartbeat's details.
+        """
+        earlier = earlier_spend()
+        started_at, clock = datetime.now(UTC), time.perf_counter()
+        try:
+            with call_span(call) as span, translated(earlier, activity.heartbeat):
+                prepare(call)
+                async with heartbeating(earlier):
+                    done = await self._chat.complete(self._order(call))
+                record(span, done)
+                with translated(_billed(earlier, done)):
+                    return _result(call, done, earlier, started_at, time.perf_counter() - clock)
+        except asyncio.CancelledError:
+            _raise_for_cancellation(earlier)
+            raise
+
+    def _order(self, call: CallRequest) -> ChatOrder:
+        account = call.account
+        return ChatOrder(
+            body=prompts.body(call),
+            model=call.model,
+            max_tokens=call.max_tokens,
+            idempotency_key=call.idempotency_key,
+            key=self._sealer.unseal(account.sealed_key, account.account_id),
+            timeout_seconds=time_left(MARGIN_SECONDS),
+            headers=trace_headers(),
+        )
+
+
+def _result(
+    call: CallRequest,
+    done: Completion,
+    earlier: AttemptSpend,
+    started_at: datetime,
+    seconds: float,
+) -> CallResult:
+    """Only what differs from the defaults is set: what is not set costs the history nothing."""
+    answer = done.text if call.output == "text" else unfenced(done.text)
+    reasons = check(call, answer)
+    if reasons and done.finish_reason == "length":
+        reasons += (f"It was cut off at {call.max_tokens} tokens: answer more briefly.",)
+    extras: dict[str, Any] = {
+        "reasons": reasons,
+        "estimated": done.cost.estimated,
+        "replayed": done.replayed,
+        "failed_attempts_usd": earlier.spent_usd,
+    }
+    return CallResult(
+        answer=answer[:MAX_ANSWER],
+        cost_usd=done.cost.usd,
+        usage=done.usage,
+        started_at=started_at,
+        seconds=round(seconds, 4),
+        **{name: value for name, value in extras.items() if value},
+    )
+
+
+def _billed(earlier: AttemptSpend, done: Completion) -> AttemptSpend:
+    spent = round_up(earlier.spent_usd + done.cost.usd)
+    return AttemptSpend(spent_usd=spent, attempts=earlier.attempts)
+
+
+def _raise_for_cancellation(earlier: AttemptSpend) -> None:
+    """What a cancellation means: it comes for a person's wish and for a worker's end alike."""
+    details = activity.cancellation_details()
+    if details is None:
+        return
+    if details.cancel_requested:
+        raise CancelledError("the call was cancelled", earlier) from None
+    if details.worker_shutdown:
+        raise ApplicationError(
+            "this worker was shut down in the middle of the call; another one goes on",
+            earlier,
+            type=ErrorType.UPSTREAM_UNAVAILABLE.value,
+            next_retry_delay=timedelta(milliseconds=100),
+        ) from None
