@@ -37,7 +37,9 @@ class Account:
     budget_usd: Decimal
     charges: dict[str, tuple[Decimal, Use]] = field(default_factory=dict)
     in_flight: dict[str, Decimal | None] = field(default_factory=dict)
-    """Calls without a known end: idempotency key -> the most that each may cost, if known."""
+    """Calls that are awaited: idempotency key -> the most that each may cost, if known."""
+    lost: dict[str, Decimal | None] = field(default_factory=dict)
+    """Calls that ended without an answer, and that the gateway may yet bill."""
     status: AgentStatus = AgentStatus.IDLE
     calls: int = 0
     failed_calls: int = 0
@@ -57,9 +59,16 @@ class Account:
     def reserved_usd(self) -> Decimal:
         """The most that calls in flight can add: never more than what is left."""
         remaining = self.remaining_usd
-        if None in self.in_flight.values():
+        bounds = [*self.in_flight.values(), *self.lost.values()]
+        if None in bounds:
             return remaining
-        return min(sum((bound or ZERO for bound in self.in_flight.values()), ZERO), remaining)
+        return min(sum((bound or ZERO for bound in bounds), ZERO), remaining)
+
+    def has_room(self, bound: Decimal | None) -> bool:
+        """Whether a call fits beside those in flight. Alone it is for the gateway to say."""
+        if not self.in_flight or bound is None:
+            return True
+        return self.reserved_usd + bound <= self.remaining_usd
 
     def begin(self, key: str, bound: Decimal | None) -> None:
         self.calls += 1
@@ -69,38 +78,60 @@ class Account:
     def settle(self, key: str, result: CallResult, use: Use) -> None:
         """A billed answer: it is charged whether or not it passed its checks."""
         self._end(key)
-        self._charge(key, result.cost_usd, use)
-        self.prompt_tokens += result.usage.prompt_tokens
-        self.completion_tokens += result.usage.completion_tokens
-        self.estimated_charges += result.estimated
+        self.charges[key] = (result.cost_usd, use)
+        self._count(result.usage.prompt_tokens, result.usage.completion_tokens, result.estimated)
         self.failed_calls += use is Use.FAILED
 
-    def fail(self, key: str, spent_usd: Decimal, *, still_open: bool) -> None:
-        """A call without an answer. `still_open`: the gateway may yet bill it."""
+    def fail(self, key: str, spent_usd: Decimal, *, may_be_billed: bool) -> None:
+        """A call without an answer, and what its attempts are known to have cost."""
         self.failed_calls += 1
+        bound = self.in_flight.get(key)
+        self._end(key)
         if spent_usd:
-            self._charge(key, spent_usd, Use.FAILED)
-        if not still_open:
-            self._end(key)
+            self.charges[key] = (spent_usd, Use.FAILED)
+        elif may_be_billed:
+            self.lost[key] = bound
 
-    def read_back(self, ledger: Ledger) -> bool:
-        """Takes over what the ledger knows and we do not; False where the two contradict."""
-        booked: dict[str, Decimal] = {}
+    def withdraw(self, key: str) -> None:
+        """A call that was refused before it began, and will be made again."""
+        self.calls -= 1
+        self._end(key)
+
+    def exhaust(self) -> None:
+        self.status = AgentStatus.EXHAUSTED
+
+    def limit(self, budget_usd: Decimal) -> None:
+        """A new limit. Whoever was exhausted may try again."""
+        self.budget_usd = budget_usd
+        if self.status is AgentStatus.EXHAUSTED:
+            self.status = AgentStatus.WORKING if self.in_flight else AgentStatus.IDLE
+
+    def close(self) -> None:
+        """No call is awaited any more; what is still open, the ledger will tell."""
+        self.lost.update(self.in_flight)
+        self.in_flight.clear()
+        self.status = AgentStatus.CLOSED
+
+    def read_back(self, ledger: Ledger) -> None:
+        """Takes over charges of calls whose answer never came."""
         for line, charge in enumerate(ledger.charges):
             key = charge.idempotency_key or f"line {line}"
-            booked[key] = booked.get(key, ZERO) + charge.amount_usd
-            if key not in self.charges:
-                self._end(key)
-                self.prompt_tokens += charge.prompt_tokens
-                self.completion_tokens += charge.completion_tokens
-                self.estimated_charges += charge.estimated
-        for key, amount in booked.items():
-            if key not in self.charges:
-                self._charge(key, amount, Use.FAILED)
+            if key in self.charges or key in self.in_flight:
+                continue
+            self.charges[key] = (charge.amount_usd, Use.FAILED)
+            self.lost.pop(key, None)
+            self._count(charge.prompt_tokens, charge.completion_tokens, charge.estimated)
         if ledger.reserved_usd == 0:
-            self.in_flight.clear()
-        contradicted = any(self.charges[key][0] != amount for key, amount in booked.items())
-        return not contradicted and self.spent_usd == ledger.spent_usd
+            self.lost.clear()
+
+    def agrees_with(self, ledger: Ledger) -> bool:
+        """To the micro-dollar, and line by line where the ledger shows its lines."""
+        lines = all(
+            self.charges.get(charge.idempotency_key or "", (charge.amount_usd,))[0]
+            == charge.amount_usd
+            for charge in ledger.charges
+        )
+        return lines and ledger.reserved_usd == 0 and self.spent_usd == ledger.spent_usd
 
     def report(self) -> AgentSpend:
         by_use = dict.fromkeys(Use, ZERO)
@@ -124,9 +155,10 @@ class Account:
             estimated_charges=self.estimated_charges,
         )
 
-    def _charge(self, key: str, amount: Decimal, use: Use) -> None:
-        before = self.charges.get(key, (ZERO, use))[0]
-        self.charges[key] = (before + amount, use)
+    def _count(self, prompt_tokens: int, completion_tokens: int, estimated: bool) -> None:
+        self.prompt_tokens += prompt_tokens
+        self.completion_tokens += completion_tokens
+        self.estimated_charges += estimated
 
     def _end(self, key: str) -> None:
         self.in_flight.pop(key, None)

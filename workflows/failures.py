@@ -1,0 +1,34 @@
+"""An activity's error in the words of contracts: what failed, and what it is known to have cost."""
+
+from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError
+
+from contracts.calls import AttemptSpend
+from contracts.errors import ErrorType
+from contracts.run import Failure
+
+
+def understand(error: BaseException) -> tuple[Failure, AttemptSpend]:
+    """The failure, and the spend that its details carry."""
+    cause = error.__cause__ if isinstance(error, ActivityError) else error
+    unknown = AttemptSpend(attempts=0)
+    if isinstance(cause, ApplicationError):
+        return _application_error(cause)
+    if isinstance(cause, TimeoutError):
+        kind = cause.type.name.lower().replace("_", "-") if cause.type else "unknown"
+        message = f"the attempt did not end in time (timeout: {kind})"
+        return Failure(type=ErrorType.UPSTREAM_TIMEOUT, message=message), unknown
+    return Failure(type=ErrorType.INTERNAL, message=str(cause or error)[:2000]), unknown
+
+
+def _application_error(error: ApplicationError) -> tuple[Failure, AttemptSpend]:
+    spend = AttemptSpend(attempts=0)
+    if error.details and isinstance(error.details[0], dict):
+        spend = AttemptSpend.model_validate(error.details[0])
+    known = {each.value for each in ErrorType}
+    failure = Failure(
+        type=error.type if error.type in known else ErrorType.INTERNAL,
+        message=error.message[:2000],
+        required_usd=spend.required_usd,
+        remaining_usd=spend.remaining_usd,
+    )
+    return failure, spend

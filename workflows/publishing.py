@@ -1,0 +1,64 @@
+"""What the Temporal UI shows of a run while it goes on: details and search attributes."""
+
+import asyncio
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+from temporalio.common import SearchAttributeKey
+
+from contracts.names import ATTRIBUTE_SPENT, ATTRIBUTE_STATUS, ATTRIBUTE_TEAM
+from contracts.run import RunStatus
+from workflows.details import details
+from workflows.progress import Progress, is_terminal
+
+TEAM = SearchAttributeKey.for_keyword(ATTRIBUTE_TEAM)
+STATUS = SearchAttributeKey.for_keyword(ATTRIBUTE_STATUS)
+SPENT = SearchAttributeKey.for_float(ATTRIBUTE_SPENT)
+
+PAUSE = timedelta(seconds=10)
+"""Between two changes of the search attributes: each costs an event of the history."""
+
+PASSING = frozenset({RunStatus.STARTING, RunStatus.FINISHING, RunStatus.CLOSING})
+"""Not worth an event of their own: the next status follows at once."""
+
+
+class Publisher:
+    """Renders at most once for all that happens in one workflow task."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._due = False
+        self._published: RunStatus | None = None
+        self._published_at: datetime | None = None
+
+    def changed(self) -> None:
+        """Something that people look at has changed."""
+        if not self._due:
+            self._due = True
+            asyncio.get_event_loop().call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Shows the run as it is now."""
+        self._due = False
+        progress = self._progress
+        workflow.set_current_details(
+            details(progress.state(), progress.spend(), progress.tasks_done)
+        )
+        status = progress.status
+        if self._is_due(status):
+            self._published, self._published_at = status, workflow.now()
+            workflow.upsert_search_attributes(
+                [
+                    TEAM.value_set(progress.team_name),
+                    STATUS.value_set(str(status)),
+                    SPENT.value_set(float(progress.spend().total.spent_usd)),
+                ]
+            )
+
+    def _is_due(self, status: RunStatus) -> bool:
+        if status in PASSING:
+            return False
+        if status is self._published and is_terminal(status):
+            return False
+        since = self._published_at
+        return status is not self._published or since is None or workflow.now() - since >= PAUSE
