@@ -26,6 +26,8 @@ from contracts.team import Team
 from runtime.run_errors import RunIdTaken, translated
 from runtime.run_handle import CALL_TIMEOUT, RunHandle
 
+__all__ = ["RunHandle", "RunSummary", "get_run", "list_runs", "new_run_id", "start_run"]
+
 TEAM = SearchAttributeKey.for_keyword(names.ATTRIBUTE_TEAM)
 STATUS = SearchAttributeKey.for_keyword(names.ATTRIBUTE_STATUS)
 SPENT = SearchAttributeKey.for_float(names.ATTRIBUTE_SPENT)

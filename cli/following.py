@@ -1,0 +1,86 @@
+"""Following a run: live on a terminal, plain lines or JSON Lines elsewhere; then its report."""
+
+import asyncio
+
+from cli.exits import Code
+from cli.output import is_terminal, note, say, say_json
+from cli.plain import PlainLines
+from cli.session import code_of
+from cli.sights import sights
+from cli.tables import report_text
+from contracts.run import RunReport, RunState
+from runtime.runs import RunHandle
+
+
+async def follow(run: RunHandle, json: bool) -> Code:
+    """Shows a run until it ends, then its report. Ctrl-C stops following, not the run."""
+    try:
+        if json:
+            report = await _json_lines(run)
+        elif is_terminal():
+            report = await _live(run)
+        else:
+            report = await _plain_lines(run)
+    except asyncio.CancelledError:
+        note(f"\nstopped following; the run goes on. To follow it again: starter.py watch {run.id}")
+        raise
+    if json:
+        say_json(report)
+    else:
+        say(f"\n{report_text(report)}")
+    return code_of(report)
+
+
+async def _json_lines(run: RunHandle) -> RunReport:
+    async for sight in sights(run, with_spend=False):
+        if sight.trouble:
+            note(sight.trouble)
+        elif sight.state is not None:
+            say_json(sight.state)
+    return await run.result()
+
+
+async def _plain_lines(run: RunHandle) -> RunReport:
+    lines = PlainLines()
+    trouble: str | None = None
+    async for sight in sights(run, with_spend=False):
+        if sight.trouble and sight.trouble != trouble:
+            note(sight.trouble)
+        trouble = sight.trouble
+        if sight.state is not None and not trouble:
+            for line in lines.news(sight.state):
+                say(line)
+    report = await run.result()
+    for line in lines.news(state_of(report)):
+        say(line)
+    return report
+
+
+async def _live(run: RunHandle) -> RunReport:
+    from cli.live import LiveView  # noqa: PLC0415 - rich is loaded for a terminal alone
+
+    with LiveView(run.id) as view:
+        async for sight in sights(run, with_spend=True):
+            view.show(sight)
+        report = await run.result()
+        view.end(state_of(report), report)
+    return report
+
+
+def state_of(report: RunReport) -> RunState:
+    """The last state of a run, as its report has it: no worker is needed to ask."""
+    tasks = tuple(outcome.task for outcome in report.outcomes)
+    return RunState(
+        workflow_id=report.workflow_id,
+        team=report.team,
+        goal=report.goal[:500],
+        status=report.status,
+        paused=False,
+        cancel_reason=report.cancel_reason,
+        tasks=tasks,
+        tasks_total=len(tasks),
+        page=1,
+        waiting=(),
+        refusals=(),
+        failure=report.failure,
+    )

@@ -1,0 +1,199 @@
+"""The live view on a terminal: the graph, the agents' money, what failed, what waits."""
+
+import sys
+from datetime import UTC, datetime
+from decimal import Decimal
+from types import TracebackType
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from cli.graph import fitting, layered
+from cli.output import between, clip, usd
+from cli.sights import Sight
+from cli.tables import failure_lines, failure_text
+from contracts.run import RunReport, RunState, RunStatus, TaskState, TaskStatus
+from contracts.spend import AgentSpend, AgentStatus, SpendReport
+
+GLYPHS = {
+    TaskStatus.WAITING: ("·", "dim"),
+    TaskStatus.READY: ("○", "cyan"),
+    TaskStatus.RUNNING: ("▶", "bold cyan"),
+    TaskStatus.DONE: ("✓", "green"),
+    TaskStatus.FAILED: ("✗", "bold red"),
+    TaskStatus.BLOCKED: ("⊘", "red"),
+    TaskStatus.CANCELLED: ("–", "yellow"),
+}
+STATUS_STYLES = {
+    RunStatus.COMPLETED: "bold green",
+    RunStatus.FAILED: "bold red",
+    RunStatus.CANCELLED: "bold yellow",
+}
+WIDE = 100
+"""Columns from which on there is room for the edges of the graph."""
+BAR = 12
+
+
+class LiveView:
+    """Draws what a viewer sees, four times a second, so that durations run."""
+
+    def __init__(self, run: str, console: Console | None = None) -> None:
+        self._run = run
+        self._sight = Sight()
+        self._ended: datetime | None = None
+        self._since = datetime.now(UTC)
+        self._console = console or Console(file=sys.stdout)
+        self._live = Live(
+            console=self._console,
+            get_renderable=self.render,
+            refresh_per_second=4,
+            vertical_overflow="crop",
+        )
+
+    def __enter__(self) -> "LiveView":
+        self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+    def show(self, sight: Sight) -> None:
+        """What is seen from now on."""
+        self._sight = sight
+
+    def end(self, state: RunState, report: RunReport) -> None:
+        """The last picture: how it ended."""
+        self._since, self._ended = report.started_at, report.ended_at
+        self._sight = Sight(state, report.spend)
+
+    def render(self) -> RenderableType:
+        """The whole picture, fitted to the terminal."""
+        state, spend = self._sight.state, self._sight.spend
+        trouble = [Text(f"! {self._sight.trouble}", "bold yellow")] if self._sight.trouble else []
+        if state is None:
+            return Group(Text(f"run {self._run}: waiting for its first news"), *trouble)
+        width, height = self._console.size
+        below: list[RenderableType] = [*trouble, *_notes(state, width)]
+        if spend is not None:
+            below = [Text(), _agents(spend, max(3, height // 3), width), _total(spend), *below]
+        taken = 5 + len(below) + (min(len(spend.agents), max(3, height // 3)) if spend else 0)
+        tasks = _tasks(state, max(3, height - taken), width, self._ended)
+        return Group(*self._head(state, width), tasks, *below)
+
+    def _head(self, state: RunState, width: int) -> list[RenderableType]:
+        began = [task.started_at for task in state.tasks if task.started_at]
+        took = between(min([self._since, *began]), self._ended)
+        head = Text(f"{state.team} · ", "bold")
+        head.append(state.status.value, STATUS_STYLES.get(state.status, "bold cyan"))
+        head.append(f" · {took} · run {self._run}", "dim")
+        head.truncate(width)
+        return [head, Text(clip(state.goal, width), "italic")]
+
+
+def _tasks(state: RunState, room: int, width: int, ended: datetime | None) -> RenderableType:
+    if not state.tasks:
+        return Text("no tasks yet: the orchestrator plans them", "dim")
+    rows = layered(state.tasks)
+    shown = fitting(rows, room)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("task", no_wrap=True, ratio=None)
+    table.add_column("agent", no_wrap=True, max_width=20)
+    table.add_column("state", no_wrap=True)
+    table.add_column("time", justify="right", no_wrap=True)
+    table.add_column("calls", justify="right", no_wrap=True)
+    table.add_column("USD", justify="right", no_wrap=True)
+    if width >= WIDE:
+        table.add_column("after", no_wrap=True, overflow="ellipsis", style="dim")
+    for task, depth in shown:
+        table.add_row(*_task_row(task, depth, width, ended))
+    if len(shown) < len(rows):
+        return Group(table, Text(f"… and {len(rows) - len(shown)} more tasks", "dim"))
+    return table
+
+
+def _task_row(task: TaskState, depth: int, width: int, ended: datetime | None) -> list[Text]:
+    glyph, style = GLYPHS[task.status]
+    indent = "  " * min(depth, 6)
+    cells = [
+        Text(f"{indent}{glyph} {clip(task.id, max(width // 3 - len(indent), 12))}", style),
+        Text(clip(task.agent, 20)),
+        Text(task.status.value, style),
+        Text(between(task.started_at, task.ended_at or ended)),
+        Text(str(task.calls) if task.calls else ""),
+        Text(usd(task.spent_usd) if task.spent_usd else ""),
+    ]
+    if width >= WIDE:
+        cells.append(Text(", ".join(task.depends_on)))
+    return cells
+
+
+def _agents(spend: SpendReport, room: int, width: int) -> RenderableType:
+    order = sorted(spend.agents, key=lambda a: a.status == AgentStatus.IDLE and not a.calls)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("agent", no_wrap=True, max_width=24)
+    table.add_column("spent of budget", no_wrap=True)
+    table.add_column("USD", justify="right", no_wrap=True)
+    table.add_column("of", justify="right", no_wrap=True)
+    table.add_column("calls", justify="right", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    for agent in order[:room]:
+        table.add_row(*_agent_row(agent))
+    if len(order) > room:
+        return Group(table, Text(f"… and {len(order) - room} more agents", "dim"))
+    return table
+
+
+def _agent_row(agent: AgentSpend) -> list[Text]:
+    exhausted = agent.status == AgentStatus.EXHAUSTED
+    calls = str(agent.calls)
+    if agent.failed_calls:
+        calls += f" ({agent.failed_calls} failed)"
+    return [
+        Text(clip(agent.agent, 24)),
+        bar(agent.spent_usd, agent.reserved_usd, agent.budget_usd),
+        Text(usd(agent.spent_usd)),
+        Text(usd(agent.budget_usd), "dim"),
+        Text(calls, "red" if agent.failed_calls else ""),
+        Text(agent.status.value, "bold red" if exhausted else ""),
+    ]
+
+
+def bar(spent: Decimal, reserved: Decimal, budget: Decimal, width: int = BAR) -> Text:
+    """Spent, held by calls in flight, left: any spending shows, and only all of it is full."""
+    share = Decimal(width) / budget if budget else Decimal(0)
+    full = min(width, max(int(spent * share), 1 if spent else 0))
+    if spent < budget:
+        full = min(full, width - 1)
+    held = min(width - full, max(int(reserved * share), 1 if reserved else 0))
+    text = Text("█" * full, "green" if spent * 10 < budget * 8 else "red")
+    text.append("▒" * held, "yellow")
+    text.append("░" * (width - full - held), "dim")
+    return text
+
+
+def _total(spend: SpendReport) -> Text:
+    total = spend.total
+    text = f"total {usd(total.spent_usd)} of {usd(total.budget_usd)} USD in {total.calls} calls"
+    if total.reserved_usd:
+        text += f", {usd(total.reserved_usd)} reserved"
+    return Text(text, "bold")
+
+
+def _notes(state: RunState, width: int) -> list[RenderableType]:
+    failed = failure_lines(state.tasks)
+    if state.failure:
+        failed.append(f"the run: {failure_text(state.failure)}")
+    lines: list[RenderableType] = [Text(clip(f"✗ {line}", width), "red") for line in failed[:5]]
+    if len(failed) > 5:
+        lines.append(Text(f"… and {len(failed) - 5} more failures", "red"))
+    for each in state.waiting[:5]:
+        lines.append(Text(clip(f"? {each.subject}: {each.reason}", width), "bold yellow"))
+        lines.append(Text(f"  {each.command}", "yellow"))
+    return lines

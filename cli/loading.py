@@ -1,0 +1,86 @@
+"""A team file as a start input: read, checked, every problem at once."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cli.exits import Code, CommandError
+from contracts.model import Message
+from contracts.plan import Problem
+from contracts.run import RunRequest
+from contracts.spend import ModelCatalog
+from runtime.team_file import FileProblem, TeamFileError, load_team
+from workflows.validation import team_problems, team_warnings
+
+
+class Finding(Message):
+    """One line of `validate`: where it stands, what is wrong, what to do."""
+
+    level: str
+    file: str
+    line: int | None
+    field: str
+    value: str
+    what: str
+    remedy: str
+
+
+def parse_inputs(inputs: Sequence[str]) -> list[tuple[str, str]]:
+    """`TASK=FILE` pairs; what is no pair ends the command."""
+    wrong = [each for each in inputs if not all(each.partition("="))]
+    if wrong:
+        lines = [
+            f"--input = {each}: not TASK=FILE (write --input market=news.md)" for each in wrong
+        ]
+        raise CommandError(Code.INPUT_WRONG, "\n".join(lines))
+    return [(task, file) for task, _, file in (each.partition("=") for each in inputs)]
+
+
+def load_request(path: Path, goal: str | None, inputs: Sequence[str]) -> RunRequest:
+    """The start input, free of problems that can be seen without the gateway; or the end."""
+    try:
+        request = load_team(path, goal, parse_inputs(inputs))
+    except TeamFileError as error:
+        raise CommandError(Code.INPUT_WRONG, problem_text(error.problems)) from error
+    problems = team_problems(request)
+    if problems:
+        raise CommandError(Code.INPUT_WRONG, problem_text(located(path, problems)))
+    return request
+
+
+def findings(
+    path: Path, goal: str | None, inputs: Sequence[str], catalog: ModelCatalog | None
+) -> tuple[list[Finding], RunRequest | None]:
+    """Everything there is to say about a team file. The request, if the file could be read."""
+    try:
+        request = load_team(path, goal, parse_inputs(inputs))
+    except TeamFileError as error:
+        return [_finding("error", each) for each in error.problems], None
+    errors = located(path, team_problems(request, catalog))
+    warnings = located(path, team_warnings(request))
+    return [
+        *(_finding("error", each) for each in errors),
+        *(_finding("warning", each) for each in warnings),
+    ], request
+
+
+def located(path: Path, problems: Sequence[Problem]) -> list[FileProblem]:
+    return [FileProblem(str(path), None, each) for each in problems]
+
+
+def problem_text(problems: Sequence[FileProblem]) -> str:
+    count = len(problems)
+    lines = [f"  {each}" for each in problems]
+    return "\n".join([f"error: {count} problem{'s' if count != 1 else ''}", *lines])
+
+
+def _finding(level: str, found: FileProblem) -> Finding:
+    each = found.problem
+    return Finding(
+        level=level,
+        file=found.file,
+        line=found.line,
+        field=each.field,
+        value=each.value,
+        what=each.what,
+        remedy=each.remedy,
+    )

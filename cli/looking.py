@@ -1,0 +1,84 @@
+"""`watch`, `result`, `state`, `spend`, `list`: looking at runs, without touching them."""
+
+from temporalio.client import Client
+
+from cli.exits import Code
+from cli.following import follow
+from cli.output import note, say, say_json
+from cli.session import code_of, with_client
+from cli.tables import report_text, runs_table, spend_table, state_text
+from contracts.run import RunReport, RunState
+from contracts.spend import SpendReport
+from runtime.runs import RunSummary, get_run
+from runtime.runs import list_runs as fetch_runs
+
+
+def watch(run: str, json: bool) -> int:
+    """Follows a run to its end."""
+
+    async def work(client: Client) -> int:
+        return await follow(get_run(client, run), json)
+
+    return with_client(work)
+
+
+def result(run: str, json: bool) -> int:
+    """Prints the report, after waiting for it if need be."""
+
+    async def work(client: Client) -> RunReport:
+        handle = get_run(client, run)
+        if await handle.is_open():
+            note(f"run {run} goes on; waiting for its end (Ctrl-C stops waiting, not the run)")
+        return await handle.result()
+
+    report = with_client(work)
+    if json:
+        say_json(report)
+    else:
+        say(report_text(report))
+    return code_of(report)
+
+
+def state(run: str, json: bool) -> int:
+    """Prints the answer of the query `state`, all its pages as one."""
+
+    async def work(client: Client) -> RunState:
+        return await get_run(client, run).whole_state()
+
+    answer = with_client(work)
+    if json:
+        say_json(answer)
+    else:
+        say(state_text(answer))
+    return Code.DONE
+
+
+def spend(run: str, json: bool) -> int:
+    """Prints the answer of the query `spend`."""
+
+    async def work(client: Client) -> SpendReport:
+        return await get_run(client, run).spend()
+
+    answer = with_client(work)
+    if json:
+        say_json(answer)
+    else:
+        say(spend_table(answer))
+    return Code.DONE
+
+
+def list_all(limit: int, json: bool) -> int:
+    """Prints the newest runs."""
+
+    async def work(client: Client) -> list[RunSummary]:
+        return await fetch_runs(client, limit)
+
+    runs = with_client(work)
+    if json:
+        for each in runs:
+            say_json(each)
+    elif runs:
+        say(runs_table(runs))
+    else:
+        note("no runs yet; `starter.py run TEAM` starts one")
+    return Code.DONE

@@ -1,0 +1,50 @@
+"""Following without a terminal: one line for each thing that is new."""
+
+from datetime import UTC, datetime
+
+from cli.output import between, usd
+from cli.tables import failure_text
+from contracts.run import RunState, RunStatus, TaskState, TaskStatus
+
+QUIET = {TaskStatus.WAITING, TaskStatus.READY}
+"""Where every task begins: no news."""
+
+
+class PlainLines:
+    """Remembers what it said, and says what is new."""
+
+    def __init__(self) -> None:
+        self._status: RunStatus | None = None
+        self._tasks: dict[str, TaskStatus] = {}
+        self._asked: set[str] = set()
+        self._refused = 0
+
+    def news(self, state: RunState) -> list[str]:
+        """The lines that this state adds, each with the time of day (UTC)."""
+        lines = [line for task in state.tasks for line in self._task(task)]
+        if state.status != self._status:
+            self._status = state.status
+            lines.insert(0, f"{state.team}: {state.status}")
+        for each in state.waiting:
+            if each.subject not in self._asked:
+                lines += [f"{each.subject} waits: {each.reason}", f"  answer with: {each.command}"]
+        self._asked = {each.subject for each in state.waiting}
+        new = state.refusals[self._refused :]
+        lines += [f"refused {each.message}: {each.problem}" for each in new]
+        self._refused = len(state.refusals)
+        return [f"{datetime.now(UTC):%H:%M:%S} {line}" for line in lines]
+
+    def _task(self, task: TaskState) -> list[str]:
+        before = self._tasks.get(task.id)
+        self._tasks[task.id] = task.status
+        if task.status == before or (before is None and task.status in QUIET):
+            return []
+        text = f"{task.id} ({task.agent}): {task.status}"
+        if task.status == TaskStatus.DONE:
+            text += f" in {between(task.started_at, task.ended_at)}"
+            text += (
+                f", {task.calls} call{'s' if task.calls != 1 else ''}, {usd(task.spent_usd)} USD"
+            )
+        elif task.failure:
+            text += f": {failure_text(task.failure)}"
+        return [text]

@@ -1,0 +1,96 @@
+"""What a viewer sees of a run: the history's long poll is the clock, and `state` is asked when
+it ticks."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from contracts.run import RunState
+from contracts.spend import SpendReport
+from runtime.connection import ServiceUnavailable
+from runtime.run_errors import NoWorker
+from runtime.runs import RunHandle
+
+T = TypeVar("T")
+
+INTERVAL_SECONDS = 1.0
+"""Between two queries: a viewer must not be a burden."""
+RETRY_SECONDS = 2.0
+PATIENCE_SECONDS = 60.0
+"""How long the service may be silent before following gives up."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a viewer knows at a moment; `trouble` while nobody answers."""
+
+    state: RunState | None = None
+    spend: SpendReport | None = None
+    trouble: str | None = None
+
+
+async def sights(run: RunHandle, *, with_spend: bool) -> AsyncIterator[Sight]:
+    """What there is to see, at most once a second and only when something happened.
+
+    Ends with the run. Across a worker's or the service's restart it says that it waits; raises
+    `ServiceUnavailable` when the service stays away, `RunNotFound` at once.
+    """
+    happened = asyncio.Event()
+    clock = asyncio.create_task(_watch_history(run, happened))
+    seen = Sight()
+    try:
+        while not clock.done():
+            await _until(clock, happened.wait(), RETRY_SECONDS if seen.trouble else None)
+            happened.clear()
+            looked = await _until(clock, _look(run, seen, with_spend))
+            if looked is None:
+                continue
+            seen = looked
+            yield seen
+            await asyncio.wait([clock], timeout=INTERVAL_SECONDS)
+        await clock
+    finally:
+        clock.cancel()
+        with suppress(asyncio.CancelledError, Exception):
+            await clock
+
+
+async def _watch_history(run: RunHandle, happened: asyncio.Event) -> None:
+    """Sets `happened` with every change, until the run ends or the service stays silent."""
+    loop = asyncio.get_running_loop()
+    last = loop.time()
+    while True:
+        try:
+            async for _ in run.changes():
+                last = loop.time()
+                happened.set()
+            return
+        except ServiceUnavailable as error:
+            if error.final or loop.time() - last > PATIENCE_SECONDS:
+                raise
+            happened.set()
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _look(run: RunHandle, before: Sight, with_spend: bool) -> Sight:
+    try:
+        state = await run.whole_state()
+        return Sight(state, await run.spend() if with_spend else None)
+    except NoWorker:
+        return replace(before, trouble="no worker answers; waiting for one")
+    except ServiceUnavailable:
+        return replace(before, trouble="Temporal does not answer; waiting for it")
+
+
+async def _until(
+    clock: "asyncio.Task[None]", work: Coroutine[Any, Any, T], timeout: float | None = None
+) -> T | None:
+    """The work's outcome; None if the run ended, or the time was over, before it had one."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait([clock, task], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        task.cancel()

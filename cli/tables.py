@@ -1,0 +1,165 @@
+"""What a run looks like in plain text: its tasks, its money, its report."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from cli.output import between, clip, seconds, table, usd
+from contracts.run import Failure, RunReport, RunState, TaskState
+from contracts.spend import LedgerAgreement, SpendReport
+from runtime.runs import RunSummary
+
+AGREEMENT = {
+    LedgerAgreement.OPEN: "the accounts are open",
+    LedgerAgreement.YES: "agrees",
+    LedgerAgreement.NO: "DOES NOT AGREE",
+    LedgerAgreement.UNVERIFIABLE: "cannot be verified with this provider",
+}
+
+
+def spend_table(spend: SpendReport) -> str:
+    """A line for each agent, the total, and what the ledger says."""
+    rows = [
+        [
+            each.agent,
+            each.status.value,
+            each.model,
+            str(each.calls),
+            str(each.failed_calls),
+            f"{each.prompt_tokens}+{each.completion_tokens}",
+            usd(each.spent_usd),
+            usd(each.budget_usd),
+            usd(each.remaining_usd),
+        ]
+        for each in spend.agents
+    ]
+    total = spend.total
+    rows.append(
+        [
+            "total",
+            "",
+            "",
+            str(total.calls),
+            str(total.failed_calls),
+            f"{total.prompt_tokens}+{total.completion_tokens}",
+            usd(total.spent_usd),
+            usd(total.budget_usd),
+            usd(total.remaining_usd),
+        ]
+    )
+    head = ["agent", "state", "model", "calls", "failed", "tokens in+out"]
+    head += ["spent USD", "budget USD", "left USD"]
+    return "\n".join([table(head, rows, right=(3, 4, 5, 6, 7, 8)), *_money_notes(spend)])
+
+
+def _money_notes(spend: SpendReport) -> list[str]:
+    total = spend.total
+    lines = []
+    if total.reserved_usd:
+        lines.append(f"reserved by calls in flight: {usd(total.reserved_usd)} USD")
+    extra = sum((a.repairs_usd + a.failed_attempts_usd for a in spend.agents), Decimal(0))
+    if extra:
+        repairs = sum((a.repairs_usd for a in spend.agents), Decimal(0))
+        lines.append(
+            f"of the total, repairs {usd(repairs)} USD, failed attempts {usd(extra - repairs)} USD"
+        )
+    estimated = sum(each.estimated_charges for each in spend.agents)
+    if estimated:
+        lines.append(f"charges at their upper bound, for want of a usage: {estimated}")
+    if spend.ledger_usd is not None:
+        lines.append(f"ledger: {usd(spend.ledger_usd)} USD, {AGREEMENT[spend.ledger_agrees]}")
+    return lines
+
+
+def task_table(tasks: Sequence[TaskState]) -> str:
+    """A line for each task, in the plan's order."""
+    rows = [
+        [
+            task.id,
+            task.agent,
+            task.status.value,
+            between(task.started_at, task.ended_at),
+            str(task.calls),
+            usd(task.spent_usd),
+            ", ".join(task.depends_on) or "-",
+        ]
+        for task in tasks
+    ]
+    head = ["task", "agent", "state", "time", "calls", "spent USD", "after"]
+    return table(head, rows, right=(3, 4, 5))
+
+
+def failure_text(failure: Failure) -> str:
+    """Type and message; the figures of a refusal, where there are any."""
+    text = f"{failure.type}: {failure.message}"
+    if failure.required_usd is not None and failure.remaining_usd is not None:
+        need, left = usd(failure.required_usd), usd(failure.remaining_usd)
+        text += f" [required {need} USD, remaining {left} USD]"
+    return text
+
+
+def failure_lines(tasks: Sequence[TaskState]) -> list[str]:
+    return [f"{t.id}: {failure_text(t.failure)}" for t in tasks if t.failure]
+
+
+def state_text(state: RunState) -> str:
+    """All of a run's state."""
+    lines = [f"run     {state.workflow_id}", f"team    {state.team}", f"status  {state.status}"]
+    lines.append(f"goal    {clip(state.goal, 200)}")
+    if state.cancel_reason is not None:
+        lines.append(f"cancel  {state.cancel_reason or '(no reason given)'}")
+    if state.tasks:
+        lines += ["", task_table(state.tasks)]
+    lines += _more_than_tasks(state)
+    return "\n".join(lines)
+
+
+def _more_than_tasks(state: RunState) -> list[str]:
+    lines: list[str] = []
+    failed = failure_lines(state.tasks)
+    if state.failure:
+        failed.append(f"the run: {failure_text(state.failure)}")
+    if failed:
+        lines += ["", "failed", *(f"  {line}" for line in failed)]
+    if state.waiting:
+        lines += ["", "waiting for a person"]
+        for each in state.waiting:
+            lines += [f"  {each.subject}: {each.reason}", f"    {each.command}"]
+    if state.refusals:
+        lines += ["", "messages that were not understood"]
+        lines += [f"  {r.at:%H:%M:%S} {r.message}: {r.problem}" for r in state.refusals]
+    return lines
+
+
+def report_text(report: RunReport) -> str:
+    """A finished run: how it ended, what failed, its answer, its money."""
+    took = between(report.started_at, report.ended_at)
+    lines = [
+        f"run {report.workflow_id}: {report.status} in {took}"
+        f" (its calls one after the other: {seconds(report.call_seconds)})"
+    ]
+    if report.cancel_reason is not None:
+        lines.append(f"cancelled: {report.cancel_reason or '(no reason given)'}")
+    failed = failure_lines([outcome.task for outcome in report.outcomes])
+    if report.failure:
+        failed.append(f"the run: {failure_text(report.failure)}")
+    if failed:
+        lines += ["", "failed", *(f"  {line}" for line in failed)]
+    if report.answer is not None:
+        lines += ["", report.answer.strip()]
+    return "\n".join([*lines, "", spend_table(report.spend)])
+
+
+def runs_table(runs: Sequence[RunSummary]) -> str:
+    rows = [
+        [
+            run.workflow_id,
+            run.team or "-",
+            run.status,
+            usd(run.spent_usd),
+            f"{run.started_at:%Y-%m-%d %H:%M:%S}",
+            between(run.started_at, run.ended_at),
+        ]
+        for run in runs
+    ]
+    head = ["run", "team", "status", "spent USD", "started (UTC)", "time"]
+    return table(head, rows, right=(3, 5))
