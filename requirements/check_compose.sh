@@ -7,6 +7,6 @@ if ! docker compose version >/dev/null 2>&1; then
   exit 0
 fi
 # Secrets have no defaults, by intent: any value will do to check the file.
-POSTGRES_PASSWORD=x GATEWAY_PARENT_KEY=x GATEWAY_SECRET=x SEALING_KEY=x \
+POSTGRES_PASSWORD=x UPSTREAM_URL=http://x/v1 GATEWAY_PARENT_KEY=x GATEWAY_SECRET=x SEALING_KEY=x \
   docker compose config --quiet
 echo "docker-compose.yml is valid"

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 python="${PYTHON:-python3}"
 # Measured with the locks of this version, Linux x86-64, Python 3.11.
-megabytes=MEGABYTES
+megabytes=230
 
 stop() { printf '%s\n' "$@" >&2; exit 1; }
 

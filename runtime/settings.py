@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    Field,
+    FilePath,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contracts.plan import Problem
@@ -74,15 +82,25 @@ class ClientSettings(BaseSettings):
     temporal_tls: bool | None = Field(
         None, description="true or false; left out: on with an API key or certificate."
     )
-    temporal_tls_ca_file: Path | None = Field(None, description="CA certificate, PEM.")
-    temporal_tls_cert_file: Path | None = Field(None, description="Client certificate, PEM.")
-    temporal_tls_key_file: Path | None = Field(None, description="Client key, PEM.")
+    temporal_tls_ca_file: FilePath | None = Field(None, description="CA certificate, PEM.")
+    temporal_tls_cert_file: FilePath | None = Field(None, description="Client certificate, PEM.")
+    temporal_tls_key_file: FilePath | None = Field(
+        None, validate_default=True, description="Client key, PEM."
+    )
     atxp_llm_url: Url = Field(
         "https://llm.atxp.ai/v1", description="OpenAI-compatible endpoint of the agents."
     )
     default_model: str | None = Field(
         None, min_length=1, max_length=200, description="For agents that name no model."
     )
+
+    @field_validator("temporal_tls_key_file")
+    @classmethod
+    def _pair(cls, key: Path | None, info: ValidationInfo) -> Path | None:
+        certificate = info.data.get("temporal_tls_cert_file", key)  # absent: itself wrong
+        if (key is None) != (certificate is None):
+            raise ValueError("and TEMPORAL_TLS_CERT_FILE belong together: set both or none")
+        return key
 
 
 class WorkerSettings(ClientSettings):
@@ -125,6 +143,9 @@ def worker_settings() -> WorkerSettings:
 def load(kind: type[T], root: Path = PROJECT_ROOT) -> T:
     """Settings of one kind from the stack that is up, `.env` in the root, and the environment."""
     chosen = given_values(root)
+    for name, value in chosen.items():
+        if name.startswith("OTEL_"):  # the exporters know no other place than the environment
+            os.environ.setdefault(name, value)
     values = {**stack_values(chosen, getattr(kind, "decides", ()), root), **chosen}
     known = {name: values[name.upper()] for name in kind.model_fields if name.upper() in values}
     try:

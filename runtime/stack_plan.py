@@ -196,6 +196,7 @@ def _gateway(folder: Path, port: int, secret: Mapping[str, str], upstream: str) 
         "GATEWAY_DATABASE": str(folder / "gateway.db"),
         "GATEWAY_PARENT_KEY": secret["ATXP_API_KEY"],
         "GATEWAY_SECRET": secret["GATEWAY_SECRET"],
+        "GATEWAY_SHUTDOWN_SECONDS": "4",
         "UPSTREAM_URL": upstream,
     }
     return Part("gateway", (sys.executable, "-m", "gateway"), env, stop_seconds=6)
