@@ -108,7 +108,7 @@ def retry_delay(refused: Refused, cap: timedelta, now: datetime) -> timedelta | 
 def attempt_spend(error: Exception, earlier: AttemptSpend) -> AttemptSpend:
     """What is known to be spent after this failed attempt, and the figures of a refusal."""
     spent = earlier.spent_usd
-    if isinstance(error, MalformedAnswer):
+    if isinstance(error, MalformedAnswer | Refused):
         spent = round_up(spent + error.billed_usd)
     known = {"spent_usd": spent, "attempts": earlier.attempts}
     if not isinstance(error, Refused):

@@ -9,13 +9,12 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from atxp.errors import AtxpError, MalformedAnswer, error_fields, scrub
+from atxp.errors import AtxpError, MalformedAnswer, Refused, error_fields, scrub
 from atxp.pricing import Cost, priced_cost, told_cost, usage_of, worst_case
 from atxp.transport import Answer, decimal_of, exchange
 from contracts.calls import Usage
 from contracts.spend import ModelPrice
 
-REPLAY_HEADER = "X-Idempotent-Replay"
 PRICES_LIVE_SECONDS = 300
 MODELS_TIMEOUT_SECONDS = 10
 
@@ -53,7 +52,24 @@ class ChatClient:
 
     async def complete(self, order: ChatOrder) -> Completion:
         """One POST, no retry. Raises an `AtxpError`; a `MalformedAnswer` says what it cost."""
-        answer = await exchange(
+        try:
+            answer = await self._post(order)
+        except Refused as refused:
+            refused.billed_usd = _billed(refused.body, refused.replayed)
+            raise
+        choice = _first_choice(answer.body)
+        if choice is None:
+            raise _without_choices(answer, order)
+        return Completion(
+            text=_text(choice),
+            finish_reason=str(choice.get("finish_reason") or ""),
+            usage=usage_of(answer.body),
+            cost=await self._cost(answer.body, order),
+            replayed=answer.replayed,
+        )
+
+    async def _post(self, order: ChatOrder) -> Answer:
+        return await exchange(
             self._http,
             "POST",
             f"{self._url}/chat/completions",
@@ -61,17 +77,6 @@ class ChatClient:
             timeout_seconds=order.timeout_seconds,
             content=order.body,
             headers={**order.headers, "Idempotency-Key": order.idempotency_key},
-        )
-        replayed = answer.headers.get(REPLAY_HEADER, "").lower() == "true"
-        choice = _first_choice(answer.body)
-        if choice is None:
-            raise _without_choices(answer, order, replayed)
-        return Completion(
-            text=_text(choice),
-            finish_reason=str(choice.get("finish_reason") or ""),
-            usage=usage_of(answer.body),
-            cost=await self._cost(answer.body, order),
-            replayed=replayed,
         )
 
     async def read_models(self, key: SecretStr | None) -> tuple[ModelPrice, ...]:
@@ -123,14 +128,19 @@ def _text(choice: Mapping[str, Any]) -> str:
     return content if isinstance(content, str) else ""
 
 
-def _without_choices(answer: Answer, order: ChatOrder, replayed: bool) -> MalformedAnswer:
+def _without_choices(answer: Answer, order: ChatOrder) -> MalformedAnswer:
     said = str(error_fields(answer.body).get("message") or "")
     words = scrub(said, [order.key.get_secret_value()]) or "no choices in it"
-    told = None if replayed else told_cost(answer.body)
     return MalformedAnswer(
         f"POST /chat/completions answered 200 without an answer: {words}",
-        billed_usd=told.usd if told else Decimal(0),
+        billed_usd=_billed(answer.body, answer.replayed),
     )
+
+
+def _billed(body: Any, replayed: bool) -> Decimal:
+    """What an unusable answer says it cost; a stored one was counted when it came first."""
+    told = told_cost(body) if isinstance(body, Mapping) and not replayed else None
+    return told.usd if told else Decimal(0)
 
 
 def _model_price(line: Any) -> ModelPrice | None:

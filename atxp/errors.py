@@ -27,7 +27,7 @@ class AtxpError(Exception):
     """Base. The text is already scrubbed and bounded."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Refused(AtxpError):
     """The server answered with another status than 2xx."""
 
@@ -44,6 +44,10 @@ class Refused(AtxpError):
     retry_after: str | None = None
     amounts: dict[str, Decimal] = field(default_factory=dict)
     """`remaining_usd`, `required_usd`, `reserved_usd`, where the body has them."""
+    body: Any = None
+    replayed: bool = False
+    billed_usd: Decimal = Decimal(0)
+    """An error can have used tokens: then it was billed."""
 
     def __str__(self) -> str:
         return f"{self.what} answered {self.status}: {self.message or 'no reason given'}"

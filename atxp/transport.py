@@ -19,13 +19,16 @@ from atxp.errors import (
     scrub,
 )
 
+REPLAY_HEADER = "X-Idempotent-Replay"
+
 
 @dataclass(frozen=True)
 class Answer:
     """A 2xx answer whose body is a JSON object."""
 
     body: dict[str, Any]
-    headers: Mapping[str, str]
+    replayed: bool
+    """The gateway had it stored: it was billed before."""
 
 
 def decimal_of(value: Any) -> Decimal | None:
@@ -79,7 +82,7 @@ async def exchange(
     if not isinstance(body, dict):
         start = scrub(response.text[:200], [key or ""])
         raise MalformedAnswer(f"{what} answered {response.status_code} without JSON: {start!r}")
-    return Answer(body, response.headers)
+    return Answer(body, _replayed(response))
 
 
 def refusal(what: str, response: httpx.Response, body: Any, key: str | None) -> Refused:
@@ -103,4 +106,10 @@ def refusal(what: str, response: httpx.Response, body: Any, key: str | None) -> 
         restriction=scrub(str(inner.get("error") or ""), [key or ""])[:100],
         retry_after=response.headers.get("Retry-After"),
         amounts=amounts,
+        body=body,
+        replayed=_replayed(response),
     )
+
+
+def _replayed(response: httpx.Response) -> bool:
+    return bool(response.headers.get(REPLAY_HEADER, "").lower() == "true")
