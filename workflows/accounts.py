@@ -19,7 +19,7 @@ from contracts.spend import (
     OpenAccounts,
     SetBudget,
 )
-from contracts.team import Caller, Team
+from contracts.team import Caller
 from workflows.budget import Account, shares, worst_case_usd
 from workflows.failures import understand
 from workflows.policies import account_options
@@ -174,14 +174,13 @@ def budgets_usd(progress: Progress, catalog: ModelCatalog) -> dict[str, Decimal]
 
 def _weight(progress: Progress, name: str, caller: Caller, catalog: ModelCatalog) -> Decimal:
     """USD where the price is known, else tokens: comparable within a run either way."""
-    team: Team = progress.team
-    documents = progress.request.sources if progress.request else {}
+    team = progress.team
     price = price_of(catalog, caller.model or catalog.default_model or "")
     prompts = []
     for task in team.tasks:
         if task.agent == name:
             agent = team.agents[name]
-            sources = task_sources(team, task, documents, {})
+            sources = task_sources(team, task, progress.sources, {})
             texts = [system_text(agent), task.ask, *(each.text for each in sources)]
             prompts.append(sum(len(text.encode()) for text in texts))
     if name == ORCHESTRATOR_AGENT or not team.tasks:

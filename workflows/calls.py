@@ -77,7 +77,7 @@ class Calls:
         self._window = asyncio.Semaphore(team.max_parallel)
         self._settled: defaultdict[str, list[asyncio.Future[None]]] = defaultdict(list)
         self._running = asyncio.Event()
-        self._running.set()
+        self.pause(progress.paused)
 
     async def ask(
         self, assignment: Assignment, accept: Callable[[str], Sequence[str]] | None = None

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
+from contracts.errors import ErrorType
 from contracts.plan import Plan
 from contracts.run import (
     TASKS_PER_PAGE,
@@ -83,6 +84,11 @@ class Progress:
         return self.request.team.name if self.request else ""
 
     @property
+    def sources(self) -> dict[str, str]:
+        """The documents that came with the request, by name."""
+        return self.request.sources if self.request else {}
+
+    @property
     def tasks_done(self) -> int:
         return len(self.handoffs)
 
@@ -100,6 +106,26 @@ class Progress:
         log.calls += 1
         log.started_at = log.started_at or at
         self.schedule.status[task_id] = TaskStatus.RUNNING
+
+    def done(self, task_id: str, handoff: str, at: datetime) -> list[str]:
+        """A task's checked output; answers with the tasks that are ready because of it."""
+        self.handoffs[task_id] = handoff
+        self.logs[task_id].ended_at = at
+        return self.schedule.done(task_id)
+
+    def failed(self, task_id: str, failure: Failure, at: datetime) -> None:
+        """A task that will give no output, and with it all that waited for it."""
+        self.logs[task_id].failure, self.logs[task_id].ended_at = failure, at
+        for blocked in self.schedule.failed(task_id):
+            self.logs[blocked].failure = Failure(
+                type=ErrorType.DEPENDENCY_FAILED, message=f"{task_id} failed: {failure.type}"
+            )
+
+    def ending(self) -> RunStatus:
+        """How the run ends, as things stand."""
+        if self.failure is not None:
+            return RunStatus.FAILED
+        return RunStatus.COMPLETED if self.answer is not None else RunStatus.CANCELLED
 
     def wait_for_person(self, subject: str, reason: str, at: datetime, command: str) -> None:
         """Something that only a person can answer, and the command that does."""

@@ -1,0 +1,188 @@
+"""What people outside may ask a run and tell it: the queries, signals and updates.
+
+Every entry takes any payload and parses it inside (`workflows/messages.py`): a typed handler
+would fail the workflow task forever on a missing or an additional argument.
+"""
+
+import asyncio
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+from contracts.control import (
+    AdjustBudget,
+    Adjustment,
+    Approve,
+    BudgetAdjusted,
+    Cancel,
+    Empty,
+    StateQuery,
+)
+from contracts.errors import ErrorType
+from contracts.run import RunState, RunStatus
+from contracts.spend import SpendReport
+from workflows.accounts import Accounts
+from workflows.calls import Calls
+from workflows.messages import BadMessage, parse
+from workflows.progress import Progress, is_terminal
+from workflows.publishing import Publisher
+
+
+class Steering:
+    """The handlers of `Orchestrator`. Signals record what is wrong; updates answer with it."""
+
+    def __init__(self) -> None:
+        info = workflow.info()
+        self._progress = Progress(info.workflow_id, info.start_time)
+        self._accounts = Accounts(self._progress)
+        self._publisher = Publisher(self._progress)
+        self._calls: Calls | None = None
+        self._story: asyncio.Task[None] | None = None
+        self._approval: Approve | None = None
+
+    # What people outside may ask
+
+    @workflow.query
+    def spend(self, payload: Any = None, *extra: Any) -> SpendReport:
+        """What every agent has, has spent and may still spend. USD."""
+        return self._progress.spend()
+
+    @workflow.query
+    def state(self, payload: Any = None, *extra: Any) -> RunState:
+        """Status, plan, what waits for whom, and which messages were refused.
+
+        Payload: `contracts.control.StateQuery`.
+        """
+        try:
+            return self._progress.state(parse(StateQuery, payload, extra).page)
+        except BadMessage as bad:
+            raise ApplicationError(str(bad), type=ErrorType.INVALID_INPUT) from None
+
+    # What people outside may tell it
+
+    @workflow.signal
+    def cancel(self, payload: Any = None, *extra: Any) -> None:
+        """Stops starting work, stops what runs, keeps what is done, closes accounts, reports."""
+        order = self._understood("cancel", Cancel, payload, extra)
+        if order is None or is_terminal(self._progress.status):
+            return
+        self._stop(order.reason or "cancelled by signal")
+        if self._story is not None and not self._story.done():
+            self._story.cancel()
+
+    @workflow.signal
+    def pause(self, payload: Any = None, *extra: Any) -> None:
+        """No new call starts; what runs goes on."""
+        if self._understood("pause", Empty, payload, extra):
+            self._set_paused(True)
+
+    @workflow.signal
+    def resume(self, payload: Any = None, *extra: Any) -> None:
+        """Calls start again."""
+        if self._understood("resume", Empty, payload, extra):
+            self._set_paused(False)
+
+    @workflow.signal
+    async def adjust(self, payload: Any = None, *extra: Any) -> None:
+        """An update without an answer: `kind` names it. A bad one is recorded in `state`."""
+        order = self._understood("adjust", Adjustment, payload, extra)
+        if order is None:
+            return
+        try:
+            await self._adjust_budget(order)
+        except ApplicationError as refused:
+            self._progress.refuse(workflow.now(), "adjust", refused.message)
+
+    @workflow.update
+    async def adjust_budget(self, payload: Any = None, *extra: Any) -> BudgetAdjusted:
+        """A new limit for one agent, effective at the gateway at once.
+
+        Payload: `contracts.control.AdjustBudget`. Refused below what is spent, or where the
+        agents' limits together would exceed the team's.
+        """
+        return await self._adjust_budget(parse(AdjustBudget, payload, extra))
+
+    @adjust_budget.validator
+    def _check_adjust_budget(self, payload: Any = None, *extra: Any) -> None:
+        order = _parse_update(AdjustBudget, payload, extra)
+        if self._progress.accounts:
+            self._accounts.must_allow(order)
+
+    @workflow.update
+    async def approve(self, payload: Any = None, *extra: Any) -> Approve:
+        """Answers what waits for a person. Payload: `contracts.control.Approve`."""
+        order = parse(Approve, payload, extra)
+        self._progress.waiting.pop(order.subject, None)
+        self._approval = order
+        return order
+
+    @approve.validator
+    def _check_approve(self, payload: Any = None, *extra: Any) -> None:
+        order = _parse_update(Approve, payload, extra)
+        if order.subject not in self._progress.waiting:
+            raise ApplicationError(
+                f"subject = {order.subject!r}: nothing of this name waits for a person"
+                f" (waiting: {', '.join(self._progress.waiting) or 'nothing'})",
+                type=ErrorType.INVALID_INPUT,
+            )
+
+    async def _adjust_budget(self, order: AdjustBudget) -> BudgetAdjusted:
+        await workflow.wait_condition(lambda: bool(self._progress.accounts) or self._is_ending())
+        if self._is_ending():
+            raise ApplicationError("the run has ended", type=ErrorType.INVALID_INPUT)
+        adjusted = await self._accounts.adjust(order)
+        if self._calls is not None:
+            self._calls.release(order.agent)
+        self._publisher.changed()
+        return adjusted
+
+    def _is_ending(self) -> bool:
+        return self._progress.status is RunStatus.CLOSING or is_terminal(self._progress.status)
+
+    def _set_paused(self, paused: bool) -> None:
+        self._progress.paused = paused
+        if self._calls is not None:
+            self._calls.pause(paused)
+        self._publisher.changed()
+
+    def _understood(self, name: str, model: Any, payload: Any, extra: tuple[Any, ...]) -> Any:
+        """The payload of a signal, or None: then what is wrong with it stands in `state`."""
+        try:
+            return parse(model, payload, extra)
+        except BadMessage as bad:
+            self._progress.refuse(workflow.now(), name, str(bad))
+            return None
+
+    async def _wait_for_approval(self, subject: str) -> None:
+        """Durably, until a person says yes; a no cancels the run."""
+        self._become(RunStatus.APPROVAL)
+        command = (
+            f"temporal workflow update execute --workflow-id {self._progress.workflow_id}"
+            f""" --name approve --input '{{"subject": "{subject}", "approved": true}}'"""
+        )
+        self._progress.wait_for_person(
+            subject, f"the {subject} waits for approval", workflow.now(), command
+        )
+        await workflow.wait_condition(lambda: self._approval is not None)
+        answer, self._approval = self._approval, None
+        if answer is not None and not answer.approved:
+            self._stop(f"the {subject} was refused: {answer.note}".rstrip(": "))
+            raise asyncio.CancelledError
+
+    def _stop(self, reason: str) -> None:
+        """Nothing new starts. The first reason stands."""
+        self._progress.stopping = True
+        if self._progress.cancel_reason is None and not is_terminal(self._progress.status):
+            self._progress.cancel_reason = reason
+
+    def _become(self, status: RunStatus) -> None:
+        self._progress.status = status
+        self._publisher.changed()
+
+
+def _parse_update(model: Any, payload: Any, extra: tuple[Any, ...]) -> Any:
+    try:
+        return parse(model, payload, extra)
+    except BadMessage as bad:
+        raise ApplicationError(str(bad), type=ErrorType.INVALID_INPUT) from None
