@@ -160,7 +160,7 @@ class Calls:
         raise await self._failed(account, key, failed)
 
     async def _failed(self, account: Account, key: str, error: ActivityError) -> BaseException:
-        if is_cancelled_exception(error):
+        if is_cancelled_exception(error) or was_cancelled():
             account.fail(key, Decimal(0), may_be_billed=True)
             return asyncio.CancelledError()
         failure, spend = understand(error)

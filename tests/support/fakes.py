@@ -110,12 +110,14 @@ class FakeWorld(AccountActivities, AgentActivities):
         self.calls.append(call)
         self.active += 1
         self.most_active = max(self.most_active, self.active)
+        beating = asyncio.create_task(_heartbeat())
         try:
             answered = self.rule(call) if self.rule else None
             if asyncio.iscoroutine(answered):
                 answered = await answered
             result = answered if isinstance(answered, CallResult) else self.answer(call)
         finally:
+            beating.cancel()
             self.active -= 1
         self.book(call, result.cost_usd)
         return result
@@ -154,6 +156,12 @@ class FakeWorld(AccountActivities, AgentActivities):
                 for key, amount in book.charges.items()
             ),
         )
+
+
+async def _heartbeat() -> None:
+    while True:
+        activity.heartbeat()
+        await asyncio.sleep(0.3)
 
 
 def exhausted(required: Decimal, remaining: Decimal) -> ApplicationError:

@@ -1,14 +1,43 @@
 """One real Temporal dev server for all workflow tests; each test has its own queue and ids."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest_asyncio
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowHandle
 
+from contracts.calls import CallRequest
+from tests.support.fakes import FakeWorld
 from tests.support.temporal import server
+from tests.workflows.test_story import started, team
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def client() -> AsyncIterator[Client]:
     async with server() as environment:
         yield environment.client
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def held_run(client: Client) -> AsyncIterator[tuple[WorkflowHandle[Any, Any], FakeWorld]]:
+    """A run that stands at its second task, for all the nonsense of a module."""
+    gate = asyncio.Event()
+    reached = asyncio.Event()
+
+    async def hold(call: CallRequest) -> None:
+        if call.task == "b":
+            reached.set()
+            await gate.wait()
+
+    world = FakeWorld(hold)
+    tasks = [
+        {"id": "a", "agent": "research", "ask": "First."},
+        {"id": "b", "agent": "research", "ask": "Second.", "depends_on": ["a"]},
+    ]
+    async with started(client, world, {"team": team(tasks=tasks, result="b")}) as handle:
+        await reached.wait()
+        yield handle, world
+        gate.set()
+        report = await handle.result()
+        assert report.answer is not None, "a run that was told nonsense must still complete"

@@ -1,0 +1,225 @@
+"""What people outside may tell a run, and the nonsense that they may send."""
+
+import asyncio
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+
+from contracts.calls import CallRequest
+from contracts.run import RunReport, RunState, RunStatus, TaskStatus
+from contracts.spend import AgentStatus, LedgerAgreement, SpendReport
+from tests.support.fakes import COST, FakeWorld
+from tests.workflows.test_story import started, team
+
+Handle = WorkflowHandle[Any, Any]
+CHAIN = [
+    {"id": "a", "agent": "research", "ask": "First."},
+    {"id": "b", "agent": "research", "ask": "Second.", "depends_on": ["a"]},
+    {"id": "c", "agent": "editor", "ask": "Third.", "depends_on": ["b"]},
+]
+
+
+class Gate:
+    """Holds the calls of one task until the test lets them go."""
+
+    def __init__(self, task: str) -> None:
+        self.task = task
+        self.reached = asyncio.Event()
+        self.open = asyncio.Event()
+
+    async def __call__(self, call: CallRequest) -> None:
+        if call.task == self.task:
+            self.reached.set()
+            await self.open.wait()
+
+
+async def state(handle: Handle) -> RunState:
+    return await handle.query("state", result_type=RunState)
+
+
+async def spend(handle: Handle) -> SpendReport:
+    return await handle.query("spend", result_type=SpendReport)
+
+
+async def test_spend_can_be_asked_while_the_run_goes_on(client: Client) -> None:
+    gate = Gate("b")
+    async with started(client, FakeWorld(gate), {"team": team(tasks=CHAIN)}) as handle:
+        await gate.reached.wait()
+        report = await spend(handle)
+        research = next(each for each in report.agents if each.agent == "research")
+        assert research.spent_usd == COST
+        assert research.status is AgentStatus.WORKING
+        assert research.reserved_usd > 0
+        assert report.ledger_agrees is LedgerAgreement.OPEN
+        gate.open.set()
+        await handle.result()
+        assert (await spend(handle)).ledger_agrees is LedgerAgreement.YES
+
+
+async def test_cancel_keeps_what_is_done_closes_the_accounts_and_reports(client: Client) -> None:
+    gate = Gate("b")
+    world = FakeWorld(gate)
+    async with started(client, world, {"team": team(tasks=CHAIN)}) as handle:
+        await gate.reached.wait()
+        await handle.signal("cancel", {"reason": "enough"})
+        report = await handle.result()
+    _assert_cancelled(report, world, "enough")
+
+
+async def test_a_cancellation_from_temporal_ends_in_the_same_way(client: Client) -> None:
+    gate = Gate("b")
+    world = FakeWorld(gate)
+    async with started(client, world, {"team": team(tasks=CHAIN)}) as handle:
+        await gate.reached.wait()
+        await handle.cancel()
+        report = await handle.result()
+    _assert_cancelled(report, world, "cancelled in Temporal")
+
+
+def _assert_cancelled(report: RunReport, world: FakeWorld, reason: str) -> None:
+    assert report.status is RunStatus.CANCELLED
+    assert report.cancel_reason == reason
+    outcomes = {each.task.id: each for each in report.outcomes}
+    assert outcomes["a"].output == "answer of a"
+    assert [outcomes[each].task.status for each in "abc"] == [
+        TaskStatus.DONE,
+        TaskStatus.CANCELLED,
+        TaskStatus.CANCELLED,
+    ]
+    assert {book.status for book in world.books.values()} == {"disabled"}
+    assert report.spend.ledger_agrees is LedgerAgreement.YES
+    assert not [call for call in world.calls if call.task in ("c", "answer")]
+
+
+async def test_a_cancelled_call_that_answers_all_the_same_starts_nothing(client: Client) -> None:
+    reached = asyncio.Event()
+
+    async def stubborn(call: CallRequest) -> None:
+        if call.task == "a":
+            reached.set()
+            await asyncio.sleep(0.5)
+
+    world = FakeWorld(stubborn)
+    async with started(client, world, {"team": team(tasks=CHAIN)}) as handle:
+        await reached.wait()
+        await handle.signal("cancel")
+        report = await handle.result()
+    assert report.outcomes[0].task.status in (TaskStatus.DONE, TaskStatus.CANCELLED)
+    assert {call.task for call in world.calls} == {"a"}
+    assert report.spend.ledger_agrees is LedgerAgreement.YES
+
+
+async def test_pause_lets_calls_finish_and_starts_none_until_resume(client: Client) -> None:
+    gate = Gate("a")
+    world = FakeWorld(gate)
+    async with started(client, world, {"team": team(tasks=CHAIN)}) as handle:
+        await gate.reached.wait()
+        await handle.signal("pause")
+        gate.open.set()
+        while (await state(handle)).tasks[0].status is not TaskStatus.DONE:
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(0.2)
+        assert (await state(handle)).paused
+        assert {call.task for call in world.calls} == {"a"}
+        await handle.signal("resume")
+        assert (await handle.result()).status is RunStatus.COMPLETED
+
+
+async def test_a_raised_budget_is_effective_at_the_provider(client: Client) -> None:
+    gate = Gate("b")
+    world = FakeWorld(gate)
+    async with started(client, world, {"team": team(tasks=CHAIN)}) as handle:
+        await gate.reached.wait()
+        answer = await handle.execute_update(
+            "adjust_budget", {"agent": "research", "budget_usd": 2.5}
+        )
+        assert Decimal(answer["budget_usd"]) == Decimal("2.5")
+        assert world.books["research"].budget == Decimal("2.5")
+        await handle.signal(
+            "adjust", {"kind": "adjust_budget", "agent": "editor", "budget_usd": "3"}
+        )
+        while world.books["editor"].budget != 3:
+            await asyncio.sleep(0.02)
+        gate.open.set()
+        await handle.result()
+
+
+@pytest.mark.parametrize(
+    ("payload", "words"),
+    [
+        ([{"agent": "nobody", "budget_usd": 1}], "no such agent (one of: orchestrator, research"),
+        ([{"agent": "research"}], "budget_usd: missing"),
+        ([{"agent": "research", "budget_usd": "lots"}], "budget_usd = 'lots'"),
+        ([{"agent": "research", "budget_usd": 0.001}], "below what research has spent"),
+        ([{"agent": "research", "budget_usd": -1}], "greater than"),
+        ([{"agent": "research", "budget_usd": 1, "x": 1}], "x: no such key"),
+        (["research", 1], "one argument is expected, got 2"),
+        ([None], "agent: missing"),
+        ([], "agent: missing"),
+        ([7], "a JSON object is expected, got 7"),
+    ],
+)
+async def test_a_wrong_update_is_refused_in_words(
+    held_run: tuple[Handle, FakeWorld], payload: list[Any], words: str
+) -> None:
+    handle, _ = held_run
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await handle.execute_update("adjust_budget", args=payload)
+    assert isinstance(refused.value.cause, ApplicationError)
+    assert words in refused.value.cause.message
+
+
+@pytest.mark.parametrize("signal", ["cancel", "adjust", "pause", "resume"])
+@pytest.mark.parametrize(
+    "payload", [[7], ["x"], [[1]], [{"nonsense": 1}], [{}, {}], [{"reason": 5, "kind": 5}]]
+)
+async def test_a_wrong_signal_is_recorded_and_harms_nothing(
+    held_run: tuple[Handle, FakeWorld], signal: str, payload: list[Any]
+) -> None:
+    handle, _ = held_run
+    await handle.signal(signal, args=payload)
+    seen = await state(handle)
+    assert seen.refusals[-1].message == signal
+    assert seen.status is RunStatus.WORKING
+    assert not seen.paused
+
+
+async def test_adjust_without_any_payload_is_recorded(held_run: tuple[Handle, FakeWorld]) -> None:
+    handle, _ = held_run
+    await handle.signal("adjust")
+    assert (await state(handle)).refusals[-1].problem.startswith("agent: missing")
+
+
+async def test_a_plan_can_wait_for_a_person(client: Client) -> None:
+    world = FakeWorld()
+    async with started(client, world, {"team": team(approve_plan=True)}) as handle:
+        seen = await _waiting(handle)
+        assert seen.status is RunStatus.APPROVAL
+        assert "approve" in seen.waiting[0].command
+        assert not world.calls
+        with pytest.raises(WorkflowUpdateFailedError):
+            await handle.execute_update("approve", {"subject": "lunch", "approved": True})
+        await handle.execute_update("approve", {"subject": "plan", "approved": True})
+        assert (await handle.result()).status is RunStatus.COMPLETED
+
+
+async def test_a_refused_plan_costs_nothing_more(client: Client) -> None:
+    world = FakeWorld()
+    async with started(client, world, {"team": team(approve_plan=True)}) as handle:
+        await _waiting(handle)
+        await handle.execute_update(
+            "approve", {"subject": "plan", "approved": False, "note": "too broad"}
+        )
+        report = await handle.result()
+    assert report.status is RunStatus.CANCELLED
+    assert report.cancel_reason == "the plan was refused: too broad"
+    assert not world.calls
+
+
+async def _waiting(handle: Handle) -> RunState:
+    while not (seen := await state(handle)).waiting:
+        await asyncio.sleep(0.02)
+    return seen
