@@ -1,0 +1,31 @@
+"""One real Temporal dev server for all tests of the command line."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from temporalio.client import Client
+
+from tests.cli.support import Starter, serving
+from tests.support.fakes import FakeWorld
+from tests.support.temporal import server
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def client() -> AsyncIterator[Client]:
+    async with server() as environment:
+        yield environment.client
+
+
+@pytest.fixture
+def starter(client: Client, tmp_path: Path) -> Starter:
+    return Starter(client.service_client.config.target_host, tmp_path)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def world(client: Client) -> AsyncIterator[FakeWorld]:
+    """A worker that serves while the test runs; its world is the test's to rule."""
+    world = FakeWorld()
+    async with serving(client, world):
+        yield world

@@ -1,0 +1,122 @@
+"""The starter in a process of its own, and a worker on the public task queue."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from contracts.names import TASK_QUEUE
+from runtime.settings import WorkerSettings
+from tests.support.fakes import FakeWorld
+from worker import workflow_runner
+from workflows.orchestrator import Orchestrator
+
+ROOT = Path(__file__).parents[2]
+NOBODY = "127.0.0.1:9"
+"""The discard port: nothing of ours listens there."""
+
+TEAM = """\
+name: brief
+goal: Decide whether to enter the market
+orchestrator: {budget_usd: 5}
+agents:
+  research: {role: Researcher, budget_usd: 1}
+  editor: {role: Editor, budget_usd: 1}
+tasks:
+  - {id: facts, agent: research, ask: List the facts.}
+  - {id: prices, agent: research, ask: List the prices.}
+  - {id: text, agent: editor, ask: Write it up., depends_on: [facts, prices]}
+result: text
+"""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Starter:
+    """Runs commands against one Temporal server."""
+
+    address: str
+    folder: Path
+    """Where team files are written; `.env` files and a stack that is up do not count."""
+
+    def team(self, text: str = TEAM, name: str = "team.yaml") -> str:
+        """A team file's path."""
+        path = self.folder / name
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    def environment(self, **more: str) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "TMPDIR")}
+        own = {
+            "TEMPORAL_ADDRESS": self.address,
+            "ATXP_LLM_URL": f"http://{NOBODY}/v1",
+            "PYTHONUNBUFFERED": "1",
+        }
+        return {**kept, **own, **more}
+
+    async def __call__(self, *arguments: str, **environment: str) -> Ended:
+        """Runs a command to its end."""
+        process = await self.begin(*arguments, **environment)
+        return await self.end(process)
+
+    async def begin(self, *arguments: str, **environment: str) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(ROOT / "starter.py"),
+            *arguments,
+            env=self.environment(**environment),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            stdin=asyncio.subprocess.DEVNULL,
+            preexec_fn=_default_interrupt,
+        )
+
+    async def end(self, process: asyncio.subprocess.Process) -> Ended:
+        try:
+            out, err = await asyncio.wait_for(process.communicate(), 60)
+        finally:
+            if process.returncode is None:
+                process.kill()
+        assert process.returncode is not None
+        return Ended(process.returncode, out.decode(), err.decode())
+
+
+def _default_interrupt() -> None:
+    """A test run in the background of a shell ignores SIGINT, and so would its children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@asynccontextmanager
+async def serving(client: Client, world: FakeWorld) -> AsyncIterator[Worker]:
+    """A worker on the public task queue, with the strict sandbox."""
+
+    settings = WorkerSettings.model_construct(workflow_sandbox=True)
+    async with Worker(
+        client,
+        task_queue=TASK_QUEUE,
+        workflows=[Orchestrator],
+        activities=world.activities,
+        workflow_runner=workflow_runner(settings),
+        sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
+    ) as worker:
+        yield worker
+
+
+def lines(text: str) -> Sequence[str]:
+    return [line for line in text.splitlines() if line.strip()]

@@ -1,0 +1,125 @@
+"""`result`, `state`, `spend`, `list`, `watch`: with and without a worker."""
+
+import asyncio
+import time
+from decimal import Decimal
+
+import pytest
+from temporalio.client import Client
+
+from contracts.calls import CallRequest
+from contracts.run import RunReport, RunState, RunStatus, TaskStatus
+from contracts.spend import SpendReport
+from runtime.runs import RunSummary
+from tests.cli.support import Starter, lines, serving
+from tests.cli.test_running import fail_prices, new_id
+from tests.support.fakes import FakeWorld
+
+
+async def test_what_can_be_seen_of_a_run_on_its_way(starter: Starter, world: FakeWorld) -> None:
+    gate = asyncio.Event()
+
+    async def hold_prices(call: CallRequest) -> None:
+        if call.task == "prices":
+            await gate.wait()
+
+    world.rule = hold_prices
+    run = new_id()
+    assert (await starter("start", starter.team(), "--id", run)).code == 0
+    state = RunState.model_validate_json((await starter("state", run, "--json")).out)
+    while {t.id: t.status for t in state.tasks}.get("facts") is not TaskStatus.DONE:
+        state = RunState.model_validate_json((await starter("state", run, "--json")).out)
+    assert {t.id: t.status for t in state.tasks}["prices"] is TaskStatus.RUNNING
+    shown = await starter("state", run)
+    assert shown.code == 0
+    assert "status  working" in shown.out
+    assert any(line.split()[:3] == ["prices", "research", "running"] for line in lines(shown.out))
+    spend = SpendReport.model_validate_json((await starter("spend", run, "--json")).out)
+    assert spend.total.spent_usd == Decimal("0.01")
+    assert "0.010000" in (await starter("spend", run)).out
+    gate.set()
+    assert (await starter("result", run)).code == 0
+
+
+async def test_the_result_of_an_ended_run_needs_no_worker(starter: Starter, client: Client) -> None:
+    world = FakeWorld()
+    good, bad = new_id(), new_id()
+    async with serving(client, world):
+        assert (await starter("run", starter.team(), "--id", good)).code == 0
+        world.rule = fail_prices
+        assert (await starter("run", starter.team(), "--id", bad)).code == 1
+    ended = await starter("result", good)
+    assert ended.code == 0
+    assert "answer of answer" in ended.out
+    ended = await starter("result", bad)
+    assert ended.code == 1
+    assert "no such sheet" in ended.out
+    report = RunReport.model_validate_json((await starter("result", bad, "--json")).out)
+    assert report.status is RunStatus.FAILED
+    watched = await starter("watch", good)
+    assert watched.code == 0
+    assert "answer of answer" in watched.out
+
+
+@pytest.mark.parametrize("command", ["state", "spend"])
+async def test_without_a_worker_a_question_ends_with_3_within_5_s(
+    starter: Starter, client: Client, command: str
+) -> None:
+    run = new_id()
+    assert (await starter("start", starter.team(), "--id", run)).code == 0
+    try:
+        began = time.monotonic()
+        ended = await starter(command, run)
+        assert time.monotonic() - began < 6, "five, and the process's own start"
+    finally:
+        await client.get_workflow_handle(run).terminate()
+    assert ended.code == 3
+    assert "make up" in ended.err
+    assert "worker" in ended.err
+    assert "Traceback" not in ended.err
+
+
+async def test_list_shows_the_newest_runs(starter: Starter, world: FakeWorld) -> None:
+    run = new_id()
+    assert (await starter("run", starter.team(), "--id", run)).code == 0
+    found: dict[str, RunSummary] = {}
+    while run not in found or found[run].status != "completed":  # visibility is a moment behind
+        out = (await starter("list", "--json")).out
+        found = {s.workflow_id: s for s in map(RunSummary.model_validate_json, lines(out))}
+    assert found[run].team == "brief"
+    assert found[run].spent_usd == Decimal("0.04")
+    shown = (await starter("list", "--limit", "1000")).out
+    assert any(run in line and "completed" in line for line in lines(shown))
+
+
+async def test_list_tells_a_terminated_run(starter: Starter, client: Client) -> None:
+    run = new_id()
+    assert (await starter("start", starter.team(), "--id", run)).code == 0
+    await client.get_workflow_handle(run).terminate("by hand")
+    shown: list[str] = []
+    while not shown:  # visibility is a moment behind
+        shown = [x for x in lines((await starter("list")).out) if run in x and "terminated" in x]
+    ended = await starter("result", run)
+    assert ended.code == 1
+    assert "terminated" in ended.err.lower()
+
+
+@pytest.mark.parametrize("command", ["result", "state", "spend", "watch", "cancel"])
+async def test_an_unknown_run_ends_with_2(starter: Starter, client: Client, command: str) -> None:
+    ended = await starter(command, "nobody")
+    assert ended.code == 2
+    assert "nobody" in ended.err
+    assert "starter.py list" in ended.err
+
+
+@pytest.mark.parametrize("command", [["list"], ["state", "x"], ["spend", "x"], ["cancel", "x"]])
+async def test_without_the_service_a_command_ends_with_3_within_5_s(
+    starter: Starter, command: list[str]
+) -> None:
+    began = time.monotonic()
+    ended = await starter(*command, TEMPORAL_ADDRESS="127.0.0.1:9")
+    assert time.monotonic() - began < 6
+    assert ended.code == 3
+    assert "127.0.0.1:9" in ended.err
+    assert "make up" in ended.err
+    assert "Traceback" not in ended.err
