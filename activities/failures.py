@@ -95,7 +95,7 @@ def retry_delay(refused: Refused, cap: timedelta, now: datetime) -> timedelta | 
     """`Retry-After` in seconds or as an HTTP date, capped; None where there is none to honour."""
     text = (refused.retry_after or "").strip()
     try:
-        wait = timedelta(seconds=float(text))
+        wait = timedelta(seconds=min(float(text), cap.total_seconds()))
     except (ValueError, OverflowError):
         try:
             moment = parsedate_to_datetime(text)

@@ -1,0 +1,160 @@
+"""Shared by the tests of activities: calls, a Temporal activity context, a server that repeats."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import httpx
+from aiohttp import web
+from pydantic import SecretStr
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from activities.accounts import Accounts
+from activities.agents import Agents
+from atxp.accounts import AtxpAccounts
+from atxp.chat import ChatClient
+from atxp.client import build_http_client
+from atxp.sealing import Sealer, generate_sealing_key
+from contracts.calls import AccountRef, AttemptSpend, CallRequest
+from contracts.spend import AccountOrder, OpenAccounts, OpenedAccounts
+
+SEALER = Sealer(generate_sealing_key())
+AGENT_KEY = "atxp-agent-key-0123456789abcdef"
+
+Answer = tuple[int, dict[str, str], bytes]
+
+
+def account(agent: str = "research", key: str = AGENT_KEY) -> AccountRef:
+    account_id = f"account-of-{agent}"
+    return AccountRef(
+        agent=agent, account_id=account_id, sealed_key=SEALER.seal(SecretStr(key), account_id)
+    )
+
+
+def call(**changes: Any) -> CallRequest:
+    """A small valid call of a specialist."""
+    values: dict[str, Any] = {
+        "idempotency_key": "call-1",
+        "account": account(),
+        "task": "market",
+        "model": "m",
+        "max_tokens": 100,
+        "system": "You are: Market researcher.",
+        "ask": "List the facts on demand.",
+    }
+    return CallRequest(**{**values, **changes})
+
+
+def context(
+    *,
+    timeout: float = 10,
+    heartbeat: float | None = None,
+    attempt: int = 1,
+    details: tuple[Any, ...] = (),
+    policy: RetryPolicy | None = None,
+) -> ActivityEnvironment:
+    environment = ActivityEnvironment()
+    environment.info = dataclasses.replace(
+        environment.info,
+        start_to_close_timeout=timedelta(seconds=timeout),
+        heartbeat_timeout=timedelta(seconds=heartbeat) if heartbeat else None,
+        attempt=attempt,
+        heartbeat_details=details,
+        retry_policy=policy,
+    )
+    return environment
+
+
+def spend_of(error: ApplicationError) -> AttemptSpend:
+    assert isinstance(error.details[0], AttemptSpend)
+    return error.details[0]
+
+
+@dataclass
+class Seen:
+    headers: dict[str, str]
+    path: str
+    body: bytes
+
+
+@dataclass
+class Server:
+    """Answers every request with `answer`, after `latency` seconds, and keeps what it got."""
+
+    answer: Answer | Callable[[Seen], Answer]
+    latency: float = 0
+    url: str = ""
+    seen: list[Seen] = field(default_factory=list)
+
+    async def handle(self, request: web.Request) -> web.Response:
+        seen = Seen(dict(request.headers), request.path_qs, await request.read())
+        self.seen.append(seen)
+        await asyncio.sleep(self.latency)
+        status, headers, body = self.answer(seen) if callable(self.answer) else self.answer
+        return web.Response(status=status, headers=headers, body=body)
+
+
+@asynccontextmanager
+async def serving(
+    answer: Answer | Callable[[Seen], Answer], latency: float = 0
+) -> AsyncIterator[Server]:
+    server = Server(answer, latency)
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", server.handle)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    try:
+        yield server
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    http = build_http_client()
+    try:
+        yield http
+    finally:
+        await http.aclose()
+
+
+@asynccontextmanager
+async def agents_at(url: str) -> AsyncIterator[Agents]:
+    async with client() as http:
+        yield Agents(ChatClient(http, url), SEALER)
+
+
+@dataclass
+class Rooms:
+    """Both activities at one gateway, and its HTTP client."""
+
+    accounts: Accounts
+    agents: Agents
+    provider: AtxpAccounts
+
+
+@asynccontextmanager
+async def rooms_at(url: str, parent_key: str) -> AsyncIterator[Rooms]:
+    async with client() as http:
+        provider = AtxpAccounts(http, url, SecretStr(parent_key))
+        chat = ChatClient(http, url)
+        accounts = Accounts(provider, models_reader=chat, sealer=SEALER, default_model="m")
+        yield Rooms(accounts, Agents(chat, SEALER), provider)
+
+
+async def open_for(rooms: Rooms, *orders: tuple[str, str], run: str = "run-1") -> OpenedAccounts:
+    """Accounts for `(agent, budget)` pairs."""
+    wanted = tuple(AccountOrder(agent=a, budget_usd=Decimal(b)) for a, b in orders)
+    order = OpenAccounts(run_key=run, accounts=wanted)
+    return await context().run(rooms.accounts.open_accounts, order)
