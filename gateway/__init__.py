@@ -1,0 +1,1 @@
+"""The ATXP-compatible gateway: accounts, keys, ledger, chat completions, prices, upstreams."""

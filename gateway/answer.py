@@ -1,0 +1,162 @@
+"""What an upstream's response means: billed or not, how much, and what the agent gets to see."""
+
+import json
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal, InvalidOperation
+from typing import Any, TypeGuard
+
+from gateway.chat_request import ChatRequest
+from gateway.errors import ApiError
+from gateway.money import MICRO, usd
+from gateway.store import Cause
+
+MAX_ERROR_TEXT = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Billed:
+    """An answer that is charged, stored and replayed."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    amount: int
+    estimated: bool
+    overrun: int
+    status: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """No charge; `cause` if the upstream may have billed it all the same."""
+
+    error: ApiError
+    cause: Cause | None = None
+
+
+def judge(
+    status: int, headers: dict[str, str], raw: bytes, request: ChatRequest
+) -> Billed | Failed:
+    """Well-formed or with usage: billed. Everything else gives the reservation back."""
+    data = _object(raw)
+    usage = _usage(data)
+    if data is not None and (usage is not None or (status == 200 and _has_choices(data))):
+        return _bill(status, data, usage, request)
+    if status == 200:
+        what = "no choices and no usage" if data is not None else "no JSON object"
+        message = f"The upstream answered 200 with {what}: {_text(raw)}"
+        error = ApiError(502, "upstream_error", "malformed_upstream", message)
+        return Failed(error, Cause.MALFORMED_ANSWER)
+    return Failed(_error(status, headers, raw, data))
+
+
+def _object(raw: bytes) -> dict[str, Any] | None:
+    try:
+        data = json.loads(raw, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _has_choices(data: dict[str, Any]) -> bool:
+    choices = data.get("choices")
+    return (
+        isinstance(choices, list)
+        and bool(choices)
+        and all(isinstance(c, dict) and isinstance(c.get("message"), dict) for c in choices)
+    )
+
+
+def _usage(data: dict[str, Any] | None) -> tuple[int, int] | None:
+    """Tokens in and out, if both are believable: nobody answers from, or with, nothing."""
+    usage = (data or {}).get("usage")
+    if data is None or not isinstance(usage, dict):
+        return None
+    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    if not _is_count(prompt) or not _is_count(completion) or prompt == 0:
+        return None
+    if completion == 0 and _says_something(data):
+        return None
+    return prompt, completion
+
+
+def _is_count(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**12
+
+
+def _says_something(data: dict[str, Any]) -> bool:
+    if not _has_choices(data):
+        return False
+    messages = [choice["message"] for choice in data["choices"]]
+    return any(message.get("content") or message.get("tool_calls") for message in messages)
+
+
+def _bill(
+    status: int, data: dict[str, Any], usage: tuple[int, int] | None, request: ChatRequest
+) -> Billed:
+    """The price file's price, or what the upstream says it cost if that is more."""
+    reported = data.get("usage") if isinstance(data.get("usage"), dict) else {}
+    if usage is None:
+        amount, estimated = request.bound, True
+    else:
+        amount, estimated = max(request.price.cost(*usage), _upstream_cost(data)), False
+    overrun = max(0, amount - request.bound)
+    amount -= overrun
+    shown = {**(reported or {}), "cost": usd(amount)}
+    if estimated:
+        shown["estimated"] = True
+    body = json.dumps({**data, "usage": shown}, ensure_ascii=False, separators=(",", ":"))
+    prompt, completion = usage or (0, 0)
+    encoded = body.encode(errors="replace")
+    return Billed(prompt, completion, amount, estimated, overrun, _shown(status), encoded)
+
+
+def _upstream_cost(data: dict[str, Any]) -> int:
+    """Micro-USD, rounded up; zero if it does not say, or says zero."""
+    usage = data["usage"]
+    for value in (usage.get("cost"), usage.get("cost_usd"), data.get("cost_usd")):
+        if isinstance(value, int | float | str) and not isinstance(value, bool):
+            try:
+                micro = Decimal(str(value)) * MICRO
+                cost = int(micro.to_integral_value(ROUND_CEILING))
+            except (InvalidOperation, ValueError, OverflowError):
+                continue
+            if 0 < cost < 10**15:
+                return cost
+    return 0
+
+
+def _shown(status: int) -> int:
+    """401 to 403 speak of the operator's key and bill at the upstream, not of the agent's."""
+    return 502 if status in (401, 402, 403) or (status < 400 and status != 200) else status
+
+
+def _error(
+    status: int, headers: dict[str, str], raw: bytes, data: dict[str, Any] | None
+) -> ApiError:
+    """The upstream's error with its status, unless the agent would take it for its own."""
+    shown = _shown(status)
+    passed = {}
+    if "retry-after" in headers and shown in (429, 503):
+        passed["Retry-After"] = headers["retry-after"]
+    inner = (data or {}).get("error")
+    code = inner.get("code") if isinstance(inner, dict) else None
+    said = inner.get("message") if isinstance(inner, dict) else None
+    text = _text(said.encode(errors="replace") if isinstance(said, str) else raw)
+    return ApiError(
+        shown,
+        "upstream_error",
+        code if isinstance(code, str) else f"upstream_{status}",
+        f"The upstream answered {status}: {text}",
+        {"upstream_status": status},
+        passed,
+    )
+
+
+def _text(raw: bytes) -> str:
+    text = raw.decode(errors="replace").strip()
+    return text if len(text) <= MAX_ERROR_TEXT else text[:MAX_ERROR_TEXT] + "…"

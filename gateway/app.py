@@ -1,0 +1,133 @@
+"""The gateway put together: settings in, a running HTTP server out."""
+
+import asyncio
+import logging
+import os
+from contextlib import suppress
+
+from aiohttp import web
+
+from gateway import http_accounts, http_chat
+from gateway.calls import Calls
+from gateway.http import GATEWAY, Gateway, middleware
+from gateway.keys import KeyMaker, Scrubber, hash_key
+from gateway.prices import Prices
+from gateway.settings import LOCAL, Settings
+from gateway.sqlite_store import SqliteStore
+from gateway.telemetry import Telemetry, wanted
+from gateway.upstream import HttpUpstream, Upstream
+
+log = logging.getLogger("gateway")
+
+SWEEP_SECONDS = 2.0
+"""How soon another gateway notices that one of its like has died."""
+
+
+class PortTaken(Exception):
+    """The address cannot be bound; the message names the settings."""
+
+
+class Server:
+    """Start, then stop. `url` is known once started."""
+
+    def __init__(self, settings: Settings, telemetry: Telemetry | None = None) -> None:
+        self.settings = settings
+        self.prices = Prices.load(settings.gateway_prices)
+        self.url = ""
+        self._telemetry = telemetry or (Telemetry() if wanted(os.environ) else None)
+
+    async def start(self) -> None:
+        settings = self.settings
+        self.store = SqliteStore(settings.gateway_database, settings.gateway_lease_seconds)
+        try:
+            released = await self.store.release_abandoned()
+            if released:
+                log.warning("released %d calls that a dead gateway left reserved", released)
+            self.upstream = make_upstream(settings)
+            self.gateway = await self._wire()
+            await self._listen()
+        except BaseException:
+            await self.store.close()
+            raise
+        self._sweeper = asyncio.create_task(self._sweep())
+
+    async def _wire(self) -> Gateway:
+        settings = self.settings
+        parent = settings.gateway_parent_key.get_secret_value()
+        secret = settings.gateway_secret.get_secret_value()
+        calls = Calls(self.store, self.upstream, await self.store.refused_models())
+        return Gateway(
+            settings=settings,
+            store=self.store,
+            calls=calls,
+            prices=self.prices,
+            keys=KeyMaker(secret),
+            scrub=Scrubber(parent, secret, settings.upstream_api_key.get_secret_value()),
+            telemetry=self._telemetry,
+            parent_hash=hash_key(parent),
+            accounts_by_key={},
+        )
+
+    async def _listen(self) -> None:
+        settings = self.settings
+        app = web.Application(
+            middlewares=[middleware], client_max_size=settings.gateway_max_body_bytes
+        )
+        app[GATEWAY] = self.gateway
+        add_routes(app)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
+        await self._runner.setup()
+        host, port = settings.gateway_host, settings.gateway_port
+        self._site = web.TCPSite(self._runner, host, port, backlog=1024)
+        try:
+            await self._site.start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise PortTaken(
+                f"GATEWAY_PORT {port} on GATEWAY_HOST {host} cannot be used: {error.strerror}."
+                " Set GATEWAY_PORT to a free port, or to 0 for any."
+            ) from error
+        bound = self._runner.addresses[0]
+        shown = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
+        self.url = f"http://{shown}:{bound[1]}"
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            try:
+                if released := await self.store.release_abandoned():
+                    log.warning("released %d abandoned calls", released)
+            except Exception:
+                log.exception("sweep failed")
+
+    async def stop(self) -> None:
+        """Takes no new calls, finishes those in flight (bounded), closes everything."""
+        self.gateway.stopping = True
+        self._sweeper.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._sweeper
+        await self._site.stop()
+        await self.gateway.calls.drain(self.settings.gateway_shutdown_seconds)
+        await self._runner.cleanup()
+        await self.upstream.close()
+        await self.store.close()
+        if self._telemetry is not None:
+            await asyncio.to_thread(self._telemetry.close)
+
+
+def make_upstream(settings: Settings) -> Upstream:
+    if settings.upstream_url == LOCAL:
+        raise NotImplementedError
+    key = settings.upstream_api_key.get_secret_value()
+    return HttpUpstream(settings.upstream_url, key, settings.upstream_timeout_seconds)
+
+
+def add_routes(app: web.Application) -> None:
+    app.router.add_post("/v1/agents", http_accounts.open_account)
+    app.router.add_get("/v1/agents/{id}", http_accounts.read_account)
+    app.router.add_patch("/v1/agents/{id}", http_accounts.change_account)
+    app.router.add_get("/v1/agents/{id}/transactions", http_accounts.transactions)
+    app.router.add_post("/v1/transfers", http_accounts.transfer)
+    app.router.add_post("/v1/chat/completions", http_chat.chat)
+    app.router.add_get("/v1/models", http_chat.models)
+    app.router.add_get("/healthz", http_chat.health)

@@ -1,0 +1,53 @@
+"""Refusals, as they go out: OpenAI's error shape, with a type and a code to tell them apart."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class ApiError(Exception):
+    """An answer that is an error. `extra` stands beside the message, `headers` on the response."""
+
+    status: int
+    type: str
+    code: str
+    message: str
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def body(self) -> bytes:
+        error = {"message": self.message, "type": self.type, "code": self.code, **self.extra}
+        return json.dumps({"error": error}).encode()
+
+
+def invalid(message: str, code: str = "invalid_request", status: int = 400) -> ApiError:
+    return ApiError(status, "invalid_request_error", code, message)
+
+
+def unauthorized() -> ApiError:
+    return ApiError(
+        401,
+        "authentication_error",
+        "invalid_api_key",
+        "The key is unknown. Send an agent's key (or, for accounts, the parent key) as"
+        " `Authorization: Bearer KEY`.",
+    )
+
+
+def forbidden(message: str) -> ApiError:
+    return ApiError(403, "permission_error", "wrong_kind_of_key", message)
+
+
+def not_found(message: str) -> ApiError:
+    return ApiError(404, "invalid_request_error", "not_found", message)
+
+
+def conflict(message: str, code: str, **extra: Any) -> ApiError:
+    kind = "idempotency_conflict" if code == "idempotency_conflict" else "conflict"
+    return ApiError(409, kind, code, message, extra)
+
+
+def unavailable(message: str, code: str, retry_after: int = 1) -> ApiError:
+    return ApiError(503, "unavailable", code, message, headers={"Retry-After": str(retry_after)})

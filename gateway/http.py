@@ -1,0 +1,175 @@
+"""What every request goes through: who asks, how errors look, what is logged."""
+
+import hmac
+import json
+import logging
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from aiohttp import web
+
+from gateway.calls import Calls
+from gateway.errors import ApiError, forbidden, invalid, unauthorized, unavailable
+from gateway.keys import KeyMaker, Scrubber, hash_key
+from gateway.money import usd_text
+from gateway.prices import Prices
+from gateway.settings import Settings
+from gateway.store import Account, Store, StoreError
+from gateway.telemetry import Telemetry
+
+log = logging.getLogger("gateway.http")
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+REMEMBERED_KEYS = 10_000
+MAX_IDEMPOTENCY_KEY = 200
+
+
+@dataclass
+class Gateway:
+    """Everything the handlers need, wired once."""
+
+    settings: Settings
+    store: Store
+    calls: Calls
+    prices: Prices
+    keys: KeyMaker
+    scrub: Scrubber
+    telemetry: Telemetry | None
+    parent_hash: str
+    accounts_by_key: dict[str, str]
+    stopping: bool = False
+
+    async def require_parent(self, request: web.Request) -> None:
+        """Raises ApiError unless the parent key came with the request."""
+        key_hash = _bearer_hash(request)
+        if not hmac.compare_digest(key_hash, self.parent_hash):
+            if await self._account_id(key_hash) is None:
+                raise unauthorized()
+            raise forbidden("An agent's key cannot manage accounts; use the parent key")
+
+    async def require_agent(self, request: web.Request) -> str:
+        """The account whose key came with the request."""
+        key_hash = _bearer_hash(request)
+        if hmac.compare_digest(key_hash, self.parent_hash):
+            raise forbidden("The parent key cannot chat; open an account and use its key")
+        account_id = await self._account_id(key_hash)
+        if account_id is None:
+            raise unauthorized()
+        return account_id
+
+    async def _account_id(self, key_hash: str) -> str | None:
+        """A key's account never changes, so it is looked up once."""
+        known = self.accounts_by_key.get(key_hash)
+        if known is None:
+            known = await self.store.find_account(key_hash)
+            if known is not None:
+                if len(self.accounts_by_key) >= REMEMBERED_KEYS:
+                    self.accounts_by_key.pop(next(iter(self.accounts_by_key)))
+                self.accounts_by_key[key_hash] = known
+        return known
+
+
+GATEWAY = web.AppKey("gateway", Gateway)
+
+
+def _bearer_hash(request: web.Request) -> str:
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not key.strip():
+        raise unauthorized()
+    return hash_key(key.strip())
+
+
+def idempotency_key(request: web.Request) -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not 0 < len(key) <= MAX_IDEMPOTENCY_KEY:
+        raise invalid(f"Idempotency-Key must have 1 to {MAX_IDEMPOTENCY_KEY} characters")
+    return key
+
+
+async def json_object(request: web.Request) -> dict[str, Any]:
+    """The body of a management request, with decimals kept exact."""
+    raw = await request.read()
+    try:
+        data = json.loads(raw, parse_float=Decimal)
+    except (ValueError, RecursionError) as error:
+        raise invalid(f"The body is not JSON: {error}", "not_json") from None
+    if not isinstance(data, dict):
+        raise invalid("The body must be a JSON object", "not_json")
+    return data
+
+
+def respond(body: bytes, status: int, headers: dict[str, str]) -> web.Response:
+    return web.Response(body=body, status=status, headers=headers, content_type="application/json")
+
+
+def respond_json(
+    data: Any, status: int = 200, headers: dict[str, str] | None = None
+) -> web.Response:
+    return respond(json.dumps(data).encode(), status, headers or {})
+
+
+def figures(account: Account | None) -> dict[str, str]:
+    """The account after this answer, in headers, so that nobody has to ask again."""
+    if account is None:
+        return {}
+    return {
+        "X-Account-Spent-Usd": usd_text(account.spent),
+        "X-Account-Reserved-Usd": usd_text(account.reserved),
+    }
+
+
+@web.middleware
+async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turns every failure into an error in one shape, and writes one log line for each request."""
+    gateway = request.app[GATEWAY]
+    started = time.perf_counter()
+    request_id = uuid.uuid4().hex[:12]
+    response: web.StreamResponse
+    try:
+        if gateway.stopping and request.path != "/healthz":
+            raise unavailable("The gateway is stopping", "stopping")
+        response = await handler(request)
+    except ApiError as error:
+        response = error_response(gateway, request, error)
+    except web.HTTPException as error:
+        response = error_response(gateway, request, _http_error(gateway, request, error))
+    except StoreError as error:
+        log.error("store id=%s: %s", request_id, error)
+        response = error_response(
+            gateway, request, unavailable("The ledger cannot be written", "store_unavailable")
+        )
+    except Exception:
+        log.exception("unexpected id=%s %s %s", request_id, request.method, request.path)
+        unexpected = ApiError(500, "internal_error", "internal", f"Unexpected; log id {request_id}")
+        response = error_response(gateway, request, unexpected)
+    response.headers["X-Request-Id"] = request_id
+    if log.isEnabledFor(logging.INFO):
+        took = (time.perf_counter() - started) * 1000
+        what = (request.method, request.path, response.status, took, request_id)
+        log.info("%s %s %d %.1fms id=%s", *what)
+    return response
+
+
+def error_response(
+    gateway: Gateway, request: web.Request, error: ApiError, account: Account | None = None
+) -> web.Response:
+    """The error without any key in it, whoever wrote its text."""
+    sent = request.headers.get("Authorization", "").partition(" ")[2].strip()
+    body = gateway.scrub(error.body().decode(), sent if len(sent) >= 8 else "")
+    headers = {**error.headers, **figures(account)}
+    return respond(body.encode(), error.status, headers)
+
+
+def _http_error(gateway: Gateway, request: web.Request, error: web.HTTPException) -> ApiError:
+    if error.status == 413:
+        most = gateway.settings.gateway_max_body_bytes
+        message = f"The body is larger than GATEWAY_MAX_BODY_BYTES ({most} bytes)"
+        return invalid(message, "body_too_large", 413)
+    message = f"{request.method} {request.path}: {error.reason}"
+    allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+    return ApiError(
+        error.status, "invalid_request_error", f"http_{error.status}", message, {}, allow
+    )

@@ -1,0 +1,75 @@
+"""Chat completions, models and health over HTTP."""
+
+from typing import Any
+
+from aiohttp import web
+
+from gateway.chat_request import parse
+from gateway.http import (
+    GATEWAY,
+    Gateway,
+    error_response,
+    figures,
+    idempotency_key,
+    respond,
+    respond_json,
+)
+from gateway.money import usd
+from gateway.telemetry import traced
+
+
+async def chat(request: web.Request) -> web.Response:
+    """POST /v1/chat/completions with an agent's key: OpenAI's shape, with `usage.cost`."""
+    gateway = request.app[GATEWAY]
+    account_id = await gateway.require_agent(request)
+    key = idempotency_key(request)
+    asked = parse(await request.read(), gateway.prices)
+    gateway.calls.check_model(asked)
+    with traced(gateway.telemetry, request.headers, asked.model) as span:
+        outcome = await gateway.calls.make(account_id, key, asked)
+        span.record(outcome)
+    if outcome.error is not None:
+        return error_response(gateway, request, outcome.error, outcome.account)
+    headers = figures(outcome.account)
+    if outcome.replayed:
+        headers["X-Idempotent-Replay"] = "true"
+    return respond(outcome.body, outcome.status, headers)
+
+
+async def models(request: web.Request) -> web.Response:
+    """GET /v1/models, without a key: what can be called, and its price."""
+    gateway = request.app[GATEWAY]
+    return respond_json(
+        {"object": "list", "data": [_model(gateway, m) for m in gateway.prices.models]}
+    )
+
+
+def _model(gateway: Gateway, name: str) -> dict[str, Any]:
+    price = gateway.prices.models[name]
+    overrun = gateway.calls.refused.get((name, price.fingerprint), 0)
+    return {
+        "id": name,
+        "object": "model",
+        "created": 0,
+        "owned_by": "gateway",
+        "pricing": {
+            "input_usd_per_million": float(price.input_usd_per_million),
+            "output_usd_per_million": float(price.output_usd_per_million),
+        },
+        "context_tokens": price.context_tokens,
+        "default_max_tokens": price.default_max_tokens,
+        "message_tokens": price.message_tokens,
+        "request_tokens": price.request_tokens,
+        "status": "refused" if overrun else "active",
+        "overrun_usd": usd(overrun),
+        "note": price.note,
+    }
+
+
+async def health(request: web.Request) -> web.Response:
+    """GET /healthz: 200 when calls can be made, else 503 and why."""
+    gateway = request.app[GATEWAY]
+    why = "stopping" if gateway.stopping else gateway.calls.upstream.not_ready()
+    overrun = sum(gateway.calls.refused.values())
+    body = {"status": why or "ready", "overrun_usd": usd(overrun)}
+    return respond_json(body, 503 if why else 200)

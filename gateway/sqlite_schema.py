@@ -1,0 +1,141 @@
+"""The tables. What must never happen is forbidden here, below all code that could get it wrong."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+VERSION = 1
+
+SCHEMA = """
+CREATE TABLE accounts (
+  id TEXT PRIMARY KEY,
+  name TEXT NOT NULL,
+  key_hash TEXT NOT NULL UNIQUE,
+  status TEXT NOT NULL CHECK (status IN ('active', 'disabled')),
+  budget INTEGER NOT NULL,
+  spent INTEGER NOT NULL DEFAULT 0 CHECK (spent >= 0),
+  reserved INTEGER NOT NULL DEFAULT 0 CHECK (reserved >= 0),
+  charges INTEGER NOT NULL DEFAULT 0,
+  created_at REAL NOT NULL,
+  open_key TEXT UNIQUE,
+  open_hash TEXT NOT NULL,
+  CHECK (spent + reserved <= budget)
+) STRICT, WITHOUT ROWID;
+
+-- One row for each call in flight, and for each answer that can be asked for again.
+CREATE TABLE calls (
+  id TEXT PRIMARY KEY,
+  account_id TEXT NOT NULL REFERENCES accounts,
+  key TEXT,
+  body_hash TEXT NOT NULL,
+  model TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('pending', 'done')),
+  bound INTEGER NOT NULL,
+  owner TEXT NOT NULL,
+  expires_at REAL NOT NULL,
+  status INTEGER,
+  response BLOB
+) STRICT;
+CREATE UNIQUE INDEX calls_by_key ON calls (account_id, key) WHERE key IS NOT NULL;
+CREATE INDEX calls_pending ON calls (expires_at) WHERE state = 'pending';
+
+CREATE TABLE ledger (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  account_id TEXT NOT NULL REFERENCES accounts,
+  created_at REAL NOT NULL,
+  idempotency_key TEXT,
+  model TEXT NOT NULL,
+  prompt_tokens INTEGER NOT NULL,
+  completion_tokens INTEGER NOT NULL,
+  amount INTEGER NOT NULL CHECK (amount >= 0),
+  estimated INTEGER NOT NULL,
+  overrun INTEGER NOT NULL CHECK (overrun >= 0)
+) STRICT;
+CREATE INDEX ledger_by_account ON ledger (account_id, id);
+-- No account is charged twice for one key, whatever the code above does.
+CREATE UNIQUE INDEX ledger_by_key ON ledger (account_id, idempotency_key)
+  WHERE idempotency_key IS NOT NULL;
+
+-- Where each account's budget came from: the sum of these is the budget.
+CREATE TABLE budget_changes (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  account_id TEXT NOT NULL REFERENCES accounts,
+  created_at REAL NOT NULL,
+  amount INTEGER NOT NULL,
+  cause TEXT NOT NULL,
+  transfer_id INTEGER
+) STRICT;
+
+CREATE TABLE transfers (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  key TEXT UNIQUE,
+  from_id TEXT NOT NULL REFERENCES accounts,
+  to_id TEXT NOT NULL REFERENCES accounts,
+  amount INTEGER NOT NULL,
+  created_at REAL NOT NULL
+) STRICT;
+
+CREATE TABLE interruptions (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  account_id TEXT NOT NULL REFERENCES accounts,
+  created_at REAL NOT NULL,
+  idempotency_key TEXT,
+  model TEXT NOT NULL,
+  cause TEXT NOT NULL
+) STRICT;
+CREATE INDEX interruptions_by_account ON interruptions (account_id);
+
+CREATE TABLE refused_models (
+  model TEXT NOT NULL,
+  price_fingerprint TEXT NOT NULL,
+  overrun INTEGER NOT NULL,
+  PRIMARY KEY (model, price_fingerprint)
+) STRICT;
+"""
+
+APPEND_ONLY = ("ledger", "budget_changes", "transfers", "interruptions")
+
+
+class SchemaError(Exception):
+    """The database cannot be used; the message says why."""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Opens the database, and makes it (readable by its owner alone) if there is none."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        conn = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+        conn.execute("PRAGMA journal_mode = WAL")
+        # FULL: an answer goes out only when its charge is on the disk. Group commit pays for it.
+        conn.execute("PRAGMA synchronous = FULL")
+        conn.execute("PRAGMA foreign_keys = ON")
+        conn.execute("PRAGMA cache_size = -16000")
+        _migrate(conn)
+    except (OSError, sqlite3.Error) as error:
+        raise SchemaError(f"GATEWAY_DATABASE {path} cannot be used: {error}") from error
+    return conn
+
+
+def _migrate(conn: sqlite3.Connection) -> None:
+    conn.execute("BEGIN IMMEDIATE")
+    version = conn.execute("PRAGMA user_version").fetchone()[0]
+    if version > VERSION:
+        conn.execute("ROLLBACK")
+        raise sqlite3.DatabaseError(f"it was made by a newer gateway (version {version})")
+    if version == 0:
+        for statement in _statements():
+            conn.execute(statement)
+        conn.execute(f"PRAGMA user_version = {VERSION}")
+    conn.execute("COMMIT")
+
+
+def _statements() -> list[str]:
+    tables = [part for part in SCHEMA.split(";\n") if part.strip()]
+    guards = [
+        f"CREATE TRIGGER {table}_no_{action.lower()} BEFORE {action} ON {table}"
+        f" BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+        for table in APPEND_ONLY
+        for action in ("UPDATE", "DELETE")
+    ]
+    return tables + guards

@@ -1,0 +1,101 @@
+"""One thread that owns the connection, and commits whatever is queued in one transaction.
+
+One fsync then serves all calls that wait for it: durable, and not one fsync a call. Each operation
+runs in a savepoint of its own, so that one that fails takes nobody else's work with it.
+"""
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from gateway.store import StoreError
+
+T = TypeVar("T")
+Operation = Callable[[sqlite3.Connection], Any]
+MOST_IN_ONE_COMMIT = 256
+
+
+class Writer:
+    """`await run(operation)` gives its result once the transaction is on the disk."""
+
+    def __init__(self, conn: sqlite3.Connection) -> None:
+        self._conn = conn
+        self._loop = asyncio.get_running_loop()
+        self._queue: queue.SimpleQueue[tuple[Operation, asyncio.Future[Any]] | None] = (
+            queue.SimpleQueue()
+        )
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
+        self._thread.start()
+
+    async def run(self, operation: Callable[[sqlite3.Connection], T]) -> T:
+        if self._closed:
+            raise StoreError("the store is closed")
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._queue.put((operation, future))
+        return await future
+
+    async def close(self) -> None:
+        """Finishes what is queued, then closes the connection."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+            await asyncio.to_thread(self._thread.join)
+
+    def _work(self) -> None:
+        open_ = True
+        while open_:
+            batch = []
+            item = self._queue.get()
+            while item is not None:
+                batch.append(item)
+                if len(batch) == MOST_IN_ONE_COMMIT:
+                    break
+                try:
+                    item = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+            open_ = item is not None
+            if batch:
+                self._commit(batch)
+        self._conn.close()
+
+    def _commit(self, batch: list[tuple[Operation, asyncio.Future[Any]]]) -> None:
+        results: list[tuple[asyncio.Future[Any], Any, BaseException | None]] = []
+        try:
+            self._conn.execute("BEGIN IMMEDIATE")
+            for operation, future in batch:
+                results.append((future, *self._one(operation)))
+            self._conn.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._conn.in_transaction:
+                self._conn.execute("ROLLBACK")
+            failure = StoreError(f"the database did not take it: {error}")
+            results = [(future, None, failure) for _, future in batch]
+        self._loop.call_soon_threadsafe(_resolve, results)
+
+    def _one(self, operation: Operation) -> tuple[Any, BaseException | None]:
+        self._conn.execute("SAVEPOINT one")
+        try:
+            result = operation(self._conn)
+        except Exception as error:
+            if not self._conn.in_transaction:
+                raise  # SQLite itself rolled all back (a full disk): nobody's work is kept
+            self._conn.execute("ROLLBACK TO one")
+            self._conn.execute("RELEASE one")
+            return None, error
+        self._conn.execute("RELEASE one")
+        return result, None
+
+
+def _resolve(results: list[tuple[asyncio.Future[Any], Any, BaseException | None]]) -> None:
+    for future, result, error in results:
+        if future.done():
+            continue
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)

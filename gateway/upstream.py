@@ -1,0 +1,73 @@
+"""The connection to whoever really answers: any OpenAI-compatible base URL."""
+
+import asyncio
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import httpx
+from httpx_aiohttp import HttpxAiohttpClient
+
+from gateway.answer import Billed, Failed, judge
+from gateway.chat_request import ChatRequest
+from gateway.errors import ApiError
+from gateway.store import Cause
+
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+class Upstream(Protocol):
+    """Makes one request, once: retries are the caller's decision, as each may cost."""
+
+    def not_ready(self) -> str | None:
+        """Why no call can be made now; None when ready."""
+
+    async def complete(self, request: ChatRequest, idempotency_key: str) -> Billed | Failed: ...
+
+    async def close(self) -> None: ...
+
+
+class HttpUpstream:
+    """`base_url` such as https://api.openai.com/v1; one client for the process."""
+
+    def __init__(self, base_url: str, api_key: str, timeout_seconds: float) -> None:
+        self._url = base_url.rstrip("/") + "/chat/completions"
+        self._timeout = timeout_seconds
+        self._headers = {"Content-Type": "application/json"}
+        if api_key:
+            self._headers["Authorization"] = f"Bearer {api_key}"
+        self._client = HttpxAiohttpClient(
+            timeout=httpx.Timeout(timeout_seconds),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=256),
+            trust_env=urlsplit(base_url).hostname not in LOOPBACK,
+        )
+
+    def not_ready(self) -> str | None:
+        return None
+
+    async def complete(self, request: ChatRequest, idempotency_key: str) -> Billed | Failed:
+        headers = {**self._headers, "Idempotency-Key": idempotency_key}
+        try:
+            async with asyncio.timeout(self._timeout):
+                response = await self._client.post(
+                    self._url, content=request.body, headers=headers, follow_redirects=False
+                )
+        except (TimeoutError, httpx.TimeoutException):
+            return _failed(504, "upstream_timeout", f"did not answer within {self._timeout:g} s")
+        except httpx.ConnectError as error:
+            # No connection, no request: nothing can have been billed.
+            failed = _failed(502, "upstream_unreachable", f"cannot be reached: {error}")
+            return Failed(failed.error, None)
+        except httpx.HTTPError as error:
+            why = str(error) or type(error).__name__
+            return _failed(
+                502, "upstream_broke_off", f"broke off before its answer was whole: {why}"
+            )
+        return judge(response.status_code, dict(response.headers), response.content, request)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+
+def _failed(status: int, code: str, what: str) -> Failed:
+    error = ApiError(status, "upstream_error", code, f"The upstream {what}")
+    return Failed(error, Cause.UPSTREAM_BROKE_OFF)
