@@ -14,23 +14,23 @@ from typing import Any, Final
 
 import httpx
 import uvloop
+from temporalio.client import Client
+from temporalio.service import RPCError
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
 from activities.accounts import Accounts
 from activities.agents import Agents
 from atxp.accounts import AtxpAccounts
 from atxp.chat import ChatClient
 from atxp.client import build_http_client
 from atxp.sealing import Sealer
-from temporalio.client import Client
-from temporalio.service import RPCError
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
-from workflows.orchestrator import Orchestrator
-
 from contracts import names
 from runtime import logs
 from runtime.connection import ServiceUnavailable, connect, ensure_search_attributes
 from runtime.process import leave
 from runtime.settings import SettingsError, WorkerSettings, worker_settings
+from workflows.orchestrator import Orchestrator
 
 log = logging.getLogger("worker")
 
