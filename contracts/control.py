@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from contracts.model import Message, Usd
+from contracts.model import BudgetUsd, Message, Usd
 from contracts.team import Identifier
 
 
@@ -16,7 +16,7 @@ class AdjustBudget(Message):
     """A new limit for one agent, at the gateway too. USD."""
 
     agent: Identifier
-    budget_usd: Usd = Field(gt=0)
+    budget_usd: BudgetUsd
 
 
 class AdjustBudgetSignal(AdjustBudget):

@@ -124,6 +124,9 @@ class AgentSpend(Message):
     useful_usd: Usd
     repairs_usd: Usd
     failed_attempts_usd: Usd
+    """Billed without use: an answer that failed its checks, or that nobody was there to take."""
+    discarded_usd: Usd
+    """Of calls that a reset of the run threw away: in the ledger, and not in this history."""
     calls: int
     failed_calls: int
     prompt_tokens: int

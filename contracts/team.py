@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from contracts.model import Message, Usd
+from contracts.model import BudgetUsd, Message
 from contracts.names import IDENTIFIER
 
 Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
@@ -27,7 +27,7 @@ class Caller(Message):
     """What every agent has, the orchestrator too: a model, limits and a retry policy."""
 
     model: str | None = Field(None, min_length=1, max_length=200)
-    budget_usd: Usd | None = Field(None, gt=0)
+    budget_usd: BudgetUsd | None = None
     instructions: str = Field("", max_length=8_000)
     max_tokens: int = Field(512, ge=1, le=131_072)
     context_tokens: int | None = Field(None, ge=16, le=100_000_000)
@@ -81,7 +81,7 @@ class Team(Message):
 
     name: Identifier
     goal: str | None = Field(None, min_length=1, max_length=4_000)
-    budget_usd: Usd | None = Field(None, gt=0)
+    budget_usd: BudgetUsd | None = None
     orchestrator: OrchestratorAgent = OrchestratorAgent()
     agents: dict[Identifier, Agent] = Field(min_length=1, max_length=1_000)
     tasks: tuple[Task, ...] = Field((), max_length=1_000)

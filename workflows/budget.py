@@ -26,6 +26,7 @@ class Use(StrEnum):
     USEFUL = "useful"
     REPAIR = "repair"
     FAILED = "failed"
+    DISCARDED = "discarded"
 
 
 @dataclass
@@ -35,12 +36,15 @@ class Account:
     agent: str
     model: str
     budget_usd: Decimal
-    charges: dict[str, tuple[Decimal, Use]] = field(default_factory=dict)
+    charges: dict[tuple[str, Use], Decimal] = field(default_factory=dict)
+    """By idempotency key and use: a call that came off may have cost failed attempts before."""
     in_flight: dict[str, Decimal | None] = field(default_factory=dict)
     """Calls that are awaited: idempotency key -> the most that each may cost, if known."""
     lost: dict[str, Decimal | None] = field(default_factory=dict)
     """Calls that ended without an answer, and that the gateway may yet bill."""
     status: AgentStatus = AgentStatus.IDLE
+    issued: set[str] = field(default_factory=set)
+    """The keys of all calls that this history knows of."""
     calls: int = 0
     failed_calls: int = 0
     prompt_tokens: int = 0
@@ -49,7 +53,7 @@ class Account:
 
     @property
     def spent_usd(self) -> Decimal:
-        return sum((amount for amount, _ in self.charges.values()), ZERO)
+        return sum(self.charges.values(), ZERO)
 
     @property
     def remaining_usd(self) -> Decimal:
@@ -72,13 +76,17 @@ class Account:
 
     def begin(self, key: str, bound: Decimal | None) -> None:
         self.calls += 1
+        self.issued.add(key)
         self.in_flight[key] = bound
         self.status = AgentStatus.WORKING
 
     def settle(self, key: str, result: CallResult, use: Use) -> None:
         """A billed answer: it is charged whether or not it passed its checks."""
         self._end(key)
-        self.charges[key] = (result.cost_usd, use)
+        for purpose, amount in ((use, result.cost_usd), (Use.FAILED, result.failed_attempts_usd)):
+            if amount:
+                before = self.charges.get((key, purpose), ZERO)
+                self.charges[key, purpose] = before + amount
         self._count(result.usage.prompt_tokens, result.usage.completion_tokens, result.estimated)
         self.failed_calls += use is Use.FAILED
 
@@ -88,7 +96,7 @@ class Account:
         bound = self.in_flight.get(key)
         self._end(key)
         if spent_usd:
-            self.charges[key] = (spent_usd, Use.FAILED)
+            self.charges[key, Use.FAILED] = spent_usd
         elif may_be_billed:
             self.lost[key] = bound
 
@@ -114,28 +122,29 @@ class Account:
 
     def read_back(self, ledger: Ledger) -> None:
         """Takes over charges of calls whose answer never came."""
-        for line, charge in enumerate(ledger.charges):
-            key = charge.idempotency_key or f"line {line}"
-            if key in self.charges or key in self.in_flight:
-                continue
-            self.charges[key] = (charge.amount_usd, Use.FAILED)
-            self.lost.pop(key, None)
-            self._count(charge.prompt_tokens, charge.completion_tokens, charge.estimated)
+        known = self._by_key()
+        for key, amount in _booked(ledger).items():
+            missing = amount - known.get(key, ZERO)
+            if missing > 0 and key not in self.in_flight:
+                use = Use.FAILED if key in self.issued else Use.DISCARDED
+                self.charges[key, use] = self.charges.get((key, use), ZERO) + missing
+                self.lost.pop(key, None)
+        for charge in ledger.charges:
+            key = charge.idempotency_key or ""
+            if key not in known and key not in self.in_flight:
+                self._count(charge.prompt_tokens, charge.completion_tokens, charge.estimated)
         if ledger.reserved_usd == 0:
             self.lost.clear()
 
     def agrees_with(self, ledger: Ledger) -> bool:
-        """To the micro-dollar, and line by line where the ledger shows its lines."""
-        lines = all(
-            self.charges.get(charge.idempotency_key or "", (charge.amount_usd,))[0]
-            == charge.amount_usd
-            for charge in ledger.charges
-        )
-        return lines and ledger.reserved_usd == 0 and self.spent_usd == ledger.spent_usd
+        """To the micro-dollar, and call by call where the ledger shows its lines."""
+        if ledger.reserved_usd or self.spent_usd != ledger.spent_usd:
+            return False
+        return not ledger.charges or _booked(ledger) == self._by_key()
 
     def report(self) -> AgentSpend:
         by_use = dict.fromkeys(Use, ZERO)
-        for amount, use in self.charges.values():
+        for (_, use), amount in self.charges.items():
             by_use[use] += amount
         return AgentSpend(
             agent=self.agent,
@@ -148,12 +157,19 @@ class Account:
             useful_usd=by_use[Use.USEFUL],
             repairs_usd=by_use[Use.REPAIR],
             failed_attempts_usd=by_use[Use.FAILED],
+            discarded_usd=by_use[Use.DISCARDED],
             calls=self.calls,
             failed_calls=self.failed_calls,
             prompt_tokens=self.prompt_tokens,
             completion_tokens=self.completion_tokens,
             estimated_charges=self.estimated_charges,
         )
+
+    def _by_key(self) -> dict[str, Decimal]:
+        amounts: dict[str, Decimal] = {}
+        for (key, _), amount in self.charges.items():
+            amounts[key] = amounts.get(key, ZERO) + amount
+        return amounts
 
     def _count(self, prompt_tokens: int, completion_tokens: int, estimated: bool) -> None:
         self.prompt_tokens += prompt_tokens
@@ -164,6 +180,15 @@ class Account:
         self.in_flight.pop(key, None)
         if not self.in_flight and self.status is AgentStatus.WORKING:
             self.status = AgentStatus.IDLE
+
+
+def _booked(ledger: Ledger) -> dict[str, Decimal]:
+    """What the ledger charged for each call; lines without a key stand together."""
+    amounts: dict[str, Decimal] = {}
+    for charge in ledger.charges:
+        key = charge.idempotency_key or ""
+        amounts[key] = amounts.get(key, ZERO) + charge.amount_usd
+    return amounts
 
 
 def totals(accounts: Iterable[AgentSpend]) -> Totals:

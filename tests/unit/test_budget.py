@@ -1,0 +1,169 @@
+"""The workflow's own arithmetic: for showing, so it has to be exact."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.calls import CallResult
+from contracts.spend import AgentStatus, Charge, Ledger, ModelPrice
+from workflows.budget import Account, Use, shares, totals, worst_case_usd
+
+MICROS = st.integers(0, 10**8).map(lambda micros: Decimal(micros).scaleb(-6))
+
+
+def result(cost: Decimal) -> CallResult:
+    return CallResult(
+        answer="x", cost_usd=cost, started_at=datetime(2026, 1, 1, tzinfo=UTC), seconds=1
+    )
+
+
+def ledger(account: Account, charges: dict[str, Decimal], reserved: str = "0") -> Ledger:
+    return Ledger(
+        agent=account.agent,
+        account_id="x",
+        status="active",
+        budget_usd=account.budget_usd,
+        spent_usd=sum(charges.values(), Decimal(0)),
+        reserved_usd=Decimal(reserved),
+        charges=tuple(Charge(idempotency_key=k, amount_usd=v) for k, v in charges.items()),
+    )
+
+
+@given(st.lists(st.tuples(MICROS, st.sampled_from(Use)), max_size=30))
+def test_the_parts_add_up_to_what_was_spent(charges: list[tuple[Decimal, Use]]) -> None:
+    account = Account("a", "m", Decimal(1_000_000))
+    for number, (cost, use) in enumerate(charges):
+        account.begin(str(number), Decimal(1))
+        account.settle(str(number), result(cost), use)
+    report = account.report()
+    assert report.spent_usd == sum((cost for cost, _ in charges), Decimal(0))
+    parts = report.useful_usd + report.repairs_usd + report.failed_attempts_usd
+    assert parts + report.discarded_usd == report.spent_usd
+    assert report.spent_usd + report.remaining_usd == report.budget_usd
+    assert report.reserved_usd == 0
+    assert report.calls == len(charges)
+
+
+@given(MICROS, st.dictionaries(st.text(min_size=1, max_size=3), MICROS, max_size=6))
+def test_shares_never_exceed_the_whole(whole: Decimal, weights: dict[str, Decimal]) -> None:
+    parts = shares(whole, weights)
+    assert set(parts) == set(weights)
+    assert sum(parts.values(), Decimal(0)) <= whole
+    if parts:
+        assert whole - sum(parts.values()) < Decimal("0.000001") * len(parts)
+
+
+def test_shares_follow_the_weights() -> None:
+    parts = shares(Decimal(3), {"a": Decimal(1), "b": Decimal(2)})
+    assert parts == {"a": Decimal(1), "b": Decimal(2)}
+
+
+def test_reserved_is_bounded_by_what_is_left() -> None:
+    account = Account("a", "m", Decimal(1))
+    account.begin("1", Decimal("0.7"))
+    account.begin("2", Decimal("0.7"))
+    assert account.reserved_usd == 1
+    account.settle("1", result(Decimal("0.6")), Use.USEFUL)
+    assert account.reserved_usd == Decimal("0.4")
+
+
+def test_an_unknown_price_reserves_all_that_is_left() -> None:
+    account = Account("a", "m", Decimal(1))
+    account.begin("1", None)
+    assert account.reserved_usd == 1
+
+
+def test_a_call_waits_for_room_only_where_others_are_in_flight() -> None:
+    account = Account("a", "m", Decimal(1))
+    assert account.has_room(Decimal(5)), "alone, the gateway answers with its figures"
+    account.begin("1", Decimal("0.7"))
+    assert not account.has_room(Decimal("0.4"))
+    assert account.has_room(Decimal("0.3"))
+
+
+def test_a_lost_call_that_was_billed_is_found_in_the_ledger() -> None:
+    account = Account("a", "m", Decimal(1))
+    account.begin("lost", Decimal("0.1"))
+    account.fail("lost", Decimal(0), may_be_billed=True)
+    assert account.reserved_usd == Decimal("0.1")
+    assert account.spent_usd == 0
+    account.read_back(ledger(account, {"lost": Decimal("0.05")}))
+    assert account.report().failed_attempts_usd == Decimal("0.05")
+    assert account.reserved_usd == 0
+
+
+def test_a_lost_call_stays_open_while_the_gateway_still_holds_money_for_it() -> None:
+    account = Account("a", "m", Decimal(1))
+    account.begin("lost", Decimal("0.1"))
+    account.fail("lost", Decimal(0), may_be_billed=True)
+    account.read_back(ledger(account, {}, reserved="0.1"))
+    assert account.reserved_usd == Decimal("0.1")
+
+
+def test_a_call_in_flight_is_not_counted_twice_when_the_ledger_is_read_early() -> None:
+    account = Account("a", "m", Decimal(1))
+    account.begin("k", Decimal("0.1"))
+    account.read_back(ledger(account, {"k": Decimal("0.05")}))
+    account.settle("k", result(Decimal("0.05")), Use.USEFUL)
+    assert account.spent_usd == Decimal("0.05")
+
+
+def test_agreement_is_line_by_line() -> None:
+    account = Account("a", "m", Decimal(1))
+    for key, cost in (("1", "0.1"), ("2", "0.2")):
+        account.begin(key, None)
+        account.settle(key, result(Decimal(cost)), Use.USEFUL)
+    right = {"1": Decimal("0.1"), "2": Decimal("0.2")}
+    assert account.agrees_with(ledger(account, right))
+    assert not account.agrees_with(ledger(account, {"1": Decimal("0.2"), "2": Decimal("0.1")}))
+    assert not account.agrees_with(ledger(account, {"1": Decimal("0.1")}))
+    assert not account.agrees_with(ledger(account, right, reserved="0.1"))
+
+
+def test_a_charge_of_no_call_of_ours_is_discarded_work() -> None:
+    account = Account("a", "m", Decimal(1))
+    account.read_back(ledger(account, {"of a run that was reset": Decimal("0.3")}))
+    report = account.report()
+    assert (report.discarded_usd, report.failed_attempts_usd) == (
+        Decimal("0.3"),
+        Decimal(0),
+    )
+
+
+def test_a_raised_limit_wakes_an_exhausted_agent() -> None:
+    account = Account("a", "m", Decimal(1))
+    account.exhaust()
+    account.limit(Decimal(2))
+    assert account.status is AgentStatus.IDLE
+
+
+def test_the_worst_case_is_rounded_up_and_unknown_without_a_price() -> None:
+    price = ModelPrice(model="m", input_usd=Decimal("0.1"), output_usd=Decimal("0.2"))
+    bound = worst_case_usd(0, 1, price)
+    assert bound == Decimal("0.000039"), "384 tokens of allowance and one of answer, rounded up"
+    assert worst_case_usd(0, 1, ModelPrice(model="m")) is None
+
+
+def test_totals_are_sums() -> None:
+    first, second = Account("a", "m", Decimal(1)), Account("b", "m", Decimal(2))
+    first.begin("1", None)
+    first.settle("1", result(Decimal("0.5")), Use.USEFUL)
+    total = totals([first.report(), second.report()])
+    assert (total.budget_usd, total.spent_usd, total.remaining_usd, total.calls) == (
+        Decimal(3),
+        Decimal("0.5"),
+        Decimal("2.5"),
+        1,
+    )
+
+
+def test_what_the_attempts_before_cost_counts_as_failed() -> None:
+    account = Account("a", "m", Decimal(1))
+    account.begin("1", None)
+    paid_twice = result(Decimal("0.1")).model_copy(update={"failed_attempts_usd": Decimal("0.02")})
+    account.settle("1", paid_twice, Use.USEFUL)
+    report = account.report()
+    assert (report.useful_usd, report.failed_attempts_usd) == (Decimal("0.1"), Decimal("0.02"))
+    assert account.agrees_with(ledger(account, {"1": Decimal("0.12")}))

@@ -1,0 +1,126 @@
+"""Any graph, any order of completion."""
+
+import random
+from collections.abc import Mapping
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.run import TaskStatus
+from contracts.team import Task
+from workflows.schedule import ENDED, Schedule, find_cycle
+
+Graph = dict[str, tuple[str, ...]]
+
+
+@st.composite
+def acyclic(draw: st.DrawFn) -> Graph:
+    """Tasks in a shuffled order; each depends on some that come before it in a hidden one."""
+    size = draw(st.integers(1, 25))
+    names = [f"t{number}" for number in range(size)]
+    graph: Graph = {}
+    for position, name in enumerate(names):
+        earlier = (
+            st.lists(st.sampled_from(names[:position]), max_size=4) if position else st.just([])
+        )
+        graph[name] = tuple(draw(earlier))
+    order = draw(st.permutations(names))
+    return {name: graph[name] for name in order}
+
+
+@st.composite
+def any_graph(draw: st.DrawFn) -> Graph:
+    names = [f"t{number}" for number in range(draw(st.integers(1, 8)))]
+    return {name: tuple(draw(st.lists(st.sampled_from(names), max_size=3))) for name in names}
+
+
+def schedule_of(graph: Graph) -> Schedule:
+    return Schedule(
+        [Task(id=name, agent="a", ask="x", depends_on=needs) for name, needs in graph.items()]
+    )
+
+
+def has_cycle(graph: Mapping[str, tuple[str, ...]]) -> bool:
+    """Told apart in the other way: take away what depends on nothing, until nothing changes."""
+    left = dict(graph)
+    while free := [name for name, needs in left.items() if not set(needs) & set(left)]:
+        for name in free:
+            del left[name]
+    return bool(left)
+
+
+@given(acyclic(), st.randoms(use_true_random=False))
+def test_each_task_runs_once_and_never_before_its_dependencies(
+    graph: Graph, order: random.Random
+) -> None:
+    schedule = schedule_of(graph)
+    open_tasks = schedule.start()
+    ran: list[str] = []
+    while open_tasks:
+        task = open_tasks.pop(order.randrange(len(open_tasks)))
+        assert set(graph[task]) <= set(ran)
+        ran.append(task)
+        open_tasks += schedule.done(task)
+    assert sorted(ran) == sorted(graph)
+    assert set(schedule.status.values()) == {TaskStatus.DONE}
+
+
+@given(acyclic(), st.randoms(use_true_random=False), st.integers(0, 10))
+def test_a_failure_blocks_exactly_what_depends_on_it(
+    graph: Graph, order: random.Random, victim: int
+) -> None:
+    schedule = schedule_of(graph)
+    fails = sorted(graph)[victim % len(graph)]
+    open_tasks = schedule.start()
+    blocked: list[str] = []
+    while open_tasks:
+        task = open_tasks.pop(order.randrange(len(open_tasks)))
+        if task == fails:
+            blocked = schedule.failed(task)
+        else:
+            open_tasks += schedule.done(task)
+    reached = {fails}
+    while more := {n for n, needs in graph.items() if set(needs) & reached} - reached:
+        reached |= more
+    assert set(blocked) == reached - {fails}
+    assert len(blocked) == len(set(blocked))
+    assert {n for n, status in schedule.status.items() if status is TaskStatus.DONE} == (
+        set(graph) - reached
+    )
+
+
+@given(any_graph())
+def test_a_cycle_is_found_exactly_when_there_is_one(graph: Graph) -> None:
+    cycle = find_cycle(graph)
+    assert (cycle is not None) == has_cycle(graph)
+    if cycle:
+        assert cycle[0] == cycle[-1]
+        assert all(after in graph[before] for before, after in pairwise(cycle))
+
+
+@given(acyclic())
+def test_cancelling_ends_everything(graph: Graph) -> None:
+    schedule = schedule_of(graph)
+    first = schedule.start()[0]
+    schedule.done(first)
+    schedule.cancel_rest()
+    assert schedule.status[first] is TaskStatus.DONE
+    assert set(schedule.status.values()) <= ENDED
+
+
+def test_a_long_chain_does_not_meet_the_recursion_limit() -> None:
+    chain = {f"t{n}": (f"t{n + 1}",) for n in range(5_000)}
+    assert find_cycle(chain) is None
+    chain["t4999"] = ("t0",)
+    cycle = find_cycle(chain)
+    assert cycle is not None
+    assert len(cycle) == 5_001
+
+
+@pytest.mark.parametrize("needs", [("a", "a"), ("a",)])
+def test_a_dependency_that_is_named_twice_counts_once(needs: tuple[str, ...]) -> None:
+    schedule = schedule_of({"a": (), "b": needs})
+    assert schedule.start() == ["a"]
+    assert schedule.done("a") == ["b"]
