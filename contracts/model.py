@@ -6,9 +6,10 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 MICRO = Decimal("0.000001")
+MAX_USD = Decimal(10**12)
 MAX_BUDGET_USD = Decimal(1_000_000)
 
-Usd = Annotated[Decimal, Field(ge=0, le=Decimal(10**12), decimal_places=6)]
+Usd = Annotated[Decimal, Field(ge=0, le=MAX_USD, decimal_places=6)]
 """US dollars, to the micro-dollar. Never a float: JSON carries it as a string."""
 
 BudgetUsd = Annotated[Decimal, Field(gt=0, le=MAX_BUDGET_USD, decimal_places=6)]
