@@ -54,7 +54,7 @@ def run(
     id: RunId = None,
     json: JsonLines = False,
 ) -> int:
-    """Start a run, follow it, print its answer and what each agent spent.
+    """Start a run, follow it, print its answer and its price.
 
     Ctrl-C stops following, not the run; `watch RUN` follows it again.
     """
@@ -79,7 +79,7 @@ def start(
 
 @app.command()
 def watch(run: Run, json: JsonLines = False) -> int:
-    """Follow a run until it ends, then print its answer and what each agent spent.
+    """Follow a run until it ends; print its answer and its price.
 
     Any number of viewers may follow a run, come and go. Ctrl-C stops following, not the run.
     """
@@ -90,7 +90,7 @@ def watch(run: Run, json: JsonLines = False) -> int:
 
 @app.command()
 def result(run: Run, json: Json = False) -> int:
-    """Wait for the end of a run; print its answer and what each agent spent.
+    """Wait for the end of a run; print its answer and its price.
 
     Of a run that has ended it needs no worker. Exit code 1 if it failed or was cancelled.
     """
@@ -101,7 +101,7 @@ def result(run: Run, json: Json = False) -> int:
 
 @app.command()
 def state(run: Run, json: Json = False) -> int:
-    """Print a run's status, each task's state, and what waits for a person."""
+    """Print a run's status and its tasks. Also what failed, and what waits for a person."""
     from cli import looking
 
     return looking.state(run, json)
@@ -109,7 +109,7 @@ def state(run: Run, json: Json = False) -> int:
 
 @app.command()
 def spend(run: Run, json: Json = False) -> int:
-    """Print what each agent of a run has spent, of what budget."""
+    """Print what each agent has spent, of what budget. Also what the ledger says."""
     from cli import looking
 
     return looking.spend(run, json)
@@ -132,7 +132,7 @@ def cancel(
     reason: Annotated[str, typer.Option("--reason", help="Why; it is in the run's report.")] = "",
     json: Json = False,
 ) -> int:
-    """Ask a run to stop: it keeps what is done, closes its accounts and reports."""
+    """Ask a run to stop. It keeps what is done, closes its accounts and reports."""
     from cli import steering
 
     return steering.cancel(run, reason, json)
@@ -145,7 +145,7 @@ def budget(
     usd: Annotated[str, typer.Argument(metavar="USD", help="The new limit in all, such as 0.25.")],
     json: Json = False,
 ) -> int:
-    """Give an agent of a running run a new limit, in force at the gateway at once."""
+    """Give an agent a new limit. It is in force at the gateway when the command returns."""
     from cli import steering
 
     return steering.budget(run, agent, usd, json)
@@ -158,7 +158,9 @@ def validate(
     input: Inputs = None,
     json: Annotated[bool, typer.Option("--json", help="JSON Lines: one finding a line.")] = False,
 ) -> int:
-    """Check a team file: every error at once, each with file, field, value and remedy.
+    """Check a team file: every error at once.
+
+    Each has file, line where there is one, field, value and remedy.
 
     Models and context sizes are checked with the gateway's list of models, if it answers.
     """
@@ -185,8 +187,9 @@ def execute(arguments: Sequence[str]) -> int:
         return error.code
     except KeyboardInterrupt:
         return Code.INTERRUPTED
-    except BrokenPipeError:
-        return 141  # as the shell has it, when the reader of a pipe has gone
+    except SystemExit as error:
+        # Click's way out when the reader of a pipe has gone: 141, as the shell has it.
+        return 141 if isinstance(error.__context__, BrokenPipeError) else Code.BUG
     except Exception as error:
         return _other(error)
 
