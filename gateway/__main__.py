@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pydantic import ValidationError
 
 from gateway.app import PortTaken, Server
+from gateway.local_model import ModelMissing
 from gateway.prices import PriceError
 from gateway.settings import Settings, describe
 from gateway.sqlite_schema import SchemaError
@@ -52,7 +53,7 @@ def main() -> int:
     except ValidationError as error:
         print(describe(error), file=sys.stderr)
         return 2
-    except (PriceError, PortTaken, SchemaError) as error:
+    except (PriceError, PortTaken, SchemaError, ModelMissing) as error:
         print(error, file=sys.stderr)
         return 2
     return 0

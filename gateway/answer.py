@@ -147,6 +147,8 @@ def _error(
     code = inner.get("code") if isinstance(inner, dict) else None
     said = inner.get("message") if isinstance(inner, dict) else None
     text = _text(said.encode(errors="replace") if isinstance(said, str) else raw)
+    if isinstance(inner, dict) and inner.get("type") == "exceed_context_size_error":
+        code = "context_length_exceeded"  # llama.cpp's word for it
     return ApiError(
         shown,
         "upstream_error",

@@ -11,6 +11,7 @@ from gateway import http_accounts, http_chat
 from gateway.calls import Calls
 from gateway.http import GATEWAY, Gateway, middleware
 from gateway.keys import KeyMaker, Scrubber, hash_key
+from gateway.local_upstream import LocalUpstream
 from gateway.prices import Prices
 from gateway.settings import LOCAL, Settings
 from gateway.sqlite_store import SqliteStore
@@ -117,7 +118,7 @@ class Server:
 
 def make_upstream(settings: Settings) -> Upstream:
     if settings.upstream_url == LOCAL:
-        raise NotImplementedError
+        return LocalUpstream(settings.upstream_timeout_seconds)
     key = settings.upstream_api_key.get_secret_value()
     return HttpUpstream(settings.upstream_url, key, settings.upstream_timeout_seconds)
 

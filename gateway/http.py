@@ -146,7 +146,7 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
         unexpected = ApiError(500, "internal_error", "internal", f"Unexpected; log id {request_id}")
         response = error_response(gateway, request, unexpected)
     response.headers["X-Request-Id"] = request_id
-    if log.isEnabledFor(logging.INFO):
+    if request.path != "/healthz" and log.isEnabledFor(logging.INFO):
         took = (time.perf_counter() - started) * 1000
         what = (request.method, request.path, response.status, took, request_id)
         log.info("%s %s %d %.1fms id=%s", *what)
