@@ -1,0 +1,63 @@
+"""Who may import whom (the rules stand in pyproject.toml), and that the linter sees them."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_import_rules_hold() -> None:
+    command = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run(
+        [command, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    assert "0 broken" in done.stdout
+
+
+def test_a_passed_through_module_that_looks_at_the_clock_is_seen(tmp_path: Path) -> None:
+    probe = tmp_path / "workflows" / "probe.py"
+    probe.parent.mkdir()
+    probe.write_text("import time\n\nNOW = time.time()\n")
+    ruff = Path(sys.executable).with_name("ruff")
+    done = subprocess.run(
+        [ruff, "check", "--config", ROOT / "pyproject.toml", "--no-cache", probe],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "TID251" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("path", "forbidden"),
+    [
+        ("starter.py", {"activities", "atxp", "gateway", "worker"}),
+        ("worker.py", {"starter", "cli", "gateway"}),
+    ],
+)
+def test_the_entry_points_import_what_they_may(path: str, forbidden: set[str]) -> None:
+    """The linter reads packages alone; these two are modules."""
+    assert not imported_by(ROOT / path) & forbidden
+
+
+def test_no_room_imports_an_entry_point() -> None:
+    rooms = ("contracts", "workflows", "activities", "atxp", "gateway", "runtime", "cli")
+    for room in rooms:
+        for path in (ROOT / room).rglob("*.py"):
+            assert not imported_by(path) & {"worker", "starter"}, path
+
+
+def imported_by(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+    return names
