@@ -8,37 +8,22 @@ did not come up; 2 a setting is wrong or a port is taken.
 import asyncio
 import contextlib
 import fcntl
+import os
+import select
 import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import IO
 
-import httpx
-
-from runtime.connection import ServiceUnavailable, connect, ensure_search_attributes
 from runtime.process import leave
-from runtime.settings import PROJECT_ROOT, ClientSettings, SettingsError, given_values
-from runtime.stack_children import Child, end_leftovers
-from runtime.stack_plan import Plan, StackSettings, make_plan, stack_settings
-from runtime.stack_state import (
-    STATE,
-    StackInfo,
-    data_dir,
-    read_running,
-    read_state,
-    this_process,
-    write_state,
-)
+from runtime.settings import PROJECT_ROOT, SettingsError, given_values
+from runtime.stack import READY_SECONDS, Say, Stack, StackFailed
+from runtime.stack_plan import StackSettings, stack_settings
+from runtime.stack_state import StackInfo, data_dir, read_running
 
-READY_SECONDS = 90.0
-Say = Callable[[str], None]
-
-
-class StackFailed(Exception):
-    """A part did not come up; the text has the end of its log."""
+__all__ = ["StackFailed", "StackInfo", "local_stack", "running_stack"]
 
 
 def running_stack(settings: StackSettings | None = None) -> StackInfo | None:
@@ -86,137 +71,51 @@ async def _owned(lock: IO[str], settings: StackSettings) -> bool:
     return False
 
 
-class Stack:
-    """The three processes of one plan."""
-
-    def __init__(self, settings: StackSettings, folder: Path, say: Say) -> None:
-        self._settings = settings
-        self._folder = folder
-        self._say = say
-        self._children: dict[str, Child] = {}
-        self._ready = False
-        self._plan: Plan | None = None
-
-    async def start(self) -> StackInfo:
-        """Starts all of it side by side; returns when all of it is ready."""
-        left = read_state(self._folder)
-        if left and (ended := end_leftovers(left.processes)):
-            self._say(f"ended what a killed stack had left running: {', '.join(ended)}")
-        plan = self._plan = make_plan(self._settings)
-        for part in plan.parts:
-            child = Child(part, self._folder / "logs", self._say)
-            child.changed = self._save
-            self._children[part.name] = child
-            await child.start()
-        try:
-            async with asyncio.timeout(READY_SECONDS), asyncio.TaskGroup() as group:
-                group.create_task(self._temporal_ready(plan))
-                group.create_task(self._gateway_ready(plan))
-                group.create_task(self._worker_ready())
-        except TimeoutError as error:
-            raise StackFailed(
-                f"not ready after {READY_SECONDS:g} s; logs: {plan.folder}/logs"
-            ) from error
-        except ExceptionGroup as group_error:
-            raise group_error.exceptions[0] from None
-        self._ready = True
-        self._save()
-        return self._info()
-
-    async def stop(self, *, at_once: bool = False) -> None:
-        """Workers first, so that nothing is asked of a gateway that is gone.
-
-        Interrupted, by a second Ctrl-C, it ends everything at once, and only then passes that on.
-        """
-        try:
-            for name in ("worker", "gateway", "temporal"):
-                if child := self._children.get(name):
-                    await child.stop(at_once=at_once)
-        except asyncio.CancelledError:
-            for child in self._children.values():
-                await child.stop(at_once=True)
-            raise
-        finally:
-            (self._folder / STATE).unlink(missing_ok=True)
-
-    def _info(self) -> StackInfo:
-        assert self._plan is not None
-        return StackInfo(
-            folder=self._folder,
-            temporal_address=self._plan.temporal_address,
-            ui_url=self._plan.ui_url,
-            gateway_url=self._plan.gateway_url,
-            supervisor=this_process(),
-            ready=self._ready,
-            processes={name: child.started for name, child in self._children.items()},
-        )
-
-    def _save(self) -> None:
-        write_state(self._info())
-
-    async def _temporal_ready(self, plan: Plan) -> None:
-        settings = ClientSettings(
-            temporal_address=plan.temporal_address, temporal_namespace="default"
-        )
-        while True:
-            self._check("temporal")
-            try:
-                await ensure_search_attributes(await connect(settings))
-                break
-            except ServiceUnavailable:
-                await asyncio.sleep(0.1)
-        self._say(f"temporal ready on {plan.temporal_address}, UI: {plan.ui_url}")
-
-    async def _gateway_ready(self, plan: Plan) -> None:
-        async with httpx.AsyncClient(timeout=2, trust_env=False) as http:
-            while True:
-                self._check("gateway")
-                with contextlib.suppress(httpx.HTTPError):
-                    if (await http.get(f"{plan.gateway_url}/healthz")).status_code == 200:
-                        break
-                await asyncio.sleep(0.1)
-        self._say(f"gateway ready on {plan.gateway_url}")
-
-    async def _worker_ready(self) -> None:
-        child = self._children["worker"]
-        while not child.said("worker ready"):
-            self._check("worker")
-            await asyncio.sleep(0.05)
-        self._say(f"worker ready, pid {child.started.pid}")
-
-    def _check(self, name: str) -> None:
-        """A part that will not come up ends the start-up, with what it said."""
-        child = self._children[name]
-        if child.exit_code == 2 or child.restarts > 2:
-            raise StackFailed(f"{name} does not come up; the end of {child.log}:\n{child.tail()}")
-
-
 async def foreground() -> int:
     """`make up`."""
     settings = stack_settings()
     if info := running_stack(settings):
-        print(f"a stack is up already (pid {info.supervisor.pid})")
-        print(f"temporal on {info.temporal_address}, UI: {info.ui_url}")
-        print(f"gateway on {info.gateway_url}")
+        _say(f"a stack is up already (pid {info.supervisor.pid})")
+        _say(f"temporal on {info.temporal_address}, UI: {info.ui_url}")
+        _say(f"gateway on {info.gateway_url}")
         return 0
     stop = asyncio.Event()
     main = asyncio.current_task()
     assert main is not None
+    ready = False
 
-    def ask(number: int) -> None:
+    def ask(why: str) -> None:
+        _say(f"stopping ({why})")
+        # While it comes up there is nobody who waits for the event; asked twice, it hurries.
         if stop.is_set() or not ready:
             main.cancel()
         stop.set()
-        print(f"stopping ({signal.Signals(number).name})", flush=True)
 
-    ready = False
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, ask, number)
+        name = signal.Signals(number).name
+        asyncio.get_running_loop().add_signal_handler(number, ask, name)
+    watch = asyncio.create_task(_terminal_closed(lambda: ask("the terminal is gone")))
     async with local_stack(_say, settings) as info:
         ready = True
         _say(f"logs: {info.folder / 'logs'}. Ctrl-C ends the stack.")
         await stop.wait()
+        watch.cancel()
     return 0
+
+
+async def _terminal_closed(then: Callable[[], None]) -> None:
+    """Calls `then` when the terminal is closed.
+
+    SIGHUP alone does not tell: it goes to the session's leader, which may be `make`, and `make`
+    waits for us.
+    """
+    watch = select.poll()
+    for stream in (0, 1, 2):
+        if os.isatty(stream):
+            watch.register(stream, 0)  # nothing but the hang-up
+    while not any(event & select.POLLHUP for _, event in watch.poll(0)):
+        await asyncio.sleep(0.5)
+    then()
 
 
 def _say(line: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pty
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -13,13 +14,14 @@ from runtime.stack_state import StackInfo, Started, read_running
 PORTS = {"TEMPORAL_PORT": "0", "TEMPORAL_UI_PORT": "0", "GATEWAY_PORT": "0"}
 
 
-async def start(folder: Path) -> Process:
+async def start(folder: Path, terminal: int | None = None) -> Process:
     # Nothing is called here, so that any address will do.
     env = {**PORTS, "DATA_DIR": str(folder), "UPSTREAM_URL": "http://127.0.0.1:9/v1"}
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "runtime.local_stack",
+        stdin=terminal,
         stdout=PIPE,
         stderr=asyncio.subprocess.STDOUT,
         env={**os.environ, **env},
@@ -106,3 +108,19 @@ async def test_what_a_killed_stack_left_is_ended_by_the_next(tmp_path: Path) -> 
         await asyncio.wait_for(again.communicate(), 30)
     finally:
         await end(again, tmp_path)
+
+
+async def test_a_closed_terminal_ends_it_even_where_no_signal_comes(tmp_path: Path) -> None:
+    # SIGHUP goes to a session's leader, which may be `make`: here nobody gets it.
+    ours, its = pty.openpty()
+    stack = await start(tmp_path, its)
+    os.close(its)
+    try:
+        await until(stack, "Ctrl-C")
+        processes = running(tmp_path).processes
+        os.close(ours)
+        assert "the terminal is gone" in await until(stack, "stopping")
+        assert await asyncio.wait_for(stack.wait(), 30) == 0
+        await gone(processes)
+    finally:
+        await end(stack, tmp_path)

@@ -1,0 +1,126 @@
+"""The processes of the local stack as one: started side by side, ended in order."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+
+from runtime.connection import ServiceUnavailable, connect, ensure_search_attributes
+from runtime.settings import ClientSettings
+from runtime.stack_children import Child, end_leftovers
+from runtime.stack_plan import Plan, StackSettings, make_plan
+from runtime.stack_state import STATE, StackInfo, read_state, this_process, write_state
+
+READY_SECONDS = 90.0
+Say = Callable[[str], None]
+
+
+class StackFailed(Exception):
+    """A part did not come up; the text has the end of its log."""
+
+
+class Stack:
+    """The three processes of one plan."""
+
+    def __init__(self, settings: StackSettings, folder: Path, say: Say) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._say = say
+        self._children: dict[str, Child] = {}
+        self._ready = False
+        self._plan: Plan | None = None
+
+    async def start(self) -> StackInfo:
+        """Starts all of it side by side; returns when all of it is ready."""
+        left = read_state(self._folder)
+        if left and (ended := end_leftovers(left.processes)):
+            self._say(f"ended what a killed stack had left running: {', '.join(ended)}")
+        plan = self._plan = make_plan(self._settings)
+        for part in plan.parts:
+            child = Child(part, self._folder / "logs", self._say)
+            child.changed = self._save
+            self._children[part.name] = child
+            await child.start()
+        try:
+            async with asyncio.timeout(READY_SECONDS), asyncio.TaskGroup() as group:
+                group.create_task(self._temporal_ready(plan))
+                group.create_task(self._gateway_ready(plan))
+                group.create_task(self._worker_ready())
+        except TimeoutError as error:
+            raise StackFailed(
+                f"not ready after {READY_SECONDS:g} s; logs: {plan.folder}/logs"
+            ) from error
+        except ExceptionGroup as group_error:
+            raise group_error.exceptions[0] from None
+        self._ready = True
+        self._save()
+        return self._info()
+
+    async def stop(self, *, at_once: bool = False) -> None:
+        """Workers first, so that nothing is asked of a gateway that is gone.
+
+        Interrupted, by a second Ctrl-C, it ends everything at once, and only then passes that on.
+        """
+        try:
+            for name in ("worker", "gateway", "temporal"):
+                if child := self._children.get(name):
+                    await child.stop(at_once=at_once)
+        except asyncio.CancelledError:
+            for child in self._children.values():
+                await child.stop(at_once=True)
+            raise
+        finally:
+            (self._folder / STATE).unlink(missing_ok=True)
+
+    def _info(self) -> StackInfo:
+        assert self._plan is not None
+        return StackInfo(
+            folder=self._folder,
+            temporal_address=self._plan.temporal_address,
+            ui_url=self._plan.ui_url,
+            gateway_url=self._plan.gateway_url,
+            supervisor=this_process(),
+            ready=self._ready,
+            processes={name: child.started for name, child in self._children.items()},
+        )
+
+    def _save(self) -> None:
+        write_state(self._info())
+
+    async def _temporal_ready(self, plan: Plan) -> None:
+        settings = ClientSettings(
+            temporal_address=plan.temporal_address, temporal_namespace="default"
+        )
+        while True:
+            self._check("temporal")
+            try:
+                await ensure_search_attributes(await connect(settings))
+                break
+            except ServiceUnavailable:
+                await asyncio.sleep(0.1)
+        self._say(f"temporal ready on {plan.temporal_address}, UI: {plan.ui_url}")
+
+    async def _gateway_ready(self, plan: Plan) -> None:
+        async with httpx.AsyncClient(timeout=2, trust_env=False) as http:
+            while True:
+                self._check("gateway")
+                with contextlib.suppress(httpx.HTTPError):
+                    if (await http.get(f"{plan.gateway_url}/healthz")).status_code == 200:
+                        break
+                await asyncio.sleep(0.1)
+        self._say(f"gateway ready on {plan.gateway_url}")
+
+    async def _worker_ready(self) -> None:
+        child = self._children["worker"]
+        while not child.said("worker ready"):
+            self._check("worker")
+            await asyncio.sleep(0.05)
+        self._say(f"worker ready, pid {child.started.pid}")
+
+    def _check(self, name: str) -> None:
+        """A part that will not come up ends the start-up, with what it said."""
+        child = self._children[name]
+        if child.exit_code == 2 or child.restarts > 2:
+            raise StackFailed(f"{name} does not come up; the end of {child.log}:\n{child.tail()}")
