@@ -95,7 +95,9 @@ class Accounts(AccountActivities):
         """The ledgers as they are. A provider without ledgers: what the run knows itself."""
         with translated(earlier_spend()):
             async with heartbeating():
-                states = await each(order.accounts, self._read)
+                states = await each(
+                    order.accounts, lambda account: self._read(account, order.capabilities)
+                )
                 return await self._ledgers(order, states)
 
     @activity.defn
@@ -144,7 +146,9 @@ class Accounts(AccountActivities):
         )
         return account, opened.capabilities
 
-    async def _read(self, account: AccountRef) -> AccountState:
+    async def _read(self, account: AccountRef, capabilities: Capabilities) -> AccountState:
+        if not capabilities.ledger:
+            return AccountState(account.account_id, "unknown", None, None, Decimal(0))
         return await self._provider.read(account.account_id)
 
     async def _close(

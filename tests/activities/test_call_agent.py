@@ -1,6 +1,7 @@
 """The paid call at the real gateway, with the scripted upstream behind it."""
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -323,10 +324,14 @@ async def test_other_cancellations_are_left_to_temporal(what: str) -> None:
 async def test_one_agent_burns_its_account_and_the_other_is_untouched(rooms: Rooms) -> None:
     opened = await open_for(rooms, ("research", "0.0006"), ("editor", "0.5"))
     poor, rich = opened.accounts
-    with pytest.raises(ApplicationError) as caught:
-        for number in range(200):
+
+    async def loop_forever() -> None:
+        for number in itertools.count():
             asked = call(account=poor, idempotency_key=f"call-{number}")
             await context().run(rooms.agents.call_agent, asked)
+
+    with pytest.raises(ApplicationError) as caught:
+        await asyncio.wait_for(loop_forever(), 30)
     assert caught.value.type == ErrorType.BUDGET_EXHAUSTED.value
     assert await spent(rooms, rich) == 0
     assert Decimal(0) < await spent(rooms, poor) <= Decimal("0.0006")

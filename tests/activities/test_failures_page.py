@@ -1,0 +1,36 @@
+"""`docs/failures.md` is what the table of errors says, and its check notices when it is not."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from contracts.errors import ERRORS, ErrorType
+
+ROOT = Path(__file__).parents[2]
+
+
+def generate(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(folder / "docs" / "generate.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_page_is_fresh_and_complete() -> None:
+    done = generate(ROOT, "--check")
+    assert done.returncode == 0, done.stderr
+    page = (ROOT / "docs" / "failures.md").read_text()
+    assert set(ERRORS) == set(ErrorType)
+    assert all(page.count(f"| `{kind.value}` |") == 1 for kind in ErrorType)
+
+
+def test_a_stale_page_is_noticed_and_made_anew(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "contracts").symlink_to(ROOT / "contracts")
+    (tmp_path / "docs" / "generate.py").write_text((ROOT / "docs" / "generate.py").read_text())
+    page = tmp_path / "docs" / "failures.md"
+    page.write_text("old")
+    stale = generate(tmp_path, "--check")
+    assert stale.returncode == 1
+    assert "python docs/generate.py" in stale.stderr
+    assert page.read_text() == "old"
+    assert generate(tmp_path).returncode == 0
+    assert generate(tmp_path, "--check").returncode == 0
