@@ -6,28 +6,21 @@ from datetime import timedelta
 import pytest
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import (
-    RestrictedWorkflowAccessError,
-    SandboxedWorkflowRunner,
-    SandboxRestrictions,
-)
+from temporalio.worker.workflow_sandbox import RestrictedWorkflowAccessError
 
 from tests.architecture.clock_workflow import ReadsTheClock
-from tests.support.temporal import server
+from tests.support.temporal import server, strict_runner
 from worker import PASSED_THROUGH
 
 
 async def test_a_workflow_that_reads_the_clock_is_refused() -> None:
     async with server() as environment:
         client: Client = environment.client
-        runner = SandboxedWorkflowRunner(
-            restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
-        )
         async with Worker(
             client,
             task_queue="clock",
             workflows=[ReadsTheClock],
-            workflow_runner=runner,
+            workflow_runner=strict_runner(),
             workflow_failure_exception_types=[RestrictedWorkflowAccessError],
         ):
             with pytest.raises(WorkflowFailureError) as refused:

@@ -19,7 +19,7 @@ from runtime.connection import DATA_CONVERTER
 from worker import PASSED_THROUGH
 from workflows.orchestrator import Orchestrator
 
-ATTRIBUTES = [
+ATTRIBUTES: list[SearchAttributeKey[Any]] = [
     SearchAttributeKey.for_keyword(ATTRIBUTE_TEAM),
     SearchAttributeKey.for_keyword(ATTRIBUTE_STATUS),
     SearchAttributeKey.for_float(ATTRIBUTE_SPENT),
@@ -65,11 +65,15 @@ async def running_worker(client: Client, activities: Sequence[Any]) -> AsyncIter
         task_queue=queue,
         workflows=[Orchestrator],
         activities=list(activities),
-        workflow_runner=SandboxedWorkflowRunner(
-            restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
-        ),
+        workflow_runner=strict_runner(),
     ):
         yield queue
+
+
+def strict_runner() -> SandboxedWorkflowRunner:
+    """The sandbox as the worker has it."""
+    restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
+    return SandboxedWorkflowRunner(restrictions=restrictions)
 
 
 def _kind(key: SearchAttributeKey[Any]) -> str:

@@ -37,11 +37,11 @@ class Gate:
 
 
 async def state(handle: Handle) -> RunState:
-    return await handle.query("state", result_type=RunState)
+    return RunState.model_validate(await handle.query("state"))
 
 
 async def spend(handle: Handle) -> SpendReport:
-    return await handle.query("spend", result_type=SpendReport)
+    return SpendReport.model_validate(await handle.query("spend"))
 
 
 async def test_spend_can_be_asked_while_the_run_goes_on(client: Client) -> None:
