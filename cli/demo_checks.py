@@ -100,12 +100,12 @@ def nothing_lost(crash: Crash | None, report: RunReport, evidence: Evidence) -> 
         "what was done before stayed done, and was not paid again", not changed, ", ".join(changed)
     )
     recorded = {call.request.idempotency_key for call in evidence.calls}
-    stray = [key for key in paid if key not in recorded]
+    stray = [str(key) for key in paid if key not in recorded]
     missing = [call.request.task for call in evidence.calls if call.result is None]
     yield Promise(
         "every call, the ones in flight too, has one answer and one charge",
         not stray and not missing and len(paid) == len(recorded),
-        ", ".join(map(str, stray + missing)),
+        ", ".join(stray + missing),
     )
 
 
