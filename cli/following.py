@@ -59,7 +59,7 @@ async def _plain_lines(run: RunHandle) -> RunReport:
 async def _live(run: RunHandle) -> RunReport:
     from cli.live import LiveView  # noqa: PLC0415 - rich is loaded for a terminal alone
 
-    with LiveView(run.id) as view:
+    with LiveView(run.id, await run.started_at()) as view:
         async for sight in sights(run, with_spend=True):
             view.show(sight)
         report = await run.result()

@@ -1,7 +1,7 @@
 """The live view on a terminal: the graph, the agents' money, what failed, what waits."""
 
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from types import TracebackType
 
@@ -39,11 +39,11 @@ BAR = 12
 class LiveView:
     """Draws what a viewer sees, four times a second, so that durations run."""
 
-    def __init__(self, run: str, console: Console | None = None) -> None:
+    def __init__(self, run: str, since: datetime, console: Console | None = None) -> None:
         self._run = run
         self._sight = Sight()
         self._ended: datetime | None = None
-        self._since = datetime.now(UTC)
+        self._since = since
         self._console = console or Console(file=sys.stdout)
         self._live = Live(
             console=self._console,
@@ -88,10 +88,11 @@ class LiveView:
         return Group(*self._head(state, width), tasks, *below)
 
     def _head(self, state: RunState, width: int) -> list[RenderableType]:
-        began = [task.started_at for task in state.tasks if task.started_at]
-        took = between(min([self._since, *began]), self._ended)
+        took = between(self._since, self._ended)
         head = Text(f"{state.team} · ", "bold")
         head.append(state.status.value, STATUS_STYLES.get(state.status, "bold cyan"))
+        if state.paused:
+            head.append(" · paused", "bold yellow")
         head.append(f" · {took} · run {self._run}", "dim")
         head.truncate(width)
         return [head, Text(clip(state.goal, width), "italic")]
@@ -180,7 +181,8 @@ def bar(spent: Decimal, reserved: Decimal, budget: Decimal, width: int = BAR) ->
 
 def _total(spend: SpendReport) -> Text:
     total = spend.total
-    text = f"total {usd(total.spent_usd)} of {usd(total.budget_usd)} USD in {total.calls} calls"
+    calls = f"{total.calls} call{'s' if total.calls != 1 else ''}"
+    text = f"total {usd(total.spent_usd)} of {usd(total.budget_usd)} USD in {calls}"
     if total.reserved_usd:
         text += f", {usd(total.reserved_usd)} reserved"
     return Text(text, "bold")
@@ -193,6 +195,8 @@ def _notes(state: RunState, width: int) -> list[RenderableType]:
     lines: list[RenderableType] = [Text(clip(f"✗ {line}", width), "red") for line in failed[:5]]
     if len(failed) > 5:
         lines.append(Text(f"… and {len(failed) - 5} more failures", "red"))
+    if state.cancel_reason is not None:
+        lines.append(Text(clip(f"cancelled: {state.cancel_reason}", width), "yellow"))
     for each in state.waiting[:5]:
         lines.append(Text(clip(f"? {each.subject}: {each.reason}", width), "bold yellow"))
         lines.append(Text(f"  {each.command}", "yellow"))

@@ -22,9 +22,7 @@ def spend_table(spend: SpendReport) -> str:
         [
             each.agent,
             each.status.value,
-            each.model,
-            str(each.calls),
-            str(each.failed_calls),
+            _calls(each.calls, each.failed_calls),
             f"{each.prompt_tokens}+{each.completion_tokens}",
             usd(each.spent_usd),
             usd(each.budget_usd),
@@ -32,23 +30,24 @@ def spend_table(spend: SpendReport) -> str:
         ]
         for each in spend.agents
     ]
-    total = spend.total
+    all_of = spend.total
     rows.append(
         [
             "total",
             "",
-            "",
-            str(total.calls),
-            str(total.failed_calls),
-            f"{total.prompt_tokens}+{total.completion_tokens}",
-            usd(total.spent_usd),
-            usd(total.budget_usd),
-            usd(total.remaining_usd),
+            _calls(all_of.calls, all_of.failed_calls),
+            f"{all_of.prompt_tokens}+{all_of.completion_tokens}",
+            usd(all_of.spent_usd),
+            usd(all_of.budget_usd),
+            usd(all_of.remaining_usd),
         ]
     )
-    head = ["agent", "state", "model", "calls", "failed", "tokens in+out"]
-    head += ["spent USD", "budget USD", "left USD"]
-    return "\n".join([table(head, rows, right=(3, 4, 5, 6, 7, 8)), *_money_notes(spend)])
+    head = ["agent", "state", "calls", "tokens", "spent USD", "budget", "left"]
+    return "\n".join([table(head, rows, right=(2, 3, 4, 5, 6)), *_money_notes(spend)])
+
+
+def _calls(calls: int, failed: int) -> str:
+    return f"{calls} ({failed} failed)" if failed else str(calls)
 
 
 def _money_notes(spend: SpendReport) -> list[str]:
@@ -56,12 +55,14 @@ def _money_notes(spend: SpendReport) -> list[str]:
     lines = []
     if total.reserved_usd:
         lines.append(f"reserved by calls in flight: {usd(total.reserved_usd)} USD")
-    extra = sum((a.repairs_usd + a.failed_attempts_usd for a in spend.agents), Decimal(0))
-    if extra:
-        repairs = sum((a.repairs_usd for a in spend.agents), Decimal(0))
-        lines.append(
-            f"of the total, repairs {usd(repairs)} USD, failed attempts {usd(extra - repairs)} USD"
-        )
+    kinds = {
+        "repairs": sum((each.repairs_usd for each in spend.agents), Decimal(0)),
+        "failed attempts": sum((each.failed_attempts_usd for each in spend.agents), Decimal(0)),
+        "discarded by a reset": sum((each.discarded_usd for each in spend.agents), Decimal(0)),
+    }
+    parts = [f"{kind} {usd(amount)} USD" for kind, amount in kinds.items() if amount]
+    if parts:
+        lines.append(f"of the total: {', '.join(parts)}")
     estimated = sum(each.estimated_charges for each in spend.agents)
     if estimated:
         lines.append(f"charges at their upper bound, for want of a usage: {estimated}")
@@ -104,6 +105,8 @@ def failure_lines(tasks: Sequence[TaskState]) -> list[str]:
 def state_text(state: RunState) -> str:
     """All of a run's state."""
     lines = [f"run     {state.workflow_id}", f"team    {state.team}", f"status  {state.status}"]
+    if state.paused:
+        lines[-1] += " (paused)"
     lines.append(f"goal    {clip(state.goal, 200)}")
     if state.cancel_reason is not None:
         lines.append(f"cancel  {state.cancel_reason or '(no reason given)'}")

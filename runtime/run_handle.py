@@ -132,6 +132,10 @@ class RunHandle:
         """Whether it is still running. Needs no worker."""
         return (await self._describe()).status == WorkflowExecutionStatus.RUNNING
 
+    async def started_at(self) -> datetime:
+        """When its latest execution began. Needs no worker."""
+        return (await self._describe()).start_time
+
     async def changes(self) -> AsyncIterator[Change]:
         """Says, by a long poll of the history, that something happened; ends with the run.
 

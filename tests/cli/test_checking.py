@@ -1,0 +1,190 @@
+"""`validate`, and what `run` refuses before it starts anything: all problems at once."""
+
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+import pytest
+
+from tests.cli.support import NOBODY, TEAM, Starter, lines
+
+WRONG = """\
+name: brief
+goal: Decide
+orchestrator: {budget_usd: 5}
+agents:
+  research: {role: Researcher, budget_usd: 1}
+  editor: {role: Editor}
+tasks:
+  - {id: a, agent: reserch, ask: List the facts., depends_on: [b]}
+  - {id: b, agent: editor, ask: Write., depends_on: [a, zz]}
+result: c
+"""
+
+MODELS = {
+    "object": "list",
+    "data": [
+        {
+            "id": "small",
+            "pricing": {"input_usd_per_million": 0.1, "output_usd_per_million": 0.2},
+            "context_tokens": 600,
+        }
+    ],
+}
+
+
+class Models(BaseHTTPRequestHandler):
+    body = json.dumps(MODELS).encode()
+    status = 200
+
+    def do_GET(self) -> None:
+        self.send_response(self.status if self.path == "/v1/models" else 404)
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def gateway() -> Iterator[str]:
+    """A list of models over HTTP."""
+    with HTTPServer(("127.0.0.1", 0), Models) as server:
+        thread = Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Starter:
+    """A starter with no service anywhere: checking a file needs none."""
+    return Starter(NOBODY, tmp_path_factory.mktemp("teams"))
+
+
+async def test_a_good_file_is_told_to_be_good(alone: Starter) -> None:
+    ended = await alone("validate", alone.team())
+    assert ended.code == 0, ended.err
+    assert "good: team brief, 2 agents, 3 tasks" in ended.out
+    assert "were not checked" in ended.err
+    assert NOBODY in ended.err
+
+
+@pytest.mark.parametrize("command", ["validate", "run", "start"])
+async def test_every_problem_of_a_graph_is_told_at_once(alone: Starter, command: str) -> None:
+    path = alone.team(WRONG)
+    ended = await alone(command, path)
+    assert ended.code == 2
+    told = ended.out + ended.err
+    for expected in (
+        "tasks.a.agent = reserch: no such agent",
+        "tasks.b.depends_on = zz: no such task",
+        "agents.editor.budget_usd",
+        "result = c: no such task",
+        "a -> b -> a",
+    ):
+        assert expected in told
+    assert told.count(path) >= 5, "each with its file"
+    assert "Traceback" not in told
+
+
+async def test_findings_as_json_have_field_value_and_remedy(alone: Starter) -> None:
+    ended = await alone("validate", alone.team(WRONG), "--json")
+    found = {each["field"]: each for each in map(json.loads, lines(ended.out))}
+    assert found["tasks.a.agent"]["value"] == "reserch"
+    assert found["tasks.a.agent"]["remedy"]
+    assert found["tasks.a.agent"]["file"].endswith("team.yaml")
+    assert found["tasks.a.agent"]["level"] == "error"
+
+
+async def test_a_warning_alone_is_no_error(alone: Starter) -> None:
+    text = TEAM.replace("Researcher, budget_usd: 1", "Researcher, budget_usd: 9")
+    ended = await alone("validate", alone.team(text))
+    assert ended.code == 0
+    assert "warning: agents.research.budget_usd = 9" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (None, "there is no file"),
+        ("name: [", "YAML"),
+        ("name: brief\nagents: {}\n", "agents"),
+        (TEAM.replace("ask: Write it up.", "aks: Write it up."), "aks"),
+        (TEAM.replace("budget_usd: 5", "budget_usd: lots"), "lots"),
+        (TEAM.replace("depends_on", "on_exhausted: park, depends_on"), "on_exhausted"),
+        (TEAM.replace("{role: Editor,", "{on_exhausted: park, role: Editor,"), "park"),
+    ],
+)
+async def test_a_file_that_is_no_team_is_refused(
+    alone: Starter, text: str | None, told: str
+) -> None:
+    path = alone.team(text) if text else str(alone.folder / "absent.yaml")
+    for command in ("validate", "start"):
+        ended = await alone(command, path)
+        assert ended.code == 2, ended.out
+        assert told in ended.out + ended.err
+        assert path in ended.out + ended.err
+        assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize("pair", ["facts", "facts=", "=news.md"])
+async def test_an_input_that_is_no_pair_is_refused(alone: Starter, pair: str) -> None:
+    ended = await alone("validate", alone.team(), "--input", pair)
+    assert ended.code == 2
+    assert f"--input = {pair}: not TASK=FILE" in ended.err
+
+
+async def test_models_and_contexts_are_checked_with_the_gateway(
+    alone: Starter, gateway: str
+) -> None:
+    priced = TEAM.replace("role: ", "model: small, role: ").replace(
+        "{budget", "{model: small, budget"
+    )
+    ended = await alone("validate", alone.team(priced), ATXP_LLM_URL=gateway)
+    assert ended.code == 0, ended.out
+    assert "models and prices checked" in ended.out
+    unpriced = priced.replace("model: small, role: Editor", "model: huge, role: Editor")
+    ended = await alone("validate", alone.team(unpriced), ATXP_LLM_URL=gateway)
+    assert ended.code == 2
+    assert "agents.editor.model = huge: has no price" in ended.out
+    paper = alone.folder / "long.md"
+    paper.write_text("tin " * 2000)
+    long = ["--input", f"facts={paper}"]
+    ended = await alone("validate", alone.team(priced), *long, ATXP_LLM_URL=gateway)
+    assert ended.code == 2
+    assert "context of 600 tokens" in ended.out
+
+
+async def test_a_model_left_out_is_the_workers_default(alone: Starter, gateway: str) -> None:
+    ended = await alone("validate", alone.team(), ATXP_LLM_URL=gateway)
+    assert ended.code == 0, ended.out
+    assert "DEFAULT_MODEL" in ended.err
+    ended = await alone("validate", alone.team(), ATXP_LLM_URL=gateway, DEFAULT_MODEL="huge")
+    assert ended.code == 2
+    assert "huge: has no price" in ended.out
+
+
+async def test_a_gateway_that_answers_nonsense_is_a_note(
+    alone: Starter, gateway: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for status, body, told in (
+        (200, b"<html>", "not JSON"),
+        (200, b"[]", "without a list"),
+        (401, b"{}", "401"),
+    ):
+        monkeypatch.setattr(Models, "body", body)
+        monkeypatch.setattr(Models, "status", status)
+        ended = await alone("validate", alone.team(), ATXP_LLM_URL=gateway)
+        assert ended.code == 0
+        assert told in ended.err
+
+
+async def test_a_wrong_setting_is_named(alone: Starter) -> None:
+    for command in (["validate", alone.team()], ["list"]):
+        ended = await alone(*command, TEMPORAL_ADDRESS="nonsense")
+        assert ended.code == 2
+        assert "TEMPORAL_ADDRESS" in ended.err
+        assert "Traceback" not in ended.err

@@ -1,0 +1,103 @@
+"""Every way out has its exit code, many times in a row, and every command has its help."""
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from temporalio.client import Client
+
+from cli.app import app
+from tests.cli.support import ROOT, Starter
+from tests.cli.test_running import new_id
+from tests.support.fakes import FakeWorld
+
+COMMANDS = [
+    "run", "start", "watch", "result", "state", "spend", "list", "cancel", "budget", "validate",
+]  # fmt: skip
+TIMES = int(os.environ.get("SHORT_COMMANDS", "50"))
+"""200 on demand: SHORT_COMMANDS=200."""
+
+
+def test_the_commands_are_those_that_are_promised() -> None:
+    names = [
+        each.name or getattr(each.callback, "__name__", "") for each in app.registered_commands
+    ]
+    assert sorted(names) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("command", [[], *([each] for each in COMMANDS)])
+def test_everything_has_help(command: list[str]) -> None:
+    ended = subprocess.run(
+        [sys.executable, "starter.py", *command, "--help"],
+        cwd=ROOT, capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0
+    assert "Usage: starter.py" in ended.stdout
+    assert "..." not in ended.stdout.partition("Commands:")[2], "no help is cut off"
+    if command and command != ["validate"]:
+        assert "--json" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    "wrong", [["nonsense"], ["run"], ["budget", "a"], ["list", "--limit", "x"], ["state", "--no"]]
+)
+def test_wrong_usage_ends_with_2_and_says_how(wrong: list[str]) -> None:
+    ended = subprocess.run(
+        [sys.executable, "starter.py", *wrong],
+        cwd=ROOT, capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 2
+    assert "--help" in ended.stderr
+    assert ended.stdout == ""
+
+
+def test_a_reader_that_goes_away_is_no_error_of_ours() -> None:
+    ended = subprocess.run(
+        f"{sys.executable} starter.py --help | true; echo ${{PIPESTATUS[0]}}",
+        cwd=ROOT, capture_output=True, text=True, timeout=30, check=False, shell=True,
+        executable="/bin/bash",
+    )  # fmt: skip
+    assert ended.stdout.strip() in ("0", "141")
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.timeout(600)
+async def test_short_commands_in_a_row_end_with_the_right_code(
+    starter: Starter, client: Client, world: FakeWorld
+) -> None:
+    run = new_id()
+    assert (await starter("run", starter.team(), "--id", run)).code == 0
+    kinds = [
+        (["state", run], 0),
+        (["list"], 0),
+        (["spend", run, "--json"], 0),
+        (["result", run], 0),
+        (["state", "nobody"], 2),
+        (["cancel", run], 2),
+        (["start", starter.team(), "--id", run], 2),
+    ]
+    wrong = []
+    for number in range(0, TIMES, 2):
+        pair = [kinds[(number + i) % len(kinds)] for i in range(2)]
+        ends = await asyncio.gather(*(starter(*arguments) for arguments, _ in pair))
+        wrong += [
+            (arguments, end.code, end.err)
+            for (arguments, code), end in zip(pair, ends, strict=True)
+            if end.code != code
+        ]
+    assert wrong == []
+
+
+def test_the_docs_name_every_command_and_every_option() -> None:
+    pages = (ROOT / "docs" / "commands.md").read_text().split("\n## ")
+    sections = {page.split("\n", 1)[0]: page for page in pages}
+    for command in COMMANDS:
+        shown = subprocess.run(
+            [sys.executable, "starter.py", command, "--help"],
+            cwd=ROOT, capture_output=True, text=True, timeout=30, check=True,
+        )  # fmt: skip
+        for option in set(re.findall(r"--[a-z]+", shown.stdout)) - {"--help"}:
+            assert option in sections[command], f"docs/commands.md, {command}: {option} is missing"

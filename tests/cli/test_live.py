@@ -1,0 +1,175 @@
+"""The live view: what it draws at 80 and at 140 columns, and in a real terminal."""
+
+import asyncio
+import io
+import os
+import pty
+import sys
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from cli.graph import depths, fitting, layered
+from cli.live import LiveView, bar
+from cli.sights import Sight
+from contracts.run import Failure, RunState, RunStatus, TaskState, TaskStatus, Waiting
+from tests.cli.support import ROOT, Starter
+from tests.cli.test_running import new_id
+from tests.support.fakes import FakeWorld
+
+NOW = datetime.now(UTC)
+
+
+def task(id: str, status: TaskStatus, *after: str, failure: Failure | None = None) -> TaskState:
+    began = None if status is TaskStatus.WAITING else NOW - timedelta(seconds=65)
+    return TaskState(
+        id=id, agent="research", status=status, depends_on=after, calls=1,
+        spent_usd=Decimal("0.000123"), started_at=began, ended_at=None, failure=failure,
+    )  # fmt: skip
+
+
+def state(*tasks: TaskState, waiting: tuple[Waiting, ...] = ()) -> RunState:
+    return RunState(
+        workflow_id="r1", team="brief", goal="Decide " * 60, status=RunStatus.WORKING,
+        paused=False, cancel_reason=None, tasks=tasks, tasks_total=len(tasks), page=1,
+        waiting=waiting, refusals=(), failure=None,
+    )  # fmt: skip
+
+
+def drawn(sight: Sight, width: int, height: int = 40) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True)
+    view = LiveView("r1", NOW - timedelta(seconds=70), console)
+    view.show(sight)
+    with console.capture() as capture:
+        console.print(view.render())
+    lines = capture.get().splitlines()
+    return ["".join(_unstyled(line)) for line in lines]
+
+
+def _unstyled(line: str) -> list[str]:
+    parts = line.split("\x1b[")
+    return [parts[0], *(part.partition("m")[2] for part in parts[1:])]
+
+
+REFUSED = Failure(
+    type="BudgetExhausted", message="no money " * 30,
+    required_usd=Decimal("0.5"), remaining_usd=Decimal("0.1"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    waits = Waiting(subject="plan", reason="please look", command="approve r1", since=NOW)
+    seen = state(
+        task("a" * 40, TaskStatus.DONE),
+        task("b", TaskStatus.FAILED, "a" * 40, failure=REFUSED),
+        task("c", TaskStatus.WAITING, "b"),
+        waiting=(waits,),
+    )
+    picture = drawn(Sight(seen, None, "no worker answers; waiting for one"), width)
+    assert max(map(len, picture)) <= width
+    text = "\n".join(picture)
+    for expected in (
+        "brief · working",
+        "✗ b",
+        "BudgetExhausted",
+        "approve r1",
+        "no worker answers",
+    ):
+        assert expected in text
+    assert ("after" in text) == (width >= 100)
+
+
+def test_a_running_task_shows_for_how_long() -> None:
+    (line,) = [x for x in drawn(Sight(state(task("a", TaskStatus.RUNNING))), 80) if "▶ a" in x]
+    assert "1 m 05 s" in line
+
+
+def test_a_plan_higher_than_the_terminal_shows_what_runs_and_says_what_is_left_out() -> None:
+    tasks = [task(f"t{n}", TaskStatus.DONE) for n in range(300)]
+    tasks[277] = task("t277", TaskStatus.RUNNING)
+    tasks[150] = task("t150", TaskStatus.FAILED, failure=REFUSED)
+    picture = drawn(Sight(state(*tasks)), 80, height=24)
+    text = "\n".join(picture)
+    assert len(picture) <= 24
+    assert "▶ t277" in text
+    assert "✗ t150" in text
+    assert "more tasks" in text
+
+
+GRAPHS = st.lists(st.sets(st.integers(0, 30), max_size=4), max_size=30).map(
+    lambda rows: [
+        task(f"t{n}", TaskStatus.WAITING, *(f"t{d}" for d in sorted(after) if d < n))
+        for n, after in enumerate(rows)
+    ]
+)
+
+
+@given(GRAPHS, st.randoms())
+def test_no_task_stands_before_what_it_waits_for(tasks: list[TaskState], order: object) -> None:
+    order.shuffle(tasks)  # type: ignore[attr-defined]
+    place = {one.id: n for n, (one, _) in enumerate(layered(tasks))}
+    assert len(place) == len(tasks)
+    deep = depths(tasks)
+    for each in tasks:
+        for before in each.depends_on:
+            assert place[before] < place[each.id]
+            assert deep[before] < deep[each.id]
+
+
+def test_a_chain_of_a_thousand_tasks_is_no_matter() -> None:
+    chain = [task(f"t{n}", TaskStatus.WAITING, f"t{n + 1}") for n in range(999)]
+    assert depths([*chain, task("t999", TaskStatus.DONE)])["t0"] == 999
+    assert len(fitting(layered(chain), 10)) == 10
+
+
+@pytest.mark.parametrize(
+    ("spent", "reserved", "budget", "drawn_as"),
+    [
+        ("0", "0", "1", "░░░░"),
+        ("0.000001", "0", "1", "█░░░"),
+        ("0.5", "0.25", "1", "██▒░"),
+        ("0.999999", "0", "1", "███░"),
+        ("1", "0", "1", "████"),
+        ("0", "0", "0", "░░░░"),
+    ],
+)
+def test_any_spending_shows_and_only_all_of_it_is_full(
+    spent: str, reserved: str, budget: str, drawn_as: str
+) -> None:
+    assert bar(Decimal(spent), Decimal(reserved), Decimal(budget), 4).plain == drawn_as
+
+
+async def test_on_a_terminal_a_run_is_drawn_and_ends_with_its_report(
+    starter: Starter, world: FakeWorld
+) -> None:
+    ours, theirs = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(ROOT / "starter.py"), "run", starter.team(), "--id", (run := new_id()),
+        env=starter.environment(TERM="xterm-256color", COLUMNS="100", LINES="40"),
+        stdin=theirs, stdout=theirs, stderr=theirs,
+    )  # fmt: skip
+    os.close(theirs)
+    shown = await asyncio.wait_for(asyncio.to_thread(_read_all, ours), 60)
+    assert await process.wait() == 0
+    assert "\x1b[" in shown, "drawn, not printed"
+    assert "✓ text" in shown
+    assert "answer of answer" in shown
+    assert f"run {run}: completed" in shown
+
+
+def _read_all(descriptor: int) -> str:
+    parts = []
+    while True:
+        try:
+            part = os.read(descriptor, 65536)
+        except OSError:  # Linux says so when the other end is closed
+            part = b""
+        if not part:
+            os.close(descriptor)
+            return b"".join(parts).decode(errors="replace")
+        parts.append(part)

@@ -1,0 +1,114 @@
+"""`cancel` and `budget`: what a person tells a run, and what it answers."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from decimal import Decimal
+
+import pytest
+import pytest_asyncio
+from temporalio.client import Client
+
+from contracts.calls import CallRequest
+from contracts.control import BudgetAdjusted
+from contracts.run import RunReport, RunStatus
+from tests.cli.support import Starter
+from tests.cli.test_running import new_id
+from tests.support.fakes import FakeWorld
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def held(starter: Starter, world: FakeWorld) -> AsyncIterator[str]:
+    """A run that works until the test is over."""
+    gate = asyncio.Event()
+    begun = asyncio.Event()
+
+    async def wait(call: CallRequest) -> None:
+        begun.set()
+        await gate.wait()
+
+    world.rule = wait
+    run = new_id()
+    ended = await starter("start", starter.team(), "--id", run)
+    assert ended.code == 0, ended.err
+    await asyncio.wait_for(begun.wait(), 20)
+    yield run
+    gate.set()
+
+
+async def test_cancel_stops_a_run_which_then_reports(
+    starter: Starter, held: str, world: FakeWorld
+) -> None:
+    ended = await starter("cancel", held, "--reason", "too dear")
+    assert ended.code == 0, ended.err
+    assert held in ended.out
+    ended = await starter("result", held)
+    assert ended.code == 1
+    assert "cancelled: too dear" in ended.out
+    report = RunReport.model_validate_json((await starter("result", held, "--json")).out)
+    assert report.status is RunStatus.CANCELLED
+    assert all(book.status == "disabled" for book in world.books.values())
+
+
+async def test_cancel_of_an_ended_run_says_so(starter: Starter, world: FakeWorld) -> None:
+    run = new_id()
+    assert (await starter("run", starter.team(), "--id", run)).code == 0
+    ended = await starter("cancel", run)
+    assert ended.code == 2
+    assert "has ended" in ended.err
+    assert f"starter.py result {run}" in ended.err
+
+
+async def test_a_budget_is_in_force_when_the_command_returns(
+    starter: Starter, held: str, world: FakeWorld
+) -> None:
+    ended = await starter("budget", held, "research", "2.5", "--json")
+    assert ended.code == 0, ended.err
+    assert BudgetAdjusted.model_validate_json(ended.out).budget_usd == Decimal("2.5")
+    assert world.books["research"].budget == Decimal("2.5")
+    ended = await starter("budget", held, "research", "$3")
+    assert "budget 3.000000 USD" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("agent", "usd", "told"),
+    [
+        ("nobody", "2", "nobody"),
+        ("research", "lots", "USD = lots"),
+        ("research", "0", "USD = 0"),
+        ("research", "-- -1", "USD = -1"),
+        ("research", "0.0000001", "USD = 0.0000001"),
+        ("research", "NaN", "USD = NaN"),
+        ("Research!", "1", "AGENT = Research!"),
+    ],
+)
+async def test_a_wrong_budget_is_refused_with_its_value(
+    starter: Starter, held: str, agent: str, usd: str, told: str
+) -> None:
+    dashes = ["--"] if usd.startswith("-- ") else []
+    ended = await starter("budget", *dashes, held, agent, usd.removeprefix("-- "))
+    assert ended.code == 2, ended.err
+    assert told in ended.err
+    assert "Traceback" not in ended.err
+
+
+async def test_a_budget_without_a_worker_ends_with_3(starter: Starter, client: Client) -> None:
+    run = new_id()
+    assert (await starter("start", starter.team(), "--id", run)).code == 0
+    try:
+        ended = await starter("budget", run, "research", "2")
+    finally:
+        await client.get_workflow_handle(run).terminate()
+    assert ended.code == 3
+    assert "worker" in ended.err
+
+
+async def test_a_cancel_needs_no_worker(starter: Starter, client: Client) -> None:
+    run = new_id()
+    assert (await starter("start", starter.team(), "--id", run)).code == 0
+    try:
+        ended = await starter("cancel", run, "--reason", "never mind", "--json")
+    finally:
+        await client.get_workflow_handle(run).terminate()
+    assert ended.code == 0
+    assert json.loads(ended.out) == {"reason": "never mind"}
