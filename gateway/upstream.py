@@ -4,6 +4,7 @@ import asyncio
 from typing import Protocol
 from urllib.parse import urlsplit
 
+import aiohttp
 import httpx
 from httpx_aiohttp import HttpxAiohttpClient
 
@@ -12,6 +13,7 @@ from gateway.chat_request import ChatRequest
 from gateway.errors import ApiError
 from gateway.store import Cause
 
+CONNECT_SECONDS = 10.0
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -36,8 +38,10 @@ class HttpUpstream:
         if api_key:
             self._headers["Authorization"] = f"Bearer {api_key}"
         self._client = HttpxAiohttpClient(
-            timeout=httpx.Timeout(timeout_seconds),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=256),
+            # The whole call has one limit, in `complete`; only connecting has its own.
+            timeout=httpx.Timeout(None, connect=min(CONNECT_SECONDS, timeout_seconds)),
+            # 0 is "no limit" below; None would mean aiohttp's own limit of 100.
+            limits=httpx.Limits(max_connections=0),
             trust_env=urlsplit(base_url).hostname not in LOOPBACK,
         )
 
@@ -51,21 +55,24 @@ class HttpUpstream:
                 response = await self._client.post(
                     self._url, content=request.body, headers=headers, follow_redirects=False
                 )
-        except (TimeoutError, httpx.TimeoutException):
+        except TimeoutError:
             return _failed(504, "upstream_timeout", f"did not answer within {self._timeout:g} s")
-        except httpx.ConnectError as error:
-            # No connection, no request: nothing can have been billed.
-            failed = _failed(502, "upstream_unreachable", f"cannot be reached: {error}")
-            return Failed(failed.error, None)
         except httpx.HTTPError as error:
-            why = str(error) or type(error).__name__
-            return _failed(
-                502, "upstream_broke_off", f"broke off before its answer was whole: {why}"
-            )
+            return _lost(error)
         return judge(response.status_code, dict(response.headers), response.content, request)
 
     async def close(self) -> None:
         await self._client.aclose()
+
+
+def _lost(error: httpx.HTTPError) -> Failed:
+    """By the cause: the transport reports a connection that broke as one that was not made."""
+    why = str(error) or type(error).__name__
+    if isinstance(error.__cause__, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+        # No connection, no request: nothing can have been billed.
+        failed = _failed(502, "upstream_unreachable", f"cannot be reached: {why}")
+        return Failed(failed.error)
+    return _failed(502, "upstream_broke_off", f"broke off before its answer was whole: {why}")
 
 
 def _failed(status: int, code: str, what: str) -> Failed:

@@ -1,0 +1,135 @@
+"""A small HTTP client for the gateway's tests: it shares no code with the project's own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import aiohttp
+
+from tests.support.gateway import PARENT_KEY, RunningGateway, running_gateway
+from tests.support.upstream import Rule, ScriptedUpstream
+
+
+@dataclass(frozen=True)
+class Reply:
+    status: int
+    headers: dict[str, str]
+    text: str
+
+    @property
+    def json(self) -> Any:
+        """Amounts come as Decimal: what counts is what was printed."""
+        return json.loads(self.text, parse_float=Decimal)
+
+    @property
+    def error(self) -> Any:
+        return self.json["error"]
+
+
+def body(text: str = "hello", max_tokens: int | None = 10, **more: Any) -> dict[str, Any]:
+    values = {"model": "m", "messages": [{"role": "user", "content": text}], **more}
+    return values if max_tokens is None else {**values, "max_tokens": max_tokens}
+
+
+def bound(sent: dict[str, Any], out: int = 10) -> int:
+    """The upper bound for model `m` (1 in, 2 out), from the documented rule alone."""
+    written = json.dumps(sent, ensure_ascii=False, separators=(",", ":")).encode()
+    return len(written) + 16 * len(sent["messages"]) + 64 + 2 * out
+
+
+@dataclass
+class Api:
+    url: str
+    http: aiohttp.ClientSession
+    key: str = PARENT_KEY
+    ids: dict[str, str] = field(default_factory=dict)
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        data: Any = None,
+        *,
+        key: str | None = None,
+        idempotency_key: str | None = None,
+        raw: bytes | None = None,
+    ) -> Reply:
+        headers = {"Content-Type": "application/json"}
+        if key != "":
+            headers["Authorization"] = f"Bearer {key or self.key}"
+        if idempotency_key is not None:
+            headers["Idempotency-Key"] = idempotency_key
+        payload = raw if raw is not None else (None if data is None else json.dumps(data))
+        async with self.http.request(
+            method, self.url + path, data=payload, headers=headers
+        ) as response:
+            lower = {name.lower(): value for name, value in response.headers.items()}
+            return Reply(response.status, lower, await response.text())
+
+    async def open(self, budget: float | str = 1, name: str = "agent") -> Agent:
+        reply = await self.send("POST", "/v1/agents", {"name": name, "budget": budget})
+        assert reply.status == 201, reply.text
+        return Agent(self, reply.json["id"], reply.json["api_key"])
+
+
+@dataclass
+class Agent:
+    api: Api
+    id: str
+    key: str
+
+    async def chat(
+        self, sent: dict[str, Any] | None = None, key: str | None = None, **more: Any
+    ) -> Reply:
+        return await self.api.send(
+            "POST",
+            "/v1/chat/completions",
+            sent if sent is not None else body(),
+            key=self.key,
+            idempotency_key=key,
+            **more,
+        )
+
+    async def account(self) -> Any:
+        reply = await self.api.send("GET", f"/v1/agents/{self.id}")
+        assert reply.status == 200, reply.text
+        return reply.json
+
+    async def patch(self, **changes: Any) -> Reply:
+        return await self.api.send("PATCH", f"/v1/agents/{self.id}", changes)
+
+    async def ledger(self, query: str = "") -> list[Any]:
+        reply = await self.api.send("GET", f"/v1/agents/{self.id}/transactions{query}")
+        assert reply.status == 200, reply.text
+        lines: list[Any] = reply.json["data"]
+        return lines
+
+    async def until_reserved(self, reserved: bool = True) -> None:
+        async with asyncio.timeout(10):
+            while bool((await self.account())["reserved"]) != reserved:
+                await asyncio.sleep(0.01)
+
+
+@dataclass
+class World:
+    """A gateway with its scripted upstream, and a client."""
+
+    api: Api
+    upstream: ScriptedUpstream
+    gateway: RunningGateway
+
+
+@asynccontextmanager
+async def world(*rules: Rule, **settings: Any) -> AsyncIterator[World]:
+    async with (
+        ScriptedUpstream(rules) as upstream,
+        running_gateway(upstream.url, **settings) as gateway,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http,
+    ):
+        yield World(Api(gateway.url, http), upstream, gateway)
