@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
+from temporalio import activity, workflow
 
 MAX_TEXT = 600
 
@@ -56,5 +57,8 @@ def configure(level: int = logging.INFO) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    # What Temporal knows stands in fields of its own, and not in the message too.
+    activity.logger.activity_info_on_message = False
+    workflow.logger.workflow_info_on_message = False
     for name in ("httpx", "httpcore", "aiohttp.access", "opentelemetry"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""The processes of the local stack as one: started side by side, ended in order."""
+"""The processes of the local stack as one: started and ended in order."""
 
 import asyncio
 import contextlib
@@ -33,21 +33,18 @@ class Stack:
         self._plan: Plan | None = None
 
     async def start(self) -> StackInfo:
-        """Starts all of it side by side; returns when all of it is ready."""
+        """Starts Temporal beside the gateway, then the worker; returns when all of it is ready."""
         left = read_state(self._folder)
         if left and (ended := end_leftovers(left.processes)):
             self._say(f"ended what a killed stack had left running: {', '.join(ended)}")
         plan = self._plan = make_plan(self._settings)
-        for part in plan.parts:
-            child = Child(part, self._folder / "logs", self._say)
-            child.changed = self._save
-            self._children[part.name] = child
-            await child.start()
         try:
             async with asyncio.timeout(READY_SECONDS), asyncio.TaskGroup() as group:
                 group.create_task(self._temporal_ready(plan))
                 group.create_task(self._gateway_ready(plan))
-                group.create_task(self._worker_ready())
+            # Only now: a run that goes on would burn its attempts on a gateway that still loads.
+            async with asyncio.timeout(READY_SECONDS):
+                await self._worker_ready(plan)
         except TimeoutError as error:
             raise StackFailed(
                 f"not ready after {READY_SECONDS:g} s; logs: {plan.folder}/logs"
@@ -86,6 +83,14 @@ class Stack:
             processes={name: child.started for name, child in self._children.items()},
         )
 
+    async def _spawn(self, plan: Plan, name: str) -> Child:
+        part = next(part for part in plan.parts if part.name == name)
+        child = Child(part, self._folder / "logs", self._say)
+        child.changed = self._save
+        self._children[name] = child
+        await child.start()
+        return child
+
     def _save(self) -> None:
         write_state(self._info())
 
@@ -93,6 +98,7 @@ class Stack:
         settings = ClientSettings(
             temporal_address=plan.temporal_address, temporal_namespace="default"
         )
+        await self._spawn(plan, "temporal")
         while True:
             self._check("temporal")
             try:
@@ -103,6 +109,7 @@ class Stack:
         self._say(f"temporal ready on {plan.temporal_address}, UI: {plan.ui_url}")
 
     async def _gateway_ready(self, plan: Plan) -> None:
+        await self._spawn(plan, "gateway")
         async with httpx.AsyncClient(timeout=2, trust_env=False) as http:
             while True:
                 self._check("gateway")
@@ -112,8 +119,8 @@ class Stack:
                 await asyncio.sleep(0.1)
         self._say(f"gateway ready on {plan.gateway_url}")
 
-    async def _worker_ready(self) -> None:
-        child = self._children["worker"]
+    async def _worker_ready(self, plan: Plan) -> None:
+        child = await self._spawn(plan, "worker")
         while not child.said("worker ready"):
             self._check("worker")
             await asyncio.sleep(0.05)
