@@ -1,0 +1,207 @@
+"""The gateway as a process: killed, stopped, started wrongly."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.gateway.client import Agent, Api
+from tests.support.gateway import PARENT_KEY, SECRET, gateway_process, running_gateway
+from tests.support.upstream import Rule, ScriptedUpstream
+
+USED = {"prompt_tokens": 20, "completion_tokens": 5}
+
+
+async def test_killed_in_the_middle_of_a_call() -> None:
+    """Nothing stays reserved, the call can be made again, it is charged once and counted."""
+    async with (
+        ScriptedUpstream([Rule(usage=USED, times=1)]) as upstream,
+        gateway_process(upstream.url) as gateway,
+        aiohttp.ClientSession() as http,
+    ):
+        agent = await Api(gateway.url, http).open()
+        paid = await agent.chat(key="paid")
+        upstream.add(Rule(latency=30, times=1), Rule(usage=USED))
+        call = asyncio.create_task(agent.chat(key="k"))
+        await agent.until_reserved()
+        await gateway.end(signal.SIGKILL)
+        assert isinstance((await asyncio.gather(call, return_exceptions=True))[0], Exception)
+        await gateway.start()
+        account = await agent.account()
+        assert account["reserved"] == 0
+        assert account["interrupted"] == {"gateway_died": 1}
+        assert (await agent.chat(key="k")).status == 200
+        assert (await agent.chat(key="paid")).text == paid.text
+        charged = [line["idempotency_key"] for line in await agent.ledger()]
+        assert charged == ["paid", "k"]
+        assert upstream.count == 3
+
+
+async def test_killed_beside_another_gateway_on_the_same_database() -> None:
+    """The survivor notices by itself, long before the lease is over."""
+    async with (
+        ScriptedUpstream([Rule(latency=30, times=1)]) as upstream,
+        gateway_process(upstream.url) as dying,
+        running_gateway(upstream.url, database=dying.database) as survivor,
+        aiohttp.ClientSession() as http,
+    ):
+        agent = await Api(dying.url, http).open()
+        asyncio.create_task(agent.chat(key="k")).add_done_callback(lambda task: task.exception())
+        await agent.until_reserved()
+        waiting = asyncio.create_task(
+            Agent(Api(survivor.url, http), agent.id, agent.key).chat(key="k")
+        )
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        await dying.end(signal.SIGKILL)
+        reply = await asyncio.wait_for(waiting, 10)
+        assert reply.status == 200
+        agent.api = Api(survivor.url, http)
+        account = await agent.account()
+        assert (account["reserved"], account["charges"]) == (0, 1)
+        assert account["interrupted"] == {"gateway_died": 1}
+
+
+async def test_a_gateway_that_is_only_slow_keeps_its_reservation() -> None:
+    async with (
+        ScriptedUpstream([Rule(latency=2.5, usage=USED)]) as upstream,
+        running_gateway(upstream.url) as slow,
+        running_gateway(upstream.url, database=slow.database),
+        aiohttp.ClientSession() as http,
+    ):
+        agent = await Api(slow.url, http).open()
+        assert (await agent.chat()).status == 200
+        assert (await agent.account())["interrupted"] == {}
+
+
+async def test_frozen_beyond_its_lease() -> None:
+    """Another gateway takes the call over; the frozen one wakes and must not charge it again."""
+    async with (
+        ScriptedUpstream([Rule(latency=0.5, text="lost", times=1), Rule(usage=USED)]) as upstream,
+        gateway_process(
+            upstream.url, upstream_timeout_seconds=1, gateway_lease_seconds=1.5
+        ) as frozen,
+        running_gateway(upstream.url, database=frozen.database) as other,
+        aiohttp.ClientSession() as http,
+    ):
+        agent = await Api(frozen.url, http).open()
+        first = asyncio.create_task(agent.chat(key="k"))
+        await agent.until_reserved()
+        assert frozen.process is not None
+        frozen.process.send_signal(signal.SIGSTOP)
+        taken_over = await Agent(Api(other.url, http), agent.id, agent.key).chat(key="k")
+        assert taken_over.status == 200
+        frozen.process.send_signal(signal.SIGCONT)
+        late = await first
+        assert late.status in (503, 504)  # by what it notices first: its lease, or its timeout
+        account = await agent.account()
+        assert (account["charges"], account["reserved"]) == (1, 0)
+        assert account["spent"] == Decimal("0.00003")
+        assert account["interrupted"] == {"lease_expired": 1}
+
+
+async def test_sigterm_finishes_what_is_in_flight() -> None:
+    async with (
+        ScriptedUpstream([Rule(latency=0.5)]) as upstream,
+        gateway_process(upstream.url) as gateway,
+        aiohttp.ClientSession() as http,
+    ):
+        agent = await Api(gateway.url, http).open()
+        call = asyncio.create_task(agent.chat(key="k"))
+        await agent.until_reserved()
+        ending = asyncio.create_task(gateway.end(signal.SIGTERM))
+        assert (await call).status == 200
+        assert await ending == 0
+        owners = gateway.database.with_name("gateway.db.owners")
+        assert list(owners.iterdir()) == []
+
+
+async def test_sigterm_gives_back_what_does_not_finish_in_time() -> None:
+    async with (
+        ScriptedUpstream([Rule(latency=30)]) as upstream,
+        gateway_process(upstream.url, gateway_shutdown_seconds=0.2) as gateway,
+        aiohttp.ClientSession() as http,
+    ):
+        agent = await Api(gateway.url, http).open()
+        call = asyncio.create_task(agent.chat(key="k"))
+        await agent.until_reserved()
+        assert await asyncio.wait_for(gateway.end(signal.SIGTERM), 10) == 0
+        reply = await call
+        assert (reply.status, reply.error["code"]) == (503, "stopping")
+        await gateway.start()
+        account = await agent.account()
+        assert (account["reserved"], account["interrupted"]) == (0, {"gateway_died": 1})
+
+
+async def start(tmp_path: Path, **environment: str) -> tuple[int, str]:
+    """`python -m gateway` where it should not start: exit status and what it said."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway"),
+        env={"PATH": os.environ["PATH"], **environment},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await asyncio.wait_for(process.communicate(), 30)
+    return process.returncode or 0, said.decode()
+
+
+async def test_all_wrong_settings_are_named_at_once_without_their_secrets(tmp_path: Path) -> None:
+    status, said = await start(
+        tmp_path,
+        GATEWAY_PARENT_KEY="tiny-secret",
+        GATEWAY_PORT="port",
+        UPSTREAM_URL="ftp://x",
+    )
+    assert status == 2
+    for piece in ("GATEWAY_PARENT_KEY", "GATEWAY_SECRET is not set", "'port'", "'ftp://x'"):
+        assert piece in said
+    assert "tiny-secret" not in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("environment", "says"),
+    [
+        ({"GATEWAY_LEASE_SECONDS": "60"}, "UPSTREAM_TIMEOUT_SECONDS (120)"),
+        ({"GATEWAY_PRICES": "/nowhere/prices.toml"}, "/nowhere/prices.toml cannot be read"),
+        ({"GATEWAY_DATABASE": "/proc/gateway.db"}, "GATEWAY_DATABASE /proc/gateway.db"),
+    ],
+)
+async def test_settings_that_cannot_work(
+    tmp_path: Path, environment: dict[str, str], says: str
+) -> None:
+    given = {
+        "GATEWAY_PARENT_KEY": PARENT_KEY,
+        "GATEWAY_SECRET": SECRET,
+        "GATEWAY_PORT": "0",
+        "GATEWAY_DATABASE": str(tmp_path / "gateway.db"),
+        "UPSTREAM_URL": "http://127.0.0.1:9/v1",
+    }
+    status, said = await start(tmp_path, **{**given, **environment})
+    assert status == 2
+    assert says in said
+    assert "Traceback" not in said
+
+
+async def test_a_taken_port_is_named_with_its_setting(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        status, said = await start(
+            tmp_path,
+            GATEWAY_PARENT_KEY=PARENT_KEY,
+            GATEWAY_SECRET=SECRET,
+            GATEWAY_PORT=str(port),
+            GATEWAY_DATABASE=str(tmp_path / "gateway.db"),
+            UPSTREAM_URL="http://127.0.0.1:9/v1",
+        )
+    assert status == 2
+    assert f"GATEWAY_PORT {port}" in said
+    assert "Traceback" not in said

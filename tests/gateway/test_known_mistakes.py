@@ -1,0 +1,137 @@
+"""Mistakes that other gateways are known for, each tried here."""
+
+import asyncio
+from decimal import Decimal
+
+import pytest
+
+from tests.gateway.client import body, bound, world
+from tests.support.gateway import PRICES
+from tests.support.upstream import Rule
+
+USED = {"prompt_tokens": 20, "completion_tokens": 5}
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        "missing",
+        "zero",
+        {"prompt_tokens": 20, "completion_tokens": 0},
+        {"prompt_tokens": 0, "completion_tokens": 5},
+        {"prompt_tokens": -5, "completion_tokens": 5},
+        {"prompt_tokens": "20", "completion_tokens": 5},
+        {"prompt_tokens": True, "completion_tokens": True},
+        {"cost": 0},
+    ],
+)
+async def test_usage_that_cannot_be_is_not_a_price_of_zero(usage: object) -> None:
+    sent = body()
+    async with world(Rule.from_json({"usage": usage})) as w:
+        agent = await w.api.open()
+        reply = await agent.chat(sent)
+        assert reply.status == 200
+        charged = Decimal(bound(sent)) / 10**6
+        assert (reply.json["usage"]["cost"], reply.json["usage"]["estimated"]) == (charged, True)
+        [line] = await agent.ledger()
+        assert (line["amount"], line["estimated"]) == (charged, True)
+        assert (await agent.account())["spent"] == charged
+
+
+async def test_a_cost_of_zero_from_upstream_is_not_believed() -> None:
+    async with world(Rule(usage={**USED, "cost": 0})) as w:
+        agent = await w.api.open()
+        assert (await agent.chat()).json["usage"]["cost"] == Decimal("0.00003")
+
+
+async def test_a_higher_cost_from_upstream_is_charged() -> None:
+    async with world(Rule(usage={**USED, "cost": 0.0000351})) as w:
+        agent = await w.api.open()
+        assert (await agent.chat()).json["usage"]["cost"] == Decimal("0.000036")
+
+
+async def test_reservations_do_not_leak_until_all_is_refused() -> None:
+    """Money for two calls at once, and 80 calls that fail in every way there is."""
+    rules = [
+        Rule(status=500, times=10),
+        Rule(status=429, times=10),
+        Rule(status=402, times=10),
+        Rule(disconnect="before", times=10),
+        Rule(disconnect="middle", times=10),
+        Rule(body="{", times=10),
+        Rule(choices=False, usage="zero", times=10),
+        Rule(latency=1, times=10),
+    ]
+    sent = body()
+    async with world(*rules, upstream_timeout_seconds=0.1) as w:
+        agent = await w.api.open(f"{Decimal(2 * bound(sent)) / 10**6}")
+        for _ in range(40):
+            replies = await asyncio.gather(agent.chat(sent), agent.chat(sent))
+            assert all(r.status not in (200, 402) for r in replies)
+        account = await agent.account()
+        assert (account["reserved"], account["spent"]) == (0, 0)
+        assert (await agent.chat(sent)).status == 200
+
+
+async def test_more_than_the_bound_is_the_operators_loss_and_the_model_is_refused() -> None:
+    sent = body()
+    need = bound(sent)
+    used = {"prompt_tokens": need, "completion_tokens": 100}
+    async with world(Rule(usage=used, times=1)) as w:
+        agent = await w.api.open(f"{Decimal(need) / 10**6}")
+        reply = await agent.chat(sent, key="k")
+        assert reply.status == 200
+        assert reply.json["usage"]["cost"] == Decimal(need) / 10**6
+        account = await agent.account()
+        assert (account["balance"], account["reserved"]) == (0, 0)
+        [line] = await agent.ledger()
+        assert line["overrun"] == Decimal("0.0002")
+
+        other = await w.api.open()
+        refused = await other.chat()
+        assert (refused.status, refused.error["code"]) == (400, "model_refused")
+        assert "0.000200" in refused.error["message"]
+        assert (await other.chat(body() | {"model": "smollm2-135m"})).status == 200
+        shown = (await w.api.send("GET", "/v1/models")).json["data"][1]
+        assert (shown["status"], shown["overrun_usd"]) == ("refused", Decimal("0.0002"))
+        health = await w.api.send("GET", "/healthz")
+        assert health.json["overrun_usd"] == Decimal("0.0002")
+
+
+async def test_a_refused_model_stays_refused_until_its_price_entry_is_corrected() -> None:
+    used = {"prompt_tokens": 1000, "completion_tokens": 10}
+    corrected = {**PRICES, "m": {**PRICES["m"], "request_tokens": 2000}}
+    async with world(Rule(usage=used, times=1)) as w:
+        agent = await w.api.open()
+        await agent.chat()
+        for prices, status in [(PRICES, 400), (corrected, 200)]:
+            async with world(database=w.gateway.database, prices=prices) as later:
+                agent.api = later.api
+                assert (await agent.chat()).status == status
+
+
+async def test_a_charge_is_rounded_up_once() -> None:
+    prices = {"m": {"input_usd_per_million": "0.1", "output_usd_per_million": "0.1"}}
+    used = {"prompt_tokens": 1, "completion_tokens": 1}
+    async with world(Rule(usage=used), prices=prices) as w:
+        agent = await w.api.open()
+        for calls in (1, 2, 3):
+            await agent.chat()
+            assert (await agent.account())["spent"] == Decimal(calls) / 10**6
+
+
+async def test_a_budget_of_nothing_buys_nothing() -> None:
+    async with world() as w:
+        agent = await w.api.open(0)
+        assert (await agent.chat()).status == 402
+
+
+async def test_absent_max_tokens_is_neither_unlimited_nor_zero() -> None:
+    """Refusal and admission both follow the price entry's `default_max_tokens`."""
+    sent = body(max_tokens=None)
+    need = bound({**sent, "max_tokens": 1024}, 1024)
+    async with world() as w:
+        agent = await w.api.open(f"{Decimal(need - 1) / 10**6}")
+        assert (await agent.chat(sent)).error["required_usd"] == Decimal(need) / 10**6
+        await agent.patch(budget=f"{Decimal(need) / 10**6}")
+        assert (await agent.chat(sent)).status == 200
