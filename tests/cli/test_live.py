@@ -163,7 +163,7 @@ async def test_on_a_terminal_a_run_is_drawn_and_ends_with_its_report(
 
 
 def _read_all(descriptor: int) -> str:
-    parts = []
+    parts: list[bytes] = []
     while True:
         try:
             part = os.read(descriptor, 65536)
