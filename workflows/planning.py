@@ -154,9 +154,10 @@ def _example(team: Team) -> list[dict[str, Any]]:
     readers = [name for name, agent in team.agents.items() if agent.inputs]
     others = [name for name, agent in team.agents.items() if not agent.inputs]
     if not readers or not others:
-        readers, others = [*readers, *others][:-1], [*readers, *others][-1:]
+        together = [*readers, *others]
+        readers, others = together[:-1] or together, together[1:][-1:]
     room = _sizes(team)[0]
-    others = others[: max(1, room - len(readers))]
+    others = others[: max(room - len(readers), min(room - 1, 1))]
     readers = readers[: room - len(others)]
     tasks: list[dict[str, Any]] = []
     for name in (*readers, *others):
