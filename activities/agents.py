@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError, CancelledError
+from temporalio.exceptions import ApplicationError
 
 from activities import prompts
 from activities.checks import check, prepare, unfenced
@@ -98,12 +98,21 @@ def _billed(earlier: AttemptSpend, done: Completion) -> AttemptSpend:
 
 
 def _raise_for_cancellation(earlier: AttemptSpend) -> None:
-    """What a cancellation means: it comes for a person's wish and for a worker's end alike."""
+    """What a cancellation means: it comes for a person's wish and for a worker's end alike.
+
+    Returns where it is to go on as a cancellation. The SDK drops the details of one, so that money
+    that earlier attempts are known to have cost leaves as an error instead.
+    """
     details = activity.cancellation_details()
     if details is None:
         return
-    if details.cancel_requested:
-        raise CancelledError("the call was cancelled", earlier) from None
+    if details.cancel_requested and earlier.spent_usd:
+        raise ApplicationError(
+            "the call was cancelled after an unusable answer that was billed",
+            earlier,
+            type=ErrorType.MALFORMED_ANSWER.value,
+            non_retryable=True,
+        ) from None
     if details.worker_shutdown:
         raise ApplicationError(
             "this worker was shut down in the middle of the call; another one goes on",

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 from temporalio.activity import ActivityCancellationDetails
-from temporalio.exceptions import ApplicationError, CancelledError
+from temporalio.exceptions import ApplicationError
 
 from activities.agents import Agents
 from atxp.sealing import Sealer, generate_sealing_key
@@ -285,10 +285,10 @@ async def test_it_beats_while_it_waits_with_what_was_spent() -> None:
     assert result.failed_attempts_usd == Decimal("0.25")
 
 
-async def cancelled(details: ActivityCancellationDetails) -> BaseException:
+async def cancelled(details: ActivityCancellationDetails, spent_before: str = "0") -> BaseException:
     """What a call raises that is cancelled so while it waits for its answer."""
     async with ScriptedUpstream([Rule(latency=2)]) as upstream, agents_at(upstream.url) as agents:
-        environment = context()
+        environment = context(attempt=2, details=({"spent_usd": spent_before},))
         running = asyncio.ensure_future(environment.run(agents.call_agent, call()))
         while upstream.in_flight == 0:
             await asyncio.sleep(0.01)
@@ -302,10 +302,16 @@ async def cancelled(details: ActivityCancellationDetails) -> BaseException:
     raise AssertionError("the cancelled call returned")
 
 
-async def test_a_wish_to_cancel_is_told_as_one_with_what_was_spent() -> None:
+async def test_a_wish_to_cancel_is_a_cancellation() -> None:
     error = await cancelled(ActivityCancellationDetails(cancel_requested=True))
-    assert isinstance(error, CancelledError)
-    assert error.details[0].attempts == 1
+    assert isinstance(error, asyncio.CancelledError)
+
+
+async def test_a_wish_to_cancel_does_not_lose_what_was_billed_before() -> None:
+    error = await cancelled(ActivityCancellationDetails(cancel_requested=True), "0.25")
+    assert isinstance(error, ApplicationError)
+    assert error.non_retryable
+    assert spend_of(error).spent_usd == Decimal("0.25")
 
 
 async def test_a_workers_end_is_retried_elsewhere() -> None:
