@@ -131,4 +131,5 @@ def add_routes(app: web.Application) -> None:
     app.router.add_post("/v1/transfers", http_accounts.transfer)
     app.router.add_post("/v1/chat/completions", http_chat.chat)
     app.router.add_get("/v1/models", http_chat.models)
+    app.router.add_get("/v1/models/{id:.+}", http_chat.model)
     app.router.add_get("/healthz", http_chat.health)

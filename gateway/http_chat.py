@@ -5,6 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway.chat_request import parse
+from gateway.errors import not_found
 from gateway.http import (
     GATEWAY,
     Gateway,
@@ -42,6 +43,15 @@ async def models(request: web.Request) -> web.Response:
     return respond_json(
         {"object": "list", "data": [_model(gateway, m) for m in gateway.prices.models]}
     )
+
+
+async def model(request: web.Request) -> web.Response:
+    """GET /v1/models/{id}: one of them."""
+    gateway = request.app[GATEWAY]
+    name = request.match_info["id"]
+    if name not in gateway.prices.models:
+        raise not_found(f"The model {name!r} has no price here; GET /v1/models lists those that do")
+    return respond_json(_model(gateway, name))
 
 
 def _model(gateway: Gateway, name: str) -> dict[str, Any]:

@@ -1,0 +1,62 @@
+"""No key is written anywhere: not in the database, not in the log, in no encoding."""
+
+import base64
+import signal
+from pathlib import Path
+from urllib.parse import quote
+
+import aiohttp
+
+from tests.gateway.client import Api, body
+from tests.support.gateway import PARENT_KEY, SECRET, gateway_process
+from tests.support.upstream import Rule, ScriptedUpstream
+
+UPSTREAM_KEY = "upstream-key:+/=-0123456789"
+
+
+def encodings(key: str) -> set[bytes]:
+    """Plain, hex, URL, and base64 at each alignment, without the ends that neighbours change."""
+    raw = key.encode()
+    found = {raw, raw.hex().encode(), raw.hex().upper().encode(), quote(key, safe="").encode()}
+    for shift in range(3):
+        text = base64.b64encode(b"\0" * shift + raw)[4:-4]
+        found |= {text, text.replace(b"+", b"-").replace(b"/", b"_")}
+    return found
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_search_finds_what_is_there() -> None:
+    hidden = base64.b64encode(b"x" + PARENT_KEY.encode() + b"yz")
+    assert any(piece in hidden for piece in encodings(PARENT_KEY))
+
+
+async def test_keys_are_nowhere() -> None:
+    leaking = {"error": {"message": f"your key {UPSTREAM_KEY} is bad"}}
+    async with (
+        ScriptedUpstream(
+            [Rule(status=401, body=leaking, times=1), Rule(disconnect="middle", times=1)]
+        ) as upstream,
+        gateway_process(upstream.url, upstream_api_key=UPSTREAM_KEY) as gateway,
+        aiohttp.ClientSession() as http,
+    ):
+        api = Api(gateway.url, http)
+        agent = await api.open()
+        statuses = [(await agent.chat(key=f"k{n}")).status for n in range(4)]
+        assert statuses == [502, 502, 200, 200]
+        wrong = "wrong-key-0123456789-0123456789"
+        await api.send("POST", "/v1/chat/completions", body(), key=wrong)
+        await api.send("POST", "/v1/agents", {"name": 5}, key=PARENT_KEY)
+        await api.send("GET", f"/v1/agents/{agent.id}", key=agent.key)
+        before = contents(gateway.database.parent)
+        await gateway.end(signal.SIGTERM)
+        after = gateway.database.read_bytes()
+        assert {"gateway.db", "gateway.db-wal", "gateway.log"} <= set(before)
+        assert agent.id.encode() in after
+        assert gateway.database.stat().st_mode & 0o077 == 0
+        for key in (PARENT_KEY, SECRET, UPSTREAM_KEY, agent.key, wrong):
+            for piece in encodings(key):
+                assert piece not in after
+                assert [name for name, data in before.items() if piece in data] == []

