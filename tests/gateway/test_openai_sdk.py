@@ -6,7 +6,7 @@ import pytest
 from tests.gateway.client import world
 from tests.support.upstream import Rule
 
-SCHEMA = {
+SCHEMA: dict[str, object] = {
     "type": "object",
     "properties": {"tone": {"enum": ["plain", "warm"]}},
     "required": ["tone"],
@@ -68,6 +68,6 @@ async def test_the_sdk_raises_its_own_errors() -> None:
                 await call(max_tokens=1_000)
             assert refused.value.status_code == 402
             assert refused.value.code == "budget_exhausted"
+            client.api_key = "wrong"
             with pytest.raises(openai.AuthenticationError):
-                client.api_key = "wrong"
                 await call()
