@@ -112,6 +112,8 @@ def translated(run: str) -> Iterator[None]:
         yield
     except RPCError as error:
         raise translate(error, run) from error
+    except TimeoutError as error:
+        raise silent("no answer in time") from error
     except WorkflowQueryFailedError as error:
         if "not found" in str(error) and "query handler" in str(error).lower():
             raise RunNotFound(run, f"this is no `{names.WORKFLOW}` workflow") from error

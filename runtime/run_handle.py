@@ -1,6 +1,7 @@
 """A handle to one run: its spend, its state, its result, and what a person may tell it."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -43,6 +44,13 @@ UPDATE_TIMEOUT = timedelta(seconds=30)
 """From acceptance to answer: the new limit is set at the gateway in between."""
 
 Answer = TypeVar("Answer", bound=Message)
+T = TypeVar("T")
+
+
+async def within(timeout: timedelta, work: Awaitable[T]) -> T:
+    """Bounds all attempts of a call together: the client tries one that timed out again."""
+    async with asyncio.timeout(timeout.total_seconds()):
+        return await work
 
 
 class Change(Message):
@@ -100,7 +108,8 @@ class RunHandle:
     async def cancel(self, reason: str = "") -> None:
         """Asks the run to stop; its accounts are closed and it reports. Raises `RunClosed`."""
         with translated(self.id):
-            await self._handle.signal("cancel", Cancel(reason=reason), rpc_timeout=CALL_TIMEOUT)
+            signal = self._handle.signal("cancel", Cancel(reason=reason), rpc_timeout=CALL_TIMEOUT)
+            await within(CALL_TIMEOUT, signal)
 
     async def adjust_budget(self, agent: str, usd: Usd) -> BudgetAdjusted:
         """A new limit, in force at the gateway when this returns.
@@ -111,18 +120,22 @@ class RunHandle:
         order = AdjustBudget(agent=agent, budget_usd=usd)
         with translated(self.id):
             try:
-                update = await self._handle.start_update(
+                sending = self._handle.start_update(
                     "adjust_budget",
                     order,
                     wait_for_stage=WorkflowUpdateStage.ACCEPTED,
                     result_type=BudgetAdjusted,
                     rpc_timeout=ANSWER_TIMEOUT,
                 )
-                adjusted: BudgetAdjusted = await update.result(rpc_timeout=UPDATE_TIMEOUT)
+                update = await within(ANSWER_TIMEOUT, sending)
+                waiting = update.result(rpc_timeout=UPDATE_TIMEOUT)
+                adjusted: BudgetAdjusted = await within(UPDATE_TIMEOUT, waiting)
                 return adjusted
             except WorkflowUpdateFailedError as error:
                 raise Refused(_message(error.cause)) from error
-            except WorkflowUpdateRPCTimeoutOrCancelledError as error:
+            except (WorkflowUpdateRPCTimeoutOrCancelledError, TimeoutError) as error:
+                if (task := asyncio.current_task()) and task.cancelling():
+                    raise asyncio.CancelledError from error  # the client hides a Ctrl-C so
                 await self._probe()
                 raise NoWorker(
                     self.id, "no worker confirmed the new budget; it may still take effect"
@@ -156,7 +169,7 @@ class RunHandle:
 
     async def _describe(self) -> WorkflowExecution:
         with translated(self.id):
-            found = await self._handle.describe(rpc_timeout=CALL_TIMEOUT)
+            found = await within(CALL_TIMEOUT, self._handle.describe(rpc_timeout=CALL_TIMEOUT))
         if found.workflow_type != names.WORKFLOW:
             raise RunNotFound(self.id, f"this is a workflow of type `{found.workflow_type}`")
         return found
@@ -165,12 +178,13 @@ class RunHandle:
         args = [] if page is None else [page]
         with translated(self.id):
             try:
-                answer: Answer = await self._handle.query(
+                asking = self._handle.query(
                     query, args=args, result_type=kind, rpc_timeout=ANSWER_TIMEOUT
                 )
+                answer: Answer = await within(ANSWER_TIMEOUT, asking)
                 return answer
-            except RPCError as error:
-                if not is_silence(error):
+            except (RPCError, TimeoutError) as error:
+                if isinstance(error, RPCError) and not is_silence(error):
                     raise
                 await self._probe()
                 raise NoWorker(self.id) from error
@@ -182,7 +196,7 @@ class RunHandle:
 
     async def _probe(self) -> None:
         """Silence: is it the service, or the run's worker? Raises if it is the service."""
-        await self._handle.describe(rpc_timeout=PROBE_TIMEOUT)
+        await within(PROBE_TIMEOUT, self._handle.describe(rpc_timeout=PROBE_TIMEOUT))
 
 
 def _change(event: HistoryEvent) -> Change:

@@ -5,6 +5,7 @@ run = await start_run(client, request)
 report = await run.result()
 """
 
+import asyncio
 import secrets
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -24,7 +25,7 @@ from contracts.model import Message, Usd, round_up
 from contracts.run import RunRequest, RunStatus
 from contracts.team import Team
 from runtime.run_errors import RunIdTaken, translated
-from runtime.run_handle import CALL_TIMEOUT, RunHandle
+from runtime.run_handle import CALL_TIMEOUT, RunHandle, within
 
 __all__ = ["RunHandle", "RunSummary", "get_run", "list_runs", "new_run_id", "start_run"]
 
@@ -57,7 +58,7 @@ async def start_run(client: Client, request: RunRequest, *, id: str | None = Non
     ]
     with translated(run):
         try:
-            await client.start_workflow(
+            starting = client.start_workflow(
                 names.WORKFLOW,
                 request,
                 id=run,
@@ -69,6 +70,7 @@ async def start_run(client: Client, request: RunRequest, *, id: str | None = Non
                 static_details=details(request),
                 rpc_timeout=CALL_TIMEOUT,
             )
+            await within(CALL_TIMEOUT, starting)
         except WorkflowAlreadyStartedError as error:
             raise RunIdTaken(run) from error
     return get_run(client, run)
@@ -105,12 +107,11 @@ def get_run(client: Client, id: str) -> RunHandle:
 
 async def list_runs(client: Client, limit: int = 20) -> list[RunSummary]:
     """The newest runs first."""
-    found: list[RunSummary] = []
+    query = f"WorkflowType = '{names.WORKFLOW}'"
     with translated("list"):
-        query = f"WorkflowType = '{names.WORKFLOW}'"
-        async for run in client.list_workflows(query, limit=limit, rpc_timeout=CALL_TIMEOUT):
-            found.append(_summarise(run))
-    return found
+        async with asyncio.timeout(CALL_TIMEOUT.total_seconds()):
+            found = client.list_workflows(query, limit=limit, rpc_timeout=CALL_TIMEOUT)
+            return [_summarise(run) async for run in found]
 
 
 _ENDED = {

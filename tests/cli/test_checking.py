@@ -115,7 +115,7 @@ async def test_a_warning_alone_is_no_error(alone: Starter) -> None:
         (TEAM.replace("ask: Write it up.", "aks: Write it up."), "aks"),
         (TEAM.replace("budget_usd: 5", "budget_usd: lots"), "lots"),
         (TEAM.replace("depends_on", "on_exhausted: park, depends_on"), "on_exhausted"),
-        (TEAM.replace("{role: Editor,", "{on_exhausted: park, role: Editor,"), "park"),
+        (TEAM.replace("{role: Editor,", "{on_exhausted: shrug, role: Editor,"), "shrug"),
     ],
 )
 async def test_a_file_that_is_no_team_is_refused(

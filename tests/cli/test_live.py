@@ -25,7 +25,7 @@ NOW = datetime.now(UTC)
 
 
 def task(id: str, status: TaskStatus, *after: str, failure: Failure | None = None) -> TaskState:
-    began = None if status is TaskStatus.WAITING else NOW - timedelta(seconds=65)
+    began = None if status is TaskStatus.WAITING else datetime.now(UTC) - timedelta(seconds=65)
     return TaskState(
         id=id, agent="research", status=status, depends_on=after, calls=1,
         spent_usd=Decimal("0.000123"), started_at=began, ended_at=None, failure=failure,
