@@ -1,11 +1,13 @@
 """Many at once: on one key, on one idempotency key, across clients that leave, across processes."""
 
 import asyncio
+import json
 from decimal import Decimal
 
 import aiohttp
 import pytest
 
+from gateway.chat_request import parse
 from tests.gateway.client import Agent, Api, Reply, body, bound, world
 from tests.support.gateway import running_gateway
 from tests.support.upstream import Rule, ScriptedUpstream
@@ -162,3 +164,18 @@ async def test_both_gateways_know_each_others_answers() -> None:
         second = await Agent(Api(two.url, http), agent.id, agent.key).chat(key="k")
         assert first.text == second.text
         assert upstream.count == 1
+
+
+async def test_a_handler_that_is_cancelled_does_not_take_the_call_with_it() -> None:
+    """The HTTP server may cancel a handler whose client left; the call is paid, so it goes on."""
+    async with world(Rule(latency=0.3, usage=USED)) as w:
+        agent = await w.api.open()
+        gateway = w.gateway.server.gateway
+        asked = parse(json.dumps(body()).encode(), gateway.prices)
+        handler = asyncio.create_task(gateway.calls.make(agent.id, "k", asked))
+        await agent.until_reserved()
+        handler.cancel()
+        await asyncio.gather(handler, return_exceptions=True)
+        await agent.until_reserved(False)
+        account = await agent.account()
+        assert (account["charges"], account["interrupted"]) == (1, {})
