@@ -15,7 +15,7 @@ from gateway.keys import hash_key
 from gateway.money import parse_usd, usd, usd_text
 from gateway.store import Account, Charge, NewAccount, Refused, Why
 
-CAPABILITIES = {"hard_limit": True, "replay": True, "ledger": True}
+CAPABILITIES = {"hard_limit": True, "replay": True, "ledger": True, "transfer": True}
 MAX_NAME = 200
 MAX_WAIT_SECONDS = 30
 MAX_PAGE = 1_000

@@ -24,7 +24,7 @@ async def test_open_shows_the_account_its_key_and_what_is_promised() -> None:
             "balance": Decimal(5),
             "reserved": 0,
             "charges": 0,
-            "capabilities": {"hard_limit": True, "replay": True, "ledger": True},
+            "capabilities": {"hard_limit": True, "replay": True, "ledger": True, "transfer": True},
         }
 
 
