@@ -1,0 +1,97 @@
+"""`python -m benchmarks`: a table on standard output, and `.data/bench.json`.
+
+An aim that is not met is printed and never an error: exit 0 measured, 1 something did not work,
+2 the options are wrong.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import uvloop
+
+from benchmarks.figures import Figure, Sample, table
+from benchmarks.process import NotReady
+from benchmarks.rows import Row
+from benchmarks.rows_runs import Fan, History, Uneven
+from benchmarks.rows_start import FirstCall
+from benchmarks.stage import RunBroken, stage
+from runtime.process import leave
+from runtime.settings import PROJECT_ROOT, SettingsError
+
+ROWS: tuple[Row, ...] = (Fan(), Uneven(), FirstCall(), History())
+RESULT = PROJECT_ROOT / ".data" / "bench.json"
+
+
+async def measure(rows: Sequence[Row], quick: bool) -> dict[str, list[Sample]]:
+    """All rows take turns, so that what disturbs the machine for a while disturbs them all."""
+    samples: dict[str, list[Sample]] = {row.name: [] for row in rows}
+    async with stage() as ready:
+        await ready.warm()
+        for number in range(max(row.rounds[quick] for row in rows)):
+            for row in rows:
+                if number < row.rounds[quick]:
+                    began = time.perf_counter()
+                    samples[row.name].append(await row.sample(ready))
+                    _say(f"round {number + 1}: {row.name}, {time.perf_counter() - began:.1f} s")
+    return samples
+
+
+def write(
+    figures: Sequence[Figure], samples: dict[str, list[Sample]], seconds: float, quick: bool
+) -> None:
+    """The figures with every single sample, so that others can compute anew."""
+    report = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "quick": quick,
+        "seconds": round(seconds, 1),
+        "machine": {
+            "cpus": os.cpu_count(),
+            "system": platform.platform(),
+            "python": platform.python_version(),
+            "load": os.getloadavg()[0],
+        },
+        "figures": [each.as_json() for each in figures],
+        "samples": samples,
+    }
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    names = [row.name for row in ROWS]
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, under a minute")
+    parser.add_argument(
+        "--only", action="append", choices=names, metavar="ROW", help=f"of {', '.join(names)}"
+    )
+    given = parser.parse_args(arguments)
+    rows = [row for row in ROWS if not given.only or row.name in given.only]
+    began = time.perf_counter()
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            samples = runner.run(measure(rows, given.quick))
+    except (NotReady, RunBroken, SettingsError) as error:
+        print(f"the benchmark did not work: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    figures = [each for row in rows for each in row.figures(samples[row.name])]
+    write(figures, samples, time.perf_counter() - began, given.quick)
+    print(table(figures))
+    print(f"\n{time.perf_counter() - began:.0f} s; every sample: {RESULT}")
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    leave(main())

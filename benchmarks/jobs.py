@@ -1,0 +1,115 @@
+"""The jobs that both sides do: as a team for us, and as plain asyncio with httpx."""
+
+import asyncio
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Literal
+
+import httpx
+
+from benchmarks.upstream import KILOBYTE, MODEL, latency, latency_seconds
+from contracts.run import RunRequest
+from contracts.team import Agent, OrchestratorAgent, Task, Team
+
+Shape = Literal["accounts", "tasks"]
+"""N agents with an account and one task each, or one agent with N tasks on its one account."""
+
+BUDGET = Decimal(1_000)
+INSTRUCTIONS = "Report only what the source says. Answer briefly."
+
+
+def fan(
+    calls: int, latency_ms: int, shape: Shape, *, kilobyte: bool = False, synthesis: bool = True
+) -> Team:
+    """`calls` tasks in parallel, then one that reads all their answers."""
+    own = shape == "accounts"
+    agents = {f"a{i}": _agent() for i in range(calls)} if own else {"a0": _agent()}
+    marker = latency(latency_ms) + (KILOBYTE if kilobyte else "")
+    tasks = [
+        Task(id=f"t{i}", agent=f"a{i}" if own else "a0", ask=f"Question {i}. {marker}")
+        for i in range(calls)
+    ]
+    if not synthesis:
+        return _team(agents, tasks, result="t0")
+    agents["editor"] = _agent()
+    asked = tuple(task.id for task in tasks)
+    ask = f"Write the brief. {latency(latency_ms)}"
+    tasks.append(Task(id="brief", agent="editor", ask=ask, depends_on=asked))
+    return _team(agents, tasks, result="brief")
+
+
+def chains(lengths: Sequence[tuple[int, int]], *, synthesis: bool = True) -> Team:
+    """One chain of tasks for each (tasks, milliseconds a task), and a synthesis of their ends."""
+    tasks: list[Task] = []
+    ends: list[str] = []
+    for chain, (length, milliseconds) in enumerate(lengths):
+        before: tuple[str, ...] = ()
+        for step in range(length):
+            task_id = f"c{chain}-{step}"
+            ask = f"Step {step} of {chain}. {latency(milliseconds)}"
+            tasks.append(Task(id=task_id, agent="a0", ask=ask, depends_on=before))
+            before = (task_id,)
+        ends += before
+    agents = {"a0": _agent()}
+    if not synthesis:
+        return _team(agents, tasks, result=ends[0])
+    agents["editor"] = _agent()
+    ask = f"Write the brief. {latency(500)}"
+    tasks.append(Task(id="brief", agent="editor", ask=ask, depends_on=tuple(ends)))
+    return _team(agents, tasks, result="brief")
+
+
+def critical_path_seconds(team: Team) -> float:
+    """The sum of the latencies on the longest way through the graph: nothing can be faster."""
+    ends: dict[str, float] = {}
+    for task in team.tasks:  # written in an order in which dependencies come first
+        begin = max((ends[name] for name in task.depends_on), default=0.0)
+        ends[task.id] = begin + latency_seconds(task.ask)
+    return max(ends.values())
+
+
+async def plain(team: Team, http: httpx.AsyncClient, url: str) -> None:
+    """The same graph and the same prompts: a task starts when its dependencies are done."""
+    answers: dict[str, asyncio.Task[str]] = {}
+
+    async def work(task: Task) -> str:
+        inputs = [f"{name}:\n{await answers[name]}" for name in task.depends_on]
+        body = {
+            "model": MODEL,
+            "max_tokens": 512,
+            "temperature": 0,
+            "messages": [
+                {"role": "system", "content": INSTRUCTIONS},
+                {"role": "user", "content": "\n\n".join([*inputs, task.ask])},
+            ],
+        }
+        response = await http.post(f"{url}/chat/completions", json=body)
+        response.raise_for_status()
+        text: str = response.json()["choices"][0]["message"]["content"]
+        return text
+
+    for task in team.tasks:
+        answers[task.id] = asyncio.create_task(work(task))
+    await asyncio.gather(*answers.values())
+
+
+def request(team: Team) -> RunRequest:
+    return RunRequest(team=team, goal="Brief the board.")
+
+
+def _agent() -> Agent:
+    return Agent(role="Analyst", instructions=INSTRUCTIONS, model=MODEL, budget_usd=BUDGET)
+
+
+def _team(agents: dict[str, Agent], tasks: Sequence[Task], *, result: str) -> Team:
+    """Every call at once if the graph lets it; the answer is the last task's own."""
+    return Team(
+        name="bench",
+        orchestrator=OrchestratorAgent(model=MODEL, budget_usd=BUDGET),
+        agents=agents,
+        tasks=tuple(tasks),
+        result=result,
+        final="handoff",
+        max_parallel=min(500, max(1, len(tasks))),
+        max_tasks=len(tasks),
+    )

@@ -1,0 +1,158 @@
+"""The stage: scripted upstream, gateway, tuned Temporal server and worker, a process each."""
+
+import asyncio
+import contextlib
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from dotenv import dotenv_values
+from temporalio.client import Client
+
+from benchmarks import jobs
+from benchmarks.process import Process
+from benchmarks.upstream import MODEL, Upstream
+from contracts.run import RunReport, RunStatus
+from contracts.spend import LedgerAgreement
+from contracts.team import Team
+from runtime.connection import ServiceUnavailable, connect, ensure_search_attributes
+from runtime.runs import RunHandle, start_run
+from runtime.settings import PROJECT_ROOT, ClientSettings
+from runtime.stack_plan import Part, Plan, StackSettings, make_plan
+from runtime.stack_state import LOCAL_ENV
+
+PRICES = f"""[models."{MODEL}"]
+input_usd_per_million = 1
+output_usd_per_million = 2
+"""
+
+
+class RunBroken(Exception):
+    """A run did not do what was to be measured, so its time means nothing."""
+
+
+@dataclass
+class Stage:
+    """What the rows work with. `http` is a plain client, as somebody without us would have it."""
+
+    folder: Path
+    plan: Plan
+    client: Client
+    upstream: Upstream
+    http: httpx.AsyncClient
+    worker: Process
+    secrets: dict[str, str]
+
+    @property
+    def gateway_url(self) -> str:
+        return f"{self.plan.gateway_url}/v1"
+
+    @property
+    def parent_key(self) -> str:
+        return self.secrets["ATXP_API_KEY"]
+
+    async def start(self, team: Team) -> RunHandle:
+        return await start_run(self.client, jobs.request(team), id=f"bench-{uuid.uuid4()}")
+
+    async def run(self, team: Team) -> tuple[RunHandle, float]:
+        """A run to its end, and the seconds it took."""
+        began = time.perf_counter()
+        handle = await self.start(team)
+        report = await handle.result()
+        seconds = time.perf_counter() - began
+        check(report, team)
+        return handle, seconds
+
+    async def restart_worker(self) -> None:
+        """After a SIGKILL. The first runs of a new worker are slower, and are not measured."""
+        await self.worker.start()
+
+    async def warm(self) -> None:
+        for shape in ("accounts", "tasks"):
+            await self.run(jobs.fan(20, 0, shape))
+        await jobs.plain(jobs.fan(100, 0, "tasks"), self.http, self.upstream.url)
+
+
+def check(report: RunReport, team: Team) -> None:
+    """Raises `RunBroken` unless every task was done and the ledger agrees."""
+    calls = report.spend.total.calls
+    good = (
+        report.status is RunStatus.COMPLETED
+        and calls == len(team.tasks)
+        and report.spend.ledger_agrees is LedgerAgreement.YES
+    )
+    if not good:
+        raise RunBroken(
+            f"run {report.workflow_id}: {report.status}, {calls} calls for {len(team.tasks)} tasks,"
+            f" ledger {report.spend.ledger_agrees}; {report.failure}"
+        )
+
+
+@asynccontextmanager
+async def stage() -> AsyncIterator[Stage]:
+    """Everything in a folder of its own beside the local stack's, which is left alone."""
+    data = PROJECT_ROOT / ".data"
+    data.mkdir(exist_ok=True)
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-", dir=data)))
+        http = await stack.enter_async_context(httpx.AsyncClient(timeout=60, trust_env=False))
+        upstream = Upstream(await _upstream(stack, folder), http)
+        await upstream.reset()
+        plan = make_plan(
+            StackSettings(
+                data_dir=str(folder),
+                temporal_port=0,
+                temporal_ui_port=0,
+                gateway_port=0,
+                upstream_url=upstream.url,
+                default_model=MODEL,
+            )
+        )
+        parts = {part.name: part for part in plan.parts}
+        await _started(stack, folder, parts["temporal"])
+        gateway = await _started(stack, folder, parts["gateway"], **_prices(folder))
+        await gateway.line("gateway ready")
+        client = await _client(plan)
+        worker = await _started(stack, folder, parts["worker"])
+        await worker.line("worker ready")
+        secrets = {k: v for k, v in dotenv_values(folder / LOCAL_ENV).items() if v}
+        yield Stage(folder, plan, client, upstream, http, worker, secrets)
+
+
+async def _upstream(stack: AsyncExitStack, folder: Path) -> str:
+    command = (sys.executable, "-m", "tests.support.upstream", "--port", "0", "--no-recording")
+    process = Process(command, {}, folder / "upstream.log", PROJECT_ROOT)
+    await process.start()
+    stack.push_async_callback(process.kill)
+    return await process.line("http://")
+
+
+async def _started(stack: AsyncExitStack, folder: Path, part: Part, **more: str) -> Process:
+    env = {**part.env, **more}
+    process = Process(part.command, env, folder / "logs" / f"{part.name}.log", PROJECT_ROOT)
+    stack.push_async_callback(process.stop)
+    await process.start()
+    return process
+
+
+def _prices(folder: Path) -> dict[str, str]:
+    path = folder / "prices.toml"
+    path.write_text(PRICES)
+    return {"GATEWAY_PRICES": str(path)}
+
+
+async def _client(plan: Plan) -> Client:
+    settings = ClientSettings(temporal_address=plan.temporal_address, temporal_namespace="default")
+    async with asyncio.timeout(60):
+        while True:
+            with contextlib.suppress(ServiceUnavailable):
+                client = await connect(settings)
+                await ensure_search_attributes(client)
+                return client
+            await asyncio.sleep(0.1)
