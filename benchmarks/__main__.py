@@ -16,27 +16,44 @@ from datetime import UTC, datetime
 
 import uvloop
 
-from benchmarks.figures import Figure, Sample, table
+from benchmarks.figures import Figure, Sample, at_most, table
 from benchmarks.process import NotReady
 from benchmarks.rows import Row
+from benchmarks.rows_gateway import GatewayLatency, GatewayRate
+from benchmarks.rows_recovery import Idle, Recovery
 from benchmarks.rows_runs import Fan, History, Uneven
 from benchmarks.rows_start import FirstCall
 from benchmarks.stage import RunBroken, stage
 from runtime.process import leave
 from runtime.settings import PROJECT_ROOT, SettingsError
 
-ROWS: tuple[Row, ...] = (Fan(), Uneven(), FirstCall(), History())
+ROWS: tuple[Row, ...] = (
+    Fan(),
+    Uneven(),
+    FirstCall(),
+    History(),
+    GatewayRate(),
+    GatewayLatency(),
+    Recovery(100, at_most(3), rounds=(3, 1), length=4),
+    Recovery(500, at_most(10), rounds=(2, 0), length=2),
+    Idle(),
+)
 RESULT = PROJECT_ROOT / ".data" / "bench.json"
 
 
 async def measure(rows: Sequence[Row], quick: bool) -> dict[str, list[Sample]]:
     """All rows take turns, so that what disturbs the machine for a while disturbs them all."""
     samples: dict[str, list[Sample]] = {row.name: [] for row in rows}
+
+    def rounds(row: Row) -> int:
+        # A row that is too long for --quick is measured once all the same where it was asked for.
+        return row.rounds[quick] or len(rows) == 1
+
     async with stage() as ready:
         await ready.warm()
-        for number in range(max(row.rounds[quick] for row in rows)):
+        for number in range(max(map(rounds, rows))):
             for row in rows:
-                if number < row.rounds[quick]:
+                if number < rounds(row):
                     began = time.perf_counter()
                     samples[row.name].append(await row.sample(ready))
                     _say(f"round {number + 1}: {row.name}, {time.perf_counter() - began:.1f} s")
@@ -82,7 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    figures = [each for row in rows for each in row.figures(samples[row.name])]
+    measured = [row for row in rows if samples[row.name]]
+    figures = [each for row in measured for each in row.figures(samples[row.name])]
     write(figures, samples, time.perf_counter() - began, given.quick)
     print(table(figures))
     print(f"\n{time.perf_counter() - began:.0f} s; every sample: {RESULT}")
