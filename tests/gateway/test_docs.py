@@ -1,0 +1,28 @@
+"""docs/gateway.md names every setting and every route that there is."""
+
+from pathlib import Path
+
+from aiohttp import web
+
+from gateway.app import add_routes
+from gateway.settings import Settings
+
+PAGE = (Path(__file__).parents[2] / "docs" / "gateway.md").read_text()
+
+
+def test_every_setting_is_there_with_its_default() -> None:
+    for name, field in Settings.model_fields.items():
+        [row] = [line for line in PAGE.splitlines() if line.startswith(f"| `{name.upper()}` |")]
+        plain = isinstance(field.default, int | str) and not isinstance(field.default, bool)
+        if plain and name != "gateway_lease_seconds":
+            assert str(field.default) in row
+
+
+def test_every_route_is_there() -> None:
+    app = web.Application()
+    add_routes(app)
+    for route in app.router.routes():
+        assert route.resource is not None
+        path = route.resource.canonical
+        if route.method != "HEAD":
+            assert f"`{route.method} {path}`" in PAGE
