@@ -21,6 +21,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from activities.accounts import Accounts
 from activities.agents import Agents
+from activities.notifications import Notifications
 from atxp.accounts import AtxpAccounts
 from atxp.chat import ChatClient
 from atxp.client import build_http_client
@@ -66,9 +67,11 @@ def all_activities(settings: WorkerSettings, http: httpx.AsyncClient) -> list[Ca
         accounts.read_models,
         accounts.open_accounts,
         accounts.set_budget,
+        accounts.transfer,
         accounts.read_ledgers,
         accounts.close_accounts,
         agents.call_agent,
+        Notifications(http).notify,
     ]
 
 

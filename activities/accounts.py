@@ -29,6 +29,7 @@ from contracts.spend import (
     OpenAccounts,
     OpenedAccounts,
     SetBudget,
+    TransferOrder,
 )
 
 AT_ONCE = 32
@@ -80,6 +81,7 @@ class Accounts(AccountActivities):
                 hard_limit=all(one.hard_limit for one in kept),
                 replay=all(one.replay for one in kept),
                 ledger=all(one.ledger for one in kept),
+                transfer=all(one.transfer for one in kept),
             ),
         )
 
@@ -89,6 +91,24 @@ class Accounts(AccountActivities):
         with translated(earlier_spend()):
             state = await self._provider.set_budget(order.account.account_id, order.budget_usd)
         return _ledger(order.account, state, known=Decimal(0))
+
+    @activity.defn
+    async def transfer(self, order: TransferOrder) -> ClosedAccounts:
+        """Moves unspent money between two accounts: both or neither. The two, source first."""
+        with translated(earlier_spend()):
+            states = await self._provider.transfer(
+                order.source.account_id,
+                order.target.account_id,
+                order.amount_usd,
+                order.idempotency_key,
+            )
+        accounts = (order.source, order.target)
+        return ClosedAccounts(
+            ledgers=tuple(
+                _ledger(account, state, known=Decimal(0))
+                for account, state in zip(accounts, states, strict=True)
+            )
+        )
 
     @activity.defn
     async def read_ledgers(self, order: CloseAccounts) -> ClosedAccounts:

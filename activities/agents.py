@@ -81,6 +81,7 @@ def _result(
         "estimated": done.cost.estimated,
         "replayed": done.replayed,
         "failed_attempts_usd": earlier.spent_usd,
+        "account_spent_usd": done.account_spent_usd,
     }
     return CallResult(
         answer=answer[:MAX_ANSWER],

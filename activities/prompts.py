@@ -40,11 +40,13 @@ def messages(call: CallRequest) -> Iterator[dict[str, str]]:
 
 
 def _request(call: CallRequest) -> Iterator[str]:
-    """The goal first (only the orchestrator has one), then the inputs, last the ask."""
+    """The goal first (only the orchestrator has one), the inputs, what is missing, the ask."""
     if call.goal is not None:
         yield f"Goal: {call.goal}"
     for source in call.sources:
         yield _delimited(source)
+    if call.missing:
+        yield f"Inputs that are missing, because nobody could make them: {', '.join(call.missing)}."
     yield call.ask
 
 

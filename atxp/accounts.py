@@ -48,8 +48,9 @@ class AtxpAccounts:
         return OpenedAccount(str(account_id), SecretStr(str(api_key)), capabilities)
 
     async def set_budget(self, account_id: str, budget_usd: Decimal) -> AccountState:
+        order = {"budget": budget_usd, "status": "active"}
         try:
-            answer = await self._send("PATCH", f"/agents/{account_id}", {"budget": budget_usd})
+            answer = await self._send("PATCH", f"/agents/{account_id}", order)
         except Refused as refused:
             if refused.status in (400, 409, 422):
                 raise LimitRefused(
@@ -64,6 +65,25 @@ class AtxpAccounts:
                 f" set {told} USD"
             )
         return _state(account_id, answer)
+
+    async def transfer(
+        self, source_id: str, target_id: str, amount_usd: Decimal, idempotency_key: str
+    ) -> tuple[AccountState, AccountState]:
+        order = {"from": source_id, "to": target_id, "amount": amount_usd}
+        try:
+            answer = await self._send(
+                "POST", "/transfers", order, headers={"Idempotency-Key": idempotency_key}
+            )
+        except Refused as refused:
+            if refused.status in (400, 404, 405, 409, 422):
+                raise LimitRefused(
+                    f"the provider did not move {amount_usd} USD: {refused.message}"
+                ) from None
+            raise
+        source, target = answer.get("from"), answer.get("to")
+        if not isinstance(source, dict) or not isinstance(target, dict):
+            raise ProtocolBroken(f"{self._url}/transfers answered without both accounts")
+        return _state(source_id, source), _state(target_id, target)
 
     async def read(self, account_id: str) -> AccountState:
         return _state(account_id, await self._send("GET", f"/agents/{account_id}"))
@@ -150,7 +170,7 @@ def _capabilities(told: Any) -> Capabilities:
     """As the answer declares them. Without a word: what ATXP's published API promises."""
     if not isinstance(told, dict):
         return Capabilities(hard_limit=True, replay=False, ledger=False)
-    names = ("hard_limit", "replay", "ledger")
+    names = ("hard_limit", "replay", "ledger", "transfer")
     return Capabilities(**{name: told.get(name) is True for name in names})
 
 

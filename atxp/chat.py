@@ -39,6 +39,7 @@ class Completion:
     usage: Usage
     cost: Cost
     replayed: bool
+    account_spent_usd: Decimal | None
 
 
 class ChatClient:
@@ -66,6 +67,7 @@ class ChatClient:
             usage=usage_of(answer.body),
             cost=await self._cost(answer.body, order),
             replayed=answer.replayed,
+            account_spent_usd=answer.account_spent_usd,
         )
 
     async def _post(self, order: ChatOrder) -> Answer:

@@ -38,7 +38,12 @@ class AccountProvider(Protocol):
         """Refuses (`LimitRefused`) rather than open an account with another limit."""
 
     async def set_budget(self, account_id: str, budget_usd: Decimal) -> AccountState:
-        """Refuses (`LimitRefused`) below what is spent or reserved."""
+        """Refuses (`LimitRefused`) below what is spent or reserved. Switches the account on."""
+
+    async def transfer(
+        self, source_id: str, target_id: str, amount_usd: Decimal, idempotency_key: str
+    ) -> tuple[AccountState, AccountState]:
+        """Both limits change, once, or neither. Refuses (`LimitRefused`) more than is unspent."""
 
     async def read(self, account_id: str) -> AccountState: ...
 

@@ -20,6 +20,7 @@ from atxp.errors import (
 )
 
 REPLAY_HEADER = "X-Idempotent-Replay"
+SPENT_HEADER = "X-Account-Spent-Usd"
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Answer:
     body: dict[str, Any]
     replayed: bool
     """The gateway had it stored: it was billed before."""
+    account_spent_usd: Decimal | None = None
+    """The account's whole spend after this answer, where the server tells it."""
 
 
 def decimal_of(value: Any) -> Decimal | None:
@@ -82,7 +85,8 @@ async def exchange(
     if not isinstance(body, dict):
         start = scrub(response.text[:200], [key or ""])
         raise MalformedAnswer(f"{what} answered {response.status_code} without JSON: {start!r}")
-    return Answer(body, _replayed(response))
+    spent = decimal_of(response.headers.get(SPENT_HEADER))
+    return Answer(body, _replayed(response), spent)
 
 
 def refusal(what: str, response: httpx.Response, body: Any, key: str | None) -> Refused:

@@ -3,6 +3,7 @@
 from temporalio import activity
 
 from contracts.calls import CallRequest, CallResult
+from contracts.notification import Notification
 from contracts.spend import (
     CloseAccounts,
     ClosedAccounts,
@@ -11,6 +12,7 @@ from contracts.spend import (
     OpenAccounts,
     OpenedAccounts,
     SetBudget,
+    TransferOrder,
 )
 
 
@@ -33,6 +35,11 @@ class AccountActivities:
         raise NotImplementedError
 
     @activity.defn
+    async def transfer(self, order: TransferOrder) -> ClosedAccounts:
+        """Moves unspent money between two accounts: both or neither. The two, source first."""
+        raise NotImplementedError
+
+    @activity.defn
     async def read_ledgers(self, order: CloseAccounts) -> ClosedAccounts:
         """The ledgers as they are, without closing anything; waits for nothing."""
         raise NotImplementedError
@@ -49,4 +56,13 @@ class AgentActivities:
     @activity.defn
     async def call_agent(self, call: CallRequest) -> CallResult:
         """One paid call, its answer checked. A failed check is a result, not an error."""
+        raise NotImplementedError
+
+
+class NotificationActivities:
+    """Word to a person who is not looking."""
+
+    @activity.defn
+    async def notify(self, notification: Notification) -> None:
+        """One POST of the notification as JSON; any 2xx will do."""
         raise NotImplementedError

@@ -60,6 +60,8 @@ class CallRequest(Message):
     goal: str | None = Field(None, max_length=4_000)
     """Only in the orchestrator's calls."""
     sources: tuple[Source, ...] = Field((), max_length=500)
+    missing: tuple[str, ...] = Field((), max_length=200)
+    """Inputs that the task was to have and has not: their tasks were skipped."""
     ask: str = Field(max_length=100_000)
     rejected: Rejected | None = None
     output: BuiltInOutput | dict[str, Any] = "text"
@@ -85,6 +87,8 @@ class CallResult(Message):
     """The gateway had this answer already: an earlier attempt was billed, this one was not."""
     failed_attempts_usd: Usd = Decimal(0)
     """What earlier attempts are known to have cost on top: billed answers that were unusable."""
+    account_spent_usd: Usd | None = None
+    """The account's whole spend after this answer, where the gateway tells it."""
     started_at: datetime
     """Of the attempt that succeeded."""
     seconds: float = Field(ge=0)

@@ -1,8 +1,8 @@
 """What people outside may tell a run: the payloads of signals and updates."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, RootModel
 
 from contracts.model import BudgetUsd, Message, Usd
 from contracts.team import Identifier
@@ -19,12 +19,46 @@ class AdjustBudget(Message):
     budget_usd: BudgetUsd
 
 
+class Transfer(Message):
+    """Moves unspent money from one agent's limit to another's: both or neither. USD."""
+
+    from_agent: Identifier
+    to_agent: Identifier
+    amount_usd: BudgetUsd
+
+
+class TaskOrder(Message):
+    """The payload of `retry_task` and `cancel_task`."""
+
+    task: str = Field(max_length=200)
+    reason: str = Field("", max_length=1_000)
+
+
 class AdjustBudgetSignal(AdjustBudget):
     kind: Literal["adjust_budget"]
 
 
-Adjustment = AdjustBudgetSignal
-"""The payload of the signal `adjust`: `kind` names an update, the rest is its payload."""
+class TransferSignal(Transfer):
+    kind: Literal["transfer"]
+
+
+class RetryTaskSignal(TaskOrder):
+    kind: Literal["retry_task"]
+
+
+class CancelTaskSignal(TaskOrder):
+    kind: Literal["cancel_task"]
+
+
+class Adjustment(
+    RootModel[
+        Annotated[
+            AdjustBudgetSignal | TransferSignal | RetryTaskSignal | CancelTaskSignal,
+            Field(discriminator="kind"),
+        ]
+    ]
+):
+    """The payload of the signal `adjust`: `kind` names an update, the rest is its payload."""
 
 
 class BudgetAdjusted(Message):
@@ -32,6 +66,20 @@ class BudgetAdjusted(Message):
     budget_usd: Usd
     spent_usd: Usd
     remaining_usd: Usd
+
+
+class Transferred(Message):
+    """Both limits after a transfer."""
+
+    from_agent: BudgetAdjusted
+    to_agent: BudgetAdjusted
+
+
+class TaskAnswer(Message):
+    """What became of a `retry_task` or a `cancel_task`."""
+
+    task: str
+    status: str
 
 
 class Approve(Message):

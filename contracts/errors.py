@@ -9,6 +9,10 @@ class Outcome(StrEnum):
     """The same call, same key, by the agent's retry policy; then the task fails."""
     WAITS = "waits"
     """The same call goes again when another call of the agent has settled."""
+    ASKS = "the agent's `on_exhausted` decides"
+    """Parks (the default), falls back to a cheaper model, skips or fails the task."""
+    PARKS = "parks"
+    """Waits, durably, for a person."""
     REPAIRED = "repaired"
     """A new call with the reasons, `max_repairs` times; then the task fails."""
     FAILS_TASK = "fails the task"
@@ -32,7 +36,10 @@ class ErrorType(StrEnum):
     CONTEXT_EXCEEDED = "ContextExceeded"
     KEY_CONFLICT = "KeyConflict"
     SEALING_KEY_MISMATCH = "SealingKeyMismatch"
+    BREAKER_OPEN = "BreakerOpen"
+    CANCELLED = "Cancelled"
     DEPENDENCY_FAILED = "DependencyFailed"
+    DEPENDENCY_SKIPPED = "DependencySkipped"
     LIMIT_REFUSED = "LimitRefused"
     PROVIDER_PROTOCOL = "ProviderProtocol"
     INVALID_INPUT = "InvalidInput"
@@ -81,23 +88,24 @@ ERRORS: dict[ErrorType, ErrorRule] = {
         "Loosen the checks, sharpen the ask, or give the agent a larger model.",
     ),
     ErrorType.BUDGET_EXHAUSTED: ErrorRule(
-        Outcome.FAILS_TASK,
-        "HTTP 402 `budget_exhausted`: the call's upper bound does not fit what is left.",
+        Outcome.ASKS,
+        "HTTP 402 `budget_exhausted`: the call's upper bound does not fit what is left, also after"
+        " `max_tokens` shrank to the agent's `min_tokens`.",
         "Raise the agent's `budget_usd`, or lower its `max_tokens`.",
     ),
     ErrorType.ACCOUNT_DISABLED: ErrorRule(
-        Outcome.FAILS_TASK,
+        Outcome.ASKS,
         "HTTP 402 `account_disabled`: somebody switched the account off.",
-        "Switch it on at the provider, then run again.",
+        "A new limit (`adjust_budget`) switches it on again.",
     ),
     ErrorType.PAYMENT_REQUIRED: ErrorRule(
-        Outcome.FAILS_TASK,
+        Outcome.ASKS,
         "HTTP 402 for another reason, such as a payment challenge or a fraud block; the message"
         " is the server's.",
         "Do what the server says.",
     ),
     ErrorType.UNAUTHORIZED: ErrorRule(
-        Outcome.FAILS_TASK, "HTTP 401: the key is unknown or revoked.", "Check ATXP_API_KEY."
+        Outcome.ASKS, "HTTP 401: the key is unknown or revoked.", "Check ATXP_API_KEY."
     ),
     ErrorType.FORBIDDEN: ErrorRule(Outcome.FAILS_TASK, "HTTP 403.", "Do what the server says."),
     ErrorType.BAD_REQUEST: ErrorRule(
@@ -127,6 +135,21 @@ ERRORS: dict[ErrorType, ErrorRule] = {
     ),
     ErrorType.DEPENDENCY_FAILED: ErrorRule(
         Outcome.FAILS_TASK, "A task that this one depends on failed.", "Look at that task."
+    ),
+    ErrorType.DEPENDENCY_SKIPPED: ErrorRule(
+        Outcome.FAILS_TASK,
+        "A task that this one depends on was skipped, and this one does not accept that.",
+        "Set `missing_inputs: accept`, or raise the budget of the skipped task's agent.",
+    ),
+    ErrorType.CANCELLED: ErrorRule(
+        Outcome.FAILS_TASK,
+        "A person cancelled the task.",
+        "Nothing: dependants that accept missing inputs go on.",
+    ),
+    ErrorType.BREAKER_OPEN: ErrorRule(
+        Outcome.PARKS,
+        "`breaker_failures` calls of the agent failed in a row: it is not called any more.",
+        "Find out why; then `retry_task` or `adjust_budget` lets it go on.",
     ),
     ErrorType.LIMIT_REFUSED: ErrorRule(
         Outcome.FAILS_RUN,

@@ -44,7 +44,11 @@ class TaskStatus(StrEnum):
     READY = "ready"
     """For a free slot."""
     RUNNING = "running"
+    PARKED = "parked"
+    """For a person: `RunState.waiting` says why, and the command that wakes it."""
     DONE = "done"
+    SKIPPED = "skipped"
+    """Ended without a hand-off, by the agent's policy."""
     FAILED = "failed"
     BLOCKED = "blocked"
     """A dependency failed, so it never ran."""
@@ -76,9 +80,16 @@ class Waiting(Message):
     """Something that waits for a person, and the command that answers it."""
 
     subject: str = Field(max_length=200)
+    """A task's id, `plan` or `answer`."""
+    agent: Identifier | None = None
     reason: str = Field(max_length=1_000)
+    type: str | None = Field(None, max_length=60)
+    """Of the refusal: one of `contracts.errors.ErrorType`."""
+    required_usd: Usd | None = None
+    remaining_usd: Usd | None = None
     command: str = Field(max_length=500)
     since: datetime
+    until: datetime | None = None
 
 
 class Refusal(Message):

@@ -19,6 +19,8 @@ class Capabilities(Message):
     """Stores billed answers by idempotency key, so that a retry is not billed again."""
     ledger: bool = False
     """Shows every charge, so that our sums can be checked."""
+    transfer: bool = False
+    """Moves money between two accounts in one step."""
 
 
 class ModelPrice(Message):
@@ -84,6 +86,15 @@ class SetBudget(Message):
     budget_usd: Usd
 
 
+class TransferOrder(Message):
+    """Idempotent by its key."""
+
+    idempotency_key: str = Field(max_length=100)
+    source: AccountRef
+    target: AccountRef
+    amount_usd: Usd
+
+
 class CloseAccounts(Message):
     """`known` is what the run knows it spent, by agent: where the provider disagrees, the
     answer carries that account's charges line by line."""
@@ -100,6 +111,7 @@ class ClosedAccounts(Message):
 class AgentStatus(StrEnum):
     IDLE = "idle"
     WORKING = "working"
+    PARKED = "parked"
     EXHAUSTED = "exhausted"
     CLOSED = "closed"
 

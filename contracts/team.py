@@ -14,6 +14,18 @@ SourceName = Annotated[str, Field(min_length=1, max_length=200)]
 BuiltInOutput = Literal["text", "findings"]
 
 
+class OnExhausted(StrEnum):
+    """What becomes of a call that the account refuses to pay."""
+
+    PARK = "park"
+    """The task waits, durably, for a person: a top-up, another limit, a retry."""
+    FALLBACK = "fallback"
+    """A new call with `fallback_model`; where that is refused too, it parks."""
+    SKIP = "skip"
+    """The task ends without a hand-off; its dependants say whether they can live with that."""
+    FAIL = "fail"
+
+
 class Retry(Message):
     """How often, and how far apart, a failed call is attempted again. Seconds."""
 
@@ -36,7 +48,14 @@ class Caller(Message):
     seed: int | None = Field(None, ge=0, le=2**31 - 1)
     timeout_seconds: float = Field(60, gt=0, le=86_400)
     retry: Retry = Retry()
-    on_exhausted: Literal["fail"] = "fail"
+    on_exhausted: OnExhausted = OnExhausted.PARK
+    fallback_model: str | None = Field(None, min_length=1, max_length=200)
+    min_tokens: int | None = Field(None, ge=1, le=131_072)
+    """Before anything else, `max_tokens` may shrink to this, so that the call fits the account."""
+    park_timeout_seconds: float = Field(7 * 86_400, gt=0, le=90 * 86_400)
+    on_park_timeout: Literal["fail", "skip"] = "fail"
+    breaker_failures: int = Field(5, ge=1, le=1_000)
+    """After so many failed calls in a row the agent parks, instead of burning its budget."""
 
 
 class OrchestratorAgent(Caller):
@@ -69,6 +88,8 @@ class Task(Message):
     inputs: tuple[SourceName, ...] = Field((), max_length=50)
     output: BuiltInOutput | dict[str, Any] = "text"
     checks: Checks = Checks()
+    missing_inputs: Literal["fail", "accept"] = "fail"
+    """`accept`: runs without the hand-offs of skipped dependencies, and is told which."""
 
 
 class OnTaskFailure(StrEnum):
@@ -92,3 +113,5 @@ class Team(Message):
     max_tasks: int = Field(50, ge=1, le=1_000)
     max_repairs: int = Field(2, ge=0, le=10)
     on_task_failure: OnTaskFailure = OnTaskFailure.FINISH_REST
+    notify_url: str | None = Field(None, max_length=2_000, pattern=r"^https?://[^\s]+$")
+    """Gets a POST when something parks."""

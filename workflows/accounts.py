@@ -1,15 +1,16 @@
 """The accounts of a run: opened, limited, read back and closed through activities."""
 
 import asyncio
+from collections.abc import Awaitable
 from decimal import Decimal
+from typing import TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from contracts.activities import AccountActivities
 from contracts.calls import AccountRef
-from contracts.control import AdjustBudget, BudgetAdjusted
-from contracts.errors import ErrorType
+from contracts.control import AdjustBudget, BudgetAdjusted, Transfer, Transferred
 from contracts.names import ORCHESTRATOR_AGENT
 from contracts.spend import (
     AccountOrder,
@@ -18,14 +19,17 @@ from contracts.spend import (
     ModelCatalog,
     OpenAccounts,
     SetBudget,
+    TransferOrder,
 )
 from contracts.team import Caller
 from workflows.budget import Account, shares, worst_case_usd
-from workflows.failures import understand
+from workflows.failures import refused, understand
 from workflows.policies import account_options
 from workflows.progress import Progress
 from workflows.prompts import system_text, task_sources
 from workflows.validation import callers, price_of
+
+T = TypeVar("T")
 
 
 class Accounts:
@@ -60,50 +64,73 @@ class Accounts:
 
     def must_allow(self, order: AdjustBudget) -> None:
         """Raises ApplicationError where a limit cannot be, with the figures that say why."""
-        account = self._progress.accounts.get(order.agent)
-        if account is None:
-            known = ", ".join(callers(self._progress.team))
-            raise _refused(f"agent = {order.agent!r}: no such agent (one of: {known})")
-        held = account.spent_usd + account.reserved_usd
+        account = self._known(order.agent)
         if order.budget_usd < account.spent_usd:
-            raise _refused(
+            held = account.spent_usd + account.reserved_usd
+            raise refused(
                 f"budget_usd = {order.budget_usd}: below what {order.agent} has spent,"
                 f" {account.spent_usd} USD (with calls in flight: up to {held} USD)"
             )
         whole = self._progress.team.budget_usd
         others = sum(
-            (each.budget_usd for name, each in self._progress.accounts.items() if each != account),
+            (each.budget_usd for each in self._progress.accounts.values() if each is not account),
             Decimal(0),
         )
         if whole is not None and others + order.budget_usd > whole:
-            raise _refused(
+            raise refused(
                 f"budget_usd = {order.budget_usd}: with the other agents' {others} USD that is"
                 f" above the team's budget_usd, {whole} USD"
+            )
+
+    def must_allow_transfer(self, order: Transfer) -> None:
+        """Raises ApplicationError where there is not so much to move."""
+        source, _ = self._known(order.from_agent), self._known(order.to_agent)
+        if order.from_agent == order.to_agent:
+            raise refused(f"to_agent = {order.to_agent!r}: the money is there already")
+        if not self._progress.capabilities.transfer:
+            raise refused("this account provider cannot move money in one step; use adjust_budget")
+        if order.amount_usd > source.remaining_usd:
+            raise refused(
+                f"amount_usd = {order.amount_usd}: {order.from_agent} has only"
+                f" {source.remaining_usd} USD left"
             )
 
     async def adjust(self, order: AdjustBudget) -> BudgetAdjusted:
         """A new limit, at the provider first. Raises ApplicationError."""
         async with self._limits:
             self.must_allow(order)
-            try:
-                ledger = await workflow.execute_activity_method(
+            ledger = await _or_refused(
+                workflow.execute_activity_method(
                     AccountActivities.set_budget,
                     SetBudget(account=self.refs[order.agent], budget_usd=order.budget_usd),
                     **account_options(),
                     summary=f"{order.agent} · limit {order.budget_usd} USD",
                 )
-            except ActivityError as error:
-                failure, _ = understand(error)
-                raise ApplicationError(
-                    failure.message, type=failure.type, non_retryable=True
-                ) from None
-            account = self._progress.accounts[order.agent]
-            account.limit(ledger.budget_usd)
-        return BudgetAdjusted(
-            agent=order.agent,
-            budget_usd=account.budget_usd,
-            spent_usd=account.spent_usd,
-            remaining_usd=account.remaining_usd,
+            )
+            self._progress.accounts[order.agent].limit(ledger.budget_usd)
+        return self._adjusted(order.agent)
+
+    async def transfer(self, order: Transfer) -> Transferred:
+        """Both limits change in one step of the provider's, once. Raises ApplicationError."""
+        async with self._limits:
+            self.must_allow_transfer(order)
+            moved = await _or_refused(
+                workflow.execute_activity_method(
+                    AccountActivities.transfer,
+                    TransferOrder(
+                        idempotency_key=str(workflow.uuid4()),
+                        source=self.refs[order.from_agent],
+                        target=self.refs[order.to_agent],
+                        amount_usd=order.amount_usd,
+                    ),
+                    **account_options(),
+                    summary=f"{order.from_agent} → {order.to_agent} · {order.amount_usd} USD",
+                )
+            )
+            for ledger in moved.ledgers:
+                self._progress.accounts[ledger.agent].limit(ledger.budget_usd)
+        return Transferred(
+            from_agent=self._adjusted(order.from_agent), to_agent=self._adjusted(order.to_agent)
         )
 
     async def read_back(self, agent: str) -> None:
@@ -148,12 +175,37 @@ class Accounts:
         agrees = all(accounts[each.agent].agrees_with(each) for each in closed.ledgers)
         self._progress.ledger_agrees = LedgerAgreement.YES if agrees else LedgerAgreement.NO
 
+    def _known(self, agent: str) -> Account:
+        account = self._progress.accounts.get(agent)
+        if account is None:
+            known = ", ".join(self._progress.accounts)
+            raise refused(f"agent = {agent!r}: no such agent (one of: {known})")
+        return account
+
+    def _adjusted(self, agent: str) -> BudgetAdjusted:
+        account = self._progress.accounts[agent]
+        return BudgetAdjusted(
+            agent=agent,
+            budget_usd=account.budget_usd,
+            spent_usd=account.spent_usd,
+            remaining_usd=account.remaining_usd,
+        )
+
     def _order(self, agents: list[str], known: dict[str, Decimal]) -> CloseAccounts:
         return CloseAccounts(
             accounts=tuple(self.refs[agent] for agent in agents),
             known=known,
             capabilities=self._progress.capabilities,
         )
+
+
+async def _or_refused(activity: Awaitable[T]) -> T:
+    """An update answers with what its activity was refused for."""
+    try:
+        return await activity
+    except ActivityError as error:
+        failure, _ = understand(error)
+        raise ApplicationError(failure.message, type=failure.type, non_retryable=True) from None
 
 
 def budgets_usd(progress: Progress, catalog: ModelCatalog) -> dict[str, Decimal]:
@@ -191,7 +243,3 @@ def _weight(progress: Progress, name: str, caller: Caller, catalog: ModelCatalog
         for prompt in prompts
     ]
     return rounds * sum(each, Decimal(0))
-
-
-def _refused(problem: str) -> ApplicationError:
-    return ApplicationError(problem, type=ErrorType.INVALID_INPUT, non_retryable=True)

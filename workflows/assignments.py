@@ -25,6 +25,7 @@ def task_assignment(progress: Progress, task_id: str) -> Assignment:
         system=system_text(agent),
         ask=task.ask,
         sources=task_sources(team, task, progress.sources, progress.handoffs),
+        missing=tuple(each for each in task.depends_on if each not in progress.handoffs),
         output=task.output,
         checks=task.checks,
     )

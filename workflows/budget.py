@@ -5,11 +5,12 @@ For planning and for showing. The guard stands where the money is, at the gatewa
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from decimal import ROUND_FLOOR, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import StrEnum
 
 from contracts.calls import CallRequest, CallResult
 from contracts.model import MICRO, round_up
+from contracts.run import Failure
 from contracts.spend import AgentSpend, AgentStatus, Ledger, ModelPrice, Totals
 
 MESSAGE_ALLOWANCE_TOKENS = 64
@@ -45,6 +46,9 @@ class Account:
     status: AgentStatus = AgentStatus.IDLE
     issued: set[str] = field(default_factory=set)
     """The keys of all calls that this history knows of."""
+    seen_usd: Decimal = ZERO
+    """The highest spend that the provider told beside an answer."""
+    failures_in_row: int = 0
     calls: int = 0
     failed_calls: int = 0
     prompt_tokens: int = 0
@@ -88,11 +92,12 @@ class Account:
                 before = self.charges.get((key, purpose), ZERO)
                 self.charges[key, purpose] = before + amount
         self._count(result.usage.prompt_tokens, result.usage.completion_tokens, result.estimated)
-        self.failed_calls += use is Use.FAILED
+        self.seen_usd = max(self.seen_usd, result.account_spent_usd or ZERO)
+        self._succeeded(use is not Use.FAILED)
 
     def fail(self, key: str, spent_usd: Decimal, *, may_be_billed: bool) -> None:
         """A call without an answer, and what its attempts are known to have cost."""
-        self.failed_calls += 1
+        self._succeeded(False)
         bound = self.in_flight.get(key)
         self._end(key)
         if spent_usd:
@@ -105,14 +110,28 @@ class Account:
         self.calls -= 1
         self._end(key)
 
+    @property
+    def is_unexplained(self) -> bool:
+        """The provider has charged for calls that this history does not know: it was reset."""
+        return not self.in_flight and not self.lost and self.seen_usd > self.spent_usd
+
     def exhaust(self) -> None:
         self.status = AgentStatus.EXHAUSTED
+
+    def park(self) -> None:
+        self.status = AgentStatus.PARKED
+
+    def unpark(self, *, still_parked: bool) -> None:
+        """Somebody looked after it: what failed before does not count any more."""
+        self.failures_in_row = 0
+        if not still_parked:
+            self._rest()
 
     def limit(self, budget_usd: Decimal) -> None:
         """A new limit. Whoever was exhausted may try again."""
         self.budget_usd = budget_usd
         if self.status is AgentStatus.EXHAUSTED:
-            self.status = AgentStatus.WORKING if self.in_flight else AgentStatus.IDLE
+            self._rest()
 
     def close(self) -> None:
         """No call is awaited any more; what is still open, the ledger will tell."""
@@ -181,6 +200,13 @@ class Account:
         if not self.in_flight and self.status is AgentStatus.WORKING:
             self.status = AgentStatus.IDLE
 
+    def _rest(self) -> None:
+        self.status = AgentStatus.WORKING if self.in_flight else AgentStatus.IDLE
+
+    def _succeeded(self, good: bool) -> None:
+        self.failed_calls += not good
+        self.failures_in_row = 0 if good else self.failures_in_row + 1
+
 
 def _booked(ledger: Ledger) -> dict[str, Decimal]:
     """What the ledger charged for each call; lines without a key stand together."""
@@ -226,6 +252,16 @@ def worst_case_usd(prompt_bytes: int, max_tokens: int, price: ModelPrice | None)
     prompt_tokens = prompt_bytes + MESSAGE_ALLOWANCE_TOKENS * MESSAGES_PER_CALL
     cost = (prompt_tokens * price.input_usd + max_tokens * price.output_usd) / MILLION
     return round_up(cost)
+
+
+def affordable_tokens(max_tokens: int, price: ModelPrice | None, failure: Failure) -> int | None:
+    """How many tokens of answer a refused call could ask for instead; None where nobody knows."""
+    required, remaining = failure.required_usd, failure.remaining_usd
+    if price is None or not price.output_usd or required is None or remaining is None:
+        return None
+    excess = (required - remaining) * MILLION / price.output_usd
+    fits = max_tokens - int(excess.to_integral_value(rounding=ROUND_CEILING))
+    return fits if 0 < fits < max_tokens else None
 
 
 def shares(total_usd: Decimal, weights: Mapping[str, Decimal]) -> dict[str, Decimal]:

@@ -13,13 +13,15 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from contracts.activities import AgentActivities
 from contracts.calls import CallRequest, CallResult, Purpose, Rejected, Source
-from contracts.errors import ErrorType
+from contracts.errors import ERRORS, ErrorType, Outcome
 from contracts.run import Failure
 from contracts.spend import ModelCatalog
-from contracts.team import BuiltInOutput, Caller, Checks
+from contracts.team import BuiltInOutput, Caller, Checks, OnExhausted
 from workflows.accounts import Accounts
-from workflows.budget import Account, Use, text_bytes, worst_case_usd
+from workflows.budget import Account, Use, affordable_tokens, text_bytes, worst_case_usd
+from workflows.endings import TaskFailed, TaskSkipped, was_cancelled
 from workflows.failures import understand
+from workflows.parking import Parking
 from workflows.policies import call_options
 from workflows.progress import Progress
 from workflows.prompts import BYTES_PER_TOKEN, MAX_PROMPT_BYTES
@@ -40,14 +42,6 @@ RESERVED_TRIES = 60
 """Money that no call of this run holds is held by a lease of the gateway's, some minutes long."""
 
 
-class TaskFailed(Exception):
-    """A call will give no answer. Expected; whoever asked decides what becomes of it."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.message)
-        self.failure = failure
-
-
 @dataclass(frozen=True)
 class Assignment:
     """What an agent is asked, in all the calls that it takes to get a good answer."""
@@ -60,6 +54,7 @@ class Assignment:
     purpose: Purpose = Purpose.WORK
     goal: str | None = None
     sources: tuple[Source, ...] = ()
+    missing: tuple[str, ...] = ()
     output: BuiltInOutput | dict[str, Any] = "text"
     checks: Checks = field(default_factory=Checks)
 
@@ -67,10 +62,13 @@ class Assignment:
 class Calls:
     """Makes calls for a run: at most `max_parallel` at once, and none while it is paused."""
 
-    def __init__(self, progress: Progress, accounts: Accounts, catalog: ModelCatalog) -> None:
+    def __init__(
+        self, progress: Progress, accounts: Accounts, parking: Parking, catalog: ModelCatalog
+    ) -> None:
         team = progress.team
         self._progress = progress
         self._accounts = accounts
+        self._parking = parking
         self._catalog = catalog
         self._max_repairs = team.max_repairs
         self._max_parallel = team.max_parallel
@@ -84,17 +82,20 @@ class Calls:
     ) -> str:
         """A checked answer. What fails its checks goes back with the reasons, at its own cost.
 
-        `accept` adds reasons of the workflow's own. Raises TaskFailed.
+        `accept` adds reasons of the workflow's own. Raises TaskFailed or TaskSkipped.
         """
         account = self._progress.accounts[assignment.agent]
         rejected: Rejected | None = None
         for number in range(1, self._max_repairs + 2):
-            request = self._request(assignment, rejected)
-            result = await self._pay(assignment, request, number)
+            request, result = await self._pay(
+                assignment, self._request(assignment, rejected), number
+            )
             reasons = tuple(result.reasons or (accept(result.answer) if accept else ()))
             good = Use.USEFUL if number == 1 else Use.REPAIR
             account.settle(request.idempotency_key, result, Use.FAILED if reasons else good)
             self._book(assignment, result)
+            if account.is_unexplained:
+                await self._accounts.read_back(assignment.agent)
             if not reasons:
                 return result.answer
             rejected = Rejected(answer=result.answer, reasons=reasons)
@@ -120,29 +121,75 @@ class Calls:
             if not waiter.done():
                 waiter.set_result(None)
 
-    async def _pay(self, assignment: Assignment, request: CallRequest, number: int) -> CallResult:
+    async def _pay(
+        self, assignment: Assignment, request: CallRequest, number: int
+    ) -> tuple[CallRequest, CallResult]:
+        """The billed answer, however long its money takes to come; and the request that it is to:
+        where a smaller or a cheaper one was made, that is a new call with a new key."""
         account = self._progress.accounts[assignment.agent]
-        bound = self._bound(request)
-        for _ in range(RESERVED_TRIES):
-            await self._room(account, bound)
+        patience = RESERVED_TRIES
+        while True:
+            await self._may_start(assignment, account, self._bound(request))
             try:
-                return await self._call(assignment, request, account, bound, number)
+                return request, await self._call(assignment, request, account, number)
             except TaskFailed as refused:
-                if refused.failure.type != ErrorType.BUDGET_RESERVED:
-                    raise
                 failure = refused.failure
-            await self._wait_for_settlement(account)
-        raise TaskFailed(failure)
+            if failure.type == ErrorType.BUDGET_RESERVED and patience:
+                patience -= 1
+                await self._wait_for_settlement(account)
+            else:
+                request = await self._decide(assignment, account, request, failure)
+
+    async def _decide(
+        self, assignment: Assignment, account: Account, request: CallRequest, failure: Failure
+    ) -> CallRequest:
+        """Nobody pays for this call as it is: the agent's policy says how it goes on, if at all."""
+        if ERRORS[ErrorType(failure.type)].outcome not in (Outcome.ASKS, Outcome.WAITS):
+            raise TaskFailed(failure)
+        caller = assignment.caller
+        smaller = self._smaller(caller, request, failure)
+        if smaller is not None:
+            return smaller
+        account.exhaust()
+        if caller.on_exhausted is OnExhausted.FAIL:
+            raise TaskFailed(failure)
+        if caller.on_exhausted is OnExhausted.SKIP:
+            raise TaskSkipped(failure)
+        cheaper = caller.fallback_model
+        if caller.on_exhausted is OnExhausted.FALLBACK and cheaper not in (None, request.model):
+            return _another(request, model=cheaper)
+        await self._parking.park(assignment.subject, caller, account, failure)
+        return request
+
+    def _smaller(
+        self, caller: Caller, request: CallRequest, failure: Failure
+    ) -> CallRequest | None:
+        """The same call with as many tokens of answer as the account can pay, above the floor."""
+        price = price_of(self._catalog, request.model)
+        fits = affordable_tokens(request.max_tokens, price, failure)
+        if caller.min_tokens is None or fits is None or fits < caller.min_tokens:
+            return None
+        return _another(request, max_tokens=fits)
+
+    async def _may_start(
+        self, assignment: Assignment, account: Account, bound: Decimal | None
+    ) -> None:
+        caller = assignment.caller
+        while account.failures_in_row >= caller.breaker_failures:
+            message = f"{account.failures_in_row} calls in a row failed; it is not called any more"
+            opened = Failure(type=ErrorType.BREAKER_OPEN, message=message)
+            await self._parking.park(assignment.subject, caller, account, opened)
+        await self._room(account, bound)
 
     async def _call(
         self,
         assignment: Assignment,
         request: CallRequest,
         account: Account,
-        bound: Decimal | None,
         number: int,
     ) -> CallResult:
         key = request.idempotency_key
+        bound = self._bound(request)
         async with self._window:
             self._progress.started(assignment.subject, workflow.now())
             account.begin(key, bound)
@@ -161,16 +208,15 @@ class Calls:
 
     async def _failed(self, account: Account, key: str, error: ActivityError) -> BaseException:
         if is_cancelled_exception(error) or was_cancelled():
-            account.fail(key, Decimal(0), may_be_billed=True)
+            account.fail(key, understand(error)[1].spent_usd, may_be_billed=True)
             return asyncio.CancelledError()
         failure, spend = understand(error)
-        if failure.type == ErrorType.BUDGET_RESERVED:
+        if ERRORS[ErrorType(failure.type)].outcome in (Outcome.ASKS, Outcome.WAITS):
+            # Nothing was sent upstream, and the same call may go again: it has not failed yet.
             account.withdraw(key)
             return TaskFailed(failure)
         unknown = failure.type in MAY_BE_BILLED
         account.fail(key, spend.spent_usd, may_be_billed=unknown)
-        if failure.type == ErrorType.BUDGET_EXHAUSTED:
-            account.exhaust()
         if unknown:
             await self._accounts.read_back(account.agent)
         return TaskFailed(failure)
@@ -203,6 +249,7 @@ class Calls:
             "seed": caller.seed,
             "goal": assignment.goal,
             "sources": assignment.sources,
+            "missing": assignment.missing,
             "rejected": rejected,
             "output": assignment.output,
             "checks": assignment.checks,
@@ -252,10 +299,10 @@ class Calls:
             log.spent_usd += result.cost_usd
 
 
-def was_cancelled() -> bool:
-    """An activity that returns after a cancellation counts as a success and swallows it."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+def _another(request: CallRequest, **changes: Any) -> CallRequest:
+    """A call with another body is another call."""
+    key = str(workflow.uuid4())
+    return request.model_copy(update={**changes, "idempotency_key": key})
 
 
 def _summary(assignment: Assignment, number: int) -> str:

@@ -32,3 +32,8 @@ def _application_error(error: ApplicationError) -> tuple[Failure, AttemptSpend]:
         remaining_usd=spend.remaining_usd,
     )
     return failure, spend
+
+
+def refused(problem: str) -> ApplicationError:
+    """What an update answers with; no failure of the run."""
+    return ApplicationError(problem, type=ErrorType.INVALID_INPUT, non_retryable=True)

@@ -32,11 +32,20 @@ def parse(model: type[M], payload: Any, extra: tuple[Any, ...] = ()) -> M:
 def _sentence(error: Any) -> str:
     place = ".".join(str(part) for part in error["loc"]) or "the payload"
     kind = error["type"]
+    if kind == "union_tag_not_found":
+        return f"{_discriminator(error)}: missing"
+    if kind == "union_tag_invalid":
+        tag, tags = _shown(error["ctx"]["tag"]), error["ctx"]["expected_tags"]
+        return f"{_discriminator(error)} = {tag}: one of {tags} is expected"
     if kind == "missing":
         return f"{place}: missing"
     if kind == "extra_forbidden":
         return f"{place}: no such key"
     return f"{place} = {_shown(error['input'])}: {error['msg']}"
+
+
+def _discriminator(error: Any) -> str:
+    return str(error["ctx"]["discriminator"]).strip("'")
 
 
 def _shown(value: Any) -> str:

@@ -14,7 +14,8 @@ from contracts.plan import Plan
 from contracts.run import Failure, RunReport, RunRequest, RunStatus
 from contracts.spend import ModelCatalog
 from workflows.assignments import PLAN_SUBJECT, answer_assignment, plan_assignment
-from workflows.calls import Calls, TaskFailed
+from workflows.calls import Calls
+from workflows.endings import TaskFailed, TaskSkipped
 from workflows.failures import understand
 from workflows.messages import BadMessage, parse
 from workflows.planning import parse_plan
@@ -55,8 +56,8 @@ class Orchestrator(Steering):
             # By the signal or by Temporal: both end here. Only what is expected is caught: a
             # bug must fail the workflow task and wait for its fix, with the accounts open.
             self._stop("cancelled in Temporal")
-        except TaskFailed as failed:
-            self._progress.failure = failed.failure
+        except (TaskFailed, TaskSkipped) as ended:
+            self._progress.failure = ended.failure
         await self._finish()
         return self._outcome()
 
@@ -64,12 +65,13 @@ class Orchestrator(Steering):
         catalog = await self._read_catalog()
         self._must_be_valid(catalog)
         await self._open_accounts(catalog)
-        calls = self._calls = Calls(self._progress, self._accounts, catalog)
+        calls = self._calls = Calls(self._progress, self._accounts, self._parking, catalog)
         self._progress.adopt(await self._make_plan(calls))
         if self._progress.team.approve_plan:
             await self._wait_for_approval(PLAN_SUBJECT)
         self._become(RunStatus.WORKING)
-        await Work(self._progress, calls, self._publisher.changed).run()
+        self._work = Work(self._progress, calls, self._publisher.changed)
+        await self._work.run()
         self._become(RunStatus.FINISHING)
         self._progress.answer = await self._answer(calls)
 
@@ -141,6 +143,8 @@ class Orchestrator(Steering):
         progress.schedule.cancel_rest()
         ended = progress.ending()
         self._become(RunStatus.CLOSING)
+        # A new limit switches a closed account on again, so none may still be on its way.
+        await workflow.wait_condition(workflow.all_handlers_finished)
         await self._accounts.close()
         self._become(ended)
         await workflow.wait_condition(workflow.all_handlers_finished)

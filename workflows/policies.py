@@ -55,3 +55,18 @@ def account_options(seconds: float = 60) -> ActivityOptions:
         ),
         "cancellation_type": ActivityCancellationType.TRY_CANCEL,
     }
+
+
+def notification_options() -> ActivityOptions:
+    """Word to a person: worth some minutes of trying, and no more."""
+    return {
+        "start_to_close_timeout": timedelta(seconds=15),
+        "heartbeat_timeout": None,
+        "retry_policy": RetryPolicy(
+            initial_interval=timedelta(seconds=1),
+            backoff_coefficient=2,
+            maximum_interval=timedelta(seconds=60),
+            maximum_attempts=8,
+        ),
+        "cancellation_type": ActivityCancellationType.TRY_CANCEL,
+    }

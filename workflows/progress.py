@@ -127,9 +127,44 @@ class Progress:
             return RunStatus.FAILED
         return RunStatus.COMPLETED if self.answer is not None else RunStatus.CANCELLED
 
-    def wait_for_person(self, subject: str, reason: str, at: datetime, command: str) -> None:
+    def skipped(self, task_id: str, failure: Failure, at: datetime) -> list[str]:
+        """A task that ends without an output; answers with those that can live with that."""
+        return self._without(task_id, TaskStatus.SKIPPED, failure, at)
+
+    def task_cancelled(self, task_id: str, reason: str, at: datetime) -> list[str]:
+        """As `skipped`, by a person's word."""
+        failure = Failure(type=ErrorType.CANCELLED, message=reason or "cancelled")
+        return self._without(task_id, TaskStatus.CANCELLED, failure, at)
+
+    def retried(self, task_id: str) -> None:
+        """A failed task that is to be tried again, and with it all that waited for it."""
+        self.schedule.retry(task_id)
+        for each, status in self.schedule.status.items():
+            if status in (TaskStatus.WAITING, TaskStatus.READY):
+                self.logs[each].failure = None
+                self.logs[each].ended_at = None
+
+    def _without(
+        self, task_id: str, status: TaskStatus, failure: Failure, at: datetime
+    ) -> list[str]:
+        self.logs[task_id].failure, self.logs[task_id].ended_at = failure, at
+        ready, blocked = self.schedule.without(task_id, status)
+        for each in blocked:
+            self.logs[each].failure = Failure(
+                type=ErrorType.DEPENDENCY_SKIPPED, message=f"{task_id} was {status}"
+            )
+        return ready
+
+    def park(self, waiting: Waiting) -> None:
         """Something that only a person can answer, and the command that does."""
-        self.waiting[subject] = Waiting(subject=subject, reason=reason, command=command, since=at)
+        self.waiting[waiting.subject] = waiting
+        if waiting.subject in self.schedule.status:
+            self.schedule.status[waiting.subject] = TaskStatus.PARKED
+
+    def unpark(self, subject: str) -> None:
+        self.waiting.pop(subject, None)
+        if subject in self.schedule.status:
+            self.schedule.status[subject] = TaskStatus.READY
 
     def refuse(self, at: datetime, message: str, problem: str) -> None:
         """Records a message that could not be followed; the last ones are kept."""
@@ -137,10 +172,13 @@ class Progress:
         del self.refusals[:-MAX_REFUSALS]
 
     def result_ids(self) -> list[str]:
-        """The tasks whose hand-offs are the result."""
+        """The tasks whose hand-offs are the result: of several sinks, those that came to one."""
         if self.plan is not None and self.plan.result is not None:
             return [self.plan.result]
-        return self.schedule.sinks()
+        sinks = self.schedule.sinks()
+        left_out = (TaskStatus.SKIPPED, TaskStatus.CANCELLED)
+        kept = [each for each in sinks if self.schedule.status[each] not in left_out]
+        return kept or sinks
 
     def spend(self) -> SpendReport:
         agents = tuple(account.report() for account in self.accounts.values())

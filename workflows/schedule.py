@@ -5,7 +5,15 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contracts.run import TaskStatus
 from contracts.team import Task
 
-ENDED = frozenset({TaskStatus.DONE, TaskStatus.FAILED, TaskStatus.BLOCKED, TaskStatus.CANCELLED})
+ENDED = frozenset(
+    {
+        TaskStatus.DONE,
+        TaskStatus.SKIPPED,
+        TaskStatus.FAILED,
+        TaskStatus.BLOCKED,
+        TaskStatus.CANCELLED,
+    }
+)
 
 
 def find_cycle(dependencies: Mapping[str, Collection[str]]) -> list[str] | None:
@@ -59,12 +67,37 @@ class Schedule:
     def done(self, task_id: str) -> list[str]:
         """Marks a task done; answers with the tasks that are ready because of it."""
         self.status[task_id] = TaskStatus.DONE
-        freed = []
-        for dependant in self._dependants[task_id]:
-            self._missing[dependant] -= 1
-            if not self._missing[dependant]:
-                freed.append(dependant)
-        return self._ready(freed)
+        return self._ready(self._settle(task_id, self._dependants[task_id]))
+
+    def without(self, task_id: str, status: TaskStatus) -> tuple[list[str], list[str]]:
+        """A task ends without a hand-off. The tasks that are ready all the same, because they
+        accept missing inputs, and those that can never run."""
+        self.status[task_id] = status
+        freed: list[str] = []
+        blocked: list[str] = []
+        frontier = [task_id]
+        while frontier:
+            ended = frontier.pop()
+            open_tasks = [
+                each for each in self._dependants[ended] if self.status[each] is TaskStatus.WAITING
+            ]
+            accepting = [each for each in open_tasks if self._accepts(each)]
+            freed += self._settle(ended, accepting)
+            for dependant in open_tasks:
+                if dependant not in accepting:
+                    self.status[dependant] = TaskStatus.BLOCKED
+                    blocked.append(dependant)
+                    frontier.append(dependant)
+        return self._ready(freed), blocked
+
+    def retry(self, task_id: str) -> None:
+        """A failed task is ready again; what was blocked by it alone waits again."""
+        self.status[task_id] = TaskStatus.READY
+        for each, status in self.status.items():
+            if status is TaskStatus.BLOCKED:
+                self.status[each] = TaskStatus.WAITING
+        for each in [each for each, s in self.status.items() if s is TaskStatus.FAILED]:
+            self.failed(each)
 
     def failed(self, task_id: str) -> list[str]:
         """Marks a task failed; answers with all that can never run because of it."""
@@ -88,6 +121,18 @@ class Schedule:
     def sinks(self) -> list[str]:
         """The tasks that nothing depends on: the results of a plan that names none."""
         return [task_id for task_id, dependants in self._dependants.items() if not dependants]
+
+    def _accepts(self, task_id: str) -> bool:
+        return self.tasks[task_id].missing_inputs == "accept"
+
+    def _settle(self, task_id: str, dependants: Iterable[str]) -> list[str]:
+        """One dependency fewer; answers with the tasks that now miss none."""
+        freed = []
+        for dependant in dependants:
+            self._missing[dependant] -= 1
+            if not self._missing[dependant]:
+                freed.append(dependant)
+        return freed
 
     def _ready(self, candidates: Iterable[str]) -> list[str]:
         ready = [each for each in candidates if self.status[each] is TaskStatus.WAITING]

@@ -7,6 +7,7 @@ would fail the workflow task forever on a missing or an additional argument.
 import asyncio
 from typing import Any
 
+from pydantic import BaseModel
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
@@ -16,17 +17,25 @@ from contracts.control import (
     Approve,
     BudgetAdjusted,
     Cancel,
+    CancelTaskSignal,
     Empty,
+    RetryTaskSignal,
     StateQuery,
+    TaskAnswer,
+    TaskOrder,
+    Transfer,
+    Transferred,
 )
-from contracts.errors import ErrorType
-from contracts.run import RunState, RunStatus
+from contracts.run import RunState, RunStatus, Waiting
 from contracts.spend import SpendReport
 from workflows.accounts import Accounts
 from workflows.calls import Calls
+from workflows.failures import refused
 from workflows.messages import BadMessage, parse
+from workflows.parking import Parking
 from workflows.progress import Progress, is_terminal
 from workflows.publishing import Publisher
+from workflows.work import Work
 
 
 class Steering:
@@ -37,7 +46,9 @@ class Steering:
         self._progress = Progress(info.workflow_id, info.start_time)
         self._accounts = Accounts(self._progress)
         self._publisher = Publisher(self._progress)
+        self._parking = Parking(self._progress, self._publisher.changed)
         self._calls: Calls | None = None
+        self._work: Work | None = None
         self._story: asyncio.Task[None] | None = None
         self._approval: Approve | None = None
 
@@ -57,7 +68,7 @@ class Steering:
         try:
             return self._progress.state(parse(StateQuery, payload, extra).page)
         except BadMessage as bad:
-            raise ApplicationError(str(bad), type=ErrorType.INVALID_INPUT) from None
+            raise refused(str(bad)) from None
 
     # What people outside may tell it
 
@@ -86,13 +97,13 @@ class Steering:
     @workflow.signal
     async def adjust(self, payload: Any = None, *extra: Any) -> None:
         """An update without an answer: `kind` names it. A bad one is recorded in `state`."""
-        order = self._understood("adjust", Adjustment, payload, extra)
-        if order is None:
+        adjustment = self._understood("adjust", Adjustment, payload, extra)
+        if adjustment is None:
             return
         try:
-            await self._adjust_budget(order)
-        except ApplicationError as refused:
-            self._progress.refuse(workflow.now(), "adjust", refused.message)
+            await self._follow(adjustment.root)
+        except ApplicationError as problem:
+            self._progress.refuse(workflow.now(), "adjust", problem.message)
 
     @workflow.update
     async def adjust_budget(self, payload: Any = None, *extra: Any) -> BudgetAdjusted:
@@ -110,6 +121,38 @@ class Steering:
             self._accounts.must_allow(order)
 
     @workflow.update
+    async def transfer(self, payload: Any = None, *extra: Any) -> Transferred:
+        """Moves unspent money from one agent's limit to another's: both or neither.
+
+        Payload: `contracts.control.Transfer`.
+        """
+        return await self._transfer(parse(Transfer, payload, extra))
+
+    @transfer.validator
+    def _check_transfer(self, payload: Any = None, *extra: Any) -> None:
+        order = _parse_update(Transfer, payload, extra)
+        if self._progress.accounts:
+            self._accounts.must_allow_transfer(order)
+
+    @workflow.update
+    async def retry_task(self, payload: Any = None, *extra: Any) -> TaskAnswer:
+        """Wakes what is parked, or starts a failed task anew. Payload: `TaskOrder`."""
+        return self._retry_task(parse(TaskOrder, payload, extra))
+
+    @retry_task.validator
+    def _check_retry_task(self, payload: Any = None, *extra: Any) -> None:
+        _parse_update(TaskOrder, payload, extra)
+
+    @workflow.update
+    async def cancel_task(self, payload: Any = None, *extra: Any) -> TaskAnswer:
+        """Stops one task; dependants that accept missing inputs go on. Payload: `TaskOrder`."""
+        return self._cancel_task(parse(TaskOrder, payload, extra))
+
+    @cancel_task.validator
+    def _check_cancel_task(self, payload: Any = None, *extra: Any) -> None:
+        _parse_update(TaskOrder, payload, extra)
+
+    @workflow.update
     async def approve(self, payload: Any = None, *extra: Any) -> Approve:
         """Answers what waits for a person. Payload: `contracts.control.Approve`."""
         order = parse(Approve, payload, extra)
@@ -121,21 +164,63 @@ class Steering:
     def _check_approve(self, payload: Any = None, *extra: Any) -> None:
         order = _parse_update(Approve, payload, extra)
         if order.subject not in self._progress.waiting:
-            raise ApplicationError(
+            raise refused(
                 f"subject = {order.subject!r}: nothing of this name waits for a person"
-                f" (waiting: {', '.join(self._progress.waiting) or 'nothing'})",
-                type=ErrorType.INVALID_INPUT,
+                f" (waiting: {', '.join(self._progress.waiting) or 'nothing'})"
             )
 
+    async def _follow(self, order: BaseModel) -> None:
+        match order:
+            case AdjustBudget():
+                await self._adjust_budget(order)
+            case Transfer():
+                await self._transfer(order)
+            case RetryTaskSignal():
+                self._retry_task(order)
+            case CancelTaskSignal():
+                self._cancel_task(order)
+
     async def _adjust_budget(self, order: AdjustBudget) -> BudgetAdjusted:
-        await workflow.wait_condition(lambda: bool(self._progress.accounts) or self._is_ending())
-        if self._is_ending():
-            raise ApplicationError("the run has ended", type=ErrorType.INVALID_INPUT)
+        await self._accounts_open()
         adjusted = await self._accounts.adjust(order)
-        if self._calls is not None:
-            self._calls.release(order.agent)
-        self._publisher.changed()
+        self._wake(order.agent)
         return adjusted
+
+    async def _transfer(self, order: Transfer) -> Transferred:
+        await self._accounts_open()
+        transferred = await self._accounts.transfer(order)
+        self._wake(order.to_agent)
+        return transferred
+
+    def _retry_task(self, order: TaskOrder) -> TaskAnswer:
+        if not self._parking.wake(order.task):
+            self._working().retry(order.task)
+        return self._task_answer(order.task)
+
+    def _cancel_task(self, order: TaskOrder) -> TaskAnswer:
+        self._working().cancel(order.task, order.reason)
+        return self._task_answer(order.task)
+
+    def _working(self) -> Work:
+        if self._work is None:
+            raise refused("the run has no tasks yet")
+        return self._work
+
+    def _task_answer(self, task: str) -> TaskAnswer:
+        status = self._progress.schedule.status.get(task)
+        return TaskAnswer(task=task, status=str(status or "woken"))
+
+    async def _accounts_open(self) -> None:
+        await workflow.wait_condition(lambda: bool(self._accounts.refs) or self._is_ending())
+        if self._is_ending():
+            raise refused("the run has ended")
+
+    def _wake(self, agent: str) -> None:
+        """There may be money again: for what is parked, and for what waits for others' calls."""
+        self._parking.wake_agent(agent)
+        if self._calls is not None:
+            self._calls.release(agent)
+        self._publisher.changed()
 
     def _is_ending(self) -> bool:
         return self._progress.status is RunStatus.CLOSING or is_terminal(self._progress.status)
@@ -157,12 +242,10 @@ class Steering:
     async def _wait_for_approval(self, subject: str) -> None:
         """Durably, until a person says yes; a no cancels the run."""
         self._become(RunStatus.APPROVAL)
-        command = (
-            f"temporal workflow update execute --workflow-id {self._progress.workflow_id}"
-            f""" --name approve --input '{{"subject": "{subject}", "approved": true}}'"""
-        )
-        self._progress.wait_for_person(
-            subject, f"the {subject} waits for approval", workflow.now(), command
+        command = f"python starter.py approve {self._progress.workflow_id} {subject}"
+        reason = f"the {subject} waits for approval"
+        self._progress.park(
+            Waiting(subject=subject, reason=reason, command=command, since=workflow.now())
         )
         await workflow.wait_condition(lambda: self._approval is not None)
         answer, self._approval = self._approval, None
@@ -185,4 +268,4 @@ def _parse_update(model: Any, payload: Any, extra: tuple[Any, ...]) -> Any:
     try:
         return parse(model, payload, extra)
     except BadMessage as bad:
-        raise ApplicationError(str(bad), type=ErrorType.INVALID_INPUT) from None
+        raise refused(str(bad)) from None

@@ -9,8 +9,13 @@ from contracts.errors import ErrorType
 from contracts.run import Failure, TaskStatus
 from contracts.team import OnTaskFailure
 from workflows.assignments import task_assignment
-from workflows.calls import Calls, TaskFailed, was_cancelled
+from workflows.calls import Calls
+from workflows.endings import TaskFailed, TaskSkipped, was_cancelled
+from workflows.failures import refused
 from workflows.progress import Progress
+from workflows.schedule import ENDED
+
+CONSEQUENCES = (ErrorType.DEPENDENCY_FAILED, ErrorType.DEPENDENCY_SKIPPED)
 
 
 class Work:
@@ -20,20 +25,55 @@ class Work:
         self._progress = progress
         self._calls = calls
         self._changed = changed
+        self._group: asyncio.TaskGroup | None = None
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._cancelled: dict[str, str] = {}
 
     async def run(self) -> None:
         """Until every task has ended, in whichever way."""
         try:
-            async with asyncio.TaskGroup() as group:
-                self._start(group, self._progress.schedule.start())
+            async with asyncio.TaskGroup() as self._group:
+                self._start(self._progress.schedule.start())
         except* _RestCancelled:
             self._progress.schedule.cancel_rest()
+        finally:
+            self._group = None
 
-    def _start(self, group: asyncio.TaskGroup, task_ids: list[str]) -> None:
+    def cancel(self, task_id: str, reason: str) -> None:
+        """Stops one task, wherever it is; its dependants decide for themselves.
+
+        Raises `ApplicationError` where it has ended.
+        """
+        status = self._progress.schedule.status.get(task_id)
+        if status is None or status in ENDED or self._group is None:
+            raise refused(f"task = {task_id!r}: {status or 'no such task'}, nothing to cancel")
+        running = self._tasks.get(task_id)
+        if running is None:
+            self._start(self._progress.task_cancelled(task_id, reason, workflow.now()))
+        else:
+            self._cancelled[task_id] = reason
+            running.cancel()
+        self._changed()
+
+    def retry(self, task_id: str) -> None:
+        """Starts a failed task anew, while others still run. Raises `ApplicationError`."""
+        status = self._progress.schedule.status.get(task_id)
+        if status is not TaskStatus.FAILED or self._group is None or self._progress.stopping:
+            raise refused(
+                f"task = {task_id!r}: {status or 'no such task'}; only what has failed or is parked"
+                " can be tried again, while the run still works"
+            )
+        self._progress.retried(task_id)
+        self._start([task_id])
+        self._changed()
+
+    def _start(self, task_ids: list[str]) -> None:
+        if self._group is None or self._progress.stopping:
+            return
         for task_id in task_ids:
-            group.create_task(self._do(group, task_id))
+            self._tasks[task_id] = self._group.create_task(self._do(task_id))
 
-    async def _do(self, group: asyncio.TaskGroup, task_id: str) -> None:
+    async def _do(self, task_id: str) -> None:
         """One task from its first call to its hand-off; then whoever waited for it starts."""
         try:
             with workflow.create_event_group(task_id, label=task_id).scope():
@@ -41,10 +81,19 @@ class Work:
         except TaskFailed as failed:
             self._failed(task_id, failed.failure)
             return
-        ready = self._progress.done(task_id, handoff, workflow.now())
+        except TaskSkipped as skipped:
+            ready = self._progress.skipped(task_id, skipped.failure, workflow.now())
+        except asyncio.CancelledError:
+            if task_id not in self._cancelled:
+                raise
+            reason = self._cancelled.pop(task_id)
+            ready = self._progress.task_cancelled(task_id, reason, workflow.now())
+        else:
+            ready = self._progress.done(task_id, handoff, workflow.now())
+            if was_cancelled() and task_id not in self._cancelled:
+                return
         self._changed()
-        if not self._progress.stopping and not was_cancelled():
-            self._start(group, ready)
+        self._start(ready)
 
     def _failed(self, task_id: str, failure: Failure) -> None:
         self._progress.failed(task_id, failure, workflow.now())
@@ -68,7 +117,7 @@ def missing_result(progress: Progress) -> Failure | None:
     if not missing:
         return None
     for task_id, log in progress.logs.items():
-        if log.failure and log.failure.type != ErrorType.DEPENDENCY_FAILED:
+        if log.failure and log.failure.type not in CONSEQUENCES:
             message = f"task {task_id}: {log.failure.message}"[:2000]
             return log.failure.model_copy(update={"message": message})
     return Failure(type=ErrorType.RUN_FAILED, message=f"task {missing[0]} did not run")

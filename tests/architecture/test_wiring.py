@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from temporalio import activity, workflow
 
-from contracts.activities import AccountActivities, AgentActivities
+from contracts.activities import AccountActivities, AgentActivities, NotificationActivities
 from contracts.errors import ERRORS, ErrorType
 from contracts.names import WORKFLOW
 from contracts.team import Agent, OrchestratorAgent
@@ -35,7 +35,8 @@ def called_by_workflows() -> set[str]:
             if (
                 isinstance(node, ast.Attribute)
                 and isinstance(node.value, ast.Name)
-                and node.value.id in ("AccountActivities", "AgentActivities")
+                and node.value.id
+                in ("AccountActivities", "AgentActivities", "NotificationActivities")
             ):
                 called.add(node.attr)
     return called
@@ -52,7 +53,9 @@ def test_every_activity_that_the_workflow_calls_is_registered(
     called = called_by_workflows()
     assert called, "the search found nothing: it looks for the wrong names"
     assert called <= registered
-    assert registered == names_of(AccountActivities) | names_of(AgentActivities)
+    assert registered == set().union(
+        *map(names_of, (AccountActivities, AgentActivities, NotificationActivities))
+    )
 
 
 def entries() -> list[tuple[str, Any]]:

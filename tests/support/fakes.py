@@ -10,9 +10,10 @@ from typing import Any
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from contracts.activities import AccountActivities, AgentActivities
+from contracts.activities import AccountActivities, AgentActivities, NotificationActivities
 from contracts.calls import AccountRef, CallRequest, CallResult, Purpose, Usage
 from contracts.errors import ErrorType
+from contracts.notification import Notification
 from contracts.spend import (
     Capabilities,
     Charge,
@@ -24,6 +25,7 @@ from contracts.spend import (
     OpenAccounts,
     OpenedAccounts,
     SetBudget,
+    TransferOrder,
 )
 
 COST = Decimal("0.01")
@@ -43,16 +45,17 @@ class Books:
         return sum(self.charges.values(), Decimal(0))
 
 
-class FakeWorld(AccountActivities, AgentActivities):
+class FakeWorld(AccountActivities, AgentActivities, NotificationActivities):
     """Answers every call for 0.01 USD, unless `rule` answers or raises otherwise."""
 
     def __init__(self, rule: Rule | None = None, context: int | None = None) -> None:
         self.rule = rule
         self.books: dict[str, Books] = {}
         self.calls: list[CallRequest] = []
+        self.notifications: list[Notification] = []
         self.active = 0
         self.most_active = 0
-        self.capabilities = Capabilities(replay=True, ledger=True)
+        self.capabilities = Capabilities(replay=True, ledger=True, transfer=True)
         price = ModelPrice(
             model="m", input_usd=Decimal(1), output_usd=Decimal(1), context_tokens=context
         )
@@ -64,9 +67,11 @@ class FakeWorld(AccountActivities, AgentActivities):
             self.read_models,
             self.open_accounts,
             self.set_budget,
+            self.transfer,
             self.read_ledgers,
             self.close_accounts,
             self.call_agent,
+            self.notify,
         ]
 
     @activity.defn
@@ -94,6 +99,17 @@ class FakeWorld(AccountActivities, AgentActivities):
             )
         book.budget = order.budget_usd
         return self._ledger(order.account)
+
+    @activity.defn
+    async def transfer(self, order: TransferOrder) -> ClosedAccounts:
+        source, target = self.books[order.source.agent], self.books[order.target.agent]
+        source.budget -= order.amount_usd
+        target.budget += order.amount_usd
+        return ClosedAccounts(ledgers=(self._ledger(order.source), self._ledger(order.target)))
+
+    @activity.defn
+    async def notify(self, notification: Notification) -> None:
+        self.notifications.append(notification)
 
     @activity.defn
     async def read_ledgers(self, order: CloseAccounts) -> ClosedAccounts:

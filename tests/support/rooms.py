@@ -13,6 +13,7 @@ from temporalio.client import Client, WorkflowHandle
 
 from activities.accounts import Accounts
 from activities.agents import Agents
+from activities.notifications import Notifications
 from atxp.accounts import AtxpAccounts
 from atxp.chat import ChatClient
 from atxp.client import build_http_client
@@ -62,9 +63,11 @@ async def all_rooms(client: Client, **gateway: Any) -> AsyncIterator[Rooms]:
             accounts.read_models,
             accounts.open_accounts,
             accounts.set_budget,
+            accounts.transfer,
             accounts.read_ledgers,
             accounts.close_accounts,
             Agents(chat, sealer).call_agent,
+            Notifications(http).notify,
         ]
         async with running_worker(client, activities) as queue:
             yield Rooms(client, queue, running, upstream, http)

@@ -76,7 +76,13 @@ async def test_a_rejected_answer_is_charged_and_its_reasons_reach_the_agent(clie
 
 async def test_one_agent_burns_its_account_and_no_other_balance_moves(client: Client) -> None:
     agents = {
-        "research": {"role": "Researcher", "budget_usd": "0.001", "max_tokens": 100},
+        "research": {
+            "role": "Researcher",
+            "budget_usd": "0.001",
+            "max_tokens": 100,
+            "on_exhausted": "fail",
+            "breaker_failures": 100,
+        },
         "editor": {"role": "Editor", "budget_usd": 1, "max_tokens": 100},
     }
     tasks = [

@@ -190,7 +190,7 @@ async def test_a_wrong_signal_is_recorded_and_harms_nothing(
 async def test_adjust_without_any_payload_is_recorded(held_run: tuple[Handle, FakeWorld]) -> None:
     handle, _ = held_run
     await handle.signal("adjust")
-    assert (await state(handle)).refusals[-1].problem.startswith("agent: missing")
+    assert (await state(handle)).refusals[-1].problem == "kind: missing"
 
 
 async def test_a_plan_can_wait_for_a_person(client: Client) -> None:

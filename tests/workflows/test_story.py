@@ -141,7 +141,14 @@ async def test_one_agent_loops_into_its_limit_and_the_others_finish(client: Clie
         return None
 
     world = FakeWorld(rule)
-    agents = team()["agents"] | {"research": {"role": "R", "budget_usd": 0.025}}
+    agents = team()["agents"] | {
+        "research": {
+            "role": "R",
+            "budget_usd": 0.025,
+            "on_exhausted": "fail",
+            "breaker_failures": 100,
+        }
+    }
     tasks = [
         {"id": "a", "agent": "research", "ask": "Loop."},
         {"id": "c", "agent": "editor", "ask": "Write."},

@@ -1,0 +1,342 @@
+"""Running out of money is a decision: of the team file, or of a person, while the run waits."""
+
+import asyncio
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+
+from contracts.calls import CallRequest, CallResult
+from contracts.errors import ErrorType
+from contracts.run import RunReport, RunState, RunStatus, TaskStatus
+from contracts.spend import AgentStatus, LedgerAgreement, SpendReport
+from tests.support.fakes import COST, FakeWorld, exhausted
+from tests.workflows.test_story import started, team
+
+Handle = WorkflowHandle[Any, Any]
+CENT_AND_A_HALF = "0.015"
+
+
+def two_tasks(research: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """Two calls of `research`, which can pay one, and one of the editor behind the second."""
+    agents = {
+        "research": {"role": "R", "budget_usd": CENT_AND_A_HALF, **research},
+        "editor": {"role": "E", "budget_usd": 1},
+    }
+    tasks = [
+        {"id": "a", "agent": "research", "ask": "One."},
+        {"id": "b", "agent": "research", "ask": "Two.", "depends_on": ["a"]},
+        {"id": "c", "agent": "editor", "ask": "Three.", "depends_on": ["b"]},
+    ]
+    return team(agents=agents, tasks=tasks, **changes)
+
+
+async def state(handle: Handle) -> RunState:
+    return RunState.model_validate(await handle.query("state"))
+
+
+async def spend(handle: Handle) -> SpendReport:
+    return SpendReport.model_validate(await handle.query("spend"))
+
+
+async def until(handle: Handle, seen: Callable[[RunState], bool]) -> RunState:
+    async with asyncio.timeout(20):
+        while not seen(now := await state(handle)):
+            await asyncio.sleep(0.03)
+    return now
+
+
+def parked(now: RunState) -> bool:
+    return bool(now.waiting)
+
+
+async def test_a_refused_call_parks_and_goes_on_at_the_same_call(client: Client) -> None:
+    world = FakeWorld()
+    async with started(client, world, {"team": two_tasks({})}) as handle:
+        now = await until(handle, parked)
+        (waiting,) = now.waiting
+        assert (waiting.subject, waiting.agent, waiting.type) == (
+            "b",
+            "research",
+            "BudgetExhausted",
+        )
+        assert (waiting.required_usd, waiting.remaining_usd) == (COST, Decimal("0.005"))
+        assert waiting.command == f"python starter.py budget {handle.id} research 0.020"
+        assert [task.status for task in now.tasks][1] is TaskStatus.PARKED
+        report = await spend(handle)
+        assert report.agents[1].status is AgentStatus.PARKED
+        assert report.agents[1].reserved_usd == 0
+        await handle.execute_update("adjust_budget", {"agent": "research", "budget_usd": "0.02"})
+        result = await handle.result()
+    assert result.status is RunStatus.COMPLETED
+    keys = [call.idempotency_key for call in world.calls if call.task == "b"]
+    assert len(keys) == 2
+    assert keys[0] == keys[1], "a raised budget changes no body, so it is the same call"
+    assert result.spend.ledger_agrees is LedgerAgreement.YES
+    assert result.spend.total.failed_calls == 0
+
+
+async def test_the_signal_wakes_as_the_update_does(client: Client) -> None:
+    async with started(client, FakeWorld(), {"team": two_tasks({})}) as handle:
+        await until(handle, parked)
+        await handle.signal(
+            "adjust", {"kind": "adjust_budget", "agent": "research", "budget_usd": 1}
+        )
+        assert (await handle.result()).status is RunStatus.COMPLETED
+
+
+async def test_too_small_a_raise_parks_again(client: Client) -> None:
+    async with started(client, FakeWorld(), {"team": two_tasks({})}) as handle:
+        first = (await until(handle, parked)).waiting[0]
+        await handle.execute_update("adjust_budget", {"agent": "research", "budget_usd": "0.016"})
+        again = await until(handle, lambda now: parked(now) and now.waiting[0].since > first.since)
+        assert again.waiting[0].remaining_usd == Decimal("0.006")
+        await handle.signal("cancel")
+        assert (await handle.result()).status is RunStatus.CANCELLED
+
+
+async def test_a_parked_task_holds_no_slot(client: Client) -> None:
+    """One slot only: the parked task stands first, and the other agent works on."""
+    changed = two_tasks({}, max_parallel=1)
+    changed["tasks"].append({"id": "d", "agent": "editor", "ask": "Free.", "depends_on": ["a"]})
+    async with started(client, FakeWorld(), {"team": changed}) as handle:
+        now = await until(
+            handle, lambda now: parked(now) and now.tasks[3].status is TaskStatus.DONE
+        )
+        assert now.tasks[1].status is TaskStatus.PARKED
+        await handle.signal("cancel")
+        await handle.result()
+
+
+async def test_a_fallback_is_a_new_call_with_the_cheaper_model(client: Client) -> None:
+    def rule(call: CallRequest) -> None:
+        if call.task == "b" and call.model == "m":
+            raise exhausted(Decimal("0.5"), Decimal("0.005"))
+
+    world = FakeWorld(rule)
+    cheap = {"on_exhausted": "fallback", "fallback_model": "m2", "budget_usd": 1}
+    world.catalog = world.catalog.model_copy(
+        update={"models": (*world.catalog.models, _priced(world, "m2"))}
+    )
+    async with started(client, world, {"team": two_tasks(cheap)}) as handle:
+        report = await handle.result()
+    assert report.status is RunStatus.COMPLETED
+    calls = [(call.model, call.idempotency_key) for call in world.calls if call.task == "b"]
+    assert [model for model, _ in calls] == ["m", "m2"]
+    assert calls[0][1] != calls[1][1]
+
+
+async def test_max_tokens_shrinks_to_what_the_account_can_pay(client: Client) -> None:
+    def rule(call: CallRequest) -> None:
+        if call.task == "b" and call.max_tokens > 300:
+            raise exhausted(Decimal("0.0102"), Decimal("0.01"))
+
+    world = FakeWorld(rule)
+    agent = {"min_tokens": 100, "max_tokens": 500, "budget_usd": 1}
+    async with started(client, world, {"team": two_tasks(agent)}) as handle:
+        assert (await handle.result()).status is RunStatus.COMPLETED
+    sizes = [call.max_tokens for call in world.calls if call.task == "b"]
+    assert sizes == [500, 300], "0.0002 USD too much are 200 tokens at 1 USD a million"
+
+
+async def test_below_the_floor_the_policy_decides(client: Client) -> None:
+    def rule(call: CallRequest) -> None:
+        if call.task == "b":
+            raise exhausted(Decimal("0.0105"), Decimal("0.01"))
+
+    world = FakeWorld(rule)
+    agent = {"min_tokens": 100, "max_tokens": 500, "budget_usd": 1}
+    async with started(client, world, {"team": two_tasks(agent)}) as handle:
+        await until(handle, parked)
+        await handle.signal("cancel")
+        await handle.result()
+    assert [call.max_tokens for call in world.calls if call.task == "b"] == [500]
+
+
+async def test_a_dependant_that_accepts_missing_inputs_is_told_which(client: Client) -> None:
+    world = FakeWorld()
+    changed = two_tasks({"on_exhausted": "skip"})
+    changed["tasks"][2] |= {"missing_inputs": "accept", "depends_on": ["a", "b"]}
+    async with started(client, world, {"team": changed}) as handle:
+        report = await handle.result()
+    assert report.status is RunStatus.COMPLETED
+    assert report.outcomes[1].task.status is TaskStatus.SKIPPED
+    (editor,) = (call for call in world.calls if call.task == "c")
+    assert editor.missing == ("b",)
+    assert [source.name for source in editor.sources] == ["a"]
+
+
+async def test_a_dependant_that_does_not_accept_it_fails_the_run(client: Client) -> None:
+    async with started(
+        client, FakeWorld(), {"team": two_tasks({"on_exhausted": "skip"})}
+    ) as handle:
+        with pytest.raises(Exception, match="Workflow execution failed"):
+            await handle.result()
+        now = await state(handle)
+    assert now.tasks[1].status is TaskStatus.SKIPPED
+    assert now.tasks[2].status is TaskStatus.BLOCKED
+    assert now.failure is not None
+    assert now.failure.type == ErrorType.BUDGET_EXHAUSTED
+
+
+async def test_fail_fails(client: Client) -> None:
+    async with started(
+        client, FakeWorld(), {"team": two_tasks({"on_exhausted": "fail"})}
+    ) as handle:
+        with pytest.raises(Exception, match="Workflow execution failed"):
+            await handle.result()
+        assert (await state(handle)).tasks[1].status is TaskStatus.FAILED
+
+
+@pytest.mark.parametrize(
+    "kind", [ErrorType.PAYMENT_REQUIRED, ErrorType.UNAUTHORIZED, ErrorType.ACCOUNT_DISABLED]
+)
+async def test_another_refusal_parks_with_what_the_server_said(
+    client: Client, kind: ErrorType
+) -> None:
+    refused: list[str] = []
+
+    def rule(call: CallRequest) -> None:
+        if call.task == "b" and not refused:
+            refused.append(call.idempotency_key)
+            raise ApplicationError(
+                "the server says: prove that you are human", type=kind, non_retryable=True
+            )
+
+    world = FakeWorld(rule)
+    async with started(client, world, {"team": two_tasks({"budget_usd": 1})}) as handle:
+        (waiting,) = (await until(handle, parked)).waiting
+        assert waiting.type == kind
+        assert "prove that you are human" in waiting.reason
+        assert waiting.command == f"python starter.py retry {handle.id} b"
+        assert (await spend(handle)).agents[1].status is not AgentStatus.EXHAUSTED
+        await handle.execute_update("retry_task", {"task": "b"})
+        assert (await handle.result()).status is RunStatus.COMPLETED
+    assert [c.idempotency_key for c in world.calls if c.task == "b"] == [refused[0]] * 2
+
+
+async def test_the_breaker_stops_an_agent_that_only_fails(client: Client) -> None:
+    good = asyncio.Event()
+
+    def rule(call: CallRequest) -> CallResult | None:
+        if call.account.agent == "research" and not good.is_set():
+            return world.answer(call, "poor", reasons=("never good",))
+        return None
+
+    world = FakeWorld(rule)
+    agent = {"breaker_failures": 3, "budget_usd": 1}
+    async with started(client, world, {"team": two_tasks(agent, max_repairs=10)}) as handle:
+        (waiting,) = (await until(handle, parked)).waiting
+        assert waiting.type == ErrorType.BREAKER_OPEN
+        assert len(world.calls) == 3, "not one call more"
+        good.set()
+        await handle.execute_update("retry_task", {"task": "a"})
+        report = await handle.result()
+    assert report.status is RunStatus.COMPLETED
+    assert report.spend.agents[1].failed_attempts_usd == 3 * COST
+
+
+async def test_money_moves_between_agents_and_wakes_who_waits_for_it(client: Client) -> None:
+    world = FakeWorld()
+    async with started(client, world, {"team": two_tasks({})}) as handle:
+        await until(handle, parked)
+        moved = await handle.execute_update(
+            "transfer", {"from_agent": "editor", "to_agent": "research", "amount_usd": "0.5"}
+        )
+        assert Decimal(moved["from_agent"]["budget_usd"]) == Decimal("0.5")
+        assert Decimal(moved["to_agent"]["budget_usd"]) == Decimal("0.515")
+        report = await handle.result()
+    assert report.status is RunStatus.COMPLETED
+    assert world.books["editor"].budget + world.books["research"].budget == Decimal("1.015")
+
+
+@pytest.mark.parametrize(
+    ("payload", "words"),
+    [
+        ({"from_agent": "editor", "to_agent": "research", "amount_usd": 2}, "has only 1 USD left"),
+        ({"from_agent": "editor", "to_agent": "nobody", "amount_usd": 1}, "no such agent"),
+        ({"from_agent": "editor", "to_agent": "editor", "amount_usd": 1}, "is there already"),
+        ({"from_agent": "editor", "to_agent": "research", "amount_usd": 0}, "greater than 0"),
+        ({"from_agent": "editor"}, "to_agent: missing"),
+    ],
+)
+async def test_a_transfer_that_cannot_be_is_refused_in_words(
+    client: Client, payload: dict[str, Any], words: str
+) -> None:
+    world = FakeWorld()
+    async with started(client, world, {"team": two_tasks({})}) as handle:
+        await until(handle, parked)
+        with pytest.raises(WorkflowUpdateFailedError) as refused:
+            await handle.execute_update("transfer", payload)
+        assert isinstance(refused.value.cause, ApplicationError)
+        assert words in refused.value.cause.message
+        await handle.signal("cancel")
+        await handle.result()
+
+
+async def test_the_teams_budget_bounds_every_raise(client: Client) -> None:
+    changed = two_tasks({}, budget_usd="6.1")
+    async with started(client, FakeWorld(), {"team": changed}) as handle:
+        await until(handle, parked)
+        with pytest.raises(WorkflowUpdateFailedError) as refused:
+            await handle.execute_update("adjust_budget", {"agent": "research", "budget_usd": "0.2"})
+        assert "above the team's budget_usd, 6.1 USD" in str(refused.value.cause)
+        await handle.execute_update("adjust_budget", {"agent": "research", "budget_usd": "0.1"})
+        assert (await handle.result()).status is RunStatus.COMPLETED
+
+
+async def test_a_notification_is_sent_when_something_parks(client: Client) -> None:
+    world = FakeWorld()
+    changed = two_tasks({}, notify_url="http://127.0.0.1:9/hook")
+    async with started(client, world, {"team": changed}) as handle:
+        await until(handle, lambda _: bool(world.notifications))
+        assert world.notifications[0].waiting.subject == "b"
+        assert world.notifications[0].workflow_id == handle.id
+        await handle.signal("cancel")
+        await handle.result()
+
+
+async def test_a_task_can_be_cancelled_alone(client: Client) -> None:
+    world = FakeWorld()
+    changed = two_tasks({})
+    changed["tasks"][2] |= {"missing_inputs": "accept"}
+    async with started(client, world, {"team": changed}) as handle:
+        await until(handle, parked)
+        await handle.execute_update("cancel_task", {"task": "b", "reason": "not needed"})
+        report: RunReport = await handle.result()
+    assert report.status is RunStatus.COMPLETED
+    assert report.outcomes[1].task.status is TaskStatus.CANCELLED
+    assert report.outcomes[1].task.failure is not None
+    assert report.outcomes[1].task.failure.message == "not needed"
+
+
+async def test_a_failed_task_can_be_tried_again_while_others_run(client: Client) -> None:
+    hold = asyncio.Event()
+    failed: list[str] = []
+
+    async def rule(call: CallRequest) -> None:
+        if call.task == "slow":
+            await hold.wait()
+        if call.task == "a" and not failed:
+            failed.append(call.task)
+            raise ApplicationError("no", type=ErrorType.FORBIDDEN, non_retryable=True)
+
+    changed = two_tasks({"budget_usd": 1})
+    changed["tasks"].append({"id": "slow", "agent": "editor", "ask": "Slow."})
+    async with started(client, FakeWorld(rule), {"team": changed}) as handle:
+        await until(handle, lambda now: _statuses(now)[:1] == [TaskStatus.FAILED])
+        await handle.execute_update("retry_task", {"task": "a"})
+        await until(handle, lambda now: _statuses(now)[2:3] == [TaskStatus.DONE])
+        hold.set()
+        assert (await handle.result()).status is RunStatus.COMPLETED
+
+
+def _statuses(now: RunState) -> list[TaskStatus]:
+    return [task.status for task in now.tasks]
+
+
+def _priced(world: FakeWorld, model: str) -> Any:
+    return world.catalog.models[0].model_copy(update={"model": model})
