@@ -1,0 +1,69 @@
+"""What takes days, with time skipping on the real server."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from temporalio.client import Client, WorkflowFailureError
+
+from contracts.calls import CallRequest
+from contracts.errors import ErrorType
+from contracts.run import RunReport, RunStatus, TaskStatus
+from tests.support.fakes import FakeWorld
+from tests.support.temporal import server
+from tests.workflows.test_running_out import two_tasks
+from tests.workflows.test_story import started
+
+WEEK = 7 * 86_400
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def skipping() -> AsyncIterator[Client]:
+    async with server(time_skipping=True) as environment:
+        yield environment.client
+
+
+async def test_nobody_comes_for_a_week_and_the_task_fails(skipping: Client) -> None:
+    world = FakeWorld()
+    async with started(skipping, world, {"team": two_tasks({})}) as handle:
+        with pytest.raises(WorkflowFailureError) as failed:
+            await handle.result()
+    report = RunReport.model_validate(failed.value.cause.details[0])  # type: ignore[attr-defined]
+    failure = report.outcomes[1].task.failure
+    assert failure is not None
+    assert failure.type == ErrorType.BUDGET_EXHAUSTED
+    assert "nobody woke it in 604800 s" in failure.message
+    assert (report.ended_at - report.started_at).total_seconds() >= WEEK
+    assert {book.status for book in world.books.values()} == {"disabled"}
+
+
+async def test_nobody_comes_and_the_team_can_live_with_that(skipping: Client) -> None:
+    agent: dict[str, Any] = {"on_park_timeout": "skip", "park_timeout_seconds": 3 * 86_400}
+    changed = two_tasks(agent)
+    changed["tasks"][2] |= {"missing_inputs": "accept"}
+    async with started(skipping, FakeWorld(), {"team": changed}) as handle:
+        report = await handle.result()
+    assert report.status is RunStatus.COMPLETED
+    assert report.outcomes[1].task.status is TaskStatus.SKIPPED
+    assert (report.ended_at - report.started_at).total_seconds() >= 3 * 86_400
+
+
+async def test_retries_follow_the_teams_policy(skipping: Client) -> None:
+    """Ten attempts, half an hour apart, and the tenth gets the answer."""
+
+    def rule(call: CallRequest) -> None:
+        if call.task == "a" and len([c for c in world.calls if c.task == "a"]) < 10:
+            raise ConnectionError("no luck")
+
+    world = FakeWorld(rule)
+    agent = {
+        "budget_usd": 1,
+        "retry": {"max_attempts": 10, "initial_seconds": 1800, "backoff": 1, "max_seconds": 1800},
+    }
+    async with started(skipping, world, {"team": two_tasks(agent)}) as handle:
+        report = await handle.result()
+    assert report.status is RunStatus.COMPLETED
+    keys = {call.idempotency_key for call in world.calls if call.task == "a"}
+    assert len(keys) == 1, "all attempts of a call carry one key"
+    assert (report.ended_at - report.started_at).total_seconds() >= 9 * 1800
