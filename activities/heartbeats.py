@@ -38,8 +38,10 @@ async def heartbeating(*details: object) -> AsyncIterator[None]:
 
 async def _beat(every_seconds: float, *details: object) -> None:
     while True:
-        activity.heartbeat(*details)
+        # Sleep first: a call that is over by then costs the server no heartbeat at all, and what
+        # an earlier attempt's last one said is kept until the next.
         await asyncio.sleep(every_seconds)
+        activity.heartbeat(*details)
 
 
 def time_left(reserve: float) -> float:
