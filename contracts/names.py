@@ -8,6 +8,9 @@ WORKFLOW: Final = "Orchestrator"
 ORCHESTRATOR_AGENT: Final = "orchestrator"
 """The orchestrator's own name among the agents, in accounts and in reports."""
 
+STARTER: Final = ".venv/bin/python starter.py"
+"""How a person calls the command line, in every command that is shown to one."""
+
 # Search attributes (typed, registered by the local stack and checked by the worker).
 ATTRIBUTE_TEAM: Final = "Team"
 ATTRIBUTE_STATUS: Final = "RunStatus"

@@ -10,6 +10,7 @@ from temporalio.exceptions import ActivityError
 
 from contracts.activities import NotificationActivities
 from contracts.errors import ErrorType
+from contracts.names import STARTER
 from contracts.notification import Notification
 from contracts.run import Failure, Waiting
 from contracts.team import Caller
@@ -117,5 +118,5 @@ def wake_command(run: str, subject: str, account: Account, failure: Failure) -> 
     if failure.type == ErrorType.BUDGET_EXHAUSTED:
         missing = (failure.required_usd or Decimal(0)) - (failure.remaining_usd or Decimal(0))
         enough = account.budget_usd + max(missing, Decimal(0))
-        return f"python starter.py budget {run} {account.agent} {enough:f}"
-    return f"python starter.py retry {run} {subject}"
+        return f"{STARTER} budget {run} {account.agent} {enough:f}"
+    return f"{STARTER} retry {run} {subject}"

@@ -26,6 +26,7 @@ from contracts.control import (
     Transfer,
     Transferred,
 )
+from contracts.names import STARTER
 from contracts.run import RunState, RunStatus, Waiting
 from contracts.spend import SpendReport
 from workflows.accounts import Accounts
@@ -242,7 +243,7 @@ class Steering:
     async def _wait_for_approval(self, subject: str) -> None:
         """Durably, until a person says yes; a no cancels the run."""
         self._become(RunStatus.APPROVAL)
-        command = f"python starter.py approve {self._progress.workflow_id} {subject}"
+        command = f"{STARTER} approve {self._progress.workflow_id} {subject}"
         reason = f"the {subject} waits for approval"
         self._progress.park(
             Waiting(subject=subject, reason=reason, command=command, since=workflow.now())

@@ -11,6 +11,7 @@ from temporalio.exceptions import ApplicationError
 
 from contracts.calls import CallRequest, CallResult
 from contracts.errors import ErrorType
+from contracts.names import STARTER
 from contracts.run import RunReport, RunState, RunStatus, TaskStatus
 from contracts.spend import AgentStatus, LedgerAgreement, SpendReport
 from tests.support.fakes import COST, FakeWorld, exhausted
@@ -64,7 +65,7 @@ async def test_a_refused_call_parks_and_goes_on_at_the_same_call(client: Client)
             "BudgetExhausted",
         )
         assert (waiting.required_usd, waiting.remaining_usd) == (COST, Decimal("0.005"))
-        assert waiting.command == f"python starter.py budget {handle.id} research 0.020"
+        assert waiting.command == f"{STARTER} budget {handle.id} research 0.020"
         assert [task.status for task in now.tasks][1] is TaskStatus.PARKED
         report = await spend(handle)
         assert report.agents[1].status is AgentStatus.PARKED
@@ -211,7 +212,7 @@ async def test_another_refusal_parks_with_what_the_server_said(
         (waiting,) = (await until(handle, parked)).waiting
         assert waiting.type == kind
         assert "prove that you are human" in waiting.reason
-        assert waiting.command == f"python starter.py retry {handle.id} b"
+        assert waiting.command == f"{STARTER} retry {handle.id} b"
         assert (await spend(handle)).agents[1].status is not AgentStatus.EXHAUSTED
         await handle.execute_update("retry_task", {"task": "b"})
         assert (await handle.result()).status is RunStatus.COMPLETED
