@@ -6,12 +6,14 @@ from contracts.run import TaskState, TaskStatus
 
 URGENCY = {
     TaskStatus.RUNNING: 0,
-    TaskStatus.FAILED: 1,
-    TaskStatus.READY: 2,
-    TaskStatus.BLOCKED: 3,
-    TaskStatus.WAITING: 4,
-    TaskStatus.CANCELLED: 5,
-    TaskStatus.DONE: 6,
+    TaskStatus.PARKED: 1,
+    TaskStatus.FAILED: 2,
+    TaskStatus.READY: 3,
+    TaskStatus.BLOCKED: 4,
+    TaskStatus.WAITING: 5,
+    TaskStatus.SKIPPED: 6,
+    TaskStatus.CANCELLED: 7,
+    TaskStatus.DONE: 8,
 }
 
 

@@ -13,7 +13,7 @@ from rich.text import Text
 from cli.graph import fitting, layered
 from cli.output import between, clip, usd
 from cli.sights import Sight
-from cli.tables import failure_lines, failure_text
+from cli.tables import failure_lines, failure_text, waiting_text
 from contracts.run import RunReport, RunState, RunStatus, TaskState, TaskStatus
 from contracts.spend import AgentSpend, AgentStatus, SpendReport
 
@@ -21,7 +21,9 @@ GLYPHS = {
     TaskStatus.WAITING: ("·", "dim"),
     TaskStatus.READY: ("○", "cyan"),
     TaskStatus.RUNNING: ("▶", "bold cyan"),
+    TaskStatus.PARKED: ("‖", "bold yellow"),
     TaskStatus.DONE: ("✓", "green"),
+    TaskStatus.SKIPPED: ("»", "yellow"),
     TaskStatus.FAILED: ("✗", "bold red"),
     TaskStatus.BLOCKED: ("⊘", "red"),
     TaskStatus.CANCELLED: ("–", "yellow"),
@@ -152,7 +154,7 @@ def _agents(spend: SpendReport, room: int, width: int) -> RenderableType:
 
 
 def _agent_row(agent: AgentSpend) -> list[Text]:
-    exhausted = agent.status == AgentStatus.EXHAUSTED
+    stuck = agent.status in (AgentStatus.EXHAUSTED, AgentStatus.PARKED)
     calls = str(agent.calls)
     if agent.failed_calls:
         calls += f" ({agent.failed_calls} failed)"
@@ -162,7 +164,7 @@ def _agent_row(agent: AgentSpend) -> list[Text]:
         Text(usd(agent.spent_usd)),
         Text(usd(agent.budget_usd), "dim"),
         Text(calls, "red" if agent.failed_calls else ""),
-        Text(agent.status.value, "bold red" if exhausted else ""),
+        Text(agent.status.value, "bold red" if stuck else ""),
     ]
 
 
@@ -198,6 +200,9 @@ def _notes(state: RunState, width: int) -> list[RenderableType]:
     if state.cancel_reason is not None:
         lines.append(Text(clip(f"cancelled: {state.cancel_reason}", width), "yellow"))
     for each in state.waiting[:5]:
-        lines.append(Text(clip(f"? {each.subject}: {each.reason}", width), "bold yellow"))
-        lines.append(Text(f"  {each.command}", "yellow"))
+        why, how = waiting_text(each)
+        lines.append(Text(clip(f"? {why}", width), "bold yellow"))
+        lines.append(Text(f"  {how}", "yellow"))
+    if len(state.waiting) > 5:
+        lines.append(Text(f"… and {len(state.waiting) - 5} more wait", "bold yellow"))
     return lines

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from cli.output import between, usd
-from cli.tables import failure_text
+from cli.tables import failure_text, waiting_text
 from contracts.run import RunState, RunStatus, TaskState, TaskStatus
 
 QUIET = {TaskStatus.WAITING, TaskStatus.READY}
@@ -15,8 +15,9 @@ class PlainLines:
 
     def __init__(self) -> None:
         self._status: RunStatus | None = None
+        self._paused = False
         self._tasks: dict[str, TaskStatus] = {}
-        self._asked: set[str] = set()
+        self._asked: set[tuple[str, datetime]] = set()
         self._refused = 0
 
     def news(self, state: RunState) -> list[str]:
@@ -25,10 +26,14 @@ class PlainLines:
         if state.status != self._status:
             self._status = state.status
             lines.insert(0, f"{state.team}: {state.status}")
+        if state.paused != self._paused:
+            self._paused = state.paused
+            lines.append("paused: no new call starts" if state.paused else "goes on")
         for each in state.waiting:
-            if each.subject not in self._asked:
-                lines += [f"{each.subject} waits: {each.reason}", f"  answer with: {each.command}"]
-        self._asked = {each.subject for each in state.waiting}
+            if (each.subject, each.since) not in self._asked:
+                why, how = waiting_text(each)
+                lines += [why, f"  to wake it: {how}"]
+        self._asked = {(each.subject, each.since) for each in state.waiting}
         new = state.refusals[self._refused :]
         lines += [f"refused {each.message}: {each.problem}" for each in new]
         self._refused = len(state.refusals)

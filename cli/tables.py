@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from cli.output import between, clip, seconds, table, usd
-from contracts.run import Failure, RunReport, RunState, TaskState
+from contracts.run import Failure, RunReport, RunState, TaskState, Waiting
 from contracts.spend import LedgerAgreement, SpendReport
 from runtime.runs import RunSummary
 
@@ -102,6 +102,16 @@ def failure_lines(tasks: Sequence[TaskState]) -> list[str]:
     return [f"{t.id}: {failure_text(t.failure)}" for t in tasks if t.failure]
 
 
+def waiting_text(waiting: Waiting) -> tuple[str, str]:
+    """What waits, why and until when; and the command that wakes it."""
+    until = "" if waiting.until is None else f" until {waiting.until:%Y-%m-%d %H:%M} UTC"
+    text = f"{waiting.subject} waits{until}: {waiting.reason}"
+    if waiting.required_usd is not None and waiting.remaining_usd is not None:
+        need, left = usd(waiting.required_usd), usd(waiting.remaining_usd)
+        text += f" [required {need} USD, remaining {left} USD]"
+    return text, waiting.command
+
+
 def state_text(state: RunState) -> str:
     """All of a run's state."""
     lines = [f"run     {state.workflow_id}", f"team    {state.team}", f"status  {state.status}"]
@@ -126,7 +136,8 @@ def _more_than_tasks(state: RunState) -> list[str]:
     if state.waiting:
         lines += ["", "waiting for a person"]
         for each in state.waiting:
-            lines += [f"  {each.subject}: {each.reason}", f"    {each.command}"]
+            why, how = waiting_text(each)
+            lines += [f"  {why}", f"    {how}"]
     if state.refusals:
         lines += ["", "messages that were not understood"]
         lines += [f"  {r.at:%H:%M:%S} {r.message}: {r.problem}" for r in state.refusals]

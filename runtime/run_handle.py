@@ -1,29 +1,23 @@
-"""A handle to one run: its spend, its state, its result, and what a person may tell it."""
+"""A handle to one run: its spend, its state, its result. Steering it: `run_steering.py`."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable
-from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 from pydantic import ValidationError
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import (
-    Client,
     WorkflowExecution,
     WorkflowExecutionStatus,
     WorkflowFailureError,
-    WorkflowUpdateFailedError,
-    WorkflowUpdateRPCTimeoutOrCancelledError,
-    WorkflowUpdateStage,
 )
 from temporalio.exceptions import ApplicationError, TerminatedError
 from temporalio.service import RPCError
 
 from contracts import names
-from contracts.control import AdjustBudget, BudgetAdjusted, Cancel, StateQuery
+from contracts.control import StateQuery
 from contracts.errors import ErrorType
-from contracts.model import Message, Usd
+from contracts.model import Message
 from contracts.run import TASKS_PER_PAGE, RunReport, RunState
 from contracts.spend import SpendReport
 from runtime.run_errors import (
@@ -35,22 +29,7 @@ from runtime.run_errors import (
     is_silence,
     translated,
 )
-
-ANSWER_TIMEOUT = timedelta(seconds=4)
-"""For a query; less than one more second finds out who did not answer: five in all."""
-PROBE_TIMEOUT = timedelta(seconds=0.8)
-CALL_TIMEOUT = timedelta(seconds=5)
-UPDATE_TIMEOUT = timedelta(seconds=30)
-"""From acceptance to answer: the new limit is set at the gateway in between."""
-
-Answer = TypeVar("Answer", bound=Message)
-T = TypeVar("T")
-
-
-async def within(timeout: timedelta, work: Awaitable[T]) -> T:
-    """Bounds all attempts of a call together: the client tries one that timed out again."""
-    async with asyncio.timeout(timeout.total_seconds()):
-        return await work
+from runtime.run_steering import ANSWER_TIMEOUT, CALL_TIMEOUT, Answer, RunSteering, within
 
 
 class Change(Message):
@@ -61,16 +40,11 @@ class Change(Message):
     at: datetime
 
 
-class RunHandle:
+class RunHandle(RunSteering):
     """One run, wherever it goes: reset or continued as new, its latest execution is meant.
 
     Every method raises `RunNotFound` and `ServiceUnavailable`; what else, it says.
     """
-
-    def __init__(self, client: Client, id: str) -> None:
-        self.id = id
-        self._client = client
-        self._handle = client.get_workflow_handle(id)
 
     async def spend(self) -> SpendReport:
         """What every agent has spent. Raises `NoWorker` within five seconds."""
@@ -104,42 +78,6 @@ class RunHandle:
                     if isinstance(error.cause, TerminatedError) and await self.is_open():
                         continue  # a reset ended that execution, and a new one goes on
                     return _report_of(self.id, error)
-
-    async def cancel(self, reason: str = "") -> None:
-        """Asks the run to stop; its accounts are closed and it reports. Raises `RunClosed`."""
-        with translated(self.id):
-            signal = self._handle.signal("cancel", Cancel(reason=reason), rpc_timeout=CALL_TIMEOUT)
-            await within(CALL_TIMEOUT, signal)
-
-    async def adjust_budget(self, agent: str, usd: Usd) -> BudgetAdjusted:
-        """A new limit, in force at the gateway when this returns.
-
-        Raises `Refused` with the run's reason, `RunClosed`, `NoWorker` (then it may still take
-        effect once a worker is back).
-        """
-        order = AdjustBudget(agent=agent, budget_usd=usd)
-        with translated(self.id):
-            try:
-                sending = self._handle.start_update(
-                    "adjust_budget",
-                    order,
-                    wait_for_stage=WorkflowUpdateStage.ACCEPTED,
-                    result_type=BudgetAdjusted,
-                    rpc_timeout=ANSWER_TIMEOUT,
-                )
-                update = await within(ANSWER_TIMEOUT, sending)
-                waiting = update.result(rpc_timeout=UPDATE_TIMEOUT)
-                adjusted: BudgetAdjusted = await within(UPDATE_TIMEOUT, waiting)
-                return adjusted
-            except WorkflowUpdateFailedError as error:
-                raise Refused(_message(error.cause)) from error
-            except (WorkflowUpdateRPCTimeoutOrCancelledError, TimeoutError) as error:
-                if (task := asyncio.current_task()) and task.cancelling():
-                    raise asyncio.CancelledError from error  # the client hides a Ctrl-C so
-                await self._probe()
-                raise NoWorker(
-                    self.id, "no worker confirmed the new budget; it may still take effect"
-                ) from error
 
     async def is_open(self) -> bool:
         """Whether it is still running. Needs no worker."""
@@ -194,10 +132,6 @@ class RunHandle:
                     " worker and starter are of different versions"
                 ) from error
 
-    async def _probe(self) -> None:
-        """Silence: is it the service, or the run's worker? Raises if it is the service."""
-        await within(PROBE_TIMEOUT, self._handle.describe(rpc_timeout=PROBE_TIMEOUT))
-
 
 def _change(event: HistoryEvent) -> Change:
     name = EventType.Name(event.event_type).removeprefix("EVENT_TYPE_").lower()
@@ -219,7 +153,3 @@ def _report_of(run: str, error: WorkflowFailureError) -> RunReport:
     if cause.type == ErrorType.INVALID_INPUT:
         raise RunRefused(f"run {run} was refused: {cause.message}") from error
     raise RunAborted(f"run {run} failed ({cause.type}): {cause.message}") from error
-
-
-def _message(error: BaseException) -> str:
-    return error.message if isinstance(error, ApplicationError) else str(error)

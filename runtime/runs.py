@@ -25,7 +25,8 @@ from contracts.model import Message, Usd, round_up
 from contracts.run import RunRequest, RunStatus
 from contracts.team import Team
 from runtime.run_errors import RunIdTaken, translated
-from runtime.run_handle import CALL_TIMEOUT, RunHandle, within
+from runtime.run_handle import RunHandle
+from runtime.run_steering import CALL_TIMEOUT, within
 
 __all__ = ["RunHandle", "RunSummary", "get_run", "list_runs", "new_run_id", "start_run"]
 

@@ -112,3 +112,60 @@ async def test_a_cancel_needs_no_worker(starter: Starter, client: Client) -> Non
         await client.get_workflow_handle(run).terminate()
     assert ended.code == 0
     assert json.loads(ended.out) == {"reason": "never mind"}
+
+
+async def test_a_paused_run_says_so_and_goes_on_when_resumed(starter: Starter, held: str) -> None:
+    ended = await starter("pause", held)
+    assert ended.code == 0, ended.err
+    assert f"starter.py resume {held}" in ended.out
+    assert "(paused)" in (await starter("state", held)).out
+    assert (await starter("resume", held, "--json")).out == "{}\n"
+    assert "(paused)" not in (await starter("state", held)).out
+
+
+async def test_a_cancelled_task_ends_alone(starter: Starter, held: str, world: FakeWorld) -> None:
+    ended = await starter("cancel-task", held, "prices", "--reason", "not needed")
+    assert ended.code == 0, ended.err
+    assert ended.out.startswith("prices: ")
+    async with asyncio.timeout(20):
+        while "Cancelled: not needed" not in (await starter("state", held)).out:
+            await asyncio.sleep(0.2)
+    assert "facts" in (await starter("state", held)).out
+    again = await starter("cancel-task", held, "prices")
+    assert again.code == 2
+    assert "nothing to cancel" in again.err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["retry", "RUN", "nothing"], "task = 'nothing'"),
+        (["retry", "RUN", "x" * 201], "(201 characters)"),
+        (["cancel-task", "RUN", "nothing"], "no such task"),
+        (["approve", "RUN", "plan"], "waiting: nothing"),
+        (["approve", "RUN", "plan", "--note", "x" * 1001], "--note = x"),
+        (["transfer", "RUN", "research", "nobody", "1"], "nobody"),
+        (["transfer", "RUN", "research", "editor", "9"], "research has only"),
+        (["transfer", "RUN", "research", "editor", "some"], "USD = some"),
+        (["transfer", "RUN", "Research!", "editor", "1"], "FROM = Research!"),
+        (["cancel", "RUN", "--reason", "x" * 1001], "--reason = x"),
+    ],
+)
+async def test_what_cannot_be_is_refused_with_its_value(
+    starter: Starter, held: str, words: list[str], told: str
+) -> None:
+    ended = await starter(*(held if word == "RUN" else word for word in words))
+    assert ended.code == 2, ended.out
+    assert told in ended.err
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize("words", [["pause"], ["resume"], ["retry", "facts"], ["approve", "plan"]])
+async def test_an_ended_run_cannot_be_told_anything(
+    starter: Starter, world: FakeWorld, words: list[str]
+) -> None:
+    run = new_id()
+    assert (await starter("run", starter.team(), "--id", run)).code == 0
+    ended = await starter(words[0], run, *words[1:])
+    assert ended.code == 2
+    assert "has ended" in ended.err

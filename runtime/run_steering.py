@@ -1,0 +1,132 @@
+"""What a person may tell a run: signals, which need no worker, and updates, which are answered."""
+
+import asyncio
+from collections.abc import Awaitable
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from temporalio.client import (
+    Client,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+    WorkflowUpdateStage,
+)
+from temporalio.exceptions import ApplicationError
+
+from contracts.control import (
+    AdjustBudget,
+    Approve,
+    BudgetAdjusted,
+    Cancel,
+    Empty,
+    TaskAnswer,
+    TaskOrder,
+    Transfer,
+    Transferred,
+)
+from contracts.model import Message, Usd
+from runtime.run_errors import NoWorker, Refused, translated
+
+ANSWER_TIMEOUT = timedelta(seconds=4)
+"""For a query; less than one more second finds out who did not answer: five in all."""
+PROBE_TIMEOUT = timedelta(seconds=0.8)
+CALL_TIMEOUT = timedelta(seconds=5)
+UPDATE_TIMEOUT = timedelta(seconds=30)
+"""From acceptance to answer: a new limit is set at the gateway in between."""
+
+Answer = TypeVar("Answer", bound=Message)
+T = TypeVar("T")
+
+
+async def within(timeout: timedelta, work: Awaitable[T]) -> T:
+    """Bounds all attempts of a call together: the client tries one that timed out again."""
+    async with asyncio.timeout(timeout.total_seconds()):
+        return await work
+
+
+class RunSteering:
+    """The half of a handle that changes a run.
+
+    Signals (`cancel`, `pause`, `resume`) return when the service has them. Updates return the
+    run's answer; they raise `Refused` with the run's reason, and `NoWorker` (then they may still
+    take effect once a worker is back). All raise `RunNotFound`, `RunClosed`, `ServiceUnavailable`.
+    """
+
+    def __init__(self, client: Client, id: str) -> None:
+        self.id = id
+        self._client = client
+        self._handle = client.get_workflow_handle(id)
+
+    async def cancel(self, reason: str = "") -> None:
+        """Asks the run to stop; its accounts are closed and it reports."""
+        await self._signal("cancel", Cancel(reason=reason))
+
+    async def pause(self) -> None:
+        """No new call starts; those in flight go on."""
+        await self._signal("pause", Empty())
+
+    async def resume(self) -> None:
+        """Calls start again."""
+        await self._signal("resume", Empty())
+
+    async def adjust_budget(self, agent: str, usd: Usd) -> BudgetAdjusted:
+        """A new limit, in force at the gateway when this returns. Wakes what waits for money."""
+        order = AdjustBudget(agent=agent, budget_usd=usd)
+        return await self._update("adjust_budget", order, BudgetAdjusted, "the new budget")
+
+    async def transfer(self, source: str, target: str, usd: Usd) -> Transferred:
+        """Moves unspent money from one agent's limit to another's: both change, or neither."""
+        order = Transfer(from_agent=source, to_agent=target, amount_usd=usd)
+        return await self._update("transfer", order, Transferred, "the transfer")
+
+    async def retry_task(self, task: str) -> TaskAnswer:
+        """Wakes what is parked, or starts a failed task anew while the run still works."""
+        return await self._update("retry_task", TaskOrder(task=task), TaskAnswer, "the retry")
+
+    async def cancel_task(self, task: str, reason: str = "") -> TaskAnswer:
+        """Stops one task; dependants that accept missing inputs go on."""
+        order = TaskOrder(task=task, reason=reason)
+        return await self._update("cancel_task", order, TaskAnswer, "the task's end")
+
+    async def approve(self, subject: str, approved: bool = True, note: str = "") -> Approve:
+        """Answers what waits for a person; `state` shows it. A no cancels the run."""
+        order = Approve(subject=subject, approved=approved, note=note)
+        return await self._update("approve", order, Approve, "the approval")
+
+    async def _signal(self, name: str, payload: Message) -> None:
+        with translated(self.id):
+            sending = self._handle.signal(name, payload, rpc_timeout=CALL_TIMEOUT)
+            await within(CALL_TIMEOUT, sending)
+
+    async def _update(self, name: str, order: Message, kind: type[Answer], what: str) -> Answer:
+        with translated(self.id):
+            try:
+                sending = self._handle.start_update(
+                    name,
+                    order,
+                    wait_for_stage=WorkflowUpdateStage.ACCEPTED,
+                    result_type=kind,
+                    rpc_timeout=ANSWER_TIMEOUT,
+                )
+                update: Any = await within(ANSWER_TIMEOUT, sending)
+                answer: Answer = await within(
+                    UPDATE_TIMEOUT, update.result(rpc_timeout=UPDATE_TIMEOUT)
+                )
+                return answer
+            except WorkflowUpdateFailedError as error:
+                raise Refused(_message(error.cause)) from error
+            except (WorkflowUpdateRPCTimeoutOrCancelledError, TimeoutError) as error:
+                if (task := asyncio.current_task()) and task.cancelling():
+                    raise asyncio.CancelledError from error  # the client hides a Ctrl-C so
+                await self._probe()
+                raise NoWorker(
+                    self.id, f"no worker confirmed {what}; it may still take effect"
+                ) from error
+
+    async def _probe(self) -> None:
+        """Silence: is it the service, or the run's worker? Raises if it is the service."""
+        await within(PROBE_TIMEOUT, self._handle.describe(rpc_timeout=PROBE_TIMEOUT))
+
+
+def _message(error: BaseException) -> str:
+    return error.message if isinstance(error, ApplicationError) else str(error)

@@ -1,0 +1,168 @@
+"""What waits for a person: seen wherever a run is followed, and woken by the command it names."""
+
+import asyncio
+import json
+import shlex
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest_asyncio
+from temporalio.exceptions import ApplicationError
+
+from cli.plain import PlainLines
+from cli.sights import Sight
+from contracts.calls import CallRequest
+from contracts.errors import ErrorType
+from contracts.run import RunReport, RunState, RunStatus, TaskStatus, Waiting
+from tests.cli.support import TEAM, Starter, lines
+from tests.cli.test_live import NOW, drawn, state, task
+from tests.cli.test_running import new_id
+from tests.support.fakes import FakeWorld
+
+POOR = TEAM.replace("Editor, budget_usd: 1", "Editor, budget_usd: 0.005")
+
+
+async def parked(starter: Starter, run: str) -> RunState:
+    """The run's state, once something waits in it."""
+    async with asyncio.timeout(30):
+        while True:
+            ended = await starter("state", run, "--json")
+            seen = RunState.model_validate_json(ended.out) if ended.code == 0 else None
+            if seen is not None and seen.waiting:
+                return seen
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def poor(starter: Starter, world: FakeWorld) -> AsyncIterator[str]:
+    """A run whose editor has not enough money."""
+    run = new_id()
+    ended = await starter("start", starter.team(POOR), "--id", run)
+    assert ended.code == 0, ended.err
+    yield run
+    await starter("cancel", run)
+    await starter("result", run)
+
+
+def arguments(command: str) -> list[str]:
+    """Of a command as it is printed."""
+    python, script, *rest = shlex.split(command)
+    assert (Path(python).name, script) == ("python", "starter.py")
+    return rest
+
+
+async def test_the_printed_command_wakes_what_waits_for_money(starter: Starter, poor: str) -> None:
+    (waiting,) = (await parked(starter, poor)).waiting
+    assert arguments(waiting.command)[:3] == ["budget", poor, "editor"]
+    shown = (await starter("state", poor)).out
+    assert waiting.command in shown
+    assert waiting.until is not None
+    assert f"text waits until {waiting.until:%Y-%m-%d %H:%M} UTC" in shown
+    assert "[required 0.010000 USD, remaining 0.005000 USD]" in shown
+    ended = await starter(*arguments(waiting.command))
+    assert ended.code == 0, ended.err
+    result = await starter("result", poor, "--json")
+    assert result.code == 0, result.err
+    assert RunReport.model_validate_json(result.out).status is RunStatus.COMPLETED
+
+
+async def test_a_transfer_wakes_it_too_and_shows_both_limits(
+    starter: Starter, poor: str, world: FakeWorld
+) -> None:
+    await parked(starter, poor)
+    ended = await starter("transfer", poor, "research", "editor", "0.5")
+    assert ended.code == 0, ended.err
+    first, second = lines(ended.out)
+    assert first.startswith("research: budget 0.500000 USD")
+    assert second.startswith("editor: budget 0.505000 USD")
+    assert (await starter("result", poor)).code == 0
+    assert world.books["research"].budget == Decimal("0.5")
+
+
+async def test_a_follower_without_a_terminal_is_told_once(starter: Starter, poor: str) -> None:
+    (waiting,) = (await parked(starter, poor)).waiting
+    watching = await starter.begin("watch", poor)
+    assert watching.stdout is not None
+    told = ""
+    async with asyncio.timeout(20):
+        while waiting.command not in told:
+            told += (await watching.stdout.readline()).decode()
+    assert "text waits until" in told
+    assert (await starter(*arguments(waiting.command))).code == 0
+    ended = await starter.end(watching)
+    assert ended.code == 0, ended.err
+    assert waiting.command not in ended.out
+
+
+async def test_json_lines_have_what_waits(starter: Starter, poor: str) -> None:
+    (waiting,) = (await parked(starter, poor)).waiting
+    watching = await starter.begin("watch", poor, "--json")
+    assert watching.stdout is not None
+    line = await asyncio.wait_for(watching.stdout.readline(), 20)
+    assert json.loads(line)["waiting"][0]["command"] == waiting.command
+    watching.kill()
+    await watching.wait()
+
+
+def test_the_live_view_shows_until_when_and_the_command() -> None:
+    waits = Waiting(
+        subject="text", agent="editor", reason="editor: no money", command="python starter.py x",
+        since=NOW, until=datetime(2030, 1, 2, 3, 4, tzinfo=UTC),
+    )  # fmt: skip
+    picture = "\n".join(drawn(Sight(state(task("text", TaskStatus.PARKED), waiting=(waits,))), 80))
+    assert "? text waits until 2030-01-02 03:04 UTC: editor: no money" in picture
+    assert "  python starter.py x" in picture
+    assert "‖ text" in picture
+
+
+def test_every_status_of_a_task_can_be_drawn() -> None:
+    tasks = [task(f"t-{status.value}", status) for status in TaskStatus]
+    for height in (24, 9):
+        picture = "\n".join(drawn(Sight(state(*tasks)), 80, height))
+        assert "t-running" in picture
+        assert "t-parked" in picture
+
+
+def test_what_parks_a_second_time_is_told_a_second_time() -> None:
+    said = PlainLines()
+    waits = Waiting(subject="a", reason="no money", command="c", since=NOW)
+    once = state(task("a", TaskStatus.PARKED), waiting=(waits,))
+    later = waits.model_copy(update={"since": datetime.now(UTC)})
+    again = once.model_copy(update={"waiting": (later,)})
+    assert [len(said.news(each)) > 0 for each in (once, once, again)] == [True, False, True]
+
+
+async def test_retry_wakes_what_another_refusal_parked(starter: Starter, world: FakeWorld) -> None:
+    refused: list[str] = []
+
+    def once(call: CallRequest) -> None:
+        if call.task == "facts" and not refused:
+            refused.append(call.task)
+            raise ApplicationError("prove it", type=ErrorType.PAYMENT_REQUIRED, non_retryable=True)
+
+    world.rule = once
+    run = new_id()
+    assert (await starter("start", starter.team(), "--id", run)).code == 0
+    (waiting,) = (await parked(starter, run)).waiting
+    assert arguments(waiting.command) == ["retry", run, "facts"]
+    ended = await starter("retry", run, "facts")
+    assert (ended.code, ended.out) == (0, "facts: it is tried again\n")
+    assert (await starter("result", run)).code == 0
+
+
+async def test_a_plan_is_approved_by_the_printed_command(
+    starter: Starter, world: FakeWorld
+) -> None:
+    asking = starter.team(TEAM + "approve_plan: true\n", "asking.yaml")
+    for extra, code, told in ([], 0, "approved"), (["--no", "--note", "too dear"], 1, "refused"):
+        run = new_id()
+        assert (await starter("start", asking, "--id", run)).code == 0
+        (waiting,) = (await parked(starter, run)).waiting
+        assert arguments(waiting.command) == ["approve", run, "plan"]
+        ended = await starter(*arguments(waiting.command), *extra)
+        assert ended.code == 0, ended.err
+        assert told in ended.out
+        ended = await starter("result", run)
+        assert ended.code == code
+        assert ("too dear" in ended.out) == bool(extra)
