@@ -7,6 +7,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from contracts.errors import ERRORS, Outcome  # noqa: E402
+from docs.team_files import team_files  # noqa: E402
 
 OUTCOMES = {
     Outcome.RETRIED: "The same call goes again with the same key, by the agent's `retry` policy:"
@@ -54,7 +55,7 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-PAGES = {"docs/failures.md": failures}
+PAGES = {"docs/failures.md": failures, "docs/team-files.md": team_files}
 
 
 def main() -> int:
