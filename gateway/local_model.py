@@ -13,7 +13,9 @@ from pathlib import Path
 MODEL = "smollm2-135m"
 CONTEXT_TOKENS = 8192
 SLOTS = 4
-THREADS = 2
+THREADS = max((os.cpu_count() or 2) - 1, 1)
+"""One core is left to the rest: with all of them, a busy neighbour makes the model's threads wait
+for each other, and an answer takes up to ten times as long."""
 PROMPT_CACHE_MIB = 256
 READY = "local model ready on "
 INSTALL = (
