@@ -52,7 +52,7 @@ def chains(lengths: Sequence[tuple[int, int]], *, synthesis: bool = True) -> Tea
         ends += before
     agents = {"a0": _agent()}
     if not synthesis:
-        return _team(agents, tasks, result=ends[0])
+        return _team(agents, tasks, result=ends[0], window=len(lengths))
     agents["editor"] = _agent()
     ask = f"Write the brief. {latency(500)}"
     tasks.append(Task(id="brief", agent="editor", ask=ask, depends_on=tuple(ends)))
@@ -101,8 +101,13 @@ def _agent() -> Agent:
     return Agent(role="Analyst", instructions=INSTRUCTIONS, model=MODEL, budget_usd=BUDGET)
 
 
-def _team(agents: dict[str, Agent], tasks: Sequence[Task], *, result: str) -> Team:
-    """Every call at once if the graph lets it; the answer is the last task's own."""
+def _team(
+    agents: dict[str, Agent], tasks: Sequence[Task], *, result: str, window: int | None = None
+) -> Team:
+    """Every call at once if the graph lets it; the answer is the last task's own.
+
+    `window` where the graph is narrower than it is long: the heartbeat timeout follows it.
+    """
     return Team(
         name="bench",
         orchestrator=OrchestratorAgent(model=MODEL, budget_usd=BUDGET),
@@ -110,6 +115,6 @@ def _team(agents: dict[str, Agent], tasks: Sequence[Task], *, result: str) -> Te
         tasks=tuple(tasks),
         result=result,
         final="handoff",
-        max_parallel=min(500, max(1, len(tasks))),
+        max_parallel=window or min(500, len(tasks)),
         max_tasks=len(tasks),
     )
