@@ -7,7 +7,7 @@ LOCKS := requirements/development.lock requirements/model.lock
 ROOMS := contracts workflows activities atxp gateway runtime cli benchmarks docs tests worker.py starter.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check bench lock
+.PHONY: help install demo up test check bench chaos lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ check: $(STAMP) ## ruff, mypy --strict, import rules, generated documents, the c
 
 bench: $(STAMP) ## the benchmarks: a table, and .data/bench.json
 	@$(BIN)/python -m benchmarks
+
+chaos: $(STAMP) ## kills, freezes and failures while runs go: a table, and .data/chaos.json (RUNS=, SEED=)
+	@$(BIN)/python -m tests.chaos $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
 
 lock: ## new lock files from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/"; exit 1; }

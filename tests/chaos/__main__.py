@@ -1,0 +1,108 @@
+"""`python -m tests.chaos --runs N --seed S`: a storm, a table, and `.data/chaos.json`.
+
+Exit codes: 0 every promise held; 1 one broke; 130 interrupted.
+"""
+
+import argparse
+import asyncio
+import json
+import logging
+import random
+import signal
+import sys
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from temporalio.runtime import Runtime, TelemetryConfig
+
+from runtime.process import leave
+from runtime.settings import PROJECT_ROOT
+from tests.chaos.driver import Driver
+from tests.chaos.evidence import gather
+from tests.chaos.schedule import make_storm
+from tests.chaos.stack import LEASE_SECONDS, stack
+from tests.chaos.verdict import Verdict, judge
+
+
+async def storm(runs: int, seed: int, seconds: float, *, quiet: bool = False) -> Verdict:
+    """One storm on a stack of its own."""
+
+    def say(line: str) -> None:
+        if not quiet:
+            print(line, flush=True)
+
+    plan = make_storm(seed, runs, seconds)
+    async with stack(seed) as running:
+        say(f"seed {seed}: {runs} runs in a storm of {seconds:g} s")
+        driver = Driver(plan, running, say)
+        await driver.play()
+        return judge(await gather(running, driver, LEASE_SECONDS + 5))
+
+
+def table(verdict: Verdict, seed: int, seconds: float) -> dict[str, object]:
+    return {
+        "seed": seed,
+        "seconds": round(seconds, 1),
+        "runs": verdict.runs,
+        "endings": verdict.endings,
+        "calls": verdict.calls,
+        "answers": verdict.fates,
+        "kills": verdict.kills,
+        "freezes": verdict.freezes,
+        "unexpected_exits": verdict.unexpected_exits,
+        "upstream_repeated": verdict.upstream_repeated,
+        **verdict.zeros(),
+    }
+
+
+def show(rows: dict[str, object], lines: list[str]) -> None:
+    for name, value in rows.items():
+        if isinstance(value, dict):
+            value = " · ".join(f"{k} {v}" for k, v in sorted(value.items())) or "none"
+        print(f"{name:20} {value}")
+    for line in lines[:60]:
+        print(f"  {line}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.chaos", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument("--runs", type=int, default=27)
+    parser.add_argument("--seed", type=int, default=None, help="left out: another one each time")
+    parser.add_argument("--seconds", type=float, default=None, help="of the storm; default by runs")
+    parser.add_argument("--out", type=Path, default=PROJECT_ROOT / ".data" / "chaos.json")
+    given = parser.parse_args()
+    seed = random.randrange(1_000_000) if given.seed is None else given.seed
+    seconds = given.seconds or max(20.0, given.runs * 0.8)
+    # Connections that break are what a storm is made of, not news.
+    Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=None)))
+    logging.getLogger("aiohttp").setLevel(logging.CRITICAL)
+    began = time.monotonic()
+    verdict = asyncio.run(_until_interrupted(storm(given.runs, seed, seconds)))
+    if verdict is None:
+        print("chaos: interrupted; every process of it is ended", file=sys.stderr)
+        return 130
+    rows = table(verdict, seed, time.monotonic() - began)
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    given.out.write_text(json.dumps({**rows, "violations": verdict.lines()}, indent=2) + "\n")
+    show(rows, verdict.lines())
+    print("every promise held" if verdict.holds else "A PROMISE BROKE", flush=True)
+    return 0 if verdict.holds else 1
+
+
+async def _until_interrupted(work: Coroutine[Any, Any, Verdict]) -> Verdict | None:
+    """None after SIGINT or SIGTERM, once everything is tidied up."""
+    task = asyncio.create_task(work)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        return None
+
+
+if __name__ == "__main__":
+    leave(main())

@@ -1,0 +1,153 @@
+"""What the storm left behind, gathered: histories, reports, the gateway's books, keys."""
+
+import asyncio
+import base64
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import WorkflowFailureError, WorkflowHandle
+from temporalio.exceptions import ApplicationError
+
+from contracts.run import RunReport
+from contracts.spend import SpendReport
+from gateway.keys import KeyMaker
+from tests.chaos.books import read_books
+from tests.chaos.driver import Driver, tried
+from tests.chaos.facts import Facts, Recorded, RunFacts
+from tests.chaos.stack import KEPT_OUT, SECRET_NAMES, Stack
+
+RPC = timedelta(seconds=5)
+SCHEDULED = EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
+COMPLETED = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
+
+
+async def gather(stack: Stack, driver: Driver, settled_within: float) -> Facts:
+    """Everything, with the stack still up: a query needs a worker."""
+    histories: dict[str, bytes] = {}
+    gate = asyncio.Semaphore(16)
+
+    async def one(run: str) -> RunFacts:
+        async with gate:
+            return await _run(driver, run, histories)
+
+    facts = Facts(runs=list(await asyncio.gather(*(one(run) for run in driver.expected))))
+    await read_books(facts, stack.database, settled_within)
+    facts.attempts = list(stack.upstream.attempts)
+    facts.spans = [span for victim in stack.victims.values() for span in victim.spans]
+    facts.unexpected_exits = {
+        victim.name: victim.unexpected_exits for victim in stack.victims.values()
+    }
+    facts.keys_found = list(_search(stack, facts, histories))
+    return facts
+
+
+async def _run(driver: Driver, run: str, histories: dict[str, bytes]) -> RunFacts:
+    expected = driver.expected[run]
+    handle = driver.handles.get(run)
+    if handle is None:
+        return RunFacts(run, "never started", expected)
+    history = await tried(lambda: handle.fetch_history(rpc_timeout=RPC), 30)
+    histories[run] = b"\0".join(event.SerializeToString() for event in history.events)
+    scheduled, recorded = _calls(history.events)
+    if run not in driver.ended:
+        return RunFacts(run, "open", expected, scheduled=scheduled, recorded=recorded)
+    report, failure = await _report(handle)
+    try:
+        spend: SpendReport | None = await tried(lambda: driver.spend(handle), 30)
+    except TimeoutError:
+        spend = None
+    return RunFacts(
+        id=run,
+        status=str(report.status) if report else "ended without a report",
+        expected=expected,
+        failure=failure,
+        reported=_by_agent(report.spend) if report else None,
+        queried=_by_agent(spend) if spend else None,
+        ledger_agrees=str(report.spend.ledger_agrees) if report else "",
+        scheduled=scheduled,
+        recorded=recorded,
+    )
+
+
+async def _report(handle: WorkflowHandle[Any, Any]) -> tuple[RunReport | None, str]:
+    """From the result, or from the details of the run's error; and what the run failed of."""
+    try:
+        result = await asyncio.wait_for(handle.result(), 20)
+        return RunReport.model_validate(result), ""
+    except WorkflowFailureError as failed:
+        cause = failed.cause
+        details = cause.details if isinstance(cause, ApplicationError) else ()
+        report = RunReport.model_validate(details[0]) if details else None
+        return report, str(cause)[:300]
+    except TimeoutError:
+        return None, "its result could not be read"
+
+
+def _by_agent(spend: SpendReport) -> dict[str, Decimal]:
+    return {each.agent: each.spent_usd for each in spend.agents}
+
+
+def _calls(events: Any) -> tuple[frozenset[str], tuple[Recorded, ...]]:
+    """The keys of all calls in a history, as the upstream gets them; and those completed."""
+    calls: dict[int, tuple[str, str]] = {}
+    recorded = []
+    for event in events:
+        if event.event_type == SCHEDULED:
+            about = event.activity_task_scheduled_event_attributes
+            if about.activity_type.name == "call_agent":
+                order = json.loads(about.input.payloads[0].data)
+                key = f"{order['account']['account_id']}:{order['idempotency_key']}"
+                calls[event.event_id] = key, order["ask"] + str(order.get("goal", ""))
+        elif event.event_type == COMPLETED:
+            done = _completed(event, calls)
+            if done is not None:
+                recorded.append(done)
+    return frozenset(key for key, _ in calls.values()), tuple(recorded)
+
+
+def _completed(event: HistoryEvent, calls: dict[int, tuple[str, str]]) -> Recorded | None:
+    about = event.activity_task_completed_event_attributes
+    call = calls.get(about.scheduled_event_id)
+    if call is None:
+        return None
+    result = json.loads(about.result.payloads[0].data)
+    marker = call[1].rpartition("[[")[2].partition("]]")[0]
+    return Recorded(
+        call[0], marker, event.event_time.ToNanoseconds() / 1e9, not result.get("reasons")
+    )
+
+
+def _search(stack: Stack, facts: Facts, histories: dict[str, bytes]) -> Iterator[str]:
+    """Every place where a key was found, by the name of the key and of the place."""
+    maker = KeyMaker(stack.secrets["GATEWAY_SECRET"])
+    keys = {name: stack.secrets[name] for name in SECRET_NAMES}
+    keys |= {f"key of {account.id}": maker.agent_key(account.id) for account in facts.accounts}
+    places = dict(files(stack.folder))
+    places |= {f"history of {run}": data for run, data in histories.items()}
+    for place, data in places.items():
+        for name, key in keys.items():
+            if any(piece in data for piece in encodings(key)):
+                yield f"{name} in {place}"
+
+
+def files(folder: Path) -> Iterator[tuple[str, bytes]]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name not in KEPT_OUT:
+            yield str(path.relative_to(folder)), path.read_bytes()
+
+
+def encodings(key: str) -> set[bytes]:
+    """Plain, hex, URL, and base64 at each alignment, without the ends that neighbours change."""
+    raw = key.encode()
+    found = {raw, raw.hex().encode(), raw.hex().upper().encode(), quote(key, safe="").encode()}
+    for shift in range(3):
+        text = base64.b64encode(b"\0" * shift + raw)[4:-4]
+        found |= {text, text.replace(b"+", b"-").replace(b"/", b"_")}
+    return found

@@ -1,0 +1,116 @@
+"""What was seen in a storm, as plain data: the verdict is made of this and of nothing else."""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One request as the upstream saw it. Times are Unix seconds.
+
+    `worked`: the upstream made an answer, so a provider may have billed its operator.
+    `whole`: that answer was well-formed, in time, and written to the end.
+    """
+
+    key: str
+    marker: str
+    fate: str
+    received: float
+    ended: float
+    worked: bool
+    whole: bool
+
+
+@dataclass(frozen=True)
+class Charged:
+    """A line of the gateway's ledger, in micro-USD."""
+
+    account: str
+    key: str
+    at: float
+    amount: int
+
+
+@dataclass(frozen=True)
+class BudgetChange:
+    account: str
+    at: float
+    amount: int
+
+
+@dataclass(frozen=True)
+class AccountFacts:
+    """An account as the gateway's database has it, in micro-USD."""
+
+    id: str
+    run: str
+    agent: str
+    status: str
+    budget: int
+    spent: int
+    reserved: int
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A call that a history has as completed. `good`: its answer passed its checks."""
+
+    key: str
+    marker: str
+    at: float
+    good: bool
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """How a run ended, and what its query and its report say that each agent spent."""
+
+    id: str
+    status: str
+    expected: frozenset[str]
+    failure: str = ""
+    reported: dict[str, Decimal] | None = None
+    queried: dict[str, Decimal] | None = None
+    ledger_agrees: str = ""
+    scheduled: frozenset[str] = frozenset()
+    """The keys of all calls in its history, each with its account before it."""
+    recorded: tuple[Recorded, ...] = ()
+
+
+@dataclass(frozen=True)
+class Span:
+    """A process event: a kill (from the signal to the new start), or a freeze."""
+
+    victim: str
+    kind: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Sample:
+    """`spend` asked for in the middle, with the ledger just before and just after, micro-USD."""
+
+    run: str
+    agent: str
+    before: int
+    spent: int
+    reserved: int
+    after: int
+
+
+@dataclass
+class Facts:
+    attempts: list[Attempt] = field(default_factory=list)
+    ledger: list[Charged] = field(default_factory=list)
+    budgets: list[BudgetChange] = field(default_factory=list)
+    accounts: list[AccountFacts] = field(default_factory=list)
+    interruptions: dict[str, int] = field(default_factory=dict)
+    """By the key that the upstream saw: how often the gateway noted that a call was cut off."""
+    pending: int = 0
+    """Calls that still hold a reservation after everything has ended."""
+    runs: list[RunFacts] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+    keys_found: list[str] = field(default_factory=list)
+    unexpected_exits: dict[str, int] = field(default_factory=dict)

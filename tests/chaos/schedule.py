@@ -1,0 +1,150 @@
+"""Pure: what a seed makes happen, and when. Drawn up front, so that a seed repeats the storm."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Final, TypeVar
+
+T = TypeVar("T")
+
+VICTIMS: Final = ("worker-1", "worker-2", "gateway", "temporal")
+SHAPES: Final = (
+    *("fan", "chain", "repairs", "tiny", "skip", "fallback", "shrink", "fail", "approval"),
+)
+
+UPSTREAM_TIMEOUT: Final = 2.5
+"""Of the gateway, in seconds: what takes longer is late."""
+
+HARMLESS_AFTER: Final = 4
+"""The upstream answers well from this request for a task on, so that every run can end."""
+
+FATES: Final = {
+    "ok": 50,
+    "slow": 12,
+    "short": 6,
+    "late": 4,
+    "error": 7,
+    "rate_limited": 5,
+    "disconnect_before": 4,
+    "disconnect_middle": 4,
+    "malformed": 4,
+    "no_usage": 4,
+    "empty": 3,
+    "no_choices": 3,
+}
+"""How the upstream answers, by weight. `empty`: neither choices nor usage; `no_choices`: no
+choices, and billed; `short`: an answer that is too short for a task that wants a long one."""
+
+PROCESS_EVENTS: Final = {
+    ("kill", "worker"): 5,
+    ("freeze", "worker"): 4,
+    ("kill", "gateway"): 4,
+    ("freeze", "gateway"): 3,
+    ("kill", "temporal"): 2,
+    ("freeze", "temporal"): 2,
+}
+MONEY_EVENTS: Final = {"top_up": 40, "cut": 30, "transfer": 22, "cancel": 8}
+
+
+@dataclass(frozen=True)
+class ProcessEvent:
+    """`seconds`: how long it is frozen, or stays away after SIGKILL."""
+
+    at: float
+    kind: str
+    victim: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class MoneyEvent:
+    """`share` is of what there is at that moment; `agents` are places in the run's list."""
+
+    at: float
+    kind: str
+    run: int
+    agents: tuple[int, int]
+    share: float
+    as_signal: bool
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    index: int
+    at: float
+    shape: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Storm:
+    seed: int
+    seconds: float
+    runs: tuple[PlannedRun, ...]
+    processes: tuple[ProcessEvent, ...]
+    money: tuple[MoneyEvent, ...]
+
+
+def make_storm(seed: int, runs: int, seconds: float) -> Storm:
+    """Runs start in the first two thirds; every shape is there; events fall throughout."""
+    random = Random(f"storm:{seed}")
+    planned = tuple(
+        PlannedRun(
+            index,
+            random.uniform(0, seconds * 0.66),
+            SHAPES[index % len(SHAPES)],
+            random.getrandbits(32),
+        )
+        for index in range(runs)
+    )
+    return Storm(
+        seed,
+        seconds,
+        planned,
+        tuple(_process_events(random, seconds)),
+        tuple(_money_events(random, planned, seconds)),
+    )
+
+
+def fate(seed: int, marker: str, number: int) -> tuple[str, float]:
+    """How the upstream answers the `number`th request (from 1) for a task, and how slowly."""
+    random = Random(f"fate:{seed}:{marker}:{number}")
+    name = "ok" if number > HARMLESS_AFTER else _pick(random, FATES)
+    if name == "slow":
+        return name, random.uniform(0.8, 1.8)
+    if name == "late":
+        return name, UPSTREAM_TIMEOUT + random.uniform(0.4, 1.0)
+    return name, random.uniform(0.02, 0.5)
+
+
+def _process_events(random: Random, seconds: float) -> list[ProcessEvent]:
+    events = []
+    at = random.uniform(1.0, 2.5)
+    while at < seconds:
+        kind, victim = _pick(random, PROCESS_EVENTS)
+        if victim == "worker":
+            victim = f"worker-{random.randint(1, 2)}"
+        length = random.uniform(0.5, 3.5) if kind == "freeze" else random.choice((0.0, 0.0, 1.5))
+        events.append(ProcessEvent(at, kind, victim, length))
+        at += random.uniform(0.6, 2.4)
+    return events
+
+
+def _money_events(random: Random, runs: Sequence[PlannedRun], seconds: float) -> list[MoneyEvent]:
+    events = [
+        MoneyEvent(
+            at=min(run.at + random.uniform(0.3, 12), seconds),
+            kind=_pick(random, MONEY_EVENTS),
+            run=run.index,
+            agents=(random.randrange(100), random.randrange(100)),
+            share=random.uniform(0.1, 0.9),
+            as_signal=random.random() < 0.4,
+        )
+        for run in runs
+        for _ in range(2)
+    ]
+    return sorted(events, key=lambda event: event.at)
+
+
+def _pick(random: Random, weights: dict[T, int]) -> T:
+    return random.choices(list(weights), list(weights.values()))[0]

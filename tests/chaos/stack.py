@@ -1,0 +1,133 @@
+"""The storm's own stack: Temporal server, gateway and two workers, a process each; the scripted
+upstream and a receiver of traces in this one. Everything in a folder that goes away."""
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+from temporalio.client import Client
+
+from runtime.connection import ServiceUnavailable, connect
+from runtime.settings import PROJECT_ROOT, ClientSettings
+from runtime.stack_plan import Part, StackSettings, make_plan
+from runtime.stack_state import LOCAL_ENV
+from tests.chaos.processes import Victim
+from tests.chaos.schedule import UPSTREAM_TIMEOUT
+from tests.chaos.teams import DEAR, PRICES
+from tests.chaos.upstream import StormUpstream
+from tests.support.gateway import write_prices
+
+LEASE_SECONDS = 10.0
+TRACES = "traces.otlp"
+
+
+@dataclass
+class Stack:
+    folder: Path
+    client: Client
+    upstream: StormUpstream
+    victims: dict[str, Victim]
+    secrets: dict[str, str]
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "gateway.db"
+
+    async def look_after(self) -> None:
+        """What ends by itself is started again, as a supervisor would."""
+        while True:
+            await asyncio.sleep(0.3)
+            for victim in self.victims.values():
+                await victim.look_after()
+
+
+@asynccontextmanager
+async def stack(seed: int) -> AsyncIterator[Stack]:
+    """Ready for runs. At the end, whatever happened, no process is left."""
+    async with AsyncExitStack() as exits:
+        folder = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
+        upstream = await exits.enter_async_context(StormUpstream(seed))
+        traces = await exits.enter_async_context(_receiver(folder / TRACES))
+        plan = make_plan(
+            StackSettings(
+                data_dir=str(folder),
+                temporal_port=0,
+                temporal_ui_port=0,
+                gateway_port=0,
+                upstream_url=upstream.url,
+                default_model=DEAR,
+            )
+        )
+        parts = {part.name: part for part in plan.parts}
+        observed = {"OTEL_EXPORTER_OTLP_ENDPOINT": traces}
+        limits = {
+            "GATEWAY_PRICES": str(write_prices(folder / "prices.toml", PRICES)),
+            "UPSTREAM_TIMEOUT_SECONDS": str(UPSTREAM_TIMEOUT),
+            "GATEWAY_LEASE_SECONDS": str(LEASE_SECONDS),
+        }
+        victims = {
+            "temporal": _victim("temporal", parts["temporal"], folder, {}),
+            "gateway": _victim("gateway", parts["gateway"], folder, {**limits, **observed}),
+            "worker-1": _victim("worker-1", parts["worker"], folder, observed),
+            "worker-2": _victim("worker-2", parts["worker"], folder, observed),
+        }
+        for victim in victims.values():
+            exits.callback(victim.end_at_once)
+        exits.push_async_callback(_end_all, victims)
+        for victim in victims.values():
+            await victim.start()
+        client = await _client(plan.temporal_address)
+        await victims["gateway"].ready("gateway ready")
+        for name in ("worker-1", "worker-2"):
+            await victims[name].ready("worker ready")
+        secrets = {**parts["worker"].env, **parts["gateway"].env}
+        yield Stack(folder, client, upstream, victims, secrets)
+
+
+def _victim(name: str, part: Part, folder: Path, more: dict[str, str]) -> Victim:
+    log = folder / "logs" / f"{name}.log"
+    return Victim(name, part.command, {**part.env, **more}, log, PROJECT_ROOT)
+
+
+async def _end_all(victims: dict[str, Victim]) -> None:
+    await asyncio.gather(*(victim.end() for victim in victims.values()))
+
+
+async def _client(address: str) -> Client:
+    settings = ClientSettings(temporal_address=address, temporal_namespace="default")
+    async with asyncio.timeout(60):
+        while True:
+            with contextlib.suppress(ServiceUnavailable):
+                return await connect(settings)
+            await asyncio.sleep(0.1)
+
+
+@asynccontextmanager
+async def _receiver(path: Path) -> AsyncIterator[str]:
+    """Takes OTLP over HTTP and keeps the bytes; gives its address."""
+
+    async def take(request: web.Request) -> web.Response:
+        body = await request.read()
+        with path.open("ab") as file:
+            file.write(body)
+        return web.Response(content_type="application/x-protobuf")
+
+    app = web.Application(client_max_size=64 * 1024 * 1024)
+    app.router.add_route("*", "/{tail:.*}", take)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+SECRET_NAMES = ("ATXP_API_KEY", "GATEWAY_SECRET", "SEALING_KEY")
+KEPT_OUT = frozenset({LOCAL_ENV})
+"""The one file that is there to hold secrets."""

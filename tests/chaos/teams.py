@@ -1,0 +1,149 @@
+"""The teams of a storm: several shapes, each with what it demands of its end."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from random import Random
+from typing import Any, Final
+
+from contracts.run import RunRequest
+from contracts.team import Team
+from tests.chaos.schedule import PlannedRun
+
+DEAR, CHEAP = "dear", "cheap"
+PRICES: Final = {
+    DEAR: {"input_usd_per_million": "1", "output_usd_per_million": "4"},
+    CHEAP: {"input_usd_per_million": "0.1", "output_usd_per_million": "0.4"},
+}
+COMPLETES = frozenset({"completed"})
+MAX_TOKENS = 120
+ENOUGH = "0.05"
+TIGHT = "0.0015"
+"""One call's bound fits, two at once or three in a row do not."""
+
+AGENT: Final[dict[str, Any]] = {
+    "model": DEAR,
+    "max_tokens": MAX_TOKENS,
+    "timeout_seconds": 4,
+    "retry": {"max_attempts": 20, "initial_seconds": 0.1, "backoff": 1.5, "max_seconds": 2},
+    "breaker_failures": 3,
+}
+Shape = Callable[[Random, str], tuple[dict[str, Any], frozenset[str]]]
+
+
+def marker(run: str, task: str) -> str:
+    """Stands in a task's ask, so that the upstream knows what it was asked for."""
+    return f"[[{run}.{task}]]"
+
+
+def make_request(planned: PlannedRun, run: str) -> tuple[RunRequest, frozenset[str]]:
+    """The start input, and the endings that its team allows."""
+    body, expected = SHAPE_MAKERS[planned.shape](Random(planned.seed), run)
+    team = {
+        "name": f"chaos-{planned.shape}",
+        "goal": f"Bring the storm to an end. {marker(run, 'final')}",
+        "orchestrator": _agent(ENOUGH),
+        "max_repairs": 6,
+        **body,
+    }
+    return RunRequest(team=Team.model_validate(team)), expected
+
+
+def _agent(budget: str, **more: Any) -> dict[str, Any]:
+    return {**AGENT, "budget_usd": budget, **more}
+
+
+def _specialist(budget: str, **more: Any) -> dict[str, Any]:
+    return {"role": "Specialist", **_agent(budget, **more)}
+
+
+def _task(run: str, name: str, agent: str, *depends_on: str, **more: Any) -> dict[str, Any]:
+    ask = f"Say what you know. {marker(run, name)}"
+    return {"id": name, "agent": agent, "ask": ask, "depends_on": list(depends_on), **more}
+
+
+def _fan(random: Random, run: str) -> tuple[dict[str, Any], frozenset[str]]:
+    names = [f"t{number}" for number in range(random.randint(4, 8))]
+    tasks = [_task(run, name, random.choice("ab")) for name in names]
+    tasks.append(_task(run, "join", "b", *names))
+    agents = {"a": _specialist(ENOUGH), "b": _specialist(ENOUGH)}
+    return {"agents": agents, "tasks": tasks, "result": "join"}, COMPLETES
+
+
+def _chain(random: Random, run: str) -> tuple[dict[str, Any], frozenset[str]]:
+    names = [f"t{number}" for number in range(random.randint(4, 7))]
+    tasks = [_task(run, names[0], "a")]
+    tasks += [_task(run, name, random.choice("ab"), before) for before, name in pairwise(names)]
+    agents = {"a": _specialist(ENOUGH), "b": _specialist(ENOUGH)}
+    return {"agents": agents, "tasks": tasks, "final": "handoff"}, COMPLETES
+
+
+def _repairs(random: Random, run: str) -> tuple[dict[str, Any], frozenset[str]]:
+    checks = {"min_length": 20}
+    tasks = [_task(run, f"t{number}", "a", checks=checks) for number in range(3)]
+    tasks.append(_task(run, "join", "b", "t0", "t1", "t2", checks=checks))
+    agents = {"a": _specialist(ENOUGH), "b": _specialist(ENOUGH)}
+    return {"agents": agents, "tasks": tasks, "result": "join", "max_parallel": 2}, COMPLETES
+
+
+def _tiny(random: Random, run: str) -> tuple[dict[str, Any], frozenset[str]]:
+    tasks = [_task(run, f"t{number}", "poor") for number in range(random.randint(3, 5))]
+    tasks.append(_task(run, "join", "rich", *(task["id"] for task in tasks)))
+    agents = {"poor": _specialist(TIGHT), "rich": _specialist(ENOUGH)}
+    return {"agents": agents, "tasks": tasks, "result": "join"}, COMPLETES
+
+
+def _skip(random: Random, run: str) -> tuple[dict[str, Any], frozenset[str]]:
+    tasks = [_task(run, f"t{number}", "poor") for number in range(4)]
+    names = [task["id"] for task in tasks]
+    tasks.append(_task(run, "join", "rich", *names, missing_inputs="accept"))
+    agents = {"poor": _specialist(TIGHT, on_exhausted="skip"), "rich": _specialist(ENOUGH)}
+    return {"agents": agents, "tasks": tasks, "result": "join"}, COMPLETES
+
+
+def _fallback(random: Random, run: str) -> tuple[dict[str, Any], frozenset[str]]:
+    tasks = [_task(run, f"t{number}", "poor") for number in range(4)]
+    tasks.append(_task(run, "join", "rich", *(task["id"] for task in tasks)))
+    poor = _specialist(TIGHT, on_exhausted="fallback", fallback_model=CHEAP)
+    return {
+        "agents": {"poor": poor, "rich": _specialist(ENOUGH)},
+        "tasks": tasks,
+        "result": "join",
+    }, COMPLETES
+
+
+def _shrink(random: Random, run: str) -> tuple[dict[str, Any], frozenset[str]]:
+    tasks = [_task(run, f"t{number}", "poor") for number in range(4)]
+    agents = {"poor": _specialist(TIGHT, min_tokens=30), "rich": _specialist(ENOUGH)}
+    tasks.append(_task(run, "join", "rich", *(task["id"] for task in tasks)))
+    return {"agents": agents, "tasks": tasks, "result": "join"}, COMPLETES
+
+
+def _fail(random: Random, run: str) -> tuple[dict[str, Any], frozenset[str]]:
+    tasks = [_task(run, f"t{number}", "poor") for number in range(6)]
+    tasks.append(_task(run, "join", "rich", *(task["id"] for task in tasks)))
+    agents = {"poor": _specialist(TIGHT, on_exhausted="fail"), "rich": _specialist(ENOUGH)}
+    cancels = random.choice(("cancel_rest", "finish_rest"))
+    return {
+        "agents": agents,
+        "tasks": tasks,
+        "result": "join",
+        "on_task_failure": cancels,
+    }, frozenset({"failed", "completed"})
+
+
+def _approval(random: Random, run: str) -> tuple[dict[str, Any], frozenset[str]]:
+    body, expected = _fan(random, run)
+    return {**body, "approve_plan": True}, expected
+
+
+SHAPE_MAKERS: Final[dict[str, Shape]] = {
+    "fan": _fan,
+    "chain": _chain,
+    "repairs": _repairs,
+    "tiny": _tiny,
+    "skip": _skip,
+    "fallback": _fallback,
+    "shrink": _shrink,
+    "fail": _fail,
+    "approval": _approval,
+}

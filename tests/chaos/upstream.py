@@ -1,0 +1,93 @@
+"""The scripted upstream in a storm: answers as the seed says, and remembers every request."""
+
+import asyncio
+import re
+import time
+from collections import Counter
+from typing import Final
+
+from aiohttp import web
+
+from tests.chaos.facts import Attempt
+from tests.chaos.schedule import fate
+from tests.support.upstream import Received, Rule, ScriptedUpstream
+from tests.support.upstream_rules import answer
+
+MARKER: Final = re.compile(r"\[\[([^\]]+)\]\]")
+LONG = "This is what is known of it, in words enough to satisfy. " * 2
+
+WORKED = frozenset(
+    {"ok", "slow", "short", "late", "disconnect_middle", "malformed", "no_usage", "empty"}
+    | {"no_choices"}
+)
+"""Fates in which the upstream made an answer, whatever became of it then."""
+WHOLE = WORKED - {"late", "disconnect_middle", "malformed", "empty"}
+
+RULES: Final = {
+    "ok": Rule(text=LONG),
+    "slow": Rule(text=LONG),
+    "late": Rule(text=LONG),
+    "short": Rule(text="too short"),
+    "error": Rule(status=503),
+    "rate_limited": Rule(status=429, headers={"Retry-After": "1"}),
+    "disconnect_before": Rule(disconnect="before"),
+    "disconnect_middle": Rule(text=LONG, disconnect="middle"),
+    "malformed": Rule(body='{"choices": [{"message": '),
+    "no_usage": Rule(text=LONG, usage="missing"),
+    "empty": Rule(choices=False, usage="missing"),
+    "no_choices": Rule(choices=False),
+}
+
+
+class StormUpstream(ScriptedUpstream):
+    """`attempts` has every request, the moment its fate is fulfilled."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(recording=False)
+        self.attempts: list[Attempt] = []
+        self._seed = seed
+        self._seen: Counter[str] = Counter()
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        received = time.time()
+        raw = await request.read()
+        asked = Received.parse(raw, {k.lower(): v for k, v in request.headers.items()})
+        found = MARKER.search(asked.text)
+        marker = found.group(1) if found else "unmarked"
+        self._seen[marker] += 1
+        name, latency = fate(self._seed, marker, self._seen[marker])
+        self.in_flight += 1
+        written = False
+        try:
+            await asyncio.sleep(latency)
+            response = await self._answer(request, RULES[name], asked)
+            written = True
+            return response
+        finally:
+            self.in_flight -= 1
+            self.attempts.append(
+                Attempt(
+                    key=asked.idempotency_key or "",
+                    marker=marker,
+                    fate=name,
+                    received=received,
+                    ended=time.time(),
+                    worked=name in WORKED,
+                    whole=written and name in WHOLE,
+                )
+            )
+
+    async def _answer(
+        self, request: web.Request, rule: Rule, asked: Received
+    ) -> web.StreamResponse:
+        """Written to the end here, so that a client that has gone is noticed."""
+        if rule.disconnect:
+            return await self._respond(request, rule, asked)
+        response = web.Response(
+            status=rule.status,
+            body=answer(rule, asked),
+            headers={"Content-Type": "application/json", **rule.headers},
+        )
+        await response.prepare(request)
+        await response.write_eof()
+        return response

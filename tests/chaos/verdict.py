@@ -1,0 +1,242 @@
+"""Pure: what the facts of a storm come to. Everything under `violations` must be empty."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+from tests.chaos.facts import Attempt, Charged, Facts, Span
+
+KILLED, BROKE_OFF, FROZEN = "gateway_killed", "upstream_broke_off", "gateway_frozen"
+LATE = "late"
+BROKEN = frozenset({"disconnect_before", "disconnect_middle", "malformed", "empty"})
+SETTLING_SECONDS = 2.0
+"""What a gateway may take from an answer's last byte to its charge on the disk."""
+
+
+@dataclass
+class Verdict:
+    """`violations`: by the name of the figure, one line for each. `usd`: those two sums."""
+
+    runs: int
+    calls: int
+    kills: dict[str, int]
+    freezes: dict[str, int]
+    unexpected_exits: dict[str, int]
+    endings: dict[str, int]
+    fates: dict[str, int]
+    upstream_repeated: dict[str, int]
+    results_lost: list[str]
+    upstream_paid_twice: list[str]
+    charged_twice: list[str]
+    overspent_usd: Decimal
+    spend_mismatch_usd: Decimal
+    reservations_open: int
+    accounts_open: list[str]
+    keys_found: list[str]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def holds(self) -> bool:
+        return not any(self.zeros().values())
+
+    def zeros(self) -> dict[str, Any]:
+        """What must be zero."""
+        return {
+            "results_lost": len(self.results_lost),
+            "upstream_paid_twice": len(self.upstream_paid_twice),
+            "charged_twice": len(self.charged_twice),
+            "overspent_usd": str(self.overspent_usd) if self.overspent_usd else 0,
+            "spend_mismatch_usd": str(self.spend_mismatch_usd) if self.spend_mismatch_usd else 0,
+            "reservations_open": self.reservations_open,
+            "accounts_open": len(self.accounts_open),
+            "keys_found": len(self.keys_found),
+        }
+
+    def lines(self) -> list[str]:
+        """What is behind the figures that are not zero."""
+        named = {
+            "results_lost": self.results_lost,
+            "upstream_paid_twice": self.upstream_paid_twice,
+            "charged_twice": self.charged_twice,
+            "accounts_open": self.accounts_open,
+            "keys_found": self.keys_found,
+        }
+        return [f"{name}: {line}" for name, lines in named.items() for line in lines] + self.notes
+
+
+def judge(facts: Facts) -> Verdict:
+    repeated, paid_twice = _repeats(facts)
+    overspent, overspent_notes = _overspent(facts)
+    mismatch, mismatch_notes = _mismatch(facts)
+    reserved = [each for each in facts.accounts if each.reserved]
+    return Verdict(
+        runs=len(facts.runs),
+        calls=len(facts.attempts),
+        kills=dict(Counter(span.victim for span in facts.spans if span.kind == "kill")),
+        freezes=dict(Counter(span.victim for span in facts.spans if span.kind == "freeze")),
+        unexpected_exits={name: n for name, n in facts.unexpected_exits.items() if n},
+        endings=dict(Counter(run.status for run in facts.runs)),
+        fates=dict(Counter(attempt.fate for attempt in facts.attempts)),
+        upstream_repeated=dict(repeated),
+        results_lost=[*_lost_endings(facts), *_done_again(facts)],
+        upstream_paid_twice=paid_twice,
+        charged_twice=list(_charged_twice(facts)),
+        overspent_usd=overspent,
+        spend_mismatch_usd=mismatch,
+        reservations_open=max(len(reserved), facts.pending),
+        accounts_open=list(_left_open(facts)),
+        keys_found=facts.keys_found,
+        notes=[
+            *overspent_notes,
+            *mismatch_notes,
+            *(f"reservations_open: {each.run} {each.agent}: {each.reserved}" for each in reserved),
+        ],
+    )
+
+
+def _lost_endings(facts: Facts) -> Iterator[str]:
+    for run in facts.runs:
+        if run.status not in run.expected:
+            wanted = " or ".join(sorted(run.expected))
+            yield f"{run.id} is {run.status}, not {wanted}; {run.failure}"
+
+
+def _done_again(facts: Facts) -> Iterator[str]:
+    """What a history had as completed, and the upstream was asked for once more."""
+    by_key: dict[str, float] = {}
+    by_marker: dict[str, float] = {}
+    for run in facts.runs:
+        for call in run.recorded:
+            by_key[call.key] = call.at
+            if call.good:
+                by_marker[call.marker] = min(call.at, by_marker.get(call.marker, call.at))
+    for each in facts.attempts:
+        recorded = min(by_key.get(each.key, 9e99), by_marker.get(each.marker, 9e99))
+        if each.received > recorded:
+            late = each.received - recorded
+            yield f"{each.marker} was asked again {late:.3f} s after its result ({each.key})"
+
+
+def _repeats(facts: Facts) -> tuple[Counter[str], list[str]]:
+    """Requests that the upstream answered more than once: by cause, and those without one."""
+    causes: Counter[str] = Counter()
+    wrong = []
+    attempts: defaultdict[str, list[Attempt]] = defaultdict(list)
+    for each in facts.attempts:
+        attempts[each.key].append(each)
+    charges = {f"{charge.account}:{charge.key}": charge for charge in facts.ledger}
+    known = frozenset[str]().union(*(run.scheduled for run in facts.runs))
+    gateway = [span for span in facts.spans if span.victim == "gateway"]
+    for key, ones in attempts.items():
+        if key not in known:
+            wrong.append(f"{ones[0].marker}: {key} is the key of no call in any history")
+        ones.sort(key=lambda each: each.received)
+        explained = 0
+        for one, following in pairwise(ones):
+            cause, why = _cause(one, following, charges.get(key), gateway)
+            if cause is not None:
+                causes[cause] += 1
+                explained += 1
+            elif why:
+                wrong.append(f"{one.marker} ({key}, {one.fate}): {why}")
+        noted = facts.interruptions.get(key, 0)
+        if explained > noted:
+            wrong.append(f"{ones[0].marker} ({key}): repeated {explained} ×, noted {noted} ×")
+    return causes, wrong
+
+
+def _cause(
+    one: Attempt, following: Attempt, charge: Charged | None, gateway: list[Span]
+) -> tuple[str | None, str]:
+    """Why a request came again; or, where nothing explains it, what is wrong with that."""
+    if charge is not None and charge.at < following.received:
+        return None, f"asked again {following.received - charge.at:.3f} s after it was charged"
+    if one.fate in BROKEN or one.fate == LATE:
+        return BROKE_OFF, ""
+    if not one.worked:
+        return None, ""  # refused, so nothing was paid for
+    for span in gateway:
+        if span.kind == "kill" and one.received <= span.start <= following.received:
+            return KILLED, ""
+    for span in gateway:
+        if span.kind == "freeze" and span.start <= following.received and span.end >= one.received:
+            return FROZEN, ""
+    gap = following.received - one.ended
+    return None, f"answered whole, and asked again {gap:.3f} s later, for no reason that is known"
+
+
+def _charged_twice(facts: Facts) -> Iterator[str]:
+    lines = Counter((charge.account, charge.key) for charge in facts.ledger)
+    worked = {each.key for each in facts.attempts if each.worked}
+    for (account, key), count in lines.items():
+        if count > 1:
+            yield f"{account}:{key} is charged {count} times"
+        if f"{account}:{key}" not in worked:
+            yield f"{account}:{key} is charged, and the upstream never answered it"
+
+
+def _left_open(facts: Facts) -> Iterator[str]:
+    """Accounts that could still be spent from, of runs that have ended."""
+    ended = {run.id for run in facts.runs if run.reported is not None}
+    for account in facts.accounts:
+        if account.run in ended and account.status != "disabled":
+            yield f"{account.run} {account.agent} is {account.status}"
+
+
+def _overspent(facts: Facts) -> tuple[Decimal, list[str]]:
+    """The most that any account's spend was above its budget, at any of its charges."""
+    worst, notes = 0, []
+    moves: defaultdict[str, list[tuple[float, int, int]]] = defaultdict(list)
+    for change in facts.budgets:
+        moves[change.account].append((change.at, change.amount, 0))
+    for charge in facts.ledger:
+        moves[charge.account].append((charge.at, 0, charge.amount))
+    accounts = {each.id: each for each in facts.accounts}
+    for account, changes in moves.items():
+        budget = spent = 0
+        for _, more, charge_amount in sorted(changes, key=lambda move: move[0]):
+            budget, spent = budget + more, spent + charge_amount
+            if spent > budget:
+                notes.append(f"overspent_usd: {account}: spent {spent}, budget {budget} micro-USD")
+                worst = max(worst, spent - budget)
+        known = accounts[account]
+        if (known.budget, known.spent) != (budget, spent):
+            notes.append(f"overspent_usd: {account}: its balance is not the sum of its books")
+            worst = max(worst, abs(known.budget - budget), abs(known.spent - spent))
+    return Decimal(worst).scaleb(-6), notes
+
+
+def _mismatch(facts: Facts) -> tuple[Decimal, list[str]]:
+    """The sum of all differences between what a run shows and the ledger."""
+    ledger: Counter[tuple[str, str]] = Counter()
+    owners = {each.id: (each.run, each.agent) for each in facts.accounts}
+    for charge in facts.ledger:
+        ledger[owners[charge.account]] += charge.amount
+    total, notes = 0, []
+    for run in facts.runs:
+        if run.reported is None:
+            continue
+        if run.reported and run.ledger_agrees != "yes":
+            notes.append(f"spend_mismatch_usd: {run.id}: ledger_agrees is {run.ledger_agrees!r}")
+            total += 1
+        for name, shown in (("query", run.queried), ("report", run.reported)):
+            if shown is None:
+                notes.append(f"spend_mismatch_usd: {run.id}: its query was not answered")
+                total += 1
+            for agent, usd in (shown or {}).items():
+                if usd.scaleb(6) != ledger[run.id, agent]:
+                    booked = ledger[run.id, agent]
+                    notes.append(
+                        f"spend_mismatch_usd: {run.id} {agent}: {name} {usd}, ledger {booked} micro"
+                    )
+                    total += abs(int(usd.scaleb(6)) - booked)
+    for sample in facts.samples:
+        if sample.spent > sample.after or sample.spent + sample.reserved < sample.before:
+            notes.append(f"spend_mismatch_usd: in the middle: {sample}")
+            total += max(
+                sample.spent - sample.after, sample.before - sample.spent - sample.reserved
+            )
+    return Decimal(total).scaleb(-6), notes
