@@ -10,10 +10,27 @@ from decimal import Decimal
 from contracts.names import ORCHESTRATOR_AGENT
 from contracts.plan import Problem
 from contracts.run import RunRequest
-from contracts.spend import ModelCatalog, ModelPrice
-from contracts.team import Caller, Task, Team
-from workflows.prompts import estimated_tokens, system_text, task_sources
+from contracts.spend import ModelCatalog
+from contracts.team import OnExhausted, Task, Team
+from workflows.catalog import (
+    callers,
+    context_of,
+    context_problems,
+    field_of,
+    model_problems,
+    price_of,
+)
 from workflows.schedule import find_cycle
+
+__all__ = [
+    "callers",
+    "contains_goal",
+    "context_of",
+    "price_of",
+    "task_problems",
+    "team_problems",
+    "team_warnings",
+]
 
 
 def team_problems(request: RunRequest, catalog: ModelCatalog | None = None) -> list[Problem]:
@@ -22,12 +39,13 @@ def team_problems(request: RunRequest, catalog: ModelCatalog | None = None) -> l
     problems = [
         *_goal_problems(request),
         *_budget_problems(team),
+        *_fallback_problems(team),
         *_source_problems(request),
         *task_problems(team, team.tasks),
         *_result_problems(team),
     ]
     if catalog is not None and not problems:
-        problems += [*_model_problems(team, catalog), *_context_problems(request, catalog)]
+        problems += [*model_problems(team, catalog), *context_problems(request, catalog)]
     return problems
 
 
@@ -96,20 +114,6 @@ def contains_goal(text: str, goal: str) -> bool:
     return _normal(goal) in _normal(text)
 
 
-def price_of(catalog: ModelCatalog, model: str) -> ModelPrice | None:
-    return next((each for each in catalog.models if each.model == model), None)
-
-
-def context_of(caller: Caller, price: ModelPrice | None) -> int | None:
-    """Tokens; the team file's figure goes before the gateway's."""
-    return caller.context_tokens or (price.context_tokens if price else None)
-
-
-def callers(team: Team) -> dict[str, Caller]:
-    """Everyone with an account, the orchestrator first."""
-    return {ORCHESTRATOR_AGENT: team.orchestrator, **team.agents}
-
-
 def _normal(text: str) -> str:
     return " ".join(text.casefold().split())
 
@@ -133,9 +137,8 @@ def _budget_problems(team: Team) -> Iterator[Problem]:
     given = sum((each.budget_usd for each in everyone.values() if each.budget_usd), Decimal(0))
     if team.budget_usd is None:
         for name in unlimited:
-            field = name if name == ORCHESTRATOR_AGENT else f"agents.{name}"
             yield Problem(
-                field=f"{field}.budget_usd",
+                field=f"{field_of(name)}.budget_usd",
                 what="no limit: neither the agent nor the team has a budget_usd",
                 remedy="give the agent one, or the team one to share out",
             )
@@ -147,6 +150,17 @@ def _budget_problems(team: Team) -> Iterator[Problem]:
             + (f", and {', '.join(unlimited)} would get nothing" if unlimited else ""),
             remedy="raise the team's budget_usd, or lower the agents'",
         )
+
+
+def _fallback_problems(team: Team) -> Iterator[Problem]:
+    for name, caller in callers(team).items():
+        if caller.on_exhausted is OnExhausted.FALLBACK and caller.fallback_model is None:
+            yield Problem(
+                field=f"{field_of(name)}.on_exhausted",
+                value=caller.on_exhausted.value,
+                what="there is no model to fall back to",
+                remedy="name a cheaper one as fallback_model, or write on_exhausted: park",
+            )
 
 
 def _source_problems(request: RunRequest) -> Iterator[Problem]:
@@ -208,42 +222,3 @@ def _result_problems(team: Team) -> Iterator[Problem]:
             what="the team has no tasks of its own: the orchestrator plans them",
             remedy="leave result out",
         )
-
-
-def _model_problems(team: Team, catalog: ModelCatalog) -> Iterator[Problem]:
-    for name, caller in callers(team).items():
-        model = caller.model or catalog.default_model
-        field = name if name == ORCHESTRATOR_AGENT else f"agents.{name}"
-        if model is None:
-            yield Problem(
-                field=f"{field}.model",
-                what="missing, and there is no default",
-                remedy="name a model, or set DEFAULT_MODEL for the worker",
-            )
-        elif catalog.priced and price_of(catalog, model) is None:
-            known = ", ".join(each.model for each in catalog.models)
-            yield Problem(
-                field=f"{field}.model",
-                value=model,
-                what=f"has no price at the gateway, which knows: {known}"[:2000],
-                remedy="add to its price file (USD per million tokens): "
-                f'[models."{model}"] input_usd_per_million = …, output_usd_per_million = …',
-            )
-
-
-def _context_problems(request: RunRequest, catalog: ModelCatalog) -> Iterator[Problem]:
-    team = request.team
-    for task in team.tasks:
-        agent = team.agents[task.agent]
-        price = price_of(catalog, agent.model or catalog.default_model or "")
-        context = context_of(agent, price)
-        sources = task_sources(team, task, request.sources, {})
-        prompt = estimated_tokens([system_text(agent), task.ask, *(each.text for each in sources)])
-        if context is not None and prompt + agent.max_tokens > context:
-            yield Problem(
-                field=f"tasks.{task.id}.inputs",
-                value=f"about {prompt} tokens",
-                what=f"with max_tokens {agent.max_tokens} that is {prompt + agent.max_tokens},"
-                f" above the model's context of {context} tokens",
-                remedy="shorten the inputs, lower max_tokens, or use a model with more context",
-            )
