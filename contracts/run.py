@@ -31,6 +31,8 @@ class RunStatus(StrEnum):
     APPROVAL = "approval"
     """The plan waits for a person."""
     WORKING = "working"
+    PARKED = "parked"
+    """Nothing goes on until a person answers: `RunState.waiting` says what."""
     FINISHING = "finishing"
     CLOSING = "closing"
     COMPLETED = "completed"

@@ -89,6 +89,14 @@ class Progress:
         return self.request.sources if self.request else {}
 
     @property
+    def status_now(self) -> RunStatus:
+        """As people see it: a run is parked when all that is left waits for one of them."""
+        busy = any(account.in_flight for account in self.accounts.values())
+        if self.status is RunStatus.WORKING and self.waiting and not busy:
+            return RunStatus.PARKED
+        return self.status
+
+    @property
     def tasks_done(self) -> int:
         return len(self.handoffs)
 
@@ -198,7 +206,7 @@ class Progress:
             workflow_id=self.workflow_id,
             team=self.team_name,
             goal=self.goal[:500],
-            status=self.status,
+            status=self.status_now,
             paused=self.paused,
             cancel_reason=self.cancel_reason,
             tasks=self._task_states(tasks[first : first + TASKS_PER_PAGE], shown=300),

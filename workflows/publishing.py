@@ -44,7 +44,7 @@ class Publisher:
         workflow.set_current_details(
             details(progress.state(), progress.spend(), progress.tasks_done)
         )
-        status = progress.status
+        status = progress.status_now
         if self._is_due(status):
             self._published, self._published_at = status, workflow.now()
             workflow.upsert_search_attributes(

@@ -66,6 +66,7 @@ async def test_a_refused_call_parks_and_goes_on_at_the_same_call(client: Client)
         )
         assert (waiting.required_usd, waiting.remaining_usd) == (COST, Decimal("0.005"))
         assert waiting.command == f"{STARTER} budget {handle.id} research 0.020"
+        assert now.status is RunStatus.PARKED
         assert [task.status for task in now.tasks][1] is TaskStatus.PARKED
         report = await spend(handle)
         assert report.agents[1].status is AgentStatus.PARKED
@@ -341,3 +342,14 @@ def _statuses(now: RunState) -> list[TaskStatus]:
 
 def _priced(world: FakeWorld, model: str) -> Any:
     return world.catalog.models[0].model_copy(update={"model": model})
+
+
+async def test_a_parked_run_can_be_found_by_its_search_attributes(client: Client) -> None:
+    async with started(client, FakeWorld(), {"team": two_tasks({})}) as handle:
+        await until(handle, parked)
+        query = f"RunStatus = 'parked' AND SpentUsd = 0.01 AND WorkflowId = '{handle.id}'"
+        async with asyncio.timeout(20):
+            while not [found async for found in client.list_workflows(query)]:
+                await asyncio.sleep(0.1)
+        await handle.signal("cancel")
+        await handle.result()
