@@ -1,12 +1,12 @@
-"""The gateway's list of models, asked over HTTP: prices and context windows."""
+"""The gateway's list of models, asked over HTTP: prices, context windows, promises."""
 
 import json
 import urllib.error
 import urllib.request
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, NamedTuple
 
-from contracts.spend import ModelCatalog, ModelPrice
+from contracts.spend import Capabilities, ModelCatalog, ModelPrice
 
 TIMEOUT_SECONDS = 4
 MAX_BYTES = 5_000_000
@@ -16,7 +16,14 @@ class CatalogUnavailable(Exception):
     """Why there is no list of models, in words."""
 
 
-def read_catalog(llm_url: str, default_model: str | None) -> ModelCatalog:
+class Provider(NamedTuple):
+    """What the endpoint says of itself."""
+
+    catalog: ModelCatalog
+    capabilities: Capabilities
+
+
+def read_provider(llm_url: str, default_model: str | None) -> Provider:
     """`GET /models`. Raises `CatalogUnavailable`, also if the endpoint wants a key for it."""
     url = f"{llm_url.rstrip('/')}/models"
     try:
@@ -34,7 +41,15 @@ def read_catalog(llm_url: str, default_model: str | None) -> ModelCatalog:
         raise CatalogUnavailable(f"{url} answered without a list `data`")
     models = tuple(m for m in map(_model, lines) if m is not None)[:2_000]
     priced = any(m.input_usd is not None and m.output_usd is not None for m in models)
-    return ModelCatalog(models=models, default_model=default_model, priced=priced)
+    catalog = ModelCatalog(models=models, default_model=default_model, priced=priced)
+    return Provider(catalog, _capabilities(body.get("capabilities")))
+
+
+def _capabilities(told: Any) -> Capabilities:
+    """As the endpoint declares them. Without a word: what ATXP's published API promises."""
+    if not isinstance(told, dict):
+        return Capabilities(hard_limit=True)
+    return Capabilities(**{name: told.get(name) is True for name in Capabilities.model_fields})
 
 
 def _model(line: Any) -> ModelPrice | None:

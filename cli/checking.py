@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from cli.catalog import CatalogUnavailable, read_catalog
+from cli.catalog import CatalogUnavailable, Provider, read_provider
 from cli.exits import Code, CommandError
 from cli.loading import Finding, findings
 from cli.output import note, say, say_json
+from cli.promises import REMEDY, broken_promises
 from contracts.run import RunRequest
 from contracts.spend import ModelCatalog
 from runtime.settings import SettingsError, client_settings
@@ -14,15 +15,18 @@ from runtime.settings import SettingsError, client_settings
 
 def validate(path: Path, goal: str | None, inputs: Sequence[str], json: bool) -> int:
     """Prints every finding. Errors end with 2, warnings alone with 0."""
-    catalog = _catalog()
+    provider = ask_provider()
+    catalog = provider.catalog if provider else None
     found, request = findings(path, goal, inputs, catalog)
     kept = [each for each in found if not _worker_decides(each, catalog)]
+    if provider is not None:
+        kept += _promises(path, provider)
     for each in kept:
         if json:
             say_json(each)
         else:
             say(_line(each))
-    if len(kept) < len(found):
+    if any(_worker_decides(each, catalog) for each in found):
         note("note: agents without `model` get the worker's DEFAULT_MODEL, unknown here")
     wrong = sum(each.level == "error" for each in kept)
     if wrong:
@@ -33,16 +37,32 @@ def validate(path: Path, goal: str | None, inputs: Sequence[str], json: bool) ->
     return Code.DONE
 
 
-def _catalog() -> ModelCatalog | None:
+def ask_provider() -> Provider | None:
     """None, and a note that says so, where the gateway cannot be asked."""
     try:
         settings = client_settings()
-        return read_catalog(settings.atxp_llm_url, settings.default_model)
+        return read_provider(settings.atxp_llm_url, settings.default_model)
     except SettingsError as error:
         raise CommandError(Code.INPUT_WRONG, f"settings:\n{error}") from error
     except CatalogUnavailable as error:
-        note(f"note: models, prices and context sizes were not checked: {error}")
+        note(f"note: models, prices, context sizes and promises were not checked: {error}")
         return None
+
+
+def _promises(path: Path, provider: Provider) -> list[Finding]:
+    """What the team will have to do without, with this provider."""
+    return [
+        Finding(
+            level="warning",
+            file=str(path),
+            line=None,
+            field="ATXP_LLM_URL",
+            value=name,
+            what=f"not promised by this provider: {what}",
+            remedy=REMEDY,
+        )
+        for name, what in broken_promises(provider.capabilities).items()
+    ]
 
 
 def _worker_decides(finding: Finding, catalog: ModelCatalog | None) -> bool:
@@ -54,8 +74,10 @@ def _worker_decides(finding: Finding, catalog: ModelCatalog | None) -> bool:
 def _line(found: Finding) -> str:
     where = found.file if found.line is None else f"{found.file}:{found.line}"
     value = f" = {found.value}" if found.value else ""
-    remedy = f" ({found.remedy})" if found.remedy else ""
-    return f"{where}: {found.level}: {found.field}{value}: {found.what}{remedy}"
+    remedy, *to_paste = found.remedy.splitlines() or [""]
+    told = f"{where}: {found.level}: {found.field}{value}: {found.what}"
+    told += f" ({remedy})" if remedy else ""
+    return "\n".join([told, *to_paste])
 
 
 def _good(path: Path, request: RunRequest, catalog: ModelCatalog | None) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from cli.output import between, clip, seconds, table, usd
+from cli.promises import broken_promises
 from contracts.run import Failure, RunReport, RunState, TaskState, Waiting
 from contracts.spend import LedgerAgreement, SpendReport
 from runtime.runs import RunSummary
@@ -66,6 +67,9 @@ def _money_notes(spend: SpendReport) -> list[str]:
     estimated = sum(each.estimated_charges for each in spend.agents)
     if estimated:
         lines.append(f"charges at their upper bound, for want of a usage: {estimated}")
+    if spend.agents:
+        broken = broken_promises(spend.capabilities)
+        lines += [f"this provider does not promise {name}: {what}" for name, what in broken.items()]
     if spend.ledger_usd is not None:
         lines.append(f"ledger: {usd(spend.ledger_usd)} USD, {AGREEMENT[spend.ledger_agrees]}")
     return lines

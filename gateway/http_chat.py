@@ -15,6 +15,7 @@ from gateway.http import (
     respond,
     respond_json,
 )
+from gateway.http_accounts import CAPABILITIES
 from gateway.money import usd
 from gateway.telemetry import traced
 
@@ -38,11 +39,10 @@ async def chat(request: web.Request) -> web.Response:
 
 
 async def models(request: web.Request) -> web.Response:
-    """GET /v1/models, without a key: what can be called, and its price."""
+    """GET /v1/models, without a key: what can be called, its price, and what is promised."""
     gateway = request.app[GATEWAY]
-    return respond_json(
-        {"object": "list", "data": [_model(gateway, m) for m in gateway.prices.models]}
-    )
+    listed = [_model(gateway, m) for m in gateway.prices.models]
+    return respond_json({"object": "list", "data": listed, "capabilities": CAPABILITIES})
 
 
 async def model(request: web.Request) -> web.Response:

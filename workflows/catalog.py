@@ -60,7 +60,8 @@ def _unpriced(field: str, model: str, catalog: ModelCatalog) -> Iterator[Problem
         value=model,
         what=f"has no price at the gateway, which knows: {known}"[:2000],
         remedy="add to its price file, with your provider's prices in USD per million tokens:\n"
-        + price_file_lines(model),
+        + price_file_lines(model)
+        + "\n",
     )
 
 

@@ -150,6 +150,7 @@ async def test_models_and_contexts_are_checked_with_the_gateway(
     ended = await alone("validate", alone.team(unpriced), ATXP_LLM_URL=gateway)
     assert ended.code == 2
     assert "agents.editor.model = huge: has no price" in ended.out
+    assert '[models."huge"]' in lines(ended.out), "to be pasted as it is"
     paper = alone.folder / "long.md"
     paper.write_text("tin " * 2000)
     long = ["--input", f"facts={paper}"]
@@ -188,3 +189,21 @@ async def test_a_wrong_setting_is_named(alone: Starter) -> None:
         assert ended.code == 2
         assert "TEMPORAL_ADDRESS" in ended.err
         assert "Traceback" not in ended.err
+
+
+async def test_what_the_provider_does_not_promise_is_a_warning_each(
+    alone: Starter, gateway: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = alone.team(TEAM.replace("role: ", "model: small, role: "))
+    ended = await alone("validate", good, ATXP_LLM_URL=gateway)
+    assert ended.code == 0
+    told = {line.split(":")[2].strip() for line in lines(ended.out) if "warning" in line}
+    assert told == {f"ATXP_LLM_URL = {name}" for name in ("replay", "ledger", "transfer")}
+    promises = {"hard_limit": False, "replay": True, "ledger": True, "transfer": True}
+    body = json.dumps({**MODELS, "capabilities": promises}).encode()
+    monkeypatch.setattr(Models, "body", body)
+    ended = await alone("validate", good, "--json", ATXP_LLM_URL=gateway)
+    (found,) = map(json.loads, lines(ended.out))
+    assert (found["level"], found["value"]) == ("warning", "hard_limit")
+    assert "may be overspent" in found["what"]
+    assert "gateway" in found["remedy"]

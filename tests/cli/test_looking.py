@@ -9,7 +9,7 @@ from temporalio.client import Client
 
 from contracts.calls import CallRequest
 from contracts.run import RunReport, RunState, RunStatus, TaskStatus
-from contracts.spend import SpendReport
+from contracts.spend import Capabilities, SpendReport
 from runtime.runs import RunSummary
 from tests.cli.support import Starter, lines, serving
 from tests.cli.test_running import fail_prices, new_id
@@ -123,3 +123,13 @@ async def test_without_the_service_a_command_ends_with_3_within_5_s(
     assert "127.0.0.1:9" in ended.err
     assert "make up" in ended.err
     assert "Traceback" not in ended.err
+
+
+async def test_the_report_names_the_promises_that_do_not_hold(
+    starter: Starter, world: FakeWorld
+) -> None:
+    world.capabilities = Capabilities(hard_limit=True, replay=False, ledger=True, transfer=True)
+    ended = await starter("run", starter.team())
+    assert ended.code == 0, ended.err
+    assert "does not promise replay" in ended.out
+    assert "does not promise ledger" not in ended.out

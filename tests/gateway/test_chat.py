@@ -245,6 +245,9 @@ async def test_models_and_health_need_no_key() -> None:
             "output_usd_per_million": Decimal(2),
         }
         assert models.json["data"][0]["context_tokens"] == 8192
+        opened = await w.api.send("POST", "/v1/agents", {"name": "a", "budget": 1})
+        assert models.json["capabilities"] == opened.json["capabilities"]
+        assert all(models.json["capabilities"][name] is True for name in ("hard_limit", "replay"))
         health = await w.api.send("GET", "/healthz", key="")
         assert (health.status, health.json["status"]) == (200, "ready")
         unknown = await w.api.send("GET", "/v2/models", key="")

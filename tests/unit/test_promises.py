@@ -1,0 +1,19 @@
+"""Promises that a provider does not keep are named; those that it keeps are not."""
+
+import pytest
+
+from cli.promises import PROMISES, broken_promises
+from contracts.spend import Capabilities
+
+
+def test_every_promise_has_its_words() -> None:
+    assert set(PROMISES) == set(Capabilities.model_fields)
+    nothing = Capabilities(**dict.fromkeys(PROMISES, False))
+    assert broken_promises(nothing) == PROMISES
+    assert broken_promises(Capabilities(**dict.fromkeys(PROMISES, True))) == {}
+
+
+@pytest.mark.parametrize("name", PROMISES)
+def test_one_that_is_not_kept_is_told_alone(name: str) -> None:
+    kept = dict.fromkeys(PROMISES, True) | {name: False}
+    assert list(broken_promises(Capabilities(**kept))) == [name]
