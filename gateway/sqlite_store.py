@@ -34,10 +34,14 @@ class SqliteStore:
         )
 
     async def find_account(self, key_hash: str) -> str | None:
-        return await self._writer.run(lambda conn: sqlite_accounts.find(conn, key_hash))
+        return await self._writer.run(
+            lambda conn: sqlite_accounts.find(conn, key_hash), durable=False
+        )
 
     async def account(self, account_id: str) -> Account | None:
-        return await self._writer.run(lambda conn: sqlite_accounts.read(conn, account_id))
+        return await self._writer.run(
+            lambda conn: sqlite_accounts.read(conn, account_id), durable=False
+        )
 
     async def interrupted(self, account_id: str) -> dict[str, int]:
         query = "SELECT cause, count(*) FROM interruptions WHERE account_id = ? GROUP BY cause"
@@ -69,7 +73,8 @@ class SqliteStore:
         return await self._writer.run(
             lambda conn: sqlite_calls.begin(
                 conn, call, self._owner.id, time.time(), self._lease_seconds
-            )
+            ),
+            durable=False,
         )
 
     async def settle(self, settlement: Settlement) -> Account | None:
@@ -79,7 +84,7 @@ class SqliteStore:
 
     async def release(self, call_id: str, cause: Cause | None) -> Account | None:
         return await self._writer.run(
-            lambda conn: sqlite_calls.release(conn, call_id, cause, time.time())
+            lambda conn: sqlite_calls.release(conn, call_id, cause, time.time()), durable=False
         )
 
     async def release_abandoned(self) -> int:

@@ -1,7 +1,9 @@
 """One thread that owns the connection, and commits whatever is queued in one transaction.
 
-One fsync then serves all calls that wait for it: durable, and not one fsync a call. Each operation
-runs in a savepoint of its own, so that one that fails takes nobody else's work with it.
+One fsync then serves all calls that wait for it: durable, and not one fsync a call. What may be
+lost with the power, and only with the power, waits for none: a reservation whose call is lost too.
+Each operation runs in a savepoint of its own, so that one that fails takes nobody else's work with
+it.
 """
 
 import asyncio
@@ -15,27 +17,28 @@ from gateway.store import StoreError
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], Any]
+Queued = tuple[Operation, asyncio.Future[Any], bool]
 MOST_IN_ONE_COMMIT = 256
 
 
 class Writer:
-    """`await run(operation)` gives its result once the transaction is on the disk."""
+    """`await run(operation)` gives its result once the transaction is on the disk; with
+    `durable=False`, once it would survive the death of this process."""
 
     def __init__(self, conn: sqlite3.Connection) -> None:
         self._conn = conn
         self._loop = asyncio.get_running_loop()
-        self._queue: queue.SimpleQueue[tuple[Operation, asyncio.Future[Any]] | None] = (
-            queue.SimpleQueue()
-        )
+        self._queue: queue.SimpleQueue[Queued | None] = queue.SimpleQueue()
         self._closed = False
+        self._durable = True  # as the connection was made
         self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
         self._thread.start()
 
-    async def run(self, operation: Callable[[sqlite3.Connection], T]) -> T:
+    async def run(self, operation: Callable[[sqlite3.Connection], T], *, durable: bool = True) -> T:
         if self._closed:
             raise StoreError("the store is closed")
         future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.put((operation, future))
+        self._queue.put((operation, future, durable))
         return await future
 
     async def close(self) -> None:
@@ -63,19 +66,26 @@ class Writer:
                 self._commit(batch)
         self._conn.close()
 
-    def _commit(self, batch: list[tuple[Operation, asyncio.Future[Any]]]) -> None:
+    def _commit(self, batch: list[Queued]) -> None:
         results: list[tuple[asyncio.Future[Any], Any, BaseException | None]] = []
         try:
+            self._wait_for_disk(any(durable for _, _, durable in batch))
             self._conn.execute("BEGIN IMMEDIATE")
-            for operation, future in batch:
+            for operation, future, _ in batch:
                 results.append((future, *self._one(operation)))
             self._conn.execute("COMMIT")
         except sqlite3.Error as error:
             if self._conn.in_transaction:
                 self._conn.execute("ROLLBACK")
             failure = StoreError(f"the database did not take it: {error}")
-            results = [(future, None, failure) for _, future in batch]
+            results = [(future, None, failure) for _, future, _ in batch]
         self._loop.call_soon_threadsafe(_resolve, results)
+
+    def _wait_for_disk(self, durable: bool) -> None:
+        """In WAL mode a commit under FULL also makes durable what NORMAL left open before it."""
+        if durable is not self._durable:
+            self._conn.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._durable = durable
 
     def _one(self, operation: Operation) -> tuple[Any, BaseException | None]:
         self._conn.execute("SAVEPOINT one")
