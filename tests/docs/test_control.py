@@ -1,0 +1,170 @@
+"""The Temporal CLI's commands in `docs/control.md`, as they stand there, against a real run."""
+
+import asyncio
+import re
+import shlex
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest_asyncio
+from temporalio import workflow
+from temporalio.client import Client, WorkflowHandle
+
+from contracts.calls import CallRequest
+from contracts.control import Adjustment
+from contracts.names import WORKFLOW
+from contracts.run import RunReport, RunState, RunStatus, TaskStatus
+from tests.cli.support import serving
+from tests.docs.pages import ROOT, blocks
+from tests.support.fakes import FakeWorld
+from tests.support.temporal import server, temporal_cli
+from workflows.orchestrator import Orchestrator
+
+PAGE = ROOT / "docs" / "control.md"
+TEXT = PAGE.read_text(encoding="utf-8")
+TEAM = {
+    "name": "control",
+    "goal": "Say whether bicycles sell well in spring.",
+    "approve_plan": True,
+    "orchestrator": {"budget_usd": 1},
+    "agents": {
+        "rich": {"role": "Writer", "budget_usd": 1},
+        "poor": {"role": "Writer", "budget_usd": "0.0005"},
+        "third": {"role": "Writer", "budget_usd": "0.0005"},
+    },
+    "tasks": [
+        {"id": "a", "agent": "rich", "ask": "Name a colour."},
+        {"id": "b", "agent": "poor", "ask": "Name a fruit."},
+        {"id": "c", "agent": "rich", "ask": "Name an animal.", "depends_on": ["a"]},
+        {"id": "d", "agent": "third", "ask": "Name a bird."},
+    ],
+}
+"""`a` never ends; `b` and `d` park: their accounts are too small for a call at 0.01 USD."""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A person at the Temporal CLI, with the page open."""
+
+    handle: WorkflowHandle[Any, Any]
+    address: str
+
+    async def types(self, command: str) -> str:
+        words = [
+            self.handle.id if word == "RUN" else word.replace("RUN", self.handle.id)
+            for word in shlex.split(command)
+        ]
+        process = await asyncio.create_subprocess_exec(
+            temporal_cli(),
+            *words[1:],
+            "--address",
+            self.address,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        out, _ = await asyncio.wait_for(process.communicate(), 60)
+        assert process.returncode == 0, f"{command}\n{out.decode()}"
+        return out.decode()
+
+    async def until(self, status: dict[str, TaskStatus]) -> RunState:
+        for _ in range(200):
+            state = RunState.model_validate(await self.handle.query("state"))
+            if status.items() <= {task.id: task.status for task in state.tasks}.items():
+                return state
+            await asyncio.sleep(0.05)
+        raise AssertionError(state)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def client() -> AsyncIterator[Client]:
+    async with server() as environment:
+        yield environment.client
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def desk(client: Client) -> AsyncIterator[Desk]:
+    never = asyncio.Event()
+
+    async def hold(call: CallRequest) -> None:
+        if call.task == "a":
+            await never.wait()
+
+    async with serving(client, FakeWorld(hold)):
+        handle = await client.start_workflow(
+            WORKFLOW, {"team": TEAM}, id="control", task_queue="orchestrator", result_type=RunReport
+        )
+        yield Desk(handle, client.service_client.config.target_host)
+
+
+def commands(*words: str) -> list[str]:
+    """The page's commands that contain all of these words, in their order there."""
+    lines = [line for block in blocks(PAGE, "") for line in block.splitlines()]
+    own = [line for line in lines if line.startswith("temporal ")]
+    return [line for line in own if all(word in line for word in words)]
+
+
+async def test_every_command_of_the_page_does_what_it_says(desk: Desk) -> None:
+    left = set(commands()) - set(commands("workflow start"))
+
+    async def types(*words: str) -> str:
+        found = commands(*words)
+        assert found, words
+        left.difference_update(found)
+        return "".join([await desk.types(each) for each in found])
+
+    while (await desk.handle.query("state"))["status"] != RunStatus.APPROVAL:
+        await asyncio.sleep(0.05)
+    assert '"status":"approval"' in await types("--type state")
+    assert '"agent":"poor"' in await types("--type spend")
+    await types("--name approve")
+    parked = {"a": TaskStatus.RUNNING, "b": TaskStatus.PARKED, "d": TaskStatus.PARKED}
+    await desk.until(parked)
+    await types("--name pause")
+    assert (await desk.handle.query("state"))["paused"]
+    await types("--name resume")
+    assert not (await desk.handle.query("state"))["paused"]
+    assert "agent:poor budget_usd:0.001" in await types("--name adjust_budget")
+    assert "third" in await types("--name transfer")
+    assert "status:cancelled" in await types("--name cancel_task")
+    assert "task:d" in await types("--name retry_task")
+    await types("--name adjust ")
+    state = await desk.until({"c": TaskStatus.CANCELLED, "b": TaskStatus.PARKED})
+    assert not state.refusals
+    spend = await desk.handle.query("spend")
+    budgets = {each["agent"]: each["budget_usd"] for each in spend["agents"]}
+    assert budgets == {"orchestrator": "1", "rich": "0.995", "poor": "0.001", "third": "0.0055"}
+    await types("workflow list")
+    await types("--name cancel ")
+    assert '"cancel_reason":"no longer needed"' in await types("workflow result")
+    assert left == set(), "every other command was typed"
+
+
+async def test_a_cancellation_from_temporal_is_the_signals(client: Client) -> None:
+    assert "`temporal workflow cancel --workflow-id RUN`" in TEXT
+    async with serving(client, FakeWorld()):
+        handle = await client.start_workflow(
+            WORKFLOW, {"team": TEAM}, id="cancel", task_queue="orchestrator", result_type=RunReport
+        )
+        desk = Desk(handle, client.service_client.config.target_host)
+        await desk.types("temporal workflow cancel --workflow-id RUN")
+        report = await handle.result()
+    assert report.status is RunStatus.CANCELLED
+
+
+def test_the_page_names_all_queries_signals_and_updates() -> None:
+    definition = workflow._Definition.must_from_class(Orchestrator)
+    for section, names in (
+        ("Queries", definition.queries),
+        ("Signals", definition.signals),
+        ("Updates", definition.updates),
+    ):
+        text = TEXT.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+        rows = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
+        assert rows == {name for name in names if name and not name.startswith("__")}
+
+
+def test_the_kinds_of_adjust_are_all_there() -> None:
+    kinds = Adjustment.model_json_schema()["discriminator"]["mapping"]
+    [row] = [line for line in TEXT.splitlines() if line.startswith("| `adjust` |")]
+    assert set(re.findall(r"`(\w+)`", row.rpartition("kind` is")[2])) == set(kinds)

@@ -1,0 +1,151 @@
+"""What the pages name exists: files, headings, commands, targets, tests, fields, error types."""
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+import contracts.control
+import contracts.run
+import contracts.spend
+from cli.app import app
+from cli.demo_checks import __file__ as demo_checks
+from contracts.errors import ErrorType
+from contracts.model import Message
+from contracts.run import RunRequest
+from contracts.team import Team
+from gateway.prices import Prices
+from gateway.settings import Settings as GatewaySettings
+from runtime.settings import ClientSettings, WorkerSettings
+from runtime.stack_plan import StackSettings
+from tests.docs.pages import PAGES, ROOT, anchors, blocks, links, name
+from workflows.validation import team_problems
+
+README = ROOT / "README.md"
+MONEY = ROOT / "docs" / "money.md"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for link in links(page):
+        if link.startswith(("http://", "https://")):
+            continue
+        target, _, anchor = link.partition("#")
+        found = (page.parent / target).resolve() if target else page
+        assert found.exists(), f"{name(page)}: {link}"
+        assert found.is_relative_to(ROOT), f"{name(page)}: {link} leaves the project"
+        if anchor:
+            assert anchor in anchors(found), f"{name(page)}: {link}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_command_target_and_test_exists(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"\bmake ([a-z]+)[`\s.,;:)]", "".join(_code(text))):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{name(page)}: make {target}"
+    commands = {
+        each.name or getattr(each.callback, "__name__", "") for each in app.registered_commands
+    }
+    commands |= {
+        each.name or getattr(each.callback, "__name__", "")
+        for group in app.registered_groups
+        for each in (group.typer_instance.registered_commands if group.typer_instance else ())
+    }
+    for command in re.findall(r"starter\.py ([a-z-]+)", "".join(_code(text))):
+        assert command in commands, f"{name(page)}: starter.py {command}"
+    for test in re.findall(r"`(test_\w+)`", text):
+        assert _test_exists(test), f"{name(page)}: {test}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_example_of_a_team_is_good(page: Path) -> None:
+    for block in blocks(page, "yaml"):
+        team = Team.model_validate(yaml.safe_load(block))
+        named = [agent.inputs for agent in team.agents.values()]
+        named += [task.inputs for task in team.tasks]
+        sources = {source: "A text." for inputs in named for source in inputs}
+        for source in sources:
+            assert (ROOT / "teams" / source).exists(), source
+        assert team_problems(RunRequest(team=team, sources=sources)) == []
+
+
+def test_every_decision_has_its_three_parts_and_its_number() -> None:
+    decisions = sorted((ROOT / "docs" / "adr").glob("*.md"))
+    for number, page in enumerate(decisions, start=1):
+        text = page.read_text(encoding="utf-8")
+        assert page.name.startswith(f"{number:03}-")
+        assert text.startswith(f"# {number:03} ")
+        for part in ("**Context.**", "**Decision.**", "**Consequence.**"):
+            assert text.count(part) == 1, f"{name(page)}: {part}"
+
+
+def test_what_the_demo_is_said_to_promise_it_promises() -> None:
+    said = re.findall(r"^  ✓ (.*)$", README.read_text(encoding="utf-8"), re.MULTILINE)
+    promises = _texts(Path(demo_checks))
+    assert said
+    for promise in said:
+        assert any(re.fullmatch(each, promise) for each in promises), promise
+
+
+def test_the_settings_for_real_models_are_settings() -> None:
+    [settings] = [b for b in blocks(README, "") if "UPSTREAM_URL=" in b]
+    known = {
+        field.upper()
+        for model in (GatewaySettings, ClientSettings, WorkerSettings, StackSettings)
+        for field in model.model_fields
+    }
+    assert {line.partition("=")[0] for line in settings.splitlines()} <= known
+
+
+def test_the_price_lines_are_a_price_entry(tmp_path: Path) -> None:
+    [entry] = blocks(README, "toml")
+    (tmp_path / "prices.toml").write_text(entry)
+    prices = Prices.load(tmp_path / "prices.toml")
+    assert set(prices.models) == set(tomllib.loads(entry)["models"])
+
+
+def test_every_error_type_and_field_that_money_names_exists() -> None:
+    text = MONEY.read_text(encoding="utf-8")
+    types = set(re.findall(r"`([A-Z][a-z]+(?:[A-Z][a-z]+)+)`", text))
+    assert types
+    assert types <= {str(each) for each in ErrorType}
+    fields = {
+        field
+        for module in (contracts.run, contracts.spend, contracts.control)
+        for each in vars(module).values()
+        if isinstance(each, type) and issubclass(each, Message)
+        for field in each.model_fields
+    }
+    amounts = set(re.findall(r"`(\w+_usd)`", text)) - {"cost_usd"}  # the upstream's own word
+    assert amounts
+    assert amounts <= fields
+
+
+def _code(text: str) -> list[str]:
+    """Inline code and blocks: prose may `make` sense."""
+    return [f"{each} " for each in re.findall(r"```.*?```|`[^`\n]+`", text, re.DOTALL)]
+
+
+def _test_exists(test: str) -> bool:
+    files = (ROOT / "tests").rglob("*.py")
+    return any(f"def {test}(" in file.read_text(encoding="utf-8") for file in files)
+
+
+def _texts(source: Path) -> list[str]:
+    """The promises' texts, as patterns: a formatted part may be anything."""
+    found = []
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Call(func=ast.Name(id="Promise"), args=[ast.JoinedStr(values=parts), *_]):
+                found.append("".join(map(_pattern, parts)))
+            case ast.Call(func=ast.Name(id="Promise"), args=[text, *_]):
+                found.append(_pattern(text))
+    return found
+
+
+def _pattern(part: ast.expr) -> str:
+    return re.escape(str(part.value)) if isinstance(part, ast.Constant) else ".+"
