@@ -3,6 +3,7 @@
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from temporalio import activity
@@ -10,17 +11,19 @@ from temporalio.exceptions import ApplicationError
 
 from activities import prompts
 from activities.checks import check, prepare, unfenced
-from activities.failures import translated
+from activities.failures import error_type, translated
 from activities.heartbeats import earlier_spend, heartbeating, time_left
 from activities.spans import call_span, record, trace_headers
-from atxp.chat import ChatClient, ChatOrder, Completion
+from atxp.chat import ChatClient, ChatOrder, Completion, Stored
+from atxp.errors import MalformedAnswer, Refused
 from atxp.sealing import Sealer
 from contracts.activities import AgentActivities
 from contracts.calls import MAX_ANSWER, AttemptSpend, CallRequest, CallResult
-from contracts.errors import ErrorType
+from contracts.errors import ERRORS, ErrorType, Outcome
 from contracts.model import round_up
 
 MARGIN_SECONDS = 1.0
+RETRIED = Outcome.RETRIED
 
 
 class Agents(AgentActivities):
@@ -42,8 +45,16 @@ class Agents(AgentActivities):
         try:
             with call_span(call) as span, translated(earlier, activity.heartbeat):
                 prepare(call)
-                async with heartbeating(earlier):
-                    done = await self._chat.complete(self._order(call))
+                try:
+                    async with heartbeating(earlier):
+                        done = await self._chat.complete(self._order(call))
+                except (MalformedAnswer, Refused) as useless:
+                    stored = Stored.of(useless)
+                    if stored is None or ERRORS[error_type(useless)].outcome is not RETRIED:
+                        raise
+                    return _without_answer(
+                        useless, stored, earlier, started_at, time.perf_counter() - clock
+                    )
                 record(span, done)
                 with translated(_billed(earlier, done)):
                     return _result(call, done, earlier, started_at, time.perf_counter() - clock)
@@ -90,6 +101,29 @@ def _result(
         started_at=started_at,
         seconds=round(seconds, 4),
         **{name: value for name, value in extras.items() if value},
+    )
+
+
+def _without_answer(
+    error: MalformedAnswer | Refused,
+    stored: Stored,
+    earlier: AttemptSpend,
+    started_at: datetime,
+    seconds: float,
+) -> CallResult:
+    """Billed, and no answer in it. The same call would get the same again, so that it goes back as
+    one that failed its checks: its repair is a new call. What was billed is one charge, whether
+    or not an earlier attempt saw it."""
+    return CallResult(
+        answer="",
+        reasons=(f"There was no answer: {error}",),
+        cost_usd=stored.cost.usd,
+        estimated=stored.cost.estimated,
+        usage=stored.usage,
+        replayed=True,
+        failed_attempts_usd=max(earlier.spent_usd - stored.cost.usd, Decimal(0)),
+        started_at=started_at,
+        seconds=round(seconds, 4),
     )
 
 

@@ -42,6 +42,20 @@ class Completion:
     account_spent_usd: Decimal | None
 
 
+@dataclass(frozen=True)
+class Stored:
+    """An answer that is no use, billed before and stored: each attempt gets this one again."""
+
+    usage: Usage
+    cost: Cost
+
+    @classmethod
+    def of(cls, error: MalformedAnswer | Refused) -> "Stored | None":
+        """None where another attempt may come to another answer."""
+        cost = told_cost(error.body) if isinstance(error.body, Mapping) else None
+        return cls(usage_of(error.body), cost) if error.replayed and cost else None
+
+
 class ChatClient:
     """`llm_url` is the base of the OpenAI-compatible API, such as `https://llm.atxp.ai/v1`."""
 
@@ -136,6 +150,8 @@ def _without_choices(answer: Answer, order: ChatOrder) -> MalformedAnswer:
     return MalformedAnswer(
         f"POST /chat/completions answered 200 without an answer: {words}",
         billed_usd=_billed(answer.body, answer.replayed),
+        body=answer.body,
+        replayed=answer.replayed,
     )
 
 

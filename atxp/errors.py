@@ -67,6 +67,8 @@ class MalformedAnswer(AtxpError):
 
     message: str
     billed_usd: Decimal = Decimal(0)
+    body: Any = None
+    replayed: bool = False
 
     def __str__(self) -> str:
         return self.message

@@ -74,7 +74,8 @@ ERRORS: dict[ErrorType, ErrorRule] = {
     ),
     ErrorType.MALFORMED_ANSWER: ErrorRule(
         Outcome.RETRIED,
-        "HTTP 200 that is not JSON, or has no choices.",
+        "HTTP 200 that is not JSON, or has no choices. Where it was billed and the gateway stored"
+        " it, it counts as an answer that failed its checks.",
         "Look at the upstream's own log; if it goes on, the model or its server is broken.",
     ),
     ErrorType.BUDGET_RESERVED: ErrorRule(

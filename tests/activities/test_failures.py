@@ -178,13 +178,28 @@ async def test_what_earlier_attempts_spent_is_carried_and_added_to() -> None:
     assert spend_of(raised).spent_usd == Decimal("1.75")
 
 
-async def test_a_stored_unusable_answer_is_counted_once() -> None:
+@pytest.mark.parametrize("seen_usd", ["0", "0.25"])
+@pytest.mark.parametrize("status", [200, 500])
+async def test_a_stored_unusable_answer_goes_back_for_a_new_call(
+    status: int, seen_usd: str
+) -> None:
+    """Sent again, the same call would get it again. One charge, whoever saw it come in first."""
     billed = {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 1, "cost": 0.25}}
-    raised = await failure(
-        (200, {"X-Idempotent-Replay": "true"}, encode(billed)),
-        details=({"spent_usd": "0.25", "attempts": 1},),
-    )
-    assert spend_of(raised).spent_usd == Decimal("0.25")
+    answer = (status, {"X-Idempotent-Replay": "true"}, encode(billed))
+    async with serving(answer) as server, agents_at(server.url) as agents:
+        details = ({"spent_usd": seen_usd, "attempts": 1},)
+        environment = context(attempt=2, details=details)
+        result = await environment.run(agents.call_agent, call())
+    assert "There was no answer" in result.reasons[0]
+    assert (result.cost_usd, result.failed_attempts_usd) == (Decimal("0.25"), Decimal(0))
+    assert (result.usage.prompt_tokens, result.replayed) == (5, True)
+
+
+async def test_a_stored_refusal_stays_a_refusal() -> None:
+    body = {**error(), "usage": {"prompt_tokens": 5, "completion_tokens": 1, "cost": 0.25}}
+    raised = await failure((400, {"X-Idempotent-Replay": "true"}, encode(body)))
+    assert raised.type == ErrorType.BAD_REQUEST.value
+    assert raised.non_retryable
 
 
 async def test_an_error_that_used_tokens_was_billed() -> None:

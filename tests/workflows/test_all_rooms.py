@@ -6,6 +6,7 @@ import logging
 import re
 import urllib.parse
 import uuid
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -71,6 +72,27 @@ async def test_a_rejected_answer_is_charged_and_its_reasons_reach_the_agent(clie
         research = next(each for each in report.spend.agents if each.agent == "research")
         assert research.failed_attempts_usd > 0
         assert research.repairs_usd > 0
+        assert report.spend.total.spent_usd == rooms.ledger_usd()
+
+
+@pytest.mark.parametrize("status", [200, 500])
+async def test_what_was_billed_without_an_answer_is_charged_once_and_asked_for_anew(
+    client: Client, status: int
+) -> None:
+    """The gateway has it stored, so that the same call would get the same again, for ever."""
+    tasks = [{"id": "a", "agent": "research", "ask": "Say a lot."}]
+    usage = {"prompt_tokens": 50, "completion_tokens": 5, "total_tokens": 55}
+    billed = {"choices": [], "usage": usage}
+    async with all_rooms(client) as rooms:
+        rooms.upstream.add(Rule(contains="Say a lot.", status=status, body=billed, times=1))
+        report = await run(rooms, {"team": team(tasks=tasks, result="a")})
+        assert report.status is RunStatus.COMPLETED
+        asked = [each for each in rooms.upstream.requests if "Say a lot." in each.text]
+        assert len(asked) == 2
+        assert asked[0].idempotency_key != asked[1].idempotency_key
+        research = next(each for each in report.spend.agents if each.agent == "research")
+        assert research.failed_attempts_usd == Decimal("0.000060")
+        assert report.spend.ledger_agrees is LedgerAgreement.YES
         assert report.spend.total.spent_usd == rooms.ledger_usd()
 
 
