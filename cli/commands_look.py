@@ -1,0 +1,51 @@
+"""Commands: look into a run, also one that has ended or was terminated."""
+
+# ruff: noqa: PLC0415
+# What a command does is imported when it is called, so that `--help` need not wait for it.
+
+from typing import Annotated
+
+import typer
+
+from cli.arguments import Json, Run
+
+app = typer.Typer()
+
+
+@app.command()
+def task(
+    run: Run,
+    task: Annotated[
+        str, typer.Argument(metavar="TASK", help="Its id; `plan` and `answer` are there too.")
+    ],
+    json: Json = False,
+) -> int:
+    """Print a task call by call. Prompt, answer, checks, repairs, charges; needs no worker."""
+    from cli import one_task
+
+    return one_task.show(run, task, json)
+
+
+@app.command()
+def charges(
+    run: Run,
+    json: Annotated[bool, typer.Option("--json", help="JSON Lines: one call a line.")] = False,
+) -> int:
+    """Print a run's ledger, call by call. With idempotency keys; needs no worker.
+
+    Where ATXP_API_KEY is set, the provider's own books stand beside it.
+    """
+    from cli import charges
+
+    return charges.charges(run, json)
+
+
+@app.command()
+def reconcile(run: Run, json: Json = False) -> int:
+    """Close the accounts of a run that was terminated. Prints what they spent; safe to repeat.
+
+    Needs ATXP_API_KEY and ATXP_API_URL; no worker.
+    """
+    from cli import charges
+
+    return charges.reconcile(run, json)
