@@ -1,0 +1,63 @@
+"""A native reset, as from the UI's menu: what was paid is reused, or counted as discarded."""
+
+import asyncio
+import uuid
+from typing import Any
+
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+from temporalio.client import Client, WorkflowHandle
+
+from contracts.run import RunReport, RunStatus, TaskStatus
+from contracts.spend import LedgerAgreement, SpendReport
+from tests.support.rooms import all_rooms
+from tests.support.upstream import Rule
+from tests.workflows.test_running_out import state
+from tests.workflows.test_steering import CHAIN
+from tests.workflows.test_story import team
+
+
+async def reset_before_the_call_of(
+    client: Client, handle: WorkflowHandle[Any, Any], task: str
+) -> None:
+    """To the end of the workflow task that scheduled it: the call itself is made anew."""
+    scheduled = 0
+    async for event in handle.fetch_history_events():
+        attributes = event.activity_task_scheduled_event_attributes
+        inputs = b"".join(payload.data for payload in attributes.input.payloads)
+        if f'"task":"{task}"'.encode() in inputs:
+            break
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
+            scheduled = event.event_id
+    await client.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace=client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=handle.id),
+            reason="try the second task again",
+            workflow_task_finish_event_id=scheduled,
+            request_id=str(uuid.uuid4()),
+        )
+    )
+
+
+async def test_a_reset_reuses_what_was_paid_and_shows_what_it_threw_away(client: Client) -> None:
+    async with all_rooms(client) as rooms:
+        rooms.upstream.add(Rule(contains="Third.", latency=1.5, times=1))
+        handle = await rooms.start({"team": team(tasks=CHAIN)}, f"run-{uuid.uuid4()}")
+        async with asyncio.timeout(20):
+            while [t.status for t in (await state(handle)).tasks][1:2] != [TaskStatus.DONE]:
+                await asyncio.sleep(0.05)
+        await reset_before_the_call_of(client, handle, "b")
+        again = client.get_workflow_handle(handle.id, result_type=RunReport)
+        report = await asyncio.wait_for(again.result(), 60)
+        first = [each for each in rooms.upstream.requests if "First." in each.text]
+        second = [each for each in rooms.upstream.requests if "Second." in each.text]
+        assert len(first) == 1, "replayed, so not paid again"
+        assert len({each.idempotency_key for each in second}) == len(second) == 2
+        assert report.status is RunStatus.COMPLETED
+        spend: SpendReport = report.spend
+        research = next(each for each in spend.agents if each.agent == "research")
+        assert research.discarded_usd > 0
+        assert spend.ledger_agrees is LedgerAgreement.YES
+        assert spend.total.spent_usd == rooms.ledger_usd()
