@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.arguments import Goal, Inputs, TeamFile
+from cli.arguments import Goal, Inputs, Json, TeamFile
 
 app = typer.Typer()
 
@@ -28,3 +28,35 @@ def validate(
     from cli import checking
 
     return checking.validate(team, goal, input or [], json)
+
+
+@app.command()
+def estimate(team: TeamFile, goal: Goal = None, input: Inputs = None, json: Json = False) -> int:
+    """Print what a team can cost at most: by task, by agent, in all.
+
+    Prices are the gateway's (`GET /v1/models`). Nothing is started.
+    """
+    from cli import estimating
+
+    return estimating.estimate(team, goal, input or [], json)
+
+
+@app.command()
+def schema(
+    json: Annotated[bool, typer.Option("--json", help="On one line, for programs.")] = False,
+) -> int:
+    """Print the JSON Schema of a team file, for editors and programs."""
+    from cli import drafting
+
+    return drafting.schema(json)
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The team's name.")],
+    json: Json = False,
+) -> int:
+    """Write NAME.yaml: a small team file with comments. It validates as it is."""
+    from cli import drafting
+
+    return drafting.init(name, json)

@@ -17,7 +17,7 @@ from tests.support.fakes import FakeWorld
 COMMANDS = [
     "run", "start", "watch", "result", "state", "spend", "list", "cancel", "budget", "validate",
     "transfer", "retry", "cancel-task", "approve", "pause", "resume",
-    "task", "charges", "reconcile",
+    "task", "charges", "reconcile", "estimate", "schema", "init",
 ]  # fmt: skip
 TIMES = int(os.environ.get("SHORT_COMMANDS", "50"))
 """200 on demand: SHORT_COMMANDS=200."""

@@ -1,0 +1,194 @@
+"""Pure: the most that a team can cost, task by task, from its file, its inputs and the prices."""
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+
+from contracts.model import Message
+from contracts.names import ORCHESTRATOR_AGENT
+from contracts.run import RunRequest
+from contracts.spend import ModelCatalog
+from contracts.team import Caller, Task, Team
+from workflows.budget import worst_case_usd
+from workflows.catalog import callers, price_of
+from workflows.planning import plan_ask, plan_schema
+from workflows.prompts import (
+    BYTES_PER_TOKEN,
+    FINAL_ASK,
+    orchestrator_text,
+    system_text,
+    task_sources,
+)
+
+REASONS_BYTES = 2_000
+"""Allowed for the objections that go back with an answer that failed its checks."""
+
+
+class CallBound(Message):
+    """The calls of one task, or of the orchestrator's plan or answer."""
+
+    subject: str
+    agent: str
+    model: str | None
+    calls: int
+    """The first and all repairs; for a planned team, those of `max_tasks` tasks."""
+    input_bytes: int
+    """Of the documents that are known now."""
+    prompt_bytes: int
+    """Of the first prompt; what other tasks hand on counts as full answers, at 4 bytes a token."""
+    usd: Decimal | None
+    """For all its calls; None where the model has no price."""
+    inputs_usd: Decimal | None
+    """What of that is for the known inputs."""
+
+
+class AgentBound(Message):
+    agent: str
+    usd: Decimal | None
+    budget_usd: Decimal | None
+    most_usd: Decimal | None
+    """The smaller of the two: an account refuses what goes beyond its limit."""
+
+
+class Estimate(Message):
+    """What `estimate --json` prints."""
+
+    team: str
+    calls: tuple[CallBound, ...]
+    agents: tuple[AgentBound, ...]
+    most_usd: Decimal | None
+    planned: bool
+    """No tasks are given: the orchestrator plans up to `max_tasks`, whose is not known."""
+
+
+def estimate(request: RunRequest, catalog: ModelCatalog) -> Estimate:
+    """The worst case: every answer as long as allowed, and every repair needed."""
+    team = request.team
+    bounds = (*_planning(request, catalog), *_working(request, catalog), _final(request, catalog))
+    agents = tuple(_agent(name, caller, bounds) for name, caller in callers(team).items())
+    return Estimate(
+        team=team.name,
+        calls=bounds,
+        agents=agents,
+        most_usd=_most(team, agents),
+        planned=not team.tasks,
+    )
+
+
+def _planning(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound]:
+    team = request.team
+    if not team.tasks:
+        texts = [orchestrator_text(team), _goal(request), plan_ask(team), str(plan_schema(team))]
+        yield _bound("plan", ORCHESTRATOR_AGENT, team.orchestrator, team, catalog, _size(texts), 0)
+
+
+def _working(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound]:
+    team = request.team
+    for task in team.tasks:
+        agent = team.agents[task.agent]
+        sources = task_sources(team, task, request.sources, {})
+        known = sum(len(s.text.encode()) for s in sources)
+        texts = [system_text(agent), task.ask, *(s.name for s in sources)]
+        texts += [] if isinstance(task.output, str) else [str(task.output)]
+        prompt = _size(texts) + known + _handed(team, task.depends_on)
+        yield _bound(task.id, task.agent, agent, team, catalog, prompt, known)
+    if not team.tasks:
+        for name, agent in team.agents.items():
+            own = Task(id="planned", agent=name, ask="x")
+            known = sum(len(s.text.encode()) for s in task_sources(team, own, request.sources, {}))
+            longest = max(each.max_tokens for each in team.agents.values()) * BYTES_PER_TOKEN
+            # The plan, with all asks in it, is one answer of the orchestrator's.
+            asks = team.orchestrator.max_tokens * BYTES_PER_TOKEN
+            prompt = _size([system_text(agent)]) + known + asks + (team.max_tasks - 1) * longest
+            many = team.max_tasks
+            yield _bound("(planned)", name, agent, team, catalog, prompt, known, many)
+
+
+def _final(request: RunRequest, catalog: ModelCatalog) -> CallBound:
+    team = request.team
+    if team.final == "handoff":
+        return _bound("answer", ORCHESTRATOR_AGENT, team.orchestrator, team, catalog, 0, 0, 0)
+    results = [team.result] if team.result else _sinks(team)
+    handed = _handed(team, [each for each in results if each])
+    if not team.tasks:
+        longest = max(each.max_tokens for each in team.agents.values())
+        handed = team.max_tasks * longest * BYTES_PER_TOKEN
+    prompt = _size([orchestrator_text(team), _goal(request), FINAL_ASK]) + handed
+    return _bound("answer", ORCHESTRATOR_AGENT, team.orchestrator, team, catalog, prompt, 0)
+
+
+def _bound(
+    subject: str,
+    agent: str,
+    caller: Caller,
+    team: Team,
+    catalog: ModelCatalog,
+    prompt: int,
+    known: int,
+    times: int = 1,
+) -> CallBound:
+    model = caller.model or catalog.default_model
+    price = price_of(catalog, model or "")
+    repair = prompt + caller.max_tokens * BYTES_PER_TOKEN + REASONS_BYTES
+    first = worst_case_usd(prompt, caller.max_tokens, price)
+    again = worst_case_usd(repair, caller.max_tokens, price)
+    total = None
+    if first is not None and again is not None:
+        total = times * (first + team.max_repairs * again)
+    calls = times * (1 + team.max_repairs)
+    inputs = None
+    if price is not None and price.input_usd is not None:
+        inputs = calls * known * price.input_usd / 1_000_000
+    return CallBound(
+        subject=subject,
+        agent=agent,
+        model=model,
+        calls=calls,
+        input_bytes=known,
+        prompt_bytes=prompt,
+        usd=total,
+        inputs_usd=inputs,
+    )
+
+
+def _agent(name: str, caller: Caller, bounds: Sequence[CallBound]) -> AgentBound:
+    own = [each.usd for each in bounds if each.agent == name]
+    priced = [usd for usd in own if usd is not None]
+    worst = sum(priced, Decimal(0)) if len(priced) == len(own) else None
+    limits = [each for each in (worst, caller.budget_usd) if each is not None]
+    return AgentBound(
+        agent=name,
+        usd=worst,
+        budget_usd=caller.budget_usd,
+        most_usd=min(limits) if limits else None,
+    )
+
+
+def _most(team: Team, agents: Sequence[AgentBound]) -> Decimal | None:
+    """Limits hold: the sum of the agents' most, and never above the team's own."""
+    each = [agent.most_usd for agent in agents if agent.most_usd is not None]
+    whole = sum(each, Decimal(0)) if len(each) == len(agents) else None
+    limits = [limit for limit in (whole, team.budget_usd) if limit is not None]
+    return min(limits) if limits else None
+
+
+def _handed(team: Team, tasks: Sequence[str]) -> int:
+    """Bytes of other tasks' hand-offs, each as long as its agent's answers may be."""
+    agents = {task.id: task.agent for task in team.tasks}
+    return sum(
+        len(task) + team.agents[agents[task]].max_tokens * BYTES_PER_TOKEN
+        for task in tasks
+        if task in agents
+    )
+
+
+def _sinks(team: Team) -> list[str]:
+    needed = {each for task in team.tasks for each in task.depends_on}
+    return [task.id for task in team.tasks if task.id not in needed]
+
+
+def _goal(request: RunRequest) -> str:
+    return request.goal or request.team.goal or ""
+
+
+def _size(texts: Sequence[str]) -> int:
+    return sum(len(text.encode()) for text in texts)
