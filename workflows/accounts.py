@@ -24,7 +24,7 @@ from contracts.spend import (
 from contracts.team import Caller
 from workflows.budget import Account, shares, worst_case_usd
 from workflows.failures import refused, understand
-from workflows.policies import account_options
+from workflows.policies import ActivityOptions, account_options, finding_options
 from workflows.progress import Progress
 from workflows.prompts import system_text, task_sources
 from workflows.validation import callers, price_of
@@ -38,29 +38,49 @@ class Accounts:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._limits = asyncio.Lock()
+        self._opening: OpenAccounts | None = None
+        self._default_model = ""
         self.refs: dict[str, AccountRef] = {}
 
     async def open(self, catalog: ModelCatalog) -> None:
         """Opens all of them in one activity, under limits that together respect the team's."""
-        team = self._progress.team
         budgets = budgets_usd(self._progress, catalog)
         info = workflow.info()
+        self._opening = OpenAccounts(
+            run_key=f"{info.workflow_id}/{info.first_execution_run_id}",
+            accounts=tuple(
+                AccountOrder(agent=name, budget_usd=budget) for name, budget in budgets.items()
+            ),
+        )
+        self._default_model = catalog.default_model or ""
+        await self._open(account_options(), "open")
+
+    async def _open(self, options: ActivityOptions, why: str) -> None:
+        order = self._opening
+        assert order is not None
         opened = await workflow.execute_activity_method(
             AccountActivities.open_accounts,
-            OpenAccounts(
-                run_key=f"{info.workflow_id}/{info.first_execution_run_id}",
-                accounts=tuple(
-                    AccountOrder(agent=name, budget_usd=budget) for name, budget in budgets.items()
-                ),
-            ),
-            **account_options(),
-            summary=f"{len(budgets)} accounts · open",
+            order,
+            **options,
+            summary=f"{len(order.accounts)} accounts · {why}",
         )
         self._progress.capabilities = opened.capabilities
         self.refs = {ref.agent: ref for ref in opened.accounts}
-        for name, caller in callers(team).items():
-            model = caller.model or catalog.default_model or ""
-            self._progress.accounts[name] = Account(name, model, budgets[name])
+        everyone = callers(self._progress.team)
+        for each in order.accounts:
+            model = everyone[each.agent].model or self._default_model
+            self._progress.accounts[each.agent] = Account(each.agent, model, each.budget_usd)
+
+    async def _find_opened(self) -> None:
+        """A run that was stopped while it opened its accounts does not know them, and nobody could
+        close them: asked for once more, they are the same."""
+        if self._opening is None or self.refs:
+            return
+        try:
+            await self._open(finding_options(), "find")
+        except ActivityError as error:
+            failure, _ = understand(error)
+            workflow.logger.error("accounts may be left open: %s", failure.message)
 
     def must_allow(self, order: AdjustBudget) -> None:
         """Raises ApplicationError where a limit cannot be, with the figures that say why."""
@@ -148,6 +168,7 @@ class Accounts:
 
     async def close(self) -> None:
         """Disables every account and compares each ledger with what the run knows."""
+        await self._find_opened()
         accounts = self._progress.accounts
         if not accounts:
             return

@@ -15,7 +15,7 @@ from contracts.run import Failure, RunReport, RunRequest, RunStatus
 from contracts.spend import ModelCatalog
 from workflows.assignments import PLAN_SUBJECT, answer_assignment, plan_assignment
 from workflows.calls import Calls
-from workflows.endings import TaskFailed, TaskSkipped
+from workflows.endings import TaskFailed, TaskSkipped, was_cancelled
 from workflows.failures import understand
 from workflows.messages import BadMessage, parse
 from workflows.planning import parse_plan
@@ -63,10 +63,13 @@ class Orchestrator(Steering):
 
     async def _carry_out(self) -> None:
         catalog = await self._read_catalog()
+        self._must_go_on()
         self._must_be_valid(catalog)
         await self._open_accounts(catalog)
+        self._must_go_on()
         calls = self._calls = Calls(self._progress, self._accounts, self._parking, catalog)
         self._progress.adopt(await self._make_plan(calls))
+        self._must_go_on()
         if self._progress.team.approve_plan:
             await self._wait_for_approval(PLAN_SUBJECT)
         self._become(RunStatus.WORKING)
@@ -74,6 +77,11 @@ class Orchestrator(Steering):
         await self._work.run()
         self._become(RunStatus.FINISHING)
         self._progress.answer = await self._answer(calls)
+
+    def _must_go_on(self) -> None:
+        """A step that was done in the moment of a cancellation has swallowed it."""
+        if self._progress.cancel_reason is not None or was_cancelled():
+            raise asyncio.CancelledError
 
     async def _read_catalog(self) -> ModelCatalog:
         self._publisher.changed()

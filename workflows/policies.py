@@ -1,5 +1,6 @@
 """Agent settings -> activity options: the one table of timeouts and retries."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TypedDict
 
@@ -55,6 +56,12 @@ def account_options(seconds: float = 60) -> ActivityOptions:
         ),
         "cancellation_type": ActivityCancellationType.TRY_CANCEL,
     }
+
+
+def finding_options() -> ActivityOptions:
+    """Half a minute of trying: whoever cancels a run waits for it, and there may be no account."""
+    options = account_options()
+    return {**options, "retry_policy": replace(options["retry_policy"], maximum_attempts=8)}
 
 
 def notification_options() -> ActivityOptions:

@@ -1,0 +1,71 @@
+"""A cancellation that arrives together with the end of what it was to stop."""
+
+import asyncio
+import uuid
+from typing import Any
+
+import pytest
+from temporalio.client import Client, WorkflowHandle
+from temporalio.worker import Worker
+
+from contracts.names import WORKFLOW
+from contracts.run import RunReport, RunStatus
+from tests.support.fakes import FakeWorld
+from tests.support.temporal import strict_runner
+from tests.workflows.test_story import team
+from workflows.orchestrator import Orchestrator
+
+STEPS = ["read_models", "open_accounts"]
+
+
+def deciding(client: Client, queue: str) -> Worker:
+    """Runs workflow code, and no activities."""
+    return Worker(
+        client, task_queue=queue, workflows=[Orchestrator], workflow_runner=strict_runner()
+    )
+
+
+def acting(client: Client, queue: str, activities: list[Any]) -> Worker:
+    """Runs these activities, and no workflow code."""
+    return Worker(client, task_queue=queue, activities=activities)
+
+
+async def until_scheduled(handle: WorkflowHandle[Any, Any], step: str) -> None:
+    while True:
+        found = await handle.describe()
+        if any(
+            each.activity_type.name == step for each in found.raw_description.pending_activities
+        ):
+            return
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("native", [False, True])
+@pytest.mark.parametrize("step", STEPS)
+async def test_it_is_not_swallowed(client: Client, step: str, native: bool) -> None:
+    """While no worker decides, the step is done and the run is cancelled: it gets both at once.
+
+    What was opened by then is closed, also where its opening was what got cancelled.
+    """
+    world, queue = FakeWorld(), f"orchestrator-{uuid.uuid4()}"
+    before = [each for each in world.activities if each.__name__ in STEPS[: STEPS.index(step)]]
+    handle: WorkflowHandle[Any, Any] = await client.start_workflow(
+        WORKFLOW, {"team": team()}, id=f"run-{uuid.uuid4()}", task_queue=queue
+    )
+    async with deciding(client, queue):
+        if before:
+            async with acting(client, queue, before):
+                await until_scheduled(handle, step)
+        await until_scheduled(handle, step)
+    if native:
+        await handle.cancel()
+    else:
+        await handle.signal("cancel", {"reason": "enough"})
+    async with acting(client, queue, world.activities):
+        while (await handle.describe()).raw_description.pending_activities:
+            await asyncio.sleep(0.05)
+        async with deciding(client, queue):
+            report = RunReport.model_validate(await asyncio.wait_for(handle.result(), 30))
+    assert report.status is RunStatus.CANCELLED
+    assert world.calls == [], "nothing is paid for in a run that was cancelled"
+    assert all(book.status == "disabled" for book in world.books.values())
