@@ -38,6 +38,7 @@ async def storm(runs: int, seed: int, seconds: float, *, quiet: bool = False) ->
         say(f"seed {seed}: {runs} runs in a storm of {seconds:g} s")
         driver = Driver(plan, running, say)
         await driver.play()
+        say("all that can end has ended; gathering what is left behind")
         return judge(await gather(running, driver, LEASE_SECONDS + 5))
 
 

@@ -24,6 +24,10 @@ CALM_SECONDS = 90.0
 """What the runs get to come to their ends, once nothing happens any more."""
 
 
+class NoAnswer(Exception):
+    """A question that was asked again and again came to nothing; the text has the last failure."""
+
+
 class Driver:
     """`expected` has the endings that each started run's team allows; `ended` those at the end."""
 
@@ -63,6 +67,7 @@ class Driver:
             deadline = time.monotonic() + CALM_SECONDS
             while self.open and time.monotonic() < deadline:
                 await asyncio.sleep(0.2)
+            self._say(f"{self._clock()} {len(self.open)} runs are still open")
         finally:
             for task in background:
                 task.cancel()
@@ -149,12 +154,13 @@ class Driver:
 
 
 async def tried(work: Callable[[], Awaitable[Any]], seconds: float) -> Any:
-    """The work's result, however often it fails before; raises `TimeoutError`."""
-    async with asyncio.timeout(seconds):
-        while True:
-            try:
-                return await work()
-            except TimeoutError:
-                raise
-            except Exception:
-                await asyncio.sleep(0.3)
+    """The work's result, however often it fails before. Raises `NoAnswer` with the last failure."""
+    last: Exception | None = None
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            return await work()
+        except Exception as error:
+            last = error
+            await asyncio.sleep(0.3)
+    raise NoAnswer(f"nothing in {seconds:g} s; the last failure: {last!r}"[:600])

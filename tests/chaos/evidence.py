@@ -19,7 +19,7 @@ from contracts.run import RunReport
 from contracts.spend import SpendReport
 from gateway.keys import KeyMaker
 from tests.chaos.books import read_books
-from tests.chaos.driver import Driver, tried
+from tests.chaos.driver import Driver, NoAnswer, tried
 from tests.chaos.facts import Facts, Recorded, RunFacts
 from tests.chaos.stack import KEPT_OUT, SECRET_NAMES, Stack
 
@@ -61,8 +61,8 @@ async def _run(driver: Driver, run: str, histories: dict[str, bytes]) -> RunFact
     report, failure = await _report(handle)
     try:
         spend: SpendReport | None = await tried(lambda: driver.spend(handle), 30)
-    except TimeoutError:
-        spend = None
+    except NoAnswer as silence:
+        spend, failure = None, f"{failure} spend: {silence}"
     return RunFacts(
         id=run,
         status=str(report.status) if report else "ended without a report",

@@ -224,7 +224,7 @@ def _mismatch(facts: Facts) -> tuple[Decimal, list[str]]:
             total += 1
         for name, shown in (("query", run.queried), ("report", run.reported)):
             if shown is None:
-                notes.append(f"spend_mismatch_usd: {run.id}: its query was not answered")
+                notes.append(f"spend_mismatch_usd: {run.id}: no answer to its query; {run.failure}")
                 total += 1
             for agent, usd in (shown or {}).items():
                 if usd.scaleb(6) != ledger[run.id, agent]:
