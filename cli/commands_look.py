@@ -3,6 +3,7 @@
 # ruff: noqa: PLC0415
 # What a command does is imported when it is called, so that `--help` need not wait for it.
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -49,3 +50,27 @@ def reconcile(run: Run, json: Json = False) -> int:
     from cli import charges
 
     return charges.reconcile(run, json)
+
+
+@app.command()
+def graph(
+    what: Annotated[str, typer.Argument(metavar="TEAM|RUN", help="A team file, or a run's id.")],
+    mermaid: Annotated[bool, typer.Option("--mermaid", help="As a Mermaid flowchart.")] = False,
+    json: Json = False,
+) -> int:
+    """Print the plan of a team file or a run. With states and prices."""
+    from cli import graphing
+
+    return graphing.graph(what, mermaid, json)
+
+
+@app.command()
+def report(
+    run: Run,
+    out: Annotated[Path, typer.Option("--out", help="FILE.html, FILE.md or FILE.json.")],
+    json: Json = False,
+) -> int:
+    """Write an ended run into one file. Answer, graph, money, timeline; to send to somebody."""
+    from cli import report_file
+
+    return report_file.write(run, out, json)

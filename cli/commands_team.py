@@ -32,7 +32,7 @@ def validate(
 
 @app.command()
 def estimate(team: TeamFile, goal: Goal = None, input: Inputs = None, json: Json = False) -> int:
-    """Print what a team can cost at most: by task, by agent, in all.
+    """Print what a team can cost at most. By task, by agent, in all.
 
     Prices are the gateway's (`GET /v1/models`). Nothing is started.
     """
@@ -45,7 +45,7 @@ def estimate(team: TeamFile, goal: Goal = None, input: Inputs = None, json: Json
 def schema(
     json: Annotated[bool, typer.Option("--json", help="On one line, for programs.")] = False,
 ) -> int:
-    """Print the JSON Schema of a team file, for editors and programs."""
+    """Print the JSON Schema of a team file. For editors and programs."""
     from cli import drafting
 
     return drafting.schema(json)

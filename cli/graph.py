@@ -1,6 +1,7 @@
 """Pure: the plan as a viewer wants it: layer by layer, what matters first where room is short."""
 
 from collections.abc import Sequence
+from typing import Protocol, TypeVar
 
 from contracts.run import TaskState, TaskStatus
 
@@ -17,7 +18,20 @@ URGENCY = {
 }
 
 
-def depths(tasks: Sequence[TaskState]) -> dict[str, int]:
+class Planned(Protocol):
+    """A task in a plan, whatever else is known of it."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def depends_on(self) -> tuple[str, ...]: ...
+
+
+P = TypeVar("P", bound=Planned)
+
+
+def depths(tasks: Sequence[Planned]) -> dict[str, int]:
     """For each task, the length of the longest chain of tasks before it."""
     after = {task.id: task.depends_on for task in tasks}
     found: dict[str, int] = {}
@@ -35,7 +49,7 @@ def depths(tasks: Sequence[TaskState]) -> dict[str, int]:
     return found
 
 
-def layered(tasks: Sequence[TaskState]) -> list[tuple[TaskState, int]]:
+def layered(tasks: Sequence[P]) -> list[tuple[P, int]]:
     """Every task with its depth, in an order in which none stands before what it waits for."""
     deep = depths(tasks)
     return sorted(((task, deep[task.id]) for task in tasks), key=lambda pair: pair[1])

@@ -44,14 +44,14 @@ def spend_table(spend: SpendReport) -> str:
         ]
     )
     head = ["agent", "state", "calls", "tokens", "spent USD", "budget", "left"]
-    return "\n".join([table(head, rows, right=(2, 3, 4, 5, 6)), *_money_notes(spend)])
+    return "\n".join([table(head, rows, right=(2, 3, 4, 5, 6)), *money_notes(spend)])
 
 
 def _calls(calls: int, failed: int) -> str:
     return f"{calls} ({failed} failed)" if failed else str(calls)
 
 
-def _money_notes(spend: SpendReport) -> list[str]:
+def money_notes(spend: SpendReport) -> list[str]:
     total = spend.total
     lines = []
     if total.reserved_usd:

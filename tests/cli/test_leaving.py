@@ -18,6 +18,7 @@ COMMANDS = [
     "run", "start", "watch", "result", "state", "spend", "list", "cancel", "budget", "validate",
     "transfer", "retry", "cancel-task", "approve", "pause", "resume",
     "task", "charges", "reconcile", "estimate", "schema", "init",
+    "graph", "report",
 ]  # fmt: skip
 TIMES = int(os.environ.get("SHORT_COMMANDS", "50"))
 """200 on demand: SHORT_COMMANDS=200."""

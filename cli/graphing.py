@@ -1,0 +1,54 @@
+"""`graph`: the plan of a team file, or of a run with its states and prices."""
+
+from pathlib import Path
+
+from temporalio.client import Client
+
+from cli.checking import ask_provider
+from cli.estimate import estimate
+from cli.exits import Code
+from cli.following import state_of
+from cli.loading import load_request
+from cli.output import note, say, say_json
+from cli.picture import Graph, Node, graph_mermaid, graph_text, of_tasks
+from cli.session import with_client
+from runtime.runs import get_run
+
+
+def graph(what: str, mermaid: bool, json: bool) -> int:
+    """A path that is there, or that ends like YAML, is a team file; all else is a run's id."""
+    is_file = Path(what).is_file() or what.endswith((".yaml", ".yml"))
+    drawn = _of_team(Path(what)) if is_file else _of_run(what)
+    if json:
+        say_json(drawn)
+    elif not drawn.nodes:
+        note(f"{what}: no tasks yet; the orchestrator plans them from the goal")
+    else:
+        say(graph_mermaid(drawn) if mermaid else graph_text(drawn))
+    return Code.DONE
+
+
+def _of_team(path: Path) -> Graph:
+    request = load_request(path, None, [])
+    provider = ask_provider()
+    most = {}
+    if provider is not None:
+        bounds = estimate(request, provider.catalog).calls
+        most = {each.subject: each.usd for each in bounds}
+    nodes = tuple(
+        Node(id=t.id, agent=t.agent, depends_on=t.depends_on, usd=most.get(t.id))
+        for t in request.team.tasks
+    )
+    return Graph(name=request.team.name, nodes=nodes)
+
+
+def _of_run(run: str) -> Graph:
+    async def work(client: Client) -> Graph:
+        handle = get_run(client, run)
+        if await handle.is_open():
+            state = await handle.whole_state()
+        else:
+            state = state_of(await handle.result())
+        return of_tasks(f"run {run}: {state.team}, {state.status}", state.tasks)
+
+    return with_client(work)
