@@ -100,16 +100,16 @@ def _bill(
 ) -> Billed:
     """The price file's price, or what the upstream says it cost if that is more."""
     reported = data.get("usage") if isinstance(data.get("usage"), dict) else {}
-    if usage is None:
-        amount, estimated = request.bound, True
-    else:
-        amount, estimated = max(request.price.cost(*usage), _upstream_cost(data)), False
+    estimated = usage is None
+    own = request.bound if usage is None else request.price.cost(*usage)
+    amount = max(own, _upstream_cost(data))
     overrun = max(0, amount - request.bound)
     amount -= overrun
-    shown = {**(reported or {}), "cost": usd(amount)}
+    shown = {**_without_cost(reported or {}), "cost": usd(amount)}
     if estimated:
         shown["estimated"] = True
-    body = json.dumps({**data, "usage": shown}, ensure_ascii=False, separators=(",", ":"))
+    told = {**_without_cost(data), "usage": shown}
+    body = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
     prompt, completion = usage or (0, 0)
     encoded = body.encode(errors="replace")
     return Billed(prompt, completion, amount, estimated, overrun, _shown(status), encoded)
@@ -117,8 +117,15 @@ def _bill(
 
 def _upstream_cost(data: dict[str, Any]) -> int:
     """Micro-USD, rounded up; zero if it does not say, or says zero."""
-    usage = data["usage"]
-    for value in (usage.get("cost"), usage.get("cost_usd"), data.get("cost_usd")):
+    usage = data["usage"] if isinstance(data.get("usage"), dict) else {}
+    cascade = _cascade(data)
+    for value in (
+        cascade.get("cost_usd"),
+        data.get("cost_usd"),
+        data.get("cost"),
+        usage.get("cost"),
+        usage.get("cost_usd"),
+    ):
         if isinstance(value, int | float | str) and not isinstance(value, bool):
             try:
                 micro = Decimal(str(value)) * MICRO
@@ -128,6 +135,22 @@ def _upstream_cost(data: dict[str, Any]) -> int:
             if 0 < cost < 10**15:
                 return cost
     return 0
+
+
+def _cascade(data: dict[str, Any]) -> dict[str, Any]:
+    meta = data.get("_meta")
+    cascade = meta.get("cascade") if isinstance(meta, dict) else None
+    return cascade if isinstance(cascade, dict) else {}
+
+
+def _without_cost(part: dict[str, Any]) -> dict[str, Any]:
+    """What the upstream says it cost its operator is not what the account is charged: a client
+    that read it would contradict the ledger."""
+    kept = {name: value for name, value in part.items() if name not in ("cost", "cost_usd")}
+    if _cascade(kept):
+        cascade = {name: each for name, each in _cascade(kept).items() if name != "cost_usd"}
+        kept["_meta"] = {**kept["_meta"], "cascade": cascade}
+    return kept
 
 
 def _shown(status: int) -> int:

@@ -204,9 +204,11 @@ class Calls:
                 failed = error
             finally:
                 self.release(assignment.agent)
-        raise await self._failed(account, key, failed)
+        raise await self._failed(account, assignment.subject, key, failed)
 
-    async def _failed(self, account: Account, key: str, error: ActivityError) -> BaseException:
+    async def _failed(
+        self, account: Account, subject: str, key: str, error: ActivityError
+    ) -> BaseException:
         if is_cancelled_exception(error) or was_cancelled():
             account.fail(key, understand(error)[1].spent_usd, may_be_billed=True)
             return asyncio.CancelledError()
@@ -214,6 +216,7 @@ class Calls:
         if ERRORS[ErrorType(failure.type)].outcome in (Outcome.ASKS, Outcome.WAITS):
             # Nothing was sent upstream, and the same call may go again: it has not failed yet.
             account.withdraw(key)
+            self._progress.withdrawn(subject)
             return TaskFailed(failure)
         unknown = failure.type in MAY_BE_BILLED
         account.fail(key, spend.spent_usd, may_be_billed=unknown)

@@ -115,6 +115,12 @@ class Progress:
         log.started_at = log.started_at or at
         self.schedule.status[task_id] = TaskStatus.RUNNING
 
+    def withdrawn(self, task_id: str) -> None:
+        """A call was refused before it began: it counts when it is made."""
+        log = self.logs.get(task_id)
+        if log is not None:
+            log.calls -= 1
+
     def done(self, task_id: str, handoff: str, at: datetime) -> list[str]:
         """A task's checked output; answers with the tasks that are ready because of it."""
         self.handoffs[task_id] = handoff

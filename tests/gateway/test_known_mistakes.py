@@ -2,6 +2,7 @@
 
 import asyncio
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -135,3 +136,31 @@ async def test_absent_max_tokens_is_neither_unlimited_nor_zero() -> None:
         assert (await agent.chat(sent)).error["required_usd"] == Decimal(need) / 10**6
         await agent.patch(budget=f"{Decimal(need) / 10**6}")
         assert (await agent.chat(sent)).status == 200
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"_meta": {"cascade": {"cost_usd": 0.000123, "model": "x"}}},
+        {"cost_usd": 0.000123},
+        {"cost": "0.000123"},
+        {"usage": {"cost": 0.000123}},
+        {"usage": {"cost_usd": 0.000123}},
+    ],
+)
+async def test_what_the_upstream_says_it_cost_counts_wherever_it_says_so(told: Any) -> None:
+    """And the agent is told one figure alone: what its account was charged."""
+    usage = {"prompt_tokens": 20, "completion_tokens": 5, **told.get("usage", {})}
+    answer = {
+        "choices": [{"message": {"role": "assistant", "content": "x"}, "finish_reason": "stop"}],
+        **told,
+        "usage": usage,
+    }
+    async with world(Rule(body=answer)) as w:
+        agent = await w.api.open()
+        reply = await agent.chat(body("x" * 200))
+        (line,) = await agent.ledger()
+        assert line["amount"] == Decimal("0.000123")
+        assert reply.json["usage"]["cost"] == Decimal("0.000123")
+        assert reply.text.count("0.000123") == 1
+        assert "cost_usd" not in reply.text

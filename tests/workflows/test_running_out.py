@@ -79,6 +79,7 @@ async def test_a_refused_call_parks_and_goes_on_at_the_same_call(client: Client)
     assert keys[0] == keys[1], "a raised budget changes no body, so it is the same call"
     assert result.spend.ledger_agrees is LedgerAgreement.YES
     assert result.spend.total.failed_calls == 0
+    assert [each.task.calls for each in result.outcomes] == [1, 1, 1]
 
 
 async def test_the_signal_wakes_as_the_update_does(client: Client) -> None:
