@@ -20,7 +20,7 @@ COLOURS = {
     TaskStatus.CANCELLED: "#d8cfa0",
 }
 PLAIN = "#e8e8e8"
-BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y = 180, 46, 50, 14
+BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y = 220, 46, 50, 14
 
 
 class Node(Message):
@@ -119,8 +119,8 @@ def _box(node: Node, x: int, y: int) -> str:
     return (
         f"<g><title>{escape(node.id)}: {escape(_label(node))}</title>"
         f'<rect x="{x}" y="{y}" width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="6" fill="{colour}"/>'
-        f'<text x="{x + 8}" y="{y + 19}" font-weight="bold">{escape(clip(node.id, 22))}</text>'
-        f'<text x="{x + 8}" y="{y + 36}" font-size="11">{escape(clip(_label(node), 32))}</text></g>'
+        f'<text x="{x + 8}" y="{y + 19}" font-weight="bold">{escape(clip(node.id, 26))}</text>'
+        f'<text x="{x + 8}" y="{y + 36}" font-size="11">{escape(clip(_label(node), 38))}</text></g>'
     )
 
 

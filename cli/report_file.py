@@ -165,6 +165,7 @@ def _html(found: RunFile) -> str:
             f"<h2>Graph</h2><figure>{graph_svg(graph)}</figure>",
             f"<h2>Money</h2>{_html_table(MONEY_HEAD, _money(report), 2)}<ul>{notes}</ul>",
             f"<h2>Timeline</h2><figure>{timeline_svg(found.timeline, report)}</figure>",
+            "<p>A bar is a call. Green: good; amber: failed its checks; red: failed.</p>",
             "</body></html>",
             "",
         ]
