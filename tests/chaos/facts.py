@@ -87,18 +87,6 @@ class Span:
     end: float
 
 
-@dataclass(frozen=True)
-class Sample:
-    """`spend` asked for in the middle, with the ledger just before and just after, micro-USD."""
-
-    run: str
-    agent: str
-    before: int
-    spent: int
-    reserved: int
-    after: int
-
-
 @dataclass
 class Facts:
     attempts: list[Attempt] = field(default_factory=list)
@@ -111,6 +99,5 @@ class Facts:
     """Calls that still hold a reservation after everything has ended."""
     runs: list[RunFacts] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
-    samples: list[Sample] = field(default_factory=list)
     keys_found: list[str] = field(default_factory=list)
     unexpected_exits: dict[str, int] = field(default_factory=dict)

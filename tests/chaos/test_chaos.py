@@ -1,0 +1,149 @@
+"""A small storm, and the judge of storms on trial: each broken promise is seen."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from tests.chaos.__main__ import storm
+from tests.chaos.facts import (
+    AccountFacts,
+    Attempt,
+    BudgetChange,
+    Charged,
+    Facts,
+    Recorded,
+    RunFacts,
+    Span,
+)
+from tests.chaos.schedule import FATES, HARMLESS_AFTER, SHAPES, fate, make_storm
+from tests.chaos.teams import make_request
+from tests.chaos.upstream import RULES
+from tests.chaos.verdict import judge
+
+KEY = "acc:k"
+
+
+@pytest.mark.timeout(150)
+async def test_a_small_storm_breaks_no_promise() -> None:
+    verdict = await storm(9, seed=1, seconds=8, quiet=True)
+    assert verdict.lines() == []
+    assert verdict.holds
+    assert verdict.runs == 9
+    assert sum(verdict.kills.values()) + sum(verdict.freezes.values()) > 0
+
+
+def test_a_seed_repeats_its_storm() -> None:
+    assert make_storm(7, 30, 20) == make_storm(7, 30, 20)
+    assert make_storm(7, 30, 20) != make_storm(8, 30, 20)
+    assert fate(7, "r.t", 1) == fate(7, "r.t", 1)
+
+
+def test_a_large_storm_has_everything_in_it() -> None:
+    plan = make_storm(1, 100, 120)
+    assert {each.shape for each in plan.runs} == set(SHAPES)
+    assert {(e.kind, e.victim.partition("-")[0]) for e in plan.processes} >= {
+        (kind, victim)
+        for kind in ("kill", "freeze")
+        for victim in ("worker", "gateway", "temporal")
+    }
+    assert {each.kind for each in plan.money} == {"top_up", "cut", "transfer", "cancel"}
+    assert set(RULES) == set(FATES)
+    assert fate(1, "r.t", HARMLESS_AFTER + 1)[0] == "ok"
+
+
+def test_every_shape_is_a_team() -> None:
+    for planned in make_storm(1, len(SHAPES), 10).runs:
+        request, expected = make_request(planned, "run")
+        assert request.team.tasks
+        assert expected
+
+
+def attempt(at: float, name: str = "ok", *, whole: bool = True) -> Attempt:
+    return Attempt(KEY, "r.t", name, at, at + 0.1, True, whole)
+
+
+def facts() -> Facts:
+    """One run, one call: answered, charged, recorded, reported."""
+    run = RunFacts(
+        id="r",
+        status="completed",
+        expected=frozenset({"completed"}),
+        reported={"a": Decimal("0.000010")},
+        queried={"a": Decimal("0.000010")},
+        ledger_agrees="yes",
+        scheduled=frozenset({KEY}),
+        recorded=(Recorded(KEY, "r.t", 10.5, True),),
+    )
+    return Facts(
+        attempts=[attempt(10.0)],
+        ledger=[Charged("acc", "k", 10.2, 10)],
+        budgets=[BudgetChange("acc", 1.0, 100)],
+        accounts=[AccountFacts("acc", "r", "a", "disabled", 100, 10, 0)],
+        runs=[run],
+    )
+
+
+def broken(found: Facts) -> set[str]:
+    return {name for name, value in judge(found).zeros().items() if value}
+
+
+def test_good_facts_hold() -> None:
+    assert broken(facts()) == set()
+
+
+@pytest.mark.parametrize("victim", ["gateway", "worker-1"])
+def test_only_a_killed_gateway_explains_a_repeat(victim: str) -> None:
+    found = facts()
+    found.attempts = [attempt(8.0), attempt(10.0)]
+    found.spans = [Span(victim, "kill", 8.05, 8.4)]
+    found.interruptions = {KEY: 1}
+    assert broken(found) == (set() if victim == "gateway" else {"upstream_paid_twice"})
+    if victim == "gateway":
+        assert judge(found).upstream_repeated == {"gateway_killed": 1}
+        found.interruptions = {}
+        assert broken(found) == {"upstream_paid_twice"}, "and the gateway has to have noted it"
+
+
+@pytest.mark.parametrize("name", ["late", "malformed", "disconnect_middle"])
+def test_a_broken_answer_explains_one_repeat(name: str) -> None:
+    found = facts()
+    found.attempts = [attempt(8.0, name, whole=False), attempt(10.0)]
+    found.interruptions = {KEY: 1}
+    assert broken(found) == set()
+    assert judge(found).upstream_repeated == {"upstream_broke_off": 1}
+
+
+def test_a_call_that_was_charged_is_never_made_again() -> None:
+    found = facts()
+    found.attempts.append(attempt(10.3))
+    found.spans = [Span("gateway", "kill", 10.25, 10.3)]
+    assert broken(found) == {"upstream_paid_twice"}
+
+
+def test_a_recorded_result_is_never_asked_for_again() -> None:
+    found = facts()
+    found.attempts.append(replace(attempt(11.0), key="acc:other"))
+    found.runs = [replace(found.runs[0], scheduled=frozenset({KEY, "acc:other"}))]
+    assert broken(found) == {"results_lost"}
+
+
+def test_each_other_promise_is_seen_to_break() -> None:
+    found = facts()
+    found.runs = [replace(found.runs[0], status="failed")]
+    assert broken(found) == {"results_lost"}
+    found = facts()
+    found.ledger.append(Charged("acc", "k", 10.4, 0))
+    assert broken(found) == {"charged_twice"}
+    found = facts()
+    found.budgets = [BudgetChange("acc", 1.0, 9), BudgetChange("acc", 20.0, 91)]
+    assert judge(found).overspent_usd == Decimal("0.000001"), "a later top-up is no excuse"
+    found = facts()
+    found.runs = [replace(found.runs[0], queried={"a": Decimal("0.000007")})]
+    assert judge(found).spend_mismatch_usd == Decimal("0.000003")
+    found = facts()
+    found.accounts = [replace(found.accounts[0], reserved=5, status="active")]
+    assert broken(found) == {"reservations_open", "accounts_open"}
+    found = facts()
+    found.keys_found = ["SEALING_KEY in worker.log"]
+    assert broken(found) == {"keys_found"}
