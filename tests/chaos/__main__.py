@@ -26,7 +26,9 @@ from tests.chaos.stack import LEASE_SECONDS, stack
 from tests.chaos.verdict import Verdict, judge
 
 
-async def storm(runs: int, seed: int, seconds: float, *, quiet: bool = False) -> Verdict:
+async def storm(
+    runs: int, seed: int, seconds: float, *, quiet: bool = False, keep: Path | None = None
+) -> Verdict:
     """One storm on a stack of its own."""
 
     def say(line: str) -> None:
@@ -39,7 +41,7 @@ async def storm(runs: int, seed: int, seconds: float, *, quiet: bool = False) ->
         driver = Driver(plan, running, say)
         await driver.play()
         say("all that can end has ended; gathering what is left behind")
-        return judge(await gather(running, driver, LEASE_SECONDS + 5))
+        return judge(await gather(running, driver, LEASE_SECONDS + 5, keep))
 
 
 def table(verdict: Verdict, seed: int, seconds: float) -> dict[str, object]:
@@ -75,14 +77,17 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="left out: another one each time")
     parser.add_argument("--seconds", type=float, default=None, help="of the storm; default by runs")
     parser.add_argument("--out", type=Path, default=PROJECT_ROOT / ".data" / "chaos.json")
+    parser.add_argument("--keep", type=Path, help="a folder for the histories and the logs")
     given = parser.parse_args()
+    if given.keep:
+        given.keep.mkdir(parents=True, exist_ok=True)
     seed = random.randrange(1_000_000) if given.seed is None else given.seed
     seconds = given.seconds or max(20.0, given.runs * 0.8)
     # Connections that break are what a storm is made of, not news.
     Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=None)))
     logging.getLogger("aiohttp").setLevel(logging.CRITICAL)
     began = time.monotonic()
-    verdict = asyncio.run(_until_interrupted(storm(given.runs, seed, seconds)))
+    verdict = asyncio.run(_until_interrupted(storm(given.runs, seed, seconds, keep=given.keep)))
     if verdict is None:
         print("chaos: interrupted; every process of it is ended", file=sys.stderr)
         return 130

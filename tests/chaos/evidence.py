@@ -28,14 +28,17 @@ SCHEDULED = EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
 COMPLETED = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
 
 
-async def gather(stack: Stack, driver: Driver, settled_within: float) -> Facts:
-    """Everything, with the stack still up: a query needs a worker."""
+async def gather(
+    stack: Stack, driver: Driver, settled_within: float, keep: Path | None = None
+) -> Facts:
+    """Everything, with the stack still up: a query needs a worker. `keep`: a folder that gets the
+    histories and the logs, to find out why a promise broke."""
     histories: dict[str, bytes] = {}
     gate = asyncio.Semaphore(16)
 
     async def one(run: str) -> RunFacts:
         async with gate:
-            return await _run(driver, run, histories)
+            return await _run(driver, run, histories, keep)
 
     facts = Facts(runs=list(await asyncio.gather(*(one(run) for run in driver.expected))))
     await read_books(facts, stack.database, settled_within)
@@ -44,17 +47,24 @@ async def gather(stack: Stack, driver: Driver, settled_within: float) -> Facts:
     facts.unexpected_exits = {
         victim.name: victim.unexpected_exits for victim in stack.victims.values()
     }
+    if keep is not None:
+        for log in (stack.folder / "logs").iterdir():
+            (keep / log.name).write_bytes(log.read_bytes())
     facts.keys_found = list(_search(stack, facts, histories))
     return facts
 
 
-async def _run(driver: Driver, run: str, histories: dict[str, bytes]) -> RunFacts:
+async def _run(
+    driver: Driver, run: str, histories: dict[str, bytes], keep: Path | None
+) -> RunFacts:
     expected = driver.expected[run]
     handle = driver.handles.get(run)
     if handle is None:
         return RunFacts(run, "never started", expected)
     history = await tried(lambda: handle.fetch_history(rpc_timeout=RPC), 30)
     histories[run] = b"\0".join(event.SerializeToString() for event in history.events)
+    if keep is not None:
+        (keep / f"{run}.json").write_text(history.to_json())
     scheduled, recorded = _calls(history.events)
     if run not in driver.ended:
         return RunFacts(run, "open", expected, scheduled=scheduled, recorded=recorded)
