@@ -29,8 +29,8 @@ class OnExhausted(StrEnum):
 class Retry(Message):
     """How often, and how far apart, a failed call is attempted again. Seconds."""
 
-    max_attempts: int = Field(4, ge=1, le=20)
-    initial_seconds: float = Field(1, gt=0, le=3600)
+    max_attempts: int = Field(8, ge=1, le=20)
+    initial_seconds: float = Field(0.2, gt=0, le=3600)
     backoff: float = Field(2, ge=1, le=10)
     max_seconds: float = Field(30, gt=0, le=3600)
 

@@ -246,7 +246,7 @@ class Calls:
         caller = assignment.caller
         account = self._progress.accounts[assignment.agent]
         optional: dict[str, Any] = {
-            "purpose": assignment.purpose,
+            "purpose": assignment.purpose if assignment.purpose is not Purpose.WORK else None,
             "temperature": caller.temperature,
             "frequency_penalty": caller.frequency_penalty,
             "seed": caller.seed,
@@ -254,8 +254,8 @@ class Calls:
             "sources": assignment.sources,
             "missing": assignment.missing,
             "rejected": rejected,
-            "output": assignment.output,
-            "checks": assignment.checks,
+            "output": assignment.output if assignment.output != "text" else None,
+            "checks": assignment.checks if assignment.checks != Checks() else None,
         }
         request = CallRequest(
             idempotency_key=str(workflow.uuid4()),

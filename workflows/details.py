@@ -1,36 +1,43 @@
-"""Pure: a run as the Temporal UI shows it, live, in Markdown."""
+"""Pure: a run as the Temporal UI shows it, live, in Markdown.
 
-from contracts.run import RunState
-from contracts.spend import AgentSpend, SpendReport
+Written straight from the state, without the models that queries answer with: it is made anew in
+every workflow task.
+"""
 
-MAX_ROWS = 100
+from workflows.budget import Account
+from workflows.progress import Progress
+
+MAX_ROWS = 50
 
 
-def details(state: RunState, spend: SpendReport, done: int) -> str:
+def details(progress: Progress) -> str:
     """Status, who waits for what, and a table of the agents and their money."""
+    accounts = list(progress.accounts.values())
+    spent = sum(account.spent_usd for account in accounts)
+    budget = sum(account.budget_usd for account in accounts)
     lines = [
-        f"**{state.status}** · {done} of {state.tasks_total} tasks done"
-        f" · {spend.total.spent_usd} of {spend.total.budget_usd} USD",
+        f"**{progress.status_now}** · {progress.tasks_done} of {len(progress.schedule.tasks)} tasks"
+        f" done · {spent:f} of {budget:f} USD",
         "",
     ]
-    lines += [f"- waits for you: {each.reason} `{each.command}`" for each in state.waiting]
-    if state.failure:
-        lines += [f"- {state.failure.type}: {_cell(state.failure.message)}", ""]
+    lines += [f"- waits for you: {w.reason} `{w.command}`" for w in progress.waiting.values()]
+    if progress.failure:
+        lines.append(f"- {progress.failure.type}: {_cell(progress.failure.message)}")
     lines += [
         "",
         "| agent | state | spent | budget | calls |",
         "| --- | --- | ---: | ---: | ---: |",
     ]
-    lines += [_row(agent) for agent in spend.agents[:MAX_ROWS]]
-    if len(spend.agents) > MAX_ROWS:
-        lines.append(f"| and {len(spend.agents) - MAX_ROWS} more | | | | |")
+    lines += [_row(account) for account in accounts[:MAX_ROWS]]
+    if len(accounts) > MAX_ROWS:
+        lines.append(f"| and {len(accounts) - MAX_ROWS} more | | | | |")
     return "\n".join(lines)
 
 
-def _row(agent: AgentSpend) -> str:
+def _row(account: Account) -> str:
     return (
-        f"| {agent.agent} | {agent.status} | {agent.spent_usd} | {agent.budget_usd}"
-        f" | {agent.calls} |"
+        f"| {account.agent} | {account.status} | {account.spent_usd:f} | {account.budget_usd:f}"
+        f" | {account.calls} |"
     )
 
 

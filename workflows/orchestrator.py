@@ -19,7 +19,7 @@ from workflows.endings import TaskFailed, TaskSkipped, was_cancelled
 from workflows.failures import understand
 from workflows.messages import BadMessage, parse
 from workflows.planning import parse_plan
-from workflows.policies import account_options
+from workflows.policies import catalog_options
 from workflows.steering import Steering
 from workflows.validation import team_problems
 from workflows.work import Work, missing_result
@@ -86,8 +86,9 @@ class Orchestrator(Steering):
     async def _read_catalog(self) -> ModelCatalog:
         self._publisher.changed()
         try:
-            return await workflow.execute_activity_method(
-                AccountActivities.read_models, **account_options(), summary="models and prices"
+            # Local: it costs nothing, so it may be asked again, and need not pass the server.
+            return await workflow.execute_local_activity_method(
+                AccountActivities.read_models, **catalog_options(), summary="models and prices"
             )
         except ActivityError as error:
             raise _failed(error) from None

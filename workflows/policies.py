@@ -43,6 +43,20 @@ def call_options(caller: Caller, max_parallel: int) -> ActivityOptions:
     }
 
 
+class LocalOptions(TypedDict):
+    start_to_close_timeout: timedelta
+    retry_policy: RetryPolicy
+
+
+def catalog_options() -> LocalOptions:
+    """Models and prices: worth the same patience as the accounts."""
+    options = account_options(seconds=15)
+    return {
+        "start_to_close_timeout": options["start_to_close_timeout"],
+        "retry_policy": options["retry_policy"],
+    }
+
+
 def account_options(seconds: float = 60) -> ActivityOptions:
     """Everything about accounts is idempotent, so it outlasts an outage of some 15 minutes."""
     return {

@@ -97,6 +97,10 @@ class Progress:
         return self.status
 
     @property
+    def spent_usd(self) -> Decimal:
+        return sum((account.spent_usd for account in self.accounts.values()), Decimal(0))
+
+    @property
     def tasks_done(self) -> int:
         return len(self.handoffs)
 

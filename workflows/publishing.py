@@ -41,9 +41,7 @@ class Publisher:
         """Shows the run as it is now."""
         self._due = False
         progress = self._progress
-        workflow.set_current_details(
-            details(progress.state(), progress.spend(), progress.tasks_done)
-        )
+        workflow.set_current_details(details(progress))
         status = progress.status_now
         if self._is_due(status):
             self._published, self._published_at = status, workflow.now()
@@ -51,7 +49,7 @@ class Publisher:
                 [
                     TEAM.value_set(progress.team_name),
                     STATUS.value_set(str(status)),
-                    SPENT.value_set(float(progress.spend().total.spent_usd)),
+                    SPENT.value_set(float(progress.spent_usd)),
                 ]
             )
 
