@@ -156,12 +156,11 @@ def _cause(
         return BROKE_OFF, ""
     if not one.worked:
         return None, ""  # refused, so nothing was paid for
-    for span in gateway:
-        if span.kind == "kill" and one.received <= span.start <= following.received:
-            return KILLED, ""
-    for span in gateway:
-        if span.kind == "freeze" and span.start <= following.received and span.end >= one.received:
-            return FROZEN, ""
+    for kind, cause in (("kill", KILLED), ("freeze", FROZEN)):
+        for span in gateway:
+            # A request can outlive its gateway in the socket: received after the kill.
+            if span.kind == kind and span.start <= following.received and span.end >= one.received:
+                return cause, ""
     gap = following.received - one.ended
     return None, f"answered whole, and asked again {gap:.3f} s later, for no reason that is known"
 
