@@ -47,6 +47,7 @@ PASSED_THROUGH: Final = (
     "workflows.planning",
     "workflows.validation",
     "workflows.details",
+    "workflows.review",
 )
 """By name, never `workflows` as a whole: that would switch the sandbox off for the workflow."""
 

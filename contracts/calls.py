@@ -19,6 +19,7 @@ MAX_SOURCE = 1_000_000
 class Purpose(StrEnum):
     PLAN = "plan"
     WORK = "work"
+    REVIEW = "review"
     FINAL = "final"
 
 

@@ -33,6 +33,7 @@ class RunStatus(StrEnum):
     WORKING = "working"
     PARKED = "parked"
     """Nothing goes on until a person answers: `RunState.waiting` says what."""
+    REVIEWING = "reviewing"
     FINISHING = "finishing"
     CLOSING = "closing"
     COMPLETED = "completed"

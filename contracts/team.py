@@ -109,6 +109,8 @@ class Team(Message):
     result: Identifier | None = None
     final: Literal["orchestrator", "handoff"] = "orchestrator"
     approve_plan: bool = False
+    review_rounds: int = Field(0, ge=0, le=5)
+    """How often the orchestrator may look at what is done and failed, and revise the plan."""
     max_parallel: int = Field(20, ge=1, le=500)
     max_tasks: int = Field(50, ge=1, le=1_000)
     max_repairs: int = Field(2, ge=0, le=10)

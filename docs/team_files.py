@@ -33,6 +33,9 @@ MEANINGS: dict[str, dict[str, str]] = {
         " task waits for. Only together with `tasks`.",
         "final": "`orchestrator`: it writes the answer from the goal and the result."
         " `handoff`: the result itself is the answer, and no call is made for it.",
+        "review_rounds": "How often the orchestrator looks at what is done and what failed, with"
+        " the goal restated, and adds, drops or redoes tasks, or finishes. Its calls are paid from"
+        " its own account.",
         "approve_plan": "The plan waits for a person's `approve` before any task is paid for.",
         "max_parallel": "Calls in flight at once. Parked and waiting tasks hold no place.",
         "max_tasks": "Tasks that a plan may have.",

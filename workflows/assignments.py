@@ -8,9 +8,11 @@ from workflows.calls import Assignment
 from workflows.planning import plan_ask, plan_schema
 from workflows.progress import Progress
 from workflows.prompts import FINAL_ASK, orchestrator_text, system_text, task_sources
+from workflows.review import MAX_SHOWN, review_ask, review_schema
 
 PLAN_SUBJECT = "plan"
 ANSWER_SUBJECT = "answer"
+REVIEW_SUBJECT = "review"
 
 
 def task_assignment(progress: Progress, task_id: str) -> Assignment:
@@ -36,6 +38,24 @@ def plan_assignment(progress: Progress) -> Assignment:
     team = progress.team
     return _orchestrators(
         progress, PLAN_SUBJECT, Purpose.PLAN, plan_ask(team), output=plan_schema(team)
+    )
+
+
+def review_assignment(progress: Progress) -> Assignment:
+    """What is done, as sources, cut; what failed, in the ask; the goal restated."""
+    assert progress.plan is not None
+    status = progress.schedule.status
+    failures = {each: log.failure.type for each, log in progress.logs.items() if log.failure}
+    sources = tuple(
+        Source(name=task_id, text=text[:MAX_SHOWN]) for task_id, text in progress.handoffs.items()
+    )
+    return _orchestrators(
+        progress,
+        REVIEW_SUBJECT,
+        Purpose.REVIEW,
+        review_ask(status, progress.plan, failures),
+        sources=sources,
+        output=review_schema(progress.team, status, progress.plan.result),
     )
 
 

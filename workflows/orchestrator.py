@@ -13,13 +13,19 @@ from contracts.names import WORKFLOW
 from contracts.plan import Plan
 from contracts.run import Failure, RunReport, RunRequest, RunStatus
 from contracts.spend import ModelCatalog
-from workflows.assignments import PLAN_SUBJECT, answer_assignment, plan_assignment
+from workflows.assignments import (
+    PLAN_SUBJECT,
+    answer_assignment,
+    plan_assignment,
+    review_assignment,
+)
 from workflows.calls import Calls
 from workflows.endings import TaskFailed, TaskSkipped, was_cancelled
 from workflows.failures import understand
 from workflows.messages import BadMessage, parse
 from workflows.planning import parse_plan
 from workflows.policies import catalog_options
+from workflows.review import Review, parse_review, to_do_again
 from workflows.steering import Steering
 from workflows.validation import team_problems
 from workflows.work import Work, missing_result
@@ -75,6 +81,7 @@ class Orchestrator(Steering):
         self._become(RunStatus.WORKING)
         self._work = Work(self._progress, calls, self._publisher.changed)
         await self._work.run()
+        await self._review(calls, self._work)
         self._become(RunStatus.FINISHING)
         self._progress.answer = await self._answer(calls)
 
@@ -127,6 +134,39 @@ class Orchestrator(Steering):
         plan = parse_plan(answer, team, goal)
         assert isinstance(plan, Plan)
         return plan
+
+    async def _review(self, calls: Calls, work: Work) -> None:
+        """Bounded rounds of revising the plan. A review that fails leaves the plan as it is."""
+        for number in range(1, self._progress.team.review_rounds + 1):
+            if self._progress.stopping:
+                return
+            self._become(RunStatus.REVIEWING)
+            revised = await self._revise(calls, number)
+            if revised is None:
+                return
+            review, plan = revised
+            self._progress.revise(plan, to_do_again(plan, review.redo))
+            self._become(RunStatus.WORKING)
+            await work.run()
+
+    async def _revise(self, calls: Calls, number: int) -> tuple[Review, Plan] | None:
+        progress = self._progress
+        assert progress.plan is not None
+        team, plan, goal = progress.team, progress.plan, progress.goal
+
+        def reasons(answer: str) -> Sequence[str]:
+            found = parse_review(answer, team, plan, goal, number)
+            return [str(problem) for problem in found] if isinstance(found, list) else []
+
+        try:
+            answer = await calls.ask(review_assignment(progress), accept=reasons)
+        except (TaskFailed, TaskSkipped) as ended:
+            progress.refuse(workflow.now(), f"review {number}", ended.failure.message)
+            return None
+        found = parse_review(answer, team, plan, goal, number)
+        if isinstance(found, list) or found[0].finishes:
+            return None
+        return found
 
     async def _answer(self, calls: Calls) -> str:
         missing = missing_result(self._progress)

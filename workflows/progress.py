@@ -1,6 +1,6 @@
 """What has happened in a run so far, and the reports that are made of it. No Temporal in here."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -26,6 +26,8 @@ from workflows.budget import Account, totals
 from workflows.schedule import Schedule
 
 MAX_REFUSALS = 20
+ADDED = "review"
+"""The ids of tasks that a review added begin so."""
 MAX_OUTPUT_CHARS = 800_000
 """Of all hand-offs in a report together: a payload ends at 2 MB."""
 
@@ -110,6 +112,25 @@ class Progress:
         self.schedule = Schedule(plan.tasks)
         self.logs = {task.id: TaskLog() for task in plan.tasks}
 
+    def revise(self, plan: Plan, again: Collection[str]) -> None:
+        """Another plan for the same run: what is done stays done, but for what is done again."""
+        known = {task.id for task in plan.tasks}
+        for task_id in [each for each in self.handoffs if each in again or each not in known]:
+            del self.handoffs[task_id]
+        ended = {
+            task_id: status
+            for task_id, status in self.schedule.status.items()
+            if task_id in known and task_id not in again
+        }
+        self.plan = plan
+        self.schedule = Schedule(plan.tasks)
+        self.schedule.resume(self.handoffs, ended)
+        before = self.logs
+        self.logs = {each: before.get(each) or TaskLog() for each in self.schedule.tasks}
+        for task_id, status in self.schedule.status.items():
+            if status in (TaskStatus.WAITING, TaskStatus.READY):
+                self.logs[task_id].failure = self.logs[task_id].ended_at = None
+
     def started(self, task_id: str, at: datetime) -> None:
         """The first call of a task begins. Planning and the final answer are no tasks."""
         log = self.logs.get(task_id)
@@ -190,9 +211,12 @@ class Progress:
         del self.refusals[:-MAX_REFUSALS]
 
     def result_ids(self) -> list[str]:
-        """The tasks whose hand-offs are the result: of several sinks, those that came to one."""
+        """The tasks whose hand-offs are the result, with what a review added to it; of several
+        sinks, those that came to one."""
         if self.plan is not None and self.plan.result is not None:
-            return [self.plan.result]
+            added = [each for each in self.schedule.sinks() if each.startswith(ADDED)]
+            done = [each for each in added if each in self.handoffs]
+            return [self.plan.result, *(each for each in done if each != self.plan.result)]
         sinks = self.schedule.sinks()
         left_out = (TaskStatus.SKIPPED, TaskStatus.CANCELLED)
         kept = [each for each in sinks if self.schedule.status[each] not in left_out]

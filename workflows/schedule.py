@@ -61,8 +61,27 @@ class Schedule:
                 self._dependants[dependency].append(task.id)
 
     def start(self) -> list[str]:
-        """The tasks that depend on nothing, in the order of the plan."""
-        return self._ready(task_id for task_id, missing in self._missing.items() if not missing)
+        """The tasks that wait for nothing, in the order of the plan."""
+        free = (TaskStatus.WAITING, TaskStatus.READY)
+        ready = [
+            task_id
+            for task_id, missing in self._missing.items()
+            if not missing and self.status[task_id] in free
+        ]
+        for task_id in ready:
+            self.status[task_id] = TaskStatus.READY
+        return ready
+
+    def resume(self, done: Iterable[str], ended: Mapping[str, TaskStatus]) -> None:
+        """A revised graph, in which these tasks are done already, and these ended without."""
+        for task_id in done:
+            self.status[task_id] = TaskStatus.DONE
+            self._settle(task_id, self._dependants[task_id])
+        for task_id, status in ended.items():
+            if status is TaskStatus.FAILED:
+                self.failed(task_id)
+            elif status in (TaskStatus.SKIPPED, TaskStatus.CANCELLED):
+                self.without(task_id, status)
 
     def done(self, task_id: str) -> list[str]:
         """Marks a task done; answers with the tasks that are ready because of it."""

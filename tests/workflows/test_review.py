@@ -1,0 +1,132 @@
+"""The orchestrator looks at what is done and what failed, and revises the plan, or finishes."""
+
+import json
+from collections import Counter
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
+
+from contracts.calls import CallRequest, CallResult, Purpose
+from contracts.errors import ErrorType
+from contracts.run import RunStatus, TaskStatus
+from tests.support.fakes import FakeWorld
+from tests.workflows.test_story import GOAL, result_of, team
+
+FINISH: dict[str, Any] = {"redo": [], "drop": [], "add": []}
+
+
+class Reviewer:
+    """Answers the reviews one after the other; `fails` fails its task's first calls."""
+
+    def __init__(self, *reviews: Any, fails: str = "", times: int = 1) -> None:
+        self.reviews = list(reviews)
+        self.fails, self.times = fails, times
+        self.world = FakeWorld(self)
+
+    def __call__(self, call: CallRequest) -> CallResult | None:
+        if call.purpose is Purpose.REVIEW:
+            review = self.reviews.pop(0)
+            return self.world.answer(
+                call, review if isinstance(review, str) else json.dumps(review)
+            )
+        if call.task == self.fails and self.times:
+            self.times -= 1
+            raise ApplicationError("no", type=ErrorType.FORBIDDEN, non_retryable=True)
+        return None
+
+    @property
+    def made(self) -> Counter[str]:
+        return Counter(call.task for call in self.world.calls)
+
+
+async def test_without_rounds_nobody_reviews(client: Client) -> None:
+    reviewer = Reviewer()
+    await result_of(client, reviewer.world, {"team": team()})
+    assert not reviewer.world.of(Purpose.REVIEW)
+
+
+async def test_what_suffices_is_finished_and_the_goal_is_restated(client: Client) -> None:
+    reviewer = Reviewer(FINISH)
+    report = await result_of(client, reviewer.world, {"team": team(review_rounds=3)})
+    assert report.status is RunStatus.COMPLETED
+    (review,) = reviewer.world.of(Purpose.REVIEW)
+    assert review.goal == GOAL
+    assert [source.name for source in review.sources] == ["a", "b", "c"]
+    assert report.spend.ledger_agrees == "yes"
+
+
+async def test_a_failed_task_is_redone_and_what_waited_for_it_runs(client: Client) -> None:
+    reviewer = Reviewer({**FINISH, "redo": ["a"]}, FINISH, fails="a")
+    report = await result_of(client, reviewer.world, {"team": team(review_rounds=2)})
+    assert report.status is RunStatus.COMPLETED
+    assert reviewer.made == {"a": 2, "b": 1, "c": 1, "review": 2, "answer": 1}
+    assert "Forbidden" in reviewer.world.of(Purpose.REVIEW)[0].ask
+
+
+async def test_redoing_a_task_redoes_what_was_made_of_it(client: Client) -> None:
+    reviewer = Reviewer({**FINISH, "redo": ["b"]}, FINISH)
+    await result_of(client, reviewer.world, {"team": team(review_rounds=2)})
+    assert reviewer.made == {"a": 1, "b": 2, "c": 2, "review": 2, "answer": 1}
+
+
+async def test_a_dropped_task_is_missed_by_nobody(client: Client) -> None:
+    reviewer = Reviewer({**FINISH, "drop": ["a"]}, FINISH, fails="a", times=9)
+    report = await result_of(client, reviewer.world, {"team": team(review_rounds=2)})
+    assert report.status is RunStatus.COMPLETED
+    assert [each.task.id for each in report.outcomes] == ["b", "c"]
+    (editor,) = (call for call in reviewer.world.calls if call.task == "c")
+    assert [source.name for source in editor.sources] == ["b"]
+
+
+async def test_an_added_task_runs_and_reaches_the_answer(client: Client) -> None:
+    added = {"agent": "research", "ask": "List the risks.", "depends_on": ["a"]}
+    reviewer = Reviewer({**FINISH, "add": [added]}, FINISH)
+    report = await result_of(client, reviewer.world, {"team": team(review_rounds=2)})
+    assert report.status is RunStatus.COMPLETED
+    assert reviewer.made["review1-1"] == 1
+    (answer,) = reviewer.world.of(Purpose.FINAL)
+    assert [source.name for source in answer.sources] == ["c", "review1-1"]
+
+
+async def test_a_failed_task_that_nobody_redoes_stays_failed(client: Client) -> None:
+    added = {"agent": "research", "ask": "List the risks.", "depends_on": []}
+    tasks = [
+        {"id": "a", "agent": "research", "ask": "Fails."},
+        {"id": "c", "agent": "editor", "ask": "Works."},
+    ]
+    reviewer = Reviewer({**FINISH, "add": [added]}, FINISH, fails="a", times=9)
+    changed = team(tasks=tasks, review_rounds=2)
+    report = await result_of(client, reviewer.world, {"team": changed})
+    assert [each.task.status for each in report.outcomes] == [
+        TaskStatus.FAILED,
+        TaskStatus.DONE,
+        TaskStatus.DONE,
+    ]
+    assert reviewer.made["a"] == 1
+
+
+async def test_a_wrong_review_goes_back_with_its_errors(client: Client) -> None:
+    goal = {"agent": "research", "ask": f"Now {GOAL}.", "depends_on": []}
+    reviewer = Reviewer(
+        {**FINISH, "redo": ["nothing"]},
+        {**FINISH, "add": [goal]},
+        {**FINISH, "drop": ["c"]},
+        FINISH,
+    )
+    changed = team(review_rounds=1, max_repairs=3)
+    report = await result_of(client, reviewer.world, {"team": changed})
+    assert report.status is RunStatus.COMPLETED
+    reasons = [
+        call.rejected.reasons[0] for call in reviewer.world.of(Purpose.REVIEW)[1:] if call.rejected
+    ]
+    assert "no such task" in reasons[0]
+    assert "whole goal" in reasons[1]
+    assert "it is the result" in reasons[2]
+
+
+async def test_reviews_that_are_never_right_leave_the_plan_as_it_is(client: Client) -> None:
+    reviewer = Reviewer("x", "y", "z")
+    report = await result_of(client, reviewer.world, {"team": team(review_rounds=2)})
+    assert report.status is RunStatus.COMPLETED
+    assert reviewer.made["review"] == 3
