@@ -63,12 +63,18 @@ class Calls:
     """Makes calls for a run: at most `max_parallel` at once, and none while it is paused."""
 
     def __init__(
-        self, progress: Progress, accounts: Accounts, parking: Parking, catalog: ModelCatalog
+        self,
+        progress: Progress,
+        accounts: Accounts,
+        parking: Parking,
+        catalog: ModelCatalog,
+        changed: Callable[[], None],
     ) -> None:
         team = progress.team
         self._progress = progress
         self._accounts = accounts
         self._parking = parking
+        self._changed = changed
         self._catalog = catalog
         self._max_repairs = team.max_repairs
         self._max_parallel = team.max_parallel
@@ -204,6 +210,7 @@ class Calls:
                 failed = error
             finally:
                 self.release(assignment.agent)
+                self._changed()
         raise await self._failed(account, assignment.subject, key, failed)
 
     async def _failed(
@@ -236,6 +243,7 @@ class Calls:
             await self._settlement(account.agent)
         else:
             await workflow.sleep(RESERVED_ELSEWHERE, summary=f"{account.agent} · money is reserved")
+            self._changed()
 
     async def _settlement(self, agent: str) -> None:
         waiter: asyncio.Future[None] = asyncio.get_event_loop().create_future()

@@ -73,7 +73,9 @@ class Orchestrator(Steering):
         self._must_be_valid(catalog)
         await self._open_accounts(catalog)
         self._must_go_on()
-        calls = self._calls = Calls(self._progress, self._accounts, self._parking, catalog)
+        calls = self._calls = Calls(
+            self._progress, self._accounts, self._parking, catalog, self._publisher.changed
+        )
         self._progress.adopt(await self._make_plan(calls))
         self._must_go_on()
         if self._progress.team.approve_plan:

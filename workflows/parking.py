@@ -111,6 +111,7 @@ class Parking:
             )
         except ActivityError as error:
             workflow.logger.warning("nobody was told that %s waits: %s", waiting.subject, error)
+        self._changed()
 
 
 def wake_command(run: str, subject: str, account: Account, failure: Failure) -> str:

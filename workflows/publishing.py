@@ -1,4 +1,9 @@
-"""What the Temporal UI shows of a run while it goes on: details and search attributes."""
+"""What the Temporal UI shows of a run while it goes on: details, memo and search attributes.
+
+The memo is written wherever nothing else would be, and that is more than showing: after a workflow
+task without any command, a worker that replays can be given an activity's end and a later update
+in another order than the history has them (temporalio/sdk-python#1591), and the run stands still.
+"""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -52,6 +57,8 @@ class Publisher:
                     SPENT.value_set(float(progress.spent_usd)),
                 ]
             )
+        else:
+            workflow.upsert_memo({"done": progress.tasks_done, "spent": str(progress.spent_usd)})
 
     def _is_due(self, status: RunStatus) -> bool:
         if status in PASSING:

@@ -105,6 +105,8 @@ class Steering:
             await self._follow(adjustment.root)
         except ApplicationError as problem:
             self._progress.refuse(workflow.now(), "adjust", problem.message)
+        finally:
+            self._publisher.changed()
 
     @workflow.update
     async def adjust_budget(self, payload: Any = None, *extra: Any) -> BudgetAdjusted:
@@ -234,6 +236,7 @@ class Steering:
 
     def _understood(self, name: str, model: Any, payload: Any, extra: tuple[Any, ...]) -> Any:
         """The payload of a signal, or None: then what is wrong with it stands in `state`."""
+        self._publisher.changed()
         try:
             return parse(model, payload, extra)
         except BadMessage as bad:

@@ -25,19 +25,29 @@ class Work:
         self._progress = progress
         self._calls = calls
         self._changed = changed
-        self._group: asyncio.TaskGroup | None = None
+        self._ended: asyncio.Future[None] | None = None
+        """While there is work: set when the last task has ended, or at the first bug."""
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._cancelled: dict[str, str] = {}
 
     async def run(self) -> None:
-        """Until every task has ended, in whichever way."""
+        """Until every task has ended, in whichever way.
+
+        Not an `asyncio.TaskGroup`: that cancels its tasks in the order of a set, another one at
+        each replay, and the history has the commands in one order.
+        """
+        self._tasks.clear()
+        self._ended = ended = asyncio.get_event_loop().create_future()
+        self._start(self._progress.schedule.start())
         try:
-            async with asyncio.TaskGroup() as self._group:
-                self._start(self._progress.schedule.start())
-        except* _RestCancelled:
-            self._progress.schedule.cancel_rest()
+            if self._tasks:
+                await asyncio.shield(ended)
+        except asyncio.CancelledError:
+            self._cancel_all()
+            await ended
+            raise
         finally:
-            self._group = None
+            self._ended = None
 
     def cancel(self, task_id: str, reason: str) -> None:
         """Stops one task, wherever it is; its dependants decide for themselves.
@@ -45,10 +55,10 @@ class Work:
         Raises `ApplicationError` where it has ended.
         """
         status = self._progress.schedule.status.get(task_id)
-        if status is None or status in ENDED or self._group is None:
+        if status is None or status in ENDED or self._ended is None:
             raise refused(f"task = {task_id!r}: {status or 'no such task'}, nothing to cancel")
         running = self._tasks.get(task_id)
-        if running is None:
+        if running is None or running.done():
             self._start(self._progress.task_cancelled(task_id, reason, workflow.now()))
         else:
             self._cancelled[task_id] = reason
@@ -58,7 +68,7 @@ class Work:
     def retry(self, task_id: str) -> None:
         """Starts a failed task anew, while others still run. Raises `ApplicationError`."""
         status = self._progress.schedule.status.get(task_id)
-        if status is not TaskStatus.FAILED or self._group is None or self._progress.stopping:
+        if status is not TaskStatus.FAILED or self._ended is None or self._progress.stopping:
             raise refused(
                 f"task = {task_id!r}: {status or 'no such task'}; only what has failed or is parked"
                 " can be tried again, while the run still works"
@@ -68,10 +78,26 @@ class Work:
         self._changed()
 
     def _start(self, task_ids: list[str]) -> None:
-        if self._group is None or self._progress.stopping:
+        if self._ended is None or self._progress.stopping:
             return
         for task_id in task_ids:
-            self._tasks[task_id] = self._group.create_task(self._do(task_id))
+            task = self._tasks[task_id] = asyncio.create_task(self._do(task_id))
+            task.add_done_callback(self._one_ended)
+
+    def _one_ended(self, task: asyncio.Task[None]) -> None:
+        """What leaves a task is a bug: it goes on to fail the workflow task, and waits for its
+        fix."""
+        if self._ended is None or self._ended.done():
+            return
+        bug = None if task.cancelled() else task.exception()
+        if bug is not None:
+            self._ended.set_exception(bug)
+        elif all(each.done() for each in self._tasks.values()):
+            self._ended.set_result(None)
+
+    def _cancel_all(self) -> None:
+        for task in self._tasks.values():
+            task.cancel()
 
     async def _do(self, task_id: str) -> None:
         """One task from its first call to its hand-off; then whoever waited for it starts."""
@@ -100,11 +126,7 @@ class Work:
         self._changed()
         if self._progress.team.on_task_failure is OnTaskFailure.CANCEL_REST:
             self._progress.stopping = True
-            raise _RestCancelled
-
-
-class _RestCancelled(Exception):
-    """A task failed in a team that then wants the rest cancelled."""
+            self._cancel_all()
 
 
 def missing_result(progress: Progress) -> Failure | None:

@@ -17,7 +17,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 import worker
 from atxp.client import build_http_client
-from contracts.activities import AccountActivities, AgentActivities
+from contracts.activities import AccountActivities, AgentActivities, NotificationActivities
 from runtime.connection import ATTRIBUTES, connect, ensure_search_attributes
 from runtime.settings import PROJECT_ROOT, ClientSettings, WorkerSettings
 
@@ -110,7 +110,7 @@ async def test_every_activity_of_the_contracts_is_served() -> None:
         served = {one.__name__ for one in worker.all_activities(SETTINGS, http)}
     wanted = {
         name
-        for kind in (AccountActivities, AgentActivities)
+        for kind in (AccountActivities, AgentActivities, NotificationActivities)
         for name in vars(kind)
         if not name.startswith("_")
     }

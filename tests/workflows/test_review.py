@@ -52,7 +52,7 @@ async def test_what_suffices_is_finished_and_the_goal_is_restated(client: Client
     assert report.status is RunStatus.COMPLETED
     (review,) = reviewer.world.of(Purpose.REVIEW)
     assert review.goal == GOAL
-    assert [source.name for source in review.sources] == ["a", "b", "c"]
+    assert {source.name for source in review.sources} == {"a", "b", "c"}
     assert report.spend.ledger_agrees == "yes"
 
 
