@@ -71,7 +71,7 @@ async def _ended(client: Client, world: FakeWorld, payload: Any) -> Handle:
 
 def _impersonal(history: str) -> str:
     """Without the name and the paths of the machine that recorded it."""
-    without_traces = re.sub(r'"stackTrace": ?"(?:[^"\\\\]|\\\\.)*"', '"stackTrace": ""', history)
+    without_traces = re.sub(r'"stackTrace": ?"(?:[^"\\]|\\.)*"', '"stackTrace": ""', history)
     return re.sub(r'"\d+@[^"]*"', '"recorder"', without_traces)
 
 
