@@ -11,9 +11,10 @@ from pydantic import SecretStr
 
 from atxp.errors import AtxpError, LimitRefused, MalformedAnswer, ProtocolBroken, Refused
 from atxp.provider import AccountState, OpenedAccount
-from atxp.transport import decimal_of, exchange
-from contracts.model import round_up
-from contracts.spend import Capabilities, Charge
+from atxp.transport import exchange
+from contracts.endpoint import declared_capabilities
+from contracts.model import decimal_of, round_up
+from contracts.spend import Charge
 
 TIMEOUT_SECONDS = 20
 PAGE = 500
@@ -44,7 +45,7 @@ class AtxpAccounts:
                     " check ATXP_API_URL"
                 )
         await self._check_limit(str(account_id), name, budget_usd, answer)
-        capabilities = _capabilities(answer.get("capabilities"))
+        capabilities = declared_capabilities(answer.get("capabilities"))
         return OpenedAccount(str(account_id), SecretStr(str(api_key)), capabilities)
 
     async def set_budget(self, account_id: str, budget_usd: Decimal) -> AccountState:
@@ -164,14 +165,6 @@ def _encode(order: Mapping[str, Any]) -> bytes:
         text = format(value, "f") if isinstance(value, Decimal) else json.dumps(value)
         parts.append(f"{json.dumps(name)}: {text}")
     return ("{" + ", ".join(parts) + "}").encode()
-
-
-def _capabilities(told: Any) -> Capabilities:
-    """As the answer declares them. Without a word: what ATXP's published API promises."""
-    if not isinstance(told, dict):
-        return Capabilities(hard_limit=True, replay=False, ledger=False)
-    names = ("hard_limit", "replay", "ledger", "transfer")
-    return Capabilities(**{name: told.get(name) is True for name in names})
 
 
 def _state(account_id: str, answer: Mapping[str, Any]) -> AccountState:

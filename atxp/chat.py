@@ -11,8 +11,9 @@ from pydantic import SecretStr
 
 from atxp.errors import AtxpError, MalformedAnswer, Refused, error_fields, scrub
 from atxp.pricing import Cost, priced_cost, told_cost, usage_of, worst_case
-from atxp.transport import Answer, decimal_of, exchange
+from atxp.transport import Answer, exchange
 from contracts.calls import Usage
+from contracts.endpoint import model_prices
 from contracts.spend import ModelPrice
 
 PRICES_LIVE_SECONDS = 300
@@ -104,9 +105,7 @@ class ChatClient:
             key=key.get_secret_value() if key else None,
             timeout_seconds=MODELS_TIMEOUT_SECONDS,
         )
-        lines = answer.body.get("data")
-        found = [_model_price(line) for line in lines] if isinstance(lines, list) else []
-        return tuple(model for model in found if model is not None)[:2_000]
+        return model_prices(answer.body) or ()
 
     async def _cost(self, body: Mapping[str, Any], order: ChatOrder) -> Cost:
         told = told_cost(body)
@@ -159,18 +158,3 @@ def _billed(body: Any, replayed: bool) -> Decimal:
     """What an unusable answer says it cost; a stored one was counted when it came first."""
     told = told_cost(body) if isinstance(body, Mapping) and not replayed else None
     return told.usd if told else Decimal(0)
-
-
-def _model_price(line: Any) -> ModelPrice | None:
-    """One line of `/models`: our gateway's shape; of any other shape, only the name."""
-    if not isinstance(line, dict) or not isinstance(line.get("id"), str):
-        return None
-    pricing = line.get("pricing")
-    prices = pricing if isinstance(pricing, dict) else {}
-    context = line.get("context_tokens")
-    return ModelPrice(
-        model=line["id"][:200],
-        input_usd=decimal_of(prices.get("input_usd_per_million")),
-        output_usd=decimal_of(prices.get("output_usd_per_million")),
-        context_tokens=context if isinstance(context, int) and context > 0 else None,
-    )

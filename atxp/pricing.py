@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from atxp.transport import decimal_of
 from contracts.calls import Usage
-from contracts.model import MAX_USD, round_up
+from contracts.model import MAX_USD, decimal_of, round_up
 from contracts.spend import ModelPrice
 
 PER_MILLION = Decimal(1_000_000)

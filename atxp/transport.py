@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 import aiohttp
@@ -18,6 +18,7 @@ from atxp.errors import (
     error_fields,
     scrub,
 )
+from contracts.model import decimal_of
 
 REPLAY_HEADER = "X-Idempotent-Replay"
 SPENT_HEADER = "X-Account-Spent-Usd"
@@ -32,17 +33,6 @@ class Answer:
     """The gateway had it stored: it was billed before."""
     account_spent_usd: Decimal | None = None
     """The account's whole spend after this answer, where the server tells it."""
-
-
-def decimal_of(value: Any) -> Decimal | None:
-    """An amount as it stands in JSON (number or string), or None if it is none."""
-    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
-        return None
-    try:
-        number = Decimal(value)
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() and number >= 0 else None
 
 
 def parse_json(text: bytes) -> Any:

@@ -1,7 +1,7 @@
 """What all contracts share: the frozen base model, and money."""
 
-from decimal import ROUND_CEILING, Decimal
-from typing import Annotated
+from decimal import ROUND_CEILING, Decimal, InvalidOperation
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -25,3 +25,14 @@ class Message(BaseModel):
 def round_up(amount: Decimal) -> Decimal:
     """To the next micro-dollar: a charge is never rounded in the payer's favour."""
     return amount.quantize(MICRO, rounding=ROUND_CEILING)
+
+
+def decimal_of(value: Any) -> Decimal | None:
+    """An amount as it stands in JSON (number or string), or None if it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
+        return None
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() and number >= 0 else None

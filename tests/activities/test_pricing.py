@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from atxp.pricing import DEAREST, priced_cost, told_cost, usage_of, worst_case
-from atxp.transport import decimal_of, parse_json
+from atxp.transport import parse_json
 from contracts.calls import Usage
+from contracts.model import decimal_of
 from contracts.spend import ModelPrice
 from tests.activities.support import Answer, Seen, agents_at, call, context, serving
 

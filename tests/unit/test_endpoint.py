@@ -1,0 +1,69 @@
+"""What an endpoint tells of itself: taken where it is well-formed, never invented."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from contracts.endpoint import MAX_MODELS, declared_capabilities, model_prices
+from contracts.model import decimal_of
+from contracts.spend import Capabilities, ModelPrice
+
+
+def listed(*lines: Any) -> tuple[ModelPrice, ...] | None:
+    text = json.dumps({"data": lines})
+    return model_prices(json.loads(text, parse_float=Decimal))
+
+
+def test_prices_are_exact_and_other_shapes_give_the_name_alone() -> None:
+    pricing = {"input_usd_per_million": 0.1, "output_usd_per_million": "2"}
+    ours = {"id": "m", "pricing": pricing, "context_tokens": 8192}
+    price = ModelPrice(
+        model="m", input_usd=Decimal("0.1"), output_usd=Decimal(2), context_tokens=8192
+    )
+    assert listed(ours, {"id": "other", "owned_by": "somebody"}) == (
+        price,
+        ModelPrice(model="other"),
+    )
+
+
+@pytest.mark.parametrize("line", [None, "m", 7, [], {}, {"id": None}, {"name": "m"}])
+def test_a_line_without_a_name_is_passed_over(line: Any) -> None:
+    assert listed(line, {"id": "m"}) == (ModelPrice(model="m"),)
+
+
+@pytest.mark.parametrize("context", [0, -1, "8192", None, 1.5])
+def test_no_context_is_made_up(context: Any) -> None:
+    assert listed({"id": "m", "context_tokens": context}) == (ModelPrice(model="m"),)
+
+
+@pytest.mark.parametrize("body", [None, [], "data", {}, {"data": None}, {"data": {"id": "m"}}])
+def test_without_a_list_there_is_none(body: Any) -> None:
+    assert model_prices(body) is None
+
+
+def test_a_list_without_end_is_cut() -> None:
+    found = listed(*({"id": f"m{n}"} for n in range(MAX_MODELS + 5)))
+    assert found is not None
+    assert len(found) == MAX_MODELS
+
+
+@pytest.mark.parametrize(
+    "value", [None, True, 0.3, -1, "-1", "NaN", "Infinity", Decimal("-0.1"), "much", {}, []]
+)
+def test_what_is_no_amount_is_none(value: Any) -> None:
+    assert decimal_of(value) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "amount"), [(3, "3"), ("0.30", "0.30"), (Decimal("0.1"), "0.1"), ("1e-3", "0.001")]
+)
+def test_amounts_are_exact(value: Any, amount: str) -> None:
+    assert decimal_of(value) == Decimal(amount)
+
+
+def test_a_promise_holds_only_where_it_is_declared() -> None:
+    assert declared_capabilities(None) == Capabilities(hard_limit=True)
+    declared = declared_capabilities({"ledger": True, "replay": "yes", "magic": True})
+    assert declared == Capabilities(hard_limit=False, ledger=True)
