@@ -20,7 +20,10 @@ MAX_REASON = 300
 MAX_EXCERPT = 80
 MAX_CHECKED_PASSAGE = 2_000
 
-_FENCE = re.compile(r"\A\s*```[a-zA-Z]*[ \t]*\n(.*?)\n?[ \t]*```\s*\Z", re.DOTALL)
+_FENCE = re.compile(
+    r"\A\s*```(?:[a-z]*[ \t]*\n|(?:json)?[ \t]*(?=[\[{]))(.*?)\n?[ \t]*```\s*\Z",
+    re.DOTALL | re.IGNORECASE,
+)
 _PASSAGE = re.compile(r"“([^“”]+)”|„([^„“”]+)[“”]|«([^«»]+)»|\"([^\"]+)\"")
 _TYPOGRAPHY = str.maketrans(
     {"“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "‘": "'", "’": "'", "‚": "'"}

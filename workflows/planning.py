@@ -187,7 +187,7 @@ def _introduce(name: str, agent: Agent) -> str:
 
 def _read(answer: str) -> tuple[PlannedTask, ...] | Problem:
     try:
-        loaded = json.loads(_unfenced(answer))
+        loaded = json.loads(answer)
     except ValueError as error:
         return Problem(field="plan", what=f"it is not JSON: {error}", remedy="answer with JSON")
     tasks = loaded.get("tasks") if isinstance(loaded, Mapping) else None
@@ -204,14 +204,6 @@ def _read(answer: str) -> tuple[PlannedTask, ...] | Problem:
             place = ".".join(str(part) for part in (index, *first["loc"]))
             return Problem(field=f"plan.tasks.{place}", what=first["msg"])
     return tuple(read)
-
-
-def _unfenced(answer: str) -> str:
-    """Without the Markdown fence that some models put around JSON."""
-    text = answer.strip()
-    if text.startswith("```") and text.endswith("```"):
-        text = text[3:-3].removeprefix("json")
-    return text
 
 
 def _goal_problems(tasks: tuple[Task, ...], goal: str) -> Iterator[Problem]:

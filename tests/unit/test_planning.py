@@ -137,10 +137,6 @@ def test_the_last_task_is_no_result_if_others_wait_for_it() -> None:
     assert find_cycle({each.id: each.depends_on for each in made.tasks}) is None
 
 
-def test_a_markdown_fence_is_no_reason_to_pay_again() -> None:
-    assert plan(f"```json\n{answer(*GOOD)}\n```").result == "t3"
-
-
 @pytest.mark.parametrize(
     ("text", "field", "says"),
     [
