@@ -23,11 +23,10 @@ from contracts.run import (
 from contracts.spend import Capabilities, LedgerAgreement, SpendReport
 from contracts.team import Task, Team
 from workflows.budget import Account, totals
+from workflows.review import is_added
 from workflows.schedule import Schedule
 
 MAX_REFUSALS = 20
-ADDED = "review"
-"""The ids of tasks that a review added begin so."""
 MAX_OUTPUT_CHARS = 800_000
 """Of all hand-offs in a report together: a payload ends at 2 MB."""
 
@@ -214,7 +213,7 @@ class Progress:
         """The tasks whose hand-offs are the result, with what a review added to it; of several
         sinks, those that came to one."""
         if self.plan is not None and self.plan.result is not None:
-            added = [each for each in self.schedule.sinks() if each.startswith(ADDED)]
+            added = [each for each in self.schedule.sinks() if is_added(each)]
             done = [each for each in added if each in self.handoffs]
             return [self.plan.result, *(each for each in done if each != self.plan.result)]
         sinks = self.schedule.sinks()

@@ -5,6 +5,7 @@ checked all the same.
 """
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -22,6 +23,8 @@ MAX_ADDED = 3
 MAX_ASK = 400
 MAX_SHOWN = 4_000
 """Characters of each hand-off that a review gets to see."""
+
+_ADDED_ID = re.compile(r"review\d+-\d+")
 
 
 class AddedTask(Message):
@@ -128,6 +131,15 @@ def to_do_again(plan: Plan, redo: Collection[str]) -> set[str]:
         again |= more
 
 
+def is_added(task_id: str) -> bool:
+    """A review added this task. A team's own `review-texts` is none of them."""
+    return _ADDED_ID.fullmatch(task_id) is not None
+
+
+def _added_id(number: int, index: int) -> str:
+    return f"review{number}-{index}"
+
+
 def _revised(plan: Plan, review: Review, number: int) -> Plan:
     dropped = set(review.drop)
     kept = [
@@ -138,7 +150,7 @@ def _revised(plan: Plan, review: Review, number: int) -> Plan:
         if task.id not in dropped
     ]
     added = [
-        Task(id=f"review{number}-{index}", agent=each.agent, ask=each.ask,
+        Task(id=_added_id(number, index), agent=each.agent, ask=each.ask,
              depends_on=each.depends_on, checks=Checks())
         for index, each in enumerate(review.add, start=1)
     ]  # fmt: skip
