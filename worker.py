@@ -48,6 +48,7 @@ PASSED_THROUGH: Final = (
     "workflows.validation",
     "workflows.details",
     "workflows.review",
+    "workflows.reports",
 )
 """By name, never `workflows` as a whole: that would switch the sandbox off for the workflow."""
 

@@ -1,6 +1,6 @@
-"""What has happened in a run so far, and the reports that are made of it. No Temporal in here."""
+"""What has happened in a run so far. No Temporal in here."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -8,27 +8,23 @@ from decimal import Decimal
 from contracts.errors import ErrorType
 from contracts.plan import Plan
 from contracts.run import (
-    TASKS_PER_PAGE,
     Failure,
     Refusal,
     RunReport,
     RunRequest,
     RunState,
     RunStatus,
-    TaskOutcome,
-    TaskState,
     TaskStatus,
     Waiting,
 )
 from contracts.spend import Capabilities, LedgerAgreement, SpendReport
-from contracts.team import Task, Team
-from workflows.budget import Account, totals
+from contracts.team import Team
+from workflows.budget import Account
+from workflows.reports import run_report, run_state, spend_report
 from workflows.review import is_added
 from workflows.schedule import Schedule
 
 MAX_REFUSALS = 20
-MAX_OUTPUT_CHARS = 800_000
-"""Of all hand-offs in a report together: a payload ends at 2 MB."""
 
 
 @dataclass
@@ -222,81 +218,13 @@ class Progress:
         return kept or sinks
 
     def spend(self) -> SpendReport:
-        agents = tuple(account.report() for account in self.accounts.values())
-        return SpendReport(
-            workflow_id=self.workflow_id,
-            agents=agents,
-            total=totals(agents),
-            ledger_usd=self.ledger_usd,
-            ledger_agrees=self.ledger_agrees,
-            capabilities=self.capabilities,
-        )
+        return spend_report(self)
 
     def state(self, page: int = 1) -> RunState:
-        tasks = list(self.schedule.tasks.values())
-        first = (page - 1) * TASKS_PER_PAGE
-        return RunState(
-            workflow_id=self.workflow_id,
-            team=self.team_name,
-            goal=self.goal[:500],
-            status=self.status_now,
-            paused=self.paused,
-            cancel_reason=self.cancel_reason,
-            tasks=self._task_states(tasks[first : first + TASKS_PER_PAGE], shown=300),
-            tasks_total=len(tasks),
-            page=page,
-            waiting=tuple(self.waiting.values())[:50],
-            refusals=tuple(self.refusals),
-            failure=self.failure,
-        )
+        return run_state(self, page)
 
     def report(self, ended_at: datetime) -> RunReport:
-        return RunReport(
-            workflow_id=self.workflow_id,
-            team=self.team_name,
-            goal=self.goal,
-            status=self.status,
-            answer=self.answer,
-            outcomes=self._outcomes(),
-            spend=self.spend(),
-            cancel_reason=self.cancel_reason,
-            failure=self.failure,
-            started_at=self.started_at,
-            ended_at=ended_at,
-            call_seconds=round(self.call_seconds, 3),
-        )
-
-    def _task_states(self, tasks: Sequence[Task], shown: int) -> tuple[TaskState, ...]:
-        states = []
-        for task in tasks:
-            log = self.logs[task.id]
-            failure = log.failure
-            if failure is not None and len(failure.message) > shown:
-                failure = failure.model_copy(update={"message": f"{failure.message[:shown]}…"})
-            states.append(
-                TaskState(
-                    id=task.id,
-                    agent=task.agent,
-                    status=self.schedule.status[task.id],
-                    depends_on=task.depends_on[:20],
-                    calls=log.calls,
-                    spent_usd=log.spent_usd,
-                    started_at=log.started_at,
-                    ended_at=log.ended_at,
-                    failure=failure,
-                )
-            )
-        return tuple(states)
-
-    def _outcomes(self) -> tuple[TaskOutcome, ...]:
-        left = MAX_OUTPUT_CHARS
-        outcomes = []
-        for state in self._task_states(list(self.schedule.tasks.values()), shown=2000):
-            output = self.handoffs.get(state.id)
-            kept = output[:left] if output is not None else None
-            left -= len(kept or "")
-            outcomes.append(TaskOutcome(task=state, output=kept, output_cut=kept != output))
-        return tuple(outcomes)
+        return run_report(self, ended_at)
 
 
 def is_terminal(status: RunStatus) -> bool:

@@ -1,0 +1,48 @@
+"""What is said of a run stays small enough for Temporal, whatever was in the run."""
+
+from datetime import UTC, datetime
+
+from contracts.errors import ErrorType
+from contracts.plan import Plan
+from contracts.run import TASKS_PER_PAGE, Failure
+from contracts.team import Task
+from workflows.progress import Progress
+from workflows.reports import MAX_OUTPUT_CHARS
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+MOST_BYTES = 64 * 1024
+
+
+def working(size: int) -> Progress:
+    progress = Progress("run", NOW)
+    tasks = tuple(Task(id=f"t{n}", agent="one", ask="List the prices.") for n in range(size))
+    progress.adopt(Plan(tasks=tasks, result="t0"))
+    return progress
+
+
+def test_a_state_of_many_failures_is_small_and_paged() -> None:
+    progress = working(2 * TASKS_PER_PAGE + 1)
+    for task_id in progress.schedule.tasks:
+        failure = Failure(type=ErrorType.CHECK_FAILED, message="no quote " * 200)
+        progress.failed(task_id, failure, NOW)
+    pages = [progress.state(page) for page in (1, 2, 3, 4)]
+    assert [len(page.tasks) for page in pages] == [TASKS_PER_PAGE, TASKS_PER_PAGE, 1, 0]
+    assert {page.tasks_total for page in pages} == {2 * TASKS_PER_PAGE + 1}
+    seen = [task.id for page in pages for task in page.tasks]
+    assert seen == list(progress.schedule.tasks)
+    assert max(len(page.model_dump_json()) for page in pages) <= MOST_BYTES
+
+
+def test_long_hand_offs_are_cut_in_the_report_and_marked() -> None:
+    progress = working(4)
+    for task_id, length in (("t0", MAX_OUTPUT_CHARS - 10), ("t1", 25), ("t2", 5)):
+        progress.done(task_id, "x" * length, NOW)
+    outcomes = progress.report(NOW).outcomes
+    assert [len(each.output or "") for each in outcomes] == [MAX_OUTPUT_CHARS - 10, 10, 0, 0]
+    assert [each.output_cut for each in outcomes] == [False, True, True, False]
+    assert outcomes[3].output is None, "it has none, which is not an empty one"
+
+
+def test_the_report_adds_up_to_the_spend() -> None:
+    progress = working(1)
+    assert progress.report(NOW).spend == progress.spend()

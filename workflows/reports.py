@@ -1,0 +1,114 @@
+"""Pure: what is said of a run, made of its progress: two queries' answers, and the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from contracts.run import (
+    TASKS_PER_PAGE,
+    Failure,
+    RunReport,
+    RunState,
+    TaskOutcome,
+    TaskState,
+)
+from contracts.spend import SpendReport
+from contracts.team import Task
+from workflows.budget import totals
+
+if TYPE_CHECKING:
+    from workflows.progress import Progress
+
+MAX_OUTPUT_CHARS = 800_000
+"""Of all hand-offs in a report together: a payload ends at 2 MB."""
+SHOWN_IN_STATE = 300
+SHOWN_IN_REPORT = 2_000
+"""Characters of a failed task's message."""
+MAX_GOAL = 500
+MAX_WAITING = 50
+MAX_DEPENDENCIES = 20
+
+
+def spend_report(progress: Progress) -> SpendReport:
+    """The answer of the query `spend`."""
+    agents = tuple(account.report() for account in progress.accounts.values())
+    return SpendReport(
+        workflow_id=progress.workflow_id,
+        agents=agents,
+        total=totals(agents),
+        ledger_usd=progress.ledger_usd,
+        ledger_agrees=progress.ledger_agrees,
+        capabilities=progress.capabilities,
+    )
+
+
+def run_state(progress: Progress, page: int) -> RunState:
+    """The answer of the query `state`: small, its texts cut and its tasks paged (from 1)."""
+    tasks = list(progress.schedule.tasks.values())
+    first = (page - 1) * TASKS_PER_PAGE
+    shown = tasks[first : first + TASKS_PER_PAGE]
+    return RunState(
+        workflow_id=progress.workflow_id,
+        team=progress.team_name,
+        goal=progress.goal[:MAX_GOAL],
+        status=progress.status_now,
+        paused=progress.paused,
+        cancel_reason=progress.cancel_reason,
+        tasks=tuple(_task_states(progress, shown, SHOWN_IN_STATE)),
+        tasks_total=len(tasks),
+        page=page,
+        waiting=tuple(progress.waiting.values())[:MAX_WAITING],
+        refusals=tuple(progress.refusals),
+        failure=progress.failure,
+    )
+
+
+def run_report(progress: Progress, ended_at: datetime) -> RunReport:
+    """What a run answers with: its hand-offs, and the exact price of each agent."""
+    return RunReport(
+        workflow_id=progress.workflow_id,
+        team=progress.team_name,
+        goal=progress.goal,
+        status=progress.status,
+        answer=progress.answer,
+        outcomes=tuple(_outcomes(progress)),
+        spend=spend_report(progress),
+        cancel_reason=progress.cancel_reason,
+        failure=progress.failure,
+        started_at=progress.started_at,
+        ended_at=ended_at,
+        call_seconds=round(progress.call_seconds, 3),
+    )
+
+
+def _task_states(progress: Progress, tasks: Sequence[Task], shown: int) -> Iterator[TaskState]:
+    for task in tasks:
+        log = progress.logs[task.id]
+        yield TaskState(
+            id=task.id,
+            agent=task.agent,
+            status=progress.schedule.status[task.id],
+            depends_on=task.depends_on[:MAX_DEPENDENCIES],
+            calls=log.calls,
+            spent_usd=log.spent_usd,
+            started_at=log.started_at,
+            ended_at=log.ended_at,
+            failure=_cut(log.failure, shown),
+        )
+
+
+def _cut(failure: Failure | None, shown: int) -> Failure | None:
+    if failure is None or len(failure.message) <= shown:
+        return failure
+    return failure.model_copy(update={"message": f"{failure.message[:shown]}…"})
+
+
+def _outcomes(progress: Progress) -> Iterator[TaskOutcome]:
+    left = MAX_OUTPUT_CHARS
+    for each in _task_states(progress, list(progress.schedule.tasks.values()), SHOWN_IN_REPORT):
+        output = progress.handoffs.get(each.id)
+        kept = output[:left] if output is not None else None
+        left -= len(kept or "")
+        yield TaskOutcome(task=each, output=kept, output_cut=kept != output)
