@@ -15,6 +15,7 @@ from cli import demo_checks as checks
 from cli.demo_acts import Act, Stage, quotes
 from cli.output import is_terminal, say, table, usd
 from contracts.run import TaskStatus
+from runtime.account_api import ProviderSilent
 from runtime.connection import ServiceUnavailable, connect
 from runtime.local_stack import StackFailed, local_stack, running_stack
 from runtime.process import leave
@@ -149,7 +150,7 @@ def main() -> int:
     except SettingsError as error:
         print(f"the demo cannot start:\n{error}", file=sys.stderr)
         return 2
-    except (StackFailed, ServiceUnavailable, RunError, TeamFileError) as error:
+    except (StackFailed, ServiceUnavailable, RunError, TeamFileError, ProviderSilent) as error:
         print(f"the demo failed: {error}", file=sys.stderr)
         return 1
     except (KeyboardInterrupt, asyncio.CancelledError):

@@ -52,12 +52,12 @@ def money_adds_up(report: RunReport, evidence: Evidence) -> Iterator[Promise]:
     apart = [
         each.agent
         for each in report.spend.agents
-        if each.spent_usd != evidence.account(each.agent).ledger_usd
+        if each.spent_usd != evidence.account(each.agent).charged_usd
     ]
     yield Promise("so does every agent's", not apart, ", ".join(apart))
     twice = [str(key) for key, times in Counter(evidence.charged_keys).items() if times > 1]
     yield Promise("no call was charged twice", not twice, ", ".join(twice))
-    over = [each.agent for each in evidence.accounts if each.ledger_usd > each.budget_usd]
+    over = [each.agent for each in evidence.accounts if each.charged_usd > each.budget_usd]
     yield Promise("no account was overspent", not over, ", ".join(over))
 
 
@@ -147,7 +147,9 @@ def refused_alone(
     )
     mine = evidence.account(agent)
     yield Promise(
-        "the refused call cost nothing", mine.spent_usd == 0 and not mine.lines, usd(mine.spent_usd)
+        "the refused call cost nothing",
+        mine.spent_usd == 0 and not mine.charges,
+        usd(mine.spent_usd),
     )
     limits = {name: each.budget_usd for name, each in team.agents.items()}
     limits[ORCHESTRATOR_AGENT] = team.orchestrator.budget_usd
@@ -158,7 +160,7 @@ def refused_alone(
         if account.agent != agent
         and (
             account.budget_usd != limits[account.agent]
-            or any(own.get(line.idempotency_key or "") != account.agent for line in account.lines)
+            or any(own.get(line.idempotency_key or "") != account.agent for line in account.charges)
         )
     ]
     yield Promise(

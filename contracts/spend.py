@@ -80,6 +80,11 @@ class Ledger(Message):
     reserved_usd: Usd = Decimal(0)
     charges: tuple[Charge, ...] = ()
 
+    @property
+    def charged_usd(self) -> Decimal:
+        """The sum of its lines."""
+        return sum((charge.amount_usd for charge in self.charges), Decimal(0))
+
 
 class SetBudget(Message):
     account: AccountRef

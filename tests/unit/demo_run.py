@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from cli.demo_checks import Crash
-from cli.demo_ledger import Evidence, GatewayAccount, Line, RecordedCall
+from cli.demo_ledger import Evidence
 from contracts.calls import AccountRef, CallRequest, CallResult, Purpose
 from contracts.run import (
     RunReport,
@@ -19,11 +19,14 @@ from contracts.spend import (
     AgentSpend,
     AgentStatus,
     Capabilities,
+    Charge,
+    Ledger,
     LedgerAgreement,
     SpendReport,
     Totals,
 )
 from contracts.team import Agent, OrchestratorAgent, Team
+from runtime.run_history import RecordedCall
 
 GOAL = "Tell the board whether to enter the market."
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -98,12 +101,19 @@ def call(key: str, agent: str, task: str, **fields: Any) -> RecordedCall:
         system="You are careful.",
         **(known | fields),
     )
-    return RecordedCall(request, CallResult(answer="a", cost_usd=CENT, started_at=NOW, seconds=1))
+    result = CallResult(answer="a", cost_usd=CENT, started_at=NOW, seconds=1)
+    return RecordedCall(request, result, None, Decimal(0), NOW, NOW)
 
 
-def account(agent: str, *keys: str, budget: int = 1) -> GatewayAccount:
-    lines = tuple(Line(key, CENT) for key in keys)
-    return GatewayAccount(agent, "disabled", Decimal(budget), CENT * len(keys), lines)
+def account(agent: str, *keys: str, budget: int = 1) -> Ledger:
+    return Ledger(
+        agent=agent,
+        account_id=agent,
+        status="disabled",
+        budget_usd=Decimal(budget),
+        spent_usd=CENT * len(keys),
+        charges=tuple(Charge(idempotency_key=key, amount_usd=CENT) for key in keys),
+    )
 
 
 TASKS = (task("a", "one"), task("b", "two"))

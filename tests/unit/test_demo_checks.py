@@ -10,10 +10,10 @@ import pytest
 from cli import demo_checks as checks
 from cli.demo_acts import in_the_middle, quotes
 from cli.demo_checks import Promise
-from cli.demo_ledger import Evidence, GatewayAccount
+from cli.demo_ledger import Evidence
 from contracts.calls import Purpose
 from contracts.run import Failure, RunStatus, TaskStatus
-from contracts.spend import LedgerAgreement
+from contracts.spend import Ledger, LedgerAgreement
 from tests.unit.demo_run import (
     ACCOUNTS,
     BEFORE,
@@ -34,7 +34,7 @@ def kept(promises: Iterable[Promise]) -> bool:
     return all(promise.kept for promise in promises)
 
 
-def charged(*accounts: GatewayAccount) -> Evidence:
+def charged(*accounts: Ledger) -> Evidence:
     return replace(GOOD, accounts=accounts)
 
 
