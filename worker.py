@@ -27,10 +27,12 @@ from atxp.chat import ChatClient
 from atxp.client import build_http_client
 from atxp.sealing import Sealer
 from contracts import names
-from runtime import logs
+from runtime import logs, telemetry
 from runtime.connection import ServiceUnavailable, connect, ensure_search_attributes
 from runtime.process import leave
 from runtime.settings import SettingsError, WorkerSettings, worker_settings
+from runtime.team_label import TeamLabel
+from workflows.metrics import OPEN_TASKS
 from workflows.orchestrator import Orchestrator
 
 log = logging.getLogger("worker")
@@ -100,7 +102,15 @@ def build_worker(
         max_eager_activity_reservations_per_workflow_task=100,
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
         graceful_shutdown_timeout=timedelta(seconds=settings.graceful_shutdown_seconds),
+        interceptors=[TeamLabel(OPEN_TASKS.forget)] if OPEN_TASKS.watched else [],
     )
+
+
+def start_telemetry() -> None:
+    """As the OTEL_* variables say; before the first Temporal client."""
+    if telemetry.start_metrics():
+        OPEN_TASKS.watched = True
+        telemetry.observe_tasks(OPEN_TASKS.totals)
 
 
 async def connect_patiently(settings: WorkerSettings) -> Client:
@@ -158,6 +168,8 @@ def main() -> int:
     logs.configure()
     try:
         settings = worker_settings()
+        logs.configure(form=settings.log_format)
+        start_telemetry()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run(settings))
     except SettingsError as error:

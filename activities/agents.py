@@ -13,7 +13,7 @@ from activities import prompts
 from activities.checks import check, prepare, unfenced
 from activities.failures import error_type, translated
 from activities.heartbeats import earlier_spend, heartbeating, time_left
-from activities.spans import call_span, record, trace_headers
+from activities.spans import call_span, trace_headers
 from atxp.chat import ChatClient, ChatOrder, Completion, Stored
 from atxp.errors import MalformedAnswer, Refused
 from atxp.sealing import Sealer
@@ -43,21 +43,24 @@ class Agents(AgentActivities):
         earlier = earlier_spend()
         started_at, clock = datetime.now(UTC), time.perf_counter()
         try:
-            with call_span(call) as span, translated(earlier, activity.heartbeat):
+            with call_span(call) as attempt, translated(earlier, activity.heartbeat):
                 prepare(call)
                 try:
                     async with heartbeating(earlier):
                         done = await self._chat.complete(self._order(call))
                 except (MalformedAnswer, Refused) as useless:
+                    attempt.useless(useless)
                     stored = Stored.of(useless)
                     if stored is None or ERRORS[error_type(useless)].outcome is not RETRIED:
                         raise
-                    return _without_answer(
-                        useless, stored, earlier, started_at, time.perf_counter() - clock
+                    seconds = time.perf_counter() - clock
+                    return attempt.judged(
+                        _without_answer(useless, stored, earlier, started_at, seconds)
                     )
-                record(span, done)
+                attempt.answered(done)
                 with translated(_billed(earlier, done)):
-                    return _result(call, done, earlier, started_at, time.perf_counter() - clock)
+                    seconds = time.perf_counter() - clock
+                    return attempt.judged(_result(call, done, earlier, started_at, seconds))
         except asyncio.CancelledError:
             _raise_for_cancellation(earlier)
             raise

@@ -1,20 +1,33 @@
-"""Logs: one JSON object a line on standard error. No prompts, no answers, no keys."""
+"""Logs on standard error: JSON lines, or text where a person reads. No prompts, answers or keys."""
 
 import json
 import logging
 import sys
 import traceback
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
+from opentelemetry import trace
 from pydantic import ValidationError
 from temporalio import activity, workflow
 
+from contracts.labels import AGENT, CALL_KEY, RUN, TASK, TEAM, labels
+
 MAX_TEXT = 600
+LogFormat = Literal["json", "text"]
+FROM_TEMPORAL = ("workflow_id", "run_id", "activity_type", "attempt")
+FROM_LABELS = {
+    RUN: "workflow_id",
+    TEAM: "team",
+    TASK: "task",
+    AGENT: "agent",
+    CALL_KEY: "call_key",
+}
 
 
 class JsonLines(logging.Formatter):
-    """Time, level, logger, message, and what Temporal knows of the run and the activity."""
+    """One object a line: time, level, logger, message, and what is known of the run, the call and
+    the trace that the line belongs to."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -23,10 +36,25 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage()[:MAX_TEXT],
         }
-        line |= _context(record)
+        line |= context(record)
         if record.exc_info and record.exc_info[1] is not None:
             line["error"] = describe(record.exc_info[1])
         return json.dumps(line, ensure_ascii=False)
+
+
+class TextLines(logging.Formatter):
+    """The same for a person: what it belongs to stands at the end, the trace of an error below."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
+        line = f"{time} {record.levelname} {record.name}: {record.getMessage()[:MAX_TEXT]}"
+        about = " ".join(f"{name}={value}" for name, value in context(record).items())
+        if about:
+            line += f" [{about}]"
+        if record.exc_info and record.exc_info[1] is not None:
+            error = describe(record.exc_info[1])
+            line += "".join(f"\n  {text}" for text in (*error["at"], error["message"]))
+        return line
 
 
 def describe(error: BaseException) -> dict[str, Any]:
@@ -44,18 +72,46 @@ def describe(error: BaseException) -> dict[str, Any]:
     }
 
 
-def _context(record: logging.LogRecord) -> dict[str, Any]:
+def context(record: logging.LogRecord) -> dict[str, Any]:
+    """Which run, which call, which trace; as far as the place where it was logged knows."""
+    about = _temporal(record)
+    if "workflow_run_id" in about:
+        about = {**about, "run_id": about["workflow_run_id"]}
+    found = {key: about[key] for key in FROM_TEMPORAL if key in about}
+    known = labels()
+    found |= {field: known[name] for name, field in FROM_LABELS.items() if known.get(name)}
+    span = trace.get_current_span().get_span_context()
+    if span.is_valid:
+        found |= {"trace_id": f"{span.trace_id:032x}", "span_id": f"{span.span_id:016x}"}
+    return found
+
+
+def _temporal(record: logging.LogRecord) -> dict[str, Any]:
+    """What Temporal's loggers bring along; for any other logger, what is true where it is used."""
     about = getattr(record, "temporal_activity", None) or getattr(record, "temporal_workflow", None)
-    if not isinstance(about, dict):
-        return {}
-    wanted = ("workflow_id", "run_id", "workflow_run_id", "activity_type", "attempt")
-    return {key: about[key] for key in wanted if key in about}
+    if isinstance(about, dict):
+        return about
+    if activity.in_activity():
+        info = activity.info()
+        return {
+            "workflow_id": info.workflow_id,
+            "run_id": info.workflow_run_id,
+            "activity_type": info.activity_type,
+            "attempt": info.attempt,
+        }
+    if workflow.in_workflow():
+        return {"workflow_id": workflow.info().workflow_id, "run_id": workflow.info().run_id}
+    return {}
 
 
-def configure(level: int = logging.INFO) -> None:
-    """Replaces the root logger's handlers; chatty libraries speak from warnings on."""
+def configure(level: int = logging.INFO, form: LogFormat | None = None) -> None:
+    """Replaces the root logger's handlers; chatty libraries speak from warnings on.
+
+    Without a `form`: text on a terminal, JSON anywhere else.
+    """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines())
+    chosen = form or ("text" if sys.stderr.isatty() else "json")
+    handler.setFormatter(TextLines() if chosen == "text" else JsonLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # What Temporal knows stands in fields of its own, and not in the message too.
     activity.logger.activity_info_on_message = False

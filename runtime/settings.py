@@ -9,7 +9,7 @@ import binascii
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from dotenv import dotenv_values
 from pydantic import (
@@ -124,6 +124,9 @@ class WorkerSettings(ClientSettings):
     )
     graceful_shutdown_seconds: float = Field(
         30, ge=0, le=3600, description="What calls in flight get after SIGTERM."
+    )
+    log_format: Literal["json", "text"] | None = Field(
+        None, description="json or text; left out: text on a terminal, json elsewhere."
     )
 
 

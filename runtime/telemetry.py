@@ -1,31 +1,45 @@
-"""OpenTelemetry by the standard OTEL_* variables: one trace a run. Off costs nothing."""
+"""OpenTelemetry by the standard OTEL_* variables: traces and metrics, each of them off by default.
+
+Off, nothing of the SDK is loaded. OTLP goes over HTTP as protobuf, Temporal's own metrics too.
+"""
 
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.resources import Resource
     from temporalio.contrib.opentelemetry import OpenTelemetryPlugin, ReplaySafeTracerProvider
 
-ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-FLUSH_MILLISECONDS = 3_000
+Signal = Literal["traces", "metrics"]
+SERVICE: Final = "durable-agent-team"
+FLUSH_MILLISECONDS: Final = 3_000
+DEFAULT_ENDPOINT: Final = "http://localhost:4318"
+DEFAULT_INTERVAL_MILLISECONDS: Final = 60_000.0
 
-_provider: "ReplaySafeTracerProvider | None" = None
+_traces: "ReplaySafeTracerProvider | None" = None
+_metrics: "MeterProvider | None" = None
+_resource: "Resource | None" = None
 
 
-def wanted(environ: Mapping[str, str] | None = None) -> bool:
-    """Whether OTEL_* asks for traces: an endpoint or an exporter is named, and none forbids it."""
+def wanted(environ: Mapping[str, str] | None = None, signal: Signal = "traces") -> bool:
+    """Whether OTEL_* asks for it: an endpoint or an exporter is named, and none forbids it."""
     values = os.environ if environ is None else environ
-    if values.get("OTEL_SDK_DISABLED", "").lower() == "true":
+    if values.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return False
-    exporter = values.get("OTEL_TRACES_EXPORTER", "")
-    if exporter == "none":
+    exporters = values.get(f"OTEL_{signal.upper()}_EXPORTER", "").lower().split(",")
+    if "none" in exporters:
         return False
-    return exporter == "otlp" or any(values.get(name) for name in ENDPOINTS)
+    endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT")
+    return "otlp" in exporters or any(values.get(name) for name in endpoints)
 
 
-def plugins(service: str = "durable-agent-team") -> "list[OpenTelemetryPlugin]":
-    """The Temporal client's plugins: none unless telemetry is wanted."""
+def plugins(service: str = SERVICE) -> "list[OpenTelemetryPlugin]":
+    """The Temporal client's plugins: none unless traces are wanted."""
     if not wanted():
         return []
     # Imported here: a command without telemetry does not pay for loading it.
@@ -33,25 +47,126 @@ def plugins(service: str = "durable-agent-team") -> "list[OpenTelemetryPlugin]":
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415
         OTLPSpanExporter,
     )
-    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
     from temporalio.contrib.opentelemetry import (  # noqa: PLC0415
         OpenTelemetryPlugin,
         create_tracer_provider,
     )
 
-    global _provider
-    if _provider is None:
-        name = os.environ.get("OTEL_SERVICE_NAME", service)
-        resource = Resource.create({"service.name": name})
+    from runtime.quiet_spans import QuietExporter  # noqa: PLC0415
+
+    global _traces
+    if _traces is None:
         # Flushed by `leave`: nothing of ours waits for the interpreter's teardown.
-        _provider = create_tracer_provider(resource=resource, shutdown_on_exit=False)
-        _provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-        trace.set_tracer_provider(_provider)
+        _traces = create_tracer_provider(resource=resource(service), shutdown_on_exit=False)
+        _traces.add_span_processor(BatchSpanProcessor(QuietExporter(OTLPSpanExporter())))
+        trace.set_tracer_provider(_traces)
     return [OpenTelemetryPlugin(add_temporal_spans=True)]
 
 
+def start_metrics(service: str = SERVICE) -> bool:
+    """The worker's metrics and, beside them, those of Temporal's SDK. False: nobody wants them.
+
+    Before the first Temporal client: its runtime is the process's.
+    """
+    global _metrics
+    if not wanted(signal="metrics"):
+        return False
+    if _metrics is not None:
+        return True
+    from opentelemetry import metrics  # noqa: PLC0415
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import (  # noqa: PLC0415
+        OTLPMetricExporter,
+    )
+    from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415
+    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader  # noqa: PLC0415
+
+    reader = PeriodicExportingMetricReader(OTLPMetricExporter())
+    _metrics = MeterProvider([reader], resource=resource(service), shutdown_on_exit=False)
+    metrics.set_meter_provider(_metrics)
+    _start_temporal_metrics(service)
+    return True
+
+
+def _start_temporal_metrics(service: str) -> None:
+    from temporalio.runtime import (  # noqa: PLC0415
+        OpenTelemetryConfig,
+        Runtime,
+        TelemetryConfig,
+    )
+
+    config = OpenTelemetryConfig(
+        url=metrics_url(os.environ),
+        headers=_headers(os.environ),
+        metric_periodicity=timedelta(milliseconds=_interval_milliseconds(os.environ)),
+        durations_as_seconds=True,
+        http=True,
+    )
+    tags = {name: str(value) for name, value in resource(service).attributes.items()}
+    Runtime.set_default(
+        Runtime(
+            telemetry=TelemetryConfig(metrics=config, global_tags=tags, attach_service_name=False)
+        ),
+        error_if_already_set=False,
+    )
+
+
+def observe_tasks(totals: Callable[[], Iterable[tuple[Mapping[str, str], int]]]) -> None:
+    """The gauge of tasks by state, read whenever metrics are sent."""
+    from opentelemetry import metrics  # noqa: PLC0415
+
+    def observations(_: Any) -> list[metrics.Observation]:
+        return [metrics.Observation(count, dict(attributes)) for attributes, count in totals()]
+
+    metrics.get_meter("agent_team").create_observable_gauge(
+        "agent_team.tasks",
+        [observations],
+        unit="{task}",
+        description="Tasks that have not ended, of the runs that this worker holds in memory.",
+    )
+
+
+def resource(service: str) -> "Resource":
+    """Who sends: two workers with the same name are told apart by their instance."""
+    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
+
+    global _resource
+    if _resource is None:
+        name = os.environ.get("OTEL_SERVICE_NAME") or service
+        _resource = Resource.create(
+            {"service.name": name, "service.instance.id": str(uuid.uuid4())}
+        )
+    return _resource
+
+
+def metrics_url(environ: Mapping[str, str]) -> str:
+    """Where metrics go, as the standard has it: the signal's own endpoint as it is, or a path
+    below the common one."""
+    own = environ.get("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
+    common = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or DEFAULT_ENDPOINT
+    return own or f"{common.rstrip('/')}/v1/metrics"
+
+
+def _headers(environ: Mapping[str, str]) -> dict[str, str]:
+    from opentelemetry.util.re import parse_env_headers  # noqa: PLC0415
+
+    names = ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
+    text = next((environ[name] for name in names if environ.get(name)), "")
+    return dict(parse_env_headers(text, liberal=True))
+
+
+def _interval_milliseconds(environ: Mapping[str, str]) -> float:
+    """As the Python SDK reads it: what is no number counts as not set."""
+    with suppress(ValueError):
+        given = float(environ.get("OTEL_METRIC_EXPORT_INTERVAL") or "")
+        if given > 0:
+            return given
+    return DEFAULT_INTERVAL_MILLISECONDS
+
+
 def flush() -> None:
-    """Sends what is waiting, for at most three seconds."""
-    if _provider is not None:
-        _provider.force_flush(FLUSH_MILLISECONDS)
+    """Sends what is waiting, for some seconds at most; a collector that is gone loses it."""
+    for provider in (_traces, _metrics):
+        if provider is not None:
+            with suppress(Exception):
+                provider.force_flush(FLUSH_MILLISECONDS)

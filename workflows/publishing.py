@@ -14,6 +14,7 @@ from temporalio.common import SearchAttributeKey
 from contracts.names import ATTRIBUTE_SPENT, ATTRIBUTE_STATUS, ATTRIBUTE_TEAM
 from contracts.run import RunStatus
 from workflows.details import details
+from workflows.metrics import OPEN_TASKS
 from workflows.progress import Progress, is_terminal
 
 TEAM = SearchAttributeKey.for_keyword(ATTRIBUTE_TEAM)
@@ -59,6 +60,10 @@ class Publisher:
             )
         else:
             workflow.upsert_memo({"done": progress.tasks_done, "spent": str(progress.spent_usd)})
+        # Last: a run that leaves the worker's memory is stopped above, and is not shown again.
+        OPEN_TASKS.show(
+            workflow.info().run_id, progress.team_name, progress.schedule.status.values()
+        )
 
     def _is_due(self, status: RunStatus) -> bool:
         if status in PASSING:

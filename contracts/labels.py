@@ -1,0 +1,29 @@
+"""What log lines, spans and metrics say of the call that they belong to; and the header that
+brings the team to the activities. Names and ids: never a text, never an account's key."""
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Final
+
+TEAM: Final = "agent_team.team"
+RUN: Final = "agent_team.run"
+"""The workflow id."""
+TASK: Final = "agent_team.task"
+AGENT: Final = "agent_team.agent"
+CALL_KEY: Final = "agent_team.call_key"
+"""The call's idempotency key: as it stands in the ledger."""
+
+IN_BAGGAGE: Final = (TEAM, RUN, TASK, AGENT)
+"""What goes to the gateway beside the trace."""
+
+TEAM_HEADER: Final = "agent-team"
+"""Temporal's header on activities, set while telemetry is on."""
+
+UNKNOWN: Final = "unknown"
+
+LABELS: ContextVar[Mapping[str, str]] = ContextVar("labels")
+"""Set in an activity's own context and never reset: the SDK's last line about it has them too."""
+
+
+def labels() -> Mapping[str, str]:
+    return LABELS.get({})
