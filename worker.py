@@ -28,6 +28,7 @@ from atxp.client import build_http_client
 from atxp.sealing import Sealer
 from contracts import names
 from runtime import logs, telemetry
+from runtime.cold_queries import ColdQueryGuard
 from runtime.connection import ServiceUnavailable, connect, ensure_search_attributes
 from runtime.process import leave
 from runtime.settings import SettingsError, WorkerSettings, worker_settings
@@ -91,12 +92,13 @@ def build_worker(
     client: Client, settings: WorkerSettings, activities: Sequence[Callable[..., Any]]
 ) -> Worker:
     """One worker on the public task queue, with the options that measured best."""
-    return Worker(
+    guard = ColdQueryGuard(workflow_runner(settings))
+    worker = Worker(
         client,
         task_queue=names.TASK_QUEUE,
         workflows=[Orchestrator],
         activities=activities,
-        workflow_runner=workflow_runner(settings),
+        workflow_runner=guard,
         max_cached_workflows=settings.max_cached_runs,
         max_concurrent_activities=settings.max_concurrent_calls,
         max_eager_activity_reservations_per_workflow_task=100,
@@ -104,6 +106,8 @@ def build_worker(
         graceful_shutdown_timeout=timedelta(seconds=settings.graceful_shutdown_seconds),
         interceptors=[TeamLabel(OPEN_TASKS.forget)] if OPEN_TASKS.watched else [],
     )
+    guard.watch(worker)
+    return worker
 
 
 def start_telemetry() -> None:

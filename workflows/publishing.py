@@ -39,9 +39,14 @@ class Publisher:
 
     def changed(self) -> None:
         """Something that people look at has changed."""
-        if not self._due:
-            self._due = True
-            asyncio.get_event_loop().call_soon(self.flush)
+        if self._due:
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return  # an instance that is taken from the cache: its tasks end outside of any loop
+        self._due = True
+        loop.call_soon(self.flush)
 
     def flush(self) -> None:
         """Shows the run as it is now."""
