@@ -17,7 +17,6 @@ from tests.chaos.person import Person
 from tests.chaos.schedule import MoneyEvent, PlannedRun, ProcessEvent, Storm
 from tests.chaos.stack import Stack
 from tests.chaos.teams import make_request
-from workflows.validation import callers
 
 RPC = timedelta(seconds=4)
 MICRO = Decimal("0.000001")
@@ -30,16 +29,10 @@ class NoAnswer(Exception):
 
 
 class Driver:
-    """`expected` has the endings that each started run's team allows; `ended` those at the end.
-
-    What is ordered is worked out from the budgets that the runs began with, and not from a query:
-    a query to a worker that has just taken a run over, and then a signal or an update before its
-    next workflow task, can write a history that does not replay (docs/money.md, "Crash by crash").
-    """
+    """`expected` has the endings that each started run's team allows; `ended` those at the end."""
 
     def __init__(self, storm: Storm, stack: Stack, say: Callable[[str], None]) -> None:
         self.expected: dict[str, frozenset[str]] = {}
-        self.budgets: dict[str, dict[str, Decimal]] = {}
         self.handles: dict[str, WorkflowHandle[Any, Any]] = {}
         self.ended: set[str] = set()
         self._storm = storm
@@ -84,9 +77,6 @@ class Driver:
         await self._until(planned.at)
         run = self.run_id(planned.index)
         request, self.expected[run] = make_request(planned, run)
-        self.budgets[run] = {
-            name: each.budget_usd or Decimal(1) for name, each in callers(request.team).items()
-        }
         while True:  # an answer that got lost leaves a run that is started already
             try:
                 await self._stack.client.start_workflow(
@@ -126,18 +116,18 @@ class Driver:
             else:
                 await handle.cancel(rpc_timeout=RPC)
             return
-        budgets = list(self.budgets[handle.id].items())
-        (one, budget), (other, _) = (budgets[place % len(budgets)] for place in event.agents)
+        spend = await self.spend(handle)
+        one, other = (spend.agents[place % len(spend.agents)] for place in event.agents)
         share = Decimal(str(event.share))
-        name, payload = "adjust_budget", {"agent": one}
+        name, payload = "adjust_budget", {"agent": one.agent}
         if event.kind == "transfer":
             name = "transfer"
-            amount = str((budget * share).quantize(MICRO))
-            payload = {"from_agent": one, "to_agent": other, "amount_usd": amount}
+            amount = str((one.remaining_usd * share).quantize(MICRO))
+            payload = {"from_agent": one.agent, "to_agent": other.agent, "amount_usd": amount}
         elif event.kind == "cut":
-            payload["budget_usd"] = str((budget * share).quantize(MICRO))
+            payload["budget_usd"] = str((one.spent_usd + one.remaining_usd * share).quantize(MICRO))
         else:
-            payload["budget_usd"] = str((budget * (1 + share)).quantize(MICRO))
+            payload["budget_usd"] = str((one.budget_usd * (1 + share)).quantize(MICRO))
         if event.as_signal:
             await handle.signal("adjust", {"kind": name, **payload}, rpc_timeout=RPC)
         else:
