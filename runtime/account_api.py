@@ -15,7 +15,7 @@ from pydantic import Field, SecretStr
 from contracts.calls import AccountRef
 from contracts.model import round_up
 from contracts.spend import Charge, Ledger
-from runtime.settings import ClientSettings, Url, WorkerSettings, load
+from runtime.settings import ClientSettings, Key, Url, WorkerSettings, load
 
 PAGE = 500
 AT_ONCE = 10
@@ -34,7 +34,7 @@ class OperatorSettings(ClientSettings):
     decides: ClassVar[tuple[str, ...]] = WorkerSettings.decides
 
     atxp_api_url: Url = Field("https://api.atxp.ai/v1", description="ATXP's account API.")
-    atxp_api_key: SecretStr | None = Field(None, description="The parent key.")
+    atxp_api_key: Key | None = Field(None, description="The parent key.")
 
 
 def operator_settings() -> OperatorSettings:

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import (
@@ -24,6 +25,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contracts.plan import Problem
+from runtime.plain_words import in_plain_words, shown
 from runtime.stack_state import LOCAL_ENV, data_dir, read_running
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -53,19 +55,38 @@ def _sealing_key(key: SecretStr) -> SecretStr:
 
 def _address(text: str) -> str:
     host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 65536 or "/" in text:
+    number = int(port) if port.isascii() and port.isdigit() and len(port) < 6 else 0
+    if not host or not 0 < number < 65536 or "/" in text or _has_gaps(text):
         raise ValueError("is not HOST:PORT")
     return text
 
 
 def _url(text: str) -> str:
-    if not text.startswith(("http://", "https://")) or len(text.split("://", 1)[1]) == 0:
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number, half an IPv6 address
+        good = None
+    if not good or not text.isascii() or _has_gaps(text):
         raise ValueError("is not an http:// or https:// URL")
     return text.rstrip("/")
 
 
+def _key(key: SecretStr) -> SecretStr:
+    """It travels in a header."""
+    text = key.get_secret_value()
+    if not text.isascii() or _has_gaps(text):
+        raise ValueError("holds something else than printable ASCII without spaces")
+    return key
+
+
+def _has_gaps(text: str) -> bool:
+    return any(each.isspace() or not each.isprintable() for each in text)
+
+
 Address = Annotated[str, AfterValidator(_address)]
 Url = Annotated[str, AfterValidator(_url)]
+Key = Annotated[SecretStr, Field(min_length=1), AfterValidator(_key)]
 SealingKey = Annotated[SecretStr, Field(min_length=1), AfterValidator(_sealing_key)]
 
 
@@ -78,7 +99,7 @@ class ClientSettings(BaseSettings):
 
     temporal_address: Address = Field("127.0.0.1:7233", description="HOST:PORT of Temporal.")
     temporal_namespace: str = Field("default", min_length=1, description="Temporal's namespace.")
-    temporal_api_key: SecretStr | None = Field(None, description="An API key; switches TLS on.")
+    temporal_api_key: Key | None = Field(None, description="An API key; switches TLS on.")
     temporal_tls: bool | None = Field(
         None, description="true or false; left out: on with an API key or certificate."
     )
@@ -109,7 +130,7 @@ class WorkerSettings(ClientSettings):
     decides: ClassVar[tuple[str, ...]] = (*ClientSettings.decides, "ATXP_API_KEY")
 
     atxp_api_url: Url = Field("https://api.atxp.ai/v1", description="ATXP's account API.")
-    atxp_api_key: SecretStr = Field(min_length=1, description="The parent key; opens accounts.")
+    atxp_api_key: Key = Field(description="The parent key; opens accounts.")
     sealing_key: SealingKey = Field(
         description=f"32 bytes, base64url: seals agents' keys. Make one: {MAKE_SEALING_KEY}"
     )
@@ -159,8 +180,19 @@ def load(kind: type[T], root: Path = PROJECT_ROOT) -> T:
 
 def given_values(root: Path = PROJECT_ROOT) -> dict[str, str]:
     """What a person set: `.env`, then the environment. Empty is unset."""
-    chosen = {**dotenv_values(root / ".env"), **os.environ}
+    chosen = {**_env_file(root / ".env"), **os.environ}
     return {name.upper(): value for name, value in chosen.items() if value}
+
+
+def _env_file(path: Path) -> dict[str, str | None]:
+    """Raises `SettingsError` for one that cannot be read; none at all is empty."""
+    try:
+        return dotenv_values(path)
+    except UnicodeDecodeError as error:
+        what, remedy = f"is no UTF-8 text (byte {error.start})", "save it as plain text in UTF-8"
+    except OSError as error:
+        what, remedy = f"cannot be read ({error.strerror})", "make it readable for you: chmod u+r"
+    raise SettingsError([Problem(field=str(path), what=what, remedy=remedy)])
 
 
 def stack_values(
@@ -185,10 +217,11 @@ def _problem(kind: type[BaseSettings], line: Any) -> Problem:
     """One line of pydantic's, in words: the setting's name, its value unless secret, the remedy."""
     name = str(line["loc"][0]) if line["loc"] else ""
     field = kind.model_fields.get(name)
-    secret = field is not None and "Secret" in str(field.annotation)
-    missing = line["type"] == "missing"
-    what = "is not set" if missing else line["msg"].removeprefix("Value error, ")
-    value = "" if missing or secret else str(line["input"])[:200]
-    remedy = (field.description or "") if field else ""
-    where = f"set {name.upper()} in .env or the environment" if missing else "correct it"
-    return Problem(field=name.upper(), value=value, what=what, remedy=f"{remedy} {where}".strip())
+    meaning = (field.description or "") if field else ""
+    if line["type"] == "missing":
+        remedy = f"set {name.upper()} in .env or the environment: {meaning}"
+        return Problem(field=name.upper(), what="is not set", remedy=remedy)
+    what, better = in_plain_words(line)
+    value = "" if "Secret" in str(field and field.annotation) else shown(str(line["input"]))
+    remedy = f"{better or 'correct it'}, in .env or the environment: {meaning}"
+    return Problem(field=name.upper(), value=value, what=what, remedy=remedy)

@@ -12,6 +12,8 @@ from contracts.calls import MAX_SOURCE
 from contracts.plan import Problem
 from contracts.run import RunRequest
 from contracts.team import Team
+from runtime.plain_words import shown
+from runtime.team_schema import schema_problem
 from runtime.team_words import in_words, spell, suggest
 from runtime.team_yaml import Document, read_yaml
 
@@ -94,8 +96,13 @@ class _Reading:
             problem = Problem(field="YAML", what=what, remedy="mind indentation, colons and quotes")
             line = mark.line + 1 if mark else None
             raise TeamFileError([FileProblem(str(self.path), line, problem)]) from None
-        except (ValueError, RecursionError) as error:
-            self.add("YAML", str(error)[:200])
+        except RecursionError:
+            self.add("YAML", "is nested too deeply", "a team needs no more than ten levels")
+            raise TeamFileError(self.problems) from None
+        except ValueError as error:
+            # Only a number of thousands of digits comes here; Python says how to allow those.
+            what = str(error).partition(";")[0][:200]
+            self.add("YAML", what[:1].lower() + what[1:], "write a smaller number")
             raise TeamFileError(self.problems) from None
         if not isinstance(self.document.value, dict):
             self.add("the file", "holds no team", "start with `name:`, `goal:` and `agents:`")
@@ -109,11 +116,17 @@ class _Reading:
 
     def _team(self, raw: dict[str, Any]) -> Team | None:
         try:
-            return Team.model_validate(raw)
+            team = Team.model_validate(raw)
         except ValidationError as error:
             for where, problem in in_words(error):
                 self.at(where, problem)
             return None
+        for index, task in enumerate(team.tasks):
+            found = schema_problem(task.output) if isinstance(task.output, dict) else None
+            if found is not None:
+                path = ("tasks", index, "output")
+                self.at(path, found.model_copy(update={"field": spell(path)}))
+        return team
 
     def _add_inputs(self, raw: dict[str, Any], inputs: Inputs) -> dict[str, Path]:
         """Puts `--input` files into their tasks; answers with where each is read from."""
@@ -152,7 +165,9 @@ class _Reading:
                 sources[name] = _text(extra.get(name, self.path.parent / name), MAX_SOURCE)
             except _Unreadable as error:
                 what, remedy = error.args
-                problem = Problem(field=spell(where), value=name[:500], what=what, remedy=remedy)
+                problem = Problem(
+                    field=spell(where), value=shown(name, 200), what=what, remedy=remedy
+                )
                 self.at(where, problem)
         size = sum(len(text.encode()) for text in sources.values())
         if size > MAX_ALL:
@@ -169,21 +184,34 @@ class _Unreadable(Exception):
 
 
 def _text(file: Path, limit: int) -> str:
-    """A file's text; raises `_Unreadable`."""
+    """A file's text; raises `_Unreadable`. Reads no more than it may, from a pipe or device too."""
+    name = shown(str(file), 200)
     try:
-        if file.stat().st_size > 4 * limit:
+        with file.open("rb") as source:
+            content = source.read(4 * limit + 1)
+        if len(content) > 4 * limit:
             raise _Unreadable(f"more than {limit:,} characters", "shorten it")
-        text = file.read_bytes().decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except FileNotFoundError:
-        raise _Unreadable(f"there is no file {file}", "check the path") from None
-    except OSError as error:
-        raise _Unreadable(f"{file} cannot be read ({error.strerror})", "check the file") from None
+        raise _Unreadable(f"there is no file {name}", "check the path") from None
     except UnicodeDecodeError as error:
-        what = f"{file} is no UTF-8 text (byte {error.start})"
+        what = f"{name} is no UTF-8 text (byte {error.start})"
         raise _Unreadable(what, "convert it to plain text in UTF-8") from None
+    except OSError as error:
+        raise _Unreadable(f"{name} cannot be read ({error.strerror})", _remedy(error)) from None
+    except ValueError:  # a NUL in its name
+        raise _Unreadable(f"no file can have the name {name}", "check the path") from None
     if len(text) > limit:
         raise _Unreadable(f"{len(text):,} characters, and {limit:,} are the most", "shorten it")
     return text
+
+
+def _remedy(error: OSError) -> str:
+    if isinstance(error, IsADirectoryError):
+        return "name a file in it"
+    if isinstance(error, PermissionError):
+        return "make it readable for you: chmod u+r"
+    return "check the path"
 
 
 def _named_inputs(raw: dict[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:

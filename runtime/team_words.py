@@ -9,25 +9,7 @@ from pydantic.fields import FieldInfo
 
 from contracts.plan import Problem
 from contracts.team import Team
-
-_TYPES = {
-    "string_type": "a text is needed here",
-    "int_type": "a whole number is needed here",
-    "int_parsing": "a whole number is needed here",
-    "int_from_float": "a whole number is needed here",
-    "float_type": "a number is needed here",
-    "float_parsing": "a number is needed here",
-    "decimal_type": "an amount in US dollars is needed here",
-    "decimal_parsing": "an amount in US dollars is needed here",
-    "bool_type": "true or false is needed here",
-    "bool_parsing": "true or false is needed here",
-    "dict_type": "keys and values are needed here",
-    "model_type": "keys and values are needed here",
-    "tuple_type": "a list is needed here",
-    "missing": "is missing",
-    "decimal_max_places": "an amount has at most six decimal places",
-}
-_IDENTIFIER_REMEDY = "a small letter, then up to 39 small letters, digits, `-` or `_`"
+from runtime.plain_words import in_plain_words
 
 
 def in_words(error: ValidationError) -> list[tuple[tuple[str | int, ...], Problem]]:
@@ -41,21 +23,15 @@ def in_words(error: ValidationError) -> list[tuple[tuple[str | int, ...], Proble
 
 
 def _problem(path: tuple[str | int, ...], line: Any) -> Problem:
-    kind, context = line["type"], line.get("ctx", {})
-    what, remedy = _TYPES.get(kind, ""), ""
+    kind = line["type"]
+    what, remedy = in_plain_words(line)
     if kind == "extra_forbidden":
         what = "this key is not known"
         remedy = suggest(str(path[-1]), known_keys(path[:-1]))
     elif kind == "missing":
         remedy = f"add `{path[-1]}:`"
-    elif kind == "string_pattern_mismatch":
-        what, remedy = "this is no name", f"use {_IDENTIFIER_REMEDY}"
-    elif path and path[-1] == "output":
+    elif kind != "string_unicode" and path and path[-1] == "output":
         what, remedy = "this is no output", "use `text`, `findings`, or a JSON Schema"
-    elif kind in ("literal_error", "enum"):
-        what, remedy = "this is none of the choices", f"one of {context.get('expected', '')}"
-    if not what:
-        what = line["msg"][:1].lower() + line["msg"][1:]
     given = "" if kind in ("missing", "extra_forbidden") else _shown(line["input"])
     return Problem(field=spell(path)[:300], value=given, what=what, remedy=remedy)
 
