@@ -60,8 +60,8 @@ class CallRequest(Message):
     system: str = Field(max_length=20_000)
     goal: str | None = Field(None, max_length=4_000)
     """Only in the orchestrator's calls."""
-    sources: tuple[Source, ...] = Field((), max_length=500)
-    missing: tuple[str, ...] = Field((), max_length=200)
+    sources: tuple[Source, ...] = Field((), max_length=1_050)
+    missing: tuple[str, ...] = Field((), max_length=1_000)
     """Inputs that the task was to have and has not: their tasks were skipped."""
     ask: str = Field(max_length=100_000)
     rejected: Rejected | None = None

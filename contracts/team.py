@@ -84,7 +84,7 @@ class Task(Message):
     id: Identifier
     agent: Identifier
     ask: str = Field(min_length=1, max_length=8_000)
-    depends_on: tuple[Identifier, ...] = Field((), max_length=200)
+    depends_on: tuple[Identifier, ...] = Field((), max_length=1_000)
     inputs: tuple[SourceName, ...] = Field((), max_length=50)
     output: BuiltInOutput | dict[str, Any] = "text"
     checks: Checks = Checks()
