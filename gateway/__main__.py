@@ -3,13 +3,13 @@
 import asyncio
 import importlib
 import importlib.util
-import logging
 import signal
 import sys
 from collections.abc import Callable
 
 from pydantic import ValidationError
 
+from gateway import logs
 from gateway.app import PortTaken, Server
 from gateway.local_model import ModelMissing
 from gateway.prices import PriceError
@@ -40,14 +40,10 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 def main() -> int:
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-    )
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logs.configure()
     try:
         settings = Settings()
+        logs.configure(settings.log_format)
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(serve(settings))
     except ValidationError as error:

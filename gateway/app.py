@@ -12,10 +12,13 @@ from gateway.calls import Calls
 from gateway.http import GATEWAY, Gateway, middleware
 from gateway.keys import KeyMaker, Scrubber, hash_key
 from gateway.local_upstream import LocalUpstream
+from gateway.measured_store import measured
+from gateway.observing import observing
 from gateway.prices import Prices
 from gateway.settings import LOCAL, Settings
 from gateway.sqlite_store import SqliteStore
-from gateway.telemetry import Telemetry, wanted
+from gateway.store import Store
+from gateway.telemetry import Telemetry
 from gateway.upstream import HttpUpstream, Upstream
 
 log = logging.getLogger("gateway")
@@ -35,11 +38,13 @@ class Server:
         self.settings = settings
         self.prices = Prices.load(settings.gateway_prices)
         self.url = ""
-        self._telemetry = telemetry or (Telemetry() if wanted(os.environ) else None)
+        self._telemetry = telemetry or Telemetry.of(os.environ)
 
     async def start(self) -> None:
         settings = self.settings
-        self.store = SqliteStore(settings.gateway_database, settings.gateway_lease_seconds)
+        self.store: Store = SqliteStore(settings.gateway_database, settings.gateway_lease_seconds)
+        if self._telemetry is not None:
+            self.store = measured(self.store, self._telemetry.instruments)
         try:
             released = await self.store.release_abandoned()
             if released:
@@ -72,7 +77,7 @@ class Server:
     async def _listen(self) -> None:
         settings = self.settings
         app = web.Application(
-            middlewares=[middleware], client_max_size=settings.gateway_max_body_bytes
+            middlewares=[observing, middleware], client_max_size=settings.gateway_max_body_bytes
         )
         app[GATEWAY] = self.gateway
         add_routes(app)

@@ -23,6 +23,8 @@ from gateway.telemetry import Telemetry
 
 log = logging.getLogger("gateway.http")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+ERROR = "gateway.error"
+"""Where a response holds the error that it is."""
 REMEMBERED_KEYS = 10_000
 MAX_IDEMPOTENCY_KEY = 200
 
@@ -160,7 +162,9 @@ def error_response(
     sent = request.headers.get("Authorization", "").partition(" ")[2].strip()
     body = gateway.scrub(error.body().decode(), sent if len(sent) >= 8 else "")
     headers = {**error.headers, **figures(account)}
-    return respond(body.encode(), error.status, headers)
+    response = respond(body.encode(), error.status, headers)
+    response[ERROR] = error
+    return response
 
 
 def _http_error(gateway: Gateway, request: web.Request, error: web.HTTPException) -> ApiError:

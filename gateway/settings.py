@@ -1,7 +1,7 @@
 """Settings, read once from `.env` and the environment; all problems are told at once."""
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -30,6 +30,8 @@ class Settings(BaseSettings):
     upstream_url: str = LOCAL
     upstream_api_key: SecretStr = SecretStr("")
     upstream_timeout_seconds: float = Field(120, gt=0)
+    log_format: Literal["json", "text"] | None = None
+    """Left out: text on a terminal, JSON lines elsewhere."""
 
     @field_validator("upstream_url")
     @classmethod

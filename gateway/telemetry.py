@@ -1,52 +1,137 @@
-"""OpenTelemetry: one span for each chat call, in the caller's trace. Off unless OTEL_* asks."""
+"""OpenTelemetry: spans and metrics of the gateway. Off unless OTEL_* asks, and then not loaded."""
 
+import re
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
-from opentelemetry import propagate, trace
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry import metrics, trace
 
 from gateway.calls import Outcome
+from gateway.errors import ApiError
+from gateway.instruments import Instruments
+from gateway.labels import UNKNOWN
 from gateway.money import usd
 
+if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics.export import MetricReader
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import SpanProcessor
 
-def wanted(environment: Mapping[str, str]) -> bool:
+SERVICE = "atxp-gateway"
+_CODE = re.compile(r"[a-z0-9_.-]{1,60}")
+
+
+def wanted(environment: Mapping[str, str], signal: Literal["traces", "metrics"] = "traces") -> bool:
     """As the standard variables say: an endpoint or an exporter is named, and it is not off."""
     if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return False
-    exporters = environment.get("OTEL_TRACES_EXPORTER", "").lower().split(",")
+    exporters = environment.get(f"OTEL_{signal.upper()}_EXPORTER", "").lower().split(",")
     if "none" in exporters:
         return False
-    endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT")
     return "otlp" in exporters or any(environment.get(name) for name in endpoints)
 
 
 class Telemetry:
-    """A tracer of its own, so that tests can run several gateways in one process."""
+    """Providers of its own, so that tests can run several gateways in one process.
 
-    def __init__(self, processor: SpanProcessor | None = None) -> None:
-        resource = Resource.create({"service.name": "atxp-gateway"})
-        self.provider = TracerProvider(resource=resource)
-        self.provider.add_span_processor(processor or BatchSpanProcessor(OTLPSpanExporter()))
-        self.tracer = self.provider.get_tracer("gateway")
+    Without a processor or a reader there is no such signal.
+    """
+
+    def __init__(
+        self, processor: "SpanProcessor | None" = None, reader: "MetricReader | None" = None
+    ) -> None:
+        # Imported here: a gateway without telemetry does not pay for loading it.
+        from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415
+        from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+
+        resource = _resource()
+        self._providers: list[TracerProvider | MeterProvider] = []
+        self.tracer: trace.Tracer = trace.NoOpTracer()
+        meter: metrics.Meter = metrics.NoOpMeter("gateway")
+        if processor is not None:
+            traces = TracerProvider(resource=resource)
+            traces.add_span_processor(processor)
+            self.tracer = traces.get_tracer("gateway")
+            self._providers.append(traces)
+        if reader is not None:
+            provider = MeterProvider([reader], resource=resource)
+            meter = provider.get_meter("gateway")
+            self._providers.append(provider)
+        self.instruments = Instruments(meter)
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> "Telemetry | None":
+        """What the variables ask for; None where they ask for nothing."""
+        traces, measures = wanted(environment), wanted(environment, "metrics")
+        if not traces and not measures:
+            return None
+        return cls(_span_processor() if traces else None, _reader() if measures else None)
 
     def close(self) -> None:
-        self.provider.shutdown()
+        """Sends what is waiting."""
+        for provider in self._providers:
+            provider.shutdown()
+
+
+def _resource() -> "Resource":
+    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
+
+    return Resource.create({"service.name": SERVICE, "service.instance.id": str(uuid.uuid4())})
+
+
+def _span_processor() -> "SpanProcessor":
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415
+        OTLPSpanExporter,
+    )
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+
+    return BatchSpanProcessor(OTLPSpanExporter())
+
+
+def _reader() -> "MetricReader":
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import (  # noqa: PLC0415
+        OTLPMetricExporter,
+    )
+    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader  # noqa: PLC0415
+
+    return PeriodicExportingMetricReader(OTLPMetricExporter())
+
+
+def error_attributes(error: ApiError) -> dict[str, str | int]:
+    """An upstream's own codes are its own words: only what looks like a code goes on."""
+    kind = error.code if _CODE.fullmatch(error.code) else error.type
+    return {"error.type": kind, "http.response.status_code": error.status}
+
+
+@dataclass
+class Observation:
+    """What becomes known of a request on its way: `observing` begins it, and counts it."""
+
+    model: str = UNKNOWN
+    error: ApiError | None = None
+    replayed: bool = False
+
+
+OBSERVATION: ContextVar[Observation] = ContextVar("gateway_observation")
 
 
 class CallSpan:
     """What is told of a call: never a prompt, never an answer."""
 
-    def __init__(self, span: trace.Span | None) -> None:
+    def __init__(self, span: trace.Span | None, observation: Observation) -> None:
         self._span = span
+        self._observation = observation
 
     def record(self, outcome: Outcome) -> None:
         if self._span is None:
             return
+        self._observation.error = outcome.error
+        self._observation.replayed = outcome.replayed
         attributes: dict[str, Any] = {"atxp.replayed": outcome.replayed}
         if outcome.billed is not None:
             attributes["gen_ai.usage.input_tokens"] = outcome.billed.prompt_tokens
@@ -54,27 +139,25 @@ class CallSpan:
             attributes["cost_usd"] = usd(outcome.billed.amount)
             attributes["atxp.estimated"] = outcome.billed.estimated
         if outcome.error is not None:
-            attributes["error.type"] = outcome.error.code
-            attributes["http.response.status_code"] = outcome.error.status
-            self._span.set_status(trace.StatusCode.ERROR, outcome.error.code)
+            attributes |= error_attributes(outcome.error)
+            self._span.set_status(trace.StatusCode.ERROR)
         self._span.set_attributes(attributes)
 
 
-OFF = CallSpan(None)
+OFF = CallSpan(None, Observation())
 
 
 @contextmanager
 def traced(
     telemetry: Telemetry | None, headers: Mapping[str, str], model: str
 ) -> Iterator[CallSpan]:
+    """The request's own span, which `observing` began, now that its model is known."""
     if telemetry is None:
         yield OFF
         return
-    attributes = {"gen_ai.operation.name": "chat", "gen_ai.request.model": model}
-    with telemetry.tracer.start_as_current_span(
-        f"chat {model}",
-        context=propagate.extract({name.lower(): value for name, value in headers.items()}),
-        kind=trace.SpanKind.SERVER,
-        attributes=attributes,
-    ) as span:
-        yield CallSpan(span)
+    observation = OBSERVATION.get(Observation())
+    observation.model = model
+    span = trace.get_current_span()
+    span.update_name(f"chat {model}")
+    span.set_attribute("gen_ai.request.model", model)
+    yield CallSpan(span, observation)

@@ -1,21 +1,26 @@
-"""Spans: one for each call, in the caller's trace, without a word of what was said."""
+"""Spans, metrics and log lines of the gateway: whose call it was, and no word of what was said."""
 
 import asyncio
+import json
 from collections.abc import Mapping
+from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from gateway.telemetry import wanted
-from tests.gateway.client import Api, body
-from tests.support.gateway import gateway_process
+from tests.gateway.client import Agent, Api, body
+from tests.support.gateway import GatewayProcess, gateway_process
+from tests.support.otlp import Receiver, receiver
 from tests.support.upstream import Rule, ScriptedUpstream
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 USED = {"prompt_tokens": 20, "completion_tokens": 5}
+OURS = (
+    "agent_team.team=brief,agent_team.run=market%20run-1,agent_team.task=demand,"
+    "agent_team.agent=research"
+)
+FOREIGN = f"userId=alice-of-the-tests,{OURS},agent_team.secret=sk-0123456789,agent=other"
 
 
 @pytest.mark.parametrize(
@@ -27,58 +32,146 @@ USED = {"prompt_tokens": 20, "completion_tokens": 5}
         ({"OTEL_TRACES_EXPORTER": "otlp"}, True),
         ({"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://x"}, False),
         ({"OTEL_TRACES_EXPORTER": "otlp", "OTEL_SDK_DISABLED": "True"}, False),
+        ({"OTEL_METRICS_EXPORTER": "otlp"}, False),
     ],
 )
 def test_off_unless_asked_for(environment: Mapping[str, str], on: bool) -> None:
     assert wanted(environment) is on
 
 
-async def test_a_real_receiver_gets_the_spans() -> None:
-    spans: list[Span] = []
-    raw = bytearray()
-
-    async def receive(request: web.Request) -> web.Response:
-        data = await request.read()
-        raw.extend(data)
-        message = ExportTraceServiceRequest.FromString(data)
-        for resource in message.resource_spans:
-            for scope in resource.scope_spans:
-                spans.extend(scope.spans)
-        return web.Response(body=b"", content_type="application/x-protobuf")
-
-    app = web.Application()
-    app.router.add_post("/v1/traces", receive)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    endpoint = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
-        await call_traced(endpoint)
-    finally:
-        await runner.cleanup()
-    [answered, refused] = spans
-    assert {span.trace_id.hex() for span in spans} == {TRACE}
-    found = {a.key: a.value for a in answered.attributes}
-    assert found["gen_ai.operation.name"].string_value == "chat"
-    assert found["gen_ai.request.model"].string_value == "m"
-    assert found["gen_ai.usage.input_tokens"].int_value == 20
-    assert found["gen_ai.usage.output_tokens"].int_value == 5
-    assert found["cost_usd"].double_value == 0.00003
-    assert {a.key: a.value.string_value for a in refused.attributes}["error.type"] == (
-        "upstream_500"
+def test_each_signal_is_asked_for_by_itself() -> None:
+    only_metrics = {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://x/v1/metrics"}
+    assert wanted(only_metrics, "metrics")
+    assert not wanted(only_metrics, "traces")
+    assert not wanted(
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x", "OTEL_METRICS_EXPORTER": "none"}, "metrics"
     )
-    assert b"secret prompt" not in raw
-    assert b"secret answer" not in raw
 
 
-async def call_traced(endpoint: str) -> None:
+async def session(received: Receiver, **settings: Any) -> tuple[str, int]:
+    """An answer, its replay, an upstream's error and a refusal: the log, and what was charged."""
     rules = [Rule(text="secret answer", usage=USED, times=1), Rule(status=500)]
+    headers = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01", "baggage": FOREIGN}
     async with (
         ScriptedUpstream(rules) as upstream,
-        gateway_process(upstream.url, otel_exporter_otlp_endpoint=endpoint) as gateway,
-        aiohttp.ClientSession(headers={"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}) as http,
+        gateway_process(
+            upstream.url, otel_exporter_otlp_endpoint=received.url, **settings
+        ) as gateway,
+        aiohttp.ClientSession(headers=headers) as http,
     ):
         agent = await Api(gateway.url, http).open()
-        assert (await agent.chat(body("secret prompt"))).status == 200
-        assert (await agent.chat(body("secret prompt"))).status == 500
-        assert await asyncio.wait_for(gateway.end(15), 20) == 0
+        assert (await agent.chat(body("secret prompt"), key="call-1")).status == 200
+        assert (await agent.chat(body("secret prompt"), key="call-1")).status == 200
+        assert (await agent.chat(body("secret prompt"), key="call-2")).status == 500
+        assert (await agent.chat(body("secret prompt", max_tokens=10**6), key="c-3")).status == 402
+        return await ended(gateway, agent)
+
+
+async def ended(gateway: GatewayProcess, agent: Agent) -> tuple[str, int]:
+    spent = int(sum(line["amount"] for line in await agent.ledger()) * 10**6)
+    assert await asyncio.wait_for(gateway.end(15), 20) == 0
+    return gateway.log, spent
+
+
+async def test_a_real_receiver_gets_the_spans() -> None:
+    async with receiver() as received:
+        await session(received)
+    [answered, replayed, failed, refused] = received.spans
+    assert {each.span.trace_id.hex() for each in received.spans} == {TRACE}
+    assert {each.span.name for each in received.spans} == {"chat m"}
+    found = answered.attributes
+    assert found["gen_ai.operation.name"] == "chat"
+    assert found["gen_ai.request.model"] == "m"
+    assert found["gen_ai.usage.input_tokens"] == 20
+    assert found["gen_ai.usage.output_tokens"] == 5
+    assert found["cost_usd"] == 0.00003
+    assert found["agent_team.run"] == "market run-1"
+    assert found["agent_team.task"] == "demand"
+    assert found["agent_team.agent"] == "research"
+    assert found["agent_team.call_key"] == "call-1"
+    assert replayed.attributes["atxp.replayed"] is True
+    assert failed.attributes["error.type"] == "upstream_500"
+    assert refused.attributes["error.type"] == "budget_exhausted"
+    for word in (b"secret prompt", b"secret answer", b"alice", b"sk-0123456789"):
+        assert word not in received.raw
+
+
+async def test_the_metrics_are_the_ledger() -> None:
+    async with receiver() as received:
+        _, spent = await session(received)
+    whose = {
+        "agent_team_team": "brief",
+        "gen_ai_agent_name": "research",
+        "gen_ai_request_model": "m",
+    }
+    assert received.total("gateway.spend_micro_usd", **whose) == spent == 30
+    assert received.total("gateway.spend_micro_usd") == spent
+    assert received.total("gateway.tokens", gen_ai_token_type="input") == 20
+    assert received.total("gateway.tokens", gen_ai_token_type="output") == 5
+    assert received.total("gateway.reservations") == 2
+    assert received.total("gateway.released", gateway_cause="not_billed") == 1
+    assert received.total("gateway.reserved_micro_usd") == 0
+    assert received.total("gateway.refusals", gateway_reason="budget_exhausted") == 1
+    outcomes = {p.attributes["gateway.outcome"]: p.value for p in received.points("gateway.calls")}
+    assert outcomes == {"ok": 1, "replayed": 1, "upstream_error": 1, "refused": 1}
+    assert sum(p.count for p in received.points("gen_ai.server.request.duration")) == 4
+    for point in received.series.values():
+        assert not {"agent_team.run", "agent_team.task", "agent_team.call_key"} & set(
+            point.attributes
+        ), "runs and tasks have no end: not on metrics"
+
+
+async def test_a_line_of_the_log_says_whose_call_it_is() -> None:
+    async with receiver() as received:
+        log, _ = await session(received)
+    lines = [json.loads(line) for line in log.splitlines()]
+    chats = [line for line in lines if "/v1/chat/completions" in line["message"]]
+    assert len(chats) == 4
+    first = chats[0]
+    assert first["workflow_id"] == "market run-1"
+    assert (first["team"], first["task"], first["agent"]) == ("brief", "demand", "research")
+    assert first["call_key"] == "call-1"
+    assert first["trace_id"] == TRACE
+    assert len(first["span_id"]) == 16
+    assert "alice" not in log
+    assert "secret" not in log
+
+
+async def test_without_telemetry_of_its_own_the_log_still_has_the_callers() -> None:
+    """The trace is the caller's; text, since it was asked for."""
+    headers = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01", "baggage": OURS}
+    async with (
+        ScriptedUpstream() as upstream,
+        gateway_process(upstream.url, log_format="text") as gateway,
+        aiohttp.ClientSession(headers=headers) as http,
+    ):
+        agent = await Api(gateway.url, http).open()
+        assert (await agent.chat(body("hi"))).status == 200
+        log, _ = await ended(gateway, agent)
+    [line] = [line for line in log.splitlines() if "/v1/chat/completions" in line]
+    assert "task=demand" in line
+    assert f"trace_id={TRACE}" in line
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "agent_team.team=" + "x" * 300,
+        "agent_team.team=two%0Alines",
+        "agent_team.team=%22quoted%22",
+        "agent_team.team",
+        ";;;=,,,=",
+    ],
+)
+async def test_strange_baggage_is_nobodys_name(sent: str) -> None:
+    async with (
+        receiver() as received,
+        ScriptedUpstream() as upstream,
+        gateway_process(upstream.url, otel_exporter_otlp_endpoint=received.url) as gateway,
+        aiohttp.ClientSession(headers={"baggage": sent}) as http,
+    ):
+        agent = await Api(gateway.url, http).open()
+        assert (await agent.chat(body("hi"))).status == 200
+        await ended(gateway, agent)
+    [point] = received.points("gateway.spend_micro_usd")
+    assert point.attributes["agent_team.team"] == "unknown"
