@@ -1,7 +1,5 @@
 """The stage: scripted upstream, gateway, tuned Temporal server and worker, a process each."""
 
-import asyncio
-import contextlib
 import sys
 import tempfile
 import time
@@ -21,11 +19,11 @@ from benchmarks.upstream import MODEL, Upstream
 from contracts.run import RunReport, RunStatus
 from contracts.spend import LedgerAgreement
 from contracts.team import Team
-from runtime.connection import ServiceUnavailable, connect, ensure_search_attributes
 from runtime.runs import RunHandle, start_run
-from runtime.settings import PROJECT_ROOT, ClientSettings
-from runtime.stack_plan import Part, Plan, StackSettings, make_plan
+from runtime.settings import PROJECT_ROOT
+from runtime.stack_plan import Part, Plan
 from runtime.stack_state import LOCAL_ENV
+from tests.support.stack import client_of, plan_in
 
 PRICES = f"""[models."{MODEL}"]
 input_usd_per_million = 1
@@ -104,21 +102,12 @@ async def stage() -> AsyncIterator[Stage]:
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=60, trust_env=False))
         upstream = Upstream(await _upstream(stack, folder), http)
         await upstream.reset()
-        plan = make_plan(
-            StackSettings(
-                data_dir=str(folder),
-                temporal_port=0,
-                temporal_ui_port=0,
-                gateway_port=0,
-                upstream_url=upstream.url,
-                default_model=MODEL,
-            )
-        )
+        plan = plan_in(folder, upstream.url, MODEL)
         parts = {part.name: part for part in plan.parts}
         await _started(stack, folder, parts["temporal"])
         gateway = await _started(stack, folder, parts["gateway"], **_prices(folder))
         await gateway.line("gateway ready")
-        client = await _client(plan)
+        client = await client_of(plan)
         worker = await _started(stack, folder, parts["worker"])
         await worker.line("worker ready")
         secrets = {k: v for k, v in dotenv_values(folder / LOCAL_ENV).items() if v}
@@ -145,14 +134,3 @@ def _prices(folder: Path) -> dict[str, str]:
     path = folder / "prices.toml"
     path.write_text(PRICES)
     return {"GATEWAY_PRICES": str(path)}
-
-
-async def _client(plan: Plan) -> Client:
-    settings = ClientSettings(temporal_address=plan.temporal_address, temporal_namespace="default")
-    async with asyncio.timeout(60):
-        while True:
-            with contextlib.suppress(ServiceUnavailable):
-                client = await connect(settings)
-                await ensure_search_attributes(client)
-                return client
-            await asyncio.sleep(0.1)

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
 
@@ -25,21 +24,6 @@ from tests.activities.support import (
 )
 from tests.support.gateway import PARENT_KEY, running_gateway
 from tests.support.upstream import Rule, ScriptedUpstream
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[ScriptedUpstream]:
-    async with ScriptedUpstream() as server:
-        yield server
-
-
-@pytest.fixture
-async def rooms(upstream: ScriptedUpstream) -> AsyncIterator[Rooms]:
-    async with (
-        running_gateway(upstream.url) as gateway,
-        rooms_at(gateway.base_url, gateway.parent_key) as rooms,
-    ):
-        yield rooms
 
 
 def reply(**fields: Any) -> Answer:

@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator
 from decimal import Decimal
 
 import pytest
@@ -23,27 +22,10 @@ from tests.activities.support import (
     call,
     context,
     open_for,
-    rooms_at,
     serving,
     spend_of,
 )
-from tests.support.gateway import running_gateway
 from tests.support.upstream import Rule, ScriptedUpstream
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[ScriptedUpstream]:
-    async with ScriptedUpstream() as server:
-        yield server
-
-
-@pytest.fixture
-async def rooms(upstream: ScriptedUpstream) -> AsyncIterator[Rooms]:
-    async with (
-        running_gateway(upstream.url) as gateway,
-        rooms_at(gateway.base_url, gateway.parent_key) as rooms,
-    ):
-        yield rooms
 
 
 async def one_account(rooms: Rooms, budget: str = "1") -> AccountRef:

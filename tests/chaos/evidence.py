@@ -1,14 +1,12 @@
 """What the storm left behind, gathered: histories, reports, the gateway's books, keys."""
 
 import asyncio
-import base64
 import json
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
@@ -22,6 +20,7 @@ from tests.chaos.books import read_books
 from tests.chaos.driver import Driver, NoAnswer, tried
 from tests.chaos.facts import Facts, Recorded, RunFacts
 from tests.chaos.stack import KEPT_OUT, SECRET_NAMES, Stack
+from tests.support.secrets import encodings
 
 RPC = timedelta(seconds=5)
 SCHEDULED = EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
@@ -151,13 +150,3 @@ def files(folder: Path) -> Iterator[tuple[str, bytes]]:
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name not in KEPT_OUT:
             yield str(path.relative_to(folder)), path.read_bytes()
-
-
-def encodings(key: str) -> set[bytes]:
-    """Plain, hex, URL, and base64 at each alignment, without the ends that neighbours change."""
-    raw = key.encode()
-    found = {raw, raw.hex().encode(), raw.hex().upper().encode(), quote(key, safe="").encode()}
-    for shift in range(3):
-        text = base64.b64encode(b"\0" * shift + raw)[4:-4]
-        found |= {text, text.replace(b"+", b"-").replace(b"/", b"_")}
-    return found

@@ -2,7 +2,6 @@
 upstream and a receiver of traces in this one. Everything in a folder that goes away."""
 
 import asyncio
-import contextlib
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,15 +11,15 @@ from pathlib import Path
 from aiohttp import web
 from temporalio.client import Client
 
-from runtime.connection import ServiceUnavailable, connect
-from runtime.settings import PROJECT_ROOT, ClientSettings
-from runtime.stack_plan import Part, StackSettings, make_plan
+from runtime.settings import PROJECT_ROOT
+from runtime.stack_plan import Part
 from runtime.stack_state import LOCAL_ENV
 from tests.chaos.processes import Victim
 from tests.chaos.schedule import UPSTREAM_TIMEOUT
 from tests.chaos.teams import DEAR, PRICES
 from tests.chaos.upstream import StormUpstream
 from tests.support.gateway import write_prices
+from tests.support.stack import client_of, plan_in
 
 LEASE_SECONDS = 10.0
 TRACES = "traces.otlp"
@@ -53,16 +52,7 @@ async def stack(seed: int) -> AsyncIterator[Stack]:
         folder = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
         upstream = await exits.enter_async_context(StormUpstream(seed))
         traces = await exits.enter_async_context(_receiver(folder / TRACES))
-        plan = make_plan(
-            StackSettings(
-                data_dir=str(folder),
-                temporal_port=0,
-                temporal_ui_port=0,
-                gateway_port=0,
-                upstream_url=upstream.url,
-                default_model=DEAR,
-            )
-        )
+        plan = plan_in(folder, upstream.url, DEAR)
         parts = {part.name: part for part in plan.parts}
         observed = {"OTEL_EXPORTER_OTLP_ENDPOINT": traces}
         limits = {
@@ -81,7 +71,7 @@ async def stack(seed: int) -> AsyncIterator[Stack]:
         exits.push_async_callback(_end_all, victims)
         for victim in victims.values():
             await victim.start()
-        client = await _client(plan.temporal_address)
+        client = await client_of(plan)
         await victims["gateway"].ready("gateway ready")
         for name in ("worker-1", "worker-2"):
             await victims[name].ready("worker ready")
@@ -96,15 +86,6 @@ def _victim(name: str, part: Part, folder: Path, more: dict[str, str]) -> Victim
 
 async def _end_all(victims: dict[str, Victim]) -> None:
     await asyncio.gather(*(victim.end() for victim in victims.values()))
-
-
-async def _client(address: str) -> Client:
-    settings = ClientSettings(temporal_address=address, temporal_namespace="default")
-    async with asyncio.timeout(60):
-        while True:
-            with contextlib.suppress(ServiceUnavailable):
-                return await connect(settings)
-            await asyncio.sleep(0.1)
 
 
 @asynccontextmanager

@@ -3,25 +3,15 @@
 import base64
 import signal
 from pathlib import Path
-from urllib.parse import quote
 
 import aiohttp
 
 from tests.gateway.client import Api, body
 from tests.support.gateway import PARENT_KEY, SECRET, gateway_process
+from tests.support.secrets import encodings
 from tests.support.upstream import Rule, ScriptedUpstream
 
 UPSTREAM_KEY = "upstream-key:+/=-0123456789"
-
-
-def encodings(key: str) -> set[bytes]:
-    """Plain, hex, URL, and base64 at each alignment, without the ends that neighbours change."""
-    raw = key.encode()
-    found = {raw, raw.hex().encode(), raw.hex().upper().encode(), quote(key, safe="").encode()}
-    for shift in range(3):
-        text = base64.b64encode(b"\0" * shift + raw)[4:-4]
-        found |= {text, text.replace(b"+", b"-").replace(b"/", b"_")}
-    return found
 
 
 def contents(folder: Path) -> dict[str, bytes]:

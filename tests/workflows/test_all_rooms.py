@@ -4,7 +4,6 @@ import asyncio
 import base64
 import logging
 import re
-import urllib.parse
 import uuid
 from decimal import Decimal
 from typing import Any
@@ -16,6 +15,7 @@ from contracts.errors import ErrorType
 from contracts.run import RunReport, RunStatus
 from contracts.spend import LedgerAgreement
 from tests.support.rooms import SEALING_KEY, Rooms, all_rooms
+from tests.support.secrets import encodings
 from tests.support.upstream import Rule
 from tests.workflows.test_story import GOAL, team
 
@@ -180,11 +180,11 @@ async def test_no_key_is_in_a_history_a_log_or_the_ledger(
         database += wal.read_bytes() if wal.exists() else b""
     assert len(keys) >= 4, "the parent's and three agents' keys were seen on their way"
     for key in keys | {SEALING_KEY}:
-        for shape in _shapes(key):
-            assert shape not in payloads
-            assert shape not in history
-            assert shape not in caplog.text
-            assert shape.encode() not in database
+        for piece in encodings(key):
+            assert piece not in payloads.encode()
+            assert piece not in history.encode()
+            assert piece not in caplog.text.encode()
+            assert piece not in database
 
 
 def _collector(keys: set[str]) -> Any:
@@ -193,17 +193,6 @@ def _collector(keys: set[str]) -> Any:
             keys.add(request.headers["authorization"].removeprefix("Bearer "))
 
     return collect
-
-
-def _shapes(key: str) -> list[str]:
-    raw = key.encode()
-    return [
-        key,
-        base64.b64encode(raw).decode().rstrip("="),
-        base64.urlsafe_b64encode(raw).decode().rstrip("="),
-        raw.hex(),
-        urllib.parse.quote(key, safe=""),
-    ]
 
 
 def _decoded(history: str) -> list[str]:
