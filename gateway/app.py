@@ -122,10 +122,11 @@ class Server:
 
 
 def make_upstream(settings: Settings) -> Upstream:
+    limits = (settings.upstream_timeout_seconds, settings.gateway_max_stream_bytes)
     if settings.upstream_url == LOCAL:
-        return LocalUpstream(settings.upstream_timeout_seconds)
+        return LocalUpstream(*limits)
     key = settings.upstream_api_key.get_secret_value()
-    return HttpUpstream(settings.upstream_url, key, settings.upstream_timeout_seconds)
+    return HttpUpstream(settings.upstream_url, key, *limits)
 
 
 def add_routes(app: web.Application) -> None:

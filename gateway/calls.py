@@ -3,12 +3,13 @@
 import asyncio
 import logging
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.answer import Billed, Failed
 from gateway.chat_request import ChatRequest
 from gateway.errors import ApiError, conflict, invalid, unauthorized, unavailable
 from gateway.money import usd, usd_text
+from gateway.relay import Relay
 from gateway.store import (
     Account,
     Cause,
@@ -56,11 +57,22 @@ class Calls:
     _by_key: dict[tuple[str, str], Flight] = field(default_factory=dict)
     _by_account: dict[str, set["asyncio.Task[Outcome]"]] = field(default_factory=dict)
 
-    async def make(self, account_id: str, key: str | None, request: ChatRequest) -> Outcome:
-        """The call's outcome. Cancelling the caller does not cancel the call."""
+    async def make(
+        self,
+        account_id: str,
+        key: str | None,
+        request: ChatRequest,
+        relay: Relay | None = None,
+    ) -> Outcome:
+        """The call's outcome. Cancelling the caller does not cancel the call.
+
+        A streamed answer that is made by this very call has gone through `relay` by then; the
+        outcome's body is the whole of it, packed (`relay.unpack`), if it has a key.
+        """
         flight = self._by_key.get((account_id, key)) if key is not None else None
         if flight is None:
-            return await asyncio.shield(self._start(account_id, key, request))
+            relay = relay or Relay(keep=key is not None)
+            return await asyncio.shield(self._start(account_id, key, request, relay))
         if flight.body_hash != request.body_hash:
             account = await self.store.account(account_id)
             return Outcome(account, error=_refusal(Refused(Why.CONFLICT, account), request))
@@ -70,9 +82,9 @@ class Calls:
         return Outcome(outcome.account, outcome.status, outcome.body, replayed=True)
 
     def _start(
-        self, account_id: str, key: str | None, request: ChatRequest
+        self, account_id: str, key: str | None, request: ChatRequest, relay: Relay
     ) -> "asyncio.Task[Outcome]":
-        task = asyncio.create_task(self._run(account_id, key, request))
+        task = asyncio.create_task(self._run(account_id, key, request, relay))
         flights = self._by_account.setdefault(account_id, set())
         flights.add(task)
         if key is not None:
@@ -90,7 +102,9 @@ class Calls:
         task.add_done_callback(forget)
         return task
 
-    async def _run(self, account_id: str, key: str | None, request: ChatRequest) -> Outcome:
+    async def _run(
+        self, account_id: str, key: str | None, request: ChatRequest, relay: Relay
+    ) -> Outcome:
         if why := self.upstream.not_ready():
             account = await self.store.account(account_id)
             return Outcome(account, error=unavailable(why, "upstream_not_ready"))
@@ -106,12 +120,12 @@ class Calls:
             return Outcome(begun.account, begun.status, begun.response, replayed=True)
         if isinstance(begun, Refused):
             return Outcome(begun.account, error=_refusal(begun, request))
-        return await self._call(call, request)
+        return await self._call(call, request, relay)
 
-    async def _call(self, call: NewCall, request: ChatRequest) -> Outcome:
+    async def _call(self, call: NewCall, request: ChatRequest, relay: Relay) -> Outcome:
         try:
             upstream_key = f"{call.account_id}:{call.key or call.id}"
-            answer = await self.upstream.complete(request, upstream_key)
+            answer = await self.upstream.complete(request, upstream_key, relay)
         except BaseException as error:
             # Stopped, or a mistake of ours: in both cases the upstream may have billed it.
             await self.store.release(call.id, Cause.GATEWAY_DIED)
@@ -121,7 +135,12 @@ class Calls:
         if isinstance(answer, Failed):
             account = await self.store.release(call.id, answer.cause)
             return Outcome(account, error=answer.error)
-        return await self._settle(call, request, answer)
+        if answer.tail:
+            answer = replace(answer, body=relay.packed(answer.tail))
+        outcome = await self._settle(call, request, answer)
+        if answer.tail and outcome.error is None:
+            relay.add(answer.tail)
+        return outcome
 
     async def _settle(self, call: NewCall, request: ChatRequest, billed: Billed) -> Outcome:
         fingerprint = request.price.fingerprint

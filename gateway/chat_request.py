@@ -22,6 +22,7 @@ KNOWN = frozenset(
     }
 )
 # fmt: on
+STREAM_OPTIONS = frozenset({"include_usage", "include_obfuscation"})
 MAX_TOKENS = 10_000_000
 
 
@@ -34,6 +35,9 @@ class ChatRequest:
     body: bytes
     body_hash: str
     bound: int
+    stream: bool = False
+    include_usage: bool = False
+    """Whether the client asked for the chunk with the usage; the upstream always is asked."""
 
 
 def parse(raw: bytes, prices: Prices) -> ChatRequest:
@@ -46,14 +50,17 @@ def parse(raw: bytes, prices: Prices) -> ChatRequest:
     if price is None:
         raise _unpriced(model, prices)
     messages = _check(data, price)
-    body = _dump(data)
-    body_hash = hashlib.sha256(body).hexdigest()
+    body_hash = hashlib.sha256(_dump(data)).hexdigest()
     limit = _max_tokens(data)
     if limit is None:
-        limit = price.default_max_tokens
-        body = _dump({**data, "max_tokens": limit})
+        limit = data["max_tokens"] = price.default_max_tokens
+    stream, options = bool(data.get("stream")), data.get("stream_options") or {}
+    if stream:
+        data["stream_options"] = {**options, "include_usage": True}
+    body = _dump(data)
     bound = price.bound(len(body), messages, limit)
-    return ChatRequest(model, price, body, body_hash, bound)
+    include_usage = bool(options.get("include_usage"))
+    return ChatRequest(model, price, body, body_hash, bound, stream, include_usage)
 
 
 def parse_object(raw: bytes) -> dict[str, Any]:
@@ -88,11 +95,7 @@ def _check(data: dict[str, Any], price: Price) -> int:
         )
     if data.get("n") not in (None, 1):
         raise invalid("`n` must be 1: make one request for each answer", "unsupported_parameter")
-    if data.get("stream"):
-        raise invalid(
-            "`stream: true` is not served yet: send the request without `stream`",
-            "unsupported_parameter",
-        )
+    _check_stream(data)
     for tool in _list(data, "tools"):
         if not isinstance(tool, dict) or tool.get("type") != "function":
             raise invalid("`tools` may hold only functions", "unsupported_parameter")
@@ -102,6 +105,26 @@ def _check(data: dict[str, Any], price: Price) -> int:
     for message in messages:
         _check_message(message)
     return len(messages)
+
+
+def _check_stream(data: dict[str, Any]) -> None:
+    if not isinstance(data.get("stream"), bool | None):
+        raise invalid("`stream` must be true or false")
+    options = data.get("stream_options")
+    if options is None:
+        return
+    if not isinstance(options, dict):
+        raise invalid('`stream_options` must be an object, such as {"include_usage": true}')
+    if not data.get("stream"):
+        raise invalid("`stream_options` is for streamed answers: send `stream: true`, or leave it")
+    if unknown := set(options) - STREAM_OPTIONS:
+        known = ", ".join(sorted(STREAM_OPTIONS))
+        raise invalid(
+            f"`stream_options.{sorted(unknown)[0]}` is not known here; known: {known}",
+            "unsupported_parameter",
+        )
+    if not all(isinstance(value, bool | None) for value in options.values()):
+        raise invalid("each of `stream_options` must be true or false")
 
 
 def _list(data: dict[str, Any], field: str) -> list[Any]:

@@ -25,6 +25,8 @@ log = logging.getLogger("gateway.http")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 ERROR = "gateway.error"
 """Where a response holds the error that it is."""
+REQUEST_ID = web.RequestKey("gateway.request_id", str)
+"""Where a request holds its id: what begins before it ends has to send the id by itself."""
 REMEMBERED_KEYS = 10_000
 MAX_IDEMPOTENCY_KEY = 200
 
@@ -128,7 +130,7 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
     """Turns every failure into an error in one shape, and writes one log line for each request."""
     gateway = request.app[GATEWAY]
     started = time.perf_counter()
-    request_id = uuid.uuid4().hex[:12]
+    request_id = request[REQUEST_ID] = uuid.uuid4().hex[:12]
     response: web.StreamResponse
     try:
         if gateway.stopping and request.path != "/healthz":
@@ -155,14 +157,18 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
     return response
 
 
+def scrubbed(gateway: Gateway, request: web.Request, body: bytes) -> bytes:
+    """An error without any key in it, whoever wrote its text."""
+    sent = request.headers.get("Authorization", "").partition(" ")[2].strip()
+    return gateway.scrub(body.decode(), sent if len(sent) >= 8 else "").encode()
+
+
 def error_response(
     gateway: Gateway, request: web.Request, error: ApiError, account: Account | None = None
 ) -> web.Response:
     """The error without any key in it, whoever wrote its text."""
-    sent = request.headers.get("Authorization", "").partition(" ")[2].strip()
-    body = gateway.scrub(error.body().decode(), sent if len(sent) >= 8 else "")
     headers = {**error.headers, **figures(account)}
-    response = respond(body.encode(), error.status, headers)
+    response = respond(scrubbed(gateway, request, error.body()), error.status, headers)
     response[ERROR] = error
     return response
 

@@ -10,17 +10,17 @@ from gateway.http import (
     GATEWAY,
     Gateway,
     error_response,
-    figures,
     idempotency_key,
     respond,
     respond_json,
 )
 from gateway.http_accounts import CAPABILITIES
+from gateway.http_stream import Call, answer_headers, stream
 from gateway.money import usd
 from gateway.telemetry import traced
 
 
-async def chat(request: web.Request) -> web.Response:
+async def chat(request: web.Request) -> web.StreamResponse:
     """POST /v1/chat/completions with an agent's key: OpenAI's shape, with `usage.cost`."""
     gateway = request.app[GATEWAY]
     account_id = await gateway.require_agent(request)
@@ -28,14 +28,13 @@ async def chat(request: web.Request) -> web.Response:
     asked = parse(await request.read(), gateway.prices)
     gateway.calls.check_model(asked)
     with traced(gateway.telemetry, request.headers, asked.model) as span:
+        if asked.stream:
+            return await stream(request, Call(account_id, key, asked), span)
         outcome = await gateway.calls.make(account_id, key, asked)
         span.record(outcome)
     if outcome.error is not None:
         return error_response(gateway, request, outcome.error, outcome.account)
-    headers = figures(outcome.account)
-    if outcome.replayed:
-        headers["X-Idempotent-Replay"] = "true"
-    return respond(outcome.body, outcome.status, headers)
+    return respond(outcome.body, outcome.status, answer_headers(outcome))
 
 
 async def models(request: web.Request) -> web.Response:

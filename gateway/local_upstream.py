@@ -9,6 +9,7 @@ from gateway.answer import Billed, Failed
 from gateway.chat_request import ChatRequest
 from gateway.errors import unavailable
 from gateway.local_model import READY, model_file
+from gateway.relay import Relay
 from gateway.upstream import HttpUpstream
 
 log = logging.getLogger("gateway.local")
@@ -21,9 +22,10 @@ STABLE_SECONDS = 60.0
 class LocalUpstream:
     """Raises ModelMissing at once if the packages are not installed."""
 
-    def __init__(self, timeout_seconds: float) -> None:
+    def __init__(self, timeout_seconds: float, max_stream_bytes: int) -> None:
         model_file()
         self._timeout = timeout_seconds
+        self._max_stream_bytes = max_stream_bytes
         self._http: HttpUpstream | None = None
         self.process: asyncio.subprocess.Process | None = None
         self._supervisor = asyncio.create_task(self._supervise())
@@ -31,10 +33,12 @@ class LocalUpstream:
     def not_ready(self) -> str | None:
         return None if self._http else "The bundled model is being loaded"
 
-    async def complete(self, request: ChatRequest, idempotency_key: str) -> Billed | Failed:
+    async def complete(
+        self, request: ChatRequest, idempotency_key: str, relay: Relay
+    ) -> Billed | Failed:
         if self._http is None:  # it died between the check and the call
             return Failed(unavailable("The bundled model is being loaded", "upstream_not_ready"))
-        return await self._http.complete(request, idempotency_key)
+        return await self._http.complete(request, idempotency_key, relay)
 
     async def _supervise(self) -> None:
         loop = asyncio.get_running_loop()
@@ -67,7 +71,8 @@ class LocalUpstream:
                 text = line.decode(errors="replace").strip()
                 if text.startswith(READY):
                     address = text.removeprefix(READY)
-                    self._http = HttpUpstream(f"{address}/v1", "", self._timeout)
+                    url = f"{address}/v1"
+                    self._http = HttpUpstream(url, "", self._timeout, self._max_stream_bytes)
                     log.info("local model ready")
             return await process.wait()
         finally:

@@ -25,6 +25,8 @@ class Settings(BaseSettings):
     gateway_lease_seconds: float = Field(0, ge=0)
     """How long a call may hold its reservation; 0 means the upstream's timeout and a minute."""
     gateway_max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024)
+    gateway_max_stream_bytes: int = Field(64 * 1024 * 1024, ge=1024)
+    """Where a streamed answer is cut; its memory until then is bounded by it."""
     gateway_shutdown_seconds: float = Field(30, ge=0)
     """How long calls in flight may take to finish after SIGTERM."""
     upstream_url: str = LOCAL

@@ -11,9 +11,13 @@ from httpx_aiohttp import HttpxAiohttpClient
 from gateway.answer import Billed, Failed, judge
 from gateway.chat_request import ChatRequest
 from gateway.errors import ApiError
+from gateway.relay import Relay
 from gateway.store import Cause
+from gateway.stream_answer import Transcript, from_plain
 
 CONNECT_SECONDS = 10.0
+AFTER_DONE_SECONDS = 0.5
+"""What a stream gets to close after its last chunk, so that its connection can be used again."""
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -23,7 +27,10 @@ class Upstream(Protocol):
     def not_ready(self) -> str | None:
         """Why no call can be made now; None when ready."""
 
-    async def complete(self, request: ChatRequest, idempotency_key: str) -> Billed | Failed: ...
+    async def complete(
+        self, request: ChatRequest, idempotency_key: str, relay: Relay
+    ) -> Billed | Failed:
+        """Of a streamed request, what the client may have already goes to `relay`."""
 
     async def close(self) -> None: ...
 
@@ -31,9 +38,12 @@ class Upstream(Protocol):
 class HttpUpstream:
     """`base_url` such as https://api.openai.com/v1; one client for the process."""
 
-    def __init__(self, base_url: str, api_key: str, timeout_seconds: float) -> None:
+    def __init__(
+        self, base_url: str, api_key: str, timeout_seconds: float, max_stream_bytes: int
+    ) -> None:
         self._url = base_url.rstrip("/") + "/chat/completions"
         self._timeout = timeout_seconds
+        self._max_stream_bytes = max_stream_bytes
         self._headers = {"Content-Type": "application/json"}
         if api_key:
             self._headers["Authorization"] = f"Bearer {api_key}"
@@ -48,18 +58,71 @@ class HttpUpstream:
     def not_ready(self) -> str | None:
         return None
 
-    async def complete(self, request: ChatRequest, idempotency_key: str) -> Billed | Failed:
+    async def complete(
+        self, request: ChatRequest, idempotency_key: str, relay: Relay
+    ) -> Billed | Failed:
         headers = {**self._headers, "Idempotency-Key": idempotency_key}
+        if request.stream:
+            return await self._follow(request, headers, relay)
         try:
             async with asyncio.timeout(self._timeout):
                 response = await self._client.post(
                     self._url, content=request.body, headers=headers, follow_redirects=False
                 )
         except TimeoutError:
-            return _failed(504, "upstream_timeout", f"did not answer within {self._timeout:g} s")
+            return self._too_late()
         except httpx.HTTPError as error:
             return _lost(error)
         return judge(response.status_code, dict(response.headers), response.content, request)
+
+    async def _follow(
+        self, request: ChatRequest, headers: dict[str, str], relay: Relay
+    ) -> Billed | Failed:
+        """A streamed call. Packed chunks would come late, so none are asked for."""
+        transcript = Transcript(request, relay)
+        headers |= {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
+        sending = self._client.stream(
+            "POST", self._url, content=request.body, headers=headers, follow_redirects=False
+        )
+        try:
+            async with asyncio.timeout(self._timeout) as limit, sending as response:
+                kind = response.headers.get("content-type", "")
+                if response.status_code != 200 or kind.startswith("application/json"):
+                    raw = await response.aread()
+                    told = dict(response.headers)
+                    return from_plain(response.status_code, told, raw, request, relay)
+                if not await self._read(response, transcript, limit):
+                    return transcript.ended(self._too_long(), cut=True)
+        except TimeoutError:
+            return transcript.ended(self._too_late(), cut=True)
+        except httpx.HTTPError as error:
+            return transcript.ended(_lost(error))
+        return transcript.ended()
+
+    async def _read(
+        self, response: httpx.Response, transcript: Transcript, limit: asyncio.Timeout
+    ) -> bool:
+        """To its end; False if that is further than GATEWAY_MAX_STREAM_BYTES."""
+        size, waiting = 0, False
+        async for piece in response.aiter_bytes():
+            size += len(piece)
+            if size > self._max_stream_bytes:
+                return False
+            transcript.feed(piece)
+            if transcript.over and not waiting:
+                waiting = True
+                soon = asyncio.get_running_loop().time() + AFTER_DONE_SECONDS
+                limit.reschedule(min(soon, limit.when() or soon))
+        transcript.end_of_stream()
+        return True
+
+    def _too_late(self) -> Failed:
+        return _failed(504, "upstream_timeout", f"did not answer within {self._timeout:g} s")
+
+    def _too_long(self) -> Failed:
+        most = self._max_stream_bytes
+        what = f"streamed more than GATEWAY_MAX_STREAM_BYTES ({most} bytes)"
+        return _failed(502, "upstream_too_long", what)
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -18,6 +18,7 @@ from typing import Any, Self
 from aiohttp import web
 
 from tests.support.upstream_rules import Received, Rule, answer
+from tests.support.upstream_stream import stream
 
 __all__ = ["Received", "Rule", "ScriptedUpstream"]
 
@@ -104,6 +105,10 @@ class ScriptedUpstream:
         if rule.disconnect == "before":
             request.transport.abort()
             return web.Response()
+        if received.wants_stream and rule.status == 200 and rule.body is None:
+            whole, response = await stream(request, rule, received)
+            self.answered += whole
+            return response
         body = answer(rule, received)
         headers = {"Content-Type": "application/json", **rule.headers}
         if rule.disconnect == "middle":

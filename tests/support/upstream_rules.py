@@ -21,6 +21,10 @@ class Received:
     headers: dict[str, str]
 
     @property
+    def wants_stream(self) -> bool:
+        return self.body.get("stream") is True
+
+    @property
     def text(self) -> str:
         """All message contents, joined: what tests search for a goal or an ask."""
         messages = self.body.get("messages") or []
@@ -55,6 +59,21 @@ class Rule:
     """None: plausible token counts. `missing`, `zero`, or the usage object itself."""
     choices: bool = True
     disconnect: Literal["before", "middle"] | None = None
+    chunks: int = 3
+    """Of a streamed answer: in how many pieces its text comes."""
+    chunk_delay: float = 0.0
+    heartbeat: str | None = None
+    """A comment before each chunk."""
+    stream_error: dict[str, Any] | None = None
+    """Comes as an event in the middle of a streamed answer, which then ends."""
+    stall: float = 0.0
+    """Seconds of silence in the middle of a streamed answer."""
+    finish: bool = True
+    """Whether a streamed answer says that, and why, it is finished."""
+    done: bool = True
+    """Whether a streamed answer ends with `[DONE]`."""
+    sse: list[str] | None = None
+    """The whole streamed answer, as it is, in these pieces."""
     used: int = 0
 
     def takes(self, request: Received) -> bool:
@@ -85,10 +104,13 @@ def answer(rule: Rule, request: Received) -> bytes:
     return json.dumps(completion(rule, request)).encode()
 
 
-def completion(rule: Rule, request: Received) -> dict[str, Any]:
+def text_of(rule: Rule, request: Received) -> str:
     text = rule.text(request) if callable(rule.text) else rule.text
-    if text is None:
-        text = default_text(request.body)
+    return default_text(request.body) if text is None else text
+
+
+def completion(rule: Rule, request: Received) -> dict[str, Any]:
+    text = text_of(rule, request)
     choice = {
         "index": 0,
         "message": {"role": "assistant", "content": text},
