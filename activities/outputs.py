@@ -11,6 +11,12 @@ from contracts.team import BuiltInOutput
 MAX_FINDINGS = 5
 MAX_SENTENCES = 120
 SENTENCE_LENGTH = range(20, 301)
+BYTES_PER_TOKEN = 3
+FINDING_TOKENS = 24
+"""Of a finding beside its quote and its source's name. Both figures are on the safe side."""
+
+Choice = tuple[str, str]
+"""A source's name, and a sentence of it."""
 
 _END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+(?=[\"'“„«(\[]?[A-Z0-9À-Þ])")
 _MARKER = re.compile(r"^\s*(?:[-*+•]|\d+[.)])\s+")
@@ -51,31 +57,60 @@ def response_format(call: CallRequest) -> dict[str, Any] | None:
     if call.output == "text":
         return None
     if call.output == "findings":
-        return _json_schema("findings", findings_generation(call.sources))
+        return _json_schema("findings", findings_generation(call.sources, call.max_tokens))
     return _json_schema("output", dict(call.output))
 
 
-def findings_generation(sources: Sequence[Source]) -> dict[str, Any]:
+def findings_generation(sources: Sequence[Source], max_tokens: int) -> dict[str, Any]:
     """Findings whose quotes are chosen from the sources' own sentences: none can be invented.
 
+    Each place in the list has its own share of the sentences, so that no quote can come twice.
     With too many sentences for a grammar, or with none, a bounded string: then the check alone
     sees to it.
     """
-    sentences = {source.name: list(source_sentences(source.text)) for source in sources}
-    sentences = {name: own for name, own in sentences.items() if own}
-    if 0 < sum(len(own) for own in sentences.values()) <= MAX_SENTENCES:
-        shapes = [_finding([name], {"enum": own}) for name, own in sentences.items()]
+    choices = _choices(sources)
+    if 0 < len(choices) <= MAX_SENTENCES:
+        places = [_place(share) for share in _shares(choices, max_tokens)]
+        # Without `items: false`, which llama.cpp refuses: `maxItems` says the same.
+        findings = {"type": "array", "prefixItems": places, "maxItems": len(places)}
     else:
         bounded = {"minLength": SENTENCE_LENGTH.start, "maxLength": SENTENCE_LENGTH.stop - 1}
-        shapes = [_finding([source.name for source in sources], bounded)]
-    items = shapes[0] if len(shapes) == 1 else {"anyOf": shapes}
-    findings = {"type": "array", "items": items, "minItems": 1, "maxItems": MAX_FINDINGS}
+        items = _finding([source.name for source in sources], bounded)
+        findings = {"type": "array", "items": items, "maxItems": MAX_FINDINGS}
     return {
         "type": "object",
-        "properties": {"findings": findings},
+        "properties": {"findings": {**findings, "minItems": 1}},
         "required": ["findings"],
         "additionalProperties": False,
     }
+
+
+def _choices(sources: Sequence[Source]) -> list[Choice]:
+    """Every sentence once, with the first source that has it."""
+    found: dict[str, str] = {}
+    for source in sources:
+        for sentence in source_sentences(source.text):
+            found.setdefault(sentence, source.name)
+    return [(name, sentence) for sentence, name in found.items()]
+
+
+def _shares(choices: list[Choice], max_tokens: int) -> list[list[Choice]]:
+    """In turns: what belongs together stands together in a source, and can be chosen together.
+
+    No more than fit into the answer: llama.cpp fills every place.
+    """
+    longest = max(len(f"{name}{sentence}".encode()) for name, sentence in choices)
+    fit = max_tokens // (longest // BYTES_PER_TOKEN + FINDING_TOKENS)
+    count = max(min(MAX_FINDINGS, len(choices), fit), 1)
+    return [choices[place::count] for place in range(count)]
+
+
+def _place(share: list[Choice]) -> dict[str, Any]:
+    quotes: dict[str, list[str]] = {}
+    for name, sentence in share:
+        quotes.setdefault(name, []).append(sentence)
+    shapes = [_finding([name], {"enum": own}) for name, own in quotes.items()]
+    return shapes[0] if len(shapes) == 1 else {"anyOf": shapes}
 
 
 def _finding(names: list[str], quote: dict[str, Any]) -> dict[str, Any]:

@@ -60,32 +60,76 @@ def test_every_sentence_offered_passes_the_check(text: str) -> None:
         assert check(asked, answer) == ()
 
 
-def test_one_source_gives_an_enum_and_several_one_each() -> None:
-    one = findings_generation((MARKET,))["properties"]["findings"]
-    assert one["items"]["properties"]["quote"]["enum"] == SENTENCES
-    assert one["maxItems"] == 5
-    other = Source(name="prices.md", text="Prices of bicycles fell again this spring.")
-    two = findings_generation((MARKET, other))["properties"]["findings"]["items"]["anyOf"]
-    assert [shape["properties"]["source"]["enum"] for shape in two] == [
-        ["market.md"],
-        ["prices.md"],
+def places(*sources: Source, max_tokens: int = 1_000) -> list[dict[str, Any]]:
+    found = findings_generation(sources, max_tokens)["properties"]["findings"]
+    assert found["maxItems"] == len(found["prefixItems"])
+    assert "items" not in found, "llama.cpp would not look at the places then"
+    result: list[dict[str, Any]] = found["prefixItems"]
+    return result
+
+
+def offered(place: dict[str, Any]) -> list[tuple[str, str]]:
+    """What may stand there: a source's name and a sentence."""
+    return [
+        (shape["properties"]["source"]["enum"][0], quote)
+        for shape in place.get("anyOf", [place])
+        for quote in shape["properties"]["quote"]["enum"]
     ]
 
 
+def numbered(name: str, count: int) -> Source:
+    text = " ".join(f"{name} has a sentence number {n}." for n in range(count))
+    return Source(name=name, text=text)
+
+
+@given(st.integers(1, 60), st.integers(0, 60), st.integers(1, 2_000))
+def test_every_sentence_is_offered_in_one_place_only(one: int, two: int, tokens: int) -> None:
+    found = [offered(place) for place in places(numbered("A", one), numbered("B", two),
+                                                max_tokens=tokens)]  # fmt: skip
+    assert 1 <= len(found) <= min(5, one + two)
+    assert all(found), "a place without a choice could not be filled"
+    everything = [choice for place in found for choice in place]
+    assert len({quote for _, quote in everything}) == len(everything) == one + two
+    assert all(quote.startswith(name) for name, quote in everything)
+
+
+def test_sentences_that_stand_together_can_be_chosen_together() -> None:
+    found = [{quote for _, quote in offered(place)} for place in places(numbered("A", 23))]
+    for first in range(23 - 4):
+        five = [f"A has a sentence number {n}." for n in range(first, first + 5)]
+        assert all(len(place & set(five)) == 1 for place in found)
+
+
+def test_what_two_sources_say_is_offered_once() -> None:
+    again = Source(name="copy.md", text=MARKET.text)
+    everything = [choice for place in places(MARKET, again) for choice in offered(place)]
+    assert everything == [("market.md", sentence) for sentence in SENTENCES]
+
+
+def test_no_more_findings_than_fit_into_the_answer() -> None:
+    source = Source(name="s", text=" ".join(f"Number {n} is {'x' * 250}." for n in range(20)))
+    assert [len(places(source, max_tokens=n)) for n in (50, 250, 400, 600)] == [1, 2, 3, 5]
+
+
 def test_too_many_sentences_or_none_give_a_bounded_text() -> None:
-    text = " ".join(f"Sentence number {n} stands here." for n in range(MAX_SENTENCES + 1))
-    for source in (Source(name="s", text=text), Source(name="s", text="short")):
-        quote = findings_generation((source,))["properties"]["findings"]["items"]["properties"]
-        assert "enum" not in quote["quote"]
-        assert quote["quote"]["maxLength"] == 300
-    assert findings_generation(()), "no source at all is no crash"
+    for source in (numbered("S", MAX_SENTENCES + 1), Source(name="s", text="short")):
+        findings = findings_generation((source,), 500)["properties"]["findings"]
+        quote = findings["items"]["properties"]["quote"]
+        assert "enum" not in quote
+        assert (quote["maxLength"], findings["maxItems"]) == (300, 5)
+    assert findings_generation((), 500), "no source at all is no crash"
 
 
 def test_what_generation_allows_the_check_accepts() -> None:
-    answer = {"findings": [{"source": "market.md", "quote": SENTENCES[0]}]}
-    for schema in (findings_generation((MARKET,)), FINDINGS_SCHEMA):
-        Draft202012Validator.check_schema(schema)
-        Draft202012Validator(schema).validate(answer)
+    schema = findings_generation((MARKET,), 500)
+    one, two = ({"source": "market.md", "quote": quote} for quote in SENTENCES[:2])
+    for held_to in (schema, FINDINGS_SCHEMA):
+        Draft202012Validator.check_schema(held_to)
+        for answer in ([one], [one, two]):  # a model that is free to stop early may
+            Draft202012Validator(held_to).validate({"findings": answer})
+    twice = {"findings": [one, one]}
+    assert not Draft202012Validator(schema).is_valid(twice)
+    assert Draft202012Validator(FINDINGS_SCHEMA).is_valid(twice)
 
 
 def test_text_has_no_format_and_a_teams_schema_is_its_own() -> None:
