@@ -89,19 +89,21 @@ class Accounts(AccountActivities):
     async def set_budget(self, order: SetBudget) -> Ledger:
         """A new limit. `LimitRefused` below what is spent or reserved."""
         with translated(earlier_spend()):
-            state = await self._provider.set_budget(order.account.account_id, order.budget_usd)
+            async with heartbeating():
+                state = await self._provider.set_budget(order.account.account_id, order.budget_usd)
         return _ledger(order.account, state, known=Decimal(0))
 
     @activity.defn
     async def transfer(self, order: TransferOrder) -> ClosedAccounts:
         """Moves unspent money between two accounts: both or neither. The two, source first."""
         with translated(earlier_spend()):
-            states = await self._provider.transfer(
-                order.source.account_id,
-                order.target.account_id,
-                order.amount_usd,
-                order.idempotency_key,
-            )
+            async with heartbeating():
+                states = await self._provider.transfer(
+                    order.source.account_id,
+                    order.target.account_id,
+                    order.amount_usd,
+                    order.idempotency_key,
+                )
         accounts = (order.source, order.target)
         return ClosedAccounts(
             ledgers=tuple(

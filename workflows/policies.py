@@ -57,11 +57,15 @@ def catalog_options() -> LocalOptions:
     }
 
 
+ACCOUNTS_HEARTBEAT = timedelta(seconds=5)
+"""A run must not stand for a whole timeout because the worker died that opened or closed."""
+
+
 def account_options(seconds: float = 60) -> ActivityOptions:
     """Everything about accounts is idempotent, so it outlasts an outage of some 15 minutes."""
     return {
         "start_to_close_timeout": timedelta(seconds=seconds),
-        "heartbeat_timeout": None,
+        "heartbeat_timeout": ACCOUNTS_HEARTBEAT,
         "retry_policy": RetryPolicy(
             initial_interval=timedelta(milliseconds=200),
             backoff_coefficient=2,
