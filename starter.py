@@ -1,6 +1,9 @@
 """The command line: `.venv/bin/python starter.py --help`. It parses, calls the client, prints."""
 
-from cli.app import main
+try:
+    from cli.app import main
+except KeyboardInterrupt:  # Ctrl-C while it loads
+    raise SystemExit(130) from None
 
 if __name__ == "__main__":
     main()

@@ -9,6 +9,7 @@ import typer
 
 from cli import commands_look, commands_runs, commands_steer, commands_team
 from cli.exits import HELP, Code, CommandError
+from cli.output import accept_every_text, note
 
 app = typer.Typer(
     name="starter.py",
@@ -26,6 +27,7 @@ for part in (commands_runs, commands_steer, commands_look, commands_team):
 
 def main() -> NoReturn:
     """Runs the command that the process was called with, and ends the process."""
+    accept_every_text()
     code = execute(sys.argv[1:])
     from runtime.process import leave  # noqa: PLC0415 - `--help` does without
 
@@ -35,6 +37,7 @@ def main() -> NoReturn:
 def execute(arguments: Sequence[str]) -> int:
     """Runs one command and answers with its exit code. Nothing is raised."""
     try:
+        _must_be_text(arguments)
         code = app(list(arguments), prog_name="starter.py", standalone_mode=False)
         return int(code or 0)
     except CommandError as error:
@@ -62,5 +65,15 @@ def _other(error: Exception) -> int:
     return Code.BUG
 
 
+def _must_be_text(arguments: Sequence[str]) -> None:
+    """Bytes that are no UTF-8 come as halves of characters, which no message can hold."""
+    for number, each in enumerate(arguments, 1):
+        if not each.isprintable() and any("\ud800" <= char <= "\udfff" for char in each):
+            shown = each.encode("utf-8", "backslashreplace").decode()
+            text = f"argument {number} = {shown}: is no UTF-8 text (type it anew)"
+            raise CommandError(Code.INPUT_WRONG, text)
+
+
 def _complain(text: str) -> None:
-    print(f"error: {text}" if "\n" not in text else text, file=sys.stderr)
+    """The first line says that it is an error; a list of problems does so itself."""
+    note(text if text.startswith("error:") else f"error: {text}")

@@ -5,8 +5,47 @@ from typing import Annotated
 
 import typer
 
+from cli.exits import Code, CommandError
+
+MAX_RUN_ID = 1_000
+"""Characters: Temporal takes no more."""
+
+
+def _run_id(given: str | None, name: str) -> str | None:
+    """Every id that Temporal takes, and that can be shown on one line and typed again."""
+    if given is None:
+        return None
+    what = ""
+    if not given.strip():
+        what = f"{name}: is empty"
+    elif not given.isprintable():
+        what = f"{name} = {given!r}: holds a line break or another character that cannot be shown"
+    elif len(given) > MAX_RUN_ID:
+        what = f"{name}: {len(given):,} characters, and {MAX_RUN_ID:,} are the most"
+    if what:
+        remedy = "leave it out, or choose a short id" if name == "--id" else "`list` shows them"
+        raise CommandError(Code.INPUT_WRONG, f"{what} ({remedy})")
+    return given
+
+
+def _given_run(given: str) -> str:
+    return _run_id(given, "RUN") or ""
+
+
+def given_team_or_run(given: str) -> str:
+    """For `graph`, which takes either."""
+    return _run_id(given, "TEAM|RUN") or ""
+
+
+def _given_id(given: str | None) -> str | None:
+    return _run_id(given, "--id")
+
+
 TeamFile = Annotated[Path, typer.Argument(metavar="TEAM", help="The team file (YAML).")]
-Run = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as `list` shows it.")]
+Run = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="The run's id, as `list` shows it.", callback=_given_run),
+]
 Goal = Annotated[
     str | None, typer.Option("--goal", help="The goal; goes before the one in the team file.")
 ]
@@ -20,7 +59,11 @@ Inputs = Annotated[
 ]
 RunId = Annotated[
     str | None,
-    typer.Option("--id", help="The run's id. Left out: team name, time and four characters."),
+    typer.Option(
+        "--id",
+        help="The run's id. Left out: team name, time and four characters.",
+        callback=_given_id,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, for programs.")]
 JsonLines = Annotated[

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cli.catalog import CatalogUnavailable, Provider, read_provider
 from cli.exits import Code, CommandError
-from cli.loading import Finding, findings
+from cli.loading import Finding, findings, parse_inputs
 from cli.output import note, say, say_json
 from cli.promises import REMEDY, broken_promises
 from contracts.run import RunRequest
@@ -15,6 +15,7 @@ from runtime.settings import SettingsError, client_settings
 
 def validate(path: Path, goal: str | None, inputs: Sequence[str], json: bool) -> int:
     """Prints every finding. Errors end with 2, warnings alone with 0."""
+    parse_inputs(inputs)  # what is wrong with them is known before anybody is asked
     provider = ask_provider()
     catalog = provider.catalog if provider else None
     found, request = findings(path, goal, inputs, catalog)
@@ -45,7 +46,10 @@ def ask_provider() -> Provider | None:
     except SettingsError as error:
         raise CommandError(Code.INPUT_WRONG, f"settings:\n{error}") from error
     except CatalogUnavailable as error:
-        note(f"note: models, prices, context sizes and promises were not checked: {error}")
+        note(
+            f"note: models, prices, context sizes and promises were not checked: {error}"
+            " (start the gateway with `make up`, or set ATXP_LLM_URL)"
+        )
         return None
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cli.arguments import Json, Run
+from cli.arguments import Json, Run, given_team_or_run
 
 app = typer.Typer()
 
@@ -54,7 +54,12 @@ def reconcile(run: Run, json: Json = False) -> int:
 
 @app.command()
 def graph(
-    what: Annotated[str, typer.Argument(metavar="TEAM|RUN", help="A team file, or a run's id.")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="TEAM|RUN", help="A team file, or a run's id.", callback=given_team_or_run
+        ),
+    ],
     mermaid: Annotated[bool, typer.Option("--mermaid", help="As a Mermaid flowchart.")] = False,
     json: Json = False,
 ) -> int:

@@ -11,6 +11,7 @@ from cli.exits import Code, CommandError
 from cli.output import note, say, say_json
 from contracts.model import Message
 from contracts.team import Identifier, Team
+from runtime.plain_words import NAME_REMEDY, shown
 from runtime.settings import PROJECT_ROOT
 
 SCHEMA_FILE = PROJECT_ROOT / "teams" / "team.schema.json"
@@ -91,8 +92,7 @@ def init(name: str, json: bool) -> int:
     except ValidationError as error:
         raise CommandError(
             Code.INPUT_WRONG,
-            f"NAME = {name}: no name of a team"
-            " (a small letter, then up to 39 small letters, digits, `-` or `_`)",
+            f"NAME = {shown(name)}: this is no name ({NAME_REMEDY})",
         ) from error
     file = Path(f"{name}.yaml")
     where = Path(os.path.relpath(SCHEMA_FILE, file.resolve().parent)).as_posix()
@@ -104,9 +104,9 @@ def init(name: str, json: bool) -> int:
             Code.INPUT_WRONG, f"NAME = {name}: {file} is there already (choose another name)"
         ) from error
     except OSError as error:
-        raise CommandError(
-            Code.INPUT_WRONG, f"{file} cannot be written: {error.strerror}"
-        ) from error
+        told = f"NAME = {name}: {file} cannot be written here: {error.strerror}"
+        remedy = "change to a folder that you may write to"
+        raise CommandError(Code.INPUT_WRONG, f"{told} ({remedy})") from error
     if json:
         say_json(Drafted(team=name, file=str(file)))
     else:

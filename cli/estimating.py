@@ -17,8 +17,8 @@ def estimate(path: Path, goal: str | None, inputs: Sequence[str], json: bool) ->
     request = load_request(path, goal, inputs)
     provider = ask_provider()
     if provider is None:
-        text = "no prices, so no estimate: ATXP_LLM_URL must name an endpoint that tells them"
-        raise CommandError(Code.NO_ANSWER, text)
+        remedy = "set ATXP_LLM_URL to an endpoint that tells them"
+        raise CommandError(Code.NO_ANSWER, f"{path}: no prices, so no estimate ({remedy})")
     found = bounds_of(request, provider.catalog)
     if json:
         say_json(found)

@@ -17,7 +17,7 @@ from runtime.runs import get_run
 
 def graph(what: str, mermaid: bool, json: bool) -> int:
     """A path that is there, or that ends like YAML, is a team file; all else is a run's id."""
-    is_file = Path(what).is_file() or what.endswith((".yaml", ".yml"))
+    is_file = what.endswith((".yaml", ".yml")) or _is_file(what)
     drawn = _of_team(Path(what)) if is_file else _of_run(what)
     if json:
         say_json(drawn)
@@ -26,6 +26,13 @@ def graph(what: str, mermaid: bool, json: bool) -> int:
     else:
         say(graph_mermaid(drawn) if mermaid else graph_text(drawn))
     return Code.DONE
+
+
+def _is_file(what: str) -> bool:
+    try:
+        return Path(what).is_file()
+    except OSError:  # longer than the name of a file can be
+        return False
 
 
 def _of_team(path: Path) -> Graph:

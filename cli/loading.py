@@ -8,6 +8,7 @@ from contracts.model import Message
 from contracts.plan import Problem
 from contracts.run import RunRequest
 from contracts.spend import ModelCatalog
+from runtime.plain_words import shown
 from runtime.team_file import FileProblem, TeamFileError, load_team
 from workflows.validation import team_problems, team_warnings
 
@@ -29,7 +30,8 @@ def parse_inputs(inputs: Sequence[str]) -> list[tuple[str, str]]:
     wrong = [each for each in inputs if not all(each.partition("="))]
     if wrong:
         lines = [
-            f"--input = {each}: not TASK=FILE (write --input market=news.md)" for each in wrong
+            f"--input = {shown(each)}: not TASK=FILE (write --input market=news.md)"
+            for each in wrong
         ]
         raise CommandError(Code.INPUT_WRONG, "\n".join(lines))
     return [(task, file) for task, _, file in (each.partition("=") for each in inputs)]

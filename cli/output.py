@@ -1,21 +1,49 @@
 """Printing: texts, aligned tables, money, durations, JSON. Nothing here knows a command."""
 
+import codecs
+import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 
 from pydantic import BaseModel
 
+from cli.exits import Code, CommandError
+
+
+def accept_every_text() -> None:
+    """A terminal or locale that lacks a character gets its `\\u` form: readable, and good JSON."""
+    codecs.register_error("as-json", lambda error: (_as_json(error), getattr(error, "end", 0)))
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)  # None where it was closed by the caller
+        if reconfigure is not None:
+            reconfigure(errors="as-json")
+
+
+def _as_json(error: UnicodeError) -> str:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return json.dumps(error.object[error.start : error.end])[1:-1]
+
 
 def say(text: str = "") -> None:
     """A line for people or programs that read standard output; seen at once."""
-    print(text, flush=True)
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        told = f"standard output cannot be written: {error.strerror}"
+        raise CommandError(Code.INPUT_WRONG, f"{told} (make room, or send it elsewhere)") from error
 
 
 def note(text: str) -> None:
     """A line beside the output proper: on standard error, so that pipes stay clean."""
-    print(text, file=sys.stderr, flush=True)
+    if sys.stderr is not None:
+        with suppress(OSError):
+            print(text, file=sys.stderr, flush=True)
 
 
 def say_json(model: BaseModel) -> None:
@@ -24,7 +52,7 @@ def say_json(model: BaseModel) -> None:
 
 
 def is_terminal() -> bool:
-    return sys.stdout.isatty()
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def usd(amount: Decimal | None) -> str:

@@ -14,6 +14,7 @@ from cli.tables import AGREEMENT, failure_lines, failure_text, money_notes
 from cli.timeline import CallBar, bars_of, timeline_svg
 from contracts.model import Message
 from contracts.run import RunReport
+from runtime.plain_words import shown
 from runtime.run_history import read_record
 from runtime.runs import get_run
 
@@ -47,7 +48,8 @@ def write(run: str, out: Path, json: bool) -> int:
         ".json": lambda found: found.model_dump_json(indent=2) + "\n",
     }
     if out.suffix not in formats:
-        raise CommandError(Code.INPUT_WRONG, f"--out = {out}: must end in {', '.join(formats)}")
+        told = f"--out = {shown(str(out), 200)}: says no format"
+        raise CommandError(Code.INPUT_WRONG, f"{told} (end it in .html, .md or .json)")
 
     async def work(client: Client) -> RunFile:
         handle = get_run(client, run)
@@ -61,9 +63,9 @@ def write(run: str, out: Path, json: bool) -> int:
     try:
         out.write_text(formats[out.suffix](found), encoding="utf-8")
     except OSError as error:
-        raise CommandError(
-            Code.INPUT_WRONG, f"--out = {out}: cannot be written: {error.strerror}"
-        ) from error
+        told = f"--out = {shown(str(out), 200)}: cannot be written: {error.strerror}"
+        remedy = "name a file, in a folder that is there and that you may write to"
+        raise CommandError(Code.INPUT_WRONG, f"{told} ({remedy})") from error
     if json:
         say_json(Written(workflow_id=run, file=str(out)))
     else:

@@ -1,7 +1,8 @@
 """What a person tells a run: money, tasks, an answer, a pause, an end."""
 
+import re
 from collections.abc import Awaitable, Callable
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -20,6 +21,7 @@ from contracts.control import (
     Transfer,
 )
 from contracts.model import Message
+from runtime.plain_words import in_plain_words, shown
 from runtime.runs import RunHandle, get_run
 
 Order = TypeVar("Order", bound=Message)
@@ -115,12 +117,11 @@ def _limit(adjusted: BudgetAdjusted) -> str:
 
 
 def _amount(text: str) -> Decimal:
-    try:
-        return Decimal(text.removeprefix("$"))
-    except InvalidOperation as error:
-        raise CommandError(
-            Code.INPUT_WRONG, f"USD = {text}: no amount; write it like 0.25"
-        ) from error
+    """Plain digits: what Python would also take (`1_0`, `1e3`, `nan`) is more likely a slip."""
+    if not re.fullmatch(r"\$?[+-]?[0-9]{1,30}(\.[0-9]{0,30})?", text):
+        told = f"USD = {shown(text, 60)}: this is no amount"
+        raise CommandError(Code.INPUT_WRONG, f"{told} (write it like 0.25)")
+    return Decimal(text.removeprefix("$"))
 
 
 def _order(kind: type[Order], names: dict[str, str], **values: Any) -> Order:
@@ -131,8 +132,9 @@ def _order(kind: type[Order], names: dict[str, str], **values: Any) -> Order:
         lines = []
         for each in error.errors():
             field = str(each["loc"][0])
+            what, remedy = in_plain_words(each)
             given = values[field]
-            shown = f"{given:f}" if isinstance(given, Decimal) else str(given)
-            value = shown if len(shown) <= 60 else f"{shown[:60]}… ({len(shown)} characters)"
-            lines.append(f"{names[field]} = {value}: {each['msg']}")
-        raise CommandError(Code.INPUT_WRONG, "; ".join(lines)) from error
+            text = f"{given:f}" if isinstance(given, Decimal) else str(given)
+            told = f"{names[field]} = {shown(text, 60)}: {what}"
+            lines.append(f"{told} ({remedy})" if remedy else told)
+        raise CommandError(Code.INPUT_WRONG, "\n".join(lines)) from error

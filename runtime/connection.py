@@ -1,6 +1,7 @@
 """The connection to Temporal: data converter, compression, TLS, telemetry, search attributes."""
 
 import asyncio
+import re
 from datetime import timedelta
 from typing import Final
 
@@ -96,10 +97,19 @@ def _tls(settings: ClientSettings) -> bool | TLSConfig | None:
 
 def _absent(settings: ClientSettings, error: BaseException) -> ServiceUnavailable:
     return ServiceUnavailable(
-        f"Temporal does not answer at {settings.temporal_address}"
-        f" ({str(error)[:200] or type(error).__name__}): start it with `make up`,"
-        " or set TEMPORAL_ADDRESS (TEMPORAL_TLS, TEMPORAL_API_KEY) to where it is"
+        f"Temporal does not answer at {settings.temporal_address} ({_reason(error)}): start it with"
+        " `make up`, or set TEMPORAL_ADDRESS (TEMPORAL_TLS, TEMPORAL_API_KEY) to where it is"
     )
+
+
+def _reason(error: BaseException) -> str:
+    """The SDK nests what the system said in its own structures; a person wants that alone."""
+    text = str(error)
+    for inner in (r'message: "([^"]+)"', r'error: "([^"]+)"', r"error: InvalidMessage\((\w+)"):
+        if found := re.search(inner, text):
+            said = found.group(1)
+            return "it does not speak TLS" if said == "InvalidContentType" else said
+    return text[:200] or ("no answer in time" if isinstance(error, TimeoutError) else repr(error))
 
 
 def _refused(settings: ClientSettings, error: RPCError) -> ServiceUnavailable:

@@ -19,10 +19,14 @@ def leave(code: int) -> NoReturn:
     A reader that closed our output (`… | head`) turns 0 into the shell's 141, without a trace.
     """
     for stream in (sys.stdout, sys.stderr):
+        if stream is None:  # closed by whoever called us
+            continue
         try:
             stream.flush()
-        except (OSError, ValueError):
+        except BrokenPipeError:
             code = code or 141
+        except (OSError, ValueError):
+            code = code or 2
     with contextlib.suppress(Exception):
         telemetry.flush()
     os._exit(code)

@@ -61,6 +61,18 @@ class NoWorker(RunError):
         self.run = run
 
 
+class CannotGoOn(NoWorker):
+    """A worker is there, but the run's code fails in it: it waits for another worker's code."""
+
+    def __init__(self, run: str, what: str) -> None:
+        RunError.__init__(
+            self,
+            f"run {run}: its worker cannot carry it on ({what}); the worker's log says why, and the"
+            " run goes on by itself once a worker with code that fits is started",
+        )
+        self.run = run
+
+
 class RunRefused(RunError):
     """The run ended at once, because its input was wrong. Nothing was opened or spent."""
 
@@ -99,6 +111,8 @@ def translate(error: RPCError, run: str) -> RunError | ServiceUnavailable:
             return ServiceUnavailable(f"{error.message}: check TEMPORAL_NAMESPACE", final=True)
         return RunNotFound(run)
     if error.status == RPCStatusCode.FAILED_PRECONDITION:
+        if "in failed state" in error.message:
+            return CannotGoOn(run, error.message[:200].rstrip("."))
         return NoWorker(run, f"no worker answers ({error.message[:200]})")
     if error.status == RPCStatusCode.INVALID_ARGUMENT and "search attribute" in error.message:
         return Refused(f"{error.message}; register it with `{MISSING_ATTRIBUTES}`")

@@ -14,7 +14,6 @@ from temporalio.client import (
 from temporalio.exceptions import ApplicationError, TerminatedError
 from temporalio.service import RPCError
 
-from contracts import names
 from contracts.control import StateQuery
 from contracts.errors import ErrorType
 from contracts.model import Message
@@ -24,7 +23,6 @@ from runtime.run_errors import (
     NoWorker,
     Refused,
     RunAborted,
-    RunNotFound,
     RunRefused,
     is_silence,
     translated,
@@ -107,10 +105,7 @@ class RunHandle(RunSteering):
 
     async def _describe(self) -> WorkflowExecution:
         with translated(self.id):
-            found = await within(CALL_TIMEOUT, self._handle.describe(rpc_timeout=CALL_TIMEOUT))
-        if found.workflow_type != names.WORKFLOW:
-            raise RunNotFound(self.id, f"this is a workflow of type `{found.workflow_type}`")
-        return found
+            return await self._must_be_ours(CALL_TIMEOUT)
 
     async def _ask(self, query: str, kind: type[Answer], page: StateQuery | None = None) -> Answer:
         args = [] if page is None else [page]

@@ -7,12 +7,14 @@ from typing import Any, TypeVar
 
 from temporalio.client import (
     Client,
+    WorkflowExecution,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
     WorkflowUpdateStage,
 )
 from temporalio.exceptions import ApplicationError
 
+from contracts import names
 from contracts.control import (
     AdjustBudget,
     Approve,
@@ -25,7 +27,7 @@ from contracts.control import (
     Transferred,
 )
 from contracts.model import Message, Usd
-from runtime.run_errors import NoWorker, Refused, translated
+from runtime.run_errors import NoWorker, Refused, RunNotFound, translated
 
 ANSWER_TIMEOUT = timedelta(seconds=4)
 """For a query; less than one more second finds out who did not answer: five in all."""
@@ -95,6 +97,7 @@ class RunSteering:
 
     async def _signal(self, name: str, payload: Message) -> None:
         with translated(self.id):
+            await self._must_be_ours(CALL_TIMEOUT)
             sending = self._handle.signal(name, payload, rpc_timeout=CALL_TIMEOUT)
             await within(CALL_TIMEOUT, sending)
 
@@ -125,7 +128,14 @@ class RunSteering:
 
     async def _probe(self) -> None:
         """Silence: is it the service, or the run's worker? Raises if it is the service."""
-        await within(PROBE_TIMEOUT, self._handle.describe(rpc_timeout=PROBE_TIMEOUT))
+        await self._must_be_ours(PROBE_TIMEOUT)
+
+    async def _must_be_ours(self, timeout: timedelta) -> WorkflowExecution:
+        """Any workflow takes a signal of any name, and might understand another thing by it."""
+        found = await within(timeout, self._handle.describe(rpc_timeout=timeout))
+        if found.workflow_type != names.WORKFLOW:
+            raise RunNotFound(self.id, f"this is a workflow of type `{found.workflow_type}`")
+        return found
 
 
 def _message(error: BaseException) -> str:

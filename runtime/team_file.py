@@ -32,7 +32,8 @@ class FileProblem:
     problem: Problem
 
     def __str__(self) -> str:
-        where = self.file if self.line is None else f"{self.file}:{self.line}"
+        file = shown(self.file, 300)
+        where = file if self.line is None else f"{file}:{self.line}"
         return f"{where}: {self.problem}"
 
 

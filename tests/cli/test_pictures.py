@@ -154,7 +154,7 @@ async def test_the_report_of_a_failed_run_says_what_failed(
 
 
 @pytest.mark.parametrize(
-    ("out", "told"), [("r.pdf", "must end in .md, .html, .json"), ("no/where/r.md", "cannot be")]
+    ("out", "told"), [("r.pdf", "end it in .html, .md or .json"), ("no/where/r.md", "cannot be")]
 )
 async def test_a_file_that_cannot_be_is_refused(
     starter: Starter, world: FakeWorld, tmp_path: Path, out: str, told: str
