@@ -52,6 +52,7 @@ PASSED_THROUGH: Final = (
     "workflows.details",
     "workflows.review",
     "workflows.reports",
+    "workflows.metrics",
 )
 """By name, never `workflows` as a whole: that would switch the sandbox off for the workflow."""
 

@@ -18,7 +18,19 @@ from atxp.chat import Completion
 from atxp.errors import MalformedAnswer, Refused
 from atxp.pricing import usage_of
 from contracts.calls import CallRequest, CallResult, Usage
-from contracts.labels import AGENT, CALL_KEY, IN_BAGGAGE, LABELS, RUN, TASK, TEAM, UNKNOWN, labels
+from contracts.labels import (
+    AGENT,
+    CALL_KEY,
+    IN_BAGGAGE,
+    LABELS,
+    RUN,
+    SPAN_ID,
+    TASK,
+    TEAM,
+    TRACE_ID,
+    UNKNOWN,
+    labels,
+)
 
 PROVIDER = "atxp"
 
@@ -111,6 +123,7 @@ def call_span(call: CallRequest) -> Iterator[Attempt]:
         record_exception=False,
         set_status_on_exception=False,
     ) as span:
+        _label_trace(known, span)
         attempt = Attempt(call, span)
         try:
             yield attempt
@@ -133,6 +146,13 @@ def _label(call: CallRequest) -> dict[str, str]:
         known[RUN] = activity.info().workflow_id or ""
     LABELS.set(known)
     return known
+
+
+def _label_trace(known: dict[str, str], span: Span) -> None:
+    about = span.get_span_context()
+    if about.is_valid:
+        ids = {TRACE_ID: f"{about.trace_id:032x}", SPAN_ID: f"{about.span_id:016x}"}
+        LABELS.set({**known, **ids})
 
 
 def trace_headers() -> dict[str, str]:

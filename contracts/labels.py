@@ -13,6 +13,10 @@ AGENT: Final = "agent_team.agent"
 CALL_KEY: Final = "agent_team.call_key"
 """The call's idempotency key: as it stands in the ledger."""
 
+TRACE_ID: Final = "trace_id"
+SPAN_ID: Final = "span_id"
+"""The call's span, for lines that come when it has ended."""
+
 IN_BAGGAGE: Final = (TEAM, RUN, TASK, AGENT)
 """What goes to the gateway beside the trace."""
 

@@ -11,7 +11,7 @@ from opentelemetry import trace
 from pydantic import ValidationError
 from temporalio import activity, workflow
 
-from contracts.labels import AGENT, CALL_KEY, RUN, TASK, TEAM, labels
+from contracts.labels import AGENT, CALL_KEY, RUN, SPAN_ID, TASK, TEAM, TRACE_ID, labels
 
 MAX_TEXT = 600
 LogFormat = Literal["json", "text"]
@@ -22,6 +22,8 @@ FROM_LABELS = {
     TASK: "task",
     AGENT: "agent",
     CALL_KEY: "call_key",
+    TRACE_ID: "trace_id",
+    SPAN_ID: "span_id",
 }
 
 
