@@ -34,8 +34,8 @@ check: $(STAMP) ## ruff, mypy --strict, import rules, generated documents, the c
 	@$(BIN)/python docs/generate.py --check
 	@bash requirements/check_compose.sh
 
-bench: $(STAMP) ## the benchmarks: a table, and .data/bench.json
-	@$(BIN)/python -m benchmarks
+bench: $(STAMP) ## the benchmarks: a table, and .data/bench.json (PEERS=1: beside other engines)
+	@$(BIN)/python -m benchmarks$(if $(PEERS),.peers)
 
 chaos: $(STAMP) ## kills, freezes and failures while runs go: a table, and .data/chaos.json (RUNS=, SEED=)
 	@$(BIN)/python -m tests.chaos $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))

@@ -23,19 +23,19 @@ def fan(
 ) -> Team:
     """`calls` tasks in parallel, then one that reads all their answers."""
     own = shape == "accounts"
-    agents = {f"a{i}": _agent() for i in range(calls)} if own else {"a0": _agent()}
+    agents = {f"a{i}": make_agent() for i in range(calls)} if own else {"a0": make_agent()}
     marker = latency(latency_ms) + (KILOBYTE if kilobyte else "")
     tasks = [
         Task(id=f"t{i}", agent=f"a{i}" if own else "a0", ask=f"Question {i}. {marker}")
         for i in range(calls)
     ]
     if not synthesis:
-        return _team(agents, tasks, result="t0")
-    agents["editor"] = _agent()
+        return make_team(agents, tasks, result="t0")
+    agents["editor"] = make_agent()
     asked = tuple(task.id for task in tasks)
     ask = f"Write the brief. {latency(latency_ms)}"
     tasks.append(Task(id="brief", agent="editor", ask=ask, depends_on=asked))
-    return _team(agents, tasks, result="brief")
+    return make_team(agents, tasks, result="brief")
 
 
 def chains(lengths: Sequence[tuple[int, int]], *, synthesis: bool = True) -> Team:
@@ -50,13 +50,13 @@ def chains(lengths: Sequence[tuple[int, int]], *, synthesis: bool = True) -> Tea
             tasks.append(Task(id=task_id, agent="a0", ask=ask, depends_on=before))
             before = (task_id,)
         ends += before
-    agents = {"a0": _agent()}
+    agents = {"a0": make_agent()}
     if not synthesis:
-        return _team(agents, tasks, result=ends[0], window=len(lengths))
-    agents["editor"] = _agent()
+        return make_team(agents, tasks, result=ends[0], window=len(lengths))
+    agents["editor"] = make_agent()
     ask = f"Write the brief. {latency(500)}"
     tasks.append(Task(id="brief", agent="editor", ask=ask, depends_on=tuple(ends)))
-    return _team(agents, tasks, result="brief")
+    return make_team(agents, tasks, result="brief")
 
 
 def critical_path_seconds(team: Team) -> float:
@@ -97,11 +97,12 @@ def request(team: Team) -> RunRequest:
     return RunRequest(team=team, goal="Brief the board.")
 
 
-def _agent() -> Agent:
+def make_agent() -> Agent:
+    """One with money for everything that is measured."""
     return Agent(role="Analyst", instructions=INSTRUCTIONS, model=MODEL, budget_usd=BUDGET)
 
 
-def _team(
+def make_team(
     agents: dict[str, Agent], tasks: Sequence[Task], *, result: str, window: int | None = None
 ) -> Team:
     """Every call at once if the graph lets it; the answer is the last task's own.

@@ -93,14 +93,17 @@ def check(report: RunReport, team: Team) -> None:
 
 
 @asynccontextmanager
-async def stage() -> AsyncIterator[Stage]:
-    """Everything in a folder of its own beside the local stack's, which is left alone."""
+async def stage(*, recording: bool = False) -> AsyncIterator[Stage]:
+    """Everything in a folder of its own beside the local stack's, which is left alone.
+
+    `recording`: the upstream keeps every request, and not its count alone.
+    """
     data = PROJECT_ROOT / ".data"
     data.mkdir(exist_ok=True)
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-", dir=data)))
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=60, trust_env=False))
-        upstream = Upstream(await _upstream(stack, folder), http)
+        upstream = Upstream(await _upstream(stack, folder, recording), http)
         await upstream.reset()
         plan = plan_in(folder, upstream.url, MODEL)
         parts = {part.name: part for part in plan.parts}
@@ -114,8 +117,9 @@ async def stage() -> AsyncIterator[Stage]:
         yield Stage(folder, plan, client, upstream, http, worker, secrets)
 
 
-async def _upstream(stack: AsyncExitStack, folder: Path) -> str:
-    command = (sys.executable, "-m", "tests.support.upstream", "--port", "0", "--no-recording")
+async def _upstream(stack: AsyncExitStack, folder: Path, recording: bool) -> str:
+    command: tuple[str, ...] = (sys.executable, "-m", "tests.support.upstream", "--port", "0")
+    command = command if recording else (*command, "--no-recording")
     process = Process(command, {}, folder / "upstream.log", PROJECT_ROOT)
     await process.start()
     stack.push_async_callback(process.kill)

@@ -60,3 +60,8 @@ class Upstream:
     async def counts(self) -> dict[str, Any]:
         counts: dict[str, Any] = (await self._http.get(f"{self._control}/counts")).json()
         return counts
+
+    async def requests(self) -> list[dict[str, Any]]:
+        """Every request since the reset, where the upstream records them."""
+        requests: list[dict[str, Any]] = (await self._http.get(f"{self._control}/requests")).json()
+        return requests

@@ -1,0 +1,69 @@
+"""LangGraph's functional API: ordinary asyncio around checkpointed tasks, and no super-steps."""
+
+# mypy: disable-error-code="import-not-found, untyped-decorator"
+# The packages are in the peer's own environment.
+
+import asyncio
+from typing import Any
+
+import aiosqlite
+import httpx
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.func import entrypoint, task
+
+from benchmarks.peers.drivers.wire import (
+    Job,
+    Options,
+    chat,
+    http_client,
+    parse_job,
+    prompt,
+    serve,
+)
+
+
+class LangGraphTasks:
+    """One entrypoint for every job; a finished task's result is kept beside the checkpoint."""
+
+    def __init__(self, http: httpx.AsyncClient, upstream: str, saver: AsyncSqliteSaver) -> None:
+        @task
+        async def call(text: str) -> str:
+            return await chat(http, upstream, text)
+
+        @entrypoint(checkpointer=saver)
+        async def workflow(tasks: list[dict[str, Any]]) -> int:
+            answers: dict[str, asyncio.Task[str]] = {}
+
+            async def work(one: Any) -> str:
+                inputs = {name: await answers[name] for name in one.depends_on}
+                answer: str = await call(prompt(one, inputs))
+                return answer
+
+            for one in parse_job(tasks):
+                answers[one.id] = asyncio.create_task(work(one))
+            return len(await asyncio.gather(*answers.values()))
+
+        self._workflow: Any = workflow
+
+    async def run(self, job: Job, run_id: str) -> None:
+        await self._invoke([vars(one) for one in job], run_id, len(job))
+
+    async def resume(self, job: Job, run_id: str) -> None:
+        """Invoked with no input, the thread runs anew; finished tasks answer from the store."""
+        await self._invoke(None, run_id, len(job))
+
+    async def _invoke(self, given: Any, run_id: str, calls: int) -> None:
+        config = {"configurable": {"thread_id": run_id}}
+        assert await self._workflow.ainvoke(given, config) == calls
+
+
+async def make(options: Options) -> LangGraphTasks:
+    connection = await aiosqlite.connect(options.folder / "langgraph-tasks.db")
+    saver = AsyncSqliteSaver(connection)
+    await saver.setup()
+    await connection.execute("PRAGMA synchronous=1")
+    return LangGraphTasks(http_client(options.transport), options.upstream, saver)
+
+
+if __name__ == "__main__":
+    serve(make, ("langgraph", "langgraph-checkpoint-sqlite", "httpx"))

@@ -1,0 +1,38 @@
+"""Plain asyncio with httpx: no state outside the process."""
+
+import asyncio
+
+import httpx
+
+from benchmarks.peers.drivers.wire import Job, Options, Task, chat, http_client, prompt, serve
+
+
+class Plain:
+    """A task starts when its dependencies are done."""
+
+    def __init__(self, http: httpx.AsyncClient, upstream: str) -> None:
+        self._http = http
+        self._upstream = upstream
+
+    async def run(self, job: Job, run_id: str) -> None:
+        answers: dict[str, asyncio.Task[str]] = {}
+
+        async def work(task: Task) -> str:
+            inputs = {name: await answers[name] for name in task.depends_on}
+            return await chat(self._http, self._upstream, prompt(task, inputs))
+
+        for task in job:
+            answers[task.id] = asyncio.create_task(work(task))
+        await asyncio.gather(*answers.values())
+
+    async def resume(self, job: Job, run_id: str) -> None:
+        """Nothing is known of the run: it begins anew."""
+        await self.run(job, run_id)
+
+
+async def make(options: Options) -> Plain:
+    return Plain(http_client(options.transport), options.upstream)
+
+
+if __name__ == "__main__":
+    serve(make, ("httpx", "uvloop"))

@@ -1,0 +1,141 @@
+"""What every driver is: JSON lines in, JSON lines out, and one paid call as plain httpx makes it.
+
+Orders: `{"do": "run" | "resume", "job": [task, …], "ids": [run, …]}`; answered by
+`{"seconds": …}` when all those runs are done, or by `{"error": …}`. The first line out is
+`{"ready": {package: version}}`.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+import httpx
+import uvloop
+
+INSTRUCTIONS = "Report only what the source says. Answer briefly."
+MODEL = "bench"
+MAX_TOKENS = 512
+
+
+@dataclass(frozen=True)
+class Task:
+    """One call: its prompt is the answers that it depends on, then what it asks."""
+
+    id: str
+    ask: str
+    depends_on: tuple[str, ...] = ()
+
+
+Job = tuple[Task, ...]
+"""In an order in which dependencies come first."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a driver is told on its command line."""
+
+    upstream: str
+    folder: Path
+    temporal: str
+    heartbeat_seconds: float
+    transport: str
+    name: str
+
+
+class Engine(Protocol):
+    """One peer. Both return when the run is done."""
+
+    async def run(self, job: Job, run_id: str) -> None: ...
+
+    async def resume(self, job: Job, run_id: str) -> None:
+        """In a new process, after a SIGKILL: the peer's documented way to go on."""
+        ...
+
+
+def parse_job(tasks: Sequence[dict[str, Any]]) -> Job:
+    return tuple(Task(t["id"], t["ask"], tuple(t["depends_on"])) for t in tasks)
+
+
+def prompt(task: Task, answers: dict[str, str]) -> str:
+    return "\n\n".join([*(f"{name}:\n{answers[name]}" for name in task.depends_on), task.ask])
+
+
+def http_client(transport: str) -> httpx.AsyncClient:
+    """One for the process, as many connections as there are calls.
+
+    `httpx`: its own pool, 20 connections kept alive, as it comes. `aiohttp`: the same API over
+    aiohttp's pool, which is what our worker and gateway have.
+    """
+    if transport == "aiohttp":
+        from httpx_aiohttp import HttpxAiohttpClient  # noqa: PLC0415
+
+        unlimited = httpx.Limits(max_connections=1_000, max_keepalive_connections=1_000)
+        return HttpxAiohttpClient(limits=unlimited, timeout=60, trust_env=False)
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+    return httpx.AsyncClient(limits=limits, timeout=60, trust_env=False)
+
+
+async def chat(http: httpx.AsyncClient, upstream: str, text: str) -> str:
+    """One paid call."""
+    body = {
+        "model": MODEL,
+        "max_tokens": MAX_TOKENS,
+        "temperature": 0,
+        "messages": [
+            {"role": "system", "content": INSTRUCTIONS},
+            {"role": "user", "content": text},
+        ],
+    }
+    response = await http.post(f"{upstream}/chat/completions", json=body)
+    response.raise_for_status()
+    answer: str = response.json()["choices"][0]["message"]["content"]
+    return answer
+
+
+def serve(make: Callable[[Options], Awaitable[Engine]], packages: Sequence[str]) -> None:
+    """Takes orders until standard input ends, then leaves without a farewell."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--upstream", required=True)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--temporal", default="")
+    parser.add_argument("--heartbeat-seconds", type=float, default=0)
+    parser.add_argument("--transport", default="httpx")
+    parser.add_argument("--name", default="peer")
+    options = Options(**vars(parser.parse_args()))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_orders(make, options, packages))
+        sys.stdout.flush()
+        os._exit(0)
+
+
+async def _orders(
+    make: Callable[[Options], Awaitable[Engine]], options: Options, packages: Sequence[str]
+) -> None:
+    engine = await make(options)
+    _say({"ready": {name: version(name) for name in packages}})
+    loop = asyncio.get_running_loop()
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        order = json.loads(line)
+        work = engine.resume if order["do"] == "resume" else engine.run
+        job = parse_job(order["job"])
+        began = time.perf_counter()
+        try:
+            await asyncio.gather(*(work(job, run_id) for run_id in order["ids"]))
+        except Exception:
+            _say({"error": traceback.format_exc(limit=-8)})
+        else:
+            _say({"seconds": time.perf_counter() - began})
+
+
+def _say(line: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,202 @@
+"""Rows: everybody is killed at the same point and started again at once."""
+
+import asyncio
+import time
+import uuid
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
+
+from benchmarks.figures import Figure, Sample, at_most, column, figure
+from benchmarks.peers.driver import Driver
+from benchmarks.peers.field import OURS, TITLES, Entry, Field
+from benchmarks.peers.work import as_team, spread
+from benchmarks.stage import RunBroken, Stage, check
+from runtime.runs import RunHandle
+
+QUICK_CALLS = 10
+JOB = spread([200] * QUICK_CALLS + [1000] * 10, 200)
+"""N = 20: ten calls of 200 ms, whose answers are there at the kill, and ten that are in flight."""
+
+SETTLE_SECONDS = 0.15
+"""From the tenth answer to the kill: time to write it down, for those who do."""
+
+LONGEST_SECONDS = 150.0
+
+
+class Victim(Protocol):
+    async def begin(self) -> None: ...
+
+    async def kill(self) -> None: ...
+
+    async def go_on(self) -> None:
+        """Started again, told to resume where that is what one does, and waited for."""
+        ...
+
+    async def tidy(self) -> None: ...
+
+
+class PeerVictim:
+    """A process of its own, with data of its own."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._id = uuid.uuid4().hex
+
+    async def begin(self) -> None:
+        await self._driver.start()
+        await self._driver.run(JOB, [uuid.uuid4().hex])  # what is loaded once is loaded now
+        self._first = asyncio.create_task(self._driver.run(JOB, [self._id]))
+
+    async def kill(self) -> None:
+        await self._driver.kill()
+        await asyncio.gather(self._first, return_exceptions=True)
+
+    async def go_on(self) -> None:
+        await self._driver.start()
+        await self._driver.ask("resume", JOB, [self._id])
+
+    async def tidy(self) -> None:
+        await self._driver.kill()
+
+
+class OurVictim:
+    """The worker dies; whoever started the run need not."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._team = as_team(JOB, "tasks")
+        self._handle: RunHandle | None = None
+
+    async def begin(self) -> None:
+        await self._stage.run(self._team)
+        self._handle = await self._stage.start(self._team)
+
+    async def kill(self) -> None:
+        await self._stage.worker.kill()
+
+    async def go_on(self) -> None:
+        assert self._handle is not None
+        await self._stage.worker.start()
+        check(await self._handle.result(), self._team)
+
+    async def tidy(self) -> None:
+        await self._stage.worker.line("worker ready")
+        await self._stage.warm()
+
+
+class Killed:
+    """One of them. What the upstream received tells what was paid twice."""
+
+    def __init__(self, entry: Entry | None, rounds: tuple[int, int]) -> None:
+        self._entry = entry
+        self._who = entry.name if entry else OURS
+        self.name = f"kill {self._who}"
+        self.title = TITLES[self._who]
+        self.rounds = rounds
+
+    async def sample(self, field: Field, turn: int) -> Sample:
+        stage = field.stage
+        entry = self._entry
+        victim: Victim = PeerVictim(field.driver(entry)) if entry else OurVictim(stage)
+        await stage.upstream.reset()
+        try:
+            return await self._killed(stage, victim)
+        finally:
+            await victim.tidy()
+
+    async def _killed(self, stage: Stage, victim: Victim) -> Sample:
+        await victim.begin()
+        whole = len(JOB)  # the run before this one, which warmed up
+        await _until(stage, lambda seen: seen["answered"] >= whole + 1 + QUICK_CALLS)
+        await asyncio.sleep(SETTLE_SECONDS)
+        counts = await stage.upstream.counts()
+        answered = counts["answered"] - whole
+        if answered != 1 + QUICK_CALLS or counts["count"] != 2 * whole - 1:
+            raise RunBroken(f"{self._who} was to be killed in the middle, and was elsewhere")
+        await victim.kill()
+        killed = time.perf_counter()
+        going = asyncio.create_task(victim.go_on())
+        try:
+            first = await _asked(stage, going, killed, counts["count"])
+            new = await _new(stage, going, killed)
+            await asyncio.wait_for(going, LONGEST_SECONDS)
+        finally:
+            going.cancel()
+        done = time.perf_counter() - killed
+        again = _again(await stage.upstream.requests())
+        slow = sum(again[call.ask] for call in JOB.calls if "[1000 ms]" in call.ask)
+        return {
+            "first": first,
+            "new": new,
+            "done": done,
+            "paid twice": sum(again.values()),
+            "answered again": sum(again.values()) - slow,
+            "in flight again": slow,
+        }
+
+    def figures(self, samples: Sequence[Sample]) -> list[Figure]:
+        ours = self._entry is None
+        zero = at_most(0) if ours else None
+        name = self.title
+        return [
+            figure(self.name, f"{name}: calls paid twice", column(samples, "paid twice"), "", zero),
+            figure(
+                self.name,
+                f"{name}: of them answered before the kill (work lost)",
+                column(samples, "answered again"),
+                "",
+                zero,
+            ),
+            figure(self.name, f"{name}: kill to next new call", column(samples, "new"), "s"),
+            figure(self.name, f"{name}: kill to the end of the run", column(samples, "done"), "s"),
+        ]
+
+
+def _again(requests: Sequence[dict[str, Any]]) -> Counter[str]:
+    """How often each ask came beyond the two runs, the first of which only warmed up."""
+    seen = Counter(
+        call.ask for request in requests for call in JOB.calls if call.ask in request["text"]
+    )
+    return Counter({ask: count - 2 for ask, count in seen.items() if count > 2})
+
+
+async def _until(stage: Stage, reached: Callable[[dict[str, Any]], bool]) -> None:
+    began = time.perf_counter()
+    while not reached(await stage.upstream.counts()):
+        if time.perf_counter() - began > LONGEST_SECONDS:
+            raise RunBroken(f"not reached within {LONGEST_SECONDS:g} s")
+        await asyncio.sleep(0.005)
+
+
+async def _asked(stage: Stage, going: Awaitable[None], killed: float, before: int) -> float:
+    """Seconds from the kill to the first call after it, whichever it is."""
+    await _unless_done(_until(stage, lambda seen: seen["count"] > before), going)
+    return time.perf_counter() - killed
+
+
+async def _new(stage: Stage, going: Awaitable[None], killed: float) -> float:
+    """Seconds from the kill to the first call that was never made before: the synthesis."""
+    brief = JOB.calls[-1].ask
+
+    async def seen() -> None:
+        while sum(brief in each["text"] for each in await stage.upstream.requests()) < 2:
+            await asyncio.sleep(0.01)
+
+    await _unless_done(seen(), going)
+    return time.perf_counter() - killed
+
+
+async def _unless_done(waiting: Awaitable[None], going: Awaitable[None]) -> None:
+    """What went wrong in `going` is raised here, and not waited for."""
+    task = asyncio.ensure_future(waiting)
+    other = asyncio.ensure_future(going)
+    await asyncio.wait({task, other}, return_when=asyncio.FIRST_COMPLETED, timeout=LONGEST_SECONDS)
+    if other.done():
+        other.result()
+    if not task.done():
+        await asyncio.wait({task}, timeout=1)
+    if not task.done():
+        task.cancel()
+        raise RunBroken(f"no call within {LONGEST_SECONDS:g} s of the kill")
+    task.result()
