@@ -49,6 +49,8 @@ class Receiver:
     raw: bytearray = field(default_factory=bytearray)
     spans: list[Received] = field(default_factory=list)
     series: dict[Any, Point] = field(default_factory=dict)
+    peaks: dict[Any, tuple[Point, float]] = field(default_factory=dict)
+    """The highest value that each series ever had."""
 
     async def traces(self, request: web.Request) -> web.Response:
         message = ExportTraceServiceRequest.FromString(await self._body(request))
@@ -84,7 +86,9 @@ class Receiver:
             else:
                 value, count = getattr(point, str(point.WhichOneof("value"))), 1
             key = (metric.name, process.get("service.instance.id"), *sorted(known.items()))
-            self.series[key] = Point(metric.name, service, known, value, count, kind, metric.unit)
+            last = Point(metric.name, service, known, value, count, kind, metric.unit)
+            highest = max(value, self.peaks[key][1]) if key in self.peaks else value
+            self.series[key], self.peaks[key] = last, (last, highest)
 
     def points(self, name: str, **wanted: Any) -> Iterator[Point]:
         """The series of a metric; attributes with `_` for `.` in their names."""

@@ -1,0 +1,226 @@
+"""One run through real processes: Temporal, gateway, worker and starter, all told where to send
+their telemetry. On its way it meets what calls can meet; somebody tops up an account."""
+
+import asyncio
+import os
+import signal
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from atxp.sealing import generate_sealing_key
+from gateway.keys import KeyMaker
+from runtime.settings import PROJECT_ROOT
+from tests.support.gateway import SECRET, GatewayProcess, gateway_process
+from tests.support.otlp import Receiver, receiver
+from tests.support.temporal import server
+from tests.support.upstream import Rule, ScriptedUpstream
+
+RUN = "telemetry-run-1"
+SEALING_KEY = generate_sealing_key()
+GOAL = "Goal-marker: enter the market of Zanzibar"
+PROMPT = "Prompt-marker"
+ANSWER = "Answer-marker"
+INTERVAL_MILLISECONDS = "100"
+
+TEAM = {
+    "name": "brief",
+    "goal": GOAL,
+    "orchestrator": {"model": "m", "budget_usd": 1},
+    "agents": {
+        "research": {
+            "role": "Researcher",
+            "instructions": f"{PROMPT} instructions",
+            "model": "m",
+            "budget_usd": 1,
+            "timeout_seconds": 3,
+            "retry": {"initial_seconds": 0.05},
+        },
+        "poor": {"role": "Clerk", "model": "m", "budget_usd": "0.0001"},
+        "editor": {"role": "Editor", "model": "smollm2-135m", "budget_usd": 1},
+    },
+    "tasks": [
+        {"id": "broken", "agent": "research", "ask": f"{PROMPT} broken"},
+        {"id": "slow", "agent": "research", "ask": f"{PROMPT} slow"},
+        {
+            "id": "short",
+            "agent": "research",
+            "ask": f"{PROMPT} short",
+            "checks": {"min_length": 30},
+        },
+        {"id": "dear", "agent": "poor", "ask": f"{PROMPT} dear"},
+        {
+            "id": "brief",
+            "agent": "editor",
+            "ask": f"{PROMPT} brief",
+            "depends_on": ["broken", "slow", "short", "dear"],
+        },
+    ],
+    "result": "brief",
+}
+LONG = f"{ANSWER}: an answer of more than thirty characters"
+
+
+def rules() -> list[Rule]:
+    """An upstream's error, an answer after the timeout, an answer that fails its check."""
+    return [
+        Rule(contains=f"{PROMPT} broken", status=503, times=1),
+        # Answered when the attempt is over: the next one gets the stored answer, paid once.
+        Rule(contains=f"{PROMPT} slow", text=LONG, latency=4, times=1),
+        Rule(contains=f"{PROMPT} short", text=ANSWER, times=1),
+        Rule(text=LONG),
+    ]
+
+
+@dataclass
+class Ledger:
+    """One line of the gateway's books."""
+
+    agent: str
+    model: str
+    micro_usd: int
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass
+class Evidence:
+    """What is left when every process has ended by itself."""
+
+    received: Receiver
+    ledger: list[Ledger]
+    secrets: dict[str, str]
+    worker_log: str
+    gateway_log: str
+    starter_out: str
+
+
+async def one_run(folder: Path) -> Evidence:
+    """From the starter's first word to the flush of the last process."""
+    async with (
+        receiver() as received,
+        ScriptedUpstream(rules()) as upstream,
+        gateway_process(upstream.url, **environment(received)) as gateway,
+        server() as temporal,
+    ):
+        address = temporal.client.service_client.config.target_host
+        desk = Desk(folder, gateway, address, received)
+        (folder / "team.yaml").write_text(yaml.safe_dump(TEAM, sort_keys=False))
+        async with desk.worker() as worker:
+            out = await desk.starter("start", str(folder / "team.yaml"), "--id", RUN)
+            await until(lambda: parked(received) == 1, "the gauge of parked tasks")
+            out += await desk.starter("budget", RUN, "poor", "1")
+            out += await desk.starter("result", RUN)
+            # Temporal's own cannot be flushed: the last ones are waited for.
+            await until(lambda: has(received, "temporal_workflow_completed"), "its end")
+            worker.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(worker.wait(), 40) == 0, desk.log
+        secrets = {**agents_keys(gateway), "parent": gateway.parent_key, "sealing": SEALING_KEY}
+        assert await asyncio.wait_for(gateway.end(signal.SIGTERM), 40) == 0
+        return Evidence(received, ledger(gateway), secrets, desk.log, gateway.log, out)
+
+
+def environment(received: Receiver) -> dict[str, str]:
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": received.url,
+        "OTEL_METRIC_EXPORT_INTERVAL": INTERVAL_MILLISECONDS,
+    }
+
+
+@dataclass
+class Desk:
+    """Where processes are started from."""
+
+    folder: Path
+    gateway: GatewayProcess
+    temporal: str
+    received: Receiver
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "worker.log").read_text()
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {
+            **{k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "ATXP_"))},
+            **environment(self.received),
+            "DATA_DIR": str(self.folder),
+            "TEMPORAL_ADDRESS": self.temporal,
+            "TEMPORAL_NAMESPACE": "default",
+            "ATXP_API_URL": self.gateway.base_url,
+            "ATXP_LLM_URL": self.gateway.base_url,
+            "ATXP_API_KEY": self.gateway.parent_key,
+            "SEALING_KEY": SEALING_KEY,
+        }
+
+    @asynccontextmanager
+    async def worker(self) -> AsyncIterator[asyncio.subprocess.Process]:
+        with (self.folder / "worker.log").open("wb") as log:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "worker.py"),
+                env=self.env,
+                cwd=PROJECT_ROOT,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+            )
+        assert process.stdout is not None
+        try:
+            line = await asyncio.wait_for(process.stdout.readline(), 60)
+            assert line.startswith(b"worker ready"), self.log
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+    async def starter(self, *arguments: str) -> str:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "starter.py", *arguments),
+            env=self.env,
+            cwd=PROJECT_ROOT,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        out, _ = await asyncio.wait_for(process.communicate(), 100)
+        assert process.returncode == 0, out.decode() + self.log
+        return out.decode()
+
+
+async def until(true: Callable[[], bool], what: str) -> None:
+    for _ in range(1_800):
+        if true():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"{what} did not come within 90 s")
+
+
+def parked(received: Receiver) -> float:
+    return received.total("agent_team.tasks", agent_team_task_state="parked")
+
+
+def has(received: Receiver, metric: str) -> bool:
+    return any(received.points(metric))
+
+
+def ledger(gateway: GatewayProcess) -> list[Ledger]:
+    """Straight from the database file; an account's name is AGENT@RUN."""
+    query = (
+        "SELECT a.name, l.model, l.amount, l.prompt_tokens, l.completion_tokens"
+        " FROM ledger l JOIN accounts a ON a.id = l.account_id ORDER BY l.id"
+    )
+    with sqlite3.connect(gateway.database) as database:
+        rows = database.execute(query).fetchall()
+    return [Ledger(name.partition("@")[0], *rest) for name, *rest in rows]
+
+
+def agents_keys(gateway: GatewayProcess) -> dict[str, str]:
+    with sqlite3.connect(gateway.database) as database:
+        ids = [row[0] for row in database.execute("SELECT id FROM accounts")]
+    maker = KeyMaker(SECRET)
+    return {"secret": SECRET, **{account: maker.agent_key(account) for account in ids}}
