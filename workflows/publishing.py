@@ -36,6 +36,7 @@ class Publisher:
         self._due = False
         self._published: RunStatus | None = None
         self._published_at: datetime | None = None
+        self._told_at = 0
 
     def changed(self) -> None:
         """Something that people look at has changed."""
@@ -54,7 +55,9 @@ class Publisher:
         progress = self._progress
         workflow.set_current_details(details(progress))
         status = progress.status_now
+        now = workflow.info().get_current_history_length()
         if self._is_due(status):
+            self._told_at = now
             self._published, self._published_at = status, workflow.now()
             workflow.upsert_search_attributes(
                 [
@@ -63,7 +66,8 @@ class Publisher:
                     SPENT.value_set(float(progress.spent_usd)),
                 ]
             )
-        else:
+        elif self._told_at != now:  # once a workflow task: each of them costs the server a write
+            self._told_at = now
             workflow.upsert_memo({"done": progress.tasks_done, "spent": str(progress.spent_usd)})
         # Last: a run that leaves the worker's memory is stopped above, and is not shown again.
         OPEN_TASKS.show(
