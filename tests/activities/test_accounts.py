@@ -128,7 +128,7 @@ async def test_closing_waits_for_calls_in_flight(rooms: Rooms, upstream: Scripte
 async def test_what_is_still_reserved_when_time_is_over_is_said(
     rooms: Rooms, upstream: ScriptedUpstream
 ) -> None:
-    upstream.add(Rule(latency=2.5))
+    upstream.add(Rule(latency=6))
     accounts = (await open_for(rooms, ("research", "1"))).accounts
     running = asyncio.ensure_future(
         context().run(rooms.agents.call_agent, call(account=accounts[0]))

@@ -72,13 +72,13 @@ async def test_a_missing_usage_is_the_worst_case_and_says_so(
 async def test_the_client_times_out_and_the_next_attempt_gets_the_stored_answer(
     rooms: Rooms, upstream: ScriptedUpstream
 ) -> None:
-    upstream.add(Rule(text="slow but sure", latency=0.8))
+    upstream.add(Rule(text="slow but sure", latency=1.5))
     account = await one_account(rooms)
     with pytest.raises(ApplicationError) as caught:
         await context(timeout=0.5).run(rooms.agents.call_agent, call(account=account))
     assert caught.value.type == ErrorType.UPSTREAM_TIMEOUT.value
     assert not caught.value.non_retryable
-    again = context(attempt=2, timeout=5)
+    again = context(attempt=2, timeout=20)
     result = await again.run(rooms.agents.call_agent, call(account=account))
     assert (result.answer, result.replayed or upstream.count == 1) == ("slow but sure", True)
     assert upstream.count == 1, "paid upstream once"
@@ -123,7 +123,7 @@ async def test_an_exhausted_account_refuses_with_both_figures_and_asks_nobody(
 async def test_money_that_calls_in_flight_hold_is_waited_for(
     rooms: Rooms, upstream: ScriptedUpstream
 ) -> None:
-    upstream.add(Rule(latency=0.5, times=1))
+    upstream.add(Rule(latency=2, times=1))
     account = await one_account(rooms, "0.000800")
     first = asyncio.ensure_future(context().run(rooms.agents.call_agent, call(account=account)))
     while upstream.in_flight == 0:
@@ -248,34 +248,34 @@ async def test_nobody_at_the_address_is_retried_and_says_where() -> None:
 
 
 async def test_the_http_timeout_comes_before_temporals() -> None:
-    async with serving((200, {}, b"{}"), latency=3) as server, agents_at(server.url) as agents:
+    async with serving((200, {}, b"{}"), latency=15) as server, agents_at(server.url) as agents:
         before = asyncio.get_running_loop().time()
         with pytest.raises(ApplicationError) as caught:
-            await context(timeout=1).run(agents.call_agent, call())
-        assert asyncio.get_running_loop().time() - before < 1
+            await context(timeout=4).run(agents.call_agent, call())
+        assert asyncio.get_running_loop().time() - before < 4
     assert caught.value.type == ErrorType.UPSTREAM_TIMEOUT.value
 
 
 async def test_it_beats_while_it_waits_with_what_was_spent() -> None:
     beats: list[tuple[object, ...]] = []
-    async with ScriptedUpstream([Rule(latency=0.5)]) as upstream, agents_at(upstream.url) as agents:
+    async with ScriptedUpstream([Rule(latency=1)]) as upstream, agents_at(upstream.url) as agents:
         environment = context(heartbeat=0.3, attempt=2, details=({"spent_usd": "0.25"},))
         environment.on_heartbeat = lambda *details: beats.append(details)
         result = await environment.run(agents.call_agent, call())
-    assert 4 <= len(beats) <= 6
+    assert len(beats) >= 4
     assert all(beat[0].spent_usd == Decimal("0.25") for beat in beats)  # type: ignore[attr-defined]
     assert result.failed_attempts_usd == Decimal("0.25")
 
 
 async def cancelled(details: ActivityCancellationDetails, spent_before: str = "0") -> BaseException:
     """What a call raises that is cancelled so while it waits for its answer."""
-    async with ScriptedUpstream([Rule(latency=2)]) as upstream, agents_at(upstream.url) as agents:
+    async with ScriptedUpstream([Rule(latency=30)]) as upstream, agents_at(upstream.url) as agents:
         environment = context(attempt=2, details=({"spent_usd": spent_before},))
         running = asyncio.ensure_future(environment.run(agents.call_agent, call()))
         while upstream.in_flight == 0:
             await asyncio.sleep(0.01)
         environment.cancel(details)
-        done, _ = await asyncio.wait([running], timeout=1)
+        done, _ = await asyncio.wait([running], timeout=10)
         assert done, "it must not wait for the answer"
         try:
             running.result()

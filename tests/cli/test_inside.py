@@ -150,7 +150,7 @@ async def test_reconcile_closes_what_a_terminated_run_left_open(
     team = {**PAYLOAD["team"], "final": "orchestrator"}
     rooms.upstream.add(Rule(contains="Decide whether", latency=1))
     handle = await rooms.start({"team": team}, run)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while rooms.upstream.count < 2:
             await asyncio.sleep(0.05)
     ended = await starter("reconcile", run, **provider(rooms))
@@ -199,7 +199,7 @@ async def test_a_call_in_flight_is_told(starter: Starter, world: FakeWorld) -> N
     world.rule = hold
     run = new_id()
     assert (await starter("start", starter.team(), "--id", run)).code == 0
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while len(world.calls) < 2:
             await asyncio.sleep(0.05)
     assert "answer: the call is in flight" in (await starter("task", run, "facts")).out

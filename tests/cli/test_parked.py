@@ -85,7 +85,7 @@ async def test_a_follower_without_a_terminal_is_told_once(starter: Starter, poor
     watching = await starter.begin("watch", poor)
     assert watching.stdout is not None
     told = ""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while waiting.command not in told:
             told += (await watching.stdout.readline()).decode()
     assert "text waits until" in told
@@ -99,7 +99,7 @@ async def test_json_lines_have_what_waits(starter: Starter, poor: str) -> None:
     (waiting,) = (await parked(starter, poor)).waiting
     watching = await starter.begin("watch", poor, "--json")
     assert watching.stdout is not None
-    line = await asyncio.wait_for(watching.stdout.readline(), 20)
+    line = await asyncio.wait_for(watching.stdout.readline(), 60)
     assert json.loads(line)["waiting"][0]["command"] == waiting.command
     watching.kill()
     await watching.wait()

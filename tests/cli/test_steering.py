@@ -31,7 +31,7 @@ async def held(starter: Starter, world: FakeWorld) -> AsyncIterator[str]:
     run = new_id()
     ended = await starter("start", starter.team(), "--id", run)
     assert ended.code == 0, ended.err
-    await asyncio.wait_for(begun.wait(), 20)
+    await asyncio.wait_for(begun.wait(), 60)
     yield run
     gate.set()
 
@@ -127,7 +127,7 @@ async def test_a_cancelled_task_ends_alone(starter: Starter, held: str, world: F
     ended = await starter("cancel-task", held, "prices", "--reason", "not needed")
     assert ended.code == 0, ended.err
     assert ended.out.startswith("prices: ")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while "Cancelled: not needed" not in (await starter("state", held)).out:
             await asyncio.sleep(0.2)
     assert "facts" in (await starter("state", held)).out

@@ -31,6 +31,34 @@ class Reply:
     def error(self) -> Any:
         return self.json["error"]
 
+    @property
+    def events(self) -> list[Any]:
+        """Of a stream: what its `data:` lines hold; `[DONE]` stays text."""
+        return events_of(self.text)
+
+    @property
+    def said(self) -> str:
+        """Of a stream: its text, put together."""
+        return said(self.events)
+
+
+def events_of(text: str) -> list[Any]:
+    lines = [line.removeprefix("data: ") for line in text.split("\n") if line.startswith("data: ")]
+    return [line if line == "[DONE]" else json.loads(line, parse_float=Decimal) for line in lines]
+
+
+def said(events: list[Any]) -> str:
+    chunks = [event for event in events if isinstance(event, dict)]
+    choices = [choice for chunk in chunks for choice in chunk.get("choices", [])]
+    return "".join(choice["delta"].get("content") or "" for choice in choices)
+
+
+def streamed(text: str = "hello", *, usage: bool = False, **more: Any) -> dict[str, Any]:
+    """A body that asks for a stream, and, with `usage`, for the chunk with the usage."""
+    if usage:
+        more["stream_options"] = {"include_usage": True}
+    return body(text, stream=True, **more)
+
 
 def body(text: str = "hello", max_tokens: int | None = 10, **more: Any) -> dict[str, Any]:
     values = {"model": "m", "messages": [{"role": "user", "content": text}], **more}
@@ -96,6 +124,16 @@ class Agent:
             **more,
         )
 
+    def stream(
+        self, sent: dict[str, Any] | None = None, key: str | None = None
+    ) -> aiohttp.client._RequestContextManager:
+        """A streamed call to read along with, or to leave: `async with agent.stream() as s`."""
+        headers = {"Authorization": f"Bearer {self.key}"}
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        url = f"{self.api.url}/v1/chat/completions"
+        return self.api.http.post(url, json=sent or streamed(), headers=headers)
+
     async def account(self) -> Any:
         reply = await self.api.send("GET", f"/v1/agents/{self.id}")
         assert reply.status == 200, reply.text
@@ -111,7 +149,7 @@ class Agent:
         return lines
 
     async def until_reserved(self, reserved: bool = True) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while bool((await self.account())["reserved"]) != reserved:
                 await asyncio.sleep(0.01)
 

@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 
 from gateway.chat_request import parse
+from gateway.store import Begun, NewCall
 from tests.gateway.client import Agent, Api, Reply, body, bound, world
 from tests.support.gateway import running_gateway
 from tests.support.upstream import Rule, ScriptedUpstream
@@ -56,6 +57,30 @@ async def test_the_same_call_at_once_is_made_once(processes: int) -> None:
         assert len(await agent.ledger()) == 1
 
 
+async def test_another_body_that_is_just_being_refused_does_not_take_the_right_one_along(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held, gate = asyncio.Event(), asyncio.Event()
+    async with world() as w:
+        agent = await w.api.open()
+        first = await agent.chat(key="k")
+        store = w.gateway.server.store
+        begin = store.begin
+
+        async def begin_the_first_late(call: NewCall) -> Begun:
+            if not held.is_set():
+                held.set()
+                await gate.wait()
+            return await begin(call)
+
+        monkeypatch.setattr(store, "begin", begin_the_first_late)
+        wrong = asyncio.create_task(agent.chat(body("other"), key="k"))
+        await held.wait()
+        assert (await agent.chat(key="k")).text == first.text
+        gate.set()
+        assert (await wrong).error["type"] == "idempotency_conflict"
+
+
 async def test_a_waiting_request_hears_of_a_failure_and_the_key_stays_open() -> None:
     async with world(Rule(latency=0.2, status=500, times=1)) as w:
         agent = await w.api.open()
@@ -95,7 +120,7 @@ async def test_a_client_that_leaves_can_come_back_while_it_runs() -> None:
 
 
 async def test_disabling_lets_calls_in_flight_finish_and_waits_for_them() -> None:
-    async with world(Rule(latency=0.4, usage=USED, times=1)) as w:
+    async with world(Rule(latency=2, usage=USED, times=1)) as w:
         agent, other = await w.api.open(), await w.api.open()
         call = asyncio.create_task(agent.chat(key="k"))
         await agent.until_reserved()

@@ -60,7 +60,7 @@ async def test_killed_beside_another_gateway_on_the_same_database() -> None:
         await asyncio.sleep(0.1)
         assert not waiting.done()
         await dying.end(signal.SIGKILL)
-        reply = await asyncio.wait_for(waiting, 10)
+        reply = await asyncio.wait_for(waiting, 30)
         assert reply.status == 200
         agent.api = Api(survivor.url, http)
         account = await agent.account()
@@ -83,9 +83,9 @@ async def test_a_gateway_that_is_only_slow_keeps_its_reservation() -> None:
 async def test_frozen_beyond_its_lease() -> None:
     """Another gateway takes the call over; the frozen one wakes and must not charge it again."""
     async with (
-        ScriptedUpstream([Rule(latency=0.5, text="lost", times=1), Rule(usage=USED)]) as upstream,
+        ScriptedUpstream([Rule(latency=1.5, text="lost", times=1), Rule(usage=USED)]) as upstream,
         gateway_process(
-            upstream.url, upstream_timeout_seconds=1, gateway_lease_seconds=1.5
+            upstream.url, upstream_timeout_seconds=3, gateway_lease_seconds=4
         ) as frozen,
         running_gateway(upstream.url, database=frozen.database) as other,
         aiohttp.ClientSession() as http,
@@ -131,7 +131,7 @@ async def test_sigterm_gives_back_what_does_not_finish_in_time() -> None:
         agent = await Api(gateway.url, http).open()
         call = asyncio.create_task(agent.chat(key="k"))
         await agent.until_reserved()
-        assert await asyncio.wait_for(gateway.end(signal.SIGTERM), 10) == 0
+        assert await asyncio.wait_for(gateway.end(signal.SIGTERM), 30) == 0
         reply = await call
         assert (reply.status, reply.error["code"]) == (503, "stopping")
         await gateway.start()

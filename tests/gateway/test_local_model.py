@@ -73,7 +73,7 @@ async def test_a_real_model_in_a_process_that_ends_with_the_gateway() -> None:
 
         second = await model_of(gateway)
         await gateway.end(signal.SIGKILL)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while lives(second):
                 await asyncio.sleep(0.02)
 

@@ -30,7 +30,7 @@ def install(folder: Path, python: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "PYTHON": str(fake)},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
 
@@ -94,7 +94,7 @@ def test_the_workers_container_has_the_settings_that_it_requires() -> None:
 def test_shell_inside_compose_is_shell() -> None:
     for name in ("temporal-schema", "temporal-namespace"):
         script = SERVICES[name]["command"][0].replace("$$", "$")
-        checked = subprocess.run(["sh", "-n"], input=script, text=True, timeout=10, check=False)
+        checked = subprocess.run(["sh", "-n"], input=script, text=True, timeout=60, check=False)
         assert checked.returncode == 0
 
 
@@ -109,7 +109,7 @@ def test_the_image_has_every_room_that_it_runs() -> None:
     )
     loaded = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=30, check=True,
+        cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=60, check=True,
     ).stdout.split()  # fmt: skip
     assert set(loaded) - {"worker"} <= copied
     assert re.search(r"^USER (?!root)", text, re.MULTILINE)

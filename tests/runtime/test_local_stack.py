@@ -49,7 +49,7 @@ def running(folder: Path) -> StackInfo:
 
 
 async def gone(processes: dict[str, Started]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while any(process.alive() for process in processes.values()):
             await asyncio.sleep(0.05)
 
@@ -58,7 +58,7 @@ async def end(stack: Process, folder: Path) -> None:
     """Whatever became of the test: nothing is left behind."""
     if stack.returncode is None:
         stack.terminate()
-        await asyncio.wait_for(stack.communicate(), 30)
+        await asyncio.wait_for(stack.communicate(), 60)
     assert read_running(folder) is None
 
 
@@ -79,13 +79,13 @@ async def test_one_life_of_a_stack(tmp_path: Path) -> None:
         assert first is not None
         os.kill(first, signal.SIGKILL)
         await until(stack, "worker was killed by signal 9; starting it again at once")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while info.worker_pid in (None, first):
                 await asyncio.sleep(0.05)
 
         processes = running(tmp_path).processes
         stack.send_signal(signal.SIGHUP)
-        assert await asyncio.wait_for(stack.wait(), 30) == 0
+        assert await asyncio.wait_for(stack.wait(), 60) == 0
         await gone(processes)
     finally:
         await end(stack, tmp_path)
@@ -105,7 +105,7 @@ async def test_what_a_killed_stack_left_is_ended_by_the_next(tmp_path: Path) -> 
         await gone(left)
         # Ended while it comes up: nothing of the half-started one stays either.
         again.send_signal(signal.SIGINT)
-        await asyncio.wait_for(again.communicate(), 30)
+        await asyncio.wait_for(again.communicate(), 60)
     finally:
         await end(again, tmp_path)
 
@@ -120,7 +120,7 @@ async def test_a_closed_terminal_ends_it_even_where_no_signal_comes(tmp_path: Pa
         processes = running(tmp_path).processes
         os.close(ours)
         assert "the terminal is gone" in await until(stack, "stopping")
-        assert await asyncio.wait_for(stack.wait(), 30) == 0
+        assert await asyncio.wait_for(stack.wait(), 60) == 0
         await gone(processes)
     finally:
         await end(stack, tmp_path)

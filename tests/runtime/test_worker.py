@@ -91,7 +91,7 @@ async def test_it_stops_while_it_waits(tmp_path: Path, number: signal.Signals) -
     async with worker_process(tmp_path, TEMPORAL_ADDRESS="127.0.0.1:1") as ours:
         await line(ours.stderr)
         ours.send_signal(number)
-        assert await asyncio.wait_for(ours.wait(), 10) == 0
+        assert await asyncio.wait_for(ours.wait(), 30) == 0
 
 
 async def test_wrong_settings_end_it_with_2_and_no_trace(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ async def test_a_reset_reuses_what_was_paid_and_shows_what_it_threw_away(client:
     async with all_rooms(client) as rooms:
         rooms.upstream.add(Rule(contains="Third.", latency=1.5, times=1))
         handle = await rooms.start({"team": team(tasks=CHAIN)}, f"run-{uuid.uuid4()}")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while [t.status for t in (await state(handle)).tasks][1:2] != [TaskStatus.DONE]:
                 await asyncio.sleep(0.05)
         await reset_before_the_call_of(client, handle, "b")

@@ -44,7 +44,7 @@ async def spend(handle: Handle) -> SpendReport:
 
 
 async def until(handle: Handle, seen: Callable[[RunState], bool]) -> RunState:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not seen(now := await state(handle)):
             await asyncio.sleep(0.03)
     return now
@@ -349,7 +349,7 @@ async def test_a_parked_run_can_be_found_by_its_search_attributes(client: Client
     async with started(client, FakeWorld(), {"team": two_tasks({})}) as handle:
         await until(handle, parked)
         query = f"RunStatus = 'parked' AND SpentUsd = 0.01 AND WorkflowId = '{handle.id}'"
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not [found async for found in client.list_workflows(query)]:
                 await asyncio.sleep(0.1)
         await handle.signal("cancel")
