@@ -17,6 +17,7 @@ from atxp.provider import AccountProvider, AccountState
 from atxp.sealing import Sealer
 from contracts.activities import AccountActivities
 from contracts.calls import AccountRef
+from contracts.endpoint import catalog_of
 from contracts.model import round_up
 from contracts.spend import (
     AccountOrder,
@@ -62,11 +63,7 @@ class Accounts(AccountActivities):
         """Prices and context windows. An endpoint without a model list: an unpriced catalog."""
         with translated(earlier_spend()):
             models = await self._read_models()
-        return ModelCatalog(
-            models=models,
-            default_model=self._default_model,
-            priced=any(model.input_usd is not None for model in models),
-        )
+        return catalog_of(models, self._default_model)
 
     @activity.defn
     async def open_accounts(self, order: OpenAccounts) -> OpenedAccounts:

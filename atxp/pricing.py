@@ -73,7 +73,7 @@ def worst_case(
 
     At the model's own price, or else at the dearest of the catalog, or else at the dearest known.
     """
-    priced = [p for p in catalog if p.input_usd is not None and p.output_usd is not None]
+    priced = [p for p in catalog if p.is_priced]
     prices = [p for p in priced if p.model == model] or priced or [DEAREST]
     amounts = [
         request_bytes * (p.input_usd or Decimal(0)) + max_tokens * (p.output_usd or Decimal(0))

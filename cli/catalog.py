@@ -6,7 +6,7 @@ import urllib.request
 from decimal import Decimal
 from typing import NamedTuple
 
-from contracts.endpoint import declared_capabilities, model_prices
+from contracts.endpoint import catalog_of, declared_capabilities, model_prices
 from contracts.spend import Capabilities, ModelCatalog
 
 TIMEOUT_SECONDS = 4
@@ -40,6 +40,6 @@ def read_provider(llm_url: str, default_model: str | None) -> Provider:
     models = model_prices(body)
     if models is None:
         raise CatalogUnavailable(f"{url} answered without a list `data`")
-    priced = any(m.input_usd is not None and m.output_usd is not None for m in models)
-    catalog = ModelCatalog(models=models, default_model=default_model, priced=priced)
-    return Provider(catalog, declared_capabilities(body.get("capabilities")))
+    return Provider(
+        catalog_of(models, default_model), declared_capabilities(body.get("capabilities"))
+    )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from contracts.model import decimal_of
-from contracts.spend import Capabilities, ModelPrice
+from contracts.spend import Capabilities, ModelCatalog, ModelPrice
 
 MAX_MODELS = 2_000
 
@@ -19,6 +19,12 @@ def model_prices(body: Any) -> tuple[ModelPrice, ...] | None:
         return None
     found = (_model_price(line) for line in lines)
     return tuple(model for model in found if model is not None)[:MAX_MODELS]
+
+
+def catalog_of(models: tuple[ModelPrice, ...], default_model: str | None) -> ModelCatalog:
+    """As workers and commands see the endpoint; its prices count from the first priced model."""
+    priced = any(model.is_priced for model in models)
+    return ModelCatalog(models=models, default_model=default_model, priced=priced)
 
 
 def _model_price(line: Any) -> ModelPrice | None:

@@ -31,6 +31,11 @@ class ModelPrice(Message):
     output_usd: Decimal | None = None
     context_tokens: int | None = None
 
+    @property
+    def is_priced(self) -> bool:
+        """Both prices are told: with one of them no call can be bounded."""
+        return self.input_usd is not None and self.output_usd is not None
+
 
 class ModelCatalog(Message):
     """What the gateway can serve. `priced` false: the endpoint told no prices."""

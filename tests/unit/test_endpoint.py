@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from contracts.endpoint import MAX_MODELS, declared_capabilities, model_prices
+from contracts.endpoint import MAX_MODELS, catalog_of, declared_capabilities, model_prices
 from contracts.model import decimal_of
 from contracts.spend import Capabilities, ModelPrice
 
@@ -47,6 +47,21 @@ def test_a_list_without_end_is_cut() -> None:
     found = listed(*({"id": f"m{n}"} for n in range(MAX_MODELS + 5)))
     assert found is not None
     assert len(found) == MAX_MODELS
+
+
+@pytest.mark.parametrize(
+    ("input_usd", "output_usd", "priced"),
+    [(None, None, False), (1, None, False), (None, 1, False), (1, 1, True), (0, 0, True)],
+)
+def test_a_catalog_is_priced_where_one_model_has_both_prices(
+    input_usd: Any, output_usd: Any, priced: bool
+) -> None:
+    models = (
+        ModelPrice(model="free"),
+        ModelPrice(model="m", input_usd=input_usd, output_usd=output_usd),
+    )
+    catalog = catalog_of(models, "m")
+    assert (catalog.models, catalog.default_model, catalog.priced) == (models, "m", priced)
 
 
 @pytest.mark.parametrize(
