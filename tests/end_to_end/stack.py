@@ -39,7 +39,7 @@ def stack_up(folder: Path) -> Iterator["Desk"]:
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(30)
+            process.wait(90)
         except subprocess.TimeoutExpired:
             process.kill()
 

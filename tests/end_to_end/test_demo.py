@@ -27,7 +27,7 @@ def test_three_acts_on_the_stack_that_is_up(desk: Desk) -> None:
     assert read_state(desk.folder) is not None, "a stack that was up stays up"
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_it_leaves_nothing_behind(number: signal.Signals, tmp_path: Path) -> None:
     with (tmp_path / "stack.out").open("w") as out:
@@ -36,7 +36,7 @@ def test_interrupted_it_leaves_nothing_behind(number: signal.Signals, tmp_path: 
         info = wait_until_up(tmp_path, demo)
         time.sleep(2)
         demo.send_signal(number)
-        assert demo.wait(40) == 130
+        assert demo.wait(120) == 130
     finally:
         demo.kill()
     assert not [name for name, process in info.processes.items() if process.alive()]
