@@ -2,7 +2,7 @@
 
 The memo is written wherever nothing else would be, and that is more than showing: after a workflow
 task without any command, a worker that replays can be given an activity's end and a later update
-in another order than the history has them (temporalio/sdk-python#1591), and the run stands still.
+in another order than the history has them, and the run stands still (docs/adr/016).
 """
 
 import asyncio

@@ -26,18 +26,10 @@ KEY = "acc:k"
 
 @pytest.mark.timeout(150)
 async def test_a_small_storm_breaks_no_promise() -> None:
-    """Money's promises hold in every storm. A run that stands still (docs/money.md, the last
-    crash but one) is a known fault of the SDK's: then a second storm has to pass."""
-    for seed in (1, 4):
-        verdict = await storm(9, seed=seed, seconds=8, quiet=True)
-        assert verdict.runs == 9
-        assert sum(verdict.kills.values()) + sum(verdict.freezes.values()) > 0
-        money = (verdict.charged_twice, verdict.overspent_usd, verdict.reservations_open)
-        assert not any(money), verdict.lines()
-        assert not verdict.keys_found
-        if verdict.holds:
-            return
-    assert verdict.lines() == []
+    verdict = await storm(9, seed=1, seconds=8, quiet=True)
+    assert verdict.runs == 9
+    assert sum(verdict.kills.values()) + sum(verdict.freezes.values()) > 0
+    assert verdict.holds, (verdict.zeros(), verdict.lines())
 
 
 def test_a_seed_repeats_its_storm() -> None:
