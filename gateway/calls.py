@@ -70,12 +70,14 @@ class Calls:
         outcome's body is the whole of it, packed (`relay.unpack`), if it has a key.
         """
         flight = self._by_key.get((account_id, key)) if key is not None else None
-        if flight is None:
+        if flight is None or flight.body_hash != request.body_hash:
+            # Which of two bodies a key stands for is the store's to say: the one in flight may be
+            # the one that is just being refused.
             relay = relay or Relay(keep=key is not None)
-            return await asyncio.shield(self._start(account_id, key, request, relay))
-        if flight.body_hash != request.body_hash:
-            account = await self.store.account(account_id)
-            return Outcome(account, error=_refusal(Refused(Why.CONFLICT, account), request))
+            task = self._start(account_id, key, request, relay)
+            if flight is None and key is not None:
+                self._let_join(account_id, key, Flight(request.body_hash, task))
+            return await asyncio.shield(task)
         outcome = await asyncio.shield(flight.task)
         if outcome.error is not None:
             return outcome
@@ -87,8 +89,6 @@ class Calls:
         task = asyncio.create_task(self._run(account_id, key, request, relay))
         flights = self._by_account.setdefault(account_id, set())
         flights.add(task)
-        if key is not None:
-            self._by_key[account_id, key] = Flight(request.body_hash, task)
 
         def forget(_: object) -> None:
             if not task.cancelled() and (error := task.exception()):
@@ -96,11 +96,13 @@ class Calls:
             flights.discard(task)
             if not flights:
                 self._by_account.pop(account_id, None)
-            if key is not None:
-                del self._by_key[account_id, key]
 
         task.add_done_callback(forget)
         return task
+
+    def _let_join(self, account_id: str, key: str, flight: Flight) -> None:
+        self._by_key[account_id, key] = flight
+        flight.task.add_done_callback(lambda _: self._by_key.pop((account_id, key)))
 
     async def _run(
         self, account_id: str, key: str | None, request: ChatRequest, relay: Relay
