@@ -11,11 +11,10 @@ from gateway.http import (
     Gateway,
     error_response,
     idempotency_key,
-    respond,
     respond_json,
 )
 from gateway.http_accounts import CAPABILITIES
-from gateway.http_stream import Call, answer_headers, stream
+from gateway.http_stream import Call, plain, stream
 from gateway.money import usd
 from gateway.telemetry import traced
 
@@ -34,7 +33,7 @@ async def chat(request: web.Request) -> web.StreamResponse:
         span.record(outcome)
     if outcome.error is not None:
         return error_response(gateway, request, outcome.error, outcome.account)
-    return respond(outcome.body, outcome.status, answer_headers(outcome))
+    return plain(request, outcome)
 
 
 async def models(request: web.Request) -> web.Response:

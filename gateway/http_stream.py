@@ -40,6 +40,14 @@ def answer_headers(outcome: Outcome) -> dict[str, str]:
     return headers
 
 
+def plain(request: web.Request, outcome: Outcome) -> web.Response:
+    """An answer in one piece. An error that was billed holds what the upstream said."""
+    body = outcome.body
+    if outcome.status != 200:
+        body = scrubbed(request.app[GATEWAY], request, body)
+    return respond(body, outcome.status, answer_headers(outcome))
+
+
 async def stream(request: web.Request, call: Call, span: CallSpan) -> web.StreamResponse:
     """Until the first chunk a refusal or a failure is a plain HTTP error; from then on it comes
     as the stream's last event. A client that leaves does not end the call."""
@@ -92,11 +100,9 @@ async def _whole(request: web.Request, outcome: Outcome) -> web.StreamResponse:
     """An answer that was there before this request, or none."""
     if outcome.error is not None:
         return error_response(request.app[GATEWAY], request, outcome.error, outcome.account)
-    headers = answer_headers(outcome)
     if outcome.status != 200:
-        body = scrubbed(request.app[GATEWAY], request, outcome.body)
-        return respond(body, outcome.status, headers)
-    response = _response(request, headers)
+        return plain(request, outcome)
+    response = _response(request, answer_headers(outcome))
     await response.prepare(request)
     await _write(response, unpack(outcome.body))
     return response

@@ -3,10 +3,19 @@
 import asyncio
 import zlib
 from collections.abc import AsyncIterator, Iterator
+from typing import Protocol
 
 WINDOW_BITS, MEMORY_LEVEL = 12, 5
 """32 KB of state for each stream in flight. Chunks repeat each other: 4 KB back is enough."""
 REPLAYED_BYTES = 64 * 1024
+
+
+class Packer(Protocol):
+    """What `zlib.compressobj` returns has no public name."""
+
+    def compress(self, data: bytes, /) -> bytes: ...
+
+    def flush(self) -> bytes: ...
 
 
 class Relay:
@@ -20,24 +29,33 @@ class Relay:
         self._news = asyncio.Event()
         self._closed = False
         self._listening = True
-        self._packer = zlib.compressobj(1, zlib.DEFLATED, WINDOW_BITS, MEMORY_LEVEL)
-        self._packed: list[bytes] | None = [] if keep else None
+        self._keep = keep
+        self._pack: Packer | None = None
+        self._packed: list[bytes] = []
 
     def add(self, piece: bytes, *, lasting: bool = True) -> None:
         """`lasting=False`: not a part of the answer, as a heartbeat is none."""
-        if self._packed is not None and lasting:
-            self._packed.append(self._packer.compress(piece))
+        if self._keep and lasting:
+            self._keep_too(piece)
         if self._listening:
             self._unread.append(piece)
             self._news.set()
 
+    def _keep_too(self, piece: bytes) -> None:
+        if self._pack is None:
+            self._pack = zlib.compressobj(1, zlib.DEFLATED, WINDOW_BITS, MEMORY_LEVEL)
+        if packed := self._pack.compress(piece):
+            self._packed.append(packed)
+
     def packed(self, tail: bytes) -> bytes:
-        """The whole answer with its `tail`, for `unpack`; empty if it was not kept."""
-        if self._packed is None:
+        """The whole answer with its `tail`, for `unpack`, once; empty if it was not kept."""
+        if not self._keep:
             return b""
-        packed = [*self._packed, self._packer.compress(tail), self._packer.flush()]
-        self._packed = None
-        return b"".join(packed)
+        self._keep_too(tail)
+        assert self._pack is not None
+        whole = b"".join(self._packed) + self._pack.flush()
+        self._keep, self._pack, self._packed = False, None, []
+        return whole
 
     def close(self) -> None:
         """No more will come."""

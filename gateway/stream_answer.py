@@ -19,6 +19,7 @@ from gateway.answer import (
 )
 from gateway.chat_request import ChatRequest
 from gateway.errors import ApiError
+from gateway.money import usd_text
 from gateway.relay import Relay
 from gateway.sse import DONE, Event, Parser, comment, event
 from gateway.store import Cause
@@ -140,7 +141,12 @@ class Transcript:
 
 def failed_body(error: ApiError, charge: Assessment) -> bytes:
     """An answer that broke off and was billed all the same: the error, and what it cost."""
-    told = read_object(error.body()) or {}
+    how = "" if charge.usage else ", its upper bound, as its usage is not known"
+    message = (
+        f"{error.message}. It was charged {usd_text(charge.amount)} USD{how}. The same"
+        " Idempotency-Key gets this error again; a new one pays for a new call."
+    )
+    told = read_object(replace(error, message=message).body()) or {}
     return dump({**told, "usage": charge.shown})
 
 

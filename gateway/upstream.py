@@ -117,7 +117,8 @@ class HttpUpstream:
         return True
 
     def _too_late(self) -> Failed:
-        return _failed(504, "upstream_timeout", f"did not answer within {self._timeout:g} s")
+        what = f"did not answer within {self._timeout:g} s (UPSTREAM_TIMEOUT_SECONDS)"
+        return _failed(504, "upstream_timeout", what)
 
     def _too_long(self) -> Failed:
         most = self._max_stream_bytes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Callable
@@ -66,8 +67,8 @@ class Rule:
     """A comment before each chunk."""
     stream_error: dict[str, Any] | None = None
     """Comes as an event in the middle of a streamed answer, which then ends."""
-    stall: float = 0.0
-    """Seconds of silence in the middle of a streamed answer."""
+    gate: asyncio.Event | None = None
+    """Where it stands in the middle of a streamed answer, until this is set."""
     finish: bool = True
     """Whether a streamed answer says that, and why, it is finished."""
     done: bool = True
@@ -85,8 +86,8 @@ class Rule:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Rule:
-        """A rule sent over HTTP: all fields but `match`; `text` is a constant."""
-        known = set(cls.__dataclass_fields__) - {"match", "used"}
+        """A rule sent over HTTP: all fields but `match` and `gate`; `text` is a constant."""
+        known = set(cls.__dataclass_fields__) - {"match", "gate", "used"}
         if unknown := set(data) - known:
             raise ValueError(f"unknown rule fields {sorted(unknown)}; known: {sorted(known)}")
         return cls(**data)

@@ -62,8 +62,8 @@ async def stream(
     middle = max(1, len(sent) // 2)
     for number, each in enumerate(sent):
         if number == middle:
-            if rule.stall:
-                await asyncio.sleep(rule.stall)
+            if rule.gate is not None:
+                await rule.gate.wait()
             if rule.stream_error is not None:
                 await response.write(event(rule.stream_error).encode())
                 return False, response

@@ -1,0 +1,110 @@
+"""The two small parts under a streamed answer: events read in any pieces, an answer passed on."""
+
+import asyncio
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.relay import Relay, unpack
+from gateway.sse import Event, Parser, comment, event
+
+datas = st.binary(min_size=1, max_size=30).map(
+    lambda raw: raw.replace(b"\r", b"").replace(b"\n", b"")
+)
+WRITTEN = (
+    b": hi\n\ndata: one\n\r\ndata:two\rdata: lines\r\revent: error\r\nid: 5\r\ndata:  three\r\n\r\n"
+    b"ignored\nretry: 7\n\n:\ndata\n\ndata: last"
+)
+READ = [
+    Event(comment=b" hi"),
+    Event(b"one"),
+    Event(b"two\nlines"),
+    Event(b" three", b"error"),
+    Event(comment=b""),
+    Event(b"last"),
+]
+
+
+def read(pieces: list[bytes]) -> list[Event]:
+    parser = Parser()
+    found = [each for piece in pieces for each in parser.feed(piece)]
+    return [*found, *parser.finish()]
+
+
+@given(st.lists(st.integers(0, len(WRITTEN))))
+def test_events_are_the_same_in_whatever_pieces_they_come(cuts: list[int]) -> None:
+    ends = [0, *sorted(cuts), len(WRITTEN)]
+    assert read([WRITTEN[start:end] for start, end in pairwise(ends)]) == READ
+
+
+@given(st.lists(st.tuples(st.booleans(), datas)))
+def test_what_is_written_is_read(told: list[tuple[bool, bytes]]) -> None:
+    told = [(is_data, data) for is_data, data in told if data]
+    written = b"".join(event(data) if is_data else comment(data) for is_data, data in told)
+    wanted = [Event(data) if is_data else Event(comment=data) for is_data, data in told]
+    assert read([written]) == wanted
+
+
+def test_half_an_event_is_known_by_its_size() -> None:
+    parser = Parser()
+    assert list(parser.feed(b"data: 1\n\ndata: 23\ndata: 4")) == [Event(b"1")]
+    assert parser.unfinished_bytes == len(b"23data: 4")
+
+
+async def everything(relay: Relay) -> bytes:
+    return b"".join([piece async for piece in relay.read()])
+
+
+@given(st.lists(st.binary(max_size=100)), st.binary(max_size=100))
+def test_an_answer_that_was_kept_is_the_one_that_was_passed_on(
+    pieces: list[bytes], tail: bytes
+) -> None:
+    async def pass_on() -> None:
+        relay = Relay(keep=True)
+        for piece in pieces:
+            relay.add(piece)
+            relay.add(b": heartbeat\n\n", lasting=False)
+        packed = relay.packed(tail)
+        assert b"".join(unpack(packed)) == b"".join([*pieces, tail])
+        relay.add(tail)
+        relay.close()
+        passed = await everything(relay)
+        assert passed == b"".join(piece + b": heartbeat\n\n" for piece in pieces) + tail
+
+    asyncio.run(pass_on())
+
+
+async def test_a_reader_gets_what_comes_while_it_waits() -> None:
+    relay = Relay(keep=False)
+    reading = asyncio.create_task(everything(relay))
+    for piece in (b"a", b"b", b"c"):
+        relay.add(piece)
+        await asyncio.sleep(0)
+    assert not reading.done()
+    relay.close()
+    assert await reading == b"abc"
+    assert relay.packed(b"") == b""
+
+
+@pytest.mark.parametrize("keep", [True, False])
+async def test_who_has_left_is_waited_for_and_stored_for_no_longer(keep: bool) -> None:
+    relay = Relay(keep=keep)
+    relay.add(b"before")
+    relay.leave()
+    relay.add(b"after")
+    relay.close()
+    assert await everything(relay) == b""
+    assert b"".join(unpack(relay.packed(b"!"))) == (b"beforeafter!" if keep else b"")
+
+
+def test_a_kept_answer_comes_back_in_bounded_pieces() -> None:
+    relay = Relay(keep=True)
+    relay.leave()
+    for _ in range(1_000):
+        relay.add(b"x" * 1_000)
+    packed = relay.packed(b"")
+    sizes = [len(piece) for piece in unpack(packed)]
+    assert (sum(sizes), max(sizes)) == (1_000_000, 64 * 1024)
+    assert len(packed) < 20_000

@@ -1,0 +1,239 @@
+"""Clients of streamed calls: that leave, come back, come together, come in numbers."""
+
+import asyncio
+import signal
+from decimal import Decimal
+
+import aiohttp
+import pytest
+
+from gateway.chat_request import parse
+from gateway.relay import Relay
+from tests.gateway.client import Agent, Api, Reply, bound, events_of, said, streamed, world
+from tests.support.gateway import gateway_process, running_gateway
+from tests.support.upstream import Rule, ScriptedUpstream
+
+TEXT = "one two three four "
+USED = {"prompt_tokens": 20, "completion_tokens": 5}
+COST = Decimal("0.00003")
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+async def test_64_streams_at_once_on_a_key_with_money_for_ten(processes: int) -> None:
+    sent = streamed("call 00", usage=True)
+    need = bound(sent)
+    gate = asyncio.Event()
+    async with world(Rule(text=TEXT, usage=USED, gate=gate)) as w:
+        agent = await w.api.open(f"{Decimal(need * 10) / 10**6}")
+        async with running_gateway(w.upstream.url, database=w.gateway.database) as second:
+            other = Agent(Api(second.url, w.api.http), agent.id, agent.key)
+            agents = [agent, other][:processes]
+            refused = 0
+
+            async def call(number: int) -> Reply:
+                nonlocal refused
+                body = streamed(f"call {number:02}", usage=True)
+                reply = await agents[number % processes].chat(body, f"k{number}")
+                refused += reply.status == 402
+                if refused == 54:
+                    gate.set()
+                return reply
+
+            replies = await asyncio.wait_for(asyncio.gather(*map(call, range(64))), 60)
+        assert sorted(reply.status for reply in replies) == [200] * 10 + [402] * 54
+        whole = [reply for reply in replies if reply.status == 200]
+        assert {reply.said for reply in whole} == {TEXT}
+        assert {reply.events[-2]["usage"]["cost"] for reply in whole} == {COST}
+        assert w.upstream.count == 10
+        account = await agent.account()
+        assert (account["reserved"], account["spent"]) == (0, COST * 10)
+        assert len(await agent.ledger()) == 10
+
+
+@pytest.mark.parametrize("key", ["k", None])
+async def test_a_client_that_leaves_a_stream_pays_for_it_and_can_come_back(
+    key: str | None,
+) -> None:
+    """The tokens are not free (LiteLLM #13245): the call goes on to its end, and is settled."""
+    gate = asyncio.Event()
+    async with world(Rule(text=TEXT, usage=USED, gate=gate)) as w:
+        agent = await w.api.open()
+        async with agent.stream(key=key) as stream:
+            assert said(events_of((await stream.content.readuntil(b"\n\n")).decode()))
+        assert (await agent.account())["reserved"] > 0
+        gate.set()
+        await agent.until_reserved(False)
+        [line] = await agent.ledger()
+        assert (line["amount"], line["estimated"]) == (COST, False)
+        assert w.upstream.answered == 1
+        if key is not None:
+            again = await agent.chat(streamed(), key=key)
+            assert (again.said, again.headers["x-idempotent-replay"]) == (TEXT, "true")
+            assert w.upstream.count == 1
+
+
+async def test_a_client_that_leaves_before_the_first_chunk_pays_too() -> None:
+    async with world(Rule(text=TEXT, latency=0.3, usage=USED)) as w:
+        agent = await w.api.open()
+        call = asyncio.create_task(agent.chat(streamed(), key="k"))
+        await agent.until_reserved()
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        await agent.until_reserved(False)
+        assert [line["amount"] for line in await agent.ledger()] == [COST]
+        assert (await agent.chat(streamed(), key="k")).said == TEXT
+        assert w.upstream.count == 1
+
+
+async def test_a_client_that_leaves_and_usage_that_never_comes_cost_the_bound() -> None:
+    gate = asyncio.Event()
+    async with world(Rule(text=TEXT, usage="missing", gate=gate)) as w:
+        agent = await w.api.open()
+        async with agent.stream(streamed(usage=True)) as stream:
+            await stream.content.readuntil(b"\n\n")
+        gate.set()
+        await agent.until_reserved(False)
+        [line] = await agent.ledger()
+        assert line["estimated"] is True
+        assert line["amount"] == Decimal(bound(streamed(usage=True))) / 10**6
+
+
+async def test_a_handler_that_is_cancelled_does_not_take_the_stream_with_it() -> None:
+    gate = asyncio.Event()
+    async with world(Rule(text=TEXT, usage=USED, gate=gate)) as w:
+        agent = await w.api.open()
+        gateway = w.gateway.server.gateway
+        raw = b'{"model":"m","messages":[{"role":"user","content":"x"}],"stream":true}'
+        relay = Relay(keep=True)
+        asked = parse(raw, gateway.prices)
+        handler = asyncio.create_task(gateway.calls.make(agent.id, "k", asked, relay))
+        await agent.until_reserved()
+        handler.cancel()
+        await asyncio.gather(handler, return_exceptions=True)
+        gate.set()
+        await agent.until_reserved(False)
+        account = await agent.account()
+        assert (account["charges"], account["interrupted"]) == (1, {})
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+async def test_a_repetition_waits_for_the_stream_and_gets_all_of_it(processes: int) -> None:
+    gate = asyncio.Event()
+    async with world(Rule(text=TEXT, usage=USED, gate=gate)) as w:
+        agent = await w.api.open()
+        async with running_gateway(w.upstream.url, database=w.gateway.database) as second:
+            other = Agent(Api(second.url, w.api.http), agent.id, agent.key)
+            async with agent.stream(key="k") as stream:
+                await stream.content.readuntil(b"\n\n")
+                waiting = [
+                    asyncio.create_task([agent, other][n % processes].chat(streamed(), key="k"))
+                    for n in range(6)
+                ]
+                conflict = await other.chat(streamed("other"), key="k")
+                assert (conflict.status, conflict.error["type"]) == (409, "idempotency_conflict")
+                await asyncio.sleep(0.1)
+                assert not any(task.done() for task in waiting)
+                gate.set()
+                replies = await asyncio.gather(*waiting)
+        assert {reply.said for reply in replies} == {TEXT}
+        assert {reply.headers["x-idempotent-replay"] for reply in replies} == {"true"}
+        assert w.upstream.count == len(await agent.ledger()) == 1
+
+
+async def test_a_repetition_that_waits_hears_of_a_break_as_a_plain_error() -> None:
+    gate = asyncio.Event()
+    async with world(Rule(text=TEXT, disconnect="middle", gate=gate, times=1)) as w:
+        agent = await w.api.open()
+        async with agent.stream(key="k") as stream:
+            await stream.content.readuntil(b"\n\n")
+            waiting = asyncio.create_task(agent.chat(streamed(), key="k"))
+            await asyncio.sleep(0.1)
+            gate.set()
+            assert "upstream_broke_off" in await stream.text()
+        reply = await waiting
+        assert (reply.status, reply.error["code"]) == (502, "upstream_broke_off")
+        assert (await agent.chat(streamed(), key="k")).said == "ok"
+
+
+async def test_disabling_lets_a_stream_finish() -> None:
+    gate = asyncio.Event()
+    async with world(Rule(text=TEXT, usage=USED, gate=gate)) as w:
+        agent = await w.api.open()
+        async with agent.stream(key="k") as stream:
+            first = await stream.content.readuntil(b"\n\n")
+            closing = asyncio.create_task(agent.patch(status="disabled", wait_seconds=30))
+            while (await agent.account())["status"] != "disabled":
+                await asyncio.sleep(0.01)
+            gate.set()
+            assert said(events_of((first + await stream.read()).decode())) == TEXT
+        closed = (await closing).json
+        assert (closed["reserved"], closed["spent"], closed["charges"]) == (0, COST, 1)
+
+
+async def test_killed_in_the_middle_of_a_stream() -> None:
+    """As for every call: nothing stays reserved, the key is open, it is charged once."""
+    gate = asyncio.Event()
+    async with (
+        ScriptedUpstream([Rule(text=TEXT, gate=gate, times=1), Rule(usage=USED)]) as upstream,
+        gateway_process(upstream.url) as gateway,
+        aiohttp.ClientSession() as http,
+    ):
+        agent = await Api(gateway.url, http).open()
+        async with agent.stream(key="k") as stream:
+            await stream.content.readuntil(b"\n\n")
+            await gateway.end(signal.SIGKILL)
+            with pytest.raises(aiohttp.ClientError):
+                await stream.read()
+        await gateway.start()
+        account = await agent.account()
+        assert (account["reserved"], account["interrupted"]) == (0, {"gateway_died": 1})
+        first, again = [await agent.chat(streamed(), key="k") for _ in range(2)]
+        assert first.text == again.text
+        assert [line["amount"] for line in await agent.ledger()] == [COST]
+        await gateway.end(signal.SIGKILL)
+        await gateway.start()
+        assert (await agent.chat(streamed(), key="k")).text == first.text
+        assert upstream.count == 2
+
+
+@pytest.mark.parametrize("in_time", [True, False])
+async def test_sigterm_finishes_a_stream_or_says_that_it_could_not(in_time: bool) -> None:
+    gate = asyncio.Event()
+    async with (
+        ScriptedUpstream([Rule(text=TEXT, gate=gate)]) as upstream,
+        gateway_process(upstream.url, gateway_shutdown_seconds=30 if in_time else 0.2) as gateway,
+        aiohttp.ClientSession() as http,
+    ):
+        agent = await Api(gateway.url, http).open()
+        async with agent.stream(key="k") as stream:
+            await stream.content.readuntil(b"\n\n")
+            ending = asyncio.create_task(gateway.end(signal.SIGTERM))
+            if in_time:
+                await asyncio.sleep(0.3)
+                gate.set()
+            rest = events_of(await stream.text())
+        assert await ending == 0
+        if in_time:
+            assert rest[-1] == "[DONE]"
+        else:
+            assert rest[-1]["error"]["code"] == "stopping"
+            assert rest[-1]["error"]["status"] == 503
+
+
+async def test_many_clients_that_leave_leave_nothing_behind() -> None:
+    """Reservations do not leak (#27639): money for two calls at once, and 60 that leave."""
+    sent = streamed(usage=True)
+    async with world(Rule(text=TEXT, usage=USED, chunk_delay=0.01)) as w:
+        agent = await w.api.open(f"{Decimal(60 * 30 + 2 * bound(sent)) / 10**6}")
+
+        async def call_and_leave() -> None:
+            async with agent.stream(sent) as stream:
+                assert stream.status == 200
+                await stream.content.readuntil(b"\n\n")
+
+        for _ in range(30):
+            await asyncio.gather(call_and_leave(), call_and_leave())
+            await agent.until_reserved(False)
+        account = await agent.account()
+        assert (account["spent"], account["charges"]) == (COST * 60, 60)
+        assert (await agent.chat(sent)).said == TEXT
