@@ -1,6 +1,8 @@
 """OpenTelemetry: spans and metrics of the gateway. Off unless OTEL_* asks, and then not loaded."""
 
 import re
+import threading
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
 
 SERVICE = "atxp-gateway"
+CLOSE_SECONDS = 5.0
 _CODE = re.compile(r"[a-z0-9_.-]{1,60}")
 
 
@@ -54,12 +57,12 @@ class Telemetry:
         self.tracer: trace.Tracer = trace.NoOpTracer()
         meter: metrics.Meter = metrics.NoOpMeter("gateway")
         if processor is not None:
-            traces = TracerProvider(resource=resource)
+            traces = TracerProvider(resource=resource, shutdown_on_exit=False)
             traces.add_span_processor(processor)
             self.tracer = traces.get_tracer("gateway")
             self._providers.append(traces)
         if reader is not None:
-            provider = MeterProvider([reader], resource=resource)
+            provider = MeterProvider([reader], resource=resource, shutdown_on_exit=False)
             meter = provider.get_meter("gateway")
             self._providers.append(provider)
         self.instruments = Instruments(meter)
@@ -73,9 +76,14 @@ class Telemetry:
         return cls(_span_processor() if traces else None, _reader() if measures else None)
 
     def close(self) -> None:
-        """Sends what is waiting."""
-        for provider in self._providers:
-            provider.shutdown()
+        """Sends what is waiting, for some seconds at most: the exporters alone would wait longer
+        for a collector that does not answer."""
+        closing = [threading.Thread(target=p.shutdown, daemon=True) for p in self._providers]
+        for thread in closing:
+            thread.start()
+        deadline = time.monotonic() + CLOSE_SECONDS
+        for thread in closing:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def _resource() -> "Resource":

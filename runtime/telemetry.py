@@ -4,6 +4,8 @@ Off, nothing of the SDK is loaded. OTLP goes over HTTP as protobuf, Temporal's o
 """
 
 import os
+import threading
+import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 Signal = Literal["traces", "metrics"]
 SERVICE: Final = "durable-agent-team"
-FLUSH_MILLISECONDS: Final = 3_000
+FLUSH_SECONDS: Final = 3.0
 DEFAULT_ENDPOINT: Final = "http://localhost:4318"
 DEFAULT_INTERVAL_MILLISECONDS: Final = 60_000.0
 
@@ -164,9 +166,18 @@ def _interval_milliseconds(environ: Mapping[str, str]) -> float:
     return DEFAULT_INTERVAL_MILLISECONDS
 
 
-def flush() -> None:
-    """Sends what is waiting, for some seconds at most; a collector that is gone loses it."""
-    for provider in (_traces, _metrics):
-        if provider is not None:
-            with suppress(Exception):
-                provider.force_flush(FLUSH_MILLISECONDS)
+def flush(seconds: float = FLUSH_SECONDS) -> None:
+    """Sends what is waiting, for so long and no longer: what a collector that does not answer has
+    not taken by then is lost. The exporters' own timeouts would hold up a command for 20 s."""
+    providers = [each for each in (_traces, _metrics) if each is not None]
+    sending = [threading.Thread(target=_flush, args=(each,), daemon=True) for each in providers]
+    for thread in sending:
+        thread.start()
+    deadline = time.monotonic() + seconds
+    for thread in sending:
+        thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def _flush(provider: "ReplaySafeTracerProvider | MeterProvider") -> None:
+    with suppress(Exception):
+        provider.force_flush()
