@@ -61,14 +61,15 @@ class Server:
         settings = self.settings
         parent = settings.gateway_parent_key.get_secret_value()
         secret = settings.gateway_secret.get_secret_value()
-        calls = Calls(self.store, self.upstream, await self.store.refused_models())
+        scrub = Scrubber(parent, secret, settings.upstream_api_key.get_secret_value())
+        calls = Calls(self.store, self.upstream, await self.store.refused_models(), scrub)
         return Gateway(
             settings=settings,
             store=self.store,
             calls=calls,
             prices=self.prices,
             keys=KeyMaker(secret),
-            scrub=Scrubber(parent, secret, settings.upstream_api_key.get_secret_value()),
+            scrub=scrub,
             telemetry=self._telemetry,
             parent_hash=hash_key(parent),
             accounts_by_key={},

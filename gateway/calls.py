@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from gateway.answer import Billed, Failed
@@ -54,6 +55,8 @@ class Calls:
     store: Store
     upstream: Upstream
     refused: dict[tuple[str, str], int] = field(default_factory=dict)
+    scrub: Callable[[str], str] = str
+    """Takes keys out of an upstream's error before it is stored."""
     _by_key: dict[tuple[str, str], Flight] = field(default_factory=dict)
     _by_account: dict[str, set["asyncio.Task[Outcome]"]] = field(default_factory=dict)
 
@@ -137,6 +140,8 @@ class Calls:
         if isinstance(answer, Failed):
             account = await self.store.release(call.id, answer.cause)
             return Outcome(account, error=answer.error)
+        if answer.status != 200:
+            answer = replace(answer, body=self.scrub(answer.body.decode()).encode())
         if answer.tail:
             answer = replace(answer, body=relay.packed(answer.tail))
         outcome = await self._settle(call, request, answer)

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.gateway.client import Api, body
+from tests.gateway.client import Api, body, streamed
 from tests.support.gateway import PARENT_KEY, SECRET, gateway_process
 from tests.support.secrets import encodings
 from tests.support.upstream import Rule, ScriptedUpstream
 
 UPSTREAM_KEY = "upstream-key:+/=-0123456789"
+
+
+USED = {"prompt_tokens": 20, "completion_tokens": 5}
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -27,15 +30,21 @@ async def test_keys_are_nowhere() -> None:
     leaking = {"error": {"message": f"your key {UPSTREAM_KEY} is bad"}}
     async with (
         ScriptedUpstream(
-            [Rule(status=401, body=leaking, times=1), Rule(disconnect="middle", times=1)]
+            [
+                Rule(status=401, body=leaking, times=1),
+                Rule(disconnect="middle", times=1),
+                Rule(status=500, body={**leaking, "usage": USED}, times=1),
+                Rule(stream_error={**leaking, "usage": USED}, times=1),
+            ]
         ) as upstream,
         gateway_process(upstream.url, upstream_api_key=UPSTREAM_KEY) as gateway,
         aiohttp.ClientSession() as http,
     ):
         api = Api(gateway.url, http)
         agent = await api.open()
-        statuses = [(await agent.chat(key=f"k{n}")).status for n in range(4)]
-        assert statuses == [502, 502, 200, 200]
+        statuses = [(await agent.chat(key=f"k{n}")).status for n in range(3)]
+        statuses += [(await agent.chat(streamed(), key=f"s{n}")).status for n in range(2)]
+        assert statuses == [502, 502, 500, 200, 200]
         wrong = "wrong-key-0123456789-0123456789"
         await api.send("POST", "/v1/chat/completions", body(), key=wrong)
         await api.send("POST", "/v1/agents", {"name": 5}, key=PARENT_KEY)
