@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.client import body, bound, world
+from tests.gateway.client import body, bound, streamed, world
 from tests.support.gateway import PRICES
 from tests.support.upstream import Rule
 
@@ -37,6 +37,58 @@ async def test_usage_that_cannot_be_is_not_a_price_of_zero(usage: object) -> Non
         [line] = await agent.ledger()
         assert (line["amount"], line["estimated"]) == (charged, True)
         assert (await agent.account())["spent"] == charged
+
+
+@pytest.mark.parametrize("asked", [True, False])
+@pytest.mark.parametrize(
+    "usage",
+    [
+        "missing",
+        "zero",
+        {"prompt_tokens": 20, "completion_tokens": 0},
+        {"prompt_tokens": 0, "completion_tokens": 5},
+        {"cost": 0},
+        {},
+    ],
+)
+async def test_streamed_usage_that_cannot_be_is_not_a_price_of_zero(
+    usage: object, asked: bool
+) -> None:
+    sent = streamed(usage=asked)
+    charged = Decimal(bound({**sent, "stream_options": {"include_usage": True}})) / 10**6
+    async with world(Rule.from_json({"usage": usage})) as w:
+        agent = await w.api.open()
+        for _ in range(2):
+            reply = await agent.chat(sent, key="k")
+            assert (reply.said, reply.events[-1]) == ("ok", "[DONE]")
+            if asked:
+                shown = reply.events[-2]["usage"]
+                assert (shown["cost"], shown["estimated"]) == (charged, True)
+        [line] = await agent.ledger()
+        assert (line["amount"], line["estimated"]) == (charged, True)
+
+
+async def test_a_streamed_cost_of_zero_from_upstream_is_not_believed() -> None:
+    """LiteLLM #37924."""
+    async with world(Rule(usage={**USED, "cost": 0})) as w:
+        agent = await w.api.open()
+        reply = await agent.chat(streamed(usage=True))
+        assert reply.events[-2]["usage"]["cost"] == Decimal("0.00003")
+        assert (await agent.account())["spent"] == Decimal("0.00003")
+
+
+async def test_a_streamed_answer_above_its_bound_is_the_operators_loss() -> None:
+    used = {"prompt_tokens": 1_000, "completion_tokens": 100}
+    sent = streamed(usage=True)
+    need = Decimal(bound(sent)) / 10**6
+    async with world(Rule(usage=used, times=1)) as w:
+        agent = await w.api.open(f"{need}")
+        reply = await agent.chat(sent)
+        assert reply.events[-2]["usage"]["cost"] == need
+        [line] = await agent.ledger()
+        assert (line["amount"], line["overrun"]) == (need, Decimal("0.0012") - need)
+        refused = await agent.chat(sent)
+        assert (refused.status, refused.error["code"]) == (400, "model_refused")
 
 
 async def test_a_cost_of_zero_from_upstream_is_not_believed() -> None:
@@ -72,6 +124,28 @@ async def test_reservations_do_not_leak_until_all_is_refused() -> None:
         account = await agent.account()
         assert (account["reserved"], account["spent"]) == (0, 0)
         assert (await agent.chat(sent)).status == 200
+
+
+async def test_reservations_of_streams_do_not_leak_either() -> None:
+    rules = [
+        Rule(status=500, times=10),
+        Rule(disconnect="before", times=10),
+        Rule(disconnect="middle", times=10),
+        Rule(stream_error={"error": {"message": "boom"}}, times=10),
+        Rule(sse=["data: {\n\n"], times=10),
+        Rule(choices=False, usage="zero", times=10),
+        Rule(finish=False, done=False, usage="missing", times=10),
+        Rule(body="<html>", times=10),
+    ]
+    sent = streamed(usage=True)
+    async with world(*rules) as w:
+        agent = await w.api.open(f"{Decimal(2 * bound(sent)) / 10**6}")
+        for _ in range(40):
+            for reply in await asyncio.gather(agent.chat(sent), agent.chat(sent)):
+                assert reply.status not in (200, 402) or "error" in reply.events[-1]
+        account = await agent.account()
+        assert (account["reserved"], account["spent"]) == (0, 0)
+        assert (await agent.chat(sent)).said == "ok"
 
 
 async def test_more_than_the_bound_is_the_operators_loss_and_the_model_is_refused() -> None:

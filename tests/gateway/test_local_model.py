@@ -65,8 +65,22 @@ async def test_a_real_model_in_a_process_that_ends_with_the_gateway() -> None:
         too_long = await agent.chat({**sent, "messages": body("hello " * 9000)["messages"]})
         assert (too_long.status, too_long.error["code"]) == (400, "context_length_exceeded")
 
+        asked = {**sent, "stream": True, "stream_options": {"include_usage": True}}
+        whole, again = [await agent.chat(asked, key="k") for _ in range(2)]
+        assert whole.said == again.said != ""
+        assert whole.events[-2]["usage"]["completion_tokens"] > 0
+        assert whole.events[-1] == "[DONE]"
+        assert again.headers["x-idempotent-replay"] == "true"
+
         first = await model_of(gateway)
-        os.kill(first, signal.SIGKILL)
+        long = {**asked, "messages": body("Tell a long story.")["messages"], "max_tokens": 2_000}
+        async with agent.stream(long, key="long") as stream:
+            await stream.content.readuntil(b"\n\n")
+            os.kill(first, signal.SIGKILL)
+            broken = (await stream.text()).splitlines()
+        assert "upstream_broke_off" in broken[-2]
+        account = await agent.account()
+        assert (account["reserved"], account["interrupted"]) == (0, {"upstream_broke_off": 1})
         await healthy(api, 503)
         await healthy(api, 200)
         assert (await agent.chat(sent)).status == 200

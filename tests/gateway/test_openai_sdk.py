@@ -1,9 +1,12 @@
 """The public `openai` SDK, unchanged, against the gateway."""
 
+import asyncio
+
 import openai
 import pytest
+from openai.types.chat import ChatCompletionChunk
 
-from tests.gateway.client import world
+from tests.gateway.client import Agent, World, world
 from tests.support.upstream import Rule
 
 SCHEMA: dict[str, object] = {
@@ -71,3 +74,82 @@ async def test_the_sdk_raises_its_own_errors() -> None:
             client.api_key = "wrong"
             with pytest.raises(openai.AuthenticationError):
                 await call()
+
+
+def sdk(w: World, agent: Agent) -> openai.AsyncOpenAI:
+    return openai.AsyncOpenAI(base_url=w.gateway.base_url, api_key=agent.key, max_retries=0)
+
+
+async def ask(
+    client: openai.AsyncOpenAI, key: str = "k", max_tokens: int = 10
+) -> openai.AsyncStream[ChatCompletionChunk]:
+    return await client.chat.completions.create(
+        model="m",
+        messages=[{"role": "user", "content": "hello"}],
+        max_tokens=max_tokens,
+        stream=True,
+        stream_options={"include_usage": True},
+        extra_headers={"Idempotency-Key": key},
+    )
+
+
+def content(chunks: list[ChatCompletionChunk]) -> str:
+    return "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
+
+
+async def test_the_sdk_streams_as_it_is() -> None:
+    async with world(Rule(text="one two three", heartbeat="working")) as w:
+        agent = await w.api.open()
+        async with sdk(w, agent) as client:
+            first = [chunk async for chunk in await ask(client)]
+            again = [chunk async for chunk in await ask(client)]
+        assert content(first) == "one two three"
+        assert first == again
+        assert [chunk.usage for chunk in first[:-1]] == [None] * (len(first) - 1)
+        usage = first[-1].usage
+        assert usage is not None
+        assert usage.model_dump()["cost"] == float((await agent.account())["spent"]) > 0
+        assert w.upstream.count == 1
+
+
+async def test_the_sdks_helper_for_streams_puts_an_answer_together() -> None:
+    async with world(Rule(text="one two three")) as w:
+        agent = await w.api.open()
+        async with (
+            sdk(w, agent) as client,
+            client.chat.completions.stream(
+                model="m", messages=[{"role": "user", "content": "hello"}]
+            ) as stream,
+        ):
+            answer = await stream.get_final_completion()
+        assert answer.choices[0].message.content == "one two three"
+
+
+async def test_a_stream_that_the_sdk_closes_early_is_paid_and_can_be_had_again() -> None:
+    gate = asyncio.Event()
+    async with world(Rule(text="one two three", gate=gate)) as w:
+        agent = await w.api.open()
+        async with sdk(w, agent) as client:
+            async with await ask(client) as stream:
+                assert (await anext(stream)).choices[0].delta.content
+            gate.set()
+            await agent.until_reserved(False)
+            assert (await agent.account())["charges"] == 1
+            assert content([chunk async for chunk in await ask(client)]) == "one two three"
+        assert w.upstream.count == 1
+
+
+async def test_the_sdk_raises_what_goes_wrong_in_a_stream() -> None:
+    told = {"error": {"message": "boom", "code": "busy"}}
+    async with world(Rule(stream_error=told, times=1), Rule(status=429, times=1)) as w:
+        agent = await w.api.open("0.0005")
+        async with sdk(w, agent) as client:
+            with pytest.raises(openai.APIError, match="boom") as broken:
+                [chunk async for chunk in await ask(client)]
+            assert broken.value.code == "busy"
+            with pytest.raises(openai.RateLimitError):
+                await ask(client)
+            with pytest.raises(openai.APIStatusError) as refused:
+                await ask(client, "dear", 1_000)
+            assert refused.value.status_code == 402
+            assert content([chunk async for chunk in await ask(client)]) == "ok"

@@ -1,6 +1,7 @@
 """The scripted upstream does what its rules say; everything else is tested against it."""
 
 import asyncio
+import json
 import sys
 
 import aiohttp
@@ -60,6 +61,41 @@ async def test_answers_a_schema_with_its_smallest_instance() -> None:
     assert "HELLO" in text
     assert "usage" not in text
     jsonschema.validate(minimal_instance(schema, schema), schema)
+
+
+@pytest.mark.parametrize("asked", [True, False])
+async def test_streams_as_openai_does(asked: bool) -> None:
+    body = {**BODY, "stream": True, "stream_options": {"include_usage": asked}}
+    rule = Rule.from_json({"text": "abcdef", "chunks": 3, "heartbeat": "working"})
+    async with ScriptedUpstream([rule]) as upstream:
+        status, text = await post(upstream, body)
+    lines = text.split("\n\n")
+    datas = [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
+    assert (status, datas[-1], text.count(": working\n\n")) == (200, "[DONE]", len(datas))
+    chunks = [json.loads(data) for data in datas[:-1]]
+    choices = [choice for chunk in chunks for choice in chunk["choices"]]
+    assert [choice["delta"].get("content") for choice in choices] == ["ab", "cd", "ef", None]
+    assert choices[-1]["finish_reason"] == "stop"
+    assert [chunk["usage"]["total_tokens"] for chunk in chunks if chunk.get("usage")] == (
+        [2] if asked else []
+    )
+    assert upstream.answered == 1
+
+
+@pytest.mark.parametrize("how", ["disconnect", "stream_error"])
+async def test_a_stream_can_break_in_the_middle(how: str) -> None:
+    values = {"disconnect": "middle", "stream_error": {"error": {"message": "boom"}}}
+    body = {**BODY, "stream": True}
+    async with ScriptedUpstream([Rule.from_json({how: values[how]})]) as upstream:
+        if how == "disconnect":
+            with pytest.raises(aiohttp.ClientError):
+                await post(upstream, body)
+        else:
+            _, text = await post(upstream, body)
+            assert text.endswith('data: {"error": {"message": "boom"}}\n\n')
+            assert text.count('"delta"') > 0
+            assert "[DONE]" not in text
+    assert upstream.answered == 0
 
 
 async def test_is_a_process_that_is_controlled_over_http() -> None:
