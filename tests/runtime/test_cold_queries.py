@@ -124,13 +124,25 @@ def activation(
     return act
 
 
+ALONE = activation("query_workflow", at=0, query=QUERY_WITHOUT_TASK)
+
+
 def test_only_events_that_no_workflow_task_told_are_ahead() -> None:
-    ahead = Ahead()
-    alone = activation("query_workflow", at=1, query=QUERY_WITHOUT_TASK)
+    now = 1.0
+    ahead = Ahead(lambda: now)
     assert not ahead.after(activation("initialize_workflow", at=1, replaying=True))
-    assert not ahead.after(alone), "all that it has seen was replayed"
+    assert not ahead.after(ALONE), "all that it has seen was replayed"
     assert not ahead.after(activation("resolve_activity", at=1))
     assert not ahead.after(activation("query_workflow", at=1)), "it came with a workflow task"
-    assert ahead.after(alone)
-    assert not ahead.after(activation("resolve_activity", at=2)), "its workflow task has come"
-    assert not ahead.after(alone)
+    assert ahead.after(ALONE), "its time has stood still"
+    now = 2.1
+    assert not ahead.after(activation("resolve_activity", at=2))
+    assert not ahead.after(ALONE), "its workflow task has come"
+
+
+def test_a_workflow_task_that_passed_without_a_word_hides_nothing() -> None:
+    """A replayed run whose last workflow task, at 2, had nothing to say; an event came after it."""
+    ahead = Ahead(lambda: 3.5)
+    ahead.after(activation("initialize_workflow", at=1, replaying=True))
+    ahead.after(activation("resolve_activity", at=2))
+    assert ahead.after(ALONE)
