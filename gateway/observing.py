@@ -9,7 +9,7 @@ from opentelemetry import context, trace
 
 from gateway.errors import ApiError
 from gateway.http import ERROR, GATEWAY
-from gateway.labels import LABELS, extracted
+from gateway.labels import CALL_KEY, LABELS, extracted
 from gateway.telemetry import OBSERVATION, Observation, Telemetry, error_attributes
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -40,6 +40,8 @@ async def observing(request: web.Request, handler: Handler) -> web.StreamRespons
 def _labelled(request: web.Request) -> Iterator[None]:
     """For this request only: one connection's requests share their task."""
     found, known = extracted(request.headers)
+    if request.path != CHAT:
+        known.pop(CALL_KEY, None)  # there it is another kind of key
     token, labelled = context.attach(found), LABELS.set(known)
     try:
         yield

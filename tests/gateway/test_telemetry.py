@@ -121,6 +121,24 @@ async def test_the_metrics_are_the_ledger() -> None:
         ), "runs and tasks have no end: not on metrics"
 
 
+async def test_what_the_upstream_took_above_the_bound_is_the_operators() -> None:
+    greedy = {"prompt_tokens": 1_000_000, "completion_tokens": 5}
+    async with (
+        receiver() as received,
+        ScriptedUpstream([Rule(usage=greedy)]) as upstream,
+        gateway_process(upstream.url, otel_exporter_otlp_endpoint=received.url) as gateway,
+        aiohttp.ClientSession() as http,
+    ):
+        agent = await Api(gateway.url, http).open()
+        await agent.chat(body("hi"))
+        assert (await agent.chat(body("hi"))).error["code"] == "model_refused"
+        _, spent = await ended(gateway, agent)
+    over = received.total("gateway.overrun_micro_usd", gen_ai_request_model="m")
+    assert over + spent == 1_000_000 + 2 * 5
+    assert received.total("gateway.spend_micro_usd") == spent
+    assert received.total("gateway.refusals", gateway_reason="model_refused") == 1
+
+
 async def test_a_line_of_the_log_says_whose_call_it_is() -> None:
     async with receiver() as received:
         log, _ = await session(received)
