@@ -84,11 +84,13 @@ class Transcript:
             self._pass_on(each.data, data, costs)
 
     def _pass_on(self, raw: bytes, data: dict[str, Any], costs: frozenset[str]) -> None:
+        choices = data.get("choices") or []
+        if not _well_formed(choices):
+            self._malformed(f"a chunk with choices that are none: {raw[:200]!r}")
+            return
         self._first = self._first or data
-        choices = data.get("choices")
-        if isinstance(choices, list) and choices:
-            self._note(choices)
-        elif data.get("usage"):
+        self._note(choices)
+        if data.get("usage") and not choices:
             return  # ours comes in its place, when the charge is written
         wants_null = self.request.include_usage
         if costs and not (wants_null and costs == {"usage"} and data["usage"] is None):
@@ -99,14 +101,12 @@ class Transcript:
             raw = dump(data)
         self.relay.add(event(raw))
 
-    def _note(self, choices: list[Any]) -> None:
+    def _note(self, choices: list[dict[str, Any]]) -> None:
         for choice in choices:
-            if not isinstance(choice, dict):
-                continue
-            self._answered = True
             delta = choice.get("delta")
-            if isinstance(delta, dict) and any(delta.get(name) for name in SPOKEN):
-                self._spoke = True
+            if delta is not None:
+                self._answered = True
+                self._spoke = self._spoke or any(delta.get(name) for name in SPOKEN)
             if choice.get("finish_reason") not in (None, "", "error"):
                 self._finished = True
 
@@ -137,6 +137,13 @@ class Transcript:
         message = "The upstream's stream ended before its answer was whole"
         error = ApiError(502, "upstream_error", "upstream_broke_off", message)
         return Failed(error, Cause.UPSTREAM_BROKE_OFF)
+
+
+def _well_formed(choices: Any) -> bool:
+    return isinstance(choices, list) and all(
+        isinstance(choice, dict) and isinstance(choice.get("delta"), dict | None)
+        for choice in choices
+    )
 
 
 def failed_body(error: ApiError, charge: Assessment) -> bytes:

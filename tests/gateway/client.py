@@ -50,7 +50,7 @@ def events_of(text: str) -> list[Any]:
 def said(events: list[Any]) -> str:
     chunks = [event for event in events if isinstance(event, dict)]
     choices = [choice for chunk in chunks for choice in chunk.get("choices", [])]
-    return "".join(choice["delta"].get("content") or "" for choice in choices)
+    return "".join(choice.get("delta", {}).get("content") or "" for choice in choices)
 
 
 def streamed(text: str = "hello", *, usage: bool = False, **more: Any) -> dict[str, Any]:

@@ -1,0 +1,122 @@
+"""Whatever an upstream streams, and however it ends: who is charged, and what the client sees."""
+
+import asyncio
+import json
+from pathlib import Path
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from gateway.answer import Billed, Failed
+from gateway.chat_request import ChatRequest, parse
+from gateway.errors import ApiError
+from gateway.prices import Price, Prices
+from gateway.relay import Relay
+from gateway.stream_answer import Transcript
+from tests.gateway.client import events_of, said, streamed
+
+PRICE = Price.model_validate({"input_usd_per_million": 1, "output_usd_per_million": 2})
+GOOD = {"prompt_tokens": 20, "completion_tokens": 5}
+
+texts = st.sampled_from(["", "a", "usage", '"usage":', "data: x\n\n", "[DONE]", "é\u2028"])
+usages = st.sampled_from([None, {}, GOOD, {**GOOD, "cost": 0}, {**GOOD, "cost": 0.5}, "junk", 7])
+reasons = st.sampled_from([None, None, None, "stop", "error"])
+chunks = st.builds(
+    lambda text, reason, more: {
+        "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": reason}],
+        **more,
+    },
+    texts,
+    reasons,
+    st.one_of(st.just({}), st.builds(lambda usage: {"usage": usage}, usages)),
+)
+others = st.one_of(
+    st.builds(lambda usage: {"choices": [], "usage": usage}, usages),
+    st.just({"error": {"message": "boom"}}),
+    st.just({"choices": []}),
+    st.just({"cost_usd": 0.5}),
+    st.just({"choices": [{"index": 0}], "_meta": {"cascade": {"cost_usd": 0.5}}}),
+)
+malformed = ["data: {\n\n", "data: [1]\n\n", 'data: {"choices": "junk"}\n\n']
+malformed += ['data: {"choices": [5]}\n\n', 'data: {"choices": [{"delta": 5}]}\n\n']
+written = st.one_of(
+    chunks.map(lambda data: f"data: {json.dumps(data)}\n\n"),
+    others.map(lambda data: f"data: {json.dumps(data)}\n\n"),
+    st.sampled_from([": heartbeat\n\n", "data: [DONE]\n\n", *malformed]),
+)
+endings = st.sampled_from(["clean", "broken", "cut"])
+
+
+def asked(usage: bool) -> ChatRequest:
+    raw = json.dumps(streamed(usage=usage)).encode()
+    return parse(raw, Prices(Path("prices.toml"), {"m": PRICE}))
+
+
+def play(told: list[str], ending: str, usage: bool) -> tuple[Transcript, Billed | Failed, str]:
+    """The judgement, and what the client got, its tail included."""
+
+    async def passed_on() -> tuple[Transcript, Billed | Failed, str]:
+        relay = Relay(keep=True)
+        transcript = Transcript(asked(usage), relay)
+        for piece in told:
+            transcript.feed(piece.encode())
+        if ending == "clean":
+            transcript.end_of_stream()
+            judged = transcript.ended()
+        else:
+            error = ApiError(502, "upstream_error", ending, ending)
+            judged = transcript.ended(Failed(error), cut=ending == "cut")
+        if isinstance(judged, Billed):
+            relay.add(judged.tail)
+        relay.close()
+        return transcript, judged, b"".join([piece async for piece in relay.read()]).decode()
+
+    return asyncio.run(passed_on())
+
+
+@given(st.lists(written, max_size=8), endings, st.booleans())
+@example(["data: [DONE]\n\n"], "clean", True)
+@example([f"data: {json.dumps({'usage': GOOD})}\n\n"], "clean", True)
+def test_what_was_given_is_charged_and_never_more_than_the_bound(
+    told: list[str], ending: str, usage: bool
+) -> None:
+    transcript, judged, seen = play(told, ending, usage)
+    whole = seen.endswith("data: [DONE]\n\n")
+    assert whole == (isinstance(judged, Billed) and judged.status == 200)
+    text = said(events_of(seen))
+    if isinstance(judged, Billed):
+        assert 0 < judged.amount <= transcript.request.bound
+        assert judged.estimated == (judged.prompt_tokens == 0)
+    else:
+        assert not (text and ending == "cut" and judged.error.code == "cut")
+    if usage and whole:
+        assert events_of(seen)[-2]["usage"]["cost"] > 0
+
+
+@given(st.lists(written, max_size=8), endings, st.booleans())
+def test_the_client_gets_every_chunk_until_the_end_and_no_other_cost(
+    told: list[str], ending: str, usage: bool
+) -> None:
+    _, judged, seen = play(told, ending, usage)
+    body = seen[: -len(judged.tail)] if isinstance(judged, Billed) and judged.tail else seen
+    sent = []
+    for piece in told:
+        if piece in malformed or "[DONE]\n" in piece or '"boom"' in piece:
+            break
+        sent.extend(events_of(piece))
+    assert said(events_of(body)) == said(sent)
+    for event in events_of(body):
+        assert not event.get("usage")
+        assert "0.5" not in json.dumps(event)
+
+
+@given(st.lists(st.binary(max_size=60), max_size=6), endings, st.booleans())
+def test_no_bytes_break_the_reading(pieces: list[bytes], ending: str, usage: bool) -> None:
+    async def read() -> None:
+        transcript = Transcript(asked(usage), Relay(keep=True))
+        for piece in pieces:
+            transcript.feed(b"data: " + piece + b"\n\n")
+        transcript.end_of_stream()
+        transcript.ended(cut=ending == "cut")
+
+    asyncio.run(read())
