@@ -23,6 +23,7 @@ from benchmarks.rows_gateway import GatewayLatency, GatewayRate
 from benchmarks.rows_recovery import Idle, Recovery
 from benchmarks.rows_runs import Fan, History, Uneven
 from benchmarks.rows_start import FirstCall
+from benchmarks.rows_telemetry import Telemetry
 from benchmarks.stage import RunBroken, stage
 from runtime.process import leave
 from runtime.settings import PROJECT_ROOT, SettingsError
@@ -37,6 +38,7 @@ ROWS: tuple[Row, ...] = (
     Recovery(100, at_most(3), rounds=(3, 1), length=4),
     Recovery(500, at_most(10), rounds=(2, 0), length=2),
     Idle(),
+    Telemetry(),
 )
 RESULT = PROJECT_ROOT / ".data" / "bench.json"
 
