@@ -46,13 +46,28 @@ class Process:
         """The first line since the last start that begins so. Raises `NotReady`."""
         deadline = asyncio.get_running_loop().time() + READY_SECONDS
         while asyncio.get_running_loop().time() < deadline:
-            for line in self._text().splitlines(keepends=True):
+            for line in self.text().splitlines(keepends=True):
                 if line.startswith(start) and line.endswith("\n"):
                     return line.strip()
             if self._process is None or self._process.returncode is not None:
                 break
             await asyncio.sleep(0.01)
-        raise NotReady(f"{self._command} did not say {start!r}:\n{self._text()[-2000:]}")
+        raise NotReady(f"{self._command} did not say {start!r}:\n{self.text()[-2000:]}")
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def send(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def text(self) -> str:
+        """What it said since its last start."""
+        with self._log.open(errors="replace") as file:
+            file.seek(self._offset)
+            return file.read()
 
     async def kill(self) -> None:
         """SIGKILL: nothing in it gets a chance to tidy up."""
@@ -69,8 +84,3 @@ class Process:
         if self._process is not None and self._process.returncode is None:
             self._process.send_signal(number)
             await self._process.wait()
-
-    def _text(self) -> str:
-        with self._log.open(errors="replace") as file:
-            file.seek(self._offset)
-            return file.read()

@@ -67,9 +67,20 @@ class Stage:
         check(report, team)
         return handle, seconds
 
-    async def restart_worker(self) -> None:
-        """After a SIGKILL. The first runs of a new worker are slower, and are not measured."""
+    async def replace_worker(self) -> None:
+        """Kills the worker, and waits until the next one is ready."""
+        await self.worker.kill()
         await self.worker.start()
+        await self.worker.line("worker ready")
+
+    async def one_more_worker(self, module: str, name: str, **more: str) -> Process:
+        """A module that is a worker, beside the one that is there; the caller ends it."""
+        part = next(part for part in self.plan.parts if part.name == "worker")
+        log = self.folder / "logs" / f"{name}.log"
+        other = Process((sys.executable, "-m", module), {**part.env, **more}, log, PROJECT_ROOT)
+        await other.start()
+        await other.line("worker ready")
+        return other
 
     async def warm(self) -> None:
         for shape in ("accounts", "tasks"):

@@ -32,7 +32,9 @@ from benchmarks.peers.field import (
 )
 from benchmarks.peers.row import Row
 from benchmarks.peers.rows_kill import Killed
+from benchmarks.peers.rows_memory import OpenRuns
 from benchmarks.peers.rows_speed import SPEED
+from benchmarks.peers.rows_sticky import Stalled
 from benchmarks.process import NotReady
 from benchmarks.stage import RunBroken
 from runtime.process import leave
@@ -44,16 +46,21 @@ ROWS: tuple[Row, ...] = (
     *(Killed(entry, (3, 0)) for entry in (PLAIN_AIOHTTP, LANGGRAPH, LANGGRAPH_TASKS, DBOS)),
     Killed(PYDANTIC_AI_BRISK, (3, 0)),
     Killed(PYDANTIC_AI, (2, 0)),
+    Stalled((3, 0)),
+    OpenRuns((1, 0)),
 )
 RESULT = PROJECT_ROOT / ".data" / "peers.json"
 
 
-async def measure(rows: Sequence[Row], quick: bool) -> tuple[dict[str, list[Sample]], Any]:
+async def measure(
+    rows: Sequence[Row], quick: bool, asked: bool
+) -> tuple[dict[str, list[Sample]], Any]:
     """All rows take turns, and within a row everybody does. Beside the samples: who took part."""
     samples: dict[str, list[Sample]] = {row.name: [] for row in rows}
 
     def rounds(row: Row) -> int:
-        return row.rounds[quick] or len(rows) == 1
+        # A row that is too long for --quick is measured all the same where it was asked for.
+        return max(row.rounds[quick], int(asked))
 
     async with field() as ready:
         await ready.warm()
@@ -107,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began = time.perf_counter()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            samples, versions = runner.run(measure(rows, given.quick))
+            samples, versions = runner.run(measure(rows, given.quick, bool(given.only)))
     except (NotReady, NotInstalled, PeerFailed, RunBroken, SettingsError) as error:
         print(f"the comparison did not work: {error}", file=sys.stderr)
         return 1

@@ -1,0 +1,116 @@
+"""Row: what our worker needs for a thousand runs that are open."""
+
+import asyncio
+import subprocess
+from collections.abc import Sequence
+from decimal import Decimal
+
+from benchmarks import jobs
+from benchmarks.figures import Figure, Sample, at_most, column, figure
+from benchmarks.peers.field import Field
+from benchmarks.peers.work import BRIEF, as_team, fan
+from benchmarks.stage import RunBroken, Stage
+from contracts.run import RunStatus
+from contracts.team import Team
+from runtime.runs import RunHandle
+
+RUNS = 1_000
+AT_ONCE = 20
+"""Starts in flight: a thousand in one moment would measure something else."""
+
+TOO_LITTLE = Decimal("0.0005")
+PATIENCE_SECONDS = 300.0
+
+
+class OpenRuns:
+    """Each has made its plan and three calls, and is parked: its last agent lacks the money."""
+
+    name = "memory"
+    title = "memory of our worker with 1,000 runs parked in the middle"
+
+    def __init__(self, rounds: tuple[int, int], runs: int = RUNS) -> None:
+        self.rounds = rounds
+        self._runs = runs
+
+    async def sample(self, field: Field, turn: int) -> Sample:
+        stage = field.stage
+        await stage.replace_worker()
+        await stage.warm()
+        await stage.upstream.reset()
+        idle = megabytes(stage.worker.pid)
+        team = parking_team()
+        handles = await _started(stage, team, self._runs)
+        try:
+            await _parked(stage, handles)
+            loaded = megabytes(stage.worker.pid)
+        finally:
+            await _terminated(stage, handles)
+            await stage.replace_worker()
+            await stage.warm()
+        return {"idle": idle, "open": loaded, "per 1,000": (loaded - idle) * 1000 / self._runs}
+
+    def figures(self, samples: Sequence[Sample]) -> list[Figure]:
+        return [
+            figure(self.name, "idle, after 40 runs", column(samples, "idle"), "MB"),
+            figure(self.name, f"with {self._runs} open runs", column(samples, "open"), "MB"),
+            figure(
+                self.name,
+                "above idle, for 1,000 open runs",
+                column(samples, "per 1,000"),
+                "MB",
+                at_most(100),
+            ),
+        ]
+
+
+def parking_team() -> Team:
+    """N = 3, and an editor who cannot pay for the synthesis."""
+    team = as_team(fan(3, 0), "tasks")
+    poor = jobs.make_agent().model_copy(update={"budget_usd": TOO_LITTLE})
+    tasks = tuple(
+        task.model_copy(update={"agent": "poor"}) if task.id == BRIEF else task
+        for task in team.tasks
+    )
+    return team.model_copy(update={"agents": {**team.agents, "poor": poor}, "tasks": tasks})
+
+
+def megabytes(pid: int) -> float:
+    """Resident memory, as `ps` tells it, in millions of bytes."""
+    told = subprocess.run(
+        ["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True
+    )
+    return int(told.stdout) * 1024 / 1e6
+
+
+async def _started(stage: Stage, team: Team, runs: int) -> list[RunHandle]:
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def one() -> RunHandle:
+        async with places:
+            return await stage.start(team)
+
+    return list(await asyncio.gather(*(one() for _ in range(runs))))
+
+
+async def _parked(stage: Stage, handles: Sequence[RunHandle]) -> None:
+    """Until every run made its four calls and the last ones say that they wait."""
+    wanted = 4 * len(handles)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while (await stage.upstream.counts())["answered"] < wanted:
+            await asyncio.sleep(0.5)
+        for handle in handles[-20:]:
+            while (status := (await handle.state()).status) is not RunStatus.PARKED:
+                if status in (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED):
+                    raise RunBroken(f"run {handle.id} was to park, and is {status}")
+                await asyncio.sleep(0.2)
+    await asyncio.sleep(3)
+
+
+async def _terminated(stage: Stage, handles: Sequence[RunHandle]) -> None:
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def one(handle: RunHandle) -> None:
+        async with places:
+            await stage.client.get_workflow_handle(handle.id).terminate("measured")
+
+    await asyncio.gather(*(one(handle) for handle in handles))

@@ -1,0 +1,48 @@
+"""`worker.py` with another sticky timeout, and a line on standard output for every replay.
+
+Neither is a setting: nobody has a reason to change the one or to see the other but this benchmark.
+"""
+
+import os
+from datetime import timedelta
+from typing import Any
+
+from temporalio.worker import Worker, WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+
+import worker
+from runtime.process import leave
+from runtime.settings import WorkerSettings
+
+STICKY = "BENCH_STICKY_SECONDS"
+MADE = "made a workflow"
+_runner_of_worker = worker.workflow_runner
+
+
+class SayingRunner(SandboxedWorkflowRunner):
+    """A workflow is made once at its start, and once for every replay from the beginning."""
+
+    def create_instance(self, det: Any) -> Any:
+        print(MADE, det.info.workflow_id, flush=True)
+        return super().create_instance(det)
+
+
+def saying_runner(settings: WorkerSettings) -> WorkflowRunner:
+    runner = _runner_of_worker(settings)
+    assert isinstance(runner, SandboxedWorkflowRunner)
+    return SayingRunner(restrictions=runner.restrictions)
+
+
+def sticky(*arguments: Any, **options: Any) -> Worker:
+    options["sticky_queue_schedule_to_start_timeout"] = timedelta(seconds=float(os.environ[STICKY]))
+    return Worker(*arguments, **options)
+
+
+def main() -> int:
+    worker.workflow_runner = saying_runner
+    setattr(worker, Worker.__name__, sticky)
+    return worker.main()
+
+
+if __name__ == "__main__":
+    leave(main())
