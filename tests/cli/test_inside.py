@@ -148,7 +148,8 @@ async def test_reconcile_closes_what_a_terminated_run_left_open(
 ) -> None:
     run = new_id()
     team = {**PAYLOAD["team"], "final": "orchestrator"}
-    rooms.upstream.add(Rule(contains="Decide whether", latency=1))
+    gate = asyncio.Event()
+    rooms.upstream.add(Rule(contains="Decide whether", gate=gate))
     handle = await rooms.start({"team": team}, run)
     async with asyncio.timeout(60):
         while rooms.upstream.count < 2:
@@ -158,6 +159,7 @@ async def test_reconcile_closes_what_a_terminated_run_left_open(
     assert "it goes on" in ended.err
     assert (await starter("reconcile", run)).code == 2
     await handle.terminate("by hand")
+    asyncio.get_running_loop().call_later(1, gate.set)  # meanwhile, a call is in flight
     ended = await starter("reconcile", run, "--json", **provider(rooms))
     assert ended.code == 0, ended.err
     found = Reconciled.model_validate_json(ended.out)

@@ -87,6 +87,8 @@ class ScriptedUpstream:
         try:
             if rule.latency:
                 await asyncio.sleep(rule.latency)
+            if rule.gate is not None and not received.wants_stream:
+                await rule.gate.wait()
             return await self._respond(request, rule, received)
         finally:
             self.in_flight -= 1

@@ -68,7 +68,7 @@ class Rule:
     stream_error: dict[str, Any] | None = None
     """Comes as an event in the middle of a streamed answer, which then ends."""
     gate: asyncio.Event | None = None
-    """Where it stands in the middle of a streamed answer, until this is set."""
+    """Where it stands before its answer, or in the middle of a streamed one, until this is set."""
     finish: bool = True
     """Whether a streamed answer says that, and why, it is finished."""
     done: bool = True
