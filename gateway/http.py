@@ -23,7 +23,7 @@ from gateway.telemetry import Telemetry
 
 log = logging.getLogger("gateway.http")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-ERROR = "gateway.error"
+ERROR = web.ResponseKey("gateway.error", ApiError)
 """Where a response holds the error that it is."""
 REQUEST_ID = web.RequestKey("gateway.request_id", str)
 """Where a request holds its id: what begins before it ends has to send the id by itself."""

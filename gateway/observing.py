@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from aiohttp import web
 from opentelemetry import context, trace
 
-from gateway.errors import ApiError
 from gateway.http import ERROR, GATEWAY
 from gateway.labels import CALL_KEY, LABELS, extracted
 from gateway.telemetry import OBSERVATION, Observation, Telemetry, error_attributes
@@ -62,7 +61,7 @@ async def _measured(
             "chat", kind=trace.SpanKind.SERVER, attributes=attributes, record_exception=False
         ) as span:
             response = await handler(request)
-            early: ApiError | None = response.get(ERROR)
+            early = response.get(ERROR)
             if early is not None and seen.error is None:
                 seen.error = early
                 span.set_attributes(error_attributes(early))
