@@ -33,7 +33,7 @@ from benchmarks.peers.field import (
 from benchmarks.peers.row import Row
 from benchmarks.peers.rows_kill import Killed
 from benchmarks.peers.rows_memory import OpenRuns
-from benchmarks.peers.rows_speed import SPEED
+from benchmarks.peers.rows_speed import SPEED, growth
 from benchmarks.peers.rows_sticky import Stalled
 from benchmarks.process import NotReady
 from benchmarks.stage import RunBroken
@@ -121,6 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     figures = [each for row in rows if samples[row.name] for each in row.figures(samples[row.name])]
+    figures += growth(samples)
     write(figures, samples, versions, time.perf_counter() - began, given.quick)
     print(table(figures))
     print(f"\n{time.perf_counter() - began:.0f} s; every sample: {RESULT}")

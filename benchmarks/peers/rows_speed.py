@@ -1,7 +1,7 @@
 """Rows: how long the same job takes, beside each other."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from benchmarks.figures import Figure, Sample, at_least, at_most, column, figure, ratios
 from benchmarks.peers.field import (
@@ -91,6 +91,17 @@ class Uneven(Together):
             *super().figures(samples),
             figure(self.name, f"{LANGGRAPH.title} / ours", faster, "x", self._aim),
         ]
+
+
+def growth(samples: Mapping[str, Sequence[Sample]]) -> list[Figure]:
+    """What a call costs us in a run of 500, against one of 100: 1 is linear."""
+    large, small = (samples.get(f"fan {calls} 0", ()) for calls in (500, 100))
+    grown = [
+        (big[OURS] / len(fan(500, 0))) / (little[OURS] / len(fan(100, 0)))
+        for big, little in zip(large, small, strict=False)
+    ]
+    title = "ours, a call at N = 500 / a call at N = 100, 0 ms"
+    return [figure("growth", title, grown, "x", at_most(1.15))] if grown else []
 
 
 SPEED = (
