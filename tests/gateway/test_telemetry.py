@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from gateway.telemetry import wanted
-from tests.gateway.client import Agent, Api, body
+from tests.gateway.client import Agent, Api, body, streamed
 from tests.support.gateway import GatewayProcess, gateway_process
 from tests.support.otlp import Receiver, receiver
 from tests.support.upstream import Rule, ScriptedUpstream
@@ -119,6 +119,31 @@ async def test_the_metrics_are_the_ledger() -> None:
         assert not {"agent_team.run", "agent_team.task", "agent_team.call_key"} & set(
             point.attributes
         ), "runs and tasks have no end: not on metrics"
+
+
+async def test_streams_are_counted_by_how_they_ended_too() -> None:
+    """The status of the last two had gone out as 200 before anybody knew."""
+    rules = [
+        Rule(text="secret answer", usage=USED, times=1),
+        Rule(text="secret answer", stream_error={"message": "overloaded"}, times=1),
+        Rule(text="secret answer", disconnect="middle", times=1),
+    ]
+    async with (
+        receiver() as received,
+        ScriptedUpstream(rules) as upstream,
+        gateway_process(upstream.url, otel_exporter_otlp_endpoint=received.url) as gateway,
+        aiohttp.ClientSession(headers={"baggage": OURS}) as http,
+    ):
+        agent = await Api(gateway.url, http).open()
+        replies = [await agent.chat(streamed("secret prompt"), key=f"k{n}") for n in range(3)]
+        assert [reply.status for reply in replies] == [200, 200, 200]
+        assert (await agent.chat(streamed("secret prompt"), key="k0")).status == 200
+        _, spent = await ended(gateway, agent)
+    outcomes = {p.attributes["gateway.outcome"]: p.value for p in received.points("gateway.calls")}
+    assert outcomes == {"ok": 1, "upstream_error": 2, "replayed": 1}
+    assert received.total("gateway.spend_micro_usd", agent_team_team="brief") == spent >= 30
+    assert received.total("gateway.reserved_micro_usd") == 0
+    assert b"secret" not in received.raw
 
 
 async def test_what_the_upstream_took_above_the_bound_is_the_operators() -> None:

@@ -160,11 +160,11 @@ class Desk:
         }
 
     @asynccontextmanager
-    async def worker(self) -> AsyncIterator[asyncio.subprocess.Process]:
+    async def worker(self, **more: str) -> AsyncIterator[asyncio.subprocess.Process]:
         with (self.folder / "worker.log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "worker.py"),
-                env=self.env,
+                env={**self.env, **more},
                 cwd=PROJECT_ROOT,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,

@@ -1,0 +1,46 @@
+"""Telemetry switched on or off while a run goes on: its keys, its replay and its money stay."""
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.gateway import gateway_process
+from tests.support.otlp import receiver
+from tests.support.temporal import server
+from tests.support.upstream import Rule, ScriptedUpstream
+from tests.telemetry.stage import LONG, RUN, TEAM, Desk, ledger
+
+OFF = {"OTEL_SDK_DISABLED": "true"}
+
+
+@pytest.mark.parametrize("on_first", [True, False])
+async def test_a_run_goes_on_under_the_other_worker(tmp_path: Path, on_first: bool) -> None:
+    first, second = ({}, OFF) if on_first else (OFF, {})
+    async with (
+        receiver() as received,
+        ScriptedUpstream([Rule(text=LONG)]) as upstream,
+        gateway_process(upstream.url) as gateway,
+        server() as temporal,
+    ):
+        address = temporal.client.service_client.config.target_host
+        desk = Desk(tmp_path, gateway, address, received)
+        (tmp_path / "team.yaml").write_text(yaml.safe_dump(TEAM, sort_keys=False))
+        async with desk.worker(**first) as worker:
+            await desk.starter("start", str(tmp_path / "team.yaml"), "--id", RUN)
+            async with asyncio.timeout(60):
+                while "parked" not in await desk.starter("state", RUN):
+                    await asyncio.sleep(0.1)
+            worker.send_signal(signal.SIGKILL)
+            await worker.wait()
+        async with desk.worker(**second):
+            await desk.starter("budget", RUN, "poor", "1")
+            await desk.starter("result", RUN)
+            spend = json.loads(await desk.starter("spend", RUN, "--json"))
+        assert spend["ledger_agrees"] == "yes"
+        booked = sum(line.micro_usd for line in ledger(gateway))
+        assert round(float(spend["total"]["spent_usd"]) * 1_000_000) == booked
+        assert upstream.count == len(ledger(gateway)) == len(upstream.by_key)
