@@ -27,7 +27,7 @@ from atxp.chat import ChatClient
 from atxp.client import build_http_client
 from atxp.sealing import Sealer
 from contracts import names
-from runtime import logs, telemetry
+from runtime import logs, telemetry, temporal_runtime
 from runtime.cold_queries import ColdQueryGuard
 from runtime.connection import ServiceUnavailable, connect, ensure_search_attributes
 from runtime.process import leave
@@ -113,6 +113,7 @@ def build_worker(
 
 def start_telemetry() -> None:
     """As the OTEL_* variables say; before the first Temporal client."""
+    temporal_runtime.start()
     if telemetry.start_metrics():
         OPEN_TASKS.watched = True
         telemetry.observe_tasks(OPEN_TASKS.totals)

@@ -16,6 +16,8 @@ from contracts.labels import AGENT, CALL_KEY, RUN, SPAN_ID, TASK, TEAM, TRACE_ID
 MAX_TEXT = 600
 LogFormat = Literal["json", "text"]
 FROM_TEMPORAL = ("workflow_id", "run_id", "activity_type", "attempt")
+FROM_CORE = ("workflow_id", "run_id", "task_queue", "error")
+MAX_CORE = 300
 FROM_LABELS = {
     RUN: "workflow_id",
     TEAM: "team",
@@ -80,12 +82,21 @@ def context(record: logging.LogRecord) -> dict[str, Any]:
     if "workflow_run_id" in about:
         about = {**about, "run_id": about["workflow_run_id"]}
     found = {key: about[key] for key in FROM_TEMPORAL if key in about}
+    found |= _core(record)
     known = labels()
     found |= {field: known[name] for name, field in FROM_LABELS.items() if known.get(name)}
     span = trace.get_current_span().get_span_context()
     if span.is_valid:
         found |= {"trace_id": f"{span.trace_id:032x}", "span_id": f"{span.span_id:016x}"}
     return found
+
+
+def _core(record: logging.LogRecord) -> dict[str, Any]:
+    """Of a line that Temporal's SDK itself wrote: ids, and why it could not reach the server."""
+    fields = getattr(getattr(record, "temporal_log", None), "fields", None)
+    if not isinstance(fields, dict):
+        return {}
+    return {key: str(fields[key])[:MAX_CORE] for key in FROM_CORE if key in fields}
 
 
 def _temporal(record: logging.LogRecord) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """OpenTelemetry by the standard OTEL_* variables: traces and metrics, each of them off by default.
 
-Off, nothing of the SDK is loaded. OTLP goes over HTTP as protobuf, Temporal's own metrics too.
+Off, nothing of the SDK is loaded. OTLP goes over HTTP as protobuf.
 """
 
 import os
@@ -9,7 +9,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 Signal = Literal["traces", "metrics"]
 SERVICE: Final = "durable-agent-team"
 FLUSH_SECONDS: Final = 3.0
-DEFAULT_ENDPOINT: Final = "http://localhost:4318"
-DEFAULT_INTERVAL_MILLISECONDS: Final = 60_000.0
 
 _traces: "ReplaySafeTracerProvider | None" = None
 _metrics: "MeterProvider | None" = None
@@ -67,10 +64,7 @@ def plugins(service: str = SERVICE) -> "list[OpenTelemetryPlugin]":
 
 
 def start_metrics(service: str = SERVICE) -> bool:
-    """The worker's metrics and, beside them, those of Temporal's SDK. False: nobody wants them.
-
-    Before the first Temporal client: its runtime is the process's.
-    """
+    """The worker's own metrics (`temporal_runtime` has the SDK's). False: nobody wants them."""
     global _metrics
     if not wanted(signal="metrics"):
         return False
@@ -86,31 +80,7 @@ def start_metrics(service: str = SERVICE) -> bool:
     reader = PeriodicExportingMetricReader(OTLPMetricExporter())
     _metrics = MeterProvider([reader], resource=resource(service), shutdown_on_exit=False)
     metrics.set_meter_provider(_metrics)
-    _start_temporal_metrics(service)
     return True
-
-
-def _start_temporal_metrics(service: str) -> None:
-    from temporalio.runtime import (  # noqa: PLC0415
-        OpenTelemetryConfig,
-        Runtime,
-        TelemetryConfig,
-    )
-
-    config = OpenTelemetryConfig(
-        url=metrics_url(os.environ),
-        headers=_headers(os.environ),
-        metric_periodicity=timedelta(milliseconds=_interval_milliseconds(os.environ)),
-        durations_as_seconds=True,
-        http=True,
-    )
-    tags = {name: str(value) for name, value in resource(service).attributes.items()}
-    Runtime.set_default(
-        Runtime(
-            telemetry=TelemetryConfig(metrics=config, global_tags=tags, attach_service_name=False)
-        ),
-        error_if_already_set=False,
-    )
 
 
 def observe_tasks(totals: Callable[[], Iterable[tuple[Mapping[str, str], int]]]) -> None:
@@ -139,31 +109,6 @@ def resource(service: str) -> "Resource":
             {"service.name": name, "service.instance.id": str(uuid.uuid4())}
         )
     return _resource
-
-
-def metrics_url(environ: Mapping[str, str]) -> str:
-    """Where metrics go, as the standard has it: the signal's own endpoint as it is, or a path
-    below the common one."""
-    own = environ.get("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
-    common = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or DEFAULT_ENDPOINT
-    return own or f"{common.rstrip('/')}/v1/metrics"
-
-
-def _headers(environ: Mapping[str, str]) -> dict[str, str]:
-    from opentelemetry.util.re import parse_env_headers  # noqa: PLC0415
-
-    names = ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
-    text = next((environ[name] for name in names if environ.get(name)), "")
-    return dict(parse_env_headers(text, liberal=True))
-
-
-def _interval_milliseconds(environ: Mapping[str, str]) -> float:
-    """As the Python SDK reads it: what is no number counts as not set."""
-    with suppress(ValueError):
-        given = float(environ.get("OTEL_METRIC_EXPORT_INTERVAL") or "")
-        if given > 0:
-            return given
-    return DEFAULT_INTERVAL_MILLISECONDS
 
 
 def flush(seconds: float = FLUSH_SECONDS) -> None:

@@ -1,19 +1,25 @@
 """Log lines: the form that was asked for, and the run, call and trace that they belong to."""
 
+import asyncio
 import json
 import logging
 import os
 import pty
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
 from contracts.labels import AGENT, CALL_KEY, LABELS, RUN, SPAN_ID, TASK, TEAM, TRACE_ID
-from runtime import logs, telemetry
+from contracts.names import TASK_QUEUE
+from runtime import logs, telemetry, temporal_runtime
 from runtime.settings import PROJECT_ROOT
 from tests.activities.support import context
+from tests.runtime.test_worker import line, worker_process
+from tests.support.temporal import server
 
 LABELLED = {RUN: "run-1", TEAM: "brief", TASK: "demand", AGENT: "research", CALL_KEY: "key-1"}
 
@@ -29,25 +35,25 @@ async def in_an_activity() -> dict[str, object]:
 
 
 async def test_a_line_of_any_logger_in_a_call_names_it() -> None:
-    line = await context().run(in_an_activity)
-    assert line["run_id"]
-    assert line["activity_type"]
-    assert line["workflow_id"] == "run-1"
-    assert (line["team"], line["task"], line["agent"]) == ("brief", "demand", "research")
-    assert line["call_key"] == "key-1"
-    assert (line["trace_id"], line["span_id"]) == ("a" * 32, "b" * 16)
+    found = await context().run(in_an_activity)
+    assert found["run_id"]
+    assert found["activity_type"]
+    assert found["workflow_id"] == "run-1"
+    assert (found["team"], found["task"], found["agent"]) == ("brief", "demand", "research")
+    assert found["call_key"] == "key-1"
+    assert (found["trace_id"], found["span_id"]) == ("a" * 32, "b" * 16)
 
 
 def test_within_a_span_the_line_is_the_spans() -> None:
     with TracerProvider().get_tracer("test").start_as_current_span("s") as span:
-        line = json.loads(logs.JsonLines().format(record()))
-    assert line["trace_id"] == f"{span.get_span_context().trace_id:032x}"
-    assert line["span_id"] == f"{span.get_span_context().span_id:016x}"
+        found = json.loads(logs.JsonLines().format(record()))
+    assert found["trace_id"] == f"{span.get_span_context().trace_id:032x}"
+    assert found["span_id"] == f"{span.get_span_context().span_id:016x}"
 
 
 def test_a_line_outside_of_a_run_has_nothing_of_it() -> None:
-    line = json.loads(logs.JsonLines().format(record()))
-    assert set(line) == {"time", "level", "logger", "message"}
+    found = json.loads(logs.JsonLines().format(record()))
+    assert set(found) == {"time", "level", "logger", "message"}
 
 
 def test_the_same_as_text() -> None:
@@ -86,8 +92,8 @@ def test_text_on_a_terminal_and_json_elsewhere_unless_it_is_said(
     text = said(module, form, terminal)
     assert text.startswith("{") is json_expected
     if json_expected:
-        line = json.loads(text)
-        assert (line["level"], line["logger"], line["message"]) == ("warning", "x", "hello")
+        found = json.loads(text)
+        assert (found["level"], found["logger"], found["message"]) == ("warning", "x", "hello")
     else:
         assert "WARNING" in text
         assert "hello" in text
@@ -119,4 +125,25 @@ def test_each_signal_is_asked_for_by_itself(
     ],
 )
 def test_metrics_go_where_the_standard_says(values: dict[str, str], url: str) -> None:
-    assert telemetry.metrics_url(values) == url
+    assert temporal_runtime.metrics_url(values) == url
+
+
+async def test_what_temporals_sdk_has_to_say_is_a_line_like_the_others(tmp_path: Path) -> None:
+    """Its word about a workflow that nobody has: on standard error, as JSON, without a history."""
+    async with server() as temporal:
+        address = temporal.client.service_client.config.target_host
+        async with worker_process(tmp_path, TEMPORAL_ADDRESS=address) as ours:
+            assert "worker ready" in await line(ours.stdout)
+            await temporal.client.start_workflow("Nobody", "secret", id="x", task_queue=TASK_QUEUE)
+            while True:
+                found = json.loads(await line(ours.stderr))
+                if found["logger"] == "temporal":
+                    break
+            ours.send_signal(signal.SIGTERM)
+            out, log = await asyncio.wait_for(ours.communicate(), 30)
+    assert found["level"] == "warning"
+    assert found["message"]
+    assert found["run_id"]
+    assert out == b""
+    assert [json.loads(each) for each in log.decode().splitlines()]
+    assert "secret" not in json.dumps(found)
