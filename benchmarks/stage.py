@@ -14,7 +14,7 @@ from dotenv import dotenv_values
 from temporalio.client import Client
 
 from benchmarks import jobs
-from benchmarks.process import Process
+from benchmarks.process import NotReady, Process
 from benchmarks.upstream import MODEL, Upstream
 from contracts.run import RunReport, RunStatus
 from contracts.spend import LedgerAgreement
@@ -118,10 +118,13 @@ async def stage(*, recording: bool = False) -> AsyncIterator[Stage]:
         await upstream.reset()
         plan = plan_in(folder, upstream.url, MODEL)
         parts = {part.name: part for part in plan.parts}
-        await _started(stack, folder, parts["temporal"])
+        temporal = await _started(stack, folder, parts["temporal"])
         gateway = await _started(stack, folder, parts["gateway"], **_prices(folder))
         await gateway.line("gateway ready")
-        client = await client_of(plan)
+        try:
+            client = await client_of(plan)
+        except TimeoutError as error:
+            raise NotReady(f"Temporal does not answer:\n{temporal.text()[-2000:]}") from error
         worker = await _started(stack, folder, parts["worker"])
         await worker.line("worker ready")
         secrets = {k: v for k, v in dotenv_values(folder / LOCAL_ENV).items() if v}

@@ -16,6 +16,7 @@ import sqlalchemy
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 from sqlalchemy import event
 
+from benchmarks.peers.drivers.stages import in_stages
 from benchmarks.peers.drivers.wire import (
     Job,
     Options,
@@ -59,25 +60,6 @@ async def run_team(stages: list[list[list[dict[str, Any]]]]) -> int:
         ends = await asyncio.gather(*begun)
         answers |= {chain[-1]["id"]: end for chain, end in zip(stage, ends, strict=True)}
     return sum(len(chain) for stage in stages for chain in stage)
-
-
-def in_stages(job: Job) -> list[list[list[dict[str, Any]]]]:
-    """The job as chains, in stages: a chain begins after every chain that it needs."""
-    uses = [name for task in job for name in task.depends_on]
-    chains: dict[str, list[dict[str, Any]]] = {}
-    stage_of: dict[str, int] = {}
-    for task in job:
-        needs = task.depends_on
-        if len(needs) == 1 and uses.count(needs[0]) == 1:
-            chains[task.id] = [*chains.pop(needs[0]), vars(task)]
-            stage_of[task.id] = stage_of[needs[0]]
-        else:
-            chains[task.id] = [vars(task)]
-            stage_of[task.id] = max((stage_of[name] + 1 for name in needs), default=0)
-    stages: list[list[list[dict[str, Any]]]] = [[] for _ in range(max(stage_of.values()) + 1)]
-    for end, chain in chains.items():
-        stages[stage_of[end]].append(chain)
-    return stages
 
 
 class Dbos:

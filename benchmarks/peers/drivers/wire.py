@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 import httpx
 import uvloop
@@ -111,17 +111,21 @@ def serve(make: Callable[[Options], Awaitable[Engine]], packages: Sequence[str])
     parser.add_argument("--transport", default="httpx")
     parser.add_argument("--name", default="peer")
     options = Options(**vars(parser.parse_args()))
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever a library prints must not stand between our lines
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_orders(make, options, packages))
-        sys.stdout.flush()
+        runner.run(_orders(make, options, packages, out))
         os._exit(0)
 
 
 async def _orders(
-    make: Callable[[Options], Awaitable[Engine]], options: Options, packages: Sequence[str]
+    make: Callable[[Options], Awaitable[Engine]],
+    options: Options,
+    packages: Sequence[str],
+    out: TextIO,
 ) -> None:
     engine = await make(options)
-    _say({"ready": {name: version(name) for name in packages}})
+    _say(out, {"ready": {name: version(name) for name in packages}})
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         order = json.loads(line)
@@ -131,11 +135,11 @@ async def _orders(
         try:
             await asyncio.gather(*(work(job, run_id) for run_id in order["ids"]))
         except Exception:
-            _say({"error": traceback.format_exc(limit=-8)})
+            _say(out, {"error": traceback.format_exc(limit=-8)})
         else:
-            _say({"seconds": time.perf_counter() - began})
+            _say(out, {"seconds": time.perf_counter() - began})
 
 
-def _say(line: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()
+def _say(out: TextIO, line: dict[str, Any]) -> None:
+    out.write(json.dumps(line) + "\n")
+    out.flush()
