@@ -30,6 +30,7 @@ from contracts import names
 from runtime import logs, telemetry, temporal_runtime
 from runtime.cold_queries import ColdQueryGuard
 from runtime.connection import ServiceUnavailable, connect, ensure_search_attributes
+from runtime.plain_payloads import PlainPayloads
 from runtime.process import leave
 from runtime.settings import SettingsError, WorkerSettings, worker_settings
 from runtime.team_label import TeamLabel
@@ -93,7 +94,7 @@ def build_worker(
     client: Client, settings: WorkerSettings, activities: Sequence[Callable[..., Any]]
 ) -> Worker:
     """One worker on the public task queue, with the options that measured best."""
-    guard = ColdQueryGuard(workflow_runner(settings))
+    guard = ColdQueryGuard(PlainPayloads(workflow_runner(settings)))
     worker = Worker(
         client,
         task_queue=names.TASK_QUEUE,

@@ -1,0 +1,35 @@
+"""Payloads of a run are encoded without asking the sandbox, several times each, for a context.
+
+The SDK (1.35.0) asks the workflow's instance for a serialization context for each payload that
+comes or goes, and a sandboxed instance enters the sandbox for each answer: a fifth of a worker's
+CPU time under load. A context is of use to converters, codecs and external storage that look at
+it; `runtime.connection.DATA_CONVERTER` has none of them, which a test holds it to.
+"""
+
+from typing import Any
+
+from temporalio.converter import StorageDriverStoreContext
+from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
+
+
+class PlainPayloads(WorkflowRunner):
+    """Wraps a runner; its instances have no context for any payload."""
+
+    def __init__(self, runner: WorkflowRunner) -> None:
+        self._runner = runner
+
+    def prepare_workflow(self, defn: Any) -> None:
+        self._runner.prepare_workflow(defn)
+
+    def set_worker_level_failure_exception_types(self, types: Any) -> None:
+        self._runner.set_worker_level_failure_exception_types(types)
+
+    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
+        instance = self._runner.create_instance(det)
+        # Assigned, not wrapped in a class: the SDK asks instances for more than is public.
+        for name, answer in (
+            ("get_serialization_context", lambda command: None),
+            ("get_external_store_context", lambda command: StorageDriverStoreContext(target=None)),
+        ):
+            setattr(instance, name, answer)
+        return instance
