@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import importlib.util
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from gateway.local_model import ModelMissing
 from gateway.prices import PriceError
 from gateway.settings import Settings, describe
 from gateway.sqlite_schema import SchemaError
+from gateway.telemetry import problems
 
 
 async def serve(settings: Settings) -> None:
@@ -43,6 +45,9 @@ def main() -> int:
     logs.configure()
     try:
         settings = Settings()
+        if wrong := problems(os.environ):
+            print("\n  ".join(["The gateway's settings are wrong:", *wrong]), file=sys.stderr)
+            return 2
         logs.configure(settings.log_format)
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(serve(settings))

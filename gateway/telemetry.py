@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SERVICE = "atxp-gateway"
 CLOSE_SECONDS = 5.0
+PROTOCOL = "http/protobuf"
 _CODE = re.compile(r"[a-z0-9_.-]{1,60}")
 
 
@@ -37,6 +38,34 @@ def wanted(environment: Mapping[str, str], signal: Literal["traces", "metrics"] 
         return False
     endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT")
     return "otlp" in exporters or any(environment.get(name) for name in endpoints)
+
+
+def problems(environment: Mapping[str, str]) -> list[str]:
+    """What is wrong with the variables, one line each; an exporter would say it late, or never."""
+    if not wanted(environment) and not wanted(environment, "metrics"):
+        return []
+    found = []
+    for signal in ("", "TRACES_", "METRICS_"):
+        name = f"OTEL_EXPORTER_OTLP_{signal}ENDPOINT"
+        if (text := environment.get(name, "")) and not re.match(r"https?://.", text):
+            found.append(f"{name} must be an http:// or https:// URL (got {text!r})")
+        name = f"OTEL_EXPORTER_OTLP_{signal}PROTOCOL"
+        if (text := environment.get(name, "")) not in ("", PROTOCOL):
+            found.append(f"{name} must be {PROTOCOL}: no other is spoken (got {text!r})")
+        name = f"OTEL_EXPORTER_OTLP_{signal}TIMEOUT"
+        if (text := environment.get(name, "")) and not _is_positive(text):
+            found.append(f"{name} must be a number of seconds above 0 (got {text!r})")
+    name = "OTEL_METRIC_EXPORT_INTERVAL"
+    if (text := environment.get(name, "")) and not _is_positive(text):
+        found.append(f"{name} must be a number of milliseconds above 0 (got {text!r})")
+    return found
+
+
+def _is_positive(text: str) -> bool:
+    try:
+        return 0 < float(text) < float("inf")
+    except ValueError:
+        return False
 
 
 class Telemetry:

@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contracts.plan import Problem
+from runtime import otel_settings, telemetry
 from runtime.plain_words import in_plain_words, shown
 from runtime.stack_state import LOCAL_ENV, data_dir, read_running
 
@@ -172,10 +173,15 @@ def load(kind: type[T], root: Path = PROJECT_ROOT) -> T:
             os.environ.setdefault(name, value)
     values = {**stack_values(chosen, getattr(kind, "decides", ()), root), **chosen}
     known = {name: values[name.upper()] for name in kind.model_fields if name.upper() in values}
+    wrong = otel_settings.problems(os.environ) if telemetry.wanted_at_all() else []
     try:
-        return kind(_env_file=None, **known)  # type: ignore[arg-type]
+        settings = kind(_env_file=None, **known)  # type: ignore[arg-type]
     except ValidationError as error:
-        raise SettingsError([_problem(kind, line) for line in error.errors()]) from None
+        wrong = [*(_problem(kind, line) for line in error.errors()), *wrong]
+        raise SettingsError(wrong) from None
+    if wrong:
+        raise SettingsError(wrong)
+    return settings
 
 
 def given_values(root: Path = PROJECT_ROOT) -> dict[str, str]:

@@ -37,6 +37,10 @@ def wanted(environ: Mapping[str, str] | None = None, signal: Signal = "traces") 
     return "otlp" in exporters or any(values.get(name) for name in endpoints)
 
 
+def wanted_at_all(environ: Mapping[str, str] | None = None) -> bool:
+    return wanted(environ) or wanted(environ, "metrics")
+
+
 def plugins(service: str = SERVICE) -> "list[OpenTelemetryPlugin]":
     """The Temporal client's plugins: none unless traces are wanted."""
     if not wanted():
