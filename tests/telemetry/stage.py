@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from temporalio.client import Client
 
 from atxp.sealing import generate_sealing_key
 from gateway.keys import KeyMaker
@@ -98,6 +99,8 @@ class Evidence:
     worker_log: str
     gateway_log: str
     starter_out: str
+    header_bytes: list[int]
+    """Of each activity in Temporal's history."""
 
 
 async def one_run(folder: Path) -> Evidence:
@@ -120,9 +123,10 @@ async def one_run(folder: Path) -> Evidence:
             await until(lambda: has(received, "temporal_workflow_completed"), "its end")
             worker.send_signal(signal.SIGTERM)
             assert await asyncio.wait_for(worker.wait(), 40) == 0, desk.log
+        headers = await header_bytes(temporal.client)
         secrets = {**agents_keys(gateway), "parent": gateway.parent_key, "sealing": SEALING_KEY}
         assert await asyncio.wait_for(gateway.end(signal.SIGTERM), 40) == 0
-        return Evidence(received, ledger(gateway), secrets, desk.log, gateway.log, out)
+        return Evidence(received, ledger(gateway), secrets, desk.log, gateway.log, out, headers)
 
 
 def environment(received: Receiver) -> dict[str, str]:
@@ -202,6 +206,13 @@ async def until(true: Callable[[], bool], what: str) -> None:
 
 def parked(received: Receiver) -> float:
     return received.total("agent_team.tasks", agent_team_task_state="parked")
+
+
+async def header_bytes(client: Client) -> list[int]:
+    history = await client.get_workflow_handle(RUN).fetch_history()
+    name = "activity_task_scheduled_event_attributes"
+    scheduled = [getattr(event, name) for event in history.events if event.HasField(name)]
+    return [each.header.ByteSize() for each in scheduled]
 
 
 def has(received: Receiver, metric: str) -> bool:

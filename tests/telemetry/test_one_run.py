@@ -127,6 +127,11 @@ def test_the_metrics_of_temporals_sdk_stand_beside_them(evidence: Evidence) -> N
     assert services == {"durable-agent-team"}
 
 
+def test_the_history_grows_by_a_small_header_an_activity(evidence: Evidence) -> None:
+    assert len(evidence.header_bytes) >= 8
+    assert 0 < max(evidence.header_bytes) < 250
+
+
 def test_no_metric_has_a_label_without_an_end(evidence: Evidence) -> None:
     def endless(point: Point) -> bool:
         values = {str(value) for value in point.attributes.values()}
