@@ -210,9 +210,11 @@ def parked(received: Receiver) -> float:
 
 async def header_bytes(client: Client) -> list[int]:
     history = await client.get_workflow_handle(RUN).fetch_history()
-    name = "activity_task_scheduled_event_attributes"
-    scheduled = [getattr(event, name) for event in history.events if event.HasField(name)]
-    return [each.header.ByteSize() for each in scheduled]
+    return [
+        event.activity_task_scheduled_event_attributes.header.ByteSize()
+        for event in history.events
+        if event.HasField("activity_task_scheduled_event_attributes")
+    ]
 
 
 def has(received: Receiver, metric: str) -> bool:
