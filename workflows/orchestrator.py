@@ -53,6 +53,7 @@ class Orchestrator(Steering):
         """Carries out the story; then, whichever way that ended, closes and reports."""
         if self._bad_start is not None:
             raise _error(ErrorType.INVALID_INPUT, self._bad_start)
+        shown = asyncio.create_task(self._publisher.watch())
         self._story = asyncio.create_task(self._carry_out())
         if self._progress.stopping:
             self._story.cancel()
@@ -65,6 +66,7 @@ class Orchestrator(Steering):
         except (TaskFailed, TaskSkipped) as ended:
             self._progress.failure = ended.failure
         await self._finish()
+        shown.cancel()
         return self._outcome()
 
     async def _carry_out(self) -> None:

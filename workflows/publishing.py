@@ -1,11 +1,10 @@
 """What the Temporal UI shows of a run while it goes on: details, memo and search attributes.
 
-The memo is written wherever nothing else would be, and that is more than showing: after a workflow
-task without any command, a worker that replays can be given an activity's end and a later update
-in another order than the history has them, and the run stands still (docs/adr/016).
+The memo is written in workflow tasks that make no call, and that is more than showing: after one
+without any command, a worker that replays can be given an activity's end and a later update in
+another order than the history has them, and the run stands still (docs/adr/016).
 """
 
-import asyncio
 from datetime import datetime, timedelta
 
 from temporalio import workflow
@@ -37,17 +36,17 @@ class Publisher:
         self._published: RunStatus | None = None
         self._published_at: datetime | None = None
         self._told_at = 0
+        self._calls_seen = 0
 
     def changed(self) -> None:
         """Something that people look at has changed."""
-        if self._due:
-            return
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            return  # an instance that is taken from the cache: its tasks end outside of any loop
         self._due = True
-        loop.call_soon(self.flush)
+
+    async def watch(self) -> None:
+        """Shows what has changed, when all else of the workflow task is done. Never returns."""
+        while True:
+            await workflow.wait_condition(lambda: self._due)
+            self.flush()
 
     def flush(self) -> None:
         """Shows the run as it is now."""
@@ -56,6 +55,7 @@ class Publisher:
         workflow.set_current_details(details(progress))
         status = progress.status_now
         now = workflow.info().get_current_history_length()
+        called, self._calls_seen = progress.calls_begun > self._calls_seen, progress.calls_begun
         if self._is_due(status):
             self._told_at = now
             self._published, self._published_at = status, workflow.now()
@@ -66,7 +66,7 @@ class Publisher:
                     SPENT.value_set(float(progress.spent_usd)),
                 ]
             )
-        elif self._told_at != now:  # once a workflow task: each of them costs the server a write
+        elif not called and self._told_at != now:  # each of them costs the server a write
             self._told_at = now
             workflow.upsert_memo({"done": progress.tasks_done, "spent": str(progress.spent_usd)})
         # Last: a run that leaves the worker's memory is stopped above, and is not shown again.
