@@ -1,6 +1,7 @@
 """Clients of streamed calls: that leave, come back, come together, come in numbers."""
 
 import asyncio
+import logging
 import signal
 from decimal import Decimal
 
@@ -220,7 +221,9 @@ async def test_sigterm_finishes_a_stream_or_says_that_it_could_not(in_time: bool
             assert rest[-1]["error"]["status"] == 503
 
 
-async def test_many_clients_that_leave_leave_nothing_behind() -> None:
+async def test_many_clients_that_leave_leave_nothing_behind(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """Reservations do not leak (#27639): money for two calls at once, and 60 that leave."""
     sent = streamed(usage=True)
     async with world(Rule(text=TEXT, usage=USED, chunk_delay=0.01)) as w:
@@ -237,3 +240,23 @@ async def test_many_clients_that_leave_leave_nothing_behind() -> None:
         account = await agent.account()
         assert (account["spent"], account["charges"]) == (COST * 60, 60)
         assert (await agent.chat(sent)).said == TEXT
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+async def test_a_gateway_before_a_gateway_streams_and_both_books_agree() -> None:
+    async with (
+        world(Rule(text=TEXT, usage=USED, heartbeat="working")) as inner,
+        aiohttp.ClientSession() as http,
+    ):
+        operator = await inner.api.open()
+        async with running_gateway(inner.gateway.base_url, upstream_api_key=operator.key) as outer:
+            agent = await Api(outer.url, http).open()
+            first, again = [await agent.chat(streamed(usage=True), key="k") for _ in range(2)]
+            assert first.said == again.said == TEXT
+            assert ": working" in first.text
+            assert first.events[-2]["usage"] == {**USED, "cost": COST}
+            await operator.patch(status="disabled")
+            refused = await agent.chat(streamed())
+            assert (refused.status, refused.error["upstream_status"]) == (502, 402)
+            assert [line["amount"] for line in await agent.ledger()] == [COST]
+        assert [line["amount"] for line in await operator.ledger()] == [COST]
