@@ -46,7 +46,7 @@ ROWS: tuple[Row, ...] = (
     *(Killed(entry, (3, 0)) for entry in (PLAIN_AIOHTTP, LANGGRAPH, LANGGRAPH_TASKS, DBOS)),
     Killed(PYDANTIC_AI_BRISK, (3, 0)),
     Killed(PYDANTIC_AI, (2, 0)),
-    Stalled((3, 0)),
+    Stalled((2, 0)),
     OpenRuns((1, 0)),
 )
 RESULT = PROJECT_ROOT / ".data" / "peers.json"
