@@ -1,6 +1,7 @@
 """The gateway put together: settings in, a running HTTP server out."""
 
 import asyncio
+import errno
 import logging
 import os
 from contextlib import suppress
@@ -90,9 +91,12 @@ class Server:
             await self._site.start()
         except OSError as error:
             await self._runner.cleanup()
+            remedy = "Set GATEWAY_PORT to a free port, or to 0 for any."
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                remedy = "Set GATEWAY_HOST to an address of this machine, such as 127.0.0.1."
             raise PortTaken(
                 f"GATEWAY_PORT {port} on GATEWAY_HOST {host} cannot be used: {error.strerror}."
-                " Set GATEWAY_PORT to a free port, or to 0 for any."
+                f" {remedy}"
             ) from error
         bound = self._runner.addresses[0]
         shown = f"[{bound[0]}]" if ":" in bound[0] else bound[0]

@@ -230,7 +230,10 @@ def _refusal(refused: Refused, request: ChatRequest) -> ApiError:
     if account is None:
         return unauthorized()
     if refused.why is Why.DISABLED:
-        message = f"The account {account.name!r} is disabled"
+        message = (
+            f"The account {account.name!r} is disabled; PATCH its `status` to `active` with the"
+            " parent key, and it can pay again"
+        )
         return ApiError(402, "account_disabled", "account_disabled", message)
     return exhausted(account, request.bound)
 

@@ -144,7 +144,8 @@ def _not_moved(refused: Refused, from_id: str, to_id: str, amount: int) -> ApiEr
     if refused.why is Why.NOT_FOUND or account is None:
         return _unknown(from_id if account is None else to_id)
     if refused.why is Why.DISABLED:
-        return conflict(f"The account {account.name!r} is disabled", "account_disabled")
+        message = f"The account {account.name!r} is disabled; PATCH its `status` to `active` first"
+        return conflict(message, "account_disabled")
     return conflict(
         f"{account.name!r} has {usd_text(account.remaining)} USD unspent and unreserved, less than"
         f" {usd_text(amount)}",

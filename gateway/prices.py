@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 SCALE = 10**9
 """USD per million tokens is micro-USD per token; nine places of it are kept."""
 
+EXAMPLE = f"{Path(__file__).with_name('prices.toml')} is one to copy."
 SHIPPED = Path(__file__).with_name("prices.toml")
 
 
@@ -61,12 +62,22 @@ class Prices:
         try:
             data = tomllib.loads(path.read_text(), parse_float=Decimal)
         except OSError as error:
-            raise PriceError(f"{path} cannot be read: {error.strerror}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise PriceError(f"{path} is not TOML: {error}") from error
+            raise PriceError(
+                f"The price file {path} cannot be read: {error.strerror}. Set GATEWAY_PRICES to one"
+                f" like {SHIPPED}."
+            ) from error
+        except UnicodeDecodeError as error:
+            raise PriceError(
+                f"The price file {path} is no UTF-8 text (byte {error.start}). Save it as such."
+            ) from error
+        except tomllib.TOMLDecodeError as error:
+            raise PriceError(f"The price file {path} is not TOML: {error}. {EXAMPLE}") from error
         models = data.get("models")
         if not isinstance(models, dict) or not models or set(data) - {"models"}:
-            raise PriceError(f'{path} must hold tables [models."NAME"], and nothing else')
+            raise PriceError(
+                f'The price file {path} must hold tables [models."NAME"], and nothing else. '
+                + EXAMPLE
+            )
         return cls(path, _parse(path, models))
 
     def lines_to_add(self, model: str) -> str:
@@ -86,11 +97,19 @@ def _parse(path: Path, models: dict[str, Any]) -> dict[str, Price]:
         try:
             found[name] = Price.model_validate(entry)
         except ValidationError as error:
-            for problem in error.errors():
-                field = ".".join(str(part) for part in problem["loc"])
-                problems.append(
-                    f'[models."{name}"] {field}: {problem["msg"]}; got {problem["input"]}'
-                )
+            problems += [f'[models."{name}"] {_in_words(each)}' for each in error.errors()]
     if problems:
-        raise PriceError(f"{path}:\n  " + "\n  ".join(problems))
+        raise PriceError(f"The price file {path} is wrong:\n  " + "\n  ".join(problems))
     return found
+
+
+def _in_words(problem: Any) -> str:
+    """One of pydantic's: the key, its value, what to write instead."""
+    key, kind = ".".join(str(part) for part in problem["loc"]), problem["type"]
+    if kind == "missing":
+        return f"{key}: is missing (add it, in USD per million tokens)"
+    if kind == "extra_forbidden":
+        return f"{key}: this key is not known (known: {', '.join(Price.model_fields)})"
+    if not key:
+        return f"= {problem['input']}: must hold keys, such as input_usd_per_million"
+    return f"{key} = {problem['input']}: {problem['msg']}"

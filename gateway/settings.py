@@ -1,7 +1,8 @@
 """Settings, read once from `.env` and the environment; all problems are told at once."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -38,7 +39,12 @@ class Settings(BaseSettings):
     @field_validator("upstream_url")
     @classmethod
     def _is_local_or_http(cls, value: str) -> str:
-        if value != LOCAL and not value.startswith(("http://", "https://")):
+        try:
+            parts = urlsplit(value)
+            good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:  # a port that is no number
+            good = None
+        if value != LOCAL and (not good or any(each.isspace() for each in value)):
             raise ValueError("must be `local` or a base URL such as https://api.openai.com/v1")
         return value.rstrip("/")
 
@@ -70,12 +76,19 @@ REMEDIES = {
 SECRETS = {"GATEWAY_PARENT_KEY", "GATEWAY_SECRET", "UPSTREAM_API_KEY"}
 
 
+def _message(problem: Any) -> str:
+    """What is wrong, in words that do not speak of items after validation."""
+    if problem["type"] == "too_short":
+        return f"is too short: {problem['ctx']['actual_length']} characters"
+    return str(problem["msg"]).removeprefix("Value error, ")
+
+
 def describe(error: ValidationError) -> str:
     """One line for each problem: the variable, its value unless secret, and what to do."""
     lines = ["The gateway's settings are wrong:"]
     for problem in error.errors(include_url=False):
         name = ".".join(str(part) for part in problem["loc"]).upper()
-        message = problem["msg"].removeprefix("Value error, ")
+        message = _message(problem)
         value = "" if name in SECRETS or not name else f" (got {problem['input']!r})"
         if problem["type"] == "missing":
             message, value = "is not set", ""

@@ -113,7 +113,11 @@ def connect(path: Path) -> sqlite3.Connection:
         conn.execute("PRAGMA cache_size = -16000")
         _migrate(conn)
     except (OSError, sqlite3.Error) as error:
-        raise SchemaError(f"GATEWAY_DATABASE {path} cannot be used: {error}") from error
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise SchemaError(
+            f"GATEWAY_DATABASE {path} cannot be used: {reason}. Correct that, or set"
+            " GATEWAY_DATABASE to another file, in a folder that you may write to."
+        ) from error
     return conn
 
 
