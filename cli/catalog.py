@@ -4,6 +4,7 @@ import json
 import urllib.error
 import urllib.request
 from decimal import Decimal
+from http.client import HTTPException
 from typing import NamedTuple
 
 from contracts.endpoint import catalog_of, declared_capabilities, model_prices
@@ -32,8 +33,9 @@ def read_provider(llm_url: str, default_model: str | None) -> Provider:
             body = json.loads(answer.read(MAX_BYTES), parse_float=Decimal)
     except urllib.error.HTTPError as error:
         raise CatalogUnavailable(f"{url} answered {error.code} {error.reason}") from error
-    except OSError as error:
-        reason = getattr(error, "reason", None) or error
+    except (OSError, HTTPException) as error:
+        cause = getattr(error, "reason", None) or error
+        reason = getattr(cause, "strerror", None) or cause
         raise CatalogUnavailable(f"{url} does not answer ({reason})") from error
     except ValueError as error:
         raise CatalogUnavailable(f"{url} answered something that is not JSON") from error

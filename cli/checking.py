@@ -84,10 +84,14 @@ def _line(found: Finding) -> str:
     return "\n".join([told, *to_paste])
 
 
+def _count(number: int, of: str) -> str:
+    return f"{number} {of}" if number == 1 else f"{number} {of}s"
+
+
 def _good(path: Path, request: RunRequest, catalog: ModelCatalog | None) -> str:
     team = request.team
-    plan = f"{len(team.tasks)} tasks" if team.tasks else "planned from the goal"
+    plan = _count(len(team.tasks), "task") if team.tasks else "planned from the goal"
     models = "models and prices checked" if catalog and catalog.priced else "models not checked"
     if catalog and not catalog.priced:
         models = "the endpoint tells no prices"
-    return f"{path}: good: team {team.name}, {len(team.agents)} agents, {plan}; {models}"
+    return f"{path}: good: team {team.name}, {_count(len(team.agents), 'agent')}, {plan}; {models}"

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from cli.output import between, clip, seconds, table, usd
 from cli.promises import broken_promises
+from contracts.errors import ERRORS, ErrorType
 from contracts.run import Failure, RunReport, RunState, TaskState, Waiting
 from contracts.spend import LedgerAgreement, SpendReport
 from runtime.runs import RunSummary
@@ -106,6 +107,22 @@ def failure_lines(tasks: Sequence[TaskState]) -> list[str]:
     return [f"{t.id}: {failure_text(t.failure)}" for t in tasks if t.failure]
 
 
+def failed_block(tasks: Sequence[TaskState], run: Failure | None) -> list[str]:
+    """What failed and why, and once for each kind of failure what a person can do."""
+    failed = [(task.id, task.failure) for task in tasks if task.failure]
+    if run is not None:
+        failed.append(("the run", run))
+    lines: list[str] = []
+    told: set[str] = set()
+    for who, failure in failed:
+        lines += ["  " + line for line in f"{who}: {failure_text(failure)}".splitlines()]
+        rule = ERRORS.get(ErrorType(failure.type)) if failure.type in set(ErrorType) else None
+        if rule is not None and failure.type not in told and not rule.remedy.startswith("Nothing"):
+            lines.append(f"    what to do: {rule.remedy}")
+        told.add(failure.type)
+    return ["", "failed", *lines] if lines else []
+
+
 def waiting_text(waiting: Waiting) -> tuple[str, str]:
     """What waits, why and until when; and the command that wakes it."""
     until = "" if waiting.until is None else f" until {waiting.until:%Y-%m-%d %H:%M} UTC"
@@ -131,12 +148,7 @@ def state_text(state: RunState) -> str:
 
 
 def _more_than_tasks(state: RunState) -> list[str]:
-    lines: list[str] = []
-    failed = failure_lines(state.tasks)
-    if state.failure:
-        failed.append(f"the run: {failure_text(state.failure)}")
-    if failed:
-        lines += ["", "failed", *(f"  {line}" for line in failed)]
+    lines = failed_block(state.tasks, state.failure)
     if state.waiting:
         lines += ["", "waiting for a person"]
         for each in state.waiting:
@@ -157,11 +169,7 @@ def report_text(report: RunReport) -> str:
     ]
     if report.cancel_reason is not None:
         lines.append(f"cancelled: {report.cancel_reason or '(no reason given)'}")
-    failed = failure_lines([outcome.task for outcome in report.outcomes])
-    if report.failure:
-        failed.append(f"the run: {failure_text(report.failure)}")
-    if failed:
-        lines += ["", "failed", *(f"  {line}" for line in failed)]
+    lines += failed_block([outcome.task for outcome in report.outcomes], report.failure)
     if report.answer is not None:
         lines += ["", report.answer.strip()]
     return "\n".join([*lines, "", spend_table(report.spend)])

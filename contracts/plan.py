@@ -23,5 +23,6 @@ class Problem(Message):
 
     def __str__(self) -> str:
         value = f" = {self.value}" if self.value else ""
-        remedy = f" ({self.remedy})" if self.remedy else ""
-        return f"{self.field}{value}: {self.what}{remedy}"
+        remedy, *to_paste = self.remedy.splitlines() or [""]
+        told = f"{self.field}{value}: {self.what}" + (f" ({remedy})" if remedy else "")
+        return "\n".join([told, *to_paste])

@@ -15,8 +15,10 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import IO
 
+from contracts.plan import Problem
 from runtime.process import leave
 from runtime.settings import PROJECT_ROOT, SettingsError, given_values
 from runtime.stack import READY_SECONDS, Say, Stack, StackFailed
@@ -42,8 +44,7 @@ async def local_stack(
     """
     settings = settings or stack_settings()
     folder = data_dir({"DATA_DIR": settings.data_dir}, PROJECT_ROOT)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "stack.lock").open("a") as lock:
+    with _lock_file(folder) as lock:
         if not await _owned(lock, settings):
             info = running_stack(settings)
             if info is None:
@@ -55,6 +56,21 @@ async def local_stack(
             yield await stack.start()
         finally:
             await stack.stop()
+
+
+def _lock_file(folder: Path) -> IO[str]:
+    """The stack's folder is made, and its lock opened; what cannot be is a wrong setting."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return (folder / "stack.lock").open("a")
+    except OSError as error:
+        problem = Problem(
+            field="DATA_DIR",
+            value=str(folder)[:500],
+            what=f"cannot be used ({error.strerror})",
+            remedy="set DATA_DIR to a folder that you may write to",
+        )
+        raise SettingsError([problem]) from error
 
 
 async def _owned(lock: IO[str], settings: StackSettings) -> bool:

@@ -131,4 +131,6 @@ def translated(run: str) -> Iterator[None]:
     except WorkflowQueryFailedError as error:
         if "not found" in str(error) and "query handler" in str(error).lower():
             raise RunNotFound(run, f"this is no `{names.WORKFLOW}` workflow") from error
+        if "TMPRL1100" in str(error):  # Temporal's own: this worker's code made no such history
+            raise CannotGoOn(run, "its code does not fit the run's history") from error
         raise Refused(f"run {run}: {error}") from error

@@ -137,7 +137,11 @@ def _report_of(run: str, error: WorkflowFailureError) -> RunReport:
     """A failed run's report travels in its error's details."""
     cause = error.cause
     if not isinstance(cause, ApplicationError):
-        raise RunAborted(f"run {run} ended without a report: {cause}") from error
+        how = "terminated in Temporal" if isinstance(cause, TerminatedError) else "ended"
+        raise RunAborted(
+            f"run {run}: {how} without a report ({cause}); `starter.py reconcile {run}` closes its"
+            " accounts and shows what it spent"
+        ) from error
     if cause.type == ErrorType.RUN_FAILED and cause.details:
         try:
             return RunReport.model_validate(cause.details[0])
