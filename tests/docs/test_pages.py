@@ -41,8 +41,9 @@ def test_every_link_leads_somewhere(page: Path) -> None:
             assert anchor in anchors(found), f"{name(page)}: {link}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "errors.md"], ids=name)
 def test_every_command_target_and_test_exists(page: Path) -> None:
+    """But in `errors.md`: what is typed there is wrong on purpose."""
     text = page.read_text(encoding="utf-8")
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"\bmake ([a-z]+)[`\s.,;:)]", "".join(_code(text))):

@@ -1,0 +1,52 @@
+"""Every error of the tour is made anew, and `docs/errors.md` has what was really said."""
+
+import difflib
+
+import pytest
+import pytest_asyncio
+
+from contracts.errors import ErrorType
+from tests.docs.tour.case import Case, Told
+from tests.docs.tour.check import amiss
+from tests.docs.tour.page import CASES, PAGE, SECTIONS, errors_page
+from tests.docs.tour.stage import play_all
+
+pytestmark = pytest.mark.timeout(900)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def tour(tmp_path_factory: pytest.TempPathFactory) -> list[Told]:
+    return await play_all(tmp_path_factory.mktemp("tour"), CASES)
+
+
+@pytest.mark.parametrize(
+    ("number", "case"),
+    enumerate(CASES),
+    ids=[f"{section.title}: {case.title}" for section in SECTIONS for case in section.cases],
+)
+async def test_an_error_says_what_happened_to_what_and_what_to_do(
+    tour: list[Told], number: int, case: Case
+) -> None:
+    assert list(amiss(case, tour[number])) == []
+
+
+async def test_the_page_has_what_was_said(tour: list[Told]) -> None:
+    fresh, page = errors_page(tour), PAGE.read_text(encoding="utf-8")
+    differs = difflib.unified_diff(
+        page.splitlines(), fresh.splitlines(), "docs/errors.md", lineterm=""
+    )
+    assert fresh == page, "run `python -m tests.docs.tour`:\n" + "\n".join(differs)
+
+
+def test_a_text_that_says_too_little_is_noticed() -> None:
+    case = Case("x", "starter.py state a", ["a", "remedy"])
+    assert list(amiss(case, Told("a: remedy", 2))) == []
+    assert len(list(amiss(case, Told("a", 2)))) == 1
+    assert len(list(amiss(case, Told("Traceback: a remedy", 70)))) == 2
+
+
+def test_types_that_are_shown_are_types() -> None:
+    named = {
+        word.split(":")[1].strip() for case in CASES for word in case.says if ": " in word[:12]
+    }
+    assert named & {each.value for each in ErrorType}, "tasks fail with types of their own"

@@ -1,0 +1,91 @@
+"""Arguments of commands, and services that do not answer."""
+
+from tests.docs.tour.case import TEAM, Case, Section
+
+LONG = "x" * 1_200
+
+ARGUMENTS = Section(
+    "Arguments",
+    "Wrong usage ends with 2, on standard error, with how to ask for help.",
+    [
+        Case("A command that there is not", "starter.py spent brief",
+             ["No such command 'spent'", "Did you mean 'spend'", "--help"]),
+        Case("An argument that is missing", "starter.py budget brief research",
+             ["Missing argument 'USD'", "starter.py budget --help"]),
+        Case("An option that there is not", "starter.py graph brief --mermiad",
+             ["No such option: --mermiad", "--mermaid"]),
+        Case("An option out of its bounds", "starter.py list --limit 0",
+             ["--limit", "greater than or equal to 1", "list --help"]),
+        Case("An id that is empty", "starter.py state ''", ["RUN: is empty", "`list` shows them"]),
+        Case("An id of two lines", "starter.py state $'a\\nb'",
+             ["RUN = 'a\\nb': holds a line break", "`list` shows them"]),
+        Case("An id that Temporal would not take", f"starter.py start team.yaml --id {LONG}",
+             ["--id: 1,200 characters, and 1,000 are the most", "choose a short id"],
+             files={"team.yaml": TEAM}),
+        Case("An amount that is none", "starter.py budget brief research 1,50",
+             ["USD = 1,50: this is no amount", "write it like 0.25"]),
+        Case("An amount that a program would take for another", "starter.py budget brief research "
+             "1_0", ["USD = 1_0: this is no amount", "write it like 0.25"]),
+        Case("An amount of nothing", "starter.py transfer brief research editor 0",
+             ["USD = 0: is too small", "use more than 0"]),
+        Case("An amount below zero", "starter.py budget brief research -- -1",
+             ["USD = -1: is too small", "use more than 0"]),
+        Case("Less than a micro-dollar", "starter.py budget brief research 0.0000001",
+             ["USD = 0.0000001: an amount has at most six decimal places", "round it"]),
+        Case("More than anybody has", "starter.py budget brief research 1000001",
+             ["USD = 1000001: is too large", "use 1,000,000 or less"]),
+        Case("An agent of no name", "starter.py budget brief 'Mr. Research' 1",
+             ["AGENT = Mr. Research: this is no name", "small letter"]),
+        Case("A reason that is too long", f"starter.py cancel brief --reason {LONG}",
+             ["--reason = ", "(1,200 characters): more than 1,000 characters", "shorten it"]),
+        Case("A report of no format", "starter.py report brief --out brief.pdf",
+             ["--out = brief.pdf: says no format", "end it in .html, .md or .json"]),
+        Case("Output that nobody can keep", "starter.py schema > /dev/full",
+             ["standard output cannot be written: No space left", "make room, or send it elsewh"]),
+    ],
+)  # fmt: skip
+
+NOBODY = {"TEMPORAL_ADDRESS": "127.0.0.1:9"}
+
+SERVICES = Section(
+    "Services that do not answer",
+    "They end with 3: nothing is wrong with the input, and the same command may do later.",
+    [
+        Case("No Temporal", "starter.py list", code=3, env=NOBODY, says=[
+            "Temporal does not answer at 127.0.0.1:9 (Connection refused)", "start it with `make "
+            "up`", "set TEMPORAL_ADDRESS"]),
+        Case("No Temporal for `run`", "starter.py run team.yaml", code=3, env=NOBODY,
+             files={"team.yaml": TEAM}, says=["Temporal does not answer", "`make up`"]),
+        Case("TLS where there is none", "starter.py list", code=3, env={"TEMPORAL_TLS": "true"},
+             says=["(it does not speak TLS)", "TEMPORAL_TLS"]),
+        Case("A namespace that there is not", "starter.py list", code=3,
+             env={"TEMPORAL_NAMESPACE": "elsewhere"}, says=[
+                 "has no namespace 'elsewhere'", "set TEMPORAL_NAMESPACE",
+                 "temporal operator namespace create --namespace elsewhere"]),
+        Case("No gateway for `estimate`", "starter.py estimate team.yaml", code=3,
+             files={"team.yaml": TEAM}, env={"ATXP_LLM_URL": "http://127.0.0.1:9/v1"}, says=[
+                 "http://127.0.0.1:9/v1/models does not answer", "team.yaml: no prices",
+                 "set ATXP_LLM_URL"]),
+        Case("No gateway for `validate`: a note", "starter.py validate team.yaml", code=0,
+             files={"team.yaml": TEAM}, env={"ATXP_LLM_URL": "http://127.0.0.1:9/v1"}, says=[
+                 "good", "were not checked", "`make up`, or set ATXP_LLM_URL"]),
+        Case("No provider for `reconcile`", "starter.py reconcile silent", code=3,
+             given=["starter.py run team.yaml --id silent"], files={"team.yaml": TEAM},
+             env={"ATXP_API_KEY": "parent", "ATXP_API_URL": "http://127.0.0.1:9/v1"}, says=[
+                 "http://127.0.0.1:9/v1/agents/", "does not answer", "correct ATXP_API_URL"]),
+        Case("A provider that does not know the key", "starter.py reconcile stranger", code=3,
+             given=["starter.py run team.yaml --id stranger"], files={"team.yaml": TEAM},
+             env={"ATXP_API_KEY": "not-the-parent-key"}, says=[
+                 "/v1/agents/", "answered 401", "check ATXP_API_KEY"]),
+        Case("No worker for `state`", "starter.py state lonely", code=3, worker="none",
+             given=["starter.py start team.yaml --id lonely"], files={"team.yaml": TEAM}, says=[
+                 "run lonely: no worker answered", "task queue `orchestrator`", "`make up`",
+                 "`python worker.py`"]),
+        Case("No worker for `budget`", "starter.py budget idle research 2", code=3, worker="none",
+             given=["starter.py start team.yaml --id idle"], files={"team.yaml": TEAM}, says=[
+                 "run idle: no worker confirmed the new budget", "may still take effect",
+                 "`make up`"]),
+    ],
+)  # fmt: skip
+
+SECTIONS = [ARGUMENTS, SERVICES]

@@ -1,0 +1,184 @@
+"""Runs: refused, refusing, waiting, failed. Everything here is really run, on real rooms."""
+
+from tests.docs.tour.case import TEAM, Case, Section, team
+
+RUN = {"team.yaml": TEAM}
+START = "starter.py start team.yaml --id"
+
+REFUSED = Section(
+    "Runs that are not there, or not any more",
+    "",
+    [
+        Case("A run that there is not", "starter.py state nobody",
+             ["run nobody: no such run", "`starter.py list` shows"]),
+        Case("An id that is taken", f"{START} taken", files=RUN, given=[f"{START} taken"],
+             says=["run id taken: already taken", "choose another id, or leave it out"]),
+        Case("A workflow that is no run", "starter.py cancel other", says=[
+             "run other: this is a workflow of type `Other`", "`starter.py list`"],
+             given=["temporal workflow start --type Other --task-queue nobodys --workflow-id "
+                    "other"]),
+        Case("A run that has ended", "starter.py cancel ended", files=RUN,
+             given=["starter.py run team.yaml --id ended"],
+             says=["run ended: it has ended", "`starter.py result ended` shows how"]),
+        Case("A task that there is not", "starter.py task looked fact", files=RUN,
+             given=["starter.py run team.yaml --id looked"],
+             says=["TASK = fact: no such task", "there are: facts, answer"]),
+        Case("A report that cannot be written", "starter.py report written --out no/where.md",
+             files=RUN, given=["starter.py run team.yaml --id written"],
+             says=["--out = no/where.md: cannot be written: No such file", "folder that is there"]),
+        Case("A report of a run that goes on", "starter.py report early --out early.md",
+             files={"team.yaml": TEAM + "approve_plan: true\n"}, given=[f"{START} early"],
+             says=["run early: it goes on", "`starter.py result early` waits for it"]),
+        Case("`reconcile` of a run that goes on", "starter.py reconcile busy",
+             files={"team.yaml": TEAM + "approve_plan: true\n"}, given=[f"{START} busy"],
+             env={"ATXP_API_KEY": "parent"},
+             says=["run busy: it goes on", "`starter.py cancel busy` makes it end"]),
+        Case("A run that Temporal terminated", "starter.py result killed", code=1,
+             files={"team.yaml": TEAM + "approve_plan: true\n"},
+             given=[f"{START} killed", "temporal workflow terminate --workflow-id killed "
+                   "--reason 'a mistake'"],
+             says=["run killed: terminated in Temporal without a report (a mistake)",
+                   "starter.py reconcile killed"]),
+        Case("A start input that is none", "starter.py result raw", says=[
+             "run raw was refused", "team: missing"],
+             given=["temporal workflow start --type Orchestrator --task-queue orchestrator "
+                    "--workflow-id raw --input {}"]),
+        Case("A start input with a problem", "starter.py result bad", says=[
+             "run bad was refused", "team.agents = {}"],
+             given=["temporal workflow start --type Orchestrator --task-queue orchestrator "
+                    '--workflow-id bad --input \'{"team": {"name": "a", "agents": {}}}\'']),
+    ],
+)  # fmt: skip
+
+OPEN = {"team.yaml": team(more="approve_plan: true\n", task="}\n  - {id: b, agent: other, ask: B.")
+        .replace("tasks:", "  other: {role: Other, budget_usd: 1}\ntasks:")}  # fmt: skip
+
+
+def steering(run: str, title: str, command: str, *says: str) -> Case:
+    return Case(title, command.replace("RUN", run), says, files=OPEN,
+                given=[f"{START} {run}"], until=(run, "approval"))  # fmt: skip
+
+
+POOR = {"team.yaml": TEAM.replace("Researcher, budget_usd: 1", "R, budget_usd: 0.000001")}
+
+
+def parked(run: str, title: str, command: str, *says: str) -> Case:
+    return Case(title, command.replace("RUN", run), says, files=POOR,
+                given=[f"{START} {run}"], until=(run, "parked"))  # fmt: skip
+
+
+STEERING = Section(
+    "What a run refuses",
+    "Its own words, whether they are asked for by a command or from Temporal's command line. Then"
+    " nothing has changed.",
+    [
+        steering("steer-1", "A limit for nobody", "starter.py budget RUN nobody 1",
+                 "agent = 'nobody': no such agent", "research, other"),
+        steering("steer-2", "A transfer of more than there is",
+                 "starter.py transfer RUN research other 9", "research", "9", "left"),
+        steering("steer-3", "A transfer to oneself",
+                 "starter.py transfer RUN research research 0.1", "research"),
+        parked("steer-4", "A retry of what has not failed", "starter.py retry RUN zzz",
+               "task = 'zzz': no such task", "only what has failed or is parked"),
+        parked("steer-5", "A task that there is not", "starter.py cancel-task RUN zzz",
+               "task = 'zzz': no such task"),
+        steering("steer-6", "An answer that nothing waits for", "starter.py approve RUN answer",
+                 "subject = 'answer'", "plan"),
+        Case("An update with wrong types", "temporal workflow update execute --workflow-id steer-7 "
+             "--name adjust_budget --input '{\"agent\": 5}'", code=1, files=OPEN,
+             given=[f"{START} steer-7"], until=("steer-7", "approval"),
+             says=["agent = 5", "budget_usd: missing", "InvalidInput"]),
+        Case("A signal with wrong types: noted, never fatal", "starter.py state steer-8", code=0,
+             files=OPEN, until=("steer-8", "approval"), part="messages", given=[
+                 f"{START} steer-8", "temporal workflow signal --workflow-id steer-8 --name adjust "
+                 "--input '{\"kind\": \"raise\"}'"],
+             says=["messages that were not understood", "adjust: kind = 'raise': one of"]),
+    ],
+)  # fmt: skip
+
+
+def waits(run: str, title: str, text: str, status: str, *says: str) -> Case:
+    return Case(title, f"starter.py state {run}", says, code=0, files={"team.yaml": text},
+                part="waiting for a person",
+                given=[f"{START} {run}"], until=(run, status))  # fmt: skip
+
+
+AGAIN = """\
+  other: {role: Other, budget_usd: 1}
+tasks:
+  - {id: first, agent: other, ask: Ask for a nap.}
+  - {id: more, agent: research, ask: List more., depends_on: [first]}
+"""
+"""`more` is ready only when another task of its agent has failed."""
+
+WAITING = Section(
+    "What waits for a person",
+    "No error yet: the run says why it waits, until when, and the command that wakes it.",
+    [
+        waits("poor", "An account that is used up", POOR["team.yaml"], "parked",
+              "facts waits until", "required", "starter.py budget poor research"),
+        waits("breaker", "An agent that fails again and again",
+              team("Ask for 500.", ", breaker_failures: 1, retry: {max_attempts: 1}")
+              .replace("tasks:\n", AGAIN), "parked",
+              "more waits", "1 calls in a row failed", "starter.py retry breaker more"),
+        waits("plan", "A plan that wants approval", TEAM + "approve_plan: true\n", "approval",
+              "plan waits", "starter.py approve plan plan"),
+    ],
+)  # fmt: skip
+
+ONCE = ", retry: {max_attempts: 1}"
+
+
+def fails(run: str, title: str, ask: str, *says: str, agent: str = ONCE, task: str = "") -> Case:
+    return Case(title, f"starter.py run team.yaml --id {run}", says, code=1, part="failed",
+                files={"team.yaml": team(ask, agent, task)})  # fmt: skip
+
+
+FAILED = Section(
+    "Tasks and runs that fail",
+    "The type says what became of it ([failures](failures.md)), the message what happened, and"
+    " `what to do` what to do. What is retried is shown here with a single attempt.",
+    [
+        fails("f-429", "Too many requests", "Ask for 429.", "facts: RateLimited: ", "429",
+              "Lower `max_parallel`"),
+        fails("f-500", "An upstream that fails", "Ask for 500.", "facts: UpstreamUnavailable: ",
+              "500", "See that the gateway and its upstream are up"),
+        fails("f-slow", "No answer in time", "Ask for a nap.", "facts: UpstreamTimeout: ",
+              "Raise the agent's `timeout_seconds`", agent=f"{ONCE}, timeout_seconds: 0.5"),
+        fails("f-html", "An answer that is no JSON", "Ask for HTML.", "facts: ", "JSON",
+              "what to do"),
+        fails("f-403", "An upstream that refuses the gateway", "Ask for 403.",
+              "facts: UpstreamUnavailable: ", "The upstream answered 403: scripted 403", "what to"),
+        fails("f-400", "A request that the upstream does not like", "Ask for 400.",
+              "facts: BadRequest: ", "scripted 400", "The message says what"),
+        fails("f-check", "An answer that fails its checks", "List.", "facts: CheckFailed: ",
+              "at least 900 are asked for", "Loosen", task=", checks: {min_length: 900}"),
+        fails("f-after", "A task after one that failed", "Ask for 400.", "facts: BadRequest: ",
+              "text: DependencyFailed: ", "Look at that task",
+              task="}\n  - {id: text, agent: research, ask: Write., depends_on: [facts]"),
+        fails("f-price", "A model without a price", "List.", "was refused",
+              "agents.research.model = gpt-9: has no price", '[models."gpt-9"]',
+              agent=", model: gpt-9"),
+    ],
+)  # fmt: skip
+FAILED = Section(FAILED.title, FAILED.about, [
+    *FAILED.cases[:-1],
+    Case("A model without a price", "starter.py run team.yaml --id f-price",
+         FAILED.cases[-1].says, code=2, part="error:", files=FAILED.cases[-1].files),
+    Case("An account that is used up, with `on_exhausted: fail`",
+         "starter.py run team.yaml --id f-money", code=1, part="failed", says=[
+             "facts: BudgetExhausted: ", "required", "remaining", "Raise the agent's `budget_usd`"],
+         files={"team.yaml": POOR["team.yaml"].replace("001}", "001, on_exhausted: fail}")}),
+    Case("A plan that is none", "starter.py run team.yaml --id f-plan", code=1, part="failed",
+         says=["InvalidPlan: ", "Write the tasks in the team file"],
+         files={"team.yaml": TEAM.partition("tasks:")[0].replace("{budget_usd: 1}",
+                "{budget_usd: 1, retry: {max_attempts: 1}}", 1).replace("Brief the board",
+                "Plan nonsense")}),
+    Case("A worker with another sealing key", "starter.py result sealed", code=1,
+         worker="other key", part="failed", files={"team.yaml": TEAM + "approve_plan: true\n"},
+         before=[f"{START} sealed"], until=("sealed", "approval"),
+         given=["starter.py approve sealed plan"],
+         says=["facts: SealingKeyMismatch: ", "SEALING_KEY", "Give every worker"]),
+])  # fmt: skip
+
+SECTIONS = [REFUSED, STEERING, WAITING, FAILED]
