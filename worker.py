@@ -106,7 +106,7 @@ def build_worker(
         max_eager_activity_reservations_per_workflow_task=100,
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
         graceful_shutdown_timeout=timedelta(seconds=settings.graceful_shutdown_seconds),
-        interceptors=[TeamLabel(OPEN_TASKS.forget)] if OPEN_TASKS.watched else [],
+        interceptors=[TeamLabel(OPEN_TASKS.forget)] if telemetry.wanted_at_all() else [],
     )
     guard.watch(worker)
     return worker

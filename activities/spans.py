@@ -137,11 +137,12 @@ def call_span(call: CallRequest) -> Iterator[Attempt]:
 def _label(call: CallRequest) -> dict[str, str]:
     """From here on, all that this activity logs or sends says which call it belongs to."""
     known = {
-        TEAM: labels().get(TEAM, UNKNOWN),
         TASK: call.task,
         AGENT: call.account.agent,
         CALL_KEY: call.idempotency_key,
     }
+    if team := labels().get(TEAM):
+        known[TEAM] = team
     with suppress(RuntimeError):
         known[RUN] = activity.info().workflow_id or ""
     LABELS.set(known)

@@ -21,7 +21,7 @@ IN_BAGGAGE: Final = (TEAM, RUN, TASK, AGENT)
 """What goes to the gateway beside the trace."""
 
 TEAM_HEADER: Final = "agent-team"
-"""Temporal's header on activities, set while telemetry is on."""
+"""Temporal's header on activities, set by workers whose telemetry is on."""
 
 UNKNOWN: Final = "unknown"
 

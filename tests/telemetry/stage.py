@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from temporalio.client import Client
@@ -29,7 +30,7 @@ PROMPT = "Prompt-marker"
 ANSWER = "Answer-marker"
 INTERVAL_MILLISECONDS = "100"
 
-TEAM = {
+TEAM: dict[str, Any] = {
     "name": "brief",
     "goal": GOAL,
     "orchestrator": {"model": "m", "budget_usd": 1},

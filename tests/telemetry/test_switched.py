@@ -12,7 +12,7 @@ from tests.support.gateway import gateway_process
 from tests.support.otlp import receiver
 from tests.support.temporal import server
 from tests.support.upstream import Rule, ScriptedUpstream
-from tests.telemetry.stage import LONG, RUN, TEAM, Desk, ledger
+from tests.telemetry.stage import LONG, RUN, TEAM, Desk, environment, ledger
 
 OFF = {"OTEL_SDK_DISABLED": "true"}
 
@@ -44,3 +44,28 @@ async def test_a_run_goes_on_under_the_other_worker(tmp_path: Path, on_first: bo
         booked = sum(line.micro_usd for line in ledger(gateway))
         assert round(float(spend["total"]["spent_usd"]) * 1_000_000) == booked
         assert upstream.count == len(ledger(gateway)) == len(upstream.by_key)
+
+
+async def test_traces_alone_know_the_team_too(tmp_path: Path) -> None:
+    async with (
+        receiver() as received,
+        ScriptedUpstream([Rule(text=LONG)]) as upstream,
+        gateway_process(upstream.url, **environment(received)) as gateway,
+        server() as temporal,
+    ):
+        address = temporal.client.service_client.config.target_host
+        desk = Desk(tmp_path, gateway, address, received)
+        agents = {name: {**each, "budget_usd": 1} for name, each in TEAM["agents"].items()}
+        (tmp_path / "team.yaml").write_text(yaml.safe_dump({**TEAM, "agents": agents}))
+        async with desk.worker(OTEL_METRICS_EXPORTER="none") as worker:
+            await desk.starter("run", str(tmp_path / "team.yaml"), "--id", RUN)
+            worker.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(worker.wait(), 40) == 0
+        assert await asyncio.wait_for(gateway.end(signal.SIGTERM), 40) == 0
+    names = {point.name for point in received.series.values()}
+    assert "gateway.spend_micro_usd" in names
+    assert not any(name.startswith(("agent_team.", "temporal_")) for name in names)
+    chats = [each for each in received.spans if each.span.name.startswith("chat ")]
+    assert {each.service for each in chats} == {"atxp-gateway", "durable-agent-team"}
+    assert {each.attributes["agent_team.team"] for each in chats} == {"brief"}
+    assert received.total("gateway.spend_micro_usd", agent_team_team="brief") > 0
