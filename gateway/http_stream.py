@@ -12,7 +12,7 @@ from gateway.calls import Outcome
 from gateway.chat_request import ChatRequest
 from gateway.errors import ApiError, unavailable
 from gateway.http import GATEWAY, REQUEST_ID, error_response, figures, respond, scrubbed
-from gateway.relay import Relay, unpack
+from gateway.relay import REPLAYED_BYTES, Relay, unpack
 from gateway.sse import event
 from gateway.store import StoreError
 from gateway.telemetry import CallSpan
@@ -63,7 +63,7 @@ async def stream(request: web.Request, call: Call, span: CallSpan) -> web.Stream
     outcome = await _outcome(made, request)
     span.record(outcome)
     last = _last_event(request, outcome)
-    await _write(begun, iter([last] if last else []))
+    await _write(request, begun, iter([last] if last else []))
     return begun
 
 
@@ -75,10 +75,24 @@ async def _follow(request: web.Request, relay: Relay) -> web.StreamResponse | No
             if response is None:
                 response = _response(request, {})
                 await response.prepare(request)
-            await response.write(piece)
+            await _send(request, response, piece)
         except ConnectionError:
             relay.leave()
     return response
+
+
+async def _send(request: web.Request, response: web.StreamResponse, piece: bytes) -> None:
+    """Raises ConnectionError when the client has gone, or takes nothing any more."""
+    patience = request.app[GATEWAY].settings.upstream_timeout_seconds
+    for start in range(0, len(piece), REPLAYED_BYTES):
+        try:
+            async with asyncio.timeout(patience):
+                await response.write(piece[start : start + REPLAYED_BYTES])
+        except TimeoutError:
+            log.info("client took nothing for %g s id=%s", patience, request[REQUEST_ID])
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionAbortedError from None
 
 
 def _response(request: web.Request, headers: dict[str, str]) -> web.StreamResponse:
@@ -86,14 +100,16 @@ def _response(request: web.Request, headers: dict[str, str]) -> web.StreamRespon
     return web.StreamResponse(headers={**HEADERS, **own, **headers})
 
 
-async def _write(response: web.StreamResponse, pieces: Iterator[bytes]) -> None:
+async def _write(
+    request: web.Request, response: web.StreamResponse, pieces: Iterator[bytes]
+) -> None:
     """And the end of the response. The client may have gone."""
     try:
         for piece in pieces:
-            await response.write(piece)
+            await _send(request, response, piece)
         await response.write_eof()
     except ConnectionError:
-        log.info("client left before the end of its stream")
+        log.info("client left before the end of its stream id=%s", request[REQUEST_ID])
 
 
 async def _whole(request: web.Request, outcome: Outcome) -> web.StreamResponse:
@@ -104,7 +120,7 @@ async def _whole(request: web.Request, outcome: Outcome) -> web.StreamResponse:
         return plain(request, outcome)
     response = _response(request, answer_headers(outcome))
     await response.prepare(request)
-    await _write(response, unpack(outcome.body))
+    await _write(request, response, unpack(outcome.body))
     return response
 
 

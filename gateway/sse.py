@@ -1,11 +1,9 @@
 """Server-sent events: read as they come, in whatever pieces; written one by one."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 DONE = b"[DONE]"
-LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,25 +19,39 @@ class Event:
 class Parser:
     """Feed it what arrives; it yields what is whole."""
 
-    _rest: bytes = b""
+    _rest: list[bytes] = field(default_factory=list)
+    _rest_bytes: int = 0
+    _after_return: bool = False
     _data: list[bytes] = field(default_factory=list)
     _name: bytes = b""
 
     @property
     def unfinished_bytes(self) -> int:
-        return len(self._rest) + sum(map(len, self._data))
+        return self._rest_bytes + sum(map(len, self._data))
 
     def feed(self, piece: bytes) -> Iterator[Event]:
-        text = self._rest + piece
-        held = b""
-        if text.endswith(b"\r"):  # its line feed may still come
-            text, held = text[:-1], b"\r"
-        *lines, rest = LINE_END.split(text)
-        self._rest = rest + held
-        for line in lines:
+        for line in self._lines(piece):
             event = self._line(line)
             if event is not None:
                 yield event
+
+    def _lines(self, piece: bytes) -> list[bytes]:
+        """Those that `piece` ends. Each byte is looked at once, however long its line is."""
+        if self._after_return and piece.startswith(b"\n"):
+            piece, self._after_return = piece[1:], False
+        if piece:
+            self._after_return = piece.endswith(b"\r")
+        if b"\r" in piece:
+            piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        *lines, rest = piece.split(b"\n")
+        if lines and self._rest:
+            lines[0] = b"".join(self._rest) + lines[0]
+        if lines:
+            self._rest, self._rest_bytes = [], 0
+        if rest:
+            self._rest.append(rest)
+            self._rest_bytes += len(rest)
+        return lines
 
     def finish(self) -> Iterator[Event]:
         """At the end of the stream a last event needs no empty line after it."""

@@ -1,6 +1,7 @@
 """The two small parts under a streamed answer: events read in any pieces, an answer passed on."""
 
 import asyncio
+import time
 from itertools import pairwise
 
 import pytest
@@ -15,6 +16,7 @@ datas = st.binary(min_size=1, max_size=30).map(
 )
 WRITTEN = (
     b": hi\n\ndata: one\n\r\ndata:two\rdata: lines\r\revent: error\r\nid: 5\r\ndata:  three\r\n\r\n"
+    b"data: four\r\n\ndata: five\n\n"
     b"ignored\nretry: 7\n\n:\ndata\n\ndata: last"
 )
 READ = [
@@ -22,6 +24,8 @@ READ = [
     Event(b"one"),
     Event(b"two\nlines"),
     Event(b" three", b"error"),
+    Event(b"four"),
+    Event(b"five"),
     Event(comment=b""),
     Event(b"last"),
 ]
@@ -39,6 +43,10 @@ def test_events_are_the_same_in_whatever_pieces_they_come(cuts: list[int]) -> No
     assert read([WRITTEN[start:end] for start, end in pairwise(ends)]) == READ
 
 
+def test_events_are_the_same_byte_by_byte() -> None:
+    assert read([WRITTEN[at : at + 1] for at in range(len(WRITTEN))]) == READ
+
+
 @given(st.lists(st.tuples(st.booleans(), datas)))
 def test_what_is_written_is_read(told: list[tuple[bool, bytes]]) -> None:
     told = [(is_data, data) for is_data, data in told if data]
@@ -51,6 +59,20 @@ def test_half_an_event_is_known_by_its_size() -> None:
     parser = Parser()
     assert list(parser.feed(b"data: 1\n\ndata: 23\ndata: 4")) == [Event(b"1")]
     assert parser.unfinished_bytes == len(b"23data: 4")
+
+
+def test_a_long_line_in_small_pieces_is_read_in_a_time_that_grows_with_its_length() -> None:
+    """Ten times the bytes: a hundred times the work, if each piece were put to all before it."""
+
+    def seconds(size: int) -> float:
+        line = b"data: " + b"x" * size
+        began = time.process_time()
+        found = read([line[start : start + 100] for start in range(0, size, 100)])
+        assert len(found[0].data) > size - 200
+        return time.process_time() - began
+
+    small = min(seconds(200_000) for _ in range(5))
+    assert min(seconds(2_000_000) for _ in range(3)) < 40 * small
 
 
 async def everything(relay: Relay) -> bytes:

@@ -1,9 +1,13 @@
 """Clients of streamed calls: that leave, come back, come together, come in numbers."""
 
 import asyncio
+import json
 import logging
 import signal
+import socket
 from decimal import Decimal
+from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -260,3 +264,58 @@ async def test_a_gateway_before_a_gateway_streams_and_both_books_agree() -> None
             assert (refused.status, refused.error["upstream_status"]) == (502, 402)
             assert [line["amount"] for line in await agent.ledger()] == [COST]
         assert [line["amount"] for line in await operator.ledger()] == [COST]
+
+
+@pytest.mark.parametrize("replayed", [False, True])
+async def test_a_client_that_takes_nothing_is_not_waited_for_for_ever(
+    replayed: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its answer is settled and kept as any other; what it did not take is held no longer."""
+    caplog.set_level(logging.INFO, "gateway.http")
+    text = "x" * 10_000_000
+    rule = Rule(text=text, chunks=50, usage=USED)
+    async with world(rule, upstream_timeout_seconds=6) as w:
+        agent = await w.api.open()
+        if replayed:
+            assert (await agent.chat(streamed(), key="k")).said == text
+        reader, writer = await open_call(w.gateway.url, agent, streamed(), "k")
+        async with asyncio.timeout(60):
+            while "client took nothing for 6 s" not in caplog.text:
+                await asyncio.sleep(0.05)
+        assert len(await all_there_is(reader)) < len(text)
+        writer.close()
+        account = await agent.account()
+        assert (account["spent"], account["charges"], account["reserved"]) == (COST, 1, 0)
+        assert (await agent.chat(streamed(), key="k")).said == text
+        assert w.upstream.count == 1
+
+
+async def open_call(
+    url: str, agent: Agent, sent: dict[str, Any], key: str
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """The request alone, over a bare socket with small buffers: nobody reads the answer."""
+    address = urlsplit(url)
+    with_small_buffer = socket.socket()
+    with_small_buffer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    with_small_buffer.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(with_small_buffer, (address.hostname, address.port))
+    reader, writer = await asyncio.open_connection(sock=with_small_buffer)
+    body = json.dumps(sent).encode()
+    head = (
+        f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {agent.key}\r\n"
+        f"Idempotency-Key: {key}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    writer.write(head.encode() + body)
+    await writer.drain()
+    return reader, writer
+
+
+async def all_there_is(reader: asyncio.StreamReader) -> bytes:
+    found = b""
+    try:
+        while piece := await reader.read(65_536):
+            found += piece
+    except ConnectionError:
+        pass
+    return found
