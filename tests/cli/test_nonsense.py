@@ -1,0 +1,122 @@
+"""Every argument of every command is fed with nonsense: it ends in words, never in a trace."""
+
+import inspect
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.app import app, execute
+from tests.cli.support import NOBODY, ROOT, TEAM
+
+NONSENSE = [
+    "", " ", "é", "a/b", "../x", "a\nb", "a\x00b", "x" * 300, "x" * 5_000, "-", "%s", "\udcff",
+    "nan", "-Infinity", "1e400", "0.1234567", "９", "folder", "binary.yaml", "team.yaml",
+]  # fmt: skip
+CODES = {0, 2, 3}
+
+
+def commands() -> Iterator[tuple[str, list[str], list[str]]]:
+    """Each command with its arguments, by number, and its options that take a value."""
+    for each in app.registered_commands:
+        assert each.callback is not None
+        parameters = inspect.signature(each.callback).parameters.values()
+        options = ["--" + p.name.replace("_", "-") for p in parameters if p.annotation is not bool]
+        taking = [o for o in options if o in ("--goal", "--input", "--id", "--reason", "--note",
+                                              "--out", "--limit")]  # fmt: skip
+        positional = [
+            p.name for p in parameters
+            if p.default is inspect.Parameter.empty and f"--{p.name}" not in taking
+        ]  # fmt: skip
+        yield str(each.name or getattr(each.callback, "__name__", "")), positional, taking
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with odd files, and no service anywhere."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TEMPORAL_ADDRESS", NOBODY)
+    monkeypatch.setenv("ATXP_LLM_URL", f"http://{NOBODY}/v1")
+    monkeypatch.setenv("ATXP_API_URL", f"http://{NOBODY}/v1")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\x00")
+    (tmp_path / "team.yaml").write_text(TEAM)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "positional", "options"), list(commands()), ids=[each[0] for each in commands()]
+)
+def test_nonsense_in_any_place_ends_in_words(
+    desk: Path, capfd: pytest.CaptureFixture[str], name: str, positional: list[str],
+    options: list[str],
+) -> None:  # fmt: skip
+    good = ["team.yaml" if each in ("team", "what") else "brief" for each in positional]
+    for value in NONSENSE:
+        tried = [[*good[:n], value, *good[n + 1 :]] for n in range(len(good))]
+        typed = [[name, "--", *arguments] for arguments in tried]
+        typed += [[name, option, value, "--", *good] for option in options]
+        for line in typed:
+            code = execute(line)
+            told = "".join(capfd.readouterr())
+            assert code in CODES, (line, told)
+            assert "Traceback" not in told, (line, told)
+            assert told.strip(), line
+
+
+def starter(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Through a shell, for what only a shell can do."""
+    kept = {"PATH": os.environ["PATH"], "TEMPORAL_ADDRESS": NOBODY, **environment}
+    return subprocess.run(
+        ["bash", "-c", f"{sys.executable} starter.py {command}"], cwd=ROOT, env=kept,
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "told"),
+    [
+        ("list >&-", 3, "Temporal does not answer"),
+        ("schema >&-", 0, ""),
+        ("list 2>&-", 3, ""),
+        ("list 0<&- >&- 2>&-", 3, ""),
+        ("schema >/dev/full", 2, "standard output cannot be written: No space left"),
+        ("list 2>/dev/full", 3, ""),
+        ("state $'\\xff'", 2, "argument 2 = \\udcff: is no UTF-8 text"),
+    ],
+)
+def test_streams_that_are_closed_or_full_are_no_bug(command: str, code: int, told: str) -> None:
+    ended = starter(command)
+    assert ended.returncode == code, ended.stderr
+    assert told in ended.stderr
+    assert "Traceback" not in ended.stdout + ended.stderr
+    if "2>&-" in command:
+        assert ended.stdout == "", "an error is never put out as an answer"
+
+
+def test_what_a_terminal_cannot_show_is_spelled() -> None:
+    ended = starter("budget brief 'Mr. Ü' 1", LC_ALL="C.UTF-8", PYTHONIOENCODING="ascii")
+    assert ended.returncode == 2
+    assert "AGENT = Mr. \\u00dc: this is no name" in ended.stderr
+
+
+@pytest.mark.parametrize("after", [0.05, 0.1, 0.2, 0.4])
+def test_a_ctrl_c_at_any_moment_is_quiet(after: float) -> None:
+    """However early; before Python itself has started, nobody can be quiet."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"""
+import os, runpy, signal, sys, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)
+threading.Timer({after}, os.kill, (os.getpid(), signal.SIGINT)).start()
+sys.argv = ["starter.py", "watch", "brief"]
+runpy.run_path("starter.py", run_name="__main__")
+"""],
+        cwd=ROOT, env={"PATH": os.environ["PATH"], "TEMPORAL_ADDRESS": "192.0.2.1:7233"},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    _, err = process.communicate(timeout=60)
+    assert process.returncode in (130, 3), err
+    assert "Traceback" not in err
