@@ -21,7 +21,7 @@ async def tour(tmp_path_factory: pytest.TempPathFactory) -> list[Told]:
 
 @pytest.mark.parametrize(
     ("number", "case"),
-    enumerate(CASES),
+    list(enumerate(CASES)),
     ids=[f"{section.title}: {case.title}" for section in SECTIONS for case in section.cases],
 )
 async def test_an_error_says_what_happened_to_what_and_what_to_do(

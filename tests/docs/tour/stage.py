@@ -97,7 +97,7 @@ class Stage:
         return self._told(*await self._end(process), here)
 
     def _filled(self, env: Mapping[str, str], here: Path) -> dict[str, str]:
-        values = {"here": str(here), "taken": str(self.taken)}
+        values = {"here": str(here), "taken": str(self.taken), "parent": PARENT_KEY}
         return {name: value.format(**values) for name, value in env.items()}
 
     async def _begin(self, command: str, here: Path, env: dict[str, str]) -> Process:
@@ -184,12 +184,15 @@ class Stage:
 
 
 SAME = (
-    (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "KEY"),
-    (r"agt_[0-9a-f]{32}", "agt_ID"),
+    (
+        r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b",
+        "00000000-0000-4000-8000-000000000000",
+    ),
+    (r"agt_[0-9a-f]{32}", "agt_" + "0" * 32),
     (r"\b\d{4}-\d\d-\d\d \d\d:\d\d UTC", "2026-12-31 12:00 UTC"),
     (r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.\d]*(\+00:00|Z)", "2026-12-31T12:00:00Z"),
     (r"(?m)^(  )?\d\d:\d\d:\d\d ", r"\g<1>12:00:00 "),
-    (r"\b(\d+ [hm] )*\d+(\.\d+)? s\b", "N s"),
+    (r"\b(\d+ [hm] )*\d+(\.\d+)? s\b", "0.1 s"),
     (r"python3\.\d+-venv\)", "python3.11-venv)"),
     (r"127\.0\.0\.1:(?!9\b|7233|8402)\d{4,5}", "127.0.0.1:PORT"),
     (r"x{1000,}", "x…x"),

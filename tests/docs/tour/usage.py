@@ -1,0 +1,117 @@
+"""What every command prints when all is well: the blocks in `docs/commands.md` begin with `$`.
+
+`python -m tests.docs.tour.usage` runs them all and writes the blocks anew.
+"""
+
+import asyncio
+import logging
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.docs.tour.case import TEAM, Case, Told
+from tests.docs.tour.stage import play_all
+
+PAGE = Path(__file__).parents[3] / "docs" / "commands.md"
+RUN = {"team.yaml": TEAM.replace("agents:\n", "agents:\n  editor: {role: Editor, budget_usd: 1}\n")}
+POOR = {"team.yaml": RUN["team.yaml"].replace("Researcher, budget_usd: 1", "R, budget_usd: 0.001")}
+ASKS = {"team.yaml": RUN["team.yaml"] + "approve_plan: true\n"}
+START = "starter.py start team.yaml --id"
+
+
+def ended(run: str, command: str, *says: str, part: str = "") -> Case:
+    given = [f"starter.py run team.yaml --id {run}"]
+    return Case(command, command, says, 0, files=RUN, given=given, part=part)
+
+
+def waiting(run: str, command: str, *says: str, part: str = "") -> Case:
+    """A run that waits: for money, or for a yes."""
+    return Case(command, command, says, 0, files=POOR, part=part,
+                given=[f"{START} {run}"], until=(run, "parked"))  # fmt: skip
+
+
+def asking(run: str, command: str, *says: str, part: str = "") -> Case:
+    return Case(command, command, says, 0, files=ASKS, part=part,
+                given=[f"{START} {run}"], until=(run, "approval"))  # fmt: skip
+
+
+def file(command: str, *says: str) -> Case:
+    return Case(command, command, says, 0, files=RUN, env={"DEFAULT_MODEL": "smollm2-135m"})
+
+
+CASES = [
+    file("starter.py run team.yaml --id brief", "run brief: completed", "ledger: ", "agrees"),
+    file("starter.py start team.yaml --id brief-2", "brief-2"),
+    ended("brief-3", "starter.py watch brief-3", "facts (research): done", part="run brief-3"),
+    ended("brief-4", "starter.py result brief-4", "completed", "orchestrator", "agrees"),
+    ended("brief-12", "starter.py state brief-12", "status  completed", "facts  research  done"),
+    ended("brief-5", "starter.py spend brief-5", "orchestrator", "research", "total", "agrees"),
+    ended("brief-6", "starter.py list", "run", "team", "status", "spent USD", "brief-6"),
+    asking("ask-1", "starter.py cancel ask-1 --reason 'not needed'", "asked to stop", "result"),
+    waiting("poor-1", "starter.py budget poor-1 research 0.5", "budget 0.500000 USD", "left"),
+    waiting("poor-2", "starter.py transfer poor-2 editor research 0.5", "editor: ", "research: "),
+    waiting("poor-3", "starter.py retry poor-3 facts", "facts: it is tried again"),
+    waiting("poor-4", "starter.py cancel-task poor-4 facts", "facts: "),
+    asking("ask-2", "starter.py approve ask-2 plan", "plan: approved; the run goes on"),
+    asking("ask-3", "starter.py pause ask-3", "starts no new call", "resume ask-3"),
+    asking("ask-4", "starter.py resume ask-4", "run ask-4 goes on"),
+    ended("brief-7", "starter.py task brief-7 facts", "ask: List the facts.", "charge: "),
+    ended("brief-8", "starter.py charges brief-8", "idempotency key", "total"),
+    ended("brief-9", "starter.py graph brief-9", "facts (research"),
+    ended("brief-10", "starter.py report brief-10 --out brief.html", "brief.html", "completed"),
+    Case("reconcile", "starter.py reconcile brief-11", ["disabled", "ledger: "], 0, files=RUN,
+         given=["starter.py run team.yaml --id brief-11"], env={"ATXP_API_KEY": "{parent}"}),
+    file("starter.py validate team.yaml", "team.yaml: good: team brief, 2 agents, 1 task"),
+    file("starter.py estimate team.yaml", "worst USD", "in all"),
+    file("starter.py schema", '"$schema"'),
+    Case("init", "starter.py init first", ["first.yaml", "next: starter.py validate"], 0),
+]  # fmt: skip
+PARTS = {"run": "run brief:", "watch": "run brief-3:", "schema": "{"}
+FIRST = {"schema": 4, "list": 1}
+"""The rest is long, or differs from run to run."""
+
+
+def name_of(case: Case) -> str:
+    return case.command.split()[1]
+
+
+def block(case: Case, told: Told) -> str:
+    name = name_of(case)
+    lines = told.text.splitlines()
+    start = PARTS.get(name, "")
+    begin = next(n for n, line in enumerate(lines) if line.startswith(start))
+    shown = lines[begin:][: FIRST.get(name)]
+    if name == "list":  # its columns are as wide as what else is there
+        shown = [re.sub(r" {2,}", "  ", line) for line in shown]
+    more = ["…"] if name in FIRST else []
+    return "\n".join(["```", f"$ {case.command}", *shown, *more, "```"])
+
+
+def with_blocks(page: str, told: Sequence[Told]) -> str:
+    """The page with each command's block as printed: in its place, or at its section's end."""
+    for case, each in zip(CASES, told, strict=True):
+        fresh, name = block(case, each), name_of(case)
+        head, title, rest = page.partition(f"\n## {name}\n")
+        assert title, f"docs/commands.md has no section {name}"
+        section, next_title, tail = rest.partition("\n## ")
+        if not next_title:
+            section, next_title, tail = rest.partition("\n# ")
+        pattern = rf"```\n\$ starter\.py {name} .*?\n```|```\n\$ starter\.py {name}\n.*?\n```"
+        if found := re.search(pattern, section, re.DOTALL):
+            section = section[: found.start()] + fresh + section[found.end() :]
+        else:
+            section = f"{section.rstrip()}\n\n{fresh}\n"
+        page = head + title + section + next_title + tail
+    return page
+
+
+async def main() -> None:
+    logging.disable(logging.CRITICAL)
+    with tempfile.TemporaryDirectory() as folder:
+        told = await play_all(Path(folder), CASES)
+    PAGE.write_text(with_blocks(PAGE.read_text(encoding="utf-8"), told), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
