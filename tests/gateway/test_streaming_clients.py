@@ -244,7 +244,8 @@ async def test_many_clients_that_leave_leave_nothing_behind(
         account = await agent.account()
         assert (account["spent"], account["charges"]) == (COST * 60, 60)
         assert (await agent.chat(sent)).said == TEXT
-    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+    ours = [record for record in caplog.records if record.name.startswith(("gateway", "aiohttp"))]
+    assert [record for record in ours if record.levelno >= logging.ERROR] == []
 
 
 async def test_a_gateway_before_a_gateway_streams_and_both_books_agree() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -51,6 +52,13 @@ def events(rule: Rule, request: Received) -> Iterator[str]:
         yield event("[DONE]")
 
 
+async def at_gate(request: web.Request, gate: asyncio.Event) -> None:
+    """Until it opens, or whoever asked has gone."""
+    while request.transport is not None and not gate.is_set():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(gate.wait(), 0.05)
+
+
 async def stream(
     request: web.Request, rule: Rule, received: Received
 ) -> tuple[bool, web.StreamResponse]:
@@ -63,7 +71,7 @@ async def stream(
     for number, each in enumerate(sent):
         if number == middle:
             if rule.gate is not None:
-                await rule.gate.wait()
+                await at_gate(request, rule.gate)
             if rule.stream_error is not None:
                 await response.write(event(rule.stream_error).encode())
                 return False, response
