@@ -12,10 +12,11 @@ import platform
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 import uvloop
+from temporalio.service import RPCError
 
 from benchmarks.figures import Figure, Sample, table
 from benchmarks.peers.driver import PeerFailed
@@ -28,8 +29,8 @@ from benchmarks.peers.field import (
     PYDANTIC_AI,
     PYDANTIC_AI_BRISK,
     TITLES,
-    field,
 )
+from benchmarks.peers.field import field as everybody
 from benchmarks.peers.row import Row
 from benchmarks.peers.rows_kill import Killed
 from benchmarks.peers.rows_memory import OpenRuns
@@ -49,37 +50,47 @@ ROWS: tuple[Row, ...] = (
     Stalled((2, 0)),
     OpenRuns((1, 0)),
 )
+BREAKS = (NotReady, PeerFailed, RunBroken, RPCError, TimeoutError, OSError)
 RESULT = PROJECT_ROOT / ".data" / "peers.json"
 
 
-async def measure(
-    rows: Sequence[Row], quick: bool, asked: bool
-) -> tuple[dict[str, list[Sample]], Any]:
-    """All rows take turns, and within a row everybody does. Beside the samples: who took part."""
-    samples: dict[str, list[Sample]] = {row.name: [] for row in rows}
+@dataclass
+class Measured:
+    """`broken`: rows that could not be measured, with what went wrong."""
 
-    def rounds(row: Row) -> int:
-        # A row that is too long for --quick is measured all the same where it was asked for.
-        return max(row.rounds[quick], int(asked))
+    samples: dict[str, list[Sample]] = field(default_factory=dict)
+    versions: dict[str, dict[str, str]] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
 
-    async with field() as ready:
+
+async def measure(rows: Sequence[tuple[Row, int]]) -> Measured:
+    """Rows with their rounds. All rows take turns, and within a row everybody does.
+
+    What breaks one row leaves the others their samples.
+    """
+    found = Measured({row.name: [] for row, _ in rows})
+    async with everybody() as ready:
         await ready.warm()
-        for number in range(max(map(rounds, rows))):
-            for row in rows:
-                if number < rounds(row):
+        for contender, each in ready.contenders.items():
+            found.versions[TITLES[contender]] = each.versions
+        for number in range(max(rounds for _, rounds in rows)):
+            for row, rounds in rows:
+                if number < rounds and row.name not in found.broken:
                     began = time.perf_counter()
-                    samples[row.name].append(await row.sample(ready, number))
-                    _say(f"round {number + 1}: {row.name}, {time.perf_counter() - began:.1f} s")
-        versions = {
-            TITLES[name]: contender.versions for name, contender in ready.contenders.items()
-        }
-    return samples, versions
+                    try:
+                        found.samples[row.name].append(await row.sample(ready, number))
+                    except BREAKS as error:
+                        found.broken[row.name] = f"{type(error).__name__}: {error}"
+                        _say(f"round {number + 1}: {row.name} is broken: {error}")
+                    else:
+                        seconds = time.perf_counter() - began
+                        _say(f"round {number + 1}: {row.name}, {seconds:.1f} s")
+    return found
 
 
 def write(
     figures: Sequence[Figure],
-    samples: dict[str, list[Sample]],
-    versions: dict[str, dict[str, str]],
+    measured: Measured,
     seconds: float,
     quick: bool,
 ) -> None:
@@ -94,9 +105,8 @@ def write(
             "python": platform.python_version(),
             "load": os.getloadavg()[0],
         },
-        "versions": versions,
         "figures": [each.as_json() for each in figures],
-        "samples": samples,
+        **asdict(measured),
     }
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(report, indent=1) + "\n")
@@ -109,23 +119,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--only", action="append", choices=names, metavar="ROW", help=f"of {', '.join(names)}"
     )
+    parser.add_argument("--rounds", type=int, metavar="N", help="of each row at most so many")
     given = parser.parse_args(arguments)
-    rows = [row for row in ROWS if not given.only or row.name in given.only]
+    rows = chosen(given.only or (), given.quick, given.rounds)
     began = time.perf_counter()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            samples, versions = runner.run(measure(rows, given.quick, bool(given.only)))
-    except (NotReady, NotInstalled, PeerFailed, RunBroken, SettingsError) as error:
+            measured = runner.run(measure(rows))
+    except (*BREAKS, NotInstalled, SettingsError) as error:
         print(f"the comparison did not work: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    figures = [each for row in rows if samples[row.name] for each in row.figures(samples[row.name])]
+    samples = measured.samples
+    figures = [
+        each for row, _ in rows if samples[row.name] for each in row.figures(samples[row.name])
+    ]
     figures += growth(samples)
-    write(figures, samples, versions, time.perf_counter() - began, given.quick)
+    write(figures, measured, time.perf_counter() - began, given.quick)
     print(table(figures))
     print(f"\n{time.perf_counter() - began:.0f} s; every sample: {RESULT}")
-    return 0
+    for name, why in measured.broken.items():
+        print(f"{name} is broken: {why}", file=sys.stderr)
+    return 1 if measured.broken else 0
+
+
+def chosen(only: Sequence[str], quick: bool, most: int | None) -> list[tuple[Row, int]]:
+    """What was asked for is measured at least once, also where --quick leaves it out."""
+    rows = [row for row in ROWS if not only or row.name in only]
+    rounds = [max(row.rounds[quick], 1 if only else 0) for row in rows]
+    if most is not None:
+        rounds = [min(most, number) for number in rounds]
+    return list(zip(rows, rounds, strict=True))
 
 
 def _say(line: str) -> None:
