@@ -1,7 +1,9 @@
 """Every error type, and what becomes of it. `docs/failures.md` is made from this table."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 
 
 class Outcome(StrEnum):
@@ -55,7 +57,7 @@ class ErrorRule:
     remedy: str
 
 
-ERRORS: dict[ErrorType, ErrorRule] = {
+_RULES = {
     ErrorType.RATE_LIMITED: ErrorRule(
         Outcome.RETRIED,
         "HTTP 429. `Retry-After` is honoured, capped at the policy's `max_seconds`.",
@@ -183,3 +185,4 @@ ERRORS: dict[ErrorType, ErrorRule] = {
         "The worker's log has the trace; please report it.",
     ),
 }
+ERRORS: Mapping[ErrorType, ErrorRule] = MappingProxyType(_RULES)
