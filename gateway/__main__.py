@@ -54,6 +54,9 @@ def main() -> int:
     except ValidationError as error:
         print(describe(error), file=sys.stderr)
         return 2
+    except UnicodeDecodeError as error:  # what stands in the environment is text by then
+        print(f".env is no UTF-8 text (byte {error.start}). Save it as such.", file=sys.stderr)
+        return 2
     except (PriceError, PortTaken, SchemaError, ModelMissing) as error:
         print(error, file=sys.stderr)
         return 2
