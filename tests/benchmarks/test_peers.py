@@ -214,13 +214,6 @@ def test_the_rows_have_names_of_their_own_and_the_sizes_that_were_promised() -> 
     }
 
 
-def test_an_unknown_row_is_refused_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as refused:
-        command.main(["--only", "nonsense"])
-    assert refused.value.code == 2
-    assert "'crossed'" in capsys.readouterr().err
-
-
 def test_memory_and_processor_time_of_a_process_are_told() -> None:
     assert rows_memory.megabytes(os.getpid()) > 10
     before = rows_sticky.cpu_seconds(os.getpid())
