@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 import uvloop
 from temporalio.service import RPCError
 
-from benchmarks.figures import Figure, Sample, table
+from benchmarks.figures import Figure, Sample, number, table
 from benchmarks.peers.driver import PeerFailed
 from benchmarks.peers.environments import NotInstalled
 from benchmarks.peers.field import (
@@ -73,18 +73,19 @@ async def measure(rows: Sequence[tuple[Row, int]]) -> Measured:
         await ready.warm()
         for contender, each in ready.contenders.items():
             found.versions[TITLES[contender]] = each.versions
-        for number in range(max(rounds for _, rounds in rows)):
+        for turn in range(max(rounds for _, rounds in rows)):
             for row, rounds in rows:
-                if number < rounds and row.name not in found.broken:
+                if turn < rounds and row.name not in found.broken:
                     began = time.perf_counter()
                     try:
-                        found.samples[row.name].append(await row.sample(ready, number))
+                        found.samples[row.name].append(await row.sample(ready, turn))
                     except BREAKS as error:
                         found.broken[row.name] = f"{type(error).__name__}: {error}"
-                        _say(f"round {number + 1}: {row.name} is broken: {error}")
+                        _say(f"round {turn + 1}: {row.name} is broken: {error}")
                     else:
                         seconds = time.perf_counter() - began
-                        _say(f"round {number + 1}: {row.name}, {seconds:.1f} s")
+                        _say(f"round {turn + 1}: {row.name}, {seconds:.1f} s")
+                        _say("  " + _brief(found.samples[row.name][-1]))
     return found
 
 
@@ -149,8 +150,12 @@ def chosen(only: Sequence[str], quick: bool, most: int | None) -> list[tuple[Row
     rows = [row for row in ROWS if not only or row.name in only]
     rounds = [max(row.rounds[quick], 1 if only else 0) for row in rows]
     if most is not None:
-        rounds = [min(most, number) for number in rounds]
+        rounds = [min(most, each) for each in rounds]
     return list(zip(rows, rounds, strict=True))
+
+
+def _brief(sample: Sample) -> str:
+    return ", ".join(f"{name} {number(value)}" for name, value in sample.items())
 
 
 def _say(line: str) -> None:
