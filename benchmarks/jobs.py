@@ -21,21 +21,31 @@ INSTRUCTIONS = "Report only what the source says. Answer briefly."
 def fan(
     calls: int, latency_ms: int, shape: Shape, *, kilobyte: bool = False, synthesis: bool = True
 ) -> Team:
-    """`calls` tasks in parallel, then one that reads all their answers."""
+    """A plan, `calls` tasks in parallel that read it, then one that reads all their answers.
+
+    Without `synthesis` the tasks in parallel are all there is.
+    """
     own = shape == "accounts"
     agents = {f"a{i}": make_agent() for i in range(calls)} if own else {"a0": make_agent()}
     marker = latency(latency_ms) + (KILOBYTE if kilobyte else "")
+    before = ("plan",) if synthesis else ()
     tasks = [
-        Task(id=f"t{i}", agent=f"a{i}" if own else "a0", ask=f"Question {i}. {marker}")
+        Task(
+            id=f"t{i}",
+            agent=f"a{i}" if own else "a0",
+            ask=f"Question {i}. {marker}",
+            depends_on=before,
+        )
         for i in range(calls)
     ]
     if not synthesis:
         return make_team(agents, tasks, result="t0")
     agents["editor"] = make_agent()
     asked = tuple(task.id for task in tasks)
+    plan = Task(id="plan", agent="editor", ask=f"Plan the work. {latency(latency_ms)}")
     ask = f"Write the brief. {latency(latency_ms)}"
-    tasks.append(Task(id="brief", agent="editor", ask=ask, depends_on=asked))
-    return make_team(agents, tasks, result="brief")
+    brief = Task(id="brief", agent="editor", ask=ask, depends_on=asked)
+    return make_team(agents, [plan, *tasks, brief], result="brief")
 
 
 def chains(lengths: Sequence[tuple[int, int]], *, synthesis: bool = True) -> Team:

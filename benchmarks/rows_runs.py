@@ -24,10 +24,10 @@ async def plain_seconds(stage: Stage, team: Team) -> float:
 
 
 class Fan:
-    """N calls in parallel and a synthesis, both ways to have N agents, beside plain asyncio."""
+    """A plan, N calls in parallel and a synthesis, both ways to have N agents, beside asyncio."""
 
     name = "fan"
-    about = "N parallel calls and a synthesis, against plain asyncio with httpx"
+    about = "a plan, N parallel calls and a synthesis, against plain asyncio with httpx"
     rounds = (7, 2)
     shapes: tuple[tuple[jobs.Shape, str], ...] = (
         ("accounts", "N agents"),
@@ -59,7 +59,7 @@ class Fan:
                 ours = [value * 1000 for value in column(samples, name)]
                 figures.append(figure(self.name, f"{label}, {words}", ours, "ms"))
                 if latency_ms == 0:
-                    each = [value / (calls + 1) for value in ours]
+                    each = [value / (calls + 2) for value in ours]
                     aim = at_most(6) if calls == 100 else None
                     figures.append(figure(self.name, f"{label}, {words}, a call", each, "ms", aim))
                 else:

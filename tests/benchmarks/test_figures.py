@@ -88,12 +88,13 @@ def test_figures_survive_json() -> None:
 
 
 @pytest.mark.parametrize("shape", ["accounts", "tasks"])
-def test_a_fan_has_n_calls_and_a_synthesis_of_all_of_them(shape: jobs.Shape) -> None:
+def test_a_fan_has_a_plan_n_calls_and_a_synthesis_of_all_of_them(shape: jobs.Shape) -> None:
     team = jobs.fan(20, 200, shape)
-    assert len(team.tasks) == 21
+    assert len(team.tasks) == 22
     assert len(team.agents) == (21 if shape == "accounts" else 2)
+    assert {task.depends_on for task in team.tasks[1:-1]} == {("plan",)}
     assert len(team.tasks[-1].depends_on) == 20
-    assert jobs.critical_path_seconds(team) == pytest.approx(0.4)
+    assert jobs.critical_path_seconds(team) == pytest.approx(0.6)
 
 
 def test_the_critical_path_is_that_of_the_longest_chain() -> None:
@@ -123,9 +124,9 @@ async def test_plain_does_the_same_calls_and_waits_for_dependencies() -> None:
             jobs.plain(jobs.fan(3, 0, "tasks", kilobyte=True), http, upstream.url), 20
         )
         asked = [each.text for each in upstream.requests]
-    assert len(asked) == 4
-    assert all(KILOBYTE in text for text in asked[:3])
-    assert asked[3].count(kilobyte()) == 3
+    assert len(asked) == 5
+    assert all(KILOBYTE in text for text in asked[1:4])
+    assert asked[4].count(kilobyte()) == 3
 
 
 def test_the_result_file_holds_figures_samples_and_the_machine(
