@@ -137,9 +137,13 @@ class Calls:
         while True:
             await self._may_start(assignment, account, self._bound(request))
             try:
-                return request, await self._call(assignment, request, account, number)
+                result = await self._call(assignment, request, account, number)
             except TaskFailed as refused:
                 failure = refused.failure
+            else:
+                if result is None:
+                    continue
+                return request, result
             if failure.type == ErrorType.BUDGET_RESERVED and patience:
                 patience -= 1
                 await self._wait_for_settlement(account)
@@ -187,16 +191,27 @@ class Calls:
             await self._parking.park(assignment.subject, caller, account, opened)
         await self._room(account, bound)
 
+    def _still_may(self, caller: Caller, account: Account, bound: Decimal | None) -> bool:
+        return (
+            self._running.is_set()
+            and not self._progress.stopping
+            and account.failures_in_row < caller.breaker_failures
+            and account.has_room(bound)
+        )
+
     async def _call(
         self,
         assignment: Assignment,
         request: CallRequest,
         account: Account,
         number: int,
-    ) -> CallResult:
+    ) -> CallResult | None:
+        """None: it waited for its place, and by then it might not start any more."""
         key = request.idempotency_key
         bound = self._bound(request)
         async with self._window:
+            if not self._still_may(assignment.caller, account, bound):
+                return None
             self._progress.started(assignment.subject, workflow.now())
             account.begin(key, bound)
             try:

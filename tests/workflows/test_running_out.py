@@ -242,6 +242,24 @@ async def test_the_breaker_stops_an_agent_that_only_fails(client: Client) -> Non
     assert report.spend.agents[1].failed_attempts_usd == 3 * COST
 
 
+async def test_a_call_that_waits_for_its_place_sees_the_breaker_open_meanwhile(
+    client: Client,
+) -> None:
+    def rule(call: CallRequest) -> CallResult:
+        return world.answer(call, "poor", reasons=("never good",))
+
+    world = FakeWorld(rule)
+    agents = {"research": {"role": "R", "budget_usd": 1, "breaker_failures": 1}}
+    tasks = [{"id": each, "agent": "research", "ask": "Go."} for each in ("a", "b", "c")]
+    changed = team(agents=agents, tasks=tasks, result="a", max_parallel=1)
+    async with started(client, world, {"team": changed}) as handle:
+        now = await until(handle, lambda now: len(now.waiting) == 3)
+        assert {waiting.type for waiting in now.waiting} == {ErrorType.BREAKER_OPEN}
+        assert len(world.calls) == 1
+        await handle.signal("cancel")
+        await handle.result()
+
+
 async def test_money_moves_between_agents_and_wakes_who_waits_for_it(client: Client) -> None:
     world = FakeWorld()
     async with started(client, world, {"team": two_tasks({})}) as handle:

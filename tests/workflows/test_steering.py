@@ -128,6 +128,23 @@ async def test_pause_lets_calls_finish_and_starts_none_until_resume(client: Clie
         assert (await handle.result()).status is RunStatus.COMPLETED
 
 
+async def test_a_call_that_waits_for_its_place_is_held_by_a_pause(client: Client) -> None:
+    gate = Gate("a")
+    world = FakeWorld(gate)
+    tasks = [{"id": each, "agent": "research", "ask": "Go."} for each in ("a", "b")]
+    changed = team(tasks=tasks, result="a", max_parallel=1)
+    async with started(client, world, {"team": changed}) as handle:
+        await gate.reached.wait()
+        await handle.signal("pause")
+        gate.open.set()
+        while (await state(handle)).tasks[0].status is not TaskStatus.DONE:
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(0.3)
+        assert {call.task for call in world.calls} == {"a"}
+        await handle.signal("resume")
+        assert (await handle.result()).status is RunStatus.COMPLETED
+
+
 async def test_a_raised_budget_is_effective_at_the_provider(client: Client) -> None:
     gate = Gate("b")
     world = FakeWorld(gate)
