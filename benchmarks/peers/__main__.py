@@ -102,7 +102,7 @@ def write(
         "seconds": round(seconds, 1),
         "machine": {
             "cpus": os.cpu_count(),
-            "system": platform.platform(),
+            "system": f"{platform.system()} {platform.machine()}",
             "python": platform.python_version(),
             "load": os.getloadavg()[0],
         },

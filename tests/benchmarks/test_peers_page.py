@@ -57,6 +57,7 @@ def test_a_table_has_everybodys_median_and_ours_beside_it() -> None:
     assert "| idle | 110 MB |" in made["memory"]
     assert "| DBOS | dbos 3.4.0 |" in made["versions"]
     assert "Measured on 2026-01-02: 2 cores" in made["measured"]
+    assert "1 to 3 rounds in 10 minutes" in made["measured"]
     assert made["sticky"].count("4 s (4 … 4)") == len(WORKERS) * len(STICKY_SECONDS) * 2
 
 
