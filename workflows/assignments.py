@@ -4,10 +4,10 @@ from typing import Any
 
 from contracts.calls import Purpose, Source
 from contracts.names import ORCHESTRATOR_AGENT
-from workflows.calls import Assignment
 from workflows.planning import plan_ask, plan_schema
 from workflows.progress import Progress
 from workflows.prompts import FINAL_ASK, orchestrator_text, system_text, task_sources
+from workflows.requests import Assignment
 from workflows.review import MAX_SHOWN, review_ask, review_schema
 
 PLAN_SUBJECT = "plan"

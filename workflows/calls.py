@@ -1,31 +1,28 @@
-"""A call of an agent as the workflow sees it: room in the window, room in the account, repairs."""
+"""A call of an agent as the workflow sees it: paid, checked, repaired."""
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
-from decimal import Decimal
-from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from contracts.activities import AgentActivities
-from contracts.calls import CallRequest, CallResult, Purpose, Rejected, Source
+from contracts.calls import CallRequest, CallResult, Purpose, Rejected
 from contracts.errors import ERRORS, ErrorType, Outcome
 from contracts.run import Failure
 from contracts.spend import ModelCatalog
-from contracts.team import BuiltInOutput, Caller, Checks, OnExhausted
+from contracts.team import Caller, OnExhausted
 from workflows.accounts import Accounts
-from workflows.budget import Account, Use, affordable_tokens, text_bytes, worst_case_usd
+from workflows.budget import Account, Use, affordable_tokens
 from workflows.endings import TaskFailed, TaskSkipped, was_cancelled
 from workflows.failures import understand
+from workflows.gate import Gate
 from workflows.parking import Parking
 from workflows.policies import call_options
 from workflows.progress import Progress
-from workflows.prompts import BYTES_PER_TOKEN, MAX_PROMPT_BYTES
-from workflows.validation import context_of, price_of
+from workflows.requests import Assignment, Requests, another
+from workflows.validation import price_of
 
 MAY_BE_BILLED = frozenset(
     {
@@ -42,25 +39,8 @@ RESERVED_TRIES = 60
 """Money that no call of this run holds is held by a lease of the gateway's, some minutes long."""
 
 
-@dataclass(frozen=True)
-class Assignment:
-    """What an agent is asked, in all the calls that it takes to get a good answer."""
-
-    agent: str
-    caller: Caller
-    subject: str
-    system: str
-    ask: str
-    purpose: Purpose = Purpose.WORK
-    goal: str | None = None
-    sources: tuple[Source, ...] = ()
-    missing: tuple[str, ...] = ()
-    output: BuiltInOutput | dict[str, Any] = "text"
-    checks: Checks = field(default_factory=Checks)
-
-
 class Calls:
-    """Makes calls for a run: at most `max_parallel` at once, and none while it is paused."""
+    """Makes calls for a run; `gate` says when."""
 
     def __init__(
         self,
@@ -76,12 +56,10 @@ class Calls:
         self._parking = parking
         self._changed = changed
         self._catalog = catalog
+        self._requests = Requests(catalog)
         self._max_repairs = team.max_repairs
         self._max_parallel = team.max_parallel
-        self._window = asyncio.Semaphore(team.max_parallel)
-        self._settled: defaultdict[str, list[asyncio.Future[None]]] = defaultdict(list)
-        self._running = asyncio.Event()
-        self.pause(progress.paused)
+        self.gate = Gate(progress, parking)
 
     async def ask(
         self, assignment: Assignment, accept: Callable[[str], Sequence[str]] | None = None
@@ -94,7 +72,7 @@ class Calls:
         rejected: Rejected | None = None
         for number in range(1, self._max_repairs + 2):
             request, result = await self._pay(
-                assignment, self._request(assignment, rejected), number
+                assignment, self._request(assignment, account, rejected), number
             )
             reasons = tuple(result.reasons or (accept(result.answer) if accept else ()))
             good = Use.USEFUL if number == 1 else Use.REPAIR
@@ -114,19 +92,6 @@ class Calls:
             )
         )
 
-    def pause(self, paused: bool) -> None:
-        """While paused, no call starts; those in flight go on."""
-        if paused:
-            self._running.clear()
-        else:
-            self._running.set()
-
-    def release(self, agent: str) -> None:
-        """Lets calls that wait for money of this agent look again, first come first served."""
-        for waiter in self._settled.pop(agent, []):
-            if not waiter.done():
-                waiter.set_result(None)
-
     async def _pay(
         self, assignment: Assignment, request: CallRequest, number: int
     ) -> tuple[CallRequest, CallResult]:
@@ -135,15 +100,10 @@ class Calls:
         account = self._progress.accounts[assignment.agent]
         patience = RESERVED_TRIES
         while True:
-            await self._may_start(assignment, account, self._bound(request))
             try:
-                result = await self._call(assignment, request, account, number)
+                return request, await self._call(assignment, request, account, number)
             except TaskFailed as refused:
                 failure = refused.failure
-            else:
-                if result is None:
-                    continue
-                return request, result
             if failure.type == ErrorType.BUDGET_RESERVED and patience:
                 patience -= 1
                 await self._wait_for_settlement(account)
@@ -167,7 +127,7 @@ class Calls:
             raise TaskSkipped(failure)
         cheaper = caller.fallback_model
         if caller.on_exhausted is OnExhausted.FALLBACK and cheaper not in (None, request.model):
-            return _another(request, model=cheaper)
+            return another(request, model=cheaper)
         await self._parking.park(assignment.subject, caller, account, failure)
         return request
 
@@ -179,25 +139,7 @@ class Calls:
         fits = affordable_tokens(request.max_tokens, price, failure)
         if caller.min_tokens is None or fits is None or fits < caller.min_tokens:
             return None
-        return _another(request, max_tokens=fits)
-
-    async def _may_start(
-        self, assignment: Assignment, account: Account, bound: Decimal | None
-    ) -> None:
-        caller = assignment.caller
-        while account.failures_in_row >= caller.breaker_failures:
-            message = f"{account.failures_in_row} calls in a row failed; it is not called any more"
-            opened = Failure(type=ErrorType.BREAKER_OPEN, message=message)
-            await self._parking.park(assignment.subject, caller, account, opened)
-        await self._room(account, bound)
-
-    def _still_may(self, caller: Caller, account: Account, bound: Decimal | None) -> bool:
-        return (
-            self._running.is_set()
-            and not self._progress.stopping
-            and account.failures_in_row < caller.breaker_failures
-            and account.has_room(bound)
-        )
+        return another(request, max_tokens=fits)
 
     async def _call(
         self,
@@ -205,13 +147,10 @@ class Calls:
         request: CallRequest,
         account: Account,
         number: int,
-    ) -> CallResult | None:
-        """None: it waited for its place, and by then it might not start any more."""
+    ) -> CallResult:
         key = request.idempotency_key
-        bound = self._bound(request)
-        async with self._window:
-            if not self._still_may(assignment.caller, account, bound):
-                return None
+        bound = self._requests.bound(request)
+        async with self.gate.place(assignment.subject, assignment.caller, account, bound):
             self._progress.started(assignment.subject, workflow.now())
             account.begin(key, bound)
             try:
@@ -224,7 +163,7 @@ class Calls:
             except ActivityError as error:
                 failed = error
             finally:
-                self.release(assignment.agent)
+                self.gate.release(assignment.agent)
                 self._changed()
         raise await self._failed(account, assignment.subject, key, failed)
 
@@ -246,89 +185,24 @@ class Calls:
             await self._accounts.read_back(account.agent)
         return TaskFailed(failure)
 
-    async def _room(self, account: Account, bound: Decimal | None) -> None:
-        await self._running.wait()
-        if self._progress.stopping or was_cancelled():
-            raise asyncio.CancelledError
-        while not account.has_room(bound):
-            await self._settlement(account.agent)
-
     async def _wait_for_settlement(self, account: Account) -> None:
         if account.in_flight:
-            await self._settlement(account.agent)
+            await self.gate.settlement(account.agent)
         else:
             await workflow.sleep(RESERVED_ELSEWHERE, summary=f"{account.agent} · money is reserved")
             self._changed()
 
-    async def _settlement(self, agent: str) -> None:
-        waiter: asyncio.Future[None] = asyncio.get_event_loop().create_future()
-        self._settled[agent].append(waiter)
-        await waiter
-
-    def _request(self, assignment: Assignment, rejected: Rejected | None) -> CallRequest:
-        caller = assignment.caller
-        account = self._progress.accounts[assignment.agent]
-        optional: dict[str, Any] = {
-            "purpose": assignment.purpose if assignment.purpose is not Purpose.WORK else None,
-            "temperature": caller.temperature,
-            "frequency_penalty": caller.frequency_penalty,
-            "seed": caller.seed,
-            "goal": assignment.goal,
-            "sources": assignment.sources,
-            "missing": assignment.missing,
-            "rejected": rejected,
-            "output": assignment.output if assignment.output != "text" else None,
-            "checks": assignment.checks if assignment.checks != Checks() else None,
-        }
-        request = CallRequest(
-            idempotency_key=str(workflow.uuid4()),
-            account=self._accounts.refs[assignment.agent],
-            task=assignment.subject,
-            model=account.model,
-            max_tokens=caller.max_tokens,
-            system=assignment.system,
-            ask=assignment.ask,
-            **{name: value for name, value in optional.items() if value},
-        )
-        self._must_fit(caller, request)
-        return request
-
-    def _must_fit(self, caller: Caller, request: CallRequest) -> None:
-        size = text_bytes(request)
-        if size > MAX_PROMPT_BYTES:
-            raise TaskFailed(
-                Failure(
-                    type=ErrorType.CONTEXT_EXCEEDED,
-                    message=f"the prompt has {size} bytes, more than the {MAX_PROMPT_BYTES} that a"
-                    " call may carry; it was not sent",
-                )
-            )
-        context = context_of(caller, price_of(self._catalog, request.model))
-        needed = -(-size // BYTES_PER_TOKEN) + request.max_tokens
-        if context is not None and needed > context:
-            raise TaskFailed(
-                Failure(
-                    type=ErrorType.CONTEXT_EXCEEDED,
-                    message=f"the prompt and max_tokens {request.max_tokens} come to about {needed}"
-                    f" tokens, above the {context} of {request.model}; it was not sent",
-                )
-            )
-
-    def _bound(self, request: CallRequest) -> Decimal | None:
-        price = price_of(self._catalog, request.model)
-        return worst_case_usd(text_bytes(request), request.max_tokens, price)
+    def _request(
+        self, assignment: Assignment, account: Account, rejected: Rejected | None
+    ) -> CallRequest:
+        ref = self._accounts.refs[assignment.agent]
+        return self._requests.make(assignment, ref, account.model, rejected)
 
     def _book(self, assignment: Assignment, result: CallResult) -> None:
         self._progress.call_seconds += result.seconds
         log = self._progress.logs.get(assignment.subject)
         if log is not None and assignment.purpose is Purpose.WORK:
             log.spent_usd += result.cost_usd
-
-
-def _another(request: CallRequest, **changes: Any) -> CallRequest:
-    """A call with another body is another call."""
-    key = str(workflow.uuid4())
-    return request.model_copy(update={**changes, "idempotency_key": key})
 
 
 def _summary(assignment: Assignment, number: int) -> str:

@@ -222,7 +222,7 @@ class Steering:
         """There may be money again: for what is parked, and for what waits for others' calls."""
         self._parking.wake_agent(agent)
         if self._calls is not None:
-            self._calls.release(agent)
+            self._calls.gate.release(agent)
         self._publisher.changed()
 
     def _is_ending(self) -> bool:
@@ -231,7 +231,7 @@ class Steering:
     def _set_paused(self, paused: bool) -> None:
         self._progress.paused = paused
         if self._calls is not None:
-            self._calls.pause(paused)
+            self._calls.gate.pause(paused)
         self._publisher.changed()
 
     def _understood(self, name: str, model: Any, payload: Any, extra: tuple[Any, ...]) -> Any:
