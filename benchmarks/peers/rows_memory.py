@@ -24,7 +24,7 @@ AT_ONCE = 20
 
 TOO_LITTLE = Decimal("0.0005")
 PATIENCE_SECONDS = 300.0
-QUIET_SECONDS = 5.0
+QUIET_SECONDS = 30.0
 
 
 class OpenRuns:
@@ -45,15 +45,18 @@ class OpenRuns:
         idle = megabytes(stage.worker.pid)
         handles = await _started(stage, parking_team(), self._runs)
         try:
-            await _quiet(stage)
+            await _quiet(stage, 4 * self._runs)
             loaded = megabytes(stage.worker.pid)
             still = await _open(stage, handles)
+            calls = (await stage.upstream.counts())["answered"]
         finally:
             await _terminated(stage, handles)
             await stage.replace_worker()
             await stage.warm()
         if still < 0.9 * self._runs:
             raise RunBroken(f"of {self._runs} runs that were to park only {still} are open")
+        if calls < 4 * still:
+            raise RunBroken(f"{still} runs are open, and made {calls} calls instead of four each")
         return {
             "idle": idle,
             "open runs": still,
@@ -105,14 +108,14 @@ async def _started(stage: Stage, team: Team, runs: int) -> list[RunHandle]:
     return list(await asyncio.gather(*(one() for _ in range(runs))))
 
 
-async def _quiet(stage: Stage) -> None:
-    """Until the upstream was not called for a while: everybody waits for a person."""
+async def _quiet(stage: Stage, calls: int) -> None:
+    """Until all calls were answered 5 s ago, or until nobody has called for a while."""
     began = time.perf_counter()
     seen, since = -1, began
-    while (now := time.perf_counter()) - since < QUIET_SECONDS:
+    while (now := time.perf_counter()) - since < (QUIET_SECONDS if seen < calls else 5):
         if now - began > PATIENCE_SECONDS:
             raise RunBroken(f"the runs did not come to rest within {PATIENCE_SECONDS:g} s")
-        if (count := (await stage.upstream.counts())["count"]) != seen:
+        if (count := (await stage.upstream.counts())["answered"]) != seen:
             seen, since = count, now
         await asyncio.sleep(0.5)
 
