@@ -60,7 +60,7 @@ def _panel(panel: Panel, names: Sequence[str], left: float, across: str, up: str
     floor, ceiling = _decade(min(y for _, y in points)), _decade(max(y for _, y in points), True)
     x = Scale(min(x for x, _ in points), max(x for x, _ in points), left, left + PANEL_WIDTH)
     y = Scale(floor, ceiling, TOP + PANEL_HEIGHT, TOP)
-    found = [_text(left, TOP - 16, panel.title, size=13, weight="bold")]
+    found = [_text(left + 16, TOP - 16, panel.title, size=13, weight="bold")]
     for tick in sorted({each for each, _ in points}):
         found.append(_text(x(tick), TOP + PANEL_HEIGHT + 16, f"{tick:g}", anchor="middle"))
     for tick in _ticks(floor, ceiling):
