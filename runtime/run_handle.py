@@ -73,13 +73,16 @@ class RunHandle(RunSteering):
                     report: RunReport = await latest.result()
                     return report
                 except WorkflowFailureError as error:
-                    if isinstance(error.cause, TerminatedError) and await self.is_open():
-                        continue  # a reset ended that execution, and a new one goes on
+                    if isinstance(error.cause, TerminatedError) and not await self._is_terminated():
+                        continue  # a reset ended that execution, and a new one went on
                     return _report_of(self.id, error)
 
     async def is_open(self) -> bool:
         """Whether it is still running. Needs no worker."""
         return (await self._describe()).status == WorkflowExecutionStatus.RUNNING
+
+    async def _is_terminated(self) -> bool:
+        return (await self._describe()).status == WorkflowExecutionStatus.TERMINATED
 
     async def started_at(self) -> datetime:
         """When its latest execution began. Needs no worker."""

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from contracts.labels import LABELS
+
 _status = 0
 
 
@@ -20,3 +22,9 @@ def pytest_unconfigure() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(_status)
+
+
+@pytest.fixture(autouse=True)
+def nothing_labelled() -> None:
+    """An activity's log lines stay labelled to the end of its task; here, that is the session's."""
+    LABELS.set({})
