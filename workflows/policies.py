@@ -20,10 +20,10 @@ class ActivityOptions(TypedDict):
 def heartbeat_timeout(max_parallel: int) -> timedelta:
     """Short, so that a dead worker is noticed; longer in wide runs, where heartbeats cost.
 
-    At 500 calls in flight a timeout of 2 s takes the server more than one core (measured), so
-    it follows the window.
+    At 500 calls in flight a timeout of 2 s takes the server more than one core, one of 5 to 10 s
+    less than half of one (measured), so it follows the window (docs/adr/019).
     """
-    return timedelta(seconds=min(max(max_parallel / 50, 2), 10))
+    return timedelta(seconds=min(max(max_parallel / 75, 1.5), 10))
 
 
 def call_options(caller: Caller, max_parallel: int) -> ActivityOptions:

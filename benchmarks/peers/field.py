@@ -46,10 +46,10 @@ DBOS = Entry("dbos", "DBOS", "dbos", "on_dbos")
 PYDANTIC_AI = Entry("pydantic_ai", "Pydantic AI on Temporal", "pydantic_ai", "on_pydantic_ai")
 PYDANTIC_AI_BRISK = Entry(
     "pydantic_ai_brisk",
-    "Pydantic AI on Temporal, heartbeat timeout 2 s",
+    "Pydantic AI on Temporal, heartbeat timeout 1.5 s",
     "pydantic_ai",
     "on_pydantic_ai",
-    (*PYDANTIC_AI.options, "--heartbeat-seconds", "2"),
+    (*PYDANTIC_AI.options, "--heartbeat-seconds", "1.5"),
 )
 PEERS = (PLAIN, PLAIN_AIOHTTP, LANGGRAPH, LANGGRAPH_TASKS, DBOS, PYDANTIC_AI)
 OURS = "ours"
