@@ -58,6 +58,7 @@ class Accounts:
     async def _open(self, options: ActivityOptions, why: str) -> None:
         order = self._opening
         assert order is not None
+        self._progress.ordered += 1
         opened = await workflow.execute_activity_method(
             AccountActivities.open_accounts,
             order,
@@ -157,6 +158,7 @@ class Accounts:
         """Asks the ledger what became of calls that gave no answer."""
         if not self._progress.capabilities.ledger:
             return
+        self._progress.ordered += 1
         read = await workflow.execute_activity_method(
             AccountActivities.read_ledgers,
             self._order([agent], known={}),
@@ -175,6 +177,7 @@ class Accounts:
         for account in accounts.values():
             account.close()
         known = {name: account.spent_usd for name, account in accounts.items()}
+        self._progress.ordered += 1
         try:
             closed = await workflow.execute_activity_method(
                 AccountActivities.close_accounts,

@@ -58,7 +58,8 @@ class Progress:
     schedule: Schedule = field(default_factory=lambda: Schedule(()))
     logs: dict[str, TaskLog] = field(default_factory=dict)
     handoffs: dict[str, str] = field(default_factory=dict)
-    calls_begun: int = 0
+    ordered: int = 0
+    """Activities so far: a workflow task that has one has a command."""
     waiting: dict[str, Waiting] = field(default_factory=dict)
     refusals: list[Refusal] = field(default_factory=list)
     ledger_usd: Decimal | None = None
@@ -129,7 +130,7 @@ class Progress:
 
     def started(self, task_id: str, at: datetime) -> None:
         """The first call of a task begins. Planning and the final answer are no tasks."""
-        self.calls_begun += 1
+        self.ordered += 1
         log = self.logs.get(task_id)
         if log is None:
             return

@@ -1,6 +1,6 @@
 """What the Temporal UI shows of a run while it goes on: details, memo and search attributes.
 
-The memo is written in workflow tasks that make no call, and that is more than showing: after one
+The memo is written in workflow tasks that order nothing, and that is more than showing: after one
 without any command, a worker that replays can be given an activity's end and a later update in
 another order than the history has them, and the run stands still (docs/adr/016).
 """
@@ -36,7 +36,7 @@ class Publisher:
         self._published: RunStatus | None = None
         self._published_at: datetime | None = None
         self._told_at = 0
-        self._calls_seen = 0
+        self._ordered = 0
 
     def changed(self) -> None:
         """Something that people look at has changed."""
@@ -55,7 +55,7 @@ class Publisher:
         workflow.set_current_details(details(progress))
         status = progress.status_now
         now = workflow.info().get_current_history_length()
-        called, self._calls_seen = progress.calls_begun > self._calls_seen, progress.calls_begun
+        silent, self._ordered = progress.ordered == self._ordered, progress.ordered
         if self._is_due(status):
             self._told_at = now
             self._published, self._published_at = status, workflow.now()
@@ -66,7 +66,7 @@ class Publisher:
                     SPENT.value_set(float(progress.spent_usd)),
                 ]
             )
-        elif not called and self._told_at != now:  # each of them costs the server a write
+        elif silent and self._told_at != now:  # each of them costs the server a write
             self._told_at = now
             workflow.upsert_memo({"done": progress.tasks_done, "spent": str(progress.spent_usd)})
         # Last: a run that leaves the worker's memory is stopped above, and is not shown again.
