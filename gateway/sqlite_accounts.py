@@ -55,8 +55,11 @@ def change(
     if status is not None:
         conn.execute("UPDATE accounts SET status = ? WHERE id = ?", (status, account_id))
         if status == "disabled":
-            done = "DELETE FROM calls WHERE account_id = ? AND state = 'done'"
-            conn.execute(done, (account_id,))
+            # Only answers under a key are kept; saying so lets the index find them.
+            conn.execute(
+                "DELETE FROM calls WHERE account_id = ? AND key IS NOT NULL AND state = 'done'",
+                (account_id,),
+            )
     return read(conn, account_id) or Refused(Why.NOT_FOUND)
 
 

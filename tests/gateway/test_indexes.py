@@ -1,0 +1,65 @@
+"""What a request costs must not grow with what others have left in the database."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway import sqlite_accounts, sqlite_calls
+from gateway.sqlite_schema import connect
+from gateway.store import Cause, NewAccount, NewCall, Refused, Reserved, Settlement, Stored
+
+NOW = 1_000.0
+
+
+@pytest.fixture
+def conn(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    made = connect(tmp_path / "gateway.sqlite")
+    yield made
+    made.close()
+
+
+def everyday(conn: sqlite3.Connection) -> None:
+    """Two accounts: opened, found, called, replayed, broken off, changed, read, closed."""
+    for name in ("a", "b"):
+        new = NewAccount(name, name, f"hash-{name}", 1_000, f"open-{name}", "body")
+        assert not isinstance(sqlite_accounts.open_account(conn, new, NOW), Refused)
+        assert sqlite_accounts.find(conn, f"hash-{name}") == name
+    first = NewCall("1", "a", "key", "body", "m", 10)
+    assert isinstance(sqlite_calls.begin(conn, first, "owner", NOW, 60), Reserved)
+    settled = Settlement("1", 1, 1, 5, False, 0, 200, b"answer", "price")
+    assert sqlite_calls.settle(conn, settled, NOW) is not None
+    again = NewCall("2", "a", "key", "body", "m", 10)
+    assert isinstance(sqlite_calls.begin(conn, again, "owner", NOW, 60), Stored)
+    broken = NewCall("3", "a", "other", "body", "m", 10)
+    assert isinstance(sqlite_calls.begin(conn, broken, "owner", NOW, 60), Reserved)
+    sqlite_calls.release(conn, "3", Cause.UPSTREAM_BROKE_OFF, NOW)
+    keyless = NewCall("4", "a", None, "body", "m", 10)
+    assert isinstance(sqlite_calls.begin(conn, keyless, "owner", NOW, 60), Reserved)
+    sqlite_calls.release(conn, "4", None, NOW)
+    sqlite_accounts.change(conn, "a", 900, None, NOW)
+    sqlite_accounts.transfer(conn, "a", "b", 10, "transfer", NOW)
+    assert len(sqlite_calls.charges(conn, "a", 0, 10, None)) == 1
+    assert len(sqlite_calls.charges(conn, "a", 0, 10, "key")) == 1
+    sqlite_calls.pending_owners(conn)
+    sqlite_calls.release_abandoned(conn, set(), NOW)
+    sqlite_accounts.change(conn, "a", None, "disabled", NOW)
+    assert isinstance(sqlite_calls.begin(conn, again, "owner", NOW, 60), Refused)
+
+
+def test_nothing_that_a_request_does_looks_through_a_whole_table(conn: sqlite3.Connection) -> None:
+    asked: list[str] = []
+    conn.set_trace_callback(asked.append)
+    everyday(conn)
+    conn.set_trace_callback(None)
+    assert len(asked) > 20
+    looked_through = {
+        statement: step[3]
+        for statement in asked
+        if not statement.startswith("--")
+        for step in conn.execute(f"EXPLAIN QUERY PLAN {statement}")
+        # What is pending is few: it is what is in flight, and has an index of its own.
+        if step[3].startswith("SCAN") and "calls_pending" not in step[3]
+    }
+    assert looked_through == {}
