@@ -17,12 +17,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation
-from temporalio.worker import (
-    Worker,
-    WorkflowInstance,
-    WorkflowInstanceDetails,
-    WorkflowRunner,
-)
+from temporalio.worker import Worker, WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
+
+from runtime.wrapped_runner import WrappedRunner
 
 QUERY_WITHOUT_TASK: Final = "legacy_query"
 """The id that core gives to a query which came by itself, not with a workflow task."""
@@ -32,11 +29,11 @@ FRESH_SECONDS: Final = 0.2
 `sticky_queue_schedule_to_start_timeout`, or the start of a worker."""
 
 
-class ColdQueryGuard(WorkflowRunner):
+class ColdQueryGuard(WrappedRunner):
     """Wraps a runner; evicts what a query made run ahead, before the answer leaves the worker."""
 
     def __init__(self, runner: WorkflowRunner) -> None:
-        self._runner = runner
+        super().__init__(runner)
         self._evict: Callable[[str], None] | None = None
 
     def watch(self, worker: Worker) -> None:
@@ -44,14 +41,8 @@ class ColdQueryGuard(WorkflowRunner):
         # The SDK offers eviction to its own replayer only; there is no public way to ask for it.
         self._evict = worker._bridge_worker.request_workflow_eviction
 
-    def prepare_workflow(self, defn: Any) -> None:
-        self._runner.prepare_workflow(defn)
-
-    def set_worker_level_failure_exception_types(self, types: Any) -> None:
-        self._runner.set_worker_level_failure_exception_types(types)
-
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
-        instance = self._runner.create_instance(det)
+        instance = super().create_instance(det)
         activate, ahead = instance.activate, Ahead()
 
         def watched(act: WorkflowActivation) -> Any:
@@ -59,7 +50,6 @@ class ColdQueryGuard(WorkflowRunner):
                 self._evict(act.run_id)
             return activate(act)
 
-        # Assigned, not wrapped in a class: the SDK asks instances for more than is public.
         instance.activate = watched  # type: ignore[method-assign]
         return instance
 

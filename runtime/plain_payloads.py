@@ -6,27 +6,17 @@ CPU time under load. A context is of use to converters, codecs and external stor
 it; `runtime.connection.DATA_CONVERTER` has none of them, which a test holds it to.
 """
 
-from typing import Any
-
 from temporalio.converter import StorageDriverStoreContext
-from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
+from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails
+
+from runtime.wrapped_runner import WrappedRunner
 
 
-class PlainPayloads(WorkflowRunner):
+class PlainPayloads(WrappedRunner):
     """Wraps a runner; its instances have no context for any payload."""
 
-    def __init__(self, runner: WorkflowRunner) -> None:
-        self._runner = runner
-
-    def prepare_workflow(self, defn: Any) -> None:
-        self._runner.prepare_workflow(defn)
-
-    def set_worker_level_failure_exception_types(self, types: Any) -> None:
-        self._runner.set_worker_level_failure_exception_types(types)
-
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
-        instance = self._runner.create_instance(det)
-        # Assigned, not wrapped in a class: the SDK asks instances for more than is public.
+        instance = super().create_instance(det)
         for name, answer in (
             ("get_serialization_context", lambda command: None),
             ("get_external_store_context", lambda command: StorageDriverStoreContext(target=None)),
