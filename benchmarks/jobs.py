@@ -14,6 +14,7 @@ from contracts.team import Agent, OrchestratorAgent, Task, Team
 Shape = Literal["accounts", "tasks"]
 """N agents with an account and one task each, or one agent with N tasks on its one account."""
 
+PLAN, BRIEF = "plan", "brief"
 BUDGET = Decimal(1_000)
 INSTRUCTIONS = "Report only what the source says. Answer briefly."
 
@@ -25,27 +26,35 @@ def fan(
 
     Without `synthesis` the tasks in parallel are all there is.
     """
+    ends_ms = latency_ms if synthesis else None
+    return spread([latency_ms] * calls, ends_ms, shape, kilobyte=kilobyte)
+
+
+def spread(
+    latencies_ms: Sequence[int], ends_ms: int | None, shape: Shape, *, kilobyte: bool = False
+) -> Team:
+    """The same, with a latency for each of the parallel tasks, and one for plan and synthesis."""
     own = shape == "accounts"
-    agents = {f"a{i}": make_agent() for i in range(calls)} if own else {"a0": make_agent()}
-    marker = latency(latency_ms) + (KILOBYTE if kilobyte else "")
-    before = ("plan",) if synthesis else ()
+    before = () if ends_ms is None else (PLAN,)
+    more = KILOBYTE if kilobyte else ""
     tasks = [
         Task(
             id=f"t{i}",
             agent=f"a{i}" if own else "a0",
-            ask=f"Question {i}. {marker}",
+            ask=f"Question {i}. {latency(latency_ms)}{more}",
             depends_on=before,
         )
-        for i in range(calls)
+        for i, latency_ms in enumerate(latencies_ms)
     ]
-    if not synthesis:
+    agents = {task.agent: make_agent() for task in tasks}
+    if ends_ms is None:
         return make_team(agents, tasks, result="t0")
     agents["editor"] = make_agent()
     asked = tuple(task.id for task in tasks)
-    plan = Task(id="plan", agent="editor", ask=f"Plan the work. {latency(latency_ms)}")
-    ask = f"Write the brief. {latency(latency_ms)}"
-    brief = Task(id="brief", agent="editor", ask=ask, depends_on=asked)
-    return make_team(agents, [plan, *tasks, brief], result="brief")
+    plan = Task(id=PLAN, agent="editor", ask=f"Plan the work. {latency(ends_ms)}")
+    ask = f"Write the brief. {latency(ends_ms)}"
+    brief = Task(id=BRIEF, agent="editor", ask=ask, depends_on=asked)
+    return make_team(agents, [plan, *tasks, brief], result=BRIEF)
 
 
 def chains(lengths: Sequence[tuple[int, int]], *, synthesis: bool = True) -> Team:
@@ -65,8 +74,8 @@ def chains(lengths: Sequence[tuple[int, int]], *, synthesis: bool = True) -> Tea
         return make_team(agents, tasks, result=ends[0], window=len(lengths))
     agents["editor"] = make_agent()
     ask = f"Write the brief. {latency(500)}"
-    tasks.append(Task(id="brief", agent="editor", ask=ask, depends_on=tuple(ends)))
-    return make_team(agents, tasks, result="brief")
+    tasks.append(Task(id=BRIEF, agent="editor", ask=ask, depends_on=tuple(ends)))
+    return make_team(agents, tasks, result=BRIEF)
 
 
 def critical_path_seconds(team: Team) -> float:

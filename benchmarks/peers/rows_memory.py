@@ -13,7 +13,7 @@ from temporalio.service import RPCError
 from benchmarks import jobs
 from benchmarks.figures import Figure, Sample, at_most, column, figure
 from benchmarks.peers.field import Field
-from benchmarks.peers.work import BRIEF, as_team, fan
+from benchmarks.peers.work import as_team, fan
 from benchmarks.stage import RunBroken, Stage
 from contracts.team import Team
 from runtime.runs import RunHandle
@@ -84,7 +84,7 @@ def parking_team() -> Team:
     team = as_team(fan(3, 0), "tasks")
     poor = jobs.make_agent().model_copy(update={"budget_usd": TOO_LITTLE})
     tasks = tuple(
-        task.model_copy(update={"agent": "poor"}) if task.id == BRIEF else task
+        task.model_copy(update={"agent": "poor"}) if task.id == jobs.BRIEF else task
         for task in team.tasks
     )
     return team.model_copy(update={"agents": {**team.agents, "poor": poor}, "tasks": tasks})

@@ -5,10 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from benchmarks import jobs
-from benchmarks.upstream import latency
 from contracts.team import Agent, Task, Team
 
-PLAN, BRIEF = "plan", "brief"
 CROSSED = ((12, 200), (12, 200), *((3, 800),) * 4)
 """Chains of many short calls beside chains of few long ones: each takes 2.4 s by itself."""
 LEVEL = ((6, 500), (6, 500), *((3, 200),) * 8)
@@ -40,26 +38,20 @@ class Job:
 
 def fan(calls: int, latency_ms: int) -> Job:
     """A plan, `calls` calls in parallel that read it, and a synthesis that reads all of them."""
-    return spread([latency_ms] * calls, latency_ms)
+    return _job(jobs.fan(calls, latency_ms, "tasks"))
 
 
 def spread(latencies_ms: Sequence[int], ends_ms: int) -> Job:
     """The same, with a latency for each of the parallel calls."""
-    middle = tuple(
-        Call(f"t{i}", f"Question {i}. {latency(ms)}", (PLAN,)) for i, ms in enumerate(latencies_ms)
-    )
-    return Job(
-        (
-            Call(PLAN, f"Plan the work. {latency(ends_ms)}"),
-            *middle,
-            Call(BRIEF, f"Write the brief. {latency(ends_ms)}", tuple(call.id for call in middle)),
-        )
-    )
+    return _job(jobs.spread(latencies_ms, ends_ms, "tasks"))
 
 
 def chains(lengths: Sequence[tuple[int, int]]) -> Job:
     """One chain of calls for each (calls, milliseconds a call), and a synthesis of their ends."""
-    team = jobs.chains(lengths)
+    return _job(jobs.chains(lengths))
+
+
+def _job(team: Team) -> Job:
     return Job(tuple(Call(task.id, task.ask, task.depends_on) for task in team.tasks))
 
 
