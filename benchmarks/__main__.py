@@ -4,19 +4,16 @@ An aim that is not met is printed and never an error: exit 0 measured, 1 somethi
 2 the options are wrong.
 """
 
-import argparse
 import asyncio
-import json
-import os
 import platform
 import sys
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import uvloop
 
-from benchmarks.figures import Figure, Sample, at_most, table
+from benchmarks.command import options, say, write
+from benchmarks.figures import Sample, at_most, table
 from benchmarks.process import NotReady
 from benchmarks.rows import Row
 from benchmarks.rows_gateway import GatewayLatency, GatewayRate
@@ -58,38 +55,13 @@ async def measure(rows: Sequence[Row], quick: bool) -> dict[str, list[Sample]]:
                 if number < rounds(row):
                     began = time.perf_counter()
                     samples[row.name].append(await row.sample(ready))
-                    _say(f"round {number + 1}: {row.name}, {time.perf_counter() - began:.1f} s")
+                    say(f"round {number + 1}: {row.name}, {time.perf_counter() - began:.1f} s")
     return samples
 
 
-def write(
-    figures: Sequence[Figure], samples: dict[str, list[Sample]], seconds: float, quick: bool
-) -> None:
-    """The figures with every single sample, so that others can compute anew."""
-    report = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "quick": quick,
-        "seconds": round(seconds, 1),
-        "machine": {
-            "cpus": os.cpu_count(),
-            "system": platform.platform(),
-            "python": platform.python_version(),
-            "load": os.getloadavg()[0],
-        },
-        "figures": [each.as_json() for each in figures],
-        "samples": samples,
-    }
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(report, indent=1) + "\n")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     names = [row.name for row in ROWS]
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, under a minute")
-    parser.add_argument(
-        "--only", action="append", choices=names, metavar="ROW", help=f"of {', '.join(names)}"
-    )
+    parser = options("python -m benchmarks", __doc__, names, "fewer rounds, under a minute")
     given = parser.parse_args(arguments)
     rows = [row for row in ROWS if not given.only or row.name in given.only]
     began = time.perf_counter()
@@ -103,14 +75,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     measured = [row for row in rows if samples[row.name]]
     figures = [each for row in measured for each in row.figures(samples[row.name])]
-    write(figures, samples, time.perf_counter() - began, given.quick)
+    write(
+        RESULT,
+        figures,
+        {"samples": samples},
+        seconds=time.perf_counter() - began,
+        quick=given.quick,
+        system=platform.platform(),
+    )
     print(table(figures))
     print(f"\n{time.perf_counter() - began:.0f} s; every sample: {RESULT}")
     return 0
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -4,21 +4,18 @@ An aim that is not met is printed and never an error: exit 0 measured, 1 somethi
 2 the options are wrong. `python -m benchmarks.peers.page` writes docs/comparison.md anew from it.
 """
 
-import argparse
 import asyncio
-import json
-import os
 import platform
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 
 import uvloop
 from temporalio.service import RPCError
 
-from benchmarks.figures import Figure, Sample, number, table
+from benchmarks.command import options, say, write
+from benchmarks.figures import Sample, number, table
 from benchmarks.peers.driver import PeerFailed
 from benchmarks.peers.environments import NotInstalled
 from benchmarks.peers.field import (
@@ -81,45 +78,18 @@ async def measure(rows: Sequence[tuple[Row, int]]) -> Measured:
                         found.samples[row.name].append(await row.sample(ready, turn))
                     except BREAKS as error:
                         found.broken[row.name] = f"{type(error).__name__}: {error}"
-                        _say(f"round {turn + 1}: {row.name} is broken: {error}")
+                        say(f"round {turn + 1}: {row.name} is broken: {error}")
                     else:
                         seconds = time.perf_counter() - began
-                        _say(f"round {turn + 1}: {row.name}, {seconds:.1f} s")
-                        _say("  " + _brief(found.samples[row.name][-1]))
+                        say(f"round {turn + 1}: {row.name}, {seconds:.1f} s")
+                        say("  " + _brief(found.samples[row.name][-1]))
     return found
 
 
-def write(
-    figures: Sequence[Figure],
-    measured: Measured,
-    seconds: float,
-    quick: bool,
-) -> None:
-    """The figures with every single sample, so that others can compute anew."""
-    report = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "quick": quick,
-        "seconds": round(seconds, 1),
-        "machine": {
-            "cpus": os.cpu_count(),
-            "system": f"{platform.system()} {platform.machine()}",
-            "python": platform.python_version(),
-            "load": os.getloadavg()[0],
-        },
-        "figures": [each.as_json() for each in figures],
-        **asdict(measured),
-    }
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(report, indent=1) + "\n")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
     names = [row.name for row in ROWS]
-    parser.add_argument("--quick", action="store_true", help="one round, and only what is short")
-    parser.add_argument(
-        "--only", action="append", choices=names, metavar="ROW", help=f"of {', '.join(names)}"
-    )
+    quick = "one round, and only what is short"
+    parser = options("python -m benchmarks.peers", __doc__, names, quick)
     parser.add_argument("--rounds", type=int, metavar="N", help="of each row at most so many")
     given = parser.parse_args(arguments)
     rows = chosen(given.only or (), given.quick, given.rounds)
@@ -137,7 +107,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         each for row, _ in rows if samples[row.name] for each in row.figures(samples[row.name])
     ]
     figures += growth(samples)
-    write(figures, measured, time.perf_counter() - began, given.quick)
+    write(
+        RESULT,
+        figures,
+        asdict(measured),
+        seconds=time.perf_counter() - began,
+        quick=given.quick,
+        system=f"{platform.system()} {platform.machine()}",
+    )
     print(table(figures))
     print(f"\n{time.perf_counter() - began:.0f} s; every sample: {RESULT}")
     for name, why in measured.broken.items():
@@ -156,10 +133,6 @@ def chosen(only: Sequence[str], quick: bool, most: int | None) -> list[tuple[Row
 
 def _brief(sample: Sample) -> str:
     return ", ".join(f"{name} {number(value)}" for name, value in sample.items())
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import pytest
 
 import benchmarks.__main__ as command
 from benchmarks import jobs
+from benchmarks.command import write
 from benchmarks.figures import (
     Figure,
     at_least,
@@ -129,11 +130,10 @@ async def test_plain_does_the_same_calls_and_waits_for_dependencies() -> None:
     assert asked[4].count(kilobyte()) == 3
 
 
-def test_the_result_file_holds_figures_samples_and_the_machine(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(command, "RESULT", tmp_path / "data" / "bench.json")
-    command.write([figure("row", "name", [1.0], "ms")], {"row": [{"a": 1.0}]}, 2.0, quick=True)
+def test_the_result_file_holds_figures_samples_and_the_machine(tmp_path: Path) -> None:
+    path, samples = tmp_path / "data" / "bench.json", {"row": [{"a": 1.0}]}
+    figures = [figure("row", "name", [1.0], "ms")]
+    write(path, figures, {"samples": samples}, seconds=2.0, quick=True, system="s")
     written = json.loads((tmp_path / "data" / "bench.json").read_text())
     assert written["samples"] == {"row": [{"a": 1.0}]}
     assert written["figures"][0]["value"] == 1.0
