@@ -29,6 +29,7 @@ from gateway.telemetry import traced
 from runtime.connection import ServiceUnavailable, connect
 from runtime.runs import start_run
 from runtime.settings import PROJECT_ROOT, ClientSettings
+from tests.support.serving import listening
 
 NAMESPACE = "telemetry"
 CALLS = 100
@@ -171,8 +172,4 @@ async def _sink(stack: AsyncExitStack) -> str:
 
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app.router.add_post("/v1/{signal}", take)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    return f"http://127.0.0.1:{runner.addresses[0][1]}"
+    return await stack.enter_async_context(listening(app))

@@ -26,6 +26,7 @@ from atxp.client import build_http_client
 from atxp.sealing import Sealer, generate_sealing_key
 from contracts.calls import AccountRef, AttemptSpend, CallRequest
 from contracts.spend import AccountOrder, OpenAccounts, OpenedAccounts
+from tests.support.serving import listening
 
 SEALER = Sealer(generate_sealing_key())
 AGENT_KEY = "atxp-agent-key-0123456789abcdef"
@@ -110,14 +111,9 @@ async def serving(
     server = Server(answer, latency)
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", server.handle)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    try:
+    async with listening(app) as url:
+        server.url = f"{url}/v1"
         yield server
-    finally:
-        await runner.cleanup()
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ from tests.chaos.schedule import UPSTREAM_TIMEOUT
 from tests.chaos.teams import DEAR, PRICES
 from tests.chaos.upstream import StormUpstream
 from tests.support.gateway import write_prices
+from tests.support.serving import listening
 from tests.support.stack import client_of, plan_in
 
 LEASE_SECONDS = 10.0
@@ -100,13 +101,8 @@ async def _receiver(path: Path) -> AsyncIterator[str]:
 
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app.router.add_route("*", "/{tail:.*}", take)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with listening(app) as url:
+        yield url
 
 
 SECRET_NAMES = ("ATXP_API_KEY", "GATEWAY_SECRET", "SEALING_KEY")

@@ -15,6 +15,8 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from tests.support.serving import listening
+
 Attributes = dict[str, Any]
 
 
@@ -108,14 +110,8 @@ async def receiver() -> AsyncIterator[Receiver]:
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app.router.add_post("/v1/traces", found.traces)
     app.router.add_post("/v1/metrics", found.metrics)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    found.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
+    async with listening(app) as found.url:
         yield found
-    finally:
-        await runner.cleanup()
 
 
 def plain(attributes: Any) -> Attributes:
