@@ -58,7 +58,7 @@ class Gate:
     async def _may_start(
         self, subject: str, caller: Caller, account: Account, bound: Decimal | None
     ) -> None:
-        while account.failures_in_row >= caller.breaker_failures:
+        while _is_broken(caller, account):
             message = f"{account.failures_in_row} calls in a row failed; it is not called any more"
             opened = Failure(type=ErrorType.BREAKER_OPEN, message=message)
             await self._parking.park(subject, caller, account, opened)
@@ -72,7 +72,7 @@ class Gate:
         return (
             self._running.is_set()
             and not self._progress.stopping
-            and account.failures_in_row < caller.breaker_failures
+            and not _is_broken(caller, account)
             and account.has_room(bound)
         )
 
@@ -81,3 +81,8 @@ class Gate:
         waiter: asyncio.Future[None] = asyncio.get_event_loop().create_future()
         self._settled[agent].append(waiter)
         await waiter
+
+
+def _is_broken(caller: Caller, account: Account) -> bool:
+    """The agent's breaker is open."""
+    return account.failures_in_row >= caller.breaker_failures
