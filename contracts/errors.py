@@ -25,6 +25,7 @@ class ErrorType(StrEnum):
     RATE_LIMITED = "RateLimited"
     UPSTREAM_UNAVAILABLE = "UpstreamUnavailable"
     UPSTREAM_TIMEOUT = "UpstreamTimeout"
+    WORKER_LOST = "WorkerLost"
     MALFORMED_ANSWER = "MalformedAnswer"
     BUDGET_RESERVED = "BudgetReserved"
     CHECK_FAILED = "CheckFailed"
@@ -73,6 +74,14 @@ _RULES = {
         "No answer within `timeout_seconds`. The gateway finishes the call and stores its answer,"
         " so the next attempt gets it without paying again.",
         "Raise the agent's `timeout_seconds`.",
+    ),
+    ErrorType.WORKER_LOST: ErrorRule(
+        Outcome.RETRIED,
+        "The worker that had the call died, or was too busy to say that it lives. Given out three"
+        " times by the agent's policy, with more and more patience; an answer that was paid for"
+        " meanwhile is not paid for again.",
+        "Look at the workers: they are killed, or the machine has too much to do. Start more of"
+        " them, or lower MAX_CONCURRENT_CALLS; then `retry_task`.",
     ),
     ErrorType.MALFORMED_ANSWER: ErrorRule(
         Outcome.RETRIED,

@@ -16,10 +16,10 @@ from contracts.team import Caller, OnExhausted
 from workflows.accounts import Accounts
 from workflows.budget import Account, Use, affordable_tokens
 from workflows.endings import TaskFailed, TaskSkipped, was_cancelled
-from workflows.failures import understand
+from workflows.failures import understand, was_lost
 from workflows.gate import Gate
 from workflows.parking import Parking
-from workflows.policies import call_options
+from workflows.policies import PATIENCE, call_options
 from workflows.progress import Progress
 from workflows.requests import Assignment, Requests, another
 from workflows.validation import price_of
@@ -28,6 +28,7 @@ MAY_BE_BILLED = frozenset(
     {
         ErrorType.UPSTREAM_TIMEOUT,
         ErrorType.UPSTREAM_UNAVAILABLE,
+        ErrorType.WORKER_LOST,
         ErrorType.MALFORMED_ANSWER,
         ErrorType.INTERNAL,
     }
@@ -154,18 +155,33 @@ class Calls:
             self._progress.started(assignment.subject, workflow.now())
             account.begin(key, bound)
             try:
-                return await workflow.execute_activity_method(
-                    AgentActivities.call_agent,
-                    request,
-                    **call_options(assignment.caller, self._max_parallel),
-                    summary=_summary(assignment, number),
-                )
+                return await self._attempts(assignment, request, number)
             except ActivityError as error:
                 failed = error
             finally:
                 self.gate.release(assignment.agent)
                 self._changed()
         raise await self._failed(account, assignment.subject, key, failed)
+
+    async def _attempts(
+        self, assignment: Assignment, request: CallRequest, number: int
+    ) -> CallResult:
+        """By the agent's policy; anew, and more patiently, where a worker was lost each time. Not
+        with a provider that would make the call, and take the money, once more."""
+        rounds = PATIENCE if self._progress.capabilities.replay else PATIENCE[:1]
+        for patience in rounds:
+            try:
+                return await workflow.execute_activity_method(
+                    AgentActivities.call_agent,
+                    request,
+                    **call_options(assignment.caller, self._max_parallel, patience),
+                    summary=_summary(assignment, number),
+                )
+            except ActivityError as error:
+                if patience == rounds[-1] or was_cancelled() or not was_lost(error):
+                    raise
+            self._progress.ordered += 1
+        raise AssertionError("the last patience returns or raises")
 
     async def _failed(
         self, account: Account, subject: str, key: str, error: ActivityError

@@ -1,6 +1,11 @@
 """An activity's error in the words of contracts: what failed, and what it is known to have cost."""
 
-from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    TimeoutError,
+    TimeoutType,
+)
 
 from contracts.calls import AttemptSpend
 from contracts.errors import ErrorType
@@ -13,11 +18,20 @@ def understand(error: BaseException) -> tuple[Failure, AttemptSpend]:
     unknown = AttemptSpend(attempts=0)
     if isinstance(cause, ApplicationError):
         return _application_error(cause)
+    if was_lost(error):
+        message = "no worker said in time that it still has the call (timeout: heartbeat)"
+        return Failure(type=ErrorType.WORKER_LOST, message=message), unknown
     if isinstance(cause, TimeoutError):
         kind = cause.type.name.lower().replace("_", "-") if cause.type else "unknown"
         message = f"the attempt did not end in time (timeout: {kind})"
         return Failure(type=ErrorType.UPSTREAM_TIMEOUT, message=message), unknown
     return Failure(type=ErrorType.INTERNAL, message=str(cause or error)[:2000]), unknown
+
+
+def was_lost(error: BaseException) -> bool:
+    """The worker died, or was too busy for a heartbeat: that says nothing of what it was to do."""
+    cause = error.__cause__ if isinstance(error, ActivityError) else error
+    return isinstance(cause, TimeoutError) and cause.type is TimeoutType.HEARTBEAT
 
 
 def _application_error(error: ApplicationError) -> tuple[Failure, AttemptSpend]:

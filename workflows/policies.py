@@ -26,11 +26,16 @@ def heartbeat_timeout(max_parallel: int) -> timedelta:
     return timedelta(seconds=min(max(max_parallel / 75, 1.5), 10))
 
 
-def call_options(caller: Caller, max_parallel: int) -> ActivityOptions:
+PATIENCE = (1, 4, 16)
+"""Times the heartbeat timeout, each after all attempts of an agent's policy were lost: a machine
+that has too much to do must not fail what only waits for it (docs/adr/021)."""
+
+
+def call_options(caller: Caller, max_parallel: int, patience: int = 1) -> ActivityOptions:
     """One call of an agent. Cancellation waits for what the call has to say about its money."""
     return {
         "start_to_close_timeout": timedelta(seconds=caller.timeout_seconds),
-        "heartbeat_timeout": heartbeat_timeout(max_parallel),
+        "heartbeat_timeout": heartbeat_timeout(max_parallel) * patience,
         "retry_policy": RetryPolicy(
             initial_interval=timedelta(seconds=caller.retry.initial_seconds),
             backoff_coefficient=caller.retry.backoff,

@@ -1,4 +1,4 @@
-"""A worker that dies with an activity in hand: the run does not wait out the activity's timeout."""
+"""A worker that dies with an activity in hand, or is too busy to say that it lives."""
 
 import asyncio
 from typing import Any
@@ -7,10 +7,19 @@ import pytest
 from temporalio import activity
 from temporalio.client import Client
 
+from contracts.calls import CallRequest, CallResult
+from contracts.errors import ErrorType
 from contracts.run import RunStatus
-from contracts.spend import CloseAccounts, ClosedAccounts, OpenAccounts, OpenedAccounts
-from tests.support.fakes import FakeWorld
-from tests.workflows.test_story import started, team
+from contracts.spend import (
+    Capabilities,
+    CloseAccounts,
+    ClosedAccounts,
+    OpenAccounts,
+    OpenedAccounts,
+)
+from tests.support.fakes import COST, FakeWorld
+from tests.workflows.test_story import failure_of, result_of, started, team
+from workflows import calls
 
 FAR_BELOW_THE_TIMEOUTS = 40
 """Seconds. Opening may take 60 and closing 300; a beat that is missing for 5 says enough."""
@@ -49,3 +58,71 @@ async def test_accounts_are_seen_to_by_another(client: Client, step: str) -> Non
     assert report.status is RunStatus.COMPLETED
     assert world.attempts == 2
     assert all(book.status == "disabled" for book in world.books.values())
+
+
+class Busy(FakeWorld):
+    """Its worker does not get to say that it lives: not in the first `silent` attempts."""
+
+    def __init__(self, silent: int) -> None:
+        super().__init__()
+        self.silent = silent
+
+    @activity.defn
+    async def call_agent(self, call: CallRequest) -> CallResult:
+        if (
+            call.task == "a"
+            and len([each for each in self.calls if each.task == "a"]) < self.silent
+        ):
+            self.calls.append(call)
+            await asyncio.Event().wait()
+        return await super().call_agent(call)
+
+    @property
+    def keys(self) -> list[str]:
+        return [call.idempotency_key for call in self.calls if call.task == "a"]
+
+
+ONE_TASK = {
+    "agents": {"research": {"role": "Researcher", "budget_usd": 1, "retry": {"max_attempts": 1}}},
+    "tasks": [{"id": "a", "agent": "research", "ask": "List the facts."}],
+    "result": "a",
+}
+
+
+async def test_a_busy_worker_fails_no_task(client: Client) -> None:
+    """Only the agent's own failures count against its attempts, and nothing is paid twice."""
+    world = Busy(silent=2)
+    report = await result_of(client, world, {"team": team(**ONE_TASK)})
+    assert report.status is RunStatus.COMPLETED
+    assert len(world.keys) == 3
+    assert len(set(world.keys)) == 1, "one call, one key"
+    assert report.outcomes[0].task.calls == 1
+    assert report.spend.total.spent_usd == 2 * COST == report.spend.ledger_usd
+
+
+async def test_it_is_bounded(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "PATIENCE", (1, 2))
+    world = Busy(silent=9)
+    failure = await failure_of(client, world, {"team": team(**ONE_TASK)})
+    assert len(world.keys) == 2
+    assert ErrorType.WORKER_LOST in failure.message
+    assert all(book.status == "disabled" for book in world.books.values())
+
+
+async def test_a_provider_that_cannot_replay_is_not_asked_again(client: Client) -> None:
+    world = Busy(silent=9)
+    world.capabilities = Capabilities(replay=False, ledger=True)
+    failure = await failure_of(client, world, {"team": team(**ONE_TASK)})
+    assert ErrorType.WORKER_LOST in failure.message
+    assert len(world.keys) == 1, "a second attempt could be paid a second time"
+
+
+async def test_a_cancel_ends_it_between_two_rounds(client: Client) -> None:
+    world = Busy(silent=9)
+    async with started(client, world, {"team": team(**ONE_TASK)}) as handle:
+        while len(world.keys) < 2:
+            await asyncio.sleep(0.1)
+        await handle.signal("cancel", {"reason": "enough"})
+        report = await asyncio.wait_for(handle.result(), FAR_BELOW_THE_TIMEOUTS)
+    assert report.status is RunStatus.CANCELLED
+    assert len(world.keys) == 2
