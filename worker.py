@@ -30,8 +30,10 @@ from contracts import names
 from runtime import logs, telemetry, temporal_runtime
 from runtime.cold_queries import ColdQueryGuard
 from runtime.connection import ServiceUnavailable, connect, ensure_search_attributes
+from runtime.eviction import Eviction
 from runtime.plain_payloads import PlainPayloads
 from runtime.process import leave
+from runtime.resting_runs import RestingRuns
 from runtime.settings import SettingsError, WorkerSettings, worker_settings
 from runtime.team_label import TeamLabel
 from workflows.metrics import OPEN_TASKS
@@ -108,21 +110,23 @@ def build_worker(
     client: Client, settings: WorkerSettings, activities: Sequence[Callable[..., Any]]
 ) -> Worker:
     """One worker on the public task queue, with the options that measured best."""
-    guard = ColdQueryGuard(PlainPayloads(workflow_runner(settings)))
+    evict = Eviction()
+    resting = RestingRuns(PlainPayloads(workflow_runner(settings)), evict)
+    label = TeamLabel(resting.unless_resting(OPEN_TASKS.forget))
     worker = Worker(
         client,
         task_queue=names.TASK_QUEUE,
         workflows=[Orchestrator],
         activities=activities,
-        workflow_runner=guard,
+        workflow_runner=ColdQueryGuard(resting, evict),
         max_cached_workflows=settings.max_cached_runs,
         max_concurrent_activities=settings.max_concurrent_calls,
         max_eager_activity_reservations_per_workflow_task=100,
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
         graceful_shutdown_timeout=timedelta(seconds=settings.graceful_shutdown_seconds),
-        interceptors=[TeamLabel(OPEN_TASKS.forget)] if telemetry.wanted_at_all() else [],
+        interceptors=[label] if telemetry.wanted_at_all() else [],
     )
-    guard.watch(worker)
+    evict.of(worker)
     return worker
 
 

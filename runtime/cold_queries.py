@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation
-from temporalio.worker import Worker, WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
+from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
 
 from runtime.wrapped_runner import WrappedRunner
 
@@ -32,21 +32,16 @@ FRESH_SECONDS: Final = 0.2
 class ColdQueryGuard(WrappedRunner):
     """Wraps a runner; evicts what a query made run ahead, before the answer leaves the worker."""
 
-    def __init__(self, runner: WorkflowRunner) -> None:
+    def __init__(self, runner: WorkflowRunner, evict: Callable[[str], None]) -> None:
         super().__init__(runner)
-        self._evict: Callable[[str], None] | None = None
-
-    def watch(self, worker: Worker) -> None:
-        """Evictions are asked of this worker: the one that was built with this runner."""
-        # The SDK offers eviction to its own replayer only; there is no public way to ask for it.
-        self._evict = worker._bridge_worker.request_workflow_eviction
+        self._evict = evict
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
         instance = super().create_instance(det)
         activate, ahead = instance.activate, Ahead()
 
         def watched(act: WorkflowActivation) -> Any:
-            if ahead.after(act) and self._evict is not None:
+            if ahead.after(act):
                 self._evict(act.run_id)
             return activate(act)
 

@@ -10,6 +10,7 @@ from temporalio.client import Client, WorkflowHandle, WorkflowUpdateStage
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 
 from runtime.cold_queries import QUERY_WITHOUT_TASK, Ahead, ColdQueryGuard
+from runtime.eviction import Eviction
 from tests.runtime.cold_workflow import Steps, step
 from tests.support.temporal import server
 
@@ -79,17 +80,15 @@ async def test_a_guarded_worker_records_what_can_be_replayed() -> None:
     async with server() as environment:
 
         def guarded(queue: str) -> Worker:
-            guard = ColdQueryGuard(UnsandboxedWorkflowRunner())
-            worker = deciding(environment.client, queue, guard)
-            guard.watch(worker)
-            evict, guard._evict = guard._evict, None
-            assert evict is not None
+            evict = Eviction()
 
             def counted(run_id: str) -> None:
                 evicted.append(run_id)
                 evict(run_id)
 
-            guard._evict = counted
+            guard = ColdQueryGuard(UnsandboxedWorkflowRunner(), counted)
+            worker = deciding(environment.client, queue, guard)
+            evict.of(worker)
             return worker
 
         for _ in range(ROUNDS):

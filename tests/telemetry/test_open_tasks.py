@@ -13,14 +13,18 @@ import pytest_asyncio
 from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Worker
 
+from contracts import names
 from contracts.calls import CallRequest
 from contracts.labels import LABELS, TEAM, UNKNOWN
 from contracts.names import WORKFLOW
 from contracts.run import RunReport, RunStatus, TaskStatus
+from runtime import resting_runs, telemetry
 from runtime.team_label import TeamLabel, team_name
+from tests.runtime.test_worker import SETTINGS
 from tests.support.fakes import FakeWorld, exhausted
 from tests.support.temporal import server, strict_runner
 from tests.workflows.test_story import team
+from worker import build_worker
 from workflows.metrics import OPEN_TASKS, STATE, OpenTasks
 from workflows.orchestrator import Orchestrator
 
@@ -121,6 +125,28 @@ async def test_a_run_that_left_the_memory_is_not_counted(client: Client) -> None
         for run in (first, second):
             await run.signal("cancel", {"reason": "enough"})
             assert (await run.result()).status is RunStatus.CANCELLED
+
+
+@pytest.mark.usefixtures("watched")
+async def test_a_parked_run_that_rests_is_still_counted(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(names, "TASK_QUEUE", f"rests-{uuid.uuid4()}")
+    monkeypatch.setattr(resting_runs, "REST_SECONDS", 0.3)
+    monkeypatch.setattr(telemetry, "wanted_at_all", lambda: True)
+    world = PoorWorld()
+    made = build_worker(client, SETTINGS, world.activities)
+    assert made._workflow_worker is not None
+    async with made:
+        run = await start(client, names.TASK_QUEUE)
+        await until({"parked": 2, "waiting": 1})
+        async with asyncio.timeout(20):
+            while made._workflow_worker._running_workflows:
+                await asyncio.sleep(0.05)
+        assert counts() == {"parked": 2, "waiting": 1}
+        await run.signal("cancel", {"reason": "enough"})
+        assert (await run.result()).status is RunStatus.CANCELLED
+        await until({})
 
 
 async def test_without_telemetry_nothing_is_kept(client: Client) -> None:
