@@ -142,7 +142,10 @@ class WorkerSettings(ClientSettings):
         600, ge=1, le=10_000, description="Activities that run at once in this worker."
     )
     max_cached_runs: int = Field(
-        1_000, ge=1, le=100_000, description="Runs kept in memory, some 0.3 MB each."
+        1_000,
+        ge=1,
+        le=100_000,
+        description="Runs kept in memory, some 0.3 MB each; who waits for a person leaves it.",
     )
     graceful_shutdown_seconds: float = Field(
         30, ge=0, le=3600, description="What calls in flight get after SIGTERM."
