@@ -8,8 +8,8 @@ from pathlib import Path
 
 READY_SECONDS = 60.0
 SET_BY_US = ("OTEL_", "TEMPORAL_", "ATXP_", "GATEWAY_", "UPSTREAM_", "PYTHONDONTWRITEBYTECODE")
-"""What a shell sets for other stacks must not reach this one. The last: without compiled files the
-sandbox compiles the workflow anew for each run (10 ms)."""
+"""What a shell sets for other stacks must not reach this one. The last would make the start of
+each process slower than at a user's."""
 
 
 def clean_environment(values: Mapping[str, str]) -> dict[str, str]:

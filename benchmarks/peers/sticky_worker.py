@@ -8,18 +8,18 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio.worker import Worker, WorkflowRunner
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 import worker
 from runtime.process import leave
 from runtime.settings import WorkerSettings
+from runtime.wrapped_runner import WrappedRunner
 
 STICKY = "BENCH_STICKY_SECONDS"
 MADE = "made a workflow"
 _runner_of_worker = worker.workflow_runner
 
 
-class SayingRunner(SandboxedWorkflowRunner):
+class SayingRunner(WrappedRunner):
     """A workflow is made once at its start, and once for every replay from the beginning."""
 
     def create_instance(self, det: Any) -> Any:
@@ -28,9 +28,7 @@ class SayingRunner(SandboxedWorkflowRunner):
 
 
 def saying_runner(settings: WorkerSettings) -> WorkflowRunner:
-    runner = _runner_of_worker(settings)
-    assert isinstance(runner, SandboxedWorkflowRunner)
-    return SayingRunner(restrictions=runner.restrictions)
+    return SayingRunner(_runner_of_worker(settings))
 
 
 def sticky(*arguments: Any, **options: Any) -> Worker:

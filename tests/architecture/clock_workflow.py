@@ -1,8 +1,10 @@
-"""A workflow that does what none may."""
+"""Workflows that do what none may: by themselves, and through a helper."""
 
 import time
 
 from temporalio import workflow
+
+from tests.architecture.clock_helper import seconds
 
 
 @workflow.defn
@@ -10,3 +12,10 @@ class ReadsTheClock:
     @workflow.run
     async def run(self) -> float:
         return time.time()
+
+
+@workflow.defn
+class HasTheClockRead:
+    @workflow.run
+    async def run(self) -> float:
+        return seconds()

@@ -12,10 +12,10 @@ from temporalio.client import Client
 from temporalio.common import SearchAttributeKey
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from contracts.names import ATTRIBUTE_SPENT, ATTRIBUTE_STATUS, ATTRIBUTE_TEAM
 from runtime.connection import DATA_CONVERTER
+from runtime.sandbox import SharedSandboxRunner
 from worker import PASSED_THROUGH
 from workflows.orchestrator import Orchestrator
 
@@ -70,10 +70,9 @@ async def running_worker(client: Client, activities: Sequence[Any]) -> AsyncIter
         yield queue
 
 
-def strict_runner() -> SandboxedWorkflowRunner:
+def strict_runner() -> SharedSandboxRunner:
     """The sandbox as the worker has it."""
-    restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
-    return SandboxedWorkflowRunner(restrictions=restrictions)
+    return SharedSandboxRunner(*PASSED_THROUGH)
 
 
 def _kind(key: SearchAttributeKey[Any]) -> str:

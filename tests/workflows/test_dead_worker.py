@@ -19,7 +19,7 @@ from contracts.spend import (
 )
 from tests.support.fakes import COST, FakeWorld
 from tests.workflows.test_story import failure_of, result_of, started, team
-from workflows import calls
+from workflows import policies
 
 FAR_BELOW_THE_TIMEOUTS = 40
 """Seconds. Opening may take 60 and closing 300; a beat that is missing for 5 says enough."""
@@ -101,7 +101,7 @@ async def test_a_busy_worker_fails_no_task(client: Client) -> None:
 
 
 async def test_it_is_bounded(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "PATIENCE", (1, 2))
+    monkeypatch.setattr(policies, "PATIENCE", (1, 2))
     world = Busy(silent=9)
     failure = await failure_of(client, world, {"team": team(**ONE_TASK)})
     assert len(world.keys) == 2
