@@ -9,6 +9,7 @@ from temporalio.client import Client
 
 from cli.exits import Code, CommandError
 from contracts.run import RunReport, RunStatus
+from runtime import temporal_runtime
 from runtime.connection import ServiceUnavailable, connect
 from runtime.run_errors import NoWorker, RunAborted, RunError, RunRefused
 from runtime.settings import ClientSettings, SettingsError, client_settings
@@ -27,6 +28,7 @@ def read_settings() -> ClientSettings:
 def with_client(work: Callable[[Client], Awaitable[T]]) -> T:
     """Connects, does the work, and turns what may go wrong into an exit code and a text."""
     settings = read_settings()
+    temporal_runtime.start_silent()
 
     async def session() -> T:
         return await work(await connect(settings))

@@ -1,5 +1,7 @@
-"""The runtime of Temporal's SDK in the worker's process: its log lines among ours, its metrics
-beside ours. Before the first client: there is one for the process."""
+"""The runtime of Temporal's SDK, which a process has one of: before its first client.
+
+In the worker its log lines and its metrics stand among ours; in a command it is silent.
+"""
 
 import logging
 import os
@@ -37,6 +39,13 @@ def start() -> None:
             )
         ),
         error_if_already_set=False,
+    )
+
+
+def start_silent() -> None:
+    """For a command: its output is for people and programs, and says itself who is silent."""
+    Runtime.set_default(
+        Runtime(telemetry=TelemetryConfig(logging=None)), error_if_already_set=False
     )
 
 
