@@ -13,7 +13,7 @@ from cli.session import with_client
 from contracts.model import Message
 from contracts.spend import Ledger
 from runtime.account_api import AccountApi, OperatorSettings, ProviderSilent, operator_settings
-from runtime.run_history import RunRecord, read_record
+from runtime.run_history import CANCELLED, CUT_OFF, RecordedCall, RunRecord, read_record
 from runtime.runs import get_run
 from runtime.settings import SettingsError
 
@@ -104,19 +104,23 @@ def charge_lines(record: RunRecord, ledgers: Sequence[Ledger] | None) -> tuple[C
         for charge in ledger.charges:
             key = (ledger.agent, charge.idempotency_key)
             booked[key] = booked.get(key, Decimal(0)) + charge.amount_usd
+    # A call that was refused, and goes again with its key, has several lines here and one there.
+    last = {_key(call): number for number, call in enumerate(record.calls)}
+    known: dict[tuple[str, str | None], Decimal] = {}
     lines = []
-    for call in record.calls:
-        asked, got = call.request, call.result
-        there = booked.pop((asked.account.agent, asked.idempotency_key), None)
+    for number, call in enumerate(record.calls):
+        asked, got, key = call.request, call.result, _key(call)
+        known[key] = known.get(key, Decimal(0)) + (call.cost_usd or Decimal(0))
+        is_last = last[key] == number
+        there = booked.pop(key, None) if is_last else None
         notes = [call.failure.partition(":")[0] if call.failure else ""]
         if got is not None:
             notes += ["failed its checks" if got.reasons else "", "estimated" * got.estimated]
             notes += ["answered from the gateway's store" * got.replayed]
         elif call.failure is None:
-            notes += ["in flight"]
-        expected = call.cost_usd or Decimal(0)
-        if ledgers is not None and call.ended_at is not None and expected != (there or Decimal(0)):
-            notes += ["DIFFERS FROM THE LEDGER"]
+            notes += ["in flight" if record.ended_at is None else CUT_OFF]
+        if ledgers is not None and call.ended_at is not None and is_last:
+            notes += [_difference(call, known[key], there or Decimal(0))]
         lines.append(
             ChargeLine(
                 agent=asked.account.agent,
@@ -132,6 +136,18 @@ def charge_lines(record: RunRecord, ledgers: Sequence[Ledger] | None) -> tuple[C
             )
         )
     return (*lines, *(_unknown(*key, amount) for key, amount in booked.items()))
+
+
+def _key(call: RecordedCall) -> tuple[str, str | None]:
+    return call.request.account.agent, call.request.idempotency_key
+
+
+def _difference(call: RecordedCall, known: Decimal, there: Decimal) -> str:
+    if known == there:
+        return ""
+    if call.failure == CANCELLED and known < there:
+        return "charged all the same"  # the run reads that back when it closes its accounts
+    return "DIFFERS FROM THE LEDGER"
 
 
 def _unknown(agent: str, key: str | None, amount: Decimal) -> ChargeLine:

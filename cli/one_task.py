@@ -12,7 +12,7 @@ from contracts.calls import Source
 from contracts.model import Message
 from contracts.team import Checks
 from runtime.run_errors import RunError
-from runtime.run_history import RecordedCall, RunRecord, read_record
+from runtime.run_history import CUT_OFF, RecordedCall, RunRecord, read_record
 from runtime.runs import get_run
 
 
@@ -61,7 +61,9 @@ def show(run: str, task: str, json: bool) -> int:
         calls = record.of_task(task)
         if not calls:
             await _must_exist(client, record, task)
-        return TaskLook(workflow_id=run, task=task, calls=tuple(_look(call) for call in calls))
+        return TaskLook(
+            workflow_id=run, task=task, calls=tuple(_look(call, record) for call in calls)
+        )
 
     found = with_client(work)
     if json:
@@ -87,8 +89,9 @@ async def _must_exist(client: Client, record: RunRecord, task: str) -> None:
         raise CommandError(Code.INPUT_WRONG, f"TASK = {task}: no such task (there are: {shown})")
 
 
-def _look(call: RecordedCall) -> CallLook:
+def _look(call: RecordedCall, record: RunRecord) -> CallLook:
     asked, got = call.request, call.result
+    cut_off = call.ended_at is None and record.ended_at is not None
     return CallLook(
         idempotency_key=asked.idempotency_key,
         agent=asked.account.agent,
@@ -105,7 +108,7 @@ def _look(call: RecordedCall) -> CallLook:
         checks=asked.checks,
         answer=got.answer if got else None,
         reasons=got.reasons if got else (),
-        failure=call.failure,
+        failure=CUT_OFF if cut_off else call.failure,
         cost_usd=call.cost_usd,
         replayed=got.replayed if got else False,
         estimated=got.estimated if got else False,
@@ -156,7 +159,7 @@ def _call_lines(number: int, call: CallLook) -> list[str]:
 
 def _charge(call: CallLook) -> str:
     if call.cost_usd is None:
-        return "open"
+        return "open" if call.failure is None else "not known here; `charges` asks the ledger"
     text = f"{usd(call.cost_usd)} USD for {call.prompt_tokens}+{call.completion_tokens} tokens"
     if call.seconds is not None:
         text += f" in {seconds(call.seconds)}"

@@ -20,6 +20,10 @@ from runtime.run_errors import Refused, RunNotFound, translated
 
 T = TypeVar("T")
 ENDINGS = ("completed", "failed", "timed_out", "canceled")
+CANCELLED = "cancelled"
+"""The `failure` of a call that the run gave up; the gateway finished it all the same."""
+CUT_OFF = "cut off by the run's end"
+"""What is said of a call that was in flight when its run was terminated."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +175,7 @@ def _why(done: _Activity) -> tuple[str, Payloads | None]:
             break
         failure = failure.cause
     if failure is None:
-        return done.how.replace("_", " "), None
+        return CANCELLED if done.how == "canceled" else done.how.replace("_", " "), None
     if not failure.HasField("application_failure_info"):
         return f"{done.how.replace('_', ' ')}: {failure.message}", None
     info = failure.application_failure_info

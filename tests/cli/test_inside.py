@@ -143,6 +143,42 @@ async def test_where_the_ledger_says_otherwise_it_is_shown(
     }
 
 
+async def test_a_refused_call_that_went_again_with_its_key_agrees_with_the_ledger(
+    starter: Starter, rooms: Rooms
+) -> None:
+    run = new_id()
+    poor = {"research": {"role": "Researcher", "budget_usd": "0.0001", "max_tokens": 100}}
+    handle = await rooms.start({"team": {**PAYLOAD["team"], "agents": poor}}, run)
+    await parked(starter, run)
+    assert (await starter("budget", run, "research", "1")).code == 0
+    await handle.result()
+    ended = await starter("charges", run, "--json", **provider(rooms))
+    refused, paid, answer = [ChargeLine.model_validate_json(line) for line in lines(ended.out)]
+    assert refused.idempotency_key == paid.idempotency_key
+    assert (refused.note, refused.ledger_usd) == ("BudgetExhausted", Decimal(0))
+    assert (paid.note, answer.note) == ("", "")
+    assert paid.ledger_usd == paid.amount_usd > 0  # type: ignore[operator]
+
+
+async def test_a_call_that_was_given_up_and_finished_is_no_difference(
+    starter: Starter, rooms: Rooms
+) -> None:
+    run = new_id()
+    gate = asyncio.Event()
+    rooms.upstream.add(Rule(contains="List.", gate=gate))
+    handle = await rooms.start(PAYLOAD, run)
+    async with asyncio.timeout(60):
+        while rooms.upstream.count < 1:
+            await asyncio.sleep(0.05)
+    assert (await starter("cancel", run)).code == 0
+    asyncio.get_running_loop().call_later(2, gate.set)  # the worker has given the call up by then
+    await handle.result()
+    ended = await starter("charges", run, "--json", **provider(rooms))
+    (line,) = [ChargeLine.model_validate_json(line) for line in lines(ended.out)]
+    assert line.note == "cancelled, charged all the same"
+    assert line.ledger_usd == rooms.ledger_usd() > 0
+
+
 async def test_reconcile_closes_what_a_terminated_run_left_open(
     starter: Starter, rooms: Rooms
 ) -> None:
@@ -167,6 +203,10 @@ async def test_reconcile_closes_what_a_terminated_run_left_open(
     assert {each.status for each in found.accounts} == {"disabled"}
     assert {each.reserved_usd for each in found.accounts} == {Decimal(0)}
     assert found.ledger_usd == rooms.ledger_usd() > 0
+    assert [each.note for each in found.charges] == ["", "cut off by the run's end"]
+    looked = (await starter("task", run, "answer")).out
+    assert "failed: cut off by the run's end" in looked
+    assert "in flight" not in looked
     again = await starter("reconcile", run, **provider(rooms))
     assert again.code == 0, "it may be repeated"
     assert f"ledger: {rooms.ledger_usd():.6f} USD in all" in again.out
