@@ -2,18 +2,20 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 
 from runtime.connection import ServiceUnavailable, connect, ensure_search_attributes
-from runtime.settings import ClientSettings
+from runtime.settings import ClientSettings, SettingsError
 from runtime.stack_children import Child, end_leftovers
 from runtime.stack_plan import Plan, StackSettings, make_plan
 from runtime.stack_state import STATE, StackInfo, read_state, this_process, write_state
 
 READY_SECONDS = 90.0
+PORT_SECONDS = 10.0
 Say = Callable[[str], None]
 
 
@@ -35,9 +37,10 @@ class Stack:
     async def start(self) -> StackInfo:
         """Starts Temporal beside the gateway, then the worker; returns when all of it is ready."""
         left = read_state(self._folder)
-        if left and (ended := end_leftovers(left.processes)):
+        ended = end_leftovers(left.processes) if left else []
+        if ended:
             self._say(f"ended what a killed stack had left running: {', '.join(ended)}")
-        plan = self._plan = make_plan(self._settings)
+        plan = self._plan = await self._make_plan(PORT_SECONDS if ended else 0)
         try:
             async with asyncio.timeout(READY_SECONDS), asyncio.TaskGroup() as group:
                 group.create_task(self._temporal_ready(plan))
@@ -54,6 +57,17 @@ class Stack:
         self._ready = True
         self._save()
         return self._info()
+
+    async def _make_plan(self, patience: float) -> Plan:
+        """A killed process seems gone before the last of its threads has given back its ports."""
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                return make_plan(self._settings)
+            except SettingsError:
+                if time.monotonic() >= deadline:
+                    raise
+            await asyncio.sleep(0.1)
 
     async def stop(self, *, at_once: bool = False) -> None:
         """Workers first, so that nothing is asked of a gateway that is gone.

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from runtime.settings import SettingsError
+from runtime.stack import Stack, StackFailed
 from runtime.stack_children import Child, end_leftovers
-from runtime.stack_plan import Part, StackSettings, make_plan
+from runtime.stack_plan import Part, Plan, StackSettings, make_plan
 from runtime.stack_state import (
     StackInfo,
     Started,
@@ -105,6 +106,33 @@ def test_leftovers_are_ended_and_strangers_are_not(
     ours = Started(sleeper.pid, start_time(sleeper.pid))
     assert end_leftovers({"worker": ours}) == ["worker"]
     assert sleeper.wait(5) == -signal.SIGKILL
+
+
+async def test_the_ports_of_what_was_killed_are_waited_for(
+    tmp_path: Path, sleeper: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    tried: list[float] = []
+
+    def plan(wanted: StackSettings) -> Plan:
+        tried.append(time.monotonic())
+        if len(tried) < 3:
+            return make_plan(wanted)
+        raise StackFailed("far enough")
+
+    monkeypatch.setattr("runtime.stack.make_plan", plan)
+    left = {"temporal": Started(sleeper.pid, start_time(sleeper.pid))}
+    write_state(StackInfo(tmp_path, "", "", "", Started(1, "0"), ready=True, processes=left))
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        taken = settings(tmp_path, temporal_port=held.getsockname()[1])
+        with pytest.raises(StackFailed):
+            await Stack(taken, tmp_path, said.append).start()
+        assert said == ["ended what a killed stack had left running: temporal"]
+        tried.clear()
+        (tmp_path / "stack.json").unlink()
+        with pytest.raises(SettingsError):  # nothing was ended: it is somebody else's port
+            await Stack(taken, tmp_path, said.append).start()
+        assert len(tried) == 1
 
 
 async def test_what_is_killed_is_started_again_and_nothing_is_left(tmp_path: Path) -> None:
