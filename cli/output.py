@@ -2,6 +2,7 @@
 
 import codecs
 import json
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -52,7 +53,9 @@ def say_json(model: BaseModel) -> None:
 
 
 def is_terminal() -> bool:
-    return sys.stdout is not None and sys.stdout.isatty()
+    """Whether it can be drawn on. A dumb one cannot move its cursor: it gets lines."""
+    dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
+    return not dumb and sys.stdout is not None and sys.stdout.isatty()
 
 
 def usd(amount: Decimal | None) -> str:

@@ -147,19 +147,34 @@ def test_any_spending_shows_and_only_all_of_it_is_full(
 async def test_on_a_terminal_a_run_is_drawn_and_ends_with_its_report(
     starter: Starter, world: FakeWorld
 ) -> None:
+    shown = await _run_on_terminal(starter, run := new_id(), TERM="xterm-256color")
+    assert "\x1b[" in shown, "drawn, not printed"
+    assert "✓ text" in shown
+    assert "answer of answer" in shown
+    assert f"run {run}: completed" in shown
+
+
+async def test_a_dumb_terminal_gets_its_news_line_by_line(
+    starter: Starter, world: FakeWorld
+) -> None:
+    shown = await _run_on_terminal(starter, run := new_id(), TERM="dumb")
+    assert "\x1b[" not in shown
+    assert "facts (research): done" in shown
+    assert f"run {run}: completed" in shown
+
+
+async def _run_on_terminal(starter: Starter, run: str, **environment: str) -> str:
+    """All that a terminal was sent."""
     ours, theirs = pty.openpty()
     process = await asyncio.create_subprocess_exec(
-        sys.executable, str(ROOT / "starter.py"), "run", starter.team(), "--id", (run := new_id()),
-        env=starter.environment(TERM="xterm-256color", COLUMNS="100", LINES="40"),
+        sys.executable, str(ROOT / "starter.py"), "run", starter.team(), "--id", run,
+        env=starter.environment(COLUMNS="100", LINES="40", **environment),
         stdin=theirs, stdout=theirs, stderr=theirs,
     )  # fmt: skip
     os.close(theirs)
     shown = await asyncio.wait_for(asyncio.to_thread(_read_all, ours), 60)
     assert await process.wait() == 0
-    assert "\x1b[" in shown, "drawn, not printed"
-    assert "✓ text" in shown
-    assert "answer of answer" in shown
-    assert f"run {run}: completed" in shown
+    return shown
 
 
 def _read_all(descriptor: int) -> str:
