@@ -1,6 +1,8 @@
 """The live view on a terminal: the graph, the agents' money, what failed, what waits."""
 
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from types import TracebackType
@@ -11,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.graph import fitting, layered
-from cli.output import between, clip, usd
+from cli.output import between, usd
 from cli.sights import Sight
 from cli.tables import failure_lines, failure_text, waiting_text
 from contracts.run import RunReport, RunState, RunStatus, TaskState, TaskStatus
@@ -33,9 +35,38 @@ STATUS_STYLES = {
     RunStatus.FAILED: "bold red",
     RunStatus.CANCELLED: "bold yellow",
 }
-WIDE = 100
-"""Columns from which on there is room for the edges of the graph."""
+STUCK = (AgentStatus.EXHAUSTED, AgentStatus.PARKED)
 BAR = 12
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table, and how wide the terminal must be to have it."""
+
+    head: str
+    from_width: int = 0
+    figures: bool = False
+    gives_way: bool = False
+    style: str = ""
+
+
+TASK_COLUMNS = (
+    Column("task", gives_way=True),
+    Column("agent", 64, gives_way=True),
+    Column("state"),
+    Column("time", 48, figures=True),
+    Column("calls", 64, figures=True),
+    Column("USD", figures=True),
+    Column("after", 100, gives_way=True, style="dim"),
+)
+AGENT_COLUMNS = (
+    Column("agent", gives_way=True),
+    Column("spent of budget", 76),
+    Column("USD", figures=True),
+    Column("of", figures=True),
+    Column("calls", 60, figures=True),
+    Column("state", 48),
+)
 
 
 class LiveView:
@@ -82,7 +113,7 @@ class LiveView:
         if state is None:
             return Group(Text(f"run {self._run}: waiting for its first news"), *trouble)
         width, height = self._console.size
-        below: list[RenderableType] = [*trouble, *_notes(state, width)]
+        below: list[RenderableType] = [*trouble, *_notes(state)]
         if spend is not None:
             below = [Text(), _agents(spend, max(3, height // 3), width), _total(spend), *below]
         taken = 5 + len(below) + (min(len(spend.agents), max(3, height // 3)) if spend else 0)
@@ -97,7 +128,7 @@ class LiveView:
             head.append(" · paused", "bold yellow")
         head.append(f" · {took} · run {self._run}", "dim")
         head.truncate(width)
-        return [head, Text(clip(state.goal, width), "italic")]
+        return [head, _line(state.goal, "italic")]
 
 
 def _tasks(state: RunState, room: int, width: int, ended: datetime | None) -> RenderableType:
@@ -105,66 +136,83 @@ def _tasks(state: RunState, room: int, width: int, ended: datetime | None) -> Re
         return Text("no tasks yet: the orchestrator plans them", "dim")
     rows = layered(state.tasks)
     shown = fitting(rows, room)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("task", no_wrap=True, ratio=None)
-    table.add_column("agent", no_wrap=True, max_width=20)
-    table.add_column("state", no_wrap=True)
-    table.add_column("time", justify="right", no_wrap=True)
-    table.add_column("calls", justify="right", no_wrap=True)
-    table.add_column("USD", justify="right", no_wrap=True)
-    if width >= WIDE:
-        table.add_column("after", no_wrap=True, overflow="ellipsis", style="dim")
+    table = _table(TASK_COLUMNS, width)
     for task, depth in shown:
-        table.add_row(*_task_row(task, depth, width, ended))
+        _add(table, TASK_COLUMNS, width, _task_row(task, depth, ended))
     if len(shown) < len(rows):
         return Group(table, Text(f"… and {len(rows) - len(shown)} more tasks", "dim"))
     return table
 
 
-def _task_row(task: TaskState, depth: int, width: int, ended: datetime | None) -> list[Text]:
+def _task_row(task: TaskState, depth: int, ended: datetime | None) -> list[Text]:
     glyph, style = GLYPHS[task.status]
-    indent = "  " * min(depth, 6)
-    cells = [
-        Text(f"{indent}{glyph} {clip(task.id, max(width // 3 - len(indent), 12))}", style),
-        Text(clip(task.agent, 20)),
+    return [
+        _line(f"{glyph} {task.id}", style, indent="  " * min(depth, 6)),
+        _line(task.agent),
         Text(task.status.value, style),
         Text(between(task.started_at, task.ended_at or ended)),
         Text(str(task.calls) if task.calls else ""),
         Text(usd(task.spent_usd) if task.spent_usd else ""),
+        _line(", ".join(task.depends_on)),
     ]
-    if width >= WIDE:
-        cells.append(Text(", ".join(task.depends_on)))
-    return cells
+
+
+def _table(columns: Sequence[Column], width: int) -> Table:
+    """Where room is short the names give way to the figures; then whole columns do."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for each in columns:
+        if width >= each.from_width:
+            table.add_column(
+                each.head,
+                justify="right" if each.figures else "left",
+                no_wrap=not each.gives_way,
+                overflow="ellipsis",
+                style=each.style,
+            )
+    return table
+
+
+def _add(table: Table, columns: Sequence[Column], width: int, cells: Sequence[Text]) -> None:
+    pairs = zip(columns, cells, strict=True)
+    table.add_row(*(cell for column, cell in pairs if width >= column.from_width))
+
+
+def _line(text: str, style: str = "", indent: str = "") -> Text:
+    """One line, cut where its place ends: some characters take two columns."""
+    flat = " ".join(text.split())
+    return Text(f"{indent}{flat}", style, no_wrap=True, overflow="ellipsis")
 
 
 def _agents(spend: SpendReport, room: int, width: int) -> RenderableType:
-    order = sorted(spend.agents, key=lambda a: a.status == AgentStatus.IDLE and not a.calls)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("agent", no_wrap=True, max_width=24)
-    table.add_column("spent of budget", no_wrap=True)
-    table.add_column("USD", justify="right", no_wrap=True)
-    table.add_column("of", justify="right", no_wrap=True)
-    table.add_column("calls", justify="right", no_wrap=True)
-    table.add_column("state", no_wrap=True)
+    order = sorted(spend.agents, key=_calm)
+    table = _table(AGENT_COLUMNS, width)
     for agent in order[:room]:
-        table.add_row(*_agent_row(agent))
+        _add(table, AGENT_COLUMNS, width, _agent_row(agent))
     if len(order) > room:
         return Group(table, Text(f"… and {len(order) - room} more agents", "dim"))
     return table
 
 
+def _calm(agent: AgentSpend) -> int:
+    """What needs a look comes first, also where there is no room for all."""
+    if agent.status in STUCK:
+        return 0
+    if agent.status == AgentStatus.WORKING:
+        return 1
+    return 3 if agent.status == AgentStatus.IDLE and not agent.calls else 2
+
+
 def _agent_row(agent: AgentSpend) -> list[Text]:
-    stuck = agent.status in (AgentStatus.EXHAUSTED, AgentStatus.PARKED)
     calls = str(agent.calls)
     if agent.failed_calls:
         calls += f" ({agent.failed_calls} failed)"
     return [
-        Text(clip(agent.agent, 24)),
+        _line(agent.agent),
         bar(agent.spent_usd, agent.reserved_usd, agent.budget_usd),
         Text(usd(agent.spent_usd)),
         Text(usd(agent.budget_usd), "dim"),
         Text(calls, "red" if agent.failed_calls else ""),
-        Text(agent.status.value, "bold red" if stuck else ""),
+        Text(agent.status.value, "bold red" if agent.status in STUCK else ""),
     ]
 
 
@@ -190,18 +238,18 @@ def _total(spend: SpendReport) -> Text:
     return Text(text, "bold")
 
 
-def _notes(state: RunState, width: int) -> list[RenderableType]:
+def _notes(state: RunState) -> list[RenderableType]:
     failed = failure_lines(state.tasks)
     if state.failure:
         failed.append(f"the run: {failure_text(state.failure)}")
-    lines: list[RenderableType] = [Text(clip(f"✗ {line}", width), "red") for line in failed[:5]]
+    lines: list[RenderableType] = [_line(f"✗ {line}", "red") for line in failed[:5]]
     if len(failed) > 5:
         lines.append(Text(f"… and {len(failed) - 5} more failures", "red"))
     if state.cancel_reason is not None:
-        lines.append(Text(clip(f"cancelled: {state.cancel_reason}", width), "yellow"))
+        lines.append(_line(f"cancelled: {state.cancel_reason}", "yellow"))
     for each in state.waiting[:5]:
         why, how = waiting_text(each)
-        lines.append(Text(clip(f"? {why}", width), "bold yellow"))
+        lines.append(_line(f"? {why}", "bold yellow"))
         lines.append(Text(f"  {how}", "yellow"))
     if len(state.waiting) > 5:
         lines.append(Text(f"… and {len(state.waiting) - 5} more wait", "bold yellow"))

@@ -17,6 +17,14 @@ from cli.graph import depths, fitting, layered
 from cli.live import LiveView, bar
 from cli.sights import Sight
 from contracts.run import Failure, RunState, RunStatus, TaskState, TaskStatus, Waiting
+from contracts.spend import (
+    AgentSpend,
+    AgentStatus,
+    Capabilities,
+    LedgerAgreement,
+    SpendReport,
+    Totals,
+)
 from tests.cli.support import ROOT, Starter
 from tests.cli.test_running import new_id
 from tests.support.fakes import FakeWorld
@@ -82,6 +90,64 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     ):
         assert expected in text
     assert ("after" in text) == (width >= 100)
+
+
+LONG = tuple(f"{name}-{'x' * 38}"[:40] for name in "abc")
+
+
+@pytest.mark.parametrize("width", [40, 64, 80, 140])
+def test_long_names_give_way_and_no_figure_is_cut(width: int) -> None:
+    tasks = [task(LONG[0], TaskStatus.DONE), task(LONG[1], TaskStatus.RUNNING, LONG[0], LONG[2])]
+    spend = spent(*(agent(name, AgentStatus.WORKING, calls=14) for name in LONG))
+    picture = drawn(Sight(state(*tasks), spend), width)
+    assert max(map(len, picture)) <= width
+    rows = [line for line in picture if "✓ a-x" in line or "▶ b-x" in line]
+    assert len(rows) == 2
+    for row in rows:
+        assert "0.000123" in row
+        assert ("1 m 05 s" in row) == (width > 40), "it has less to show, and shows that whole"
+    rows = [line for line in picture if "0.004321" in line]
+    assert len(rows) == len(LONG)
+    for row in rows:
+        assert "1.000000" in row
+        assert ("14 (2 failed)" in row) == (width > 40)
+
+
+def test_a_goal_of_wide_characters_takes_one_line() -> None:
+    seen = state(task("a", TaskStatus.DONE)).model_copy(update={"goal": "市場" * 40})
+    picture = drawn(Sight(seen), 80)
+    assert picture[2].startswith("task")
+
+
+def test_where_agents_are_left_out_those_that_work_or_wait_are_shown() -> None:
+    many = [agent(f"a{n}", AgentStatus.IDLE, calls=1) for n in range(40)]
+    many[37] = agent("a37", AgentStatus.WORKING, calls=1)
+    many[38] = agent("a38", AgentStatus.PARKED)
+    text = "\n".join(drawn(Sight(state(task("a", TaskStatus.DONE)), spent(*many)), 80, height=24))
+    assert "a37" in text
+    assert "a38" in text
+    assert "more agents" in text
+
+
+def agent(name: str, status: AgentStatus, calls: int = 0) -> AgentSpend:
+    zero = Decimal(0)
+    return AgentSpend(
+        agent=name, model="m", status=status, budget_usd=Decimal(1), spent_usd=Decimal("0.004321"),
+        remaining_usd=Decimal(1), reserved_usd=Decimal("0.1"), useful_usd=zero, repairs_usd=zero,
+        failed_attempts_usd=zero, discarded_usd=zero, estimated_charges=0, calls=calls,
+        failed_calls=min(calls, 2), prompt_tokens=1, completion_tokens=1,
+    )  # fmt: skip
+
+
+def spent(*agents: AgentSpend) -> SpendReport:
+    total = Totals(
+        budget_usd=Decimal(9), spent_usd=Decimal(1), remaining_usd=Decimal(8),
+        reserved_usd=Decimal(1), calls=1, failed_calls=0, prompt_tokens=1, completion_tokens=1,
+    )  # fmt: skip
+    return SpendReport(
+        workflow_id="r1", agents=agents, total=total, ledger_usd=None,
+        ledger_agrees=LedgerAgreement.OPEN, capabilities=Capabilities(),
+    )  # fmt: skip
 
 
 def test_a_running_task_shows_for_how_long() -> None:
