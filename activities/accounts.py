@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ from temporalio import activity
 
 from activities.failures import translated
 from activities.heartbeats import earlier_spend, heartbeating, time_left
+from activities.labelling import about_agent, label_activity
 from atxp.chat import ChatClient
 from atxp.errors import Refused
 from atxp.provider import AccountProvider, AccountState
@@ -18,6 +20,7 @@ from atxp.sealing import Sealer
 from contracts.activities import AccountActivities
 from contracts.calls import AccountRef
 from contracts.endpoint import catalog_of
+from contracts.labels import AGENT
 from contracts.model import round_up
 from contracts.spend import (
     AccountOrder,
@@ -39,7 +42,7 @@ MAX_CHARGES = 8_000
 LONGEST_WAIT_SECONDS = 30
 MARGIN_SECONDS = 5
 
-In = TypeVar("In")
+In = TypeVar("In", AccountOrder, AccountRef)
 Out = TypeVar("Out")
 
 
@@ -61,6 +64,7 @@ class Accounts(AccountActivities):
     @activity.defn
     async def read_models(self) -> ModelCatalog:
         """Prices and context windows. An endpoint without a model list: an unpriced catalog."""
+        label_activity()
         with translated(earlier_spend()):
             models = await self._read_models()
         return catalog_of(models, self._default_model)
@@ -68,9 +72,8 @@ class Accounts(AccountActivities):
     @activity.defn
     async def open_accounts(self, order: OpenAccounts) -> OpenedAccounts:
         """One account for each agent, in the order's order. Same run key: the same accounts."""
-        with translated(earlier_spend()):
-            async with heartbeating():
-                opened = await each(order.accounts, lambda one: self._open(order.run_key, one))
+        async with at_work():
+            opened = await each(order.accounts, lambda one: self._open(order.run_key, one))
         kept = [capabilities for _, capabilities in opened]
         return OpenedAccounts(
             accounts=tuple(account for account, _ in opened),
@@ -85,22 +88,20 @@ class Accounts(AccountActivities):
     @activity.defn
     async def set_budget(self, order: SetBudget) -> Ledger:
         """A new limit. `LimitRefused` below what is spent or reserved."""
-        with translated(earlier_spend()):
-            async with heartbeating():
-                state = await self._provider.set_budget(order.account.account_id, order.budget_usd)
+        async with at_work(order.account.agent):
+            state = await self._provider.set_budget(order.account.account_id, order.budget_usd)
         return _ledger(order.account, state, known=Decimal(0))
 
     @activity.defn
     async def transfer(self, order: TransferOrder) -> ClosedAccounts:
         """Moves unspent money between two accounts: both or neither. The two, source first."""
-        with translated(earlier_spend()):
-            async with heartbeating():
-                states = await self._provider.transfer(
-                    order.source.account_id,
-                    order.target.account_id,
-                    order.amount_usd,
-                    order.idempotency_key,
-                )
+        async with at_work():
+            states = await self._provider.transfer(
+                order.source.account_id,
+                order.target.account_id,
+                order.amount_usd,
+                order.idempotency_key,
+            )
         accounts = (order.source, order.target)
         return ClosedAccounts(
             ledgers=tuple(
@@ -112,12 +113,11 @@ class Accounts(AccountActivities):
     @activity.defn
     async def read_ledgers(self, order: CloseAccounts) -> ClosedAccounts:
         """The ledgers as they are. A provider without ledgers: what the run knows itself."""
-        with translated(earlier_spend()):
-            async with heartbeating():
-                states = await each(
-                    order.accounts, lambda account: self._read(account, order.capabilities)
-                )
-                return await self._ledgers(order, states)
+        async with at_work():
+            states = await each(
+                order.accounts, lambda account: self._read(account, order.capabilities)
+            )
+            return await self._ledgers(order, states)
 
     @activity.defn
     async def close_accounts(self, order: CloseAccounts) -> ClosedAccounts:
@@ -127,13 +127,11 @@ class Accounts(AccountActivities):
         `reserved_usd`: closing again goes on waiting.
         """
         until = time.monotonic() + time_left(MARGIN_SECONDS)
-        with translated(earlier_spend()):
-            async with heartbeating():
-                states = await each(
-                    order.accounts,
-                    lambda account: self._close(account, order.capabilities, until),
-                )
-                return await self._ledgers(order, states)
+        async with at_work():
+            states = await each(
+                order.accounts, lambda account: self._close(account, order.capabilities, until)
+            )
+            return await self._ledgers(order, states)
 
     async def _read_models(self) -> tuple[ModelPrice, ...]:
         try:
@@ -195,7 +193,8 @@ class Accounts(AccountActivities):
                 )
             ledger = _ledger(account, state, known)
             if order.capabilities.ledger and ledger.spent_usd != known and left > 0:
-                charges = await self._provider.charges(account.account_id, left)
+                with about_agent(account.agent):
+                    charges = await self._provider.charges(account.account_id, left)
                 left -= len(charges)
                 ledger = ledger.model_copy(update={"charges": charges})
             ledgers.append(ledger)
@@ -214,13 +213,24 @@ def _ledger(account: AccountRef, state: AccountState, known: Decimal) -> Ledger:
     )
 
 
+@asynccontextmanager
+async def at_work(agent: str | None = None) -> AsyncIterator[None]:
+    """Around an activity's work: labelled, with heartbeats, its errors translated."""
+    label_activity({AGENT: agent} if agent else None)
+    with translated(earlier_spend()):
+        async with heartbeating():
+            yield
+
+
 async def each(items: Sequence[In], work: Callable[[In], Awaitable[Out]]) -> list[Out]:
-    """The work for all items, some at once, results in their order; the first error ends all."""
+    """The work for all accounts, some at once, labelled with their agents; results in their
+    order; the first error ends all."""
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(item: In) -> Out:
         async with gate:
-            return await work(item)
+            with about_agent(item.agent):
+                return await work(item)
 
     tasks = [asyncio.ensure_future(one(item)) for item in items]
     try:

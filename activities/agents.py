@@ -13,7 +13,7 @@ from activities import prompts
 from activities.checks import check, prepare, unfenced
 from activities.failures import error_type, translated
 from activities.heartbeats import earlier_spend, heartbeating, time_left
-from activities.spans import call_span, trace_headers
+from activities.spans import call_span
 from atxp.chat import ChatClient, ChatOrder, Completion, Stored
 from atxp.errors import MalformedAnswer, Refused
 from atxp.sealing import Sealer
@@ -74,7 +74,6 @@ class Agents(AgentActivities):
             idempotency_key=call.idempotency_key,
             key=self._sealer.unseal(account.sealed_key, account.account_id),
             timeout_seconds=time_left(MARGIN_SECONDS),
-            headers=trace_headers(),
         )
 
 

@@ -5,15 +5,15 @@ never a text. Only the API is used: without providers set up by the process noth
 import asyncio
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from decimal import Decimal
 
-from opentelemetry import baggage, propagate, trace
+from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
-from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities import metrics
+from activities.labelling import label_activity
 from atxp.chat import Completion
 from atxp.errors import MalformedAnswer, Refused
 from atxp.pricing import usage_of
@@ -21,9 +21,7 @@ from contracts.calls import CallRequest, CallResult, Usage
 from contracts.labels import (
     AGENT,
     CALL_KEY,
-    IN_BAGGAGE,
     LABELS,
-    RUN,
     SPAN_ID,
     TASK,
     TEAM,
@@ -106,7 +104,9 @@ class Attempt:
 @contextmanager
 def call_span(call: CallRequest) -> Iterator[Attempt]:
     """One attempt of a call: its span, its metrics, and what its log lines are labelled with."""
-    known = _label(call)
+    known = label_activity(
+        {TASK: call.task, AGENT: call.account.agent, CALL_KEY: call.idempotency_key}
+    )
     attributes: dict[str, str | int | float] = {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": PROVIDER,
@@ -134,37 +134,8 @@ def call_span(call: CallRequest) -> Iterator[Attempt]:
             attempt.ended()
 
 
-def _label(call: CallRequest) -> dict[str, str]:
-    """From here on, all that this activity logs or sends says which call it belongs to."""
-    known = {
-        TASK: call.task,
-        AGENT: call.account.agent,
-        CALL_KEY: call.idempotency_key,
-    }
-    if team := labels().get(TEAM):
-        known[TEAM] = team
-    with suppress(RuntimeError):
-        known[RUN] = activity.info().workflow_id or ""
-    LABELS.set(known)
-    return known
-
-
 def _label_trace(known: dict[str, str], span: Span) -> None:
     about = span.get_span_context()
     if about.is_valid:
         ids = {TRACE_ID: f"{about.trace_id:032x}", SPAN_ID: f"{about.span_id:016x}"}
         LABELS.set({**known, **ids})
-
-
-def trace_headers() -> dict[str, str]:
-    """`traceparent` and, as `baggage`, which task of which run this is: for the gateway's spans,
-    metrics and log lines. Nothing while there is no trace: then it is nobody's business."""
-    if not trace.get_current_span().get_span_context().is_valid:
-        return {}
-    context = baggage.clear()
-    for name in IN_BAGGAGE:
-        if value := labels().get(name):
-            context = baggage.set_baggage(name, value, context)
-    headers: dict[str, str] = {}
-    propagate.inject(headers, context)
-    return headers

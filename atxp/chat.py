@@ -30,7 +30,6 @@ class ChatOrder:
     idempotency_key: str
     key: SecretStr
     timeout_seconds: float
-    headers: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ class ChatClient:
             key=order.key.get_secret_value(),
             timeout_seconds=order.timeout_seconds,
             content=order.body,
-            headers={**order.headers, "Idempotency-Key": order.idempotency_key},
+            headers={"Idempotency-Key": order.idempotency_key},
         )
 
     async def read_models(self, key: SecretStr | None) -> tuple[ModelPrice, ...]:

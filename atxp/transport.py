@@ -18,6 +18,7 @@ from atxp.errors import (
     error_fields,
     scrub,
 )
+from atxp.whose import trace_headers
 from contracts.model import decimal_of
 
 REPLAY_HEADER = "X-Idempotent-Replay"
@@ -53,9 +54,10 @@ async def exchange(
     content: bytes | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
-    """Sends one request. Raises `Refused`, `Unreachable`, `TimedOut` or `MalformedAnswer`."""
+    """Sends one request, with whose it is. Raises `Refused`, `Unreachable`, `TimedOut` or
+    `MalformedAnswer`."""
     what = f"{method} {httpx.URL(url).path}"
-    sent = {"Content-Type": "application/json", **(headers or {})}
+    sent = {"Content-Type": "application/json", **trace_headers(), **(headers or {})}
     if key:
         sent["Authorization"] = f"Bearer {key}"
     try:

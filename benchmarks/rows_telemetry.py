@@ -15,9 +15,10 @@ from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.testing import ActivityEnvironment
 
-from activities.spans import call_span, trace_headers
+from activities.spans import call_span
 from atxp.chat import Completion
 from atxp.pricing import Cost
+from atxp.whose import trace_headers
 from benchmarks import jobs
 from benchmarks.figures import Figure, Sample, at_most, column, figure, ratios
 from benchmarks.process import Process

@@ -1,21 +1,20 @@
 """What a real receiver got of a real run: one trace, the ledger's sums, and nobody's words."""
 
 import json
+import re
 from collections import Counter
 from typing import Any
 
 from tests.support.otlp import Point, Received
 from tests.support.secrets import encodings
-from tests.telemetry.stage import ANSWER, GOAL, PROMPT, RUN, Evidence
+from tests.telemetry.stage import ANSWER, GOAL, PROMPT, RUN, TEAM, Evidence
 
 CALLS = ("chat m", "chat smollm2-135m")
 
 
-def the_trace(evidence: Evidence) -> list[Received]:
-    """All spans of the trace that the starter began."""
-    [started] = [
-        each for each in evidence.received.spans if each.span.name == "StartWorkflow:Orchestrator"
-    ]
+def the_trace(evidence: Evidence, start: str = "StartWorkflow:Orchestrator") -> list[Received]:
+    """All spans of the trace that the starter began with this one."""
+    [started] = [each for each in evidence.received.spans if each.span.name == start]
     trace = started.span.trace_id
     return [each for each in evidence.received.spans if each.span.trace_id == trace]
 
@@ -47,6 +46,54 @@ def test_a_span_says_whose_call_it_is_on_both_sides(evidence: Evidence) -> None:
         for each in of(spans, side):
             assert each.attributes["agent_team.run"] == RUN
             assert each.attributes["agent_team.team"] == "brief"
+
+
+def accounts_lines(evidence: Evidence) -> list[dict[str, Any]]:
+    return [
+        line
+        for line in lines(evidence.gateway_log)
+        if re.search(r" /v1/(agents|transfers)", line["message"])
+    ]
+
+
+def test_lines_about_accounts_name_run_agent_and_trace(evidence: Evidence) -> None:
+    """Opened, topped up, and closed: each of them for one agent."""
+    found = accounts_lines(evidence)
+    assert {line["workflow_id"] for line in found} == {RUN}
+    assert {line["team"] for line in found} == {"brief"}
+    team = {"orchestrator", "research", "poor", "editor"}
+    for method in ("POST", "PATCH"):
+        assert {line["agent"] for line in found if line["message"].startswith(method)} == team
+    for line in found:
+        assert line["account_name"].startswith(f"{line['agent']}@{RUN}/")
+    [top_up, closing] = [
+        line for line in found if line["agent"] == "poor" and "PATCH" in line["message"]
+    ]
+    of_run, of_update = (
+        the_trace(evidence, start)[0].span.trace_id.hex()
+        for start in ("StartWorkflow:Orchestrator", "StartWorkflowUpdate:adjust_budget")
+    )
+    assert top_up["trace_id"] == of_update, "it belongs to the command that asked for it"
+    assert closing["trace_id"] == of_run
+    assert {line["trace_id"] for line in found if line is not top_up} == {of_run}
+
+
+def test_spans_about_accounts_stand_within_their_activity(evidence: Evidence) -> None:
+    by_id = {each.span.span_id: each for each in evidence.received.spans}
+    found = [
+        each
+        for each in evidence.received.spans
+        if each.service == "atxp-gateway" and "/v1/agents" in each.span.name
+    ]
+    assert {each.span.name for each in found} >= {"POST /v1/agents", "PATCH /v1/agents/{id}"}
+    for each in found:
+        parent = by_id[each.span.parent_span_id]
+        assert parent.service == "durable-agent-team"
+        assert parent.span.name.startswith("RunActivity:")
+        assert each.attributes["agent_team.run"] == RUN
+        assert each.attributes["agent_team.agent"] in {*TEAM["agents"], "orchestrator"}
+    told = {line["span_id"] for line in accounts_lines(evidence)}
+    assert told == {each.span.span_id.hex() for each in found}
 
 
 def sums(points: Any, *names: str) -> Counter[Any]:
