@@ -73,7 +73,7 @@ class Server:
             scrub=scrub,
             telemetry=self._telemetry,
             parent_hash=hash_key(parent),
-            accounts_by_key={},
+            holders={},
         )
 
     async def _listen(self) -> None:

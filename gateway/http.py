@@ -8,10 +8,11 @@ import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiohttp import web
 
+from gateway import labels
 from gateway.calls import Calls
 from gateway.errors import ApiError, forbidden, invalid, unauthorized, unavailable
 from gateway.keys import KeyMaker, Scrubber, hash_key
@@ -31,6 +32,13 @@ REMEMBERED_KEYS = 10_000
 MAX_IDEMPOTENCY_KEY = 200
 
 
+class Holder(NamedTuple):
+    """An account, as log lines name it."""
+
+    id: str
+    name: str
+
+
 @dataclass
 class Gateway:
     """Everything the handlers need, wired once."""
@@ -43,14 +51,15 @@ class Gateway:
     scrub: Scrubber
     telemetry: Telemetry | None
     parent_hash: str
-    accounts_by_key: dict[str, str]
+    holders: dict[str, Holder]
+    """Whose a key is, by its hash."""
     stopping: bool = False
 
     async def require_parent(self, request: web.Request) -> None:
         """Raises ApiError unless the parent key came with the request."""
         key_hash = _bearer_hash(request)
         if not hmac.compare_digest(key_hash, self.parent_hash):
-            if await self._account_id(key_hash) is None:
+            if await self._holder(key_hash) is None:
                 raise unauthorized()
             raise forbidden("An agent's key cannot manage accounts; use the parent key")
 
@@ -59,20 +68,29 @@ class Gateway:
         key_hash = _bearer_hash(request)
         if hmac.compare_digest(key_hash, self.parent_hash):
             raise forbidden("The parent key cannot chat; open an account and use its key")
-        account_id = await self._account_id(key_hash)
-        if account_id is None:
+        holder = await self._holder(key_hash)
+        if holder is None:
             raise unauthorized()
-        return account_id
+        self._label(holder)
+        return holder.id
 
-    async def _account_id(self, key_hash: str) -> str | None:
-        """A key's account never changes, so it is looked up once."""
-        known = self.accounts_by_key.get(key_hash)
+    def about(self, *accounts: Account | None) -> None:
+        """From here on, log lines of this request say which accounts it is about."""
+        self._label(*(Holder(each.id, self.scrub(each.name)) for each in accounts if each))
+
+    def _label(self, *holders: Holder) -> None:
+        labels.add(labels.ACCOUNT, *(each.id for each in holders))
+        labels.add(labels.ACCOUNT_NAME, *(each.name for each in holders))
+
+    async def _holder(self, key_hash: str) -> Holder | None:
+        """A key's account never changes, nor does its name, so it is looked up once."""
+        known = self.holders.get(key_hash)
         if known is None:
-            known = await self.store.find_account(key_hash)
-            if known is not None:
-                if len(self.accounts_by_key) >= REMEMBERED_KEYS:
-                    self.accounts_by_key.pop(next(iter(self.accounts_by_key)))
-                self.accounts_by_key[key_hash] = known
+            found = await self.store.find_account(key_hash)
+            if found is not None:
+                if len(self.holders) >= REMEMBERED_KEYS:
+                    self.holders.pop(next(iter(self.holders)))
+                known = self.holders[key_hash] = Holder(found.id, self.scrub(found.name))
         return known
 
 
@@ -146,21 +164,27 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
             gateway, request, unavailable("The ledger cannot be written", "store_unavailable")
         )
     except Exception:
-        log.exception("unexpected id=%s %s %s", request_id, request.method, request.path)
+        path = clean(gateway, request, request.path)
+        log.exception("unexpected id=%s %s %s", request_id, request.method, path)
         unexpected = ApiError(500, "internal_error", "internal", f"Unexpected; log id {request_id}")
         response = error_response(gateway, request, unexpected)
     response.headers["X-Request-Id"] = request_id
     if request.path != "/healthz" and log.isEnabledFor(logging.INFO):
         took = (time.perf_counter() - started) * 1000
-        what = (request.method, request.path, response.status, took, request_id)
+        path = request.path if response.status < 400 else clean(gateway, request, request.path)
+        what = (request.method, path, response.status, took, request_id)
         log.info("%s %s %d %.1fms id=%s", *what)
     return response
 
 
-def scrubbed(gateway: Gateway, request: web.Request, body: bytes) -> bytes:
-    """An error without any key in it, whoever wrote its text."""
+def clean(gateway: Gateway, request: web.Request, text: str) -> str:
+    """The text without any key in it, whoever wrote it."""
     sent = request.headers.get("Authorization", "").partition(" ")[2].strip()
-    return gateway.scrub(body.decode(), sent if len(sent) >= 8 else "").encode()
+    return gateway.scrub(text, sent if len(sent) >= 8 else "")
+
+
+def scrubbed(gateway: Gateway, request: web.Request, body: bytes) -> bytes:
+    return clean(gateway, request, body.decode()).encode()
 
 
 def error_response(

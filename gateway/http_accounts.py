@@ -59,6 +59,7 @@ async def open_account(request: web.Request) -> web.Response:
         message = "This Idempotency-Key opened an account with another name or budget"
         raise conflict(message, "idempotency_conflict")
     account, _ = opened
+    gateway.about(account)
     key = gateway.keys.agent_key(account.id)
     if not await gateway.store.find_account(hash_key(key)):
         raise ApiError(
@@ -80,7 +81,9 @@ async def read_account(request: web.Request) -> web.Response:
 async def _answer(request: web.Request, account: Account | None) -> web.Response:
     if account is None:
         raise _unknown(request.match_info["id"])
-    interrupted = await request.app[GATEWAY].store.interrupted(account.id)
+    gateway = request.app[GATEWAY]
+    gateway.about(account)
+    interrupted = await gateway.store.interrupted(account.id)
     return respond_json({**shape(account), "interrupted": interrupted})
 
 
@@ -99,6 +102,7 @@ async def change_account(request: web.Request) -> web.Response:
     wait = _wait_seconds(data.get("wait_seconds", request.query.get("wait_seconds", 0)))
     changed = await gateway.store.change_account(request.match_info["id"], budget, status)
     if isinstance(changed, Refused):
+        gateway.about(changed.account)
         raise _not_changed(changed, request.match_info["id"], budget or 0)
     if wait and status == "disabled":
         return await _answer(request, await gateway.calls.settled(changed.id, wait))
@@ -132,8 +136,10 @@ async def transfer(request: web.Request) -> web.Response:
         raise invalid("`amount` must be more than 0")
     moved = await gateway.store.transfer(from_id, to_id, amount, idempotency_key(request))
     if isinstance(moved, Refused):
+        gateway.about(moved.account)
         raise _not_moved(moved, from_id, to_id, amount)
     source, target = moved
+    gateway.about(source, target)
     return respond_json({"amount": usd(amount), "from": shape(source), "to": shape(target)})
 
 
@@ -163,8 +169,10 @@ async def transactions(request: web.Request) -> web.Response:
     account_id = request.match_info["id"]
     limit = _whole(request, "limit", 100, 1, MAX_PAGE)
     after = _whole(request, "after", 0, 0, 2**62)
-    if await gateway.store.account(account_id) is None:
+    account = await gateway.store.account(account_id)
+    if account is None:
         raise _unknown(account_id)
+    gateway.about(account)
     key = request.query.get("idempotency_key")
     lines = await gateway.store.charges(account_id, after, limit + 1, key)
     page = [_line(line) for line in lines[:limit]]

@@ -1,4 +1,5 @@
-"""Whose call a request is, as its caller says in W3C baggage: for spans, metrics and log lines.
+"""Whose a request is: for spans, metrics and log lines. The caller tells run, task and agent in W3C
+baggage; the account that a request is about the gateway knows by itself.
 
 Nothing is decided by it. Other baggage than ours is not looked at.
 """
@@ -15,6 +16,8 @@ RUN: Final = "agent_team.run"
 TASK: Final = "agent_team.task"
 AGENT: Final = "agent_team.agent"
 CALL_KEY: Final = "agent_team.call_key"
+ACCOUNT: Final = "gateway.account"
+ACCOUNT_NAME: Final = "gateway.account_name"
 NAMES: Final = (TEAM, RUN, TASK, AGENT)
 LOG_FIELDS: Final = {
     RUN: "workflow_id",
@@ -22,11 +25,14 @@ LOG_FIELDS: Final = {
     TASK: "task",
     AGENT: "agent",
     CALL_KEY: "call_key",
+    ACCOUNT: "account",
+    ACCOUNT_NAME: "account_name",
 }
 MAX_VALUE: Final = 200
 UNKNOWN: Final = "unknown"
 
-LABELS: ContextVar[Mapping[str, str]] = ContextVar("gateway_labels")
+LABELS: ContextVar[dict[str, str]] = ContextVar("gateway_labels")
+"""One for each request, filled while more becomes known: what goes on beside it sees that too."""
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
@@ -39,14 +45,19 @@ def extracted(headers: Mapping[str, str]) -> tuple[context.Context, dict[str, st
     """The caller's trace, and what it says of itself, bounded."""
     carrier = {name.lower(): value for name, value in headers.items()}
     found = propagate.extract(carrier, context.Context())
-    known = {name: _shown(baggage.get_baggage(name, found)) for name in NAMES}
-    known[CALL_KEY] = _shown(carrier.get("idempotency-key"))
+    known = {name: shown(baggage.get_baggage(name, found)) for name in NAMES}
     # Only the trace goes on in our context: what else was in the baggage ends here.
     span = trace.get_current_span(found)
     return trace.set_span_in_context(span, context.Context()), {k: v for k, v in known.items() if v}
 
 
-def _shown(value: Any) -> str:
+def add(name: str, *values: str) -> None:
+    """One more label of the request that this belongs to: what of the values can be shown."""
+    if fit := " ".join(filter(None, map(shown, values))):
+        LABELS.get({})[name] = fit
+
+
+def shown(value: Any) -> str:
     fits = isinstance(value, str) and len(value) <= MAX_VALUE and value.isprintable()
     return value if fits else ""
 

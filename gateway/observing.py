@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from aiohttp import web
 from opentelemetry import context, trace
 
-from gateway.http import ERROR, GATEWAY
-from gateway.labels import CALL_KEY, LABELS, extracted
+from gateway.http import ERROR, GATEWAY, clean
+from gateway.labels import CALL_KEY, LABELS, add, extracted, labels
 from gateway.telemetry import OBSERVATION, Observation, Telemetry, error_attributes
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 CHAT = "/v1/chat/completions"
+TRACED = "/v1/"
 OUTCOMES = {
     "upstream_error": "upstream_error",
     "unavailable": "unavailable",
@@ -26,27 +27,57 @@ REFUSED = "refused"
 async def observing(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Outermost, so that the request's own log line has the labels too."""
     telemetry = request.app[GATEWAY].telemetry
-    headers = request.headers
-    if telemetry is None and "traceparent" not in headers and "baggage" not in headers:
-        return await handler(request)
     with _labelled(request):
-        if telemetry is None or request.path != CHAT:
+        if telemetry is None:
             return await handler(request)
-        return await _measured(telemetry, request, handler)
+        if request.path == CHAT:
+            return await _measured(telemetry, request, handler)
+        route = request.match_info.route.resource
+        if route is None or not route.canonical.startswith(TRACED):
+            return await handler(request)
+        return await _traced(telemetry, route.canonical, request, handler)
 
 
 @contextmanager
 def _labelled(request: web.Request) -> Iterator[None]:
     """For this request only: one connection's requests share their task."""
-    found, known = extracted(request.headers)
-    if request.path != CHAT:
-        known.pop(CALL_KEY, None)  # there it is another kind of key
-    token, labelled = context.attach(found), LABELS.set(known)
+    headers = request.headers
+    known: dict[str, str] = {}
+    token = None
+    if "traceparent" in headers or "baggage" in headers:
+        found, known = extracted(headers)
+        token = context.attach(found)
+    if request.path == CHAT and "Idempotency-Key" in headers:
+        known[CALL_KEY] = headers["Idempotency-Key"]
+    gateway = request.app[GATEWAY]
+    labelled = LABELS.set({})
+    for name, value in known.items():
+        add(name, clean(gateway, request, value))
     try:
         yield
     finally:
         LABELS.reset(labelled)
-        context.detach(token)
+        if token is not None:
+            context.detach(token)
+
+
+async def _traced(
+    telemetry: Telemetry, route: str, request: web.Request, handler: Handler
+) -> web.StreamResponse:
+    """A span by HTTP's conventions: named by the route, since of paths there is no end."""
+    attributes = {"http.request.method": request.method, "http.route": route, **labels()}
+    with telemetry.tracer.start_as_current_span(
+        f"{request.method} {route}",
+        kind=trace.SpanKind.SERVER,
+        attributes=attributes,
+        record_exception=False,
+    ) as span:
+        response = await handler(request)
+        span.set_attribute("http.response.status_code", response.status)
+        if (error := response.get(ERROR)) is not None:
+            span.set_attributes(error_attributes(error))
+            span.set_status(trace.StatusCode.ERROR)
+    return response
 
 
 async def _measured(
@@ -55,7 +86,7 @@ async def _measured(
     began = time.perf_counter()
     seen = Observation()
     token = OBSERVATION.set(seen)
-    attributes = {"gen_ai.operation.name": "chat", **LABELS.get({})}
+    attributes = {"gen_ai.operation.name": "chat", **labels()}
     try:
         with telemetry.tracer.start_as_current_span(
             "chat", kind=trace.SpanKind.SERVER, attributes=attributes, record_exception=False

@@ -13,9 +13,10 @@ def read(conn: sqlite3.Connection, account_id: str) -> Account | None:
     return Account(*row) if row else None
 
 
-def find(conn: sqlite3.Connection, key_hash: str) -> str | None:
-    row = conn.execute("SELECT id FROM accounts WHERE key_hash = ?", (key_hash,)).fetchone()
-    return row[0] if row else None
+def find(conn: sqlite3.Connection, key_hash: str) -> Account | None:
+    query = f"SELECT {COLUMNS} FROM accounts WHERE key_hash = ?"
+    row = conn.execute(query, (key_hash,)).fetchone()
+    return Account(*row) if row else None
 
 
 def open_account(

@@ -33,7 +33,7 @@ class SqliteStore:
             lambda conn: sqlite_accounts.open_account(conn, new, time.time())
         )
 
-    async def find_account(self, key_hash: str) -> str | None:
+    async def find_account(self, key_hash: str) -> Account | None:
         return await self._writer.run(
             lambda conn: sqlite_accounts.find(conn, key_hash), durable=False
         )

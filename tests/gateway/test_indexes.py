@@ -25,7 +25,9 @@ def everyday(conn: sqlite3.Connection) -> None:
     for name in ("a", "b"):
         new = NewAccount(name, name, f"hash-{name}", 1_000, f"open-{name}", "body")
         assert not isinstance(sqlite_accounts.open_account(conn, new, NOW), Refused)
-        assert sqlite_accounts.find(conn, f"hash-{name}") == name
+        found = sqlite_accounts.find(conn, f"hash-{name}")
+        assert found is not None
+        assert found.id == name
     first = NewCall("1", "a", "key", "body", "m", 10)
     assert isinstance(sqlite_calls.begin(conn, first, "owner", NOW, 60), Reserved)
     settled = Settlement("1", 1, 1, 5, False, 0, 200, b"answer", "price")

@@ -76,9 +76,10 @@ async def ended(gateway: GatewayProcess, agent: Agent) -> tuple[str, int]:
 async def test_a_real_receiver_gets_the_spans() -> None:
     async with receiver() as received:
         await session(received)
-    [answered, replayed, failed, refused] = received.spans
+    chats = [each for each in received.spans if each.span.name.startswith("chat")]
+    [answered, replayed, failed, refused] = chats
     assert {each.span.trace_id.hex() for each in received.spans} == {TRACE}
-    assert {each.span.name for each in received.spans} == {"chat m"}
+    assert {each.span.name for each in chats} == {"chat m"}
     found = answered.attributes
     assert found["gen_ai.operation.name"] == "chat"
     assert found["gen_ai.request.model"] == "m"
@@ -94,6 +95,43 @@ async def test_a_real_receiver_gets_the_spans() -> None:
     assert refused.attributes["error.type"] == "budget_exhausted"
     for word in (b"secret prompt", b"secret answer", b"alice", b"sk-0123456789"):
         assert word not in received.raw
+
+
+async def test_what_is_done_to_an_account_is_a_span_too() -> None:
+    """Named by the route: of account ids there is no end. A probe of its health is none."""
+    headers = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01", "baggage": FOREIGN}
+    async with (
+        receiver() as received,
+        ScriptedUpstream() as upstream,
+        gateway_process(upstream.url, otel_exporter_otlp_endpoint=received.url) as gateway,
+        aiohttp.ClientSession(headers=headers) as http,
+    ):
+        api = Api(gateway.url, http)
+        one, other = await api.open(), await api.open()
+        await one.account()
+        assert (await one.patch(budget=2)).status == 200
+        order = {"from": one.id, "to": other.id, "amount": 1}
+        assert (await api.send("POST", "/v1/transfers", order)).status == 200
+        assert (await api.send("GET", "/v1/agents/nobody")).status == 404
+        assert (await api.send("GET", "/healthz")).status == 200
+        await ended(gateway, one)
+    assert {each.span.name for each in received.spans} == {
+        "POST /v1/agents",
+        "GET /v1/agents/{id}",
+        "PATCH /v1/agents/{id}",
+        "POST /v1/transfers",
+        "GET /v1/agents/{id}/transactions",
+    }
+    for each in received.spans:
+        assert each.span.trace_id.hex() == TRACE
+        assert each.attributes["agent_team.run"] == "market run-1"
+        assert each.attributes["agent_team.agent"] == "research"
+        assert "agent_team.call_key" not in each.attributes
+    [refused] = [each for each in received.spans if "error.type" in each.attributes]
+    assert refused.attributes["error.type"] == "not_found"
+    assert refused.attributes["http.response.status_code"] == 404
+    assert list(received.points("gateway.calls")) == [], "calls are what can be charged"
+    assert b"alice" not in received.raw
 
 
 async def test_the_metrics_are_the_ledger() -> None:
