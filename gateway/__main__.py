@@ -16,7 +16,7 @@ from gateway.local_model import ModelMissing
 from gateway.prices import PriceError
 from gateway.settings import Settings, describe
 from gateway.sqlite_schema import SchemaError
-from gateway.telemetry import problems
+from gateway.telemetry import forget_empty, problems
 
 
 async def serve(settings: Settings) -> None:
@@ -45,6 +45,7 @@ def main() -> int:
     logs.configure()
     try:
         settings = Settings()
+        forget_empty(os.environ)
         if wrong := problems(os.environ):
             print("\n  ".join(["The gateway's settings are wrong:", *wrong]), file=sys.stderr)
             return 2

@@ -4,7 +4,7 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -38,6 +38,13 @@ def wanted(environment: Mapping[str, str], signal: Literal["traces", "metrics"] 
         return False
     endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT")
     return "otlp" in exporters or any(environment.get(name) for name in endpoints)
+
+
+def forget_empty(environment: MutableMapping[str, str]) -> None:
+    """An empty variable counts as not set; not every exporter knows that."""
+    for name in [name for name, value in environment.items() if not value]:
+        if name.startswith("OTEL_"):
+            del environment[name]
 
 
 def problems(environment: Mapping[str, str]) -> list[str]:

@@ -1,12 +1,19 @@
 """The OTEL_* variables, checked before anything is started: an exporter would only say what is
 wrong with them in its own words, or not at all."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 
 from contracts.plan import Problem
 
 PROTOCOL = "http/protobuf"
 SIGNALS = ("", "TRACES_", "METRICS_")
+
+
+def forget_empty(environ: MutableMapping[str, str]) -> None:
+    """An empty variable counts as not set; not every exporter knows that: some end the process."""
+    for name in [name for name, value in environ.items() if not value]:
+        if name.startswith("OTEL_"):
+            del environ[name]
 
 
 def problems(environ: Mapping[str, str]) -> list[Problem]:

@@ -171,6 +171,7 @@ def worker_settings() -> WorkerSettings:
 def load(kind: type[T], root: Path = PROJECT_ROOT) -> T:
     """Settings of one kind from the stack that is up, `.env` in the root, and the environment."""
     chosen = given_values(root)
+    otel_settings.forget_empty(os.environ)
     for name, value in chosen.items():
         if name.startswith("OTEL_"):  # the exporters know no other place than the environment
             os.environ.setdefault(name, value)

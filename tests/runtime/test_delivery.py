@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from gateway.settings import Settings as GatewaySettings
 from runtime.settings import PROJECT_ROOT, WorkerSettings
 
 COMPOSE: dict[str, Any] = yaml.safe_load((PROJECT_ROOT / "docker-compose.yml").read_text())
@@ -88,7 +89,64 @@ def test_the_workers_container_has_the_settings_that_it_requires() -> None:
     given = SERVICES["worker"]["environment"]
     for name, field in WorkerSettings.model_fields.items():
         assert not field.is_required() or name.upper() in given
-    assert float(SERVICES["worker"]["stop_grace_period"].rstrip("s")) > 30
+
+
+OF_COMPOSE = re.compile(r"TEMPORAL_(NAMESPACE|API_KEY|TLS.*)")
+"""Not for a worker beside a Temporal of its own, which has one namespace, and no keys."""
+
+
+def documented(page: str, *sections: str) -> set[str]:
+    """The settings in a page's tables, of these sections or of all of it."""
+    text = (PROJECT_ROOT / "docs" / page).read_text(encoding="utf-8")
+    parts = re.split(r"^## (.*)$", text, flags=re.MULTILINE)
+    chosen = [
+        body
+        for title, body in zip(parts[1::2], parts[2::2], strict=True)
+        if not sections or title in sections
+    ]
+    return set(re.findall(r"^\| `([A-Z_]+)` \|", "".join(chosen), re.MULTILINE))
+
+
+def test_compose_hands_on_every_setting_that_is_documented() -> None:
+    worker = documented("settings.md", "Starter and worker", "Worker")
+    gateway = documented("gateway.md", "Settings")
+    assert {"MAX_CACHED_RUNS", "LOG_FORMAT", "TEMPORAL_ADDRESS"} <= worker
+    assert {"GATEWAY_PRICES", "LOG_FORMAT", "UPSTREAM_TIMEOUT_SECONDS"} <= gateway
+    wanted = {name for name in worker if not OF_COMPOSE.fullmatch(name)}
+    assert wanted <= set(SERVICES["worker"]["environment"])
+    assert gateway <= set(SERVICES["gateway"]["environment"])
+
+
+def test_compose_hands_on_every_variable_of_telemetry_that_is_documented() -> None:
+    told = {
+        name
+        for page in ("settings.md", "telemetry.md")
+        for name in re.findall(
+            r"OTEL_[A-Z_]*[A-Z]", (PROJECT_ROOT / "docs" / page).read_text(encoding="utf-8")
+        )
+    }
+    assert {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_SDK_DISABLED"} <= told
+    for service in ("worker", "gateway"):
+        handed = SERVICES[service]["environment"]
+        assert {name for name in handed if name.startswith("OTEL_")} == told
+        assert {handed[name] for name in told} == {None}, "not set there: not set in the container"
+
+
+def test_a_container_gets_more_time_to_end_than_it_takes() -> None:
+    for service, seconds in (
+        ("worker", WorkerSettings.model_fields["graceful_shutdown_seconds"].default),
+        ("gateway", GatewaySettings.model_fields["gateway_shutdown_seconds"].default),
+    ):
+        assert float(SERVICES[service]["stop_grace_period"].rstrip("s")) > seconds
+
+
+def test_prices_are_a_file_of_this_machine() -> None:
+    [mounted] = SERVICES["gateway"]["configs"]
+    assert mounted["target"] == SERVICES["gateway"]["environment"]["GATEWAY_PRICES"]
+    source = COMPOSE["configs"][mounted["source"]]["file"]
+    default = re.fullmatch(r"\$\{GATEWAY_PRICES:-(.*)\}", source)
+    assert default is not None
+    assert (PROJECT_ROOT / default[1]).is_file()
 
 
 def test_shell_inside_compose_is_shell() -> None:

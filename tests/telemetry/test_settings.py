@@ -91,3 +91,50 @@ def test_off_nothing_of_the_sdk_is_loaded(module: str) -> None:
     )
     ended = run("-c", code)
     assert ended.returncode == 0, ended.stderr
+
+
+EMPTY = dict.fromkeys(
+    (
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_COMPRESSION",
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        "OTEL_EXPORTER_OTLP_TIMEOUT",
+        "OTEL_METRIC_EXPORT_INTERVAL",
+        "OTEL_METRICS_EXPORTER",
+        "OTEL_TRACES_EXPORTER",
+        "OTEL_TRACES_SAMPLER",
+        "OTEL_BSP_MAX_QUEUE_SIZE",
+        "OTEL_SDK_DISABLED",
+        "OTEL_SERVICE_NAME",
+    ),
+    "",
+)
+STARTS = {
+    "gateway": "import os; from gateway.telemetry import Telemetry, forget_empty\n"
+    "forget_empty(os.environ); on = Telemetry.of(os.environ) is not None",
+    "worker": "from runtime import telemetry, temporal_runtime\n"
+    "from runtime.settings import client_settings\n"
+    "client_settings(); temporal_runtime.start()\n"
+    "on = telemetry.start_metrics() and bool(telemetry.plugins())",
+}
+
+
+@pytest.mark.parametrize("part", STARTS)
+@pytest.mark.parametrize("endpoint", ["", "http://127.0.0.1:1"])
+def test_an_empty_variable_is_one_that_is_not_set(part: str, endpoint: str) -> None:
+    """Also beside an endpoint: nothing breaks, and nobody complains of them."""
+    code = f"{STARTS[part]}\nimport os; print(on, flush=True); os._exit(0)"
+    ended = run("-c", code, **{**EMPTY, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint})
+    assert (ended.stdout.strip(), ended.stderr) == (str(bool(endpoint)), "")
+
+
+def test_a_gateway_minds_no_empty_variable(tmp_path: Path) -> None:
+    """It comes as far as its address, which is wrong, and complains of that alone."""
+    keys = {"GATEWAY_PARENT_KEY": PARENT_KEY, "GATEWAY_SECRET": SECRET}
+    books = {"GATEWAY_DATABASE": str(tmp_path / "gateway.db"), "GATEWAY_HOST": "192.0.2.1"}
+    given = {**EMPTY, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
+    ended = run("-m", "gateway", **keys, **books, **given, UPSTREAM_URL="http://127.0.0.1:1")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("GATEWAY_PORT 8402 on GATEWAY_HOST 192.0.2.1 cannot be used")
