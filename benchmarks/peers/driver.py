@@ -59,6 +59,11 @@ class Driver:
         await self._process.stdin.drain()
         return await self._answer()
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     async def kill(self) -> None:
         """SIGKILL: nothing in it gets a chance to tidy up."""
         if self._process is not None and self._process.returncode is None:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import number
+from benchmarks.figures import column, number
+from benchmarks.peers import rows_memory
 from benchmarks.peers.field import OURS, TITLES
 from benchmarks.peers.plot import Panel, plot
 from runtime.settings import PROJECT_ROOT
@@ -41,7 +42,7 @@ def tables(report: Report) -> dict[str, str]:
         "slow": times(report, [(f"fan {n} 200", f"N = {n}") for n in SIZES] + [MANY[1]]),
         "uneven": times(report, [("crossed", "crossed"), ("level", "level")]),
         "kills": kills(report),
-        "memory": figures(report, "memory"),
+        "memory": memory(report),
         "sticky": sticky(report),
     }
 
@@ -126,13 +127,20 @@ def kills(report: Report) -> str:
     return markdown(head, rows)
 
 
-def figures(report: Report, row: str) -> str:
-    rows = [
-        [each["name"], f"{number(each['value'])} {each['unit']}"]
-        for each in report["figures"]
-        if each["row"] == row
-    ]
-    return markdown(["", "median"], rows)
+def memory(report: Report) -> str:
+    """A line for each: megabytes of the process, the medians of the rounds."""
+    samples = report["samples"].get("memory")
+    if not samples:
+        raise NotThere(f"{RESULT.name} has no memory")
+    rows = []
+    for name, title in rows_memory.TITLES.items():
+        cells = [
+            number(statistics.median(column(samples, f"{name} {what}")))
+            for what, _ in rows_memory.MEASURED
+        ]
+        *before, above = cells
+        rows.append([title, *before, f"**{above}**" if name == OURS else above])
+    return markdown(["MB", *(words for _, words in rows_memory.MEASURED)], rows)
 
 
 def sticky(report: Report) -> str:

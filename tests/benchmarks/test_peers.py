@@ -13,7 +13,7 @@ import pytest
 import benchmarks.peers.__main__ as command
 from benchmarks.figures import Sample
 from benchmarks.peers import driver as driver_module
-from benchmarks.peers import environments, rows_kill, rows_memory, rows_sticky
+from benchmarks.peers import environments, open_runs, rows_kill, rows_sticky
 from benchmarks.peers.driver import Driver, PeerFailed
 from benchmarks.peers.drivers.stages import in_stages
 from benchmarks.peers.drivers.wire import Task, parse_job, prompt
@@ -215,7 +215,7 @@ def test_the_rows_have_names_of_their_own_and_the_sizes_that_were_promised() -> 
 
 
 def test_memory_and_processor_time_of_a_process_are_told() -> None:
-    assert rows_memory.megabytes(os.getpid()) > 10
+    assert open_runs.megabytes(os.getpid()) > 10
     before = rows_sticky.cpu_seconds(os.getpid())
     while rows_sticky.cpu_seconds(os.getpid()) == before:
         pass
@@ -223,6 +223,6 @@ def test_memory_and_processor_time_of_a_process_are_told() -> None:
 
 
 def test_the_runs_that_are_to_park_are_good_teams_with_one_poor_agent() -> None:
-    team = rows_memory.parking_team()
+    team = open_runs.parking_team()
     assert team_problems(RunRequest(team=team, goal="Brief the board.")) == []
     assert [task.id for task in team.tasks if task.agent == "poor"] == ["brief"]

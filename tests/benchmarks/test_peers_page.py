@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks.figures import at_most, figure
-from benchmarks.peers import page
+from benchmarks.peers import page, rows_memory
 from benchmarks.peers.field import OURS, TITLES
 from benchmarks.peers.plot import Panel, plot
 from benchmarks.peers.rows_sticky import MEASURED, STICKY_SECONDS, WORKERS, Stalled
@@ -31,9 +31,13 @@ def report() -> dict[str, Any]:
     }
     figures = [
         figure("fan 100 200", "ours / plain", [1.2, 1.4, 1.6], "x", at_most(1.3)),
-        figure("memory", "idle", [110.0], "MB"),
         *Stalled((1, 0)).figures([stalled]),
     ]
+    held = {
+        f"{name} {what}": value
+        for name in rows_memory.TITLES
+        for what, value in (("idle", 110.0), ("open", 160.0), ("per_1000", 50.0), ("runs", 1000.0))
+    }
     return {
         "at": "2026-01-02T03:04:05+00:00",
         "quick": False,
@@ -43,6 +47,7 @@ def report() -> dict[str, Any]:
         "figures": [each.as_json() for each in figures],
         "samples": {
             **{row: [speed, speed] for row in timed},
+            "memory": [held, held | {"dbos per_1000": 70.0}],
             **{f"kill {name}": [killed, killed | {"new": 3.5}] for name in TITLES},
         },
     }
@@ -54,7 +59,9 @@ def test_a_table_has_everybodys_median_and_ours_beside_it() -> None:
     assert "| ours, one account | **1000** |" in made["zero"]
     assert "| DBOS | 10 | 0 | 3 (2.50 … 3.50) | 3 |" in made["kills"]
     assert "<= 1.3 x | 1.40 x | 1.20 … 1.60 | **not met** |" in made["aims"]
-    assert "| idle | 110 MB |" in made["memory"]
+    assert "| DBOS | 110 | 160 | 60 |" in made["memory"]
+    assert "| ours | 110 | 160 | **50** |" in made["memory"]
+    assert "plain asyncio, httpx over aiohttp (not durable)" in made["memory"]
     assert "| DBOS | dbos 3.4.0 |" in made["versions"]
     assert "Measured on 2026-01-02: 2 cores" in made["measured"]
     assert "1 to 3 rounds in 10 minutes" in made["measured"]

@@ -16,7 +16,7 @@ import sqlalchemy
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 from sqlalchemy import event
 
-from benchmarks.peers.drivers.stages import in_stages
+from benchmarks.peers.drivers.stages import Stages, in_stages
 from benchmarks.peers.drivers.wire import (
     Job,
     Options,
@@ -26,6 +26,8 @@ from benchmarks.peers.drivers.wire import (
     prompt,
     serve,
 )
+
+DAY_SECONDS = 86_400
 
 _http: httpx.AsyncClient
 _upstream: str
@@ -46,7 +48,21 @@ async def run_chain(tasks: list[dict[str, Any]], answers: dict[str, str]) -> str
 
 
 @DBOS.workflow()
-async def run_team(stages: list[list[list[dict[str, Any]]]]) -> int:
+async def run_team(stages: Stages) -> int:
+    return len(await _calls(stages))
+
+
+@DBOS.workflow()
+async def run_waiting(stages: Stages, last: dict[str, Any]) -> int:
+    """All calls but the last; then a message is waited for, durably."""
+    answers = await _calls(stages)
+    assert await DBOS.recv_async(timeout_seconds=DAY_SECONDS)
+    [task] = parse_job([last])
+    answers[task.id] = await call(prompt(task, answers))
+    return len(answers)
+
+
+async def _calls(stages: Stages) -> dict[str, str]:
     """Stage after stage; within one, chains side by side: a step, or a child workflow if longer."""
     answers: dict[str, str] = {}
     for stage in stages:
@@ -59,7 +75,7 @@ async def run_team(stages: list[list[list[dict[str, Any]]]]) -> int:
                 begun.append(handle.get_result())
         ends = await asyncio.gather(*begun)
         answers |= {chain[-1]["id"]: end for chain, end in zip(stage, ends, strict=True)}
-    return sum(len(chain) for stage in stages for chain in stage)
+    return answers
 
 
 class Dbos:
@@ -71,6 +87,15 @@ class Dbos:
 
     async def resume(self, job: Job, run_id: str) -> None:
         """Launched again, DBOS takes pending workflows up by itself."""
+        handle = await DBOS.retrieve_workflow_async(run_id)
+        assert await handle.get_result(polling_interval_sec=0.1) == len(job)
+
+    async def open(self, job: Job, run_id: str) -> None:
+        with SetWorkflowID(run_id):
+            await DBOS.start_workflow_async(run_waiting, in_stages(job[:-1]), vars(job[-1]))
+
+    async def answer(self, job: Job, run_id: str) -> None:
+        await DBOS.send_async(run_id, "yes")
         handle = await DBOS.retrieve_workflow_async(run_id)
         assert await handle.get_result(polling_interval_sec=0.1) == len(job)
 

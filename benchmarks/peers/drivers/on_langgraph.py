@@ -14,8 +14,11 @@ import aiosqlite
 import httpx
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import END, START, StateGraph
+from langgraph.types import Command, interrupt
 
 from benchmarks.peers.drivers.wire import Job, Options, Task, chat, http_client, prompt, serve
+
+PERSON = "person"
 
 
 class State(TypedDict):
@@ -29,29 +32,46 @@ class LangGraph:
         self._http = http
         self._upstream = upstream
         self._saver = saver
-        self._graphs: dict[Job, Any] = {}
+        self._graphs: dict[tuple[Job, bool], Any] = {}
 
     async def run(self, job: Job, run_id: str) -> None:
-        await self._invoke(job, run_id, {"answers": {}})
+        await self._all(job, run_id, {"answers": {}})
 
     async def resume(self, job: Job, run_id: str) -> None:
         """Invoked with no input, the same thread goes on from its last checkpoint."""
-        await self._invoke(job, run_id, None)
+        await self._all(job, run_id, None)
 
-    async def _invoke(self, job: Job, run_id: str, given: State | None) -> None:
-        if job not in self._graphs:
-            self._graphs[job] = self._compile(job)
-        config = {"configurable": {"thread_id": run_id}, "recursion_limit": 1_000}
-        result = await self._graphs[job].ainvoke(given, config)
+    async def open(self, job: Job, run_id: str) -> None:
+        """Returns when the thread is interrupted: from then on it is rows in the database."""
+        result = await self._invoke(job, run_id, {"answers": {}}, waits=True)
+        assert "__interrupt__" in result
+
+    async def answer(self, job: Job, run_id: str) -> None:
+        await self._all(job, run_id, Command(resume=True), waits=True)
+
+    async def _all(self, job: Job, run_id: str, given: Any, *, waits: bool = False) -> None:
+        result = await self._invoke(job, run_id, given, waits=waits)
         assert len(result["answers"]) == len(job)
 
-    def _compile(self, job: Job) -> Any:
+    async def _invoke(self, job: Job, run_id: str, given: Any, *, waits: bool) -> Any:
+        shape = (job, waits)
+        if shape not in self._graphs:
+            self._graphs[shape] = self._compile(job, waits=waits)
+        config = {"configurable": {"thread_id": run_id}, "recursion_limit": 1_000}
+        return await self._graphs[shape].ainvoke(given, config)
+
+    def _compile(self, job: Job, *, waits: bool) -> Any:
+        """`waits`: before the last call somebody has to say yes."""
         graph = StateGraph(State)
         needed = {name for task in job for name in task.depends_on}
+        if waits:
+            graph.add_node(PERSON, _ask)
+            graph.add_edge(PERSON, job[-1].id)
         for task in job:
             graph.add_node(task.id, self._node(task))
             needs = list(task.depends_on)
-            graph.add_edge(needs if len(needs) > 1 else (needs or [START])[0], task.id)
+            to = PERSON if waits and task is job[-1] else task.id
+            graph.add_edge(needs if len(needs) > 1 else (needs or [START])[0], to)
             if task.id not in needed:
                 graph.add_edge(task.id, END)
         return graph.compile(checkpointer=self._saver)
@@ -62,6 +82,11 @@ class LangGraph:
             return {"answers": {task.id: text}}
 
         return node
+
+
+async def _ask(state: State) -> State:
+    interrupt("May it be written?")
+    return {"answers": {}}
 
 
 async def make(options: Options) -> LangGraph:

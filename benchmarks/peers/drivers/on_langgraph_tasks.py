@@ -10,6 +10,7 @@ import aiosqlite
 import httpx
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.func import entrypoint, task
+from langgraph.types import Command, interrupt
 
 from benchmarks.peers.drivers.wire import (
     Job,
@@ -30,8 +31,7 @@ class LangGraphTasks:
         async def call(text: str) -> str:
             return await chat(http, upstream, text)
 
-        @entrypoint(checkpointer=saver)
-        async def workflow(tasks: list[dict[str, Any]]) -> int:
+        async def answered(job: Job) -> dict[str, str]:
             answers: dict[str, asyncio.Task[str]] = {}
 
             async def work(one: Any) -> str:
@@ -39,11 +39,24 @@ class LangGraphTasks:
                 answer: str = await call(prompt(one, inputs))
                 return answer
 
-            for one in parse_job(tasks):
+            for one in job:
                 answers[one.id] = asyncio.create_task(work(one))
-            return len(await asyncio.gather(*answers.values()))
+            return dict(zip(answers, await asyncio.gather(*answers.values()), strict=True))
+
+        @entrypoint(checkpointer=saver)
+        async def workflow(tasks: list[dict[str, Any]]) -> int:
+            return len(await answered(parse_job(tasks)))
+
+        @entrypoint(checkpointer=saver)
+        async def waiting(tasks: list[dict[str, Any]]) -> int:
+            job = parse_job(tasks)
+            answers = await answered(job[:-1])
+            interrupt("May it be written?")
+            answers[job[-1].id] = await call(prompt(job[-1], answers))
+            return len(answers)
 
         self._workflow: Any = workflow
+        self._waiting: Any = waiting
 
     async def run(self, job: Job, run_id: str) -> None:
         await self._invoke([vars(one) for one in job], run_id, len(job))
@@ -51,6 +64,16 @@ class LangGraphTasks:
     async def resume(self, job: Job, run_id: str) -> None:
         """Invoked with no input, the thread runs anew; finished tasks answer from the store."""
         await self._invoke(None, run_id, len(job))
+
+    async def open(self, job: Job, run_id: str) -> None:
+        """Returns when the thread is interrupted: from then on it is rows in the database."""
+        config = {"configurable": {"thread_id": run_id}}
+        result = await self._waiting.ainvoke([vars(one) for one in job], config)
+        assert "__interrupt__" in result
+
+    async def answer(self, job: Job, run_id: str) -> None:
+        config = {"configurable": {"thread_id": run_id}}
+        assert await self._waiting.ainvoke(Command(resume=True), config) == len(job)
 
     async def _invoke(self, given: Any, run_id: str, calls: int) -> None:
         config = {"configurable": {"thread_id": run_id}}

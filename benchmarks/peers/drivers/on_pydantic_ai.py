@@ -15,6 +15,8 @@ from temporalio.worker import Worker
 
 from benchmarks.peers.drivers.wire import Job, Options, serve
 
+MAX_CACHED = 1_000
+
 
 class PydanticAI:
     def __init__(self, client: Client, worker: Worker) -> None:
@@ -34,6 +36,17 @@ class PydanticAI:
         handle = self._client.get_workflow_handle(run_id, result_type=int)
         assert await handle.result() == len(job)
 
+    async def open(self, job: Job, run_id: str) -> None:
+        tasks = [vars(task) for task in job]
+        await self._client.start_workflow(
+            "WaitingWorkflow", args=[tasks], id=run_id, task_queue=self._queue
+        )
+
+    async def answer(self, job: Job, run_id: str) -> None:
+        handle = self._client.get_workflow_handle(run_id, result_type=int)
+        await handle.signal("approve")
+        assert await handle.result() == len(job)
+
 
 async def make(options: Options) -> PydanticAI:
     os.environ["PEERS_UPSTREAM"] = options.upstream
@@ -42,13 +55,17 @@ async def make(options: Options) -> PydanticAI:
     # Imported only now: the module makes its agent from these.
     from pydantic_ai.durable_exec.temporal import PydanticAIPlugin  # noqa: PLC0415
 
-    from benchmarks.peers.drivers.pydantic_ai_workflow import TeamWorkflow  # noqa: PLC0415
+    from benchmarks.peers.drivers.pydantic_ai_workflow import (  # noqa: PLC0415
+        TeamWorkflow,
+        WaitingWorkflow,
+    )
 
     client = await Client.connect(options.temporal, plugins=[PydanticAIPlugin()])
     worker = Worker(
         client,
         task_queue=f"peers-{options.name}",
-        workflows=[TeamWorkflow],
+        workflows=[TeamWorkflow, WaitingWorkflow],
+        max_cached_workflows=MAX_CACHED,
         max_concurrent_activities=600,
         max_eager_activity_reservations_per_workflow_task=100,
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),

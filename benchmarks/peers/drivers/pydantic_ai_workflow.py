@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from pydantic_ai.durable_exec.temporal import PydanticAIWorkflow
 
     from benchmarks.peers.drivers.pydantic_ai_agent import agent
-    from benchmarks.peers.drivers.wire import Task, parse_job, prompt
+    from benchmarks.peers.drivers.wire import Job, Task, parse_job, prompt
 
 
 @workflow.defn
@@ -21,13 +21,39 @@ class TeamWorkflow(PydanticAIWorkflow):
 
     @workflow.run
     async def run(self, tasks: list[dict[str, Any]]) -> int:
-        answers: dict[str, asyncio.Task[str]] = {}
+        return len(await _answers(parse_job(tasks)))
 
-        async def work(task: Task) -> str:
-            inputs = {name: await answers[name] for name in task.depends_on}
-            result = await agent.run(prompt(task, inputs))
-            return result.output
 
-        for task in parse_job(tasks):
-            answers[task.id] = asyncio.create_task(work(task))
-        return len(await asyncio.gather(*answers.values()))
+@workflow.defn
+class WaitingWorkflow(PydanticAIWorkflow):
+    """All calls but the last; then a signal is waited for."""
+
+    __pydantic_ai_agents__ = (agent,)
+
+    def __init__(self) -> None:
+        self._approved = False
+
+    @workflow.run
+    async def run(self, tasks: list[dict[str, Any]]) -> int:
+        job = parse_job(tasks)
+        answers = await _answers(job[:-1])
+        await workflow.wait_condition(lambda: self._approved)
+        result = await agent.run(prompt(job[-1], answers))
+        return len({**answers, job[-1].id: result.output})
+
+    @workflow.signal
+    def approve(self) -> None:
+        self._approved = True
+
+
+async def _answers(job: Job) -> dict[str, str]:
+    answers: dict[str, asyncio.Task[str]] = {}
+
+    async def work(task: Task) -> str:
+        inputs = {name: await answers[name] for name in task.depends_on}
+        result = await agent.run(prompt(task, inputs))
+        return result.output
+
+    for task in job:
+        answers[task.id] = asyncio.create_task(work(task))
+    return dict(zip(answers, await asyncio.gather(*answers.values()), strict=True))

@@ -1,8 +1,8 @@
 """What every driver is: JSON lines in, JSON lines out, and one paid call as plain httpx makes it.
 
-Orders: `{"do": "run" | "resume", "job": [task, …], "ids": [run, …]}`; answered by
-`{"seconds": …}` when all those runs are done, or by `{"error": …}`. The first line out is
-`{"ready": {package: version}}`.
+Orders: `{"do": "run" | "resume" | "open" | "answer", "job": [task, …], "ids": [run, …]}`; answered
+by `{"seconds": …}` when that is done for all those runs, or by `{"error": …}`. The first line out
+is `{"ready": {package: version}}`.
 """
 
 import argparse
@@ -24,6 +24,8 @@ import uvloop
 INSTRUCTIONS = "Report only what the source says. Answer briefly."
 MODEL = "bench"
 MAX_TOKENS = 512
+OPENED_AT_ONCE = 20
+"""A thousand starts in one moment would measure something else: ours are begun so, too."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,21 @@ class Options:
 
 
 class Engine(Protocol):
-    """One peer. Both return when the run is done."""
+    """One peer. All but `open` return when the run is done."""
 
     async def run(self, job: Job, run_id: str) -> None: ...
 
     async def resume(self, job: Job, run_id: str) -> None:
         """In a new process, after a SIGKILL: the peer's documented way to go on."""
+        ...
+
+    async def open(self, job: Job, run_id: str) -> None:
+        """A run that makes all calls but the last, and then waits for a person's word, in the
+        peer's documented way. Returns when it has begun, or when it waits."""
+        ...
+
+    async def answer(self, job: Job, run_id: str) -> None:
+        """The person's word: the run that waits makes its last call."""
         ...
 
 
@@ -129,15 +140,26 @@ async def _orders(
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         order = json.loads(line)
-        work = engine.resume if order["do"] == "resume" else engine.run
-        job = parse_job(order["job"])
         began = time.perf_counter()
         try:
-            await asyncio.gather(*(work(job, run_id) for run_id in order["ids"]))
+            await _done(engine, order)
         except Exception:
             _say(out, {"error": traceback.format_exc(limit=-8)})
         else:
             _say(out, {"seconds": time.perf_counter() - began})
+
+
+async def _done(engine: Engine, order: dict[str, Any]) -> None:
+    does = {"run": engine.run, "resume": engine.resume, "open": engine.open}
+    work = {**does, "answer": engine.answer}[order["do"]]
+    job, ids = parse_job(order["job"]), order["ids"]
+    places = asyncio.Semaphore(OPENED_AT_ONCE if order["do"] == "open" else max(len(ids), 1))
+
+    async def one(run_id: str) -> None:
+        async with places:
+            await work(job, run_id)
+
+    await asyncio.gather(*(one(run_id) for run_id in ids))
 
 
 def _say(out: TextIO, line: dict[str, Any]) -> None:
