@@ -44,6 +44,7 @@ async def field(
     monkeypatch.setattr(driver_module, "python_of", lambda name: Path(sys.executable))
     monkeypatch.setattr(open_runs, "REST_SECONDS", 0.2)
     monkeypatch.setattr(open_runs, "QUIET_SECONDS", 2)
+    monkeypatch.setattr(open_runs, "AT_ONCE", 20)
 
     def driver(entry: Entry) -> Driver:
         options = ("--upstream", upstream.url, *entry.options)
@@ -62,7 +63,7 @@ async def test_open_runs_make_all_calls_but_the_last_until_a_person_says_yes(
     try:
         await driver.start()
         await driver.ask("open", open_runs.JOB, ["one", "two"])
-        await open_runs._quiet(field.stage, 8)
+        await open_runs._reached(field.stage, "plain", 8)
         asked = [received.text for received in upstream.requests]
         brief = open_runs.JOB.calls[-1].ask
         assert len(asked) == 8
@@ -90,10 +91,23 @@ async def test_who_does_not_wait_is_found_out(
     ask = Driver.ask
 
     async def hasty(self: Driver, do: str, job: Any, ids: Any) -> dict[str, Any]:
-        return await ask(self, "run" if do == "open" and len(ids) == RUNS else do, job, ids)
+        return await ask(self, "run" if do == "open" and len(ids) > 10 else do, job, ids)
 
     monkeypatch.setattr(Driver, "ask", hasty)
-    with pytest.raises(RunBroken, match=f"made {5 * RUNS} calls where {4 * RUNS}"):
+    with pytest.raises(RunBroken, match="made 120 calls where 100"):
+        await open_runs.of_peer(field, PLAIN_AIOHTTP, RUNS)
+
+
+async def test_who_waits_too_early_is_found_out(
+    field: Field, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = Driver.ask
+
+    async def idle(self: Driver, do: str, job: Any, ids: Any) -> dict[str, Any]:
+        return {} if do == "open" and len(ids) < 10 else await ask(self, do, job, ids)
+
+    monkeypatch.setattr(Driver, "ask", idle)
+    with pytest.raises(RunBroken, match="made 80 calls where 100"):
         await open_runs.of_peer(field, PLAIN_AIOHTTP, RUNS)
 
 

@@ -24,8 +24,6 @@ import uvloop
 INSTRUCTIONS = "Report only what the source says. Answer briefly."
 MODEL = "bench"
 MAX_TOKENS = 512
-OPENED_AT_ONCE = 20
-"""A thousand starts in one moment would measure something else: ours are begun so, too."""
 
 
 @dataclass(frozen=True)
@@ -152,14 +150,8 @@ async def _orders(
 async def _done(engine: Engine, order: dict[str, Any]) -> None:
     does = {"run": engine.run, "resume": engine.resume, "open": engine.open}
     work = {**does, "answer": engine.answer}[order["do"]]
-    job, ids = parse_job(order["job"]), order["ids"]
-    places = asyncio.Semaphore(OPENED_AT_ONCE if order["do"] == "open" else max(len(ids), 1))
-
-    async def one(run_id: str) -> None:
-        async with places:
-            await work(job, run_id)
-
-    await asyncio.gather(*(one(run_id) for run_id in ids))
+    job = parse_job(order["job"])
+    await asyncio.gather(*(work(job, run_id) for run_id in order["ids"]))
 
 
 def _say(out: TextIO, line: dict[str, Any]) -> None:
