@@ -15,6 +15,7 @@ from temporalio.service import RPCError
 from benchmarks import jobs
 from benchmarks.peers.field import Entry, Field
 from benchmarks.peers.work import as_team, fan
+from benchmarks.process import Process
 from benchmarks.stage import RunBroken, Stage
 from contracts.team import Team
 from runtime.runs import RunHandle
@@ -30,8 +31,8 @@ ANSWERED = 10
 TOO_LITTLE = Decimal("0.0005")
 QUIET_SECONDS = 30.0
 """Without a call for so long, it stands still."""
-REST_SECONDS = 5.0
-"""After the last call: what is to be written is written."""
+REST_SECONDS = 8.0
+"""After the last call: what is to be written is written, what leaves the memory has left it."""
 TWICE = 1.05
 """What a busy engine makes once more, and no more than that, is no matter for its memory."""
 
@@ -52,9 +53,30 @@ class Held:
 async def ours(stage: Stage, runs: int) -> Held:
     """Of a new worker. The last agent's account is too small, so that the runs park."""
     await stage.replace_worker()
+    try:
+        return await _parked(stage, stage.worker, runs)
+    finally:
+        await stage.replace_worker()
+        await stage.warm()
+
+
+async def ours_kept(stage: Stage, runs: int) -> Held:
+    """The same, of a worker that keeps in its memory what waits."""
+    await stage.worker.kill()
+    keeping = await stage.one_more_worker("benchmarks.peers.keeping_worker", "keeping")
+    try:
+        return await _parked(stage, keeping, runs)
+    finally:
+        await keeping.kill()
+        await stage.worker.start()
+        await stage.worker.line("worker ready")
+        await stage.warm()
+
+
+async def _parked(stage: Stage, worker: Process, runs: int) -> Held:
     await stage.warm()
     await stage.upstream.reset()
-    idle = megabytes(stage.worker.pid)
+    idle = megabytes(worker.pid)
     team, handles = parking_team(), list[RunHandle]()
 
     async def begin(some: int) -> None:
@@ -62,12 +84,10 @@ async def ours(stage: Stage, runs: int) -> Held:
 
     try:
         await _opened(stage, "ours", runs, begin)
-        loaded = megabytes(stage.worker.pid)
+        loaded = megabytes(worker.pid)
         still = await _open(stage, handles)
     finally:
         await _terminated(stage, handles)
-        await stage.replace_worker()
-        await stage.warm()
     if still < 0.9 * runs:
         raise RunBroken(f"of {runs} runs that were to park only {still} are open")
     return Held(idle, loaded, still)

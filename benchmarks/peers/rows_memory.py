@@ -16,11 +16,13 @@ from benchmarks.peers.field import (
 )
 
 RUNS = 1_000
+KEPT = f"{OURS} kept"
 HOLDERS = (PLAIN_AIOHTTP, LANGGRAPH, LANGGRAPH_TASKS, DBOS, PYDANTIC_AI)
 TITLES = {
     **{entry.name: entry.title for entry in HOLDERS},
     PLAIN_AIOHTTP.name: f"{PLAIN_AIOHTTP.title} (not durable)",
     OURS: "ours",
+    KEPT: "ours, kept in memory while they wait",
 }
 MEASURED = (("idle", "idle"), ("open", "with these open"), ("per_1000", "above idle, for 1,000"))
 
@@ -39,6 +41,7 @@ class OpenRuns:
         """Of everybody, one after the other: by name and what was measured."""
         held = {entry.name: await open_runs.of_peer(field, entry, self._runs) for entry in HOLDERS}
         held[OURS] = await open_runs.ours(field.stage, self._runs)
+        held[KEPT] = await open_runs.ours_kept(field.stage, self._runs)
         return {
             f"{name} {what}": value
             for name, each in held.items()
