@@ -9,11 +9,11 @@ import yaml
 from pydantic import ValidationError
 
 from contracts.calls import MAX_SOURCE
+from contracts.output_schema import schema_problem
 from contracts.plan import Problem
 from contracts.run import RunRequest
 from contracts.team import Team
 from runtime.plain_words import shown
-from runtime.team_schema import schema_problem
 from runtime.team_words import in_words, spell, suggest
 from runtime.team_yaml import Document, read_yaml
 

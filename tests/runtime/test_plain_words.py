@@ -7,11 +7,11 @@ import pytest
 from pydantic import BaseModel, Field, ValidationError
 
 from contracts.model import BudgetUsd
+from contracts.output_schema import schema_problem
 from contracts.team import Identifier
 from runtime.plain_words import in_plain_words, shown
 from runtime.settings import ClientSettings, SettingsError, WorkerSettings, load
 from runtime.team_file import TeamFileError, load_team
-from runtime.team_schema import schema_problem
 
 
 class Everything(BaseModel):
@@ -115,6 +115,16 @@ def test_a_document_of_every_odd_kind_is_told(tmp_path: Path, name: str, told: s
 )
 def test_what_yaml_allows_and_a_team_does_not(tmp_path: Path, text: str, told: str) -> None:
     assert told in problem(tmp_path, text)
+
+
+@pytest.mark.parametrize("levels", [60, 100_000])
+def test_a_schema_that_is_nested_too_deeply_is_told(levels: int) -> None:
+    schema: dict[str, object] = {}
+    for _ in range(levels):
+        schema = {"not": schema}
+    found = schema_problem(schema)
+    assert found is not None
+    assert "nested more than 50 levels" in found.what
 
 
 def test_a_good_schema_is_good() -> None:

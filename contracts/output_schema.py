@@ -5,7 +5,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from contracts.plan import Problem
-from runtime.plain_words import shown
+
+MAX_SHOWN = 200
+MAX_DEPTH = 50
+"""Levels: the check goes down them by recursion, and must end in the same way everywhere."""
 
 
 def schema_problem(schema: Mapping[str, Any]) -> Problem | None:
@@ -14,6 +17,8 @@ def schema_problem(schema: Mapping[str, Any]) -> Problem | None:
     from jsonschema import Draft202012Validator  # noqa: PLC0415
     from jsonschema.exceptions import SchemaError  # noqa: PLC0415
 
+    if _is_deeper(schema, MAX_DEPTH):
+        return _problem("", f"is nested more than {MAX_DEPTH} levels deep", "make it flatter")
     try:
         json.dumps(schema)
     except (TypeError, ValueError) as error:
@@ -23,7 +28,7 @@ def schema_problem(schema: Mapping[str, Any]) -> Problem | None:
     except SchemaError as error:
         return _problem(
             error.json_path,
-            f"this is no JSON Schema: {shown(error.message, 200)}",
+            f"this is no JSON Schema: {_line(error.message)}",
             "correct it there",
         )
     for ref in _texts_under("$ref", schema):
@@ -34,7 +39,25 @@ def schema_problem(schema: Mapping[str, Any]) -> Problem | None:
 
 
 def _problem(value: str, what: str, remedy: str) -> Problem:
-    return Problem(field="output", value=shown(value, 200), what=what, remedy=remedy)
+    return Problem(field="output", value=_line(value), what=what, remedy=remedy)
+
+
+def _line(text: str) -> str:
+    """On one line of a message, and cut."""
+    plain = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    return plain if len(plain) <= MAX_SHOWN else f"{plain[: MAX_SHOWN - 1]}…"
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Lists and mappings in one another; level by level, so that any depth can be asked of."""
+    level = [value]
+    while level and levels >= 0:
+        held = [each.values() if isinstance(each, Mapping) else each for each in level]
+        level = [
+            inner for each in held for inner in each if isinstance(inner, Mapping | list | tuple)
+        ]
+        levels -= 1
+    return bool(level)
 
 
 def _texts_under(key: str, schema: Any) -> Iterator[str]:
