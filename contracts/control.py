@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, RootModel
 
+from contracts.changes import AdjustAgent, AdjustRun
 from contracts.model import BudgetUsd, Message, Usd
-from contracts.team import Identifier
+from contracts.team import Identifier, Task
 
 
 class Cancel(Message):
@@ -50,10 +51,33 @@ class CancelTaskSignal(TaskOrder):
     kind: Literal["cancel_task"]
 
 
+class AdjustAgentSignal(AdjustAgent):
+    kind: Literal["adjust_agent"]
+
+
+class AdjustRunSignal(AdjustRun):
+    kind: Literal["adjust_run"]
+
+
+class AddTaskSignal(Task):
+    kind: Literal["add_task"]
+
+    @property
+    def task(self) -> Task:
+        """As the update has it, and the plan."""
+        return Task.model_validate(self.model_dump(exclude={"kind"}, exclude_unset=True))
+
+
 class Adjustment(
     RootModel[
         Annotated[
-            AdjustBudgetSignal | TransferSignal | RetryTaskSignal | CancelTaskSignal,
+            AdjustBudgetSignal
+            | TransferSignal
+            | RetryTaskSignal
+            | CancelTaskSignal
+            | AdjustAgentSignal
+            | AdjustRunSignal
+            | AddTaskSignal,
             Field(discriminator="kind"),
         ]
     ]
@@ -76,7 +100,7 @@ class Transferred(Message):
 
 
 class TaskAnswer(Message):
-    """What became of a `retry_task` or a `cancel_task`."""
+    """What became of a `retry_task`, a `cancel_task` or an `add_task`."""
 
     task: str
     status: str

@@ -111,6 +111,9 @@ class RunState(Message):
     goal: str = Field(max_length=500)
     status: RunStatus
     paused: bool
+    max_parallel: int | None = None
+    deadline: datetime | None = None
+    """From then on nothing new starts."""
     cancel_reason: str | None
     tasks: tuple[TaskState, ...]
     tasks_total: int

@@ -10,6 +10,11 @@ from contracts.names import IDENTIFIER
 
 Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
 SourceName = Annotated[str, Field(min_length=1, max_length=200)]
+ModelName = Annotated[str, Field(min_length=1, max_length=200)]
+Instructions = Annotated[str, Field(max_length=8_000)]
+TimeoutSeconds = Annotated[float, Field(gt=0, le=86_400)]
+Attempts = Annotated[int, Field(ge=1, le=20)]
+Parallel = Annotated[int, Field(ge=1, le=500)]
 
 BuiltInOutput = Literal["text", "findings"]
 
@@ -29,7 +34,7 @@ class OnExhausted(StrEnum):
 class Retry(Message):
     """How often, and how far apart, a failed call is attempted again. Seconds."""
 
-    max_attempts: int = Field(8, ge=1, le=20)
+    max_attempts: Attempts = 8
     initial_seconds: float = Field(0.2, gt=0, le=3600)
     backoff: float = Field(2, ge=1, le=10)
     max_seconds: float = Field(30, gt=0, le=3600)
@@ -38,18 +43,18 @@ class Retry(Message):
 class Caller(Message):
     """What every agent has, the orchestrator too: a model, limits and a retry policy."""
 
-    model: str | None = Field(None, min_length=1, max_length=200)
+    model: ModelName | None = None
     budget_usd: BudgetUsd | None = None
-    instructions: str = Field("", max_length=8_000)
+    instructions: Instructions = ""
     max_tokens: int = Field(512, ge=1, le=131_072)
     context_tokens: int | None = Field(None, ge=16, le=100_000_000)
     temperature: float = Field(0, ge=0, le=2)
     frequency_penalty: float = Field(0, ge=-2, le=2)
     seed: int | None = Field(None, ge=0, le=2**31 - 1)
-    timeout_seconds: float = Field(60, gt=0, le=86_400)
+    timeout_seconds: TimeoutSeconds = 60
     retry: Retry = Retry()
     on_exhausted: OnExhausted = OnExhausted.PARK
-    fallback_model: str | None = Field(None, min_length=1, max_length=200)
+    fallback_model: ModelName | None = None
     min_tokens: int | None = Field(None, ge=1, le=131_072)
     """Before anything else, `max_tokens` may shrink to this, so that the call fits the account."""
     park_timeout_seconds: float = Field(7 * 86_400, gt=0, le=90 * 86_400)
@@ -111,7 +116,7 @@ class Team(Message):
     approve_plan: bool = False
     review_rounds: int = Field(0, ge=0, le=5)
     """How often the orchestrator may look at what is done and failed, and revise the plan."""
-    max_parallel: int = Field(20, ge=1, le=500)
+    max_parallel: Parallel = 20
     max_tasks: int = Field(50, ge=1, le=1_000)
     max_repairs: int = Field(2, ge=0, le=10)
     on_task_failure: OnTaskFailure = OnTaskFailure.FINISH_REST

@@ -23,6 +23,7 @@ from contracts.spend import (
 )
 from contracts.team import Caller
 from workflows.budget import Account, shares, worst_case_usd
+from workflows.catalog import model_of
 from workflows.failures import refused, understand
 from workflows.policies import ActivityOptions, account_options, finding_options
 from workflows.progress import Progress
@@ -37,9 +38,9 @@ class Accounts:
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._limits = asyncio.Lock()
+        self.limits = asyncio.Lock()
+        """Held while limits change: what was compared must still hold when it is set."""
         self._opening: OpenAccounts | None = None
-        self._default_model = ""
         self.refs: dict[str, AccountRef] = {}
 
     async def open(self, catalog: ModelCatalog) -> None:
@@ -52,7 +53,7 @@ class Accounts:
                 AccountOrder(agent=name, budget_usd=budget) for name, budget in budgets.items()
             ),
         )
-        self._default_model = catalog.default_model or ""
+        self._progress.catalog = catalog
         await self._open(account_options(), "open")
 
     async def _open(self, options: ActivityOptions, why: str) -> None:
@@ -69,7 +70,7 @@ class Accounts:
         self.refs = {ref.agent: ref for ref in opened.accounts}
         everyone = callers(self._progress.team)
         for each in order.accounts:
-            model = everyone[each.agent].model or self._default_model
+            model = model_of(everyone[each.agent], self._progress.catalog)
             self._progress.accounts[each.agent] = Account(each.agent, model, each.budget_usd)
 
     async def _find_opened(self) -> None:
@@ -85,7 +86,7 @@ class Accounts:
 
     def must_allow(self, order: AdjustBudget) -> None:
         """Raises ApplicationError where a limit cannot be, with the figures that say why."""
-        account = self._known(order.agent)
+        account = self.known(order.agent)
         if order.budget_usd < account.spent_usd:
             held = account.spent_usd + account.reserved_usd
             raise refused(
@@ -105,7 +106,7 @@ class Accounts:
 
     def must_allow_transfer(self, order: Transfer) -> None:
         """Raises ApplicationError where there is not so much to move."""
-        source, _ = self._known(order.from_agent), self._known(order.to_agent)
+        source, _ = self.known(order.from_agent), self.known(order.to_agent)
         if order.from_agent == order.to_agent:
             raise refused(f"to_agent = {order.to_agent!r}: the money is there already")
         if not self._progress.capabilities.transfer:
@@ -118,7 +119,7 @@ class Accounts:
 
     async def adjust(self, order: AdjustBudget) -> BudgetAdjusted:
         """A new limit, at the provider first. Raises ApplicationError."""
-        async with self._limits:
+        async with self.limits:
             self.must_allow(order)
             ledger = await _or_refused(
                 workflow.execute_activity_method(
@@ -133,7 +134,7 @@ class Accounts:
 
     async def transfer(self, order: Transfer) -> Transferred:
         """Both limits change in one step of the provider's, once. Raises ApplicationError."""
-        async with self._limits:
+        async with self.limits:
             self.must_allow_transfer(order)
             moved = await _or_refused(
                 workflow.execute_activity_method(
@@ -199,7 +200,8 @@ class Accounts:
         agrees = all(accounts[each.agent].agrees_with(each) for each in closed.ledgers)
         self._progress.ledger_agrees = LedgerAgreement.YES if agrees else LedgerAgreement.NO
 
-    def _known(self, agent: str) -> Account:
+    def known(self, agent: str) -> Account:
+        """Raises ApplicationError where nobody has this name."""
         account = self._progress.accounts.get(agent)
         if account is None:
             known = ", ".join(self._progress.accounts)

@@ -1,9 +1,11 @@
 """Who is asked what: a specialist never sees the goal, the orchestrator always does."""
 
+from dataclasses import replace
 from typing import Any
 
 from contracts.calls import Purpose, Source
 from contracts.names import ORCHESTRATOR_AGENT
+from workflows.catalog import caller_of
 from workflows.planning import plan_ask, plan_schema
 from workflows.progress import Progress
 from workflows.prompts import FINAL_ASK, orchestrator_text, system_text, task_sources
@@ -31,6 +33,17 @@ def task_assignment(progress: Progress, task_id: str) -> Assignment:
         output=task.output,
         checks=task.checks,
     )
+
+
+def renewed(progress: Progress, assignment: Assignment) -> Assignment:
+    """The same assignment, with its agent's settings as they are now."""
+    team, agent = progress.team, assignment.agent
+    caller = caller_of(team, agent)
+    if caller is assignment.caller:
+        return assignment
+    if agent == ORCHESTRATOR_AGENT:
+        return replace(assignment, caller=caller, system=orchestrator_text(team))
+    return replace(assignment, caller=caller, system=system_text(team.agents[agent]))
 
 
 def plan_assignment(progress: Progress) -> Assignment:

@@ -14,10 +14,12 @@ from contracts.run import Failure
 from contracts.spend import ModelCatalog
 from contracts.team import Caller, OnExhausted
 from workflows.accounts import Accounts
+from workflows.assignments import renewed
 from workflows.budget import Account, Use, affordable_tokens
-from workflows.endings import TaskFailed, TaskSkipped, was_cancelled
+from workflows.catalog import model_of
+from workflows.endings import AgentChanged, TaskFailed, TaskSkipped, was_cancelled
 from workflows.failures import understand, was_lost
-from workflows.gate import Gate
+from workflows.gate import Candidate, Gate
 from workflows.parking import Parking
 from workflows.policies import PATIENCE, call_options
 from workflows.progress import Progress
@@ -59,7 +61,6 @@ class Calls:
         self._catalog = catalog
         self._requests = Requests(catalog)
         self._max_repairs = team.max_repairs
-        self._max_parallel = team.max_parallel
         self.gate = Gate(progress, parking)
 
     async def ask(
@@ -72,9 +73,7 @@ class Calls:
         account = self._progress.accounts[assignment.agent]
         rejected: Rejected | None = None
         for number in range(1, self._max_repairs + 2):
-            request, result = await self._pay(
-                assignment, self._request(assignment, account, rejected), number
-            )
+            request, result = await self._pay(assignment, rejected, number)
             reasons = tuple(result.reasons or (accept(result.answer) if accept else ()))
             good = Use.USEFUL if number == 1 else Use.REPAIR
             account.settle(request.idempotency_key, result, Use.FAILED if reasons else good)
@@ -94,29 +93,44 @@ class Calls:
         )
 
     async def _pay(
-        self, assignment: Assignment, request: CallRequest, number: int
+        self, assignment: Assignment, rejected: Rejected | None, number: int
     ) -> tuple[CallRequest, CallResult]:
         """The billed answer, however long its money takes to come; and the request that it is to:
-        where a smaller or a cheaper one was made, that is a new call with a new key."""
+        where another one was made meanwhile, that is a new call with a new key."""
         account = self._progress.accounts[assignment.agent]
+        assignment = renewed(self._progress, assignment)
+        request = self._request(assignment, account, rejected)
         patience = RESERVED_TRIES
         while True:
+            failure: Failure | None = None
             try:
                 return request, await self._call(assignment, request, account, number)
+            except AgentChanged:
+                pass
             except TaskFailed as refused:
                 failure = refused.failure
-            if failure.type == ErrorType.BUDGET_RESERVED and patience:
-                patience -= 1
-                await self._wait_for_settlement(account)
-            else:
-                request = await self._decide(assignment, account, request, failure)
+                if not _may_go_again(failure):
+                    raise
+            if failure is not None and not self._asks_otherwise(assignment):
+                if failure.type == ErrorType.BUDGET_RESERVED and patience:
+                    patience -= 1
+                    await self._wait_for_settlement(account)
+                else:
+                    request = await self._decide(assignment, account, request, failure)
+            if self._asks_otherwise(assignment):
+                request = self._request(renewed(self._progress, assignment), account, rejected)
+            assignment = renewed(self._progress, assignment)
+
+    def _asks_otherwise(self, assignment: Assignment) -> bool:
+        """Whether the agent has another model or other instructions than it had: another body."""
+        now = renewed(self._progress, assignment)
+        models = {model_of(each.caller, self._catalog) for each in (assignment, now)}
+        return len(models) > 1 or assignment.system != now.system
 
     async def _decide(
         self, assignment: Assignment, account: Account, request: CallRequest, failure: Failure
     ) -> CallRequest:
         """Nobody pays for this call as it is: the agent's policy says how it goes on, if at all."""
-        if ERRORS[ErrorType(failure.type)].outcome not in (Outcome.ASKS, Outcome.WAITS):
-            raise TaskFailed(failure)
         caller = assignment.caller
         smaller = self._smaller(caller, request, failure)
         if smaller is not None:
@@ -151,7 +165,8 @@ class Calls:
     ) -> CallResult:
         key = request.idempotency_key
         bound = self._requests.bound(request)
-        async with self.gate.place(assignment.subject, assignment.caller, account, bound):
+        call = Candidate(assignment.subject, assignment.caller, account, bound)
+        async with self.gate.place(call):
             self._progress.started(assignment.subject, workflow.now())
             account.begin(key, bound)
             try:
@@ -169,12 +184,13 @@ class Calls:
         """By the agent's policy; anew, and more patiently, where a worker was lost each time. Not
         with a provider that would make the call, and take the money, once more."""
         rounds = PATIENCE if self._progress.capabilities.replay else PATIENCE[:1]
+        max_parallel = self._progress.team.max_parallel
         for patience in rounds:
             try:
                 return await workflow.execute_activity_method(
                     AgentActivities.call_agent,
                     request,
-                    **call_options(assignment.caller, self._max_parallel, patience),
+                    **call_options(assignment.caller, max_parallel, patience),
                     summary=_summary(assignment, number),
                 )
             except ActivityError as error:
@@ -190,7 +206,7 @@ class Calls:
             account.fail(key, understand(error)[1].spent_usd, may_be_billed=True)
             return asyncio.CancelledError()
         failure, spend = understand(error)
-        if ERRORS[ErrorType(failure.type)].outcome in (Outcome.ASKS, Outcome.WAITS):
+        if _may_go_again(failure):
             # Nothing was sent upstream, and the same call may go again: it has not failed yet.
             account.withdraw(key)
             self._progress.withdrawn(subject)
@@ -219,6 +235,11 @@ class Calls:
         log = self._progress.logs.get(assignment.subject)
         if log is not None and assignment.purpose is Purpose.WORK:
             log.spent_usd += result.cost_usd
+
+
+def _may_go_again(failure: Failure) -> bool:
+    """It was refused before it began, and money or a person's word can help."""
+    return ERRORS[ErrorType(failure.type)].outcome in (Outcome.ASKS, Outcome.WAITS)
 
 
 def _summary(assignment: Assignment, number: int) -> str:

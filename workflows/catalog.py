@@ -24,6 +24,16 @@ def callers(team: Team) -> dict[str, Caller]:
     return {ORCHESTRATOR_AGENT: team.orchestrator, **team.agents}
 
 
+def caller_of(team: Team, name: str) -> Caller:
+    """As it is now. The name must be known."""
+    return team.orchestrator if name == ORCHESTRATOR_AGENT else team.agents[name]
+
+
+def model_of(caller: Caller, catalog: ModelCatalog) -> str:
+    """Its own, or the worker's default."""
+    return caller.model or catalog.default_model or ""
+
+
 def field_of(name: str) -> str:
     """Where somebody with an account stands in the team file."""
     return name if name == ORCHESTRATOR_AGENT else f"agents.{name}"

@@ -17,7 +17,7 @@ def details(progress: Progress) -> str:
     budget = sum(account.budget_usd for account in accounts)
     lines = [
         f"**{progress.status_now}** · {progress.tasks_done} of {len(progress.schedule.tasks)} tasks"
-        f" done · {spent:f} of {budget:f} USD",
+        f" done · {spent:f} of {budget:f} USD{_until(progress)}",
         "",
     ]
     lines += [f"- waits for you: {w.reason} `{w.command}`" for w in progress.waiting.values()]
@@ -32,6 +32,10 @@ def details(progress: Progress) -> str:
     if len(accounts) > MAX_ROWS:
         lines.append(f"| and {len(accounts) - MAX_ROWS} more | | | | |")
     return "\n".join(lines)
+
+
+def _until(progress: Progress) -> str:
+    return f" · until {progress.deadline:%Y-%m-%d %H:%M} UTC" if progress.deadline else ""
 
 
 def _row(account: Account) -> str:

@@ -21,6 +21,10 @@ class TaskSkipped(Exception):
         self.failure = failure
 
 
+class AgentChanged(Exception):
+    """The call has not started, and its agent has other settings now than when it was made."""
+
+
 def was_cancelled() -> bool:
     """An activity that returns after a cancellation counts as a success and swallows it."""
     task = asyncio.current_task()

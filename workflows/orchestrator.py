@@ -62,7 +62,7 @@ class Orchestrator(Steering):
         except asyncio.CancelledError:
             # By the signal or by Temporal: both end here. Only what is expected is caught: a
             # bug must fail the workflow task and wait for its fix, with the accounts open.
-            self._stop("cancelled in Temporal")
+            self._progress.stop("cancelled in Temporal")
         except (TaskFailed, TaskSkipped) as ended:
             self._progress.failure = ended.failure
         await self._finish()
@@ -75,17 +75,19 @@ class Orchestrator(Steering):
         self._must_be_valid(catalog)
         await self._open_accounts(catalog)
         self._must_go_on()
-        calls = self._calls = Calls(
+        calls = self._orders.calls = Calls(
             self._progress, self._accounts, self._parking, catalog, self._publisher.changed
         )
         self._progress.adopt(await self._make_plan(calls))
         self._must_go_on()
         if self._progress.team.approve_plan:
             await self._wait_for_approval(PLAN_SUBJECT)
+            self._must_go_on()
         self._become(RunStatus.WORKING)
-        self._work = Work(self._progress, calls, self._publisher.changed)
-        await self._work.run()
-        await self._review(calls, self._work)
+        work = self._orders.work = Work(self._progress, calls, self._publisher.changed)
+        await work.run()
+        await self._review(calls, work)
+        self._must_go_on()
         self._become(RunStatus.FINISHING)
         self._progress.answer = await self._answer(calls)
 
@@ -146,7 +148,7 @@ class Orchestrator(Steering):
                 return
             self._become(RunStatus.REVIEWING)
             revised = await self._revise(calls, number)
-            if revised is None:
+            if revised is None or self._progress.stopping:
                 return
             review, plan = revised
             self._progress.revise(plan, to_do_again(plan, review.redo))
@@ -188,10 +190,11 @@ class Orchestrator(Steering):
             try:
                 await asyncio.shield(closing)
             except asyncio.CancelledError:
-                self._stop("cancelled in Temporal")
+                self._progress.stop("cancelled in Temporal")
 
     async def _close(self) -> None:
         progress = self._progress
+        self._orders.deadline.forget()
         progress.waiting.clear()
         progress.schedule.cancel_rest()
         ended = progress.ending()
@@ -199,6 +202,8 @@ class Orchestrator(Steering):
         # A new limit switches a closed account on again, so none may still be on its way.
         await workflow.wait_condition(workflow.all_handlers_finished)
         await self._accounts.close()
+        if ended is RunStatus.COMPLETED:
+            progress.cancel_reason = None  # it came to its answer all the same
         self._become(ended)
         await workflow.wait_condition(workflow.all_handlers_finished)
         self._publisher.flush()

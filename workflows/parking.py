@@ -30,7 +30,9 @@ class Parking:
 
     async def park(self, subject: str, caller: Caller, account: Account, failure: Failure) -> None:
         """Returns when somebody wakes it. After the park timeout raises as the agent's
-        `on_park_timeout` says."""
+        `on_park_timeout` says; CancelledError where nothing new may start any more."""
+        if self._progress.stopping:
+            raise asyncio.CancelledError
         waiting = self._waiting(subject, caller, account, failure)
         woken: asyncio.Future[None] = asyncio.get_event_loop().create_future()
         self._parked[subject] = (account.agent, woken)
@@ -58,6 +60,11 @@ class Parking:
         for subject, (parked, _) in list(self._parked.items()):
             if parked == agent:
                 self.wake(subject)
+
+    def wake_all(self) -> None:
+        """In a run that ends there is nothing to wait for."""
+        for subject in list(self._parked):
+            self.wake(subject)
 
     def wake(self, subject: str) -> bool:
         """False where nothing of this name is parked."""

@@ -84,7 +84,7 @@ def parse_plan(answer: str, team: Team, goal: str) -> Plan | list[Problem]:
     if isinstance(planned, Problem):
         return [planned]
     tasks = tuple(_task(each, team.agents.get(each.agent)) for each in planned)
-    problems = [*task_problems(team, tasks), *_goal_problems(tasks, goal)]
+    problems = [*task_problems(team, tasks), *goal_problems(tasks, goal)]
     if problems:
         return problems
     used = {name for task in tasks for name in task.depends_on}
@@ -206,7 +206,7 @@ def _read(answer: str) -> tuple[PlannedTask, ...] | Problem:
     return tuple(read)
 
 
-def _goal_problems(tasks: tuple[Task, ...], goal: str) -> Iterator[Problem]:
+def goal_problems(tasks: tuple[Task, ...], goal: str) -> Iterator[Problem]:
     """The full stop at the goal's end does not make another goal of it."""
     whole = goal.strip().rstrip(".!?")
     for task in tasks:

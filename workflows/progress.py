@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from contracts.errors import ErrorType
 from contracts.plan import Plan
@@ -17,8 +18,8 @@ from contracts.run import (
     TaskStatus,
     Waiting,
 )
-from contracts.spend import Capabilities, LedgerAgreement, SpendReport
-from contracts.team import Team
+from contracts.spend import Capabilities, LedgerAgreement, ModelCatalog, SpendReport
+from contracts.team import Task, Team
 from workflows.budget import Account
 from workflows.reports import run_report, run_state, spend_report
 from workflows.review import is_added
@@ -54,8 +55,13 @@ class Progress:
     answer: str | None = None
     accounts: dict[str, Account] = field(default_factory=dict)
     capabilities: Capabilities = field(default_factory=Capabilities)
+    catalog: ModelCatalog = field(default_factory=ModelCatalog)
+    deadline: datetime | None = None
+    """From then on nothing new starts."""
     plan: Plan | None = None
     schedule: Schedule = field(default_factory=lambda: Schedule(()))
+    added: set[str] = field(default_factory=set)
+    """The tasks that a person added."""
     logs: dict[str, TaskLog] = field(default_factory=dict)
     handoffs: dict[str, str] = field(default_factory=dict)
     ordered: int = 0
@@ -71,6 +77,12 @@ class Progress:
         """Of a run that was started well; `run` refuses the others first."""
         assert self.request is not None
         return self.request.team
+
+    def change_team(self, **changes: Any) -> None:
+        """The team as it is from here on; what the run was started with is in its history."""
+        assert self.request is not None
+        team = self.request.team.model_copy(update=changes)
+        self.request = self.request.model_copy(update={"team": team})
 
     @property
     def goal(self) -> str:
@@ -108,6 +120,20 @@ class Progress:
         self.plan = plan
         self.schedule = Schedule(plan.tasks)
         self.logs = {task.id: TaskLog() for task in plan.tasks}
+
+    def add(self, task: Task) -> list[str]:
+        """One more task for the plan; answers with its id if it is ready."""
+        assert self.plan is not None
+        self.plan = self.plan.model_copy(update={"tasks": (*self.plan.tasks, task)})
+        self.added.add(task.id)
+        self.logs[task.id] = TaskLog()
+        return self.schedule.add(task)
+
+    def stop(self, reason: str) -> None:
+        """Nothing new starts. The first reason stands."""
+        self.stopping = True
+        if self.cancel_reason is None and not is_terminal(self.status):
+            self.cancel_reason = reason
 
     def revise(self, plan: Plan, again: Collection[str]) -> None:
         """Another plan for the same run: what is done stays done, but for what is done again."""
@@ -209,10 +235,11 @@ class Progress:
         del self.refusals[:-MAX_REFUSALS]
 
     def result_ids(self) -> list[str]:
-        """The tasks whose hand-offs are the result, with what a review added to it; of several
-        sinks, those that came to one."""
+        """The tasks whose hand-offs are the result, with what a review or a person added to it; of
+        several sinks, those that came to one."""
         if self.plan is not None and self.plan.result is not None:
-            added = [each for each in self.schedule.sinks() if is_added(each)]
+            sinks = self.schedule.sinks()
+            added = [each for each in sinks if is_added(each) or each in self.added]
             done = [each for each in added if each in self.handoffs]
             return [self.plan.result, *(each for each in done if each != self.plan.result)]
         sinks = self.schedule.sinks()

@@ -55,6 +55,8 @@ def run_state(progress: Progress, page: int) -> RunState:
         goal=progress.goal[:MAX_GOAL],
         status=progress.status_now,
         paused=progress.paused,
+        max_parallel=progress.request.team.max_parallel if progress.request else None,
+        deadline=progress.deadline,
         cancel_reason=progress.cancel_reason,
         tasks=tuple(_task_states(progress, shown, SHOWN_IN_STATE)),
         tasks_total=len(tasks),

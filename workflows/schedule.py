@@ -72,6 +72,18 @@ class Schedule:
             self.status[task_id] = TaskStatus.READY
         return ready
 
+    def add(self, task: Task) -> list[str]:
+        """One more task; answers with its id if it is ready. What it depends on is known, and has
+        not ended in a way that it does not accept."""
+        needs = dict.fromkeys(task.depends_on)
+        self.tasks[task.id] = task
+        self.status[task.id] = TaskStatus.WAITING
+        self._dependants[task.id] = []
+        for dependency in needs:
+            self._dependants[dependency].append(task.id)
+        self._missing[task.id] = sum(self.status[each] not in ENDED for each in needs)
+        return [] if self._missing[task.id] else self._ready([task.id])
+
     def resume(self, done: Iterable[str], ended: Mapping[str, TaskStatus]) -> None:
         """A revised graph, in which these tasks are done already, and these ended without."""
         for task_id in done:

@@ -7,19 +7,17 @@ would fail the workflow task forever on a missing or an additional argument.
 import asyncio
 from typing import Any
 
-from pydantic import BaseModel
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
+from contracts.changes import AdjustAgent, AdjustRun, AgentAdjusted, RunAdjusted
 from contracts.control import (
     AdjustBudget,
     Adjustment,
     Approve,
     BudgetAdjusted,
     Cancel,
-    CancelTaskSignal,
     Empty,
-    RetryTaskSignal,
     StateQuery,
     TaskAnswer,
     TaskOrder,
@@ -29,14 +27,14 @@ from contracts.control import (
 from contracts.names import STARTER
 from contracts.run import RunState, RunStatus, Waiting
 from contracts.spend import SpendReport
+from contracts.team import Task
 from workflows.accounts import Accounts
-from workflows.calls import Calls
 from workflows.failures import refused
 from workflows.messages import BadMessage, parse
+from workflows.orders import Orders
 from workflows.parking import Parking
 from workflows.progress import Progress, is_terminal
 from workflows.publishing import Publisher
-from workflows.work import Work
 
 
 class Steering:
@@ -48,8 +46,7 @@ class Steering:
         self._accounts = Accounts(self._progress)
         self._publisher = Publisher(self._progress)
         self._parking = Parking(self._progress, self._publisher.changed)
-        self._calls: Calls | None = None
-        self._work: Work | None = None
+        self._orders = Orders(self._progress, self._accounts, self._parking, self._publisher)
         self._story: asyncio.Task[None] | None = None
         self._approval: Approve | None = None
 
@@ -79,7 +76,7 @@ class Steering:
         order = self._understood("cancel", Cancel, payload, extra)
         if order is None or is_terminal(self._progress.status):
             return
-        self._stop(order.reason or "cancelled by signal")
+        self._progress.stop(order.reason or "cancelled by signal")
         if self._story is not None and not self._story.done():
             self._story.cancel()
 
@@ -87,13 +84,13 @@ class Steering:
     def pause(self, payload: Any = None, *extra: Any) -> None:
         """No new call starts; what runs goes on."""
         if self._understood("pause", Empty, payload, extra):
-            self._set_paused(True)
+            self._orders.pause(True)
 
     @workflow.signal
     def resume(self, payload: Any = None, *extra: Any) -> None:
         """Calls start again."""
         if self._understood("resume", Empty, payload, extra):
-            self._set_paused(False)
+            self._orders.pause(False)
 
     @workflow.signal
     async def adjust(self, payload: Any = None, *extra: Any) -> None:
@@ -102,7 +99,7 @@ class Steering:
         if adjustment is None:
             return
         try:
-            await self._follow(adjustment.root)
+            await self._orders.follow(adjustment.root)
         except ApplicationError as problem:
             self._progress.refuse(workflow.now(), "adjust", problem.message)
         finally:
@@ -115,13 +112,11 @@ class Steering:
         Payload: `contracts.control.AdjustBudget`. Refused below what is spent, or where the
         agents' limits together would exceed the team's.
         """
-        return await self._adjust_budget(parse(AdjustBudget, payload, extra))
+        return await self._orders.adjust_budget(parse(AdjustBudget, payload, extra))
 
     @adjust_budget.validator
     def _check_adjust_budget(self, payload: Any = None, *extra: Any) -> None:
-        order = _parse_update(AdjustBudget, payload, extra)
-        if self._progress.accounts:
-            self._accounts.must_allow(order)
+        self._orders.check(_parse_update(AdjustBudget, payload, extra))
 
     @workflow.update
     async def transfer(self, payload: Any = None, *extra: Any) -> Transferred:
@@ -129,18 +124,50 @@ class Steering:
 
         Payload: `contracts.control.Transfer`.
         """
-        return await self._transfer(parse(Transfer, payload, extra))
+        return await self._orders.transfer(parse(Transfer, payload, extra))
 
     @transfer.validator
     def _check_transfer(self, payload: Any = None, *extra: Any) -> None:
-        order = _parse_update(Transfer, payload, extra)
-        if self._progress.accounts:
-            self._accounts.must_allow_transfer(order)
+        self._orders.check(_parse_update(Transfer, payload, extra))
+
+    @workflow.update
+    async def adjust_agent(self, payload: Any = None, *extra: Any) -> AgentAdjusted:
+        """Other settings for one agent's calls that have not started.
+
+        Payload: `contracts.changes.AdjustAgent`. Another model or other instructions wake what is
+        parked for the agent. Refused where the model has no price.
+        """
+        return await self._orders.adjust_agent(parse(AdjustAgent, payload, extra))
+
+    @adjust_agent.validator
+    def _check_adjust_agent(self, payload: Any = None, *extra: Any) -> None:
+        self._orders.check(_parse_update(AdjustAgent, payload, extra))
+
+    @workflow.update
+    async def adjust_run(self, payload: Any = None, *extra: Any) -> RunAdjusted:
+        """Other limits for the whole run. Payload: `contracts.changes.AdjustRun`.
+
+        Refused for a deadline that is past, and below the sum of the agents' limits.
+        """
+        return await self._orders.adjust_run(parse(AdjustRun, payload, extra))
+
+    @adjust_run.validator
+    def _check_adjust_run(self, payload: Any = None, *extra: Any) -> None:
+        self._orders.check(_parse_update(AdjustRun, payload, extra))
+
+    @workflow.update
+    async def add_task(self, payload: Any = None, *extra: Any) -> TaskAnswer:
+        """One more task, while the run works. Payload: `contracts.team.Task`."""
+        return self._orders.add_task(parse(Task, payload, extra))
+
+    @add_task.validator
+    def _check_add_task(self, payload: Any = None, *extra: Any) -> None:
+        self._orders.check(_parse_update(Task, payload, extra))
 
     @workflow.update
     async def retry_task(self, payload: Any = None, *extra: Any) -> TaskAnswer:
         """Wakes what is parked, or starts a failed task anew. Payload: `TaskOrder`."""
-        return self._retry_task(parse(TaskOrder, payload, extra))
+        return self._orders.retry_task(parse(TaskOrder, payload, extra))
 
     @retry_task.validator
     def _check_retry_task(self, payload: Any = None, *extra: Any) -> None:
@@ -149,7 +176,7 @@ class Steering:
     @workflow.update
     async def cancel_task(self, payload: Any = None, *extra: Any) -> TaskAnswer:
         """Stops one task; dependants that accept missing inputs go on. Payload: `TaskOrder`."""
-        return self._cancel_task(parse(TaskOrder, payload, extra))
+        return self._orders.cancel_task(parse(TaskOrder, payload, extra))
 
     @cancel_task.validator
     def _check_cancel_task(self, payload: Any = None, *extra: Any) -> None:
@@ -172,68 +199,6 @@ class Steering:
                 f" (waiting: {', '.join(self._progress.waiting) or 'nothing'})"
             )
 
-    async def _follow(self, order: BaseModel) -> None:
-        match order:
-            case AdjustBudget():
-                await self._adjust_budget(order)
-            case Transfer():
-                await self._transfer(order)
-            case RetryTaskSignal():
-                self._retry_task(order)
-            case CancelTaskSignal():
-                self._cancel_task(order)
-
-    async def _adjust_budget(self, order: AdjustBudget) -> BudgetAdjusted:
-        await self._accounts_open()
-        adjusted = await self._accounts.adjust(order)
-        self._wake(order.agent)
-        return adjusted
-
-    async def _transfer(self, order: Transfer) -> Transferred:
-        await self._accounts_open()
-        transferred = await self._accounts.transfer(order)
-        self._wake(order.to_agent)
-        return transferred
-
-    def _retry_task(self, order: TaskOrder) -> TaskAnswer:
-        if not self._parking.wake(order.task):
-            self._working().retry(order.task)
-        return self._task_answer(order.task)
-
-    def _cancel_task(self, order: TaskOrder) -> TaskAnswer:
-        self._working().cancel(order.task, order.reason)
-        return self._task_answer(order.task)
-
-    def _working(self) -> Work:
-        if self._work is None:
-            raise refused("the run has no tasks yet")
-        return self._work
-
-    def _task_answer(self, task: str) -> TaskAnswer:
-        status = self._progress.schedule.status.get(task)
-        return TaskAnswer(task=task, status=str(status or "woken"))
-
-    async def _accounts_open(self) -> None:
-        await workflow.wait_condition(lambda: bool(self._accounts.refs) or self._is_ending())
-        if self._is_ending():
-            raise refused("the run has ended")
-
-    def _wake(self, agent: str) -> None:
-        """There may be money again: for what is parked, and for what waits for others' calls."""
-        self._parking.wake_agent(agent)
-        if self._calls is not None:
-            self._calls.gate.release(agent)
-        self._publisher.changed()
-
-    def _is_ending(self) -> bool:
-        return self._progress.status is RunStatus.CLOSING or is_terminal(self._progress.status)
-
-    def _set_paused(self, paused: bool) -> None:
-        self._progress.paused = paused
-        if self._calls is not None:
-            self._calls.gate.pause(paused)
-        self._publisher.changed()
-
     def _understood(self, name: str, model: Any, payload: Any, extra: tuple[Any, ...]) -> Any:
         """The payload of a signal, or None: then what is wrong with it stands in `state`."""
         self._publisher.changed()
@@ -251,17 +216,10 @@ class Steering:
         self._progress.park(
             Waiting(subject=subject, reason=reason, command=command, since=workflow.now())
         )
-        await workflow.wait_condition(lambda: self._approval is not None)
+        await workflow.wait_condition(lambda: self._approval is not None or self._progress.stopping)
         answer, self._approval = self._approval, None
         if answer is not None and not answer.approved:
-            self._stop(f"the {subject} was refused: {answer.note}".rstrip(": "))
-            raise asyncio.CancelledError
-
-    def _stop(self, reason: str) -> None:
-        """Nothing new starts. The first reason stands."""
-        self._progress.stopping = True
-        if self._progress.cancel_reason is None and not is_terminal(self._progress.status):
-            self._progress.cancel_reason = reason
+            self._progress.stop(f"the {subject} was refused: {answer.note}".rstrip(": "))
 
     def _become(self, status: RunStatus) -> None:
         self._progress.status = status

@@ -7,7 +7,7 @@ from temporalio import workflow
 
 from contracts.errors import ErrorType
 from contracts.run import Failure, TaskStatus
-from contracts.team import OnTaskFailure
+from contracts.team import OnTaskFailure, Task
 from workflows.assignments import task_assignment
 from workflows.calls import Calls
 from workflows.endings import TaskFailed, TaskSkipped, was_cancelled
@@ -48,6 +48,16 @@ class Work:
             raise
         finally:
             self._ended = None
+
+    @property
+    def goes_on(self) -> bool:
+        """Something still runs or waits, so that what comes now is part of it."""
+        return self._ended is not None and not self._ended.done()
+
+    def add(self, task: Task) -> None:
+        """One more task, which starts at once if its dependencies are done; while it goes on."""
+        self._start(self._progress.add(task))
+        self._changed()
 
     def cancel(self, task_id: str, reason: str) -> None:
         """Stops one task, wherever it is; its dependants decide for themselves.
