@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from contracts.changes import AdjustAgent, AdjustRun
 from contracts.control import AdjustBudget, Adjustment, Cancel
 from workflows.messages import BadMessage, parse
 
@@ -22,6 +23,16 @@ from workflows.messages import BadMessage, parse
         (Adjustment, {}, (), "kind: missing"),
         (Adjustment, {"kind": "dance"}, (), "kind = 'dance': one of 'adjust_budget', 'transfer'"),
         (Adjustment, {"kind": "transfer"}, (), "transfer.from_agent: missing"),
+        (AdjustAgent, {"agent": "a"}, (), "nothing to change: give one or more of model, max_att"),
+        (AdjustAgent, {"agent": "a", "model": None}, (), "model = null: leave the key out"),
+        (AdjustAgent, {"agent": "a", "max_attempts": 21}, (), "max_attempts = 21: "),
+        (AdjustRun, None, (), "give one or more of max_parallel, deadline, budget_usd"),
+        (AdjustRun, {"budget_usd": None}, (), "budget_usd = null: leave the key out"),
+        (AdjustRun, {"max_parallel": 501}, (), "max_parallel = 501: "),
+        (AdjustRun, {"deadline": "2026-12-31T18:00"}, (), "its offset from UTC is missing (write"),
+        (AdjustRun, {"deadline": "tomorrow"}, (), "this is no ISO-8601 time (write it like 2026"),
+        (AdjustRun, {"deadline": 1798740000}, (), "deadline = 1798740000: this is no ISO-8601"),
+        (Adjustment, {"kind": "adjust_run"}, (), "nothing to change: "),
         (Cancel, {"reason": "x" * 5000}, (), "at most 1000 characters"),
     ],
 )
@@ -30,6 +41,11 @@ def test_every_problem_is_named(model: Any, payload: Any, extra: Any, words: str
         parse(model, payload, extra)
     assert words in str(bad.value)
     assert len(str(bad.value)) < 500
+
+
+def test_a_null_deadline_is_another_thing_than_none_at_all() -> None:
+    assert "deadline" in parse(AdjustRun, {"deadline": None}).model_fields_set
+    assert "deadline" not in parse(AdjustRun, {"max_parallel": 1}).model_fields_set
 
 
 def test_no_payload_is_an_empty_object() -> None:

@@ -32,5 +32,14 @@ def test_a_teams_own_task_may_be_named_like_one() -> None:
     assert finished("brief", *ids).result_ids() == ["brief"]
 
 
+def test_what_a_person_added_belongs_to_the_result_unless_others_wait_for_it() -> None:
+    progress = finished("brief", "brief")
+    for task_id, needs in (("more", ()), ("most", ("more",))):
+        progress.add(Task(id=task_id, agent="one", ask="List more.", depends_on=needs))
+        assert progress.result_ids() == ["brief"], "it has not ended"
+        progress.done(task_id, "more", NOW)
+    assert progress.result_ids() == ["brief", "most"]
+
+
 def test_without_a_named_result_every_last_task_is_one() -> None:
     assert finished(None, "demand", "rivals").result_ids() == ["demand", "rivals"]

@@ -119,6 +119,38 @@ def test_a_long_chain_does_not_meet_the_recursion_limit() -> None:
     assert len(cycle) == 5_001
 
 
+@given(acyclic(), st.randoms(use_true_random=False))
+def test_tasks_that_are_added_on_the_way_run_as_planned_ones(
+    graph: Graph, order: random.Random
+) -> None:
+    """One by one, each once its dependencies are known, while the others run."""
+    known: dict[str, tuple[str, ...]] = {}
+    schedule = schedule_of(known)
+    left, open_tasks, ran = dict(graph), list[str](), list[str]()
+    while left or open_tasks:
+        addable = [name for name, needs in left.items() if set(needs) <= set(known)]
+        if addable and (not open_tasks or order.random() < 0.5):
+            name = addable[order.randrange(len(addable))]
+            known[name] = left.pop(name)
+            task = Task(id=name, agent="a", ask="x", depends_on=known[name])
+            open_tasks += schedule.add(task)
+        else:
+            done = open_tasks.pop(order.randrange(len(open_tasks)))
+            assert set(graph[done]) <= set(ran)
+            ran.append(done)
+            open_tasks += schedule.done(done)
+    assert sorted(ran) == sorted(graph)
+
+
+def test_an_added_task_does_not_wait_for_what_was_skipped() -> None:
+    schedule = schedule_of({"a": (), "b": ()})
+    schedule.start()
+    schedule.without("a", TaskStatus.SKIPPED)
+    task = Task(id="c", agent="a", ask="x", depends_on=("a", "b"), missing_inputs="accept")
+    assert schedule.add(task) == []
+    assert schedule.done("b") == ["c"]
+
+
 @pytest.mark.parametrize("needs", [("a", "a"), ("a",)])
 def test_a_dependency_that_is_named_twice_counts_once(needs: tuple[str, ...]) -> None:
     schedule = schedule_of({"a": (), "b": needs})

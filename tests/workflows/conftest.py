@@ -19,6 +19,13 @@ async def client() -> AsyncIterator[Client]:
         yield environment.client
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def skipping() -> AsyncIterator[Client]:
+    """A server whose time goes to the next timer when nothing is in flight."""
+    async with server(time_skipping=True) as environment:
+        yield environment.client
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def held_run(client: Client) -> AsyncIterator[tuple[WorkflowHandle[Any, Any], FakeWorld]]:
     """A run that stands at its second task, for all the nonsense of a module."""

@@ -1,27 +1,18 @@
 """What takes days, with time skipping on the real server."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from temporalio.client import Client, WorkflowFailureError
 
 from contracts.calls import CallRequest
 from contracts.errors import ErrorType
 from contracts.run import RunReport, RunStatus, TaskStatus
 from tests.support.fakes import FakeWorld
-from tests.support.temporal import server
 from tests.workflows.test_running_out import two_tasks
 from tests.workflows.test_story import started
 
 WEEK = 7 * 86_400
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def skipping() -> AsyncIterator[Client]:
-    async with server(time_skipping=True) as environment:
-        yield environment.client
 
 
 async def test_nobody_comes_for_a_week_and_the_task_fails(skipping: Client) -> None:

@@ -1,0 +1,285 @@
+"""Other settings for an agent, for the calls that it has not started."""
+
+import asyncio
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+
+from contracts.calls import CallRequest, CallResult, Purpose
+from contracts.run import RunStatus
+from contracts.spend import ModelPrice
+from tests.support.fakes import FakeWorld, exhausted
+from tests.workflows.test_running_out import parked, spend, state, two_tasks, until
+from tests.workflows.test_steering import CHAIN, Gate
+from tests.workflows.test_story import started, team
+
+Handle = WorkflowHandle[Any, Any]
+Seen = tuple[str, str]
+
+
+def rich(rule: Callable[[CallRequest], Any] | None = None) -> FakeWorld:
+    """A world with a second priced model, and a third without a price."""
+    world = FakeWorld(rule)
+    (model,) = world.catalog.models
+    cheap = model.model_copy(update={"model": "cheap"})
+    more = (model, cheap, ModelPrice(model="unpriced"))
+    world.catalog = world.catalog.model_copy(update={"models": more})
+    return world
+
+
+def dear(call: CallRequest) -> None:
+    """`b` can be paid with the cheap model alone."""
+    if call.task == "b" and call.model != "cheap":
+        raise exhausted(Decimal("0.5"), Decimal("0.005"))
+
+
+def keys(world: FakeWorld, task: str) -> list[str]:
+    return [call.idempotency_key for call in world.calls if call.task == task]
+
+
+async def test_another_model_wakes_what_is_parked_as_a_new_call_with_a_new_key(
+    client: Client,
+) -> None:
+    world = rich(dear)
+    async with started(client, world, {"team": two_tasks({"budget_usd": 1})}) as handle:
+        await until(handle, parked)
+        order = {"agent": "research", "model": "cheap"}
+        answer = await handle.execute_update("adjust_agent", order)
+        assert answer == {
+            "agent": "research",
+            "model": "cheap",
+            "max_attempts": 8,
+            "timeout_seconds": 60.0,
+            "instructions": "",
+        }
+        assert (await spend(handle)).agents[1].model == "cheap"
+        report = await handle.result()
+    assert report.status is RunStatus.COMPLETED
+    first, second = (call for call in world.calls if call.task == "b")
+    assert (first.model, second.model) == ("m", "cheap")
+    assert first.idempotency_key != second.idempotency_key
+    assert report.spend.agents[1].model == "cheap"
+    assert report.spend.ledger_agrees == "yes"
+    assert report.spend.agents[1].calls == 2, "a refused call is none"
+
+
+async def test_other_instructions_are_another_body_too(client: Client) -> None:
+    def rule(call: CallRequest) -> None:
+        if call.task == "b" and "Be brief." not in call.system:
+            raise exhausted(Decimal("0.5"), Decimal("0.005"))
+
+    world = rich(rule)
+    async with started(client, world, {"team": two_tasks({"budget_usd": 1})}) as handle:
+        await until(handle, parked)
+        order = {"agent": "research", "instructions": "Be brief."}
+        await handle.execute_update("adjust_agent", order)
+        assert (await handle.result()).status is RunStatus.COMPLETED
+    assert len(set(keys(world, "b"))) == 2
+
+
+async def test_other_attempts_and_timeouts_change_no_body_so_the_call_keeps_its_key(
+    client: Client,
+) -> None:
+    world = FakeWorld()
+    async with started(client, world, {"team": two_tasks({})}) as handle:
+        await until(handle, parked)
+        order = {"agent": "research", "max_attempts": 3, "timeout_seconds": 7, "model": "m"}
+        answer = await handle.execute_update("adjust_agent", order)
+        assert (answer["max_attempts"], answer["timeout_seconds"]) == (3, 7)
+        await asyncio.sleep(0.3)
+        assert parked(await state(handle)), "there is no more money than before"
+        await handle.execute_update("adjust_budget", {"agent": "research", "budget_usd": 1})
+        assert (await handle.result()).status is RunStatus.COMPLETED
+    assert len(keys(world, "b")) == 2
+    assert len(set(keys(world, "b"))) == 1
+    assert await scheduled(handle, "b") == [(60, 8), (7, 3)]
+
+
+async def scheduled(handle: Handle, task: str) -> list[tuple[int, int]]:
+    """Timeout and attempts of each call of a task, as Temporal has them."""
+    found = []
+    async for event in handle.fetch_history_events():
+        attributes = event.activity_task_scheduled_event_attributes
+        data = b"".join(payload.data for payload in attributes.input.payloads)
+        if f'"task":"{task}"'.encode() in data:
+            seconds = attributes.start_to_close_timeout.ToTimedelta().total_seconds()
+            found.append((int(seconds), attributes.retry_policy.maximum_attempts))
+    return found
+
+
+async def test_a_call_that_waits_at_the_gate_is_made_anew_and_one_in_flight_is_not(
+    client: Client,
+) -> None:
+    gate = Gate("a")
+    world = rich(gate)
+    tasks = [{"id": each, "agent": "research", "ask": "Go."} for each in ("a", "b")]
+    changed = team(tasks=tasks, result="a", max_parallel=1)
+    async with started(client, world, {"team": changed}) as handle:
+        await gate.reached.wait()
+        order = {"agent": "research", "model": "cheap", "timeout_seconds": 9}
+        await handle.execute_update("adjust_agent", order)
+        gate.open.set()
+        assert (await handle.result()).status is RunStatus.COMPLETED
+    assert [(call.task, call.model) for call in world.calls[:2]] == [("a", "m"), ("b", "cheap")]
+    assert await scheduled(handle, "b") == [(9, 8)]
+
+
+async def test_a_call_for_which_there_is_no_room_sees_the_cheaper_model(client: Client) -> None:
+    """Beside the one in flight, the dear model's worst case does not fit; the cheap one's does."""
+    gate = Gate("a")
+    world = rich(gate)
+    models = list(world.catalog.models)
+    models[1] = models[1].model_copy(update={"output_usd": Decimal("0.001")})
+    world.catalog = world.catalog.model_copy(update={"models": tuple(models)})
+    tasks = [{"id": each, "agent": "research", "ask": "Go."} for each in ("a", "b")]
+    agents = {"research": {"role": "R", "budget_usd": "0.03", "max_tokens": 20_000}}
+    async with started(
+        client, world, {"team": team(agents=agents, tasks=tasks, result="a")}
+    ) as run:
+        await gate.reached.wait()
+        await asyncio.sleep(0.2)
+        assert not keys(world, "b")
+        await run.execute_update("adjust_agent", {"agent": "research", "model": "cheap"})
+        async with asyncio.timeout(30):
+            while not keys(world, "b"):
+                await asyncio.sleep(0.02)
+        gate.open.set()
+        assert (await run.result()).status is RunStatus.COMPLETED
+
+
+async def test_a_change_while_paused_counts_when_the_run_goes_on(client: Client) -> None:
+    gate = Gate("a")
+    world = rich(gate)
+    async with started(client, world, {"team": team(tasks=CHAIN)}) as handle:
+        await gate.reached.wait()
+        await handle.signal("pause")
+        gate.open.set()
+        await until(handle, lambda now: now.tasks[0].status == "done")
+        order = {"kind": "adjust_agent", "agent": "research", "model": "cheap"}
+        await handle.signal("adjust", order)
+        await handle.signal("resume")
+        assert (await handle.result()).status is RunStatus.COMPLETED
+    assert [call.model for call in world.calls if call.task == "b"] == ["cheap"]
+
+
+async def test_a_call_that_is_refused_after_the_change_goes_on_as_changed(client: Client) -> None:
+    """It was in flight when the model changed: it need not park first."""
+    reached, refuse = asyncio.Event(), asyncio.Event()
+
+    async def rule(call: CallRequest) -> None:
+        if call.task == "b" and call.model == "m":
+            reached.set()
+            await refuse.wait()
+            raise exhausted(Decimal("0.5"), Decimal("0.005"))
+
+    world = rich(rule)
+    async with started(client, world, {"team": two_tasks({"budget_usd": 1})}) as handle:
+        await reached.wait()
+        await handle.execute_update("adjust_agent", {"agent": "research", "model": "cheap"})
+        refuse.set()
+        assert (await handle.result()).status is RunStatus.COMPLETED
+    assert [call.model for call in world.calls if call.task == "b"] == ["m", "cheap"]
+
+
+async def test_a_repair_is_asked_of_the_agent_as_it_is_now(client: Client) -> None:
+    reached, answer = asyncio.Event(), asyncio.Event()
+
+    async def rule(call: CallRequest) -> CallResult | None:
+        if call.task == "a" and call.rejected is None:
+            reached.set()
+            await answer.wait()
+            return world.answer(call, "poor", reasons=("too short",))
+        return None
+
+    world = rich(rule)
+    async with started(client, world, {"team": team(tasks=CHAIN)}) as handle:
+        await reached.wait()
+        order = {"agent": "research", "instructions": "Write more."}
+        await handle.execute_update("adjust_agent", order)
+        answer.set()
+        assert (await handle.result()).status is RunStatus.COMPLETED
+    first, second = (call for call in world.calls if call.task == "a")
+    assert "Write more." not in first.system
+    assert "Write more." in second.system
+    assert second.rejected is not None
+
+
+async def test_the_orchestrator_may_be_adjusted_too(client: Client) -> None:
+    gate = Gate("b")
+    world = rich(gate)
+    async with started(client, world, {"team": team(tasks=CHAIN)}) as handle:
+        await gate.reached.wait()
+        order = {"agent": "orchestrator", "model": "cheap", "instructions": "Rhyme."}
+        await handle.execute_update("adjust_agent", order)
+        gate.open.set()
+        await handle.result()
+    (answer,) = world.of(Purpose.FINAL)
+    assert answer.model == "cheap"
+    assert answer.system.endswith("Rhyme.")
+    assert answer.goal
+
+
+async def test_a_breaker_that_new_instructions_close(client: Client) -> None:
+    def rule(call: CallRequest) -> CallResult | None:
+        if call.account.agent == "research" and "JSON" not in call.system:
+            return world.answer(call, "poor", reasons=("no JSON",))
+        return None
+
+    world = rich(rule)
+    agent = {"breaker_failures": 1, "budget_usd": 1}
+    async with started(client, world, {"team": two_tasks(agent)}) as handle:
+        await until(handle, parked)
+        order = {"agent": "research", "instructions": "Answer in JSON."}
+        await handle.execute_update("adjust_agent", order)
+        assert (await handle.result()).status is RunStatus.COMPLETED
+    first, second = (call for call in world.calls if call.task == "a")
+    assert second.rejected is not None, "what was wrong with the first answer still counts"
+    assert first.idempotency_key != second.idempotency_key
+
+
+@pytest.mark.parametrize(
+    ("payload", "words"),
+    [
+        ([{"agent": "nobody", "model": "m"}], "agent = 'nobody': no such agent (one of: orch"),
+        ([{"agent": "research"}], "nothing to change: give one or more of model, max_attempts"),
+        ([{"agent": "research", "model": None}], "model = null: leave the key out"),
+        ([{"agent": "research", "model": "gpt-9"}], "is not known at the gateway (one of: m)"),
+        ([{"agent": "research", "model": ""}], "model = '': "),
+        ([{"agent": "research", "max_attempts": 0}], "max_attempts = 0: "),
+        ([{"agent": "research", "max_attempts": 21}], "less than or equal to 20"),
+        ([{"agent": "research", "timeout_seconds": 0}], "timeout_seconds = 0: "),
+        ([{"agent": "research", "timeout_seconds": float(86_401)}], "less than or equal to 86400"),
+        ([{"agent": "research", "instructions": "x" * 8_001}], "at most 8000 characters"),
+        ([{"agent": "research", "budget_usd": 1}], "budget_usd: no such key"),
+        ([{"agent": "research", "model": "m"}, 1], "one argument is expected, got 2"),
+        ([7], "a JSON object is expected, got 7"),
+    ],
+)
+async def test_a_wrong_order_is_refused_in_words(
+    held_run: tuple[Handle, FakeWorld], payload: list[Any], words: str
+) -> None:
+    handle, _ = held_run
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await handle.execute_update("adjust_agent", args=payload)
+    assert isinstance(refused.value.cause, ApplicationError)
+    assert words in refused.value.cause.message
+
+
+async def test_a_model_without_a_price_is_refused_with_those_that_have_one(client: Client) -> None:
+    gate = Gate("a")
+    async with started(client, rich(gate), {"team": team(tasks=CHAIN)}) as handle:
+        await gate.reached.wait()
+        order = {"agent": "research", "model": "unpriced"}
+        with pytest.raises(WorkflowUpdateFailedError) as refused:
+            await handle.execute_update("adjust_agent", order)
+        assert isinstance(refused.value.cause, ApplicationError)
+        told = "model = 'unpriced': has no price at the gateway (one of: m, cheap)"
+        assert refused.value.cause.message == told
+        await handle.signal("adjust", {"kind": "adjust_agent", **order})
+        assert (await state(handle)).refusals[-1].problem == told
+        gate.open.set()
+        await handle.result()
