@@ -1,0 +1,307 @@
+"""One more task, while the run works."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+
+from contracts.calls import CallRequest, Purpose
+from contracts.errors import ErrorType
+from contracts.run import RunState, RunStatus, TaskStatus
+from tests.support.fakes import FakeWorld
+from tests.workflows.test_review import FINISH, Reviewer
+from tests.workflows.test_running_out import parked, state, two_tasks, until
+from tests.workflows.test_steering import CHAIN, Gate
+from tests.workflows.test_story import GOAL, started, team
+
+Handle = WorkflowHandle[Any, Any]
+MORE = {"id": "more", "agent": "editor", "ask": "List the risks."}
+
+
+async def refusal(handle: Handle, task: dict[str, Any]) -> str:
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await handle.execute_update("add_task", task)
+    assert isinstance(refused.value.cause, ApplicationError)
+    assert refused.value.cause.type == ErrorType.INVALID_INPUT
+    return refused.value.cause.message
+
+
+def statuses(now: RunState) -> dict[str, TaskStatus]:
+    return {task.id: task.status for task in now.tasks}
+
+
+async def test_it_starts_at_once_gets_its_inputs_and_reaches_the_answer(client: Client) -> None:
+    gate = Gate("b")
+    world = FakeWorld(gate)
+    payload = {"team": team(tasks=CHAIN, result="c"), "sources": {"news.md": "News."}}
+    async with started(client, world, payload) as handle:
+        await gate.reached.wait()
+        task = {**MORE, "depends_on": ["a"], "inputs": ["news.md"]}
+        answer = await handle.execute_update("add_task", task)
+        assert answer == {"task": "more", "status": "ready"}
+        now = await until(handle, lambda now: statuses(now).get("more") is TaskStatus.DONE)
+        assert statuses(now)["b"] is TaskStatus.RUNNING, "it waits for nobody else"
+        gate.open.set()
+        report = await handle.result()
+    assert report.status is RunStatus.COMPLETED
+    (call,) = (call for call in world.calls if call.task == "more")
+    assert [source.name for source in call.sources] == ["news.md", "a"]
+    (final,) = world.of(Purpose.FINAL)
+    assert [source.name for source in final.sources] == ["c", "more"]
+    assert report.spend.ledger_agrees == "yes"
+
+
+async def test_it_waits_for_what_it_depends_on(client: Client) -> None:
+    gate = Gate("b")
+    world = FakeWorld(gate)
+    async with started(client, world, {"team": team(tasks=CHAIN)}) as handle:
+        await gate.reached.wait()
+        answer = await handle.execute_update("add_task", {**MORE, "depends_on": ["b", "a"]})
+        assert answer["status"] == "waiting"
+        again = {**MORE, "id": "most", "depends_on": ["more"]}
+        assert (await handle.execute_update("add_task", again))["status"] == "waiting"
+        gate.open.set()
+        await handle.result()
+    order = [call.task for call in world.calls]
+    assert order.index("b") < order.index("more") < order.index("most")
+
+
+async def test_while_all_else_is_parked_it_runs_and_the_run_still_waits(client: Client) -> None:
+    world = FakeWorld()
+    async with started(client, world, {"team": two_tasks({})}) as handle:
+        await until(handle, parked)
+        await handle.execute_update("add_task", {**MORE, "depends_on": ["a"]})
+        now = await until(handle, lambda now: statuses(now).get("more") is TaskStatus.DONE)
+        assert now.status is RunStatus.PARKED
+        await handle.execute_update("adjust_budget", {"agent": "research", "budget_usd": 1})
+        assert (await handle.result()).status is RunStatus.COMPLETED
+
+
+async def test_while_the_run_is_paused_it_is_taken_and_starts_afterwards(client: Client) -> None:
+    gate = Gate("a")
+    world = FakeWorld(gate)
+    async with started(client, world, {"team": team(tasks=CHAIN)}) as handle:
+        await gate.reached.wait()
+        await handle.signal("pause")
+        await handle.execute_update("add_task", MORE)
+        await asyncio.sleep(0.3)
+        assert statuses(await state(handle))["more"] is TaskStatus.READY
+        await handle.signal("resume")
+        await until(handle, lambda now: statuses(now)["more"] is TaskStatus.DONE)
+        gate.open.set()
+        await handle.result()
+
+
+async def test_the_signal_adds_as_the_update_does(client: Client) -> None:
+    gate = Gate("a")
+    world = FakeWorld(gate)
+    async with started(client, world, {"team": team(tasks=CHAIN)}) as handle:
+        await gate.reached.wait()
+        await handle.signal("adjust", {"kind": "add_task", **MORE})
+        await until(handle, lambda now: statuses(now).get("more") is TaskStatus.DONE)
+        await handle.signal("adjust", {"kind": "add_task", **MORE})
+        assert "a task of this id" in (await state(handle)).refusals[-1].problem
+        gate.open.set()
+        await handle.result()
+
+
+async def test_where_it_fails_a_named_result_stands_without_it(client: Client) -> None:
+    gate = Gate("b")
+
+    async def rule(call: CallRequest) -> None:
+        if call.task == "more":
+            raise ApplicationError("no", type=ErrorType.FORBIDDEN, non_retryable=True)
+        await gate(call)
+
+    async with started(client, FakeWorld(rule), {"team": team(tasks=CHAIN)}) as handle:
+        await gate.reached.wait()
+        await handle.execute_update("add_task", MORE)
+        gate.open.set()
+        report = await handle.result()
+    assert report.status is RunStatus.COMPLETED
+    assert report.outcomes[3].task.status is TaskStatus.FAILED
+
+
+async def test_a_review_sees_it_and_keeps_it(client: Client) -> None:
+    gate = Gate("b")
+    added = {"agent": "research", "ask": "List the rest.", "depends_on": ["more"]}
+    reviewer = Reviewer({**FINISH, "redo": ["c"], "add": [added]}, FINISH)
+
+    async def rule(call: CallRequest) -> Any:
+        await gate(call)
+        return reviewer(call)
+
+    reviewer.world.rule = rule
+    changed = team(tasks=CHAIN, review_rounds=2)
+    async with started(client, reviewer.world, {"team": changed}) as handle:
+        await gate.reached.wait()
+        await handle.execute_update("add_task", MORE)
+        gate.open.set()
+        report = await handle.result()
+    assert reviewer.made["more"] == 1, "what is done stays done"
+    assert [each.task.id for each in report.outcomes] == ["a", "b", "c", "more", "review1-1"]
+    (final,) = reviewer.world.of(Purpose.FINAL)
+    assert [source.name for source in final.sources] == ["c", "review1-1"]
+    assert "more, editor, done" in reviewer.world.of(Purpose.REVIEW)[0].ask
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"agent": "nobody"}, "agent = nobody: no such agent (one of: research, editor)"),
+        ({"id": "a"}, "id = a: there is a task of this id (choose another)"),
+        ({"id": "A b"}, "id = 'A b'"),
+        ({"id": "review1-1"}, "id = review1-1: ids like this are given to the orchestrator's own"),
+        ({"id": "answer"}, "id = answer: ids like this"),
+        ({"depends_on": ["zz"]}, "depends_on = zz: no such task (one of: a, b)"),
+        ({"depends_on": ["more"]}, "more -> more"),
+        ({"ask": f"Now {GOAL.upper()}!"}, "it repeats the whole goal"),
+        ({"inputs": ["x.md"]}, "inputs = x.md: the run was started without a document of this"),
+        ({"output": {"type": "nonsense"}}, "output = $.type: this is no JSON Schema"),
+        ({"output": {"$ref": "http://x/y"}}, "which is never fetched"),
+        ({"output": "poem"}, "output"),
+        ({"checks": {"min_length": 9, "max_length": 1}}, "above max_length, 1"),
+        ({"kind": "add_task"}, "kind: no such key"),
+        ({"ask": ""}, "ask = ''"),
+    ],
+)
+async def test_what_does_not_fit_in_is_refused_in_words(
+    held_run: tuple[Handle, FakeWorld], change: dict[str, Any], words: str
+) -> None:
+    handle, _ = held_run
+    assert words in await refusal(handle, {**MORE, **change})
+    assert len((await state(handle)).tasks) == 2
+
+
+@pytest.mark.parametrize("payload", [[], [7], [None], [MORE, MORE], ["more"]])
+async def test_nonsense_is_refused(held_run: tuple[Handle, FakeWorld], payload: list[Any]) -> None:
+    handle, _ = held_run
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await handle.execute_update("add_task", args=payload)
+    assert isinstance(refused.value.cause, ApplicationError)
+
+
+async def test_no_more_than_max_tasks(client: Client) -> None:
+    gate = Gate("a")
+    changed = team(tasks=CHAIN, max_tasks=4)
+    async with started(client, FakeWorld(gate), {"team": changed}) as handle:
+        await gate.reached.wait()
+        await handle.execute_update("add_task", MORE)
+        told = await refusal(handle, {**MORE, "id": "most"})
+        assert "the run has 4 tasks, and max_tasks is 4 (start another run for it)" in told
+        gate.open.set()
+        await handle.result()
+
+
+async def test_what_ended_without_a_handoff_can_be_depended_on_by_those_who_accept_it(
+    client: Client,
+) -> None:
+    gate = Gate("slow")
+
+    async def rule(call: CallRequest) -> None:
+        if call.task == "fails":
+            raise ApplicationError("no", type=ErrorType.FORBIDDEN, non_retryable=True)
+        await gate(call)
+
+    tasks = [
+        {"id": "slow", "agent": "editor", "ask": "Slow."},
+        {"id": "gone", "agent": "editor", "ask": "Gone.", "depends_on": ["slow"]},
+        {"id": "fails", "agent": "editor", "ask": "Fails."},
+    ]
+    world = FakeWorld(rule)
+    async with started(client, world, {"team": team(tasks=tasks, result="slow")}) as handle:
+        await gate.reached.wait()
+        await handle.execute_update("cancel_task", {"task": "gone"})
+        await until(handle, lambda now: statuses(now)["fails"] is TaskStatus.FAILED)
+        told = await refusal(handle, {**MORE, "depends_on": ["gone"]})
+        assert "it ended without a hand-off: cancelled (leave it out, or write missing_inp" in told
+        accepting = {**MORE, "missing_inputs": "accept"}
+        told = await refusal(handle, {**accepting, "depends_on": ["fails"]})
+        assert "it ended without a hand-off: failed (retry that first, or leave it out)" in told
+        await handle.execute_update("add_task", {**accepting, "depends_on": ["gone"]})
+        await until(handle, lambda now: statuses(now)["more"] is TaskStatus.DONE)
+        gate.open.set()
+        await handle.result()
+    (call,) = (call for call in world.calls if call.task == "more")
+    assert call.missing == ("gone",)
+
+
+async def test_before_there_is_a_plan_it_is_refused_with_what_to_wait_for(client: Client) -> None:
+    gate = Gate("plan")
+    changed = team(approve_plan=True)
+    planned = {key: each for key, each in changed.items() if key not in ("tasks", "result")}
+    planned["agents"] = {"editor": changed["agents"]["editor"]}
+    plan = {"tasks": [{"id": "t1", "agent": "editor", "ask": "Write it up in ten lines."}]}
+
+    async def rule(call: CallRequest) -> Any:
+        await gate(call)
+        return world.answer(call, json.dumps(plan)) if call.task == "plan" else None
+
+    world = FakeWorld(rule)
+    async with started(client, world, {"team": planned}) as handle:
+        await gate.reached.wait()
+        told = await refusal(handle, MORE)
+        assert told == "the run has no plan yet (add the task once `state` says working)"
+        gate.open.set()
+        await until(handle, lambda now: now.status is RunStatus.APPROVAL)
+        assert "the plan waits for approval (approve it first" in await refusal(handle, MORE)
+        await handle.execute_update("approve", {"subject": "plan", "approved": True})
+        assert (await handle.result()).status is RunStatus.COMPLETED
+
+
+@pytest.mark.parametrize(
+    ("subject", "words"),
+    [
+        ("review", "the orchestrator is revising the plan (add the task once `state` says"),
+        ("answer", "the run has done its tasks; its status is finishing (start another run"),
+    ],
+)
+async def test_after_the_tasks_it_is_refused_with_what_to_do(
+    client: Client, subject: str, words: str
+) -> None:
+    gate = Gate(subject)
+
+    async def rule(call: CallRequest) -> Any:
+        await gate(call)
+        return world.answer(call, json.dumps(FINISH)) if call.task == "review" else None
+
+    world = FakeWorld(rule)
+    async with started(client, world, {"team": team(review_rounds=1)}) as handle:
+        await gate.reached.wait()
+        assert words in await refusal(handle, MORE)
+        gate.open.set()
+        assert (await handle.result()).status is RunStatus.COMPLETED
+
+
+async def test_a_run_that_is_cancelled_takes_none(client: Client) -> None:
+    """What was cancelled in flight takes its time to end."""
+    reached, ending = asyncio.Event(), asyncio.Event()
+
+    async def stubborn(call: CallRequest) -> None:
+        reached.set()
+        try:
+            await ending.wait()
+        except asyncio.CancelledError:
+            await ending.wait()
+
+    async with started(client, FakeWorld(stubborn), {"team": team(tasks=CHAIN)}) as handle:
+        await reached.wait()
+        await handle.signal("cancel", {"reason": "enough"})
+        assert "the run starts nothing new: enough (start another" in await refusal(handle, MORE)
+        ending.set()
+        await handle.result()
+
+
+async def test_two_of_one_id_at_once_are_one(client: Client) -> None:
+    gate = Gate("a")
+    async with started(client, FakeWorld(gate), {"team": team(tasks=CHAIN)}) as handle:
+        await gate.reached.wait()
+        both = [handle.execute_update("add_task", MORE) for _ in range(2)]
+        answers = await asyncio.gather(*both, return_exceptions=True)
+        assert sum(isinstance(each, WorkflowUpdateFailedError) for each in answers) == 1
+        assert [task.id for task in (await state(handle)).tasks] == ["a", "b", "c", "more"]
+        gate.open.set()
+        await handle.result()
