@@ -1,4 +1,4 @@
-"""Records the histories that `test_replay.py` replays: `python -m tests.replay.record`.
+"""Records the histories that `test_replay.py` replays: `python -m tests.replay.record NAME…`.
 
 Record anew only what a change of the workflow is meant to break, and say so in the CHANGELOG:
 a history that no longer replays is a run somewhere that no longer goes on.
@@ -6,7 +6,8 @@ a history that no longer replays is a run somewhere that no longer goes on.
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+import sys
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,10 @@ from contracts.calls import CallRequest, CallResult
 from runtime.process import leave
 from tests.support.fakes import FakeWorld
 from tests.support.temporal import server
+from tests.workflows.test_adjust_agent import dear, rich
+from tests.workflows.test_deadline import SOON, set_deadline, until_come
 from tests.workflows.test_planning import GOOD, Planner, without_tasks
+from tests.workflows.test_running_out import parked, two_tasks, until
 from tests.workflows.test_steering import CHAIN, Gate
 from tests.workflows.test_story import started, team
 
@@ -25,11 +29,11 @@ HISTORIES = Path(__file__).with_name("histories")
 Handle = WorkflowHandle[Any, Any]
 
 
-async def main() -> None:
+async def main(names: Sequence[str]) -> None:
     HISTORIES.mkdir(exist_ok=True)
     async with server() as environment:
-        for name, record in SCENARIOS.items():
-            handle = await record(environment.client)
+        for name in names:
+            handle = await SCENARIOS[name](environment.client)
             history = await handle.fetch_history()
             (HISTORIES / f"{name}.json").write_text(_impersonal(history.to_json()) + "\n")
             print(f"{name}: {len(history.events)} events")
@@ -62,6 +66,42 @@ async def cancelled(client: Client) -> Handle:
     return handle
 
 
+async def adjusted(client: Client) -> Handle:
+    """Another model for what is parked, another width and budget, and two more tasks."""
+    world = rich(dear)
+    changed = two_tasks({"budget_usd": 1}, max_parallel=1)
+    async with started(client, world, {"team": changed}) as handle:
+        await until(handle, parked)
+        more = {"id": "more", "agent": "editor", "ask": "List the risks.", "depends_on": ["b"]}
+        await handle.execute_update("add_task", more)
+        await handle.execute_update("adjust_run", {"max_parallel": 4, "budget_usd": 50})
+        await handle.execute_update("adjust_run", {"deadline": "2030-01-01T00:00:00Z"})
+        await handle.execute_update("adjust_run", {"deadline": None, "max_parallel": 2})
+        order = {"agent": "editor", "timeout_seconds": 30, "max_attempts": 2}
+        await handle.execute_update("adjust_agent", order)
+        await handle.signal("adjust", {"kind": "add_task", **more, "id": "most"})
+        await handle.signal(
+            "adjust", {"kind": "adjust_agent", "agent": "orchestrator", "model": "cheap"}
+        )
+        await handle.execute_update("adjust_agent", {"agent": "research", "model": "cheap"})
+        await handle.result()
+    return handle
+
+
+async def deadline(client: Client) -> Handle:
+    """It comes while one call is in flight and another one is parked."""
+    gate = Gate("slow")
+    changed = two_tasks({})
+    changed["tasks"].append({"id": "slow", "agent": "editor", "ask": "Slow."})
+    async with started(client, FakeWorld(gate), {"team": changed}) as handle:
+        await until(handle, parked)
+        await set_deadline(handle, SOON)
+        await until_come(handle)
+        gate.open.set()
+        await handle.result()
+    return handle
+
+
 async def _ended(client: Client, world: FakeWorld, payload: Any) -> Handle:
     async with started(client, world, payload) as handle:
         with suppress(WorkflowFailureError):
@@ -80,8 +120,12 @@ SCENARIOS: dict[str, Callable[[Client], Awaitable[Handle]]] = {
     "planned": planned,
     "repaired_and_failed": repaired_and_failed,
     "cancelled": cancelled,
+    "adjusted": adjusted,
+    "deadline": deadline,
 }
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    if not sys.argv[1:]:
+        sys.exit(f"name those to record anew: {', '.join(SCENARIOS)}")
+    asyncio.run(main(sys.argv[1:]))
     leave(0)
