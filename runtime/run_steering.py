@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable
-from datetime import timedelta
-from typing import Any, TypeVar
+from datetime import datetime, timedelta
+from typing import Any, TypedDict, TypeVar, Unpack
 
 from temporalio.client import (
     Client,
@@ -15,6 +15,7 @@ from temporalio.client import (
 from temporalio.exceptions import ApplicationError
 
 from contracts import names
+from contracts.changes import AdjustAgent, AdjustRun, AgentAdjusted, RunAdjusted
 from contracts.control import (
     AdjustBudget,
     Approve,
@@ -27,6 +28,7 @@ from contracts.control import (
     Transferred,
 )
 from contracts.model import Message, Usd
+from contracts.team import Task
 from runtime.run_errors import NoWorker, Refused, RunNotFound, translated
 
 ANSWER_TIMEOUT = timedelta(seconds=4)
@@ -38,6 +40,23 @@ UPDATE_TIMEOUT = timedelta(seconds=30)
 
 Answer = TypeVar("Answer", bound=Message)
 T = TypeVar("T")
+
+
+class AgentChanges(TypedDict, total=False):
+    """What is left out stays as it is."""
+
+    model: str
+    max_attempts: int
+    timeout_seconds: float
+    instructions: str
+
+
+class RunChanges(TypedDict, total=False):
+    """What is left out stays as it is; a `deadline` of None takes it away."""
+
+    max_parallel: int
+    deadline: datetime | None
+    budget_usd: Usd
 
 
 async def within(timeout: timedelta, work: Awaitable[T]) -> T:
@@ -80,6 +99,19 @@ class RunSteering:
         """Moves unspent money from one agent's limit to another's: both change, or neither."""
         order = Transfer(from_agent=source, to_agent=target, amount_usd=usd)
         return await self._update("transfer", order, Transferred, "the transfer")
+
+    async def adjust_agent(self, agent: str, **changes: Unpack[AgentChanges]) -> AgentAdjusted:
+        """Other settings for the calls that have not started; `orchestrator` is an agent too."""
+        order = AdjustAgent(agent=agent, **changes)
+        return await self._update("adjust_agent", order, AgentAdjusted, "the agent's settings")
+
+    async def adjust_run(self, **changes: Unpack[RunChanges]) -> RunAdjusted:
+        """Other limits for the whole run, for what has not started."""
+        return await self._update("adjust_run", AdjustRun(**changes), RunAdjusted, "the limits")
+
+    async def add_task(self, task: Task) -> TaskAnswer:
+        """One more task, while the run works; it starts at once if its dependencies are done."""
+        return await self._update("add_task", task, TaskAnswer, "the task")
 
     async def retry_task(self, task: str) -> TaskAnswer:
         """Wakes what is parked, or starts a failed task anew while the run still works."""

@@ -1,11 +1,9 @@
 """A team file: YAML in, a `RunRequest` out, or every problem at once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from contracts.calls import MAX_SOURCE
@@ -15,34 +13,13 @@ from contracts.run import RunRequest
 from contracts.team import Team
 from runtime.plain_words import shown
 from runtime.team_words import in_words, spell, suggest
-from runtime.team_yaml import Document, read_yaml
+from runtime.yaml_file import FileProblem, Reading, TeamFileError, Unreadable, read_text
 
 MAX_ALL = 1_500_000
 """Bytes of the whole request: Temporal takes 2 MB, and the team itself needs room."""
-MAX_FILE = 1_000_000
 Inputs = Sequence[tuple[str, str]]
 
-
-@dataclass(frozen=True)
-class FileProblem:
-    """A problem, and where it stands. `line` counts from 1; None for what has no line."""
-
-    file: str
-    line: int | None
-    problem: Problem
-
-    def __str__(self) -> str:
-        file = shown(self.file, 300)
-        where = file if self.line is None else f"{file}:{self.line}"
-        return f"{where}: {self.problem}"
-
-
-class TeamFileError(Exception):
-    """Everything that is wrong with a team file, at once."""
-
-    def __init__(self, problems: Sequence[FileProblem]) -> None:
-        super().__init__("\n".join(str(problem) for problem in problems))
-        self.problems = tuple(problems)
+__all__ = ["FileProblem", "Inputs", "TeamFileError", "load_team"]
 
 
 def load_team(path: str | Path, goal: str | None = None, inputs: Inputs = ()) -> RunRequest:
@@ -54,26 +31,11 @@ def load_team(path: str | Path, goal: str | None = None, inputs: Inputs = ()) ->
     return _Reading(Path(path)).request(goal, inputs)
 
 
-class _Reading:
-    """One reading of one file; collects problems until there is nothing more to find."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.document = Document()
-        self.problems: list[FileProblem] = []
-
-    def add(self, field: str, what: str, remedy: str = "", value: str = "") -> None:
-        self.problems.append(
-            FileProblem(
-                str(self.path), None, Problem(field=field, value=value, what=what, remedy=remedy)
-            )
-        )
-
-    def at(self, where: tuple[str | int, ...], problem: Problem) -> None:
-        self.problems.append(FileProblem(str(self.path), self.document.line(where), problem))
+class _Reading(Reading):
+    """One reading of one team file; collects problems until there is nothing more to find."""
 
     def request(self, goal: str | None, inputs: Inputs) -> RunRequest:
-        raw = self._parse()
+        raw = self.parse("team", "start with `name:`, `goal:` and `agents:`")
         extra = self._add_inputs(raw, inputs)
         if goal is not None and not 1 <= len(goal) <= 4_000:
             self.add("--goal", f"{len(goal)} characters", "use 1 to 4000 characters")
@@ -83,37 +45,6 @@ class _Reading:
             raise TeamFileError(self.problems)
         request = RunRequest(team=team, sources=sources)
         return request if goal is None else request.model_copy(update={"goal": goal})
-
-    def _parse(self) -> dict[str, Any]:
-        """The file as plain values. What is no YAML, or no mapping, ends the reading."""
-        try:
-            self.document = read_yaml(_text(self.path, MAX_FILE))
-        except _Unreadable as error:
-            self.add("team file", *error.args)
-            raise TeamFileError(self.problems) from None
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            what = str(getattr(error, "problem", None) or error).splitlines()[0]
-            problem = Problem(field="YAML", what=what, remedy="mind indentation, colons and quotes")
-            line = mark.line + 1 if mark else None
-            raise TeamFileError([FileProblem(str(self.path), line, problem)]) from None
-        except RecursionError:
-            self.add("YAML", "is nested too deeply", "a team needs no more than ten levels")
-            raise TeamFileError(self.problems) from None
-        except ValueError as error:
-            # Only a number of thousands of digits comes here; Python says how to allow those.
-            what = str(error).partition(";")[0][:200]
-            self.add("YAML", what[:1].lower() + what[1:], "write a smaller number")
-            raise TeamFileError(self.problems) from None
-        if not isinstance(self.document.value, dict):
-            self.add("the file", "holds no team", "start with `name:`, `goal:` and `agents:`")
-            raise TeamFileError(self.problems)
-        for where, line in self.document.duplicates:
-            problem = Problem(
-                field=spell(where), what="this key is there twice", remedy="keep one of them"
-            )
-            self.problems.append(FileProblem(str(self.path), line, problem))
-        return self.document.value
 
     def _team(self, raw: dict[str, Any]) -> Team | None:
         try:
@@ -163,8 +94,8 @@ class _Reading:
                 continue
             tried.add(name)
             try:
-                sources[name] = _text(extra.get(name, self.path.parent / name), MAX_SOURCE)
-            except _Unreadable as error:
+                sources[name] = read_text(extra.get(name, self.path.parent / name), MAX_SOURCE)
+            except Unreadable as error:
                 what, remedy = error.args
                 problem = Problem(
                     field=spell(where), value=shown(name, 200), what=what, remedy=remedy
@@ -178,41 +109,6 @@ class _Reading:
                 "shorten them, or split the work over several runs",
             )
         return sources
-
-
-class _Unreadable(Exception):
-    """What is wrong with a file, and the remedy."""
-
-
-def _text(file: Path, limit: int) -> str:
-    """A file's text; raises `_Unreadable`. Reads no more than it may, from a pipe or device too."""
-    name = shown(str(file), 200)
-    try:
-        with file.open("rb") as source:
-            content = source.read(4 * limit + 1)
-        if len(content) > 4 * limit:
-            raise _Unreadable(f"more than {limit:,} characters", "shorten it")
-        text = content.decode("utf-8-sig")
-    except FileNotFoundError:
-        raise _Unreadable(f"there is no file {name}", "check the path") from None
-    except UnicodeDecodeError as error:
-        what = f"{name} is no UTF-8 text (byte {error.start})"
-        raise _Unreadable(what, "convert it to plain text in UTF-8") from None
-    except OSError as error:
-        raise _Unreadable(f"{name} cannot be read ({error.strerror})", _remedy(error)) from None
-    except ValueError:  # a NUL in its name
-        raise _Unreadable(f"no file can have the name {name}", "check the path") from None
-    if len(text) > limit:
-        raise _Unreadable(f"{len(text):,} characters, and {limit:,} are the most", "shorten it")
-    return text
-
-
-def _remedy(error: OSError) -> str:
-    if isinstance(error, IsADirectoryError):
-        return "name a file in it"
-    if isinstance(error, PermissionError):
-        return "make it readable for you: chmod u+r"
-    return "check the path"
 
 
 def _named_inputs(raw: dict[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:

@@ -12,22 +12,27 @@ from contracts.team import Team
 from runtime.plain_words import in_plain_words
 
 
-def in_words(error: ValidationError) -> list[tuple[tuple[str | int, ...], Problem]]:
-    """Each problem with its path; the branches of a union that was missed are one problem."""
+def in_words(
+    error: ValidationError, of: type[BaseModel] = Team
+) -> list[tuple[tuple[str | int, ...], Problem]]:
+    """Each problem with its path; the branches of a union that was missed are one problem.
+
+    `of` is the contract that was missed.
+    """
     found: dict[tuple[str | int, ...], Problem] = {}
     for line in error.errors(include_url=False):
         path = tuple(part for part in line["loc"] if part != "[key]")
         path = _without_branches(path)
-        found.setdefault(path, _problem(path, line))
+        found.setdefault(path, _problem(path, line, of))
     return list(found.items())
 
 
-def _problem(path: tuple[str | int, ...], line: Any) -> Problem:
+def _problem(path: tuple[str | int, ...], line: Any, of: type[BaseModel]) -> Problem:
     kind = line["type"]
     what, remedy = in_plain_words(line)
     if kind == "extra_forbidden":
         what = "this key is not known"
-        remedy = suggest(str(path[-1]), known_keys(path[:-1]))
+        remedy = suggest(str(path[-1]), known_keys(path[:-1], of))
     elif kind == "missing":
         remedy = f"add `{path[-1]}:`"
     elif kind != "string_unicode" and path and path[-1] == "output":
@@ -61,9 +66,9 @@ def suggest(name: str, known: Sequence[str]) -> str:
     return f"known here: {', '.join(known)}" if known else "leave it out"
 
 
-def known_keys(path: Sequence[str | int]) -> list[str]:
+def known_keys(path: Sequence[str | int], of: type[BaseModel] = Team) -> list[str]:
     """The keys of the contract that a path leads to."""
-    model: type[BaseModel] | None = Team
+    model: type[BaseModel] | None = of
     for part in path:
         if model is None:
             return []
