@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import typer
 
-from cli import commands_look, commands_runs, commands_steer, commands_team
+from cli import commands_change, commands_look, commands_runs, commands_steer, commands_team
 from cli.exits import HELP, Code, CommandError
 from cli.output import accept_every_text, note
 
@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for part in (commands_runs, commands_steer, commands_look, commands_team):
+for part in (commands_runs, commands_steer, commands_change, commands_look, commands_team):
     app.registered_commands += part.app.registered_commands
 
 

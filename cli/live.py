@@ -126,6 +126,8 @@ class LiveView:
         head.append(state.status.value, STATUS_STYLES.get(state.status, "bold cyan"))
         if state.paused:
             head.append(" · paused", "bold yellow")
+        if state.deadline is not None:
+            head.append(f" · until {state.deadline:%Y-%m-%d %H:%M} UTC", "yellow")
         head.append(f" · {took} · run {self._run}", "dim")
         head.truncate(width)
         return [head, _line(state.goal, "italic")]

@@ -16,6 +16,7 @@ class PlainLines:
     def __init__(self) -> None:
         self._status: RunStatus | None = None
         self._paused = False
+        self._until: datetime | None = None
         self._tasks: dict[str, TaskStatus] = {}
         self._asked: set[tuple[str, datetime]] = set()
         self._refused = 0
@@ -29,6 +30,9 @@ class PlainLines:
         if state.paused != self._paused:
             self._paused = state.paused
             lines.append("paused: no new call starts" if state.paused else "goes on")
+        if state.deadline != self._until:
+            self._until = state.deadline
+            lines.append(_until(state.deadline))
         for each in state.waiting:
             if (each.subject, each.since) not in self._asked:
                 why, how = waiting_text(each)
@@ -53,3 +57,9 @@ class PlainLines:
         elif task.failure:
             text += f": {failure_text(task.failure)}"
         return [text]
+
+
+def _until(deadline: datetime | None) -> str:
+    if deadline is None:
+        return "there is no deadline any more"
+    return f"from {deadline:%Y-%m-%d %H:%M} UTC on nothing new starts"

@@ -139,6 +139,10 @@ def state_text(state: RunState) -> str:
     if state.paused:
         lines[-1] += " (paused)"
     lines.append(f"goal    {clip(state.goal, 200)}")
+    if state.max_parallel is not None:
+        lines.append(f"calls   {state.max_parallel} at once")
+    if state.deadline is not None:
+        lines.append(f"until   {state.deadline:%Y-%m-%d %H:%M} UTC")
     if state.cancel_reason is not None:
         lines.append(f"cancel  {state.cancel_reason or '(no reason given)'}")
     if state.tasks:

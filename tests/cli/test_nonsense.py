@@ -26,7 +26,9 @@ def commands() -> Iterator[tuple[str, list[str], list[str]]]:
         parameters = inspect.signature(each.callback).parameters.values()
         options = ["--" + p.name.replace("_", "-") for p in parameters if p.annotation is not bool]
         taking = [o for o in options if o in ("--goal", "--input", "--id", "--reason", "--note",
-                                              "--out", "--limit")]  # fmt: skip
+                                              "--out", "--limit", "--model", "--instructions",
+                                              "--timeout", "--attempts", "--max-parallel",
+                                              "--budget", "--deadline")]  # fmt: skip
         positional = [
             p.name for p in parameters
             if p.default is inspect.Parameter.empty and f"--{p.name}" not in taking

@@ -1,0 +1,172 @@
+"""`agent`, `limits` and `add-task`: what a person changes of a run that goes on."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+import pytest_asyncio
+
+from cli.plain import PlainLines
+from contracts.calls import CallRequest
+from contracts.changes import AgentAdjusted, RunAdjusted
+from contracts.run import RunReport
+from tests.cli.support import Starter
+from tests.cli.test_running import new_id
+from tests.support.fakes import FakeWorld
+from tests.unit.demo_run import BEFORE
+
+TASK = "id: risks\nagent: editor\nask: List the risks.\n"
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def held(starter: Starter, world: FakeWorld) -> AsyncIterator[str]:
+    """A run that works until the test is over."""
+    gate, begun = asyncio.Event(), asyncio.Event()
+
+    async def wait(call: CallRequest) -> None:
+        begun.set()
+        if call.task != "risks":
+            await gate.wait()
+
+    world.rule = wait
+    run = new_id()
+    ended = await starter("start", starter.team(), "--id", run)
+    assert ended.code == 0, ended.err
+    await asyncio.wait_for(begun.wait(), 60)
+    yield run
+    gate.set()
+
+
+async def test_an_agents_settings_are_told_as_they_are_now(starter: Starter, held: str) -> None:
+    words = ["agent", held, "research", "--model", "m", "--instructions", "Be brief."]
+    ended = await starter(*words, "--timeout", "30", "--attempts", "3")
+    assert ended.code == 0, ended.err
+    told = "research: model m, 30 s an attempt, 3 at most, 9 characters of instructions\n"
+    assert ended.out == told
+    ended = await starter("agent", held, "orchestrator", "--attempts", "2", "--json")
+    adjusted = AgentAdjusted.model_validate_json(ended.out)
+    assert (adjusted.agent, adjusted.max_attempts) == ("orchestrator", 2)
+
+
+async def test_limits_are_told_as_they_are_now_and_state_shows_them(
+    starter: Starter, held: str
+) -> None:
+    ended = await starter("limits", held, "--max-parallel", "3")
+    assert ended.out == "3 calls at once, no deadline, no budget above the agents'\n"
+    at = datetime.now(UTC).replace(microsecond=0) + timedelta(days=2)
+    ended = await starter("limits", held, "--deadline", at.isoformat(), "--budget", "$50", "--json")
+    adjusted = RunAdjusted.model_validate_json(ended.out)
+    assert (adjusted.max_parallel, adjusted.deadline) == (3, at)
+    assert adjusted.budget_usd == Decimal(50)
+    shown = (await starter("state", held)).out
+    assert "calls   3 at once" in shown
+    assert f"until   {at:%Y-%m-%d %H:%M} UTC" in shown
+    ended = await starter("limits", held, "--deadline", "none")
+    assert ended.out == "3 calls at once, no deadline, agents' budgets up to 50.000000 USD\n"
+    assert "until" not in (await starter("state", held)).out
+
+
+async def test_a_task_of_a_file_is_added_and_runs(starter: Starter, held: str) -> None:
+    file = starter.folder / "risks.yaml"
+    file.write_text(TASK)
+    ended = await starter("add-task", held, str(file))
+    assert (ended.code, ended.out) == (0, "risks: is added; ready\n"), ended.err
+    async with asyncio.timeout(60):
+        while "risks" not in (await starter("state", held)).out:
+            await asyncio.sleep(0.2)
+    again = await starter("add-task", held, str(file))
+    assert again.code == 2
+    assert "id = risks: there is a task of this id (choose another)" in again.err
+    file.write_text(TASK.replace("risks", "more") + "depends_on: [facts]\n")
+    ended = await starter("add-task", held, str(file), "--json")
+    assert json.loads(ended.out) == {"task": "more", "status": "waiting"}
+
+
+async def test_a_deadline_ends_a_run_and_its_report_says_so(starter: Starter, held: str) -> None:
+    at = datetime.now(UTC) + timedelta(seconds=4)
+    ended = await starter("limits", held, "--deadline", at.isoformat())
+    assert ended.code == 0, ended.err
+    async with asyncio.timeout(60):
+        while "cancel  the deadline, " not in (await starter("state", held)).out:
+            await asyncio.sleep(0.2)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["agent", "RUN", "research"], "nothing to change (give one or more of --model, --ins"),
+        (["agent", "RUN", "nobody", "--model", "m"], "agent = 'nobody': no such agent (one of:"),
+        (["agent", "RUN", "research", "--model", "gpt-9"], "is not known at the gateway (one of"),
+        (["agent", "RUN", "research", "--model", ""], "--model = : is empty"),
+        (["agent", "RUN", "Research!", "--model", "m"], "AGENT = Research!: this is no name"),
+        (["agent", "RUN", "research", "--timeout", "0"], "--timeout = 0.0: is too small"),
+        (["agent", "RUN", "research", "--timeout", "soon"], "--timeout"),
+        (["agent", "RUN", "research", "--attempts", "21"], "--attempts = 21: is too large (use 20"),
+        (["limits", "RUN"], "nothing to change (give one or more of --max-parallel, --budget"),
+        (["limits", "RUN", "--max-parallel", "0"], "--max-parallel = 0: is too small (use 1 or"),
+        (["limits", "RUN", "--budget", "1,50"], "--budget = 1,50: this is no amount"),
+        (["limits", "RUN", "--budget", "1"], "budget_usd = 1: the agents' limits come to 7 USD"),
+        (["limits", "RUN", "--deadline", "18:00"], "--deadline = 18:00: this is no ISO-8601 time"),
+        (["limits", "RUN", "--deadline", "2026-12-31T18:00"], "its offset from UTC is missing"),
+        (["limits", "RUN", "--deadline", "2020-01-01T00:00Z"], "is past; it is 20"),
+        (["add-task", "RUN", "no.yaml"], "no.yaml: task file: there is no file no.yaml"),
+        (["add-task", "RUN", "-"], "standard input: the file: holds no task (start with `id:`"),
+    ],
+)
+async def test_what_cannot_be_is_refused_with_its_value(
+    starter: Starter, held: str, words: list[str], told: str
+) -> None:
+    ended = await starter(*(held if word == "RUN" else word for word in words))
+    assert ended.code == 2, ended.out
+    assert told in ended.err
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("id: risks\nagnet: editor\nask: x\n", "task.yaml:2: agnet: this key is not known (did y"),
+        ("id: risks\nagent: editor\n", "task.yaml: ask: is missing (add `ask:`)"),
+        (TASK + "output: {type: nonsense}\n", "task.yaml:4: output = $.type: this is no JSON Sch"),
+        (TASK + "id: again\n", "task.yaml:4: id: this key is there twice"),
+        (TASK + "ask: [\n", "task.yaml:"),
+        ("- id: risks\n", "task.yaml: the file: holds no task"),
+        (TASK.replace("editor", "nobody"), "tasks.risks.agent = nobody: no such agent (one of:"),
+        (TASK + "inputs: [new.md]\n", "inputs = new.md: the run was started without a document"),
+    ],
+)
+async def test_a_task_file_that_is_wrong_is_told_with_line_field_and_remedy(
+    starter: Starter, held: str, text: str, told: str
+) -> None:
+    (starter.folder / "task.yaml").write_text(text)
+    ended = await starter("add-task", held, str(starter.folder / "task.yaml"))
+    assert ended.code == 2, ended.out
+    assert told in ended.err
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize(
+    "words", [["agent", "RUN", "research", "--model", "m"], ["limits", "RUN", "--budget", "9"]]
+)
+async def test_an_ended_run_takes_no_change(
+    starter: Starter, world: FakeWorld, words: list[str]
+) -> None:
+    run = new_id()
+    ended = await starter("run", starter.team(), "--id", run, "--json")
+    assert RunReport.model_validate_json(ended.out.splitlines()[-1]).answer
+    ended = await starter(*(run if word == "RUN" else word for word in words))
+    assert ended.code == 2
+    assert "has ended" in ended.err
+
+
+def test_a_viewer_is_told_of_a_deadline_and_that_it_is_gone() -> None:
+    lines, at = PlainLines(), datetime(2026, 12, 31, 17, tzinfo=UTC)
+    lines.news(BEFORE)
+    [line] = lines.news(BEFORE.model_copy(update={"deadline": at}))
+    assert line.endswith("from 2026-12-31 17:00 UTC on nothing new starts")
+    assert lines.news(BEFORE.model_copy(update={"deadline": at})) == []
+    [line] = lines.news(BEFORE)
+    assert line.endswith("there is no deadline any more")
