@@ -67,10 +67,9 @@ def _given(changes: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
 
 
 def _settings(adjusted: AgentAdjusted) -> str:
-    return (
-        f"{adjusted.agent}: model {adjusted.model}, {adjusted.timeout_seconds:g} s an attempt,"
-        f" {adjusted.max_attempts} at most, {len(adjusted.instructions)} characters of instructions"
-    )
+    attempts = f"{adjusted.max_attempts} attempts of {adjusted.timeout_seconds:g} seconds"
+    instructions = f"{len(adjusted.instructions)} characters of instructions"
+    return f"{adjusted.agent}: model {adjusted.model}, {attempts}, {instructions}"
 
 
 def _limits(adjusted: RunAdjusted) -> str:

@@ -44,7 +44,7 @@ async def test_an_agents_settings_are_told_as_they_are_now(starter: Starter, hel
     words = ["agent", held, "research", "--model", "m", "--instructions", "Be brief."]
     ended = await starter(*words, "--timeout", "30", "--attempts", "3")
     assert ended.code == 0, ended.err
-    told = "research: model m, 30 s an attempt, 3 at most, 9 characters of instructions\n"
+    told = "research: model m, 3 attempts of 30 seconds, 9 characters of instructions\n"
     assert ended.out == told
     ended = await starter("agent", held, "orchestrator", "--attempts", "2", "--json")
     adjusted = AgentAdjusted.model_validate_json(ended.out)

@@ -126,6 +126,11 @@ async def test_every_command_of_the_page_does_what_it_says(desk: Desk) -> None:
     assert not (await desk.handle.query("state"))["paused"]
     assert "agent:poor budget_usd:0.001" in await types("--name adjust_budget")
     assert "third" in await types("--name transfer")
+    assert "max_attempts:3" in await types("--name adjust_agent")
+    assert "task:e" in await types("--name add_task")
+    limits = await types("--name adjust_run")
+    assert "deadline:2035-12-31T17:00:00Z max_parallel:5" in limits
+    assert "deadline:<nil> max_parallel:5" in limits
     assert "status:cancelled" in await types("--name cancel_task")
     assert "task:d" in await types("--name retry_task")
     await types("--name adjust ")

@@ -54,16 +54,16 @@ OPEN = {"team.yaml": team(more="approve_plan: true\n", task="}\n  - {id: b, agen
         .replace("tasks:", "  other: {role: Other, budget_usd: 1}\ntasks:")}  # fmt: skip
 
 
-def steering(run: str, title: str, command: str, *says: str) -> Case:
-    return Case(title, command.replace("RUN", run), says, files=OPEN,
+def steering(run: str, title: str, command: str, *says: str, code: int = 2) -> Case:
+    return Case(title, command.replace("RUN", run), says, code, files=OPEN,
                 given=[f"{START} {run}"], until=(run, "approval"))  # fmt: skip
 
 
 POOR = {"team.yaml": TEAM.replace("Researcher, budget_usd: 1", "R, budget_usd: 0.000001")}
 
 
-def parked(run: str, title: str, command: str, *says: str) -> Case:
-    return Case(title, command.replace("RUN", run), says, files=POOR,
+def parked(run: str, title: str, command: str, *says: str, code: int = 2) -> Case:
+    return Case(title, command.replace("RUN", run), says, code, files=POOR,
                 given=[f"{START} {run}"], until=(run, "parked"))  # fmt: skip
 
 
@@ -82,6 +82,26 @@ STEERING = Section(
                "task = 'zzz': no such task", "only what has failed or is parked"),
         parked("steer-5", "A task that there is not", "starter.py cancel-task RUN zzz",
                "task = 'zzz': no such task"),
+        steering("steer-9", "Other settings for nobody",
+                 "starter.py agent RUN nobody --attempts 3", "agent = 'nobody': no such agent"),
+        steering("steer-10", "A model that the gateway does not know",
+                 "starter.py agent RUN research --model gpt-9",
+                 "model = 'gpt-9': is not known at the gateway", "one of: smollm2-135m"),
+        steering("steer-11", "A task before the plan is approved",
+                 "temporal workflow update execute --workflow-id RUN --name add_task --input "
+                 '\'{"id": "more", "agent": "other", "ask": "More."}\'',
+                 "the plan waits for approval (approve it first", code=1),
+        parked("steer-12", "A task for an agent that there is not",
+               "temporal workflow update execute --workflow-id RUN --name add_task --input "
+               '\'{"id": "more", "agent": "other", "ask": "More.", "depends_on": ["fact"]}\'',
+               "agent = other: no such agent (one of: research)", "depends_on = fact: no such task",
+               code=1),
+        steering("steer-13", "A deadline that is past",
+                 "starter.py limits RUN --deadline 2020-01-01T00:00:00Z",
+                 "deadline = ", ": is past; it is ", "cancel ends it at once"),
+        steering("steer-14", "A team's budget below its agents'",
+                 "starter.py limits RUN --budget 1",
+                 "budget_usd = 1: the agents' limits come to", "lower them first"),
         steering("steer-6", "An answer that nothing waits for", "starter.py approve RUN answer",
                  "subject = 'answer'", "plan"),
         Case("An update with wrong types", "temporal workflow update execute --workflow-id steer-7 "
