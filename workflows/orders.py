@@ -165,7 +165,9 @@ class Orders:
         return TaskAnswer(task=task, status=str(status or "woken"))
 
     async def _accounts_open(self) -> None:
-        await workflow.wait_condition(lambda: bool(self._accounts.refs) or self._is_ending())
+        """Without a step in between where they are: what was told next must find it carried out."""
+        if not self._accounts.refs:
+            await workflow.wait_condition(lambda: bool(self._accounts.refs) or self._is_ending())
         self._must_not_have_ended()
 
     def _must_not_have_ended(self) -> None:

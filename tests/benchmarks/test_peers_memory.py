@@ -120,6 +120,7 @@ async def test_everybody_has_a_line_and_ours_an_aim(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(open_runs, "of_peer", of_peer)
     monkeypatch.setattr(open_runs, "ours", ours)
+    monkeypatch.setattr(open_runs, "ours_kept", ours)
     row = OpenRuns((1, 1))
     sample = await row.sample(Field(cast(Stage, None), {}), 0)
     figures = {figure.name: figure for figure in row.figures([sample])}

@@ -1,6 +1,7 @@
 """Other settings for an agent, for the calls that it has not started."""
 
 import asyncio
+import uuid
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -8,14 +9,18 @@ from typing import Any
 import pytest
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
+from temporalio.worker import Worker
 
 from contracts.calls import CallRequest, CallResult, Purpose
-from contracts.run import RunStatus
+from contracts.names import WORKFLOW
+from contracts.run import RunReport, RunStatus
 from contracts.spend import ModelPrice
 from tests.support.fakes import FakeWorld, exhausted
+from tests.support.temporal import strict_runner
 from tests.workflows.test_running_out import parked, spend, state, two_tasks, until
 from tests.workflows.test_steering import CHAIN, Gate
 from tests.workflows.test_story import started, team
+from workflows.orchestrator import Orchestrator
 
 Handle = WorkflowHandle[Any, Any]
 Seen = tuple[str, str]
@@ -39,6 +44,16 @@ def dear(call: CallRequest) -> None:
 
 def keys(world: FakeWorld, task: str) -> list[str]:
     return [call.idempotency_key for call in world.calls if call.task == task]
+
+
+def deciding(client: Client, queue: str, world: FakeWorld) -> Worker:
+    return Worker(
+        client,
+        task_queue=queue,
+        workflows=[Orchestrator],
+        activities=world.activities,
+        workflow_runner=strict_runner(),
+    )
 
 
 async def test_another_model_wakes_what_is_parked_as_a_new_call_with_a_new_key(
@@ -162,6 +177,31 @@ async def test_a_change_while_paused_counts_when_the_run_goes_on(client: Client)
         order = {"kind": "adjust_agent", "agent": "research", "model": "cheap"}
         await handle.signal("adjust", order)
         await handle.signal("resume")
+        assert (await handle.result()).status is RunStatus.COMPLETED
+    assert [call.model for call in world.calls if call.task == "b"] == ["cheap"]
+
+
+async def test_what_is_told_in_one_moment_is_carried_out_in_its_order(client: Client) -> None:
+    """Nobody is there to decide while both signals come: they are told in one workflow task."""
+    gate = Gate("a")
+    world = rich(gate)
+    queue = f"order-{uuid.uuid4()}"
+    async with deciding(client, queue, world):
+        handle = await client.start_workflow(
+            WORKFLOW,
+            {"team": team(tasks=CHAIN)},
+            id=f"run-{uuid.uuid4()}",
+            task_queue=queue,
+            result_type=RunReport,
+        )
+        await gate.reached.wait()
+        await handle.signal("pause")
+        gate.open.set()
+        await until(handle, lambda now: now.tasks[0].status == "done")
+    order = {"kind": "adjust_agent", "agent": "research", "model": "cheap"}
+    await handle.signal("adjust", order)
+    await handle.signal("resume")
+    async with deciding(client, queue, world):
         assert (await handle.result()).status is RunStatus.COMPLETED
     assert [call.model for call in world.calls if call.task == "b"] == ["cheap"]
 
