@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from dotenv import dotenv_values
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -68,7 +69,9 @@ class Starter:
             "ATXP_LLM_URL": f"http://{NOBODY}/v1",
             "PYTHONUNBUFFERED": "1",
         }
-        return {**kept, **own, **more}
+        # An empty value counts as not set: so a developer's own `.env` does not decide a test.
+        nothing = dict.fromkeys(dotenv_values(ROOT / ".env"), "")
+        return {**nothing, **kept, **own, **more}
 
     async def __call__(self, *arguments: str, **environment: str) -> Ended:
         """Runs a command to its end."""
