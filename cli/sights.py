@@ -1,10 +1,16 @@
 """What a viewer sees of a run: the history's long poll is the clock, and `state` is asked when
-it ticks."""
+it ticks.
+
+A worker that dies leaves no event. So where nothing has happened for a while, Temporal is asked
+what waits to be taken, which needs no worker and leaves no trace in the history. Something new
+there is one more reason to ask for `state`, and a worker that does not answer then is gone.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from contracts.run import RunState
@@ -18,6 +24,10 @@ T = TypeVar("T")
 INTERVAL_SECONDS = 1.0
 """Between two queries: a viewer must not be a burden."""
 RETRY_SECONDS = 2.0
+QUIET_SECONDS = 3.0
+"""Without an event; a dead worker's calls wait again after two or three."""
+NO_WORKER = "no worker answers; waiting for one"
+NO_SERVICE = "Temporal does not answer; waiting for it"
 PATIENCE_SECONDS = 60.0
 """How long the service may be silent before following gives up."""
 
@@ -39,12 +49,13 @@ async def sights(run: RunHandle, *, with_spend: bool) -> AsyncIterator[Sight]:
     """
     happened = asyncio.Event()
     clock = asyncio.create_task(_watch_history(run, happened))
-    seen = Sight()
+    seen, known = Sight(), set[str]()
     try:
         while not clock.done():
-            await _until(clock, happened.wait(), RETRY_SECONDS if seen.trouble else None)
+            await _until(clock, happened.wait(), RETRY_SECONDS if seen.trouble else QUIET_SECONDS)
+            look = _look if happened.is_set() or seen.trouble else partial(_look_around, known)
             happened.clear()
-            looked = await _until(clock, _look(run, seen, with_spend))
+            looked = await _until(clock, look(run, seen, with_spend))
             if looked is None:
                 continue
             seen = looked
@@ -79,9 +90,23 @@ async def _look(run: RunHandle, before: Sight, with_spend: bool) -> Sight:
         state = await run.whole_state()
         return Sight(state, await run.spend() if with_spend else None)
     except NoWorker:
-        return replace(before, trouble="no worker answers; waiting for one")
+        return replace(before, trouble=NO_WORKER)
     except ServiceUnavailable:
-        return replace(before, trouble="Temporal does not answer; waiting for it")
+        return replace(before, trouble=NO_SERVICE)
+
+
+async def _look_around(
+    known: set[str], run: RunHandle, before: Sight, with_spend: bool
+) -> Sight | None:
+    """A look only where something waits for a worker, and is not known to; else None."""
+    try:
+        waits = await run.not_taken()
+    except ServiceUnavailable:
+        return replace(before, trouble=NO_SERVICE)
+    if waits <= known:
+        return None
+    known |= waits
+    return await _look(run, before, with_spend)
 
 
 async def _until(

@@ -4,10 +4,14 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from pydantic import ValidationError
-from temporalio.api.enums.v1 import EventType
+from temporalio.api.enums.v1 import (
+    EventType,
+    PendingActivityState,
+    PendingWorkflowTaskState,
+)
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import (
-    WorkflowExecution,
+    WorkflowExecutionDescription,
     WorkflowExecutionStatus,
     WorkflowFailureError,
 )
@@ -88,6 +92,20 @@ class RunHandle(RunSteering):
         """When its latest execution began. Needs no worker."""
         return (await self._describe()).start_time
 
+    async def not_taken(self) -> frozenset[str]:
+        """What waits for a worker to take it: calls, and decisions, each attempt by a name of its
+        own. One that waits on and on tells of a worker that is gone. Needs no worker."""
+        told = (await self._describe()).raw_description
+        calls = {
+            f"activity {each.activity_id}, attempt {each.attempt}"
+            for each in told.pending_activities
+            if each.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
+        }
+        task = told.pending_workflow_task
+        waits = task.state == PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED
+        decision = {f"workflow task of {task.scheduled_time.ToNanoseconds()}"} if waits else set()
+        return frozenset(calls | decision)
+
     async def changes(self) -> AsyncIterator[Change]:
         """Says, by a long poll of the history, that something happened; ends with the run.
 
@@ -106,7 +124,7 @@ class RunHandle(RunSteering):
             if not await self.is_open():
                 return
 
-    async def _describe(self) -> WorkflowExecution:
+    async def _describe(self) -> WorkflowExecutionDescription:
         with translated(self.id):
             return await self._must_be_ours(CALL_TIMEOUT)
 

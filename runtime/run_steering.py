@@ -7,7 +7,7 @@ from typing import Any, TypedDict, TypeVar, Unpack
 
 from temporalio.client import (
     Client,
-    WorkflowExecution,
+    WorkflowExecutionDescription,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
     WorkflowUpdateStage,
@@ -162,7 +162,7 @@ class RunSteering:
         """Silence: is it the service, or the run's worker? Raises if it is the service."""
         await self._must_be_ours(PROBE_TIMEOUT)
 
-    async def _must_be_ours(self, timeout: timedelta) -> WorkflowExecution:
+    async def _must_be_ours(self, timeout: timedelta) -> WorkflowExecutionDescription:
         """Any workflow takes a signal of any name, and might understand another thing by it."""
         found = await within(timeout, self._handle.describe(rpc_timeout=timeout))
         if found.workflow_type != names.WORKFLOW:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from temporalio.client import Client
 
-from cli.sights import Sight, sights
+from cli.sights import NO_WORKER, QUIET_SECONDS, Sight, sights
 from contracts.calls import CallRequest
 from contracts.run import RunReport, RunRequest, RunStatus, TaskStatus
 from contracts.team import Team
@@ -233,3 +233,50 @@ async def until(condition: Any, seconds: float = 40) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.05)
+
+
+async def test_a_dead_worker_is_told_though_nothing_happens(client: Client) -> None:
+    """A call is in flight, its worker is gone, and no event says so."""
+    world, gate = FakeWorld(), Gate()
+    world.rule = gate
+    sighted: list[Sight] = []
+
+    async def watch(run: RunHandle) -> None:
+        async for sight in sights(run, with_spend=False):
+            sighted.append(sight)
+
+    async with serving(client, world):
+        run = await start_run(client, request())
+        watching = asyncio.create_task(watch(run))
+        await gate.begun.wait()
+        await until(lambda: bool(sighted) and sighted[-1].state is not None)
+    await until(lambda: sighted[-1].trouble is not None, seconds=20)
+    assert sighted[-1].trouble == NO_WORKER
+    async with serving(client, world):
+        await until(lambda: sighted[-1].trouble is None)
+        gate.open.set()
+        await asyncio.wait_for(run.result(), 60)
+        await asyncio.wait_for(watching, 30)
+
+
+async def test_a_quiet_run_is_not_asked(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    world, gate = FakeWorld(), Gate()
+    world.rule = gate
+    asked: list[float] = []
+    original = RunHandle.whole_state
+
+    async def counted(self: RunHandle) -> Any:
+        asked.append(asyncio.get_running_loop().time())
+        return await original(self)
+
+    monkeypatch.setattr(RunHandle, "whole_state", counted)
+    async with serving(client, world):
+        run = await start_run(client, request())
+        watching = asyncio.create_task(collect(run))
+        await gate.begun.wait()
+        await asyncio.sleep(2)
+        before = len(asked)
+        await asyncio.sleep(2.5 * QUIET_SECONDS)
+        assert len(asked) == before, "its call is taken, and nothing happens"
+        gate.open.set()
+        await asyncio.wait_for(watching, 30)
