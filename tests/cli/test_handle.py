@@ -174,14 +174,7 @@ async def length(client: Client, run: RunHandle) -> int:
 async def test_a_viewer_queries_at_most_once_a_second_and_only_when_something_happens(
     client: Client, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[float] = []
-    original = RunHandle.whole_state
-
-    async def counted(self: RunHandle) -> Any:
-        asked.append(asyncio.get_running_loop().time())
-        return await original(self)
-
-    monkeypatch.setattr(RunHandle, "whole_state", counted)
+    asked = times_asked(monkeypatch)
     world.rule = gate = Gate()
     run = await start_run(client, request())
     watching = asyncio.create_task(collect(run))
@@ -224,6 +217,19 @@ async def test_across_a_workers_restart_a_viewer_says_that_it_waits(client: Clie
     assert {outcome.task.status for outcome in report.outcomes} == {TaskStatus.DONE}
 
 
+def times_asked(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """When `state` is asked, from now on."""
+    asked: list[float] = []
+    original = RunHandle.whole_state
+
+    async def counted(self: RunHandle) -> Any:
+        asked.append(asyncio.get_running_loop().time())
+        return await original(self)
+
+    monkeypatch.setattr(RunHandle, "whole_state", counted)
+    return asked
+
+
 def impatient() -> dict[str, Any]:
     retry = {"max_attempts": 10, "initial_seconds": 0.2, "max_seconds": 1}
     return {"research": {"role": "R", "budget_usd": 100, "timeout_seconds": 3, "retry": retry}}
@@ -262,14 +268,7 @@ async def test_a_dead_worker_is_told_though_nothing_happens(client: Client) -> N
 async def test_a_quiet_run_is_not_asked(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     world, gate = FakeWorld(), Gate()
     world.rule = gate
-    asked: list[float] = []
-    original = RunHandle.whole_state
-
-    async def counted(self: RunHandle) -> Any:
-        asked.append(asyncio.get_running_loop().time())
-        return await original(self)
-
-    monkeypatch.setattr(RunHandle, "whole_state", counted)
+    asked = times_asked(monkeypatch)
     async with serving(client, world):
         run = await start_run(client, request())
         watching = asyncio.create_task(collect(run))
