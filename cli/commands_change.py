@@ -28,7 +28,7 @@ def agent(
     ] = None,
     json: Json = False,
 ) -> int:
-    """Change an agent's settings for its calls that have not started."""
+    """Give an agent other settings for its next calls."""
     from cli import changing
 
     changes = {

@@ -61,10 +61,11 @@ class Gate:
         self._places.resize(max_parallel)
 
     def stop(self) -> None:
-        """Lets go, empty-handed, whoever waits in a run in which nothing new starts."""
+        """Lets go, empty-handed, what a pause holds in a run in which nothing new starts.
+
+        What waits for a place, or for money in flight, is let go when that comes back.
+        """
         self._running.set()
-        for agent in list(self._settled):
-            self.release(agent)
 
     def release(self, agent: str) -> None:
         """Lets calls that wait for money of this agent look again, first come first served."""

@@ -84,7 +84,8 @@ def test_the_public_names_are_there() -> None:
     assert DEFINITION.name == WORKFLOW
     assert set(DEFINITION.queries) >= {"spend", "state"}
     assert set(DEFINITION.signals) >= {"cancel", "pause", "resume", "adjust"}
-    assert set(DEFINITION.updates) >= {"adjust_budget", "approve"}
+    assert set(DEFINITION.updates) >= {"adjust_budget", "adjust_agent", "adjust_run", "add_task"}
+    assert set(DEFINITION.updates) >= {"transfer", "retry_task", "cancel_task", "approve"}
 
 
 @pytest.mark.parametrize("caller", [OrchestratorAgent(), Agent(role="r")])

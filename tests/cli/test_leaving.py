@@ -16,7 +16,7 @@ from tests.support.fakes import FakeWorld
 
 COMMANDS = [
     "run", "start", "watch", "result", "state", "spend", "list", "cancel", "budget", "validate",
-    "transfer", "retry", "cancel-task", "approve", "pause", "resume",
+    "transfer", "retry", "cancel-task", "approve", "pause", "resume", "agent", "limits", "add-task",
     "task", "charges", "reconcile", "estimate", "schema", "init",
     "graph", "report",
 ]  # fmt: skip

@@ -153,6 +153,7 @@ async def test_a_call_that_is_refused_after_the_deadline_does_not_park(client: C
 
 
 async def test_an_answer_that_fails_its_checks_is_not_repaired_any_more(client: Client) -> None:
+    """Nor does its repair wait for the end of a pause."""
     gate = Gate("b")
 
     async def rule(call: CallRequest) -> CallResult | None:
@@ -164,6 +165,7 @@ async def test_an_answer_that_fails_its_checks_is_not_repaired_any_more(client: 
         await gate.reached.wait()
         at = await set_deadline(handle, SOON)
         await until_come(handle)
+        await handle.signal("pause")
         gate.open.set()
         assert_ended_by(await handle.result(), at)
     assert [call.task for call in world.calls] == ["a", "b"]
