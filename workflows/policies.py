@@ -22,7 +22,7 @@ def heartbeat_timeout(max_parallel: int) -> timedelta:
 
     At 500 calls in flight a timeout of 2 s takes the server more than one core, one of 5 to 10 s
     less than half of one (measured), so it follows the window (docs/adr/019), as it is when the
-    call starts (docs/adr/020).
+    call starts (docs/adr/023).
     """
     return timedelta(seconds=min(max(max_parallel / 75, 1.5), 10))
 
