@@ -136,7 +136,7 @@ class WorkerSettings(ClientSettings):
         description=f"32 bytes, base64url: seals agents' keys. Make one: {MAKE_SEALING_KEY}"
     )
     workflow_sandbox: bool = Field(
-        True, description="Temporal's workflow sandbox; off saves a quarter of a run's overhead."
+        True, description="Temporal's workflow sandbox; off: nothing watches workflow code."
     )
     max_concurrent_calls: int = Field(
         600, ge=1, le=10_000, description="Activities that run at once in this worker."
