@@ -116,7 +116,7 @@ async def test_reservations_do_not_leak_until_all_is_refused() -> None:
         Rule(latency=1, times=10),
     ]
     sent = body()
-    async with world(*rules, upstream_timeout_seconds=0.1) as w:
+    async with world(*rules, upstream_timeout_seconds=0.4) as w:
         agent = await w.api.open(f"{Decimal(2 * bound(sent)) / 10**6}")
         for _ in range(40):
             replies = await asyncio.gather(agent.chat(sent), agent.chat(sent))
