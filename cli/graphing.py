@@ -55,7 +55,7 @@ def _of_run(run: str) -> Graph:
         if await handle.is_open():
             state = await handle.whole_state()
         else:
-            state = state_of(await handle.result())
+            state = state_of(await handle.report())
         return of_tasks(f"run {run}: {state.team}, {state.status}", state.tasks)
 
     return with_client(work)

@@ -33,6 +33,8 @@ GLYPHS = {
 STATUS_STYLES = {
     RunStatus.COMPLETED: "bold green",
     RunStatus.FAILED: "bold red",
+    RunStatus.TERMINATED: "bold red",
+    RunStatus.TIMED_OUT: "bold red",
     RunStatus.CANCELLED: "bold yellow",
 }
 STUCK = (AgentStatus.EXHAUSTED, AgentStatus.PARKED)

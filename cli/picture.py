@@ -21,6 +21,8 @@ COLOURS = {
 }
 PLAIN = "#e8e8e8"
 BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y = 220, 46, 50, 14
+SMALLEST = 0.6
+"""A wide plan is scaled down to the page, as far as its words can be read; then it is scrolled."""
 
 
 class Node(Message):
@@ -127,6 +129,7 @@ def _box(node: Node, x: int, y: int) -> str:
 def _svg(width: int, height: int, title: str) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}"'
-        f' height="{height}" role="img" font-family="sans-serif" font-size="13">'
+        f' height="{height}" style="max-width:max(100%,{width * SMALLEST:.0f}px);height:auto"'
+        ' role="img" font-family="sans-serif" font-size="13">'
         f"<title>{escape(title)}</title>"
     )

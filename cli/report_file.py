@@ -56,7 +56,7 @@ def write(run: str, out: Path, json: bool) -> int:
         if await handle.is_open():
             text = f"run {run}: it goes on, and a report is made of one that has ended"
             raise CommandError(Code.INPUT_WRONG, f"{text} (`starter.py result {run}` waits for it)")
-        report = await handle.result()
+        report = await handle.report()
         return RunFile(report=report, timeline=bars_of(await read_record(client, run), report))
 
     found = with_client(work)

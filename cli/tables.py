@@ -55,6 +55,11 @@ def _calls(calls: int, failed: int) -> str:
 def money_notes(spend: SpendReport) -> list[str]:
     total = spend.total
     lines = []
+    if spend.cut_off:
+        lines.append(
+            "Temporal ended the run, so a call in flight may have cost more, and its accounts are"
+            f" open: `starter.py reconcile {spend.workflow_id}` closes and reads them"
+        )
     if total.reserved_usd:
         lines.append(f"reserved by calls in flight: {usd(total.reserved_usd)} USD")
     kinds = {
@@ -95,12 +100,15 @@ def task_table(tasks: Sequence[TaskState]) -> str:
 
 
 def failure_text(failure: Failure) -> str:
-    """Type and message; the figures of a refusal, where there are any."""
-    text = f"{failure.type}: {failure.message}"
-    if failure.required_usd is not None and failure.remaining_usd is not None:
-        need, left = usd(failure.required_usd), usd(failure.remaining_usd)
-        text += f" [required {need} USD, remaining {left} USD]"
-    return text
+    """Type and message; before it, as it may be cut, the figures of a refusal."""
+    return f"{failure.type}{_figures(failure)}: {failure.message}"
+
+
+def _figures(refused: Failure | Waiting) -> str:
+    if refused.required_usd is None or refused.remaining_usd is None:
+        return ""
+    need, left = usd(refused.required_usd), usd(refused.remaining_usd)
+    return f" (required {need} USD, remaining {left} USD)"
 
 
 def failure_lines(tasks: Sequence[TaskState]) -> list[str]:
@@ -124,12 +132,9 @@ def failed_block(tasks: Sequence[TaskState], run: Failure | None) -> list[str]:
 
 
 def waiting_text(waiting: Waiting) -> tuple[str, str]:
-    """What waits, why and until when; and the command that wakes it."""
+    """What waits, until when and why; and the command that wakes it."""
     until = "" if waiting.until is None else f" until {waiting.until:%Y-%m-%d %H:%M} UTC"
-    text = f"{waiting.subject} waits{until}: {waiting.reason}"
-    if waiting.required_usd is not None and waiting.remaining_usd is not None:
-        need, left = usd(waiting.required_usd), usd(waiting.remaining_usd)
-        text += f" [required {need} USD, remaining {left} USD]"
+    text = f"{waiting.subject} waits{_figures(waiting)}{until}: {waiting.reason}"
     return text, waiting.command
 
 

@@ -39,6 +39,10 @@ class RunStatus(StrEnum):
     COMPLETED = "completed"
     CANCELLED = "cancelled"
     FAILED = "failed"
+    TERMINATED = "terminated"
+    """By Temporal, at once: the run could neither report nor close its accounts."""
+    TIMED_OUT = "timed out"
+    """Likewise, where Temporal was told a limit for the whole workflow."""
 
 
 class TaskStatus(StrEnum):

@@ -177,3 +177,6 @@ class SpendReport(Message):
     """The sum of the ledgers, once they were read back."""
     ledger_agrees: LedgerAgreement
     capabilities: Capabilities
+    cut_off: bool = False
+    """Temporal ended the run (`RunStatus.TERMINATED`, `TIMED_OUT`): what was in flight then may
+    have cost more, and the accounts are open until `starter.py reconcile` closes them."""

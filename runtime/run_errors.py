@@ -113,6 +113,10 @@ def translate(error: RPCError, run: str) -> RunError | ServiceUnavailable:
     if error.status == RPCStatusCode.FAILED_PRECONDITION:
         if "in failed state" in error.message:
             return CannotGoOn(run, error.message[:200].rstrip("."))
+        if "closed before" in error.message:
+            return RunAborted(
+                f"run {run}: Temporal ended it before it began, so nothing was opened or spent"
+            )
         return NoWorker(run, f"no worker answers ({error.message[:200]})")
     if error.status == RPCStatusCode.INVALID_ARGUMENT and "search attribute" in error.message:
         return Refused(f"{error.message}; register it with `{MISSING_ATTRIBUTES}`")

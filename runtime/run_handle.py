@@ -14,15 +14,18 @@ from temporalio.client import (
     WorkflowExecutionDescription,
     WorkflowExecutionStatus,
     WorkflowFailureError,
+    WorkflowQueryRejectedError,
 )
+from temporalio.common import QueryRejectCondition
 from temporalio.exceptions import ApplicationError, TerminatedError
 from temporalio.service import RPCError
 
 from contracts.control import StateQuery
 from contracts.errors import ErrorType
 from contracts.model import Message
-from contracts.run import TASKS_PER_PAGE, RunReport, RunState
+from contracts.run import TASKS_PER_PAGE, RunReport, RunState, RunStatus
 from contracts.spend import SpendReport
+from runtime.cut_off import CUT_OFF, as_cut_off, report_of
 from runtime.run_errors import (
     NoWorker,
     Refused,
@@ -32,6 +35,9 @@ from runtime.run_errors import (
     translated,
 )
 from runtime.run_steering import ANSWER_TIMEOUT, CALL_TIMEOUT, Answer, RunSteering, within
+
+_ENDED_WELL = QueryRejectCondition.NOT_COMPLETED_CLEANLY
+"""Spares a question to the service with every query: only of an ended run is more to be known."""
 
 
 class Change(Message):
@@ -50,11 +56,13 @@ class RunHandle(RunSteering):
 
     async def spend(self) -> SpendReport:
         """What every agent has spent. Raises `NoWorker` within five seconds."""
-        return await self._ask("spend", SpendReport)
+        said, ended = await self._ask("spend", SpendReport)
+        return as_cut_off(said, *ended) if ended else said
 
     async def state(self, page: int = 1) -> RunState:
         """Status and tasks, `TASKS_PER_PAGE` a page. Raises `NoWorker` within five seconds."""
-        return await self._ask("state", RunState, StateQuery(page=page))
+        said, ended = await self._ask("state", RunState, StateQuery(page=page))
+        return as_cut_off(said, *ended) if ended else said
 
     async def whole_state(self) -> RunState:
         """The state with the tasks of all pages."""
@@ -80,6 +88,16 @@ class RunHandle(RunSteering):
                     if isinstance(error.cause, TerminatedError) and not await self._is_terminated():
                         continue  # a reset ended that execution, and a new one went on
                     return _report_of(self.id, error)
+
+    async def report(self) -> RunReport:
+        """The report of a run that has ended. Of one that Temporal terminated, or that timed out,
+        it is made of what the run said last, which needs a worker: then it raises `NoWorker`.
+        """
+        found = await self._describe()
+        if found.status not in CUT_OFF or found.close_time is None:
+            return await self.result()
+        state, spend = await self.whole_state(), await self.spend()
+        return report_of(state, spend, found.start_time, found.close_time)
 
     async def is_open(self) -> bool:
         """Whether it is still running. Needs no worker."""
@@ -128,25 +146,48 @@ class RunHandle(RunSteering):
         with translated(self.id):
             return await self._must_be_ours(CALL_TIMEOUT)
 
-    async def _ask(self, query: str, kind: type[Answer], page: StateQuery | None = None) -> Answer:
-        args = [] if page is None else [page]
+    async def _ask(
+        self, query: str, kind: type[Answer], page: StateQuery | None = None
+    ) -> tuple[Answer, tuple[RunStatus, datetime] | None]:
+        """The run's answer; and how and when Temporal ended it, if it was not its own end."""
         with translated(self.id):
             try:
-                asking = self._handle.query(
-                    query, args=args, result_type=kind, rpc_timeout=ANSWER_TIMEOUT
-                )
-                answer: Answer = await within(ANSWER_TIMEOUT, asking)
-                return answer
-            except (RPCError, TimeoutError) as error:
-                if isinstance(error, RPCError) and not is_silence(error):
-                    raise
-                await self._probe()
-                raise NoWorker(self.id) from error
-            except ValidationError as error:
-                raise Refused(
-                    f"run {self.id}: its worker answers `{query}` in another format;"
-                    " worker and starter are of different versions"
-                ) from error
+                return await self._query(query, kind, page, _ENDED_WELL), None
+            except WorkflowQueryRejectedError:
+                answer = await self._query(query, kind, page)
+        found = await self._describe()
+        if found.status not in CUT_OFF or found.close_time is None:
+            return answer, None
+        return answer, (CUT_OFF[found.status], found.close_time)
+
+    async def _query(
+        self,
+        query: str,
+        kind: type[Answer],
+        page: StateQuery | None,
+        reject: QueryRejectCondition | None = None,
+    ) -> Answer:
+        args = [] if page is None else [page]
+        try:
+            asking = self._handle.query(
+                query,
+                args=args,
+                result_type=kind,
+                reject_condition=reject,
+                rpc_timeout=ANSWER_TIMEOUT,
+            )
+            answer: Answer = await within(ANSWER_TIMEOUT, asking)
+            return answer
+        except (RPCError, TimeoutError) as error:
+            if isinstance(error, RPCError) and not is_silence(error):
+                raise
+            await self._probe()
+            raise NoWorker(self.id) from error
+        except ValidationError as error:
+            raise Refused(
+                f"run {self.id}: its worker answers `{query}` in another format;"
+                " worker and starter are of different versions"
+            ) from error
 
 
 def _change(event: HistoryEvent) -> Change:

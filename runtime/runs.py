@@ -24,6 +24,7 @@ from contracts import names
 from contracts.model import Message, Usd, round_up
 from contracts.run import RunRequest, RunStatus
 from contracts.team import Team
+from runtime.cut_off import CUT_OFF
 from runtime.run_errors import RunIdTaken, translated
 from runtime.run_handle import RunHandle
 from runtime.run_steering import CALL_TIMEOUT, within
@@ -116,10 +117,9 @@ async def list_runs(client: Client, limit: int = 20) -> list[RunSummary]:
 
 
 _ENDED = {
-    WorkflowExecutionStatus.CANCELED: RunStatus.CANCELLED.value,
-    WorkflowExecutionStatus.FAILED: RunStatus.FAILED.value,
-    WorkflowExecutionStatus.TERMINATED: "terminated",
-    WorkflowExecutionStatus.TIMED_OUT: "timed out",
+    WorkflowExecutionStatus.CANCELED: RunStatus.CANCELLED,
+    WorkflowExecutionStatus.FAILED: RunStatus.FAILED,
+    **CUT_OFF,
 }
 """What Temporal knows better than the run: one that was ended from outside noted nothing."""
 
@@ -132,7 +132,7 @@ def _summarise(run: WorkflowExecution) -> RunSummary:
     return RunSummary(
         workflow_id=run.id,
         team=attributes.get(TEAM, ""),
-        status=ended or noted,
+        status=ended.value if ended else noted,
         spent_usd=None if spent is None else round_up(Decimal(str(spent))),
         started_at=run.start_time,
         ended_at=run.close_time,

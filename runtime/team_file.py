@@ -1,6 +1,7 @@
 """A team file: YAML in, a `RunRequest` out, or every problem at once."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,18 @@ class _Reading(Reading):
             extra[file] = Path(file)
         return extra
 
+    def _beside(self, name: str) -> Path:
+        """Where a document of the team is. A team file may be somebody else's, and what it names is
+        sent to a model: so it names what was put beside it. Raises `Unreadable`."""
+        folder = self.path.parent
+        with suppress(OSError, ValueError, RuntimeError):  # reading it says what is wrong then
+            if not (folder / name).resolve().is_relative_to(folder.resolve()):
+                raise Unreadable(
+                    "this is outside the team file's folder",
+                    "copy it there, or give it with `--input TASK=FILE`",
+                )
+        return folder / name
+
     def _sources(self, raw: dict[str, Any], extra: dict[str, Path]) -> dict[str, str]:
         """The texts of all inputs, keyed by the names written in the file."""
         sources: dict[str, str] = {}
@@ -94,7 +107,8 @@ class _Reading(Reading):
                 continue
             tried.add(name)
             try:
-                sources[name] = read_text(extra.get(name, self.path.parent / name), MAX_SOURCE)
+                file = extra.get(name) or self._beside(name)
+                sources[name] = read_text(file, MAX_SOURCE)
             except Unreadable as error:
                 what, remedy = error.args
                 problem = Problem(

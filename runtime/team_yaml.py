@@ -1,5 +1,6 @@
 """YAML with a place for everything: which line a key stands on, and which keys stand twice."""
 
+import re
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,13 +27,27 @@ class Document:
 
 
 class _Loader(yaml.SafeLoader):
-    """Dates stay text: `2026-01-01` in an answer's schema is no Python date."""
+    """Dates stay text: `2026-01-01` in an answer's schema is no Python date.
+
+    Numbers are those of YAML 1.2 (https://yaml.org/spec/1.2.2/, 10.3.2): in 1.1, which the
+    library reads, `010` is 8 and `1:30` is 90.
+    """
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in pairs if not tag.endswith(":timestamp")]
+    first: [
+        (tag, pattern)
+        for tag, pattern in pairs
+        if tag.rpartition(":")[2] not in ("timestamp", "int", "float")
+    ]
     for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+for _tag, _pattern, _first in (
+    ("int", r"[-+]?(?:0|[1-9][0-9]*)$", "-+0123456789"),
+    ("float", r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?$", "-+.0123456789"),
+    ("float", r"(?:[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$", "-+."),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
 
 MAX_NODES = 50_000
 """Nodes, aliases counted each time: a few lines of aliases could otherwise mean billions."""

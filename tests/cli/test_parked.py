@@ -58,8 +58,8 @@ async def test_the_printed_command_wakes_what_waits_for_money(starter: Starter, 
     shown = (await starter("state", poor)).out
     assert waiting.command in shown
     assert waiting.until is not None
-    assert f"text waits until {waiting.until:%Y-%m-%d %H:%M} UTC" in shown
-    assert "[required 0.010000 USD, remaining 0.005000 USD]" in shown
+    assert f"USD) until {waiting.until:%Y-%m-%d %H:%M} UTC" in shown
+    assert "(required 0.010000 USD, remaining 0.005000 USD)" in shown
     ended = await starter(*arguments(waiting.command))
     assert ended.code == 0, ended.err
     result = await starter("result", poor, "--json")
@@ -88,7 +88,7 @@ async def test_a_follower_without_a_terminal_is_told_once(starter: Starter, poor
     async with asyncio.timeout(60):
         while waiting.command not in told:
             told += (await watching.stdout.readline()).decode()
-    assert "text waits until" in told
+    assert "text waits (required" in told
     assert (await starter(*arguments(waiting.command))).code == 0
     ended = await starter.end(watching)
     assert ended.code == 0, ended.err

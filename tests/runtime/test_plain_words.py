@@ -11,7 +11,7 @@ from contracts.output_schema import schema_problem
 from contracts.team import Identifier
 from runtime.plain_words import in_plain_words, shown
 from runtime.settings import ClientSettings, SettingsError, WorkerSettings, load
-from runtime.team_file import TeamFileError, load_team
+from runtime.team_file import Inputs, TeamFileError, load_team
 
 
 class Everything(BaseModel):
@@ -71,10 +71,10 @@ tasks: [{id: a, agent: research, ask: List., INPUTS}]
 """
 
 
-def problem(folder: Path, text: str) -> str:
+def problem(folder: Path, text: str, inputs: Inputs = ()) -> str:
     (folder / "team.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(TeamFileError) as caught:
-        load_team(folder / "team.yaml")
+        load_team(folder / "team.yaml", inputs=inputs)
     (found,) = caught.value.problems
     return str(found).replace(f"{folder}/", "")
 
@@ -86,7 +86,6 @@ def problem(folder: Path, text: str) -> str:
         ('"a\\0b"', "no file can have the name a\\x00b"),
         ("loop", "Too many levels of symbolic links"),
         ("team.yaml/x", "cannot be read (Not a directory) (check the path)"),
-        ("/dev/zero", "more than 1,000,000 characters (shorten it)"),
     ],
 )
 def test_a_document_of_every_odd_kind_is_told(tmp_path: Path, name: str, told: str) -> None:
@@ -94,6 +93,11 @@ def test_a_document_of_every_odd_kind_is_told(tmp_path: Path, name: str, told: s
     said = problem(tmp_path, TEAM.replace("INPUTS", f"inputs: [{name}]"))
     assert said.startswith("team.yaml:5: tasks[0].inputs[0] = ")
     assert told in said
+
+
+def test_of_a_document_without_an_end_no_more_is_read_than_may_be(tmp_path: Path) -> None:
+    said = problem(tmp_path, TEAM.replace(", INPUTS", ""), [("a", "/dev/zero")])
+    assert "more than 1,000,000 characters (shorten it)" in said
 
 
 @pytest.mark.parametrize(

@@ -129,3 +129,43 @@ def test_a_name_that_means_two_files(folder: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(elsewhere)
     said = problems(folder, GOOD, inputs=[("market", "notes.md")])
     assert "gives this name to another file" in said
+
+
+@pytest.mark.parametrize("name", ["../secret.md", "{outside}/secret.md", "sources/link.md"])
+def test_a_team_file_names_no_document_outside_its_folder(folder: Path, name: str) -> None:
+    outside = folder.parent / f"{folder.name}-outside"
+    outside.mkdir()
+    for secret in (folder.parent / "secret.md", outside / "secret.md"):
+        secret.write_text("not for a model")
+    (folder / "sources" / "link.md").symlink_to(outside / "secret.md")
+    name = name.format(outside=outside)
+    said = problems(folder, GOOD.replace("sources/market.md", name))
+    assert f"team.yaml:8: tasks[0].inputs[0] = {name}: this is outside" in said
+    assert "--input TASK=FILE" in said
+
+
+def test_a_document_of_any_place_can_be_given_by_hand(folder: Path) -> None:
+    other = folder.parent / f"{folder.name}-by-hand.md"
+    other.write_text("Chosen by a person.")
+    request = load_team(write(folder, GOOD), inputs=[("market", str(other))])
+    assert request.sources[str(other)] == "Chosen by a person."
+
+
+def test_a_folder_reached_by_a_link_is_a_folder_like_any_other(folder: Path) -> None:
+    write(folder, GOOD)
+    link = folder.parent / f"{folder.name}-link"
+    link.symlink_to(folder)
+    assert load_team(link / "team.yaml").sources["notes.md"] == "A note."
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("010", 10), ("10", 10), ("+7", 7), ("1_0", 10), ("20.0", 20)]
+)
+def test_a_number_means_what_it_looks_like(folder: Path, written: str, meant: int) -> None:
+    team = load_team(write(folder, f"{GOOD}max_parallel: {written}\n")).team
+    assert team.max_parallel == meant
+
+
+@pytest.mark.parametrize("written", ["1:30", "0x", "ten", "1e", "0b12"])
+def test_what_looks_like_no_number_is_none(folder: Path, written: str) -> None:
+    assert "max_parallel" in problems(folder, f"{GOOD}max_parallel: {written}\n")
