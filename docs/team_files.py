@@ -67,7 +67,7 @@ MEANINGS: dict[str, dict[str, str]] = {
     },
     "agent": {
         "role": "Who it is: the first line of every prompt of it.",
-        "inputs": "Documents before every task of this agent: files beside the team file.",
+        "inputs": "Documents before every task of this agent: files in the team file's folder or below it.",
     },
     "retry": {
         "max_attempts": "Attempts in all, the first one included.",
@@ -80,7 +80,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "agent": "Who does it.",
         "ask": "What is asked. It should not hold the goal: `validate` warns.",
         "depends_on": "Tasks whose hand-offs it gets, and for which it waits.",
-        "inputs": "Documents for this task: files beside the team file.",
+        "inputs": "Documents for this task: files in the team file's folder or below it; any"
+        " other is given with `--input TASK=FILE`.",
         "output": "`text`; `findings` (JSON: quotes with their sources); or a JSON Schema.",
         "checks": "Rules for the answer beside its schema.",
         "missing_inputs": "When a dependency was skipped or cancelled: `fail`, or run without it"
