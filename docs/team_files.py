@@ -67,7 +67,8 @@ MEANINGS: dict[str, dict[str, str]] = {
     },
     "agent": {
         "role": "Who it is: the first line of every prompt of it.",
-        "inputs": "Documents before every task of this agent: files in the team file's folder or below it.",
+        "inputs": "Documents before every task of this agent: files in the team file's folder or"
+        " below it.",
     },
     "retry": {
         "max_attempts": "Attempts in all, the first one included.",

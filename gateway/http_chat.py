@@ -78,6 +78,7 @@ async def health(request: web.Request) -> web.Response:
     """GET /healthz: 200 when calls can be made, else 503 and why."""
     gateway = request.app[GATEWAY]
     why = "stopping" if gateway.stopping else gateway.calls.upstream.not_ready()
+    why = why or await gateway.calls.store.not_ready()
     overrun = sum(gateway.calls.refused.values())
     body = {"status": why or "ready", "overrun_usd": usd(overrun)}
     return respond_json(body, 503 if why else 200)

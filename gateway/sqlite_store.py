@@ -100,6 +100,9 @@ class SqliteStore:
         rows = await self._writer.run(lambda conn: conn.execute(query).fetchall())
         return {(model, fingerprint): overrun for model, fingerprint, overrun in rows}
 
+    async def not_ready(self) -> str | None:
+        return await self._writer.not_ready()
+
     async def close(self) -> None:
         await self._writer.close()
         self._owner.close()

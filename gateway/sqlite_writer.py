@@ -30,6 +30,7 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[Queued | None] = queue.SimpleQueue()
         self._closed = False
+        self._failed = False
         self._durable = True  # as the connection was made
         self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
         self._thread.start()
@@ -40,6 +41,17 @@ class Writer:
         future: asyncio.Future[T] = self._loop.create_future()
         self._queue.put((operation, future, durable))
         return await future
+
+    async def not_ready(self) -> str | None:
+        """Why nothing can be written. After a failure it tries, as it may have been mended."""
+        if not self._failed:
+            return None
+        try:
+            await self.run(_write_nothing)
+        except StoreError as error:
+            return str(error)
+        self._failed = False
+        return None
 
     async def close(self) -> None:
         """Finishes what is queued, then closes the connection."""
@@ -77,6 +89,7 @@ class Writer:
         except sqlite3.Error as error:
             if self._conn.in_transaction:
                 self._conn.execute("ROLLBACK")
+            self._failed = True
             failure = StoreError(f"the database did not take it: {error}")
             results = [(future, None, failure) for _, future, _ in batch]
         self._loop.call_soon_threadsafe(_resolve, results)
@@ -99,6 +112,12 @@ class Writer:
             return None, error
         self._conn.execute("RELEASE one")
         return result, None
+
+
+def _write_nothing(conn: sqlite3.Connection) -> None:
+    """Goes to the disk like a charge, and changes nothing."""
+    version = conn.execute("PRAGMA user_version").fetchone()[0]
+    conn.execute(f"PRAGMA user_version = {version}")
 
 
 def _resolve(results: list[tuple[asyncio.Future[Any], Any, BaseException | None]]) -> None:

@@ -168,4 +168,7 @@ class Store(Protocol):
     async def refused_models(self) -> dict[tuple[str, str], int]:
         """Overrun by model and price fingerprint: these are not called any more."""
 
+    async def not_ready(self) -> str | None:
+        """Why nothing can be written now; None when all is well."""
+
     async def close(self) -> None: ...

@@ -148,7 +148,7 @@ def main() -> int:
         return 2
     except StackFailed as error:
         print(f"the local stack cannot start: {error}", file=sys.stderr)
-        return 1
+        return 2 if error.wrong_setting else 1
     except (KeyboardInterrupt, asyncio.CancelledError):
         return 130
 

@@ -175,7 +175,11 @@ def load(kind: type[T], root: Path = PROJECT_ROOT) -> T:
     for name, value in chosen.items():
         if name.startswith("OTEL_"):  # the exporters know no other place than the environment
             os.environ.setdefault(name, value)
-    values = {**stack_values(chosen, getattr(kind, "decides", ()), root), **chosen}
+    return made_of({**stack_values(chosen, getattr(kind, "decides", ()), root), **chosen}, kind)
+
+
+def made_of(values: Mapping[str, str], kind: type[T]) -> T:
+    """Settings of one kind from their values by name. Raises `SettingsError` with every problem."""
     known = {name: values[name.upper()] for name in kind.model_fields if name.upper() in values}
     wrong = otel_settings.problems(os.environ) if telemetry.wanted_at_all() else []
     try:

@@ -22,6 +22,10 @@ Say = Callable[[str], None]
 class StackFailed(Exception):
     """A part did not come up; the text has the end of its log."""
 
+    def __init__(self, text: str, *, wrong_setting: bool = False) -> None:
+        super().__init__(text)
+        self.wrong_setting = wrong_setting
+
 
 class Stack:
     """The three processes of one plan."""
@@ -144,4 +148,5 @@ class Stack:
         """A part that will not come up ends the start-up, with what it said."""
         child = self._children[name]
         if child.exit_code == 2 or child.restarts > 2:
-            raise StackFailed(f"{name} does not come up; the end of {child.log}:\n{child.tail()}")
+            text = f"{name} does not come up; the end of {child.log}:\n{child.tail()}"
+            raise StackFailed(text, wrong_setting=child.exit_code == 2)

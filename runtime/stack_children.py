@@ -64,7 +64,8 @@ class Child:
     async def _spawn(self) -> None:
         environ = {k: v for k, v in dotenv_values(PROJECT_ROOT / ".env").items() if v}
         environ |= {**os.environ, **self.part.env, "PYTHONUNBUFFERED": "1"}
-        with self.log.open("ab") as file:
+        log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(log, "ab") as file:
             self._offset = file.tell()
             # A session of its own: the terminal's Ctrl-C reaches the stack, and it alone decides.
             self._process = await asyncio.create_subprocess_exec(
@@ -75,6 +76,7 @@ class Child:
                 env=environ,
                 cwd=PROJECT_ROOT,
                 start_new_session=True,
+                umask=0o077,  # what agents are asked and answer is their owner's
             )
         self._started = Started(self._process.pid, start_time(self._process.pid))
         self.changed()

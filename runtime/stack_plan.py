@@ -17,7 +17,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contracts import names
 from contracts.plan import Problem
-from runtime.settings import PROJECT_ROOT, SettingsError, Url, given_values, load
+from runtime.settings import (
+    PROJECT_ROOT,
+    SettingsError,
+    Url,
+    WorkerSettings,
+    given_values,
+    load,
+    made_of,
+)
 from runtime.stack_state import LOCAL_ENV, data_dir
 
 HOST = "127.0.0.1"
@@ -97,6 +105,7 @@ def make_plan(settings: StackSettings) -> Plan:
     model = settings.default_model or (LOCAL_MODEL if settings.upstream_url == "local" else None)
     if model:
         local["DEFAULT_MODEL"] = model
+    made_of({**given_values(), **local}, WorkerSettings)  # before anything is started
     write_private(folder / LOCAL_ENV, local)
     return Plan(
         folder=folder,
@@ -118,6 +127,12 @@ def _ports(settings: StackSettings) -> dict[str, int]:
     open_sockets = []
     for name in ("TEMPORAL_PORT", "TEMPORAL_UI_PORT", "GATEWAY_PORT"):
         wanted = getattr(settings, name.lower())
+        if wanted in chosen.values():
+            twin = next(other for other, port in chosen.items() if port == wanted)
+            remedy = f"set {name} to another port (0: any free one)"
+            what = f"this is {twin} already"
+            problems.append(Problem(field=name, value=str(wanted), what=what, remedy=remedy))
+            continue
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -48,6 +48,13 @@ def running(folder: Path) -> StackInfo:
     return info
 
 
+def files(folder: Path) -> tuple[set[str], set[str]]:
+    """The names of those that their owner alone can read, and of all others."""
+    found = [each for each in folder.rglob("*") if each.is_file()]
+    private = {each.name for each in found if not each.stat().st_mode & 0o077}
+    return private, {each.name for each in found} - private
+
+
 async def gone(processes: dict[str, Started]) -> None:
     async with asyncio.timeout(30):
         while any(process.alive() for process in processes.values()):
@@ -74,6 +81,10 @@ async def test_one_life_of_a_stack(tmp_path: Path) -> None:
         second = await start(tmp_path)
         assert "is up already" in (await second.communicate())[0].decode()
         assert second.returncode == 0
+
+        private, others = files(tmp_path)
+        assert {"temporal.db", "gateway.db", "worker.log", "local.env"} <= private
+        assert others <= {"stack.json", "stack.lock"}, "which hold no content"
 
         first = info.worker_pid
         assert first is not None

@@ -67,6 +67,29 @@ def test_every_taken_port_is_named_with_its_setting(tmp_path: Path) -> None:
     assert "set TEMPORAL_PORT to another port" in str(caught.value)
 
 
+def test_one_port_for_two_parts_is_told(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(SettingsError) as caught:
+        make_plan(settings(tmp_path, temporal_port=port, gateway_port=port))
+    assert f"GATEWAY_PORT = {port}: this is TEMPORAL_PORT already" in str(caught.value)
+
+
+def test_a_wrong_setting_of_the_worker_is_told_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEALING_KEY", "too-short")
+    monkeypatch.setenv("MAX_CONCURRENT_CALLS", "many")
+    with pytest.raises(SettingsError) as caught:
+        make_plan(settings(tmp_path))
+    assert [problem.field for problem in caught.value.problems] == [
+        "SEALING_KEY",
+        "MAX_CONCURRENT_CALLS",
+    ]
+    assert "too-short" not in str(caught.value)
+    assert not (tmp_path / "local.env").exists()
+
+
 def test_secrets_are_made_once_and_only_where_they_are_needed(tmp_path: Path) -> None:
     first, second = make_plan(settings(tmp_path)), make_plan(settings(tmp_path))
     one, two = ({part.name: part.env for part in plan.parts} for plan in (first, second))
