@@ -129,7 +129,7 @@ def application_error(error: Exception, spend: AttemptSpend, cap: timedelta) -> 
     if kind is ErrorType.INTERNAL:
         message = f"unforeseen {type(error).__name__}; the worker's log has the trace"
     delay = retry_delay(error, cap, datetime.now(UTC)) if isinstance(error, Refused) else None
-    retried = ERRORS[kind].outcome is Outcome.RETRIED
+    retried = ERRORS[kind].outcome in (Outcome.RETRIED, Outcome.PARKS)
     return ApplicationError(
         message,
         spend,

@@ -14,7 +14,7 @@ class Outcome(StrEnum):
     ASKS = "the agent's `on_exhausted` decides"
     """Parks (the default), falls back to a cheaper model, skips or fails the task."""
     PARKS = "parks"
-    """Waits, durably, for a person."""
+    """Waits, durably, for a person; a call after the agent's retry policy."""
     REPAIRED = "repaired"
     """A new call with the reasons, `max_repairs` times; then the task fails."""
     FAILS_TASK = "fails the task"
@@ -141,9 +141,10 @@ _RULES = {
         "Let workers of one version finish the run, or run again.",
     ),
     ErrorType.SEALING_KEY_MISMATCH: ErrorRule(
-        Outcome.FAILS_TASK,
-        "This worker's SEALING_KEY is not the one that the run's keys were sealed with.",
-        "Give every worker of a task queue the same SEALING_KEY.",
+        Outcome.PARKS,
+        "This worker's SEALING_KEY is not the one that the run's keys were sealed with. Tried by the"
+        " agent's retry policy first: another worker may have the right one.",
+        "Give every worker of a task queue the same SEALING_KEY; then `retry_task`.",
     ),
     ErrorType.DEPENDENCY_FAILED: ErrorRule(
         Outcome.FAILS_TASK, "A task that this one depends on failed.", "Look at that task."

@@ -130,8 +130,12 @@ class Calls:
     async def _decide(
         self, assignment: Assignment, account: Account, request: CallRequest, failure: Failure
     ) -> CallRequest:
-        """Nobody pays for this call as it is: the agent's policy says how it goes on, if at all."""
+        """Nobody pays for this call as it is: the agent's policy says how it goes on, if at all.
+        What is not about money waits for a person."""
         caller = assignment.caller
+        if _outcome(failure) is Outcome.PARKS:
+            await self._parking.park(assignment.subject, caller, account, failure)
+            return request
         smaller = self._smaller(caller, request, failure)
         if smaller is not None:
             return smaller
@@ -239,7 +243,11 @@ class Calls:
 
 def _may_go_again(failure: Failure) -> bool:
     """It was refused before it began, and money or a person's word can help."""
-    return ERRORS[ErrorType(failure.type)].outcome in (Outcome.ASKS, Outcome.WAITS)
+    return _outcome(failure) in (Outcome.ASKS, Outcome.WAITS, Outcome.PARKS)
+
+
+def _outcome(failure: Failure) -> Outcome:
+    return ERRORS[ErrorType(failure.type)].outcome
 
 
 def _summary(assignment: Assignment, number: int) -> str:

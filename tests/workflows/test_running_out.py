@@ -372,3 +372,32 @@ async def test_a_parked_run_can_be_found_by_its_search_attributes(client: Client
                 await asyncio.sleep(0.1)
         await handle.signal("cancel")
         await handle.result()
+
+
+@pytest.mark.parametrize("policy", ["park", "skip", "fail"])
+async def test_a_worker_with_another_sealing_key_costs_no_task(client: Client, policy: str) -> None:
+    """It is tried again, as another worker may do better; then it waits, whatever is said about
+    money, and goes on with the same call."""
+    wrong = True
+    world = FakeWorld()
+
+    async def unseal(call: CallRequest) -> None:
+        if wrong and call.task == "b":
+            raise ApplicationError("sealed under another", type="SealingKeyMismatch")
+
+    world.rule = unseal
+    retry = {"max_attempts": 3, "initial_seconds": 0.05}
+    agent = {"on_exhausted": policy, "retry": retry, "budget_usd": 1}
+    async with started(client, world, {"team": two_tasks(agent)}) as handle:
+        (waiting,) = (await until(handle, parked)).waiting
+        assert (waiting.subject, waiting.type) == ("b", "SealingKeyMismatch")
+        assert waiting.command == f"{STARTER} retry {handle.id} b"
+        assert len([call for call in world.calls if call.task == "b"]) == 3
+        wrong = False
+        await handle.execute_update("retry_task", {"task": "b"})
+        result = await handle.result()
+    assert result.status is RunStatus.COMPLETED
+    calls = [call for call in world.calls if call.task == "b"]
+    assert len({call.idempotency_key for call in calls}) == 1
+    assert len(calls) == 4
+    assert result.spend.ledger_agrees is LedgerAgreement.YES
