@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from cli.exits import Code, CommandError
 from cli.output import note, say, say_json
+from cli.whole_file import write_new
 from contracts.model import Message
 from contracts.team import Identifier, Team
 from runtime.plain_words import NAME_REMEDY, shown
@@ -97,8 +98,7 @@ def init(name: str, json: bool) -> int:
     file = Path(f"{name}.yaml")
     where = Path(os.path.relpath(SCHEMA_FILE, file.resolve().parent)).as_posix()
     try:
-        with file.open("x", encoding="utf-8") as out:
-            out.write(TEMPLATE.format(schema=where, name=name))
+        write_new(file, TEMPLATE.format(schema=where, name=name))
     except FileExistsError as error:
         raise CommandError(
             Code.INPUT_WRONG, f"NAME = {name}: {file} is there already (choose another name)"

@@ -32,10 +32,12 @@ async def follow(run: RunHandle, json: bool) -> Code:
 
 
 async def _json_lines(run: RunHandle) -> RunReport:
+    trouble: str | None = None
     async for sight in sights(run, with_spend=False):
-        if sight.trouble:
+        if sight.trouble and sight.trouble != trouble:
             note(sight.trouble)
-        elif sight.state is not None:
+        trouble = sight.trouble
+        if trouble is None and sight.state is not None:
             say_json(sight.state)
     return await run.result()
 

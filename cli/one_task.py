@@ -123,8 +123,11 @@ def _lines(found: TaskLook) -> list[str]:
         return [f"{found.task}: no call yet"]
     total = sum((call.cost_usd or Decimal(0) for call in found.calls), Decimal(0))
     repairs = sum(bool(call.objections) for call in found.calls)
-    head = f"{found.task} ({found.calls[0].agent}): {len(found.calls)} calls, {repairs} of them"
-    lines = [f"{head} repairs, {usd(total)} USD"]
+    calls = len(found.calls)
+    made = f"{calls} call{'s' if calls != 1 else ''}"
+    if repairs:
+        made += f", {repairs} of them {'repairs' if repairs != 1 else 'a repair'}"
+    lines = [f"{found.task} ({found.calls[0].agent}): {made}, {usd(total)} USD"]
     for number, call in enumerate(found.calls, 1):
         lines += ["", *_call_lines(number, call)]
     return lines

@@ -12,6 +12,7 @@ from cli.picture import graph_mermaid, graph_svg, of_tasks
 from cli.session import with_client
 from cli.tables import AGREEMENT, failure_lines, failure_text, money_notes
 from cli.timeline import CallBar, bars_of, timeline_svg
+from cli.whole_file import write_whole
 from contracts.model import Message
 from contracts.run import RunReport
 from runtime.plain_words import shown
@@ -61,7 +62,7 @@ def write(run: str, out: Path, json: bool) -> int:
 
     found = with_client(work)
     try:
-        out.write_text(formats[out.suffix](found), encoding="utf-8")
+        write_whole(out, formats[out.suffix](found))
     except OSError as error:
         told = f"--out = {shown(str(out), 200)}: cannot be written: {error.strerror}"
         remedy = "name a file, in a folder that is there and that you may write to"

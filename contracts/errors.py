@@ -142,8 +142,8 @@ _RULES = {
     ),
     ErrorType.SEALING_KEY_MISMATCH: ErrorRule(
         Outcome.PARKS,
-        "This worker's SEALING_KEY is not the one that the run's keys were sealed with. Tried by the"
-        " agent's retry policy first: another worker may have the right one.",
+        "This worker's SEALING_KEY is not the one that the run's keys were sealed with. Tried by"
+        " the agent's retry policy first: another worker may have the right one.",
         "Give every worker of a task queue the same SEALING_KEY; then `retry_task`.",
     ),
     ErrorType.DEPENDENCY_FAILED: ErrorRule(

@@ -92,7 +92,8 @@ class Gate:
         self._must_go_on()
         while call.is_broken:
             failures = call.account.failures_in_row
-            message = f"{failures} calls in a row failed; it is not called any more"
+            lately = "its last call" if failures == 1 else f"{failures} calls in a row"
+            message = f"{lately} failed; it is not called any more"
             opened = Failure(type=ErrorType.BREAKER_OPEN, message=message)
             await self._parking.park(call.subject, call.caller, call.account, opened)
         await self._running.wait()

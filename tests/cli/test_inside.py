@@ -60,7 +60,7 @@ async def test_a_task_shows_prompt_answer_checks_repairs_and_charges(
     ended = await starter("task", run, "text")
     assert ended.code == 0, ended.err
     for expected in (
-        "text (editor): 2 calls, 1 of them repairs, 0.020000 USD",
+        "text (editor): 2 calls, 1 of them a repair, 0.020000 USD",
         "ask: Write it up.",
         "input facts: answer of facts",
         "checks: max_length: 99",

@@ -26,6 +26,8 @@ class Case:
     """Commands that were run before."""
     before: Sequence[str] = ()
     """As `given`, but while the good worker still serves."""
+    begun: tuple[str, str] | None = None
+    """As `until`, but after `before`."""
     until: tuple[str, str] | None = None
     """A run and the status that it must have reached before the command."""
     stop_after: str | None = None

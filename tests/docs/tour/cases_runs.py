@@ -39,6 +39,12 @@ REFUSED = Section(
                    "--reason 'a mistake'"],
              says=["run killed: terminated in Temporal without a report (a mistake)",
                    "starter.py reconcile killed"]),
+        Case("What is known of it", "starter.py spend cut", code=0, part="total",
+             files={"team.yaml": TEAM + "approve_plan: true\n"}, given=[
+                 f"{START} cut", "starter.py state cut",
+                 "temporal workflow terminate --workflow-id cut"],
+             says=["Temporal ended the run", "its accounts are open",
+                   "`starter.py reconcile cut` closes and reads them"]),
         Case("A start input that is none", "starter.py result raw", says=[
              "run raw was refused", "team: missing"],
              given=["temporal workflow start --type Orchestrator --task-queue orchestrator "
@@ -123,6 +129,7 @@ def waits(run: str, title: str, text: str, status: str, *says: str) -> Case:
                 given=[f"{START} {run}"], until=(run, status))  # fmt: skip
 
 
+ONCE = ", retry: {max_attempts: 1}"
 AGAIN = """\
   other: {role: Other, budget_usd: 1}
 tasks:
@@ -136,17 +143,21 @@ WAITING = Section(
     "No error yet: the run says why it waits, until when, and the command that wakes it.",
     [
         waits("poor", "An account that is used up", POOR["team.yaml"], "parked",
-              "facts waits until", "required", "starter.py budget poor research"),
+              "facts waits (required", "until", "starter.py budget poor research"),
         waits("breaker", "An agent that fails again and again",
               team("Ask for 500.", ", breaker_failures: 1, retry: {max_attempts: 1}")
               .replace("tasks:\n", AGAIN), "parked",
-              "more waits", "1 calls in a row failed", "starter.py retry breaker more"),
+              "more waits", "its last call failed", "starter.py retry breaker more"),
         waits("plan", "A plan that wants approval", TEAM + "approve_plan: true\n", "approval",
               "plan waits", "starter.py approve plan plan"),
+        Case("A worker with another sealing key", "starter.py state sealed", code=0,
+             worker="other key", part="waiting for a person",
+             files={"team.yaml": team(agent=ONCE, more="approve_plan: true\n")},
+             before=[f"{START} sealed"], begun=("sealed", "approval"),
+             given=["starter.py approve sealed plan"], until=("sealed", "parked"),
+             says=["facts waits", "SEALING_KEY", "give every worker", "starter.py retry sealed"]),
     ],
 )  # fmt: skip
-
-ONCE = ", retry: {max_attempts: 1}"
 
 
 def fails(run: str, title: str, ask: str, *says: str, agent: str = ONCE, task: str = "") -> Case:
@@ -187,18 +198,13 @@ FAILED = Section(FAILED.title, FAILED.about, [
          FAILED.cases[-1].says, code=2, part="error:", files=FAILED.cases[-1].files),
     Case("An account that is used up, with `on_exhausted: fail`",
          "starter.py run team.yaml --id f-money", code=1, part="failed", says=[
-             "facts: BudgetExhausted: ", "required", "remaining", "Raise the agent's `budget_usd`"],
+             "facts: BudgetExhausted (required", "remaining", "Raise the agent's `budget_usd`"],
          files={"team.yaml": POOR["team.yaml"].replace("001}", "001, on_exhausted: fail}")}),
     Case("A plan that is none", "starter.py run team.yaml --id f-plan", code=1, part="failed",
          says=["InvalidPlan: ", "Write the tasks in the team file"],
          files={"team.yaml": TEAM.partition("tasks:")[0].replace("{budget_usd: 1}",
                 "{budget_usd: 1, retry: {max_attempts: 1}}", 1).replace("Brief the board",
                 "Plan nonsense")}),
-    Case("A worker with another sealing key", "starter.py result sealed", code=1,
-         worker="other key", part="failed", files={"team.yaml": TEAM + "approve_plan: true\n"},
-         before=[f"{START} sealed"], until=("sealed", "approval"),
-         given=["starter.py approve sealed plan"],
-         says=["facts: SealingKeyMismatch: ", "SEALING_KEY", "Give every worker"]),
 ])  # fmt: skip
 
 SECTIONS = [REFUSED, STEERING, WAITING, FAILED]

@@ -101,7 +101,7 @@ FAKE = '#!/bin/sh\ncase "$*" in\n{case}\nesac\nexec {python} "$@"\n'
 STACK = Section(
     "`make up` and `make install`",
     "The stack ends with 2 for a wrong setting or a taken port, with 1 where a part does not come"
-    " up; then it shows the end of that part's log.",
+    " up for another reason. Of a part that does not come up it shows the end of its log.",
     [
         Case("Ports that are taken", "make up", ["TEMPORAL_PORT = ", "Address already in use",
              "GATEWAY_PORT = ", "set GATEWAY_PORT to another port (0: any free one)"],
@@ -114,7 +114,13 @@ STACK = Section(
              files={"notes.md": "x"}, env={**STACK_PORTS, "DATA_DIR": "{here}/notes.md"}),
         Case("A folder that nobody may write to", "make up", ["DATA_DIR = /proc/stack: cannot be "
              "used", "set DATA_DIR"], env={**STACK_PORTS, "DATA_DIR": "/proc/stack"}),
-        Case("A part that does not come up", "make up", code=1, part="the local stack", first=2,
+        Case("One port for two parts", "make up", [
+             "GATEWAY_PORT = 41999: this is TEMPORAL_PORT already", "another port (0: any free"],
+             env={**STACK_PORTS, "TEMPORAL_PORT": "41999", "GATEWAY_PORT": "41999"}),
+        Case("A wrong setting of the worker", "make up", ["SEALING_KEY: holds 5 bytes",
+             "MAX_CACHED_RUNS = 0: is too small", "use 1 or more"],
+             env={**STACK_PORTS, "SEALING_KEY": "c2hvcnQ=", "MAX_CACHED_RUNS": "0"}),
+        Case("A wrong setting of the gateway", "make up", part="the local stack", first=2,
              says=["gateway ended with exit code 2", "gateway does not come up", "gateway.log",
                    "prices.toml cannot be read"],
              env={**STACK_PORTS, **SOMEWHERE, "GATEWAY_PRICES": "{here}/prices.toml"}),

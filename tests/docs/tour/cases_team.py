@@ -194,6 +194,12 @@ DOCUMENTS = Section(
             files={"team.yaml": team(task=", inputs: [market.md]")},
             says=["team.yaml:7: error: tasks[0].inputs[0] = market.md: there is no file market.md"],
         ),
+        Case(
+            "A document outside the team file's folder", VALIDATE,
+            files={"team.yaml": team(task=", inputs: [../market.md]")},
+            says=["team.yaml:7: error: tasks[0].inputs[0] = ../market.md: this is outside the team "
+                  "file's folder", "copy it there", "`--input TASK=FILE`"],
+        ),
         document("A document that is a folder", "docs/", "", "Is a directory", "name a file in it"),
         document("A document that is no text", "a.pdf", b"%PDF\xff", "a.pdf is no UTF-8 text (byte"
                  " 4)", "convert it to plain text"),

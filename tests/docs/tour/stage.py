@@ -80,14 +80,14 @@ class Stage:
                 _write(here / name, content)
         for command in case.before:
             await self._end(await self._begin(command, here, {}))
-        if case.before and case.until is not None:
-            await self._wait(*case.until)
+        if case.begun is not None:
+            await self._wait(*case.begun)
 
     async def play(self, number: int, case: Case) -> Told:
         here = self.place(number)
         for command in case.given:
             await self._end(await self._begin(command, here, {}))
-        if case.until is not None and not case.before:
+        if case.until is not None:
             await self._wait(*case.until)
         if case.command.split(" ")[0] in ("GET", "POST", "PATCH", "DELETE"):
             return await self._ask(case)
