@@ -39,6 +39,9 @@ class CallBound(Message):
     """For all its calls; None where the model has no price."""
     inputs_usd: Decimal | None
     """What of that is for the known inputs."""
+    least_usd: Decimal | None
+    """What must be free for the first call to begin: `min_tokens` where the agent may get by with
+    them, and nothing yet of what other tasks hand on."""
 
 
 class AgentBound(Message):
@@ -89,8 +92,9 @@ def _working(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound]:
         known = sum(len(s.text.encode()) for s in sources)
         texts = [system_text(agent), task.ask, *(s.name for s in sources)]
         texts += [] if isinstance(task.output, str) else [str(task.output)]
-        prompt = _size(texts) + known + _handed(team, task.depends_on)
-        yield _bound(task.id, task.agent, agent, team, catalog, prompt, known)
+        sure = _size(texts) + known
+        handed = _handed(team, task.depends_on)
+        yield _bound(task.id, task.agent, agent, team, catalog, sure, known, handed)
     if not team.tasks:
         for name, agent in team.agents.items():
             own = Task(id="planned", agent=name, ask="x")
@@ -98,22 +102,22 @@ def _working(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound]:
             longest = max(each.max_tokens for each in team.agents.values()) * BYTES_PER_TOKEN
             # The plan, with all asks in it, is one answer of the orchestrator's.
             asks = team.orchestrator.max_tokens * BYTES_PER_TOKEN
-            prompt = _size([system_text(agent)]) + known + asks + (team.max_tasks - 1) * longest
-            many = team.max_tasks
-            yield _bound("(planned)", name, agent, team, catalog, prompt, known, many)
+            sure = _size([system_text(agent)]) + known
+            handed, many = asks + (team.max_tasks - 1) * longest, team.max_tasks
+            yield _bound("(planned)", name, agent, team, catalog, sure, known, handed, many)
 
 
 def _final(request: RunRequest, catalog: ModelCatalog) -> CallBound:
     team = request.team
     if team.final == "handoff":
-        return _bound("answer", ORCHESTRATOR_AGENT, team.orchestrator, team, catalog, 0, 0, 0)
+        return _bound("answer", ORCHESTRATOR_AGENT, team.orchestrator, team, catalog, 0, 0, 0, 0)
     results = [team.result] if team.result else _sinks(team)
     handed = _handed(team, [each for each in results if each])
     if not team.tasks:
         longest = max(each.max_tokens for each in team.agents.values())
         handed = team.max_tasks * longest * BYTES_PER_TOKEN
-    prompt = _size([orchestrator_text(team), _goal(request), FINAL_ASK]) + handed
-    return _bound("answer", ORCHESTRATOR_AGENT, team.orchestrator, team, catalog, prompt, 0)
+    sure = _size([orchestrator_text(team), _goal(request), FINAL_ASK])
+    return _bound("answer", ORCHESTRATOR_AGENT, team.orchestrator, team, catalog, sure, 0, handed)
 
 
 def _bound(
@@ -122,11 +126,15 @@ def _bound(
     caller: Caller,
     team: Team,
     catalog: ModelCatalog,
-    prompt: int,
+    sure: int,
     known: int,
+    handed: int = 0,
     times: int = 1,
 ) -> CallBound:
+    """`sure` bytes are in the prompt whatever happens, `known` of them documents; `handed` is the
+    most that other answers may add."""
     model = caller.model or catalog.default_model
+    prompt = sure + handed
     price = price_of(catalog, model or "")
     repair = prompt + caller.max_tokens * BYTES_PER_TOKEN + REASONS_BYTES
     first = worst_case_usd(prompt, caller.max_tokens, price)
@@ -147,6 +155,7 @@ def _bound(
         prompt_bytes=prompt,
         usd=total,
         inputs_usd=inputs,
+        least_usd=worst_case_usd(sure, caller.min_tokens or caller.max_tokens, price),
     )
 
 

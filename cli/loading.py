@@ -1,8 +1,10 @@
 """A team file as a start input: read, checked, every problem at once."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 
+from cli.estimate import CallBound, estimate
 from cli.exits import Code, CommandError
 from contracts.model import Message
 from contracts.plan import Problem
@@ -10,6 +12,7 @@ from contracts.run import RunRequest
 from contracts.spend import ModelCatalog
 from runtime.plain_words import shown
 from runtime.team_file import FileProblem, TeamFileError, load_team
+from workflows.catalog import callers, field_of
 from workflows.validation import team_problems, team_warnings
 
 
@@ -59,10 +62,35 @@ def findings(
         return [_finding("error", each) for each in error.problems], None
     errors = located(path, team_problems(request, catalog))
     warnings = located(path, team_warnings(request))
+    if catalog is not None and not team_problems(request):
+        warnings += located(path, _too_poor(request, catalog))
     return [
         *(_finding("error", each) for each in errors),
         *(_finding("warning", each) for each in warnings),
     ], request
+
+
+def _too_poor(request: RunRequest, catalog: ModelCatalog) -> list[Problem]:
+    """Agents whose limit does not even pay one of their calls: they wait as soon as they start."""
+    most: dict[str, CallBound] = {}
+    for each in estimate(request, catalog).calls:
+        known = most.get(each.agent)
+        if each.calls and each.least_usd and (not known or each.least_usd > _least(known)):
+            most[each.agent] = each
+    return [
+        Problem(
+            field=f"{field_of(name)}.budget_usd",
+            value=str(caller.budget_usd),
+            what=f"does not pay one call ({most[name].subject}: up to {_least(most[name])} USD)",
+            remedy="raise it, or lower max_tokens",
+        )
+        for name, caller in callers(request.team).items()
+        if name in most and caller.budget_usd is not None and caller.budget_usd < _least(most[name])
+    ]
+
+
+def _least(bound: CallBound) -> Decimal:
+    return bound.least_usd or Decimal(0)
 
 
 def located(path: Path, problems: Sequence[Problem]) -> list[FileProblem]:

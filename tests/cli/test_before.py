@@ -1,5 +1,6 @@
 """`estimate`, `schema`, `init`: before a run."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -112,6 +113,22 @@ def test_an_input_is_counted_for_every_call_it_may_stand_in() -> None:
     assert facts.usd is not None
     assert plain.calls[0].usd is not None
     assert facts.usd - plain.calls[0].usd == Decimal("0.003003"), "and its name, thrice"
+
+
+@pytest.mark.parametrize(("share", "status"), [("0.5", "parked"), ("1", "completed")])
+async def test_what_must_be_free_for_a_call_decides(
+    starter: Starter, rooms: Rooms, share: str, status: str
+) -> None:
+    (facts, *_) = estimated(PAYLOAD["team"]).calls
+    assert facts.least_usd is not None
+    limit = str((facts.least_usd * Decimal(share)).quantize(Decimal("0.000001")))
+    agents = {"research": {"role": "Researcher", "budget_usd": limit}}
+    handle = await rooms.start({"team": {**PAYLOAD["team"], "agents": agents}}, new_id())
+    while (now := await handle.query("state"))["status"] not in ("parked", "completed"):
+        await asyncio.sleep(0.05)
+    if status == "parked":
+        await handle.signal("cancel", {})
+    assert now["status"] == status
 
 
 def test_a_limit_bounds_what_an_agent_can_cost() -> None:
