@@ -14,7 +14,7 @@ from contracts.calls import CallRequest
 from contracts.run import RunState, RunStatus, TaskStatus
 from contracts.spend import AgentStatus, SpendReport
 from runtime.run_errors import RunAborted
-from runtime.runs import get_run
+from runtime.runs import get_run, start_run
 from tests.cli.support import Starter
 from tests.cli.test_handle import Gate, request
 from tests.cli.test_running import new_id
@@ -133,10 +133,8 @@ async def test_a_run_that_failed_by_itself_is_no_cut_off_one(
         raise RuntimeError("no such sheet")
 
     world.rule = fail
-    run = await client.start_workflow(
-        names.WORKFLOW, request(), id=new_id(), task_queue=names.TASK_QUEUE
-    )
-    handle = get_run(client, run.id)
+    agents = {"research": {"role": "Researcher", "budget_usd": 1, "retry": {"max_attempts": 1}}}
+    handle = await start_run(client, request(agents=agents))
     assert (await handle.report()).status is RunStatus.FAILED
     assert (await handle.state()).status is RunStatus.FAILED
     assert not (await handle.spend()).cut_off
