@@ -24,6 +24,7 @@ from contracts.spend import (
 from contracts.team import Caller
 from workflows.budget import Account, shares, worst_case_usd
 from workflows.catalog import model_of
+from workflows.endings import was_cancelled
 from workflows.failures import refused, understand
 from workflows.policies import ActivityOptions, account_options, finding_options
 from workflows.progress import Progress
@@ -156,16 +157,26 @@ class Accounts:
         )
 
     async def read_back(self, agent: str) -> None:
-        """Asks the ledger what became of calls that gave no answer."""
+        """Asks the ledger what became of calls that gave no answer.
+
+        Without a word from it nothing fails: what is open stays in `reserved_usd`, and the closing
+        of the accounts asks again. A cancellation ends the asking; the caller looks for it.
+        """
         if not self._progress.capabilities.ledger:
             return
         self._progress.ordered += 1
-        read = await workflow.execute_activity_method(
-            AccountActivities.read_ledgers,
-            self._order([agent], known={}),
-            **account_options(),
-            summary=f"{agent} · ledger",
-        )
+        try:
+            read = await workflow.execute_activity_method(
+                AccountActivities.read_ledgers,
+                self._order([agent], known={}),
+                **account_options(),
+                summary=f"{agent} · ledger",
+            )
+        except ActivityError as error:
+            if not was_cancelled():
+                failure, _ = understand(error)
+                workflow.logger.error("%s's ledger was not read: %s", agent, failure.message)
+            return
         for ledger in read.ledgers:
             self._progress.accounts[agent].read_back(ledger)
 

@@ -219,7 +219,7 @@ class Calls:
         account.fail(key, spend.spent_usd, may_be_billed=unknown)
         if unknown:
             await self._accounts.read_back(account.agent)
-        return TaskFailed(failure)
+        return asyncio.CancelledError() if was_cancelled() else TaskFailed(failure)
 
     async def _wait_for_settlement(self, account: Account) -> None:
         if account.in_flight:

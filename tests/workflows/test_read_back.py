@@ -1,0 +1,79 @@
+"""The ledger is asked what became of a call without an answer: whatever it says, or does not."""
+
+import asyncio
+
+import pytest
+from temporalio import activity
+from temporalio.client import Client, WorkflowFailureError
+from temporalio.exceptions import ApplicationError
+
+from contracts.calls import CallRequest
+from contracts.errors import ErrorType
+from contracts.run import RunReport, RunStatus, TaskStatus
+from contracts.spend import CloseAccounts, ClosedAccounts, LedgerAgreement
+from tests.support.fakes import FakeWorld
+from tests.workflows.test_story import started, team
+
+
+class SilentLedger(FakeWorld):
+    """Whose ledger does not answer while accounts are open; or says no, where `says_no`."""
+
+    def __init__(self, *, says_no: bool = False) -> None:
+        super().__init__(_nonsense)
+        self.asked = asyncio.Event()
+        self.says_no = says_no
+
+    @activity.defn
+    async def read_ledgers(self, order: CloseAccounts) -> ClosedAccounts:
+        self.asked.set()
+        if self.says_no:
+            raise ApplicationError("no", type=ErrorType.UNAUTHORIZED, non_retryable=True)
+        while True:
+            activity.heartbeat()
+            await asyncio.sleep(0.2)
+
+
+def _nonsense(call: CallRequest) -> None:
+    """Nobody knows whether it was billed."""
+    if call.task == "a":
+        raise ApplicationError("{", type=ErrorType.MALFORMED_ANSWER, non_retryable=True)
+
+
+@pytest.mark.parametrize("native", [False, True])
+async def test_a_run_that_is_cancelled_meanwhile_closes_and_reports(
+    client: Client, native: bool
+) -> None:
+    world = SilentLedger()
+    async with started(client, world, {"team": team()}) as handle:
+        await asyncio.wait_for(world.asked.wait(), 30)
+        await (handle.cancel() if native else handle.signal("cancel"))
+        report = await asyncio.wait_for(handle.result(), 30)
+    assert report.status is RunStatus.CANCELLED
+    assert report.outcomes[0].task.status is TaskStatus.CANCELLED
+    assert {book.status for book in world.books.values()} == {"disabled"}
+
+
+async def test_a_task_that_is_cancelled_meanwhile_is_cancelled(client: Client) -> None:
+    world = SilentLedger()
+    changed = team(on_task_failure="cancel_rest")
+    changed["tasks"][2]["missing_inputs"] = "accept"
+    async with started(client, world, {"team": changed}) as handle:
+        await asyncio.wait_for(world.asked.wait(), 30)
+        await handle.execute_update("cancel_task", {"task": "a"})
+        report = await asyncio.wait_for(handle.result(), 30)
+    assert report.status is RunStatus.COMPLETED
+    assert report.outcomes[0].task.status is TaskStatus.CANCELLED
+
+
+async def test_a_ledger_that_cannot_be_read_costs_the_run_nothing_more(client: Client) -> None:
+    world = SilentLedger(says_no=True)
+    async with started(client, world, {"team": team()}) as handle:
+        with pytest.raises(WorkflowFailureError) as caught:
+            await asyncio.wait_for(handle.result(), 30)
+    error = caught.value.cause
+    assert isinstance(error, ApplicationError)
+    report = RunReport.model_validate(error.details[0])
+    assert report.failure is not None
+    assert report.failure.type == ErrorType.MALFORMED_ANSWER
+    assert report.spend.ledger_agrees is LedgerAgreement.YES
+    assert {book.status for book in world.books.values()} == {"disabled"}
