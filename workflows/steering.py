@@ -48,6 +48,8 @@ class Steering:
         self._parking = Parking(self._progress, self._publisher.changed)
         self._orders = Orders(self._progress, self._accounts, self._parking, self._publisher)
         self._story: asyncio.Task[None] | None = None
+        self._to_approve: str | None = None
+        """What waits for a word. The rest of what waits, waits for money, or to be tried again."""
         self._approval: Approve | None = None
 
     # What people outside may ask
@@ -187,16 +189,21 @@ class Steering:
         """Answers what waits for a person. Payload: `contracts.control.Approve`."""
         order = parse(Approve, payload, extra)
         self._progress.waiting.pop(order.subject, None)
-        self._approval = order
+        self._to_approve, self._approval = None, order
         return order
 
     @approve.validator
     def _check_approve(self, payload: Any = None, *extra: Any) -> None:
         order = _parse_update(Approve, payload, extra)
-        if order.subject not in self._progress.waiting:
+        waiting = self._progress.waiting.get(order.subject)
+        if waiting is None:
             raise refused(
                 f"subject = {order.subject!r}: nothing of this name waits for a person"
                 f" (waiting: {', '.join(self._progress.waiting) or 'nothing'})"
+            )
+        if order.subject != self._to_approve:
+            raise refused(
+                f"subject = {order.subject!r}: no approval makes it go on; `{waiting.command}` does"
             )
 
     def _understood(self, name: str, model: Any, payload: Any, extra: tuple[Any, ...]) -> Any:
@@ -211,6 +218,7 @@ class Steering:
     async def _wait_for_approval(self, subject: str) -> None:
         """Durably, until a person says yes; a no cancels the run."""
         self._become(RunStatus.APPROVAL)
+        self._to_approve = subject
         command = f"{STARTER} approve {self._progress.workflow_id} {subject}"
         reason = f"the {subject} waits for approval"
         self._progress.park(

@@ -8,10 +8,11 @@ import pytest
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
-from contracts.calls import CallRequest
+from contracts.calls import CallRequest, CallResult
 from contracts.run import RunReport, RunState, RunStatus, TaskStatus
 from contracts.spend import AgentStatus, LedgerAgreement, SpendReport
-from tests.support.fakes import COST, FakeWorld
+from tests.support.fakes import COST, FakeWorld, exhausted
+from tests.workflows.test_planning import GOOD, Planner
 from tests.workflows.test_story import started, team
 
 Handle = WorkflowHandle[Any, Any]
@@ -234,6 +235,35 @@ async def test_a_refused_plan_costs_nothing_more(client: Client) -> None:
     assert report.status is RunStatus.CANCELLED
     assert report.cancel_reason == "the plan was refused: too broad"
     assert not world.calls
+
+
+async def test_what_waits_for_money_is_not_there_to_be_approved(client: Client) -> None:
+    """Not `plan` either, while nobody has made it: a word of then would count for the plan."""
+    empty = True
+
+    def rule(call: CallRequest) -> CallResult | None:
+        if empty and call.task == "plan":
+            raise exhausted(COST, Decimal(0))
+        return planner(call)
+
+    unplanned = {key: value for key, value in team().items() if key not in ("tasks", "result")}
+    changed = {**unplanned, "approve_plan": True}
+    planner = Planner(GOOD)
+    planner.world.rule = rule
+    yes = {"subject": "plan", "approved": True}
+    async with started(client, planner.world, {"team": changed}) as handle:
+        seen = await _waiting(handle)
+        assert seen.waiting[0].type == "BudgetExhausted"
+        with pytest.raises(WorkflowUpdateFailedError) as caught:
+            await handle.execute_update("approve", yes)
+        assert f"`{seen.waiting[0].command}` does" in str(caught.value.cause)
+        assert (await state(handle)).waiting == seen.waiting, "it waits as before, and is shown"
+        empty = False
+        await handle.execute_update("retry_task", {"task": "plan"})
+        while (await state(handle)).status is not RunStatus.APPROVAL:
+            await asyncio.sleep(0.02)
+        await handle.execute_update("approve", yes)
+        assert (await handle.result()).status is RunStatus.COMPLETED
 
 
 async def _waiting(handle: Handle) -> RunState:
