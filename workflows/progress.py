@@ -23,7 +23,7 @@ from contracts.team import Task, Team
 from workflows.budget import Account
 from workflows.reports import run_report, run_state, spend_report
 from workflows.review import is_added
-from workflows.schedule import Schedule
+from workflows.schedule import ENDED, Schedule
 
 MAX_REFUSALS = 20
 
@@ -154,21 +154,25 @@ class Progress:
             if status in (TaskStatus.WAITING, TaskStatus.READY):
                 self.logs[task_id].failure = self.logs[task_id].ended_at = None
 
-    def started(self, task_id: str, at: datetime) -> None:
-        """The first call of a task begins. Planning and the final answer are no tasks."""
+    def started(self, subject: str, at: datetime) -> None:
+        """A call begins. Planning, a review and the final answer are no tasks."""
         self.ordered += 1
-        log = self.logs.get(task_id)
-        if log is None:
+        if not self._is_open_task(subject):
             return
+        log = self.logs[subject]
         log.calls += 1
         log.started_at = log.started_at or at
-        self.schedule.status[task_id] = TaskStatus.RUNNING
+        self.schedule.status[subject] = TaskStatus.RUNNING
 
-    def withdrawn(self, task_id: str) -> None:
+    def withdrawn(self, subject: str) -> None:
         """A call was refused before it began: it counts when it is made."""
-        log = self.logs.get(task_id)
-        if log is not None:
-            log.calls -= 1
+        if self._is_open_task(subject):
+            self.logs[subject].calls -= 1
+
+    def _is_open_task(self, subject: str) -> bool:
+        """A team may have tasks of the names `answer` and `review`: when the orchestrator's own
+        calls of these names are made, they have ended."""
+        return self.schedule.status.get(subject, TaskStatus.DONE) not in ENDED
 
     def done(self, task_id: str, handoff: str, at: datetime) -> list[str]:
         """A task's checked output; answers with the tasks that are ready because of it."""
@@ -218,15 +222,19 @@ class Progress:
             )
         return ready
 
-    def park(self, waiting: Waiting) -> None:
+    def ask(self, waiting: Waiting) -> None:
         """Something that only a person can answer, and the command that does."""
         self.waiting[waiting.subject] = waiting
-        if waiting.subject in self.schedule.status:
+
+    def park(self, waiting: Waiting) -> None:
+        """A call that does not go on without a person."""
+        self.ask(waiting)
+        if self._is_open_task(waiting.subject):
             self.schedule.status[waiting.subject] = TaskStatus.PARKED
 
     def unpark(self, subject: str) -> None:
         self.waiting.pop(subject, None)
-        if subject in self.schedule.status:
+        if self._is_open_task(subject):
             self.schedule.status[subject] = TaskStatus.READY
 
     def refuse(self, at: datetime, message: str, problem: str) -> None:

@@ -221,7 +221,7 @@ class Steering:
         self._to_approve = subject
         command = f"{STARTER} approve {self._progress.workflow_id} {subject}"
         reason = f"the {subject} waits for approval"
-        self._progress.park(
+        self._progress.ask(
             Waiting(subject=subject, reason=reason, command=command, since=workflow.now())
         )
         await workflow.wait_condition(lambda: self._approval is not None or self._progress.stopping)

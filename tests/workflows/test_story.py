@@ -1,5 +1,6 @@
 """The flow of a run on the real dev server, the world behind the typed interfaces."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -195,3 +196,24 @@ async def test_bad_input_is_refused_before_anything_is_opened(
     assert words in error.message
     assert not world.books
     assert not world.calls
+
+
+@pytest.mark.parametrize("name", ["plan", "review", "answer"])
+async def test_a_task_may_have_the_name_of_the_orchestrators_own_work(
+    client: Client, name: str
+) -> None:
+    def rule(call: CallRequest) -> CallResult | None:
+        finishes = '{"redo": [], "drop": [], "add": []}'
+        return world.answer(call, finishes) if call.purpose is Purpose.REVIEW else None
+
+    world = FakeWorld(rule)
+    tasks = [{"id": name, "agent": "research", "ask": "List the facts."}]
+    changed = team(tasks=tasks, result=name, approve_plan=True, review_rounds=1)
+    async with started(client, world, {"team": changed}) as handle:
+        while not (await handle.query("state"))["waiting"]:
+            await asyncio.sleep(0.02)
+        await handle.execute_update("approve", {"subject": "plan", "approved": True})
+        report = await asyncio.wait_for(handle.result(), 30)
+    assert report.status is RunStatus.COMPLETED
+    (outcome,) = report.outcomes
+    assert (outcome.task.status, outcome.task.calls) == (TaskStatus.DONE, 1)
