@@ -28,7 +28,7 @@ from workflows.policies import catalog_options
 from workflows.review import Review, parse_review, to_do_again
 from workflows.steering import Steering
 from workflows.validation import team_problems
-from workflows.work import Work, missing_result
+from workflows.work import Work, first_failure, missing_result
 
 
 @workflow.defn(name=WORKFLOW)
@@ -181,6 +181,8 @@ class Orchestrator(Steering):
         if self._progress.team.final == "handoff":
             results = self._progress.result_ids()
             return "\n\n".join(self._progress.handoffs[task_id] for task_id in results)
+        if self._progress.stopping and (failed := first_failure(self._progress)):
+            raise TaskFailed(failed)  # `cancel_rest`: the result is there, and nobody may be asked
         return await calls.ask(answer_assignment(self._progress))
 
     async def _finish(self) -> None:

@@ -148,8 +148,14 @@ def missing_result(progress: Progress) -> Failure | None:
     ]
     if not missing:
         return None
+    nothing = Failure(type=ErrorType.RUN_FAILED, message=f"task {missing[0]} did not run")
+    return first_failure(progress) or nothing
+
+
+def first_failure(progress: Progress) -> Failure | None:
+    """Of a task, and not because of another one's."""
     for task_id, log in progress.logs.items():
         if log.failure and log.failure.type not in CONSEQUENCES:
             message = f"task {task_id}: {log.failure.message}"[:2000]
             return log.failure.model_copy(update={"message": message})
-    return Failure(type=ErrorType.RUN_FAILED, message=f"task {missing[0]} did not run")
+    return None

@@ -8,10 +8,10 @@ from temporalio.exceptions import ApplicationError
 
 from contracts.calls import CallRequest
 from contracts.errors import ErrorType
-from contracts.run import RunStatus, TaskStatus
+from contracts.run import RunReport, RunStatus, TaskStatus
 from contracts.spend import LedgerAgreement
 from tests.support.fakes import COST, FakeWorld
-from tests.workflows.test_story import result_of, started, team
+from tests.workflows.test_story import failure_of, result_of, started, team
 
 
 def wide(count: int) -> list[dict[str, object]]:
@@ -145,6 +145,26 @@ async def test_cancel_rest_stops_the_others(client: Client) -> None:
         TaskStatus.CANCELLED,
     ]
     assert seen["failure"]["type"] == ErrorType.FORBIDDEN
+
+
+async def test_cancel_rest_fails_a_run_whose_result_is_done_already(client: Client) -> None:
+    """By the failed task: nobody cancelled it."""
+
+    async def rule(call: CallRequest) -> None:
+        if call.task == "t1":
+            while not world.books["research"].charges:
+                await asyncio.sleep(0.02)
+            await asyncio.sleep(0.2)
+            raise ApplicationError("no", type=ErrorType.FORBIDDEN, non_retryable=True)
+
+    world = FakeWorld(rule)
+    changed = team(tasks=wide(2), result="t0", on_task_failure="cancel_rest")
+    error = await failure_of(client, world, {"team": changed})
+    report = RunReport.model_validate(error.details[0])
+    assert (report.status, report.cancel_reason) == (RunStatus.FAILED, None)
+    assert report.failure is not None
+    assert report.failure.type == ErrorType.FORBIDDEN
+    assert [each.task.status for each in report.outcomes] == [TaskStatus.DONE, TaskStatus.FAILED]
 
 
 async def test_a_prompt_that_does_not_fit_fails_its_task_unsent(client: Client) -> None:
