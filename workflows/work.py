@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from temporalio import workflow
 
@@ -44,7 +45,7 @@ class Work:
                 await asyncio.shield(ended)
         except asyncio.CancelledError:
             self._cancel_all()
-            await ended
+            await _whatever_comes(ended)
             raise
         finally:
             self._ended = None
@@ -137,6 +138,14 @@ class Work:
         if self._progress.team.on_task_failure is OnTaskFailure.CANCEL_REST:
             self._progress.stopping = True
             self._cancel_all()
+
+
+async def _whatever_comes(ended: asyncio.Future[None]) -> None:
+    """A second cancellation has nothing left to cancel: what was paid is still waited for."""
+    while not ended.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.shield(ended)
+    ended.result()
 
 
 def missing_result(progress: Progress) -> Failure | None:

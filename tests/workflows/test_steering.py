@@ -1,6 +1,7 @@
 """What people outside may tell a run, and the nonsense that they may send."""
 
 import asyncio
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -111,6 +112,31 @@ async def test_a_cancelled_call_that_answers_all_the_same_starts_nothing(client:
     assert report.outcomes[0].task.status in (TaskStatus.DONE, TaskStatus.CANCELLED)
     assert {call.task for call in world.calls} == {"a"}
     assert report.spend.ledger_agrees is LedgerAgreement.YES
+
+
+@pytest.mark.parametrize("native", [False, True])
+async def test_who_cancels_twice_gets_the_same_report(client: Client, native: bool) -> None:
+    """A call that cannot be stopped at once is waited for: its charge is part of the sum."""
+    reached, told = asyncio.Event(), asyncio.Event()
+
+    async def stubborn(call: CallRequest) -> None:
+        reached.set()
+        while not told.is_set():
+            with suppress(asyncio.CancelledError):
+                await told.wait()
+
+    world = FakeWorld(stubborn)
+    async with started(client, world, {"team": team(tasks=CHAIN)}) as handle:
+        await reached.wait()
+        await handle.signal("cancel")
+        await state(handle)
+        await (handle.cancel() if native else handle.signal("cancel"))
+        await state(handle)
+        await asyncio.sleep(0.5)
+        told.set()
+        report = await handle.result()
+    assert report.status is RunStatus.CANCELLED
+    assert report.spend.total.spent_usd == world.books["research"].spent == COST
 
 
 async def test_pause_lets_calls_finish_and_starts_none_until_resume(client: Client) -> None:
