@@ -46,6 +46,8 @@ class Account:
     status: AgentStatus = AgentStatus.IDLE
     issued: set[str] = field(default_factory=set)
     """The keys of all calls that this history knows of."""
+    unanswered: set[str] = field(default_factory=set)
+    """Of these, the ones that the ledger has charged for while nobody had their answer."""
     seen_usd: Decimal = ZERO
     """The highest spend that the provider told beside an answer."""
     failures_in_row: int = 0
@@ -81,17 +83,27 @@ class Account:
     def begin(self, key: str, bound: Decimal | None) -> None:
         self.calls += 1
         self.issued.add(key)
+        self.lost.pop(key, None)
         self.in_flight[key] = bound
         self.status = AgentStatus.WORKING
 
     def settle(self, key: str, result: CallResult, use: Use) -> None:
-        """A billed answer: it is charged whether or not it passed its checks."""
+        """A billed answer: it is charged whether or not it passed its checks.
+
+        It may be that of a call whose charge the ledger has told already: the same charge.
+        """
         self._end(key)
+        told = key in self.unanswered
+        if told:
+            self.unanswered.discard(key)
+            del self.charges[key, Use.FAILED]
         for purpose, amount in ((use, result.cost_usd), (Use.FAILED, result.failed_attempts_usd)):
             if amount:
                 before = self.charges.get((key, purpose), ZERO)
                 self.charges[key, purpose] = before + amount
-        self._count(result.usage.prompt_tokens, result.usage.completion_tokens, result.estimated)
+        usage = result.usage
+        if not told:
+            self._count(usage.prompt_tokens, usage.completion_tokens, result.estimated)
         self.seen_usd = max(self.seen_usd, result.account_spent_usd or ZERO)
         self._succeeded(use is not Use.FAILED)
 
@@ -105,10 +117,14 @@ class Account:
         elif may_be_billed:
             self.lost[key] = bound
 
-    def withdraw(self, key: str) -> None:
-        """A call that was refused before it began, and will be made again."""
+    def withdraw(self, key: str, *, may_be_billed: bool = False) -> None:
+        """A call that was refused before it began, and will be made again; `may_be_billed` where
+        an attempt before the refused one was let in."""
         self.calls -= 1
+        bound = self.in_flight.get(key)
         self._end(key)
+        if may_be_billed:
+            self.lost[key] = bound
 
     @property
     def is_unexplained(self) -> bool:
@@ -148,6 +164,8 @@ class Account:
                 use = Use.FAILED if key in self.issued else Use.DISCARDED
                 self.charges[key, use] = self.charges.get((key, use), ZERO) + missing
                 self.lost.pop(key, None)
+                if key in self.issued and key not in known:
+                    self.unanswered.add(key)
         for charge in ledger.charges:
             key = charge.idempotency_key or ""
             if key not in known and key not in self.in_flight:

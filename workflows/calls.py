@@ -211,10 +211,14 @@ class Calls:
             return asyncio.CancelledError()
         failure, spend = understand(error)
         if _may_go_again(failure):
-            # Nothing was sent upstream, and the same call may go again: it has not failed yet.
-            account.withdraw(key)
+            # This attempt sent nothing upstream, and the same call may go again: it has not failed
+            # yet. An attempt before it may have been billed.
+            unknown = spend.attempts > 1 or _outcome(failure) is Outcome.PARKS
+            account.withdraw(key, may_be_billed=unknown)
             self._progress.withdrawn(subject)
-            return TaskFailed(failure)
+            if unknown:
+                await self._accounts.read_back(account.agent)
+            return asyncio.CancelledError() if was_cancelled() else TaskFailed(failure)
         unknown = failure.type in MAY_BE_BILLED
         account.fail(key, spend.spent_usd, may_be_billed=unknown)
         if unknown:

@@ -167,3 +167,22 @@ def test_what_the_attempts_before_cost_counts_as_failed() -> None:
     report = account.report()
     assert (report.useful_usd, report.failed_attempts_usd) == (Decimal("0.1"), Decimal("0.02"))
     assert account.agrees_with(ledger(account, {"1": Decimal("0.12")}))
+
+
+def test_a_charge_that_was_read_back_is_not_counted_again_with_its_answer() -> None:
+    """A call was paid, its worker died, and the next attempt was refused: it is made once more,
+    and gets the stored answer."""
+    account = Account("a", "m", Decimal(1))
+    account.begin("k", Decimal("0.1"))
+    account.withdraw("k", may_be_billed=True)
+    assert account.report().reserved_usd == Decimal("0.1")
+    books = ledger(account, {"k": Decimal("0.05")})
+    account.read_back(books)
+    assert account.agrees_with(books)
+    assert account.report().reserved_usd == 0
+    account.begin("k", Decimal("0.1"))
+    account.settle("k", result(Decimal("0.05")), Use.USEFUL)
+    assert account.agrees_with(books)
+    report = account.report()
+    assert (report.useful_usd, report.failed_attempts_usd) == (Decimal("0.05"), Decimal(0))
+    assert (report.calls, report.failed_calls) == (1, 0)

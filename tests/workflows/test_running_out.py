@@ -401,3 +401,29 @@ async def test_a_worker_with_another_sealing_key_costs_no_task(client: Client, p
     assert len({call.idempotency_key for call in calls}) == 1
     assert len(calls) == 4
     assert result.spend.ledger_agrees is LedgerAgreement.YES
+
+
+async def test_what_was_paid_before_the_sealing_key_was_wrong_is_shown_and_counted_once(
+    client: Client,
+) -> None:
+    """A worker pays for the call and dies; the one that takes over has another key."""
+    wrong, world = True, FakeWorld()
+
+    async def unseal(call: CallRequest) -> None:
+        if wrong and call.task == "a":
+            if not world.books["research"].charges:
+                world.book(call)
+                raise ApplicationError("it is gone", type=ErrorType.UPSTREAM_UNAVAILABLE)
+            raise ApplicationError("sealed under another", type=ErrorType.SEALING_KEY_MISMATCH)
+
+    world.rule = unseal
+    agent = {"retry": {"max_attempts": 2, "initial_seconds": 0.05}, "budget_usd": 1}
+    async with started(client, world, {"team": two_tasks(agent)}) as handle:
+        await until(handle, parked)
+        shown = (await spend(handle)).agents[1]
+        assert (shown.spent_usd, shown.failed_attempts_usd) == (COST, COST)
+        wrong = False
+        await handle.execute_update("retry_task", {"task": "a"})
+        result = await handle.result()
+    assert result.spend.ledger_agrees is LedgerAgreement.YES
+    assert result.spend.agents[1].useful_usd == 2 * COST == world.books["research"].spent
