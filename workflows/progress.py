@@ -203,13 +203,15 @@ class Progress:
         failure = Failure(type=ErrorType.CANCELLED, message=reason or "cancelled")
         return self._without(task_id, TaskStatus.CANCELLED, failure, at)
 
-    def retried(self, task_id: str) -> None:
-        """A failed task that is to be tried again, and with it all that waited for it."""
-        self.schedule.retry(task_id)
+    def retried(self, task_id: str) -> list[str]:
+        """A failed task that is to be tried again, and with it all that waited for it; answers with
+        those that wait for nothing else."""
+        ready = self.schedule.retry(task_id)
         for each, status in self.schedule.status.items():
             if status in (TaskStatus.WAITING, TaskStatus.READY):
                 self.logs[each].failure = None
                 self.logs[each].ended_at = None
+        return ready
 
     def _without(
         self, task_id: str, status: TaskStatus, failure: Failure, at: datetime

@@ -121,14 +121,36 @@ class Schedule:
                     frontier.append(dependant)
         return self._ready(freed), blocked
 
-    def retry(self, task_id: str) -> None:
-        """A failed task is ready again; what was blocked by it alone waits again."""
+    def retry(self, task_id: str) -> list[str]:
+        """A failed task is ready again; what was blocked by it alone waits again. The tasks that
+        are ready because of that: all that they wait for had ended meanwhile."""
         self.status[task_id] = TaskStatus.READY
         for each, status in self.status.items():
             if status is TaskStatus.BLOCKED:
                 self.status[each] = TaskStatus.WAITING
-        for each in [each for each, s in self.status.items() if s is TaskStatus.FAILED]:
+        for each in self._of(TaskStatus.FAILED):
             self.failed(each)
+        for each in self._of(TaskStatus.SKIPPED, TaskStatus.CANCELLED):
+            self._block_behind(each)
+        waiting = self._of(TaskStatus.WAITING)
+        for each in waiting:
+            self._missing[each] = sum(
+                self.status[dependency] not in ENDED
+                for dependency in set(self.tasks[each].depends_on)
+            )
+        return self._ready([each for each in waiting if not self._missing[each]])
+
+    def _of(self, *wanted: TaskStatus) -> list[str]:
+        return [task_id for task_id, status in self.status.items() if status in wanted]
+
+    def _block_behind(self, task_id: str) -> None:
+        """As `without` does it; who accepts missing inputs is not looked at."""
+        frontier = [task_id]
+        while frontier:
+            for each in self._dependants[frontier.pop()]:
+                if self.status[each] is TaskStatus.WAITING and not self._accepts(each):
+                    self.status[each] = TaskStatus.BLOCKED
+                    frontier.append(each)
 
     def failed(self, task_id: str) -> list[str]:
         """Marks a task failed; answers with all that can never run because of it."""

@@ -84,8 +84,8 @@ class Work:
                 f"task = {task_id!r}: {status or 'no such task'}; only what has failed or is parked"
                 " can be tried again, while the run still works"
             )
-        self._progress.retried(task_id)
-        self._start([task_id])
+        ready = self._progress.retried(task_id)
+        self._start([task_id, *ready])
         self._changed()
 
     def _start(self, task_ids: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Mapping
+from graphlib import TopologicalSorter
 from itertools import pairwise
 
 import pytest
@@ -156,3 +157,49 @@ def test_a_dependency_that_is_named_twice_counts_once(needs: tuple[str, ...]) ->
     schedule = schedule_of({"a": (), "b": needs})
     assert schedule.start() == ["a"]
     assert schedule.done("a") == ["b"]
+
+
+@given(acyclic(), st.randoms(use_true_random=False))
+def test_what_failed_and_was_tried_again_might_as_well_not_have_failed(
+    graph: Graph, order: random.Random
+) -> None:
+    """Beside tasks that were skipped, and others that do without them: whenever the retry comes."""
+    accepting = {name for name in graph if order.random() < 0.5}
+    skips = {name for name in graph if order.random() < 0.3}
+    fails = {name for name in graph if order.random() < 0.3} - skips
+    schedule = Schedule(
+        [
+            Task(id=name, agent="a", ask="x", depends_on=needs,
+                 missing_inputs="accept" if name in accepting else "fail")
+            for name, needs in graph.items()
+        ]
+    )  # fmt: skip
+    open_tasks, ran = schedule.start(), set[str]()
+    while True:
+        failed = [each for each, s in schedule.status.items() if s is TaskStatus.FAILED]
+        if failed and (not open_tasks or order.random() < 0.3):
+            fails.discard(failed[0])
+            open_tasks += [failed[0], *schedule.retry(failed[0])]
+            continue
+        if not open_tasks:
+            break
+        task = open_tasks.pop(order.randrange(len(open_tasks)))
+        if task in fails:
+            schedule.failed(task)
+        elif task in skips:
+            open_tasks += schedule.without(task, TaskStatus.SKIPPED)[0]
+        else:
+            assert task not in ran
+            ran.add(task)
+            open_tasks += schedule.done(task)
+    assert ran == _runnable(graph, accepting, skips)
+    assert set(schedule.status.values()) <= ENDED
+
+
+def _runnable(graph: Graph, accepting: set[str], skips: set[str]) -> set[str]:
+    runs: set[str] = set()
+    for name in TopologicalSorter(graph).static_order():
+        meets_all = name in accepting or set(graph[name]) <= runs
+        if meets_all and name not in skips:
+            runs.add(name)
+    return runs
