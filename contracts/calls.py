@@ -63,7 +63,8 @@ class CallRequest(Message):
     sources: tuple[Source, ...] = Field((), max_length=1_050)
     missing: tuple[str, ...] = Field((), max_length=1_000)
     """Inputs that the task was to have and has not: their tasks were skipped."""
-    ask: str = Field(max_length=100_000)
+    ask: str = Field(max_length=2_000_000)
+    """A review's lists every task. What is too much for a prompt, `workflows/requests.py` says."""
     rejected: Rejected | None = None
     output: BuiltInOutput | dict[str, Any] = "text"
     checks: Checks = Checks()

@@ -1,6 +1,8 @@
 """The plan: the tasks as an explicit dependency graph, and what can be wrong with one."""
 
-from pydantic import Field
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
 
 from contracts.model import Message
 from contracts.team import Identifier, Task
@@ -13,13 +15,24 @@ class Plan(Message):
     result: Identifier | None = None
 
 
-class Problem(Message):
-    """One thing that is wrong with an input, in words for the person who wrote it."""
+def _cut_to(most: int) -> BeforeValidator:
+    def cut(text: Any) -> Any:
+        fits = not isinstance(text, str) or len(text) <= most
+        return text if fits else f"{text[: most - 1]}…"
 
-    field: str = Field(max_length=300)
-    value: str = Field("", max_length=500)
-    what: str = Field(max_length=2_000)
-    remedy: str = Field("", max_length=1_000)
+    return BeforeValidator(cut)
+
+
+class Problem(Message):
+    """One thing that is wrong with an input, in words for the person who wrote it.
+
+    What is too long is cut: a problem that cannot be told would stop the run that found it.
+    """
+
+    field: Annotated[str, _cut_to(300)]
+    value: Annotated[str, _cut_to(500)] = ""
+    what: Annotated[str, _cut_to(2_000)]
+    remedy: Annotated[str, _cut_to(1_000)] = ""
 
     def __str__(self) -> str:
         value = f" = {self.value}" if self.value else ""

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import Field
 
@@ -11,6 +12,8 @@ from contracts.spend import SpendReport
 from contracts.team import Identifier, SourceName, Team
 
 TASKS_PER_PAGE = 100
+
+SourceText = Annotated[str, Field(max_length=MAX_SOURCE)]
 
 
 class RunRequest(Message):
@@ -22,7 +25,7 @@ class RunRequest(Message):
 
     team: Team
     goal: str | None = Field(None, min_length=1, max_length=4_000)
-    sources: dict[SourceName, str] = Field({}, max_length=1_000)
+    sources: dict[SourceName, SourceText] = Field({}, max_length=1_000)
 
 
 class RunStatus(StrEnum):

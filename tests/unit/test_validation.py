@@ -4,7 +4,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
+from contracts.calls import MAX_SOURCE
 from contracts.plan import Problem
 from contracts.run import RunRequest
 from contracts.spend import ModelCatalog, ModelPrice
@@ -226,3 +228,24 @@ def test_a_problem_reads_as_a_sentence() -> None:
     told = str(Problem(field="f", value="v", what="is wrong", remedy="mend it"))
     assert told == "f = v: is wrong (mend it)"
     assert str(Problem(field="f", what="is missing")) == "f: is missing"
+
+
+def test_a_problem_can_be_told_however_long_it_is() -> None:
+    """These are told inside the workflow too, where what cannot be told would stop the run."""
+    names = [f"agent-number-{number}" for number in range(200)]
+    agents = {name: {"role": "R", "budget_usd": 1} for name in names}
+    tasks = [{"id": "a", "agent": "nobody", "ask": "Go."}]
+    (problem,) = team_problems(request(agents=agents, tasks=tasks, result="a"))
+    assert problem.remedy.startswith("one of: agent-number-0, ")
+    ring = [
+        {"id": f"t{n}", "agent": "research", "ask": "Go.", "depends_on": [f"t{(n + 1) % 200}"]}
+        for n in range(200)
+    ]
+    (problem,) = team_problems(request(tasks=ring, result="t0", max_tasks=200))
+    assert problem.value.startswith("t0 -> t1 -> ")
+    assert problem.value.endswith("…")
+
+
+def test_a_document_is_bounded_by_whoever_starts_the_run() -> None:
+    with pytest.raises(ValidationError):
+        request(sources={"long.md": "x" * (MAX_SOURCE + 1)})

@@ -1,0 +1,21 @@
+"""What the orchestrator is asked when it looks at what was done."""
+
+from contracts.calls import AccountRef, CallRequest
+from contracts.plan import Plan
+from contracts.run import TaskStatus
+from contracts.team import Task
+from workflows.review import review_ask
+
+
+def test_a_review_of_as_many_tasks_as_a_run_may_have_can_be_asked_for() -> None:
+    tasks = tuple(Task(id=f"t{n}", agent="research", ask="word " * 40) for n in range(1_000))
+    status = dict.fromkeys((task.id for task in tasks), TaskStatus.DONE)
+    CallRequest(
+        idempotency_key="k",
+        account=AccountRef(agent="orchestrator", account_id="a", sealed_key="s"),
+        task="review",
+        model="m",
+        max_tokens=1,
+        system="s",
+        ask=review_ask(status, Plan(tasks=tasks), {}),
+    )
