@@ -25,6 +25,7 @@ from workflows.failures import understand
 from workflows.messages import BadMessage, parse
 from workflows.planning import parse_plan
 from workflows.policies import catalog_options
+from workflows.reports import joined
 from workflows.review import Review, parse_review, to_do_again
 from workflows.steering import Steering
 from workflows.validation import team_problems
@@ -180,7 +181,7 @@ class Orchestrator(Steering):
             raise TaskFailed(missing)
         if self._progress.team.final == "handoff":
             results = self._progress.result_ids()
-            return "\n\n".join(self._progress.handoffs[task_id] for task_id in results)
+            return joined([self._progress.handoffs[task_id] for task_id in results])
         if self._progress.stopping and (failed := first_failure(self._progress)):
             raise TaskFailed(failed)  # `cancel_rest`: the result is there, and nobody may be asked
         return await calls.ask(answer_assignment(self._progress))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from contracts.calls import MAX_ANSWER
 from contracts.run import (
     TASKS_PER_PAGE,
     Failure,
@@ -21,8 +22,10 @@ from workflows.budget import totals
 if TYPE_CHECKING:
     from workflows.progress import Progress
 
-MAX_OUTPUT_CHARS = 800_000
-"""Of all hand-offs in a report together: a payload ends at 2 MB."""
+MAX_OUTPUT_BYTES = 800_000
+"""Of all hand-offs in a report together, in UTF-8: a payload ends at 2 MB, and the answer may take
+as much."""
+CUT_ANSWER = "\n\n[cut here: the report has each task's own output]"
 SHOWN_IN_STATE = 300
 SHOWN_IN_REPORT = 2_000
 """Characters of a failed task's message."""
@@ -108,9 +111,22 @@ def _cut(failure: Failure | None, shown: int) -> Failure | None:
 
 
 def _outcomes(progress: Progress) -> Iterator[TaskOutcome]:
-    left = MAX_OUTPUT_CHARS
+    left = MAX_OUTPUT_BYTES
     for each in _task_states(progress, list(progress.schedule.tasks.values()), SHOWN_IN_REPORT):
         output = progress.handoffs.get(each.id)
-        kept = output[:left] if output is not None else None
-        left -= len(kept or "")
+        kept = _first_bytes(output, left) if output is not None else None
+        left -= len((kept or "").encode())
         yield TaskOutcome(task=each, output=kept, output_cut=kept != output)
+
+
+def _first_bytes(text: str, most: int) -> str:
+    """No more than so many bytes of UTF-8, and no half character."""
+    return text.encode()[:most].decode(errors="ignore")
+
+
+def joined(handoffs: Sequence[str]) -> str:
+    """The answer that is made of hand-offs alone. Many of them may be more than an answer."""
+    answer = "\n\n".join(handoffs)
+    if len(answer) <= MAX_ANSWER:
+        return answer
+    return answer[: MAX_ANSWER - len(CUT_ANSWER)] + CUT_ANSWER

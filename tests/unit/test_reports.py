@@ -2,12 +2,13 @@
 
 from datetime import UTC, datetime
 
+from contracts.calls import MAX_ANSWER
 from contracts.errors import ErrorType
 from contracts.plan import Plan
 from contracts.run import TASKS_PER_PAGE, Failure
 from contracts.team import Task
 from workflows.progress import Progress
-from workflows.reports import MAX_OUTPUT_CHARS
+from workflows.reports import CUT_ANSWER, MAX_OUTPUT_BYTES, joined
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MOST_BYTES = 64 * 1024
@@ -35,12 +36,29 @@ def test_a_state_of_many_failures_is_small_and_paged() -> None:
 
 def test_long_hand_offs_are_cut_in_the_report_and_marked() -> None:
     progress = working(4)
-    for task_id, length in (("t0", MAX_OUTPUT_CHARS - 10), ("t1", 25), ("t2", 5)):
+    for task_id, length in (("t0", MAX_OUTPUT_BYTES - 10), ("t1", 25), ("t2", 5)):
         progress.done(task_id, "x" * length, NOW)
     outcomes = progress.report(NOW).outcomes
-    assert [len(each.output or "") for each in outcomes] == [MAX_OUTPUT_CHARS - 10, 10, 0, 0]
+    assert [len(each.output or "") for each in outcomes] == [MAX_OUTPUT_BYTES - 10, 10, 0, 0]
     assert [each.output_cut for each in outcomes] == [False, True, True, False]
     assert outcomes[3].output is None, "it has none, which is not an empty one"
+
+
+def test_a_report_fits_a_payload_in_any_script() -> None:
+    """Kanji take three bytes each, an emoji four. A report that does not fit ends no run, ever."""
+    for text in ("漢" * 200_000, "🚲" * 200_000):
+        progress = working(8)
+        for task_id in progress.schedule.tasks:
+            progress.done(task_id, text, NOW)
+        progress.answer = joined(list(progress.handoffs.values()))
+        assert len(progress.report(NOW).model_dump_json().encode()) < 2_000_000
+
+
+def test_hand_offs_are_an_answer_whole_or_cut_and_marked() -> None:
+    assert joined(["one", "two"]) == "one\n\ntwo"
+    answer = joined(["x" * 3_000] * 100)
+    assert len(answer) == MAX_ANSWER
+    assert answer.endswith(CUT_ANSWER)
 
 
 def test_the_report_adds_up_to_the_spend() -> None:
