@@ -49,7 +49,6 @@ class Requests:
             "purpose": assignment.purpose if assignment.purpose is not Purpose.WORK else None,
             "temperature": caller.temperature,
             "frequency_penalty": caller.frequency_penalty,
-            "seed": caller.seed,
             "goal": assignment.goal,
             "sources": assignment.sources,
             "missing": assignment.missing,
@@ -57,6 +56,9 @@ class Requests:
             "output": assignment.output if assignment.output != "text" else None,
             "checks": assignment.checks if assignment.checks != Checks() else None,
         }
+        given = {name: value for name, value in optional.items() if value}
+        if caller.seed is not None:  # 0 is one
+            given["seed"] = caller.seed
         request = CallRequest(
             idempotency_key=str(workflow.uuid4()),
             account=account,
@@ -65,7 +67,7 @@ class Requests:
             max_tokens=caller.max_tokens,
             system=assignment.system,
             ask=assignment.ask,
-            **{name: value for name, value in optional.items() if value},
+            **given,
         )
         self._must_fit(caller, request)
         return request

@@ -217,3 +217,12 @@ async def test_a_task_may_have_the_name_of_the_orchestrators_own_work(
     assert report.status is RunStatus.COMPLETED
     (outcome,) = report.outcomes
     assert (outcome.task.status, outcome.task.calls) == (TaskStatus.DONE, 1)
+
+
+@pytest.mark.parametrize("seed", [0, 7, None])
+async def test_an_agents_seed_is_in_its_calls(client: Client, seed: int | None) -> None:
+    world, changed = FakeWorld(), team()
+    changed["agents"]["research"]["seed"] = seed
+    await result_of(client, world, {"team": changed})
+    seeds = {call.account.agent: call.seed for call in world.calls}
+    assert seeds == {"research": seed, "editor": None, "orchestrator": None}
