@@ -32,10 +32,12 @@ MAY_BE_BILLED = frozenset(
         ErrorType.UPSTREAM_UNAVAILABLE,
         ErrorType.WORKER_LOST,
         ErrorType.MALFORMED_ANSWER,
+        ErrorType.KEY_CONFLICT,
         ErrorType.INTERNAL,
     }
 )
-"""After these nobody here knows whether the gateway charged: its ledger is asked."""
+"""After these nobody here knows whether the gateway charged: its ledger is asked. So it is where an
+attempt before the last one may have been billed."""
 
 RESERVED_ELSEWHERE = timedelta(seconds=5)
 RESERVED_TRIES = 60
@@ -219,7 +221,7 @@ class Calls:
             if unknown:
                 await self._accounts.read_back(account.agent)
             return asyncio.CancelledError() if was_cancelled() else TaskFailed(failure)
-        unknown = failure.type in MAY_BE_BILLED
+        unknown = failure.type in MAY_BE_BILLED or spend.attempts > 1
         account.fail(key, spend.spent_usd, may_be_billed=unknown)
         if unknown:
             await self._accounts.read_back(account.agent)

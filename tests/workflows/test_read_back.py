@@ -10,8 +10,8 @@ from temporalio.exceptions import ApplicationError
 from contracts.calls import CallRequest
 from contracts.errors import ErrorType
 from contracts.run import RunReport, RunStatus, TaskStatus
-from contracts.spend import CloseAccounts, ClosedAccounts, LedgerAgreement
-from tests.support.fakes import FakeWorld
+from contracts.spend import CloseAccounts, ClosedAccounts, LedgerAgreement, SpendReport
+from tests.support.fakes import COST, FakeWorld
 from tests.workflows.test_story import started, team
 
 
@@ -77,3 +77,31 @@ async def test_a_ledger_that_cannot_be_read_costs_the_run_nothing_more(client: C
     assert report.failure.type == ErrorType.MALFORMED_ANSWER
     assert report.spend.ledger_agrees is LedgerAgreement.YES
     assert {book.status for book in world.books.values()} == {"disabled"}
+
+
+@pytest.mark.parametrize("last", [ErrorType.FORBIDDEN, ErrorType.KEY_CONFLICT])
+async def test_a_call_that_was_paid_and_then_refused_is_in_the_sum_at_once(
+    client: Client, last: ErrorType
+) -> None:
+    """A worker paid for it and died. The run goes on, and shows what the ledger shows."""
+    hold, world = asyncio.Event(), FakeWorld()
+
+    async def rule(call: CallRequest) -> None:
+        if call.task == "b":
+            await hold.wait()
+        elif call.task == "a" and not world.books["research"].charges:
+            world.book(call)
+            raise ApplicationError("it is gone", type=ErrorType.UPSTREAM_UNAVAILABLE)
+        elif call.task == "a":
+            raise ApplicationError("no", {"attempts": 2}, type=last, non_retryable=True)
+
+    world.rule = rule
+    async with started(client, world, {"team": team()}) as handle:
+        async with asyncio.timeout(30):
+            while "DependencyFailed" not in str(await handle.query("state")):
+                await asyncio.sleep(0.03)
+        shown = SpendReport.model_validate(await handle.query("spend")).agents[1]
+        assert shown.spent_usd == shown.failed_attempts_usd == COST
+        hold.set()
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
