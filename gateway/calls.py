@@ -17,6 +17,7 @@ from gateway.store import (
     NewCall,
     Pending,
     Refused,
+    Reserved,
     Settlement,
     Store,
     Stored,
@@ -123,6 +124,12 @@ class Calls:
             begun = await self.store.begin(call)
         if isinstance(begun, Stored):
             return Outcome(begun.account, begun.status, begun.response, replayed=True)
+        if isinstance(begun, Refused) and begun.why is not Why.EXHAUSTED:
+            return Outcome(begun.account, error=_refusal(begun, request))
+        if error := self._too_dear(request):  # not before: what was paid for is answered as before
+            taken = isinstance(begun, Reserved)
+            account = await self.store.release(call.id, None) if taken else begun.account
+            return Outcome(account, error=error)
         if isinstance(begun, Refused):
             return Outcome(begun.account, error=_refusal(begun, request))
         return await self._call(call, request, relay)
@@ -182,16 +189,17 @@ class Calls:
                 await asyncio.sleep(pause)
         return await self.store.settle(settlement)
 
-    def check_model(self, request: ChatRequest) -> None:
-        """Raises ApiError if the model once cost more than its entry allows for."""
+    def _too_dear(self, request: ChatRequest) -> ApiError | None:
+        """If the model once cost more than its entry allows for."""
         overrun = self.refused.get((request.model, request.price.fingerprint))
-        if overrun:
-            raise invalid(
-                f"The model {request.model!r} cost {usd_text(overrun)} USD more than the upper"
-                " bound that its price entry gives. Correct the entry (prices, message_tokens,"
-                " request_tokens) and start the gateway again.",
-                "model_refused",
-            )
+        if not overrun:
+            return None
+        return invalid(
+            f"The model {request.model!r} cost {usd_text(overrun)} USD more than the upper"
+            " bound that its price entry gives. Correct the entry (prices, message_tokens,"
+            " request_tokens) and start the gateway again.",
+            "model_refused",
+        )
 
     async def settled(self, account_id: str, wait_seconds: float) -> Account | None:
         """The account as soon as nothing of it is reserved any more, or the time is over."""

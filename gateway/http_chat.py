@@ -25,7 +25,6 @@ async def chat(request: web.Request) -> web.StreamResponse:
     account_id = await gateway.require_agent(request)
     key = idempotency_key(request)
     asked = parse(await request.read(), gateway.prices)
-    gateway.calls.check_model(asked)
     with traced(gateway.telemetry, request.headers, asked.model) as span:
         if asked.stream:
             return await stream(request, Call(account_id, key, asked), span)

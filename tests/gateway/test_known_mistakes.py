@@ -173,6 +173,22 @@ async def test_more_than_the_bound_is_the_operators_loss_and_the_model_is_refuse
         assert health.json["overrun_usd"] == Decimal("0.0002")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_answer_that_got_its_model_refused_was_paid_and_can_be_had_again(
+    stream: bool,
+) -> None:
+    """Whoever asks for it again has lost it: a worker that died, most likely."""
+    sent = streamed() if stream else body()
+    async with world(Rule(usage={"prompt_tokens": 10**6, "completion_tokens": 1}, times=1)) as w:
+        agent = await w.api.open()
+        paid = await agent.chat(sent, key="k")
+        again = await agent.chat(sent, key="k")
+        assert (again.status, again.said) == (200, paid.said)
+        assert (await agent.chat(sent, key="new")).error["code"] == "model_refused"
+        account = await agent.account()
+        assert (account["charges"], account["reserved"]) == (1, 0)
+
+
 async def test_a_refused_model_stays_refused_until_its_price_entry_is_corrected() -> None:
     used = {"prompt_tokens": 1000, "completion_tokens": 10}
     corrected = {**PRICES, "m": {**PRICES["m"], "request_tokens": 2000}}
