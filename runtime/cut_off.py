@@ -11,6 +11,7 @@ from temporalio.client import WorkflowExecutionStatus
 
 from contracts.run import RunReport, RunState, RunStatus, TaskOutcome, TaskState, TaskStatus
 from contracts.spend import AgentSpend, AgentStatus, SpendReport
+from runtime.run_history import RunRecord
 
 CUT_OFF: Final = {
     WorkflowExecutionStatus.TERMINATED: RunStatus.TERMINATED,
@@ -51,14 +52,9 @@ def _task(task: TaskState, at: datetime) -> TaskState:
 
 
 def report_of(
-    state: RunState, spend: SpendReport, started_at: datetime, ended_at: datetime
+    state: RunState, spend: SpendReport, record: RunRecord, ended_at: datetime
 ) -> RunReport:
     """The report that a run which was cut off could not make: without an answer."""
-    took = (
-        (task.ended_at - task.started_at).total_seconds()
-        for task in state.tasks
-        if task.started_at is not None and task.ended_at is not None
-    )
     return RunReport(
         workflow_id=state.workflow_id,
         team=state.team,
@@ -68,7 +64,7 @@ def report_of(
         spend=spend,
         cancel_reason=state.cancel_reason,
         failure=state.failure,
-        started_at=started_at,
+        started_at=record.started_at,
         ended_at=ended_at,
-        call_seconds=sum(took),
+        call_seconds=round(sum(call.result.seconds for call in record.calls if call.result), 3),
     )

@@ -34,6 +34,7 @@ from runtime.run_errors import (
     is_silence,
     translated,
 )
+from runtime.run_history import read_record
 from runtime.run_steering import ANSWER_TIMEOUT, CALL_TIMEOUT, Answer, RunSteering, within
 
 _ENDED_WELL = QueryRejectCondition.NOT_COMPLETED_CLEANLY
@@ -97,7 +98,7 @@ class RunHandle(RunSteering):
         if found.status not in CUT_OFF or found.close_time is None:
             return await self.result()
         state, spend = await self.whole_state(), await self.spend()
-        return report_of(state, spend, found.start_time, found.close_time)
+        return report_of(state, spend, await read_record(self._client, self.id), found.close_time)
 
     async def is_open(self) -> bool:
         """Whether it is still running. Needs no worker."""

@@ -81,6 +81,7 @@ async def test_graph_and_report_of_a_terminated_run(
     assert f"reconcile {run}" in (tmp_path / "r.html").read_text()
     report = json.loads((tmp_path / "r.json").read_text())["report"]
     assert (report["status"], report["answer"]) == ("terminated", None)
+    assert report["call_seconds"] == 0.5, "of the one call that ended; a task may wait for days"
 
 
 async def test_a_paused_run_that_was_terminated_waits_for_nobody(
