@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from decimal import Decimal
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
@@ -79,7 +80,8 @@ class Calls:
             reasons = tuple(result.reasons or (accept(result.answer) if accept else ()))
             good = Use.USEFUL if number == 1 else Use.REPAIR
             account.settle(request.idempotency_key, result, Use.FAILED if reasons else good)
-            self._book(assignment, result)
+            self._progress.call_seconds += result.seconds
+            self._book(assignment, result.cost_usd + result.failed_attempts_usd)
             if account.is_unexplained:
                 await self._accounts.read_back(assignment.agent)
             if not reasons:
@@ -182,7 +184,7 @@ class Calls:
             finally:
                 self.gate.release(assignment.agent)
                 self._changed()
-        raise await self._failed(account, assignment.subject, key, failed)
+        raise await self._failed(account, assignment, key, failed)
 
     async def _attempts(
         self, assignment: Assignment, request: CallRequest, number: int
@@ -206,23 +208,25 @@ class Calls:
         raise AssertionError("the last patience returns or raises")
 
     async def _failed(
-        self, account: Account, subject: str, key: str, error: ActivityError
+        self, account: Account, assignment: Assignment, key: str, error: ActivityError
     ) -> BaseException:
-        if is_cancelled_exception(error) or was_cancelled():
-            account.fail(key, understand(error)[1].spent_usd, may_be_billed=True)
-            return asyncio.CancelledError()
         failure, spend = understand(error)
+        if is_cancelled_exception(error) or was_cancelled():
+            account.fail(key, spend.spent_usd, may_be_billed=True)
+            self._book(assignment, spend.spent_usd)
+            return asyncio.CancelledError()
         if _may_go_again(failure):
             # This attempt sent nothing upstream, and the same call may go again: it has not failed
             # yet. An attempt before it may have been billed.
             unknown = spend.attempts > 1 or _outcome(failure) is Outcome.PARKS
             account.withdraw(key, may_be_billed=unknown)
-            self._progress.withdrawn(subject)
+            self._progress.withdrawn(assignment.subject)
             if unknown:
                 await self._accounts.read_back(account.agent)
             return asyncio.CancelledError() if was_cancelled() else TaskFailed(failure)
         unknown = failure.type in MAY_BE_BILLED or spend.attempts > 1
         account.fail(key, spend.spent_usd, may_be_billed=unknown)
+        self._book(assignment, spend.spent_usd)
         if unknown:
             await self._accounts.read_back(account.agent)
         return asyncio.CancelledError() if was_cancelled() else TaskFailed(failure)
@@ -240,11 +244,11 @@ class Calls:
         ref = self._accounts.refs[assignment.agent]
         return self._requests.make(assignment, ref, account.model, rejected)
 
-    def _book(self, assignment: Assignment, result: CallResult) -> None:
-        self._progress.call_seconds += result.seconds
+    def _book(self, assignment: Assignment, usd: Decimal) -> None:
+        """To the task: what its call is known to have cost, failed attempts included."""
         log = self._progress.logs.get(assignment.subject)
         if log is not None and assignment.purpose is Purpose.WORK:
-            log.spent_usd += result.cost_usd
+            log.spent_usd += usd
 
 
 def _may_go_again(failure: Failure) -> bool:

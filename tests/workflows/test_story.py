@@ -15,7 +15,7 @@ from contracts.calls import CallRequest, CallResult, Purpose
 from contracts.errors import ErrorType
 from contracts.names import WORKFLOW
 from contracts.run import RunReport, RunStatus, TaskStatus
-from contracts.spend import LedgerAgreement
+from contracts.spend import Capabilities, LedgerAgreement
 from tests.support.fakes import COST, FakeWorld
 from tests.support.temporal import running_worker
 
@@ -226,3 +226,22 @@ async def test_an_agents_seed_is_in_its_calls(client: Client, seed: int | None) 
     await result_of(client, world, {"team": changed})
     seeds = {call.account.agent: call.seed for call in world.calls}
     assert seeds == {"research": seed, "editor": None, "orchestrator": None}
+
+
+async def test_a_tasks_spend_has_its_failed_attempts(client: Client) -> None:
+    """Of a provider without stored answers: there each useless one may be billed."""
+
+    def rule(call: CallRequest) -> CallResult | None:
+        if call.task == "a":
+            return world.answer(call).model_copy(update={"failed_attempts_usd": 2 * COST})
+        if call.task == "b":
+            known = {"attempts": 3, "spent_usd": str(3 * COST)}
+            raise ApplicationError("{", known, type=ErrorType.MALFORMED_ANSWER, non_retryable=True)
+        return None
+
+    world = FakeWorld(rule)
+    world.capabilities = Capabilities()
+    error = await failure_of(client, world, {"team": team()})
+    report = RunReport.model_validate(error.details[0])
+    assert [each.task.spent_usd for each in report.outcomes] == [3 * COST, 3 * COST, 0]
+    assert report.spend.total.spent_usd == 6 * COST
