@@ -97,7 +97,8 @@ class Waiting(Message):
     """Of the refusal: one of `contracts.errors.ErrorType`."""
     required_usd: Usd | None = None
     remaining_usd: Usd | None = None
-    command: str = Field(max_length=500)
+    command: str = Field(max_length=1_500)
+    """With the run's id in it, which may have a thousand characters."""
     since: datetime
     until: datetime | None = None
 

@@ -55,7 +55,7 @@ class AccountOrder(Message):
 class OpenAccounts(Message):
     """Idempotent by `run_key` (workflow id and first execution) and agent."""
 
-    run_key: str = Field(max_length=400)
+    run_key: str = Field(max_length=1_100)
     accounts: tuple[AccountOrder, ...] = Field(min_length=1, max_length=1_001)
 
 

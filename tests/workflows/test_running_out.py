@@ -1,6 +1,7 @@
 """Running out of money is a decision: of the team file, or of a person, while the run waits."""
 
 import asyncio
+import uuid
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -11,10 +12,11 @@ from temporalio.exceptions import ApplicationError
 
 from contracts.calls import CallRequest, CallResult
 from contracts.errors import ErrorType
-from contracts.names import STARTER
+from contracts.names import STARTER, WORKFLOW
 from contracts.run import RunReport, RunState, RunStatus, TaskStatus
 from contracts.spend import AgentStatus, LedgerAgreement, SpendReport
 from tests.support.fakes import COST, FakeWorld, exhausted
+from tests.support.temporal import running_worker
 from tests.workflows.test_story import started, team
 
 Handle = WorkflowHandle[Any, Any]
@@ -427,3 +429,18 @@ async def test_what_was_paid_before_the_sealing_key_was_wrong_is_shown_and_count
         result = await handle.result()
     assert result.spend.ledger_agrees is LedgerAgreement.YES
     assert result.spend.agents[1].useful_usd == 2 * COST == world.books["research"].spent
+
+
+async def test_a_run_with_the_longest_id_that_temporal_takes_can_wait_and_go_on(
+    client: Client,
+) -> None:
+    world = FakeWorld()
+    id = f"run-{uuid.uuid4()}".ljust(1_000, "x")
+    async with running_worker(client, world.activities) as queue:
+        handle: Handle = await client.start_workflow(
+            WORKFLOW, {"team": two_tasks({})}, id=id, task_queue=queue, result_type=RunReport
+        )
+        (waiting,) = (await until(handle, parked)).waiting
+        assert f" {id} " in waiting.command
+        await handle.execute_update("adjust_budget", {"agent": "research", "budget_usd": "0.02"})
+        assert (await handle.result()).status is RunStatus.COMPLETED
