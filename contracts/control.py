@@ -107,7 +107,7 @@ class TaskAnswer(Message):
 
 
 class Approve(Message):
-    """Answers what waits for a person; `subject` is the one that `state` shows."""
+    """Answers what waits for approval; `subject` is the one that `state` shows."""
 
     subject: str = Field(max_length=200)
     approved: bool

@@ -181,7 +181,7 @@ _RULES = {
     ),
     ErrorType.INVALID_PLAN: ErrorRule(
         Outcome.FAILS_RUN,
-        "The orchestrator's plan was invalid `max_repairs` times in a row.",
+        "The orchestrator's plan was invalid, and so were its `max_repairs` repairs.",
         "Write the tasks in the team file, or give the orchestrator a larger model.",
     ),
     ErrorType.RUN_FAILED: ErrorRule(

@@ -90,7 +90,7 @@ class Waiting(Message):
     """Something that waits for a person, and the command that answers it."""
 
     subject: str = Field(max_length=200)
-    """A task's id, `plan` or `answer`."""
+    """A task's id, `plan`, `review` or `answer`."""
     agent: Identifier | None = None
     reason: str = Field(max_length=1_000)
     type: str | None = Field(None, max_length=60)

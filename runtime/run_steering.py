@@ -123,7 +123,7 @@ class RunSteering:
         return await self._update("cancel_task", order, TaskAnswer, "the task's end")
 
     async def approve(self, subject: str, approved: bool = True, note: str = "") -> Approve:
-        """Answers what waits for a person; `state` shows it. A no cancels the run."""
+        """Answers what waits for approval; `state` shows it. A no cancels the run."""
         order = Approve(subject=subject, approved=approved, note=note)
         return await self._update("approve", order, Approve, "the approval")
 

@@ -186,7 +186,7 @@ class Steering:
 
     @workflow.update
     async def approve(self, payload: Any = None, *extra: Any) -> Approve:
-        """Answers what waits for a person. Payload: `contracts.control.Approve`."""
+        """Answers what waits for approval. Payload: `contracts.control.Approve`."""
         order = parse(Approve, payload, extra)
         self._progress.waiting.pop(order.subject, None)
         self._to_approve, self._approval = None, order
