@@ -20,7 +20,10 @@ def details(progress: Progress) -> str:
         f" done · {spent:f} of {budget:f} USD{_until(progress)}",
         "",
     ]
-    lines += [f"- waits for you: {w.reason} `{w.command}`" for w in progress.waiting.values()]
+    waiting = list(progress.waiting.values())
+    lines += [f"- waits for you: {w.reason} `{w.command}`" for w in waiting[:MAX_ROWS]]
+    if len(waiting) > MAX_ROWS:
+        lines.append(f"- and {len(waiting) - MAX_ROWS} more wait for you")
     if progress.failure:
         lines.append(f"- {progress.failure.type}: {_cell(progress.failure.message)}")
     lines += [

@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 from contracts.calls import MAX_ANSWER
 from contracts.errors import ErrorType
 from contracts.plan import Plan
-from contracts.run import TASKS_PER_PAGE, Failure
+from contracts.run import TASKS_PER_PAGE, Failure, Waiting
 from contracts.team import Task
+from workflows.details import details
 from workflows.progress import Progress
 from workflows.reports import CUT_ANSWER, MAX_OUTPUT_BYTES, joined
 
@@ -64,3 +65,14 @@ def test_hand_offs_are_an_answer_whole_or_cut_and_marked() -> None:
 def test_the_report_adds_up_to_the_spend() -> None:
     progress = working(1)
     assert progress.report(NOW).spend == progress.spend()
+
+
+def test_the_details_for_temporals_ui_stay_small_when_everything_waits() -> None:
+    """They are written anew in every workflow task."""
+    progress = working(1_000)
+    for task_id in progress.schedule.tasks:
+        reason = "one: the account has too little left. " * 20
+        progress.park(Waiting(subject=task_id, reason=reason, command="retry", since=NOW))
+    shown = details(progress)
+    assert len(shown) < MOST_BYTES
+    assert "and 950 more wait for you" in shown
