@@ -37,7 +37,8 @@ SPENT = SearchAttributeKey.for_float(names.ATTRIBUTE_SPENT)
 
 
 class RunSummary(Message):
-    """One line of the list of runs. `spent_usd` is the run's latest note, at most 10 s old."""
+    """One line of the list of runs. `spent_usd` is the run's latest note: it makes one with each
+    new status, and for what else happens after 10 s at the earliest."""
 
     workflow_id: str
     team: str
