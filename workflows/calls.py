@@ -40,6 +40,9 @@ MAY_BE_BILLED = frozenset(
 """After these nobody here knows whether the gateway charged: its ledger is asked. So it is where an
 attempt before the last one may have been billed."""
 
+NOT_BILLED = frozenset({ErrorType.BUDGET_RESERVED, ErrorType.BUDGET_EXHAUSTED})
+"""Who is asked for the money of a call has not been paid for it, nor is it on its way."""
+
 RESERVED_ELSEWHERE = timedelta(seconds=5)
 RESERVED_TRIES = 60
 """Money that no call of this run holds is held by a lease of the gateway's, some minutes long."""
@@ -218,7 +221,9 @@ class Calls:
         if _may_go_again(failure):
             # This attempt sent nothing upstream, and the same call may go again: it has not failed
             # yet. An attempt before it may have been billed.
-            unknown = spend.attempts > 1 or _outcome(failure) is Outcome.PARKS
+            unknown = _outcome(failure) is Outcome.PARKS or (
+                spend.attempts > 1 and failure.type not in NOT_BILLED
+            )
             account.withdraw(key, may_be_billed=unknown)
             self._progress.withdrawn(assignment.subject)
             if unknown:
