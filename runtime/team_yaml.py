@@ -29,8 +29,10 @@ class Document:
 class _Loader(yaml.SafeLoader):
     """Dates stay text: `2026-01-01` in an answer's schema is no Python date.
 
-    Numbers are those of YAML 1.2 (https://yaml.org/spec/1.2.2/, 10.3.2): in 1.1, which the
-    library reads, `010` is 8 and `1:30` is 90.
+    Numbers are what YAML 1.2 (https://yaml.org/spec/1.2.2/, 10.3.2) takes for one, too: in 1.1,
+    which the library reads, `010` is 8 and `1:30` is 90. Not all that it does: `010`, `0x10` and
+    `1e3` stay text, so that a code in an `enum`, and an amount, are as they were written; where our
+    own keys ask for a number, `010` is 10.
     """
 
 
