@@ -165,6 +165,7 @@ class Accounts:
         if not self._progress.capabilities.ledger:
             return
         self._progress.ordered += 1
+        lost = tuple(self._progress.accounts[agent].lost)
         try:
             read = await workflow.execute_activity_method(
                 AccountActivities.read_ledgers,
@@ -178,7 +179,7 @@ class Accounts:
                 workflow.logger.error("%s's ledger was not read: %s", agent, failure.message)
             return
         for ledger in read.ledgers:
-            self._progress.accounts[agent].read_back(ledger)
+            self._progress.accounts[agent].read_back(ledger, lost)
 
     async def close(self) -> None:
         """Disables every account and compares each ledger with what the run knows."""

@@ -3,7 +3,7 @@
 For planning and for showing. The guard stands where the money is, at the gateway.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import StrEnum
@@ -155,8 +155,9 @@ class Account:
         self.in_flight.clear()
         self.status = AgentStatus.CLOSED
 
-    def read_back(self, ledger: Ledger) -> None:
-        """Takes over charges of calls whose answer never came."""
+    def read_back(self, ledger: Ledger, lost: Collection[str] | None = None) -> None:
+        """Takes over charges of calls whose answer never came. `lost` are those that were lost when
+        the ledger was asked, if not all that are: what came later it may not have seen."""
         known = self._by_key()
         for key, amount in _booked(ledger).items():
             missing = amount - known.get(key, ZERO)
@@ -171,7 +172,8 @@ class Account:
             if key not in known and key not in self.in_flight:
                 self._count(charge.prompt_tokens, charge.completion_tokens, charge.estimated)
         if ledger.reserved_usd == 0:
-            self.lost.clear()
+            for key in list(self.lost if lost is None else lost):
+                self.lost.pop(key, None)
 
     def agrees_with(self, ledger: Ledger) -> bool:
         """To the micro-dollar, and call by call where the ledger shows its lines."""

@@ -186,3 +186,15 @@ def test_a_charge_that_was_read_back_is_not_counted_again_with_its_answer() -> N
     report = account.report()
     assert (report.useful_usd, report.failed_attempts_usd) == (Decimal("0.05"), Decimal(0))
     assert (report.calls, report.failed_calls) == (1, 0)
+
+
+def test_a_ledger_that_was_asked_before_a_call_was_lost_says_nothing_of_it() -> None:
+    account = Account("a", "m", Decimal(1))
+    for key in ("k1", "k2"):
+        account.begin(key, Decimal("0.1"))
+    account.fail("k1", Decimal(0), may_be_billed=True)
+    asked = tuple(account.lost)
+    answer = ledger(account, {})
+    account.fail("k2", Decimal(0), may_be_billed=True)
+    account.read_back(answer, asked)
+    assert account.report().reserved_usd == Decimal("0.1"), "the second may yet be billed"
