@@ -14,6 +14,8 @@ MAX_ANSWER = 200_000
 """Characters. A longer answer fails its check; it was billed all the same."""
 
 MAX_SOURCE = 1_000_000
+MAX_REASONS = 50
+"""Of one answer's rejection."""
 
 
 class Purpose(StrEnum):
@@ -42,7 +44,7 @@ class Rejected(Message):
     """An answer that failed its checks, and why: the agent gets both back."""
 
     answer: str = Field(max_length=MAX_ANSWER)
-    reasons: tuple[str, ...] = Field(max_length=50)
+    reasons: tuple[str, ...] = Field(max_length=MAX_REASONS)
 
 
 class CallRequest(Message):
@@ -81,7 +83,7 @@ class CallResult(Message):
     """A billed answer. `reasons` not empty: it failed its checks, and nobody else may see it."""
 
     answer: str = Field(max_length=MAX_ANSWER)
-    reasons: tuple[str, ...] = Field((), max_length=50)
+    reasons: tuple[str, ...] = Field((), max_length=MAX_REASONS)
     cost_usd: Usd
     estimated: bool = False
     usage: Usage = Usage()

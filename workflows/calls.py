@@ -9,7 +9,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from contracts.activities import AgentActivities
-from contracts.calls import CallRequest, CallResult, Purpose, Rejected
+from contracts.calls import MAX_REASONS, CallRequest, CallResult, Purpose, Rejected
 from contracts.errors import ERRORS, ErrorType, Outcome
 from contracts.run import Failure
 from contracts.spend import ModelCatalog
@@ -89,7 +89,7 @@ class Calls:
                 await self._accounts.read_back(assignment.agent)
             if not reasons:
                 return result.answer
-            rejected = Rejected(answer=result.answer, reasons=reasons)
+            rejected = Rejected(answer=result.answer, reasons=reasons[:MAX_REASONS])
         why = "; ".join(rejected.reasons) if rejected else ""
         raise TaskFailed(
             Failure(

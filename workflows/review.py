@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 from contracts.model import Message
 from contracts.plan import Plan, Problem
 from contracts.run import TaskStatus
-from contracts.team import Checks, Task, Team
+from contracts.team import Checks, Identifier, Task, Team
 from workflows.validation import contains_goal, task_problems
 
 MAX_ADDED = 3
@@ -30,9 +30,9 @@ _ADDED_ID = re.compile(r"review\d+-\d+")
 class AddedTask(Message):
     """A further task as the orchestrator writes it; its id is given to it."""
 
-    agent: str = Field(max_length=100)
+    agent: Identifier
     ask: str = Field(min_length=1, max_length=8_000)
-    depends_on: tuple[str, ...] = Field((), max_length=200)
+    depends_on: tuple[Identifier, ...] = Field((), max_length=200)
 
 
 class Review(Message):

@@ -1,10 +1,12 @@
 """What the orchestrator is asked when it looks at what was done."""
 
+import json
+
 from contracts.calls import AccountRef, CallRequest
 from contracts.plan import Plan
 from contracts.run import TaskStatus
-from contracts.team import Task
-from workflows.review import review_ask
+from contracts.team import Task, Team
+from workflows.review import parse_review, review_ask
 
 
 def test_a_review_of_as_many_tasks_as_a_run_may_have_can_be_asked_for() -> None:
@@ -19,3 +21,12 @@ def test_a_review_of_as_many_tasks_as_a_run_may_have_can_be_asked_for() -> None:
         system="s",
         ask=review_ask(status, Plan(tasks=tasks), {}),
     )
+
+
+def test_an_agent_that_cannot_be_one_is_told_and_raises_nothing() -> None:
+    plan = Plan(tasks=(Task(id="a", agent="research", ask="List the facts."),))
+    team = Team.model_validate({"name": "brief", "agents": {"research": {"role": "R"}}})
+    added = {"agent": "The Researcher", "ask": "List the prices.", "depends_on": ["Task a"]}
+    found = parse_review(json.dumps({"add": [added]}), team, plan, "Brief the board", 1)
+    assert isinstance(found, list)
+    assert "add.0.agent" in str(found[0])

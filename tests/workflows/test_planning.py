@@ -5,7 +5,7 @@ from typing import Any
 
 from temporalio.client import Client
 
-from contracts.calls import CallRequest, CallResult, Purpose
+from contracts.calls import MAX_REASONS, CallRequest, CallResult, Purpose
 from contracts.errors import ErrorType
 from contracts.run import RunStatus
 from tests.support.fakes import COST, FakeWorld
@@ -72,3 +72,16 @@ async def test_a_planner_that_never_learns_fails_the_run(client: Client) -> None
     assert error.type == ErrorType.RUN_FAILED
     assert error.message.startswith(ErrorType.INVALID_PLAN)
     assert len(planner.world.calls) == 3
+
+
+async def test_a_plan_with_more_mistakes_than_can_be_told_goes_back_all_the_same(
+    client: Client,
+) -> None:
+    """Where nobody held the model to the schema."""
+    strangers = [{**GOOD[0], "id": f"t{n}", "agent": f"stranger-{n}"} for n in range(60)]
+    planner = Planner(strangers, GOOD)
+    report = await result_of(client, planner.world, {"team": without_tasks()})
+    assert report.status is RunStatus.COMPLETED
+    again = planner.world.of(Purpose.PLAN)[1]
+    assert again.rejected is not None
+    assert len(again.rejected.reasons) == MAX_REASONS
