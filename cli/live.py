@@ -15,7 +15,7 @@ from rich.text import Text
 from cli.graph import fitting, layered
 from cli.output import between, usd
 from cli.sights import Sight
-from cli.tables import failure_lines, failure_text, waiting_text
+from cli.tables import after_text, failure_lines, failure_text, waiting_text
 from contracts.run import RunReport, RunState, RunStatus, TaskState, TaskStatus
 from contracts.spend import AgentSpend, AgentStatus, SpendReport
 
@@ -157,7 +157,7 @@ def _task_row(task: TaskState, depth: int, ended: datetime | None) -> list[Text]
         Text(between(task.started_at, task.ended_at or ended)),
         Text(str(task.calls) if task.calls else ""),
         Text(usd(task.spent_usd) if task.spent_usd else ""),
-        _line(", ".join(task.depends_on)),
+        _line(after_text(task)),
     ]
 
 

@@ -91,12 +91,17 @@ def task_table(tasks: Sequence[TaskState]) -> str:
             between(task.started_at, task.ended_at),
             str(task.calls),
             usd(task.spent_usd),
-            ", ".join(task.depends_on) or "-",
+            after_text(task) or "-",
         ]
         for task in tasks
     ]
     head = ["task", "agent", "state", "time", "calls", "spent USD", "after"]
     return table(head, rows, right=(3, 4, 5))
+
+
+def after_text(task: TaskState) -> str:
+    """What a task waits for; with a mark where its message had no room for all of it."""
+    return ", ".join((*task.depends_on, "…") if task.depends_on_cut else task.depends_on)
 
 
 def failure_text(failure: Failure) -> str:

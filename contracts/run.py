@@ -79,6 +79,8 @@ class TaskState(Message):
     agent: Identifier
     status: TaskStatus
     depends_on: tuple[Identifier, ...]
+    depends_on_cut: bool = False
+    """There are more than a message has room for."""
     calls: int
     spent_usd: Usd
     started_at: datetime | None

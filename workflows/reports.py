@@ -31,7 +31,8 @@ SHOWN_IN_REPORT = 2_000
 """Characters of a failed task's message."""
 MAX_GOAL = 500
 MAX_WAITING = 50
-MAX_DEPENDENCIES = 20
+MAX_DEPENDENCY_CHARS = 50_000
+"""Of the names of all dependencies in a message together: thousands of edges, not a million."""
 
 
 def spend_report(progress: Progress) -> SpendReport:
@@ -89,13 +90,21 @@ def run_report(progress: Progress, ended_at: datetime) -> RunReport:
 
 
 def _task_states(progress: Progress, tasks: Sequence[Task], shown: int) -> Iterator[TaskState]:
+    left = MAX_DEPENDENCY_CHARS
     for task in tasks:
         log = progress.logs[task.id]
+        told: list[str] = []
+        for each in task.depends_on:
+            left -= len(each)
+            if left < 0:
+                break
+            told.append(each)
         yield TaskState(
             id=task.id,
             agent=task.agent,
             status=progress.schedule.status[task.id],
-            depends_on=task.depends_on[:MAX_DEPENDENCIES],
+            depends_on=tuple(told),
+            depends_on_cut=len(told) < len(task.depends_on),
             calls=log.calls,
             spent_usd=log.spent_usd,
             started_at=log.started_at,

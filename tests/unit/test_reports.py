@@ -9,7 +9,7 @@ from contracts.run import TASKS_PER_PAGE, Failure, Waiting
 from contracts.team import Task
 from workflows.details import details
 from workflows.progress import Progress
-from workflows.reports import CUT_ANSWER, MAX_OUTPUT_BYTES, joined
+from workflows.reports import CUT_ANSWER, MAX_DEPENDENCY_CHARS, MAX_OUTPUT_BYTES, joined
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MOST_BYTES = 64 * 1024
@@ -33,6 +33,31 @@ def test_a_state_of_many_failures_is_small_and_paged() -> None:
     seen = [task.id for page in pages for task in page.tasks]
     assert seen == list(progress.schedule.tasks)
     assert max(len(page.model_dump_json()) for page in pages) <= MOST_BYTES
+
+
+def test_all_dependencies_are_told() -> None:
+    """A team of thirty, in which the last task waits for all others."""
+    progress = Progress("run", NOW)
+    first = tuple(Task(id=f"t{n}", agent="one", ask="List the prices.") for n in range(29))
+    needs = tuple(task.id for task in first)
+    last = Task(id="end", agent="one", ask="Sum up.", depends_on=needs)
+    progress.adopt(Plan(tasks=(*first, last), result="end"))
+    for task in (progress.state().tasks[-1], progress.report(NOW).outcomes[-1].task):
+        assert (task.depends_on, task.depends_on_cut) == (needs, False)
+
+
+def test_dependencies_without_end_are_cut_and_marked() -> None:
+    progress = Progress("run", NOW)
+    tasks = [Task(id=f"t{n:039d}", agent="one", ask="List the prices.") for n in range(200)]
+    for n, task in enumerate(tasks):
+        tasks[n] = task.model_copy(update={"depends_on": tuple(each.id for each in tasks[:n])})
+    progress.adopt(Plan(tasks=tuple(tasks), result=None))
+    told = [each.task for each in progress.report(NOW).outcomes]
+    assert sum(len(name) for task in told for name in task.depends_on) <= MAX_DEPENDENCY_CHARS
+    assert [task.depends_on_cut for task in told] == [
+        len(task.depends_on) < n for n, task in enumerate(told)
+    ]
+    assert told[-1].depends_on_cut
 
 
 def test_long_hand_offs_are_cut_in_the_report_and_marked() -> None:
