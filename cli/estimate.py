@@ -5,7 +5,8 @@ from decimal import Decimal
 
 from contracts.model import Message
 from contracts.names import ORCHESTRATOR_AGENT
-from contracts.run import RunRequest
+from contracts.plan import Plan
+from contracts.run import RunRequest, TaskStatus
 from contracts.spend import ModelCatalog
 from contracts.team import Caller, Task, Team
 from workflows.budget import worst_case_usd
@@ -18,9 +19,14 @@ from workflows.prompts import (
     system_text,
     task_sources,
 )
+from workflows.review import MAX_ADDED, review_ask, review_schema
 
 REASONS_BYTES = 2_000
 """Allowed for the objections that go back with an answer that failed its checks."""
+FAILED_BYTES = 100
+"""Allowed for how a task failed, as a review is told of it."""
+TOLD_BYTES = 1_000
+"""Allowed for a task that a review is told of and that is not known yet."""
 
 
 class CallBound(Message):
@@ -30,7 +36,8 @@ class CallBound(Message):
     agent: str
     model: str | None
     calls: int
-    """The first and all repairs; for a planned team, those of `max_tasks` tasks."""
+    """The first and all repairs, anew in every review; for a planned team, those of `max_tasks`
+    tasks."""
     input_bytes: int
     """Of the documents that are known now."""
     prompt_bytes: int
@@ -66,7 +73,12 @@ class Estimate(Message):
 def estimate(request: RunRequest, catalog: ModelCatalog) -> Estimate:
     """The worst case: every answer as long as allowed, and every repair needed."""
     team = request.team
-    bounds = (*_planning(request, catalog), *_working(request, catalog), _final(request, catalog))
+    bounds = (
+        *_planning(request, catalog),
+        *_working(request, catalog),
+        *_reviewing(request, catalog),
+        _final(request, catalog),
+    )
     agents = tuple(_agent(name, caller, bounds) for name, caller in callers(team).items())
     return Estimate(
         team=team.name,
@@ -94,17 +106,39 @@ def _working(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound]:
         texts += [] if isinstance(task.output, str) else [str(task.output)]
         sure = _size(texts) + known
         handed = _handed(team, task.depends_on)
-        yield _bound(task.id, task.agent, agent, team, catalog, sure, known, handed)
-    if not team.tasks:
-        for name, agent in team.agents.items():
-            own = Task(id="planned", agent=name, ask="x")
-            known = sum(len(s.text.encode()) for s in task_sources(team, own, request.sources, {}))
-            longest = max(each.max_tokens for each in team.agents.values()) * BYTES_PER_TOKEN
-            # The plan, with all asks in it, is one answer of the orchestrator's.
-            asks = team.orchestrator.max_tokens * BYTES_PER_TOKEN
-            sure = _size([system_text(agent)]) + known
-            handed, many = asks + (team.max_tasks - 1) * longest, team.max_tasks
-            yield _bound("(planned)", name, agent, team, catalog, sure, known, handed, many)
+        times = 1 + team.review_rounds
+        yield _bound(task.id, task.agent, agent, team, catalog, sure, known, handed, times)
+    subject, many = "(planned)", team.max_tasks * (1 + team.review_rounds)
+    if team.tasks:
+        # What the first review adds, each later one may redo.
+        rounds = team.review_rounds
+        subject, many = "(added)", MAX_ADDED * rounds * (rounds + 1) // 2
+    for name, agent in team.agents.items() if many else ():
+        own = Task(id="planned", agent=name, ask="x")
+        known = sum(len(s.text.encode()) for s in task_sources(team, own, request.sources, {}))
+        # The plan, with all asks in it, is one answer of the orchestrator's; so is a review.
+        asks = team.orchestrator.max_tokens * BYTES_PER_TOKEN
+        others = _all(team) - _longest(team)
+        sure = _size([system_text(agent)]) + known
+        yield _bound(subject, name, agent, team, catalog, sure, known, asks + others, many)
+
+
+def _reviewing(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound]:
+    """Every round sees every hand-off, and what became of every task."""
+    team = request.team
+    if team.review_rounds:
+        texts = [orchestrator_text(team), _goal(request)]
+        status = {task.id: TaskStatus.DONE for task in team.tasks}
+        texts.append(str(review_schema(team, status, team.result)))
+        told = team.max_tasks * TOLD_BYTES
+        if team.tasks:
+            texts.append(review_ask(status, Plan(tasks=team.tasks), {}))
+            told = len(team.tasks) * FAILED_BYTES + MAX_ADDED * team.review_rounds * TOLD_BYTES
+        sure, more, times = _size(texts), told + _all(team), team.review_rounds
+        orchestrator = team.orchestrator
+        yield _bound(
+            "review", ORCHESTRATOR_AGENT, orchestrator, team, catalog, sure, 0, more, times
+        )
 
 
 def _final(request: RunRequest, catalog: ModelCatalog) -> CallBound:
@@ -114,8 +148,9 @@ def _final(request: RunRequest, catalog: ModelCatalog) -> CallBound:
     results = [team.result] if team.result else _sinks(team)
     handed = _handed(team, [each for each in results if each])
     if not team.tasks:
-        longest = max(each.max_tokens for each in team.agents.values())
-        handed = team.max_tasks * longest * BYTES_PER_TOKEN
+        handed = _all(team)
+    elif team.review_rounds:
+        handed += MAX_ADDED * team.review_rounds * _longest(team)
     sure = _size([orchestrator_text(team), _goal(request), FINAL_ASK])
     return _bound("answer", ORCHESTRATOR_AGENT, team.orchestrator, team, catalog, sure, 0, handed)
 
@@ -188,6 +223,18 @@ def _handed(team: Team, tasks: Sequence[str]) -> int:
         for task in tasks
         if task in agents
     )
+
+
+def _all(team: Team) -> int:
+    """Bytes of all hand-offs that there can be, those of planned and of added tasks too."""
+    if not team.tasks:
+        return team.max_tasks * _longest(team)
+    known = _handed(team, [task.id for task in team.tasks])
+    return known + MAX_ADDED * team.review_rounds * _longest(team)
+
+
+def _longest(team: Team) -> int:
+    return max(each.max_tokens for each in team.agents.values()) * BYTES_PER_TOKEN
 
 
 def _sinks(team: Team) -> list[str]:

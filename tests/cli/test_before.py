@@ -149,6 +149,23 @@ def test_a_planned_team_counts_max_tasks_for_every_agent() -> None:
     ]  # fmt: skip
 
 
+def test_reviews_and_what_they_redo_and_add_are_counted() -> None:
+    team = yaml.safe_load(TEAM)
+    plain, reviewed = estimated(team), estimated(team | {"review_rounds": 2})
+    assert [(each.subject, each.calls) for each in reviewed.calls] == [
+        ("facts", 9), ("prices", 9), ("text", 9), ("(added)", 27), ("(added)", 27),
+        ("review", 6), ("answer", 3),
+    ]  # fmt: skip
+    for one, more in zip(plain.calls[:3], reviewed.calls[:3], strict=True):
+        assert one.usd is not None
+        assert more.usd == 3 * one.usd
+    assert reviewed.calls[-1].prompt_bytes > plain.calls[-1].prompt_bytes
+    planned = estimated(team | {"tasks": [], "result": None, "max_tasks": 4, "review_rounds": 1})
+    assert [(each.subject, each.calls) for each in planned.calls] == [
+        ("plan", 3), ("(planned)", 24), ("(planned)", 24), ("review", 3), ("answer", 3),
+    ]  # fmt: skip
+
+
 async def test_estimate_prints_tasks_agents_and_the_sum(alone: Starter, gateway: str) -> None:
     priced = TEAM.replace("role: ", "model: small, role: ")
     file = alone.team(priced.replace("{budget", "{model: small, budget"))
