@@ -13,7 +13,7 @@ from cli.session import with_client
 from contracts.model import Message
 from contracts.spend import Ledger
 from runtime.account_api import AccountApi, OperatorSettings, ProviderSilent, operator_settings
-from runtime.run_history import CANCELLED, CUT_OFF, RecordedCall, RunRecord, read_record
+from runtime.run_history import CUT_OFF, RecordedCall, RunRecord, read_record
 from runtime.runs import get_run
 from runtime.settings import SettingsError
 
@@ -145,7 +145,7 @@ def _key(call: RecordedCall) -> tuple[str, str | None]:
 def _difference(call: RecordedCall, known: Decimal, there: Decimal) -> str:
     if known == there:
         return ""
-    if call.failure == CANCELLED and known < there:
+    if call.failure is not None and known < there:
         return "charged all the same"  # the run reads that back when it closes its accounts
     return "DIFFERS FROM THE LEDGER"
 

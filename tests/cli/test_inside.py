@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
 
+import pytest
 import pytest_asyncio
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowFailureError
 
 from cli.charges import ChargeLine, Reconciled, charge_lines
 from cli.one_task import TaskLook
@@ -176,6 +177,25 @@ async def test_a_call_that_was_given_up_and_finished_is_no_difference(
     ended = await starter("charges", run, "--json", **provider(rooms))
     (line,) = [ChargeLine.model_validate_json(line) for line in lines(ended.out)]
     assert line.note == "cancelled, charged all the same"
+    assert line.ledger_usd == rooms.ledger_usd() > 0
+
+
+async def test_a_call_that_timed_out_and_was_finished_is_no_difference(
+    starter: Starter, rooms: Rooms
+) -> None:
+    """The gateway finishes what its client no longer waits for; the run reads that back."""
+    run = new_id()
+    gate = asyncio.Event()
+    rooms.upstream.add(Rule(contains="List.", gate=gate))
+    hasty = {"timeout_seconds": 1, "retry": {"max_attempts": 1}}
+    agents = {"research": {"role": "Researcher", "budget_usd": "1", **hasty}}
+    handle = await rooms.start({"team": {**PAYLOAD["team"], "agents": agents}}, run)
+    asyncio.get_running_loop().call_later(3, gate.set)  # the attempt is over by then
+    with pytest.raises(WorkflowFailureError):
+        await handle.result()
+    ended = await starter("charges", run, "--json", **provider(rooms))
+    (line,) = [ChargeLine.model_validate_json(line) for line in lines(ended.out)]
+    assert line.note == "UpstreamTimeout, charged all the same"
     assert line.ledger_usd == rooms.ledger_usd() > 0
 
 
