@@ -14,10 +14,13 @@ from runtime.runs import list_runs as fetch_runs
 
 
 def watch(run: str, json: bool) -> int:
-    """Follows a run to its end."""
+    """Follows a run to its end; of one that has ended there is nothing to follow."""
 
     async def work(client: Client) -> int:
-        return await follow(get_run(client, run), json)
+        handle = get_run(client, run)
+        if await handle.is_open():
+            return await follow(handle, json)
+        return _print_report(await handle.result(), json)
 
     return with_client(work)
 
@@ -31,7 +34,10 @@ def result(run: str, json: bool) -> int:
             note(f"run {run} goes on; waiting for its end (Ctrl-C stops waiting, not the run)")
         return await handle.result()
 
-    report = with_client(work)
+    return _print_report(with_client(work), json)
+
+
+def _print_report(report: RunReport, json: bool) -> int:
     if json:
         say_json(report)
     else:
