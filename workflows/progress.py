@@ -26,6 +26,10 @@ from workflows.review import is_added
 from workflows.schedule import ENDED, Schedule
 
 MAX_REFUSALS = 20
+MAY_PARK = frozenset(
+    {RunStatus.PLANNING, RunStatus.WORKING, RunStatus.REVIEWING, RunStatus.FINISHING}
+)
+"""Where calls are made that may wait for money."""
 
 
 @dataclass
@@ -101,9 +105,10 @@ class Progress:
 
     @property
     def status_now(self) -> RunStatus:
-        """As people see it: a run is parked when all that is left waits for one of them."""
+        """As people see it: a run is parked when all that is left waits for one of them, the
+        orchestrator's own calls too."""
         busy = any(account.in_flight for account in self.accounts.values())
-        if self.status is RunStatus.WORKING and self.waiting and not busy:
+        if self.status in MAY_PARK and self.waiting and not busy:
             return RunStatus.PARKED
         return self.status
 

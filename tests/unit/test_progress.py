@@ -2,7 +2,10 @@
 
 from datetime import UTC, datetime
 
+import pytest
+
 from contracts.plan import Plan
+from contracts.run import RunStatus, Waiting
 from contracts.team import Task
 from workflows.progress import Progress
 
@@ -43,3 +46,30 @@ def test_what_a_person_added_belongs_to_the_result_unless_others_wait_for_it() -
 
 def test_without_a_named_result_every_last_task_is_one() -> None:
     assert finished(None, "demand", "rivals").result_ids() == ["demand", "rivals"]
+
+
+@pytest.mark.parametrize(
+    ("status", "subject"),
+    [
+        (RunStatus.PLANNING, "plan"),
+        (RunStatus.WORKING, "brief"),
+        (RunStatus.REVIEWING, "review"),
+        (RunStatus.FINISHING, "answer"),
+    ],
+)
+def test_a_run_is_parked_whichever_call_it_is_that_waits_for_a_person(
+    status: RunStatus, subject: str
+) -> None:
+    progress = finished("brief", "brief")
+    progress.status = status
+    progress.park(Waiting(subject=subject, reason="no money", command="pay", since=NOW))
+    assert progress.state().status is RunStatus.PARKED
+    progress.unpark(subject)
+    assert progress.state().status is status
+
+
+def test_a_plan_that_waits_for_approval_is_not_parked() -> None:
+    progress = finished("brief", "brief")
+    progress.status = RunStatus.APPROVAL
+    progress.park(Waiting(subject="plan", reason="look", command="approve", since=NOW))
+    assert progress.state().status is RunStatus.APPROVAL
