@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 from contracts.plan import Problem
 
@@ -31,11 +32,30 @@ def schema_problem(schema: Mapping[str, Any]) -> Problem | None:
             f"this is no JSON Schema: {_line(error.message)}",
             "correct it there",
         )
+    remedy = "put it under `$defs` and refer to `#/$defs/NAME`"
     for ref in _texts_under("$ref", schema):
         if not ref.startswith("#"):
-            what = "refers to a schema elsewhere, which is never fetched"
-            return _problem(ref, what, "put it under `$defs` and refer to `#/$defs/NAME`")
+            return _problem(ref, "refers to a schema elsewhere, which is never fetched", remedy)
+        if not _leads_somewhere(ref, schema):
+            return _problem(ref, "refers to nothing in this schema", remedy)
     return None
+
+
+def _leads_somewhere(ref: str, schema: Mapping[str, Any]) -> bool:
+    """A pointer is followed. An anchor may stand anywhere, and below an `$id` a pointer begins
+    there: those are left to the check."""
+    if not ref.startswith("#/") or any(_texts_under("$id", schema)):
+        return True
+    at: Any = schema
+    for step in ref.split("/")[1:]:
+        name = unquote(step).replace("~1", "/").replace("~0", "~")
+        if isinstance(at, Mapping) and name in at:
+            at = at[name]
+        elif isinstance(at, list | tuple) and name.isdecimal() and int(name) < len(at):
+            at = at[int(name)]
+        else:
+            return False
+    return True
 
 
 def _problem(value: str, what: str, remedy: str) -> Problem:

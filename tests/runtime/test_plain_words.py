@@ -114,6 +114,10 @@ def test_of_a_document_without_an_end_no_more_is_read_than_may_be(tmp_path: Path
             "$.pattern: this is no JSON Schema: '('",
         ),
         (TEAM.replace("INPUTS", "output: {$ref: 'http://x/y'}"), "which is never fetched (put it"),
+        (
+            TEAM.replace("INPUTS", "output: {$ref: '#/a'}"),
+            "= #/a: refers to nothing in this schema",
+        ),
         (TEAM.replace("goal:", "notify_url: nowhere\ngoal:").replace(", INPUTS", ""), "no http://"),
     ],
 )
@@ -134,6 +138,12 @@ def test_a_schema_that_is_nested_too_deeply_is_told(levels: int) -> None:
 def test_a_good_schema_is_good() -> None:
     schema = {"$defs": {"a": {"const": "$ref"}}, "$ref": "#/$defs/a", "enum": [{"$ref": "x"}]}
     assert schema_problem(schema) is None
+
+
+@pytest.mark.parametrize("ref", ["#", "#/$defs/a~1b", "#/$defs/%C3%BC", "#/anyOf/0", "#anchor"])
+def test_what_refers_to_a_part_of_its_schema_is_good(ref: str) -> None:
+    schema = {"$defs": {"a/b": {}, "ü": {}, "c": {"$anchor": "anchor"}}, "anyOf": [{}]}
+    assert schema_problem({**schema, "not": {"$ref": ref}}) is None
 
 
 @pytest.mark.parametrize(
