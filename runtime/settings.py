@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import (
     AfterValidator,
     Field,
@@ -200,12 +201,22 @@ def given_values(root: Path = PROJECT_ROOT) -> dict[str, str]:
 
 def _env_file(path: Path) -> dict[str, str | None]:
     """Raises `SettingsError` for one that cannot be read; none at all is empty."""
+    if not path.is_file():
+        return {}
     try:
-        return dotenv_values(path)
+        with path.open(encoding="utf-8") as file:
+            bad = [each.original.line for each in parse_stream(file) if each.error]
+        if not bad:
+            return dotenv_values(path)
     except UnicodeDecodeError as error:
         what, remedy = f"is no UTF-8 text (byte {error.start})", "save it as plain text in UTF-8"
     except OSError as error:
         what, remedy = f"cannot be read ({error.strerror})", "make it readable for you: chmod u+r"
+    else:
+        what, remedy = "is no NAME=VALUE", "write one setting a line, and close its quotes"
+        raise SettingsError(
+            [Problem(field=f"{path}:{line}", what=what, remedy=remedy) for line in bad]
+        )
     raise SettingsError([Problem(field=str(path), what=what, remedy=remedy)])
 
 

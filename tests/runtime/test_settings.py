@@ -70,6 +70,17 @@ def test_env_file_wins_over_the_stack_and_the_environment_over_both(
     assert load(WorkerSettings, tmp_path).max_cached_runs == 6
 
 
+def test_lines_of_the_env_file_that_say_nothing_are_all_named_and_not_shown(tmp_path: Path) -> None:
+    """A quote that stays open would else take its setting away, and nothing would be wrong."""
+    (tmp_path / ".env").write_text('A=1\nSEALING KEY\n# fine\nDEFAULT_MODEL="large\n')
+    with pytest.raises(SettingsError) as caught:
+        load(ClientSettings, tmp_path)
+    said = str(caught.value)
+    assert f"{tmp_path / '.env'}:2: is no NAME=VALUE" in said
+    assert f"{tmp_path / '.env'}:4: is no NAME=VALUE" in said
+    assert "large" not in said
+
+
 def test_a_stack_that_was_killed_does_not_count(tmp_path: Path) -> None:
     stack_up(tmp_path, Started(os.getpid(), "another time"))
     assert load(ClientSettings, tmp_path).temporal_address == "127.0.0.1:7233"
