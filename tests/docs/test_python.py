@@ -9,6 +9,7 @@ import pytest_asyncio
 from temporalio.client import Client
 
 from contracts.spend import ModelCatalog
+from runtime.run_handle import RunHandle
 from tests.cli.support import serving
 from tests.docs.pages import ROOT, blocks
 from tests.support.fakes import FakeWorld
@@ -36,3 +37,10 @@ async def test_the_example_prints_the_answer_and_its_price(client: Client) -> No
         out, _ = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0
     assert out == b"answer of answer 0.05\n"
+
+
+def test_every_method_of_the_handle_is_named() -> None:
+    told = (ROOT / "docs/commands.md").read_text().partition("gives a handle to a run")[2]
+    methods = [name for name, each in vars(RunHandle).items() if callable(each)]
+    methods += [name for base in RunHandle.__bases__ for name in vars(base)]
+    assert [name for name in methods if name[0] != "_" and f"`{name}`" not in told] == []
