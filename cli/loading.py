@@ -71,7 +71,8 @@ def findings(
 
 
 def _too_poor(request: RunRequest, catalog: ModelCatalog) -> list[Problem]:
-    """Agents whose limit does not even pay one of their calls: they wait as soon as they start."""
+    """Agents whose limit is below the bound of one of their calls. The gateway's own bound is
+    mostly a smaller one: it may pay for some of them, the others wait as soon as they start."""
     most: dict[str, CallBound] = {}
     for each in estimate(request, catalog).calls:
         known = most.get(each.agent)
@@ -81,7 +82,7 @@ def _too_poor(request: RunRequest, catalog: ModelCatalog) -> list[Problem]:
         Problem(
             field=f"{field_of(name)}.budget_usd",
             value=str(caller.budget_usd),
-            what=f"does not pay one call ({most[name].subject}: up to {_least(most[name])} USD)",
+            what=f"may not pay one call ({most[name].subject}: up to {_least(most[name])} USD)",
             remedy="raise it, or lower max_tokens",
         )
         for name, caller in callers(request.team).items()

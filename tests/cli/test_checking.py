@@ -167,14 +167,14 @@ async def test_a_limit_that_pays_no_call_is_a_warning(alone: Starter, gateway: s
         "validate", alone.team(team.replace("LIMIT", "0.00005")), ATXP_LLM_URL=gateway
     )
     assert ended.code == 0, ended.out
-    (told,) = [line for line in lines(ended.out) if "does not pay one call" in line]
-    assert "warning: agents.editor.budget_usd = 0.00005: does not pay one call (text: up to" in told
+    (told,) = [line for line in lines(ended.out) if "may not pay one call" in line]
+    assert "warning: agents.editor.budget_usd = 0.00005: may not pay one call (text: up to" in told
     assert "max_tokens" in told
     for enough in ("0.00005, min_tokens: 10", "0.001"):
         ended = await alone(
             "validate", alone.team(team.replace("LIMIT", enough)), ATXP_LLM_URL=gateway
         )
-        assert "does not pay one call" not in ended.out
+        assert "may not pay one call" not in ended.out
 
 
 async def test_a_model_left_out_is_the_workers_default(alone: Starter, gateway: str) -> None:
