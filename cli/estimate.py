@@ -9,7 +9,7 @@ from contracts.plan import Plan
 from contracts.run import RunRequest, TaskStatus
 from contracts.spend import ModelCatalog
 from contracts.team import Caller, Task, Team
-from workflows.budget import worst_case_usd
+from workflows.budget import findings_bytes, worst_case_usd
 from workflows.catalog import callers, price_of
 from workflows.planning import plan_ask, plan_schema
 from workflows.prompts import (
@@ -104,7 +104,8 @@ def _working(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound]:
         known = sum(len(s.text.encode()) for s in sources)
         texts = [system_text(agent), task.ask, *(s.name for s in sources)]
         texts += [] if isinstance(task.output, str) else [str(task.output)]
-        sure = _size(texts) + known
+        found = findings_bytes(sources) if task.output == "findings" else 0
+        sure = _size(texts) + known + found
         handed = _handed(team, task.depends_on)
         times = 1 + team.review_rounds
         yield _bound(task.id, task.agent, agent, team, catalog, sure, known, handed, times)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import StrEnum
 
-from contracts.calls import CallRequest, CallResult
+from contracts.calls import CallRequest, CallResult, Source
 from contracts.model import MICRO, round_up
 from contracts.run import Failure
 from contracts.spend import AgentSpend, AgentStatus, Ledger, ModelPrice, Totals
@@ -17,6 +17,9 @@ MESSAGE_ALLOWANCE_TOKENS = 64
 """For each message: role names and the separators of a chat template."""
 
 MESSAGES_PER_CALL = 6
+FINDINGS_SHAPES = 5
+SCHEMA_BYTES = 250
+"""Of a shape beside the words in it."""
 MILLION = Decimal(1_000_000)
 ZERO = Decimal(0)
 
@@ -259,7 +262,17 @@ def text_bytes(call: CallRequest) -> int:
         texts += [call.rejected.answer, *call.rejected.reasons]
     if not isinstance(call.output, str):
         texts.append(str(call.output))
-    return sum(len(text.encode()) for text in texts)
+    found = findings_bytes(call.sources) if call.output == "findings" else 0
+    return sum(len(text.encode()) for text in texts) + found
+
+
+def findings_bytes(sources: Iterable[Source]) -> int:
+    """What the choice of quotes adds to a prompt: the sources' sentences once more, in up to
+    `FINDINGS_SHAPES` shapes of JSON Schema for each source."""
+    return SCHEMA_BYTES + sum(
+        len(each.text.encode()) + FINDINGS_SHAPES * (SCHEMA_BYTES + len(each.name.encode()))
+        for each in sources
+    )
 
 
 def worst_case_usd(prompt_bytes: int, max_tokens: int, price: ModelPrice | None) -> Decimal | None:

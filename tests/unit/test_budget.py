@@ -6,9 +6,19 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.calls import CallResult
+from activities.prompts import body
+from contracts.calls import AccountRef, CallRequest, CallResult, Source
 from contracts.spend import AgentStatus, Charge, Ledger, ModelPrice
-from workflows.budget import Account, Use, shares, totals, worst_case_usd
+from workflows.budget import (
+    MESSAGE_ALLOWANCE_TOKENS,
+    MESSAGES_PER_CALL,
+    Account,
+    Use,
+    shares,
+    text_bytes,
+    totals,
+    worst_case_usd,
+)
 
 MICROS = st.integers(0, 10**8).map(lambda micros: Decimal(micros).scaleb(-6))
 
@@ -198,3 +208,29 @@ def test_a_ledger_that_was_asked_before_a_call_was_lost_says_nothing_of_it() -> 
     account.fail("k2", Decimal(0), may_be_billed=True)
     account.read_back(answer, asked)
     assert account.report().reserved_usd == Decimal("0.1"), "the second may yet be billed"
+
+
+WORDS = st.lists(
+    st.sampled_from(["Demand", "grew", "by", "seven", "percent", "in", "the", "north", "é"]),
+    min_size=1,
+)
+SENTENCES = st.lists(WORDS.map(lambda words: f"{' '.join(words).capitalize()} again."), max_size=30)
+
+
+@given(sources=st.lists(SENTENCES.map(" ".join), min_size=1, max_size=4))
+def test_a_call_for_quotes_is_bounded_with_its_choice_of_them(sources: list[str]) -> None:
+    """The gateway bounds a call by the bytes of its body: what is shown as reserved is no less."""
+    named = tuple(Source(name=f"sources/{n}.md", text=text) for n, text in enumerate(sources))
+    call = CallRequest(
+        idempotency_key="k",
+        account=AccountRef(agent="a", account_id="1", sealed_key="s"),
+        task="facts",
+        model="m",
+        max_tokens=400,
+        system="You are: Researcher.",
+        ask="Quote.",
+        sources=named,
+        output="findings",
+    )
+    allowance = MESSAGE_ALLOWANCE_TOKENS * MESSAGES_PER_CALL
+    assert text_bytes(call) + allowance >= len(body(call))
