@@ -189,9 +189,7 @@ class Progress:
         """A task that will give no output, and with it all that waited for it."""
         self.logs[task_id].failure, self.logs[task_id].ended_at = failure, at
         for blocked in self.schedule.failed(task_id):
-            self.logs[blocked].failure = Failure(
-                type=ErrorType.DEPENDENCY_FAILED, message=f"{task_id} failed: {failure.type}"
-            )
+            self._blocked(blocked, task_id)
 
     def ending(self) -> RunStatus:
         """How the run ends, as things stand."""
@@ -216,6 +214,8 @@ class Progress:
             if status in (TaskStatus.WAITING, TaskStatus.READY):
                 self.logs[each].failure = None
                 self.logs[each].ended_at = None
+            elif status is TaskStatus.BLOCKED:  # by another one now, perhaps
+                self._blocked(each, self.schedule.blocked_by(each))
         return ready
 
     def _without(
@@ -224,10 +224,17 @@ class Progress:
         self.logs[task_id].failure, self.logs[task_id].ended_at = failure, at
         ready, blocked = self.schedule.without(task_id, status)
         for each in blocked:
-            self.logs[each].failure = Failure(
-                type=ErrorType.DEPENDENCY_SKIPPED, message=f"{task_id} was {status}"
-            )
+            self._blocked(each, task_id)
         return ready
+
+    def _blocked(self, task_id: str, by: str) -> None:
+        """Why a task can never run, as things stand."""
+        status, failure = self.schedule.status[by], self.logs[by].failure
+        if status is TaskStatus.FAILED and failure is not None:
+            kind, message = ErrorType.DEPENDENCY_FAILED, f"{by} failed: {failure.type}"
+        else:
+            kind, message = ErrorType.DEPENDENCY_SKIPPED, f"{by} was {status}"
+        self.logs[task_id].failure = Failure(type=kind, message=message)
 
     def ask(self, waiting: Waiting) -> None:
         """Something that only a person can answer, and the command that does."""

@@ -104,7 +104,7 @@ def _task_states(progress: Progress, tasks: Sequence[Task], shown: int) -> Itera
             agent=task.agent,
             status=progress.schedule.status[task.id],
             depends_on=tuple(told),
-            depends_on_cut=len(told) < len(task.depends_on),
+            **({"depends_on_cut": True} if len(told) < len(task.depends_on) else {}),
             calls=log.calls,
             spent_usd=log.spent_usd,
             started_at=log.started_at,

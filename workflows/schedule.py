@@ -140,6 +140,16 @@ class Schedule:
             )
         return self._ready([each for each in waiting if not self._missing[each]])
 
+    def blocked_by(self, task_id: str) -> str:
+        """The task that ended without a hand-off, so that this one can never run."""
+        while True:
+            ended = {each: self.status[each] for each in self.tasks[task_id].depends_on}
+            for each, status in ended.items():
+                missing = status in (TaskStatus.SKIPPED, TaskStatus.CANCELLED)
+                if status is TaskStatus.FAILED or (missing and not self._accepts(task_id)):
+                    return each
+            task_id = next(each for each, status in ended.items() if status is TaskStatus.BLOCKED)
+
     def _of(self, *wanted: TaskStatus) -> list[str]:
         return [task_id for task_id, status in self.status.items() if status in wanted]
 

@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from contracts.errors import ErrorType
 from contracts.plan import Plan
-from contracts.run import RunStatus, Waiting
+from contracts.run import Failure, RunStatus, TaskStatus, Waiting
 from contracts.team import Task
 from workflows.progress import Progress
 
@@ -73,3 +74,25 @@ def test_a_plan_that_waits_for_approval_is_not_parked() -> None:
     progress.status = RunStatus.APPROVAL
     progress.park(Waiting(subject="plan", reason="look", command="approve", since=NOW))
     assert progress.state().status is RunStatus.APPROVAL
+
+
+def test_what_a_retry_does_not_free_says_what_it_waits_for_now() -> None:
+    progress = Progress("run", NOW)
+    needs: dict[str, tuple[str, ...]] = {"a": (), "b": (), "c": ("a", "b"), "d": ("c",)}
+    tasks = tuple(
+        Task(id=name, agent="one", ask="List.", depends_on=deps) for name, deps in needs.items()
+    )
+    progress.adopt(Plan(tasks=tasks, result=None))
+    broken = Failure(type=ErrorType.BAD_REQUEST, message="no")
+    progress.failed("a", broken, NOW)
+    progress.task_cancelled("b", "not needed", NOW)
+    for name in ("c", "d"):
+        assert progress.logs[name].failure == Failure(
+            type=ErrorType.DEPENDENCY_FAILED, message="a failed: BadRequest"
+        )
+    progress.retried("a")
+    assert progress.schedule.status["c"] is TaskStatus.BLOCKED
+    for name in ("c", "d"):
+        assert progress.logs[name].failure == Failure(
+            type=ErrorType.DEPENDENCY_SKIPPED, message="b was cancelled"
+        )
