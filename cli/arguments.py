@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from cli.exits import Code, CommandError
+from runtime.plain_words import shown
 
 MAX_RUN_ID = 1_000
 """Characters: Temporal takes no more."""
@@ -38,6 +39,11 @@ def given_team_or_run(given: str) -> str:
 
 
 def _given_id(given: str | None) -> str | None:
+    """A new one can be pasted into a shell as it is."""
+    if given is not None and given.strip() and (given[0] == "-" or " " in given):
+        what = "starts with a dash" if given[0] == "-" else "holds a space"
+        told = f"--id = {shown(given)}: {what}"
+        raise CommandError(Code.INPUT_WRONG, f"{told} (leave it out, or use letters and digits)")
     return _run_id(given, "--id")
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from cli.exits import Code, CommandError
 from cli.loading import problem_text
-from cli.output import usd
+from cli.output import minute, usd
 from cli.telling import amount_of, answered, order_of, tell
 from contracts.changes import AdjustAgent, AdjustRun, AgentAdjusted, RunAdjusted
 from runtime.task_file import load_task
@@ -75,7 +75,7 @@ def _settings(adjusted: AgentAdjusted) -> str:
 def _limits(adjusted: RunAdjusted) -> str:
     until = "no deadline"
     if adjusted.deadline is not None:
-        until = f"until {adjusted.deadline:%Y-%m-%d %H:%M} UTC"
+        until = f"until {minute(adjusted.deadline)}"
     budget = "no budget above the agents'"
     if adjusted.budget_usd is not None:
         budget = f"agents' budgets up to {usd(adjusted.budget_usd)} USD"

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.graph import fitting, layered
-from cli.output import between, usd
+from cli.output import between, minute, usd
 from cli.sights import Sight
 from cli.tables import after_text, failure_lines, failure_text, waiting_text
 from contracts.run import RunReport, RunState, RunStatus, TaskState, TaskStatus
@@ -129,7 +129,7 @@ class LiveView:
         if state.paused:
             head.append(" · paused", "bold yellow")
         if state.deadline is not None:
-            head.append(f" · until {state.deadline:%Y-%m-%d %H:%M} UTC", "yellow")
+            head.append(f" · until {minute(state.deadline)}", "yellow")
         head.append(f" · {took} · run {self._run}", "dim")
         head.truncate(width)
         return [head, _line(state.goal, "italic")]

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from pydantic import BaseModel
@@ -73,6 +73,11 @@ def seconds(duration: float) -> str:
     if whole < 3600:
         return f"{whole // 60} m {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} m"
+
+
+def minute(at: datetime) -> str:
+    """A moment until which something waits, or goes on: by then it is over, so it is rounded up."""
+    return f"{at + timedelta(minutes=1) - timedelta(microseconds=1):%Y-%m-%d %H:%M} UTC"
 
 
 def between(start: datetime | None, end: datetime | None, now: datetime | None = None) -> str:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from cli.output import between, usd
+from cli.output import between, minute, usd
 from cli.tables import failure_text, waiting_text
 from contracts.run import RunState, RunStatus, TaskState, TaskStatus
 
@@ -62,4 +62,4 @@ class PlainLines:
 def _until(deadline: datetime | None) -> str:
     if deadline is None:
         return "there is no deadline any more"
-    return f"from {deadline:%Y-%m-%d %H:%M} UTC on nothing new starts"
+    return f"from {minute(deadline)} on nothing new starts"

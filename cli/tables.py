@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from cli.output import between, clip, seconds, table, usd
+from cli.output import between, clip, minute, seconds, table, usd
 from cli.promises import broken_promises
 from contracts.errors import ERRORS, ErrorType
 from contracts.run import Failure, RunReport, RunState, TaskState, Waiting
@@ -57,7 +57,7 @@ def money_notes(spend: SpendReport) -> list[str]:
     lines = []
     if spend.cut_off:
         lines.append(
-            "Temporal ended the run, so a call in flight may have cost more, and its accounts are"
+            "Temporal ended the run, so a call in flight may have cost more, and accounts may be"
             f" open: `starter.py reconcile {spend.workflow_id}` closes and reads them"
         )
     if total.reserved_usd:
@@ -138,7 +138,7 @@ def failed_block(tasks: Sequence[TaskState], run: Failure | None) -> list[str]:
 
 def waiting_text(waiting: Waiting) -> tuple[str, str]:
     """What waits, until when and why; and the command that wakes it."""
-    until = "" if waiting.until is None else f" until {waiting.until:%Y-%m-%d %H:%M} UTC"
+    until = "" if waiting.until is None else f" until {minute(waiting.until)}"
     text = f"{waiting.subject} waits{_figures(waiting)}{until}: {waiting.reason}"
     return text, waiting.command
 
@@ -152,7 +152,7 @@ def state_text(state: RunState) -> str:
     if state.max_parallel is not None:
         lines.append(f"calls   {state.max_parallel} at once")
     if state.deadline is not None:
-        lines.append(f"until   {state.deadline:%Y-%m-%d %H:%M} UTC")
+        lines.append(f"until   {minute(state.deadline)}")
     if state.cancel_reason is not None:
         lines.append(f"cancel  {state.cancel_reason or '(no reason given)'}")
     if state.tasks:
@@ -169,7 +169,7 @@ def _more_than_tasks(state: RunState) -> list[str]:
             why, how = waiting_text(each)
             lines += [f"  {why}", f"    {how}"]
     if state.refusals:
-        lines += ["", "messages that were not understood"]
+        lines += ["", "what was not understood, and changed nothing"]
         lines += [f"  {r.at:%H:%M:%S} {r.message}: {r.problem}" for r in state.refusals]
     return lines
 

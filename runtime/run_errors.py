@@ -73,6 +73,18 @@ class CannotGoOn(NoWorker):
         self.run = run
 
 
+class NotConfirmed(NoWorker):
+    """A worker took it, and what it then asked of the account provider has no answer yet."""
+
+    def __init__(self, run: str, what: str) -> None:
+        RunError.__init__(
+            self,
+            f"run {run}: it has taken {what}, but could not carry it out yet, and goes on trying;"
+            " does the gateway answer? `state` and `spend` show what holds",
+        )
+        self.run = run
+
+
 class RunRefused(RunError):
     """The run ended at once, because its input was wrong. Nothing was opened or spent."""
 

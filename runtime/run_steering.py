@@ -13,6 +13,7 @@ from temporalio.client import (
     WorkflowUpdateStage,
 )
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
 
 from contracts import names
 from contracts.changes import AdjustAgent, AdjustRun, AgentAdjusted, RunAdjusted
@@ -29,7 +30,7 @@ from contracts.control import (
 )
 from contracts.model import Message, Usd
 from contracts.team import Task
-from runtime.run_errors import NoWorker, Refused, RunNotFound, translated
+from runtime.run_errors import NotConfirmed, NoWorker, Refused, RunNotFound, translated
 
 ANSWER_TIMEOUT = timedelta(seconds=4)
 """For a query; less than one more second finds out who did not answer: five in all."""
@@ -70,7 +71,8 @@ class RunSteering:
 
     Signals (`cancel`, `pause`, `resume`) return when the service has them. Updates return the
     run's answer; they raise `Refused` with the run's reason, and `NoWorker` (then they may still
-    take effect once a worker is back). All raise `RunNotFound`, `RunClosed`, `ServiceUnavailable`.
+    take effect once a worker is back; `NotConfirmed`: once the account provider answers). All raise
+    `RunNotFound`, `RunClosed`, `ServiceUnavailable`.
     """
 
     def __init__(self, client: Client, id: str) -> None:
@@ -134,6 +136,7 @@ class RunSteering:
             await within(CALL_TIMEOUT, sending)
 
     async def _update(self, name: str, order: Message, kind: type[Answer], what: str) -> Answer:
+        taken = False
         with translated(self.id):
             try:
                 sending = self._handle.start_update(
@@ -144,6 +147,7 @@ class RunSteering:
                     rpc_timeout=ANSWER_TIMEOUT,
                 )
                 update: Any = await within(ANSWER_TIMEOUT, sending)
+                taken = True
                 answer: Answer = await within(
                     UPDATE_TIMEOUT, update.result(rpc_timeout=UPDATE_TIMEOUT)
                 )
@@ -154,6 +158,8 @@ class RunSteering:
                 if (task := asyncio.current_task()) and task.cancelling():
                     raise asyncio.CancelledError from error  # the client hides a Ctrl-C so
                 await self._probe()
+                if taken and await self._has_worker():
+                    raise NotConfirmed(self.id, what) from error
                 raise NoWorker(
                     self.id, f"no worker confirmed {what}; it may still take effect"
                 ) from error
@@ -161,6 +167,13 @@ class RunSteering:
     async def _probe(self) -> None:
         """Silence: is it the service, or the run's worker? Raises if it is the service."""
         await self._must_be_ours(PROBE_TIMEOUT)
+
+    async def _has_worker(self) -> bool:
+        try:
+            await within(PROBE_TIMEOUT, self._handle.query("spend", rpc_timeout=PROBE_TIMEOUT))
+        except (RPCError, TimeoutError):
+            return False
+        return True
 
     async def _must_be_ours(self, timeout: timedelta) -> WorkflowExecutionDescription:
         """Any workflow takes a signal of any name, and might understand another thing by it."""

@@ -2,17 +2,28 @@
 
 import asyncio
 import itertools
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from temporalio import activity
 from temporalio.client import Client
 
 from cli.sights import NO_WORKER, QUIET_SECONDS, Sight, sights
 from contracts.calls import CallRequest
 from contracts.run import RunReport, RunRequest, RunStatus, TaskStatus
+from contracts.spend import Ledger, SetBudget
 from contracts.team import Team
-from runtime.run_errors import Refused, RunAborted, RunIdTaken, RunNotFound, RunRefused
+from runtime import run_steering
+from runtime.run_errors import (
+    NotConfirmed,
+    Refused,
+    RunAborted,
+    RunIdTaken,
+    RunNotFound,
+    RunRefused,
+)
 from runtime.runs import RunHandle, get_run, start_run
 from tests.cli.support import serving
 from tests.cli.test_running import new_id
@@ -279,3 +290,35 @@ async def test_a_quiet_run_is_not_asked(client: Client, monkeypatch: pytest.Monk
         assert len(asked) == before, "its call is taken, and nothing happens"
         gate.open.set()
         await asyncio.wait_for(watching, 30)
+
+
+class SlowBudgets(FakeWorld):
+    """Whose account provider takes its time over a new limit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answered = asyncio.Event()
+
+    @activity.defn
+    async def set_budget(self, order: SetBudget) -> Ledger:
+        await self.answered.wait()
+        self.books[order.account.agent].budget = order.budget_usd
+        return self._ledger(order.account)
+
+
+async def test_a_provider_that_does_not_answer_is_no_worker_that_is_gone(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_steering, "UPDATE_TIMEOUT", timedelta(seconds=1))
+    world = SlowBudgets()
+    world.rule = gate = Gate()
+    async with serving(client, world):
+        run = await start_run(client, request())
+        await gate.begun.wait()
+        with pytest.raises(NotConfirmed, match=r"taken the new budget.*does the gateway answer"):
+            await run.adjust_budget("research", Decimal(7))
+        world.answered.set()
+        while (await run.spend()).agents[1].budget_usd != Decimal(7):
+            await asyncio.sleep(0.05)
+        gate.open.set()
+        await run.result()

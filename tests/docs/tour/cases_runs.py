@@ -43,7 +43,7 @@ REFUSED = Section(
              files={"team.yaml": TEAM + "approve_plan: true\n"}, given=[
                  f"{START} cut", "starter.py state cut",
                  "temporal workflow terminate --workflow-id cut"],
-             says=["Temporal ended the run", "its accounts are open",
+             says=["Temporal ended the run", "accounts may be open",
                    "`starter.py reconcile cut` closes and reads them"]),
         Case("A start input that is none", "starter.py result raw", says=[
              "run raw was refused", "team: missing"],
@@ -115,10 +115,11 @@ STEERING = Section(
              given=[f"{START} steer-7"], until=("steer-7", "approval"),
              says=["agent = 5", "budget_usd: missing", "InvalidInput"]),
         Case("A signal with wrong types: noted, never fatal", "starter.py state steer-8", code=0,
-             files=OPEN, until=("steer-8", "approval"), part="messages", given=[
+             files=OPEN, until=("steer-8", "approval"), part="what was not", given=[
                  f"{START} steer-8", "temporal workflow signal --workflow-id steer-8 --name adjust "
                  "--input '{\"kind\": \"raise\"}'"],
-             says=["messages that were not understood", "adjust: kind = 'raise': one of"]),
+             says=["what was not understood, and changed nothing",
+                   "adjust: kind = 'raise': one of"]),
     ],
 )  # fmt: skip
 
