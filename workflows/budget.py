@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import StrEnum
+from itertools import chain
 
 from contracts.calls import CallRequest, CallResult, Source
 from contracts.model import MICRO, round_up
@@ -71,17 +72,22 @@ class Account:
     @property
     def reserved_usd(self) -> Decimal:
         """The most that calls in flight can add: never more than what is left."""
-        remaining = self.remaining_usd
-        bounds = [*self.in_flight.values(), *self.lost.values()]
-        if None in bounds:
-            return remaining
-        return min(sum((bound or ZERO for bound in bounds), ZERO), remaining)
+        return self._reserved(self.remaining_usd)
+
+    def _reserved(self, remaining: Decimal) -> Decimal:
+        held = ZERO
+        for bound in chain(self.in_flight.values(), self.lost.values()):
+            if bound is None:
+                return remaining
+            held += bound
+        return min(held, remaining)
 
     def has_room(self, bound: Decimal | None) -> bool:
         """Whether a call fits beside those in flight. Alone it is for the gateway to say."""
         if not self.in_flight or bound is None:
             return True
-        return self.reserved_usd + bound <= self.remaining_usd
+        remaining = self.remaining_usd
+        return self._reserved(remaining) + bound <= remaining
 
     def begin(self, key: str, bound: Decimal | None) -> None:
         self.calls += 1
