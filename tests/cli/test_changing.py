@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 import pytest_asyncio
 
+from cli.output import minute
 from cli.plain import PlainLines
 from contracts.calls import CallRequest
 from contracts.changes import AgentAdjusted, RunAdjusted
@@ -51,12 +52,18 @@ async def test_an_agents_settings_are_told_as_they_are_now(starter: Starter, hel
     assert (adjusted.agent, adjusted.max_attempts) == ("orchestrator", 2)
 
 
+def test_a_moment_that_is_still_to_come_is_not_told_as_past() -> None:
+    at = datetime(2026, 1, 31, 23, 59, 17, tzinfo=UTC)
+    assert minute(at) == "2026-02-01 00:00 UTC"
+    assert minute(at.replace(second=0)) == "2026-01-31 23:59 UTC"
+
+
 async def test_limits_are_told_as_they_are_now_and_state_shows_them(
     starter: Starter, held: str
 ) -> None:
     ended = await starter("limits", held, "--max-parallel", "3")
     assert ended.out == "3 calls at once, no deadline, no budget above the agents'\n"
-    at = datetime.now(UTC).replace(microsecond=0) + timedelta(days=2)
+    at = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(days=2)
     ended = await starter("limits", held, "--deadline", at.isoformat(), "--budget", "$50", "--json")
     adjusted = RunAdjusted.model_validate_json(ended.out)
     assert (adjusted.max_parallel, adjusted.deadline) == (3, at)
