@@ -11,7 +11,7 @@ def write_new(path: Path, text: str) -> None:
         try:
             file.write(text)
             file.flush()
-        except OSError:
+        except BaseException:
             path.unlink(missing_ok=True)
             raise
 

@@ -11,6 +11,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from gateway.store import StoreError
@@ -87,8 +88,9 @@ class Writer:
                 results.append((future, *self._one(operation)))
             self._conn.execute("COMMIT")
         except sqlite3.Error as error:
-            if self._conn.in_transaction:
-                self._conn.execute("ROLLBACK")
+            with suppress(sqlite3.Error):  # then the next commit fails, and is told, likewise
+                if self._conn.in_transaction:
+                    self._conn.execute("ROLLBACK")
             self._failed = True
             failure = StoreError(f"the database did not take it: {error}")
             results = [(future, None, failure) for _, future, _ in batch]

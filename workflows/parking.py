@@ -6,7 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from contracts.activities import NotificationActivities
 from contracts.errors import ErrorType
@@ -117,7 +117,9 @@ class Parking:
                 summary=f"notify · {waiting.subject}",
             )
         except ActivityError as error:
-            workflow.logger.warning("nobody was told that %s waits: %s", waiting.subject, error)
+            if not is_cancelled_exception(error):  # it goes on already
+                told = "nobody was told that %s waits: %s"
+                workflow.logger.warning(told, waiting.subject, error)
         self._changed()
 
 
