@@ -194,9 +194,6 @@ def _temporal(folder: Path, ports: Mapping[str, int]) -> Part:
     command += ["--db-filename", str(folder / "temporal.db")]
     # Measured: one task's dispatch waits up to 50 ms without the first; 651 -> 373 ms by the rest.
     command += ["--dynamic-config-value", "history.transferProcessorMaxPollRPS=5000"]
-    # Of a hundred events that come during one workflow task (fifty calls that end) the server fails
-    # it by force, and all of it is done again: 100 calls at once took 0.2 s more.
-    command += ["--dynamic-config-value", "history.maximumBufferedEventsBatch=5000"]
     command += ["--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=1"]
     for name, kind in (
         (names.ATTRIBUTE_TEAM, "Keyword"),
