@@ -1,6 +1,7 @@
 """Following a run: live on a terminal, plain lines or JSON Lines elsewhere; then its report."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 from cli.exits import Code
 from cli.output import is_terminal, note, say, say_json
@@ -32,30 +33,31 @@ async def follow(run: RunHandle, json: bool) -> Code:
 
 
 async def _json_lines(run: RunHandle) -> RunReport:
-    trouble: str | None = None
-    async for sight in sights(run, with_spend=False):
-        if sight.trouble and sight.trouble != trouble:
-            note(sight.trouble)
-        trouble = sight.trouble
-        if trouble is None and sight.state is not None:
-            say_json(sight.state)
+    async for state in _states(run):
+        say_json(state)
     return await run.result()
 
 
 async def _plain_lines(run: RunHandle) -> RunReport:
     lines = PlainLines()
+    async for state in _states(run):
+        for line in lines.news(state):
+            say(line)
+    report = await run.result()
+    for line in lines.news(state_of(report)):
+        say(line)
+    return report
+
+
+async def _states(run: RunHandle) -> AsyncIterator[RunState]:
+    """Every state that is seen. Trouble goes beside them, and is told once."""
     trouble: str | None = None
     async for sight in sights(run, with_spend=False):
         if sight.trouble and sight.trouble != trouble:
             note(sight.trouble)
         trouble = sight.trouble
         if sight.state is not None and not trouble:
-            for line in lines.news(sight.state):
-                say(line)
-    report = await run.result()
-    for line in lines.news(state_of(report)):
-        say(line)
-    return report
+            yield sight.state
 
 
 async def _live(run: RunHandle) -> RunReport:

@@ -5,7 +5,7 @@ working, with calls in flight.
 """
 
 from datetime import datetime
-from typing import Final, overload
+from typing import Final, TypeVar
 
 from temporalio.client import WorkflowExecutionStatus
 
@@ -22,13 +22,11 @@ CUT_OFF: Final = {
 UNENDED: Final = {TaskStatus.WAITING, TaskStatus.READY, TaskStatus.RUNNING, TaskStatus.PARKED}
 
 
-@overload
-def as_cut_off(said: RunState, status: RunStatus, at: datetime) -> RunState: ...
-@overload
-def as_cut_off(said: SpendReport, status: RunStatus, at: datetime) -> SpendReport: ...
-def as_cut_off(
-    said: RunState | SpendReport, status: RunStatus, at: datetime
-) -> RunState | SpendReport:
+Told = TypeVar("Told", RunState, SpendReport)
+"""What a run's queries answer."""
+
+
+def as_cut_off(said: Told, status: RunStatus, at: datetime) -> Told:
     """What it said last, as it is since: ended, with nothing running and nobody waited for."""
     if isinstance(said, SpendReport):
         agents = tuple(_agent(agent) for agent in said.agents)

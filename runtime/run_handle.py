@@ -23,9 +23,9 @@ from temporalio.service import RPCError
 from contracts.control import StateQuery
 from contracts.errors import ErrorType
 from contracts.model import Message
-from contracts.run import TASKS_PER_PAGE, RunReport, RunState, RunStatus
+from contracts.run import TASKS_PER_PAGE, RunReport, RunState
 from contracts.spend import SpendReport
-from runtime.cut_off import CUT_OFF, as_cut_off, report_of
+from runtime.cut_off import CUT_OFF, Told, as_cut_off, report_of
 from runtime.run_errors import (
     NoWorker,
     Refused,
@@ -57,13 +57,11 @@ class RunHandle(RunSteering):
 
     async def spend(self) -> SpendReport:
         """What every agent has spent. Raises `NoWorker` within five seconds."""
-        said, ended = await self._ask("spend", SpendReport)
-        return as_cut_off(said, *ended) if ended else said
+        return await self._ask("spend", SpendReport)
 
     async def state(self, page: int = 1) -> RunState:
         """Status and tasks, `TASKS_PER_PAGE` a page. Raises `NoWorker` within five seconds."""
-        said, ended = await self._ask("state", RunState, StateQuery(page=page))
-        return as_cut_off(said, *ended) if ended else said
+        return await self._ask("state", RunState, StateQuery(page=page))
 
     async def whole_state(self) -> RunState:
         """The state with the tasks of all pages."""
@@ -147,19 +145,17 @@ class RunHandle(RunSteering):
         with translated(self.id):
             return await self._must_be_ours(CALL_TIMEOUT)
 
-    async def _ask(
-        self, query: str, kind: type[Answer], page: StateQuery | None = None
-    ) -> tuple[Answer, tuple[RunStatus, datetime] | None]:
-        """The run's answer; and how and when Temporal ended it, if it was not its own end."""
+    async def _ask(self, query: str, kind: type[Told], page: StateQuery | None = None) -> Told:
+        """The run's answer; where Temporal ended it, as things are since."""
         with translated(self.id):
             try:
-                return await self._query(query, kind, page, _ENDED_WELL), None
+                return await self._query(query, kind, page, _ENDED_WELL)
             except WorkflowQueryRejectedError:
-                answer = await self._query(query, kind, page)
+                said = await self._query(query, kind, page)
         found = await self._describe()
         if found.status not in CUT_OFF or found.close_time is None:
-            return answer, None
-        return answer, (CUT_OFF[found.status], found.close_time)
+            return said
+        return as_cut_off(said, CUT_OFF[found.status], found.close_time)
 
     async def _query(
         self,

@@ -131,7 +131,7 @@ class Schedule:
         for each in self._of(TaskStatus.FAILED):
             self.failed(each)
         for each in self._of(TaskStatus.SKIPPED, TaskStatus.CANCELLED):
-            self._block_behind(each)
+            self._block_behind(each, accepting=False)
         waiting = self._of(TaskStatus.WAITING)
         for each in waiting:
             self._missing[each] = sum(
@@ -153,27 +153,25 @@ class Schedule:
     def _of(self, *wanted: TaskStatus) -> list[str]:
         return [task_id for task_id, status in self.status.items() if status in wanted]
 
-    def _block_behind(self, task_id: str) -> None:
-        """As `without` does it; who accepts missing inputs is not looked at."""
+    def _block_behind(self, task_id: str, *, accepting: bool) -> list[str]:
+        """All that waits for this one can never run, whether it accepts missing inputs or only
+        where it does not; answers with them."""
+        blocked: list[str] = []
         frontier = [task_id]
         while frontier:
             for each in self._dependants[frontier.pop()]:
-                if self.status[each] is TaskStatus.WAITING and not self._accepts(each):
+                if self.status[each] is TaskStatus.WAITING and (
+                    accepting or not self._accepts(each)
+                ):
                     self.status[each] = TaskStatus.BLOCKED
+                    blocked.append(each)
                     frontier.append(each)
+        return blocked
 
     def failed(self, task_id: str) -> list[str]:
         """Marks a task failed; answers with all that can never run because of it."""
         self.status[task_id] = TaskStatus.FAILED
-        blocked: list[str] = []
-        frontier = [task_id]
-        while frontier:
-            for dependant in self._dependants[frontier.pop()]:
-                if self.status[dependant] is TaskStatus.WAITING:
-                    self.status[dependant] = TaskStatus.BLOCKED
-                    blocked.append(dependant)
-                    frontier.append(dependant)
-        return blocked
+        return self._block_behind(task_id, accepting=True)
 
     def cancel_rest(self) -> None:
         """What has not ended, ends as cancelled."""
