@@ -18,6 +18,7 @@ from temporalio.service import GrpcCompression, RPCError, RPCStatusCode, TLSConf
 
 from contracts import names
 from runtime import telemetry
+from runtime.process import settle_at_exit
 from runtime.settings import ClientSettings
 
 CONNECT_SECONDS: Final = 5.0
@@ -57,6 +58,7 @@ DATA_CONVERTER: Final = DataConverter(payload_converter_class=PayloadConverter)
 
 async def connect(settings: ClientSettings) -> Client:
     """A client that has spoken to the server. Raises `ServiceUnavailable` within five seconds."""
+    settle_at_exit()
     local = settings.temporal_address.rpartition(":")[0] in _LOCAL_HOSTS
     key = settings.temporal_api_key
     try:

@@ -45,6 +45,38 @@ def test_a_reader_that_went_away_is_no_crash() -> None:
     assert (ended.returncode, ended.stderr) == (141, "")
 
 
+FOREIGN_THREAD = """
+import asyncio, ctypes, os, sys, time
+from runtime.connection import ServiceUnavailable, connect
+from runtime.settings import ClientSettings
+
+@ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)
+def inside(_):
+    os.write(1, b"in ")
+    time.sleep(0.5)  # without the interpreter's lock, as a write to a socket is
+    os.write(1, b"and out again")
+
+async def main():
+    try:
+        await connect(ClientSettings(temporal_address="127.0.0.1:1"))
+    except ServiceUnavailable:
+        pass
+
+asyncio.run(main())
+thread = ctypes.c_ulong()
+ctypes.CDLL(None).pthread_create(ctypes.byref(thread), None, inside, None)
+while not any(frame.f_code.co_name == "inside" for frame in sys._current_frames().values()):
+    time.sleep(0.01)
+sys.exit(7)
+"""
+
+
+def test_a_program_that_connected_is_not_torn_down_under_a_thread_of_the_sdk() -> None:
+    """temporalio/sdk-python#300: such a thread aborts the process when it comes back."""
+    ended = python(FOREIGN_THREAD)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (7, "in and out again", "")
+
+
 async def test_no_temporal_is_said_within_five_seconds() -> None:
     started = time.monotonic()
     with pytest.raises(ServiceUnavailable) as caught:
