@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
-import httpx
 import uvloop
 from temporalio.client import Client
 from temporalio.service import RPCError
@@ -23,7 +22,7 @@ from activities.agents import Agents
 from activities.notifications import Notifications
 from atxp.accounts import AtxpAccounts
 from atxp.chat import ChatClient
-from atxp.client import build_http_client
+from atxp.client import HttpClient, build_http_client
 from atxp.sealing import Sealer
 from contracts import names
 from runtime import logs, telemetry, temporal_runtime
@@ -58,7 +57,7 @@ PATIENCE_SECONDS: Final = 1.0
 SAY_EVERY: Final = 30
 
 
-def all_activities(settings: WorkerSettings, http: httpx.AsyncClient) -> list[Callable[..., Any]]:
+def all_activities(settings: WorkerSettings, http: HttpClient) -> list[Callable[..., Any]]:
     """Every activity that this worker serves, over one HTTP client for the process."""
     provider = AtxpAccounts(http, settings.atxp_api_url, settings.atxp_api_key)
     chat = ChatClient(http, settings.atxp_llm_url)

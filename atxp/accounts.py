@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
+from atxp.client import HttpClient
 from atxp.errors import AtxpError, LimitRefused, MalformedAnswer, ProtocolBroken, Refused
 from atxp.provider import AccountState, OpenedAccount
 from atxp.transport import exchange
@@ -23,7 +24,7 @@ PAGE = 500
 class AtxpAccounts:
     """`AccountProvider` for ATXP and for our gateway; what it can promise, it says itself."""
 
-    def __init__(self, http: httpx.AsyncClient, api_url: str, api_key: SecretStr) -> None:
+    def __init__(self, http: HttpClient, api_url: str, api_key: SecretStr) -> None:
         self._http = http
         self._url = api_url.rstrip("/")
         self._key = api_key
@@ -143,7 +144,7 @@ class AtxpAccounts:
             answer = await exchange(
                 self._http,
                 method,
-                self._url + path,
+                httpx.URL(self._url + path),
                 key=self._key.get_secret_value(),
                 timeout_seconds=timeout,
                 content=_encode(order) if order is not None else None,

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
+from atxp.client import HttpClient
 from atxp.errors import AtxpError, MalformedAnswer, Refused, error_fields, scrub
 from atxp.pricing import Cost, priced_cost, told_cost, usage_of, worst_case
 from atxp.transport import Answer, exchange
@@ -59,9 +60,11 @@ class Stored:
 class ChatClient:
     """`llm_url` is the base of the OpenAI-compatible API, such as `https://llm.atxp.ai/v1`."""
 
-    def __init__(self, http: httpx.AsyncClient, llm_url: str) -> None:
+    def __init__(self, http: HttpClient, llm_url: str) -> None:
         self._http = http
-        self._url = llm_url.rstrip("/")
+        base = llm_url.rstrip("/")
+        self._chat_url = httpx.URL(f"{base}/chat/completions")
+        self._models_url = httpx.URL(f"{base}/models")
         self._prices: tuple[ModelPrice, ...] = ()
         self._prices_until = 0.0
 
@@ -88,7 +91,7 @@ class ChatClient:
         return await exchange(
             self._http,
             "POST",
-            f"{self._url}/chat/completions",
+            self._chat_url,
             key=order.key.get_secret_value(),
             timeout_seconds=order.timeout_seconds,
             content=order.body,
@@ -100,7 +103,7 @@ class ChatClient:
         answer = await exchange(
             self._http,
             "GET",
-            f"{self._url}/models",
+            self._models_url,
             key=key.get_secret_value() if key else None,
             timeout_seconds=MODELS_TIMEOUT_SECONDS,
         )

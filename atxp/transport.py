@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import httpx
 
+from atxp.client import HttpClient
 from atxp.errors import (
     MalformedAnswer,
     Refused,
@@ -23,6 +24,7 @@ from contracts.model import decimal_of
 
 REPLAY_HEADER = "X-Idempotent-Replay"
 SPENT_HEADER = "X-Account-Spent-Usd"
+CONNECT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,9 @@ def parse_json(text: bytes) -> Any:
 
 
 async def exchange(
-    http: httpx.AsyncClient,
+    http: HttpClient,
     method: str,
-    url: str,
+    url: httpx.URL,
     *,
     key: str | None,
     timeout_seconds: float,
@@ -56,19 +58,21 @@ async def exchange(
 ) -> Answer:
     """Sends one request, with whose it is. Raises `Refused`, `Unreachable`, `TimedOut` or
     `MalformedAnswer`."""
-    what = f"{method} {httpx.URL(url).path}"
+    what = f"{method} {url.path}"
     sent = {"Content-Type": "application/json", **trace_headers(), **(headers or {})}
     if key:
         sent["Authorization"] = f"Bearer {key}"
+    connecting = {"connect": min(CONNECT_SECONDS, timeout_seconds)}
+    request = httpx.Request(
+        method, url, content=content, headers=sent, extensions={"timeout": connecting}
+    )
     try:
         async with asyncio.timeout(timeout_seconds):
-            response = await http.request(
-                method, url, content=content, headers=sent, timeout=timeout_seconds
-            )
-    except (TimeoutError, httpx.ReadTimeout, httpx.WriteTimeout):
+            response = await http.send(request)
+    except TimeoutError:
         raise TimedOut(f"{what} had no answer within {timeout_seconds:.3g} s") from None
     except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
-        place = f"{httpx.URL(url).host}:{httpx.URL(url).port or 'default port'}"
+        place = f"{url.host}:{url.port or 'default port'}"
         reason = scrub(str(error), [key or ""]) or type(error).__name__
         raise Unreachable(f"{what} got no answer from {place}: {reason}") from None
     body = parse_json(response.content)

@@ -6,7 +6,6 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import httpx
-from httpx_aiohttp import HttpxAiohttpClient
 
 from gateway.answer import Billed, Failed, judge
 from gateway.chat_request import ChatRequest
@@ -14,6 +13,7 @@ from gateway.errors import ApiError
 from gateway.relay import Relay
 from gateway.store import Cause
 from gateway.stream_answer import Transcript, from_plain
+from gateway.upstream_client import UpstreamClient
 
 CONNECT_SECONDS = 10.0
 AFTER_DONE_SECONDS = 0.5
@@ -41,19 +41,15 @@ class HttpUpstream:
     def __init__(
         self, base_url: str, api_key: str, timeout_seconds: float, max_stream_bytes: int
     ) -> None:
-        self._url = base_url.rstrip("/") + "/chat/completions"
+        self._url = httpx.URL(base_url.rstrip("/") + "/chat/completions")
         self._timeout = timeout_seconds
         self._max_stream_bytes = max_stream_bytes
         self._headers = {"Content-Type": "application/json"}
         if api_key:
             self._headers["Authorization"] = f"Bearer {api_key}"
-        self._client = HttpxAiohttpClient(
-            # The whole call has one limit, in `complete`; only connecting has its own.
-            timeout=httpx.Timeout(None, connect=min(CONNECT_SECONDS, timeout_seconds)),
-            # 0 is "no limit" below; None would mean aiohttp's own limit of 100.
-            limits=httpx.Limits(max_connections=0),
-            trust_env=urlsplit(base_url).hostname not in LOOPBACK,
-        )
+        # The whole call has one limit, in `complete`; only connecting has its own.
+        self._limits = {"timeout": {"connect": min(CONNECT_SECONDS, timeout_seconds)}}
+        self._client = UpstreamClient(trust_env=urlsplit(base_url).hostname not in LOOPBACK)
 
     def not_ready(self) -> str | None:
         return None
@@ -66,14 +62,17 @@ class HttpUpstream:
             return await self._follow(request, headers, relay)
         try:
             async with asyncio.timeout(self._timeout):
-                response = await self._client.post(
-                    self._url, content=request.body, headers=headers, follow_redirects=False
-                )
+                response = await self._client.send(self._ordered(request, headers))
         except TimeoutError:
             return self._too_late()
         except httpx.HTTPError as error:
             return _lost(error)
         return judge(response.status_code, dict(response.headers), response.content, request)
+
+    def _ordered(self, request: ChatRequest, headers: dict[str, str]) -> httpx.Request:
+        return httpx.Request(
+            "POST", self._url, content=request.body, headers=headers, extensions=self._limits
+        )
 
     async def _follow(
         self, request: ChatRequest, headers: dict[str, str], relay: Relay
@@ -81,9 +80,7 @@ class HttpUpstream:
         """A streamed call. Packed chunks would come late, so none are asked for."""
         transcript = Transcript(request, relay)
         headers |= {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
-        sending = self._client.stream(
-            "POST", self._url, content=request.body, headers=headers, follow_redirects=False
-        )
+        sending = self._client.streamed(self._ordered(request, headers))
         try:
             async with asyncio.timeout(self._timeout) as limit, sending as response:
                 kind = response.headers.get("content-type", "")

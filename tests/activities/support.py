@@ -11,7 +11,6 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-import httpx
 from aiohttp import web
 from pydantic import SecretStr
 from temporalio.common import RetryPolicy
@@ -22,7 +21,7 @@ from activities.accounts import Accounts
 from activities.agents import Agents
 from atxp.accounts import AtxpAccounts
 from atxp.chat import ChatClient
-from atxp.client import build_http_client
+from atxp.client import HttpClient, build_http_client
 from atxp.sealing import Sealer, generate_sealing_key
 from contracts.calls import AccountRef, AttemptSpend, CallRequest
 from contracts.spend import AccountOrder, OpenAccounts, OpenedAccounts
@@ -117,7 +116,7 @@ async def serving(
 
 
 @asynccontextmanager
-async def client() -> AsyncIterator[httpx.AsyncClient]:
+async def client() -> AsyncIterator[HttpClient]:
     http = build_http_client()
     try:
         yield http

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-import httpx
 from pydantic import SecretStr
 from temporalio.client import Client, WorkflowHandle
 
@@ -16,7 +15,7 @@ from activities.agents import Agents
 from activities.notifications import Notifications
 from atxp.accounts import AtxpAccounts
 from atxp.chat import ChatClient
-from atxp.client import build_http_client
+from atxp.client import HttpClient, build_http_client
 from atxp.sealing import Sealer, generate_sealing_key
 from contracts.names import WORKFLOW
 from contracts.run import RunReport
@@ -33,7 +32,7 @@ class Rooms:
     queue: str
     gateway: RunningGateway
     upstream: ScriptedUpstream
-    http: httpx.AsyncClient
+    http: HttpClient
 
     async def start(self, payload: Any, run_id: str) -> WorkflowHandle[Any, Any]:
         return await self.client.start_workflow(

@@ -14,12 +14,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import httpx
 from pydantic import SecretStr
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from atxp.client import build_http_client
+from atxp.client import HttpClient, build_http_client
 from runtime.account_api import OperatorSettings
 from runtime.settings import WorkerSettings
 from runtime.stack_plan import StackSettings
@@ -56,7 +55,7 @@ class Stage:
     folder: Path
     client: Client
     gateway: RunningGateway
-    http: httpx.AsyncClient
+    http: HttpClient
     keys: dict[str, str]
     ids: dict[str, str]
     taken: int
@@ -234,7 +233,7 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
 
 
 async def _accounts(
-    http: httpx.AsyncClient, gateway: RunningGateway
+    http: HttpClient, gateway: RunningGateway
 ) -> tuple[dict[str, str], dict[str, str]]:
     """The keys and ids of accounts of every kind."""
     parent = {"Authorization": f"Bearer {PARENT_KEY}"}

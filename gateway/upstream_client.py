@@ -1,0 +1,51 @@
+"""The HTTP client towards the upstream: httpx over aiohttp, each request by itself."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import httpx
+from aiohttp import ClientSession, DummyCookieJar, TCPConnector
+from httpx_aiohttp import AiohttpTransport, HttpxAiohttpClient
+
+HEADERS: Final = {"Accept-Encoding": "gzip, deflate", "User-Agent": "durable-agent-team-gateway"}
+
+
+class _Transport(AiohttpTransport):
+    """Without aiohttp's cookie jar, and its limit of 100 connections."""
+
+    def get_client(self) -> ClientSession:
+        return ClientSession(
+            connector=TCPConnector(limit=0, ssl=self.ssl_context),
+            cookie_jar=DummyCookieJar(),
+            headers=HEADERS,
+        )
+
+
+class UpstreamClient(HttpxAiohttpClient):
+    """Sends a request as it is, once: no redirects, so that no key travels to another host; no
+    cookies, as all accounts share this client. What httpx does for these is a fifth of the CPU time
+    of a call."""
+
+    def _init_transport(self, **settings: Any) -> _Transport:  # type: ignore[override]
+        return _Transport(**settings)
+
+    def _init_proxy_transport(  # type: ignore[override]
+        self, proxy: httpx.Proxy, **settings: Any
+    ) -> _Transport:
+        return _Transport(proxy=proxy, **settings)
+
+    async def send(self, request: httpx.Request, **_: Any) -> httpx.Response:
+        """The whole answer. Raises `httpx.HTTPError`. Other settings are ignored."""
+        async with self.streamed(request) as response:
+            await response.aread()
+        return response
+
+    @asynccontextmanager
+    async def streamed(self, request: httpx.Request) -> AsyncIterator[httpx.Response]:
+        """The answer's head; its body is read in the block, or given up with it."""
+        response = await self._transport_for_url(request.url).handle_async_request(request)
+        try:
+            yield response
+        finally:
+            await response.aclose()
