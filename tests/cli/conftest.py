@@ -1,11 +1,13 @@
 """One real Temporal dev server for all tests of the command line."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from temporalio.client import Client
+from temporalio.service import RPCError
 
 from tests.cli.support import Starter, serving
 from tests.support.fakes import FakeWorld
@@ -25,7 +27,13 @@ def starter(client: Client, tmp_path: Path) -> Starter:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def world(client: Client) -> AsyncIterator[FakeWorld]:
-    """A worker that serves while the test runs; its world is the test's to rule."""
+    """A worker that serves while the test runs; its world is the test's to rule.
+
+    A run that an earlier test left open would go on in it, and spend from agents of the same name.
+    """
+    async for left in client.list_workflows("ExecutionStatus = 'Running'"):
+        with suppress(RPCError):  # it has ended meanwhile
+            await client.get_workflow_handle(left.id).terminate()
     world = FakeWorld()
     async with serving(client, world):
         yield world
