@@ -2,7 +2,6 @@
 
 import asyncio
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import aiohttp
 import httpx
@@ -18,7 +17,6 @@ from gateway.upstream_client import UpstreamClient
 CONNECT_SECONDS = 10.0
 AFTER_DONE_SECONDS = 0.5
 """What a stream gets to close after its last chunk, so that its connection can be used again."""
-LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 class Upstream(Protocol):
@@ -49,7 +47,7 @@ class HttpUpstream:
             self._headers["Authorization"] = f"Bearer {api_key}"
         # The whole call has one limit, in `complete`; only connecting has its own.
         self._limits = {"timeout": {"connect": min(CONNECT_SECONDS, timeout_seconds)}}
-        self._client = UpstreamClient(trust_env=urlsplit(base_url).hostname not in LOOPBACK)
+        self._client = UpstreamClient()
 
     def not_ready(self) -> str | None:
         return None

@@ -76,16 +76,20 @@ async def test_a_packed_answer_is_unpacked(build: Callable[[], Client], provider
 
 
 @pytest.mark.parametrize("build", CLIENTS)
-async def test_a_proxy_of_the_environment_is_used_and_its_exceptions_are_kept(
+async def test_a_proxy_of_the_environment_is_used_but_not_for_this_machine(
     build: Callable[[], Client], provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", provider.url)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
     async with build() as http:
         await http.send(order("http://provider.invalid/v1"))
-        await http.send(order(f"{provider.url}/direct"))
+        for here in ("127.0.0.1", "localhost"):
+            await http.send(order(f"{provider.url.replace('127.0.0.1', here)}/direct"))
+    port = provider.url.rpartition(":")[2]
     asked = [each.headers["Host"] for each in provider.seen]
-    assert asked == ["provider.invalid", provider.url.removeprefix("http://")]
+    assert asked == ["provider.invalid", f"127.0.0.1:{port}", f"localhost:{port}"]
+    assert [each.raw_path for each in provider.seen][1:] == ["/direct", "/direct"]
 
 
 @pytest.mark.parametrize("build", CLIENTS)
