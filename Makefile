@@ -23,8 +23,8 @@ demo: $(STAMP) ## three short acts with a real model: parallel work, a crash, a 
 up: $(STAMP) ## the local stack in the foreground: Temporal and its UI, gateway, worker
 	@$(BIN)/python -m runtime.local_stack
 
-test: $(STAMP) ## the tests
-	@$(BIN)/python -m pytest
+test: $(STAMP) ## the tests, a file at a time in each of two processes
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(STAMP) ## ruff, mypy --strict, import rules, generated documents, the compose file
 	@$(BIN)/ruff check .

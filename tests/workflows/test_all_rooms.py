@@ -162,15 +162,13 @@ async def test_an_unpriced_model_is_refused_before_an_account_is_opened(client: 
 
 
 async def test_no_key_is_in_a_history_a_log_or_the_ledger(
-    client: Client, caplog: pytest.LogCaptureFixture
+    client: Client, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys: set[str] = set()
 
     async with all_rooms(client) as rooms:
         caplog.set_level(logging.DEBUG)
-        seen = rooms.http.event_hooks
-        seen["request"].append(_collector(keys))
-        rooms.http.event_hooks = seen
+        monkeypatch.setattr(rooms.http, "send", _collecting(keys, rooms.http.send))
         handle = await rooms.start({"team": team()}, f"run-{uuid.uuid4()}")
         await handle.result()
         history = (await handle.fetch_history()).to_json()
@@ -187,10 +185,11 @@ async def test_no_key_is_in_a_history_a_log_or_the_ledger(
             assert piece not in database
 
 
-def _collector(keys: set[str]) -> Any:
-    async def collect(request: Any) -> None:
+def _collecting(keys: set[str], send: Any) -> Any:
+    async def collect(request: Any) -> Any:
         if "authorization" in request.headers:
             keys.add(request.headers["authorization"].removeprefix("Bearer "))
+        return await send(request)
 
     return collect
 
