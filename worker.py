@@ -29,6 +29,7 @@ from runtime import logs, telemetry, temporal_runtime
 from runtime.cold_queries import ColdQueryGuard
 from runtime.connection import ServiceUnavailable, connect, ensure_search_attributes
 from runtime.eviction import Eviction
+from runtime.paced_results import pace_results
 from runtime.plain_payloads import PlainPayloads
 from runtime.process import leave
 from runtime.resting_runs import RestingRuns
@@ -106,6 +107,7 @@ def build_worker(
         interceptors=[label] if telemetry.wanted_at_all() else [],
     )
     evict.of(worker)
+    pace_results(worker)
     return worker
 
 

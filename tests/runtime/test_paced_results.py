@@ -1,0 +1,98 @@
+"""A wide run whose calls end in one moment: no workflow task is thrown away, and none is lost."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest_asyncio
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from contracts.calls import CallRequest
+from contracts.names import TASK_QUEUE, WORKFLOW
+from contracts.run import RunReport
+from runtime.paced_results import AT_ONCE, pace_results
+from runtime.settings import WorkerSettings
+from tests.support.fakes import FakeWorld
+from tests.support.temporal import server
+from tests.workflows.test_story import team
+from worker import build_worker
+
+WIDTH = 200
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def client() -> AsyncIterator[Client]:
+    async with server() as environment:
+        yield environment.client
+
+
+def serving(client: Client, world: FakeWorld) -> Worker:
+    settings = WorkerSettings.model_construct(
+        workflow_sandbox=True,
+        max_concurrent_calls=2 * WIDTH,
+        max_cached_runs=10,
+        graceful_shutdown_seconds=1,
+    )
+    return build_worker(client, settings, world.activities)
+
+
+async def test_calls_that_end_in_one_moment_throw_no_workflow_task_away(client: Client) -> None:
+    all_there = asyncio.Event()
+
+    async def together(call: CallRequest) -> None:
+        if world.active == WIDTH:
+            all_there.set()
+        await all_there.wait()
+
+    world = FakeWorld(together)
+    tasks: list[dict[str, Any]] = [
+        {"id": f"t{number}", "agent": "research", "ask": "One part."} for number in range(WIDTH)
+    ]
+    agents = {"research": {"role": "Researcher", "budget_usd": 10}}
+    wide = team(
+        tasks=tasks,
+        agents=agents,
+        result="t0",
+        final="handoff",
+        max_parallel=WIDTH,
+        max_tasks=WIDTH,
+    )
+    async with serving(client, world):
+        handle = await client.start_workflow(
+            WORKFLOW,
+            {"team": wide},
+            id=f"run-{uuid.uuid4()}",
+            task_queue=TASK_QUEUE,
+            result_type=RunReport,
+        )
+        report = await handle.result()
+        kinds = [event.event_type async for event in handle.fetch_history_events()]
+    assert report.spend.total.calls == WIDTH
+    assert world.most_active == WIDTH
+    assert EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED not in kinds
+
+
+async def test_so_many_and_no_more_are_on_their_way() -> None:
+    """Through the one place that the SDK has for it; a new SDK without that place fails here."""
+
+    class Bridge:
+        on_their_way = most = done = 0
+
+        async def complete_activity_task(self, _: object) -> None:
+            self.on_their_way += 1
+            self.most = max(self.most, self.on_their_way)
+            await asyncio.sleep(0)
+            self.on_their_way -= 1
+            self.done += 1
+
+    class Paced:
+        _bridge_worker = Bridge()
+
+    worker: Any = Paced()
+    pace_results(worker)
+    bridge = worker._bridge_worker
+    await asyncio.gather(*(bridge.complete_activity_task(None) for _ in range(5 * AT_ONCE)))
+    assert (bridge.most, bridge.done) == (AT_ONCE, 5 * AT_ONCE)
