@@ -105,11 +105,11 @@ def charge_lines(record: RunRecord, ledgers: Sequence[Ledger] | None) -> tuple[C
             key = (ledger.agent, charge.idempotency_key)
             booked[key] = booked.get(key, Decimal(0)) + charge.amount_usd
     # A call that was refused, and goes again with its key, has several lines here and one there.
-    last = {_key(call): number for number, call in enumerate(record.calls)}
+    last = {call.key: number for number, call in enumerate(record.calls)}
     known: dict[tuple[str, str | None], Decimal] = {}
     lines = []
     for number, call in enumerate(record.calls):
-        asked, got, key = call.request, call.result, _key(call)
+        asked, got, key = call.request, call.result, call.key
         known[key] = known.get(key, Decimal(0)) + (call.cost_usd or Decimal(0))
         is_last = last[key] == number
         there = booked.pop(key, None) if is_last else None
@@ -119,6 +119,7 @@ def charge_lines(record: RunRecord, ledgers: Sequence[Ledger] | None) -> tuple[C
             notes += ["answered from the gateway's store" * got.replayed]
         elif call.failure is None:
             notes += ["in flight" if record.ended_at is None else CUT_OFF]
+        notes += ["read back from the ledger" if call.read_back_usd else ""]
         if ledgers is not None and call.ended_at is not None and is_last:
             notes += [_difference(call, known[key], there or Decimal(0))]
         lines.append(
@@ -138,15 +139,11 @@ def charge_lines(record: RunRecord, ledgers: Sequence[Ledger] | None) -> tuple[C
     return (*lines, *(_unknown(*key, amount) for key, amount in booked.items()))
 
 
-def _key(call: RecordedCall) -> tuple[str, str | None]:
-    return call.request.account.agent, call.request.idempotency_key
-
-
 def _difference(call: RecordedCall, known: Decimal, there: Decimal) -> str:
     if known == there:
         return ""
     if call.failure is not None and known < there:
-        return "charged all the same"  # the run reads that back when it closes its accounts
+        return "charged all the same"  # the run reads that back, if it has not ended yet
     return "DIFFERS FROM THE LEDGER"
 
 

@@ -1,6 +1,6 @@
 """What Temporal recorded of a run: its request, its accounts, every paid call. Needs no worker."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ from temporalio.client import Client
 from contracts import names
 from contracts.calls import AccountRef, AttemptSpend, CallRequest, CallResult
 from contracts.run import RunRequest
-from contracts.spend import Capabilities, OpenedAccounts
+from contracts.spend import Capabilities, ClosedAccounts, OpenedAccounts
 from runtime.run_errors import Refused, RunNotFound, translated
 
 T = TypeVar("T")
@@ -37,13 +37,21 @@ class RecordedCall:
     """What the attempts of a call that failed are known to have cost."""
     scheduled_at: datetime
     ended_at: datetime | None
+    read_back_usd: Decimal = Decimal(0)
+    """What the run found booked for it in the ledger, beyond what its attempts had told."""
 
     @property
     def cost_usd(self) -> Decimal | None:
         """All that it is known to have cost; None while that is open."""
         if self.result is not None:
-            return self.result.cost_usd + self.result.failed_attempts_usd
-        return self.failed_usd if self.failure is not None else None
+            told = self.result.cost_usd + self.result.failed_attempts_usd
+            return told + self.read_back_usd
+        return self.failed_usd + self.read_back_usd if self.failure is not None else None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Under which it stands in the ledgers: whose, and the idempotency key."""
+        return self.request.account.agent, self.request.idempotency_key
 
 
 @dataclass(frozen=True)
@@ -110,10 +118,24 @@ class _Reading:
             request=await self._request(start.input),
             accounts=tuple(ref for one in opened for ref in one.accounts),
             capabilities=opened[-1].capabilities if opened else Capabilities(),
-            calls=tuple(calls),
+            calls=_with_read_back(calls, await self._booked(activities)),
             started_at=_time(events[0].event_time),
             ended_at=_time(last.event_time) if _ends_run(ended) else None,
         )
+
+    async def _booked(self, activities: list[_Activity]) -> dict[tuple[str, str], Decimal]:
+        """What ledgers said that the run has read: they show their lines where sums differ."""
+        booked: dict[tuple[str, str], Decimal] = {}
+        for each in activities:
+            if each.name not in ("read_ledgers", "close_accounts") or each.result is None:
+                continue
+            for ledger in (await self._decode(each.result, ClosedAccounts)).ledgers:
+                sums: dict[tuple[str, str], Decimal] = {}
+                for charge in ledger.charges:
+                    key = (ledger.agent, charge.idempotency_key or "")
+                    sums[key] = sums.get(key, Decimal(0)) + charge.amount_usd
+                booked |= sums
+        return booked
 
     async def _request(self, input: Payloads) -> RunRequest | None:
         try:
@@ -146,6 +168,22 @@ class _Reading:
         assert payloads is not None
         value: T = (await self._converter.decode(payloads.payloads[:1], [kind]))[0]
         return value
+
+
+def _with_read_back(
+    calls: list[RecordedCall], booked: dict[tuple[str, str], Decimal]
+) -> tuple[RecordedCall, ...]:
+    """A call that goes again with its key has several entries here and one line there."""
+    told: dict[tuple[str, str], Decimal] = {}
+    last: dict[tuple[str, str], int] = {}
+    for number, call in enumerate(calls):
+        told[call.key] = told.get(call.key, Decimal(0)) + (call.cost_usd or Decimal(0))
+        last[call.key] = number
+    for key, number in last.items():
+        missing = booked.get(key, Decimal(0)) - told[key]
+        if missing > 0 and calls[number].ended_at is not None:
+            calls[number] = replace(calls[number], read_back_usd=missing)
+    return tuple(calls)
 
 
 def _activities(events: list[HistoryEvent]) -> list[_Activity]:

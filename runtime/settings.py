@@ -176,7 +176,16 @@ def load(kind: type[T], root: Path = PROJECT_ROOT) -> T:
     for name, value in chosen.items():
         if name.startswith("OTEL_"):  # the exporters know no other place than the environment
             os.environ.setdefault(name, value)
-    return made_of({**stack_values(chosen, getattr(kind, "decides", ()), root), **chosen}, kind)
+    stack = stack_values(chosen, getattr(kind, "decides", ()), root)
+    return made_of({**_stacks_address(chosen), **stack, **chosen}, kind)
+
+
+def _stacks_address(chosen: Mapping[str, str]) -> dict[str, str]:
+    """Where the local stack would be, if it were up: not at the default port, where somebody else's
+    Temporal may be."""
+    port = chosen.get("TEMPORAL_PORT", "")
+    known = port.isascii() and port.isdigit() and int(port) > 0
+    return {"TEMPORAL_ADDRESS": f"127.0.0.1:{port}"} if known else {}
 
 
 def made_of(values: Mapping[str, str], kind: type[T]) -> T:

@@ -176,7 +176,7 @@ async def test_a_call_that_was_given_up_and_finished_is_no_difference(
     await handle.result()
     ended = await starter("charges", run, "--json", **provider(rooms))
     (line,) = [ChargeLine.model_validate_json(line) for line in lines(ended.out)]
-    assert line.note == "cancelled, charged all the same"
+    assert line.note == "cancelled, read back from the ledger"
     assert line.ledger_usd == rooms.ledger_usd() > 0
 
 
@@ -195,8 +195,11 @@ async def test_a_call_that_timed_out_and_was_finished_is_no_difference(
         await handle.result()
     ended = await starter("charges", run, "--json", **provider(rooms))
     (line,) = [ChargeLine.model_validate_json(line) for line in lines(ended.out)]
-    assert line.note == "UpstreamTimeout, charged all the same"
-    assert line.ledger_usd == rooms.ledger_usd() > 0
+    assert line.note == "UpstreamTimeout, read back from the ledger"
+    assert line.amount_usd == line.ledger_usd == rooms.ledger_usd() > 0
+    unasked = await starter("charges", run)  # without the parent's key: what the run has read
+    assert lines(unasked.out)[-1].split()[1] == f"{rooms.ledger_usd():f}"
+    assert f"{rooms.ledger_usd():f} USD" in (await starter("task", run, "facts")).out
 
 
 async def test_reconcile_closes_what_a_terminated_run_left_open(

@@ -87,6 +87,26 @@ def test_a_stack_that_was_killed_does_not_count(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "port"), [("TEMPORAL_PORT=7555", 7555), ("TEMPORAL_PORT=0", 7233)]
+)
+def test_a_stack_that_is_down_is_looked_for_where_it_would_be(
+    tmp_path: Path, line: str, port: int
+) -> None:
+    """Elsewhere, somebody else's Temporal may answer, and take the run."""
+    (tmp_path / ".env").write_text(line)
+    assert load(ClientSettings, tmp_path).temporal_address == f"127.0.0.1:{port}"
+    with (tmp_path / ".env").open("a") as file:
+        file.write("\nTEMPORAL_ADDRESS=cloud:7233")
+    assert load(ClientSettings, tmp_path).temporal_address == "cloud:7233"
+
+
+def test_a_stack_that_is_up_says_itself_where_it_is(tmp_path: Path) -> None:
+    stack_up(tmp_path)
+    (tmp_path / ".env").write_text("TEMPORAL_PORT=7555")
+    assert load(WorkerSettings, tmp_path).temporal_address == "127.0.0.1:17233"
+
+
+@pytest.mark.parametrize(
     "line", ["TEMPORAL_ADDRESS=cloud:7233", "ATXP_API_URL=https://api.example", "ATXP_API_KEY=mine"]
 )
 def test_what_points_elsewhere_gets_nothing_of_the_stacks_secrets(
