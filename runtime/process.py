@@ -18,7 +18,7 @@ from typing import Final, NoReturn
 from runtime import telemetry
 
 SETTLE_SECONDS: Final = 0.05  # 8 programs at once on 2 cores: 0 of 480 crashed; without, 11
-PATIENCE_SECONDS: Final = 5.0
+PATIENCE_SECONDS: Final = 2.0
 
 
 def leave(code: int) -> NoReturn:

@@ -3,11 +3,15 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest_asyncio
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
+from temporalio.testing import ActivityEnvironment
 from temporalio.worker import Worker
 
 from contracts.calls import CallRequest
@@ -75,24 +79,48 @@ async def test_calls_that_end_in_one_moment_throw_no_workflow_task_away(client: 
     assert EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED not in kinds
 
 
-async def test_so_many_and_no_more_are_on_their_way() -> None:
-    """Through the one place that the SDK has for it; a new SDK without that place fails here."""
+class Bridge:
+    """The SDK's way to a server that gives no word until its gate is opened."""
 
-    class Bridge:
-        on_their_way = most = done = 0
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.sent = self.done = 0
 
-        async def complete_activity_task(self, _: object) -> None:
-            self.on_their_way += 1
-            self.most = max(self.most, self.on_their_way)
-            await asyncio.sleep(0)
-            self.on_their_way -= 1
-            self.done += 1
+    async def complete_activity_task(self, _: object) -> None:
+        self.sent += 1
+        await self.gate.wait()
+        self.done += 1
 
-    class Paced:
-        _bridge_worker = Bridge()
 
-    worker: Any = Paced()
+async def after(seconds: float, heartbeat: timedelta | None) -> int:
+    """How many of five times too many results are on their way by then; all arrive in the end."""
+    bridge = Bridge()
+    worker: Any = SimpleNamespace(_bridge_worker=bridge)
     pace_results(worker)
-    bridge = worker._bridge_worker
-    await asyncio.gather(*(bridge.complete_activity_task(None) for _ in range(5 * AT_ONCE)))
-    assert (bridge.most, bridge.done) == (AT_ONCE, 5 * AT_ONCE)
+    environment = ActivityEnvironment()
+    environment.info = replace(environment.info, heartbeat_timeout=heartbeat)
+
+    async def send() -> None:
+        await bridge.complete_activity_task(None)
+
+    sending = [asyncio.create_task(environment.run(send)) for _ in range(5 * AT_ONCE)]
+    await asyncio.sleep(seconds)
+    sent = bridge.sent
+    bridge.gate.set()
+    await asyncio.gather(*sending)
+    assert bridge.done == 5 * AT_ONCE
+    return sent
+
+
+async def test_so_many_and_no_more_are_on_their_way() -> None:
+    assert await after(1, timedelta(minutes=10)) == AT_ONCE
+
+
+async def test_a_result_is_sent_before_its_activity_is_taken_for_lost() -> None:
+    """It gives no heartbeat while it waits; a slow server must not have a healthy call repeated."""
+    assert await after(1, timedelta(seconds=1)) == 5 * AT_ONCE
+
+
+async def test_without_a_heartbeat_nothing_waits_long() -> None:
+    assert await after(0.3, None) == AT_ONCE
+    assert await after(1, None) == 5 * AT_ONCE
