@@ -92,13 +92,13 @@ class Bridge:
         self.done += 1
 
 
-async def after(seconds: float, heartbeat: timedelta | None) -> int:
+async def after(seconds: float, heartbeat: timedelta | None, *, local: bool = False) -> int:
     """How many of five times too many results are on their way by then; all arrive in the end."""
     bridge = Bridge()
     worker: Any = SimpleNamespace(_bridge_worker=bridge)
     pace_results(worker)
     environment = ActivityEnvironment()
-    environment.info = replace(environment.info, heartbeat_timeout=heartbeat)
+    environment.info = replace(environment.info, heartbeat_timeout=heartbeat, is_local=local)
 
     async def send() -> None:
         await bridge.complete_activity_task(None)
@@ -119,6 +119,11 @@ async def test_so_many_and_no_more_are_on_their_way() -> None:
 async def test_a_result_is_sent_before_its_activity_is_taken_for_lost() -> None:
     """It gives no heartbeat while it waits; a slow server must not have a healthy call repeated."""
     assert await after(1, timedelta(seconds=1)) == 5 * AT_ONCE
+
+
+async def test_what_does_not_go_to_the_server_waits_for_nobody() -> None:
+    """A local activity, such as the one that every run begins with."""
+    assert await after(0.1, None, local=True) == 5 * AT_ONCE
 
 
 async def test_without_a_heartbeat_nothing_waits_long() -> None:
