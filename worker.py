@@ -22,7 +22,7 @@ from activities.agents import Agents
 from activities.notifications import Notifications
 from atxp.accounts import AtxpAccounts
 from atxp.chat import ChatClient
-from atxp.client import HttpClient, build_http_client
+from atxp.client import HttpClient
 from atxp.sealing import Sealer
 from contracts import names
 from runtime import logs, telemetry, temporal_runtime
@@ -148,7 +148,7 @@ async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
         connecting.cancel()
         return
     client = connecting.result()
-    async with build_http_client() as http:
+    async with HttpClient() as http:
         worker = build_worker(client, settings, all_activities(settings, http))
         running = asyncio.create_task(worker.run())
         print(

@@ -99,14 +99,14 @@ def reconcile(run: str, json: bool) -> int:
 
 def charge_lines(record: RunRecord, ledgers: Sequence[Ledger] | None) -> tuple[ChargeLine, ...]:
     """All calls in their order; then what only the provider's books know."""
-    booked: dict[tuple[str, str | None], Decimal] = {}
-    for ledger in ledgers or ():
-        for charge in ledger.charges:
-            key = (ledger.agent, charge.idempotency_key)
-            booked[key] = booked.get(key, Decimal(0)) + charge.amount_usd
+    booked = {
+        (ledger.agent, key): amount
+        for ledger in ledgers or ()
+        for key, amount in ledger.by_key().items()
+    }
     # A call that was refused, and goes again with its key, has several lines here and one there.
     last = {call.key: number for number, call in enumerate(record.calls)}
-    known: dict[tuple[str, str | None], Decimal] = {}
+    known: dict[tuple[str, str], Decimal] = {}
     lines = []
     for number, call in enumerate(record.calls):
         asked, got, key = call.request, call.result, call.key
@@ -136,7 +136,10 @@ def charge_lines(record: RunRecord, ledgers: Sequence[Ledger] | None) -> tuple[C
                 note=", ".join(each for each in notes if each),
             )
         )
-    return (*lines, *(_unknown(*key, amount) for key, amount in booked.items()))
+    return (
+        *lines,
+        *(_unknown(agent, key or None, amount) for (agent, key), amount in booked.items()),
+    )
 
 
 def _difference(call: RecordedCall, known: Decimal, there: Decimal) -> str:

@@ -90,6 +90,14 @@ class Ledger(Message):
         """The sum of its lines."""
         return sum((charge.amount_usd for charge in self.charges), Decimal(0))
 
+    def by_key(self) -> dict[str, Decimal]:
+        """What it charged for each call, in USD; lines without a key stand together, under ""."""
+        amounts: dict[str, Decimal] = {}
+        for charge in self.charges:
+            key = charge.idempotency_key or ""
+            amounts[key] = amounts.get(key, Decimal(0)) + charge.amount_usd
+        return amounts
+
 
 class SetBudget(Message):
     account: AccountRef

@@ -130,11 +130,7 @@ class _Reading:
             if each.name not in ("read_ledgers", "close_accounts") or each.result is None:
                 continue
             for ledger in (await self._decode(each.result, ClosedAccounts)).ledgers:
-                sums: dict[tuple[str, str], Decimal] = {}
-                for charge in ledger.charges:
-                    key = (ledger.agent, charge.idempotency_key or "")
-                    sums[key] = sums.get(key, Decimal(0)) + charge.amount_usd
-                booked |= sums
+                booked |= {(ledger.agent, key): usd for key, usd in ledger.by_key().items()}
         return booked
 
     async def _request(self, input: Payloads) -> RunRequest | None:

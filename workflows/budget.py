@@ -168,7 +168,7 @@ class Account:
         """Takes over charges of calls whose answer never came. `lost` are those that were lost when
         the ledger was asked, if not all that are: what came later it may not have seen."""
         known = self._by_key()
-        for key, amount in _booked(ledger).items():
+        for key, amount in ledger.by_key().items():
             missing = amount - known.get(key, ZERO)
             if missing > 0 and key not in self.in_flight:
                 use = Use.FAILED if key in self.issued else Use.DISCARDED
@@ -188,7 +188,7 @@ class Account:
         """To the micro-dollar, and call by call where the ledger shows its lines."""
         if ledger.reserved_usd or self.spent_usd != ledger.spent_usd:
             return False
-        return not ledger.charges or _booked(ledger) == self._by_key()
+        return not ledger.charges or ledger.by_key() == self._by_key()
 
     def report(self) -> AgentSpend:
         by_use = dict.fromkeys(Use, ZERO)
@@ -235,15 +235,6 @@ class Account:
     def _succeeded(self, good: bool) -> None:
         self.failed_calls += not good
         self.failures_in_row = 0 if good else self.failures_in_row + 1
-
-
-def _booked(ledger: Ledger) -> dict[str, Decimal]:
-    """What the ledger charged for each call; lines without a key stand together."""
-    amounts: dict[str, Decimal] = {}
-    for charge in ledger.charges:
-        key = charge.idempotency_key or ""
-        amounts[key] = amounts.get(key, ZERO) + charge.amount_usd
-    return amounts
 
 
 def totals(accounts: Iterable[AgentSpend]) -> Totals:

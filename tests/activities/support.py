@@ -21,7 +21,7 @@ from activities.accounts import Accounts
 from activities.agents import Agents
 from atxp.accounts import AtxpAccounts
 from atxp.chat import ChatClient
-from atxp.client import HttpClient, build_http_client
+from atxp.client import HttpClient
 from atxp.sealing import Sealer, generate_sealing_key
 from contracts.calls import AccountRef, AttemptSpend, CallRequest
 from contracts.spend import AccountOrder, OpenAccounts, OpenedAccounts
@@ -117,7 +117,7 @@ async def serving(
 
 @asynccontextmanager
 async def client() -> AsyncIterator[HttpClient]:
-    http = build_http_client()
+    http = HttpClient()
     try:
         yield http
     finally:

@@ -16,7 +16,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 import worker
-from atxp.client import build_http_client
+from atxp.client import HttpClient
 from contracts.activities import AccountActivities, AgentActivities, NotificationActivities
 from runtime.connection import ATTRIBUTES, connect, ensure_search_attributes
 from runtime.settings import PROJECT_ROOT, ClientSettings, WorkerSettings
@@ -106,7 +106,7 @@ async def test_wrong_settings_end_it_with_2_and_no_trace(tmp_path: Path) -> None
 
 
 async def test_every_activity_of_the_contracts_is_served() -> None:
-    async with build_http_client() as http:
+    async with HttpClient() as http:
         served = {one.__name__ for one in worker.all_activities(SETTINGS, http)}
     wanted = {
         name

@@ -15,7 +15,7 @@ from activities.agents import Agents
 from activities.notifications import Notifications
 from atxp.accounts import AtxpAccounts
 from atxp.chat import ChatClient
-from atxp.client import HttpClient, build_http_client
+from atxp.client import HttpClient
 from atxp.sealing import Sealer, generate_sealing_key
 from contracts.names import WORKFLOW
 from contracts.run import RunReport
@@ -52,7 +52,7 @@ async def all_rooms(client: Client, **gateway: Any) -> AsyncIterator[Rooms]:
     async with (
         ScriptedUpstream() as upstream,
         running_gateway(upstream.url, **gateway) as running,
-        build_http_client() as http,
+        HttpClient() as http,
     ):
         provider = AtxpAccounts(http, running.base_url, SecretStr(running.parent_key))
         chat = ChatClient(http, running.base_url)

@@ -8,12 +8,12 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from atxp.client import build_http_client
+from atxp.client import HttpClient
 from gateway.upstream_client import UpstreamClient
 from tests.support.serving import listening
 
 Client = httpx.AsyncClient
-CLIENTS: list[Callable[[], Client]] = [build_http_client, UpstreamClient]
+CLIENTS: list[Callable[[], Client]] = [HttpClient, UpstreamClient]
 
 
 class Provider:

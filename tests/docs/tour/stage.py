@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from atxp.client import HttpClient, build_http_client
+from atxp.client import HttpClient
 from runtime.account_api import OperatorSettings
 from runtime.settings import WorkerSettings
 from runtime.stack_plan import StackSettings
@@ -224,7 +224,7 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
         server() as environment,
         ScriptedUpstream([replace(rule) for rule in RULES]) as upstream,
         running_gateway(upstream.url) as gateway,
-        build_http_client() as http,
+        HttpClient() as http,
     ):
         with socket.create_server(("127.0.0.1", 0)) as listener:
             keys, ids = await _accounts(http, gateway)
