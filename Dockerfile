@@ -7,13 +7,9 @@ WORKDIR /app
 COPY requirements/service.lock requirements/service.lock
 RUN pip install --require-hashes --only-binary :all: -r requirements/service.lock
 
-COPY contracts contracts
+COPY durable_agent_team durable_agent_team
 COPY workflows workflows
 COPY activities activities
-COPY atxp atxp
-COPY gateway gateway
-COPY runtime runtime
-COPY cli cli
 COPY worker.py starter.py ./
 
 # Only the gateway's database is ever written.

@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 LOCKS := requirements/development.lock requirements/model.lock
-ROOMS := contracts workflows activities atxp gateway runtime cli benchmarks docs tests worker.py starter.py
+PACKAGES := durable_agent_team workflows activities benchmarks docs tests tools worker.py starter.py
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo up test check bench chaos lock
@@ -18,10 +18,10 @@ $(STAMP): $(LOCKS)
 	@PYTHON="$(PYTHON)" bash requirements/install.sh
 
 demo: $(STAMP) ## three short acts with a real model: parallel work, a crash, a limit
-	@$(BIN)/python -m cli.demo
+	@$(BIN)/python -m durable_agent_team.cli.demo
 
 up: $(STAMP) ## the local stack in the foreground: Temporal and its UI, gateway, worker
-	@$(BIN)/python -m runtime.local_stack
+	@$(BIN)/python -m durable_agent_team.local_stack
 
 test: $(STAMP) ## the tests, a file at a time in each of two processes
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
@@ -29,9 +29,9 @@ test: $(STAMP) ## the tests, a file at a time in each of two processes
 check: $(STAMP) ## ruff, mypy --strict, import rules, generated documents, the compose file
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy $(wildcard $(ROOMS))
+	@$(BIN)/mypy $(wildcard $(PACKAGES))
 	@$(BIN)/lint-imports
-	@$(BIN)/python docs/generate.py --check
+	@$(BIN)/python tools/generate_docs.py --check
 	@bash requirements/check_compose.sh
 
 bench: $(STAMP) ## the benchmarks: a table, and .data/bench.json (PEERS=1: beside other engines)

@@ -1,7 +1,7 @@
 """The command line: `.venv/bin/python starter.py --help`. It parses, calls the client, prints."""
 
 try:
-    from cli.app import main
+    from durable_agent_team.cli.app import main
 except KeyboardInterrupt:  # Ctrl-C while it loads
     raise SystemExit(130) from None
 

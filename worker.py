@@ -18,38 +18,45 @@ from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 
 from activities.accounts import Accounts
-from activities.agents import Agents
+from activities.calls.call_agent import Agents
 from activities.notifications import Notifications
-from atxp.accounts import AtxpAccounts
-from atxp.chat import ChatClient
-from atxp.client import HttpClient
-from atxp.sealing import Sealer
-from contracts import names
-from runtime import logs, telemetry, temporal_runtime
-from runtime.cold_queries import ColdQueryGuard
-from runtime.connection import ServiceUnavailable, connect, ensure_search_attributes
-from runtime.eviction import Eviction
-from runtime.paced_results import pace_results
-from runtime.plain_payloads import PlainPayloads
-from runtime.process import leave
-from runtime.resting_runs import RestingRuns
-from runtime.sandbox import SharedSandboxRunner
-from runtime.settings import SettingsError, WorkerSettings, worker_settings
-from runtime.team_label import TeamLabel
-from workflows.metrics import OPEN_TASKS
+from durable_agent_team.atxp.account_api import AtxpAccounts
+from durable_agent_team.atxp.chat_client import ChatClient
+from durable_agent_team.atxp.http_client import HttpClient
+from durable_agent_team.atxp.sealing import Sealer
+from durable_agent_team.client.connection import (
+    ServiceUnavailable,
+    connect,
+    ensure_search_attributes,
+)
+from durable_agent_team.contracts import names
+from durable_agent_team.process import logs, telemetry, temporal_runtime
+from durable_agent_team.process.interpreter_exit import exit_process
+from durable_agent_team.process.settings import SettingsError, WorkerSettings, worker_settings
+from durable_agent_team.process.team_interceptor import TeamLabel
+from durable_agent_team.worker_sdk.cold_queries import ColdQueryGuard
+from durable_agent_team.worker_sdk.eviction import Eviction
+from durable_agent_team.worker_sdk.idle_eviction import IdleEviction
+from durable_agent_team.worker_sdk.result_throttle import throttle_results
+from durable_agent_team.worker_sdk.serialization_context import NoSerializationContext
+from durable_agent_team.worker_sdk.shared_sandbox import SharedSandboxRunner
 from workflows.orchestrator import Orchestrator
+from workflows.state.open_tasks import OPEN_TASKS
 
 log = logging.getLogger("worker")
 
 PASSED_THROUGH: Final = (
-    "contracts",
+    "durable_agent_team.contracts",
+    "durable_agent_team.rules.bounds",
+    "durable_agent_team.rules.graph",
+    "durable_agent_team.rules.shares",
     "pydantic",
     "pydantic_core",
     "annotated_types",
-    "workflows.budget",
-    "workflows.metrics",
+    "workflows.money.account",
     "workflows.policies",
-    "workflows.schedule",
+    "workflows.state.open_tasks",
+    "workflows.tasks.schedule",
 )
 """By name, never `workflows` as a whole: that would switch the sandbox off for the workflow. The
 pure modules are used outside of it, too; the rest of `workflows` is watched by it."""
@@ -91,7 +98,7 @@ def build_worker(
 ) -> Worker:
     """One worker on the public task queue, with the options that measured best."""
     evict = Eviction()
-    resting = RestingRuns(PlainPayloads(workflow_runner(settings)), evict)
+    resting = IdleEviction(NoSerializationContext(workflow_runner(settings)), evict)
     label = TeamLabel(resting.unless_resting(OPEN_TASKS.forget))
     worker = Worker(
         client,
@@ -107,7 +114,7 @@ def build_worker(
         interceptors=[label] if telemetry.wanted_at_all() else [],
     )
     evict.of(worker)
-    pace_results(worker)
+    throttle_results(worker)
     return worker
 
 
@@ -191,4 +198,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    leave(main())
+    exit_process(main())

@@ -10,20 +10,20 @@ from typing import TypeVar
 
 from temporalio import activity
 
-from activities.failures import translated
+from activities.error_translation import translated
 from activities.heartbeats import earlier_spend, heartbeating, time_left
 from activities.labelling import about_agent, label_activity
-from atxp.chat import ChatClient
-from atxp.errors import Refused
-from atxp.provider import AccountProvider, AccountState
-from atxp.sealing import Sealer
-from contracts.activities import AccountActivities
-from contracts.calls import AccountRef
-from contracts.endpoint import catalog_of
-from contracts.labels import AGENT
-from contracts.model import round_up
-from contracts.spend import (
-    AccountOrder,
+from durable_agent_team.atxp.chat_client import ChatClient
+from durable_agent_team.atxp.exceptions import ProviderRefused
+from durable_agent_team.atxp.provider import AccountProvider, AccountState
+from durable_agent_team.atxp.sealing import Sealer
+from durable_agent_team.contracts.activity_interfaces import AccountActivities
+from durable_agent_team.contracts.base import round_up
+from durable_agent_team.contracts.call import AccountRef
+from durable_agent_team.contracts.provider_info import catalog_of
+from durable_agent_team.contracts.spend import (
+    AccountBudget,
+    BudgetTransfer,
     Capabilities,
     CloseAccounts,
     ClosedAccounts,
@@ -33,8 +33,8 @@ from contracts.spend import (
     OpenAccounts,
     OpenedAccounts,
     SetBudget,
-    TransferOrder,
 )
+from durable_agent_team.contracts.telemetry_labels import AGENT
 
 AT_ONCE = 32
 MAX_CHARGES = 8_000
@@ -42,7 +42,7 @@ MAX_CHARGES = 8_000
 LONGEST_WAIT_SECONDS = 30
 MARGIN_SECONDS = 5
 
-In = TypeVar("In", AccountOrder, AccountRef)
+In = TypeVar("In", AccountBudget, AccountRef)
 Out = TypeVar("Out")
 
 
@@ -93,7 +93,7 @@ class Accounts(AccountActivities):
         return _ledger(order.account, state, known=Decimal(0))
 
     @activity.defn
-    async def transfer(self, order: TransferOrder) -> ClosedAccounts:
+    async def transfer(self, order: BudgetTransfer) -> ClosedAccounts:
         """Moves unspent money between two accounts: both or neither. The two, source first."""
         async with at_work():
             states = await self._provider.transfer(
@@ -136,7 +136,7 @@ class Accounts(AccountActivities):
     async def _read_models(self) -> tuple[ModelPrice, ...]:
         try:
             return await self._models.read_models(None)
-        except Refused as refused:
+        except ProviderRefused as refused:
             if refused.status in (401, 403):
                 return await self._read_guarded_models()
             if refused.status in (404, 405, 501):
@@ -147,12 +147,12 @@ class Accounts(AccountActivities):
         """With the parent key. An endpoint that shows its list to nobody has no list for us."""
         try:
             return await self._models.read_models(self._provider.parent_key)
-        except Refused as refused:
+        except ProviderRefused as refused:
             if refused.status in (401, 403, 404, 405, 501):
                 return ()
             raise
 
-    async def _open(self, run_key: str, order: AccountOrder) -> tuple[AccountRef, Capabilities]:
+    async def _open(self, run_key: str, order: AccountBudget) -> tuple[AccountRef, Capabilities]:
         key = hashlib.sha256(f"{run_key}\0{order.agent}".encode()).hexdigest()
         name = f"{order.agent}@{run_key}"[:100]
         opened = await self._provider.open(name, order.budget_usd, f"open-{key}")

@@ -9,7 +9,7 @@ from decimal import Decimal
 from pydantic import ValidationError
 from temporalio import activity
 
-from contracts.calls import AttemptSpend
+from durable_agent_team.contracts.call import AttemptSpend
 
 
 def earlier_spend() -> AttemptSpend:

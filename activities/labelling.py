@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 
 from temporalio import activity
 
-from contracts.labels import AGENT, LABELS, RUN, TEAM, labels
+from durable_agent_team.contracts.telemetry_labels import AGENT, LABELS, RUN, TEAM, labels
 
 
 def label_activity(about: dict[str, str] | None = None) -> dict[str, str]:

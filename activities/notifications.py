@@ -4,9 +4,9 @@ import httpx
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from contracts.activities import NotificationActivities
-from contracts.errors import ErrorType
-from contracts.notification import Notification
+from durable_agent_team.contracts.activity_interfaces import NotificationActivities
+from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.notification import Notification
 
 TIMEOUT_SECONDS = 10
 

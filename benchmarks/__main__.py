@@ -22,8 +22,9 @@ from benchmarks.rows_runs import Fan, History, Uneven
 from benchmarks.rows_start import FirstCall
 from benchmarks.rows_telemetry import Telemetry
 from benchmarks.stage import RunBroken, stage
-from runtime.process import leave
-from runtime.settings import PROJECT_ROOT, SettingsError
+from durable_agent_team.process.interpreter_exit import exit_process
+from durable_agent_team.process.project_root import PROJECT_ROOT
+from durable_agent_team.process.settings import SettingsError
 
 ROWS: tuple[Row, ...] = (
     Fan(),
@@ -89,4 +90,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    leave(main())
+    exit_process(main())

@@ -8,8 +8,8 @@ from typing import Literal
 import httpx
 
 from benchmarks.upstream import KILOBYTE, MODEL, latency, latency_seconds
-from contracts.run import RunRequest
-from contracts.team import Agent, OrchestratorAgent, Task, Team
+from durable_agent_team.contracts.run import RunRequest
+from durable_agent_team.contracts.team import Agent, OrchestratorAgent, Task, Team
 
 Shape = Literal["accounts", "tasks"]
 """N agents with an account and one task each, or one agent with N tasks on its one account."""

@@ -12,7 +12,7 @@ from temporalio.client import WorkflowHandle
 from benchmarks import jobs
 from benchmarks.figures import Aim, Figure, Sample, at_most, column, figure
 from benchmarks.stage import RunBroken, Stage, check
-from contracts.run import RunStatus
+from durable_agent_team.contracts.run import RunStatus
 
 SPREAD_MS = (600, 700, 800, 900, 1000, 1200, 1500)
 """Calls of a real run do not end all at once."""

@@ -14,7 +14,7 @@ from benchmarks.figures import (
     ratios,
 )
 from benchmarks.stage import Stage
-from contracts.team import Team
+from durable_agent_team.contracts.team import Team
 
 
 async def plain_seconds(stage: Stage, team: Team) -> float:

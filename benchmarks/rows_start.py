@@ -10,7 +10,7 @@ from benchmarks.figures import Figure, Sample, column, figure
 from benchmarks.process import clean_environment
 from benchmarks.stage import RunBroken, Stage
 from benchmarks.upstream import MODEL
-from runtime.settings import PROJECT_ROOT
+from durable_agent_team.process.project_root import PROJECT_ROOT
 
 TEAM = f"""name: bench
 goal: Brief the board.

@@ -15,21 +15,22 @@ from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.testing import ActivityEnvironment
 
-from activities.spans import call_span
-from atxp.chat import Completion
-from atxp.pricing import Cost
-from atxp.whose import trace_headers
+from activities.calls.spans import call_span
 from benchmarks import jobs
 from benchmarks.figures import Figure, Sample, at_most, column, figure, ratios
 from benchmarks.process import Process
 from benchmarks.stage import Stage, check
-from contracts.calls import AccountRef, CallRequest, CallResult, Usage
-from contracts.team import Team
-from gateway.calls import Outcome
-from gateway.telemetry import traced
-from runtime.connection import ServiceUnavailable, connect
-from runtime.runs import start_run
-from runtime.settings import PROJECT_ROOT, ClientSettings
+from durable_agent_team.atxp.chat_client import Completion
+from durable_agent_team.atxp.pricing import Cost
+from durable_agent_team.atxp.trace_headers import trace_headers
+from durable_agent_team.client.connection import ServiceUnavailable, connect
+from durable_agent_team.client.runs import start_run
+from durable_agent_team.contracts.call import AccountRef, CallRequest, CallResult, Usage
+from durable_agent_team.contracts.team import Team
+from durable_agent_team.gateway.calls.gateway_calls import CallOutcome
+from durable_agent_team.gateway.telemetry import traced
+from durable_agent_team.process.project_root import PROJECT_ROOT
+from durable_agent_team.process.settings import ClientSettings
 from tests.support.serving import listening
 
 NAMESPACE = "telemetry"
@@ -81,7 +82,7 @@ def hooks_microseconds() -> float:
     result = CallResult(
         answer="ok", cost_usd=cost.usd, usage=usage, started_at=datetime.now(UTC), seconds=0
     )
-    outcome = Outcome(None)
+    outcome = CallOutcome(None)
 
     def hooks() -> None:
         with call_span(call) as attempt:

@@ -16,13 +16,13 @@ from temporalio.client import Client
 from benchmarks import jobs
 from benchmarks.process import NotReady, Process
 from benchmarks.upstream import MODEL, Upstream
-from contracts.run import RunReport, RunStatus
-from contracts.spend import LedgerAgreement
-from contracts.team import Team
-from runtime.runs import RunHandle, start_run
-from runtime.settings import PROJECT_ROOT
-from runtime.stack_plan import Part, Plan
-from runtime.stack_state import LOCAL_ENV
+from durable_agent_team.client.runs import RunHandle, start_run
+from durable_agent_team.contracts.run import RunReport, RunStatus
+from durable_agent_team.contracts.spend import LedgerAgreement
+from durable_agent_team.contracts.team import Team
+from durable_agent_team.local_stack.stack_plan import Part, StackPlan
+from durable_agent_team.process.project_root import PROJECT_ROOT
+from durable_agent_team.process.stack_state import LOCAL_ENV
 from tests.support.stack import client_of, plan_in
 
 PRICES = f"""[models."{MODEL}"]
@@ -40,7 +40,7 @@ class Stage:
     """What the rows work with. `http` is a plain client, as somebody without us would have it."""
 
     folder: Path
-    plan: Plan
+    plan: StackPlan
     client: Client
     upstream: Upstream
     http: httpx.AsyncClient

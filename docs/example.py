@@ -2,10 +2,10 @@
 
 import asyncio
 
-from runtime.connection import connect
-from runtime.runs import start_run
-from runtime.settings import client_settings
-from runtime.team_file import load_team
+from durable_agent_team.client.connection import connect
+from durable_agent_team.client.runs import start_run
+from durable_agent_team.process.settings import client_settings
+from durable_agent_team.team_files.team_file import load_team
 
 
 async def main() -> None:

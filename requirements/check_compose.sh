@@ -10,7 +10,7 @@ fi
 export POSTGRES_PASSWORD=x UPSTREAM_URL=http://x/v1 GATEWAY_PARENT_KEY=x GATEWAY_SECRET=x SEALING_KEY=x
 export OTEL_EXPORTER_OTLP_ENDPOINT=http://x:4318
 told="$(docker compose config)"
-# To the worker and to the gateway. tests/runtime/test_delivery.py looks at every other setting.
+# To the worker and to the gateway. tests/process/test_delivery.py looks at every other setting.
 if [ "$(grep -c "OTEL_EXPORTER_OTLP_ENDPOINT: $OTEL_EXPORTER_OTLP_ENDPOINT" <<<"$told")" != 2 ]; then
   echo "docker-compose.yml does not hand OTEL_EXPORTER_OTLP_ENDPOINT on to both"
   exit 1

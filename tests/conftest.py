@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from contracts.labels import LABELS
+from durable_agent_team.contracts.telemetry_labels import LABELS
 
 _status = 0
 

@@ -7,37 +7,37 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from contracts.activities import AccountActivities
-from contracts.errors import ErrorType
-from contracts.names import WORKFLOW
-from contracts.plan import Plan
-from contracts.run import Failure, RunReport, RunRequest, RunStatus
-from contracts.spend import ModelCatalog
-from workflows.assignments import (
+from durable_agent_team.contracts.activity_interfaces import AccountActivities
+from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.names import WORKFLOW
+from durable_agent_team.contracts.plan import Plan
+from durable_agent_team.contracts.run import Failure, RunReport, RunRequest, RunStatus
+from durable_agent_team.contracts.spend import ModelCatalog
+from durable_agent_team.rules.planning import parse_plan
+from durable_agent_team.rules.review import Review, parse_review, to_do_again
+from durable_agent_team.rules.validation import team_problems
+from workflows.activity_errors import understand
+from workflows.handlers import Steering
+from workflows.messages import BadMessage, parse
+from workflows.policies import catalog_options
+from workflows.state.reports import joined
+from workflows.tasks.assignments import (
     PLAN_SUBJECT,
     answer_assignment,
     plan_assignment,
     review_assignment,
 )
-from workflows.calls import Calls
-from workflows.endings import TaskFailed, TaskSkipped, was_cancelled
-from workflows.failures import understand
-from workflows.messages import BadMessage, parse
-from workflows.planning import parse_plan
-from workflows.policies import catalog_options
-from workflows.reports import joined
-from workflows.review import Review, parse_review, to_do_again
-from workflows.steering import Steering
-from workflows.validation import team_problems
-from workflows.work import Work, first_failure, missing_result
+from workflows.tasks.exceptions import TaskFailed, TaskSkipped, was_cancelled
+from workflows.tasks.paid_call import PaidCalls
+from workflows.tasks.runner import TaskRunner, first_failure, missing_result
 
 
 @workflow.defn(name=WORKFLOW)
 class Orchestrator(Steering):
     """Decomposes a goal, runs specialists in parallel, checks every hand-off, answers.
 
-    Start input: `contracts.run.RunRequest`. Result: `contracts.run.RunReport`; a run that a
-    failed task kept from its result fails with `RunFailed`, the report in its details.
+    Start input: `RunRequest`. Result: `RunReport`; a run that a failed task kept from its result
+    fails with `RunFailed`, the report in its details.
     """
 
     @workflow.init
@@ -76,7 +76,7 @@ class Orchestrator(Steering):
         self._must_be_valid(catalog)
         await self._open_accounts(catalog)
         self._must_go_on()
-        calls = self._orders.calls = Calls(
+        calls = self._orders.calls = PaidCalls(
             self._progress, self._accounts, self._parking, catalog, self._publisher.changed
         )
         self._progress.adopt(await self._make_plan(calls))
@@ -85,7 +85,7 @@ class Orchestrator(Steering):
             await self._wait_for_approval(PLAN_SUBJECT)
             self._must_go_on()
         self._become(RunStatus.WORKING)
-        work = self._orders.work = Work(self._progress, calls, self._publisher.changed)
+        work = self._orders.work = TaskRunner(self._progress, calls, self._publisher.changed)
         await work.run()
         await self._review(calls, work)
         self._must_go_on()
@@ -120,7 +120,7 @@ class Orchestrator(Steering):
         except ActivityError as error:
             raise _failed(error) from None
 
-    async def _make_plan(self, calls: Calls) -> Plan:
+    async def _make_plan(self, calls: PaidCalls) -> Plan:
         """The team file's own, or the orchestrator's: validated, and sent back while invalid."""
         team, goal = self._progress.team, self._progress.goal
         if team.tasks:
@@ -142,7 +142,7 @@ class Orchestrator(Steering):
         assert isinstance(plan, Plan)
         return plan
 
-    async def _review(self, calls: Calls, work: Work) -> None:
+    async def _review(self, calls: PaidCalls, work: TaskRunner) -> None:
         """Bounded rounds of revising the plan. A review that fails leaves the plan as it is."""
         for number in range(1, self._progress.team.review_rounds + 1):
             if self._progress.stopping:
@@ -156,7 +156,7 @@ class Orchestrator(Steering):
             self._become(RunStatus.WORKING)
             await work.run()
 
-    async def _revise(self, calls: Calls, number: int) -> tuple[Review, Plan] | None:
+    async def _revise(self, calls: PaidCalls, number: int) -> tuple[Review, Plan] | None:
         progress = self._progress
         assert progress.plan is not None
         team, plan, goal = progress.team, progress.plan, progress.goal
@@ -175,7 +175,7 @@ class Orchestrator(Steering):
             return None
         return found
 
-    async def _answer(self, calls: Calls) -> str:
+    async def _answer(self, calls: PaidCalls) -> str:
         missing = missing_result(self._progress)
         if missing is not None:
             raise TaskFailed(missing)

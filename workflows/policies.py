@@ -7,7 +7,7 @@ from typing import TypedDict
 from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType
 
-from contracts.team import Caller
+from durable_agent_team.contracts.team import Caller
 
 
 class ActivityOptions(TypedDict):

@@ -35,8 +35,9 @@ from benchmarks.peers.rows_speed import SPEED, growth
 from benchmarks.peers.rows_sticky import Stalled
 from benchmarks.process import NotReady
 from benchmarks.stage import RunBroken
-from runtime.process import leave
-from runtime.settings import PROJECT_ROOT, SettingsError
+from durable_agent_team.process.interpreter_exit import exit_process
+from durable_agent_team.process.project_root import PROJECT_ROOT
+from durable_agent_team.process.settings import SettingsError
 
 ROWS: tuple[Row, ...] = (
     *SPEED,
@@ -136,4 +137,4 @@ def _brief(sample: Sample) -> str:
 
 
 if __name__ == "__main__":
-    leave(main())
+    exit_process(main())

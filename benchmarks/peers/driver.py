@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.peers.environments import python_of
 from benchmarks.peers.work import Job
 from benchmarks.process import NotReady, clean_environment
-from runtime.settings import PROJECT_ROOT
+from durable_agent_team.process.project_root import PROJECT_ROOT
 
 DRIVERS = "benchmarks.peers.drivers"
 PATIENCE_SECONDS = 180.0

@@ -6,7 +6,7 @@ import sys
 import venv
 from pathlib import Path
 
-from runtime.settings import PROJECT_ROOT
+from durable_agent_team.process.project_root import PROJECT_ROOT
 
 HOME = PROJECT_ROOT / ".data" / "peers"
 REQUIREMENTS = Path(__file__).parent / "requirements"

@@ -4,16 +4,16 @@ Not a setting: nobody has a reason to change it but this benchmark.
 """
 
 import worker
-from runtime import resting_runs
-from runtime.process import leave
+from durable_agent_team.process.interpreter_exit import exit_process
+from durable_agent_team.worker_sdk import idle_eviction
 
 A_DAY = 86_400.0
 
 
 def main() -> int:
-    setattr(resting_runs, "REST_SECONDS", A_DAY)  # noqa: B010 - it is a Final
+    setattr(idle_eviction, "REST_SECONDS", A_DAY)  # noqa: B010 - it is a Final
     return worker.main()
 
 
 if __name__ == "__main__":
-    leave(main())
+    exit_process(main())

@@ -17,8 +17,8 @@ from benchmarks.peers.field import Entry, Field
 from benchmarks.peers.work import as_team, fan
 from benchmarks.process import Process
 from benchmarks.stage import RunBroken, Stage
-from contracts.team import Team
-from runtime.runs import RunHandle
+from durable_agent_team.client.runs import RunHandle
+from durable_agent_team.contracts.team import Team
 
 JOB = fan(3, 0)
 """A plan and three calls are made; the synthesis has to wait."""

@@ -16,7 +16,7 @@ from benchmarks.figures import column, number
 from benchmarks.peers import rows_memory
 from benchmarks.peers.field import OURS, TITLES
 from benchmarks.peers.plot import Panel, plot
-from runtime.settings import PROJECT_ROOT
+from durable_agent_team.process.project_root import PROJECT_ROOT
 
 RESULT = PROJECT_ROOT / ".data" / "peers.json"
 PAGE = PROJECT_ROOT / "docs" / "comparison.md"

@@ -13,7 +13,7 @@ from benchmarks.peers.field import OURS, TITLES, Entry, Field
 from benchmarks.peers.work import as_team, spread
 from benchmarks.stage import RunBroken, Stage, check
 from benchmarks.upstream import latency
-from runtime.runs import RunHandle
+from durable_agent_team.client.runs import RunHandle
 
 QUICK_CALLS = 10
 SLOW_MS = 1500

@@ -16,7 +16,7 @@ from benchmarks.peers.field import Field
 from benchmarks.peers.work import as_team, chains
 from benchmarks.process import Process
 from benchmarks.stage import Stage, check
-from runtime.runs import RunHandle
+from durable_agent_team.client.runs import RunHandle
 
 RUNS = 20
 JOB = chains(((6, 200),) * 5)

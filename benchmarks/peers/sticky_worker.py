@@ -10,16 +10,16 @@ from typing import Any
 from temporalio.worker import Worker, WorkflowRunner
 
 import worker
-from runtime.process import leave
-from runtime.settings import WorkerSettings
-from runtime.wrapped_runner import WrappedRunner
+from durable_agent_team.process.interpreter_exit import exit_process
+from durable_agent_team.process.settings import WorkerSettings
+from durable_agent_team.worker_sdk.runner_wrapper import RunnerWrapper
 
 STICKY = "BENCH_STICKY_SECONDS"
 MADE = "made a workflow"
 _runner_of_worker = worker.workflow_runner
 
 
-class SayingRunner(WrappedRunner):
+class SayingRunner(RunnerWrapper):
     """A workflow is made once at its start, and once for every replay from the beginning."""
 
     def create_instance(self, det: Any) -> Any:
@@ -43,4 +43,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    leave(main())
+    exit_process(main())

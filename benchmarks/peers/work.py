@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from benchmarks import jobs
-from contracts.team import Agent, Task, Team
+from durable_agent_team.contracts.team import Agent, Task, Team
 
 CROSSED = ((12, 200), (12, 200), *((3, 800),) * 4)
 """Chains of many short calls beside chains of few long ones: each takes 2.4 s by itself."""

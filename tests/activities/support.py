@@ -18,13 +18,13 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.accounts import Accounts
-from activities.agents import Agents
-from atxp.accounts import AtxpAccounts
-from atxp.chat import ChatClient
-from atxp.client import HttpClient
-from atxp.sealing import Sealer, generate_sealing_key
-from contracts.calls import AccountRef, AttemptSpend, CallRequest
-from contracts.spend import AccountOrder, OpenAccounts, OpenedAccounts
+from activities.calls.call_agent import Agents
+from durable_agent_team.atxp.account_api import AtxpAccounts
+from durable_agent_team.atxp.chat_client import ChatClient
+from durable_agent_team.atxp.http_client import HttpClient
+from durable_agent_team.atxp.sealing import Sealer, generate_sealing_key
+from durable_agent_team.contracts.call import AccountRef, AttemptSpend, CallRequest
+from durable_agent_team.contracts.spend import AccountBudget, OpenAccounts, OpenedAccounts
 from tests.support.serving import listening
 
 SEALER = Sealer(generate_sealing_key())
@@ -150,6 +150,6 @@ async def rooms_at(url: str, parent_key: str) -> AsyncIterator[Rooms]:
 
 async def open_for(rooms: Rooms, *orders: tuple[str, str], run: str = "run-1") -> OpenedAccounts:
     """Accounts for `(agent, budget)` pairs."""
-    wanted = tuple(AccountOrder(agent=a, budget_usd=Decimal(b)) for a, b in orders)
+    wanted = tuple(AccountBudget(agent=a, budget_usd=Decimal(b)) for a, b in orders)
     order = OpenAccounts(run_key=run, accounts=wanted)
     return await context().run(rooms.accounts.open_accounts, order)

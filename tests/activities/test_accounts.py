@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from contracts.calls import AccountRef
-from contracts.errors import ErrorType
-from contracts.spend import Capabilities, CloseAccounts, SetBudget
+from durable_agent_team.contracts.call import AccountRef
+from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.spend import Capabilities, CloseAccounts, SetBudget
 from tests.activities.support import (
     SEALER,
     Answer,
@@ -100,7 +100,7 @@ async def test_closing_reads_back_charges_only_where_the_sums_differ(rooms: Room
 async def test_a_ledger_of_several_pages_is_read_whole(
     rooms: Rooms, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("atxp.accounts.PAGE", 3)
+    monkeypatch.setattr("durable_agent_team.atxp.account_api.PAGE", 3)
     accounts = (await open_for(rooms, ("research", "1"))).accounts
     for number in range(8):
         asked = call(account=accounts[0], idempotency_key=f"call-{number}")

@@ -9,12 +9,12 @@ import pytest
 from temporalio.activity import ActivityCancellationDetails
 from temporalio.exceptions import ApplicationError
 
-from activities.agents import Agents
-from atxp.sealing import Sealer, generate_sealing_key
-from contracts.calls import MAX_ANSWER, AccountRef, Rejected, Source
-from contracts.errors import ErrorType
-from contracts.spend import CloseAccounts
-from contracts.team import Checks
+from activities.calls.call_agent import Agents
+from durable_agent_team.atxp.sealing import Sealer, generate_sealing_key
+from durable_agent_team.contracts.call import MAX_ANSWER, AccountRef, Rejected, Source
+from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.spend import CloseAccounts
+from durable_agent_team.contracts.team import Checks
 from tests.activities.support import (
     SEALER,
     Rooms,

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.checks import MAX_REASON, MAX_REASONS, check, normalised, unfenced
-from activities.failures import InvalidSchema
-from contracts.calls import Source
-from contracts.team import Checks
+from activities.calls.checks import MAX_REASON, MAX_REASONS, check, normalised, unfenced
+from activities.error_translation import InvalidSchema
+from durable_agent_team.contracts.call import Source
+from durable_agent_team.contracts.team import Checks
 from tests.activities.support import call
 
 SCHEMA = {

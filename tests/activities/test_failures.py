@@ -10,10 +10,10 @@ import pytest
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError
 
-from activities.failures import application_error, retry_delay
-from atxp.errors import Refused
-from contracts.calls import AttemptSpend
-from contracts.errors import ERRORS, ErrorType, Outcome
+from activities.error_translation import application_error, retry_delay
+from durable_agent_team.atxp.exceptions import ProviderRefused
+from durable_agent_team.contracts.call import AttemptSpend
+from durable_agent_team.contracts.error_types import ERRORS, ErrorType, Outcome
 from tests.activities.support import AGENT_KEY, Answer, agents_at, call, context, serving, spend_of
 
 
@@ -156,7 +156,7 @@ NOW = datetime(2025, 1, 1, tzinfo=UTC)
     ],
 )
 def test_retry_after_in_all_its_forms(text: str | None, seconds: float | None) -> None:
-    refused = Refused(what="POST /x", status=429, message="", retry_after=text)
+    refused = ProviderRefused(what="POST /x", status=429, message="", retry_after=text)
     delay = retry_delay(refused, timedelta(seconds=30), NOW)
     assert delay == (timedelta(seconds=seconds) if seconds is not None else None)
 

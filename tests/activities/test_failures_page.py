@@ -5,13 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from contracts.errors import ERRORS, ErrorType
+from durable_agent_team.contracts.error_types import ERRORS, ErrorType
 
 ROOT = Path(__file__).parents[2]
 
 
 def generate(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(folder / "docs" / "generate.py"), *arguments]
+    command = [sys.executable, str(folder / "tools" / "generate_docs.py"), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -24,13 +24,14 @@ def test_the_page_is_fresh_and_complete() -> None:
 
 
 def test_a_stale_page_is_noticed_and_made_anew(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "docs", tmp_path / "docs")
-    (tmp_path / "contracts").symlink_to(ROOT / "contracts")
+    for folder in ("docs", "tools"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    (tmp_path / "durable_agent_team").symlink_to(ROOT / "durable_agent_team")
     page = tmp_path / "docs" / "failures.md"
     page.write_text("old")
     stale = generate(tmp_path, "--check")
     assert stale.returncode == 1
-    assert "python docs/generate.py" in stale.stderr
+    assert "python tools/generate_docs.py" in stale.stderr
     assert page.read_text() == "old"
     assert generate(tmp_path).returncode == 0
     assert generate(tmp_path, "--check").returncode == 0

@@ -11,9 +11,9 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from temporalio.exceptions import ApplicationError
 
-from activities import metrics
-from contracts.errors import ErrorType
-from contracts.labels import LABELS, TEAM
+from activities.calls import metrics
+from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.telemetry_labels import LABELS, TEAM
 from tests.activities.support import agents_at, call, context, serving
 
 ANSWER = {

@@ -13,10 +13,10 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from activities.agents import Agents
-from contracts.activities import AgentActivities
-from contracts.calls import AttemptSpend, CallRequest, CallResult
-from contracts.errors import ErrorType
+from activities.calls.call_agent import Agents
+from durable_agent_team.contracts.activity_interfaces import AgentActivities
+from durable_agent_team.contracts.call import AttemptSpend, CallRequest, CallResult
+from durable_agent_team.contracts.error_types import ErrorType
 from tests.activities.support import AGENT_KEY, agents_at, call
 from tests.support import temporal
 from tests.support.secrets import encodings

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from atxp.pricing import DEAREST, priced_cost, told_cost, usage_of, worst_case
-from atxp.transport import parse_json
-from contracts.calls import Usage
-from contracts.model import decimal_of
-from contracts.spend import ModelPrice
+from durable_agent_team.atxp.pricing import DEAREST, priced_cost, told_cost, usage_of, worst_case
+from durable_agent_team.atxp.transport import parse_json
+from durable_agent_team.contracts.base import decimal_of
+from durable_agent_team.contracts.call import Usage
+from durable_agent_team.contracts.spend import ModelPrice
 from tests.activities.support import Answer, Seen, agents_at, call, context, serving
 
 PRICE = ModelPrice(model="m", input_usd=Decimal("0.5"), output_usd=Decimal(2))

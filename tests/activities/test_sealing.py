@@ -6,8 +6,8 @@ import re
 import pytest
 from pydantic import SecretStr
 
-from atxp.errors import SealingKeyMismatch
-from atxp.sealing import Sealer, generate_sealing_key
+from durable_agent_team.atxp.exceptions import SealingKeyMismatch
+from durable_agent_team.atxp.sealing import Sealer, generate_sealing_key
 from tests.activities.support import AGENT_KEY, SEALER
 
 SECRET = SecretStr(AGENT_KEY)

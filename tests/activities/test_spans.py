@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from temporalio.exceptions import ApplicationError
 
-from activities import spans
+from activities.calls import spans
 from tests.activities.support import AGENT_KEY, Server, agents_at, call, context, serving
 
 ANSWER = {

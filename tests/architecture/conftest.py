@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from runtime.settings import WorkerSettings
+from durable_agent_team.process.settings import WorkerSettings
 
 
 @pytest.fixture

@@ -15,13 +15,18 @@ from temporalio.client import Client, WorkflowFailureError
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import RestrictedWorkflowAccessError
 
-import workflows
-from runtime.sandbox import ContextOfThread
+from durable_agent_team.worker_sdk.shared_sandbox import ContextOfThread
 from tests.architecture.clock_workflow import HasTheClockRead, ReadsTheClock
 from tests.support.temporal import server, strict_runner
 from worker import PASSED_THROUGH
 
-MODULES = sorted(f"workflows.{each.stem}" for each in Path(workflows.__path__[0]).glob("[a-z]*.py"))
+ROOT = Path(__file__).parents[2]
+IN_SANDBOX = ("workflows", "durable_agent_team/rules")
+MODULES = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for package in IN_SANDBOX
+    for path in (ROOT / package).rglob("[a-z]*.py")
+)
 
 
 @pytest.mark.parametrize("kind", [ReadsTheClock, HasTheClockRead])
@@ -67,9 +72,11 @@ def test_a_thread_that_is_done_leaves_the_others_watched() -> None:
 
 def test_what_is_passed_through_is_pure_and_named_one_by_one() -> None:
     """Never `workflows` as a whole: that would switch the sandbox off for the workflow."""
-    passed = {name for name in PASSED_THROUGH if name.startswith("workflows")}
-    pure = {"workflows.budget", "workflows.policies", "workflows.schedule"}
-    assert passed == pure | {"workflows.metrics"}, "metrics: docs/adr/017"
+    own = ("workflows", "durable_agent_team.rules")
+    passed = {name for name in PASSED_THROUGH if name.startswith(own)}
+    rules = {f"durable_agent_team.rules.{name}" for name in ("bounds", "graph", "shares")}
+    pure = {"workflows.money.account", "workflows.policies", "workflows.tasks.schedule"}
+    assert passed == rules | pure | {"workflows.state.open_tasks"}, "metrics: docs/adr/017"
     assert passed <= set(MODULES)
 
 

@@ -8,11 +8,15 @@ from typing import Any
 import pytest
 from temporalio import activity, workflow
 
-from contracts.activities import AccountActivities, AgentActivities, NotificationActivities
-from contracts.errors import ERRORS, ErrorType
-from contracts.names import WORKFLOW
-from contracts.team import Agent, OrchestratorAgent
-from runtime.settings import WorkerSettings
+from durable_agent_team.contracts.activity_interfaces import (
+    AccountActivities,
+    AgentActivities,
+    NotificationActivities,
+)
+from durable_agent_team.contracts.error_types import ERRORS, ErrorType
+from durable_agent_team.contracts.names import WORKFLOW
+from durable_agent_team.contracts.team import Agent, OrchestratorAgent
+from durable_agent_team.process.settings import WorkerSettings
 from worker import all_activities
 from workflows.orchestrator import Orchestrator
 from workflows.policies import account_options, call_options
@@ -30,7 +34,7 @@ def names_of(interface: type) -> set[str]:
 def called_by_workflows() -> set[str]:
     """`AccountActivities.open_accounts` and its like, wherever they stand in workflows/."""
     called = set()
-    for path in (ROOT / "workflows").glob("*.py"):
+    for path in (ROOT / "workflows").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if (
                 isinstance(node, ast.Attribute)

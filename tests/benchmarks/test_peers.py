@@ -24,9 +24,9 @@ from benchmarks.peers.work import CROSSED, LEVEL, Job, as_team, chains, fan, spr
 from benchmarks.process import NotReady
 from benchmarks.stage import RunBroken, Stage
 from benchmarks.upstream import Upstream
-from contracts.run import RunRequest
+from durable_agent_team.contracts.run import RunRequest
+from durable_agent_team.rules.validation import team_problems
 from tests.support.upstream import ScriptedUpstream
-from workflows.validation import team_problems
 
 
 @pytest.fixture

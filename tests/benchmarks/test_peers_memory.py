@@ -18,7 +18,7 @@ from benchmarks.peers.open_runs import Held
 from benchmarks.peers.rows_memory import HOLDERS, TITLES, OpenRuns
 from benchmarks.stage import RunBroken, Stage
 from benchmarks.upstream import Upstream
-from runtime.settings import WorkerSettings
+from durable_agent_team.process.settings import WorkerSettings
 from tests.support.upstream import ScriptedUpstream
 
 RUNS = 25

@@ -17,8 +17,8 @@ from typing import Any
 
 from temporalio.runtime import Runtime, TelemetryConfig
 
-from runtime.process import leave
-from runtime.settings import PROJECT_ROOT
+from durable_agent_team.process.interpreter_exit import exit_process
+from durable_agent_team.process.project_root import PROJECT_ROOT
 from tests.chaos.driver import Driver
 from tests.chaos.evidence import gather
 from tests.chaos.schedule import make_storm
@@ -111,4 +111,4 @@ async def _until_interrupted(work: Coroutine[Any, Any, Verdict]) -> Verdict | No
 
 
 if __name__ == "__main__":
-    leave(main())
+    exit_process(main())

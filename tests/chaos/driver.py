@@ -11,8 +11,8 @@ from typing import Any
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from contracts import names
-from contracts.spend import SpendReport
+from durable_agent_team.contracts import names
+from durable_agent_team.contracts.spend import SpendReport
 from tests.chaos.person import Person
 from tests.chaos.schedule import MoneyEvent, PlannedRun, ProcessEvent, Storm
 from tests.chaos.stack import Stack

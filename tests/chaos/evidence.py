@@ -13,9 +13,9 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
-from contracts.run import RunReport
-from contracts.spend import SpendReport
-from gateway.keys import KeyMaker
+from durable_agent_team.contracts.run import RunReport
+from durable_agent_team.contracts.spend import SpendReport
+from durable_agent_team.gateway.keys import KeyMaker
 from tests.chaos.books import read_books
 from tests.chaos.driver import Driver, NoAnswer, tried
 from tests.chaos.facts import Facts, Recorded, RunFacts

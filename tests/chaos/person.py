@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from temporalio.client import WorkflowHandle
 
-from contracts.errors import ErrorType
-from contracts.run import RunState, Waiting
+from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.run import RunState, Waiting
 
 if TYPE_CHECKING:
     from tests.chaos.driver import Driver

@@ -11,9 +11,9 @@ from pathlib import Path
 from aiohttp import web
 from temporalio.client import Client
 
-from runtime.settings import PROJECT_ROOT
-from runtime.stack_plan import Part
-from runtime.stack_state import LOCAL_ENV
+from durable_agent_team.local_stack.stack_plan import Part
+from durable_agent_team.process.project_root import PROJECT_ROOT
+from durable_agent_team.process.stack_state import LOCAL_ENV
 from tests.chaos.processes import Victim
 from tests.chaos.schedule import UPSTREAM_TIMEOUT
 from tests.chaos.teams import DEAR, PRICES

@@ -5,8 +5,8 @@ from itertools import pairwise
 from random import Random
 from typing import Any, Final
 
-from contracts.run import RunRequest
-from contracts.team import Team
+from durable_agent_team.contracts.run import RunRequest
+from durable_agent_team.contracts.team import Team
 from tests.chaos.schedule import PlannedRun
 
 DEAR, CHEAP = "dear", "cheap"

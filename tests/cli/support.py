@@ -14,8 +14,8 @@ from dotenv import dotenv_values
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from contracts.names import TASK_QUEUE
-from runtime.settings import WorkerSettings
+from durable_agent_team.contracts.names import TASK_QUEUE
+from durable_agent_team.process.settings import WorkerSettings
 from tests.support.fakes import FakeWorld
 from worker import workflow_runner
 from workflows.orchestrator import Orchestrator

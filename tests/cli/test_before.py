@@ -13,17 +13,17 @@ import jsonschema
 import pytest
 import yaml
 
-from cli.drafting import SCHEMA_FILE, schema_text, team_schema
-from cli.estimate import Estimate
-from cli.estimate import estimate as bounds_of
-from contracts.run import RunRequest
-from contracts.spend import ModelCatalog, ModelPrice
-from contracts.team import Team
+from durable_agent_team.cli.commands.drafting import SCHEMA_FILE, schema_text, team_schema
+from durable_agent_team.contracts.run import RunRequest
+from durable_agent_team.contracts.spend import ModelCatalog, ModelPrice
+from durable_agent_team.contracts.team import Team
+from durable_agent_team.rules.estimate import Estimate
+from durable_agent_team.rules.estimate import estimate as bounds_of
 from tests.cli.support import ROOT, TEAM, Starter, lines
 from tests.cli.test_checking import alone, gateway
 from tests.cli.test_inside import PAYLOAD, rooms
 from tests.cli.test_running import new_id
-from tests.support.rooms import Rooms
+from tests.support.packages import Rooms
 
 __all__ = ["alone", "gateway", "rooms"]
 

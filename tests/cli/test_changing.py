@@ -9,11 +9,11 @@ from decimal import Decimal
 import pytest
 import pytest_asyncio
 
-from cli.output import minute
-from cli.plain import PlainLines
-from contracts.calls import CallRequest
-from contracts.changes import AgentAdjusted, RunAdjusted
-from contracts.run import RunReport
+from durable_agent_team.cli.output import minute
+from durable_agent_team.cli.ui.plain_lines import PlainLines
+from durable_agent_team.contracts.call import CallRequest
+from durable_agent_team.contracts.changes import AgentAdjusted, RunAdjusted
+from durable_agent_team.contracts.run import RunReport
 from tests.cli.support import Starter
 from tests.cli.test_running import new_id
 from tests.support.fakes import FakeWorld

@@ -10,16 +10,16 @@ import pytest
 import pytest_asyncio
 from temporalio.client import Client, WorkflowFailureError
 
-from cli.charges import ChargeLine, Reconciled, charge_lines
-from cli.one_task import TaskLook
-from contracts.calls import CallRequest, CallResult
-from contracts.spend import Charge, Ledger
-from runtime.run_history import read_record
+from durable_agent_team.cli.commands.charges import ChargeLine, Reconciled, charge_lines
+from durable_agent_team.cli.commands.one_task import TaskLook
+from durable_agent_team.client.run_history import read_record
+from durable_agent_team.contracts.call import CallRequest, CallResult
+from durable_agent_team.contracts.spend import Charge, Ledger
 from tests.cli.support import TEAM, Starter, lines, serving
 from tests.cli.test_parked import POOR, parked
 from tests.cli.test_running import fail_prices, new_id
 from tests.support.fakes import FakeWorld
-from tests.support.rooms import Rooms, all_rooms
+from tests.support.packages import Rooms, all_rooms
 from tests.support.upstream import Rule
 
 PAYLOAD: dict[str, Any] = {

@@ -9,7 +9,7 @@ import sys
 import pytest
 from temporalio.client import Client
 
-from cli.app import app
+from durable_agent_team.cli.app import app
 from tests.cli.support import ROOT, Starter
 from tests.cli.test_running import new_id
 from tests.support.fakes import FakeWorld

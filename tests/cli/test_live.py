@@ -13,11 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from cli.graph import depths, fitting, layered
-from cli.live import LiveView, bar
-from cli.sights import Sight
-from contracts.run import Failure, RunState, RunStatus, TaskState, TaskStatus, Waiting
-from contracts.spend import (
+from durable_agent_team.cli.ui.graph_layers import depths, fitting, layered
+from durable_agent_team.cli.ui.live import LiveView, bar
+from durable_agent_team.cli.ui.watch_run import Snapshot
+from durable_agent_team.contracts.run import (
+    Failure,
+    RunState,
+    RunStatus,
+    TaskState,
+    TaskStatus,
+    Waiting,
+)
+from durable_agent_team.contracts.spend import (
     AgentSpend,
     AgentStatus,
     Capabilities,
@@ -48,7 +55,7 @@ def state(*tasks: TaskState, waiting: tuple[Waiting, ...] = ()) -> RunState:
     )  # fmt: skip
 
 
-def drawn(sight: Sight, width: int, height: int = 40) -> list[str]:
+def drawn(sight: Snapshot, width: int, height: int = 40) -> list[str]:
     console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True)
     view = LiveView("r1", NOW - timedelta(seconds=70), console)
     view.show(sight)
@@ -78,7 +85,7 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
         task("c", TaskStatus.WAITING, "b"),
         waiting=(waits,),
     )
-    picture = drawn(Sight(seen, None, "no worker answers; waiting for one"), width)
+    picture = drawn(Snapshot(seen, None, "no worker answers; waiting for one"), width)
     assert max(map(len, picture)) <= width
     text = "\n".join(picture)
     for expected in (
@@ -99,7 +106,7 @@ LONG = tuple(f"{name}-{'x' * 38}"[:40] for name in "abc")
 def test_long_names_give_way_and_no_figure_is_cut(width: int) -> None:
     tasks = [task(LONG[0], TaskStatus.DONE), task(LONG[1], TaskStatus.RUNNING, LONG[0], LONG[2])]
     spend = spent(*(agent(name, AgentStatus.WORKING, calls=14) for name in LONG))
-    picture = drawn(Sight(state(*tasks), spend), width)
+    picture = drawn(Snapshot(state(*tasks), spend), width)
     assert max(map(len, picture)) <= width
     rows = [line for line in picture if "✓ a-x" in line or "▶ b-x" in line]
     assert len(rows) == 2
@@ -115,7 +122,7 @@ def test_long_names_give_way_and_no_figure_is_cut(width: int) -> None:
 
 def test_a_goal_of_wide_characters_takes_one_line() -> None:
     seen = state(task("a", TaskStatus.DONE)).model_copy(update={"goal": "市場" * 40})
-    picture = drawn(Sight(seen), 80)
+    picture = drawn(Snapshot(seen), 80)
     assert picture[2].startswith("task")
 
 
@@ -123,7 +130,9 @@ def test_where_agents_are_left_out_those_that_work_or_wait_are_shown() -> None:
     many = [agent(f"a{n}", AgentStatus.IDLE, calls=1) for n in range(40)]
     many[37] = agent("a37", AgentStatus.WORKING, calls=1)
     many[38] = agent("a38", AgentStatus.PARKED)
-    text = "\n".join(drawn(Sight(state(task("a", TaskStatus.DONE)), spent(*many)), 80, height=24))
+    text = "\n".join(
+        drawn(Snapshot(state(task("a", TaskStatus.DONE)), spent(*many)), 80, height=24)
+    )
     assert "a37" in text
     assert "a38" in text
     assert "more agents" in text
@@ -151,7 +160,7 @@ def spent(*agents: AgentSpend) -> SpendReport:
 
 
 def test_a_running_task_shows_for_how_long() -> None:
-    (line,) = [x for x in drawn(Sight(state(task("a", TaskStatus.RUNNING))), 80) if "▶ a" in x]
+    (line,) = [x for x in drawn(Snapshot(state(task("a", TaskStatus.RUNNING))), 80) if "▶ a" in x]
     assert "1 m 05 s" in line
 
 
@@ -159,7 +168,7 @@ def test_a_plan_higher_than_the_terminal_shows_what_runs_and_says_what_is_left_o
     tasks = [task(f"t{n}", TaskStatus.DONE) for n in range(300)]
     tasks[277] = task("t277", TaskStatus.RUNNING)
     tasks[150] = task("t150", TaskStatus.FAILED, failure=REFUSED)
-    picture = drawn(Sight(state(*tasks)), 80, height=24)
+    picture = drawn(Snapshot(state(*tasks)), 80, height=24)
     text = "\n".join(picture)
     assert len(picture) <= 24
     assert "▶ t277" in text

@@ -7,10 +7,10 @@ from decimal import Decimal
 import pytest
 from temporalio.client import Client
 
-from contracts.calls import CallRequest
-from contracts.run import RunReport, RunState, RunStatus, TaskStatus
-from contracts.spend import Capabilities, SpendReport
-from runtime.runs import RunSummary
+from durable_agent_team.client.runs import RunSummary
+from durable_agent_team.contracts.call import CallRequest
+from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskStatus
+from durable_agent_team.contracts.spend import Capabilities, SpendReport
 from tests.cli.support import Starter, lines, serving
 from tests.cli.test_running import fail_prices, new_id
 from tests.support.fakes import FakeWorld

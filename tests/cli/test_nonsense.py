@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.app import app, execute
+from durable_agent_team.cli.app import app, execute
 from tests.cli.support import NOBODY, ROOT, TEAM
 
 NONSENSE = [

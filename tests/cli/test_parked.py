@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest_asyncio
 from temporalio.exceptions import ApplicationError
 
-from cli.output import minute
-from cli.plain import PlainLines
-from cli.sights import Sight
-from contracts.calls import CallRequest
-from contracts.errors import ErrorType
-from contracts.run import RunReport, RunState, RunStatus, TaskStatus, Waiting
+from durable_agent_team.cli.output import minute
+from durable_agent_team.cli.ui.plain_lines import PlainLines
+from durable_agent_team.cli.ui.watch_run import Snapshot
+from durable_agent_team.contracts.call import CallRequest
+from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskStatus, Waiting
 from tests.cli.support import TEAM, Starter, lines
 from tests.cli.test_live import NOW, drawn, state, task
 from tests.cli.test_running import new_id
@@ -111,7 +111,9 @@ def test_the_live_view_shows_until_when_and_the_command() -> None:
         subject="text", agent="editor", reason="editor: no money", command="python starter.py x",
         since=NOW, until=datetime(2030, 1, 2, 3, 4, tzinfo=UTC),
     )  # fmt: skip
-    picture = "\n".join(drawn(Sight(state(task("text", TaskStatus.PARKED), waiting=(waits,))), 80))
+    picture = "\n".join(
+        drawn(Snapshot(state(task("text", TaskStatus.PARKED), waiting=(waits,))), 80)
+    )
     assert "? text waits until 2030-01-02 03:04 UTC: editor: no money" in picture
     assert "  python starter.py x" in picture
     assert "‖ text" in picture
@@ -120,7 +122,7 @@ def test_the_live_view_shows_until_when_and_the_command() -> None:
 def test_every_status_of_a_task_can_be_drawn() -> None:
     tasks = [task(f"t-{status.value}", status) for status in TaskStatus]
     for height in (24, 9):
-        picture = "\n".join(drawn(Sight(state(*tasks)), 80, height))
+        picture = "\n".join(drawn(Snapshot(state(*tasks)), 80, height))
         assert "t-running" in picture
         assert "t-parked" in picture
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client
 
-from cli.picture import Graph, Node, graph_mermaid, graph_svg, graph_text
-from cli.report_file import RunFile
-from contracts.calls import CallRequest, CallResult
-from contracts.run import TaskStatus
+from durable_agent_team.cli.commands.report_file import RunFile
+from durable_agent_team.cli.ui.picture import Graph, Node, graph_mermaid, graph_svg, graph_text
+from durable_agent_team.contracts.call import CallRequest, CallResult
+from durable_agent_team.contracts.run import TaskStatus
 from tests.cli.support import TEAM, Starter, lines, serving
 from tests.cli.test_checking import alone, gateway
 from tests.cli.test_running import fail_prices, new_id

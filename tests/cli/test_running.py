@@ -7,9 +7,9 @@ import uuid
 
 from temporalio.exceptions import ApplicationError
 
-from contracts.calls import CallRequest
-from contracts.errors import ErrorType
-from contracts.run import RunReport, RunState, RunStatus
+from durable_agent_team.contracts.call import CallRequest
+from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.run import RunReport, RunState, RunStatus
 from tests.cli.support import Starter, lines
 from tests.support.fakes import FakeWorld
 

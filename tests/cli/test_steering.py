@@ -9,9 +9,9 @@ import pytest
 import pytest_asyncio
 from temporalio.client import Client
 
-from contracts.calls import CallRequest
-from contracts.control import BudgetAdjusted
-from contracts.run import RunReport, RunStatus
+from durable_agent_team.contracts.call import CallRequest
+from durable_agent_team.contracts.control import BudgetAdjusted
+from durable_agent_team.contracts.run import RunReport, RunStatus
 from tests.cli.support import Starter
 from tests.cli.test_running import new_id
 from tests.support.fakes import FakeWorld

@@ -3,7 +3,7 @@
 import pytest
 import pytest_asyncio
 
-from cli.app import app
+from durable_agent_team.cli.app import app
 from tests.docs.tour.case import Told
 from tests.docs.tour.check import amiss
 from tests.docs.tour.stage import play_all

@@ -11,10 +11,10 @@ import pytest_asyncio
 from temporalio import workflow
 from temporalio.client import Client, WorkflowHandle
 
-from contracts.calls import CallRequest
-from contracts.control import Adjustment
-from contracts.names import WORKFLOW
-from contracts.run import RunReport, RunState, RunStatus, TaskStatus
+from durable_agent_team.contracts.call import CallRequest
+from durable_agent_team.contracts.control import Adjustment
+from durable_agent_team.contracts.names import WORKFLOW
+from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskStatus
 from tests.cli.support import serving
 from tests.docs.pages import ROOT, blocks
 from tests.support.fakes import FakeWorld

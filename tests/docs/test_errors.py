@@ -5,7 +5,7 @@ import difflib
 import pytest
 import pytest_asyncio
 
-from contracts.errors import ErrorType
+from durable_agent_team.contracts.error_types import ErrorType
 from tests.docs.tour.case import Case, Told
 from tests.docs.tour.check import amiss
 from tests.docs.tour.page import CASES, PAGE, SECTIONS, errors_page

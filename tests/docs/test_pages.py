@@ -8,21 +8,19 @@ from pathlib import Path
 import pytest
 import yaml
 
-import contracts.control
-import contracts.run
-import contracts.spend
-from cli.app import app
-from cli.demo_checks import __file__ as demo_checks
-from contracts.errors import ErrorType
-from contracts.model import Message
-from contracts.run import RunRequest
-from contracts.team import Team
-from gateway.prices import Prices
-from gateway.settings import Settings as GatewaySettings
-from runtime.settings import ClientSettings, WorkerSettings
-from runtime.stack_plan import StackSettings
+from durable_agent_team.cli.app import app
+from durable_agent_team.cli.demo.checks import __file__ as demo_checks
+from durable_agent_team.contracts import control, run, spend
+from durable_agent_team.contracts.base import Message
+from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.run import RunRequest
+from durable_agent_team.contracts.team import Team
+from durable_agent_team.gateway.calls.prices import Prices
+from durable_agent_team.gateway.settings import Settings as GatewaySettings
+from durable_agent_team.local_stack.stack_plan import StackSettings
+from durable_agent_team.process.settings import ClientSettings, WorkerSettings
+from durable_agent_team.rules.validation import team_problems
 from tests.docs.pages import PAGES, ROOT, anchors, blocks, links, name
-from workflows.validation import team_problems
 
 README = ROOT / "README.md"
 MONEY = ROOT / "docs" / "money.md"
@@ -116,7 +114,7 @@ def test_every_error_type_and_field_that_money_names_exists() -> None:
     assert types <= {str(each) for each in ErrorType}
     fields = {
         field
-        for module in (contracts.run, contracts.spend, contracts.control)
+        for module in (run, spend, control)
         for each in vars(module).values()
         if isinstance(each, type) and issubclass(each, Message)
         for field in each.model_fields

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 from temporalio.client import Client
 
-from contracts.spend import ModelCatalog
-from runtime.run_handle import RunHandle
+from durable_agent_team.client.run_handle import RunHandle
+from durable_agent_team.contracts.spend import ModelCatalog
 from tests.cli.support import serving
 from tests.docs.pages import ROOT, blocks
 from tests.support.fakes import FakeWorld

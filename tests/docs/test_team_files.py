@@ -2,8 +2,8 @@
 
 import pytest
 
-from docs.team_files import MEANINGS, MODELS, keys, table, team_files
 from tests.docs.pages import ROOT
+from tools.team_files_page import MEANINGS, MODELS, keys, table, team_files
 
 PAGE = (ROOT / "docs" / "team-files.md").read_text(encoding="utf-8")
 

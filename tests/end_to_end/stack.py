@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from runtime.stack_state import StackInfo, read_running
+from durable_agent_team.process.stack_state import StackInfo, read_running
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 120
@@ -29,7 +29,7 @@ def environment(folder: Path) -> dict[str, str]:
 @contextmanager
 def stack_up(folder: Path) -> Iterator["Desk"]:
     """`make up` for as long as the block lasts; then it must have ended by itself."""
-    command = [sys.executable, "-m", "runtime.local_stack"]
+    command = [sys.executable, "-m", "durable_agent_team.local_stack"]
     with (folder / "stack.out").open("w") as out:
         process = subprocess.Popen(
             command, cwd=ROOT, env=environment(folder), stdout=out, stderr=out

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from runtime.stack_state import read_state
+from durable_agent_team.process.stack_state import read_state
 from tests.end_to_end.stack import ROOT, Desk, environment, wait_until_up
 
-DEMO = (sys.executable, "-m", "cli.demo")
+DEMO = (sys.executable, "-m", "durable_agent_team.cli.demo")
 
 
 @pytest.mark.timeout(420)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from contracts.run import RunReport, RunStatus, TaskStatus
-from contracts.spend import LedgerAgreement, SpendReport
-from runtime.team_file import load_team
+from durable_agent_team.contracts.run import RunReport, RunStatus, TaskStatus
+from durable_agent_team.contracts.spend import LedgerAgreement, SpendReport
+from durable_agent_team.team_files.team_file import load_team
 from tests.end_to_end.stack import ROOT, Desk
 
 BRIEF = ROOT / "teams" / "market_brief.yaml"

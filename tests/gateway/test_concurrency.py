@@ -7,8 +7,8 @@ from decimal import Decimal
 import aiohttp
 import pytest
 
-from gateway.chat_request import parse
-from gateway.store import Begun, NewCall
+from durable_agent_team.gateway.calls.chat_request import parse
+from durable_agent_team.gateway.stores.store import Begun, NewCall
 from tests.gateway.client import Agent, Api, Reply, body, bound, world
 from tests.support.gateway import running_gateway
 from tests.support.upstream import Rule, ScriptedUpstream

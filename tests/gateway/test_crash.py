@@ -140,9 +140,9 @@ async def test_sigterm_gives_back_what_does_not_finish_in_time() -> None:
 
 
 async def start(tmp_path: Path, **environment: str) -> tuple[int, str]:
-    """`python -m gateway` where it should not start: exit status and what it said."""
+    """The gateway started where it should not start: exit status and what it said."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway"),
+        *(sys.executable, "-m", "durable_agent_team.gateway"),
         env={"PATH": os.environ["PATH"], **environment},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-from gateway.app import add_routes
-from gateway.settings import Settings
+from durable_agent_team.gateway.server import add_routes
+from durable_agent_team.gateway.settings import Settings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "gateway.md").read_text()
 

@@ -6,9 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from gateway import sqlite_accounts, sqlite_calls
-from gateway.sqlite_schema import connect
-from gateway.store import Cause, NewAccount, NewCall, Refused, Reserved, Settlement, Stored
+from durable_agent_team.gateway.stores import sqlite_accounts, sqlite_calls
+from durable_agent_team.gateway.stores.sqlite_schema import connect
+from durable_agent_team.gateway.stores.store import (
+    Cause,
+    NewAccount,
+    NewCall,
+    Reserved,
+    Settlement,
+    StoredCall,
+    StoreRefusal,
+)
 
 NOW = 1_000.0
 
@@ -24,7 +32,7 @@ def everyday(conn: sqlite3.Connection) -> None:
     """Two accounts: opened, found, called, replayed, broken off, changed, read, closed."""
     for name in ("a", "b"):
         new = NewAccount(name, name, f"hash-{name}", 1_000, f"open-{name}", "body")
-        assert not isinstance(sqlite_accounts.open_account(conn, new, NOW), Refused)
+        assert not isinstance(sqlite_accounts.open_account(conn, new, NOW), StoreRefusal)
         found = sqlite_accounts.find(conn, f"hash-{name}")
         assert found is not None
         assert found.id == name
@@ -33,7 +41,7 @@ def everyday(conn: sqlite3.Connection) -> None:
     settled = Settlement("1", 1, 1, 5, False, 0, 200, b"answer", "price")
     assert sqlite_calls.settle(conn, settled, NOW) is not None
     again = NewCall("2", "a", "key", "body", "m", 10)
-    assert isinstance(sqlite_calls.begin(conn, again, "owner", NOW, 60), Stored)
+    assert isinstance(sqlite_calls.begin(conn, again, "owner", NOW, 60), StoredCall)
     broken = NewCall("3", "a", "other", "body", "m", 10)
     assert isinstance(sqlite_calls.begin(conn, broken, "owner", NOW, 60), Reserved)
     sqlite_calls.release(conn, "3", Cause.UPSTREAM_BROKE_OFF, NOW)
@@ -47,7 +55,7 @@ def everyday(conn: sqlite3.Connection) -> None:
     sqlite_calls.pending_owners(conn)
     sqlite_calls.release_abandoned(conn, set(), NOW)
     sqlite_accounts.change(conn, "a", None, "disabled", NOW)
-    assert isinstance(sqlite_calls.begin(conn, again, "owner", NOW, 60), Refused)
+    assert isinstance(sqlite_calls.begin(conn, again, "owner", NOW, 60), StoreRefusal)
 
 
 def test_nothing_that_a_request_does_looks_through_a_whole_table(conn: sqlite3.Connection) -> None:

@@ -11,18 +11,18 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gateway import sqlite_accounts, sqlite_calls
-from gateway.sqlite_schema import APPEND_ONLY, connect
-from gateway.store import (
+from durable_agent_team.gateway.stores import sqlite_accounts, sqlite_calls
+from durable_agent_team.gateway.stores.sqlite_schema import APPEND_ONLY, connect
+from durable_agent_team.gateway.stores.store import (
     Account,
     Cause,
     NewAccount,
     NewCall,
     Pending,
-    Refused,
     Reserved,
     Settlement,
-    Stored,
+    StoredCall,
+    StoreRefusal,
     Why,
 )
 
@@ -89,7 +89,7 @@ class Books(RuleBasedStateMachine):
             assert before.status == "active"
             assert (name, key) not in self.paid
             self.open[call.id] = (call, owner, self.now + LEASE)
-        elif isinstance(begun, Stored):
+        elif isinstance(begun, StoredCall):
             assert key is not None
             assert (name, key) in self.paid
         elif isinstance(begun, Pending):
@@ -127,7 +127,7 @@ class Books(RuleBasedStateMachine):
         before = self.account(name)
         changed = self.do(sqlite_accounts.change, name, budget, None, self.now)
         if budget < before.spent + before.reserved:
-            assert changed == Refused(Why.BELOW_SPENT, before)
+            assert changed == StoreRefusal(Why.BELOW_SPENT, before)
         else:
             self.budgets[name] = budget
 
@@ -150,9 +150,9 @@ class Books(RuleBasedStateMachine):
         for _ in range(2):
             moved = self.do(sqlite_accounts.transfer, giver, taker, amount, key, self.now)
             if amount <= before.remaining and active:
-                assert not isinstance(moved, Refused)
+                assert not isinstance(moved, StoreRefusal)
             else:
-                assert isinstance(moved, Refused)
+                assert isinstance(moved, StoreRefusal)
         if amount <= before.remaining and active:
             self.budgets[giver] -= amount
             self.budgets[taker] += amount

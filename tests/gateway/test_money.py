@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.money import MAX_MICRO, parse_usd, usd, usd_text
-from gateway.prices import SHIPPED, Price, PriceError, Prices
+from durable_agent_team.gateway.amounts import MAX_MICRO, parse_usd, usd, usd_text
+from durable_agent_team.gateway.calls.prices import SHIPPED, Price, PriceError, Prices
 
 micro = st.integers(0, MAX_MICRO)
 prices = st.decimals(0, 1000, places=9)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.relay import Relay, unpack
-from gateway.sse import Event, Parser, comment, event
+from durable_agent_team.gateway.calls.relay import Relay, unpack
+from durable_agent_team.gateway.calls.sse import Event, Parser, comment, event
 
 datas = st.binary(min_size=1, max_size=30).map(
     lambda raw: raw.replace(b"\r", b"").replace(b"\n", b"")

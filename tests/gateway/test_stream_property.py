@@ -7,12 +7,12 @@ from pathlib import Path
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.answer import Billed, Failed
-from gateway.chat_request import ChatRequest, parse
-from gateway.errors import ApiError
-from gateway.prices import Price, Prices
-from gateway.relay import Relay
-from gateway.stream_answer import Transcript
+from durable_agent_team.gateway.api_error import ApiError
+from durable_agent_team.gateway.calls.answer import Billed, Failed
+from durable_agent_team.gateway.calls.chat_request import ChatRequest, parse
+from durable_agent_team.gateway.calls.prices import Price, Prices
+from durable_agent_team.gateway.calls.relay import Relay
+from durable_agent_team.gateway.calls.streamed_answer import Transcript
 from tests.gateway.client import events_of, said, streamed
 
 PRICE = Price.model_validate({"input_usd_per_million": 1, "output_usd_per_million": 2})

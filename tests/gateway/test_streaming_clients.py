@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from gateway.chat_request import parse
-from gateway.relay import Relay
+from durable_agent_team.gateway.calls.chat_request import parse
+from durable_agent_team.gateway.calls.relay import Relay
 from tests.gateway.client import Agent, Api, Reply, bound, events_of, said, streamed, world
 from tests.support.gateway import gateway_process, running_gateway
 from tests.support.upstream import Rule, ScriptedUpstream
@@ -272,7 +272,7 @@ async def test_a_client_that_takes_nothing_is_not_waited_for_for_ever(
     replayed: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its answer is settled and kept as any other; what it did not take is held no longer."""
-    caplog.set_level(logging.INFO, "gateway.http")
+    caplog.set_level(logging.INFO, "durable_agent_team.gateway.api.middleware")
     text = "x" * 10_000_000
     rule = Rule(text=text, chunks=50, usage=USED)
     async with world(rule, upstream_timeout_seconds=6) as w:

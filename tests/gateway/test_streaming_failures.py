@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway import calls
-from gateway.store import Cause, StoreError
+from durable_agent_team.gateway.calls import gateway_calls
+from durable_agent_team.gateway.stores.store import Cause, StoreError
 from tests.gateway.client import Agent, Reply, World, body, bound, streamed, world
 from tests.support.upstream import Rule
 
@@ -250,7 +250,7 @@ async def pending(w: World) -> list[str]:
 async def test_a_charge_that_cannot_be_written_is_no_end_of_a_stream(
     mistake: Exception, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calls, "SETTLE_PAUSES", ())
+    monkeypatch.setattr(gateway_calls, "SETTLE_PAUSES", ())
 
     async def settle(_: object) -> None:
         raise mistake

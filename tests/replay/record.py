@@ -14,16 +14,16 @@ from typing import Any
 
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
-from contracts.calls import CallRequest, CallResult
-from runtime.process import leave
+from durable_agent_team.contracts.call import CallRequest, CallResult
+from durable_agent_team.process.interpreter_exit import exit_process
 from tests.support.fakes import FakeWorld
 from tests.support.temporal import server
 from tests.workflows.test_adjust_agent import dear, rich
 from tests.workflows.test_deadline import SOON, set_deadline, until_come
+from tests.workflows.test_life_of_a_run import started, team
 from tests.workflows.test_planning import GOOD, Planner, without_tasks
 from tests.workflows.test_running_out import parked, two_tasks, until
 from tests.workflows.test_steering import CHAIN, Gate
-from tests.workflows.test_story import started, team
 
 HISTORIES = Path(__file__).with_name("histories")
 Handle = WorkflowHandle[Any, Any]
@@ -128,4 +128,4 @@ if __name__ == "__main__":
     if not sys.argv[1:]:
         sys.exit(f"name those to record anew: {', '.join(SCENARIOS)}")
     asyncio.run(main(sys.argv[1:]))
-    leave(0)
+    exit_process(0)

@@ -7,7 +7,7 @@ import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
-from runtime.connection import DATA_CONVERTER
+from durable_agent_team.payloads.converter import DATA_CONVERTER
 from tests.replay.record import HISTORIES, SCENARIOS
 from tests.support.temporal import strict_runner
 from workflows.orchestrator import Orchestrator

@@ -10,11 +10,16 @@ from typing import Any
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from contracts.activities import AccountActivities, AgentActivities, NotificationActivities
-from contracts.calls import AccountRef, CallRequest, CallResult, Purpose, Usage
-from contracts.errors import ErrorType
-from contracts.notification import Notification
-from contracts.spend import (
+from durable_agent_team.contracts.activity_interfaces import (
+    AccountActivities,
+    AgentActivities,
+    NotificationActivities,
+)
+from durable_agent_team.contracts.call import AccountRef, CallRequest, CallResult, Purpose, Usage
+from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.notification import Notification
+from durable_agent_team.contracts.spend import (
+    BudgetTransfer,
     Capabilities,
     Charge,
     CloseAccounts,
@@ -25,7 +30,6 @@ from contracts.spend import (
     OpenAccounts,
     OpenedAccounts,
     SetBudget,
-    TransferOrder,
 )
 
 COST = Decimal("0.01")
@@ -101,7 +105,7 @@ class FakeWorld(AccountActivities, AgentActivities, NotificationActivities):
         return self._ledger(order.account)
 
     @activity.defn
-    async def transfer(self, order: TransferOrder) -> ClosedAccounts:
+    async def transfer(self, order: BudgetTransfer) -> ClosedAccounts:
         source, target = self.books[order.source.agent], self.books[order.target.agent]
         source.budget -= order.amount_usd
         target.budget += order.amount_usd

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway.app import Server
-from gateway.settings import Settings
+from durable_agent_team.gateway.server import Server
+from durable_agent_team.gateway.settings import Settings
 
 PARENT_KEY = "parent-key-of-the-tests-0123456789"
 SECRET = "secret-of-the-tests-0123456789-0123456789"
@@ -65,7 +65,7 @@ async def running_gateway(
     database: Path | None = None,
     **settings: Any,
 ) -> AsyncIterator[RunningGateway]:
-    """The gateway in this process. `settings` are fields of `gateway.settings.Settings`."""
+    """The gateway in this process. `settings` are fields of the gateway's `Settings`."""
     with tempfile.TemporaryDirectory() as folder:
         database = database or Path(folder) / "gateway.db"
         path = write_prices(Path(folder) / "prices.toml", prices or PRICES)
@@ -87,7 +87,7 @@ async def running_gateway(
 
 
 class GatewayProcess:
-    """`python -m gateway` with the same database and secrets each time it is started."""
+    """A gateway process with the same database and secrets each time it is started."""
 
     def __init__(self, upstream_url: str, folder: Path, **settings: Any) -> None:
         self.database = folder / "gateway.db"
@@ -114,7 +114,7 @@ class GatewayProcess:
     async def start(self) -> None:
         with self._log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "gateway"),
+                *(sys.executable, "-m", "durable_agent_team.gateway"),
                 env=self._environment,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,

@@ -6,14 +6,18 @@ from pathlib import Path
 
 from temporalio.client import Client
 
-from runtime.connection import ServiceUnavailable, connect, ensure_search_attributes
-from runtime.settings import ClientSettings
-from runtime.stack_plan import Plan, StackSettings, make_plan
+from durable_agent_team.client.connection import (
+    ServiceUnavailable,
+    connect,
+    ensure_search_attributes,
+)
+from durable_agent_team.local_stack.stack_plan import StackPlan, StackSettings, make_plan
+from durable_agent_team.process.settings import ClientSettings
 
 READY_SECONDS = 60
 
 
-def plan_in(folder: Path, upstream_url: str, model: str) -> Plan:
+def plan_in(folder: Path, upstream_url: str, model: str) -> StackPlan:
     """Beside the stack of `make up`, which is left alone."""
     return make_plan(
         StackSettings(
@@ -27,7 +31,7 @@ def plan_in(folder: Path, upstream_url: str, model: str) -> Plan:
     )
 
 
-async def client_of(plan: Plan) -> Client:
+async def client_of(plan: StackPlan) -> Client:
     """As soon as its Temporal server, which was just started, is up."""
     settings = ClientSettings(temporal_address=plan.temporal_address, temporal_namespace="default")
     async with asyncio.timeout(READY_SECONDS):

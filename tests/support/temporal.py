@@ -13,9 +13,9 @@ from temporalio.common import SearchAttributeKey
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from contracts.names import ATTRIBUTE_SPENT, ATTRIBUTE_STATUS, ATTRIBUTE_TEAM
-from runtime.connection import DATA_CONVERTER
-from runtime.sandbox import SharedSandboxRunner
+from durable_agent_team.contracts.names import ATTRIBUTE_SPENT, ATTRIBUTE_STATUS, ATTRIBUTE_TEAM
+from durable_agent_team.payloads.converter import DATA_CONVERTER
+from durable_agent_team.worker_sdk.shared_sandbox import SharedSandboxRunner
 from worker import PASSED_THROUGH
 from workflows.orchestrator import Orchestrator
 

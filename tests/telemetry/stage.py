@@ -15,9 +15,9 @@ from typing import Any
 import yaml
 from temporalio.client import Client
 
-from atxp.sealing import generate_sealing_key
-from gateway.keys import KeyMaker
-from runtime.settings import PROJECT_ROOT
+from durable_agent_team.atxp.sealing import generate_sealing_key
+from durable_agent_team.gateway.keys import KeyMaker
+from durable_agent_team.process.project_root import PROJECT_ROOT
 from tests.support.gateway import SECRET, GatewayProcess, gateway_process
 from tests.support.otlp import Receiver, receiver
 from tests.support.temporal import server

@@ -10,19 +10,19 @@ from collections.abc import Iterator
 import aiohttp
 import pytest
 
-from runtime.settings import PROJECT_ROOT
+from durable_agent_team.process.project_root import PROJECT_ROOT
 from tests.gateway.client import Api, body
 from tests.support.gateway import gateway_process
 from tests.support.upstream import ScriptedUpstream
 
 ENDS = (
-    "from runtime import process, telemetry\n"
+    "from durable_agent_team.process import interpreter_exit, telemetry\n"
     "telemetry.start_metrics(); telemetry.plugins()\n"
     "from opentelemetry import metrics, trace\n"
     "with trace.get_tracer('x').start_as_current_span('a'): pass\n"
     "metrics.get_meter('x').create_counter('c').add(1)\n"
     "import time; began = time.monotonic()\n"
-    "telemetry.flush(); print(time.monotonic() - began); process.leave(0)"
+    "telemetry.flush(); print(time.monotonic() - began); interpreter_exit.exit_process(0)"
 )
 
 

@@ -13,20 +13,21 @@ import pytest_asyncio
 from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Worker
 
-from contracts import names
-from contracts.calls import CallRequest
-from contracts.labels import LABELS, TEAM, UNKNOWN
-from contracts.names import WORKFLOW
-from contracts.run import RunReport, RunStatus, TaskStatus
-from runtime import resting_runs, telemetry
-from runtime.team_label import TeamLabel, team_name
-from tests.runtime.test_worker import SETTINGS
+from durable_agent_team.contracts import names
+from durable_agent_team.contracts.call import CallRequest
+from durable_agent_team.contracts.names import WORKFLOW
+from durable_agent_team.contracts.run import RunReport, RunStatus, TaskStatus
+from durable_agent_team.contracts.telemetry_labels import LABELS, TEAM, UNKNOWN
+from durable_agent_team.process import telemetry
+from durable_agent_team.process.team_interceptor import TeamLabel, team_name
+from durable_agent_team.worker_sdk import idle_eviction
+from tests.process.test_worker import SETTINGS
 from tests.support.fakes import FakeWorld, exhausted
 from tests.support.temporal import server, strict_runner
-from tests.workflows.test_story import team
+from tests.workflows.test_life_of_a_run import team
 from worker import build_worker
-from workflows.metrics import OPEN_TASKS, STATE, OpenTasks
 from workflows.orchestrator import Orchestrator
+from workflows.state.open_tasks import OPEN_TASKS, STATE, OpenTasks
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -132,7 +133,7 @@ async def test_a_parked_run_that_rests_is_still_counted(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(names, "TASK_QUEUE", f"rests-{uuid.uuid4()}")
-    monkeypatch.setattr(resting_runs, "REST_SECONDS", 0.3)
+    monkeypatch.setattr(idle_eviction, "REST_SECONDS", 0.3)
     monkeypatch.setattr(telemetry, "wanted_at_all", lambda: True)
     world = PoorWorld()
     made = build_worker(client, SETTINGS, world.activities)

@@ -6,7 +6,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Status, StatusCode, Tracer
 
-from runtime.quiet_spans import QuietExporter
+from durable_agent_team.process.redacted_spans import QuietExporter
 
 
 def fail(tracer: Tracer) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.telemetry import problems as gateway_problems
-from runtime.otel_settings import problems
-from runtime.settings import PROJECT_ROOT, ClientSettings, SettingsError, load
+from durable_agent_team.gateway.telemetry import problems as gateway_problems
+from durable_agent_team.process.otel_settings import problems
+from durable_agent_team.process.project_root import PROJECT_ROOT
+from durable_agent_team.process.settings import ClientSettings, SettingsError, load
 from tests.support.gateway import PARENT_KEY, SECRET
 
 WRONG = {
@@ -76,13 +77,15 @@ def run(*command: str, **env: str) -> subprocess.CompletedProcess[str]:
 def test_the_gateway_ends_with_2(tmp_path: Path) -> None:
     keys = {"GATEWAY_PARENT_KEY": PARENT_KEY, "GATEWAY_SECRET": SECRET}
     books = {"GATEWAY_DATABASE": str(tmp_path / "gateway.db"), "GATEWAY_PORT": "0"}
-    ended = run("-m", "gateway", **keys, **books, **WRONG)
+    ended = run("-m", "durable_agent_team.gateway", **keys, **books, **WRONG)
     assert ended.returncode == 2
     assert all(name in ended.stderr for name in WRONG)
     assert "Traceback" not in ended.stderr
 
 
-@pytest.mark.parametrize("module", ["worker", "gateway.__main__", "runtime.connection"])
+@pytest.mark.parametrize(
+    "module", ["worker", "durable_agent_team.gateway", "durable_agent_team.client.connection"]
+)
 def test_off_nothing_of_the_sdk_is_loaded(module: str) -> None:
     code = (
         f"import sys, {module}\n"
@@ -112,10 +115,11 @@ EMPTY = dict.fromkeys(
     "",
 )
 STARTS = {
-    "gateway": "import os; from gateway.telemetry import Telemetry, forget_empty\n"
+    "gateway": "import os\n"
+    "from durable_agent_team.gateway.telemetry import Telemetry, forget_empty\n"
     "forget_empty(os.environ); on = Telemetry.of(os.environ) is not None",
-    "worker": "from runtime import telemetry, temporal_runtime\n"
-    "from runtime.settings import client_settings\n"
+    "worker": "from durable_agent_team.process import telemetry, temporal_runtime\n"
+    "from durable_agent_team.process.settings import client_settings\n"
     "client_settings(); temporal_runtime.start()\n"
     "on = telemetry.start_metrics() and bool(telemetry.plugins())",
 }
@@ -135,6 +139,13 @@ def test_a_gateway_minds_no_empty_variable(tmp_path: Path) -> None:
     keys = {"GATEWAY_PARENT_KEY": PARENT_KEY, "GATEWAY_SECRET": SECRET}
     books = {"GATEWAY_DATABASE": str(tmp_path / "gateway.db"), "GATEWAY_HOST": "192.0.2.1"}
     given = {**EMPTY, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
-    ended = run("-m", "gateway", **keys, **books, **given, UPSTREAM_URL="http://127.0.0.1:1")
+    ended = run(
+        "-m",
+        "durable_agent_team.gateway",
+        **keys,
+        **books,
+        **given,
+        UPSTREAM_URL="http://127.0.0.1:1",
+    )
     assert ended.returncode == 2
     assert ended.stderr.startswith("GATEWAY_PORT 8402 on GATEWAY_HOST 192.0.2.1 cannot be used")

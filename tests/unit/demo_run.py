@@ -4,10 +4,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from cli.demo_checks import Crash
-from cli.demo_ledger import Evidence
-from contracts.calls import AccountRef, CallRequest, CallResult, Purpose
-from contracts.run import (
+from durable_agent_team.cli.demo.checks import Crash
+from durable_agent_team.cli.demo.evidence import Evidence
+from durable_agent_team.client.run_history import RecordedCall
+from durable_agent_team.contracts.call import AccountRef, CallRequest, CallResult, Purpose
+from durable_agent_team.contracts.run import (
     RunReport,
     RunState,
     RunStatus,
@@ -15,7 +16,7 @@ from contracts.run import (
     TaskState,
     TaskStatus,
 )
-from contracts.spend import (
+from durable_agent_team.contracts.spend import (
     AgentSpend,
     AgentStatus,
     Capabilities,
@@ -25,8 +26,7 @@ from contracts.spend import (
     SpendReport,
     Totals,
 )
-from contracts.team import Agent, OrchestratorAgent, Team
-from runtime.run_history import RecordedCall
+from durable_agent_team.contracts.team import Agent, OrchestratorAgent, Team
 
 GOAL = "Tell the board whether to enter the market."
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

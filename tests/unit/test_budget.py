@@ -6,19 +6,17 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.prompts import body
-from contracts.calls import AccountRef, CallRequest, CallResult, Source
-from contracts.spend import AgentStatus, Charge, Ledger, ModelPrice
-from workflows.budget import (
+from activities.calls.request_body import body
+from durable_agent_team.contracts.call import AccountRef, CallRequest, CallResult, Source
+from durable_agent_team.contracts.spend import AgentStatus, Charge, Ledger, ModelPrice
+from durable_agent_team.rules.bounds import (
     MESSAGE_ALLOWANCE_TOKENS,
     MESSAGES_PER_CALL,
-    Account,
-    Use,
-    shares,
     text_bytes,
-    totals,
     worst_case_usd,
 )
+from durable_agent_team.rules.shares import shares
+from workflows.money.account import AgentAccount, Use, totals
 
 MICROS = st.integers(0, 10**8).map(lambda micros: Decimal(micros).scaleb(-6))
 
@@ -29,7 +27,7 @@ def result(cost: Decimal) -> CallResult:
     )
 
 
-def ledger(account: Account, charges: dict[str, Decimal], reserved: str = "0") -> Ledger:
+def ledger(account: AgentAccount, charges: dict[str, Decimal], reserved: str = "0") -> Ledger:
     return Ledger(
         agent=account.agent,
         account_id="x",
@@ -43,7 +41,7 @@ def ledger(account: Account, charges: dict[str, Decimal], reserved: str = "0") -
 
 @given(st.lists(st.tuples(MICROS, st.sampled_from(Use)), max_size=30))
 def test_the_parts_add_up_to_what_was_spent(charges: list[tuple[Decimal, Use]]) -> None:
-    account = Account("a", "m", Decimal(1_000_000))
+    account = AgentAccount("a", "m", Decimal(1_000_000))
     for number, (cost, use) in enumerate(charges):
         account.begin(str(number), Decimal(1))
         account.settle(str(number), result(cost), use)
@@ -71,7 +69,7 @@ def test_shares_follow_the_weights() -> None:
 
 
 def test_reserved_is_bounded_by_what_is_left() -> None:
-    account = Account("a", "m", Decimal(1))
+    account = AgentAccount("a", "m", Decimal(1))
     account.begin("1", Decimal("0.7"))
     account.begin("2", Decimal("0.7"))
     assert account.reserved_usd == 1
@@ -80,13 +78,13 @@ def test_reserved_is_bounded_by_what_is_left() -> None:
 
 
 def test_an_unknown_price_reserves_all_that_is_left() -> None:
-    account = Account("a", "m", Decimal(1))
+    account = AgentAccount("a", "m", Decimal(1))
     account.begin("1", None)
     assert account.reserved_usd == 1
 
 
 def test_a_call_waits_for_room_only_where_others_are_in_flight() -> None:
-    account = Account("a", "m", Decimal(1))
+    account = AgentAccount("a", "m", Decimal(1))
     assert account.has_room(Decimal(5)), "alone, the gateway answers with its figures"
     account.begin("1", Decimal("0.7"))
     assert not account.has_room(Decimal("0.4"))
@@ -94,7 +92,7 @@ def test_a_call_waits_for_room_only_where_others_are_in_flight() -> None:
 
 
 def test_a_lost_call_that_was_billed_is_found_in_the_ledger() -> None:
-    account = Account("a", "m", Decimal(1))
+    account = AgentAccount("a", "m", Decimal(1))
     account.begin("lost", Decimal("0.1"))
     account.fail("lost", Decimal(0), may_be_billed=True)
     assert account.reserved_usd == Decimal("0.1")
@@ -105,7 +103,7 @@ def test_a_lost_call_that_was_billed_is_found_in_the_ledger() -> None:
 
 
 def test_a_lost_call_stays_open_while_the_gateway_still_holds_money_for_it() -> None:
-    account = Account("a", "m", Decimal(1))
+    account = AgentAccount("a", "m", Decimal(1))
     account.begin("lost", Decimal("0.1"))
     account.fail("lost", Decimal(0), may_be_billed=True)
     account.read_back(ledger(account, {}, reserved="0.1"))
@@ -113,7 +111,7 @@ def test_a_lost_call_stays_open_while_the_gateway_still_holds_money_for_it() -> 
 
 
 def test_a_call_in_flight_is_not_counted_twice_when_the_ledger_is_read_early() -> None:
-    account = Account("a", "m", Decimal(1))
+    account = AgentAccount("a", "m", Decimal(1))
     account.begin("k", Decimal("0.1"))
     account.read_back(ledger(account, {"k": Decimal("0.05")}))
     account.settle("k", result(Decimal("0.05")), Use.USEFUL)
@@ -121,7 +119,7 @@ def test_a_call_in_flight_is_not_counted_twice_when_the_ledger_is_read_early() -
 
 
 def test_agreement_is_line_by_line() -> None:
-    account = Account("a", "m", Decimal(1))
+    account = AgentAccount("a", "m", Decimal(1))
     for key, cost in (("1", "0.1"), ("2", "0.2")):
         account.begin(key, None)
         account.settle(key, result(Decimal(cost)), Use.USEFUL)
@@ -133,7 +131,7 @@ def test_agreement_is_line_by_line() -> None:
 
 
 def test_a_charge_of_no_call_of_ours_is_discarded_work() -> None:
-    account = Account("a", "m", Decimal(1))
+    account = AgentAccount("a", "m", Decimal(1))
     account.read_back(ledger(account, {"of a run that was reset": Decimal("0.3")}))
     report = account.report()
     assert (report.discarded_usd, report.failed_attempts_usd) == (
@@ -143,7 +141,7 @@ def test_a_charge_of_no_call_of_ours_is_discarded_work() -> None:
 
 
 def test_a_raised_limit_wakes_an_exhausted_agent() -> None:
-    account = Account("a", "m", Decimal(1))
+    account = AgentAccount("a", "m", Decimal(1))
     account.exhaust()
     account.limit(Decimal(2))
     assert account.status is AgentStatus.IDLE
@@ -157,7 +155,7 @@ def test_the_worst_case_is_rounded_up_and_unknown_without_a_price() -> None:
 
 
 def test_totals_are_sums() -> None:
-    first, second = Account("a", "m", Decimal(1)), Account("b", "m", Decimal(2))
+    first, second = AgentAccount("a", "m", Decimal(1)), AgentAccount("b", "m", Decimal(2))
     first.begin("1", None)
     first.settle("1", result(Decimal("0.5")), Use.USEFUL)
     total = totals([first.report(), second.report()])
@@ -170,7 +168,7 @@ def test_totals_are_sums() -> None:
 
 
 def test_what_the_attempts_before_cost_counts_as_failed() -> None:
-    account = Account("a", "m", Decimal(1))
+    account = AgentAccount("a", "m", Decimal(1))
     account.begin("1", None)
     paid_twice = result(Decimal("0.1")).model_copy(update={"failed_attempts_usd": Decimal("0.02")})
     account.settle("1", paid_twice, Use.USEFUL)
@@ -182,7 +180,7 @@ def test_what_the_attempts_before_cost_counts_as_failed() -> None:
 def test_a_charge_that_was_read_back_is_not_counted_again_with_its_answer() -> None:
     """A call was paid, its worker died, and the next attempt was refused: it is made once more,
     and gets the stored answer."""
-    account = Account("a", "m", Decimal(1))
+    account = AgentAccount("a", "m", Decimal(1))
     account.begin("k", Decimal("0.1"))
     account.withdraw("k", may_be_billed=True)
     assert account.report().reserved_usd == Decimal("0.1")
@@ -199,7 +197,7 @@ def test_a_charge_that_was_read_back_is_not_counted_again_with_its_answer() -> N
 
 
 def test_a_ledger_that_was_asked_before_a_call_was_lost_says_nothing_of_it() -> None:
-    account = Account("a", "m", Decimal(1))
+    account = AgentAccount("a", "m", Decimal(1))
     for key in ("k1", "k2"):
         account.begin(key, Decimal("0.1"))
     account.fail("k1", Decimal(0), may_be_billed=True)

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from cli import demo_checks as checks
-from cli.demo_acts import in_the_middle, quotes
-from cli.demo_checks import Promise
-from cli.demo_ledger import Evidence
-from contracts.calls import Purpose
-from contracts.run import Failure, RunStatus, TaskStatus
-from contracts.spend import Ledger, LedgerAgreement
+from durable_agent_team.cli.demo import checks
+from durable_agent_team.cli.demo.acts import in_the_middle, quotes
+from durable_agent_team.cli.demo.checks import Promise
+from durable_agent_team.cli.demo.evidence import Evidence
+from durable_agent_team.contracts.call import Purpose
+from durable_agent_team.contracts.run import Failure, RunStatus, TaskStatus
+from durable_agent_team.contracts.spend import Ledger, LedgerAgreement
 from tests.unit.demo_run import (
     ACCOUNTS,
     BEFORE,

@@ -6,9 +6,14 @@ from typing import Any
 
 import pytest
 
-from contracts.endpoint import MAX_MODELS, catalog_of, declared_capabilities, model_prices
-from contracts.model import decimal_of
-from contracts.spend import Capabilities, ModelPrice
+from durable_agent_team.contracts.base import decimal_of
+from durable_agent_team.contracts.provider_info import (
+    MAX_MODELS,
+    catalog_of,
+    declared_capabilities,
+    model_prices,
+)
+from durable_agent_team.contracts.spend import Capabilities, ModelPrice
 
 
 def listed(*lines: Any) -> tuple[ModelPrice, ...] | None:

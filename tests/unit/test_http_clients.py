@@ -8,8 +8,8 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from atxp.client import HttpClient
-from gateway.upstream_client import UpstreamClient
+from durable_agent_team.atxp.http_client import HttpClient
+from durable_agent_team.gateway.upstreams.upstream_client import UpstreamClient
 from tests.support.serving import listening
 
 Client = httpx.AsyncClient

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from contracts.changes import AdjustAgent, AdjustRun
-from contracts.control import AdjustBudget, Adjustment, Cancel
+from durable_agent_team.contracts.changes import AdjustAgent, AdjustRun
+from durable_agent_team.contracts.control import AdjustBudget, Adjustment, Cancel
 from workflows.messages import BadMessage, parse
 
 

@@ -8,11 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from contracts.plan import Plan, Problem
-from contracts.team import Agent, Task, Team
-from workflows.planning import MAX_PLANNED, PLACEHOLDER, parse_plan, plan_ask, plan_schema
-from workflows.schedule import find_cycle
-from workflows.validation import task_problems
+from durable_agent_team.contracts.plan import Plan, Problem
+from durable_agent_team.contracts.team import Agent, Task, Team
+from durable_agent_team.rules.graph import find_cycle
+from durable_agent_team.rules.planning import (
+    MAX_PLANNED,
+    PLACEHOLDER,
+    parse_plan,
+    plan_ask,
+    plan_schema,
+)
+from durable_agent_team.rules.validation import task_problems
 
 GOAL = "Tell the board whether to enter the market."
 

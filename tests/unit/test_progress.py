@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from contracts.errors import ErrorType
-from contracts.plan import Plan
-from contracts.run import Failure, RunStatus, TaskStatus, Waiting
-from contracts.team import Task
-from workflows.progress import Progress
+from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.plan import Plan
+from durable_agent_team.contracts.run import Failure, RunStatus, TaskStatus, Waiting
+from durable_agent_team.contracts.team import Task
+from workflows.state.progress import Progress
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from cli.promises import PROMISES, broken_promises
-from contracts.spend import Capabilities
+from durable_agent_team.contracts.spend import Capabilities
+from durable_agent_team.rules.guarantees import PROMISES, broken_promises
 
 
 def test_every_promise_has_its_words() -> None:

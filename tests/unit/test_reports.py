@@ -2,14 +2,14 @@
 
 from datetime import UTC, datetime
 
-from contracts.calls import MAX_ANSWER
-from contracts.errors import ErrorType
-from contracts.plan import Plan
-from contracts.run import TASKS_PER_PAGE, Failure, Waiting
-from contracts.team import Task
-from workflows.details import details
-from workflows.progress import Progress
-from workflows.reports import CUT_ANSWER, MAX_DEPENDENCY_CHARS, MAX_OUTPUT_BYTES, joined
+from durable_agent_team.contracts.call import MAX_ANSWER
+from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.plan import Plan
+from durable_agent_team.contracts.run import TASKS_PER_PAGE, Failure, Waiting
+from durable_agent_team.contracts.team import Task
+from workflows.state.progress import Progress
+from workflows.state.reports import CUT_ANSWER, MAX_DEPENDENCY_CHARS, MAX_OUTPUT_BYTES, joined
+from workflows.state.ui_details import details
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MOST_BYTES = 64 * 1024

@@ -2,11 +2,11 @@
 
 import json
 
-from contracts.calls import AccountRef, CallRequest
-from contracts.plan import Plan
-from contracts.run import TaskStatus
-from contracts.team import Task, Team
-from workflows.review import parse_review, review_ask
+from durable_agent_team.contracts.call import AccountRef, CallRequest
+from durable_agent_team.contracts.plan import Plan
+from durable_agent_team.contracts.run import TaskStatus
+from durable_agent_team.contracts.team import Task, Team
+from durable_agent_team.rules.review import parse_review, review_ask
 
 
 def test_a_review_of_as_many_tasks_as_a_run_may_have_can_be_asked_for() -> None:

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.run import TaskStatus
-from contracts.team import Task
-from workflows.schedule import ENDED, Schedule, find_cycle
+from durable_agent_team.contracts.run import TaskStatus
+from durable_agent_team.contracts.team import Task
+from durable_agent_team.rules.graph import find_cycle
+from workflows.tasks.schedule import ENDED, Schedule
 
 Graph = dict[str, tuple[str, ...]]
 

@@ -6,12 +6,17 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from contracts.calls import MAX_SOURCE
-from contracts.plan import Problem
-from contracts.run import RunRequest
-from contracts.spend import ModelCatalog, ModelPrice
-from contracts.team import Team
-from workflows.validation import contains_goal, task_problems, team_problems, team_warnings
+from durable_agent_team.contracts.call import MAX_SOURCE
+from durable_agent_team.contracts.plan import Problem
+from durable_agent_team.contracts.run import RunRequest
+from durable_agent_team.contracts.spend import ModelCatalog, ModelPrice
+from durable_agent_team.contracts.team import Team
+from durable_agent_team.rules.validation import (
+    contains_goal,
+    task_problems,
+    team_problems,
+    team_warnings,
+)
 
 CATALOG = ModelCatalog(
     models=(

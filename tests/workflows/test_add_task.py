@@ -8,14 +8,14 @@ import pytest
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
-from contracts.calls import CallRequest, Purpose
-from contracts.errors import ErrorType
-from contracts.run import RunState, RunStatus, TaskStatus
+from durable_agent_team.contracts.call import CallRequest, Purpose
+from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.run import RunState, RunStatus, TaskStatus
 from tests.support.fakes import FakeWorld
+from tests.workflows.test_life_of_a_run import GOAL, started, team
 from tests.workflows.test_review import FINISH, Reviewer
 from tests.workflows.test_running_out import parked, state, two_tasks, until
 from tests.workflows.test_steering import CHAIN, Gate
-from tests.workflows.test_story import GOAL, started, team
 
 Handle = WorkflowHandle[Any, Any]
 MORE = {"id": "more", "agent": "editor", "ask": "List the risks."}

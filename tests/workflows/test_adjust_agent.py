@@ -11,15 +11,15 @@ from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
-from contracts.calls import CallRequest, CallResult, Purpose
-from contracts.names import WORKFLOW
-from contracts.run import RunReport, RunStatus
-from contracts.spend import ModelPrice
+from durable_agent_team.contracts.call import CallRequest, CallResult, Purpose
+from durable_agent_team.contracts.names import WORKFLOW
+from durable_agent_team.contracts.run import RunReport, RunStatus
+from durable_agent_team.contracts.spend import ModelPrice
 from tests.support.fakes import FakeWorld, exhausted
 from tests.support.temporal import strict_runner
+from tests.workflows.test_life_of_a_run import started, team
 from tests.workflows.test_running_out import parked, spend, state, two_tasks, until
 from tests.workflows.test_steering import CHAIN, Gate
-from tests.workflows.test_story import started, team
 from workflows.orchestrator import Orchestrator
 
 Handle = WorkflowHandle[Any, Any]

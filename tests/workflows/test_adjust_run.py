@@ -8,13 +8,13 @@ import pytest
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
-from contracts.calls import CallRequest
-from contracts.run import RunStatus
+from durable_agent_team.contracts.call import CallRequest
+from durable_agent_team.contracts.run import RunStatus
 from tests.support.fakes import FakeWorld
 from tests.workflows.test_concurrency import wide
+from tests.workflows.test_life_of_a_run import started, team
 from tests.workflows.test_running_out import parked, spend, state, two_tasks, until
 from tests.workflows.test_steering import CHAIN, Gate
-from tests.workflows.test_story import started, team
 
 Handle = WorkflowHandle[Any, Any]
 

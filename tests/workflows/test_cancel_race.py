@@ -8,11 +8,11 @@ import pytest
 from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Worker
 
-from contracts.names import WORKFLOW
-from contracts.run import RunReport, RunStatus
+from durable_agent_team.contracts.names import WORKFLOW
+from durable_agent_team.contracts.run import RunReport, RunStatus
 from tests.support.fakes import FakeWorld
 from tests.support.temporal import strict_runner
-from tests.workflows.test_story import team
+from tests.workflows.test_life_of_a_run import team
 from workflows.orchestrator import Orchestrator
 
 

@@ -6,12 +6,12 @@ from decimal import Decimal
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 
-from contracts.calls import CallRequest
-from contracts.errors import ErrorType
-from contracts.run import RunReport, RunStatus, TaskStatus
-from contracts.spend import LedgerAgreement
+from durable_agent_team.contracts.call import CallRequest
+from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.run import RunReport, RunStatus, TaskStatus
+from durable_agent_team.contracts.spend import LedgerAgreement
 from tests.support.fakes import COST, FakeWorld
-from tests.workflows.test_story import failure_of, result_of, started, team
+from tests.workflows.test_life_of_a_run import failure_of, result_of, started, team
 
 
 def wide(count: int) -> list[dict[str, object]]:

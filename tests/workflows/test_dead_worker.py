@@ -7,10 +7,10 @@ import pytest
 from temporalio import activity
 from temporalio.client import Client
 
-from contracts.calls import CallRequest, CallResult
-from contracts.errors import ErrorType
-from contracts.run import RunStatus
-from contracts.spend import (
+from durable_agent_team.contracts.call import CallRequest, CallResult
+from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.run import RunStatus
+from durable_agent_team.contracts.spend import (
     Capabilities,
     CloseAccounts,
     ClosedAccounts,
@@ -18,7 +18,7 @@ from contracts.spend import (
     OpenedAccounts,
 )
 from tests.support.fakes import COST, FakeWorld
-from tests.workflows.test_story import failure_of, result_of, started, team
+from tests.workflows.test_life_of_a_run import failure_of, result_of, started, team
 from workflows import policies
 
 FAR_BELOW_THE_TIMEOUTS = 40

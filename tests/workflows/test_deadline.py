@@ -9,15 +9,15 @@ from typing import Any
 from temporalio.client import Client, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
-from contracts.calls import CallRequest, CallResult
-from contracts.run import RunReport, RunStatus, TaskStatus
-from contracts.spend import LedgerAgreement
+from durable_agent_team.contracts.call import CallRequest, CallResult
+from durable_agent_team.contracts.run import RunReport, RunStatus, TaskStatus
+from durable_agent_team.contracts.spend import LedgerAgreement
 from tests.support.fakes import FakeWorld, exhausted
 from tests.workflows.test_adjust_run import refusal
 from tests.workflows.test_concurrency import wide
+from tests.workflows.test_life_of_a_run import started, team
 from tests.workflows.test_running_out import parked, state, two_tasks, until
 from tests.workflows.test_steering import CHAIN, Gate
-from tests.workflows.test_story import started, team
 
 Handle = WorkflowHandle[Any, Any]
 SOON = timedelta(seconds=1.5)

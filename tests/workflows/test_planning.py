@@ -5,11 +5,11 @@ from typing import Any
 
 from temporalio.client import Client
 
-from contracts.calls import MAX_REASONS, CallRequest, CallResult, Purpose
-from contracts.errors import ErrorType
-from contracts.run import RunStatus
+from durable_agent_team.contracts.call import MAX_REASONS, CallRequest, CallResult, Purpose
+from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.run import RunStatus
 from tests.support.fakes import COST, FakeWorld
-from tests.workflows.test_story import GOAL, failure_of, result_of, team
+from tests.workflows.test_life_of_a_run import GOAL, failure_of, result_of, team
 
 GOOD = [
     {"id": "t1", "agent": "research", "ask": "List what is known about demand.", "depends_on": []},

@@ -7,12 +7,17 @@ from temporalio import activity
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
-from contracts.calls import CallRequest
-from contracts.errors import ErrorType
-from contracts.run import RunReport, RunStatus, TaskStatus
-from contracts.spend import CloseAccounts, ClosedAccounts, LedgerAgreement, SpendReport
+from durable_agent_team.contracts.call import CallRequest
+from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.run import RunReport, RunStatus, TaskStatus
+from durable_agent_team.contracts.spend import (
+    CloseAccounts,
+    ClosedAccounts,
+    LedgerAgreement,
+    SpendReport,
+)
 from tests.support.fakes import COST, FakeWorld
-from tests.workflows.test_story import started, team
+from tests.workflows.test_life_of_a_run import started, team
 
 
 class SilentLedger(FakeWorld):

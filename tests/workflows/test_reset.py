@@ -9,13 +9,13 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowHandle
 
-from contracts.run import RunReport, RunStatus, TaskStatus
-from contracts.spend import LedgerAgreement, SpendReport
-from tests.support.rooms import all_rooms
+from durable_agent_team.contracts.run import RunReport, RunStatus, TaskStatus
+from durable_agent_team.contracts.spend import LedgerAgreement, SpendReport
+from tests.support.packages import all_rooms
 from tests.support.upstream import Rule
+from tests.workflows.test_life_of_a_run import team
 from tests.workflows.test_running_out import state
 from tests.workflows.test_steering import CHAIN
-from tests.workflows.test_story import team
 
 
 async def reset_before_the_call_of(

@@ -10,14 +10,14 @@ import pytest
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
-from contracts.calls import CallRequest, CallResult
-from contracts.errors import ErrorType
-from contracts.names import STARTER, WORKFLOW
-from contracts.run import RunReport, RunState, RunStatus, TaskStatus
-from contracts.spend import AgentStatus, LedgerAgreement, SpendReport
+from durable_agent_team.contracts.call import CallRequest, CallResult
+from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.names import STARTER, WORKFLOW
+from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskStatus
+from durable_agent_team.contracts.spend import AgentStatus, LedgerAgreement, SpendReport
 from tests.support.fakes import COST, FakeWorld, exhausted
 from tests.support.temporal import running_worker
-from tests.workflows.test_story import started, team
+from tests.workflows.test_life_of_a_run import started, team
 
 Handle = WorkflowHandle[Any, Any]
 CENT_AND_A_HALF = "0.015"

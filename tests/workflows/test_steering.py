@@ -9,12 +9,12 @@ import pytest
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
-from contracts.calls import CallRequest, CallResult
-from contracts.run import RunReport, RunState, RunStatus, TaskStatus
-from contracts.spend import AgentStatus, LedgerAgreement, SpendReport
+from durable_agent_team.contracts.call import CallRequest, CallResult
+from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskStatus
+from durable_agent_team.contracts.spend import AgentStatus, LedgerAgreement, SpendReport
 from tests.support.fakes import COST, FakeWorld, exhausted
+from tests.workflows.test_life_of_a_run import started, team
 from tests.workflows.test_planning import GOOD, Planner
-from tests.workflows.test_story import started, team
 
 Handle = WorkflowHandle[Any, Any]
 CHAIN = [

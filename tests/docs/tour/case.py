@@ -10,7 +10,8 @@ Worker = Literal["good", "none", "other key"]
 
 @dataclass(frozen=True)
 class Case:
-    """`command` is what a person types: `starter.py …`, `worker.py`, `python -m gateway`, `make …`,
+    """`command` is what a person types: `starter.py …`, `worker.py`, `make …`,
+
     `temporal …`, or a request to the gateway (`GET /v1/models`)."""
 
     title: str

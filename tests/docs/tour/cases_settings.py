@@ -48,6 +48,7 @@ WORKER = Section(
     ],
 )  # fmt: skip
 
+START_GATEWAY = "python -m durable_agent_team.gateway"
 GATEWAY_KEYS = {
     "GATEWAY_PARENT_KEY": "parent-key-of-the-tour", "UPSTREAM_URL": "http://127.0.0.1:9/v1",
     "GATEWAY_SECRET": "a-secret-of-the-tour-of-32-characters", "GATEWAY_PORT": "0",
@@ -55,7 +56,13 @@ GATEWAY_KEYS = {
 
 
 def gateway(title: str, says: list[str], files: dict[str, str] | None = None, **env: str) -> Case:
-    return Case(title, "python -m gateway", says, files=files or {}, env={**GATEWAY_KEYS, **env})
+    return Case(
+        title,
+        START_GATEWAY,
+        says,
+        files=files or {},
+        env={**GATEWAY_KEYS, **env},
+    )
 
 
 GATEWAY = Section(
@@ -66,7 +73,7 @@ GATEWAY = Section(
                 "openssl rand -hex 32"], GATEWAY_PARENT_KEY="", GATEWAY_SECRET=""),
         gateway("Keys that are too short", ["GATEWAY_PARENT_KEY", "16 characters or more",
                 "GATEWAY_SECRET", "32 random"], GATEWAY_PARENT_KEY="short", GATEWAY_SECRET="short"),
-        Case("A .env in another encoding", "python -m gateway", [".env is no UTF-8 text (byte 8)",
+        Case("A .env in another encoding", START_GATEWAY, [".env is no UTF-8 text (byte 8)",
              "Save it as such"], files={".env": b"# Gr\xc3\xbc\xc3\x9f\xfc"}, env=GATEWAY_KEYS),
         gateway("Its port is taken", ["GATEWAY_PORT", "address already in use",
                 "Set GATEWAY_PORT to a free port"], GATEWAY_PORT="{taken}"),

@@ -18,10 +18,10 @@ from pydantic import SecretStr
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from atxp.client import HttpClient
-from runtime.account_api import OperatorSettings
-from runtime.settings import WorkerSettings
-from runtime.stack_plan import StackSettings
+from durable_agent_team.atxp.http_client import HttpClient
+from durable_agent_team.client.operator_accounts import OperatorSettings
+from durable_agent_team.local_stack.stack_plan import StackSettings
+from durable_agent_team.process.settings import WorkerSettings
 from tests.docs.tour.case import Case, Told, Worker
 from tests.support.gateway import PARENT_KEY, RunningGateway, running_gateway
 from tests.support.temporal import server, temporal_cli
@@ -211,7 +211,7 @@ def _words(command: str) -> list[str]:
     words = shlex.split(command.replace("$'a\\nb'", "'a\nb'"))
     if command.startswith("make "):
         install = ["bash", str(ROOT / "requirements" / "install.sh")]
-        up = [sys.executable, "-m", "runtime.local_stack"]
+        up = [sys.executable, "-m", "durable_agent_team.local_stack"]
         return install if words[1] == "install" else up
     if words[0] == "python":
         return [sys.executable, *words[1:]]

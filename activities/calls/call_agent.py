@@ -1,0 +1,164 @@
+"""The paid call: one body, one key, one POST, its answer checked before anyone else sees it."""
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.calls import request_body
+from activities.calls.checks import check, prepare, unfenced
+from activities.calls.spans import call_span
+from activities.error_translation import error_type, translated
+from activities.heartbeats import earlier_spend, heartbeating, time_left
+from durable_agent_team.atxp.chat_client import (
+    ChatClient,
+    Completion,
+    CompletionRequest,
+    StoredAnswer,
+)
+from durable_agent_team.atxp.exceptions import MalformedAnswer, ProviderRefused
+from durable_agent_team.atxp.sealing import Sealer
+from durable_agent_team.contracts.activity_interfaces import AgentActivities
+from durable_agent_team.contracts.base import round_up
+from durable_agent_team.contracts.call import MAX_ANSWER, AttemptSpend, CallRequest, CallResult
+from durable_agent_team.contracts.error_types import ERRORS, ErrorType, Outcome
+
+MARGIN_SECONDS = 1.0
+RETRIED = Outcome.RETRIED
+
+
+class Agents(AgentActivities):
+    """Retries nothing itself: an error's type says whether Temporal sends the same call again."""
+
+    def __init__(self, chat: ChatClient, sealer: Sealer) -> None:
+        self._chat = chat
+        self._sealer = sealer
+
+    @activity.defn
+    async def call_agent(self, call: CallRequest) -> CallResult:
+        """One paid call, its answer checked. A failed check is a result, not an error.
+
+        Every error carries an `AttemptSpend`: what this call is known to have cost so far. It
+        goes from attempt to attempt in the heartbeat's details.
+        """
+        earlier = earlier_spend()
+        started_at, clock = datetime.now(UTC), time.perf_counter()
+        try:
+            with call_span(call) as attempt, translated(earlier, activity.heartbeat):
+                prepare(call)
+                try:
+                    async with heartbeating(earlier):
+                        done = await self._chat.complete(self._order(call))
+                except (MalformedAnswer, ProviderRefused) as useless:
+                    attempt.useless(useless)
+                    stored = StoredAnswer.of(useless)
+                    if stored is None or ERRORS[error_type(useless)].outcome is not RETRIED:
+                        raise
+                    seconds = time.perf_counter() - clock
+                    return attempt.judged(
+                        _without_answer(useless, stored, earlier, started_at, seconds)
+                    )
+                attempt.answered(done)
+                with translated(_billed(earlier, done)):
+                    seconds = time.perf_counter() - clock
+                    return attempt.judged(_result(call, done, earlier, started_at, seconds))
+        except asyncio.CancelledError:
+            _raise_for_cancellation(earlier)
+            raise
+
+    def _order(self, call: CallRequest) -> CompletionRequest:
+        account = call.account
+        return CompletionRequest(
+            body=request_body.body(call),
+            model=call.model,
+            max_tokens=call.max_tokens,
+            idempotency_key=call.idempotency_key,
+            key=self._sealer.unseal(account.sealed_key, account.account_id),
+            timeout_seconds=time_left(MARGIN_SECONDS),
+        )
+
+
+def _result(
+    call: CallRequest,
+    done: Completion,
+    earlier: AttemptSpend,
+    started_at: datetime,
+    seconds: float,
+) -> CallResult:
+    """Only what differs from the defaults is set: what is not set costs the history nothing."""
+    answer = done.text if call.output == "text" else unfenced(done.text)
+    reasons = check(call, answer)
+    if reasons and done.finish_reason == "length":
+        reasons += (f"It was cut off at {call.max_tokens} tokens: answer more briefly.",)
+    extras: dict[str, Any] = {
+        "reasons": reasons,
+        "estimated": done.cost.estimated,
+        "replayed": done.replayed,
+        "failed_attempts_usd": earlier.spent_usd,
+        "account_spent_usd": done.account_spent_usd,
+    }
+    return CallResult(
+        answer=answer[:MAX_ANSWER],
+        cost_usd=done.cost.usd,
+        usage=done.usage,
+        started_at=started_at,
+        seconds=round(seconds, 4),
+        **{name: value for name, value in extras.items() if value},
+    )
+
+
+def _without_answer(
+    error: MalformedAnswer | ProviderRefused,
+    stored: StoredAnswer,
+    earlier: AttemptSpend,
+    started_at: datetime,
+    seconds: float,
+) -> CallResult:
+    """Billed, and no answer in it. The same call would get the same again, so that it goes back as
+    one that failed its checks: its repair is a new call. What was billed is one charge, whether
+    or not an earlier attempt saw it."""
+    return CallResult(
+        answer="",
+        reasons=(f"There was no answer: {error}",),
+        cost_usd=stored.cost.usd,
+        estimated=stored.cost.estimated,
+        usage=stored.usage,
+        replayed=True,
+        failed_attempts_usd=max(earlier.spent_usd - stored.cost.usd, Decimal(0)),
+        started_at=started_at,
+        seconds=round(seconds, 4),
+    )
+
+
+def _billed(earlier: AttemptSpend, done: Completion) -> AttemptSpend:
+    spent = round_up(earlier.spent_usd + done.cost.usd)
+    return AttemptSpend(spent_usd=spent, attempts=earlier.attempts)
+
+
+def _raise_for_cancellation(earlier: AttemptSpend) -> None:
+    """What a cancellation means: it comes for a person's wish and for a worker's end alike.
+
+    Returns where it is to go on as a cancellation. The SDK drops the details of one, so that money
+    that earlier attempts are known to have cost leaves as an error instead.
+    """
+    details = activity.cancellation_details()
+    if details is None:
+        return
+    if details.cancel_requested and earlier.spent_usd:
+        raise ApplicationError(
+            "the call was cancelled after an unusable answer that was billed",
+            earlier,
+            type=ErrorType.MALFORMED_ANSWER.value,
+            non_retryable=True,
+        ) from None
+    if details.worker_shutdown:
+        raise ApplicationError(
+            "this worker was shut down in the middle of the call; another one goes on",
+            earlier,
+            type=ErrorType.UPSTREAM_UNAVAILABLE.value,
+            next_retry_delay=timedelta(milliseconds=100),
+        ) from None

@@ -1,0 +1,69 @@
+"""Pure: the body of a call. All attempts of one call make it byte for byte the same."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from activities.calls.output_formats import response_format
+from durable_agent_team.contracts.call import CallRequest, Rejected, Source
+
+MAX_REJECTED = 8_000
+"""Characters of a failed answer that its agent gets back: the reasons say the rest."""
+
+
+def body(call: CallRequest) -> bytes:
+    """The request as JSON: compact, since the gateway's bound counts its bytes."""
+    request: dict[str, Any] = {
+        "model": call.model,
+        "messages": list(messages(call)),
+        "max_tokens": call.max_tokens,
+        "temperature": call.temperature,
+    }
+    if call.frequency_penalty:
+        request["frequency_penalty"] = call.frequency_penalty
+    if call.seed is not None:
+        request["seed"] = call.seed
+    held_to = response_format(call)
+    if held_to is not None:
+        request["response_format"] = held_to
+    text = json.dumps(request, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace")
+
+
+def messages(call: CallRequest) -> Iterator[dict[str, str]]:
+    """System, request, and after a failed check the failed answer and its reasons."""
+    if call.system.strip():
+        yield {"role": "system", "content": call.system}
+    yield {"role": "user", "content": "\n\n".join(_request(call))}
+    if call.rejected is not None:
+        yield from _repair(call.rejected)
+
+
+def _request(call: CallRequest) -> Iterator[str]:
+    """The goal first (only the orchestrator has one), the inputs, what is missing, the ask."""
+    if call.goal is not None:
+        yield f"Goal: {call.goal}"
+    for source in call.sources:
+        yield _delimited(source)
+    if call.missing:
+        yield f"Inputs that are missing, because nobody could make them: {', '.join(call.missing)}."
+    yield call.ask
+
+
+def _delimited(source: Source) -> str:
+    """A document cannot end itself early and go on as a request."""
+    name = source.name.replace('"', "'").replace("\n", " ")
+    text = source.text.replace("</source", "</ source")
+    return f'<source name="{name}">\n{text}\n</source>'
+
+
+def _repair(rejected: Rejected) -> Iterator[dict[str, str]]:
+    answer = rejected.answer
+    if len(answer) > MAX_REJECTED:
+        answer = answer[:MAX_REJECTED] + " […]"
+    reasons = "\n".join(f"- {reason}" for reason in rejected.reasons)
+    yield {"role": "assistant", "content": answer or "(nothing)"}
+    yield {
+        "role": "user",
+        "content": f"This answer was rejected:\n{reasons}\nAnswer again, with this put right.",
+    }

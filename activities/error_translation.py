@@ -1,0 +1,170 @@
+"""The one place where HTTP, ATXP and sealing errors become `ApplicationError`.
+
+What is retried stands in `contracts.error_types.ERRORS`; the retry itself is Temporal's work alone.
+"""
+
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from durable_agent_team.atxp.exceptions import (
+    LimitRefused,
+    MalformedAnswer,
+    ProtocolBroken,
+    ProviderRefused,
+    SealingKeyMismatch,
+    TimedOut,
+    Unreachable,
+)
+from durable_agent_team.contracts.base import MAX_USD, round_up
+from durable_agent_team.contracts.call import AttemptSpend
+from durable_agent_team.contracts.error_types import ERRORS, ErrorType, Outcome
+
+MAX_RETRY_AFTER = timedelta(seconds=30)
+"""The cap on `Retry-After` where the activity has no retry policy with a `max_seconds`."""
+
+BY_STATUS = {
+    401: ErrorType.UNAUTHORIZED,
+    403: ErrorType.FORBIDDEN,
+    408: ErrorType.UPSTREAM_UNAVAILABLE,
+    409: ErrorType.UPSTREAM_UNAVAILABLE,
+    425: ErrorType.UPSTREAM_UNAVAILABLE,
+    429: ErrorType.RATE_LIMITED,
+}
+CONTEXT_CODES = {"exceed_context_size_error", "context_length_exceeded"}
+
+
+class InvalidSchema(Exception):
+    """A team's own output schema that is no JSON Schema."""
+
+
+BY_EXCEPTION: dict[type[Exception], ErrorType] = {
+    TimedOut: ErrorType.UPSTREAM_TIMEOUT,
+    Unreachable: ErrorType.UPSTREAM_UNAVAILABLE,
+    MalformedAnswer: ErrorType.MALFORMED_ANSWER,
+    LimitRefused: ErrorType.LIMIT_REFUSED,
+    ProtocolBroken: ErrorType.PROVIDER_PROTOCOL,
+    SealingKeyMismatch: ErrorType.SEALING_KEY_MISMATCH,
+    InvalidSchema: ErrorType.BAD_REQUEST,
+}
+
+
+def error_type(error: Exception) -> ErrorType:
+    """What kind of failure this is. A 402 is told by its body, never by its status."""
+    if isinstance(error, ProviderRefused):
+        return _refusal_type(error)
+    return BY_EXCEPTION.get(type(error), ErrorType.INTERNAL)
+
+
+def _refusal_type(refused: ProviderRefused) -> ErrorType:
+    words = {refused.code, refused.kind}
+    if refused.status == 402:
+        return _payment_type(refused)
+    if refused.status == 409 and "idempotency_conflict" in words:
+        return ErrorType.KEY_CONFLICT
+    if refused.status == 400 and "unpriced_model" in words:
+        return ErrorType.UNPRICED_MODEL
+    if refused.status in (400, 413, 422) and words & CONTEXT_CODES:
+        return ErrorType.CONTEXT_EXCEEDED
+    if refused.status in BY_STATUS:
+        return BY_STATUS[refused.status]
+    return ErrorType.UPSTREAM_UNAVAILABLE if refused.status >= 500 else ErrorType.BAD_REQUEST
+
+
+def _payment_type(refused: ProviderRefused) -> ErrorType:
+    if refused.code == "account_disabled":
+        return ErrorType.ACCOUNT_DISABLED
+    if refused.restriction or refused.code != "budget_exhausted":
+        return ErrorType.PAYMENT_REQUIRED
+    amounts = refused.amounts
+    required, remaining = amounts.get("required_usd"), amounts.get("remaining_usd")
+    reserved = amounts.get("reserved_usd", Decimal(0))
+    if required is None or remaining is None or not reserved:
+        return ErrorType.BUDGET_EXHAUSTED
+    waits = remaining + reserved >= required
+    return ErrorType.BUDGET_RESERVED if waits else ErrorType.BUDGET_EXHAUSTED
+
+
+def retry_delay(refused: ProviderRefused, cap: timedelta, now: datetime) -> timedelta | None:
+    """`Retry-After` in seconds or as an HTTP date, capped; None where there is none to honour."""
+    text = (refused.retry_after or "").strip()
+    try:
+        wait = timedelta(seconds=min(float(text), cap.total_seconds()))
+    except (ValueError, OverflowError):
+        try:
+            moment = parsedate_to_datetime(text)
+        except (ValueError, TypeError):
+            return None
+        wait = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now
+    return min(wait, cap) if wait > timedelta(0) else None
+
+
+def attempt_spend(error: Exception, earlier: AttemptSpend) -> AttemptSpend:
+    """What is known to be spent after this failed attempt, and the figures of a refusal."""
+    spent = earlier.spent_usd
+    if isinstance(error, MalformedAnswer | ProviderRefused):
+        spent = round_up(spent + error.billed_usd)
+    known = {"spent_usd": spent, "attempts": earlier.attempts}
+    if not isinstance(error, ProviderRefused):
+        return AttemptSpend.model_validate(known)
+    amounts = {
+        name: round_up(min(error.amounts[name], MAX_USD))
+        for name in ("required_usd", "remaining_usd")
+        if name in error.amounts
+    }
+    return AttemptSpend.model_validate({**known, **amounts, "status": error.status})
+
+
+def application_error(error: Exception, spend: AttemptSpend, cap: timedelta) -> ApplicationError:
+    """The error as Temporal gets it. Its text holds no key: `atxp` has scrubbed it, and what
+    nobody foresaw is named by its type alone."""
+    kind = error_type(error)
+    message = str(error)
+    if kind is ErrorType.INTERNAL:
+        message = f"unforeseen {type(error).__name__}; the worker's log has the trace"
+    delay = (
+        retry_delay(error, cap, datetime.now(UTC)) if isinstance(error, ProviderRefused) else None
+    )
+    retried = ERRORS[kind].outcome in (Outcome.RETRIED, Outcome.PARKS)
+    return ApplicationError(
+        message,
+        spend,
+        type=kind.value,
+        non_retryable=not retried,
+        next_retry_delay=delay if retried else None,
+    )
+
+
+@contextmanager
+def translated(
+    earlier: AttemptSpend, on_spend: Callable[[AttemptSpend], None] | None = None
+) -> Iterator[None]:
+    """Everything raised inside leaves as an `ApplicationError` with an `AttemptSpend`.
+
+    `on_spend` is told what is spent by then, so that the next attempt can know it. Causes are cut
+    off: Temporal would write their texts, which nobody scrubbed, into the history.
+    """
+    try:
+        yield
+    except ApplicationError:
+        raise
+    except Exception as error:
+        if error_type(error) is ErrorType.INTERNAL:
+            frames = "".join(traceback.format_tb(error.__traceback__))
+            activity.logger.error("unforeseen %s\n%s", type(error).__name__, frames)
+        spend = attempt_spend(error, earlier)
+        if on_spend is not None and spend.spent_usd != earlier.spent_usd:
+            on_spend(spend)
+        raise application_error(error, spend, _cap()) from None
+
+
+def _cap() -> timedelta:
+    policy = activity.info().retry_policy
+    longest = policy.maximum_interval if policy else None
+    return longest or MAX_RETRY_AFTER

@@ -1,0 +1,1 @@
+"""A durable, budgeted multi-agent orchestrator."""

@@ -1,0 +1,198 @@
+"""ATXP's account API over HTTP. Only this file knows its URLs and the shapes of its answers."""
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from decimal import Decimal
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+
+from durable_agent_team.atxp.exceptions import (
+    AtxpError,
+    LimitRefused,
+    MalformedAnswer,
+    ProtocolBroken,
+    ProviderRefused,
+)
+from durable_agent_team.atxp.http_client import HttpClient
+from durable_agent_team.atxp.provider import AccountState, OpenedAccount
+from durable_agent_team.atxp.transport import exchange
+from durable_agent_team.contracts.base import decimal_of, round_up
+from durable_agent_team.contracts.provider_info import declared_capabilities
+from durable_agent_team.contracts.spend import Charge
+
+TIMEOUT_SECONDS = 20
+PAGE = 500
+
+
+class AtxpAccounts:
+    """`AccountProvider` for ATXP and for our gateway; what it can promise, it says itself."""
+
+    def __init__(self, http: HttpClient, api_url: str, api_key: SecretStr) -> None:
+        self._http = http
+        self._url = api_url.rstrip("/")
+        self._key = api_key
+
+    @property
+    def parent_key(self) -> SecretStr:
+        return self._key
+
+    async def open(self, name: str, budget_usd: Decimal, idempotency_key: str) -> OpenedAccount:
+        order = {"name": name, "budget": budget_usd}
+        answer = await self._send(
+            "POST", "/agents", order, headers={"Idempotency-Key": idempotency_key}
+        )
+        account_id, api_key = answer.get("id"), answer.get("api_key")
+        for field, value in (("id", account_id), ("api_key", api_key)):
+            if not isinstance(value, str) or not value:
+                raise ProtocolBroken(
+                    f"{self._url}/agents opened account {name!r} but answered no `{field}`:"
+                    " check ATXP_API_URL"
+                )
+        await self._check_limit(str(account_id), name, budget_usd, answer)
+        capabilities = declared_capabilities(answer.get("capabilities"))
+        return OpenedAccount(str(account_id), SecretStr(str(api_key)), capabilities)
+
+    async def set_budget(self, account_id: str, budget_usd: Decimal) -> AccountState:
+        order = {"budget": budget_usd, "status": "active"}
+        try:
+            answer = await self._send("PATCH", f"/agents/{account_id}", order)
+        except ProviderRefused as refused:
+            if refused.status in (400, 409, 422):
+                raise LimitRefused(
+                    f"the provider refused a budget of {budget_usd} USD for account {account_id}:"
+                    f" {refused.message}"
+                ) from None
+            raise
+        told = decimal_of(answer.get("budget"))
+        if told is not None and told != budget_usd:
+            raise LimitRefused(
+                f"asked for a budget of {budget_usd} USD for account {account_id}, the provider"
+                f" set {told} USD"
+            )
+        return _state(account_id, answer)
+
+    async def transfer(
+        self, source_id: str, target_id: str, amount_usd: Decimal, idempotency_key: str
+    ) -> tuple[AccountState, AccountState]:
+        order = {"from": source_id, "to": target_id, "amount": amount_usd}
+        try:
+            answer = await self._send(
+                "POST", "/transfers", order, headers={"Idempotency-Key": idempotency_key}
+            )
+        except ProviderRefused as refused:
+            if refused.status in (400, 404, 405, 409, 422):
+                raise LimitRefused(
+                    f"the provider did not move {amount_usd} USD: {refused.message}"
+                ) from None
+            raise
+        source, target = answer.get("from"), answer.get("to")
+        if not isinstance(source, dict) or not isinstance(target, dict):
+            raise ProtocolBroken(f"{self._url}/transfers answered without both accounts")
+        return _state(source_id, source), _state(target_id, target)
+
+    async def read(self, account_id: str) -> AccountState:
+        return _state(account_id, await self._send("GET", f"/agents/{account_id}"))
+
+    async def close(self, account_id: str, wait_seconds: float | None) -> AccountState:
+        order: dict[str, Any] = {"status": "disabled"}
+        if wait_seconds is not None:
+            order["wait_seconds"] = round(wait_seconds, 1)
+        answer = await self._send(
+            "PATCH", f"/agents/{account_id}", order, timeout=TIMEOUT_SECONDS + (wait_seconds or 0)
+        )
+        return _state(account_id, answer)
+
+    async def charges(self, account_id: str, limit: int) -> tuple[Charge, ...]:
+        found: list[Charge] = []
+        after = ""
+        while len(found) < limit:
+            page = f"/agents/{account_id}/transactions?limit={min(PAGE, limit - len(found))}"
+            answer = await self._send("GET", page + (f"&after={after}" if after else ""))
+            lines = answer.get("data", answer.get("transactions"))
+            if not isinstance(lines, list):
+                raise ProtocolBroken(f"the ledger of account {account_id} is no list of charges")
+            found += [_charge(line) for line in lines if isinstance(line, dict)]
+            last = str(lines[-1].get("id", "")) if lines and isinstance(lines[-1], dict) else ""
+            if not answer.get("has_more") or not last or last == after:
+                break
+            after = last
+        return tuple(found)
+
+    async def _check_limit(
+        self, account_id: str, name: str, budget_usd: Decimal, answer: Mapping[str, Any]
+    ) -> None:
+        told = decimal_of(answer.get("budget"))
+        if told is None and "budget" not in answer:
+            return  # The published answer is only said to hold the key.
+        if told == budget_usd:
+            return
+        with suppress(AtxpError):  # The refusal below is the news; else the account goes unused.
+            await self.close(account_id, None)
+        raise LimitRefused(
+            f"asked for an account {name!r} with a budget of {budget_usd} USD, the provider opened"
+            f" one with {told if told is not None else answer.get('budget')!s} USD; it was closed"
+            " again"
+        )
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        order: Mapping[str, Any] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = TIMEOUT_SECONDS,
+    ) -> dict[str, Any]:
+        try:
+            answer = await exchange(
+                self._http,
+                method,
+                httpx.URL(self._url + path),
+                key=self._key.get_secret_value(),
+                timeout_seconds=timeout,
+                content=_encode(order) if order is not None else None,
+                headers=headers,
+            )
+        except MalformedAnswer as malformed:
+            raise ProtocolBroken(f"{malformed}; check ATXP_API_URL ({self._url})") from None
+        except ProviderRefused as refused:
+            if path == "/agents" and refused.status in (404, 405):
+                raise ProtocolBroken(f"{refused}; check ATXP_API_URL ({self._url})") from None
+            raise
+        return answer.body
+
+
+def _encode(order: Mapping[str, Any]) -> bytes:
+    """JSON with amounts as exact numbers: a `Decimal` is written digit by digit."""
+    parts = []
+    for name, value in order.items():
+        text = format(value, "f") if isinstance(value, Decimal) else json.dumps(value)
+        parts.append(f"{json.dumps(name)}: {text}")
+    return ("{" + ", ".join(parts) + "}").encode()
+
+
+def _state(account_id: str, answer: Mapping[str, Any]) -> AccountState:
+    return AccountState(
+        account_id=account_id,
+        status=str(answer.get("status") or "unknown")[:40],
+        budget_usd=decimal_of(answer.get("budget")),
+        spent_usd=decimal_of(answer.get("spent")),
+        reserved_usd=decimal_of(answer.get("reserved")) or Decimal(0),
+    )
+
+
+def _charge(line: Mapping[str, Any]) -> Charge:
+    amount = decimal_of(line.get("amount"))
+    if amount is None:
+        raise ProtocolBroken(f"a charge in the ledger has no `amount`: {str(line)[:200]}")
+    key = line.get("idempotency_key")
+    return Charge(
+        idempotency_key=key[:200] if isinstance(key, str) else None,
+        amount_usd=round_up(amount),
+        prompt_tokens=int(line.get("prompt_tokens") or 0),
+        completion_tokens=int(line.get("completion_tokens") or 0),
+        estimated=line.get("estimated") is True,
+    )

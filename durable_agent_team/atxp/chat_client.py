@@ -1,0 +1,168 @@
+"""Chat completions over an OpenAI-compatible endpoint, and what each of them cost."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+
+from durable_agent_team.atxp.exceptions import (
+    AtxpError,
+    MalformedAnswer,
+    ProviderRefused,
+    error_fields,
+    scrub,
+)
+from durable_agent_team.atxp.http_client import HttpClient
+from durable_agent_team.atxp.pricing import Cost, priced_cost, told_cost, usage_of, worst_case
+from durable_agent_team.atxp.transport import Answer, exchange
+from durable_agent_team.contracts.call import Usage
+from durable_agent_team.contracts.provider_info import model_prices
+from durable_agent_team.contracts.spend import ModelPrice
+
+PRICES_LIVE_SECONDS = 300
+MODELS_TIMEOUT_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class CompletionRequest:
+    """One request as it goes over the wire; `model` and `max_tokens` stand in `body` too."""
+
+    body: bytes
+    model: str
+    max_tokens: int
+    idempotency_key: str
+    key: SecretStr
+    timeout_seconds: float
+
+
+@dataclass(frozen=True)
+class Completion:
+    text: str
+    finish_reason: str
+    usage: Usage
+    cost: Cost
+    replayed: bool
+    account_spent_usd: Decimal | None
+
+
+@dataclass(frozen=True)
+class StoredAnswer:
+    """An answer that is no use, billed before and stored: each attempt gets this one again."""
+
+    usage: Usage
+    cost: Cost
+
+    @classmethod
+    def of(cls, error: MalformedAnswer | ProviderRefused) -> "StoredAnswer | None":
+        """None where another attempt may come to another answer."""
+        cost = told_cost(error.body) if isinstance(error.body, Mapping) else None
+        return cls(usage_of(error.body), cost) if error.replayed and cost else None
+
+
+class ChatClient:
+    """`llm_url` is the base of the OpenAI-compatible API, such as `https://llm.atxp.ai/v1`."""
+
+    def __init__(self, http: HttpClient, llm_url: str) -> None:
+        self._http = http
+        base = llm_url.rstrip("/")
+        self._chat_url = httpx.URL(f"{base}/chat/completions")
+        self._models_url = httpx.URL(f"{base}/models")
+        self._prices: tuple[ModelPrice, ...] = ()
+        self._prices_until = 0.0
+
+    async def complete(self, order: CompletionRequest) -> Completion:
+        """One POST, no retry. Raises an `AtxpError`; a `MalformedAnswer` says what it cost."""
+        try:
+            answer = await self._post(order)
+        except ProviderRefused as refused:
+            refused.billed_usd = _billed(refused.body, refused.replayed)
+            raise
+        choice = _first_choice(answer.body)
+        if choice is None:
+            raise _without_choices(answer, order)
+        return Completion(
+            text=_text(choice),
+            finish_reason=str(choice.get("finish_reason") or ""),
+            usage=usage_of(answer.body),
+            cost=await self._cost(answer.body, order),
+            replayed=answer.replayed,
+            account_spent_usd=answer.account_spent_usd,
+        )
+
+    async def _post(self, order: CompletionRequest) -> Answer:
+        return await exchange(
+            self._http,
+            "POST",
+            self._chat_url,
+            key=order.key.get_secret_value(),
+            timeout_seconds=order.timeout_seconds,
+            content=order.body,
+            headers={"Idempotency-Key": order.idempotency_key},
+        )
+
+    async def read_models(self, key: SecretStr | None) -> tuple[ModelPrice, ...]:
+        """The endpoint's models, with prices where it tells them. Raises an `AtxpError`."""
+        answer = await exchange(
+            self._http,
+            "GET",
+            self._models_url,
+            key=key.get_secret_value() if key else None,
+            timeout_seconds=MODELS_TIMEOUT_SECONDS,
+        )
+        return model_prices(answer.body) or ()
+
+    async def _cost(self, body: Mapping[str, Any], order: CompletionRequest) -> Cost:
+        told = told_cost(body)
+        if told is not None:
+            return told
+        catalog = await self._known_prices(order.key)
+        price = next((model for model in catalog if model.model == order.model), None)
+        priced = priced_cost(usage_of(body), price)
+        return priced or worst_case(len(order.body), order.max_tokens, order.model, catalog)
+
+    async def _known_prices(self, key: SecretStr) -> tuple[ModelPrice, ...]:
+        """The price list, read at most every five minutes. A billed answer never fails for it."""
+        if time.monotonic() >= self._prices_until:
+            try:
+                self._prices = await self.read_models(key)
+            except AtxpError:
+                self._prices = ()
+            self._prices_until = time.monotonic() + PRICES_LIVE_SECONDS
+        return self._prices
+
+
+def _first_choice(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    choices = body.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        return None
+    return choices[0] if isinstance(choices[0].get("message"), dict) else None
+
+
+def _text(choice: Mapping[str, Any]) -> str:
+    """The answer's text, also where it comes in parts. No text at all is an empty answer."""
+    content = choice["message"].get("content")
+    if isinstance(content, list):
+        parts = [part.get("text") for part in content if isinstance(part, dict)]
+        content = "".join(part for part in parts if isinstance(part, str))
+    return content if isinstance(content, str) else ""
+
+
+def _without_choices(answer: Answer, order: CompletionRequest) -> MalformedAnswer:
+    said = str(error_fields(answer.body).get("message") or "")
+    words = scrub(said, [order.key.get_secret_value()]) or "no choices in it"
+    return MalformedAnswer(
+        f"POST /chat/completions answered 200 without an answer: {words}",
+        billed_usd=_billed(answer.body, answer.replayed),
+        body=answer.body,
+        replayed=answer.replayed,
+    )
+
+
+def _billed(body: Any, replayed: bool) -> Decimal:
+    """What an unusable answer says it cost; a stored one was counted when it came first."""
+    told = told_cost(body) if isinstance(body, Mapping) and not replayed else None
+    return told.usd if told else Decimal(0)

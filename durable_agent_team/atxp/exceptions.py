@@ -1,0 +1,98 @@
+"""What can go wrong with ATXP, as types. `activities/error_translation.py` says what follows."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+MAX_TEXT = 500
+"""Characters of a server's own words that an error repeats."""
+
+_BEARER = re.compile(r"(?i)\bbearer\s+\S+")
+_KEY_LIKE = re.compile(r"\b(?:sk|ak|atxp|key)[-_][A-Za-z0-9_\-]{12,}")
+
+
+def scrub(text: str, secrets: Iterable[str] = ()) -> str:
+    """The text on one bounded line, without these secrets or anything that looks like a key."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "[key]")
+    text = _KEY_LIKE.sub("[key]", _BEARER.sub("Bearer [key]", text))
+    text = " ".join(text.split())
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+
+
+class AtxpError(Exception):
+    """Base. The text is already scrubbed and bounded."""
+
+
+@dataclass(eq=False, repr=False)
+class ProviderRefused(AtxpError):
+    """The server answered with another status than 2xx."""
+
+    what: str
+    """Such as `POST /chat/completions`."""
+    status: int
+    message: str
+    """The server's own words."""
+    kind: str = ""
+    """`error.type`, where the body has one."""
+    code: str = ""
+    restriction: str = ""
+    """ATXP's `restriction.error`: a payment challenge or a fraud block."""
+    retry_after: str | None = None
+    amounts: dict[str, Decimal] = field(default_factory=dict)
+    """`remaining_usd`, `required_usd`, `reserved_usd`, where the body has them."""
+    body: Any = None
+    replayed: bool = False
+    billed_usd: Decimal = Decimal(0)
+    """An error can have used tokens: then it was billed."""
+
+    def __str__(self) -> str:
+        return f"{self.what} answered {self.status}: {self.message or 'no reason given'}"
+
+
+class Unreachable(AtxpError):
+    """No connection, or it broke before an answer was complete."""
+
+
+class TimedOut(AtxpError):
+    """No complete answer in time. The gateway may still finish the call and store its answer."""
+
+
+@dataclass(eq=False)
+class MalformedAnswer(AtxpError):
+    """A 200 that is no chat completion. It may have been billed all the same."""
+
+    message: str
+    billed_usd: Decimal = Decimal(0)
+    body: Any = None
+    replayed: bool = False
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class LimitRefused(AtxpError):
+    """The provider does not hold the limit that was asked for."""
+
+
+class ProtocolBroken(AtxpError):
+    """The account API answered something that is no account."""
+
+
+class SealingKeyMismatch(AtxpError):
+    """The key was sealed with another sealing key than this worker has, or was tampered with."""
+
+
+def error_fields(body: Any) -> dict[str, Any]:
+    """The `error` object of an OpenAI-compatible body, or what comes nearest to it."""
+    if not isinstance(body, dict):
+        return {}
+    error = body.get("error")
+    if isinstance(error, dict):
+        return error
+    if isinstance(error, str):
+        return {"message": error}
+    return {key: body[key] for key in ("message", "detail", "type", "code") if key in body}

@@ -1,0 +1,86 @@
+"""Pure: what a chat completion cost. Absent or zero with tokens used is unknown, never free."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from durable_agent_team.contracts.base import MAX_USD, decimal_of, round_up
+from durable_agent_team.contracts.call import Usage
+from durable_agent_team.contracts.spend import ModelPrice
+
+PER_MILLION = Decimal(1_000_000)
+
+COST_PATHS = (
+    ("_meta", "cascade", "cost_usd"),
+    ("cost_usd",),
+    ("cost",),
+    ("usage", "cost"),
+    ("usage", "cost_usd"),
+)
+"""Where ATXP and its like put the cost, in the order in which they are believed."""
+
+DEAREST = ModelPrice(model="dearest", input_usd=Decimal(150), output_usd=Decimal(600))
+"""The highest list price of a public model (o1-pro, USD per million tokens): the worst case of a
+call whose endpoint tells neither its cost nor any price."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    usd: Decimal
+    estimated: bool
+
+
+def usage_of(body: Mapping[str, Any]) -> Usage:
+    """Tokens as the answer reports them; what it does not report is 0."""
+    usage = body.get("usage")
+    if not isinstance(usage, Mapping):
+        return Usage()
+    return Usage(
+        prompt_tokens=_count(usage.get("prompt_tokens")),
+        completion_tokens=_count(usage.get("completion_tokens")),
+    )
+
+
+def told_cost(body: Mapping[str, Any]) -> Cost | None:
+    """The cost that the answer itself tells, or None where it tells none, or zero."""
+    for path in COST_PATHS:
+        value: Any = body
+        for name in path:
+            value = value.get(name) if isinstance(value, Mapping) else None
+        amount = decimal_of(value)
+        if amount is not None and 0 < amount <= MAX_USD:
+            usage = body.get("usage")
+            estimated = isinstance(usage, Mapping) and usage.get("estimated") is True
+            return Cost(round_up(amount), estimated)
+    return None
+
+
+def priced_cost(usage: Usage, price: ModelPrice | None) -> Cost | None:
+    """Tokens times the price table, or None where either is unknown."""
+    if price is None or price.input_usd is None or price.output_usd is None:
+        return None
+    if usage.prompt_tokens == 0 or usage.completion_tokens == 0:
+        return None
+    tokens_usd = usage.prompt_tokens * price.input_usd + usage.completion_tokens * price.output_usd
+    return Cost(round_up(tokens_usd / PER_MILLION), estimated=False)
+
+
+def worst_case(
+    request_bytes: int, max_tokens: int, model: str, catalog: Sequence[ModelPrice]
+) -> Cost:
+    """The most that the call can have cost: a token has at least one byte.
+
+    At the model's own price, or else at the dearest of the catalog, or else at the dearest known.
+    """
+    priced = [p for p in catalog if p.is_priced]
+    prices = [p for p in priced if p.model == model] or priced or [DEAREST]
+    amounts = [
+        request_bytes * (p.input_usd or Decimal(0)) + max_tokens * (p.output_usd or Decimal(0))
+        for p in prices
+    ]
+    return Cost(round_up(max(amounts) / PER_MILLION), estimated=True)
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0

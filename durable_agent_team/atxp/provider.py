@@ -1,0 +1,54 @@
+"""What this project needs of whoever holds the money: another provider is one more file."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+from pydantic import SecretStr
+
+from durable_agent_team.contracts.spend import Capabilities, Charge
+
+
+@dataclass(frozen=True)
+class OpenedAccount:
+    account_id: str
+    api_key: SecretStr
+    capabilities: Capabilities
+
+
+@dataclass(frozen=True)
+class AccountState:
+    """An account as its provider tells it; None is what it does not tell. USD."""
+
+    account_id: str
+    status: str
+    budget_usd: Decimal | None
+    spent_usd: Decimal | None
+    reserved_usd: Decimal
+
+
+class AccountProvider(Protocol):
+    """Every method raises `AtxpError`, and each may be repeated without harm."""
+
+    @property
+    def parent_key(self) -> SecretStr:
+        """For what is told to the operator alone, such as a guarded price list."""
+
+    async def open(self, name: str, budget_usd: Decimal, idempotency_key: str) -> OpenedAccount:
+        """Refuses (`LimitRefused`) rather than open an account with another limit."""
+
+    async def set_budget(self, account_id: str, budget_usd: Decimal) -> AccountState:
+        """Refuses (`LimitRefused`) below what is spent or reserved. Switches the account on."""
+
+    async def transfer(
+        self, source_id: str, target_id: str, amount_usd: Decimal, idempotency_key: str
+    ) -> tuple[AccountState, AccountState]:
+        """Both limits change, once, or neither. Refuses (`LimitRefused`) more than is unspent."""
+
+    async def read(self, account_id: str) -> AccountState: ...
+
+    async def close(self, account_id: str, wait_seconds: float | None) -> AccountState:
+        """Disables; where the provider can (`wait_seconds`), answers when nothing is reserved."""
+
+    async def charges(self, account_id: str, limit: int) -> tuple[Charge, ...]:
+        """The settled lines, oldest first, at most `limit` of them."""

@@ -1,0 +1,19 @@
+"""Whose a request is, told along with it: the trace that goes on, and which task of which run."""
+
+from opentelemetry import baggage, propagate, trace
+
+from durable_agent_team.contracts.telemetry_labels import IN_BAGGAGE, labels
+
+
+def trace_headers() -> dict[str, str]:
+    """`traceparent` and, as `baggage`, the team, run, task and agent: for the gateway's spans,
+    metrics and log lines. Nothing while there is no trace: then it is nobody's business."""
+    if not trace.get_current_span().get_span_context().is_valid:
+        return {}
+    context = baggage.clear()
+    for name in IN_BAGGAGE:
+        if value := labels().get(name):
+            context = baggage.set_baggage(name, value, context)
+    headers: dict[str, str] = {}
+    propagate.inject(headers, context)
+    return headers

@@ -1,0 +1,115 @@
+"""One HTTP exchange: JSON in, JSON out with exact decimals, failures as types without keys."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import aiohttp
+import httpx
+
+from durable_agent_team.atxp.exceptions import (
+    MalformedAnswer,
+    ProviderRefused,
+    TimedOut,
+    Unreachable,
+    error_fields,
+    scrub,
+)
+from durable_agent_team.atxp.http_client import HttpClient
+from durable_agent_team.atxp.trace_headers import trace_headers
+from durable_agent_team.contracts.base import decimal_of
+
+REPLAY_HEADER = "X-Idempotent-Replay"
+SPENT_HEADER = "X-Account-Spent-Usd"
+CONNECT_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A 2xx answer whose body is a JSON object."""
+
+    body: dict[str, Any]
+    replayed: bool
+    """The gateway had it stored: it was billed before."""
+    account_spent_usd: Decimal | None = None
+    """The account's whole spend after this answer, where the server tells it."""
+
+
+def parse_json(text: bytes) -> Any:
+    """JSON with every fraction as a `Decimal`: a float has lost the money already."""
+    try:
+        return json.loads(text, parse_float=Decimal)
+    except (ValueError, RecursionError):
+        return None
+
+
+async def exchange(
+    http: HttpClient,
+    method: str,
+    url: httpx.URL,
+    *,
+    key: str | None,
+    timeout_seconds: float,
+    content: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """Sends one request, with whose it is. Raises `ProviderRefused`, `Unreachable`, `TimedOut` or
+    `MalformedAnswer`."""
+    what = f"{method} {url.path}"
+    sent = {"Content-Type": "application/json", **trace_headers(), **(headers or {})}
+    if key:
+        sent["Authorization"] = f"Bearer {key}"
+    connecting = {"connect": min(CONNECT_SECONDS, timeout_seconds)}
+    request = httpx.Request(
+        method, url, content=content, headers=sent, extensions={"timeout": connecting}
+    )
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            response = await http.send(request)
+    except TimeoutError:
+        raise TimedOut(f"{what} had no answer within {timeout_seconds:.3g} s") from None
+    except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
+        place = f"{url.host}:{url.port or 'default port'}"
+        reason = scrub(str(error), [key or ""]) or type(error).__name__
+        raise Unreachable(f"{what} got no answer from {place}: {reason}") from None
+    body = parse_json(response.content)
+    if not response.is_success:
+        raise refusal(what, response, body, key)
+    if not isinstance(body, dict):
+        start = scrub(response.text[:200], [key or ""])
+        raise MalformedAnswer(f"{what} answered {response.status_code} without JSON: {start!r}")
+    spent = decimal_of(response.headers.get(SPENT_HEADER))
+    return Answer(body, _replayed(response), spent)
+
+
+def refusal(what: str, response: httpx.Response, body: Any, key: str | None) -> ProviderRefused:
+    """What the server said, in the fields that tell the refusals apart."""
+    error = error_fields(body)
+    outer = body.get("restriction") if isinstance(body, dict) else None
+    inner = outer if isinstance(outer, dict) else {}
+    words = inner.get("message") or error.get("message") or error.get("detail")
+    words = words or response.text[:2_000] or response.reason_phrase
+    amounts = {
+        name: amount
+        for name in ("remaining_usd", "required_usd", "reserved_usd")
+        if (amount := decimal_of(error.get(name))) is not None
+    }
+    return ProviderRefused(
+        what=what,
+        status=response.status_code,
+        message=scrub(str(words), [key or ""]),
+        kind=str(error.get("type") or "")[:100],
+        code=str(error.get("code") or "")[:100],
+        restriction=scrub(str(inner.get("error") or ""), [key or ""])[:100],
+        retry_after=response.headers.get("Retry-After"),
+        amounts=amounts,
+        body=body,
+        replayed=_replayed(response),
+    )
+
+
+def _replayed(response: httpx.Response) -> bool:
+    return bool(response.headers.get(REPLAY_HEADER, "").lower() == "true")

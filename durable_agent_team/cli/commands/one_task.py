@@ -1,0 +1,178 @@
+"""`task`: one task of a run, call by call: what was asked, answered, objected to and charged."""
+
+from decimal import Decimal
+from typing import Any
+
+from temporalio.client import Client
+
+from durable_agent_team.cli.exit_codes import Code, CommandError
+from durable_agent_team.cli.output import say, say_json, seconds, usd
+from durable_agent_team.cli.session import with_client
+from durable_agent_team.client.exceptions import RunError
+from durable_agent_team.client.run_history import CUT_OFF, RecordedCall, RunRecord, read_record
+from durable_agent_team.client.runs import get_run
+from durable_agent_team.contracts.base import Message
+from durable_agent_team.contracts.call import Source
+from durable_agent_team.contracts.team import Checks
+
+
+class CallLook(Message):
+    """One call, without its account's sealed key."""
+
+    idempotency_key: str
+    agent: str
+    purpose: str
+    model: str
+    max_tokens: int
+    system: str
+    goal: str | None
+    sources: tuple[Source, ...]
+    missing: tuple[str, ...]
+    ask: str
+    objections: tuple[str, ...]
+    """To the answer before, which this call is to repair."""
+    output: str | dict[str, Any]
+    checks: Checks
+    answer: str | None
+    reasons: tuple[str, ...]
+    """Why the answer did not pass its checks."""
+    failure: str | None
+    cost_usd: Decimal | None
+    replayed: bool
+    estimated: bool
+    prompt_tokens: int
+    completion_tokens: int
+    seconds: float | None
+
+
+class TaskLook(Message):
+    """What `task --json` prints."""
+
+    workflow_id: str
+    task: str
+    calls: tuple[CallLook, ...]
+
+
+def show(run: str, task: str, json: bool) -> int:
+    """Prints all calls of a task; `plan` and `answer` are the orchestrator's."""
+
+    async def work(client: Client) -> TaskLook:
+        record = await read_record(client, run)
+        calls = record.of_task(task)
+        if not calls:
+            await _must_exist(client, record, task)
+        return TaskLook(
+            workflow_id=run, task=task, calls=tuple(_look(call, record) for call in calls)
+        )
+
+    found = with_client(work)
+    if json:
+        say_json(found)
+    else:
+        say("\n".join(_lines(found)))
+    return Code.DONE
+
+
+async def _must_exist(client: Client, record: RunRecord, task: str) -> None:
+    """A task without calls is in the team file, or in a plan that only the run knows."""
+    known = {call.request.task: None for call in record.calls}
+    if record.request is not None:
+        known |= dict.fromkeys(each.id for each in record.request.team.tasks)
+    if task not in known:
+        try:
+            state = await get_run(client, record.id).whole_state()
+            known |= dict.fromkeys(each.id for each in state.tasks)
+        except RunError:
+            pass  # no worker: what the history says is all there is to know
+    if task not in known:
+        shown = ", ".join(known) or "none yet"
+        raise CommandError(Code.INPUT_WRONG, f"TASK = {task}: no such task (there are: {shown})")
+
+
+def _look(call: RecordedCall, record: RunRecord) -> CallLook:
+    asked, got = call.request, call.result
+    cut_off = call.ended_at is None and record.ended_at is not None
+    return CallLook(
+        idempotency_key=asked.idempotency_key,
+        agent=asked.account.agent,
+        purpose=asked.purpose.value,
+        model=asked.model,
+        max_tokens=asked.max_tokens,
+        system=asked.system,
+        goal=asked.goal,
+        sources=asked.sources,
+        missing=asked.missing,
+        ask=asked.ask,
+        objections=asked.rejected.reasons if asked.rejected else (),
+        output=asked.output,
+        checks=asked.checks,
+        answer=got.answer if got else None,
+        reasons=got.reasons if got else (),
+        failure=CUT_OFF if cut_off else call.failure,
+        cost_usd=call.cost_usd,
+        replayed=got.replayed if got else False,
+        estimated=got.estimated if got else False,
+        prompt_tokens=got.usage.prompt_tokens if got else 0,
+        completion_tokens=got.usage.completion_tokens if got else 0,
+        seconds=got.seconds if got else None,
+    )
+
+
+def _lines(found: TaskLook) -> list[str]:
+    if not found.calls:
+        return [f"{found.task}: no call yet"]
+    total = sum((call.cost_usd or Decimal(0) for call in found.calls), Decimal(0))
+    repairs = sum(bool(call.objections) for call in found.calls)
+    calls = len(found.calls)
+    made = f"{calls} call{'s' if calls != 1 else ''}"
+    if repairs:
+        made += f", {repairs} of them {'repairs' if repairs != 1 else 'a repair'}"
+    lines = [f"{found.task} ({found.calls[0].agent}): {made}, {usd(total)} USD"]
+    for number, call in enumerate(found.calls, 1):
+        lines += ["", *_call_lines(number, call)]
+    return lines
+
+
+def _call_lines(number: int, call: CallLook) -> list[str]:
+    kind = "repair" if call.objections else call.purpose
+    lines = [f"call {number} ({kind}) {call.model}, key {call.idempotency_key}"]
+    lines += _block("system", call.system)
+    if call.goal is not None:
+        lines += _block("goal", call.goal)
+    for source in call.sources:
+        lines += _block(f"input {source.name}", source.text)
+    if call.missing:
+        lines += _block("missing inputs", ", ".join(call.missing))
+    lines += _block("ask", call.ask)
+    if call.objections:
+        lines += _block("objections to the answer before", "\n".join(call.objections))
+    lines += _block("output", call.output if isinstance(call.output, str) else "a JSON Schema")
+    checks = call.checks.model_dump(exclude_none=True)
+    if checks:
+        lines += _block("checks", ", ".join(f"{name}: {value}" for name, value in checks.items()))
+    if call.answer is not None:
+        lines += _block("answer", call.answer)
+        lines += _block("passed", "no:\n" + "\n".join(call.reasons) if call.reasons else "yes")
+    elif call.failure is not None:
+        lines += _block("failed", call.failure)
+    else:
+        lines += _block("answer", "the call is in flight")
+    return [*lines, *_block("charge", _charge(call))]
+
+
+def _charge(call: CallLook) -> str:
+    if call.cost_usd is None:
+        return "open" if call.failure is None else "not known here; `charges` asks the ledger"
+    text = f"{usd(call.cost_usd)} USD for {call.prompt_tokens}+{call.completion_tokens} tokens"
+    if call.seconds is not None:
+        text += f" in {seconds(call.seconds)}"
+    text += ", an estimate" if call.estimated else ""
+    return text + (", answered from the gateway's store" if call.replayed else "")
+
+
+def _block(name: str, text: str) -> list[str]:
+    """One line where it fits on one, else an indented block."""
+    lines = text.strip().splitlines() or ["(nothing)"]
+    if len(lines) == 1:
+        return [f"  {name}: {lines[0]}"]
+    return [f"  {name}:", *(f"    {line}" for line in lines)]

@@ -1,0 +1,186 @@
+"""`report`: one file to send to somebody: answer, graph, money, timeline."""
+
+from collections.abc import Callable, Sequence
+from html import escape
+from pathlib import Path
+
+from temporalio.client import Client
+
+from durable_agent_team.cli.exit_codes import Code, CommandError
+from durable_agent_team.cli.output import between, clip, note, say, say_json, seconds, usd
+from durable_agent_team.cli.session import with_client
+from durable_agent_team.cli.ui.atomic_file import write_whole
+from durable_agent_team.cli.ui.picture import graph_mermaid, graph_svg, of_tasks
+from durable_agent_team.cli.ui.tables import AGREEMENT, failure_lines, failure_text, money_notes
+from durable_agent_team.cli.ui.timeline import CallBar, bars_of, timeline_svg
+from durable_agent_team.client.run_history import read_record
+from durable_agent_team.client.runs import get_run
+from durable_agent_team.contracts.base import Message
+from durable_agent_team.contracts.run import RunReport
+from durable_agent_team.rules.pydantic_messages import shown
+
+STYLE = """\
+body{font:15px/1.5 sans-serif;max-width:1000px;margin:2em auto;padding:0 1em;color:#222}
+table{border-collapse:collapse}td,th{border-bottom:1px solid #ddd;padding:.2em .8em;text-align:left}
+td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}pre{white-space:pre-wrap}
+.answer{background:#f6f6f6;padding:1em;border-radius:6px}.failed{color:#b02a20}
+figure{overflow-x:auto;margin:0}"""
+
+
+class RunFile(Message):
+    """The content of a `.json` report."""
+
+    report: RunReport
+    timeline: tuple[CallBar, ...]
+
+
+class Written(Message):
+    """What `report --json` prints."""
+
+    workflow_id: str
+    file: str
+
+
+def write(run: str, out: Path, json: bool) -> int:
+    """Writes the file; the ending of its name says in which format."""
+    formats: dict[str, Callable[[RunFile], str]] = {
+        ".md": _markdown,
+        ".html": _html,
+        ".json": lambda found: found.model_dump_json(indent=2) + "\n",
+    }
+    if out.suffix not in formats:
+        told = f"--out = {shown(str(out), 200)}: says no format"
+        raise CommandError(Code.INPUT_WRONG, f"{told} (end it in .html, .md or .json)")
+
+    async def work(client: Client) -> RunFile:
+        handle = get_run(client, run)
+        if await handle.is_open():
+            text = f"run {run}: it goes on, and a report is made of one that has ended"
+            raise CommandError(Code.INPUT_WRONG, f"{text} (`starter.py result {run}` waits for it)")
+        report = await handle.report()
+        return RunFile(report=report, timeline=bars_of(await read_record(client, run), report))
+
+    found = with_client(work)
+    try:
+        write_whole(out, formats[out.suffix](found))
+    except OSError as error:
+        told = f"--out = {shown(str(out), 200)}: cannot be written: {error.strerror}"
+        remedy = "name a file, in a folder that is there and that you may write to"
+        raise CommandError(Code.INPUT_WRONG, f"{told} ({remedy})") from error
+    if json:
+        say_json(Written(workflow_id=run, file=str(out)))
+    else:
+        say(str(out))
+        note(f"run {run}: {found.report.status}")
+    return Code.DONE
+
+
+def _head(report: RunReport) -> list[str]:
+    took = between(report.started_at, report.ended_at)
+    lines = [
+        f"Status: {report.status}",
+        f"Started: {report.started_at:%Y-%m-%d %H:%M:%S} UTC, took {took}"
+        f" (its calls one after the other: {seconds(report.call_seconds)})",
+        f"Spent: {usd(report.spend.total.spent_usd)} USD of"
+        f" {usd(report.spend.total.budget_usd)} USD",
+        f"Ledger: {usd(report.spend.ledger_usd)} USD, {AGREEMENT[report.spend.ledger_agrees]}",
+    ]
+    if report.cancel_reason is not None:
+        lines.append(f"Cancelled: {report.cancel_reason or '(no reason given)'}")
+    return lines
+
+
+def _failed(report: RunReport) -> list[str]:
+    failed = failure_lines([outcome.task for outcome in report.outcomes])
+    return failed + ([f"the run: {failure_text(report.failure)}"] if report.failure else [])
+
+
+MONEY_HEAD = ("agent", "model", "calls", "tokens", "spent USD", "budget USD")
+
+
+def _money(report: RunReport) -> list[tuple[str, ...]]:
+    return [
+        (
+            each.agent,
+            each.model,
+            str(each.calls),
+            f"{each.prompt_tokens}+{each.completion_tokens}",
+            usd(each.spent_usd),
+            usd(each.budget_usd),
+        )
+        for each in report.spend.agents
+    ]
+
+
+TIMES_HEAD = ("task", "agent", "start", "took", "outcome", "USD")
+
+
+def _times(found: RunFile) -> list[tuple[str, ...]]:
+    began = found.report.started_at
+    return [
+        (
+            bar.task,
+            bar.agent,
+            f"+{seconds((bar.started_at - began).total_seconds())}",
+            between(bar.started_at, bar.ended_at),
+            bar.outcome,
+            usd(bar.usd),
+        )
+        for bar in found.timeline
+    ]
+
+
+def _markdown(found: RunFile) -> str:
+    report = found.report
+    graph = of_tasks(report.workflow_id, [outcome.task for outcome in report.outcomes])
+    parts = [f"# {report.team}: {clip(report.goal, 200)}", ""]
+    parts += [f"- {line}" for line in (f"Run: {report.workflow_id}", *_head(report))]
+    if failed := _failed(report):
+        parts += ["", "## Failed", "", *(f"- {clip(line, 2_000)}" for line in failed)]
+    parts += ["", "## Answer", "", (report.answer or "(none)").strip()]
+    parts += ["", "## Graph", "", "```mermaid", graph_mermaid(graph), "```"]
+    parts += ["", "## Money", "", *_md_table(MONEY_HEAD, _money(report)), ""]
+    parts += [f"- {line}" for line in money_notes(report.spend)]
+    parts += ["", "## Timeline", "", *_md_table(TIMES_HEAD, _times(found))]
+    return "\n".join([*parts, ""])
+
+
+def _md_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    body = [head, ["---"] * len(head), *rows]
+    return [f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |" for row in body]
+
+
+def _html(found: RunFile) -> str:
+    """Nothing is loaded from elsewhere, and whatever an agent wrote is text, never markup."""
+    report = found.report
+    graph = of_tasks(report.workflow_id, [outcome.task for outcome in report.outcomes])
+    failed = "".join(f"<li>{escape(line)}</li>" for line in _failed(report))
+    notes = "".join(f"<li>{escape(line)}</li>" for line in money_notes(report.spend))
+    title = escape(f"{report.team}: {clip(report.goal, 200)}")
+    return "\n".join(
+        [
+            '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+            f"<title>{title}</title><style>{STYLE}</style></head><body>",
+            f"<h1>{title}</h1><p>Run {escape(report.workflow_id)}</p>",
+            f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in _head(report))}</ul>",
+            f'<h2>Failed</h2><ul class="failed">{failed}</ul>' if failed else "",
+            f'<h2>Answer</h2><pre class="answer">{escape(report.answer or "(none)")}</pre>',
+            f"<h2>Graph</h2><figure>{graph_svg(graph)}</figure>",
+            f"<h2>Money</h2>{_html_table(MONEY_HEAD, _money(report), 2)}<ul>{notes}</ul>",
+            f"<h2>Timeline</h2><figure>{timeline_svg(found.timeline, report)}</figure>",
+            "<p>A bar is a call. Green: good; amber: failed its checks; red: failed.</p>",
+            "</body></html>",
+            "",
+        ]
+    )
+
+
+def _html_table(head: Sequence[str], rows: Sequence[Sequence[str]], numbers: int) -> str:
+    def line(cells: Sequence[str], tag: str) -> str:
+        shown = (
+            f"<{tag}{' class=n' if place >= numbers else ''}>{escape(cell)}</{tag}>"
+            for place, cell in enumerate(cells)
+        )
+        return f"<tr>{''.join(shown)}</tr>"
+
+    return f"<table>{line(head, 'th')}{''.join(line(row, 'td') for row in rows)}</table>"

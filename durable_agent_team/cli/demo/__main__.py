@@ -1,0 +1,163 @@
+"""`make demo`: three short acts with a real model, a real server and one real crash.
+
+Exit codes: 0 everything was as promised; 1 something was not, or the stack did not come up;
+2 a setting is wrong or a port is taken; 130 interrupted.
+"""
+
+import asyncio
+import signal
+import sys
+import textwrap
+import time
+from collections.abc import Sequence
+
+from durable_agent_team.cli.demo import checks
+from durable_agent_team.cli.demo.acts import Act, Stage, quotes
+from durable_agent_team.cli.output import is_terminal, say, table, usd
+from durable_agent_team.client.connection import ServiceUnavailable, connect
+from durable_agent_team.client.exceptions import RunError
+from durable_agent_team.client.operator_accounts import ProviderSilent
+from durable_agent_team.contracts.run import TaskStatus
+from durable_agent_team.local_stack.lifecycle import local_stack, running_stack
+from durable_agent_team.local_stack.stack import StackFailed
+from durable_agent_team.process.interpreter_exit import exit_process
+from durable_agent_team.process.settings import ClientSettings, SettingsError
+from durable_agent_team.process.stack_state import StackInfo
+from durable_agent_team.team_files.team_file import TeamFileError
+
+WIDTH = 88
+POOR = "poor"
+
+
+async def demo() -> int:
+    """All of it; answers with the exit code."""
+    main = asyncio.current_task()
+    assert main is not None
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, main.cancel)
+    began = time.monotonic()
+    used = running_stack()
+    heading("the local stack: " + ("the one that is up" if used else "starting"))
+    async with local_stack(lambda line: say(f"  {line}")) as info:
+        settings = ClientSettings(
+            temporal_address=info.temporal_address, temporal_namespace="default"
+        )
+        stage = Stage(await connect(settings), info)
+        acts = [await first(stage), await second(stage), await third(stage)]
+        ending(acts, info, time.monotonic() - began)
+    broken = [promise for act in acts for promise in act.promises if not promise.kept]
+    for promise in broken:
+        say(f"NOT AS PROMISED: {promise.text} ({promise.seen})")
+    return 1 if broken else 0
+
+
+async def first(stage: Stage) -> Act:
+    heading("act 1: parallel work over documents, and a crash in the middle")
+    act = await stage.play("act 1", "market_brief.yaml", kill=True)
+    act.check(checks.nothing_lost(act.crash, act.report, act.evidence))
+    return always(act)
+
+
+async def second(stage: Stage) -> Act:
+    heading("act 2: the same goal, no tasks given: the orchestrator plans")
+    act = await stage.play("act 2", "market_brief_planned.yaml")
+    asks = {call.request.task: call.request.ask for call in act.evidence.calls}
+    for outcome in act.report.outcomes:
+        task = outcome.task
+        after = f" (after {', '.join(task.depends_on)})" if task.depends_on else ""
+        say(f"  {task.id} -> {task.agent}: {asks.get(task.id, '')}{after}")
+    act.check(checks.planned_well(act.request.team, act.report, act.evidence))
+    return always(act)
+
+
+async def third(stage: Stage) -> Act:
+    heading("act 3: one agent with a tiny account")
+    act = await stage.play("act 3", "tiny_budget.yaml")
+    for failed in (o.task for o in act.report.outcomes if o.task.status is TaskStatus.FAILED):
+        if (why := failed.failure) and why.required_usd is not None:
+            say(
+                f"  {failed.agent} was refused: required {usd(why.required_usd)} USD,"
+                f" remaining {usd(why.remaining_usd)} USD"
+            )
+    rows = [
+        [
+            each.agent,
+            usd(each.budget_usd),
+            usd(each.spent_usd),
+            usd(each.budget_usd - each.spent_usd),
+        ]
+        for each in act.evidence.accounts
+    ]
+    head = ["account at the gateway", "budget USD", "spent USD", "balance USD"]
+    say(textwrap.indent(table(head, rows, right=(1, 2, 3)), "  "))
+    act.check(checks.refused_alone(POOR, act.request.team, act.report, act.evidence))
+    return always(act)
+
+
+def always(act: Act) -> Act:
+    """What holds for every run."""
+    goal = act.report.goal
+    act.check(checks.finished(act.report))
+    act.check(checks.goal_stays_home(goal, act.evidence))
+    act.check(checks.money_adds_up(act.report, act.evidence))
+    return act
+
+
+def ending(acts: Sequence[Act], info: StackInfo, elapsed: float) -> None:
+    """The answer, who spent what, both sums, and where to look at it."""
+    act = acts[0]
+    heading("the answer (a model of 135 million parameters: look at the machinery, not the prose)")
+    say(f"  goal: {act.report.goal}")
+    say(paragraph((act.report.answer or "(none)").strip()))
+    if found := quotes(act.handoff(act.request.team.result)):
+        say("  It rests on these quotes, each checked word for word against its source:")
+        for quote in found:
+            say(textwrap.fill(quote, WIDTH, initial_indent="  - ", subsequent_indent="    "))
+    heading("what each agent spent, in USD (at a demonstration price; it cost you nothing)")
+    say(textwrap.indent(spend_table(acts), "  "))
+    heading("look at it")
+    say(f"  `make up`, then {info.ui_url}/namespaces/default/workflows")
+    for act in acts:
+        say(f"  {act.title}: {act.report.workflow_id}")
+    count = sum(len(act.promises) for act in acts)
+    kept = sum(promise.kept for act in acts for promise in act.promises)
+    say(f"\n{kept} of {count} promises kept, in {elapsed:.0f} s")
+
+
+def spend_table(acts: Sequence[Act]) -> str:
+    """Agents by acts; below them the run's own sum and the gateway's."""
+    spent = [{each.agent: each.spent_usd for each in act.report.spend.agents} for act in acts]
+    agents = list(dict.fromkeys(agent for one in spent for agent in one))
+    rows = [[agent, *(usd(one.get(agent)) for one in spent)] for agent in agents]
+    rows.append(["sum, by the run", *(usd(act.report.spend.total.spent_usd) for act in acts)])
+    rows.append(["sum, by the gateway's ledger", *(usd(act.evidence.ledger_usd) for act in acts)])
+    return table(["agent", *(act.title for act in acts)], rows, right=range(1, len(acts) + 1))
+
+
+def heading(text: str) -> None:
+    say(f"\n\033[1m{text}\033[0m" if is_terminal() else f"\n== {text}")
+
+
+def paragraph(text: str) -> str:
+    return textwrap.fill(
+        " ".join(text.split()), WIDTH, initial_indent="  > ", subsequent_indent="  > "
+    )
+
+
+def main() -> int:
+    """Runs the demo; every way out ends what it started."""
+    try:
+        return asyncio.run(demo())
+    except SettingsError as error:
+        print(f"the demo cannot start:\n{error}", file=sys.stderr)
+        return 2
+    except (StackFailed, ServiceUnavailable, RunError, TeamFileError, ProviderSilent) as error:
+        print(f"the demo failed: {error}", file=sys.stderr)
+        return 1
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        print("interrupted; everything that the demo started has ended", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    exit_process(main())

@@ -1,0 +1,136 @@
+"""The demo's acts: a run each, watched, in the first one with the worker killed on the way."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from temporalio.client import Client
+
+from durable_agent_team.cli.demo.checks import Crash, Promise
+from durable_agent_team.cli.demo.evidence import Evidence, gather_evidence
+from durable_agent_team.cli.output import say, seconds
+from durable_agent_team.cli.ui.plain_lines import PlainLines
+from durable_agent_team.client.connection import ServiceUnavailable
+from durable_agent_team.client.exceptions import NoWorker
+from durable_agent_team.client.runs import RunHandle, start_run
+from durable_agent_team.contracts.run import RunReport, RunRequest, RunState, TaskStatus
+from durable_agent_team.process.project_root import PROJECT_ROOT
+from durable_agent_team.process.stack_state import StackInfo
+from durable_agent_team.team_files.team_file import load_team
+
+TEAMS = PROJECT_ROOT / "teams"
+LOOK_SECONDS = 0.2
+NEW_WORKER_SECONDS = 20.0
+
+
+@dataclass
+class Act:
+    """A finished run, and what was found out about it."""
+
+    title: str
+    request: RunRequest
+    report: RunReport
+    evidence: Evidence
+    crash: Crash | None = None
+    promises: list[Promise] = field(default_factory=list)
+
+    def check(self, promises: Iterable[Promise]) -> None:
+        """Says each promise and whether it was kept."""
+        for promise in promises:
+            self.promises.append(promise)
+            if promise.kept:
+                say(f"  ✓ {promise.text}")
+            else:
+                say(f"  ✗ NOT AS PROMISED: {promise.text} ({promise.seen or 'it is not so'})")
+
+    def handoff(self, task: str | None) -> str:
+        found = [each.output for each in self.report.outcomes if each.task.id == task]
+        return (found[0] if found else None) or ""
+
+
+class Stage:
+    """Where the acts are played: one client, one stack."""
+
+    def __init__(self, client: Client, info: StackInfo) -> None:
+        self._client = client
+        self._info = info
+
+    async def play(self, title: str, file: str, *, kill: bool = False) -> Act:
+        """Starts the team's run and follows it to its end; a run that is left is cancelled."""
+        request = load_team(TEAMS / file)
+        run = await start_run(self._client, request)
+        try:
+            report, crash = await self._follow(run, kill)
+        except asyncio.CancelledError:
+            with contextlib.suppress(Exception):
+                await run.cancel("the demo was interrupted")
+            raise
+        local = self._info.env
+        url, key = local["ATXP_API_URL"], local["ATXP_API_KEY"]
+        evidence = await gather_evidence(self._client, run.id, url, key)
+        took = (report.ended_at - report.started_at).total_seconds()
+        say(
+            f"  elapsed {seconds(took)}; its calls one after the other:"
+            f" {seconds(report.call_seconds)}"
+        )
+        return Act(title, request, report, evidence, crash)
+
+    async def _follow(self, run: RunHandle, kill: bool) -> tuple[RunReport, Crash | None]:
+        ended = asyncio.create_task(run.result())
+        lines, crash = PlainLines(), None
+        try:
+            while not ended.done():
+                state = await _look(run)
+                _tell(lines, state)
+                if kill and crash is None and state is not None and in_the_middle(state):
+                    crash = await self._kill_worker(state)
+                await asyncio.wait([ended], timeout=LOOK_SECONDS)
+            _tell(lines, await _look(run))
+            return ended.result(), crash
+        finally:
+            ended.cancel()
+
+    async def _kill_worker(self, state: RunState) -> Crash | None:
+        """SIGKILL: no goodbye, no cleanup. The stack's supervisor starts another one."""
+        pid = self._info.worker_pid
+        if pid is None:
+            return None
+        running = [task.id for task in state.tasks if task.status is TaskStatus.RUNNING]
+        say(f"  >> kill -9 {pid}: the worker dies while {', '.join(running)} runs")
+        os.kill(pid, signal.SIGKILL)
+        for _ in range(int(NEW_WORKER_SECONDS / LOOK_SECONDS)):
+            await asyncio.sleep(LOOK_SECONDS)
+            if self._info.worker_pid not in (None, pid):
+                break
+        return Crash(before=state, old_pid=pid, new_pid=self._info.worker_pid)
+
+
+def in_the_middle(state: RunState) -> bool:
+    """Something is done, which must not be lost, and something is in flight."""
+    statuses = {task.status for task in state.tasks}
+    return TaskStatus.DONE in statuses and TaskStatus.RUNNING in statuses
+
+
+def quotes(handoff: str) -> list[str]:
+    """The quotes in a hand-off of findings, each once."""
+    try:
+        findings = json.loads(handoff)["findings"]
+        return list(dict.fromkeys(str(each["quote"]) for each in findings))
+    except (ValueError, KeyError, TypeError):
+        return []
+
+
+async def _look(run: RunHandle) -> RunState | None:
+    try:
+        return await run.state()
+    except (NoWorker, ServiceUnavailable):
+        return None
+
+
+def _tell(lines: PlainLines, state: RunState | None) -> None:
+    for line in lines.news(state) if state else ():
+        say(f"  {line}")

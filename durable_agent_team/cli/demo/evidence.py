@@ -1,0 +1,49 @@
+"""What the demo checks a run against: its history, and the gateway's ledger asked directly.
+
+Nothing here goes through the run or its worker: the accounts are found in Temporal's history, and
+their charges are read over HTTP from the gateway, with the parent key of the local stack.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+import httpx
+from pydantic import SecretStr
+from temporalio.client import Client
+
+from durable_agent_team.client.operator_accounts import AccountApi
+from durable_agent_team.client.run_history import RecordedCall, read_record
+from durable_agent_team.contracts.spend import Ledger
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is known of a run without asking it."""
+
+    accounts: tuple[Ledger, ...]
+    calls: tuple[RecordedCall, ...]
+
+    @property
+    def ledger_usd(self) -> Decimal:
+        return sum((account.charged_usd for account in self.accounts), Decimal(0))
+
+    @property
+    def charged_keys(self) -> list[str | None]:
+        return [line.idempotency_key for account in self.accounts for line in account.charges]
+
+    def account(self, agent: str) -> Ledger:
+        return next(account for account in self.accounts if account.agent == agent)
+
+    def of_task(self, task: str) -> list[RecordedCall]:
+        return [call for call in self.calls if call.request.task == task]
+
+
+async def gather_evidence(client: Client, run_id: str, api_url: str, parent_key: str) -> Evidence:
+    """Reads a run's history, and the ledger of each account that it opened.
+
+    Raises a `RunError` or `ProviderSilent`.
+    """
+    record = await read_record(client, run_id)
+    async with httpx.AsyncClient(trust_env=False) as http:
+        api = AccountApi(http, api_url, SecretStr(parent_key))
+        return Evidence(tuple(await api.ledgers(record.accounts)), record.calls)

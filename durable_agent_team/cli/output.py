@@ -1,0 +1,108 @@
+"""Printing: texts, aligned tables, money, durations, JSON. Nothing here knows a command."""
+
+import codecs
+import json
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from pydantic import BaseModel
+
+from durable_agent_team.cli.exit_codes import Code, CommandError
+
+
+def accept_every_text() -> None:
+    """A terminal or locale that lacks a character gets its `\\u` form: readable, and good JSON."""
+    codecs.register_error("as-json", lambda error: (_as_json(error), getattr(error, "end", 0)))
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)  # None where it was closed by the caller
+        if reconfigure is not None:
+            reconfigure(errors="as-json")
+
+
+def _as_json(error: UnicodeError) -> str:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return json.dumps(error.object[error.start : error.end])[1:-1]
+
+
+def say(text: str = "") -> None:
+    """A line for people or programs that read standard output; seen at once."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        told = f"standard output cannot be written: {error.strerror}"
+        raise CommandError(Code.INPUT_WRONG, f"{told} (make room, or send it elsewhere)") from error
+
+
+def note(text: str) -> None:
+    """A line beside the output proper: on standard error, so that pipes stay clean."""
+    if sys.stderr is not None:
+        with suppress(OSError):
+            print(text, file=sys.stderr, flush=True)
+
+
+def say_json(model: BaseModel) -> None:
+    """One contract, one line."""
+    say(model.model_dump_json())
+
+
+def is_terminal() -> bool:
+    """Whether it can be drawn on. A dumb one cannot move its cursor: it gets lines."""
+    dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
+    return not dumb and sys.stdout is not None and sys.stdout.isatty()
+
+
+def usd(amount: Decimal | None) -> str:
+    """To the micro-dollar, always with six places, so that columns line up."""
+    return "-" if amount is None else f"{amount:.6f}"
+
+
+def seconds(duration: float) -> str:
+    """Short and readable: 0.4 s, 12 s, 3 m 05 s, 2 h 10 m."""
+    if duration < 10:
+        return f"{max(duration, 0):.1f} s"
+    whole = round(duration)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} m {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} m"
+
+
+def minute(at: datetime) -> str:
+    """A moment until which something waits, or goes on: by then it is over, so it is rounded up."""
+    return f"{at + timedelta(minutes=1) - timedelta(microseconds=1):%Y-%m-%d %H:%M} UTC"
+
+
+def between(start: datetime | None, end: datetime | None, now: datetime | None = None) -> str:
+    """How long something took, or has taken until now. Empty if it has not started."""
+    if start is None:
+        return ""
+    last = end or now or datetime.now(UTC)
+    return seconds((last - start).total_seconds())
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """Aligned columns, two spaces between; the columns named in `right` are set to the right."""
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+
+    def line(cells: Sequence[str]) -> str:
+        aligned = [
+            cell.rjust(width) if i in right else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ]
+        return "  ".join(aligned).rstrip()
+
+    return "\n".join([line(head), line(["-" * width for width in widths]), *map(line, rows)])
+
+
+def clip(text: str, width: int) -> str:
+    """One line of at most `width` characters."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= width else f"{flat[: max(width - 1, 0)]}…"

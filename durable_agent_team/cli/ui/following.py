@@ -1,0 +1,90 @@
+"""Following a run: live on a terminal, plain lines or JSON Lines elsewhere; then its report."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from durable_agent_team.cli.exit_codes import Code
+from durable_agent_team.cli.output import is_terminal, note, say, say_json
+from durable_agent_team.cli.session import code_of
+from durable_agent_team.cli.ui.plain_lines import PlainLines
+from durable_agent_team.cli.ui.tables import report_text
+from durable_agent_team.cli.ui.watch_run import watch_run
+from durable_agent_team.client.runs import RunHandle
+from durable_agent_team.contracts.run import RunReport, RunState
+
+
+async def follow(run: RunHandle, json: bool) -> Code:
+    """Shows a run until it ends, then its report. Ctrl-C stops following, not the run."""
+    try:
+        if json:
+            report = await _json_lines(run)
+        elif is_terminal():
+            report = await _live(run)
+        else:
+            report = await _plain_lines(run)
+    except asyncio.CancelledError:
+        note(f"\nstopped following; the run goes on. To follow it again: starter.py watch {run.id}")
+        raise
+    if json:
+        say_json(report)
+    else:
+        say(f"\n{report_text(report)}")
+    return code_of(report)
+
+
+async def _json_lines(run: RunHandle) -> RunReport:
+    async for state in _states(run):
+        say_json(state)
+    return await run.result()
+
+
+async def _plain_lines(run: RunHandle) -> RunReport:
+    lines = PlainLines()
+    async for state in _states(run):
+        for line in lines.news(state):
+            say(line)
+    report = await run.result()
+    for line in lines.news(state_of(report)):
+        say(line)
+    return report
+
+
+async def _states(run: RunHandle) -> AsyncIterator[RunState]:
+    """Every state that is seen. Trouble goes beside them, and is told once."""
+    trouble: str | None = None
+    async for sight in watch_run(run, with_spend=False):
+        if sight.trouble and sight.trouble != trouble:
+            note(sight.trouble)
+        trouble = sight.trouble
+        if sight.state is not None and not trouble:
+            yield sight.state
+
+
+async def _live(run: RunHandle) -> RunReport:
+    from durable_agent_team.cli.ui.live import LiveView  # noqa: PLC0415
+
+    with LiveView(run.id, await run.started_at()) as view:
+        async for sight in watch_run(run, with_spend=True):
+            view.show(sight)
+        report = await run.result()
+        view.end(state_of(report), report)
+    return report
+
+
+def state_of(report: RunReport) -> RunState:
+    """The last state of a run, as its report has it: no worker is needed to ask."""
+    tasks = tuple(outcome.task for outcome in report.outcomes)
+    return RunState(
+        workflow_id=report.workflow_id,
+        team=report.team,
+        goal=report.goal[:500],
+        status=report.status,
+        paused=False,
+        cancel_reason=report.cancel_reason,
+        tasks=tasks,
+        tasks_total=len(tasks),
+        page=1,
+        waiting=(),
+        refusals=(),
+        failure=report.failure,
+    )

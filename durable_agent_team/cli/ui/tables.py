@@ -1,0 +1,205 @@
+"""What a run looks like in plain text: its tasks, its money, its report."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from durable_agent_team.cli.output import between, clip, minute, seconds, table, usd
+from durable_agent_team.client.runs import RunSummary
+from durable_agent_team.contracts.error_types import ERRORS, ErrorType
+from durable_agent_team.contracts.run import Failure, RunReport, RunState, TaskState, Waiting
+from durable_agent_team.contracts.spend import LedgerAgreement, SpendReport
+from durable_agent_team.rules.guarantees import broken_promises
+
+AGREEMENT = {
+    LedgerAgreement.OPEN: "the accounts are open",
+    LedgerAgreement.YES: "agrees",
+    LedgerAgreement.NO: "DOES NOT AGREE",
+    LedgerAgreement.UNVERIFIABLE: "cannot be verified with this provider",
+}
+
+
+def spend_table(spend: SpendReport) -> str:
+    """A line for each agent, the total, and what the ledger says."""
+    rows = [
+        [
+            each.agent,
+            each.status.value,
+            _calls(each.calls, each.failed_calls),
+            f"{each.prompt_tokens}+{each.completion_tokens}",
+            usd(each.spent_usd),
+            usd(each.budget_usd),
+            usd(each.remaining_usd),
+        ]
+        for each in spend.agents
+    ]
+    all_of = spend.total
+    rows.append(
+        [
+            "total",
+            "",
+            _calls(all_of.calls, all_of.failed_calls),
+            f"{all_of.prompt_tokens}+{all_of.completion_tokens}",
+            usd(all_of.spent_usd),
+            usd(all_of.budget_usd),
+            usd(all_of.remaining_usd),
+        ]
+    )
+    head = ["agent", "state", "calls", "tokens", "spent USD", "budget", "left"]
+    return "\n".join([table(head, rows, right=(2, 3, 4, 5, 6)), *money_notes(spend)])
+
+
+def _calls(calls: int, failed: int) -> str:
+    return f"{calls} ({failed} failed)" if failed else str(calls)
+
+
+def money_notes(spend: SpendReport) -> list[str]:
+    total = spend.total
+    lines = []
+    if spend.cut_off:
+        lines.append(
+            "Temporal ended the run, so a call in flight may have cost more, and accounts may be"
+            f" open: `starter.py reconcile {spend.workflow_id}` closes and reads them"
+        )
+    if total.reserved_usd:
+        lines.append(f"reserved by calls in flight: {usd(total.reserved_usd)} USD")
+    kinds = {
+        "repairs": sum((each.repairs_usd for each in spend.agents), Decimal(0)),
+        "failed attempts": sum((each.failed_attempts_usd for each in spend.agents), Decimal(0)),
+        "discarded by a reset": sum((each.discarded_usd for each in spend.agents), Decimal(0)),
+    }
+    parts = [f"{kind} {usd(amount)} USD" for kind, amount in kinds.items() if amount]
+    if parts:
+        lines.append(f"of the total: {', '.join(parts)}")
+    estimated = sum(each.estimated_charges for each in spend.agents)
+    if estimated:
+        lines.append(f"charges at their upper bound, for want of a usage: {estimated}")
+    if spend.agents:
+        broken = broken_promises(spend.capabilities)
+        lines += [f"this provider does not promise {name}: {what}" for name, what in broken.items()]
+    if spend.ledger_usd is not None:
+        lines.append(f"ledger: {usd(spend.ledger_usd)} USD, {AGREEMENT[spend.ledger_agrees]}")
+    return lines
+
+
+def task_table(tasks: Sequence[TaskState]) -> str:
+    """A line for each task, in the plan's order."""
+    rows = [
+        [
+            task.id,
+            task.agent,
+            task.status.value,
+            between(task.started_at, task.ended_at),
+            str(task.calls),
+            usd(task.spent_usd),
+            after_text(task) or "-",
+        ]
+        for task in tasks
+    ]
+    head = ["task", "agent", "state", "time", "calls", "spent USD", "after"]
+    return table(head, rows, right=(3, 4, 5))
+
+
+def after_text(task: TaskState) -> str:
+    """What a task waits for; with a mark where its message had no room for all of it."""
+    return ", ".join((*task.depends_on, "…") if task.depends_on_cut else task.depends_on)
+
+
+def failure_text(failure: Failure) -> str:
+    """Type and message; before it, as it may be cut, the figures of a refusal."""
+    return f"{failure.type}{_figures(failure)}: {failure.message}"
+
+
+def _figures(refused: Failure | Waiting) -> str:
+    if refused.required_usd is None or refused.remaining_usd is None:
+        return ""
+    need, left = usd(refused.required_usd), usd(refused.remaining_usd)
+    return f" (required {need} USD, remaining {left} USD)"
+
+
+def failure_lines(tasks: Sequence[TaskState]) -> list[str]:
+    return [f"{t.id}: {failure_text(t.failure)}" for t in tasks if t.failure]
+
+
+def failed_block(tasks: Sequence[TaskState], run: Failure | None) -> list[str]:
+    """What failed and why, and once for each kind of failure what a person can do."""
+    failed = [(task.id, task.failure) for task in tasks if task.failure]
+    if run is not None:
+        failed.append(("the run", run))
+    lines: list[str] = []
+    told: set[str] = set()
+    for who, failure in failed:
+        lines += ["  " + line for line in f"{who}: {failure_text(failure)}".splitlines()]
+        rule = ERRORS.get(ErrorType(failure.type)) if failure.type in set(ErrorType) else None
+        if rule is not None and failure.type not in told and not rule.remedy.startswith("Nothing"):
+            lines.append(f"    what to do: {rule.remedy}")
+        told.add(failure.type)
+    return ["", "failed", *lines] if lines else []
+
+
+def waiting_text(waiting: Waiting) -> tuple[str, str]:
+    """What waits, until when and why; and the command that wakes it."""
+    until = "" if waiting.until is None else f" until {minute(waiting.until)}"
+    text = f"{waiting.subject} waits{_figures(waiting)}{until}: {waiting.reason}"
+    return text, waiting.command
+
+
+def state_text(state: RunState) -> str:
+    """All of a run's state."""
+    lines = [f"run     {state.workflow_id}", f"team    {state.team}", f"status  {state.status}"]
+    if state.paused:
+        lines[-1] += " (paused)"
+    lines.append(f"goal    {clip(state.goal, 200)}")
+    if state.max_parallel is not None:
+        lines.append(f"calls   {state.max_parallel} at once")
+    if state.deadline is not None:
+        lines.append(f"until   {minute(state.deadline)}")
+    if state.cancel_reason is not None:
+        lines.append(f"cancel  {state.cancel_reason or '(no reason given)'}")
+    if state.tasks:
+        lines += ["", task_table(state.tasks)]
+    lines += _more_than_tasks(state)
+    return "\n".join(lines)
+
+
+def _more_than_tasks(state: RunState) -> list[str]:
+    lines = failed_block(state.tasks, state.failure)
+    if state.waiting:
+        lines += ["", "waiting for a person"]
+        for each in state.waiting:
+            why, how = waiting_text(each)
+            lines += [f"  {why}", f"    {how}"]
+    if state.refusals:
+        lines += ["", "what was not understood, and changed nothing"]
+        lines += [f"  {r.at:%H:%M:%S} {r.message}: {r.problem}" for r in state.refusals]
+    return lines
+
+
+def report_text(report: RunReport) -> str:
+    """A finished run: how it ended, what failed, its answer, its money."""
+    took = between(report.started_at, report.ended_at)
+    lines = [
+        f"run {report.workflow_id}: {report.status} in {took}"
+        f" (its calls one after the other: {seconds(report.call_seconds)})"
+    ]
+    if report.cancel_reason is not None:
+        lines.append(f"cancelled: {report.cancel_reason or '(no reason given)'}")
+    lines += failed_block([outcome.task for outcome in report.outcomes], report.failure)
+    if report.answer is not None:
+        lines += ["", report.answer.strip()]
+    return "\n".join([*lines, "", spend_table(report.spend)])
+
+
+def runs_table(runs: Sequence[RunSummary]) -> str:
+    rows = [
+        [
+            run.workflow_id,
+            run.team or "-",
+            run.status,
+            usd(run.spent_usd),
+            f"{run.started_at:%Y-%m-%d %H:%M:%S}",
+            between(run.started_at, run.ended_at),
+        ]
+        for run in runs
+    ]
+    head = ["run", "team", "status", "spent USD", "started (UTC)", "time"]
+    return table(head, rows, right=(3, 5))

@@ -1,0 +1,219 @@
+"""A handle to one run: its spend, its state, its result. Steering it: `run_steering.py`."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+from pydantic import ValidationError
+from temporalio.api.enums.v1 import (
+    EventType,
+    PendingActivityState,
+    PendingWorkflowTaskState,
+)
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import (
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowQueryRejectedError,
+)
+from temporalio.common import QueryRejectCondition
+from temporalio.exceptions import ApplicationError, TerminatedError
+from temporalio.service import RPCError
+
+from durable_agent_team.client.exceptions import (
+    NoWorker,
+    RunAborted,
+    RunRefused,
+    UpdateRefused,
+    is_silence,
+    translated,
+)
+from durable_agent_team.client.run_control import (
+    ANSWER_TIMEOUT,
+    CALL_TIMEOUT,
+    Answer,
+    RunSteering,
+    within,
+)
+from durable_agent_team.client.run_history import read_record
+from durable_agent_team.client.terminated_runs import CUT_OFF, Told, as_cut_off, report_of
+from durable_agent_team.contracts.base import Message
+from durable_agent_team.contracts.control import StateQuery
+from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.run import TASKS_PER_PAGE, RunReport, RunState
+from durable_agent_team.contracts.spend import SpendReport
+
+_ENDED_WELL = QueryRejectCondition.NOT_COMPLETED_CLEANLY
+"""Spares a question to the service with every query: only of an ended run is more to be known."""
+
+
+class Change(Message):
+    """Something happened: the newest event of a run's history that a viewer has not seen."""
+
+    event_id: int
+    event: str
+    at: datetime
+
+
+class RunHandle(RunSteering):
+    """One run, wherever it goes: reset or continued as new, its latest execution is meant.
+
+    Every method raises `RunNotFound` and `ServiceUnavailable`; what else, it says.
+    """
+
+    async def spend(self) -> SpendReport:
+        """What every agent has spent. Raises `NoWorker` within five seconds."""
+        return await self._ask("spend", SpendReport)
+
+    async def state(self, page: int = 1) -> RunState:
+        """Status and tasks, `TASKS_PER_PAGE` a page. Raises `NoWorker` within five seconds."""
+        return await self._ask("state", RunState, StateQuery(page=page))
+
+    async def whole_state(self) -> RunState:
+        """The state with the tasks of all pages."""
+        first = await self.state()
+        tasks = list(first.tasks)
+        for page in range(2, -(-first.tasks_total // TASKS_PER_PAGE) + 1):
+            tasks += (await self.state(page)).tasks
+        return first.model_copy(update={"tasks": tuple(tasks)})
+
+    async def result(self) -> RunReport:
+        """Waits for the end and returns the report, of a failed or cancelled run too.
+
+        Of a run that has ended it reads the history, and needs no worker. Raises `RunRefused`
+        (the input was wrong, nothing was spent) and `RunAborted` (ended without a report).
+        """
+        while True:
+            with translated(self.id):
+                try:
+                    latest = self._client.get_workflow_handle(self.id, result_type=RunReport)
+                    report: RunReport = await latest.result()
+                    return report
+                except WorkflowFailureError as error:
+                    if isinstance(error.cause, TerminatedError) and not await self._is_terminated():
+                        continue  # a reset ended that execution, and a new one went on
+                    return _report_of(self.id, error)
+
+    async def report(self) -> RunReport:
+        """The report of a run that has ended. Of one that Temporal terminated, or that timed out,
+        it is made of what the run said last, which needs a worker: then it raises `NoWorker`.
+        """
+        found = await self._describe()
+        if found.status not in CUT_OFF or found.close_time is None:
+            return await self.result()
+        state, spend = await self.whole_state(), await self.spend()
+        return report_of(state, spend, await read_record(self._client, self.id), found.close_time)
+
+    async def is_open(self) -> bool:
+        """Whether it is still running. Needs no worker."""
+        return (await self._describe()).status == WorkflowExecutionStatus.RUNNING
+
+    async def _is_terminated(self) -> bool:
+        return (await self._describe()).status == WorkflowExecutionStatus.TERMINATED
+
+    async def started_at(self) -> datetime:
+        """When its latest execution began. Needs no worker."""
+        return (await self._describe()).start_time
+
+    async def not_taken(self) -> frozenset[str]:
+        """What waits for a worker to take it: calls, and decisions, each attempt by a name of its
+        own. One that waits on and on tells of a worker that is gone. Needs no worker."""
+        told = (await self._describe()).raw_description
+        calls = {
+            f"activity {each.activity_id}, attempt {each.attempt}"
+            for each in told.pending_activities
+            if each.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
+        }
+        task = told.pending_workflow_task
+        waits = task.state == PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED
+        decision = {f"workflow task of {task.scheduled_time.ToNanoseconds()}"} if waits else set()
+        return frozenset(calls | decision)
+
+    async def changes(self) -> AsyncIterator[Change]:
+        """Says, by a long poll of the history, that something happened; ends with the run.
+
+        It costs the run nothing, needs no worker, and any number may listen. What happened
+        together is told once, by its last event.
+        """
+        while True:
+            with translated(self.id):
+                events = self._handle.fetch_history_events(wait_new_event=True)
+                more = True
+                while more:
+                    await events.fetch_next_page()
+                    more = events.next_page_token is not None
+                    if page := events.current_page:
+                        yield _change(page[-1])
+            if not await self.is_open():
+                return
+
+    async def _describe(self) -> WorkflowExecutionDescription:
+        with translated(self.id):
+            return await self._must_be_ours(CALL_TIMEOUT)
+
+    async def _ask(self, query: str, kind: type[Told], page: StateQuery | None = None) -> Told:
+        """The run's answer; where Temporal ended it, as things are since."""
+        with translated(self.id):
+            try:
+                return await self._query(query, kind, page, _ENDED_WELL)
+            except WorkflowQueryRejectedError:
+                said = await self._query(query, kind, page)
+        found = await self._describe()
+        if found.status not in CUT_OFF or found.close_time is None:
+            return said
+        return as_cut_off(said, CUT_OFF[found.status], found.close_time)
+
+    async def _query(
+        self,
+        query: str,
+        kind: type[Answer],
+        page: StateQuery | None,
+        reject: QueryRejectCondition | None = None,
+    ) -> Answer:
+        args = [] if page is None else [page]
+        try:
+            asking = self._handle.query(
+                query,
+                args=args,
+                result_type=kind,
+                reject_condition=reject,
+                rpc_timeout=ANSWER_TIMEOUT,
+            )
+            answer: Answer = await within(ANSWER_TIMEOUT, asking)
+            return answer
+        except (RPCError, TimeoutError) as error:
+            if isinstance(error, RPCError) and not is_silence(error):
+                raise
+            await self._probe()
+            raise NoWorker(self.id) from error
+        except ValidationError as error:
+            raise UpdateRefused(
+                f"run {self.id}: its worker answers `{query}` in another format;"
+                " worker and starter are of different versions"
+            ) from error
+
+
+def _change(event: HistoryEvent) -> Change:
+    name = EventType.Name(event.event_type).removeprefix("EVENT_TYPE_").lower()
+    return Change(event_id=event.event_id, event=name, at=event.event_time.ToDatetime(UTC))
+
+
+def _report_of(run: str, error: WorkflowFailureError) -> RunReport:
+    """A failed run's report travels in its error's details."""
+    cause = error.cause
+    if not isinstance(cause, ApplicationError):
+        how = "terminated in Temporal" if isinstance(cause, TerminatedError) else "ended"
+        raise RunAborted(
+            f"run {run}: {how} without a report ({cause}); `starter.py reconcile {run}` closes its"
+            " accounts and shows what it spent"
+        ) from error
+    if cause.type == ErrorType.RUN_FAILED and cause.details:
+        try:
+            return RunReport.model_validate(cause.details[0])
+        except ValidationError as unreadable:
+            raise RunAborted(
+                f"run {run} failed: {cause.message}; its report is of another version"
+            ) from unreadable
+    if cause.type == ErrorType.INVALID_INPUT:
+        raise RunRefused(f"run {run} was refused: {cause.message}") from error
+    raise RunAborted(f"run {run} failed ({cause.type}): {cause.message}") from error

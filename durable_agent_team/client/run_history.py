@@ -1,0 +1,227 @@
+"""What Temporal recorded of a run: its request, its accounts, every paid call. Needs no worker."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from pydantic import ValidationError
+from temporalio.api.common.v1 import Payloads
+from temporalio.api.failure.v1 import Failure
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import Client
+
+from durable_agent_team.client.exceptions import RunNotFound, UpdateRefused, translated
+from durable_agent_team.contracts import names
+from durable_agent_team.contracts.call import AccountRef, AttemptSpend, CallRequest, CallResult
+from durable_agent_team.contracts.run import RunRequest
+from durable_agent_team.contracts.spend import Capabilities, ClosedAccounts, OpenedAccounts
+
+T = TypeVar("T")
+ENDINGS = ("completed", "failed", "timed_out", "canceled")
+CANCELLED = "cancelled"
+"""The `failure` of a call that the run gave up; the gateway finished it all the same."""
+CUT_OFF = "cut off by the run's end"
+"""What is said of a call that was in flight when its run was terminated."""
+
+
+@dataclass(frozen=True)
+class RecordedCall:
+    """One call. Without a result it is in flight, or ended as `failure` says."""
+
+    request: CallRequest
+    result: CallResult | None
+    failure: str | None
+    failed_usd: Decimal
+    """What the attempts of a call that failed are known to have cost."""
+    scheduled_at: datetime
+    ended_at: datetime | None
+    read_back_usd: Decimal = Decimal(0)
+    """What the run found booked for it in the ledger, beyond what its attempts had told."""
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """All that it is known to have cost; None while that is open."""
+        if self.result is not None:
+            told = self.result.cost_usd + self.result.failed_attempts_usd
+            return told + self.read_back_usd
+        return self.failed_usd + self.read_back_usd if self.failure is not None else None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Under which it stands in the ledgers: whose, and the idempotency key."""
+        return self.request.account.agent, self.request.idempotency_key
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """All that the history of a run's latest execution says."""
+
+    id: str
+    request: RunRequest | None
+    """None where the start input was none."""
+    accounts: tuple[AccountRef, ...]
+    capabilities: Capabilities
+    calls: tuple[RecordedCall, ...]
+    started_at: datetime
+    ended_at: datetime | None
+
+    def of_task(self, task: str) -> tuple[RecordedCall, ...]:
+        return tuple(call for call in self.calls if call.request.task == task)
+
+
+@dataclass
+class _Activity:
+    name: str
+    order: Payloads
+    scheduled_at: datetime
+    ended_at: datetime | None = None
+    result: Payloads | None = None
+    failure: Failure | None = None
+    how: str = ""
+
+
+async def read_record(client: Client, id: str) -> RunRecord:
+    """Reads the history. Raises `RunNotFound`, `ServiceUnavailable`, or `UpdateRefused`."""
+    with translated(id):
+        events = [e async for e in client.get_workflow_handle(id).fetch_history_events()]
+    start = events[0].workflow_execution_started_event_attributes
+    if start.workflow_type.name != names.WORKFLOW:
+        raise RunNotFound(id, f"this is a workflow of type `{start.workflow_type.name}`")
+    try:
+        return await _Reading(client).record(id, events)
+    except ValidationError as error:
+        raise UpdateRefused(
+            f"run {id}: its history is of another version, so it cannot be read"
+            f" ({error.errors()[0]['loc']}: {error.errors()[0]['msg']})"
+        ) from error
+
+
+class _Reading:
+    def __init__(self, client: Client) -> None:
+        self._converter = client.data_converter
+
+    async def record(self, id: str, events: list[HistoryEvent]) -> RunRecord:
+        start = events[0].workflow_execution_started_event_attributes
+        activities = _activities(events)
+        opened = [
+            await self._decode(each.result, OpenedAccounts)
+            for each in activities
+            if each.name == "open_accounts" and each.result is not None
+        ]
+        calls = [await self._call(each) for each in activities if each.name == "call_agent"]
+        last = events[-1]
+        ended = last.WhichOneof("attributes") or ""
+        return RunRecord(
+            id=id,
+            request=await self._request(start.input),
+            accounts=tuple(ref for one in opened for ref in one.accounts),
+            capabilities=opened[-1].capabilities if opened else Capabilities(),
+            calls=_with_read_back(calls, await self._booked(activities)),
+            started_at=_time(events[0].event_time),
+            ended_at=_time(last.event_time) if _ends_run(ended) else None,
+        )
+
+    async def _booked(self, activities: list[_Activity]) -> dict[tuple[str, str], Decimal]:
+        """What ledgers said that the run has read: they show their lines where sums differ."""
+        booked: dict[tuple[str, str], Decimal] = {}
+        for each in activities:
+            if each.name not in ("read_ledgers", "close_accounts") or each.result is None:
+                continue
+            for ledger in (await self._decode(each.result, ClosedAccounts)).ledgers:
+                booked |= {(ledger.agent, key): usd for key, usd in ledger.by_key().items()}
+        return booked
+
+    async def _request(self, input: Payloads) -> RunRequest | None:
+        try:
+            return await self._decode(input, RunRequest)
+        except Exception:
+            return None  # whatever was sent, it was refused, and nothing was opened
+
+    async def _call(self, done: _Activity) -> RecordedCall:
+        failed, why = Decimal(0), None
+        if done.failure is not None or (done.how and done.result is None):
+            why, details = _why(done)
+            if details is not None:
+                failed = await self._spent(details)
+        return RecordedCall(
+            request=await self._decode(done.order, CallRequest),
+            result=None if done.result is None else await self._decode(done.result, CallResult),
+            failure=why,
+            failed_usd=failed,
+            scheduled_at=done.scheduled_at,
+            ended_at=done.ended_at,
+        )
+
+    async def _spent(self, details: Payloads) -> Decimal:
+        try:
+            return (await self._decode(details, AttemptSpend)).spent_usd
+        except (ValidationError, IndexError):
+            return Decimal(0)
+
+    async def _decode(self, payloads: Payloads | None, kind: type[T]) -> T:
+        assert payloads is not None
+        value: T = (await self._converter.decode(payloads.payloads[:1], [kind]))[0]
+        return value
+
+
+def _with_read_back(
+    calls: list[RecordedCall], booked: dict[tuple[str, str], Decimal]
+) -> tuple[RecordedCall, ...]:
+    """A call that goes again with its key has several entries here and one line there."""
+    told: dict[tuple[str, str], Decimal] = {}
+    last: dict[tuple[str, str], int] = {}
+    for number, call in enumerate(calls):
+        told[call.key] = told.get(call.key, Decimal(0)) + (call.cost_usd or Decimal(0))
+        last[call.key] = number
+    for key, number in last.items():
+        missing = booked.get(key, Decimal(0)) - told[key]
+        if missing > 0 and calls[number].ended_at is not None:
+            calls[number] = replace(calls[number], read_back_usd=missing)
+    return tuple(calls)
+
+
+def _activities(events: list[HistoryEvent]) -> list[_Activity]:
+    found: dict[int, _Activity] = {}
+    for event in events:
+        if event.HasField("activity_task_scheduled_event_attributes"):
+            order = event.activity_task_scheduled_event_attributes
+            when = _time(event.event_time)
+            found[event.event_id] = _Activity(order.activity_type.name, order.input, when)
+            continue
+        for how in ENDINGS:
+            field = f"activity_task_{how}_event_attributes"
+            if event.HasField(field):  # type: ignore[arg-type]
+                end: Any = getattr(event, field)
+                activity = found[end.scheduled_event_id]
+                activity.ended_at, activity.how = _time(event.event_time), how
+                activity.result = end.result if how == "completed" else None
+                activity.failure = end.failure if how in ("failed", "timed_out") else None
+    return list(found.values())
+
+
+def _why(done: _Activity) -> tuple[str, Payloads | None]:
+    """In words, and the details of the error if it has some."""
+    failure = done.failure
+    while failure is not None and failure.HasField("cause"):
+        if failure.HasField("application_failure_info"):
+            break
+        failure = failure.cause
+    if failure is None:
+        return CANCELLED if done.how == "canceled" else done.how.replace("_", " "), None
+    if not failure.HasField("application_failure_info"):
+        return f"{done.how.replace('_', ' ')}: {failure.message}", None
+    info = failure.application_failure_info
+    kind = f"{info.type}: " if info.type else ""
+    details = info.details if info.HasField("details") and info.details.payloads else None
+    return f"{kind}{failure.message}", details
+
+
+def _ends_run(attributes: str) -> bool:
+    ways = (*ENDINGS, "terminated", "continued_as_new")
+    return attributes in {f"workflow_execution_{way}_event_attributes" for way in ways}
+
+
+def _time(stamp: Timestamp) -> datetime:
+    return stamp.ToDatetime(UTC)

@@ -1,0 +1,140 @@
+"""Runs, from Python: start one, look at it, steer it, get its result. Everything typed.
+
+client = await connect(client_settings())
+run = await start_run(client, request)
+report = await run.result()
+"""
+
+import asyncio
+import secrets
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
+from temporalio.common import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import WorkflowAlreadyStartedError
+
+from durable_agent_team.client.exceptions import RunIdTaken, translated
+from durable_agent_team.client.run_control import CALL_TIMEOUT, within
+from durable_agent_team.client.run_handle import RunHandle
+from durable_agent_team.client.terminated_runs import CUT_OFF
+from durable_agent_team.contracts import names
+from durable_agent_team.contracts.base import Message, Usd, round_up
+from durable_agent_team.contracts.run import RunRequest, RunStatus
+from durable_agent_team.contracts.team import Team
+
+__all__ = ["RunHandle", "RunSummary", "get_run", "list_runs", "new_run_id", "start_run"]
+
+TEAM = SearchAttributeKey.for_keyword(names.ATTRIBUTE_TEAM)
+STATUS = SearchAttributeKey.for_keyword(names.ATTRIBUTE_STATUS)
+SPENT = SearchAttributeKey.for_float(names.ATTRIBUTE_SPENT)
+
+
+class RunSummary(Message):
+    """One line of the list of runs. `spent_usd` is the run's latest note: it makes one with each
+    new status, and for what else happens after 10 s at the earliest."""
+
+    workflow_id: str
+    team: str
+    status: str
+    spent_usd: Usd | None
+    started_at: datetime
+    ended_at: datetime | None
+
+
+async def start_run(client: Client, request: RunRequest, *, id: str | None = None) -> RunHandle:
+    """Starts a run and returns at once. `id` names it: `<team>-<time>-<random>` if left out.
+
+    Raises `RunIdTaken`, `Refused` (the service would not take it), `ServiceUnavailable`.
+    """
+    team = request.team
+    run = id or new_run_id(team.name)
+    attributes = [
+        SearchAttributePair(TEAM, team.name),
+        SearchAttributePair(STATUS, RunStatus.STARTING.value),
+    ]
+    with translated(run):
+        try:
+            starting = client.start_workflow(
+                names.WORKFLOW,
+                request,
+                id=run,
+                task_queue=names.TASK_QUEUE,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                search_attributes=TypedSearchAttributes(attributes),
+                static_summary=summary(team),
+                static_details=details(request),
+                rpc_timeout=CALL_TIMEOUT,
+            )
+            await within(CALL_TIMEOUT, starting)
+        except WorkflowAlreadyStartedError as error:
+            raise RunIdTaken(run) from error
+    return get_run(client, run)
+
+
+def new_run_id(team: str) -> str:
+    """Sorts by time, and two started in the same second differ."""
+    now = datetime.now(UTC)
+    return f"{team}-{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+
+
+def summary(team: Team) -> str:
+    """One line for Temporal's UI."""
+    count = len(team.tasks)
+    plan = f"{count} task{'s' if count != 1 else ''}" if count else "planned from the goal"
+    return f"{team.name} · {plan}"
+
+
+def details(request: RunRequest) -> str:
+    """Markdown for Temporal's UI: the goal, and who may spend how much."""
+    team = request.team
+    rows = [(names.ORCHESTRATOR_AGENT, "knows the goal", team.orchestrator.budget_usd)]
+    rows += [(name, agent.role, agent.budget_usd) for name, agent in team.agents.items()]
+    shown = [f"| {n} | {role} | {f'${usd}' if usd else 'a share'} |" for n, role, usd in rows[:50]]
+    more = [f"| … {len(rows) - 50} more | | |"] if len(rows) > 50 else []
+    goal = request.goal or team.goal or ""
+    return "\n".join([goal, "", "| agent | role | budget |", "| --- | --- | --- |", *shown, *more])
+
+
+def get_run(client: Client, id: str) -> RunHandle:
+    """A handle to a run that is there already. Asks nobody: the first call finds out."""
+    return RunHandle(client, id)
+
+
+async def list_runs(client: Client, limit: int = 20) -> list[RunSummary]:
+    """The newest runs first."""
+    query = f"WorkflowType = '{names.WORKFLOW}'"
+    with translated("list"):
+        async with asyncio.timeout(CALL_TIMEOUT.total_seconds()):
+            found = client.list_workflows(query, limit=limit, rpc_timeout=CALL_TIMEOUT)
+            return [_summarise(run) async for run in found]
+
+
+_ENDED = {
+    WorkflowExecutionStatus.CANCELED: RunStatus.CANCELLED,
+    WorkflowExecutionStatus.FAILED: RunStatus.FAILED,
+    **CUT_OFF,
+}
+"""What Temporal knows better than the run: one that was ended from outside noted nothing."""
+
+
+def _summarise(run: WorkflowExecution) -> RunSummary:
+    attributes = run.typed_search_attributes
+    noted = attributes.get(STATUS, RunStatus.STARTING.value)
+    spent = attributes.get(SPENT)
+    ended = _ENDED.get(run.status) if run.status else None
+    return RunSummary(
+        workflow_id=run.id,
+        team=attributes.get(TEAM, ""),
+        status=ended.value if ended else noted,
+        spent_usd=None if spent is None else round_up(Decimal(str(spent))),
+        started_at=run.start_time,
+        ended_at=run.close_time,
+    )

@@ -1,0 +1,68 @@
+"""Typed activity interfaces: workflows call these, `activities/` implements them."""
+
+from temporalio import activity
+
+from durable_agent_team.contracts.call import CallRequest, CallResult
+from durable_agent_team.contracts.notification import Notification
+from durable_agent_team.contracts.spend import (
+    BudgetTransfer,
+    CloseAccounts,
+    ClosedAccounts,
+    Ledger,
+    ModelCatalog,
+    OpenAccounts,
+    OpenedAccounts,
+    SetBudget,
+)
+
+
+class AccountActivities:
+    """The life of ATXP accounts. Every one of them may be repeated without harm."""
+
+    @activity.defn
+    async def read_models(self) -> ModelCatalog:
+        """Prices and context windows, and the default model of the worker's settings."""
+        raise NotImplementedError
+
+    @activity.defn
+    async def open_accounts(self, order: OpenAccounts) -> OpenedAccounts:
+        """One account for each agent, in the order's order. Same run key: the same accounts."""
+        raise NotImplementedError
+
+    @activity.defn
+    async def set_budget(self, order: SetBudget) -> Ledger:
+        """A new limit. Refused below what is spent or reserved."""
+        raise NotImplementedError
+
+    @activity.defn
+    async def transfer(self, order: BudgetTransfer) -> ClosedAccounts:
+        """Moves unspent money between two accounts: both or neither. The two, source first."""
+        raise NotImplementedError
+
+    @activity.defn
+    async def read_ledgers(self, order: CloseAccounts) -> ClosedAccounts:
+        """The ledgers as they are, without closing anything; waits for nothing."""
+        raise NotImplementedError
+
+    @activity.defn
+    async def close_accounts(self, order: CloseAccounts) -> ClosedAccounts:
+        """Disables the accounts, waits until nothing is reserved, reads the ledgers back."""
+        raise NotImplementedError
+
+
+class AgentActivities:
+    """Paid work."""
+
+    @activity.defn
+    async def call_agent(self, call: CallRequest) -> CallResult:
+        """One paid call, its answer checked. A failed check is a result, not an error."""
+        raise NotImplementedError
+
+
+class NotificationActivities:
+    """Word to a person who is not looking."""
+
+    @activity.defn
+    async def notify(self, notification: Notification) -> None:
+        """One POST of the notification as JSON; any 2xx will do."""
+        raise NotImplementedError

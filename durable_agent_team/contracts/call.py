@@ -1,0 +1,108 @@
+"""One paid request of one agent: what goes into the activity, and what comes out."""
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from pydantic import Field
+
+from durable_agent_team.contracts.base import Message, Usd
+from durable_agent_team.contracts.team import BuiltInOutput, Checks, Identifier
+
+MAX_ANSWER = 200_000
+"""Characters. A longer answer fails its check; it was billed all the same."""
+
+MAX_SOURCE = 1_000_000
+MAX_REASONS = 50
+"""Of one answer's rejection."""
+
+
+class Purpose(StrEnum):
+    PLAN = "plan"
+    WORK = "work"
+    REVIEW = "review"
+    FINAL = "final"
+
+
+class AccountRef(Message):
+    """An agent's ATXP account for one run. The key is sealed: useless without the sealing key."""
+
+    agent: Identifier
+    account_id: str = Field(max_length=200)
+    sealed_key: str = Field(max_length=2_000, repr=False)
+
+
+class Source(Message):
+    """A checked input of a task: a document, or another task's hand-off."""
+
+    name: str = Field(max_length=200)
+    text: str = Field(max_length=MAX_SOURCE)
+
+
+class Rejected(Message):
+    """An answer that failed its checks, and why: the agent gets both back."""
+
+    answer: str = Field(max_length=MAX_ANSWER)
+    reasons: tuple[str, ...] = Field(max_length=MAX_REASONS)
+
+
+class CallRequest(Message):
+    """One call. All attempts of it carry the same key and make the same body."""
+
+    idempotency_key: str = Field(max_length=100)
+    account: AccountRef
+    purpose: Purpose = Purpose.WORK
+    task: str = Field(max_length=100)
+    model: str = Field(max_length=200)
+    max_tokens: int = Field(ge=1)
+    temperature: float = 0
+    frequency_penalty: float = 0
+    seed: int | None = None
+    system: str = Field(max_length=20_000)
+    goal: str | None = Field(None, max_length=4_000)
+    """Only in the orchestrator's calls."""
+    sources: tuple[Source, ...] = Field((), max_length=1_050)
+    missing: tuple[str, ...] = Field((), max_length=1_000)
+    """Inputs that the task was to have and has not: their tasks were skipped."""
+    ask: str = Field(max_length=2_000_000)
+    """A review's lists every task. `call_requests.py` limits what a prompt holds."""
+    rejected: Rejected | None = None
+    output: BuiltInOutput | dict[str, Any] = "text"
+    checks: Checks = Checks()
+
+
+class Usage(Message):
+    """Tokens as billed; a gateway that cannot know charges its bound and says `estimated`."""
+
+    prompt_tokens: int = Field(0, ge=0)
+    completion_tokens: int = Field(0, ge=0)
+
+
+class CallResult(Message):
+    """A billed answer. `reasons` not empty: it failed its checks, and nobody else may see it."""
+
+    answer: str = Field(max_length=MAX_ANSWER)
+    reasons: tuple[str, ...] = Field((), max_length=MAX_REASONS)
+    cost_usd: Usd
+    estimated: bool = False
+    usage: Usage = Usage()
+    replayed: bool = False
+    """The gateway had this answer already: an earlier attempt was billed, this one was not."""
+    failed_attempts_usd: Usd = Decimal(0)
+    """What earlier attempts are known to have cost on top: billed answers that were unusable."""
+    account_spent_usd: Usd | None = None
+    """The account's whole spend after this answer, where the gateway tells it."""
+    started_at: datetime
+    """Of the attempt that succeeded."""
+    seconds: float = Field(ge=0)
+
+
+class AttemptSpend(Message):
+    """Details of every error of a call: what its attempts are known to have cost so far."""
+
+    spent_usd: Usd = Decimal(0)
+    attempts: int = Field(1, ge=0)
+    status: int | None = None
+    required_usd: Usd | None = None
+    remaining_usd: Usd | None = None

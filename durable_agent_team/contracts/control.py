@@ -1,0 +1,124 @@
+"""What people outside may tell a run: the payloads of signals and updates."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, RootModel
+
+from durable_agent_team.contracts.base import BudgetUsd, Message, Usd
+from durable_agent_team.contracts.changes import AdjustAgent, AdjustRun
+from durable_agent_team.contracts.team import Identifier, Task
+
+
+class Cancel(Message):
+    reason: str = Field("", max_length=1_000)
+
+
+class AdjustBudget(Message):
+    """A new limit for one agent, at the gateway too. USD."""
+
+    agent: Identifier
+    budget_usd: BudgetUsd
+
+
+class Transfer(Message):
+    """Moves unspent money from one agent's limit to another's: both or neither. USD."""
+
+    from_agent: Identifier
+    to_agent: Identifier
+    amount_usd: BudgetUsd
+
+
+class TaskCommand(Message):
+    """The payload of `retry_task` and `cancel_task`."""
+
+    task: str = Field(max_length=200)
+    reason: str = Field("", max_length=1_000)
+
+
+class AdjustBudgetSignal(AdjustBudget):
+    kind: Literal["adjust_budget"]
+
+
+class TransferSignal(Transfer):
+    kind: Literal["transfer"]
+
+
+class RetryTaskSignal(TaskCommand):
+    kind: Literal["retry_task"]
+
+
+class CancelTaskSignal(TaskCommand):
+    kind: Literal["cancel_task"]
+
+
+class AdjustAgentSignal(AdjustAgent):
+    kind: Literal["adjust_agent"]
+
+
+class AdjustRunSignal(AdjustRun):
+    kind: Literal["adjust_run"]
+
+
+class AddTaskSignal(Task):
+    kind: Literal["add_task"]
+
+    @property
+    def task(self) -> Task:
+        """As the update has it, and the plan."""
+        return Task.model_validate(self.model_dump(exclude={"kind"}, exclude_unset=True))
+
+
+class Adjustment(
+    RootModel[
+        Annotated[
+            AdjustBudgetSignal
+            | TransferSignal
+            | RetryTaskSignal
+            | CancelTaskSignal
+            | AdjustAgentSignal
+            | AdjustRunSignal
+            | AddTaskSignal,
+            Field(discriminator="kind"),
+        ]
+    ]
+):
+    """The payload of the signal `adjust`: `kind` names an update, the rest is its payload."""
+
+
+class BudgetAdjusted(Message):
+    agent: Identifier
+    budget_usd: Usd
+    spent_usd: Usd
+    remaining_usd: Usd
+
+
+class Transferred(Message):
+    """Both limits after a transfer."""
+
+    from_agent: BudgetAdjusted
+    to_agent: BudgetAdjusted
+
+
+class TaskAnswer(Message):
+    """What became of a `retry_task`, a `cancel_task` or an `add_task`."""
+
+    task: str
+    status: str
+
+
+class Approve(Message):
+    """Answers what waits for approval; `subject` is the one that `state` shows."""
+
+    subject: str = Field(max_length=200)
+    approved: bool
+    note: str = Field("", max_length=1_000)
+
+
+class Empty(Message):
+    """The payload of `pause` and `resume`."""
+
+
+class StateQuery(Message):
+    """Tasks come in pages, so that the answer stays below 64 KB."""
+
+    page: int = Field(1, ge=1, le=1_000)

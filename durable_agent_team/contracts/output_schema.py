@@ -1,0 +1,93 @@
+"""The JSON Schema that a task's `output` may be: looked at before a run pays for an answer."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from durable_agent_team.contracts.plan import Problem
+
+MAX_SHOWN = 200
+MAX_DEPTH = 50
+"""Levels: the check goes down them by recursion, and must end in the same way everywhere."""
+
+
+def schema_problem(schema: Mapping[str, Any]) -> Problem | None:
+    """What is wrong with a schema; the field is the caller's to fill in."""
+    # jsonschema takes a tenth of a second to load, and most teams have no schema of their own.
+    from jsonschema import Draft202012Validator  # noqa: PLC0415
+    from jsonschema.exceptions import SchemaError  # noqa: PLC0415
+
+    if _is_deeper(schema, MAX_DEPTH):
+        return _problem("", f"is nested more than {MAX_DEPTH} levels deep", "make it flatter")
+    try:
+        json.dumps(schema)
+    except (TypeError, ValueError) as error:
+        return _problem("", f"this is no JSON: {error}", "use keys and values that JSON knows")
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        return _problem(
+            error.json_path,
+            f"this is no JSON Schema: {_line(error.message)}",
+            "correct it there",
+        )
+    remedy = "put it under `$defs` and refer to `#/$defs/NAME`"
+    for ref in _texts_under("$ref", schema):
+        if not ref.startswith("#"):
+            return _problem(ref, "refers to a schema elsewhere, which is never fetched", remedy)
+        if not _leads_somewhere(ref, schema):
+            return _problem(ref, "refers to nothing in this schema", remedy)
+    return None
+
+
+def _leads_somewhere(ref: str, schema: Mapping[str, Any]) -> bool:
+    """A pointer is followed. An anchor may stand anywhere, and below an `$id` a pointer begins
+    there: those are left to the check."""
+    if not ref.startswith("#/") or any(_texts_under("$id", schema)):
+        return True
+    at: Any = schema
+    for step in ref.split("/")[1:]:
+        name = unquote(step).replace("~1", "/").replace("~0", "~")
+        if isinstance(at, Mapping) and name in at:
+            at = at[name]
+        elif isinstance(at, list | tuple) and name.isdecimal() and int(name) < len(at):
+            at = at[int(name)]
+        else:
+            return False
+    return True
+
+
+def _problem(value: str, what: str, remedy: str) -> Problem:
+    return Problem(field="output", value=_line(value), what=what, remedy=remedy)
+
+
+def _line(text: str) -> str:
+    """On one line of a message, and cut."""
+    plain = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    return plain if len(plain) <= MAX_SHOWN else f"{plain[: MAX_SHOWN - 1]}…"
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Lists and mappings in one another; level by level, so that any depth can be asked of."""
+    level = [value]
+    while level and levels >= 0:
+        held = [each.values() if isinstance(each, Mapping) else each for each in level]
+        level = [
+            inner for each in held for inner in each if isinstance(inner, Mapping | list | tuple)
+        ]
+        levels -= 1
+    return bool(level)
+
+
+def _texts_under(key: str, schema: Any) -> Iterator[str]:
+    """Every text under this key; what is data and no schema (`enum`, `const`) is let alone."""
+    if isinstance(schema, Mapping):
+        for name, inner in schema.items():
+            if name == key and isinstance(inner, str):
+                yield inner
+            elif name not in ("enum", "const", "default", "examples"):
+                yield from _texts_under(key, inner)
+    elif isinstance(schema, list):
+        for inner in schema:
+            yield from _texts_under(key, inner)

@@ -1,0 +1,41 @@
+"""The plan: the tasks as an explicit dependency graph, and what can be wrong with one."""
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from durable_agent_team.contracts.base import Message
+from durable_agent_team.contracts.team import Identifier, Task
+
+
+class Plan(Message):
+    """Written in the team file, or decomposed from the goal by the orchestrator."""
+
+    tasks: tuple[Task, ...] = Field(min_length=1, max_length=1_000)
+    result: Identifier | None = None
+
+
+def _cut_to(most: int) -> BeforeValidator:
+    def cut(text: Any) -> Any:
+        fits = not isinstance(text, str) or len(text) <= most
+        return text if fits else f"{text[: most - 1]}…"
+
+    return BeforeValidator(cut)
+
+
+class Problem(Message):
+    """One thing that is wrong with an input, in words for the person who wrote it.
+
+    What is too long is cut: a problem that cannot be told would stop the run that found it.
+    """
+
+    field: Annotated[str, _cut_to(300)]
+    value: Annotated[str, _cut_to(500)] = ""
+    what: Annotated[str, _cut_to(2_000)]
+    remedy: Annotated[str, _cut_to(1_000)] = ""
+
+    def __str__(self) -> str:
+        value = f" = {self.value}" if self.value else ""
+        remedy, *to_paste = self.remedy.splitlines() or [""]
+        told = f"{self.field}{value}: {self.what}" + (f" ({remedy})" if remedy else "")
+        return "\n".join([told, *to_paste])

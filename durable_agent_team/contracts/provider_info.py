@@ -1,0 +1,49 @@
+"""Pure: what an endpoint tells of itself in JSON: its models, their prices, its promises."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from durable_agent_team.contracts.base import decimal_of
+from durable_agent_team.contracts.spend import Capabilities, ModelCatalog, ModelPrice
+
+MAX_MODELS = 2_000
+
+
+def model_prices(body: Any) -> tuple[ModelPrice, ...] | None:
+    """What `GET /models` answered, its fractions as `Decimal`; None where there is no list.
+
+    Prices are USD per million tokens, and None where the endpoint does not tell them.
+    """
+    lines = body.get("data") if isinstance(body, Mapping) else None
+    if not isinstance(lines, list):
+        return None
+    found = (_model_price(line) for line in lines)
+    return tuple(model for model in found if model is not None)[:MAX_MODELS]
+
+
+def catalog_of(models: tuple[ModelPrice, ...], default_model: str | None) -> ModelCatalog:
+    """As workers and commands see the endpoint; its prices count from the first priced model."""
+    priced = any(model.is_priced for model in models)
+    return ModelCatalog(models=models, default_model=default_model, priced=priced)
+
+
+def _model_price(line: Any) -> ModelPrice | None:
+    """Our gateway's shape; of any other shape, the name alone."""
+    if not isinstance(line, Mapping) or not isinstance(line.get("id"), str):
+        return None
+    pricing = line.get("pricing")
+    prices = pricing if isinstance(pricing, Mapping) else {}
+    context = line.get("context_tokens")
+    return ModelPrice(
+        model=line["id"][:200],
+        input_usd=decimal_of(prices.get("input_usd_per_million")),
+        output_usd=decimal_of(prices.get("output_usd_per_million")),
+        context_tokens=context if isinstance(context, int) and context > 0 else None,
+    )
+
+
+def declared_capabilities(told: Any) -> Capabilities:
+    """As the endpoint declares them. Without a word: what ATXP's published API promises."""
+    if not isinstance(told, Mapping):
+        return Capabilities(hard_limit=True)
+    return Capabilities(**{name: told.get(name) is True for name in Capabilities.model_fields})

@@ -1,0 +1,159 @@
+"""A run: what starts it, what it looks like on the way, what it returns."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from durable_agent_team.contracts.base import Message, Usd
+from durable_agent_team.contracts.call import MAX_ANSWER, MAX_SOURCE
+from durable_agent_team.contracts.spend import SpendReport
+from durable_agent_team.contracts.team import Identifier, SourceName, Team
+
+TASKS_PER_PAGE = 100
+
+SourceText = Annotated[str, Field(max_length=MAX_SOURCE)]
+
+
+class RunRequest(Message):
+    """The start input of the workflow `Orchestrator`.
+
+    `goal` overrides the team's own. `sources` are the texts of all the inputs that the team
+    names, by their names.
+    """
+
+    team: Team
+    goal: str | None = Field(None, min_length=1, max_length=4_000)
+    sources: dict[SourceName, SourceText] = Field({}, max_length=1_000)
+
+
+class RunStatus(StrEnum):
+    STARTING = "starting"
+    PLANNING = "planning"
+    APPROVAL = "approval"
+    """The plan waits for a person."""
+    WORKING = "working"
+    PARKED = "parked"
+    """Nothing goes on until a person answers: `RunState.waiting` says what."""
+    REVIEWING = "reviewing"
+    FINISHING = "finishing"
+    CLOSING = "closing"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+    TERMINATED = "terminated"
+    """By Temporal, at once: the run could neither report nor close its accounts."""
+    TIMED_OUT = "timed out"
+    """Likewise, where Temporal was told a limit for the whole workflow."""
+
+
+class TaskStatus(StrEnum):
+    WAITING = "waiting"
+    """For its dependencies."""
+    READY = "ready"
+    """For a free slot."""
+    RUNNING = "running"
+    PARKED = "parked"
+    """For a person: `RunState.waiting` says why, and the command that wakes it."""
+    DONE = "done"
+    SKIPPED = "skipped"
+    """Ended without a hand-off, by the agent's policy."""
+    FAILED = "failed"
+    BLOCKED = "blocked"
+    """A dependency failed, so it never ran."""
+    CANCELLED = "cancelled"
+
+
+class Failure(Message):
+    """`type` is one of `durable_agent_team.contracts.error_types.ErrorType`."""
+
+    type: str = Field(max_length=60)
+    message: str = Field(max_length=2_000)
+    required_usd: Usd | None = None
+    remaining_usd: Usd | None = None
+
+
+class TaskState(Message):
+    id: Identifier
+    agent: Identifier
+    status: TaskStatus
+    depends_on: tuple[Identifier, ...]
+    depends_on_cut: bool = False
+    """There are more than a message has room for."""
+    calls: int
+    spent_usd: Usd
+    started_at: datetime | None
+    ended_at: datetime | None
+    failure: Failure | None
+
+
+class Waiting(Message):
+    """Something that waits for a person, and the command that answers it."""
+
+    subject: str = Field(max_length=200)
+    """A task's id, `plan`, `review` or `answer`."""
+    agent: Identifier | None = None
+    reason: str = Field(max_length=1_000)
+    type: str | None = Field(None, max_length=60)
+    """Of the refusal: one of `durable_agent_team.contracts.error_types.ErrorType`."""
+    required_usd: Usd | None = None
+    remaining_usd: Usd | None = None
+    command: str = Field(max_length=1_500)
+    """With the run's id in it, which may have a thousand characters."""
+    since: datetime
+    until: datetime | None = None
+
+
+class Refusal(Message):
+    """A message from outside that was not understood: recorded, never fatal."""
+
+    at: datetime
+    message: str = Field(max_length=100)
+    problem: str = Field(max_length=1_000)
+
+
+class RunState(Message):
+    """The answer of the query `state`."""
+
+    workflow_id: str
+    team: str
+    goal: str = Field(max_length=500)
+    status: RunStatus
+    paused: bool
+    max_parallel: int | None = None
+    deadline: datetime | None = None
+    """From then on nothing new starts."""
+    cancel_reason: str | None
+    tasks: tuple[TaskState, ...]
+    tasks_total: int
+    page: int
+    waiting: tuple[Waiting, ...]
+    refusals: tuple[Refusal, ...]
+    failure: Failure | None
+
+
+class TaskOutcome(Message):
+    """`output` is the hand-off; cut where all of them together would not fit a payload."""
+
+    task: TaskState
+    output: str | None = Field(None, max_length=MAX_SOURCE)
+    output_cut: bool = False
+
+
+class RunReport(Message):
+    """What a run returns, whichever way it ends."""
+
+    workflow_id: str
+    team: str
+    goal: str
+    status: RunStatus
+    answer: str | None = Field(None, max_length=MAX_ANSWER)
+    outcomes: tuple[TaskOutcome, ...]
+    spend: SpendReport
+    cancel_reason: str | None = None
+    failure: Failure | None = None
+    started_at: datetime
+    ended_at: datetime
+    call_seconds: float
+    """The sum over all calls: what the run would have taken with one call at a time."""

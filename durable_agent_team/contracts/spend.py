@@ -1,0 +1,190 @@
+"""What a run costs: accounts, ledgers, and the answer of the query `spend`."""
+
+from decimal import Decimal
+from enum import StrEnum
+
+from pydantic import Field
+
+from durable_agent_team.contracts.base import Message, Usd
+from durable_agent_team.contracts.call import AccountRef
+from durable_agent_team.contracts.team import Identifier
+
+
+class Capabilities(Message):
+    """Which promises an account provider keeps: declared, never assumed."""
+
+    hard_limit: bool = True
+    """Refuses a call that could overspend, under any concurrency."""
+    replay: bool = False
+    """Stores billed answers by idempotency key, so that a retry is not billed again."""
+    ledger: bool = False
+    """Shows every charge, so that our sums can be checked."""
+    transfer: bool = False
+    """Moves money between two accounts in one step."""
+
+
+class ModelPrice(Message):
+    """USD per million tokens, and the context window in tokens where it is known."""
+
+    model: str = Field(max_length=200)
+    input_usd: Decimal | None = None
+    output_usd: Decimal | None = None
+    context_tokens: int | None = None
+
+    @property
+    def is_priced(self) -> bool:
+        """Both prices are told: with one of them no call can be bounded."""
+        return self.input_usd is not None and self.output_usd is not None
+
+
+class ModelCatalog(Message):
+    """What the gateway can serve. `priced` false: the endpoint told no prices."""
+
+    models: tuple[ModelPrice, ...] = Field((), max_length=2_000)
+    default_model: str | None = None
+    priced: bool = False
+
+
+class AccountBudget(Message):
+    """An account to be opened for one agent."""
+
+    agent: Identifier
+    budget_usd: Usd
+
+
+class OpenAccounts(Message):
+    """Idempotent by `run_key` (workflow id and first execution) and agent."""
+
+    run_key: str = Field(max_length=1_100)
+    accounts: tuple[AccountBudget, ...] = Field(min_length=1, max_length=1_001)
+
+
+class OpenedAccounts(Message):
+    accounts: tuple[AccountRef, ...]
+    capabilities: Capabilities
+
+
+class Charge(Message):
+    """One settled line of a ledger."""
+
+    idempotency_key: str | None = Field(None, max_length=200)
+    amount_usd: Usd
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    estimated: bool = False
+
+
+class Ledger(Message):
+    """An account as its provider sees it. `charges` only where they were asked for."""
+
+    agent: Identifier
+    account_id: str
+    status: str = Field(max_length=40)
+    budget_usd: Usd
+    spent_usd: Usd
+    reserved_usd: Usd = Decimal(0)
+    charges: tuple[Charge, ...] = ()
+
+    @property
+    def charged_usd(self) -> Decimal:
+        """The sum of its lines."""
+        return sum((charge.amount_usd for charge in self.charges), Decimal(0))
+
+    def by_key(self) -> dict[str, Decimal]:
+        """What it charged for each call, in USD; lines without a key stand together, under ""."""
+        amounts: dict[str, Decimal] = {}
+        for charge in self.charges:
+            key = charge.idempotency_key or ""
+            amounts[key] = amounts.get(key, Decimal(0)) + charge.amount_usd
+        return amounts
+
+
+class SetBudget(Message):
+    account: AccountRef
+    budget_usd: Usd
+
+
+class BudgetTransfer(Message):
+    """Idempotent by its key."""
+
+    idempotency_key: str = Field(max_length=100)
+    source: AccountRef
+    target: AccountRef
+    amount_usd: Usd
+
+
+class CloseAccounts(Message):
+    """`known` is what the run knows it spent, by agent: where the provider disagrees, the
+    answer carries that account's charges line by line."""
+
+    accounts: tuple[AccountRef, ...]
+    known: dict[Identifier, Usd]
+    capabilities: Capabilities
+
+
+class ClosedAccounts(Message):
+    ledgers: tuple[Ledger, ...]
+
+
+class AgentStatus(StrEnum):
+    IDLE = "idle"
+    WORKING = "working"
+    PARKED = "parked"
+    EXHAUSTED = "exhausted"
+    CLOSED = "closed"
+
+
+class LedgerAgreement(StrEnum):
+    OPEN = "open"
+    YES = "yes"
+    NO = "no"
+    UNVERIFIABLE = "unverifiable"
+
+
+class AgentSpend(Message):
+    """`reserved_usd` bounds what calls in flight can still add to `spent_usd`."""
+
+    agent: Identifier
+    model: str
+    status: AgentStatus
+    budget_usd: Usd
+    spent_usd: Usd
+    remaining_usd: Usd
+    reserved_usd: Usd
+    useful_usd: Usd
+    repairs_usd: Usd
+    failed_attempts_usd: Usd
+    """Billed without use: an answer that failed its checks, or that nobody was there to take."""
+    discarded_usd: Usd
+    """Of calls that a reset of the run threw away: in the ledger, and not in this history."""
+    calls: int
+    failed_calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    estimated_charges: int
+
+
+class Totals(Message):
+    budget_usd: Usd
+    spent_usd: Usd
+    remaining_usd: Usd
+    reserved_usd: Usd
+    calls: int
+    failed_calls: int
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class SpendReport(Message):
+    """The answer of the query `spend`."""
+
+    workflow_id: str
+    agents: tuple[AgentSpend, ...]
+    total: Totals
+    ledger_usd: Usd | None
+    """The sum of the ledgers, once they were read back."""
+    ledger_agrees: LedgerAgreement
+    capabilities: Capabilities
+    cut_off: bool = False
+    """Temporal ended the run (`RunStatus.TERMINATED`, `TIMED_OUT`): what was in flight then may
+    have cost more, and the accounts are open until `starter.py reconcile` closes them."""

@@ -1,0 +1,124 @@
+"""A team file: the orchestrator, the agents, and optionally the tasks."""
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from durable_agent_team.contracts.base import BudgetUsd, Message
+from durable_agent_team.contracts.names import IDENTIFIER
+
+Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
+SourceName = Annotated[str, Field(min_length=1, max_length=200)]
+ModelName = Annotated[str, Field(min_length=1, max_length=200)]
+Instructions = Annotated[str, Field(max_length=8_000)]
+TimeoutSeconds = Annotated[float, Field(gt=0, le=86_400)]
+Attempts = Annotated[int, Field(ge=1, le=20)]
+Parallel = Annotated[int, Field(ge=1, le=500)]
+
+BuiltInOutput = Literal["text", "findings"]
+
+
+class OnExhausted(StrEnum):
+    """What becomes of a call that the account refuses to pay."""
+
+    PARK = "park"
+    """The task waits, durably, for a person: a top-up, another limit, a retry."""
+    FALLBACK = "fallback"
+    """A new call with `fallback_model`; where that is refused too, it parks."""
+    SKIP = "skip"
+    """The task ends without a hand-off; its dependants say whether they can live with that."""
+    FAIL = "fail"
+
+
+class Retry(Message):
+    """How often, and how far apart, a failed call is attempted again. Seconds."""
+
+    max_attempts: Attempts = 8
+    initial_seconds: float = Field(0.2, gt=0, le=3600)
+    backoff: float = Field(2, ge=1, le=10)
+    max_seconds: float = Field(30, gt=0, le=3600)
+
+
+class Caller(Message):
+    """What every agent has, the orchestrator too: a model, limits and a retry policy."""
+
+    model: ModelName | None = None
+    budget_usd: BudgetUsd | None = None
+    instructions: Instructions = ""
+    max_tokens: int = Field(512, ge=1, le=131_072)
+    context_tokens: int | None = Field(None, ge=16, le=100_000_000)
+    temperature: float = Field(0, ge=0, le=2)
+    frequency_penalty: float = Field(0, ge=-2, le=2)
+    seed: int | None = Field(None, ge=0, le=2**31 - 1)
+    timeout_seconds: TimeoutSeconds = 60
+    retry: Retry = Retry()
+    on_exhausted: OnExhausted = OnExhausted.PARK
+    fallback_model: ModelName | None = None
+    min_tokens: int | None = Field(None, ge=1, le=131_072)
+    """Before anything else, `max_tokens` may shrink to this, so that the call fits the account."""
+    park_timeout_seconds: float = Field(7 * 86_400, gt=0, le=90 * 86_400)
+    on_park_timeout: Literal["fail", "skip"] = "fail"
+    breaker_failures: int = Field(5, ge=1, le=1_000)
+    """After so many failed calls in a row the agent parks, instead of burning its budget."""
+
+
+class OrchestratorAgent(Caller):
+    """The one agent that knows the goal."""
+
+
+class Agent(Caller):
+    """One specialist. It knows only its own tasks, never the goal."""
+
+    role: str = Field(min_length=1, max_length=200)
+    inputs: tuple[SourceName, ...] = Field((), max_length=50)
+    """Documents that stand before every task of this agent: file names beside the team file."""
+
+
+class Checks(Message):
+    """Rules for a task's output, beside its schema. Lengths in characters."""
+
+    min_length: int | None = Field(None, ge=0, le=200_000)
+    max_length: int | None = Field(None, ge=1, le=200_000)
+    quotes_exist_in: Literal["inputs"] | None = None
+
+
+class Task(Message):
+    """One unit of work for one agent."""
+
+    id: Identifier
+    agent: Identifier
+    ask: str = Field(min_length=1, max_length=8_000)
+    depends_on: tuple[Identifier, ...] = Field((), max_length=1_000)
+    inputs: tuple[SourceName, ...] = Field((), max_length=50)
+    output: BuiltInOutput | dict[str, Any] = "text"
+    checks: Checks = Checks()
+    missing_inputs: Literal["fail", "accept"] = "fail"
+    """`accept`: runs without the hand-offs of skipped dependencies, and is told which."""
+
+
+class OnTaskFailure(StrEnum):
+    FINISH_REST = "finish_rest"
+    CANCEL_REST = "cancel_rest"
+
+
+class Team(Message):
+    """The public file format; `docs/team-files.md` explains every key."""
+
+    name: Identifier
+    goal: str | None = Field(None, min_length=1, max_length=4_000)
+    budget_usd: BudgetUsd | None = None
+    orchestrator: OrchestratorAgent = OrchestratorAgent()
+    agents: dict[Identifier, Agent] = Field(min_length=1, max_length=1_000)
+    tasks: tuple[Task, ...] = Field((), max_length=1_000)
+    result: Identifier | None = None
+    final: Literal["orchestrator", "handoff"] = "orchestrator"
+    approve_plan: bool = False
+    review_rounds: int = Field(0, ge=0, le=5)
+    """How often the orchestrator may look at what is done and failed, and revise the plan."""
+    max_parallel: Parallel = 20
+    max_tasks: int = Field(50, ge=1, le=1_000)
+    max_repairs: int = Field(2, ge=0, le=10)
+    on_task_failure: OnTaskFailure = OnTaskFailure.FINISH_REST
+    notify_url: str | None = Field(None, max_length=2_000, pattern=r"^https?://[^\s]+$")
+    """Gets a POST when something parks."""

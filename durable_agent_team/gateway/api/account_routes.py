@@ -1,0 +1,231 @@
+"""Accounts over HTTP: open, read, change, transfer, ledger. All with the parent key."""
+
+import hashlib
+import json
+import math
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from durable_agent_team.gateway.amounts import parse_usd, usd, usd_text
+from durable_agent_team.gateway.api.middleware import (
+    GATEWAY,
+    idempotency_key,
+    json_object,
+    respond_json,
+)
+from durable_agent_team.gateway.api_error import ApiError, conflict, invalid, not_found
+from durable_agent_team.gateway.keys import hash_key
+from durable_agent_team.gateway.stores.store import Account, Charge, NewAccount, StoreRefusal, Why
+
+CAPABILITIES = {"hard_limit": True, "replay": True, "ledger": True, "transfer": True}
+MAX_NAME = 200
+MAX_WAIT_SECONDS = 30
+MAX_PAGE = 1_000
+
+
+def shape(account: Account) -> dict[str, Any]:
+    """An account as JSON. `balance` is what the ledger leaves of the budget."""
+    return {
+        "id": account.id,
+        "name": account.name,
+        "status": account.status,
+        "budget": usd(account.budget),
+        "spent": usd(account.spent),
+        "balance": usd(account.budget - account.spent),
+        "reserved": usd(account.reserved),
+        "charges": account.charges,
+    }
+
+
+async def open_account(request: web.Request) -> web.Response:
+    """POST /v1/agents `{name, budget}`: 201; the same again for the same Idempotency-Key."""
+    gateway = request.app[GATEWAY]
+    await gateway.require_parent(request)
+    data = await json_object(request)
+    _only(data, {"name", "budget"})
+    name = data.get("name")
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
+        raise invalid(f"`name` must be a text of 1 to {MAX_NAME} characters; got {name!r}")
+    budget = _usd(data.get("budget"), "`budget`")
+    account_id = "agt_" + uuid.uuid4().hex
+    new = NewAccount(
+        account_id,
+        name,
+        hash_key(gateway.keys.agent_key(account_id)),
+        budget,
+        idempotency_key(request),
+        hashlib.sha256(json.dumps([name, budget]).encode()).hexdigest(),
+    )
+    opened = await gateway.store.open_account(new)
+    if isinstance(opened, StoreRefusal):
+        message = "This Idempotency-Key opened an account with another name or budget"
+        raise conflict(message, "idempotency_conflict")
+    account, _ = opened
+    gateway.about(account)
+    key = gateway.keys.agent_key(account.id)
+    if not await gateway.store.find_account(hash_key(key)):
+        raise ApiError(
+            409,
+            "conflict",
+            "secret_changed",
+            "The account was opened under another GATEWAY_SECRET: its key cannot be made again",
+        )
+    return respond_json({**shape(account), "api_key": key, "capabilities": CAPABILITIES}, 201)
+
+
+async def read_account(request: web.Request) -> web.Response:
+    gateway = request.app[GATEWAY]
+    await gateway.require_parent(request)
+    account_id = request.match_info["id"]
+    return await _answer(request, await gateway.store.account(account_id))
+
+
+async def _answer(request: web.Request, account: Account | None) -> web.Response:
+    if account is None:
+        raise _unknown(request.match_info["id"])
+    gateway = request.app[GATEWAY]
+    gateway.about(account)
+    interrupted = await gateway.store.interrupted(account.id)
+    return respond_json({**shape(account), "interrupted": interrupted})
+
+
+async def change_account(request: web.Request) -> web.Response:
+    """PATCH `{budget?, status?, wait_seconds?}`; waits, if asked to, until nothing is reserved."""
+    gateway = request.app[GATEWAY]
+    await gateway.require_parent(request)
+    data = await json_object(request)
+    _only(data, {"budget", "status", "wait_seconds"})
+    status = data.get("status")
+    if "status" in data and status not in ("active", "disabled"):
+        raise invalid(f"`status` must be active or disabled; got {status!r}")
+    budget = _usd(data["budget"], "`budget`") if "budget" in data else None
+    if budget is None and status is None:
+        raise invalid("Nothing to change: send `budget`, `status`, or both")
+    wait = _wait_seconds(data.get("wait_seconds", request.query.get("wait_seconds", 0)))
+    changed = await gateway.store.change_account(request.match_info["id"], budget, status)
+    if isinstance(changed, StoreRefusal):
+        gateway.about(changed.account)
+        raise _not_changed(changed, request.match_info["id"], budget or 0)
+    if wait and status == "disabled":
+        return await _answer(request, await gateway.calls.settled(changed.id, wait))
+    return await _answer(request, changed)
+
+
+def _not_changed(refused: StoreRefusal, account_id: str, budget: int) -> ApiError:
+    account = refused.account
+    if account is None:
+        return _unknown(account_id)
+    return conflict(
+        f"The budget of {account.name!r} cannot be {usd_text(budget)} USD:"
+        f" {usd_text(account.spent)} are spent and {usd_text(account.reserved)} reserved",
+        "budget_below_spent",
+        spent_usd=usd(account.spent),
+        reserved_usd=usd(account.reserved),
+    )
+
+
+async def transfer(request: web.Request) -> web.Response:
+    """POST /v1/transfers `{from, to, amount}`: unspent money; both accounts change, or neither."""
+    gateway = request.app[GATEWAY]
+    await gateway.require_parent(request)
+    data = await json_object(request)
+    _only(data, {"from", "to", "amount"})
+    from_id, to_id = data.get("from"), data.get("to")
+    if not isinstance(from_id, str) or not isinstance(to_id, str) or from_id == to_id:
+        raise invalid("`from` and `to` must be the ids of two different accounts")
+    amount = _usd(data.get("amount"), "`amount`")
+    if amount == 0:
+        raise invalid("`amount` must be more than 0")
+    moved = await gateway.store.transfer(from_id, to_id, amount, idempotency_key(request))
+    if isinstance(moved, StoreRefusal):
+        gateway.about(moved.account)
+        raise _not_moved(moved, from_id, to_id, amount)
+    source, target = moved
+    gateway.about(source, target)
+    return respond_json({"amount": usd(amount), "from": shape(source), "to": shape(target)})
+
+
+def _not_moved(refused: StoreRefusal, from_id: str, to_id: str, amount: int) -> ApiError:
+    account = refused.account
+    if refused.why is Why.CONFLICT:
+        return conflict("This Idempotency-Key made another transfer", "idempotency_conflict")
+    if refused.why is Why.NOT_FOUND or account is None:
+        return _unknown(from_id if account is None else to_id)
+    if refused.why is Why.DISABLED:
+        message = f"The account {account.name!r} is disabled; PATCH its `status` to `active` first"
+        return conflict(message, "account_disabled")
+    return conflict(
+        f"{account.name!r} has {usd_text(account.remaining)} USD unspent and unreserved, less than"
+        f" {usd_text(amount)}",
+        "insufficient_funds",
+        remaining_usd=usd(account.remaining),
+        required_usd=usd(amount),
+        reserved_usd=usd(account.reserved),
+    )
+
+
+async def transactions(request: web.Request) -> web.Response:
+    """GET /v1/agents/{id}/transactions?limit=&after=&idempotency_key=: the ledger, newest last."""
+    gateway = request.app[GATEWAY]
+    await gateway.require_parent(request)
+    account_id = request.match_info["id"]
+    limit = _whole(request, "limit", 100, 1, MAX_PAGE)
+    after = _whole(request, "after", 0, 0, 2**62)
+    account = await gateway.store.account(account_id)
+    if account is None:
+        raise _unknown(account_id)
+    gateway.about(account)
+    key = request.query.get("idempotency_key")
+    lines = await gateway.store.charges(account_id, after, limit + 1, key)
+    page = [_line(line) for line in lines[:limit]]
+    return respond_json({"data": page, "has_more": len(lines) > limit})
+
+
+def _line(charge: Charge) -> dict[str, Any]:
+    return {
+        "id": charge.id,
+        "created_at": datetime.fromtimestamp(charge.created_at, UTC).isoformat(),
+        "idempotency_key": charge.idempotency_key,
+        "model": charge.model,
+        "prompt_tokens": charge.prompt_tokens,
+        "completion_tokens": charge.completion_tokens,
+        "amount": usd(charge.amount),
+        "estimated": charge.estimated,
+        "overrun": usd(charge.overrun),
+    }
+
+
+def _only(data: dict[str, Any], known: set[str]) -> None:
+    if unknown := sorted(set(data) - known):
+        raise invalid(f"`{unknown[0]}` is not known here; known: {', '.join(sorted(known))}")
+
+
+def _usd(value: object, field: str) -> int:
+    try:
+        return parse_usd(value, field)
+    except ValueError as error:
+        raise invalid(str(error)) from None
+
+
+def _wait_seconds(value: Any) -> float:
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not 0 <= seconds <= MAX_WAIT_SECONDS:
+        raise invalid(f"`wait_seconds` must lie between 0 and {MAX_WAIT_SECONDS}; got {value!r}")
+    return seconds
+
+
+def _whole(request: web.Request, field: str, default: int, least: int, most: int) -> int:
+    text = request.query.get(field, str(default))
+    if not text.isascii() or not text.isdigit() or not least <= int(text[:30]) <= most:
+        raise invalid(f"`{field}` must be a whole number from {least} to {most}; got {text!r}")
+    return int(text)
+
+
+def _unknown(account_id: str) -> ApiError:
+    return not_found(f"There is no account {account_id!r}")

@@ -1,0 +1,1 @@
+"""A paid call: bounded, made, settled."""

@@ -1,0 +1,173 @@
+"""What an agent may ask for, and the true upper bound of what it can cost."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from durable_agent_team.gateway.api_error import ApiError, invalid
+from durable_agent_team.gateway.calls.prices import Price, Prices
+
+# A field that is not here could raise the cost beyond the bound (other models, other service
+# tiers, searches, images): refused, not ignored. A price entry's `parameters` adds to it.
+# fmt: off
+KNOWN = frozenset(
+    {
+        "model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "n",
+        "stop", "stream", "stream_options", "seed", "presence_penalty", "frequency_penalty",
+        "logit_bias", "logprobs", "top_logprobs", "response_format", "tools", "tool_choice",
+        "parallel_tool_calls", "functions", "function_call", "user", "metadata", "store",
+        "reasoning_effort", "verbosity", "safety_identifier", "prompt_cache_key", "top_k",
+        "min_p", "typical_p", "repeat_penalty", "repetition_penalty", "grammar", "cache_prompt",
+    }
+)
+# fmt: on
+STREAM_OPTIONS = frozenset({"include_usage", "include_obfuscation"})
+MAX_TOKENS = 10_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A request that is understood, priced and bounded. `body` is what goes upstream."""
+
+    model: str
+    price: Price
+    body: bytes
+    body_hash: str
+    bound: int
+    stream: bool = False
+    include_usage: bool = False
+    """Whether the client asked for the chunk with the usage; the upstream always is asked."""
+
+
+def parse(raw: bytes, prices: Prices) -> ChatRequest:
+    """Raises ApiError for what is wrong with the request, by field."""
+    data = parse_object(raw)
+    model = data.get("model")
+    if not isinstance(model, str) or not model:
+        raise invalid("`model` must name a model; GET /v1/models lists them")
+    price = prices.models.get(model)
+    if price is None:
+        raise _unpriced(model, prices)
+    messages = _check(data, price)
+    body_hash = hashlib.sha256(_dump(data)).hexdigest()
+    limit = _max_tokens(data)
+    if limit is None:
+        limit = data["max_tokens"] = price.default_max_tokens
+    stream, options = bool(data.get("stream")), data.get("stream_options") or {}
+    if stream:
+        data["stream_options"] = {**options, "include_usage": True}
+    body = _dump(data)
+    bound = price.bound(len(body), messages, limit)
+    include_usage = bool(options.get("include_usage"))
+    return ChatRequest(model, price, body, body_hash, bound, stream, include_usage)
+
+
+def parse_object(raw: bytes) -> dict[str, Any]:
+    try:
+        data = json.loads(raw, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise invalid(f"The body is not JSON: {error}", "not_json") from None
+    if not isinstance(data, dict):
+        raise invalid("The body must be a JSON object", "not_json")
+    return data
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _dump(data: dict[str, Any]) -> bytes:
+    """Written anew, so that the upstream reads what was checked (a doubled field, for one)."""
+    try:
+        return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        raise invalid("The body holds half of a surrogate pair, which is no text") from None
+
+
+def _check(data: dict[str, Any], price: Price) -> int:
+    """Refuses what could cost more than the bound. Returns how many messages there are."""
+    if unknown := set(data) - KNOWN - set(price.parameters):
+        raise invalid(
+            f"`{sorted(unknown)[0]}` is not known here, so what it costs cannot be bounded. Leave"
+            " it out, or add it to `parameters` in the model's price entry.",
+            "unsupported_parameter",
+        )
+    if data.get("n") not in (None, 1):
+        raise invalid("`n` must be 1: make one request for each answer", "unsupported_parameter")
+    _check_stream(data)
+    for tool in _list(data, "tools"):
+        if not isinstance(tool, dict) or tool.get("type") != "function":
+            raise invalid("`tools` may hold only functions", "unsupported_parameter")
+    messages = _list(data, "messages")
+    if not messages:
+        raise invalid("`messages` must be a list of at least one message")
+    for message in messages:
+        _check_message(message)
+    return len(messages)
+
+
+def _check_stream(data: dict[str, Any]) -> None:
+    if not isinstance(data.get("stream"), bool | None):
+        raise invalid("`stream` must be true or false")
+    options = data.get("stream_options")
+    if options is None:
+        return
+    if not isinstance(options, dict):
+        raise invalid('`stream_options` must be an object, such as {"include_usage": true}')
+    if not data.get("stream"):
+        raise invalid("`stream_options` is for streamed answers: send `stream: true`, or leave it")
+    if unknown := set(options) - STREAM_OPTIONS:
+        known = ", ".join(sorted(STREAM_OPTIONS))
+        raise invalid(
+            f"`stream_options.{sorted(unknown)[0]}` is not known here; known: {known}",
+            "unsupported_parameter",
+        )
+    if not all(isinstance(value, bool | None) for value in options.values()):
+        raise invalid("each of `stream_options` must be true or false")
+
+
+def _list(data: dict[str, Any], field: str) -> list[Any]:
+    value = data.get(field)
+    if value is not None and not isinstance(value, list):
+        raise invalid(f"`{field}` must be a list")
+    return value or []
+
+
+def _check_message(message: Any) -> None:
+    if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+        raise invalid("each of `messages` must be an object with a `role`")
+    if message.get("audio") is not None:
+        raise invalid("only text can be bounded: `audio` is refused", "unsupported_content")
+    content = message.get("content")
+    if isinstance(content, list):
+        kinds = {part.get("type") if isinstance(part, dict) else None for part in content}
+        if kinds - {"text", "refusal"}:
+            raise invalid(
+                "only text can be bounded: content parts must have the type `text`",
+                "unsupported_content",
+            )
+    elif content is not None and not isinstance(content, str):
+        raise invalid("`content` must be a text or a list of text parts")
+
+
+def _max_tokens(data: dict[str, Any]) -> int | None:
+    """The larger of both names for the same limit; null is as good as absent."""
+    found = []
+    for field in ("max_tokens", "max_completion_tokens"):
+        value = data.get(field)
+        if value is None:
+            data.pop(field, None)
+        elif isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_TOKENS:
+            raise invalid(f"`{field}` must be a whole number from 1 to {MAX_TOKENS}")
+        else:
+            found.append(value)
+    return max(found, default=None)
+
+
+def _unpriced(model: str, prices: Prices) -> ApiError:
+    return invalid(
+        f"The model {model!r} has no price, so its cost cannot be limited. Add to {prices.path}"
+        f" and start the gateway again:\n\n{prices.lines_to_add(model)}",
+        "unpriced_model",
+    )

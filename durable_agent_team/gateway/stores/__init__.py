@@ -1,0 +1,1 @@
+"""Where accounts, calls and charges are kept."""

@@ -1,0 +1,165 @@
+"""Calls in SQLite: reserve, settle, release. Each function runs inside one transaction."""
+
+import sqlite3
+
+from durable_agent_team.gateway.stores.sqlite_accounts import COLUMNS, read
+from durable_agent_team.gateway.stores.store import (
+    Account,
+    Begun,
+    Cause,
+    Charge,
+    NewCall,
+    Pending,
+    Reserved,
+    Settlement,
+    StoredCall,
+    StoreRefusal,
+    Why,
+)
+
+RESERVE = f"""
+UPDATE accounts SET reserved = reserved + :bound
+WHERE id = :id AND status = 'active' AND spent + reserved + :bound <= budget
+RETURNING {COLUMNS}
+"""
+SETTLE = f"""
+UPDATE accounts SET reserved = reserved - :bound, spent = spent + :amount, charges = charges + 1
+WHERE id = :id RETURNING {COLUMNS}
+"""
+RELEASE = f"UPDATE accounts SET reserved = reserved - ? WHERE id = ? RETURNING {COLUMNS}"
+
+
+def begin(
+    conn: sqlite3.Connection, call: NewCall, owner: str, now: float, lease_seconds: float
+) -> Begun:
+    if call.key is not None:
+        before = _before(conn, call, now)
+        if before is not None:
+            return before
+    row = conn.execute(RESERVE, {"bound": call.bound, "id": call.account_id}).fetchone()
+    if row is None:
+        account = read(conn, call.account_id)
+        if account is None:
+            return StoreRefusal(Why.NOT_FOUND)
+        active = account.status == "active"
+        return StoreRefusal(Why.EXHAUSTED if active else Why.DISABLED, account)
+    conn.execute(
+        "INSERT INTO calls (id, account_id, key, body_hash, model, state, bound, owner, expires_at)"
+        " VALUES (?, ?, ?, ?, ?, 'pending', ?, ?, ?)",
+        (
+            *(call.id, call.account_id, call.key, call.body_hash, call.model, call.bound),
+            *(owner, now + lease_seconds),
+        ),
+    )
+    return Reserved(Account(*row))
+
+
+def _before(conn: sqlite3.Connection, call: NewCall, now: float) -> Begun | None:
+    """What became of the same key before; None if this is its first or its next attempt."""
+    query = (
+        "SELECT id, body_hash, state, status, response, expires_at FROM calls"
+        " WHERE account_id = ? AND key = ?"
+    )
+    row = conn.execute(query, (call.account_id, call.key)).fetchone()
+    account = read(conn, call.account_id)
+    if account is None or account.status != "active":
+        return None  # refused by the reservation, which says why
+    if row is None:
+        query = "SELECT 1 FROM ledger WHERE account_id = ? AND idempotency_key = ?"
+        charged = conn.execute(query, (call.account_id, call.key)).fetchone()
+        return StoreRefusal(Why.ANSWER_DROPPED, account) if charged else None
+    call_id, body_hash, state, status, response, expires_at = row
+    if body_hash != call.body_hash:
+        return StoreRefusal(Why.CONFLICT, account)
+    if state == "done":
+        return StoredCall(account, status, response)
+    if expires_at > now:
+        return Pending(account)
+    release(conn, call_id, Cause.LEASE_EXPIRED, now)
+    return None
+
+
+def settle(conn: sqlite3.Connection, done: Settlement, now: float) -> Account | None:
+    query = "SELECT account_id, key, model, bound FROM calls WHERE id = ? AND state = 'pending'"
+    row = conn.execute(query, (done.call_id,)).fetchone()
+    if row is None:
+        return None
+    account_id, key, model, bound = row
+    conn.execute(
+        "INSERT INTO ledger (account_id, created_at, idempotency_key, model, prompt_tokens,"
+        " completion_tokens, amount, estimated, overrun) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *(account_id, now, key, model, done.prompt_tokens, done.completion_tokens),
+            *(done.amount, int(done.estimated), done.overrun),
+        ),
+    )
+    figures = {"bound": bound, "amount": done.amount, "id": account_id}
+    account = Account(*conn.execute(SETTLE, figures).fetchone())
+    if done.overrun:
+        conn.execute(
+            "INSERT INTO refused_models VALUES (?, ?, ?) ON CONFLICT DO UPDATE"
+            " SET overrun = overrun + excluded.overrun",
+            (model, done.price_fingerprint, done.overrun),
+        )
+    if key is None or account.status != "active":
+        conn.execute("DELETE FROM calls WHERE id = ?", (done.call_id,))
+    else:
+        conn.execute(
+            "UPDATE calls SET state = 'done', status = ?, response = ? WHERE id = ?",
+            (done.status, done.response, done.call_id),
+        )
+    return account
+
+
+def release(
+    conn: sqlite3.Connection, call_id: str, cause: Cause | None, now: float
+) -> Account | None:
+    row = conn.execute(
+        "DELETE FROM calls WHERE id = ? AND state = 'pending'"
+        " RETURNING account_id, key, model, bound",
+        (call_id,),
+    ).fetchone()
+    if row is None:
+        return None
+    account_id, key, model, bound = row
+    if cause is not None:
+        conn.execute(
+            "INSERT INTO interruptions (account_id, created_at, idempotency_key, model, cause)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (account_id, now, key, model, cause.value),
+        )
+    return Account(*conn.execute(RELEASE, (bound, account_id)).fetchone())
+
+
+def pending_owners(conn: sqlite3.Connection) -> set[str]:
+    rows = conn.execute("SELECT DISTINCT owner FROM calls WHERE state = 'pending'")
+    return {row[0] for row in rows}
+
+
+def release_abandoned(conn: sqlite3.Connection, dead: set[str], now: float) -> int:
+    query = "SELECT id, owner, expires_at FROM calls WHERE state = 'pending'"
+    released = 0
+    for call_id, owner, expires_at in conn.execute(query).fetchall():
+        if owner in dead:
+            release(conn, call_id, Cause.GATEWAY_DIED, now)
+        elif expires_at <= now:
+            release(conn, call_id, Cause.LEASE_EXPIRED, now)
+        else:
+            continue
+        released += 1
+    return released
+
+
+def charges(
+    conn: sqlite3.Connection, account_id: str, after: int, limit: int, key: str | None
+) -> list[Charge]:
+    query = (
+        "SELECT id, created_at, idempotency_key, model, prompt_tokens, completion_tokens, amount,"
+        " estimated, overrun FROM ledger WHERE account_id = ? AND id > ?"
+    )
+    values: list[object] = [account_id, after]
+    if key is not None:
+        query += " AND idempotency_key = ?"
+        values.append(key)
+    rows = conn.execute(query + " ORDER BY id LIMIT ?", (*values, limit))
+    return [Charge(*(*row[:7], bool(row[7]), row[8])) for row in rows]

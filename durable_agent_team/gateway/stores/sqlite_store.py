@@ -1,0 +1,108 @@
+"""The store in SQLite: the default. Several gateway processes may share one database file."""
+
+import time
+from pathlib import Path
+
+from durable_agent_team.gateway.stores import sqlite_accounts, sqlite_calls
+from durable_agent_team.gateway.stores.process_lock import ProcessLock
+from durable_agent_team.gateway.stores.sqlite_schema import connect
+from durable_agent_team.gateway.stores.sqlite_writer import Writer
+from durable_agent_team.gateway.stores.store import (
+    Account,
+    Begun,
+    Cause,
+    Charge,
+    NewAccount,
+    NewCall,
+    Settlement,
+    StoreRefusal,
+)
+
+
+class SqliteStore:
+    """See `stores.store.Store`. Make it inside the running event loop."""
+
+    def __init__(self, path: Path, lease_seconds: float) -> None:
+        conn = connect(path)
+        self._owner = ProcessLock(path)
+        self._lease_seconds = lease_seconds
+        self._writer = Writer(conn)
+
+    async def open_account(self, new: NewAccount) -> tuple[Account, bool] | StoreRefusal:
+        return await self._writer.run(
+            lambda conn: sqlite_accounts.open_account(conn, new, time.time())
+        )
+
+    async def find_account(self, key_hash: str) -> Account | None:
+        return await self._writer.run(
+            lambda conn: sqlite_accounts.find(conn, key_hash), durable=False
+        )
+
+    async def account(self, account_id: str) -> Account | None:
+        return await self._writer.run(
+            lambda conn: sqlite_accounts.read(conn, account_id), durable=False
+        )
+
+    async def interrupted(self, account_id: str) -> dict[str, int]:
+        query = "SELECT cause, count(*) FROM interruptions WHERE account_id = ? GROUP BY cause"
+        rows = await self._writer.run(lambda conn: conn.execute(query, (account_id,)).fetchall())
+        return dict(rows)
+
+    async def change_account(
+        self, account_id: str, budget: int | None, status: str | None
+    ) -> Account | StoreRefusal:
+        return await self._writer.run(
+            lambda conn: sqlite_accounts.change(conn, account_id, budget, status, time.time())
+        )
+
+    async def transfer(
+        self, from_id: str, to_id: str, amount: int, key: str | None
+    ) -> tuple[Account, Account] | StoreRefusal:
+        return await self._writer.run(
+            lambda conn: sqlite_accounts.transfer(conn, from_id, to_id, amount, key, time.time())
+        )
+
+    async def charges(
+        self, account_id: str, after: int, limit: int, idempotency_key: str | None
+    ) -> list[Charge]:
+        return await self._writer.run(
+            lambda conn: sqlite_calls.charges(conn, account_id, after, limit, idempotency_key)
+        )
+
+    async def begin(self, call: NewCall) -> Begun:
+        return await self._writer.run(
+            lambda conn: sqlite_calls.begin(
+                conn, call, self._owner.id, time.time(), self._lease_seconds
+            ),
+            durable=False,
+        )
+
+    async def settle(self, settlement: Settlement) -> Account | None:
+        return await self._writer.run(
+            lambda conn: sqlite_calls.settle(conn, settlement, time.time())
+        )
+
+    async def release(self, call_id: str, cause: Cause | None) -> Account | None:
+        return await self._writer.run(
+            lambda conn: sqlite_calls.release(conn, call_id, cause, time.time()), durable=False
+        )
+
+    async def release_abandoned(self) -> int:
+        dead = self._owner.dead(await self._writer.run(sqlite_calls.pending_owners))
+        released = await self._writer.run(
+            lambda conn: sqlite_calls.release_abandoned(conn, dead, time.time())
+        )
+        self._owner.sweep()
+        return released
+
+    async def refused_models(self) -> dict[tuple[str, str], int]:
+        query = "SELECT model, price_fingerprint, overrun FROM refused_models"
+        rows = await self._writer.run(lambda conn: conn.execute(query).fetchall())
+        return {(model, fingerprint): overrun for model, fingerprint, overrun in rows}
+
+    async def not_ready(self) -> str | None:
+        return await self._writer.not_ready()
+
+    async def close(self) -> None:
+        await self._writer.close()
+        self._owner.close()

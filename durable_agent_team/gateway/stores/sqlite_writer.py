@@ -1,0 +1,132 @@
+"""One thread that owns the connection, and commits whatever is queued in one transaction.
+
+One fsync then serves all calls that wait for it: durable, and not one fsync a call. What may be
+lost with the power, and only with the power, waits for none: a reservation whose call is lost too.
+Each operation runs in a savepoint of its own, so that one that fails takes nobody else's work with
+it.
+"""
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from durable_agent_team.gateway.stores.store import StoreError
+
+T = TypeVar("T")
+Operation = Callable[[sqlite3.Connection], Any]
+Queued = tuple[Operation, asyncio.Future[Any], bool]
+MOST_IN_ONE_COMMIT = 256
+
+
+class Writer:
+    """`await run(operation)` gives its result once the transaction is on the disk; with
+    `durable=False`, once it would survive the death of this process."""
+
+    def __init__(self, conn: sqlite3.Connection) -> None:
+        self._conn = conn
+        self._loop = asyncio.get_running_loop()
+        self._queue: queue.SimpleQueue[Queued | None] = queue.SimpleQueue()
+        self._closed = False
+        self._failed = False
+        self._durable = True  # as the connection was made
+        self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
+        self._thread.start()
+
+    async def run(self, operation: Callable[[sqlite3.Connection], T], *, durable: bool = True) -> T:
+        if self._closed:
+            raise StoreError("the store is closed")
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._queue.put((operation, future, durable))
+        return await future
+
+    async def not_ready(self) -> str | None:
+        """Why nothing can be written. After a failure it tries, as it may have been mended."""
+        if not self._failed:
+            return None
+        try:
+            await self.run(_write_nothing)
+        except StoreError as error:
+            return str(error)
+        self._failed = False
+        return None
+
+    async def close(self) -> None:
+        """Finishes what is queued, then closes the connection."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+            await asyncio.to_thread(self._thread.join)
+
+    def _work(self) -> None:
+        open_ = True
+        while open_:
+            batch = []
+            item = self._queue.get()
+            while item is not None:
+                batch.append(item)
+                if len(batch) == MOST_IN_ONE_COMMIT:
+                    break
+                try:
+                    item = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+            open_ = item is not None
+            if batch:
+                self._commit(batch)
+        self._conn.close()
+
+    def _commit(self, batch: list[Queued]) -> None:
+        results: list[tuple[asyncio.Future[Any], Any, BaseException | None]] = []
+        try:
+            self._wait_for_disk(any(durable for _, _, durable in batch))
+            self._conn.execute("BEGIN IMMEDIATE")
+            for operation, future, _ in batch:
+                results.append((future, *self._one(operation)))
+            self._conn.execute("COMMIT")
+        except sqlite3.Error as error:
+            with suppress(sqlite3.Error):  # then the next commit fails, and is told, likewise
+                if self._conn.in_transaction:
+                    self._conn.execute("ROLLBACK")
+            self._failed = True
+            failure = StoreError(f"the database did not take it: {error}")
+            results = [(future, None, failure) for _, future, _ in batch]
+        self._loop.call_soon_threadsafe(_resolve, results)
+
+    def _wait_for_disk(self, durable: bool) -> None:
+        """In WAL mode a commit under FULL also makes durable what NORMAL left open before it."""
+        if durable is not self._durable:
+            self._conn.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._durable = durable
+
+    def _one(self, operation: Operation) -> tuple[Any, BaseException | None]:
+        self._conn.execute("SAVEPOINT one")
+        try:
+            result = operation(self._conn)
+        except Exception as error:
+            if not self._conn.in_transaction:
+                raise  # SQLite itself rolled all back (a full disk): nobody's work is kept
+            self._conn.execute("ROLLBACK TO one")
+            self._conn.execute("RELEASE one")
+            return None, error
+        self._conn.execute("RELEASE one")
+        return result, None
+
+
+def _write_nothing(conn: sqlite3.Connection) -> None:
+    """Goes to the disk like a charge, and changes nothing."""
+    version = conn.execute("PRAGMA user_version").fetchone()[0]
+    conn.execute(f"PRAGMA user_version = {version}")
+
+
+def _resolve(results: list[tuple[asyncio.Future[Any], Any, BaseException | None]]) -> None:
+    for future, result, error in results:
+        if future.done():
+            continue
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)

@@ -1,0 +1,1 @@
+"""The local stack: Temporal, the gateway and a worker, supervised."""

@@ -1,0 +1,145 @@
+"""One process of the local stack: started, watched, started again, ended."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from durable_agent_team.local_stack.stack_plan import Part
+from durable_agent_team.process.project_root import PROJECT_ROOT
+from durable_agent_team.process.stack_state import Started, start_time
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
+STEADY_SECONDS = 10.0
+"""A process that lived this long is started again at once; younger ones ever more slowly."""
+
+
+class Child:
+    """Keeps one part alive until `stop`. Its output goes to a log file of its own."""
+
+    def __init__(self, part: Part, logs: Path, say: Callable[[str], None]) -> None:
+        self.part = part
+        self.log = logs / f"{part.name}.log"
+        self.changed: Callable[[], None] = lambda: None
+        self.restarts = 0
+        self._say = say
+        self._process: asyncio.subprocess.Process | None = None
+        self._started = Started(0, "")
+        self._offset = 0
+        self._stopping = asyncio.Event()
+        self._spawning = asyncio.Lock()
+        self._watcher: asyncio.Task[None] | None = None
+
+    @property
+    def started(self) -> Started:
+        return self._started
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._process.returncode if self._process else None
+
+    async def start(self) -> None:
+        await self._spawn()
+        self._watcher = asyncio.create_task(self._watch())
+
+    def said(self, text: str) -> bool:
+        """Whether the process of now has written this; what earlier ones wrote does not count."""
+        with contextlib.suppress(OSError), self.log.open(errors="replace") as file:
+            file.seek(self._offset)
+            return text in file.read()
+        return False
+
+    def tail(self, lines: int = 8) -> str:
+        """The end of the log; the last start may not have said anything yet."""
+        with contextlib.suppress(OSError):
+            text = self.log.read_text(errors="replace")[-10_000:]
+            return "\n".join(f"    {line}" for line in text.splitlines()[-lines:])
+        return ""
+
+    async def _spawn(self) -> None:
+        environ = {k: v for k, v in dotenv_values(PROJECT_ROOT / ".env").items() if v}
+        environ |= {**os.environ, **self.part.env, "PYTHONUNBUFFERED": "1"}
+        log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(log, "ab") as file:
+            self._offset = file.tell()
+            # A session of its own: the terminal's Ctrl-C reaches the stack, and it alone decides.
+            self._process = await asyncio.create_subprocess_exec(
+                *self.part.command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                env=environ,
+                cwd=PROJECT_ROOT,
+                start_new_session=True,
+                umask=0o077,  # what agents are asked and answer is their owner's
+            )
+        self._started = Started(self._process.pid, start_time(self._process.pid))
+        self.changed()
+
+    async def _watch(self) -> None:
+        pause = 0.0
+        while self._process is not None:
+            born = time.monotonic()
+            code = await self._process.wait()
+            if self._stopping.is_set():
+                return
+            if time.monotonic() - born > STEADY_SECONDS or self.restarts == 0:
+                pause = 0.0
+            else:
+                pause = min(max(2 * pause, FIRST_PAUSE), LONGEST_PAUSE)
+            self._say_restart(code, pause)
+            kill_group(self._started.pid, signal.SIGKILL)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause)
+            async with self._spawning:
+                if self._stopping.is_set():
+                    return
+                self.restarts += 1
+                await self._spawn()
+
+    def _say_restart(self, code: int, pause: float) -> None:
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        when = f"in {pause:g} s" if pause else "at once"
+        self._say(f"{self.part.name} {how}; starting it again {when} (log: {self.log})")
+
+    async def stop(self, *, at_once: bool = False) -> None:
+        """SIGTERM and patience, then SIGKILL for all of its session. Nothing is left."""
+        self._stopping.set()
+        async with self._spawning:
+            process = self._process
+        if process is None:
+            return
+        try:
+            if process.returncode is None and not at_once:
+                process.send_signal(signal.SIGTERM)
+                await asyncio.wait_for(process.wait(), self.part.stop_seconds)
+        except (TimeoutError, ProcessLookupError):
+            pass
+        finally:
+            kill_group(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+def kill_group(pid: int, number: int) -> None:
+    """A signal to a whole session of ours; none if it is gone."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
+
+
+def end_leftovers(processes: dict[str, Started]) -> list[str]:
+    """Ends what a killed stack left behind; a pid that is somebody else's by now is let alone."""
+    ended = []
+    for name, process in processes.items():
+        if process.alive():
+            kill_group(process.pid, signal.SIGKILL)
+            ended.append(name)
+    for _ in range(100):
+        if not any(process.alive() for process in processes.values()):
+            break
+        time.sleep(0.05)
+    return ended

@@ -1,0 +1,1 @@
+"""How contracts become Temporal payloads."""

@@ -1,0 +1,1 @@
+"""What every process of the service sets up: settings, logs, telemetry."""

@@ -1,0 +1,261 @@
+"""Settings, read once at the composition root: what a client needs, and what a worker needs.
+
+Later wins: defaults, the local stack's `.data/local.env`, `.env`, the environment. The local
+stack's values count only while it is up and nothing else points elsewhere (`stack_values`).
+"""
+
+import base64
+import binascii
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from dotenv.parser import parse_stream
+from pydantic import (
+    AfterValidator,
+    Field,
+    FilePath,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from durable_agent_team.contracts.plan import Problem
+from durable_agent_team.process import otel_settings, telemetry
+from durable_agent_team.process.project_root import PROJECT_ROOT
+from durable_agent_team.process.stack_state import LOCAL_ENV, data_dir, read_running
+from durable_agent_team.rules.pydantic_messages import explain_error, shown
+
+MAKE_SEALING_KEY = (
+    'python3 -c "import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())"'
+)
+
+
+class SettingsError(Exception):
+    """Everything that is missing or wrong, at once. No secret's value is in it."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(f"  {problem}" for problem in problems))
+        self.problems = tuple(problems)
+
+
+def _sealing_key(key: SecretStr) -> SecretStr:
+    text = key.get_secret_value()
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError("is not base64url") from error
+    if len(raw) != 32:
+        raise ValueError(f"holds {len(raw)} bytes, 32 are needed")
+    return key
+
+
+def _address(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    number = int(port) if port.isascii() and port.isdigit() and len(port) < 6 else 0
+    if not host or not 0 < number < 65536 or "/" in text or _has_gaps(text):
+        raise ValueError("is not HOST:PORT")
+    return text
+
+
+def _url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number, half an IPv6 address
+        good = None
+    if not good or not text.isascii() or _has_gaps(text):
+        raise ValueError("is not an http:// or https:// URL")
+    return text.rstrip("/")
+
+
+def _key(key: SecretStr) -> SecretStr:
+    """It travels in a header."""
+    text = key.get_secret_value()
+    if not text.isascii() or _has_gaps(text):
+        raise ValueError("holds something else than printable ASCII without spaces")
+    return key
+
+
+def _has_gaps(text: str) -> bool:
+    return any(each.isspace() or not each.isprintable() for each in text)
+
+
+Address = Annotated[str, AfterValidator(_address)]
+Url = Annotated[str, AfterValidator(_url)]
+Key = Annotated[SecretStr, Field(min_length=1), AfterValidator(_key)]
+SealingKey = Annotated[SecretStr, Field(min_length=1), AfterValidator(_sealing_key)]
+
+
+class ClientSettings(BaseSettings):
+    """What `starter.py` needs: where Temporal is, and where prices are asked."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
+    decides: ClassVar[tuple[str, ...]] = ("TEMPORAL_ADDRESS", "ATXP_API_URL", "ATXP_LLM_URL")
+    """Where one of these points elsewhere, nothing is taken from the local stack."""
+
+    temporal_address: Address = Field("127.0.0.1:7233", description="HOST:PORT of Temporal.")
+    temporal_namespace: str = Field("default", min_length=1, description="Temporal's namespace.")
+    temporal_api_key: Key | None = Field(None, description="An API key; switches TLS on.")
+    temporal_tls: bool | None = Field(
+        None, description="true or false; left out: on with an API key or certificate."
+    )
+    temporal_tls_ca_file: FilePath | None = Field(None, description="CA certificate, PEM.")
+    temporal_tls_cert_file: FilePath | None = Field(None, description="Client certificate, PEM.")
+    temporal_tls_key_file: FilePath | None = Field(
+        None, validate_default=True, description="Client key, PEM."
+    )
+    atxp_llm_url: Url = Field(
+        "https://llm.atxp.ai/v1", description="OpenAI-compatible endpoint of the agents."
+    )
+    default_model: str | None = Field(
+        None, min_length=1, max_length=200, description="For agents that name no model."
+    )
+
+    @field_validator("temporal_tls_key_file")
+    @classmethod
+    def _pair(cls, key: Path | None, info: ValidationInfo) -> Path | None:
+        certificate = info.data.get("temporal_tls_cert_file", key)  # absent: itself wrong
+        if (key is None) != (certificate is None):
+            raise ValueError("and TEMPORAL_TLS_CERT_FILE belong together: set both or none")
+        return key
+
+
+class WorkerSettings(ClientSettings):
+    """What `worker.py` needs beside that: accounts, the sealing key, and its limits."""
+
+    decides: ClassVar[tuple[str, ...]] = (*ClientSettings.decides, "ATXP_API_KEY")
+
+    atxp_api_url: Url = Field("https://api.atxp.ai/v1", description="ATXP's account API.")
+    atxp_api_key: Key = Field(description="The parent key; opens accounts.")
+    sealing_key: SealingKey = Field(
+        description=f"32 bytes, base64url: seals agents' keys. Make one: {MAKE_SEALING_KEY}"
+    )
+    workflow_sandbox: bool = Field(
+        True, description="Temporal's workflow sandbox; off: nothing watches workflow code."
+    )
+    max_concurrent_calls: int = Field(
+        600, ge=1, le=10_000, description="Activities that run at once in this worker."
+    )
+    max_cached_runs: int = Field(
+        1_000,
+        ge=1,
+        le=100_000,
+        description="Runs kept in memory, some 0.3 MB each; who waits for a person leaves it.",
+    )
+    graceful_shutdown_seconds: float = Field(
+        30, ge=0, le=3600, description="What calls in flight get after SIGTERM."
+    )
+    log_format: Literal["json", "text"] | None = Field(
+        None, description="json or text; left out: text on a terminal, json elsewhere."
+    )
+
+
+T = TypeVar("T", bound=BaseSettings)
+
+
+def client_settings() -> ClientSettings:
+    """Raises `SettingsError` with every problem."""
+    return load(ClientSettings)
+
+
+def worker_settings() -> WorkerSettings:
+    """Raises `SettingsError` with every problem."""
+    return load(WorkerSettings)
+
+
+def load(kind: type[T], root: Path = PROJECT_ROOT) -> T:
+    """Settings of one kind from the stack that is up, `.env` in the root, and the environment."""
+    chosen = given_values(root)
+    otel_settings.forget_empty(os.environ)
+    for name, value in chosen.items():
+        if name.startswith("OTEL_"):  # the exporters know no other place than the environment
+            os.environ.setdefault(name, value)
+    stack = stack_values(chosen, getattr(kind, "decides", ()), root)
+    return made_of({**_stacks_address(chosen), **stack, **chosen}, kind)
+
+
+def _stacks_address(chosen: Mapping[str, str]) -> dict[str, str]:
+    """Where the local stack would be, if it were up: not at the default port, where somebody else's
+    Temporal may be."""
+    port = chosen.get("TEMPORAL_PORT", "")
+    known = port.isascii() and port.isdigit() and int(port) > 0
+    return {"TEMPORAL_ADDRESS": f"127.0.0.1:{port}"} if known else {}
+
+
+def made_of(values: Mapping[str, str], kind: type[T]) -> T:
+    """Settings of one kind from their values by name. Raises `SettingsError` with every problem."""
+    known = {name: values[name.upper()] for name in kind.model_fields if name.upper() in values}
+    wrong = otel_settings.problems(os.environ) if telemetry.wanted_at_all() else []
+    try:
+        settings = kind(_env_file=None, **known)  # type: ignore[arg-type]
+    except ValidationError as error:
+        wrong = [*(_problem(kind, line) for line in error.errors()), *wrong]
+        raise SettingsError(wrong) from None
+    if wrong:
+        raise SettingsError(wrong)
+    return settings
+
+
+def given_values(root: Path = PROJECT_ROOT) -> dict[str, str]:
+    """What a person set: `.env`, then the environment. Empty is unset."""
+    chosen = {**_env_file(root / ".env"), **os.environ}
+    return {name.upper(): value for name, value in chosen.items() if value}
+
+
+def _env_file(path: Path) -> dict[str, str | None]:
+    """Raises `SettingsError` for one that cannot be read; none at all is empty."""
+    if not path.is_file():
+        return {}
+    try:
+        with path.open(encoding="utf-8") as file:
+            bad = [each.original.line for each in parse_stream(file) if each.error]
+        if not bad:
+            return dotenv_values(path)
+    except UnicodeDecodeError as error:
+        what, remedy = f"is no UTF-8 text (byte {error.start})", "save it as plain text in UTF-8"
+    except OSError as error:
+        what, remedy = f"cannot be read ({error.strerror})", "make it readable for you: chmod u+r"
+    else:
+        what, remedy = "is no NAME=VALUE", "write one setting a line, and close its quotes"
+        raise SettingsError(
+            [Problem(field=f"{path}:{line}", what=what, remedy=remedy) for line in bad]
+        )
+    raise SettingsError([Problem(field=str(path), what=what, remedy=remedy)])
+
+
+def stack_values(
+    chosen: Mapping[str, str], decides: tuple[str, ...], root: Path = PROJECT_ROOT
+) -> dict[str, str]:
+    """The local stack's values, if it is up and what a person set does not point elsewhere."""
+    folder = data_dir(chosen, root)
+    if not decides or read_running(folder) is None:
+        return {}
+    local = {k: v for k, v in dotenv_values(folder / LOCAL_ENV).items() if v}
+    for name in decides:
+        if name in chosen and _same(chosen[name]) != _same(local.get(name, "")):
+            return {}
+    return local
+
+
+def _same(value: str) -> str:
+    return value.rstrip("/").replace("localhost", "127.0.0.1")
+
+
+def _problem(kind: type[BaseSettings], line: Any) -> Problem:
+    """One line of pydantic's, in words: the setting's name, its value unless secret, the remedy."""
+    name = str(line["loc"][0]) if line["loc"] else ""
+    field = kind.model_fields.get(name)
+    meaning = (field.description or "") if field else ""
+    if line["type"] == "missing":
+        remedy = f"set {name.upper()} in .env or the environment: {meaning}"
+        return Problem(field=name.upper(), what="is not set", remedy=remedy)
+    what, better = explain_error(line)
+    value = "" if "Secret" in str(field and field.annotation) else shown(str(line["input"]))
+    remedy = f"{better or 'correct it'}, in .env or the environment: {meaning}"
+    return Problem(field=name.upper(), value=value, what=what, remedy=remedy)

@@ -1,0 +1,86 @@
+"""Brings the team's name to a run's activities, in a header: metrics go by team. Telemetry only."""
+
+from collections.abc import Callable
+from typing import Any
+
+from temporalio import workflow
+from temporalio.converter import PayloadConverter
+from temporalio.worker import (
+    ActivityInboundInterceptor,
+    ExecuteActivityInput,
+    ExecuteWorkflowInput,
+    Interceptor,
+    StartActivityInput,
+    StartLocalActivityInput,
+    WorkflowInboundInterceptor,
+    WorkflowInterceptorClassInput,
+    WorkflowOutboundInterceptor,
+)
+
+from durable_agent_team.contracts.telemetry_labels import LABELS, TEAM, TEAM_HEADER, UNKNOWN
+
+MAX_NAME = 100
+
+
+class TeamLabel(Interceptor):
+    """`left` is told the Temporal run id of a workflow that ended or left this worker's memory."""
+
+    def __init__(self, left: Callable[[str], None]) -> None:
+        self._left = left
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        return _Activity(next)
+
+    def workflow_interceptor_class(
+        self, input: WorkflowInterceptorClassInput
+    ) -> type[WorkflowInboundInterceptor]:
+        class Inbound(_Workflow):
+            left = staticmethod(self._left)
+
+        return Inbound
+
+
+class _Workflow(WorkflowInboundInterceptor):
+    left: Callable[[str], None]
+    _team = UNKNOWN
+
+    def init(self, outbound: WorkflowOutboundInterceptor) -> None:
+        self.next.init(_Outbound(outbound, lambda: self._team))
+
+    async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:
+        self._team = team_name(input.args)
+        run_id = workflow.info().run_id
+        try:
+            return await self.next.execute_workflow(input)
+        finally:
+            self.left(run_id)
+
+
+class _Outbound(WorkflowOutboundInterceptor):
+    def __init__(self, next: WorkflowOutboundInterceptor, team: Callable[[], str]) -> None:
+        super().__init__(next)
+        self._team = team
+
+    def start_activity(self, input: StartActivityInput) -> workflow.ActivityHandle[Any]:
+        payload = PayloadConverter.default.to_payload(self._team())
+        input.headers = {**input.headers, TEAM_HEADER: payload}
+        return self.next.start_activity(input)
+
+    def start_local_activity(self, input: StartLocalActivityInput) -> workflow.ActivityHandle[Any]:
+        return self.next.start_local_activity(input)
+
+
+class _Activity(ActivityInboundInterceptor):
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        payload = input.headers.get(TEAM_HEADER)
+        if payload is not None:
+            LABELS.set({TEAM: str(PayloadConverter.default.from_payload(payload))[:MAX_NAME]})
+        return await self.next.execute_activity(input)
+
+
+def team_name(args: Any) -> str:
+    """From a start input that nobody has checked yet."""
+    request = args[0] if args else None
+    team = request.get("team") if isinstance(request, dict) else None
+    name = team.get("name") if isinstance(team, dict) else None
+    return name[:MAX_NAME] if isinstance(name, str) else UNKNOWN

@@ -1,0 +1,132 @@
+"""OpenTelemetry by the standard OTEL_* variables: traces and metrics, each of them off by default.
+
+Off, nothing of the SDK is loaded. OTLP goes over HTTP as protobuf.
+"""
+
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.resources import Resource
+    from temporalio.contrib.opentelemetry import OpenTelemetryPlugin, ReplaySafeTracerProvider
+
+Signal = Literal["traces", "metrics"]
+SERVICE: Final = "durable-agent-team"
+FLUSH_SECONDS: Final = 3.0
+
+_traces: "ReplaySafeTracerProvider | None" = None
+_metrics: "MeterProvider | None" = None
+_resource: "Resource | None" = None
+
+
+def wanted(environ: Mapping[str, str] | None = None, signal: Signal = "traces") -> bool:
+    """Whether OTEL_* asks for it: an endpoint or an exporter is named, and none forbids it."""
+    values = os.environ if environ is None else environ
+    if values.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return False
+    exporters = values.get(f"OTEL_{signal.upper()}_EXPORTER", "").lower().split(",")
+    if "none" in exporters:
+        return False
+    endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT")
+    return "otlp" in exporters or any(values.get(name) for name in endpoints)
+
+
+def wanted_at_all(environ: Mapping[str, str] | None = None) -> bool:
+    return wanted(environ) or wanted(environ, "metrics")
+
+
+def plugins(service: str = SERVICE) -> "list[OpenTelemetryPlugin]":
+    """The Temporal client's plugins: none unless traces are wanted."""
+    if not wanted():
+        return []
+    # Imported here: a command without telemetry does not pay for loading it.
+    from opentelemetry import trace  # noqa: PLC0415
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415
+        OTLPSpanExporter,
+    )
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+    from temporalio.contrib.opentelemetry import (  # noqa: PLC0415
+        OpenTelemetryPlugin,
+        create_tracer_provider,
+    )
+
+    from durable_agent_team.process.redacted_spans import QuietExporter  # noqa: PLC0415
+
+    global _traces
+    if _traces is None:
+        # Flushed by `leave`: nothing of ours waits for the interpreter's teardown.
+        _traces = create_tracer_provider(resource=resource(service), shutdown_on_exit=False)
+        _traces.add_span_processor(BatchSpanProcessor(QuietExporter(OTLPSpanExporter())))
+        trace.set_tracer_provider(_traces)
+    return [OpenTelemetryPlugin(add_temporal_spans=True)]
+
+
+def start_metrics(service: str = SERVICE) -> bool:
+    """The worker's own metrics (`temporal_runtime` has the SDK's). False: nobody wants them."""
+    global _metrics
+    if not wanted(signal="metrics"):
+        return False
+    if _metrics is not None:
+        return True
+    from opentelemetry import metrics  # noqa: PLC0415
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import (  # noqa: PLC0415
+        OTLPMetricExporter,
+    )
+    from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415
+    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader  # noqa: PLC0415
+
+    reader = PeriodicExportingMetricReader(OTLPMetricExporter())
+    _metrics = MeterProvider([reader], resource=resource(service), shutdown_on_exit=False)
+    metrics.set_meter_provider(_metrics)
+    return True
+
+
+def observe_tasks(totals: Callable[[], Iterable[tuple[Mapping[str, str], int]]]) -> None:
+    """The gauge of tasks by state, read whenever metrics are sent."""
+    from opentelemetry import metrics  # noqa: PLC0415
+
+    def observations(_: Any) -> list[metrics.Observation]:
+        return [metrics.Observation(count, dict(attributes)) for attributes, count in totals()]
+
+    metrics.get_meter("agent_team").create_observable_gauge(
+        "agent_team.tasks",
+        [observations],
+        unit="{task}",
+        description="Tasks that have not ended, of the runs that this worker holds in memory.",
+    )
+
+
+def resource(service: str) -> "Resource":
+    """Who sends: two workers with the same name are told apart by their instance."""
+    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
+
+    global _resource
+    if _resource is None:
+        name = os.environ.get("OTEL_SERVICE_NAME") or service
+        _resource = Resource.create(
+            {"service.name": name, "service.instance.id": str(uuid.uuid4())}
+        )
+    return _resource
+
+
+def flush(seconds: float = FLUSH_SECONDS) -> None:
+    """Sends what is waiting, for so long and no longer: what a collector that does not answer has
+    not taken by then is lost. The exporters' own timeouts would hold up a command for 20 s."""
+    providers = [each for each in (_traces, _metrics) if each is not None]
+    sending = [threading.Thread(target=_flush, args=(each,), daemon=True) for each in providers]
+    for thread in sending:
+        thread.start()
+    deadline = time.monotonic() + seconds
+    for thread in sending:
+        thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def _flush(provider: "ReplaySafeTracerProvider | MeterProvider") -> None:
+    with suppress(Exception):
+        provider.force_flush()

@@ -1,0 +1,1 @@
+"""Pure rules that the command line and the workflow share."""

@@ -1,0 +1,94 @@
+"""Pure: a team beside the gateway's list of models: prices, and the room in their contexts."""
+
+from collections.abc import Iterator
+
+from durable_agent_team.contracts.names import ORCHESTRATOR_AGENT
+from durable_agent_team.contracts.plan import Problem
+from durable_agent_team.contracts.run import RunRequest
+from durable_agent_team.contracts.spend import ModelCatalog, ModelPrice
+from durable_agent_team.contracts.team import Caller, Team
+from durable_agent_team.rules.prompts import estimated_tokens, system_text, task_sources
+
+
+def price_of(catalog: ModelCatalog, model: str) -> ModelPrice | None:
+    return next((each for each in catalog.models if each.model == model), None)
+
+
+def context_of(caller: Caller, price: ModelPrice | None) -> int | None:
+    """Tokens; the team file's figure goes before the gateway's."""
+    return caller.context_tokens or (price.context_tokens if price else None)
+
+
+def callers(team: Team) -> dict[str, Caller]:
+    """Everyone with an account, the orchestrator first."""
+    return {ORCHESTRATOR_AGENT: team.orchestrator, **team.agents}
+
+
+def caller_of(team: Team, name: str) -> Caller:
+    """As it is now. The name must be known."""
+    return team.orchestrator if name == ORCHESTRATOR_AGENT else team.agents[name]
+
+
+def model_of(caller: Caller, catalog: ModelCatalog) -> str:
+    """Its own, or the worker's default."""
+    return caller.model or catalog.default_model or ""
+
+
+def field_of(name: str) -> str:
+    """Where somebody with an account stands in the team file."""
+    return name if name == ORCHESTRATOR_AGENT else f"agents.{name}"
+
+
+def model_problems(team: Team, catalog: ModelCatalog) -> Iterator[Problem]:
+    """Models that are missing, or that the gateway would refuse for want of a price."""
+    for name, caller in callers(team).items():
+        model = caller.model or catalog.default_model
+        if model is None:
+            yield Problem(
+                field=f"{field_of(name)}.model",
+                what="missing, and there is no default",
+                remedy="name a model, or set DEFAULT_MODEL for the worker",
+            )
+        else:
+            yield from _unpriced(f"{field_of(name)}.model", model, catalog)
+        if caller.fallback_model is not None:
+            yield from _unpriced(f"{field_of(name)}.fallback_model", caller.fallback_model, catalog)
+
+
+def price_file_lines(model: str) -> str:
+    """What to write into the gateway's price file so that `model` can be called."""
+    name = model.replace("\\", "\\\\").replace('"', '\\"')
+    return f'[models."{name}"]\ninput_usd_per_million = 0.00\noutput_usd_per_million = 0.00'
+
+
+def _unpriced(field: str, model: str, catalog: ModelCatalog) -> Iterator[Problem]:
+    if not catalog.priced or price_of(catalog, model) is not None:
+        return
+    known = ", ".join(each.model for each in catalog.models)
+    yield Problem(
+        field=field,
+        value=model,
+        what=f"has no price at the gateway, which knows: {known}"[:2000],
+        remedy="add to its price file, with your provider's prices in USD per million tokens:\n"
+        + price_file_lines(model)
+        + "\n",
+    )
+
+
+def context_problems(request: RunRequest, catalog: ModelCatalog) -> Iterator[Problem]:
+    """Tasks whose known inputs leave no room for an answer, with both figures."""
+    team = request.team
+    for task in team.tasks:
+        agent = team.agents[task.agent]
+        price = price_of(catalog, agent.model or catalog.default_model or "")
+        context = context_of(agent, price)
+        sources = task_sources(team, task, request.sources, {})
+        prompt = estimated_tokens([system_text(agent), task.ask, *(each.text for each in sources)])
+        if context is not None and prompt + agent.max_tokens > context:
+            yield Problem(
+                field=f"tasks.{task.id}.inputs",
+                value=f"about {prompt} tokens",
+                what=f"with max_tokens {agent.max_tokens} that is {prompt + agent.max_tokens},"
+                f" above the model's context of {context} tokens",
+                remedy="shorten the inputs, lower max_tokens, or use a model with more context",
+            )

@@ -1,0 +1,251 @@
+"""Pure: the most that a team can cost, task by task, from its file, its inputs and the prices."""
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+
+from durable_agent_team.contracts.base import Message
+from durable_agent_team.contracts.names import ORCHESTRATOR_AGENT
+from durable_agent_team.contracts.plan import Plan
+from durable_agent_team.contracts.run import RunRequest, TaskStatus
+from durable_agent_team.contracts.spend import ModelCatalog
+from durable_agent_team.contracts.team import Caller, Task, Team
+from durable_agent_team.rules.bounds import findings_bytes, worst_case_usd
+from durable_agent_team.rules.catalog import callers, price_of
+from durable_agent_team.rules.planning import plan_ask, plan_schema
+from durable_agent_team.rules.prompts import (
+    BYTES_PER_TOKEN,
+    FINAL_ASK,
+    orchestrator_text,
+    system_text,
+    task_sources,
+)
+from durable_agent_team.rules.review import MAX_ADDED, review_ask, review_schema
+
+REASONS_BYTES = 2_000
+"""Allowed for the objections that go back with an answer that failed its checks."""
+FAILED_BYTES = 100
+"""Allowed for how a task failed, as a review is told of it."""
+TOLD_BYTES = 1_000
+"""Allowed for a task that a review is told of and that is not known yet."""
+
+
+class CallBound(Message):
+    """The calls of one task, or of the orchestrator's plan or answer."""
+
+    subject: str
+    agent: str
+    model: str | None
+    calls: int
+    """The first and all repairs, anew in every review; for a planned team, those of `max_tasks`
+    tasks."""
+    input_bytes: int
+    """Of the documents that are known now."""
+    prompt_bytes: int
+    """Of the first prompt; what other tasks hand on counts as full answers, at 4 bytes a token."""
+    usd: Decimal | None
+    """For all its calls; None where the model has no price."""
+    inputs_usd: Decimal | None
+    """What of that is for the known inputs."""
+    least_usd: Decimal | None
+    """What must be free for the first call to begin: `min_tokens` where the agent may get by with
+    them, and nothing yet of what other tasks hand on."""
+
+
+class AgentBound(Message):
+    agent: str
+    usd: Decimal | None
+    budget_usd: Decimal | None
+    most_usd: Decimal | None
+    """The smaller of the two: an account refuses what goes beyond its limit."""
+
+
+class Estimate(Message):
+    """What `estimate --json` prints."""
+
+    team: str
+    calls: tuple[CallBound, ...]
+    agents: tuple[AgentBound, ...]
+    most_usd: Decimal | None
+    planned: bool
+    """No tasks are given: the orchestrator plans up to `max_tasks`, whose is not known."""
+
+
+def estimate(request: RunRequest, catalog: ModelCatalog) -> Estimate:
+    """The worst case: every answer as long as allowed, and every repair needed."""
+    team = request.team
+    bounds = (
+        *_planning(request, catalog),
+        *_working(request, catalog),
+        *_reviewing(request, catalog),
+        _final(request, catalog),
+    )
+    agents = tuple(_agent(name, caller, bounds) for name, caller in callers(team).items())
+    return Estimate(
+        team=team.name,
+        calls=bounds,
+        agents=agents,
+        most_usd=_most(team, agents),
+        planned=not team.tasks,
+    )
+
+
+def _planning(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound]:
+    team = request.team
+    if not team.tasks:
+        texts = [orchestrator_text(team), _goal(request), plan_ask(team), str(plan_schema(team))]
+        yield _bound("plan", ORCHESTRATOR_AGENT, team.orchestrator, team, catalog, _size(texts), 0)
+
+
+def _working(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound]:
+    team = request.team
+    for task in team.tasks:
+        agent = team.agents[task.agent]
+        sources = task_sources(team, task, request.sources, {})
+        known = sum(len(s.text.encode()) for s in sources)
+        texts = [system_text(agent), task.ask, *(s.name for s in sources)]
+        texts += [] if isinstance(task.output, str) else [str(task.output)]
+        found = findings_bytes(sources) if task.output == "findings" else 0
+        sure = _size(texts) + known + found
+        handed = _handed(team, task.depends_on)
+        times = 1 + team.review_rounds
+        yield _bound(task.id, task.agent, agent, team, catalog, sure, known, handed, times)
+    subject, many = "(planned)", team.max_tasks * (1 + team.review_rounds)
+    if team.tasks:
+        # What the first review adds, each later one may redo.
+        rounds = team.review_rounds
+        subject, many = "(added)", MAX_ADDED * rounds * (rounds + 1) // 2
+    for name, agent in team.agents.items() if many else ():
+        own = Task(id="planned", agent=name, ask="x")
+        known = sum(len(s.text.encode()) for s in task_sources(team, own, request.sources, {}))
+        # The plan, with all asks in it, is one answer of the orchestrator's; so is a review.
+        asks = team.orchestrator.max_tokens * BYTES_PER_TOKEN
+        others = _all(team) - _longest(team)
+        sure = _size([system_text(agent)]) + known
+        yield _bound(subject, name, agent, team, catalog, sure, known, asks + others, many)
+
+
+def _reviewing(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound]:
+    """Every round sees every hand-off, and what became of every task."""
+    team = request.team
+    if team.review_rounds:
+        texts = [orchestrator_text(team), _goal(request)]
+        status = {task.id: TaskStatus.DONE for task in team.tasks}
+        texts.append(str(review_schema(team, status, team.result)))
+        told = team.max_tasks * TOLD_BYTES
+        if team.tasks:
+            texts.append(review_ask(status, Plan(tasks=team.tasks), {}))
+            told = len(team.tasks) * FAILED_BYTES + MAX_ADDED * team.review_rounds * TOLD_BYTES
+        sure, more, times = _size(texts), told + _all(team), team.review_rounds
+        orchestrator = team.orchestrator
+        yield _bound(
+            "review", ORCHESTRATOR_AGENT, orchestrator, team, catalog, sure, 0, more, times
+        )
+
+
+def _final(request: RunRequest, catalog: ModelCatalog) -> CallBound:
+    team = request.team
+    if team.final == "handoff":
+        return _bound("answer", ORCHESTRATOR_AGENT, team.orchestrator, team, catalog, 0, 0, 0, 0)
+    results = [team.result] if team.result else _sinks(team)
+    handed = _handed(team, [each for each in results if each])
+    if not team.tasks:
+        handed = _all(team)
+    elif team.review_rounds:
+        handed += MAX_ADDED * team.review_rounds * _longest(team)
+    sure = _size([orchestrator_text(team), _goal(request), FINAL_ASK])
+    return _bound("answer", ORCHESTRATOR_AGENT, team.orchestrator, team, catalog, sure, 0, handed)
+
+
+def _bound(
+    subject: str,
+    agent: str,
+    caller: Caller,
+    team: Team,
+    catalog: ModelCatalog,
+    sure: int,
+    known: int,
+    handed: int = 0,
+    times: int = 1,
+) -> CallBound:
+    """`sure` bytes are in the prompt whatever happens, `known` of them documents; `handed` is the
+    most that other answers may add."""
+    model = caller.model or catalog.default_model
+    prompt = sure + handed
+    price = price_of(catalog, model or "")
+    repair = prompt + caller.max_tokens * BYTES_PER_TOKEN + REASONS_BYTES
+    first = worst_case_usd(prompt, caller.max_tokens, price)
+    again = worst_case_usd(repair, caller.max_tokens, price)
+    total = None
+    if first is not None and again is not None:
+        total = times * (first + team.max_repairs * again)
+    calls = times * (1 + team.max_repairs)
+    inputs = None
+    if price is not None and price.input_usd is not None:
+        inputs = calls * known * price.input_usd / 1_000_000
+    return CallBound(
+        subject=subject,
+        agent=agent,
+        model=model,
+        calls=calls,
+        input_bytes=known,
+        prompt_bytes=prompt,
+        usd=total,
+        inputs_usd=inputs,
+        least_usd=worst_case_usd(sure, caller.min_tokens or caller.max_tokens, price),
+    )
+
+
+def _agent(name: str, caller: Caller, bounds: Sequence[CallBound]) -> AgentBound:
+    own = [each.usd for each in bounds if each.agent == name]
+    priced = [usd for usd in own if usd is not None]
+    worst = sum(priced, Decimal(0)) if len(priced) == len(own) else None
+    limits = [each for each in (worst, caller.budget_usd) if each is not None]
+    return AgentBound(
+        agent=name,
+        usd=worst,
+        budget_usd=caller.budget_usd,
+        most_usd=min(limits) if limits else None,
+    )
+
+
+def _most(team: Team, agents: Sequence[AgentBound]) -> Decimal | None:
+    """Limits hold: the sum of the agents' most, and never above the team's own."""
+    each = [agent.most_usd for agent in agents if agent.most_usd is not None]
+    whole = sum(each, Decimal(0)) if len(each) == len(agents) else None
+    limits = [limit for limit in (whole, team.budget_usd) if limit is not None]
+    return min(limits) if limits else None
+
+
+def _handed(team: Team, tasks: Sequence[str]) -> int:
+    """Bytes of other tasks' hand-offs, each as long as its agent's answers may be."""
+    agents = {task.id: task.agent for task in team.tasks}
+    return sum(
+        len(task) + team.agents[agents[task]].max_tokens * BYTES_PER_TOKEN
+        for task in tasks
+        if task in agents
+    )
+
+
+def _all(team: Team) -> int:
+    """Bytes of all hand-offs that there can be, those of planned and of added tasks too."""
+    if not team.tasks:
+        return team.max_tasks * _longest(team)
+    known = _handed(team, [task.id for task in team.tasks])
+    return known + MAX_ADDED * team.review_rounds * _longest(team)
+
+
+def _longest(team: Team) -> int:
+    return max(each.max_tokens for each in team.agents.values()) * BYTES_PER_TOKEN
+
+
+def _sinks(team: Team) -> list[str]:
+    needed = {each for task in team.tasks for each in task.depends_on}
+    return [task.id for task in team.tasks if task.id not in needed]
+
+
+def _goal(request: RunRequest) -> str:
+    return request.goal or request.team.goal or ""
+
+
+def _size(texts: Sequence[str]) -> int:
+    return sum(len(text.encode()) for text in texts)

@@ -1,0 +1,21 @@
+"""Pure: which promises an account provider does not keep, and what that means for a run."""
+
+from types import MappingProxyType
+from typing import Final
+
+from durable_agent_team.contracts.spend import Capabilities
+
+PROMISES: Final = MappingProxyType(
+    {
+        "hard_limit": "a limit may be overspent: nobody refuses a call for want of money",
+        "replay": "a call that is repeated after a crash may be charged twice",
+        "ledger": "what was spent cannot be checked against the provider's books",
+        "transfer": "money cannot be moved between agents in one step; `budget` sets each limit",
+    }
+)
+REMEDY = "the gateway keeps all of them, and can stand in front of any provider"
+
+
+def broken_promises(capabilities: Capabilities) -> dict[str, str]:
+    """By name, what each promise that does not hold would have prevented."""
+    return {name: what for name, what in PROMISES.items() if not getattr(capabilities, name)}

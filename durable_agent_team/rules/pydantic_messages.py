@@ -1,0 +1,100 @@
+"""pydantic's complaints in plain words: what is wrong with a value, and what would be right."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any, Final
+
+from durable_agent_team.contracts.names import IDENTIFIER
+
+_KINDS: Final = MappingProxyType(
+    {
+        "string_type": "a text is needed here",
+        "int_type": "a whole number is needed here",
+        "int_parsing": "a whole number is needed here",
+        "int_parsing_size": "a whole number of fewer digits is needed here",
+        "int_from_float": "a whole number is needed here",
+        "float_type": "a number is needed here",
+        "float_parsing": "a number is needed here",
+        "decimal_type": "an amount in US dollars is needed here",
+        "decimal_parsing": "an amount in US dollars is needed here",
+        "bool_type": "true or false is needed here",
+        "bool_parsing": "true or false is needed here",
+        "dict_type": "keys and values are needed here",
+        "model_type": "keys and values are needed here",
+        "tuple_type": "a list is needed here",
+        "missing": "is missing",
+        "decimal_max_places": "an amount has at most six decimal places",
+        "finite_number": "this is no finite number",
+        "string_unicode": "this is no text: it holds half of a character",
+        "path_not_file": "there is no such file",
+    }
+)
+_REMEDIES: Final = MappingProxyType(
+    {
+        "decimal_type": "write it like 0.25",
+        "decimal_parsing": "write it like 0.25",
+        "decimal_max_places": "round it",
+        "finite_number": "write it like 0.25",
+        "string_unicode": "write the character itself",
+    }
+)
+NAME_REMEDY = "use a small letter, then up to 39 small letters, digits, `-` or `_`"
+
+
+def explain_error(line: Any) -> tuple[str, str]:
+    """What is wrong, and the remedy (empty where the first says it), of one error of pydantic's."""
+    kind, context = line["type"], line.get("ctx", {})
+    if found := _bound(kind, context):
+        return found
+    if kind == "string_pattern_mismatch":
+        if context.get("pattern") == IDENTIFIER:
+            return "this is no name", NAME_REMEDY
+        return "this is no http:// or https:// URL", "write it like https://example.com/hook"
+    if kind in ("literal_error", "enum"):
+        return "this is none of the choices", f"one of {context.get('expected', '')}"
+    if kind in _KINDS:
+        return _KINDS[kind], _REMEDIES.get(kind, "")
+    what = str(line["msg"]).removeprefix("Value error, ")
+    return what[:1].lower() + what[1:], ""
+
+
+def _bound(kind: str, context: Mapping[str, Any]) -> tuple[str, str] | None:
+    match kind:
+        case "greater_than":
+            return "is too small", f"use more than {_number(context['gt'])}"
+        case "greater_than_equal":
+            return "is too small", f"use {_number(context['ge'])} or more"
+        case "less_than":
+            return "is too large", f"use less than {_number(context['lt'])}"
+        case "less_than_equal":
+            return "is too large", f"use {_number(context['le'])} or less"
+        case "string_too_short":
+            return _short(context["min_length"], "characters")
+        case "string_too_long":
+            return f"more than {_number(context['max_length'])} characters", "shorten it"
+        case "too_short":
+            return _short(context["min_length"], "entries")
+        case "too_long":
+            return f"more than {_number(context['max_length'])} entries", "take some out"
+    return None
+
+
+def _short(least: int, of: str) -> tuple[str, str]:
+    if least == 1:
+        return "is empty", "fill it in, or leave the key out"
+    return "is too short", f"use {least} {of} or more"
+
+
+def _number(value: Any) -> str:
+    """Without an exponent: 1,000,000 and 0.5."""
+    exact = Decimal(str(value))
+    return f"{int(exact):,}" if exact == exact.to_integral_value() else f"{exact:f}"
+
+
+def shown(text: str, most: int = 80) -> str:
+    """A value on one line of a message: nothing in it can end the line or move the cursor."""
+    plain = "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
+    return plain if len(plain) <= most else f"{plain[: most - 1]}… ({len(text):,} characters)"

@@ -1,0 +1,224 @@
+"""Pure: everything that can be wrong with a run before anything is opened or spent.
+
+Used by the starter, for all errors at once, and by the workflow, which trusts no starter.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+
+from durable_agent_team.contracts.names import ORCHESTRATOR_AGENT
+from durable_agent_team.contracts.plan import Problem
+from durable_agent_team.contracts.run import RunRequest
+from durable_agent_team.contracts.spend import ModelCatalog
+from durable_agent_team.contracts.team import OnExhausted, Task, Team
+from durable_agent_team.rules.catalog import (
+    callers,
+    context_of,
+    context_problems,
+    field_of,
+    model_problems,
+    price_of,
+)
+from durable_agent_team.rules.graph import find_cycle
+
+__all__ = [
+    "callers",
+    "contains_goal",
+    "context_of",
+    "price_of",
+    "task_problems",
+    "team_problems",
+    "team_warnings",
+]
+
+
+def team_problems(request: RunRequest, catalog: ModelCatalog | None = None) -> list[Problem]:
+    """All problems of a start input. Without a catalog, models and contexts are not looked at."""
+    team = request.team
+    problems = [
+        *_goal_problems(request),
+        *_budget_problems(team),
+        *_fallback_problems(team),
+        *_source_problems(request),
+        *task_problems(team, team.tasks),
+        *_result_problems(team),
+    ]
+    if catalog is not None and not problems:
+        problems += [*model_problems(team, catalog), *context_problems(request, catalog)]
+    return problems
+
+
+def team_warnings(request: RunRequest) -> list[Problem]:
+    """What is allowed and probably not meant."""
+    team = request.team
+    limit = team.orchestrator.budget_usd
+    warnings = [
+        Problem(
+            field=f"agents.{name}.budget_usd",
+            value=str(agent.budget_usd),
+            what=f"above the orchestrator's limit of {limit} USD",
+            remedy="a subagent's limit is usually the smaller one",
+        )
+        for name, agent in team.agents.items()
+        if limit is not None and agent.budget_usd is not None and agent.budget_usd > limit
+    ]
+    goal = request.goal or team.goal
+    warnings += [
+        Problem(
+            field=f"tasks.{task.id}.ask",
+            what="contains the goal word for word",
+            remedy="ask for the part of it that this agent is to do",
+        )
+        for task in team.tasks
+        if goal and contains_goal(task.ask, goal)
+    ]
+    return warnings
+
+
+def task_problems(team: Team, tasks: tuple[Task, ...]) -> list[Problem]:
+    """Problems of a graph, whoever planned it."""
+    ids = {task.id for task in tasks}
+    problems = [
+        Problem(field=f"tasks.{task_id}", what=f"{count} tasks have this id", remedy="rename one")
+        for task_id, count in Counter(task.id for task in tasks).items()
+        if count > 1
+    ]
+    if len(tasks) > team.max_tasks:
+        problems.append(
+            Problem(
+                field="tasks",
+                value=str(len(tasks)),
+                what=f"more than max_tasks, {team.max_tasks}",
+                remedy="raise max_tasks, or merge tasks",
+            )
+        )
+    for task in tasks:
+        problems += _references(team, task, ids)
+        problems += _check_bounds(task)
+    cycle = find_cycle({task.id: task.depends_on for task in tasks})
+    if cycle:
+        problems.append(
+            Problem(
+                field="tasks",
+                value=" -> ".join(cycle),
+                what="these tasks wait for each other in a cycle",
+                remedy="remove one of the dependencies",
+            )
+        )
+    return problems
+
+
+def contains_goal(text: str, goal: str) -> bool:
+    """Word for word, apart from case and spacing."""
+    return _normal(goal) in _normal(text)
+
+
+def _normal(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def _goal_problems(request: RunRequest) -> Iterator[Problem]:
+    if not (request.goal or request.team.goal):
+        yield Problem(
+            field="goal", what="missing", remedy="write goal: in the file, or give --goal"
+        )
+
+
+def _budget_problems(team: Team) -> Iterator[Problem]:
+    if ORCHESTRATOR_AGENT in team.agents:
+        yield Problem(
+            field=f"agents.{ORCHESTRATOR_AGENT}",
+            what="this name is the orchestrator's own",
+            remedy="rename the agent",
+        )
+    everyone = callers(team)
+    unlimited = [name for name, caller in everyone.items() if caller.budget_usd is None]
+    given = sum((each.budget_usd for each in everyone.values() if each.budget_usd), Decimal(0))
+    if team.budget_usd is None:
+        for name in unlimited:
+            yield Problem(
+                field=f"{field_of(name)}.budget_usd",
+                what="no limit: neither the agent nor the team has a budget_usd",
+                remedy="give the agent one, or the team one to share out",
+            )
+    elif given > team.budget_usd or (unlimited and given == team.budget_usd):
+        yield Problem(
+            field="budget_usd",
+            value=str(team.budget_usd),
+            what=f"the agents' own limits come to {given} USD"
+            + (f", and {', '.join(unlimited)} would get nothing" if unlimited else ""),
+            remedy="raise the team's budget_usd, or lower the agents'",
+        )
+
+
+def _fallback_problems(team: Team) -> Iterator[Problem]:
+    for name, caller in callers(team).items():
+        if caller.on_exhausted is OnExhausted.FALLBACK and caller.fallback_model is None:
+            yield Problem(
+                field=f"{field_of(name)}.on_exhausted",
+                value=caller.on_exhausted.value,
+                what="there is no model to fall back to",
+                remedy="name a cheaper one as fallback_model, or write on_exhausted: park",
+            )
+
+
+def _source_problems(request: RunRequest) -> Iterator[Problem]:
+    team = request.team
+    named = [(f"agents.{name}.inputs", agent.inputs) for name, agent in team.agents.items()]
+    named += [(f"tasks.{task.id}.inputs", task.inputs) for task in team.tasks]
+    for field, names in named:
+        for name in names:
+            if name not in request.sources:
+                yield Problem(
+                    field=field,
+                    value=name,
+                    what="the request has no text of this name",
+                    remedy="send it in `sources`; the starter does so for files",
+                )
+
+
+def _references(team: Team, task: Task, ids: set[str]) -> Iterator[Problem]:
+    if task.agent not in team.agents:
+        yield Problem(
+            field=f"tasks.{task.id}.agent",
+            value=task.agent,
+            what="no such agent",
+            remedy=f"one of: {', '.join(team.agents)}",
+        )
+    for dependency in task.depends_on:
+        if dependency not in ids:
+            yield Problem(
+                field=f"tasks.{task.id}.depends_on",
+                value=dependency,
+                what="no such task",
+                remedy=f"one of: {', '.join(sorted(ids - {task.id})) or 'none'}"[:1000],
+            )
+
+
+def _check_bounds(task: Task) -> Iterator[Problem]:
+    low, high = task.checks.min_length, task.checks.max_length
+    if low is not None and high is not None and low > high:
+        yield Problem(
+            field=f"tasks.{task.id}.checks.min_length",
+            value=str(low),
+            what=f"above max_length, {high}: no answer can pass",
+            remedy="swap them",
+        )
+
+
+def _result_problems(team: Team) -> Iterator[Problem]:
+    if team.result is not None and team.tasks and team.result not in {t.id for t in team.tasks}:
+        yield Problem(
+            field="result",
+            value=team.result,
+            what="no such task",
+            remedy=f"one of: {', '.join(task.id for task in team.tasks)}"[:1000],
+        )
+    if team.result is not None and not team.tasks:
+        yield Problem(
+            field="result",
+            value=team.result,
+            what="the team has no tasks of its own: the orchestrator plans them",
+            remedy="leave result out",
+        )

@@ -1,0 +1,1 @@
+"""Team files: YAML in, a checked start input out."""

@@ -1,0 +1,87 @@
+"""pydantic's errors about a team file, in words for the person who wrote it."""
+
+import difflib
+from collections.abc import Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from durable_agent_team.contracts.plan import Problem
+from durable_agent_team.contracts.team import Team
+from durable_agent_team.rules.pydantic_messages import explain_error
+
+
+def in_words(
+    error: ValidationError, of: type[BaseModel] = Team
+) -> list[tuple[tuple[str | int, ...], Problem]]:
+    """Each problem with its path; the branches of a union that was missed are one problem.
+
+    `of` is the contract that was missed.
+    """
+    found: dict[tuple[str | int, ...], Problem] = {}
+    for line in error.errors(include_url=False):
+        path = tuple(part for part in line["loc"] if part != "[key]")
+        path = _without_branches(path)
+        found.setdefault(path, _problem(path, line, of))
+    return list(found.items())
+
+
+def _problem(path: tuple[str | int, ...], line: Any, of: type[BaseModel]) -> Problem:
+    kind = line["type"]
+    what, remedy = explain_error(line)
+    if kind == "extra_forbidden":
+        what = "this key is not known"
+        remedy = suggest(str(path[-1]), known_keys(path[:-1], of))
+    elif kind == "missing":
+        remedy = f"add `{path[-1]}:`"
+    elif kind != "string_unicode" and path and path[-1] == "output":
+        what, remedy = "this is no output", "use `text`, `findings`, or a JSON Schema"
+    given = "" if kind in ("missing", "extra_forbidden") else _shown(line["input"])
+    return Problem(field=spell(path)[:300], value=given, what=what, remedy=remedy)
+
+
+def _without_branches(path: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """`output` is a name or a schema; pydantic adds which of them it tried."""
+    if "output" in path:
+        return path[: path.index("output") + 1]
+    return path
+
+
+def _shown(value: Any) -> str:
+    text = repr(value) if isinstance(value, str | list | dict) else str(value)
+    return text if len(text) <= 80 else f"{text[:77]}…"
+
+
+def spell(path: Sequence[str | int]) -> str:
+    """`tasks[1].ask`, as the author would say it."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".") or "the file"
+
+
+def suggest(name: str, known: Sequence[str]) -> str:
+    """The key that was meant, if one is close; else those there are."""
+    if close := difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.6):
+        return f"did you mean `{close[0]}`?"
+    return f"known here: {', '.join(known)}" if known else "leave it out"
+
+
+def known_keys(path: Sequence[str | int], of: type[BaseModel] = Team) -> list[str]:
+    """The keys of the contract that a path leads to."""
+    model: type[BaseModel] | None = of
+    for part in path:
+        if model is None:
+            return []
+        if isinstance(part, str) and part in model.model_fields:
+            model = _model_in(model.model_fields[part])
+    return list(model.model_fields) if model else []
+
+
+def _model_in(field: FieldInfo) -> type[BaseModel] | None:
+    pending = [field.annotation]
+    while pending:
+        kind = pending.pop()
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+        pending.extend(get_args(kind))
+    return None

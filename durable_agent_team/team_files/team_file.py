@@ -1,0 +1,148 @@
+"""A team file: YAML in, a `RunRequest` out, or every problem at once."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from durable_agent_team.contracts.call import MAX_SOURCE
+from durable_agent_team.contracts.output_schema import schema_problem
+from durable_agent_team.contracts.plan import Problem
+from durable_agent_team.contracts.run import RunRequest
+from durable_agent_team.contracts.team import Team
+from durable_agent_team.rules.pydantic_messages import shown
+from durable_agent_team.team_files.error_messages import in_words, spell, suggest
+from durable_agent_team.team_files.yaml_file import (
+    FileProblem,
+    Reading,
+    TeamFileError,
+    Unreadable,
+    read_text,
+)
+
+MAX_ALL = 1_500_000
+"""Bytes of the whole request: Temporal takes 2 MB, and the team itself needs room."""
+Inputs = Sequence[tuple[str, str]]
+
+__all__ = ["FileProblem", "Inputs", "TeamFileError", "load_team"]
+
+
+def load_team(path: str | Path, goal: str | None = None, inputs: Inputs = ()) -> RunRequest:
+    """Reads a team and all the documents that it names; raises `TeamFileError`.
+
+    `goal` overrides the file's own. `inputs` are (task, file) pairs: documents that are added to
+    a task's inputs, their names being the paths as they were given.
+    """
+    return _Reading(Path(path)).request(goal, inputs)
+
+
+class _Reading(Reading):
+    """One reading of one team file; collects problems until there is nothing more to find."""
+
+    def request(self, goal: str | None, inputs: Inputs) -> RunRequest:
+        raw = self.parse("team", "start with `name:`, `goal:` and `agents:`")
+        extra = self._add_inputs(raw, inputs)
+        if goal is not None and not 1 <= len(goal) <= 4_000:
+            self.add("--goal", f"{len(goal)} characters", "use 1 to 4000 characters")
+        team = self._team(raw)
+        sources = self._sources(raw, extra)
+        if self.problems or team is None:
+            raise TeamFileError(self.problems)
+        request = RunRequest(team=team, sources=sources)
+        return request if goal is None else request.model_copy(update={"goal": goal})
+
+    def _team(self, raw: dict[str, Any]) -> Team | None:
+        try:
+            team = Team.model_validate(raw)
+        except ValidationError as error:
+            for where, problem in in_words(error):
+                self.at(where, problem)
+            return None
+        for index, task in enumerate(team.tasks):
+            found = schema_problem(task.output) if isinstance(task.output, dict) else None
+            if found is not None:
+                path = ("tasks", index, "output")
+                self.at(path, found.model_copy(update={"field": spell(path)}))
+        return team
+
+    def _add_inputs(self, raw: dict[str, Any], inputs: Inputs) -> dict[str, Path]:
+        """Puts `--input` files into their tasks; answers with where each is read from."""
+        tasks = raw.get("tasks")
+        by_id = {
+            task["id"]: task
+            for task in (tasks if isinstance(tasks, list) else [])
+            if isinstance(task, dict) and isinstance(task.get("id"), str)
+        }
+        extra: dict[str, Path] = {}
+        beside = {name for _, name in _named_inputs(raw)}
+        for name, file in inputs:
+            if name not in by_id:
+                remedy = suggest(name, list(by_id)) if by_id else "the team names no tasks"
+                self.add("--input", "no such task", remedy, f"{name}={file}")
+                continue
+            if file in beside and Path(file).resolve() != (self.path.parent / file).resolve():
+                what = "the team file gives this name to another file"
+                self.add("--input", what, "write its path differently", f"{name}={file}")
+                continue
+            named = by_id[name].get("inputs") or []
+            if isinstance(named, list) and file not in named:
+                by_id[name]["inputs"] = [*named, file]
+            extra[file] = Path(file)
+        return extra
+
+    def _beside(self, name: str) -> Path:
+        """Where a document of the team is. A team file may be somebody else's, and what it names is
+        sent to a model: so it names what was put beside it. Raises `Unreadable`."""
+        folder = self.path.parent
+        with suppress(OSError, ValueError, RuntimeError):  # reading it says what is wrong then
+            if not (folder / name).resolve().is_relative_to(folder.resolve()):
+                raise Unreadable(
+                    "this is outside the team file's folder",
+                    "copy it there, or give it with `--input TASK=FILE`",
+                )
+        return folder / name
+
+    def _sources(self, raw: dict[str, Any], extra: dict[str, Path]) -> dict[str, str]:
+        """The texts of all inputs, keyed by the names written in the file."""
+        sources: dict[str, str] = {}
+        tried: set[str] = set()
+        for where, name in _named_inputs(raw):
+            if name in tried:
+                continue
+            tried.add(name)
+            try:
+                file = extra.get(name) or self._beside(name)
+                sources[name] = read_text(file, MAX_SOURCE)
+            except Unreadable as error:
+                what, remedy = error.args
+                problem = Problem(
+                    field=spell(where), value=shown(name, 200), what=what, remedy=remedy
+                )
+                self.at(where, problem)
+        size = sum(len(text.encode()) for text in sources.values())
+        if size > MAX_ALL:
+            self.add(
+                "inputs",
+                f"{size:,} bytes in all, and {MAX_ALL:,} are the most",
+                "shorten them, or split the work over several runs",
+            )
+        return sources
+
+
+def _named_inputs(raw: dict[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+    """Every document that a team names, with its place; whatever else is wrong with the team."""
+    found: list[tuple[tuple[str | int, ...], str]] = []
+    for group in ("agents", "tasks"):
+        held = raw.get(group)
+        if isinstance(held, dict):
+            members: list[tuple[str | int, Any]] = list(held.items())
+        else:
+            members = list(enumerate(held)) if isinstance(held, list) else []
+        for key, member in members:
+            names = member.get("inputs") if isinstance(member, dict) else None
+            for index, name in enumerate(names if isinstance(names, list) else []):
+                if isinstance(name, str) and 0 < len(name) <= 200:
+                    found.append(((group, key, "inputs", index), name))
+    return found

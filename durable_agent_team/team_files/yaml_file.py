@@ -1,0 +1,126 @@
+"""A YAML file that a person wrote: read as plain values, what is wrong with it with its line."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from durable_agent_team.contracts.plan import Problem
+from durable_agent_team.rules.pydantic_messages import shown
+from durable_agent_team.team_files.error_messages import spell
+from durable_agent_team.team_files.yaml_document import Document, read_yaml
+
+MAX_FILE = 1_000_000
+
+
+@dataclass(frozen=True)
+class FileProblem:
+    """A problem, and where it stands. `line` counts from 1; None for what has no line."""
+
+    file: str
+    line: int | None
+    problem: Problem
+
+    def __str__(self) -> str:
+        file = shown(self.file, 300)
+        where = file if self.line is None else f"{file}:{self.line}"
+        return f"{where}: {self.problem}"
+
+
+class TeamFileError(Exception):
+    """Everything that is wrong with a team or task file, at once."""
+
+    def __init__(self, problems: Sequence[FileProblem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = tuple(problems)
+
+
+class Reading:
+    """One reading of one file, and the problems that it found so far."""
+
+    def __init__(self, path: Path, name: str | None = None) -> None:
+        self.path = path
+        self.name = name or str(path)
+        self.document = Document()
+        self.problems: list[FileProblem] = []
+
+    def add(self, field: str, what: str, remedy: str = "", value: str = "") -> None:
+        self.problems.append(
+            FileProblem(
+                self.name, None, Problem(field=field, value=value, what=what, remedy=remedy)
+            )
+        )
+
+    def at(self, where: tuple[str | int, ...], problem: Problem) -> None:
+        self.problems.append(FileProblem(self.name, self.document.line(where), problem))
+
+    def parse(self, what: str, hint: str) -> dict[str, Any]:
+        """The file as plain values. What is no YAML, or no mapping, ends the reading.
+
+        `what` it should hold, and a `hint` how such a thing begins.
+        """
+        try:
+            self.document = read_yaml(read_text(self.path, MAX_FILE))
+        except Unreadable as error:
+            self.add(f"{what} file", *error.args)
+            raise TeamFileError(self.problems) from None
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            told = str(getattr(error, "problem", None) or error).splitlines()[0]
+            problem = Problem(field="YAML", what=told, remedy="mind indentation, colons and quotes")
+            line = mark.line + 1 if mark else None
+            raise TeamFileError([FileProblem(self.name, line, problem)]) from None
+        except RecursionError:
+            self.add("YAML", "is nested too deeply", f"a {what} needs no more than ten levels")
+            raise TeamFileError(self.problems) from None
+        except ValueError as error:
+            # Only a number of thousands of digits comes here; Python says how to allow those.
+            told = str(error).partition(";")[0][:200]
+            self.add("YAML", told[:1].lower() + told[1:], "write a smaller number")
+            raise TeamFileError(self.problems) from None
+        if not isinstance(self.document.value, dict):
+            self.add("the file", f"holds no {what}", hint)
+            raise TeamFileError(self.problems)
+        for where, line in self.document.duplicates:
+            problem = Problem(
+                field=spell(where), what="this key is there twice", remedy="keep one of them"
+            )
+            self.problems.append(FileProblem(self.name, line, problem))
+        return self.document.value
+
+
+class Unreadable(Exception):
+    """What is wrong with a file, and the remedy."""
+
+
+def read_text(file: Path, limit: int) -> str:
+    """A file's text; raises `Unreadable`. Reads no more than it may, from a pipe or device too."""
+    name = shown(str(file), 200)
+    try:
+        with file.open("rb") as source:
+            content = source.read(4 * limit + 1)
+        if len(content) > 4 * limit:
+            raise Unreadable(f"more than {limit:,} characters", "shorten it")
+        text = content.decode("utf-8-sig")
+    except FileNotFoundError:
+        raise Unreadable(f"there is no file {name}", "check the path") from None
+    except UnicodeDecodeError as error:
+        what = f"{name} is no UTF-8 text (byte {error.start})"
+        raise Unreadable(what, "convert it to plain text in UTF-8") from None
+    except OSError as error:
+        raise Unreadable(f"{name} cannot be read ({error.strerror})", _remedy(error)) from None
+    except ValueError:  # a NUL in its name
+        raise Unreadable(f"no file can have the name {name}", "check the path") from None
+    if len(text) > limit:
+        raise Unreadable(f"{len(text):,} characters, and {limit:,} are the most", "shorten it")
+    return text
+
+
+def _remedy(error: OSError) -> str:
+    if isinstance(error, IsADirectoryError):
+        return "name a file in it"
+    if isinstance(error, PermissionError):
+        return "make it readable for you: chmod u+r"
+    return "check the path"

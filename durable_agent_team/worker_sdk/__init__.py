@@ -1,0 +1,1 @@
+"""Patches of Temporal's SDK for the worker."""

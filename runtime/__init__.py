@@ -1,1 +1,0 @@
-"""What touches the machine: settings, team files, the Temporal connection, the local stack."""

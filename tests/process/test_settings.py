@@ -1,0 +1,185 @@
+"""Where settings come from, and what is said when they are missing or wrong."""
+
+import base64
+import os
+import re
+import stat
+from pathlib import Path
+
+import pytest
+
+from durable_agent_team.local_stack.stack_plan import StackSettings, write_private
+from durable_agent_team.process.project_root import PROJECT_ROOT
+from durable_agent_team.process.settings import ClientSettings, SettingsError, WorkerSettings, load
+from durable_agent_team.process.stack_state import StackInfo, Started, this_process, write_state
+
+KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
+OURS = re.compile(r"^(TEMPORAL|ATXP|SEALING|GATEWAY|DEFAULT|UPSTREAM|DATA|OTEL|WORKFLOW|MAX)_")
+
+
+@pytest.fixture(autouse=True)
+def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if OURS.match(name):
+            monkeypatch.delenv(name)
+
+
+def stack_up(root: Path, supervisor: Started | None = None) -> dict[str, str]:
+    folder = root / ".data"
+    folder.mkdir()
+    values = {
+        "TEMPORAL_ADDRESS": "127.0.0.1:17233",
+        "ATXP_API_URL": "http://127.0.0.1:18402/v1",
+        "ATXP_LLM_URL": "http://127.0.0.1:18402/v1",
+        "ATXP_API_KEY": "local-parent-key",
+        "SEALING_KEY": KEY,
+        "DEFAULT_MODEL": "small",
+    }
+    write_private(folder / "local.env", values)
+    write_state(
+        StackInfo(folder, "127.0.0.1:17233", "", "", supervisor or this_process(), ready=True)
+    )
+    return values
+
+
+def test_a_client_needs_nothing(tmp_path: Path) -> None:
+    assert load(ClientSettings, tmp_path).temporal_address == "127.0.0.1:7233"
+
+
+def test_after_make_up_nothing_has_to_be_set(tmp_path: Path) -> None:
+    stack_up(tmp_path)
+    settings = load(WorkerSettings, tmp_path)
+    assert settings.temporal_address == "127.0.0.1:17233"
+    assert settings.atxp_api_key.get_secret_value() == "local-parent-key"
+    assert settings.default_model == "small"
+
+
+def test_env_file_wins_over_the_stack_and_the_environment_over_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack_up(tmp_path)
+    (tmp_path / ".env").write_text("DEFAULT_MODEL=large\nMAX_CACHED_RUNS=5\nSEALING_KEY=\n")
+    assert load(WorkerSettings, tmp_path).default_model == "large"
+    assert load(WorkerSettings, tmp_path).sealing_key.get_secret_value() == KEY
+    monkeypatch.setenv("MAX_CACHED_RUNS", "6")
+    assert load(WorkerSettings, tmp_path).max_cached_runs == 6
+
+
+def test_lines_of_the_env_file_that_say_nothing_are_all_named_and_not_shown(tmp_path: Path) -> None:
+    """A quote that stays open would else take its setting away, and nothing would be wrong."""
+    (tmp_path / ".env").write_text('A=1\nSEALING KEY\n# fine\nDEFAULT_MODEL="large\n')
+    with pytest.raises(SettingsError) as caught:
+        load(ClientSettings, tmp_path)
+    said = str(caught.value)
+    assert f"{tmp_path / '.env'}:2: is no NAME=VALUE" in said
+    assert f"{tmp_path / '.env'}:4: is no NAME=VALUE" in said
+    assert "large" not in said
+
+
+def test_a_stack_that_was_killed_does_not_count(tmp_path: Path) -> None:
+    stack_up(tmp_path, Started(os.getpid(), "another time"))
+    assert load(ClientSettings, tmp_path).temporal_address == "127.0.0.1:7233"
+
+
+@pytest.mark.parametrize(
+    ("line", "port"), [("TEMPORAL_PORT=7555", 7555), ("TEMPORAL_PORT=0", 7233)]
+)
+def test_a_stack_that_is_down_is_looked_for_where_it_would_be(
+    tmp_path: Path, line: str, port: int
+) -> None:
+    """Elsewhere, somebody else's Temporal may answer, and take the run."""
+    (tmp_path / ".env").write_text(line)
+    assert load(ClientSettings, tmp_path).temporal_address == f"127.0.0.1:{port}"
+    with (tmp_path / ".env").open("a") as file:
+        file.write("\nTEMPORAL_ADDRESS=cloud:7233")
+    assert load(ClientSettings, tmp_path).temporal_address == "cloud:7233"
+
+
+def test_a_stack_that_is_up_says_itself_where_it_is(tmp_path: Path) -> None:
+    stack_up(tmp_path)
+    (tmp_path / ".env").write_text("TEMPORAL_PORT=7555")
+    assert load(WorkerSettings, tmp_path).temporal_address == "127.0.0.1:17233"
+
+
+@pytest.mark.parametrize(
+    "line", ["TEMPORAL_ADDRESS=cloud:7233", "ATXP_API_URL=https://api.example", "ATXP_API_KEY=mine"]
+)
+def test_what_points_elsewhere_gets_nothing_of_the_stacks_secrets(
+    tmp_path: Path, line: str
+) -> None:
+    stack_up(tmp_path)
+    (tmp_path / ".env").write_text(line)
+    with pytest.raises(SettingsError) as caught:
+        load(WorkerSettings, tmp_path)
+    assert "SEALING_KEY: is not set" in str(caught.value)
+
+
+def test_an_address_that_is_the_stacks_own_does_not_point_elsewhere(tmp_path: Path) -> None:
+    stack_up(tmp_path)
+    (tmp_path / ".env").write_text("TEMPORAL_ADDRESS=localhost:17233")
+    assert load(WorkerSettings, tmp_path).default_model == "small"
+
+
+def test_everything_missing_or_wrong_at_once_and_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {
+        "TEMPORAL_ADDRESS": "nowhere",
+        "SEALING_KEY": "c2VjcmV0",
+        "MAX_CONCURRENT_CALLS": "0",
+        "ATXP_API_URL": "ftp://x",
+        "TEMPORAL_TLS_CERT_FILE": __file__,
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as caught:
+        load(WorkerSettings, tmp_path)
+    said = str(caught.value)
+    assert {problem.field for problem in caught.value.problems} == {
+        "TEMPORAL_ADDRESS", "SEALING_KEY", "MAX_CONCURRENT_CALLS", "ATXP_API_URL", "ATXP_API_KEY",
+        "TEMPORAL_TLS_KEY_FILE",
+    }  # fmt: skip
+    assert "TEMPORAL_ADDRESS = nowhere: is not HOST:PORT" in said
+    assert "SEALING_KEY: holds 6 bytes, 32 are needed" in said
+    assert "c2VjcmV0" not in said
+    assert "ATXP_API_KEY: is not set" in said
+    assert "set ATXP_API_KEY in .env or the environment" in said
+
+
+def test_no_secret_in_a_repr(tmp_path: Path) -> None:
+    stack_up(tmp_path)
+    text = repr(load(WorkerSettings, tmp_path))
+    assert KEY not in text
+    assert "local-parent-key" not in text
+
+
+def test_telemetry_may_stand_in_the_env_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    (tmp_path / ".env").write_text("OTEL_SERVICE_NAME=mine")
+    load(ClientSettings, tmp_path)
+    assert os.environ["OTEL_SERVICE_NAME"] == "mine"
+
+
+def test_private_means_private(tmp_path: Path) -> None:
+    path = tmp_path / "local.env"
+    path.write_text("old")
+    path.chmod(0o644)
+    write_private(path, {"A": "b"})
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("file", [".env.example", "docs/settings.md"])
+def test_every_setting_is_explained(file: str) -> None:
+    text = (PROJECT_ROOT / file).read_text()
+    for kind in (WorkerSettings, StackSettings):
+        for name, field in kind.model_fields.items():
+            assert name.upper() in text, f"{file} does not explain {name.upper()}"
+            if isinstance(field.default, int | str) and field.default not in ("", True):
+                assert str(field.default) in text.replace("smollm2-135m", ""), name
+
+
+def test_a_copy_of_the_example_changes_nothing() -> None:
+    lines = (PROJECT_ROOT / ".env.example").read_text().splitlines()
+    assert [line for line in lines if line and not line.startswith("#")] == []

@@ -1,0 +1,72 @@
+"""All rooms together: the real gateway before the scripted upstream, the real activities."""
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from pydantic import SecretStr
+from temporalio.client import Client, WorkflowHandle
+
+from activities.accounts import Accounts
+from activities.calls.call_agent import Agents
+from activities.notifications import Notifications
+from durable_agent_team.atxp.account_api import AtxpAccounts
+from durable_agent_team.atxp.chat_client import ChatClient
+from durable_agent_team.atxp.http_client import HttpClient
+from durable_agent_team.atxp.sealing import Sealer, generate_sealing_key
+from durable_agent_team.contracts.names import WORKFLOW
+from durable_agent_team.contracts.run import RunReport
+from tests.support.gateway import RunningGateway, running_gateway
+from tests.support.temporal import running_worker
+from tests.support.upstream import ScriptedUpstream
+
+SEALING_KEY = generate_sealing_key()
+
+
+@dataclass
+class Rooms:
+    client: Client
+    queue: str
+    gateway: RunningGateway
+    upstream: ScriptedUpstream
+    http: HttpClient
+
+    async def start(self, payload: Any, run_id: str) -> WorkflowHandle[Any, Any]:
+        return await self.client.start_workflow(
+            WORKFLOW, payload, id=run_id, task_queue=self.queue, result_type=RunReport
+        )
+
+    def ledger_usd(self) -> Decimal:
+        """The sum of all charges, straight from the gateway's database file."""
+        with sqlite3.connect(self.gateway.database) as database:
+            (micros,) = database.execute("SELECT coalesce(sum(amount), 0) FROM ledger").fetchone()
+        return Decimal(micros).scaleb(-6)
+
+
+@asynccontextmanager
+async def all_rooms(client: Client, **gateway: Any) -> AsyncIterator[Rooms]:
+    """A worker with the real activities; everything on loopback."""
+    async with (
+        ScriptedUpstream() as upstream,
+        running_gateway(upstream.url, **gateway) as running,
+        HttpClient() as http,
+    ):
+        provider = AtxpAccounts(http, running.base_url, SecretStr(running.parent_key))
+        chat = ChatClient(http, running.base_url)
+        sealer = Sealer(SEALING_KEY)
+        accounts = Accounts(provider, models_reader=chat, sealer=sealer, default_model="m")
+        activities = [
+            accounts.read_models,
+            accounts.open_accounts,
+            accounts.set_budget,
+            accounts.transfer,
+            accounts.read_ledgers,
+            accounts.close_accounts,
+            Agents(chat, sealer).call_agent,
+            Notifications(http).notify,
+        ]
+        async with running_worker(client, activities) as queue:
+            yield Rooms(client, queue, running, upstream, http)

@@ -1,0 +1,171 @@
+"""A team file is read, or everything that is wrong with it is said at once."""
+
+from pathlib import Path
+
+import pytest
+
+from durable_agent_team.team_files.team_file import TeamFileError, load_team
+
+GOOD = """\
+# yaml-language-server: $schema=team.schema.json
+name: brief
+goal: Brief the board
+orchestrator: {budget_usd: 2}
+agents:
+  research: {role: Researcher, budget_usd: 0.5, inputs: [notes.md]}
+tasks:
+  - {id: market, agent: research, ask: List the facts., inputs: [sources/market.md]}
+result: market
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "sources").mkdir()
+    (tmp_path / "sources" / "market.md").write_text("Demand grew by 7 %.")
+    (tmp_path / "notes.md").write_text("\ufeffA note.", encoding="utf-8")
+    return tmp_path
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "team.yaml"
+    path.write_text(text)
+    return path
+
+
+def problems(folder: Path, text: str, **given: object) -> str:
+    with pytest.raises(TeamFileError) as caught:
+        load_team(write(folder, text), **given)  # type: ignore[arg-type]
+    return str(caught.value).replace(str(folder) + "/", "")
+
+
+def test_a_good_file_carries_its_documents_by_the_names_written_in_it(folder: Path) -> None:
+    request = load_team(write(folder, GOOD))
+    assert request.team.name == "brief"
+    assert request.goal is None
+    assert request.sources == {"notes.md": "A note.", "sources/market.md": "Demand grew by 7 %."}
+
+
+def test_the_goal_and_inputs_of_the_command_line(folder: Path) -> None:
+    other = folder / "other.md"
+    other.write_text("Another document.")
+    request = load_team(write(folder, GOOD), "Another goal", [("market", str(other))])
+    assert request.goal == "Another goal"
+    assert request.team.tasks[0].inputs == ("sources/market.md", str(other))
+    assert request.sources[str(other)] == "Another document."
+
+
+def test_amounts_are_exact(folder: Path) -> None:
+    request = load_team(write(folder, GOOD.replace("0.5", "0.1")))
+    assert str(request.team.agents["research"].budget_usd) == "0.1"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (("goal: Brief", "goall: Brief"), ["team.yaml:3: goall:", "did you mean `goal`?"]),
+        (("role: R", "rool: R"), ["team.yaml:6: agents.research.rool:", "did you mean `role`?",
+                                  "agents.research.role: is missing"]),
+        (("goal: Brief the board", "name: again"), ["team.yaml:3: name", "there twice"]),
+        (("name: brief", "name: Big Brief"), ["team.yaml:2: name = 'Big Brief'", "small letter"]),
+        (("budget_usd: 0.5", "budget_usd: lots"), ["budget_usd = 'lots'", "US dollars"]),
+        (("budget_usd: 0.5", "budget_usd: -1"), ["team.yaml:6: agents.research.budget_usd = -1"]),
+        (("budget_usd: 0.5", "budget_usd: 0.1234567"), ["at most six decimal places"]),
+        (("id: market", "id: 7"), ["team.yaml:8: tasks[0].id = 7", "a text is needed"]),
+        (("result: market", "final: maybe"), ["final = 'maybe'", "'orchestrator' or 'handoff'"]),
+        (("ask: List", "output: essay, ask: List"), ["tasks[0].output = 'essay'", "JSON Schema"]),
+        (("notes.md", "none.md"), ["team.yaml:6: agents.research.inputs[0] = none.md",
+                                   "there is no file none.md"]),
+        (("[notes.md]", "[sources]"), ["sources cannot be read (Is a directory)"]),
+        (("agents:", "agents: ["), ["team.yaml:", "YAML"]),
+        (("  research:", "\tresearch:"), ["team.yaml:6: YAML", "cannot start any token"]),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named_with_its_place_and_remedy(
+    folder: Path, change: tuple[str, str], expected: list[str]
+) -> None:
+    said = problems(folder, GOOD.replace(*change, 1))
+    for text in expected:
+        assert text in said
+
+
+def test_everything_at_once(folder: Path) -> None:
+    text = GOOD.replace("goal:", "gaol:").replace("notes.md", "none.md").replace("0.5", "[]")
+    said = problems(folder, text, inputs=[("markt", "x.md")], goal="")
+    assert len(said.splitlines()) == 5
+    assert "--input = markt=x.md: no such task (did you mean `market`?)" in said
+    assert "--goal: 0 characters" in said
+
+
+def test_a_missing_file_and_an_empty_one(folder: Path) -> None:
+    with pytest.raises(TeamFileError, match="there is no file"):
+        load_team(folder / "absent.yaml")
+    assert "holds no team" in problems(folder, "")
+    assert "holds no team" in problems(folder, "- a list")
+
+
+def test_documents_that_are_no_text_or_too_large(folder: Path) -> None:
+    (folder / "notes.md").write_bytes(b"\xff\xfe\x00")
+    assert "is no UTF-8 text (byte 0)" in problems(folder, GOOD)
+    (folder / "notes.md").write_text("x" * 1_000_001)
+    assert "1,000,001 characters, and 1,000,000 are the most" in problems(folder, GOOD)
+    (folder / "notes.md").write_text("x" * 900_000)
+    (folder / "sources" / "market.md").write_text("y" * 700_000)
+    assert "1,600,000 bytes in all, and 1,500,000 are the most" in problems(folder, GOOD)
+
+
+def test_aliases_do_not_explode(folder: Path) -> None:
+    bomb = "a: &a [x, x, x, x, x, x, x, x, x]\n"
+    for new, old in zip("bcdefghi", "abcdefgh", strict=True):
+        bomb += f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n"
+    assert "too large or refers to itself" in problems(folder, bomb)
+    assert "too large or refers to itself" in problems(folder, "a: &a [*a]\n")
+
+
+def test_a_name_that_means_two_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "notes.md").write_text("Not that note.")
+    monkeypatch.chdir(elsewhere)
+    said = problems(folder, GOOD, inputs=[("market", "notes.md")])
+    assert "gives this name to another file" in said
+
+
+@pytest.mark.parametrize("name", ["../secret.md", "{outside}/secret.md", "sources/link.md"])
+def test_a_team_file_names_no_document_outside_its_folder(folder: Path, name: str) -> None:
+    outside = folder.parent / f"{folder.name}-outside"
+    outside.mkdir()
+    for secret in (folder.parent / "secret.md", outside / "secret.md"):
+        secret.write_text("not for a model")
+    (folder / "sources" / "link.md").symlink_to(outside / "secret.md")
+    name = name.format(outside=outside)
+    said = problems(folder, GOOD.replace("sources/market.md", name))
+    assert f"team.yaml:8: tasks[0].inputs[0] = {name}: this is outside" in said
+    assert "--input TASK=FILE" in said
+
+
+def test_a_document_of_any_place_can_be_given_by_hand(folder: Path) -> None:
+    other = folder.parent / f"{folder.name}-by-hand.md"
+    other.write_text("Chosen by a person.")
+    request = load_team(write(folder, GOOD), inputs=[("market", str(other))])
+    assert request.sources[str(other)] == "Chosen by a person."
+
+
+def test_a_folder_reached_by_a_link_is_a_folder_like_any_other(folder: Path) -> None:
+    write(folder, GOOD)
+    link = folder.parent / f"{folder.name}-link"
+    link.symlink_to(folder)
+    assert load_team(link / "team.yaml").sources["notes.md"] == "A note."
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("010", 10), ("10", 10), ("+7", 7), ("1_0", 10), ("20.0", 20)]
+)
+def test_a_number_means_what_it_looks_like(folder: Path, written: str, meant: int) -> None:
+    team = load_team(write(folder, f"{GOOD}max_parallel: {written}\n")).team
+    assert team.max_parallel == meant
+
+
+@pytest.mark.parametrize("written", ["1:30", "0x", "ten", "1e", "0b12"])
+def test_what_looks_like_no_number_is_none(folder: Path, written: str) -> None:
+    assert "max_parallel" in problems(folder, f"{GOOD}max_parallel: {written}\n")

@@ -1,0 +1,35 @@
+"""No payload of ours needs a context; nothing asks the sandbox for one."""
+
+from typing import Any, cast
+
+from temporalio.converter import WithSerializationContext, WorkflowSerializationContext
+from temporalio.worker import WorkflowInstance, WorkflowRunner
+
+from durable_agent_team.payloads.converter import DATA_CONVERTER, PayloadConverter
+from durable_agent_team.worker_sdk.serialization_context import NoSerializationContext
+
+
+def test_the_data_converter_looks_at_no_context() -> None:
+    """When this fails, payloads need their contexts: remove `NoSerializationContext`."""
+    assert DATA_CONVERTER.payload_codec is None
+    assert DATA_CONVERTER.external_storage is None
+    assert not isinstance(DATA_CONVERTER.failure_converter, WithSerializationContext)
+    converter = PayloadConverter()
+    assert converter.with_context(WorkflowSerializationContext("default", "run")) is converter
+
+
+def test_an_instance_is_not_asked() -> None:
+    class Instance:
+        def get_serialization_context(self, command: Any) -> Any:
+            raise AssertionError("the sandbox was entered")
+
+        get_external_store_context = get_serialization_context
+
+    class Runner:
+        def create_instance(self, det: Any) -> WorkflowInstance:
+            return cast(WorkflowInstance, Instance())
+
+    runner = NoSerializationContext(cast(WorkflowRunner, Runner()))
+    instance = runner.create_instance(cast(Any, None))
+    assert instance.get_serialization_context(None) is None
+    assert instance.get_external_store_context(None).target is None

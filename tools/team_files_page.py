@@ -1,0 +1,201 @@
+"""Makes `docs/team-files.md`: types, bounds and defaults from the models, meanings from here."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from durable_agent_team.contracts.names import IDENTIFIER
+from durable_agent_team.contracts.team import Agent, Caller, Checks, Retry, Task, Team
+
+TEXT = Path(__file__).parent / "team-files.text.md"
+MODELS: dict[str, type[BaseModel]] = {
+    "team": Team,
+    "caller": Caller,
+    "agent": Agent,
+    "retry": Retry,
+    "task": Task,
+    "checks": Checks,
+}
+
+MEANINGS: dict[str, dict[str, str]] = {
+    "team": {
+        "name": "The team's name: in run ids, lists and notifications.",
+        "goal": "What the run is for. Needed here or as `--goal`. Only the orchestrator sees it.",
+        "budget_usd": "A limit above the agents' own, USD. Agents without a `budget_usd` share"
+        " what the others leave of it, in proportion to the worst case of their tasks. Later"
+        " raises are refused beyond it.",
+        "orchestrator": "The one agent that knows the goal.",
+        "agents": "The specialists, by name. `orchestrator` is taken.",
+        "tasks": "The plan. Left out: the orchestrator decomposes the goal.",
+        "result": "The task whose hand-off the answer is made from. Left out: all that no other"
+        " task waits for. Only together with `tasks`.",
+        "final": "`orchestrator`: it writes the answer from the goal and the result."
+        " `handoff`: the result itself is the answer, and no call is made for it.",
+        "review_rounds": "How often the orchestrator looks at what is done and what failed, with"
+        " the goal restated, and adds, drops or redoes tasks, or finishes. Its calls are paid from"
+        " its own account.",
+        "approve_plan": "The plan waits for a person's `approve` before any task is paid for.",
+        "max_parallel": "Calls in flight at once. Parked and waiting tasks hold no place.",
+        "max_tasks": "Tasks that a plan may have.",
+        "max_repairs": "How often an answer that fails its checks goes back to its agent.",
+        "on_task_failure": "`finish_rest`: what does not depend on the failed task goes on."
+        " `cancel_rest`: everything stops.",
+        "notify_url": "Gets a POST when something parks.",
+    },
+    "caller": {
+        "model": "A model that the endpoint prices. Left out: the worker's `DEFAULT_MODEL`.",
+        "budget_usd": "The limit of its account in this run, USD. Needed here, or for the team.",
+        "instructions": "How it is to work; part of every prompt of it.",
+        "max_tokens": "Tokens of an answer, at most. Part of what a call reserves.",
+        "context_tokens": "The model's context. Left out: what the endpoint's model list says.",
+        "temperature": "As in the OpenAI API.",
+        "frequency_penalty": "As in the OpenAI API. Small models repeat themselves without it.",
+        "seed": "As in the OpenAI API.",
+        "timeout_seconds": "For one attempt of one call.",
+        "retry": "How often, and how far apart, a failed attempt is made again.",
+        "on_exhausted": "What becomes of a call that nobody pays for: wait for a person, take the"
+        " cheaper model, end the task without a hand-off, or fail it.",
+        "fallback_model": "For `on_exhausted: fallback`. Where it is refused too, the task parks.",
+        "min_tokens": "Before anything else, `max_tokens` may shrink to this to fit the account."
+        " Left out: it does not shrink.",
+        "park_timeout_seconds": "How long a parked task waits for a person.",
+        "on_park_timeout": "What it does after that.",
+        "breaker_failures": "After so many failed calls in a row the agent is not called any more"
+        " and parks.",
+    },
+    "agent": {
+        "role": "Who it is: the first line of every prompt of it.",
+        "inputs": "Documents before every task of this agent: files in the team file's folder or"
+        " below it.",
+    },
+    "retry": {
+        "max_attempts": "Attempts in all, the first one included.",
+        "initial_seconds": "Pause before the second attempt.",
+        "backoff": "Each pause is so many times the last one.",
+        "max_seconds": "The longest pause; it also caps a server's `Retry-After`.",
+    },
+    "task": {
+        "id": "Its name; dependants see its hand-off under it.",
+        "agent": "Who does it.",
+        "ask": "What is asked. It should not hold the goal: `validate` warns.",
+        "depends_on": "Tasks whose hand-offs it gets, and for which it waits.",
+        "inputs": "Documents for this task: files in the team file's folder or below it; any"
+        " other is given with `--input TASK=FILE`.",
+        "output": "`text`; `findings` (JSON: quotes with their sources); or a JSON Schema.",
+        "checks": "Rules for the answer beside its schema.",
+        "missing_inputs": "When a dependency was skipped or cancelled: `fail`, or run without it"
+        " and be told what is missing.",
+    },
+    "checks": {
+        "min_length": "Characters of the answer, at least.",
+        "max_length": "Characters of the answer, at most.",
+        "quotes_exist_in": "`inputs`: every quote must stand in one of the task's inputs; spaces"
+        " and typographic quotation marks may differ.",
+    },
+}
+
+
+def team_files() -> str:
+    """The page: its words, with each `<!-- keys: SECTION -->` replaced by a table."""
+    text = TEXT.read_text(encoding="utf-8")
+    note = (
+        "<!-- Made from durable_agent_team/contracts/team.py and docs/team-files.text.md by"
+        " `python tools/generate_docs.py`. Do not edit. -->"
+    )
+    head, _, rest = text.partition("\n")
+    page = f"{head}\n\n{note}\n{rest}"
+    for section in MEANINGS:
+        marker = f"<!-- keys: {section} -->"
+        if marker not in page:
+            raise ValueError(f"{TEXT.name} has no {marker}")
+        page = page.replace(marker, "\n".join(table(section)))
+    return page
+
+
+def table(section: str) -> Iterator[str]:
+    """One line for each key. Raises where a key has no meaning, or a meaning no key."""
+    properties, required = keys(section)
+    meanings = MEANINGS[section]
+    if set(properties) != set(meanings):
+        odd = ", ".join(sorted(set(properties) ^ set(meanings)))
+        raise ValueError(
+            f"tools/team_files_page.py and contracts/team.py differ in {section}: {odd}"
+        )
+    yield "| key | type and bounds | default | meaning |"
+    yield "| --- | --- | --- | --- |"
+    for name, schema in properties.items():
+        default = "required" if name in required else _default(schema)
+        kind = _kind(name, schema).replace("|", "\\|")
+        yield f"| `{name}` | {kind} | {default} | {meanings[name]} |"
+
+
+def keys(section: str) -> tuple[dict[str, dict[str, Any]], set[str]]:
+    """The section's keys with their JSON Schemas, and which of them are required."""
+    schema = MODELS[section].model_json_schema()
+    properties: dict[str, dict[str, Any]] = schema["properties"]
+    if section == "agent":  # the rest of its keys are the orchestrator's too
+        properties = {n: s for n, s in properties.items() if n not in Caller.model_fields}
+    kinds = schema.get("$defs", {})
+    resolved = {name: _resolved(each, kinds) for name, each in properties.items()}
+    return resolved, set(schema.get("required", ()))
+
+
+def _resolved(schema: Mapping[str, Any], kinds: Mapping[str, Any]) -> dict[str, Any]:
+    reference = schema.get("$ref")
+    found = kinds[reference.rpartition("/")[2]] if reference else {}
+    return {**found, **schema}
+
+
+def _default(schema: Mapping[str, Any]) -> str:
+    value = schema.get("default")
+    if value is None or value in ("", []):
+        return "–"
+    if isinstance(value, dict):
+        return "see below"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+
+
+def _kind(name: str, schema: Mapping[str, Any]) -> str:
+    choices = [each for each in schema.get("anyOf", [schema]) if each.get("type") != "null"]
+    if name.endswith("_usd"):
+        choices = choices[:1]
+    return ", or ".join(_one(each, name) for each in choices)
+
+
+def _one(schema: Mapping[str, Any], name: str) -> str:
+    if "enum" in schema or "const" in schema:
+        values = schema.get("enum", [schema.get("const")])
+        return ", ".join(f"`{value}`" for value in values)
+    if schema.get("pattern") == IDENTIFIER:
+        return "name"
+    kind = schema.get("type")
+    if kind == "string":
+        return f"text{_range(schema, 'minLength', 'maxLength', ' characters')}"
+    if kind in ("integer", "number"):
+        word = "USD" if name.endswith("_usd") else "whole number" if kind == "integer" else "number"
+        return word + _range(schema, "minimum", "maximum")
+    if kind == "array":
+        what = "names" if schema["items"].get("pattern") == IDENTIFIER else "file names"
+        what = "tasks" if "$ref" in schema["items"] else what
+        return f"list of {what}{_range(schema, 'minItems', 'maxItems')}"
+    if kind == "boolean":
+        return "`true`, `false`"
+    return f"mapping{_range(schema, 'minProperties', 'maxProperties')}"
+
+
+def _range(schema: Mapping[str, Any], low: str, high: str, unit: str = "") -> str:
+    least, most = schema.get(low), schema.get(high)
+    if "exclusiveMinimum" in schema:
+        return f", above {_number(schema['exclusiveMinimum'])}, to {_number(most)}"
+    if most is None:
+        return ""
+    start = f"{_number(least)} to " if least is not None else "up to "
+    return f", {start}{_number(most)}{unit}"
+
+
+def _number(value: Any) -> str:
+    return f"{value:,.10g}" if isinstance(value, int | float) else str(value)

@@ -1,0 +1,53 @@
+"""An activity's error in the words of contracts: what failed, and what it is known to have cost."""
+
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    TimeoutError,
+    TimeoutType,
+)
+
+from durable_agent_team.contracts.call import AttemptSpend
+from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.run import Failure
+
+
+def understand(error: BaseException) -> tuple[Failure, AttemptSpend]:
+    """The failure, and the spend that its details carry."""
+    cause = error.__cause__ if isinstance(error, ActivityError) else error
+    unknown = AttemptSpend(attempts=0)
+    if isinstance(cause, ApplicationError):
+        return _application_error(cause)
+    if was_lost(error):
+        message = "no worker said in time that it still has the call (timeout: heartbeat)"
+        return Failure(type=ErrorType.WORKER_LOST, message=message), unknown
+    if isinstance(cause, TimeoutError):
+        kind = cause.type.name.lower().replace("_", "-") if cause.type else "unknown"
+        message = f"the attempt did not end in time (timeout: {kind})"
+        return Failure(type=ErrorType.UPSTREAM_TIMEOUT, message=message), unknown
+    return Failure(type=ErrorType.INTERNAL, message=str(cause or error)[:2000]), unknown
+
+
+def was_lost(error: BaseException) -> bool:
+    """The worker died, or was too busy for a heartbeat: that says nothing of what it was to do."""
+    cause = error.__cause__ if isinstance(error, ActivityError) else error
+    return isinstance(cause, TimeoutError) and cause.type is TimeoutType.HEARTBEAT
+
+
+def _application_error(error: ApplicationError) -> tuple[Failure, AttemptSpend]:
+    spend = AttemptSpend(attempts=0)
+    if error.details and isinstance(error.details[0], dict):
+        spend = AttemptSpend.model_validate(error.details[0])
+    known = {each.value for each in ErrorType}
+    failure = Failure(
+        type=error.type if error.type in known else ErrorType.INTERNAL,
+        message=error.message[:2000],
+        required_usd=spend.required_usd,
+        remaining_usd=spend.remaining_usd,
+    )
+    return failure, spend
+
+
+def refused(problem: str) -> ApplicationError:
+    """What an update answers with; no failure of the run."""
+    return ApplicationError(problem, type=ErrorType.INVALID_INPUT, non_retryable=True)

@@ -1,0 +1,136 @@
+"""Tasks that wait, durably, for a person: they hold no slot, and a word wakes them."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+from durable_agent_team.contracts.activity_interfaces import NotificationActivities
+from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.names import STARTER
+from durable_agent_team.contracts.notification import Notification
+from durable_agent_team.contracts.run import Failure, Waiting
+from durable_agent_team.contracts.team import Caller
+from workflows.money.account import AgentAccount
+from workflows.policies import notification_options
+from workflows.state.progress import Progress
+from workflows.tasks.exceptions import TaskFailed, TaskSkipped
+
+
+class Parking:
+    """`changed` is called when something parks or goes on."""
+
+    def __init__(self, progress: Progress, changed: Callable[[], None]) -> None:
+        self._progress = progress
+        self._changed = changed
+        self._parked: dict[str, tuple[str, asyncio.Future[None]]] = {}
+
+    async def park(
+        self, subject: str, caller: Caller, account: AgentAccount, failure: Failure
+    ) -> None:
+        """Returns when somebody wakes it. After the park timeout raises as the agent's
+        `on_park_timeout` says; CancelledError where nothing new may start any more."""
+        if self._progress.stopping:
+            raise asyncio.CancelledError
+        waiting = self._waiting(subject, caller, account, failure)
+        woken: asyncio.Future[None] = asyncio.get_event_loop().create_future()
+        self._parked[subject] = (account.agent, woken)
+        self._progress.park(waiting)
+        account.park()
+        self._changed()
+        notifying = asyncio.create_task(self._notify(waiting))
+        try:
+            await workflow.wait_condition(
+                woken.done,
+                timeout=timedelta(seconds=caller.park_timeout_seconds),
+                timeout_summary=f"{account.agent} · {subject} · parked",
+            )
+        except TimeoutError:
+            raise self._given_up(caller, failure) from None
+        finally:
+            notifying.cancel()
+            del self._parked[subject]
+            self._progress.unpark(subject)
+            account.unpark(still_parked=self._is_parked(account.agent))
+            self._changed()
+
+    def wake_agent(self, agent: str) -> None:
+        """All that waits for money of this agent tries again."""
+        for subject, (parked, _) in list(self._parked.items()):
+            if parked == agent:
+                self.wake(subject)
+
+    def wake_all(self) -> None:
+        """In a run that ends there is nothing to wait for."""
+        for subject in list(self._parked):
+            self.wake(subject)
+
+    def wake(self, subject: str) -> bool:
+        """False where nothing of this name is parked."""
+        parked = self._parked.get(subject)
+        if parked is None:
+            return False
+        if not parked[1].done():
+            parked[1].set_result(None)
+        return True
+
+    def _is_parked(self, agent: str) -> bool:
+        return any(parked == agent for parked, _ in self._parked.values())
+
+    def _waiting(
+        self, subject: str, caller: Caller, account: AgentAccount, failure: Failure
+    ) -> Waiting:
+        now = workflow.now()
+        return Waiting(
+            subject=subject,
+            agent=account.agent,
+            reason=f"{account.agent}: {failure.message}"[:1000],
+            type=failure.type,
+            required_usd=failure.required_usd,
+            remaining_usd=failure.remaining_usd,
+            command=wake_command(self._progress.workflow_id, subject, account, failure),
+            since=now,
+            until=now + timedelta(seconds=caller.park_timeout_seconds),
+        )
+
+    def _given_up(self, caller: Caller, failure: Failure) -> Exception:
+        message = f"nobody woke it in {caller.park_timeout_seconds:g} s after: {failure.message}"[
+            :2000
+        ]
+        expired = failure.model_copy(update={"message": message})
+        return TaskSkipped(expired) if caller.on_park_timeout == "skip" else TaskFailed(expired)
+
+    async def _notify(self, waiting: Waiting) -> None:
+        """Nobody's task fails because a person could not be told."""
+        url = self._progress.team.notify_url
+        if url is None:
+            return
+        try:
+            await workflow.execute_activity_method(
+                NotificationActivities.notify,
+                Notification(
+                    url=url,
+                    workflow_id=self._progress.workflow_id,
+                    team=self._progress.team_name,
+                    waiting=waiting,
+                ),
+                **notification_options(),
+                summary=f"notify · {waiting.subject}",
+            )
+        except ActivityError as error:
+            if not is_cancelled_exception(error):  # it goes on already
+                told = "nobody was told that %s waits: %s"
+                workflow.logger.warning(told, waiting.subject, error)
+        self._changed()
+
+
+def wake_command(run: str, subject: str, account: AgentAccount, failure: Failure) -> str:
+    """What a person types so that it goes on: more money where money is missing."""
+    if failure.type == ErrorType.BUDGET_EXHAUSTED:
+        missing = (failure.required_usd or Decimal(0)) - (failure.remaining_usd or Decimal(0))
+        enough = account.budget_usd + max(missing, Decimal(0))
+        return f"{STARTER} budget {run} {account.agent} {enough:f}"
+    return f"{STARTER} retry {run} {subject}"

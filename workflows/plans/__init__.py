@@ -1,0 +1,1 @@
+"""Plans and changes of plans."""

@@ -1,0 +1,98 @@
+"""A task that a person adds to a run that works: everything that can be wrong with it."""
+
+from collections.abc import Iterator
+
+from temporalio import workflow
+
+from durable_agent_team.contracts.output_schema import schema_problem
+from durable_agent_team.contracts.plan import Problem
+from durable_agent_team.contracts.run import RunStatus, TaskStatus
+from durable_agent_team.contracts.team import Task
+from durable_agent_team.rules.planning import goal_problems
+from durable_agent_team.rules.review import is_added
+from durable_agent_team.rules.validation import task_problems
+from workflows.state.progress import Progress
+from workflows.tasks.assignments import ANSWER_SUBJECT, PLAN_SUBJECT, REVIEW_SUBJECT
+from workflows.tasks.schedule import ENDED
+
+RESERVED = frozenset({PLAN_SUBJECT, ANSWER_SUBJECT, REVIEW_SUBJECT})
+
+TOO_EARLY = "add the task once `state` says working"
+TOO_LATE = "start another run for it"
+
+
+def closed_to_tasks(progress: Progress, works: bool) -> str | None:
+    """Why no task can be added to this run now, and what to do; None where one can."""
+    status = progress.status
+    if progress.stopping:
+        return (
+            f"the run starts nothing new: {progress.cancel_reason or 'a task failed'} ({TOO_LATE})"
+        )
+    if status in (RunStatus.STARTING, RunStatus.PLANNING):
+        return f"the run has no plan yet ({TOO_EARLY})"
+    if status is RunStatus.APPROVAL:
+        return f"the plan waits for approval (approve it first, then {TOO_EARLY})"
+    if status is RunStatus.REVIEWING:
+        return f"the orchestrator is revising the plan ({TOO_EARLY} again)"
+    if not works:
+        return f"the run has done its tasks; its status is {status} ({TOO_LATE})"
+    return None
+
+
+def addition_problems(progress: Progress, task: Task) -> list[Problem]:
+    """As for a planned task, and what a graph on its way asks for beside that."""
+    assert progress.plan is not None
+    team, tasks = progress.team, progress.plan.tasks
+    if task.id in progress.schedule.tasks:
+        return [_problem("id", task.id, "there is a task of this id", "choose another")]
+    if len(tasks) >= team.max_tasks:
+        what = f"the run has {len(tasks)} tasks, and max_tasks is {team.max_tasks}"
+        return [_problem("id", task.id, what, TOO_LATE)]
+    return [
+        *task_problems(team, (*tasks, task)),
+        *goal_problems((task,), progress.goal),
+        *_id_problems(task),
+        *_dependency_problems(progress, task),
+        *_input_problems(progress, task),
+        *_output_problems(task),
+    ]
+
+
+def _id_problems(task: Task) -> Iterator[Problem]:
+    if is_added(task.id) or task.id in RESERVED:
+        what = "ids like this are given to the orchestrator's own work"
+        yield _problem("id", task.id, what, "choose another")
+
+
+def _dependency_problems(progress: Progress, task: Task) -> Iterator[Problem]:
+    """A failed one blocks also those that accept missing inputs, as in a plan."""
+    for dependency in dict.fromkeys(task.depends_on):
+        status = progress.schedule.status.get(dependency)
+        if status is None or status is TaskStatus.DONE or status not in ENDED:
+            continue
+        what = f"it ended without a hand-off: {status}"
+        if status in (TaskStatus.FAILED, TaskStatus.BLOCKED):
+            yield _problem("depends_on", dependency, what, "retry that first, or leave it out")
+        elif task.missing_inputs != "accept":
+            remedy = "leave it out, or write missing_inputs: accept"
+            yield _problem("depends_on", dependency, what, remedy)
+
+
+def _input_problems(progress: Progress, task: Task) -> Iterator[Problem]:
+    known = ", ".join(progress.sources) or "none"
+    for name in task.inputs:
+        if name not in progress.sources:
+            what = "the run was started without a document of this name"
+            yield _problem("inputs", name, what, f"one of: {known}"[:1000])
+
+
+def _output_problems(task: Task) -> Iterator[Problem]:
+    if isinstance(task.output, dict):
+        with workflow.unsafe.imports_passed_through():
+            found = schema_problem(task.output)
+        if found is not None:
+            yield found
+
+
+def _problem(field: str, value: str, what: str, remedy: str) -> Problem:
+    return Problem(field=field, value=value, what=what, remedy=remedy)

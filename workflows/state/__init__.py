@@ -1,0 +1,1 @@
+"""What a run knows of itself, and what it shows."""

@@ -1,0 +1,52 @@
+"""Pure: a run as the Temporal UI shows it, live, in Markdown.
+
+Written straight from the state, without the models that queries answer with: it is made anew in
+every workflow task.
+"""
+
+from workflows.money.account import AgentAccount
+from workflows.state.progress import Progress
+
+MAX_ROWS = 50
+
+
+def details(progress: Progress) -> str:
+    """Status, who waits for what, and a table of the agents and their money."""
+    accounts = list(progress.accounts.values())
+    spent = sum(account.spent_usd for account in accounts)
+    budget = sum(account.budget_usd for account in accounts)
+    lines = [
+        f"**{progress.status_now}** · {progress.tasks_done} of {len(progress.schedule.tasks)} tasks"
+        f" done · {spent:f} of {budget:f} USD{_until(progress)}",
+        "",
+    ]
+    waiting = list(progress.waiting.values())
+    lines += [f"- waits for you: {w.reason} `{w.command}`" for w in waiting[:MAX_ROWS]]
+    if len(waiting) > MAX_ROWS:
+        lines.append(f"- and {len(waiting) - MAX_ROWS} more wait for you")
+    if progress.failure:
+        lines.append(f"- {progress.failure.type}: {_cell(progress.failure.message)}")
+    lines += [
+        "",
+        "| agent | state | spent | budget | calls |",
+        "| --- | --- | ---: | ---: | ---: |",
+    ]
+    lines += [_row(account) for account in accounts[:MAX_ROWS]]
+    if len(accounts) > MAX_ROWS:
+        lines.append(f"| and {len(accounts) - MAX_ROWS} more | | | | |")
+    return "\n".join(lines)
+
+
+def _until(progress: Progress) -> str:
+    return f" · until {progress.deadline:%Y-%m-%d %H:%M} UTC" if progress.deadline else ""
+
+
+def _row(account: AgentAccount) -> str:
+    return (
+        f"| {account.agent} | {account.status} | {account.spent_usd:f} | {account.budget_usd:f}"
+        f" | {account.calls} |"
+    )
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")[:500]

@@ -1,0 +1,1 @@
+"""A task: scheduled, paid for, checked."""

@@ -1,0 +1,105 @@
+"""What an agent is asked, and the request that is made of it: one body, one key."""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from temporalio import workflow
+
+from durable_agent_team.contracts.call import AccountRef, CallRequest, Purpose, Rejected, Source
+from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.run import Failure
+from durable_agent_team.contracts.spend import ModelCatalog
+from durable_agent_team.contracts.team import BuiltInOutput, Caller, Checks
+from durable_agent_team.rules.bounds import text_bytes, worst_case_usd
+from durable_agent_team.rules.catalog import context_of, price_of
+from durable_agent_team.rules.prompts import BYTES_PER_TOKEN, MAX_PROMPT_BYTES
+from workflows.tasks.exceptions import TaskFailed
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What an agent is asked, in all the calls that it takes to get a good answer."""
+
+    agent: str
+    caller: Caller
+    subject: str
+    system: str
+    ask: str
+    purpose: Purpose = Purpose.WORK
+    goal: str | None = None
+    sources: tuple[Source, ...] = ()
+    missing: tuple[str, ...] = ()
+    output: BuiltInOutput | dict[str, Any] = "text"
+    checks: Checks = field(default_factory=Checks)
+
+
+class CallRequests:
+    """Makes requests, and knows what each may cost at most."""
+
+    def __init__(self, catalog: ModelCatalog) -> None:
+        self._catalog = catalog
+
+    def make(
+        self, assignment: Assignment, account: AccountRef, model: str, rejected: Rejected | None
+    ) -> CallRequest:
+        """Raises TaskFailed where the prompt does not fit; nothing was sent then."""
+        caller = assignment.caller
+        optional: dict[str, Any] = {
+            "purpose": assignment.purpose if assignment.purpose is not Purpose.WORK else None,
+            "temperature": caller.temperature,
+            "frequency_penalty": caller.frequency_penalty,
+            "goal": assignment.goal,
+            "sources": assignment.sources,
+            "missing": assignment.missing,
+            "rejected": rejected,
+            "output": assignment.output if assignment.output != "text" else None,
+            "checks": assignment.checks if assignment.checks != Checks() else None,
+        }
+        given = {name: value for name, value in optional.items() if value}
+        if caller.seed is not None:  # 0 is one
+            given["seed"] = caller.seed
+        request = CallRequest(
+            idempotency_key=str(workflow.uuid4()),
+            account=account,
+            task=assignment.subject,
+            model=model,
+            max_tokens=caller.max_tokens,
+            system=assignment.system,
+            ask=assignment.ask,
+            **given,
+        )
+        self._must_fit(caller, request)
+        return request
+
+    def _must_fit(self, caller: Caller, request: CallRequest) -> None:
+        size = text_bytes(request)
+        if size > MAX_PROMPT_BYTES:
+            raise TaskFailed(
+                Failure(
+                    type=ErrorType.CONTEXT_EXCEEDED,
+                    message=f"the prompt has {size} bytes, more than the {MAX_PROMPT_BYTES} that a"
+                    " call may carry; it was not sent",
+                )
+            )
+        context = context_of(caller, price_of(self._catalog, request.model))
+        needed = -(-size // BYTES_PER_TOKEN) + request.max_tokens
+        if context is not None and needed > context:
+            raise TaskFailed(
+                Failure(
+                    type=ErrorType.CONTEXT_EXCEEDED,
+                    message=f"the prompt and max_tokens {request.max_tokens} come to about {needed}"
+                    f" tokens, above the {context} of {request.model}; it was not sent",
+                )
+            )
+
+    def bound(self, request: CallRequest) -> Decimal | None:
+        """USD that it costs at most; None where the model has no price."""
+        price = price_of(self._catalog, request.model)
+        return worst_case_usd(text_bytes(request), request.max_tokens, price)
+
+
+def another(request: CallRequest, **changes: Any) -> CallRequest:
+    """A call with another body is another call."""
+    key = str(workflow.uuid4())
+    return request.model_copy(update={**changes, "idempotency_key": key})

@@ -1,0 +1,173 @@
+"""Pure: which tasks are ready, running, done or blocked, and whether a graph has a cycle."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from durable_agent_team.contracts.run import TaskStatus
+from durable_agent_team.contracts.team import Task
+
+ENDED = frozenset(
+    {
+        TaskStatus.DONE,
+        TaskStatus.SKIPPED,
+        TaskStatus.FAILED,
+        TaskStatus.BLOCKED,
+        TaskStatus.CANCELLED,
+    }
+)
+
+
+class Schedule:
+    """The graph on its way. Each task is handed out once, when its last dependency is done.
+
+    Work is proportional to the edges: completing a task looks at its dependants alone.
+    """
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self.tasks = {task.id: task for task in tasks}
+        self.status = {task.id: TaskStatus.WAITING for task in tasks}
+        self._missing = {task.id: len(set(task.depends_on)) for task in tasks}
+        self._dependants: dict[str, list[str]] = {task.id: [] for task in tasks}
+        for task in tasks:
+            for dependency in dict.fromkeys(task.depends_on):
+                self._dependants[dependency].append(task.id)
+
+    def start(self) -> list[str]:
+        """The tasks that wait for nothing, in the order of the plan."""
+        free = (TaskStatus.WAITING, TaskStatus.READY)
+        ready = [
+            task_id
+            for task_id, missing in self._missing.items()
+            if not missing and self.status[task_id] in free
+        ]
+        for task_id in ready:
+            self.status[task_id] = TaskStatus.READY
+        return ready
+
+    def add(self, task: Task) -> list[str]:
+        """One more task; answers with its id if it is ready. What it depends on is known, and has
+        not ended in a way that it does not accept."""
+        needs = dict.fromkeys(task.depends_on)
+        self.tasks[task.id] = task
+        self.status[task.id] = TaskStatus.WAITING
+        self._dependants[task.id] = []
+        for dependency in needs:
+            self._dependants[dependency].append(task.id)
+        self._missing[task.id] = sum(self.status[each] not in ENDED for each in needs)
+        return [] if self._missing[task.id] else self._ready([task.id])
+
+    def resume(self, done: Iterable[str], ended: Mapping[str, TaskStatus]) -> None:
+        """A revised graph, in which these tasks are done already, and these ended without."""
+        for task_id in done:
+            self.status[task_id] = TaskStatus.DONE
+            self._settle(task_id, self._dependants[task_id])
+        for task_id, status in ended.items():
+            if status is TaskStatus.FAILED:
+                self.failed(task_id)
+            elif status in (TaskStatus.SKIPPED, TaskStatus.CANCELLED):
+                self.without(task_id, status)
+
+    def done(self, task_id: str) -> list[str]:
+        """Marks a task done; answers with the tasks that are ready because of it."""
+        self.status[task_id] = TaskStatus.DONE
+        return self._ready(self._settle(task_id, self._dependants[task_id]))
+
+    def without(self, task_id: str, status: TaskStatus) -> tuple[list[str], list[str]]:
+        """A task ends without a hand-off. The tasks that are ready all the same, because they
+        accept missing inputs, and those that can never run."""
+        self.status[task_id] = status
+        freed: list[str] = []
+        blocked: list[str] = []
+        frontier = [task_id]
+        while frontier:
+            ended = frontier.pop()
+            open_tasks = [
+                each for each in self._dependants[ended] if self.status[each] is TaskStatus.WAITING
+            ]
+            accepting = [each for each in open_tasks if self._accepts(each)]
+            freed += self._settle(ended, accepting)
+            for dependant in open_tasks:
+                if dependant not in accepting:
+                    self.status[dependant] = TaskStatus.BLOCKED
+                    blocked.append(dependant)
+                    frontier.append(dependant)
+        return self._ready(freed), blocked
+
+    def retry(self, task_id: str) -> list[str]:
+        """A failed task is ready again; what was blocked by it alone waits again. The tasks that
+        are ready because of that: all that they wait for had ended meanwhile."""
+        self.status[task_id] = TaskStatus.READY
+        for each, status in self.status.items():
+            if status is TaskStatus.BLOCKED:
+                self.status[each] = TaskStatus.WAITING
+        for each in self._of(TaskStatus.FAILED):
+            self.failed(each)
+        for each in self._of(TaskStatus.SKIPPED, TaskStatus.CANCELLED):
+            self._block_behind(each, accepting=False)
+        waiting = self._of(TaskStatus.WAITING)
+        for each in waiting:
+            self._missing[each] = sum(
+                self.status[dependency] not in ENDED
+                for dependency in set(self.tasks[each].depends_on)
+            )
+        return self._ready([each for each in waiting if not self._missing[each]])
+
+    def blocked_by(self, task_id: str) -> str:
+        """The task that ended without a hand-off, so that this one can never run."""
+        while True:
+            ended = {each: self.status[each] for each in self.tasks[task_id].depends_on}
+            for each, status in ended.items():
+                missing = status in (TaskStatus.SKIPPED, TaskStatus.CANCELLED)
+                if status is TaskStatus.FAILED or (missing and not self._accepts(task_id)):
+                    return each
+            task_id = next(each for each, status in ended.items() if status is TaskStatus.BLOCKED)
+
+    def _of(self, *wanted: TaskStatus) -> list[str]:
+        return [task_id for task_id, status in self.status.items() if status in wanted]
+
+    def _block_behind(self, task_id: str, *, accepting: bool) -> list[str]:
+        """All that waits for this one can never run, whether it accepts missing inputs or only
+        where it does not; answers with them."""
+        blocked: list[str] = []
+        frontier = [task_id]
+        while frontier:
+            for each in self._dependants[frontier.pop()]:
+                if self.status[each] is TaskStatus.WAITING and (
+                    accepting or not self._accepts(each)
+                ):
+                    self.status[each] = TaskStatus.BLOCKED
+                    blocked.append(each)
+                    frontier.append(each)
+        return blocked
+
+    def failed(self, task_id: str) -> list[str]:
+        """Marks a task failed; answers with all that can never run because of it."""
+        self.status[task_id] = TaskStatus.FAILED
+        return self._block_behind(task_id, accepting=True)
+
+    def cancel_rest(self) -> None:
+        """What has not ended, ends as cancelled."""
+        for task_id, status in self.status.items():
+            if status not in ENDED:
+                self.status[task_id] = TaskStatus.CANCELLED
+
+    def sinks(self) -> list[str]:
+        """The tasks that nothing depends on: the results of a plan that names none."""
+        return [task_id for task_id, dependants in self._dependants.items() if not dependants]
+
+    def _accepts(self, task_id: str) -> bool:
+        return self.tasks[task_id].missing_inputs == "accept"
+
+    def _settle(self, task_id: str, dependants: Iterable[str]) -> list[str]:
+        """One dependency fewer; answers with the tasks that now miss none."""
+        freed = []
+        for dependant in dependants:
+            self._missing[dependant] -= 1
+            if not self._missing[dependant]:
+                freed.append(dependant)
+        return freed
+
+    def _ready(self, candidates: Iterable[str]) -> list[str]:
+        ready = [each for each in candidates if self.status[each] is TaskStatus.WAITING]
+        for task_id in ready:
+            self.status[task_id] = TaskStatus.READY
+        return ready
