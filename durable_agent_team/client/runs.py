@@ -99,8 +99,8 @@ def details(request: RunRequest) -> str:
     rows += [(name, agent.role, agent.budget_usd) for name, agent in team.agents.items()]
     shown = [f"| {n} | {role} | {f'${usd}' if usd else 'a share'} |" for n, role, usd in rows[:50]]
     more = [f"| … {len(rows) - 50} more | | |"] if len(rows) > 50 else []
-    goal = request.goal or team.goal or ""
-    return "\n".join([goal, "", "| agent | role | budget |", "| --- | --- | --- |", *shown, *more])
+    head = [request.effective_goal, "", "| agent | role | budget |", "| --- | --- | --- |"]
+    return "\n".join([*head, *shown, *more])
 
 
 def get_run(client: Client, id: str) -> RunHandle:

@@ -27,6 +27,11 @@ class RunRequest(Message):
     goal: str | None = Field(None, min_length=1, max_length=4_000)
     sources: dict[SourceName, SourceText] = Field({}, max_length=1_000)
 
+    @property
+    def effective_goal(self) -> str:
+        """The goal of this run: the request's, or the team's; empty where neither has one."""
+        return self.goal or self.team.goal or ""
+
 
 class RunStatus(StrEnum):
     STARTING = "starting"

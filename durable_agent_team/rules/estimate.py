@@ -92,7 +92,12 @@ def estimate(request: RunRequest, catalog: ModelCatalog) -> Estimate:
 def _planning(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound]:
     team = request.team
     if not team.tasks:
-        texts = [orchestrator_text(team), _goal(request), plan_ask(team), str(plan_schema(team))]
+        texts = [
+            orchestrator_text(team),
+            request.effective_goal,
+            plan_ask(team),
+            str(plan_schema(team)),
+        ]
         yield _bound("plan", ORCHESTRATOR_AGENT, team.orchestrator, team, catalog, _size(texts), 0)
 
 
@@ -128,7 +133,7 @@ def _reviewing(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound
     """Every round sees every hand-off, and what became of every task."""
     team = request.team
     if team.review_rounds:
-        texts = [orchestrator_text(team), _goal(request)]
+        texts = [orchestrator_text(team), request.effective_goal]
         status = {task.id: TaskStatus.DONE for task in team.tasks}
         texts.append(str(review_schema(team, status, team.result)))
         told = team.max_tasks * TOLD_BYTES
@@ -152,7 +157,7 @@ def _final(request: RunRequest, catalog: ModelCatalog) -> CallBound:
         handed = _all(team)
     elif team.review_rounds:
         handed += MAX_ADDED * team.review_rounds * _longest(team)
-    sure = _size([orchestrator_text(team), _goal(request), FINAL_ASK])
+    sure = _size([orchestrator_text(team), request.effective_goal, FINAL_ASK])
     return _bound("answer", ORCHESTRATOR_AGENT, team.orchestrator, team, catalog, sure, 0, handed)
 
 
@@ -241,10 +246,6 @@ def _longest(team: Team) -> int:
 def _sinks(team: Team) -> list[str]:
     needed = {each for task in team.tasks for each in task.depends_on}
     return [task.id for task in team.tasks if task.id not in needed]
-
-
-def _goal(request: RunRequest) -> str:
-    return request.goal or request.team.goal or ""
 
 
 def _size(texts: Sequence[str]) -> int:

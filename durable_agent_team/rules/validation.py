@@ -63,7 +63,7 @@ def team_warnings(request: RunRequest) -> list[Problem]:
         for name, agent in team.agents.items()
         if limit is not None and agent.budget_usd is not None and agent.budget_usd > limit
     ]
-    goal = request.goal or team.goal
+    goal = request.effective_goal
     warnings += [
         Problem(
             field=f"tasks.{task.id}.ask",
@@ -119,7 +119,7 @@ def _normal(text: str) -> str:
 
 
 def _goal_problems(request: RunRequest) -> Iterator[Problem]:
-    if not (request.goal or request.team.goal):
+    if not request.effective_goal:
         yield Problem(
             field="goal", what="missing", remedy="write goal: in the file, or give --goal"
         )

@@ -95,9 +95,7 @@ class Progress:
 
     @property
     def goal(self) -> str:
-        if self.request is None:
-            return ""
-        return self.request.goal or self.request.team.goal or ""
+        return self.request.effective_goal if self.request else ""
 
     @property
     def team_name(self) -> str:
