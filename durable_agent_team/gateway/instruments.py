@@ -38,7 +38,7 @@ class Instruments:
             description="Reservations given back without a charge.",
         )
         self.calls = meter.create_counter(
-            "durable_agent_team.gateway.calls.gateway_calls",
+            "gateway.calls",
             unit="{call}",
             description="Requests for a chat completion.",
         )

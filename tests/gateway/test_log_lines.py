@@ -47,9 +47,7 @@ async def test_a_request_about_an_account_names_it() -> None:
         await agent.ledger()
 
     _, lines = await logged(work)
-    requests = [
-        line for line in lines if line["logger"] == "durable_agent_team.gateway.api.middleware"
-    ]
+    requests = [line for line in lines if line["logger"] == "gateway.http"]
     assert len(requests) == 9
     assert {line["account"] for line in requests} == {agents[0].id}
     assert {line["account_name"] for line in requests} == {NAME}

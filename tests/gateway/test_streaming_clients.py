@@ -272,7 +272,7 @@ async def test_a_client_that_takes_nothing_is_not_waited_for_for_ever(
     replayed: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its answer is settled and kept as any other; what it did not take is held no longer."""
-    caplog.set_level(logging.INFO, "durable_agent_team.gateway.api.middleware")
+    caplog.set_level(logging.INFO, "gateway.http")
     text = "x" * 10_000_000
     rule = Rule(text=text, chunks=50, usage=USED)
     async with world(rule, upstream_timeout_seconds=6) as w:

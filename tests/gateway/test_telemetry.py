@@ -130,9 +130,7 @@ async def test_what_is_done_to_an_account_is_a_span_too() -> None:
     [refused] = [each for each in received.spans if "error.type" in each.attributes]
     assert refused.attributes["error.type"] == "not_found"
     assert refused.attributes["http.response.status_code"] == 404
-    assert list(received.points("durable_agent_team.gateway.calls.gateway_calls")) == [], (
-        "calls are what can be charged"
-    )
+    assert list(received.points("gateway.calls")) == [], "calls are what can be charged"
     assert b"alice" not in received.raw
 
 
@@ -152,10 +150,7 @@ async def test_the_metrics_are_the_ledger() -> None:
     assert received.total("gateway.released", gateway_cause="not_billed") == 1
     assert received.total("gateway.reserved_micro_usd") == 0
     assert received.total("gateway.refusals", gateway_reason="budget_exhausted") == 1
-    outcomes = {
-        p.attributes["gateway.outcome"]: p.value
-        for p in received.points("durable_agent_team.gateway.calls.gateway_calls")
-    }
+    outcomes = {p.attributes["gateway.outcome"]: p.value for p in received.points("gateway.calls")}
     assert outcomes == {"ok": 1, "replayed": 1, "upstream_error": 1, "refused": 1}
     assert sum(p.count for p in received.points("gen_ai.server.request.duration")) == 4
     for point in received.series.values():
@@ -182,10 +177,7 @@ async def test_streams_are_counted_by_how_they_ended_too() -> None:
         assert [reply.status for reply in replies] == [200, 200, 200]
         assert (await agent.chat(streamed("secret prompt"), key="k0")).status == 200
         _, spent = await ended(gateway, agent)
-    outcomes = {
-        p.attributes["gateway.outcome"]: p.value
-        for p in received.points("durable_agent_team.gateway.calls.gateway_calls")
-    }
+    outcomes = {p.attributes["gateway.outcome"]: p.value for p in received.points("gateway.calls")}
     assert outcomes == {"ok": 1, "upstream_error": 2, "replayed": 1}
     assert received.total("gateway.spend_micro_usd", agent_team_team="brief") == spent >= 30
     assert received.total("gateway.reserved_micro_usd") == 0

@@ -138,9 +138,7 @@ def test_calls_are_counted_by_how_they_ended(evidence: Evidence) -> None:
     assert ended["ok",] == 6, "five tasks and the final answer"
     attempts = sum(point.count for point in received.points("gen_ai.client.operation.duration"))
     assert attempts == sum(ended.values())
-    at_gateway = sums(
-        received.points("durable_agent_team.gateway.calls.gateway_calls"), "gateway.outcome"
-    )
+    at_gateway = sums(received.points("gateway.calls"), "gateway.outcome")
     assert at_gateway["replayed",] >= 1
     assert sum(at_gateway.values()) == attempts
     refused = sums(received.points("gateway.refusals"), "gateway.reason")

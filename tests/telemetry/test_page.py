@@ -56,7 +56,7 @@ def test_every_metric_with_its_unit_and_its_labels(evidence: Evidence) -> None:
 def test_every_outcome_that_was_met_is_named(evidence: Evidence) -> None:
     for metric, label in (
         ("agent_team.calls", "agent_team.outcome"),
-        ("durable_agent_team.gateway.calls.gateway_calls", "gateway.outcome"),
+        ("gateway.calls", "gateway.outcome"),
         ("gateway.refusals", "gateway.reason"),
         ("agent_team.tasks", "agent_team.task.state"),
     ):

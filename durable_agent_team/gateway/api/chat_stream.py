@@ -24,7 +24,7 @@ from durable_agent_team.gateway.calls.sse import event
 from durable_agent_team.gateway.stores.store import StoreError
 from durable_agent_team.gateway.telemetry import CallSpan
 
-log = logging.getLogger("durable_agent_team.gateway.api.middleware")
+log = logging.getLogger("gateway.http")
 
 HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",

@@ -28,7 +28,7 @@ from durable_agent_team.gateway.settings import Settings
 from durable_agent_team.gateway.stores.store import Account, Store, StoreError
 from durable_agent_team.gateway.telemetry import Telemetry
 
-log = logging.getLogger("durable_agent_team.gateway.api.middleware")
+log = logging.getLogger("gateway.http")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 ERROR = web.ResponseKey("gateway.error", ApiError)
 """Where a response holds the error that it is."""

@@ -32,7 +32,7 @@ from durable_agent_team.gateway.stores.store import (
 )
 from durable_agent_team.gateway.upstreams.http_upstream import Upstream
 
-log = logging.getLogger("durable_agent_team.gateway.calls.gateway_calls")
+log = logging.getLogger("gateway.calls")
 
 SETTLE_PAUSES = (0.1, 0.5, 2.0, 5.0)
 
