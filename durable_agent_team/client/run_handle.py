@@ -36,7 +36,12 @@ from durable_agent_team.client.run_control import (
     within,
 )
 from durable_agent_team.client.run_history import read_record
-from durable_agent_team.client.terminated_runs import CUT_OFF, Told, as_cut_off, report_of
+from durable_agent_team.client.terminated_runs import (
+    TERMINATED_STATUSES,
+    Told,
+    as_cut_off,
+    report_of,
+)
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.control import StateQuery
 from durable_agent_team.contracts.error_types import ErrorType
@@ -99,7 +104,7 @@ class RunHandle(RunSteering):
         it is made of what the run said last, which needs a worker: then it raises `NoWorker`.
         """
         found = await self._describe()
-        if found.status not in CUT_OFF or found.close_time is None:
+        if found.status not in TERMINATED_STATUSES or found.close_time is None:
             return await self.result()
         state, spend = await self.whole_state(), await self.spend()
         return report_of(state, spend, await read_record(self._client, self.id), found.close_time)
@@ -159,9 +164,9 @@ class RunHandle(RunSteering):
             except WorkflowQueryRejectedError:
                 said = await self._query(query, kind, page)
         found = await self._describe()
-        if found.status not in CUT_OFF or found.close_time is None:
+        if found.status not in TERMINATED_STATUSES or found.close_time is None:
             return said
-        return as_cut_off(said, CUT_OFF[found.status], found.close_time)
+        return as_cut_off(said, TERMINATED_STATUSES[found.status], found.close_time)
 
     async def _query(
         self,

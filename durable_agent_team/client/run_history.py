@@ -22,7 +22,7 @@ T = TypeVar("T")
 ENDINGS = ("completed", "failed", "timed_out", "canceled")
 CANCELLED = "cancelled"
 """The `failure` of a call that the run gave up; the gateway finished it all the same."""
-CUT_OFF = "cut off by the run's end"
+INTERRUPTED = "cut off by the run's end"
 """What is said of a call that was in flight when its run was terminated."""
 
 

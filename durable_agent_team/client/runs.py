@@ -23,7 +23,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from durable_agent_team.client.exceptions import RunIdTaken, translated
 from durable_agent_team.client.run_control import CALL_TIMEOUT, within
 from durable_agent_team.client.run_handle import RunHandle
-from durable_agent_team.client.terminated_runs import CUT_OFF
+from durable_agent_team.client.terminated_runs import TERMINATED_STATUSES
 from durable_agent_team.contracts import names
 from durable_agent_team.contracts.base import Message, Usd, round_up
 from durable_agent_team.contracts.run import RunRequest, RunStatus
@@ -120,7 +120,7 @@ async def list_runs(client: Client, limit: int = 20) -> list[RunSummary]:
 _ENDED = {
     WorkflowExecutionStatus.CANCELED: RunStatus.CANCELLED,
     WorkflowExecutionStatus.FAILED: RunStatus.FAILED,
-    **CUT_OFF,
+    **TERMINATED_STATUSES,
 }
 """What Temporal knows better than the run: one that was ended from outside noted nothing."""
 

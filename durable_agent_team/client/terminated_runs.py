@@ -20,7 +20,7 @@ from durable_agent_team.contracts.run import (
 )
 from durable_agent_team.contracts.spend import AgentSpend, AgentStatus, SpendReport
 
-CUT_OFF: Final = {
+TERMINATED_STATUSES: Final = {
     WorkflowExecutionStatus.TERMINATED: RunStatus.TERMINATED,
     WorkflowExecutionStatus.TIMED_OUT: RunStatus.TIMED_OUT,
 }

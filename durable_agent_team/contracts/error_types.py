@@ -11,7 +11,7 @@ class Outcome(StrEnum):
     """The same call, same key, by the agent's retry policy; then the task fails."""
     WAITS = "waits"
     """The same call goes again when another call of the agent has settled."""
-    ASKS = "the agent's `on_exhausted` decides"
+    ON_EXHAUSTED = "the agent's `on_exhausted` decides"
     """Parks (the default), falls back to a cheaper model, skips or fails the task."""
     PARKS = "parks"
     """Waits, durably, for a person; a call after the agent's retry policy."""
@@ -100,24 +100,24 @@ _RULES = {
         "Loosen the checks, sharpen the ask, or give the agent a larger model.",
     ),
     ErrorType.BUDGET_EXHAUSTED: ErrorRule(
-        Outcome.ASKS,
+        Outcome.ON_EXHAUSTED,
         "HTTP 402 `budget_exhausted`: the call's upper bound does not fit what is left, also after"
         " `max_tokens` shrank to the agent's `min_tokens`.",
         "Raise the agent's `budget_usd`, or lower its `max_tokens`.",
     ),
     ErrorType.ACCOUNT_DISABLED: ErrorRule(
-        Outcome.ASKS,
+        Outcome.ON_EXHAUSTED,
         "HTTP 402 `account_disabled`: somebody switched the account off.",
         "A new limit (`adjust_budget`) switches it on again.",
     ),
     ErrorType.PAYMENT_REQUIRED: ErrorRule(
-        Outcome.ASKS,
+        Outcome.ON_EXHAUSTED,
         "HTTP 402 for another reason, such as a payment challenge or a fraud block; the message"
         " is the server's.",
         "Do what the server says.",
     ),
     ErrorType.UNAUTHORIZED: ErrorRule(
-        Outcome.ASKS, "HTTP 401: the key is unknown or revoked.", "Check ATXP_API_KEY."
+        Outcome.ON_EXHAUSTED, "HTTP 401: the key is unknown or revoked.", "Check ATXP_API_KEY."
     ),
     ErrorType.FORBIDDEN: ErrorRule(Outcome.FAILS_TASK, "HTTP 403.", "Do what the server says."),
     ErrorType.BAD_REQUEST: ErrorRule(

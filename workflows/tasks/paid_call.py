@@ -264,7 +264,7 @@ class PaidCalls:
 
 def _may_go_again(failure: Failure) -> bool:
     """It was refused before it began, and money or a person's word can help."""
-    return _outcome(failure) in (Outcome.ASKS, Outcome.WAITS, Outcome.PARKS)
+    return _outcome(failure) in (Outcome.ON_EXHAUSTED, Outcome.WAITS, Outcome.PARKS)
 
 
 def _outcome(failure: Failure) -> Outcome:

@@ -16,7 +16,7 @@ from durable_agent_team.client.operator_accounts import (
     ProviderSilent,
     operator_settings,
 )
-from durable_agent_team.client.run_history import CUT_OFF, RecordedCall, RunRecord, read_record
+from durable_agent_team.client.run_history import INTERRUPTED, RecordedCall, RunRecord, read_record
 from durable_agent_team.client.runs import get_run
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.spend import Ledger
@@ -123,7 +123,7 @@ def charge_lines(record: RunRecord, ledgers: Sequence[Ledger] | None) -> tuple[C
             notes += ["failed its checks" if got.reasons else "", "estimated" * got.estimated]
             notes += ["answered from the gateway's store" * got.replayed]
         elif call.failure is None:
-            notes += ["in flight" if record.ended_at is None else CUT_OFF]
+            notes += ["in flight" if record.ended_at is None else INTERRUPTED]
         notes += ["read back from the ledger" if call.read_back_usd else ""]
         if ledgers is not None and call.ended_at is not None and is_last:
             notes += [_difference(call, known[key], there or Decimal(0))]

@@ -9,7 +9,7 @@ from durable_agent_team.cli.exit_codes import Code, CommandError
 from durable_agent_team.cli.output import say, say_json, seconds, usd
 from durable_agent_team.cli.session import with_client
 from durable_agent_team.client.exceptions import RunError
-from durable_agent_team.client.run_history import CUT_OFF, RecordedCall, RunRecord, read_record
+from durable_agent_team.client.run_history import INTERRUPTED, RecordedCall, RunRecord, read_record
 from durable_agent_team.client.runs import get_run
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.call import Source
@@ -108,7 +108,7 @@ def _look(call: RecordedCall, record: RunRecord) -> CallLook:
         checks=asked.checks,
         answer=got.answer if got else None,
         reasons=got.reasons if got else (),
-        failure=CUT_OFF if cut_off else call.failure,
+        failure=INTERRUPTED if cut_off else call.failure,
         cost_usd=call.cost_usd,
         replayed=got.replayed if got else False,
         estimated=got.estimated if got else False,
