@@ -15,8 +15,8 @@ OUTCOMES = {
     " After the last attempt the task fails.",
     Outcome.WAITS: "The same call goes again when another call of the agent has settled.",
     Outcome.ON_EXHAUSTED: "The agent's `on_exhausted` decides: `park` (the default) waits,"
-    " durably, for a person; `fallback` makes a new call with `fallback_model`; `skip` ends the task without a"
-    " hand-off; `fail` fails it. The message is the server's own.",
+    " durably, for a person; `fallback` makes a new call with `fallback_model`; `skip` ends the"
+    " task without a hand-off; `fail` fails it. The message is the server's own.",
     Outcome.PARKS: "The task waits, durably and without a slot, until a person wakes it or"
     " `park_timeout_seconds` are over.",
     Outcome.REPAIRED: "The agent gets its answer back with the reasons: a new call at its own"
