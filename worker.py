@@ -53,10 +53,10 @@ PASSED_THROUGH: Final = (
     "pydantic",
     "pydantic_core",
     "annotated_types",
-    "workflows.money.account",
+    "workflows.state.agent_account",
     "workflows.policies",
     "workflows.state.open_tasks",
-    "workflows.tasks.schedule",
+    "workflows.state.task_schedule",
 )
 """By name, never `workflows` as a whole: that would switch the sandbox off for the workflow. The
 pure modules are used outside of it, too; the rest of `workflows` is watched by it."""

@@ -1,1 +1,22 @@
-"""The orchestrator: deterministic, no I/O. Start reading at `orchestrator.py`."""
+"""The orchestrator workflow: deterministic code, without I/O.
+
+Start at `orchestrator.py`: `Orchestrator.run` and `_carry_out` are the life of a run. `handlers.py`
+has the queries, signals and updates, `commands.py` what the updates do, and `run.py` puts the
+parts of a run together. Below them, each package importing only those after it:
+
+- `plans`: the orchestrator agent's own steps (plan, review, final answer), and added tasks
+- `tasks`: the tasks of a plan, and the paid calls that each of them takes
+- `people`: what waits for a person, and what a person changes
+- `money`: the accounts of a run
+- `state`: what a run knows, and how it is shown
+
+The modules next to this file that all packages use: `policies.py` (every timeout and retry),
+`activity_executor.py` (the only way to a counted activity), `activity_errors.py`,
+`task_exceptions.py` and `messages.py`.
+
+Workflow code imports `durable_agent_team.contracts` and `.rules`, and nothing else of the project.
+No clock but `workflow.now()`, no randomness but `workflow.uuid4()`, no module-level state: runs
+share the modules (docs/adr/022). What does I/O belongs into `activities/`; a rule that the command
+line needs as well belongs into `durable_agent_team.rules`. A change that adds, removes or moves a
+command breaks the runs that are open: `tests/replay` replays recorded histories.
+"""

@@ -1,25 +1,29 @@
-"""An activity's error in the words of contracts: what failed, and what it is known to have cost."""
+"""Translates an activity's error into contracts: the failure, and its known cost."""
+
+import asyncio
 
 from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
     TimeoutError,
     TimeoutType,
+    is_cancelled_exception,
 )
 
 from durable_agent_team.contracts.call import AttemptSpend
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import Failure
+from workflows.task_exceptions import TaskFailed
 
 
-def understand(error: BaseException) -> tuple[Failure, AttemptSpend]:
+def failure_and_spend(error: BaseException) -> tuple[Failure, AttemptSpend]:
     """The failure, and the spend that its details carry."""
     cause = error.__cause__ if isinstance(error, ActivityError) else error
     unknown = AttemptSpend(attempts=0)
     if isinstance(cause, ApplicationError):
-        return _application_error(cause)
+        return _from_application_error(cause)
     if was_lost(error):
-        message = "no worker said in time that it still has the call (timeout: heartbeat)"
+        message = "no worker reported in time that it still has the call (timeout: heartbeat)"
         return Failure(type=ErrorType.WORKER_LOST, message=message), unknown
     if isinstance(cause, TimeoutError):
         kind = cause.type.name.lower().replace("_", "-") if cause.type else "unknown"
@@ -29,12 +33,12 @@ def understand(error: BaseException) -> tuple[Failure, AttemptSpend]:
 
 
 def was_lost(error: BaseException) -> bool:
-    """The worker died, or was too busy for a heartbeat: that says nothing of what it was to do."""
+    """Whether the worker died, or was too busy to send a heartbeat. The activity may have run."""
     cause = error.__cause__ if isinstance(error, ActivityError) else error
     return isinstance(cause, TimeoutError) and cause.type is TimeoutType.HEARTBEAT
 
 
-def _application_error(error: ApplicationError) -> tuple[Failure, AttemptSpend]:
+def _from_application_error(error: ApplicationError) -> tuple[Failure, AttemptSpend]:
     spend = AttemptSpend(attempts=0)
     if error.details and isinstance(error.details[0], dict):
         spend = AttemptSpend.model_validate(error.details[0])
@@ -48,6 +52,13 @@ def _application_error(error: ApplicationError) -> tuple[Failure, AttemptSpend]:
     return failure, spend
 
 
+def run_failure(error: ActivityError) -> BaseException:
+    """What to raise where the run cannot continue without this activity."""
+    if is_cancelled_exception(error):
+        return asyncio.CancelledError()
+    return TaskFailed(failure_and_spend(error)[0])
+
+
 def refused(problem: str) -> ApplicationError:
-    """What an update answers with; no failure of the run."""
+    """The error that a refused update or query returns; the run itself continues."""
     return ApplicationError(problem, type=ErrorType.INVALID_INPUT, non_retryable=True)

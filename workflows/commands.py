@@ -1,12 +1,12 @@
-"""What people tell a run, carried out. The handlers, which take any payload: `steering.py`."""
+"""Carries out what operators send to a run. The handlers, which take any payload: `handlers.py`."""
 
-from pydantic import BaseModel
 from temporalio import workflow
 
 from durable_agent_team.contracts.changes import AdjustAgent, AdjustRun, AgentAdjusted, RunAdjusted
 from durable_agent_team.contracts.control import (
     AddTaskSignal,
     AdjustBudget,
+    Adjustment,
     BudgetAdjusted,
     CancelTaskSignal,
     RetryTaskSignal,
@@ -18,175 +18,146 @@ from durable_agent_team.contracts.control import (
 from durable_agent_team.contracts.run import RunStatus
 from durable_agent_team.contracts.team import Task
 from workflows.activity_errors import refused
-from workflows.money.accounts import Accounts
 from workflows.people.adjustments import (
     agent_now,
-    change_agent,
-    change_limits,
+    apply_limits,
+    apply_to_agent,
+    check_limits,
+    check_priced,
     limits_now,
-    must_allow_limits,
-    must_be_priced,
 )
-from workflows.people.deadline import Deadline
-from workflows.people.parking import Parking
 from workflows.plans.additions import addition_problems, closed_to_tasks
-from workflows.state.progress import Progress, is_terminal
-from workflows.state.publisher import Publisher
-from workflows.tasks.paid_call import PaidCalls
+from workflows.run import Run
+from workflows.state.progress import is_terminal
 from workflows.tasks.runner import TaskRunner
 
 
 class Commands:
-    """Each one answers with what is in force now, or raises ApplicationError, and then nothing has
-    changed. `calls` and `work` are there once the run has come so far."""
+    """Each command returns what is in force now, or changes nothing and raises ApplicationError."""
 
-    def __init__(
-        self, progress: Progress, accounts: Accounts, parking: Parking, publisher: Publisher
-    ) -> None:
-        self._progress = progress
-        self._accounts = accounts
-        self._parking = parking
-        self._publisher = publisher
-        self.deadline = Deadline(progress, self._let_go)
-        self.calls: PaidCalls | None = None
-        self.work: TaskRunner | None = None
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._progress = run.progress
 
-    def check(self, order: BaseModel) -> None:
-        """Refuses what can be seen to be wrong before the order is accepted."""
-        match order:
+    def check(self, command: AdjustBudget | Transfer | AdjustAgent | AdjustRun | Task) -> None:
+        """Refuses, before an update is accepted, what is known to be wrong already."""
+        match command:
             case AdjustBudget() if self._progress.accounts:
-                self._accounts.must_allow(order)
+                self._run.accounts.check_adjust(command)
             case Transfer() if self._progress.accounts:
-                self._accounts.must_allow_transfer(order)
+                self._run.accounts.check_transfer(command)
             case AdjustAgent() if self._progress.accounts:
-                self._must_allow_agent(order)
+                self._check_agent(command)
             case AdjustRun():
-                must_allow_limits(self._progress, order, workflow.now())
+                check_limits(self._progress, command, workflow.now())
             case Task():
-                self._must_fit_in(order)
+                self._check_task(command)
 
-    async def follow(self, order: BaseModel) -> None:
-        """The order of a signal: `kind` named it."""
-        match order:
-            case AdjustBudget():
-                await self.adjust_budget(order)
-            case Transfer():
-                await self.transfer(order)
-            case AdjustAgent():
-                await self.adjust_agent(order)
-            case AdjustRun():
-                await self.adjust_run(order)
-            case AddTaskSignal():
-                self.add_task(order.task)
-            case RetryTaskSignal():
-                self.retry_task(order)
-            case CancelTaskSignal():
-                self.cancel_task(order)
+    async def execute(self, adjustment: Adjustment) -> None:
+        """The command that the signal `adjust` carries, without its result."""
+        match adjustment.root:
+            case AdjustBudget() as command:
+                await self.adjust_budget(command)
+            case Transfer() as command:
+                await self.transfer(command)
+            case AdjustAgent() as command:
+                await self.adjust_agent(command)
+            case AdjustRun() as command:
+                await self.adjust_run(command)
+            case AddTaskSignal() as command:
+                self.add_task(command.task)
+            case RetryTaskSignal() as command:
+                self.retry_task(command)
+            case CancelTaskSignal() as command:
+                self.cancel_task(command)
 
-    async def adjust_budget(self, order: AdjustBudget) -> BudgetAdjusted:
+    async def adjust_budget(self, command: AdjustBudget) -> BudgetAdjusted:
         await self._accounts_open()
-        adjusted = await self._accounts.adjust(order)
-        self._wake(order.agent)
+        adjusted = await self._run.accounts.adjust(command)
+        self._run.wake(command.agent)
         return adjusted
 
-    async def transfer(self, order: Transfer) -> Transferred:
+    async def transfer(self, command: Transfer) -> Transferred:
         await self._accounts_open()
-        transferred = await self._accounts.transfer(order)
-        self._wake(order.to_agent)
+        transferred = await self._run.accounts.transfer(command)
+        self._run.wake(command.to_agent)
         return transferred
 
-    async def adjust_agent(self, order: AdjustAgent) -> AgentAdjusted:
+    async def adjust_agent(self, command: AdjustAgent) -> AgentAdjusted:
         await self._accounts_open()
-        self._must_allow_agent(order)
-        if change_agent(self._progress, order):
-            self._wake(order.agent)
-        self._publisher.changed()
-        return agent_now(self._progress, order.agent)
+        self._check_agent(command)
+        if apply_to_agent(self._progress, command):
+            self._run.wake(command.agent)
+        self._progress.changed()
+        return agent_now(self._progress, command.agent)
 
-    async def adjust_run(self, order: AdjustRun) -> RunAdjusted:
-        if order.budget_usd is None:
-            return self._limit(order)
+    async def adjust_run(self, command: AdjustRun) -> RunAdjusted:
+        if command.budget_usd is None:
+            return self._apply_limits(command)
         await self._accounts_open()
-        async with self._accounts.limits:
-            return self._limit(order)
+        async with self._run.accounts.limits:
+            return self._apply_limits(command)
 
-    def _limit(self, order: AdjustRun) -> RunAdjusted:
-        self._must_not_have_ended()
-        must_allow_limits(self._progress, order, workflow.now())
-        change_limits(self._progress, order)
-        if order.max_parallel is not None and self.calls is not None:
-            self.calls.gate.resize(order.max_parallel)
-        if "deadline" in order.model_fields_set:
-            self.deadline.set(order.deadline)
-        self._publisher.changed()
+    def _apply_limits(self, command: AdjustRun) -> RunAdjusted:
+        self._raise_if_ended()
+        check_limits(self._progress, command, workflow.now())
+        apply_limits(self._progress, command)
+        if command.max_parallel is not None and self._run.calls is not None:
+            self._run.calls.gate.resize(command.max_parallel)
+        if "deadline" in command.model_fields_set:
+            self._run.deadline.set(command.deadline)
+        self._progress.changed()
         return limits_now(self._progress)
 
     def add_task(self, task: Task) -> TaskAnswer:
-        self._must_fit_in(task)
-        self._working().add(task)
+        self._check_task(task)
+        self._runner().add(task)
         return self._task_answer(task.id)
 
-    def retry_task(self, order: TaskCommand) -> TaskAnswer:
-        if not self._parking.wake(order.task):
-            self._working().retry(order.task)
-        return self._task_answer(order.task)
+    def retry_task(self, command: TaskCommand) -> TaskAnswer:
+        if not self._run.parking.wake(command.task):
+            self._runner().retry(command.task)
+        return self._task_answer(command.task)
 
-    def cancel_task(self, order: TaskCommand) -> TaskAnswer:
-        self._working().cancel(order.task, order.reason)
-        return self._task_answer(order.task)
+    def cancel_task(self, command: TaskCommand) -> TaskAnswer:
+        self._runner().cancel(command.task, command.reason)
+        return self._task_answer(command.task)
 
-    def pause(self, paused: bool) -> None:
-        self._progress.paused = paused
-        if self.calls is not None:
-            self.calls.gate.pause(paused)
-        self._publisher.changed()
+    def _check_agent(self, command: AdjustAgent) -> None:
+        self._run.accounts.account_of(command.agent)
+        if command.model is not None:
+            check_priced(self._progress.catalog, command.model)
 
-    def _must_allow_agent(self, order: AdjustAgent) -> None:
-        self._accounts.known(order.agent)
-        if order.model is not None:
-            must_be_priced(self._progress.catalog, order.model)
-
-    def _must_fit_in(self, task: Task) -> None:
-        works = self.work is not None and self.work.goes_on
-        closed = closed_to_tasks(self._progress, works)
+    def _check_task(self, task: Task) -> None:
+        runner = self._run.runner
+        closed = closed_to_tasks(self._progress, runner is not None and runner.is_running)
         if closed is not None:
             raise refused(closed)
         problems = addition_problems(self._progress, task)
         if problems:
             raise refused("; ".join(map(str, problems))[:2000])
 
-    def _working(self) -> TaskRunner:
-        if self.work is None:
+    def _runner(self) -> TaskRunner:
+        if self._run.runner is None:
             raise refused("the run has no tasks yet")
-        return self.work
+        return self._run.runner
 
     def _task_answer(self, task: str) -> TaskAnswer:
         status = self._progress.schedule.status.get(task)
         return TaskAnswer(task=task, status=str(status or "woken"))
 
     async def _accounts_open(self) -> None:
-        """Without a step in between where they are: what was told next must find it carried out."""
-        if not self._accounts.refs:
-            await workflow.wait_condition(lambda: bool(self._accounts.refs) or self._is_ending())
-        self._must_not_have_ended()
+        """Waits until the accounts are open. Where they are, it does not yield: a message that
+        arrives later must find this one carried out."""
+        if not self._run.accounts.refs:
+            await workflow.wait_condition(
+                lambda: bool(self._run.accounts.refs) or self._is_ending()
+            )
+        self._raise_if_ended()
 
-    def _must_not_have_ended(self) -> None:
+    def _raise_if_ended(self) -> None:
         if self._is_ending() or self._progress.request is None:
             raise refused("the run has ended")
 
     def _is_ending(self) -> bool:
         return self._progress.status is RunStatus.CLOSING or is_terminal(self._progress.status)
-
-    def _wake(self, agent: str) -> None:
-        """There may be money again: for what is parked, and for what waits for others' calls."""
-        self._parking.wake_agent(agent)
-        if self.calls is not None:
-            self.calls.gate.release(agent)
-        self._publisher.changed()
-
-    def _let_go(self) -> None:
-        """Nothing new starts: what waits for anything ends, and what runs goes on to its end."""
-        self._parking.wake_all()
-        if self.calls is not None:
-            self.calls.gate.stop()
-        self._publisher.changed()

@@ -1,7 +1,7 @@
-"""Pure: payloads from outside -> contracts. A wrong one is a `BadMessage`, never a crash.
+"""Parses payloads from outside into contracts. A wrong one is a `BadMessage`, never a crash.
 
-A typed handler drops a wrong payload silently and fails the workflow task on a missing or an
-additional one, forever; so handlers take anything, and everything is parsed here.
+A typed handler silently drops a wrong payload, and fails the workflow task forever on a missing or
+an additional argument. So handlers take any payload, and parse it here.
 """
 
 from typing import Any, TypeVar
@@ -12,11 +12,11 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class BadMessage(Exception):
-    """In words for the person who sent it."""
+    """A payload that does not fit its contract. The message is meant for the sender."""
 
 
 def parse(model: type[M], payload: Any, extra: tuple[Any, ...] = ()) -> M:
-    """The payload as `model`. No payload at all counts as an empty object."""
+    """The payload as `model`; no payload at all counts as an empty object. Raises BadMessage."""
     if extra:
         raise BadMessage(f"one argument is expected, got {1 + len(extra)}")
     if payload is None:

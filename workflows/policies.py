@@ -21,19 +21,20 @@ def heartbeat_timeout(max_parallel: int) -> timedelta:
     """Short, so that a dead worker is noticed; longer in wide runs, where heartbeats cost.
 
     At 500 calls in flight a timeout of 2 s takes the server more than one core, one of 5 to 10 s
-    less than half of one (measured), so it follows the window (docs/adr/019), as it is when the
-    call starts (docs/adr/023).
+    less than half of one (measured). So it follows `max_parallel` (docs/adr/019) at the time when
+    the call starts (docs/adr/023).
     """
     return timedelta(seconds=min(max(max_parallel / 75, 1.5), 10))
 
 
 PATIENCE = (1, 4, 16)
-"""Times the heartbeat timeout, each after all attempts of an agent's policy were lost: a machine
-that has too much to do must not fail what only waits for it (docs/adr/021)."""
+"""Factors of the heartbeat timeout, for one round of attempts each. The next round follows when all
+attempts of the agent's policy were lost: an overloaded machine must not fail a call that only waits
+for it (docs/adr/021)."""
 
 
 def call_options(caller: Caller, max_parallel: int, patience: int = 1) -> ActivityOptions:
-    """One call of an agent. Cancellation waits for what the call has to say about its money."""
+    """One call of an agent. A cancellation waits until the call has reported what it cost."""
     return {
         "start_to_close_timeout": timedelta(seconds=caller.timeout_seconds),
         "heartbeat_timeout": heartbeat_timeout(max_parallel) * patience,
@@ -55,7 +56,7 @@ class LocalOptions(TypedDict):
 
 
 def catalog_options() -> LocalOptions:
-    """Models and prices: worth the same patience as the accounts."""
+    """Models and prices: retried as long as the accounts."""
     options = account_options(seconds=15)
     return {
         "start_to_close_timeout": options["start_to_close_timeout"],
@@ -64,11 +65,13 @@ def catalog_options() -> LocalOptions:
 
 
 ACCOUNTS_HEARTBEAT = timedelta(seconds=5)
-"""A run must not stand for a whole timeout because the worker died that opened or closed."""
+"""So that a run does not wait for a whole timeout when the worker dies that opens or closes its
+accounts."""
 
 
 def account_options(seconds: float = 60) -> ActivityOptions:
-    """Everything about accounts is idempotent, so it outlasts an outage of some 15 minutes."""
+    """All account activities are idempotent, so they are retried through an outage of about 15
+    minutes."""
     return {
         "start_to_close_timeout": timedelta(seconds=seconds),
         "heartbeat_timeout": ACCOUNTS_HEARTBEAT,
@@ -82,14 +85,15 @@ def account_options(seconds: float = 60) -> ActivityOptions:
     }
 
 
-def finding_options() -> ActivityOptions:
-    """Half a minute of trying: whoever cancels a run waits for it, and there may be no account."""
+def reopening_options() -> ActivityOptions:
+    """Half a minute of retries: the one who cancelled the run waits for it, and there may be no
+    account at all."""
     options = account_options()
     return {**options, "retry_policy": replace(options["retry_policy"], maximum_attempts=8)}
 
 
 def notification_options() -> ActivityOptions:
-    """Word to a person: worth some minutes of trying, and no more."""
+    """A notification to a person: retried for some minutes."""
     return {
         "start_to_close_timeout": timedelta(seconds=15),
         "heartbeat_timeout": None,

@@ -16,7 +16,8 @@ from durable_agent_team.rules.bounds import (
     worst_case_usd,
 )
 from durable_agent_team.rules.shares import shares
-from workflows.money.account import AgentAccount, Use, totals
+from workflows.state.agent_account import AgentAccount, Use
+from workflows.state.reports import totals
 
 MICROS = st.integers(0, 10**8).map(lambda micros: Decimal(micros).scaleb(-6))
 
@@ -128,6 +129,20 @@ def test_agreement_is_line_by_line() -> None:
     assert not account.agrees_with(ledger(account, {"1": Decimal("0.2"), "2": Decimal("0.1")}))
     assert not account.agrees_with(ledger(account, {"1": Decimal("0.1")}))
     assert not account.agrees_with(ledger(account, right, reserved="0.1"))
+
+
+def test_what_a_task_has_cost_includes_what_was_read_back() -> None:
+    account = AgentAccount("a", "m", Decimal(1))
+    for key, task in (("paid", "a"), ("lost", "b"), ("own", None)):
+        account.begin(key, Decimal("0.1"), task)
+    for key in ("paid", "own"):
+        account.settle(key, result(Decimal("0.1")), Use.USEFUL)
+    account.fail("lost", Decimal(0), may_be_billed=True)
+    assert account.spent_by_task() == {"a": Decimal("0.1")}
+    charges = {key: Decimal("0.1") for key in ("paid", "own")}
+    account.read_back(ledger(account, {**charges, "lost": Decimal("0.05"), "?": Decimal("0.3")}))
+    assert account.spent_by_task() == {"a": Decimal("0.1"), "b": Decimal("0.05")}
+    assert account.spent_usd == Decimal("0.55"), "with what belongs to no task"
 
 
 def test_a_charge_of_no_call_of_ours_is_discarded_work() -> None:

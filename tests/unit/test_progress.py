@@ -64,16 +64,16 @@ def test_a_run_is_parked_whichever_call_it_is_that_waits_for_a_person(
     progress = finished("brief", "brief")
     progress.status = status
     progress.park(Waiting(subject=subject, reason="no money", command="pay", since=NOW))
-    assert progress.state().status is RunStatus.PARKED
+    assert progress.status_now is RunStatus.PARKED
     progress.unpark(subject)
-    assert progress.state().status is status
+    assert progress.status_now is status
 
 
 def test_a_plan_that_waits_for_approval_is_not_parked() -> None:
     progress = finished("brief", "brief")
     progress.status = RunStatus.APPROVAL
     progress.park(Waiting(subject="plan", reason="look", command="approve", since=NOW))
-    assert progress.state().status is RunStatus.APPROVAL
+    assert progress.status_now is RunStatus.APPROVAL
 
 
 def test_what_a_retry_does_not_free_says_what_it_waits_for_now() -> None:

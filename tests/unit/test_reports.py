@@ -8,7 +8,15 @@ from durable_agent_team.contracts.plan import Plan
 from durable_agent_team.contracts.run import TASKS_PER_PAGE, Failure, Waiting
 from durable_agent_team.contracts.team import Task
 from workflows.state.progress import Progress
-from workflows.state.reports import CUT_ANSWER, MAX_DEPENDENCY_CHARS, MAX_OUTPUT_BYTES, joined
+from workflows.state.reports import (
+    CUT_ANSWER,
+    MAX_DEPENDENCY_CHARS,
+    MAX_OUTPUT_BYTES,
+    joined,
+    run_report,
+    run_state,
+    spend_report,
+)
 from workflows.state.ui_details import details
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -27,7 +35,7 @@ def test_a_state_of_many_failures_is_small_and_paged() -> None:
     for task_id in progress.schedule.tasks:
         failure = Failure(type=ErrorType.CHECK_FAILED, message="no quote " * 200)
         progress.failed(task_id, failure, NOW)
-    pages = [progress.state(page) for page in (1, 2, 3, 4)]
+    pages = [run_state(progress, page) for page in (1, 2, 3, 4)]
     assert [len(page.tasks) for page in pages] == [TASKS_PER_PAGE, TASKS_PER_PAGE, 1, 0]
     assert {page.tasks_total for page in pages} == {2 * TASKS_PER_PAGE + 1}
     seen = [task.id for page in pages for task in page.tasks]
@@ -42,7 +50,7 @@ def test_all_dependencies_are_told() -> None:
     needs = tuple(task.id for task in first)
     last = Task(id="end", agent="one", ask="Sum up.", depends_on=needs)
     progress.adopt(Plan(tasks=(*first, last), result="end"))
-    for task in (progress.state().tasks[-1], progress.report(NOW).outcomes[-1].task):
+    for task in (run_state(progress, 1).tasks[-1], run_report(progress, NOW).outcomes[-1].task):
         assert (task.depends_on, task.depends_on_cut) == (needs, False)
 
 
@@ -52,7 +60,7 @@ def test_dependencies_without_end_are_cut_and_marked() -> None:
     for n, task in enumerate(tasks):
         tasks[n] = task.model_copy(update={"depends_on": tuple(each.id for each in tasks[:n])})
     progress.adopt(Plan(tasks=tuple(tasks), result=None))
-    told = [each.task for each in progress.report(NOW).outcomes]
+    told = [each.task for each in run_report(progress, NOW).outcomes]
     assert sum(len(name) for task in told for name in task.depends_on) <= MAX_DEPENDENCY_CHARS
     assert [task.depends_on_cut for task in told] == [
         len(task.depends_on) < n for n, task in enumerate(told)
@@ -64,7 +72,7 @@ def test_long_hand_offs_are_cut_in_the_report_and_marked() -> None:
     progress = working(4)
     for task_id, length in (("t0", MAX_OUTPUT_BYTES - 10), ("t1", 25), ("t2", 5)):
         progress.done(task_id, "x" * length, NOW)
-    outcomes = progress.report(NOW).outcomes
+    outcomes = run_report(progress, NOW).outcomes
     assert [len(each.output or "") for each in outcomes] == [MAX_OUTPUT_BYTES - 10, 10, 0, 0]
     assert [each.output_cut for each in outcomes] == [False, True, True, False]
     assert outcomes[3].output is None, "it has none, which is not an empty one"
@@ -77,7 +85,7 @@ def test_a_report_fits_a_payload_in_any_script() -> None:
         for task_id in progress.schedule.tasks:
             progress.done(task_id, text, NOW)
         progress.answer = joined(list(progress.handoffs.values()))
-        assert len(progress.report(NOW).model_dump_json().encode()) < 2_000_000
+        assert len(run_report(progress, NOW).model_dump_json().encode()) < 2_000_000
 
 
 def test_hand_offs_are_an_answer_whole_or_cut_and_marked() -> None:
@@ -89,7 +97,7 @@ def test_hand_offs_are_an_answer_whole_or_cut_and_marked() -> None:
 
 def test_the_report_adds_up_to_the_spend() -> None:
     progress = working(1)
-    assert progress.report(NOW).spend == progress.spend()
+    assert run_report(progress, NOW).spend == spend_report(progress)
 
 
 def test_the_details_for_temporals_ui_stay_small_when_everything_waits() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from durable_agent_team.contracts.run import TaskStatus
 from durable_agent_team.contracts.team import Task
 from durable_agent_team.rules.graph import find_cycle
-from workflows.tasks.schedule import ENDED, Schedule
+from workflows.state.task_schedule import ENDED, Schedule
 
 Graph = dict[str, tuple[str, ...]]
 

@@ -154,7 +154,10 @@ async def test_a_review_sees_it_and_keeps_it(client: Client) -> None:
         ({"agent": "nobody"}, "agent = nobody: no such agent (one of: research, editor)"),
         ({"id": "a"}, "id = a: there is a task of this id (choose another)"),
         ({"id": "A b"}, "id = 'A b'"),
-        ({"id": "review1-1"}, "id = review1-1: ids like this are given to the orchestrator's own"),
+        (
+            {"id": "review1-1"},
+            "id = review1-1: ids like this are reserved for the orchestrator's own",
+        ),
         ({"id": "answer"}, "id = answer: ids like this"),
         ({"depends_on": ["zz"]}, "depends_on = zz: no such task (one of: a, b)"),
         ({"depends_on": ["more"]}, "more -> more"),

@@ -18,6 +18,7 @@ from durable_agent_team.contracts.spend import (
 )
 from tests.support.fakes import COST, FakeWorld
 from tests.workflows.test_life_of_a_run import started, team
+from tests.workflows.test_running_out import state
 
 
 class SilentLedger(FakeWorld):
@@ -107,6 +108,7 @@ async def test_a_call_that_was_paid_and_then_refused_is_in_the_sum_at_once(
                 await asyncio.sleep(0.03)
         shown = SpendReport.model_validate(await handle.query("spend")).agents[1]
         assert shown.spent_usd == shown.failed_attempts_usd == COST
+        assert (await state(handle)).tasks[0].spent_usd == COST, "the task's share of it"
         hold.set()
         with pytest.raises(WorkflowFailureError):
             await handle.result()

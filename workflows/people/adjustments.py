@@ -1,4 +1,4 @@
-"""What an order makes of the team, and why it may not: an agent's settings, the run's limits."""
+"""Checks and applies changes to a running team: an agent's settings, the limits of the run."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -13,12 +13,12 @@ from workflows.activity_errors import refused
 from workflows.state.progress import Progress
 
 FARTHEST = timedelta(days=3650)
-"""A deadline beyond that is a slip, and no timer of Temporal's."""
+"""A later deadline is a mistake, and is not given to Temporal as a timer."""
 
 
-def must_be_priced(catalog: ModelCatalog, model: str) -> None:
-    """Raises ApplicationError for a model whose cost nobody could limit. Where the endpoint tells
-    no prices at all, its own word counts when it is called."""
+def check_priced(catalog: ModelCatalog, model: str) -> None:
+    """Raises ApplicationError for a model without a price, as its calls could not be limited. An
+    endpoint that lists no prices at all decides when the model is called."""
     price = price_of(catalog, model)
     if not catalog.priced or (price is not None and price.is_priced):
         return
@@ -27,11 +27,11 @@ def must_be_priced(catalog: ModelCatalog, model: str) -> None:
     raise refused(f"model = {model!r}: {what} (one of: {priced})"[:2000])
 
 
-def change_agent(progress: Progress, order: AdjustAgent) -> bool:
-    """Puts the settings in force; answers whether the agent's next calls have another body."""
-    team, name = progress.team, order.agent
+def apply_to_agent(progress: Progress, change: AdjustAgent) -> bool:
+    """Applies the settings; returns whether they change the body of the agent's next calls."""
+    team, name = progress.team, change.agent
     before = caller_of(team, name)
-    after = _changed(before, order)
+    after = _changed(before, change)
     if name == ORCHESTRATOR_AGENT:
         progress.change_team(orchestrator=after)
     else:
@@ -41,18 +41,19 @@ def change_agent(progress: Progress, order: AdjustAgent) -> bool:
     return len(models) > 1 or before.instructions != after.instructions
 
 
-def _changed(caller: Caller, order: AdjustAgent) -> Caller:
+def _changed(caller: Caller, change: AdjustAgent) -> Caller:
     changes: dict[str, Any] = {
         name: value
         for name in ("model", "timeout_seconds", "instructions")
-        if (value := getattr(order, name)) is not None
+        if (value := getattr(change, name)) is not None
     }
-    if order.max_attempts is not None:
-        changes["retry"] = caller.retry.model_copy(update={"max_attempts": order.max_attempts})
+    if change.max_attempts is not None:
+        changes["retry"] = caller.retry.model_copy(update={"max_attempts": change.max_attempts})
     return caller.model_copy(update=changes)
 
 
 def agent_now(progress: Progress, name: str) -> AgentAdjusted:
+    """The settings of an agent in force."""
     caller = caller_of(progress.team, name)
     return AgentAdjusted(
         agent=name,
@@ -63,29 +64,29 @@ def agent_now(progress: Progress, name: str) -> AgentAdjusted:
     )
 
 
-def must_allow_limits(progress: Progress, order: AdjustRun, now: datetime) -> None:
-    """Raises ApplicationError where one of the limits cannot be, with what there is."""
+def check_limits(progress: Progress, change: AdjustRun, now: datetime) -> None:
+    """Raises ApplicationError, with the figures, where one of the limits is not possible."""
     if progress.stopping:
         why = progress.cancel_reason or "a task failed"
         raise refused(f"the run starts nothing new any more: {why}")
-    if order.deadline is not None:
-        _must_be_ahead(order.deadline, now)
-    if order.budget_usd is not None:
-        _must_cover(progress, order.budget_usd)
+    if change.deadline is not None:
+        _check_deadline(change.deadline, now)
+    if change.budget_usd is not None:
+        _check_budget(progress, change.budget_usd)
 
 
-def _must_be_ahead(deadline: datetime, now: datetime) -> None:
+def _check_deadline(deadline: datetime, now: datetime) -> None:
     if deadline <= now:
-        told = f"it is {now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} by the run's clock"
+        clock = f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} by the run's clock"
         raise refused(
-            f"deadline = {deadline.isoformat()}: is past; {told} (cancel ends it at once)"
+            f"deadline = {deadline.isoformat()}: is past; it is {clock} (cancel ends it at once)"
         )
     if deadline - now > FARTHEST:
         raise refused(f"deadline = {deadline.isoformat()}: more than ten years ahead")
 
 
-def _must_cover(progress: Progress, budget_usd: Decimal) -> None:
-    """What is spent is part of the agents' limits; both are told where both are above it."""
+def _check_budget(progress: Progress, budget_usd: Decimal) -> None:
+    """Against the sum of the agents' limits, of which what is spent is a part."""
     accounts = progress.accounts.values()
     limits = sum((each.budget_usd for each in accounts), Decimal(0))
     if budget_usd < progress.spent_usd:
@@ -100,17 +101,18 @@ def _must_cover(progress: Progress, budget_usd: Decimal) -> None:
         )
 
 
-def change_limits(progress: Progress, order: AdjustRun) -> None:
-    """Puts width and budget in force for whoever looks them up; the deadline is a timer's."""
+def apply_limits(progress: Progress, change: AdjustRun) -> None:
+    """Applies `max_parallel` and the budget. The deadline is applied by `Deadline.set`."""
     changes = {
         name: value
         for name in ("max_parallel", "budget_usd")
-        if (value := getattr(order, name)) is not None
+        if (value := getattr(change, name)) is not None
     }
     progress.change_team(**changes)
 
 
 def limits_now(progress: Progress) -> RunAdjusted:
+    """The limits of the run in force."""
     team = progress.team
     return RunAdjusted(
         max_parallel=team.max_parallel, deadline=progress.deadline, budget_usd=team.budget_usd

@@ -1,4 +1,4 @@
-"""The moment from which a run starts nothing new: a durable timer that can be moved."""
+"""The time after which a run starts no new call: a durable timer that can be moved."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,31 +10,31 @@ from workflows.state.progress import Progress
 
 
 class Deadline:
-    """`come` is called when it is there. Without one it costs a run nothing."""
+    """Stops the run, and then calls `on_reached`. A run without a deadline has no timer."""
 
-    def __init__(self, progress: Progress, come: Callable[[], None]) -> None:
+    def __init__(self, progress: Progress, on_reached: Callable[[], None]) -> None:
         self._progress = progress
-        self._come = come
-        self._waiting: asyncio.Task[None] | None = None
+        self._on_reached = on_reached
+        self._timer: asyncio.Task[None] | None = None
 
     def set(self, at: datetime | None) -> None:
-        """Another time, or none. A time that is past is there at once."""
-        self.forget()
+        """Replaces the deadline, or removes it. One in the past is reached at once."""
+        self.cancel_timer()
         self._progress.deadline = at = at.astimezone(UTC) if at else None
         if at is not None:
-            self._waiting = asyncio.create_task(self._wait(at))
+            self._timer = asyncio.create_task(self._wait(at))
 
-    def forget(self) -> None:
-        """Its timer goes; `state` still shows what it was."""
-        if self._waiting is not None:
-            self._waiting.cancel()
-            self._waiting = None
+    def cancel_timer(self) -> None:
+        """Cancels the timer; `state` still shows the deadline."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     async def _wait(self, at: datetime) -> None:
         left = at - workflow.now()
         await workflow.sleep(left, summary=f"deadline · {shown(at)}")
         self._progress.stop(f"the deadline, {shown(at)}, has come")
-        self._come()
+        self._on_reached()
 
 
 def shown(at: datetime) -> str:

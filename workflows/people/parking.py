@@ -1,7 +1,6 @@
-"""Tasks that wait, durably, for a person: they hold no slot, and a word wakes them."""
+"""Parks calls: they wait, durably, for a person, and hold no place among the calls in flight."""
 
 import asyncio
-from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 
@@ -14,25 +13,29 @@ from durable_agent_team.contracts.names import STARTER
 from durable_agent_team.contracts.notification import Notification
 from durable_agent_team.contracts.run import Failure, Waiting
 from durable_agent_team.contracts.team import Caller
-from workflows.money.account import AgentAccount
+from workflows.activity_executor import ActivityExecutor
 from workflows.policies import notification_options
+from workflows.state.agent_account import AgentAccount
 from workflows.state.progress import Progress
-from workflows.tasks.exceptions import TaskFailed, TaskSkipped
+from workflows.task_exceptions import TaskFailed, TaskSkipped
 
 
 class Parking:
-    """`changed` is called when something parks or goes on."""
+    """The parked calls of a run, by the task or step that they belong to."""
 
-    def __init__(self, progress: Progress, changed: Callable[[], None]) -> None:
+    def __init__(self, progress: Progress, activities: ActivityExecutor) -> None:
         self._progress = progress
-        self._changed = changed
+        self._activities = activities
         self._parked: dict[str, tuple[str, asyncio.Future[None]]] = {}
 
     async def park(
         self, subject: str, caller: Caller, account: AgentAccount, failure: Failure
     ) -> None:
-        """Returns when somebody wakes it. After the park timeout raises as the agent's
-        `on_park_timeout` says; CancelledError where nothing new may start any more."""
+        """Returns when the call is woken.
+
+        After the park timeout raises TaskFailed or TaskSkipped, as the agent's `on_park_timeout`
+        says. Raises CancelledError in a run that starts no new call.
+        """
         if self._progress.stopping:
             raise asyncio.CancelledError
         waiting = self._waiting(subject, caller, account, failure)
@@ -40,7 +43,7 @@ class Parking:
         self._parked[subject] = (account.agent, woken)
         self._progress.park(waiting)
         account.park()
-        self._changed()
+        self._progress.changed()
         notifying = asyncio.create_task(self._notify(waiting))
         try:
             await workflow.wait_condition(
@@ -49,27 +52,27 @@ class Parking:
                 timeout_summary=f"{account.agent} · {subject} · parked",
             )
         except TimeoutError:
-            raise self._given_up(caller, failure) from None
+            raise _timed_out(caller, failure) from None
         finally:
             notifying.cancel()
             del self._parked[subject]
             self._progress.unpark(subject)
             account.unpark(still_parked=self._is_parked(account.agent))
-            self._changed()
+            self._progress.changed()
 
     def wake_agent(self, agent: str) -> None:
-        """All that waits for money of this agent tries again."""
+        """Wakes all calls of this agent."""
         for subject, (parked, _) in list(self._parked.items()):
             if parked == agent:
                 self.wake(subject)
 
     def wake_all(self) -> None:
-        """In a run that ends there is nothing to wait for."""
+        """For a run that ends: each call looks again, and finds that nothing new may start."""
         for subject in list(self._parked):
             self.wake(subject)
 
     def wake(self, subject: str) -> bool:
-        """False where nothing of this name is parked."""
+        """Returns False where nothing of this name is parked."""
         parked = self._parked.get(subject)
         if parked is None:
             return False
@@ -96,20 +99,13 @@ class Parking:
             until=now + timedelta(seconds=caller.park_timeout_seconds),
         )
 
-    def _given_up(self, caller: Caller, failure: Failure) -> Exception:
-        message = f"nobody woke it in {caller.park_timeout_seconds:g} s after: {failure.message}"[
-            :2000
-        ]
-        expired = failure.model_copy(update={"message": message})
-        return TaskSkipped(expired) if caller.on_park_timeout == "skip" else TaskFailed(expired)
-
     async def _notify(self, waiting: Waiting) -> None:
-        """Nobody's task fails because a person could not be told."""
+        """A notification that fails is logged, and fails no task."""
         url = self._progress.team.notify_url
         if url is None:
             return
         try:
-            await workflow.execute_activity_method(
+            await self._activities.execute_uncounted(
                 NotificationActivities.notify,
                 Notification(
                     url=url,
@@ -117,18 +113,25 @@ class Parking:
                     team=self._progress.team_name,
                     waiting=waiting,
                 ),
-                **notification_options(),
+                notification_options(),
                 summary=f"notify · {waiting.subject}",
             )
         except ActivityError as error:
-            if not is_cancelled_exception(error):  # it goes on already
-                told = "nobody was told that %s waits: %s"
-                workflow.logger.warning(told, waiting.subject, error)
-        self._changed()
+            if not is_cancelled_exception(error):  # cancelled: the call was woken already
+                message = "no notification was sent that %s waits: %s"
+                workflow.logger.warning(message, waiting.subject, error)
+        self._progress.changed()
+
+
+def _timed_out(caller: Caller, failure: Failure) -> Exception:
+    after = f"{caller.park_timeout_seconds:g} s"
+    message = f"nobody woke it in {after} after: {failure.message}"[:2000]
+    expired = failure.model_copy(update={"message": message})
+    return TaskSkipped(expired) if caller.on_park_timeout == "skip" else TaskFailed(expired)
 
 
 def wake_command(run: str, subject: str, account: AgentAccount, failure: Failure) -> str:
-    """What a person types so that it goes on: more money where money is missing."""
+    """The command that wakes a parked call: a higher limit where money is missing, else a retry."""
     if failure.type == ErrorType.BUDGET_EXHAUSTED:
         missing = (failure.required_usd or Decimal(0)) - (failure.remaining_usd or Decimal(0))
         enough = account.budget_usd + max(missing, Decimal(0))

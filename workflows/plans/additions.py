@@ -1,4 +1,4 @@
-"""A task that a person adds to a run that works: everything that can be wrong with it."""
+"""Checks a task that a person adds to a working run."""
 
 from collections.abc import Iterator
 
@@ -12,8 +12,8 @@ from durable_agent_team.rules.planning import goal_problems
 from durable_agent_team.rules.review import is_added
 from durable_agent_team.rules.validation import task_problems
 from workflows.state.progress import Progress
+from workflows.state.task_schedule import ENDED
 from workflows.tasks.assignments import ANSWER_SUBJECT, PLAN_SUBJECT, REVIEW_SUBJECT
-from workflows.tasks.schedule import ENDED
 
 RESERVED = frozenset({PLAN_SUBJECT, ANSWER_SUBJECT, REVIEW_SUBJECT})
 
@@ -21,8 +21,8 @@ TOO_EARLY = "add the task once `state` says working"
 TOO_LATE = "start another run for it"
 
 
-def closed_to_tasks(progress: Progress, works: bool) -> str | None:
-    """Why no task can be added to this run now, and what to do; None where one can."""
+def closed_to_tasks(progress: Progress, is_running: bool) -> str | None:
+    """Why no task can be added now, with the remedy; None where one can be added."""
     status = progress.status
     if progress.stopping:
         return (
@@ -34,13 +34,13 @@ def closed_to_tasks(progress: Progress, works: bool) -> str | None:
         return f"the plan waits for approval (approve it first, then {TOO_EARLY})"
     if status is RunStatus.REVIEWING:
         return f"the orchestrator is revising the plan ({TOO_EARLY} again)"
-    if not works:
+    if not is_running:
         return f"the run has done its tasks; its status is {status} ({TOO_LATE})"
     return None
 
 
 def addition_problems(progress: Progress, task: Task) -> list[Problem]:
-    """As for a planned task, and what a graph on its way asks for beside that."""
+    """The rules of a planned task, and those of a graph that is being worked on."""
     assert progress.plan is not None
     team, tasks = progress.team, progress.plan.tasks
     if task.id in progress.schedule.tasks:
@@ -60,12 +60,12 @@ def addition_problems(progress: Progress, task: Task) -> list[Problem]:
 
 def _id_problems(task: Task) -> Iterator[Problem]:
     if is_added(task.id) or task.id in RESERVED:
-        what = "ids like this are given to the orchestrator's own work"
+        what = "ids like this are reserved for the orchestrator's own work"
         yield _problem("id", task.id, what, "choose another")
 
 
 def _dependency_problems(progress: Progress, task: Task) -> Iterator[Problem]:
-    """A failed one blocks also those that accept missing inputs, as in a plan."""
+    """A failed dependency also blocks a task that accepts missing inputs, as in a plan."""
     for dependency in dict.fromkeys(task.depends_on):
         status = progress.schedule.status.get(dependency)
         if status is None or status is TaskStatus.DONE or status not in ENDED:

@@ -1,9 +1,10 @@
-"""How many tasks wait, run and are parked, of all runs in this worker's memory, while somebody
-asks. Passed through the sandbox: the process has one, whichever run writes into it.
+"""Counts the waiting, running and parked tasks of all runs in this worker's memory, for metrics.
 
-Not Temporal's own gauges: those keep what the last run said, and the sum over runs is wanted. Not
-counted up and down either: a run that moves to another worker would be counted on both. What is
-written here is a run's state as a whole, also while its history is replayed.
+The module is passed through the sandbox, so that all runs of the process write into one object.
+
+Temporal's own gauges would keep the value of the last run that wrote, where the sum over runs is
+needed. Counting up and down would count a run on two workers after it moved. So each run writes its
+whole state, also while its history is replayed (docs/adr/017).
 """
 
 from collections import Counter
@@ -18,7 +19,7 @@ MAX_TEAMS = 500
 
 
 class OpenTasks:
-    """By Temporal run id. Written by workflow threads, read by the one that sends metrics."""
+    """By Temporal run id. Workflow threads write; the thread that sends metrics reads."""
 
     def __init__(self) -> None:
         self.watched = False
@@ -26,16 +27,17 @@ class OpenTasks:
         self._teams: list[str] = []
 
     def show(self, run_id: str, team: str, statuses: Iterable[TaskStatus]) -> None:
-        """The state of a run's tasks as it is now."""
+        """Replaces the counts of this run, if metrics are on."""
         if self.watched:
             self._runs[run_id] = (team, Counter(statuses))
 
     def forget(self, run_id: str) -> None:
-        """The run ended here, or has left this worker."""
+        """The run has ended, or has left this worker."""
         self._runs.pop(run_id, None)
 
     def totals(self) -> Iterator[tuple[Mapping[str, str], int]]:
-        """A count for each team and open state; zero too, or the last one would seem to last."""
+        """A count for each team and open state. Zero is reported too, or the metric would keep its
+        last value."""
         teams = {team: Counter[TaskStatus]() for team in self._teams}
         for team, counts in list(self._runs.values()):
             teams.setdefault(team, Counter()).update(counts)

@@ -1,6 +1,6 @@
-"""What has happened in a run so far. No Temporal in here."""
+"""The state of a run: what has happened so far. Free of Temporal."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -11,46 +11,33 @@ from durable_agent_team.contracts.plan import Plan
 from durable_agent_team.contracts.run import (
     Failure,
     Refusal,
-    RunReport,
     RunRequest,
-    RunState,
     RunStatus,
     TaskStatus,
     Waiting,
 )
 from durable_agent_team.contracts.spend import (
     Capabilities,
+    Ledger,
     LedgerAgreement,
     ModelCatalog,
-    SpendReport,
 )
 from durable_agent_team.contracts.team import Task, Team
 from durable_agent_team.rules.review import is_added
-from workflows.money.account import AgentAccount
-from workflows.state.reports import run_report, run_state, spend_report
-from workflows.tasks.schedule import ENDED, Schedule
+from workflows.state.agent_account import AgentAccount
+from workflows.state.task_log import TaskLog
+from workflows.state.task_schedule import ENDED, Schedule
 
 MAX_REFUSALS = 20
 MAY_PARK = frozenset(
     {RunStatus.PLANNING, RunStatus.WORKING, RunStatus.REVIEWING, RunStatus.FINISHING}
 )
-"""Where calls are made that may wait for money."""
-
-
-@dataclass
-class TaskLog:
-    """What is known of one task beside its place in the graph."""
-
-    calls: int = 0
-    spent_usd: Decimal = Decimal(0)
-    started_at: datetime | None = None
-    ended_at: datetime | None = None
-    failure: Failure | None = None
+"""In which calls are made, so that one of them may park."""
 
 
 @dataclass
 class Progress:
-    """The whole state of a run."""
+    """The whole state of a run. Its parts report changes with `changed`, for the publisher."""
 
     workflow_id: str
     started_at: datetime
@@ -59,36 +46,44 @@ class Progress:
     paused: bool = False
     cancel_reason: str | None = None
     stopping: bool = False
-    """Nothing new may start."""
+    """No new call starts."""
     failure: Failure | None = None
     answer: str | None = None
     accounts: dict[str, AgentAccount] = field(default_factory=dict)
     capabilities: Capabilities = field(default_factory=Capabilities)
     catalog: ModelCatalog = field(default_factory=ModelCatalog)
     deadline: datetime | None = None
-    """From then on nothing new starts."""
+    """The time after which no new call starts."""
     plan: Plan | None = None
     schedule: Schedule = field(default_factory=lambda: Schedule(()))
     added: set[str] = field(default_factory=set)
-    """The tasks that a person added."""
+    """The ids of tasks that a person added."""
     logs: dict[str, TaskLog] = field(default_factory=dict)
     handoffs: dict[str, str] = field(default_factory=dict)
-    ordered: int = 0
-    """Activities so far: a workflow task that has one has a command."""
     waiting: dict[str, Waiting] = field(default_factory=dict)
     refusals: list[Refusal] = field(default_factory=list)
     ledger_usd: Decimal | None = None
     ledger_agrees: LedgerAgreement = LedgerAgreement.OPEN
     call_seconds: float = 0
+    unpublished: bool = False
+    """Something that is shown has changed since the run was last published."""
+
+    def changed(self) -> None:
+        """Something that is shown has changed."""
+        self.unpublished = True
+
+    def become(self, status: RunStatus) -> None:
+        self.status = status
+        self.changed()
 
     @property
     def team(self) -> Team:
-        """Of a run that was started well; `run` refuses the others first."""
+        """With the settings as they are now. The run has a valid start input."""
         assert self.request is not None
         return self.request.team
 
     def change_team(self, **changes: Any) -> None:
-        """The team as it is from here on; what the run was started with is in its history."""
+        """Changes settings from here on; those that the run was started with are in its history."""
         assert self.request is not None
         team = self.request.team.model_copy(update=changes)
         self.request = self.request.model_copy(update={"team": team})
@@ -108,8 +103,8 @@ class Progress:
 
     @property
     def status_now(self) -> RunStatus:
-        """As people see it: a run is parked when all that is left waits for one of them, the
-        orchestrator's own calls too."""
+        """The status that is shown: a run is parked when all that is left to do, including the
+        orchestrator's own calls, waits for a person."""
         busy = any(account.in_flight for account in self.accounts.values())
         if self.status in MAY_PARK and self.waiting and not busy:
             return RunStatus.PARKED
@@ -119,18 +114,34 @@ class Progress:
     def spent_usd(self) -> Decimal:
         return sum((account.spent_usd for account in self.accounts.values()), Decimal(0))
 
+    def spent_by_task(self) -> dict[str, Decimal]:
+        """What the calls of each task have cost, in USD. Only tasks that have cost something."""
+        spent: dict[str, Decimal] = {}
+        for account in self.accounts.values():
+            for task_id, amount in account.spent_by_task().items():
+                spent[task_id] = spent.get(task_id, Decimal(0)) + amount
+        return spent
+
+    def compare_ledgers(self, ledgers: Sequence[Ledger]) -> None:
+        """Adds charges that only the ledgers know, and records whether they agree with the run."""
+        for ledger in ledgers:
+            self.accounts[ledger.agent].read_back(ledger)
+        self.ledger_usd = sum((each.spent_usd for each in ledgers), Decimal(0))
+        agrees = all(self.accounts[each.agent].agrees_with(each) for each in ledgers)
+        self.ledger_agrees = LedgerAgreement.YES if agrees else LedgerAgreement.NO
+
     @property
     def tasks_done(self) -> int:
         return len(self.handoffs)
 
     def adopt(self, plan: Plan) -> None:
-        """The plan that is worked on from here."""
+        """Makes this the plan of the run."""
         self.plan = plan
         self.schedule = Schedule(plan.tasks)
         self.logs = {task.id: TaskLog() for task in plan.tasks}
 
     def add(self, task: Task) -> list[str]:
-        """One more task for the plan; answers with its id if it is ready."""
+        """Adds a task to the plan; returns its id if it is ready."""
         assert self.plan is not None
         self.plan = self.plan.model_copy(update={"tasks": (*self.plan.tasks, task)})
         self.added.add(task.id)
@@ -138,13 +149,17 @@ class Progress:
         return self.schedule.add(task)
 
     def stop(self, reason: str) -> None:
-        """Nothing new starts. The first reason stands."""
-        self.stopping = True
+        """No new call starts. The first reason is kept."""
+        self.stop_starting()
         if self.cancel_reason is None and not is_terminal(self.status):
             self.cancel_reason = reason
 
+    def stop_starting(self) -> None:
+        """No new call starts, without a reason that cancels the run."""
+        self.stopping = True
+
     def revise(self, plan: Plan, again: Collection[str]) -> None:
-        """Another plan for the same run: what is done stays done, but for what is done again."""
+        """Replaces the plan. What is done stays done, except for the tasks to do `again`."""
         known = {task.id for task in plan.tasks}
         for task_id in [each for each in self.handoffs if each in again or each not in known]:
             del self.handoffs[task_id]
@@ -160,11 +175,10 @@ class Progress:
         self.logs = {each: before.get(each) or TaskLog() for each in self.schedule.tasks}
         for task_id, status in self.schedule.status.items():
             if status in (TaskStatus.WAITING, TaskStatus.READY):
-                self.logs[task_id].failure = self.logs[task_id].ended_at = None
+                self.logs[task_id].reopen()
 
     def started(self, subject: str, at: datetime) -> None:
-        """A call begins. Planning, a review and the final answer are no tasks."""
-        self.ordered += 1
+        """A call starts. It may be one for planning, a review or the answer, and not for a task."""
         if not self._is_open_task(subject):
             return
         log = self.logs[subject]
@@ -173,65 +187,64 @@ class Progress:
         self.schedule.status[subject] = TaskStatus.RUNNING
 
     def withdrawn(self, subject: str) -> None:
-        """A call was refused before it began: it counts when it is made."""
+        """A call was refused before it started: it counts when it is made again."""
         if self._is_open_task(subject):
             self.logs[subject].calls -= 1
 
     def _is_open_task(self, subject: str) -> bool:
-        """A team may have tasks of the names `answer` and `review`: when the orchestrator's own
-        calls of these names are made, they have ended."""
+        """A team may have tasks named `answer` or `review`: they have ended by the time that the
+        orchestrator makes its own calls of these names."""
         return self.schedule.status.get(subject, TaskStatus.DONE) not in ENDED
 
     def done(self, task_id: str, handoff: str, at: datetime) -> list[str]:
-        """A task's checked output; answers with the tasks that are ready because of it."""
+        """Records a task's checked output; returns the tasks that are ready because of it."""
         self.handoffs[task_id] = handoff
         self.logs[task_id].ended_at = at
         return self.schedule.done(task_id)
 
     def failed(self, task_id: str, failure: Failure, at: datetime) -> None:
-        """A task that will give no output, and with it all that waited for it."""
-        self.logs[task_id].failure, self.logs[task_id].ended_at = failure, at
+        """Ends a task as failed, and blocks all tasks that waited for it."""
+        self.logs[task_id].end(failure, at)
         for blocked in self.schedule.failed(task_id):
             self._blocked(blocked, task_id)
 
     def ending(self) -> RunStatus:
-        """How the run ends, as things stand."""
+        """The status in which the run ends if it ends now."""
         if self.failure is not None:
             return RunStatus.FAILED
         return RunStatus.COMPLETED if self.answer is not None else RunStatus.CANCELLED
 
     def skipped(self, task_id: str, failure: Failure, at: datetime) -> list[str]:
-        """A task that ends without an output; answers with those that can live with that."""
+        """Ends a task without an output; returns the tasks that are ready, as they accept that."""
         return self._without(task_id, TaskStatus.SKIPPED, failure, at)
 
     def task_cancelled(self, task_id: str, reason: str, at: datetime) -> list[str]:
-        """As `skipped`, by a person's word."""
+        """As `skipped`, on an operator's request."""
         failure = Failure(type=ErrorType.CANCELLED, message=reason or "cancelled")
         return self._without(task_id, TaskStatus.CANCELLED, failure, at)
 
     def retried(self, task_id: str) -> list[str]:
-        """A failed task that is to be tried again, and with it all that waited for it; answers with
-        those that wait for nothing else."""
+        """Reopens a failed task, and those that it blocked; returns those of them that are ready
+        because all their other dependencies have ended."""
         ready = self.schedule.retry(task_id)
         for each, status in self.schedule.status.items():
             if status in (TaskStatus.WAITING, TaskStatus.READY):
-                self.logs[each].failure = None
-                self.logs[each].ended_at = None
-            elif status is TaskStatus.BLOCKED:  # by another one now, perhaps
+                self.logs[each].reopen()
+            elif status is TaskStatus.BLOCKED:  # perhaps by another task now
                 self._blocked(each, self.schedule.blocked_by(each))
         return ready
 
     def _without(
         self, task_id: str, status: TaskStatus, failure: Failure, at: datetime
     ) -> list[str]:
-        self.logs[task_id].failure, self.logs[task_id].ended_at = failure, at
+        self.logs[task_id].end(failure, at)
         ready, blocked = self.schedule.without(task_id, status)
         for each in blocked:
             self._blocked(each, task_id)
         return ready
 
     def _blocked(self, task_id: str, by: str) -> None:
-        """Why a task can never run, as things stand."""
+        """Records why a task cannot run."""
         status, failure = self.schedule.status[by], self.logs[by].failure
         if status is TaskStatus.FAILED and failure is not None:
             kind, message = ErrorType.DEPENDENCY_FAILED, f"{by} failed: {failure.type}"
@@ -239,13 +252,13 @@ class Progress:
             kind, message = ErrorType.DEPENDENCY_SKIPPED, f"{by} was {status}"
         self.logs[task_id].failure = Failure(type=kind, message=message)
 
-    def ask(self, waiting: Waiting) -> None:
-        """Something that only a person can answer, and the command that does."""
+    def wait_for_person(self, waiting: Waiting) -> None:
+        """Shows what waits for a person, with the command that answers it."""
         self.waiting[waiting.subject] = waiting
 
     def park(self, waiting: Waiting) -> None:
-        """A call that does not go on without a person."""
-        self.ask(waiting)
+        """A call that does not continue without a person."""
+        self.wait_for_person(waiting)
         if self._is_open_task(waiting.subject):
             self.schedule.status[waiting.subject] = TaskStatus.PARKED
 
@@ -255,13 +268,13 @@ class Progress:
             self.schedule.status[subject] = TaskStatus.READY
 
     def refuse(self, at: datetime, message: str, problem: str) -> None:
-        """Records a message that could not be followed; the last ones are kept."""
+        """Records a message that could not be carried out; the last ones are kept."""
         self.refusals.append(Refusal(at=at, message=message[:100], problem=problem[:1000]))
         del self.refusals[:-MAX_REFUSALS]
 
     def result_ids(self) -> list[str]:
-        """The tasks whose hand-offs are the result, with what a review or a person added to it; of
-        several sinks, those that came to one."""
+        """The tasks whose hand-offs are the result: the plan's result task, and the done tasks that
+        a review or a person added; in a plan that names none, its last tasks."""
         if self.plan is not None and self.plan.result is not None:
             sinks = self.schedule.sinks()
             added = [each for each in sinks if is_added(each) or each in self.added]
@@ -271,15 +284,6 @@ class Progress:
         left_out = (TaskStatus.SKIPPED, TaskStatus.CANCELLED)
         kept = [each for each in sinks if self.schedule.status[each] not in left_out]
         return kept or sinks
-
-    def spend(self) -> SpendReport:
-        return spend_report(self)
-
-    def state(self, page: int = 1) -> RunState:
-        return run_state(self, page)
-
-    def report(self, ended_at: datetime) -> RunReport:
-        return run_report(self, ended_at)
 
 
 def is_terminal(status: RunStatus) -> bool:

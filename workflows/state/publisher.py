@@ -1,8 +1,8 @@
-"""What the Temporal UI shows of a run while it goes on: details, memo and search attributes.
+"""Shows a run in the Temporal UI while it works: details, memo and search attributes.
 
-The memo is written in workflow tasks that order nothing, and that is more than showing: after one
-without any command, a worker that replays can be given an activity's end and a later update in
-another order than the history has them, and the run stands still (docs/adr/016).
+The memo does more than that. It is written in workflow tasks that issue no other command: after one
+without any command, a replaying worker can receive an activity's result and a later update in
+another order than the history has them, and the run gets stuck (docs/adr/016).
 """
 
 from datetime import datetime, timedelta
@@ -12,6 +12,7 @@ from temporalio.common import SearchAttributeKey
 
 from durable_agent_team.contracts.names import ATTRIBUTE_SPENT, ATTRIBUTE_STATUS, ATTRIBUTE_TEAM
 from durable_agent_team.contracts.run import RunStatus
+from workflows.activity_executor import ActivityExecutor
 from workflows.state.open_tasks import OPEN_TASKS
 from workflows.state.progress import Progress, is_terminal
 from workflows.state.ui_details import details
@@ -20,44 +21,41 @@ TEAM = SearchAttributeKey.for_keyword(ATTRIBUTE_TEAM)
 STATUS = SearchAttributeKey.for_keyword(ATTRIBUTE_STATUS)
 SPENT = SearchAttributeKey.for_float(ATTRIBUTE_SPENT)
 
-PAUSE = timedelta(seconds=10)
-"""Between two changes of the search attributes: each costs an event of the history."""
+MIN_INTERVAL = timedelta(seconds=10)
+"""Between two updates of the search attributes while the status stays: each costs an event."""
 
-PASSING = frozenset({RunStatus.STARTING, RunStatus.FINISHING, RunStatus.CLOSING})
+TRANSIENT = frozenset({RunStatus.STARTING, RunStatus.FINISHING, RunStatus.CLOSING})
 """Not worth an event of their own: the next status follows at once."""
 
 
 class Publisher:
-    """Renders at most once for all that happens in one workflow task."""
+    """Publishes at most once for everything that happens in one workflow task."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, activities: ActivityExecutor) -> None:
         self._progress = progress
-        self._due = False
+        self._activities = activities
         self._published: RunStatus | None = None
         self._published_at: datetime | None = None
-        self._told_at = 0
-        self._ordered = 0
-
-    def changed(self) -> None:
-        """Something that people look at has changed."""
-        self._due = True
+        self._written_at = 0
+        """The length of the history when the memo or the attributes were last written."""
+        self._commands_issued = 0
 
     async def watch(self) -> None:
-        """Shows what has changed, when all else of the workflow task is done. Never returns."""
+        """Publishes changes, after everything else in a workflow task is done. Never returns."""
         while True:
-            await workflow.wait_condition(lambda: self._due)
-            self.flush()
+            await workflow.wait_condition(lambda: self._progress.unpublished)
+            self.publish()
 
-    def flush(self) -> None:
+    def publish(self) -> None:
         """Shows the run as it is now."""
-        self._due = False
         progress = self._progress
+        progress.unpublished = False
         workflow.set_current_details(details(progress))
         status = progress.status_now
-        now = workflow.info().get_current_history_length()
-        silent, self._ordered = progress.ordered == self._ordered, progress.ordered
+        length = workflow.info().get_current_history_length()
+        issued, self._commands_issued = self._commands_issued, self._activities.commands_issued
         if self._is_due(status):
-            self._told_at = now
+            self._written_at = length
             self._published, self._published_at = status, workflow.now()
             workflow.upsert_search_attributes(
                 [
@@ -66,18 +64,22 @@ class Publisher:
                     SPENT.value_set(float(progress.spent_usd)),
                 ]
             )
-        elif silent and self._told_at != now:  # each of them costs the server a write
-            self._told_at = now
+        elif issued == self._commands_issued and self._written_at != length:
+            # Once in a workflow task: each of them costs the server a write.
+            self._written_at = length
             workflow.upsert_memo({"done": progress.tasks_done, "spent": str(progress.spent_usd)})
-        # Last: a run that leaves the worker's memory is stopped above, and is not shown again.
+        # Last: a run that is evicted from the worker's memory stops above, and is not counted.
         OPEN_TASKS.show(
             workflow.info().run_id, progress.team_name, progress.schedule.status.values()
         )
 
     def _is_due(self, status: RunStatus) -> bool:
-        if status in PASSING:
+        """Whether the search attributes have to be written."""
+        if status in TRANSIENT:
             return False
         if status is self._published and is_terminal(status):
             return False
         since = self._published_at
-        return status is not self._published or since is None or workflow.now() - since >= PAUSE
+        return (
+            status is not self._published or since is None or workflow.now() - since >= MIN_INTERVAL
+        )

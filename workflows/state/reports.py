@@ -1,10 +1,8 @@
-"""Pure: what is said of a run, made of its progress: two queries' answers, and the report."""
+"""The answers of the queries `spend` and `state`, and the report, made from a run's progress."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from decimal import Decimal
 
 from durable_agent_team.contracts.call import MAX_ANSWER
 from durable_agent_team.contracts.run import (
@@ -15,24 +13,21 @@ from durable_agent_team.contracts.run import (
     TaskOutcome,
     TaskState,
 )
-from durable_agent_team.contracts.spend import SpendReport
+from durable_agent_team.contracts.spend import AgentSpend, SpendReport, Totals
 from durable_agent_team.contracts.team import Task
-from workflows.money.account import totals
-
-if TYPE_CHECKING:
-    from workflows.state.progress import Progress
+from workflows.state.progress import Progress
 
 MAX_OUTPUT_BYTES = 800_000
-"""Of all hand-offs in a report together, in UTF-8: a payload ends at 2 MB, and the answer may take
-as much."""
+"""Of all hand-offs in a report together, in UTF-8: a payload is limited to 2 MB, and the answer may
+be as large."""
 CUT_ANSWER = "\n\n[cut here: the report has each task's own output]"
-SHOWN_IN_STATE = 300
-SHOWN_IN_REPORT = 2_000
+MESSAGE_IN_STATE = 300
+MESSAGE_IN_REPORT = 2_000
 """Characters of a failed task's message."""
 MAX_GOAL = 500
 MAX_WAITING = 50
 MAX_DEPENDENCY_CHARS = 50_000
-"""Of the names of all dependencies in a message together: thousands of edges, not a million."""
+"""Of the ids of all dependencies in a message together: thousands of edges, not a million."""
 
 
 def spend_report(progress: Progress) -> SpendReport:
@@ -48,8 +43,23 @@ def spend_report(progress: Progress) -> SpendReport:
     )
 
 
+def totals(accounts: Iterable[AgentSpend]) -> Totals:
+    """The sums over all agents."""
+    reports = list(accounts)
+    return Totals(
+        budget_usd=sum((each.budget_usd for each in reports), Decimal(0)),
+        spent_usd=sum((each.spent_usd for each in reports), Decimal(0)),
+        remaining_usd=sum((each.remaining_usd for each in reports), Decimal(0)),
+        reserved_usd=sum((each.reserved_usd for each in reports), Decimal(0)),
+        calls=sum(each.calls for each in reports),
+        failed_calls=sum(each.failed_calls for each in reports),
+        prompt_tokens=sum(each.prompt_tokens for each in reports),
+        completion_tokens=sum(each.completion_tokens for each in reports),
+    )
+
+
 def run_state(progress: Progress, page: int) -> RunState:
-    """The answer of the query `state`: small, its texts cut and its tasks paged (from 1)."""
+    """The answer of the query `state`: texts are cut, tasks come in pages (from 1)."""
     tasks = list(progress.schedule.tasks.values())
     first = (page - 1) * TASKS_PER_PAGE
     shown = tasks[first : first + TASKS_PER_PAGE]
@@ -62,7 +72,7 @@ def run_state(progress: Progress, page: int) -> RunState:
         max_parallel=progress.request.team.max_parallel if progress.request else None,
         deadline=progress.deadline,
         cancel_reason=progress.cancel_reason,
-        tasks=tuple(_task_states(progress, shown, SHOWN_IN_STATE)),
+        tasks=tuple(_task_states(progress, shown, MESSAGE_IN_STATE)),
         tasks_total=len(tasks),
         page=page,
         waiting=tuple(progress.waiting.values())[:MAX_WAITING],
@@ -72,7 +82,7 @@ def run_state(progress: Progress, page: int) -> RunState:
 
 
 def run_report(progress: Progress, ended_at: datetime) -> RunReport:
-    """What a run answers with: its hand-offs, and the exact price of each agent."""
+    """What a run returns: its hand-offs, and what each agent has spent."""
     return RunReport(
         workflow_id=progress.workflow_id,
         team=progress.team_name,
@@ -91,22 +101,23 @@ def run_report(progress: Progress, ended_at: datetime) -> RunReport:
 
 def _task_states(progress: Progress, tasks: Sequence[Task], shown: int) -> Iterator[TaskState]:
     left = MAX_DEPENDENCY_CHARS
+    spent = progress.spent_by_task()
     for task in tasks:
         log = progress.logs[task.id]
-        told: list[str] = []
+        listed: list[str] = []
         for each in task.depends_on:
             left -= len(each)
             if left < 0:
                 break
-            told.append(each)
+            listed.append(each)
         yield TaskState(
             id=task.id,
             agent=task.agent,
             status=progress.schedule.status[task.id],
-            depends_on=tuple(told),
-            **({"depends_on_cut": True} if len(told) < len(task.depends_on) else {}),
+            depends_on=tuple(listed),
+            **({"depends_on_cut": True} if len(listed) < len(task.depends_on) else {}),
             calls=log.calls,
-            spent_usd=log.spent_usd,
+            spent_usd=spent.get(task.id, Decimal(0)),
             started_at=log.started_at,
             ended_at=log.ended_at,
             failure=_cut(log.failure, shown),
@@ -121,7 +132,7 @@ def _cut(failure: Failure | None, shown: int) -> Failure | None:
 
 def _outcomes(progress: Progress) -> Iterator[TaskOutcome]:
     left = MAX_OUTPUT_BYTES
-    for each in _task_states(progress, list(progress.schedule.tasks.values()), SHOWN_IN_REPORT):
+    for each in _task_states(progress, list(progress.schedule.tasks.values()), MESSAGE_IN_REPORT):
         output = progress.handoffs.get(each.id)
         kept = _first_bytes(output, left) if output is not None else None
         left -= len((kept or "").encode())
@@ -129,12 +140,12 @@ def _outcomes(progress: Progress) -> Iterator[TaskOutcome]:
 
 
 def _first_bytes(text: str, most: int) -> str:
-    """No more than so many bytes of UTF-8, and no half character."""
+    """At most so many bytes of UTF-8, without cutting a character in half."""
     return text.encode()[:most].decode(errors="ignore")
 
 
 def joined(handoffs: Sequence[str]) -> str:
-    """The answer that is made of hand-offs alone. Many of them may be more than an answer."""
+    """The hand-offs as one answer, cut where they are longer than an answer may be."""
     answer = "\n\n".join(handoffs)
     if len(answer) <= MAX_ANSWER:
         return answer

@@ -1,17 +1,17 @@
-"""Pure: a run as the Temporal UI shows it, live, in Markdown.
+"""A run as the Temporal UI shows it while it works, in Markdown.
 
-Written straight from the state, without the models that queries answer with: it is made anew in
+Written from the state itself and not from the models of the queries, because it is rendered in
 every workflow task.
 """
 
-from workflows.money.account import AgentAccount
+from workflows.state.agent_account import AgentAccount
 from workflows.state.progress import Progress
 
 MAX_ROWS = 50
 
 
 def details(progress: Progress) -> str:
-    """Status, who waits for what, and a table of the agents and their money."""
+    """Status, what waits for a person, and a table of the agents and their money."""
     accounts = list(progress.accounts.values())
     spent = sum(account.spent_usd for account in accounts)
     budget = sum(account.budget_usd for account in accounts)

@@ -1,1 +1,10 @@
-"""A task: scheduled, paid for, checked."""
+"""The tasks of a plan, and the paid calls that they take.
+
+Start at `runner.py`, which starts a task when its last dependency is done. A task makes an
+`Assignment` (`assignments.py`), and `paid_call.py` gets a checked answer for it: `call_requests.py`
+makes the request, `gate.py` says when it may start (with `semaphore.py` for `max_parallel`), and
+`call_decisions.py` says what to do about a call that failed.
+
+Imports `workflows.people`, `money` and `state`. What the orchestrator agent does around the tasks
+belongs into `workflows.plans`.
+"""

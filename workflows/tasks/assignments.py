@@ -1,4 +1,4 @@
-"""Who is asked what: a specialist never sees the goal, the orchestrator always does."""
+"""Makes the assignments: a specialist never sees the goal, the orchestrator always does."""
 
 from dataclasses import replace
 from typing import Any
@@ -23,7 +23,7 @@ REVIEW_SUBJECT = "review"
 
 
 def task_assignment(progress: Progress, task_id: str) -> Assignment:
-    """A specialist's task: its role, its ask, its checked inputs."""
+    """A specialist's task: the agent's role, the task's `ask`, and its checked inputs."""
     team = progress.team
     task = progress.schedule.tasks[task_id]
     agent = team.agents[task.agent]
@@ -40,8 +40,9 @@ def task_assignment(progress: Progress, task_id: str) -> Assignment:
     )
 
 
-def renewed(progress: Progress, assignment: Assignment) -> Assignment:
-    """The same assignment, with its agent's settings as they are now."""
+def with_current_settings(progress: Progress, assignment: Assignment) -> Assignment:
+    """The same assignment, with its agent's settings as they are now; itself if these are the
+    same."""
     team, agent = progress.team, assignment.agent
     caller = caller_of(team, agent)
     if caller is assignment.caller:
@@ -52,22 +53,22 @@ def renewed(progress: Progress, assignment: Assignment) -> Assignment:
 
 
 def plan_assignment(progress: Progress) -> Assignment:
-    """Decompose the goal, under a schema that cannot express an unknown agent or a cycle."""
+    """To decompose the goal, under a schema that cannot express an unknown agent or a cycle."""
     team = progress.team
-    return _orchestrators(
+    return _for_orchestrator(
         progress, PLAN_SUBJECT, Purpose.PLAN, plan_ask(team), output=plan_schema(team)
     )
 
 
 def review_assignment(progress: Progress) -> Assignment:
-    """What is done, as sources, cut; what failed, in the ask; the goal restated."""
+    """To review the plan: hand-offs as sources, cut; failures in the `ask`; the goal restated."""
     assert progress.plan is not None
     status = progress.schedule.status
     failures = {each: log.failure.type for each, log in progress.logs.items() if log.failure}
     sources = tuple(
         Source(name=task_id, text=text[:MAX_SHOWN]) for task_id, text in progress.handoffs.items()
     )
-    return _orchestrators(
+    return _for_orchestrator(
         progress,
         REVIEW_SUBJECT,
         Purpose.REVIEW,
@@ -78,17 +79,17 @@ def review_assignment(progress: Progress) -> Assignment:
 
 
 def answer_assignment(progress: Progress) -> Assignment:
-    """The final answer, from the goal and the result tasks' hand-offs."""
+    """To write the final answer from the goal and the hand-offs of the result tasks."""
     results = tuple(
         Source(name=task_id, text=progress.handoffs[task_id]) for task_id in progress.result_ids()
     )
-    return _orchestrators(progress, ANSWER_SUBJECT, Purpose.FINAL, FINAL_ASK, sources=results)
+    return _for_orchestrator(progress, ANSWER_SUBJECT, Purpose.FINAL, FINAL_ASK, sources=results)
 
 
-def _orchestrators(
+def _for_orchestrator(
     progress: Progress, subject: str, purpose: Purpose, ask: str, **more: Any
 ) -> Assignment:
-    """The goal is put anew into every one of the orchestrator's calls."""
+    """The goal is part of every call of the orchestrator."""
     return Assignment(
         agent=ORCHESTRATOR_AGENT,
         caller=progress.team.orchestrator,

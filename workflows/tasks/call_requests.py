@@ -1,4 +1,4 @@
-"""What an agent is asked, and the request that is made of it: one body, one key."""
+"""An agent's assignment, and the requests that are made from it: one body, one key."""
 
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -14,12 +14,12 @@ from durable_agent_team.contracts.team import BuiltInOutput, Caller, Checks
 from durable_agent_team.rules.bounds import text_bytes, worst_case_usd
 from durable_agent_team.rules.catalog import context_of, price_of
 from durable_agent_team.rules.prompts import BYTES_PER_TOKEN, MAX_PROMPT_BYTES
-from workflows.tasks.exceptions import TaskFailed
+from workflows.task_exceptions import TaskFailed
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """What an agent is asked, in all the calls that it takes to get a good answer."""
+    """What an agent has to do, in all the calls that it takes to get a good answer."""
 
     agent: str
     caller: Caller
@@ -35,7 +35,7 @@ class Assignment:
 
 
 class CallRequests:
-    """Makes requests, and knows what each may cost at most."""
+    """Makes requests, and bounds what each of them can cost."""
 
     def __init__(self, catalog: ModelCatalog) -> None:
         self._catalog = catalog
@@ -43,7 +43,7 @@ class CallRequests:
     def make(
         self, assignment: Assignment, account: AccountRef, model: str, rejected: Rejected | None
     ) -> CallRequest:
-        """Raises TaskFailed where the prompt does not fit; nothing was sent then."""
+        """A request with a new key. Raises TaskFailed where the prompt does not fit."""
         caller = assignment.caller
         optional: dict[str, Any] = {
             "purpose": assignment.purpose if assignment.purpose is not Purpose.WORK else None,
@@ -57,7 +57,7 @@ class CallRequests:
             "checks": assignment.checks if assignment.checks != Checks() else None,
         }
         given = {name: value for name, value in optional.items() if value}
-        if caller.seed is not None:  # 0 is one
+        if caller.seed is not None:  # 0 is a seed
             given["seed"] = caller.seed
         request = CallRequest(
             idempotency_key=str(workflow.uuid4()),
@@ -69,10 +69,10 @@ class CallRequests:
             ask=assignment.ask,
             **given,
         )
-        self._must_fit(caller, request)
+        self._check_size(caller, request)
         return request
 
-    def _must_fit(self, caller: Caller, request: CallRequest) -> None:
+    def _check_size(self, caller: Caller, request: CallRequest) -> None:
         size = text_bytes(request)
         if size > MAX_PROMPT_BYTES:
             raise TaskFailed(
@@ -94,12 +94,12 @@ class CallRequests:
             )
 
     def bound(self, request: CallRequest) -> Decimal | None:
-        """USD that it costs at most; None where the model has no price."""
+        """The most that it can cost, in USD; None where the model has no price."""
         price = price_of(self._catalog, request.model)
         return worst_case_usd(text_bytes(request), request.max_tokens, price)
 
 
-def another(request: CallRequest, **changes: Any) -> CallRequest:
-    """A call with another body is another call."""
+def with_new_key(request: CallRequest, **changes: Any) -> CallRequest:
+    """A request with another body, which makes it a new call."""
     key = str(workflow.uuid4())
     return request.model_copy(update={**changes, "idempotency_key": key})

@@ -1,4 +1,4 @@
-"""When a call may start: a place is free, its money is there, and nothing stops its agent."""
+"""Says when a call may start: its money is there, a place is free, and nothing stops its agent."""
 
 import asyncio
 from collections import defaultdict
@@ -11,26 +11,27 @@ from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import Failure
 from durable_agent_team.contracts.team import Caller
 from durable_agent_team.rules.catalog import caller_of
-from workflows.money.account import AgentAccount
 from workflows.people.parking import Parking
+from workflows.state.agent_account import AgentAccount
 from workflows.state.progress import Progress
-from workflows.tasks.exceptions import AgentChanged, was_cancelled
+from workflows.task_exceptions import AgentChanged, was_cancelled
 from workflows.tasks.semaphore import CallSemaphore
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A call that is to start: for what, of whom, and the most that it can cost (USD)."""
+    """A call that is ready to start."""
 
     subject: str
     caller: Caller
     """Its agent's settings when the request was made."""
     account: AgentAccount
     bound: Decimal | None
+    """The most that it can cost, in USD, where that is known."""
 
     @property
     def is_broken(self) -> bool:
-        """The agent's breaker is open."""
+        """The agent's circuit breaker is open."""
         return self.account.failures_in_row >= self.caller.breaker_failures
 
     @property
@@ -39,7 +40,7 @@ class Candidate:
 
 
 class Gate:
-    """Lets `max_parallel` calls be in flight, and none start while the run is paused."""
+    """Limits the calls in flight to `max_parallel`, and starts none while the run is paused."""
 
     def __init__(self, progress: Progress, parking: Parking) -> None:
         self._progress = progress
@@ -50,46 +51,47 @@ class Gate:
         self.pause(progress.paused)
 
     def pause(self, paused: bool) -> None:
-        """While paused, no call starts; those in flight go on."""
+        """While paused, no call starts; those in flight continue."""
         if paused:
             self._running.clear()
         else:
             self._running.set()
 
     def resize(self, max_parallel: int) -> None:
-        """From now on; calls in flight stay in flight."""
+        """For calls that have not started; those in flight continue."""
         self._places.resize(max_parallel)
 
     def stop(self) -> None:
-        """Lets go, empty-handed, what a pause holds in a run in which nothing new starts.
+        """Releases the calls that a pause holds, in a run in which no call starts any more: each
+        then raises CancelledError.
 
-        What waits for a place, or for money in flight, is let go when that comes back.
+        Calls that wait for a place, or for money in flight, look again when that is released.
         """
         self._running.set()
 
     def release(self, agent: str) -> None:
-        """Lets calls that wait for money of this agent look again, first come first served."""
+        """Lets calls that wait for this agent's money look again, in the order of their arrival."""
         for waiter in self._settled.pop(agent, []):
             if not waiter.done():
                 waiter.set_result(None)
 
     @asynccontextmanager
     async def place(self, call: Candidate) -> AsyncIterator[None]:
-        """One of the places, from the moment that the call may start until it has ended.
+        """Holds one of the places, from when the call may start until it has ended.
 
-        Raises CancelledError where nothing may start any more, and AgentChanged where the call
-        must be looked at anew first.
+        Raises CancelledError where no call starts any more, and AgentChanged where the agent's
+        settings have changed since the request was made.
         """
         while True:
-            await self._may_start(call)
+            await self._wait_until_startable(call)
             async with self._places.one():
-                # Whoever waited for a place asks again: meanwhile much may have happened.
-                if self._still_may(call):
+                # Much may have changed while it waited for a place.
+                if self._may_still_start(call):
                     yield
                     return
 
-    async def _may_start(self, call: Candidate) -> None:
-        self._must_go_on()
+    async def _wait_until_startable(self, call: Candidate) -> None:
+        self._raise_if_stopping()
         while call.is_broken:
             failures = call.account.failures_in_row
             lately = "its last call" if failures == 1 else f"{failures} calls in a row"
@@ -97,17 +99,17 @@ class Gate:
             opened = Failure(type=ErrorType.BREAKER_OPEN, message=message)
             await self._parking.park(call.subject, call.caller, call.account, opened)
         await self._running.wait()
-        self._must_go_on()
+        self._raise_if_stopping()
         while self._is_current(call) and not call.has_room:
             await self.settlement(call.account.agent)
         if not self._is_current(call):
             raise AgentChanged
 
-    def _must_go_on(self) -> None:
+    def _raise_if_stopping(self) -> None:
         if self._progress.stopping or was_cancelled():
             raise asyncio.CancelledError
 
-    def _still_may(self, call: Candidate) -> bool:
+    def _may_still_start(self, call: Candidate) -> bool:
         return (
             self._running.is_set()
             and not self._progress.stopping

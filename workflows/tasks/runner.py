@@ -1,41 +1,36 @@
-"""The graph at work: a task starts the moment its last dependency is done. No waves, no barrier."""
+"""Runs the tasks of a plan: each starts as soon as its last dependency is done."""
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 
 from temporalio import workflow
 
-from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import Failure, TaskStatus
 from durable_agent_team.contracts.team import OnTaskFailure, Task
 from workflows.activity_errors import refused
 from workflows.state.progress import Progress
+from workflows.state.task_schedule import ENDED
+from workflows.task_exceptions import TaskFailed, TaskSkipped, was_cancelled
 from workflows.tasks.assignments import task_assignment
-from workflows.tasks.exceptions import TaskFailed, TaskSkipped, was_cancelled
 from workflows.tasks.paid_call import PaidCalls
-from workflows.tasks.schedule import ENDED
-
-CONSEQUENCES = (ErrorType.DEPENDENCY_FAILED, ErrorType.DEPENDENCY_SKIPPED)
 
 
 class TaskRunner:
-    """Runs the tasks of the adopted plan. `changed` is called when a task has ended."""
+    """Runs the tasks of the current plan, an asyncio task for each."""
 
-    def __init__(self, progress: Progress, calls: PaidCalls, changed: Callable[[], None]) -> None:
+    def __init__(self, progress: Progress, calls: PaidCalls) -> None:
         self._progress = progress
         self._calls = calls
-        self._changed = changed
         self._ended: asyncio.Future[None] | None = None
-        """While there is work: set when the last task has ended, or at the first bug."""
+        """While tasks run: done when the last one has ended, or at the first bug."""
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._cancelled: dict[str, str] = {}
 
     async def run(self) -> None:
-        """Until every task has ended, in whichever way.
+        """Returns when every task has ended, in whichever way.
 
-        Not an `asyncio.TaskGroup`: that cancels its tasks in the order of a set, another one at
-        each replay, and the history has the commands in one order.
+        Not an `asyncio.TaskGroup`: that cancels its tasks in the order of a set, which differs from
+        replay to replay, while the commands have one order in the history.
         """
         self._tasks.clear()
         self._ended = ended = asyncio.get_event_loop().create_future()
@@ -45,25 +40,25 @@ class TaskRunner:
                 await asyncio.shield(ended)
         except asyncio.CancelledError:
             self._cancel_all()
-            await _whatever_comes(ended)
+            await _wait_through_cancellations(ended)
             raise
         finally:
             self._ended = None
 
     @property
-    def goes_on(self) -> bool:
-        """Something still runs or waits, so that what comes now is part of it."""
+    def is_running(self) -> bool:
+        """Some task has not ended, so that `run` also waits for tasks that are added now."""
         return self._ended is not None and not self._ended.done()
 
     def add(self, task: Task) -> None:
-        """One more task, which starts at once if its dependencies are done; while it goes on."""
+        """Adds a task, which starts at once if its dependencies have ended. Only while running."""
         self._start(self._progress.add(task))
-        self._changed()
+        self._progress.changed()
 
     def cancel(self, task_id: str, reason: str) -> None:
-        """Stops one task, wherever it is; its dependants decide for themselves.
+        """Stops one task, started or not; its dependants continue if they accept missing inputs.
 
-        Raises `ApplicationError` where it has ended.
+        Raises ApplicationError where it has ended.
         """
         status = self._progress.schedule.status.get(task_id)
         if status is None or status in ENDED or self._ended is None:
@@ -74,10 +69,10 @@ class TaskRunner:
         else:
             self._cancelled[task_id] = reason
             running.cancel()
-        self._changed()
+        self._progress.changed()
 
     def retry(self, task_id: str) -> None:
-        """Starts a failed task anew, while others still run. Raises `ApplicationError`."""
+        """Starts a failed task again, while others still run. Raises ApplicationError."""
         status = self._progress.schedule.status.get(task_id)
         if status is not TaskStatus.FAILED or self._ended is None or self._progress.stopping:
             raise refused(
@@ -86,18 +81,18 @@ class TaskRunner:
             )
         ready = self._progress.retried(task_id)
         self._start([task_id, *ready])
-        self._changed()
+        self._progress.changed()
 
     def _start(self, task_ids: list[str]) -> None:
         if self._ended is None or self._progress.stopping:
             return
         for task_id in task_ids:
-            task = self._tasks[task_id] = asyncio.create_task(self._do(task_id))
-            task.add_done_callback(self._one_ended)
+            task = self._tasks[task_id] = asyncio.create_task(self._run_task(task_id))
+            task.add_done_callback(self._task_ended)
 
-    def _one_ended(self, task: asyncio.Task[None]) -> None:
-        """What leaves a task is a bug: it goes on to fail the workflow task, and waits for its
-        fix."""
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        """An exception that leaves a task is a bug: `run` raises it, so that it fails the workflow
+        task until it is fixed."""
         if self._ended is None or self._ended.done():
             return
         bug = None if task.cancelled() else task.exception()
@@ -110,11 +105,11 @@ class TaskRunner:
         for task in self._tasks.values():
             task.cancel()
 
-    async def _do(self, task_id: str) -> None:
-        """One task from its first call to its hand-off; then whoever waited for it starts."""
+    async def _run_task(self, task_id: str) -> None:
+        """One task from its first call to its hand-off; then starts the tasks that are ready."""
         try:
             with workflow.create_event_group(task_id, label=task_id).scope():
-                handoff = await self._calls.ask(task_assignment(self._progress, task_id))
+                handoff = await self._calls.answer(task_assignment(self._progress, task_id))
         except TaskFailed as failed:
             self._failed(task_id, failed.failure)
             return
@@ -129,42 +124,20 @@ class TaskRunner:
             ready = self._progress.done(task_id, handoff, workflow.now())
             if was_cancelled() and task_id not in self._cancelled:
                 return
-        self._changed()
+        self._progress.changed()
         self._start(ready)
 
     def _failed(self, task_id: str, failure: Failure) -> None:
         self._progress.failed(task_id, failure, workflow.now())
-        self._changed()
+        self._progress.changed()
         if self._progress.team.on_task_failure is OnTaskFailure.CANCEL_REST:
-            self._progress.stopping = True
+            self._progress.stop_starting()
             self._cancel_all()
 
 
-async def _whatever_comes(ended: asyncio.Future[None]) -> None:
-    """A second cancellation has nothing left to cancel: what was paid is still waited for."""
+async def _wait_through_cancellations(ended: asyncio.Future[None]) -> None:
+    """A second cancellation has nothing left to cancel: paid calls are still waited for."""
     while not ended.done():
         with suppress(asyncio.CancelledError):
             await asyncio.shield(ended)
     ended.result()
-
-
-def missing_result(progress: Progress) -> Failure | None:
-    """Why there is no result: the failed task itself, not the one that waited for it."""
-    missing = [
-        task_id
-        for task_id in progress.result_ids()
-        if progress.schedule.status[task_id] is not TaskStatus.DONE
-    ]
-    if not missing:
-        return None
-    nothing = Failure(type=ErrorType.RUN_FAILED, message=f"task {missing[0]} did not run")
-    return first_failure(progress) or nothing
-
-
-def first_failure(progress: Progress) -> Failure | None:
-    """Of a task, and not because of another one's."""
-    for task_id, log in progress.logs.items():
-        if log.failure and log.failure.type not in CONSEQUENCES:
-            message = f"task {task_id}: {log.failure.message}"[:2000]
-            return log.failure.model_copy(update={"message": message})
-    return None

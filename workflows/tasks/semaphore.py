@@ -1,4 +1,4 @@
-"""How many calls may be in flight, where that number may change while they are."""
+"""A semaphore whose size can change while it is held."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,16 +6,17 @@ from contextlib import asynccontextmanager
 
 
 class CallSemaphore:
-    """A semaphore whose size changes. What is taken stays taken: it shrinks as places come back."""
+    """Limits the calls in flight. When it shrinks, the places that are held are kept until they are
+    given back."""
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._free = asyncio.Semaphore(size)
         self._owed = 0
-        """Places that are to go, as soon as they are free."""
+        """Places to remove as soon as they are free."""
 
     def resize(self, size: int) -> None:
-        """More places are there at once; fewer, once so many were given back."""
+        """Adds places at once; removes them as they are given back."""
         change, self._size = size - self._size, size
         self._owed += max(-change, 0)
         for _ in range(change):
@@ -23,7 +24,7 @@ class CallSemaphore:
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[None]:
-        """Holds a place; who waits for one gets it first come first served."""
+        """Holds a place. Those who wait get one in the order of their arrival."""
         await self._free.acquire()
         while self._owed:
             self._owed -= 1

@@ -1,22 +1,22 @@
-"""Pure: what each agent has, has spent and may still spend.
+"""An agent's account as the run knows it: its limit, its charges, its calls in flight.
 
-For planning and for showing. The guard stands where the money is, at the gateway.
+Used to plan calls and to show figures. The gateway enforces the limit.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from itertools import chain
 
 from durable_agent_team.contracts.call import CallResult
-from durable_agent_team.contracts.spend import AgentSpend, AgentStatus, Ledger, Totals
+from durable_agent_team.contracts.spend import AgentSpend, AgentStatus, Ledger
 
 ZERO = Decimal(0)
 
 
 class Use(StrEnum):
-    """What a charge was good for."""
+    """What a charge paid for."""
 
     USEFUL = "useful"
     REPAIR = "repair"
@@ -26,24 +26,27 @@ class Use(StrEnum):
 
 @dataclass
 class AgentAccount:
-    """One agent's money in one run, charge by charge. Amounts in USD."""
+    """One agent's money in one run, charge by charge. Amounts in USD.
+
+    The one source for what a run spends: an agent's sum and a task's are both derived from it.
+    """
 
     agent: str
     model: str
     budget_usd: Decimal
     charges: dict[tuple[str, Use], Decimal] = field(default_factory=dict)
-    """By idempotency key and use: a call that came off may have cost failed attempts before."""
+    """By idempotency key and use: a successful call may have paid for failed attempts before."""
     in_flight: dict[str, Decimal | None] = field(default_factory=dict)
-    """Calls that are awaited: idempotency key -> the most that each may cost, if known."""
+    """Calls that are awaited: idempotency key -> the most that each can cost, where known."""
     lost: dict[str, Decimal | None] = field(default_factory=dict)
-    """Calls that ended without an answer, and that the gateway may yet bill."""
+    """Calls that ended without an answer, and that the gateway may still bill."""
     status: AgentStatus = AgentStatus.IDLE
-    issued: set[str] = field(default_factory=set)
-    """The keys of all calls that this history knows of."""
+    issued: dict[str, str | None] = field(default_factory=dict)
+    """All calls in this history: idempotency key -> the task; None for the orchestrator's own."""
     unanswered: set[str] = field(default_factory=set)
-    """Of these, the ones that the ledger has charged for while nobody had their answer."""
+    """Of these, the ones whose charge was read back while the run did not have their answer."""
     seen_usd: Decimal = ZERO
-    """The highest spend that the provider told beside an answer."""
+    """The highest spend that the provider has reported with an answer."""
     failures_in_row: int = 0
     calls: int = 0
     failed_calls: int = 0
@@ -73,15 +76,25 @@ class AgentAccount:
         return min(held, remaining)
 
     def has_room(self, bound: Decimal | None) -> bool:
-        """Whether a call fits beside those in flight. Alone it is for the gateway to say."""
+        """Whether a call fits next to those in flight. Without any, the gateway decides."""
         if not self.in_flight or bound is None:
             return True
         remaining = self.remaining_usd
         return self._reserved(remaining) + bound <= remaining
 
-    def begin(self, key: str, bound: Decimal | None) -> None:
+    def spent_by_task(self) -> dict[str, Decimal]:
+        """What each task's calls have cost. Charges of unknown keys belong to no task."""
+        spent: dict[str, Decimal] = {}
+        for (key, _), amount in self.charges.items():
+            task = self.issued.get(key)
+            if task is not None:
+                spent[task] = spent.get(task, ZERO) + amount
+        return spent
+
+    def begin(self, key: str, bound: Decimal | None, task: str | None = None) -> None:
+        """A call starts; `task` is the one that it works for."""
         self.calls += 1
-        self.issued.add(key)
+        self.issued[key] = task
         self.lost.pop(key, None)
         self.in_flight[key] = bound
         self.status = AgentStatus.WORKING
@@ -89,11 +102,11 @@ class AgentAccount:
     def settle(self, key: str, result: CallResult, use: Use) -> None:
         """A billed answer: it is charged whether or not it passed its checks.
 
-        It may be that of a call whose charge the ledger has told already: the same charge.
+        Where the charge was read back from the ledger already, the answer replaces it.
         """
         self._end(key)
-        told = key in self.unanswered
-        if told:
+        was_read_back = key in self.unanswered
+        if was_read_back:
             self.unanswered.discard(key)
             del self.charges[key, Use.FAILED]
         for purpose, amount in ((use, result.cost_usd), (Use.FAILED, result.failed_attempts_usd)):
@@ -101,14 +114,14 @@ class AgentAccount:
                 before = self.charges.get((key, purpose), ZERO)
                 self.charges[key, purpose] = before + amount
         usage = result.usage
-        if not told:
+        if not was_read_back:
             self._count(usage.prompt_tokens, usage.completion_tokens, result.estimated)
         self.seen_usd = max(self.seen_usd, result.account_spent_usd or ZERO)
-        self._succeeded(use is not Use.FAILED)
+        self._count_result(use is not Use.FAILED)
 
     def fail(self, key: str, spent_usd: Decimal, *, may_be_billed: bool) -> None:
         """A call without an answer, and what its attempts are known to have cost."""
-        self._succeeded(False)
+        self._count_result(False)
         bound = self.in_flight.get(key)
         self._end(key)
         if spent_usd:
@@ -117,8 +130,8 @@ class AgentAccount:
             self.lost[key] = bound
 
     def withdraw(self, key: str, *, may_be_billed: bool = False) -> None:
-        """A call that was refused before it began, and will be made again; `may_be_billed` where
-        an attempt before the refused one was let in."""
+        """A call that was refused before it started, and will be made again; `may_be_billed` where
+        an attempt before the refused one was admitted."""
         self.calls -= 1
         bound = self.in_flight.get(key)
         self._end(key)
@@ -127,7 +140,7 @@ class AgentAccount:
 
     @property
     def is_unexplained(self) -> bool:
-        """The provider has charged for calls that this history does not know: it was reset."""
+        """The provider has charged for calls that are not in this history: the run was reset."""
         return not self.in_flight and not self.lost and self.seen_usd > self.spent_usd
 
     def exhaust(self) -> None:
@@ -137,26 +150,26 @@ class AgentAccount:
         self.status = AgentStatus.PARKED
 
     def unpark(self, *, still_parked: bool) -> None:
-        """Somebody looked after it: what failed before does not count any more."""
+        """A person has dealt with it: the failures before no longer count."""
         self.failures_in_row = 0
         if not still_parked:
-            self._rest()
+            self._reset_status()
 
     def limit(self, budget_usd: Decimal) -> None:
-        """A new limit. Whoever was exhausted may try again."""
+        """A new limit. An exhausted agent may try again."""
         self.budget_usd = budget_usd
         if self.status is AgentStatus.EXHAUSTED:
-            self._rest()
+            self._reset_status()
 
     def close(self) -> None:
-        """No call is awaited any more; what is still open, the ledger will tell."""
+        """No call is awaited any more; the ledger will show what became of those in flight."""
         self.lost.update(self.in_flight)
         self.in_flight.clear()
         self.status = AgentStatus.CLOSED
 
     def read_back(self, ledger: Ledger, lost: Collection[str] | None = None) -> None:
-        """Takes over charges of calls whose answer never came. `lost` are those that were lost when
-        the ledger was asked, if not all that are: what came later it may not have seen."""
+        """Adds the charges of calls whose answer never arrived. `lost` are the calls that were lost
+        when the ledger was requested, by default all: it may not show those lost since then."""
         known = self._by_key()
         for key, amount in ledger.by_key().items():
             missing = amount - known.get(key, ZERO)
@@ -175,7 +188,7 @@ class AgentAccount:
                 self.lost.pop(key, None)
 
     def agrees_with(self, ledger: Ledger) -> bool:
-        """To the micro-dollar, and call by call where the ledger shows its lines."""
+        """Whether both agree to the micro-dollar, and call by call where the ledger has lines."""
         if ledger.reserved_usd or self.spent_usd != ledger.spent_usd:
             return False
         return not ledger.charges or ledger.by_key() == self._by_key()
@@ -219,23 +232,9 @@ class AgentAccount:
         if not self.in_flight and self.status is AgentStatus.WORKING:
             self.status = AgentStatus.IDLE
 
-    def _rest(self) -> None:
+    def _reset_status(self) -> None:
         self.status = AgentStatus.WORKING if self.in_flight else AgentStatus.IDLE
 
-    def _succeeded(self, good: bool) -> None:
+    def _count_result(self, good: bool) -> None:
         self.failed_calls += not good
         self.failures_in_row = 0 if good else self.failures_in_row + 1
-
-
-def totals(accounts: Iterable[AgentSpend]) -> Totals:
-    reports = list(accounts)
-    return Totals(
-        budget_usd=sum((each.budget_usd for each in reports), ZERO),
-        spent_usd=sum((each.spent_usd for each in reports), ZERO),
-        remaining_usd=sum((each.remaining_usd for each in reports), ZERO),
-        reserved_usd=sum((each.reserved_usd for each in reports), ZERO),
-        calls=sum(each.calls for each in reports),
-        failed_calls=sum(each.failed_calls for each in reports),
-        prompt_tokens=sum(each.prompt_tokens for each in reports),
-        completion_tokens=sum(each.completion_tokens for each in reports),
-    )

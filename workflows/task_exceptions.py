@@ -1,4 +1,4 @@
-"""How a task can end without a hand-off. Expected, so none of these ever leaves the workflow."""
+"""How a task or a call ends without a result. All of these are caught within the workflow."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from durable_agent_team.contracts.run import Failure
 
 
 class TaskFailed(Exception):
-    """There will be no answer. Whoever asked decides what becomes of it."""
+    """There will be no answer. The caller decides what becomes of the task or the run."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
@@ -14,7 +14,7 @@ class TaskFailed(Exception):
 
 
 class TaskSkipped(Exception):
-    """There will be no answer, and the agent's policy says to go on without it."""
+    """There will be no answer, and the agent's policy says to continue without one."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
@@ -22,10 +22,11 @@ class TaskSkipped(Exception):
 
 
 class AgentChanged(Exception):
-    """The call has not started, and its agent has other settings now than when it was made."""
+    """The call has not started, and its agent's settings have changed since it was made."""
 
 
 def was_cancelled() -> bool:
-    """An activity that returns after a cancellation counts as a success and swallows it."""
+    """Whether the current asyncio task was cancelled: an activity that completes after that counts
+    as a success and swallows the cancellation."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -1,4 +1,4 @@
-"""Pure: which tasks are ready, running, done or blocked, and whether a graph has a cycle."""
+"""The task graph of a run: which tasks are waiting, ready, running or ended."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -17,9 +17,9 @@ ENDED = frozenset(
 
 
 class Schedule:
-    """The graph on its way. Each task is handed out once, when its last dependency is done.
+    """The status of every task. A task becomes ready once, when its last dependency is done.
 
-    Work is proportional to the edges: completing a task looks at its dependants alone.
+    The work is proportional to the edges: completing a task only visits its dependants.
     """
 
     def __init__(self, tasks: Sequence[Task]) -> None:
@@ -32,7 +32,7 @@ class Schedule:
                 self._dependants[dependency].append(task.id)
 
     def start(self) -> list[str]:
-        """The tasks that wait for nothing, in the order of the plan."""
+        """Returns the tasks without open dependencies, in the order of the plan."""
         free = (TaskStatus.WAITING, TaskStatus.READY)
         ready = [
             task_id
@@ -44,8 +44,8 @@ class Schedule:
         return ready
 
     def add(self, task: Task) -> list[str]:
-        """One more task; answers with its id if it is ready. What it depends on is known, and has
-        not ended in a way that it does not accept."""
+        """Adds a task; returns its id if it is ready. The caller has checked that its dependencies
+        exist, and have not ended in a way that it does not accept."""
         needs = dict.fromkeys(task.depends_on)
         self.tasks[task.id] = task
         self.status[task.id] = TaskStatus.WAITING
@@ -56,10 +56,10 @@ class Schedule:
         return [] if self._missing[task.id] else self._ready([task.id])
 
     def resume(self, done: Iterable[str], ended: Mapping[str, TaskStatus]) -> None:
-        """A revised graph, in which these tasks are done already, and these ended without."""
+        """Marks the tasks of a revised graph that are done already, or ended otherwise."""
         for task_id in done:
             self.status[task_id] = TaskStatus.DONE
-            self._settle(task_id, self._dependants[task_id])
+            self._release(task_id, self._dependants[task_id])
         for task_id, status in ended.items():
             if status is TaskStatus.FAILED:
                 self.failed(task_id)
@@ -67,12 +67,12 @@ class Schedule:
                 self.without(task_id, status)
 
     def done(self, task_id: str) -> list[str]:
-        """Marks a task done; answers with the tasks that are ready because of it."""
+        """Marks a task done; returns the tasks that are ready because of it."""
         self.status[task_id] = TaskStatus.DONE
-        return self._ready(self._settle(task_id, self._dependants[task_id]))
+        return self._ready(self._release(task_id, self._dependants[task_id]))
 
     def without(self, task_id: str, status: TaskStatus) -> tuple[list[str], list[str]]:
-        """A task ends without a hand-off. The tasks that are ready all the same, because they
+        """Ends a task without a hand-off. Returns the tasks that are ready anyway, because they
         accept missing inputs, and those that can never run."""
         self.status[task_id] = status
         freed: list[str] = []
@@ -84,7 +84,7 @@ class Schedule:
                 each for each in self._dependants[ended] if self.status[each] is TaskStatus.WAITING
             ]
             accepting = [each for each in open_tasks if self._accepts(each)]
-            freed += self._settle(ended, accepting)
+            freed += self._release(ended, accepting)
             for dependant in open_tasks:
                 if dependant not in accepting:
                     self.status[dependant] = TaskStatus.BLOCKED
@@ -93,8 +93,8 @@ class Schedule:
         return self._ready(freed), blocked
 
     def retry(self, task_id: str) -> list[str]:
-        """A failed task is ready again; what was blocked by it alone waits again. The tasks that
-        are ready because of that: all that they wait for had ended meanwhile."""
+        """Makes a failed task ready again, and unblocks what only it blocked. Returns the other
+        tasks that are ready now, because all their dependencies have ended."""
         self.status[task_id] = TaskStatus.READY
         for each, status in self.status.items():
             if status is TaskStatus.BLOCKED:
@@ -112,7 +112,7 @@ class Schedule:
         return self._ready([each for each in waiting if not self._missing[each]])
 
     def blocked_by(self, task_id: str) -> str:
-        """The task that ended without a hand-off, so that this one can never run."""
+        """The task whose missing hand-off is the reason that this one can never run."""
         while True:
             ended = {each: self.status[each] for each in self.tasks[task_id].depends_on}
             for each, status in ended.items():
@@ -125,8 +125,8 @@ class Schedule:
         return [task_id for task_id, status in self.status.items() if status in wanted]
 
     def _block_behind(self, task_id: str, *, accepting: bool) -> list[str]:
-        """All that waits for this one can never run, whether it accepts missing inputs or only
-        where it does not; answers with them."""
+        """Blocks and returns the tasks that wait for this one, directly or not: with `accepting`
+        all of them, else only those that do not accept missing inputs."""
         blocked: list[str] = []
         frontier = [task_id]
         while frontier:
@@ -140,25 +140,25 @@ class Schedule:
         return blocked
 
     def failed(self, task_id: str) -> list[str]:
-        """Marks a task failed; answers with all that can never run because of it."""
+        """Marks a task failed; returns the tasks that can never run because of it."""
         self.status[task_id] = TaskStatus.FAILED
         return self._block_behind(task_id, accepting=True)
 
     def cancel_rest(self) -> None:
-        """What has not ended, ends as cancelled."""
+        """Ends every task that has not ended as cancelled."""
         for task_id, status in self.status.items():
             if status not in ENDED:
                 self.status[task_id] = TaskStatus.CANCELLED
 
     def sinks(self) -> list[str]:
-        """The tasks that nothing depends on: the results of a plan that names none."""
+        """The tasks without dependants: the results of a plan that names none."""
         return [task_id for task_id, dependants in self._dependants.items() if not dependants]
 
     def _accepts(self, task_id: str) -> bool:
         return self.tasks[task_id].missing_inputs == "accept"
 
-    def _settle(self, task_id: str, dependants: Iterable[str]) -> list[str]:
-        """One dependency fewer; answers with the tasks that now miss none."""
+    def _release(self, task_id: str, dependants: Iterable[str]) -> list[str]:
+        """Counts one dependency as ended; returns the dependants without any left."""
         freed = []
         for dependant in dependants:
             self._missing[dependant] -= 1

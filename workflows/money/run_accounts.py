@@ -31,27 +31,48 @@ from durable_agent_team.rules.bounds import worst_case_usd
 from durable_agent_team.rules.catalog import callers, model_of, price_of
 from durable_agent_team.rules.prompts import system_text, task_sources
 from durable_agent_team.rules.shares import shares
-from workflows.activity_errors import refused, understand
-from workflows.money.account import AgentAccount
-from workflows.policies import ActivityOptions, account_options, finding_options
+from workflows.activity_errors import failure_and_spend, refused, run_failure
+from workflows.activity_executor import ActivityExecutor
+from workflows.policies import (
+    ActivityOptions,
+    account_options,
+    catalog_options,
+    reopening_options,
+)
+from workflows.state.agent_account import AgentAccount
 from workflows.state.progress import Progress
-from workflows.tasks.exceptions import was_cancelled
+from workflows.task_exceptions import was_cancelled
 
 T = TypeVar("T")
 
 
-class Accounts:
+class RunAccounts:
     """One account for each agent of the run, the orchestrator's own included."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, activities: ActivityExecutor) -> None:
         self._progress = progress
+        self._activities = activities
         self.limits = asyncio.Lock()
-        """Held while limits change: what was compared must still hold when it is set."""
+        """Held while limits change: what was checked must still hold when they are set."""
         self._opening: OpenAccounts | None = None
         self.refs: dict[str, AccountRef] = {}
 
+    async def read_catalog(self) -> ModelCatalog:
+        """The gateway's models and prices. Raises TaskFailed."""
+        self._progress.changed()
+        try:
+            # A local activity: it costs nothing and may run again, so it need not pass the server.
+            return await workflow.execute_local_activity_method(
+                AccountActivities.read_models, **catalog_options(), summary="models and prices"
+            )
+        except ActivityError as error:
+            raise run_failure(error) from None
+
     async def open(self, catalog: ModelCatalog) -> None:
-        """Opens all of them in one activity, under limits that together respect the team's."""
+        """Opens all accounts in one activity, under limits that together respect the team's.
+
+        Raises TaskFailed.
+        """
         budgets = budgets_usd(self._progress, catalog)
         info = workflow.info()
         self._opening = OpenAccounts(
@@ -61,43 +82,43 @@ class Accounts:
             ),
         )
         self._progress.catalog = catalog
-        await self._open(account_options(), "open")
+        try:
+            await self._open(self._opening, account_options(), "open")
+        except ActivityError as error:
+            raise run_failure(error) from None
 
-    async def _open(self, options: ActivityOptions, why: str) -> None:
-        order = self._opening
-        assert order is not None
-        self._progress.ordered += 1
-        opened = await workflow.execute_activity_method(
+    async def _open(self, opening: OpenAccounts, options: ActivityOptions, why: str) -> None:
+        opened = await self._activities.execute(
             AccountActivities.open_accounts,
-            order,
-            **options,
-            summary=f"{len(order.accounts)} accounts · {why}",
+            opening,
+            options,
+            summary=f"{len(opening.accounts)} accounts · {why}",
         )
         self._progress.capabilities = opened.capabilities
         self.refs = {ref.agent: ref for ref in opened.accounts}
         everyone = callers(self._progress.team)
-        for each in order.accounts:
+        for each in opening.accounts:
             model = model_of(everyone[each.agent], self._progress.catalog)
             self._progress.accounts[each.agent] = AgentAccount(each.agent, model, each.budget_usd)
 
     async def _find_opened(self) -> None:
-        """A run that was stopped while it opened its accounts does not know them, and nobody could
-        close them: asked for once more, they are the same."""
+        """A run that was stopped while it opened its accounts does not know them. Opening them once
+        more returns the same ones, so that they can be closed."""
         if self._opening is None or self.refs:
             return
         try:
-            await self._open(finding_options(), "find")
+            await self._open(self._opening, reopening_options(), "find")
         except ActivityError as error:
-            failure, _ = understand(error)
+            failure, _ = failure_and_spend(error)
             workflow.logger.error("accounts may be left open: %s", failure.message)
 
-    def must_allow(self, order: AdjustBudget) -> None:
-        """Raises ApplicationError where a limit cannot be, with the figures that say why."""
-        account = self.known(order.agent)
-        if order.budget_usd < account.spent_usd:
+    def check_adjust(self, change: AdjustBudget) -> None:
+        """Raises ApplicationError, with the figures, where the limit is not possible."""
+        account = self.account_of(change.agent)
+        if change.budget_usd < account.spent_usd:
             held = account.spent_usd + account.reserved_usd
             raise refused(
-                f"budget_usd = {order.budget_usd}: below what {order.agent} has spent,"
+                f"budget_usd = {change.budget_usd}: below what {change.agent} has spent,"
                 f" {account.spent_usd} USD (with calls in flight: up to {held} USD)"
             )
         whole = self._progress.team.budget_usd
@@ -105,128 +126,124 @@ class Accounts:
             (each.budget_usd for each in self._progress.accounts.values() if each is not account),
             Decimal(0),
         )
-        if whole is not None and others + order.budget_usd > whole:
+        if whole is not None and others + change.budget_usd > whole:
             raise refused(
-                f"budget_usd = {order.budget_usd}: with the other agents' {others} USD that is"
+                f"budget_usd = {change.budget_usd}: with the other agents' {others} USD that is"
                 f" above the team's budget_usd, {whole} USD"
             )
 
-    def must_allow_transfer(self, order: Transfer) -> None:
-        """Raises ApplicationError where there is not so much to move."""
-        source, _ = self.known(order.from_agent), self.known(order.to_agent)
-        if order.from_agent == order.to_agent:
-            raise refused(f"to_agent = {order.to_agent!r}: the money is there already")
+    def check_transfer(self, transfer: Transfer) -> None:
+        """Raises ApplicationError where the money cannot be moved."""
+        source, _ = self.account_of(transfer.from_agent), self.account_of(transfer.to_agent)
+        if transfer.from_agent == transfer.to_agent:
+            raise refused(f"to_agent = {transfer.to_agent!r}: the money is there already")
         if not self._progress.capabilities.transfer:
             raise refused("this account provider cannot move money in one step; use adjust_budget")
-        if order.amount_usd > source.remaining_usd:
+        if transfer.amount_usd > source.remaining_usd:
             raise refused(
-                f"amount_usd = {order.amount_usd}: {order.from_agent} has only"
+                f"amount_usd = {transfer.amount_usd}: {transfer.from_agent} has only"
                 f" {source.remaining_usd} USD left"
             )
 
-    async def adjust(self, order: AdjustBudget) -> BudgetAdjusted:
-        """A new limit, at the provider first. Raises ApplicationError."""
+    async def adjust(self, change: AdjustBudget) -> BudgetAdjusted:
+        """Sets a new limit, at the provider first. Raises ApplicationError."""
         async with self.limits:
-            self.must_allow(order)
+            self.check_adjust(change)
             ledger = await _or_refused(
-                workflow.execute_activity_method(
+                self._activities.execute_uncounted(
                     AccountActivities.set_budget,
-                    SetBudget(account=self.refs[order.agent], budget_usd=order.budget_usd),
-                    **account_options(),
-                    summary=f"{order.agent} · limit {order.budget_usd} USD",
+                    SetBudget(account=self.refs[change.agent], budget_usd=change.budget_usd),
+                    account_options(),
+                    summary=f"{change.agent} · limit {change.budget_usd} USD",
                 )
             )
-            self._progress.accounts[order.agent].limit(ledger.budget_usd)
-        return self._adjusted(order.agent)
+            self._progress.accounts[change.agent].limit(ledger.budget_usd)
+        return self._limit_now(change.agent)
 
-    async def transfer(self, order: Transfer) -> Transferred:
-        """Both limits change in one step of the provider's, once. Raises ApplicationError."""
+    async def transfer(self, transfer: Transfer) -> Transferred:
+        """Changes both limits, in one step at the provider. Raises ApplicationError."""
         async with self.limits:
-            self.must_allow_transfer(order)
+            self.check_transfer(transfer)
             moved = await _or_refused(
-                workflow.execute_activity_method(
+                self._activities.execute_uncounted(
                     AccountActivities.transfer,
                     BudgetTransfer(
                         idempotency_key=str(workflow.uuid4()),
-                        source=self.refs[order.from_agent],
-                        target=self.refs[order.to_agent],
-                        amount_usd=order.amount_usd,
+                        source=self.refs[transfer.from_agent],
+                        target=self.refs[transfer.to_agent],
+                        amount_usd=transfer.amount_usd,
                     ),
-                    **account_options(),
-                    summary=f"{order.from_agent} → {order.to_agent} · {order.amount_usd} USD",
+                    account_options(),
+                    summary=f"{transfer.from_agent} → {transfer.to_agent} ·"
+                    f" {transfer.amount_usd} USD",
                 )
             )
             for ledger in moved.ledgers:
                 self._progress.accounts[ledger.agent].limit(ledger.budget_usd)
         return Transferred(
-            from_agent=self._adjusted(order.from_agent), to_agent=self._adjusted(order.to_agent)
+            from_agent=self._limit_now(transfer.from_agent),
+            to_agent=self._limit_now(transfer.to_agent),
         )
 
     async def read_back(self, agent: str) -> None:
-        """Asks the ledger what became of calls that gave no answer.
+        """Reads from the ledger what became of calls that gave no answer.
 
-        Without a word from it nothing fails: what is open stays in `reserved_usd`, and the closing
-        of the accounts asks again. A cancellation ends the asking; the caller looks for it.
+        Where the ledger does not answer, nothing fails: the calls remain in `reserved_usd`, and
+        closing the accounts reads it again. A cancellation ends the reading; the caller checks.
         """
         if not self._progress.capabilities.ledger:
             return
-        self._progress.ordered += 1
         lost = tuple(self._progress.accounts[agent].lost)
         try:
-            read = await workflow.execute_activity_method(
+            read = await self._activities.execute(
                 AccountActivities.read_ledgers,
-                self._order([agent], known={}),
-                **account_options(),
+                self._accounts_of([agent], known={}),
+                account_options(),
                 summary=f"{agent} · ledger",
             )
         except ActivityError as error:
             if not was_cancelled():
-                failure, _ = understand(error)
+                failure, _ = failure_and_spend(error)
                 workflow.logger.error("%s's ledger was not read: %s", agent, failure.message)
             return
         for ledger in read.ledgers:
             self._progress.accounts[agent].read_back(ledger, lost)
 
     async def close(self) -> None:
-        """Disables every account and compares each ledger with what the run knows."""
+        """Disables every account, and compares each ledger with what the run knows."""
         await self._find_opened()
-        accounts = self._progress.accounts
+        progress, accounts = self._progress, self._progress.accounts
         if not accounts:
             return
         for account in accounts.values():
             account.close()
         known = {name: account.spent_usd for name, account in accounts.items()}
-        self._progress.ordered += 1
         try:
-            closed = await workflow.execute_activity_method(
+            closed = await self._activities.execute(
                 AccountActivities.close_accounts,
-                self._order(list(accounts), known),
-                **account_options(seconds=300),
+                self._accounts_of(list(accounts), known),
+                account_options(seconds=300),
                 summary=f"{len(accounts)} accounts · close and read back",
             )
         except ActivityError as error:
-            failure, _ = understand(error)
+            failure, _ = failure_and_spend(error)
             workflow.logger.error("accounts were not closed: %s", failure.message)
-            self._progress.ledger_agrees = LedgerAgreement.UNVERIFIABLE
+            progress.ledger_agrees = LedgerAgreement.UNVERIFIABLE
             return
-        if not self._progress.capabilities.ledger:
-            self._progress.ledger_agrees = LedgerAgreement.UNVERIFIABLE
-            return
-        for ledger in closed.ledgers:
-            accounts[ledger.agent].read_back(ledger)
-        self._progress.ledger_usd = sum((each.spent_usd for each in closed.ledgers), Decimal(0))
-        agrees = all(accounts[each.agent].agrees_with(each) for each in closed.ledgers)
-        self._progress.ledger_agrees = LedgerAgreement.YES if agrees else LedgerAgreement.NO
+        if progress.capabilities.ledger:
+            progress.compare_ledgers(closed.ledgers)
+        else:
+            progress.ledger_agrees = LedgerAgreement.UNVERIFIABLE
 
-    def known(self, agent: str) -> AgentAccount:
-        """Raises ApplicationError where nobody has this name."""
+    def account_of(self, agent: str) -> AgentAccount:
+        """Raises ApplicationError where there is no such agent."""
         account = self._progress.accounts.get(agent)
         if account is None:
             known = ", ".join(self._progress.accounts)
             raise refused(f"agent = {agent!r}: no such agent (one of: {known})")
         return account
 
-    def _adjusted(self, agent: str) -> BudgetAdjusted:
+    def _limit_now(self, agent: str) -> BudgetAdjusted:
         account = self._progress.accounts[agent]
         return BudgetAdjusted(
             agent=agent,
@@ -235,7 +252,7 @@ class Accounts:
             remaining_usd=account.remaining_usd,
         )
 
-    def _order(self, agents: list[str], known: dict[str, Decimal]) -> CloseAccounts:
+    def _accounts_of(self, agents: list[str], known: dict[str, Decimal]) -> CloseAccounts:
         return CloseAccounts(
             accounts=tuple(self.refs[agent] for agent in agents),
             known=known,
@@ -244,11 +261,11 @@ class Accounts:
 
 
 async def _or_refused(activity: Awaitable[T]) -> T:
-    """An update answers with what its activity was refused for."""
+    """Turns the error of an update's activity into the error that the update returns."""
     try:
         return await activity
     except ActivityError as error:
-        failure, _ = understand(error)
+        failure, _ = failure_and_spend(error)
         raise ApplicationError(failure.message, type=failure.type, non_retryable=True) from None
 
 

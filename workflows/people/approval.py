@@ -1,0 +1,57 @@
+"""Waits, durably, until a person approves a plan."""
+
+from temporalio import workflow
+
+from durable_agent_team.contracts.control import Approve
+from durable_agent_team.contracts.names import STARTER
+from durable_agent_team.contracts.run import RunStatus, Waiting
+from workflows.activity_errors import refused
+from workflows.state.progress import Progress
+
+
+class Approval:
+    """At most one subject waits for approval. Everything else in `state.waiting` waits for money or
+    for a retry."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._subject: str | None = None
+        self._answer: Approve | None = None
+
+    async def wait_for(self, subject: str) -> None:
+        """Returns when a person has answered, or the run stops. A refusal stops the run."""
+        progress = self._progress
+        progress.become(RunStatus.APPROVAL)
+        self._subject = subject
+        progress.wait_for_person(
+            Waiting(
+                subject=subject,
+                reason=f"the {subject} waits for approval",
+                command=f"{STARTER} approve {progress.workflow_id} {subject}",
+                since=workflow.now(),
+            )
+        )
+        await workflow.wait_condition(lambda: self._answer is not None or progress.stopping)
+        answer, self._answer = self._answer, None
+        if answer is not None and not answer.approved:
+            progress.stop(f"the {subject} was refused: {answer.note}".rstrip(": "))
+
+    def check(self, answer: Approve) -> None:
+        """Raises ApplicationError where this subject does not wait for approval."""
+        waiting = self._progress.waiting.get(answer.subject)
+        if waiting is None:
+            raise refused(
+                f"subject = {answer.subject!r}: nothing of this name waits for a person"
+                f" (waiting: {', '.join(self._progress.waiting) or 'nothing'})"
+            )
+        if answer.subject != self._subject:
+            raise refused(
+                f"subject = {answer.subject!r}: an approval does not make it continue;"
+                f" `{waiting.command}` does"
+            )
+
+    def give(self, answer: Approve) -> Approve:
+        """Records the answer, which `wait_for` then returns with."""
+        self._progress.waiting.pop(answer.subject, None)
+        self._subject, self._answer = None, answer
+        return answer

@@ -1,0 +1,151 @@
+"""Decides what becomes of a call that was refused, or whose agent has changed. Pure.
+
+`PaidCalls` carries the decisions out.
+"""
+
+from dataclasses import dataclass
+
+from durable_agent_team.contracts.call import CallRequest
+from durable_agent_team.contracts.error_types import ERRORS, ErrorType, Outcome
+from durable_agent_team.contracts.run import Failure
+from durable_agent_team.contracts.spend import ModelPrice
+from durable_agent_team.contracts.team import Caller, OnExhausted
+from durable_agent_team.rules.bounds import affordable_tokens
+
+
+@dataclass(frozen=True)
+class Retry:
+    """Make the call again, with the agent's current settings; a new call if these change it."""
+
+
+@dataclass(frozen=True)
+class WaitForSettlement:
+    """The account's money is reserved by other calls: make the call again when one has settled."""
+
+
+@dataclass(frozen=True)
+class Park:
+    """Wait for a person, then make the same call again."""
+
+    exhausted: bool = False
+    """It is money that is missing."""
+
+
+@dataclass(frozen=True)
+class Smaller:
+    """Make a new call with a shorter answer, which the account can pay."""
+
+    max_tokens: int
+
+
+@dataclass(frozen=True)
+class Fallback:
+    """The account is exhausted: make a new call to a cheaper model."""
+
+    model: str
+
+
+@dataclass(frozen=True)
+class Skip:
+    """The account is exhausted: end the task without an answer."""
+
+
+@dataclass(frozen=True)
+class Fail:
+    """End the task as failed."""
+
+    exhausted: bool = False
+
+
+Decision = Retry | WaitForSettlement | Park | Smaller | Fallback | Skip | Fail
+
+
+@dataclass(frozen=True)
+class CallState:
+    """What a decision depends on besides the failure, the agent's settings and the request."""
+
+    price: ModelPrice | None
+    """Of the request's model."""
+    waits_left: int
+    """How often the call may still wait for a settlement."""
+    body_changed: bool = False
+    """The agent's settings have changed so that the request would have another body."""
+
+
+def decide(
+    failure: Failure | None, caller: Caller, request: CallRequest, state: CallState
+) -> Decision:
+    """`failure` is None where the call did not start, because its agent changed."""
+    if failure is None:
+        return Retry()
+    if not may_be_made_again(failure):
+        return Fail()
+    if state.body_changed:
+        return Retry()
+    if failure.type == ErrorType.BUDGET_RESERVED and state.waits_left:
+        return WaitForSettlement()
+    if outcome_of(failure) is Outcome.PARKS:
+        return Park()
+    fits = affordable_tokens(request.max_tokens, state.price, failure)
+    if caller.min_tokens is not None and fits is not None and fits >= caller.min_tokens:
+        return Smaller(fits)
+    return _on_exhausted(caller, request)
+
+
+def _on_exhausted(caller: Caller, request: CallRequest) -> Decision:
+    if caller.on_exhausted is OnExhausted.FAIL:
+        return Fail(exhausted=True)
+    if caller.on_exhausted is OnExhausted.SKIP:
+        return Skip()
+    cheaper = caller.fallback_model
+    if (
+        caller.on_exhausted is OnExhausted.FALLBACK
+        and cheaper is not None
+        and cheaper != request.model
+    ):
+        return Fallback(cheaper)
+    return Park(exhausted=True)
+
+
+MAY_BE_BILLED = frozenset(
+    {
+        ErrorType.UPSTREAM_TIMEOUT,
+        ErrorType.UPSTREAM_UNAVAILABLE,
+        ErrorType.WORKER_LOST,
+        ErrorType.MALFORMED_ANSWER,
+        ErrorType.KEY_CONFLICT,
+        ErrorType.INTERNAL,
+    }
+)
+"""After these the gateway may have charged for the call."""
+
+NOT_BILLED = frozenset({ErrorType.BUDGET_RESERVED, ErrorType.BUDGET_EXHAUSTED})
+"""A call that is refused like this has not been charged, and is not in flight at the gateway."""
+
+
+@dataclass(frozen=True)
+class FailedCall:
+    """How a failed call is recorded in its agent's account."""
+
+    withdrawn: bool
+    """It was refused before it started, and may be made again: it does not count as failed."""
+    may_be_billed: bool
+    """The ledger has to be read to know what it cost."""
+
+
+def record_of(failure: Failure, attempts: int) -> FailedCall:
+    """`attempts`: those that the activity reports, with the last one. An earlier one may have been
+    billed even where the last one was not."""
+    if not may_be_made_again(failure):
+        return FailedCall(False, failure.type in MAY_BE_BILLED or attempts > 1)
+    parks = outcome_of(failure) is Outcome.PARKS
+    return FailedCall(True, parks or (attempts > 1 and failure.type not in NOT_BILLED))
+
+
+def may_be_made_again(failure: Failure) -> bool:
+    """The call was refused before it started, and money or a person can help."""
+    return outcome_of(failure) in (Outcome.ON_EXHAUSTED, Outcome.WAITS, Outcome.PARKS)
+
+
+def outcome_of(failure: Failure) -> Outcome:
+    return ERRORS[ErrorType(failure.type)].outcome
