@@ -7,6 +7,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from durable_agent_team.contracts.error_types import ERRORS, Outcome  # noqa: E402
+from tools.package_table import architecture  # noqa: E402
 from tools.team_files_page import team_files  # noqa: E402
 
 OUTCOMES = {
@@ -56,7 +57,11 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-PAGES = {"docs/failures.md": failures, "docs/team-files.md": team_files}
+PAGES = {
+    "docs/architecture.md": architecture,
+    "docs/failures.md": failures,
+    "docs/team-files.md": team_files,
+}
 
 
 def main() -> int:
