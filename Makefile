@@ -43,6 +43,7 @@ chaos: $(STAMP) ## kills, freezes and failures while runs go: a table, and .data
 lock: ## new lock files from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/"; exit 1; }
 	@uv pip compile pyproject.toml --generate-hashes --universal --python-version 3.11 --no-header \
-		--no-emit-index-url --no-emit-find-links -q -o requirements/service.lock
+		--no-emit-index-url --no-emit-find-links --extra gateway --extra worker \
+		-q -o requirements/service.lock
 	@uv pip compile pyproject.toml --generate-hashes --universal --python-version 3.11 --no-header \
 		--no-emit-index-url --no-emit-find-links --all-extras -q -o requirements/development.lock

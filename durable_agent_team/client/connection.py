@@ -18,7 +18,7 @@ from durable_agent_team.contracts import names
 from durable_agent_team.payloads.converter import DATA_CONVERTER
 from durable_agent_team.process import telemetry
 from durable_agent_team.process.interpreter_exit import settle_at_exit
-from durable_agent_team.process.settings import ClientSettings
+from durable_agent_team.process.settings import ClientSettings, client_settings
 
 CONNECT_SECONDS: Final = 5.0
 ATTRIBUTES: Final = {
@@ -45,8 +45,17 @@ class ServiceUnavailable(Exception):
         self.final = final
 
 
-async def connect(settings: ClientSettings) -> Client:
-    """A client that has spoken to the server. Raises `ServiceUnavailable` within five seconds."""
+async def connect(settings: ClientSettings | None = None) -> Client:
+    """Connects to Temporal and returns a client that the server has answered.
+
+    Without `settings` they are read from `.env` and the environment. Raises `SettingsError`, and
+    within five seconds `ServiceUnavailable`.
+
+    >>> client = await connect()
+    >>> client.namespace
+    'default'
+    """
+    settings = settings or client_settings()
     settle_at_exit()
     local = settings.temporal_address.rpartition(":")[0] in _LOCAL_HOSTS
     key = settings.temporal_api_key

@@ -17,7 +17,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from durable_agent_team.contracts import names
 from durable_agent_team.contracts.plan import Problem
-from durable_agent_team.process.project_root import PROJECT_ROOT
+from durable_agent_team.process.extras import MissingExtra, install_command, require
+from durable_agent_team.process.project_root import IS_CHECKOUT, PROJECT_ROOT, WORKER_SCRIPT
 from durable_agent_team.process.settings import (
     SettingsError,
     Url,
@@ -31,6 +32,7 @@ from durable_agent_team.process.stack_state import LOCAL_ENV, data_dir
 HOST = "127.0.0.1"
 LOCAL_MODEL = "smollm2-135m"
 Upstream = Literal["local"] | Url
+_INSTALL = f"run `{'make install' if IS_CHECKOUT else install_command('local')}`"
 
 
 class StackSettings(BaseSettings):
@@ -90,6 +92,7 @@ def stack_settings() -> StackSettings:
 
 def make_plan(settings: StackSettings) -> StackPlan:
     """Chooses ports, makes or keeps the secrets, writes `local.env`. Raises `SettingsError`."""
+    _require_packages()
     folder = data_dir({"DATA_DIR": settings.data_dir}, PROJECT_ROOT)
     (folder / "logs").mkdir(parents=True, exist_ok=True)
     ports = _ports(settings)
@@ -118,6 +121,16 @@ def make_plan(settings: StackSettings) -> StackPlan:
             _worker(folder, local),
         ),
     )
+
+
+def _require_packages() -> None:
+    try:
+        require("local")
+    except MissingExtra as error:
+        packages = ", ".join(error.missing)
+        raise SettingsError(
+            [Problem(field="packages", value=packages, what="not installed", remedy=_INSTALL)]
+        ) from None
 
 
 def _ports(settings: StackSettings) -> dict[str, int]:
@@ -185,7 +198,7 @@ def _temporal(folder: Path, ports: Mapping[str, int]) -> Part:
     )
     if binary is None:
         problem = Problem(
-            field="temporal", what="the Temporal CLI is not installed", remedy="run `make install`"
+            field="temporal", what="the Temporal CLI is not installed", remedy=_INSTALL
         )
         raise SettingsError([problem])
     command = [binary, "server", "start-dev", "--ip", HOST, "--log-level", "warn"]
@@ -226,5 +239,5 @@ def _worker(folder: Path, local: Mapping[str, str]) -> Part:
         # An ended stack takes no more calls; what is in flight is finished by the gateway.
         "GRACEFUL_SHUTDOWN_SECONDS": "3",
     }
-    command = (sys.executable, str(PROJECT_ROOT / "worker.py"))
+    command = (sys.executable, str(WORKER_SCRIPT))
     return Part("worker", command, env, stop_seconds=6)

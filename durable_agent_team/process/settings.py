@@ -27,6 +27,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.process import otel_settings, telemetry
+from durable_agent_team.process.extras import MissingExtra, install_command, require
 from durable_agent_team.process.project_root import PROJECT_ROOT
 from durable_agent_team.process.stack_state import LOCAL_ENV, data_dir, read_running
 from durable_agent_team.rules.pydantic_messages import explain_error, shown
@@ -191,7 +192,9 @@ def _stacks_address(chosen: Mapping[str, str]) -> dict[str, str]:
 def made_of(values: Mapping[str, str], kind: type[T]) -> T:
     """Settings of one kind from their values by name. Raises `SettingsError` with every problem."""
     known = {name: values[name.upper()] for name in kind.model_fields if name.upper() in values}
-    wrong = otel_settings.problems(os.environ) if telemetry.wanted_at_all() else []
+    wrong = []
+    if telemetry.wanted_at_all():
+        wrong = [*otel_settings.problems(os.environ), *_telemetry_packages()]
     try:
         settings = kind(_env_file=None, **known)  # type: ignore[arg-type]
     except ValidationError as error:
@@ -200,6 +203,20 @@ def made_of(values: Mapping[str, str], kind: type[T]) -> T:
     if wrong:
         raise SettingsError(wrong)
     return settings
+
+
+def _telemetry_packages() -> list[Problem]:
+    try:
+        require("telemetry")
+    except MissingExtra as error:
+        return [
+            Problem(
+                field="OTEL_*",
+                what=f"telemetry is wanted, and {', '.join(error.missing)} cannot be imported",
+                remedy=f"run `{install_command('telemetry')}`, or set OTEL_SDK_DISABLED=true",
+            )
+        ]
+    return []
 
 
 def given_values(root: Path = PROJECT_ROOT) -> dict[str, str]:

@@ -13,10 +13,11 @@ import jsonschema
 import pytest
 import yaml
 
-from durable_agent_team.cli.commands.drafting import SCHEMA_FILE, schema_text, team_schema
+from durable_agent_team.cli.commands.drafting import schema_text, team_schema
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.spend import ModelCatalog, ModelPrice
 from durable_agent_team.contracts.team import Team
+from durable_agent_team.process.project_root import TEAM_SCHEMA
 from durable_agent_team.rules.estimate import Estimate
 from durable_agent_team.rules.estimate import estimate as bounds_of
 from tests.cli.support import ROOT, TEAM, Starter, lines
@@ -36,7 +37,7 @@ CATALOG = ModelCatalog(
 
 
 def test_the_committed_schema_is_fresh() -> None:
-    assert SCHEMA_FILE.read_text() == schema_text() + "\n", (
+    assert TEAM_SCHEMA.read_text() == schema_text() + "\n", (
         "run `.venv/bin/python starter.py schema > teams/team.schema.json`"
     )
 
@@ -73,7 +74,7 @@ def test_init_writes_a_file_that_validates(alone: Starter, tmp_path: Path) -> No
     assert (ended.returncode, ended.stdout) == (0, "my-team.yaml\n"), ended.stderr
     text = (tmp_path / "my-team.yaml").read_text()
     named = text.splitlines()[0].partition("$schema=")[2]
-    assert Path(os.path.normpath(tmp_path / named)) == SCHEMA_FILE
+    assert Path(os.path.normpath(tmp_path / named)) == TEAM_SCHEMA
     checked = starter("validate", "my-team.yaml", "--json")
     assert (checked.returncode, checked.stdout) == (0, "")
     jsonschema.validate(yaml.safe_load(text), team_schema())

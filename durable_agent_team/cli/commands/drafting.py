@@ -12,10 +12,8 @@ from durable_agent_team.cli.output import note, say, say_json
 from durable_agent_team.cli.ui.atomic_file import write_new
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.team import Identifier, Team
-from durable_agent_team.process.project_root import PROJECT_ROOT
+from durable_agent_team.process.project_root import TEAM_SCHEMA
 from durable_agent_team.rules.pydantic_messages import NAME_REMEDY, shown
-
-SCHEMA_FILE = PROJECT_ROOT / "teams" / "team.schema.json"
 
 TEMPLATE = """\
 # yaml-language-server: $schema={schema}
@@ -96,7 +94,7 @@ def init(name: str, json: bool) -> int:
             f"NAME = {shown(name)}: this is no name ({NAME_REMEDY})",
         ) from error
     file = Path(f"{name}.yaml")
-    where = Path(os.path.relpath(SCHEMA_FILE, file.resolve().parent)).as_posix()
+    where = Path(os.path.relpath(TEAM_SCHEMA, file.resolve().parent)).as_posix()
     try:
         write_new(file, TEMPLATE.format(schema=where, name=name))
     except FileExistsError as error:
