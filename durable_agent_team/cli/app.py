@@ -1,85 +1,64 @@
-"""The command line as a whole: all commands, and how the process ends."""
+"""The entry point of the command line: runs one command and ends the process."""
 
 import sys
 import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-import typer
-
-from durable_agent_team.cli.commands import (
-    commands_change,
-    commands_look,
-    commands_runs,
-    commands_steer,
-    commands_team,
-)
-from durable_agent_team.cli.exit_codes import HELP, Code, CommandError
-from durable_agent_team.cli.output import accept_every_text, note
-
-app = typer.Typer(
-    name="starter.py",
-    help="Run a team of agents toward a goal: durably, in parallel, at an exact price.",
-    epilog=HELP,
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-
-for part in (commands_runs, commands_steer, commands_change, commands_look, commands_team):
-    app.registered_commands += part.app.registered_commands
+from durable_agent_team.cli.command_group import command_group
+from durable_agent_team.cli.exit_codes import CommandError, ExitCode
+from durable_agent_team.cli.output import accept_every_text, print_note
 
 
 def main() -> NoReturn:
-    """Runs the command that the process was called with, and ends the process."""
+    """Runs the command given by `sys.argv` and exits with its code."""
     accept_every_text()
     code = execute(sys.argv[1:])
-    from durable_agent_team.process.interpreter_exit import exit_process  # noqa: PLC0415
+    from durable_agent_team.process.interpreter_exit import exit_process
 
     exit_process(code)
 
 
 def execute(arguments: Sequence[str]) -> int:
-    """Runs one command and answers with its exit code. Nothing is raised."""
+    """Runs one command and returns its exit code. Does not raise."""
     try:
-        _must_be_text(arguments)
-        code = app(list(arguments), prog_name="starter.py", standalone_mode=False)
+        _check_is_text(arguments)
+        code = command_group().main(list(arguments), prog_name="starter.py", standalone_mode=False)
         return int(code or 0)
     except CommandError as error:
-        _complain(str(error))
+        _print_error(str(error))
         return error.code
     except KeyboardInterrupt:
-        return Code.INTERRUPTED
+        return ExitCode.INTERRUPTED
     except SystemExit as error:
-        # Click's way out when the reader of a pipe has gone: 141, as the shell has it.
-        return 141 if isinstance(error.__context__, BrokenPipeError) else Code.BUG
+        # Click exits like this when the reader of a pipe is gone: 141, as in the shell.
+        return 141 if isinstance(error.__context__, BrokenPipeError) else ExitCode.BUG
     except Exception as error:
-        return _other(error)
+        return _unexpected(error)
 
 
-def _other(error: Exception) -> int:
-    """Wrong usage is told as typer tells it; anything else is a bug of ours, with its trace."""
+def _unexpected(error: Exception) -> int:
+    """Typer prints wrong usage itself; anything else is a bug here, printed with its trace."""
     show = getattr(error, "show", None)
     if callable(show):
         show()
-        return Code.INPUT_WRONG
+        return ExitCode.INVALID_INPUT
     if type(error).__name__ == "Abort":
-        return Code.INTERRUPTED
+        return ExitCode.INTERRUPTED
     traceback.print_exception(error)
-    _complain("this is a bug in the command; please report it with the lines above")
-    return Code.BUG
+    _print_error("this is a bug in the command; please report it with the lines above")
+    return ExitCode.BUG
 
 
-def _must_be_text(arguments: Sequence[str]) -> None:
-    """Bytes that are no UTF-8 come as halves of characters, which no message can hold."""
+def _check_is_text(arguments: Sequence[str]) -> None:
+    """Python passes bytes that are not UTF-8 as lone surrogates, which cannot be encoded later."""
     for number, each in enumerate(arguments, 1):
         if not each.isprintable() and any("\ud800" <= char <= "\udfff" for char in each):
-            shown = each.encode("utf-8", "backslashreplace").decode()
-            text = f"argument {number} = {shown}: is no UTF-8 text (type it anew)"
-            raise CommandError(Code.INPUT_WRONG, text)
+            escaped = each.encode("utf-8", "backslashreplace").decode()
+            text = f"argument {number} = {escaped}: is no UTF-8 text (type it anew)"
+            raise CommandError(ExitCode.INVALID_INPUT, text)
 
 
-def _complain(text: str) -> None:
+def _print_error(text: str) -> None:
     """The first line says that it is an error; a list of problems does so itself."""
-    note(text if text.startswith("error:") else f"error: {text}")
+    print_note(text if text.startswith("error:") else f"error: {text}")

@@ -1,15 +1,15 @@
-"""How a command ends: the exit codes, and which error becomes which."""
+"""The exit codes of the commands, and the error that ends a command with one of them."""
 
 from enum import IntEnum
 
 
-class Code(IntEnum):
+class ExitCode(IntEnum):
     """Part of the public interface."""
 
     DONE = 0
     RUN_FAILED = 1
     """The run failed or was cancelled."""
-    INPUT_WRONG = 2
+    INVALID_INPUT = 2
     """Also an unknown run, a taken id, and a message that the run refused."""
     NO_ANSWER = 3
     """The service, or a worker, does not answer."""
@@ -19,9 +19,9 @@ class Code(IntEnum):
 
 
 class CommandError(Exception):
-    """Ends a command with a text on standard error, and this code."""
+    """Ends a command with this exit code and this text on standard error."""
 
-    def __init__(self, code: Code, text: str) -> None:
+    def __init__(self, code: ExitCode, text: str) -> None:
         super().__init__(text)
         self.code = code
 

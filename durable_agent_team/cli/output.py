@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel
+from durable_agent_team.cli.exit_codes import CommandError, ExitCode
 
-from durable_agent_team.cli.exit_codes import Code, CommandError
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 
 def accept_every_text() -> None:
@@ -29,27 +31,42 @@ def _as_json(error: UnicodeError) -> str:
     return json.dumps(error.object[error.start : error.end])[1:-1]
 
 
-def say(text: str = "") -> None:
-    """A line for people or programs that read standard output; seen at once."""
+def print_line(text: str = "") -> None:
+    """Prints to standard output and flushes. Raises `CommandError` if it cannot be written."""
+    if sys.stdout is None:
+        raise _not_writable("it is closed")
     try:
         print(text, flush=True)
     except BrokenPipeError:
         raise
     except OSError as error:
-        told = f"standard output cannot be written: {error.strerror}"
-        raise CommandError(Code.INPUT_WRONG, f"{told} (make room, or send it elsewhere)") from error
+        raise _not_writable(str(error.strerror)) from error
 
 
-def note(text: str) -> None:
-    """A line beside the output proper: on standard error, so that pipes stay clean."""
+def _not_writable(reason: str) -> CommandError:
+    problem = f"standard output cannot be written: {reason}"
+    return CommandError(ExitCode.INVALID_INPUT, f"{problem} (make room, or send it elsewhere)")
+
+
+def print_note(text: str) -> None:
+    """Prints to standard error, which does not end up in a pipe. Ignores that it is closed."""
     if sys.stderr is not None:
         with suppress(OSError):
             print(text, file=sys.stderr, flush=True)
 
 
-def say_json(model: BaseModel) -> None:
-    """One contract, one line."""
-    say(model.model_dump_json())
+def print_json(model: "BaseModel") -> None:
+    """Prints a model as one line of JSON."""
+    print_line(model.model_dump_json())
+
+
+def print_answer(answer: "BaseModel", text: str, json: bool) -> ExitCode:
+    """Prints a command's answer, as JSON for programs or as the text; returns its exit code."""
+    if json:
+        print_json(answer)
+    else:
+        print_line(text)
+    return ExitCode.DONE
 
 
 def is_terminal() -> bool:
@@ -63,7 +80,7 @@ def usd(amount: Decimal | None) -> str:
     return "-" if amount is None else f"{amount:.6f}"
 
 
-def seconds(duration: float) -> str:
+def duration_text(duration: float) -> str:
     """Short and readable: 0.4 s, 12 s, 3 m 05 s, 2 h 10 m."""
     if duration < 10:
         return f"{max(duration, 0):.1f} s"
@@ -75,20 +92,22 @@ def seconds(duration: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} m"
 
 
-def minute(at: datetime) -> str:
+def utc_minute(at: datetime) -> str:
     """A moment until which something waits, or goes on: by then it is over, so it is rounded up."""
     return f"{at + timedelta(minutes=1) - timedelta(microseconds=1):%Y-%m-%d %H:%M} UTC"
 
 
-def between(start: datetime | None, end: datetime | None, now: datetime | None = None) -> str:
+def elapsed(start: datetime | None, end: datetime | None, now: datetime | None = None) -> str:
     """How long something took, or has taken until now. Empty if it has not started."""
     if start is None:
         return ""
     last = end or now or datetime.now(UTC)
-    return seconds((last - start).total_seconds())
+    return duration_text((last - start).total_seconds())
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+def aligned_table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()
+) -> str:
     """Aligned columns, two spaces between; the columns named in `right` are set to the right."""
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
 

@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 import yaml
 
-from durable_agent_team.cli.commands.drafting import schema_text, team_schema
+from durable_agent_team.cli.team_template import schema_text, team_schema
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.spend import ModelCatalog, ModelPrice
 from durable_agent_team.contracts.team import Team

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 import pytest_asyncio
 
-from durable_agent_team.cli.output import minute
+from durable_agent_team.cli.output import utc_minute
 from durable_agent_team.cli.ui.plain_lines import PlainLines
 from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.contracts.changes import AgentAdjusted, RunAdjusted
@@ -54,8 +54,8 @@ async def test_an_agents_settings_are_told_as_they_are_now(starter: Starter, hel
 
 def test_a_moment_that_is_still_to_come_is_not_told_as_past() -> None:
     at = datetime(2026, 1, 31, 23, 59, 17, tzinfo=UTC)
-    assert minute(at) == "2026-02-01 00:00 UTC"
-    assert minute(at.replace(second=0)) == "2026-01-31 23:59 UTC"
+    assert utc_minute(at) == "2026-02-01 00:00 UTC"
+    assert utc_minute(at.replace(second=0)) == "2026-01-31 23:59 UTC"
 
 
 async def test_limits_are_told_as_they_are_now_and_state_shows_them(

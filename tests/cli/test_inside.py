@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 from temporalio.client import Client, WorkflowFailureError
 
-from durable_agent_team.cli.commands.charges import ChargeLine, Reconciled, charge_lines
-from durable_agent_team.cli.commands.one_task import TaskLook
+from durable_agent_team.cli.ui.charge_table import ChargeLine, Reconciled, charge_lines
+from durable_agent_team.cli.ui.task_calls import TaskLook
 from durable_agent_team.client.run_history import read_record
 from durable_agent_team.contracts.call import CallRequest, CallResult
 from durable_agent_team.contracts.spend import Charge, Ledger

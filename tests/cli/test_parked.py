@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest_asyncio
 from temporalio.exceptions import ApplicationError
 
-from durable_agent_team.cli.output import minute
+from durable_agent_team.cli.output import utc_minute
 from durable_agent_team.cli.ui.plain_lines import PlainLines
 from durable_agent_team.cli.ui.watch_run import Snapshot
 from durable_agent_team.contracts.call import CallRequest
@@ -59,7 +59,7 @@ async def test_the_printed_command_wakes_what_waits_for_money(starter: Starter, 
     shown = (await starter("state", poor)).out
     assert waiting.command in shown
     assert waiting.until is not None
-    assert f"USD) until {minute(waiting.until)}" in shown
+    assert f"USD) until {utc_minute(waiting.until)}" in shown
     assert "(required 0.010000 USD, remaining 0.005000 USD)" in shown
     ended = await starter(*arguments(waiting.command))
     assert ended.code == 0, ended.err

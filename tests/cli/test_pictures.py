@@ -10,8 +10,14 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client
 
-from durable_agent_team.cli.commands.report_file import RunFile
-from durable_agent_team.cli.ui.picture import Graph, Node, graph_mermaid, graph_svg, graph_text
+from durable_agent_team.cli.ui.graph_drawing import (
+    Graph,
+    Node,
+    graph_mermaid,
+    graph_svg,
+    graph_text,
+)
+from durable_agent_team.cli.ui.report_page import RunFile
 from durable_agent_team.contracts.call import CallRequest, CallResult
 from durable_agent_team.contracts.run import TaskStatus
 from tests.cli.support import TEAM, Starter, lines, serving

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from durable_agent_team.cli.ui.atomic_file import write_new, write_whole
+from durable_agent_team.cli.atomic_file import write_new, write_whole
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from durable_agent_team.cli.app import app
-from durable_agent_team.cli.demo.checks import __file__ as demo_checks
+from durable_agent_team.cli.command_group import COMMANDS
+from durable_agent_team.cli.demo.run_checks import __file__ as demo_checks
 from durable_agent_team.contracts import control, run, spend
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.error_types import ErrorType
@@ -46,16 +46,8 @@ def test_every_command_target_and_test_exists(page: Path) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"\bmake ([a-z]+)[`\s.,;:)]", "".join(_code(text))):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{name(page)}: make {target}"
-    commands = {
-        each.name or getattr(each.callback, "__name__", "") for each in app.registered_commands
-    }
-    commands |= {
-        each.name or getattr(each.callback, "__name__", "")
-        for group in app.registered_groups
-        for each in (group.typer_instance.registered_commands if group.typer_instance else ())
-    }
     for command in re.findall(r"starter\.py ([a-z-]+)", "".join(_code(text))):
-        assert command in commands, f"{name(page)}: starter.py {command}"
+        assert command in COMMANDS, f"{name(page)}: starter.py {command}"
     for test in re.findall(r"`(test_\w+)`", text):
         assert _test_exists(test), f"{name(page)}: {test}"
 

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from durable_agent_team.cli.demo.checks import Crash
-from durable_agent_team.cli.demo.evidence import Evidence
+from durable_agent_team.cli.demo.run_checks import Crash
+from durable_agent_team.cli.demo.run_evidence import Evidence
 from durable_agent_team.client.run_history import RecordedCall
 from durable_agent_team.contracts.call import AccountRef, CallRequest, CallResult, Purpose
 from durable_agent_team.contracts.run import (

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from durable_agent_team.cli.demo import checks
-from durable_agent_team.cli.demo.acts import in_the_middle, quotes
-from durable_agent_team.cli.demo.checks import Promise
-from durable_agent_team.cli.demo.evidence import Evidence
+from durable_agent_team.cli.demo import run_checks
+from durable_agent_team.cli.demo.demo_acts import in_the_middle, quotes
+from durable_agent_team.cli.demo.run_checks import Promise
+from durable_agent_team.cli.demo.run_evidence import Evidence
 from durable_agent_team.contracts.call import Purpose
 from durable_agent_team.contracts.run import Failure, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import Ledger, LedgerAgreement
@@ -40,18 +40,18 @@ def charged(*accounts: Ledger) -> Evidence:
 
 def test_a_run_as_promised_keeps_them_all() -> None:
     good = report(*TASKS)
-    assert kept(checks.finished(good))
-    assert kept(checks.money_adds_up(good, GOOD))
-    assert kept(checks.goal_stays_home(GOAL, GOOD))
-    assert kept(checks.nothing_lost(CRASH, good, GOOD))
-    assert kept(checks.planned_well(TEAM, good, GOOD))
+    assert kept(run_checks.finished(good))
+    assert kept(run_checks.money_adds_up(good, GOOD))
+    assert kept(run_checks.goal_stays_home(GOAL, GOOD))
+    assert kept(run_checks.nothing_lost(CRASH, good, GOOD))
+    assert kept(run_checks.planned_well(TEAM, good, GOOD))
 
 
 @pytest.mark.parametrize(
     "fields", [{"status": RunStatus.CANCELLED}, {"answer": None}, {"answer": " \n"}]
 )
 def test_no_answer(fields: dict[str, Any]) -> None:
-    assert not kept(checks.finished(report(*TASKS, **fields)))
+    assert not kept(run_checks.finished(report(*TASKS, **fields)))
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_no_answer(fields: dict[str, Any]) -> None:
     ],
 )
 def test_money_that_does_not_add_up(accounts: Any, fields: dict[str, Any]) -> None:
-    assert not kept(checks.money_adds_up(report(*TASKS, **fields), charged(*accounts)))
+    assert not kept(run_checks.money_adds_up(report(*TASKS, **fields), charged(*accounts)))
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_money_that_does_not_add_up(accounts: Any, fields: dict[str, Any]) -> No
     ],
 )
 def test_a_goal_that_does_not_stay_home(calls: Any) -> None:
-    assert not kept(checks.goal_stays_home(GOAL, replace(GOOD, calls=calls)))
+    assert not kept(run_checks.goal_stays_home(GOAL, replace(GOOD, calls=calls)))
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_goal_that_does_not_stay_home(calls: Any) -> None:
     ],
 )
 def test_something_lost_in_the_crash(crash: Any, tasks: Any, evidence: Evidence) -> None:
-    assert not kept(checks.nothing_lost(crash, report(*tasks), evidence))
+    assert not kept(run_checks.nothing_lost(crash, report(*tasks), evidence))
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_something_lost_in_the_crash(crash: Any, tasks: Any, evidence: Evidence)
     ],
 )
 def test_a_poor_plan(tasks: Any, evidence: Evidence) -> None:
-    assert not kept(checks.planned_well(TEAM, report(*tasks), evidence))
+    assert not kept(run_checks.planned_well(TEAM, report(*tasks), evidence))
 
 
 REFUSAL = Failure(
@@ -139,7 +139,7 @@ UNSPENT = charged(*ACCOUNTS[:2], account("two"))
 
 
 def test_a_refusal_that_touches_nobody_else() -> None:
-    assert kept(checks.refused_alone("two", TEAM, report(TASKS[0], REFUSED), UNSPENT))
+    assert kept(run_checks.refused_alone("two", TEAM, report(TASKS[0], REFUSED), UNSPENT))
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_refusal_that_touches_nobody_else() -> None:
     ],
 )
 def test_a_refusal_that_is_not_as_promised(tasks: Any, evidence: Evidence) -> None:
-    assert not kept(checks.refused_alone("two", TEAM, report(*tasks), evidence))
+    assert not kept(run_checks.refused_alone("two", TEAM, report(*tasks), evidence))
 
 
 def test_the_middle_is_where_something_is_done_and_something_runs() -> None:

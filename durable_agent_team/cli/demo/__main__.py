@@ -11,9 +11,9 @@ import textwrap
 import time
 from collections.abc import Sequence
 
-from durable_agent_team.cli.demo import checks
-from durable_agent_team.cli.demo.acts import Act, Stage, quotes
-from durable_agent_team.cli.output import is_terminal, say, table, usd
+from durable_agent_team.cli.demo import run_checks
+from durable_agent_team.cli.demo.demo_acts import Act, Stage, quotes
+from durable_agent_team.cli.output import aligned_table, is_terminal, print_line, usd
 from durable_agent_team.client.connection import ServiceUnavailable, connect
 from durable_agent_team.client.exceptions import RunError
 from durable_agent_team.client.operator_accounts import ProviderSilent
@@ -38,7 +38,7 @@ async def demo() -> int:
     began = time.monotonic()
     used = running_stack()
     heading("the local stack: " + ("the one that is up" if used else "starting"))
-    async with local_stack(lambda line: say(f"  {line}")) as info:
+    async with local_stack(lambda line: print_line(f"  {line}")) as info:
         settings = ClientSettings(
             temporal_address=info.temporal_address, temporal_namespace="default"
         )
@@ -47,14 +47,14 @@ async def demo() -> int:
         ending(acts, info, time.monotonic() - began)
     broken = [promise for act in acts for promise in act.promises if not promise.kept]
     for promise in broken:
-        say(f"NOT AS PROMISED: {promise.text} ({promise.seen})")
+        print_line(f"NOT AS PROMISED: {promise.text} ({promise.seen})")
     return 1 if broken else 0
 
 
 async def first(stage: Stage) -> Act:
     heading("act 1: parallel work over documents, and a crash in the middle")
     act = await stage.play("act 1", "market_brief.yaml", kill=True)
-    act.check(checks.nothing_lost(act.crash, act.report, act.evidence))
+    act.check(run_checks.nothing_lost(act.crash, act.report, act.evidence))
     return always(act)
 
 
@@ -65,8 +65,8 @@ async def second(stage: Stage) -> Act:
     for outcome in act.report.outcomes:
         task = outcome.task
         after = f" (after {', '.join(task.depends_on)})" if task.depends_on else ""
-        say(f"  {task.id} -> {task.agent}: {asks.get(task.id, '')}{after}")
-    act.check(checks.planned_well(act.request.team, act.report, act.evidence))
+        print_line(f"  {task.id} -> {task.agent}: {asks.get(task.id, '')}{after}")
+    act.check(run_checks.planned_well(act.request.team, act.report, act.evidence))
     return always(act)
 
 
@@ -75,7 +75,7 @@ async def third(stage: Stage) -> Act:
     act = await stage.play("act 3", "tiny_budget.yaml")
     for failed in (o.task for o in act.report.outcomes if o.task.status is TaskStatus.FAILED):
         if (why := failed.failure) and why.required_usd is not None:
-            say(
+            print_line(
                 f"  {failed.agent} was refused: required {usd(why.required_usd)} USD,"
                 f" remaining {usd(why.remaining_usd)} USD"
             )
@@ -89,17 +89,17 @@ async def third(stage: Stage) -> Act:
         for each in act.evidence.accounts
     ]
     head = ["account at the gateway", "budget USD", "spent USD", "balance USD"]
-    say(textwrap.indent(table(head, rows, right=(1, 2, 3)), "  "))
-    act.check(checks.refused_alone(POOR, act.request.team, act.report, act.evidence))
+    print_line(textwrap.indent(aligned_table(head, rows, right=(1, 2, 3)), "  "))
+    act.check(run_checks.refused_alone(POOR, act.request.team, act.report, act.evidence))
     return always(act)
 
 
 def always(act: Act) -> Act:
     """What holds for every run."""
     goal = act.report.goal
-    act.check(checks.finished(act.report))
-    act.check(checks.goal_stays_home(goal, act.evidence))
-    act.check(checks.money_adds_up(act.report, act.evidence))
+    act.check(run_checks.finished(act.report))
+    act.check(run_checks.goal_stays_home(goal, act.evidence))
+    act.check(run_checks.money_adds_up(act.report, act.evidence))
     return act
 
 
@@ -107,21 +107,21 @@ def ending(acts: Sequence[Act], info: StackInfo, elapsed: float) -> None:
     """The answer, who spent what, both sums, and where to look at it."""
     act = acts[0]
     heading("the answer (a model of 135 million parameters: look at the machinery, not the prose)")
-    say(f"  goal: {act.report.goal}")
-    say(paragraph((act.report.answer or "(none)").strip()))
+    print_line(f"  goal: {act.report.goal}")
+    print_line(paragraph((act.report.answer or "(none)").strip()))
     if found := quotes(act.handoff(act.request.team.result)):
-        say("  It rests on these quotes, each checked word for word against its source:")
+        print_line("  It rests on these quotes, each checked word for word against its source:")
         for quote in found:
-            say(textwrap.fill(quote, WIDTH, initial_indent="  - ", subsequent_indent="    "))
+            print_line(textwrap.fill(quote, WIDTH, initial_indent="  - ", subsequent_indent="    "))
     heading("what each agent spent, in USD (at a demonstration price; it cost you nothing)")
-    say(textwrap.indent(spend_table(acts), "  "))
+    print_line(textwrap.indent(spend_table(acts), "  "))
     heading("look at it")
-    say(f"  `make up`, then {info.ui_url}/namespaces/default/workflows")
+    print_line(f"  `make up`, then {info.ui_url}/namespaces/default/workflows")
     for act in acts:
-        say(f"  {act.title}: {act.report.workflow_id}")
+        print_line(f"  {act.title}: {act.report.workflow_id}")
     count = sum(len(act.promises) for act in acts)
     kept = sum(promise.kept for act in acts for promise in act.promises)
-    say(f"\n{kept} of {count} promises kept, in {elapsed:.0f} s")
+    print_line(f"\n{kept} of {count} promises kept, in {elapsed:.0f} s")
 
 
 def spend_table(acts: Sequence[Act]) -> str:
@@ -131,11 +131,13 @@ def spend_table(acts: Sequence[Act]) -> str:
     rows = [[agent, *(usd(one.get(agent)) for one in spent)] for agent in agents]
     rows.append(["sum, by the run", *(usd(act.report.spend.total.spent_usd) for act in acts)])
     rows.append(["sum, by the gateway's ledger", *(usd(act.evidence.ledger_usd) for act in acts)])
-    return table(["agent", *(act.title for act in acts)], rows, right=range(1, len(acts) + 1))
+    return aligned_table(
+        ["agent", *(act.title for act in acts)], rows, right=range(1, len(acts) + 1)
+    )
 
 
 def heading(text: str) -> None:
-    say(f"\n\033[1m{text}\033[0m" if is_terminal() else f"\n== {text}")
+    print_line(f"\n\033[1m{text}\033[0m" if is_terminal() else f"\n== {text}")
 
 
 def paragraph(text: str) -> str:

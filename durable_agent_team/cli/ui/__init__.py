@@ -1,1 +1,11 @@
-"""What a run looks like on a terminal and in a report."""
+"""What runs, plans and money look like: on a terminal, in a pipe, and in a report.
+
+- Text: `run_tables.py` (state, spend, report, list), `charge_table.py`, `estimate_table.py`,
+  `task_calls.py` (`task`), `plain_lines.py` (a run that is followed without a terminal).
+- Pictures: `graph_drawing.py` (text, Mermaid, SVG), `call_timeline.py` (SVG), `report_page.py`.
+- Following a run: `watch_run.py` yields its states as they change, `follow_run.py` prints them,
+  `live_view.py` and `live_tables.py` draw them.
+
+It imports the client, contracts, rules and `cli/output.py`, and neither commands nor the demo. A
+module that begins with "Pure" does no I/O.
+"""

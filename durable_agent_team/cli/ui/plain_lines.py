@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime
 
-from durable_agent_team.cli.output import between, minute, usd
-from durable_agent_team.cli.ui.tables import failure_text, waiting_text
+from durable_agent_team.cli.output import elapsed, usd, utc_minute
+from durable_agent_team.cli.ui.run_tables import failure_text, waiting_text
 from durable_agent_team.contracts.run import RunState, RunStatus, TaskState, TaskStatus
 
 QUIET = {TaskStatus.WAITING, TaskStatus.READY}
@@ -50,7 +50,7 @@ class PlainLines:
             return []
         text = f"{task.id} ({task.agent}): {task.status}"
         if task.status == TaskStatus.DONE:
-            text += f" in {between(task.started_at, task.ended_at)}"
+            text += f" in {elapsed(task.started_at, task.ended_at)}"
             text += (
                 f", {task.calls} call{'s' if task.calls != 1 else ''}, {usd(task.spent_usd)} USD"
             )
@@ -62,4 +62,4 @@ class PlainLines:
 def _until(deadline: datetime | None) -> str:
     if deadline is None:
         return "there is no deadline any more"
-    return f"from {minute(deadline)} on nothing new starts"
+    return f"from {utc_minute(deadline)} on nothing new starts"

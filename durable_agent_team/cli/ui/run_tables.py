@@ -3,7 +3,14 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from durable_agent_team.cli.output import between, clip, minute, seconds, table, usd
+from durable_agent_team.cli.output import (
+    aligned_table,
+    clip,
+    duration_text,
+    elapsed,
+    usd,
+    utc_minute,
+)
 from durable_agent_team.client.runs import RunSummary
 from durable_agent_team.contracts.error_types import ERRORS, ErrorType
 from durable_agent_team.contracts.run import Failure, RunReport, RunState, TaskState, Waiting
@@ -45,7 +52,7 @@ def spend_table(spend: SpendReport) -> str:
         ]
     )
     head = ["agent", "state", "calls", "tokens", "spent USD", "budget", "left"]
-    return "\n".join([table(head, rows, right=(2, 3, 4, 5, 6)), *money_notes(spend)])
+    return "\n".join([aligned_table(head, rows, right=(2, 3, 4, 5, 6)), *money_notes(spend)])
 
 
 def _calls(calls: int, failed: int) -> str:
@@ -88,7 +95,7 @@ def task_table(tasks: Sequence[TaskState]) -> str:
             task.id,
             task.agent,
             task.status.value,
-            between(task.started_at, task.ended_at),
+            elapsed(task.started_at, task.ended_at),
             str(task.calls),
             usd(task.spent_usd),
             after_text(task) or "-",
@@ -96,7 +103,7 @@ def task_table(tasks: Sequence[TaskState]) -> str:
         for task in tasks
     ]
     head = ["task", "agent", "state", "time", "calls", "spent USD", "after"]
-    return table(head, rows, right=(3, 4, 5))
+    return aligned_table(head, rows, right=(3, 4, 5))
 
 
 def after_text(task: TaskState) -> str:
@@ -138,7 +145,7 @@ def failed_block(tasks: Sequence[TaskState], run: Failure | None) -> list[str]:
 
 def waiting_text(waiting: Waiting) -> tuple[str, str]:
     """What waits, until when and why; and the command that wakes it."""
-    until = "" if waiting.until is None else f" until {minute(waiting.until)}"
+    until = "" if waiting.until is None else f" until {utc_minute(waiting.until)}"
     text = f"{waiting.subject} waits{_figures(waiting)}{until}: {waiting.reason}"
     return text, waiting.command
 
@@ -152,7 +159,7 @@ def state_text(state: RunState) -> str:
     if state.max_parallel is not None:
         lines.append(f"calls   {state.max_parallel} at once")
     if state.deadline is not None:
-        lines.append(f"until   {minute(state.deadline)}")
+        lines.append(f"until   {utc_minute(state.deadline)}")
     if state.cancel_reason is not None:
         lines.append(f"cancel  {state.cancel_reason or '(no reason given)'}")
     if state.tasks:
@@ -176,10 +183,10 @@ def _more_than_tasks(state: RunState) -> list[str]:
 
 def report_text(report: RunReport) -> str:
     """A finished run: how it ended, what failed, its answer, its money."""
-    took = between(report.started_at, report.ended_at)
+    took = elapsed(report.started_at, report.ended_at)
     lines = [
         f"run {report.workflow_id}: {report.status} in {took}"
-        f" (its calls one after the other: {seconds(report.call_seconds)})"
+        f" (its calls one after the other: {duration_text(report.call_seconds)})"
     ]
     if report.cancel_reason is not None:
         lines.append(f"cancelled: {report.cancel_reason or '(no reason given)'}")
@@ -197,9 +204,9 @@ def runs_table(runs: Sequence[RunSummary]) -> str:
             run.status,
             usd(run.spent_usd),
             f"{run.started_at:%Y-%m-%d %H:%M:%S}",
-            between(run.started_at, run.ended_at),
+            elapsed(run.started_at, run.ended_at),
         ]
         for run in runs
     ]
     head = ["run", "team", "status", "spent USD", "started (UTC)", "time"]
-    return table(head, rows, right=(3, 5))
+    return aligned_table(head, rows, right=(3, 5))

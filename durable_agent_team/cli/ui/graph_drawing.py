@@ -42,7 +42,7 @@ class Graph(Message):
     nodes: tuple[Node, ...]
 
 
-def of_tasks(name: str, tasks: Sequence[TaskState]) -> Graph:
+def graph_of_tasks(name: str, tasks: Sequence[TaskState]) -> Graph:
     """The graph of a run."""
     nodes = tuple(
         Node(id=t.id, agent=t.agent, depends_on=t.depends_on, status=t.status, usd=t.spent_usd)

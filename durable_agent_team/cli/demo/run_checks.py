@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from durable_agent_team.cli.demo.evidence import Evidence
+from durable_agent_team.cli.demo.run_evidence import Evidence
 from durable_agent_team.cli.output import usd
 from durable_agent_team.contracts.call import Purpose
 from durable_agent_team.contracts.error_types import ErrorType

@@ -12,9 +12,14 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from durable_agent_team.cli.output import between, minute, usd
+from durable_agent_team.cli.output import elapsed, usd, utc_minute
 from durable_agent_team.cli.ui.graph_layers import fitting, layered
-from durable_agent_team.cli.ui.tables import after_text, failure_lines, failure_text, waiting_text
+from durable_agent_team.cli.ui.run_tables import (
+    after_text,
+    failure_lines,
+    failure_text,
+    waiting_text,
+)
 from durable_agent_team.cli.ui.watch_run import Snapshot
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskState, TaskStatus
 from durable_agent_team.contracts.spend import AgentSpend, AgentStatus, SpendReport
@@ -123,13 +128,13 @@ class LiveView:
         return Group(*self._head(state, width), tasks, *below)
 
     def _head(self, state: RunState, width: int) -> list[RenderableType]:
-        took = between(self._since, self._ended)
+        took = elapsed(self._since, self._ended)
         head = Text(f"{state.team} · ", "bold")
         head.append(state.status.value, STATUS_STYLES.get(state.status, "bold cyan"))
         if state.paused:
             head.append(" · paused", "bold yellow")
         if state.deadline is not None:
-            head.append(f" · until {minute(state.deadline)}", "yellow")
+            head.append(f" · until {utc_minute(state.deadline)}", "yellow")
         head.append(f" · {took} · run {self._run}", "dim")
         head.truncate(width)
         return [head, _line(state.goal, "italic")]
@@ -154,7 +159,7 @@ def _task_row(task: TaskState, depth: int, ended: datetime | None) -> list[Text]
         _line(f"{glyph} {task.id}", style, indent="  " * min(depth, 6)),
         _line(task.agent),
         Text(task.status.value, style),
-        Text(between(task.started_at, task.ended_at or ended)),
+        Text(elapsed(task.started_at, task.ended_at or ended)),
         Text(str(task.calls) if task.calls else ""),
         Text(usd(task.spent_usd) if task.spent_usd else ""),
         _line(after_text(task)),

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 from temporalio.client import Client
 
-from durable_agent_team.cli.demo.checks import Crash, Promise
-from durable_agent_team.cli.demo.evidence import Evidence, gather_evidence
-from durable_agent_team.cli.output import say, seconds
+from durable_agent_team.cli.demo.run_checks import Crash, Promise
+from durable_agent_team.cli.demo.run_evidence import Evidence, gather_evidence
+from durable_agent_team.cli.output import duration_text, print_line
 from durable_agent_team.cli.ui.plain_lines import PlainLines
 from durable_agent_team.client.connection import ServiceUnavailable
 from durable_agent_team.client.exceptions import NoWorker
@@ -43,9 +43,11 @@ class Act:
         for promise in promises:
             self.promises.append(promise)
             if promise.kept:
-                say(f"  ✓ {promise.text}")
+                print_line(f"  ✓ {promise.text}")
             else:
-                say(f"  ✗ NOT AS PROMISED: {promise.text} ({promise.seen or 'it is not so'})")
+                print_line(
+                    f"  ✗ NOT AS PROMISED: {promise.text} ({promise.seen or 'it is not so'})"
+                )
 
     def handoff(self, task: str | None) -> str:
         found = [each.output for each in self.report.outcomes if each.task.id == task]
@@ -73,9 +75,9 @@ class Stage:
         url, key = local["ATXP_API_URL"], local["ATXP_API_KEY"]
         evidence = await gather_evidence(self._client, run.id, url, key)
         took = (report.ended_at - report.started_at).total_seconds()
-        say(
-            f"  elapsed {seconds(took)}; its calls one after the other:"
-            f" {seconds(report.call_seconds)}"
+        print_line(
+            f"  elapsed {duration_text(took)}; its calls one after the other:"
+            f" {duration_text(report.call_seconds)}"
         )
         return Act(title, request, report, evidence, crash)
 
@@ -100,7 +102,7 @@ class Stage:
         if pid is None:
             return None
         running = [task.id for task in state.tasks if task.status is TaskStatus.RUNNING]
-        say(f"  >> kill -9 {pid}: the worker dies while {', '.join(running)} runs")
+        print_line(f"  >> kill -9 {pid}: the worker dies while {', '.join(running)} runs")
         os.kill(pid, signal.SIGKILL)
         for _ in range(int(NEW_WORKER_SECONDS / LOOK_SECONDS)):
             await asyncio.sleep(LOOK_SECONDS)
@@ -133,4 +135,4 @@ async def _look(run: RunHandle) -> RunState | None:
 
 def _tell(lines: PlainLines, state: RunState | None) -> None:
     for line in lines.news(state) if state else ():
-        say(f"  {line}")
+        print_line(f"  {line}")

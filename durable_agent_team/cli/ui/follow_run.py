@@ -3,17 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from durable_agent_team.cli.exit_codes import Code
-from durable_agent_team.cli.output import is_terminal, note, say, say_json
-from durable_agent_team.cli.session import code_of
+from durable_agent_team.cli.exit_codes import ExitCode
+from durable_agent_team.cli.output import is_terminal, print_json, print_line, print_note
 from durable_agent_team.cli.ui.plain_lines import PlainLines
-from durable_agent_team.cli.ui.tables import report_text
+from durable_agent_team.cli.ui.run_tables import report_text
 from durable_agent_team.cli.ui.watch_run import watch_run
 from durable_agent_team.client.runs import RunHandle
-from durable_agent_team.contracts.run import RunReport, RunState
+from durable_agent_team.contracts.run import RunReport, RunState, RunStatus
 
 
-async def follow(run: RunHandle, json: bool) -> Code:
+async def follow_run(run: RunHandle, json: bool) -> ExitCode:
     """Shows a run until it ends, then its report. Ctrl-C stops following, not the run."""
     try:
         if json:
@@ -23,18 +22,25 @@ async def follow(run: RunHandle, json: bool) -> Code:
         else:
             report = await _plain_lines(run)
     except asyncio.CancelledError:
-        note(f"\nstopped following; the run goes on. To follow it again: starter.py watch {run.id}")
+        print_note(
+            f"\nstopped following; the run goes on. To follow it again: starter.py watch {run.id}"
+        )
         raise
     if json:
-        say_json(report)
+        print_json(report)
     else:
-        say(f"\n{report_text(report)}")
-    return code_of(report)
+        print_line(f"\n{report_text(report)}")
+    return exit_code_of(report)
+
+
+def exit_code_of(report: RunReport) -> ExitCode:
+    """Only a completed run ends a command with 0."""
+    return ExitCode.DONE if report.status == RunStatus.COMPLETED else ExitCode.RUN_FAILED
 
 
 async def _json_lines(run: RunHandle) -> RunReport:
     async for state in _states(run):
-        say_json(state)
+        print_json(state)
     return await run.result()
 
 
@@ -42,10 +48,10 @@ async def _plain_lines(run: RunHandle) -> RunReport:
     lines = PlainLines()
     async for state in _states(run):
         for line in lines.news(state):
-            say(line)
+            print_line(line)
     report = await run.result()
     for line in lines.news(state_of(report)):
-        say(line)
+        print_line(line)
     return report
 
 
@@ -54,14 +60,14 @@ async def _states(run: RunHandle) -> AsyncIterator[RunState]:
     trouble: str | None = None
     async for sight in watch_run(run, with_spend=False):
         if sight.trouble and sight.trouble != trouble:
-            note(sight.trouble)
+            print_note(sight.trouble)
         trouble = sight.trouble
         if sight.state is not None and not trouble:
             yield sight.state
 
 
 async def _live(run: RunHandle) -> RunReport:
-    from durable_agent_team.cli.ui.live import LiveView  # noqa: PLC0415
+    from durable_agent_team.cli.ui.live_view import LiveView  # noqa: PLC0415
 
     with LiveView(run.id, await run.started_at()) as view:
         async for sight in watch_run(run, with_spend=True):

@@ -1,23 +1,19 @@
-"""`report`: one file to send to somebody: answer, graph, money, timeline."""
+"""The file that `report` writes: answer, graph, money and timeline, as HTML, Markdown or JSON."""
 
 from collections.abc import Callable, Sequence
 from html import escape
-from pathlib import Path
 
-from temporalio.client import Client
-
-from durable_agent_team.cli.exit_codes import Code, CommandError
-from durable_agent_team.cli.output import between, clip, note, say, say_json, seconds, usd
-from durable_agent_team.cli.session import with_client
-from durable_agent_team.cli.ui.atomic_file import write_whole
-from durable_agent_team.cli.ui.picture import graph_mermaid, graph_svg, of_tasks
-from durable_agent_team.cli.ui.tables import AGREEMENT, failure_lines, failure_text, money_notes
-from durable_agent_team.cli.ui.timeline import CallBar, bars_of, timeline_svg
-from durable_agent_team.client.run_history import read_record
-from durable_agent_team.client.runs import get_run
+from durable_agent_team.cli.output import clip, duration_text, elapsed, usd
+from durable_agent_team.cli.ui.call_timeline import CallBar, timeline_svg
+from durable_agent_team.cli.ui.graph_drawing import graph_mermaid, graph_of_tasks, graph_svg
+from durable_agent_team.cli.ui.run_tables import (
+    AGREEMENT,
+    failure_lines,
+    failure_text,
+    money_notes,
+)
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.run import RunReport
-from durable_agent_team.rules.pydantic_messages import shown
 
 STYLE = """\
 body{font:15px/1.5 sans-serif;max-width:1000px;margin:2em auto;padding:0 1em;color:#222}
@@ -28,59 +24,18 @@ figure{overflow-x:auto;margin:0}"""
 
 
 class RunFile(Message):
-    """The content of a `.json` report."""
+    """What a report contains; a `.json` report as it is."""
 
     report: RunReport
     timeline: tuple[CallBar, ...]
 
 
-class Written(Message):
-    """What `report --json` prints."""
-
-    workflow_id: str
-    file: str
-
-
-def write(run: str, out: Path, json: bool) -> int:
-    """Writes the file; the ending of its name says in which format."""
-    formats: dict[str, Callable[[RunFile], str]] = {
-        ".md": _markdown,
-        ".html": _html,
-        ".json": lambda found: found.model_dump_json(indent=2) + "\n",
-    }
-    if out.suffix not in formats:
-        told = f"--out = {shown(str(out), 200)}: says no format"
-        raise CommandError(Code.INPUT_WRONG, f"{told} (end it in .html, .md or .json)")
-
-    async def work(client: Client) -> RunFile:
-        handle = get_run(client, run)
-        if await handle.is_open():
-            text = f"run {run}: it goes on, and a report is made of one that has ended"
-            raise CommandError(Code.INPUT_WRONG, f"{text} (`starter.py result {run}` waits for it)")
-        report = await handle.report()
-        return RunFile(report=report, timeline=bars_of(await read_record(client, run), report))
-
-    found = with_client(work)
-    try:
-        write_whole(out, formats[out.suffix](found))
-    except OSError as error:
-        told = f"--out = {shown(str(out), 200)}: cannot be written: {error.strerror}"
-        remedy = "name a file, in a folder that is there and that you may write to"
-        raise CommandError(Code.INPUT_WRONG, f"{told} ({remedy})") from error
-    if json:
-        say_json(Written(workflow_id=run, file=str(out)))
-    else:
-        say(str(out))
-        note(f"run {run}: {found.report.status}")
-    return Code.DONE
-
-
 def _head(report: RunReport) -> list[str]:
-    took = between(report.started_at, report.ended_at)
+    took = elapsed(report.started_at, report.ended_at)
     lines = [
         f"Status: {report.status}",
         f"Started: {report.started_at:%Y-%m-%d %H:%M:%S} UTC, took {took}"
-        f" (its calls one after the other: {seconds(report.call_seconds)})",
+        f" (its calls one after the other: {duration_text(report.call_seconds)})",
         f"Spent: {usd(report.spend.total.spent_usd)} USD of"
         f" {usd(report.spend.total.budget_usd)} USD",
         f"Ledger: {usd(report.spend.ledger_usd)} USD, {AGREEMENT[report.spend.ledger_agrees]}",
@@ -121,8 +76,8 @@ def _times(found: RunFile) -> list[tuple[str, ...]]:
         (
             bar.task,
             bar.agent,
-            f"+{seconds((bar.started_at - began).total_seconds())}",
-            between(bar.started_at, bar.ended_at),
+            f"+{duration_text((bar.started_at - began).total_seconds())}",
+            elapsed(bar.started_at, bar.ended_at),
             bar.outcome,
             usd(bar.usd),
         )
@@ -132,7 +87,7 @@ def _times(found: RunFile) -> list[tuple[str, ...]]:
 
 def _markdown(found: RunFile) -> str:
     report = found.report
-    graph = of_tasks(report.workflow_id, [outcome.task for outcome in report.outcomes])
+    graph = graph_of_tasks(report.workflow_id, [outcome.task for outcome in report.outcomes])
     parts = [f"# {report.team}: {clip(report.goal, 200)}", ""]
     parts += [f"- {line}" for line in (f"Run: {report.workflow_id}", *_head(report))]
     if failed := _failed(report):
@@ -153,7 +108,7 @@ def _md_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 def _html(found: RunFile) -> str:
     """Nothing is loaded from elsewhere, and whatever an agent wrote is text, never markup."""
     report = found.report
-    graph = of_tasks(report.workflow_id, [outcome.task for outcome in report.outcomes])
+    graph = graph_of_tasks(report.workflow_id, [outcome.task for outcome in report.outcomes])
     failed = "".join(f"<li>{escape(line)}</li>" for line in _failed(report))
     notes = "".join(f"<li>{escape(line)}</li>" for line in money_notes(report.spend))
     title = escape(f"{report.team}: {clip(report.goal, 200)}")
@@ -184,3 +139,11 @@ def _html_table(head: Sequence[str], rows: Sequence[Sequence[str]], numbers: int
         return f"<tr>{''.join(shown)}</tr>"
 
     return f"<table>{line(head, 'th')}{''.join(line(row, 'td') for row in rows)}</table>"
+
+
+FORMATS: dict[str, Callable[[RunFile], str]] = {
+    ".md": _markdown,
+    ".html": _html,
+    ".json": lambda found: found.model_dump_json(indent=2) + "\n",
+}
+"""How a report is written, by the ending of the file's name."""

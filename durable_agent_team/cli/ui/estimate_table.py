@@ -1,43 +1,23 @@
-"""`estimate`: what a team can cost at most, before anything is started."""
+"""Pure: an estimate as tables: its calls, its agents, and the sum."""
 
-from collections.abc import Sequence
 from decimal import Decimal
-from pathlib import Path
 
-from durable_agent_team.cli.commands.checking import ask_provider
-from durable_agent_team.cli.exit_codes import Code, CommandError
-from durable_agent_team.cli.loading import load_request
-from durable_agent_team.cli.output import say, say_json, table, usd
+from durable_agent_team.cli.output import aligned_table, usd
 from durable_agent_team.rules.estimate import CallBound, Estimate
-from durable_agent_team.rules.estimate import estimate as bounds_of
 
 
-def estimate(path: Path, goal: str | None, inputs: Sequence[str], json: bool) -> int:
-    """Prints the worst case by task and by agent, and in all."""
-    request = load_request(path, goal, inputs)
-    provider = ask_provider()
-    if provider is None:
-        remedy = "set ATXP_LLM_URL to an endpoint that tells them"
-        raise CommandError(Code.NO_ANSWER, f"{path}: no prices, so no estimate ({remedy})")
-    found = bounds_of(request, provider.catalog)
-    if json:
-        say_json(found)
-    else:
-        say(_text(found))
-    return Code.DONE
-
-
-def _text(found: Estimate) -> str:
+def estimate_text(found: Estimate) -> str:
+    """The worst case by task, by agent and in all, and how it is computed."""
     head = ["task", "agent", "model", "calls", "inputs", "prompt", "worst USD", "of it inputs"]
     rows = [_row(each) for each in found.calls]
-    parts = [table(head, rows, right=(3, 4, 5, 6, 7)), ""]
+    parts = [aligned_table(head, rows, right=(3, 4, 5, 6, 7)), ""]
     head = ["agent", "worst USD", "budget", "at most"]
     rows = [
         [each.agent, usd(each.usd), usd(each.budget_usd), usd(each.most_usd)]
         for each in found.agents
     ]
     rows.append(["in all", usd(_sum(found)), "", usd(found.most_usd)])
-    parts += [table(head, rows, right=(1, 2, 3)), ""]
+    parts += [aligned_table(head, rows, right=(1, 2, 3)), ""]
     parts.append(
         "Worst case: every answer as long as max_tokens allows, every repair needed, a token a"
         " byte\n(inputs and prompt are bytes); a hand-off counts 4 bytes a token. A limit is never"
@@ -65,5 +45,6 @@ def _row(each: CallBound) -> list[str]:
 
 
 def _sum(found: Estimate) -> Decimal | None:
+    """None if an agent has no price."""
     priced = [each.usd for each in found.agents if each.usd is not None]
     return sum(priced, Decimal(0)) if len(priced) == len(found.agents) else None

@@ -3,14 +3,8 @@
 from decimal import Decimal
 from typing import Any
 
-from temporalio.client import Client
-
-from durable_agent_team.cli.exit_codes import Code, CommandError
-from durable_agent_team.cli.output import say, say_json, seconds, usd
-from durable_agent_team.cli.session import with_client
-from durable_agent_team.client.exceptions import RunError
-from durable_agent_team.client.run_history import INTERRUPTED, RecordedCall, RunRecord, read_record
-from durable_agent_team.client.runs import get_run
+from durable_agent_team.cli.output import duration_text, usd
+from durable_agent_team.client.run_history import INTERRUPTED, RecordedCall, RunRecord
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.call import Source
 from durable_agent_team.contracts.team import Checks
@@ -53,40 +47,15 @@ class TaskLook(Message):
     calls: tuple[CallLook, ...]
 
 
-def show(run: str, task: str, json: bool) -> int:
-    """Prints all calls of a task; `plan` and `answer` are the orchestrator's."""
-
-    async def work(client: Client) -> TaskLook:
-        record = await read_record(client, run)
-        calls = record.of_task(task)
-        if not calls:
-            await _must_exist(client, record, task)
-        return TaskLook(
-            workflow_id=run, task=task, calls=tuple(_look(call, record) for call in calls)
-        )
-
-    found = with_client(work)
-    if json:
-        say_json(found)
-    else:
-        say("\n".join(_lines(found)))
-    return Code.DONE
+def task_look(record: RunRecord, task: str) -> TaskLook:
+    """All calls of a task; `plan` and `answer` are the orchestrator's."""
+    calls = tuple(_look(call, record) for call in record.of_task(task))
+    return TaskLook(workflow_id=record.id, task=task, calls=calls)
 
 
-async def _must_exist(client: Client, record: RunRecord, task: str) -> None:
-    """A task without calls is in the team file, or in a plan that only the run knows."""
-    known = {call.request.task: None for call in record.calls}
-    if record.request is not None:
-        known |= dict.fromkeys(each.id for each in record.request.team.tasks)
-    if task not in known:
-        try:
-            state = await get_run(client, record.id).whole_state()
-            known |= dict.fromkeys(each.id for each in state.tasks)
-        except RunError:
-            pass  # no worker: what the history says is all there is to know
-    if task not in known:
-        shown = ", ".join(known) or "none yet"
-        raise CommandError(Code.INPUT_WRONG, f"TASK = {task}: no such task (there are: {shown})")
+def task_text(found: TaskLook) -> str:
+    """All calls of a task as text."""
+    return "\n".join(_lines(found))
 
 
 def _look(call: RecordedCall, record: RunRecord) -> CallLook:
@@ -165,7 +134,7 @@ def _charge(call: CallLook) -> str:
         return "open" if call.failure is None else "not known here; `charges` asks the ledger"
     text = f"{usd(call.cost_usd)} USD for {call.prompt_tokens}+{call.completion_tokens} tokens"
     if call.seconds is not None:
-        text += f" in {seconds(call.seconds)}"
+        text += f" in {duration_text(call.seconds)}"
     text += ", an estimate" if call.estimated else ""
     return text + (", answered from the gateway's store" if call.replayed else "")
 

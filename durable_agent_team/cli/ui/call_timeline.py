@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from html import escape
 
-from durable_agent_team.cli.output import clip, seconds, usd
+from durable_agent_team.cli.output import clip, duration_text, usd
 from durable_agent_team.client.run_history import RecordedCall, RunRecord
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.run import RunReport
@@ -45,7 +45,7 @@ def timeline_svg(bars: Sequence[CallBar], report: RunReport) -> str:
     for quarter in range(5):
         x = LABEL_WIDTH + BARS_WIDTH * quarter // 4
         parts.append(f'<line x1="{x}" y1="{TOP - 4}" x2="{x}" y2="{height}" stroke="#ddd"/>')
-        label = seconds(whole * quarter / 4)
+        label = duration_text(whole * quarter / 4)
         anchor = "end" if quarter == 4 else "middle"
         parts.append(f'<text x="{x}" y="12" text-anchor="{anchor}" fill="#666">{label}</text>')
     for task, row in rows.items():
@@ -56,7 +56,7 @@ def timeline_svg(bars: Sequence[CallBar], report: RunReport) -> str:
         length = (bar.ended_at - bar.started_at).total_seconds() / whole
         x1 = LABEL_WIDTH + BARS_WIDTH * min(max(start, 0), 1)
         wide = max(BARS_WIDTH * min(length, 1 - min(max(start, 0), 1)), 2)
-        took = seconds((bar.ended_at - bar.started_at).total_seconds())
+        took = duration_text((bar.ended_at - bar.started_at).total_seconds())
         parts.append(
             f'<rect x="{x1:.1f}" y="{TOP + rows[bar.task] * ROW + 2}" width="{wide:.1f}"'
             f' height="{ROW - 6}" rx="2" fill="{COLOURS[bar.outcome]}"><title>{escape(bar.task)}'

@@ -1,0 +1,60 @@
+"""`task`: one task of a run, call by call."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from durable_agent_team.cli.arguments import Json, Run
+from durable_agent_team.cli.command_client import with_client
+from durable_agent_team.cli.exit_codes import CommandError, ExitCode
+from durable_agent_team.cli.output import print_answer
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+    from durable_agent_team.cli.ui.task_calls import TaskLook
+    from durable_agent_team.client.run_history import RunRecord
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def task(
+    run: Run,
+    task: Annotated[
+        str, typer.Argument(metavar="TASK", help="Its id; `plan` and `answer` are there too.")
+    ],
+    json: Json = False,
+) -> int:
+    """Print a task call by call. Prompt, answer, checks, repairs, charges; needs no worker."""
+    from durable_agent_team.cli.ui.task_calls import task_look, task_text
+    from durable_agent_team.client.run_history import read_record
+
+    async def read_calls(client: "Client") -> "TaskLook":
+        record = await read_record(client, run)
+        if not record.of_task(task):
+            await _check_exists(client, record, task)
+        return task_look(record, task)
+
+    found = with_client(read_calls)
+    return print_answer(found, task_text(found), json)
+
+
+async def _check_exists(client: "Client", record: "RunRecord", task: str) -> None:
+    """A task without calls is in the team file, or in a plan that only the run knows."""
+    from durable_agent_team.client.exceptions import RunError
+    from durable_agent_team.client.runs import get_run
+
+    known = {call.request.task: None for call in record.calls}
+    if record.request is not None:
+        known |= dict.fromkeys(each.id for each in record.request.team.tasks)
+    if task not in known:
+        try:
+            state = await get_run(client, record.id).whole_state()
+            known |= dict.fromkeys(each.id for each in state.tasks)
+        except RunError:
+            pass  # no worker: only the history can be read
+    if task not in known:
+        names = ", ".join(known) or "none yet"
+        problem = f"TASK = {task}: no such task (there are: {names})"
+        raise CommandError(ExitCode.INVALID_INPUT, problem)

@@ -1,0 +1,147 @@
+"""Commands that steer a run: money, tasks, an approval, a pause, its end.
+
+Each sends one signal or update and prints the run's answer.
+"""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from durable_agent_team.cli.arguments import Agent, Json, Run, Task
+from durable_agent_team.cli.command_client import with_run
+from durable_agent_team.cli.control_message import build_message, parse_amount
+from durable_agent_team.cli.output import print_answer, usd
+
+if TYPE_CHECKING:
+    from durable_agent_team.contracts.control import BudgetAdjusted
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def cancel(
+    run: Run,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is in the run's report.")] = "",
+    json: Json = False,
+) -> int:
+    """Ask a run to stop. It keeps what is done, closes its accounts and reports."""
+    from durable_agent_team.contracts.control import Cancel
+
+    message = build_message(Cancel, {"reason": "--reason"}, reason=reason)
+    with_run(run, lambda handle: handle.cancel(message.reason))
+    text = f"run {run} is asked to stop; `starter.py result {run}` shows its report"
+    return print_answer(message, text, json)
+
+
+@app.command()
+def budget(
+    run: Run,
+    agent: Agent,
+    amount: Annotated[
+        str, typer.Argument(metavar="USD", help="The new limit in all, such as 0.25.")
+    ],
+    json: Json = False,
+) -> int:
+    """Give an agent a new limit. It is in force at the gateway when the command returns."""
+    from durable_agent_team.contracts.control import AdjustBudget
+
+    names = {"agent": "AGENT", "budget_usd": "USD"}
+    message = build_message(AdjustBudget, names, agent=agent, budget_usd=parse_amount(amount))
+    adjusted = with_run(run, lambda handle: handle.adjust_budget(message.agent, message.budget_usd))
+    return print_answer(adjusted, _limit(adjusted), json)
+
+
+@app.command()
+def transfer(
+    run: Run,
+    source: Annotated[str, typer.Argument(metavar="FROM", help="The agent that gives.")],
+    target: Annotated[str, typer.Argument(metavar="TO", help="The agent that gets.")],
+    amount: Annotated[str, typer.Argument(metavar="USD", help="How much, such as 0.25.")],
+    json: Json = False,
+) -> int:
+    """Move unspent money between two agents of a run. Both limits change, or neither."""
+    from durable_agent_team.contracts.control import Transfer
+
+    names = {"from_agent": "FROM", "to_agent": "TO", "amount_usd": "USD"}
+    values = {"from_agent": source, "to_agent": target, "amount_usd": parse_amount(amount)}
+    message = build_message(Transfer, names, **values)
+    moved = with_run(
+        run,
+        lambda handle: handle.transfer(message.from_agent, message.to_agent, message.amount_usd),
+    )
+    return print_answer(moved, f"{_limit(moved.from_agent)}\n{_limit(moved.to_agent)}", json)
+
+
+@app.command()
+def retry(run: Run, task: Task, json: Json = False) -> int:
+    """Wake a parked task, or try a failed one again. The run must still work."""
+    from durable_agent_team.contracts.control import TaskCommand
+
+    message = build_message(TaskCommand, {"task": "TASK"}, task=task)
+    answer = with_run(run, lambda handle: handle.retry_task(message.task))
+    status = "it is tried again" if answer.status in ("parked", "woken") else answer.status
+    return print_answer(answer, f"{answer.task}: {status}", json)
+
+
+@app.command("cancel-task")
+def cancel_task(
+    run: Run,
+    task: Task,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is the task's failure.")] = "",
+    json: Json = False,
+) -> int:
+    """Stop one task. Dependants that accept missing inputs go on without it."""
+    from durable_agent_team.contracts.control import TaskCommand
+
+    names = {"task": "TASK", "reason": "--reason"}
+    message = build_message(TaskCommand, names, task=task, reason=reason)
+    answer = with_run(run, lambda handle: handle.cancel_task(message.task, message.reason))
+    # A task with a call in flight is cancelled a moment later.
+    status = answer.status if answer.status == "cancelled" else "is being cancelled"
+    return print_answer(answer, f"{answer.task}: {status}", json)
+
+
+@app.command()
+def approve(
+    run: Run,
+    subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="What waits, such as `plan`.")],
+    no: Annotated[bool, typer.Option("--no", help="Refuse it; the run is cancelled.")] = False,
+    note: Annotated[str, typer.Option("--note", help="Why; with a no it is the reason.")] = "",
+    json: Json = False,
+) -> int:
+    """Answer what waits for a person. It goes on with a yes."""
+    from durable_agent_team.contracts.control import Approve
+
+    names = {"subject": "SUBJECT", "note": "--note"}
+    message = build_message(Approve, names, subject=subject, approved=not no, note=note)
+    answer = with_run(
+        run, lambda handle: handle.approve(message.subject, message.approved, message.note)
+    )
+    outcome = "refused; the run is cancelled" if no else "approved; the run goes on"
+    return print_answer(answer, f"{answer.subject}: {outcome}", json)
+
+
+@app.command()
+def pause(run: Run, json: Json = False) -> int:
+    """Let a run start no new call. Calls in flight go on."""
+    from durable_agent_team.contracts.control import Empty
+
+    with_run(run, lambda handle: handle.pause())
+    text = f"run {run} starts no new call; `starter.py resume {run}` lets it go on"
+    return print_answer(Empty(), text, json)
+
+
+@app.command()
+def resume(run: Run, json: Json = False) -> int:
+    """Let a paused run go on."""
+    from durable_agent_team.contracts.control import Empty
+
+    with_run(run, lambda handle: handle.resume())
+    return print_answer(Empty(), f"run {run} goes on", json)
+
+
+def _limit(adjusted: "BudgetAdjusted") -> str:
+    return (
+        f"{adjusted.agent}: budget {usd(adjusted.budget_usd)} USD,"
+        f" spent {usd(adjusted.spent_usd)}, left {usd(adjusted.remaining_usd)}"
+    )

@@ -1,0 +1,46 @@
+"""`validate`: everything that is wrong with a team file, before anything is started."""
+
+from typing import Annotated
+
+import typer
+
+from durable_agent_team.cli.arguments import Goal, Inputs, TeamFile
+from durable_agent_team.cli.exit_codes import ExitCode
+from durable_agent_team.cli.output import print_json, print_line, print_note
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def validate(
+    team: TeamFile,
+    goal: Goal = None,
+    input: Inputs = None,
+    json: Annotated[bool, typer.Option("--json", help="JSON Lines: one finding a line.")] = False,
+) -> int:
+    """Check a team file: every error at once.
+
+    Each has file, line where there is one, field, value and remedy.
+
+    Models and context sizes are checked with the gateway's list of models, if it answers.
+    """
+    from durable_agent_team.cli.provider_lookup import look_up_provider
+    from durable_agent_team.cli.request_file import parse_inputs
+    from durable_agent_team.cli.team_findings import check_team, finding_text, valid_text
+
+    parse_inputs(input or [])  # before the provider is called
+    found = check_team(team, goal, input or [], look_up_provider())
+    for each in found.findings:
+        if json:
+            print_json(each)
+        else:
+            print_line(finding_text(each))
+    if found.default_model_unknown:
+        print_note("note: agents without `model` get the worker's DEFAULT_MODEL, unknown here")
+    wrong = sum(each.level == "error" for each in found.findings)
+    if wrong:
+        print_note(f"{team}: {wrong} error{'s' if wrong != 1 else ''}")
+        return ExitCode.INVALID_INPUT
+    if not json and found.request is not None:
+        print_line(valid_text(team, found))
+    return ExitCode.DONE

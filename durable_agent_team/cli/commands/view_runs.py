@@ -1,0 +1,95 @@
+"""`watch`, `result`, `state`, `spend` and `list`: show runs without changing them."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from durable_agent_team.cli.arguments import Json, JsonLines, Run
+from durable_agent_team.cli.command_client import with_client, with_run
+from durable_agent_team.cli.exit_codes import ExitCode
+from durable_agent_team.cli.output import print_answer, print_json, print_line, print_note
+
+if TYPE_CHECKING:
+    from durable_agent_team.client.runs import RunHandle
+    from durable_agent_team.contracts.run import RunReport
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def watch(run: Run, json: JsonLines = False) -> int:
+    """Follow a run until it ends; print its answer and its price.
+
+    Any number of viewers may follow a run, come and go. Ctrl-C stops following, not the run.
+    """
+    from durable_agent_team.cli.ui.follow_run import follow_run
+
+    async def follow(handle: "RunHandle") -> int:
+        if await handle.is_open():
+            return await follow_run(handle, json)
+        return _print_report(await handle.result(), json)
+
+    return with_run(run, follow)
+
+
+@app.command()
+def result(run: Run, json: Json = False) -> int:
+    """Wait for the end of a run; print its answer and its price.
+
+    Of a run that has ended it needs no worker. Exit code 1 if it failed or was cancelled.
+    """
+
+    async def wait_for_result(handle: "RunHandle") -> "RunReport":
+        if await handle.is_open():
+            print_note(
+                f"run {run} goes on; waiting for its end (Ctrl-C stops waiting, not the run)"
+            )
+        return await handle.result()
+
+    return _print_report(with_run(run, wait_for_result), json)
+
+
+def _print_report(report: "RunReport", json: bool) -> int:
+    from durable_agent_team.cli.ui.follow_run import exit_code_of
+    from durable_agent_team.cli.ui.run_tables import report_text
+
+    print_answer(report, report_text(report), json)
+    return exit_code_of(report)
+
+
+@app.command()
+def state(run: Run, json: Json = False) -> int:
+    """Print a run's status and its tasks. Also what failed, and what waits for a person."""
+    from durable_agent_team.cli.ui.run_tables import state_text
+
+    found = with_run(run, lambda handle: handle.whole_state())
+    return print_answer(found, state_text(found), json)
+
+
+@app.command()
+def spend(run: Run, json: Json = False) -> int:
+    """Print what each agent has spent, of what budget. Also what the ledger says."""
+    from durable_agent_team.cli.ui.run_tables import spend_table
+
+    found = with_run(run, lambda handle: handle.spend())
+    return print_answer(found, spend_table(found), json)
+
+
+@app.command("list")
+def list_runs(
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="The newest N.")] = 20,
+    json: Annotated[bool, typer.Option("--json", help="JSON Lines: one run a line.")] = False,
+) -> int:
+    """Print the newest runs: id, team, status, spend, start."""
+    from durable_agent_team.cli.ui.run_tables import runs_table
+    from durable_agent_team.client import runs
+
+    found = with_client(lambda client: runs.list_runs(client, limit))
+    if json:
+        for each in found:
+            print_json(each)
+    elif found:
+        print_line(runs_table(found))
+    else:
+        print_note("no runs yet; `starter.py run TEAM` starts one")
+    return ExitCode.DONE

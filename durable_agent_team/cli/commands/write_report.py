@@ -1,0 +1,70 @@
+"""`report`: writes a run that has ended into one file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from durable_agent_team.cli.arguments import Json, Run
+from durable_agent_team.cli.command_client import with_client
+from durable_agent_team.cli.exit_codes import CommandError, ExitCode
+from durable_agent_team.cli.output import print_answer, print_note
+from durable_agent_team.rules.pydantic_messages import shown
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+    from durable_agent_team.cli.ui.report_page import RunFile
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def report(
+    run: Run,
+    out: Annotated[Path, typer.Option("--out", help="FILE.html, FILE.md or FILE.json.")],
+    json: Json = False,
+) -> int:
+    """Write an ended run into one file. Answer, graph, money, timeline; to send to somebody."""
+    from durable_agent_team.cli.json_output import Written
+    from durable_agent_team.cli.ui.report_page import FORMATS
+
+    name = f"--out = {shown(str(out), 200)}"
+    if out.suffix not in FORMATS:
+        problem = f"{name}: says no format (end it in .html, .md or .json)"
+        raise CommandError(ExitCode.INVALID_INPUT, problem)
+    found = _read_run(run)
+    _write(out, FORMATS[out.suffix](found), name)
+    print_answer(Written(workflow_id=run, file=str(out)), str(out), json)
+    if not json:
+        print_note(f"run {run}: {found.report.status}")
+    return ExitCode.DONE
+
+
+def _read_run(run: str) -> "RunFile":
+    from durable_agent_team.cli.ui.call_timeline import bars_of
+    from durable_agent_team.cli.ui.report_page import RunFile
+    from durable_agent_team.client.run_history import read_record
+    from durable_agent_team.client.runs import get_run
+
+    async def read(client: "Client") -> RunFile:
+        handle = get_run(client, run)
+        if await handle.is_open():
+            problem = f"run {run}: it goes on, and a report is made of one that has ended"
+            remedy = f"`starter.py result {run}` waits for it"
+            raise CommandError(ExitCode.INVALID_INPUT, f"{problem} ({remedy})")
+        report = await handle.report()
+        return RunFile(report=report, timeline=bars_of(await read_record(client, run), report))
+
+    return with_client(read)
+
+
+def _write(out: Path, text: str, name: str) -> None:
+    from durable_agent_team.cli.atomic_file import write_whole
+
+    try:
+        write_whole(out, text)
+    except OSError as error:
+        problem = f"{name}: cannot be written: {error.strerror}"
+        remedy = "name a file, in a folder that is there and that you may write to"
+        raise CommandError(ExitCode.INVALID_INPUT, f"{problem} ({remedy})") from error

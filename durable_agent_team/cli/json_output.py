@@ -1,0 +1,36 @@
+"""What commands print with `--json` where no contract has it."""
+
+from durable_agent_team.contracts.base import Message
+
+
+class Started(Message):
+    """The output of `start --json`."""
+
+    workflow_id: str
+
+
+class Written(Message):
+    """The output of `report --json`."""
+
+    workflow_id: str
+    file: str
+
+
+class Drafted(Message):
+    """The output of `init --json`."""
+
+    team: str
+    file: str
+
+
+class Finding(Message):
+    """One line of `validate --json`: the place, what is wrong with it, and the remedy."""
+
+    level: str
+    """`error` or `warning`."""
+    file: str
+    line: int | None
+    field: str
+    value: str
+    what: str
+    remedy: str

@@ -1,0 +1,21 @@
+"""What the gateway says of its models and guarantees, as a command needs it."""
+
+from durable_agent_team.cli.exit_codes import CommandError, ExitCode
+from durable_agent_team.cli.output import print_note
+from durable_agent_team.cli.provider_catalog import CatalogUnavailable, Provider, read_provider
+from durable_agent_team.process.settings import SettingsError, client_settings
+
+
+def look_up_provider() -> Provider | None:
+    """The provider's models and guarantees. None, with a note why, if it does not answer."""
+    try:
+        settings = client_settings()
+        return read_provider(settings.atxp_llm_url, settings.default_model)
+    except SettingsError as error:
+        raise CommandError(ExitCode.INVALID_INPUT, f"settings:\n{error}") from error
+    except CatalogUnavailable as error:
+        print_note(
+            f"note: models, prices, context sizes and promises were not checked: {error}"
+            " (start the gateway with `make up`, or set ATXP_LLM_URL)"
+        )
+        return None

@@ -1,0 +1,47 @@
+"""The start input of a run, read from a team file, or a `CommandError` with every problem."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from durable_agent_team.cli.exit_codes import CommandError, ExitCode
+from durable_agent_team.contracts.plan import Problem
+from durable_agent_team.contracts.run import RunRequest
+from durable_agent_team.rules.pydantic_messages import shown
+from durable_agent_team.rules.validation import team_problems
+from durable_agent_team.team_files.team_file import FileProblem, TeamFileError, load_team
+
+
+def load_request(path: Path, goal: str | None, inputs: Sequence[str]) -> RunRequest:
+    """The start input, free of the problems that can be found without the gateway."""
+    try:
+        request = load_team(path, goal, parse_inputs(inputs))
+    except TeamFileError as error:
+        raise CommandError(ExitCode.INVALID_INPUT, problem_text(error.problems)) from error
+    problems = team_problems(request)
+    if problems:
+        raise CommandError(ExitCode.INVALID_INPUT, problem_text(in_file(path, problems)))
+    return request
+
+
+def parse_inputs(inputs: Sequence[str]) -> list[tuple[str, str]]:
+    """The pairs of `--input TASK=FILE`. Raises `CommandError` for anything else."""
+    wrong = [each for each in inputs if not all(each.partition("="))]
+    if wrong:
+        lines = [
+            f"--input = {shown(each)}: not TASK=FILE (write --input market=news.md)"
+            for each in wrong
+        ]
+        raise CommandError(ExitCode.INVALID_INPUT, "\n".join(lines))
+    return [(task, file) for task, _, file in (each.partition("=") for each in inputs)]
+
+
+def in_file(path: Path, problems: Sequence[Problem]) -> list[FileProblem]:
+    """The problems, each with the file's name."""
+    return [FileProblem(str(path), None, each) for each in problems]
+
+
+def problem_text(problems: Sequence[FileProblem]) -> str:
+    """A line with their number, then a line for each."""
+    count = len(problems)
+    lines = [f"  {each}" for each in problems]
+    return "\n".join([f"error: {count} problem{'s' if count != 1 else ''}", *lines])

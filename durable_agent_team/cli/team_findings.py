@@ -1,0 +1,148 @@
+"""Every error and warning that can be found in a team file before a run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from durable_agent_team.cli.json_output import Finding
+from durable_agent_team.cli.provider_catalog import Provider
+from durable_agent_team.cli.request_file import in_file, parse_inputs
+from durable_agent_team.contracts.plan import Problem
+from durable_agent_team.contracts.run import RunRequest
+from durable_agent_team.contracts.spend import ModelCatalog
+from durable_agent_team.rules.catalog import callers, field_of
+from durable_agent_team.rules.estimate import CallBound, estimate
+from durable_agent_team.rules.guarantees import REMEDY, broken_promises
+from durable_agent_team.rules.validation import team_problems, team_warnings
+from durable_agent_team.team_files.team_file import FileProblem, TeamFileError, load_team
+
+
+@dataclass(frozen=True)
+class TeamCheck:
+    """What was found in a team file."""
+
+    findings: list[Finding]
+    request: RunRequest | None
+    """None if the file cannot be read."""
+    catalog: ModelCatalog | None
+    default_model_unknown: bool
+    """Agents without a model were not checked: only the worker knows which one they get."""
+
+
+def check_team(
+    path: Path, goal: str | None, inputs: Sequence[str], provider: Provider | None
+) -> TeamCheck:
+    """Checks a team file; models and prices only with a provider."""
+    catalog = provider.catalog if provider else None
+    found, request = _findings(path, goal, inputs, catalog)
+    kept = [each for each in found if not _is_default_model(each, catalog)]
+    unknown = len(kept) < len(found)
+    if provider is not None:
+        kept += _missing_guarantees(path, provider)
+    return TeamCheck(kept, request, catalog, unknown)
+
+
+def _findings(
+    path: Path, goal: str | None, inputs: Sequence[str], catalog: ModelCatalog | None
+) -> tuple[list[Finding], RunRequest | None]:
+    try:
+        request = load_team(path, goal, parse_inputs(inputs))
+    except TeamFileError as error:
+        return [_finding("error", each) for each in error.problems], None
+    errors = in_file(path, team_problems(request, catalog))
+    warnings = in_file(path, team_warnings(request))
+    if catalog is not None and not team_problems(request):
+        warnings += in_file(path, _insufficient_budgets(request, catalog))
+    return [
+        *(_finding("error", each) for each in errors),
+        *(_finding("warning", each) for each in warnings),
+    ], request
+
+
+def _insufficient_budgets(request: RunRequest, catalog: ModelCatalog) -> list[Problem]:
+    """Agents whose budget is below the bound of one of their calls.
+
+    The gateway's own bound is mostly lower: it may pay for some of them, the others park at once.
+    """
+    highest: dict[str, CallBound] = {}
+    for each in estimate(request, catalog).calls:
+        known = highest.get(each.agent)
+        if each.calls and each.least_usd and (not known or each.least_usd > _least(known)):
+            highest[each.agent] = each
+    return [
+        Problem(
+            field=f"{field_of(name)}.budget_usd",
+            value=str(caller.budget_usd),
+            what=f"may not pay one call ({bound.subject}: up to {_least(bound)} USD)",
+            remedy="raise it, or lower max_tokens",
+        )
+        for name, caller in callers(request.team).items()
+        if (bound := highest.get(name)) is not None
+        and caller.budget_usd is not None
+        and caller.budget_usd < _least(bound)
+    ]
+
+
+def _least(bound: CallBound) -> Decimal:
+    return bound.least_usd or Decimal(0)
+
+
+def _missing_guarantees(path: Path, provider: Provider) -> list[Finding]:
+    """A warning for each guarantee that this provider does not give."""
+    return [
+        Finding(
+            level="warning",
+            file=str(path),
+            line=None,
+            field="ATXP_LLM_URL",
+            value=name,
+            what=f"not promised by this provider: {what}",
+            remedy=REMEDY,
+        )
+        for name, what in broken_promises(provider.capabilities).items()
+    ]
+
+
+def _is_default_model(finding: Finding, catalog: ModelCatalog | None) -> bool:
+    """Whether the finding is a missing model, which only the worker's default can decide."""
+    unknown = catalog is not None and catalog.default_model is None
+    return unknown and finding.field.endswith("model") and not finding.value
+
+
+def _finding(level: str, found: FileProblem) -> Finding:
+    each = found.problem
+    return Finding(
+        level=level,
+        file=found.file,
+        line=found.line,
+        field=each.field,
+        value=each.value,
+        what=each.what,
+        remedy=each.remedy,
+    )
+
+
+def finding_text(found: Finding) -> str:
+    """A finding on one line; below it the lines to paste, if its remedy has some."""
+    place = found.file if found.line is None else f"{found.file}:{found.line}"
+    value = f" = {found.value}" if found.value else ""
+    remedy, *to_paste = found.remedy.splitlines() or [""]
+    text = f"{place}: {found.level}: {found.field}{value}: {found.what}"
+    text += f" ({remedy})" if remedy else ""
+    return "\n".join([text, *to_paste])
+
+
+def valid_text(path: Path, found: TeamCheck) -> str:
+    """The line for a file without errors: what is in it, and what was checked."""
+    assert found.request is not None
+    team, catalog = found.request.team, found.catalog
+    plan = _count(len(team.tasks), "task") if team.tasks else "planned from the goal"
+    models = "models and prices checked" if catalog and catalog.priced else "models not checked"
+    if catalog and not catalog.priced:
+        models = "the endpoint tells no prices"
+    return f"{path}: good: team {team.name}, {_count(len(team.agents), 'agent')}, {plan}; {models}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
