@@ -1,6 +1,6 @@
 """The orchestrator workflow: deterministic code, without I/O.
 
-Start at `orchestrator.py`: `Orchestrator.run` and `_carry_out` are the life of a run. `handlers.py`
+Start at `orchestrator.py`: `Orchestrator.run` and `_steps` are the life of a run. `handlers.py`
 has the queries, signals and updates, `commands.py` what the updates do, and `run.py` puts the
 parts of a run together. Below them, each package importing only those after it:
 

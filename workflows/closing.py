@@ -26,7 +26,7 @@ async def _close(run: Run) -> None:
     progress = run.progress
     run.deadline.cancel_timer()
     progress.waiting.clear()
-    progress.schedule.cancel_rest()
+    progress.tasks.schedule.cancel_rest()
     ending = progress.ending()
     progress.become(RunStatus.CLOSING)
     # A new limit enables a closed account again, so no update may still be setting one.

@@ -143,7 +143,7 @@ class Commands:
         return self._run.runner
 
     def _task_answer(self, task: str) -> TaskAnswer:
-        status = self._progress.schedule.status.get(task)
+        status = self._progress.tasks.schedule.status.get(task)
         return TaskAnswer(task=task, status=str(status or "woken"))
 
     async def _accounts_open(self) -> None:

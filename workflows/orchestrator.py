@@ -54,7 +54,7 @@ class Orchestrator(Handlers):
         await run.accounts.open(catalog)
         run.raise_if_cancelled()
         calls = run.make_calls(catalog)
-        progress.adopt(await make_plan(progress, calls))
+        progress.tasks.adopt(await make_plan(progress, calls))
         run.raise_if_cancelled()
         if progress.team.approve_plan:
             await run.approval.wait_for(PLAN_SUBJECT)

@@ -17,14 +17,14 @@ def finished(result: str | None, *ids: str) -> Progress:
     """A run whose tasks wait for nothing, and are all done."""
     progress = Progress("run", NOW)
     tasks = tuple(Task(id=each, agent="one", ask="List the prices.") for each in ids)
-    progress.adopt(Plan(tasks=tasks, result=result))
+    progress.tasks.adopt(Plan(tasks=tasks, result=result))
     for each in ids:
-        progress.done(each, f"hand-off of {each}", NOW)
+        progress.tasks.done(each, f"hand-off of {each}", NOW)
     return progress
 
 
 def test_what_a_review_added_belongs_to_the_result() -> None:
-    assert finished("brief", "brief", "review1-1", "review2-3").result_ids() == [
+    assert finished("brief", "brief", "review1-1", "review2-3").tasks.result_ids() == [
         "brief",
         "review1-1",
         "review2-3",
@@ -33,20 +33,20 @@ def test_what_a_review_added_belongs_to_the_result() -> None:
 
 def test_a_teams_own_task_may_be_named_like_one() -> None:
     ids = ("brief", "review", "review-texts", "reviewer", "review2")
-    assert finished("brief", *ids).result_ids() == ["brief"]
+    assert finished("brief", *ids).tasks.result_ids() == ["brief"]
 
 
 def test_what_a_person_added_belongs_to_the_result_unless_others_wait_for_it() -> None:
     progress = finished("brief", "brief")
     for task_id, needs in (("more", ()), ("most", ("more",))):
-        progress.add(Task(id=task_id, agent="one", ask="List more.", depends_on=needs))
-        assert progress.result_ids() == ["brief"], "it has not ended"
-        progress.done(task_id, "more", NOW)
-    assert progress.result_ids() == ["brief", "most"]
+        progress.tasks.add(Task(id=task_id, agent="one", ask="List more.", depends_on=needs))
+        assert progress.tasks.result_ids() == ["brief"], "it has not ended"
+        progress.tasks.done(task_id, "more", NOW)
+    assert progress.tasks.result_ids() == ["brief", "most"]
 
 
 def test_without_a_named_result_every_last_task_is_one() -> None:
-    assert finished(None, "demand", "rivals").result_ids() == ["demand", "rivals"]
+    assert finished(None, "demand", "rivals").tasks.result_ids() == ["demand", "rivals"]
 
 
 @pytest.mark.parametrize(
@@ -82,17 +82,17 @@ def test_what_a_retry_does_not_free_says_what_it_waits_for_now() -> None:
     tasks = tuple(
         Task(id=name, agent="one", ask="List.", depends_on=deps) for name, deps in needs.items()
     )
-    progress.adopt(Plan(tasks=tasks, result=None))
+    progress.tasks.adopt(Plan(tasks=tasks, result=None))
     broken = Failure(type=ErrorType.BAD_REQUEST, message="no")
-    progress.failed("a", broken, NOW)
-    progress.task_cancelled("b", "not needed", NOW)
+    progress.tasks.failed("a", broken, NOW)
+    progress.tasks.cancelled("b", "not needed", NOW)
     for name in ("c", "d"):
-        assert progress.logs[name].failure == Failure(
+        assert progress.tasks.logs[name].failure == Failure(
             type=ErrorType.DEPENDENCY_FAILED, message="a failed: BadRequest"
         )
-    progress.retried("a")
-    assert progress.schedule.status["c"] is TaskStatus.BLOCKED
+    progress.tasks.retried("a")
+    assert progress.tasks.schedule.status["c"] is TaskStatus.BLOCKED
     for name in ("c", "d"):
-        assert progress.logs[name].failure == Failure(
+        assert progress.tasks.logs[name].failure == Failure(
             type=ErrorType.DEPENDENCY_SKIPPED, message="b was cancelled"
         )

@@ -26,20 +26,20 @@ MOST_BYTES = 64 * 1024
 def working(size: int) -> Progress:
     progress = Progress("run", NOW)
     tasks = tuple(Task(id=f"t{n}", agent="one", ask="List the prices.") for n in range(size))
-    progress.adopt(Plan(tasks=tasks, result="t0"))
+    progress.tasks.adopt(Plan(tasks=tasks, result="t0"))
     return progress
 
 
 def test_a_state_of_many_failures_is_small_and_paged() -> None:
     progress = working(2 * TASKS_PER_PAGE + 1)
-    for task_id in progress.schedule.tasks:
+    for task_id in progress.tasks.schedule.tasks:
         failure = Failure(type=ErrorType.CHECK_FAILED, message="no quote " * 200)
-        progress.failed(task_id, failure, NOW)
+        progress.tasks.failed(task_id, failure, NOW)
     pages = [run_state(progress, page) for page in (1, 2, 3, 4)]
     assert [len(page.tasks) for page in pages] == [TASKS_PER_PAGE, TASKS_PER_PAGE, 1, 0]
     assert {page.tasks_total for page in pages} == {2 * TASKS_PER_PAGE + 1}
     seen = [task.id for page in pages for task in page.tasks]
-    assert seen == list(progress.schedule.tasks)
+    assert seen == list(progress.tasks.schedule.tasks)
     assert max(len(page.model_dump_json()) for page in pages) <= MOST_BYTES
 
 
@@ -49,7 +49,7 @@ def test_all_dependencies_are_told() -> None:
     first = tuple(Task(id=f"t{n}", agent="one", ask="List the prices.") for n in range(29))
     needs = tuple(task.id for task in first)
     last = Task(id="end", agent="one", ask="Sum up.", depends_on=needs)
-    progress.adopt(Plan(tasks=(*first, last), result="end"))
+    progress.tasks.adopt(Plan(tasks=(*first, last), result="end"))
     for task in (run_state(progress, 1).tasks[-1], run_report(progress, NOW).outcomes[-1].task):
         assert (task.depends_on, task.depends_on_cut) == (needs, False)
 
@@ -59,7 +59,7 @@ def test_dependencies_without_end_are_cut_and_marked() -> None:
     tasks = [Task(id=f"t{n:039d}", agent="one", ask="List the prices.") for n in range(200)]
     for n, task in enumerate(tasks):
         tasks[n] = task.model_copy(update={"depends_on": tuple(each.id for each in tasks[:n])})
-    progress.adopt(Plan(tasks=tuple(tasks), result=None))
+    progress.tasks.adopt(Plan(tasks=tuple(tasks), result=None))
     told = [each.task for each in run_report(progress, NOW).outcomes]
     assert sum(len(name) for task in told for name in task.depends_on) <= MAX_DEPENDENCY_CHARS
     assert [task.depends_on_cut for task in told] == [
@@ -71,7 +71,7 @@ def test_dependencies_without_end_are_cut_and_marked() -> None:
 def test_long_hand_offs_are_cut_in_the_report_and_marked() -> None:
     progress = working(4)
     for task_id, length in (("t0", MAX_OUTPUT_BYTES - 10), ("t1", 25), ("t2", 5)):
-        progress.done(task_id, "x" * length, NOW)
+        progress.tasks.done(task_id, "x" * length, NOW)
     outcomes = run_report(progress, NOW).outcomes
     assert [len(each.output or "") for each in outcomes] == [MAX_OUTPUT_BYTES - 10, 10, 0, 0]
     assert [each.output_cut for each in outcomes] == [False, True, True, False]
@@ -82,9 +82,9 @@ def test_a_report_fits_a_payload_in_any_script() -> None:
     """Kanji take three bytes each, an emoji four. A report that does not fit ends no run, ever."""
     for text in ("漢" * 200_000, "🚲" * 200_000):
         progress = working(8)
-        for task_id in progress.schedule.tasks:
-            progress.done(task_id, text, NOW)
-        progress.answer = joined(list(progress.handoffs.values()))
+        for task_id in progress.tasks.schedule.tasks:
+            progress.tasks.done(task_id, text, NOW)
+        progress.answer = joined(list(progress.tasks.handoffs.values()))
         assert len(run_report(progress, NOW).model_dump_json().encode()) < 2_000_000
 
 
@@ -103,7 +103,7 @@ def test_the_report_adds_up_to_the_spend() -> None:
 def test_the_details_for_temporals_ui_stay_small_when_everything_waits() -> None:
     """They are written anew in every workflow task."""
     progress = working(1_000)
-    for task_id in progress.schedule.tasks:
+    for task_id in progress.tasks.schedule.tasks:
         reason = "one: the account has too little left. " * 20
         progress.park(Waiting(subject=task_id, reason=reason, command="retry", since=NOW))
     shown = details(progress)

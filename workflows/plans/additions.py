@@ -41,9 +41,9 @@ def closed_to_tasks(progress: Progress, is_running: bool) -> str | None:
 
 def addition_problems(progress: Progress, task: Task) -> list[Problem]:
     """The rules of a planned task, and those of a graph that is being worked on."""
-    assert progress.plan is not None
-    team, tasks = progress.team, progress.plan.tasks
-    if task.id in progress.schedule.tasks:
+    assert progress.tasks.plan is not None
+    team, tasks = progress.team, progress.tasks.plan.tasks
+    if task.id in progress.tasks.schedule.tasks:
         return [_problem("id", task.id, "there is a task of this id", "choose another")]
     if len(tasks) >= team.max_tasks:
         what = f"the run has {len(tasks)} tasks, and max_tasks is {team.max_tasks}"
@@ -67,7 +67,7 @@ def _id_problems(task: Task) -> Iterator[Problem]:
 def _dependency_problems(progress: Progress, task: Task) -> Iterator[Problem]:
     """A failed dependency also blocks a task that accepts missing inputs, as in a plan."""
     for dependency in dict.fromkeys(task.depends_on):
-        status = progress.schedule.status.get(dependency)
+        status = progress.tasks.schedule.status.get(dependency)
         if status is None or status is TaskStatus.DONE or status not in ENDED:
             continue
         what = f"it ended without a hand-off: {status}"

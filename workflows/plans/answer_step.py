@@ -15,7 +15,7 @@ async def final_answer(progress: Progress, calls: PaidCalls) -> str:
     if missing is not None:
         raise TaskFailed(missing)
     if progress.team.final == "handoff":
-        return joined([progress.handoffs[task_id] for task_id in progress.result_ids()])
+        return joined([progress.tasks.handoffs[task_id] for task_id in progress.tasks.result_ids()])
     if progress.stopping and (failed := first_failure(progress)):
         raise TaskFailed(failed)  # `cancel_rest`: the result is there, but no call may start
     return await calls.answer(answer_assignment(progress))

@@ -24,15 +24,15 @@ async def review_plan(progress: Progress, calls: PaidCalls, runner: TaskRunner) 
         if revised is None or progress.stopping:
             return
         review, plan = revised
-        progress.revise(plan, to_do_again(plan, review.redo))
+        progress.tasks.revise(plan, to_do_again(plan, review.redo))
         progress.become(RunStatus.WORKING)
         await runner.run()
 
 
 async def _revise(progress: Progress, calls: PaidCalls, number: int) -> tuple[Review, Plan] | None:
     """None where the plan stays as it is: the review finishes the work, or has failed."""
-    assert progress.plan is not None
-    team, plan, goal = progress.team, progress.plan, progress.goal
+    assert progress.tasks.plan is not None
+    team, plan, goal = progress.team, progress.tasks.plan, progress.goal
 
     def problems(answer: str) -> Sequence[str]:
         found = parse_review(answer, team, plan, goal, number)

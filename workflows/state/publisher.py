@@ -70,7 +70,7 @@ class Publisher:
             workflow.upsert_memo({"done": progress.tasks_done, "spent": str(progress.spent_usd)})
         # Last: a run that is evicted from the worker's memory stops above, and is not counted.
         OPEN_TASKS.show(
-            workflow.info().run_id, progress.team_name, progress.schedule.status.values()
+            workflow.info().run_id, progress.team_name, progress.tasks.schedule.status.values()
         )
 
     def _is_due(self, status: RunStatus) -> bool:

@@ -60,7 +60,7 @@ def totals(accounts: Iterable[AgentSpend]) -> Totals:
 
 def run_state(progress: Progress, page: int) -> RunState:
     """The answer of the query `state`: texts are cut, tasks come in pages (from 1)."""
-    tasks = list(progress.schedule.tasks.values())
+    tasks = list(progress.tasks.schedule.tasks.values())
     first = (page - 1) * TASKS_PER_PAGE
     shown = tasks[first : first + TASKS_PER_PAGE]
     return RunState(
@@ -103,7 +103,7 @@ def _task_states(progress: Progress, tasks: Sequence[Task], shown: int) -> Itera
     left = MAX_DEPENDENCY_CHARS
     spent = progress.spent_by_task()
     for task in tasks:
-        log = progress.logs[task.id]
+        log = progress.tasks.logs[task.id]
         listed: list[str] = []
         for each in task.depends_on:
             left -= len(each)
@@ -113,7 +113,7 @@ def _task_states(progress: Progress, tasks: Sequence[Task], shown: int) -> Itera
         yield TaskState(
             id=task.id,
             agent=task.agent,
-            status=progress.schedule.status[task.id],
+            status=progress.tasks.schedule.status[task.id],
             depends_on=tuple(listed),
             **({"depends_on_cut": True} if len(listed) < len(task.depends_on) else {}),
             calls=log.calls,
@@ -132,8 +132,10 @@ def _cut(failure: Failure | None, shown: int) -> Failure | None:
 
 def _outcomes(progress: Progress) -> Iterator[TaskOutcome]:
     left = MAX_OUTPUT_BYTES
-    for each in _task_states(progress, list(progress.schedule.tasks.values()), MESSAGE_IN_REPORT):
-        output = progress.handoffs.get(each.id)
+    for each in _task_states(
+        progress, list(progress.tasks.schedule.tasks.values()), MESSAGE_IN_REPORT
+    ):
+        output = progress.tasks.handoffs.get(each.id)
         kept = _first_bytes(output, left) if output is not None else None
         left -= len((kept or "").encode())
         yield TaskOutcome(task=each, output=kept, output_cut=kept != output)

@@ -16,8 +16,8 @@ def details(progress: Progress) -> str:
     spent = sum(account.spent_usd for account in accounts)
     budget = sum(account.budget_usd for account in accounts)
     lines = [
-        f"**{progress.status_now}** · {progress.tasks_done} of {len(progress.schedule.tasks)} tasks"
-        f" done · {spent:f} of {budget:f} USD{_until(progress)}",
+        f"**{progress.status_now}** · {progress.tasks_done} of {len(progress.tasks.schedule.tasks)}"
+        f" tasks done · {spent:f} of {budget:f} USD{_until(progress)}",
         "",
     ]
     waiting = list(progress.waiting.values())

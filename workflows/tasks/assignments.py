@@ -25,7 +25,7 @@ REVIEW_SUBJECT = "review"
 def task_assignment(progress: Progress, task_id: str) -> Assignment:
     """A specialist's task: the agent's role, the task's `ask`, and its checked inputs."""
     team = progress.team
-    task = progress.schedule.tasks[task_id]
+    task = progress.tasks.schedule.tasks[task_id]
     agent = team.agents[task.agent]
     return Assignment(
         agent=task.agent,
@@ -33,8 +33,8 @@ def task_assignment(progress: Progress, task_id: str) -> Assignment:
         subject=task_id,
         system=system_text(agent),
         ask=task.ask,
-        sources=task_sources(team, task, progress.sources, progress.handoffs),
-        missing=tuple(each for each in task.depends_on if each not in progress.handoffs),
+        sources=task_sources(team, task, progress.sources, progress.tasks.handoffs),
+        missing=tuple(each for each in task.depends_on if each not in progress.tasks.handoffs),
         output=task.output,
         checks=task.checks,
     )
@@ -62,26 +62,28 @@ def plan_assignment(progress: Progress) -> Assignment:
 
 def review_assignment(progress: Progress) -> Assignment:
     """To review the plan: hand-offs as sources, cut; failures in the `ask`; the goal restated."""
-    assert progress.plan is not None
-    status = progress.schedule.status
-    failures = {each: log.failure.type for each, log in progress.logs.items() if log.failure}
+    tasks = progress.tasks
+    assert tasks.plan is not None
+    status = tasks.schedule.status
+    failures = {each: log.failure.type for each, log in tasks.logs.items() if log.failure}
     sources = tuple(
-        Source(name=task_id, text=text[:MAX_SHOWN]) for task_id, text in progress.handoffs.items()
+        Source(name=task_id, text=text[:MAX_SHOWN]) for task_id, text in tasks.handoffs.items()
     )
     return _for_orchestrator(
         progress,
         REVIEW_SUBJECT,
         Purpose.REVIEW,
-        review_ask(status, progress.plan, failures),
+        review_ask(status, tasks.plan, failures),
         sources=sources,
-        output=review_schema(progress.team, status, progress.plan.result),
+        output=review_schema(progress.team, status, tasks.plan.result),
     )
 
 
 def answer_assignment(progress: Progress) -> Assignment:
     """To write the final answer from the goal and the hand-offs of the result tasks."""
     results = tuple(
-        Source(name=task_id, text=progress.handoffs[task_id]) for task_id in progress.result_ids()
+        Source(name=task_id, text=progress.tasks.handoffs[task_id])
+        for task_id in progress.tasks.result_ids()
     )
     return _for_orchestrator(progress, ANSWER_SUBJECT, Purpose.FINAL, FINAL_ASK, sources=results)
 

@@ -169,7 +169,7 @@ class PaidCalls:
         task = assignment.subject if assignment.purpose is Purpose.WORK else None
         call = Candidate(assignment.subject, assignment.caller, account, bound)
         async with self.gate.place(call):
-            self._progress.started(assignment.subject, workflow.now())
+            self._progress.tasks.started(assignment.subject, workflow.now())
             account.begin(key, bound, task)
             try:
                 return await self._attempts(assignment, request, number)
@@ -212,7 +212,7 @@ class PaidCalls:
         record = record_of(failure, spend.attempts)
         if record.withdrawn:
             account.withdraw(key, may_be_billed=record.may_be_billed)
-            self._progress.withdrawn(subject)
+            self._progress.tasks.withdrawn(subject)
         else:
             account.fail(key, spend.spent_usd, may_be_billed=record.may_be_billed)
         if record.may_be_billed:

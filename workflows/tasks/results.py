@@ -11,8 +11,8 @@ def missing_result(progress: Progress) -> Failure | None:
     """Why there is no result, or None. Names the task that failed, not one that waited for it."""
     missing = [
         task_id
-        for task_id in progress.result_ids()
-        if progress.schedule.status[task_id] is not TaskStatus.DONE
+        for task_id in progress.tasks.result_ids()
+        if progress.tasks.schedule.status[task_id] is not TaskStatus.DONE
     ]
     if not missing:
         return None
@@ -22,7 +22,7 @@ def missing_result(progress: Progress) -> Failure | None:
 
 def first_failure(progress: Progress) -> Failure | None:
     """The first failure of a task that is not the consequence of another one's."""
-    for task_id, log in progress.logs.items():
+    for task_id, log in progress.tasks.logs.items():
         if log.failure and log.failure.type not in CONSEQUENCES:
             message = f"task {task_id}: {log.failure.message}"[:2000]
             return log.failure.model_copy(update={"message": message})

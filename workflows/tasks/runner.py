@@ -34,7 +34,7 @@ class TaskRunner:
         """
         self._tasks.clear()
         self._ended = ended = asyncio.get_event_loop().create_future()
-        self._start(self._progress.schedule.start())
+        self._start(self._progress.tasks.schedule.start())
         try:
             if self._tasks:
                 await asyncio.shield(ended)
@@ -52,7 +52,7 @@ class TaskRunner:
 
     def add(self, task: Task) -> None:
         """Adds a task, which starts at once if its dependencies have ended. Only while running."""
-        self._start(self._progress.add(task))
+        self._start(self._progress.tasks.add(task))
         self._progress.changed()
 
     def cancel(self, task_id: str, reason: str) -> None:
@@ -60,12 +60,12 @@ class TaskRunner:
 
         Raises ApplicationError where it has ended.
         """
-        status = self._progress.schedule.status.get(task_id)
+        status = self._progress.tasks.schedule.status.get(task_id)
         if status is None or status in ENDED or self._ended is None:
             raise refused(f"task = {task_id!r}: {status or 'no such task'}, nothing to cancel")
         running = self._tasks.get(task_id)
         if running is None or running.done():
-            self._start(self._progress.task_cancelled(task_id, reason, workflow.now()))
+            self._start(self._progress.tasks.cancelled(task_id, reason, workflow.now()))
         else:
             self._cancelled[task_id] = reason
             running.cancel()
@@ -73,13 +73,13 @@ class TaskRunner:
 
     def retry(self, task_id: str) -> None:
         """Starts a failed task again, while others still run. Raises ApplicationError."""
-        status = self._progress.schedule.status.get(task_id)
+        status = self._progress.tasks.schedule.status.get(task_id)
         if status is not TaskStatus.FAILED or self._ended is None or self._progress.stopping:
             raise refused(
                 f"task = {task_id!r}: {status or 'no such task'}; only what has failed or is parked"
                 " can be tried again, while the run still works"
             )
-        ready = self._progress.retried(task_id)
+        ready = self._progress.tasks.retried(task_id)
         self._start([task_id, *ready])
         self._progress.changed()
 
@@ -114,21 +114,21 @@ class TaskRunner:
             self._failed(task_id, failed.failure)
             return
         except TaskSkipped as skipped:
-            ready = self._progress.skipped(task_id, skipped.failure, workflow.now())
+            ready = self._progress.tasks.skipped(task_id, skipped.failure, workflow.now())
         except asyncio.CancelledError:
             if task_id not in self._cancelled:
                 raise
             reason = self._cancelled.pop(task_id)
-            ready = self._progress.task_cancelled(task_id, reason, workflow.now())
+            ready = self._progress.tasks.cancelled(task_id, reason, workflow.now())
         else:
-            ready = self._progress.done(task_id, handoff, workflow.now())
+            ready = self._progress.tasks.done(task_id, handoff, workflow.now())
             if was_cancelled() and task_id not in self._cancelled:
                 return
         self._progress.changed()
         self._start(ready)
 
     def _failed(self, task_id: str, failure: Failure) -> None:
-        self._progress.failed(task_id, failure, workflow.now())
+        self._progress.tasks.failed(task_id, failure, workflow.now())
         self._progress.changed()
         if self._progress.team.on_task_failure is OnTaskFailure.CANCEL_REST:
             self._progress.stop_starting()
