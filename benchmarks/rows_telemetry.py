@@ -27,8 +27,8 @@ from durable_agent_team.client.connection import ServiceUnavailable, connect
 from durable_agent_team.client.runs import start_run
 from durable_agent_team.contracts.call import AccountRef, CallRequest, CallResult, Usage
 from durable_agent_team.contracts.team import Team
-from durable_agent_team.gateway.calls.gateway_calls import CallOutcome
-from durable_agent_team.gateway.telemetry import traced
+from durable_agent_team.gateway.api.call_span import trace_call
+from durable_agent_team.gateway.calls.call_service import CallOutcome
 from durable_agent_team.process.project_root import PROJECT_ROOT
 from durable_agent_team.process.settings import ClientSettings
 from tests.support.serving import listening
@@ -89,7 +89,7 @@ def hooks_microseconds() -> float:
             trace_headers()
             attempt.answered(done)
             attempt.judged(result)
-        with traced(None, {}, "m") as span:
+        with trace_call(None, {}, "m") as span:
             span.record(outcome)
 
     def many() -> float:

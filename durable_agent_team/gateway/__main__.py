@@ -1,4 +1,4 @@
-"""`python -m durable_agent_team.gateway`: serves until SIGTERM. Exit 2: a setting is wrong."""
+"""`python -m durable_agent_team.gateway`: runs until SIGTERM. Exit status 2: wrong settings."""
 
 import asyncio
 import importlib
@@ -12,14 +12,14 @@ from pydantic import ValidationError
 
 from durable_agent_team.gateway import log_format
 from durable_agent_team.gateway.calls.prices import PriceError
+from durable_agent_team.gateway.gateway_settings import GatewaySettings, describe_problems
+from durable_agent_team.gateway.otel_environment import problems, remove_empty
 from durable_agent_team.gateway.server import PortTaken, Server
-from durable_agent_team.gateway.settings import Settings, describe
 from durable_agent_team.gateway.stores.sqlite_schema import SchemaError
-from durable_agent_team.gateway.telemetry import forget_empty, problems
 from durable_agent_team.gateway.upstreams.bundled_model_server import ModelMissing
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: GatewaySettings) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -32,7 +32,7 @@ async def serve(settings: Settings) -> None:
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    """uvloop where it is installed (it has no Windows): a third less time for each call."""
+    """uvloop if it is installed (there is none for Windows): a call takes a third less time."""
     if importlib.util.find_spec("uvloop") is None:
         return asyncio.new_event_loop
     factory: Callable[[], asyncio.AbstractEventLoop] = importlib.import_module(
@@ -44,8 +44,8 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 def main() -> int:
     log_format.configure()
     try:
-        settings = Settings()
-        forget_empty(os.environ)
+        settings = GatewaySettings()
+        remove_empty(os.environ)
         if wrong := problems(os.environ):
             print("\n  ".join(["The gateway's settings are wrong:", *wrong]), file=sys.stderr)
             return 2
@@ -53,10 +53,10 @@ def main() -> int:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(serve(settings))
     except ValidationError as error:
-        print(describe(error), file=sys.stderr)
+        print(describe_problems(error), file=sys.stderr)
         return 2
-    except UnicodeDecodeError as error:  # what stands in the environment is text by then
-        print(f".env is no UTF-8 text (byte {error.start}). Save it as such.", file=sys.stderr)
+    except UnicodeDecodeError as error:  # the environment is text, so it was .env
+        print(f".env is not UTF-8 text (byte {error.start}). Save it as UTF-8.", file=sys.stderr)
         return 2
     except (PriceError, PortTaken, SchemaError, ModelMissing) as error:
         print(error, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Refusals, as they go out: OpenAI's error shape, with a type and a code to tell them apart."""
+"""Error responses in OpenAI's format. Type and code distinguish them."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass
 class ApiError(Exception):
-    """An answer that is an error. `extra` stands beside the message, `headers` on the response."""
+    """An error response. `extra` are further fields of `error`, `headers` those of the response."""
 
     status: int
     type: str

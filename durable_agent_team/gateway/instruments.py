@@ -1,4 +1,5 @@
-"""The gateway's metrics: money, calls, refusals, time. By team, agent and model; never by run."""
+"""The gateway's metrics: money, calls, refusals, durations. Labels are team, agent and model, never
+the run, since runs are unlimited in number."""
 
 from opentelemetry.metrics import Meter
 
@@ -8,7 +9,7 @@ SECONDS = [0.01 * 2**power for power in range(14)]
 
 
 class Instruments:
-    """One set for each gateway; without a reader behind the meter they do nothing."""
+    """One set for each gateway. They do nothing if the meter has no reader."""
 
     def __init__(self, meter: Meter) -> None:
         self.reservations = meter.create_counter(
@@ -27,7 +28,7 @@ class Instruments:
         self.overrun = meter.create_counter(
             "gateway.overrun_micro_usd",
             unit="{micro_usd}",
-            description="What the upstream took above the bound: the operator's.",
+            description="What the upstream charged above the bound; the operator pays it.",
         )
         self.tokens = meter.create_counter(
             "gateway.tokens", unit="{token}", description="Tokens of settled calls, as charged."
@@ -35,7 +36,7 @@ class Instruments:
         self.released = meter.create_counter(
             "gateway.released",
             unit="{call}",
-            description="Reservations given back without a charge.",
+            description="Reservations released without a charge.",
         )
         self.calls = meter.create_counter(
             "gateway.calls",
@@ -53,16 +54,16 @@ class Instruments:
         )
 
     def record_call(self, model: str, outcome: str, reason: str, seconds: float) -> None:
-        """One request: how it ended, why it was refused, how long it took."""
-        named = {**metric_labels(), "gen_ai.request.model": model}
-        self.calls.add(1, {**named, "gateway.outcome": outcome})
+        """Records one request: how it ended, why it was refused, how long it took."""
+        attributes = {**metric_labels(), "gen_ai.request.model": model}
+        self.calls.add(1, {**attributes, "gateway.outcome": outcome})
         if reason:
-            self.refusals.add(1, {**named, "gateway.reason": reason})
-        timed = {
+            self.refusals.add(1, {**attributes, "gateway.reason": reason})
+        duration_attributes = {
             "gen_ai.operation.name": "chat",
             "gen_ai.provider.name": "atxp",
             "gen_ai.request.model": model,
         }
         if outcome not in ("ok", "replayed"):
-            timed["error.type"] = outcome
-        self.duration.record(seconds, timed)
+            duration_attributes["error.type"] = outcome
+        self.duration.record(seconds, duration_attributes)

@@ -1,4 +1,4 @@
-"""Keys: derived, never stored. The database holds their hashes alone."""
+"""Keys are derived, never stored: the database contains only their hashes."""
 
 import hashlib
 import hmac
@@ -7,7 +7,7 @@ PREFIX = "atxp-agent-"
 
 
 class KeyMaker:
-    """Derives an account's key from the gateway's secret, the same one each time."""
+    """Derives an account's key from the gateway's secret, always the same one."""
 
     def __init__(self, secret: str) -> None:
         self._secret = secret.encode()
@@ -18,12 +18,12 @@ class KeyMaker:
 
 
 def hash_key(key: str) -> str:
-    """Keys have 128 bits of entropy or more, so a plain hash is enough."""
+    """A plain hash suffices, since keys have 128 bits of entropy or more."""
     return hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()
 
 
 class Scrubber:
-    """Takes secrets out of text that somebody else wrote before it is passed on."""
+    """Removes secrets from text of others, such as an upstream's error, before it is passed on."""
 
     def __init__(self, *secrets: str) -> None:
         self._secrets = tuple(secret for secret in secrets if secret)

@@ -1,4 +1,5 @@
-"""The gateway's log on standard error: JSON lines, or text on a terminal. No prompts, no keys."""
+"""The gateway's log on standard error: JSON lines, or text on a terminal. It contains neither
+prompts nor keys."""
 
 import json
 import logging
@@ -14,8 +15,8 @@ TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 MAX_TEXT = 2_000
 
 
-class JsonLines(logging.Formatter):
-    """One object a line, with the run, task, agent and trace that the caller told."""
+class JsonFormatter(logging.Formatter):
+    """One object a line, with the run, task, agent and trace that the caller sent."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -23,23 +24,23 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage()[:MAX_TEXT],
-            **about(),
+            **context_fields(),
         }
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)[-MAX_TEXT:]
         return json.dumps(line, ensure_ascii=False)
 
 
-class TextLines(logging.Formatter):
-    """The same for a person: what it belongs to stands at the end of the line."""
+class TextFormatter(logging.Formatter):
+    """For terminals. Run, task, agent and trace are at the end of the line."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         line = super().formatMessage(record)
-        known = " ".join(f"{name}={value}" for name, value in about().items())
+        known = " ".join(f"{name}={value}" for name, value in context_fields().items())
         return f"{line} [{known}]" if known else line
 
 
-def about() -> dict[str, str]:
+def context_fields() -> dict[str, str]:
     known = labels()
     fields = {field: known[name] for name, field in LOG_FIELDS.items() if name in known}
     span = trace.get_current_span().get_span_context()
@@ -49,10 +50,10 @@ def about() -> dict[str, str]:
 
 
 def configure(form: Literal["json", "text"] | None = None) -> None:
-    """Without a `form`: text on a terminal, JSON anywhere else."""
+    """Without a `form`: text on a terminal, JSON otherwise."""
     handler = logging.StreamHandler(sys.stderr)
     chosen = form or ("text" if sys.stderr.isatty() else "json")
-    handler.setFormatter(TextLines(TEXT) if chosen == "text" else JsonLines())
+    handler.setFormatter(TextFormatter(TEXT) if chosen == "text" else JsonFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for name in ("httpx", "opentelemetry"):
         logging.getLogger(name).setLevel(logging.WARNING)

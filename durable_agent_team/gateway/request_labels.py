@@ -1,7 +1,7 @@
-"""Whose a request is: for spans, metrics and log lines. The caller tells run, task and agent in W3C
-baggage; the account that a request is about the gateway knows by itself.
+"""Labels of a request for spans, metrics and log lines: team, run, task, agent and account.
 
-Nothing is decided by it. Other baggage than ours is not looked at.
+The caller sends team, run, task and agent in W3C baggage; the gateway adds the account. Labels
+never influence a decision. Other baggage is ignored.
 """
 
 import re
@@ -32,7 +32,8 @@ MAX_VALUE: Final = 200
 UNKNOWN: Final = "unknown"
 
 LABELS: ContextVar[dict[str, str]] = ContextVar("gateway_labels")
-"""One for each request, filled while more becomes known: what goes on beside it sees that too."""
+"""One dict for each request. Labels are added as they become known, and every task of the request
+sees them."""
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
@@ -41,29 +42,29 @@ def labels() -> Mapping[str, str]:
     return LABELS.get({})
 
 
-def extracted(headers: Mapping[str, str]) -> tuple[context.Context, dict[str, str]]:
-    """The caller's trace, and what it says of itself, bounded."""
+def extract_labels(headers: Mapping[str, str]) -> tuple[context.Context, dict[str, str]]:
+    """The caller's trace context, and its labels from the baggage."""
     carrier = {name.lower(): value for name, value in headers.items()}
     found = propagate.extract(carrier, context.Context())
-    known = {name: shown(baggage.get_baggage(name, found)) for name in NAMES}
-    # Only the trace goes on in our context: what else was in the baggage ends here.
+    known = {name: _printable(baggage.get_baggage(name, found)) for name in NAMES}
+    # Only the trace is kept in the context: the baggage is not passed on.
     span = trace.get_current_span(found)
     return trace.set_span_in_context(span, context.Context()), {k: v for k, v in known.items() if v}
 
 
-def add(name: str, *values: str) -> None:
-    """One more label of the request that this belongs to: what of the values can be shown."""
-    if fit := " ".join(filter(None, map(shown, values))):
+def add_label(name: str, *values: str) -> None:
+    """Adds a label to the current request, from those values that are printable and short."""
+    if fit := " ".join(filter(None, map(_printable, values))):
         LABELS.get({})[name] = fit
 
 
-def shown(value: Any) -> str:
+def _printable(value: Any) -> str:
     fits = isinstance(value, str) and len(value) <= MAX_VALUE and value.isprintable()
     return value if fits else ""
 
 
 def metric_labels() -> dict[str, str]:
-    """Team and agent alone: of runs and tasks there is no end."""
+    """Team and agent only: runs and tasks are unlimited in number."""
     known = labels()
     return {
         TEAM: _identifier(known.get(TEAM, "")),

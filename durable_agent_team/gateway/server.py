@@ -1,4 +1,4 @@
-"""The gateway put together: settings in, a running HTTP server out."""
+"""Builds the gateway from its settings and runs its HTTP server."""
 
 import asyncio
 import errno
@@ -9,23 +9,25 @@ from contextlib import suppress
 from aiohttp import web
 
 from durable_agent_team.gateway.api import account_routes, chat_routes
-from durable_agent_team.gateway.api.middleware import GATEWAY, Gateway, middleware
-from durable_agent_team.gateway.api.request_telemetry import observing
-from durable_agent_team.gateway.calls.gateway_calls import CallService
+from durable_agent_team.gateway.api.gateway_context import GATEWAY, GatewayContext
+from durable_agent_team.gateway.api.middleware import handle_errors
+from durable_agent_team.gateway.api.request_spans import observe_requests
+from durable_agent_team.gateway.calls.call_service import CallService
 from durable_agent_team.gateway.calls.prices import Prices
+from durable_agent_team.gateway.calls.upstream_protocol import Upstream
+from durable_agent_team.gateway.gateway_settings import LOCAL, GatewaySettings
 from durable_agent_team.gateway.keys import KeyMaker, Scrubber, hash_key
-from durable_agent_team.gateway.settings import LOCAL, Settings
-from durable_agent_team.gateway.stores.measured_store import measured
+from durable_agent_team.gateway.otel_providers import GatewayTelemetry
+from durable_agent_team.gateway.stores.metered_store import MeteredStore
 from durable_agent_team.gateway.stores.sqlite_store import SqliteStore
 from durable_agent_team.gateway.stores.store import Store
-from durable_agent_team.gateway.telemetry import Telemetry
-from durable_agent_team.gateway.upstreams.bundled_model import LocalUpstream
-from durable_agent_team.gateway.upstreams.http_upstream import HttpUpstream, Upstream
+from durable_agent_team.gateway.upstreams.bundled_model_upstream import BundledModelUpstream
+from durable_agent_team.gateway.upstreams.http_upstream import HttpUpstream
 
 log = logging.getLogger("gateway")
 
-SWEEP_SECONDS = 2.0
-"""How soon another gateway notices that one of its like has died."""
+RELEASE_SECONDS = 2.0
+"""How soon a gateway notices that another one on the same database has died."""
 
 
 class PortTaken(Exception):
@@ -33,38 +35,40 @@ class PortTaken(Exception):
 
 
 class Server:
-    """Start, then stop. `url` is known once started."""
+    """`start`, then `stop`. `url` is known after `start`."""
 
-    def __init__(self, settings: Settings, telemetry: Telemetry | None = None) -> None:
+    def __init__(
+        self, settings: GatewaySettings, telemetry: GatewayTelemetry | None = None
+    ) -> None:
         self.settings = settings
         self.prices = Prices.load(settings.gateway_prices)
         self.url = ""
-        self._telemetry = telemetry or Telemetry.of(os.environ)
+        self._telemetry = telemetry or GatewayTelemetry.from_environment(os.environ)
 
     async def start(self) -> None:
         settings = self.settings
         self.store: Store = SqliteStore(settings.gateway_database, settings.gateway_lease_seconds)
         if self._telemetry is not None:
-            self.store = measured(self.store, self._telemetry.instruments)
+            self.store = MeteredStore(self.store, self._telemetry.instruments)
         try:
             released = await self.store.release_abandoned()
             if released:
-                log.warning("released %d calls that a dead gateway left reserved", released)
+                log.warning("released %d reservations of a dead gateway", released)
             self.upstream = make_upstream(settings)
-            self.gateway = await self._wire()
+            self.gateway = await self._make_context()
             await self._listen()
         except BaseException:
             await self.store.close()
             raise
-        self._sweeper = asyncio.create_task(self._sweep())
+        self._release_task = asyncio.create_task(self._release_periodically())
 
-    async def _wire(self) -> Gateway:
+    async def _make_context(self) -> GatewayContext:
         settings = self.settings
         parent = settings.gateway_parent_key.get_secret_value()
         secret = settings.gateway_secret.get_secret_value()
         scrub = Scrubber(parent, secret, settings.upstream_api_key.get_secret_value())
-        calls = CallService(self.store, self.upstream, await self.store.refused_models(), scrub)
-        return Gateway(
+        calls = CallService(self.store, self.upstream, await self.store.overruns(), scrub)
+        return GatewayContext(
             settings=settings,
             store=self.store,
             calls=calls,
@@ -73,13 +77,14 @@ class Server:
             scrub=scrub,
             telemetry=self._telemetry,
             parent_hash=hash_key(parent),
-            holders={},
+            key_holders={},
         )
 
     async def _listen(self) -> None:
         settings = self.settings
         app = web.Application(
-            middlewares=[observing, middleware], client_max_size=settings.gateway_max_body_bytes
+            middlewares=[observe_requests, handle_errors],
+            client_max_size=settings.gateway_max_body_bytes,
         )
         app[GATEWAY] = self.gateway
         add_routes(app)
@@ -102,21 +107,21 @@ class Server:
         shown = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
         self.url = f"http://{shown}:{bound[1]}"
 
-    async def _sweep(self) -> None:
+    async def _release_periodically(self) -> None:
         while True:
-            await asyncio.sleep(SWEEP_SECONDS)
+            await asyncio.sleep(RELEASE_SECONDS)
             try:
                 if released := await self.store.release_abandoned():
-                    log.warning("released %d abandoned calls", released)
+                    log.warning("released %d abandoned reservations", released)
             except Exception:
-                log.exception("sweep failed")
+                log.exception("releasing abandoned reservations failed")
 
     async def stop(self) -> None:
-        """Takes no new calls, finishes those in flight (bounded), closes everything."""
+        """Refuses new calls, finishes those in flight within a time limit, closes everything."""
         self.gateway.stopping = True
-        self._sweeper.cancel()
+        self._release_task.cancel()
         with suppress(asyncio.CancelledError):
-            await self._sweeper
+            await self._release_task
         await self._site.stop()
         await self.gateway.calls.drain(self.settings.gateway_shutdown_seconds)
         await self._runner.cleanup()
@@ -126,10 +131,10 @@ class Server:
             await asyncio.to_thread(self._telemetry.close)
 
 
-def make_upstream(settings: Settings) -> Upstream:
+def make_upstream(settings: GatewaySettings) -> Upstream:
     limits = (settings.upstream_timeout_seconds, settings.gateway_max_stream_bytes)
     if settings.upstream_url == LOCAL:
-        return LocalUpstream(*limits)
+        return BundledModelUpstream(*limits)
     key = settings.upstream_api_key.get_secret_value()
     return HttpUpstream(settings.upstream_url, key, *limits)
 

@@ -7,8 +7,8 @@ from decimal import Decimal
 import aiohttp
 import pytest
 
-from durable_agent_team.gateway.calls.chat_request import parse
-from durable_agent_team.gateway.stores.store import Begun, NewCall
+from durable_agent_team.gateway.calls.chat_request import parse_chat_request
+from durable_agent_team.gateway.stores.store import BeginResult, NewCall
 from tests.gateway.client import Agent, Api, Reply, body, bound, world
 from tests.support.gateway import running_gateway
 from tests.support.upstream import Rule, ScriptedUpstream
@@ -67,7 +67,7 @@ async def test_another_body_that_is_just_being_refused_does_not_take_the_right_o
         store = w.gateway.server.store
         begin = store.begin
 
-        async def begin_the_first_late(call: NewCall) -> Begun:
+        async def begin_the_first_late(call: NewCall) -> BeginResult:
             if not held.is_set():
                 held.set()
                 await gate.wait()
@@ -196,7 +196,7 @@ async def test_a_handler_that_is_cancelled_does_not_take_the_call_with_it() -> N
     async with world(Rule(latency=0.3, usage=USED)) as w:
         agent = await w.api.open()
         gateway = w.gateway.server.gateway
-        asked = parse(json.dumps(body()).encode(), gateway.prices)
+        asked = parse_chat_request(json.dumps(body()).encode(), gateway.prices)
         handler = asyncio.create_task(gateway.calls.make(agent.id, "k", asked))
         await agent.until_reserved()
         handler.cancel()

@@ -4,14 +4,14 @@ from pathlib import Path
 
 from aiohttp import web
 
+from durable_agent_team.gateway.gateway_settings import GatewaySettings
 from durable_agent_team.gateway.server import add_routes
-from durable_agent_team.gateway.settings import Settings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "gateway.md").read_text()
 
 
 def test_every_setting_is_there_with_its_default() -> None:
-    for name, field in Settings.model_fields.items():
+    for name, field in GatewaySettings.model_fields.items():
         [row] = [line for line in PAGE.splitlines() if line.startswith(f"| `{name.upper()}` |")]
         plain = isinstance(field.default, int | str) and not isinstance(field.default, bool)
         if plain and name != "gateway_lease_seconds":

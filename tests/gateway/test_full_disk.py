@@ -44,7 +44,7 @@ async def test_a_gateway_whose_disk_is_full_is_not_ready_until_there_is_room() -
         assert (refused.status, refused.error["code"]) == (503, "store_unavailable")
         status, told = await health(gateway.url, http)
         assert status == 503
-        assert told["status"].startswith("the database did not take it: ")
+        assert told["status"].startswith("the database cannot be written: ")
         assert upstream.count == 1, "what could not be reserved was not called"
         make_room(gateway)
         assert (await health(gateway.url, http))[0] == 200

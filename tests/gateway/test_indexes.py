@@ -9,7 +9,7 @@ import pytest
 from durable_agent_team.gateway.stores import sqlite_accounts, sqlite_calls
 from durable_agent_team.gateway.stores.sqlite_schema import connect
 from durable_agent_team.gateway.stores.store import (
-    Cause,
+    InterruptionCause,
     NewAccount,
     NewCall,
     Reserved,
@@ -44,15 +44,15 @@ def everyday(conn: sqlite3.Connection) -> None:
     assert isinstance(sqlite_calls.begin(conn, again, "owner", NOW, 60), StoredCall)
     broken = NewCall("3", "a", "other", "body", "m", 10)
     assert isinstance(sqlite_calls.begin(conn, broken, "owner", NOW, 60), Reserved)
-    sqlite_calls.release(conn, "3", Cause.UPSTREAM_BROKE_OFF, NOW)
+    sqlite_calls.release(conn, "3", InterruptionCause.UPSTREAM_BROKE_OFF, NOW)
     keyless = NewCall("4", "a", None, "body", "m", 10)
     assert isinstance(sqlite_calls.begin(conn, keyless, "owner", NOW, 60), Reserved)
     sqlite_calls.release(conn, "4", None, NOW)
     sqlite_accounts.change(conn, "a", 900, None, NOW)
     sqlite_accounts.transfer(conn, "a", "b", 10, "transfer", NOW)
-    assert len(sqlite_calls.charges(conn, "a", 0, 10, None)) == 1
-    assert len(sqlite_calls.charges(conn, "a", 0, 10, "key")) == 1
-    sqlite_calls.pending_owners(conn)
+    assert len(sqlite_calls.ledger_lines(conn, "a", 0, 10, None)) == 1
+    assert len(sqlite_calls.ledger_lines(conn, "a", 0, 10, "key")) == 1
+    sqlite_calls.pending_processes(conn)
     sqlite_calls.release_abandoned(conn, set(), NOW)
     sqlite_accounts.change(conn, "a", None, "disabled", NOW)
     assert isinstance(sqlite_calls.begin(conn, again, "owner", NOW, 60), StoreRefusal)

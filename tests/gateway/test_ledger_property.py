@@ -15,15 +15,15 @@ from durable_agent_team.gateway.stores import sqlite_accounts, sqlite_calls
 from durable_agent_team.gateway.stores.sqlite_schema import APPEND_ONLY, connect
 from durable_agent_team.gateway.stores.store import (
     Account,
-    Cause,
+    InterruptionCause,
     NewAccount,
     NewCall,
-    Pending,
+    PendingCall,
+    RefusalReason,
     Reserved,
     Settlement,
     StoredCall,
     StoreRefusal,
-    Why,
 )
 
 ACCOUNTS = ("a", "b", "c")
@@ -92,15 +92,19 @@ class Books(RuleBasedStateMachine):
         elif isinstance(begun, StoredCall):
             assert key is not None
             assert (name, key) in self.paid
-        elif isinstance(begun, Pending):
+        elif isinstance(begun, PendingCall):
             assert not expired
-        elif begun.why is Why.EXHAUSTED:
+        elif begun.reason is RefusalReason.EXHAUSTED:
             for id_ in expired:
                 before = self.account(name)
                 del self.open[id_]
             assert bound > before.remaining
         else:
-            assert begun.why in (Why.DISABLED, Why.CONFLICT, Why.ANSWER_DROPPED)
+            assert begun.reason in (
+                RefusalReason.DISABLED,
+                RefusalReason.CONFLICT,
+                RefusalReason.ANSWER_DROPPED,
+            )
 
     @precondition(lambda self: self.open)
     @rule(data=st.data(), part=st.integers(0, 100), overrun=st.integers(0, 5))
@@ -115,8 +119,8 @@ class Books(RuleBasedStateMachine):
         assert self.do(sqlite_calls.settle, done, self.now) is None  # never twice
 
     @precondition(lambda self: self.open)
-    @rule(data=st.data(), cause=st.sampled_from([None, Cause.UPSTREAM_BROKE_OFF]))
-    def release(self, data: st.DataObject, cause: Cause | None) -> None:
+    @rule(data=st.data(), cause=st.sampled_from([None, InterruptionCause.UPSTREAM_BROKE_OFF]))
+    def release(self, data: st.DataObject, cause: InterruptionCause | None) -> None:
         id_ = data.draw(st.sampled_from(sorted(self.open)))
         del self.open[id_]
         assert self.do(sqlite_calls.release, id_, cause, self.now) is not None
@@ -127,7 +131,7 @@ class Books(RuleBasedStateMachine):
         before = self.account(name)
         changed = self.do(sqlite_accounts.change, name, budget, None, self.now)
         if budget < before.spent + before.reserved:
-            assert changed == StoreRefusal(Why.BELOW_SPENT, before)
+            assert changed == StoreRefusal(RefusalReason.BELOW_SPENT, before)
         else:
             self.budgets[name] = budget
 
@@ -228,7 +232,7 @@ def test_history_cannot_be_changed(tmp_path: Path, table: str, statement: str) -
     sqlite_calls.begin(conn, NewCall("1", "b", "k", "", "m", 5), "me", 0, 10)
     sqlite_calls.settle(conn, Settlement("1", 1, 1, 5, False, 0, 200, b"", ""), 0)
     sqlite_calls.begin(conn, NewCall("2", "b", "k2", "", "m", 5), "me", 0, 10)
-    sqlite_calls.release(conn, "2", Cause.UPSTREAM_BROKE_OFF, 0)
+    sqlite_calls.release(conn, "2", InterruptionCause.UPSTREAM_BROKE_OFF, 0)
     with pytest.raises(sqlite3.IntegrityError, match="append-only"):
         conn.execute(statement.format(table))
 

@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from durable_agent_team.gateway.upstreams import bundled_model, bundled_model_server
+from durable_agent_team.gateway.upstreams import bundled_model_server, bundled_model_upstream
 from tests.gateway.client import Api, body
 from tests.support.gateway import GatewayProcess, gateway_process
 
@@ -114,9 +114,9 @@ async def test_a_model_that_prints_without_end_is_started_again(
         return await start(sys.executable, "-c", babble, **pipes)
 
     monkeypatch.setattr(asyncio, "create_subprocess_exec", starting)
-    monkeypatch.setattr(bundled_model, "model_file", lambda: None)
-    monkeypatch.setattr(bundled_model, "FIRST_PAUSE", 0.01)
-    upstream = bundled_model.LocalUpstream(5, 1_000)
+    monkeypatch.setattr(bundled_model_upstream, "model_file", lambda: None)
+    monkeypatch.setattr(bundled_model_upstream, "FIRST_PAUSE", 0.01)
+    upstream = bundled_model_upstream.BundledModelUpstream(5, 1_000)
     async with asyncio.timeout(20):
         while started < 2:
             await asyncio.sleep(0.02)

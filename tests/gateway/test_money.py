@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from durable_agent_team.gateway.amounts import MAX_MICRO, parse_usd, usd, usd_text
-from durable_agent_team.gateway.calls.prices import SHIPPED, Price, PriceError, Prices
+from durable_agent_team.gateway.calls.prices import DEFAULT_PRICE_FILE, Price, PriceError, Prices
 
 micro = st.integers(0, MAX_MICRO)
 prices = st.decimals(0, 1000, places=9)
@@ -51,7 +51,7 @@ def test_no_tokens_within_the_rules_cost_more_than_the_bound(
 
 
 def test_the_shipped_prices_make_the_bundled_model_cost_something() -> None:
-    price = Prices.load(SHIPPED).models["smollm2-135m"]
+    price = Prices.load(DEFAULT_PRICE_FILE).models["smollm2-135m"]
     assert price.cost(1000, 100) > 0
     assert price.context_tokens == 8192
     assert "demonstration" in price.note
@@ -59,17 +59,17 @@ def test_the_shipped_prices_make_the_bundled_model_cost_something() -> None:
 
 def test_the_lines_to_add_are_a_price_entry(tmp_path: Path) -> None:
     path = tmp_path / "prices.toml"
-    path.write_text(SHIPPED.read_text())
+    path.write_text(DEFAULT_PRICE_FILE.read_text())
     name = 'vendor/"odd\\name"'
-    path.write_text(SHIPPED.read_text() + "\n" + Prices.load(path).lines_to_add(name))
+    path.write_text(DEFAULT_PRICE_FILE.read_text() + "\n" + Prices.load(path).lines_to_add(name))
     assert name in Prices.load(path).models
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "must hold tables"),
-        ("x = 1", "must hold tables"),
+        ("", "must contain tables"),
+        ("x = 1", "must contain tables"),
         ("[models", "is not TOML"),
         ("[models.a]\ninput_usd_per_million = 1", "output_usd_per_million"),
         (

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durable_agent_team.gateway.calls.relay import Relay, unpack
-from durable_agent_team.gateway.calls.sse import Event, Parser, comment, event
+from durable_agent_team.gateway.calls.relay import Relay, decompress
+from durable_agent_team.gateway.calls.sse import Event, EventParser, comment, event
 
 datas = st.binary(min_size=1, max_size=30).map(
     lambda raw: raw.replace(b"\r", b"").replace(b"\n", b"")
@@ -32,7 +32,7 @@ READ = [
 
 
 def read(pieces: list[bytes]) -> list[Event]:
-    parser = Parser()
+    parser = EventParser()
     found = [each for piece in pieces for each in parser.feed(piece)]
     return [*found, *parser.finish()]
 
@@ -56,7 +56,7 @@ def test_what_is_written_is_read(told: list[tuple[bool, bytes]]) -> None:
 
 
 def test_half_an_event_is_known_by_its_size() -> None:
-    parser = Parser()
+    parser = EventParser()
     assert list(parser.feed(b"data: 1\n\ndata: 23\ndata: 4")) == [Event(b"1")]
     assert parser.unfinished_bytes == len(b"23data: 4")
 
@@ -87,9 +87,9 @@ def test_an_answer_that_was_kept_is_the_one_that_was_passed_on(
         relay = Relay(keep=True)
         for piece in pieces:
             relay.add(piece)
-            relay.add(b": heartbeat\n\n", lasting=False)
-        packed = relay.packed(tail)
-        assert b"".join(unpack(packed)) == b"".join([*pieces, tail])
+            relay.add(b": heartbeat\n\n", stored=False)
+        packed = relay.compressed(tail)
+        assert b"".join(decompress(packed)) == b"".join([*pieces, tail])
         relay.add(tail)
         relay.close()
         passed = await everything(relay)
@@ -107,26 +107,26 @@ async def test_a_reader_gets_what_comes_while_it_waits() -> None:
     assert not reading.done()
     relay.close()
     assert await reading == b"abc"
-    assert relay.packed(b"") == b""
+    assert relay.compressed(b"") == b""
 
 
 @pytest.mark.parametrize("keep", [True, False])
 async def test_who_has_left_is_waited_for_and_stored_for_no_longer(keep: bool) -> None:
     relay = Relay(keep=keep)
     relay.add(b"before")
-    relay.leave()
+    relay.client_left()
     relay.add(b"after")
     relay.close()
     assert await everything(relay) == b""
-    assert b"".join(unpack(relay.packed(b"!"))) == (b"beforeafter!" if keep else b"")
+    assert b"".join(decompress(relay.compressed(b"!"))) == (b"beforeafter!" if keep else b"")
 
 
 def test_a_kept_answer_comes_back_in_bounded_pieces() -> None:
     relay = Relay(keep=True)
-    relay.leave()
+    relay.client_left()
     for _ in range(1_000):
         relay.add(b"x" * 1_000)
-    packed = relay.packed(b"")
-    sizes = [len(piece) for piece in unpack(packed)]
+    packed = relay.compressed(b"")
+    sizes = [len(piece) for piece in decompress(packed)]
     assert (sum(sizes), max(sizes)) == (1_000_000, 64 * 1024)
     assert len(packed) < 20_000

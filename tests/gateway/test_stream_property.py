@@ -8,11 +8,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from durable_agent_team.gateway.api_error import ApiError
-from durable_agent_team.gateway.calls.answer import Billed, Failed
-from durable_agent_team.gateway.calls.chat_request import ChatRequest, parse
+from durable_agent_team.gateway.calls.answer import BilledAnswer, FailedCall
+from durable_agent_team.gateway.calls.chat_request import ChatRequest, parse_chat_request
 from durable_agent_team.gateway.calls.prices import Price, Prices
 from durable_agent_team.gateway.calls.relay import Relay
-from durable_agent_team.gateway.calls.streamed_answer import Transcript
+from durable_agent_team.gateway.calls.streamed_answer import StreamedAnswer
 from tests.gateway.client import events_of, said, streamed
 
 PRICE = Price.model_validate({"input_usd_per_million": 1, "output_usd_per_million": 2})
@@ -49,27 +49,29 @@ endings = st.sampled_from(["clean", "broken", "cut"])
 
 def asked(usage: bool) -> ChatRequest:
     raw = json.dumps(streamed(usage=usage)).encode()
-    return parse(raw, Prices(Path("prices.toml"), {"m": PRICE}))
+    return parse_chat_request(raw, Prices(Path("prices.toml"), {"m": PRICE}))
 
 
-def play(told: list[str], ending: str, usage: bool) -> tuple[Transcript, Billed | Failed, str]:
+def play(
+    told: list[str], ending: str, usage: bool
+) -> tuple[StreamedAnswer, BilledAnswer | FailedCall, str]:
     """The judgement, and what the client got, its tail included."""
 
-    async def passed_on() -> tuple[Transcript, Billed | Failed, str]:
+    async def passed_on() -> tuple[StreamedAnswer, BilledAnswer | FailedCall, str]:
         relay = Relay(keep=True)
-        transcript = Transcript(asked(usage), relay)
+        streamed_answer = StreamedAnswer(asked(usage), relay)
         for piece in told:
-            transcript.feed(piece.encode())
+            streamed_answer.feed(piece.encode())
         if ending == "clean":
-            transcript.end_of_stream()
-            judged = transcript.ended()
+            streamed_answer.end_of_stream()
+            judged = streamed_answer.result()
         else:
             error = ApiError(502, "upstream_error", ending, ending)
-            judged = transcript.ended(Failed(error), cut=ending == "cut")
-        if isinstance(judged, Billed):
+            judged = streamed_answer.result(FailedCall(error), cut=ending == "cut")
+        if isinstance(judged, BilledAnswer):
             relay.add(judged.tail)
         relay.close()
-        return transcript, judged, b"".join([piece async for piece in relay.read()]).decode()
+        return streamed_answer, judged, b"".join([piece async for piece in relay.read()]).decode()
 
     return asyncio.run(passed_on())
 
@@ -80,12 +82,12 @@ def play(told: list[str], ending: str, usage: bool) -> tuple[Transcript, Billed 
 def test_what_was_given_is_charged_and_never_more_than_the_bound(
     told: list[str], ending: str, usage: bool
 ) -> None:
-    transcript, judged, seen = play(told, ending, usage)
+    streamed_answer, judged, seen = play(told, ending, usage)
     whole = seen.endswith("data: [DONE]\n\n")
-    assert whole == (isinstance(judged, Billed) and judged.status == 200)
+    assert whole == (isinstance(judged, BilledAnswer) and judged.status == 200)
     text = said(events_of(seen))
-    if isinstance(judged, Billed):
-        assert 0 < judged.amount <= transcript.request.bound
+    if isinstance(judged, BilledAnswer):
+        assert 0 < judged.amount <= streamed_answer.request.bound
         assert judged.estimated == (judged.prompt_tokens == 0)
     else:
         assert not (text and ending == "cut" and judged.error.code == "cut")
@@ -98,7 +100,7 @@ def test_the_client_gets_every_chunk_until_the_end_and_no_other_cost(
     told: list[str], ending: str, usage: bool
 ) -> None:
     _, judged, seen = play(told, ending, usage)
-    body = seen[: -len(judged.tail)] if isinstance(judged, Billed) and judged.tail else seen
+    body = seen[: -len(judged.tail)] if isinstance(judged, BilledAnswer) and judged.tail else seen
     sent = []
     for piece in told:
         if piece in malformed or "[DONE]\n" in piece or '"boom"' in piece:
@@ -113,10 +115,10 @@ def test_the_client_gets_every_chunk_until_the_end_and_no_other_cost(
 @given(st.lists(st.binary(max_size=60), max_size=6), endings, st.booleans())
 def test_no_bytes_break_the_reading(pieces: list[bytes], ending: str, usage: bool) -> None:
     async def read() -> None:
-        transcript = Transcript(asked(usage), Relay(keep=True))
+        streamed_answer = StreamedAnswer(asked(usage), Relay(keep=True))
         for piece in pieces:
-            transcript.feed(b"data: " + piece + b"\n\n")
-        transcript.end_of_stream()
-        transcript.ended(cut=ending == "cut")
+            streamed_answer.feed(b"data: " + piece + b"\n\n")
+        streamed_answer.end_of_stream()
+        streamed_answer.result(cut=ending == "cut")
 
     asyncio.run(read())

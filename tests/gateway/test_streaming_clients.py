@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from durable_agent_team.gateway.calls.chat_request import parse
+from durable_agent_team.gateway.calls.chat_request import parse_chat_request
 from durable_agent_team.gateway.calls.relay import Relay
 from tests.gateway.client import Agent, Api, Reply, bound, events_of, said, streamed, world
 from tests.support.gateway import gateway_process, running_gateway
@@ -110,7 +110,7 @@ async def test_a_handler_that_is_cancelled_does_not_take_the_stream_with_it() ->
         gateway = w.gateway.server.gateway
         raw = b'{"model":"m","messages":[{"role":"user","content":"x"}],"stream":true}'
         relay = Relay(keep=True)
-        asked = parse(raw, gateway.prices)
+        asked = parse_chat_request(raw, gateway.prices)
         handler = asyncio.create_task(gateway.calls.make(agent.id, "k", asked, relay))
         await agent.until_reserved()
         handler.cancel()
@@ -281,7 +281,7 @@ async def test_a_client_that_takes_nothing_is_not_waited_for_for_ever(
             assert (await agent.chat(streamed(), key="k")).said == text
         reader, writer = await open_call(w.gateway.url, agent, streamed(), "k")
         async with asyncio.timeout(60):
-            while "client took nothing for 6 s" not in caplog.text:
+            while "client read nothing for 6 s" not in caplog.text:
                 await asyncio.sleep(0.05)
         assert len(await all_there_is(reader)) < len(text)
         writer.close()

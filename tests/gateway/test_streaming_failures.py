@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from durable_agent_team.gateway.calls import gateway_calls
-from durable_agent_team.gateway.stores.store import Cause, StoreError
+from durable_agent_team.gateway.calls import call_service
+from durable_agent_team.gateway.stores.store import InterruptionCause, StoreError
 from tests.gateway.client import Agent, Reply, World, body, bound, streamed, world
 from tests.support.upstream import Rule
 
@@ -229,7 +229,7 @@ async def test_a_lease_that_ran_out_meanwhile_is_told_in_band() -> None:
         async with agent.stream(key="k") as stream:
             await stream.content.readuntil(b"\n\n")
             [call_id] = await pending(w)
-            await store.release(call_id, Cause.LEASE_EXPIRED)
+            await store.release(call_id, InterruptionCause.LEASE_EXPIRED)
             gate.set()
             rest = await stream.text()
         assert "lease_expired" in rest
@@ -250,7 +250,7 @@ async def pending(w: World) -> list[str]:
 async def test_a_charge_that_cannot_be_written_is_no_end_of_a_stream(
     mistake: Exception, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway_calls, "SETTLE_PAUSES", ())
+    monkeypatch.setattr(call_service, "SETTLE_PAUSES", ())
 
     async def settle(_: object) -> None:
         raise mistake

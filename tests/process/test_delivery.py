@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from durable_agent_team.gateway.settings import Settings as GatewaySettings
+from durable_agent_team.gateway.gateway_settings import GatewaySettings
 from durable_agent_team.process.project_root import PROJECT_ROOT
 from durable_agent_team.process.settings import WorkerSettings
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from durable_agent_team.gateway.gateway_settings import GatewaySettings
 from durable_agent_team.gateway.server import Server
-from durable_agent_team.gateway.settings import Settings
 
 PARENT_KEY = "parent-key-of-the-tests-0123456789"
 SECRET = "secret-of-the-tests-0123456789-0123456789"
@@ -78,7 +78,7 @@ async def running_gateway(
             "upstream_url": upstream_url,
             **settings,
         }
-        server = Server(Settings(_env_file=None, **values))
+        server = Server(GatewaySettings(_env_file=None, **values))
         await server.start()
         try:
             yield RunningGateway(server.url, PARENT_KEY, database, server)

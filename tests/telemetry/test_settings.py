@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from durable_agent_team.gateway.telemetry import problems as gateway_problems
+from durable_agent_team.gateway.otel_environment import problems as gateway_problems
 from durable_agent_team.process.otel_settings import problems
 from durable_agent_team.process.project_root import PROJECT_ROOT
 from durable_agent_team.process.settings import ClientSettings, SettingsError, load
@@ -116,8 +116,10 @@ EMPTY = dict.fromkeys(
 )
 STARTS = {
     "gateway": "import os\n"
-    "from durable_agent_team.gateway.telemetry import Telemetry, forget_empty\n"
-    "forget_empty(os.environ); on = Telemetry.of(os.environ) is not None",
+    "from durable_agent_team.gateway.otel_environment import remove_empty\n"
+    "from durable_agent_team.gateway.otel_providers import GatewayTelemetry\n"
+    "remove_empty(os.environ)\n"
+    "on = GatewayTelemetry.from_environment(os.environ) is not None",
     "worker": "from durable_agent_team.process import telemetry, temporal_runtime\n"
     "from durable_agent_team.process.settings import client_settings\n"
     "client_settings(); temporal_runtime.start()\n"

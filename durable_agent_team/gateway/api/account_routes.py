@@ -1,4 +1,4 @@
-"""Accounts over HTTP: open, read, change, transfer, ledger. All with the parent key."""
+"""Routes for accounts: open, read, change, transfer, ledger. All need the parent key."""
 
 import hashlib
 import json
@@ -10,15 +10,17 @@ from typing import Any
 from aiohttp import web
 
 from durable_agent_team.gateway.amounts import parse_usd, usd, usd_text
-from durable_agent_team.gateway.api.middleware import (
-    GATEWAY,
-    idempotency_key,
-    json_object,
-    respond_json,
-)
+from durable_agent_team.gateway.api.gateway_context import GATEWAY
+from durable_agent_team.gateway.api.http_bodies import idempotency_key, json_object, respond_json
 from durable_agent_team.gateway.api_error import ApiError, conflict, invalid, not_found
 from durable_agent_team.gateway.keys import hash_key
-from durable_agent_team.gateway.stores.store import Account, Charge, NewAccount, StoreRefusal, Why
+from durable_agent_team.gateway.stores.store import (
+    Account,
+    LedgerLine,
+    NewAccount,
+    RefusalReason,
+    StoreRefusal,
+)
 
 CAPABILITIES = {"hard_limit": True, "replay": True, "ledger": True, "transfer": True}
 MAX_NAME = 200
@@ -26,8 +28,8 @@ MAX_WAIT_SECONDS = 30
 MAX_PAGE = 1_000
 
 
-def shape(account: Account) -> dict[str, Any]:
-    """An account as JSON. `balance` is what the ledger leaves of the budget."""
+def account_json(account: Account) -> dict[str, Any]:
+    """An account as JSON. `balance` is the budget minus what is spent."""
     return {
         "id": account.id,
         "name": account.name,
@@ -41,14 +43,14 @@ def shape(account: Account) -> dict[str, Any]:
 
 
 async def open_account(request: web.Request) -> web.Response:
-    """POST /v1/agents `{name, budget}`: 201; the same again for the same Idempotency-Key."""
+    """POST /v1/agents `{name, budget}`: 201. The same Idempotency-Key returns the same account."""
     gateway = request.app[GATEWAY]
     await gateway.require_parent(request)
     data = await json_object(request)
-    _only(data, {"name", "budget"})
+    _refuse_unknown(data, {"name", "budget"})
     name = data.get("name")
     if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
-        raise invalid(f"`name` must be a text of 1 to {MAX_NAME} characters; got {name!r}")
+        raise invalid(f"`name` must be a string of 1 to {MAX_NAME} characters; got {name!r}")
     budget = _usd(data.get("budget"), "`budget`")
     account_id = "agt_" + uuid.uuid4().hex
     new = NewAccount(
@@ -64,40 +66,43 @@ async def open_account(request: web.Request) -> web.Response:
         message = "This Idempotency-Key opened an account with another name or budget"
         raise conflict(message, "idempotency_conflict")
     account, _ = opened
-    gateway.about(account)
+    gateway.label_accounts(account)
     key = gateway.keys.agent_key(account.id)
     if not await gateway.store.find_account(hash_key(key)):
         raise ApiError(
             409,
             "conflict",
             "secret_changed",
-            "The account was opened under another GATEWAY_SECRET: its key cannot be made again",
+            "The account was opened under another GATEWAY_SECRET: its key cannot be derived again",
         )
-    return respond_json({**shape(account), "api_key": key, "capabilities": CAPABILITIES}, 201)
+    return respond_json(
+        {**account_json(account), "api_key": key, "capabilities": CAPABILITIES}, 201
+    )
 
 
 async def read_account(request: web.Request) -> web.Response:
     gateway = request.app[GATEWAY]
     await gateway.require_parent(request)
     account_id = request.match_info["id"]
-    return await _answer(request, await gateway.store.account(account_id))
+    return await _respond_account(request, await gateway.store.account(account_id))
 
 
-async def _answer(request: web.Request, account: Account | None) -> web.Response:
+async def _respond_account(request: web.Request, account: Account | None) -> web.Response:
     if account is None:
-        raise _unknown(request.match_info["id"])
+        raise _unknown_account(request.match_info["id"])
     gateway = request.app[GATEWAY]
-    gateway.about(account)
+    gateway.label_accounts(account)
     interrupted = await gateway.store.interrupted(account.id)
-    return respond_json({**shape(account), "interrupted": interrupted})
+    return respond_json({**account_json(account), "interrupted": interrupted})
 
 
 async def change_account(request: web.Request) -> web.Response:
-    """PATCH `{budget?, status?, wait_seconds?}`; waits, if asked to, until nothing is reserved."""
+    """PATCH `{budget?, status?, wait_seconds?}`. With `wait_seconds`, waits until no money is
+    reserved."""
     gateway = request.app[GATEWAY]
     await gateway.require_parent(request)
     data = await json_object(request)
-    _only(data, {"budget", "status", "wait_seconds"})
+    _refuse_unknown(data, {"budget", "status", "wait_seconds"})
     status = data.get("status")
     if "status" in data and status not in ("active", "disabled"):
         raise invalid(f"`status` must be active or disabled; got {status!r}")
@@ -107,17 +112,19 @@ async def change_account(request: web.Request) -> web.Response:
     wait = _wait_seconds(data.get("wait_seconds", request.query.get("wait_seconds", 0)))
     changed = await gateway.store.change_account(request.match_info["id"], budget, status)
     if isinstance(changed, StoreRefusal):
-        gateway.about(changed.account)
-        raise _not_changed(changed, request.match_info["id"], budget or 0)
+        gateway.label_accounts(changed.account)
+        raise _change_error(changed, request.match_info["id"], budget or 0)
     if wait and status == "disabled":
-        return await _answer(request, await gateway.calls.settled(changed.id, wait))
-    return await _answer(request, changed)
+        return await _respond_account(
+            request, await gateway.calls.wait_until_settled(changed.id, wait)
+        )
+    return await _respond_account(request, changed)
 
 
-def _not_changed(refused: StoreRefusal, account_id: str, budget: int) -> ApiError:
-    account = refused.account
+def _change_error(refusal: StoreRefusal, account_id: str, budget: int) -> ApiError:
+    account = refusal.account
     if account is None:
-        return _unknown(account_id)
+        return _unknown_account(account_id)
     return conflict(
         f"The budget of {account.name!r} cannot be {usd_text(budget)} USD:"
         f" {usd_text(account.spent)} are spent and {usd_text(account.reserved)} reserved",
@@ -128,11 +135,11 @@ def _not_changed(refused: StoreRefusal, account_id: str, budget: int) -> ApiErro
 
 
 async def transfer(request: web.Request) -> web.Response:
-    """POST /v1/transfers `{from, to, amount}`: unspent money; both accounts change, or neither."""
+    """POST /v1/transfers `{from, to, amount}`: moves unspent money in one transaction."""
     gateway = request.app[GATEWAY]
     await gateway.require_parent(request)
     data = await json_object(request)
-    _only(data, {"from", "to", "amount"})
+    _refuse_unknown(data, {"from", "to", "amount"})
     from_id, to_id = data.get("from"), data.get("to")
     if not isinstance(from_id, str) or not isinstance(to_id, str) or from_id == to_id:
         raise invalid("`from` and `to` must be the ids of two different accounts")
@@ -141,20 +148,22 @@ async def transfer(request: web.Request) -> web.Response:
         raise invalid("`amount` must be more than 0")
     moved = await gateway.store.transfer(from_id, to_id, amount, idempotency_key(request))
     if isinstance(moved, StoreRefusal):
-        gateway.about(moved.account)
-        raise _not_moved(moved, from_id, to_id, amount)
+        gateway.label_accounts(moved.account)
+        raise _transfer_error(moved, from_id, to_id, amount)
     source, target = moved
-    gateway.about(source, target)
-    return respond_json({"amount": usd(amount), "from": shape(source), "to": shape(target)})
+    gateway.label_accounts(source, target)
+    return respond_json(
+        {"amount": usd(amount), "from": account_json(source), "to": account_json(target)}
+    )
 
 
-def _not_moved(refused: StoreRefusal, from_id: str, to_id: str, amount: int) -> ApiError:
-    account = refused.account
-    if refused.why is Why.CONFLICT:
+def _transfer_error(refusal: StoreRefusal, from_id: str, to_id: str, amount: int) -> ApiError:
+    account = refusal.account
+    if refusal.reason is RefusalReason.CONFLICT:
         return conflict("This Idempotency-Key made another transfer", "idempotency_conflict")
-    if refused.why is Why.NOT_FOUND or account is None:
-        return _unknown(from_id if account is None else to_id)
-    if refused.why is Why.DISABLED:
+    if refusal.reason is RefusalReason.NOT_FOUND or account is None:
+        return _unknown_account(from_id if account is None else to_id)
+    if refusal.reason is RefusalReason.DISABLED:
         message = f"The account {account.name!r} is disabled; PATCH its `status` to `active` first"
         return conflict(message, "account_disabled")
     return conflict(
@@ -176,29 +185,29 @@ async def transactions(request: web.Request) -> web.Response:
     after = _whole(request, "after", 0, 0, 2**62)
     account = await gateway.store.account(account_id)
     if account is None:
-        raise _unknown(account_id)
-    gateway.about(account)
+        raise _unknown_account(account_id)
+    gateway.label_accounts(account)
     key = request.query.get("idempotency_key")
-    lines = await gateway.store.charges(account_id, after, limit + 1, key)
-    page = [_line(line) for line in lines[:limit]]
+    lines = await gateway.store.ledger_lines(account_id, after, limit + 1, key)
+    page = [_line_json(line) for line in lines[:limit]]
     return respond_json({"data": page, "has_more": len(lines) > limit})
 
 
-def _line(charge: Charge) -> dict[str, Any]:
+def _line_json(line: LedgerLine) -> dict[str, Any]:
     return {
-        "id": charge.id,
-        "created_at": datetime.fromtimestamp(charge.created_at, UTC).isoformat(),
-        "idempotency_key": charge.idempotency_key,
-        "model": charge.model,
-        "prompt_tokens": charge.prompt_tokens,
-        "completion_tokens": charge.completion_tokens,
-        "amount": usd(charge.amount),
-        "estimated": charge.estimated,
-        "overrun": usd(charge.overrun),
+        "id": line.id,
+        "created_at": datetime.fromtimestamp(line.created_at, UTC).isoformat(),
+        "idempotency_key": line.idempotency_key,
+        "model": line.model,
+        "prompt_tokens": line.prompt_tokens,
+        "completion_tokens": line.completion_tokens,
+        "amount": usd(line.amount),
+        "estimated": line.estimated,
+        "overrun": usd(line.overrun),
     }
 
 
-def _only(data: dict[str, Any], known: set[str]) -> None:
+def _refuse_unknown(data: dict[str, Any], known: set[str]) -> None:
     if unknown := sorted(set(data) - known):
         raise invalid(f"`{unknown[0]}` is not known here; known: {', '.join(sorted(known))}")
 
@@ -216,7 +225,7 @@ def _wait_seconds(value: Any) -> float:
     except (TypeError, ValueError):
         seconds = math.nan
     if not 0 <= seconds <= MAX_WAIT_SECONDS:
-        raise invalid(f"`wait_seconds` must lie between 0 and {MAX_WAIT_SECONDS}; got {value!r}")
+        raise invalid(f"`wait_seconds` must be between 0 and {MAX_WAIT_SECONDS}; got {value!r}")
     return seconds
 
 
@@ -227,5 +236,5 @@ def _whole(request: web.Request, field: str, default: int, least: int, most: int
     return int(text)
 
 
-def _unknown(account_id: str) -> ApiError:
+def _unknown_account(account_id: str) -> ApiError:
     return not_found(f"There is no account {account_id!r}")

@@ -1,4 +1,4 @@
-"""Chat completions, models and health over HTTP."""
+"""Routes for chat completions, models and health."""
 
 from typing import Any
 
@@ -6,54 +6,51 @@ from aiohttp import web
 
 from durable_agent_team.gateway.amounts import usd
 from durable_agent_team.gateway.api.account_routes import CAPABILITIES
-from durable_agent_team.gateway.api.chat_stream import Call, plain, stream
-from durable_agent_team.gateway.api.middleware import (
-    GATEWAY,
-    Gateway,
-    error_response,
-    idempotency_key,
-    respond_json,
-)
+from durable_agent_team.gateway.api.call_span import trace_call
+from durable_agent_team.gateway.api.chat_stream import StreamedCall, stream, whole_answer
+from durable_agent_team.gateway.api.gateway_context import GATEWAY, GatewayContext
+from durable_agent_team.gateway.api.http_bodies import error_response, idempotency_key, respond_json
 from durable_agent_team.gateway.api_error import not_found
-from durable_agent_team.gateway.calls.chat_request import parse
-from durable_agent_team.gateway.telemetry import traced
+from durable_agent_team.gateway.calls.chat_request import parse_chat_request
 
 
 async def chat(request: web.Request) -> web.StreamResponse:
-    """POST /v1/chat/completions with an agent's key: OpenAI's shape, with `usage.cost`."""
+    """POST /v1/chat/completions with an agent's key: OpenAI's format, with `usage.cost`."""
     gateway = request.app[GATEWAY]
     account_id = await gateway.require_agent(request)
     key = idempotency_key(request)
-    asked = parse(await request.read(), gateway.prices)
-    with traced(gateway.telemetry, request.headers, asked.model) as span:
-        if asked.stream:
-            return await stream(request, Call(account_id, key, asked), span)
-        outcome = await gateway.calls.make(account_id, key, asked)
+    chat_request = parse_chat_request(await request.read(), gateway.prices)
+    with trace_call(gateway.telemetry, request.headers, chat_request.model) as span:
+        if chat_request.stream:
+            return await stream(request, StreamedCall(account_id, key, chat_request), span)
+        outcome = await gateway.calls.make(account_id, key, chat_request)
         span.record(outcome)
     if outcome.error is not None:
         return error_response(gateway, request, outcome.error, outcome.account)
-    return plain(request, outcome)
+    return whole_answer(request, outcome)
 
 
 async def models(request: web.Request) -> web.Response:
-    """GET /v1/models, without a key: what can be called, its price, and what is promised."""
+    """GET /v1/models, without a key: the models, their prices, and the gateway's capabilities."""
     gateway = request.app[GATEWAY]
-    listed = [_model(gateway, m) for m in gateway.prices.models]
+    listed = [_model_json(gateway, m) for m in gateway.prices.models]
     return respond_json({"object": "list", "data": listed, "capabilities": CAPABILITIES})
 
 
 async def model(request: web.Request) -> web.Response:
-    """GET /v1/models/{id}: one of them."""
+    """GET /v1/models/{id}: one model."""
     gateway = request.app[GATEWAY]
     name = request.match_info["id"]
     if name not in gateway.prices.models:
-        raise not_found(f"The model {name!r} has no price here; GET /v1/models lists those that do")
-    return respond_json(_model(gateway, name))
+        raise not_found(
+            f"The model {name!r} has no price here; GET /v1/models lists those that have one"
+        )
+    return respond_json(_model_json(gateway, name))
 
 
-def _model(gateway: Gateway, name: str) -> dict[str, Any]:
+def _model_json(gateway: GatewayContext, name: str) -> dict[str, Any]:
     price = gateway.prices.models[name]
-    overrun = gateway.calls.refused.get((name, price.fingerprint), 0)
+    overrun = gateway.calls.overruns.get((name, price.fingerprint), 0)
     return {
         "id": name,
         "object": "model",
@@ -74,10 +71,10 @@ def _model(gateway: Gateway, name: str) -> dict[str, Any]:
 
 
 async def health(request: web.Request) -> web.Response:
-    """GET /healthz: 200 when calls can be made, else 503 and why."""
+    """GET /healthz: 200 when calls can be made, otherwise 503 and the reason."""
     gateway = request.app[GATEWAY]
-    why = "stopping" if gateway.stopping else gateway.calls.upstream.not_ready()
-    why = why or await gateway.calls.store.not_ready()
-    overrun = sum(gateway.calls.refused.values())
-    body = {"status": why or "ready", "overrun_usd": usd(overrun)}
-    return respond_json(body, 503 if why else 200)
+    problem = "stopping" if gateway.stopping else gateway.calls.upstream.not_ready()
+    problem = problem or await gateway.calls.store.not_ready()
+    overrun = sum(gateway.calls.overruns.values())
+    body = {"status": problem or "ready", "overrun_usd": usd(overrun)}
+    return respond_json(body, 503 if problem else 200)

@@ -1,4 +1,4 @@
-"""A streamed chat completion over HTTP: the client reads along while the call is made."""
+"""Streams a chat completion to the client while the call is made."""
 
 import asyncio
 import json
@@ -8,21 +8,20 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from durable_agent_team.gateway.api.middleware import (
-    GATEWAY,
-    REQUEST_ID,
+from durable_agent_team.gateway.api.call_span import CallSpan
+from durable_agent_team.gateway.api.gateway_context import GATEWAY
+from durable_agent_team.gateway.api.http_bodies import (
+    account_headers,
     error_response,
-    figures,
     respond,
     scrubbed,
 )
-from durable_agent_team.gateway.api_error import ApiError, unavailable
+from durable_agent_team.gateway.api.middleware import REQUEST_ID, store_unavailable, unexpected
+from durable_agent_team.gateway.calls.call_service import CallOutcome
 from durable_agent_team.gateway.calls.chat_request import ChatRequest
-from durable_agent_team.gateway.calls.gateway_calls import CallOutcome
-from durable_agent_team.gateway.calls.relay import REPLAYED_BYTES, Relay, unpack
+from durable_agent_team.gateway.calls.relay import CHUNK_BYTES, Relay, decompress
 from durable_agent_team.gateway.calls.sse import event
 from durable_agent_team.gateway.stores.store import StoreError
-from durable_agent_team.gateway.telemetry import CallSpan
 
 log = logging.getLogger("gateway.http")
 
@@ -34,48 +33,48 @@ HEADERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class StreamedCall:
     account_id: str
     key: str | None
-    asked: ChatRequest
+    request: ChatRequest
 
 
 def answer_headers(outcome: CallOutcome) -> dict[str, str]:
-    headers = figures(outcome.account)
+    headers = account_headers(outcome.account)
     if outcome.replayed:
         headers["X-Idempotent-Replay"] = "true"
     return headers
 
 
-def plain(request: web.Request, outcome: CallOutcome) -> web.Response:
-    """An answer in one piece. An error that was billed holds what the upstream said."""
+def whole_answer(request: web.Request, outcome: CallOutcome) -> web.Response:
+    """A response in one piece. An error that was billed contains the upstream's text."""
     body = outcome.body
     if outcome.status != 200:
         body = scrubbed(request.app[GATEWAY], request, body)
     return respond(body, outcome.status, answer_headers(outcome))
 
 
-async def stream(request: web.Request, call: Call, span: CallSpan) -> web.StreamResponse:
-    """Until the first chunk a refusal or a failure is a plain HTTP error; from then on it comes
-    as the stream's last event. A client that leaves does not end the call."""
+async def stream(request: web.Request, call: StreamedCall, span: CallSpan) -> web.StreamResponse:
+    """Until the first chunk, an error is a plain HTTP error; after it, the stream's last event.
+    If the client leaves, the call continues."""
     calls = request.app[GATEWAY].calls
     relay = Relay(keep=call.key is not None)
-    made = asyncio.ensure_future(calls.make(call.account_id, call.key, call.asked, relay))
-    made.add_done_callback(lambda _: relay.close())
-    begun = await _follow(request, relay)
-    if begun is None:
-        outcome = await made
+    task = asyncio.ensure_future(calls.make(call.account_id, call.key, call.request, relay))
+    task.add_done_callback(lambda _: relay.close())
+    response = await _pass_on(request, relay)
+    if response is None:
+        outcome = await task
         span.record(outcome)
-        return await _whole(request, outcome)
-    outcome = await _outcome(made, request)
+        return await _without_chunks(request, outcome)
+    outcome = await _outcome(task, request)
     span.record(outcome)
     last = _last_event(request, outcome)
-    await _write(request, begun, iter([last] if last else []))
-    return begun
+    await _write(request, response, iter([last] if last else []))
+    return response
 
 
-async def _follow(request: web.Request, relay: Relay) -> web.StreamResponse | None:
-    """Passes on what comes, to its end. None: nothing came this way."""
+async def _pass_on(request: web.Request, relay: Relay) -> web.StreamResponse | None:
+    """Sends the chunks as they arrive. None if there were none."""
     response = None
     async for piece in relay.read():
         try:
@@ -84,19 +83,19 @@ async def _follow(request: web.Request, relay: Relay) -> web.StreamResponse | No
                 await response.prepare(request)
             await _send(request, response, piece)
         except ConnectionError:
-            relay.leave()
+            relay.client_left()
     return response
 
 
 async def _send(request: web.Request, response: web.StreamResponse, piece: bytes) -> None:
-    """Raises ConnectionError when the client has gone, or takes nothing any more."""
+    """Raises ConnectionError if the client has disconnected or does not read any more."""
     patience = request.app[GATEWAY].settings.upstream_timeout_seconds
-    for start in range(0, len(piece), REPLAYED_BYTES):
+    for start in range(0, len(piece), CHUNK_BYTES):
         try:
             async with asyncio.timeout(patience):
-                await response.write(piece[start : start + REPLAYED_BYTES])
+                await response.write(piece[start : start + CHUNK_BYTES])
         except TimeoutError:
-            log.info("client took nothing for %g s id=%s", patience, request[REQUEST_ID])
+            log.info("client read nothing for %g s id=%s", patience, request[REQUEST_ID])
             if request.transport is not None:
                 request.transport.abort()
             raise ConnectionAbortedError from None
@@ -119,34 +118,33 @@ async def _write(
         log.info("client left before the end of its stream id=%s", request[REQUEST_ID])
 
 
-async def _whole(request: web.Request, outcome: CallOutcome) -> web.StreamResponse:
-    """An answer that was there before this request, or none."""
+async def _without_chunks(request: web.Request, outcome: CallOutcome) -> web.StreamResponse:
+    """A call that passed on no chunks: an error, or the replay of a stored answer."""
     if outcome.error is not None:
         return error_response(request.app[GATEWAY], request, outcome.error, outcome.account)
     if outcome.status != 200:
-        return plain(request, outcome)
+        return whole_answer(request, outcome)
     response = _response(request, answer_headers(outcome))
     await response.prepare(request)
-    await _write(request, response, unpack(outcome.body))
+    await _write(request, response, decompress(outcome.body))
     return response
 
 
-async def _outcome(made: "asyncio.Future[CallOutcome]", request: web.Request) -> CallOutcome:
-    """The status has gone out, so that every failure has to become an event."""
+async def _outcome(task: "asyncio.Future[CallOutcome]", request: web.Request) -> CallOutcome:
+    """The status was already sent, so every exception must become an event."""
     try:
-        return await made
+        return await task
     except StoreError as error:
         log.error("store id=%s: %s", request[REQUEST_ID], error)
-        told = unavailable("The ledger cannot be written", "store_unavailable")
+        problem = store_unavailable()
     except Exception:
         log.exception("unexpected id=%s in a stream", request[REQUEST_ID])
-        message = f"Unexpected; log id {request[REQUEST_ID]}"
-        told = ApiError(500, "internal_error", "internal", message)
-    return CallOutcome(None, error=told)
+        problem = unexpected(request[REQUEST_ID])
+    return CallOutcome(None, error=problem)
 
 
 def _last_event(request: web.Request, outcome: CallOutcome) -> bytes:
-    """The error with the status that it would have had; nothing after a whole answer."""
+    """The error with the status that it would have had; empty after a complete answer."""
     if outcome.error is not None:
         body, status = outcome.error.body(), outcome.error.status
     elif outcome.status != 200:

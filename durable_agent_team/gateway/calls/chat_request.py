@@ -1,17 +1,17 @@
-"""What an agent may ask for, and the true upper bound of what it can cost."""
+"""Parses a chat completion request and computes the upper bound of its cost."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from durable_agent_team.gateway.api_error import ApiError, invalid
 from durable_agent_team.gateway.calls.prices import Price, Prices
+from durable_agent_team.gateway.json_bodies import dump, parse_object
 
-# A field that is not here could raise the cost beyond the bound (other models, other service
-# tiers, searches, images): refused, not ignored. A price entry's `parameters` adds to it.
+# Any other field is refused, since it could raise the cost above the bound (other models, service
+# tiers, searches, images). `parameters` in a price entry allows further ones.
 # fmt: off
-KNOWN = frozenset(
+KNOWN_FIELDS = frozenset(
     {
         "model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "n",
         "stop", "stream", "stream_options", "seed", "presence_penalty", "frequency_penalty",
@@ -28,7 +28,7 @@ MAX_TOKENS = 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """A request that is understood, priced and bounded. `body` is what goes upstream."""
+    """A checked request with its price and the bound of its cost. `body` is sent upstream."""
 
     model: str
     price: Price
@@ -37,12 +37,15 @@ class ChatRequest:
     bound: int
     stream: bool = False
     include_usage: bool = False
-    """Whether the client asked for the chunk with the usage; the upstream always is asked."""
+    """Whether the client wants the chunk with the usage. The upstream always sends it."""
 
 
-def parse(raw: bytes, prices: Prices) -> ChatRequest:
-    """Raises ApiError for what is wrong with the request, by field."""
-    data = parse_object(raw)
+def parse_chat_request(raw: bytes, prices: Prices) -> ChatRequest:
+    """Raises ApiError, naming the field, if the request is wrong or its cost cannot be bounded."""
+    try:
+        data = parse_object(raw)
+    except ValueError as error:
+        raise invalid(str(error), "not_json") from None
     model = data.get("model")
     if not isinstance(model, str) or not model:
         raise invalid("`model` must name a model; GET /v1/models lists them")
@@ -50,44 +53,31 @@ def parse(raw: bytes, prices: Prices) -> ChatRequest:
     if price is None:
         raise _unpriced(model, prices)
     messages = _check(data, price)
-    body_hash = hashlib.sha256(_dump(data)).hexdigest()
+    body_hash = hashlib.sha256(_serialize(data)).hexdigest()
     limit = _max_tokens(data)
     if limit is None:
         limit = data["max_tokens"] = price.default_max_tokens
     stream, options = bool(data.get("stream")), data.get("stream_options") or {}
     if stream:
         data["stream_options"] = {**options, "include_usage": True}
-    body = _dump(data)
+    body = _serialize(data)
     bound = price.bound(len(body), messages, limit)
     include_usage = bool(options.get("include_usage"))
     return ChatRequest(model, price, body, body_hash, bound, stream, include_usage)
 
 
-def parse_object(raw: bytes) -> dict[str, Any]:
+def _serialize(data: dict[str, Any]) -> bytes:
+    """Serialized again, so that the upstream reads exactly what was checked: a field that occurs
+    twice, for example, could be read differently."""
     try:
-        data = json.loads(raw, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise invalid(f"The body is not JSON: {error}", "not_json") from None
-    if not isinstance(data, dict):
-        raise invalid("The body must be a JSON object", "not_json")
-    return data
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _dump(data: dict[str, Any]) -> bytes:
-    """Written anew, so that the upstream reads what was checked (a doubled field, for one)."""
-    try:
-        return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
+        return dump(data, errors="strict")
     except UnicodeEncodeError:
-        raise invalid("The body holds half of a surrogate pair, which is no text") from None
+        raise invalid("The body contains half of a surrogate pair, which is not text") from None
 
 
 def _check(data: dict[str, Any], price: Price) -> int:
-    """Refuses what could cost more than the bound. Returns how many messages there are."""
-    if unknown := set(data) - KNOWN - set(price.parameters):
+    """Refuses what could cost more than the bound. Returns the number of messages."""
+    if unknown := set(data) - KNOWN_FIELDS - set(price.parameters):
         raise invalid(
             f"`{sorted(unknown)[0]}` is not known here, so what it costs cannot be bounded. Leave"
             " it out, or add it to `parameters` in the model's price entry.",
@@ -98,7 +88,7 @@ def _check(data: dict[str, Any], price: Price) -> int:
     _check_stream(data)
     for tool in _list(data, "tools"):
         if not isinstance(tool, dict) or tool.get("type") != "function":
-            raise invalid("`tools` may hold only functions", "unsupported_parameter")
+            raise invalid("`tools` can contain only functions", "unsupported_parameter")
     messages = _list(data, "messages")
     if not messages:
         raise invalid("`messages` must be a list of at least one message")
@@ -148,11 +138,11 @@ def _check_message(message: Any) -> None:
                 "unsupported_content",
             )
     elif content is not None and not isinstance(content, str):
-        raise invalid("`content` must be a text or a list of text parts")
+        raise invalid("`content` must be a string or a list of text parts")
 
 
 def _max_tokens(data: dict[str, Any]) -> int | None:
-    """The larger of both names for the same limit; null is as good as absent."""
+    """The larger of the two fields that set this limit. Null counts as absent."""
     found = []
     for field in ("max_tokens", "max_completion_tokens"):
         value = data.get(field)

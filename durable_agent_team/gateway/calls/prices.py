@@ -1,4 +1,4 @@
-"""The price file: TOML, USD per million tokens, exact."""
+"""The price file: TOML, exact amounts in USD per million tokens."""
 
 import hashlib
 import tomllib
@@ -9,10 +9,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 SCALE = 10**9
-"""USD per million tokens is micro-USD per token; nine places of it are kept."""
+"""USD per million tokens equals micro-USD per token; nine decimal places are kept."""
 
-EXAMPLE = f"{Path(__file__).with_name('prices.toml')} is one to copy."
-SHIPPED = Path(__file__).with_name("prices.toml")
+DEFAULT_PRICE_FILE = Path(__file__).with_name("prices.toml")
+EXAMPLE = f"{DEFAULT_PRICE_FILE} is one to copy."
 
 
 class PriceError(ValueError):
@@ -20,7 +20,7 @@ class PriceError(ValueError):
 
 
 class Price(BaseModel):
-    """One model's entry. The bounds are what makes a reservation a true upper bound."""
+    """One model's entry. `message_tokens` and `request_tokens` are added to the upper bound."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -40,18 +40,19 @@ class Price(BaseModel):
         return -(-scaled // SCALE)
 
     def bound(self, body_bytes: int, messages: int, max_tokens: int) -> int:
-        """Micro-USD that a request cannot exceed: no tokenizer makes more tokens than bytes."""
+        """The most that a request can cost, in micro-USD: it has no more tokens than bytes."""
         prompt = body_bytes + messages * self.message_tokens + self.request_tokens
         return self.cost(prompt, max_tokens)
 
     @property
     def fingerprint(self) -> str:
-        """Changes with the entry: a model refused for a wrong entry is let in by a new one."""
+        """Changes with the entry, so that a model refused for a wrong entry is accepted again after
+        the entry was corrected."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
 
 
 class Prices:
-    """All priced models, and where they are written."""
+    """All priced models, and the path of their file."""
 
     def __init__(self, path: Path, models: dict[str, Price]) -> None:
         self.path = path
@@ -64,24 +65,24 @@ class Prices:
         except OSError as error:
             raise PriceError(
                 f"The price file {path} cannot be read: {error.strerror}. Set GATEWAY_PRICES to one"
-                f" like {SHIPPED}."
+                f" like {DEFAULT_PRICE_FILE}."
             ) from error
         except UnicodeDecodeError as error:
             raise PriceError(
-                f"The price file {path} is no UTF-8 text (byte {error.start}). Save it as such."
+                f"The price file {path} is not UTF-8 text (byte {error.start}). Save it as UTF-8."
             ) from error
         except tomllib.TOMLDecodeError as error:
             raise PriceError(f"The price file {path} is not TOML: {error}. {EXAMPLE}") from error
         models = data.get("models")
         if not isinstance(models, dict) or not models or set(data) - {"models"}:
             raise PriceError(
-                f'The price file {path} must hold tables [models."NAME"], and nothing else. '
+                f'The price file {path} must contain tables [models."NAME"], and nothing else. '
                 + EXAMPLE
             )
         return cls(path, _parse(path, models))
 
     def lines_to_add(self, model: str) -> str:
-        """What to write into the price file, to the letter, so that `model` can be called."""
+        """The lines to add to the price file so that `model` can be called."""
         name = model.replace("\\", "\\\\").replace('"', '\\"')
         return (
             f'[models."{name}"]\n'
@@ -97,19 +98,19 @@ def _parse(path: Path, models: dict[str, Any]) -> dict[str, Price]:
         try:
             found[name] = Price.model_validate(entry)
         except ValidationError as error:
-            problems += [f'[models."{name}"] {_in_words(each)}' for each in error.errors()]
+            problems += [f'[models."{name}"] {_problem_text(each)}' for each in error.errors()]
     if problems:
         raise PriceError(f"The price file {path} is wrong:\n  " + "\n  ".join(problems))
     return found
 
 
-def _in_words(problem: Any) -> str:
-    """One of pydantic's: the key, its value, what to write instead."""
+def _problem_text(problem: Any) -> str:
+    """One of pydantic's problems: the key, its value, and what to write instead."""
     key, kind = ".".join(str(part) for part in problem["loc"]), problem["type"]
     if kind == "missing":
         return f"{key}: is missing (add it, in USD per million tokens)"
     if kind == "extra_forbidden":
         return f"{key}: this key is not known (known: {', '.join(Price.model_fields)})"
     if not key:
-        return f"= {problem['input']}: must hold keys, such as input_usd_per_million"
+        return f"= {problem['input']}: must contain keys, such as input_usd_per_million"
     return f"{key} = {problem['input']}: {problem['msg']}"

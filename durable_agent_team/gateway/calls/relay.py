@@ -1,4 +1,4 @@
-"""An answer on its way: what has come goes on at once, and is kept for a repetition."""
+"""Passes a streamed answer on to the client, and keeps a compressed copy for replays."""
 
 import asyncio
 import zlib
@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Protocol
 
 WINDOW_BITS, MEMORY_LEVEL = 12, 5
-"""32 KB of state for each stream in flight. Chunks repeat each other: 4 KB back is enough."""
-REPLAYED_BYTES = 64 * 1024
+"""32 KB of state for each stream in flight. As chunks are alike, a window of 4 KB is enough."""
+CHUNK_BYTES = 64 * 1024
 
 
-class Packer(Protocol):
+class Compressor(Protocol):
     """What `zlib.compressobj` returns has no public name."""
 
     def compress(self, data: bytes, /) -> bytes: ...
@@ -19,59 +19,59 @@ class Packer(Protocol):
 
 
 class Relay:
-    """Between the call, which goes on by itself, and the client, which reads at its own pace.
+    """Connects a call, which runs on its own, with its client, which reads at its own pace.
 
-    What the client has read is dropped. With `keep`, the whole answer is kept, packed.
+    What the client has read is dropped. With `keep`, the whole answer is kept, compressed.
     """
 
     def __init__(self, *, keep: bool) -> None:
         self._unread: list[bytes] = []
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._closed = False
-        self._listening = True
+        self._client_connected = True
         self._keep = keep
-        self._pack: Packer | None = None
-        self._packed: list[bytes] = []
+        self._compressor: Compressor | None = None
+        self._pieces: list[bytes] = []
 
-    def add(self, piece: bytes, *, lasting: bool = True) -> None:
-        """`lasting=False`: not a part of the answer, as a heartbeat is none."""
-        if self._keep and lasting:
-            self._keep_too(piece)
-        if self._listening:
+    def add(self, piece: bytes, *, stored: bool = True) -> None:
+        """`stored=False` is for what is not part of the answer, such as a heartbeat."""
+        if self._keep and stored:
+            self._store(piece)
+        if self._client_connected:
             self._unread.append(piece)
-            self._news.set()
+            self._changed.set()
 
-    def _keep_too(self, piece: bytes) -> None:
-        if self._pack is None:
-            self._pack = zlib.compressobj(1, zlib.DEFLATED, WINDOW_BITS, MEMORY_LEVEL)
-        if packed := self._pack.compress(piece):
-            self._packed.append(packed)
+    def _store(self, piece: bytes) -> None:
+        if self._compressor is None:
+            self._compressor = zlib.compressobj(1, zlib.DEFLATED, WINDOW_BITS, MEMORY_LEVEL)
+        if compressed := self._compressor.compress(piece):
+            self._pieces.append(compressed)
 
-    def packed(self, tail: bytes) -> bytes:
-        """The whole answer with its `tail`, for `unpack`, once; empty if it was not kept."""
+    def compressed(self, tail: bytes) -> bytes:
+        """Returns the whole answer with its `tail`, or nothing if it was not kept. Call it once."""
         if not self._keep:
             return b""
-        self._keep_too(tail)
-        assert self._pack is not None
-        whole = b"".join(self._packed) + self._pack.flush()
-        self._keep, self._pack, self._packed = False, None, []
+        self._store(tail)
+        assert self._compressor is not None
+        whole = b"".join(self._pieces) + self._compressor.flush()
+        self._keep, self._compressor, self._pieces = False, None, []
         return whole
 
     def close(self) -> None:
-        """No more will come."""
+        """Ends `read` after what was added so far."""
         self._closed = True
-        self._news.set()
+        self._changed.set()
 
-    def leave(self) -> None:
-        """The client has gone: nothing waits for it any more."""
-        self._listening = False
+    def client_left(self) -> None:
+        """Drops what the client has not read, and all that is added later."""
+        self._client_connected = False
         self._unread.clear()
 
     async def read(self) -> AsyncIterator[bytes]:
-        """What has come since the last time, until the relay is closed."""
+        """Yields what was added since the last time, until the relay is closed."""
         while True:
-            await self._news.wait()
-            self._news.clear()
+            await self._changed.wait()
+            self._changed.clear()
             if self._unread:
                 piece, self._unread = b"".join(self._unread), []
                 yield piece
@@ -79,10 +79,10 @@ class Relay:
                 return
 
 
-def unpack(packed: bytes) -> Iterator[bytes]:
-    """A kept answer, in pieces of a bounded size."""
-    unpacker = zlib.decompressobj()
-    piece = unpacker.decompress(packed, REPLAYED_BYTES)
+def decompress(compressed: bytes) -> Iterator[bytes]:
+    """A kept answer, in pieces of up to CHUNK_BYTES."""
+    decompressor = zlib.decompressobj()
+    piece = decompressor.decompress(compressed, CHUNK_BYTES)
     while piece:
         yield piece
-        piece = unpacker.decompress(unpacker.unconsumed_tail, REPLAYED_BYTES)
+        piece = decompressor.decompress(decompressor.unconsumed_tail, CHUNK_BYTES)

@@ -1,4 +1,4 @@
-"""Server-sent events: read as they come, in whatever pieces; written one by one."""
+"""Server-sent events: an incremental parser, and functions that write events."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ DONE = b"[DONE]"
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`comment` is a line that began with `:`, a heartbeat; such an event has no data."""
+    """A comment is a line that begins with `:`, such as a heartbeat. It has no data."""
 
     data: bytes = b""
     name: bytes = b""
@@ -16,8 +16,8 @@ class Event:
 
 
 @dataclass
-class Parser:
-    """Feed it what arrives; it yields what is whole."""
+class EventParser:
+    """`feed` takes bytes as they arrive, split anywhere, and yields complete events."""
 
     _rest: list[bytes] = field(default_factory=list)
     _rest_bytes: int = 0
@@ -36,7 +36,7 @@ class Parser:
                 yield event
 
     def _lines(self, piece: bytes) -> list[bytes]:
-        """Those that `piece` ends. Each byte is looked at once, however long its line is."""
+        """The lines that `piece` completes. Takes linear time, also for one very long line."""
         if self._after_return and piece.startswith(b"\n"):
             piece, self._after_return = piece[1:], False
         if piece:
@@ -54,7 +54,7 @@ class Parser:
         return lines
 
     def finish(self) -> Iterator[Event]:
-        """At the end of the stream a last event needs no empty line after it."""
+        """Call it at the end of the stream: the last event does not need an empty line after it."""
         yield from self.feed(b"\n\n")
 
     def _line(self, line: bytes) -> Event | None:
@@ -74,7 +74,7 @@ class Parser:
 
 
 def event(data: bytes) -> bytes:
-    """`data` in one line, as JSON is when it is written without an indent."""
+    """`data` must be a single line, as JSON is without indentation."""
     return b"data: " + data + b"\n\n"
 
 

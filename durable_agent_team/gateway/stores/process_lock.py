@@ -1,7 +1,7 @@
-"""Which gateway processes live: each holds an exclusive lock on a file beside the database.
+"""Which gateway processes are alive: each holds an exclusive lock on a file next to the database.
 
-The kernel drops the lock the moment a process dies, in whatever way, so nobody has to guess from
-clocks whether the reservations of another process are still somebody's.
+The kernel releases the lock the moment a process dies, however it dies. So no one has to infer from
+clocks whether the process that made a reservation still exists.
 """
 
 import fcntl
@@ -11,51 +11,53 @@ from pathlib import Path
 
 
 class ProcessLock:
-    """This process' name in the database, and the lock that proves it alive."""
+    """This process' id in the database (`calls.owner`), and the lock that shows it is alive."""
 
     def __init__(self, database: Path) -> None:
         self._folder = database.with_name(database.name + ".owners")
         self._folder.mkdir(parents=True, exist_ok=True)
-        self.id = uuid.uuid4().hex
-        self._lock = self._take()
+        self.process_id = uuid.uuid4().hex
+        self._file = self._acquire()
 
-    def _path(self, owner: str) -> Path:
-        return self._folder / owner
+    def _path(self, process_id: str) -> Path:
+        return self._folder / process_id
 
-    def _take(self) -> int:
-        """A file can be swept away between its making and its locking: then once more."""
+    def _acquire(self) -> int:
+        """Tries again if another process removed the file before it was locked."""
         while True:
-            lock = os.open(self._path(self.id), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if os.fstat(lock).st_nlink:
-                return lock
-            os.close(lock)
+            file = os.open(
+                self._path(self.process_id), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600
+            )
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file).st_nlink:
+                return file
+            os.close(file)
 
-    def dead(self, owners: set[str]) -> set[str]:
-        """Those of `owners` whose process is gone."""
-        return {owner for owner in owners if owner != self.id and self._is_dead(owner)}
+    def dead(self, process_ids: set[str]) -> set[str]:
+        """Those of `process_ids` that have ended."""
+        return {each for each in process_ids if each != self.process_id and self._is_dead(each)}
 
-    def _is_dead(self, owner: str, *, remove: bool = False) -> bool:
+    def _is_dead(self, process_id: str, *, remove: bool = False) -> bool:
         try:
-            lock = os.open(self._path(owner), os.O_RDWR | os.O_CLOEXEC)
+            file = os.open(self._path(process_id), os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
             return True
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if remove:
-                self._path(owner).unlink(missing_ok=True)
+                self._path(process_id).unlink(missing_ok=True)
         except BlockingIOError:
             return False
         finally:
-            os.close(lock)
+            os.close(file)
         return True
 
-    def sweep(self) -> None:
-        """Removes the files of dead processes."""
+    def remove_dead(self) -> None:
+        """Removes the lock files of processes that have ended."""
         for path in self._folder.iterdir():
-            if path.name != self.id:
+            if path.name != self.process_id:
                 self._is_dead(path.name, remove=True)
 
     def close(self) -> None:
-        self._path(self.id).unlink(missing_ok=True)
-        os.close(self._lock)
+        self._path(self.process_id).unlink(missing_ok=True)
+        os.close(self._file)

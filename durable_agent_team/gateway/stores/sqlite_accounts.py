@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from durable_agent_team.gateway.stores.store import Account, NewAccount, StoreRefusal, Why
+from durable_agent_team.gateway.stores.store import Account, NewAccount, RefusalReason, StoreRefusal
 
 COLUMNS = "id, name, status, budget, spent, reserved, charges, created_at"
 
@@ -28,13 +28,13 @@ def open_account(
         if row:
             account = Account(*row[1:])
             same = row[0] == new.open_hash
-            return (account, False) if same else StoreRefusal(Why.CONFLICT, account)
+            return (account, False) if same else StoreRefusal(RefusalReason.CONFLICT, account)
     conn.execute(
         "INSERT INTO accounts (id, name, key_hash, status, budget, created_at, open_key, open_hash)"
         " VALUES (?, ?, ?, 'active', ?, ?, ?, ?)",
         (new.id, new.name, new.key_hash, new.budget, now, new.open_key, new.open_hash),
     )
-    _note_budget(conn, new.id, new.budget, "open", now)
+    _record_budget_change(conn, new.id, new.budget, "open", now)
     return Account(new.id, new.name, "active", new.budget, 0, 0, 0, now), True
 
 
@@ -43,25 +43,25 @@ def change(
 ) -> Account | StoreRefusal:
     account = read(conn, account_id)
     if account is None:
-        return StoreRefusal(Why.NOT_FOUND)
+        return StoreRefusal(RefusalReason.NOT_FOUND)
     if budget is not None:
         taken = conn.execute(
             "UPDATE accounts SET budget = ? WHERE id = ? AND spent + reserved <= ?",
             (budget, account_id, budget),
         )
         if not taken.rowcount:
-            return StoreRefusal(Why.BELOW_SPENT, account)
+            return StoreRefusal(RefusalReason.BELOW_SPENT, account)
         if budget != account.budget:
-            _note_budget(conn, account_id, budget - account.budget, "set", now)
+            _record_budget_change(conn, account_id, budget - account.budget, "set", now)
     if status is not None:
         conn.execute("UPDATE accounts SET status = ? WHERE id = ?", (status, account_id))
         if status == "disabled":
-            # Only answers under a key are kept; saying so lets the index find them.
+            # Only answers under a key are stored; the condition on `key` lets SQLite use the index.
             conn.execute(
                 "DELETE FROM calls WHERE account_id = ? AND key IS NOT NULL AND state = 'done'",
                 (account_id,),
             )
-    return read(conn, account_id) or StoreRefusal(Why.NOT_FOUND)
+    return read(conn, account_id) or StoreRefusal(RefusalReason.NOT_FOUND)
 
 
 def transfer(
@@ -69,35 +69,35 @@ def transfer(
 ) -> tuple[Account, Account] | StoreRefusal:
     source, target = read(conn, from_id), read(conn, to_id)
     if source is None or target is None:
-        return StoreRefusal(Why.NOT_FOUND, source)
+        return StoreRefusal(RefusalReason.NOT_FOUND, source)
     if key is not None:
         query = "SELECT from_id, to_id, amount FROM transfers WHERE key = ?"
         before = conn.execute(query, (key,)).fetchone()
         if before:
             same = before == (from_id, to_id, amount)
-            return (source, target) if same else StoreRefusal(Why.CONFLICT)
+            return (source, target) if same else StoreRefusal(RefusalReason.CONFLICT)
     if target.status != "active":
-        return StoreRefusal(Why.DISABLED, target)
+        return StoreRefusal(RefusalReason.DISABLED, target)
     taken = conn.execute(
         "UPDATE accounts SET budget = budget - ? WHERE id = ? AND spent + reserved + ? <= budget",
         (amount, from_id, amount),
     )
     if not taken.rowcount:
-        return StoreRefusal(Why.EXHAUSTED, source)
+        return StoreRefusal(RefusalReason.EXHAUSTED, source)
     conn.execute("UPDATE accounts SET budget = budget + ? WHERE id = ?", (amount, to_id))
     made = conn.execute(
         "INSERT INTO transfers (key, from_id, to_id, amount, created_at) VALUES (?, ?, ?, ?, ?)",
         (key, from_id, to_id, amount, now),
     )
-    _note_budget(conn, from_id, -amount, "transfer", now, made.lastrowid)
-    _note_budget(conn, to_id, amount, "transfer", now, made.lastrowid)
+    _record_budget_change(conn, from_id, -amount, "transfer", now, made.lastrowid)
+    _record_budget_change(conn, to_id, amount, "transfer", now, made.lastrowid)
     after = read(conn, from_id), read(conn, to_id)
     assert after[0] is not None
     assert after[1] is not None
     return after[0], after[1]
 
 
-def _note_budget(
+def _record_budget_change(
     conn: sqlite3.Connection,
     account_id: str,
     amount: int,

@@ -5,16 +5,16 @@ import sqlite3
 from durable_agent_team.gateway.stores.sqlite_accounts import COLUMNS, read
 from durable_agent_team.gateway.stores.store import (
     Account,
-    Begun,
-    Cause,
-    Charge,
+    BeginResult,
+    InterruptionCause,
+    LedgerLine,
     NewCall,
-    Pending,
+    PendingCall,
+    RefusalReason,
     Reserved,
     Settlement,
     StoredCall,
     StoreRefusal,
-    Why,
 )
 
 RESERVE = f"""
@@ -30,32 +30,32 @@ RELEASE = f"UPDATE accounts SET reserved = reserved - ? WHERE id = ? RETURNING {
 
 
 def begin(
-    conn: sqlite3.Connection, call: NewCall, owner: str, now: float, lease_seconds: float
-) -> Begun:
+    conn: sqlite3.Connection, call: NewCall, process_id: str, now: float, lease_seconds: float
+) -> BeginResult:
     if call.key is not None:
-        before = _before(conn, call, now)
-        if before is not None:
-            return before
+        earlier = _earlier_call(conn, call, now)
+        if earlier is not None:
+            return earlier
     row = conn.execute(RESERVE, {"bound": call.bound, "id": call.account_id}).fetchone()
     if row is None:
         account = read(conn, call.account_id)
         if account is None:
-            return StoreRefusal(Why.NOT_FOUND)
+            return StoreRefusal(RefusalReason.NOT_FOUND)
         active = account.status == "active"
-        return StoreRefusal(Why.EXHAUSTED if active else Why.DISABLED, account)
+        return StoreRefusal(RefusalReason.EXHAUSTED if active else RefusalReason.DISABLED, account)
     conn.execute(
         "INSERT INTO calls (id, account_id, key, body_hash, model, state, bound, owner, expires_at)"
         " VALUES (?, ?, ?, ?, ?, 'pending', ?, ?, ?)",
         (
             *(call.id, call.account_id, call.key, call.body_hash, call.model, call.bound),
-            *(owner, now + lease_seconds),
+            *(process_id, now + lease_seconds),
         ),
     )
     return Reserved(Account(*row))
 
 
-def _before(conn: sqlite3.Connection, call: NewCall, now: float) -> Begun | None:
-    """What became of the same key before; None if this is its first or its next attempt."""
+def _earlier_call(conn: sqlite3.Connection, call: NewCall, now: float) -> BeginResult | None:
+    """What became of an earlier call with this key; None if a call can be made now."""
     query = (
         "SELECT id, body_hash, state, status, response, expires_at FROM calls"
         " WHERE account_id = ? AND key = ?"
@@ -63,19 +63,19 @@ def _before(conn: sqlite3.Connection, call: NewCall, now: float) -> Begun | None
     row = conn.execute(query, (call.account_id, call.key)).fetchone()
     account = read(conn, call.account_id)
     if account is None or account.status != "active":
-        return None  # refused by the reservation, which says why
+        return None  # the reservation refuses it, with the reason
     if row is None:
         query = "SELECT 1 FROM ledger WHERE account_id = ? AND idempotency_key = ?"
         charged = conn.execute(query, (call.account_id, call.key)).fetchone()
-        return StoreRefusal(Why.ANSWER_DROPPED, account) if charged else None
+        return StoreRefusal(RefusalReason.ANSWER_DROPPED, account) if charged else None
     call_id, body_hash, state, status, response, expires_at = row
     if body_hash != call.body_hash:
-        return StoreRefusal(Why.CONFLICT, account)
+        return StoreRefusal(RefusalReason.CONFLICT, account)
     if state == "done":
         return StoredCall(account, status, response)
     if expires_at > now:
-        return Pending(account)
-    release(conn, call_id, Cause.LEASE_EXPIRED, now)
+        return PendingCall(account)
+    release(conn, call_id, InterruptionCause.LEASE_EXPIRED, now)
     return None
 
 
@@ -112,7 +112,7 @@ def settle(conn: sqlite3.Connection, done: Settlement, now: float) -> Account | 
 
 
 def release(
-    conn: sqlite3.Connection, call_id: str, cause: Cause | None, now: float
+    conn: sqlite3.Connection, call_id: str, cause: InterruptionCause | None, now: float
 ) -> Account | None:
     row = conn.execute(
         "DELETE FROM calls WHERE id = ? AND state = 'pending'"
@@ -131,7 +131,7 @@ def release(
     return Account(*conn.execute(RELEASE, (bound, account_id)).fetchone())
 
 
-def pending_owners(conn: sqlite3.Connection) -> set[str]:
+def pending_processes(conn: sqlite3.Connection) -> set[str]:
     rows = conn.execute("SELECT DISTINCT owner FROM calls WHERE state = 'pending'")
     return {row[0] for row in rows}
 
@@ -139,20 +139,20 @@ def pending_owners(conn: sqlite3.Connection) -> set[str]:
 def release_abandoned(conn: sqlite3.Connection, dead: set[str], now: float) -> int:
     query = "SELECT id, owner, expires_at FROM calls WHERE state = 'pending'"
     released = 0
-    for call_id, owner, expires_at in conn.execute(query).fetchall():
-        if owner in dead:
-            release(conn, call_id, Cause.GATEWAY_DIED, now)
+    for call_id, process_id, expires_at in conn.execute(query).fetchall():
+        if process_id in dead:
+            release(conn, call_id, InterruptionCause.GATEWAY_DIED, now)
         elif expires_at <= now:
-            release(conn, call_id, Cause.LEASE_EXPIRED, now)
+            release(conn, call_id, InterruptionCause.LEASE_EXPIRED, now)
         else:
             continue
         released += 1
     return released
 
 
-def charges(
+def ledger_lines(
     conn: sqlite3.Connection, account_id: str, after: int, limit: int, key: str | None
-) -> list[Charge]:
+) -> list[LedgerLine]:
     query = (
         "SELECT id, created_at, idempotency_key, model, prompt_tokens, completion_tokens, amount,"
         " estimated, overrun FROM ledger WHERE account_id = ? AND id > ?"
@@ -162,4 +162,4 @@ def charges(
         query += " AND idempotency_key = ?"
         values.append(key)
     rows = conn.execute(query + " ORDER BY id LIMIT ?", (*values, limit))
-    return [Charge(*(*row[:7], bool(row[7]), row[8])) for row in rows]
+    return [LedgerLine(*(*row[:7], bool(row[7]), row[8])) for row in rows]

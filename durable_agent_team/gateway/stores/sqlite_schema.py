@@ -1,4 +1,5 @@
-"""The tables. What must never happen is forbidden here, below all code that could get it wrong."""
+"""The tables. Their constraints and triggers forbid overspending and changes to the ledger, so that
+no mistake in the code above can cause them."""
 
 import os
 import sqlite3
@@ -22,7 +23,7 @@ CREATE TABLE accounts (
   CHECK (spent + reserved <= budget)
 ) STRICT, WITHOUT ROWID;
 
--- One row for each call in flight, and for each answer that can be asked for again.
+-- One row for each call in flight, and for each stored answer that can be replayed.
 CREATE TABLE calls (
   id TEXT PRIMARY KEY,
   account_id TEXT NOT NULL REFERENCES accounts,
@@ -52,7 +53,7 @@ CREATE TABLE ledger (
   overrun INTEGER NOT NULL CHECK (overrun >= 0)
 ) STRICT;
 CREATE INDEX ledger_by_account ON ledger (account_id, id);
--- No account is charged twice for one key, whatever the code above does.
+-- No account is charged twice for one key.
 CREATE UNIQUE INDEX ledger_by_key ON ledger (account_id, idempotency_key)
   WHERE idempotency_key IS NOT NULL;
 
@@ -101,13 +102,13 @@ class SchemaError(Exception):
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Opens the database, and makes it (readable by its owner alone) if there is none."""
+    """Opens the database. Creates it, readable by its owner only, if it does not exist."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         conn = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
         conn.execute("PRAGMA journal_mode = WAL")
-        # FULL: an answer goes out only when its charge is on the disk. Group commit pays for it.
+        # FULL: an answer is sent only after its charge is on disk. Group commit keeps that fast.
         conn.execute("PRAGMA synchronous = FULL")
         conn.execute("PRAGMA foreign_keys = ON")
         conn.execute("PRAGMA cache_size = -16000")

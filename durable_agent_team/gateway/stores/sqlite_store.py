@@ -1,4 +1,4 @@
-"""The store in SQLite: the default. Several gateway processes may share one database file."""
+"""The SQLite store. Several gateway processes on one machine may share a database file."""
 
 import time
 from pathlib import Path
@@ -9,9 +9,9 @@ from durable_agent_team.gateway.stores.sqlite_schema import connect
 from durable_agent_team.gateway.stores.sqlite_writer import Writer
 from durable_agent_team.gateway.stores.store import (
     Account,
-    Begun,
-    Cause,
-    Charge,
+    BeginResult,
+    InterruptionCause,
+    LedgerLine,
     NewAccount,
     NewCall,
     Settlement,
@@ -20,11 +20,11 @@ from durable_agent_team.gateway.stores.store import (
 
 
 class SqliteStore:
-    """See `stores.store.Store`. Make it inside the running event loop."""
+    """Implements `stores.store.Store`. Create it inside the running event loop."""
 
     def __init__(self, path: Path, lease_seconds: float) -> None:
         conn = connect(path)
-        self._owner = ProcessLock(path)
+        self._process_lock = ProcessLock(path)
         self._lease_seconds = lease_seconds
         self._writer = Writer(conn)
 
@@ -62,17 +62,17 @@ class SqliteStore:
             lambda conn: sqlite_accounts.transfer(conn, from_id, to_id, amount, key, time.time())
         )
 
-    async def charges(
+    async def ledger_lines(
         self, account_id: str, after: int, limit: int, idempotency_key: str | None
-    ) -> list[Charge]:
+    ) -> list[LedgerLine]:
         return await self._writer.run(
-            lambda conn: sqlite_calls.charges(conn, account_id, after, limit, idempotency_key)
+            lambda conn: sqlite_calls.ledger_lines(conn, account_id, after, limit, idempotency_key)
         )
 
-    async def begin(self, call: NewCall) -> Begun:
+    async def begin(self, call: NewCall) -> BeginResult:
         return await self._writer.run(
             lambda conn: sqlite_calls.begin(
-                conn, call, self._owner.id, time.time(), self._lease_seconds
+                conn, call, self._process_lock.process_id, time.time(), self._lease_seconds
             ),
             durable=False,
         )
@@ -82,20 +82,21 @@ class SqliteStore:
             lambda conn: sqlite_calls.settle(conn, settlement, time.time())
         )
 
-    async def release(self, call_id: str, cause: Cause | None) -> Account | None:
+    async def release(self, call_id: str, cause: InterruptionCause | None) -> Account | None:
         return await self._writer.run(
             lambda conn: sqlite_calls.release(conn, call_id, cause, time.time()), durable=False
         )
 
     async def release_abandoned(self) -> int:
-        dead = self._owner.dead(await self._writer.run(sqlite_calls.pending_owners))
+        process_ids = await self._writer.run(sqlite_calls.pending_processes)
+        dead = self._process_lock.dead(process_ids)
         released = await self._writer.run(
             lambda conn: sqlite_calls.release_abandoned(conn, dead, time.time())
         )
-        self._owner.sweep()
+        self._process_lock.remove_dead()
         return released
 
-    async def refused_models(self) -> dict[tuple[str, str], int]:
+    async def overruns(self) -> dict[tuple[str, str], int]:
         query = "SELECT model, price_fingerprint, overrun FROM refused_models"
         rows = await self._writer.run(lambda conn: conn.execute(query).fetchall())
         return {(model, fingerprint): overrun for model, fingerprint, overrun in rows}
@@ -105,4 +106,4 @@ class SqliteStore:
 
     async def close(self) -> None:
         await self._writer.close()
-        self._owner.close()
+        self._process_lock.close()

@@ -1,9 +1,9 @@
-"""One thread that owns the connection, and commits whatever is queued in one transaction.
+"""One thread that owns the connection and commits everything queued in one transaction.
 
-One fsync then serves all calls that wait for it: durable, and not one fsync a call. What may be
-lost with the power, and only with the power, waits for none: a reservation whose call is lost too.
-Each operation runs in a savepoint of its own, so that one that fails takes nobody else's work with
-it.
+So one fsync serves all calls that wait for it, instead of one fsync for each call. An operation
+with `durable=False` does not wait for an fsync: a reservation may be lost in a power failure,
+because its call is lost too. Each operation runs in its own savepoint, so that a failing operation
+does not undo the others.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ from durable_agent_team.gateway.stores.store import StoreError
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], Any]
 Queued = tuple[Operation, asyncio.Future[Any], bool]
-MOST_IN_ONE_COMMIT = 256
+MAX_BATCH = 256
 
 
 class Writer:
-    """`await run(operation)` gives its result once the transaction is on the disk; with
+    """`await run(operation)` returns its result once the transaction is on disk; with
     `durable=False`, once it would survive the death of this process."""
 
     def __init__(self, conn: sqlite3.Connection) -> None:
@@ -32,7 +32,7 @@ class Writer:
         self._queue: queue.SimpleQueue[Queued | None] = queue.SimpleQueue()
         self._closed = False
         self._failed = False
-        self._durable = True  # as the connection was made
+        self._durable = True  # `connect` sets synchronous = FULL
         self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
         self._thread.start()
 
@@ -44,7 +44,7 @@ class Writer:
         return await future
 
     async def not_ready(self) -> str | None:
-        """Why nothing can be written. After a failure it tries, as it may have been mended."""
+        """Why nothing can be written, or None. After a failure it tries to write again."""
         if not self._failed:
             return None
         try:
@@ -55,26 +55,26 @@ class Writer:
         return None
 
     async def close(self) -> None:
-        """Finishes what is queued, then closes the connection."""
+        """Commits what is queued, then closes the connection."""
         if not self._closed:
             self._closed = True
             self._queue.put(None)
             await asyncio.to_thread(self._thread.join)
 
     def _work(self) -> None:
-        open_ = True
-        while open_:
+        running = True
+        while running:
             batch = []
             item = self._queue.get()
             while item is not None:
                 batch.append(item)
-                if len(batch) == MOST_IN_ONE_COMMIT:
+                if len(batch) == MAX_BATCH:
                     break
                 try:
                     item = self._queue.get_nowait()
                 except queue.Empty:
                     break
-            open_ = item is not None
+            running = item is not None
             if batch:
                 self._commit(batch)
         self._conn.close()
@@ -82,42 +82,43 @@ class Writer:
     def _commit(self, batch: list[Queued]) -> None:
         results: list[tuple[asyncio.Future[Any], Any, BaseException | None]] = []
         try:
-            self._wait_for_disk(any(durable for _, _, durable in batch))
+            self._set_durability(any(durable for _, _, durable in batch))
             self._conn.execute("BEGIN IMMEDIATE")
             for operation, future, _ in batch:
-                results.append((future, *self._one(operation)))
+                results.append((future, *self._run_in_savepoint(operation)))
             self._conn.execute("COMMIT")
         except sqlite3.Error as error:
-            with suppress(sqlite3.Error):  # then the next commit fails, and is told, likewise
+            with suppress(sqlite3.Error):  # if it fails, the next commit fails and reports it
                 if self._conn.in_transaction:
                     self._conn.execute("ROLLBACK")
             self._failed = True
-            failure = StoreError(f"the database did not take it: {error}")
+            failure = StoreError(f"the database cannot be written: {error}")
             results = [(future, None, failure) for _, future, _ in batch]
         self._loop.call_soon_threadsafe(_resolve, results)
 
-    def _wait_for_disk(self, durable: bool) -> None:
-        """In WAL mode a commit under FULL also makes durable what NORMAL left open before it."""
+    def _set_durability(self, durable: bool) -> None:
+        """Chooses whether the commit waits for an fsync. In WAL mode, a commit under FULL also
+        makes earlier commits under NORMAL durable."""
         if durable is not self._durable:
             self._conn.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             self._durable = durable
 
-    def _one(self, operation: Operation) -> tuple[Any, BaseException | None]:
-        self._conn.execute("SAVEPOINT one")
+    def _run_in_savepoint(self, operation: Operation) -> tuple[Any, BaseException | None]:
+        self._conn.execute("SAVEPOINT operation")
         try:
             result = operation(self._conn)
         except Exception as error:
             if not self._conn.in_transaction:
-                raise  # SQLite itself rolled all back (a full disk): nobody's work is kept
-            self._conn.execute("ROLLBACK TO one")
-            self._conn.execute("RELEASE one")
+                raise  # SQLite rolled back the whole batch (a full disk)
+            self._conn.execute("ROLLBACK TO operation")
+            self._conn.execute("RELEASE operation")
             return None, error
-        self._conn.execute("RELEASE one")
+        self._conn.execute("RELEASE operation")
         return result, None
 
 
 def _write_nothing(conn: sqlite3.Connection) -> None:
-    """Goes to the disk like a charge, and changes nothing."""
+    """Writes to disk as a charge does, but changes nothing."""
     version = conn.execute("PRAGMA user_version").fetchone()[0]
     conn.execute(f"PRAGMA user_version = {version}")
 

@@ -1,7 +1,7 @@
-"""What a store of accounts must do. SQLite does it in `sqlite_store.py`; others can follow.
+"""The interface of a store of accounts, calls and ledger lines. `sqlite_store.py` implements it.
 
-Amounts are integer micro-USD, times are Unix seconds. Every method is one transaction. At every
-moment `spent + reserved <= budget` holds for each account, whatever runs concurrently.
+Amounts are integer micro-USD, times are Unix seconds. Every method is one transaction.
+`spent + reserved <= budget` holds for each account at all times, whatever runs concurrently.
 """
 
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from typing import Protocol
 
 
 class StoreError(Exception):
-    """The store could not do its work (a full disk, a locked database). Nothing was changed."""
+    """The database failed (a full disk, a lock held too long). Nothing was changed."""
 
 
-class Why(StrEnum):
-    """Why a call was not begun, or an account not changed."""
+class RefusalReason(StrEnum):
+    """Why the store did not begin a call or change an account."""
 
     EXHAUSTED = "budget_exhausted"
     DISABLED = "account_disabled"
@@ -24,8 +24,8 @@ class Why(StrEnum):
     NOT_FOUND = "not_found"
 
 
-class Cause(StrEnum):
-    """Why a call that may have reached the upstream has no charge."""
+class InterruptionCause(StrEnum):
+    """Why a call that may have reached the upstream was not charged."""
 
     GATEWAY_DIED = "gateway_died"
     UPSTREAM_BROKE_OFF = "upstream_broke_off"
@@ -46,7 +46,7 @@ class Account:
 
     @property
     def remaining(self) -> int:
-        """What a new call may reserve."""
+        """How much a new call can reserve."""
         return self.budget - self.spent - self.reserved
 
 
@@ -77,7 +77,7 @@ class Reserved:
 
 @dataclass(frozen=True, slots=True)
 class StoredCall:
-    """The call was made before: this is its answer."""
+    """The call was made before; this is its answer."""
 
     account: Account
     status: int
@@ -85,24 +85,24 @@ class StoredCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
-    """Another process is making this very call."""
+class PendingCall:
+    """Another process is making the same call right now."""
 
     account: Account
 
 
 @dataclass(frozen=True, slots=True)
 class StoreRefusal:
-    why: Why
+    reason: RefusalReason
     account: Account | None = None
 
 
-Begun = Reserved | StoredCall | Pending | StoreRefusal
+BeginResult = Reserved | StoredCall | PendingCall | StoreRefusal
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What a billed call is charged, and the answer to keep. `overrun` is the operator's."""
+    """The charge for a billed call, and the answer to store. The operator pays the `overrun`."""
 
     call_id: str
     prompt_tokens: int
@@ -116,7 +116,7 @@ class Settlement:
 
 
 @dataclass(frozen=True, slots=True)
-class Charge:
+class LedgerLine:
     id: int
     created_at: float
     idempotency_key: str | None
@@ -129,8 +129,10 @@ class Charge:
 
 
 class Store(Protocol):
+    """See the module docstring. `SqliteStore` and `MeteredStore` implement it."""
+
     async def open_account(self, new: NewAccount) -> tuple[Account, bool] | StoreRefusal:
-        """The account, and whether it is new. The same open key gives the same account."""
+        """The account, and whether it is new. The same open key returns the same account."""
 
     async def find_account(self, key_hash: str) -> Account | None: ...
 
@@ -142,33 +144,33 @@ class Store(Protocol):
     async def change_account(
         self, account_id: str, budget: int | None, status: str | None
     ) -> Account | StoreRefusal:
-        """A new limit, a new status, or both. Disabling drops the stored answers."""
+        """Sets a new limit, a new status, or both. Disabling deletes the stored answers."""
 
     async def transfer(
         self, from_id: str, to_id: str, amount: int, key: str | None
     ) -> tuple[Account, Account] | StoreRefusal:
-        """Moves unspent budget: both accounts change, or neither. Once for each key."""
+        """Moves unspent budget, once for each key. Either both accounts change or neither."""
 
-    async def charges(
+    async def ledger_lines(
         self, account_id: str, after: int, limit: int, idempotency_key: str | None
-    ) -> list[Charge]: ...
+    ) -> list[LedgerLine]: ...
 
-    async def begin(self, call: NewCall) -> Begun:
-        """Reserves the bound, if it fits; or says what became of the call before."""
+    async def begin(self, call: NewCall) -> BeginResult:
+        """Reserves the bound if it fits, or returns what became of this key's earlier call."""
 
     async def settle(self, settlement: Settlement) -> Account | None:
-        """Charges, releases the rest, keeps the answer. None: the lease ran out before."""
+        """Charges the call, releases the rest and stores the answer. None if its lease expired."""
 
-    async def release(self, call_id: str, cause: Cause | None) -> Account | None:
-        """Gives the reservation back and opens the key again. None: the lease ran out before."""
+    async def release(self, call_id: str, cause: InterruptionCause | None) -> Account | None:
+        """Releases the reservation; the key can be used again. None if the lease had expired."""
 
     async def release_abandoned(self) -> int:
-        """Gives back what dead gateways and run-out leases hold. Returns how many calls."""
+        """Releases the reservations of dead gateways and expired leases. Returns their number."""
 
-    async def refused_models(self) -> dict[tuple[str, str], int]:
-        """Overrun by model and price fingerprint: these are not called any more."""
+    async def overruns(self) -> dict[tuple[str, str], int]:
+        """Overruns by model and price fingerprint. These models are refused."""
 
     async def not_ready(self) -> str | None:
-        """Why nothing can be written now; None when all is well."""
+        """Why nothing can be written now, or None."""
 
     async def close(self) -> None: ...

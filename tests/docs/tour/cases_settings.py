@@ -73,7 +73,7 @@ GATEWAY = Section(
                 "openssl rand -hex 32"], GATEWAY_PARENT_KEY="", GATEWAY_SECRET=""),
         gateway("Keys that are too short", ["GATEWAY_PARENT_KEY", "16 characters or more",
                 "GATEWAY_SECRET", "32 random"], GATEWAY_PARENT_KEY="short", GATEWAY_SECRET="short"),
-        Case("A .env in another encoding", START_GATEWAY, [".env is no UTF-8 text (byte 8)",
+        Case("A .env in another encoding", START_GATEWAY, [".env is not UTF-8 text (byte 8)",
              "Save it as such"], files={".env": b"# Gr\xc3\xbc\xc3\x9f\xfc"}, env=GATEWAY_KEYS),
         gateway("Its port is taken", ["GATEWAY_PORT", "address already in use",
                 "Set GATEWAY_PORT to a free port"], GATEWAY_PORT="{taken}"),

@@ -1,22 +1,25 @@
-"""Around every request: the caller's trace and labels, the server's span, the call's metrics."""
+"""Wraps every request: the caller's trace and labels, the server's span, the call's metrics."""
 
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from aiohttp import web
 from opentelemetry import context, trace
 
-from durable_agent_team.gateway.api.middleware import ERROR, GATEWAY, clean
-from durable_agent_team.gateway.request_labels import CALL_KEY, LABELS, add, extracted, labels
-from durable_agent_team.gateway.telemetry import (
-    OBSERVATION,
-    Observation,
-    Telemetry,
-    error_attributes,
+from durable_agent_team.gateway.api.call_span import OBSERVATION, Observation, error_attributes
+from durable_agent_team.gateway.api.gateway_context import GATEWAY
+from durable_agent_team.gateway.api.http_bodies import ERROR, without_keys
+from durable_agent_team.gateway.api.middleware import Handler
+from durable_agent_team.gateway.otel_providers import GatewayTelemetry
+from durable_agent_team.gateway.request_labels import (
+    CALL_KEY,
+    LABELS,
+    add_label,
+    extract_labels,
+    labels,
 )
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 CHAT = "/v1/chat/completions"
 TRACED = "/v1/"
 OUTCOMES = {
@@ -24,13 +27,13 @@ OUTCOMES = {
     "unavailable": "unavailable",
     "internal_error": "internal",
 }
-"""By the type of the error. All others are refusals: nothing was called."""
+"""By the error's type. All other types are refusals: the upstream was not called."""
 REFUSED = "refused"
 
 
 @web.middleware
-async def observing(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Outermost, so that the request's own log line has the labels too."""
+async def observe_requests(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The outermost middleware, so that the request's log line has the labels, too."""
     telemetry = request.app[GATEWAY].telemetry
     with _labelled(request):
         if telemetry is None:
@@ -45,31 +48,31 @@ async def observing(request: web.Request, handler: Handler) -> web.StreamRespons
 
 @contextmanager
 def _labelled(request: web.Request) -> Iterator[None]:
-    """For this request only: one connection's requests share their task."""
+    """Sets trace and labels for this request only: all requests of a connection share a task."""
     headers = request.headers
     known: dict[str, str] = {}
     token = None
     if "traceparent" in headers or "baggage" in headers:
-        found, known = extracted(headers)
-        token = context.attach(found)
+        trace_context, known = extract_labels(headers)
+        token = context.attach(trace_context)
     if request.path == CHAT and "Idempotency-Key" in headers:
         known[CALL_KEY] = headers["Idempotency-Key"]
     gateway = request.app[GATEWAY]
-    labelled = LABELS.set({})
+    labels_token = LABELS.set({})
     for name, value in known.items():
-        add(name, clean(gateway, request, value))
+        add_label(name, without_keys(gateway, request, value))
     try:
         yield
     finally:
-        LABELS.reset(labelled)
+        LABELS.reset(labels_token)
         if token is not None:
             context.detach(token)
 
 
 async def _traced(
-    telemetry: Telemetry, route: str, request: web.Request, handler: Handler
+    telemetry: GatewayTelemetry, route: str, request: web.Request, handler: Handler
 ) -> web.StreamResponse:
-    """A span by HTTP's conventions: named by the route, since of paths there is no end."""
+    """A span by the HTTP conventions, named after the route: the number of paths is unlimited."""
     attributes = {"http.request.method": request.method, "http.route": route, **labels()}
     with telemetry.tracer.start_as_current_span(
         f"{request.method} {route}",
@@ -86,33 +89,33 @@ async def _traced(
 
 
 async def _measured(
-    telemetry: Telemetry, request: web.Request, handler: Handler
+    telemetry: GatewayTelemetry, request: web.Request, handler: Handler
 ) -> web.StreamResponse:
-    began = time.perf_counter()
-    seen = Observation()
-    token = OBSERVATION.set(seen)
+    started = time.perf_counter()
+    observation = Observation()
+    token = OBSERVATION.set(observation)
     attributes = {"gen_ai.operation.name": "chat", **labels()}
     try:
         with telemetry.tracer.start_as_current_span(
             "chat", kind=trace.SpanKind.SERVER, attributes=attributes, record_exception=False
         ) as span:
             response = await handler(request)
-            early = response.get(ERROR)
-            if early is not None and seen.error is None:
-                seen.error = early
-                span.set_attributes(error_attributes(early))
+            error = response.get(ERROR)
+            if error is not None and observation.error is None:
+                observation.error = error
+                span.set_attributes(error_attributes(error))
                 span.set_status(trace.StatusCode.ERROR)
-        outcome, reason = outcome_of(seen)
-        seconds = time.perf_counter() - began
-        telemetry.instruments.record_call(seen.model, outcome, reason, seconds)
+        outcome, reason = outcome_of(observation)
+        seconds = time.perf_counter() - started
+        telemetry.instruments.record_call(observation.model, outcome, reason, seconds)
         return response
     finally:
         OBSERVATION.reset(token)
 
 
-def outcome_of(seen: Observation) -> tuple[str, str]:
-    """How the call ended; and why, where it was refused."""
-    if seen.error is None:
-        return ("replayed" if seen.replayed else "ok"), ""
-    outcome = OUTCOMES.get(seen.error.type, REFUSED)
-    return outcome, seen.error.code if outcome == REFUSED else ""
+def outcome_of(observation: Observation) -> tuple[str, str]:
+    """How the call ended, and the reason if it was refused."""
+    if observation.error is None:
+        return ("replayed" if observation.replayed else "ok"), ""
+    outcome = OUTCOMES.get(observation.error.type, REFUSED)
+    return outcome, observation.error.code if outcome == REFUSED else ""

@@ -1,4 +1,4 @@
-"""The bundled model as an upstream: starts its process, and starts it again when it dies."""
+"""The bundled model as an upstream. It runs in a process that is restarted when it ends."""
 
 import asyncio
 import logging
@@ -6,7 +6,7 @@ import sys
 from contextlib import suppress
 
 from durable_agent_team.gateway.api_error import unavailable
-from durable_agent_team.gateway.calls.answer import Billed, Failed
+from durable_agent_team.gateway.calls.answer import FailedCall, UpstreamResult
 from durable_agent_team.gateway.calls.chat_request import ChatRequest
 from durable_agent_team.gateway.calls.relay import Relay
 from durable_agent_team.gateway.upstreams.bundled_model_server import READY, model_file
@@ -19,8 +19,8 @@ LONGEST_PAUSE = 30.0
 STABLE_SECONDS = 60.0
 
 
-class LocalUpstream:
-    """Raises ModelMissing at once if the packages are not installed."""
+class BundledModelUpstream:
+    """Implements `Upstream`. Raises ModelMissing if the model's packages are not installed."""
 
     def __init__(self, timeout_seconds: float, max_stream_bytes: int) -> None:
         model_file()
@@ -35,9 +35,11 @@ class LocalUpstream:
 
     async def complete(
         self, request: ChatRequest, idempotency_key: str, relay: Relay
-    ) -> Billed | Failed:
-        if self._http is None:  # it died between the check and the call
-            return Failed(unavailable("The bundled model is being loaded", "upstream_not_ready"))
+    ) -> UpstreamResult:
+        if self._http is None:  # it ended after `not_ready` was checked
+            return FailedCall(
+                unavailable("The bundled model is being loaded", "upstream_not_ready")
+            )
         return await self._http.complete(request, idempotency_key, relay)
 
     async def _supervise(self) -> None:
@@ -47,22 +49,22 @@ class LocalUpstream:
             started = loop.time()
             try:
                 status = await self._run_once()
-            except (OSError, ValueError) as error:  # ValueError: a line of it without an end
+            except (OSError, ValueError) as error:  # ValueError: a line that is too long
                 status = None
                 log.error("local model cannot be started or read: %s", error)
             if loop.time() - started > STABLE_SECONDS:
                 pause = FIRST_PAUSE
-            log.error("local model ended (status %s); again in %g s", status, pause)
+            log.error("local model ended (status %s); restart in %g s", status, pause)
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _run_once(self) -> int:
-        """Returns its exit status when it has ended."""
+        """Returns the exit status of the process when it has ended."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "durable_agent_team.gateway.upstreams.bundled_model_server"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            start_new_session=True,  # the terminal's Ctrl-C is for the gateway, which then ends it
+            start_new_session=True,  # Ctrl-C must reach the gateway only
         )
         self.process = process
         assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""Settings, read once from `.env` and the environment; all problems are told at once."""
+"""Settings, read once from `.env` and the environment. All problems are reported together."""
 
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -7,13 +7,13 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from durable_agent_team.gateway.calls.prices import SHIPPED
+from durable_agent_team.gateway.calls.prices import DEFAULT_PRICE_FILE
 
 LOCAL = "local"
 
 
-class Settings(BaseSettings):
-    """One field a variable: `GATEWAY_PORT` is `gateway_port`."""
+class GatewaySettings(BaseSettings):
+    """One field for each variable: `gateway_port` is `GATEWAY_PORT`."""
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore")
 
@@ -22,27 +22,27 @@ class Settings(BaseSettings):
     gateway_database: Path = Path(".data/gateway.db")
     gateway_parent_key: SecretStr = Field(min_length=16)
     gateway_secret: SecretStr = Field(min_length=32)
-    gateway_prices: Path = SHIPPED
+    gateway_prices: Path = DEFAULT_PRICE_FILE
     gateway_lease_seconds: float = Field(0, ge=0)
-    """How long a call may hold its reservation; 0 means the upstream's timeout and a minute."""
+    """How long a call can hold its reservation; 0 means the upstream's timeout plus a minute."""
     gateway_max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024)
     gateway_max_stream_bytes: int = Field(64 * 1024 * 1024, ge=1024)
-    """Where a streamed answer is cut; its memory until then is bounded by it."""
+    """The size at which a streamed answer is cut off, which also bounds its memory."""
     gateway_shutdown_seconds: float = Field(30, ge=0)
-    """How long calls in flight may take to finish after SIGTERM."""
+    """How long calls in flight can take to finish after SIGTERM."""
     upstream_url: str = LOCAL
     upstream_api_key: SecretStr = SecretStr("")
     upstream_timeout_seconds: float = Field(120, gt=0)
     log_format: Literal["json", "text"] | None = None
-    """Left out: text on a terminal, JSON lines elsewhere."""
+    """If not set: text on a terminal, JSON lines otherwise."""
 
     @field_validator("upstream_url")
     @classmethod
-    def _is_local_or_http(cls, value: str) -> str:
+    def _check_upstream_url(cls, value: str) -> str:
         try:
             parts = urlsplit(value)
             good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-        except ValueError:  # a port that is no number
+        except ValueError:  # the port is not a number
             good = None
         if value != LOCAL and (not good or any(each.isspace() for each in value)):
             raise ValueError("must be `local` or a base URL such as https://api.openai.com/v1")
@@ -50,14 +50,14 @@ class Settings(BaseSettings):
 
     @field_validator("gateway_parent_key", "gateway_secret", "upstream_api_key")
     @classmethod
-    def _fits_a_header(cls, value: SecretStr) -> SecretStr:
+    def _check_key(cls, value: SecretStr) -> SecretStr:
         secret = value.get_secret_value()
         if not secret.isascii() or any(c.isspace() or not c.isprintable() for c in secret):
             raise ValueError("must be printable ASCII without spaces")
         return value
 
     @model_validator(mode="after")
-    def _lease_outlasts_a_call(self) -> Self:
+    def _set_and_check_lease(self) -> Self:
         if self.gateway_lease_seconds == 0:
             self.gateway_lease_seconds = self.upstream_timeout_seconds + 60
         if self.gateway_lease_seconds <= self.upstream_timeout_seconds:
@@ -76,19 +76,19 @@ REMEDIES = {
 SECRETS = {"GATEWAY_PARENT_KEY", "GATEWAY_SECRET", "UPSTREAM_API_KEY"}
 
 
-def _message(problem: Any) -> str:
-    """What is wrong, in words that do not speak of items after validation."""
+def _problem_text(problem: Any) -> str:
+    """Pydantic's message; its text for `too_short` would speak of items after validation."""
     if problem["type"] == "too_short":
         return f"is too short: {problem['ctx']['actual_length']} characters"
     return str(problem["msg"]).removeprefix("Value error, ")
 
 
-def describe(error: ValidationError) -> str:
-    """One line for each problem: the variable, its value unless secret, and what to do."""
+def describe_problems(error: ValidationError) -> str:
+    """One line for each problem: the variable, its value unless it is secret, and what to do."""
     lines = ["The gateway's settings are wrong:"]
     for problem in error.errors(include_url=False):
         name = ".".join(str(part) for part in problem["loc"]).upper()
-        message = _message(problem)
+        message = _problem_text(problem)
         value = "" if name in SECRETS or not name else f" (got {problem['input']!r})"
         if problem["type"] == "missing":
             message, value = "is not set", ""

@@ -1,0 +1,233 @@
+"""Makes paid calls: reserve, call the upstream, settle. A call continues if its client leaves."""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from durable_agent_team.gateway.amounts import usd_text
+from durable_agent_team.gateway.api_error import ApiError, unavailable
+from durable_agent_team.gateway.calls.answer import BilledAnswer, FailedCall
+from durable_agent_team.gateway.calls.chat_request import ChatRequest
+from durable_agent_team.gateway.calls.refusals import model_refused, refusal_error
+from durable_agent_team.gateway.calls.relay import Relay
+from durable_agent_team.gateway.calls.upstream_protocol import Upstream
+from durable_agent_team.gateway.stores.store import (
+    Account,
+    BeginResult,
+    InterruptionCause,
+    NewCall,
+    PendingCall,
+    RefusalReason,
+    Reserved,
+    Settlement,
+    Store,
+    StoredCall,
+    StoreError,
+    StoreRefusal,
+)
+
+log = logging.getLogger("gateway.calls")
+
+SETTLE_PAUSES = (0.1, 0.5, 2.0, 5.0)
+FIRST_POLL_SECONDS = 0.02
+MAX_POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class CallOutcome:
+    """How a call ended: with an answer (`body`) or an error. `account` is its state afterwards."""
+
+    account: Account | None
+    status: int = 200
+    body: bytes = b""
+    error: ApiError | None = None
+    replayed: bool = False
+    billed: BilledAnswer | None = None
+
+
+@dataclass(slots=True)
+class CallInFlight:
+    body_hash: str
+    task: "asyncio.Task[CallOutcome]"
+
+
+@dataclass
+class CallService:
+    """All calls of this process."""
+
+    store: Store
+    upstream: Upstream
+    overruns: dict[tuple[str, str], int] = field(default_factory=dict)
+    """By model and price fingerprint: what calls cost above their bound. These are refused."""
+    scrub: Callable[[str], str] = str
+    """Removes keys from an upstream's error before it is stored."""
+    _by_key: dict[tuple[str, str], CallInFlight] = field(default_factory=dict)
+    _by_account: dict[str, set["asyncio.Task[CallOutcome]"]] = field(default_factory=dict)
+
+    async def make(
+        self,
+        account_id: str,
+        key: str | None,
+        request: ChatRequest,
+        relay: Relay | None = None,
+    ) -> CallOutcome:
+        """Makes the call, or joins the same call if it is in flight. Returns its outcome.
+
+        Cancelling the caller does not cancel the call. A streamed answer has gone through `relay`
+        by the time this returns; with a key, the outcome's body is the whole answer, compressed
+        (see `relay.decompress`).
+        """
+        in_flight = self._by_key.get((account_id, key)) if key is not None else None
+        if in_flight is None or in_flight.body_hash != request.body_hash:
+            # If the bodies differ, the store decides which one the key belongs to: the call in
+            # flight may be the one that is about to be refused.
+            relay = relay or Relay(keep=key is not None)
+            task = self._start(account_id, key, request, relay)
+            if in_flight is None and key is not None:
+                self._register(account_id, key, CallInFlight(request.body_hash, task))
+            return await asyncio.shield(task)
+        outcome = await asyncio.shield(in_flight.task)
+        if outcome.error is not None:
+            return outcome
+        return CallOutcome(outcome.account, outcome.status, outcome.body, replayed=True)
+
+    def _start(
+        self, account_id: str, key: str | None, request: ChatRequest, relay: Relay
+    ) -> "asyncio.Task[CallOutcome]":
+        task = asyncio.create_task(self._run(account_id, key, request, relay))
+        tasks = self._by_account.setdefault(account_id, set())
+        tasks.add(task)
+
+        def forget(_: object) -> None:
+            if not task.cancelled() and (error := task.exception()):
+                log.error("call failed: %s", error, exc_info=error)
+            tasks.discard(task)
+            if not tasks:
+                self._by_account.pop(account_id, None)
+
+        task.add_done_callback(forget)
+        return task
+
+    def _register(self, account_id: str, key: str, call: CallInFlight) -> None:
+        """Lets repetitions of the call join it while it is in flight."""
+        self._by_key[account_id, key] = call
+        call.task.add_done_callback(lambda _: self._by_key.pop((account_id, key)))
+
+    async def _run(
+        self, account_id: str, key: str | None, request: ChatRequest, relay: Relay
+    ) -> CallOutcome:
+        if reason := self.upstream.not_ready():
+            account = await self.store.account(account_id)
+            return CallOutcome(account, error=unavailable(reason, "upstream_not_ready"))
+        call_id = uuid.uuid4().hex
+        call = NewCall(call_id, account_id, key, request.body_hash, request.model, request.bound)
+        begun = await self._begin(call)
+        if isinstance(begun, StoredCall):
+            return CallOutcome(begun.account, begun.status, begun.response, replayed=True)
+        if isinstance(begun, StoreRefusal) and begun.reason is not RefusalReason.EXHAUSTED:
+            return CallOutcome(begun.account, error=refusal_error(begun, request))
+        # Not earlier: a stored answer of a model that was refused since is still replayed.
+        if error := self._overrun_error(request):
+            reserved = isinstance(begun, Reserved)
+            account = await self.store.release(call.id, None) if reserved else begun.account
+            return CallOutcome(account, error=error)
+        if isinstance(begun, StoreRefusal):
+            return CallOutcome(begun.account, error=refusal_error(begun, request))
+        return await self._call(call, request, relay)
+
+    async def _begin(self, call: NewCall) -> Reserved | StoredCall | StoreRefusal:
+        """While another process makes this call, polls the store until it is done."""
+        begun: BeginResult = await self.store.begin(call)
+        pause = FIRST_POLL_SECONDS
+        while isinstance(begun, PendingCall):
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, MAX_POLL_SECONDS)
+            begun = await self.store.begin(call)
+        return begun
+
+    async def _call(self, call: NewCall, request: ChatRequest, relay: Relay) -> CallOutcome:
+        try:
+            upstream_key = f"{call.account_id}:{call.key or call.id}"
+            result = await self.upstream.complete(request, upstream_key, relay)
+        except BaseException as error:
+            # The gateway stops, or has a bug. In both cases the upstream may have billed the call.
+            await self.store.release(call.id, InterruptionCause.GATEWAY_DIED)
+            if isinstance(error, asyncio.CancelledError):
+                return CallOutcome(None, error=unavailable("The gateway is stopping", "stopping"))
+            raise
+        if isinstance(result, FailedCall):
+            account = await self.store.release(call.id, result.cause)
+            return CallOutcome(account, error=result.error)
+        if result.status != 200:
+            result = replace(result, body=self.scrub(result.body.decode()).encode())
+        if result.tail:
+            result = replace(result, body=relay.compressed(result.tail))
+        outcome = await self._settle(call, request, result)
+        if result.tail and outcome.error is None:
+            relay.add(result.tail)
+        return outcome
+
+    async def _settle(
+        self, call: NewCall, request: ChatRequest, billed: BilledAnswer
+    ) -> CallOutcome:
+        fingerprint = request.price.fingerprint
+        settlement = Settlement(
+            call.id,
+            billed.prompt_tokens,
+            billed.completion_tokens,
+            billed.amount,
+            billed.estimated,
+            billed.overrun,
+            billed.status,
+            billed.body,
+            fingerprint,
+        )
+        account = await self._settle_with_retry(settlement)
+        if account is None:
+            message = "The call took longer than its lease (GATEWAY_LEASE_SECONDS); try it again"
+            return CallOutcome(None, error=unavailable(message, "lease_expired"))
+        if billed.overrun:
+            entry = (call.model, fingerprint)
+            self.overruns[entry] = self.overruns.get(entry, 0) + billed.overrun
+            log.error("overrun model=%s usd=%s", call.model, usd_text(billed.overrun))
+        return CallOutcome(account, billed.status, billed.body, billed=billed)
+
+    async def _settle_with_retry(self, settlement: Settlement) -> Account | None:
+        """Retries if the database is busy or full for a moment, since the answer is already paid
+        for."""
+        for pause in SETTLE_PAUSES:
+            try:
+                return await self.store.settle(settlement)
+            except StoreError as error:
+                log.error("settle failed, trying again in %g s: %s", pause, error)
+                await asyncio.sleep(pause)
+        return await self.store.settle(settlement)
+
+    def _overrun_error(self, request: ChatRequest) -> ApiError | None:
+        """An error if a call of this model has cost more than its price entry allows for."""
+        overrun = self.overruns.get((request.model, request.price.fingerprint))
+        return model_refused(request.model, overrun) if overrun else None
+
+    async def wait_until_settled(self, account_id: str, wait_seconds: float) -> Account | None:
+        """The account as soon as it has no reservation left, or after `wait_seconds`."""
+        deadline = asyncio.get_running_loop().time() + wait_seconds
+        while True:
+            account = await self.store.account(account_id)
+            left = deadline - asyncio.get_running_loop().time()
+            if account is None or not account.reserved or left <= 0:
+                return account
+            if tasks := self._by_account.get(account_id):
+                await asyncio.wait(tasks, timeout=left)
+            else:  # another process makes the call
+                await asyncio.sleep(min(left, 0.1))
+
+    async def drain(self, seconds: float) -> None:
+        """Lets calls in flight finish for `seconds`, then cancels and releases the others."""
+        tasks = {task for tasks in self._by_account.values() for task in tasks}
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)

@@ -1,0 +1,55 @@
+"""The errors that a refused call is answered with."""
+
+from durable_agent_team.gateway.amounts import usd, usd_text
+from durable_agent_team.gateway.api_error import ApiError, conflict, invalid, unauthorized
+from durable_agent_team.gateway.calls.chat_request import ChatRequest
+from durable_agent_team.gateway.stores.store import Account, RefusalReason, StoreRefusal
+
+
+def refusal_error(refusal: StoreRefusal, request: ChatRequest) -> ApiError:
+    account = refusal.account
+    if refusal.reason is RefusalReason.CONFLICT:
+        message = "This Idempotency-Key was used with another body. Use a new key for a new call."
+        return conflict(message, "idempotency_conflict")
+    if refusal.reason is RefusalReason.ANSWER_DROPPED:
+        message = (
+            "This call was made and paid before; its answer was dropped when the account was"
+            " disabled. Use a new Idempotency-Key to pay for a new one."
+        )
+        return ApiError(410, "conflict", "answer_dropped", message)
+    if account is None:
+        return unauthorized()
+    if refusal.reason is RefusalReason.DISABLED:
+        message = (
+            f"The account {account.name!r} is disabled; PATCH its `status` to `active` with the"
+            " parent key, and it can pay again"
+        )
+        return ApiError(402, "account_disabled", "account_disabled", message)
+    return budget_exhausted(account, request.bound)
+
+
+def budget_exhausted(account: Account, required: int) -> ApiError:
+    held = (
+        f" ({usd_text(account.reserved)} USD held by calls in flight)" if account.reserved else ""
+    )
+    return ApiError(
+        402,
+        "insufficient_funds",
+        "budget_exhausted",
+        f"The account {account.name!r} has {usd_text(account.remaining)} USD left{held}; this call"
+        f" may cost up to {usd_text(required)} USD. Raise the budget or lower max_tokens.",
+        {
+            "remaining_usd": usd(account.remaining),
+            "required_usd": usd(required),
+            "reserved_usd": usd(account.reserved),
+        },
+    )
+
+
+def model_refused(model: str, overrun: int) -> ApiError:
+    return invalid(
+        f"The model {model!r} cost {usd_text(overrun)} USD more than the upper"
+        " bound that its price entry gives. Correct the entry (prices, message_tokens,"
+        " request_tokens) and start the gateway again.",
+        "model_refused",
+    )

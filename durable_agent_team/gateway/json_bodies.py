@@ -1,0 +1,35 @@
+"""JSON objects as request and response bodies: read strictly, written compactly."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+
+def parse_object(raw: bytes, parse_float: Callable[[str], Any] = float) -> dict[str, Any]:
+    """Raises ValueError, with a message for the sender, if `raw` is not a JSON object."""
+    try:
+        data = json.loads(raw, parse_float=parse_float, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"The body is not JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise ValueError("The body must be a JSON object")
+    return data
+
+
+def object_or_none(raw: bytes) -> dict[str, Any] | None:
+    try:
+        return parse_object(raw)
+    except ValueError:
+        return None
+
+
+def dump(data: dict[str, Any], errors: str = "replace") -> bytes:
+    """Compact UTF-8. Half of a surrogate pair becomes `?`; with `errors="strict"` it raises
+    UnicodeEncodeError."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return text.encode(errors=errors)
+
+
+def _refuse_constant(name: str) -> None:
+    """Python would accept NaN and Infinity, which are not JSON."""
+    raise ValueError(f"{name} is not a JSON number")
