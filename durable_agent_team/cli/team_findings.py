@@ -12,7 +12,7 @@ from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.rules.catalog import callers, field_of
-from durable_agent_team.rules.estimate import CallBound, estimate
+from durable_agent_team.rules.estimate import CallBound, estimate, known_budgets_usd
 from durable_agent_team.rules.guarantees import REMEDY, broken_promises
 from durable_agent_team.rules.validation import team_problems, team_warnings
 from durable_agent_team.team_files.team_file import FileProblem, TeamFileError, load_team
@@ -70,18 +70,24 @@ def _insufficient_budgets(request: RunRequest, catalog: ModelCatalog) -> list[Pr
         known = highest.get(each.agent)
         if each.calls and each.least_usd and (not known or each.least_usd > _least(known)):
             highest[each.agent] = each
+    own = {name: each.budget_usd for name, each in callers(request.team).items()}
     return [
-        Problem(
-            field=f"{field_of(name)}.budget_usd",
-            value=str(caller.budget_usd),
-            what=f"may not pay one call ({bound.subject}: up to {_least(bound)} USD)",
-            remedy="raise it, or lower max_tokens",
-        )
-        for name, caller in callers(request.team).items()
-        if (bound := highest.get(name)) is not None
-        and caller.budget_usd is not None
-        and caller.budget_usd < _least(bound)
+        _insufficient(name, budget, highest[name], shared=own[name] is None)
+        for name, budget in known_budgets_usd(request, catalog).items()
+        if name in highest and budget is not None and budget < _least(highest[name])
     ]
+
+
+def _insufficient(name: str, budget: Decimal, bound: CallBound, *, shared: bool) -> Problem:
+    """`shared`: the budget is a share of the team's."""
+    what = f"may not pay one call ({bound.subject}: up to {_least(bound)} USD)"
+    remedy = "raise it, or lower max_tokens"
+    if shared:
+        what = f"its share of the team's budget_usd {what}"
+        remedy = "raise the team's, give the agent its own, or lower max_tokens"
+    return Problem(
+        field=f"{field_of(name)}.budget_usd", value=str(budget), what=what, remedy=remedy
+    )
 
 
 def _least(bound: CallBound) -> Decimal:

@@ -1,12 +1,24 @@
-"""The most that one call can cost, and the tokens and bytes that bound it."""
+"""The most that one call can cost, and the bytes and tokens that bound it.
 
-from collections.abc import Iterable
+`estimate`, the shares of a team's budget, the check of a model's context and the money that the
+workflow shows as reserved all use these functions. The gateway has a bound of its own, from the
+body that it receives, and that one decides.
+"""
+
+from collections.abc import Iterable, Sequence
 from decimal import ROUND_CEILING, Decimal
+from typing import Any
 
 from durable_agent_team.contracts.base import round_up
 from durable_agent_team.contracts.call import CallRequest, Source
 from durable_agent_team.contracts.run import Failure
 from durable_agent_team.contracts.spend import ModelPrice
+
+BYTES_PER_TOKEN = 4
+"""A rule of thumb for European text, where tokens are estimated and not bounded."""
+
+MAX_PROMPT_BYTES = 1_500_000
+"""An activity's argument above 2 MB would fail the run, so a larger prompt is not sent."""
 
 MESSAGE_ALLOWANCE_TOKENS = 64
 """For each message: role names and the separators of a chat template."""
@@ -14,20 +26,27 @@ MESSAGE_ALLOWANCE_TOKENS = 64
 MESSAGES_PER_CALL = 6
 FINDINGS_SHAPES = 5
 SCHEMA_BYTES = 250
-"""Of a shape beside the words in it."""
+"""Of one JSON Schema shape, without the texts in it."""
 MILLION = Decimal(1_000_000)
 
 
 def text_bytes(call: CallRequest) -> int:
     """UTF-8 bytes of everything in a call that can become tokens of its prompt."""
     texts = [call.system, call.goal or "", call.ask]
-    texts += [text for source in call.sources for text in (source.name, source.text)]
     if call.rejected:
         texts += [call.rejected.answer, *call.rejected.reasons]
-    if not isinstance(call.output, str):
-        texts.append(str(call.output))
-    found = findings_bytes(call.sources) if call.output == "findings" else 0
-    return sum(len(text.encode()) for text in texts) + found
+    return prompt_bytes(texts, call.sources, call.output)
+
+
+def prompt_bytes(
+    texts: Iterable[str], sources: Sequence[Source] = (), output: str | dict[str, Any] = "text"
+) -> int:
+    """UTF-8 bytes of a prompt: its texts, its sources with their names, and the output's schema."""
+    parts = [*texts, *(text for source in sources for text in (source.name, source.text))]
+    if not isinstance(output, str):
+        parts.append(str(output))
+    found = findings_bytes(sources) if output == "findings" else 0
+    return sum(len(text.encode()) for text in parts) + found
 
 
 def findings_bytes(sources: Iterable[Source]) -> int:
@@ -37,6 +56,11 @@ def findings_bytes(sources: Iterable[Source]) -> int:
         len(each.text.encode()) + FINDINGS_SHAPES * (SCHEMA_BYTES + len(each.name.encode()))
         for each in sources
     )
+
+
+def estimated_tokens(prompt_bytes: int) -> int:
+    """About how many tokens a prompt of that size has: for the model's context, not for money."""
+    return -(-prompt_bytes // BYTES_PER_TOKEN)
 
 
 def worst_case_usd(prompt_bytes: int, max_tokens: int, price: ModelPrice | None) -> Decimal | None:
@@ -52,7 +76,8 @@ def worst_case_usd(prompt_bytes: int, max_tokens: int, price: ModelPrice | None)
 
 
 def affordable_tokens(max_tokens: int, price: ModelPrice | None, failure: Failure) -> int | None:
-    """How many tokens of answer a refused call could ask for instead; None where nobody knows."""
+    """The `max_tokens` with which a refused call would fit its account; None where that is not
+    known, or not positive."""
     required, remaining = failure.required_usd, failure.remaining_usd
     if price is None or not price.output_usd or required is None or remaining is None:
         return None

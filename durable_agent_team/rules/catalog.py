@@ -7,7 +7,8 @@ from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.spend import ModelCatalog, ModelPrice
 from durable_agent_team.contracts.team import Caller, Team
-from durable_agent_team.rules.prompts import estimated_tokens, system_text, task_sources
+from durable_agent_team.rules.bounds import estimated_tokens
+from durable_agent_team.rules.prompts import task_prompt_bytes
 
 
 def price_of(catalog: ModelCatalog, model: str) -> ModelPrice | None:
@@ -80,10 +81,9 @@ def context_problems(request: RunRequest, catalog: ModelCatalog) -> Iterator[Pro
     team = request.team
     for task in team.tasks:
         agent = team.agents[task.agent]
-        price = price_of(catalog, agent.model or catalog.default_model or "")
+        price = price_of(catalog, model_of(agent, catalog))
         context = context_of(agent, price)
-        sources = task_sources(team, task, request.sources, {})
-        prompt = estimated_tokens([system_text(agent), task.ask, *(each.text for each in sources)])
+        prompt = estimated_tokens(task_prompt_bytes(team, task, request.sources))
         if context is not None and prompt + agent.max_tokens > context:
             yield Problem(
                 field=f"tasks.{task.id}.inputs",

@@ -9,14 +9,15 @@ from durable_agent_team.contracts.plan import Plan
 from durable_agent_team.contracts.run import RunRequest, TaskStatus
 from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.contracts.team import Caller, Task, Team
-from durable_agent_team.rules.bounds import findings_bytes, worst_case_usd
-from durable_agent_team.rules.catalog import callers, price_of
+from durable_agent_team.rules.bounds import BYTES_PER_TOKEN, prompt_bytes, worst_case_usd
+from durable_agent_team.rules.budgets import budgets_usd
+from durable_agent_team.rules.catalog import callers, model_of, price_of
 from durable_agent_team.rules.planning import plan_ask, plan_schema
 from durable_agent_team.rules.prompts import (
-    BYTES_PER_TOKEN,
     FINAL_ASK,
     orchestrator_text,
     system_text,
+    task_prompt_bytes,
     task_sources,
 )
 from durable_agent_team.rules.review import MAX_ADDED, review_ask, review_schema
@@ -55,6 +56,7 @@ class AgentBound(Message):
     agent: str
     usd: Decimal | None
     budget_usd: Decimal | None
+    """The limit of its account: its own, or its share of the team's budget."""
     most_usd: Decimal | None
     """The smaller of the two: an account refuses what goes beyond its limit."""
 
@@ -79,7 +81,8 @@ def estimate(request: RunRequest, catalog: ModelCatalog) -> Estimate:
         *_reviewing(request, catalog),
         _final(request, catalog),
     )
-    agents = tuple(_agent(name, caller, bounds) for name, caller in callers(team).items())
+    budgets = known_budgets_usd(request, catalog)
+    agents = tuple(_agent(name, bounds, budgets[name]) for name in callers(team))
     return Estimate(
         team=team.name,
         calls=bounds,
@@ -98,7 +101,8 @@ def _planning(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound]
             plan_ask(team),
             str(plan_schema(team)),
         ]
-        yield _bound("plan", ORCHESTRATOR_AGENT, team.orchestrator, team, catalog, _size(texts), 0)
+        sure = prompt_bytes(texts)
+        yield _bound("plan", ORCHESTRATOR_AGENT, team.orchestrator, team, catalog, sure, 0)
 
 
 def _working(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound]:
@@ -107,10 +111,7 @@ def _working(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound]:
         agent = team.agents[task.agent]
         sources = task_sources(team, task, request.sources, {})
         known = sum(len(s.text.encode()) for s in sources)
-        texts = [system_text(agent), task.ask, *(s.name for s in sources)]
-        texts += [] if isinstance(task.output, str) else [str(task.output)]
-        found = findings_bytes(sources) if task.output == "findings" else 0
-        sure = _size(texts) + known + found
+        sure = task_prompt_bytes(team, task, request.sources)
         handed = _handed(team, task.depends_on)
         times = 1 + team.review_rounds
         yield _bound(task.id, task.agent, agent, team, catalog, sure, known, handed, times)
@@ -125,7 +126,7 @@ def _working(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound]:
         # The plan, with all asks in it, is one answer of the orchestrator's; so is a review.
         asks = team.orchestrator.max_tokens * BYTES_PER_TOKEN
         others = _all(team) - _longest(team)
-        sure = _size([system_text(agent)]) + known
+        sure = prompt_bytes([system_text(agent)]) + known
         yield _bound(subject, name, agent, team, catalog, sure, known, asks + others, many)
 
 
@@ -140,7 +141,7 @@ def _reviewing(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound
         if team.tasks:
             texts.append(review_ask(status, Plan(tasks=team.tasks), {}))
             told = len(team.tasks) * FAILED_BYTES + MAX_ADDED * team.review_rounds * TOLD_BYTES
-        sure, more, times = _size(texts), told + _all(team), team.review_rounds
+        sure, more, times = prompt_bytes(texts), told + _all(team), team.review_rounds
         orchestrator = team.orchestrator
         yield _bound(
             "review", ORCHESTRATOR_AGENT, orchestrator, team, catalog, sure, 0, more, times
@@ -157,7 +158,7 @@ def _final(request: RunRequest, catalog: ModelCatalog) -> CallBound:
         handed = _all(team)
     elif team.review_rounds:
         handed += MAX_ADDED * team.review_rounds * _longest(team)
-    sure = _size([orchestrator_text(team), request.effective_goal, FINAL_ASK])
+    sure = prompt_bytes([orchestrator_text(team), request.effective_goal, FINAL_ASK])
     return _bound("answer", ORCHESTRATOR_AGENT, team.orchestrator, team, catalog, sure, 0, handed)
 
 
@@ -200,15 +201,26 @@ def _bound(
     )
 
 
-def _agent(name: str, caller: Caller, bounds: Sequence[CallBound]) -> AgentBound:
+def known_budgets_usd(request: RunRequest, catalog: ModelCatalog) -> dict[str, Decimal | None]:
+    """The limits that the run will set. None for a share of the team's budget, where it depends
+    on a default model that only the worker knows; and where there is no limit at all."""
+    team = request.team
+    own = {name: each.budget_usd for name, each in callers(team).items()}
+    sharers = [each for each in callers(team).values() if each.budget_usd is None]
+    if team.budget_usd is None or not all(model_of(each, catalog) for each in sharers):
+        return own
+    return {**own, **budgets_usd(team, request.sources, catalog)}
+
+
+def _agent(name: str, bounds: Sequence[CallBound], budget_usd: Decimal | None) -> AgentBound:
     own = [each.usd for each in bounds if each.agent == name]
     priced = [usd for usd in own if usd is not None]
     worst = sum(priced, Decimal(0)) if len(priced) == len(own) else None
-    limits = [each for each in (worst, caller.budget_usd) if each is not None]
+    limits = [each for each in (worst, budget_usd) if each is not None]
     return AgentBound(
         agent=name,
         usd=worst,
-        budget_usd=caller.budget_usd,
+        budget_usd=budget_usd,
         most_usd=min(limits) if limits else None,
     )
 
@@ -246,7 +258,3 @@ def _longest(team: Team) -> int:
 def _sinks(team: Team) -> list[str]:
     needed = {each for task in team.tasks for each in task.depends_on}
     return [task.id for task in team.tasks if task.id not in needed]
-
-
-def _size(texts: Sequence[str]) -> int:
-    return sum(len(text.encode()) for text in texts)

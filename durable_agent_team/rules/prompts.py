@@ -1,15 +1,10 @@
-"""Pure: what an agent is told. A specialist gets its role, its ask and its inputs, no goal."""
+"""The texts of a prompt. A specialist gets its role, its task and its inputs, never the goal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from durable_agent_team.contracts.call import Source
 from durable_agent_team.contracts.team import Agent, Task, Team
-
-BYTES_PER_TOKEN = 4
-"""A rule of thumb for European text. The model's own tokenizer has the last word, upstream."""
-
-MAX_PROMPT_BYTES = 1_500_000
-"""An activity's argument beyond 2 MB would stop the run for good, so a larger prompt is unsent."""
+from durable_agent_team.rules.bounds import prompt_bytes
 
 ORCHESTRATOR_ROLE = (
     "You are the orchestrator of a team of specialists. You alone know the goal, and you judge"
@@ -23,7 +18,7 @@ FINAL_ASK = (
 
 
 def system_text(agent: Agent) -> str:
-    """Who the specialist is, and how it is to work."""
+    """The system message: the role, then the agent's instructions."""
     return f"You are: {agent.role}.\n{agent.instructions}".strip()
 
 
@@ -45,6 +40,8 @@ def task_sources(
     return (*given, *done)
 
 
-def estimated_tokens(texts: Sequence[str]) -> int:
-    """Tokens of a prompt, estimated from its UTF-8 bytes."""
-    return -(-sum(len(text.encode()) for text in texts) // BYTES_PER_TOKEN)
+def task_prompt_bytes(team: Team, task: Task, documents: Mapping[str, str]) -> int:
+    """Bytes of a task's first prompt, without the hand-offs of other tasks."""
+    agent = team.agents[task.agent]
+    sources = task_sources(team, task, documents, {})
+    return prompt_bytes([system_text(agent), task.ask], sources, task.output)

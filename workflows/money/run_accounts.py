@@ -16,7 +16,6 @@ from durable_agent_team.contracts.control import (
     Transfer,
     Transferred,
 )
-from durable_agent_team.contracts.names import ORCHESTRATOR_AGENT
 from durable_agent_team.contracts.spend import (
     AccountBudget,
     BudgetTransfer,
@@ -26,11 +25,8 @@ from durable_agent_team.contracts.spend import (
     OpenAccounts,
     SetBudget,
 )
-from durable_agent_team.contracts.team import Caller
-from durable_agent_team.rules.bounds import worst_case_usd
-from durable_agent_team.rules.catalog import callers, model_of, price_of
-from durable_agent_team.rules.prompts import system_text, task_sources
-from durable_agent_team.rules.shares import shares
+from durable_agent_team.rules.budgets import budgets_usd
+from durable_agent_team.rules.catalog import callers, model_of
 from workflows.activity_errors import failure_and_spend, refused, run_failure
 from workflows.activity_executor import ActivityExecutor
 from workflows.policies import (
@@ -73,7 +69,7 @@ class RunAccounts:
 
         Raises TaskFailed.
         """
-        budgets = budgets_usd(self._progress, catalog)
+        budgets = budgets_usd(self._progress.team, self._progress.sources, catalog)
         info = workflow.info()
         self._opening = OpenAccounts(
             run_key=f"{info.workflow_id}/{info.first_execution_run_id}",
@@ -267,40 +263,3 @@ async def _or_refused(activity: Awaitable[T]) -> T:
     except ActivityError as error:
         failure, _ = failure_and_spend(error)
         raise ApplicationError(failure.message, type=failure.type, non_retryable=True) from None
-
-
-def budgets_usd(progress: Progress, catalog: ModelCatalog) -> dict[str, Decimal]:
-    """Each agent's limit: its own, or its share of what the team's budget leaves, in proportion
-    to the worst case of its tasks."""
-    team = progress.team
-    everyone = callers(team)
-    given = {name: each.budget_usd for name, each in everyone.items() if each.budget_usd}
-    left = (team.budget_usd or Decimal(0)) - sum(given.values(), Decimal(0))
-    weights = {
-        name: _weight(progress, name, caller, catalog)
-        for name, caller in everyone.items()
-        if name not in given
-    }
-    shared = shares(left, weights)
-    return {name: given.get(name) or shared[name] for name in everyone}
-
-
-def _weight(progress: Progress, name: str, caller: Caller, catalog: ModelCatalog) -> Decimal:
-    """USD where the price is known, else tokens: comparable within a run either way."""
-    team = progress.team
-    price = price_of(catalog, caller.model or catalog.default_model or "")
-    prompts = []
-    for task in team.tasks:
-        if task.agent == name:
-            agent = team.agents[name]
-            sources = task_sources(team, task, progress.sources, {})
-            texts = [system_text(agent), task.ask, *(each.text for each in sources)]
-            prompts.append(sum(len(text.encode()) for text in texts))
-    if name == ORCHESTRATOR_AGENT or not team.tasks:
-        prompts.append(len(caller.instructions.encode()))
-    rounds = team.max_repairs + 1
-    each = [
-        worst_case_usd(prompt, caller.max_tokens, price) or Decimal(prompt + caller.max_tokens)
-        for prompt in prompts
-    ]
-    return rounds * sum(each, Decimal(0))

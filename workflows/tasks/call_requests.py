@@ -11,9 +11,13 @@ from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import Failure
 from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.contracts.team import BuiltInOutput, Caller, Checks
-from durable_agent_team.rules.bounds import text_bytes, worst_case_usd
+from durable_agent_team.rules.bounds import (
+    MAX_PROMPT_BYTES,
+    estimated_tokens,
+    text_bytes,
+    worst_case_usd,
+)
 from durable_agent_team.rules.catalog import context_of, price_of
-from durable_agent_team.rules.prompts import BYTES_PER_TOKEN, MAX_PROMPT_BYTES
 from workflows.task_exceptions import TaskFailed
 
 
@@ -83,7 +87,7 @@ class CallRequests:
                 )
             )
         context = context_of(caller, price_of(self._catalog, request.model))
-        needed = -(-size // BYTES_PER_TOKEN) + request.max_tokens
+        needed = estimated_tokens(size) + request.max_tokens
         if context is not None and needed > context:
             raise TaskFailed(
                 Failure(

@@ -1,0 +1,64 @@
+"""Each agent's limit in USD: its own `budget_usd`, or its share of the team's."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from durable_agent_team.contracts.names import ORCHESTRATOR_AGENT
+from durable_agent_team.contracts.spend import ModelCatalog
+from durable_agent_team.contracts.team import Team
+from durable_agent_team.rules.bounds import prompt_bytes, worst_case_usd
+from durable_agent_team.rules.catalog import caller_of, callers, model_of, price_of
+from durable_agent_team.rules.prompts import task_prompt_bytes
+from durable_agent_team.rules.shares import shares
+
+ZERO = Decimal(0)
+
+
+def budgets_usd(
+    team: Team, sources: Mapping[str, str], catalog: ModelCatalog
+) -> dict[str, Decimal]:
+    """The limit of every account of a run, the orchestrator's first.
+
+    Agents without a `budget_usd` share what the others leave of the team's, in proportion to the
+    worst case of their first calls: in USD if the price of each of them is known, else in tokens
+    for all of them. An agent whose model is free needs nothing and gets a micro-dollar, since a
+    limit is above zero. The team must have passed validation.
+    """
+    everyone = callers(team)
+    given = {name: each.budget_usd for name, each in everyone.items() if each.budget_usd}
+    left = (team.budget_usd or ZERO) - sum(given.values(), ZERO)
+    prompts = {name: _prompts(team, name, sources) for name in everyone if name not in given}
+    shared = shares(left, _weights_usd(team, prompts, catalog) or _weights_tokens(team, prompts))
+    return {name: given.get(name) or shared[name] for name in everyone}
+
+
+def _prompts(team: Team, name: str, sources: Mapping[str, str]) -> list[int]:
+    """Bytes of the first prompts of an agent's tasks; of its instructions where none is known."""
+    sizes = [task_prompt_bytes(team, task, sources) for task in team.tasks if task.agent == name]
+    if name == ORCHESTRATOR_AGENT or not team.tasks:
+        sizes.append(prompt_bytes([caller_of(team, name).instructions]))
+    return sizes
+
+
+def _weights_usd(
+    team: Team, prompts: Mapping[str, list[int]], catalog: ModelCatalog
+) -> dict[str, Decimal] | None:
+    """None if the price of any of them is unknown: dollars and tokens cannot be compared."""
+    weights = {}
+    for name, sizes in prompts.items():
+        caller = caller_of(team, name)
+        price = price_of(catalog, model_of(caller, catalog))
+        costs = [worst_case_usd(size, caller.max_tokens, price) for size in sizes]
+        known = [cost for cost in costs if cost is not None]
+        if len(known) < len(costs):
+            return None
+        weights[name] = sum(known, ZERO)
+    return weights
+
+
+def _weights_tokens(team: Team, prompts: Mapping[str, list[int]]) -> dict[str, Decimal]:
+    """Of prompt and answer, a byte of the prompt counted as a token."""
+    return {
+        name: Decimal(sum(size + caller_of(team, name).max_tokens for size in sizes))
+        for name, sizes in prompts.items()
+    }
