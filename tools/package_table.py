@@ -30,7 +30,7 @@ def architecture() -> str:
 
 
 def table() -> Iterator[str]:
-    """One row for each package; then the contracts that are about something else."""
+    """One row for each package; then the contracts about anything else, such as layers."""
     contracts = _contracts()
     names = packages()
     yield "| package | what belongs there | may import, of the project |"
@@ -42,8 +42,8 @@ def table() -> Iterator[str]:
             yield f"| [{place}/](../{place}) | {_first_line(path)} | {rule} |"
     others = [each["name"] for each in contracts if not _is_of_packages(each, names)]
     if others:
-        yield ""
-        yield "Further rules: " + "; ".join(others) + "."
+        yield from ("", "Further rules:", "")
+        yield from (f"- {each}" for each in others)
 
 
 def diagram() -> Iterator[str]:
