@@ -1,7 +1,7 @@
 """Records the histories that `test_replay.py` replays: `python -m tests.replay.record NAME…`.
 
-Record anew only what a change of the workflow is meant to break, and say so in the CHANGELOG:
-a history that no longer replays is a run somewhere that no longer goes on.
+Record a history again only where a change of the workflow is meant to break it, and write that into
+the CHANGELOG: where a history no longer replays, open runs of that kind no longer continue.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from durable_agent_team.contracts.call import CallRequest, CallResult
 from durable_agent_team.process.interpreter_exit import exit_process
 from tests.support.fakes import FakeWorld
 from tests.support.temporal import server
-from tests.workflows.test_adjust_agent import dear, rich
+from tests.workflows.test_adjust_agent import rich, too_expensive
 from tests.workflows.test_deadline import SOON, set_deadline, until_come
 from tests.workflows.test_life_of_a_run import started, team
 from tests.workflows.test_planning import GOOD, Planner, without_tasks
@@ -67,8 +67,8 @@ async def cancelled(client: Client) -> Handle:
 
 
 async def adjusted(client: Client) -> Handle:
-    """Another model for what is parked, another width and budget, and two more tasks."""
-    world = rich(dear)
+    """Another model for a parked task, other limits for the run, and two more tasks."""
+    world = rich(too_expensive)
     changed = two_tasks({"budget_usd": 1}, max_parallel=1)
     async with started(client, world, {"team": changed}) as handle:
         await until(handle, parked)
@@ -77,8 +77,8 @@ async def adjusted(client: Client) -> Handle:
         await handle.execute_update("adjust_run", {"max_parallel": 4, "budget_usd": 50})
         await handle.execute_update("adjust_run", {"deadline": "2030-01-01T00:00:00Z"})
         await handle.execute_update("adjust_run", {"deadline": None, "max_parallel": 2})
-        order = {"agent": "editor", "timeout_seconds": 30, "max_attempts": 2}
-        await handle.execute_update("adjust_agent", order)
+        change = {"agent": "editor", "timeout_seconds": 30, "max_attempts": 2}
+        await handle.execute_update("adjust_agent", change)
         await handle.signal("adjust", {"kind": "add_task", **more, "id": "most"})
         await handle.signal(
             "adjust", {"kind": "adjust_agent", "agent": "orchestrator", "model": "cheap"}
@@ -89,7 +89,7 @@ async def adjusted(client: Client) -> Handle:
 
 
 async def deadline(client: Client) -> Handle:
-    """It comes while one call is in flight and another one is parked."""
+    """Reached while one call is in flight and another one is parked."""
     gate = Gate("slow")
     changed = two_tasks({})
     changed["tasks"].append({"id": "slow", "agent": "editor", "ask": "Slow."})
@@ -112,7 +112,7 @@ async def _ended(client: Client, world: FakeWorld, payload: Any) -> Handle:
 def _impersonal(history: str) -> str:
     """Without the name and the paths of the machine that recorded it."""
     without_traces = re.sub(r'"stackTrace": ?"(?:[^"\\]|\\.)*"', '"stackTrace": ""', history)
-    return re.sub(r'"\d+@[^"]*"', '"recorder"', without_traces)
+    return re.sub(r'"\d+@[^"]*"', '"recchange"', without_traces)
 
 
 SCENARIOS: dict[str, Callable[[Client], Awaitable[Handle]]] = {
@@ -126,6 +126,6 @@ SCENARIOS: dict[str, Callable[[Client], Awaitable[Handle]]] = {
 
 if __name__ == "__main__":
     if not sys.argv[1:]:
-        sys.exit(f"name those to record anew: {', '.join(SCENARIOS)}")
+        sys.exit(f"name those to record again: {', '.join(SCENARIOS)}")
     asyncio.run(main(sys.argv[1:]))
     exit_process(0)

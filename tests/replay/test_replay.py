@@ -1,4 +1,4 @@
-"""New code must replay the histories of old runs: they are committed, and replayed here."""
+"""The workflow replays the committed histories of earlier runs."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The workflow's own arithmetic: for showing, so it has to be exact."""
+"""The sums of an agent's account are exact."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -86,7 +86,7 @@ def test_an_unknown_price_reserves_all_that_is_left() -> None:
 
 def test_a_call_waits_for_room_only_where_others_are_in_flight() -> None:
     account = AgentAccount("a", "m", Decimal(1))
-    assert account.has_room(Decimal(5)), "alone, the gateway answers with its figures"
+    assert account.has_room(Decimal(5)), "without others, the gateway decides"
     account.begin("1", Decimal("0.7"))
     assert not account.has_room(Decimal("0.4"))
     assert account.has_room(Decimal("0.3"))
@@ -103,7 +103,7 @@ def test_a_lost_call_that_was_billed_is_found_in_the_ledger() -> None:
     assert account.reserved_usd == 0
 
 
-def test_a_lost_call_stays_open_while_the_gateway_still_holds_money_for_it() -> None:
+def test_a_lost_call_stays_reserved_while_the_gateway_holds_its_money() -> None:
     account = AgentAccount("a", "m", Decimal(1))
     account.begin("lost", Decimal("0.1"))
     account.fail("lost", Decimal(0), may_be_billed=True)
@@ -145,7 +145,7 @@ def test_what_a_task_has_cost_includes_what_was_read_back() -> None:
     assert account.spent_usd == Decimal("0.55"), "with what belongs to no task"
 
 
-def test_a_charge_of_no_call_of_ours_is_discarded_work() -> None:
+def test_a_charge_of_an_unknown_call_is_discarded_work() -> None:
     account = AgentAccount("a", "m", Decimal(1))
     account.read_back(ledger(account, {"of a run that was reset": Decimal("0.3")}))
     report = account.report()
@@ -182,7 +182,7 @@ def test_totals_are_sums() -> None:
     )
 
 
-def test_what_the_attempts_before_cost_counts_as_failed() -> None:
+def test_the_cost_of_failed_attempts_is_counted_as_failed() -> None:
     account = AgentAccount("a", "m", Decimal(1))
     account.begin("1", None)
     paid_twice = result(Decimal("0.1")).model_copy(update={"failed_attempts_usd": Decimal("0.02")})
@@ -193,7 +193,7 @@ def test_what_the_attempts_before_cost_counts_as_failed() -> None:
 
 
 def test_a_charge_that_was_read_back_is_not_counted_again_with_its_answer() -> None:
-    """A call was paid, its worker died, and the next attempt was refused: it is made once more,
+    """A call was paid, its worker died, and the next attempt was refused: the call is made again,
     and gets the stored answer."""
     account = AgentAccount("a", "m", Decimal(1))
     account.begin("k", Decimal("0.1"))
@@ -211,16 +211,16 @@ def test_a_charge_that_was_read_back_is_not_counted_again_with_its_answer() -> N
     assert (report.calls, report.failed_calls) == (1, 0)
 
 
-def test_a_ledger_that_was_asked_before_a_call_was_lost_says_nothing_of_it() -> None:
+def test_a_ledger_read_before_a_call_was_lost_does_not_settle_it() -> None:
     account = AgentAccount("a", "m", Decimal(1))
     for key in ("k1", "k2"):
         account.begin(key, Decimal("0.1"))
     account.fail("k1", Decimal(0), may_be_billed=True)
-    asked = tuple(account.lost)
+    lost_then = tuple(account.lost)
     answer = ledger(account, {})
     account.fail("k2", Decimal(0), may_be_billed=True)
-    account.read_back(answer, asked)
-    assert account.report().reserved_usd == Decimal("0.1"), "the second may yet be billed"
+    account.read_back(answer, lost_then)
+    assert account.report().reserved_usd == Decimal("0.1"), "the second may still be billed"
 
 
 WORDS = st.lists(st.sampled_from(["Demand", "grew", "by", "seven", "percent", "é"]), min_size=1)
@@ -228,7 +228,7 @@ SENTENCES = st.lists(WORDS.map(lambda words: f"{' '.join(words).capitalize()} ag
 
 
 @given(sources=st.lists(SENTENCES.map(" ".join), min_size=1, max_size=4))
-def test_a_call_for_quotes_is_bounded_with_its_choice_of_them(sources: list[str]) -> None:
+def test_the_bound_of_a_call_for_quotes_includes_their_schema(sources: list[str]) -> None:
     """The gateway bounds a call by the bytes of its body: what is shown as reserved is no less."""
     named = tuple(Source(name=f"sources/{n}.md", text=text) for n, text in enumerate(sources))
     call = CallRequest(

@@ -1,4 +1,4 @@
-"""What people outside get to read when their payload is wrong."""
+"""The error messages for wrong payloads."""
 
 from typing import Any
 
@@ -43,10 +43,10 @@ def test_every_problem_is_named(model: Any, payload: Any, extra: Any, words: str
     assert len(str(bad.value)) < 500
 
 
-def test_a_null_deadline_is_another_thing_than_none_at_all() -> None:
+def test_a_null_deadline_differs_from_a_missing_one() -> None:
     assert "deadline" in parse(AdjustRun, {"deadline": None}).model_fields_set
     assert "deadline" not in parse(AdjustRun, {"max_parallel": 1}).model_fields_set
 
 
-def test_no_payload_is_an_empty_object() -> None:
+def test_a_missing_payload_is_an_empty_object() -> None:
     assert parse(Cancel, None).reason == ""

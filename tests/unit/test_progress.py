@@ -1,4 +1,4 @@
-"""Which hand-offs are the result of a run."""
+"""The result of a run, its status, and the reasons of blocked tasks."""
 
 from datetime import UTC, datetime
 
@@ -14,7 +14,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def finished(result: str | None, *ids: str) -> Progress:
-    """A run whose tasks wait for nothing, and are all done."""
+    """A run whose tasks have no dependencies, and are all done."""
     progress = Progress("run", NOW)
     tasks = tuple(Task(id=each, agent="one", ask="List the prices.") for each in ids)
     progress.tasks.adopt(Plan(tasks=tasks, result=result))
@@ -23,7 +23,7 @@ def finished(result: str | None, *ids: str) -> Progress:
     return progress
 
 
-def test_what_a_review_added_belongs_to_the_result() -> None:
+def test_tasks_added_by_a_review_belong_to_the_result() -> None:
     assert finished("brief", "brief", "review1-1", "review2-3").tasks.result_ids() == [
         "brief",
         "review1-1",
@@ -31,12 +31,12 @@ def test_what_a_review_added_belongs_to_the_result() -> None:
     ]
 
 
-def test_a_teams_own_task_may_be_named_like_one() -> None:
+def test_a_task_of_the_team_may_be_named_like_an_added_one() -> None:
     ids = ("brief", "review", "review-texts", "reviewer", "review2")
     assert finished("brief", *ids).tasks.result_ids() == ["brief"]
 
 
-def test_what_a_person_added_belongs_to_the_result_unless_others_wait_for_it() -> None:
+def test_tasks_added_by_a_person_belong_to_the_result_unless_others_depend_on_them() -> None:
     progress = finished("brief", "brief")
     for task_id, needs in (("more", ()), ("most", ("more",))):
         progress.tasks.add(Task(id=task_id, agent="one", ask="List more.", depends_on=needs))
@@ -45,7 +45,7 @@ def test_what_a_person_added_belongs_to_the_result_unless_others_wait_for_it() -
     assert progress.tasks.result_ids() == ["brief", "most"]
 
 
-def test_without_a_named_result_every_last_task_is_one() -> None:
+def test_without_a_named_result_all_last_tasks_are_results() -> None:
     assert finished(None, "demand", "rivals").tasks.result_ids() == ["demand", "rivals"]
 
 
@@ -58,7 +58,7 @@ def test_without_a_named_result_every_last_task_is_one() -> None:
         (RunStatus.FINISHING, "answer"),
     ],
 )
-def test_a_run_is_parked_whichever_call_it_is_that_waits_for_a_person(
+def test_a_run_is_parked_when_any_kind_of_call_waits_for_a_person(
     status: RunStatus, subject: str
 ) -> None:
     progress = finished("brief", "brief")
@@ -76,7 +76,7 @@ def test_a_plan_that_waits_for_approval_is_not_parked() -> None:
     assert progress.status_now is RunStatus.APPROVAL
 
 
-def test_what_a_retry_does_not_free_says_what_it_waits_for_now() -> None:
+def test_a_task_still_blocked_after_a_retry_names_its_new_reason() -> None:
     progress = Progress("run", NOW)
     needs: dict[str, tuple[str, ...]] = {"a": (), "b": (), "c": ("a", "b"), "d": ("c",)}
     tasks = tuple(

@@ -1,4 +1,4 @@
-"""What is said of a run stays small enough for Temporal, whatever was in the run."""
+"""Answers of queries and reports fit into a payload, however large the run is."""
 
 from datetime import UTC, datetime
 
@@ -43,8 +43,8 @@ def test_a_state_of_many_failures_is_small_and_paged() -> None:
     assert max(len(page.model_dump_json()) for page in pages) <= MOST_BYTES
 
 
-def test_all_dependencies_are_told() -> None:
-    """A team of thirty, in which the last task waits for all others."""
+def test_all_dependencies_are_listed() -> None:
+    """In a plan of thirty tasks, the last one waits for all others."""
     progress = Progress("run", NOW)
     first = tuple(Task(id=f"t{n}", agent="one", ask="List the prices.") for n in range(29))
     needs = tuple(task.id for task in first)
@@ -54,18 +54,18 @@ def test_all_dependencies_are_told() -> None:
         assert (task.depends_on, task.depends_on_cut) == (needs, False)
 
 
-def test_dependencies_without_end_are_cut_and_marked() -> None:
+def test_too_many_dependencies_are_cut_and_marked() -> None:
     progress = Progress("run", NOW)
     tasks = [Task(id=f"t{n:039d}", agent="one", ask="List the prices.") for n in range(200)]
     for n, task in enumerate(tasks):
         tasks[n] = task.model_copy(update={"depends_on": tuple(each.id for each in tasks[:n])})
     progress.tasks.adopt(Plan(tasks=tuple(tasks), result=None))
-    told = [each.task for each in run_report(progress, NOW).outcomes]
-    assert sum(len(name) for task in told for name in task.depends_on) <= MAX_DEPENDENCY_CHARS
-    assert [task.depends_on_cut for task in told] == [
-        len(task.depends_on) < n for n, task in enumerate(told)
+    listed = [each.task for each in run_report(progress, NOW).outcomes]
+    assert sum(len(name) for task in listed for name in task.depends_on) <= MAX_DEPENDENCY_CHARS
+    assert [task.depends_on_cut for task in listed] == [
+        len(task.depends_on) < n for n, task in enumerate(listed)
     ]
-    assert told[-1].depends_on_cut
+    assert listed[-1].depends_on_cut
 
 
 def test_long_hand_offs_are_cut_in_the_report_and_marked() -> None:
@@ -79,7 +79,7 @@ def test_long_hand_offs_are_cut_in_the_report_and_marked() -> None:
 
 
 def test_a_report_fits_a_payload_in_any_script() -> None:
-    """Kanji take three bytes each, an emoji four. A report that does not fit ends no run, ever."""
+    """A kanji takes three bytes, an emoji four. A run whose report does not fit could never end."""
     for text in ("漢" * 200_000, "🚲" * 200_000):
         progress = working(8)
         for task_id in progress.tasks.schedule.tasks:
@@ -101,7 +101,7 @@ def test_the_report_adds_up_to_the_spend() -> None:
 
 
 def test_the_details_for_temporals_ui_stay_small_when_everything_waits() -> None:
-    """They are written anew in every workflow task."""
+    """They are written in every workflow task."""
     progress = working(1_000)
     for task_id in progress.tasks.schedule.tasks:
         reason = "one: the account has too little left. " * 20

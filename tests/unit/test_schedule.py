@@ -1,4 +1,4 @@
-"""Any graph, any order of completion."""
+"""The schedule is right for any graph, and any order of completion."""
 
 import random
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ def schedule_of(graph: Graph) -> Schedule:
 
 
 def has_cycle(graph: Mapping[str, tuple[str, ...]]) -> bool:
-    """Told apart in the other way: take away what depends on nothing, until nothing changes."""
+    """Found in another way: remove tasks without dependencies until nothing changes."""
     left = dict(graph)
     while free := [name for name, needs in left.items() if not set(needs) & set(left)]:
         for name in free:
@@ -122,10 +122,10 @@ def test_a_long_chain_does_not_meet_the_recursion_limit() -> None:
 
 
 @given(acyclic(), st.randoms(use_true_random=False))
-def test_tasks_that_are_added_on_the_way_run_as_planned_ones(
+def test_tasks_added_while_running_run_like_planned_ones(
     graph: Graph, order: random.Random
 ) -> None:
-    """One by one, each once its dependencies are known, while the others run."""
+    """Added one by one, once their dependencies are known, while others run."""
     known: dict[str, tuple[str, ...]] = {}
     schedule = schedule_of(known)
     left, open_tasks, ran = dict(graph), list[str](), list[str]()
@@ -144,7 +144,7 @@ def test_tasks_that_are_added_on_the_way_run_as_planned_ones(
     assert sorted(ran) == sorted(graph)
 
 
-def test_an_added_task_does_not_wait_for_what_was_skipped() -> None:
+def test_an_added_task_does_not_wait_for_a_skipped_one() -> None:
     schedule = schedule_of({"a": (), "b": ()})
     schedule.start()
     schedule.without("a", TaskStatus.SKIPPED)
@@ -161,10 +161,10 @@ def test_a_dependency_that_is_named_twice_counts_once(needs: tuple[str, ...]) ->
 
 
 @given(acyclic(), st.randoms(use_true_random=False))
-def test_what_failed_and_was_tried_again_might_as_well_not_have_failed(
+def test_after_a_retry_tasks_run_as_if_nothing_had_failed(
     graph: Graph, order: random.Random
 ) -> None:
-    """Beside tasks that were skipped, and others that do without them: whenever the retry comes."""
+    """With skipped tasks, and others that accept missing inputs; at any time of the retry."""
     accepting = {name for name in graph if order.random() < 0.5}
     skips = {name for name in graph if order.random() < 0.3}
     fails = {name for name in graph if order.random() < 0.3} - skips

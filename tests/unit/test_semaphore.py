@@ -1,4 +1,4 @@
-"""A semaphore whose size changes while places are taken."""
+"""A semaphore that is resized while it is held."""
 
 import asyncio
 import random
@@ -9,7 +9,7 @@ from workflows.tasks.semaphore import CallSemaphore
 
 
 class Crowd:
-    """Tasks that each want a place and keep it until they are let go."""
+    """Tasks that each hold a place until the test releases it."""
 
     def __init__(self, places: CallSemaphore) -> None:
         self.places = places
@@ -17,12 +17,12 @@ class Crowd:
         self._doors: dict[int, asyncio.Event] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
-    async def come(self, number: int) -> None:
+    async def arrive(self, number: int) -> None:
         self._doors[number] = asyncio.Event()
         self._tasks[number] = asyncio.create_task(self._stay(number))
         await settle()
 
-    async def go(self, number: int) -> None:
+    async def leave(self, number: int) -> None:
         self._doors[number].set()
         await settle()
 
@@ -44,51 +44,51 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_growing_lets_those_in_who_wait_first_come_first_served() -> None:
+async def test_growing_admits_waiters_in_order() -> None:
     crowd = Crowd(CallSemaphore(1))
     for number in range(4):
-        await crowd.come(number)
+        await crowd.arrive(number)
     assert crowd.inside == [0]
     crowd.places.resize(3)
     await settle()
     assert crowd.inside == [0, 1, 2]
 
 
-async def test_shrinking_throws_nobody_out_and_lets_nobody_in_until_there_is_room() -> None:
+async def test_shrinking_revokes_no_place_and_admits_no_one_until_there_is_room() -> None:
     crowd = Crowd(CallSemaphore(3))
     for number in range(5):
-        await crowd.come(number)
+        await crowd.arrive(number)
     crowd.places.resize(1)
     await settle()
     assert crowd.inside == [0, 1, 2]
-    await crowd.go(0)
-    await crowd.go(1)
+    await crowd.leave(0)
+    await crowd.leave(1)
     assert crowd.inside == [2]
-    await crowd.go(2)
+    await crowd.leave(2)
     assert crowd.inside == [3]
 
 
-async def test_free_places_go_when_it_shrinks() -> None:
+async def test_shrinking_removes_free_places_first() -> None:
     crowd = Crowd(CallSemaphore(5))
     crowd.places.resize(2)
     for number in range(4):
-        await crowd.come(number)
+        await crowd.arrive(number)
     assert crowd.inside == [0, 1]
 
 
 @pytest.mark.parametrize("seed", range(40))
-async def test_never_more_than_the_size_unless_it_shrank_and_never_fewer_while_some_wait(
+async def test_as_many_places_are_held_as_the_size_allows(
     seed: int,
 ) -> None:
     chance, size = random.Random(seed), 3
     crowd, allowed, waiting = Crowd(CallSemaphore(3)), 3, list[int]()
     for number in range(150):
-        match chance.choice(["come", "come", "go", "give up", "resize"]):
-            case "come":
-                await crowd.come(number)
+        match chance.choice(["arrive", "arrive", "leave", "give up", "resize"]):
+            case "arrive":
+                await crowd.arrive(number)
                 waiting.append(number)
-            case "go" if crowd.inside:
-                await crowd.go(chance.choice(crowd.inside))
+            case "leave" if crowd.inside:
+                await crowd.leave(chance.choice(crowd.inside))
             case "give up" if waiting:
                 await crowd.give_up(chance.choice(waiting))
                 waiting = [each for each in waiting if not crowd._tasks[each].done()]

@@ -21,14 +21,14 @@ async def client() -> AsyncIterator[Client]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def skipping() -> AsyncIterator[Client]:
-    """A server whose time goes to the next timer when nothing is in flight."""
+    """A server that skips to the next timer when nothing is in flight."""
     async with server(time_skipping=True) as environment:
         yield environment.client
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def held_run(client: Client) -> AsyncIterator[tuple[WorkflowHandle[Any, Any], FakeWorld]]:
-    """A run that stands at its second task, for all the nonsense of a module."""
+    """A run whose second task is held, for all the wrong messages of a module."""
     gate = asyncio.Event()
     reached = asyncio.Event()
 
@@ -47,4 +47,4 @@ async def held_run(client: Client) -> AsyncIterator[tuple[WorkflowHandle[Any, An
         yield handle, world
         gate.set()
         report = await handle.result()
-        assert report.answer is not None, "a run that was told nonsense must still complete"
+        assert report.answer is not None, "wrong messages must not keep a run from completing"

@@ -1,4 +1,4 @@
-"""One more task, while the run works."""
+"""A task is added to a working run."""
 
 import asyncio
 import json
@@ -43,7 +43,7 @@ async def test_it_starts_at_once_gets_its_inputs_and_reaches_the_answer(client: 
         answer = await handle.execute_update("add_task", task)
         assert answer == {"task": "more", "status": "ready"}
         now = await until(handle, lambda now: statuses(now).get("more") is TaskStatus.DONE)
-        assert statuses(now)["b"] is TaskStatus.RUNNING, "it waits for nobody else"
+        assert statuses(now)["b"] is TaskStatus.RUNNING, "it does not wait for others"
         gate.open.set()
         report = await handle.result()
     assert report.status is RunStatus.COMPLETED
@@ -69,7 +69,7 @@ async def test_it_waits_for_what_it_depends_on(client: Client) -> None:
     assert order.index("b") < order.index("more") < order.index("most")
 
 
-async def test_while_all_else_is_parked_it_runs_and_the_run_still_waits(client: Client) -> None:
+async def test_it_runs_while_everything_else_is_parked(client: Client) -> None:
     world = FakeWorld()
     async with started(client, world, {"team": two_tasks({})}) as handle:
         await until(handle, parked)
@@ -80,7 +80,7 @@ async def test_while_all_else_is_parked_it_runs_and_the_run_still_waits(client: 
         assert (await handle.result()).status is RunStatus.COMPLETED
 
 
-async def test_while_the_run_is_paused_it_is_taken_and_starts_afterwards(client: Client) -> None:
+async def test_added_during_a_pause_it_starts_after_it(client: Client) -> None:
     gate = Gate("a")
     world = FakeWorld(gate)
     async with started(client, world, {"team": team(tasks=CHAIN)}) as handle:
@@ -95,7 +95,7 @@ async def test_while_the_run_is_paused_it_is_taken_and_starts_afterwards(client:
         await handle.result()
 
 
-async def test_the_signal_adds_as_the_update_does(client: Client) -> None:
+async def test_the_signal_adds_a_task_like_the_update(client: Client) -> None:
     gate = Gate("a")
     world = FakeWorld(gate)
     async with started(client, world, {"team": team(tasks=CHAIN)}) as handle:
@@ -108,7 +108,7 @@ async def test_the_signal_adds_as_the_update_does(client: Client) -> None:
         await handle.result()
 
 
-async def test_where_it_fails_a_named_result_stands_without_it(client: Client) -> None:
+async def test_a_named_result_does_not_depend_on_it(client: Client) -> None:
     gate = Gate("b")
 
     async def rule(call: CallRequest) -> None:
@@ -171,7 +171,7 @@ async def test_a_review_sees_it_and_keeps_it(client: Client) -> None:
         ({"ask": ""}, "ask = ''"),
     ],
 )
-async def test_what_does_not_fit_in_is_refused_in_words(
+async def test_an_invalid_task_is_refused_with_the_reason(
     held_run: tuple[Handle, FakeWorld], change: dict[str, Any], words: str
 ) -> None:
     handle, _ = held_run
@@ -180,7 +180,9 @@ async def test_what_does_not_fit_in_is_refused_in_words(
 
 
 @pytest.mark.parametrize("payload", [[], [7], [None], [MORE, MORE], ["more"]])
-async def test_nonsense_is_refused(held_run: tuple[Handle, FakeWorld], payload: list[Any]) -> None:
+async def test_a_wrong_payload_is_refused(
+    held_run: tuple[Handle, FakeWorld], payload: list[Any]
+) -> None:
     handle, _ = held_run
     with pytest.raises(WorkflowUpdateFailedError) as refused:
         await handle.execute_update("add_task", args=payload)
@@ -193,13 +195,13 @@ async def test_no_more_than_max_tasks(client: Client) -> None:
     async with started(client, FakeWorld(gate), {"team": changed}) as handle:
         await gate.reached.wait()
         await handle.execute_update("add_task", MORE)
-        told = await refusal(handle, {**MORE, "id": "most"})
-        assert "the run has 4 tasks, and max_tasks is 4 (start another run for it)" in told
+        why = await refusal(handle, {**MORE, "id": "most"})
+        assert "the run has 4 tasks, and max_tasks is 4 (start another run for it)" in why
         gate.open.set()
         await handle.result()
 
 
-async def test_what_ended_without_a_handoff_can_be_depended_on_by_those_who_accept_it(
+async def test_it_may_depend_on_a_task_without_a_handoff_if_it_accepts_missing_inputs(
     client: Client,
 ) -> None:
     gate = Gate("slow")
@@ -219,11 +221,11 @@ async def test_what_ended_without_a_handoff_can_be_depended_on_by_those_who_acce
         await gate.reached.wait()
         await handle.execute_update("cancel_task", {"task": "gone"})
         await until(handle, lambda now: statuses(now)["fails"] is TaskStatus.FAILED)
-        told = await refusal(handle, {**MORE, "depends_on": ["gone"]})
-        assert "it ended without a hand-off: cancelled (leave it out, or write missing_inp" in told
+        why = await refusal(handle, {**MORE, "depends_on": ["gone"]})
+        assert "it ended without a hand-off: cancelled (leave it out, or write missing_inp" in why
         accepting = {**MORE, "missing_inputs": "accept"}
-        told = await refusal(handle, {**accepting, "depends_on": ["fails"]})
-        assert "it ended without a hand-off: failed (retry that first, or leave it out)" in told
+        why = await refusal(handle, {**accepting, "depends_on": ["fails"]})
+        assert "it ended without a hand-off: failed (retry that first, or leave it out)" in why
         await handle.execute_update("add_task", {**accepting, "depends_on": ["gone"]})
         await until(handle, lambda now: statuses(now)["more"] is TaskStatus.DONE)
         gate.open.set()
@@ -232,7 +234,7 @@ async def test_what_ended_without_a_handoff_can_be_depended_on_by_those_who_acce
     assert call.missing == ("gone",)
 
 
-async def test_before_there_is_a_plan_it_is_refused_with_what_to_wait_for(client: Client) -> None:
+async def test_before_there_is_a_plan_it_is_refused_with_the_remedy(client: Client) -> None:
     gate = Gate("plan")
     changed = team(approve_plan=True)
     planned = {key: each for key, each in changed.items() if key not in ("tasks", "result")}
@@ -246,8 +248,8 @@ async def test_before_there_is_a_plan_it_is_refused_with_what_to_wait_for(client
     world = FakeWorld(rule)
     async with started(client, world, {"team": planned}) as handle:
         await gate.reached.wait()
-        told = await refusal(handle, MORE)
-        assert told == "the run has no plan yet (add the task once `state` says working)"
+        why = await refusal(handle, MORE)
+        assert why == "the run has no plan yet (add the task once `state` says working)"
         gate.open.set()
         await until(handle, lambda now: now.status is RunStatus.APPROVAL)
         assert "the plan waits for approval (approve it first" in await refusal(handle, MORE)
@@ -262,7 +264,7 @@ async def test_before_there_is_a_plan_it_is_refused_with_what_to_wait_for(client
         ("answer", "the run has done its tasks; its status is finishing (start another run"),
     ],
 )
-async def test_after_the_tasks_it_is_refused_with_what_to_do(
+async def test_after_the_tasks_it_is_refused_with_the_remedy(
     client: Client, subject: str, words: str
 ) -> None:
     gate = Gate(subject)
@@ -279,8 +281,8 @@ async def test_after_the_tasks_it_is_refused_with_what_to_do(
         assert (await handle.result()).status is RunStatus.COMPLETED
 
 
-async def test_a_run_that_is_cancelled_takes_none(client: Client) -> None:
-    """What was cancelled in flight takes its time to end."""
+async def test_a_cancelled_run_refuses_it(client: Client) -> None:
+    """A call in flight takes some time to be cancelled."""
     reached, ending = asyncio.Event(), asyncio.Event()
 
     async def stubborn(call: CallRequest) -> None:
@@ -298,7 +300,7 @@ async def test_a_run_that_is_cancelled_takes_none(client: Client) -> None:
         await handle.result()
 
 
-async def test_two_of_one_id_at_once_are_one(client: Client) -> None:
+async def test_two_with_the_same_id_add_one(client: Client) -> None:
     gate = Gate("a")
     async with started(client, FakeWorld(gate), {"team": team(tasks=CHAIN)}) as handle:
         await gate.reached.wait()

@@ -1,4 +1,4 @@
-"""Other settings for an agent, for the calls that it has not started."""
+"""An agent gets other settings, for calls that have not started."""
 
 import asyncio
 import uuid
@@ -36,7 +36,7 @@ def rich(rule: Callable[[CallRequest], Any] | None = None) -> FakeWorld:
     return world
 
 
-def dear(call: CallRequest) -> None:
+def too_expensive(call: CallRequest) -> None:
     """`b` can be paid with the cheap model alone."""
     if call.task == "b" and call.model != "cheap":
         raise exhausted(Decimal("0.5"), Decimal("0.005"))
@@ -56,14 +56,14 @@ def deciding(client: Client, queue: str, world: FakeWorld) -> Worker:
     )
 
 
-async def test_another_model_wakes_what_is_parked_as_a_new_call_with_a_new_key(
+async def test_another_model_wakes_a_parked_task_with_a_new_call(
     client: Client,
 ) -> None:
-    world = rich(dear)
+    world = rich(too_expensive)
     async with started(client, world, {"team": two_tasks({"budget_usd": 1})}) as handle:
         await until(handle, parked)
-        order = {"agent": "research", "model": "cheap"}
-        answer = await handle.execute_update("adjust_agent", order)
+        change = {"agent": "research", "model": "cheap"}
+        answer = await handle.execute_update("adjust_agent", change)
         assert answer == {
             "agent": "research",
             "model": "cheap",
@@ -79,10 +79,10 @@ async def test_another_model_wakes_what_is_parked_as_a_new_call_with_a_new_key(
     assert first.idempotency_key != second.idempotency_key
     assert report.spend.agents[1].model == "cheap"
     assert report.spend.ledger_agrees == "yes"
-    assert report.spend.agents[1].calls == 2, "a refused call is none"
+    assert report.spend.agents[1].calls == 2, "a refused call does not count"
 
 
-async def test_other_instructions_are_another_body_too(client: Client) -> None:
+async def test_other_instructions_make_a_new_call_too(client: Client) -> None:
     def rule(call: CallRequest) -> None:
         if call.task == "b" and "Be brief." not in call.system:
             raise exhausted(Decimal("0.5"), Decimal("0.005"))
@@ -90,20 +90,20 @@ async def test_other_instructions_are_another_body_too(client: Client) -> None:
     world = rich(rule)
     async with started(client, world, {"team": two_tasks({"budget_usd": 1})}) as handle:
         await until(handle, parked)
-        order = {"agent": "research", "instructions": "Be brief."}
-        await handle.execute_update("adjust_agent", order)
+        change = {"agent": "research", "instructions": "Be brief."}
+        await handle.execute_update("adjust_agent", change)
         assert (await handle.result()).status is RunStatus.COMPLETED
     assert len(set(keys(world, "b"))) == 2
 
 
-async def test_other_attempts_and_timeouts_change_no_body_so_the_call_keeps_its_key(
+async def test_other_attempts_and_timeouts_keep_the_call_and_its_key(
     client: Client,
 ) -> None:
     world = FakeWorld()
     async with started(client, world, {"team": two_tasks({})}) as handle:
         await until(handle, parked)
-        order = {"agent": "research", "max_attempts": 3, "timeout_seconds": 7, "model": "m"}
-        answer = await handle.execute_update("adjust_agent", order)
+        change = {"agent": "research", "max_attempts": 3, "timeout_seconds": 7, "model": "m"}
+        answer = await handle.execute_update("adjust_agent", change)
         assert (answer["max_attempts"], answer["timeout_seconds"]) == (3, 7)
         await asyncio.sleep(0.3)
         assert parked(await state(handle)), "there is no more money than before"
@@ -126,7 +126,7 @@ async def scheduled(handle: Handle, task: str) -> list[tuple[int, int]]:
     return found
 
 
-async def test_a_call_that_waits_at_the_gate_is_made_anew_and_one_in_flight_is_not(
+async def test_a_call_at_the_gate_is_changed_and_one_in_flight_is_not(
     client: Client,
 ) -> None:
     gate = Gate("a")
@@ -135,16 +135,16 @@ async def test_a_call_that_waits_at_the_gate_is_made_anew_and_one_in_flight_is_n
     changed = team(tasks=tasks, result="a", max_parallel=1)
     async with started(client, world, {"team": changed}) as handle:
         await gate.reached.wait()
-        order = {"agent": "research", "model": "cheap", "timeout_seconds": 9}
-        await handle.execute_update("adjust_agent", order)
+        change = {"agent": "research", "model": "cheap", "timeout_seconds": 9}
+        await handle.execute_update("adjust_agent", change)
         gate.open.set()
         assert (await handle.result()).status is RunStatus.COMPLETED
     assert [(call.task, call.model) for call in world.calls[:2]] == [("a", "m"), ("b", "cheap")]
     assert await scheduled(handle, "b") == [(9, 8)]
 
 
-async def test_a_call_for_which_there_is_no_room_sees_the_cheaper_model(client: Client) -> None:
-    """Beside the one in flight, the dear model's worst case does not fit; the cheap one's does."""
+async def test_a_call_that_waits_for_money_is_made_with_the_cheaper_model(client: Client) -> None:
+    """Next to the call in flight, only the cheap model's worst case fits into the account."""
     gate = Gate("a")
     world = rich(gate)
     models = list(world.catalog.models)
@@ -166,7 +166,7 @@ async def test_a_call_for_which_there_is_no_room_sees_the_cheaper_model(client: 
         assert (await run.result()).status is RunStatus.COMPLETED
 
 
-async def test_a_change_while_paused_counts_when_the_run_goes_on(client: Client) -> None:
+async def test_a_change_during_a_pause_applies_after_it(client: Client) -> None:
     gate = Gate("a")
     world = rich(gate)
     async with started(client, world, {"team": team(tasks=CHAIN)}) as handle:
@@ -174,18 +174,18 @@ async def test_a_change_while_paused_counts_when_the_run_goes_on(client: Client)
         await handle.signal("pause")
         gate.open.set()
         await until(handle, lambda now: now.tasks[0].status == "done")
-        order = {"kind": "adjust_agent", "agent": "research", "model": "cheap"}
-        await handle.signal("adjust", order)
+        change = {"kind": "adjust_agent", "agent": "research", "model": "cheap"}
+        await handle.signal("adjust", change)
         await handle.signal("resume")
         assert (await handle.result()).status is RunStatus.COMPLETED
     assert [call.model for call in world.calls if call.task == "b"] == ["cheap"]
 
 
-async def test_what_is_told_in_one_moment_is_carried_out_in_its_order(client: Client) -> None:
-    """Nobody is there to decide while both signals come: they are told in one workflow task."""
+async def test_signals_of_one_workflow_task_are_carried_out_in_order(client: Client) -> None:
+    """No worker runs while the signals arrive: they are delivered in one workflow task."""
     gate = Gate("a")
     world = rich(gate)
-    queue = f"order-{uuid.uuid4()}"
+    queue = f"change-{uuid.uuid4()}"
     async with deciding(client, queue, world):
         handle = await client.start_workflow(
             WORKFLOW,
@@ -198,16 +198,16 @@ async def test_what_is_told_in_one_moment_is_carried_out_in_its_order(client: Cl
         await handle.signal("pause")
         gate.open.set()
         await until(handle, lambda now: now.tasks[0].status == "done")
-    order = {"kind": "adjust_agent", "agent": "research", "model": "cheap"}
-    await handle.signal("adjust", order)
+    change = {"kind": "adjust_agent", "agent": "research", "model": "cheap"}
+    await handle.signal("adjust", change)
     await handle.signal("resume")
     async with deciding(client, queue, world):
         assert (await handle.result()).status is RunStatus.COMPLETED
     assert [call.model for call in world.calls if call.task == "b"] == ["cheap"]
 
 
-async def test_a_call_that_is_refused_after_the_change_goes_on_as_changed(client: Client) -> None:
-    """It was in flight when the model changed: it need not park first."""
+async def test_a_call_refused_after_the_change_continues_with_it(client: Client) -> None:
+    """It was in flight when the model changed, and does not park first."""
     reached, refuse = asyncio.Event(), asyncio.Event()
 
     async def rule(call: CallRequest) -> None:
@@ -225,7 +225,7 @@ async def test_a_call_that_is_refused_after_the_change_goes_on_as_changed(client
     assert [call.model for call in world.calls if call.task == "b"] == ["m", "cheap"]
 
 
-async def test_a_repair_is_asked_of_the_agent_as_it_is_now(client: Client) -> None:
+async def test_a_repair_uses_the_current_settings(client: Client) -> None:
     reached, answer = asyncio.Event(), asyncio.Event()
 
     async def rule(call: CallRequest) -> CallResult | None:
@@ -238,8 +238,8 @@ async def test_a_repair_is_asked_of_the_agent_as_it_is_now(client: Client) -> No
     world = rich(rule)
     async with started(client, world, {"team": team(tasks=CHAIN)}) as handle:
         await reached.wait()
-        order = {"agent": "research", "instructions": "Write more."}
-        await handle.execute_update("adjust_agent", order)
+        change = {"agent": "research", "instructions": "Write more."}
+        await handle.execute_update("adjust_agent", change)
         answer.set()
         assert (await handle.result()).status is RunStatus.COMPLETED
     first, second = (call for call in world.calls if call.task == "a")
@@ -253,8 +253,8 @@ async def test_the_orchestrator_may_be_adjusted_too(client: Client) -> None:
     world = rich(gate)
     async with started(client, world, {"team": team(tasks=CHAIN)}) as handle:
         await gate.reached.wait()
-        order = {"agent": "orchestrator", "model": "cheap", "instructions": "Rhyme."}
-        await handle.execute_update("adjust_agent", order)
+        change = {"agent": "orchestrator", "model": "cheap", "instructions": "Rhyme."}
+        await handle.execute_update("adjust_agent", change)
         gate.open.set()
         await handle.result()
     (answer,) = world.of(Purpose.FINAL)
@@ -263,7 +263,7 @@ async def test_the_orchestrator_may_be_adjusted_too(client: Client) -> None:
     assert answer.goal
 
 
-async def test_a_breaker_that_new_instructions_close(client: Client) -> None:
+async def test_new_instructions_close_the_breaker(client: Client) -> None:
     def rule(call: CallRequest) -> CallResult | None:
         if call.account.agent == "research" and "JSON" not in call.system:
             return world.answer(call, "poor", reasons=("no JSON",))
@@ -273,11 +273,11 @@ async def test_a_breaker_that_new_instructions_close(client: Client) -> None:
     agent = {"breaker_failures": 1, "budget_usd": 1}
     async with started(client, world, {"team": two_tasks(agent)}) as handle:
         await until(handle, parked)
-        order = {"agent": "research", "instructions": "Answer in JSON."}
-        await handle.execute_update("adjust_agent", order)
+        change = {"agent": "research", "instructions": "Answer in JSON."}
+        await handle.execute_update("adjust_agent", change)
         assert (await handle.result()).status is RunStatus.COMPLETED
     first, second = (call for call in world.calls if call.task == "a")
-    assert second.rejected is not None, "what was wrong with the first answer still counts"
+    assert second.rejected is not None, "the reasons for the first answer's rejection are kept"
     assert first.idempotency_key != second.idempotency_key
 
 
@@ -299,7 +299,7 @@ async def test_a_breaker_that_new_instructions_close(client: Client) -> None:
         ([7], "a JSON object is expected, got 7"),
     ],
 )
-async def test_a_wrong_order_is_refused_in_words(
+async def test_a_wrong_change_is_refused_with_the_reason(
     held_run: tuple[Handle, FakeWorld], payload: list[Any], words: str
 ) -> None:
     handle, _ = held_run
@@ -313,13 +313,13 @@ async def test_a_model_without_a_price_is_refused_with_those_that_have_one(clien
     gate = Gate("a")
     async with started(client, rich(gate), {"team": team(tasks=CHAIN)}) as handle:
         await gate.reached.wait()
-        order = {"agent": "research", "model": "unpriced"}
+        change = {"agent": "research", "model": "unpriced"}
         with pytest.raises(WorkflowUpdateFailedError) as refused:
-            await handle.execute_update("adjust_agent", order)
+            await handle.execute_update("adjust_agent", change)
         assert isinstance(refused.value.cause, ApplicationError)
-        told = "model = 'unpriced': has no price at the gateway (one of: m, cheap)"
-        assert refused.value.cause.message == told
-        await handle.signal("adjust", {"kind": "adjust_agent", **order})
-        assert (await state(handle)).refusals[-1].problem == told
+        message = "model = 'unpriced': has no price at the gateway (one of: m, cheap)"
+        assert refused.value.cause.message == message
+        await handle.signal("adjust", {"kind": "adjust_agent", **change})
+        assert (await state(handle)).refusals[-1].problem == message
         gate.open.set()
         await handle.result()

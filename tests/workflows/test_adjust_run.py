@@ -1,4 +1,4 @@
-"""Other limits for the whole run: its width and its budget. Its deadline: `test_deadline.py`."""
+"""A run gets another `max_parallel` or budget. Deadlines are tested in `test_deadline.py`."""
 
 import asyncio
 from decimal import Decimal
@@ -20,7 +20,7 @@ Handle = WorkflowHandle[Any, Any]
 
 
 class Turnstile:
-    """Lets calls go one by one."""
+    """Holds the calls, and releases them one by one."""
 
     def __init__(self) -> None:
         self.world = FakeWorld(self)
@@ -39,9 +39,9 @@ class Turnstile:
                 await asyncio.sleep(0.02)
 
 
-async def refusal(handle: Handle, order: Any) -> str:
+async def refusal(handle: Handle, change: Any) -> str:
     with pytest.raises(WorkflowUpdateFailedError) as refused:
-        await handle.execute_update("adjust_run", order)
+        await handle.execute_update("adjust_run", change)
     assert isinstance(refused.value.cause, ApplicationError)
     return refused.value.cause.message
 
@@ -60,7 +60,7 @@ async def test_more_places_are_taken_at_once(client: Client) -> None:
     assert turnstile.world.most_active == 5
 
 
-async def test_fewer_places_cancel_nothing_and_hold_what_comes(client: Client) -> None:
+async def test_fewer_places_cancel_nothing_and_delay_new_calls(client: Client) -> None:
     turnstile = Turnstile()
     changed = team(tasks=wide(8), result="t0", max_parallel=4, final="handoff")
     async with started(client, turnstile.world, {"team": changed}) as handle:
@@ -81,7 +81,7 @@ async def test_fewer_places_cancel_nothing_and_hold_what_comes(client: Client) -
     assert {each.task.calls for each in report.outcomes} == {1}
 
 
-async def test_a_heartbeat_follows_the_width_that_its_call_starts_at(client: Client) -> None:
+async def test_a_heartbeat_follows_max_parallel_at_the_start_of_its_call(client: Client) -> None:
     turnstile = Turnstile()
     changed = team(tasks=wide(3), result="t0", max_parallel=1, final="handoff")
     async with started(client, turnstile.world, {"team": changed}) as handle:
@@ -108,13 +108,13 @@ async def test_the_teams_budget_can_be_raised_and_lowered_to_the_agents_limits(
             await handle.execute_update("adjust_budget", more)
         answer = await handle.execute_update("adjust_run", {"budget_usd": "7"})
         assert Decimal(answer["budget_usd"]) == 7
-        told = await refusal(handle, {"budget_usd": "6"})
-        assert told == (
+        message = await refusal(handle, {"budget_usd": "6"})
+        assert message == (
             "budget_usd = 6: the agents' limits come to 6.015 USD"
             " (lower them first, with adjust_budget; 0.01 USD are spent)"
         )
-        told = await refusal(handle, {"budget_usd": "0.009"})
-        assert told == (
+        message = await refusal(handle, {"budget_usd": "0.009"})
+        assert message == (
             "budget_usd = 0.009: below what the run has spent, 0.01 USD,"
             " and the agents' limits come to 6.015 USD"
         )
@@ -128,13 +128,13 @@ async def test_the_teams_budget_can_be_raised_and_lowered_to_the_agents_limits(
         assert (await spend(handle)).total.budget_usd == Decimal("6.2")
 
 
-async def test_of_an_order_that_is_wrong_in_part_nothing_is_done(client: Client) -> None:
+async def test_a_change_that_is_wrong_in_part_changes_nothing(client: Client) -> None:
     gate = Gate("a")
     async with started(client, FakeWorld(gate), {"team": team(tasks=CHAIN)}) as handle:
         await gate.reached.wait()
-        order = {"max_parallel": 3, "deadline": "2999-01-01T00:00:00Z", "budget_usd": 1}
-        assert "budget_usd = 1: " in await refusal(handle, {**order, "deadline": None})
-        assert "ten years ahead" in await refusal(handle, {**order, "budget_usd": 100})
+        change = {"max_parallel": 3, "deadline": "2999-01-01T00:00:00Z", "budget_usd": 1}
+        assert "budget_usd = 1: " in await refusal(handle, {**change, "deadline": None})
+        assert "ten years ahead" in await refusal(handle, {**change, "budget_usd": 100})
         now = await state(handle)
         assert (now.max_parallel, now.deadline) == (20, None)
         with pytest.raises(WorkflowUpdateFailedError):
@@ -168,7 +168,7 @@ async def test_of_an_order_that_is_wrong_in_part_nothing_is_done(client: Client)
         ([{"max_parallel": 1}, 1], "one argument is expected, got 2"),
     ],
 )
-async def test_wrong_limits_are_refused_in_words(
+async def test_wrong_limits_are_refused_with_the_reason(
     held_run: tuple[Handle, FakeWorld], payload: list[Any], words: str
 ) -> None:
     handle, _ = held_run

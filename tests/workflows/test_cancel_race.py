@@ -1,4 +1,4 @@
-"""A cancellation that arrives together with the end of what it was to stop."""
+"""A cancellation that arrives together with the end of the activity that it should stop."""
 
 import asyncio
 import uuid
@@ -17,7 +17,7 @@ from workflows.orchestrator import Orchestrator
 
 
 def deciding(client: Client, queue: str, world: FakeWorld) -> Worker:
-    """Runs workflow code, and what that does locally; nothing that comes through the server."""
+    """Runs workflow code and local activities, but no activities from the server."""
     return Worker(
         client,
         task_queue=queue,
@@ -45,9 +45,8 @@ async def until_scheduled(handle: WorkflowHandle[Any, Any], step: str) -> None:
 
 @pytest.mark.parametrize("native", [False, True])
 async def test_it_is_not_swallowed(client: Client, native: bool) -> None:
-    """While no worker decides, accounts are opened and the run is cancelled: it gets both at once.
-
-    What was opened by then is closed, also where its opening was what got cancelled.
+    """Accounts are opened and the run is cancelled while no workflow worker runs, so that it gets
+    both at once. The accounts are closed, even where it was their opening that was cancelled.
     """
     world, queue = FakeWorld(), f"orchestrator-{uuid.uuid4()}"
     handle: WorkflowHandle[Any, Any] = await client.start_workflow(

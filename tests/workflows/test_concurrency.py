@@ -1,4 +1,4 @@
-"""No waves, a bounded window, and money that calls in flight hold."""
+"""Calls run in parallel: within `max_parallel`, within the money, and without waves."""
 
 import asyncio
 from decimal import Decimal
@@ -30,7 +30,7 @@ async def test_max_parallel_bounds_the_calls_in_flight(client: Client) -> None:
 
 
 async def test_a_task_starts_when_its_own_dependencies_are_done(client: Client) -> None:
-    """a -> b beside a slow one: in waves, b would wait for the slow one."""
+    """a -> b next to a slow task: in waves, b would wait for the slow one."""
     release = asyncio.Event()
     order: list[str] = []
 
@@ -54,7 +54,7 @@ async def test_a_task_starts_when_its_own_dependencies_are_done(client: Client) 
 
 
 async def test_calls_wait_for_room_in_the_account_instead_of_failing(client: Client) -> None:
-    """Money for five calls, whose worst cases come to more than the account at once."""
+    """The account can pay five calls, but their worst cases together exceed it."""
     budget = Decimal("0.05")
     agents = {"research": {"role": "R", "budget_usd": budget, "max_tokens": 20_000}}
     world = FakeWorld()
@@ -73,7 +73,7 @@ async def test_calls_wait_for_room_in_the_account_instead_of_failing(client: Cli
     assert world.most_active <= 2
 
 
-async def test_a_call_refused_for_reserved_money_goes_again_with_the_same_key(
+async def test_a_call_refused_for_reserved_money_is_retried_with_the_same_key(
     client: Client,
 ) -> None:
     refused: list[str] = []
@@ -95,7 +95,7 @@ async def test_a_call_refused_for_reserved_money_goes_again_with_the_same_key(
     assert report.spend.total.failed_calls == 0
 
 
-async def test_a_billed_call_whose_answer_never_came_is_in_the_spend(client: Client) -> None:
+async def test_a_billed_call_without_an_answer_is_in_the_spend(client: Client) -> None:
     def rule(call: CallRequest) -> None:
         if call.task == "a":
             world.book(call)
@@ -114,7 +114,7 @@ async def test_a_billed_call_whose_answer_never_came_is_in_the_spend(client: Cli
     assert report.spend.ledger_agrees is LedgerAgreement.YES
 
 
-async def test_a_ledger_that_contradicts_is_told(client: Client) -> None:
+async def test_a_ledger_that_disagrees_is_reported(client: Client) -> None:
     def rule(call: CallRequest) -> None:
         if call.task == "answer":
             key = next(iter(world.books["editor"].charges))
@@ -148,7 +148,7 @@ async def test_cancel_rest_stops_the_others(client: Client) -> None:
 
 
 async def test_cancel_rest_fails_a_run_whose_result_is_done_already(client: Client) -> None:
-    """By the failed task: nobody cancelled it."""
+    """With the failed task as the reason, as no one has cancelled the run."""
 
     async def rule(call: CallRequest) -> None:
         if call.task == "t1":

@@ -1,4 +1,4 @@
-"""A worker that dies with an activity in hand, or is too busy to say that it lives."""
+"""A worker dies during an activity, or is too busy to send heartbeats."""
 
 import asyncio
 from typing import Any
@@ -22,11 +22,11 @@ from tests.workflows.test_life_of_a_run import failure_of, result_of, started, t
 from workflows import policies
 
 FAR_BELOW_THE_TIMEOUTS = 40
-"""Seconds. Opening may take 60 and closing 300; a beat that is missing for 5 says enough."""
+"""Seconds. Opening may take 60 and closing 300, but a missing heartbeat is noticed after 5."""
 
 
 class Silent(FakeWorld):
-    """Its first attempt at `step` is heard of never again."""
+    """Never completes its first attempt at `step`."""
 
     def __init__(self, step: str) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Silent(FakeWorld):
 
 
 @pytest.mark.parametrize("step", ["open_accounts", "close_accounts"])
-async def test_accounts_are_seen_to_by_another(client: Client, step: str) -> None:
+async def test_accounts_are_opened_and_closed_by_another_worker(client: Client, step: str) -> None:
     world = Silent(step)
     async with started(client, world, {"team": team()}) as handle:
         report: Any = await asyncio.wait_for(handle.result(), FAR_BELOW_THE_TIMEOUTS)
@@ -61,7 +61,7 @@ async def test_accounts_are_seen_to_by_another(client: Client, step: str) -> Non
 
 
 class Busy(FakeWorld):
-    """Its worker does not get to say that it lives: not in the first `silent` attempts."""
+    """Sends no heartbeat in the first `silent` attempts."""
 
     def __init__(self, silent: int) -> None:
         super().__init__()
@@ -109,7 +109,7 @@ async def test_it_is_bounded(client: Client, monkeypatch: pytest.MonkeyPatch) ->
     assert all(book.status == "disabled" for book in world.books.values())
 
 
-async def test_a_provider_that_cannot_replay_is_not_asked_again(client: Client) -> None:
+async def test_a_provider_that_cannot_replay_is_not_called_again(client: Client) -> None:
     world = Busy(silent=9)
     world.capabilities = Capabilities(replay=False, ledger=True)
     failure = await failure_of(client, world, {"team": team(**ONE_TASK)})

@@ -1,4 +1,4 @@
-"""From its deadline on a run starts nothing new, lets what runs come to its end, and reports."""
+"""At its deadline a run stops to start calls, waits for those in flight, and reports."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ from tests.workflows.test_steering import CHAIN, Gate
 Handle = WorkflowHandle[Any, Any]
 SOON = timedelta(seconds=1.5)
 DAY = timedelta(days=1)
-"""Less than the week after which nobody is waited for any more."""
+"""Less than the park timeout of a week."""
 
 
 async def set_deadline(handle: Handle, after: timedelta) -> datetime:
@@ -47,7 +47,7 @@ def statuses(report: RunReport) -> list[TaskStatus]:
     return [each.task.status for each in report.outcomes]
 
 
-async def test_what_runs_goes_on_to_its_end_and_nothing_follows_it(client: Client) -> None:
+async def test_calls_in_flight_complete_and_no_call_follows(client: Client) -> None:
     gate = Gate("b")
     world = FakeWorld(gate)
     async with started(client, world, {"team": team(tasks=CHAIN)}) as handle:
@@ -89,11 +89,11 @@ async def test_a_paused_run_ends_at_its_deadline_too(skipping: Client) -> None:
         assert_ended_by(await handle.result(), at)
 
 
-async def test_a_plan_that_nobody_approves_ends_at_the_deadline(skipping: Client) -> None:
+async def test_a_run_that_waits_for_approval_ends_at_its_deadline(skipping: Client) -> None:
     world = FakeWorld()
     async with started(skipping, world, {"team": team(approve_plan=True)}) as handle:
-        order = {"deadline": (datetime.now(UTC) + 40 * DAY).isoformat()}
-        answer = await handle.execute_update("adjust_run", order)
+        change = {"deadline": (datetime.now(UTC) + 40 * DAY).isoformat()}
+        answer = await handle.execute_update("adjust_run", change)
         report = await handle.result()
     assert_ended_by(report, datetime.fromisoformat(answer["deadline"]))
     assert not world.calls
@@ -152,8 +152,8 @@ async def test_a_call_that_is_refused_after_the_deadline_does_not_park(client: C
     assert report.ended_at - at < timedelta(minutes=1)
 
 
-async def test_an_answer_that_fails_its_checks_is_not_repaired_any_more(client: Client) -> None:
-    """Nor does its repair wait for the end of a pause."""
+async def test_an_answer_that_fails_its_checks_is_not_repaired(client: Client) -> None:
+    """Its repair does not wait for the end of a pause either."""
     gate = Gate("b")
 
     async def rule(call: CallRequest) -> CallResult | None:
@@ -184,7 +184,7 @@ async def test_a_final_answer_in_flight_completes_the_run(client: Client) -> Non
     assert report.cancel_reason is None
 
 
-async def test_a_review_in_flight_changes_nothing_any_more(client: Client) -> None:
+async def test_a_review_in_flight_no_longer_changes_the_plan(client: Client) -> None:
     gate = Gate("review")
 
     async def rule(call: CallRequest) -> CallResult | None:
@@ -203,7 +203,7 @@ async def test_a_review_in_flight_changes_nothing_any_more(client: Client) -> No
     assert statuses(report) == [TaskStatus.DONE] * 3, "what is done is kept"
 
 
-async def test_a_deadline_can_be_moved_and_taken_away(client: Client) -> None:
+async def test_a_deadline_can_be_moved_and_removed(client: Client) -> None:
     gate = Gate("b")
     async with started(client, FakeWorld(gate), {"team": team(tasks=CHAIN)}) as handle:
         await gate.reached.wait()
@@ -233,14 +233,14 @@ async def test_a_run_that_ends_before_its_deadline_does_not_wait_for_it(client: 
     assert report.status is RunStatus.COMPLETED
 
 
-async def test_after_its_deadline_a_run_takes_no_order_for_what_comes(client: Client) -> None:
+async def test_after_its_deadline_a_run_refuses_new_limits_and_tasks(client: Client) -> None:
     gate = Gate("b")
     async with started(client, FakeWorld(gate), {"team": team(tasks=CHAIN)}) as handle:
         await gate.reached.wait()
         await set_deadline(handle, SOON)
         await until_come(handle)
-        told = await refusal(handle, {"deadline": None})
-        assert "the run starts nothing new any more: the deadline, " in told
+        message = await refusal(handle, {"deadline": None})
+        assert "the run starts nothing new any more: the deadline, " in message
         task = {"id": "more", "agent": "editor", "ask": "List the risks."}
         await handle.signal("adjust", {"kind": "add_task", **task})
         assert "the deadline, " in (await state(handle)).refusals[-1].problem
@@ -249,7 +249,7 @@ async def test_after_its_deadline_a_run_takes_no_order_for_what_comes(client: Cl
         assert (await handle.result()).status is RunStatus.CANCELLED
 
 
-async def test_a_parked_run_says_until_when_and_is_ended_by_a_signal_as_before(
+async def test_a_parked_run_shows_its_deadline_and_can_be_cancelled(
     client: Client,
 ) -> None:
     async with started(client, FakeWorld(), {"team": two_tasks({})}) as handle:

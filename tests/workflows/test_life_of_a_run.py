@@ -1,4 +1,4 @@
-"""The flow of a run on the real dev server, the world behind the typed interfaces."""
+"""Whole runs on a real dev server, with fakes for the activities."""
 
 import asyncio
 import uuid
@@ -220,7 +220,7 @@ async def test_a_task_may_have_the_name_of_the_orchestrators_own_work(
 
 
 @pytest.mark.parametrize("seed", [0, 7, None])
-async def test_an_agents_seed_is_in_its_calls(client: Client, seed: int | None) -> None:
+async def test_an_agents_seed_is_sent_with_its_calls(client: Client, seed: int | None) -> None:
     world, changed = FakeWorld(), team()
     changed["agents"]["research"]["seed"] = seed
     await result_of(client, world, {"team": changed})
@@ -228,8 +228,8 @@ async def test_an_agents_seed_is_in_its_calls(client: Client, seed: int | None) 
     assert seeds == {"research": seed, "editor": None, "orchestrator": None}
 
 
-async def test_a_tasks_spend_has_its_failed_attempts(client: Client) -> None:
-    """Of a provider without stored answers: there each useless one may be billed."""
+async def test_a_tasks_spend_includes_its_failed_attempts(client: Client) -> None:
+    """With a provider that does not store answers, each failed attempt may be billed."""
 
     def rule(call: CallRequest) -> CallResult | None:
         if call.task == "a":

@@ -1,4 +1,4 @@
-"""A goal without tasks: the orchestrator decomposes it, and what it plans is checked."""
+"""A team without tasks: the orchestrator decomposes the goal, and its plan is checked."""
 
 import json
 from typing import Any
@@ -18,7 +18,7 @@ GOOD = [
 
 
 class Planner:
-    """Answers the planning calls with one plan after the other."""
+    """Answers the planning calls with these plans, one after the other."""
 
     def __init__(self, *plans: Any) -> None:
         self.plans = list(plans)
@@ -74,10 +74,10 @@ async def test_a_planner_that_never_learns_fails_the_run(client: Client) -> None
     assert len(planner.world.calls) == 3
 
 
-async def test_a_plan_with_more_mistakes_than_can_be_told_goes_back_all_the_same(
+async def test_a_plan_with_more_problems_than_fit_is_sent_back_anyway(
     client: Client,
 ) -> None:
-    """Where nobody held the model to the schema."""
+    """Where the upstream has not enforced the schema."""
     strangers = [{**GOOD[0], "id": f"t{n}", "agent": f"stranger-{n}"} for n in range(60)]
     planner = Planner(strangers, GOOD)
     report = await result_of(client, planner.world, {"team": without_tasks()})

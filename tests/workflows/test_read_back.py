@@ -1,4 +1,4 @@
-"""The ledger is asked what became of a call without an answer: whatever it says, or does not."""
+"""The ledger is read for calls without an answer, whether it shows them, or does not answer."""
 
 import asyncio
 
@@ -22,17 +22,17 @@ from tests.workflows.test_running_out import state
 
 
 class SilentLedger(FakeWorld):
-    """Whose ledger does not answer while accounts are open; or says no, where `says_no`."""
+    """Its ledger does not answer while accounts are open, or refuses with `refuses`."""
 
-    def __init__(self, *, says_no: bool = False) -> None:
+    def __init__(self, *, refuses: bool = False) -> None:
         super().__init__(_nonsense)
-        self.asked = asyncio.Event()
-        self.says_no = says_no
+        self.reading = asyncio.Event()
+        self.refuses = refuses
 
     @activity.defn
     async def read_ledgers(self, order: CloseAccounts) -> ClosedAccounts:
-        self.asked.set()
-        if self.says_no:
+        self.reading.set()
+        if self.refuses:
             raise ApplicationError("no", type=ErrorType.UNAUTHORIZED, non_retryable=True)
         while True:
             activity.heartbeat()
@@ -40,18 +40,18 @@ class SilentLedger(FakeWorld):
 
 
 def _nonsense(call: CallRequest) -> None:
-    """Nobody knows whether it was billed."""
+    """After which the run does not know whether it was billed."""
     if call.task == "a":
         raise ApplicationError("{", type=ErrorType.MALFORMED_ANSWER, non_retryable=True)
 
 
 @pytest.mark.parametrize("native", [False, True])
-async def test_a_run_that_is_cancelled_meanwhile_closes_and_reports(
+async def test_a_run_cancelled_during_the_reading_closes_and_reports(
     client: Client, native: bool
 ) -> None:
     world = SilentLedger()
     async with started(client, world, {"team": team()}) as handle:
-        await asyncio.wait_for(world.asked.wait(), 30)
+        await asyncio.wait_for(world.reading.wait(), 30)
         await (handle.cancel() if native else handle.signal("cancel"))
         report = await asyncio.wait_for(handle.result(), 30)
     assert report.status is RunStatus.CANCELLED
@@ -59,12 +59,12 @@ async def test_a_run_that_is_cancelled_meanwhile_closes_and_reports(
     assert {book.status for book in world.books.values()} == {"disabled"}
 
 
-async def test_a_task_that_is_cancelled_meanwhile_is_cancelled(client: Client) -> None:
+async def test_a_task_cancelled_during_the_reading_is_cancelled(client: Client) -> None:
     world = SilentLedger()
     changed = team(on_task_failure="cancel_rest")
     changed["tasks"][2]["missing_inputs"] = "accept"
     async with started(client, world, {"team": changed}) as handle:
-        await asyncio.wait_for(world.asked.wait(), 30)
+        await asyncio.wait_for(world.reading.wait(), 30)
         await handle.execute_update("cancel_task", {"task": "a"})
         report = await asyncio.wait_for(handle.result(), 30)
     assert report.status is RunStatus.COMPLETED
@@ -72,7 +72,7 @@ async def test_a_task_that_is_cancelled_meanwhile_is_cancelled(client: Client) -
 
 
 async def test_a_ledger_that_cannot_be_read_costs_the_run_nothing_more(client: Client) -> None:
-    world = SilentLedger(says_no=True)
+    world = SilentLedger(refuses=True)
     async with started(client, world, {"team": team()}) as handle:
         with pytest.raises(WorkflowFailureError) as caught:
             await asyncio.wait_for(handle.result(), 30)
@@ -86,10 +86,10 @@ async def test_a_ledger_that_cannot_be_read_costs_the_run_nothing_more(client: C
 
 
 @pytest.mark.parametrize("last", [ErrorType.FORBIDDEN, ErrorType.KEY_CONFLICT])
-async def test_a_call_that_was_paid_and_then_refused_is_in_the_sum_at_once(
+async def test_a_call_that_was_paid_and_then_refused_is_in_the_spend_at_once(
     client: Client, last: ErrorType
 ) -> None:
-    """A worker paid for it and died. The run goes on, and shows what the ledger shows."""
+    """A worker paid for it and died. The run continues, and its figures agree with the ledger."""
     hold, world = asyncio.Event(), FakeWorld()
 
     async def rule(call: CallRequest) -> None:

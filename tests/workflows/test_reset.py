@@ -1,4 +1,4 @@
-"""A native reset, as from the UI's menu: what was paid is reused, or counted as discarded."""
+"""A reset in Temporal: paid calls are reused, or counted as discarded."""
 
 import asyncio
 import uuid
@@ -21,7 +21,7 @@ from tests.workflows.test_steering import CHAIN
 async def reset_before_the_call_of(
     client: Client, handle: WorkflowHandle[Any, Any], task: str
 ) -> None:
-    """To the end of the workflow task that scheduled it: the call itself is made anew."""
+    """Resets to the end of the workflow task that scheduled the call, so that it is made again."""
     scheduled = 0
     async for event in handle.fetch_history_events():
         attributes = event.activity_task_scheduled_event_attributes

@@ -1,4 +1,4 @@
-"""The orchestrator looks at what is done and what failed, and revises the plan, or finishes."""
+"""The orchestrator reviews the results, and revises the plan or finishes."""
 
 import json
 from collections import Counter
@@ -17,7 +17,7 @@ FINISH: dict[str, Any] = {"redo": [], "drop": [], "add": []}
 
 
 class Reviewer:
-    """Answers the reviews one after the other; `fails` fails its task's first calls."""
+    """Answers with these reviews in turn; `fails` lets the first calls of a task fail."""
 
     def __init__(self, *reviews: Any, fails: str = "", times: int = 1) -> None:
         self.reviews = list(reviews)
@@ -40,13 +40,13 @@ class Reviewer:
         return Counter(call.task for call in self.world.calls)
 
 
-async def test_without_rounds_nobody_reviews(client: Client) -> None:
+async def test_without_rounds_there_is_no_review(client: Client) -> None:
     reviewer = Reviewer()
     await result_of(client, reviewer.world, {"team": team()})
     assert not reviewer.world.of(Purpose.REVIEW)
 
 
-async def test_what_suffices_is_finished_and_the_goal_is_restated(client: Client) -> None:
+async def test_a_review_can_finish_and_restates_the_goal(client: Client) -> None:
     reviewer = Reviewer(FINISH)
     report = await result_of(client, reviewer.world, {"team": team(review_rounds=3)})
     assert report.status is RunStatus.COMPLETED
@@ -56,7 +56,7 @@ async def test_what_suffices_is_finished_and_the_goal_is_restated(client: Client
     assert report.spend.ledger_agrees == "yes"
 
 
-async def test_a_failed_task_is_redone_and_what_waited_for_it_runs(client: Client) -> None:
+async def test_a_failed_task_is_redone_and_its_dependants_run(client: Client) -> None:
     reviewer = Reviewer({**FINISH, "redo": ["a"]}, FINISH, fails="a")
     report = await result_of(client, reviewer.world, {"team": team(review_rounds=2)})
     assert report.status is RunStatus.COMPLETED
@@ -64,13 +64,13 @@ async def test_a_failed_task_is_redone_and_what_waited_for_it_runs(client: Clien
     assert "Forbidden" in reviewer.world.of(Purpose.REVIEW)[0].ask
 
 
-async def test_redoing_a_task_redoes_what_was_made_of_it(client: Client) -> None:
+async def test_redoing_a_task_redoes_its_dependants(client: Client) -> None:
     reviewer = Reviewer({**FINISH, "redo": ["b"]}, FINISH)
     await result_of(client, reviewer.world, {"team": team(review_rounds=2)})
     assert reviewer.made == {"a": 1, "b": 2, "c": 2, "review": 2, "answer": 1}
 
 
-async def test_a_dropped_task_is_missed_by_nobody(client: Client) -> None:
+async def test_a_dropped_task_is_not_part_of_the_result(client: Client) -> None:
     reviewer = Reviewer({**FINISH, "drop": ["a"]}, FINISH, fails="a", times=9)
     report = await result_of(client, reviewer.world, {"team": team(review_rounds=2)})
     assert report.status is RunStatus.COMPLETED
@@ -89,7 +89,7 @@ async def test_an_added_task_runs_and_reaches_the_answer(client: Client) -> None
     assert [source.name for source in answer.sources] == ["c", "review1-1"]
 
 
-async def test_a_failed_task_that_nobody_redoes_stays_failed(client: Client) -> None:
+async def test_a_failed_task_that_is_not_redone_stays_failed(client: Client) -> None:
     added = {"agent": "research", "ask": "List the risks.", "depends_on": []}
     tasks = [
         {"id": "a", "agent": "research", "ask": "Fails."},
@@ -125,7 +125,7 @@ async def test_a_wrong_review_goes_back_with_its_errors(client: Client) -> None:
     assert "it is the result" in reasons[2]
 
 
-async def test_reviews_that_are_never_right_leave_the_plan_as_it_is(client: Client) -> None:
+async def test_invalid_reviews_leave_the_plan_unchanged(client: Client) -> None:
     reviewer = Reviewer("x", "y", "z")
     report = await result_of(client, reviewer.world, {"team": team(review_rounds=2)})
     assert report.status is RunStatus.COMPLETED

@@ -1,4 +1,4 @@
-"""Running out of money is a decision: of the team file, or of a person, while the run waits."""
+"""What happens when an account runs out is decided by the team file, or by a person."""
 
 import asyncio
 import uuid
@@ -24,7 +24,7 @@ CENT_AND_A_HALF = "0.015"
 
 
 def two_tasks(research: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """Two calls of `research`, which can pay one, and one of the editor behind the second."""
+    """Two calls of `research`, which can pay one; the editor's call depends on the second."""
     agents = {
         "research": {"role": "R", "budget_usd": CENT_AND_A_HALF, **research},
         "editor": {"role": "E", "budget_usd": 1},
@@ -56,7 +56,7 @@ def parked(now: RunState) -> bool:
     return bool(now.waiting)
 
 
-async def test_a_refused_call_parks_and_goes_on_at_the_same_call(client: Client) -> None:
+async def test_a_refused_call_parks_and_continues_with_the_same_key(client: Client) -> None:
     world = FakeWorld()
     async with started(client, world, {"team": two_tasks({})}) as handle:
         now = await until(handle, parked)
@@ -84,7 +84,7 @@ async def test_a_refused_call_parks_and_goes_on_at_the_same_call(client: Client)
     assert [each.task.calls for each in result.outcomes] == [1, 1, 1]
 
 
-async def test_the_signal_wakes_as_the_update_does(client: Client) -> None:
+async def test_the_signal_wakes_like_the_update(client: Client) -> None:
     async with started(client, FakeWorld(), {"team": two_tasks({})}) as handle:
         await until(handle, parked)
         await handle.signal(
@@ -104,7 +104,7 @@ async def test_too_small_a_raise_parks_again(client: Client) -> None:
 
 
 async def test_a_parked_task_holds_no_slot(client: Client) -> None:
-    """One slot only: the parked task stands first, and the other agent works on."""
+    """With one place only, the parked task is first, and the other agent still works."""
     changed = two_tasks({}, max_parallel=1)
     changed["tasks"].append({"id": "d", "agent": "editor", "ask": "Free.", "depends_on": ["a"]})
     async with started(client, FakeWorld(), {"team": changed}) as handle:
@@ -161,7 +161,7 @@ async def test_below_the_floor_the_policy_decides(client: Client) -> None:
     assert [call.max_tokens for call in world.calls if call.task == "b"] == [500]
 
 
-async def test_a_dependant_that_accepts_missing_inputs_is_told_which(client: Client) -> None:
+async def test_a_dependant_that_accepts_missing_inputs_is_given_their_names(client: Client) -> None:
     world = FakeWorld()
     changed = two_tasks({"on_exhausted": "skip"})
     changed["tasks"][2] |= {"missing_inputs": "accept", "depends_on": ["a", "b"]}
@@ -199,7 +199,7 @@ async def test_fail_fails(client: Client) -> None:
 @pytest.mark.parametrize(
     "kind", [ErrorType.PAYMENT_REQUIRED, ErrorType.UNAUTHORIZED, ErrorType.ACCOUNT_DISABLED]
 )
-async def test_another_refusal_parks_with_what_the_server_said(
+async def test_another_refusal_parks_with_the_message_of_the_server(
     client: Client, kind: ErrorType
 ) -> None:
     refused: list[str] = []
@@ -236,7 +236,7 @@ async def test_the_breaker_stops_an_agent_that_only_fails(client: Client) -> Non
     async with started(client, world, {"team": two_tasks(agent, max_repairs=10)}) as handle:
         (waiting,) = (await until(handle, parked)).waiting
         assert waiting.type == ErrorType.BREAKER_OPEN
-        assert len(world.calls) == 3, "not one call more"
+        assert len(world.calls) == 3, "no further call"
         good.set()
         await handle.execute_update("retry_task", {"task": "a"})
         report = await handle.result()
@@ -244,7 +244,7 @@ async def test_the_breaker_stops_an_agent_that_only_fails(client: Client) -> Non
     assert report.spend.agents[1].failed_attempts_usd == 3 * COST
 
 
-async def test_a_call_that_waits_for_its_place_sees_the_breaker_open_meanwhile(
+async def test_a_call_that_waits_for_a_place_notices_the_open_breaker(
     client: Client,
 ) -> None:
     def rule(call: CallRequest) -> CallResult:
@@ -262,7 +262,7 @@ async def test_a_call_that_waits_for_its_place_sees_the_breaker_open_meanwhile(
         await handle.result()
 
 
-async def test_money_moves_between_agents_and_wakes_who_waits_for_it(client: Client) -> None:
+async def test_money_moves_between_agents_and_wakes_the_receiver(client: Client) -> None:
     world = FakeWorld()
     async with started(client, world, {"team": two_tasks({})}) as handle:
         await until(handle, parked)
@@ -286,7 +286,7 @@ async def test_money_moves_between_agents_and_wakes_who_waits_for_it(client: Cli
         ({"from_agent": "editor"}, "to_agent: missing"),
     ],
 )
-async def test_a_transfer_that_cannot_be_is_refused_in_words(
+async def test_an_impossible_transfer_is_refused_with_the_reason(
     client: Client, payload: dict[str, Any], words: str
 ) -> None:
     world = FakeWorld()
@@ -377,9 +377,9 @@ async def test_a_parked_run_can_be_found_by_its_search_attributes(client: Client
 
 
 @pytest.mark.parametrize("policy", ["park", "skip", "fail"])
-async def test_a_worker_with_another_sealing_key_costs_no_task(client: Client, policy: str) -> None:
-    """It is tried again, as another worker may do better; then it waits, whatever is said about
-    money, and goes on with the same call."""
+async def test_a_worker_with_another_sealing_key_fails_no_task(client: Client, policy: str) -> None:
+    """It is retried, as another worker may have the key; then it parks, whatever is configured for
+    money, and continues with the same call."""
     wrong = True
     world = FakeWorld()
 
@@ -405,10 +405,10 @@ async def test_a_worker_with_another_sealing_key_costs_no_task(client: Client, p
     assert result.spend.ledger_agrees is LedgerAgreement.YES
 
 
-async def test_what_was_paid_before_the_sealing_key_was_wrong_is_shown_and_counted_once(
+async def test_a_charge_before_a_sealing_key_mismatch_is_counted_once(
     client: Client,
 ) -> None:
-    """A worker pays for the call and dies; the one that takes over has another key."""
+    """A worker pays for the call and dies; the next one has another sealing key."""
     wrong, world = True, FakeWorld()
 
     async def unseal(call: CallRequest) -> None:
@@ -431,7 +431,7 @@ async def test_what_was_paid_before_the_sealing_key_was_wrong_is_shown_and_count
     assert result.spend.agents[1].useful_usd == 2 * COST == world.books["research"].spent
 
 
-async def test_a_run_with_the_longest_id_that_temporal_takes_can_wait_and_go_on(
+async def test_a_run_with_the_longest_possible_id_can_park_and_continue(
     client: Client,
 ) -> None:
     world = FakeWorld()

@@ -1,4 +1,4 @@
-"""What people outside may tell a run, and the nonsense that they may send."""
+"""Signals, updates and queries, with valid and with wrong payloads."""
 
 import asyncio
 from contextlib import suppress
@@ -25,7 +25,7 @@ CHAIN = [
 
 
 class Gate:
-    """Holds the calls of one task until the test lets them go."""
+    """Holds the calls of one task until the test releases them."""
 
     def __init__(self, task: str) -> None:
         self.task = task
@@ -46,7 +46,7 @@ async def spend(handle: Handle) -> SpendReport:
     return SpendReport.model_validate(await handle.query("spend"))
 
 
-async def test_spend_can_be_asked_while_the_run_goes_on(client: Client) -> None:
+async def test_spend_can_be_queried_while_the_run_works(client: Client) -> None:
     gate = Gate("b")
     async with started(client, FakeWorld(gate), {"team": team(tasks=CHAIN)}) as handle:
         await gate.reached.wait()
@@ -71,7 +71,7 @@ async def test_cancel_keeps_what_is_done_closes_the_accounts_and_reports(client:
     _assert_cancelled(report, world, "enough")
 
 
-async def test_a_cancellation_from_temporal_ends_in_the_same_way(client: Client) -> None:
+async def test_a_cancellation_by_temporal_ends_the_run_in_the_same_way(client: Client) -> None:
     gate = Gate("b")
     world = FakeWorld(gate)
     async with started(client, world, {"team": team(tasks=CHAIN)}) as handle:
@@ -96,7 +96,7 @@ def _assert_cancelled(report: RunReport, world: FakeWorld, reason: str) -> None:
     assert not [call for call in world.calls if call.task in ("c", "answer")]
 
 
-async def test_a_cancelled_call_that_answers_all_the_same_starts_nothing(client: Client) -> None:
+async def test_a_cancelled_call_that_still_answers_starts_nothing(client: Client) -> None:
     reached = asyncio.Event()
 
     async def stubborn(call: CallRequest) -> None:
@@ -115,15 +115,15 @@ async def test_a_cancelled_call_that_answers_all_the_same_starts_nothing(client:
 
 
 @pytest.mark.parametrize("native", [False, True])
-async def test_who_cancels_twice_gets_the_same_report(client: Client, native: bool) -> None:
-    """A call that cannot be stopped at once is waited for: its charge is part of the sum."""
-    reached, told = asyncio.Event(), asyncio.Event()
+async def test_a_second_cancellation_returns_the_same_report(client: Client, native: bool) -> None:
+    """A call that cannot be stopped at once is waited for, so that its charge is in the report."""
+    reached, cancelled = asyncio.Event(), asyncio.Event()
 
     async def stubborn(call: CallRequest) -> None:
         reached.set()
-        while not told.is_set():
+        while not cancelled.is_set():
             with suppress(asyncio.CancelledError):
-                await told.wait()
+                await cancelled.wait()
 
     world = FakeWorld(stubborn)
     async with started(client, world, {"team": team(tasks=CHAIN)}) as handle:
@@ -133,7 +133,7 @@ async def test_who_cancels_twice_gets_the_same_report(client: Client, native: bo
         await (handle.cancel() if native else handle.signal("cancel"))
         await state(handle)
         await asyncio.sleep(0.5)
-        told.set()
+        cancelled.set()
         report = await handle.result()
     assert report.status is RunStatus.CANCELLED
     assert report.spend.total.spent_usd == world.books["research"].spent == COST
@@ -206,7 +206,7 @@ async def test_a_raised_budget_is_effective_at_the_provider(client: Client) -> N
         ([7], "a JSON object is expected, got 7"),
     ],
 )
-async def test_a_wrong_update_is_refused_in_words(
+async def test_a_wrong_update_is_refused_with_the_reason(
     held_run: tuple[Handle, FakeWorld], payload: list[Any], words: str
 ) -> None:
     handle, _ = held_run
@@ -263,8 +263,8 @@ async def test_a_refused_plan_costs_nothing_more(client: Client) -> None:
     assert not world.calls
 
 
-async def test_what_waits_for_money_is_not_there_to_be_approved(client: Client) -> None:
-    """Not `plan` either, while nobody has made it: a word of then would count for the plan."""
+async def test_a_task_that_waits_for_money_cannot_be_approved(client: Client) -> None:
+    """Neither can `plan` before there is one: an early approval would count for it."""
     empty = True
 
     def rule(call: CallRequest) -> CallResult | None:

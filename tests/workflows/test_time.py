@@ -1,4 +1,4 @@
-"""What takes days, with time skipping on the real server."""
+"""Waits of days, with time skipping on a real server."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from tests.workflows.test_running_out import two_tasks
 WEEK = 7 * 86_400
 
 
-async def test_nobody_comes_for_a_week_and_the_task_fails(skipping: Client) -> None:
+async def test_a_task_parked_for_a_week_fails(skipping: Client) -> None:
     world = FakeWorld()
     async with started(skipping, world, {"team": two_tasks({})}) as handle:
         with pytest.raises(WorkflowFailureError) as failed:
@@ -24,12 +24,12 @@ async def test_nobody_comes_for_a_week_and_the_task_fails(skipping: Client) -> N
     failure = report.outcomes[1].task.failure
     assert failure is not None
     assert failure.type == ErrorType.BUDGET_EXHAUSTED
-    assert "nobody woke it in 604800 s" in failure.message
+    assert "no one woke it within 604800 s" in failure.message
     assert (report.ended_at - report.started_at).total_seconds() >= WEEK
     assert {book.status for book in world.books.values()} == {"disabled"}
 
 
-async def test_nobody_comes_and_the_team_can_live_with_that(skipping: Client) -> None:
+async def test_a_task_parked_for_too_long_is_skipped_if_the_agent_allows(skipping: Client) -> None:
     agent: dict[str, Any] = {"on_park_timeout": "skip", "park_timeout_seconds": 3 * 86_400}
     changed = two_tasks(agent)
     changed["tasks"][2] |= {"missing_inputs": "accept"}

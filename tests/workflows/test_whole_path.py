@@ -1,4 +1,4 @@
-"""Workflow, activities, gateway and ledger together; only the model is scripted."""
+"""Workflow, activities, gateway and ledger together, with a scripted model."""
 
 import asyncio
 import base64
@@ -39,7 +39,7 @@ async def test_the_spend_is_the_ledger_to_the_micro_dollar(client: Client) -> No
         assert rooms.upstream.count == 4
 
 
-async def test_what_the_upstream_received_knows_the_goal_only_from_the_orchestrator(
+async def test_the_upstream_receives_the_goal_only_from_the_orchestrator(
     client: Client,
 ) -> None:
     async with all_rooms(client) as rooms:
@@ -68,7 +68,7 @@ async def test_a_rejected_answer_is_charged_and_its_reasons_reach_the_agent(clie
         assert report.status is RunStatus.COMPLETED
         second = rooms.upstream.requests[1].text
         assert "short" in second
-        assert "30" in second, "the reason says which length was asked for"
+        assert "30" in second, "the reason names the required length"
         research = next(each for each in report.spend.agents if each.agent == "research")
         assert research.failed_attempts_usd > 0
         assert research.repairs_usd > 0
@@ -76,10 +76,10 @@ async def test_a_rejected_answer_is_charged_and_its_reasons_reach_the_agent(clie
 
 
 @pytest.mark.parametrize("status", [200, 500])
-async def test_what_was_billed_without_an_answer_is_charged_once_and_asked_for_anew(
+async def test_a_billed_call_without_an_answer_is_charged_once_and_called_again(
     client: Client, status: int
 ) -> None:
-    """The gateway has it stored, so that the same call would get the same again, for ever."""
+    """The gateway has stored the answer, so that the same call would always get it again."""
     tasks = [{"id": "a", "agent": "research", "ask": "Say a lot."}]
     usage = {"prompt_tokens": 50, "completion_tokens": 5, "total_tokens": 55}
     billed = {"choices": [], "usage": usage}
@@ -87,16 +87,16 @@ async def test_what_was_billed_without_an_answer_is_charged_once_and_asked_for_a
         rooms.upstream.add(Rule(contains="Say a lot.", status=status, body=billed, times=1))
         report = await run(rooms, {"team": team(tasks=tasks, result="a")})
         assert report.status is RunStatus.COMPLETED
-        asked = [each for each in rooms.upstream.requests if "Say a lot." in each.text]
-        assert len(asked) == 2
-        assert asked[0].idempotency_key != asked[1].idempotency_key
+        requests = [each for each in rooms.upstream.requests if "Say a lot." in each.text]
+        assert len(requests) == 2
+        assert requests[0].idempotency_key != requests[1].idempotency_key
         research = next(each for each in report.spend.agents if each.agent == "research")
         assert research.failed_attempts_usd == Decimal("0.000060")
         assert report.spend.ledger_agrees is LedgerAgreement.YES
         assert report.spend.total.spent_usd == rooms.ledger_usd()
 
 
-async def test_one_agent_burns_its_account_and_no_other_balance_moves(client: Client) -> None:
+async def test_one_agent_exhausts_its_account_and_no_other_balance_changes(client: Client) -> None:
     agents = {
         "research": {
             "role": "Researcher",
@@ -195,7 +195,7 @@ def _collecting(keys: set[str], send: Any) -> Any:
 
 
 def _decoded(history: str) -> list[str]:
-    """Payloads stand in a history's JSON in base64."""
+    """A history's JSON contains payloads in base64."""
 
     texts = []
     for data in re.findall(r'"data": ?"([A-Za-z0-9+/=]+)"', history):

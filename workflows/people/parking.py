@@ -125,7 +125,7 @@ class Parking:
 
 def _timed_out(caller: Caller, failure: Failure) -> Exception:
     after = f"{caller.park_timeout_seconds:g} s"
-    message = f"nobody woke it in {after} after: {failure.message}"[:2000]
+    message = f"no one woke it within {after} after: {failure.message}"[:2000]
     expired = failure.model_copy(update={"message": message})
     return TaskSkipped(expired) if caller.on_park_timeout == "skip" else TaskFailed(expired)
 
