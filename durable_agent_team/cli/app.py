@@ -55,7 +55,7 @@ def _check_is_text(arguments: Sequence[str]) -> None:
     for number, each in enumerate(arguments, 1):
         if not each.isprintable() and any("\ud800" <= char <= "\udfff" for char in each):
             escaped = each.encode("utf-8", "backslashreplace").decode()
-            text = f"argument {number} = {escaped}: is no UTF-8 text (type it anew)"
+            text = f"argument {number} = {escaped}: is not UTF-8 text (type it again)"
             raise CommandError(ExitCode.INVALID_INPUT, text)
 
 

@@ -19,7 +19,7 @@ def _check_run_id(given: str, name: str) -> str:
         problem = f"{name}: is empty"
     elif not given.isprintable():
         problem = (
-            f"{name} = {given!r}: holds a line break or another character that cannot be shown"
+            f"{name} = {given!r}: contains a line break or another character that cannot be printed"
         )
     elif len(given) > MAX_RUN_ID:
         problem = f"{name}: {len(given):,} characters, and {MAX_RUN_ID:,} are the most"
@@ -44,7 +44,7 @@ def check_new_run_id(given: str | None) -> str | None:
     if given is None:
         return None
     if given.strip() and (given[0] == "-" or " " in given):
-        what = "starts with a dash" if given[0] == "-" else "holds a space"
+        what = "starts with a dash" if given[0] == "-" else "contains a space"
         problem = f"--id = {shown(given)}: {what}"
         remedy = "leave it out, or use letters and digits"
         raise CommandError(ExitCode.INVALID_INPUT, f"{problem} ({remedy})")
@@ -57,7 +57,7 @@ Run = Annotated[
     typer.Argument(metavar="RUN", help="The run's id, as `list` shows it.", callback=check_run),
 ]
 Goal = Annotated[
-    str | None, typer.Option("--goal", help="The goal; goes before the one in the team file.")
+    str | None, typer.Option("--goal", help="The goal; overrides the one in the team file.")
 ]
 Inputs = Annotated[
     list[str] | None,
@@ -71,7 +71,7 @@ RunId = Annotated[
     str | None,
     typer.Option(
         "--id",
-        help="The run's id. Left out: team name, time and four characters.",
+        help="The run's id. Default: team name, time and four characters.",
         callback=check_new_run_id,
     ),
 ]

@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all: a full disk leaves what was there before."""
+"""Writes a file completely or not at all: a full disk leaves what was there before."""
 
 import os
 import tempfile
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def write_new(path: Path, text: str) -> None:
-    """Raises `FileExistsError` where something is there, `OSError` where it cannot be written."""
+    """Raises `FileExistsError` for an existing file, `OSError` if it cannot be written."""
     with path.open("x", encoding="utf-8") as file:
         try:
             file.write(text)
@@ -17,27 +17,27 @@ def write_new(path: Path, text: str) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Replaces what is there, in one step. Raises `OSError`, and then nothing has changed.
+    """Replaces a file atomically. Raises `OSError`, and then nothing has changed.
 
-    What is no file of its own (a device, a pipe) is written straight through.
+    A device or a pipe is written to directly.
     """
     if path.exists() and not path.is_file():
         path.write_text(text, encoding="utf-8")
         return
     target = path.resolve() if path.is_symlink() else path
     number, name = tempfile.mkstemp(prefix=".report.", dir=target.parent)
-    fresh = Path(name)
+    temporary = Path(name)
     try:
         with os.fdopen(number, "w", encoding="utf-8") as file:
             file.write(text)
             os.fchmod(file.fileno(), _mode(target))
-        fresh.replace(target)
+        temporary.replace(target)
     finally:
-        fresh.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def _mode(target: Path) -> int:
-    """As an ordinary `open` would leave it."""
+    """The mode that `open` would leave."""
     if target.exists():
         return target.stat().st_mode & 0o7777
     mask = os.umask(0)

@@ -1,4 +1,4 @@
-"""All commands: the module that contains each, imported only when the command is called."""
+"""All commands, and the module of each, which is imported only when the command is called."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -13,7 +13,7 @@ from durable_agent_team.cli.exit_codes import HELP
 
 
 class Entry(NamedTuple):
-    """Where a command is, and its line in `--help`: the first sentence of its own help."""
+    """The module of a command in `commands/`, and the first sentence of the command's help."""
 
     module: str
     summary: str
@@ -34,10 +34,10 @@ COMMANDS: Final[Mapping[str, Entry]] = MappingProxyType(
         "retry": Entry("steer_run", "Wake a parked task, or try a failed one again."),
         "cancel-task": Entry("steer_run", "Stop one task."),
         "approve": Entry("steer_run", "Answer what waits for a person."),
-        "pause": Entry("steer_run", "Let a run start no new call."),
-        "resume": Entry("steer_run", "Let a paused run go on."),
+        "pause": Entry("steer_run", "Stop a run from starting new calls."),
+        "resume": Entry("steer_run", "Continue a paused run."),
         "agent": Entry("adjust_run", "Give an agent other settings for its next calls."),
-        "add-task": Entry("adjust_run", "Add a task to a run that works."),
+        "add-task": Entry("adjust_run", "Add a task to an open run."),
         "limits": Entry("adjust_run", "Change a run's limits for what has not started."),
         "task": Entry("show_task", "Print a task call by call."),
         "charges": Entry("list_charges", "Print a run's ledger, call by call."),
@@ -56,7 +56,7 @@ class LazyGroup(TyperGroup):
     """Lists every command without importing it, and imports the one that is called."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The called command itself, in place of its entry in the list."""
+        """Finds the command in the list, then imports it."""
         name, listed, rest = super().resolve_command(ctx, args)
         return name, listed if name is None else load_command(name), rest
 

@@ -16,7 +16,7 @@ M = TypeVar("M", bound="Message")
 def parse_amount(text: str, name: str = "USD") -> Decimal:
     """Accepts plain digits only: `1_0`, `1e3` and `nan`, which Python takes, are likely slips."""
     if not re.fullmatch(r"\$?[+-]?[0-9]{1,30}(\.[0-9]{0,30})?", text):
-        problem = f"{name} = {shown(text, 60)}: this is no amount"
+        problem = f"{name} = {shown(text, 60)}: this is not an amount"
         raise CommandError(ExitCode.INVALID_INPUT, f"{problem} (write it like 0.25)")
     return Decimal(text.removeprefix("$"))
 

@@ -1,4 +1,4 @@
-"""Printing: texts, aligned tables, money, durations, JSON. Nothing here knows a command."""
+"""Printing: lines, JSON, aligned tables, amounts and durations. Does not know the commands."""
 
 import codecs
 import json
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def accept_every_text() -> None:
-    """A terminal or locale that lacks a character gets its `\\u` form: readable, and good JSON."""
+    """Prints a character that the encoding lacks as `\\uXXXX`, which is valid JSON too."""
     codecs.register_error("as-json", lambda error: (_as_json(error), getattr(error, "end", 0)))
     for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)  # None where it was closed by the caller
+        reconfigure = getattr(stream, "reconfigure", None)  # None where the caller closed it
         if reconfigure is not None:
             reconfigure(errors="as-json")
 
@@ -70,18 +70,18 @@ def print_answer(answer: "BaseModel", text: str, json: bool) -> ExitCode:
 
 
 def is_terminal() -> bool:
-    """Whether it can be drawn on. A dumb one cannot move its cursor: it gets lines."""
+    """Whether standard output is a terminal with a cursor that can be moved."""
     dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
     return not dumb and sys.stdout is not None and sys.stdout.isatty()
 
 
 def usd(amount: Decimal | None) -> str:
-    """To the micro-dollar, always with six places, so that columns line up."""
+    """Six decimal places (a micro-dollar), so that columns are aligned."""
     return "-" if amount is None else f"{amount:.6f}"
 
 
 def duration_text(duration: float) -> str:
-    """Short and readable: 0.4 s, 12 s, 3 m 05 s, 2 h 10 m."""
+    """Such as 0.4 s, 12 s, 3 m 05 s, 2 h 10 m."""
     if duration < 10:
         return f"{max(duration, 0):.1f} s"
     whole = round(duration)
@@ -93,12 +93,12 @@ def duration_text(duration: float) -> str:
 
 
 def utc_minute(at: datetime) -> str:
-    """A moment until which something waits, or goes on: by then it is over, so it is rounded up."""
+    """The time at which something ends, to the minute: rounded up, so that it has ended by then."""
     return f"{at + timedelta(minutes=1) - timedelta(microseconds=1):%Y-%m-%d %H:%M} UTC"
 
 
 def elapsed(start: datetime | None, end: datetime | None, now: datetime | None = None) -> str:
-    """How long something took, or has taken until now. Empty if it has not started."""
+    """The time from start to end, or to now. Empty without a start."""
     if start is None:
         return ""
     last = end or now or datetime.now(UTC)
@@ -108,7 +108,7 @@ def elapsed(start: datetime | None, end: datetime | None, now: datetime | None =
 def aligned_table(
     head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()
 ) -> str:
-    """Aligned columns, two spaces between; the columns named in `right` are set to the right."""
+    """Columns with two spaces between them; those with an index in `right` are right-aligned."""
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
 
     def line(cells: Sequence[str]) -> str:

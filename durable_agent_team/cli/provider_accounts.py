@@ -31,10 +31,10 @@ def read_operator_settings() -> OperatorSettings:
 async def read_ledgers(settings: OperatorSettings, record: RunRecord) -> list[Ledger] | None:
     """The ledgers of a run's accounts. None, with a note why, where they cannot be read."""
     if not record.capabilities.ledger:
-        print_note("note: this provider shows no ledger; the amounts are what the run was told")
+        print_note("note: this provider shows no ledger; the amounts are the run's own")
         return None
     if settings.atxp_api_key is None:
-        print_note("note: ATXP_API_KEY is not set, so the provider's ledger was not asked")
+        print_note("note: ATXP_API_KEY is not set, so the provider's ledger was not read")
         return None
     try:
         async with _account_api(settings) as api:

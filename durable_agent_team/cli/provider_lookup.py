@@ -15,7 +15,7 @@ def look_up_provider() -> Provider | None:
         raise CommandError(ExitCode.INVALID_INPUT, f"settings:\n{error}") from error
     except CatalogUnavailable as error:
         print_note(
-            f"note: models, prices, context sizes and promises were not checked: {error}"
+            f"note: models, prices, context sizes and guarantees were not checked: {error}"
             " (start the gateway with `make up`, or set ATXP_LLM_URL)"
         )
         return None

@@ -103,7 +103,7 @@ def _missing_guarantees(path: Path, provider: Provider) -> list[Finding]:
             line=None,
             field="ATXP_LLM_URL",
             value=name,
-            what=f"not promised by this provider: {what}",
+            what=f"not guaranteed by this provider: {what}",
             remedy=REMEDY,
         )
         for name, what in broken_promises(provider.capabilities).items()
@@ -146,7 +146,7 @@ def valid_text(path: Path, found: TeamCheck) -> str:
     plan = _count(len(team.tasks), "task") if team.tasks else "planned from the goal"
     models = "models and prices checked" if catalog and catalog.priced else "models not checked"
     if catalog and not catalog.priced:
-        models = "the endpoint tells no prices"
+        models = "the endpoint reports no prices"
     return f"{path}: good: team {team.name}, {_count(len(team.agents), 'agent')}, {plan}; {models}"
 
 

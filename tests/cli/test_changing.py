@@ -114,7 +114,7 @@ async def test_a_deadline_ends_a_run_and_its_report_says_so(starter: Starter, he
         (["agent", "RUN", "research", "--attempts", "21"], "--attempts = 21: is too large (use 20"),
         (["limits", "RUN"], "nothing to change (give one or more of --max-parallel, --budget"),
         (["limits", "RUN", "--max-parallel", "0"], "--max-parallel = 0: is too small (use 1 or"),
-        (["limits", "RUN", "--budget", "1,50"], "--budget = 1,50: this is no amount"),
+        (["limits", "RUN", "--budget", "1,50"], "--budget = 1,50: this is not an amount"),
         (["limits", "RUN", "--budget", "1"], "budget_usd = 1: the agents' limits come to 7 USD"),
         (["limits", "RUN", "--deadline", "18:00"], "--deadline = 18:00: this is no ISO-8601 time"),
         (["limits", "RUN", "--deadline", "2026-12-31T18:00"], "its offset from UTC is missing"),
@@ -171,9 +171,9 @@ async def test_an_ended_run_takes_no_change(
 
 def test_a_viewer_is_told_of_a_deadline_and_that_it_is_gone() -> None:
     lines, at = PlainLines(), datetime(2026, 12, 31, 17, tzinfo=UTC)
-    lines.news(BEFORE)
-    [line] = lines.news(BEFORE.model_copy(update={"deadline": at}))
-    assert line.endswith("from 2026-12-31 17:00 UTC on nothing new starts")
-    assert lines.news(BEFORE.model_copy(update={"deadline": at})) == []
-    [line] = lines.news(BEFORE)
-    assert line.endswith("there is no deadline any more")
+    lines.changes(BEFORE)
+    [line] = lines.changes(BEFORE.model_copy(update={"deadline": at}))
+    assert line.endswith("nothing new starts after 2026-12-31 17:00 UTC")
+    assert lines.changes(BEFORE.model_copy(update={"deadline": at})) == []
+    [line] = lines.changes(BEFORE)
+    assert line.endswith("the deadline was removed")

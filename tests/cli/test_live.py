@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from durable_agent_team.cli.ui.graph_layers import depths, fitting, layered
-from durable_agent_team.cli.ui.live_view import LiveView, bar
+from durable_agent_team.cli.ui.live_tables import bar
+from durable_agent_team.cli.ui.live_view import LiveView
 from durable_agent_team.cli.ui.watch_run import Snapshot
 from durable_agent_team.contracts.run import (
     Failure,

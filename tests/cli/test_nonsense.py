@@ -89,7 +89,7 @@ def starter(command: str, **environment: str) -> subprocess.CompletedProcess[str
         ("list 0<&- >&- 2>&-", 3, ""),
         ("schema >/dev/full", 2, "standard output cannot be written: No space left"),
         ("list 2>/dev/full", 3, ""),
-        ("state $'\\xff'", 2, "argument 2 = \\udcff: is no UTF-8 text"),
+        ("state $'\\xff'", 2, "argument 2 = \\udcff: is not UTF-8 text"),
     ],
 )
 def test_streams_that_are_closed_or_full_are_no_bug(command: str, code: int, told: str) -> None:

@@ -133,7 +133,7 @@ def test_what_parks_a_second_time_is_told_a_second_time() -> None:
     once = state(task("a", TaskStatus.PARKED), waiting=(waits,))
     later = waits.model_copy(update={"since": datetime.now(UTC)})
     again = once.model_copy(update={"waiting": (later,)})
-    assert [len(said.news(each)) > 0 for each in (once, once, again)] == [True, False, True]
+    assert [len(said.changes(each)) > 0 for each in (once, once, again)] == [True, False, True]
 
 
 async def test_retry_wakes_what_another_refusal_parked(starter: Starter, world: FakeWorld) -> None:

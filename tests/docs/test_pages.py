@@ -131,9 +131,9 @@ def _texts(source: Path) -> list[str]:
     found = []
     for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
         match node:
-            case ast.Call(func=ast.Name(id="Promise"), args=[ast.JoinedStr(values=parts), *_]):
+            case ast.Call(func=ast.Name(id="Check"), args=[ast.JoinedStr(values=parts), *_]):
                 found.append("".join(map(_pattern, parts)))
-            case ast.Call(func=ast.Name(id="Promise"), args=[text, *_]):
+            case ast.Call(func=ast.Name(id="Check"), args=[text, *_]):
                 found.append(_pattern(text))
     return found
 

@@ -1,4 +1,4 @@
-"""The demo's promises can be broken: each of them is, here, by one thing that went wrong."""
+"""Each check of the demo can fail: here each does, by one thing that went wrong."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from durable_agent_team.cli.demo import run_checks
-from durable_agent_team.cli.demo.demo_acts import in_the_middle, quotes
-from durable_agent_team.cli.demo.run_checks import Promise
+from durable_agent_team.cli.demo.demo_acts import is_midway, quotes
+from durable_agent_team.cli.demo.run_checks import Check
 from durable_agent_team.cli.demo.run_evidence import Evidence
 from durable_agent_team.contracts.call import Purpose
 from durable_agent_team.contracts.run import Failure, RunStatus, TaskStatus
@@ -30,28 +30,28 @@ from tests.unit.demo_run import (
 )
 
 
-def kept(promises: Iterable[Promise]) -> bool:
-    return all(promise.kept for promise in promises)
+def all_passed(checks: Iterable[Check]) -> bool:
+    return all(check.passed for check in checks)
 
 
 def charged(*accounts: Ledger) -> Evidence:
     return replace(GOOD, accounts=accounts)
 
 
-def test_a_run_as_promised_keeps_them_all() -> None:
+def test_a_correct_run_passes_all_checks() -> None:
     good = report(*TASKS)
-    assert kept(run_checks.finished(good))
-    assert kept(run_checks.money_adds_up(good, GOOD))
-    assert kept(run_checks.goal_stays_home(GOAL, GOOD))
-    assert kept(run_checks.nothing_lost(CRASH, good, GOOD))
-    assert kept(run_checks.planned_well(TEAM, good, GOOD))
+    assert all_passed(run_checks.completed(good))
+    assert all_passed(run_checks.money_adds_up(good, GOOD))
+    assert all_passed(run_checks.goal_only_in_own_prompts(GOAL, GOOD))
+    assert all_passed(run_checks.nothing_lost(CRASH, good, GOOD))
+    assert all_passed(run_checks.planned(TEAM, good, GOOD))
 
 
 @pytest.mark.parametrize(
     "fields", [{"status": RunStatus.CANCELLED}, {"answer": None}, {"answer": " \n"}]
 )
 def test_no_answer(fields: dict[str, Any]) -> None:
-    assert not kept(run_checks.finished(report(*TASKS, **fields)))
+    assert not all_passed(run_checks.completed(report(*TASKS, **fields)))
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_no_answer(fields: dict[str, Any]) -> None:
     ],
 )
 def test_money_that_does_not_add_up(accounts: Any, fields: dict[str, Any]) -> None:
-    assert not kept(run_checks.money_adds_up(report(*TASKS, **fields), charged(*accounts)))
+    assert not all_passed(run_checks.money_adds_up(report(*TASKS, **fields), charged(*accounts)))
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_money_that_does_not_add_up(accounts: Any, fields: dict[str, Any]) -> No
         ),
     ],
 )
-def test_a_goal_that_does_not_stay_home(calls: Any) -> None:
-    assert not kept(run_checks.goal_stays_home(GOAL, replace(GOOD, calls=calls)))
+def test_a_goal_in_the_wrong_prompts(calls: Any) -> None:
+    assert not all_passed(run_checks.goal_only_in_own_prompts(GOAL, replace(GOOD, calls=calls)))
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_goal_that_does_not_stay_home(calls: Any) -> None:
     ],
 )
 def test_something_lost_in_the_crash(crash: Any, tasks: Any, evidence: Evidence) -> None:
-    assert not kept(run_checks.nothing_lost(crash, report(*tasks), evidence))
+    assert not all_passed(run_checks.nothing_lost(crash, report(*tasks), evidence))
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_something_lost_in_the_crash(crash: Any, tasks: Any, evidence: Evidence)
     ],
 )
 def test_a_poor_plan(tasks: Any, evidence: Evidence) -> None:
-    assert not kept(run_checks.planned_well(TEAM, report(*tasks), evidence))
+    assert not all_passed(run_checks.planned(TEAM, report(*tasks), evidence))
 
 
 REFUSAL = Failure(
@@ -138,8 +138,10 @@ REFUSED = task("b", "two", TaskStatus.FAILED, failure=REFUSAL, spent_usd=Decimal
 UNSPENT = charged(*ACCOUNTS[:2], account("two"))
 
 
-def test_a_refusal_that_touches_nobody_else() -> None:
-    assert kept(run_checks.refused_alone("two", TEAM, report(TASKS[0], REFUSED), UNSPENT))
+def test_a_refusal_that_affects_no_other_agent() -> None:
+    assert all_passed(
+        run_checks.only_this_agent_refused("two", TEAM, report(TASKS[0], REFUSED), UNSPENT)
+    )
 
 
 @pytest.mark.parametrize(
@@ -175,17 +177,17 @@ def test_a_refusal_that_touches_nobody_else() -> None:
         ),
     ],
 )
-def test_a_refusal_that_is_not_as_promised(tasks: Any, evidence: Evidence) -> None:
-    assert not kept(run_checks.refused_alone("two", TEAM, report(*tasks), evidence))
+def test_a_refusal_that_fails_its_checks(tasks: Any, evidence: Evidence) -> None:
+    assert not all_passed(run_checks.only_this_agent_refused("two", TEAM, report(*tasks), evidence))
 
 
-def test_the_middle_is_where_something_is_done_and_something_runs() -> None:
-    assert in_the_middle(BEFORE)
-    assert not in_the_middle(BEFORE.model_copy(update={"tasks": TASKS}))
-    assert not in_the_middle(BEFORE.model_copy(update={"tasks": BEFORE.tasks[1:]}))
+def test_a_run_is_midway_when_a_task_is_done_and_another_runs() -> None:
+    assert is_midway(BEFORE)
+    assert not is_midway(BEFORE.model_copy(update={"tasks": TASKS}))
+    assert not is_midway(BEFORE.model_copy(update={"tasks": BEFORE.tasks[1:]}))
 
 
-def test_quotes_of_a_handoff_each_once() -> None:
+def test_quotes_are_listed_once() -> None:
     assert quotes('{"findings": [{"quote": "A."}, {"quote": "B."}, {"quote": "A."}]}') == [
         "A.",
         "B.",

@@ -23,7 +23,7 @@ def agent(
     agent: Agent,
     model: Annotated[str | None, typer.Option("--model", help="A model with a price.")] = None,
     instructions: Annotated[
-        str | None, typer.Option("--instructions", help="How it is to work.")
+        str | None, typer.Option("--instructions", help="How it works.")
     ] = None,
     timeout: Annotated[
         float | None, typer.Option("--timeout", help="Seconds for each attempt of a call.")
@@ -63,7 +63,7 @@ def add_task(
     ],
     json: Json = False,
 ) -> int:
-    """Add a task to a run that works. It starts once what it depends on is done."""
+    """Add a task to an open run. It starts once what it depends on is done."""
     from durable_agent_team.cli.request_file import problem_text
     from durable_agent_team.team_files.task_file import load_task
     from durable_agent_team.team_files.yaml_file import TeamFileError

@@ -23,7 +23,7 @@ def estimate(team: TeamFile, goal: Goal = None, input: Inputs = None, json: Json
     request = load_request(team, goal, input or [])
     provider = look_up_provider()
     if provider is None:
-        remedy = "set ATXP_LLM_URL to an endpoint that tells them"
+        remedy = "set ATXP_LLM_URL to an endpoint that reports them"
         raise CommandError(ExitCode.NO_ANSWER, f"{team}: no prices, so no estimate ({remedy})")
     found = estimate_request(request, provider.catalog)
     return print_answer(found, estimate_text(found), json)

@@ -25,7 +25,7 @@ def charges(
 ) -> int:
     """Print a run's ledger, call by call. With idempotency keys; needs no worker.
 
-    Where ATXP_API_KEY is set, the provider's own books stand beside it.
+    If ATXP_API_KEY is set, the provider's ledger is printed next to it.
     """
     from durable_agent_team.cli.provider_accounts import read_ledgers, read_operator_settings
     from durable_agent_team.cli.ui.charge_table import charge_lines, charge_table
@@ -61,13 +61,13 @@ def reconcile(run: Run, json: Json = False) -> int:
 
     settings = read_operator_settings()
     if settings.atxp_api_key is None:
-        text = "ATXP_API_KEY is not set: the accounts' provider is asked with the parent key"
+        text = "ATXP_API_KEY is not set: the accounts' provider is called with the parent key"
         remedy = "set it in .env or the environment"
         raise CommandError(ExitCode.INVALID_INPUT, f"{text} ({remedy})")
 
     async def close(client: "Client") -> "tuple[RunRecord, Reconciled]":
         if await get_run(client, run).is_open():
-            text = f"run {run}: it goes on, and closes its accounts itself"
+            text = f"run {run}: it is still open, and closes its accounts itself"
             remedy = f"`starter.py cancel {run}` makes it end and report"
             raise CommandError(ExitCode.INVALID_INPUT, f"{text} ({remedy})")
         record = await read_record(client, run)

@@ -49,7 +49,7 @@ def start(
     id: RunId = None,
     json: Json = False,
 ) -> int:
-    """Start a run and print its id. It goes on by itself."""
+    """Start a run and print its id. It continues by itself."""
     from durable_agent_team.cli.json_output import Started
     from durable_agent_team.cli.request_file import load_request
     from durable_agent_team.client.runs import start_run

@@ -21,7 +21,7 @@ app = typer.Typer(rich_markup_mode=None)
 @app.command()
 def cancel(
     run: Run,
-    reason: Annotated[str, typer.Option("--reason", help="Why; it is in the run's report.")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="Why; printed in the run's report.")] = "",
     json: Json = False,
 ) -> int:
     """Ask a run to stop. It keeps what is done, closes its accounts and reports."""
@@ -29,7 +29,7 @@ def cancel(
 
     message = build_message(Cancel, {"reason": "--reason"}, reason=reason)
     with_run(run, lambda handle: handle.cancel(message.reason))
-    text = f"run {run} is asked to stop; `starter.py result {run}` shows its report"
+    text = f"run {run} is stopping; `starter.py result {run}` shows its report"
     return print_answer(message, text, json)
 
 
@@ -87,10 +87,10 @@ def retry(run: Run, task: Task, json: Json = False) -> int:
 def cancel_task(
     run: Run,
     task: Task,
-    reason: Annotated[str, typer.Option("--reason", help="Why; it is the task's failure.")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="Why; printed as its failure.")] = "",
     json: Json = False,
 ) -> int:
-    """Stop one task. Dependants that accept missing inputs go on without it."""
+    """Stop one task. Dependants that accept missing inputs continue without it."""
     from durable_agent_team.contracts.control import TaskCommand
 
     names = {"task": "TASK", "reason": "--reason"}
@@ -106,10 +106,10 @@ def approve(
     run: Run,
     subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="What waits, such as `plan`.")],
     no: Annotated[bool, typer.Option("--no", help="Refuse it; the run is cancelled.")] = False,
-    note: Annotated[str, typer.Option("--note", help="Why; with a no it is the reason.")] = "",
+    note: Annotated[str, typer.Option("--note", help="Why; printed with a refusal.")] = "",
     json: Json = False,
 ) -> int:
-    """Answer what waits for a person. It goes on with a yes."""
+    """Answer what waits for a person. With a yes, it continues."""
     from durable_agent_team.contracts.control import Approve
 
     names = {"subject": "SUBJECT", "note": "--note"}
@@ -117,27 +117,27 @@ def approve(
     answer = with_run(
         run, lambda handle: handle.approve(message.subject, message.approved, message.note)
     )
-    outcome = "refused; the run is cancelled" if no else "approved; the run goes on"
+    outcome = "refused; the run is cancelled" if no else "approved; the run continues"
     return print_answer(answer, f"{answer.subject}: {outcome}", json)
 
 
 @app.command()
 def pause(run: Run, json: Json = False) -> int:
-    """Let a run start no new call. Calls in flight go on."""
+    """Stop a run from starting new calls. Calls in flight continue."""
     from durable_agent_team.contracts.control import Empty
 
     with_run(run, lambda handle: handle.pause())
-    text = f"run {run} starts no new call; `starter.py resume {run}` lets it go on"
+    text = f"run {run} starts no new call; `starter.py resume {run}` continues it"
     return print_answer(Empty(), text, json)
 
 
 @app.command()
 def resume(run: Run, json: Json = False) -> int:
-    """Let a paused run go on."""
+    """Continue a paused run."""
     from durable_agent_team.contracts.control import Empty
 
     with_run(run, lambda handle: handle.resume())
-    return print_answer(Empty(), f"run {run} goes on", json)
+    return print_answer(Empty(), f"run {run} continues", json)
 
 
 def _limit(adjusted: "BudgetAdjusted") -> str:

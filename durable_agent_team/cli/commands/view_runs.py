@@ -42,7 +42,7 @@ def result(run: Run, json: Json = False) -> int:
     async def wait_for_result(handle: "RunHandle") -> "RunReport":
         if await handle.is_open():
             print_note(
-                f"run {run} goes on; waiting for its end (Ctrl-C stops waiting, not the run)"
+                f"run {run} is still open; waiting for its end (Ctrl-C stops waiting, not the run)"
             )
         return await handle.result()
 

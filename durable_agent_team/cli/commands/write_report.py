@@ -25,13 +25,13 @@ def report(
     out: Annotated[Path, typer.Option("--out", help="FILE.html, FILE.md or FILE.json.")],
     json: Json = False,
 ) -> int:
-    """Write an ended run into one file. Answer, graph, money, timeline; to send to somebody."""
+    """Write an ended run into one file. Answer, graph, money, timeline; to send to someone."""
     from durable_agent_team.cli.json_output import Written
     from durable_agent_team.cli.ui.report_page import FORMATS
 
     name = f"--out = {shown(str(out), 200)}"
     if out.suffix not in FORMATS:
-        problem = f"{name}: says no format (end it in .html, .md or .json)"
+        problem = f"{name}: has no known format (end it in .html, .md or .json)"
         raise CommandError(ExitCode.INVALID_INPUT, problem)
     found = _read_run(run)
     _write(out, FORMATS[out.suffix](found), name)
@@ -50,7 +50,7 @@ def _read_run(run: str) -> "RunFile":
     async def read(client: "Client") -> RunFile:
         handle = get_run(client, run)
         if await handle.is_open():
-            problem = f"run {run}: it goes on, and a report is made of one that has ended"
+            problem = f"run {run}: it is still open, and only a run that has ended has a report"
             remedy = f"`starter.py result {run}` waits for it"
             raise CommandError(ExitCode.INVALID_INPUT, f"{problem} ({remedy})")
         report = await handle.report()
@@ -66,5 +66,5 @@ def _write(out: Path, text: str, name: str) -> None:
         write_whole(out, text)
     except OSError as error:
         problem = f"{name}: cannot be written: {error.strerror}"
-        remedy = "name a file, in a folder that is there and that you may write to"
+        remedy = "name a file in an existing folder that you may write to"
         raise CommandError(ExitCode.INVALID_INPUT, f"{problem} ({remedy})") from error

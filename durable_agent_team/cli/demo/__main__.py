@@ -1,6 +1,6 @@
 """`make demo`: three short acts with a real model, a real server and one real crash.
 
-Exit codes: 0 everything was as promised; 1 something was not, or the stack did not come up;
+Exit codes: 0 all checks passed; 1 one failed, or the stack did not start;
 2 a setting is wrong or a port is taken; 130 interrupted.
 """
 
@@ -30,35 +30,35 @@ POOR = "poor"
 
 
 async def demo() -> int:
-    """All of it; answers with the exit code."""
+    """Runs the three acts; returns the exit code."""
     main = asyncio.current_task()
     assert main is not None
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, main.cancel)
-    began = time.monotonic()
-    used = running_stack()
-    heading("the local stack: " + ("the one that is up" if used else "starting"))
+    started = time.monotonic()
+    running = running_stack()
+    heading("the local stack: " + ("the one that is up" if running else "starting"))
     async with local_stack(lambda line: print_line(f"  {line}")) as info:
         settings = ClientSettings(
             temporal_address=info.temporal_address, temporal_namespace="default"
         )
         stage = Stage(await connect(settings), info)
-        acts = [await first(stage), await second(stage), await third(stage)]
-        ending(acts, info, time.monotonic() - began)
-    broken = [promise for act in acts for promise in act.promises if not promise.kept]
-    for promise in broken:
-        print_line(f"NOT AS PROMISED: {promise.text} ({promise.seen})")
-    return 1 if broken else 0
+        acts = [await act_1(stage), await act_2(stage), await act_3(stage)]
+        print_summary(acts, info, time.monotonic() - started)
+    failed = [check for act in acts for check in act.checks if not check.passed]
+    for check in failed:
+        print_line(f"CHECK FAILED: {check.text} ({check.seen})")
+    return 1 if failed else 0
 
 
-async def first(stage: Stage) -> Act:
+async def act_1(stage: Stage) -> Act:
     heading("act 1: parallel work over documents, and a crash in the middle")
     act = await stage.play("act 1", "market_brief.yaml", kill=True)
-    act.check(run_checks.nothing_lost(act.crash, act.report, act.evidence))
-    return always(act)
+    act.add_checks(run_checks.nothing_lost(act.crash, act.report, act.evidence))
+    return check_always(act)
 
 
-async def second(stage: Stage) -> Act:
+async def act_2(stage: Stage) -> Act:
     heading("act 2: the same goal, no tasks given: the orchestrator plans")
     act = await stage.play("act 2", "market_brief_planned.yaml")
     asks = {call.request.task: call.request.ask for call in act.evidence.calls}
@@ -66,11 +66,11 @@ async def second(stage: Stage) -> Act:
         task = outcome.task
         after = f" (after {', '.join(task.depends_on)})" if task.depends_on else ""
         print_line(f"  {task.id} -> {task.agent}: {asks.get(task.id, '')}{after}")
-    act.check(run_checks.planned_well(act.request.team, act.report, act.evidence))
-    return always(act)
+    act.add_checks(run_checks.planned(act.request.team, act.report, act.evidence))
+    return check_always(act)
 
 
-async def third(stage: Stage) -> Act:
+async def act_3(stage: Stage) -> Act:
     heading("act 3: one agent with a tiny account")
     act = await stage.play("act 3", "tiny_budget.yaml")
     for failed in (o.task for o in act.report.outcomes if o.task.status is TaskStatus.FAILED):
@@ -90,27 +90,29 @@ async def third(stage: Stage) -> Act:
     ]
     head = ["account at the gateway", "budget USD", "spent USD", "balance USD"]
     print_line(textwrap.indent(aligned_table(head, rows, right=(1, 2, 3)), "  "))
-    act.check(run_checks.refused_alone(POOR, act.request.team, act.report, act.evidence))
-    return always(act)
+    act.add_checks(
+        run_checks.only_this_agent_refused(POOR, act.request.team, act.report, act.evidence)
+    )
+    return check_always(act)
 
 
-def always(act: Act) -> Act:
-    """What holds for every run."""
+def check_always(act: Act) -> Act:
+    """Adds the checks that every act has."""
     goal = act.report.goal
-    act.check(run_checks.finished(act.report))
-    act.check(run_checks.goal_stays_home(goal, act.evidence))
-    act.check(run_checks.money_adds_up(act.report, act.evidence))
+    act.add_checks(run_checks.completed(act.report))
+    act.add_checks(run_checks.goal_only_in_own_prompts(goal, act.evidence))
+    act.add_checks(run_checks.money_adds_up(act.report, act.evidence))
     return act
 
 
-def ending(acts: Sequence[Act], info: StackInfo, elapsed: float) -> None:
-    """The answer, who spent what, both sums, and where to look at it."""
+def print_summary(acts: Sequence[Act], info: StackInfo, elapsed: float) -> None:
+    """Prints the answer, the spend of each agent, both sums, and the number of checks."""
     act = acts[0]
     heading("the answer (a model of 135 million parameters: look at the machinery, not the prose)")
     print_line(f"  goal: {act.report.goal}")
     print_line(paragraph((act.report.answer or "(none)").strip()))
     if found := quotes(act.handoff(act.request.team.result)):
-        print_line("  It rests on these quotes, each checked word for word against its source:")
+        print_line("  It is based on these quotes, each checked word for word against its source:")
         for quote in found:
             print_line(textwrap.fill(quote, WIDTH, initial_indent="  - ", subsequent_indent="    "))
     heading("what each agent spent, in USD (at a demonstration price; it cost you nothing)")
@@ -119,13 +121,13 @@ def ending(acts: Sequence[Act], info: StackInfo, elapsed: float) -> None:
     print_line(f"  `make up`, then {info.ui_url}/namespaces/default/workflows")
     for act in acts:
         print_line(f"  {act.title}: {act.report.workflow_id}")
-    count = sum(len(act.promises) for act in acts)
-    kept = sum(promise.kept for act in acts for promise in act.promises)
-    print_line(f"\n{kept} of {count} promises kept, in {elapsed:.0f} s")
+    count = sum(len(act.checks) for act in acts)
+    passed = sum(check.passed for act in acts for check in act.checks)
+    print_line(f"\n{passed} of {count} checks passed, in {elapsed:.0f} s")
 
 
 def spend_table(acts: Sequence[Act]) -> str:
-    """Agents by acts; below them the run's own sum and the gateway's."""
+    """A row for each agent, a column for each act; then the run's sum and the gateway's."""
     spent = [{each.agent: each.spent_usd for each in act.report.spend.agents} for act in acts]
     agents = list(dict.fromkeys(agent for one in spent for agent in one))
     rows = [[agent, *(usd(one.get(agent)) for one in spent)] for agent in agents]
@@ -147,7 +149,7 @@ def paragraph(text: str) -> str:
 
 
 def main() -> int:
-    """Runs the demo; every way out ends what it started."""
+    """Runs the demo, and ends everything that it started."""
     try:
         return asyncio.run(demo())
     except SettingsError as error:

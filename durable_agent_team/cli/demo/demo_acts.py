@@ -1,4 +1,4 @@
-"""The demo's acts: a run each, watched, in the first one with the worker killed on the way."""
+"""The acts of the demo: each is a run that is followed; the worker is killed in the first."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from temporalio.client import Client
 
-from durable_agent_team.cli.demo.run_checks import Crash, Promise
+from durable_agent_team.cli.demo.run_checks import Check, Crash
 from durable_agent_team.cli.demo.run_evidence import Evidence, gather_evidence
 from durable_agent_team.cli.output import duration_text, print_line
 from durable_agent_team.cli.ui.plain_lines import PlainLines
@@ -23,46 +23,45 @@ from durable_agent_team.process.stack_state import StackInfo
 from durable_agent_team.team_files.team_file import load_team
 
 TEAMS = PROJECT_ROOT / "teams"
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 NEW_WORKER_SECONDS = 20.0
 
 
 @dataclass
 class Act:
-    """A finished run, and what was found out about it."""
+    """A run that has ended, with its evidence and its checks."""
 
     title: str
     request: RunRequest
     report: RunReport
     evidence: Evidence
     crash: Crash | None = None
-    promises: list[Promise] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
 
-    def check(self, promises: Iterable[Promise]) -> None:
-        """Says each promise and whether it was kept."""
-        for promise in promises:
-            self.promises.append(promise)
-            if promise.kept:
-                print_line(f"  ✓ {promise.text}")
+    def add_checks(self, checks: Iterable[Check]) -> None:
+        """Adds the checks, and prints whether each passed."""
+        for check in checks:
+            self.checks.append(check)
+            if check.passed:
+                print_line(f"  ✓ {check.text}")
             else:
-                print_line(
-                    f"  ✗ NOT AS PROMISED: {promise.text} ({promise.seen or 'it is not so'})"
-                )
+                print_line(f"  ✗ CHECK FAILED: {check.text} ({check.seen or 'it did not hold'})")
 
     def handoff(self, task: str | None) -> str:
+        """The output of a task, or an empty text."""
         found = [each.output for each in self.report.outcomes if each.task.id == task]
         return (found[0] if found else None) or ""
 
 
 class Stage:
-    """Where the acts are played: one client, one stack."""
+    """Plays the acts on one stack, with one client."""
 
     def __init__(self, client: Client, info: StackInfo) -> None:
         self._client = client
         self._info = info
 
     async def play(self, title: str, file: str, *, kill: bool = False) -> Act:
-        """Starts the team's run and follows it to its end; a run that is left is cancelled."""
+        """Starts a run of the team and follows it to its end. An interrupted run is cancelled."""
         request = load_team(TEAMS / file)
         run = await start_run(self._client, request)
         try:
@@ -86,39 +85,39 @@ class Stage:
         lines, crash = PlainLines(), None
         try:
             while not ended.done():
-                state = await _look(run)
-                _tell(lines, state)
-                if kill and crash is None and state is not None and in_the_middle(state):
+                state = await _read_state(run)
+                _print_changes(lines, state)
+                if kill and crash is None and state is not None and is_midway(state):
                     crash = await self._kill_worker(state)
-                await asyncio.wait([ended], timeout=LOOK_SECONDS)
-            _tell(lines, await _look(run))
+                await asyncio.wait([ended], timeout=POLL_SECONDS)
+            _print_changes(lines, await _read_state(run))
             return ended.result(), crash
         finally:
             ended.cancel()
 
     async def _kill_worker(self, state: RunState) -> Crash | None:
-        """SIGKILL: no goodbye, no cleanup. The stack's supervisor starts another one."""
+        """Sends SIGKILL, which allows no cleanup. The stack's supervisor starts another worker."""
         pid = self._info.worker_pid
         if pid is None:
             return None
         running = [task.id for task in state.tasks if task.status is TaskStatus.RUNNING]
         print_line(f"  >> kill -9 {pid}: the worker dies while {', '.join(running)} runs")
         os.kill(pid, signal.SIGKILL)
-        for _ in range(int(NEW_WORKER_SECONDS / LOOK_SECONDS)):
-            await asyncio.sleep(LOOK_SECONDS)
+        for _ in range(int(NEW_WORKER_SECONDS / POLL_SECONDS)):
+            await asyncio.sleep(POLL_SECONDS)
             if self._info.worker_pid not in (None, pid):
                 break
         return Crash(before=state, old_pid=pid, new_pid=self._info.worker_pid)
 
 
-def in_the_middle(state: RunState) -> bool:
-    """Something is done, which must not be lost, and something is in flight."""
+def is_midway(state: RunState) -> bool:
+    """Whether a task is done, which must not be lost, and another is running."""
     statuses = {task.status for task in state.tasks}
     return TaskStatus.DONE in statuses and TaskStatus.RUNNING in statuses
 
 
 def quotes(handoff: str) -> list[str]:
-    """The quotes in a hand-off of findings, each once."""
+    """The quotes in the findings that a task handed off, each once."""
     try:
         findings = json.loads(handoff)["findings"]
         return list(dict.fromkeys(str(each["quote"]) for each in findings))
@@ -126,13 +125,13 @@ def quotes(handoff: str) -> list[str]:
         return []
 
 
-async def _look(run: RunHandle) -> RunState | None:
+async def _read_state(run: RunHandle) -> RunState | None:
     try:
         return await run.state()
     except (NoWorker, ServiceUnavailable):
         return None
 
 
-def _tell(lines: PlainLines, state: RunState | None) -> None:
-    for line in lines.news(state) if state else ():
+def _print_changes(lines: PlainLines, state: RunState | None) -> None:
+    for line in lines.changes(state) if state else ():
         print_line(f"  {line}")

@@ -1,4 +1,4 @@
-"""Pure: what the demo promises, and whether a run kept it. Every one of these can fail."""
+"""Pure: the guarantees that the demo checks on a run. Each of these checks can fail."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -16,75 +16,75 @@ from durable_agent_team.rules.validation import contains_goal
 
 
 @dataclass(frozen=True)
-class Promise:
-    """Something that was promised, whether it was kept, and what was seen."""
+class Check:
+    """One guarantee, whether the run kept it, and what was seen."""
 
     text: str
-    kept: bool
+    passed: bool
     seen: str = ""
 
 
 @dataclass(frozen=True)
 class Crash:
-    """The moment of the kill: what the run had recorded, and what became of the worker."""
+    """The kill of the worker: the state of the run just before, and the pids before and after."""
 
     before: RunState
     old_pid: int
     new_pid: int | None
 
 
-def finished(report: RunReport) -> Iterator[Promise]:
-    """Of every act: an answer, and money that adds up."""
+def completed(report: RunReport) -> Iterator[Check]:
+    """The run completed with an answer."""
     seen = str(report.failure.message) if report.failure else report.status.value
     done = report.status is RunStatus.COMPLETED and bool((report.answer or "").strip())
-    yield Promise("the run completed with an answer", done, seen)
+    yield Check("the run completed with an answer", done, seen)
 
 
-def money_adds_up(report: RunReport, evidence: Evidence) -> Iterator[Promise]:
-    """The run's own sum, against the gateway's ledger, account by account and line by line."""
+def money_adds_up(report: RunReport, evidence: Evidence) -> Iterator[Check]:
+    """The run's spend equals the gateway's ledger, in all and for each account."""
     own, ledger = report.spend.total.spent_usd, evidence.ledger_usd
     agreed = report.spend.ledger_agrees is LedgerAgreement.YES
-    yield Promise(
+    yield Check(
         "the run's own sum equals the gateway's ledger, to the micro-dollar",
         own == ledger and agreed and own > 0,
         f"{usd(own)} and {usd(ledger)} USD; the run says: {report.spend.ledger_agrees.value}",
     )
-    apart = [
+    differing = [
         each.agent
         for each in report.spend.agents
         if each.spent_usd != evidence.account(each.agent).charged_usd
     ]
-    yield Promise("so does every agent's", not apart, ", ".join(apart))
+    yield Check("so does every agent's", not differing, ", ".join(differing))
     twice = [str(key) for key, times in Counter(evidence.charged_keys).items() if times > 1]
-    yield Promise("no call was charged twice", not twice, ", ".join(twice))
+    yield Check("no call was charged twice", not twice, ", ".join(twice))
     over = [each.agent for each in evidence.accounts if each.charged_usd > each.budget_usd]
-    yield Promise("no account was overspent", not over, ", ".join(over))
+    yield Check("no account was overspent", not over, ", ".join(over))
 
 
-def goal_stays_home(goal: str, evidence: Evidence) -> Iterator[Promise]:
-    """The orchestrator has the goal in every call, and nobody else has it in any."""
-    told, untold = [], []
+def goal_only_in_own_prompts(goal: str, evidence: Evidence) -> Iterator[Check]:
+    """The orchestrator's prompts contain the goal, and no other agent's does."""
+    leaked, missing = [], []
     for call in (each.request for each in evidence.calls):
         own = call.purpose is not Purpose.WORK
         texts = (call.system, call.ask, call.goal or "")
         if own and call.goal != goal:
-            untold.append(call.task)
+            missing.append(call.task)
         if not own and (call.goal or any(contains_goal(text, goal) for text in texts)):
-            told.append(call.task)
-    yield Promise(
+            leaked.append(call.task)
+    yield Check(
         "the goal was in every prompt of the orchestrator and in no other",
-        bool(evidence.calls) and not told and not untold,
-        ", ".join(told + untold),
+        bool(evidence.calls) and not leaked and not missing,
+        ", ".join(leaked + missing),
     )
 
 
-def nothing_lost(crash: Crash | None, report: RunReport, evidence: Evidence) -> Iterator[Promise]:
-    """What the killed worker had recorded stayed as it was; the run went on without a person."""
+def nothing_lost(crash: Crash | None, report: RunReport, evidence: Evidence) -> Iterator[Check]:
+    """What was recorded before the kill did not change, and nothing was paid for twice."""
     if crash is None:
-        yield Promise("the worker was killed in the middle", False, "the run was over too soon")
+        yield Check("the worker was killed in the middle of the run", False, "it ended too soon")
         return
-    yield Promise(
-        f"worker {crash.old_pid} was killed in the middle, another one took over",
+    yield Check(
+        f"worker {crash.old_pid} was killed in the middle of the run, another one took over",
         crash.new_pid is not None and crash.new_pid != crash.old_pid,
         f"new pid {crash.new_pid}",
     )
@@ -96,40 +96,42 @@ def nothing_lost(crash: Crash | None, report: RunReport, evidence: Evidence) -> 
         once = all(paid[call.request.idempotency_key] == 1 for call in calls)
         if after.get(task.id) != task or len(calls) != task.calls or not once:
             changed.append(task.id)
-    yield Promise(
-        "what was done before stayed done, and was not paid again", not changed, ", ".join(changed)
+    yield Check(
+        "tasks that were done before stayed done, and were not paid for again",
+        not changed,
+        ", ".join(changed),
     )
     recorded = {call.request.idempotency_key for call in evidence.calls}
     stray = [str(key) for key in paid if key not in recorded]
     missing = [call.request.task for call in evidence.calls if call.result is None]
-    yield Promise(
-        "every call, the ones in flight too, has one answer and one charge",
+    yield Check(
+        "every call, including those in flight, has one answer and one charge",
         not stray and not missing and len(paid) == len(recorded),
         ", ".join(stray + missing),
     )
 
 
-def planned_well(team: Team, report: RunReport, evidence: Evidence) -> Iterator[Promise]:
-    """The orchestrator made the plan: several agents, side by side, within the team's limit."""
+def planned(team: Team, report: RunReport, evidence: Evidence) -> Iterator[Check]:
+    """The orchestrator made the plan: several agents, in parallel, within the team's limit."""
     tasks = [outcome.task for outcome in report.outcomes]
     agents = {task.agent for task in tasks}
     plans = [call for call in evidence.calls if call.request.purpose is Purpose.PLAN]
-    yield Promise(
+    yield Check(
         "the orchestrator decomposed the goal itself",
         bool(plans) and 1 < len(tasks) <= team.max_tasks and len(agents) > 1,
         f"{len(plans)} planning calls, {len(tasks)} tasks, {len(agents)} agents",
     )
-    yield Promise(
+    yield Check(
         "more than one task could start at once",
         sum(not task.depends_on for task in tasks) > 1,
     )
-    yield Promise("every planned task was done", all(t.status is TaskStatus.DONE for t in tasks))
+    yield Check("every planned task was done", all(t.status is TaskStatus.DONE for t in tasks))
 
 
-def refused_alone(
+def only_this_agent_refused(
     agent: str, team: Team, report: RunReport, evidence: Evidence
-) -> Iterator[Promise]:
-    """One agent was refused before a token was made; nobody else's account was touched by it."""
+) -> Iterator[Check]:
+    """One agent was refused before its call, and no other agent's account was affected."""
     tasks = [outcome.task for outcome in report.outcomes]
     failures = [task.failure for task in tasks if task.agent == agent and task.failure]
     exact = [
@@ -140,13 +142,13 @@ def refused_alone(
         and failure.remaining_usd is not None
         and failure.required_usd > failure.remaining_usd
     ]
-    yield Promise(
+    yield Check(
         f"{agent} was refused, with what was required and what remained",
         bool(exact),
         "; ".join(failure.type for failure in failures) or "no failure",
     )
     mine = evidence.account(agent)
-    yield Promise(
+    yield Check(
         "the refused call cost nothing",
         mine.spent_usd == 0 and not mine.charges,
         usd(mine.spent_usd),
@@ -154,7 +156,7 @@ def refused_alone(
     limits = {name: each.budget_usd for name, each in team.agents.items()}
     limits[ORCHESTRATOR_AGENT] = team.orchestrator.budget_usd
     own = {call.request.idempotency_key: call.request.account.agent for call in evidence.calls}
-    touched = [
+    affected = [
         account.agent
         for account in evidence.accounts
         if account.agent != agent
@@ -163,10 +165,10 @@ def refused_alone(
             or any(own.get(line.idempotency_key or "") != account.agent for line in account.charges)
         )
     ]
-    yield Promise(
+    yield Check(
         "every other agent's balance is its budget less its own calls",
-        not touched,
-        ", ".join(touched),
+        not affected,
+        ", ".join(affected),
     )
     rest = [task.id for task in tasks if task.agent != agent and task.status is not TaskStatus.DONE]
-    yield Promise("the others finished", not rest, ", ".join(rest))
+    yield Check("the others finished", not rest, ", ".join(rest))

@@ -1,7 +1,7 @@
-"""What the demo checks a run against: its history, and the gateway's ledger asked directly.
+"""The evidence that the demo checks a run against: its history and the gateway's ledger.
 
-Nothing here goes through the run or its worker: the accounts are found in Temporal's history, and
-their charges are read over HTTP from the gateway, with the parent key of the local stack.
+It is independent of the run and its worker: the accounts are found in Temporal's history, and their
+charges are read from the gateway over HTTP, with the parent key of the local stack.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from durable_agent_team.contracts.spend import Ledger
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that is known of a run without asking it."""
+    """The ledgers and calls of a run."""
 
     accounts: tuple[Ledger, ...]
     calls: tuple[RecordedCall, ...]

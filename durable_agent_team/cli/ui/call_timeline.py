@@ -15,7 +15,7 @@ COLOURS = {"good": "#5aa469", "rejected": "#e0a030", "failed": "#d9534f"}
 
 
 class CallBar(Message):
-    """One call: of what, from when to when, how it ended."""
+    """One call: its task, its time and its outcome."""
 
     task: str
     agent: str
@@ -27,7 +27,7 @@ class CallBar(Message):
 
 
 def bars_of(record: RunRecord, report: RunReport) -> tuple[CallBar, ...]:
-    """Every call, by its start."""
+    """Every call, sorted by its start."""
     bars = [_bar(call, report.ended_at) for call in record.calls]
     return tuple(sorted(bars, key=lambda bar: bar.started_at))
 

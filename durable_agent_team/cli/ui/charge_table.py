@@ -10,8 +10,11 @@ from durable_agent_team.contracts.spend import Ledger
 
 
 class ChargeLine(Message):
-    """One call beside its lines in the ledger. `amount_usd` is what the run knows, `ledger_usd`
-    what the provider has booked under the same key; None where nobody said."""
+    """One call and its charges in the ledger.
+
+    `amount_usd` is what the run knows, `ledger_usd` the sum of the charges under the same key; None
+    where unknown.
+    """
 
     agent: str
     task: str | None
@@ -26,7 +29,7 @@ class ChargeLine(Message):
 
 
 class AccountLine(Message):
-    """One account after `reconcile`."""
+    """One account, as `reconcile` leaves it."""
 
     agent: str
     account_id: str
@@ -37,7 +40,7 @@ class AccountLine(Message):
 
 
 class Reconciled(Message):
-    """What `reconcile --json` prints."""
+    """The output of `reconcile --json`."""
 
     workflow_id: str
     accounts: tuple[AccountLine, ...]
@@ -46,25 +49,25 @@ class Reconciled(Message):
 
 
 def charge_lines(record: RunRecord, ledgers: Sequence[Ledger] | None) -> tuple[ChargeLine, ...]:
-    """All calls in their order; then what only the provider's books know."""
+    """All calls in their order; then the charges that only the provider's ledger has."""
     booked = {
         (ledger.agent, key): amount
         for ledger in ledgers or ()
         for key, amount in ledger.by_key().items()
     }
-    # A call that was refused, and goes again with its key, has several lines here and one there.
+    # A refused call that is made again with its key has several lines here and one in the ledger.
     last = {call.key: number for number, call in enumerate(record.calls)}
     known: dict[tuple[str, str], Decimal] = {}
     lines = []
     for number, call in enumerate(record.calls):
-        asked, got, key = call.request, call.result, call.key
+        request, result, key = call.request, call.result, call.key
         known[key] = known.get(key, Decimal(0)) + (call.cost_usd or Decimal(0))
         is_last = last[key] == number
         there = booked.pop(key, None) if is_last else None
         notes = [call.failure.partition(":")[0] if call.failure else ""]
-        if got is not None:
-            notes += ["failed its checks" if got.reasons else "", "estimated" * got.estimated]
-            notes += ["answered from the gateway's store" * got.replayed]
+        if result is not None:
+            notes += ["failed its checks" if result.reasons else "", "estimated" * result.estimated]
+            notes += ["answered from the gateway's store" * result.replayed]
         elif call.failure is None:
             notes += ["in flight" if record.ended_at is None else INTERRUPTED]
         notes += ["read back from the ledger" if call.read_back_usd else ""]
@@ -72,13 +75,13 @@ def charge_lines(record: RunRecord, ledgers: Sequence[Ledger] | None) -> tuple[C
             notes += [_difference(call, known[key], there or Decimal(0))]
         lines.append(
             ChargeLine(
-                agent=asked.account.agent,
-                task=asked.task,
-                purpose=asked.purpose.value,
-                model=asked.model,
-                idempotency_key=asked.idempotency_key,
-                prompt_tokens=got.usage.prompt_tokens if got else 0,
-                completion_tokens=got.usage.completion_tokens if got else 0,
+                agent=request.account.agent,
+                task=request.task,
+                purpose=request.purpose.value,
+                model=request.model,
+                idempotency_key=request.idempotency_key,
+                prompt_tokens=result.usage.prompt_tokens if result else 0,
+                completion_tokens=result.usage.completion_tokens if result else 0,
                 amount_usd=call.cost_usd,
                 ledger_usd=there if ledgers is None else there or Decimal(0),
                 note=", ".join(each for each in notes if each),
@@ -90,11 +93,11 @@ def charge_lines(record: RunRecord, ledgers: Sequence[Ledger] | None) -> tuple[C
     )
 
 
-def _difference(call: RecordedCall, known: Decimal, there: Decimal) -> str:
-    if known == there:
+def _difference(call: RecordedCall, known: Decimal, booked: Decimal) -> str:
+    if known == booked:
         return ""
-    if call.failure is not None and known < there:
-        return "charged all the same"  # the run reads that back, if it has not ended yet
+    if call.failure is not None and known < booked:
+        return "charged anyway"  # an open run reads that from the ledger later
     return "DIFFERS FROM THE LEDGER"
 
 
@@ -107,6 +110,7 @@ def _unknown(agent: str, key: str | None, amount: Decimal) -> ChargeLine:
 
 
 def charge_table(lines: Sequence[ChargeLine]) -> str:
+    """A row for each call, then the totals."""
     rows = [
         [
             each.task or "-",
@@ -120,14 +124,15 @@ def charge_table(lines: Sequence[ChargeLine]) -> str:
         for each in lines
     ]
     known = sum((each.amount_usd or Decimal(0) for each in lines), Decimal(0))
-    asked = any(each.ledger_usd is not None for each in lines)
-    booked = sum((each.ledger_usd or Decimal(0) for each in lines), Decimal(0)) if asked else None
+    is_read = any(each.ledger_usd is not None for each in lines)
+    booked = sum((each.ledger_usd or Decimal(0) for each in lines), Decimal(0)) if is_read else None
     rows.append(["total", "", "", "", usd(known), usd(booked), ""])
     head = ["task", "agent", "idempotency key", "tokens", "USD", "ledger USD", "note"]
     return aligned_table(head, rows, right=(3, 4, 5))
 
 
 def reconciled_text(record: RunRecord, found: Reconciled) -> str:
+    """The accounts, the charges and the total."""
     if not found.accounts:
         return (
             f"run {record.id}: its history has no accounts. If it was ended while they were being"

@@ -13,7 +13,7 @@ from durable_agent_team.contracts.run import RunReport, RunState, RunStatus
 
 
 async def follow_run(run: RunHandle, json: bool) -> ExitCode:
-    """Shows a run until it ends, then its report. Ctrl-C stops following, not the run."""
+    """Shows a run until it ends, then prints its report. Ctrl-C stops following, not the run."""
     try:
         if json:
             report = await _json_lines(run)
@@ -23,7 +23,7 @@ async def follow_run(run: RunHandle, json: bool) -> ExitCode:
             report = await _plain_lines(run)
     except asyncio.CancelledError:
         print_note(
-            f"\nstopped following; the run goes on. To follow it again: starter.py watch {run.id}"
+            f"\nstopped following; the run continues. To follow it again: starter.py watch {run.id}"
         )
         raise
     if json:
@@ -47,38 +47,38 @@ async def _json_lines(run: RunHandle) -> RunReport:
 async def _plain_lines(run: RunHandle) -> RunReport:
     lines = PlainLines()
     async for state in _states(run):
-        for line in lines.news(state):
+        for line in lines.changes(state):
             print_line(line)
     report = await run.result()
-    for line in lines.news(state_of(report)):
+    for line in lines.changes(state_of(report)):
         print_line(line)
     return report
 
 
 async def _states(run: RunHandle) -> AsyncIterator[RunState]:
-    """Every state that is seen. Trouble goes beside them, and is told once."""
+    """Every state; trouble is printed to standard error, once."""
     trouble: str | None = None
-    async for sight in watch_run(run, with_spend=False):
-        if sight.trouble and sight.trouble != trouble:
-            print_note(sight.trouble)
-        trouble = sight.trouble
-        if sight.state is not None and not trouble:
-            yield sight.state
+    async for seen in watch_run(run, with_spend=False):
+        if seen.trouble and seen.trouble != trouble:
+            print_note(seen.trouble)
+        trouble = seen.trouble
+        if seen.state is not None and not trouble:
+            yield seen.state
 
 
 async def _live(run: RunHandle) -> RunReport:
     from durable_agent_team.cli.ui.live_view import LiveView  # noqa: PLC0415
 
     with LiveView(run.id, await run.started_at()) as view:
-        async for sight in watch_run(run, with_spend=True):
-            view.show(sight)
+        async for seen in watch_run(run, with_spend=True):
+            view.show(seen)
         report = await run.result()
         view.end(state_of(report), report)
     return report
 
 
 def state_of(report: RunReport) -> RunState:
-    """The last state of a run, as its report has it: no worker is needed to ask."""
+    """The last state of a run, from its report: needs no worker."""
     tasks = tuple(outcome.task for outcome in report.outcomes)
     return RunState(
         workflow_id=report.workflow_id,

@@ -1,4 +1,4 @@
-"""Pure: a plan with its states and prices, as text, as Mermaid and as SVG."""
+"""Pure: a plan with its states and amounts, as text, Mermaid and SVG."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -21,12 +21,12 @@ COLOURS = {
 }
 PLAIN = "#e8e8e8"
 BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y = 220, 46, 50, 14
-SMALLEST = 0.6
-"""A wide plan is scaled down to the page, as far as its words can be read; then it is scrolled."""
+MIN_SCALE = 0.6
+"""A wide plan is scaled down to the page, but stays readable; below this it is scrolled."""
 
 
 class Node(Message):
-    """One task. `usd` is what it has cost, or of a team what it can cost at most."""
+    """One task. `usd` is its cost; in a team file, the most it can cost."""
 
     id: str
     agent: str
@@ -36,7 +36,7 @@ class Node(Message):
 
 
 class Graph(Message):
-    """What `graph --json` prints."""
+    """The output of `graph --json`."""
 
     name: str
     nodes: tuple[Node, ...]
@@ -52,7 +52,7 @@ def graph_of_tasks(name: str, tasks: Sequence[TaskState]) -> Graph:
 
 
 def graph_text(graph: Graph) -> str:
-    """One line a task, indented by what it waits for."""
+    """One line for each task, indented by its depth."""
     lines = [graph.name]
     for node, depth in layered(graph.nodes):
         after = f" <- {', '.join(node.depends_on)}" if node.depends_on else ""
@@ -61,7 +61,7 @@ def graph_text(graph: Graph) -> str:
 
 
 def graph_mermaid(graph: Graph) -> str:
-    """A flowchart that GitHub and editors draw."""
+    """A flowchart in Mermaid, which GitHub and editors render."""
     names = {node.id: f"n{number}" for number, node in enumerate(graph.nodes)}
     lines = ["flowchart LR"]
     for node in graph.nodes:
@@ -80,7 +80,7 @@ def graph_mermaid(graph: Graph) -> str:
 
 
 def graph_svg(graph: Graph) -> str:
-    """Columns from left to right by what a task waits for."""
+    """Tasks in columns by their depth, dependencies to the left."""
     places: dict[str, tuple[int, int]] = {}
     heights: dict[int, int] = {}
     for node, depth in layered(graph.nodes):
@@ -129,7 +129,7 @@ def _box(node: Node, x: int, y: int) -> str:
 def _svg(width: int, height: int, title: str) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}"'
-        f' height="{height}" style="max-width:max(100%,{width * SMALLEST:.0f}px);height:auto"'
+        f' height="{height}" style="max-width:max(100%,{width * MIN_SCALE:.0f}px);height:auto"'
         ' role="img" font-family="sans-serif" font-size="13">'
         f"<title>{escape(title)}</title>"
     )

@@ -1,4 +1,4 @@
-"""Pure: the plan as a viewer wants it: layer by layer, what matters first where room is short."""
+"""Pure: the tasks of a plan in layers, and which of them to show where space is short."""
 
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
@@ -19,7 +19,7 @@ URGENCY = {
 
 
 class Planned(Protocol):
-    """A task in a plan, whatever else is known of it."""
+    """A task with its dependencies."""
 
     @property
     def id(self) -> str: ...
@@ -39,9 +39,9 @@ def depths(tasks: Sequence[Planned]) -> dict[str, int]:
         stack = [start]
         while stack:
             task = stack[-1]
-            open_ones = [each for each in after[task] if each in after and each not in found]
-            if open_ones and len(stack) <= len(after):
-                stack.append(open_ones[0])
+            unknown = [each for each in after[task] if each in after and each not in found]
+            if unknown and len(stack) <= len(after):
+                stack.append(unknown[0])
                 continue
             before = [found[each] for each in after[task] if each in found]
             found[task] = 1 + max(before, default=-1)
@@ -50,13 +50,13 @@ def depths(tasks: Sequence[Planned]) -> dict[str, int]:
 
 
 def layered(tasks: Sequence[P]) -> list[tuple[P, int]]:
-    """Every task with its depth, in an order in which none stands before what it waits for."""
+    """Every task with its depth, after the tasks that it depends on."""
     deep = depths(tasks)
     return sorted(((task, deep[task.id]) for task in tasks), key=lambda pair: pair[1])
 
 
 def fitting(rows: Sequence[tuple[TaskState, int]], room: int) -> list[tuple[TaskState, int]]:
-    """As many rows as there is room for: the most urgent ones, in their order."""
+    """The `room` most urgent rows, in their order."""
     if len(rows) <= room:
         return list(rows)
     ranked = sorted(range(len(rows)), key=lambda i: (URGENCY[rows[i][0].status], i))

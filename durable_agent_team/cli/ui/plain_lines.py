@@ -1,4 +1,4 @@
-"""Following without a terminal: one line for each thing that is new."""
+"""Following a run without a terminal, with one line for each change."""
 
 from datetime import UTC, datetime
 
@@ -7,37 +7,37 @@ from durable_agent_team.cli.ui.run_tables import failure_text, waiting_text
 from durable_agent_team.contracts.run import RunState, RunStatus, TaskState, TaskStatus
 
 QUIET = {TaskStatus.WAITING, TaskStatus.READY}
-"""Where every task begins: no news."""
+"""Every task begins with these: not worth a line."""
 
 
 class PlainLines:
-    """Remembers what it said, and says what is new."""
+    """Compares each state with the one before."""
 
     def __init__(self) -> None:
         self._status: RunStatus | None = None
         self._paused = False
-        self._until: datetime | None = None
+        self._deadline: datetime | None = None
         self._tasks: dict[str, TaskStatus] = {}
-        self._asked: set[tuple[str, datetime]] = set()
+        self._waiting: set[tuple[str, datetime]] = set()
         self._refused = 0
 
-    def news(self, state: RunState) -> list[str]:
-        """The lines that this state adds, each with the time of day (UTC)."""
+    def changes(self, state: RunState) -> list[str]:
+        """What this state changes, a line each, with the time of day (UTC)."""
         lines = [line for task in state.tasks for line in self._task(task)]
         if state.status != self._status:
             self._status = state.status
             lines.insert(0, f"{state.team}: {state.status}")
         if state.paused != self._paused:
             self._paused = state.paused
-            lines.append("paused: no new call starts" if state.paused else "goes on")
-        if state.deadline != self._until:
-            self._until = state.deadline
-            lines.append(_until(state.deadline))
+            lines.append("paused: no new call starts" if state.paused else "resumed")
+        if state.deadline != self._deadline:
+            self._deadline = state.deadline
+            lines.append(_deadline_line(state.deadline))
         for each in state.waiting:
-            if (each.subject, each.since) not in self._asked:
+            if (each.subject, each.since) not in self._waiting:
                 why, how = waiting_text(each)
                 lines += [why, f"  to wake it: {how}"]
-        self._asked = {(each.subject, each.since) for each in state.waiting}
+        self._waiting = {(each.subject, each.since) for each in state.waiting}
         new = state.refusals[self._refused :]
         lines += [f"refused {each.message}: {each.problem}" for each in new]
         self._refused = len(state.refusals)
@@ -59,7 +59,7 @@ class PlainLines:
         return [text]
 
 
-def _until(deadline: datetime | None) -> str:
+def _deadline_line(deadline: datetime | None) -> str:
     if deadline is None:
-        return "there is no deadline any more"
-    return f"from {utc_minute(deadline)} on nothing new starts"
+        return "the deadline was removed"
+    return f"nothing new starts after {utc_minute(deadline)}"

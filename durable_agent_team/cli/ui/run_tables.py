@@ -1,4 +1,4 @@
-"""What a run looks like in plain text: its tasks, its money, its report."""
+"""A run as plain text: its tasks, its spend, its report."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -26,7 +26,7 @@ AGREEMENT = {
 
 
 def spend_table(spend: SpendReport) -> str:
-    """A line for each agent, the total, and what the ledger says."""
+    """A line for each agent, the total, and the state of the ledger."""
     rows = [
         [
             each.agent,
@@ -39,16 +39,16 @@ def spend_table(spend: SpendReport) -> str:
         ]
         for each in spend.agents
     ]
-    all_of = spend.total
+    total = spend.total
     rows.append(
         [
             "total",
             "",
-            _calls(all_of.calls, all_of.failed_calls),
-            f"{all_of.prompt_tokens}+{all_of.completion_tokens}",
-            usd(all_of.spent_usd),
-            usd(all_of.budget_usd),
-            usd(all_of.remaining_usd),
+            _calls(total.calls, total.failed_calls),
+            f"{total.prompt_tokens}+{total.completion_tokens}",
+            usd(total.spent_usd),
+            usd(total.budget_usd),
+            usd(total.remaining_usd),
         ]
     )
     head = ["agent", "state", "calls", "tokens", "spent USD", "budget", "left"]
@@ -60,6 +60,7 @@ def _calls(calls: int, failed: int) -> str:
 
 
 def money_notes(spend: SpendReport) -> list[str]:
+    """What the table of a spend does not show, a line for each."""
     total = spend.total
     lines = []
     if spend.cut_off:
@@ -79,10 +80,10 @@ def money_notes(spend: SpendReport) -> list[str]:
         lines.append(f"of the total: {', '.join(parts)}")
     estimated = sum(each.estimated_charges for each in spend.agents)
     if estimated:
-        lines.append(f"charges at their upper bound, for want of a usage: {estimated}")
+        lines.append(f"charges at their upper bound, without a reported usage: {estimated}")
     if spend.agents:
         broken = broken_promises(spend.capabilities)
-        lines += [f"this provider does not promise {name}: {what}" for name, what in broken.items()]
+        lines += [f"this provider does not guarantee {n}: {what}" for n, what in broken.items()]
     if spend.ledger_usd is not None:
         lines.append(f"ledger: {usd(spend.ledger_usd)} USD, {AGREEMENT[spend.ledger_agrees]}")
     return lines
@@ -107,12 +108,12 @@ def task_table(tasks: Sequence[TaskState]) -> str:
 
 
 def after_text(task: TaskState) -> str:
-    """What a task waits for; with a mark where its message had no room for all of it."""
+    """The tasks that a task waits for; `…` where the message was too small for all."""
     return ", ".join((*task.depends_on, "…") if task.depends_on_cut else task.depends_on)
 
 
 def failure_text(failure: Failure) -> str:
-    """Type and message; before it, as it may be cut, the figures of a refusal."""
+    """Type, figures of a refusal, and the message last, as it may be clipped."""
     return f"{failure.type}{_figures(failure)}: {failure.message}"
 
 
@@ -128,23 +129,29 @@ def failure_lines(tasks: Sequence[TaskState]) -> list[str]:
 
 
 def failed_block(tasks: Sequence[TaskState], run: Failure | None) -> list[str]:
-    """What failed and why, and once for each kind of failure what a person can do."""
+    """What failed and why, and the remedy once for each kind of failure."""
     failed = [(task.id, task.failure) for task in tasks if task.failure]
     if run is not None:
         failed.append(("the run", run))
     lines: list[str] = []
-    told: set[str] = set()
+    explained: set[str] = set()
     for who, failure in failed:
         lines += ["  " + line for line in f"{who}: {failure_text(failure)}".splitlines()]
-        rule = ERRORS.get(ErrorType(failure.type)) if failure.type in set(ErrorType) else None
-        if rule is not None and failure.type not in told and not rule.remedy.startswith("Nothing"):
-            lines.append(f"    what to do: {rule.remedy}")
-        told.add(failure.type)
+        remedy = _remedy(failure)
+        if remedy and failure.type not in explained:
+            lines.append(f"    what to do: {remedy}")
+        explained.add(failure.type)
     return ["", "failed", *lines] if lines else []
 
 
+def _remedy(failure: Failure) -> str:
+    """Empty for an unknown type, and where there is nothing to do."""
+    rule = ERRORS.get(ErrorType(failure.type)) if failure.type in set(ErrorType) else None
+    return "" if rule is None or rule.remedy.startswith("Nothing") else rule.remedy
+
+
 def waiting_text(waiting: Waiting) -> tuple[str, str]:
-    """What waits, until when and why; and the command that wakes it."""
+    """What waits, until when and why; and the command that continues it."""
     until = "" if waiting.until is None else f" until {utc_minute(waiting.until)}"
     text = f"{waiting.subject} waits{_figures(waiting)}{until}: {waiting.reason}"
     return text, waiting.command
@@ -176,7 +183,7 @@ def _more_than_tasks(state: RunState) -> list[str]:
             why, how = waiting_text(each)
             lines += [f"  {why}", f"    {how}"]
     if state.refusals:
-        lines += ["", "what was not understood, and changed nothing"]
+        lines += ["", "messages that were rejected, and changed nothing"]
         lines += [f"  {r.at:%H:%M:%S} {r.message}: {r.problem}" for r in state.refusals]
     return lines
 

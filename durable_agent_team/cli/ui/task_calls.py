@@ -1,4 +1,4 @@
-"""`task`: one task of a run, call by call: what was asked, answered, objected to and charged."""
+"""Pure: the calls of one task: prompt, answer, checks and charge of each."""
 
 from decimal import Decimal
 from typing import Any
@@ -11,7 +11,7 @@ from durable_agent_team.contracts.team import Checks
 
 
 class CallLook(Message):
-    """One call, without its account's sealed key."""
+    """One call; the sealed key of its account is left out."""
 
     idempotency_key: str
     agent: str
@@ -24,7 +24,7 @@ class CallLook(Message):
     missing: tuple[str, ...]
     ask: str
     objections: tuple[str, ...]
-    """To the answer before, which this call is to repair."""
+    """To the previous answer, which this call repairs."""
     output: str | dict[str, Any]
     checks: Checks
     answer: str | None
@@ -40,7 +40,7 @@ class CallLook(Message):
 
 
 class TaskLook(Message):
-    """What `task --json` prints."""
+    """The output of `task --json`."""
 
     workflow_id: str
     task: str
@@ -59,31 +59,31 @@ def task_text(found: TaskLook) -> str:
 
 
 def _look(call: RecordedCall, record: RunRecord) -> CallLook:
-    asked, got = call.request, call.result
-    cut_off = call.ended_at is None and record.ended_at is not None
+    request, result = call.request, call.result
+    interrupted = call.ended_at is None and record.ended_at is not None
     return CallLook(
-        idempotency_key=asked.idempotency_key,
-        agent=asked.account.agent,
-        purpose=asked.purpose.value,
-        model=asked.model,
-        max_tokens=asked.max_tokens,
-        system=asked.system,
-        goal=asked.goal,
-        sources=asked.sources,
-        missing=asked.missing,
-        ask=asked.ask,
-        objections=asked.rejected.reasons if asked.rejected else (),
-        output=asked.output,
-        checks=asked.checks,
-        answer=got.answer if got else None,
-        reasons=got.reasons if got else (),
-        failure=INTERRUPTED if cut_off else call.failure,
+        idempotency_key=request.idempotency_key,
+        agent=request.account.agent,
+        purpose=request.purpose.value,
+        model=request.model,
+        max_tokens=request.max_tokens,
+        system=request.system,
+        goal=request.goal,
+        sources=request.sources,
+        missing=request.missing,
+        ask=request.ask,
+        objections=request.rejected.reasons if request.rejected else (),
+        output=request.output,
+        checks=request.checks,
+        answer=result.answer if result else None,
+        reasons=result.reasons if result else (),
+        failure=INTERRUPTED if interrupted else call.failure,
         cost_usd=call.cost_usd,
-        replayed=got.replayed if got else False,
-        estimated=got.estimated if got else False,
-        prompt_tokens=got.usage.prompt_tokens if got else 0,
-        completion_tokens=got.usage.completion_tokens if got else 0,
-        seconds=got.seconds if got else None,
+        replayed=result.replayed if result else False,
+        estimated=result.estimated if result else False,
+        prompt_tokens=result.usage.prompt_tokens if result else 0,
+        completion_tokens=result.usage.completion_tokens if result else 0,
+        seconds=result.seconds if result else None,
     )
 
 
@@ -131,7 +131,7 @@ def _call_lines(number: int, call: CallLook) -> list[str]:
 
 def _charge(call: CallLook) -> str:
     if call.cost_usd is None:
-        return "open" if call.failure is None else "not known here; `charges` asks the ledger"
+        return "open" if call.failure is None else "not known here; `charges` reads the ledger"
     text = f"{usd(call.cost_usd)} USD for {call.prompt_tokens}+{call.completion_tokens} tokens"
     if call.seconds is not None:
         text += f" in {duration_text(call.seconds)}"

@@ -1,9 +1,8 @@
-"""What a viewer sees of a run: the history's long poll is the clock, and `state` is asked when
-it ticks.
+"""Watching a run: a long poll of its history reports changes, then `state` is queried.
 
-A worker that dies leaves no event. So where nothing has happened for a while, Temporal is asked
-what waits to be taken, which needs no worker and leaves no trace in the history. Something new
-there is one more reason to ask for `state`, and a worker that does not answer then is gone.
+A worker that dies leaves no event in the history. So after some seconds without an event, the
+tasks that no worker has taken are read from Temporal, which needs no worker and leaves no trace in
+the history. If there are new ones `state` is queried too: a worker that does not answer is gone.
 """
 
 import asyncio
@@ -22,19 +21,19 @@ from durable_agent_team.contracts.spend import SpendReport
 T = TypeVar("T")
 
 INTERVAL_SECONDS = 1.0
-"""Between two queries: a viewer must not be a burden."""
+"""Between two queries: a viewer must not load the worker."""
 RETRY_SECONDS = 2.0
 QUIET_SECONDS = 3.0
-"""Without an event; a dead worker's calls wait again after two or three."""
+"""Without an event; the calls of a dead worker are untaken after two or three."""
 NO_WORKER = "no worker answers; waiting for one"
 NO_SERVICE = "Temporal does not answer; waiting for it"
 PATIENCE_SECONDS = 60.0
-"""How long the service may be silent before following gives up."""
+"""After this long without an answer from Temporal, watching ends."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a viewer knows at a moment; `trouble` while nobody answers."""
+    """The last known state of a run; `trouble` while Temporal or the worker does not answer."""
 
     state: RunState | None = None
     spend: SpendReport | None = None
@@ -42,50 +41,51 @@ class Snapshot:
 
 
 async def watch_run(run: RunHandle, *, with_spend: bool) -> AsyncIterator[Snapshot]:
-    """What there is to see, at most once a second and only when something happened.
+    """Yields a snapshot when something changed, at most once a second, until the run ends.
 
-    Ends with the run. Across a worker's or the service's restart it says that it waits; raises
-    `ServiceUnavailable` when the service stays away, `RunNotFound` at once.
+    During a restart of the worker or of Temporal a snapshot has `trouble`. Raises
+    `ServiceUnavailable` when Temporal does not come back, `RunNotFound` at once.
     """
-    happened = asyncio.Event()
-    clock = asyncio.create_task(_watch_history(run, happened))
+    changed = asyncio.Event()
+    history = asyncio.create_task(_watch_history(run, changed))
     seen, known = Snapshot(), set[str]()
     try:
-        while not clock.done():
-            await _until(clock, happened.wait(), RETRY_SECONDS if seen.trouble else QUIET_SECONDS)
-            look = _look if happened.is_set() or seen.trouble else partial(_look_around, known)
-            happened.clear()
-            looked = await _until(clock, look(run, seen, with_spend))
-            if looked is None:
+        while not history.done():
+            await _until(history, changed.wait(), RETRY_SECONDS if seen.trouble else QUIET_SECONDS)
+            must_read = changed.is_set() or seen.trouble
+            read = _read_state if must_read else partial(_read_if_untaken, known)
+            changed.clear()
+            new = await _until(history, read(run, seen, with_spend))
+            if new is None:
                 continue
-            seen = looked
+            seen = new
             yield seen
-            await asyncio.wait([clock], timeout=INTERVAL_SECONDS)
-        await clock
+            await asyncio.wait([history], timeout=INTERVAL_SECONDS)
+        await history
     finally:
-        clock.cancel()
+        history.cancel()
         with suppress(asyncio.CancelledError, Exception):
-            await clock
+            await history
 
 
-async def _watch_history(run: RunHandle, happened: asyncio.Event) -> None:
-    """Sets `happened` with every change, until the run ends or the service stays silent."""
+async def _watch_history(run: RunHandle, changed: asyncio.Event) -> None:
+    """Sets `changed` with every change, until the run ends or the service stays silent."""
     loop = asyncio.get_running_loop()
     last = loop.time()
     while True:
         try:
             async for _ in run.changes():
                 last = loop.time()
-                happened.set()
+                changed.set()
             return
         except ServiceUnavailable as error:
             if error.final or loop.time() - last > PATIENCE_SECONDS:
                 raise
-            happened.set()
+            changed.set()
             await asyncio.sleep(RETRY_SECONDS)
 
 
-async def _look(run: RunHandle, before: Snapshot, with_spend: bool) -> Snapshot:
+async def _read_state(run: RunHandle, before: Snapshot, with_spend: bool) -> Snapshot:
     try:
         state = await run.whole_state()
         return Snapshot(state, await run.spend() if with_spend else None)
@@ -95,27 +95,27 @@ async def _look(run: RunHandle, before: Snapshot, with_spend: bool) -> Snapshot:
         return replace(before, trouble=NO_SERVICE)
 
 
-async def _look_around(
+async def _read_if_untaken(
     known: set[str], run: RunHandle, before: Snapshot, with_spend: bool
 ) -> Snapshot | None:
-    """A look only where something waits for a worker, and is not known to; else None."""
+    """Reads the state if tasks that are not in `known` wait for a worker; else None."""
     try:
-        waits = await run.not_taken()
+        untaken = await run.not_taken()
     except ServiceUnavailable:
         return replace(before, trouble=NO_SERVICE)
-    if waits <= known:
+    if untaken <= known:
         return None
-    known |= waits
-    return await _look(run, before, with_spend)
+    known |= untaken
+    return await _read_state(run, before, with_spend)
 
 
 async def _until(
-    clock: "asyncio.Task[None]", work: Coroutine[Any, Any, T], timeout: float | None = None
+    history: "asyncio.Task[None]", work: Coroutine[Any, Any, T], timeout: float | None = None
 ) -> T | None:
-    """The work's outcome; None if the run ended, or the time was over, before it had one."""
+    """The result of `work`; None if the run ends, or the timeout passes, before."""
     task = asyncio.create_task(work)
     try:
-        await asyncio.wait([clock, task], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([history, task], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         return task.result() if task.done() else None
     finally:
         task.cancel()

@@ -28,11 +28,11 @@ REFUSED = Section(
              says=["--out = no/where.md: cannot be written: No such file", "folder that is there"]),
         Case("A report of a run that goes on", "starter.py report early --out early.md",
              files={"team.yaml": TEAM + "approve_plan: true\n"}, given=[f"{START} early"],
-             says=["run early: it goes on", "`starter.py result early` waits for it"]),
+             says=["run early: it is still open", "`starter.py result early` waits for it"]),
         Case("`reconcile` of a run that goes on", "starter.py reconcile busy",
              files={"team.yaml": TEAM + "approve_plan: true\n"}, given=[f"{START} busy"],
              env={"ATXP_API_KEY": "parent"},
-             says=["run busy: it goes on", "`starter.py cancel busy` makes it end"]),
+             says=["run busy: it is still open", "`starter.py cancel busy` makes it end"]),
         Case("A run that Temporal terminated", "starter.py result killed", code=1,
              files={"team.yaml": TEAM + "approve_plan: true\n"},
              given=[f"{START} killed", "temporal workflow terminate --workflow-id killed "
@@ -118,7 +118,7 @@ STEERING = Section(
              files=OPEN, until=("steer-8", "approval"), part="what was not", given=[
                  f"{START} steer-8", "temporal workflow signal --workflow-id steer-8 --name adjust "
                  "--input '{\"kind\": \"raise\"}'"],
-             says=["what was not understood, and changed nothing",
+             says=["messages that were rejected, and changed nothing",
                    "adjust: kind = 'raise': one of"]),
     ],
 )  # fmt: skip
