@@ -9,7 +9,7 @@ SETTING_WRONG = 2
 
 
 def starter() -> NoReturn:
-    """`durable-agent-team`, and `starter.py` in a checkout: the command line."""
+    """`durable-agent-team`: the command line, as `starter.py` is in a checkout."""
     try:
         from durable_agent_team.cli.app import main  # noqa: PLC0415
     except KeyboardInterrupt:  # Ctrl-C while it loads
