@@ -57,7 +57,7 @@ tasks:
 result: facts
 """,
 }
-"""Its own `contracts`, `runtime`, `workflows` and `activities`: none may be hidden, or hide ours."""
+"""With `contracts`, `runtime`, `workflows` and `activities` of its own, which it imports."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,12 @@ class Installation:
         constraints.write_text(_locked_versions())
         command = (*PIP, "--python", str(self.python), "install", "--no-compile")
         subprocess.run([*command, "-c", str(constraints), wanted], check=True, timeout=170)
+
+    def file(self, name: str) -> str:
+        """The text of a file inside the installed package."""
+        folder = self.python.parents[1] / "lib"
+        [found] = folder.glob(f"python3*/site-packages/durable_agent_team/{name}")
+        return found.read_text()
 
     def command(self, name: str) -> str:
         return str(self.python.with_name(name))
