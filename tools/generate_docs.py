@@ -1,4 +1,4 @@
-"""Writes the pages of `docs/` that are made from code. `--check`: exit 1 if one is stale."""
+"""Writes the generated pages of `docs/`. `--check`: exits with 1 if one is stale."""
 
 import sys
 from pathlib import Path
@@ -11,34 +11,34 @@ from tools.package_table import architecture  # noqa: E402
 from tools.team_files_page import team_files  # noqa: E402
 
 OUTCOMES = {
-    Outcome.RETRIED: "The same call goes again with the same key, by the agent's `retry` policy:"
-    " an answer that was billed already is not billed again where the provider can replay."
+    Outcome.RETRIED: "The same call is attempted again with the same key, by the agent's `retry`"
+    " policy. Where the provider can replay answers, one that was billed is not billed again."
     " After the last attempt the task fails.",
-    Outcome.WAITS: "The same call goes again when another call of the agent has settled.",
-    Outcome.ON_EXHAUSTED: "The agent's `on_exhausted` decides: `park` (the default) waits,"
-    " durably, for a person; `fallback` makes a new call with `fallback_model`; `skip` ends the"
-    " task without a hand-off; `fail` fails it. The message is the server's own.",
-    Outcome.PARKS: "The task waits, durably and without a slot, until a person wakes it or"
-    " `park_timeout_seconds` are over.",
-    Outcome.REPAIRED: "The agent gets its answer back with the reasons: a new call at its own"
-    " cost, `max_repairs` times at most. Then the task fails.",
-    Outcome.FAILS_TASK: "The task fails at once; the team's `on_task_failure` decides about the"
-    " rest.",
-    Outcome.FAILS_RUN: "The run fails at once. Its accounts are closed all the same.",
+    Outcome.WAITS: "The same call is sent again when another call of the agent has settled.",
+    Outcome.ON_EXHAUSTED: "The agent's `on_exhausted` decides: `park` (the default) waits durably"
+    " for an operator; `fallback` makes a new call with `fallback_model`; `skip` ends the task"
+    " without a hand-off; `fail` fails it. The message is the server's own.",
+    Outcome.PARKS: "The task waits durably, without a slot, until an operator wakes it or"
+    " `park_timeout_seconds` have passed.",
+    Outcome.REPAIRED: "The answer goes back to the agent with the reasons, as a new call at its"
+    " own cost, at most `max_repairs` times. Then the task fails.",
+    Outcome.FAILS_TASK: "The task fails at once; the team's `on_task_failure` decides what happens"
+    " to the rest.",
+    Outcome.FAILS_RUN: "The run fails at once. Its accounts are closed anyway.",
 }
 
 
 def failures() -> str:
-    """`docs/failures.md`: every error type, what becomes of it, what to do."""
+    """Returns `docs/failures.md`: every error type, what happens next, and the remedy."""
     lines = [
         "# Failures",
         "",
         "<!-- Made from durable_agent_team/contracts/error_types.py by"
         " `python tools/generate_docs.py`. Do not edit. -->",
         "",
-        "Every error has one of these types: in Temporal's history, in the query `state`, in the"
-        " report and on the command line. Its details say what the call is known to have cost so"
-        " far.",
+        "Every error has one of these types, in Temporal's history, in the query `state`, in the"
+        " report and on the command line. Its details contain what the call is known to have cost"
+        " so far. [errors.md](errors.md) shows the messages themselves.",
         "",
     ]
     for outcome in Outcome:

@@ -1,4 +1,4 @@
-"""Makes the table and the diagram of packages in `docs/architecture.md`.
+"""Generates the table and the diagram of packages in `docs/architecture.md`.
 
 The rules are the contracts of import-linter in `pyproject.toml`, the descriptions the first lines
 of the packages' docstrings, and the arrows the imports in the code.

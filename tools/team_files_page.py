@@ -1,4 +1,4 @@
-"""Makes `docs/team-files.md`: types, bounds and defaults from the models, meanings from here."""
+"""Generates `docs/team-files.md`: types and bounds from the models, meanings from here."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,87 +21,87 @@ MODELS: dict[str, type[BaseModel]] = {
 
 MEANINGS: dict[str, dict[str, str]] = {
     "team": {
-        "name": "The team's name: in run ids, lists and notifications.",
-        "goal": "What the run is for. Needed here or as `--goal`. Only the orchestrator sees it.",
-        "budget_usd": "A limit above the agents' own, USD. Agents without a `budget_usd` share"
-        " what the others leave of it, in proportion to the worst case of their tasks. Later"
-        " raises are refused beyond it.",
+        "name": "The team's name, used in run ids, lists and notifications.",
+        "goal": "What the run is for. Required here or as `--goal`. Only the orchestrator sees it.",
+        "budget_usd": "A limit for all agents together, USD. Agents without a `budget_usd` share"
+        " what the others leave of it, in proportion to the worst case of their tasks. Raising an"
+        " agent's limit beyond it is refused.",
         "orchestrator": "The one agent that knows the goal.",
-        "agents": "The specialists, by name. `orchestrator` is taken.",
-        "tasks": "The plan. Left out: the orchestrator decomposes the goal.",
-        "result": "The task whose hand-off the answer is made from. Left out: all that no other"
-        " task waits for. Only together with `tasks`.",
+        "agents": "The specialists, by name. The name `orchestrator` is reserved.",
+        "tasks": "The plan. If omitted, the orchestrator decomposes the goal.",
+        "result": "The task whose hand-off the answer is made from. If omitted: all tasks that no"
+        " other task depends on. Only together with `tasks`.",
         "final": "`orchestrator`: it writes the answer from the goal and the result."
         " `handoff`: the result itself is the answer, and no call is made for it.",
-        "review_rounds": "How often the orchestrator looks at what is done and what failed, with"
-        " the goal restated, and adds, drops or redoes tasks, or finishes. Its calls are paid from"
+        "review_rounds": "How often the orchestrator reviews what is done and what failed, with"
+        " the goal restated, and adds, drops or repeats tasks, or finishes. Its calls are paid from"
         " its own account.",
-        "approve_plan": "The plan waits for a person's `approve` before any task is paid for.",
-        "max_parallel": "Calls in flight at once. Parked and waiting tasks hold no place.",
-        "max_tasks": "Tasks that a plan may have.",
-        "max_repairs": "How often an answer that fails its checks goes back to its agent.",
-        "on_task_failure": "`finish_rest`: what does not depend on the failed task goes on."
+        "approve_plan": "The plan waits for an operator's `approve` before any task is paid for.",
+        "max_parallel": "Calls in flight at once. Parked and waiting tasks do not count.",
+        "max_tasks": "The most tasks that a plan may have.",
+        "max_repairs": "How often an answer that fails its checks is sent back to its agent.",
+        "on_task_failure": "`finish_rest`: tasks that do not depend on the failed one continue."
         " `cancel_rest`: everything stops.",
-        "notify_url": "Gets a POST when something parks.",
+        "notify_url": "Receives a POST when something parks.",
     },
     "caller": {
-        "model": "A model that the endpoint prices. Left out: the worker's `DEFAULT_MODEL`.",
-        "budget_usd": "The limit of its account in this run, USD. Needed here, or for the team.",
-        "instructions": "How it is to work; part of every prompt of it.",
-        "max_tokens": "Tokens of an answer, at most. Part of what a call reserves.",
-        "context_tokens": "The model's context. Left out: what the endpoint's model list says.",
+        "model": "A model with a price at the endpoint. If omitted: the worker's `DEFAULT_MODEL`.",
+        "budget_usd": "The limit of its account in this run, USD. Required here or for the team.",
+        "instructions": "How it should work; part of all its prompts.",
+        "max_tokens": "The most tokens of an answer. Part of what a call reserves.",
+        "context_tokens": "The model's context window. If omitted: as in the endpoint's model list.",
         "temperature": "As in the OpenAI API.",
         "frequency_penalty": "As in the OpenAI API. Small models repeat themselves without it.",
         "seed": "As in the OpenAI API.",
-        "timeout_seconds": "For one attempt of one call.",
-        "retry": "How often, and how far apart, a failed attempt is made again.",
-        "on_exhausted": "What becomes of a call that nobody pays for: wait for a person, take the"
-        " cheaper model, end the task without a hand-off, or fail it.",
-        "fallback_model": "For `on_exhausted: fallback`. Where it is refused too, the task parks.",
-        "min_tokens": "Before anything else, `max_tokens` may shrink to this to fit the account."
-        " Left out: it does not shrink.",
-        "park_timeout_seconds": "How long a parked task waits for a person.",
-        "on_park_timeout": "What it does after that.",
-        "breaker_failures": "After so many failed calls in a row the agent is not called any more"
-        " and parks.",
+        "timeout_seconds": "The timeout of one attempt of a call.",
+        "retry": "How often, and at which intervals, a failed attempt is repeated.",
+        "on_exhausted": "What happens when a call is refused for lack of money: wait for an"
+        " operator, use the cheaper model, end the task without a hand-off, or fail it.",
+        "fallback_model": "For `on_exhausted: fallback`. If it is refused too, the task parks.",
+        "min_tokens": "`max_tokens` may first be reduced to this to fit the account. If omitted, it"
+        " is not reduced.",
+        "park_timeout_seconds": "How long a parked task waits for an operator.",
+        "on_park_timeout": "What happens after that.",
+        "breaker_failures": "After this many failed calls in a row the agent is not called any more,"
+        " and its tasks park.",
     },
     "agent": {
-        "role": "Who it is: the first line of every prompt of it.",
-        "inputs": "Documents before every task of this agent: files in the team file's folder or"
+        "role": "Who it is: the first line of all its prompts.",
+        "inputs": "Documents for every task of this agent: files in the team file's folder or"
         " below it.",
     },
     "retry": {
-        "max_attempts": "Attempts in all, the first one included.",
-        "initial_seconds": "Pause before the second attempt.",
-        "backoff": "Each pause is so many times the last one.",
+        "max_attempts": "Attempts in total, including the first one.",
+        "initial_seconds": "The pause before the second attempt.",
+        "backoff": "The factor by which each pause is longer than the last one.",
         "max_seconds": "The longest pause; it also caps a server's `Retry-After`.",
     },
     "task": {
-        "id": "Its name; dependants see its hand-off under it.",
-        "agent": "Who does it.",
-        "ask": "What is asked. It should not hold the goal: `validate` warns.",
-        "depends_on": "Tasks whose hand-offs it gets, and for which it waits.",
-        "inputs": "Documents for this task: files in the team file's folder or below it; any"
-        " other is given with `--input TASK=FILE`.",
+        "id": "Its name, under which dependent tasks see its hand-off.",
+        "agent": "The agent that does it.",
+        "ask": "What the agent is asked to do. It should not contain the goal: `validate` warns.",
+        "depends_on": "Tasks whose hand-offs it receives and which it waits for.",
+        "inputs": "Documents for this task: files in the team file's folder or below it. Add any"
+        " other file with `--input TASK=FILE`.",
         "output": "`text`; `findings` (JSON: quotes with their sources); or a JSON Schema.",
-        "checks": "Rules for the answer beside its schema.",
-        "missing_inputs": "When a dependency was skipped or cancelled: `fail`, or run without it"
-        " and be told what is missing.",
+        "checks": "Rules for the answer in addition to its schema.",
+        "missing_inputs": "When a dependency was skipped or cancelled: `fail`, or `accept` to run"
+        " without it, with a note of what is missing.",
     },
     "checks": {
-        "min_length": "Characters of the answer, at least.",
-        "max_length": "Characters of the answer, at most.",
-        "quotes_exist_in": "`inputs`: every quote must stand in one of the task's inputs; spaces"
+        "min_length": "The fewest characters of the answer.",
+        "max_length": "The most characters of the answer.",
+        "quotes_exist_in": "`inputs`: every quote must occur in one of the task's inputs; spaces"
         " and typographic quotation marks may differ.",
     },
 }
 
 
 def team_files() -> str:
-    """The page: its words, with each `<!-- keys: SECTION -->` replaced by a table."""
+    """Returns the page: its text, with each `<!-- keys: SECTION -->` replaced by a table."""
     text = TEXT.read_text(encoding="utf-8")
     note = (
-        "<!-- Made from durable_agent_team/contracts/team.py and docs/team-files.text.md by"
+        "<!-- Made from durable_agent_team/contracts/team.py and tools/team-files.text.md by"
         " `python tools/generate_docs.py`. Do not edit. -->"
     )
     head, _, rest = text.partition("\n")
@@ -115,7 +115,7 @@ def team_files() -> str:
 
 
 def table(section: str) -> Iterator[str]:
-    """One line for each key. Raises where a key has no meaning, or a meaning no key."""
+    """Yields the rows, one for each key. Raises ValueError if keys and meanings differ."""
     properties, required = keys(section)
     meanings = MEANINGS[section]
     if set(properties) != set(meanings):
@@ -132,10 +132,10 @@ def table(section: str) -> Iterator[str]:
 
 
 def keys(section: str) -> tuple[dict[str, dict[str, Any]], set[str]]:
-    """The section's keys with their JSON Schemas, and which of them are required."""
+    """Returns the section's keys with their JSON Schemas, and the names of the required ones."""
     schema = MODELS[section].model_json_schema()
     properties: dict[str, dict[str, Any]] = schema["properties"]
-    if section == "agent":  # the rest of its keys are the orchestrator's too
+    if section == "agent":  # the orchestrator has all its other keys, too
         properties = {n: s for n, s in properties.items() if n not in Caller.model_fields}
     kinds = schema.get("$defs", {})
     resolved = {name: _resolved(each, kinds) for name, each in properties.items()}
