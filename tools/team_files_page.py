@@ -49,7 +49,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "budget_usd": "The limit of its account in this run, USD. Required here or for the team.",
         "instructions": "How it should work; part of all its prompts.",
         "max_tokens": "The most tokens of an answer. Part of what a call reserves.",
-        "context_tokens": "The model's context window. If omitted: as in the endpoint's model list.",
+        "context_tokens": "The model's context window. If omitted: as the endpoint's list has it.",
         "temperature": "As in the OpenAI API.",
         "frequency_penalty": "As in the OpenAI API. Small models repeat themselves without it.",
         "seed": "As in the OpenAI API.",
@@ -62,8 +62,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         " is not reduced.",
         "park_timeout_seconds": "How long a parked task waits for an operator.",
         "on_park_timeout": "What happens after that.",
-        "breaker_failures": "After this many failed calls in a row the agent is not called any more,"
-        " and its tasks park.",
+        "breaker_failures": "After this many failed calls in a row the agent is no longer called, and"
+        " its tasks park.",
     },
     "agent": {
         "role": "Who it is: the first line of all its prompts.",
