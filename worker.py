@@ -1,7 +1,8 @@
 """The worker, and the composition root: settings -> client -> activities -> Worker.
 
-Runs from `.env` or the environment against any Temporal, ATXP and OpenAI-compatible endpoint.
-Exit codes: 0 stopped by SIGTERM or SIGINT; 2 settings missing or wrong; 3 Temporal refuses us.
+Configured by `.env` or the environment; works with any Temporal, ATXP and OpenAI-compatible
+endpoint. Exit codes: 0 stopped by SIGTERM or SIGINT; 1 an unexpected error; 2 a setting is missing
+or invalid; 3 Temporal refuses the connection.
 """
 
 import asyncio
@@ -34,12 +35,7 @@ from durable_agent_team.process import logs, telemetry, temporal_runtime
 from durable_agent_team.process.interpreter_exit import exit_process
 from durable_agent_team.process.settings import SettingsError, WorkerSettings, worker_settings
 from durable_agent_team.process.team_interceptor import TeamLabel
-from durable_agent_team.worker_sdk.cold_queries import ColdQueryGuard
-from durable_agent_team.worker_sdk.eviction import Eviction
-from durable_agent_team.worker_sdk.idle_eviction import IdleEviction
-from durable_agent_team.worker_sdk.result_throttle import throttle_results
-from durable_agent_team.worker_sdk.serialization_context import NoSerializationContext
-from durable_agent_team.worker_sdk.shared_sandbox import SharedSandboxRunner
+from durable_agent_team.worker_sdk.patched_worker import PatchedRunner, sandboxed_runner
 from workflows.orchestrator import Orchestrator
 from workflows.state.open_tasks import OPEN_TASKS
 
@@ -58,11 +54,12 @@ PASSED_THROUGH: Final = (
     "workflows.state.open_tasks",
     "workflows.state.task_schedule",
 )
-"""By name, never `workflows` as a whole: that would switch the sandbox off for the workflow. The
-pure modules are used outside of it, too; the rest of `workflows` is watched by it."""
+"""Modules that the sandbox shares with the worker: pure ones, which are used outside of it too, and
+libraries. Named one by one, since passing through all of `workflows` would switch the sandbox off
+for the workflow."""
 
-PATIENCE_SECONDS: Final = 1.0
-SAY_EVERY: Final = 30
+RETRY_SECONDS: Final = 1.0
+TRIES_BETWEEN_WARNINGS: Final = 30
 
 
 def all_activities(settings: WorkerSettings, http: HttpClient) -> list[Callable[..., Any]]:
@@ -87,47 +84,48 @@ def all_activities(settings: WorkerSettings, http: HttpClient) -> list[Callable[
 
 
 def workflow_runner(settings: WorkerSettings) -> WorkflowRunner:
-    """The strict sandbox with contracts and pure modules passed through; or none, by setting."""
+    """The strict sandbox, in which `PASSED_THROUGH` is shared; or none, if the settings say so."""
     if not settings.workflow_sandbox:
         return UnsandboxedWorkflowRunner()
-    return SharedSandboxRunner(*PASSED_THROUGH)
+    return sandboxed_runner(PASSED_THROUGH, settings.sdk_patches)
 
 
 def build_worker(
     client: Client, settings: WorkerSettings, activities: Sequence[Callable[..., Any]]
 ) -> Worker:
     """One worker on the public task queue, with the options that measured best."""
-    evict = Eviction()
-    resting = IdleEviction(NoSerializationContext(workflow_runner(settings)), evict)
-    label = TeamLabel(resting.unless_resting(OPEN_TASKS.forget))
+    patched = PatchedRunner(workflow_runner(settings), settings.sdk_patches)
+    team_labels = TeamLabel(patched.unless_idle(OPEN_TASKS.forget))
     worker = Worker(
         client,
         task_queue=names.TASK_QUEUE,
         workflows=[Orchestrator],
         activities=activities,
-        workflow_runner=ColdQueryGuard(resting, evict),
+        workflow_runner=patched.runner,
         max_cached_workflows=settings.max_cached_runs,
         max_concurrent_activities=settings.max_concurrent_calls,
         max_eager_activity_reservations_per_workflow_task=100,
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
         graceful_shutdown_timeout=timedelta(seconds=settings.graceful_shutdown_seconds),
-        interceptors=[label] if telemetry.wanted_at_all() else [],
+        interceptors=[team_labels] if telemetry.wanted_at_all() else [],
     )
-    evict.of(worker)
-    throttle_results(worker)
+    patched.attach(worker)
     return worker
 
 
 def start_telemetry() -> None:
-    """As the OTEL_* variables say; before the first Temporal client."""
+    """Follows the OTEL_* variables. Call it before the first Temporal client is created."""
     temporal_runtime.start()
     if telemetry.start_metrics():
         OPEN_TASKS.watched = True
         telemetry.observe_tasks(OPEN_TASKS.totals)
 
 
-async def connect_patiently(settings: WorkerSettings) -> Client:
-    """Waits until Temporal answers, and says so; only what cannot change by waiting is raised."""
+async def connect_with_retry(settings: WorkerSettings) -> Client:
+    """Retries until Temporal answers, and logs that it waits.
+
+    Raises `ServiceUnavailable` only if another attempt cannot succeed.
+    """
     tries = 0
     while True:
         try:
@@ -136,10 +134,10 @@ async def connect_patiently(settings: WorkerSettings) -> Client:
         except (ServiceUnavailable, RPCError) as error:
             if isinstance(error, ServiceUnavailable) and error.final:
                 raise
-            if tries % SAY_EVERY == 0:
+            if tries % TRIES_BETWEEN_WARNINGS == 0:
                 log.warning("waiting for Temporal: %s", error)
             tries += 1
-            await asyncio.sleep(PATIENCE_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS)
             continue
         if added:
             log.info("search attributes registered: %s", ", ".join(added))
@@ -147,9 +145,9 @@ async def connect_patiently(settings: WorkerSettings) -> Client:
 
 
 async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
-    """Serves until `stop` is set, then lets calls in flight finish."""
+    """Runs the worker until `stop` is set, then lets calls in flight finish."""
     stopping = asyncio.create_task(stop.wait())
-    connecting = asyncio.create_task(connect_patiently(settings))
+    connecting = asyncio.create_task(connect_with_retry(settings))
     await asyncio.wait({stopping, connecting}, return_when=asyncio.FIRST_COMPLETED)
     if not connecting.done():
         connecting.cancel()

@@ -10,6 +10,20 @@ from durable_agent_team.contracts.telemetry_labels import LABELS
 _status = 0
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--vanilla",
+        action="store_true",
+        help="run workers without any patch of Temporal's SDK (SDK_PATCHES=none)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """By the environment, so that worker processes inherit it."""
+    if config.getoption("--vanilla"):
+        os.environ["SDK_PATCHES"] = "none"
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(exitstatus: int) -> None:
     global _status

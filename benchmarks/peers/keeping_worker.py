@@ -11,7 +11,7 @@ A_DAY = 86_400.0
 
 
 def main() -> int:
-    setattr(idle_eviction, "REST_SECONDS", A_DAY)  # noqa: B010 - it is a Final
+    setattr(idle_eviction, "IDLE_SECONDS", A_DAY)  # noqa: B010 - it is a Final
     return worker.main()
 
 

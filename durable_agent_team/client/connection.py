@@ -56,7 +56,8 @@ async def connect(settings: ClientSettings | None = None) -> Client:
     'default'
     """
     settings = settings or client_settings()
-    settle_at_exit()
+    if "settle_at_exit" in settings.sdk_patches:
+        settle_at_exit()
     local = settings.temporal_address.rpartition(":")[0] in _LOCAL_HOSTS
     key = settings.temporal_api_key
     try:

@@ -15,7 +15,8 @@ from pydantic import Field, SecretStr
 from durable_agent_team.contracts.base import round_up
 from durable_agent_team.contracts.call import AccountRef
 from durable_agent_team.contracts.spend import Charge, Ledger
-from durable_agent_team.process.settings import ClientSettings, Key, Url, WorkerSettings, load
+from durable_agent_team.process.setting_types import Key, Url
+from durable_agent_team.process.settings import ClientSettings, WorkerSettings, load
 
 PAGE = 500
 AT_ONCE = 10

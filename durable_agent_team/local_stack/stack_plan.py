@@ -19,9 +19,9 @@ from durable_agent_team.contracts import names
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.process.extras import MissingExtra, install_command, require
 from durable_agent_team.process.project_root import IS_CHECKOUT, PROJECT_ROOT, WORKER_SCRIPT
+from durable_agent_team.process.setting_types import Url
 from durable_agent_team.process.settings import (
     SettingsError,
-    Url,
     WorkerSettings,
     given_values,
     load,

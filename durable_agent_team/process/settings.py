@@ -4,31 +4,28 @@ Later wins: defaults, the local stack's `.data/local.env`, `.env`, the environme
 stack's values count only while it is up and nothing else points elsewhere (`stack_values`).
 """
 
-import base64
-import binascii
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, ClassVar, Literal, TypeVar
 
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
-from pydantic import (
-    AfterValidator,
-    Field,
-    FilePath,
-    SecretStr,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import Field, FilePath, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.process import otel_settings, telemetry
 from durable_agent_team.process.extras import MissingExtra, install_command, require
 from durable_agent_team.process.project_root import PROJECT_ROOT
+from durable_agent_team.process.setting_types import (
+    ALL_SDK_PATCHES,
+    Address,
+    Key,
+    SdkPatches,
+    SealingKey,
+    Url,
+)
 from durable_agent_team.process.stack_state import LOCAL_ENV, data_dir, read_running
 from durable_agent_team.rules.pydantic_messages import explain_error, shown
 
@@ -43,54 +40,6 @@ class SettingsError(Exception):
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__("\n".join(f"  {problem}" for problem in problems))
         self.problems = tuple(problems)
-
-
-def _sealing_key(key: SecretStr) -> SecretStr:
-    text = key.get_secret_value()
-    try:
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise ValueError("is not base64url") from error
-    if len(raw) != 32:
-        raise ValueError(f"holds {len(raw)} bytes, 32 are needed")
-    return key
-
-
-def _address(text: str) -> str:
-    host, _, port = text.rpartition(":")
-    number = int(port) if port.isascii() and port.isdigit() and len(port) < 6 else 0
-    if not host or not 0 < number < 65536 or "/" in text or _has_gaps(text):
-        raise ValueError("is not HOST:PORT")
-    return text
-
-
-def _url(text: str) -> str:
-    try:
-        parts = urlsplit(text)
-        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # a port that is no number, half an IPv6 address
-        good = None
-    if not good or not text.isascii() or _has_gaps(text):
-        raise ValueError("is not an http:// or https:// URL")
-    return text.rstrip("/")
-
-
-def _key(key: SecretStr) -> SecretStr:
-    """It travels in a header."""
-    text = key.get_secret_value()
-    if not text.isascii() or _has_gaps(text):
-        raise ValueError("holds something else than printable ASCII without spaces")
-    return key
-
-
-def _has_gaps(text: str) -> bool:
-    return any(each.isspace() or not each.isprintable() for each in text)
-
-
-Address = Annotated[str, AfterValidator(_address)]
-Url = Annotated[str, AfterValidator(_url)]
-Key = Annotated[SecretStr, Field(min_length=1), AfterValidator(_key)]
-SealingKey = Annotated[SecretStr, Field(min_length=1), AfterValidator(_sealing_key)]
 
 
 class ClientSettings(BaseSettings):
@@ -116,6 +65,10 @@ class ClientSettings(BaseSettings):
     )
     default_model: str | None = Field(
         None, min_length=1, max_length=200, description="For agents that name no model."
+    )
+    sdk_patches: SdkPatches = Field(
+        ALL_SDK_PATCHES,
+        description="Patches of Temporal's SDK: all, none, or a comma-separated list of names.",
     )
 
     @field_validator("temporal_tls_key_file")

@@ -1,15 +1,14 @@
-"""Queries to a worker that has just taken a run over must not spoil the run's history.
+"""Keeps queries from spoiling the history of a run that the worker has just taken over.
 
-A query that reaches a worker without the run in its cache brings the history with it, and with
-that also events that no workflow task has delivered yet. The SDK's core applies those events at
-once. A signal or an update that then comes with the next workflow task is handled after them; a
-replay, which sees all of it in one task, handles it before them. So what was recorded cannot be
-replayed (TMPRL1100), and the run stands still. Seen on temporalio 1.35.0, told by
-`tests/worker_sdk/test_cold_queries.py`; akin to temporalio/sdk-python#1591.
+A query for a run that is not in the worker's cache is delivered with the run's history. That
+history may contain events which no workflow task has delivered yet, and the SDK's core applies them
+at once. A signal or update that arrives with the next workflow task is then handled after them,
+whereas a replay, which sees everything in one workflow task, handles it before them. What was
+recorded does not replay (TMPRL1100), and the run is stuck.
 
 The remedy: an instance that may have run ahead of its workflow tasks answers the query and is
-evicted; the next workflow task builds the run anew, at 0.3 ms a step. Doing so without need costs
-that much and nothing else, so all doubt is on the safe side.
+evicted; the next workflow task builds it again, at 0.3 ms a step. An unnecessary eviction costs
+that much and nothing else, so in doubt the instance is evicted. See docs/adr/016.
 """
 
 import time
@@ -22,15 +21,15 @@ from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails, Workflo
 from durable_agent_team.worker_sdk.runner_wrapper import RunnerWrapper
 
 QUERY_WITHOUT_TASK: Final = "legacy_query"
-"""The id that core gives to a query which came by itself, not with a workflow task."""
+"""The id that core gives to a query which was delivered without a workflow task."""
 
 FRESH_SECONDS: Final = 0.2
-"""A workflow task that is older has not just come. A run changes hands after a second at least:
-`sticky_queue_schedule_to_start_timeout`, or the start of a worker."""
+"""A workflow task older than this was not just delivered. A run moves to another worker after a
+second at least: `sticky_queue_schedule_to_start_timeout`, or the start of a worker."""
 
 
 class ColdQueryGuard(RunnerWrapper):
-    """Wraps a runner; evicts what a query made run ahead, before the answer leaves the worker."""
+    """Evicts instances that may have run ahead, before the query's answer leaves the worker."""
 
     def __init__(self, runner: WorkflowRunner, evict: Callable[[str], None]) -> None:
         super().__init__(runner)
@@ -38,38 +37,39 @@ class ColdQueryGuard(RunnerWrapper):
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
         instance = super().create_instance(det)
-        activate, ahead = instance.activate, Ahead()
+        activate, detector = instance.activate, RunAheadDetector()
 
-        def watched(act: WorkflowActivation) -> Any:
-            if ahead.after(act):
+        def guarded(act: WorkflowActivation) -> Any:
+            if detector.must_evict(act):
                 self._evict(act.run_id)
             return activate(act)
 
-        instance.activate = watched  # type: ignore[method-assign]
+        instance.activate = guarded  # type: ignore[method-assign]
         return instance
 
 
-class Ahead:
-    """Whether an instance may have seen events of which no workflow task has told it yet.
+class RunAheadDetector:
+    """Detects whether an instance may have seen events that no workflow task has delivered.
 
-    The time of a workflow is that of its newest workflow task. New events at a time that was there
-    before, or at an old time, have come without one. (The first alone would not do: a workflow task
-    can pass without an activation, as the one after a local activity does in a replay. Nor would
-    the second: a clock can be wrong.)
+    A workflow's time is that of its newest workflow task. New events at an unchanged time, or at an
+    old one, were delivered without a workflow task. Neither condition is enough by itself: a
+    workflow task can pass without an activation, as the one after a local activity does in a
+    replay; and a clock can be wrong.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._at = 0.0
+        self._newest_task_at = 0.0
         self._ahead = False
 
-    def after(self, act: WorkflowActivation) -> bool:
-        """True where this activation asks, by itself, an instance that may have run ahead."""
+    def must_evict(self, act: WorkflowActivation) -> bool:
+        """True if this activation is a query without a workflow task, to an instance that may have
+        run ahead. Call it once for each activation."""
         if any(not job.HasField("query_workflow") for job in act.jobs):
             at = act.timestamp.seconds + act.timestamp.nanos / 1e9
-            fresh = at > self._at and self._clock() - at < FRESH_SECONDS
+            fresh = at > self._newest_task_at and self._clock() - at < FRESH_SECONDS
             self._ahead = not act.is_replaying and not fresh
-            self._at = at
+            self._newest_task_at = at
         return self._ahead and any(
             job.query_workflow.query_id == QUERY_WITHOUT_TASK
             for job in act.jobs

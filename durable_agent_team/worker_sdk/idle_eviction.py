@@ -1,8 +1,8 @@
-"""A run that waits for nobody but a person, or a timer, takes no memory meanwhile.
+"""Evicts runs that only wait for a person or a timer from the worker's cache.
 
-A run in a worker's memory takes some 0.3 MB, 80 KB of it in the SDK's core. While a call is in
-flight the run will be needed again soon. With none it may be parked for days: after a moment it is
-evicted, and replayed when something comes for it, at 0.3 ms a step (docs/adr/020).
+A cached run takes about 0.3 MB of memory, 80 KB of it in the SDK's core. While a call is in flight
+the run will soon be needed again. Without one it may be parked for days: it is evicted after a
+moment, and replayed when its next event arrives, at 0.3 ms a step. See docs/adr/020.
 """
 
 import asyncio
@@ -15,26 +15,26 @@ from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails, Workflo
 
 from durable_agent_team.worker_sdk.runner_wrapper import RunnerWrapper
 
-REST_SECONDS: Final = 5.0
-"""Whoever asks again and again, as a live view does, is answered from memory."""
+IDLE_SECONDS: Final = 5.0
+"""Longer than the pause between two queries of a live view, which are answered from the cache."""
 
 
 class IdleEviction(RunnerWrapper):
-    """Wraps a runner; evicts what has no activity in flight and was not touched for a while."""
+    """Evicts a run without activities in flight once nothing has activated it for a while."""
 
     def __init__(
         self, runner: WorkflowRunner, evict: Callable[[str], None], seconds: float | None = None
     ) -> None:
         super().__init__(runner)
         self._evict = evict
-        self._seconds = REST_SECONDS if seconds is None else seconds
-        self._resting: set[str] = set()
+        self._seconds = IDLE_SECONDS if seconds is None else seconds
+        self._evicted: set[str] = set()
 
-    def unless_resting(self, left: Callable[[str], None]) -> Callable[[str], None]:
-        """`left`, for runs that left this worker's memory for good: one that rests comes back."""
+    def unless_idle(self, left: Callable[[str], None]) -> Callable[[str], None]:
+        """`left`, except for runs that were evicted as idle: those come back."""
 
         def called(run_id: str) -> None:
-            if run_id not in self._resting:
+            if run_id not in self._evicted:
                 left(run_id)
 
         return called
@@ -43,35 +43,36 @@ class IdleEviction(RunnerWrapper):
         instance = super().create_instance(det)
         activate = instance.activate
         loop = asyncio.get_running_loop()
-        in_flight = InFlight()
-        leaving: asyncio.TimerHandle | None = None
+        in_flight = ActivitiesInFlight()
+        timer: asyncio.TimerHandle | None = None
 
-        def leave(run_id: str) -> None:
-            self._resting.add(run_id)
+        def evict(run_id: str) -> None:
+            self._evicted.add(run_id)
             self._evict(run_id)
 
-        def settle(run_id: str, idle: bool) -> None:
-            nonlocal leaving
-            if leaving is not None:
-                leaving.cancel()
-            leaving = loop.call_later(self._seconds, leave, run_id) if idle else None
+        def reset_timer(run_id: str, idle: bool) -> None:
+            nonlocal timer
+            if timer is not None:
+                timer.cancel()
+            timer = loop.call_later(self._seconds, evict, run_id) if idle else None
 
         def watched(act: WorkflowActivation) -> Any:
             leaves = any(job.HasField("remove_from_cache") for job in act.jobs)
             if not leaves:
-                self._resting.discard(act.run_id)
+                self._evicted.discard(act.run_id)
             completion = activate(act)
-            in_flight.after(act, completion)
+            in_flight.update(act, completion)
             if in_flight.was_idle or in_flight.is_idle or leaves:
-                loop.call_soon_threadsafe(settle, act.run_id, in_flight.is_idle and not leaves)
+                idle = in_flight.is_idle and not leaves
+                loop.call_soon_threadsafe(reset_timer, act.run_id, idle)
             return completion
 
         instance.activate = watched  # type: ignore[method-assign]
         return instance
 
 
-class InFlight:
-    """Which activities of a run are in flight, from what it is told and what it orders."""
+class ActivitiesInFlight:
+    """The activities of a run that were scheduled and have not been resolved."""
 
     def __init__(self) -> None:
         self._open: set[int] = set()
@@ -81,7 +82,8 @@ class InFlight:
     def is_idle(self) -> bool:
         return not self._open
 
-    def after(self, act: WorkflowActivation, completion: WorkflowActivationCompletion) -> None:
+    def update(self, act: WorkflowActivation, completion: WorkflowActivationCompletion) -> None:
+        """Takes the resolved activities from an activation and the new ones from its commands."""
         self.was_idle = self.is_idle
         for job in act.jobs:
             if job.HasField("resolve_activity"):

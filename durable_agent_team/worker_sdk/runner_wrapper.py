@@ -1,4 +1,4 @@
-"""A workflow runner around another one: what wraps differs in how it makes instances, alone."""
+"""A base class for workflow runners that change the instances which another runner creates."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails, Workflo
 
 
 class RunnerWrapper(WorkflowRunner):
-    """Passes everything on. `create_instance` is there to be overridden: what it changes is
-    assigned to the instance, as the SDK asks instances for more than is public."""
+    """Delegates to another runner. Subclasses override `create_instance`, and assign their changes
+    to the instance instead of wrapping it: the SDK uses members of it that are not public."""
 
     def __init__(self, runner: WorkflowRunner) -> None:
         self._runner = runner

@@ -1,9 +1,9 @@
-"""Temporal's strict sandbox, in which the workflow's modules are loaded once for a worker.
+"""Temporal's strict sandbox, which imports the workflow's modules once for all runs of a worker.
 
-The SDK (1.35.0) makes a sandbox for each run, and loads the workflow's modules in it anew: 7 ms of
-CPU time and 0.1 MB a run, so that no run can leave something in a module for another one. Here all
-runs of a worker share one sandbox. What it forbids it forbids as before, to every run, in whichever
-thread; that no module keeps anything is held by `tests/architecture` (docs/adr/022).
+The SDK creates a sandbox for each run and imports the workflow's modules into it again: 7 ms of CPU
+time and 0.1 MB a run, so that no run can leave state in a module for another one. Here all runs of
+a worker share one sandbox. It forbids the same things as before, to every run and in every thread;
+`tests/architecture/test_sandbox.py` verifies that no module keeps state. See docs/adr/022.
 """
 
 import threading
@@ -16,13 +16,17 @@ from temporalio.worker.workflow_sandbox._restrictions import RestrictionContext
 from temporalio.worker.workflow_sandbox._runner import _Instance
 
 
+def restrictions(*passed_through: str) -> SandboxRestrictions:
+    """The SDK's default restrictions; the named modules are shared with the worker."""
+    return SandboxRestrictions.default.with_passthrough_modules(*passed_through)
+
+
 class SharedSandboxRunner(SandboxedWorkflowRunner):
     """`SandboxedWorkflowRunner` with one sandbox for all runs of one workflow class."""
 
     def __init__(self, *passed_through: str) -> None:
-        """Modules by name that are not loaded in the sandbox, but shared with the worker."""
-        restrictions = SandboxRestrictions.default.with_passthrough_modules(*passed_through)
-        super().__init__(restrictions=restrictions)
+        """Names modules that are not loaded in the sandbox but shared with the worker."""
+        super().__init__(restrictions=restrictions(*passed_through))
         self._importers: dict[str, Importer]
         object.__setattr__(self, "_importers", {})  # the SDK's class is a frozen dataclass
 
@@ -30,40 +34,40 @@ class SharedSandboxRunner(SandboxedWorkflowRunner):
         module = det.defn.cls.__module__
         importer = self._importers.get(module)
         if importer is None:
-            context = ContextOfThread()
+            context = ThreadLocalContext()
             importer = Importer(self.restrictions, context, workflow_module_name=module)
             self._importers[module] = importer
         return _SharingInstance(det, self.runner_class, importer)
 
 
-class ContextOfThread(RestrictionContext):
-    """Whether workflow code is running now: a question to be asked of each thread by itself, since
-    runs that share a sandbox are worked on in several."""
+class ThreadLocalContext(RestrictionContext):
+    """Whether workflow code is running, for each thread separately: runs that share a sandbox are
+    activated in several threads."""
 
     def __init__(self) -> None:
-        self._here = threading.local()
+        self._local = threading.local()
         super().__init__()
 
     @property
     def is_runtime(self) -> bool:
-        return getattr(self._here, "is_runtime", False)
+        return getattr(self._local, "is_runtime", False)
 
     @is_runtime.setter
     def is_runtime(self, value: bool) -> None:
-        self._here.is_runtime = value
+        self._local.is_runtime = value
 
     @property
     def in_activation(self) -> bool:
-        return getattr(self._here, "in_activation", False)
+        return getattr(self._local, "in_activation", False)
 
     @in_activation.setter
     def in_activation(self, value: bool) -> None:
-        self._here.in_activation = value
+        self._local.in_activation = value
 
 
 class _SharingInstance(_Instance):
     def __init__(self, det: WorkflowInstanceDetails, runner_class: Any, importer: Importer) -> None:
-        # In place of the base class's, which makes an importer of its own.
+        # Replaces the base class's constructor, which creates an importer.
         self.instance_details = det
         self.runner_class = runner_class
         self.importer = importer

@@ -1,4 +1,4 @@
-"""Who may import whom (the rules stand in pyproject.toml), and that the linter sees them."""
+"""The import rules of pyproject.toml hold, and nothing is outside of the packages they cover."""
 
 import ast
 import subprocess
@@ -20,7 +20,7 @@ def test_the_import_rules_hold() -> None:
     assert "0 broken" in done.stdout
 
 
-def test_a_passed_through_module_that_looks_at_the_clock_is_seen(tmp_path: Path) -> None:
+def test_ruff_reports_a_clock_in_deterministic_code(tmp_path: Path) -> None:
     probe = tmp_path / "workflows" / "probe.py"
     probe.parent.mkdir()
     probe.write_text("import time\n\nNOW = time.time()\n")
@@ -45,8 +45,8 @@ def test_a_passed_through_module_that_looks_at_the_clock_is_seen(tmp_path: Path)
         ),
     ],
 )
-def test_the_entry_points_import_what_they_may(path: str, forbidden: set[str]) -> None:
-    """The linter reads packages alone; these two are modules."""
+def test_the_entry_points_import_nothing_forbidden(path: str, forbidden: set[str]) -> None:
+    """The linter checks packages only; these two are modules."""
     assert not imported_by(ROOT / path) & forbidden
 
 
@@ -54,6 +54,19 @@ def test_no_package_imports_an_entry_point() -> None:
     for package in (PACKAGE, "workflows", "activities"):
         for path in (ROOT / package).rglob("*.py"):
             assert not imported_by(path) & {"worker", "starter"}, path
+
+
+def test_nothing_else_is_a_top_level_module() -> None:
+    """What is not the owner's or a known folder belongs in the package."""
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if listed.returncode != 0:
+        pytest.skip("not a git checkout")
+    python = {Path(line).parts[0] for line in listed.stdout.splitlines() if line.endswith(".py")}
+    entry_points = {"worker.py", "starter.py"}
+    packages = {PACKAGE, "workflows", "activities"}
+    assert python == entry_points | packages | {"tests", "benchmarks", "docs", "tools"}
 
 
 def imported_by(path: Path) -> set[str]:
@@ -67,6 +80,6 @@ def imported_by(path: Path) -> set[str]:
 
 
 def package_of(module: str) -> str:
-    """The top-level package; of ours, the package below it."""
+    """The top-level package; in `durable_agent_team`, the package below it."""
     parts = module.split(".")
     return ".".join(parts[:2]) if parts[0] == PACKAGE else parts[0]

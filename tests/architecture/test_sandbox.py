@@ -15,7 +15,7 @@ from temporalio.client import Client, WorkflowFailureError
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import RestrictedWorkflowAccessError
 
-from durable_agent_team.worker_sdk.shared_sandbox import ContextOfThread
+from durable_agent_team.worker_sdk.shared_sandbox import ThreadLocalContext
 from tests.architecture.clock_workflow import HasTheClockRead, ReadsTheClock
 from tests.support.temporal import server, strict_runner
 from worker import PASSED_THROUGH
@@ -53,7 +53,7 @@ async def test_a_workflow_that_reads_the_clock_is_refused(kind: Any) -> None:
 
 def test_a_thread_that_is_done_leaves_the_others_watched() -> None:
     """Runs share the sandbox, and are worked on in several threads."""
-    context = ContextOfThread()
+    context = ThreadLocalContext()
     context.is_runtime = context.in_activation = True
 
     seen: list[bool] = []

@@ -16,7 +16,7 @@ from durable_agent_team.process.project_root import PROJECT_ROOT
 from durable_agent_team.process.settings import ClientSettings
 
 
-def python(code: str) -> subprocess.CompletedProcess[str]:
+def python(code: str, **environ: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", code]
     return subprocess.run(
         command,
@@ -25,23 +25,23 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
         cwd=PROJECT_ROOT,
         timeout=30,
         check=False,
-        env={k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"},
+        env={k: v for k, v in {**os.environ, **environ}.items() if k != "PYTHONUNBUFFERED"},
     )
 
 
 @pytest.mark.parametrize("code", [0, 1, 2, 3, 130])
 def test_what_was_written_is_out_before_the_process_is_gone(code: int) -> None:
     ended = python(
-        "import sys; from durable_agent_team.process.interpreter_exit import leave\n"
-        f"sys.stdout.write('out'); sys.stderr.write('err'); leave({code})"
+        "import sys; from durable_agent_team.process.interpreter_exit import exit_process\n"
+        f"sys.stdout.write('out'); sys.stderr.write('err'); exit_process({code})"
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (code, "out", "err")
 
 
 def test_a_reader_that_went_away_is_no_crash() -> None:
     ended = python(
-        "import os, sys; from durable_agent_team.process.interpreter_exit import leave\n"
-        "r, w = os.pipe(); os.close(r); os.dup2(w, 1)\nsys.stdout.write('x'); leave(0)"
+        "import os, sys; from durable_agent_team.process.interpreter_exit import exit_process\n"
+        "r, w = os.pipe(); os.close(r); os.dup2(w, 1)\nsys.stdout.write('x'); exit_process(0)"
     )
     assert (ended.returncode, ended.stderr) == (141, "")
 
@@ -74,8 +74,12 @@ sys.exit(7)
 
 def test_a_program_that_connected_is_not_torn_down_under_a_thread_of_the_sdk() -> None:
     """temporalio/sdk-python#300: such a thread aborts the process when it comes back."""
-    ended = python(FOREIGN_THREAD)
+    ended = python(FOREIGN_THREAD, SDK_PATCHES="settle_at_exit")
     assert (ended.returncode, ended.stdout, ended.stderr) == (7, "in and out again", "")
+
+
+def test_with_the_patch_switched_off_nothing_waits_for_such_a_thread() -> None:
+    assert python(FOREIGN_THREAD, SDK_PATCHES="none").stdout == "in "
 
 
 async def test_no_temporal_is_said_within_five_seconds() -> None:

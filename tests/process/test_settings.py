@@ -140,7 +140,7 @@ def test_everything_missing_or_wrong_at_once_and_no_secret(
         "TEMPORAL_TLS_KEY_FILE",
     }  # fmt: skip
     assert "TEMPORAL_ADDRESS = nowhere: is not HOST:PORT" in said
-    assert "SEALING_KEY: holds 6 bytes, 32 are needed" in said
+    assert "SEALING_KEY: contains 6 bytes, 32 are needed" in said
     assert "c2VjcmV0" not in said
     assert "ATXP_API_KEY: is not set" in said
     assert "set ATXP_API_KEY in .env or the environment" in said

@@ -11,11 +11,12 @@ from typing import Any
 from temporalio.client import Client
 from temporalio.common import SearchAttributeKey
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Worker
+from temporalio.worker import Worker, WorkflowRunner
 
 from durable_agent_team.contracts.names import ATTRIBUTE_SPENT, ATTRIBUTE_STATUS, ATTRIBUTE_TEAM
 from durable_agent_team.payloads.converter import DATA_CONVERTER
-from durable_agent_team.worker_sdk.shared_sandbox import SharedSandboxRunner
+from durable_agent_team.process.settings import ClientSettings
+from durable_agent_team.worker_sdk.patched_worker import sandboxed_runner
 from worker import PASSED_THROUGH
 from workflows.orchestrator import Orchestrator
 
@@ -70,9 +71,9 @@ async def running_worker(client: Client, activities: Sequence[Any]) -> AsyncIter
         yield queue
 
 
-def strict_runner() -> SharedSandboxRunner:
-    """The sandbox as the worker has it."""
-    return SharedSandboxRunner(*PASSED_THROUGH)
+def strict_runner() -> WorkflowRunner:
+    """The sandbox as the worker has it; the SDK's own one under `pytest --vanilla`."""
+    return sandboxed_runner(PASSED_THROUGH, ClientSettings().sdk_patches)
 
 
 def _kind(key: SearchAttributeKey[Any]) -> str:

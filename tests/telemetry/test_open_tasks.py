@@ -133,7 +133,7 @@ async def test_a_parked_run_that_rests_is_still_counted(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(names, "TASK_QUEUE", f"rests-{uuid.uuid4()}")
-    monkeypatch.setattr(idle_eviction, "REST_SECONDS", 0.3)
+    monkeypatch.setattr(idle_eviction, "IDLE_SECONDS", 0.3)
     monkeypatch.setattr(telemetry, "wanted_at_all", lambda: True)
     world = PoorWorld()
     made = build_worker(client, SETTINGS, world.activities)

@@ -9,7 +9,11 @@ from temporalio.bridge.proto.workflow_activation import WorkflowActivation
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateStage
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 
-from durable_agent_team.worker_sdk.cold_queries import QUERY_WITHOUT_TASK, Ahead, ColdQueryGuard
+from durable_agent_team.worker_sdk.cold_queries import (
+    QUERY_WITHOUT_TASK,
+    ColdQueryGuard,
+    RunAheadDetector,
+)
 from durable_agent_team.worker_sdk.eviction import Eviction
 from tests.support.temporal import server
 from tests.worker_sdk.cold_workflow import Steps, step
@@ -88,7 +92,7 @@ async def test_a_guarded_worker_records_what_can_be_replayed() -> None:
 
             guard = ColdQueryGuard(UnsandboxedWorkflowRunner(), counted)
             worker = deciding(environment.client, queue, guard)
-            evict.of(worker)
+            evict.attach(worker)
             return worker
 
         for _ in range(ROUNDS):
@@ -128,20 +132,20 @@ ALONE = activation("query_workflow", at=0, query=QUERY_WITHOUT_TASK)
 
 def test_only_events_that_no_workflow_task_told_are_ahead() -> None:
     now = 1.0
-    ahead = Ahead(lambda: now)
-    assert not ahead.after(activation("initialize_workflow", at=1, replaying=True))
-    assert not ahead.after(ALONE), "all that it has seen was replayed"
-    assert not ahead.after(activation("resolve_activity", at=1))
-    assert not ahead.after(activation("query_workflow", at=1)), "it came with a workflow task"
-    assert ahead.after(ALONE), "its time has stood still"
+    ahead = RunAheadDetector(lambda: now)
+    assert not ahead.must_evict(activation("initialize_workflow", at=1, replaying=True))
+    assert not ahead.must_evict(ALONE), "all that it has seen was replayed"
+    assert not ahead.must_evict(activation("resolve_activity", at=1))
+    assert not ahead.must_evict(activation("query_workflow", at=1)), "it came with a workflow task"
+    assert ahead.must_evict(ALONE), "its time has stood still"
     now = 2.1
-    assert not ahead.after(activation("resolve_activity", at=2))
-    assert not ahead.after(ALONE), "its workflow task has come"
+    assert not ahead.must_evict(activation("resolve_activity", at=2))
+    assert not ahead.must_evict(ALONE), "its workflow task has come"
 
 
 def test_a_workflow_task_that_passed_without_a_word_hides_nothing() -> None:
     """A replayed run whose last workflow task, at 2, had nothing to say; an event came after it."""
-    ahead = Ahead(lambda: 3.5)
-    ahead.after(activation("initialize_workflow", at=1, replaying=True))
-    ahead.after(activation("resolve_activity", at=2))
-    assert ahead.after(ALONE)
+    ahead = RunAheadDetector(lambda: 3.5)
+    ahead.must_evict(activation("initialize_workflow", at=1, replaying=True))
+    ahead.must_evict(activation("resolve_activity", at=2))
+    assert ahead.must_evict(ALONE)

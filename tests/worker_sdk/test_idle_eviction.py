@@ -48,7 +48,7 @@ class Room:
             activities=[work],
             workflow_runner=self.runner,
         )
-        self._evict.of(worker)
+        self._evict.attach(worker)
         self.worker = worker
         async with worker:
             yield self
@@ -112,7 +112,7 @@ async def test_who_asks_again_and_again_is_answered_from_memory(client: Client) 
 async def test_only_who_rests_is_expected_back(client: Client) -> None:
     left: list[str] = []
     room = Room(client)
-    told = room.runner.unless_resting(left.append)
+    told = room.runner.unless_idle(left.append)
     async with room.open():
         run = await room.start()
         await room.until_evicted(1)

@@ -18,7 +18,7 @@ from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.contracts.names import TASK_QUEUE, WORKFLOW
 from durable_agent_team.contracts.run import RunReport
 from durable_agent_team.process.settings import WorkerSettings
-from durable_agent_team.worker_sdk.result_throttle import AT_ONCE, throttle_results
+from durable_agent_team.worker_sdk.result_throttle import MAX_IN_FLIGHT, throttle_results
 from tests.support.fakes import FakeWorld
 from tests.support.temporal import server
 from tests.workflows.test_life_of_a_run import team
@@ -103,29 +103,29 @@ async def after(seconds: float, heartbeat: timedelta | None, *, local: bool = Fa
     async def send() -> None:
         await bridge.complete_activity_task(None)
 
-    sending = [asyncio.create_task(environment.run(send)) for _ in range(5 * AT_ONCE)]
+    sending = [asyncio.create_task(environment.run(send)) for _ in range(5 * MAX_IN_FLIGHT)]
     await asyncio.sleep(seconds)
     sent = bridge.sent
     bridge.gate.set()
     await asyncio.gather(*sending)
-    assert bridge.done == 5 * AT_ONCE
+    assert bridge.done == 5 * MAX_IN_FLIGHT
     return sent
 
 
 async def test_so_many_and_no_more_are_on_their_way() -> None:
-    assert await after(1, timedelta(minutes=10)) == AT_ONCE
+    assert await after(1, timedelta(minutes=10)) == MAX_IN_FLIGHT
 
 
 async def test_a_result_is_sent_before_its_activity_is_taken_for_lost() -> None:
     """It gives no heartbeat while it waits; a slow server must not have a healthy call repeated."""
-    assert await after(1, timedelta(seconds=1)) == 5 * AT_ONCE
+    assert await after(1, timedelta(seconds=1)) == 5 * MAX_IN_FLIGHT
 
 
 async def test_what_does_not_go_to_the_server_waits_for_nobody() -> None:
     """A local activity, such as the one that every run begins with."""
-    assert await after(0.1, None, local=True) == 5 * AT_ONCE
+    assert await after(0.1, None, local=True) == 5 * MAX_IN_FLIGHT
 
 
 async def test_without_a_heartbeat_nothing_waits_long() -> None:
-    assert await after(0.3, None) == AT_ONCE
-    assert await after(1, None) == 5 * AT_ONCE
+    assert await after(0.3, None) == MAX_IN_FLIGHT
+    assert await after(1, None) == 5 * MAX_IN_FLIGHT

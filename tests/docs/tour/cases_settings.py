@@ -34,7 +34,8 @@ WORKER = Section(
         Case("Nothing is set", "worker.py", ["ATXP_API_KEY: is not set", "SEALING_KEY: is not set",
              "set SEALING_KEY in .env", "Make one: python3 -c"]),
         Case("Several wrong at once", "worker.py", [
-            "SEALING_KEY: holds 5 bytes, 32 are needed", "MAX_CONCURRENT_CALLS = 0: is too small "
+            "SEALING_KEY: contains 5 bytes, 32 are needed",
+            "MAX_CONCURRENT_CALLS = 0: is too small "
             "(use 1 or more", "WORKFLOW_SANDBOX = maybe: true or false is needed"],
             env={"ATXP_API_KEY": "parent", "SEALING_KEY": "c2hvcnQ=", "MAX_CONCURRENT_CALLS": "0",
                  "WORKFLOW_SANDBOX": "maybe"}),
@@ -124,7 +125,7 @@ STACK = Section(
         Case("One port for two parts", "make up", [
              "GATEWAY_PORT = 41999: this is TEMPORAL_PORT already", "another port (0: any free"],
              env={**STACK_PORTS, "TEMPORAL_PORT": "41999", "GATEWAY_PORT": "41999"}),
-        Case("A wrong setting of the worker", "make up", ["SEALING_KEY: holds 5 bytes",
+        Case("A wrong setting of the worker", "make up", ["SEALING_KEY: contains 5 bytes",
              "MAX_CACHED_RUNS = 0: is too small", "use 1 or more"],
              env={**STACK_PORTS, "SEALING_KEY": "c2hvcnQ=", "MAX_CACHED_RUNS": "0"}),
         Case("A wrong setting of the gateway", "make up", part="the local stack", first=2,

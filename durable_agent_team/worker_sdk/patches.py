@@ -1,0 +1,105 @@
+"""The table of all patches of Temporal's SDK: data only, so that reading it loads no SDK module.
+
+When the test of a patch fails after an upgrade of the SDK, delete the patch, its entry here and its
+name in `process/setting_types.py`.
+
+One workaround is not in the table, since recorded histories depend on it and it cannot be switched
+off: a workflow task that issues no command writes the memo (temporalio/sdk-python#1591,
+`workflows/state/publisher.py`).
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+NO_ISSUE: Final = "no issue filed"
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One patch of the SDK."""
+
+    name: str
+    """As written in the setting `SDK_PATCHES`."""
+    modules: tuple[str, ...]
+    """The modules that implement it, without the package's name."""
+    mends: str
+    """What the SDK does without the patch."""
+    issue: str
+    """The upstream issue that would make the patch unnecessary, or `NO_ISSUE`."""
+    waits_for: str
+    """What the SDK or the server has to do before the patch can be deleted."""
+    needed_test: str
+    """`file::test`: fails when the SDK no longer needs the patch."""
+    seen_in: str = "1.35.0"
+    """The version of the package `temporalio` in which the behavior was last seen."""
+
+
+COLD_QUERIES: Final = Patch(
+    name="cold_queries",
+    modules=("worker_sdk.cold_queries", "worker_sdk.eviction", "worker_sdk.runner_wrapper"),
+    mends="A query to a worker without the run in its cache applies events that no workflow task"
+    " has delivered yet; the history recorded afterwards may not replay (TMPRL1100).",
+    issue=NO_ISSUE,
+    waits_for="Core applies only events of completed workflow tasks when a query brings the history"
+    " (related: temporalio/sdk-python#1591, where replay merges two workflow tasks).",
+    needed_test="tests/worker_sdk/test_cold_queries.py::test_the_guard_is_still_needed",
+)
+IDLE_EVICTION: Final = Patch(
+    name="idle_eviction",
+    modules=("worker_sdk.idle_eviction", "worker_sdk.eviction", "worker_sdk.runner_wrapper"),
+    mends="A run that waits for days for a person or a timer stays in the worker's cache until the"
+    " cache is full.",
+    issue="https://github.com/temporalio/features/issues/573",
+    waits_for="Workers can evict idle runs after a given time.",
+    needed_test="tests/worker_sdk/test_patches_needed.py::test_an_idle_run_stays_cached",
+)
+RESULT_THROTTLE: Final = Patch(
+    name="result_throttle",
+    modules=("worker_sdk.result_throttle",),
+    mends="Results of activities that complete together reach the server before the workflow task"
+    " completion, which the server then rejects because of too many buffered events.",
+    issue=NO_ISSUE,
+    waits_for="The SDK can limit the activity completions in flight, or the server accepts the"
+    " workflow task completion.",
+    needed_test="tests/worker_sdk/test_patches_needed.py::test_all_results_are_sent_at_once",
+)
+SERIALIZATION_CONTEXT: Final = Patch(
+    name="serialization_context",
+    modules=("worker_sdk.serialization_context", "worker_sdk.runner_wrapper"),
+    mends="The worker enters the sandbox for the serialization context of every payload, even if no"
+    " converter or codec uses one: a fifth of its CPU time under load.",
+    issue=NO_ISSUE,
+    waits_for="The SDK computes the context only for a data converter that uses it (it was added by"
+    " temporalio/sdk-python#1102).",
+    needed_test="tests/worker_sdk/test_patches_needed.py"
+    "::test_the_sandbox_is_entered_for_serialization_contexts",
+)
+SHARED_SANDBOX: Final = Patch(
+    name="shared_sandbox",
+    modules=("worker_sdk.shared_sandbox",),
+    mends="The sandbox imports the workflow's modules again for each run: 7 ms of CPU time and"
+    " 0.1 MB.",
+    issue=NO_ISSUE,
+    waits_for="The SDK has an option to share one sandbox among runs, as the TypeScript SDK's"
+    " `reuseV8Context`.",
+    needed_test="tests/worker_sdk/test_patches_needed.py::test_each_run_has_a_sandbox_of_its_own",
+)
+SETTLE_AT_EXIT: Final = Patch(
+    name="settle_at_exit",
+    modules=("process.interpreter_exit",),
+    mends="A process that used a client may abort while Python shuts down, with a wrong exit code.",
+    issue="https://github.com/temporalio/sdk-python/issues/300",
+    waits_for="The SDK's threads do not call into Python after shutdown has begun. The crash is a"
+    " race (11 of 480 processes), so the test only shows that the patch works.",
+    needed_test="tests/process/test_interpreter_exit.py"
+    "::test_a_program_that_connected_is_not_torn_down_under_a_thread_of_the_sdk",
+)
+
+PATCHES: Final = (
+    COLD_QUERIES,
+    IDLE_EVICTION,
+    RESULT_THROTTLE,
+    SERIALIZATION_CONTEXT,
+    SHARED_SANDBOX,
+    SETTLE_AT_EXIT,
+)
