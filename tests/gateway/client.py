@@ -1,4 +1,4 @@
-"""A small HTTP client for the gateway's tests: it shares no code with the project's own."""
+"""A small HTTP client for the gateway's tests. It shares no code with the project's own client."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Reply:
 
     @property
     def json(self) -> Any:
-        """Amounts come as Decimal: what counts is what was printed."""
+        """The body with amounts as Decimal, exactly as printed."""
         return json.loads(self.text, parse_float=Decimal)
 
     @property
@@ -33,13 +33,13 @@ class Reply:
 
     @property
     def events(self) -> list[Any]:
-        """Of a stream: what its `data:` lines hold; `[DONE]` stays text."""
+        """Of a stream: the parsed `data:` lines; `[DONE]` as text."""
         return events_of(self.text)
 
     @property
-    def said(self) -> str:
-        """Of a stream: its text, put together."""
-        return said(self.events)
+    def content(self) -> str:
+        """Of a stream: the text of all its chunks."""
+        return content_of(self.events)
 
 
 def events_of(text: str) -> list[Any]:
@@ -47,14 +47,14 @@ def events_of(text: str) -> list[Any]:
     return [line if line == "[DONE]" else json.loads(line, parse_float=Decimal) for line in lines]
 
 
-def said(events: list[Any]) -> str:
+def content_of(events: list[Any]) -> str:
     chunks = [event for event in events if isinstance(event, dict)]
     choices = [choice for chunk in chunks for choice in chunk.get("choices", [])]
     return "".join(choice.get("delta", {}).get("content") or "" for choice in choices)
 
 
 def streamed(text: str = "hello", *, usage: bool = False, **more: Any) -> dict[str, Any]:
-    """A body that asks for a stream, and, with `usage`, for the chunk with the usage."""
+    """The body of a streamed call; with `usage`, it requests the chunk with the usage, too."""
     if usage:
         more["stream_options"] = {"include_usage": True}
     return body(text, stream=True, **more)
@@ -66,7 +66,7 @@ def body(text: str = "hello", max_tokens: int | None = 10, **more: Any) -> dict[
 
 
 def bound(sent: dict[str, Any], out: int = 10) -> int:
-    """The upper bound for model `m` (1 in, 2 out), from the documented rule alone."""
+    """The upper bound for model `m` (prices 1 in, 2 out), computed from the documented rule."""
     written = json.dumps(sent, ensure_ascii=False, separators=(",", ":")).encode()
     return len(written) + 16 * len(sent["messages"]) + 64 + 2 * out
 
@@ -127,7 +127,7 @@ class Agent:
     def stream(
         self, sent: dict[str, Any] | None = None, key: str | None = None
     ) -> aiohttp.client._RequestContextManager:
-        """A streamed call to read along with, or to leave: `async with agent.stream() as s`."""
+        """A streamed call to read chunk by chunk or to leave: `async with agent.stream() as s`."""
         headers = {"Authorization": f"Bearer {self.key}"}
         if key is not None:
             headers["Idempotency-Key"] = key
@@ -156,7 +156,7 @@ class Agent:
 
 @dataclass
 class World:
-    """A gateway with its scripted upstream, and a client."""
+    """A gateway, its scripted upstream and a client."""
 
     api: Api
     upstream: ScriptedUpstream

@@ -1,8 +1,8 @@
-"""Load on the gateway: clients in many processes on one key, and, on demand, a million calls.
+"""Load on the gateway: clients in many processes on one key, and, if wanted, a million calls.
 
 `python -m tests.gateway.load --calls 1000000` runs a gateway process before the scripted upstream,
-one account after the other, and at the end looks at what is reserved, at the gateway's memory and
-at its database. Exit 1 where something leaks.
+one account after the other, and finally checks the reservations, the gateway's memory and its
+database. Exit status 1 if something leaks.
 """
 
 import argparse
@@ -22,13 +22,13 @@ BODY = {"model": "m", "messages": [{"role": "user", "content": "hello"}], "max_t
 CALLS_AN_ACCOUNT = 10_000
 AT_ONCE = 64
 USUAL_LEDGER_LINE = 300
-"""Bytes in the database for one line of the ledger, its two indexes included."""
+"""Bytes in the database for one ledger line, including its two indexes."""
 ALLOCATOR_NOISE_MIB = 16
-"""What a process that keeps nothing may still grow by after its first account."""
+"""How much a process without leaks can grow after its first account."""
 
 
 async def calls(url: str, key: str, count: int, prefix: str, at_once: int) -> Counter[int]:
-    """Statuses of `count` calls, each with an idempotency key of its own."""
+    """Makes `count` calls, each with its own idempotency key. Returns their statuses."""
     statuses: Counter[int] = Counter()
     numbers = iter(range(count))
 
@@ -45,11 +45,11 @@ async def calls(url: str, key: str, count: int, prefix: str, at_once: int) -> Co
 
 
 async def open_account(url: str, budget: str) -> tuple[str, str]:
-    """Id and key of a new account."""
+    """Returns the id and key of a new account."""
     headers = {"Authorization": f"Bearer {PARENT_KEY}"}
     async with aiohttp.ClientSession(headers=headers) as http:
-        order = f'{{"name": "load", "budget": {budget}}}'
-        async with http.post(f"{url}/agents", data=order) as answer:
+        body = f'{{"name": "load", "budget": {budget}}}'
+        async with http.post(f"{url}/agents", data=body) as answer:
             opened = await answer.json()
     return opened["id"], opened["api_key"]
 
@@ -61,17 +61,17 @@ async def disable(url: str, account_id: str) -> None:
 
 
 def reserved(database: Path) -> int:
-    with sqlite3.connect(database) as books:
-        (micros,) = books.execute("SELECT coalesce(sum(reserved), 0) FROM accounts").fetchone()
+    with sqlite3.connect(database) as connection:
+        (micros,) = connection.execute("SELECT coalesce(sum(reserved), 0) FROM accounts").fetchone()
     return int(micros)
 
 
 def bytes_in_use(database: Path) -> int:
-    """Pages that hold something, the write-ahead log included: the size of the file would depend
-    on when the log was last written back, and on the most that ever stood in it at once."""
-    with sqlite3.connect(database) as books:
+    """Bytes in used pages, including the write-ahead log. The file's size would depend on when the
+    log was last written back, and on how long it ever was."""
+    with sqlite3.connect(database) as connection:
         pages, free, size = (
-            int(books.execute(f"PRAGMA {name}").fetchone()[0])
+            int(connection.execute(f"PRAGMA {name}").fetchone()[0])
             for name in ("page_count", "freelist_count", "page_size")
         )
     return (pages - free) * size
@@ -85,7 +85,7 @@ def memory_mib(gateway: GatewayProcess) -> float:
 
 
 async def spend_an_account(gateway: GatewayProcess, count: int) -> tuple[float, int]:
-    """Opens it, makes `count` calls, closes it. Then the gateway's memory, and its database."""
+    """Makes `count` calls on a new account. Returns the sizes of memory and database afterwards."""
     account_id, key = await open_account(gateway.base_url, "1000")
     statuses = await calls(gateway.base_url, key, count, "call", AT_ONCE)
     await disable(gateway.base_url, account_id)
@@ -94,9 +94,10 @@ async def spend_an_account(gateway: GatewayProcess, count: int) -> tuple[float, 
 
 
 async def endure(count: int) -> int:
-    """Account after account until `count` calls are made; prints how memory and database grow.
+    """Uses account after account until `count` calls are made. Prints the sizes of memory and
+    database.
 
-    What they are after the first account is the start: so far everything is warmed up.
+    Growth is measured from the end of the first account, when everything is warmed up.
     """
     async with (
         ScriptedUpstream(recording=False) as upstream,
@@ -120,7 +121,8 @@ async def endure(count: int) -> int:
 
 
 def main() -> int:
-    """As one of many clients (`--url --key --prefix`), prints its statuses; else endures."""
+    """With `--url --key --prefix`, runs as one of many clients and prints its statuses; otherwise
+    runs the endurance test."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=100_000)
     parser.add_argument("--url")

@@ -1,4 +1,4 @@
-"""The account lines of the gateway's table."""
+"""The account requests of the table in docs/gateway.md."""
 
 import asyncio
 from decimal import Decimal
@@ -9,7 +9,7 @@ from tests.gateway.client import body, world
 from tests.support.upstream import Rule
 
 
-async def test_open_shows_the_account_its_key_and_what_is_promised() -> None:
+async def test_opening_returns_the_account_its_key_and_the_capabilities() -> None:
     async with world() as w:
         reply = await w.api.send("POST", "/v1/agents", {"name": "research", "budget": 5.00})
         assert reply.status == 201
@@ -28,7 +28,7 @@ async def test_open_shows_the_account_its_key_and_what_is_promised() -> None:
         }
 
 
-async def test_open_is_idempotent_by_key() -> None:
+async def test_opening_is_idempotent_by_key() -> None:
     async with world() as w:
         wanted = {"name": "a", "budget": 1}
         first, again = [
@@ -60,7 +60,7 @@ async def test_open_is_idempotent_by_key() -> None:
         ([1], "object"),
     ],
 )
-async def test_open_names_the_field_that_is_wrong(data: object, field: str) -> None:
+async def test_opening_names_the_wrong_field(data: object, field: str) -> None:
     async with world() as w:
         reply = await w.api.send("POST", "/v1/agents", data)
         assert reply.status == 400
@@ -70,13 +70,13 @@ async def test_open_names_the_field_that_is_wrong(data: object, field: str) -> N
 @pytest.mark.parametrize(
     "raw", [b"{", b"\xff\xfe", b"[" * 100_000, b'{"name": "a", "budget": NaN}']
 )
-async def test_open_refuses_what_is_not_json(raw: bytes) -> None:
+async def test_opening_refuses_a_body_that_is_not_json(raw: bytes) -> None:
     async with world() as w:
         reply = await w.api.send("POST", "/v1/agents", raw=raw)
         assert reply.status == 400
 
 
-async def test_who_may_do_what() -> None:
+async def test_which_key_is_permitted_which_request() -> None:
     async with world() as w:
         agent = await w.api.open()
         parent_chats = await w.api.send("POST", "/v1/chat/completions", body())
@@ -99,7 +99,7 @@ async def test_who_may_do_what() -> None:
         assert w.upstream.count == 0
 
 
-async def test_read_shows_no_key_and_unknown_accounts_are_named() -> None:
+async def test_reading_shows_no_key_and_names_an_unknown_account() -> None:
     async with world() as w:
         agent = await w.api.open(2)
         account = await agent.account()
@@ -116,7 +116,7 @@ async def test_read_shows_no_key_and_unknown_accounts_are_named() -> None:
             assert "agt_x" in reply.error["message"]
 
 
-async def test_a_new_limit_holds_at_once_and_never_below_what_is_spent() -> None:
+async def test_a_new_limit_applies_at_once_and_cannot_be_below_what_is_spent() -> None:
     async with world(Rule(usage={"prompt_tokens": 100, "completion_tokens": 10})) as w:
         agent = await w.api.open("0.001")
         await agent.chat()
@@ -134,7 +134,7 @@ async def test_a_new_limit_holds_at_once_and_never_below_what_is_spent() -> None
         assert (await agent.chat()).status == 200
 
 
-async def test_a_cut_below_what_is_reserved_shows_both_figures() -> None:
+async def test_a_limit_below_what_is_reserved_is_refused_with_the_amounts() -> None:
     async with world(Rule(latency=0.3)) as w:
         agent = await w.api.open()
         call = asyncio.create_task(agent.chat())
@@ -158,14 +158,14 @@ async def test_a_cut_below_what_is_reserved_shows_both_figures() -> None:
         {"status": "disabled", "wait_seconds": "soon"},
     ],
 )
-async def test_nonsense_changes_nothing(changes: dict[str, object]) -> None:
+async def test_an_invalid_change_changes_nothing(changes: dict[str, object]) -> None:
     async with world() as w:
         agent = await w.api.open()
         assert (await agent.patch(**changes)).status == 400
         assert (await agent.account())["status"] == "active"
 
 
-async def test_transactions_are_paged_newest_last_and_found_by_key() -> None:
+async def test_transactions_are_paged_newest_last_and_filtered_by_key() -> None:
     async with world() as w:
         agent = await w.api.open()
         for number in range(5):
@@ -196,7 +196,7 @@ async def test_transactions_are_paged_newest_last_and_found_by_key() -> None:
             assert reply.status == 400
 
 
-async def test_transfer_moves_unspent_money_once_for_each_key() -> None:
+async def test_a_transfer_moves_unspent_money_once_for_each_key() -> None:
     async with world() as w:
         source, target = await w.api.open(3, "source"), await w.api.open(1, "target")
 

@@ -1,4 +1,4 @@
-"""The chat line of the gateway's table: prices, refusals, upstream errors, replays."""
+"""Chat completions: prices, refusals, upstream errors, replays; models and health."""
 
 import json
 from decimal import Decimal
@@ -12,7 +12,7 @@ from tests.support.upstream import Rule
 USED = {"prompt_tokens": 20, "completion_tokens": 5, "total_tokens": 25}
 
 
-async def test_an_answer_carries_its_cost_and_the_account() -> None:
+async def test_an_answer_has_its_cost_and_the_account_headers() -> None:
     async with world(Rule(text="hi", usage=USED)) as w:
         agent = await w.api.open(1)
         reply = await agent.chat()
@@ -26,7 +26,7 @@ async def test_an_answer_carries_its_cost_and_the_account() -> None:
         assert line["idempotency_key"] is None
 
 
-async def test_the_same_key_gets_the_same_answer_without_paying() -> None:
+async def test_the_same_key_returns_the_stored_answer_without_a_charge() -> None:
     async with world() as w:
         agent = await w.api.open()
         first, again = [await agent.chat(key="k") for _ in range(2)]
@@ -41,7 +41,7 @@ async def test_the_same_key_gets_the_same_answer_without_paying() -> None:
         assert (await stranger.chat(body("other"), key="k")).status == 200
 
 
-async def test_a_call_that_does_not_fit_is_refused_before_it_is_made() -> None:
+async def test_a_call_above_the_budget_is_refused_before_it_is_made() -> None:
     sent = body()
     need = bound(sent)
     async with world() as w:
@@ -87,7 +87,7 @@ async def test_max_tokens_is_always_sent_upstream() -> None:
         (body(stream=True, stream_options=[]), "invalid_request", "`stream_options`"),
         (body(stream=True, stream_options={"include_usage": 1}), "invalid_request", "true or"),
         (body(stream=True, stream_options={"x": 1}), "unsupported_parameter", "stream_options.x"),
-        (body(models=["dear"]), "unsupported_parameter", "models"),
+        (body(models=["expensive"]), "unsupported_parameter", "models"),
         (body(service_tier="priority"), "unsupported_parameter", "service_tier"),
         (body(tools=[{"type": "web_search"}]), "unsupported_parameter", "tools"),
         (
@@ -98,7 +98,7 @@ async def test_max_tokens_is_always_sent_upstream() -> None:
         (body() | {"messages": [{"role": "user", "content": 5}]}, "invalid_request", "content"),
     ],
 )
-async def test_what_cannot_be_bounded_is_refused_by_name(
+async def test_a_field_whose_cost_cannot_be_bounded_is_refused_by_name(
     sent: dict[str, Any], code: str, says: str
 ) -> None:
     async with world() as w:
@@ -113,21 +113,21 @@ async def test_what_cannot_be_bounded_is_refused_by_name(
 @pytest.mark.parametrize(
     "raw", [b"", b"{", b"[1]", b'"x"', b"\xff", b"[" * 100_000, b'{"model": "m", "top_p": NaN}']
 )
-async def test_a_body_that_is_no_json_object(raw: bytes) -> None:
+async def test_a_body_that_is_not_a_json_object_is_refused(raw: bytes) -> None:
     async with world() as w:
         agent = await w.api.open()
         reply = await agent.chat(raw=raw)
         assert (reply.status, reply.error["code"]) == (400, "not_json")
 
 
-async def test_half_a_character_is_no_text() -> None:
+async def test_half_of_a_surrogate_pair_is_refused() -> None:
     async with world() as w:
         agent = await w.api.open()
         raw = b'{"model": "m", "messages": [{"role": "user", "content": "\\ud800"}]}'
         assert (await agent.chat(raw=raw)).status == 400
 
 
-async def test_a_doubled_field_cannot_smuggle_a_larger_limit() -> None:
+async def test_a_duplicate_field_cannot_raise_the_limit() -> None:
     async with world() as w:
         agent = await w.api.open()
         message = b'"messages": [{"role": "user", "content": "x"}]'
@@ -136,7 +136,7 @@ async def test_a_doubled_field_cannot_smuggle_a_larger_limit() -> None:
         assert w.upstream.requests[0].body["max_tokens"] == 3
 
 
-async def test_too_large_a_body() -> None:
+async def test_a_body_that_is_too_large_is_refused() -> None:
     async with world(gateway_max_body_bytes=2048) as w:
         agent = await w.api.open()
         reply = await agent.chat(body("x" * 4096))
@@ -144,7 +144,7 @@ async def test_too_large_a_body() -> None:
         assert "2048" in reply.error["message"]
 
 
-async def test_an_unpriced_model_prints_the_lines_to_add() -> None:
+async def test_an_unpriced_model_is_refused_with_the_lines_to_add() -> None:
     async with world() as w:
         agent = await w.api.open()
         reply = await agent.chat(body() | {"model": 'gpt "x"'})
@@ -161,7 +161,7 @@ async def test_an_unpriced_model_prints_the_lines_to_add() -> None:
         *((status, status) for status in (400, 404, 408, 409, 422, 429, 500, 503, 529)),
     ],
 )
-async def test_upstream_errors_pass_and_cost_nothing(status: int, shown: int) -> None:
+async def test_upstream_errors_are_passed_on_and_cost_nothing(status: int, shown: int) -> None:
     rule = Rule(status=status, headers={"Retry-After": "7"}, times=1)
     async with world(rule) as w:
         agent = await w.api.open()
@@ -177,7 +177,7 @@ async def test_upstream_errors_pass_and_cost_nothing(status: int, shown: int) ->
         assert "x-idempotent-replay" not in again.headers
 
 
-async def test_upstream_errors_are_bounded_and_hold_no_key() -> None:
+async def test_upstream_errors_are_truncated_and_contain_no_key() -> None:
     upstream_key = "upstream-key-0123456789"
     async with world(upstream_api_key=upstream_key) as w:
         agent = await w.api.open()
@@ -204,7 +204,7 @@ async def test_upstream_errors_are_bounded_and_hold_no_key() -> None:
         (Rule(choices=False, usage="zero"), 502, "malformed_upstream", "malformed_answer"),
     ],
 )
-async def test_an_answer_that_never_came_is_counted_and_its_key_open(
+async def test_a_call_without_an_answer_is_counted_and_its_key_can_be_reused(
     rule: Rule, status: int, code: str, cause: str
 ) -> None:
     rule.times, rule.used = 1, 0
@@ -219,7 +219,7 @@ async def test_an_answer_that_never_came_is_counted_and_its_key_open(
         assert (await agent.account())["charges"] == 1
 
 
-async def test_an_upstream_that_is_not_there_cannot_have_billed() -> None:
+async def test_an_unreachable_upstream_is_not_counted_as_interrupted() -> None:
     async with world() as w:
         agent = await w.api.open()
         await w.upstream.stop()
@@ -229,7 +229,7 @@ async def test_an_upstream_that_is_not_there_cannot_have_billed() -> None:
 
 
 @pytest.mark.parametrize("status", [200, 500])
-async def test_an_answer_without_choices_but_with_usage_was_billed(status: int) -> None:
+async def test_an_answer_without_choices_but_with_usage_is_billed(status: int) -> None:
     rule = Rule(status=status, body={"usage": USED})
     async with world(rule) as w:
         agent = await w.api.open()

@@ -1,4 +1,5 @@
-"""Many at once: on one key, on one idempotency key, across clients that leave, across processes."""
+"""Concurrent calls: on one account, with one idempotency key, by clients that leave, across
+processes."""
 
 import asyncio
 import json
@@ -17,8 +18,8 @@ USED = {"prompt_tokens": 20, "completion_tokens": 5}
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-async def test_64_at_once_on_a_key_with_money_for_ten(processes: int) -> None:
-    """Two gateways on one database refuse as exactly as one does."""
+async def test_64_concurrent_calls_on_an_account_that_can_pay_for_ten(processes: int) -> None:
+    """Two gateways on one database enforce the limit as exactly as one does."""
     need = bound(body("call 00"))
     async with world(Rule(latency=0.3, usage=USED)) as w:
         agent = await w.api.open(f"{Decimal(need * 10) / 10**6}")
@@ -39,7 +40,7 @@ async def test_64_at_once_on_a_key_with_money_for_ten(processes: int) -> None:
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-async def test_the_same_call_at_once_is_made_once(processes: int) -> None:
+async def test_concurrent_repetitions_of_a_call_make_it_once(processes: int) -> None:
     async with world(Rule(latency=0.3, text="once")) as w:
         agent = await w.api.open()
         async with running_gateway(w.upstream.url, database=w.gateway.database) as second:
@@ -57,7 +58,7 @@ async def test_the_same_call_at_once_is_made_once(processes: int) -> None:
         assert len(await agent.ledger()) == 1
 
 
-async def test_another_body_that_is_just_being_refused_does_not_take_the_right_one_along(
+async def test_a_call_is_not_refused_together_with_another_body_under_its_key(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     held, gate = asyncio.Event(), asyncio.Event()
@@ -81,7 +82,7 @@ async def test_another_body_that_is_just_being_refused_does_not_take_the_right_o
         assert (await wrong).error["type"] == "idempotency_conflict"
 
 
-async def test_a_waiting_request_hears_of_a_failure_and_the_key_stays_open() -> None:
+async def test_waiting_requests_get_the_failure_and_the_key_can_be_reused() -> None:
     async with world(Rule(latency=0.2, status=500, times=1)) as w:
         agent = await w.api.open()
         replies = await asyncio.gather(*(agent.chat(key="k") for _ in range(5)))
@@ -91,7 +92,7 @@ async def test_a_waiting_request_hears_of_a_failure_and_the_key_stays_open() -> 
 
 
 async def leave(agent: Agent, key: str | None) -> None:
-    """Sends the call and goes away before the answer."""
+    """Sends the call and disconnects before the answer."""
     call = asyncio.create_task(agent.chat(key=key))
     await agent.until_reserved()
     call.cancel()
@@ -99,7 +100,7 @@ async def leave(agent: Agent, key: str | None) -> None:
 
 
 @pytest.mark.parametrize("key", ["k", None])
-async def test_a_client_that_leaves_pays_and_can_come_back(key: str | None) -> None:
+async def test_a_client_that_leaves_pays_and_can_get_the_answer_later(key: str | None) -> None:
     async with world(Rule(latency=0.3, usage=USED)) as w:
         agent = await w.api.open()
         await leave(agent, key)
@@ -110,7 +111,7 @@ async def test_a_client_that_leaves_pays_and_can_come_back(key: str | None) -> N
             assert w.upstream.count == 1
 
 
-async def test_a_client_that_leaves_can_come_back_while_it_runs() -> None:
+async def test_a_client_that_leaves_can_rejoin_the_call_in_flight() -> None:
     async with world(Rule(latency=0.4)) as w:
         agent = await w.api.open()
         await leave(agent, "k")
@@ -119,7 +120,7 @@ async def test_a_client_that_leaves_can_come_back_while_it_runs() -> None:
         assert w.upstream.count == 1
 
 
-async def test_disabling_lets_calls_in_flight_finish_and_waits_for_them() -> None:
+async def test_disabling_waits_for_calls_in_flight() -> None:
     async with world(Rule(latency=2, usage=USED, times=1)) as w:
         agent, other = await w.api.open(), await w.api.open()
         call = asyncio.create_task(agent.chat(key="k"))
@@ -139,7 +140,7 @@ async def test_disabling_lets_calls_in_flight_finish_and_waits_for_them() -> Non
         assert (await other.chat()).status == 200
 
 
-async def test_a_wait_for_the_last_call_is_bounded() -> None:
+async def test_the_wait_for_calls_in_flight_is_bounded() -> None:
     async with world(Rule(latency=1)) as w:
         agent = await w.api.open()
         call = asyncio.create_task(agent.chat())
@@ -149,7 +150,7 @@ async def test_a_wait_for_the_last_call_is_bounded() -> None:
         assert (await call).status == 200
 
 
-async def test_answers_are_dropped_with_the_account_and_never_paid_twice() -> None:
+async def test_answers_dropped_with_their_account_are_never_paid_twice() -> None:
     async with world() as w:
         agent = await w.api.open()
         await agent.chat(key="k")
@@ -161,7 +162,7 @@ async def test_answers_are_dropped_with_the_account_and_never_paid_twice() -> No
         assert w.upstream.count == 2
 
 
-async def test_an_agent_that_burns_its_money_leaves_the_others_alone() -> None:
+async def test_an_agent_that_spends_its_budget_does_not_affect_the_others() -> None:
     async with world(Rule(usage=USED)) as w:
         burning, calm = await w.api.open("0.0005", "burning"), await w.api.open(1, "calm")
 
@@ -177,7 +178,7 @@ async def test_an_agent_that_burns_its_money_leaves_the_others_alone() -> None:
         assert (await calm.chat()).status == 200
 
 
-async def test_both_gateways_know_each_others_answers() -> None:
+async def test_gateways_on_one_database_replay_each_others_answers() -> None:
     async with (
         ScriptedUpstream() as upstream,
         running_gateway(upstream.url) as one,
@@ -191,13 +192,13 @@ async def test_both_gateways_know_each_others_answers() -> None:
         assert upstream.count == 1
 
 
-async def test_a_handler_that_is_cancelled_does_not_take_the_call_with_it() -> None:
-    """The HTTP server may cancel a handler whose client left; the call is paid, so it goes on."""
+async def test_cancelling_the_handler_does_not_cancel_the_call() -> None:
+    """The HTTP server may cancel the handler of a client that left; the call continues."""
     async with world(Rule(latency=0.3, usage=USED)) as w:
         agent = await w.api.open()
         gateway = w.gateway.server.gateway
-        asked = parse_chat_request(json.dumps(body()).encode(), gateway.prices)
-        handler = asyncio.create_task(gateway.calls.make(agent.id, "k", asked))
+        request = parse_chat_request(json.dumps(body()).encode(), gateway.prices)
+        handler = asyncio.create_task(gateway.calls.make(agent.id, "k", request))
         await agent.until_reserved()
         handler.cancel()
         await asyncio.gather(handler, return_exceptions=True)

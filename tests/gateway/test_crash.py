@@ -1,4 +1,4 @@
-"""The gateway as a process: killed, stopped, started wrongly."""
+"""The gateway as a process: killed, stopped, started with wrong settings."""
 
 import asyncio
 import os
@@ -18,8 +18,8 @@ from tests.support.upstream import Rule, ScriptedUpstream
 USED = {"prompt_tokens": 20, "completion_tokens": 5}
 
 
-async def test_killed_in_the_middle_of_a_call() -> None:
-    """Nothing stays reserved, the call can be made again, it is charged once and counted."""
+async def test_a_gateway_killed_in_the_middle_of_a_call() -> None:
+    """Nothing stays reserved; the call is counted, can be repeated, and is charged once."""
     async with (
         ScriptedUpstream([Rule(usage=USED, times=1)]) as upstream,
         gateway_process(upstream.url) as gateway,
@@ -43,8 +43,8 @@ async def test_killed_in_the_middle_of_a_call() -> None:
         assert upstream.count == 3
 
 
-async def test_killed_beside_another_gateway_on_the_same_database() -> None:
-    """The survivor notices by itself, long before the lease is over."""
+async def test_another_gateway_releases_the_reservations_of_a_killed_one() -> None:
+    """It notices the death long before the lease expires."""
     async with (
         ScriptedUpstream([Rule(latency=30, times=1)]) as upstream,
         gateway_process(upstream.url) as dying,
@@ -68,7 +68,7 @@ async def test_killed_beside_another_gateway_on_the_same_database() -> None:
         assert account["interrupted"] == {"gateway_died": 1}
 
 
-async def test_a_gateway_that_is_only_slow_keeps_its_reservation() -> None:
+async def test_a_slow_gateway_keeps_its_reservation() -> None:
     async with (
         ScriptedUpstream([Rule(latency=2.5, usage=USED)]) as upstream,
         running_gateway(upstream.url) as slow,
@@ -80,8 +80,8 @@ async def test_a_gateway_that_is_only_slow_keeps_its_reservation() -> None:
         assert (await agent.account())["interrupted"] == {}
 
 
-async def test_frozen_beyond_its_lease() -> None:
-    """Another gateway takes the call over; the frozen one wakes and must not charge it again."""
+async def test_a_gateway_frozen_beyond_its_lease() -> None:
+    """Another gateway takes over the call; the frozen one wakes up and must not charge it again."""
     async with (
         ScriptedUpstream([Rule(latency=1.5, text="lost", times=1), Rule(usage=USED)]) as upstream,
         gateway_process(
@@ -99,14 +99,17 @@ async def test_frozen_beyond_its_lease() -> None:
         assert taken_over.status == 200
         frozen.process.send_signal(signal.SIGCONT)
         late = await first
-        assert late.status in (503, 504)  # by what it notices first: its lease, or its timeout
+        assert late.status in (
+            503,
+            504,
+        )  # the expired lease, or its timeout
         account = await agent.account()
         assert (account["charges"], account["reserved"]) == (1, 0)
         assert account["spent"] == Decimal("0.00003")
         assert account["interrupted"] == {"lease_expired": 1}
 
 
-async def test_sigterm_finishes_what_is_in_flight() -> None:
+async def test_sigterm_finishes_calls_in_flight() -> None:
     async with (
         ScriptedUpstream([Rule(latency=0.5)]) as upstream,
         gateway_process(upstream.url) as gateway,
@@ -122,7 +125,7 @@ async def test_sigterm_finishes_what_is_in_flight() -> None:
         assert list(owners.iterdir()) == []
 
 
-async def test_sigterm_gives_back_what_does_not_finish_in_time() -> None:
+async def test_sigterm_releases_calls_that_do_not_finish_in_time() -> None:
     async with (
         ScriptedUpstream([Rule(latency=30)]) as upstream,
         gateway_process(upstream.url, gateway_shutdown_seconds=0.2) as gateway,
@@ -140,19 +143,19 @@ async def test_sigterm_gives_back_what_does_not_finish_in_time() -> None:
 
 
 async def start(tmp_path: Path, **environment: str) -> tuple[int, str]:
-    """The gateway started where it should not start: exit status and what it said."""
+    """Starts a gateway that should refuse to start. Returns its exit status and output."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "durable_agent_team.gateway"),
         env={"PATH": os.environ["PATH"], **environment},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await asyncio.wait_for(process.communicate(), 30)
-    return process.returncode or 0, said.decode()
+    output, _ = await asyncio.wait_for(process.communicate(), 30)
+    return process.returncode or 0, output.decode()
 
 
-async def test_all_wrong_settings_are_named_at_once_without_their_secrets(tmp_path: Path) -> None:
-    status, said = await start(
+async def test_all_wrong_settings_are_listed_without_secrets(tmp_path: Path) -> None:
+    status, output = await start(
         tmp_path,
         GATEWAY_PARENT_KEY="tiny-secret",
         GATEWAY_PORT="port",
@@ -160,9 +163,9 @@ async def test_all_wrong_settings_are_named_at_once_without_their_secrets(tmp_pa
     )
     assert status == 2
     for piece in ("GATEWAY_PARENT_KEY", "GATEWAY_SECRET is not set", "'port'", "'ftp://x'"):
-        assert piece in said
-    assert "tiny-secret" not in said
-    assert "Traceback" not in said
+        assert piece in output
+    assert "tiny-secret" not in output
+    assert "Traceback" not in output
 
 
 @pytest.mark.parametrize(
@@ -173,7 +176,7 @@ async def test_all_wrong_settings_are_named_at_once_without_their_secrets(tmp_pa
         ({"GATEWAY_DATABASE": "/proc/gateway.db"}, "GATEWAY_DATABASE /proc/gateway.db"),
     ],
 )
-async def test_settings_that_cannot_work(
+async def test_unusable_settings_are_refused(
     tmp_path: Path, environment: dict[str, str], says: str
 ) -> None:
     given = {
@@ -183,18 +186,18 @@ async def test_settings_that_cannot_work(
         "GATEWAY_DATABASE": str(tmp_path / "gateway.db"),
         "UPSTREAM_URL": "http://127.0.0.1:9/v1",
     }
-    status, said = await start(tmp_path, **{**given, **environment})
+    status, output = await start(tmp_path, **{**given, **environment})
     assert status == 2
-    assert says in said
-    assert "Traceback" not in said
+    assert says in output
+    assert "Traceback" not in output
 
 
-async def test_a_taken_port_is_named_with_its_setting(tmp_path: Path) -> None:
+async def test_a_port_in_use_is_reported_with_its_setting(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        status, said = await start(
+        status, output = await start(
             tmp_path,
             GATEWAY_PARENT_KEY=PARENT_KEY,
             GATEWAY_SECRET=SECRET,
@@ -203,5 +206,5 @@ async def test_a_taken_port_is_named_with_its_setting(tmp_path: Path) -> None:
             UPSTREAM_URL="http://127.0.0.1:9/v1",
         )
     assert status == 2
-    assert f"GATEWAY_PORT {port}" in said
-    assert "Traceback" not in said
+    assert f"GATEWAY_PORT {port}" in output
+    assert "Traceback" not in output

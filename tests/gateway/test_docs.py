@@ -1,4 +1,4 @@
-"""docs/gateway.md names every setting and every route that there is."""
+"""docs/gateway.md documents every setting and every route."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from durable_agent_team.gateway.server import add_routes
 PAGE = (Path(__file__).parents[2] / "docs" / "gateway.md").read_text()
 
 
-def test_every_setting_is_there_with_its_default() -> None:
+def test_every_setting_is_documented_with_its_default() -> None:
     for name, field in GatewaySettings.model_fields.items():
         [row] = [line for line in PAGE.splitlines() if line.startswith(f"| `{name.upper()}` |")]
         plain = isinstance(field.default, int | str) and not isinstance(field.default, bool)
@@ -18,7 +18,7 @@ def test_every_setting_is_there_with_its_default() -> None:
             assert str(field.default) in row
 
 
-def test_every_route_is_there() -> None:
+def test_every_route_is_documented() -> None:
     app = web.Application()
     add_routes(app)
     for route in app.router.routes():

@@ -1,4 +1,4 @@
-"""A disk that takes nothing more: said at once, by what it refuses and by /healthz, and mended."""
+"""A full disk: the gateway refuses calls and /healthz reports it, until there is space again."""
 
 import resource
 from typing import Any
@@ -13,7 +13,7 @@ USED = {"prompt_tokens": 20, "completion_tokens": 5}
 
 
 def fill_disk(gateway: GatewayProcess) -> None:
-    """For this process: no file of it may grow beyond its first bytes."""
+    """Sets the process' file size limit to one byte, so that no file can grow."""
     assert gateway.process is not None
     most = resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE)[1]
     resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE, (1, most))
@@ -30,7 +30,7 @@ async def health(url: str, http: aiohttp.ClientSession) -> tuple[int, dict[str, 
         return response.status, await response.json()
 
 
-async def test_a_gateway_whose_disk_is_full_is_not_ready_until_there_is_room() -> None:
+async def test_a_gateway_with_a_full_disk_is_not_ready_until_there_is_space() -> None:
     async with (
         ScriptedUpstream([Rule(usage=USED)]) as upstream,
         gateway_process(upstream.url) as gateway,
@@ -42,10 +42,10 @@ async def test_a_gateway_whose_disk_is_full_is_not_ready_until_there_is_room() -
         fill_disk(gateway)
         refused = await agent.chat(key="k")
         assert (refused.status, refused.error["code"]) == (503, "store_unavailable")
-        status, told = await health(gateway.url, http)
+        status, reported = await health(gateway.url, http)
         assert status == 503
-        assert told["status"].startswith("the database cannot be written: ")
-        assert upstream.count == 1, "what could not be reserved was not called"
+        assert reported["status"].startswith("the database cannot be written: ")
+        assert upstream.count == 1, "a call that could not be reserved was not made"
         make_room(gateway)
         assert (await health(gateway.url, http))[0] == 200
         assert (await agent.chat(key="k")).status == 200

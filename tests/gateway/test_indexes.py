@@ -1,4 +1,4 @@
-"""What a request costs must not grow with what others have left in the database."""
+"""The time of a request must not grow with the data of others in the database."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -28,8 +28,8 @@ def conn(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     made.close()
 
 
-def everyday(conn: sqlite3.Connection) -> None:
-    """Two accounts: opened, found, called, replayed, broken off, changed, read, closed."""
+def run_every_operation(conn: sqlite3.Connection) -> None:
+    """Does everything that requests do, with two accounts."""
     for name in ("a", "b"):
         new = NewAccount(name, name, f"hash-{name}", 1_000, f"open-{name}", "body")
         assert not isinstance(sqlite_accounts.open_account(conn, new, NOW), StoreRefusal)
@@ -58,18 +58,18 @@ def everyday(conn: sqlite3.Connection) -> None:
     assert isinstance(sqlite_calls.begin(conn, again, "owner", NOW, 60), StoreRefusal)
 
 
-def test_nothing_that_a_request_does_looks_through_a_whole_table(conn: sqlite3.Connection) -> None:
-    asked: list[str] = []
-    conn.set_trace_callback(asked.append)
-    everyday(conn)
+def test_no_request_scans_a_whole_table(conn: sqlite3.Connection) -> None:
+    statements: list[str] = []
+    conn.set_trace_callback(statements.append)
+    run_every_operation(conn)
     conn.set_trace_callback(None)
-    assert len(asked) > 20
-    looked_through = {
+    assert len(statements) > 20
+    scans = {
         statement: step[3]
-        for statement in asked
+        for statement in statements
         if not statement.startswith("--")
         for step in conn.execute(f"EXPLAIN QUERY PLAN {statement}")
-        # What is pending is few: it is what is in flight, and has an index of its own.
+        # Only calls in flight are pending: few rows, with their own index.
         if step[3].startswith("SCAN") and "calls_pending" not in step[3]
     }
-    assert looked_through == {}
+    assert scans == {}

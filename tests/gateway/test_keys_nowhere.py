@@ -1,4 +1,4 @@
-"""No key is written anywhere: not in the database, not in the log, in no encoding."""
+"""No key is written to the database or the log, in any encoding."""
 
 import base64
 import signal
@@ -21,12 +21,12 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_the_search_finds_what_is_there() -> None:
+def test_the_search_finds_an_encoded_key() -> None:
     hidden = base64.b64encode(b"x" + PARENT_KEY.encode() + b"yz")
     assert any(piece in hidden for piece in encodings(PARENT_KEY))
 
 
-async def test_keys_are_nowhere() -> None:
+async def test_keys_are_neither_in_the_database_nor_in_the_log() -> None:
     leaking = {"error": {"message": f"your key {UPSTREAM_KEY} is bad"}}
     async with (
         ScriptedUpstream(

@@ -1,4 +1,4 @@
-"""Mistakes that other gateways are known for, each tried here."""
+"""Known bugs of other gateways: this one must not have them."""
 
 import asyncio
 from decimal import Decimal
@@ -26,7 +26,7 @@ USED = {"prompt_tokens": 20, "completion_tokens": 5}
         {"cost": 0},
     ],
 )
-async def test_usage_that_cannot_be_is_not_a_price_of_zero(usage: object) -> None:
+async def test_implausible_usage_is_charged_the_bound_not_zero(usage: object) -> None:
     sent = body()
     async with world(Rule.from_json({"usage": usage})) as w:
         agent = await w.api.open()
@@ -39,7 +39,7 @@ async def test_usage_that_cannot_be_is_not_a_price_of_zero(usage: object) -> Non
         assert (await agent.account())["spent"] == charged
 
 
-@pytest.mark.parametrize("asked", [True, False])
+@pytest.mark.parametrize("wants_usage", [True, False])
 @pytest.mark.parametrize(
     "usage",
     [
@@ -51,24 +51,24 @@ async def test_usage_that_cannot_be_is_not_a_price_of_zero(usage: object) -> Non
         {},
     ],
 )
-async def test_streamed_usage_that_cannot_be_is_not_a_price_of_zero(
-    usage: object, asked: bool
+async def test_implausible_streamed_usage_is_charged_the_bound_not_zero(
+    usage: object, wants_usage: bool
 ) -> None:
-    sent = streamed(usage=asked)
+    sent = streamed(usage=wants_usage)
     charged = Decimal(bound({**sent, "stream_options": {"include_usage": True}})) / 10**6
     async with world(Rule.from_json({"usage": usage})) as w:
         agent = await w.api.open()
         for _ in range(2):
             reply = await agent.chat(sent, key="k")
-            assert (reply.said, reply.events[-1]) == ("ok", "[DONE]")
-            if asked:
+            assert (reply.content, reply.events[-1]) == ("ok", "[DONE]")
+            if wants_usage:
                 shown = reply.events[-2]["usage"]
                 assert (shown["cost"], shown["estimated"]) == (charged, True)
         [line] = await agent.ledger()
         assert (line["amount"], line["estimated"]) == (charged, True)
 
 
-async def test_a_streamed_cost_of_zero_from_upstream_is_not_believed() -> None:
+async def test_a_streamed_upstream_cost_of_zero_is_ignored() -> None:
     """LiteLLM #37924."""
     async with world(Rule(usage={**USED, "cost": 0})) as w:
         agent = await w.api.open()
@@ -77,7 +77,7 @@ async def test_a_streamed_cost_of_zero_from_upstream_is_not_believed() -> None:
         assert (await agent.account())["spent"] == Decimal("0.00003")
 
 
-async def test_a_streamed_answer_above_its_bound_is_the_operators_loss() -> None:
+async def test_the_operator_pays_what_a_streamed_answer_costs_above_its_bound() -> None:
     used = {"prompt_tokens": 1_000, "completion_tokens": 100}
     sent = streamed(usage=True)
     need = Decimal(bound(sent)) / 10**6
@@ -91,20 +91,20 @@ async def test_a_streamed_answer_above_its_bound_is_the_operators_loss() -> None
         assert (refused.status, refused.error["code"]) == (400, "model_refused")
 
 
-async def test_a_cost_of_zero_from_upstream_is_not_believed() -> None:
+async def test_an_upstream_cost_of_zero_is_ignored() -> None:
     async with world(Rule(usage={**USED, "cost": 0})) as w:
         agent = await w.api.open()
         assert (await agent.chat()).json["usage"]["cost"] == Decimal("0.00003")
 
 
-async def test_a_higher_cost_from_upstream_is_charged() -> None:
+async def test_a_higher_upstream_cost_is_charged() -> None:
     async with world(Rule(usage={**USED, "cost": 0.0000351})) as w:
         agent = await w.api.open()
         assert (await agent.chat()).json["usage"]["cost"] == Decimal("0.000036")
 
 
-async def test_reservations_do_not_leak_until_all_is_refused() -> None:
-    """Money for two calls at once, and 80 calls that fail in every way there is."""
+async def test_failed_calls_do_not_leak_reservations() -> None:
+    """The account can pay two calls at once; 80 calls fail, in every possible way."""
     rules = [
         Rule(status=500, times=10),
         Rule(status=429, times=10),
@@ -126,7 +126,7 @@ async def test_reservations_do_not_leak_until_all_is_refused() -> None:
         assert (await agent.chat(sent)).status == 200
 
 
-async def test_reservations_of_streams_do_not_leak_either() -> None:
+async def test_failed_streams_do_not_leak_reservations() -> None:
     rules = [
         Rule(status=500, times=10),
         Rule(disconnect="before", times=10),
@@ -145,10 +145,10 @@ async def test_reservations_of_streams_do_not_leak_either() -> None:
                 assert reply.status not in (200, 402) or "error" in reply.events[-1]
         account = await agent.account()
         assert (account["reserved"], account["spent"]) == (0, 0)
-        assert (await agent.chat(sent)).said == "ok"
+        assert (await agent.chat(sent)).content == "ok"
 
 
-async def test_more_than_the_bound_is_the_operators_loss_and_the_model_is_refused() -> None:
+async def test_after_an_overrun_the_operator_pays_it_and_the_model_is_refused() -> None:
     sent = body()
     need = bound(sent)
     used = {"prompt_tokens": need, "completion_tokens": 100}
@@ -174,16 +174,16 @@ async def test_more_than_the_bound_is_the_operators_loss_and_the_model_is_refuse
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_the_answer_that_got_its_model_refused_was_paid_and_can_be_had_again(
+async def test_the_answer_that_caused_the_overrun_is_still_replayed(
     stream: bool,
 ) -> None:
-    """Whoever asks for it again has lost it: a worker that died, most likely."""
+    """A caller that repeats the call has lost the answer, most likely because a worker died."""
     sent = streamed() if stream else body()
     async with world(Rule(usage={"prompt_tokens": 10**6, "completion_tokens": 1}, times=1)) as w:
         agent = await w.api.open()
         paid = await agent.chat(sent, key="k")
         again = await agent.chat(sent, key="k")
-        assert (again.status, again.said) == (200, paid.said)
+        assert (again.status, again.content) == (200, paid.content)
         assert (await agent.chat(sent, key="new")).error["code"] == "model_refused"
         account = await agent.account()
         assert (account["charges"], account["reserved"]) == (1, 0)
@@ -211,14 +211,14 @@ async def test_a_charge_is_rounded_up_once() -> None:
             assert (await agent.account())["spent"] == Decimal(calls) / 10**6
 
 
-async def test_a_budget_of_nothing_buys_nothing() -> None:
+async def test_a_budget_of_zero_pays_for_no_call() -> None:
     async with world() as w:
         agent = await w.api.open(0)
         assert (await agent.chat()).status == 402
 
 
-async def test_absent_max_tokens_is_neither_unlimited_nor_zero() -> None:
-    """Refusal and admission both follow the price entry's `default_max_tokens`."""
+async def test_missing_max_tokens_uses_the_default_of_the_price_entry() -> None:
+    """Both the refusal and the acceptance use `default_max_tokens`."""
     sent = body(max_tokens=None)
     need = bound({**sent, "max_tokens": 1024}, 1024)
     async with world() as w:
@@ -229,7 +229,7 @@ async def test_absent_max_tokens_is_neither_unlimited_nor_zero() -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "reported",
     [
         {"_meta": {"cascade": {"cost_usd": 0.000123, "model": "x"}}},
         {"cost_usd": 0.000123},
@@ -238,12 +238,12 @@ async def test_absent_max_tokens_is_neither_unlimited_nor_zero() -> None:
         {"usage": {"cost_usd": 0.000123}},
     ],
 )
-async def test_what_the_upstream_says_it_cost_counts_wherever_it_says_so(told: Any) -> None:
-    """And the agent is told one figure alone: what its account was charged."""
-    usage = {"prompt_tokens": 20, "completion_tokens": 5, **told.get("usage", {})}
+async def test_a_reported_cost_is_charged_from_every_known_field(reported: Any) -> None:
+    """The agent sees only one amount: what its account was charged."""
+    usage = {"prompt_tokens": 20, "completion_tokens": 5, **reported.get("usage", {})}
     answer = {
         "choices": [{"message": {"role": "assistant", "content": "x"}, "finish_reason": "stop"}],
-        **told,
+        **reported,
         "usage": usage,
     }
     async with world(Rule(body=answer)) as w:

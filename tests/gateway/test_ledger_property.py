@@ -1,4 +1,4 @@
-"""Any order of everything that can happen to accounts: no overspending, and the books balance."""
+"""Any sequence of account operations: no overspending, and the ledger equals the sums."""
 
 import sqlite3
 import tempfile
@@ -35,8 +35,8 @@ bodies = st.sampled_from(("one", "other"))
 owners = st.sampled_from(("living", "dying"))
 
 
-class Books(RuleBasedStateMachine):
-    """`paid` and `open` are the model: what was charged by key, and what is in flight."""
+class LedgerMachine(RuleBasedStateMachine):
+    """The model: `paid` is what was charged by key, `open` are the calls in flight."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -184,7 +184,7 @@ class Books(RuleBasedStateMachine):
         assert (account.id, fresh) == (name, False)
 
     @invariant()
-    def nothing_is_overspent_and_the_books_balance(self) -> None:
+    def nothing_is_overspent_and_the_ledger_agrees(self) -> None:
         for name in ACCOUNTS:
             account = self.account(name)
             assert account.spent >= 0
@@ -197,7 +197,7 @@ class Books(RuleBasedStateMachine):
             assert account.budget == self.sum("budget_changes", name)[0]
 
     @invariant()
-    def each_key_is_charged_what_it_was_charged_once(self) -> None:
+    def each_key_is_charged_once(self) -> None:
         query = (
             "SELECT account_id, idempotency_key, amount FROM ledger"
             " WHERE idempotency_key IS NOT NULL"
@@ -212,8 +212,8 @@ class Books(RuleBasedStateMachine):
         return total, count
 
 
-TestBooks = Books.TestCase
-TestBooks.settings = settings(
+TestLedger = LedgerMachine.TestCase
+TestLedger.settings = settings(
     max_examples=150,
     stateful_step_count=40,
     deadline=None,
@@ -223,7 +223,7 @@ TestBooks.settings = settings(
 
 @pytest.mark.parametrize("table", APPEND_ONLY)
 @pytest.mark.parametrize("statement", ["UPDATE {} SET id = id + 1", "DELETE FROM {}"])
-def test_history_cannot_be_changed(tmp_path: Path, table: str, statement: str) -> None:
+def test_append_only_tables_cannot_be_changed(tmp_path: Path, table: str, statement: str) -> None:
     conn = connect(tmp_path / "gateway.db")
     for name in ("a", "b"):
         new = NewAccount(name, name, name, 100, None, "")
@@ -237,7 +237,7 @@ def test_history_cannot_be_changed(tmp_path: Path, table: str, statement: str) -
         conn.execute(statement.format(table))
 
 
-def test_the_tables_themselves_refuse_to_overspend(tmp_path: Path) -> None:
+def test_a_table_constraint_forbids_overspending(tmp_path: Path) -> None:
     conn = connect(tmp_path / "gateway.db")
     sqlite_accounts.open_account(conn, NewAccount("a", "a", "a", 100, None, ""), 0)
     with pytest.raises(sqlite3.IntegrityError):

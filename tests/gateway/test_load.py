@@ -1,4 +1,4 @@
-"""Clients in eight processes on one key; and the check on leaks, small (a million: `load.py`)."""
+"""Clients in eight processes on one key; and a small version of the leak check in `load.py`."""
 
 import asyncio
 import json
@@ -17,8 +17,8 @@ PAYS_FOR = 40
 USED = {"prompt_tokens": 100, "completion_tokens": 10}
 
 
-async def test_eight_processes_on_one_key_never_overspend_it() -> None:
-    """Money for forty calls as they are used, and a hundred and sixty that want them."""
+async def test_eight_client_processes_on_one_key_never_overspend() -> None:
+    """160 calls on an account that can pay for 40."""
     cost = 100 + 2 * 10
     budget = PAYS_FOR * cost + bound(load.BODY) - cost
     async with (
@@ -35,11 +35,11 @@ async def test_eight_processes_on_one_key_never_overspend_it() -> None:
             for number in range(8)
         ]
         outputs = [(await client.communicate())[0] for client in clients]
-        with sqlite3.connect(gateway.database) as books:
-            spent, held, limit = books.execute(
+        with sqlite3.connect(gateway.database) as connection:
+            spent, held, limit = connection.execute(
                 "SELECT spent, reserved, budget FROM accounts WHERE id = ?", (account_id,)
             ).fetchone()
-            (ledger,) = books.execute("SELECT sum(amount) FROM ledger").fetchone()
+            (ledger,) = connection.execute("SELECT sum(amount) FROM ledger").fetchone()
     statuses: Counter[str] = Counter()
     for output in outputs:
         statuses.update(json.loads(output))
@@ -51,15 +51,15 @@ async def test_eight_processes_on_one_key_never_overspend_it() -> None:
     assert 1 <= statuses["200"] <= PAYS_FOR
 
 
-async def test_nothing_is_left_of_accounts_that_were_closed(
+async def test_closed_accounts_leave_nothing_behind(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(load, "CALLS_AN_ACCOUNT", 300)
     status = await load.endure(1_800)
-    said = capsys.readouterr().out
-    assert json.loads(said.splitlines()[-1]) == {
+    output = capsys.readouterr().out
+    assert json.loads(output.splitlines()[-1]) == {
         "reserved": False,
         "memory grew": False,
         "more than the ledger stays": False,
-    }, said
+    }, output
     assert status == 0

@@ -1,4 +1,4 @@
-"""The bundled model: real answers, from a process that comes back, and ends with the gateway."""
+"""The bundled model: real answers from a process that is restarted, and ends with the gateway."""
 
 import asyncio
 import importlib.util
@@ -29,7 +29,7 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in found]
 
 
-def lives(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     try:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
@@ -49,7 +49,7 @@ async def model_of(gateway: GatewayProcess) -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc")
-async def test_a_real_model_in_a_process_that_ends_with_the_gateway() -> None:
+async def test_the_bundled_model_runs_in_a_process_that_ends_with_the_gateway() -> None:
     async with gateway_process("local") as gateway, aiohttp.ClientSession() as http:
         api = Api(gateway.url, http)
         agent = await api.open()
@@ -67,15 +67,15 @@ async def test_a_real_model_in_a_process_that_ends_with_the_gateway() -> None:
         too_long = await agent.chat({**sent, "messages": body("hello " * 9000)["messages"]})
         assert (too_long.status, too_long.error["code"]) == (400, "context_length_exceeded")
 
-        asked = {**sent, "stream": True, "stream_options": {"include_usage": True}}
-        whole, again = [await agent.chat(asked, key="k") for _ in range(2)]
-        assert whole.said == again.said != ""
+        request = {**sent, "stream": True, "stream_options": {"include_usage": True}}
+        whole, again = [await agent.chat(request, key="k") for _ in range(2)]
+        assert whole.content == again.content != ""
         assert whole.events[-2]["usage"]["completion_tokens"] > 0
         assert whole.events[-1] == "[DONE]"
         assert again.headers["x-idempotent-replay"] == "true"
 
         first = await model_of(gateway)
-        long = {**asked, "messages": body("Tell a long story.")["messages"], "max_tokens": 2_000}
+        long = {**request, "messages": body("Tell a long story.")["messages"], "max_tokens": 2_000}
         async with agent.stream(long, key="long") as stream:
             await stream.content.readuntil(b"\n\n")
             os.kill(first, signal.SIGKILL)
@@ -90,11 +90,13 @@ async def test_a_real_model_in_a_process_that_ends_with_the_gateway() -> None:
         second = await model_of(gateway)
         await gateway.end(signal.SIGKILL)
         async with asyncio.timeout(30):
-            while lives(second):
+            while is_alive(second):
                 await asyncio.sleep(0.02)
 
 
-def test_missing_packages_are_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_packages_are_reported_with_the_install_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(bundled_model_server.ModelMissing) as error:
         bundled_model_server.model_file()
@@ -102,7 +104,7 @@ def test_missing_packages_are_named_with_what_to_install(monkeypatch: pytest.Mon
         assert piece in str(error.value)
 
 
-async def test_a_model_that_prints_without_end_is_started_again(
+async def test_a_model_process_that_prints_an_endless_line_is_restarted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     start, started = asyncio.create_subprocess_exec, 0

@@ -1,5 +1,5 @@
-"""Without telemetry anywhere, a line of the log still says which account it is about; and no line
-has a key in it, wherever somebody put one."""
+"""Without telemetry, log lines still name the account; and no line contains a key, whatever field
+it was sent in."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ Lines = list[dict[str, Any]]
 async def logged(
     work: Callable[[Api], Awaitable[Any]], *rules: Rule, **settings: Any
 ) -> tuple[str, Lines]:
-    """What the gateway wrote while this was done, as text and line by line."""
+    """The gateway's log while `work` ran, as text and as parsed lines."""
     async with (
         ScriptedUpstream(rules) as upstream,
         gateway_process(upstream.url, **settings) as gateway,
@@ -31,7 +31,7 @@ async def logged(
     return text, [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
 
-async def test_a_request_about_an_account_names_it() -> None:
+async def test_log_lines_name_the_account() -> None:
     agents: list[Agent] = []
 
     async def work(api: Api) -> None:
@@ -55,13 +55,13 @@ async def test_a_request_about_an_account_names_it() -> None:
     assert keys == ["call-1", "call-2", None, None]
 
 
-async def test_a_transfer_names_both() -> None:
+async def test_the_log_line_of_a_transfer_names_both_accounts() -> None:
     agents: list[Agent] = []
 
     async def work(api: Api) -> None:
         agents.extend([await api.open(name="a" * 100), await api.open(name="b" * 100)])
-        order = {"from": agents[0].id, "to": agents[1].id, "amount": 1}
-        assert (await api.send("POST", "/v1/transfers", order)).status == 200
+        transfer = {"from": agents[0].id, "to": agents[1].id, "amount": 1}
+        assert (await api.send("POST", "/v1/transfers", transfer)).status == 200
 
     _, lines = await logged(work)
     [line] = [line for line in lines if "/v1/transfers" in line["message"]]
@@ -69,8 +69,8 @@ async def test_a_transfer_names_both() -> None:
     assert line["account_name"] == f"{'a' * 100} {'b' * 100}"
 
 
-async def test_what_the_next_request_says_is_its_own() -> None:
-    """One connection serves both."""
+async def test_labels_do_not_carry_over_to_the_next_request() -> None:
+    """Both requests use one connection."""
 
     async def work(api: Api) -> None:
         agent = await api.open(name=NAME)
@@ -85,7 +85,7 @@ async def test_what_the_next_request_says_is_its_own() -> None:
     assert not any("call_key" in line for line in others)
 
 
-async def test_what_goes_wrong_within_a_call_says_whose_it_was() -> None:
+async def test_errors_within_a_call_are_logged_with_its_labels() -> None:
     greedy = {"prompt_tokens": 1_000_000, "completion_tokens": 5}
 
     async def work(api: Api) -> None:
@@ -97,7 +97,7 @@ async def test_what_goes_wrong_within_a_call_says_whose_it_was() -> None:
     assert (overrun["account_name"], overrun["call_key"]) == (NAME, "call-1")
 
 
-async def test_text_has_it_at_the_end_of_the_line() -> None:
+async def test_text_lines_end_with_the_labels() -> None:
     async def work(api: Api) -> None:
         await api.open(name=NAME)
 
@@ -106,7 +106,7 @@ async def test_text_has_it_at_the_end_of_the_line() -> None:
     assert line.endswith(f"account_name={NAME}]")
 
 
-async def test_a_name_that_is_no_name_is_left_out() -> None:
+async def test_an_unprintable_account_name_is_omitted() -> None:
     async def work(api: Api) -> None:
         await api.open(name="two\nlines")
 
@@ -115,7 +115,7 @@ async def test_a_name_that_is_no_name_is_left_out() -> None:
     assert "account=agt_" in text
 
 
-async def test_no_key_stands_in_a_line_wherever_it_was_put() -> None:
+async def test_no_log_line_contains_a_key() -> None:
     keys = [PARENT_KEY]
 
     async def work(api: Api) -> None:
@@ -123,9 +123,9 @@ async def test_no_key_stands_in_a_line_wherever_it_was_put() -> None:
         keys.append(agent.key)
         await agent.chat(body(), key=agent.key)
         await agent.chat(body(), key=PARENT_KEY)
-        told = {"baggage": f"agent_team.run={PARENT_KEY},agent_team.agent={agent.key}"}
-        told |= {"Authorization": f"Bearer {agent.key}"}
-        async with api.http.get(f"{api.url}/v1/models", headers=told) as answer:
+        headers = {"baggage": f"agent_team.run={PARENT_KEY},agent_team.agent={agent.key}"}
+        headers |= {"Authorization": f"Bearer {agent.key}"}
+        async with api.http.get(f"{api.url}/v1/models", headers=headers) as answer:
             assert answer.status == 200
         await api.send("GET", f"/v1/agents/{PARENT_KEY}")
         await api.send("GET", f"/v1/agents/{agent.key}", key=agent.key)

@@ -1,4 +1,4 @@
-"""Amounts: exact in, exact out, rounded up once; and the price file."""
+"""Amounts are exact and rounded up once; and the price file."""
 
 import json
 from decimal import ROUND_CEILING, Decimal
@@ -16,7 +16,7 @@ prices = st.decimals(0, 1000, places=9)
 
 
 @given(micro)
-def test_an_amount_prints_exactly_and_comes_back(amount: int) -> None:
+def test_amounts_round_trip_exactly(amount: int) -> None:
     printed = json.dumps(usd(amount))
     assert Decimal(printed) == Decimal(amount) / 10**6
     assert parse_usd(json.loads(printed, parse_float=Decimal), "x") == amount
@@ -26,7 +26,7 @@ def test_an_amount_prints_exactly_and_comes_back(amount: int) -> None:
 @pytest.mark.parametrize(
     "value", [None, True, -1, "x", "", "NaN", "Infinity", "1e-7", 10**10, Decimal("0.1234567"), []]
 )
-def test_what_is_no_amount_is_refused_by_name(value: object) -> None:
+def test_an_invalid_amount_is_refused_with_its_field(value: object) -> None:
     with pytest.raises(ValueError, match="`budget`"):
         parse_usd(value, "`budget`")
 
@@ -41,7 +41,7 @@ def test_a_cost_is_the_exact_sum_rounded_up(
 
 
 @given(prices, prices, st.integers(1, 10**5), st.integers(1, 50), st.integers(1, 10**5), st.data())
-def test_no_tokens_within_the_rules_cost_more_than_the_bound(
+def test_no_permitted_usage_costs_more_than_the_bound(
     price_in: Decimal, price_out: Decimal, size: int, messages: int, limit: int, data: st.DataObject
 ) -> None:
     price = Price(input_usd_per_million=price_in, output_usd_per_million=price_out)
@@ -50,14 +50,14 @@ def test_no_tokens_within_the_rules_cost_more_than_the_bound(
     assert price.cost(tokens_in, tokens_out) <= price.bound(size, messages, limit)
 
 
-def test_the_shipped_prices_make_the_bundled_model_cost_something() -> None:
+def test_the_default_price_file_prices_the_bundled_model() -> None:
     price = Prices.load(DEFAULT_PRICE_FILE).models["smollm2-135m"]
     assert price.cost(1000, 100) > 0
     assert price.context_tokens == 8192
     assert "demonstration" in price.note
 
 
-def test_the_lines_to_add_are_a_price_entry(tmp_path: Path) -> None:
+def test_the_lines_to_add_are_a_valid_price_entry(tmp_path: Path) -> None:
     path = tmp_path / "prices.toml"
     path.write_text(DEFAULT_PRICE_FILE.read_text())
     name = 'vendor/"odd\\name"'
@@ -82,7 +82,9 @@ def test_the_lines_to_add_are_a_price_entry(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_wrong_price_file_says_where(tmp_path: Path, text: str, says: str) -> None:
+def test_a_wrong_price_file_is_reported_with_path_and_key(
+    tmp_path: Path, text: str, says: str
+) -> None:
     path = tmp_path / "prices.toml"
     path.write_text(text)
     with pytest.raises(PriceError) as error:

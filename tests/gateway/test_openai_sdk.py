@@ -1,4 +1,4 @@
-"""The public `openai` SDK, unchanged, against the gateway."""
+"""The public `openai` SDK, unmodified, against the gateway."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ SCHEMA: dict[str, object] = {
 }
 
 
-async def test_the_sdk_works_as_it_is() -> None:
+async def test_the_unmodified_sdk_works() -> None:
     async with world() as w:
         agent = await w.api.open()
         async with openai.AsyncOpenAI(
@@ -80,7 +80,7 @@ def sdk(w: World, agent: Agent) -> openai.AsyncOpenAI:
     return openai.AsyncOpenAI(base_url=w.gateway.base_url, api_key=agent.key, max_retries=0)
 
 
-async def ask(
+async def start_stream(
     client: openai.AsyncOpenAI, key: str = "k", max_tokens: int = 10
 ) -> openai.AsyncStream[ChatCompletionChunk]:
     return await client.chat.completions.create(
@@ -97,12 +97,12 @@ def content(chunks: list[ChatCompletionChunk]) -> str:
     return "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
 
 
-async def test_the_sdk_streams_as_it_is() -> None:
+async def test_the_unmodified_sdk_streams() -> None:
     async with world(Rule(text="one two three", heartbeat="working")) as w:
         agent = await w.api.open()
         async with sdk(w, agent) as client:
-            first = [chunk async for chunk in await ask(client)]
-            again = [chunk async for chunk in await ask(client)]
+            first = [chunk async for chunk in await start_stream(client)]
+            again = [chunk async for chunk in await start_stream(client)]
         assert content(first) == "one two three"
         assert first == again
         assert [chunk.usage for chunk in first[:-1]] == [None] * (len(first) - 1)
@@ -112,7 +112,7 @@ async def test_the_sdk_streams_as_it_is() -> None:
         assert w.upstream.count == 1
 
 
-async def test_the_sdks_helper_for_streams_puts_an_answer_together() -> None:
+async def test_the_sdks_stream_helper_assembles_the_answer() -> None:
     async with world(Rule(text="one two three")) as w:
         agent = await w.api.open()
         async with (
@@ -125,31 +125,31 @@ async def test_the_sdks_helper_for_streams_puts_an_answer_together() -> None:
         assert answer.choices[0].message.content == "one two three"
 
 
-async def test_a_stream_that_the_sdk_closes_early_is_paid_and_can_be_had_again() -> None:
+async def test_a_stream_closed_early_is_charged_and_can_be_replayed() -> None:
     gate = asyncio.Event()
     async with world(Rule(text="one two three", gate=gate)) as w:
         agent = await w.api.open()
         async with sdk(w, agent) as client:
-            async with await ask(client) as stream:
+            async with await start_stream(client) as stream:
                 assert (await anext(stream)).choices[0].delta.content
             gate.set()
             await agent.until_reserved(False)
             assert (await agent.account())["charges"] == 1
-            assert content([chunk async for chunk in await ask(client)]) == "one two three"
+            assert content([chunk async for chunk in await start_stream(client)]) == "one two three"
         assert w.upstream.count == 1
 
 
-async def test_the_sdk_raises_what_goes_wrong_in_a_stream() -> None:
-    told = {"error": {"message": "boom", "code": "busy"}}
-    async with world(Rule(stream_error=told, times=1), Rule(status=429, times=1)) as w:
+async def test_the_sdk_raises_errors_in_a_stream() -> None:
+    reported = {"error": {"message": "boom", "code": "busy"}}
+    async with world(Rule(stream_error=reported, times=1), Rule(status=429, times=1)) as w:
         agent = await w.api.open("0.0005")
         async with sdk(w, agent) as client:
             with pytest.raises(openai.APIError, match="boom") as broken:
-                [chunk async for chunk in await ask(client)]
+                [chunk async for chunk in await start_stream(client)]
             assert broken.value.code == "busy"
             with pytest.raises(openai.RateLimitError):
-                await ask(client)
+                await start_stream(client)
             with pytest.raises(openai.APIStatusError) as refused:
-                await ask(client, "dear", 1_000)
+                await start_stream(client, "expensive", 1_000)
             assert refused.value.status_code == 402
-            assert content([chunk async for chunk in await ask(client)]) == "ok"
+            assert content([chunk async for chunk in await start_stream(client)]) == "ok"

@@ -1,4 +1,4 @@
-"""The two small parts under a streamed answer: events read in any pieces, an answer passed on."""
+"""The parser of server-sent events, and the relay that passes an answer on."""
 
 import asyncio
 import time
@@ -38,31 +38,31 @@ def read(pieces: list[bytes]) -> list[Event]:
 
 
 @given(st.lists(st.integers(0, len(WRITTEN))))
-def test_events_are_the_same_in_whatever_pieces_they_come(cuts: list[int]) -> None:
+def test_events_do_not_depend_on_how_the_bytes_are_split(cuts: list[int]) -> None:
     ends = [0, *sorted(cuts), len(WRITTEN)]
     assert read([WRITTEN[start:end] for start, end in pairwise(ends)]) == READ
 
 
-def test_events_are_the_same_byte_by_byte() -> None:
+def test_events_can_arrive_byte_by_byte() -> None:
     assert read([WRITTEN[at : at + 1] for at in range(len(WRITTEN))]) == READ
 
 
 @given(st.lists(st.tuples(st.booleans(), datas)))
-def test_what_is_written_is_read(told: list[tuple[bool, bytes]]) -> None:
-    told = [(is_data, data) for is_data, data in told if data]
-    written = b"".join(event(data) if is_data else comment(data) for is_data, data in told)
-    wanted = [Event(data) if is_data else Event(comment=data) for is_data, data in told]
+def test_written_events_are_parsed_again(pieces: list[tuple[bool, bytes]]) -> None:
+    pieces = [(is_data, data) for is_data, data in pieces if data]
+    written = b"".join(event(data) if is_data else comment(data) for is_data, data in pieces)
+    wanted = [Event(data) if is_data else Event(comment=data) for is_data, data in pieces]
     assert read([written]) == wanted
 
 
-def test_half_an_event_is_known_by_its_size() -> None:
+def test_the_size_of_an_unfinished_event_is_known() -> None:
     parser = EventParser()
     assert list(parser.feed(b"data: 1\n\ndata: 23\ndata: 4")) == [Event(b"1")]
     assert parser.unfinished_bytes == len(b"23data: 4")
 
 
-def test_a_long_line_in_small_pieces_is_read_in_a_time_that_grows_with_its_length() -> None:
-    """Ten times the bytes: a hundred times the work, if each piece were put to all before it."""
+def test_a_long_line_in_small_pieces_is_parsed_in_linear_time() -> None:
+    """Appending each piece to all before it would take 100 times as long for 10 times the bytes."""
 
     def seconds(size: int) -> float:
         line = b"data: " + b"x" * size
@@ -80,9 +80,7 @@ async def everything(relay: Relay) -> bytes:
 
 
 @given(st.lists(st.binary(max_size=100)), st.binary(max_size=100))
-def test_an_answer_that_was_kept_is_the_one_that_was_passed_on(
-    pieces: list[bytes], tail: bytes
-) -> None:
+def test_the_stored_answer_equals_the_one_passed_on(pieces: list[bytes], tail: bytes) -> None:
     async def pass_on() -> None:
         relay = Relay(keep=True)
         for piece in pieces:
@@ -98,7 +96,7 @@ def test_an_answer_that_was_kept_is_the_one_that_was_passed_on(
     asyncio.run(pass_on())
 
 
-async def test_a_reader_gets_what_comes_while_it_waits() -> None:
+async def test_a_reader_gets_pieces_added_while_it_waits() -> None:
     relay = Relay(keep=False)
     reading = asyncio.create_task(everything(relay))
     for piece in (b"a", b"b", b"c"):
@@ -111,7 +109,7 @@ async def test_a_reader_gets_what_comes_while_it_waits() -> None:
 
 
 @pytest.mark.parametrize("keep", [True, False])
-async def test_who_has_left_is_waited_for_and_stored_for_no_longer(keep: bool) -> None:
+async def test_after_the_client_left_pieces_are_dropped_but_still_stored(keep: bool) -> None:
     relay = Relay(keep=keep)
     relay.add(b"before")
     relay.client_left()
@@ -121,7 +119,7 @@ async def test_who_has_left_is_waited_for_and_stored_for_no_longer(keep: bool) -
     assert b"".join(decompress(relay.compressed(b"!"))) == (b"beforeafter!" if keep else b"")
 
 
-def test_a_kept_answer_comes_back_in_bounded_pieces() -> None:
+def test_a_stored_answer_is_decompressed_in_bounded_pieces() -> None:
     relay = Relay(keep=True)
     relay.client_left()
     for _ in range(1_000):

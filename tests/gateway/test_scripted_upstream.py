@@ -1,4 +1,4 @@
-"""The scripted upstream does what its rules say; everything else is tested against it."""
+"""The scripted upstream, which all other tests rely on, does what its rules say."""
 
 import asyncio
 import json
@@ -34,14 +34,14 @@ async def test_rules_answer_in_order_and_run_out() -> None:
 
 
 @pytest.mark.parametrize("where", ["before", "middle"])
-async def test_breaks_off(where: str) -> None:
+async def test_the_connection_can_break(where: str) -> None:
     async with ScriptedUpstream([Rule.from_json({"disconnect": where})]) as upstream:
         with pytest.raises(aiohttp.ClientError):
             await post(upstream)
     assert (upstream.count, upstream.answered) == (1, 0)
 
 
-async def test_answers_a_schema_with_its_smallest_instance() -> None:
+async def test_a_schema_is_answered_with_its_smallest_instance() -> None:
     schema = {
         "type": "object",
         "properties": {
@@ -63,9 +63,9 @@ async def test_answers_a_schema_with_its_smallest_instance() -> None:
     jsonschema.validate(minimal_instance(schema, schema), schema)
 
 
-@pytest.mark.parametrize("asked", [True, False])
-async def test_streams_as_openai_does(asked: bool) -> None:
-    body = {**BODY, "stream": True, "stream_options": {"include_usage": asked}}
+@pytest.mark.parametrize("wants_usage", [True, False])
+async def test_streams_have_openais_format(wants_usage: bool) -> None:
+    body = {**BODY, "stream": True, "stream_options": {"include_usage": wants_usage}}
     rule = Rule.from_json({"text": "abcdef", "chunks": 3, "heartbeat": "working"})
     async with ScriptedUpstream([rule]) as upstream:
         status, text = await post(upstream, body)
@@ -77,7 +77,7 @@ async def test_streams_as_openai_does(asked: bool) -> None:
     assert [choice["delta"].get("content") for choice in choices] == ["ab", "cd", "ef", None]
     assert choices[-1]["finish_reason"] == "stop"
     assert [chunk["usage"]["total_tokens"] for chunk in chunks if chunk.get("usage")] == (
-        [2] if asked else []
+        [2] if wants_usage else []
     )
     assert upstream.answered == 1
 
@@ -98,7 +98,7 @@ async def test_a_stream_can_break_in_the_middle(how: str) -> None:
     assert upstream.answered == 0
 
 
-async def test_is_a_process_that_is_controlled_over_http() -> None:
+async def test_it_runs_as_a_process_controlled_over_http() -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.support.upstream", stdout=asyncio.subprocess.PIPE
     )

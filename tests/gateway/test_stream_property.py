@@ -1,4 +1,4 @@
-"""Whatever an upstream streams, and however it ends: who is charged, and what the client sees."""
+"""What is charged and what the client sees, whatever an upstream streams and however it ends."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from durable_agent_team.gateway.calls.chat_request import ChatRequest, parse_cha
 from durable_agent_team.gateway.calls.prices import Price, Prices
 from durable_agent_team.gateway.calls.relay import Relay
 from durable_agent_team.gateway.calls.streamed_answer import StreamedAnswer
-from tests.gateway.client import events_of, said, streamed
+from tests.gateway.client import content_of, events_of, streamed
 
 PRICE = Price.model_validate({"input_usd_per_million": 1, "output_usd_per_million": 2})
 GOOD = {"prompt_tokens": 20, "completion_tokens": 5}
@@ -47,31 +47,31 @@ written = st.one_of(
 endings = st.sampled_from(["clean", "broken", "cut"])
 
 
-def asked(usage: bool) -> ChatRequest:
+def chat_request(usage: bool) -> ChatRequest:
     raw = json.dumps(streamed(usage=usage)).encode()
     return parse_chat_request(raw, Prices(Path("prices.toml"), {"m": PRICE}))
 
 
 def play(
-    told: list[str], ending: str, usage: bool
+    pieces: list[str], ending: str, usage: bool
 ) -> tuple[StreamedAnswer, BilledAnswer | FailedCall, str]:
-    """The judgement, and what the client got, its tail included."""
+    """Returns the result, and what the client got, including the tail."""
 
     async def passed_on() -> tuple[StreamedAnswer, BilledAnswer | FailedCall, str]:
         relay = Relay(keep=True)
-        streamed_answer = StreamedAnswer(asked(usage), relay)
-        for piece in told:
+        streamed_answer = StreamedAnswer(chat_request(usage), relay)
+        for piece in pieces:
             streamed_answer.feed(piece.encode())
         if ending == "clean":
             streamed_answer.end_of_stream()
-            judged = streamed_answer.result()
+            result = streamed_answer.result()
         else:
             error = ApiError(502, "upstream_error", ending, ending)
-            judged = streamed_answer.result(FailedCall(error), cut=ending == "cut")
-        if isinstance(judged, BilledAnswer):
-            relay.add(judged.tail)
+            result = streamed_answer.result(FailedCall(error), cut=ending == "cut")
+        if isinstance(result, BilledAnswer):
+            relay.add(result.tail)
         relay.close()
-        return streamed_answer, judged, b"".join([piece async for piece in relay.read()]).decode()
+        return streamed_answer, result, b"".join([piece async for piece in relay.read()]).decode()
 
     return asyncio.run(passed_on())
 
@@ -79,43 +79,43 @@ def play(
 @given(st.lists(written, max_size=8), endings, st.booleans())
 @example(["data: [DONE]\n\n"], "clean", True)
 @example([f"data: {json.dumps({'usage': GOOD})}\n\n"], "clean", True)
-def test_what_was_given_is_charged_and_never_more_than_the_bound(
-    told: list[str], ending: str, usage: bool
+def test_what_the_client_received_is_charged_up_to_the_bound(
+    pieces: list[str], ending: str, usage: bool
 ) -> None:
-    streamed_answer, judged, seen = play(told, ending, usage)
+    streamed_answer, result, seen = play(pieces, ending, usage)
     whole = seen.endswith("data: [DONE]\n\n")
-    assert whole == (isinstance(judged, BilledAnswer) and judged.status == 200)
-    text = said(events_of(seen))
-    if isinstance(judged, BilledAnswer):
-        assert 0 < judged.amount <= streamed_answer.request.bound
-        assert judged.estimated == (judged.prompt_tokens == 0)
+    assert whole == (isinstance(result, BilledAnswer) and result.status == 200)
+    text = content_of(events_of(seen))
+    if isinstance(result, BilledAnswer):
+        assert 0 < result.amount <= streamed_answer.request.bound
+        assert result.estimated == (result.prompt_tokens == 0)
     else:
-        assert not (text and ending == "cut" and judged.error.code == "cut")
+        assert not (text and ending == "cut" and result.error.code == "cut")
     if usage and whole:
         assert events_of(seen)[-2]["usage"]["cost"] > 0
 
 
 @given(st.lists(written, max_size=8), endings, st.booleans())
-def test_the_client_gets_every_chunk_until_the_end_and_no_other_cost(
-    told: list[str], ending: str, usage: bool
+def test_the_client_gets_every_chunk_but_not_the_upstream_cost(
+    pieces: list[str], ending: str, usage: bool
 ) -> None:
-    _, judged, seen = play(told, ending, usage)
-    body = seen[: -len(judged.tail)] if isinstance(judged, BilledAnswer) and judged.tail else seen
+    _, result, seen = play(pieces, ending, usage)
+    body = seen[: -len(result.tail)] if isinstance(result, BilledAnswer) and result.tail else seen
     sent = []
-    for piece in told:
+    for piece in pieces:
         if piece in malformed or "[DONE]\n" in piece or '"boom"' in piece:
             break
         sent.extend(events_of(piece))
-    assert said(events_of(body)) == said(sent)
+    assert content_of(events_of(body)) == content_of(sent)
     for event in events_of(body):
         assert not event.get("usage")
         assert "0.5" not in json.dumps(event)
 
 
 @given(st.lists(st.binary(max_size=60), max_size=6), endings, st.booleans())
-def test_no_bytes_break_the_reading(pieces: list[bytes], ending: str, usage: bool) -> None:
+def test_any_bytes_can_be_parsed(pieces: list[bytes], ending: str, usage: bool) -> None:
     async def read() -> None:
-        streamed_answer = StreamedAnswer(asked(usage), Relay(keep=True))
+        streamed_answer = StreamedAnswer(chat_request(usage), Relay(keep=True))
         for piece in pieces:
             streamed_answer.feed(b"data: " + piece + b"\n\n")
         streamed_answer.end_of_stream()

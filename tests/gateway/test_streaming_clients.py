@@ -1,4 +1,4 @@
-"""Clients of streamed calls: that leave, come back, come together, come in numbers."""
+"""Clients of streamed calls: many at once, and clients that leave and return."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ import pytest
 
 from durable_agent_team.gateway.calls.chat_request import parse_chat_request
 from durable_agent_team.gateway.calls.relay import Relay
-from tests.gateway.client import Agent, Api, Reply, bound, events_of, said, streamed, world
+from tests.gateway.client import Agent, Api, Reply, bound, content_of, events_of, streamed, world
 from tests.support.gateway import gateway_process, running_gateway
 from tests.support.upstream import Rule, ScriptedUpstream
 
@@ -24,7 +24,7 @@ COST = Decimal("0.00003")
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-async def test_64_streams_at_once_on_a_key_with_money_for_ten(processes: int) -> None:
+async def test_64_concurrent_streams_on_an_account_that_can_pay_for_ten(processes: int) -> None:
     sent = streamed("call 00", usage=True)
     need = bound(sent)
     gate = asyncio.Event()
@@ -47,7 +47,7 @@ async def test_64_streams_at_once_on_a_key_with_money_for_ten(processes: int) ->
             replies = await asyncio.wait_for(asyncio.gather(*map(call, range(64))), 60)
         assert sorted(reply.status for reply in replies) == [200] * 10 + [402] * 54
         whole = [reply for reply in replies if reply.status == 200]
-        assert {reply.said for reply in whole} == {TEXT}
+        assert {reply.content for reply in whole} == {TEXT}
         assert {reply.events[-2]["usage"]["cost"] for reply in whole} == {COST}
         assert w.upstream.count == 10
         account = await agent.account()
@@ -56,15 +56,15 @@ async def test_64_streams_at_once_on_a_key_with_money_for_ten(processes: int) ->
 
 
 @pytest.mark.parametrize("key", ["k", None])
-async def test_a_client_that_leaves_a_stream_pays_for_it_and_can_come_back(
+async def test_a_client_that_leaves_a_stream_pays_and_can_get_the_answer_later(
     key: str | None,
 ) -> None:
-    """The tokens are not free (LiteLLM #13245): the call goes on to its end, and is settled."""
+    """The tokens are not free (LiteLLM #13245): the call continues to its end and is settled."""
     gate = asyncio.Event()
     async with world(Rule(text=TEXT, usage=USED, gate=gate)) as w:
         agent = await w.api.open()
         async with agent.stream(key=key) as stream:
-            assert said(events_of((await stream.content.readuntil(b"\n\n")).decode()))
+            assert content_of(events_of((await stream.content.readuntil(b"\n\n")).decode()))
         assert (await agent.account())["reserved"] > 0
         gate.set()
         await agent.until_reserved(False)
@@ -73,7 +73,7 @@ async def test_a_client_that_leaves_a_stream_pays_for_it_and_can_come_back(
         assert w.upstream.answered == 1
         if key is not None:
             again = await agent.chat(streamed(), key=key)
-            assert (again.said, again.headers["x-idempotent-replay"]) == (TEXT, "true")
+            assert (again.content, again.headers["x-idempotent-replay"]) == (TEXT, "true")
             assert w.upstream.count == 1
 
 
@@ -86,11 +86,11 @@ async def test_a_client_that_leaves_before_the_first_chunk_pays_too() -> None:
         await asyncio.gather(call, return_exceptions=True)
         await agent.until_reserved(False)
         assert [line["amount"] for line in await agent.ledger()] == [COST]
-        assert (await agent.chat(streamed(), key="k")).said == TEXT
+        assert (await agent.chat(streamed(), key="k")).content == TEXT
         assert w.upstream.count == 1
 
 
-async def test_a_client_that_leaves_and_usage_that_never_comes_cost_the_bound() -> None:
+async def test_a_client_that_leaves_a_stream_without_usage_pays_the_bound() -> None:
     gate = asyncio.Event()
     async with world(Rule(text=TEXT, usage="missing", gate=gate)) as w:
         agent = await w.api.open()
@@ -103,15 +103,15 @@ async def test_a_client_that_leaves_and_usage_that_never_comes_cost_the_bound() 
         assert line["amount"] == Decimal(bound(streamed(usage=True))) / 10**6
 
 
-async def test_a_handler_that_is_cancelled_does_not_take_the_stream_with_it() -> None:
+async def test_cancelling_the_handler_does_not_cancel_the_stream() -> None:
     gate = asyncio.Event()
     async with world(Rule(text=TEXT, usage=USED, gate=gate)) as w:
         agent = await w.api.open()
         gateway = w.gateway.server.gateway
         raw = b'{"model":"m","messages":[{"role":"user","content":"x"}],"stream":true}'
         relay = Relay(keep=True)
-        asked = parse_chat_request(raw, gateway.prices)
-        handler = asyncio.create_task(gateway.calls.make(agent.id, "k", asked, relay))
+        request = parse_chat_request(raw, gateway.prices)
+        handler = asyncio.create_task(gateway.calls.make(agent.id, "k", request, relay))
         await agent.until_reserved()
         handler.cancel()
         await asyncio.gather(handler, return_exceptions=True)
@@ -122,7 +122,7 @@ async def test_a_handler_that_is_cancelled_does_not_take_the_stream_with_it() ->
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-async def test_a_repetition_waits_for_the_stream_and_gets_all_of_it(processes: int) -> None:
+async def test_a_repeated_call_waits_for_the_stream_and_gets_all_of_it(processes: int) -> None:
     gate = asyncio.Event()
     async with world(Rule(text=TEXT, usage=USED, gate=gate)) as w:
         agent = await w.api.open()
@@ -140,12 +140,12 @@ async def test_a_repetition_waits_for_the_stream_and_gets_all_of_it(processes: i
                 assert not any(task.done() for task in waiting)
                 gate.set()
                 replies = await asyncio.gather(*waiting)
-        assert {reply.said for reply in replies} == {TEXT}
+        assert {reply.content for reply in replies} == {TEXT}
         assert {reply.headers["x-idempotent-replay"] for reply in replies} == {"true"}
         assert w.upstream.count == len(await agent.ledger()) == 1
 
 
-async def test_a_repetition_that_waits_hears_of_a_break_as_a_plain_error() -> None:
+async def test_a_waiting_repeated_call_gets_a_broken_stream_as_a_plain_error() -> None:
     gate = asyncio.Event()
     async with world(Rule(text=TEXT, disconnect="middle", gate=gate, times=1)) as w:
         agent = await w.api.open()
@@ -157,10 +157,10 @@ async def test_a_repetition_that_waits_hears_of_a_break_as_a_plain_error() -> No
             assert "upstream_broke_off" in await stream.text()
         reply = await waiting
         assert (reply.status, reply.error["code"]) == (502, "upstream_broke_off")
-        assert (await agent.chat(streamed(), key="k")).said == "ok"
+        assert (await agent.chat(streamed(), key="k")).content == "ok"
 
 
-async def test_disabling_lets_a_stream_finish() -> None:
+async def test_disabling_an_account_lets_its_stream_finish() -> None:
     gate = asyncio.Event()
     async with world(Rule(text=TEXT, usage=USED, gate=gate)) as w:
         agent = await w.api.open()
@@ -170,13 +170,13 @@ async def test_disabling_lets_a_stream_finish() -> None:
             while (await agent.account())["status"] != "disabled":
                 await asyncio.sleep(0.01)
             gate.set()
-            assert said(events_of((first + await stream.read()).decode())) == TEXT
+            assert content_of(events_of((first + await stream.read()).decode())) == TEXT
         closed = (await closing).json
         assert (closed["reserved"], closed["spent"], closed["charges"]) == (0, COST, 1)
 
 
-async def test_killed_in_the_middle_of_a_stream() -> None:
-    """As for every call: nothing stays reserved, the key is open, it is charged once."""
+async def test_a_gateway_killed_in_the_middle_of_a_stream() -> None:
+    """Nothing stays reserved; the call can be repeated with its key, and is charged once."""
     gate = asyncio.Event()
     async with (
         ScriptedUpstream([Rule(text=TEXT, gate=gate, times=1), Rule(usage=USED)]) as upstream,
@@ -202,7 +202,7 @@ async def test_killed_in_the_middle_of_a_stream() -> None:
 
 
 @pytest.mark.parametrize("in_time", [True, False])
-async def test_sigterm_finishes_a_stream_or_says_that_it_could_not(in_time: bool) -> None:
+async def test_sigterm_finishes_a_stream_or_ends_it_with_an_error(in_time: bool) -> None:
     gate = asyncio.Event()
     async with (
         ScriptedUpstream([Rule(text=TEXT, gate=gate)]) as upstream,
@@ -225,10 +225,10 @@ async def test_sigterm_finishes_a_stream_or_says_that_it_could_not(in_time: bool
             assert rest[-1]["error"]["status"] == 503
 
 
-async def test_many_clients_that_leave_leave_nothing_behind(
+async def test_clients_that_leave_do_not_leak_reservations(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Reservations do not leak (#27639): money for two calls at once, and 60 that leave."""
+    """LiteLLM #27639. The account can pay two calls at once; 60 clients leave."""
     sent = streamed(usage=True)
     async with world(Rule(text=TEXT, usage=USED, chunk_delay=0.01)) as w:
         agent = await w.api.open(f"{Decimal(60 * 30 + 2 * bound(sent)) / 10**6}")
@@ -243,12 +243,12 @@ async def test_many_clients_that_leave_leave_nothing_behind(
             await agent.until_reserved(False)
         account = await agent.account()
         assert (account["spent"], account["charges"]) == (COST * 60, 60)
-        assert (await agent.chat(sent)).said == TEXT
+        assert (await agent.chat(sent)).content == TEXT
     ours = [record for record in caplog.records if record.name.startswith(("gateway", "aiohttp"))]
     assert [record for record in ours if record.levelno >= logging.ERROR] == []
 
 
-async def test_a_gateway_before_a_gateway_streams_and_both_books_agree() -> None:
+async def test_a_gateway_in_front_of_a_gateway_streams_and_both_ledgers_agree() -> None:
     async with (
         world(Rule(text=TEXT, usage=USED, heartbeat="working")) as inner,
         aiohttp.ClientSession() as http,
@@ -257,7 +257,7 @@ async def test_a_gateway_before_a_gateway_streams_and_both_books_agree() -> None
         async with running_gateway(inner.gateway.base_url, upstream_api_key=operator.key) as outer:
             agent = await Api(outer.url, http).open()
             first, again = [await agent.chat(streamed(usage=True), key="k") for _ in range(2)]
-            assert first.said == again.said == TEXT
+            assert first.content == again.content == TEXT
             assert ": working" in first.text
             assert first.events[-2]["usage"] == {**USED, "cost": COST}
             await operator.patch(status="disabled")
@@ -268,17 +268,17 @@ async def test_a_gateway_before_a_gateway_streams_and_both_books_agree() -> None
 
 
 @pytest.mark.parametrize("replayed", [False, True])
-async def test_a_client_that_takes_nothing_is_not_waited_for_for_ever(
+async def test_a_client_that_reads_nothing_is_disconnected(
     replayed: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its answer is settled and kept as any other; what it did not take is held no longer."""
+    """Its answer is settled and stored like any other; what it did not read is dropped."""
     caplog.set_level(logging.INFO, "gateway.http")
     text = "x" * 10_000_000
     rule = Rule(text=text, chunks=50, usage=USED)
     async with world(rule, upstream_timeout_seconds=6) as w:
         agent = await w.api.open()
         if replayed:
-            assert (await agent.chat(streamed(), key="k")).said == text
+            assert (await agent.chat(streamed(), key="k")).content == text
         reader, writer = await open_call(w.gateway.url, agent, streamed(), "k")
         async with asyncio.timeout(60):
             while "client read nothing for 6 s" not in caplog.text:
@@ -287,21 +287,21 @@ async def test_a_client_that_takes_nothing_is_not_waited_for_for_ever(
         writer.close()
         account = await agent.account()
         assert (account["spent"], account["charges"], account["reserved"]) == (COST, 1, 0)
-        assert (await agent.chat(streamed(), key="k")).said == text
+        assert (await agent.chat(streamed(), key="k")).content == text
         assert w.upstream.count == 1
 
 
 async def open_call(
     url: str, agent: Agent, sent: dict[str, Any], key: str
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """The request alone, over a bare socket with small buffers: nobody reads the answer."""
+    """Sends the request over a socket with small buffers, and does not read the answer."""
     address = urlsplit(url)
-    with_small_buffer = socket.socket()
-    with_small_buffer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    with_small_buffer.setblocking(False)
+    small_socket = socket.socket()
+    small_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    small_socket.setblocking(False)
     loop = asyncio.get_running_loop()
-    await loop.sock_connect(with_small_buffer, (address.hostname, address.port))
-    reader, writer = await asyncio.open_connection(sock=with_small_buffer)
+    await loop.sock_connect(small_socket, (address.hostname, address.port))
+    reader, writer = await asyncio.open_connection(sock=small_socket)
     body = json.dumps(sent).encode()
     head = (
         f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {agent.key}\r\n"

@@ -1,4 +1,4 @@
-"""Streams that go wrong: before the first byte, in the middle, at the end; and who pays."""
+"""Streams that fail before the first byte, in the middle or at the end; and what is charged."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ def full_bound(sent: dict[str, Any]) -> Decimal:
     return Decimal(bound({**sent, "stream_options": {"include_usage": True}})) / 10**6
 
 
-async def test_refusals_before_the_first_byte_are_plain_http() -> None:
+async def test_refusals_before_the_first_byte_are_plain_http_errors() -> None:
     async with world() as w:
         agent, poor = await w.api.open(), await w.api.open("0.00001")
         await agent.chat(streamed(), key="k")
@@ -43,7 +43,7 @@ async def test_refusals_before_the_first_byte_are_plain_http() -> None:
 
 
 @pytest.mark.parametrize(("status", "shown"), [(429, 429), (503, 503), (400, 400), (401, 502)])
-async def test_an_upstream_that_refuses_is_a_plain_error_and_costs_nothing(
+async def test_an_upstream_refusal_is_a_plain_error_and_costs_nothing(
     status: int, shown: int
 ) -> None:
     async with world(Rule(status=status, headers={"Retry-After": "7"}, times=1)) as w:
@@ -53,10 +53,10 @@ async def test_an_upstream_that_refuses_is_a_plain_error_and_costs_nothing(
         assert reply.headers.get("retry-after") == ("7" if shown in (429, 503) else None)
         account = await agent.account()
         assert (account["reserved"], account["spent"], account["interrupted"]) == (0, 0, {})
-        assert (await agent.chat(streamed(), key="k")).said == "ok"
+        assert (await agent.chat(streamed(), key="k")).content == "ok"
 
 
-async def test_an_error_that_comes_first_is_a_plain_error_too() -> None:
+async def test_an_error_as_the_first_event_is_a_plain_error() -> None:
     error = 'data: {"error": {"message": "overloaded", "code": 529}}\n\n'
     async with world(Rule(sse=[error], times=1)) as w:
         agent = await w.api.open()
@@ -64,11 +64,13 @@ async def test_an_error_that_comes_first_is_a_plain_error_too() -> None:
         assert (reply.status, reply.error["code"]) == (529, "upstream_529")
         assert "overloaded" in reply.error["message"]
         assert (await agent.account())["interrupted"] == {}
-        assert (await agent.chat(streamed(), key="k")).said == "ok"
+        assert (await agent.chat(streamed(), key="k")).content == "ok"
 
 
-async def is_an_open_failure(w: World, agent: Agent, reply: Reply, code: str, cause: str) -> None:
-    """In-band; nothing reserved, nothing charged, counted; and the same key makes a new call."""
+async def assert_uncharged_failure(
+    w: World, agent: Agent, reply: Reply, code: str, cause: str
+) -> None:
+    """The error is in the stream; nothing is reserved or charged; the key makes a new call."""
     assert reply.status == 200
     error = reply.events[-1]["error"]
     assert (error["code"], error["type"]) == (code, "upstream_error")
@@ -78,7 +80,7 @@ async def is_an_open_failure(w: World, agent: Agent, reply: Reply, code: str, ca
     assert (account["reserved"], account["spent"]) == (0, 0)
     assert account["interrupted"] == {cause: 1}
     again = await agent.chat(streamed(usage=True), key="k")
-    assert again.said == "ok"
+    assert again.content == "ok"
     assert "x-idempotent-replay" not in again.headers
     assert len(await agent.ledger()) == 1
     assert w.upstream.count == 2
@@ -102,17 +104,17 @@ MALFORMED = "malformed_upstream"
         (Rule(sse=[": working\n\n", "data: [1]\n\n"]), MALFORMED, "malformed_answer"),
     ],
 )
-async def test_a_stream_that_breaks_says_so_and_leaves_the_key_open(
+async def test_a_stream_that_breaks_ends_with_an_error_and_its_key_can_be_reused(
     rule: Rule, code: str, cause: str
 ) -> None:
     rule.text, rule.times, rule.used = TEXT, 1, 0
     async with world(rule) as w:
         agent = await w.api.open()
         reply = await agent.chat(streamed(usage=True), key="k")
-        await is_an_open_failure(w, agent, reply, code, cause)
+        await assert_uncharged_failure(w, agent, reply, code, cause)
 
 
-async def test_an_event_named_error_is_one() -> None:
+async def test_an_event_named_error_is_an_error() -> None:
     sse = [": working\n\n", 'event: error\ndata: {"message": "boom"}\n\n']
     async with world(Rule(sse=sse)) as w:
         agent = await w.api.open()
@@ -120,13 +122,15 @@ async def test_an_event_named_error_is_one() -> None:
         assert "boom" in reply.events[-1]["error"]["message"]
 
 
-async def test_what_an_upstream_says_in_a_stream_is_bounded_and_holds_no_key() -> None:
+async def test_errors_in_a_stream_are_truncated_and_contain_no_key() -> None:
     upstream_key = "upstream-key-0123456789"
     async with world(upstream_api_key=upstream_key) as w:
         agent = await w.api.open()
         text = f"bad key {upstream_key} for {agent.key}, {w.api.key} " + "x" * 100_000
-        told = {"error": {"message": text}, "usage": USED}
-        for times, rule in enumerate([Rule(stream_error=told), Rule(body=told, status=500)]):
+        reported = {"error": {"message": text}, "usage": USED}
+        for times, rule in enumerate(
+            [Rule(stream_error=reported), Rule(body=reported, status=500)]
+        ):
             rule.times = 1
             w.upstream.add(rule)
             for _ in range(2):
@@ -136,9 +140,9 @@ async def test_what_an_upstream_says_in_a_stream_is_bounded_and_holds_no_key() -
                 assert not any(key in reply.text for key in (upstream_key, agent.key, w.api.key))
 
 
-async def test_an_error_with_usage_was_billed_and_is_charged_once() -> None:
-    told = {"error": {"message": "cut off", "code": 500}, "usage": USED}
-    async with world(Rule(text=TEXT, stream_error=told)) as w:
+async def test_an_error_with_usage_is_charged_once() -> None:
+    reported = {"error": {"message": "cut off", "code": 500}, "usage": USED}
+    async with world(Rule(text=TEXT, stream_error=reported)) as w:
         agent = await w.api.open()
         reply = await agent.chat(streamed(), key="k")
         last = reply.events[-1]
@@ -152,16 +156,16 @@ async def test_an_error_with_usage_was_billed_and_is_charged_once() -> None:
         assert w.upstream.count == 1
 
 
-async def test_usage_that_comes_after_the_error_counts() -> None:
-    told = [{"error": {"message": "cut off"}}, {"choices": [], "usage": USED}]
-    sse = [": working\n\n", *(f"data: {json.dumps(each)}\n\n" for each in told)]
+async def test_usage_after_the_error_counts() -> None:
+    reported = [{"error": {"message": "cut off"}}, {"choices": [], "usage": USED}]
+    sse = [": working\n\n", *(f"data: {json.dumps(each)}\n\n" for each in reported)]
     async with world(Rule(sse=sse)) as w:
         agent = await w.api.open()
         assert (await agent.chat(streamed())).events[-1]["usage"]["cost"] == COST
         assert [line["amount"] for line in await agent.ledger()] == [COST]
 
 
-async def test_a_timeout_before_the_answer_began_is_a_plain_error_and_free() -> None:
+async def test_a_timeout_before_the_answer_begins_is_a_plain_error_and_free() -> None:
     async with world(Rule(latency=30, times=1), upstream_timeout_seconds=0.3) as w:
         agent = await w.api.open()
         reply = await agent.chat(streamed(), key="k")
@@ -169,12 +173,12 @@ async def test_a_timeout_before_the_answer_began_is_a_plain_error_and_free() -> 
         account = await agent.account()
         assert (account["reserved"], account["spent"]) == (0, 0)
         assert account["interrupted"] == {"upstream_broke_off": 1}
-        assert (await agent.chat(streamed(), key="k")).said == "ok"
+        assert (await agent.chat(streamed(), key="k")).content == "ok"
 
 
 @pytest.mark.parametrize("why", ["time", "size"])
-async def test_an_answer_that_the_gateway_cuts_is_not_free(why: str) -> None:
-    """Otherwise whoever asks for enough tokens gets all but the last of them for nothing."""
+async def test_an_answer_that_the_gateway_cuts_off_is_charged(why: str) -> None:
+    """Otherwise a client that requests too many tokens would get almost all of them for free."""
     if why == "time":
         rule = Rule(text=TEXT, chunks=8, gate=asyncio.Event(), times=1)
         settings: dict[str, Any] = {"upstream_timeout_seconds": 1}
@@ -187,7 +191,7 @@ async def test_an_answer_that_the_gateway_cuts_is_not_free(why: str) -> None:
     async with world(rule, **settings) as w:
         agent = await w.api.open()
         reply = await agent.chat(sent, key="k")
-        assert 0 < len(reply.said) < 4_000
+        assert 0 < len(reply.content) < 4_000
         last = reply.events[-1]
         assert (last["error"]["code"], last["error"]["status"]) == (code, status)
         assert setting in last["error"]["message"]
@@ -201,27 +205,27 @@ async def test_an_answer_that_the_gateway_cuts_is_not_free(why: str) -> None:
         assert w.upstream.count == 1
 
 
-async def test_an_error_is_told_though_the_upstream_does_not_hang_up() -> None:
-    """And it stays the upstream's error: nobody is charged for the silence after it."""
+async def test_an_error_is_reported_even_if_the_upstream_keeps_the_connection_open() -> None:
+    """It stays the upstream's error: the wait after it is not charged."""
     error = 'data: {"error": {"message": "boom"}}\n\n'
     sse = ['data: {"choices":[{"delta":{"content":"abc"}}]}\n\n' + error, ": never\n\n"]
     rule = Rule(sse=sse, gate=asyncio.Event(), times=1)
     async with world(rule, upstream_timeout_seconds=60) as w:
         agent = await w.api.open()
         reply = await agent.chat(streamed(usage=True), key="k")
-        await is_an_open_failure(w, agent, reply, "upstream_stream_error", BROKEN)
+        await assert_uncharged_failure(w, agent, reply, "upstream_stream_error", BROKEN)
 
 
-async def test_an_answer_ends_though_the_upstream_does_not_hang_up() -> None:
+async def test_an_answer_ends_even_if_the_upstream_keeps_the_connection_open() -> None:
     whole = 'data: {"choices":[{"delta":{"content":"abc"},"finish_reason":"stop"}]}\n\n'
     rule = Rule(sse=[whole + "data: [DONE]\n\n", ": never\n\n"], gate=asyncio.Event())
     async with world(rule, upstream_timeout_seconds=60) as w:
         agent = await w.api.open()
         reply = await agent.chat(streamed())
-        assert (reply.said, reply.events[-1]) == ("abc", "[DONE]")
+        assert (reply.content, reply.events[-1]) == ("abc", "[DONE]")
 
 
-async def test_a_lease_that_ran_out_meanwhile_is_told_in_band() -> None:
+async def test_a_lease_that_expired_is_reported_in_the_stream() -> None:
     gate = asyncio.Event()
     async with world(Rule(text=TEXT, gate=gate, times=1)) as w:
         agent = await w.api.open()
@@ -240,14 +244,16 @@ async def test_a_lease_that_ran_out_meanwhile_is_told_in_band() -> None:
 
 
 async def pending(w: World) -> list[str]:
-    with sqlite3.connect(w.gateway.database) as books:
-        return [row[0] for row in books.execute("SELECT id FROM calls WHERE state = 'pending'")]
+    with sqlite3.connect(w.gateway.database) as connection:
+        return [
+            row[0] for row in connection.execute("SELECT id FROM calls WHERE state = 'pending'")
+        ]
 
 
 @pytest.mark.parametrize(
     ("mistake", "code"), [(StoreError("full"), "store_unavailable"), (KeyError("x"), "internal")]
 )
-async def test_a_charge_that_cannot_be_written_is_no_end_of_a_stream(
+async def test_a_stream_whose_charge_cannot_be_written_ends_with_an_error(
     mistake: Exception, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(call_service, "SETTLE_PAUSES", ())
@@ -259,7 +265,7 @@ async def test_a_charge_that_cannot_be_written_is_no_end_of_a_stream(
         agent = await w.api.open()
         monkeypatch.setattr(w.gateway.server.store, "settle", settle)
         reply = await agent.chat(streamed(), key="k")
-        assert reply.said == TEXT
+        assert reply.content == TEXT
         assert reply.events[-1]["error"]["code"] == code
         assert "[DONE]" not in reply.text
         monkeypatch.undo()

@@ -1,4 +1,4 @@
-"""Spans, metrics and log lines of the gateway: whose call it was, and no word of what was said."""
+"""Spans, metrics and log lines name run, task and agent, but contain no prompt and no answer."""
 
 import asyncio
 import json
@@ -35,11 +35,13 @@ FOREIGN = f"userId=alice-of-the-tests,{OURS},agent_team.secret=sk-0123456789,age
         ({"OTEL_METRICS_EXPORTER": "otlp"}, False),
     ],
 )
-def test_off_unless_asked_for(environment: Mapping[str, str], on: bool) -> None:
+def test_telemetry_is_off_unless_the_environment_turns_it_on(
+    environment: Mapping[str, str], on: bool
+) -> None:
     assert wanted(environment) is on
 
 
-def test_each_signal_is_asked_for_by_itself() -> None:
+def test_each_signal_is_turned_on_separately() -> None:
     only_metrics = {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://x/v1/metrics"}
     assert wanted(only_metrics, "metrics")
     assert not wanted(only_metrics, "traces")
@@ -49,7 +51,7 @@ def test_each_signal_is_asked_for_by_itself() -> None:
 
 
 async def session(received: Receiver, **settings: Any) -> tuple[str, int]:
-    """An answer, its replay, an upstream's error and a refusal: the log, and what was charged."""
+    """Makes a call, its replay, a failed and a refused call. Returns the log and the charges."""
     rules = [Rule(text="secret answer", usage=USED, times=1), Rule(status=500)]
     headers = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01", "baggage": FOREIGN}
     async with (
@@ -73,7 +75,7 @@ async def ended(gateway: GatewayProcess, agent: Agent) -> tuple[str, int]:
     return gateway.log, spent
 
 
-async def test_a_real_receiver_gets_the_spans() -> None:
+async def test_spans_are_exported() -> None:
     async with receiver() as received:
         await session(received)
     chats = [each for each in received.spans if each.span.name.startswith("chat")]
@@ -93,12 +95,12 @@ async def test_a_real_receiver_gets_the_spans() -> None:
     assert replayed.attributes["atxp.replayed"] is True
     assert failed.attributes["error.type"] == "upstream_500"
     assert refused.attributes["error.type"] == "budget_exhausted"
-    for word in (b"secret prompt", b"secret answer", b"alice", b"sk-0123456789"):
-        assert word not in received.raw
+    for text in (b"secret prompt", b"secret answer", b"alice", b"sk-0123456789"):
+        assert text not in received.raw
 
 
-async def test_what_is_done_to_an_account_is_a_span_too() -> None:
-    """Named by the route: of account ids there is no end. A probe of its health is none."""
+async def test_account_requests_have_spans() -> None:
+    """They are named after the route, without the account id. /healthz has no span."""
     headers = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01", "baggage": FOREIGN}
     async with (
         receiver() as received,
@@ -110,8 +112,8 @@ async def test_what_is_done_to_an_account_is_a_span_too() -> None:
         one, other = await api.open(), await api.open()
         await one.account()
         assert (await one.patch(budget=2)).status == 200
-        order = {"from": one.id, "to": other.id, "amount": 1}
-        assert (await api.send("POST", "/v1/transfers", order)).status == 200
+        transfer = {"from": one.id, "to": other.id, "amount": 1}
+        assert (await api.send("POST", "/v1/transfers", transfer)).status == 200
         assert (await api.send("GET", "/v1/agents/nobody")).status == 404
         assert (await api.send("GET", "/healthz")).status == 200
         await ended(gateway, one)
@@ -130,19 +132,21 @@ async def test_what_is_done_to_an_account_is_a_span_too() -> None:
     [refused] = [each for each in received.spans if "error.type" in each.attributes]
     assert refused.attributes["error.type"] == "not_found"
     assert refused.attributes["http.response.status_code"] == 404
-    assert list(received.points("gateway.calls")) == [], "calls are what can be charged"
+    assert list(received.points("gateway.calls")) == [], (
+        "only chat completions are counted as calls"
+    )
     assert b"alice" not in received.raw
 
 
-async def test_the_metrics_are_the_ledger() -> None:
+async def test_the_metrics_equal_the_ledger() -> None:
     async with receiver() as received:
         _, spent = await session(received)
-    whose = {
+    labels = {
         "agent_team_team": "brief",
         "gen_ai_agent_name": "research",
         "gen_ai_request_model": "m",
     }
-    assert received.total("gateway.spend_micro_usd", **whose) == spent == 30
+    assert received.total("gateway.spend_micro_usd", **labels) == spent == 30
     assert received.total("gateway.spend_micro_usd") == spent
     assert received.total("gateway.tokens", gen_ai_token_type="input") == 20
     assert received.total("gateway.tokens", gen_ai_token_type="output") == 5
@@ -156,11 +160,11 @@ async def test_the_metrics_are_the_ledger() -> None:
     for point in received.series.values():
         assert not {"agent_team.run", "agent_team.task", "agent_team.call_key"} & set(
             point.attributes
-        ), "runs and tasks have no end: not on metrics"
+        ), "runs and tasks must not be metric labels: their number is unlimited"
 
 
-async def test_streams_are_counted_by_how_they_ended_too() -> None:
-    """The status of the last two had gone out as 200 before anybody knew."""
+async def test_streams_are_counted_by_outcome() -> None:
+    """The last two had sent status 200 before they failed."""
     rules = [
         Rule(text="secret answer", usage=USED, times=1),
         Rule(text="secret answer", stream_error={"message": "overloaded"}, times=1),
@@ -184,7 +188,7 @@ async def test_streams_are_counted_by_how_they_ended_too() -> None:
     assert b"secret" not in received.raw
 
 
-async def test_what_the_upstream_took_above_the_bound_is_the_operators() -> None:
+async def test_an_overrun_is_counted_separately_from_spend() -> None:
     greedy = {"prompt_tokens": 1_000_000, "completion_tokens": 5}
     async with (
         receiver() as received,
@@ -202,7 +206,7 @@ async def test_what_the_upstream_took_above_the_bound_is_the_operators() -> None
     assert received.total("gateway.refusals", gateway_reason="model_refused") == 1
 
 
-async def test_a_line_of_the_log_says_whose_call_it_is() -> None:
+async def test_log_lines_name_the_run_task_and_agent() -> None:
     async with receiver() as received:
         log, _ = await session(received)
     lines = [json.loads(line) for line in log.splitlines()]
@@ -218,8 +222,8 @@ async def test_a_line_of_the_log_says_whose_call_it_is() -> None:
     assert "secret" not in log
 
 
-async def test_without_telemetry_of_its_own_the_log_still_has_the_callers() -> None:
-    """The trace is the caller's; text, since it was asked for."""
+async def test_without_telemetry_log_lines_have_the_callers_trace() -> None:
+    """With LOG_FORMAT=text."""
     headers = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01", "baggage": OURS}
     async with (
         ScriptedUpstream() as upstream,
@@ -244,7 +248,7 @@ async def test_without_telemetry_of_its_own_the_log_still_has_the_callers() -> N
         ";;;=,,,=",
     ],
 )
-async def test_strange_baggage_is_nobodys_name(sent: str) -> None:
+async def test_invalid_baggage_is_ignored(sent: str) -> None:
     async with (
         receiver() as received,
         ScriptedUpstream() as upstream,

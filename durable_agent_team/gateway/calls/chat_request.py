@@ -106,7 +106,7 @@ def _check_stream(data: dict[str, Any]) -> None:
     if not isinstance(options, dict):
         raise invalid('`stream_options` must be an object, such as {"include_usage": true}')
     if not data.get("stream"):
-        raise invalid("`stream_options` is for streamed answers: send `stream: true`, or leave it")
+        raise invalid("`stream_options` needs `stream: true`: send that, or leave it out")
     if unknown := set(options) - STREAM_OPTIONS:
         known = ", ".join(sorted(STREAM_OPTIONS))
         raise invalid(
@@ -114,7 +114,7 @@ def _check_stream(data: dict[str, Any]) -> None:
             "unsupported_parameter",
         )
     if not all(isinstance(value, bool | None) for value in options.values()):
-        raise invalid("each of `stream_options` must be true or false")
+        raise invalid("every option in `stream_options` must be true or false")
 
 
 def _list(data: dict[str, Any], field: str) -> list[Any]:
@@ -126,7 +126,7 @@ def _list(data: dict[str, Any], field: str) -> list[Any]:
 
 def _check_message(message: Any) -> None:
     if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-        raise invalid("each of `messages` must be an object with a `role`")
+        raise invalid("every item of `messages` must be an object with a `role`")
     if message.get("audio") is not None:
         raise invalid("only text can be bounded: `audio` is refused", "unsupported_content")
     content = message.get("content")
