@@ -27,7 +27,7 @@ def starter(client: Client, tmp_path: Path) -> Starter:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def world(client: Client) -> AsyncIterator[FakeWorld]:
-    """A worker that serves while the test runs; its world is the test's to rule.
+    """A worker that runs during the test; the test controls its world.
 
     A run that an earlier test left open would go on in it, and spend from agents of the same name.
     """

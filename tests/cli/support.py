@@ -21,8 +21,8 @@ from worker import workflow_runner
 from workflows.orchestrator import Orchestrator
 
 ROOT = Path(__file__).parents[2]
-NOBODY = "127.0.0.1:9"
-"""The discard port: nothing of ours listens there."""
+NO_SERVICE = "127.0.0.1:9"
+"""The discard port, where nothing listens."""
 
 TEAM = """\
 name: brief
@@ -54,7 +54,7 @@ class Starter:
 
     address: str
     folder: Path
-    """Where team files are written; `.env` files and a stack that is up do not count."""
+    """Where team files are written; it has no `.env` and no running stack."""
 
     def team(self, text: str = TEAM, name: str = "team.yaml") -> str:
         """A team file's path."""
@@ -66,7 +66,7 @@ class Starter:
         kept = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "TMPDIR")}
         own = {
             "TEMPORAL_ADDRESS": self.address,
-            "ATXP_LLM_URL": f"http://{NOBODY}/v1",
+            "ATXP_LLM_URL": f"http://{NO_SERVICE}/v1",
             "PYTHONUNBUFFERED": "1",
         }
         # An empty value counts as not set: so a developer's own `.env` does not decide a test.

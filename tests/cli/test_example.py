@@ -1,4 +1,4 @@
-"""The example of the README, run as it is."""
+"""The example of the README, run unchanged."""
 
 import asyncio
 import sys
@@ -28,5 +28,5 @@ async def test_the_example_prints_the_answer_and_what_each_agent_spent(
     assert "research: 0.01 of 0.02 USD" in spent
 
 
-def test_the_page_about_commands_shows_the_same_lines() -> None:
+def test_the_commands_page_shows_the_same_lines() -> None:
     assert TEN_LINES in (ROOT / "docs" / "commands.md").read_text()

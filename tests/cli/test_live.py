@@ -34,7 +34,7 @@ from durable_agent_team.contracts.spend import (
     Totals,
 )
 from tests.cli.support import ROOT, Starter
-from tests.cli.test_running import new_id
+from tests.cli.test_start_run import new_id
 from tests.support.fakes import FakeWorld
 
 NOW = datetime.now(UTC)
@@ -104,7 +104,7 @@ LONG = tuple(f"{name}-{'x' * 38}"[:40] for name in "abc")
 
 
 @pytest.mark.parametrize("width", [40, 64, 80, 140])
-def test_long_names_give_way_and_no_figure_is_cut(width: int) -> None:
+def test_long_names_are_clipped_and_figures_are_not(width: int) -> None:
     tasks = [task(LONG[0], TaskStatus.DONE), task(LONG[1], TaskStatus.RUNNING, LONG[0], LONG[2])]
     spend = spent(*(agent(name, AgentStatus.WORKING, calls=14) for name in LONG))
     picture = drawn(Snapshot(state(*tasks), spend), width)
@@ -127,7 +127,7 @@ def test_a_goal_of_wide_characters_takes_one_line() -> None:
     assert picture[2].startswith("task")
 
 
-def test_where_agents_are_left_out_those_that_work_or_wait_are_shown() -> None:
+def test_working_and_waiting_agents_are_shown_first() -> None:
     many = [agent(f"a{n}", AgentStatus.IDLE, calls=1) for n in range(40)]
     many[37] = agent("a37", AgentStatus.WORKING, calls=1)
     many[38] = agent("a38", AgentStatus.PARKED)
@@ -165,7 +165,7 @@ def test_a_running_task_shows_for_how_long() -> None:
     assert "1 m 05 s" in line
 
 
-def test_a_plan_higher_than_the_terminal_shows_what_runs_and_says_what_is_left_out() -> None:
+def test_a_plan_higher_than_the_terminal_shows_running_tasks_and_counts_the_others() -> None:
     tasks = [task(f"t{n}", TaskStatus.DONE) for n in range(300)]
     tasks[277] = task("t277", TaskStatus.RUNNING)
     tasks[150] = task("t150", TaskStatus.FAILED, failure=REFUSED)
@@ -186,7 +186,7 @@ GRAPHS = st.lists(st.sets(st.integers(0, 30), max_size=4), max_size=30).map(
 
 
 @given(GRAPHS, st.randoms())
-def test_no_task_stands_before_what_it_waits_for(tasks: list[TaskState], order: object) -> None:
+def test_every_task_comes_after_its_dependencies(tasks: list[TaskState], order: object) -> None:
     order.shuffle(tasks)  # type: ignore[attr-defined]
     place = {one.id: n for n, (one, _) in enumerate(layered(tasks))}
     assert len(place) == len(tasks)
@@ -197,7 +197,7 @@ def test_no_task_stands_before_what_it_waits_for(tasks: list[TaskState], order: 
             assert deep[before] < deep[each.id]
 
 
-def test_a_chain_of_a_thousand_tasks_is_no_matter() -> None:
+def test_a_chain_of_a_thousand_tasks_is_layered() -> None:
     chain = [task(f"t{n}", TaskStatus.WAITING, f"t{n + 1}") for n in range(999)]
     assert depths([*chain, task("t999", TaskStatus.DONE)])["t0"] == 999
     assert len(fitting(layered(chain), 10)) == 10
@@ -214,7 +214,7 @@ def test_a_chain_of_a_thousand_tasks_is_no_matter() -> None:
         ("0", "0", "0", "░░░░"),
     ],
 )
-def test_any_spending_shows_and_only_all_of_it_is_full(
+def test_any_spending_is_visible_and_only_a_spent_budget_is_full(
     spent: str, reserved: str, budget: str, drawn_as: str
 ) -> None:
     assert bar(Decimal(spent), Decimal(reserved), Decimal(budget), 4).plain == drawn_as
@@ -230,9 +230,7 @@ async def test_on_a_terminal_a_run_is_drawn_and_ends_with_its_report(
     assert f"run {run}: completed" in shown
 
 
-async def test_a_dumb_terminal_gets_its_news_line_by_line(
-    starter: Starter, world: FakeWorld
-) -> None:
+async def test_a_dumb_terminal_gets_plain_lines(starter: Starter, world: FakeWorld) -> None:
     shown = await _run_on_terminal(starter, run := new_id(), TERM="dumb")
     assert "\x1b[" not in shown
     assert "facts (research): done" in shown
@@ -240,7 +238,7 @@ async def test_a_dumb_terminal_gets_its_news_line_by_line(
 
 
 async def _run_on_terminal(starter: Starter, run: str, **environment: str) -> str:
-    """All that a terminal was sent."""
+    """All output to the terminal."""
     ours, theirs = pty.openpty()
     process = await asyncio.create_subprocess_exec(
         sys.executable, str(ROOT / "starter.py"), "run", starter.team(), "--id", run,

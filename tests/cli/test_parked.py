@@ -1,4 +1,4 @@
-"""What waits for a person: seen wherever a run is followed, and woken by the command it names."""
+"""Parked tasks and approvals: shown to every follower, and continued by the printed command."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskStatus, Waiting
 from tests.cli.support import TEAM, Starter, lines
 from tests.cli.test_live import NOW, drawn, state, task
-from tests.cli.test_running import new_id
+from tests.cli.test_start_run import new_id
 from tests.support.fakes import FakeWorld
 
 POOR = TEAM.replace("Editor, budget_usd: 1", "Editor, budget_usd: 0.005")
@@ -53,7 +53,9 @@ def arguments(command: str) -> list[str]:
     return rest
 
 
-async def test_the_printed_command_wakes_what_waits_for_money(starter: Starter, poor: str) -> None:
+async def test_the_printed_command_wakes_a_task_parked_for_its_budget(
+    starter: Starter, poor: str
+) -> None:
     (waiting,) = (await parked(starter, poor)).waiting
     assert arguments(waiting.command)[:3] == ["budget", poor, "editor"]
     shown = (await starter("state", poor)).out
@@ -81,22 +83,22 @@ async def test_a_transfer_wakes_it_too_and_shows_both_limits(
     assert world.books["research"].budget == Decimal("0.5")
 
 
-async def test_a_follower_without_a_terminal_is_told_once(starter: Starter, poor: str) -> None:
+async def test_plain_lines_report_a_parked_task_once(starter: Starter, poor: str) -> None:
     (waiting,) = (await parked(starter, poor)).waiting
     watching = await starter.begin("watch", poor)
     assert watching.stdout is not None
-    told = ""
+    printed = ""
     async with asyncio.timeout(60):
-        while waiting.command not in told:
-            told += (await watching.stdout.readline()).decode()
-    assert "text waits (required" in told
+        while waiting.command not in printed:
+            printed += (await watching.stdout.readline()).decode()
+    assert "text waits (required" in printed
     assert (await starter(*arguments(waiting.command))).code == 0
     ended = await starter.end(watching)
     assert ended.code == 0, ended.err
     assert waiting.command not in ended.out
 
 
-async def test_json_lines_have_what_waits(starter: Starter, poor: str) -> None:
+async def test_json_lines_contain_what_waits(starter: Starter, poor: str) -> None:
     (waiting,) = (await parked(starter, poor)).waiting
     watching = await starter.begin("watch", poor, "--json")
     assert watching.stdout is not None
@@ -106,7 +108,7 @@ async def test_json_lines_have_what_waits(starter: Starter, poor: str) -> None:
     await watching.wait()
 
 
-def test_the_live_view_shows_until_when_and_the_command() -> None:
+def test_the_live_view_shows_the_deadline_and_the_command() -> None:
     waits = Waiting(
         subject="text", agent="editor", reason="editor: no money", command="python starter.py x",
         since=NOW, until=datetime(2030, 1, 2, 3, 4, tzinfo=UTC),
@@ -127,7 +129,7 @@ def test_every_status_of_a_task_can_be_drawn() -> None:
         assert "t-parked" in picture
 
 
-def test_what_parks_a_second_time_is_told_a_second_time() -> None:
+def test_a_task_that_parks_again_is_reported_again() -> None:
     said = PlainLines()
     waits = Waiting(subject="a", reason="no money", command="c", since=NOW)
     once = state(task("a", TaskStatus.PARKED), waiting=(waits,))
@@ -158,14 +160,14 @@ async def test_a_plan_is_approved_by_the_printed_command(
     starter: Starter, world: FakeWorld
 ) -> None:
     asking = starter.team(TEAM + "approve_plan: true\n", "asking.yaml")
-    for extra, code, told in ([], 0, "approved"), (["--no", "--note", "too dear"], 1, "refused"):
+    for extra, code, printed in ([], 0, "approved"), (["--no", "--note", "too dear"], 1, "refused"):
         run = new_id()
         assert (await starter("start", asking, "--id", run)).code == 0
         (waiting,) = (await parked(starter, run)).waiting
         assert arguments(waiting.command) == ["approve", run, "plan"]
         ended = await starter(*arguments(waiting.command), *extra)
         assert ended.code == 0, ended.err
-        assert told in ended.out
+        assert printed in ended.out
         ended = await starter("result", run)
         assert ended.code == code
         assert ("too dear" in ended.out) == bool(extra)

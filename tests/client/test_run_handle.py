@@ -26,7 +26,7 @@ from durable_agent_team.contracts.run import RunReport, RunRequest, RunStatus, T
 from durable_agent_team.contracts.spend import Ledger, SetBudget
 from durable_agent_team.contracts.team import Team
 from tests.cli.support import serving
-from tests.cli.test_running import new_id
+from tests.cli.test_start_run import new_id
 from tests.support.fakes import FakeWorld
 
 

@@ -1,4 +1,4 @@
-"""`agent`, `limits` and `add-task`: what a person changes of a run that goes on."""
+"""`agent`, `limits` and `add-task` on an open run."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.contracts.changes import AgentAdjusted, RunAdjusted
 from durable_agent_team.contracts.run import RunReport
 from tests.cli.support import Starter
-from tests.cli.test_running import new_id
+from tests.cli.test_start_run import new_id
 from tests.support.fakes import FakeWorld
 from tests.unit.demo_run import BEFORE
 
@@ -24,7 +24,7 @@ TASK = "id: risks\nagent: editor\nask: List the risks.\n"
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def held(starter: Starter, world: FakeWorld) -> AsyncIterator[str]:
-    """A run that works until the test is over."""
+    """A run that stays open until the test ends."""
     gate, begun = asyncio.Event(), asyncio.Event()
 
     async def wait(call: CallRequest) -> None:
@@ -41,24 +41,24 @@ async def held(starter: Starter, world: FakeWorld) -> AsyncIterator[str]:
     gate.set()
 
 
-async def test_an_agents_settings_are_told_as_they_are_now(starter: Starter, held: str) -> None:
+async def test_agent_prints_the_new_settings(starter: Starter, held: str) -> None:
     words = ["agent", held, "research", "--model", "m", "--instructions", "Be brief."]
     ended = await starter(*words, "--timeout", "30", "--attempts", "3")
     assert ended.code == 0, ended.err
-    told = "research: model m, 3 attempts of 30 seconds, 9 characters of instructions\n"
-    assert ended.out == told
+    printed = "research: model m, 3 attempts of 30 seconds, 9 characters of instructions\n"
+    assert ended.out == printed
     ended = await starter("agent", held, "orchestrator", "--attempts", "2", "--json")
     adjusted = AgentAdjusted.model_validate_json(ended.out)
     assert (adjusted.agent, adjusted.max_attempts) == ("orchestrator", 2)
 
 
-def test_a_moment_that_is_still_to_come_is_not_told_as_past() -> None:
+def test_a_future_time_is_not_printed_as_past() -> None:
     at = datetime(2026, 1, 31, 23, 59, 17, tzinfo=UTC)
     assert utc_minute(at) == "2026-02-01 00:00 UTC"
     assert utc_minute(at.replace(second=0)) == "2026-01-31 23:59 UTC"
 
 
-async def test_limits_are_told_as_they_are_now_and_state_shows_them(
+async def test_limits_prints_the_new_limits_and_state_shows_them(
     starter: Starter, held: str
 ) -> None:
     ended = await starter("limits", held, "--max-parallel", "3")
@@ -76,7 +76,7 @@ async def test_limits_are_told_as_they_are_now_and_state_shows_them(
     assert "until" not in (await starter("state", held)).out
 
 
-async def test_a_task_of_a_file_is_added_and_runs(starter: Starter, held: str) -> None:
+async def test_a_task_from_a_file_is_added_and_runs(starter: Starter, held: str) -> None:
     file = starter.folder / "risks.yaml"
     file.write_text(TASK)
     ended = await starter("add-task", held, str(file))
@@ -102,7 +102,7 @@ async def test_a_deadline_ends_a_run_and_its_report_says_so(starter: Starter, he
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "printed"),
     [
         (["agent", "RUN", "research"], "nothing to change (give one or more of --model, --ins"),
         (["agent", "RUN", "nobody", "--model", "m"], "agent = 'nobody': no such agent (one of:"),
@@ -123,17 +123,17 @@ async def test_a_deadline_ends_a_run_and_its_report_says_so(starter: Starter, he
         (["add-task", "RUN", "-"], "standard input: the file: holds no task (start with `id:`"),
     ],
 )
-async def test_what_cannot_be_is_refused_with_its_value(
-    starter: Starter, held: str, words: list[str], told: str
+async def test_an_invalid_value_is_refused_and_printed(
+    starter: Starter, held: str, words: list[str], printed: str
 ) -> None:
     ended = await starter(*(held if word == "RUN" else word for word in words))
     assert ended.code == 2, ended.out
-    assert told in ended.err
+    assert printed in ended.err
     assert "Traceback" not in ended.err
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "printed"),
     [
         ("id: risks\nagnet: editor\nask: x\n", "task.yaml:2: agnet: this key is not known (did y"),
         ("id: risks\nagent: editor\n", "task.yaml: ask: is missing (add `ask:`)"),
@@ -145,20 +145,20 @@ async def test_what_cannot_be_is_refused_with_its_value(
         (TASK + "inputs: [new.md]\n", "inputs = new.md: the run was started without a document"),
     ],
 )
-async def test_a_task_file_that_is_wrong_is_told_with_line_field_and_remedy(
-    starter: Starter, held: str, text: str, told: str
+async def test_an_invalid_task_file_is_reported_with_line_field_and_remedy(
+    starter: Starter, held: str, text: str, printed: str
 ) -> None:
     (starter.folder / "task.yaml").write_text(text)
     ended = await starter("add-task", held, str(starter.folder / "task.yaml"))
     assert ended.code == 2, ended.out
-    assert told in ended.err
+    assert printed in ended.err
     assert "Traceback" not in ended.err
 
 
 @pytest.mark.parametrize(
     "words", [["agent", "RUN", "research", "--model", "m"], ["limits", "RUN", "--budget", "9"]]
 )
-async def test_an_ended_run_takes_no_change(
+async def test_an_ended_run_cannot_be_changed(
     starter: Starter, world: FakeWorld, words: list[str]
 ) -> None:
     run = new_id()
@@ -169,7 +169,7 @@ async def test_an_ended_run_takes_no_change(
     assert "has ended" in ended.err
 
 
-def test_a_viewer_is_told_of_a_deadline_and_that_it_is_gone() -> None:
+def test_a_follower_sees_a_new_deadline_and_its_removal() -> None:
     lines, at = PlainLines(), datetime(2026, 12, 31, 17, tzinfo=UTC)
     lines.changes(BEFORE)
     [line] = lines.changes(BEFORE.model_copy(update={"deadline": at}))

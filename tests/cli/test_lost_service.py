@@ -1,4 +1,4 @@
-"""While Temporal is away, standard output has what a command says, and nothing of the SDK's."""
+"""While Temporal does not answer, standard output contains no warnings of the SDK."""
 
 import asyncio
 import signal
@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
 from tests.cli.support import Starter, lines
-from tests.cli.test_running import new_id
+from tests.cli.test_start_run import new_id
 
 RETRIES_SECONDS = 8.0
 """After five attempts, some four seconds, the SDK would write a warning."""
@@ -32,7 +32,7 @@ async def test_json_lines_stay_json_while_temporal_is_away(starter: Starter) -> 
 
 @asynccontextmanager
 async def forwarded(target: str) -> AsyncIterator[tuple[str, Callable[[], Awaitable[None]]]]:
-    """A port that leads to the server until it is cut."""
+    """A port that is forwarded to the server until it is closed."""
     host, _, port = target.rpartition(":")
     open_ones: set[asyncio.StreamWriter] = set()
 

@@ -1,4 +1,4 @@
-"""`validate`, and what `run` refuses before it starts anything: all problems at once."""
+"""`validate` and `run` report all problems of a team file at once."""
 
 import json
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from threading import Thread
 
 import pytest
 
-from tests.cli.support import NOBODY, TEAM, Starter, lines
+from tests.cli.support import NO_SERVICE, TEAM, Starter, lines
 
 WRONG = """\
 name: brief
@@ -60,24 +60,24 @@ def gateway() -> Iterator[str]:
 
 @pytest.fixture
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Starter:
-    """A starter with no service anywhere: checking a file needs none."""
-    return Starter(NOBODY, tmp_path_factory.mktemp("teams"))
+    """A starter without any service: a file is checked without one."""
+    return Starter(NO_SERVICE, tmp_path_factory.mktemp("teams"))
 
 
-async def test_a_good_file_is_told_to_be_good(alone: Starter) -> None:
+async def test_a_valid_file_is_reported_as_good(alone: Starter) -> None:
     ended = await alone("validate", alone.team())
     assert ended.code == 0, ended.err
     assert "good: team brief, 2 agents, 3 tasks" in ended.out
     assert "were not checked" in ended.err
-    assert NOBODY in ended.err
+    assert NO_SERVICE in ended.err
 
 
 @pytest.mark.parametrize("command", ["validate", "run", "start"])
-async def test_every_problem_of_a_graph_is_told_at_once(alone: Starter, command: str) -> None:
+async def test_all_problems_of_a_graph_are_reported_at_once(alone: Starter, command: str) -> None:
     path = alone.team(WRONG)
     ended = await alone(command, path)
     assert ended.code == 2
-    told = ended.out + ended.err
+    printed = ended.out + ended.err
     for expected in (
         "tasks.a.agent = reserch: no such agent",
         "tasks.b.depends_on = zz: no such task",
@@ -85,9 +85,9 @@ async def test_every_problem_of_a_graph_is_told_at_once(alone: Starter, command:
         "result = c: no such task",
         "a -> b -> a",
     ):
-        assert expected in told
-    assert told.count(path) >= 5, "each with its file"
-    assert "Traceback" not in told
+        assert expected in printed
+    assert printed.count(path) >= 5, "each with its file"
+    assert "Traceback" not in printed
 
 
 async def test_findings_as_json_have_field_value_and_remedy(alone: Starter) -> None:
@@ -99,7 +99,7 @@ async def test_findings_as_json_have_field_value_and_remedy(alone: Starter) -> N
     assert found["tasks.a.agent"]["level"] == "error"
 
 
-async def test_a_warning_alone_is_no_error(alone: Starter) -> None:
+async def test_a_warning_alone_does_not_fail(alone: Starter) -> None:
     text = TEAM.replace("Researcher, budget_usd: 1", "Researcher, budget_usd: 9")
     ended = await alone("validate", alone.team(text))
     assert ended.code == 0
@@ -107,7 +107,7 @@ async def test_a_warning_alone_is_no_error(alone: Starter) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "printed"),
     [
         (None, "there is no file"),
         ("name: [", "YAML"),
@@ -118,20 +118,20 @@ async def test_a_warning_alone_is_no_error(alone: Starter) -> None:
         (TEAM.replace("{role: Editor,", "{on_exhausted: shrug, role: Editor,"), "shrug"),
     ],
 )
-async def test_a_file_that_is_no_team_is_refused(
-    alone: Starter, text: str | None, told: str
+async def test_a_file_that_is_not_a_team_is_refused(
+    alone: Starter, text: str | None, printed: str
 ) -> None:
     path = alone.team(text) if text else str(alone.folder / "absent.yaml")
     for command in ("validate", "start"):
         ended = await alone(command, path)
         assert ended.code == 2, ended.out
-        assert told in ended.out + ended.err
+        assert printed in ended.out + ended.err
         assert path in ended.out + ended.err
         assert "Traceback" not in ended.err
 
 
 @pytest.mark.parametrize("pair", ["facts", "facts=", "=news.md"])
-async def test_an_input_that_is_no_pair_is_refused(alone: Starter, pair: str) -> None:
+async def test_an_input_that_is_not_a_pair_is_refused(alone: Starter, pair: str) -> None:
     ended = await alone("validate", alone.team(), "--input", pair)
     assert ended.code == 2
     assert f"--input = {pair}: not TASK=FILE" in ended.err
@@ -159,7 +159,9 @@ async def test_models_and_contexts_are_checked_with_the_gateway(
     assert "context of 600 tokens" in ended.out
 
 
-async def test_a_limit_that_pays_no_call_is_a_warning(alone: Starter, gateway: str) -> None:
+async def test_a_budget_below_the_cost_of_one_call_is_a_warning(
+    alone: Starter, gateway: str
+) -> None:
     team = TEAM.replace("role: ", "model: small, max_tokens: 300, role: ").replace(
         "Editor, budget_usd: 1", "Editor, budget_usd: LIMIT"
     )
@@ -167,9 +169,11 @@ async def test_a_limit_that_pays_no_call_is_a_warning(alone: Starter, gateway: s
         "validate", alone.team(team.replace("LIMIT", "0.00005")), ATXP_LLM_URL=gateway
     )
     assert ended.code == 0, ended.out
-    (told,) = [line for line in lines(ended.out) if "may not pay one call" in line]
-    assert "warning: agents.editor.budget_usd = 0.00005: may not pay one call (text: up to" in told
-    assert "max_tokens" in told
+    (printed,) = [line for line in lines(ended.out) if "may not pay one call" in line]
+    assert (
+        "warning: agents.editor.budget_usd = 0.00005: may not pay one call (text: up to" in printed
+    )
+    assert "max_tokens" in printed
     for enough in ("0.00005, min_tokens: 10", "0.001"):
         ended = await alone(
             "validate", alone.team(team.replace("LIMIT", enough)), ATXP_LLM_URL=gateway
@@ -177,7 +181,7 @@ async def test_a_limit_that_pays_no_call_is_a_warning(alone: Starter, gateway: s
         assert "may not pay one call" not in ended.out
 
 
-async def test_a_model_left_out_is_the_workers_default(alone: Starter, gateway: str) -> None:
+async def test_a_missing_model_is_the_default_of_the_worker(alone: Starter, gateway: str) -> None:
     ended = await alone("validate", alone.team(), ATXP_LLM_URL=gateway)
     assert ended.code == 0, ended.out
     assert "DEFAULT_MODEL" in ended.err
@@ -186,10 +190,10 @@ async def test_a_model_left_out_is_the_workers_default(alone: Starter, gateway: 
     assert "huge: has no price" in ended.out
 
 
-async def test_a_gateway_that_answers_nonsense_is_a_note(
+async def test_an_invalid_answer_of_the_gateway_is_a_note(
     alone: Starter, gateway: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for status, body, told in (
+    for status, body, printed in (
         (200, b"<html>", "not JSON"),
         (200, b"[]", "without a list"),
         (401, b"{}", "401"),
@@ -198,10 +202,10 @@ async def test_a_gateway_that_answers_nonsense_is_a_note(
         monkeypatch.setattr(Models, "status", status)
         ended = await alone("validate", alone.team(), ATXP_LLM_URL=gateway)
         assert ended.code == 0
-        assert told in ended.err
+        assert printed in ended.err
 
 
-async def test_a_wrong_setting_is_named(alone: Starter) -> None:
+async def test_an_invalid_setting_is_named(alone: Starter) -> None:
     for command in (["validate", alone.team()], ["list"]):
         ended = await alone(*command, TEMPORAL_ADDRESS="nonsense")
         assert ended.code == 2
@@ -209,14 +213,14 @@ async def test_a_wrong_setting_is_named(alone: Starter) -> None:
         assert "Traceback" not in ended.err
 
 
-async def test_what_the_provider_does_not_promise_is_a_warning_each(
+async def test_each_missing_guarantee_of_the_provider_is_a_warning(
     alone: Starter, gateway: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good = alone.team(TEAM.replace("role: ", "model: small, role: "))
     ended = await alone("validate", good, ATXP_LLM_URL=gateway)
     assert ended.code == 0
-    told = {line.split(":")[2].strip() for line in lines(ended.out) if "warning" in line}
-    assert told == {f"ATXP_LLM_URL = {name}" for name in ("replay", "ledger", "transfer")}
+    printed = {line.split(":")[2].strip() for line in lines(ended.out) if "warning" in line}
+    assert printed == {f"ATXP_LLM_URL = {name}" for name in ("replay", "ledger", "transfer")}
     promises = {"hard_limit": False, "replay": True, "ledger": True, "transfer": True}
     body = json.dumps({**MODELS, "capabilities": promises}).encode()
     monkeypatch.setattr(Models, "body", body)

@@ -1,4 +1,4 @@
-"""`cancel` and `budget`: what a person tells a run, and what it answers."""
+"""`cancel`, `budget`, `pause` and the other commands that steer a run."""
 
 import asyncio
 import json
@@ -13,13 +13,13 @@ from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.contracts.control import BudgetAdjusted
 from durable_agent_team.contracts.run import RunReport, RunStatus
 from tests.cli.support import Starter
-from tests.cli.test_running import new_id
+from tests.cli.test_start_run import new_id
 from tests.support.fakes import FakeWorld
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def held(starter: Starter, world: FakeWorld) -> AsyncIterator[str]:
-    """A run that works until the test is over."""
+    """A run that stays open until the test ends."""
     gate = asyncio.Event()
     begun = asyncio.Event()
 
@@ -71,7 +71,7 @@ async def test_a_budget_is_in_force_when_the_command_returns(
 
 
 @pytest.mark.parametrize(
-    ("agent", "usd", "told"),
+    ("agent", "usd", "printed"),
     [
         ("nobody", "2", "nobody"),
         ("research", "lots", "USD = lots"),
@@ -83,12 +83,12 @@ async def test_a_budget_is_in_force_when_the_command_returns(
     ],
 )
 async def test_a_wrong_budget_is_refused_with_its_value(
-    starter: Starter, held: str, agent: str, usd: str, told: str
+    starter: Starter, held: str, agent: str, usd: str, printed: str
 ) -> None:
     dashes = ["--"] if usd.startswith("-- ") else []
     ended = await starter("budget", *dashes, held, agent, usd.removeprefix("-- "))
     assert ended.code == 2, ended.err
-    assert told in ended.err
+    assert printed in ended.err
     assert "Traceback" not in ended.err
 
 
@@ -114,7 +114,9 @@ async def test_a_cancel_needs_no_worker(starter: Starter, client: Client) -> Non
     assert json.loads(ended.out) == {"reason": "never mind"}
 
 
-async def test_a_paused_run_says_so_and_goes_on_when_resumed(starter: Starter, held: str) -> None:
+async def test_a_paused_run_is_shown_as_paused_and_continues_when_resumed(
+    starter: Starter, held: str
+) -> None:
     ended = await starter("pause", held)
     assert ended.code == 0, ended.err
     assert f"starter.py resume {held}" in ended.out
@@ -137,7 +139,7 @@ async def test_a_cancelled_task_ends_alone(starter: Starter, held: str, world: F
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "printed"),
     [
         (["retry", "RUN", "nothing"], "task = 'nothing'"),
         (["retry", "RUN", "x" * 201], "(201 characters)"),
@@ -151,17 +153,17 @@ async def test_a_cancelled_task_ends_alone(starter: Starter, held: str, world: F
         (["cancel", "RUN", "--reason", "x" * 1001], "--reason = x"),
     ],
 )
-async def test_what_cannot_be_is_refused_with_its_value(
-    starter: Starter, held: str, words: list[str], told: str
+async def test_an_invalid_value_is_refused_and_printed(
+    starter: Starter, held: str, words: list[str], printed: str
 ) -> None:
     ended = await starter(*(held if word == "RUN" else word for word in words))
     assert ended.code == 2, ended.out
-    assert told in ended.err
+    assert printed in ended.err
     assert "Traceback" not in ended.err
 
 
 @pytest.mark.parametrize("words", [["pause"], ["resume"], ["retry", "facts"], ["approve", "plan"]])
-async def test_an_ended_run_cannot_be_told_anything(
+async def test_an_ended_run_refuses_every_command(
     starter: Starter, world: FakeWorld, words: list[str]
 ) -> None:
     run = new_id()

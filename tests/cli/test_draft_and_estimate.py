@@ -1,4 +1,4 @@
-"""`estimate`, `schema`, `init`: before a run."""
+"""`estimate`, `schema` and `init`."""
 
 import asyncio
 import json
@@ -21,9 +21,9 @@ from durable_agent_team.process.project_root import TEAM_SCHEMA
 from durable_agent_team.rules.estimate import Estimate
 from durable_agent_team.rules.estimate import estimate as bounds_of
 from tests.cli.support import ROOT, TEAM, Starter, lines
-from tests.cli.test_checking import alone, gateway
-from tests.cli.test_inside import PAYLOAD, rooms
-from tests.cli.test_running import new_id
+from tests.cli.test_start_run import new_id
+from tests.cli.test_task_and_charges import PAYLOAD, rooms
+from tests.cli.test_validate_team import alone, gateway
 from tests.support.packages import Rooms
 
 __all__ = ["alone", "gateway", "rooms"]
@@ -36,27 +36,27 @@ CATALOG = ModelCatalog(
 )
 
 
-def test_the_committed_schema_is_fresh() -> None:
+def test_the_committed_schema_is_up_to_date() -> None:
     assert TEAM_SCHEMA.read_text() == schema_text() + "\n", (
         "run `.venv/bin/python starter.py schema > teams/team.schema.json`"
     )
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.name)
-def test_every_example_refers_to_the_schema_and_keeps_it(file: Path) -> None:
+def test_every_example_names_the_schema_and_conforms_to_it(file: Path) -> None:
     text = file.read_text()
     assert text.startswith("# yaml-language-server: $schema=team.schema.json\n")
     jsonschema.Draft202012Validator.check_schema(team_schema())
     jsonschema.validate(yaml.safe_load(text), team_schema())
 
 
-def test_the_schema_refuses_an_unknown_key() -> None:
+def test_the_schema_rejects_an_unknown_key() -> None:
     wrong = yaml.safe_load(TEAM) | {"butget": 1}
     with pytest.raises(jsonschema.ValidationError, match="butget"):
         jsonschema.validate(wrong, team_schema())
 
 
-async def test_schema_is_printed_whole_or_on_one_line(alone: Starter) -> None:
+async def test_schema_prints_the_schema_indented_or_on_one_line(alone: Starter) -> None:
     whole = await alone("schema")
     line = await alone("schema", "--json")
     assert json.loads(whole.out) == json.loads(line.out) == team_schema()
@@ -103,7 +103,7 @@ async def test_no_run_costs_more_than_estimated(starter: Starter, rooms: Rooms) 
         assert agent.spent_usd <= most[agent.agent]
 
 
-def test_an_input_is_counted_for_every_call_it_may_stand_in() -> None:
+def test_an_input_counts_for_every_call_that_may_contain_it() -> None:
     team = yaml.safe_load(TEAM)
     plain = estimated(team)
     team["tasks"][0]["inputs"] = ["a"]
@@ -117,7 +117,7 @@ def test_an_input_is_counted_for_every_call_it_may_stand_in() -> None:
 
 
 @pytest.mark.parametrize(("share", "status"), [("0.5", "parked"), ("1", "completed")])
-async def test_what_must_be_free_for_a_call_decides(
+async def test_a_call_needs_its_least_cost_unspent(
     starter: Starter, rooms: Rooms, share: str, status: str
 ) -> None:
     (facts, *_) = estimated(PAYLOAD["team"]).calls
@@ -132,7 +132,7 @@ async def test_what_must_be_free_for_a_call_decides(
     assert now["status"] == status
 
 
-def test_a_limit_bounds_what_an_agent_can_cost() -> None:
+def test_a_budget_limits_the_estimate_of_an_agent() -> None:
     team = yaml.safe_load(TEAM.replace("Editor, budget_usd: 1", "Editor, budget_usd: 0.001"))
     found = {each.agent: each for each in estimated(team).agents}
     assert found["editor"].most_usd == Decimal("0.001") < (found["editor"].usd or 0)
@@ -150,7 +150,7 @@ def test_a_planned_team_counts_max_tasks_for_every_agent() -> None:
     ]  # fmt: skip
 
 
-def test_reviews_and_what_they_redo_and_add_are_counted() -> None:
+def test_reviews_count_with_the_tasks_that_they_redo_and_add() -> None:
     team = yaml.safe_load(TEAM)
     plain, reviewed = estimated(team), estimated(team | {"review_rounds": 2})
     assert [(each.subject, each.calls) for each in reviewed.calls] == [

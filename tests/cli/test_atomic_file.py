@@ -1,4 +1,4 @@
-"""A file that is written for a person is there whole, or as it was before."""
+"""A file is written completely, or stays as it was."""
 
 import resource
 import stat
@@ -22,7 +22,7 @@ def full_disk() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_what_was_there_survives_a_full_disk(tmp_path: Path) -> None:
+def test_an_existing_file_survives_a_full_disk(tmp_path: Path) -> None:
     report = tmp_path / "report.md"
     write_whole(report, "of yesterday")
     with full_disk(), pytest.raises(OSError, match="too large"):
@@ -37,14 +37,14 @@ def test_a_full_disk_leaves_no_new_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_new_file_replaces_none(tmp_path: Path) -> None:
+def test_a_new_file_does_not_replace_an_existing_one(tmp_path: Path) -> None:
     (tmp_path / "team.yaml").write_text("mine")
     with pytest.raises(FileExistsError):
         write_new(tmp_path / "team.yaml", "theirs")
     assert (tmp_path / "team.yaml").read_text() == "mine"
 
 
-def test_a_replaced_file_keeps_its_rights_and_a_link_its_place(tmp_path: Path) -> None:
+def test_a_replaced_file_keeps_its_mode_and_a_link_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     report, link = tmp_path / "there" / "report.md", tmp_path / "link.md"
     report.write_text("old")
@@ -56,7 +56,7 @@ def test_a_replaced_file_keeps_its_rights_and_a_link_its_place(tmp_path: Path) -
     assert stat.S_IMODE(report.stat().st_mode) == 0o640
 
 
-def test_a_new_file_can_be_read_by_whom_the_umask_lets(tmp_path: Path) -> None:
+def test_a_new_file_has_the_mode_of_the_umask(tmp_path: Path) -> None:
     ordinary = tmp_path / "ordinary"
     ordinary.touch()
     write_whole(tmp_path / "report.md", "new")

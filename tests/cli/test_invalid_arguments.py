@@ -1,4 +1,4 @@
-"""Every argument of every command is fed with nonsense: it ends in words, never in a trace."""
+"""Every command ends with a message, not with a traceback, whatever its arguments are."""
 
 import inspect
 import os
@@ -11,7 +11,7 @@ import pytest
 
 from durable_agent_team.cli.app import execute
 from durable_agent_team.cli.command_group import COMMANDS, load_command
-from tests.cli.support import NOBODY, ROOT, TEAM
+from tests.cli.support import NO_SERVICE, ROOT, TEAM
 
 NONSENSE = [
     "", " ", "é", "a/b", "../x", "a\nb", "a\x00b", "x" * 300, "x" * 5_000, "-", "%s", "\udcff",
@@ -40,11 +40,11 @@ def commands() -> Iterator[tuple[str, list[str], list[str]]]:
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with odd files, and no service anywhere."""
+    """A folder with unusual files, and no service."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TEMPORAL_ADDRESS", NOBODY)
-    monkeypatch.setenv("ATXP_LLM_URL", f"http://{NOBODY}/v1")
-    monkeypatch.setenv("ATXP_API_URL", f"http://{NOBODY}/v1")
+    monkeypatch.setenv("TEMPORAL_ADDRESS", NO_SERVICE)
+    monkeypatch.setenv("ATXP_LLM_URL", f"http://{NO_SERVICE}/v1")
+    monkeypatch.setenv("ATXP_API_URL", f"http://{NO_SERVICE}/v1")
     (tmp_path / "folder").mkdir()
     (tmp_path / "binary.yaml").write_bytes(b"\xff\x00")
     (tmp_path / "team.yaml").write_text(TEAM)
@@ -54,7 +54,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("name", "positional", "options"), list(commands()), ids=[each[0] for each in commands()]
 )
-def test_nonsense_in_any_place_ends_in_words(
+def test_an_invalid_argument_ends_with_a_message(
     desk: Path, capfd: pytest.CaptureFixture[str], name: str, positional: list[str],
     options: list[str],
 ) -> None:  # fmt: skip
@@ -65,15 +65,15 @@ def test_nonsense_in_any_place_ends_in_words(
         typed += [[name, option, value, "--", *good] for option in options]
         for line in typed:
             code = execute(line)
-            told = "".join(capfd.readouterr())
-            assert code in CODES, (line, told)
-            assert "Traceback" not in told, (line, told)
-            assert told.strip(), line
+            printed = "".join(capfd.readouterr())
+            assert code in CODES, (line, printed)
+            assert "Traceback" not in printed, (line, printed)
+            assert printed.strip(), line
 
 
 def starter(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Through a shell, for what only a shell can do."""
-    kept = {"PATH": os.environ["PATH"], "TEMPORAL_ADDRESS": NOBODY, **environment}
+    kept = {"PATH": os.environ["PATH"], "TEMPORAL_ADDRESS": NO_SERVICE, **environment}
     return subprocess.run(
         ["bash", "-c", f"{sys.executable} starter.py {command}"], cwd=ROOT, env=kept,
         capture_output=True, text=True, timeout=60, check=False,
@@ -81,7 +81,7 @@ def starter(command: str, **environment: str) -> subprocess.CompletedProcess[str
 
 
 @pytest.mark.parametrize(
-    ("command", "code", "told"),
+    ("command", "code", "printed"),
     [
         ("list >&-", 3, "Temporal does not answer"),
         ("schema >&-", 2, "standard output cannot be written: it is closed"),
@@ -92,16 +92,16 @@ def starter(command: str, **environment: str) -> subprocess.CompletedProcess[str
         ("state $'\\xff'", 2, "argument 2 = \\udcff: is not UTF-8 text"),
     ],
 )
-def test_streams_that_are_closed_or_full_are_no_bug(command: str, code: int, told: str) -> None:
+def test_a_closed_or_full_stream_is_not_a_bug(command: str, code: int, printed: str) -> None:
     ended = starter(command)
     assert ended.returncode == code, ended.stderr
-    assert told in ended.stderr
+    assert printed in ended.stderr
     assert "Traceback" not in ended.stdout + ended.stderr
     if "2>&-" in command:
         assert ended.stdout == "", "an error is never put out as an answer"
 
 
-def test_what_a_terminal_cannot_show_is_spelled() -> None:
+def test_a_character_that_cannot_be_encoded_is_escaped() -> None:
     ended = starter("budget brief 'Mr. Ü' 1", LC_ALL="C.UTF-8", PYTHONIOENCODING="ascii")
     assert ended.returncode == 2
     assert "AGENT = Mr. \\u00dc: this is no name" in ended.stderr
@@ -109,7 +109,7 @@ def test_what_a_terminal_cannot_show_is_spelled() -> None:
 
 @pytest.mark.parametrize("after", [0.05, 0.1, 0.2, 0.4])
 def test_a_ctrl_c_at_any_moment_is_quiet(after: float) -> None:
-    """However early; before Python itself has started, nobody can be quiet."""
+    """However early, once Python itself has started."""
     process = subprocess.Popen(
         [sys.executable, "-c", f"""
 import os, runpy, signal, sys, threading

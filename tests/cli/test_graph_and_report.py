@@ -1,4 +1,4 @@
-"""`graph` and `report`: what can be shown to somebody else."""
+"""`graph` and `report`."""
 
 import json
 import xml.etree.ElementTree as ElementTree
@@ -21,8 +21,8 @@ from durable_agent_team.cli.ui.report_page import RunFile
 from durable_agent_team.contracts.call import CallRequest, CallResult
 from durable_agent_team.contracts.run import TaskStatus
 from tests.cli.support import TEAM, Starter, lines, serving
-from tests.cli.test_checking import alone, gateway
-from tests.cli.test_running import fail_prices, new_id
+from tests.cli.test_start_run import fail_prices, new_id
+from tests.cli.test_validate_team import alone, gateway
 from tests.support.fakes import FakeWorld
 
 __all__ = ["alone", "gateway"]
@@ -38,7 +38,7 @@ GRAPH = Graph(
 )
 
 
-def test_a_graph_as_text_stands_in_order() -> None:
+def test_a_graph_as_text_is_in_order() -> None:
     assert graph_text(GRAPH).splitlines() == [
         "brief",
         f"  end ({NASTY} · done · 0.010000 USD)",
@@ -64,14 +64,16 @@ def test_svg_is_well_formed_and_nothing_overlaps() -> None:
     assert len(root.findall(".//{*}path")) == 3
 
 
-async def test_every_status_has_a_picture() -> None:
+async def test_every_status_can_be_drawn() -> None:
     nodes = tuple(Node(id=s.value, agent="a", depends_on=(), status=s) for s in TaskStatus)
     graph = Graph(name="all", nodes=nodes)
     ElementTree.fromstring(graph_svg(graph))
     assert all(status.value in graph_mermaid(graph) for status in TaskStatus)
 
 
-async def test_the_graph_of_a_team_has_what_tasks_can_cost(alone: Starter, gateway: str) -> None:
+async def test_the_graph_of_a_team_shows_the_most_that_tasks_can_cost(
+    alone: Starter, gateway: str
+) -> None:
     file = alone.team(TEAM.replace("role: ", "model: small, role: "))
     ended = await alone("graph", file, ATXP_LLM_URL=gateway)
     assert ended.code == 0, ended.err
@@ -88,9 +90,7 @@ async def test_the_graph_of_a_team_has_what_tasks_can_cost(alone: Starter, gatew
     assert "the orchestrator plans" in ended.err
 
 
-async def test_the_graph_of_a_run_has_its_states_and_prices(
-    starter: Starter, client: Client
-) -> None:
+async def test_the_graph_of_a_run_shows_states_and_costs(starter: Starter, client: Client) -> None:
     run, world = new_id(), FakeWorld()
     async with serving(client, world):
         assert (await starter("run", starter.team(), "--id", run)).code == 0
@@ -101,7 +101,7 @@ async def test_the_graph_of_a_run_has_its_states_and_prices(
 
 
 class Seen(HTMLParser):
-    """Which tags there are, and what they would load."""
+    """Collects the tags of a page, and what they would load."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -160,19 +160,19 @@ async def test_the_report_of_a_failed_run_says_what_failed(
 
 
 @pytest.mark.parametrize(
-    ("out", "told"), [("r.pdf", "end it in .html, .md or .json"), ("no/where/r.md", "cannot be")]
+    ("out", "printed"), [("r.pdf", "end it in .html, .md or .json"), ("no/where/r.md", "cannot be")]
 )
-async def test_a_file_that_cannot_be_is_refused(
-    starter: Starter, world: FakeWorld, tmp_path: Path, out: str, told: str
+async def test_an_invalid_file_name_is_refused(
+    starter: Starter, world: FakeWorld, tmp_path: Path, out: str, printed: str
 ) -> None:
     run = new_id()
     assert (await starter("run", starter.team(), "--id", run)).code == 0
     ended = await starter("report", run, "--out", str(tmp_path / out))
     assert ended.code == 2
-    assert told in ended.err
+    assert printed in ended.err
 
 
-async def test_a_run_that_goes_on_has_no_report_yet(
+async def test_an_open_run_has_no_report_yet(
     starter: Starter, client: Client, tmp_path: Path
 ) -> None:
     run = new_id()

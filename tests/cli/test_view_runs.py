@@ -12,11 +12,11 @@ from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import Capabilities, SpendReport
 from tests.cli.support import Starter, lines, serving
-from tests.cli.test_running import fail_prices, new_id
+from tests.cli.test_start_run import fail_prices, new_id
 from tests.support.fakes import FakeWorld
 
 
-async def test_what_can_be_seen_of_a_run_on_its_way(starter: Starter, world: FakeWorld) -> None:
+async def test_state_and_spend_show_an_open_run(starter: Starter, world: FakeWorld) -> None:
     gate = asyncio.Event()
 
     async def hold_prices(call: CallRequest) -> None:
@@ -62,7 +62,7 @@ async def test_the_result_of_an_ended_run_needs_no_worker(starter: Starter, clie
 
 
 @pytest.mark.parametrize("command", ["state", "spend"])
-async def test_without_a_worker_a_question_ends_with_3_within_5_s(
+async def test_without_a_worker_a_query_ends_with_3_within_5_s(
     starter: Starter, client: Client, command: str
 ) -> None:
     run = new_id()
@@ -92,7 +92,7 @@ async def test_list_shows_the_newest_runs(starter: Starter, world: FakeWorld) ->
     assert any(run in line and "completed" in line for line in lines(shown))
 
 
-async def test_list_tells_a_terminated_run(starter: Starter, client: Client) -> None:
+async def test_list_shows_a_terminated_run(starter: Starter, client: Client) -> None:
     run = new_id()
     assert (await starter("start", starter.team(), "--id", run)).code == 0
     await client.get_workflow_handle(run).terminate("by hand")
@@ -125,9 +125,7 @@ async def test_without_the_service_a_command_ends_with_3_within_5_s(
     assert "Traceback" not in ended.err
 
 
-async def test_the_report_names_the_promises_that_do_not_hold(
-    starter: Starter, world: FakeWorld
-) -> None:
+async def test_the_report_names_the_missing_guarantees(starter: Starter, world: FakeWorld) -> None:
     world.capabilities = Capabilities(hard_limit=True, replay=False, ledger=True, transfer=True)
     ended = await starter("run", starter.team())
     assert ended.code == 0, ended.err

@@ -39,7 +39,7 @@ async def test_run_prints_the_answer_and_what_each_agent_spent(
     assert "\x1b" not in ended.out, "no terminal, no escape codes"
 
 
-async def test_run_says_what_becomes_of_every_task(starter: Starter, world: FakeWorld) -> None:
+async def test_run_prints_each_change_of_every_task(starter: Starter, world: FakeWorld) -> None:
     ended = await starter("run", starter.team())
     for task in ("facts (research)", "prices (research)", "text (editor)"):
         assert f"{task}: done" in ended.out
@@ -66,7 +66,7 @@ async def test_a_failed_run_says_why_and_ends_with_1(starter: Starter, world: Fa
     assert "Traceback" not in ended.err
 
 
-async def test_the_goal_option_goes_before_the_file(starter: Starter, world: FakeWorld) -> None:
+async def test_the_goal_option_overrides_the_file(starter: Starter, world: FakeWorld) -> None:
     ended = await starter("run", starter.team(), "--goal", "Buy a lighthouse", "--json")
     assert RunReport.model_validate_json(lines(ended.out)[-1]).goal == "Buy a lighthouse"
 
@@ -89,7 +89,9 @@ async def test_start_prints_the_id_alone(starter: Starter, world: FakeWorld) -> 
     assert json.loads(ended.out)["workflow_id"].startswith("brief-")
 
 
-async def test_an_id_names_one_run_also_after_its_end(starter: Starter, world: FakeWorld) -> None:
+async def test_an_id_cannot_be_used_again_even_after_the_run_has_ended(
+    starter: Starter, world: FakeWorld
+) -> None:
     run = new_id()
     assert (await starter("run", starter.team(), "--id", run)).code == 0
     ended = await starter("run", starter.team(), "--id", run)

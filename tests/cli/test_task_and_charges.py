@@ -1,4 +1,4 @@
-"""`task`, `charges`, `reconcile`: what a history and a ledger tell of a run, without a worker."""
+"""`task`, `charges` and `reconcile`: they read history and ledger, and need no worker."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from durable_agent_team.contracts.call import CallRequest, CallResult
 from durable_agent_team.contracts.spend import Charge, Ledger
 from tests.cli.support import TEAM, Starter, lines, serving
 from tests.cli.test_parked import POOR, parked
-from tests.cli.test_running import fail_prices, new_id
+from tests.cli.test_start_run import fail_prices, new_id
 from tests.support.fakes import FakeWorld
 from tests.support.packages import Rooms, all_rooms
 from tests.support.upstream import Rule
@@ -81,7 +81,7 @@ async def test_a_task_shows_prompt_answer_checks_repairs_and_charges(
     assert "TASK = absent: no such task (there are: facts, prices, text, answer)" in ended.err
 
 
-async def test_a_task_that_failed_says_why_and_one_without_a_call_that_it_has_none(
+async def test_task_prints_why_a_task_failed_and_that_another_has_no_call(
     starter: Starter, world: FakeWorld
 ) -> None:
     world.rule = fail_prices
@@ -92,7 +92,7 @@ async def test_a_task_that_failed_says_why_and_one_without_a_call_that_it_has_no
     assert (await starter("task", run, "text")).out == "text: no call yet\n"
 
 
-async def test_charges_have_every_key_and_agree_with_the_ledger(
+async def test_charges_prints_every_key_and_agrees_with_the_ledger(
     starter: Starter, rooms: Rooms
 ) -> None:
     run = new_id()
@@ -115,7 +115,7 @@ async def test_charges_have_every_key_and_agree_with_the_ledger(
     assert "wrong-key" not in wrong.err + wrong.out
 
 
-async def test_where_the_ledger_says_otherwise_it_is_shown(
+async def test_a_difference_from_the_ledger_is_marked(
     client: Client, world: FakeWorld, starter: Starter
 ) -> None:
     run = new_id()
@@ -144,7 +144,7 @@ async def test_where_the_ledger_says_otherwise_it_is_shown(
     }
 
 
-async def test_a_refused_call_that_went_again_with_its_key_agrees_with_the_ledger(
+async def test_a_refused_call_repeated_with_its_key_agrees_with_the_ledger(
     starter: Starter, rooms: Rooms
 ) -> None:
     run = new_id()
@@ -161,7 +161,7 @@ async def test_a_refused_call_that_went_again_with_its_key_agrees_with_the_ledge
     assert paid.ledger_usd == paid.amount_usd > 0  # type: ignore[operator]
 
 
-async def test_a_call_that_was_given_up_and_finished_is_no_difference(
+async def test_an_abandoned_call_that_was_charged_is_not_a_difference(
     starter: Starter, rooms: Rooms
 ) -> None:
     run = new_id()
@@ -180,10 +180,10 @@ async def test_a_call_that_was_given_up_and_finished_is_no_difference(
     assert line.ledger_usd == rooms.ledger_usd() > 0
 
 
-async def test_a_call_that_timed_out_and_was_finished_is_no_difference(
+async def test_a_timed_out_call_that_was_charged_is_not_a_difference(
     starter: Starter, rooms: Rooms
 ) -> None:
-    """The gateway finishes what its client no longer waits for; the run reads that back."""
+    """The gateway finishes a call that its client gave up; the run reads its charge."""
     run = new_id()
     gate = asyncio.Event()
     rooms.upstream.add(Rule(contains="List.", gate=gate))
@@ -255,7 +255,7 @@ async def test_an_unknown_run_ends_with_2(starter: Starter, client: Client) -> N
         assert "starter.py list" in ended.err
 
 
-async def test_a_call_in_flight_is_told(starter: Starter, world: FakeWorld) -> None:
+async def test_a_call_in_flight_is_shown(starter: Starter, world: FakeWorld) -> None:
     gate = asyncio.Event()
 
     async def hold(call: CallRequest) -> None:
@@ -274,7 +274,7 @@ async def test_a_call_in_flight_is_told(starter: Starter, world: FakeWorld) -> N
     assert (await starter("result", run)).code == 0
 
 
-async def test_a_refused_call_that_parked_is_told_with_its_type(
+async def test_a_refused_call_that_parked_is_shown_with_its_type(
     starter: Starter, world: FakeWorld
 ) -> None:
     run = new_id()

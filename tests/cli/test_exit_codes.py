@@ -1,4 +1,4 @@
-"""Every way out has its exit code, many times in a row, and every command has its help."""
+"""Exit codes, also of many commands in a row, and the help of every command."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ from temporalio.client import Client
 
 from durable_agent_team.cli.command_group import COMMANDS as REGISTERED
 from tests.cli.support import ROOT, Starter
-from tests.cli.test_running import new_id
+from tests.cli.test_start_run import new_id
 from tests.support.fakes import FakeWorld
 
 COMMANDS = [
@@ -21,15 +21,15 @@ COMMANDS = [
     "graph", "report",
 ]  # fmt: skip
 TIMES = int(os.environ.get("SHORT_COMMANDS", "50"))
-"""200 on demand: SHORT_COMMANDS=200."""
+"""Set SHORT_COMMANDS=200 for a longer test."""
 
 
-def test_the_commands_are_those_that_are_promised() -> None:
+def test_the_commands_are_the_documented_ones() -> None:
     assert sorted(REGISTERED) == sorted(COMMANDS)
 
 
 @pytest.mark.parametrize("command", [[], *([each] for each in COMMANDS)])
-def test_everything_has_help(command: list[str]) -> None:
+def test_every_command_has_help(command: list[str]) -> None:
     ended = subprocess.run(
         [sys.executable, "starter.py", *command, "--help"],
         cwd=ROOT, capture_output=True, text=True, timeout=30, check=False,
@@ -44,7 +44,7 @@ def test_everything_has_help(command: list[str]) -> None:
 @pytest.mark.parametrize(
     "wrong", [["nonsense"], ["run"], ["budget", "a"], ["list", "--limit", "x"], ["state", "--no"]]
 )
-def test_wrong_usage_ends_with_2_and_says_how(wrong: list[str]) -> None:
+def test_wrong_usage_ends_with_2_and_refers_to_help(wrong: list[str]) -> None:
     ended = subprocess.run(
         [sys.executable, "starter.py", *wrong],
         cwd=ROOT, capture_output=True, text=True, timeout=30, check=False,
@@ -54,7 +54,7 @@ def test_wrong_usage_ends_with_2_and_says_how(wrong: list[str]) -> None:
     assert ended.stdout == ""
 
 
-def test_a_reader_that_goes_away_is_no_error_of_ours() -> None:
+def test_a_closed_pipe_is_not_an_error() -> None:
     ended = subprocess.run(
         f"{sys.executable} starter.py --help | true; echo ${{PIPESTATUS[0]}}",
         cwd=ROOT, capture_output=True, text=True, timeout=30, check=False, shell=True,
