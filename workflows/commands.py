@@ -18,6 +18,7 @@ from durable_agent_team.contracts.control import (
 from durable_agent_team.contracts.run import RunStatus
 from durable_agent_team.contracts.team import Task
 from workflows.activity_errors import refused
+from workflows.money.limits import account_of
 from workflows.people.adjustments import (
     agent_now,
     apply_limits,
@@ -43,9 +44,9 @@ class Commands:
         """Refuses, before an update is accepted, what is known to be wrong already."""
         match command:
             case AdjustBudget() if self._progress.accounts:
-                self._run.accounts.check_adjust(command)
+                self._run.limits.check_adjust(command)
             case Transfer() if self._progress.accounts:
-                self._run.accounts.check_transfer(command)
+                self._run.limits.check_transfer(command)
             case AdjustAgent() if self._progress.accounts:
                 self._check_agent(command)
             case AdjustRun():
@@ -73,13 +74,13 @@ class Commands:
 
     async def adjust_budget(self, command: AdjustBudget) -> BudgetAdjusted:
         await self._accounts_open()
-        adjusted = await self._run.accounts.adjust(command)
+        adjusted = await self._run.limits.adjust(command)
         self._run.wake(command.agent)
         return adjusted
 
     async def transfer(self, command: Transfer) -> Transferred:
         await self._accounts_open()
-        transferred = await self._run.accounts.transfer(command)
+        transferred = await self._run.limits.transfer(command)
         self._run.wake(command.to_agent)
         return transferred
 
@@ -95,7 +96,7 @@ class Commands:
         if command.budget_usd is None:
             return self._apply_limits(command)
         await self._accounts_open()
-        async with self._run.accounts.limits:
+        async with self._run.limits.lock:
             return self._apply_limits(command)
 
     def _apply_limits(self, command: AdjustRun) -> RunAdjusted:
@@ -124,7 +125,7 @@ class Commands:
         return self._task_answer(command.task)
 
     def _check_agent(self, command: AdjustAgent) -> None:
-        self._run.accounts.account_of(command.agent)
+        account_of(self._progress, command.agent)
         if command.model is not None:
             check_priced(self._progress.catalog, command.model)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from durable_agent_team.contracts.spend import ModelCatalog
 from workflows.activity_executor import ActivityExecutor
+from workflows.money.limits import Limits
 from workflows.money.run_accounts import RunAccounts
 from workflows.people.approval import Approval
 from workflows.people.deadline import Deadline
@@ -26,6 +27,7 @@ class Run:
         self.activities = ActivityExecutor()
         self.publisher = Publisher(self.progress, self.activities)
         self.accounts = RunAccounts(self.progress, self.activities)
+        self.limits = Limits(self.progress, self.activities, self.accounts)
         self.parking = Parking(self.progress, self.activities)
         self.approval = Approval(self.progress)
         self.deadline = Deadline(self.progress, self.release_waiters)
