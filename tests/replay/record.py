@@ -18,8 +18,8 @@ from durable_agent_team.contracts.call import CallRequest, CallResult
 from durable_agent_team.process.interpreter_exit import exit_process
 from tests.support.fakes import FakeWorld
 from tests.support.temporal import server
-from tests.workflows.test_adjust_agent import rich, too_expensive
-from tests.workflows.test_deadline import SOON, set_deadline, until_come
+from tests.workflows.test_adjust_agent import too_expensive, world_with_prices
+from tests.workflows.test_deadline import SOON, set_deadline, until_reached
 from tests.workflows.test_life_of_a_run import started, team
 from tests.workflows.test_planning import GOOD, Planner, without_tasks
 from tests.workflows.test_running_out import parked, two_tasks, until
@@ -68,7 +68,7 @@ async def cancelled(client: Client) -> Handle:
 
 async def adjusted(client: Client) -> Handle:
     """Another model for a parked task, other limits for the run, and two more tasks."""
-    world = rich(too_expensive)
+    world = world_with_prices(too_expensive)
     changed = two_tasks({"budget_usd": 1}, max_parallel=1)
     async with started(client, world, {"team": changed}) as handle:
         await until(handle, parked)
@@ -96,7 +96,7 @@ async def deadline(client: Client) -> Handle:
     async with started(client, FakeWorld(gate), {"team": changed}) as handle:
         await until(handle, parked)
         await set_deadline(handle, SOON)
-        await until_come(handle)
+        await until_reached(handle)
         gate.open.set()
         await handle.result()
     return handle

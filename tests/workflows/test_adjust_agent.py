@@ -26,7 +26,7 @@ Handle = WorkflowHandle[Any, Any]
 Seen = tuple[str, str]
 
 
-def rich(rule: Callable[[CallRequest], Any] | None = None) -> FakeWorld:
+def world_with_prices(rule: Callable[[CallRequest], Any] | None = None) -> FakeWorld:
     """A world with a second priced model, and a third without a price."""
     world = FakeWorld(rule)
     (model,) = world.catalog.models
@@ -46,7 +46,7 @@ def keys(world: FakeWorld, task: str) -> list[str]:
     return [call.idempotency_key for call in world.calls if call.task == task]
 
 
-def deciding(client: Client, queue: str, world: FakeWorld) -> Worker:
+def workflow_worker(client: Client, queue: str, world: FakeWorld) -> Worker:
     return Worker(
         client,
         task_queue=queue,
@@ -59,7 +59,7 @@ def deciding(client: Client, queue: str, world: FakeWorld) -> Worker:
 async def test_another_model_wakes_a_parked_task_with_a_new_call(
     client: Client,
 ) -> None:
-    world = rich(too_expensive)
+    world = world_with_prices(too_expensive)
     async with started(client, world, {"team": two_tasks({"budget_usd": 1})}) as handle:
         await until(handle, parked)
         change = {"agent": "research", "model": "cheap"}
@@ -87,7 +87,7 @@ async def test_other_instructions_make_a_new_call_too(client: Client) -> None:
         if call.task == "b" and "Be brief." not in call.system:
             raise exhausted(Decimal("0.5"), Decimal("0.005"))
 
-    world = rich(rule)
+    world = world_with_prices(rule)
     async with started(client, world, {"team": two_tasks({"budget_usd": 1})}) as handle:
         await until(handle, parked)
         change = {"agent": "research", "instructions": "Be brief."}
@@ -130,7 +130,7 @@ async def test_a_call_at_the_gate_is_changed_and_one_in_flight_is_not(
     client: Client,
 ) -> None:
     gate = Gate("a")
-    world = rich(gate)
+    world = world_with_prices(gate)
     tasks = [{"id": each, "agent": "research", "ask": "Go."} for each in ("a", "b")]
     changed = team(tasks=tasks, result="a", max_parallel=1)
     async with started(client, world, {"team": changed}) as handle:
@@ -146,7 +146,7 @@ async def test_a_call_at_the_gate_is_changed_and_one_in_flight_is_not(
 async def test_a_call_that_waits_for_money_is_made_with_the_cheaper_model(client: Client) -> None:
     """Next to the call in flight, only the cheap model's worst case fits into the account."""
     gate = Gate("a")
-    world = rich(gate)
+    world = world_with_prices(gate)
     models = list(world.catalog.models)
     models[1] = models[1].model_copy(update={"output_usd": Decimal("0.001")})
     world.catalog = world.catalog.model_copy(update={"models": tuple(models)})
@@ -168,7 +168,7 @@ async def test_a_call_that_waits_for_money_is_made_with_the_cheaper_model(client
 
 async def test_a_change_during_a_pause_applies_after_it(client: Client) -> None:
     gate = Gate("a")
-    world = rich(gate)
+    world = world_with_prices(gate)
     async with started(client, world, {"team": team(tasks=CHAIN)}) as handle:
         await gate.reached.wait()
         await handle.signal("pause")
@@ -184,9 +184,9 @@ async def test_a_change_during_a_pause_applies_after_it(client: Client) -> None:
 async def test_signals_of_one_workflow_task_are_carried_out_in_order(client: Client) -> None:
     """No worker runs while the signals arrive: they are delivered in one workflow task."""
     gate = Gate("a")
-    world = rich(gate)
+    world = world_with_prices(gate)
     queue = f"change-{uuid.uuid4()}"
-    async with deciding(client, queue, world):
+    async with workflow_worker(client, queue, world):
         handle = await client.start_workflow(
             WORKFLOW,
             {"team": team(tasks=CHAIN)},
@@ -201,7 +201,7 @@ async def test_signals_of_one_workflow_task_are_carried_out_in_order(client: Cli
     change = {"kind": "adjust_agent", "agent": "research", "model": "cheap"}
     await handle.signal("adjust", change)
     await handle.signal("resume")
-    async with deciding(client, queue, world):
+    async with workflow_worker(client, queue, world):
         assert (await handle.result()).status is RunStatus.COMPLETED
     assert [call.model for call in world.calls if call.task == "b"] == ["cheap"]
 
@@ -216,7 +216,7 @@ async def test_a_call_refused_after_the_change_continues_with_it(client: Client)
             await refuse.wait()
             raise exhausted(Decimal("0.5"), Decimal("0.005"))
 
-    world = rich(rule)
+    world = world_with_prices(rule)
     async with started(client, world, {"team": two_tasks({"budget_usd": 1})}) as handle:
         await reached.wait()
         await handle.execute_update("adjust_agent", {"agent": "research", "model": "cheap"})
@@ -235,7 +235,7 @@ async def test_a_repair_uses_the_current_settings(client: Client) -> None:
             return world.answer(call, "poor", reasons=("too short",))
         return None
 
-    world = rich(rule)
+    world = world_with_prices(rule)
     async with started(client, world, {"team": team(tasks=CHAIN)}) as handle:
         await reached.wait()
         change = {"agent": "research", "instructions": "Write more."}
@@ -250,7 +250,7 @@ async def test_a_repair_uses_the_current_settings(client: Client) -> None:
 
 async def test_the_orchestrator_may_be_adjusted_too(client: Client) -> None:
     gate = Gate("b")
-    world = rich(gate)
+    world = world_with_prices(gate)
     async with started(client, world, {"team": team(tasks=CHAIN)}) as handle:
         await gate.reached.wait()
         change = {"agent": "orchestrator", "model": "cheap", "instructions": "Rhyme."}
@@ -269,7 +269,7 @@ async def test_new_instructions_close_the_breaker(client: Client) -> None:
             return world.answer(call, "poor", reasons=("no JSON",))
         return None
 
-    world = rich(rule)
+    world = world_with_prices(rule)
     agent = {"breaker_failures": 1, "budget_usd": 1}
     async with started(client, world, {"team": two_tasks(agent)}) as handle:
         await until(handle, parked)
@@ -311,7 +311,7 @@ async def test_a_wrong_change_is_refused_with_the_reason(
 
 async def test_a_model_without_a_price_is_refused_with_those_that_have_one(client: Client) -> None:
     gate = Gate("a")
-    async with started(client, rich(gate), {"team": team(tasks=CHAIN)}) as handle:
+    async with started(client, world_with_prices(gate), {"team": team(tasks=CHAIN)}) as handle:
         await gate.reached.wait()
         change = {"agent": "research", "model": "unpriced"}
         with pytest.raises(WorkflowUpdateFailedError) as refused:

@@ -16,7 +16,7 @@ from tests.workflows.test_life_of_a_run import team
 from workflows.orchestrator import Orchestrator
 
 
-def deciding(client: Client, queue: str, world: FakeWorld) -> Worker:
+def workflow_worker(client: Client, queue: str, world: FakeWorld) -> Worker:
     """Runs workflow code and local activities, but no activities from the server."""
     return Worker(
         client,
@@ -28,7 +28,7 @@ def deciding(client: Client, queue: str, world: FakeWorld) -> Worker:
     )
 
 
-def acting(client: Client, queue: str, activities: list[Any]) -> Worker:
+def activity_worker(client: Client, queue: str, activities: list[Any]) -> Worker:
     """Runs these activities, and no workflow code."""
     return Worker(client, task_queue=queue, activities=activities)
 
@@ -52,16 +52,16 @@ async def test_it_is_not_swallowed(client: Client, native: bool) -> None:
     handle: WorkflowHandle[Any, Any] = await client.start_workflow(
         WORKFLOW, {"team": team()}, id=f"run-{uuid.uuid4()}", task_queue=queue
     )
-    async with deciding(client, queue, world):
+    async with workflow_worker(client, queue, world):
         await until_scheduled(handle, "open_accounts")
     if native:
         await handle.cancel()
     else:
         await handle.signal("cancel", {"reason": "enough"})
-    async with acting(client, queue, world.activities):
+    async with activity_worker(client, queue, world.activities):
         while (await handle.describe()).raw_description.pending_activities:
             await asyncio.sleep(0.05)
-        async with deciding(client, queue, world):
+        async with workflow_worker(client, queue, world):
             report = RunReport.model_validate(await asyncio.wait_for(handle.result(), 30))
     assert report.status is RunStatus.CANCELLED
     assert world.calls == [], "nothing is paid for in a run that was cancelled"

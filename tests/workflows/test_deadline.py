@@ -32,7 +32,7 @@ async def set_deadline(handle: Handle, after: timedelta) -> datetime:
     return at
 
 
-async def until_come(handle: Handle) -> None:
+async def until_reached(handle: Handle) -> None:
     await until(handle, lambda now: now.cancel_reason is not None)
 
 
@@ -55,7 +55,7 @@ async def test_calls_in_flight_complete_and_no_call_follows(client: Client) -> N
         at = await set_deadline(handle, SOON)
         now = await state(handle)
         assert (now.deadline, now.cancel_reason) == (at, None)
-        await until_come(handle)
+        await until_reached(handle)
         assert world.active == 1, "it is not cancelled"
         gate.open.set()
         report = await handle.result()
@@ -111,7 +111,7 @@ async def test_calls_that_wait_for_a_place_are_never_made(client: Client) -> Non
     async with started(client, world, {"team": changed}) as handle:
         await reached.wait()
         at = await set_deadline(handle, SOON)
-        await until_come(handle)
+        await until_reached(handle)
         go.set()
         report = await handle.result()
     assert_ended_by(report, at)
@@ -127,7 +127,7 @@ async def test_calls_that_wait_for_money_in_flight_are_never_made(client: Client
     async with started(client, world, {"team": changed}) as handle:
         await gate.reached.wait()
         at = await set_deadline(handle, SOON)
-        await until_come(handle)
+        await until_reached(handle)
         gate.open.set()
         assert_ended_by(await handle.result(), at)
     assert [call.task for call in world.calls] == ["t0"]
@@ -145,7 +145,7 @@ async def test_a_call_that_is_refused_after_the_deadline_does_not_park(client: C
     async with started(client, FakeWorld(rule), {"team": team(tasks=CHAIN)}) as handle:
         await gate.reached.wait()
         at = await set_deadline(handle, SOON)
-        await until_come(handle)
+        await until_reached(handle)
         gate.open.set()
         report = await handle.result()
     assert_ended_by(report, at)
@@ -164,7 +164,7 @@ async def test_an_answer_that_fails_its_checks_is_not_repaired(client: Client) -
     async with started(client, world, {"team": team(tasks=CHAIN)}) as handle:
         await gate.reached.wait()
         at = await set_deadline(handle, SOON)
-        await until_come(handle)
+        await until_reached(handle)
         await handle.signal("pause")
         gate.open.set()
         assert_ended_by(await handle.result(), at)
@@ -176,7 +176,7 @@ async def test_a_final_answer_in_flight_completes_the_run(client: Client) -> Non
     async with started(client, FakeWorld(gate), {"team": team()}) as handle:
         await gate.reached.wait()
         await set_deadline(handle, SOON)
-        await until_come(handle)
+        await until_reached(handle)
         gate.open.set()
         report = await handle.result()
     assert report.status is RunStatus.COMPLETED
@@ -196,7 +196,7 @@ async def test_a_review_in_flight_no_longer_changes_the_plan(client: Client) -> 
     async with started(client, world, {"team": team(review_rounds=2)}) as handle:
         await gate.reached.wait()
         at = await set_deadline(handle, SOON)
-        await until_come(handle)
+        await until_reached(handle)
         gate.open.set()
         report = await handle.result()
     assert_ended_by(report, at)
@@ -238,7 +238,7 @@ async def test_after_its_deadline_a_run_refuses_new_limits_and_tasks(client: Cli
     async with started(client, FakeWorld(gate), {"team": team(tasks=CHAIN)}) as handle:
         await gate.reached.wait()
         await set_deadline(handle, SOON)
-        await until_come(handle)
+        await until_reached(handle)
         message = await refusal(handle, {"deadline": None})
         assert "the run starts nothing new any more: the deadline, " in message
         task = {"id": "more", "agent": "editor", "ask": "List the risks."}
@@ -271,7 +271,7 @@ async def test_a_task_that_fails_after_the_deadline_fails_alone(client: Client) 
     async with started(client, FakeWorld(rule), {"team": team(tasks=CHAIN)}) as handle:
         await gate.reached.wait()
         at = await set_deadline(handle, SOON)
-        await until_come(handle)
+        await until_reached(handle)
         gate.open.set()
         report = await handle.result()
     assert_ended_by(report, at)
