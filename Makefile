@@ -1,4 +1,4 @@
-# `make` says what there is. Everything lives in .venv/ and .data/ beside this file.
+# `make` lists the commands. They write to .venv/ and .data/ only.
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
@@ -7,26 +7,29 @@ LOCKS := requirements/development.lock requirements/model.lock
 PACKAGES := durable_agent_team workflows activities benchmarks docs tests tools worker.py starter.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check bench chaos lock
+.PHONY: help install demo up test fast check bench chaos lock
 
-help: ## this list
+help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(STAMP) ## what is needed, into .venv (pinned, with hashes)
+install: $(STAMP) ## install the dependencies into .venv (pinned, with hashes)
 
 $(STAMP): $(LOCKS)
 	@PYTHON="$(PYTHON)" bash requirements/install.sh
 
-demo: $(STAMP) ## three short acts with a real model: parallel work, a crash, a limit
+demo: $(STAMP) ## run three short acts with a real model: parallel work, a crash, a budget limit
 	@$(BIN)/python -m durable_agent_team.cli.demo
 
-up: $(STAMP) ## the local stack in the foreground: Temporal and its UI, gateway, worker
+up: $(STAMP) ## run the local stack in the foreground: Temporal and its UI, gateway, worker
 	@$(BIN)/python -m durable_agent_team.local_stack
 
-test: $(STAMP) ## the tests, a file at a time in each of two processes
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+test: $(STAMP) ## run all tests, two files at a time, or only FILES= (files, folders, test ids)
+	@$(BIN)/python -m pytest $(or $(FILES),-n 2 --dist loadfile --no-loadscope-reorder)
 
-check: $(STAMP) ## ruff, mypy --strict, import rules, generated documents, the compose file
+fast: $(STAMP) ## run the tests that need no server, in less than a minute
+	@$(BIN)/python -m pytest --fast -n 2 --dist loadfile --no-loadscope-reorder
+
+check: $(STAMP) ## run ruff, mypy --strict, import rules, generated documents, the compose file
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy $(wildcard $(PACKAGES))
@@ -34,13 +37,14 @@ check: $(STAMP) ## ruff, mypy --strict, import rules, generated documents, the c
 	@$(BIN)/python tools/generate_docs.py --check
 	@bash requirements/check_compose.sh
 
-bench: $(STAMP) ## the benchmarks: a table, and .data/bench.json (PEERS=1: beside other engines)
-	@$(BIN)/python -m benchmarks$(if $(PEERS),.peers)
+bench: $(STAMP) ## measure; results in .data/bench.json (ROWS=, AGAINST=<git revision>, PEERS=1)
+	@$(BIN)/python -m benchmarks$(if $(PEERS),.peers)$(if $(AGAINST),.against $(AGAINST)) \
+		$(foreach row,$(ROWS),--only $(row))
 
-chaos: $(STAMP) ## kills, freezes and failures while runs go: a table, and .data/chaos.json (RUNS=, SEED=)
+chaos: $(STAMP) ## kill and freeze processes under runs; results in .data/chaos.json (RUNS=, SEED=)
 	@$(BIN)/python -m tests.chaos $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
 
-lock: ## new lock files from pyproject.toml (needs uv)
+lock: ## write new lock files from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/"; exit 1; }
 	@uv pip compile pyproject.toml --generate-hashes --universal --python-version 3.11 --no-header \
 		--no-emit-index-url --no-emit-find-links --extra gateway --extra worker \

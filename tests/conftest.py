@@ -1,16 +1,20 @@
-"""The suite leaves as the commands do: a Temporal client can abort the interpreter's teardown."""
+"""For every test: `--fast` and `--vanilla`, the order of the files, and how the suite's own process exits."""
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
 from durable_agent_team.contracts.telemetry_labels import LABELS
+from tests.support.selection import needs_server
 
 _status = 0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    text = "only the test files that need no server: no Temporal, gateway, worker or other process"
+    parser.addoption("--fast", action="store_true", help=text)
     parser.addoption(
         "--vanilla",
         action="store_true",
@@ -19,9 +23,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """By the environment, so that worker processes inherit it."""
-    if config.getoption("--vanilla"):
+    if config.getoption("--vanilla"):  # in the environment, so that worker processes inherit it
         os.environ["SDK_PATCHES"] = "none"
+    if config.getoption("--fast"):
+        sys.addaudithook(_refuse_processes)
+
+
+def _refuse_processes(event: str, _: object) -> None:
+    if event == "subprocess.Popen":
+        pytest.fail("--fast selected a test that starts a process: tests/support/selection.py")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    if collection_path.suffix != ".py" or not config.getoption("--fast"):
+        return None
+    return needs_server(collection_path) or None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that need a server come first, so that the quick ones fill in at the end while
+    another process is still busy with its last slow file."""
+    items.sort(key=lambda item: not needs_server(item.path))
 
 
 @pytest.hookimpl(trylast=True)
@@ -32,13 +54,14 @@ def pytest_sessionfinish(exitstatus: int) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure() -> None:
-    """After the closing line is printed. `PyGILState_Release` at exit: sdk-python #300."""
+    """Exits as the commands do, after the last line is printed: a Temporal client can abort the
+    interpreter's teardown (`PyGILState_Release`, sdk-python #300)."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(_status)
 
 
 @pytest.fixture(autouse=True)
-def nothing_labelled() -> None:
-    """An activity's log lines stay labelled to the end of its task; here, that is the session's."""
+def no_log_labels() -> None:
+    """An activity's labels stay until its task ends, which here is the end of the session."""
     LABELS.set({})

@@ -17,7 +17,8 @@ from temporalio.worker.workflow_sandbox import RestrictedWorkflowAccessError
 
 from durable_agent_team.worker_sdk.shared_sandbox import ThreadLocalContext
 from tests.architecture.clock_workflow import HasTheClockRead, ReadsTheClock
-from tests.support.temporal import server, strict_runner
+from tests.support.sandbox import strict_runner
+from tests.support.temporal import server
 from worker import PASSED_THROUGH
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.support.gateway import PARENT_KEY, GatewayProcess, gateway_process
+from tests.support.gateway import PARENT_KEY
+from tests.support.gateway_process import GatewayProcess, gateway_process
 from tests.support.upstream import ScriptedUpstream
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 10}

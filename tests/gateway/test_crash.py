@@ -12,7 +12,8 @@ import aiohttp
 import pytest
 
 from tests.gateway.client import Agent, Api
-from tests.support.gateway import PARENT_KEY, SECRET, gateway_process, running_gateway
+from tests.support.gateway import PARENT_KEY, SECRET, running_gateway
+from tests.support.gateway_process import gateway_process
 from tests.support.upstream import Rule, ScriptedUpstream
 
 USED = {"prompt_tokens": 20, "completion_tokens": 5}

@@ -6,7 +6,7 @@ from typing import Any
 import aiohttp
 
 from tests.gateway.client import Api
-from tests.support.gateway import GatewayProcess, gateway_process
+from tests.support.gateway_process import GatewayProcess, gateway_process
 from tests.support.upstream import Rule, ScriptedUpstream
 
 USED = {"prompt_tokens": 20, "completion_tokens": 5}

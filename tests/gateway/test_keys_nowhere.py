@@ -7,7 +7,8 @@ from pathlib import Path
 import aiohttp
 
 from tests.gateway.client import Api, body, streamed
-from tests.support.gateway import PARENT_KEY, SECRET, gateway_process
+from tests.support.gateway import PARENT_KEY, SECRET
+from tests.support.gateway_process import gateway_process
 from tests.support.secrets import encodings
 from tests.support.upstream import Rule, ScriptedUpstream
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.gateway import load
 from tests.gateway.client import bound
-from tests.support.gateway import gateway_process
+from tests.support.gateway_process import gateway_process
 from tests.support.upstream import Rule, ScriptedUpstream
 
 PAYS_FOR = 40

@@ -14,7 +14,7 @@ import pytest
 
 from durable_agent_team.gateway.upstreams import bundled_model_server, bundled_model_upstream
 from tests.gateway.client import Api, body
-from tests.support.gateway import GatewayProcess, gateway_process
+from tests.support.gateway_process import GatewayProcess, gateway_process
 
 SCHEMA = {
     "type": "object",

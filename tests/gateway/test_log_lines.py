@@ -9,7 +9,8 @@ from typing import Any
 import aiohttp
 
 from tests.gateway.client import Agent, Api, body, streamed
-from tests.support.gateway import PARENT_KEY, gateway_process
+from tests.support.gateway import PARENT_KEY
+from tests.support.gateway_process import gateway_process
 from tests.support.upstream import Rule, ScriptedUpstream
 
 NAME = "research@market-run-1/0af7651916cd"

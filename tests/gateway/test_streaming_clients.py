@@ -15,7 +15,8 @@ import pytest
 from durable_agent_team.gateway.calls.chat_request import parse_chat_request
 from durable_agent_team.gateway.calls.relay import Relay
 from tests.gateway.client import Agent, Api, Reply, bound, content_of, events_of, streamed, world
-from tests.support.gateway import gateway_process, running_gateway
+from tests.support.gateway import running_gateway
+from tests.support.gateway_process import gateway_process
 from tests.support.upstream import Rule, ScriptedUpstream
 
 TEXT = "one two three four "

@@ -10,7 +10,7 @@ import pytest
 
 from durable_agent_team.gateway.otel_environment import wanted
 from tests.gateway.client import Agent, Api, body, streamed
-from tests.support.gateway import GatewayProcess, gateway_process
+from tests.support.gateway_process import GatewayProcess, gateway_process
 from tests.support.otlp import Receiver, receiver
 from tests.support.upstream import Rule, ScriptedUpstream
 

@@ -11,13 +11,11 @@ from typing import Any
 from temporalio.client import Client
 from temporalio.common import SearchAttributeKey
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Worker, WorkflowRunner
+from temporalio.worker import Worker
 
 from durable_agent_team.contracts.names import ATTRIBUTE_SPENT, ATTRIBUTE_STATUS, ATTRIBUTE_TEAM
 from durable_agent_team.payloads.converter import DATA_CONVERTER
-from durable_agent_team.process.settings import ClientSettings
-from durable_agent_team.worker_sdk.patched_worker import sandboxed_runner
-from worker import PASSED_THROUGH
+from tests.support.sandbox import strict_runner
 from workflows.orchestrator import Orchestrator
 
 ATTRIBUTES: list[SearchAttributeKey[Any]] = [
@@ -69,11 +67,6 @@ async def running_worker(client: Client, activities: Sequence[Any]) -> AsyncIter
         workflow_runner=strict_runner(),
     ):
         yield queue
-
-
-def strict_runner() -> WorkflowRunner:
-    """The sandbox as the worker has it; the SDK's own one under `pytest --vanilla`."""
-    return sandboxed_runner(PASSED_THROUGH, ClientSettings().sdk_patches)
 
 
 def _kind(key: SearchAttributeKey[Any]) -> str:

@@ -18,7 +18,8 @@ from temporalio.client import Client
 from durable_agent_team.atxp.sealing import generate_sealing_key
 from durable_agent_team.gateway.keys import KeyMaker
 from durable_agent_team.process.project_root import PROJECT_ROOT
-from tests.support.gateway import SECRET, GatewayProcess, gateway_process
+from tests.support.gateway import SECRET
+from tests.support.gateway_process import GatewayProcess, gateway_process
 from tests.support.otlp import Receiver, receiver
 from tests.support.temporal import server
 from tests.support.upstream import Rule, ScriptedUpstream

@@ -12,7 +12,7 @@ import pytest
 
 from durable_agent_team.process.project_root import PROJECT_ROOT
 from tests.gateway.client import Api, body
-from tests.support.gateway import gateway_process
+from tests.support.gateway_process import gateway_process
 from tests.support.upstream import ScriptedUpstream
 
 ENDS = (

@@ -23,7 +23,8 @@ from durable_agent_team.process.team_interceptor import TeamLabel, team_name
 from durable_agent_team.worker_sdk import idle_eviction
 from tests.process.test_worker import SETTINGS
 from tests.support.fakes import FakeWorld, exhausted
-from tests.support.temporal import server, strict_runner
+from tests.support.sandbox import strict_runner
+from tests.support.temporal import server
 from tests.workflows.test_life_of_a_run import team
 from worker import build_worker
 from workflows.orchestrator import Orchestrator

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.gateway import gateway_process
+from tests.support.gateway_process import gateway_process
 from tests.support.otlp import receiver
 from tests.support.temporal import server
 from tests.support.upstream import Rule, ScriptedUpstream

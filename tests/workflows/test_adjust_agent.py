@@ -16,7 +16,7 @@ from durable_agent_team.contracts.names import WORKFLOW
 from durable_agent_team.contracts.run import RunReport, RunStatus
 from durable_agent_team.contracts.spend import ModelPrice
 from tests.support.fakes import FakeWorld, exhausted
-from tests.support.temporal import strict_runner
+from tests.support.sandbox import strict_runner
 from tests.workflows.test_life_of_a_run import started, team
 from tests.workflows.test_running_out import parked, spend, state, two_tasks, until
 from tests.workflows.test_steering import CHAIN, Gate

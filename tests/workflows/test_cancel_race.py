@@ -11,7 +11,7 @@ from temporalio.worker import Worker
 from durable_agent_team.contracts.names import WORKFLOW
 from durable_agent_team.contracts.run import RunReport, RunStatus
 from tests.support.fakes import FakeWorld
-from tests.support.temporal import strict_runner
+from tests.support.sandbox import strict_runner
 from tests.workflows.test_life_of_a_run import team
 from workflows.orchestrator import Orchestrator
 

@@ -1,0 +1,90 @@
+"""Which test files need a server: `make fast` leaves them out, `make test` runs them first.
+
+Read from the source, without importing it, so that a new test file is selected correctly with no
+list to maintain and `make fast` does not spend its time on importing what it does not run.
+"""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parents[1]
+STARTERS = {"subprocess", "create_subprocess_exec", "WorkflowEnvironment", "running_gateway"}
+"""Names that start a process (a command, a gateway, a worker, a Temporal server) or a gateway."""
+
+
+def needs_server(path: Path) -> bool:
+    """Whether a test file starts a server or process itself, in a module of `tests` or
+    `benchmarks` that it imports, or in a fixture that a `conftest.py` gives it."""
+    if any(STARTERS & _identifiers(each) for each in _imported(path)):
+        return True
+    return any(
+        _identifiers(path) & _fixtures(conftest) and needs_server(conftest)
+        for conftest in _conftests(path)
+    )
+
+
+def _imported(path: Path) -> set[Path]:
+    """The file and all files of `tests` that it imports, directly or not."""
+    found: set[Path] = set()
+    waiting = [path]
+    while waiting:
+        each = waiting.pop()
+        if each not in found:
+            found.add(each)
+            waiting += _imports(each)
+    return found
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def _imports(path: Path) -> list[Path]:
+    modules: list[str] = []
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Import):
+            modules += [each.name for each in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            modules += [node.module, *(f"{node.module}.{each.name}" for each in node.names)]
+    files = [
+        (TESTS.parent / module.replace(".", "/")).with_suffix(".py")
+        for module in modules
+        if module.startswith(("tests.", "benchmarks."))
+    ]
+    return [file for file in files if file.exists()]
+
+
+@cache
+def _identifiers(path: Path) -> set[str]:
+    """Names, attributes, imported names and arguments: a fixture is used as an argument."""
+    found: set[str] = set()
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Name):
+            found.add(node.id)
+        elif isinstance(node, ast.Attribute):
+            found.add(node.attr)
+        elif isinstance(node, ast.alias):
+            found.add(node.name)
+        elif isinstance(node, ast.arg):
+            found.add(node.arg)
+    return found
+
+
+def _fixtures(conftest: Path) -> set[str]:
+    """What a `conftest.py` defines or imports: more than its fixtures, which is the safe side."""
+    defined = (ast.FunctionDef, ast.AsyncFunctionDef)
+    found = {node.name for node in _tree(conftest).body if isinstance(node, defined)}
+    for node in _tree(conftest).body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tests."):
+            found |= {each.asname or each.name for each in node.names}
+    return found
+
+
+def _conftests(path: Path) -> list[Path]:
+    """Of its folder and the folders above, below `tests`; `tests/conftest.py` starts nothing."""
+    folders = [folder for folder in path.parents if TESTS in folder.parents]
+    found = [folder / "conftest.py" for folder in folders]
+    return [each for each in found if each.exists() and each != path]
