@@ -1,4 +1,4 @@
-"""For every test: `--fast` and `--vanilla`, the order of the files, and how the suite's own process exits."""
+"""For every test: `--fast` and `--vanilla`, the order of the files, and the exit of the suite."""
 
 import os
 import sys
@@ -23,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("--vanilla"):  # in the environment, so that worker processes inherit it
+    if config.getoption("--vanilla"):  # in the environment: worker processes inherit it
         os.environ["SDK_PATCHES"] = "none"
     if config.getoption("--fast"):
         sys.addaudithook(_refuse_processes)
