@@ -15,10 +15,9 @@ from activities.heartbeats import earlier_spend, heartbeating, time_left
 from activities.labelling import about_agent, label_activity
 from durable_agent_team.atxp.chat_client import ChatClient
 from durable_agent_team.atxp.exceptions import ProviderRefused
-from durable_agent_team.atxp.provider import AccountProvider, AccountState
+from durable_agent_team.atxp.provider import AccountProvider, AccountState, ledger_of
 from durable_agent_team.atxp.sealing import Sealer
 from durable_agent_team.contracts.activity_interfaces import AccountActivities
-from durable_agent_team.contracts.base import round_up
 from durable_agent_team.contracts.call import AccountRef
 from durable_agent_team.contracts.provider_info import catalog_of
 from durable_agent_team.contracts.spend import (
@@ -90,7 +89,7 @@ class Accounts(AccountActivities):
         """A new limit. `LimitRefused` below what is spent or reserved."""
         async with at_work(order.account.agent):
             state = await self._provider.set_budget(order.account.account_id, order.budget_usd)
-        return _ledger(order.account, state, known=Decimal(0))
+        return ledger_of(order.account, state)
 
     @activity.defn
     async def transfer(self, order: BudgetTransfer) -> ClosedAccounts:
@@ -105,8 +104,7 @@ class Accounts(AccountActivities):
         accounts = (order.source, order.target)
         return ClosedAccounts(
             ledgers=tuple(
-                _ledger(account, state, known=Decimal(0))
-                for account, state in zip(accounts, states, strict=True)
+                ledger_of(account, state) for account, state in zip(accounts, states, strict=True)
             )
         )
 
@@ -191,7 +189,7 @@ class Accounts(AccountActivities):
                 state = AccountState(
                     state.account_id, state.status, state.budget_usd, known, Decimal(0)
                 )
-            ledger = _ledger(account, state, known)
+            ledger = ledger_of(account, state, known)
             if order.capabilities.ledger and ledger.spent_usd != known and left > 0:
                 with about_agent(account.agent):
                     charges = await self._provider.charges(account.account_id, left)
@@ -199,18 +197,6 @@ class Accounts(AccountActivities):
                 ledger = ledger.model_copy(update={"charges": charges})
             ledgers.append(ledger)
         return ClosedAccounts(ledgers=tuple(ledgers))
-
-
-def _ledger(account: AccountRef, state: AccountState, known: Decimal) -> Ledger:
-    """`budget_usd` is 0 where the provider does not tell it, `spent_usd` then what is known."""
-    return Ledger(
-        agent=account.agent,
-        account_id=account.account_id,
-        status=state.status,
-        budget_usd=round_up(state.budget_usd or Decimal(0)),
-        spent_usd=round_up(state.spent_usd if state.spent_usd is not None else known),
-        reserved_usd=round_up(state.reserved_usd),
-    )
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ from durable_agent_team.atxp.exceptions import (
     ProtocolBroken,
     ProviderRefused,
 )
-from durable_agent_team.atxp.http_client import HttpClient
+from durable_agent_team.atxp.httpx_client import HttpxClient
 from durable_agent_team.atxp.provider import AccountState, OpenedAccount
 from durable_agent_team.atxp.transport import exchange
 from durable_agent_team.contracts.base import decimal_of, round_up
@@ -30,7 +30,7 @@ PAGE = 500
 class AtxpAccounts:
     """`AccountProvider` for ATXP and for our gateway; what it can promise, it says itself."""
 
-    def __init__(self, http: HttpClient, api_url: str, api_key: SecretStr) -> None:
+    def __init__(self, http: HttpxClient, api_url: str, api_key: SecretStr) -> None:
         self._http = http
         self._url = api_url.rstrip("/")
         self._key = api_key
@@ -105,11 +105,12 @@ class AtxpAccounts:
         )
         return _state(account_id, answer)
 
-    async def charges(self, account_id: str, limit: int) -> tuple[Charge, ...]:
+    async def charges(self, account_id: str, limit: int | None = None) -> tuple[Charge, ...]:
         found: list[Charge] = []
         after = ""
-        while len(found) < limit:
-            page = f"/agents/{account_id}/transactions?limit={min(PAGE, limit - len(found))}"
+        while limit is None or len(found) < limit:
+            size = PAGE if limit is None else min(PAGE, limit - len(found))
+            page = f"/agents/{account_id}/transactions?limit={size}"
             answer = await self._send("GET", page + (f"&after={after}" if after else ""))
             lines = answer.get("data", answer.get("transactions"))
             if not isinstance(lines, list):

@@ -16,7 +16,7 @@ from durable_agent_team.atxp.exceptions import (
     error_fields,
     scrub,
 )
-from durable_agent_team.atxp.http_client import HttpClient
+from durable_agent_team.atxp.httpx_client import HttpxClient
 from durable_agent_team.atxp.pricing import Cost, priced_cost, told_cost, usage_of, worst_case
 from durable_agent_team.atxp.transport import Answer, exchange
 from durable_agent_team.contracts.call import Usage
@@ -66,7 +66,7 @@ class StoredAnswer:
 class ChatClient:
     """`llm_url` is the base of the OpenAI-compatible API, such as `https://llm.atxp.ai/v1`."""
 
-    def __init__(self, http: HttpClient, llm_url: str) -> None:
+    def __init__(self, http: HttpxClient, llm_url: str) -> None:
         self._http = http
         base = llm_url.rstrip("/")
         self._chat_url = httpx.URL(f"{base}/chat/completions")
@@ -105,15 +105,21 @@ class ChatClient:
         )
 
     async def read_models(self, key: SecretStr | None) -> tuple[ModelPrice, ...]:
-        """The endpoint's models, with prices where it tells them. Raises an `AtxpError`."""
+        """The endpoint's models, with prices where it reports them. Raises an `AtxpError`."""
+        return model_prices(await self.read_models_page(key)) or ()
+
+    async def read_models_page(
+        self, key: SecretStr | None, timeout_seconds: float = MODELS_TIMEOUT_SECONDS
+    ) -> Mapping[str, Any]:
+        """What `GET /models` answers, capabilities included. Raises an `AtxpError`."""
         answer = await exchange(
             self._http,
             "GET",
             self._models_url,
             key=key.get_secret_value() if key else None,
-            timeout_seconds=MODELS_TIMEOUT_SECONDS,
+            timeout_seconds=timeout_seconds,
         )
-        return model_prices(answer.body) or ()
+        return answer.body
 
     async def _cost(self, body: Mapping[str, Any], order: CompletionRequest) -> Cost:
         told = told_cost(body)

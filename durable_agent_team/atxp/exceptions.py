@@ -53,11 +53,20 @@ class ProviderRefused(AtxpError):
         return f"{self.what} answered {self.status}: {self.message or 'no reason given'}"
 
 
-class Unreachable(AtxpError):
+class NoAnswer(AtxpError):
+    """There was no complete answer from `url`; `reason` is the cause alone."""
+
+    def __init__(self, text: str, url: str = "", reason: str = "") -> None:
+        super().__init__(text)
+        self.url = url
+        self.reason = reason
+
+
+class Unreachable(NoAnswer):
     """No connection, or it broke before an answer was complete."""
 
 
-class TimedOut(AtxpError):
+class TimedOut(NoAnswer):
     """No complete answer in time. The gateway may still finish the call and store its answer."""
 
 

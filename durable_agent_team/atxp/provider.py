@@ -6,7 +6,11 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from durable_agent_team.contracts.spend import Capabilities, Charge
+from durable_agent_team.contracts.base import round_up
+from durable_agent_team.contracts.call import AccountRef
+from durable_agent_team.contracts.spend import Capabilities, Charge, Ledger
+
+ZERO = Decimal(0)
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,19 @@ class AccountState:
     budget_usd: Decimal | None
     spent_usd: Decimal | None
     reserved_usd: Decimal
+
+
+def ledger_of(account: AccountRef, state: AccountState, known_usd: Decimal = ZERO) -> Ledger:
+    """The ledger of an account without its charges. Where the provider does not report an amount,
+    `budget_usd` is 0 and `spent_usd` is what is known."""
+    return Ledger(
+        agent=account.agent,
+        account_id=account.account_id,
+        status=state.status,
+        budget_usd=round_up(state.budget_usd or ZERO),
+        spent_usd=round_up(state.spent_usd if state.spent_usd is not None else known_usd),
+        reserved_usd=round_up(state.reserved_usd),
+    )
 
 
 class AccountProvider(Protocol):
@@ -50,5 +67,5 @@ class AccountProvider(Protocol):
     async def close(self, account_id: str, wait_seconds: float | None) -> AccountState:
         """Disables; where the provider can (`wait_seconds`), answers when nothing is reserved."""
 
-    async def charges(self, account_id: str, limit: int) -> tuple[Charge, ...]:
-        """The settled lines, oldest first, at most `limit` of them."""
+    async def charges(self, account_id: str, limit: int | None = None) -> tuple[Charge, ...]:
+        """The settled lines, oldest first: all of them, or at most `limit`."""

@@ -2,12 +2,13 @@
 
 import asyncio
 import json
+import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-import aiohttp
 import httpx
 
 from durable_agent_team.atxp.exceptions import (
@@ -18,7 +19,7 @@ from durable_agent_team.atxp.exceptions import (
     error_fields,
     scrub,
 )
-from durable_agent_team.atxp.http_client import HttpClient
+from durable_agent_team.atxp.httpx_client import HttpxClient
 from durable_agent_team.atxp.trace_headers import trace_headers
 from durable_agent_team.contracts.base import decimal_of
 
@@ -47,7 +48,7 @@ def parse_json(text: bytes) -> Any:
 
 
 async def exchange(
-    http: HttpClient,
+    http: HttpxClient,
     method: str,
     url: httpx.URL,
     *,
@@ -56,8 +57,10 @@ async def exchange(
     content: bytes | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
-    """Sends one request, with whose it is. Raises `ProviderRefused`, `Unreachable`, `TimedOut` or
-    `MalformedAnswer`."""
+    """Sends one request, with the trace headers of its call.
+
+    Raises `ProviderRefused`, `Unreachable`, `TimedOut` or `MalformedAnswer`.
+    """
     what = f"{method} {url.path}"
     sent = {"Content-Type": "application/json", **trace_headers(), **(headers or {})}
     if key:
@@ -70,19 +73,34 @@ async def exchange(
         async with asyncio.timeout(timeout_seconds):
             response = await http.send(request)
     except TimeoutError:
-        raise TimedOut(f"{what} had no answer within {timeout_seconds:.3g} s") from None
-    except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
+        reason = f"within {timeout_seconds:.3g} s"
+        raise TimedOut(f"{what} had no answer {reason}", str(url), f"not {reason}") from None
+    except (httpx.HTTPError, OSError) as error:
         place = f"{url.host}:{url.port or 'default port'}"
-        reason = scrub(str(error), [key or ""]) or type(error).__name__
-        raise Unreachable(f"{what} got no answer from {place}: {reason}") from None
+        reason = scrub(_reason(error), [key or ""])
+        text = f"{what} got no answer from {place}: {reason}"
+        raise Unreachable(text, str(url), reason) from None
     body = parse_json(response.content)
     if not response.is_success:
         raise refusal(what, response, body, key)
     if not isinstance(body, dict):
         start = scrub(response.text[:200], [key or ""])
-        raise MalformedAnswer(f"{what} answered {response.status_code} without JSON: {start!r}")
+        text = f"{what} answered {response.status_code} without JSON: {start!r}"
+        raise MalformedAnswer(text, body=body)
     spent = decimal_of(response.headers.get(SPENT_HEADER))
     return Answer(body, _replayed(response), spent)
+
+
+def _reason(error: BaseException) -> str:
+    """The operating system's reason, such as `Connection refused`; else the error's own text."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ConnectionError) and cause.errno:
+            return os.strerror(cause.errno)
+        if isinstance(cause, socket.gaierror):
+            return str(cause.strerror)
+        cause = cause.__cause__ or cause.__context__
+    return str(error) or type(error).__name__
 
 
 def refusal(what: str, response: httpx.Response, body: Any, key: str | None) -> ProviderRefused:

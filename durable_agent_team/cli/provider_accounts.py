@@ -1,23 +1,32 @@
-"""A run's accounts at their provider, read and closed with the operator's key."""
+"""A run's accounts at their provider, read and closed with the parent key."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
 
-import httpx
+from pydantic import SecretStr
 
+from durable_agent_team.atxp.account_api import AtxpAccounts
+from durable_agent_team.atxp.exceptions import AtxpError, NoAnswer, ProviderRefused
+from durable_agent_team.atxp.httpx_client import HttpxClient
+from durable_agent_team.atxp.provider import AccountProvider, AccountState, ledger_of
 from durable_agent_team.cli.exit_codes import CommandError, ExitCode
 from durable_agent_team.cli.output import print_note
 from durable_agent_team.cli.ui.charge_table import AccountLine, Reconciled, charge_lines
-from durable_agent_team.client.operator_accounts import (
-    AccountApi,
-    OperatorSettings,
-    ProviderSilent,
-    operator_settings,
-)
 from durable_agent_team.client.run_history import RunRecord
+from durable_agent_team.contracts.call import AccountRef
 from durable_agent_team.contracts.spend import Ledger
+from durable_agent_team.process.operator_settings import OperatorSettings, operator_settings
 from durable_agent_team.process.settings import SettingsError
+
+AT_ONCE = 10
+WAIT_SECONDS = 10
+"""How long a disabled account may take to finish its calls in flight."""
+
+
+class ProviderFailed(Exception):
+    """The provider did not answer, or not as documented. The text says what to do."""
 
 
 def read_operator_settings() -> OperatorSettings:
@@ -37,31 +46,38 @@ async def read_ledgers(settings: OperatorSettings, record: RunRecord) -> list[Le
         print_note("note: ATXP_API_KEY is not set, so the provider's ledger was not read")
         return None
     try:
-        async with _account_api(settings) as api:
-            return await api.ledgers(record.accounts)
-    except ProviderSilent as error:
+        return await ledgers_of(record.accounts, settings.atxp_api_url, settings.atxp_api_key)
+    except ProviderFailed as error:
         print_note(f"note: the provider's ledger was not read: {error}")
         return None
 
 
 async def close_accounts(settings: OperatorSettings, record: RunRecord) -> Reconciled:
     """Disables a run's accounts, and returns what each has spent. Raises `CommandError`."""
+    assert settings.atxp_api_key is not None
     readable = record.capabilities.ledger
+    wait_seconds = WAIT_SECONDS if readable else None
     try:
-        async with _account_api(settings) as api:
-            statuses = await api.disable(record.accounts, wait=readable)
-            ledgers = await api.ledgers(record.accounts) if readable else None
-    except ProviderSilent as error:
+        async with _provider(settings.atxp_api_url, settings.atxp_api_key) as provider:
+            gate = asyncio.Semaphore(AT_ONCE)
+
+            async def close(account: AccountRef) -> AccountState:
+                async with gate:
+                    return await provider.close(account.account_id, wait_seconds)
+
+            states = await asyncio.gather(*map(close, record.accounts))
+            ledgers = await _read_all(provider, record.accounts) if readable else None
+    except ProviderFailed as error:
         raise CommandError(ExitCode.NO_ANSWER, str(error)) from error
-    by_account: list[Ledger | None] = [*ledgers] if ledgers else [None] * len(statuses)
+    by_account: list[Ledger | None] = [*ledgers] if ledgers else [None] * len(states)
     accounts = [
         AccountLine(
-            agent=ref.agent, account_id=ref.account_id, status=status,
+            agent=ref.agent, account_id=ref.account_id, status=state.status,
             budget_usd=ledger.budget_usd if ledger else None,
             spent_usd=ledger.spent_usd if ledger else None,
             reserved_usd=ledger.reserved_usd if ledger else None,
         )
-        for ref, status, ledger in zip(record.accounts, statuses, by_account, strict=True)
+        for ref, state, ledger in zip(record.accounts, states, by_account, strict=True)
     ]  # fmt: skip
     spent = sum((ledger.spent_usd for ledger in ledgers), Decimal(0)) if ledgers else None
     return Reconciled(
@@ -72,8 +88,43 @@ async def close_accounts(settings: OperatorSettings, record: RunRecord) -> Recon
     )
 
 
+async def ledgers_of(
+    accounts: Sequence[AccountRef], api_url: str, parent_key: SecretStr
+) -> list[Ledger]:
+    """Each account with all its charges, oldest first. Raises `ProviderFailed`."""
+    async with _provider(api_url, parent_key) as provider:
+        return await _read_all(provider, accounts)
+
+
+async def _read_all(provider: AccountProvider, accounts: Sequence[AccountRef]) -> list[Ledger]:
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def read(account: AccountRef) -> Ledger:
+        async with gate:
+            state = await provider.read(account.account_id)
+            charges = await provider.charges(account.account_id)
+        spent_usd = sum((charge.amount_usd for charge in charges), Decimal(0))
+        ledger = ledger_of(account, state, spent_usd)
+        return ledger.model_copy(update={"charges": charges})
+
+    return list(await asyncio.gather(*map(read, accounts)))
+
+
 @asynccontextmanager
-async def _account_api(settings: OperatorSettings) -> AsyncIterator[AccountApi]:
-    assert settings.atxp_api_key is not None
-    async with httpx.AsyncClient(trust_env=False) as http:
-        yield AccountApi(http, settings.atxp_api_url, settings.atxp_api_key)
+async def _provider(api_url: str, parent_key: SecretStr) -> AsyncIterator[AccountProvider]:
+    """The worker's client of the account API, its errors as `ProviderFailed`."""
+    try:
+        async with HttpxClient() as http:
+            yield AtxpAccounts(http, api_url, parent_key)
+    except NoAnswer as error:
+        raise ProviderFailed(
+            f"{error.url} does not answer ({error.reason}): see that it is up, or correct"
+            " ATXP_API_URL"
+        ) from error
+    except ProviderRefused as error:
+        remedy = "check ATXP_API_URL, and whether this provider knows the account"
+        if error.status in (401, 403):
+            remedy = "check ATXP_API_KEY"
+        raise ProviderFailed(f"{error} ({remedy})") from error
+    except AtxpError as error:
+        raise ProviderFailed(str(error)) from error

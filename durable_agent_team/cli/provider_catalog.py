@@ -1,12 +1,12 @@
-"""The gateway's list of models, asked over HTTP: prices, context windows, promises."""
+"""The gateway's list of models: prices, context windows and guarantees."""
 
-import json
-import urllib.error
-import urllib.request
-from decimal import Decimal
-from http.client import HTTPException
+import asyncio
+from http import HTTPStatus
 from typing import NamedTuple
 
+from durable_agent_team.atxp.chat_client import ChatClient
+from durable_agent_team.atxp.exceptions import MalformedAnswer, NoAnswer, ProviderRefused
+from durable_agent_team.atxp.httpx_client import HttpxClient
 from durable_agent_team.contracts.provider_info import (
     catalog_of,
     declared_capabilities,
@@ -15,15 +15,14 @@ from durable_agent_team.contracts.provider_info import (
 from durable_agent_team.contracts.spend import Capabilities, ModelCatalog
 
 TIMEOUT_SECONDS = 4
-MAX_BYTES = 5_000_000
 
 
 class CatalogUnavailable(Exception):
-    """Why there is no list of models, in words."""
+    """The list of models could not be read; the text says why."""
 
 
 class Provider(NamedTuple):
-    """What the endpoint says of itself."""
+    """What the endpoint reports about itself."""
 
     catalog: ModelCatalog
     capabilities: Capabilities
@@ -31,21 +30,32 @@ class Provider(NamedTuple):
 
 def read_provider(llm_url: str, default_model: str | None) -> Provider:
     """`GET /models`. Raises `CatalogUnavailable`, also if the endpoint wants a key for it."""
+    return asyncio.run(_read_provider(llm_url, default_model))
+
+
+async def _read_provider(llm_url: str, default_model: str | None) -> Provider:
     url = f"{llm_url.rstrip('/')}/models"
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:
-            body = json.loads(answer.read(MAX_BYTES), parse_float=Decimal)
-    except urllib.error.HTTPError as error:
-        raise CatalogUnavailable(f"{url} answered {error.code} {error.reason}") from error
-    except (OSError, HTTPException) as error:
-        cause = getattr(error, "reason", None) or error
-        reason = getattr(cause, "strerror", None) or cause
-        raise CatalogUnavailable(f"{url} does not answer ({reason})") from error
-    except ValueError as error:
-        raise CatalogUnavailable(f"{url} answered something that is not JSON") from error
-    models = model_prices(body)
+        async with HttpxClient() as http:
+            page = await ChatClient(http, llm_url).read_models_page(None, TIMEOUT_SECONDS)
+    except ProviderRefused as error:
+        raise CatalogUnavailable(f"{url} answered {_status_text(error.status)}") from error
+    except NoAnswer as error:
+        raise CatalogUnavailable(f"{url} does not answer ({error.reason})") from error
+    except MalformedAnswer as error:
+        what = "without a list `data`" if error.body is not None else "something that is not JSON"
+        raise CatalogUnavailable(f"{url} answered {what}") from error
+    models = model_prices(page)
     if models is None:
         raise CatalogUnavailable(f"{url} answered without a list `data`")
     return Provider(
-        catalog_of(models, default_model), declared_capabilities(body.get("capabilities"))
+        catalog_of(models, default_model), declared_capabilities(page.get("capabilities"))
     )
+
+
+def _status_text(status: int) -> str:
+    """Such as `404 Not Found`."""
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)

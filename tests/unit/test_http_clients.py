@@ -1,4 +1,4 @@
-"""The HTTP clients of worker and gateway: what one request leaves behind reaches no other."""
+"""The HTTP clients of worker, command line and gateway: no request affects another."""
 
 import gzip
 from collections.abc import AsyncIterator, Callable
@@ -9,11 +9,12 @@ import pytest_asyncio
 from aiohttp import web
 
 from durable_agent_team.atxp.http_client import HttpClient
+from durable_agent_team.atxp.httpx_client import HttpxClient
 from durable_agent_team.gateway.upstreams.upstream_client import UpstreamClient
 from tests.support.serving import listening
 
 Client = httpx.AsyncClient
-CLIENTS: list[Callable[[], Client]] = [HttpClient, UpstreamClient]
+CLIENTS: list[Callable[[], Client]] = [HttpClient, HttpxClient, UpstreamClient]
 
 
 class Provider:

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from durable_agent_team.cli.demo import run_checks
 from durable_agent_team.cli.demo.demo_acts import Act, Stage, quotes
 from durable_agent_team.cli.output import aligned_table, is_terminal, print_line, usd
+from durable_agent_team.cli.provider_accounts import ProviderFailed
 from durable_agent_team.client.connection import ServiceUnavailable, connect
 from durable_agent_team.client.exceptions import RunError
-from durable_agent_team.client.operator_accounts import ProviderSilent
 from durable_agent_team.contracts.run import TaskStatus
 from durable_agent_team.local_stack.lifecycle import local_stack, running_stack
 from durable_agent_team.local_stack.stack import StackFailed
@@ -155,7 +155,7 @@ def main() -> int:
     except SettingsError as error:
         print(f"the demo cannot start:\n{error}", file=sys.stderr)
         return 2
-    except (StackFailed, ServiceUnavailable, RunError, TeamFileError, ProviderSilent) as error:
+    except (StackFailed, ServiceUnavailable, RunError, TeamFileError, ProviderFailed) as error:
         print(f"the demo failed: {error}", file=sys.stderr)
         return 1
     except (KeyboardInterrupt, asyncio.CancelledError):

@@ -7,11 +7,10 @@ charges are read from the gateway over HTTP, with the parent key of the local st
 from dataclasses import dataclass
 from decimal import Decimal
 
-import httpx
 from pydantic import SecretStr
 from temporalio.client import Client
 
-from durable_agent_team.client.operator_accounts import AccountApi
+from durable_agent_team.cli.provider_accounts import ledgers_of
 from durable_agent_team.client.run_history import RecordedCall, read_record
 from durable_agent_team.contracts.spend import Ledger
 
@@ -41,9 +40,8 @@ class Evidence:
 async def gather_evidence(client: Client, run_id: str, api_url: str, parent_key: str) -> Evidence:
     """Reads a run's history, and the ledger of each account that it opened.
 
-    Raises a `RunError` or `ProviderSilent`.
+    Raises a `RunError` or `ProviderFailed`.
     """
     record = await read_record(client, run_id)
-    async with httpx.AsyncClient(trust_env=False) as http:
-        api = AccountApi(http, api_url, SecretStr(parent_key))
-        return Evidence(tuple(await api.ledgers(record.accounts)), record.calls)
+    ledgers = await ledgers_of(record.accounts, api_url, SecretStr(parent_key))
+    return Evidence(tuple(ledgers), record.calls)

@@ -19,8 +19,8 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from durable_agent_team.atxp.http_client import HttpClient
-from durable_agent_team.client.operator_accounts import OperatorSettings
 from durable_agent_team.local_stack.stack_plan import StackSettings
+from durable_agent_team.process.operator_settings import OperatorSettings
 from durable_agent_team.process.settings import WorkerSettings
 from tests.docs.tour.case import Case, Told, Worker
 from tests.support.gateway import PARENT_KEY, RunningGateway, running_gateway
