@@ -4,7 +4,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from durable_agent_team.process.settings import ClientSettings, Key, Url, WorkerSettings, load
+from durable_agent_team.process.setting_types import Key, Url
+from durable_agent_team.process.settings import ClientSettings, WorkerSettings, load
 
 
 class OperatorSettings(ClientSettings):
