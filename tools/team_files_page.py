@@ -24,9 +24,9 @@ MEANINGS: dict[str, dict[str, str]] = {
         "name": "The team's name, used in run ids, lists and notifications.",
         "goal": "What the run is for. Required here or as `--goal`. Only the orchestrator sees it.",
         "budget_usd": "A limit for all agents together, USD. Agents without a `budget_usd` share"
-        " what the others leave of it, in proportion to the worst case of their tasks, in USD if all their"
-        " prices are known, else in tokens; an agent with a free model gets 0.000001. Raising an"
-        " agent's limit beyond it is refused.",
+        " what the others leave of it, in proportion to the worst case of their tasks: in USD if"
+        " all their prices are known, else in tokens. An agent with a free model gets 0.000001."
+        " Raising an agent's limit beyond it is refused.",
         "orchestrator": "The one agent that knows the goal.",
         "agents": "The specialists, by name. The name `orchestrator` is reserved.",
         "tasks": "The plan. If omitted, the orchestrator decomposes the goal.",
