@@ -1,7 +1,7 @@
 """`python -m durable_agent_team.local_stack`: the local stack in the foreground (`make up`).
 
-Exit codes: 0 ended, or one is up already; 1 a part did not come up; 2 a setting is wrong or a port
-is taken.
+Exit codes: 0 stopped, or a stack is up already; 1 a part did not start; 2 a setting is invalid or a
+port is taken.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from durable_agent_team.process.settings import SettingsError
 
 
 async def foreground() -> int:
-    """`make up`."""
+    """Runs the stack until a signal arrives or the terminal is closed; returns the exit code."""
     settings = stack_settings()
     if info := running_stack(settings):
         _say(f"a stack is up already (pid {info.supervisor.pid})")
@@ -32,17 +32,17 @@ async def foreground() -> int:
     assert main is not None
     ready = False
 
-    def ask(why: str) -> None:
+    def request_stop(why: str) -> None:
         _say(f"stopping ({why})")
-        # While it comes up there is nobody who waits for the event; asked twice, it hurries.
+        # Nothing waits for the event during the start; a second request skips the graceful stop.
         if stop.is_set() or not ready:
             main.cancel()
         stop.set()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         name = signal.Signals(number).name
-        asyncio.get_running_loop().add_signal_handler(number, ask, name)
-    watch = asyncio.create_task(_terminal_closed(lambda: ask("the terminal is gone")))
+        asyncio.get_running_loop().add_signal_handler(number, request_stop, name)
+    watch = asyncio.create_task(_terminal_closed(lambda: request_stop("the terminal is gone")))
     async with local_stack(_say, settings) as info:
         ready = True
         _say(f"logs: {info.folder / 'logs'}. Ctrl-C ends the stack.")
@@ -54,20 +54,20 @@ async def foreground() -> int:
 async def _terminal_closed(then: Callable[[], None]) -> None:
     """Calls `then` when the terminal is closed.
 
-    SIGHUP alone does not tell: it goes to the session's leader, which may be `make`, and `make`
-    waits for us.
+    SIGHUP is not enough: it goes to the session's leader, which may be `make`, and `make` waits for
+    this process.
     """
     watch = select.poll()
     for stream in (0, 1, 2):
         if os.isatty(stream):
-            watch.register(stream, 0)  # nothing but the hang-up
+            watch.register(stream, 0)  # only the hang-up, which is always reported
     while not any(event & select.POLLHUP for _, event in watch.poll(0)):
         await asyncio.sleep(0.5)
     then()
 
 
 def _say(line: str) -> None:
-    # A terminal that was closed must not keep the stack from ending what it started.
+    # Even if the terminal is closed, the stack has to stop what it started.
     with contextlib.suppress(OSError):
         print(line, flush=True)
 

@@ -1,4 +1,4 @@
-"""One process of the local stack: started, watched, started again, ended."""
+"""One process of the local stack: starts it, restarts it when it exits, stops it."""
 
 import asyncio
 import contextlib
@@ -16,11 +16,11 @@ from durable_agent_team.process.stack_state import Started, start_time
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 STEADY_SECONDS = 10.0
-"""A process that lived this long is started again at once; younger ones ever more slowly."""
+"""A process that ran this long is restarted at once; for others the pause grows each time."""
 
 
 class Child:
-    """Keeps one part alive until `stop`. Its output goes to a log file of its own."""
+    """Keeps one part running until `stop`. Its output goes to its own log file."""
 
     def __init__(self, part: Part, logs: Path, say: Callable[[str], None]) -> None:
         self.part = part
@@ -47,15 +47,15 @@ class Child:
         await self._spawn()
         self._watcher = asyncio.create_task(self._watch())
 
-    def said(self, text: str) -> bool:
-        """Whether the process of now has written this; what earlier ones wrote does not count."""
+    def has_written(self, text: str) -> bool:
+        """Whether the current process has written `text`; output of earlier ones does not count."""
         with contextlib.suppress(OSError), self.log.open(errors="replace") as file:
             file.seek(self._offset)
             return text in file.read()
         return False
 
     def tail(self, lines: int = 8) -> str:
-        """The end of the log; the last start may not have said anything yet."""
+        """The end of the log, including earlier processes: the current one may be silent."""
         with contextlib.suppress(OSError):
             text = self.log.read_text(errors="replace")[-10_000:]
             return "\n".join(f"    {line}" for line in text.splitlines()[-lines:])
@@ -67,7 +67,7 @@ class Child:
         log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(log, "ab") as file:
             self._offset = file.tell()
-            # A session of its own: the terminal's Ctrl-C reaches the stack, and it alone decides.
+            # In its own session, so that only the stack gets the terminal's Ctrl-C.
             self._process = await asyncio.create_subprocess_exec(
                 *self.part.command,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -76,7 +76,7 @@ class Child:
                 env=environ,
                 cwd=PROJECT_ROOT,
                 start_new_session=True,
-                umask=0o077,  # what agents are asked and answer is their owner's
+                umask=0o077,  # prompts and answers are readable by the user only
             )
         self._started = Started(self._process.pid, start_time(self._process.pid))
         self.changed()
@@ -108,7 +108,7 @@ class Child:
         self._say(f"{self.part.name} {how}; starting it again {when} (log: {self.log})")
 
     async def stop(self, *, at_once: bool = False) -> None:
-        """SIGTERM and patience, then SIGKILL for all of its session. Nothing is left."""
+        """Sends SIGTERM, waits, then kills its whole session, so that no process is left."""
         self._stopping.set()
         async with self._spawning:
             process = self._process
@@ -126,13 +126,13 @@ class Child:
 
 
 def kill_group(pid: int, number: int) -> None:
-    """A signal to a whole session of ours; none if it is gone."""
+    """Sends a signal to all processes of a child's session, if it still exists."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)
 
 
 def end_leftovers(processes: dict[str, Started]) -> list[str]:
-    """Ends what a killed stack left behind; a pid that is somebody else's by now is let alone."""
+    """Kills what a killed stack left running and returns the names; a reused pid is not touched."""
     ended = []
     for name, process in processes.items():
         if process.alive():

@@ -1,8 +1,4 @@
-"""The local stack: the real Temporal server, the gateway and a worker, supervised.
-
-`local_stack()` uses the stack that is up, or runs one for as long as the block lasts.
-`__main__.py` keeps one in the foreground.
-"""
+"""Finds the local stack that is up, or runs one: at most one for each data folder."""
 
 import asyncio
 import fcntl
@@ -32,14 +28,14 @@ def running_stack(settings: StackSettings | None = None) -> StackInfo | None:
 async def local_stack(
     log: Say = print, settings: StackSettings | None = None
 ) -> AsyncIterator[StackInfo]:
-    """The stack that is up, or one of our own, which ends with the block.
+    """The stack that is up, or a new one, which is stopped at the end of the block.
 
     Raises `SettingsError` (a taken port) or `StackFailed`.
     """
     settings = settings or stack_settings()
     folder = data_dir({"DATA_DIR": settings.data_dir}, PROJECT_ROOT)
     with _lock_file(folder) as lock:
-        if not await _owned(lock, settings):
+        if not await _acquired(lock, settings):
             info = running_stack(settings)
             if info is None:
                 raise StackFailed(f"a stack in {folder} is being started or ended; try again")
@@ -53,7 +49,7 @@ async def local_stack(
 
 
 def _lock_file(folder: Path) -> IO[str]:
-    """The stack's folder is made, and its lock opened; what cannot be is a wrong setting."""
+    """Creates the stack's folder and opens its lock file. Raises `SettingsError` if that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return (folder / "stack.lock").open("a")
@@ -67,8 +63,8 @@ def _lock_file(folder: Path) -> IO[str]:
         raise SettingsError([problem]) from error
 
 
-async def _owned(lock: IO[str], settings: StackSettings) -> bool:
-    """Whether this process may run the stack. One that is just coming up is waited for."""
+async def _acquired(lock: IO[str], settings: StackSettings) -> bool:
+    """Whether this process got the lock. Waits for a stack that is starting."""
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
         try:

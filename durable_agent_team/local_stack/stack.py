@@ -1,4 +1,4 @@
-"""The processes of the local stack as one: started and ended in order."""
+"""Starts and stops the processes of the local stack in order."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ Say = Callable[[str], None]
 
 
 class StackFailed(Exception):
-    """A part did not come up; the text has the end of its log."""
+    """A part did not start; the message contains the end of its log."""
 
     def __init__(self, text: str, *, wrong_setting: bool = False) -> None:
         super().__init__(text)
@@ -49,7 +49,7 @@ class Stack:
         self._plan: StackPlan | None = None
 
     async def start(self) -> StackInfo:
-        """Starts Temporal beside the gateway, then the worker; returns when all of it is ready."""
+        """Starts Temporal and the gateway, then the worker; returns when all of them are ready."""
         left = read_state(self._folder)
         ended = end_leftovers(left.processes) if left else []
         if ended:
@@ -59,7 +59,7 @@ class Stack:
             async with asyncio.timeout(READY_SECONDS), asyncio.TaskGroup() as group:
                 group.create_task(self._temporal_ready(plan))
                 group.create_task(self._gateway_ready(plan))
-            # Only now: a run that goes on would burn its attempts on a gateway that still loads.
+            # Last: a run that continues would use up its attempts on a loading gateway.
             async with asyncio.timeout(READY_SECONDS):
                 await self._worker_ready(plan)
         except TimeoutError as error:
@@ -73,7 +73,7 @@ class Stack:
         return self._info()
 
     async def _make_plan(self, patience: float) -> StackPlan:
-        """A killed process seems gone before the last of its threads has given back its ports."""
+        """Retries for `patience` seconds: a killed process may hold its ports a moment longer."""
         deadline = time.monotonic() + patience
         while True:
             try:
@@ -84,9 +84,9 @@ class Stack:
             await asyncio.sleep(0.1)
 
     async def stop(self, *, at_once: bool = False) -> None:
-        """Workers first, so that nothing is asked of a gateway that is gone.
+        """Stops the worker first, so that it sends no requests to a stopped gateway.
 
-        Interrupted, by a second Ctrl-C, it ends everything at once, and only then passes that on.
+        When cancelled, by a second Ctrl-C, it kills everything before it raises.
         """
         try:
             for name in ("worker", "gateway", "temporal"):
@@ -149,13 +149,13 @@ class Stack:
 
     async def _worker_ready(self, plan: StackPlan) -> None:
         child = await self._spawn(plan, "worker")
-        while not child.said("worker ready"):
+        while not child.has_written("worker ready"):
             self._check("worker")
             await asyncio.sleep(0.05)
         self._say(f"worker ready, pid {child.started.pid}")
 
     def _check(self, name: str) -> None:
-        """A part that will not come up ends the start-up, with what it said."""
+        """Raises `StackFailed` with the end of the log if a part keeps exiting."""
         child = self._children[name]
         if child.exit_code == 2 or child.restarts > 2:
             text = f"{name} does not come up; the end of {child.log}:\n{child.tail()}"

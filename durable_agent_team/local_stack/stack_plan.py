@@ -1,4 +1,4 @@
-"""What the local stack consists of: its settings, its secrets, and a command for each part."""
+"""Plans the local stack: its settings, ports and secrets, and the command line of each part."""
 
 import base64
 import os
@@ -36,7 +36,7 @@ _INSTALL = f"run `{'make install' if IS_CHECKOUT else install_command('local')}`
 
 
 class StackSettings(BaseSettings):
-    """What `make up` can be told. Port 0: any that is free."""
+    """The settings of `make up`. Port 0 means any free port."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
 
@@ -54,7 +54,7 @@ class StackSettings(BaseSettings):
 
 @dataclass(frozen=True)
 class Part:
-    """One process of the stack: how it is started, and the line that says it is ready."""
+    """One process of the stack: its command line and environment, and its time to stop."""
 
     name: str
     command: tuple[str, ...]
@@ -64,7 +64,7 @@ class Part:
 
 @dataclass(frozen=True)
 class StackPlan:
-    """Everything that is known before anything is started."""
+    """Everything that is decided before the first process starts."""
 
     folder: Path
     temporal_port: int
@@ -91,7 +91,7 @@ def stack_settings() -> StackSettings:
 
 
 def make_plan(settings: StackSettings) -> StackPlan:
-    """Chooses ports, makes or keeps the secrets, writes `local.env`. Raises `SettingsError`."""
+    """Chooses ports, creates or keeps the secrets, writes `local.env`. Raises `SettingsError`."""
     _require_packages()
     folder = data_dir({"DATA_DIR": settings.data_dir}, PROJECT_ROOT)
     (folder / "logs").mkdir(parents=True, exist_ok=True)
@@ -134,7 +134,7 @@ def _require_packages() -> None:
 
 
 def _ports(settings: StackSettings) -> dict[str, int]:
-    """The three ports; every one that is taken is named with the setting that moves it."""
+    """The three ports. Raises `SettingsError` with every taken port and its setting."""
     chosen: dict[str, int] = {}
     problems = []
     open_sockets = []
@@ -169,7 +169,7 @@ def _ports(settings: StackSettings) -> dict[str, int]:
 
 
 def _secrets(folder: Path) -> dict[str, str]:
-    """Made once and kept; a SEALING_KEY that a person set is the one that all workers share."""
+    """Creates secrets once and keeps them. A SEALING_KEY that the user set takes precedence."""
     kept = dotenv_values(folder / LOCAL_ENV)
     made = {
         "ATXP_API_KEY": "local-parent-" + secrets.token_urlsafe(24),
@@ -182,8 +182,8 @@ def _secrets(folder: Path) -> dict[str, str]:
 
 
 def write_private(path: Path, values: Mapping[str, str]) -> None:
-    """An env file that only its owner can read, from its first byte on."""
-    lines = ["# Made by the local stack, and read by whatever runs beside it. Keep it private."]
+    """Writes an env file that only its owner can read, from the first byte on."""
+    lines = ["# Written by the local stack and read by commands that use it. Keep it private."]
     lines += [f"{name}={value}" for name, value in values.items()]
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     fresh.unlink(missing_ok=True)
@@ -205,7 +205,7 @@ def _temporal(folder: Path, ports: Mapping[str, int]) -> Part:
     command += ["--port", str(ports["TEMPORAL_PORT"])]
     command += ["--ui-port", str(ports["TEMPORAL_UI_PORT"]), "--ui-disable-news-fetch"]
     command += ["--db-filename", str(folder / "temporal.db")]
-    # Measured: one task's dispatch waits up to 50 ms without the first; 651 -> 373 ms by the rest.
+    # Measured: without the first, a task waits up to 50 ms; the others reduce 651 to 373 ms.
     command += ["--dynamic-config-value", "history.transferProcessorMaxPollRPS=5000"]
     command += ["--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=1"]
     for name, kind in (
@@ -236,7 +236,7 @@ def _worker(folder: Path, local: Mapping[str, str]) -> Part:
     env = {
         **{name: value for name, value in local.items() if name != "GATEWAY_SECRET"},
         "DATA_DIR": str(folder),
-        # An ended stack takes no more calls; what is in flight is finished by the gateway.
+        # A stopping stack takes no more calls; the gateway finishes those in flight.
         "GRACEFUL_SHUTDOWN_SECONDS": "3",
     }
     command = (sys.executable, str(WORKER_SCRIPT))

@@ -1,1 +1,16 @@
-"""What every process of the service sets up: settings, logs, telemetry."""
+"""What every process sets up before its own work: settings, logs, telemetry, its exit.
+
+- `settings` reads `.env`, the environment and the local stack's values into typed objects, once, at
+  the composition root; `setting_types` and `otel_settings` validate. Start reading here.
+- `stack_state` reads and writes the state of the local stack, since settings may come from a stack
+  that is up.
+- `logs`, `telemetry`, `temporal_runtime`, `team_interceptor`, `redacted_spans`: observability.
+- `interpreter_exit` ends a process that used a Temporal client, with its own exit code.
+- `project_root` and `extras` know the folders and the optional dependencies of an installation.
+
+Does not belong here: what only one kind of process needs (`client`,
+`local_stack`, `cli`, `worker.py`).
+The gateway has its own settings, logs and telemetry: it is deployed without Temporal.
+
+May import `contracts` and `rules`.
+"""

@@ -1,10 +1,11 @@
-"""How a process ends that used a Temporal client: ours, and a program that starts runs.
+"""Ends a process that used a Temporal client, with the exit code that it meant.
 
-The SDK's threads tell Python of an answer and are for a moment still inside the interpreter when
-it has been read. A process that leaves in that moment aborts or crashes in the interpreter's
-teardown (temporalio/sdk-python#300), and exit codes are part of the interface. So every command
-ends with `exit_process`: it flushes what was written, then skips the interpreter's teardown.
-A program that is not ours waits for those threads: `settle_at_exit`.
+Threads of the SDK pass responses to Python and may still be inside the interpreter for a moment
+after a response was read. If the process exits in that moment, it aborts or crashes while Python
+shuts down (temporalio/sdk-python#300), and exit codes are part of the interface. So every command
+ends with `exit_process`, which flushes all output and then skips Python's shutdown. A program that
+only imports the client waits for those threads: `settle_at_exit`, which is the entry of the same
+name in `worker_sdk/patches.py`.
 """
 
 import atexit
@@ -18,16 +19,16 @@ from typing import Final, NoReturn
 from durable_agent_team.process import telemetry
 
 SETTLE_SECONDS: Final = 0.05  # 8 programs at once on 2 cores: 0 of 480 crashed; without, 11
-PATIENCE_SECONDS: Final = 2.0
+MAX_SETTLE_SECONDS: Final = 2.0
 
 
 def exit_process(code: int) -> NoReturn:
     """Flushes standard output, standard error and telemetry; ends the process with `code`.
 
-    A reader that closed our output (`… | head`) turns 0 into the shell's 141, without a trace.
+    If the reader of the output has gone (`… | head`), 0 becomes 141, as in a shell, without a traceback.
     """
     for stream in (sys.stdout, sys.stderr):
-        if stream is None:  # closed by whoever called us
+        if stream is None:  # closed by the caller
             continue
         try:
             stream.flush()
@@ -41,14 +42,14 @@ def exit_process(code: int) -> NoReturn:
 
 
 def settle_at_exit() -> None:
-    """Before the interpreter is torn down, threads that it did not start come out of it."""
-    atexit.unregister(_settle)  # once, however often a program connects
+    """Makes the interpreter wait, before it shuts down, for threads that Python did not start."""
+    atexit.unregister(_settle)  # once, no matter how often a program connects
     atexit.register(_settle)
 
 
 def _settle() -> None:
-    """A sleep lets them have the interpreter; who is still in it after that has a frame."""
-    ends = time.monotonic() + PATIENCE_SECONDS
+    """Sleeping releases the interpreter to them; a thread still inside it then has a frame."""
+    ends = time.monotonic() + MAX_SETTLE_SECONDS
     time.sleep(SETTLE_SECONDS)
     while _foreign_frames() and time.monotonic() < ends:
         time.sleep(SETTLE_SECONDS)

@@ -1,4 +1,4 @@
-"""Logs on standard error: JSON lines, or text where a person reads. No prompts, answers or keys."""
+"""Logs on standard error: JSON lines, or text on a terminal. No prompts, answers or keys."""
 
 import json
 import logging
@@ -39,8 +39,8 @@ FROM_LABELS = {
 
 
 class JsonLines(logging.Formatter):
-    """One object a line: time, level, logger, message, and what is known of the run, the call and
-    the trace that the line belongs to."""
+    """One JSON object a line: time, level, logger, message, and the ids of the run, the call and
+    the trace that the line belongs to, as far as they are known."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -56,7 +56,7 @@ class JsonLines(logging.Formatter):
 
 
 class TextLines(logging.Formatter):
-    """The same for a person: what it belongs to stands at the end, the trace of an error below."""
+    """The same as text: ids at the end of the line, an error's traceback below it."""
 
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
@@ -71,7 +71,7 @@ class TextLines(logging.Formatter):
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """An exception without its inputs: pydantic's own text would quote them."""
+    """An exception as fields, without its inputs, which pydantic's own message would quote."""
     if isinstance(error, ValidationError):
         lines = error.errors(include_input=False, include_url=False, include_context=False)
         text = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in lines)
@@ -86,7 +86,7 @@ def describe(error: BaseException) -> dict[str, Any]:
 
 
 def context(record: logging.LogRecord) -> dict[str, Any]:
-    """Which run, which call, which trace; as far as the place where it was logged knows."""
+    """The ids of the run, the call and the trace, as far as they are known where it was logged."""
     about = _temporal(record)
     if "workflow_run_id" in about:
         about = {**about, "run_id": about["workflow_run_id"]}
@@ -101,7 +101,7 @@ def context(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _core(record: logging.LogRecord) -> dict[str, Any]:
-    """Of a line that Temporal's SDK itself wrote: ids, and why it could not reach the server."""
+    """Fields of a line that Temporal's core wrote: ids, and why it could not reach the server."""
     fields = getattr(getattr(record, "temporal_log", None), "fields", None)
     if not isinstance(fields, dict):
         return {}
@@ -109,7 +109,7 @@ def _core(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _temporal(record: logging.LogRecord) -> dict[str, Any]:
-    """What Temporal's loggers bring along; for any other logger, what is true where it is used."""
+    """What Temporal's loggers add to a record; for others, the current activity or workflow."""
     about = getattr(record, "temporal_activity", None) or getattr(record, "temporal_workflow", None)
     if isinstance(about, dict):
         return about
@@ -127,7 +127,7 @@ def _temporal(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def configure(level: int = logging.INFO, form: LogFormat | None = None) -> None:
-    """Replaces the root logger's handlers; chatty libraries speak from warnings on.
+    """Replaces the root logger's handlers; verbose libraries log warnings and errors only.
 
     Without a `form`: text on a terminal, JSON anywhere else.
     """
@@ -135,7 +135,7 @@ def configure(level: int = logging.INFO, form: LogFormat | None = None) -> None:
     chosen = form or ("text" if sys.stderr.isatty() else "json")
     handler.setFormatter(TextLines() if chosen == "text" else JsonLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # What Temporal knows stands in fields of its own, and not in the message too.
+    # The fields have what Temporal would otherwise append to the message.
     activity.logger.activity_info_on_message = False
     workflow.logger.workflow_info_on_message = False
     for name in ("httpx", "httpcore", "aiohttp.access", "opentelemetry"):

@@ -1,5 +1,5 @@
-"""The OTEL_* variables, checked before anything is started: an exporter would only say what is
-wrong with them in its own words, or not at all."""
+"""Validates the OTEL_* variables before anything is started: exporters report invalid values late,
+in their own terms, or not at all."""
 
 from collections.abc import Iterator, Mapping, MutableMapping
 
@@ -10,14 +10,14 @@ SIGNALS = ("", "TRACES_", "METRICS_")
 
 
 def forget_empty(environ: MutableMapping[str, str]) -> None:
-    """An empty variable counts as not set; not every exporter knows that: some end the process."""
+    """Removes empty OTEL_* variables: they count as not set, but some exporters fail on them."""
     for name in [name for name, value in environ.items() if not value]:
         if name.startswith("OTEL_"):
             del environ[name]
 
 
 def problems(environ: Mapping[str, str]) -> list[Problem]:
-    """Everything that is wrong with those that are set."""
+    """Every problem with the variables that are set."""
     return [*_exporter(environ), *_numbers(environ)]
 
 
@@ -39,7 +39,7 @@ def _exporter(environ: Mapping[str, str]) -> Iterator[Problem]:
             yield Problem(
                 field=name,
                 value=protocol[:200],
-                what=f"only {PROTOCOL} is spoken",
+                what=f"only {PROTOCOL} is supported",
                 remedy=f"set it to {PROTOCOL}, and the endpoint to the collector's HTTP port"
                 " (4318 as a rule)",
             )

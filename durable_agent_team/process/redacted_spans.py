@@ -1,4 +1,4 @@
-"""Spans on their way out, without the texts of errors: those may quote what somebody wrote."""
+"""Removes the messages of errors from exported spans: they may quote prompts or answers."""
 
 from collections.abc import Sequence
 
@@ -10,14 +10,18 @@ EXCEPTION = "exception"
 KEPT = ("exception.type", "exception.escaped")
 
 
-class QuietExporter(SpanExporter):
-    """Temporal's plugin records exceptions with message and stack, and says them in the status."""
+class RedactingExporter(SpanExporter):
+    """Exports spans through another exporter, redacted.
+
+    Temporal's plugin records exceptions with message and stack trace, and repeats the message in
+    the span's status.
+    """
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        return self._exporter.export([quiet(span) for span in spans])
+        return self._exporter.export([redacted(span) for span in spans])
 
     def shutdown(self) -> None:
         self._exporter.shutdown()
@@ -26,8 +30,8 @@ class QuietExporter(SpanExporter):
         return self._exporter.force_flush(timeout_millis)
 
 
-def quiet(span: ReadableSpan) -> ReadableSpan:
-    """The same span; of its errors, the types."""
+def redacted(span: ReadableSpan) -> ReadableSpan:
+    """The same span, with only the types of its errors."""
     if span.status.description is None and not span.events:
         return span
     return ReadableSpan(
@@ -36,7 +40,7 @@ def quiet(span: ReadableSpan) -> ReadableSpan:
         parent=span.parent,
         resource=span.resource,
         attributes=span.attributes,
-        events=[_quiet_event(event) for event in span.events],
+        events=[_redacted_event(event) for event in span.events],
         links=span.links,
         kind=span.kind,
         status=Status(span.status.status_code),
@@ -46,7 +50,7 @@ def quiet(span: ReadableSpan) -> ReadableSpan:
     )
 
 
-def _quiet_event(event: Event) -> Event:
+def _redacted_event(event: Event) -> Event:
     known = event.attributes or {}
     kept = {name: known[name] for name in KEPT if name in known}
     return Event(event.name, kept if event.name == EXCEPTION else known, event.timestamp)

@@ -1,7 +1,8 @@
 """Settings, read once at the composition root: what a client needs, and what a worker needs.
 
-Later wins: defaults, the local stack's `.data/local.env`, `.env`, the environment. The local
-stack's values count only while it is up and nothing else points elsewhere (`stack_values`).
+Sources, each overriding the ones before: defaults, the local stack's `.data/local.env`, `.env`, the
+environment. The local stack's values apply only while it is up, and only if no other setting
+points elsewhere (`stack_values`).
 """
 
 import os
@@ -35,7 +36,7 @@ MAKE_SEALING_KEY = (
 
 
 class SettingsError(Exception):
-    """Everything that is missing or wrong, at once. No secret's value is in it."""
+    """Lists every missing or invalid setting; never contains the value of a secret."""
 
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__("\n".join(f"  {problem}" for problem in problems))
@@ -43,11 +44,11 @@ class SettingsError(Exception):
 
 
 class ClientSettings(BaseSettings):
-    """What `starter.py` needs: where Temporal is, and where prices are asked."""
+    """What `starter.py` needs: where Temporal is, and where to read prices."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
     decides: ClassVar[tuple[str, ...]] = ("TEMPORAL_ADDRESS", "ATXP_API_URL", "ATXP_LLM_URL")
-    """Where one of these points elsewhere, nothing is taken from the local stack."""
+    """If one of these points elsewhere, nothing is taken from the local stack."""
 
     temporal_address: Address = Field("127.0.0.1:7233", description="HOST:PORT of Temporal.")
     temporal_namespace: str = Field("default", min_length=1, description="Temporal's namespace.")
@@ -74,14 +75,14 @@ class ClientSettings(BaseSettings):
     @field_validator("temporal_tls_key_file")
     @classmethod
     def _pair(cls, key: Path | None, info: ValidationInfo) -> Path | None:
-        certificate = info.data.get("temporal_tls_cert_file", key)  # absent: itself wrong
+        certificate = info.data.get("temporal_tls_cert_file", key)  # absent if it is invalid
         if (key is None) != (certificate is None):
             raise ValueError("and TEMPORAL_TLS_CERT_FILE belong together: set both or none")
         return key
 
 
 class WorkerSettings(ClientSettings):
-    """What `worker.py` needs beside that: accounts, the sealing key, and its limits."""
+    """What `worker.py` needs in addition: accounts, the sealing key, and its limits."""
 
     decides: ClassVar[tuple[str, ...]] = (*ClientSettings.decides, "ATXP_API_KEY")
 
@@ -91,7 +92,7 @@ class WorkerSettings(ClientSettings):
         description=f"32 bytes, base64url: seals agents' keys. Make one: {MAKE_SEALING_KEY}"
     )
     workflow_sandbox: bool = Field(
-        True, description="Temporal's workflow sandbox; off: nothing watches workflow code."
+        True, description="Temporal's workflow sandbox; off: workflow code is not restricted."
     )
     max_concurrent_calls: int = Field(
         600, ge=1, le=10_000, description="Activities that run at once in this worker."
@@ -100,10 +101,10 @@ class WorkerSettings(ClientSettings):
         1_000,
         ge=1,
         le=100_000,
-        description="Runs kept in memory, some 0.3 MB each; who waits for a person leaves it.",
+        description="Runs kept in memory, about 0.3 MB each; a waiting run is evicted.",
     )
     graceful_shutdown_seconds: float = Field(
-        30, ge=0, le=3600, description="What calls in flight get after SIGTERM."
+        30, ge=0, le=3600, description="How long calls in flight may continue after SIGTERM."
     )
     log_format: Literal["json", "text"] | None = Field(
         None, description="json or text; left out: text on a terminal, json elsewhere."
@@ -128,15 +129,15 @@ def load(kind: type[T], root: Path = PROJECT_ROOT) -> T:
     chosen = given_values(root)
     otel_settings.forget_empty(os.environ)
     for name, value in chosen.items():
-        if name.startswith("OTEL_"):  # the exporters know no other place than the environment
+        if name.startswith("OTEL_"):  # the exporters read only the environment
             os.environ.setdefault(name, value)
     stack = stack_values(chosen, getattr(kind, "decides", ()), root)
     return made_of({**_stacks_address(chosen), **stack, **chosen}, kind)
 
 
 def _stacks_address(chosen: Mapping[str, str]) -> dict[str, str]:
-    """Where the local stack would be, if it were up: not at the default port, where somebody else's
-    Temporal may be."""
+    """Where the local stack would be if it were up, rather than the default port, which another
+    Temporal may use."""
     port = chosen.get("TEMPORAL_PORT", "")
     known = port.isascii() and port.isdigit() and int(port) > 0
     return {"TEMPORAL_ADDRESS": f"127.0.0.1:{port}"} if known else {}
@@ -173,13 +174,13 @@ def _telemetry_packages() -> list[Problem]:
 
 
 def given_values(root: Path = PROJECT_ROOT) -> dict[str, str]:
-    """What a person set: `.env`, then the environment. Empty is unset."""
+    """What the user set: `.env`, overridden by the environment. Empty values count as not set."""
     chosen = {**_env_file(root / ".env"), **os.environ}
     return {name.upper(): value for name, value in chosen.items() if value}
 
 
 def _env_file(path: Path) -> dict[str, str | None]:
-    """Raises `SettingsError` for one that cannot be read; none at all is empty."""
+    """Empty if the file does not exist. Raises `SettingsError` if it cannot be read."""
     if not path.is_file():
         return {}
     try:
@@ -188,11 +189,11 @@ def _env_file(path: Path) -> dict[str, str | None]:
         if not bad:
             return dotenv_values(path)
     except UnicodeDecodeError as error:
-        what, remedy = f"is no UTF-8 text (byte {error.start})", "save it as plain text in UTF-8"
+        what, remedy = f"is not UTF-8 text (byte {error.start})", "save it as plain text in UTF-8"
     except OSError as error:
         what, remedy = f"cannot be read ({error.strerror})", "make it readable for you: chmod u+r"
     else:
-        what, remedy = "is no NAME=VALUE", "write one setting a line, and close its quotes"
+        what, remedy = "is not NAME=VALUE", "write one setting a line, and close its quotes"
         raise SettingsError(
             [Problem(field=f"{path}:{line}", what=what, remedy=remedy) for line in bad]
         )
@@ -202,7 +203,7 @@ def _env_file(path: Path) -> dict[str, str | None]:
 def stack_values(
     chosen: Mapping[str, str], decides: tuple[str, ...], root: Path = PROJECT_ROOT
 ) -> dict[str, str]:
-    """The local stack's values, if it is up and what a person set does not point elsewhere."""
+    """The local stack's values, if it is up and nothing that the user set points elsewhere."""
     folder = data_dir(chosen, root)
     if not decides or read_running(folder) is None:
         return {}
@@ -218,7 +219,7 @@ def _same(value: str) -> str:
 
 
 def _problem(kind: type[BaseSettings], line: Any) -> Problem:
-    """One line of pydantic's, in words: the setting's name, its value unless secret, the remedy."""
+    """One of pydantic's errors, with the setting's name, a remedy, and its value unless secret."""
     name = str(line["loc"][0]) if line["loc"] else ""
     field = kind.model_fields.get(name)
     meaning = (field.description or "") if field else ""

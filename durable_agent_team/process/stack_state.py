@@ -1,7 +1,7 @@
-"""What is known of the local stack on this machine: `.data/stack.json`, checked against reality.
+"""The state of the local stack on this machine: `.data/stack.json`, verified against the processes.
 
-A process is the one that was written down only if its pid AND its start time agree: pids are
-used again.
+A recorded process is alive only if both its pid and its start time match, since pids are reused.
+The module is here and not in `local_stack` because settings read it.
 """
 
 import json
@@ -20,7 +20,7 @@ STATE = "stack.json"
 
 @dataclass(frozen=True)
 class Started:
-    """One process: its pid and when the system says that it started."""
+    """One process: its pid, and its start time as the operating system reports it."""
 
     pid: int
     started: str
@@ -31,7 +31,7 @@ class Started:
 
 @dataclass(frozen=True)
 class StackInfo:
-    """Where the local stack's parts are. Pids are read anew each time: they change."""
+    """The addresses of the local stack's parts. Pids change, so they are read each time."""
 
     folder: Path
     temporal_address: str
@@ -43,7 +43,7 @@ class StackInfo:
 
     @property
     def env(self) -> dict[str, str]:
-        """Addresses and secrets for child processes that shall use this stack."""
+        """Environment variables for child processes that use this stack: addresses and secrets."""
         values = {k: v for k, v in dotenv_values(self.folder / LOCAL_ENV).items() if v}
         return {**values, "DATA_DIR": str(self.folder)}
 
@@ -52,7 +52,7 @@ class StackInfo:
         return self.pid("worker")
 
     def pid(self, name: str) -> int | None:
-        """The pid of `temporal`, `gateway` or `worker` as of now; None while it is down."""
+        """The current pid of `temporal`, `gateway` or `worker`; None while it is down."""
         info = read_state(self.folder)
         process = info.processes.get(name) if info else None
         return process.pid if process and process.alive() else None
@@ -64,7 +64,7 @@ def data_dir(values: Mapping[str, str], root: Path) -> Path:
 
 
 def start_time(pid: int) -> str:
-    """When a process started, in the system's own words; empty if there is none (or a zombie)."""
+    """When a process started, in the system's own format; empty if it has ended or is a zombie."""
     if sys.platform != "linux":
         command = ["ps", "-o", "lstart=,stat=", "-p", str(pid)]
         line = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
@@ -82,7 +82,7 @@ def this_process() -> Started:
 
 
 def write_state(info: StackInfo) -> None:
-    """Replaces the state in one step, so that a reader never sees half of it."""
+    """Replaces the state file atomically, so that a reader never sees half of it."""
     path = info.folder / STATE
     fresh = path.with_suffix(f".{os.getpid()}")
     fresh.write_text(json.dumps({**asdict(info), "folder": str(info.folder)}, indent=1))
@@ -90,7 +90,7 @@ def write_state(info: StackInfo) -> None:
 
 
 def read_state(folder: Path) -> StackInfo | None:
-    """What was last written, true or not; None if there is nothing that can be read."""
+    """The state last written, which may be outdated; None if there is none or it is unreadable."""
     try:
         raw = json.loads((folder / STATE).read_text())
         processes = {name: Started(**one) for name, one in raw.pop("processes").items()}
@@ -101,6 +101,6 @@ def read_state(folder: Path) -> StackInfo | None:
 
 
 def read_running(folder: Path) -> StackInfo | None:
-    """The stack that is up and ready, or None: a file left by a killed one does not count."""
+    """The stack that is up and ready, or None; the file of a killed stack does not count."""
     info = read_state(folder)
     return info if info and info.ready and info.supervisor.alive() else None

@@ -1,4 +1,4 @@
-"""Brings the team's name to a run's activities, in a header: metrics go by team. Telemetry only."""
+"""Passes the team's name to a run's activities in a header, as a label for metrics."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +23,7 @@ MAX_NAME = 100
 
 
 class TeamLabel(Interceptor):
-    """`left` is told the Temporal run id of a workflow that ended or left this worker's memory."""
+    """Calls `left` with the run id of each workflow that ended or left this worker's cache."""
 
     def __init__(self, left: Callable[[str], None]) -> None:
         self._left = left
@@ -79,7 +79,7 @@ class _Activity(ActivityInboundInterceptor):
 
 
 def team_name(args: Any) -> str:
-    """From a start input that nobody has checked yet."""
+    """The team's name in a start input that has not been validated yet."""
     request = args[0] if args else None
     team = request.get("team") if isinstance(request, dict) else None
     name = team.get("name") if isinstance(team, dict) else None

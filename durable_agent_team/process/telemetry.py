@@ -1,6 +1,6 @@
-"""OpenTelemetry by the standard OTEL_* variables: traces and metrics, each of them off by default.
+"""OpenTelemetry traces and metrics, configured by the standard OTEL_* variables; off by default.
 
-Off, nothing of the SDK is loaded. OTLP goes over HTTP as protobuf.
+While both are off, OpenTelemetry's SDK is not imported. Exports use OTLP over HTTP with protobuf.
 """
 
 import os
@@ -26,7 +26,7 @@ _resource: "Resource | None" = None
 
 
 def wanted(environ: Mapping[str, str] | None = None, signal: Signal = "traces") -> bool:
-    """Whether OTEL_* asks for it: an endpoint or an exporter is named, and none forbids it."""
+    """Whether OTEL_* enables a signal: an endpoint or exporter is set, and nothing disables it."""
     values = os.environ if environ is None else environ
     if values.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return False
@@ -45,7 +45,7 @@ def plugins(service: str = SERVICE) -> "list[OpenTelemetryPlugin]":
     """The Temporal client's plugins: none unless traces are wanted."""
     if not wanted():
         return []
-    # Imported here: a command without telemetry does not pay for loading it.
+    # Imported here, so that a command without telemetry does not spend time on loading it.
     from opentelemetry import trace  # noqa: PLC0415
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415
         OTLPSpanExporter,
@@ -56,19 +56,19 @@ def plugins(service: str = SERVICE) -> "list[OpenTelemetryPlugin]":
         create_tracer_provider,
     )
 
-    from durable_agent_team.process.redacted_spans import QuietExporter  # noqa: PLC0415
+    from durable_agent_team.process.redacted_spans import RedactingExporter  # noqa: PLC0415
 
     global _traces
     if _traces is None:
-        # Flushed by `leave`: nothing of ours waits for the interpreter's teardown.
+        # Flushed by `exit_process`, which skips the interpreter's shutdown.
         _traces = create_tracer_provider(resource=resource(service), shutdown_on_exit=False)
-        _traces.add_span_processor(BatchSpanProcessor(QuietExporter(OTLPSpanExporter())))
+        _traces.add_span_processor(BatchSpanProcessor(RedactingExporter(OTLPSpanExporter())))
         trace.set_tracer_provider(_traces)
     return [OpenTelemetryPlugin(add_temporal_spans=True)]
 
 
 def start_metrics(service: str = SERVICE) -> bool:
-    """The worker's own metrics (`temporal_runtime` has the SDK's). False: nobody wants them."""
+    """Starts the worker's own metrics (`temporal_runtime`: the SDK's); False if they are off."""
     global _metrics
     if not wanted(signal="metrics"):
         return False
@@ -88,7 +88,7 @@ def start_metrics(service: str = SERVICE) -> bool:
 
 
 def observe_tasks(totals: Callable[[], Iterable[tuple[Mapping[str, str], int]]]) -> None:
-    """The gauge of tasks by state, read whenever metrics are sent."""
+    """Registers the gauge of tasks by state, which reads `totals` at every export."""
     from opentelemetry import metrics  # noqa: PLC0415
 
     def observations(_: Any) -> list[metrics.Observation]:
@@ -103,7 +103,7 @@ def observe_tasks(totals: Callable[[], Iterable[tuple[Mapping[str, str], int]]])
 
 
 def resource(service: str) -> "Resource":
-    """Who sends: two workers with the same name are told apart by their instance."""
+    """The sender's identity: `service.instance.id` distinguishes workers with the same name."""
     from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
 
     global _resource
@@ -116,8 +116,8 @@ def resource(service: str) -> "Resource":
 
 
 def flush(seconds: float = FLUSH_SECONDS) -> None:
-    """Sends what is waiting, for so long and no longer: what a collector that does not answer has
-    not taken by then is lost. The exporters' own timeouts would hold up a command for 20 s."""
+    """Exports what is pending, within `seconds`; what an unresponsive collector has not accepted by
+    then is lost. The exporters' own timeouts would delay a command by 20 s."""
     providers = [each for each in (_traces, _metrics) if each is not None]
     sending = [threading.Thread(target=_flush, args=(each,), daemon=True) for each in providers]
     for thread in sending:

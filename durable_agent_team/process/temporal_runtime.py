@@ -1,6 +1,6 @@
-"""The runtime of Temporal's SDK, which a process has one of: before its first client.
+"""Configures the runtime of Temporal's SDK, one for each process, before its first client.
 
-In the worker its log lines and its metrics stand among ours; in a command it is silent.
+In the worker, the runtime's log lines and metrics join the worker's own; in a command it is silent.
 """
 
 import logging
@@ -27,7 +27,7 @@ DEFAULT_INTERVAL_MILLISECONDS: Final = 60_000.0
 
 
 def start() -> None:
-    """Without it the SDK writes coloured text to standard output."""
+    """For the worker. Without this, the SDK writes colored text to standard output."""
     metrics = telemetry.wanted(signal="metrics")
     Runtime.set_default(
         Runtime(
@@ -43,14 +43,14 @@ def start() -> None:
 
 
 def start_silent() -> None:
-    """For a command: its output is for people and programs, and says itself who is silent."""
+    """For a command: its output is read by programs, and it reports connection errors itself."""
     Runtime.set_default(
         Runtime(telemetry=TelemetryConfig(logging=None)), error_if_already_set=False
     )
 
 
 def _logging() -> LoggingConfig:
-    """Its fields stay out of the message: some hold whole errors. `logs` takes what it knows."""
+    """Keeps fields out of the message, as some contain whole errors; `logs` selects from them."""
     return LoggingConfig(
         filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
         forwarding=LogForwardingConfig(
@@ -78,8 +78,8 @@ def _tags() -> dict[str, str]:
 
 
 def metrics_url(environ: Mapping[str, str]) -> str:
-    """Where metrics go, as the standard has it: the signal's own endpoint as it is, or a path
-    below the common one."""
+    """The endpoint for metrics, by OpenTelemetry's specification: the signal's own endpoint
+    unchanged, or a path below the common one."""
     own = environ.get("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
     common = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or DEFAULT_ENDPOINT
     return own or f"{common.rstrip('/')}/v1/metrics"
@@ -94,7 +94,7 @@ def _headers(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _interval_milliseconds(environ: Mapping[str, str]) -> float:
-    """As the Python SDK reads it: what is no number counts as not set."""
+    """As OpenTelemetry's Python SDK reads it: an invalid number counts as not set."""
     with suppress(ValueError):
         given = float(environ.get("OTEL_METRIC_EXPORT_INTERVAL") or "")
         if given > 0:

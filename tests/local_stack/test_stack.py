@@ -163,10 +163,10 @@ async def test_what_is_killed_is_started_again_and_nothing_is_left(tmp_path: Pat
     child = Child(Part("worker", SLEEPER, {}, 5), tmp_path, said.append)
     await child.start()
     try:
-        await until(lambda: child.said("up"))
+        await until(lambda: child.has_written("up"))
         first = child.started
         os.kill(first.pid, signal.SIGKILL)
-        await until(lambda: child.started != first and child.said("up"))
+        await until(lambda: child.started != first and child.has_written("up"))
         assert child.started.alive()
         assert said == [
             "worker was killed by signal 9; starting it again at once"
@@ -200,7 +200,7 @@ async def test_what_does_not_listen_is_killed_with_its_children(tmp_path: Path) 
     )
     child = Child(Part("worker", (sys.executable, "-c", code), {}, 0.2), tmp_path, print)
     await child.start()
-    await until(lambda: child.said("pid "))
+    await until(lambda: child.has_written("pid "))
     grandchild = int(child.log.read_text().split()[-1])
     await child.stop()
     await until(lambda: start_time(grandchild) == "")

@@ -71,8 +71,8 @@ def test_lines_of_the_env_file_that_say_nothing_are_all_named_and_not_shown(tmp_
     with pytest.raises(SettingsError) as caught:
         load(ClientSettings, tmp_path)
     said = str(caught.value)
-    assert f"{tmp_path / '.env'}:2: is no NAME=VALUE" in said
-    assert f"{tmp_path / '.env'}:4: is no NAME=VALUE" in said
+    assert f"{tmp_path / '.env'}:2: is not NAME=VALUE" in said
+    assert f"{tmp_path / '.env'}:4: is not NAME=VALUE" in said
     assert "large" not in said
 
 

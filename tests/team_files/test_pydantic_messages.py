@@ -179,6 +179,6 @@ def test_an_address_or_key_that_nothing_could_use_is_refused_before_it_is_used(
 def test_an_env_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_bytes(b"A=\xff")
-    with pytest.raises(SettingsError, match="is no UTF-8 text \\(byte 2\\)") as caught:
+    with pytest.raises(SettingsError, match="is not UTF-8 text \\(byte 2\\)") as caught:
         load(ClientSettings, tmp_path)
     assert str(file) in str(caught.value)

@@ -6,7 +6,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Status, StatusCode, Tracer
 
-from durable_agent_team.process.redacted_spans import QuietExporter
+from durable_agent_team.process.redacted_spans import RedactingExporter
 
 
 def fail(tracer: Tracer) -> None:
@@ -19,7 +19,7 @@ def fail(tracer: Tracer) -> None:
 def test_of_an_error_its_type_is_kept_and_of_the_rest_all() -> None:
     kept = InMemorySpanExporter()
     provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(QuietExporter(kept)))
+    provider.add_span_processor(SimpleSpanProcessor(RedactingExporter(kept)))
     with pytest.raises(ValueError, match="secret"):
         fail(provider.get_tracer("test"))
     (seen,) = kept.get_finished_spans()
