@@ -37,9 +37,9 @@ check: $(STAMP) ## run ruff, mypy --strict, import rules, generated documents, t
 	@$(BIN)/python tools/generate_docs.py --check
 	@bash requirements/check_compose.sh
 
-bench: $(STAMP) ## measure; results in .data/bench.json (ROWS=, AGAINST=<git revision>, PEERS=1)
+bench: $(STAMP) ## measure; results in .data/bench.json (ROWS=, AGAINST=<revision>, PEERS=1)
 	@$(BIN)/python -m benchmarks$(if $(PEERS),.peers)$(if $(AGAINST),.against $(AGAINST)) \
-		$(foreach row,$(ROWS),--only $(row))
+		$(foreach row,$(ROWS),--only $(row)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick)
 
 chaos: $(STAMP) ## kill and freeze processes under runs; results in .data/chaos.json (RUNS=, SEED=)
 	@$(BIN)/python -m tests.chaos $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
