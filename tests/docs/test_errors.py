@@ -6,8 +6,8 @@ import pytest
 import pytest_asyncio
 
 from durable_agent_team.contracts.error_types import ErrorType
-from tests.docs.tour.case import Case, Told
-from tests.docs.tour.check import amiss
+from tests.docs.tour.case import Case, Output
+from tests.docs.tour.check import problems_of
 from tests.docs.tour.page import CASES, PAGE, SECTIONS, errors_page
 from tests.docs.tour.stage import play_all
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.timeout(900)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def tour(tmp_path_factory: pytest.TempPathFactory) -> list[Told]:
+async def tour(tmp_path_factory: pytest.TempPathFactory) -> list[Output]:
     return await play_all(tmp_path_factory.mktemp("tour"), CASES)
 
 
@@ -25,12 +25,12 @@ async def tour(tmp_path_factory: pytest.TempPathFactory) -> list[Told]:
     ids=[f"{section.title}: {case.title}" for section in SECTIONS for case in section.cases],
 )
 async def test_an_error_says_what_happened_to_what_and_what_to_do(
-    tour: list[Told], number: int, case: Case
+    tour: list[Output], number: int, case: Case
 ) -> None:
-    assert list(amiss(case, tour[number])) == []
+    assert list(problems_of(case, tour[number])) == []
 
 
-async def test_the_page_has_what_was_said(tour: list[Told]) -> None:
+async def test_the_page_has_what_was_said(tour: list[Output]) -> None:
     fresh, page = errors_page(tour), PAGE.read_text(encoding="utf-8")
     differs = difflib.unified_diff(
         page.splitlines(), fresh.splitlines(), "docs/errors.md", lineterm=""
@@ -40,9 +40,9 @@ async def test_the_page_has_what_was_said(tour: list[Told]) -> None:
 
 def test_a_text_that_says_too_little_is_noticed() -> None:
     case = Case("x", "starter.py state a", ["a", "remedy"])
-    assert list(amiss(case, Told("a: remedy", 2))) == []
-    assert len(list(amiss(case, Told("a", 2)))) == 1
-    assert len(list(amiss(case, Told("Traceback: a remedy", 70)))) == 2
+    assert list(problems_of(case, Output("a: remedy", 2))) == []
+    assert len(list(problems_of(case, Output("a", 2)))) == 1
+    assert len(list(problems_of(case, Output("Traceback: a remedy", 70)))) == 2
 
 
 def test_types_that_are_shown_are_types() -> None:

@@ -1,4 +1,4 @@
-"""A tour of the errors that a person can meet: each one really made, its text looked at.
+"""A tour of the errors that a user can meet: each one is provoked, and its text checked.
 
-`python -m tests.docs.tour` makes them all and writes `docs/errors.md`.
+`python -m tests.docs.tour` provokes them all and writes `docs/errors.md`.
 """

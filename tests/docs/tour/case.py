@@ -1,45 +1,44 @@
-"""One error of the tour, as data: what a person does, and what they must be told."""
+"""One case of the tour, as data: a command, and what its output must contain."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 Worker = Literal["good", "none", "other key"]
-"""Who serves the task queue: our worker, nobody, or one with another SEALING_KEY."""
+"""What serves the task queue: our worker, none, or one with another SEALING_KEY."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """`command` is what a person types: `starter.py …`, `worker.py`, `make …`,
-
-    `temporal …`, or a request to the gateway (`GET /v1/models`)."""
+    """`command` is `starter.py …`, `worker.py`, `make …`, `temporal …`, or a request to the gateway
+    (`GET /v1/models`)."""
 
     title: str
     command: str
     says: Sequence[str]
-    """Pieces that the text must have: what happened, to what, what to do."""
+    """What the output must contain: what happened, to what, what to do."""
     code: int = 2
-    """The exit code; of a request the HTTP status."""
+    """The exit code, or the HTTP status of a request."""
     files: Mapping[str, str | bytes] = field(default_factory=dict)
-    """Beside which the command runs. A name that ends in `/` is a folder."""
+    """Files in the folder where the command runs. A name that ends in `/` is a folder."""
     env: Mapping[str, str] = field(default_factory=dict)
     given: Sequence[str] = ()
-    """Commands that were run before."""
+    """Commands that run first."""
     before: Sequence[str] = ()
-    """As `given`, but while the good worker still serves."""
+    """Like `given`, but while the good worker still serves."""
     begun: tuple[str, str] | None = None
-    """As `until`, but after `before`."""
+    """Like `until`, but after `before`."""
     until: tuple[str, str] | None = None
-    """A run and the status that it must have reached before the command."""
+    """A run, and the status that it must reach before the command."""
     stop_after: str | None = None
-    """For a process that does not end: SIGTERM once it has said this."""
+    """For a process that does not end: it gets SIGTERM once it has printed this."""
     worker: Worker = "good"
     key: Literal["parent", "agent", "poor", "disabled", "wrong", "none"] = "agent"
-    """Of a request: whose key comes with it."""
+    """The key that a request is sent with."""
     part: str = ""
-    """What is worth showing: from the line that begins so to the next empty one."""
+    """The part to show: from the line that begins with this to the next empty one."""
     first: int | None = None
-    """Of that, so many lines: what follows differs from run to run."""
+    """How many of these lines to show: what follows differs from run to run."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,8 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a person sees: the text without what differs from machine to machine, and the code."""
+class Output:
+    """What a command printed, without what differs from machine to machine, and its exit code."""
 
     text: str
     code: int
@@ -70,7 +69,7 @@ result: facts
 
 
 def team(ask: str = "List the facts.", agent: str = "", task: str = "", more: str = "") -> str:
-    """The team with another ask, and more keys for its agent, its task and itself."""
+    """Returns the team with another `ask`, and more keys for its agent, its task and itself."""
     text = TEAM.replace("List the facts.", ask)
     text = text.replace("budget_usd: 1}\ntasks", f"budget_usd: 1{agent}}}\ntasks")
     text = text.replace(f"ask: {ask}", f"ask: {ask}{task}")

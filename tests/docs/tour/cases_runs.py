@@ -1,4 +1,4 @@
-"""Runs: refused, refusing, waiting, failed. Everything here is really run, on real rooms."""
+"""Runs that are refused, refuse, wait or fail, all of them on real services."""
 
 from tests.docs.tour.case import TEAM, Case, Section, team
 
@@ -6,30 +6,30 @@ RUN = {"team.yaml": TEAM}
 START = "starter.py start team.yaml --id"
 
 REFUSED = Section(
-    "Runs that are not there, or not any more",
+    "Runs that do not exist, or have ended",
     "",
     [
-        Case("A run that there is not", "starter.py state nobody",
+        Case("An unknown run", "starter.py state nobody",
              ["run nobody: no such run", "`starter.py list` shows"]),
-        Case("An id that is taken", f"{START} taken", files=RUN, given=[f"{START} taken"],
+        Case("An id that is in use", f"{START} taken", files=RUN, given=[f"{START} taken"],
              says=["run id taken: already taken", "choose another id, or leave it out"]),
-        Case("A workflow that is no run", "starter.py cancel other", says=[
+        Case("A workflow of another type", "starter.py cancel other", says=[
              "run other: this is a workflow of type `Other`", "`starter.py list`"],
              given=["temporal workflow start --type Other --task-queue nobodys --workflow-id "
                     "other"]),
         Case("A run that has ended", "starter.py cancel ended", files=RUN,
              given=["starter.py run team.yaml --id ended"],
              says=["run ended: it has ended", "`starter.py result ended` shows how"]),
-        Case("A task that there is not", "starter.py task looked fact", files=RUN,
+        Case("An unknown task", "starter.py task looked fact", files=RUN,
              given=["starter.py run team.yaml --id looked"],
              says=["TASK = fact: no such task", "there are: facts, answer"]),
         Case("A report that cannot be written", "starter.py report written --out no/where.md",
              files=RUN, given=["starter.py run team.yaml --id written"],
              says=["--out = no/where.md: cannot be written: No such file", "folder that is there"]),
-        Case("A report of a run that goes on", "starter.py report early --out early.md",
+        Case("A report of an open run", "starter.py report early --out early.md",
              files={"team.yaml": TEAM + "approve_plan: true\n"}, given=[f"{START} early"],
              says=["run early: it is still open", "`starter.py result early` waits for it"]),
-        Case("`reconcile` of a run that goes on", "starter.py reconcile busy",
+        Case("`reconcile` of an open run", "starter.py reconcile busy",
              files={"team.yaml": TEAM + "approve_plan: true\n"}, given=[f"{START} busy"],
              env={"ATXP_API_KEY": "parent"},
              says=["run busy: it is still open", "`starter.py cancel busy` makes it end"]),
@@ -39,13 +39,13 @@ REFUSED = Section(
                    "--reason 'a mistake'"],
              says=["run killed: terminated in Temporal without a report (a mistake)",
                    "starter.py reconcile killed"]),
-        Case("What is known of it", "starter.py spend cut", code=0, part="total",
+        Case("The spending of a terminated run", "starter.py spend cut", code=0, part="total",
              files={"team.yaml": TEAM + "approve_plan: true\n"}, given=[
                  f"{START} cut", "starter.py state cut",
                  "temporal workflow terminate --workflow-id cut"],
              says=["Temporal ended the run", "accounts may be open",
                    "`starter.py reconcile cut` closes and reads them"]),
-        Case("A start input that is none", "starter.py result raw", says=[
+        Case("An empty start input", "starter.py result raw", says=[
              "run raw was refused", "team: missing"],
              given=["temporal workflow start --type Orchestrator --task-queue orchestrator "
                     "--workflow-id raw --input {}"]),
@@ -74,21 +74,21 @@ def parked(run: str, title: str, command: str, *says: str, code: int = 2) -> Cas
 
 
 STEERING = Section(
-    "What a run refuses",
-    "Its own words, whether they are asked for by a command or from Temporal's command line. Then"
-    " nothing has changed.",
+    "Commands that a run refuses",
+    "The message is the run's own, from `starter.py` and from Temporal's command line alike."
+    " Nothing has changed then.",
     [
-        steering("steer-1", "A limit for nobody", "starter.py budget RUN nobody 1",
+        steering("steer-1", "A limit for an unknown agent", "starter.py budget RUN nobody 1",
                  "agent = 'nobody': no such agent", "research, other"),
-        steering("steer-2", "A transfer of more than there is",
+        steering("steer-2", "A transfer of more than remains",
                  "starter.py transfer RUN research other 9", "research", "9", "left"),
-        steering("steer-3", "A transfer to oneself",
+        steering("steer-3", "A transfer to the same agent",
                  "starter.py transfer RUN research research 0.1", "research"),
-        parked("steer-4", "A retry of what has not failed", "starter.py retry RUN zzz",
+        parked("steer-4", "A retry of an unknown task", "starter.py retry RUN zzz",
                "task = 'zzz': no such task", "only what has failed or is parked"),
-        parked("steer-5", "A task that there is not", "starter.py cancel-task RUN zzz",
+        parked("steer-5", "An unknown task", "starter.py cancel-task RUN zzz",
                "task = 'zzz': no such task"),
-        steering("steer-9", "Other settings for nobody",
+        steering("steer-9", "Settings for an unknown agent",
                  "starter.py agent RUN nobody --attempts 3", "agent = 'nobody': no such agent"),
         steering("steer-10", "A model that the gateway does not know",
                  "starter.py agent RUN research --model gpt-9",
@@ -97,24 +97,25 @@ STEERING = Section(
                  "temporal workflow update execute --workflow-id RUN --name add_task --input "
                  '\'{"id": "more", "agent": "other", "ask": "More."}\'',
                  "the plan waits for approval (approve it first", code=1),
-        parked("steer-12", "A task for an agent that there is not",
+        parked("steer-12", "A task for an unknown agent",
                "temporal workflow update execute --workflow-id RUN --name add_task --input "
                '\'{"id": "more", "agent": "other", "ask": "More.", "depends_on": ["fact"]}\'',
                "agent = other: no such agent (one of: research)", "depends_on = fact: no such task",
                code=1),
-        steering("steer-13", "A deadline that is past",
+        steering("steer-13", "A deadline in the past",
                  "starter.py limits RUN --deadline 2020-01-01T00:00:00Z",
                  "deadline = ", ": is past; it is ", "cancel ends it at once"),
-        steering("steer-14", "A team's budget below its agents'",
+        steering("steer-14", "A team budget below the sum of the agents' limits",
                  "starter.py limits RUN --budget 1",
                  "budget_usd = 1: the agents' limits come to", "lower them first"),
-        steering("steer-6", "An answer that nothing waits for", "starter.py approve RUN answer",
+        steering("steer-6",
+                 "An approval of something that does not wait", "starter.py approve RUN answer",
                  "subject = 'answer'", "plan"),
         Case("An update with wrong types", "temporal workflow update execute --workflow-id steer-7 "
              "--name adjust_budget --input '{\"agent\": 5}'", code=1, files=OPEN,
              given=[f"{START} steer-7"], until=("steer-7", "approval"),
              says=["agent = 5", "budget_usd: missing", "InvalidInput"]),
-        Case("A signal with wrong types: noted, never fatal", "starter.py state steer-8", code=0,
+        Case("A signal with wrong types: recorded, never fatal", "starter.py state steer-8", code=0,
              files=OPEN, until=("steer-8", "approval"), part="what was not", given=[
                  f"{START} steer-8", "temporal workflow signal --workflow-id steer-8 --name adjust "
                  "--input '{\"kind\": \"raise\"}'"],
@@ -140,16 +141,17 @@ tasks:
 """`more` is ready only when another task of its agent has failed."""
 
 WAITING = Section(
-    "What waits for a person",
-    "No error yet: the run says why it waits, until when, and the command that wakes it.",
+    "What waits for an operator",
+    "These are not errors: the run reports why it waits, until when, and the command that wakes"
+    " it.",
     [
-        waits("poor", "An account that is used up", POOR["team.yaml"], "parked",
+        waits("poor", "An exhausted account", POOR["team.yaml"], "parked",
               "facts waits (required", "until", "starter.py budget poor research"),
-        waits("breaker", "An agent that fails again and again",
+        waits("breaker", "An agent that fails repeatedly",
               team("Ask for 500.", ", breaker_failures: 1, retry: {max_attempts: 1}")
               .replace("tasks:\n", AGAIN), "parked",
               "more waits", "its last call failed", "starter.py retry breaker more"),
-        waits("plan", "A plan that wants approval", TEAM + "approve_plan: true\n", "approval",
+        waits("plan", "A plan that needs approval", TEAM + "approve_plan: true\n", "approval",
               "plan waits", "starter.py approve plan plan"),
         Case("A worker with another sealing key", "starter.py state sealed", code=0,
              worker="other key", part="waiting for a person",
@@ -168,8 +170,9 @@ def fails(run: str, title: str, ask: str, *says: str, agent: str = ONCE, task: s
 
 FAILED = Section(
     "Tasks and runs that fail",
-    "The type says what became of it ([failures](failures.md)), the message what happened, and"
-    " `what to do` what to do. What is retried is shown here with a single attempt.",
+    "The type decides what happens next ([failures](failures.md)), the message says what"
+    " happened, and `what to do` is the remedy. Errors that are retried are shown with a single"
+    " attempt.",
     [
         fails("f-429", "Too many requests", "Ask for 429.", "facts: RateLimited: ", "429",
               "Lower `max_parallel`"),
@@ -177,15 +180,16 @@ FAILED = Section(
               "500", "See that the gateway and its upstream are up"),
         fails("f-slow", "No answer in time", "Ask for a nap.", "facts: UpstreamTimeout: ",
               "Raise the agent's `timeout_seconds`", agent=f"{ONCE}, timeout_seconds: 0.5"),
-        fails("f-html", "An answer that is no JSON", "Ask for HTML.", "facts: ", "JSON",
+        fails("f-html", "A response that is not JSON", "Ask for HTML.", "facts: ", "JSON",
               "what to do"),
         fails("f-403", "An upstream that refuses the gateway", "Ask for 403.",
               "facts: UpstreamUnavailable: ", "The upstream answered 403: scripted 403", "what to"),
-        fails("f-400", "A request that the upstream does not like", "Ask for 400.",
+        fails("f-400", "A request that the upstream rejects", "Ask for 400.",
               "facts: BadRequest: ", "scripted 400", "The message says what"),
         fails("f-check", "An answer that fails its checks", "List.", "facts: CheckFailed: ",
               "at least 900 are asked for", "Loosen", task=", checks: {min_length: 900}"),
-        fails("f-after", "A task after one that failed", "Ask for 400.", "facts: BadRequest: ",
+        fails("f-after",
+              "A task that depends on a failed one", "Ask for 400.", "facts: BadRequest: ",
               "text: DependencyFailed: ", "Look at that task",
               task="}\n  - {id: text, agent: research, ask: Write., depends_on: [facts]"),
         fails("f-price", "A model without a price", "List.", "was refused",
@@ -197,11 +201,11 @@ FAILED = Section(FAILED.title, FAILED.about, [
     *FAILED.cases[:-1],
     Case("A model without a price", "starter.py run team.yaml --id f-price",
          FAILED.cases[-1].says, code=2, part="error:", files=FAILED.cases[-1].files),
-    Case("An account that is used up, with `on_exhausted: fail`",
+    Case("An exhausted account, with `on_exhausted: fail`",
          "starter.py run team.yaml --id f-money", code=1, part="failed", says=[
              "facts: BudgetExhausted (required", "remaining", "Raise the agent's `budget_usd`"],
          files={"team.yaml": POOR["team.yaml"].replace("001}", "001, on_exhausted: fail}")}),
-    Case("A plan that is none", "starter.py run team.yaml --id f-plan", code=1, part="failed",
+    Case("An invalid plan", "starter.py run team.yaml --id f-plan", code=1, part="failed",
          says=["InvalidPlan: ", "Write the tasks in the team file"],
          files={"team.yaml": TEAM.partition("tasks:")[0].replace("{budget_usd: 1}",
                 "{budget_usd: 1, retry: {max_attempts: 1}}", 1).replace("Brief the board",

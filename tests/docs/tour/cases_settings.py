@@ -6,20 +6,22 @@ KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 
 CLIENT = Section(
     "Settings of the starter",
-    "All that is missing or wrong is told at once; a secret's value never is.",
+    "All missing or wrong settings are reported at once; the value of a secret never is.",
     [
-        Case("An address that is none", "starter.py list", ["TEMPORAL_ADDRESS = localhost",
+        Case("An invalid address", "starter.py list", ["TEMPORAL_ADDRESS = localhost",
              "is not HOST:PORT", "in .env or the environment"],
              env={"TEMPORAL_ADDRESS": "localhost"}),
-        Case("A URL that is none", "starter.py list", ["ATXP_LLM_URL = llm.atxp.ai",
+        Case("An invalid URL", "starter.py list", ["ATXP_LLM_URL = llm.atxp.ai",
              "is not an http:// or https:// URL"], env={"ATXP_LLM_URL": "llm.atxp.ai"}),
-        Case("A file that there is not", "starter.py list",
+        Case("A missing file", "starter.py list",
              ["TEMPORAL_TLS_CA_FILE = ca.pem: there is no such file", "CA certificate, PEM"],
              env={"TEMPORAL_TLS_CA_FILE": "ca.pem"}),
-        Case("Half a pair", "starter.py list", ["TEMPORAL_TLS_KEY_FILE", "TEMPORAL_TLS_CERT_FILE "
+        Case("A certificate without its key",
+             "starter.py list", ["TEMPORAL_TLS_KEY_FILE", "TEMPORAL_TLS_CERT_FILE "
              "belong together: set both or none"], files={"cert.pem": "x"},
              env={"TEMPORAL_TLS_CERT_FILE": "cert.pem"}),
-        Case("A key that fits no header", "starter.py list", ["TEMPORAL_API_KEY: holds something "
+        Case("A key that is not valid in a header",
+             "starter.py list", ["TEMPORAL_API_KEY: holds something "
              "else than printable ASCII", "correct it"], env={"TEMPORAL_API_KEY": "two words"}),
         Case("No parent key for `reconcile`", "starter.py reconcile brief",
              ["ATXP_API_KEY is not set", "parent key", "set it in .env or the environment"]),
@@ -28,18 +30,19 @@ CLIENT = Section(
 
 WORKER = Section(
     "The worker",
-    "It ends with 2 for wrong settings, with 3 where Temporal refuses it, and waits, saying so,"
-    " where Temporal does not answer.",
+    "It exits with 2 for wrong settings, and with 3 where Temporal refuses it. Where Temporal does"
+    " not respond it waits, and logs that.",
     [
-        Case("Nothing is set", "worker.py", ["ATXP_API_KEY: is not set", "SEALING_KEY: is not set",
+        Case("No settings at all",
+             "worker.py", ["ATXP_API_KEY: is not set", "SEALING_KEY: is not set",
              "set SEALING_KEY in .env", "Make one: python3 -c"]),
-        Case("Several wrong at once", "worker.py", [
+        Case("Several wrong settings", "worker.py", [
             "SEALING_KEY: contains 5 bytes, 32 are needed",
             "MAX_CONCURRENT_CALLS = 0: is too small "
             "(use 1 or more", "WORKFLOW_SANDBOX = maybe: true or false is needed"],
             env={"ATXP_API_KEY": "parent", "SEALING_KEY": "c2hvcnQ=", "MAX_CONCURRENT_CALLS": "0",
                  "WORKFLOW_SANDBOX": "maybe"}),
-        Case("Temporal does not know the namespace", "worker.py", code=3, says=[
+        Case("A namespace that Temporal does not know", "worker.py", code=3, says=[
             "worker: Temporal at", "has no namespace 'elsewhere'", "set TEMPORAL_NAMESPACE"],
             env={"ATXP_API_KEY": "parent", "SEALING_KEY": KEY, "TEMPORAL_NAMESPACE": "elsewhere"}),
         Case("Temporal is not up yet", "worker.py", code=0, stop_after="waiting for Temporal",
@@ -68,7 +71,7 @@ def gateway(title: str, says: list[str], files: dict[str, str] | None = None, **
 
 GATEWAY = Section(
     "The gateway does not start",
-    "It ends with 2.",
+    "It exits with 2.",
     [
         gateway("No keys", ["GATEWAY_PARENT_KEY is not set", "GATEWAY_SECRET is not set",
                 "openssl rand -hex 32"], GATEWAY_PARENT_KEY="", GATEWAY_SECRET=""),
@@ -76,27 +79,29 @@ GATEWAY = Section(
                 "GATEWAY_SECRET", "32 random"], GATEWAY_PARENT_KEY="short", GATEWAY_SECRET="short"),
         Case("A .env in another encoding", START_GATEWAY, [".env is not UTF-8 text (byte 8)",
              "Save it as such"], files={".env": b"# Gr\xc3\xbc\xc3\x9f\xfc"}, env=GATEWAY_KEYS),
-        gateway("Its port is taken", ["GATEWAY_PORT", "address already in use",
+        gateway("A port that is in use", ["GATEWAY_PORT", "address already in use",
                 "Set GATEWAY_PORT to a free port"], GATEWAY_PORT="{taken}"),
-        gateway("A host that is not this machine's", ["GATEWAY_HOST 192.0.2.1", "cannot be used",
+        gateway("An address that this machine does not have",
+                ["GATEWAY_HOST 192.0.2.1", "cannot be used",
                 "127.0.0.1"], GATEWAY_HOST="192.0.2.1"),
-        gateway("An upstream that is no URL", ["UPSTREAM_URL", "`local` or a base URL",
+        gateway("An upstream that is not a URL", ["UPSTREAM_URL", "`local` or a base URL",
                 "api.openai.com"], UPSTREAM_URL="api.openai.com"),
-        gateway("A lease that ends before the call", ["GATEWAY_LEASE_SECONDS (5) must exceed",
+        gateway("A lease that is shorter than a call", ["GATEWAY_LEASE_SECONDS (5) must exceed",
                 "UPSTREAM_TIMEOUT_SECONDS (120)"], GATEWAY_LEASE_SECONDS="5"),
-        gateway("No price file", ["GATEWAY_PRICES", "prices.toml cannot be read: No such file",
+        gateway("A missing price file",
+                ["GATEWAY_PRICES", "prices.toml cannot be read: No such file",
                 "Set GATEWAY_PRICES"], GATEWAY_PRICES="prices.toml"),
-        gateway("A price file that is no TOML", ["prices.toml is not TOML", "line 1"],
+        gateway("A price file that is not TOML", ["prices.toml is not TOML", "line 1"],
                 files={"prices.toml": "models: m"}, GATEWAY_PRICES="prices.toml"),
-        gateway("Prices that are none", ["prices.toml", '[models."m"] input_usd_per_million = -1',
+        gateway("Invalid prices", ["prices.toml", '[models."m"] input_usd_per_million = -1',
                 "greater than or equal to 0", "output_usd_per_million: is missing",
                 "outptu_usd_per_million: this key is not known"],
                 files={"prices.toml": '[models."m"]\ninput_usd_per_million = -1\n'
                        "outptu_usd_per_million = 2\n"}, GATEWAY_PRICES="prices.toml"),
-        gateway("A database that is none", ["GATEWAY_DATABASE gateway.db cannot be used",
+        gateway("A file that is not a database", ["GATEWAY_DATABASE gateway.db cannot be used",
                 "file is not a database", "set GATEWAY_DATABASE"],
                 files={"gateway.db": "text\n" * 500}, GATEWAY_DATABASE="gateway.db"),
-        gateway("A folder in the database's place", ["GATEWAY_DATABASE gateway.db cannot be used",
+        gateway("A folder in place of the database", ["GATEWAY_DATABASE gateway.db cannot be used",
                 "Is a directory", "set GATEWAY_DATABASE"],
                 files={"gateway.db/": ""}, GATEWAY_DATABASE="gateway.db"),
     ],
@@ -111,18 +116,18 @@ STACK = Section(
     "The stack ends with 2 for a wrong setting or a taken port, with 1 where a part does not come"
     " up for another reason. Of a part that does not come up it shows the end of its log.",
     [
-        Case("Ports that are taken", "make up", ["TEMPORAL_PORT = ", "Address already in use",
+        Case("Ports that are in use", "make up", ["TEMPORAL_PORT = ", "Address already in use",
              "GATEWAY_PORT = ", "set GATEWAY_PORT to another port (0: any free one)"],
              env={**STACK_PORTS, "TEMPORAL_PORT": "{taken}", "GATEWAY_PORT": "{taken}"}),
-        Case("Ports that there are not", "make up", ["TEMPORAL_PORT = http: a whole number",
+        Case("Invalid ports", "make up", ["TEMPORAL_PORT = http: a whole number",
              "GATEWAY_PORT = 70000: is too large", "use 65,535 or less"],
              env={**STACK_PORTS, "TEMPORAL_PORT": "http", "GATEWAY_PORT": "70000"}),
-        Case("A folder that cannot be one", "make up", ["DATA_DIR = ", "notes.md: cannot be used",
+        Case("A data folder that is a file", "make up", ["DATA_DIR = ", "notes.md: cannot be used",
              "File exists", "set DATA_DIR to a folder that you may write to"],
              files={"notes.md": "x"}, env={**STACK_PORTS, "DATA_DIR": "{here}/notes.md"}),
-        Case("A folder that nobody may write to", "make up", ["DATA_DIR = /proc/stack: cannot be "
+        Case("A data folder that is not writable", "make up", ["DATA_DIR = /proc/stack: cannot be "
              "used", "set DATA_DIR"], env={**STACK_PORTS, "DATA_DIR": "/proc/stack"}),
-        Case("One port for two parts", "make up", [
+        Case("The same port for two processes", "make up", [
              "GATEWAY_PORT = 41999: this is TEMPORAL_PORT already", "another port (0: any free"],
              env={**STACK_PORTS, "TEMPORAL_PORT": "41999", "GATEWAY_PORT": "41999"}),
         Case("A wrong setting of the worker", "make up", ["SEALING_KEY: contains 5 bytes",

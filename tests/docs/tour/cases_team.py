@@ -15,90 +15,93 @@ def usd(title: str, amount: str, *says: str) -> Case:
 
 
 UNREADABLE = Section(
-    "A team file that cannot be read",
-    "The same texts come from `run`, `start`, `estimate` and `graph`, which then do nothing.",
+    "Team files that cannot be read",
+    "`run`, `start`, `estimate` and `graph` print the same messages, and then do nothing.",
     [
         Case(
-            "It is not there", "starter.py validate taem.yaml",
+            "A file that does not exist", "starter.py validate taem.yaml",
             ["taem.yaml: error: team file: there is no file taem.yaml", "check the path"],
         ),
         Case(
-            "It is a folder", "starter.py validate teams", files={"teams/": ""},
+            "A folder", "starter.py validate teams", files={"teams/": ""},
             says=["teams cannot be read (Is a directory)", "name a file in it"],
         ),
-        wrong("It is empty", "", "holds no team", "start with `name:`, `goal:` and `agents:`"),
-        wrong("It is a list", "- a\n- b\n", "holds no team", "start with `name:`"),
+        wrong("An empty file", "", "holds no team", "start with `name:`, `goal:` and `agents:`"),
+        wrong("A list instead of a mapping", "- a\n- b\n", "holds no team", "start with `name:`"),
         wrong(
-            "It is in another encoding", TEAM.replace("Brief the", "Führe den").encode("latin-1"),
+            "Another encoding", TEAM.replace("Brief the", "Führe den").encode("latin-1"),
             "team.yaml is no UTF-8 text (byte 19)", "convert it to plain text in UTF-8",
         ),
-        wrong("It is huge", "x" * 4_000_001, "more than 1,000,000 characters", "shorten it"),
+        wrong("A huge file", "x" * 4_000_001, "more than 1,000,000 characters", "shorten it"),
         wrong(
             "A tab", "name: brief\n\tgoal: x\n", "team.yaml:2: error: YAML: found character '\\t'",
             "mind indentation",
         ),
-        wrong("A bracket that stays open", "name: [\n", "team.yaml:", "YAML", "mind indentation"),
+        wrong("A bracket that is not closed",
+              "name: [\n", "team.yaml:", "YAML", "mind indentation"),
         wrong(
-            "It means billions of values", "a: &a [1, 1]\n" + "".join(
+            "YAML that expands to billions of values", "a: &a [1, 1]\n" + "".join(
                 f"a{n}: &a{n} [{', '.join([f'*a{n - 1}' if n else '*a'] * 9)}]\n" for n in range(9)
             ), "is too large or refers to itself",
         ),
-        wrong("It is nested without end", "a: " + "[" * 3000, "is nested too deeply", "ten levels"),
+        wrong("YAML that is nested too deeply",
+              "a: " + "[" * 3000, "is nested too deeply", "ten levels"),
         wrong(
-            "It wants to run code", "name: !!python/object/apply:os.system [ls]\n",
+            "YAML that would run code", "name: !!python/object/apply:os.system [ls]\n",
             "team.yaml:1: error: YAML: could not determine a constructor", "os.system",
         ),
     ],
 )  # fmt: skip
 
 KEYS = Section(
-    "A key or a value in it",
-    "Each with its line, its field, its value and a remedy; all of a file are told at once.",
+    "Keys and values",
+    "Each with its line, field, value and remedy; all errors of a file are reported at once.",
     [
         wrong(
-            "A key with a slip", TEAM.replace("goal:", "gaol:"),
+            "A misspelled key", TEAM.replace("goal:", "gaol:"),
             "team.yaml:2: error: gaol: this key is not known", "did you mean `goal`?",
         ),
         wrong(
-            "A key that is missing", TEAM.replace("{role: Researcher, ", "{"),
+            "A missing key", TEAM.replace("{role: Researcher, ", "{"),
             "team.yaml:5: error: agents.research.role: is missing", "add `role:`",
         ),
-        wrong("A key that is there twice", TEAM + "name: other\n", "team.yaml:9", "keep one of th"),
+        wrong("A duplicate key", TEAM + "name: other\n", "team.yaml:9", "keep one of th"),
         wrong(
-            "A name that is none", TEAM.replace("name: brief", "name: My brief"),
+            "An invalid name", TEAM.replace("name: brief", "name: My brief"),
             "name = 'My brief': this is no name", "a small letter, then up to 39",
         ),
         wrong(
-            "A choice that there is not", team(agent=", on_exhausted: panic"),
+            "An unknown choice", team(agent=", on_exhausted: panic"),
             "on_exhausted = 'panic': this is none of the choices", "'park', 'fallback', 'skip'",
         ),
         wrong(
-            "A number out of its bounds", team(more="max_parallel: 0\n"),
+            "A number out of range", team(more="max_parallel: 0\n"),
             "max_parallel = 0: is too small", "use 1 or more",
         ),
         wrong(
-            "A text where a number belongs", team(agent=", max_tokens: many"),
+            "Text instead of a number", team(agent=", max_tokens: many"),
             "max_tokens = 'many': a whole number is needed here",
         ),
-        usd("An amount that is none", "lots", "= 'lots': an amount in US dollars", "like 0.25"),
-        usd("An amount below zero", "-1", "= -1: is too small", "use more than 0"),
-        usd("An amount of no size", "1e400", "= '1e400': is too large", "use 1,000,000 or less"),
+        usd("An invalid amount", "lots", "= 'lots': an amount in US dollars", "like 0.25"),
+        usd("A negative amount", "-1", "= -1: is too small", "use more than 0"),
+        usd("An amount that overflows",
+            "1e400", "= '1e400': is too large", "use 1,000,000 or less"),
         usd("Not a number", ".nan", "= nan: this is no finite number", "write it like 0.25"),
         usd("Less than a micro-dollar", "0.1234567", "at most six decimal places", "round it"),
         wrong(
-            "A notify_url that is no URL", team(more="notify_url: nowhere\n"),
+            "An invalid notify_url", team(more="notify_url: nowhere\n"),
             "notify_url = 'nowhere': this is no http:// or https:// URL", "write it like https://",
         ),
         wrong(
-            "An output that is neither a name nor a schema", team(task=", output: essay"),
+            "An unknown output format", team(task=", output: essay"),
             "tasks[0].output = 'essay': this is no output", "`text`, `findings`, or a JSON Schema",
         ),
         wrong(
-            "A JSON Schema that is none", team(task=", output: {type: nonsense}"),
+            "An invalid JSON Schema", team(task=", output: {type: nonsense}"),
             "tasks[0].output = $.type: this is no JSON Schema", "'nonsense'", "correct it there",
         ),
         wrong(
-            "A schema that would have to be fetched", team(task=", output: {$ref: 'http://x/y'}"),
+            "A JSON Schema with a remote reference", team(task=", output: {$ref: 'http://x/y'}"),
             "tasks[0].output = http://x/y", "never fetched", "put it under `$defs`",
         ),
     ],
@@ -109,16 +112,16 @@ TWO = TEAM.replace(
 )
 
 PLAN = Section(
-    "A team that could not work",
-    "Seen before anything is opened or spent: by `validate`, by `run` and `start`, and by the"
-    " workflow itself, which trusts no starter.",
+    "Teams that cannot work",
+    "Found before an account is opened: by `validate`, `run` and `start`, and by the workflow"
+    " itself, which does not trust the starter.",
     [
         wrong(
-            "An agent that there is not", TEAM.replace("agent: research", "agent: reserch"),
+            "An unknown agent", TEAM.replace("agent: research", "agent: reserch"),
             "tasks.facts.agent = reserch: no such agent", "one of: research",
         ),
         wrong(
-            "A dependency that there is not", team(task=", depends_on: [fact]"),
+            "An unknown dependency", team(task=", depends_on: [fact]"),
             "tasks.facts.depends_on = fact: no such task", "one of: none",
         ),
         wrong(
@@ -126,11 +129,11 @@ PLAN = Section(
             "tasks = text -> facts -> text", "in a cycle", "remove one of the dependencies",
         ),
         wrong(
-            "Two tasks of one name", TWO.replace("id: text", "id: facts"),
+            "Two tasks with the same id", TWO.replace("id: text", "id: facts"),
             "tasks.facts: 2 tasks have this id", "rename one",
         ),
         wrong(
-            "A result that there is not", TEAM.replace("result: facts", "result: fact"),
+            "An unknown result task", TEAM.replace("result: facts", "result: fact"),
             "result = fact: no such task", "one of: facts",
         ),
         wrong("No goal", TEAM.replace("goal: Brief the board\n", ""), "goal: missing", "--goal"),
@@ -139,15 +142,16 @@ PLAN = Section(
             "agents.research.budget_usd: no limit", "give the agent one, or the team one to share",
         ),
         wrong(
-            "A limit above the agents' limits that is below them", TEAM + "budget_usd: 1.5\n",
+            "A team budget below the sum of the agents' limits", TEAM + "budget_usd: 1.5\n",
             "budget_usd = 1.5: the agents' own limits come to 2 USD", "raise the team's budget_usd",
         ),
         wrong(
-            "Nothing to fall back to", team(agent=", on_exhausted: fallback"),
+            "No fallback model", team(agent=", on_exhausted: fallback"),
             "agents.research.on_exhausted = fallback: there is no model", "fallback_model",
         ),
         wrong(
-            "A check that nothing can pass", team(task=", checks: {min_length: 9, max_length: 3}"),
+            "A check that no answer can pass",
+            team(task=", checks: {min_length: 9, max_length: 3}"),
             "tasks.facts.checks.min_length = 9: above max_length, 3", "swap them",
         ),
         wrong(
@@ -165,13 +169,13 @@ PLAN = Section(
                   "output_usd_per_million"],
         ),
         Case(
-            "Documents that do not fit the model", VALIDATE,
+            "Documents that do not fit in the model's context", VALIDATE,
             files={"team.yaml": team(task=", inputs: [long.md]", agent=", model: smollm2-135m"),
                    "long.md": "tin " * 12_000},
             says=["tasks.facts.inputs", "context of 8192 tokens", "shorten"],
         ),
         Case(
-            "A warning: more than the orchestrator has", VALIDATE, code=0,
+            "A warning: a limit above the orchestrator's", VALIDATE, code=0,
             files={"team.yaml": TEAM.replace("Researcher, budget_usd: 1", "R, budget_usd: 9")},
             says=["warning: agents.research.budget_usd = 9", "above the orchestrator's limit",
                   "usually the smaller one"],
@@ -190,7 +194,7 @@ DOCUMENTS = Section(
     "",
     [
         Case(
-            "A document that is not there", VALIDATE,
+            "A missing document", VALIDATE,
             files={"team.yaml": team(task=", inputs: [market.md]")},
             says=["team.yaml:7: error: tasks[0].inputs[0] = market.md: there is no file market.md"],
         ),
@@ -200,8 +204,8 @@ DOCUMENTS = Section(
             says=["team.yaml:7: error: tasks[0].inputs[0] = ../market.md: this is outside the team "
                   "file's folder", "copy it there", "`--input TASK=FILE`"],
         ),
-        document("A document that is a folder", "docs/", "", "Is a directory", "name a file in it"),
-        document("A document that is no text", "a.pdf", b"%PDF\xff", "a.pdf is no UTF-8 text (byte"
+        document("A folder as a document", "docs/", "", "Is a directory", "name a file in it"),
+        document("A document that is not text", "a.pdf", b"%PDF\xff", "a.pdf is no UTF-8 text (byte"
                  " 4)", "convert it to plain text"),
         document("A document that is too long", "a.md", "x" * 1_000_001, "1,000,001 characters",
                  "1,000,000 are the most", "shorten it"),
@@ -210,7 +214,7 @@ DOCUMENTS = Section(
             says=["--input = facts: not TASK=FILE", "write --input market=news.md"],
         ),
         Case(
-            "--input for a task that there is not", f"{VALIDATE} --input fact=a.md",
+            "--input for an unknown task", f"{VALIDATE} --input fact=a.md",
             files={"team.yaml": TEAM, "a.md": "A."},
             says=["--input = fact=a.md: no such task", "did you mean `facts`?"],
         ),
@@ -219,12 +223,12 @@ DOCUMENTS = Section(
             says=["--goal: 0 characters", "use 1 to 4000"],
         ),
         Case(
-            "A first team file that is there already", "starter.py init team",
+            "`init` with a file that exists already", "starter.py init team",
             files={"team.yaml": TEAM},
             says=["NAME = team: team.yaml is there already", "choose another name"],
         ),
         Case(
-            "A first team file of no name", "starter.py init 'My Team'",
+            "`init` with an invalid name", "starter.py init 'My Team'",
             says=["NAME = My Team: this is no name", "a small letter"],
         ),
     ],

@@ -1,11 +1,11 @@
-"""The tour as a page: `docs/errors.md`."""
+"""Makes `docs/errors.md` from the outputs of the tour."""
 
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.docs.tour import cases_commands, cases_gateway, cases_runs, cases_settings, cases_team
-from tests.docs.tour.case import Case, Section, Told
+from tests.docs.tour.case import Case, Output, Section
 
 PAGE = Path(__file__).parents[3] / "docs" / "errors.md"
 
@@ -21,20 +21,20 @@ CASES: list[Case] = [case for section in SECTIONS for case in section.cases]
 HEAD = """\
 # Errors
 
-<!-- Made by making every one of them: `python -m tests.docs.tour`. Do not edit. -->
+<!-- Made by `python -m tests.docs.tour`, which provokes every error. Do not edit. -->
 
 Every error says what happened, to what (a file and its line, a field and its value, a run, an
-address), and what to do. Below, each was really made, and a test looks at its text. What differs
-from machine to machine is the same here: addresses, times, keys.
+address), and what to do. Each one below was really provoked, and a test checks its text. Addresses,
+times and keys, which differ from machine to machine, are replaced by fixed ones.
 
-Exit codes are those of [commands](commands.md). What becomes of an error inside a run is in
-[failures](failures.md); the gateway's answers are told in [the gateway](gateway.md).
+[Commands](commands.md) lists the exit codes, [failures](failures.md) what happens after an error
+inside a run, and [the gateway](gateway.md) what it serves.
 """
 
 
-def errors_page(told: Sequence[Told]) -> str:
+def errors_page(outputs: Sequence[Output]) -> str:
     parts = [HEAD]
-    texts = iter(told)
+    texts = iter(outputs)
     for section in SECTIONS:
         parts += [f"## {section.title}", ""]
         parts += [section.about, ""] if section.about else []
@@ -43,13 +43,13 @@ def errors_page(told: Sequence[Told]) -> str:
     return "\n".join(parts)
 
 
-def _case(case: Case, told: Told) -> Iterator[str]:
+def _case(case: Case, output: Output) -> Iterator[str]:
     yield from (f"**{case.title}.**", "", "```")
     env = "".join(f"{name}={shlex.quote(value)} " for name, value in _shown_env(case))
     is_request = case.command.split(" ")[0] in ("GET", "POST", "PATCH", "DELETE")
     yield f"{'' if is_request else '$ '}{env}{_short(case.command)}"
-    yield from _part(told.text.splitlines(), case.part)[: case.first]
-    yield from ("```", "", f"{'HTTP status' if is_request else 'Exit code'} {told.code}.", "")
+    yield from _part(output.text.splitlines(), case.part)[: case.first]
+    yield from ("```", "", f"{'HTTP status' if is_request else 'Exit code'} {output.code}.", "")
 
 
 def _part(lines: list[str], start: str) -> list[str]:
@@ -59,7 +59,7 @@ def _part(lines: list[str], start: str) -> list[str]:
 
 
 def _shown_env(case: Case) -> Iterator[tuple[str, str]]:
-    """What a case sets only to stay out of the way is not worth reading."""
+    """Leaves out what a case sets only for isolation, such as ports."""
     for name, value in case.env.items():
         quiet = name.endswith(("_PORT", "_KEY", "_SECRET")) and name not in " ".join(case.says)
         if not quiet and not (name == "UPSTREAM_URL" and "127.0.0.1:9" in value):

@@ -22,7 +22,7 @@ from durable_agent_team.atxp.http_client import HttpClient
 from durable_agent_team.local_stack.stack_plan import StackSettings
 from durable_agent_team.process.operator_settings import OperatorSettings
 from durable_agent_team.process.settings import WorkerSettings
-from tests.docs.tour.case import Case, Told, Worker
+from tests.docs.tour.case import Case, Output, Worker
 from tests.support.gateway import PARENT_KEY, RunningGateway, running_gateway
 from tests.support.temporal import server, temporal_cli
 from tests.support.upstream import Rule, ScriptedUpstream
@@ -82,7 +82,7 @@ class Stage:
         if case.begun is not None:
             await self._wait(*case.begun)
 
-    async def play(self, number: int, case: Case) -> Told:
+    async def play(self, number: int, case: Case) -> Output:
         here = self.place(number)
         for command in case.given:
             await self._end(await self._begin(command, here, {}))
@@ -93,7 +93,7 @@ class Stage:
         process = await self._begin(case.command, here, self._filled(case.env, here))
         if case.stop_after is not None:
             return await self._stop(process, case.stop_after, here)
-        return self._told(*await self._end(process), here)
+        return self._output(*await self._end(process), here)
 
     def _filled(self, env: Mapping[str, str], here: Path) -> dict[str, str]:
         values = {"here": str(here), "taken": str(self.taken), "parent": PARENT_KEY}
@@ -127,7 +127,7 @@ class Stage:
                 process.kill()
         return out.decode() + err.decode(), process.returncode or 0
 
-    async def _stop(self, process: Process, text: str, here: Path) -> Told:
+    async def _stop(self, process: Process, text: str, here: Path) -> Output:
         assert process.stderr is not None
         said = ""
         try:
@@ -141,7 +141,7 @@ class Stage:
         finally:
             if process.returncode is None:
                 process.kill()
-        return self._told(said, code, here)
+        return self._output(said, code, here)
 
     async def _wait(self, run: str, status: str) -> None:
         """Until a run has come so far; a status of a task will do as well."""
@@ -155,7 +155,7 @@ class Stage:
                             return
                     await asyncio.sleep(0.1)
 
-    async def _ask(self, case: Case) -> Told:
+    async def _ask(self, case: Case) -> Output:
         method, path, body = (*case.command.split(" ", 2), "")[:3]
         key = self.keys.get(case.key)
         for name, value in self.ids.items():
@@ -164,9 +164,9 @@ class Stage:
             method, self.gateway.url + path, content=body,
             headers={"Authorization": f"Bearer {key}"} if key else {},
         )  # fmt: skip
-        return self._told(answer.text, answer.status_code, self.folder)
+        return self._output(answer.text, answer.status_code, self.folder)
 
-    def _told(self, text: str, code: int, here: Path) -> Told:
+    def _output(self, text: str, code: int, here: Path) -> Output:
         """The text as it is on every machine."""
         for name, value in self.ids.items():
             text = text.replace(value, f"{{{name}}}")
@@ -179,7 +179,7 @@ class Stage:
             text = text.replace(mine, everyones)
         for pattern, instead in SAME:
             text = re.sub(pattern, instead, text)
-        return Told("\n".join(line.rstrip() for line in text.strip().splitlines()), code)
+        return Output("\n".join(line.rstrip() for line in text.strip().splitlines()), code)
 
 
 SAME = (
@@ -272,14 +272,14 @@ async def serving(there: Stage, sealing_key: str) -> AsyncIterator[None]:
         yield
 
 
-async def play_all(folder: Path, cases: Sequence[Case]) -> list[Told]:
+async def play_all(folder: Path, cases: Sequence[Case]) -> list[Output]:
     """Makes every error; those that need another worker, or none, come last."""
-    told: dict[int, Told] = {}
+    outputs: dict[int, Output] = {}
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(there: Stage, number: int) -> None:
         async with gate:
-            told[number] = await there.play(number, cases[number])
+            outputs[number] = await there.play(number, cases[number])
 
     async def all_with(there: Stage, worker: Worker) -> None:
         numbers = [number for number, case in enumerate(cases) if case.worker == worker]
@@ -293,4 +293,4 @@ async def play_all(folder: Path, cases: Sequence[Case]) -> list[Told]:
         await all_with(there, "none")
         async with serving(there, SEALING_KEYS[1]):
             await all_with(there, "other key")
-    return [told[number] for number in range(len(cases))]
+    return [outputs[number] for number in range(len(cases))]

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.docs.tour.case import TEAM, Case, Told
+from tests.docs.tour.case import TEAM, Case, Output
 from tests.docs.tour.stage import play_all
 
 PAGE = Path(__file__).parents[3] / "docs" / "commands.md"
@@ -83,9 +83,9 @@ def name_of(case: Case) -> str:
     return case.command.split()[1]
 
 
-def block(case: Case, told: Told) -> str:
+def block(case: Case, output: Output) -> str:
     name = name_of(case)
-    lines = told.text.splitlines()
+    lines = output.text.splitlines()
     start = PARTS.get(name, "")
     begin = next(n for n, line in enumerate(lines) if line.startswith(start))
     shown = lines[begin:][: FIRST.get(name)]
@@ -95,9 +95,9 @@ def block(case: Case, told: Told) -> str:
     return "\n".join(["```", f"$ {case.command}", *shown, *more, "```"])
 
 
-def with_blocks(page: str, told: Sequence[Told]) -> str:
+def with_blocks(page: str, outputs: Sequence[Output]) -> str:
     """The page with each command's block as printed: in its place, or at its section's end."""
-    for case, each in zip(CASES, told, strict=True):
+    for case, each in zip(CASES, outputs, strict=True):
         fresh, name = block(case, each), name_of(case)
         head, title, rest = page.partition(f"\n## {name}\n")
         assert title, f"docs/commands.md has no section {name}"
@@ -116,8 +116,8 @@ def with_blocks(page: str, told: Sequence[Told]) -> str:
 async def main() -> None:
     logging.disable(logging.CRITICAL)
     with tempfile.TemporaryDirectory() as folder:
-        told = await play_all(Path(folder), CASES)
-    PAGE.write_text(with_blocks(PAGE.read_text(encoding="utf-8"), told), encoding="utf-8")
+        outputs = await play_all(Path(folder), CASES)
+    PAGE.write_text(with_blocks(PAGE.read_text(encoding="utf-8"), outputs), encoding="utf-8")
 
 
 if __name__ == "__main__":
