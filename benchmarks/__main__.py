@@ -46,7 +46,7 @@ async def measure(rows: Sequence[Row], quick: bool) -> dict[str, list[Sample]]:
     samples: dict[str, list[Sample]] = {row.name: [] for row in rows}
 
     def rounds(row: Row) -> int:
-        # A row that is too long for --quick is measured once all the same where it was asked for.
+        # A row that is too long for --quick is measured once anyway if it was chosen.
         return row.rounds[quick] or len(rows) == 1
 
     async with stage() as ready:

@@ -1,4 +1,4 @@
-"""What both commands of the benchmarks are made of: their options, their words, their file."""
+"""Shared by the benchmark commands: options, progress lines and the result file."""
 
 import argparse
 import json
@@ -34,7 +34,7 @@ def write(
     quick: bool,
     system: str,
 ) -> None:
-    """The figures with every single sample, so that others can compute anew."""
+    """Writes the figures with every sample, so that others can recompute them."""
     report = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "quick": quick,

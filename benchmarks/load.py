@@ -16,7 +16,7 @@ from benchmarks.upstream import MODEL, latency
 
 @dataclass(frozen=True)
 class Load:
-    """What one spell of load saw. Milliseconds."""
+    """The result of one period of load, in calls per second and milliseconds."""
 
     per_second: float
     p50: float
@@ -76,7 +76,7 @@ async def load(
                 took.append((time.perf_counter() - sent) * 1000)
 
         await asyncio.gather(*(one(i) for i in range(connections)))
-    # Divided by what it took, not by what it should have: the last calls end later.
+    # Divided by the actual duration: the last calls end after the planned one.
     whole = time.perf_counter() - began
     return Load(len(took) / whole, percentile(took, 0.5), percentile(took, 0.99))
 

@@ -13,17 +13,17 @@ each process slower than at a user's."""
 
 
 def clean_environment(values: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a process of the benchmark: ours, without what is meant for others."""
+    """The environment of a benchmark process: this one's, without the settings of other stacks."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(SET_BY_US)}
     return {**inherited, **values}
 
 
 class NotReady(Exception):
-    """A process ended, or did not say that it is ready; the text has the end of its log."""
+    """A process exited or did not become ready; the message has the end of its log."""
 
 
 class Process:
-    """One command with its log; may be started again after its end."""
+    """A command and its log; it may be started again after it exited."""
 
     def __init__(
         self, command: tuple[str, ...], env: Mapping[str, str], log: Path, folder: Path

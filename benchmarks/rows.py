@@ -1,4 +1,4 @@
-"""What every row of the benchmark is."""
+"""The interface of a benchmark row."""
 
 from collections.abc import Sequence
 from typing import Protocol

@@ -88,7 +88,7 @@ class GatewayLatency:
 
 
 def _rate_aim(connections: int, words: str) -> Aim | None:
-    """One connection waits for each answer, so that it is no measure of the ceiling."""
+    """One connection waits for each answer, so that it does not measure the maximum."""
     return at_least(600) if connections > 1 and words == "one key" else None
 
 
@@ -99,5 +99,5 @@ def _note(found: Sample, name: str, seen: Load) -> None:
 
 
 def _added(samples: Sequence[Sample], ours: str, theirs: str, what: str) -> list[float]:
-    """Round by round: the two spells of one round stand side by side."""
+    """Compared round by round: the two periods of a round follow each other."""
     return [each[f"{ours} {what}"] - each[f"{theirs} {what}"] for each in samples]

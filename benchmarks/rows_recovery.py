@@ -124,7 +124,7 @@ async def _answered(handle: WorkflowHandle[Any, Any]) -> float:
 
 
 async def _completed(handle: WorkflowHandle[Any, Any]) -> int:
-    """Activities whose end the history has."""
+    """Activities that the history records as completed."""
     completed = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
     events = handle.fetch_history_events(rpc_timeout=timedelta(seconds=10))
     return sum([event.event_type == completed async for event in events])

@@ -1,4 +1,4 @@
-"""Rows about whole runs: beside plain asyncio, against the critical path, in bytes of history."""
+"""Rows about whole runs: against plain asyncio, the critical path, and in bytes of history."""
 
 import time
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ async def plain_seconds(stage: Stage, team: Team) -> float:
 
 
 class Fan:
-    """A plan, N calls in parallel and a synthesis, both ways to have N agents, beside asyncio."""
+    """A plan, N calls in parallel and a synthesis, with N agents and with one, and in asyncio."""
 
     name = "fan"
     about = "a plan, N parallel calls and a synthesis, against plain asyncio with httpx"
@@ -70,7 +70,7 @@ class Fan:
 
 
 class Uneven:
-    """Two long chains beside eight short ones: no wave may make the long ones wait."""
+    """Two long chains next to eight short ones: no wave may make the long ones wait."""
 
     name = "uneven"
     about = "an uneven graph (long chains beside short ones) against its critical path"
@@ -104,7 +104,7 @@ class Uneven:
 
 
 class History:
-    """What a call leaves in Temporal's history, its answer of 1 KB included."""
+    """Events and bytes that a call adds to Temporal's history, with an answer of 1 KB."""
 
     name = "history"
     about = "events and bytes of history a call, with 1 KB answers"

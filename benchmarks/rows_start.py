@@ -24,7 +24,7 @@ tasks:
 
 
 class FirstCall:
-    """`starter.py start` in a process of its own, as a person types it."""
+    """`starter.py start` in a process of its own, as typed in a shell."""
 
     name = "start"
     about = "start to first upstream call, with the starter in a process of its own"

@@ -37,7 +37,7 @@ class RunBroken(Exception):
 
 @dataclass
 class Stage:
-    """What the rows work with. `http` is a plain client, as somebody without us would have it."""
+    """The running components. `http` is a plain client, as an application without us has it."""
 
     folder: Path
     plan: StackPlan
@@ -59,7 +59,7 @@ class Stage:
         return await start_run(self.client, jobs.request(team), id=f"bench-{uuid.uuid4()}")
 
     async def run(self, team: Team) -> tuple[RunHandle, float]:
-        """A run to its end, and the seconds it took."""
+        """Executes a run; returns the seconds that it took."""
         began = time.perf_counter()
         handle = await self.start(team)
         report = await handle.result()
@@ -74,7 +74,7 @@ class Stage:
         await self.worker.line("worker ready")
 
     async def one_more_worker(self, module: str, name: str, **more: str) -> Process:
-        """A module that is a worker, beside the one that is there; the caller ends it."""
+        """Starts a worker from another module, in addition; the caller stops it."""
         part = next(part for part in self.plan.parts if part.name == "worker")
         log = self.folder / "logs" / f"{name}.log"
         other = Process((sys.executable, "-m", module), {**part.env, **more}, log, PROJECT_ROOT)
@@ -105,7 +105,7 @@ def check(report: RunReport, team: Team) -> None:
 
 @asynccontextmanager
 async def stage(*, recording: bool = False) -> AsyncIterator[Stage]:
-    """Everything in a folder of its own beside the local stack's, which is left alone.
+    """Everything in a folder of its own; the local stack is left alone.
 
     `recording`: the upstream keeps every request, and not its count alone.
     """

@@ -19,12 +19,12 @@ _WORDS = (
 def latency(milliseconds: int) -> str:
     """The marker that makes the upstream take so long over a prompt. 0: as fast as it can."""
     if milliseconds and milliseconds not in LATENCIES_MS:
-        raise ValueError(f"{milliseconds} ms is none of {LATENCIES_MS}")
+        raise ValueError(f"{milliseconds} ms is not one of {LATENCIES_MS}")
     return f"[{milliseconds} ms]"
 
 
 def latency_seconds(ask: str) -> float:
-    """What a marker in this text asks for."""
+    """The latency that a marker in this text requests."""
     found = re.search(r"\[(\d+) ms\]", ask)
     return int(found.group(1)) / 1000 if found else 0.0
 

@@ -1,7 +1,7 @@
 """`python -m benchmarks.peers`: a table on standard output, and `.data/peers.json`.
 
 An aim that is not met is printed and never an error: exit 0 measured, 1 something did not work,
-2 the options are wrong. `python -m benchmarks.peers.page` writes docs/comparison.md anew from it.
+2 the options are wrong. `python -m benchmarks.peers.page` updates docs/comparison.md from it.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from benchmarks.peers.field import (
     PYDANTIC_AI_BRISK,
     TITLES,
 )
-from benchmarks.peers.field import field as everybody
+from benchmarks.peers.field import field as contenders
 from benchmarks.peers.row import Row
 from benchmarks.peers.rows_kill import Killed
 from benchmarks.peers.rows_memory import OpenRuns
@@ -62,12 +62,12 @@ class Measured:
 
 
 async def measure(rows: Sequence[tuple[Row, int]]) -> Measured:
-    """Rows with their rounds. All rows take turns, and within a row everybody does.
+    """Rows with their rounds. All rows take turns, and within a row all contenders do.
 
     What breaks one row leaves the others their samples.
     """
     found = Measured({row.name: [] for row, _ in rows})
-    async with everybody() as ready:
+    async with contenders() as ready:
         await ready.warm()
         for contender, each in ready.contenders.items():
             found.versions[TITLES[contender]] = each.versions
@@ -124,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def chosen(only: Sequence[str], quick: bool, most: int | None) -> list[tuple[Row, int]]:
-    """What was asked for is measured at least once, also where --quick leaves it out."""
+    """A row that was chosen is measured at least once, even where --quick leaves it out."""
     rows = [row for row in ROWS if not only or row.name in only]
     rounds = [max(row.rounds[quick], 1 if only else 0) for row in rows]
     if most is not None:

@@ -1,4 +1,4 @@
-"""A peer's process, as the benchmark sees it: orders in, seconds out; killed and started again."""
+"""A peer's process: receives commands, returns seconds, can be killed and restarted."""
 
 import asyncio
 import contextlib
@@ -19,11 +19,11 @@ LONGEST_LINE = 2**20
 
 
 class PeerFailed(Exception):
-    """A peer did not do what it was asked; the text says what it said."""
+    """A peer reported an error, which is the message."""
 
 
 class Driver:
-    """`environment`: whose Python; `module`: which driver; `options`: for its command line."""
+    """`environment`: the Python to use; `module`: the driver; `options`: for its command line."""
 
     def __init__(self, environment: str, module: str, options: Sequence[str], folder: Path) -> None:
         folder.mkdir(parents=True)

@@ -15,7 +15,7 @@ STAMP = ".installed"
 
 
 class NotInstalled(Exception):
-    """A peer could not be installed; the text has the end of what the installer said."""
+    """A peer could not be installed; the message has the end of the installer's output."""
 
 
 def requirements(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Who takes part, and the stage on which all of them stand."""
+"""The contenders, and the components that all of them share."""
 
 import asyncio
 import time
@@ -27,7 +27,7 @@ class Contender(Protocol):
 
 @dataclass(frozen=True)
 class Entry:
-    """How a peer is started. `options` beside those that all of them get."""
+    """How a peer is started. `options` in addition to those that all peers get."""
 
     name: str
     title: str
@@ -86,7 +86,7 @@ class Field:
     contenders: dict[str, Contender]
 
     async def warm(self) -> None:
-        """What is loaded, compiled and connected once is no part of a job."""
+        """Loading, compiling and connecting once must not count as part of a job."""
         for _ in range(2):
             for contender in self.contenders.values():
                 await contender.run(fan(20, 0), [uuid.uuid4().hex])

@@ -1,4 +1,4 @@
-"""A thousand runs that are open in one process: ours parked, a peer's waiting for a person."""
+"""A thousand open runs in one process: ours parked, a peer's waiting for a human decision."""
 
 import asyncio
 import contextlib
@@ -24,13 +24,13 @@ JOB = fan(3, 0)
 """A plan and three calls are made; the synthesis has to wait."""
 MADE = len(JOB) - 1
 AT_ONCE = 50
-"""Opened together, by everybody: a thousand in one moment would measure something else."""
+"""Opened together, by all contenders: a thousand at once would measure something else."""
 ANSWERED = 10
-"""So many of a peer's runs are told to go on, and have to: it is no wait that nobody can end."""
+"""So many of a peer's runs are approved and must continue: the wait has to be a real one."""
 
 TOO_LITTLE = Decimal("0.0005")
 QUIET_SECONDS = 30.0
-"""Without a call for so long, it stands still."""
+"""After this long without a call, it counts as stalled."""
 REST_SECONDS = 8.0
 """After the last call: what is to be written is written, what leaves the memory has left it."""
 TWICE = 1.05
@@ -125,7 +125,7 @@ async def of_peer(field: Field, entry: Entry, runs: int) -> Held:
 async def _opened(
     stage: Stage, name: str, runs: int, begin: Callable[[int], Awaitable[None]]
 ) -> None:
-    """Some, until all of these have made their calls; then the next. Ends when all are at rest."""
+    """Opens the runs in batches; returns when all have made their calls and rest."""
     done = 0
     while done < runs:
         some = min(AT_ONCE, runs - done)
@@ -148,7 +148,7 @@ async def _reached(stage: Stage, name: str, wanted: int) -> None:
 
 
 async def _check(stage: Stage, name: str, wanted: int) -> None:
-    """Who waits too early or not at all, or cannot go on, is found out by what he calls."""
+    """An engine that waits too early, not at all, or cannot continue shows it in its calls."""
     calls = (await stage.upstream.counts())["answered"]
     if not wanted <= calls <= wanted * TWICE:
         raise RunBroken(f"{name} made {calls} calls where {wanted} were to be made")
@@ -166,7 +166,7 @@ def parking_team() -> Team:
 
 
 def megabytes(pid: int) -> float:
-    """Resident memory, as `ps` tells it, in millions of bytes."""
+    """Resident memory, as `ps` reports it, in millions of bytes."""
     told = subprocess.run(
         ["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True
     )

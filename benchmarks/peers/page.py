@@ -1,4 +1,4 @@
-"""`python -m benchmarks.peers.page`: the tables and the plot of docs/comparison.md, made anew.
+"""`python -m benchmarks.peers.page`: the tables and the plot of docs/comparison.md, regenerated.
 
 From `.data/peers.json`. The words of the page are written by hand; what stands between
 `<!-- made: NAME -->` and `<!-- end -->` is written here.
@@ -29,7 +29,7 @@ Report = Mapping[str, Any]
 
 
 class NotThere(Exception):
-    """The page or the measurements lack what is to be shown."""
+    """The page or the measurements lack a required part."""
 
 
 def tables(report: Report) -> dict[str, str]:
@@ -86,7 +86,7 @@ def aims(report: Report) -> str:
 
 
 def times(report: Report, wanted: Sequence[tuple[str, str]]) -> str:
-    """A line for each contender: the median in ms, and ours beside it, round by round."""
+    """A line for each contender: the median in ms, and ours divided by it, round by round."""
     cases = [(row, title) for row, title in wanted if report["samples"].get(row)]
     if not cases:
         raise NotThere(f"{RESULT.name} has none of {', '.join(row for row, _ in wanted)}")

@@ -10,7 +10,7 @@ WIDTH, HEIGHT = 920, 420
 PANEL_WIDTH, PANEL_HEIGHT = 330, 270
 LEFT, TOP, GAP = 62, 48, 100
 COLOURS = ("#8c8c8c", "#444444", "#1b9e77", "#66a61e", "#7570b3", "#e6ab02", "#d95f02", "#e7298a")
-"""Told apart with the usual colour blindnesses; lines also differ in their marks."""
+"""Distinguishable with the common colour blindnesses; lines also differ in their marks."""
 MARKS = ("circle", "square", "triangle", "diamond")
 
 

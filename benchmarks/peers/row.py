@@ -1,4 +1,4 @@
-"""What every row of the comparison is."""
+"""The interface of a row of the comparison."""
 
 from collections.abc import Sequence
 from typing import Protocol

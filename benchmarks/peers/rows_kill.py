@@ -1,4 +1,4 @@
-"""Rows: everybody is killed at the same point and started again at once."""
+"""Rows: all contenders are killed at the same point and restarted at once."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ from durable_agent_team.client.runs import RunHandle
 QUICK_CALLS = 10
 SLOW_MS = 1500
 JOB = spread([200] * QUICK_CALLS + [SLOW_MS] * 10, 200)
-"""N = 20: ten calls of 200 ms, whose answers are there at the kill, and ten that are in flight."""
+"""N = 20: ten calls of 200 ms, answered before the kill, and ten that are in flight."""
 
 SETTLE_SECONDS = 0.15
 """From the tenth answer to the kill: time to write it down, for those who do."""
@@ -36,7 +36,7 @@ class Victim(Protocol):
     async def kill(self) -> None: ...
 
     async def go_on(self) -> None:
-        """Started again, told to resume where that is what one does, and waited for."""
+        """Restarts it, resumes the run where the engine requires that, and waits for its result."""
         ...
 
     async def tidy(self) -> None: ...
@@ -51,7 +51,7 @@ class PeerVictim:
 
     async def begin(self) -> None:
         await self._driver.start()
-        await self._driver.run(JOB, [uuid.uuid4().hex])  # what is loaded once is loaded now
+        await self._driver.run(JOB, [uuid.uuid4().hex])  # load everything before the measurement
         self._first = asyncio.create_task(self._driver.run(JOB, [self._id]))
 
     async def kill(self) -> None:
@@ -67,7 +67,7 @@ class PeerVictim:
 
 
 class OurVictim:
-    """The worker dies; whoever started the run need not."""
+    """The worker dies; the client that started the run does not."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
@@ -92,7 +92,7 @@ class OurVictim:
 
 
 class Killed:
-    """One of them. What the upstream received tells what was paid twice."""
+    """Kills one contender. The upstream's requests show what was paid twice."""
 
     def __init__(self, entry: Entry | None, rounds: tuple[int, int]) -> None:
         self._entry = entry

@@ -1,4 +1,4 @@
-"""Row: what a thousand open runs need in the process that holds them."""
+"""Row: memory that a thousand open runs need in the process that holds them."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -28,7 +28,7 @@ MEASURED = (("idle", "idle"), ("open", "with these open"), ("per_1000", "above i
 
 
 class OpenRuns:
-    """Each has made its plan and three calls, and waits for a person before the synthesis."""
+    """Each has made its plan and three calls, and awaits a decision before the synthesis."""
 
     name = "memory"
     title = "memory of the process with 1,000 runs open in the middle"
@@ -38,7 +38,7 @@ class OpenRuns:
         self._runs = runs
 
     async def sample(self, field: Field, turn: int) -> Sample:
-        """Of everybody, one after the other: by name and what was measured."""
+        """Of all contenders, one after the other, by name and measurement."""
         held = {entry.name: await open_runs.of_peer(field, entry, self._runs) for entry in HOLDERS}
         held[OURS] = await open_runs.ours(field.stage, self._runs)
         held[KEPT] = await open_runs.ours_kept(field.stage, self._runs)

@@ -1,4 +1,4 @@
-"""Rows: how long the same job takes, beside each other."""
+"""Rows: the duration of the same job on each contender."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ async def seconds(field: Field, name: str, job: Job, runs: int = 1) -> float:
 
 
 class Together:
-    """One job, `runs` times at once, by everybody."""
+    """One job, `runs` times at once, by each contender."""
 
     def __init__(self, name: str, title: str, job: Job, rounds: tuple[int, int], runs: int) -> None:
         self.name = name
@@ -38,7 +38,7 @@ class Together:
         self._runs = runs
 
     async def sample(self, field: Field, turn: int) -> Sample:
-        """Everybody begins once in a while: the order moves on by one each round."""
+        """The first contender changes from round to round."""
         names = list(field.contenders)
         first = turn % len(names)
         order = [*names[first:], *names[:first]]
@@ -94,7 +94,7 @@ class Uneven(Together):
 
 
 def growth(samples: Mapping[str, Sequence[Sample]]) -> list[Figure]:
-    """What a call costs us in a run of 500, against one of 100: 1 is linear."""
+    """The cost of one of our calls in a run of 500, divided by one of 100: 1 is linear."""
     large, small = (samples.get(f"fan {calls} 0", ()) for calls in (500, 100))
     grown = [
         (big[OURS] / len(fan(500, 0))) / (little[OURS] / len(fan(100, 0)))

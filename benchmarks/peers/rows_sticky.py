@@ -1,4 +1,4 @@
-"""Row: what the short sticky timeout costs when a worker stalls for longer than that."""
+"""Row: the cost of the short sticky timeout when a worker stalls for longer than that."""
 
 import asyncio
 import os
@@ -69,7 +69,7 @@ class Stalled:
 
 
 async def _runs(stage: Stage, count: int, sticky: int) -> Sample:
-    """All runs to their end on so many workers of this sticky timeout."""
+    """Executes all runs on so many workers with this sticky timeout."""
     await stage.worker.kill()
     workers: list[Process] = []
     try:
@@ -126,6 +126,6 @@ async def _timed_out(stage: Stage, handle: RunHandle) -> int:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process, in all its threads. Linux alone tells it so finely."""
+    """User and system time of a process, in all its threads. Only Linux reports it this finely."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

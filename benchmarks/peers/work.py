@@ -8,7 +8,7 @@ from benchmarks import jobs
 from durable_agent_team.contracts.team import Agent, Task, Team
 
 CROSSED = ((12, 200), (12, 200), *((3, 800),) * 4)
-"""Chains of many short calls beside chains of few long ones: each takes 2.4 s by itself."""
+"""Chains of many short calls and chains of few long ones: each alone takes 2.4 s."""
 LEVEL = ((6, 500), (6, 500), *((3, 200),) * 8)
 """The longest chains have the longest calls, too: waiting at each step costs nothing here."""
 

@@ -44,10 +44,10 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The command without contenders; the path of its result."""
 
     @asynccontextmanager
-    async def nobody() -> AsyncIterator[Nobody]:
+    async def no_contenders() -> AsyncIterator[Nobody]:
         yield Nobody()
 
-    monkeypatch.setattr(command, "everybody", nobody)
+    monkeypatch.setattr(command, "contenders", no_contenders)
     monkeypatch.setattr(command, "RESULT", tmp_path / "peers.json")
     return tmp_path / "peers.json"
 

@@ -83,7 +83,7 @@ def main() -> int:
         given.keep.mkdir(parents=True, exist_ok=True)
     seed = random.randrange(1_000_000) if given.seed is None else given.seed
     seconds = given.seconds or max(20.0, given.runs * 0.8)
-    # Connections that break are what a storm is made of, not news.
+    # Broken connections are expected here, so the SDK need not log them.
     Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=None)))
     logging.getLogger("aiohttp").setLevel(logging.CRITICAL)
     began = time.monotonic()

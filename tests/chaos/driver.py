@@ -1,4 +1,4 @@
-"""Plays a storm: starts its runs, kills and freezes processes, moves money, waits for all ends."""
+"""Plays a storm: starts runs, kills and freezes processes, moves money, waits for all to end."""
 
 import asyncio
 import contextlib
@@ -13,19 +13,19 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from durable_agent_team.contracts import names
 from durable_agent_team.contracts.spend import SpendReport
-from tests.chaos.person import Person
 from tests.chaos.schedule import MoneyEvent, PlannedRun, ProcessEvent, Storm
+from tests.chaos.simulated_operator import SimulatedOperator
 from tests.chaos.stack import Stack
 from tests.chaos.teams import make_request
 
 RPC = timedelta(seconds=4)
 MICRO = Decimal("0.000001")
 CALM_SECONDS = 90.0
-"""What the runs get to come to their ends, once nothing happens any more."""
+"""The time that runs have to end after the last event."""
 
 
 class NoAnswer(Exception):
-    """A question that was asked again and again came to nothing; the text has the last failure."""
+    """A request failed on every attempt; the message has the last failure."""
 
 
 class Driver:
@@ -39,7 +39,7 @@ class Driver:
         self._stack = stack
         self._say = say
         self._began = 0.0
-        self._person = Person(self)
+        self._operator = SimulatedOperator(self)
 
     @property
     def open(self) -> list[str]:
@@ -53,7 +53,7 @@ class Driver:
         self._began = time.monotonic()
         background = [
             asyncio.create_task(each)
-            for each in (self._stack.look_after(), self._person.watch(), self._watch_ends())
+            for each in (self._stack.look_after(), self._operator.watch(), self._watch_ends())
         ]
         try:
             async with asyncio.TaskGroup() as group:
@@ -97,7 +97,7 @@ class Driver:
         await (victim.kill if event.kind == "kill" else victim.freeze)(event.seconds)
 
     async def _move(self, event: MoneyEvent) -> None:
-        """Whatever comes of it: a refusal is an answer too, and a lost one shows in the books."""
+        """Not checked here: a refusal is valid, and a lost change shows in the ledger."""
         await self._until(event.at)
         run = self.run_id(event.run)
         handle = self.handles.get(run)

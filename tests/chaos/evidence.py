@@ -1,4 +1,4 @@
-"""What the storm left behind, gathered: histories, reports, the gateway's books, keys."""
+"""Gathers the evidence after a storm: histories, reports, the gateway's ledger, keys."""
 
 import asyncio
 import json
@@ -16,9 +16,9 @@ from temporalio.exceptions import ApplicationError
 from durable_agent_team.contracts.run import RunReport
 from durable_agent_team.contracts.spend import SpendReport
 from durable_agent_team.gateway.keys import KeyMaker
-from tests.chaos.books import read_books
 from tests.chaos.driver import Driver, NoAnswer, tried
 from tests.chaos.facts import Facts, Recorded, RunFacts
+from tests.chaos.ledger_reader import read_ledger
 from tests.chaos.stack import KEPT_OUT, SECRET_NAMES, Stack
 from tests.support.secrets import encodings
 
@@ -40,7 +40,7 @@ async def gather(
             return await _run(driver, run, histories, keep)
 
     facts = Facts(runs=list(await asyncio.gather(*(one(run) for run in driver.expected))))
-    await read_books(facts, stack.database, settled_within)
+    await read_ledger(facts, stack.database, settled_within)
     facts.attempts = list(stack.upstream.attempts)
     facts.spans = [span for victim in stack.victims.values() for span in victim.spans]
     facts.unexpected_exits = {

@@ -15,7 +15,7 @@ READY_SECONDS = 60.0
 
 
 class NotReady(Exception):
-    """A process ended, or did not say that it is ready; the text has the end of its log."""
+    """A process exited or did not become ready; the message has the end of its log."""
 
 
 class Victim:
@@ -79,7 +79,7 @@ class Victim:
                 self.spans.append(Span(self.name, "freeze", start, time.time()))
 
     async def look_after(self) -> None:
-        """Starts it again if it ended by itself, which is counted."""
+        """Restarts it if it exited unexpectedly, which is counted."""
         if self._busy.locked() or self._process is None or self._process.returncode is None:
             return
         async with self._busy:

@@ -1,4 +1,4 @@
-"""Pure: what a seed makes happen, and when. Drawn up front, so that a seed repeats the storm."""
+"""Pure: the events of a storm and their times, drawn from a seed, which repeats them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -39,7 +39,7 @@ class Stack:
         return self.folder / "gateway.db"
 
     async def look_after(self) -> None:
-        """What ends by itself is started again, as a supervisor would."""
+        """Restarts processes that exit, as a supervisor does."""
         while True:
             await asyncio.sleep(0.3)
             for victim in self.victims.values():
@@ -48,7 +48,7 @@ class Stack:
 
 @asynccontextmanager
 async def stack(seed: int) -> AsyncIterator[Stack]:
-    """Ready for runs. At the end, whatever happened, no process is left."""
+    """Ready for runs. Leaves no process behind, whatever happened."""
     async with AsyncExitStack() as exits:
         folder = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
         upstream = await exits.enter_async_context(StormUpstream(seed))

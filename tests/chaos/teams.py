@@ -1,4 +1,4 @@
-"""The teams of a storm: several shapes, each with what it demands of its end."""
+"""The teams of a storm: several shapes, each with the outcomes that it allows."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -31,12 +31,12 @@ Shape = Callable[[Random, str], tuple[dict[str, Any], frozenset[str]]]
 
 
 def marker(run: str, task: str) -> str:
-    """Stands in a task's ask, so that the upstream knows what it was asked for."""
+    """Part of a task's ask, so that the upstream recognizes the task."""
     return f"[[{run}.{task}]]"
 
 
 def make_request(planned: PlannedRun, run: str) -> tuple[RunRequest, frozenset[str]]:
-    """The start input, and the endings that its team allows."""
+    """The start input, and the outcomes that its team allows."""
     body, expected = SHAPE_MAKERS[planned.shape](Random(planned.seed), run)
     team = {
         "name": f"chaos-{planned.shape}",

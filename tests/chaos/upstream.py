@@ -1,4 +1,4 @@
-"""The scripted upstream in a storm: answers as the seed says, and remembers every request."""
+"""The scripted upstream in a storm: answers according to the seed, and records every request."""
 
 import asyncio
 import re
@@ -80,7 +80,7 @@ class StormUpstream(ScriptedUpstream):
     async def _answer(
         self, request: web.Request, rule: Rule, asked: Received
     ) -> web.StreamResponse:
-        """Written to the end here, so that a client that has gone is noticed."""
+        """Written in full here, so that a client's disconnection is noticed."""
         if rule.disconnect:
             return await self._respond(request, rule, asked)
         response = web.Response(

@@ -1,4 +1,4 @@
-"""Pure: what the facts of a storm come to. Everything under `violations` must be empty."""
+"""Pure: the verdict on the facts of a storm. Everything under `violations` must be empty."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ class Verdict:
         }
 
     def lines(self) -> list[str]:
-        """What is behind the figures that are not zero."""
+        """The details of the figures that are not zero."""
         named = {
             "results_lost": self.results_lost,
             "upstream_paid_twice": self.upstream_paid_twice,
@@ -103,7 +103,7 @@ def _lost_endings(facts: Facts) -> Iterator[str]:
 
 
 def _done_again(facts: Facts) -> Iterator[str]:
-    """What a history had as completed, and the upstream was asked for once more."""
+    """Calls that a history records as completed and the upstream received again."""
     by_key: dict[str, float] = {}
     by_marker: dict[str, float] = {}
     for run in facts.runs:
@@ -149,7 +149,7 @@ def _repeats(facts: Facts) -> tuple[Counter[str], list[str]]:
 def _cause(
     one: Attempt, following: Attempt, charge: Charged | None, gateway: list[Span]
 ) -> tuple[str | None, str]:
-    """Why a request came again; or, where nothing explains it, what is wrong with that."""
+    """The reason for a repeated request, or the violation if there is none."""
     if charge is not None and charge.at < following.received:
         return None, f"asked again {following.received - charge.at:.3f} s after it was charged"
     if one.fate in BROKEN or one.fate == LATE:

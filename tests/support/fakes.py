@@ -1,4 +1,4 @@
-"""Activities with a ledger in memory, behind the typed interfaces: the workflow alone on trial."""
+"""Fake activities with a ledger in memory, behind the typed interfaces: tests of the workflow."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

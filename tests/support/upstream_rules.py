@@ -1,4 +1,4 @@
-"""What the scripted upstream answers: rules, and the answer that follows from one."""
+"""The scripted upstream's rules, and the answer that follows from one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Usage = dict[str, Any] | Literal["missing", "zero"] | None
 
 @dataclass(frozen=True)
 class Received:
-    """One request as the upstream saw it. `body` is empty if it was no JSON object."""
+    """One request as the upstream saw it. `body` is empty if it was not a JSON object."""
 
     body: dict[str, Any]
     sha256: str
@@ -68,9 +68,9 @@ class Rule:
     stream_error: dict[str, Any] | None = None
     """Comes as an event in the middle of a streamed answer, which then ends."""
     gate: asyncio.Event | None = None
-    """Where it stands before its answer, or in the middle of a streamed one, until this is set."""
+    """Holds the answer, or a streamed one in its middle, until this is set."""
     finish: bool = True
-    """Whether a streamed answer says that, and why, it is finished."""
+    """Whether a streamed answer has a `finish_reason`."""
     done: bool = True
     """Whether a streamed answer ends with `[DONE]`."""
     sse: list[str] | None = None
@@ -148,7 +148,7 @@ def usage_of(rule: Rule, request: Received, text: str) -> dict[str, Any] | None:
 
 
 def default_text(body: dict[str, Any]) -> str:
-    """A short fixed text, or the smallest instance of the JSON Schema that was asked for."""
+    """A short fixed text, or the smallest instance of the JSON Schema of the request."""
     wanted = body.get("response_format") or {}
     if wanted.get("type") != "json_schema":
         return "ok"

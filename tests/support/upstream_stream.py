@@ -24,7 +24,7 @@ def event(data: Any) -> str:
 
 
 def events(rule: Rule, request: Received) -> Iterator[str]:
-    """As OpenAI sends them: the usage comes in a chunk of its own, to those who asked for it."""
+    """As OpenAI sends them: the usage comes in a chunk of its own, if the request wants it."""
     options = request.body.get("stream_options") or {}
     asked = options.get("include_usage") is True
     text = text_of(rule, request)
@@ -53,7 +53,7 @@ def events(rule: Rule, request: Received) -> Iterator[str]:
 
 
 async def at_gate(request: web.Request, gate: asyncio.Event) -> None:
-    """Until it opens, or whoever asked has gone."""
+    """Waits until it opens or the client has disconnected."""
     while request.transport is not None and not gate.is_set():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(gate.wait(), 0.05)
@@ -62,7 +62,7 @@ async def at_gate(request: web.Request, gate: asyncio.Event) -> None:
 async def stream(
     request: web.Request, rule: Rule, received: Received
 ) -> tuple[bool, web.StreamResponse]:
-    """Sends it; and whether all of it went out."""
+    """Sends it; returns whether all of it was sent, and the response."""
     headers = {"Content-Type": "text/event-stream", **rule.headers}
     response = web.StreamResponse(headers=headers)
     await response.prepare(request)

@@ -1,1 +1,1 @@
-"""One process a peer, run by the peer's own Python: nothing here may import the project's rooms."""
+"""A process for each peer, run by the peer's own Python: imports none of the project's packages."""

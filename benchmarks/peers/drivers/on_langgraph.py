@@ -38,7 +38,7 @@ class LangGraph:
         await self._all(job, run_id, {"answers": {}})
 
     async def resume(self, job: Job, run_id: str) -> None:
-        """Invoked with no input, the same thread goes on from its last checkpoint."""
+        """Invoked with no input, the same thread continues from its last checkpoint."""
         await self._all(job, run_id, None)
 
     async def open(self, job: Job, run_id: str) -> None:
@@ -61,7 +61,7 @@ class LangGraph:
         return await self._graphs[shape].ainvoke(given, config)
 
     def _compile(self, job: Job, *, waits: bool) -> Any:
-        """`waits`: before the last call somebody has to say yes."""
+        """`waits`: the run needs an approval before the last call."""
         graph = StateGraph(State)
         needed = {name for task in job for name in task.depends_on}
         if waits:

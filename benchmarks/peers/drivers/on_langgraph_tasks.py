@@ -24,7 +24,7 @@ from benchmarks.peers.drivers.wire import (
 
 
 class LangGraphTasks:
-    """One entrypoint for every job; a finished task's result is kept beside the checkpoint."""
+    """One entrypoint for every job; a finished task's result is stored with the checkpoint."""
 
     def __init__(self, http: httpx.AsyncClient, upstream: str, saver: AsyncSqliteSaver) -> None:
         @task
@@ -62,7 +62,7 @@ class LangGraphTasks:
         await self._invoke([vars(one) for one in job], run_id, len(job))
 
     async def resume(self, job: Job, run_id: str) -> None:
-        """Invoked with no input, the thread runs anew; finished tasks answer from the store."""
+        """Invoked with no input, the thread runs again, with stored results of finished tasks."""
         await self._invoke(None, run_id, len(job))
 
     async def open(self, job: Job, run_id: str) -> None:

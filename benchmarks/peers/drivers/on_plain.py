@@ -19,7 +19,7 @@ class Plain:
         await self._answers(job)
 
     async def resume(self, job: Job, run_id: str) -> None:
-        """Nothing is known of the run: it begins anew."""
+        """Nothing is known of the run: it starts over."""
         await self.run(job, run_id)
 
     async def open(self, job: Job, run_id: str) -> None:

@@ -32,7 +32,7 @@ class PydanticAI:
         assert done == len(job)
 
     async def resume(self, job: Job, run_id: str) -> None:
-        """Temporal goes on by itself as soon as a worker is there."""
+        """Temporal continues the run as soon as a worker is available."""
         handle = self._client.get_workflow_handle(run_id, result_type=int)
         assert await handle.result() == len(job)
 
@@ -70,7 +70,7 @@ async def make(options: Options) -> PydanticAI:
         max_eager_activity_reservations_per_workflow_task=100,
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
         # Without, a run of 500 agents never ends: starting them takes one workflow task longer
-        # than the 2 s after which the SDK calls it a deadlock, and begins it anew.
+        # than the 2 s after which the SDK calls it a deadlock and starts it again.
         debug_mode=True,
     )
     return PydanticAI(client, worker)

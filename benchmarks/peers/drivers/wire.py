@@ -1,8 +1,8 @@
-"""What every driver is: JSON lines in, JSON lines out, and one paid call as plain httpx makes it.
+"""Shared by all drivers: JSON lines in and out, and one paid call with plain httpx.
 
-Orders: `{"do": "run" | "resume" | "open" | "answer", "job": [task, …], "ids": [run, …]}`; answered
-by `{"seconds": …}` when that is done for all those runs, or by `{"error": …}`. The first line out
-is `{"ready": {package: version}}`.
+Commands: `{"do": "run" | "resume" | "open" | "answer", "job": [task, …], "ids": [run, …]}`. The
+reply is `{"seconds": …}` when that is done for all those runs, or `{"error": …}`. The first line
+out is `{"ready": {package: version}}`.
 """
 
 import argparse
@@ -41,7 +41,7 @@ Job = tuple[Task, ...]
 
 @dataclass(frozen=True)
 class Options:
-    """What a driver is told on its command line."""
+    """A driver's command line."""
 
     upstream: str
     folder: Path
@@ -57,16 +57,16 @@ class Engine(Protocol):
     async def run(self, job: Job, run_id: str) -> None: ...
 
     async def resume(self, job: Job, run_id: str) -> None:
-        """In a new process, after a SIGKILL: the peer's documented way to go on."""
+        """In a new process, after a SIGKILL: the peer's documented way to continue."""
         ...
 
     async def open(self, job: Job, run_id: str) -> None:
-        """A run that makes all calls but the last, and then waits for a person's word, in the
+        """A run that makes all calls but the last, and then waits for a human decision, in the
         peer's documented way. Returns when it has begun, or when it waits."""
         ...
 
     async def answer(self, job: Job, run_id: str) -> None:
-        """The person's word: the run that waits makes its last call."""
+        """The decision: the waiting run makes its last call."""
         ...
 
 
@@ -111,7 +111,7 @@ async def chat(http: httpx.AsyncClient, upstream: str, text: str) -> str:
 
 
 def serve(make: Callable[[Options], Awaitable[Engine]], packages: Sequence[str]) -> None:
-    """Takes orders until standard input ends, then leaves without a farewell."""
+    """Executes commands until standard input ends, then exits at once."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--upstream", required=True)
     parser.add_argument("--folder", type=Path, required=True)
@@ -121,7 +121,7 @@ def serve(make: Callable[[Options], Awaitable[Engine]], packages: Sequence[str])
     parser.add_argument("--name", default="peer")
     options = Options(**vars(parser.parse_args()))
     out = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever a library prints must not stand between our lines
+    os.dup2(2, 1)  # a library's output must not mix with our lines
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_orders(make, options, packages, out))
         os._exit(0)

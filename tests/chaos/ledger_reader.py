@@ -1,4 +1,4 @@
-"""The gateway's books, read from its database file by somebody who shares no code with it."""
+"""Reads the gateway's ledger from its database file, with none of the gateway's code."""
 
 import asyncio
 import sqlite3
@@ -10,7 +10,7 @@ from tests.chaos.facts import AccountFacts, BudgetChange, Charged, Facts
 
 
 @contextmanager
-def books(database: Path) -> Iterator[sqlite3.Connection]:
+def open_ledger(database: Path) -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)
     try:
         yield connection
@@ -18,11 +18,11 @@ def books(database: Path) -> Iterator[sqlite3.Connection]:
         connection.close()
 
 
-async def read_books(facts: Facts, database: Path, settled_within: float) -> None:
-    """When nothing is reserved any more, or the leases are over."""
+async def read_ledger(facts: Facts, database: Path, settled_within: float) -> None:
+    """Waits until nothing is reserved any more or the leases have expired."""
     deadline = asyncio.get_running_loop().time() + settled_within
     while True:
-        with books(database) as connection:
+        with open_ledger(database) as connection:
             _read(facts, connection)
         settled = not facts.pending and not any(each.reserved for each in facts.accounts)
         if settled or asyncio.get_running_loop().time() > deadline:
@@ -34,7 +34,7 @@ def _read(facts: Facts, connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN")  # one moment for all of it
     query = "SELECT id, name, status, budget, spent, reserved FROM accounts"
     facts.accounts = [
-        AccountFacts(account, *_owner(name), status, budget, spent, reserved)
+        AccountFacts(account, *_run_and_agent(name), status, budget, spent, reserved)
         for account, name, status, budget, spent, reserved in connection.execute(query)
     ]
     query = "SELECT account_id, coalesce(idempotency_key, ''), created_at, amount FROM ledger"
@@ -47,7 +47,7 @@ def _read(facts: Facts, connection: sqlite3.Connection) -> None:
     (facts.pending,) = connection.execute(query).fetchone()
 
 
-def _owner(name: str) -> tuple[str, str]:
+def _run_and_agent(name: str) -> tuple[str, str]:
     """An account is named `agent@run/execution`."""
     agent, _, run = name.partition("@")
     return run.partition("/")[0], agent

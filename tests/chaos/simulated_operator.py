@@ -1,4 +1,4 @@
-"""The person behind the runs: wakes what waits, tops up what is empty, and looks at the money."""
+"""A simulated operator: resumes parked runs, tops up empty accounts and queries the spending."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 RPC = timedelta(seconds=4)
 PATIENCE = 1.5
-"""Seconds between two words about the same thing."""
+"""Seconds between two messages about the same subject."""
 AT_ONCE = 8
 
 
-class Person:
+class SimulatedOperator:
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
         self._spoke: dict[tuple[str, str], float] = {}
@@ -36,7 +36,7 @@ class Person:
             await asyncio.gather(*(self._look(run, gate) for run in self._driver.open))
 
     async def _look(self, run: str, gate: asyncio.Semaphore) -> None:
-        """An outage is no reason to stop looking: the next round comes."""
+        """Survives an outage: the next round tries again."""
         async with gate:
             handle = self._driver.handles[run]
             with contextlib.suppress(Exception):
@@ -58,7 +58,7 @@ class Person:
             await handle.execute_update("retry_task", {"task": waiting.subject})
 
     async def _top_up(self, handle: WorkflowHandle[Any, Any], waiting: Waiting) -> None:
-        """What is missing for this call, and a little more."""
+        """Tops up what this call lacks, and a little more."""
         spend = await self._driver.spend(handle)
         now = next(each.budget_usd for each in spend.agents if each.agent == waiting.agent)
         missing = (waiting.required_usd or Decimal(0)) - (waiting.remaining_usd or Decimal(0))
