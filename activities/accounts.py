@@ -1,4 +1,4 @@
-"""Account activities: open, change, read and close, many at once, each repeatable."""
+"""Account activities: open, change, read and close, many accounts at once."""
 
 import asyncio
 import hashlib
@@ -46,7 +46,7 @@ Out = TypeVar("Out")
 
 
 class Accounts(AccountActivities):
-    """`default_model` comes from the worker's settings and goes out with the catalog."""
+    """`default_model`, from the worker's settings, is part of the catalog."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Accounts(AccountActivities):
 
     @activity.defn
     async def open_accounts(self, order: OpenAccounts) -> OpenedAccounts:
-        """One account for each agent, in the order's order. Same run key: the same accounts."""
+        """One account for each agent, in the given order. The same run key: the same accounts."""
         async with at_work():
             opened = await each(order.accounts, lambda one: self._open(order.run_key, one))
         kept = [capabilities for _, capabilities in opened]
@@ -121,8 +121,8 @@ class Accounts(AccountActivities):
     async def close_accounts(self, order: CloseAccounts) -> ClosedAccounts:
         """Disables all accounts, waits until nothing is reserved, reads the ledgers back.
 
-        What is still reserved when the activity's own time is nearly over stands in the ledger's
-        `reserved_usd`: closing again goes on waiting.
+        If something is still reserved when the activity is about to time out, the ledger's
+        `reserved_usd` reports it; closing again continues the wait.
         """
         until = time.monotonic() + time_left(MARGIN_SECONDS)
         async with at_work():
@@ -142,7 +142,7 @@ class Accounts(AccountActivities):
             raise
 
     async def _read_guarded_models(self) -> tuple[ModelPrice, ...]:
-        """With the parent key. An endpoint that shows its list to nobody has no list for us."""
+        """Reads the list with the parent key. If that is refused too, the catalog is empty."""
         try:
             return await self._models.read_models(self._provider.parent_key)
         except ProviderRefused as refused:
@@ -209,8 +209,10 @@ async def at_work(agent: str | None = None) -> AsyncIterator[None]:
 
 
 async def each(items: Sequence[In], work: Callable[[In], Awaitable[Out]]) -> list[Out]:
-    """The work for all accounts, some at once, labelled with their agents; results in their
-    order; the first error ends all."""
+    """Does the work for all accounts, `AT_ONCE` at a time, each labelled with its agent.
+
+    Returns the results in order; the first error cancels the others.
+    """
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(item: In) -> Out:

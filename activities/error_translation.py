@@ -1,6 +1,6 @@
 """The one place where HTTP, ATXP and sealing errors become `ApplicationError`.
 
-What is retried stands in `contracts.error_types.ERRORS`; the retry itself is Temporal's work alone.
+`contracts.error_types.ERRORS` decides what is retried; only Temporal retries.
 """
 
 import traceback
@@ -41,7 +41,7 @@ CONTEXT_CODES = {"exceed_context_size_error", "context_length_exceeded"}
 
 
 class InvalidSchema(Exception):
-    """A team's own output schema that is no JSON Schema."""
+    """A task's `output` is not a valid JSON Schema."""
 
 
 BY_EXCEPTION: dict[type[Exception], ErrorType] = {
@@ -56,7 +56,7 @@ BY_EXCEPTION: dict[type[Exception], ErrorType] = {
 
 
 def error_type(error: Exception) -> ErrorType:
-    """What kind of failure this is. A 402 is told by its body, never by its status."""
+    """The type of a failure. For a 402 the body decides, since the status alone is ambiguous."""
     if isinstance(error, ProviderRefused):
         return _refusal_type(error)
     return BY_EXCEPTION.get(type(error), ErrorType.INTERNAL)
@@ -122,12 +122,12 @@ def attempt_spend(error: Exception, earlier: AttemptSpend) -> AttemptSpend:
 
 
 def application_error(error: Exception, spend: AttemptSpend, cap: timedelta) -> ApplicationError:
-    """The error as Temporal gets it. Its text holds no key: `atxp` has scrubbed it, and what
-    nobody foresaw is named by its type alone."""
+    """The error for Temporal. Its text contains no key: `atxp` has scrubbed it, and an
+    unexpected error is named by its type only."""
     kind = error_type(error)
     message = str(error)
     if kind is ErrorType.INTERNAL:
-        message = f"unforeseen {type(error).__name__}; the worker's log has the trace"
+        message = f"unexpected {type(error).__name__}; the worker's log has the trace"
     delay = (
         retry_delay(error, cap, datetime.now(UTC)) if isinstance(error, ProviderRefused) else None
     )
@@ -147,8 +147,8 @@ def translated(
 ) -> Iterator[None]:
     """Everything raised inside leaves as an `ApplicationError` with an `AttemptSpend`.
 
-    `on_spend` is told what is spent by then, so that the next attempt can know it. Causes are cut
-    off: Temporal would write their texts, which nobody scrubbed, into the history.
+    `on_spend` gets the amount spent so far, for the next attempt. Causes are dropped, since
+    Temporal would write their unscrubbed texts into the history.
     """
     try:
         yield
@@ -157,7 +157,7 @@ def translated(
     except Exception as error:
         if error_type(error) is ErrorType.INTERNAL:
             frames = "".join(traceback.format_tb(error.__traceback__))
-            activity.logger.error("unforeseen %s\n%s", type(error).__name__, frames)
+            activity.logger.error("unexpected %s\n%s", type(error).__name__, frames)
         spend = attempt_spend(error, earlier)
         if on_spend is not None and spend.spent_usd != earlier.spent_usd:
             on_spend(spend)

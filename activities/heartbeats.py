@@ -1,4 +1,4 @@
-"""Heartbeats from the background: a dead worker is noticed, and a cancellation arrives."""
+"""Background heartbeats, by which Temporal detects a dead worker and delivers cancellations."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ def earlier_spend() -> AttemptSpend:
 
 @asynccontextmanager
 async def heartbeating(*details: object) -> AsyncIterator[None]:
-    """Beats at a third of the heartbeat timeout while the body runs, with these details."""
+    """While the body runs, sends heartbeats with these details, at a third of their timeout."""
     timeout = activity.info().heartbeat_timeout
     if not timeout:
         yield
@@ -38,15 +38,15 @@ async def heartbeating(*details: object) -> AsyncIterator[None]:
 
 async def _beat(every_seconds: float, *details: object) -> None:
     while True:
-        # Sleep first: a call that is over by then costs the server no heartbeat at all, and what
-        # an earlier attempt's last one said is kept until the next.
+        # Sleep first: a short call then needs no heartbeat, and the details of an earlier attempt's
+        # last heartbeat are kept until the next one.
         await asyncio.sleep(every_seconds)
         activity.heartbeat(*details)
 
 
 def time_left(reserve: float) -> float:
-    """Seconds for one exchange: the activity's own timeout less a margin, so that the exchange
-    ends first, with an error that says more. `reserve` is that margin at most."""
+    """Seconds for one exchange: the activity's timeout minus a margin of at most `reserve`, so that
+    the exchange times out first, with a more precise error."""
     limit = activity.info().start_to_close_timeout or timedelta(minutes=10)
     seconds = limit.total_seconds()
     return seconds - min(reserve, seconds * 0.1)

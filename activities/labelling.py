@@ -1,5 +1,4 @@
-"""What an activity's log lines and requests say of themselves: the run, its team, and whom they
-are about."""
+"""Labels for an activity's log lines and requests: the run, its team, and the agent."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,7 +9,7 @@ from durable_agent_team.contracts.telemetry_labels import AGENT, LABELS, RUN, TE
 
 
 def label_activity(about: dict[str, str] | None = None) -> dict[str, str]:
-    """From here on, all that this activity logs or sends says which run it belongs to."""
+    """Labels everything that this activity logs or sends from here on."""
     known = dict(about or {})
     if team := labels().get(TEAM):
         known[TEAM] = team
@@ -22,7 +21,7 @@ def label_activity(about: dict[str, str] | None = None) -> dict[str, str]:
 
 @contextmanager
 def about_agent(agent: str) -> Iterator[None]:
-    """What is done for one agent's account says so, within an activity for many."""
+    """Adds one agent's label, inside an activity that handles several accounts."""
     token = LABELS.set({**labels(), AGENT: agent})
     try:
         yield

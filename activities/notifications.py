@@ -1,4 +1,4 @@
-"""Word to a person when something waits: one POST, retried by Temporal alone."""
+"""Notifies a webhook when something waits for an operator: one POST, retried by Temporal."""
 
 import httpx
 from temporalio import activity
@@ -12,14 +12,14 @@ TIMEOUT_SECONDS = 10
 
 
 class Notifications(NotificationActivities):
-    """To the team's `notify_url`. Its answer's body is of no interest, and not read."""
+    """Posts to the team's `notify_url`; the response's body is ignored."""
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http
 
     @activity.defn
     async def notify(self, notification: Notification) -> None:
-        """One POST of the notification as JSON; any 2xx will do."""
+        """One POST of the notification as JSON; any 2xx is a success."""
         try:
             answer = await self._http.post(
                 notification.url,
@@ -28,11 +28,11 @@ class Notifications(NotificationActivities):
                 timeout=TIMEOUT_SECONDS,
             )
         except httpx.HTTPError as error:
-            raise _untold(type(error).__name__) from None
+            raise _not_notified(type(error).__name__) from None
         if not answer.is_success:
-            raise _untold(f"HTTP {answer.status_code}")
+            raise _not_notified(f"HTTP {answer.status_code}")
 
 
-def _untold(why: str) -> ApplicationError:
-    """Without the address: a webhook's address often is its secret."""
+def _not_notified(why: str) -> ApplicationError:
+    """Without the URL, which is often a webhook's secret."""
     return ApplicationError(f"notify_url: {why}", type=ErrorType.UPSTREAM_UNAVAILABLE.value)

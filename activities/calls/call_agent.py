@@ -1,4 +1,4 @@
-"""The paid call: one body, one key, one POST, its answer checked before anyone else sees it."""
+"""The activity of a paid call: one body, one key, one POST, and the answer's checks."""
 
 import asyncio
 import time
@@ -32,7 +32,7 @@ RETRIED = Outcome.RETRIED
 
 
 class Agents(AgentActivities):
-    """Retries nothing itself: an error's type says whether Temporal sends the same call again."""
+    """Does not retry: the type of an error decides whether Temporal sends the same call again."""
 
     def __init__(self, chat: ChatClient, sealer: Sealer) -> None:
         self._chat = chat
@@ -43,7 +43,7 @@ class Agents(AgentActivities):
         """One paid call, its answer checked. A failed check is a result, not an error.
 
         Every error carries an `AttemptSpend`: what this call is known to have cost so far. It
-        goes from attempt to attempt in the heartbeat's details.
+        is passed from attempt to attempt in the heartbeat's details.
         """
         earlier = earlier_spend()
         started_at, clock = datetime.now(UTC), time.perf_counter()
@@ -89,7 +89,7 @@ def _result(
     started_at: datetime,
     seconds: float,
 ) -> CallResult:
-    """Only what differs from the defaults is set: what is not set costs the history nothing."""
+    """Sets only what differs from the defaults, which keeps the history small."""
     answer = done.text if call.output == "text" else unfenced(done.text)
     reasons = check(call, answer)
     if reasons and done.finish_reason == "length":
@@ -118,9 +118,11 @@ def _without_answer(
     started_at: datetime,
     seconds: float,
 ) -> CallResult:
-    """Billed, and no answer in it. The same call would get the same again, so that it goes back as
-    one that failed its checks: its repair is a new call. What was billed is one charge, whether
-    or not an earlier attempt saw it."""
+    """The result for a billed response without an answer, which the gateway stored.
+
+    The same call would get the same response, so it is returned as an answer that failed its
+    checks: the repair is a new call. It is charged once, whether or not an earlier attempt saw it.
+    """
     return CallResult(
         answer="",
         reasons=(f"There was no answer: {error}",),
@@ -140,10 +142,10 @@ def _billed(earlier: AttemptSpend, done: Completion) -> AttemptSpend:
 
 
 def _raise_for_cancellation(earlier: AttemptSpend) -> None:
-    """What a cancellation means: it comes for a person's wish and for a worker's end alike.
+    """Raises an error if the cancellation must carry details or comes from a worker's shutdown.
 
-    Returns where it is to go on as a cancellation. The SDK drops the details of one, so that money
-    that earlier attempts are known to have cost leaves as an error instead.
+    The SDK drops the details of a cancellation, so the known cost of earlier attempts is reported
+    in an error. Otherwise returns, and the caller raises the cancellation.
     """
     details = activity.cancellation_details()
     if details is None:
@@ -157,7 +159,7 @@ def _raise_for_cancellation(earlier: AttemptSpend) -> None:
         ) from None
     if details.worker_shutdown:
         raise ApplicationError(
-            "this worker was shut down in the middle of the call; another one goes on",
+            "this worker was shut down in the middle of the call; another one continues it",
             earlier,
             type=ErrorType.UPSTREAM_UNAVAILABLE.value,
             next_retry_delay=timedelta(milliseconds=100),

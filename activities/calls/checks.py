@@ -1,4 +1,4 @@
-"""Pure: hand-off checks. What they return are reasons, in words that help the agent repair."""
+"""Checks of an answer. They return the reasons for a rejection, which the agent gets back."""
 
 import json
 import re
@@ -37,7 +37,7 @@ def unfenced(text: str) -> str:
 
 
 def prepare(call: CallRequest) -> None:
-    """Raises `InvalidSchema` while nothing is paid yet."""
+    """Compiles the output's schema before anything is paid. Raises `InvalidSchema`."""
     schema = output_schema(call.output, call.sources)
     if schema is not None:
         _validator(json.dumps(schema, sort_keys=True))
@@ -113,7 +113,7 @@ def _in_words(error: ValidationError) -> str:
 
 
 def _json_quotes(value: Any) -> Iterator[str]:
-    """Every text under a key `quote` or `quotes`, wherever it stands."""
+    """Every text under a key `quote` or `quotes`, at any depth."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             if key in ("quote", "quotes"):

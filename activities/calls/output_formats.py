@@ -1,4 +1,4 @@
-"""Pure: the shapes an answer can have: what the model is held to, and what the check demands."""
+"""Output formats: the schema that constrains the model, and the schema that the check uses."""
 
 import json
 import re
@@ -13,7 +13,7 @@ MAX_SENTENCES = 120
 SENTENCE_LENGTH = range(20, 301)
 BYTES_PER_TOKEN = 3
 FINDING_TOKENS = 24
-"""Of a finding beside its quote and its source's name. Both figures are on the safe side."""
+"""Of a finding, without its quote and its source's name. Both figures are conservative."""
 
 Choice = tuple[str, str]
 """A source's name, and a sentence of it."""
@@ -53,7 +53,7 @@ def output_schema(
 
 
 def response_format(call: CallRequest) -> dict[str, Any] | None:
-    """What the model is held to while it writes, or None for plain text."""
+    """The format that constrains the model's output, or None for plain text."""
     if call.output == "text":
         return None
     if call.output == "findings":
@@ -65,8 +65,8 @@ def findings_generation(sources: Sequence[Source], max_tokens: int) -> dict[str,
     """Findings whose quotes are chosen from the sources' own sentences: none can be invented.
 
     Each place in the list has its own share of the sentences, so that no quote can come twice.
-    With too many sentences for a grammar, or with none, a bounded string: then the check alone
-    sees to it.
+    With too many sentences for a grammar, or with none, quotes are bounded strings and only the
+    check catches invented ones.
     """
     choices = _choices(sources)
     if 0 < len(choices) <= MAX_SENTENCES:
@@ -95,9 +95,9 @@ def _choices(sources: Sequence[Source]) -> list[Choice]:
 
 
 def _shares(choices: list[Choice], max_tokens: int) -> list[list[Choice]]:
-    """In turns: what belongs together stands together in a source, and can be chosen together.
+    """Deals the sentences out in turns, so that neighbouring sentences can be chosen together.
 
-    No more than fit into the answer: llama.cpp fills every place.
+    Makes no more shares than findings fit into the answer: llama.cpp fills every place.
     """
     longest = max(len(f"{name}{sentence}".encode()) for name, sentence in choices)
     fit = max_tokens // (longest // BYTES_PER_TOKEN + FINDING_TOKENS)
@@ -130,7 +130,7 @@ def _json_schema(name: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def source_sentences(text: str) -> Iterator[str]:
-    """The source's own sentences, each once, in their order; headings and fragments left out."""
+    """The sentences of a source, each once and in order, without headings and fragments."""
     seen: set[str] = set()
     for paragraph in _paragraphs(text):
         for sentence in _END.split(paragraph):

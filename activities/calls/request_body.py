@@ -1,4 +1,4 @@
-"""Pure: the body of a call. All attempts of one call make it byte for byte the same."""
+"""The body of a call: byte for byte the same in all attempts of one call."""
 
 import json
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from activities.calls.output_formats import response_format
 from durable_agent_team.contracts.call import CallRequest, Rejected, Source
 
 MAX_REJECTED = 8_000
-"""Characters of a failed answer that its agent gets back: the reasons say the rest."""
+"""Characters of a failed answer that its agent gets back, with all the reasons."""
 
 
 def body(call: CallRequest) -> bytes:
@@ -51,7 +51,7 @@ def _request(call: CallRequest) -> Iterator[str]:
 
 
 def _delimited(source: Source) -> str:
-    """A document cannot end itself early and go on as a request."""
+    """Escapes the closing tag, so that a document's text cannot continue as a request."""
     name = source.name.replace('"', "'").replace("\n", " ")
     text = source.text.replace("</source", "</ source")
     return f'<source name="{name}">\n{text}\n</source>'

@@ -1,5 +1,5 @@
-"""One OpenTelemetry span and a few metrics a call, by the GenAI conventions: names, tokens, cost;
-never a text. Only the API is used: without providers set up by the process nothing goes anywhere.
+"""One OpenTelemetry span and a few metrics for each call, by the GenAI conventions: names, tokens
+and cost, never a text. Uses only the API, which does nothing unless the process sets up providers.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ _tracer = trace.get_tracer("activities.calls.call_agent")
 
 
 class Attempt:
-    """What one attempt tells: on its span, and to the metrics of its team, agent and model."""
+    """Records one attempt on its span and in the metrics of its team, agent and model."""
 
     def __init__(self, call: CallRequest, span: Span) -> None:
         self._call = call
@@ -53,7 +53,7 @@ class Attempt:
         metrics.RUNNING.add(1, self._attributes)
 
     def answered(self, done: Completion) -> None:
-        """A billed answer; `judged` says what it was good for."""
+        """Records a billed answer; `judged` then records whether it passed its checks."""
         self._span.set_attribute("gen_ai.usage.input_tokens", done.usage.prompt_tokens)
         self._span.set_attribute("gen_ai.usage.output_tokens", done.usage.completion_tokens)
         self._span.set_attribute("cost_usd", float(done.cost.usd))
@@ -64,12 +64,12 @@ class Attempt:
         self._charge(done.cost.usd, done.usage, replayed=done.replayed)
 
     def useless(self, error: MalformedAnswer | ProviderRefused) -> None:
-        """No answer, and perhaps a bill all the same."""
+        """Records a failure that may have been billed."""
         if error.billed_usd:
             self._charge(error.billed_usd, usage_of(error.body), replayed=False)
 
     def judged(self, result: CallResult) -> CallResult:
-        """The result as it is: with reasons in it, it failed its checks."""
+        """Records the result, which failed its checks if it has reasons, and returns it."""
         if result.reasons:
             self._outcome = metrics.CHECK_FAILED
         if not result.answer and result.replayed:
@@ -77,7 +77,7 @@ class Attempt:
         return result
 
     def failed(self, error: BaseException) -> None:
-        """An error is recorded by its type alone: texts stay outside."""
+        """Records an error by its type only, never by its text."""
         kind = error.type if isinstance(error, ApplicationError) else type(error).__name__
         self._attributes["error.type"] = kind or UNKNOWN
         self._span.set_attribute("error.type", kind or UNKNOWN)
@@ -103,7 +103,7 @@ class Attempt:
 
 @contextmanager
 def call_span(call: CallRequest) -> Iterator[Attempt]:
-    """One attempt of a call: its span, its metrics, and what its log lines are labelled with."""
+    """Opens the span of one attempt, with its metrics and the labels of its log lines."""
     known = label_activity(
         {TASK: call.task, AGENT: call.account.agent, CALL_KEY: call.idempotency_key}
     )

@@ -17,7 +17,7 @@ from durable_agent_team.contracts.spend import (
 
 
 class AccountActivities:
-    """The life of ATXP accounts. Every one of them may be repeated without harm."""
+    """Opens, changes, reads and closes ATXP accounts. Each activity may be repeated."""
 
     @activity.defn
     async def read_models(self) -> ModelCatalog:
@@ -26,7 +26,7 @@ class AccountActivities:
 
     @activity.defn
     async def open_accounts(self, order: OpenAccounts) -> OpenedAccounts:
-        """One account for each agent, in the order's order. Same run key: the same accounts."""
+        """One account for each agent, in the given order. The same run key: the same accounts."""
         raise NotImplementedError
 
     @activity.defn
@@ -41,7 +41,7 @@ class AccountActivities:
 
     @activity.defn
     async def read_ledgers(self, order: CloseAccounts) -> ClosedAccounts:
-        """The ledgers as they are, without closing anything; waits for nothing."""
+        """The ledgers as they are, without closing anything."""
         raise NotImplementedError
 
     @activity.defn
@@ -51,7 +51,7 @@ class AccountActivities:
 
 
 class AgentActivities:
-    """Paid work."""
+    """Paid calls to models."""
 
     @activity.defn
     async def call_agent(self, call: CallRequest) -> CallResult:
@@ -60,9 +60,9 @@ class AgentActivities:
 
 
 class NotificationActivities:
-    """Word to a person who is not looking."""
+    """Notifies people that a run waits for them."""
 
     @activity.defn
     async def notify(self, notification: Notification) -> None:
-        """One POST of the notification as JSON; any 2xx will do."""
+        """One POST of the notification as JSON; any 2xx is a success."""
         raise NotImplementedError

@@ -11,7 +11,7 @@ from durable_agent_team.contracts.base import Message, Usd
 from durable_agent_team.contracts.team import BuiltInOutput, Checks, Identifier
 
 MAX_ANSWER = 200_000
-"""Characters. A longer answer fails its check; it was billed all the same."""
+"""Characters. A longer answer fails its check; it was billed anyway."""
 
 MAX_SOURCE = 1_000_000
 MAX_REASONS = 50
@@ -26,7 +26,7 @@ class Purpose(StrEnum):
 
 
 class AccountRef(Message):
-    """An agent's ATXP account for one run. The key is sealed: useless without the sealing key."""
+    """An agent's ATXP account for one run. The key cannot be used without the sealing key."""
 
     agent: Identifier
     account_id: str = Field(max_length=200)
@@ -48,7 +48,7 @@ class Rejected(Message):
 
 
 class CallRequest(Message):
-    """One call. All attempts of it carry the same key and make the same body."""
+    """One call. All of its attempts have the same key and the same body."""
 
     idempotency_key: str = Field(max_length=100)
     account: AccountRef
@@ -64,23 +64,23 @@ class CallRequest(Message):
     """Only in the orchestrator's calls."""
     sources: tuple[Source, ...] = Field((), max_length=1_050)
     missing: tuple[str, ...] = Field((), max_length=1_000)
-    """Inputs that the task was to have and has not: their tasks were skipped."""
+    """Inputs that the task does not have because their tasks were skipped."""
     ask: str = Field(max_length=2_000_000)
-    """A review's lists every task. `call_requests.py` limits what a prompt holds."""
+    """A review's `ask` lists every task. `call_requests.py` limits the size of a prompt."""
     rejected: Rejected | None = None
     output: BuiltInOutput | dict[str, Any] = "text"
     checks: Checks = Checks()
 
 
 class Usage(Message):
-    """Tokens as billed; a gateway that cannot know charges its bound and says `estimated`."""
+    """Tokens as billed; a gateway that does not know them charges its bound as `estimated`."""
 
     prompt_tokens: int = Field(0, ge=0)
     completion_tokens: int = Field(0, ge=0)
 
 
 class CallResult(Message):
-    """A billed answer. `reasons` not empty: it failed its checks, and nobody else may see it."""
+    """A billed answer. With `reasons` it failed its checks and must not be handed on."""
 
     answer: str = Field(max_length=MAX_ANSWER)
     reasons: tuple[str, ...] = Field((), max_length=MAX_REASONS)
@@ -92,7 +92,7 @@ class CallResult(Message):
     failed_attempts_usd: Usd = Decimal(0)
     """What earlier attempts are known to have cost on top: billed answers that were unusable."""
     account_spent_usd: Usd | None = None
-    """The account's whole spend after this answer, where the gateway tells it."""
+    """The account's whole spend after this answer, where the gateway reports it."""
     started_at: datetime
     """Of the attempt that succeeded."""
     seconds: float = Field(ge=0)

@@ -1,4 +1,4 @@
-"""What a person may change of a run that goes on: an agent's settings, and the run's limits."""
+"""What can be changed in a running run: an agent's settings and the run's limits."""
 
 from datetime import datetime
 from typing import Annotated, Any, ClassVar
@@ -20,7 +20,7 @@ _HOW = "write it like 2026-12-31T18:00:00+01:00 or 2026-12-31T17:00:00Z"
 
 
 def _time_with_offset(value: Any) -> datetime:
-    """No numbers: whether seconds or milliseconds are meant, nobody can tell."""
+    """Numbers are refused: they could be seconds or milliseconds."""
     try:
         at = value if isinstance(value, datetime) else datetime.fromisoformat(value)
     except (TypeError, ValueError):
@@ -35,7 +35,7 @@ Deadline = Annotated[AwareDatetime, BeforeValidator(_time_with_offset)]
 
 
 class Changes(Message):
-    """Optional fields of which one at least is given; a key that is left out changes nothing."""
+    """Optional fields of which at least one is given; an omitted key changes nothing."""
 
     nullable: ClassVar[frozenset[str]] = frozenset()
     """Fields for which null is a value."""

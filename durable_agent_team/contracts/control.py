@@ -1,4 +1,4 @@
-"""What people outside may tell a run: the payloads of signals and updates."""
+"""The payloads of a run's signals, updates and queries."""
 
 from typing import Annotated, Literal
 
@@ -64,7 +64,7 @@ class AddTaskSignal(Task):
 
     @property
     def task(self) -> Task:
-        """As the update has it, and the plan."""
+        """The task without `kind`, as in the update and the plan."""
         return Task.model_validate(self.model_dump(exclude={"kind"}, exclude_unset=True))
 
 
@@ -100,14 +100,14 @@ class Transferred(Message):
 
 
 class TaskAnswer(Message):
-    """What became of a `retry_task`, a `cancel_task` or an `add_task`."""
+    """The result of a `retry_task`, a `cancel_task` or an `add_task`."""
 
     task: str
     status: str
 
 
 class Approve(Message):
-    """Answers what waits for approval; `subject` is the one that `state` shows."""
+    """Approves or rejects what waits for approval; `subject` is the one that `state` shows."""
 
     subject: str = Field(max_length=200)
     approved: bool

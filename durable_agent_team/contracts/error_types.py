@@ -1,4 +1,4 @@
-"""Every error type, and what becomes of it. `docs/failures.md` is made from this table."""
+"""Every error type with its outcome and remedy: the source of `docs/failures.md`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from types import MappingProxyType
 
 class Outcome(StrEnum):
     RETRIED = "retried"
-    """The same call, same key, by the agent's retry policy; then the task fails."""
+    """The same call with the same key, by the agent's retry policy; then the task fails."""
     WAITS = "waits"
-    """The same call goes again when another call of the agent has settled."""
+    """The same call is sent again when another call of the agent has settled."""
     ON_EXHAUSTED = "the agent's `on_exhausted` decides"
     """Parks (the default), falls back to a cheaper model, skips or fails the task."""
     PARKS = "parks"
-    """Waits, durably, for a person; a call after the agent's retry policy."""
+    """Waits, durably, for an operator; a call only after its retries have failed."""
     REPAIRED = "repaired"
     """A new call with the reasons, `max_repairs` times; then the task fails."""
     FAILS_TASK = "fails the task"
@@ -67,7 +67,7 @@ _RULES = {
     ErrorType.UPSTREAM_UNAVAILABLE: ErrorRule(
         Outcome.RETRIED,
         "HTTP 408, 409 (not our idempotency conflict), 425, 500, 502, 503, 504, or no connection.",
-        "See that the gateway and its upstream are up; raise `retry.max_attempts`.",
+        "Check that the gateway and its upstream are running; raise `retry.max_attempts`.",
     ),
     ErrorType.UPSTREAM_TIMEOUT: ErrorRule(
         Outcome.RETRIED,
@@ -77,27 +77,27 @@ _RULES = {
     ),
     ErrorType.WORKER_LOST: ErrorRule(
         Outcome.RETRIED,
-        "The worker that had the call died, or was too busy to say that it lives. Given out three"
-        " times by the agent's policy, with more and more patience; an answer that was paid for"
-        " meanwhile is not paid for again.",
-        "Look at the workers: they are killed, or the machine has too much to do. Start more of"
-        " them, or lower MAX_CONCURRENT_CALLS; then `retry_task`.",
+        "The worker that ran the call died, or was too busy to send a heartbeat. The call is"
+        " attempted three times by the agent's policy, with longer and longer timeouts; an answer"
+        " that was paid for in between is not paid for again.",
+        "Check the workers: they are killed, or their machine is overloaded. Start more of them, or"
+        " lower MAX_CONCURRENT_CALLS; then `retry_task`.",
     ),
     ErrorType.MALFORMED_ANSWER: ErrorRule(
         Outcome.RETRIED,
-        "HTTP 200 that is not JSON, or has no choices. Where it was billed and the gateway stored"
-        " it, it counts as an answer that failed its checks.",
-        "Look at the upstream's own log; if it goes on, the model or its server is broken.",
+        "HTTP 200 with a body that is not JSON or has no choices. If it was billed and the gateway"
+        " stored it, it counts as an answer that failed its checks.",
+        "Check the upstream's own log; if the error persists, the model or its server is broken.",
     ),
     ErrorType.BUDGET_RESERVED: ErrorRule(
         Outcome.WAITS,
-        "HTTP 402: what is left would do, but calls in flight hold it reserved.",
-        "Nothing: it goes on when they have settled.",
+        "HTTP 402: what is left of the budget would suffice, but calls in flight have reserved it.",
+        "Nothing: the call continues when they have settled.",
     ),
     ErrorType.CHECK_FAILED: ErrorRule(
         Outcome.REPAIRED,
         "The answer broke its schema or one of the task's `checks`.",
-        "Loosen the checks, sharpen the ask, or give the agent a larger model.",
+        "Loosen the checks, write a more precise `ask`, or give the agent a larger model.",
     ),
     ErrorType.BUDGET_EXHAUSTED: ErrorRule(
         Outcome.ON_EXHAUSTED,
@@ -107,8 +107,8 @@ _RULES = {
     ),
     ErrorType.ACCOUNT_DISABLED: ErrorRule(
         Outcome.ON_EXHAUSTED,
-        "HTTP 402 `account_disabled`: somebody switched the account off.",
-        "A new limit (`adjust_budget`) switches it on again.",
+        "HTTP 402 `account_disabled`: the account was disabled.",
+        "A new limit (`adjust_budget`) enables it again.",
     ),
     ErrorType.PAYMENT_REQUIRED: ErrorRule(
         Outcome.ON_EXHAUSTED,
@@ -122,8 +122,8 @@ _RULES = {
     ErrorType.FORBIDDEN: ErrorRule(Outcome.FAILS_TASK, "HTTP 403.", "Do what the server says."),
     ErrorType.BAD_REQUEST: ErrorRule(
         Outcome.FAILS_TASK,
-        "HTTP 400, 404, 413, 422: the request is wrong, so sending it again is no use.",
-        "The message says what the server did not like.",
+        "HTTP 400, 404, 413, 422: the request is wrong, so sending it again would not help.",
+        "The message says what the server rejected.",
     ),
     ErrorType.UNPRICED_MODEL: ErrorRule(
         Outcome.FAILS_TASK,
@@ -132,22 +132,23 @@ _RULES = {
     ),
     ErrorType.CONTEXT_EXCEEDED: ErrorRule(
         Outcome.FAILS_TASK,
-        "The prompt does not fit the model's context; estimated before the call, or said upstream.",
+        "The prompt does not fit the model's context; estimated before the call, or"
+        " reported by the upstream.",
         "Shorten the inputs, lower `max_tokens`, or use a model with a larger context.",
     ),
     ErrorType.KEY_CONFLICT: ErrorRule(
         Outcome.FAILS_TASK,
-        "HTTP 409 `idempotency_conflict`: the same key came with another body.",
+        "HTTP 409 `idempotency_conflict`: the same key was sent with a different body.",
         "Let workers of one version finish the run, or run again.",
     ),
     ErrorType.SEALING_KEY_MISMATCH: ErrorRule(
         Outcome.PARKS,
-        "This worker's SEALING_KEY is not the one that the run's keys were sealed with. Tried by"
-        " the agent's retry policy first: another worker may have the right one.",
+        "This worker's SEALING_KEY is not the one that the run's keys were sealed with. The"
+        " agent's retry policy applies first: another worker may have the right one.",
         "Give every worker of a task queue the same SEALING_KEY; then `retry_task`.",
     ),
     ErrorType.DEPENDENCY_FAILED: ErrorRule(
-        Outcome.FAILS_TASK, "A task that this one depends on failed.", "Look at that task."
+        Outcome.FAILS_TASK, "A task that this one depends on failed.", "Look up that task's error."
     ),
     ErrorType.DEPENDENCY_SKIPPED: ErrorRule(
         Outcome.FAILS_TASK,
@@ -156,28 +157,28 @@ _RULES = {
     ),
     ErrorType.CANCELLED: ErrorRule(
         Outcome.FAILS_TASK,
-        "A person cancelled the task.",
-        "Nothing: dependants that accept missing inputs go on.",
+        "An operator cancelled the task.",
+        "Nothing: dependants that accept missing inputs continue.",
     ),
     ErrorType.BREAKER_OPEN: ErrorRule(
         Outcome.PARKS,
-        "`breaker_failures` calls of the agent failed in a row: it is not called any more.",
-        "Find out why; then `retry_task` or `adjust_budget` lets it go on.",
+        "`breaker_failures` calls of the agent failed in a row: it is no longer called.",
+        "Find out why; then `retry_task` or `adjust_budget` lets it continue.",
     ),
     ErrorType.LIMIT_REFUSED: ErrorRule(
         Outcome.FAILS_RUN,
-        "The provider would not open an account with the limit that was asked for.",
-        "Use a provider that can hold it, or another limit.",
+        "The provider did not open an account with the requested limit.",
+        "Use a provider that supports the limit, or another limit.",
     ),
     ErrorType.PROVIDER_PROTOCOL: ErrorRule(
         Outcome.FAILS_RUN,
-        "The account API answered something that is no account.",
+        "The account API did not answer with an account.",
         "Check ATXP_API_URL; `docs/settings.md` says what it must serve.",
     ),
     ErrorType.INVALID_INPUT: ErrorRule(
         Outcome.FAILS_RUN,
         "The start input is wrong; nothing was opened or spent.",
-        "The message has every problem, with its remedy.",
+        "The message lists every problem with its remedy.",
     ),
     ErrorType.INVALID_PLAN: ErrorRule(
         Outcome.FAILS_RUN,
@@ -186,12 +187,12 @@ _RULES = {
     ),
     ErrorType.RUN_FAILED: ErrorRule(
         Outcome.FAILS_RUN,
-        "A failed task kept the run from its result; the details hold the report.",
-        "Look at the failed task.",
+        "Because of a failed task the run has no result; the details contain the report.",
+        "Look up the failed task's error.",
     ),
     ErrorType.INTERNAL: ErrorRule(
         Outcome.RETRIED,
-        "An activity failed in a way that nobody foresaw.",
+        "An activity failed with an unexpected error.",
         "The worker's log has the trace; please report it.",
     ),
 }
