@@ -28,7 +28,7 @@ PAGE = 500
 
 
 class AtxpAccounts:
-    """`AccountProvider` for ATXP and for our gateway; what it can promise, it says itself."""
+    """`AccountProvider` for ATXP and for our gateway, which declares its own capabilities."""
 
     def __init__(self, http: HttpxClient, api_url: str, api_key: SecretStr) -> None:
         self._http = http
@@ -114,7 +114,7 @@ class AtxpAccounts:
             answer = await self._send("GET", page + (f"&after={after}" if after else ""))
             lines = answer.get("data", answer.get("transactions"))
             if not isinstance(lines, list):
-                raise ProtocolBroken(f"the ledger of account {account_id} is no list of charges")
+                raise ProtocolBroken(f"the ledger of account {account_id} is not a list of charges")
             found += [_charge(line) for line in lines if isinstance(line, dict)]
             last = str(lines[-1].get("id", "")) if lines and isinstance(lines[-1], dict) else ""
             if not answer.get("has_more") or not last or last == after:
@@ -127,10 +127,10 @@ class AtxpAccounts:
     ) -> None:
         told = decimal_of(answer.get("budget"))
         if told is None and "budget" not in answer:
-            return  # The published answer is only said to hold the key.
+            return  # The published API documents only the key.
         if told == budget_usd:
             return
-        with suppress(AtxpError):  # The refusal below is the news; else the account goes unused.
+        with suppress(AtxpError):  # The refusal below matters more; an open account stays unused.
             await self.close(account_id, None)
         raise LimitRefused(
             f"asked for an account {name!r} with a budget of {budget_usd} USD, the provider opened"

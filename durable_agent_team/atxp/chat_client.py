@@ -29,7 +29,7 @@ MODELS_TIMEOUT_SECONDS = 10
 
 @dataclass(frozen=True)
 class CompletionRequest:
-    """One request as it goes over the wire; `model` and `max_tokens` stand in `body` too."""
+    """One request as it goes over the wire; `model` and `max_tokens` are in `body` too."""
 
     body: bytes
     model: str
@@ -51,14 +51,14 @@ class Completion:
 
 @dataclass(frozen=True)
 class StoredAnswer:
-    """An answer that is no use, billed before and stored: each attempt gets this one again."""
+    """A billed, unusable answer that the gateway stored: each attempt gets it again."""
 
     usage: Usage
     cost: Cost
 
     @classmethod
     def of(cls, error: MalformedAnswer | ProviderRefused) -> "StoredAnswer | None":
-        """None where another attempt may come to another answer."""
+        """None where another attempt may get another answer."""
         cost = told_cost(error.body) if isinstance(error.body, Mapping) else None
         return cls(usage_of(error.body), cost) if error.replayed and cost else None
 
@@ -149,7 +149,7 @@ def _first_choice(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _text(choice: Mapping[str, Any]) -> str:
-    """The answer's text, also where it comes in parts. No text at all is an empty answer."""
+    """The answer's text, joined if it has several parts; empty if it has none."""
     content = choice["message"].get("content")
     if isinstance(content, list):
         parts = [part.get("text") for part in content if isinstance(part, dict)]
@@ -169,6 +169,6 @@ def _without_choices(answer: Answer, order: CompletionRequest) -> MalformedAnswe
 
 
 def _billed(body: Any, replayed: bool) -> Decimal:
-    """What an unusable answer says it cost; a stored one was counted when it came first."""
+    """What an unusable answer says it cost; a stored one was counted the first time."""
     told = told_cost(body) if isinstance(body, Mapping) and not replayed else None
     return told.usd if told else Decimal(0)

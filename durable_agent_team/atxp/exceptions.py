@@ -1,4 +1,4 @@
-"""What can go wrong with ATXP, as types. `activities/error_translation.py` says what follows."""
+"""The errors of this package. `activities/error_translation.py` maps them to error types."""
 
 import re
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 MAX_TEXT = 500
-"""Characters of a server's own words that an error repeats."""
+"""Characters of a server's own message in an error."""
 
 _BEARER = re.compile(r"(?i)\bbearer\s+\S+")
 _KEY_LIKE = re.compile(r"\b(?:sk|ak|atxp|key)[-_][A-Za-z0-9_\-]{12,}")
@@ -35,7 +35,7 @@ class ProviderRefused(AtxpError):
     """Such as `POST /chat/completions`."""
     status: int
     message: str
-    """The server's own words."""
+    """The server's own message."""
     kind: str = ""
     """`error.type`, where the body has one."""
     code: str = ""
@@ -47,7 +47,7 @@ class ProviderRefused(AtxpError):
     body: Any = None
     replayed: bool = False
     billed_usd: Decimal = Decimal(0)
-    """An error can have used tokens: then it was billed."""
+    """An error response may have used tokens, which were billed."""
 
     def __str__(self) -> str:
         return f"{self.what} answered {self.status}: {self.message or 'no reason given'}"
@@ -72,7 +72,7 @@ class TimedOut(NoAnswer):
 
 @dataclass(eq=False)
 class MalformedAnswer(AtxpError):
-    """A 200 that is no chat completion. It may have been billed all the same."""
+    """A 200 that is not a chat completion. It may have been billed anyway."""
 
     message: str
     billed_usd: Decimal = Decimal(0)
@@ -84,11 +84,11 @@ class MalformedAnswer(AtxpError):
 
 
 class LimitRefused(AtxpError):
-    """The provider does not hold the limit that was asked for."""
+    """The provider did not set the requested limit."""
 
 
 class ProtocolBroken(AtxpError):
-    """The account API answered something that is no account."""
+    """The account API did not answer with an account."""
 
 
 class SealingKeyMismatch(AtxpError):
@@ -96,7 +96,7 @@ class SealingKeyMismatch(AtxpError):
 
 
 def error_fields(body: Any) -> dict[str, Any]:
-    """The `error` object of an OpenAI-compatible body, or what comes nearest to it."""
+    """The `error` object of an OpenAI-compatible body, or the closest equivalent."""
     if not isinstance(body, dict):
         return {}
     error = body.get("error")

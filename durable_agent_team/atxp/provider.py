@@ -1,4 +1,4 @@
-"""What this project needs of whoever holds the money: another provider is one more file."""
+"""The interface of an account provider: to support another one, implement it."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -22,7 +22,7 @@ class OpenedAccount:
 
 @dataclass(frozen=True)
 class AccountState:
-    """An account as its provider tells it; None is what it does not tell. USD."""
+    """An account as its provider reports it, in USD; None for what it does not report."""
 
     account_id: str
     status: str
@@ -49,13 +49,13 @@ class AccountProvider(Protocol):
 
     @property
     def parent_key(self) -> SecretStr:
-        """For what is told to the operator alone, such as a guarded price list."""
+        """For what only the operator may read, such as a protected price list."""
 
     async def open(self, name: str, budget_usd: Decimal, idempotency_key: str) -> OpenedAccount:
         """Refuses (`LimitRefused`) rather than open an account with another limit."""
 
     async def set_budget(self, account_id: str, budget_usd: Decimal) -> AccountState:
-        """Refuses (`LimitRefused`) below what is spent or reserved. Switches the account on."""
+        """Refuses (`LimitRefused`) below what is spent or reserved. Enables the account."""
 
     async def transfer(
         self, source_id: str, target_id: str, amount_usd: Decimal, idempotency_key: str

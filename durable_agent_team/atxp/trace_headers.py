@@ -1,4 +1,4 @@
-"""Whose a request is, told along with it: the trace that goes on, and which task of which run."""
+"""The headers that identify a request: its trace, and its task and run as baggage."""
 
 from opentelemetry import baggage, propagate, trace
 
@@ -7,7 +7,7 @@ from durable_agent_team.contracts.telemetry_labels import IN_BAGGAGE, labels
 
 def trace_headers() -> dict[str, str]:
     """`traceparent` and, as `baggage`, the team, run, task and agent: for the gateway's spans,
-    metrics and log lines. Nothing while there is no trace: then it is nobody's business."""
+    metrics and log lines. Empty without a trace."""
     if not trace.get_current_span().get_span_context().is_valid:
         return {}
     context = baggage.clear()

@@ -34,13 +34,13 @@ class Answer:
 
     body: dict[str, Any]
     replayed: bool
-    """The gateway had it stored: it was billed before."""
+    """From the gateway's store: it was billed before."""
     account_spent_usd: Decimal | None = None
-    """The account's whole spend after this answer, where the server tells it."""
+    """The account's whole spend after this answer, where the server reports it."""
 
 
 def parse_json(text: bytes) -> Any:
-    """JSON with every fraction as a `Decimal`: a float has lost the money already."""
+    """JSON with every fraction as a `Decimal`: a float would have lost digits already."""
     try:
         return json.loads(text, parse_float=Decimal)
     except (ValueError, RecursionError):
@@ -104,7 +104,7 @@ def _reason(error: BaseException) -> str:
 
 
 def refusal(what: str, response: httpx.Response, body: Any, key: str | None) -> ProviderRefused:
-    """What the server said, in the fields that tell the refusals apart."""
+    """A refusal, with the fields by which its kinds are distinguished."""
     error = error_fields(body)
     outer = body.get("restriction") if isinstance(body, dict) else None
     inner = outer if isinstance(outer, dict) else {}

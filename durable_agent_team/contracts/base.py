@@ -1,4 +1,4 @@
-"""What all contracts share: the frozen base model, and money."""
+"""The frozen base model of all messages, and amounts of money."""
 
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from typing import Annotated, Any
@@ -13,7 +13,7 @@ Usd = Annotated[Decimal, Field(ge=0, le=MAX_USD, decimal_places=6)]
 """US dollars, to the micro-dollar. Never a float: JSON carries it as a string."""
 
 BudgetUsd = Annotated[Decimal, Field(gt=0, le=MAX_BUDGET_USD, decimal_places=6)]
-"""A limit that somebody sets."""
+"""A limit: above zero."""
 
 
 class Message(BaseModel):
@@ -28,7 +28,7 @@ def round_up(amount: Decimal) -> Decimal:
 
 
 def decimal_of(value: Any) -> Decimal | None:
-    """An amount as it stands in JSON (number or string), or None if it is none."""
+    """An amount as it stands in JSON (number or string), or None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         return None
     try:

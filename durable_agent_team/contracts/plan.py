@@ -1,4 +1,4 @@
-"""The plan: the tasks as an explicit dependency graph, and what can be wrong with one."""
+"""The plan: the tasks as an explicit dependency graph, and a problem of an input."""
 
 from typing import Annotated, Any
 
@@ -24,9 +24,9 @@ def _cut_to(most: int) -> BeforeValidator:
 
 
 class Problem(Message):
-    """One thing that is wrong with an input, in words for the person who wrote it.
+    """One thing that is wrong with an input, for the person who wrote it.
 
-    What is too long is cut: a problem that cannot be told would stop the run that found it.
+    Long values are cut: a problem that exceeds its bounds would fail the run that reports it.
     """
 
     field: Annotated[str, _cut_to(300)]

@@ -1,4 +1,4 @@
-"""Pure: what an endpoint tells of itself in JSON: its models, their prices, its promises."""
+"""What an endpoint reports in JSON: its models, their prices and its capabilities."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -43,7 +43,7 @@ def _model_price(line: Any) -> ModelPrice | None:
 
 
 def declared_capabilities(told: Any) -> Capabilities:
-    """As the endpoint declares them. Without a word: what ATXP's published API promises."""
+    """As the endpoint declares them; by default, what ATXP's published API guarantees."""
     if not isinstance(told, Mapping):
         return Capabilities(hard_limit=True)
     return Capabilities(**{name: told.get(name) is True for name in Capabilities.model_fields})

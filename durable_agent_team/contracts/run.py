@@ -1,4 +1,4 @@
-"""A run: what starts it, what it looks like on the way, what it returns."""
+"""A run: its start input, its state and its report."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -37,10 +37,10 @@ class RunStatus(StrEnum):
     STARTING = "starting"
     PLANNING = "planning"
     APPROVAL = "approval"
-    """The plan waits for a person."""
+    """The plan waits for approval."""
     WORKING = "working"
     PARKED = "parked"
-    """Nothing goes on until a person answers: `RunState.waiting` says what."""
+    """Nothing continues until an operator answers: `RunState.waiting` lists what waits."""
     REVIEWING = "reviewing"
     FINISHING = "finishing"
     CLOSING = "closing"
@@ -50,7 +50,7 @@ class RunStatus(StrEnum):
     TERMINATED = "terminated"
     """By Temporal, at once: the run could neither report nor close its accounts."""
     TIMED_OUT = "timed out"
-    """Likewise, where Temporal was told a limit for the whole workflow."""
+    """Likewise, by a timeout for the whole workflow."""
 
 
 class TaskStatus(StrEnum):
@@ -60,7 +60,7 @@ class TaskStatus(StrEnum):
     """For a free slot."""
     RUNNING = "running"
     PARKED = "parked"
-    """For a person: `RunState.waiting` says why, and the command that wakes it."""
+    """For an operator: `RunState.waiting` says why, and the command that wakes it."""
     DONE = "done"
     SKIPPED = "skipped"
     """Ended without a hand-off, by the agent's policy."""
@@ -94,7 +94,7 @@ class TaskState(Message):
 
 
 class Waiting(Message):
-    """Something that waits for a person, and the command that answers it."""
+    """Something that waits for an operator, and the command that answers it."""
 
     subject: str = Field(max_length=200)
     """A task's id, `plan`, `review` or `answer`."""
@@ -128,7 +128,7 @@ class RunState(Message):
     paused: bool
     max_parallel: int | None = None
     deadline: datetime | None = None
-    """From then on nothing new starts."""
+    """After it nothing new starts."""
     cancel_reason: str | None
     tasks: tuple[TaskState, ...]
     tasks_total: int
@@ -147,7 +147,7 @@ class TaskOutcome(Message):
 
 
 class RunReport(Message):
-    """What a run returns, whichever way it ends."""
+    """What a run returns, however it ends."""
 
     workflow_id: str
     team: str

@@ -11,7 +11,7 @@ from durable_agent_team.contracts.team import Identifier
 
 
 class Capabilities(Message):
-    """Which promises an account provider keeps: declared, never assumed."""
+    """The guarantees that an account provider declares."""
 
     hard_limit: bool = True
     """Refuses a call that could overspend, under any concurrency."""
@@ -33,12 +33,12 @@ class ModelPrice(Message):
 
     @property
     def is_priced(self) -> bool:
-        """Both prices are told: with one of them no call can be bounded."""
+        """Both prices are known; a call cannot be bounded with only one."""
         return self.input_usd is not None and self.output_usd is not None
 
 
 class ModelCatalog(Message):
-    """What the gateway can serve. `priced` false: the endpoint told no prices."""
+    """What the gateway can serve. `priced` is false if the endpoint reports no prices."""
 
     models: tuple[ModelPrice, ...] = Field((), max_length=2_000)
     default_model: str | None = None
@@ -154,9 +154,9 @@ class AgentSpend(Message):
     useful_usd: Usd
     repairs_usd: Usd
     failed_attempts_usd: Usd
-    """Billed without use: an answer that failed its checks, or that nobody was there to take."""
+    """Billed without use: an answer that failed its checks, or that arrived too late."""
     discarded_usd: Usd
-    """Of calls that a reset of the run threw away: in the ledger, and not in this history."""
+    """For calls that a reset of the run discarded: in the ledger, but not in this history."""
     calls: int
     failed_calls: int
     prompt_tokens: int

@@ -20,14 +20,14 @@ BuiltInOutput = Literal["text", "findings"]
 
 
 class OnExhausted(StrEnum):
-    """What becomes of a call that the account refuses to pay."""
+    """What happens to a call that the account refuses to pay."""
 
     PARK = "park"
-    """The task waits, durably, for a person: a top-up, another limit, a retry."""
+    """The task waits, durably, for an operator: a top-up, another limit, a retry."""
     FALLBACK = "fallback"
-    """A new call with `fallback_model`; where that is refused too, it parks."""
+    """A new call with `fallback_model`; if that is refused too, it parks."""
     SKIP = "skip"
-    """The task ends without a hand-off; its dependants say whether they can live with that."""
+    """The task ends without a hand-off; its dependants decide whether they accept that."""
     FAIL = "fail"
 
 
@@ -72,11 +72,11 @@ class Agent(Caller):
 
     role: str = Field(min_length=1, max_length=200)
     inputs: tuple[SourceName, ...] = Field((), max_length=50)
-    """Documents that stand before every task of this agent: file names beside the team file."""
+    """Documents that precede every task of this agent: file names relative to the team file."""
 
 
 class Checks(Message):
-    """Rules for a task's output, beside its schema. Lengths in characters."""
+    """Rules for a task's output, in addition to its schema. Lengths in characters."""
 
     min_length: int | None = Field(None, ge=0, le=200_000)
     max_length: int | None = Field(None, ge=1, le=200_000)
@@ -94,7 +94,7 @@ class Task(Message):
     output: BuiltInOutput | dict[str, Any] = "text"
     checks: Checks = Checks()
     missing_inputs: Literal["fail", "accept"] = "fail"
-    """`accept`: runs without the hand-offs of skipped dependencies, and is told which."""
+    """`accept`: runs without the hand-offs of skipped dependencies, and gets a list of them."""
 
 
 class OnTaskFailure(StrEnum):
@@ -115,7 +115,7 @@ class Team(Message):
     final: Literal["orchestrator", "handoff"] = "orchestrator"
     approve_plan: bool = False
     review_rounds: int = Field(0, ge=0, le=5)
-    """How often the orchestrator may look at what is done and failed, and revise the plan."""
+    """How often the orchestrator may review what is done and failed, and revise the plan."""
     max_parallel: Parallel = 20
     max_tasks: int = Field(50, ge=1, le=1_000)
     max_repairs: int = Field(2, ge=0, le=10)

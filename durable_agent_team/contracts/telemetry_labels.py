@@ -1,5 +1,5 @@
-"""What log lines, spans and metrics say of the call that they belong to; and the header that
-brings the team to the activities. Names and ids: never a text, never an account's key."""
+"""The labels of log lines, spans and metrics, and the header that carries the team to activities.
+Names and ids only: never a text, never an account's key."""
 
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -11,14 +11,14 @@ RUN: Final = "agent_team.run"
 TASK: Final = "agent_team.task"
 AGENT: Final = "agent_team.agent"
 CALL_KEY: Final = "agent_team.call_key"
-"""The call's idempotency key: as it stands in the ledger."""
+"""The call's idempotency key: as in the ledger."""
 
 TRACE_ID: Final = "trace_id"
 SPAN_ID: Final = "span_id"
 """The call's span, for lines that come when it has ended."""
 
 IN_BAGGAGE: Final = (TEAM, RUN, TASK, AGENT)
-"""What goes to the gateway beside the trace."""
+"""Sent to the gateway along with the trace."""
 
 TEAM_HEADER: Final = "agent-team"
 """Temporal's header on activities, set by workers whose telemetry is on."""

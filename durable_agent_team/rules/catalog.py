@@ -1,4 +1,4 @@
-"""Pure: a team beside the gateway's list of models: prices, and the room in their contexts."""
+"""A team's models in the gateway's list: their prices and context windows."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ def price_of(catalog: ModelCatalog, model: str) -> ModelPrice | None:
 
 
 def context_of(caller: Caller, price: ModelPrice | None) -> int | None:
-    """Tokens; the team file's figure goes before the gateway's."""
+    """The context window in tokens: the team file's figure, else the gateway's."""
     return caller.context_tokens or (price.context_tokens if price else None)
 
 
@@ -26,22 +26,22 @@ def callers(team: Team) -> dict[str, Caller]:
 
 
 def caller_of(team: Team, name: str) -> Caller:
-    """As it is now. The name must be known."""
+    """The orchestrator or an agent, by name. The name must be known."""
     return team.orchestrator if name == ORCHESTRATOR_AGENT else team.agents[name]
 
 
 def model_of(caller: Caller, catalog: ModelCatalog) -> str:
-    """Its own, or the worker's default."""
+    """The caller's own model, or the worker's default."""
     return caller.model or catalog.default_model or ""
 
 
 def field_of(name: str) -> str:
-    """Where somebody with an account stands in the team file."""
+    """The place of the orchestrator or of an agent in the team file."""
     return name if name == ORCHESTRATOR_AGENT else f"agents.{name}"
 
 
 def model_problems(team: Team, catalog: ModelCatalog) -> Iterator[Problem]:
-    """Models that are missing, or that the gateway would refuse for want of a price."""
+    """Models that are missing, or that the gateway would refuse because they have no price."""
     for name, caller in callers(team).items():
         model = caller.model or catalog.default_model
         if model is None:
@@ -77,7 +77,7 @@ def _unpriced(field: str, model: str, catalog: ModelCatalog) -> Iterator[Problem
 
 
 def context_problems(request: RunRequest, catalog: ModelCatalog) -> Iterator[Problem]:
-    """Tasks whose known inputs leave no room for an answer, with both figures."""
+    """Tasks whose known inputs leave too little of the context for an answer."""
     team = request.team
     for task in team.tasks:
         agent = team.agents[task.agent]

@@ -1,4 +1,4 @@
-"""Pure: the most that a team can cost, task by task, from its file, its inputs and the prices."""
+"""The most that a team can cost, task by task, from its file, its inputs and the prices."""
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
@@ -23,11 +23,11 @@ from durable_agent_team.rules.prompts import (
 from durable_agent_team.rules.review import MAX_ADDED, review_ask, review_schema
 
 REASONS_BYTES = 2_000
-"""Allowed for the objections that go back with an answer that failed its checks."""
+"""Allowed for the reasons that are sent back with an answer that failed its checks."""
 FAILED_BYTES = 100
-"""Allowed for how a task failed, as a review is told of it."""
-TOLD_BYTES = 1_000
-"""Allowed for a task that a review is told of and that is not known yet."""
+"""Allowed for a task's failure in the prompt of a review."""
+UNKNOWN_TASK_BYTES = 1_000
+"""Allowed for a task in the prompt of a review that is not known yet."""
 
 
 class CallBound(Message):
@@ -37,19 +37,19 @@ class CallBound(Message):
     agent: str
     model: str | None
     calls: int
-    """The first and all repairs, anew in every review; for a planned team, those of `max_tasks`
+    """The first and all repairs, again in every review; for a planned team, those of `max_tasks`
     tasks."""
     input_bytes: int
     """Of the documents that are known now."""
     prompt_bytes: int
-    """Of the first prompt; what other tasks hand on counts as full answers, at 4 bytes a token."""
+    """Of the first prompt; hand-offs of other tasks count as full answers, at 4 bytes a token."""
     usd: Decimal | None
     """For all its calls; None where the model has no price."""
     inputs_usd: Decimal | None
     """What of that is for the known inputs."""
     least_usd: Decimal | None
-    """What must be free for the first call to begin: `min_tokens` where the agent may get by with
-    them, and nothing yet of what other tasks hand on."""
+    """What must be free for the first call to start: with `min_tokens`, if set, and without the
+    hand-offs of other tasks."""
 
 
 class AgentBound(Message):
@@ -58,7 +58,7 @@ class AgentBound(Message):
     budget_usd: Decimal | None
     """The limit of its account: its own, or its share of the team's budget."""
     most_usd: Decimal | None
-    """The smaller of the two: an account refuses what goes beyond its limit."""
+    """The smaller of the two: an account refuses what exceeds its limit."""
 
 
 class Estimate(Message):
@@ -69,7 +69,7 @@ class Estimate(Message):
     agents: tuple[AgentBound, ...]
     most_usd: Decimal | None
     planned: bool
-    """No tasks are given: the orchestrator plans up to `max_tasks`, whose is not known."""
+    """The orchestrator plans up to `max_tasks` tasks; their agents are not known yet."""
 
 
 def estimate(request: RunRequest, catalog: ModelCatalog) -> Estimate:
@@ -117,7 +117,7 @@ def _working(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound]:
         yield _bound(task.id, task.agent, agent, team, catalog, sure, known, handed, times)
     subject, many = "(planned)", team.max_tasks * (1 + team.review_rounds)
     if team.tasks:
-        # What the first review adds, each later one may redo.
+        # Later reviews may redo what earlier ones added.
         rounds = team.review_rounds
         subject, many = "(added)", MAX_ADDED * rounds * (rounds + 1) // 2
     for name, agent in team.agents.items() if many else ():
@@ -131,17 +131,19 @@ def _working(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound]:
 
 
 def _reviewing(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound]:
-    """Every round sees every hand-off, and what became of every task."""
+    """Every round gets every hand-off and the status of every task."""
     team = request.team
     if team.review_rounds:
         texts = [orchestrator_text(team), request.effective_goal]
         status = {task.id: TaskStatus.DONE for task in team.tasks}
         texts.append(str(review_schema(team, status, team.result)))
-        told = team.max_tasks * TOLD_BYTES
+        listed = team.max_tasks * UNKNOWN_TASK_BYTES
         if team.tasks:
             texts.append(review_ask(status, Plan(tasks=team.tasks), {}))
-            told = len(team.tasks) * FAILED_BYTES + MAX_ADDED * team.review_rounds * TOLD_BYTES
-        sure, more, times = prompt_bytes(texts), told + _all(team), team.review_rounds
+            listed = (
+                len(team.tasks) * FAILED_BYTES + MAX_ADDED * team.review_rounds * UNKNOWN_TASK_BYTES
+            )
+        sure, more, times = prompt_bytes(texts), listed + _all(team), team.review_rounds
         orchestrator = team.orchestrator
         yield _bound(
             "review", ORCHESTRATOR_AGENT, orchestrator, team, catalog, sure, 0, more, times
@@ -226,7 +228,7 @@ def _agent(name: str, bounds: Sequence[CallBound], budget_usd: Decimal | None) -
 
 
 def _most(team: Team, agents: Sequence[AgentBound]) -> Decimal | None:
-    """Limits hold: the sum of the agents' most, and never above the team's own."""
+    """The sum of the agents' maxima, at most the team's own budget."""
     each = [agent.most_usd for agent in agents if agent.most_usd is not None]
     whole = sum(each, Decimal(0)) if len(each) == len(agents) else None
     limits = [limit for limit in (whole, team.budget_usd) if limit is not None]

@@ -1,4 +1,4 @@
-"""Pure: which promises an account provider does not keep, and what that means for a run."""
+"""The guarantees that an account provider does not give, and what that means for a run."""
 
 from types import MappingProxyType
 from typing import Final
@@ -17,5 +17,5 @@ REMEDY = "the gateway keeps all of them, and can stand in front of any provider"
 
 
 def broken_promises(capabilities: Capabilities) -> dict[str, str]:
-    """By name, what each promise that does not hold would have prevented."""
+    """By name of each guarantee that is missing: what can happen without it."""
     return {name: what for name, what in PROMISES.items() if not getattr(capabilities, name)}

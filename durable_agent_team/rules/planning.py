@@ -1,8 +1,8 @@
-"""From the orchestrator's answer to a plan: the prompt, the schema, and the check all the same.
+"""Planning: the orchestrator's prompt, the schema of its answer, and the check of the answer.
 
-Pure and deterministic: it runs inside the workflow. The schema is derived from the team, so that
+Deterministic, since it runs inside the workflow. The schema is derived from the team, so that
 a model that is held to it cannot name an unknown agent or draw a cycle; the answer is checked
-nevertheless, because a provider may ignore the schema.
+anyway, because a provider may ignore the schema.
 """
 
 import json
@@ -16,22 +16,22 @@ from durable_agent_team.contracts.team import Agent, Checks, Identifier, Task, T
 from durable_agent_team.rules.validation import contains_goal, task_problems
 
 MAX_PLANNED = 8
-"""Tasks. The grammar grows with the square of it, and a longer plan is better written by hand."""
+"""Tasks. The grammar grows with its square, and a longer plan is better written by hand."""
 
 MAX_ASK = 240
 MAX_DEPENDENCIES = 8
 
 PLACEHOLDER = "<subject>"
-"""Stands in the example where a plan names its subject. A small model copies its example word
-for word; it cannot copy this, because no ask may have such brackets, so it looks to the goal."""
+"""Stands in the example where a plan names its subject. A small model copies its example
+literally; it cannot copy this, because no `ask` may contain such brackets."""
 
 _BARRED = r"\x00-\x1f\"\\.<>\[\]{}_"
 ASK_PATTERN = rf"^[^ {_BARRED}][^{_BARRED}]{{14,{MAX_ASK - 40}}}[.]$"
-"""One bounded sentence. A small model without the bound goes on until its tokens are spent."""
+"""One bounded sentence. Without the bound a small model writes until its tokens are used up."""
 
 
 class PlannedTask(BaseModel):
-    """A task as the orchestrator writes it. What suits the agent is added afterwards."""
+    """A task as the orchestrator writes it. Output format and checks are added later."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -53,7 +53,7 @@ def plan_schema(team: Team) -> dict[str, Any]:
 
 
 def plan_ask(team: Team) -> str:
-    """The planning prompt, without the goal: the caller puts that in front of it."""
+    """The planning prompt without the goal, which the caller adds in front."""
     sizes = _sizes(team)
     count = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
     return "\n".join(
@@ -75,10 +75,10 @@ def plan_ask(team: Team) -> str:
 
 
 def parse_plan(answer: str, team: Team, goal: str) -> Plan | list[Problem]:
-    """The plan, or everything that is wrong with it, in words that the orchestrator gets back.
+    """The plan, or all its problems, which the orchestrator gets back.
 
-    The result is the last task that no other depends on. It also gets the work of the others of
-    that kind, so that nothing is paid for in vain.
+    The result is the last task that no other depends on. It is made to depend on all other such
+    tasks, so that the work of each is used.
     """
     planned = _read(answer)
     if isinstance(planned, Problem):
@@ -110,7 +110,7 @@ def _plan_of(count: int, team: Team) -> dict[str, Any]:
 
 
 def _task_shape(number: int, team: Team) -> dict[str, Any]:
-    """An agent without documents works on what others hand over, where others have documents."""
+    """Agents without documents depend on an earlier task, if other agents have documents."""
     earlier = [f"t{n}" for n in range(1, number)]
     readers = [name for name, agent in team.agents.items() if agent.inputs]
     others = [name for name, agent in team.agents.items() if not agent.inputs]
@@ -150,7 +150,7 @@ def _shape(number: int, agents: list[str], earlier: list[str], least: int) -> di
 
 
 def _example(team: Team) -> list[dict[str, Any]]:
-    """A plan for this team: those with documents side by side, then the others on their work."""
+    """An example plan: agents with documents in parallel, then the others on their results."""
     readers = [name for name, agent in team.agents.items() if agent.inputs]
     others = [name for name, agent in team.agents.items() if not agent.inputs]
     if not readers or not others:
@@ -207,7 +207,7 @@ def _read(answer: str) -> tuple[PlannedTask, ...] | Problem:
 
 
 def goal_problems(tasks: tuple[Task, ...], goal: str) -> Iterator[Problem]:
-    """The full stop at the goal's end does not make another goal of it."""
+    """Tasks whose `ask` repeats the goal, with or without its final punctuation."""
     whole = goal.strip().rstrip(".!?")
     for task in tasks:
         if whole and contains_goal(task.ask, whole):

@@ -1,4 +1,4 @@
-"""pydantic's complaints in plain words: what is wrong with a value, and what would be right."""
+"""pydantic's errors in plain English: what is wrong with a value, and how to correct it."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -43,7 +43,7 @@ NAME_REMEDY = "use a small letter, then up to 39 small letters, digits, `-` or `
 
 
 def explain_error(line: Any) -> tuple[str, str]:
-    """What is wrong, and the remedy (empty where the first says it), of one error of pydantic's."""
+    """The problem and its remedy (empty if the problem implies it) of one pydantic error."""
     kind, context = line["type"], line.get("ctx", {})
     if found := _bound(kind, context):
         return found
@@ -93,7 +93,7 @@ def _number(value: Any) -> str:
 
 
 def shown(text: str, most: int = 80) -> str:
-    """A value on one line of a message: nothing in it can end the line or move the cursor."""
+    """A value as one line of a message, with control characters escaped."""
     plain = "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
     )

@@ -1,7 +1,7 @@
-"""Pure: the orchestrator looks at what is done and what failed, and revises the plan, or finishes.
+"""Reviews: the orchestrator sees what is done and what failed, and revises the plan or finishes.
 
-The answer's schema is derived from the run, so that it cannot name an unknown task or agent; it is
-checked all the same.
+The answer's schema is derived from the run, so that it cannot name an unknown task or agent; the
+answer is checked anyway.
 """
 
 import json
@@ -22,13 +22,13 @@ MAX_ADDED = 3
 
 MAX_ASK = 400
 MAX_SHOWN = 4_000
-"""Characters of each hand-off that a review gets to see."""
+"""Characters of each hand-off in the prompt of a review."""
 
 _ADDED_ID = re.compile(r"review\d+-\d+")
 
 
 class AddedTask(Message):
-    """A further task as the orchestrator writes it; its id is given to it."""
+    """A further task as the orchestrator writes it; its id is generated."""
 
     agent: Identifier
     ask: str = Field(min_length=1, max_length=8_000)
@@ -36,7 +36,7 @@ class AddedTask(Message):
 
 
 class Review(Message):
-    """All empty: the plan stands as it is, and the run goes on to its answer."""
+    """If all are empty, the plan is unchanged and the run continues with its answer."""
 
     redo: tuple[str, ...] = Field((), max_length=200)
     drop: tuple[str, ...] = Field((), max_length=200)
@@ -50,7 +50,7 @@ class Review(Message):
 def review_schema(
     team: Team, status: Mapping[str, TaskStatus], result: str | None
 ) -> dict[str, Any]:
-    """What can be said of this run: its own tasks, its own agents."""
+    """The JSON Schema of a review: only this run's tasks and agents."""
     done = [task_id for task_id, each in status.items() if each is TaskStatus.DONE]
     droppable = [
         task_id
@@ -81,7 +81,7 @@ def review_schema(
 
 
 def review_ask(status: Mapping[str, TaskStatus], plan: Plan, failures: Mapping[str, str]) -> str:
-    """Every task with its state; what is done stands above as a source."""
+    """The prompt: every task with its status. Finished work is in the sources."""
     lines = ["These are the tasks of your team, and what became of them:", ""]
     for task in plan.tasks:
         failed = f" ({failures[task.id]})" if task.id in failures else ""
@@ -98,7 +98,7 @@ def review_ask(status: Mapping[str, TaskStatus], plan: Plan, failures: Mapping[s
 def parse_review(
     answer: str, team: Team, plan: Plan, goal: str, number: int
 ) -> tuple[Review, Plan] | list[Problem]:
-    """The review and the plan that comes of it, or everything that is wrong with it."""
+    """The review and the revised plan, or all its problems."""
     try:
         review = Review.model_validate(json.loads(answer))
     except (ValueError, ValidationError) as error:
@@ -122,7 +122,7 @@ def parse_review(
 
 
 def to_do_again(plan: Plan, redo: Collection[str]) -> set[str]:
-    """What is redone, and all that was made of it: a new input makes a new output."""
+    """The tasks to redo and everything that depends on them."""
     again = set(redo)
     while True:
         more = {task.id for task in plan.tasks if again & set(task.depends_on)} - again
@@ -132,7 +132,7 @@ def to_do_again(plan: Plan, redo: Collection[str]) -> set[str]:
 
 
 def is_added(task_id: str) -> bool:
-    """A review added this task. A team's own `review-texts` is none of them."""
+    """Whether a review added this task. A team's own `review-texts` does not match."""
     return _ADDED_ID.fullmatch(task_id) is not None
 
 

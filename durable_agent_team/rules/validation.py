@@ -1,6 +1,6 @@
-"""Pure: everything that can be wrong with a run before anything is opened or spent.
+"""Everything that can be wrong with a run before an account is opened.
 
-Used by the starter, for all errors at once, and by the workflow, which trusts no starter.
+The command line shows all problems at once; the workflow checks its input again.
 """
 
 from collections import Counter
@@ -34,7 +34,7 @@ __all__ = [
 
 
 def team_problems(request: RunRequest, catalog: ModelCatalog | None = None) -> list[Problem]:
-    """All problems of a start input. Without a catalog, models and contexts are not looked at."""
+    """All problems of a start input. Without a catalog, models and contexts are not checked."""
     team = request.team
     problems = [
         *_goal_problems(request),
@@ -50,7 +50,7 @@ def team_problems(request: RunRequest, catalog: ModelCatalog | None = None) -> l
 
 
 def team_warnings(request: RunRequest) -> list[Problem]:
-    """What is allowed and probably not meant."""
+    """What is allowed but probably not intended."""
     team = request.team
     limit = team.orchestrator.budget_usd
     warnings = [
@@ -77,7 +77,7 @@ def team_warnings(request: RunRequest) -> list[Problem]:
 
 
 def task_problems(team: Team, tasks: tuple[Task, ...]) -> list[Problem]:
-    """Problems of a graph, whoever planned it."""
+    """Problems of a task graph, from a team file or planned."""
     ids = {task.id for task in tasks}
     problems = [
         Problem(field=f"tasks.{task_id}", what=f"{count} tasks have this id", remedy="rename one")
@@ -110,7 +110,7 @@ def task_problems(team: Team, tasks: tuple[Task, ...]) -> list[Problem]:
 
 
 def contains_goal(text: str, goal: str) -> bool:
-    """Word for word, apart from case and spacing."""
+    """Whether the text contains the goal, apart from case and spacing."""
     return _normal(goal) in _normal(text)
 
 
