@@ -25,7 +25,7 @@ MAX_SETTLE_SECONDS: Final = 2.0
 def exit_process(code: int) -> NoReturn:
     """Flushes standard output, standard error and telemetry; ends the process with `code`.
 
-    If the reader of the output has gone (`… | head`), 0 becomes 141, as in a shell, without a traceback.
+    If the output's reader has gone (`… | head`), 0 becomes 141, as in a shell, without a traceback.
     """
     for stream in (sys.stdout, sys.stderr):
         if stream is None:  # closed by the caller

@@ -31,12 +31,12 @@ def names(text: str) -> set[str]:
 
 def short(word: str) -> set[str]:
     """What *word* stands for."""
-    [meaning] = re.findall(rf"\*{word}\* stands for (.*?)\.(?:\s|$)", PAGE, re.DOTALL)
+    [meaning] = re.findall(rf"\*{word}\* means (.*?)\.(?:\s|$)", PAGE, re.DOTALL)
     return names(meaning)
 
 
 def labels(cell: str) -> set[str]:
-    words = {word.strip() for word in cell.split(",")} & {"call", "whose"}
+    words = {word.strip() for word in cell.split(",")} & {"call", "account"}
     return names(cell).union(*(short(word) for word in words))
 
 
