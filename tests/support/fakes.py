@@ -37,8 +37,8 @@ Rule = Callable[[CallRequest], Awaitable[CallResult | None] | CallResult | None]
 
 
 @dataclass
-class Books:
-    """An account: limit, charges by key, status."""
+class FakeAccount:
+    """A budget, the charges by idempotency key, and the status."""
 
     budget: Decimal
     charges: dict[str, Decimal] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class FakeWorld(AccountActivities, AgentActivities, NotificationActivities):
 
     def __init__(self, rule: Rule | None = None, context: int | None = None) -> None:
         self.rule = rule
-        self.books: dict[str, Books] = {}
+        self.books: dict[str, FakeAccount] = {}
         self.calls: list[CallRequest] = []
         self.notifications: list[Notification] = []
         self.active = 0
@@ -83,47 +83,47 @@ class FakeWorld(AccountActivities, AgentActivities, NotificationActivities):
         return self.catalog
 
     @activity.defn
-    async def open_accounts(self, order: OpenAccounts) -> OpenedAccounts:
-        for each in order.accounts:
-            self.books.setdefault(each.agent, Books(each.budget_usd))
+    async def open_accounts(self, request: OpenAccounts) -> OpenedAccounts:
+        for each in request.accounts:
+            self.books.setdefault(each.agent, FakeAccount(each.budget_usd))
         return OpenedAccounts(
             accounts=tuple(
                 AccountRef(agent=each.agent, account_id=each.agent, sealed_key="sealed")
-                for each in order.accounts
+                for each in request.accounts
             ),
             capabilities=self.capabilities,
         )
 
     @activity.defn
-    async def set_budget(self, order: SetBudget) -> Ledger:
-        book = self.books[order.account.agent]
-        if order.budget_usd < book.spent:
+    async def set_budget(self, request: SetBudget) -> Ledger:
+        book = self.books[request.account.agent]
+        if request.budget_usd < book.spent:
             raise ApplicationError(
                 "below what is spent", type=ErrorType.LIMIT_REFUSED, non_retryable=True
             )
-        book.budget = order.budget_usd
-        return self._ledger(order.account)
+        book.budget = request.budget_usd
+        return self._ledger(request.account)
 
     @activity.defn
-    async def transfer(self, order: BudgetTransfer) -> ClosedAccounts:
-        source, target = self.books[order.source.agent], self.books[order.target.agent]
-        source.budget -= order.amount_usd
-        target.budget += order.amount_usd
-        return ClosedAccounts(ledgers=(self._ledger(order.source), self._ledger(order.target)))
+    async def transfer(self, request: BudgetTransfer) -> ClosedAccounts:
+        source, target = self.books[request.source.agent], self.books[request.target.agent]
+        source.budget -= request.amount_usd
+        target.budget += request.amount_usd
+        return ClosedAccounts(ledgers=(self._ledger(request.source), self._ledger(request.target)))
 
     @activity.defn
     async def notify(self, notification: Notification) -> None:
         self.notifications.append(notification)
 
     @activity.defn
-    async def read_ledgers(self, order: CloseAccounts) -> ClosedAccounts:
-        return ClosedAccounts(ledgers=tuple(self._ledger(each) for each in order.accounts))
+    async def read_ledgers(self, request: CloseAccounts) -> ClosedAccounts:
+        return ClosedAccounts(ledgers=tuple(self._ledger(each) for each in request.accounts))
 
     @activity.defn
-    async def close_accounts(self, order: CloseAccounts) -> ClosedAccounts:
-        for each in order.accounts:
+    async def close_accounts(self, request: CloseAccounts) -> ClosedAccounts:
+        for each in request.accounts:
             self.books[each.agent].status = "disabled"
-        return ClosedAccounts(ledgers=tuple(self._ledger(each) for each in order.accounts))
+        return ClosedAccounts(ledgers=tuple(self._ledger(each) for each in request.accounts))
 
     @activity.defn
     async def call_agent(self, call: CallRequest) -> CallResult:
