@@ -2,14 +2,11 @@
 
 import asyncio
 
-from durable_agent_team.client.connection import connect
-from durable_agent_team.client.runs import start_run
-from durable_agent_team.process.settings import client_settings
-from durable_agent_team.team_files.team_file import load_team
+from durable_agent_team import connect, load_team, start_run
 
 
 async def main() -> None:
-    client = await connect(client_settings())
+    client = await connect()
     run = await start_run(client, load_team("teams/market_brief.yaml"))
     print(f"{run.id}: {(await run.state()).status}")
     report = await run.result()

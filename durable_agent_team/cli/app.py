@@ -8,6 +8,7 @@ from typing import NoReturn
 from durable_agent_team.cli.command_group import command_group
 from durable_agent_team.cli.exit_codes import CommandError, ExitCode
 from durable_agent_team.cli.output import accept_every_text, print_note
+from durable_agent_team.process.project_root import STARTER
 
 
 def main() -> NoReturn:
@@ -23,7 +24,7 @@ def execute(arguments: Sequence[str]) -> int:
     """Runs one command and returns its exit code. Does not raise."""
     try:
         _check_is_text(arguments)
-        code = command_group().main(list(arguments), prog_name="starter.py", standalone_mode=False)
+        code = command_group().main(list(arguments), prog_name=STARTER, standalone_mode=False)
         return int(code or 0)
     except CommandError as error:
         _print_error(str(error))

@@ -22,7 +22,7 @@ def _check_run_id(given: str, name: str) -> str:
             f"{name} = {given!r}: contains a line break or another character that cannot be printed"
         )
     elif len(given) > MAX_RUN_ID:
-        problem = f"{name}: {len(given):,} characters, and {MAX_RUN_ID:,} are the most"
+        problem = f"{name}: {len(given):,} characters, the maximum is {MAX_RUN_ID:,}"
     if problem:
         remedy = "leave it out, or choose a short id" if name == "--id" else "`list` shows them"
         raise CommandError(ExitCode.INVALID_INPUT, f"{problem} ({remedy})")

@@ -1,4 +1,4 @@
-"""The connection to Temporal: data converter, compression, TLS, telemetry, search attributes."""
+"""Connects to Temporal: data converter, compression, TLS, telemetry, search attributes."""
 
 import asyncio
 import re
@@ -18,6 +18,7 @@ from durable_agent_team.contracts import names
 from durable_agent_team.payloads.converter import DATA_CONVERTER
 from durable_agent_team.process import telemetry
 from durable_agent_team.process.interpreter_exit import settle_at_exit
+from durable_agent_team.process.project_root import START_STACK
 from durable_agent_team.process.settings import ClientSettings, client_settings
 
 CONNECT_SECONDS: Final = 5.0
@@ -27,7 +28,7 @@ ATTRIBUTES: Final = {
     names.ATTRIBUTE_SPENT: ("Double", IndexedValueType.INDEXED_VALUE_TYPE_DOUBLE),
 }
 _LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
-_CANNOT_ASK = (
+_NOT_ALLOWED = (
     RPCStatusCode.PERMISSION_DENIED,
     RPCStatusCode.UNIMPLEMENTED,
     RPCStatusCode.UNAUTHENTICATED,
@@ -35,7 +36,7 @@ _CANNOT_ASK = (
 
 
 class ServiceUnavailable(Exception):
-    """Temporal cannot be used: the text says where it was looked for and what to do.
+    """Temporal does not answer, or refuses this client. The text says which address and what to do.
 
     `final`: trying again cannot help (a wrong key, a missing namespace).
     """
@@ -99,12 +100,12 @@ def _tls(settings: ClientSettings) -> bool | TLSConfig | None:
 def _absent(settings: ClientSettings, error: BaseException) -> ServiceUnavailable:
     return ServiceUnavailable(
         f"Temporal does not answer at {settings.temporal_address} ({_reason(error)}): start it with"
-        " `make up`, or set TEMPORAL_ADDRESS (TEMPORAL_TLS, TEMPORAL_API_KEY) to where it is"
+        f" `{START_STACK}`, or set TEMPORAL_ADDRESS (TEMPORAL_TLS, TEMPORAL_API_KEY) to where it is"
     )
 
 
 def _reason(error: BaseException) -> str:
-    """The SDK nests what the system said in its own structures; a person wants that alone."""
+    """The operating system's or server's message, without the SDK's structures around it."""
     text = str(error)
     for inner in (r'message: "([^"]+)"', r'error: "([^"]+)"', r"error: InvalidMessage\((\w+)"):
         if found := re.search(inner, text):
@@ -132,15 +133,15 @@ def _refused(settings: ClientSettings, error: RPCError) -> ServiceUnavailable:
 
 
 async def ensure_search_attributes(client: Client) -> list[str]:
-    """Registers what is missing of Team, RunStatus and SpentUsd; answers with what it added.
+    """Registers those of Team, RunStatus and SpentUsd that are missing; returns their names.
 
-    Where the server lets nobody ask (Temporal Cloud keeps that to its own CLI) nothing is
-    checked. Raises `ServiceUnavailable` with the command to run if they cannot be added.
+    Checks nothing where the server does not allow it (Temporal Cloud allows it only to its own
+    CLI). Raises `ServiceUnavailable` with the command to run if they cannot be added.
     """
     try:
         known = await _attributes(client)
     except RPCError as error:
-        if error.status in _CANNOT_ASK:
+        if error.status in _NOT_ALLOWED:
             return []
         raise
     missing = {name: kind for name, kind in ATTRIBUTES.items() if name not in known}
@@ -171,7 +172,7 @@ async def _add(
     )
     try:
         await client.operator_service.add_search_attributes(request)
-        for _ in range(100):  # the server caches what it knows for a moment
+        for _ in range(100):  # the server caches the list for a moment
             if set(missing) <= set(await _attributes(client)):
                 return
             await asyncio.sleep(0.1)

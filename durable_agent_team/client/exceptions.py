@@ -1,4 +1,4 @@
-"""What can go wrong between a caller and a run: one type for each, and one translation."""
+"""The errors of the client: a type for each, and the translation from Temporal's errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +8,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from durable_agent_team.client.connection import ServiceUnavailable
 from durable_agent_team.contracts import names
+from durable_agent_team.process.project_root import START_STACK, START_WORKER, STARTER
 
 MISSING_ATTRIBUTES = (
     f"temporal operator search-attribute create --name {names.ATTRIBUTE_TEAM} --type Keyword"
@@ -17,19 +18,19 @@ MISSING_ATTRIBUTES = (
 
 
 class RunError(Exception):
-    """Base of them all. The text says what happened, to what, and what to do."""
+    """Base class. The text says what happened, to which run, and what to do."""
 
 
 class RunNotFound(RunError):
-    """No run has this id, or what has it is no run of ours."""
+    """No run has this id, or it belongs to a workflow of another type."""
 
     def __init__(self, run: str, what: str = "no such run") -> None:
-        super().__init__(f"run {run}: {what}; `starter.py list` shows the runs there are")
+        super().__init__(f"run {run}: {what}; `{STARTER} list` shows the runs there are")
         self.run = run
 
 
 class RunIdTaken(RunError):
-    """An id names one run, also after that run has ended."""
+    """Another run has this id. An id is not free again when its run has ended."""
 
     def __init__(self, run: str) -> None:
         super().__init__(
@@ -39,30 +40,30 @@ class RunIdTaken(RunError):
 
 
 class RunClosed(RunError):
-    """The run has ended, so it cannot be told anything any more."""
+    """The run has ended, so it takes no signals and updates any more."""
 
     def __init__(self, run: str) -> None:
-        super().__init__(f"run {run}: it has ended; `starter.py result {run}` shows how")
+        super().__init__(f"run {run}: it has ended; `{STARTER} result {run}` shows how")
         self.run = run
 
 
 class UpdateRefused(RunError):
-    """The run, or the service, understood the message and said no."""
+    """The run, or the service, refused the message. The text has the reason."""
 
 
 class NoWorker(RunError):
-    """The service is there, but nobody works on its task queue."""
+    """Temporal answers, but no worker on the task queue does."""
 
     def __init__(self, run: str, what: str = "no worker answered") -> None:
         super().__init__(
             f"run {run}: {what}; is a worker running on task queue `{names.TASK_QUEUE}`?"
-            " `make up` starts one, and so does `python worker.py`"
+            f" `{START_STACK}` starts one, and so does `{START_WORKER}`"
         )
         self.run = run
 
 
 class CannotGoOn(NoWorker):
-    """A worker is there, but the run's code fails in it: it waits for another worker's code."""
+    """A worker answers, but the run's code fails in it; the run waits for one whose code fits."""
 
     def __init__(self, run: str, what: str) -> None:
         RunError.__init__(
@@ -74,7 +75,7 @@ class CannotGoOn(NoWorker):
 
 
 class NotConfirmed(NoWorker):
-    """A worker took it, and what it then asked of the account provider has no answer yet."""
+    """A worker accepted the update, but the account provider has not confirmed it yet."""
 
     def __init__(self, run: str, what: str) -> None:
         RunError.__init__(
@@ -86,7 +87,7 @@ class NotConfirmed(NoWorker):
 
 
 class RunRefused(RunError):
-    """The run ended at once, because its input was wrong. Nothing was opened or spent."""
+    """The run ended at once, because its input was wrong. No account was opened, nothing spent."""
 
 
 class RunAborted(RunError):
@@ -101,19 +102,19 @@ _SILENT = {
 
 
 def is_silence(error: RPCError) -> bool:
-    """Nobody answered, as opposed to: somebody said no."""
+    """Whether nothing answered, as opposed to a refusal."""
     return error.status in _SILENT
 
 
 def silent(what: str) -> ServiceUnavailable:
     return ServiceUnavailable(
-        f"Temporal does not answer ({what[:200]}): start it with `make up`,"
+        f"Temporal does not answer ({what[:200]}): start it with `{START_STACK}`,"
         " or set TEMPORAL_ADDRESS to where it is"
     )
 
 
 def translate(error: RPCError, run: str) -> RunError | ServiceUnavailable:
-    """A gRPC status as one of our errors; what is not recognised says what the server said."""
+    """A gRPC status as an error of the client; an unknown one quotes the server's message."""
     if is_silence(error):
         return silent(error.message)
     if error.status == RPCStatusCode.NOT_FOUND:
@@ -137,7 +138,7 @@ def translate(error: RPCError, run: str) -> RunError | ServiceUnavailable:
 
 @contextmanager
 def translated(run: str) -> Iterator[None]:
-    """What Temporal raises in this block leaves it as a `RunError` or `ServiceUnavailable`."""
+    """Turns Temporal's errors in this block into a `RunError` or `ServiceUnavailable`."""
     try:
         yield
     except RPCError as error:
@@ -147,6 +148,6 @@ def translated(run: str) -> Iterator[None]:
     except WorkflowQueryFailedError as error:
         if "not found" in str(error) and "query handler" in str(error).lower():
             raise RunNotFound(run, f"this is no `{names.WORKFLOW}` workflow") from error
-        if "TMPRL1100" in str(error):  # Temporal's own: this worker's code made no such history
+        if "TMPRL1100" in str(error):  # Temporal's code for nondeterminism
             raise CannotGoOn(run, "its code does not fit the run's history") from error
         raise UpdateRefused(f"run {run}: {error}") from error

@@ -1,4 +1,4 @@
-"""A handle to one run: its spend, its state, its result. Steering it: `run_steering.py`."""
+"""A handle to one run: its spend, state, changes and result. To change it: `run_control.py`."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -32,14 +32,14 @@ from durable_agent_team.client.run_control import (
     ANSWER_TIMEOUT,
     CALL_TIMEOUT,
     Answer,
-    RunSteering,
+    RunControl,
     within,
 )
 from durable_agent_team.client.run_history import read_record
 from durable_agent_team.client.terminated_runs import (
     TERMINATED_STATUSES,
-    Told,
-    as_cut_off,
+    QueryAnswer,
+    as_ended,
     report_of,
 )
 from durable_agent_team.contracts.base import Message
@@ -47,32 +47,33 @@ from durable_agent_team.contracts.control import StateQuery
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import TASKS_PER_PAGE, RunReport, RunState
 from durable_agent_team.contracts.spend import SpendReport
+from durable_agent_team.process.project_root import STARTER
 
 _ENDED_WELL = QueryRejectCondition.NOT_COMPLETED_CLEANLY
-"""Spares a question to the service with every query: only of an ended run is more to be known."""
+"""Saves a second call with each query: only for an ended run is the status needed, too."""
 
 
 class Change(Message):
-    """Something happened: the newest event of a run's history that a viewer has not seen."""
+    """The newest event of a run's history when something has changed."""
 
     event_id: int
     event: str
     at: datetime
 
 
-class RunHandle(RunSteering):
-    """One run, wherever it goes: reset or continued as new, its latest execution is meant.
+class RunHandle(RunControl):
+    """One run. After a reset, or continued as new, the methods use its latest execution.
 
-    Every method raises `RunNotFound` and `ServiceUnavailable`; what else, it says.
+    Every method raises `RunNotFound` and `ServiceUnavailable`, and what its docstring adds.
     """
 
     async def spend(self) -> SpendReport:
-        """What every agent has spent. Raises `NoWorker` within five seconds."""
-        return await self._ask("spend", SpendReport)
+        """What each agent has spent. Raises `NoWorker` within five seconds."""
+        return await self._answer("spend", SpendReport)
 
     async def state(self, page: int = 1) -> RunState:
         """Status and tasks, `TASKS_PER_PAGE` a page. Raises `NoWorker` within five seconds."""
-        return await self._ask("state", RunState, StateQuery(page=page))
+        return await self._answer("state", RunState, StateQuery(page=page))
 
     async def whole_state(self) -> RunState:
         """The state with the tasks of all pages."""
@@ -83,9 +84,9 @@ class RunHandle(RunSteering):
         return first.model_copy(update={"tasks": tuple(tasks)})
 
     async def result(self) -> RunReport:
-        """Waits for the end and returns the report, of a failed or cancelled run too.
+        """Waits for the end and returns the report, also of a failed or cancelled run.
 
-        Of a run that has ended it reads the history, and needs no worker. Raises `RunRefused`
+        Needs no worker once the run has ended. Raises `RunRefused`
         (the input was wrong, nothing was spent) and `RunAborted` (ended without a report).
         """
         while True:
@@ -96,12 +97,14 @@ class RunHandle(RunSteering):
                     return report
                 except WorkflowFailureError as error:
                     if isinstance(error.cause, TerminatedError) and not await self._is_terminated():
-                        continue  # a reset ended that execution, and a new one went on
+                        continue  # a reset ended that execution and started a new one
                     return _report_of(self.id, error)
 
     async def report(self) -> RunReport:
-        """The report of a run that has ended. Of one that Temporal terminated, or that timed out,
-        it is made of what the run said last, which needs a worker: then it raises `NoWorker`.
+        """The report of a run that has ended.
+
+        For one that was terminated in Temporal, or timed out, it is made from the run's last
+        answers, which needs a worker: without one it raises `NoWorker`.
         """
         found = await self._describe()
         if found.status not in TERMINATED_STATUSES or found.close_time is None:
@@ -121,24 +124,25 @@ class RunHandle(RunSteering):
         return (await self._describe()).start_time
 
     async def not_taken(self) -> frozenset[str]:
-        """What waits for a worker to take it: calls, and decisions, each attempt by a name of its
-        own. One that waits on and on tells of a worker that is gone. Needs no worker."""
-        told = (await self._describe()).raw_description
+        """Activity attempts and workflow tasks that no worker has taken yet, by unique names.
+
+        One that stays means that the worker is gone. Needs no worker."""
+        raw = (await self._describe()).raw_description
         calls = {
             f"activity {each.activity_id}, attempt {each.attempt}"
-            for each in told.pending_activities
+            for each in raw.pending_activities
             if each.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
         }
-        task = told.pending_workflow_task
+        task = raw.pending_workflow_task
         waits = task.state == PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED
         decision = {f"workflow task of {task.scheduled_time.ToNanoseconds()}"} if waits else set()
         return frozenset(calls | decision)
 
     async def changes(self) -> AsyncIterator[Change]:
-        """Says, by a long poll of the history, that something happened; ends with the run.
+        """Yields when something has changed, until the run ends: a long poll of the history.
 
-        It costs the run nothing, needs no worker, and any number may listen. What happened
-        together is told once, by its last event.
+        It adds nothing to the history, needs no worker, and any number of callers may use it at
+        once. Events that arrive together are one change, with the last of them.
         """
         while True:
             with translated(self.id):
@@ -156,17 +160,19 @@ class RunHandle(RunSteering):
         with translated(self.id):
             return await self._must_be_ours(CALL_TIMEOUT)
 
-    async def _ask(self, query: str, kind: type[Told], page: StateQuery | None = None) -> Told:
-        """The run's answer; where Temporal ended it, as things are since."""
+    async def _answer(
+        self, query: str, kind: type[QueryAnswer], page: StateQuery | None = None
+    ) -> QueryAnswer:
+        """The run's answer to a query, corrected if Temporal ended the run."""
         with translated(self.id):
             try:
                 return await self._query(query, kind, page, _ENDED_WELL)
             except WorkflowQueryRejectedError:
-                said = await self._query(query, kind, page)
+                answer = await self._query(query, kind, page)
         found = await self._describe()
         if found.status not in TERMINATED_STATUSES or found.close_time is None:
-            return said
-        return as_cut_off(said, TERMINATED_STATUSES[found.status], found.close_time)
+            return answer
+        return as_ended(answer, TERMINATED_STATUSES[found.status], found.close_time)
 
     async def _query(
         self,
@@ -177,14 +183,14 @@ class RunHandle(RunSteering):
     ) -> Answer:
         args = [] if page is None else [page]
         try:
-            asking = self._handle.query(
+            querying = self._handle.query(
                 query,
                 args=args,
                 result_type=kind,
                 reject_condition=reject,
                 rpc_timeout=ANSWER_TIMEOUT,
             )
-            answer: Answer = await within(ANSWER_TIMEOUT, asking)
+            answer: Answer = await within(ANSWER_TIMEOUT, querying)
             return answer
         except (RPCError, TimeoutError) as error:
             if isinstance(error, RPCError) and not is_silence(error):
@@ -204,12 +210,12 @@ def _change(event: HistoryEvent) -> Change:
 
 
 def _report_of(run: str, error: WorkflowFailureError) -> RunReport:
-    """A failed run's report travels in its error's details."""
+    """The report of a failed run, from the details of its error."""
     cause = error.cause
     if not isinstance(cause, ApplicationError):
         how = "terminated in Temporal" if isinstance(cause, TerminatedError) else "ended"
         raise RunAborted(
-            f"run {run}: {how} without a report ({cause}); `starter.py reconcile {run}` closes its"
+            f"run {run}: {how} without a report ({cause}); `{STARTER} reconcile {run}` closes its"
             " accounts and shows what it spent"
         ) from error
     if cause.type == ErrorType.RUN_FAILED and cause.details:

@@ -1,4 +1,4 @@
-"""What Temporal recorded of a run: its request, its accounts, every paid call. Needs no worker."""
+"""Reads a run's history: its request, its accounts and every paid call. Needs no worker."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ from durable_agent_team.contracts.spend import Capabilities, ClosedAccounts, Ope
 T = TypeVar("T")
 ENDINGS = ("completed", "failed", "timed_out", "canceled")
 CANCELLED = "cancelled"
-"""The `failure` of a call that the run gave up; the gateway finished it all the same."""
+"""The `failure` of a call that the run gave up; the gateway finished it anyway."""
 INTERRUPTED = "cut off by the run's end"
 """What is said of a call that was in flight when its run was terminated."""
 
@@ -38,29 +38,29 @@ class RecordedCall:
     scheduled_at: datetime
     ended_at: datetime | None
     read_back_usd: Decimal = Decimal(0)
-    """What the run found booked for it in the ledger, beyond what its attempts had told."""
+    """What the run found in the ledger for it, beyond what its attempts reported."""
 
     @property
     def cost_usd(self) -> Decimal | None:
-        """All that it is known to have cost; None while that is open."""
+        """Everything that it is known to have cost; None while it is in flight."""
         if self.result is not None:
-            told = self.result.cost_usd + self.result.failed_attempts_usd
-            return told + self.read_back_usd
+            reported = self.result.cost_usd + self.result.failed_attempts_usd
+            return reported + self.read_back_usd
         return self.failed_usd + self.read_back_usd if self.failure is not None else None
 
     @property
     def key(self) -> tuple[str, str]:
-        """Under which it stands in the ledgers: whose, and the idempotency key."""
+        """Its key in the ledgers: the agent, and the idempotency key."""
         return self.request.account.agent, self.request.idempotency_key
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """All that the history of a run's latest execution says."""
+    """The contents of the history of a run's latest execution."""
 
     id: str
     request: RunRequest | None
-    """None where the start input was none."""
+    """None if the start input was not a valid request."""
     accounts: tuple[AccountRef, ...]
     capabilities: Capabilities
     calls: tuple[RecordedCall, ...]
@@ -74,7 +74,7 @@ class RunRecord:
 @dataclass
 class _Activity:
     name: str
-    order: Payloads
+    input: Payloads
     scheduled_at: datetime
     ended_at: datetime | None = None
     result: Payloads | None = None
@@ -90,7 +90,7 @@ async def read_record(client: Client, id: str) -> RunRecord:
     if start.workflow_type.name != names.WORKFLOW:
         raise RunNotFound(id, f"this is a workflow of type `{start.workflow_type.name}`")
     try:
-        return await _Reading(client).record(id, events)
+        return await _HistoryReader(client).record(id, events)
     except ValidationError as error:
         raise UpdateRefused(
             f"run {id}: its history is of another version, so it cannot be read"
@@ -98,7 +98,7 @@ async def read_record(client: Client, id: str) -> RunRecord:
         ) from error
 
 
-class _Reading:
+class _HistoryReader:
     def __init__(self, client: Client) -> None:
         self._converter = client.data_converter
 
@@ -118,26 +118,26 @@ class _Reading:
             request=await self._request(start.input),
             accounts=tuple(ref for one in opened for ref in one.accounts),
             capabilities=opened[-1].capabilities if opened else Capabilities(),
-            calls=_with_read_back(calls, await self._booked(activities)),
+            calls=_with_read_back(calls, await self._ledger_amounts(activities)),
             started_at=_time(events[0].event_time),
             ended_at=_time(last.event_time) if _ends_run(ended) else None,
         )
 
-    async def _booked(self, activities: list[_Activity]) -> dict[tuple[str, str], Decimal]:
-        """What ledgers said that the run has read: they show their lines where sums differ."""
-        booked: dict[tuple[str, str], Decimal] = {}
+    async def _ledger_amounts(self, activities: list[_Activity]) -> dict[tuple[str, str], Decimal]:
+        """Amounts by key in the ledgers that the run has read back."""
+        in_ledgers: dict[tuple[str, str], Decimal] = {}
         for each in activities:
             if each.name not in ("read_ledgers", "close_accounts") or each.result is None:
                 continue
             for ledger in (await self._decode(each.result, ClosedAccounts)).ledgers:
-                booked |= {(ledger.agent, key): usd for key, usd in ledger.by_key().items()}
-        return booked
+                in_ledgers |= {(ledger.agent, key): usd for key, usd in ledger.by_key().items()}
+        return in_ledgers
 
     async def _request(self, input: Payloads) -> RunRequest | None:
         try:
             return await self._decode(input, RunRequest)
         except Exception:
-            return None  # whatever was sent, it was refused, and nothing was opened
+            return None  # the run refused its input and opened nothing
 
     async def _call(self, done: _Activity) -> RecordedCall:
         failed, why = Decimal(0), None
@@ -146,7 +146,7 @@ class _Reading:
             if details is not None:
                 failed = await self._spent(details)
         return RecordedCall(
-            request=await self._decode(done.order, CallRequest),
+            request=await self._decode(done.input, CallRequest),
             result=None if done.result is None else await self._decode(done.result, CallResult),
             failure=why,
             failed_usd=failed,
@@ -167,16 +167,17 @@ class _Reading:
 
 
 def _with_read_back(
-    calls: list[RecordedCall], booked: dict[tuple[str, str], Decimal]
+    calls: list[RecordedCall], in_ledgers: dict[tuple[str, str], Decimal]
 ) -> tuple[RecordedCall, ...]:
-    """A call that goes again with its key has several entries here and one line there."""
-    told: dict[tuple[str, str], Decimal] = {}
+    """Calls, with what the ledger has beyond the reported cost. A repeated call has several entries
+    in the history and one line in the ledger, under the same key: the last entry gets it."""
+    reported: dict[tuple[str, str], Decimal] = {}
     last: dict[tuple[str, str], int] = {}
     for number, call in enumerate(calls):
-        told[call.key] = told.get(call.key, Decimal(0)) + (call.cost_usd or Decimal(0))
+        reported[call.key] = reported.get(call.key, Decimal(0)) + (call.cost_usd or Decimal(0))
         last[call.key] = number
     for key, number in last.items():
-        missing = booked.get(key, Decimal(0)) - told[key]
+        missing = in_ledgers.get(key, Decimal(0)) - reported[key]
         if missing > 0 and calls[number].ended_at is not None:
             calls[number] = replace(calls[number], read_back_usd=missing)
     return tuple(calls)
@@ -186,9 +187,9 @@ def _activities(events: list[HistoryEvent]) -> list[_Activity]:
     found: dict[int, _Activity] = {}
     for event in events:
         if event.HasField("activity_task_scheduled_event_attributes"):
-            order = event.activity_task_scheduled_event_attributes
+            scheduled = event.activity_task_scheduled_event_attributes
             when = _time(event.event_time)
-            found[event.event_id] = _Activity(order.activity_type.name, order.input, when)
+            found[event.event_id] = _Activity(scheduled.activity_type.name, scheduled.input, when)
             continue
         for how in ENDINGS:
             field = f"activity_task_{how}_event_attributes"
@@ -202,7 +203,7 @@ def _activities(events: list[HistoryEvent]) -> list[_Activity]:
 
 
 def _why(done: _Activity) -> tuple[str, Payloads | None]:
-    """In words, and the details of the error if it has some."""
+    """Why a call failed, as text, and the details of the error if it has any."""
     failure = done.failure
     while failure is not None and failure.HasField("cause"):
         if failure.HasField("application_failure_info"):

@@ -1,9 +1,4 @@
-"""Runs, from Python: start one, look at it, steer it, get its result. Everything typed.
-
-client = await connect(client_settings())
-run = await start_run(client, request)
-report = await run.result()
-"""
+"""Starts runs, lists them, and returns handles to them."""
 
 import asyncio
 import secrets
@@ -37,8 +32,7 @@ SPENT = SearchAttributeKey.for_float(names.ATTRIBUTE_SPENT)
 
 
 class RunSummary(Message):
-    """One line of the list of runs. `spent_usd` is the run's latest note: it makes one with each
-    new status, and for what else happens after 10 s at the earliest."""
+    """One run in the list. `spent_usd` can be up to 10 s old while the run works."""
 
     workflow_id: str
     team: str
@@ -49,9 +43,17 @@ class RunSummary(Message):
 
 
 async def start_run(client: Client, request: RunRequest, *, id: str | None = None) -> RunHandle:
-    """Starts a run and returns at once. `id` names it: `<team>-<time>-<random>` if left out.
+    """Starts a run and returns its handle at once.
 
-    Raises `RunIdTaken`, `Refused` (the service would not take it), `ServiceUnavailable`.
+    `id` is the run's id, `<team>-<time>-<random>` if left out. Raises `RunIdTaken`,
+    `UpdateRefused` (Temporal refused the request) and `ServiceUnavailable`.
+
+    >>> client = await connect()
+    >>> request = load_team("teams/market_brief.yaml", goal="Say whether to enter the market.")
+    >>> run = await start_run(client, request, id="started-from-python")
+    >>> report = await run.result()
+    >>> print(report.status, report.answer)
+    completed answer of answer
     """
     team = request.team
     run = id or new_run_id(team.name)
@@ -80,7 +82,7 @@ async def start_run(client: Client, request: RunRequest, *, id: str | None = Non
 
 
 def new_run_id(team: str) -> str:
-    """Sorts by time, and two started in the same second differ."""
+    """Ids sort by time; two of the same second differ."""
     now = datetime.now(UTC)
     return f"{team}-{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
 
@@ -93,7 +95,7 @@ def summary(team: Team) -> str:
 
 
 def details(request: RunRequest) -> str:
-    """Markdown for Temporal's UI: the goal, and who may spend how much."""
+    """Markdown for Temporal's UI: the goal, and each agent with its budget."""
     team = request.team
     rows = [(names.ORCHESTRATOR_AGENT, "knows the goal", team.orchestrator.budget_usd)]
     rows += [(name, agent.role, agent.budget_usd) for name, agent in team.agents.items()]
@@ -104,12 +106,26 @@ def details(request: RunRequest) -> str:
 
 
 def get_run(client: Client, id: str) -> RunHandle:
-    """A handle to a run that is there already. Asks nobody: the first call finds out."""
+    """Returns a handle to an existing run.
+
+    Sends nothing: the first method of the handle raises `RunNotFound` for an unknown id.
+
+    >>> client = await connect()
+    >>> run = get_run(client, "started-from-python")
+    >>> print((await run.state()).status)
+    completed
+    """
     return RunHandle(client, id)
 
 
 async def list_runs(client: Client, limit: int = 20) -> list[RunSummary]:
-    """The newest runs first."""
+    """Returns summaries of the newest runs, the newest first.
+
+    >>> client = await connect()
+    >>> [summary] = await list_runs(client, limit=1)
+    >>> print(summary.workflow_id, summary.team, summary.status)
+    started-from-python market-brief completed
+    """
     query = f"WorkflowType = '{names.WORKFLOW}'"
     with translated("list"):
         async with asyncio.timeout(CALL_TIMEOUT.total_seconds()):
@@ -122,18 +138,18 @@ _ENDED = {
     WorkflowExecutionStatus.FAILED: RunStatus.FAILED,
     **TERMINATED_STATUSES,
 }
-"""What Temporal knows better than the run: one that was ended from outside noted nothing."""
+"""Statuses in which Temporal is right: a run ended from outside did not record its own."""
 
 
 def _summarise(run: WorkflowExecution) -> RunSummary:
     attributes = run.typed_search_attributes
-    noted = attributes.get(STATUS, RunStatus.STARTING.value)
+    recorded = attributes.get(STATUS, RunStatus.STARTING.value)
     spent = attributes.get(SPENT)
     ended = _ENDED.get(run.status) if run.status else None
     return RunSummary(
         workflow_id=run.id,
         team=attributes.get(TEAM, ""),
-        status=ended.value if ended else noted,
+        status=ended.value if ended else recorded,
         spent_usd=None if spent is None else round_up(Decimal(str(spent))),
         started_at=run.start_time,
         ended_at=run.close_time,

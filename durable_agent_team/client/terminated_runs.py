@@ -1,6 +1,6 @@
-"""Runs that Temporal ended at once, terminated or timed out: what their own words mean then.
+"""Corrects the answers of runs that were terminated in Temporal, or timed out.
 
-Such a run could say nothing of its end, so its queries go on answering as in its last moment:
+The code of such a run did not see its end, so its queries still answer as in its last moment:
 working, with calls in flight.
 """
 
@@ -24,23 +24,22 @@ TERMINATED_STATUSES: Final = {
     WorkflowExecutionStatus.TERMINATED: RunStatus.TERMINATED,
     WorkflowExecutionStatus.TIMED_OUT: RunStatus.TIMED_OUT,
 }
-"""How Temporal ended them, in our words."""
+"""Temporal's status of such a run, and the run status that is reported for it."""
 
-UNENDED: Final = {TaskStatus.WAITING, TaskStatus.READY, TaskStatus.RUNNING, TaskStatus.PARKED}
+OPEN_STATUSES: Final = {TaskStatus.WAITING, TaskStatus.READY, TaskStatus.RUNNING, TaskStatus.PARKED}
+
+QueryAnswer = TypeVar("QueryAnswer", RunState, SpendReport)
+"""The answers of a run's queries."""
 
 
-Told = TypeVar("Told", RunState, SpendReport)
-"""What a run's queries answer."""
-
-
-def as_cut_off(said: Told, status: RunStatus, at: datetime) -> Told:
-    """What it said last, as it is since: ended, with nothing running and nobody waited for."""
-    if isinstance(said, SpendReport):
-        agents = tuple(_agent(agent) for agent in said.agents)
-        return said.model_copy(update={"agents": agents, "cut_off": True})
-    tasks = tuple(_task(task, at) for task in said.tasks)
+def as_ended(answer: QueryAnswer, status: RunStatus, at: datetime) -> QueryAnswer:
+    """The last answer of a run, corrected: it has ended, and nothing runs or waits."""
+    if isinstance(answer, SpendReport):
+        agents = tuple(_agent(agent) for agent in answer.agents)
+        return answer.model_copy(update={"agents": agents, "cut_off": True})
+    tasks = tuple(_task(task, at) for task in answer.tasks)
     ended = {"status": status, "tasks": tasks, "waiting": (), "paused": False}
-    return said.model_copy(update=ended)
+    return answer.model_copy(update=ended)
 
 
 def _agent(agent: AgentSpend) -> AgentSpend:
@@ -50,7 +49,7 @@ def _agent(agent: AgentSpend) -> AgentSpend:
 
 
 def _task(task: TaskState, at: datetime) -> TaskState:
-    if task.status not in UNENDED:
+    if task.status not in OPEN_STATUSES:
         return task
     ended = at if task.started_at is not None else None
     return task.model_copy(update={"status": TaskStatus.CANCELLED, "ended_at": ended})
@@ -59,7 +58,7 @@ def _task(task: TaskState, at: datetime) -> TaskState:
 def report_of(
     state: RunState, spend: SpendReport, record: RunRecord, ended_at: datetime
 ) -> RunReport:
-    """The report that a run which was cut off could not make: without an answer."""
+    """The report that the run could not make itself. It has no answer."""
     return RunReport(
         workflow_id=state.workflow_id,
         team=state.team,

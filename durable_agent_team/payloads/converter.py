@@ -1,4 +1,4 @@
-"""How contracts become Temporal payloads."""
+"""The data converter: pydantic models as compact JSON."""
 
 from typing import Final
 
@@ -7,7 +7,7 @@ from temporalio.converter import DataConverter
 
 
 class PayloadConverter(PydanticPayloadConverter):
-    """Contracts as JSON, without the fields nobody set: histories stay small."""
+    """Contracts as JSON without the fields that were not set, so that histories stay small."""
 
     def __init__(self) -> None:
         super().__init__(ToJsonOptions(exclude_unset=True))

@@ -1,4 +1,4 @@
-"""pydantic's errors about a team file, in words for the person who wrote it."""
+"""Turns pydantic's errors about a team file into messages for its author."""
 
 import difflib
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ from durable_agent_team.rules.pydantic_messages import explain_error
 def in_words(
     error: ValidationError, of: type[BaseModel] = Team
 ) -> list[tuple[tuple[str | int, ...], Problem]]:
-    """Each problem with its path; the branches of a union that was missed are one problem.
+    """Returns each problem with its path. Errors of all branches of a union are one problem.
 
-    `of` is the contract that was missed.
+    `of` is the contract that the file does not match.
     """
     found: dict[tuple[str | int, ...], Problem] = {}
     for line in error.errors(include_url=False):
@@ -36,13 +36,13 @@ def _problem(path: tuple[str | int, ...], line: Any, of: type[BaseModel]) -> Pro
     elif kind == "missing":
         remedy = f"add `{path[-1]}:`"
     elif kind != "string_unicode" and path and path[-1] == "output":
-        what, remedy = "this is no output", "use `text`, `findings`, or a JSON Schema"
+        what, remedy = "this is not an output", "use `text`, `findings`, or a JSON Schema"
     given = "" if kind in ("missing", "extra_forbidden") else _shown(line["input"])
     return Problem(field=spell(path)[:300], value=given, what=what, remedy=remedy)
 
 
 def _without_branches(path: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """`output` is a name or a schema; pydantic adds which of them it tried."""
+    """Removes the branches of `output` that pydantic tried: a name, and a schema."""
     if "output" in path:
         return path[: path.index("output") + 1]
     return path
@@ -54,20 +54,20 @@ def _shown(value: Any) -> str:
 
 
 def spell(path: Sequence[str | int]) -> str:
-    """`tasks[1].ask`, as the author would say it."""
+    """The path as text: `tasks[1].ask`."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return text.removeprefix(".") or "the file"
 
 
 def suggest(name: str, known: Sequence[str]) -> str:
-    """The key that was meant, if one is close; else those there are."""
+    """A remedy: the closest known name, or the list of known ones."""
     if close := difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.6):
         return f"did you mean `{close[0]}`?"
     return f"known here: {', '.join(known)}" if known else "leave it out"
 
 
 def known_keys(path: Sequence[str | int], of: type[BaseModel] = Team) -> list[str]:
-    """The keys of the contract that a path leads to."""
+    """The keys of the contract at a path."""
     model: type[BaseModel] | None = of
     for part in path:
         if model is None:

@@ -7,30 +7,30 @@ from pydantic import ValidationError
 from durable_agent_team.contracts.output_schema import schema_problem
 from durable_agent_team.contracts.team import Task
 from durable_agent_team.team_files.error_messages import in_words
-from durable_agent_team.team_files.yaml_file import Reading, TeamFileError
+from durable_agent_team.team_files.yaml_file import TeamFileError, YamlFile
 
 STANDARD_INPUT = "-"
 
 
 def load_task(path: str) -> Task:
-    """Reads a task, of `-` from standard input; raises `TeamFileError` with every problem.
+    """Reads a task file, or standard input for `-`. Raises `TeamFileError` with every problem.
 
-    Whether the task fits into a run, the run says.
+    The run itself checks whether the task fits into it.
     """
     if path == STANDARD_INPUT:
-        reading = Reading(Path("/dev/stdin"), name="standard input")
+        file = YamlFile(Path("/dev/stdin"), name="standard input")
     else:
-        reading = Reading(Path(path))
-    raw = reading.parse("task", "start with `id:`, `agent:` and `ask:`")
+        file = YamlFile(Path(path))
+    raw = file.parse("task", "start with `id:`, `agent:` and `ask:`")
     try:
         task = Task.model_validate(raw)
     except ValidationError as error:
         for where, problem in in_words(error, of=Task):
-            reading.at(where, problem)
-        raise TeamFileError(reading.problems) from None
+            file.at(where, problem)
+        raise TeamFileError(file.problems) from None
     found = schema_problem(task.output) if isinstance(task.output, dict) else None
     if found is not None:
-        reading.at(("output",), found)
-    if reading.problems:
-        raise TeamFileError(reading.problems)
+        file.at(("output",), found)
+    if file.problems:
+        raise TeamFileError(file.problems)
     return task

@@ -1,4 +1,4 @@
-"""A team file: YAML in, a `RunRequest` out, or every problem at once."""
+"""Reads a team file and its documents as a `RunRequest`, or reports every problem at once."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,30 +16,34 @@ from durable_agent_team.rules.pydantic_messages import shown
 from durable_agent_team.team_files.error_messages import in_words, spell, suggest
 from durable_agent_team.team_files.yaml_file import (
     FileProblem,
-    Reading,
     TeamFileError,
     Unreadable,
+    YamlFile,
     read_text,
 )
 
 MAX_ALL = 1_500_000
-"""Bytes of the whole request: Temporal takes 2 MB, and the team itself needs room."""
+"""Bytes of all documents: Temporal accepts 2 MB a message, and the team needs space, too."""
 Inputs = Sequence[tuple[str, str]]
 
 __all__ = ["FileProblem", "Inputs", "TeamFileError", "load_team"]
 
 
 def load_team(path: str | Path, goal: str | None = None, inputs: Inputs = ()) -> RunRequest:
-    """Reads a team and all the documents that it names; raises `TeamFileError`.
+    """Reads a team file, and all documents that it names. Raises `TeamFileError`.
 
-    `goal` overrides the file's own. `inputs` are (task, file) pairs: documents that are added to
-    a task's inputs, their names being the paths as they were given.
+    `goal` overrides the one in the file. `inputs` are (task, file) pairs: documents to add to a
+    task's inputs, under their paths as given here.
+
+    >>> request = load_team("teams/market_brief.yaml")
+    >>> request.team.name, len(request.team.tasks), sorted(request.sources)[0]
+    ('market-brief', 4, 'sources/competitors.md')
     """
-    return _Reading(Path(path)).request(goal, inputs)
+    return _TeamFile(Path(path)).request(goal, inputs)
 
 
-class _Reading(Reading):
-    """One reading of one team file; collects problems until there is nothing more to find."""
+class _TeamFile(YamlFile):
+    """Reads one team file and collects all its problems."""
 
     def request(self, goal: str | None, inputs: Inputs) -> RunRequest:
         raw = self.parse("team", "start with `name:`, `goal:` and `agents:`")
@@ -68,7 +72,7 @@ class _Reading(Reading):
         return team
 
     def _add_inputs(self, raw: dict[str, Any], inputs: Inputs) -> dict[str, Path]:
-        """Puts `--input` files into their tasks; answers with where each is read from."""
+        """Adds `--input` files to their tasks; returns the path of each."""
         tasks = raw.get("tasks")
         by_id = {
             task["id"]: task
@@ -76,13 +80,16 @@ class _Reading(Reading):
             if isinstance(task, dict) and isinstance(task.get("id"), str)
         }
         extra: dict[str, Path] = {}
-        beside = {name for _, name in _named_inputs(raw)}
+        named_in_file = {name for _, name in _named_inputs(raw)}
         for name, file in inputs:
             if name not in by_id:
                 remedy = suggest(name, list(by_id)) if by_id else "the team names no tasks"
                 self.add("--input", "no such task", remedy, f"{name}={file}")
                 continue
-            if file in beside and Path(file).resolve() != (self.path.parent / file).resolve():
+            if (
+                file in named_in_file
+                and Path(file).resolve() != (self.path.parent / file).resolve()
+            ):
                 what = "the team file gives this name to another file"
                 self.add("--input", what, "write its path differently", f"{name}={file}")
                 continue
@@ -92,11 +99,11 @@ class _Reading(Reading):
             extra[file] = Path(file)
         return extra
 
-    def _beside(self, name: str) -> Path:
-        """Where a document of the team is. A team file may be somebody else's, and what it names is
-        sent to a model: so it names what was put beside it. Raises `Unreadable`."""
+    def _document_path(self, name: str) -> Path:
+        """The path of a document. It must be inside the team file's folder: the file may come from
+        someone else, and its documents are sent to a model. Raises `Unreadable`."""
         folder = self.path.parent
-        with suppress(OSError, ValueError, RuntimeError):  # reading it says what is wrong then
+        with suppress(OSError, ValueError, RuntimeError):  # reading it reports what is wrong
             if not (folder / name).resolve().is_relative_to(folder.resolve()):
                 raise Unreadable(
                     "this is outside the team file's folder",
@@ -105,7 +112,7 @@ class _Reading(Reading):
         return folder / name
 
     def _sources(self, raw: dict[str, Any], extra: dict[str, Path]) -> dict[str, str]:
-        """The texts of all inputs, keyed by the names written in the file."""
+        """The texts of all documents, by their names in the file."""
         sources: dict[str, str] = {}
         tried: set[str] = set()
         for where, name in _named_inputs(raw):
@@ -113,7 +120,7 @@ class _Reading(Reading):
                 continue
             tried.add(name)
             try:
-                file = extra.get(name) or self._beside(name)
+                file = extra.get(name) or self._document_path(name)
                 sources[name] = read_text(file, MAX_SOURCE)
             except Unreadable as error:
                 what, remedy = error.args
@@ -125,21 +132,21 @@ class _Reading(Reading):
         if size > MAX_ALL:
             self.add(
                 "inputs",
-                f"{size:,} bytes in all, and {MAX_ALL:,} are the most",
+                f"{size:,} bytes in all, the maximum is {MAX_ALL:,}",
                 "shorten them, or split the work over several runs",
             )
         return sources
 
 
 def _named_inputs(raw: dict[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
-    """Every document that a team names, with its place; whatever else is wrong with the team."""
+    """Every document that a team names, with its path. The team may be invalid otherwise."""
     found: list[tuple[tuple[str | int, ...], str]] = []
     for group in ("agents", "tasks"):
-        held = raw.get(group)
-        if isinstance(held, dict):
-            members: list[tuple[str | int, Any]] = list(held.items())
+        group_value = raw.get(group)
+        if isinstance(group_value, dict):
+            members: list[tuple[str | int, Any]] = list(group_value.items())
         else:
-            members = list(enumerate(held)) if isinstance(held, list) else []
+            members = list(enumerate(group_value)) if isinstance(group_value, list) else []
         for key, member in members:
             names = member.get("inputs") if isinstance(member, dict) else None
             for index, name in enumerate(names if isinstance(names, list) else []):

@@ -1,4 +1,4 @@
-"""YAML with a place for everything: which line a key stands on, and which keys stand twice."""
+"""Parses YAML and keeps the line of each key and the keys that appear twice."""
 
 import re
 from collections.abc import Hashable
@@ -12,14 +12,14 @@ Path = tuple[str | int, ...]
 
 @dataclass
 class Document:
-    """Plain values, the line of each path (from 1), and what was said twice (path, line)."""
+    """Plain values, the line of each path (from 1), and duplicate keys (path, line)."""
 
     value: Any = None
     lines: dict[Path, int] = field(default_factory=dict)
     duplicates: list[tuple[Path, int]] = field(default_factory=list)
 
     def line(self, path: Path) -> int | None:
-        """The line of a path, or of the closest thing around it."""
+        """The line of a path, or of the closest path above it."""
         for end in range(len(path), 0, -1):
             if path[:end] in self.lines:
                 return self.lines[path[:end]]
@@ -27,12 +27,12 @@ class Document:
 
 
 class _Loader(yaml.SafeLoader):
-    """Dates stay text: `2026-01-01` in an answer's schema is no Python date.
+    """Dates stay text: `2026-01-01` in an answer's schema is not a Python date.
 
-    Numbers are what YAML 1.2 (https://yaml.org/spec/1.2.2/, 10.3.2) takes for one, too: in 1.1,
-    which the library reads, `010` is 8 and `1:30` is 90. Not all that it does: `010`, `0x10` and
-    `1e3` stay text, so that a code in an `enum`, and an amount, are as they were written; where our
-    own keys ask for a number, `010` is 10.
+    Numbers follow YAML 1.2 (https://yaml.org/spec/1.2.2/, 10.3.2): in YAML 1.1, which the library
+    implements, `010` is 8 and `1:30` is 90. `010`, `0x10` and `1e3` stay text, unlike in 1.2, so
+    that a code in an `enum`, and an amount, stay as written; where a key of ours needs a number,
+    `010` is 10.
     """
 
 
@@ -52,11 +52,11 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
 
 MAX_NODES = 50_000
-"""Nodes, aliases counted each time: a few lines of aliases could otherwise mean billions."""
+"""Nodes, aliases counted each time: a few lines of nested aliases could expand to billions."""
 
 
 def read_yaml(text: str) -> Document:
-    """Raises `yaml.YAMLError`, with its mark, for what is no YAML."""
+    """Parses a text. Raises `yaml.YAMLError`, with its mark, for invalid YAML."""
     document = Document()
     loader = _Loader(text)
     try:

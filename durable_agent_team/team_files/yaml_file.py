@@ -1,4 +1,4 @@
-"""A YAML file that a person wrote: read as plain values, what is wrong with it with its line."""
+"""Reads a YAML file as plain values, and collects its problems with their lines."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ MAX_FILE = 1_000_000
 
 @dataclass(frozen=True)
 class FileProblem:
-    """A problem, and where it stands. `line` counts from 1; None for what has no line."""
+    """A problem and its location. `line` counts from 1; None if the problem has no line."""
 
     file: str
     line: int | None
@@ -30,15 +30,15 @@ class FileProblem:
 
 
 class TeamFileError(Exception):
-    """Everything that is wrong with a team or task file, at once."""
+    """All problems of a team or task file."""
 
     def __init__(self, problems: Sequence[FileProblem]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = tuple(problems)
 
 
-class Reading:
-    """One reading of one file, and the problems that it found so far."""
+class YamlFile:
+    """One file that is being read, and the problems found so far."""
 
     def __init__(self, path: Path, name: str | None = None) -> None:
         self.path = path
@@ -57,9 +57,9 @@ class Reading:
         self.problems.append(FileProblem(self.name, self.document.line(where), problem))
 
     def parse(self, what: str, hint: str) -> dict[str, Any]:
-        """The file as plain values. What is no YAML, or no mapping, ends the reading.
+        """Returns the file as plain values. Raises `TeamFileError` unless it is a YAML mapping.
 
-        `what` it should hold, and a `hint` how such a thing begins.
+        `what` is the expected content, and `hint` says how it starts.
         """
         try:
             self.document = read_yaml(read_text(self.path, MAX_FILE))
@@ -68,20 +68,22 @@ class Reading:
             raise TeamFileError(self.problems) from None
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
-            told = str(getattr(error, "problem", None) or error).splitlines()[0]
-            problem = Problem(field="YAML", what=told, remedy="mind indentation, colons and quotes")
+            message = str(getattr(error, "problem", None) or error).splitlines()[0]
+            problem = Problem(
+                field="YAML", what=message, remedy="mind indentation, colons and quotes"
+            )
             line = mark.line + 1 if mark else None
             raise TeamFileError([FileProblem(self.name, line, problem)]) from None
         except RecursionError:
             self.add("YAML", "is nested too deeply", f"a {what} needs no more than ten levels")
             raise TeamFileError(self.problems) from None
         except ValueError as error:
-            # Only a number of thousands of digits comes here; Python says how to allow those.
-            told = str(error).partition(";")[0][:200]
-            self.add("YAML", told[:1].lower() + told[1:], "write a smaller number")
+            # Only a number of thousands of digits: the rest of the message is how to allow it.
+            message = str(error).partition(";")[0][:200]
+            self.add("YAML", message[:1].lower() + message[1:], "write a smaller number")
             raise TeamFileError(self.problems) from None
         if not isinstance(self.document.value, dict):
-            self.add("the file", f"holds no {what}", hint)
+            self.add("the file", f"does not contain a {what}", hint)
             raise TeamFileError(self.problems)
         for where, line in self.document.duplicates:
             problem = Problem(
@@ -92,11 +94,13 @@ class Reading:
 
 
 class Unreadable(Exception):
-    """What is wrong with a file, and the remedy."""
+    """A file cannot be used. The arguments are the problem and the remedy."""
 
 
 def read_text(file: Path, limit: int) -> str:
-    """A file's text; raises `Unreadable`. Reads no more than it may, from a pipe or device too."""
+    """Returns a file's text. Reads `limit` characters at most, also of a pipe or device.
+
+    Raises `Unreadable`."""
     name = shown(str(file), 200)
     try:
         with file.open("rb") as source:
@@ -107,14 +111,14 @@ def read_text(file: Path, limit: int) -> str:
     except FileNotFoundError:
         raise Unreadable(f"there is no file {name}", "check the path") from None
     except UnicodeDecodeError as error:
-        what = f"{name} is no UTF-8 text (byte {error.start})"
+        what = f"{name} is not UTF-8 text (byte {error.start})"
         raise Unreadable(what, "convert it to plain text in UTF-8") from None
     except OSError as error:
         raise Unreadable(f"{name} cannot be read ({error.strerror})", _remedy(error)) from None
-    except ValueError:  # a NUL in its name
+    except ValueError:  # a NUL in the name
         raise Unreadable(f"no file can have the name {name}", "check the path") from None
     if len(text) > limit:
-        raise Unreadable(f"{len(text):,} characters, and {limit:,} are the most", "shorten it")
+        raise Unreadable(f"{len(text):,} characters, the maximum is {limit:,}", "shorten it")
     return text
 
 

@@ -120,7 +120,10 @@ async def test_a_deadline_ends_a_run_and_its_report_says_so(starter: Starter, he
         (["limits", "RUN", "--deadline", "2026-12-31T18:00"], "its offset from UTC is missing"),
         (["limits", "RUN", "--deadline", "2020-01-01T00:00Z"], "is past; it is 20"),
         (["add-task", "RUN", "no.yaml"], "no.yaml: task file: there is no file no.yaml"),
-        (["add-task", "RUN", "-"], "standard input: the file: holds no task (start with `id:`"),
+        (
+            ["add-task", "RUN", "-"],
+            "standard input: the file: does not contain a task (start with `id:`",
+        ),
     ],
 )
 async def test_an_invalid_value_is_refused_and_printed(
@@ -140,7 +143,7 @@ async def test_an_invalid_value_is_refused_and_printed(
         (TASK + "output: {type: nonsense}\n", "task.yaml:4: output = $.type: this is no JSON Sch"),
         (TASK + "id: again\n", "task.yaml:4: id: this key is there twice"),
         (TASK + "ask: [\n", "task.yaml:"),
-        ("- id: risks\n", "task.yaml: the file: holds no task"),
+        ("- id: risks\n", "task.yaml: the file: does not contain a task"),
         (TASK.replace("editor", "nobody"), "tasks.risks.agent = nobody: no such agent (one of:"),
         (TASK + "inputs: [new.md]\n", "inputs = new.md: the run was started without a document"),
     ],

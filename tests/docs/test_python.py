@@ -40,7 +40,8 @@ async def test_the_example_prints_the_answer_and_its_price(client: Client) -> No
 
 
 def test_every_method_of_the_handle_is_named() -> None:
-    documented = (ROOT / "docs/commands.md").read_text().partition("gives a handle to a run")[2]
+    page = (ROOT / "docs/commands.md").read_text()
+    documented = page.partition("returns a handle to an existing run")[2]
     methods = [name for name, each in vars(RunHandle).items() if callable(each)]
     methods += [name for base in RunHandle.__bases__ for name in vars(base)]
     assert [name for name in methods if name[0] != "_" and f"`{name}`" not in documented] == []

@@ -100,18 +100,18 @@ def test_everything_at_once(folder: Path) -> None:
 def test_a_missing_file_and_an_empty_one(folder: Path) -> None:
     with pytest.raises(TeamFileError, match="there is no file"):
         load_team(folder / "absent.yaml")
-    assert "holds no team" in problems(folder, "")
-    assert "holds no team" in problems(folder, "- a list")
+    assert "does not contain a team" in problems(folder, "")
+    assert "does not contain a team" in problems(folder, "- a list")
 
 
 def test_documents_that_are_no_text_or_too_large(folder: Path) -> None:
     (folder / "notes.md").write_bytes(b"\xff\xfe\x00")
-    assert "is no UTF-8 text (byte 0)" in problems(folder, GOOD)
+    assert "is not UTF-8 text (byte 0)" in problems(folder, GOOD)
     (folder / "notes.md").write_text("x" * 1_000_001)
-    assert "1,000,001 characters, and 1,000,000 are the most" in problems(folder, GOOD)
+    assert "1,000,001 characters, the maximum is 1,000,000" in problems(folder, GOOD)
     (folder / "notes.md").write_text("x" * 900_000)
     (folder / "sources" / "market.md").write_text("y" * 700_000)
-    assert "1,600,000 bytes in all, and 1,500,000 are the most" in problems(folder, GOOD)
+    assert "1,600,000 bytes in all, the maximum is 1,500,000" in problems(folder, GOOD)
 
 
 def test_aliases_do_not_explode(folder: Path) -> None:

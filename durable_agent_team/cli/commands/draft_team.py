@@ -9,6 +9,7 @@ import typer
 from durable_agent_team.cli.arguments import Json
 from durable_agent_team.cli.exit_codes import CommandError, ExitCode
 from durable_agent_team.cli.output import print_answer, print_line, print_note
+from durable_agent_team.process.project_root import STARTER
 from durable_agent_team.rules.pydantic_messages import NAME_REMEDY, shown
 
 app = typer.Typer(rich_markup_mode=None)
@@ -40,7 +41,7 @@ def init(
     _write(file, name)
     print_answer(Drafted(team=name, file=str(file)), str(file), json)
     if not json:
-        print_note(f"next: starter.py validate {file}, then starter.py run {file}")
+        print_note(f"next: {STARTER} validate {file}, then {STARTER} run {file}")
     return ExitCode.DONE
 
 

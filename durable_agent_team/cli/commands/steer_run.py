@@ -11,6 +11,7 @@ from durable_agent_team.cli.arguments import Agent, Json, Run, Task
 from durable_agent_team.cli.command_client import with_run
 from durable_agent_team.cli.control_message import build_message, parse_amount
 from durable_agent_team.cli.output import print_answer, usd
+from durable_agent_team.process.project_root import STARTER
 
 if TYPE_CHECKING:
     from durable_agent_team.contracts.control import BudgetAdjusted
@@ -29,7 +30,7 @@ def cancel(
 
     message = build_message(Cancel, {"reason": "--reason"}, reason=reason)
     with_run(run, lambda handle: handle.cancel(message.reason))
-    text = f"run {run} is stopping; `starter.py result {run}` shows its report"
+    text = f"run {run} is stopping; `{STARTER} result {run}` shows its report"
     return print_answer(message, text, json)
 
 
@@ -127,7 +128,7 @@ def pause(run: Run, json: Json = False) -> int:
     from durable_agent_team.contracts.control import Empty
 
     with_run(run, lambda handle: handle.pause())
-    text = f"run {run} starts no new call; `starter.py resume {run}` continues it"
+    text = f"run {run} starts no new call; `{STARTER} resume {run}` continues it"
     return print_answer(Empty(), text, json)
 
 

@@ -21,6 +21,7 @@ from durable_agent_team.contracts.run import TaskStatus
 from durable_agent_team.local_stack.lifecycle import local_stack, running_stack
 from durable_agent_team.local_stack.stack import StackFailed
 from durable_agent_team.process.interpreter_exit import exit_process
+from durable_agent_team.process.project_root import IS_CHECKOUT
 from durable_agent_team.process.settings import ClientSettings, SettingsError
 from durable_agent_team.process.stack_state import StackInfo
 from durable_agent_team.team_files.team_file import TeamFileError
@@ -150,6 +151,9 @@ def paragraph(text: str) -> str:
 
 def main() -> int:
     """Runs the demo, and ends everything that it started."""
+    if not IS_CHECKOUT:
+        print("the demo runs in a checkout of the repository: `make demo`", file=sys.stderr)
+        return 2
     try:
         return asyncio.run(demo())
     except SettingsError as error:

@@ -10,6 +10,7 @@ from durable_agent_team.cli.ui.run_tables import report_text
 from durable_agent_team.cli.ui.watch_run import watch_run
 from durable_agent_team.client.runs import RunHandle
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus
+from durable_agent_team.process.project_root import STARTER
 
 
 async def follow_run(run: RunHandle, json: bool) -> ExitCode:
@@ -23,7 +24,7 @@ async def follow_run(run: RunHandle, json: bool) -> ExitCode:
             report = await _plain_lines(run)
     except asyncio.CancelledError:
         print_note(
-            f"\nstopped following; the run continues. To follow it again: starter.py watch {run.id}"
+            f"\nstopped following; the run continues. To follow it again: {STARTER} watch {run.id}"
         )
         raise
     if json:

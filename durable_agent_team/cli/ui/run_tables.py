@@ -15,6 +15,7 @@ from durable_agent_team.client.runs import RunSummary
 from durable_agent_team.contracts.error_types import ERRORS, ErrorType
 from durable_agent_team.contracts.run import Failure, RunReport, RunState, TaskState, Waiting
 from durable_agent_team.contracts.spend import LedgerAgreement, SpendReport
+from durable_agent_team.process.project_root import STARTER
 from durable_agent_team.rules.guarantees import broken_promises
 
 AGREEMENT = {
@@ -66,7 +67,7 @@ def money_notes(spend: SpendReport) -> list[str]:
     if spend.cut_off:
         lines.append(
             "Temporal ended the run, so a call in flight may have cost more, and accounts may be"
-            f" open: `starter.py reconcile {spend.workflow_id}` closes and reads them"
+            f" open: `{STARTER} reconcile {spend.workflow_id}` closes and reads them"
         )
     if total.reserved_usd:
         lines.append(f"reserved by calls in flight: {usd(total.reserved_usd)} USD")

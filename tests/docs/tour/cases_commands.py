@@ -25,7 +25,7 @@ ARGUMENTS = Section(
         Case("An id that starts with a dash", "starter.py start team.yaml --id=-x",
              ["--id = -x: starts with a dash"], files={"team.yaml": TEAM}),
         Case("An id that is too long", f"starter.py start team.yaml --id {LONG}",
-             ["--id: 1,200 characters, and 1,000 are the most", "choose a short id"],
+             ["--id: 1,200 characters, the maximum is 1,000", "choose a short id"],
              files={"team.yaml": TEAM}),
         Case("An invalid amount", "starter.py budget brief research 1,50",
              ["USD = 1,50: this is not an amount", "write it like 0.25"]),

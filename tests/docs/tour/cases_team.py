@@ -26,11 +26,17 @@ UNREADABLE = Section(
             "A folder", "starter.py validate teams", files={"teams/": ""},
             says=["teams cannot be read (Is a directory)", "name a file in it"],
         ),
-        wrong("An empty file", "", "holds no team", "start with `name:`, `goal:` and `agents:`"),
-        wrong("A list instead of a mapping", "- a\n- b\n", "holds no team", "start with `name:`"),
+        wrong(
+            "An empty file", "", "does not contain a team",
+            "start with `name:`, `goal:` and `agents:`",
+        ),
+        wrong(
+            "A list instead of a mapping", "- a\n- b\n", "does not contain a team",
+            "start with `name:`",
+        ),
         wrong(
             "Another encoding", TEAM.replace("Brief the", "Führe den").encode("latin-1"),
-            "team.yaml is no UTF-8 text (byte 19)", "convert it to plain text in UTF-8",
+            "team.yaml is not UTF-8 text (byte 19)", "convert it to plain text in UTF-8",
         ),
         wrong("A huge file", "x" * 4_000_001, "more than 1,000,000 characters", "shorten it"),
         wrong(
@@ -94,7 +100,8 @@ KEYS = Section(
         ),
         wrong(
             "An unknown output format", team(task=", output: essay"),
-            "tasks[0].output = 'essay': this is no output", "`text`, `findings`, or a JSON Schema",
+            "tasks[0].output = 'essay': this is not an output",
+            "`text`, `findings`, or a JSON Schema",
         ),
         wrong(
             "An invalid JSON Schema", team(task=", output: {type: nonsense}"),
@@ -205,10 +212,10 @@ DOCUMENTS = Section(
                   "file's folder", "copy it there", "`--input TASK=FILE`"],
         ),
         document("A folder as a document", "docs/", "", "Is a directory", "name a file in it"),
-        document("A document that is not text", "a.pdf", b"%PDF\xff", "a.pdf is no UTF-8 text (byte"
-                 " 4)", "convert it to plain text"),
+        document("A document that is not text", "a.pdf", b"%PDF\xff", "a.pdf is not UTF-8 text"
+                 " (byte 4)", "convert it to plain text"),
         document("A document that is too long", "a.md", "x" * 1_000_001, "1,000,001 characters",
-                 "1,000,000 are the most", "shorten it"),
+                 "the maximum is 1,000,000", "shorten it"),
         Case(
             "--input without a file", f"{VALIDATE} --input facts", files={"team.yaml": TEAM},
             says=["--input = facts: not TASK=FILE", "write --input market=news.md"],
