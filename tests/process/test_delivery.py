@@ -44,7 +44,9 @@ def install(folder: Path, python: str) -> subprocess.CompletedProcess[str]:
         ('case "$2" in *print*) echo 3.9;; *) exit 1;; esac', "Python 3.11 or newer is needed"),
     ],
 )
-def test_what_is_missing_is_named_by_its_package(tmp_path: Path, python: str, said: str) -> None:
+def test_a_missing_prerequisite_is_named_by_its_package(
+    tmp_path: Path, python: str, said: str
+) -> None:
     ended = install(tmp_path, python)
     assert ended.returncode == 1
     assert said in ended.stderr
@@ -108,7 +110,7 @@ def documented(page: str, *sections: str) -> set[str]:
     return set(re.findall(r"^\| `([A-Z_]+)` \|", "".join(chosen), re.MULTILINE))
 
 
-def test_compose_hands_on_every_setting_that_is_documented() -> None:
+def test_compose_passes_every_setting_that_is_documented() -> None:
     worker = documented("settings.md", "Starter and worker", "Worker")
     gateway = documented("gateway.md", "Settings")
     assert {"MAX_CACHED_RUNS", "LOG_FORMAT", "TEMPORAL_ADDRESS"} <= worker
@@ -118,7 +120,7 @@ def test_compose_hands_on_every_setting_that_is_documented() -> None:
     assert gateway <= set(SERVICES["gateway"]["environment"])
 
 
-def test_compose_hands_on_every_variable_of_telemetry_that_is_documented() -> None:
+def test_compose_passes_every_variable_of_telemetry_that_is_documented() -> None:
     told = {
         name
         for page in ("settings.md", "telemetry.md")
@@ -157,7 +159,7 @@ def test_shell_inside_compose_is_shell() -> None:
         assert checked.returncode == 0
 
 
-def test_the_image_has_every_room_that_it_runs() -> None:
+def test_the_image_contains_every_package_it_runs() -> None:
     text = (PROJECT_ROOT / "Dockerfile").read_text()
     copied = set(re.findall(r"^COPY (\w+) \w+$", text, re.MULTILINE))
     code = (

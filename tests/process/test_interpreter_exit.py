@@ -38,7 +38,7 @@ def test_what_was_written_is_out_before_the_process_is_gone(code: int) -> None:
     assert (ended.returncode, ended.stdout, ended.stderr) == (code, "out", "err")
 
 
-def test_a_reader_that_went_away_is_no_crash() -> None:
+def test_a_closed_output_does_not_crash() -> None:
     ended = python(
         "import os, sys; from durable_agent_team.process.interpreter_exit import exit_process\n"
         "r, w = os.pipe(); os.close(r); os.dup2(w, 1)\nsys.stdout.write('x'); exit_process(0)"
@@ -82,7 +82,7 @@ def test_with_the_patch_switched_off_nothing_waits_for_such_a_thread() -> None:
     assert python(FOREIGN_THREAD, SDK_PATCHES="none").stdout == "in "
 
 
-async def test_no_temporal_is_said_within_five_seconds() -> None:
+async def test_no_temporal_is_reported_within_five_seconds() -> None:
     started = time.monotonic()
     with pytest.raises(ServiceUnavailable) as caught:
         await connect(ClientSettings(temporal_address="127.0.0.1:1"))
@@ -104,7 +104,7 @@ async def test_no_temporal_is_said_within_five_seconds() -> None:
         ({"OTEL_TRACES_EXPORTER": "otlp", "OTEL_SDK_DISABLED": "true"}, False),
     ],
 )
-def test_telemetry_is_on_only_when_it_is_asked_for(values: dict[str, str], wanted: bool) -> None:
+def test_telemetry_is_on_only_when_enabled(values: dict[str, str], wanted: bool) -> None:
     assert telemetry.wanted(values) is wanted
 
 

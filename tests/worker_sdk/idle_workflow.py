@@ -1,4 +1,4 @@
-"""A small workflow for `test_resting_runs.py`: it calls, and waits for a person."""
+"""A small workflow for `test_idle_eviction.py`: it runs an activity, then waits for a signal."""
 
 import asyncio
 from datetime import timedelta

@@ -130,7 +130,7 @@ def activation(
 ALONE = activation("query_workflow", at=0, query=QUERY_WITHOUT_TASK)
 
 
-def test_only_events_that_no_workflow_task_told_are_ahead() -> None:
+def test_only_events_without_a_workflow_task_are_ahead() -> None:
     now = 1.0
     ahead = RunAheadDetector(lambda: now)
     assert not ahead.must_evict(activation("initialize_workflow", at=1, replaying=True))
@@ -143,7 +143,7 @@ def test_only_events_that_no_workflow_task_told_are_ahead() -> None:
     assert not ahead.must_evict(ALONE), "its workflow task has come"
 
 
-def test_a_workflow_task_that_passed_without_a_word_hides_nothing() -> None:
+def test_a_workflow_task_without_an_activation_hides_nothing() -> None:
     """A replayed run whose last workflow task, at 2, had nothing to say; an event came after it."""
     ahead = RunAheadDetector(lambda: 3.5)
     ahead.must_evict(activation("initialize_workflow", at=1, replaying=True))

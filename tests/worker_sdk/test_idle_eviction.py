@@ -25,8 +25,8 @@ async def client() -> AsyncIterator[Client]:
         yield environment.client
 
 
-class Room:
-    """A worker whose runs rest soon, and which of them were sent to."""
+class IdleWorker:
+    """A worker that evicts idle runs soon, and the evictions it requested."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
@@ -40,7 +40,7 @@ class Room:
         self._evict(run_id)
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator["Room"]:
+    async def open(self) -> AsyncIterator["IdleWorker"]:
         worker = Worker(
             self.client,
             task_queue=self.queue,
@@ -70,7 +70,7 @@ class Room:
 
 
 async def test_it_leaves_the_memory_and_comes_back_as_it_was(client: Client) -> None:
-    async with Room(client).open() as room:
+    async with IdleWorker(client).open() as room:
         runs = [await room.start() for _ in range(5)]
         await room.until_evicted(5)
         assert len(set(room.evicted)) == 5
@@ -87,7 +87,7 @@ async def test_it_leaves_the_memory_and_comes_back_as_it_was(client: Client) -> 
 
 
 async def test_nothing_is_evicted_while_a_call_is_in_flight(client: Client) -> None:
-    async with Room(client).open() as room:
+    async with IdleWorker(client).open() as room:
         run = await room.start(seconds=LONG)
         await asyncio.sleep(0.8 * LONG)
         assert not room.evicted
@@ -95,8 +95,8 @@ async def test_nothing_is_evicted_while_a_call_is_in_flight(client: Client) -> N
         await run.terminate()
 
 
-async def test_who_asks_again_and_again_is_answered_from_memory(client: Client) -> None:
-    async with Room(client).open() as room:
+async def test_repeated_queries_are_answered_from_memory(client: Client) -> None:
+    async with IdleWorker(client).open() as room:
         run = await room.start()
         async with asyncio.timeout(20):
             while await run.query(Waits.look) != 1:
@@ -109,27 +109,27 @@ async def test_who_asks_again_and_again_is_answered_from_memory(client: Client) 
         await run.terminate()
 
 
-async def test_only_who_rests_is_expected_back(client: Client) -> None:
+async def test_only_idle_runs_are_expected_back(client: Client) -> None:
     left: list[str] = []
-    room = Room(client)
-    told = room.runner.unless_idle(left.append)
+    room = IdleWorker(client)
+    notify = room.runner.unless_idle(left.append)
     async with room.open():
         run = await room.start()
         await room.until_evicted(1)
-        told(room.evicted[0])
+        notify(room.evicted[0])
         assert not left, "it rests"
         await run.signal(Waits.tell, "first")
         async with asyncio.timeout(20):
             while await run.query(Waits.look) != 3:
                 await asyncio.sleep(0.05)
-        told(room.evicted[0])
+        notify(room.evicted[0])
         assert left == room.evicted[:1], "it was back, so that this leaving is another one"
         await run.terminate()
 
 
 @pytest.mark.parametrize("seconds", [0, LONG])
 async def test_a_run_that_ends_is_not_evicted_afterwards(client: Client, seconds: float) -> None:
-    async with Room(client).open() as room:
+    async with IdleWorker(client).open() as room:
         run = await room.start(seconds)
         await run.signal(Waits.tell, "first")
         await asyncio.sleep(seconds + 0.1)
