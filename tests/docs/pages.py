@@ -1,4 +1,4 @@
-"""The pages, their links, and the blocks of code in them."""
+"""Reads the pages: their links, headings and blocks of code."""
 
 import re
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def name(page: Path) -> str:
 
 
 def links(page: Path) -> Iterator[str]:
-    """Link targets outside of code blocks."""
+    """Yields link targets outside of code blocks."""
     yield from _LINK.findall(_BLOCK.sub("", page.read_text(encoding="utf-8")))
 
 
@@ -34,7 +34,7 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def anchors(page: Path) -> set[str]:
-    """The headings as GitHub links to them."""
+    """Returns the anchors that GitHub makes of the headings."""
     text = _BLOCK.sub("", page.read_text(encoding="utf-8"))
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}

@@ -15,7 +15,7 @@ PRODUCT = ROOT / "durable_agent_team"
 ENTRY_POINTS = ("worker.py", "starter.py")
 
 
-def test_the_page_is_made_from_the_code() -> None:
+def test_the_page_is_generated_from_the_code() -> None:
     fresh = package_table.architecture()
     assert fresh == PAGE.read_text(encoding="utf-8"), "run `python tools/generate_docs.py`"
 
@@ -49,7 +49,7 @@ def test_the_table_allows_what_is_imported() -> None:
             assert target in re.split(r"\W+", rules[source].partition(";")[0]), (source, target)
 
 
-def test_a_package_without_a_rule_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_without_a_rule_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(package_table, "_contracts", list)
     with pytest.raises(ValueError, match="no import rule for workflows"):
         package_table.architecture()

@@ -1,4 +1,4 @@
-"""Every command has, in `docs/commands.md`, what it prints; each is run, and the page compared."""
+"""Runs every command, and compares its output with `docs/commands.md`."""
 
 import pytest
 import pytest_asyncio

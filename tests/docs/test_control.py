@@ -1,4 +1,4 @@
-"""The Temporal CLI's commands in `docs/control.md`, as they stand there, against a real run."""
+"""Runs the Temporal CLI's commands of `docs/control.md` against a real run."""
 
 import asyncio
 import re
@@ -44,13 +44,13 @@ TEAM = {
 
 
 @dataclass(frozen=True)
-class Desk:
-    """A person at the Temporal CLI, with the page open."""
+class Shell:
+    """Runs commands of the page with the Temporal CLI."""
 
     handle: WorkflowHandle[Any, Any]
     address: str
 
-    async def types(self, command: str) -> str:
+    async def run(self, command: str) -> str:
         words = [
             self.handle.id if word == "RUN" else word.replace("RUN", self.handle.id)
             for word in shlex.split(command)
@@ -83,7 +83,7 @@ async def client() -> AsyncIterator[Client]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def desk(client: Client) -> AsyncIterator[Desk]:
+async def shell(client: Client) -> AsyncIterator[Shell]:
     never = asyncio.Event()
 
     async def hold(call: CallRequest) -> None:
@@ -94,55 +94,55 @@ async def desk(client: Client) -> AsyncIterator[Desk]:
         handle = await client.start_workflow(
             WORKFLOW, {"team": TEAM}, id="control", task_queue="orchestrator", result_type=RunReport
         )
-        yield Desk(handle, client.service_client.config.target_host)
+        yield Shell(handle, client.service_client.config.target_host)
 
 
 def commands(*words: str) -> list[str]:
-    """The page's commands that contain all of these words, in their order there."""
+    """Returns the page's commands that contain all of these words, in the order of the page."""
     lines = [line for block in blocks(PAGE, "") for line in block.splitlines()]
     own = [line for line in lines if line.startswith("temporal ")]
     return [line for line in own if all(word in line for word in words)]
 
 
-async def test_every_command_of_the_page_does_what_it_says(desk: Desk) -> None:
+async def test_every_command_of_the_page_does_what_it_says(shell: Shell) -> None:
     left = set(commands()) - set(commands("workflow start"))
 
-    async def types(*words: str) -> str:
+    async def run(*words: str) -> str:
         found = commands(*words)
         assert found, words
         left.difference_update(found)
-        return "".join([await desk.types(each) for each in found])
+        return "".join([await shell.run(each) for each in found])
 
-    while (await desk.handle.query("state"))["status"] != RunStatus.APPROVAL:
+    while (await shell.handle.query("state"))["status"] != RunStatus.APPROVAL:
         await asyncio.sleep(0.05)
-    assert '"status":"approval"' in await types("--type state")
-    assert '"agent":"poor"' in await types("--type spend")
-    await types("--name approve")
+    assert '"status":"approval"' in await run("--type state")
+    assert '"agent":"poor"' in await run("--type spend")
+    await run("--name approve")
     parked = {"a": TaskStatus.RUNNING, "b": TaskStatus.PARKED, "d": TaskStatus.PARKED}
-    await desk.until(parked)
-    await types("--name pause")
-    assert (await desk.handle.query("state"))["paused"]
-    await types("--name resume")
-    assert not (await desk.handle.query("state"))["paused"]
-    assert "agent:poor budget_usd:0.001" in await types("--name adjust_budget")
-    assert "third" in await types("--name transfer")
-    assert "max_attempts:3" in await types("--name adjust_agent")
-    assert "task:e" in await types("--name add_task")
-    limits = await types("--name adjust_run")
+    await shell.until(parked)
+    await run("--name pause")
+    assert (await shell.handle.query("state"))["paused"]
+    await run("--name resume")
+    assert not (await shell.handle.query("state"))["paused"]
+    assert "agent:poor budget_usd:0.001" in await run("--name adjust_budget")
+    assert "third" in await run("--name transfer")
+    assert "max_attempts:3" in await run("--name adjust_agent")
+    assert "task:e" in await run("--name add_task")
+    limits = await run("--name adjust_run")
     assert "deadline:2035-12-31T17:00:00Z max_parallel:5" in limits
     assert "deadline:<nil> max_parallel:5" in limits
-    assert "status:cancelled" in await types("--name cancel_task")
-    assert "task:d" in await types("--name retry_task")
-    await types("--name adjust ")
-    state = await desk.until({"c": TaskStatus.CANCELLED, "b": TaskStatus.PARKED})
+    assert "status:cancelled" in await run("--name cancel_task")
+    assert "task:d" in await run("--name retry_task")
+    await run("--name adjust ")
+    state = await shell.until({"c": TaskStatus.CANCELLED, "b": TaskStatus.PARKED})
     assert not state.refusals
-    spend = await desk.handle.query("spend")
+    spend = await shell.handle.query("spend")
     budgets = {each["agent"]: each["budget_usd"] for each in spend["agents"]}
     assert budgets == {"orchestrator": "1", "rich": "0.995", "poor": "0.001", "third": "0.0055"}
-    await types("workflow list")
-    await types("--name cancel ")
-    assert '"cancel_reason":"no longer needed"' in await types("workflow result")
-    assert left == set(), "every other command was typed"
+    await run("workflow list")
+    await run("--name cancel ")
+    assert '"cancel_reason":"no longer needed"' in await run("workflow result")
+    assert left == set(), "every other command was run"
 
 
 async def test_a_cancellation_from_temporal_is_the_signals(client: Client) -> None:
@@ -151,8 +151,8 @@ async def test_a_cancellation_from_temporal_is_the_signals(client: Client) -> No
         handle = await client.start_workflow(
             WORKFLOW, {"team": TEAM}, id="cancel", task_queue="orchestrator", result_type=RunReport
         )
-        desk = Desk(handle, client.service_client.config.target_host)
-        await desk.types("temporal workflow cancel --workflow-id RUN")
+        shell = Shell(handle, client.service_client.config.target_host)
+        await shell.run("temporal workflow cancel --workflow-id RUN")
         report = await handle.result()
     assert report.status is RunStatus.CANCELLED
 

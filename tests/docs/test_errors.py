@@ -1,4 +1,4 @@
-"""Every error of the tour is made anew, and `docs/errors.md` has what was really said."""
+"""Provokes every error of the tour again, and compares the output with `docs/errors.md`."""
 
 import difflib
 
@@ -30,7 +30,7 @@ async def test_an_error_says_what_happened_to_what_and_what_to_do(
     assert list(problems_of(case, tour[number])) == []
 
 
-async def test_the_page_has_what_was_said(tour: list[Output]) -> None:
+async def test_the_page_has_the_real_output(tour: list[Output]) -> None:
     fresh, page = errors_page(tour), PAGE.read_text(encoding="utf-8")
     differs = difflib.unified_diff(
         page.splitlines(), fresh.splitlines(), "docs/errors.md", lineterm=""
@@ -38,14 +38,14 @@ async def test_the_page_has_what_was_said(tour: list[Output]) -> None:
     assert fresh == page, "run `python -m tests.docs.tour`:\n" + "\n".join(differs)
 
 
-def test_a_text_that_says_too_little_is_noticed() -> None:
+def test_a_message_that_lacks_something_is_detected() -> None:
     case = Case("x", "starter.py state a", ["a", "remedy"])
     assert list(problems_of(case, Output("a: remedy", 2))) == []
     assert len(list(problems_of(case, Output("a", 2)))) == 1
     assert len(list(problems_of(case, Output("Traceback: a remedy", 70)))) == 2
 
 
-def test_types_that_are_shown_are_types() -> None:
+def test_the_error_types_shown_exist() -> None:
     named = {
         word.split(":")[1].strip() for case in CASES for word in case.says if ": " in word[:12]
     }

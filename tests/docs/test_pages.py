@@ -1,4 +1,4 @@
-"""What the pages name exists: files, headings, commands, targets, tests, fields, error types."""
+"""Checks that what the pages name exists: files, headings, commands, tests, fields, error types."""
 
 import ast
 import re
@@ -41,7 +41,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name != "errors.md"], ids=name)
 def test_every_command_target_and_test_exists(page: Path) -> None:
-    """But in `errors.md`: what is typed there is wrong on purpose."""
+    """Not in `errors.md`, whose commands are wrong on purpose."""
     text = page.read_text(encoding="utf-8")
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"\bmake ([a-z]+)[`\s.,;:)]", "".join(_code(text))):
@@ -53,7 +53,7 @@ def test_every_command_target_and_test_exists(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_every_example_of_a_team_is_good(page: Path) -> None:
+def test_every_example_of_a_team_is_valid(page: Path) -> None:
     for block in blocks(page, "yaml"):
         team = Team.model_validate(yaml.safe_load(block))
         named = [agent.inputs for agent in team.agents.values()]
@@ -74,7 +74,7 @@ def test_every_decision_has_its_three_parts_and_its_number() -> None:
             assert text.count(part) == 1, f"{name(page)}: {part}"
 
 
-def test_what_the_demo_is_said_to_promise_it_promises() -> None:
+def test_the_checks_of_the_demo_in_the_readme_are_its_checks() -> None:
     said = re.findall(r"^  ✓ (.*)$", README.read_text(encoding="utf-8"), re.MULTILINE)
     promises = _texts(Path(demo_checks))
     assert said
@@ -117,7 +117,7 @@ def test_every_error_type_and_field_that_money_names_exists() -> None:
 
 
 def _code(text: str) -> list[str]:
-    """Inline code and blocks: prose may `make` sense."""
+    """Returns inline code and blocks only, since prose may use `make` as a verb."""
     return [f"{each} " for each in re.findall(r"```.*?```|`[^`\n]+`", text, re.DOTALL)]
 
 

@@ -1,4 +1,4 @@
-"""The README's Python, as it stands there, against a real run."""
+"""Runs the README's Python example against a real server."""
 
 import asyncio
 import os
