@@ -23,8 +23,9 @@ demo: $(STAMP) ## run three short acts with a real model: parallel work, a crash
 up: $(STAMP) ## run the local stack in the foreground: Temporal and its UI, gateway, worker
 	@$(BIN)/python -m durable_agent_team.local_stack
 
-test: $(STAMP) ## run all tests, two files at a time, or only FILES= (files, folders, test ids)
-	@$(BIN)/python -m pytest $(or $(FILES),-n 2 --dist loadfile --no-loadscope-reorder)
+test: $(STAMP) ## run all tests, two files at a time, or only FILES= (VANILLA=1: without SDK patches)
+	@$(BIN)/python -m pytest $(if $(VANILLA),--vanilla) \
+		$(or $(FILES),-n 2 --dist loadfile --no-loadscope-reorder)
 
 fast: $(STAMP) ## run the tests that need no server, in less than a minute
 	@$(BIN)/python -m pytest --fast -n 2 --dist loadfile --no-loadscope-reorder
