@@ -7,7 +7,7 @@ LOCKS := requirements/development.lock requirements/model.lock
 PACKAGES := durable_agent_team workflows activities benchmarks docs tests tools worker.py starter.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test fast check bench chaos lock
+.PHONY: help install demo up test fast fuzz check bench chaos lock
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,10 @@ test: $(STAMP) ## run all tests, two files at a time, or only FILES= (VANILLA=1:
 
 fast: $(STAMP) ## run the tests that need no server, in less than a minute
 	@$(BIN)/python -m pytest --fast -n 2 --dist loadfile --no-loadscope-reorder
+
+fuzz: $(STAMP) ## generate about fifty thousand inputs, or FUZZ_EXAMPLES= for each generator
+	@FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),4000) $(BIN)/python -m pytest -m fuzz --timeout 3600 \
+		$(or $(FILES),tests)
 
 check: $(STAMP) ## run ruff, mypy --strict, import rules, generated documents, the compose file
 	@$(BIN)/ruff check .

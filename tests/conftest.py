@@ -1,4 +1,5 @@
-"""For every test: `--fast` and `--vanilla`, the order of the files, and the exit of the suite."""
+"""For every test: `--fast` and `--vanilla`, the order of the files, how many inputs were generated,
+and the exit of the suite."""
 
 import os
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from durable_agent_team.contracts.telemetry_labels import LABELS
+from tests.support import fuzzing
 from tests.support.selection import needs_server
 
 _status = 0
@@ -44,6 +46,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that need a server come first, so that the quick ones fill in at the end while
     another process is still busy with its last slow file."""
     items.sort(key=lambda item: not needs_server(item.path))
+
+
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    statistics = getattr(item, "hypothesis_statistics", None)
+    if statistics and item.get_closest_marker("fuzz"):
+        fuzzing.count_hypothesis(item.nodeid, statistics)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if lines := fuzzing.summary():
+        terminalreporter.section("generated inputs")
+        for line in lines:
+            terminalreporter.write_line(line)
 
 
 @pytest.hookimpl(trylast=True)

@@ -19,6 +19,7 @@ from durable_agent_team.rules.planning import (
     plan_schema,
 )
 from durable_agent_team.rules.validation import task_problems
+from tests.support.fuzzing import examples
 
 GOAL = "Tell the board whether to enter the market."
 
@@ -188,7 +189,8 @@ def test_everything_wrong_is_named_at_once() -> None:
     }
 
 
-@settings(max_examples=150, deadline=None)
+@pytest.mark.fuzz
+@settings(max_examples=examples(150), deadline=None)
 @given(data=st.data())
 def test_whatever_the_schema_takes_is_a_plan(data: st.DataObject) -> None:
     """Any team, any answer within its schema: no problem but the goal's can be left."""
