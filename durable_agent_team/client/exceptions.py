@@ -147,7 +147,7 @@ def translated(run: str) -> Iterator[None]:
         raise silent("no answer in time") from error
     except WorkflowQueryFailedError as error:
         if "not found" in str(error) and "query handler" in str(error).lower():
-            raise RunNotFound(run, f"this is no `{names.WORKFLOW}` workflow") from error
+            raise RunNotFound(run, f"this is not an `{names.WORKFLOW}` workflow") from error
         if "TMPRL1100" in str(error):  # Temporal's code for nondeterminism
             raise CannotGoOn(run, "its code does not fit the run's history") from error
         raise UpdateRefused(f"run {run}: {error}") from error

@@ -24,7 +24,7 @@ def _time_with_offset(value: Any) -> datetime:
     try:
         at = value if isinstance(value, datetime) else datetime.fromisoformat(value)
     except (TypeError, ValueError):
-        raise PydanticCustomError("no_time", f"this is no ISO-8601 time ({_HOW})") from None
+        raise PydanticCustomError("no_time", f"this is not an ISO-8601 time ({_HOW})") from None
     if at.utcoffset() is None:
         raise PydanticCustomError("no_offset", f"its offset from UTC is missing ({_HOW})")
     return at

@@ -23,13 +23,13 @@ def schema_problem(schema: Mapping[str, Any]) -> Problem | None:
     try:
         json.dumps(schema)
     except (TypeError, ValueError) as error:
-        return _problem("", f"this is no JSON: {error}", "use keys and values that JSON knows")
+        return _problem("", f"this is not JSON: {error}", "use keys and values that JSON knows")
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
         return _problem(
             error.json_path,
-            f"this is no JSON Schema: {_line(error.message)}",
+            f"this is not a JSON Schema: {_line(error.message)}",
             "correct it there",
         )
     remedy = "put it under `$defs` and refer to `#/$defs/NAME`"

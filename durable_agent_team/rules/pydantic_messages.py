@@ -25,8 +25,8 @@ _KINDS: Final = MappingProxyType(
         "tuple_type": "a list is needed here",
         "missing": "is missing",
         "decimal_max_places": "an amount has at most six decimal places",
-        "finite_number": "this is no finite number",
-        "string_unicode": "this is no text: it holds half of a character",
+        "finite_number": "this is not a finite number",
+        "string_unicode": "this is not text: it contains half of a character",
         "path_not_file": "there is no such file",
     }
 )
@@ -49,10 +49,10 @@ def explain_error(line: Any) -> tuple[str, str]:
         return found
     if kind == "string_pattern_mismatch":
         if context.get("pattern") == IDENTIFIER:
-            return "this is no name", NAME_REMEDY
-        return "this is no http:// or https:// URL", "write it like https://example.com/hook"
+            return "this is not a name", NAME_REMEDY
+        return "this is not an http:// or https:// URL", "write it like https://example.com/hook"
     if kind in ("literal_error", "enum"):
-        return "this is none of the choices", f"one of {context.get('expected', '')}"
+        return "this is not one of the choices", f"one of {context.get('expected', '')}"
     if kind in _KINDS:
         return _KINDS[kind], _REMEDIES.get(kind, "")
     what = str(line["msg"]).removeprefix("Value error, ")

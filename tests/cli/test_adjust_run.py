@@ -108,7 +108,7 @@ async def test_a_deadline_ends_a_run_and_its_report_says_so(starter: Starter, he
         (["agent", "RUN", "nobody", "--model", "m"], "agent = 'nobody': no such agent (one of:"),
         (["agent", "RUN", "research", "--model", "gpt-9"], "is not known at the gateway (one of"),
         (["agent", "RUN", "research", "--model", ""], "--model = : is empty"),
-        (["agent", "RUN", "Research!", "--model", "m"], "AGENT = Research!: this is no name"),
+        (["agent", "RUN", "Research!", "--model", "m"], "AGENT = Research!: this is not a name"),
         (["agent", "RUN", "research", "--timeout", "0"], "--timeout = 0.0: is too small"),
         (["agent", "RUN", "research", "--timeout", "soon"], "--timeout"),
         (["agent", "RUN", "research", "--attempts", "21"], "--attempts = 21: is too large (use 20"),
@@ -116,7 +116,10 @@ async def test_a_deadline_ends_a_run_and_its_report_says_so(starter: Starter, he
         (["limits", "RUN", "--max-parallel", "0"], "--max-parallel = 0: is too small (use 1 or"),
         (["limits", "RUN", "--budget", "1,50"], "--budget = 1,50: this is not an amount"),
         (["limits", "RUN", "--budget", "1"], "budget_usd = 1: the agents' limits come to 7 USD"),
-        (["limits", "RUN", "--deadline", "18:00"], "--deadline = 18:00: this is no ISO-8601 time"),
+        (
+            ["limits", "RUN", "--deadline", "18:00"],
+            "--deadline = 18:00: this is not an ISO-8601 time",
+        ),
         (["limits", "RUN", "--deadline", "2026-12-31T18:00"], "its offset from UTC is missing"),
         (["limits", "RUN", "--deadline", "2020-01-01T00:00Z"], "is past; it is 20"),
         (["add-task", "RUN", "no.yaml"], "no.yaml: task file: there is no file no.yaml"),
@@ -140,7 +143,10 @@ async def test_an_invalid_value_is_refused_and_printed(
     [
         ("id: risks\nagnet: editor\nask: x\n", "task.yaml:2: agnet: this key is not known (did y"),
         ("id: risks\nagent: editor\n", "task.yaml: ask: is missing (add `ask:`)"),
-        (TASK + "output: {type: nonsense}\n", "task.yaml:4: output = $.type: this is no JSON Sch"),
+        (
+            TASK + "output: {type: nonsense}\n",
+            "task.yaml:4: output = $.type: this is not a JSON Sch",
+        ),
         (TASK + "id: again\n", "task.yaml:4: id: this key is there twice"),
         (TASK + "ask: [\n", "task.yaml:"),
         ("- id: risks\n", "task.yaml: the file: does not contain a task"),

@@ -104,7 +104,7 @@ def test_a_closed_or_full_stream_is_not_a_bug(command: str, code: int, printed: 
 def test_a_character_that_cannot_be_encoded_is_escaped() -> None:
     ended = starter("budget brief 'Mr. Ü' 1", LC_ALL="C.UTF-8", PYTHONIOENCODING="ascii")
     assert ended.returncode == 2
-    assert "AGENT = Mr. \\u00dc: this is no name" in ended.stderr
+    assert "AGENT = Mr. \\u00dc: this is not a name" in ended.stderr
 
 
 @pytest.mark.parametrize("after", [0.05, 0.1, 0.2, 0.4])

@@ -29,11 +29,11 @@ class Everything(BaseModel):
     [
         ({"usd": -1}, "is too small", "use more than 0"),
         ({"usd": "1e400"}, "is too large", "use 1,000,000 or less"),
-        ({"usd": "nan"}, "no finite number", "0.25"),
-        ({"usd": "Infinity"}, "no finite number", "0.25"),
+        ({"usd": "nan"}, "not a finite number", "0.25"),
+        ({"usd": "Infinity"}, "not a finite number", "0.25"),
         ({"usd": "0.1234567"}, "at most six decimal places", "round it"),
         ({"usd": "lots"}, "an amount in US dollars", "0.25"),
-        ({"name": "Big"}, "this is no name", "small letter"),
+        ({"name": "Big"}, "this is not a name", "small letter"),
         ({"few": [1, 2, 3]}, "more than 2 entries", "take some out"),
         ({"some": {}}, "is empty", "leave the key out"),
         ({"text": "too long"}, "more than 5 characters", "shorten it"),
@@ -107,18 +107,18 @@ def test_of_a_document_without_an_end_no_more_is_read_than_may_be(tmp_path: Path
         (TEAM.replace("usd: 2", "usd: " + "9" * 5000), "write a smaller number"),
         (
             TEAM.replace("INPUTS", "output: {type: nonsense}"),
-            "output = $.type: this is no JSON Sch",
+            "output = $.type: this is not a JSON Sch",
         ),
         (
             TEAM.replace("INPUTS", "output: {pattern: '('}"),
-            "$.pattern: this is no JSON Schema: '('",
+            "$.pattern: this is not a JSON Schema: '('",
         ),
         (TEAM.replace("INPUTS", "output: {$ref: 'http://x/y'}"), "which is never fetched (put it"),
         (
             TEAM.replace("INPUTS", "output: {$ref: '#/a'}"),
             "= #/a: refers to nothing in this schema",
         ),
-        (TEAM.replace("goal:", "notify_url: nowhere\ngoal:").replace(", INPUTS", ""), "no http://"),
+        (TEAM.replace("goal:", "notify_url: nowhere\ngoal:").replace(", INPUTS", ""), "not an http://"),
     ],
 )
 def test_what_yaml_allows_and_a_team_does_not(tmp_path: Path, text: str, told: str) -> None:

@@ -163,7 +163,7 @@ async def test_a_review_sees_it_and_keeps_it(client: Client) -> None:
         ({"depends_on": ["more"]}, "more -> more"),
         ({"ask": f"Now {GOAL.upper()}!"}, "it repeats the whole goal"),
         ({"inputs": ["x.md"]}, "inputs = x.md: the run was started without a document of this"),
-        ({"output": {"type": "nonsense"}}, "output = $.type: this is no JSON Schema"),
+        ({"output": {"type": "nonsense"}}, "output = $.type: this is not a JSON Schema"),
         ({"output": {"$ref": "http://x/y"}}, "which is never fetched"),
         ({"output": "poem"}, "output"),
         ({"checks": {"min_length": 9, "max_length": 1}}, "above max_length, 1"),

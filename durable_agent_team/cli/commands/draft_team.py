@@ -53,7 +53,7 @@ def _check_name(name: str) -> None:
     try:
         TypeAdapter(Identifier).validate_python(name)
     except ValidationError as error:
-        problem = f"NAME = {shown(name)}: this is no name ({NAME_REMEDY})"
+        problem = f"NAME = {shown(name)}: this is not a name ({NAME_REMEDY})"
         raise CommandError(ExitCode.INVALID_INPUT, problem) from error
 
 

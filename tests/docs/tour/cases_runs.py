@@ -25,7 +25,7 @@ REFUSED = Section(
              says=["TASK = fact: no such task", "there are: facts, answer"]),
         Case("A report that cannot be written", "starter.py report written --out no/where.md",
              files=RUN, given=["starter.py run team.yaml --id written"],
-             says=["--out = no/where.md: cannot be written: No such file", "folder that is there"]),
+             says=["--out = no/where.md: cannot be written: No such file", "an existing folder"]),
         Case("A report of an open run", "starter.py report early --out early.md",
              files={"team.yaml": TEAM + "approve_plan: true\n"}, given=[f"{START} early"],
              says=["run early: it is still open", "`starter.py result early` waits for it"]),

@@ -21,7 +21,7 @@ CLIENT = Section(
              "belong together: set both or none"], files={"cert.pem": "x"},
              env={"TEMPORAL_TLS_CERT_FILE": "cert.pem"}),
         Case("A key that is not valid in a header",
-             "starter.py list", ["TEMPORAL_API_KEY: holds something "
+             "starter.py list", ["TEMPORAL_API_KEY: contains something "
              "else than printable ASCII", "correct it"], env={"TEMPORAL_API_KEY": "two words"}),
         Case("No parent key for `reconcile`", "starter.py reconcile brief",
              ["ATXP_API_KEY is not set", "parent key", "set it in .env or the environment"]),
@@ -78,7 +78,7 @@ GATEWAY = Section(
         gateway("Keys that are too short", ["GATEWAY_PARENT_KEY", "16 characters or more",
                 "GATEWAY_SECRET", "32 random"], GATEWAY_PARENT_KEY="short", GATEWAY_SECRET="short"),
         Case("A .env in another encoding", START_GATEWAY, [".env is not UTF-8 text (byte 8)",
-             "Save it as such"], files={".env": b"# Gr\xc3\xbc\xc3\x9f\xfc"}, env=GATEWAY_KEYS),
+             "Save it as UTF-8"], files={".env": b"# Gr\xc3\xbc\xc3\x9f\xfc"}, env=GATEWAY_KEYS),
         gateway("A port that is in use", ["GATEWAY_PORT", "address already in use",
                 "Set GATEWAY_PORT to a free port"], GATEWAY_PORT="{taken}"),
         gateway("An address that this machine does not have",

@@ -74,11 +74,11 @@ KEYS = Section(
         wrong("A duplicate key", TEAM + "name: other\n", "team.yaml:9", "keep one of th"),
         wrong(
             "An invalid name", TEAM.replace("name: brief", "name: My brief"),
-            "name = 'My brief': this is no name", "a small letter, then up to 39",
+            "name = 'My brief': this is not a name", "a small letter, then up to 39",
         ),
         wrong(
             "An unknown choice", team(agent=", on_exhausted: panic"),
-            "on_exhausted = 'panic': this is none of the choices", "'park', 'fallback', 'skip'",
+            "on_exhausted = 'panic': this is not one of the choices", "'park', 'fallback', 'skip'",
         ),
         wrong(
             "A number out of range", team(more="max_parallel: 0\n"),
@@ -92,11 +92,11 @@ KEYS = Section(
         usd("A negative amount", "-1", "= -1: is too small", "use more than 0"),
         usd("An amount that overflows",
             "1e400", "= '1e400': is too large", "use 1,000,000 or less"),
-        usd("Not a number", ".nan", "= nan: this is no finite number", "write it like 0.25"),
+        usd("Not a number", ".nan", "= nan: this is not a finite number", "write it like 0.25"),
         usd("Less than a micro-dollar", "0.1234567", "at most six decimal places", "round it"),
         wrong(
             "An invalid notify_url", team(more="notify_url: nowhere\n"),
-            "notify_url = 'nowhere': this is no http:// or https:// URL", "write it like https://",
+            "notify_url = 'nowhere': this is not an http:// or https:// URL", "write it like https://",
         ),
         wrong(
             "An unknown output format", team(task=", output: essay"),
@@ -105,7 +105,7 @@ KEYS = Section(
         ),
         wrong(
             "An invalid JSON Schema", team(task=", output: {type: nonsense}"),
-            "tasks[0].output = $.type: this is no JSON Schema", "'nonsense'", "correct it there",
+            "tasks[0].output = $.type: this is not a JSON Schema", "'nonsense'", "correct it there",
         ),
         wrong(
             "A JSON Schema with a remote reference", team(task=", output: {$ref: 'http://x/y'}"),
@@ -236,7 +236,7 @@ DOCUMENTS = Section(
         ),
         Case(
             "`init` with an invalid name", "starter.py init 'My Team'",
-            says=["NAME = My Team: this is no name", "a small letter"],
+            says=["NAME = My Team: this is not a name", "a small letter"],
         ),
     ],
 )  # fmt: skip
