@@ -118,7 +118,10 @@ def test_of_a_document_without_an_end_no_more_is_read_than_may_be(tmp_path: Path
             TEAM.replace("INPUTS", "output: {$ref: '#/a'}"),
             "= #/a: refers to nothing in this schema",
         ),
-        (TEAM.replace("goal:", "notify_url: nowhere\ngoal:").replace(", INPUTS", ""), "not an http://"),
+        (
+            TEAM.replace("goal:", "notify_url: nowhere\ngoal:").replace(", INPUTS", ""),
+            "not an http://",
+        ),
     ],
 )
 def test_what_yaml_allows_and_a_team_does_not(tmp_path: Path, text: str, told: str) -> None:

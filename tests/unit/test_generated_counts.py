@@ -17,7 +17,9 @@ def test_the_setting_overrides_the_default_up_to_the_most(monkeypatch: pytest.Mo
 
 def test_examples_of_every_phase_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fuzzing, "COUNTS", Counter())
-    text = "- 2 passing, 1 failing, and 9 invalid test cases\n- 40 passing, 0 failing, and 0 invalid"
+    text = (
+        "- 2 passing, 1 failing, and 9 invalid test cases\n- 40 passing, 0 failing, and 0 invalid"
+    )
     fuzzing.count_hypothesis("test_a", text)
     fuzzing.count("test_b", 1_000)
     assert [line.split() for line in fuzzing.summary()] == [
