@@ -10,7 +10,8 @@ project; the rest of the project reaches it over HTTP only.
 - `stores`: accounts, calls and the ledger, in SQLite.
 - Modules directly in this package: `server` puts everything together; `gateway_settings`,
   `otel_providers` and `log_format` configure the process; `amounts`, `api_error`, `json_bodies`,
-  `keys`, `request_labels` and `instruments` are used by every layer and import none of them.
+  `strict_json`, `keys`, `request_labels` and `instruments` are used by every layer and import none
+  of them.
 
 The layers, from top to bottom: `server`, then `api` and `upstreams` (neither imports the other),
 `calls`, `stores`, the shared modules. `pyproject.toml` enforces them.

@@ -1,9 +1,19 @@
 """Error responses in OpenAI's format. Type and code distinguish them."""
 
 import json
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
+
+_shorten = reprlib.Repr()
+_shorten.maxstring = _shorten.maxother = _shorten.maxlong = 80
+
+
+def shown(value: Any) -> str:
+    """The value for an error message, shortened."""
+    return str(value)[:80] if isinstance(value, Decimal) else _shorten.repr(value)
 
 
 @dataclass

@@ -5,14 +5,20 @@ import json
 import math
 import uuid
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from aiohttp import web
 
-from durable_agent_team.gateway.amounts import parse_usd, usd, usd_text
+from durable_agent_team.gateway.amounts import MAX_MICRO, is_number, parse_usd, usd, usd_text
 from durable_agent_team.gateway.api.gateway_context import GATEWAY
-from durable_agent_team.gateway.api.http_bodies import idempotency_key, json_object, respond_json
-from durable_agent_team.gateway.api_error import ApiError, conflict, invalid, not_found
+from durable_agent_team.gateway.api.http_bodies import (
+    idempotency_key,
+    json_object,
+    query_value,
+    respond_json,
+)
+from durable_agent_team.gateway.api_error import ApiError, conflict, invalid, not_found, shown
 from durable_agent_team.gateway.keys import hash_key
 from durable_agent_team.gateway.stores.store import (
     Account,
@@ -26,6 +32,7 @@ CAPABILITIES = {"hard_limit": True, "replay": True, "ledger": True, "transfer": 
 MAX_NAME = 200
 MAX_WAIT_SECONDS = 30
 MAX_PAGE = 1_000
+MAX_DIGITS = 20
 
 
 def account_json(account: Account) -> dict[str, Any]:
@@ -50,7 +57,7 @@ async def open_account(request: web.Request) -> web.Response:
     _refuse_unknown(data, {"name", "budget"})
     name = data.get("name")
     if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
-        raise invalid(f"`name` must be a string of 1 to {MAX_NAME} characters; got {name!r}")
+        raise invalid(f"`name` must be a string of 1 to {MAX_NAME} characters; got {shown(name)}")
     budget = _usd(data.get("budget"), "`budget`")
     account_id = "agt_" + uuid.uuid4().hex
     new = NewAccount(
@@ -105,11 +112,11 @@ async def change_account(request: web.Request) -> web.Response:
     _refuse_unknown(data, {"budget", "status", "wait_seconds"})
     status = data.get("status")
     if "status" in data and status not in ("active", "disabled"):
-        raise invalid(f"`status` must be active or disabled; got {status!r}")
+        raise invalid(f"`status` must be active or disabled; got {shown(status)}")
     budget = _usd(data["budget"], "`budget`") if "budget" in data else None
     if budget is None and status is None:
         raise invalid("Nothing to change: send `budget`, `status`, or both")
-    wait = _wait_seconds(data.get("wait_seconds", request.query.get("wait_seconds", 0)))
+    wait = _wait_seconds(request, data)
     changed = await gateway.store.change_account(request.match_info["id"], budget, status)
     if isinstance(changed, StoreRefusal):
         gateway.label_accounts(changed.account)
@@ -166,6 +173,12 @@ def _transfer_error(refusal: StoreRefusal, from_id: str, to_id: str, amount: int
     if refusal.reason is RefusalReason.DISABLED:
         message = f"The account {account.name!r} is disabled; PATCH its `status` to `active` first"
         return conflict(message, "account_disabled")
+    if refusal.reason is RefusalReason.TOO_LARGE:
+        return conflict(
+            f"The budget of {account.name!r} is {usd_text(account.budget)} USD and cannot exceed"
+            f" {usd_text(MAX_MICRO)}; transfer less",
+            "budget_too_large",
+        )
     return conflict(
         f"{account.name!r} has {usd_text(account.remaining)} USD unspent and unreserved, less than"
         f" {usd_text(amount)}",
@@ -187,7 +200,7 @@ async def transactions(request: web.Request) -> web.Response:
     if account is None:
         raise _unknown_account(account_id)
     gateway.label_accounts(account)
-    key = request.query.get("idempotency_key")
+    key = query_value(request, "idempotency_key")
     lines = await gateway.store.ledger_lines(account_id, after, limit + 1, key)
     page = [_line_json(line) for line in lines[:limit]]
     return respond_json({"data": page, "has_more": len(lines) > limit})
@@ -209,7 +222,8 @@ def _line_json(line: LedgerLine) -> dict[str, Any]:
 
 def _refuse_unknown(data: dict[str, Any], known: set[str]) -> None:
     if unknown := sorted(set(data) - known):
-        raise invalid(f"`{unknown[0]}` is not known here; known: {', '.join(sorted(known))}")
+        name = unknown[0][:80]
+        raise invalid(f"`{name}` is not known here; known: {', '.join(sorted(known))}")
 
 
 def _usd(value: object, field: str) -> int:
@@ -219,22 +233,26 @@ def _usd(value: object, field: str) -> int:
         raise invalid(str(error)) from None
 
 
-def _wait_seconds(value: Any) -> float:
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        seconds = math.nan
+def _wait_seconds(request: web.Request, data: dict[str, Any]) -> float:
+    value = data.get("wait_seconds", query_value(request, "wait_seconds") or 0)
+    # A Decimal becomes infinity where `float` of an int would raise OverflowError.
+    seconds = float(Decimal(value)) if is_number(value) else math.nan
     if not 0 <= seconds <= MAX_WAIT_SECONDS:
-        raise invalid(f"`wait_seconds` must be between 0 and {MAX_WAIT_SECONDS}; got {value!r}")
+        raise invalid(
+            f"`wait_seconds` must be between 0 and {MAX_WAIT_SECONDS}; got {shown(value)}"
+        )
     return seconds
 
 
 def _whole(request: web.Request, field: str, default: int, least: int, most: int) -> int:
-    text = request.query.get(field, str(default))
-    if not text.isascii() or not text.isdigit() or not least <= int(text[:30]) <= most:
-        raise invalid(f"`{field}` must be a whole number from {least} to {most}; got {text!r}")
+    text = query_value(request, field)
+    if text is None:
+        return default
+    digits = text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS
+    if not digits or not least <= int(text) <= most:
+        raise invalid(f"`{field}` must be a whole number from {least} to {most}; got {shown(text)}")
     return int(text)
 
 
 def _unknown_account(account_id: str) -> ApiError:
-    return not_found(f"There is no account {account_id!r}")
+    return not_found(f"There is no account {shown(account_id)}")

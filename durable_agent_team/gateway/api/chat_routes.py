@@ -10,7 +10,7 @@ from durable_agent_team.gateway.api.call_span import trace_call
 from durable_agent_team.gateway.api.chat_stream import StreamedCall, stream, whole_answer
 from durable_agent_team.gateway.api.gateway_context import GATEWAY, GatewayContext
 from durable_agent_team.gateway.api.http_bodies import error_response, idempotency_key, respond_json
-from durable_agent_team.gateway.api_error import not_found
+from durable_agent_team.gateway.api_error import not_found, shown
 from durable_agent_team.gateway.calls.chat_request import parse_chat_request
 
 
@@ -43,7 +43,7 @@ async def model(request: web.Request) -> web.Response:
     name = request.match_info["id"]
     if name not in gateway.prices.models:
         raise not_found(
-            f"The model {name!r} has no price here; GET /v1/models lists those that have one"
+            f"The model {shown(name)} has no price here; GET /v1/models lists those that have one"
         )
     return respond_json(_model_json(gateway, name))
 

@@ -1,16 +1,15 @@
 """Reads request bodies and headers, and writes responses, without keys in any error text."""
 
 import json
-from decimal import Decimal
 from typing import Any
 
 from aiohttp import web
 
 from durable_agent_team.gateway.amounts import usd_text
 from durable_agent_team.gateway.api.gateway_context import GatewayContext
-from durable_agent_team.gateway.api_error import ApiError, invalid
-from durable_agent_team.gateway.json_bodies import parse_object
+from durable_agent_team.gateway.api_error import ApiError, invalid, shown
 from durable_agent_team.gateway.stores.store import Account
+from durable_agent_team.gateway.strict_json import parse_request
 
 ERROR = web.ResponseKey("gateway.error", ApiError)
 """The ApiError that a response was made from."""
@@ -19,15 +18,32 @@ MAX_IDEMPOTENCY_KEY = 200
 
 def idempotency_key(request: web.Request) -> str | None:
     key = request.headers.get("Idempotency-Key")
-    if key is not None and not 0 < len(key) <= MAX_IDEMPOTENCY_KEY:
-        raise invalid(f"Idempotency-Key must have 1 to {MAX_IDEMPOTENCY_KEY} characters")
+    if key is None:
+        return None
+    if not 0 < len(key) <= MAX_IDEMPOTENCY_KEY or not (key.isascii() and key.isprintable()):
+        raise invalid(
+            f"Idempotency-Key must have 1 to {MAX_IDEMPOTENCY_KEY} printable ASCII characters;"
+            f" got {shown(key)}"
+        )
     return key
+
+
+def query_value(request: web.Request, field: str) -> str | None:
+    """The field of the query string, which can be given once."""
+    values = request.query.getall(field, [])
+    if len(values) > 1:
+        raise invalid(f"`{field}` is given {len(values)} times in the query; give it once")
+    return values[0] if values else None
+
+
+async def read_body(request: web.Request) -> bytes:
+    return await request.read()
 
 
 async def json_object(request: web.Request) -> dict[str, Any]:
     """The body of a request about accounts. Decimals are kept exact."""
     try:
-        return parse_object(await request.read(), parse_float=Decimal)
+        return parse_request(await read_body(request), exact=True)
     except ValueError as error:
         raise invalid(str(error), "not_json") from None
 

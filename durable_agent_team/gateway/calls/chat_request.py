@@ -4,9 +4,10 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from durable_agent_team.gateway.api_error import ApiError, invalid
+from durable_agent_team.gateway.api_error import ApiError, invalid, shown
 from durable_agent_team.gateway.calls.prices import Price, Prices
-from durable_agent_team.gateway.json_bodies import dump, parse_object
+from durable_agent_team.gateway.json_bodies import dump
+from durable_agent_team.gateway.strict_json import parse_request
 
 # Any other field is refused, since it could raise the cost above the bound (other models, service
 # tiers, searches, images). `parameters` in a price entry allows further ones.
@@ -24,6 +25,7 @@ KNOWN_FIELDS = frozenset(
 # fmt: on
 STREAM_OPTIONS = frozenset({"include_usage", "include_obfuscation"})
 MAX_TOKENS = 10_000_000
+MAX_MODEL_NAME = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +45,12 @@ class ChatRequest:
 def parse_chat_request(raw: bytes, prices: Prices) -> ChatRequest:
     """Raises ApiError, naming the field, if the request is wrong or its cost cannot be bounded."""
     try:
-        data = parse_object(raw)
+        data = parse_request(raw)
     except ValueError as error:
         raise invalid(str(error), "not_json") from None
     model = data.get("model")
-    if not isinstance(model, str) or not model:
-        raise invalid("`model` must name a model; GET /v1/models lists them")
+    if not isinstance(model, str) or not 0 < len(model) <= MAX_MODEL_NAME:
+        raise invalid(f"`model` must name a model (GET /v1/models lists them); got {shown(model)}")
     price = prices.models.get(model)
     if price is None:
         raise _unpriced(model, prices)
@@ -67,23 +69,20 @@ def parse_chat_request(raw: bytes, prices: Prices) -> ChatRequest:
 
 
 def _serialize(data: dict[str, Any]) -> bytes:
-    """Serialized again, so that the upstream reads exactly what was checked: a field that occurs
-    twice, for example, could be read differently."""
-    try:
-        return dump(data, errors="strict")
-    except UnicodeEncodeError:
-        raise invalid("The body contains half of a surrogate pair, which is not text") from None
+    """Serialized again, so that the upstream reads exactly what was checked."""
+    return dump(data, errors="strict")
 
 
 def _check(data: dict[str, Any], price: Price) -> int:
     """Refuses what could cost more than the bound. Returns the number of messages."""
     if unknown := set(data) - KNOWN_FIELDS - set(price.parameters):
         raise invalid(
-            f"`{sorted(unknown)[0]}` is not known here, so what it costs cannot be bounded. Leave"
+            f"`{min(unknown)[:80]}` is not known here, so what it costs cannot be bounded. Leave"
             " it out, or add it to `parameters` in the model's price entry.",
             "unsupported_parameter",
         )
-    if data.get("n") not in (None, 1):
+    n = data.get("n")
+    if n is not None and not (type(n) is int and n == 1):
         raise invalid("`n` must be 1: make one request for each answer", "unsupported_parameter")
     _check_stream(data)
     for tool in _list(data, "tools"):
@@ -92,8 +91,8 @@ def _check(data: dict[str, Any], price: Price) -> int:
     messages = _list(data, "messages")
     if not messages:
         raise invalid("`messages` must be a list of at least one message")
-    for message in messages:
-        _check_message(message)
+    for index, message in enumerate(messages):
+        _check_message(f"messages[{index}]", message)
     return len(messages)
 
 
@@ -110,7 +109,7 @@ def _check_stream(data: dict[str, Any]) -> None:
     if unknown := set(options) - STREAM_OPTIONS:
         known = ", ".join(sorted(STREAM_OPTIONS))
         raise invalid(
-            f"`stream_options.{sorted(unknown)[0]}` is not known here; known: {known}",
+            f"`stream_options.{sorted(unknown)[0][:80]}` is not known here; known: {known}",
             "unsupported_parameter",
         )
     if not all(isinstance(value, bool | None) for value in options.values()):
@@ -124,21 +123,36 @@ def _list(data: dict[str, Any], field: str) -> list[Any]:
     return value or []
 
 
-def _check_message(message: Any) -> None:
-    if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-        raise invalid("every item of `messages` must be an object with a `role`")
+def _check_message(path: str, message: Any) -> None:
+    if not isinstance(message, dict):
+        raise invalid(f"`{path}` must be an object with a `role`; got {shown(message)}")
+    if not isinstance(message.get("role"), str):
+        raise invalid(f"`{path}.role` must be a string; got {shown(message.get('role'))}")
+    for field in ("name", "tool_call_id", "refusal"):
+        if not isinstance(message.get(field), str | None):
+            raise invalid(f"`{path}.{field}` must be a string; got {shown(message[field])}")
     if message.get("audio") is not None:
-        raise invalid("only text can be bounded: `audio` is refused", "unsupported_content")
+        raise invalid(f"only text can be bounded: `{path}.audio` is refused", "unsupported_content")
     content = message.get("content")
     if isinstance(content, list):
-        kinds = {part.get("type") if isinstance(part, dict) else None for part in content}
-        if kinds - {"text", "refusal"}:
-            raise invalid(
-                "only text can be bounded: content parts must have the type `text`",
-                "unsupported_content",
-            )
-    elif content is not None and not isinstance(content, str):
-        raise invalid("`content` must be a string or a list of text parts")
+        for index, part in enumerate(content):
+            _check_part(f"{path}.content[{index}]", part)
+    elif not isinstance(content, str | None):
+        raise invalid(
+            f"`{path}.content` must be a string or a list of text parts; got {shown(content)}"
+        )
+
+
+def _check_part(path: str, part: Any) -> None:
+    kind = part.get("type") if isinstance(part, dict) else None
+    if kind != "text" and kind != "refusal":
+        raise invalid(
+            "only text can be bounded: content parts must have the type `text`;"
+            f" `{path}` is {shown(part)}",
+            "unsupported_content",
+        )
+    if not isinstance(part.get(kind), str):
+        raise invalid(f"`{path}.{kind}` must be a string; got {shown(part.get(kind))}")
 
 
 def _max_tokens(data: dict[str, Any]) -> int | None:
@@ -149,7 +163,9 @@ def _max_tokens(data: dict[str, Any]) -> int | None:
         if value is None:
             data.pop(field, None)
         elif isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_TOKENS:
-            raise invalid(f"`{field}` must be a whole number from 1 to {MAX_TOKENS}")
+            raise invalid(
+                f"`{field}` must be a whole number from 1 to {MAX_TOKENS}; got {shown(value)}"
+            )
         else:
             found.append(value)
     return max(found, default=None)

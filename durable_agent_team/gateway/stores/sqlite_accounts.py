@@ -2,6 +2,7 @@
 
 import sqlite3
 
+from durable_agent_team.gateway.amounts import MAX_MICRO
 from durable_agent_team.gateway.stores.store import Account, NewAccount, RefusalReason, StoreRefusal
 
 COLUMNS = "id, name, status, budget, spent, reserved, charges, created_at"
@@ -78,6 +79,8 @@ def transfer(
             return (source, target) if same else StoreRefusal(RefusalReason.CONFLICT)
     if target.status != "active":
         return StoreRefusal(RefusalReason.DISABLED, target)
+    if target.budget + amount > MAX_MICRO:
+        return StoreRefusal(RefusalReason.TOO_LARGE, target)
     taken = conn.execute(
         "UPDATE accounts SET budget = budget - ? WHERE id = ? AND spent + reserved + ? <= budget",
         (amount, from_id, amount),

@@ -21,6 +21,7 @@ class RefusalReason(StrEnum):
     CONFLICT = "idempotency_conflict"
     ANSWER_DROPPED = "answer_dropped"
     BELOW_SPENT = "budget_below_spent"
+    TOO_LARGE = "budget_too_large"
     NOT_FOUND = "not_found"
 
 

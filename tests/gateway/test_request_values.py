@@ -1,0 +1,165 @@
+"""A value that cannot be used is a 4xx that names its field, whatever it is."""
+
+import json
+from typing import Any
+
+import pytest
+
+from durable_agent_team.gateway.amounts import MAX_MICRO, parse_usd
+from tests.gateway import raw
+from tests.gateway.client import body, world
+from tests.support.gateway import PARENT_KEY
+
+OPEN = '{"name": "a", "budget": %s}'
+MORE = '{"role": "user", "content": "x"}], %s, "x": ['
+CHAT = '{"model": "m", "max_tokens": 5, "messages": [%s]}'
+DIGITS = "7" * 4_400
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        (OPEN % "1e999999", "`budget`"),
+        (OPEN % "1e99999999999999999999", "`budget`"),
+        (OPEN % "-1e99999999999999999999", "`budget`"),
+        (OPEN % "1e-99999999999999999999", "`budget`"),
+        (OPEN % DIGITS, "`budget`"),
+        (OPEN % ("7" * 90), "`budget`"),
+        (OPEN % '"1_0"', "`budget`"),
+        (OPEN % '"٣"', "`budget`"),
+        (OPEN % '"NaN"', "`budget`"),
+        (OPEN % '" 1"', "`budget`"),
+        (OPEN % '"1e999999"', "`budget`"),
+        (OPEN % '"1e99999999999999999999"', "`budget`"),
+        (OPEN % "5.0000000000000000000000000000000001", "`budget`"),
+        (OPEN % "1.00e-8", "`budget`"),
+        (OPEN % "[[[]]]", "`budget`"),
+        (OPEN % "NaN", "NaN"),
+        (OPEN % "-Infinity", "-Infinity"),
+        ('{"name": "\\ud800", "budget": 1}', "`name`"),
+        ('{"name": ["a"], "budget": 1}', "`name`"),
+        ('{"name": "a", "\\udfff": 1, "budget": 1}', "\\udfff"),
+        ('{"name": "a", "name": "b", "budget": 1}', "'name'"),
+        ('{"name": ' + "[" * 5_000 + "]" * 5_000 + "}", "nested"),
+        ('{"name": ' + "[" * 150 + "]" * 150 + "}", "nested"),
+        ('{"' + "x" * 5_000 + '": 1}', "xxx"),
+    ],
+)
+async def test_a_wrong_account_names_the_field(text: str, names: str) -> None:
+    async with world() as w:
+        reply = await w.api.send("POST", "/v1/agents", raw=text.encode())
+        assert (reply.status, reply.error["type"]) == (400, "invalid_request_error")
+        assert names in reply.error["message"]
+        assert len(reply.error["message"]) < 400
+
+
+@pytest.mark.parametrize("raw_body", [b'{"name": "\xed\xa0\x80", "budget": 1}', b"\xff\xfe{\0}\0"])
+async def test_a_body_that_is_not_utf8_is_refused(raw_body: bytes) -> None:
+    async with world() as w:
+        reply = await w.api.send("POST", "/v1/agents", raw=raw_body)
+        assert (reply.status, reply.error["code"]) == (400, "not_json")
+        assert "UTF-8" in reply.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        (CHAT % '{"role": [], "content": "x"}', "`messages[0].role`"),
+        (CHAT % '{"role": null, "content": "x"}', "`messages[0].role`"),
+        (CHAT % '{"role": "user", "content": [{"type": []}]}', "`messages[0].content[0]`"),
+        (CHAT % '{"role": "user", "content": [{"type": {}}]}', "`messages[0].content[0]`"),
+        (CHAT % '{"role": "user", "content": [null]}', "`messages[0].content[0]`"),
+        (
+            CHAT % '{"role": "user", "content": [{"type": "text", "text": []}]}',
+            "`messages[0].content[0].text`",
+        ),
+        (CHAT % '{"role": "user", "name": {}, "content": "x"}', "`messages[0].name`"),
+        (CHAT % '{"role": "user", "content": "\\ud83d"}', "`messages[0].content`"),
+        (CHAT % '{"role": "user", "content": {"a": 1}}', "`messages[0].content`"),
+        (CHAT % "[]", "`messages[0]`"),
+        (CHAT % (MORE % '"temperature": 1e999'), "`temperature`"),
+        (CHAT % (MORE % f'"seed": {DIGITS}'), "`seed`"),
+        (CHAT % (MORE % '"metadata": {"a": "\\udc00"}'), "`metadata.a`"),
+        (CHAT % (MORE % '"n": true'), "`x`"),
+        ('{"model": [], "messages": []}', "`model`"),
+        ('{"model": "%s"}' % ("m" * 10_000), "`model`"),
+    ],
+)  # fmt: skip
+async def test_a_wrong_call_names_the_field(text: str, names: str) -> None:
+    async with world() as w:
+        agent = await w.api.open()
+        reply = await agent.chat(raw=text.encode())
+        assert (reply.status, reply.error["type"]) == (400, "invalid_request_error")
+        assert names in reply.error["message"]
+        assert len(reply.error["message"]) < 600
+        assert w.upstream.count == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("after=" + "9" * 40, "`after`"),
+        ("after=" + "0" * 40 + "9" * 40, "`after`"),
+        ("after=" + DIGITS, "`after`"),
+        ("after=1_0", "`after`"),
+        ("limit=%D9%A3", "`limit`"),
+        ("limit=1&limit=2", "`limit`"),
+        ("after=%FF", "`after`"),
+    ],
+)
+async def test_a_wrong_query_names_the_field(query: str, names: str) -> None:
+    async with world() as w:
+        agent = await w.api.open()
+        reply = await w.api.send("GET", f"/v1/agents/{agent.id}/transactions?{query}")
+        assert reply.status == 400
+        assert names in reply.error["message"]
+
+
+@pytest.mark.parametrize(
+    "value", ["1e999999", "7" * 400, DIGITS, "true", '"1_0"', '"٣"', "[]", "NaN", "null", "31"]
+)
+async def test_a_wrong_waiting_time_names_the_field(value: str) -> None:
+    async with world() as w:
+        agent = await w.api.open()
+        text = f'{{"status": "disabled", "wait_seconds": {value}}}'
+        reply = await w.api.send("PATCH", f"/v1/agents/{agent.id}", raw=text.encode())
+        assert reply.status == 400
+        assert ("NaN" if value == "NaN" else "`wait_seconds`") in reply.error["message"]
+        assert (await agent.account())["status"] == "active"
+
+
+@pytest.mark.parametrize("key", ["\xe9", "a\tb", "\x80" * 10, "x" * 201])
+async def test_a_wrong_idempotency_key_is_named(key: str) -> None:
+    async with world() as w:
+        agent = await w.api.open()
+        headers = {"Authorization": f"Bearer {agent.key}", "Idempotency-Key": key}
+        sent = raw.request("POST", "/v1/chat/completions", headers, json.dumps(body()).encode())
+        reply = await raw.send(w.api.url, sent)
+        assert reply.status == 400
+        assert "Idempotency-Key" in reply.error["message"]
+
+
+@pytest.mark.parametrize("target", ["/v1/agents/%ff", "/v1/agents/%ed%a0%80", "/v1/models/%ff%0a"])
+async def test_a_path_that_is_not_text_is_refused(target: str) -> None:
+    async with world() as w:
+        headers = {"Authorization": f"Bearer {PARENT_KEY}"}
+        reply = await raw.send(w.api.url, raw.request("GET", target, headers))
+        assert reply.status in (400, 404)
+        assert reply.error["type"] == "invalid_request_error"
+
+
+async def test_a_budget_cannot_grow_beyond_the_largest_amount() -> None:
+    most = parse_usd("999999999.999999", "x")
+    assert most == MAX_MICRO
+    async with world() as w:
+        source, target = await w.api.open("999999999.999999"), await w.api.open("999999999.999999")
+        move = {"from": source.id, "to": target.id, "amount": "0.000001"}
+        reply = await w.api.send("POST", "/v1/transfers", move)
+        assert (reply.status, reply.error["code"]) == (409, "budget_too_large")
+        assert "999999999.999999" in reply.error["message"]
+
+
+@pytest.mark.parametrize("value", [1.5, b"1", None, True, [], {}, "", ".", "-", "1e", "0x1", "١"])
+def test_only_json_numbers_are_amounts(value: Any) -> None:
+    with pytest.raises(ValueError, match="`budget` must be an amount"):
+        parse_usd(value, "`budget`")
