@@ -6,14 +6,15 @@ anyway, because a provider may ignore the schema.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from durable_agent_team.contracts.plan import Plan, Problem
 from durable_agent_team.contracts.team import Agent, Checks, Identifier, Task, Team
-from durable_agent_team.rules.validation import contains_goal, task_problems
+from durable_agent_team.rules.goal_check import goal_problems
+from durable_agent_team.rules.validation import task_problems
 
 MAX_PLANNED = 8
 """Tasks. The grammar grows with its square, and a longer plan is better written by hand."""
@@ -204,19 +205,6 @@ def _read(answer: str) -> tuple[PlannedTask, ...] | Problem:
             place = ".".join(str(part) for part in (index, *first["loc"]))
             return Problem(field=f"plan.tasks.{place}", what=first["msg"])
     return tuple(read)
-
-
-def goal_problems(tasks: tuple[Task, ...], goal: str) -> Iterator[Problem]:
-    """Tasks whose `ask` repeats the goal, with or without its final punctuation."""
-    whole = goal.strip().rstrip(".!?")
-    for task in tasks:
-        if whole and contains_goal(task.ask, whole):
-            yield Problem(
-                field=f"tasks.{task.id}.ask",
-                value=task.ask[:500],
-                what="it repeats the whole goal",
-                remedy="ask for one narrow part of it, in other words",
-            )
 
 
 def _task(planned: PlannedTask, agent: Agent | None) -> Task:

@@ -15,7 +15,8 @@ from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.plan import Plan, Problem
 from durable_agent_team.contracts.run import TaskStatus
 from durable_agent_team.contracts.team import Checks, Identifier, Task, Team
-from durable_agent_team.rules.validation import contains_goal, task_problems
+from durable_agent_team.rules.goal_check import goal_problems
+from durable_agent_team.rules.validation import task_problems
 
 MAX_ADDED = 3
 """Tasks that one review may add."""
@@ -113,11 +114,7 @@ def parse_review(
         problems.append(Problem(field="review.drop", value=plan.result, what="it is the result"))
     revised = _revised(plan, review, number)
     problems += task_problems(team, revised.tasks)
-    problems += [
-        Problem(field="review.add", value=each.ask[:500], what="it repeats the whole goal")
-        for each in review.add
-        if contains_goal(each.ask, goal)
-    ]
+    problems += goal_problems((task for task in revised.tasks if task.id not in known), goal)
     return problems or (review, revised)
 
 

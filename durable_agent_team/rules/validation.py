@@ -20,11 +20,11 @@ from durable_agent_team.rules.catalog import (
     model_problems,
     price_of,
 )
+from durable_agent_team.rules.goal_check import contains_goal
 from durable_agent_team.rules.graph import find_cycle
 
 __all__ = [
     "callers",
-    "contains_goal",
     "context_of",
     "price_of",
     "task_problems",
@@ -107,15 +107,6 @@ def task_problems(team: Team, tasks: tuple[Task, ...]) -> list[Problem]:
             )
         )
     return problems
-
-
-def contains_goal(text: str, goal: str) -> bool:
-    """Whether the text contains the goal, apart from case and spacing."""
-    return _normal(goal) in _normal(text)
-
-
-def _normal(text: str) -> str:
-    return " ".join(text.casefold().split())
 
 
 def _goal_problems(request: RunRequest) -> Iterator[Problem]:

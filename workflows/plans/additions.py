@@ -8,7 +8,7 @@ from durable_agent_team.contracts.output_schema import schema_problem
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunStatus, TaskStatus
 from durable_agent_team.contracts.team import Task
-from durable_agent_team.rules.planning import goal_problems
+from durable_agent_team.rules.goal_check import goal_problems
 from durable_agent_team.rules.review import is_added
 from durable_agent_team.rules.validation import task_problems
 from workflows.state.progress import Progress

@@ -12,7 +12,7 @@ from durable_agent_team.contracts.names import ORCHESTRATOR_AGENT
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import LedgerAgreement
 from durable_agent_team.contracts.team import Team
-from durable_agent_team.rules.validation import contains_goal
+from durable_agent_team.rules.goal_check import contains_goal
 
 
 @dataclass(frozen=True)
