@@ -61,3 +61,7 @@ def conflict(message: str, code: str, **extra: Any) -> ApiError:
 
 def unavailable(message: str, code: str, retry_after: int = 1) -> ApiError:
     return ApiError(503, "unavailable", code, message, headers={"Retry-After": str(retry_after)})
+
+
+def unexpected(request_id: str) -> ApiError:
+    return ApiError(500, "internal_error", "internal", f"Unexpected; log id {request_id}")

@@ -26,6 +26,10 @@ class GatewaySettings(BaseSettings):
     gateway_lease_seconds: float = Field(0, ge=0)
     """How long a call can hold its reservation; 0 means the upstream's timeout plus a minute."""
     gateway_max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024)
+    gateway_request_seconds: float = Field(30, gt=0)
+    """How long a request can take to arrive: its line and headers, then its body."""
+    gateway_idle_seconds: float = Field(75, gt=0)
+    """How long a connection without a request stays open."""
     gateway_max_stream_bytes: int = Field(64 * 1024 * 1024, ge=1024)
     """The size at which a streamed answer is cut off, which also bounds its memory."""
     gateway_shutdown_seconds: float = Field(30, ge=0)

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from durable_agent_team.gateway.api import account_routes, chat_routes
 from durable_agent_team.gateway.api.gateway_context import GATEWAY, GatewayContext
+from durable_agent_team.gateway.api.http_connection import HttpRunner
 from durable_agent_team.gateway.api.middleware import handle_errors
 from durable_agent_team.gateway.api.request_spans import observe_requests
 from durable_agent_team.gateway.calls.call_service import CallService
@@ -88,7 +89,9 @@ class Server:
         )
         app[GATEWAY] = self.gateway
         add_routes(app)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
+        self._runner = HttpRunner(
+            app, settings.gateway_request_seconds, settings.gateway_idle_seconds
+        )
         await self._runner.setup()
         host, port = settings.gateway_host, settings.gateway_port
         self._site = web.TCPSite(self._runner, host, port, backlog=1024)

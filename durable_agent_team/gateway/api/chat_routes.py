@@ -9,7 +9,12 @@ from durable_agent_team.gateway.api.account_routes import CAPABILITIES
 from durable_agent_team.gateway.api.call_span import trace_call
 from durable_agent_team.gateway.api.chat_stream import StreamedCall, stream, whole_answer
 from durable_agent_team.gateway.api.gateway_context import GATEWAY, GatewayContext
-from durable_agent_team.gateway.api.http_bodies import error_response, idempotency_key, respond_json
+from durable_agent_team.gateway.api.http_bodies import (
+    error_response,
+    idempotency_key,
+    read_body,
+    respond_json,
+)
 from durable_agent_team.gateway.api_error import not_found, shown
 from durable_agent_team.gateway.calls.chat_request import parse_chat_request
 
@@ -19,7 +24,7 @@ async def chat(request: web.Request) -> web.StreamResponse:
     gateway = request.app[GATEWAY]
     account_id = await gateway.require_agent(request)
     key = idempotency_key(request)
-    chat_request = parse_chat_request(await request.read(), gateway.prices)
+    chat_request = parse_chat_request(await read_body(request), gateway.prices)
     with trace_call(gateway.telemetry, request.headers, chat_request.model) as span:
         if chat_request.stream:
             return await stream(request, StreamedCall(account_id, key, chat_request), span)

@@ -16,7 +16,8 @@ from durable_agent_team.gateway.api.http_bodies import (
     respond,
     scrubbed,
 )
-from durable_agent_team.gateway.api.middleware import REQUEST_ID, store_unavailable, unexpected
+from durable_agent_team.gateway.api.middleware import REQUEST_ID, store_unavailable
+from durable_agent_team.gateway.api_error import unexpected
 from durable_agent_team.gateway.calls.call_service import CallOutcome
 from durable_agent_team.gateway.calls.chat_request import ChatRequest
 from durable_agent_team.gateway.calls.relay import CHUNK_BYTES, Relay, decompress

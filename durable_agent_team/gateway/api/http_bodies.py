@@ -1,12 +1,13 @@
 """Reads request bodies and headers, and writes responses, without keys in any error text."""
 
+import asyncio
 import json
 from typing import Any
 
-from aiohttp import web
+from aiohttp import http_exceptions, web
 
 from durable_agent_team.gateway.amounts import usd_text
-from durable_agent_team.gateway.api.gateway_context import GatewayContext
+from durable_agent_team.gateway.api.gateway_context import GATEWAY, GatewayContext
 from durable_agent_team.gateway.api_error import ApiError, invalid, shown
 from durable_agent_team.gateway.stores.store import Account
 from durable_agent_team.gateway.strict_json import parse_request
@@ -14,6 +15,7 @@ from durable_agent_team.gateway.strict_json import parse_request
 ERROR = web.ResponseKey("gateway.error", ApiError)
 """The ApiError that a response was made from."""
 MAX_IDEMPOTENCY_KEY = 200
+CLOSE = {"Connection": "close"}
 
 
 def idempotency_key(request: web.Request) -> str | None:
@@ -37,7 +39,28 @@ def query_value(request: web.Request, field: str) -> str | None:
 
 
 async def read_body(request: web.Request) -> bytes:
-    return await request.read()
+    """The body, bounded in size and time. A compressed body is refused unread: a small one can
+    become gigabytes."""
+    coding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if coding != "identity":
+        message = f"`Content-Encoding` must be identity, without compression; got {shown(coding)}"
+        headers = {"Accept-Encoding": "identity"}
+        raise ApiError(415, "invalid_request_error", "compressed_body", message, {}, headers)
+    seconds = request.app[GATEWAY].settings.gateway_request_seconds
+    try:
+        async with asyncio.timeout(seconds):
+            return await request.read()
+    except TimeoutError:
+        message = f"The body did not arrive within GATEWAY_REQUEST_SECONDS ({seconds:g} s)"
+        raise ApiError(
+            408, "invalid_request_error", "request_timeout", message, {}, CLOSE
+        ) from None
+    except (web.RequestPayloadError, http_exceptions.HttpProcessingError):
+        message = "The body is not valid HTTP: its chunks or its length are malformed"
+        raise ApiError(400, "invalid_request_error", "malformed_http", message, {}, CLOSE) from None
+    except ConnectionError:  # no one reads this response
+        message = "The client left before its body was complete"
+        raise ApiError(400, "invalid_request_error", "client_left", message, {}, CLOSE) from None
 
 
 async def json_object(request: web.Request) -> dict[str, Any]:
@@ -65,6 +88,8 @@ def error_response(
     headers = {**error.headers, **account_headers(account)}
     response = respond(scrubbed(gateway, request, error.body()), error.status, headers)
     response[ERROR] = error
+    if "Connection" in error.headers:
+        response.force_close()
     return response
 
 

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from durable_agent_team.gateway.api.gateway_context import GATEWAY, GatewayContext
 from durable_agent_team.gateway.api.http_bodies import error_response, without_keys
-from durable_agent_team.gateway.api_error import ApiError, invalid, unavailable
+from durable_agent_team.gateway.api_error import ApiError, invalid, unavailable, unexpected
 from durable_agent_team.gateway.stores.store import StoreError
 
 log = logging.getLogger("gateway.http")
@@ -48,10 +48,6 @@ async def handle_errors(request: web.Request, handler: Handler) -> web.StreamRes
 
 def store_unavailable() -> ApiError:
     return unavailable("The ledger cannot be written", "store_unavailable")
-
-
-def unexpected(request_id: str) -> ApiError:
-    return ApiError(500, "internal_error", "internal", f"Unexpected; log id {request_id}")
 
 
 def _log_request(
