@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.judging.exceptions import InvalidSchema
 from durable_agent_team.atxp.exceptions import (
     LimitRefused,
     MalformedAnswer,
@@ -38,10 +39,6 @@ BY_STATUS = {
     429: ErrorType.RATE_LIMITED,
 }
 CONTEXT_CODES = {"exceed_context_size_error", "context_length_exceeded"}
-
-
-class InvalidSchema(Exception):
-    """A task's `output` is not a valid JSON Schema."""
 
 
 BY_EXCEPTION: dict[type[Exception], ErrorType] = {

@@ -1,6 +1,6 @@
-"""One paid call to a model: the request's body, the answer's checks, its telemetry.
+"""One paid call to a model: the request's body, the exchange, its telemetry.
 
-`call_agent` is the activity. `request_body` and `output_formats` build the request, `checks`
-decides whether an answer is accepted, `spans` and `metrics` record each attempt. No text of a
-prompt or an answer may enter a span, a metric or a log line.
+`call_agent` is the activity. `request_body` and `output_formats` build the request,
+`activities.judging` decides whether an answer is accepted, `spans` and `metrics` record each
+attempt. No text of a prompt or an answer may enter a span, a metric or a log line.
 """

@@ -10,10 +10,11 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.calls import request_body
-from activities.calls.checks import check, prepare, unfenced
 from activities.calls.spans import call_span
 from activities.error_translation import error_type, translated
 from activities.heartbeats import earlier_spend, heartbeating, time_left
+from activities.judging.fences import unfenced
+from activities.judging.judge import Judge
 from durable_agent_team.atxp.chat_client import (
     ChatClient,
     Completion,
@@ -37,6 +38,7 @@ class Agents(AgentActivities):
     def __init__(self, chat: ChatClient, sealer: Sealer) -> None:
         self._chat = chat
         self._sealer = sealer
+        self._judge = Judge()
 
     @activity.defn
     async def call_agent(self, call: CallRequest) -> CallResult:
@@ -46,12 +48,13 @@ class Agents(AgentActivities):
         is passed from attempt to attempt in the heartbeat's details.
         """
         earlier = earlier_spend()
+        known = earlier
         started_at, clock = datetime.now(UTC), time.perf_counter()
         try:
             with call_span(call) as attempt, translated(earlier, activity.heartbeat):
-                prepare(call)
                 try:
                     async with heartbeating(earlier):
+                        await self._judge.prepare(call)
                         done = await self._chat.complete(self._order(call))
                 except (MalformedAnswer, ProviderRefused) as useless:
                     attempt.useless(useless)
@@ -63,12 +66,22 @@ class Agents(AgentActivities):
                         _without_answer(useless, stored, earlier, started_at, seconds)
                     )
                 attempt.answered(done)
-                with translated(_billed(earlier, done)):
+                known = _billed(earlier, done)
+                with translated(known):
                     seconds = time.perf_counter() - clock
-                    return attempt.judged(_result(call, done, earlier, started_at, seconds))
+                    async with heartbeating(earlier):
+                        answer, reasons = await self._judged(call, done)
+                    result = _result(call, done, answer, reasons, earlier, started_at, seconds)
+                    return attempt.judged(result)
         except asyncio.CancelledError:
-            _raise_for_cancellation(earlier)
+            _raise_for_cancellation(known)
             raise
+
+    async def _judged(self, call: CallRequest, done: Completion) -> tuple[str, tuple[str, ...]]:
+        """The answer without its fence, and why it may not be handed on."""
+        text = done.text
+        answer = text if call.output == "text" or len(text) > MAX_ANSWER else unfenced(text)
+        return answer, await self._judge.reasons(call, answer)
 
     def _order(self, call: CallRequest) -> CompletionRequest:
         account = call.account
@@ -85,13 +98,13 @@ class Agents(AgentActivities):
 def _result(
     call: CallRequest,
     done: Completion,
+    answer: str,
+    reasons: tuple[str, ...],
     earlier: AttemptSpend,
     started_at: datetime,
     seconds: float,
 ) -> CallResult:
     """Sets only what differs from the defaults, which keeps the history small."""
-    answer = done.text if call.output == "text" else unfenced(done.text)
-    reasons = check(call, answer)
     if reasons and done.finish_reason == "length":
         reasons += (f"It was cut off at {call.max_tokens} tokens: answer more briefly.",)
     extras: dict[str, Any] = {

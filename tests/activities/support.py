@@ -19,6 +19,9 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.accounts import Accounts
 from activities.calls.call_agent import Agents
+from activities.judging.answer_checks import reasons_against
+from activities.judging.judge import answer_check
+from activities.judging.schemas import probe
 from durable_agent_team.atxp.account_api import AtxpAccounts
 from durable_agent_team.atxp.chat_client import ChatClient
 from durable_agent_team.atxp.http_client import HttpClient
@@ -52,6 +55,14 @@ def call(**changes: Any) -> CallRequest:
         "ask": "List the facts on demand.",
     }
     return CallRequest(**{**values, **changes})
+
+
+def check(request: CallRequest, answer: str) -> tuple[str, ...]:
+    """Tries the schema and judges the answer, in this process."""
+    wanted = answer_check(request, answer)
+    if wanted.schema_text is not None:
+        probe(wanted.schema_text)
+    return reasons_against(wanted)
 
 
 def context(

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from activities.calls.checks import check, normalised
 from activities.calls.output_formats import (
     FINDINGS_SCHEMA,
     MAX_SENTENCES,
@@ -17,9 +16,10 @@ from activities.calls.output_formats import (
     source_sentences,
 )
 from activities.calls.request_body import MAX_REJECTED, body
+from activities.judging.quotes import normalised
 from durable_agent_team.contracts.call import CallRequest, Purpose, Rejected, Source
 from durable_agent_team.contracts.team import Checks
-from tests.activities.support import call
+from tests.activities.support import call, check
 
 MARKET = Source(
     name="market.md",

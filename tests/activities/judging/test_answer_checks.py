@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.calls.checks import MAX_REASON, MAX_REASONS, check, normalised, unfenced
-from activities.error_translation import InvalidSchema
+from activities.judging.answer_checks import MAX_REASON, MAX_REASONS
+from activities.judging.exceptions import InvalidSchema
+from activities.judging.fences import unfenced
+from activities.judging.quotes import normalised
 from durable_agent_team.contracts.call import Source
 from durable_agent_team.contracts.team import Checks
-from tests.activities.support import call
+from tests.activities.support import call, check
 
 SCHEMA = {
     "type": "object",
@@ -55,7 +57,7 @@ def test_a_good_answer_has_no_reasons() -> None:
 
 
 def test_reasons_are_bounded_in_number_and_length() -> None:
-    answer = json.dumps({"items": ["x" * 5_000] * 200})
+    answer = json.dumps({"items": ["x" * 900] * 200})
     reasons = check(call(output=SCHEMA), answer)
     assert len(reasons) == MAX_REASONS
     assert all(len(reason) <= MAX_REASON for reason in reasons)

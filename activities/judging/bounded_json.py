@@ -1,0 +1,55 @@
+"""Parses JSON from models: bounded in depth and in the size of its numbers."""
+
+import json
+import math
+from typing import Any
+
+MAX_DEPTH = 100
+"""Levels. What walks over the value uses recursion."""
+
+MAX_DIGITS = 300
+"""Of an integer: a longer one is not a float any more, which `multipleOf` computes with."""
+
+
+def parse(text: str) -> Any:
+    """Raises `ValueError` for what is not JSON, or beyond a bound."""
+    try:
+        value = json.loads(
+            text, parse_constant=_no_constant, parse_int=_integer, parse_float=_number
+        )
+    except RecursionError:
+        raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep") from None
+    if is_deeper(value, MAX_DEPTH):
+        raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep")
+    return value
+
+
+def is_deeper(value: Any, levels: int) -> bool:
+    """Whether lists and objects are nested more than `levels` deep. Without recursion."""
+    level = [value] if isinstance(value, dict | list) else []
+    while level and levels > 0:
+        inner = [
+            each
+            for outer in level
+            for each in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(each, dict | list)
+        ]
+        level, levels = inner, levels - 1
+    return bool(level)
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"{digits[:20]}… is a number of more than {MAX_DIGITS} digits")
+    return int(digits)
+
+
+def _number(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"{digits[:20]} is too large a number")
+    return value
