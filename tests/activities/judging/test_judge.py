@@ -1,4 +1,4 @@
-"""The judge: what is costly is stopped, in a process of its own; what is usual costs nothing more."""
+"""The judge: a costly check is stopped, in a process of its own, and a usual one costs no more."""
 
 import asyncio
 import json
