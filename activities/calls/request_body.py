@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from activities.calls.output_formats import response_format
-from durable_agent_team.contracts.call import CallRequest, Rejected, Source
+from activities.calls.source_fences import fence_tag, fenced
+from durable_agent_team.contracts.call import CallRequest, Rejected
 
 MAX_REJECTED = 8_000
 """Characters of a failed answer that its agent gets back, with all the reasons."""
@@ -43,18 +44,12 @@ def _request(call: CallRequest) -> Iterator[str]:
     """The goal first (only the orchestrator has one), the inputs, what is missing, the ask."""
     if call.goal is not None:
         yield f"Goal: {call.goal}"
+    tag = fence_tag(call)
     for source in call.sources:
-        yield _delimited(source)
+        yield fenced(source, tag)
     if call.missing:
         yield f"Inputs that are missing, because nobody could make them: {', '.join(call.missing)}."
     yield call.ask
-
-
-def _delimited(source: Source) -> str:
-    """Escapes the closing tag, so that a document's text cannot continue as a request."""
-    name = source.name.replace('"', "'").replace("\n", " ")
-    text = source.text.replace("</source", "</ source")
-    return f'<source name="{name}">\n{text}\n</source>'
 
 
 def _repair(rejected: Rejected) -> Iterator[dict[str, str]]:

@@ -24,6 +24,8 @@ MESSAGE_ALLOWANCE_TOKENS = 64
 """For each message: role names and the separators of a chat template."""
 
 MESSAGES_PER_CALL = 6
+FENCE_BYTES = 64
+"""Around each source of a prompt: two tags, without its name, and the line breaks."""
 FINDINGS_SHAPES = 5
 SCHEMA_BYTES = 250
 """Of one JSON Schema shape, without the texts in it."""
@@ -41,12 +43,12 @@ def text_bytes(call: CallRequest) -> int:
 def prompt_bytes(
     texts: Iterable[str], sources: Sequence[Source] = (), output: str | dict[str, Any] = "text"
 ) -> int:
-    """UTF-8 bytes of a prompt: its texts, its sources with their names, and the output's schema."""
+    """UTF-8 bytes of a prompt: texts, sources with their names and fences, the output's schema."""
     parts = [*texts, *(text for source in sources for text in (source.name, source.text))]
     if not isinstance(output, str):
         parts.append(str(output))
     found = findings_bytes(sources) if output == "findings" else 0
-    return sum(len(text.encode()) for text in parts) + found
+    return sum(len(text.encode()) for text in parts) + FENCE_BYTES * len(sources) + found
 
 
 def findings_bytes(sources: Iterable[Source]) -> int:

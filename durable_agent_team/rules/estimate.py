@@ -9,7 +9,12 @@ from durable_agent_team.contracts.plan import Plan
 from durable_agent_team.contracts.run import RunRequest, TaskStatus
 from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.contracts.team import Caller, Task, Team
-from durable_agent_team.rules.bounds import BYTES_PER_TOKEN, prompt_bytes, worst_case_usd
+from durable_agent_team.rules.bounds import (
+    BYTES_PER_TOKEN,
+    FENCE_BYTES,
+    prompt_bytes,
+    worst_case_usd,
+)
 from durable_agent_team.rules.budgets import budgets_usd
 from durable_agent_team.rules.catalog import callers, model_of, price_of
 from durable_agent_team.rules.planning import plan_ask, plan_schema
@@ -122,11 +127,12 @@ def _working(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound]:
         subject, many = "(added)", MAX_ADDED * rounds * (rounds + 1) // 2
     for name, agent in team.agents.items() if many else ():
         own = Task(id="planned", agent=name, ask="x")
-        known = sum(len(s.text.encode()) for s in task_sources(team, own, request.sources, {}))
+        sources = task_sources(team, own, request.sources, {})
+        known = sum(len(s.text.encode()) for s in sources)
         # The plan, with all asks in it, is one answer of the orchestrator's; so is a review.
         asks = team.orchestrator.max_tokens * BYTES_PER_TOKEN
         others = _all(team) - _longest(team)
-        sure = prompt_bytes([system_text(agent)]) + known
+        sure = prompt_bytes([system_text(agent)], sources)
         yield _bound(subject, name, agent, team, catalog, sure, known, asks + others, many)
 
 
@@ -239,7 +245,7 @@ def _handed(team: Team, tasks: Sequence[str]) -> int:
     """Bytes of other tasks' hand-offs, each as long as its agent's answers may be."""
     agents = {task.id: task.agent for task in team.tasks}
     return sum(
-        len(task) + team.agents[agents[task]].max_tokens * BYTES_PER_TOKEN
+        len(task) + team.agents[agents[task]].max_tokens * BYTES_PER_TOKEN + FENCE_BYTES
         for task in tasks
         if task in agents
     )
@@ -254,7 +260,7 @@ def _all(team: Team) -> int:
 
 
 def _longest(team: Team) -> int:
-    return max(each.max_tokens for each in team.agents.values()) * BYTES_PER_TOKEN
+    return max(each.max_tokens for each in team.agents.values()) * BYTES_PER_TOKEN + FENCE_BYTES
 
 
 def _sinks(team: Team) -> list[str]:

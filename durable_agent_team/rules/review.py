@@ -22,6 +22,7 @@ MAX_ADDED = 3
 """Tasks that one review may add."""
 
 MAX_ASK = 400
+MAX_LINE = 200
 MAX_SHOWN = 4_000
 """Characters of each hand-off in the prompt of a review."""
 
@@ -85,8 +86,8 @@ def review_ask(status: Mapping[str, TaskStatus], plan: Plan, failures: Mapping[s
     """The prompt: every task with its status. Finished work is in the sources."""
     lines = ["These are the tasks of your team, and what became of them:", ""]
     for task in plan.tasks:
-        failed = f" ({failures[task.id]})" if task.id in failures else ""
-        lines.append(f"- {task.id}, {task.agent}, {status[task.id]}{failed}: {task.ask[:200]}")
+        failed = f" ({_line(failures[task.id])})" if task.id in failures else ""
+        lines.append(f"- {task.id}, {task.agent}, {status[task.id]}{failed}: {_line(task.ask)}")
     lines += [
         "",
         "Judge by the goal. Answer with the tasks to redo, the failed ones to drop, and the ones to"
@@ -131,6 +132,11 @@ def to_do_again(plan: Plan, redo: Collection[str]) -> set[str]:
 def is_added(task_id: str) -> bool:
     """Whether a review added this task. A team's own `review-texts` does not match."""
     return _ADDED_ID.fullmatch(task_id) is not None
+
+
+def _line(text: str) -> str:
+    """One line, so that a text of another agent or provider cannot add tasks to the list."""
+    return " ".join(text.split())[:MAX_LINE]
 
 
 def _added_id(number: int, index: int) -> str:

@@ -113,7 +113,7 @@ def test_an_input_counts_for_every_call_that_may_contain_it() -> None:
     assert facts.inputs_usd == Decimal("0.003")
     assert facts.usd is not None
     assert plain.calls[0].usd is not None
-    assert facts.usd - plain.calls[0].usd == Decimal("0.003003"), "and its name, thrice"
+    assert facts.usd - plain.calls[0].usd == Decimal("0.003195"), "and its name and fence, thrice"
 
 
 @pytest.mark.parametrize(("share", "status"), [("0.5", "parked"), ("1", "completed")])
