@@ -27,9 +27,11 @@ class ApiError(Exception):
     extra: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
 
+    def fields(self) -> dict[str, Any]:
+        return {"message": self.message, "type": self.type, "code": self.code, **self.extra}
+
     def body(self) -> bytes:
-        error = {"message": self.message, "type": self.type, "code": self.code, **self.extra}
-        return json.dumps({"error": error}).encode()
+        return json.dumps({"error": self.fields()}).encode()
 
 
 def invalid(message: str, code: str = "invalid_request", status: int = 400) -> ApiError:

@@ -30,6 +30,8 @@ class GatewaySettings(BaseSettings):
     """How long a request can take to arrive: its line and headers, then its body."""
     gateway_idle_seconds: float = Field(75, gt=0)
     """How long a connection without a request stays open."""
+    gateway_max_answer_bytes: int = Field(4 * 1024 * 1024, ge=1024)
+    """The largest answer that is not streamed. It is parsed as a whole."""
     gateway_max_stream_bytes: int = Field(64 * 1024 * 1024, ge=1024)
     """The size at which a streamed answer is cut off, which also bounds its memory."""
     gateway_shutdown_seconds: float = Field(30, ge=0)

@@ -24,6 +24,7 @@ from durable_agent_team.gateway.stores.sqlite_store import SqliteStore
 from durable_agent_team.gateway.stores.store import Store
 from durable_agent_team.gateway.upstreams.bundled_model_upstream import BundledModelUpstream
 from durable_agent_team.gateway.upstreams.http_upstream import HttpUpstream
+from durable_agent_team.gateway.upstreams.upstream_limits import UpstreamLimits
 
 log = logging.getLogger("gateway")
 
@@ -135,11 +136,15 @@ class Server:
 
 
 def make_upstream(settings: GatewaySettings) -> Upstream:
-    limits = (settings.upstream_timeout_seconds, settings.gateway_max_stream_bytes)
+    limits = UpstreamLimits(
+        settings.upstream_timeout_seconds,
+        settings.gateway_max_stream_bytes,
+        settings.gateway_max_answer_bytes,
+    )
     if settings.upstream_url == LOCAL:
-        return BundledModelUpstream(*limits)
+        return BundledModelUpstream(limits)
     key = settings.upstream_api_key.get_secret_value()
-    return HttpUpstream(settings.upstream_url, key, *limits)
+    return HttpUpstream(settings.upstream_url, key, limits)
 
 
 def add_routes(app: web.Application) -> None:

@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from durable_agent_team.gateway.upstreams import bundled_model_server, bundled_model_upstream
+from durable_agent_team.gateway.upstreams.upstream_limits import UpstreamLimits
 from tests.gateway.client import Api, body
 from tests.support.gateway_process import GatewayProcess, gateway_process
 
@@ -118,7 +119,7 @@ async def test_a_model_process_that_prints_an_endless_line_is_restarted(
     monkeypatch.setattr(asyncio, "create_subprocess_exec", starting)
     monkeypatch.setattr(bundled_model_upstream, "model_file", lambda: None)
     monkeypatch.setattr(bundled_model_upstream, "FIRST_PAUSE", 0.01)
-    upstream = bundled_model_upstream.BundledModelUpstream(5, 1_000)
+    upstream = bundled_model_upstream.BundledModelUpstream(UpstreamLimits(5, 1_000, 1_000))
     async with asyncio.timeout(20):
         while started < 2:
             await asyncio.sleep(0.02)

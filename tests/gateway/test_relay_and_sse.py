@@ -58,7 +58,7 @@ def test_written_events_are_parsed_again(pieces: list[tuple[bool, bytes]]) -> No
 def test_the_size_of_an_unfinished_event_is_known() -> None:
     parser = EventParser()
     assert list(parser.feed(b"data: 1\n\ndata: 23\ndata: 4")) == [Event(b"1")]
-    assert parser.unfinished_bytes == len(b"23data: 4")
+    assert parser.unfinished_bytes == len(b"data: 23data: 4")
 
 
 def test_a_long_line_in_small_pieces_is_parsed_in_linear_time() -> None:

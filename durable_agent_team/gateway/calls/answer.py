@@ -1,16 +1,21 @@
 """What an upstream's response means: whether it is billed, what is charged, what the agent gets."""
 
+import re
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from typing import Any, TypeGuard
 
-from durable_agent_team.gateway.amounts import MICRO, usd
+from durable_agent_team.gateway.amounts import MAX_MICRO, usd
 from durable_agent_team.gateway.api_error import ApiError
 from durable_agent_team.gateway.calls.chat_request import ChatRequest
-from durable_agent_team.gateway.json_bodies import dump, object_or_none
+from durable_agent_team.gateway.calls.upstream_cost import reported_cost, without_upstream_cost
+from durable_agent_team.gateway.calls.upstream_json import upstream_object
+from durable_agent_team.gateway.json_bodies import dump
 from durable_agent_team.gateway.stores.store import InterruptionCause
 
 MAX_ERROR_TEXT = 2_000
+MAX_ERROR_CODE = 100
+RETRY_AFTER = re.compile(r"[0-9A-Za-z][0-9A-Za-z:,. ]{0,39}", re.ASCII)
+"""Seconds or a date. Any other text could contain what a header must not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +48,10 @@ def interpret_response(
     status: int, headers: dict[str, str], raw: bytes, request: ChatRequest
 ) -> UpstreamResult:
     """A well-formed answer, or one with usage, is billed; any other is a failed call."""
-    data = object_or_none(raw)
+    data = upstream_object(raw)
     usage = _usage(data)
     if data is not None and (usage is not None or (status == 200 and _has_choices(data))):
-        return _bill(status, data, usage, request)
+        return _bill(status, headers, data, usage, request)
     if status == 200:
         what = (
             "no choices and no usage" if data is not None else "something that is not a JSON object"
@@ -96,11 +101,18 @@ def _has_content(data: dict[str, Any]) -> bool:
 
 
 def _bill(
-    status: int, data: dict[str, Any], usage: tuple[int, int] | None, request: ChatRequest
+    status: int,
+    headers: dict[str, str],
+    data: dict[str, Any],
+    usage: tuple[int, int] | None,
+    request: ChatRequest,
 ) -> BilledAnswer:
+    """An answer with another status than 200 is an error that was billed."""
     charge = compute_charge(data, usage, request)
-    body = {**without_upstream_cost(data), "usage": charge.shown_usage}
-    return charge.billed(client_status(status), dump(body))
+    shown = without_upstream_cost(data)
+    if status != 200:
+        shown["error"] = _upstream_error(status, headers, dump(shown), data).fields()
+    return charge.billed(client_status(status), dump({**shown, "usage": charge.shown_usage}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,73 +122,41 @@ class AnswerCharge:
     usage: tuple[int, int] | None
     amount: int
     overrun: int
+    estimated: bool
     shown_usage: dict[str, Any]
 
     def billed(self, status: int, body: bytes, tail: bytes = b"") -> BilledAnswer:
         prompt, completion = self.usage or (0, 0)
-        estimated = self.usage is None
         return BilledAnswer(
-            prompt, completion, self.amount, estimated, self.overrun, status, body, tail
+            prompt, completion, self.amount, self.estimated, self.overrun, status, body, tail
         )
 
 
 def compute_charge(
     data: dict[str, Any], usage: tuple[int, int] | None, request: ChatRequest
 ) -> AnswerCharge:
-    """The price by the price file, or the cost that the upstream reports if that is more."""
+    """The price by the price file, or the cost that the upstream reports if that is more. The
+    bound, marked as estimated, if one of the two cannot be believed."""
     reported = data["usage"] if isinstance(data.get("usage"), dict) else {}
-    own = request.bound if usage is None else request.price.cost(*usage)
-    amount = max(own, _upstream_cost(data))
+    own = None if usage is None else request.price.cost(*usage)
+    cost = reported_cost(data)
+    estimated = own is None or own > MAX_MICRO or cost is None
+    amount = request.bound if estimated else own or 0
+    amount = max(amount, cost or 0)
     overrun = max(0, amount - request.bound)
     amount -= overrun
     shown = {**without_upstream_cost(reported), "cost": usd(amount)}
-    if usage is None:
+    if estimated:
         shown["estimated"] = True
-    return AnswerCharge(usage, amount, overrun, shown)
-
-
-def _upstream_cost(data: dict[str, Any]) -> int:
-    """The cost in micro-USD that the upstream reports, rounded up; 0 if it reports none."""
-    usage = data["usage"] if isinstance(data.get("usage"), dict) else {}
-    cascade = _cascade(data)
-    for value in (
-        cascade.get("cost_usd"),
-        data.get("cost_usd"),
-        data.get("cost"),
-        usage.get("cost"),
-        usage.get("cost_usd"),
-    ):
-        if isinstance(value, int | float | str) and not isinstance(value, bool):
-            try:
-                micro = Decimal(str(value)) * MICRO
-                cost = int(micro.to_integral_value(ROUND_CEILING))
-            except (InvalidOperation, ValueError, OverflowError):
-                continue
-            if 0 < cost < 10**15:
-                return cost
-    return 0
-
-
-def _cascade(data: dict[str, Any]) -> dict[str, Any]:
-    meta = data.get("_meta")
-    cascade = meta.get("cascade") if isinstance(meta, dict) else None
-    return cascade if isinstance(cascade, dict) else {}
-
-
-def without_upstream_cost(part: dict[str, Any]) -> dict[str, Any]:
-    """Removes what the call cost the operator: the account is charged another amount, and a client
-    that added up the wrong one would contradict the ledger."""
-    kept = {name: value for name, value in part.items() if name not in ("cost", "cost_usd")}
-    if _cascade(kept):
-        cascade = {name: each for name, each in _cascade(kept).items() if name != "cost_usd"}
-        kept["_meta"] = {**kept["_meta"], "cascade": cascade}
-    return kept
+    return AnswerCharge(usage, amount, overrun, estimated, shown)
 
 
 def client_status(status: int) -> int:
     """The status for the agent. 401 to 403 are about the operator's key and account, so they become
-    502."""
-    return 502 if status in (401, 402, 403) or (status < 400 and status != 200) else status
+    502, as does what is not the status of an error."""
+    if status == 200:
+        return 200
+    return status if 400 <= status < 600 and status not in (401, 402, 403) else 502
 
 
 def _upstream_error(
@@ -185,7 +165,7 @@ def _upstream_error(
     """The upstream's error with the status for the agent."""
     shown = client_status(status)
     passed = {}
-    if "retry-after" in headers and shown in (429, 503):
+    if shown in (429, 503) and RETRY_AFTER.fullmatch(headers.get("retry-after", "")):
         passed["Retry-After"] = headers["retry-after"]
     code, text = _code_and_text(raw, data)
     return ApiError(
@@ -220,7 +200,13 @@ def _code_and_text(raw: bytes, data: dict[str, Any] | None) -> tuple[str | None,
     text = _bounded_text(message.encode(errors="replace") if isinstance(message, str) else raw)
     if isinstance(inner, dict) and inner.get("type") == "exceed_context_size_error":
         code = "context_length_exceeded"  # the code of llama.cpp
-    return code if isinstance(code, str) else None, text
+    return _error_code(code), text
+
+
+def _error_code(code: Any) -> str | None:
+    if not isinstance(code, str) or not code.strip():
+        return None
+    return code.encode(errors="replace").decode()[:MAX_ERROR_CODE]
 
 
 def _bounded_text(raw: bytes) -> str:

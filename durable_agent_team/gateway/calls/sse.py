@@ -23,11 +23,12 @@ class EventParser:
     _rest_bytes: int = 0
     _after_return: bool = False
     _data: list[bytes] = field(default_factory=list)
+    _data_bytes: int = 0
     _name: bytes = b""
 
     @property
     def unfinished_bytes(self) -> int:
-        return self._rest_bytes + sum(map(len, self._data))
+        return self._rest_bytes + self._data_bytes
 
     def feed(self, piece: bytes) -> Iterator[Event]:
         for line in self._lines(piece):
@@ -60,7 +61,7 @@ class EventParser:
     def _line(self, line: bytes) -> Event | None:
         if not line:
             data, name = b"\n".join(self._data), self._name
-            self._data, self._name = [], b""
+            self._data, self._data_bytes, self._name = [], 0, b""
             return Event(data, name) if data else None
         if line.startswith(b":"):
             return Event(comment=line[1:])
@@ -68,6 +69,7 @@ class EventParser:
         value = value.removeprefix(b" ")
         if field_name == b"data":
             self._data.append(value)
+            self._data_bytes += len(line)
         elif field_name == b"event":
             self._name = value
         return None

@@ -1,5 +1,6 @@
 """Interprets a streamed answer chunk by chunk: what is passed on, what is not, what it costs."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,12 +16,14 @@ from durable_agent_team.gateway.calls.answer import (
     interpret_response,
     stream_error,
     valid_usage,
-    without_upstream_cost,
 )
 from durable_agent_team.gateway.calls.chat_request import ChatRequest
 from durable_agent_team.gateway.calls.relay import Relay
+from durable_agent_team.gateway.calls.secret_filter import SecretFilter
 from durable_agent_team.gateway.calls.sse import DONE, Event, EventParser, comment, event
-from durable_agent_team.gateway.json_bodies import dump, object_or_none
+from durable_agent_team.gateway.calls.upstream_cost import without_upstream_cost
+from durable_agent_team.gateway.calls.upstream_json import upstream_object
+from durable_agent_team.gateway.json_bodies import dump
 from durable_agent_team.gateway.stores.store import InterruptionCause
 
 COST_FIELDS = frozenset({"usage", "cost", "cost_usd", "_meta"})
@@ -32,6 +35,7 @@ CONTENT_FIELDS = (
     "reasoning_content",
     "reasoning",
 )
+UNUSUAL = re.compile(r"\\u[dD]|NaN|Infinity|[0-9]{19}|[0-9][eE][+-]?[0-9]{3}|\ufeff")
 MAX_EVENT_BYTES = 4 * 1024 * 1024
 
 
@@ -41,6 +45,7 @@ class StreamedAnswer:
 
     request: ChatRequest
     relay: Relay
+    secrets: SecretFilter = field(default_factory=SecretFilter)
     over: bool = False
     """Nothing more is passed on, but usage that still arrives counts."""
     _parser: EventParser = field(default_factory=EventParser)
@@ -65,15 +70,15 @@ class StreamedAnswer:
     def _handle_event(self, each: Event) -> None:
         if each.comment is not None:
             if not self.over:
-                self.relay.add(comment(each.comment), stored=False)
+                self.relay.add(comment(self.secrets.body(each.comment)), stored=False)
         elif each.data.strip() == DONE:
             self._done = self._done or not self.over
             self.over = True
         else:
-            self._handle_chunk(each)
+            self._handle_chunk(replace(each, data=self.secrets.body(each.data)))
 
     def _handle_chunk(self, each: Event) -> None:
-        data = object_or_none(each.data)
+        data = upstream_object(each.data)
         if data is None:
             if not self.over:
                 self._malformed(f"a chunk that is not a JSON object: {each.data[:200]!r}")
@@ -103,7 +108,7 @@ class StreamedAnswer:
             shown = without_upstream_cost(data)
             shown.pop("usage", None)
             raw = dump({**shown, "usage": None} if wants_null else shown)
-        elif b"\n" in raw:  # an event of several lines
+        elif not _is_plain(raw):
             raw = dump(data)
         self.relay.add(event(raw))
 
@@ -151,6 +156,16 @@ class StreamedAnswer:
         return FailedCall(error, InterruptionCause.UPSTREAM_BROKE_OFF)
 
 
+def _is_plain(raw: bytes) -> bool:
+    """Whether a chunk can be passed on as it is: one line of UTF-8, without a number or half of a
+    surrogate pair that a client's JSON parser may refuse."""
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return "\n" not in text and not UNUSUAL.search(text)
+
+
 def _well_formed(choices: Any) -> bool:
     return isinstance(choices, list) and all(
         isinstance(choice, dict) and isinstance(choice.get("delta"), dict | None)
@@ -160,13 +175,12 @@ def _well_formed(choices: Any) -> bool:
 
 def failed_body(error: ApiError, charge: AnswerCharge) -> bytes:
     """For an answer that broke off but was billed: the error, and what it cost."""
-    how = "" if charge.usage else ", its upper bound, as its usage is not known"
+    how = ", its upper bound, as its usage is not known" if charge.estimated else ""
     message = (
         f"{error.message}. It was charged {usd_text(charge.amount)} USD{how}. The same"
         " Idempotency-Key returns this error again; a new one pays for a new call."
     )
-    data = object_or_none(replace(error, message=message).body()) or {}
-    return dump({**data, "usage": charge.shown_usage})
+    return dump({"error": replace(error, message=message).fields(), "usage": charge.shown_usage})
 
 
 def tail(request: ChatRequest, first: Mapping[str, Any], usage: dict[str, Any]) -> bytes:
@@ -187,7 +201,7 @@ def from_plain_response(
     result = interpret_response(status, headers, raw, request)
     if isinstance(result, FailedCall) or result.status != 200:
         return result
-    data = object_or_none(result.body) or {}
+    data = upstream_object(result.body) or {}
     usage = data.pop("usage", {})
     choices = data.get("choices")
     if isinstance(choices, list) and choices:

@@ -11,6 +11,7 @@ from durable_agent_team.gateway.calls.chat_request import ChatRequest
 from durable_agent_team.gateway.calls.relay import Relay
 from durable_agent_team.gateway.upstreams.bundled_model_server import READY, model_file
 from durable_agent_team.gateway.upstreams.http_upstream import HttpUpstream
+from durable_agent_team.gateway.upstreams.upstream_limits import UpstreamLimits
 
 log = logging.getLogger("gateway.local")
 
@@ -22,10 +23,9 @@ STABLE_SECONDS = 60.0
 class BundledModelUpstream:
     """Implements `Upstream`. Raises ModelMissing if the model's packages are not installed."""
 
-    def __init__(self, timeout_seconds: float, max_stream_bytes: int) -> None:
+    def __init__(self, limits: UpstreamLimits) -> None:
         model_file()
-        self._timeout = timeout_seconds
-        self._max_stream_bytes = max_stream_bytes
+        self._limits = limits
         self._http: HttpUpstream | None = None
         self.process: asyncio.subprocess.Process | None = None
         self._supervisor = asyncio.create_task(self._supervise())
@@ -74,7 +74,7 @@ class BundledModelUpstream:
                 if text.startswith(READY):
                     address = text.removeprefix(READY)
                     url = f"{address}/v1"
-                    self._http = HttpUpstream(url, "", self._timeout, self._max_stream_bytes)
+                    self._http = HttpUpstream(url, "", self._limits)
                     log.info("local model ready")
             return await process.wait()
         finally:

@@ -9,11 +9,20 @@ from durable_agent_team.gateway.api_error import ApiError
 from durable_agent_team.gateway.calls.answer import FailedCall, UpstreamResult, interpret_response
 from durable_agent_team.gateway.calls.chat_request import ChatRequest
 from durable_agent_team.gateway.calls.relay import Relay
+from durable_agent_team.gateway.calls.secret_filter import SecretFilter
 from durable_agent_team.gateway.calls.streamed_answer import StreamedAnswer, from_plain_response
 from durable_agent_team.gateway.stores.store import InterruptionCause
+from durable_agent_team.gateway.upstreams.bounded_body import (
+    BodyNotUnpacked,
+    BodyTooLong,
+    read_body,
+    read_pieces,
+)
 from durable_agent_team.gateway.upstreams.upstream_client import UpstreamClient
+from durable_agent_team.gateway.upstreams.upstream_limits import UpstreamLimits
 
 CONNECT_SECONDS = 10.0
+MAX_REASON = 300
 AFTER_DONE_SECONDS = 0.5
 """How long a stream can take to close after its last chunk, so that its connection is reused."""
 
@@ -21,17 +30,16 @@ AFTER_DONE_SECONDS = 0.5
 class HttpUpstream:
     """`base_url` is, for example, https://api.openai.com/v1. All calls share one HTTP client."""
 
-    def __init__(
-        self, base_url: str, api_key: str, timeout_seconds: float, max_stream_bytes: int
-    ) -> None:
+    def __init__(self, base_url: str, api_key: str, limits: UpstreamLimits) -> None:
         self._url = httpx.URL(base_url.rstrip("/") + "/chat/completions")
-        self._timeout = timeout_seconds
-        self._max_stream_bytes = max_stream_bytes
+        self._limits = limits
+        self._secrets = SecretFilter(api_key)
         self._headers = {"Content-Type": "application/json"}
         if api_key:
             self._headers["Authorization"] = f"Bearer {api_key}"
         # `complete` limits the whole call; only connecting has a timeout of its own.
-        self._timeouts = {"timeout": {"connect": min(CONNECT_SECONDS, timeout_seconds)}}
+        connect = min(CONNECT_SECONDS, limits.timeout_seconds)
+        self._timeouts = {"timeout": {"connect": connect}}
         self._client = UpstreamClient()
 
     def not_ready(self) -> str | None:
@@ -43,86 +51,106 @@ class HttpUpstream:
         headers = {**self._headers, "Idempotency-Key": idempotency_key}
         if request.stream:
             return await self._complete_stream(request, headers, relay)
+        sending = self._client.streamed(self._build_request(request, headers))
         try:
-            async with asyncio.timeout(self._timeout):
-                response = await self._client.send(self._build_request(request, headers))
+            async with asyncio.timeout(self._limits.timeout_seconds), sending as response:
+                raw = await self._read_plain(response)
         except TimeoutError:
             return self._timed_out()
+        except BodyTooLong:
+            return _too_long("answered", "GATEWAY_MAX_ANSWER_BYTES", self._limits.max_answer_bytes)
         except httpx.HTTPError as error:
-            return _connection_error(error)
-        return interpret_response(
-            response.status_code, dict(response.headers), response.content, request
-        )
+            return self._connection_error(error)
+        return interpret_response(response.status_code, dict(response.headers), raw, request)
 
     def _build_request(self, request: ChatRequest, headers: dict[str, str]) -> httpx.Request:
         return httpx.Request(
             "POST", self._url, content=request.body, headers=headers, extensions=self._timeouts
         )
 
+    async def _read_plain(self, response: httpx.Response) -> bytes:
+        """A body that cannot be unpacked is replaced by a text that says so, which is not JSON."""
+        try:
+            return self._secrets.body(await read_body(response, self._limits.max_answer_bytes))
+        except BodyNotUnpacked as error:
+            return str(error).encode()
+
     async def _complete_stream(
         self, request: ChatRequest, headers: dict[str, str], relay: Relay
     ) -> UpstreamResult:
         """Compression is refused, since a compressed stream arrives in larger pieces, later."""
-        answer = StreamedAnswer(request, relay)
+        answer = StreamedAnswer(request, relay, self._secrets)
         headers |= {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
         sending = self._client.streamed(self._build_request(request, headers))
+        limit = ("streamed", "GATEWAY_MAX_STREAM_BYTES", self._limits.max_stream_bytes)
         try:
-            async with asyncio.timeout(self._timeout) as limit, sending as response:
+            async with (
+                asyncio.timeout(self._limits.timeout_seconds) as timeout,
+                sending as response,
+            ):
                 kind = response.headers.get("content-type", "")
                 if response.status_code != 200 or kind.startswith("application/json"):
-                    raw = await response.aread()
+                    limit = ("answered", "GATEWAY_MAX_ANSWER_BYTES", self._limits.max_answer_bytes)
+                    raw = await self._read_plain(response)
                     return from_plain_response(
                         response.status_code, dict(response.headers), raw, request, relay
                     )
-                if not await self._read_events(response, answer, limit):
-                    return answer.result(self._too_long(), cut=True)
+                await self._read_events(response, answer, timeout)
         except TimeoutError:
             return answer.result(self._timed_out(), cut=True)
+        except BodyTooLong:
+            return answer.result(_too_long(*limit), cut=True)
+        except BodyNotUnpacked as error:
+            return answer.result(_failed(502, "malformed_upstream", f"streamed {error}"))
         except httpx.HTTPError as error:
-            return answer.result(_connection_error(error))
+            return answer.result(self._connection_error(error))
         return answer.result()
 
     async def _read_events(
-        self, response: httpx.Response, answer: StreamedAnswer, limit: asyncio.Timeout
-    ) -> bool:
-        """Reads to the end. False if the stream is longer than GATEWAY_MAX_STREAM_BYTES."""
-        size, closing = 0, False
-        async for piece in response.aiter_bytes():
-            size += len(piece)
-            if size > self._max_stream_bytes:
-                return False
+        self, response: httpx.Response, answer: StreamedAnswer, timeout: asyncio.Timeout
+    ) -> None:
+        """Reads to the end. Raises BodyTooLong after GATEWAY_MAX_STREAM_BYTES."""
+        closing = False
+        async for piece in read_pieces(response, self._limits.max_stream_bytes):
             answer.feed(piece)
             if answer.over and not closing:
                 closing = True
                 soon = asyncio.get_running_loop().time() + AFTER_DONE_SECONDS
-                limit.reschedule(min(soon, limit.when() or soon))
+                timeout.reschedule(min(soon, timeout.when() or soon))
         answer.end_of_stream()
-        return True
 
     def _timed_out(self) -> FailedCall:
-        what = f"did not answer within {self._timeout:g} s (UPSTREAM_TIMEOUT_SECONDS)"
+        seconds = self._limits.timeout_seconds
+        what = f"did not answer within {seconds:g} s (UPSTREAM_TIMEOUT_SECONDS)"
         return _failed(504, "upstream_timeout", what)
 
-    def _too_long(self) -> FailedCall:
-        most = self._max_stream_bytes
-        what = f"streamed more than GATEWAY_MAX_STREAM_BYTES ({most} bytes)"
-        return _failed(502, "upstream_too_long", what)
+    def _connection_error(self, error: httpx.HTTPError) -> FailedCall:
+        """Decides by the error's cause: the transport raises the same type for a connection that
+        broke and for one that was not made. The error's text can quote the upstream."""
+        why = self._secrets.text(str(error) or type(error).__name__)[:MAX_REASON]
+        if isinstance(
+            error.__cause__, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError
+        ):
+            # The request was not sent, so nothing can have been billed.
+            failed = _failed(502, "upstream_unreachable", f"cannot be reached: {why}")
+            return FailedCall(failed.error)
+        if isinstance(error, httpx.RemoteProtocolError):
+            return _failed(502, "malformed_upstream", f"sent malformed HTTP: {why}")
+        what = f"broke off before its answer was complete: {why}"
+        return _failed(502, "upstream_broke_off", what)
 
     async def close(self) -> None:
         await self._client.aclose()
 
 
-def _connection_error(error: httpx.HTTPError) -> FailedCall:
-    """Decides by the error's cause: the transport raises the same type for a connection that broke
-    and for one that was not made."""
-    why = str(error) or type(error).__name__
-    if isinstance(error.__cause__, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-        # The request was not sent, so nothing can have been billed.
-        failed = _failed(502, "upstream_unreachable", f"cannot be reached: {why}")
-        return FailedCall(failed.error)
-    return _failed(502, "upstream_broke_off", f"broke off before its answer was complete: {why}")
+def _too_long(did: str, setting: str, most: int) -> FailedCall:
+    return _failed(502, "upstream_too_long", f"{did} more than {setting} ({most} bytes)")
 
 
 def _failed(status: int, code: str, what: str) -> FailedCall:
     error = ApiError(status, "upstream_error", code, f"The upstream {what}")
-    return FailedCall(error, InterruptionCause.UPSTREAM_BROKE_OFF)
+    malformed = code == "malformed_upstream"
+    cause = (
+        InterruptionCause.MALFORMED_ANSWER if malformed else InterruptionCause.UPSTREAM_BROKE_OFF
+    )
+    return FailedCall(error, cause)

@@ -1,9 +1,10 @@
 """The HTTP client for upstreams: httpx's interface over aiohttp's transport."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
+import aiohttp
 import httpx
 from aiohttp import ClientSession, DummyCookieJar, TCPConnector
 from httpx_aiohttp import AiohttpTransport, HttpxAiohttpClient
@@ -40,16 +41,30 @@ class UpstreamClient(HttpxAiohttpClient):
         return _Transport(proxy=proxy, **settings)
 
     async def send(self, request: httpx.Request, **_: Any) -> httpx.Response:
-        """Returns the response with its body. Raises `httpx.HTTPError`. Ignores other arguments."""
+        """Returns the response with its body, however long it is: for a trusted server. Raises
+        `httpx.HTTPError`. Ignores other arguments."""
         async with self.streamed(request) as response:
             await response.aread()
         return response
 
     @asynccontextmanager
     async def streamed(self, request: httpx.Request) -> AsyncIterator[httpx.Response]:
-        """Yields the response before its body was read. Leaving the block closes the connection."""
-        response = await self._transport_for_url(request.url).handle_async_request(request)
+        """Yields the response before its body was read. Leaving the block closes the connection.
+        Raises `httpx.HTTPError`."""
+        transport = self._transport_for_url(request.url)
+        with _malformed_http():
+            response = await transport.handle_async_request(request)
         try:
-            yield response
+            with _malformed_http():
+                yield response
         finally:
             await response.aclose()
+
+
+@contextmanager
+def _malformed_http() -> Iterator[None]:
+    """aiohttp's own errors become httpx's. Its transport leaves out those about malformed HTTP."""
+    try:
+        yield
+    except aiohttp.ClientError as error:
+        raise httpx.RemoteProtocolError(str(error) or type(error).__name__) from error

@@ -1,0 +1,55 @@
+"""The cost that an upstream reports for a call, in micro-USD."""
+
+import re
+from decimal import ROUND_CEILING, Decimal
+from typing import Any
+
+from durable_agent_team.gateway.amounts import MAX_MICRO, MICRO
+
+AMOUNT = re.compile(r"[0-9]{1,30}(\.[0-9]{0,40})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
+
+
+def reported_cost(data: dict[str, Any]) -> int | None:
+    """Rounded up; 0 if no cost is reported; None if one is reported that cannot be believed."""
+    usage = data["usage"] if isinstance(data.get("usage"), dict) else {}
+    cascade = _cascade(data)
+    for value in (
+        cascade.get("cost_usd"),
+        data.get("cost_usd"),
+        data.get("cost"),
+        usage.get("cost"),
+        usage.get("cost_usd"),
+    ):
+        if not value or isinstance(value, dict):  # a breakdown is not an amount
+            continue
+        cost = _micro(value)
+        if cost != 0:
+            return cost
+    return 0
+
+
+def _micro(value: Any) -> int | None:
+    """None for what is not an amount: a list, NaN, a negative number, more than MAX_MICRO."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    text = str(value).strip()
+    if not AMOUNT.fullmatch(text):
+        return None
+    micro = Decimal(text) * MICRO
+    return int(micro.to_integral_value(ROUND_CEILING)) if micro <= MAX_MICRO else None
+
+
+def _cascade(data: dict[str, Any]) -> dict[str, Any]:
+    meta = data.get("_meta")
+    cascade = meta.get("cascade") if isinstance(meta, dict) else None
+    return cascade if isinstance(cascade, dict) else {}
+
+
+def without_upstream_cost(part: dict[str, Any]) -> dict[str, Any]:
+    """Removes what the call cost the operator: the account is charged another amount, and a client
+    that added up the wrong one would contradict the ledger."""
+    kept = {name: value for name, value in part.items() if name not in ("cost", "cost_usd")}
+    if _cascade(kept):
+        cascade = {name: each for name, each in _cascade(kept).items() if name != "cost_usd"}
+        kept["_meta"] = {**kept["_meta"], "cascade": cascade}
+    return kept

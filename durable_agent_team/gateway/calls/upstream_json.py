@@ -1,0 +1,49 @@
+"""Reads JSON of an upstream: leniently, since an answer that can be read may have been billed.
+
+What is not JSON, or could not be written as JSON again, becomes text: NaN, Infinity, `1e999`, and
+numbers of hundreds of digits. The rest of the answer stays usable, and its usage counts.
+"""
+
+import json
+import math
+from typing import Any
+
+MAX_DEPTH = 100
+MAX_DIGITS = 40
+
+
+def upstream_object(raw: bytes) -> dict[str, Any] | None:
+    """None if `raw` is not a JSON object, or is nested more than MAX_DEPTH deep."""
+    try:
+        text = raw.decode(errors="replace").removeprefix("\ufeff")
+        data = json.loads(text, parse_float=_number, parse_int=_whole, parse_constant=str)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(data, dict):
+        return None
+    shallow = raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH
+    return data if shallow or _depth_is_bounded(data) else None
+
+
+def _number(text: str) -> float | str:
+    number = float(text)
+    return number if math.isfinite(number) else text[:MAX_DIGITS]
+
+
+def _whole(text: str) -> int | str:
+    return int(text) if len(text) <= MAX_DIGITS else text[:MAX_DIGITS]
+
+
+def _depth_is_bounded(data: Any) -> bool:
+    level = [data]
+    for _ in range(MAX_DEPTH):
+        level = [child for each in level for child in _children(each)]
+        if not level:
+            return True
+    return False
+
+
+def _children(value: Any) -> list[Any]:
+    """The containers in a container."""
+    items = value.values() if isinstance(value, dict) else value
+    return [item for item in items if isinstance(item, dict | list)]

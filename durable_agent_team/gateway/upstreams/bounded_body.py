@@ -1,0 +1,80 @@
+"""Reads a response's body in small pieces up to a limit, so that no answer fills the memory.
+
+httpx would unpack each piece that arrives as a whole: 16 KB of gzip become 16 MB, or 16 GB if they
+were packed twice.
+"""
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator
+
+import httpx
+
+PIECE_BYTES = 64 * 1024
+
+
+class BodyTooLong(Exception):
+    """The body, or what it unpacks to, is longer than the limit."""
+
+
+class BodyNotUnpacked(Exception):
+    """The body is not what its Content-Encoding says; the message says what it should be."""
+
+
+async def read_pieces(response: httpx.Response, most: int) -> AsyncIterator[bytes]:
+    """Yields the unpacked body. Raises BodyTooLong after `most` bytes, packed or unpacked."""
+    unpacker = _unpacker(response.headers.get("content-encoding", ""))
+    arrived = unpacked = 0
+    async for piece in response.aiter_raw():
+        arrived += len(piece)
+        if arrived > most:
+            raise BodyTooLong
+        if unpacker is None:
+            yield piece
+            continue
+        while piece and not unpacker.eof:
+            part, piece = unpacker.unpack(piece)
+            unpacked += len(part)
+            if unpacked > most:
+                raise BodyTooLong
+            if part:
+                yield part
+            await asyncio.sleep(0)  # other calls continue while this one unpacks
+
+
+async def read_body(response: httpx.Response, most: int) -> bytes:
+    """The whole unpacked body. Raises BodyTooLong."""
+    return b"".join([piece async for piece in read_pieces(response, most)])
+
+
+class _Unpacker:
+    """Unpacks gzip or deflate, at most PIECE_BYTES at a time."""
+
+    def __init__(self, encoding: str) -> None:
+        self._encoding = encoding
+        # 32: zlib's or gzip's header, whichever is there.
+        self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)
+        self._fresh = True
+
+    @property
+    def eof(self) -> bool:
+        return self._inflate.eof
+
+    def unpack(self, packed: bytes) -> tuple[bytes, bytes]:
+        """Returns an unpacked part, and what is still to be unpacked."""
+        try:
+            part = self._inflate.decompress(packed, PIECE_BYTES)
+        except zlib.error as error:
+            if self._fresh and self._encoding == "deflate":  # some servers leave out zlib's header
+                self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+                self._fresh = False
+                return self.unpack(packed)
+            raise BodyNotUnpacked(f"a body that is not {self._encoding}: {error}") from None
+        self._fresh = False
+        return part, self._inflate.unconsumed_tail
+
+
+def _unpacker(content_encoding: str) -> _Unpacker | None:
+    """None for every other encoding: it was not requested, so the body is read as it is."""
+    encoding = content_encoding.strip().lower()
+    return _Unpacker(encoding) if encoding in ("gzip", "x-gzip", "deflate") else None
