@@ -49,7 +49,7 @@ def main() -> int:
         if wrong := problems(os.environ):
             print("\n  ".join(["The gateway's settings are wrong:", *wrong]), file=sys.stderr)
             return 2
-        log_format.configure(settings.log_format)
+        log_format.configure(settings.log_format, settings.scrubber())
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(serve(settings))
     except ValidationError as error:

@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from durable_agent_team.gateway.calls.prices import DEFAULT_PRICE_FILE
+from durable_agent_team.gateway.keys import Scrubber
 
 LOCAL = "local"
 
@@ -41,6 +42,11 @@ class GatewaySettings(BaseSettings):
     upstream_timeout_seconds: float = Field(120, gt=0)
     log_format: Literal["json", "text"] | None = None
     """If not set: text on a terminal, JSON lines otherwise."""
+
+    def scrubber(self) -> Scrubber:
+        """Removes this gateway's keys, and agents' keys, from a text."""
+        secrets = (self.gateway_parent_key, self.gateway_secret, self.upstream_api_key)
+        return Scrubber(*(secret.get_secret_value() for secret in secrets))
 
     @field_validator("upstream_url")
     @classmethod

@@ -4,6 +4,7 @@ prompts nor keys."""
 import json
 import logging
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -15,7 +16,24 @@ TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 MAX_TEXT = 2_000
 
 
-class JsonFormatter(logging.Formatter):
+class _SafeFormatter(logging.Formatter):
+    """Removes keys and escapes control characters, so that no text can forge a line or act on a
+    terminal. Every text of a record goes through `clean`."""
+
+    def __init__(self, pattern: str | None = None, scrub: Callable[[str], str] = str) -> None:
+        super().__init__(pattern)
+        self._scrub = scrub
+
+    def clean(self, text: str) -> str:
+        return escape_controls(self._scrub(text)[:MAX_TEXT])
+
+    def formatException(self, ei: Any) -> str:
+        """Its last lines, indented: no line of it looks like the beginning of a record."""
+        lines = self._scrub(super().formatException(ei))[-MAX_TEXT:].split("\n")
+        return "\n".join("  " + escape_controls(line) for line in lines)
+
+
+class JsonFormatter(_SafeFormatter):
     """One object a line, with the run, task, agent and trace that the caller sent."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -23,37 +41,53 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage()[:MAX_TEXT],
+            "message": self.clean(record.getMessage()),
             **context_fields(),
         }
         if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)[-MAX_TEXT:]
+            line["error"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
 
 
-class TextFormatter(logging.Formatter):
+class TextFormatter(_SafeFormatter):
     """For terminals. Run, task, agent and trace are at the end of the line."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = self.clean(record.message)
         line = super().formatMessage(record)
         known = " ".join(f"{name}={value}" for name, value in context_fields().items())
         return f"{line} [{known}]" if known else line
 
 
+def escape_controls(text: str) -> str:
+    r"""Everything that is not printable as an escape, such as `\n` or `\u202e`."""
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
+
+
 def context_fields() -> dict[str, str]:
     known = labels()
-    fields = {field: known[name] for name, field in LOG_FIELDS.items() if name in known}
+    fields = {
+        field: escape_controls(known[name]) for name, field in LOG_FIELDS.items() if name in known
+    }
     span = trace.get_current_span().get_span_context()
     if span.is_valid:
         fields |= {"trace_id": f"{span.trace_id:032x}", "span_id": f"{span.span_id:016x}"}
     return fields
 
 
-def configure(form: Literal["json", "text"] | None = None) -> None:
-    """Without a `form`: text on a terminal, JSON otherwise."""
+def configure(
+    form: Literal["json", "text"] | None = None, scrub: Callable[[str], str] = str
+) -> None:
+    """Without a `form`: text on a terminal, JSON otherwise. `scrub` removes keys from a text."""
     handler = logging.StreamHandler(sys.stderr)
     chosen = form or ("text" if sys.stderr.isatty() else "json")
-    handler.setFormatter(TextFormatter(TEXT) if chosen == "text" else JsonFormatter())
+    handler.setFormatter(
+        TextFormatter(TEXT, scrub) if chosen == "text" else JsonFormatter(scrub=scrub)
+    )
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for name in ("httpx", "opentelemetry"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -17,7 +17,7 @@ from durable_agent_team.gateway.calls.call_service import CallService
 from durable_agent_team.gateway.calls.prices import Prices
 from durable_agent_team.gateway.calls.upstream_protocol import Upstream
 from durable_agent_team.gateway.gateway_settings import LOCAL, GatewaySettings
-from durable_agent_team.gateway.keys import KeyMaker, Scrubber, hash_key
+from durable_agent_team.gateway.keys import KeyMaker, hash_key
 from durable_agent_team.gateway.otel_providers import GatewayTelemetry
 from durable_agent_team.gateway.stores.metered_store import MeteredStore
 from durable_agent_team.gateway.stores.sqlite_store import SqliteStore
@@ -68,7 +68,7 @@ class Server:
         settings = self.settings
         parent = settings.gateway_parent_key.get_secret_value()
         secret = settings.gateway_secret.get_secret_value()
-        scrub = Scrubber(parent, secret, settings.upstream_api_key.get_secret_value())
+        scrub = settings.scrubber()
         calls = CallService(self.store, self.upstream, await self.store.overruns(), scrub)
         return GatewayContext(
             settings=settings,

@@ -17,6 +17,7 @@ from durable_agent_team.gateway.api.http_bodies import (
     json_object,
     query_value,
     respond_json,
+    without_keys,
 )
 from durable_agent_team.gateway.api_error import ApiError, conflict, invalid, not_found, shown
 from durable_agent_team.gateway.keys import hash_key
@@ -58,6 +59,7 @@ async def open_account(request: web.Request) -> web.Response:
     name = data.get("name")
     if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
         raise invalid(f"`name` must be a string of 1 to {MAX_NAME} characters; got {shown(name)}")
+    name = without_keys(gateway, request, name)
     budget = _usd(data.get("budget"), "`budget`")
     account_id = "agt_" + uuid.uuid4().hex
     new = NewAccount(

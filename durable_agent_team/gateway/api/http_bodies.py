@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import http_exceptions, web
@@ -27,6 +28,8 @@ def idempotency_key(request: web.Request) -> str | None:
             f"Idempotency-Key must have 1 to {MAX_IDEMPOTENCY_KEY} printable ASCII characters;"
             f" got {shown(key)}"
         )
+    if without_keys(request.app[GATEWAY], request, key) != key:
+        raise invalid("Idempotency-Key contains a secret key, which would be stored; use another")
     return key
 
 
@@ -86,7 +89,12 @@ def error_response(
 ) -> web.Response:
     """The error with all keys removed: its text may come from an upstream or from the client."""
     headers = {**error.headers, **account_headers(account)}
-    response = respond(scrubbed(gateway, request, error.body()), error.status, headers)
+    clean = replace(
+        error,
+        message=without_keys(gateway, request, error.message),
+        extra=gateway.scrub.values(dict(error.extra), _presented(request)),
+    )
+    response = respond(clean.body(), error.status, headers)
     response[ERROR] = error
     if "Connection" in error.headers:
         response.force_close()
@@ -104,10 +112,15 @@ def account_headers(account: Account | None) -> dict[str, str]:
 
 
 def without_keys(gateway: GatewayContext, request: web.Request, text: str) -> str:
-    """The text with the gateway's keys and the request's own key removed."""
-    sent = request.headers.get("Authorization", "").partition(" ")[2].strip()
-    return gateway.scrub(text, sent if len(sent) >= 8 else "")
+    """The text with the gateway's keys, agents' keys and the request's own key removed."""
+    return gateway.scrub(text, _presented(request))
 
 
 def scrubbed(gateway: GatewayContext, request: web.Request, body: bytes) -> bytes:
-    return without_keys(gateway, request, body.decode()).encode()
+    """A JSON body with keys removed from its texts."""
+    return json.dumps(gateway.scrub.values(json.loads(body), _presented(request))).encode()
+
+
+def _presented(request: web.Request) -> str:
+    """The last word of the header, so that a key without `Bearer` is found, too."""
+    return (request.headers.get("Authorization", "").split() or [""])[-1]

@@ -13,6 +13,7 @@ from durable_agent_team.gateway.api_error import ApiError, invalid, unavailable,
 from durable_agent_team.gateway.stores.store import StoreError
 
 log = logging.getLogger("gateway.http")
+MAX_PATH = 300
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 REQUEST_ID = web.RequestKey("gateway.request_id", str)
 """The request's id. A streamed response must set its own header, since that is sent first."""
@@ -38,7 +39,7 @@ async def handle_errors(request: web.Request, handler: Handler) -> web.StreamRes
         response = error_response(gateway, request, store_unavailable())
     except Exception:
         path = without_keys(gateway, request, request.path)
-        log.exception("unexpected id=%s %s %s", request_id, request.method, path)
+        log.exception("unexpected id=%s %s %s", request_id, request.method, path[:MAX_PATH])
         response = error_response(gateway, request, unexpected(request_id))
     response.headers["X-Request-Id"] = request_id
     if request.path != "/healthz" and log.isEnabledFor(logging.INFO):
@@ -53,7 +54,7 @@ def store_unavailable() -> ApiError:
 def _log_request(
     gateway: GatewayContext, request: web.Request, status: int, seconds: float
 ) -> None:
-    path = request.path if status < 400 else without_keys(gateway, request, request.path)
+    path = without_keys(gateway, request, request.path)[:MAX_PATH]
     fields = (request.method, path, status, seconds * 1000, request[REQUEST_ID])
     log.info("%s %s %d %.1fms id=%s", *fields)
 
