@@ -1,5 +1,6 @@
 """The entry point of the command line: runs one command and ends the process."""
 
+import io
 import sys
 import traceback
 from collections.abc import Sequence
@@ -42,11 +43,13 @@ def _unexpected(error: Exception) -> int:
     """Typer prints wrong usage itself; anything else is a bug here, printed with its trace."""
     show = getattr(error, "show", None)
     if callable(show):
-        show()
+        shown = io.StringIO()
+        show(file=shown)
+        print_note(shown.getvalue().rstrip("\n"))
         return ExitCode.INVALID_INPUT
     if type(error).__name__ == "Abort":
         return ExitCode.INTERRUPTED
-    traceback.print_exception(error)
+    print_note("".join(traceback.format_exception(error)).rstrip("\n"))
     _print_error("this is a bug in the command; please report it with the lines above")
     return ExitCode.BUG
 

@@ -1,4 +1,7 @@
-"""Printing: lines, JSON, aligned tables, amounts and durations. Does not know the commands."""
+"""Printing: lines, JSON, aligned tables, amounts and durations. Does not know the commands.
+
+Everything that a command prints passes through here, and is made safe for a terminal here.
+"""
 
 import codecs
 import json
@@ -11,6 +14,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from durable_agent_team.cli.exit_codes import CommandError, ExitCode
+from durable_agent_team.rules.safe_text import for_stream, json_text, one_line
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -32,9 +36,24 @@ def _as_json(error: UnicodeError) -> str:
 
 
 def print_line(text: str = "") -> None:
-    """Prints to standard output and flushes. Raises `CommandError` if it cannot be written."""
+    """Prints to standard output: as it is to a pipe, without control characters to a terminal.
+
+    Raises `CommandError` if it cannot be written.
+    """
     if sys.stdout is None:
         raise _not_writable("it is closed")
+    _print(for_stream(text, sys.stdout))
+
+
+def print_heading(text: str) -> None:
+    """Prints a line in bold on a terminal, and with a mark elsewhere."""
+    if is_terminal():
+        _print(f"\n\033[1m{one_line(text)}\033[0m")
+    else:
+        print_line(f"\n== {text}")
+
+
+def _print(text: str) -> None:
     try:
         print(text, flush=True)
     except BrokenPipeError:
@@ -49,15 +68,18 @@ def _not_writable(reason: str) -> CommandError:
 
 
 def print_note(text: str) -> None:
-    """Prints to standard error, which does not end up in a pipe. Ignores that it is closed."""
+    """Prints to standard error, which does not end up in a pipe. Ignores that it is closed.
+
+    Without control characters, if that is a terminal."""
     if sys.stderr is not None:
         with suppress(OSError):
-            print(text, file=sys.stderr, flush=True)
+            print(for_stream(text, sys.stderr), file=sys.stderr, flush=True)
 
 
 def print_json(model: "BaseModel") -> None:
-    """Prints a model as one line of JSON."""
-    print_line(model.model_dump_json())
+    """Prints a model as one line of JSON. On a terminal the same JSON with more escapes."""
+    text = model.model_dump_json()
+    print_line(json_text(text) if sys.stdout is not None and sys.stdout.isatty() else text)
 
 
 def print_answer(answer: "BaseModel", text: str, json: bool) -> ExitCode:
@@ -109,6 +131,7 @@ def aligned_table(
     head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()
 ) -> str:
     """Columns with two spaces between them; those with an index in `right` are right-aligned."""
+    rows = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
 
     def line(cells: Sequence[str]) -> str:
@@ -121,7 +144,12 @@ def aligned_table(
     return "\n".join([line(head), line(["-" * width for width in widths]), *map(line, rows)])
 
 
+def flat(text: str) -> str:
+    """On one line, so that a text cannot add lines of its own."""
+    return " ".join(text.split())
+
+
 def clip(text: str, width: int) -> str:
     """One line of at most `width` characters."""
-    flat = " ".join(text.split())
-    return flat if len(flat) <= width else f"{flat[: max(width - 1, 0)]}…"
+    line = flat(text)
+    return line if len(line) <= width else f"{line[: max(width - 1, 0)]}…"

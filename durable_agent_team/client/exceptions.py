@@ -9,6 +9,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from durable_agent_team.client.connection import ServiceUnavailable
 from durable_agent_team.contracts import names
 from durable_agent_team.process.project_root import START_STACK, START_WORKER, STARTER
+from durable_agent_team.rules.safe_text import shell_command
 
 MISSING_ATTRIBUTES = (
     f"temporal operator search-attribute create --name {names.ATTRIBUTE_TEAM} --type Keyword"
@@ -43,7 +44,9 @@ class RunClosed(RunError):
     """The run has ended, so it takes no signals and updates any more."""
 
     def __init__(self, run: str) -> None:
-        super().__init__(f"run {run}: it has ended; `{STARTER} result {run}` shows how")
+        super().__init__(
+            f"run {run}: it has ended; `{shell_command(STARTER, 'result', run)}` shows how"
+        )
         self.run = run
 
 

@@ -48,6 +48,7 @@ from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import TASKS_PER_PAGE, RunReport, RunState
 from durable_agent_team.contracts.spend import SpendReport
 from durable_agent_team.process.project_root import STARTER
+from durable_agent_team.rules.safe_text import shell_command
 
 _ENDED_WELL = QueryRejectCondition.NOT_COMPLETED_CLEANLY
 """Saves a second call with each query: only for an ended run is the status needed, too."""
@@ -214,9 +215,10 @@ def _report_of(run: str, error: WorkflowFailureError) -> RunReport:
     cause = error.cause
     if not isinstance(cause, ApplicationError):
         how = "terminated in Temporal" if isinstance(cause, TerminatedError) else "ended"
+        command = shell_command(STARTER, "reconcile", run)
         raise RunAborted(
-            f"run {run}: {how} without a report ({cause}); `{STARTER} reconcile {run}` closes its"
-            " accounts and shows what it spent"
+            f"run {run}: {how} without a report ({cause}); `{command}` closes its accounts and"
+            " shows what it spent"
         ) from error
     if cause.type == ErrorType.RUN_FAILED and cause.details:
         try:

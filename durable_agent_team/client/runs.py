@@ -23,10 +23,13 @@ from durable_agent_team.contracts import names
 from durable_agent_team.contracts.base import Message, Usd, round_up
 from durable_agent_team.contracts.run import RunRequest, RunStatus
 from durable_agent_team.contracts.team import Team
+from durable_agent_team.rules.safe_text import markdown_block, markdown_line
 
 __all__ = ["RunHandle", "RunSummary", "get_run", "list_runs", "new_run_id", "start_run"]
 
 TEAM = SearchAttributeKey.for_keyword(names.ATTRIBUTE_TEAM)
+MAX_GOAL = 1_000
+"""Characters in the details: escaped they can be ten times as long, and Temporal takes 20 KB."""
 STATUS = SearchAttributeKey.for_keyword(names.ATTRIBUTE_STATUS)
 SPENT = SearchAttributeKey.for_float(names.ATTRIBUTE_SPENT)
 
@@ -99,9 +102,14 @@ def details(request: RunRequest) -> str:
     team = request.team
     rows = [(names.ORCHESTRATOR_AGENT, "knows the goal", team.orchestrator.budget_usd)]
     rows += [(name, agent.role, agent.budget_usd) for name, agent in team.agents.items()]
-    shown = [f"| {n} | {role} | {f'${usd}' if usd else 'a share'} |" for n, role, usd in rows[:50]]
+    shown = [
+        f"| {name} | {markdown_line(role[:100])} | {f'${usd}' if usd else 'a share'} |"
+        for name, role, usd in rows[:50]
+    ]
     more = [f"| … {len(rows) - 50} more | | |"] if len(rows) > 50 else []
-    head = [request.effective_goal, "", "| agent | role | budget |", "| --- | --- | --- |"]
+    goal = request.effective_goal
+    goal = goal if len(goal) <= MAX_GOAL else f"{goal[:MAX_GOAL]}…"
+    head = [markdown_block(goal), "", "| agent | role | budget |", "| --- | --- | --- |"]
     return "\n".join([*head, *shown, *more])
 
 

@@ -9,6 +9,7 @@ be mutable, because all runs of a worker share some of these modules.
 - `bounds`, `budgets`, `shares`, `estimate`: what calls can cost at most, and each agent's limit
 - `prompts`, `planning`, `review`: what the agents are sent, and how plans and reviews are parsed
 - `guarantees`, `pydantic_messages`: texts that explain a provider or a wrong value
+- `safe_text`: texts made safe for a terminal, a log, Markdown, HTML and a shell
 
 May import `contracts` and nothing else of the project. What needs a network, a file or Temporal
 belongs in `client`, `team_files`, `workflows` or `activities`. Start with

@@ -50,7 +50,7 @@ def test_a_graph_as_text_is_in_order() -> None:
 def test_mermaid_has_every_node_and_edge_and_no_stray_quote() -> None:
     text = graph_mermaid(GRAPH).splitlines()
     assert text[0] == "flowchart LR"
-    assert '  n0["end<br/>end #quot;of#quot; <b> · done · 0.010000 USD"]' in text
+    assert '  n0["end<br/>end #quot;of#quot; #lt;b#gt; · done · 0.010000 USD"]' in text
     assert [line for line in text if "-->" in line] == [
         "  n0 --> n1", "  n0 --> n2", "  n1 --> n2",
     ]  # fmt: skip
@@ -139,7 +139,14 @@ async def test_a_report_is_one_file_in_three_formats(
     for expected in (run, "0.040000", "agrees", "&lt;script&gt;", "facts", "orchestrator"):
         assert expected in page
     text = (tmp_path / "r.md").read_text()
-    for expected in (EVIL, "```mermaid", "| research |", "## Timeline", "| facts | research | +"):
+    as_text = 'The answer: &lt;script&gt;alert(1)&lt;/script&gt; &amp; "more" \\| and \\`so\\` on'
+    for expected in (
+        as_text,
+        "```mermaid",
+        "| research |",
+        "## Timeline",
+        "| facts | research | +",
+    ):
         assert expected in text
     whole = RunFile.model_validate_json((tmp_path / "r.json").read_text())
     assert whole.report.answer == EVIL

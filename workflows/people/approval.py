@@ -5,6 +5,7 @@ from temporalio import workflow
 from durable_agent_team.contracts.control import Approve
 from durable_agent_team.contracts.names import STARTER
 from durable_agent_team.contracts.run import RunStatus, Waiting
+from durable_agent_team.rules.safe_text import shell_command
 from workflows.activity_errors import refused
 from workflows.state.progress import Progress
 
@@ -27,7 +28,7 @@ class Approval:
             Waiting(
                 subject=subject,
                 reason=f"the {subject} waits for approval",
-                command=f"{STARTER} approve {progress.workflow_id} {subject}",
+                command=shell_command(STARTER, "approve", progress.workflow_id, subject),
                 since=workflow.now(),
             )
         )

@@ -13,6 +13,7 @@ from durable_agent_team.contracts.names import STARTER
 from durable_agent_team.contracts.notification import Notification
 from durable_agent_team.contracts.run import Failure, Waiting
 from durable_agent_team.contracts.team import Caller
+from durable_agent_team.rules.safe_text import shell_command
 from workflows.activity_executor import ActivityExecutor
 from workflows.policies import notification_options
 from workflows.state.agent_account import AgentAccount
@@ -135,5 +136,5 @@ def wake_command(run: str, subject: str, account: AgentAccount, failure: Failure
     if failure.type == ErrorType.BUDGET_EXHAUSTED:
         missing = (failure.required_usd or Decimal(0)) - (failure.remaining_usd or Decimal(0))
         enough = account.budget_usd + max(missing, Decimal(0))
-        return f"{STARTER} budget {run} {account.agent} {enough:f}"
-    return f"{STARTER} retry {run} {subject}"
+        return shell_command(STARTER, "budget", run, account.agent, f"{enough:f}")
+    return shell_command(STARTER, "retry", run, subject)

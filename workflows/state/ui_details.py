@@ -4,6 +4,8 @@ Written from the state itself and not from the models of the queries, because it
 every workflow task.
 """
 
+from durable_agent_team.contracts.run import Waiting
+from durable_agent_team.rules.safe_text import markdown_code, markdown_line
 from workflows.state.agent_account import AgentAccount
 from workflows.state.progress import Progress
 
@@ -21,11 +23,11 @@ def details(progress: Progress) -> str:
         "",
     ]
     waiting = list(progress.waiting.values())
-    lines += [f"- waits for you: {w.reason} `{w.command}`" for w in waiting[:MAX_ROWS]]
+    lines += [_waiting(each) for each in waiting[:MAX_ROWS]]
     if len(waiting) > MAX_ROWS:
         lines.append(f"- and {len(waiting) - MAX_ROWS} more wait for you")
     if progress.failure:
-        lines.append(f"- {progress.failure.type}: {_cell(progress.failure.message)}")
+        lines.append(f"- {progress.failure.type}: {markdown_line(progress.failure.message[:500])}")
     lines += [
         "",
         "| agent | state | spent | budget | calls |",
@@ -37,6 +39,10 @@ def details(progress: Progress) -> str:
     return "\n".join(lines)
 
 
+def _waiting(waiting: Waiting) -> str:
+    return f"- waits for you: {markdown_line(waiting.reason)} {markdown_code(waiting.command)}"
+
+
 def _until(progress: Progress) -> str:
     return f" · until {progress.deadline:%Y-%m-%d %H:%M} UTC" if progress.deadline else ""
 
@@ -46,7 +52,3 @@ def _row(account: AgentAccount) -> str:
         f"| {account.agent} | {account.status} | {account.spent_usd:f} | {account.budget_usd:f}"
         f" | {account.calls} |"
     )
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")[:500]

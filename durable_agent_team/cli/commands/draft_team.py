@@ -11,6 +11,7 @@ from durable_agent_team.cli.exit_codes import CommandError, ExitCode
 from durable_agent_team.cli.output import print_answer, print_line, print_note
 from durable_agent_team.process.project_root import STARTER
 from durable_agent_team.rules.pydantic_messages import NAME_REMEDY, shown
+from durable_agent_team.rules.safe_text import shell_command
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -41,7 +42,8 @@ def init(
     _write(file, name)
     print_answer(Drafted(team=name, file=str(file)), str(file), json)
     if not json:
-        print_note(f"next: {STARTER} validate {file}, then {STARTER} run {file}")
+        check, run = (shell_command(STARTER, each, str(file)) for each in ("validate", "run"))
+        print_note(f"next: {check}, then {run}")
     return ExitCode.DONE
 
 

@@ -6,14 +6,13 @@ Exit codes: 0 all checks passed; 1 one failed, or the stack did not start;
 
 import asyncio
 import signal
-import sys
 import textwrap
 import time
 from collections.abc import Sequence
 
 from durable_agent_team.cli.demo import run_checks
 from durable_agent_team.cli.demo.demo_acts import Act, Stage, quotes
-from durable_agent_team.cli.output import aligned_table, is_terminal, print_line, usd
+from durable_agent_team.cli.output import aligned_table, print_heading, print_line, print_note, usd
 from durable_agent_team.cli.provider_accounts import ProviderFailed
 from durable_agent_team.client.connection import ServiceUnavailable, connect
 from durable_agent_team.client.exceptions import RunError
@@ -38,7 +37,7 @@ async def demo() -> int:
         asyncio.get_running_loop().add_signal_handler(number, main.cancel)
     started = time.monotonic()
     running = running_stack()
-    heading("the local stack: " + ("the one that is up" if running else "starting"))
+    print_heading("the local stack: " + ("the one that is up" if running else "starting"))
     async with local_stack(lambda line: print_line(f"  {line}")) as info:
         settings = ClientSettings(
             temporal_address=info.temporal_address, temporal_namespace="default"
@@ -53,14 +52,14 @@ async def demo() -> int:
 
 
 async def act_1(stage: Stage) -> Act:
-    heading("act 1: parallel work over documents, and a crash in the middle")
+    print_heading("act 1: parallel work over documents, and a crash in the middle")
     act = await stage.play("act 1", "market_brief.yaml", kill=True)
     act.add_checks(run_checks.nothing_lost(act.crash, act.report, act.evidence))
     return check_always(act)
 
 
 async def act_2(stage: Stage) -> Act:
-    heading("act 2: the same goal, no tasks given: the orchestrator plans")
+    print_heading("act 2: the same goal, no tasks given: the orchestrator plans")
     act = await stage.play("act 2", "market_brief_planned.yaml")
     asks = {call.request.task: call.request.ask for call in act.evidence.calls}
     for outcome in act.report.outcomes:
@@ -72,7 +71,7 @@ async def act_2(stage: Stage) -> Act:
 
 
 async def act_3(stage: Stage) -> Act:
-    heading("act 3: one agent with a tiny account")
+    print_heading("act 3: one agent with a tiny account")
     act = await stage.play("act 3", "tiny_budget.yaml")
     for failed in (o.task for o in act.report.outcomes if o.task.status is TaskStatus.FAILED):
         if (why := failed.failure) and why.required_usd is not None:
@@ -109,16 +108,18 @@ def check_always(act: Act) -> Act:
 def print_summary(acts: Sequence[Act], info: StackInfo, elapsed: float) -> None:
     """Prints the answer, the spend of each agent, both sums, and the number of checks."""
     act = acts[0]
-    heading("the answer (a model of 135 million parameters: look at the machinery, not the prose)")
+    print_heading(
+        "the answer (a model of 135 million parameters: look at the machinery, not the prose)"
+    )
     print_line(f"  goal: {act.report.goal}")
     print_line(paragraph((act.report.answer or "(none)").strip()))
     if found := quotes(act.handoff(act.request.team.result)):
         print_line("  It is based on these quotes, each checked word for word against its source:")
         for quote in found:
             print_line(textwrap.fill(quote, WIDTH, initial_indent="  - ", subsequent_indent="    "))
-    heading("what each agent spent, in USD (at a demonstration price; it cost you nothing)")
+    print_heading("what each agent spent, in USD (at a demonstration price; it cost you nothing)")
     print_line(textwrap.indent(spend_table(acts), "  "))
-    heading("look at it")
+    print_heading("look at it")
     print_line(f"  `make up`, then {info.ui_url}/namespaces/default/workflows")
     for act in acts:
         print_line(f"  {act.title}: {act.report.workflow_id}")
@@ -139,10 +140,6 @@ def spend_table(acts: Sequence[Act]) -> str:
     )
 
 
-def heading(text: str) -> None:
-    print_line(f"\n\033[1m{text}\033[0m" if is_terminal() else f"\n== {text}")
-
-
 def paragraph(text: str) -> str:
     return textwrap.fill(
         " ".join(text.split()), WIDTH, initial_indent="  > ", subsequent_indent="  > "
@@ -152,18 +149,18 @@ def paragraph(text: str) -> str:
 def main() -> int:
     """Runs the demo, and ends everything that it started."""
     if not IS_CHECKOUT:
-        print("the demo runs in a checkout of the repository: `make demo`", file=sys.stderr)
+        print_note("the demo runs in a checkout of the repository: `make demo`")
         return 2
     try:
         return asyncio.run(demo())
     except SettingsError as error:
-        print(f"the demo cannot start:\n{error}", file=sys.stderr)
+        print_note(f"the demo cannot start:\n{error}")
         return 2
     except (StackFailed, ServiceUnavailable, RunError, TeamFileError, ProviderFailed) as error:
-        print(f"the demo failed: {error}", file=sys.stderr)
+        print_note(f"the demo failed: {error}")
         return 1
     except (KeyboardInterrupt, asyncio.CancelledError):
-        print("interrupted; everything that the demo started has ended", file=sys.stderr)
+        print_note("interrupted; everything that the demo started has ended")
         return 130
 
 

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from html import escape
 
 from durable_agent_team.cli.output import clip, duration_text, usd
 from durable_agent_team.client.run_history import RecordedCall, RunRecord
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.run import RunReport
+from durable_agent_team.rules.safe_text import html_text
 
 LABEL_WIDTH, BARS_WIDTH, ROW, TOP = 170, 700, 20, 22
 COLOURS = {"good": "#5aa469", "rejected": "#e0a030", "failed": "#d9534f"}
@@ -50,7 +50,7 @@ def timeline_svg(bars: Sequence[CallBar], report: RunReport) -> str:
         parts.append(f'<text x="{x}" y="12" text-anchor="{anchor}" fill="#666">{label}</text>')
     for task, row in rows.items():
         y = TOP + row * ROW + 13
-        parts.append(f'<text x="0" y="{y}">{escape(clip(task, 24))}</text>')
+        parts.append(f'<text x="0" y="{y}">{html_text(clip(task, 24))}</text>')
     for bar in bars:
         start = (bar.started_at - report.started_at).total_seconds() / whole
         length = (bar.ended_at - bar.started_at).total_seconds() / whole
@@ -59,8 +59,8 @@ def timeline_svg(bars: Sequence[CallBar], report: RunReport) -> str:
         took = duration_text((bar.ended_at - bar.started_at).total_seconds())
         parts.append(
             f'<rect x="{x1:.1f}" y="{TOP + rows[bar.task] * ROW + 2}" width="{wide:.1f}"'
-            f' height="{ROW - 6}" rx="2" fill="{COLOURS[bar.outcome]}"><title>{escape(bar.task)}'
-            f" ({escape(bar.agent)}): {bar.outcome}, {took}, {usd(bar.usd)} USD</title></rect>"
+            f' height="{ROW - 6}" rx="2" fill="{COLOURS[bar.outcome]}"><title>{html_text(bar.task)}'
+            f" ({html_text(bar.agent)}): {bar.outcome}, {took}, {usd(bar.usd)} USD</title></rect>"
         )
     return "\n".join([*parts, "</svg>"])
 

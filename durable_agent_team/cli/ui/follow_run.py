@@ -11,6 +11,7 @@ from durable_agent_team.cli.ui.watch_run import watch_run
 from durable_agent_team.client.runs import RunHandle
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus
 from durable_agent_team.process.project_root import STARTER
+from durable_agent_team.rules.safe_text import shell_command
 
 
 async def follow_run(run: RunHandle, json: bool) -> ExitCode:
@@ -23,9 +24,8 @@ async def follow_run(run: RunHandle, json: bool) -> ExitCode:
         else:
             report = await _plain_lines(run)
     except asyncio.CancelledError:
-        print_note(
-            f"\nstopped following; the run continues. To follow it again: {STARTER} watch {run.id}"
-        )
+        command = shell_command(STARTER, "watch", run.id)
+        print_note(f"\nstopped following; the run continues. To follow it again: {command}")
         raise
     if json:
         print_json(report)

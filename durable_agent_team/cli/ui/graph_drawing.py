@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from html import escape
 
 from durable_agent_team.cli.output import clip, usd
 from durable_agent_team.cli.ui.graph_layers import layered
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.run import TaskState, TaskStatus
+from durable_agent_team.rules.safe_text import html_text, mermaid_text, one_line
 
 COLOURS = {
     TaskStatus.RUNNING: "#7cc4f0",
@@ -53,10 +53,11 @@ def graph_of_tasks(name: str, tasks: Sequence[TaskState]) -> Graph:
 
 def graph_text(graph: Graph) -> str:
     """One line for each task, indented by its depth."""
-    lines = [graph.name]
+    lines = [one_line(graph.name)]
     for node, depth in layered(graph.nodes):
         after = f" <- {', '.join(node.depends_on)}" if node.depends_on else ""
-        lines.append(f"{'  ' * (depth + 1)}{node.id} ({_label(node)}){after}")
+        text = f"{node.id} ({_label(node)}){after}"
+        lines.append(f"{'  ' * (depth + 1)}{one_line(text)}")
     return "\n".join(lines)
 
 
@@ -65,7 +66,7 @@ def graph_mermaid(graph: Graph) -> str:
     names = {node.id: f"n{number}" for number, node in enumerate(graph.nodes)}
     lines = ["flowchart LR"]
     for node in graph.nodes:
-        text = f"{node.id}<br/>{_label(node)}".replace('"', "#quot;")
+        text = f"{mermaid_text(node.id)}<br/>{mermaid_text(_label(node))}"
         lines.append(f'  {names[node.id]}["{text}"]')
     for node in graph.nodes:
         lines += [
@@ -119,10 +120,11 @@ def _edge(start: tuple[int, int], end: tuple[int, int]) -> str:
 def _box(node: Node, x: int, y: int) -> str:
     colour = COLOURS.get(node.status, PLAIN) if node.status else PLAIN
     return (
-        f"<g><title>{escape(node.id)}: {escape(_label(node))}</title>"
+        f"<g><title>{html_text(node.id)}: {html_text(_label(node))}</title>"
         f'<rect x="{x}" y="{y}" width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="6" fill="{colour}"/>'
-        f'<text x="{x + 8}" y="{y + 19}" font-weight="bold">{escape(clip(node.id, 26))}</text>'
-        f'<text x="{x + 8}" y="{y + 36}" font-size="11">{escape(clip(_label(node), 38))}</text></g>'
+        f'<text x="{x + 8}" y="{y + 19}" font-weight="bold">{html_text(clip(node.id, 26))}</text>'
+        f'<text x="{x + 8}" y="{y + 36}" font-size="11">{html_text(clip(_label(node), 38))}</text>'
+        "</g>"
     )
 
 
@@ -131,5 +133,5 @@ def _svg(width: int, height: int, title: str) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}"'
         f' height="{height}" style="max-width:max(100%,{width * MIN_SCALE:.0f}px);height:auto"'
         ' role="img" font-family="sans-serif" font-size="13">'
-        f"<title>{escape(title)}</title>"
+        f"<title>{html_text(title)}</title>"
     )

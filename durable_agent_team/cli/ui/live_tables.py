@@ -14,6 +14,7 @@ from durable_agent_team.cli.ui.graph_layers import fitting, layered
 from durable_agent_team.cli.ui.run_tables import after_text
 from durable_agent_team.contracts.run import RunState, TaskState, TaskStatus
 from durable_agent_team.contracts.spend import AgentSpend, AgentStatus, SpendReport
+from durable_agent_team.rules.safe_text import one_line as escaped
 
 GLYPHS = {
     TaskStatus.WAITING: ("·", "dim"),
@@ -108,8 +109,10 @@ def _add(table: Table, columns: Sequence[Column], width: int, cells: Sequence[Te
 
 
 def one_line(text: str, style: str = "", indent: str = "") -> Text:
-    """One line that rich clips at its column: it knows the characters that take two cells."""
-    flat = " ".join(text.split())
+    """One line that rich clips at its column: it knows the characters that take two cells.
+
+    Rich writes control characters as they are, so they are escaped here."""
+    flat = escaped(" ".join(text.split()))
     return Text(f"{indent}{flat}", style, no_wrap=True, overflow="ellipsis")
 
 

@@ -14,6 +14,7 @@ from durable_agent_team.cli.ui.run_tables import failure_lines, failure_text, wa
 from durable_agent_team.cli.ui.watch_run import Snapshot
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus
 from durable_agent_team.contracts.spend import SpendReport
+from durable_agent_team.rules import safe_text
 
 STATUS_STYLES = {
     RunStatus.COMPLETED: "bold green",
@@ -28,7 +29,7 @@ class LiveView:
     """Draws the last snapshot four times a second, so that durations count up."""
 
     def __init__(self, run: str, since: datetime, console: Console | None = None) -> None:
-        self._run = run
+        self._run = safe_text.one_line(run)
         self._seen = Snapshot()
         self._ended: datetime | None = None
         self._since = since
@@ -77,7 +78,7 @@ class LiveView:
 
     def _head(self, state: RunState, width: int) -> list[RenderableType]:
         took = elapsed(self._since, self._ended)
-        head = Text(f"{state.team} · ", "bold")
+        head = Text(f"{safe_text.one_line(state.team)} · ", "bold")
         head.append(state.status.value, STATUS_STYLES.get(state.status, "bold cyan"))
         if state.paused:
             head.append(" · paused", "bold yellow")
@@ -109,7 +110,7 @@ def _notes(state: RunState) -> list[RenderableType]:
     for each in state.waiting[:5]:
         why, how = waiting_text(each)
         lines.append(one_line(f"? {why}", "bold yellow"))
-        lines.append(Text(f"  {how}", "yellow"))
+        lines.append(Text(f"  {safe_text.one_line(how)}", "yellow"))
     if len(state.waiting) > 5:
         lines.append(Text(f"… and {len(state.waiting) - 5} more wait", "bold yellow"))
     return lines

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from durable_agent_team.cli.output import elapsed, usd, utc_minute
+from durable_agent_team.cli.output import elapsed, flat, usd, utc_minute
 from durable_agent_team.cli.ui.run_tables import failure_text, waiting_text
 from durable_agent_team.contracts.run import RunState, RunStatus, TaskState, TaskStatus
 
@@ -39,7 +39,7 @@ class PlainLines:
                 lines += [why, f"  to wake it: {how}"]
         self._waiting = {(each.subject, each.since) for each in state.waiting}
         new = state.refusals[self._refused :]
-        lines += [f"refused {each.message}: {each.problem}" for each in new]
+        lines += [f"refused {each.message}: {flat(each.problem)}" for each in new]
         self._refused = len(state.refusals)
         return [f"{datetime.now(UTC):%H:%M:%S} {line}" for line in lines]
 
@@ -55,7 +55,7 @@ class PlainLines:
                 f", {task.calls} call{'s' if task.calls != 1 else ''}, {usd(task.spent_usd)} USD"
             )
         elif task.failure:
-            text += f": {failure_text(task.failure)}"
+            text += f": {flat(failure_text(task.failure))}"
         return [text]
 
 

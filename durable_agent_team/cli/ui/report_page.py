@@ -1,7 +1,6 @@
 """The file that `report` writes: answer, graph, money and timeline, as HTML, Markdown or JSON."""
 
-from collections.abc import Callable, Sequence
-from html import escape
+from collections.abc import Callable, Iterable, Sequence
 
 from durable_agent_team.cli.output import clip, duration_text, elapsed, usd
 from durable_agent_team.cli.ui.call_timeline import CallBar, timeline_svg
@@ -14,6 +13,7 @@ from durable_agent_team.cli.ui.run_tables import (
 )
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.run import RunReport
+from durable_agent_team.rules.safe_text import html_text, markdown_block, markdown_line
 
 STYLE = """\
 body{font:15px/1.5 sans-serif;max-width:1000px;margin:2em auto;padding:0 1em;color:#222}
@@ -88,38 +88,42 @@ def _times(found: RunFile) -> list[tuple[str, ...]]:
 def _markdown(found: RunFile) -> str:
     report = found.report
     graph = graph_of_tasks(report.workflow_id, [outcome.task for outcome in report.outcomes])
-    parts = [f"# {report.team}: {clip(report.goal, 200)}", ""]
-    parts += [f"- {line}" for line in (f"Run: {report.workflow_id}", *_head(report))]
+    parts = [f"# {markdown_line(f'{report.team}: {clip(report.goal, 200)}')}", ""]
+    parts += _md_list((f"Run: {report.workflow_id}", *_head(report)))
     if failed := _failed(report):
-        parts += ["", "## Failed", "", *(f"- {clip(line, 2_000)}" for line in failed)]
-    parts += ["", "## Answer", "", (report.answer or "(none)").strip()]
+        parts += ["", "## Failed", "", *_md_list(clip(line, 2_000) for line in failed)]
+    parts += ["", "## Answer", "", markdown_block((report.answer or "(none)").strip())]
     parts += ["", "## Graph", "", "```mermaid", graph_mermaid(graph), "```"]
     parts += ["", "## Money", "", *_md_table(MONEY_HEAD, _money(report)), ""]
-    parts += [f"- {line}" for line in money_notes(report.spend)]
+    parts += _md_list(money_notes(report.spend))
     parts += ["", "## Timeline", "", *_md_table(TIMES_HEAD, _times(found))]
     return "\n".join([*parts, ""])
 
 
+def _md_list(lines: Iterable[str]) -> list[str]:
+    return [f"- {markdown_line(line)}" for line in lines]
+
+
 def _md_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    body = [head, ["---"] * len(head), *rows]
-    return [f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |" for row in body]
+    body = [head, ["---"] * len(head), *([markdown_line(cell) for cell in row] for row in rows)]
+    return [f"| {' | '.join(row)} |" for row in body]
 
 
 def _html(found: RunFile) -> str:
     """Nothing is loaded from elsewhere, and whatever an agent wrote is text, never markup."""
     report = found.report
     graph = graph_of_tasks(report.workflow_id, [outcome.task for outcome in report.outcomes])
-    failed = "".join(f"<li>{escape(line)}</li>" for line in _failed(report))
-    notes = "".join(f"<li>{escape(line)}</li>" for line in money_notes(report.spend))
-    title = escape(f"{report.team}: {clip(report.goal, 200)}")
+    failed = "".join(f"<li>{html_text(line)}</li>" for line in _failed(report))
+    notes = "".join(f"<li>{html_text(line)}</li>" for line in money_notes(report.spend))
+    title = html_text(f"{report.team}: {clip(report.goal, 200)}")
     return "\n".join(
         [
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
             f"<title>{title}</title><style>{STYLE}</style></head><body>",
-            f"<h1>{title}</h1><p>Run {escape(report.workflow_id)}</p>",
-            f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in _head(report))}</ul>",
+            f"<h1>{title}</h1><p>Run {html_text(report.workflow_id)}</p>",
+            f"<ul>{''.join(f'<li>{html_text(line)}</li>' for line in _head(report))}</ul>",
             f'<h2>Failed</h2><ul class="failed">{failed}</ul>' if failed else "",
-            f'<h2>Answer</h2><pre class="answer">{escape(report.answer or "(none)")}</pre>',
+            f'<h2>Answer</h2><pre class="answer">{html_text(report.answer or "(none)")}</pre>',
             f"<h2>Graph</h2><figure>{graph_svg(graph)}</figure>",
             f"<h2>Money</h2>{_html_table(MONEY_HEAD, _money(report), 2)}<ul>{notes}</ul>",
             f"<h2>Timeline</h2><figure>{timeline_svg(found.timeline, report)}</figure>",
@@ -133,7 +137,7 @@ def _html(found: RunFile) -> str:
 def _html_table(head: Sequence[str], rows: Sequence[Sequence[str]], numbers: int) -> str:
     def line(cells: Sequence[str], tag: str) -> str:
         shown = (
-            f"<{tag}{' class=n' if place >= numbers else ''}>{escape(cell)}</{tag}>"
+            f"<{tag}{' class=n' if place >= numbers else ''}>{html_text(cell)}</{tag}>"
             for place, cell in enumerate(cells)
         )
         return f"<tr>{''.join(shown)}</tr>"

@@ -8,6 +8,7 @@ from durable_agent_team.cli.output import (
     clip,
     duration_text,
     elapsed,
+    flat,
     usd,
     utc_minute,
 )
@@ -17,6 +18,7 @@ from durable_agent_team.contracts.run import Failure, RunReport, RunState, TaskS
 from durable_agent_team.contracts.spend import LedgerAgreement, SpendReport
 from durable_agent_team.process.project_root import STARTER
 from durable_agent_team.rules.guarantees import broken_promises
+from durable_agent_team.rules.safe_text import one_line, shell_command
 
 AGREEMENT = {
     LedgerAgreement.OPEN: "the accounts are open",
@@ -65,9 +67,10 @@ def money_notes(spend: SpendReport) -> list[str]:
     total = spend.total
     lines = []
     if spend.cut_off:
+        command = shell_command(STARTER, "reconcile", spend.workflow_id)
         lines.append(
             "Temporal ended the run, so a call in flight may have cost more, and accounts may be"
-            f" open: `{STARTER} reconcile {spend.workflow_id}` closes and reads them"
+            f" open: `{command}` closes and reads them"
         )
     if total.reserved_usd:
         lines.append(f"reserved by calls in flight: {usd(total.reserved_usd)} USD")
@@ -154,13 +157,17 @@ def _remedy(failure: Failure) -> str:
 def waiting_text(waiting: Waiting) -> tuple[str, str]:
     """What waits, until when and why; and the command that continues it."""
     until = "" if waiting.until is None else f" until {utc_minute(waiting.until)}"
-    text = f"{waiting.subject} waits{_figures(waiting)}{until}: {waiting.reason}"
-    return text, waiting.command
+    text = f"{waiting.subject} waits{_figures(waiting)}{until}: {flat(waiting.reason)}"
+    return text, one_line(waiting.command)
 
 
 def state_text(state: RunState) -> str:
     """All of a run's state."""
-    lines = [f"run     {state.workflow_id}", f"team    {state.team}", f"status  {state.status}"]
+    lines = [
+        f"run     {flat(state.workflow_id)}",
+        f"team    {flat(state.team)}",
+        f"status  {state.status}",
+    ]
     if state.paused:
         lines[-1] += " (paused)"
     lines.append(f"goal    {clip(state.goal, 200)}")
@@ -169,7 +176,7 @@ def state_text(state: RunState) -> str:
     if state.deadline is not None:
         lines.append(f"until   {utc_minute(state.deadline)}")
     if state.cancel_reason is not None:
-        lines.append(f"cancel  {state.cancel_reason or '(no reason given)'}")
+        lines.append(f"cancel  {flat(state.cancel_reason) or '(no reason given)'}")
     if state.tasks:
         lines += ["", task_table(state.tasks)]
     lines += _more_than_tasks(state)
@@ -185,7 +192,7 @@ def _more_than_tasks(state: RunState) -> list[str]:
             lines += [f"  {why}", f"    {how}"]
     if state.refusals:
         lines += ["", "messages that were rejected, and changed nothing"]
-        lines += [f"  {r.at:%H:%M:%S} {r.message}: {r.problem}" for r in state.refusals]
+        lines += [f"  {r.at:%H:%M:%S} {r.message}: {flat(r.problem)}" for r in state.refusals]
     return lines
 
 
@@ -197,7 +204,7 @@ def report_text(report: RunReport) -> str:
         f" (its calls one after the other: {duration_text(report.call_seconds)})"
     ]
     if report.cancel_reason is not None:
-        lines.append(f"cancelled: {report.cancel_reason or '(no reason given)'}")
+        lines.append(f"cancelled: {flat(report.cancel_reason) or '(no reason given)'}")
     lines += failed_block([outcome.task for outcome in report.outcomes], report.failure)
     if report.answer is not None:
         lines += ["", report.answer.strip()]

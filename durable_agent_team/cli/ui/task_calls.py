@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-from durable_agent_team.cli.output import duration_text, usd
+from durable_agent_team.cli.output import duration_text, flat, usd
 from durable_agent_team.client.run_history import INTERRUPTED, RecordedCall, RunRecord
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.call import Source
@@ -109,7 +109,7 @@ def _call_lines(number: int, call: CallLook) -> list[str]:
     if call.goal is not None:
         lines += _block("goal", call.goal)
     for source in call.sources:
-        lines += _block(f"input {source.name}", source.text)
+        lines += _block(f"input {flat(source.name)}", source.text)
     if call.missing:
         lines += _block("missing inputs", ", ".join(call.missing))
     lines += _block("ask", call.ask)

@@ -1,0 +1,129 @@
+"""Makes a text that came from elsewhere safe for the place where it is shown.
+
+A goal, an answer, an error, a name or a run id may contain anything: control characters that a
+terminal acts on (clipboard, title, erase), characters that change the direction of what follows,
+markup, and shell syntax. Every text passes through one of these functions on its way to a terminal,
+a log, Markdown, HTML, a Mermaid chart or a command to be pasted. Escaped characters stay visible:
+`\\x1b`, `\\u202e`.
+"""
+
+import re
+import shlex
+import unicodedata
+from collections.abc import Callable, Collection
+from html import escape
+from typing import TextIO
+
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode categories: controls, formats (direction, zero width), lone surrogates, separators."""
+_MARKDOWN = re.compile(r"[\\`*_\[\]~|$]")
+_BLOCK = re.compile(r"^(?:[#=]|[+\-](?=[\s\-]|$)|[0-9]+[.)](?=\s|$))")
+"""What starts a heading, a list, a rule or an underline at the start of a line."""
+_MERMAID = re.compile(r"[^\w \-.,:·/()]")
+
+
+def is_hidden(char: str) -> bool:
+    """Whether a character acts on its surroundings, or is not seen."""
+    return unicodedata.category(char) in _HIDDEN
+
+
+def visible(text: str, keep: Collection[str] = "") -> str:
+    """The text with every hidden character escaped, except those in `keep`."""
+    return _escaped(text, keep, lambda char: char.encode("unicode_escape").decode())
+
+
+def terminal_text(text: str) -> str:
+    """For a terminal: line breaks and tabs stay. Idempotent."""
+    return visible(text.replace("\r\n", "\n"), "\n\t")
+
+
+def one_line(text: str) -> str:
+    """For a cell, a log line or a name: line breaks and tabs are escaped, too. Idempotent."""
+    return visible(text)
+
+
+def for_stream(text: str, stream: TextIO) -> str:
+    """As it is for a pipe or file; escaped for a terminal."""
+    return terminal_text(text) if stream.isatty() else text
+
+
+def json_text(text: str) -> str:
+    """JSON that stays the same JSON, with its hidden characters as `\\uXXXX`."""
+    return _escaped(text, "\n\t\r", _json_escape)
+
+
+def html_text(text: str) -> str:
+    """For the content or a quoted attribute of HTML and SVG."""
+    return escape(terminal_text(text))
+
+
+def markdown_line(text: str) -> str:
+    """For one line, or one cell of a table: no markup, no HTML, no line break."""
+    line = escape(one_line(" ".join(text.splitlines())), quote=False)
+    line = _MARKDOWN.sub(lambda found: f"\\{found[0]}", line).strip()
+    return _BLOCK.sub(_escape_last, line)
+
+
+def markdown_block(text: str) -> str:
+    """For paragraphs: the lines stay, and none of them is a heading, a list or a fence."""
+    lines = (terminal_text(text).expandtabs(4)).split("\n")
+    return "\n".join(_indent(line) + markdown_line(line) + "  " for line in lines).rstrip()
+
+
+def markdown_code(text: str) -> str:
+    """A code span that its content cannot end."""
+    line = one_line(text)
+    longest = max(map(len, re.findall("`+", line)), default=0)
+    fence = "`" * (longest + 1)
+    return f"{fence} {line} {fence}" if longest else f"{fence}{line}{fence}"
+
+
+def mermaid_text(text: str) -> str:
+    """For a quoted label: everything that could be markup becomes a Mermaid entity."""
+    return _MERMAID.sub(_mermaid_entity, one_line(text))
+
+
+def shell_command(program: str, command: str, *arguments: str) -> str:
+    """A command to be pasted into a shell: every argument arrives as it is."""
+    is_like_option = any(each.startswith("-") for each in arguments)
+    words = [program, command, *(["--"] if is_like_option else [])]
+    return " ".join([*words, *map(shell_word, arguments)])
+
+
+def shell_word(text: str) -> str:
+    """One word for a shell. Hidden characters are escaped as `$'…'`, which bash and zsh read."""
+    if visible(text) == text:
+        return shlex.quote(text)
+    quoted = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"$'{_escaped(quoted, '', _shell_escape)}'"
+
+
+def _escaped(text: str, keep: Collection[str], form: Callable[[str], str]) -> str:
+    if text.isprintable():
+        return text
+    found = {char for char in set(text) if is_hidden(char) and char not in keep}
+    return text.translate({ord(char): form(char) for char in found})
+
+
+def _json_escape(char: str) -> str:
+    units = char.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[i : i + 4]}" for i in range(0, len(units), 4))
+
+
+def _shell_escape(char: str) -> str:
+    """Byte by byte, in the terminal's UTF-8. A shell's `\\u` depends on its locale."""
+    return "".join(f"\\{byte:03o}" for byte in char.encode("utf-8", "surrogateescape"))
+
+
+def _mermaid_entity(found: re.Match[str]) -> str:
+    names = {'"': "quot", "<": "lt", ">": "gt", "&": "amp"}
+    return f"#{names.get(found[0], ord(found[0]))};"
+
+
+def _escape_last(found: re.Match[str]) -> str:
+    return f"{found[0][:-1]}\\{found[0][-1]}"
+
+
+def _indent(line: str) -> str:
+    """Spaces that no renderer takes for a code block."""
+    return "&nbsp;" * (len(line) - len(line.lstrip(" ")))

@@ -1,0 +1,128 @@
+"""Texts from elsewhere, made safe for each place where they are shown."""
+
+import html
+import json
+import re
+import subprocess
+import unicodedata
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from durable_agent_team.rules.safe_text import (
+    html_text,
+    is_hidden,
+    json_text,
+    markdown_block,
+    markdown_code,
+    markdown_line,
+    mermaid_text,
+    one_line,
+    shell_command,
+    shell_word,
+    terminal_text,
+)
+from tests.support.fuzzing import examples
+
+ATTACKS = [
+    "\x1b]52;c;cm0gLXJmIH4=\x07", "\x1b]0;title\x1b\\", "\x1b[2J\x1b[H", "\x9b31m", "\x08\x7f\r",
+    "\u202etxt.exe", "\u2066a\u2069", "\u200b\u200d\ufeff", "\u2028\u2029\x85", "\ud800",
+    "\U000e0041", "</pre><script>alert(1)</script>", "# Heading", "a\n# Heading", "a\n===",
+    "1. x", "- [x](y)", "![a](http://b)", "| a | b |\n| --- | --- |", "```\nx", "~~~", "    code",
+    "> quote", "`a`", "$x$", "; rm -rf ~", "`id`", "$(id)", "a b", "'", '"', "\\", "a'b\nc", "-x",
+    "", "é市場", "*", "!!", "~", "#",
+]  # fmt: skip
+TEXTS = st.text() | st.lists(st.sampled_from(ATTACKS)).map("".join)
+"""Any text, lone surrogates included, and texts made of attacks."""
+
+
+@pytest.mark.fuzz
+@settings(max_examples=examples(300), deadline=None)
+@given(TEXTS)
+def test_no_hidden_character_is_left(text: str) -> None:
+    for safe in (terminal_text, one_line):
+        shown = safe(text)
+        assert {each for each in shown if is_hidden(each)} <= {"\n", "\t"}
+        assert safe(shown) == shown
+    for flat in (one_line, markdown_line, markdown_code, mermaid_text):
+        assert len(flat(text).splitlines()) <= 1
+        assert not any(map(is_hidden, flat(text)))
+    for block in (html_text, markdown_block):
+        assert {each for each in block(text) if is_hidden(each)} <= {"\n", "\t"}
+
+
+def test_what_a_reader_needs_stays() -> None:
+    text = "Grüße,\tmit 市場 und 🎉:\n\n  eingerückt"
+    assert terminal_text(text) == text
+    assert terminal_text("a\r\nb") == "a\nb"
+    assert one_line("F\x13. \x1b[31mred\x1b[0m end \u202etxt.exe") == (
+        "F\\x13. \\x1b[31mred\\x1b[0m end \\u202etxt.exe"
+    )
+
+
+@pytest.mark.fuzz
+@settings(max_examples=examples(300), deadline=None)
+@given(TEXTS.filter(lambda text: text.isprintable() or not _has_surrogate(text)))
+def test_json_stays_the_same_json(text: str) -> None:
+    printed = json_text(json.dumps({"text": text}, ensure_ascii=False))
+    assert json.loads(printed) == {"text": text}
+    assert not any(map(is_hidden, printed))
+
+
+def _has_surrogate(text: str) -> bool:
+    return any(unicodedata.category(each) == "Cs" for each in text)
+
+
+@pytest.mark.fuzz
+@settings(max_examples=examples(300), deadline=None)
+@given(TEXTS)
+def test_html_and_markdown_have_no_markup_of_the_text(text: str) -> None:
+    assert html.unescape(html_text(text)) == html.unescape(html.escape(terminal_text(text)))
+    for marked in (html_text(text), markdown_line(text), markdown_block(text)):
+        assert "<" not in marked
+        assert ">" not in marked
+    for line in markdown_block(text).split("\n"):
+        plain = re.sub(r"\\[!-/:-@\[-`{-~]|&\w+;", "", line.strip())
+        assert not re.search(r"[\\`*_\[\]~|$<>]", plain)
+        assert not re.match(r"\s*(#|=|-+(\s|$)|\+(\s|$)|[0-9]+[.)](\s|$))", line)
+        assert not line.startswith("    ")
+
+
+@pytest.mark.fuzz
+@settings(max_examples=examples(300), deadline=None)
+@given(TEXTS)
+def test_a_code_span_cannot_be_ended(text: str) -> None:
+    shown = markdown_code(text)
+    fence = re.match("`+", shown)
+    assert fence is not None
+    inside = shown[len(fence[0]) : -len(fence[0])]
+    assert fence[0] not in re.findall("`+", inside)
+
+
+@pytest.mark.fuzz
+@settings(max_examples=examples(300), deadline=None)
+@given(TEXTS)
+def test_a_mermaid_label_is_one_quoted_string(text: str) -> None:
+    assert not set(mermaid_text(text)) & set('"<>&[]{}|`\\\n')
+
+
+PASTABLE = TEXTS.filter(lambda text: not _has_surrogate(text) and "\x00" not in text)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(PASTABLE, min_size=1, max_size=30))
+def test_a_shell_passes_every_argument_on_as_it_was(arguments: list[str]) -> None:
+    words = [shell_word(each) for each in arguments]
+    assert not any(map(is_hidden, "".join(words)))
+    line = "printf '%s\\0' " + " ".join(words)
+    printed = subprocess.run(["bash", "-c", line], capture_output=True, check=True).stdout
+    assert printed.decode().split("\x00")[:-1] == arguments
+
+
+def test_a_command_quotes_its_arguments_and_ends_its_options(tmp_path: Path) -> None:
+    assert shell_command("starter.py", "watch", "brief-1") == "starter.py watch brief-1"
+    evil = f"x; touch {tmp_path}/pwned `id` $(id)"
+    assert shell_command("starter.py", "retry", evil, "a") == f"starter.py retry '{evil}' a"
+    assert shell_command("starter.py", "retry", "--json", "a") == "starter.py retry -- --json a"
