@@ -1,8 +1,8 @@
 """The worker, and the composition root: settings -> client -> activities -> Worker.
 
 Configured by `.env` or the environment; works with any Temporal, ATXP and OpenAI-compatible
-endpoint. Exit codes: 0 stopped by SIGTERM or SIGINT; 1 an unexpected error; 2 a setting is missing
-or invalid; 3 Temporal refuses the connection.
+endpoint. Exit codes: 0 stopped by SIGTERM or SIGINT; 1 an unexpected error, or the event loop was
+blocked for a minute; 2 a setting is missing or invalid; 3 Temporal refuses the connection.
 """
 
 import asyncio
@@ -34,6 +34,7 @@ from durable_agent_team.contracts import names
 from durable_agent_team.process import logs, telemetry, temporal_runtime
 from durable_agent_team.process.interpreter_exit import exit_process
 from durable_agent_team.process.settings import SettingsError, WorkerSettings, worker_settings
+from durable_agent_team.process.stuck_process import ended_when_stuck
 from durable_agent_team.process.team_interceptor import TeamLabel
 from durable_agent_team.worker_sdk.patched_worker import PatchedRunner, sandboxed_runner
 from workflows.orchestrator import Orchestrator
@@ -172,7 +173,8 @@ async def run(settings: WorkerSettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await serve(settings, stop)
+    async with ended_when_stuck(settings.graceful_shutdown_seconds):
+        await serve(settings, stop)
 
 
 def main() -> int:

@@ -6,6 +6,7 @@
   that is up.
 - `logs`, `telemetry`, `temporal_runtime`, `team_interceptor`, `redacted_spans`: observability.
 - `interpreter_exit` ends a process that used a Temporal client, with its own exit code.
+- `stuck_process` ends a worker that is blocked, or that does not end after SIGTERM.
 - `project_root` and `extras` know the folders and the optional dependencies of an installation.
 
 Does not belong here: what only one kind of process needs (`client`,
