@@ -65,8 +65,8 @@ def catalog_options() -> LocalOptions:
 
 
 ACCOUNTS_HEARTBEAT = timedelta(seconds=5)
-"""So that a run does not wait for a whole timeout when the worker dies that opens or closes its
-accounts."""
+"""So that a run does not wait for a whole timeout when the worker opening or closing its accounts
+dies."""
 
 
 def account_options(seconds: float = 60) -> ActivityOptions:
@@ -93,7 +93,7 @@ def reopening_options() -> ActivityOptions:
 
 
 def notification_options() -> ActivityOptions:
-    """A notification to a person: retried for some minutes."""
+    """A notification to a person: retried for a few minutes."""
     return {
         "start_to_close_timeout": timedelta(seconds=15),
         "heartbeat_timeout": None,

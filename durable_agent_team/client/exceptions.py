@@ -66,13 +66,13 @@ class NoWorker(RunError):
 
 
 class CannotGoOn(NoWorker):
-    """A worker answers, but the run's code fails in it; the run waits for one whose code fits."""
+    """A worker answers, but fails in the run's code; the run waits for a worker with compatible code."""
 
     def __init__(self, run: str, what: str) -> None:
         RunError.__init__(
             self,
-            f"run {run}: its worker cannot carry it on ({what}); the worker's log says why, and the"
-            " run goes on by itself once a worker with code that fits is started",
+            f"run {run}: its worker cannot continue it ({what}); the worker's log says why, and the"
+            " run continues once a worker with compatible code starts",
         )
         self.run = run
 
@@ -83,8 +83,8 @@ class NotConfirmed(NoWorker):
     def __init__(self, run: str, what: str) -> None:
         RunError.__init__(
             self,
-            f"run {run}: it has taken {what}, but could not carry it out yet, and goes on trying;"
-            " does the gateway answer? `state` and `spend` show what holds",
+            f"run {run}: it has accepted {what}, but could not carry it out yet, and keeps trying;"
+            " does the gateway answer? `state` and `spend` show what is in force",
         )
         self.run = run
 

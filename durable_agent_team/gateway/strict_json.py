@@ -1,5 +1,5 @@
-"""JSON objects that clients send. Refused is what cannot be passed on or stored: NaN, numbers
-without bound, half of a surrogate pair, deep nesting."""
+"""JSON objects that clients send. Rejects whatever cannot be passed on or stored: NaN, unbounded
+numbers, half of a surrogate pair, deep nesting."""
 
 import json
 import math

@@ -22,7 +22,7 @@ class Patch:
     """As written in the setting `SDK_PATCHES`."""
     modules: tuple[str, ...]
     """The modules that implement it, without the package's name."""
-    mends: str
+    problem: str
     """What the SDK does without the patch."""
     issue: str
     """The upstream issue that would make the patch unnecessary, or `NO_ISSUE`."""
@@ -37,7 +37,7 @@ class Patch:
 COLD_QUERIES: Final = Patch(
     name="cold_queries",
     modules=("worker_sdk.cold_queries", "worker_sdk.eviction", "worker_sdk.runner_wrapper"),
-    mends="A query to a worker without the run in its cache applies events that no workflow task"
+    problem="A query to a worker without the run in its cache applies events that no workflow task"
     " has delivered yet; the history recorded afterwards may not replay (TMPRL1100).",
     issue=NO_ISSUE,
     waits_for="Core applies only events of completed workflow tasks when a query brings the history"
@@ -47,7 +47,7 @@ COLD_QUERIES: Final = Patch(
 IDLE_EVICTION: Final = Patch(
     name="idle_eviction",
     modules=("worker_sdk.idle_eviction", "worker_sdk.eviction", "worker_sdk.runner_wrapper"),
-    mends="A run that waits for days for a person or a timer stays in the worker's cache until the"
+    problem="A run that waits for days for a person or a timer stays in the worker's cache until the"
     " cache is full.",
     issue="https://github.com/temporalio/features/issues/573",
     waits_for="Workers can evict idle runs after a given time.",
@@ -56,7 +56,7 @@ IDLE_EVICTION: Final = Patch(
 RESULT_THROTTLE: Final = Patch(
     name="result_throttle",
     modules=("worker_sdk.result_throttle",),
-    mends="Results of activities that complete together reach the server before the workflow task"
+    problem="Results of activities that complete together reach the server before the workflow task"
     " completion, which the server then rejects because of too many buffered events.",
     issue=NO_ISSUE,
     waits_for="The SDK can limit the activity completions in flight, or the server accepts the"
@@ -66,7 +66,7 @@ RESULT_THROTTLE: Final = Patch(
 SERIALIZATION_CONTEXT: Final = Patch(
     name="serialization_context",
     modules=("worker_sdk.serialization_context", "worker_sdk.runner_wrapper"),
-    mends="The worker enters the sandbox for the serialization context of every payload, even if no"
+    problem="The worker enters the sandbox for the serialization context of every payload, even if no"
     " converter or codec uses one: a fifth of its CPU time under load.",
     issue=NO_ISSUE,
     waits_for="The SDK computes the context only for a data converter that uses it (it was added by"
@@ -77,7 +77,7 @@ SERIALIZATION_CONTEXT: Final = Patch(
 SHARED_SANDBOX: Final = Patch(
     name="shared_sandbox",
     modules=("worker_sdk.shared_sandbox",),
-    mends="The sandbox imports the workflow's modules again for each run: 7 ms of CPU time and"
+    problem="The sandbox imports the workflow's modules again for each run: 7 ms of CPU time and"
     " 0.1 MB.",
     issue=NO_ISSUE,
     waits_for="The SDK has an option to share one sandbox among runs, as the TypeScript SDK's"
@@ -87,7 +87,7 @@ SHARED_SANDBOX: Final = Patch(
 SETTLE_AT_EXIT: Final = Patch(
     name="settle_at_exit",
     modules=("process.interpreter_exit",),
-    mends="A process that used a client may abort while Python shuts down, with a wrong exit code.",
+    problem="A process that used a client may abort while Python shuts down, with a wrong exit code.",
     issue="https://github.com/temporalio/sdk-python/issues/300",
     waits_for="The SDK's threads do not call into Python after shutdown has begun. The crash is a"
     " race (11 of 480 processes), so the test only shows that the patch works.",

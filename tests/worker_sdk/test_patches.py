@@ -41,7 +41,7 @@ def test_an_entry_names_real_modules_a_real_test_and_an_issue_or_none(patch: Pat
     assert re.search(rf"^(async )?def {function}\(", (ROOT / path).read_text(), re.MULTILINE)
     link = r"https://github\.com/temporalio/[a-z-]+/issues/\d+"
     assert patch.issue == NO_ISSUE or re.fullmatch(link, patch.issue)
-    assert patch.mends
+    assert patch.problem
     assert patch.waits_for
 
 

@@ -1,4 +1,4 @@
-"""Parks calls: they wait, durably, for a person, and hold no place among the calls in flight."""
+"""Parks calls: they wait, durably, for a person, and hold no slot of `max_parallel`."""
 
 import asyncio
 from datetime import timedelta

@@ -6,5 +6,5 @@ makes the request, `gate.py` says when it may start (with `semaphore.py` for `ma
 `call_decisions.py` says what to do about a call that failed.
 
 Imports `workflows.people`, `money` and `state`. What the orchestrator agent does around the tasks
-belongs into `workflows.plans`.
+belongs in `workflows.plans`.
 """

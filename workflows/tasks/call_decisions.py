@@ -1,4 +1,4 @@
-"""Decides what becomes of a call that was refused, or whose agent has changed. Pure.
+"""Decides what happens to a call that was refused, or whose agent has changed. Pure.
 
 `PaidCalls` carries the decisions out.
 """

@@ -1,4 +1,4 @@
-"""Says when a call may start: its money is there, a place is free, and nothing stops its agent."""
+"""Says when a call may start: its money is there, a slot is free, and nothing stops its agent."""
 
 import asyncio
 from collections import defaultdict
@@ -65,7 +65,7 @@ class Gate:
         """Releases the calls that a pause holds, in a run in which no call starts any more: each
         then raises CancelledError.
 
-        Calls that wait for a place, or for money in flight, look again when that is released.
+        Calls that wait for a slot, or for money in flight, look again when that is released.
         """
         self._running.set()
 
@@ -76,7 +76,7 @@ class Gate:
                 waiter.set_result(None)
 
     @asynccontextmanager
-    async def place(self, call: Candidate) -> AsyncIterator[None]:
+    async def slot(self, call: Candidate) -> AsyncIterator[None]:
         """Holds one of the places, from when the call may start until it has ended.
 
         Raises CancelledError where no call starts any more, and AgentChanged where the agent's
@@ -85,7 +85,7 @@ class Gate:
         while True:
             await self._wait_until_startable(call)
             async with self._places.one():
-                # Much may have changed while it waited for a place.
+                # Much may have changed while it waited for a slot.
                 if self._may_still_start(call):
                     yield
                     return

@@ -168,7 +168,7 @@ class PaidCalls:
         bound = self._requests.bound(request)
         task = assignment.subject if assignment.purpose is Purpose.WORK else None
         call = Candidate(assignment.subject, assignment.caller, account, bound)
-        async with self.gate.place(call):
+        async with self.gate.slot(call):
             self._progress.tasks.started(assignment.subject, workflow.now())
             account.begin(key, bound, task)
             try:

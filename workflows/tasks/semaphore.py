@@ -24,7 +24,7 @@ class CallSemaphore:
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[None]:
-        """Holds a place. Those who wait get one in the order of their arrival."""
+        """Holds a slot. Waiting callers get one in the order of their arrival."""
         await self._free.acquire()
         while self._owed:
             self._owed -= 1
