@@ -16,7 +16,7 @@ The modules next to this file that all packages use: `policies.py` (every timeou
 
 Workflow code imports `durable_agent_team.contracts` and `.rules`, and nothing else of the project.
 No clock but `workflow.now()`, no randomness but `workflow.uuid4()`, no module-level state: runs
-share the modules (docs/adr/022). Code that does I/O belongs in `activities/`; a rule that the command
-line also needs belongs in `durable_agent_team.rules`. A change that adds, removes or moves a
-command breaks the runs that are open: `tests/replay` replays recorded histories.
+share the modules (docs/adr/022). Code that does I/O belongs in `activities/`; a rule that the
+command line also needs belongs in `durable_agent_team.rules`. A change that adds, removes or moves
+a command breaks the runs that are open: `tests/replay` replays recorded histories.
 """

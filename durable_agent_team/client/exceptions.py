@@ -66,7 +66,7 @@ class NoWorker(RunError):
 
 
 class CannotGoOn(NoWorker):
-    """A worker answers, but fails in the run's code; the run waits for a worker with compatible code."""
+    """A worker answers, but fails in the run's code; the run waits for a compatible worker."""
 
     def __init__(self, run: str, what: str) -> None:
         RunError.__init__(

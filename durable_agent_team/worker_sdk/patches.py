@@ -47,8 +47,8 @@ COLD_QUERIES: Final = Patch(
 IDLE_EVICTION: Final = Patch(
     name="idle_eviction",
     modules=("worker_sdk.idle_eviction", "worker_sdk.eviction", "worker_sdk.runner_wrapper"),
-    problem="A run that waits for days for a person or a timer stays in the worker's cache until the"
-    " cache is full.",
+    problem="A run that waits for days for a person or a timer stays in the worker's cache until"
+    " the cache is full.",
     issue="https://github.com/temporalio/features/issues/573",
     waits_for="Workers can evict idle runs after a given time.",
     needed_test="tests/worker_sdk/test_patches_needed.py::test_an_idle_run_stays_cached",
@@ -66,8 +66,8 @@ RESULT_THROTTLE: Final = Patch(
 SERIALIZATION_CONTEXT: Final = Patch(
     name="serialization_context",
     modules=("worker_sdk.serialization_context", "worker_sdk.runner_wrapper"),
-    problem="The worker enters the sandbox for the serialization context of every payload, even if no"
-    " converter or codec uses one: a fifth of its CPU time under load.",
+    problem="The worker enters the sandbox for the serialization context of every payload, even if"
+    " no converter or codec uses one: a fifth of its CPU time under load.",
     issue=NO_ISSUE,
     waits_for="The SDK computes the context only for a data converter that uses it (it was added by"
     " temporalio/sdk-python#1102).",
@@ -87,7 +87,7 @@ SHARED_SANDBOX: Final = Patch(
 SETTLE_AT_EXIT: Final = Patch(
     name="settle_at_exit",
     modules=("process.interpreter_exit",),
-    problem="A process that used a client may abort while Python shuts down, with a wrong exit code.",
+    problem="A process that used a client may abort while Python shuts down: a wrong exit code.",
     issue="https://github.com/temporalio/sdk-python/issues/300",
     waits_for="The SDK's threads do not call into Python after shutdown has begun. The crash is a"
     " race (11 of 480 processes), so the test only shows that the patch works.",
