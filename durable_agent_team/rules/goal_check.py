@@ -7,6 +7,8 @@ invisible characters, and letters of other scripts that look like Latin ones.
 
 import unicodedata
 from collections.abc import Iterable, Iterator
+from types import MappingProxyType
+from typing import Final
 
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.team import Task
@@ -14,9 +16,9 @@ from durable_agent_team.contracts.team import Task
 MIN_UNSPACED_BYTES = 12
 """A shorter goal is compared with the spaces between its words: `to go` is not in `Stogov`."""
 
-_LOOK_ALIKES = str.maketrans(
+_LOOK_ALIKES: Final = MappingProxyType(
     {
-        variant: letter
+        ord(variant): letter
         for letter, variants in {
             "a": "аαɑᴀ", "b": "ʙвβ", "c": "сᴄϲ", "d": "ԁᴅ", "e": "еεᴇ", "g": "ɡɢց", "h": "һհʜн",
             "i": "1lіιıӏɪʟ", "j": "јᴊ", "k": "кκᴋ", "m": "мᴍ", "n": "ոɴп", "o": "0оοօσᴏ",
@@ -28,9 +30,9 @@ _LOOK_ALIKES = str.maketrans(
 )  # fmt: skip
 """Applied to both sides, after folding the case. `1`, `l` and `I` count as one letter."""
 
-_TAGS = {0xE0000 + code: chr(code) for code in range(0x20, 0x7F)}
+_TAGS: Final = MappingProxyType({0xE0000 + code: chr(code) for code in range(0x20, 0x7F)})
 """Invisible copies of ASCII, which a model can read."""
-_HANGUL_FILLERS = {0x115F: None, 0x1160: None}
+_HANGUL_FILLERS: Final = MappingProxyType({0x115F: None, 0x1160: None})
 """Letters by their category, and invisible."""
 
 
