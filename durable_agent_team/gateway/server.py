@@ -21,7 +21,7 @@ from durable_agent_team.gateway.keys import KeyMaker, hash_key
 from durable_agent_team.gateway.otel_providers import GatewayTelemetry
 from durable_agent_team.gateway.stores.metered_store import MeteredStore
 from durable_agent_team.gateway.stores.sqlite_store import SqliteStore
-from durable_agent_team.gateway.stores.store import Store
+from durable_agent_team.gateway.stores.store import Store, StoreError
 from durable_agent_team.gateway.upstreams.bundled_model_upstream import BundledModelUpstream
 from durable_agent_team.gateway.upstreams.http_upstream import HttpUpstream
 from durable_agent_team.gateway.upstreams.upstream_limits import UpstreamLimits
@@ -117,6 +117,8 @@ class Server:
             try:
                 if released := await self.store.release_abandoned():
                     log.warning("released %d abandoned reservations", released)
+            except (StoreError, OSError) as error:
+                log.error("releasing abandoned reservations failed: %s", error)
             except Exception:
                 log.exception("releasing abandoned reservations failed")
 

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 from durable_agent_team.gateway.stores import sqlite_accounts, sqlite_calls
+from durable_agent_team.gateway.stores.open_files import OpenFiles
 from durable_agent_team.gateway.stores.process_lock import ProcessLock
 from durable_agent_team.gateway.stores.sqlite_schema import connect
 from durable_agent_team.gateway.stores.sqlite_writer import Writer
@@ -26,7 +27,7 @@ class SqliteStore:
         conn = connect(path)
         self._process_lock = ProcessLock(path)
         self._lease_seconds = lease_seconds
-        self._writer = Writer(conn)
+        self._writer = Writer(conn, OpenFiles(path))
 
     async def open_account(self, new: NewAccount) -> tuple[Account, bool] | StoreRefusal:
         return await self._writer.run(

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from durable_agent_team.gateway.stores.open_files import OpenFiles
 from durable_agent_team.gateway.stores.store import StoreError
 
 T = TypeVar("T")
@@ -26,8 +27,9 @@ class Writer:
     """`await run(operation)` returns its result once the transaction is on disk; with
     `durable=False`, once it would survive the death of this process."""
 
-    def __init__(self, conn: sqlite3.Connection) -> None:
+    def __init__(self, conn: sqlite3.Connection, files: OpenFiles) -> None:
         self._conn = conn
+        self._files = files
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[Queued | None] = queue.SimpleQueue()
         self._closed = False
@@ -45,6 +47,8 @@ class Writer:
 
     async def not_ready(self) -> str | None:
         """Why nothing can be written, or None. After a failure it tries to write again."""
+        if problem := self._files.problem():
+            return problem
         if not self._failed:
             return None
         try:
@@ -82,19 +86,27 @@ class Writer:
     def _commit(self, batch: list[Queued]) -> None:
         results: list[tuple[asyncio.Future[Any], Any, BaseException | None]] = []
         try:
+            self._check_files()
             self._set_durability(any(durable for _, _, durable in batch))
             self._conn.execute("BEGIN IMMEDIATE")
             for operation, future, _ in batch:
                 results.append((future, *self._run_in_savepoint(operation)))
             self._conn.execute("COMMIT")
-        except sqlite3.Error as error:
+            self._check_files()  # or else the commit may have gone into removed files
+        except (sqlite3.Error, StoreError) as error:
             with suppress(sqlite3.Error):  # if it fails, the next commit fails and reports it
                 if self._conn.in_transaction:
                     self._conn.execute("ROLLBACK")
             self._failed = True
             failure = StoreError(f"the database cannot be written: {error}")
+            if isinstance(error, StoreError):
+                failure = error
             results = [(future, None, failure) for _, future, _ in batch]
         self._loop.call_soon_threadsafe(_resolve, results)
+
+    def _check_files(self) -> None:
+        if problem := self._files.problem():
+            raise StoreError(problem)
 
     def _set_durability(self, durable: bool) -> None:
         """Chooses whether the commit waits for an fsync. In WAL mode, a commit under FULL also
