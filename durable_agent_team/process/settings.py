@@ -106,6 +106,9 @@ class WorkerSettings(ClientSettings):
     graceful_shutdown_seconds: float = Field(
         30, ge=0, le=3600, description="How long calls in flight may continue after SIGTERM."
     )
+    notify_private_addresses: bool = Field(
+        False, description="Whether a team's notify_url may be a private or loopback address."
+    )
     log_format: Literal["json", "text"] | None = Field(
         None, description="json or text; left out: text on a terminal, json elsewhere."
     )

@@ -66,7 +66,7 @@ async def all_rooms(client: Client, **gateway: Any) -> AsyncIterator[Rooms]:
             accounts.read_ledgers,
             accounts.close_accounts,
             Agents(chat, sealer).call_agent,
-            Notifications(http).notify,
+            Notifications(private_addresses=True).notify,
         ]
         async with running_worker(client, activities) as queue:
             yield Rooms(client, queue, running, upstream, http)
