@@ -47,6 +47,7 @@ PASSED_THROUGH: Final = (
     "durable_agent_team.rules.bounds",
     "durable_agent_team.rules.graph",
     "durable_agent_team.rules.shares",
+    "durable_agent_team.rules.value_limits",
     "pydantic",
     "pydantic_core",
     "annotated_types",

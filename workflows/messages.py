@@ -7,6 +7,20 @@ an additional argument. So handlers take any payload, and parse it here.
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from temporalio import workflow
+
+from durable_agent_team.contracts.bounded_text import cut
+from durable_agent_team.rules.value_limits import MESSAGE, ValueLimits, value_problem
+
+with workflow.unsafe.imports_passed_through():  # the class of which the converter makes objects
+    from durable_agent_team.contracts.undecodable import Undecodable
+
+MAX_LISTED = 20
+MAX_COUNTED = 5_000
+"""Pydantic can only list all errors or none, and more than this take too long."""
+MAX_PLACE = 200
+MAX_SENTENCE = 400
+MAX_MESSAGE = 2_000
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -15,22 +29,37 @@ class BadMessage(Exception):
     """A payload that does not fit its contract. The message is meant for the sender."""
 
 
-def parse(model: type[M], payload: Any, extra: tuple[Any, ...] = ()) -> M:
+def parse(
+    model: type[M], payload: Any, extra: tuple[Any, ...] = (), limits: ValueLimits = MESSAGE
+) -> M:
     """The payload as `model`; no payload at all counts as an empty object. Raises BadMessage."""
     if extra:
         raise BadMessage(f"one argument is expected, got {1 + len(extra)}")
     if payload is None:
         payload = {}
+    if isinstance(payload, Undecodable):
+        raise BadMessage(f"a JSON object is expected, got something else ({payload.reason})")
     if not isinstance(payload, dict):
         raise BadMessage(f"a JSON object is expected, got {_shown(payload)}")
+    problem = value_problem(payload, limits)
+    if problem is not None:
+        raise BadMessage(problem)
     try:
         return model.model_validate(payload)
     except ValidationError as error:
-        raise BadMessage("; ".join(_sentence(each) for each in error.errors()[:20])) from None
+        raise BadMessage(_sentences(error)) from None
+
+
+def _sentences(error: ValidationError) -> str:
+    count = error.error_count()
+    if count > MAX_COUNTED:
+        return f"the payload: {count} keys and values are wrong (compare it with its contract)"
+    listed = error.errors(include_url=False)[:MAX_LISTED]
+    return cut("; ".join(cut(_sentence(each), MAX_SENTENCE) for each in listed), MAX_MESSAGE)
 
 
 def _sentence(error: Any) -> str:
-    place = ".".join(str(part) for part in error["loc"]) or "the payload"
+    place = cut(".".join(str(part) for part in error["loc"]), MAX_PLACE) or "the payload"
     kind = error["type"]
     if kind == "union_tag_not_found":
         return f"{_discriminator(error)}: missing"
@@ -51,5 +80,5 @@ def _discriminator(error: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    text = repr(value[:100] if isinstance(value, str | bytes) else value)
     return text if len(text) <= 100 else f"{text[:97]}..."

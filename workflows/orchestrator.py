@@ -8,6 +8,7 @@ from temporalio import workflow
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.names import WORKFLOW
 from durable_agent_team.contracts.run import RunReport, RunRequest, RunStatus
+from durable_agent_team.rules.value_limits import START
 from workflows.closing import close, report_or_raise, run_error
 from workflows.handlers import Handlers
 from workflows.messages import BadMessage, parse
@@ -30,7 +31,7 @@ class Orchestrator(Handlers):
         super().__init__()
         self._bad_start: str | None = None
         try:
-            self._run.progress.request = parse(RunRequest, payload, extra)
+            self._run.progress.request = parse(RunRequest, payload, extra, START)
         except BadMessage as bad:
             self._bad_start = str(bad)
 

@@ -1,7 +1,7 @@
 """The JSON Schema that a task's `output` may be: looked at before a run pays for an answer."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -12,14 +12,33 @@ MAX_DEPTH = 50
 """Levels: the check goes down them by recursion, and must end in the same way everywhere."""
 
 
+MAX_PARTS = 2_000
+"""Values in a schema. The full check takes about a millisecond for each, on a slow machine."""
+
+
+def size_problem(schema: Mapping[str, Any]) -> Problem | None:
+    """A schema that is too large to be checked. Cheap, so that a workflow may call it."""
+    parts, level = 0, [schema]
+    for _ in range(MAX_DEPTH + 1):
+        parts += len(level)
+        if parts > MAX_PARTS:
+            return _problem("", f"has more than {MAX_PARTS} parts", "make it smaller")
+        level = [inner for each in level for inner in _inner(each)]
+        if not level:
+            return None
+    remedy = "make it flatter"
+    return _problem("", f"is nested more than {MAX_DEPTH} levels deep", remedy)
+
+
 def schema_problem(schema: Mapping[str, Any]) -> Problem | None:
     """What is wrong with a schema; the field is the caller's to fill in."""
     # jsonschema takes a tenth of a second to load, and most teams have no schema of their own.
     from jsonschema import Draft202012Validator  # noqa: PLC0415
     from jsonschema.exceptions import SchemaError  # noqa: PLC0415
 
-    if _is_deeper(schema, MAX_DEPTH):
-        return _problem("", f"is nested more than {MAX_DEPTH} levels deep", "make it flatter")
+    too_large = size_problem(schema)
+    if too_large is not None:
+        return too_large
     try:
         json.dumps(schema)
     except (TypeError, ValueError) as error:
@@ -68,16 +87,10 @@ def _line(text: str) -> str:
     return plain if len(plain) <= MAX_SHOWN else f"{plain[: MAX_SHOWN - 1]}…"
 
 
-def _is_deeper(value: Any, levels: int) -> bool:
-    """Lists and mappings in one another; level by level, so that any depth can be asked of."""
-    level = [value]
-    while level and levels >= 0:
-        held = [each.values() if isinstance(each, Mapping) else each for each in level]
-        level = [
-            inner for each in held for inner in each if isinstance(inner, Mapping | list | tuple)
-        ]
-        levels -= 1
-    return bool(level)
+def _inner(value: Any) -> Iterable[Any]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list | tuple) else ()
 
 
 def _texts_under(key: str, schema: Any) -> Iterator[str]:

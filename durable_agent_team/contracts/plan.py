@@ -1,10 +1,11 @@
 """The plan: the tasks as an explicit dependency graph, and a problem of an input."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
 from durable_agent_team.contracts.base import Message
+from durable_agent_team.contracts.bounded_text import cut
 from durable_agent_team.contracts.team import Identifier, Task
 
 
@@ -16,11 +17,7 @@ class Plan(Message):
 
 
 def _cut_to(most: int) -> BeforeValidator:
-    def cut(text: Any) -> Any:
-        fits = not isinstance(text, str) or len(text) <= most
-        return text if fits else f"{text[: most - 1]}…"
-
-    return BeforeValidator(cut)
+    return BeforeValidator(lambda text: cut(text, most) if isinstance(text, str) else text)
 
 
 class Problem(Message):

@@ -3,13 +3,16 @@
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import FailFast, Field
 
 from durable_agent_team.contracts.base import BudgetUsd, Message
 from durable_agent_team.contracts.names import IDENTIFIER
 
 Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
 SourceName = Annotated[str, Field(min_length=1, max_length=200)]
+SourceNames = Annotated[tuple[SourceName, ...], FailFast(), Field(max_length=50)]
+"""The first wrong one is reported: a thousand tasks could have too many to list."""
+Dependencies = Annotated[tuple[Identifier, ...], FailFast(), Field(max_length=1_000)]
 ModelName = Annotated[str, Field(min_length=1, max_length=200)]
 Instructions = Annotated[str, Field(max_length=8_000)]
 TimeoutSeconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -71,7 +74,7 @@ class Agent(Caller):
     """One specialist. It knows only its own tasks, never the goal."""
 
     role: str = Field(min_length=1, max_length=200)
-    inputs: tuple[SourceName, ...] = Field((), max_length=50)
+    inputs: SourceNames = ()
     """Documents that precede every task of this agent: file names relative to the team file."""
 
 
@@ -89,8 +92,8 @@ class Task(Message):
     id: Identifier
     agent: Identifier
     ask: str = Field(min_length=1, max_length=8_000)
-    depends_on: tuple[Identifier, ...] = Field((), max_length=1_000)
-    inputs: tuple[SourceName, ...] = Field((), max_length=50)
+    depends_on: Dependencies = ()
+    inputs: SourceNames = ()
     output: BuiltInOutput | dict[str, Any] = "text"
     checks: Checks = Checks()
     missing_inputs: Literal["fail", "accept"] = "fail"

@@ -4,10 +4,12 @@ The command line shows all problems at once; the workflow checks its input again
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from decimal import Decimal
+from itertools import chain, islice
 
 from durable_agent_team.contracts.names import ORCHESTRATOR_AGENT
+from durable_agent_team.contracts.output_schema import size_problem
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.spend import ModelCatalog
@@ -32,20 +34,28 @@ __all__ = [
     "team_warnings",
 ]
 
+MAX_PROBLEMS = 100
+"""Of one input. A graph can have hundreds of thousands, and to list them would take minutes."""
+MAX_NAMES = 1_000
+"""Characters of the names that a remedy lists."""
+
 
 def team_problems(request: RunRequest, catalog: ModelCatalog | None = None) -> list[Problem]:
     """All problems of a start input. Without a catalog, models and contexts are not checked."""
     team = request.team
-    problems = [
-        *_goal_problems(request),
-        *_budget_problems(team),
-        *_fallback_problems(team),
-        *_source_problems(request),
-        *task_problems(team, team.tasks),
-        *_result_problems(team),
-    ]
+    problems = bounded(
+        chain(
+            _goal_problems(request),
+            _budget_problems(team),
+            _fallback_problems(team),
+            _source_problems(request),
+            _task_problems(team, team.tasks),
+            _result_problems(team),
+        )
+    )
     if catalog is not None and not problems:
-        problems += [*model_problems(team, catalog), *context_problems(request, catalog)]
+        found = chain(model_problems(team, catalog), context_problems(request, catalog))
+        problems = bounded(found)
     return problems
 
 
@@ -76,37 +86,55 @@ def team_warnings(request: RunRequest) -> list[Problem]:
     return warnings
 
 
+def bounded(problems: Iterable[Problem]) -> list[Problem]:
+    """The first `MAX_PROBLEMS`, and a last one that says that there are more."""
+    found = list(islice(problems, MAX_PROBLEMS + 1))
+    if len(found) > MAX_PROBLEMS:
+        what = f"more than {MAX_PROBLEMS} problems, of which the first are listed"
+        found[-1] = Problem(field="and more", what=what, remedy="correct these, then look again")
+    return found
+
+
 def task_problems(team: Team, tasks: tuple[Task, ...]) -> list[Problem]:
-    """Problems of a task graph, from a team file or planned."""
-    ids = {task.id for task in tasks}
-    problems = [
-        Problem(field=f"tasks.{task_id}", what=f"{count} tasks have this id", remedy="rename one")
-        for task_id, count in Counter(task.id for task in tasks).items()
-        if count > 1
-    ]
+    """Problems of a task graph, from a team file or planned; the first `MAX_PROBLEMS`."""
+    return bounded(_task_problems(team, tasks))
+
+
+def added_task_problems(team: Team, ids: Collection[str], task: Task) -> list[Problem]:
+    """Problems of one more task, where `ids` are those of a graph without problems. Its cost does
+    not depend on the size of the graph: only the new task can complete a cycle."""
+    found = chain(_references(team, task, {*ids, task.id}), _check_bounds(task))
+    return bounded(chain(found, _cycle_problems((task,))))
+
+
+def _task_problems(team: Team, tasks: tuple[Task, ...]) -> Iterator[Problem]:
+    counts = Counter(task.id for task in tasks)
+    for task_id, count in counts.items():
+        if count > 1:
+            what = f"{count} tasks have this id"
+            yield Problem(field=f"tasks.{task_id}", what=what, remedy="rename one")
     if len(tasks) > team.max_tasks:
-        problems.append(
-            Problem(
-                field="tasks",
-                value=str(len(tasks)),
-                what=f"more than max_tasks, {team.max_tasks}",
-                remedy="raise max_tasks, or merge tasks",
-            )
+        yield Problem(
+            field="tasks",
+            value=str(len(tasks)),
+            what=f"more than max_tasks, {team.max_tasks}",
+            remedy="raise max_tasks, or merge tasks",
         )
     for task in tasks:
-        problems += _references(team, task, ids)
-        problems += _check_bounds(task)
+        yield from _references(team, task, counts)
+        yield from _check_bounds(task)
+    yield from _cycle_problems(tasks)
+
+
+def _cycle_problems(tasks: tuple[Task, ...]) -> Iterator[Problem]:
     cycle = find_cycle({task.id: task.depends_on for task in tasks})
     if cycle:
-        problems.append(
-            Problem(
-                field="tasks",
-                value=" -> ".join(cycle),
-                what="these tasks wait for each other in a cycle",
-                remedy="remove one of the dependencies",
-            )
+        yield Problem(
+            field="tasks",
+            value=" -> ".join(cycle),
+            what="these tasks wait for each other in a cycle",
+            remedy="remove one of the dependencies",
         )
-    return problems
 
 
 def _goal_problems(request: RunRequest) -> Iterator[Problem]:
@@ -169,7 +197,7 @@ def _source_problems(request: RunRequest) -> Iterator[Problem]:
                 )
 
 
-def _references(team: Team, task: Task, ids: set[str]) -> Iterator[Problem]:
+def _references(team: Team, task: Task, ids: Collection[str]) -> Iterator[Problem]:
     if task.agent not in team.agents:
         yield Problem(
             field=f"tasks.{task.id}.agent",
@@ -183,11 +211,14 @@ def _references(team: Team, task: Task, ids: set[str]) -> Iterator[Problem]:
                 field=f"tasks.{task.id}.depends_on",
                 value=dependency,
                 what="no such task",
-                remedy=f"one of: {', '.join(sorted(ids - {task.id})) or 'none'}"[:1000],
+                remedy=f"one of: {', '.join(sorted(set(ids) - {task.id})) or 'none'}"[:MAX_NAMES],
             )
 
 
 def _check_bounds(task: Task) -> Iterator[Problem]:
+    too_large = size_problem(task.output) if isinstance(task.output, dict) else None
+    if too_large is not None:
+        yield too_large.model_copy(update={"field": f"tasks.{task.id}.output"})
     low, high = task.checks.min_length, task.checks.max_length
     if low is not None and high is not None and low > high:
         yield Problem(

@@ -10,7 +10,7 @@ from durable_agent_team.contracts.run import RunStatus, TaskStatus
 from durable_agent_team.contracts.team import Task
 from durable_agent_team.rules.goal_check import goal_problems
 from durable_agent_team.rules.review import is_added
-from durable_agent_team.rules.validation import task_problems
+from durable_agent_team.rules.validation import added_task_problems
 from workflows.state.progress import Progress
 from workflows.state.task_schedule import ENDED
 from workflows.tasks.assignments import ANSWER_SUBJECT, PLAN_SUBJECT, REVIEW_SUBJECT
@@ -49,7 +49,7 @@ def addition_problems(progress: Progress, task: Task) -> list[Problem]:
         what = f"the run has {len(tasks)} tasks, and max_tasks is {team.max_tasks}"
         return [_problem("id", task.id, what, TOO_LATE)]
     return [
-        *task_problems(team, (*tasks, task)),
+        *added_task_problems(team, progress.tasks.schedule.tasks, task),
         *goal_problems((task,), progress.goal),
         *_id_problems(task),
         *_dependency_problems(progress, task),
