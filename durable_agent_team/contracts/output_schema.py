@@ -1,33 +1,12 @@
 """The JSON Schema that a task's `output` may be: looked at before a run pays for an answer."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
 from durable_agent_team.contracts.plan import Problem
-
-MAX_SHOWN = 200
-MAX_DEPTH = 50
-"""Levels: the check goes down them by recursion, and must end in the same way everywhere."""
-
-
-MAX_PARTS = 2_000
-"""Values in a schema. The full check takes about a millisecond for each, on a slow machine."""
-
-
-def size_problem(schema: Mapping[str, Any]) -> Problem | None:
-    """A schema that is too large to be checked. Cheap, so that a workflow may call it."""
-    parts, level = 0, [schema]
-    for _ in range(MAX_DEPTH + 1):
-        parts += len(level)
-        if parts > MAX_PARTS:
-            return _problem("", f"has more than {MAX_PARTS} parts", "make it smaller")
-        level = [inner for each in level for inner in _inner(each)]
-        if not level:
-            return None
-    remedy = "make it flatter"
-    return _problem("", f"is nested more than {MAX_DEPTH} levels deep", remedy)
+from durable_agent_team.contracts.schema_size import on_one_line, schema_error, size_problem
 
 
 def schema_problem(schema: Mapping[str, Any]) -> Problem | None:
@@ -42,21 +21,21 @@ def schema_problem(schema: Mapping[str, Any]) -> Problem | None:
     try:
         json.dumps(schema)
     except (TypeError, ValueError) as error:
-        return _problem("", f"this is not JSON: {error}", "use keys and values that JSON knows")
+        return schema_error("", f"this is not JSON: {error}", "use keys and values that JSON knows")
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
-        return _problem(
+        return schema_error(
             error.json_path,
-            f"this is not a JSON Schema: {_line(error.message)}",
+            f"this is not a JSON Schema: {on_one_line(error.message)}",
             "correct it there",
         )
     remedy = "put it under `$defs` and refer to `#/$defs/NAME`"
     for ref in _texts_under("$ref", schema):
         if not ref.startswith("#"):
-            return _problem(ref, "refers to a schema elsewhere, which is never fetched", remedy)
+            return schema_error(ref, "refers to a schema elsewhere, which is never fetched", remedy)
         if not _leads_somewhere(ref, schema):
-            return _problem(ref, "refers to nothing in this schema", remedy)
+            return schema_error(ref, "refers to nothing in this schema", remedy)
     return None
 
 
@@ -75,22 +54,6 @@ def _leads_somewhere(ref: str, schema: Mapping[str, Any]) -> bool:
         else:
             return False
     return True
-
-
-def _problem(value: str, what: str, remedy: str) -> Problem:
-    return Problem(field="output", value=_line(value), what=what, remedy=remedy)
-
-
-def _line(text: str) -> str:
-    """On one line of a message, and cut."""
-    plain = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
-    return plain if len(plain) <= MAX_SHOWN else f"{plain[: MAX_SHOWN - 1]}…"
-
-
-def _inner(value: Any) -> Iterable[Any]:
-    if isinstance(value, Mapping):
-        return value.values()
-    return value if isinstance(value, list | tuple) else ()
 
 
 def _texts_under(key: str, schema: Any) -> Iterator[str]:

@@ -99,7 +99,7 @@ async def test_a_signal_is_refused_in_state(
     before = (await state(handle)).refusals[-1:]
     await handle.signal(signal, BAD[what])
     (refusal,) = (await state(handle)).refusals[-1:]
-    assert [refusal] != before
+    assert (refusal,) != before
     assert refusal.message == signal
     assert refusal.problem
 
