@@ -1,51 +1,31 @@
 """Removes the operator's key from what an upstream answers, before anything is cut or stored."""
 
-import base64
-import json
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote
 
 from durable_agent_team.gateway.calls.upstream_json import upstream_object
 from durable_agent_team.gateway.json_bodies import dump
 
-MIN_SECRET = 8
-"""A shorter key is a placeholder, such as `none`, and a common word of answers."""
-REMOVED = "[removed]"
-
 
 class SecretFilter:
-    """Finds the key in plain, in hexadecimal, in base64 and URL-encoded."""
+    """`scrub` removes keys from a text; without it, nothing is removed."""
 
-    def __init__(self, secret: str = "") -> None:
-        raw = secret.encode()
-        forms = {
-            secret,
-            json.dumps(secret)[1:-1],
-            quote(secret, safe=""),
-            raw.hex(),
-            base64.b64encode(raw).decode().rstrip("="),
-            base64.urlsafe_b64encode(raw).decode().rstrip("="),
-        }
-        self._forms = sorted(forms, key=len, reverse=True) if len(secret) >= MIN_SECRET else []
-
-    def text(self, text: str) -> str:
-        for form in self._forms:
-            text = text.replace(form, REMOVED)
-        return text
+    def __init__(self, scrub: Callable[[str], str] = str) -> None:
+        self.text = scrub
 
     def body(self, raw: bytes) -> bytes:
-        """A body that contains the key is written again; any other is returned as it is."""
-        if not self._forms:
+        """A body that contains a key is written again; any other is returned as it is."""
+        text = raw.decode(errors="replace")
+        if b"\\" not in raw and self.text(text) == text:
             return raw
-        data = upstream_object(raw) if b"\\" in raw else None  # `\u0073` is a letter, too
-        seen = raw.decode(errors="replace") if data is None else dump(data).decode()
-        if self.text(seen) == seen:
-            return raw
-        data = data or upstream_object(raw)
-        return self.text(seen).encode() if data is None else dump(self._value(data))
+        data = upstream_object(raw)  # `\u0073` is a letter, too
+        if data is None:
+            return self.text(text).encode()
+        cleaned = self._value(data)
+        return raw if cleaned == data else dump(cleaned)
 
     def _value(self, value: Any) -> Any:
-        """The value, whose depth is bounded, with the key removed from every text in it."""
+        """The value, whose depth is bounded, without keys in its texts and names."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, list):

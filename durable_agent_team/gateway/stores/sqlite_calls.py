@@ -2,6 +2,7 @@
 
 import sqlite3
 
+from durable_agent_team.gateway.amounts import MAX_MICRO
 from durable_agent_team.gateway.stores.sqlite_accounts import COLUMNS, read
 from durable_agent_team.gateway.stores.store import (
     Account,
@@ -36,7 +37,8 @@ def begin(
         earlier = _earlier_call(conn, call, now)
         if earlier is not None:
             return earlier
-    row = conn.execute(RESERVE, {"bound": call.bound, "id": call.account_id}).fetchone()
+    bound = min(call.bound, MAX_MICRO + 1)  # no account has that much; SQLite has 64 bits
+    row = conn.execute(RESERVE, {"bound": bound, "id": call.account_id}).fetchone()
     if row is None:
         account = read(conn, call.account_id)
         if account is None:
@@ -98,8 +100,8 @@ def settle(conn: sqlite3.Connection, done: Settlement, now: float) -> Account | 
     if done.overrun:
         conn.execute(
             "INSERT INTO refused_models VALUES (?, ?, ?) ON CONFLICT DO UPDATE"
-            " SET overrun = overrun + excluded.overrun",
-            (model, done.price_fingerprint, done.overrun),
+            " SET overrun = min(overrun + excluded.overrun, ?)",
+            (model, done.price_fingerprint, done.overrun, MAX_MICRO),
         )
     if key is None or account.status != "active":
         conn.execute("DELETE FROM calls WHERE id = ?", (done.call_id,))

@@ -11,6 +11,7 @@ from durable_agent_team.gateway.calls.chat_request import ChatRequest
 from durable_agent_team.gateway.calls.relay import Relay
 from durable_agent_team.gateway.calls.secret_filter import SecretFilter
 from durable_agent_team.gateway.calls.streamed_answer import StreamedAnswer, from_plain_response
+from durable_agent_team.gateway.keys import Scrubber
 from durable_agent_team.gateway.stores.store import InterruptionCause
 from durable_agent_team.gateway.upstreams.bounded_body import (
     BodyNotUnpacked,
@@ -33,7 +34,7 @@ class HttpUpstream:
     def __init__(self, base_url: str, api_key: str, limits: UpstreamLimits) -> None:
         self._url = httpx.URL(base_url.rstrip("/") + "/chat/completions")
         self._limits = limits
-        self._secrets = SecretFilter(api_key)
+        self._secrets = SecretFilter(Scrubber(api_key)) if api_key else SecretFilter()
         self._headers = {"Content-Type": "application/json"}
         if api_key:
             self._headers["Authorization"] = f"Bearer {api_key}"
