@@ -81,6 +81,7 @@ def all_activities(settings: WorkerSettings, http: HttpClient) -> list[Callable[
         accounts.read_ledgers,
         accounts.close_accounts,
         agents.call_agent,
+        agents.check_output,
         Notifications(private_addresses=settings.notify_private_addresses).notify,
     ]
 

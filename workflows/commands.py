@@ -1,5 +1,7 @@
 """Carries out what operators send to a run. The handlers, which take any payload: `handlers.py`."""
 
+import asyncio
+
 from temporalio import workflow
 
 from durable_agent_team.contracts.changes import AdjustAgent, AdjustRun, AgentAdjusted, RunAdjusted
@@ -27,7 +29,7 @@ from workflows.people.adjustments import (
     check_priced,
     limits_now,
 )
-from workflows.plans.additions import addition_problems, closed_to_tasks
+from workflows.plans.additions import addition_problems, check_output, closed_to_tasks
 from workflows.run import Run
 from workflows.state.progress import is_terminal
 from workflows.tasks.runner import TaskRunner
@@ -39,6 +41,7 @@ class Commands:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._progress = run.progress
+        self._adding = asyncio.Lock()
 
     def check(self, command: AdjustBudget | Transfer | AdjustAgent | AdjustRun | Task) -> None:
         """Refuses, before an update is accepted, what is known to be wrong already."""
@@ -66,7 +69,7 @@ class Commands:
             case AdjustRun() as command:
                 await self.adjust_run(command)
             case AddTaskSignal() as command:
-                self.add_task(command.task)
+                await self.add_task(command.task)
             case RetryTaskSignal() as command:
                 self.retry_task(command)
             case CancelTaskSignal() as command:
@@ -110,8 +113,16 @@ class Commands:
         self._progress.changed()
         return limits_now(self._progress)
 
-    def add_task(self, task: Task) -> TaskAnswer:
-        self._check_task(task)
+    async def add_task(self, task: Task) -> TaskAnswer:
+        """One after the other: a task may depend on one whose schema is still being checked."""
+        async with self._adding:
+            self._check_task(task)
+            if isinstance(task.output, dict):
+                await check_output(self._run.activities, task)
+                self._check_task(task)  # the run has continued in the meantime
+            return self._add_task(task)
+
+    def _add_task(self, task: Task) -> TaskAnswer:
         self._runner().add(task)
         return self._task_answer(task.id)
 

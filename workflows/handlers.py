@@ -149,7 +149,7 @@ class Handlers:
     @workflow.update
     async def add_task(self, payload: Any = None, *extra: Any) -> TaskAnswer:
         """One more task, while the run works. Payload: `Task`."""
-        return self._commands.add_task(parse(Task, payload, extra))
+        return await self._commands.add_task(parse(Task, payload, extra))
 
     @add_task.validator
     def _check_add_task(self, payload: Any = None, *extra: Any) -> None:

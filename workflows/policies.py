@@ -92,6 +92,18 @@ def reopening_options() -> ActivityOptions:
     return {**options, "retry_policy": replace(options["retry_policy"], maximum_attempts=8)}
 
 
+def output_check_options() -> ActivityOptions:
+    """The check of a schema: the sender of `add_task` waits for it."""
+    return {
+        "start_to_close_timeout": timedelta(seconds=30),
+        "heartbeat_timeout": None,
+        "retry_policy": RetryPolicy(
+            initial_interval=timedelta(milliseconds=200), maximum_attempts=3
+        ),
+        "cancellation_type": ActivityCancellationType.TRY_CANCEL,
+    }
+
+
 def notification_options() -> ActivityOptions:
     """A notification to a person: retried for a few minutes."""
     return {

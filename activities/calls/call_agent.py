@@ -27,6 +27,8 @@ from durable_agent_team.contracts.activity_interfaces import AgentActivities
 from durable_agent_team.contracts.base import round_up
 from durable_agent_team.contracts.call import MAX_ANSWER, AttemptSpend, CallRequest, CallResult
 from durable_agent_team.contracts.error_types import ERRORS, ErrorType, Outcome
+from durable_agent_team.contracts.output_check import OutputCheck, OutputVerdict
+from durable_agent_team.contracts.output_schema import schema_problem
 
 MARGIN_SECONDS = 1.0
 RETRIED = Outcome.RETRIED
@@ -76,6 +78,11 @@ class Agents(AgentActivities):
         except asyncio.CancelledError:
             _raise_for_cancellation(known)
             raise
+
+    @activity.defn
+    async def check_output(self, check: OutputCheck) -> OutputVerdict:
+        """Whether a task's `output` is a JSON Schema; in a thread, as it may take two seconds."""
+        return OutputVerdict(problem=await asyncio.to_thread(schema_problem, check.output))
 
     async def _judged(self, call: CallRequest, done: Completion) -> tuple[str, tuple[str, ...]]:
         """The answer without its fence, and why it may not be handed on."""

@@ -4,6 +4,7 @@ from temporalio import activity
 
 from durable_agent_team.contracts.call import CallRequest, CallResult
 from durable_agent_team.contracts.notification import Notification
+from durable_agent_team.contracts.output_check import OutputCheck, OutputVerdict
 from durable_agent_team.contracts.spend import (
     BudgetTransfer,
     CloseAccounts,
@@ -56,6 +57,11 @@ class AgentActivities:
     @activity.defn
     async def call_agent(self, call: CallRequest) -> CallResult:
         """One paid call, its answer checked. A failed check is a result, not an error."""
+        raise NotImplementedError
+
+    @activity.defn
+    async def check_output(self, check: OutputCheck) -> OutputVerdict:
+        """Whether a task's `output` is a JSON Schema: takes too long for a workflow task."""
         raise NotImplementedError
 
 

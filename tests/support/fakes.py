@@ -18,6 +18,8 @@ from durable_agent_team.contracts.activity_interfaces import (
 from durable_agent_team.contracts.call import AccountRef, CallRequest, CallResult, Purpose, Usage
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.notification import Notification
+from durable_agent_team.contracts.output_check import OutputCheck, OutputVerdict
+from durable_agent_team.contracts.output_schema import schema_problem
 from durable_agent_team.contracts.spend import (
     BudgetTransfer,
     Capabilities,
@@ -75,6 +77,7 @@ class FakeWorld(AccountActivities, AgentActivities, NotificationActivities):
             self.read_ledgers,
             self.close_accounts,
             self.call_agent,
+            self.check_output,
             self.notify,
         ]
 
@@ -124,6 +127,10 @@ class FakeWorld(AccountActivities, AgentActivities, NotificationActivities):
         for each in request.accounts:
             self.books[each.agent].status = "disabled"
         return ClosedAccounts(ledgers=tuple(self._ledger(each) for each in request.accounts))
+
+    @activity.defn
+    async def check_output(self, check: OutputCheck) -> OutputVerdict:
+        return OutputVerdict(problem=await asyncio.to_thread(schema_problem, check.output))
 
     @activity.defn
     async def call_agent(self, call: CallRequest) -> CallResult:

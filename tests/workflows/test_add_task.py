@@ -310,3 +310,41 @@ async def test_two_with_the_same_id_add_one(client: Client) -> None:
         assert [task.id for task in (await state(handle)).tasks] == ["a", "b", "c", "more"]
         gate.open.set()
         await handle.result()
+
+
+WIDE: dict[str, Any] = {"anyOf": [{}] * 8_000}
+LARGE: dict[str, Any] = {"anyOf": [{"type": "string"}] * 990}
+
+
+async def test_a_wide_schema_is_refused_and_the_run_continues(client: Client) -> None:
+    gate = Gate("a")
+    async with started(client, FakeWorld(gate), {"team": team(tasks=CHAIN)}) as handle:
+        await gate.reached.wait()
+        await handle.signal("adjust", {"kind": "add_task", **MORE, "output": WIDE})
+        now = await until(handle, lambda now: bool(now.refusals))
+        assert "8000" not in now.refusals[-1].problem
+        assert "2000" in now.refusals[-1].problem
+        assert "2000" in await refusal(handle, {**MORE, "output": WIDE})
+        gate.open.set()
+        assert (await handle.result()).status is RunStatus.COMPLETED
+
+
+async def test_many_of_the_largest_schemas_hold_no_workflow_task(client: Client) -> None:
+    """Each takes about a second to check; Temporal allows two for all signals of a task."""
+    gate = Gate("a")
+    async with started(client, FakeWorld(gate), {"team": team(tasks=CHAIN)}) as handle:
+        await gate.reached.wait()
+        for number in range(5):
+            task = {**MORE, "id": f"more{number}", "output": LARGE}
+            await handle.signal("adjust", {"kind": "add_task", **task})
+        last = {**MORE, "id": "last", "depends_on": ["more4"]}
+        await handle.signal("adjust", {"kind": "add_task", **last})
+        now = await until(handle, lambda now: "last" in statuses(now))
+        assert not now.refusals, "the last one waits for those before it"
+        gate.open.set()
+        assert (await handle.result()).status is RunStatus.COMPLETED
+        assert [
+            event.event_id
+            async for event in handle.fetch_history_events()
+            if event.HasField("workflow_task_failed_event_attributes")
+        ] == []

@@ -1,9 +1,13 @@
 """Checks a task that a person adds to a working run."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError
 
+from durable_agent_team.contracts.activity_interfaces import AgentActivities
+from durable_agent_team.contracts.output_check import OutputCheck
 from durable_agent_team.contracts.output_schema import schema_problem
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunStatus, TaskStatus
@@ -11,11 +15,17 @@ from durable_agent_team.contracts.team import Task
 from durable_agent_team.rules.goal_check import goal_problems
 from durable_agent_team.rules.review import is_added
 from durable_agent_team.rules.validation import added_task_problems
+from workflows.activity_errors import refused
+from workflows.activity_executor import ActivityExecutor
+from workflows.policies import output_check_options
 from workflows.state.progress import Progress
 from workflows.state.task_schedule import ENDED
 from workflows.tasks.assignments import ANSWER_SUBJECT, PLAN_SUBJECT, REVIEW_SUBJECT
 
 RESERVED = frozenset({PLAN_SUBJECT, ANSWER_SUBJECT, REVIEW_SUBJECT})
+
+CHECKED_IN_ACTIVITY = "check-output-in-activity"
+"""Runs that added a task before this patch checked its schema in the workflow."""
 
 TOO_EARLY = "add the task once `state` says working"
 TOO_LATE = "start another run for it"
@@ -54,7 +64,6 @@ def addition_problems(progress: Progress, task: Task) -> list[Problem]:
         *_id_problems(task),
         *_dependency_problems(progress, task),
         *_input_problems(progress, task),
-        *_output_problems(task),
     ]
 
 
@@ -86,12 +95,33 @@ def _input_problems(progress: Progress, task: Task) -> Iterator[Problem]:
             yield _problem("inputs", name, what, f"one of: {known}"[:1000])
 
 
-def _output_problems(task: Task) -> Iterator[Problem]:
-    if isinstance(task.output, dict):
+async def check_output(activities: ActivityExecutor, task: Task) -> None:
+    """Raises ApplicationError for an `output` that is not a JSON Schema. Does not yield for a task
+    without a schema of its own."""
+    if not isinstance(task.output, dict):
+        return
+    if not workflow.patched(CHECKED_IN_ACTIVITY):
         with workflow.unsafe.imports_passed_through():
-            found = schema_problem(task.output)
-        if found is not None:
-            yield found
+            problem = schema_problem(task.output)
+    else:
+        problem = await _checked_by_activity(activities, task.id, task.output)
+    if problem is not None:
+        raise refused(str(problem))
+
+
+async def _checked_by_activity(
+    activities: ActivityExecutor, task_id: str, output: dict[str, Any]
+) -> Problem | None:
+    try:
+        verdict = await activities.execute(
+            AgentActivities.check_output,
+            OutputCheck(output=output),
+            output_check_options(),
+            summary=f"check output · {task_id}",
+        )
+    except ActivityError as error:
+        raise refused("output: its schema could not be checked in time; try again") from error
+    return verdict.problem
 
 
 def _problem(field: str, value: str, what: str, remedy: str) -> Problem:
