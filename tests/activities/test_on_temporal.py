@@ -18,8 +18,7 @@ from durable_agent_team.contracts.activity_interfaces import AgentActivities
 from durable_agent_team.contracts.call import AttemptSpend, CallRequest, CallResult
 from durable_agent_team.contracts.error_types import ErrorType
 from tests.activities.support import AGENT_KEY, agents_at, call
-from tests.support import temporal
-from tests.support.secrets import encodings
+from tests.support import secrets, temporal
 from tests.support.upstream import Rule, ScriptedUpstream
 
 BILLED = {"prompt_tokens": 5, "completion_tokens": 1, "cost": 0.25}
@@ -146,4 +145,4 @@ async def test_no_key_is_in_the_history(client: Client) -> None:
                 await handle.result()
             history = (await handle.fetch_history()).to_json()
     assert upstream.count == 1, "401 is not retried"
-    assert not any(piece in history.encode() for piece in encodings(AGENT_KEY))
+    assert secrets.found({"agent": AGENT_KEY}, {"history": history.encode()}) == []

@@ -20,7 +20,7 @@ from tests.chaos.driver import Driver, NoAnswer, tried
 from tests.chaos.facts import Facts, Recorded, RunFacts
 from tests.chaos.ledger_reader import read_ledger
 from tests.chaos.stack import KEPT_OUT, SECRET_NAMES, Stack
-from tests.support.secrets import encodings
+from tests.support import secrets
 
 RPC = timedelta(seconds=5)
 SCHEDULED = EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
@@ -133,17 +133,14 @@ def _completed(event: HistoryEvent, calls: dict[int, tuple[str, str]]) -> Record
     )
 
 
-def _search(stack: Stack, facts: Facts, histories: dict[str, bytes]) -> Iterator[str]:
+def _search(stack: Stack, facts: Facts, histories: dict[str, bytes]) -> list[str]:
     """Every place where a key was found, by the name of the key and of the place."""
     maker = KeyMaker(stack.secrets["GATEWAY_SECRET"])
     keys = {name: stack.secrets[name] for name in SECRET_NAMES}
     keys |= {f"key of {account.id}": maker.agent_key(account.id) for account in facts.accounts}
     places = dict(files(stack.folder))
     places |= {f"history of {run}": data for run, data in histories.items()}
-    for place, data in places.items():
-        for name, key in keys.items():
-            if any(piece in data for piece in encodings(key)):
-                yield f"{name} in {place}"
+    return secrets.found(keys, places)
 
 
 def files(folder: Path) -> Iterator[tuple[str, bytes]]:

@@ -1,15 +1,14 @@
 """No key is written to the database or the log, in any encoding."""
 
-import base64
 import signal
 from pathlib import Path
 
 import aiohttp
 
 from tests.gateway.client import Api, body, streamed
+from tests.support import secrets
 from tests.support.gateway import PARENT_KEY, SECRET
 from tests.support.gateway_process import gateway_process
-from tests.support.secrets import encodings
 from tests.support.upstream import Rule, ScriptedUpstream
 
 UPSTREAM_KEY = "upstream-key:+/=-0123456789"
@@ -20,11 +19,6 @@ USED = {"prompt_tokens": 20, "completion_tokens": 5}
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def test_the_search_finds_an_encoded_key() -> None:
-    hidden = base64.b64encode(b"x" + PARENT_KEY.encode() + b"yz")
-    assert any(piece in hidden for piece in encodings(PARENT_KEY))
 
 
 async def test_keys_are_neither_in_the_database_nor_in_the_log() -> None:
@@ -56,7 +50,6 @@ async def test_keys_are_neither_in_the_database_nor_in_the_log() -> None:
         assert {"gateway.db", "gateway.db-wal", "gateway.log"} <= set(before)
         assert agent.id.encode() in after
         assert gateway.database.stat().st_mode & 0o077 == 0
-        for key in (PARENT_KEY, SECRET, UPSTREAM_KEY, agent.key, wrong):
-            for piece in encodings(key):
-                assert piece not in after
-                assert [name for name, data in before.items() if piece in data] == []
+        keys = {"parent": PARENT_KEY, "secret": SECRET, "upstream": UPSTREAM_KEY}
+        keys |= {"agent": agent.key, "wrong": wrong}
+        assert secrets.found(keys, {**before, "database at the end": after}) == []
