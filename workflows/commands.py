@@ -9,6 +9,7 @@ from durable_agent_team.contracts.control import (
     AddTaskSignal,
     AdjustBudget,
     Adjustment,
+    ApproveSignal,
     BudgetAdjusted,
     CancelTaskSignal,
     RetryTaskSignal,
@@ -70,6 +71,9 @@ class Commands:
                 await self.adjust_run(command)
             case AddTaskSignal() as command:
                 await self.add_task(command.task)
+            case ApproveSignal() as command:
+                self._run.approval.check(command)
+                self._run.approval.give(command)
             case RetryTaskSignal() as command:
                 self.retry_task(command)
             case CancelTaskSignal() as command:

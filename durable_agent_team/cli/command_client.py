@@ -59,7 +59,7 @@ def read_settings() -> "ClientSettings":
 def _client_errors() -> Iterator[None]:
     """Turns the client's exceptions into `CommandError`s."""
     from durable_agent_team.client.connection import ServiceUnavailable
-    from durable_agent_team.client.exceptions import NoWorker, RunAborted, RunError
+    from durable_agent_team.client.exceptions import NoWorker, RunAborted, RunError, SentAsSignal
 
     try:
         yield
@@ -67,5 +67,7 @@ def _client_errors() -> Iterator[None]:
         raise CommandError(ExitCode.NO_ANSWER, str(error)) from error
     except RunAborted as error:
         raise CommandError(ExitCode.RUN_FAILED, str(error)) from error
+    except SentAsSignal as error:
+        raise CommandError(ExitCode.DONE, str(error)) from error
     except RunError as error:
         raise CommandError(ExitCode.INVALID_INPUT, str(error)) from error

@@ -89,6 +89,20 @@ class NotConfirmed(NoWorker):
         self.run = run
 
 
+class SentAsSignal(RunError):
+    """The run has had as many updates as Temporal allows, so the command went as a signal.
+
+    Nothing refused it within a moment; there is no answer.
+    """
+
+    def __init__(self, run: str, what: str) -> None:
+        super().__init__(
+            f"run {run}: Temporal takes no more updates for it, so {what} went as the signal"
+            " `adjust`, which has no answer; `state` and `spend` show what is in force"
+        )
+        self.run = run
+
+
 class RunRefused(RunError):
     """The run ended at once, because its input was wrong. No account was opened, nothing spent."""
 
@@ -102,6 +116,12 @@ _SILENT = {
     RPCStatusCode.DEADLINE_EXCEEDED,
     RPCStatusCode.CANCELLED,
 }
+
+
+def is_out_of_updates(error: RPCError) -> bool:
+    """Whether the run has had all the updates that Temporal allows (2,000 by default)."""
+    full = "limit on the total number of distinct updates"
+    return error.status == RPCStatusCode.FAILED_PRECONDITION and full in error.message
 
 
 def is_silence(error: RPCError) -> bool:

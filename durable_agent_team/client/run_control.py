@@ -18,8 +18,11 @@ from temporalio.service import RPCError
 from durable_agent_team.client.exceptions import (
     NotConfirmed,
     NoWorker,
+    RunError,
     RunNotFound,
+    SentAsSignal,
     UpdateRefused,
+    is_out_of_updates,
     translated,
 )
 from durable_agent_team.contracts import names
@@ -36,6 +39,7 @@ from durable_agent_team.contracts.control import (
     Transfer,
     Transferred,
 )
+from durable_agent_team.contracts.run import Refusal, RunState
 from durable_agent_team.contracts.team import Task
 
 ANSWER_TIMEOUT = timedelta(seconds=4)
@@ -44,6 +48,9 @@ PROBE_TIMEOUT = timedelta(seconds=0.8)
 CALL_TIMEOUT = timedelta(seconds=5)
 UPDATE_TIMEOUT = timedelta(seconds=30)
 """From acceptance to answer: in between, the worker sets a new limit at the gateway."""
+
+SIGNAL_LOOKS, SIGNAL_PAUSE = 5, 0.2
+"""How often, and how many seconds apart, `state` is read for the refusal of a signal."""
 
 Answer = TypeVar("Answer", bound=Message)
 T = TypeVar("T")
@@ -78,6 +85,7 @@ class RunControl:
     Signals (`cancel`, `pause`, `resume`) return when Temporal has recorded them. Updates return the
     run's answer. They raise `UpdateRefused` with the run's reason, and `NoWorker`: then they may
     still take effect once a worker is back (`NotConfirmed`: once the account provider answers).
+    After as many updates as Temporal allows they send a signal, and raise `SentAsSignal`.
     All raise `RunNotFound`, `RunClosed`, `ServiceUnavailable`.
     """
 
@@ -169,6 +177,26 @@ class RunControl:
                 raise NoWorker(
                     self.id, f"no worker confirmed {what}; it may still take effect"
                 ) from error
+            except RPCError as error:
+                if not is_out_of_updates(error):
+                    raise
+                raise await self._signal_instead(name, command, what) from error
+
+    async def _signal_instead(self, name: str, command: Message, what: str) -> RunError:
+        """Sends the command as the signal `adjust`; returns what to raise."""
+        before = await self._refusals()
+        payload = {"kind": name, **command.model_dump(mode="json", exclude_unset=True)}
+        await within(CALL_TIMEOUT, self._handle.signal("adjust", payload, rpc_timeout=CALL_TIMEOUT))
+        for _ in range(SIGNAL_LOOKS):
+            await asyncio.sleep(SIGNAL_PAUSE)
+            new = [each for each in await self._refusals() if each not in before]
+            if new:
+                return UpdateRefused(new[-1].problem)
+        return SentAsSignal(self.id, what)
+
+    async def _refusals(self) -> tuple[Refusal, ...]:
+        asking = self._handle.query("state", result_type=RunState, rpc_timeout=ANSWER_TIMEOUT)
+        return (await within(ANSWER_TIMEOUT, asking)).refusals
 
     async def _probe(self) -> None:
         """After a timeout: raises if Temporal does not answer, rather than the run's worker."""

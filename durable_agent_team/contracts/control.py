@@ -35,6 +35,18 @@ class TaskCommand(Message):
     reason: str = Field("", max_length=1_000)
 
 
+class Approve(Message):
+    """Approves or rejects what waits for approval; `subject` is the one that `state` shows."""
+
+    subject: str = Field(max_length=200)
+    approved: bool
+    note: str = Field("", max_length=1_000)
+
+
+class ApproveSignal(Approve):
+    kind: Literal["approve"]
+
+
 class AdjustBudgetSignal(AdjustBudget):
     kind: Literal["adjust_budget"]
 
@@ -77,7 +89,8 @@ class Adjustment(
             | CancelTaskSignal
             | AdjustAgentSignal
             | AdjustRunSignal
-            | AddTaskSignal,
+            | AddTaskSignal
+            | ApproveSignal,
             Field(discriminator="kind"),
         ]
     ]
@@ -104,14 +117,6 @@ class TaskAnswer(Message):
 
     task: str
     status: str
-
-
-class Approve(Message):
-    """Approves or rejects what waits for approval; `subject` is the one that `state` shows."""
-
-    subject: str = Field(max_length=200)
-    approved: bool
-    note: str = Field("", max_length=1_000)
 
 
 class Empty(Message):

@@ -3,7 +3,7 @@
 import shutil
 import sys
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,11 @@ def temporal_cli() -> str:
 
 
 @asynccontextmanager
-async def server(*, time_skipping: bool = False) -> AsyncIterator[WorkflowEnvironment]:
+async def server(
+    *, time_skipping: bool = False, settings: Mapping[str, object] | None = None
+) -> AsyncIterator[WorkflowEnvironment]:
+    """`settings` are values of the server's dynamic configuration, without time skipping."""
+    values = [f"{name}={value}" for name, value in (settings or {}).items()]
     if time_skipping:
         start = WorkflowEnvironment.start_time_skipping_v2(
             dev_server_existing_path=temporal_cli(),
@@ -49,6 +53,9 @@ async def server(*, time_skipping: bool = False) -> AsyncIterator[WorkflowEnviro
         start = WorkflowEnvironment.start_local(
             dev_server_existing_path=temporal_cli(),
             search_attributes=ATTRIBUTES,
+            dev_server_extra_args=[
+                each for value in values for each in ("--dynamic-config-value", value)
+            ],
             data_converter=DATA_CONVERTER,
         )
     async with await start as environment:
