@@ -86,7 +86,7 @@ class Agents(AgentActivities):
 
     async def _judged(self, call: CallRequest, done: Completion) -> tuple[str, tuple[str, ...]]:
         """The answer without its fence, and why it may not be handed on."""
-        text = done.text
+        text = done.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         answer = text if call.output == "text" or len(text) > MAX_ANSWER else unfenced(text)
         return answer, await self._judge.reasons(call, answer)
 

@@ -6,7 +6,7 @@ alternatives, many quotes against much text) goes to a process of its own (`judg
 runs `judge_child`), which is killed at its time limit: the event loop never waits for a regular
 expression (docs/adr/027).
 
-`answer_checks` has the checks themselves, `fences`, `bounded_json`, `quotes` and `schemas` their
-parts. They are pure functions, which run in both processes, and import nothing of Temporal, so that
-the child starts fast. Imports contracts, `output_formats`, and jsonschema.
+`answer_checks` has the checks themselves, `fences`, `quotes` and `schemas` their parts. They are
+pure functions, which run in both processes, and import nothing of Temporal, so that the child
+starts fast. Imports contracts, rules, `output_formats`, and jsonschema.
 """

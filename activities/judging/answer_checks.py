@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from activities.judging import bounded_json
 from activities.judging.quotes import missing_quotes, quotes_in_json, quotes_in_text
 from activities.judging.schemas import cut, schema_errors
 from durable_agent_team.contracts.call import MAX_ANSWER
+from durable_agent_team.rules import model_json
 
 MAX_REASONS = 10
 MAX_REASON = 300
@@ -52,7 +52,7 @@ def _reasons(check: AnswerCheck) -> Iterator[str]:
         quotes = quotes_in_text(answer)
     else:
         try:
-            value = bounded_json.parse(answer)
+            value = model_json.parse(answer)
         except ValueError as error:
             yield f"The answer is not JSON ({cut(str(error), 120)}). Answer with JSON alone."
             return

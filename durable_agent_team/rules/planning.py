@@ -13,11 +13,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from durable_agent_team.contracts.plan import Plan, Problem
 from durable_agent_team.contracts.team import Agent, Checks, Identifier, Task, Team
+from durable_agent_team.rules import model_json
 from durable_agent_team.rules.goal_check import goal_problems
 from durable_agent_team.rules.validation import task_problems
 
 MAX_PLANNED = 8
 """Tasks. The grammar grows with its square, and a longer plan is better written by hand."""
+
+MAX_READ = 1_000
+"""Tasks of an answer that are looked at: the most that any team allows."""
 
 MAX_ASK = 240
 MAX_DEPENDENCIES = 8
@@ -188,7 +192,7 @@ def _introduce(name: str, agent: Agent) -> str:
 
 def _read(answer: str) -> tuple[PlannedTask, ...] | Problem:
     try:
-        loaded = json.loads(answer)
+        loaded = model_json.parse(answer)
     except ValueError as error:
         return Problem(field="plan", what=f"it is not JSON: {error}", remedy="answer with JSON")
     tasks = loaded.get("tasks") if isinstance(loaded, Mapping) else None
@@ -196,6 +200,9 @@ def _read(answer: str) -> tuple[PlannedTask, ...] | Problem:
         return Problem(
             field="plan.tasks", what="there are no tasks", remedy='answer {"tasks": [...]}'
         )
+    if len(tasks) > MAX_READ:
+        what = f"it has {len(tasks)} tasks"
+        return Problem(field="plan.tasks", what=what, remedy=f"at most {MAX_READ}")
     read = []
     for index, task in enumerate(tasks):
         try:

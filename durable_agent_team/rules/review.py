@@ -4,7 +4,6 @@ The answer's schema is derived from the run, so that it cannot name an unknown t
 answer is checked anyway.
 """
 
-import json
 import re
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -15,6 +14,7 @@ from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.plan import Plan, Problem
 from durable_agent_team.contracts.run import TaskStatus
 from durable_agent_team.contracts.team import Checks, Identifier, Task, Team
+from durable_agent_team.rules import model_json
 from durable_agent_team.rules.goal_check import goal_problems
 from durable_agent_team.rules.validation import task_problems
 
@@ -102,12 +102,12 @@ def parse_review(
 ) -> tuple[Review, Plan] | list[Problem]:
     """The review and the revised plan, or all its problems."""
     try:
-        review = Review.model_validate(json.loads(answer))
+        review = Review.model_validate(model_json.parse(answer))
     except (ValueError, ValidationError) as error:
         return [Problem(field="review", what=str(error)[:500])]
     known = {task.id for task in plan.tasks}
     problems = [
-        Problem(field="review", value=each, what="no such task")
+        Problem(field="review", value=each[:200], what="no such task")
         for each in (*review.redo, *review.drop)
         if each not in known
     ]

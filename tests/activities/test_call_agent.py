@@ -331,3 +331,30 @@ async def test_one_agent_burns_its_account_and_the_other_is_untouched(rooms: Roo
 def test_a_sealed_key_shows_nothing() -> None:
     assert "sealed_key" not in repr(call())
     assert SEALER.fingerprint in repr(SEALER)
+
+
+async def test_half_a_surrogate_pair_in_an_answer_is_replaced(
+    rooms: Rooms, upstream: ScriptedUpstream
+) -> None:
+    upstream.add(Rule(text="An oak \ud83c is a tree."))
+    account = await one_account(rooms)
+    result = await context().run(rooms.agents.call_agent, call(account=account))
+    assert result.reasons == ()
+    assert result.answer.encode().startswith(b"An oak ")
+
+
+async def test_an_answer_that_cannot_be_checked_in_time_is_a_result_with_its_cost(
+    rooms: Rooms, upstream: ScriptedUpstream
+) -> None:
+    upstream.add(
+        Rule(text='{"name": "Bartholomew Maximilian Featherstonehaugh the elder of the 2nd"}')
+    )
+    schema = {"properties": {"name": {"type": "string", "pattern": r"^([a-zA-Z]+\s?)+$"}}}
+    account = await one_account(rooms)
+    beats: list[object] = []
+    environment = context(timeout=60, heartbeat=0.9)
+    environment.on_heartbeat = lambda *details: beats.append(details)
+    result = await environment.run(rooms.agents.call_agent, call(account=account, output=schema))
+    assert "could not be checked within 3 s" in result.reasons[0]
+    assert result.cost_usd == await spent(rooms, account) > 0
+    assert len(beats) >= 5  # every 0.3 s for 3 s: the server does not lose the worker

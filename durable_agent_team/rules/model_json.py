@@ -1,4 +1,4 @@
-"""Parses JSON from models: bounded in depth and in the size of its numbers."""
+"""Parses JSON from models: bounded in depth, in its numbers, and to text that can be stored."""
 
 import json
 import math
@@ -10,21 +10,38 @@ MAX_DEPTH = 100
 MAX_DIGITS = 300
 """Of an integer: a longer one is not a float any more, which `multipleOf` computes with."""
 
+TOO_DEEP = f"it is nested more than {MAX_DEPTH} levels deep"
+
 
 def parse(text: str) -> Any:
-    """Raises `ValueError` for what is not JSON, or beyond a bound."""
+    """Raises `ValueError`, with a short text, for what is not JSON, or beyond a bound."""
     try:
         value = json.loads(
             text, parse_constant=_no_constant, parse_int=_integer, parse_float=_number
         )
     except RecursionError:
-        raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep") from None
-    if is_deeper(value, MAX_DEPTH):
-        raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep")
+        raise ValueError(TOO_DEEP) from None
+    if _is_deeper(value, MAX_DEPTH):
+        raise ValueError(TOO_DEEP)
+    if "\\ud" in text.lower() or not _can_be_stored(text):
+        _check_texts(value)
     return value
 
 
-def is_deeper(value: Any, levels: int) -> bool:
+def _check_texts(value: Any) -> None:
+    if not _can_be_stored(json.dumps(value, ensure_ascii=False)):
+        raise ValueError("it contains half of a surrogate pair")
+
+
+def _can_be_stored(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
     """Whether lists and objects are nested more than `levels` deep. Without recursion."""
     level = [value] if isinstance(value, dict | list) else []
     while level and levels > 0:
@@ -39,7 +56,7 @@ def is_deeper(value: Any, levels: int) -> bool:
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _integer(digits: str) -> int:
