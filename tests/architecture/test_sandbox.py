@@ -75,7 +75,9 @@ def test_what_is_passed_through_is_pure_and_named_one_by_one() -> None:
     """Never `workflows` as a whole: that would switch the sandbox off for the workflow."""
     own = ("workflows", "durable_agent_team.rules")
     passed = {name for name in PASSED_THROUGH if name.startswith(own)}
-    rules = {f"durable_agent_team.rules.{name}" for name in ("bounds", "graph", "shares")}
+    rules = {
+        f"durable_agent_team.rules.{name}" for name in ("bounds", "graph", "shares", "value_limits")
+    }
     pure = {"workflows.state.agent_account", "workflows.policies", "workflows.state.task_schedule"}
     assert passed == rules | pure | {"workflows.state.open_tasks"}, "metrics: docs/adr/017"
     assert passed <= set(MODULES)
