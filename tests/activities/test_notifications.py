@@ -1,6 +1,7 @@
 """`notify_url` tells nothing about what listens at an address, and reaches public ones alone."""
 
 import asyncio
+import ipaddress
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,6 +10,8 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
@@ -17,6 +20,7 @@ from activities.public_addresses import is_public
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.notification import Notification
 from durable_agent_team.contracts.run import Waiting
+from tests.support.fuzzing import examples
 from tests.support.serving import listening
 
 SECRET_PATH = "/hook-secret-5f3c"
@@ -184,3 +188,17 @@ def test_public_and_other_addresses() -> None:
     )
     for other in private.split():
         assert not is_public(other), other
+
+
+@pytest.mark.fuzz
+@settings(max_examples=examples(200), deadline=None)
+@given(st.ip_addresses(v=4))
+def test_an_address_inside_another_one_is_judged_as_itself(inner: ipaddress.IPv4Address) -> None:
+    number = int(inner)
+    carriers = [
+        ipaddress.IPv6Address((0xFFFF << 32) | number),
+        ipaddress.IPv6Address((0x0064FF9B << 96) | number),
+        ipaddress.IPv6Address((0x2002 << 112) | (number << 80)),
+    ]
+    assert {is_public(str(each)) for each in carriers} == {is_public(str(inner))}
+    assert not is_public(str(inner)) or inner.is_global
