@@ -8,6 +8,7 @@ import typer
 from durable_agent_team.cli.exit_codes import CommandError, ExitCode
 from durable_agent_team.rules.pydantic_messages import shown
 
+ID_PUNCTUATION = "-_.:/@+=,"
 MAX_RUN_ID = 1_000
 """Characters; Temporal's limit."""
 
@@ -40,15 +41,19 @@ def check_team_or_run(given: str) -> str:
 
 
 def check_new_run_id(given: str | None) -> str | None:
-    """The callback of `--id`. A new id must also be easy to paste into a shell."""
+    """The callback of `--id`. A new id must also be easy to paste into a shell, without quotes."""
     if given is None:
         return None
-    if given.strip() and (given[0] == "-" or " " in given):
-        what = "starts with a dash" if given[0] == "-" else "contains a space"
+    _check_run_id(given, "--id")
+    unusual = [each for each in given if not (each.isalnum() or each in ID_PUNCTUATION)]
+    if unusual or given[0] == "-":
+        what = "starts with a dash"
+        if unusual:
+            what = "contains a space" if unusual[0].isspace() else f"contains {unusual[0]!r}"
         problem = f"--id = {shown(given)}: {what}"
         remedy = "leave it out, or use letters and digits"
         raise CommandError(ExitCode.INVALID_INPUT, f"{problem} ({remedy})")
-    return _check_run_id(given, "--id")
+    return given
 
 
 TeamFile = Annotated[Path, typer.Argument(metavar="TEAM", help="The team file (YAML).")]

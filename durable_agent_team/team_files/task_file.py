@@ -17,10 +17,7 @@ def load_task(path: str) -> Task:
 
     The run itself checks whether the task fits into it.
     """
-    if path == STANDARD_INPUT:
-        file = YamlFile(Path("/dev/stdin"), name="standard input")
-    else:
-        file = YamlFile(Path(path))
+    file = YamlFile(None if path == STANDARD_INPUT else Path(path))
     raw = file.parse("task", "start with `id:`, `agent:` and `ask:`")
     try:
         task = Task.model_validate(raw)

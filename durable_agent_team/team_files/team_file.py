@@ -45,6 +45,10 @@ def load_team(path: str | Path, goal: str | None = None, inputs: Inputs = ()) ->
 class _TeamFile(YamlFile):
     """Reads one team file and collects all its problems."""
 
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.folder = path.parent
+
     def request(self, goal: str | None, inputs: Inputs) -> RunRequest:
         raw = self.parse("team", "start with `name:`, `goal:` and `agents:`")
         extra = self._add_inputs(raw, inputs)
@@ -86,10 +90,7 @@ class _TeamFile(YamlFile):
                 remedy = suggest(name, list(by_id)) if by_id else "the team names no tasks"
                 self.add("--input", "no such task", remedy, f"{name}={file}")
                 continue
-            if (
-                file in named_in_file
-                and Path(file).resolve() != (self.path.parent / file).resolve()
-            ):
+            if file in named_in_file and Path(file).resolve() != (self.folder / file).resolve():
                 what = "the team file gives this name to another file"
                 self.add("--input", what, "write its path differently", f"{name}={file}")
                 continue
@@ -102,7 +103,7 @@ class _TeamFile(YamlFile):
     def _document_path(self, name: str) -> Path:
         """The path of a document. It must be inside the team file's folder: the file may come from
         someone else, and its documents are sent to a model. Raises `Unreadable`."""
-        folder = self.path.parent
+        folder = self.folder
         with suppress(OSError, ValueError, RuntimeError):  # reading it reports what is wrong
             if not (folder / name).resolve().is_relative_to(folder.resolve()):
                 raise Unreadable(

@@ -1,5 +1,6 @@
 """Reads a YAML file as plain values, and collects its problems with their lines."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import yaml
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.rules.pydantic_messages import shown
 from durable_agent_team.team_files.error_messages import spell
+from durable_agent_team.team_files.regular_file import NotAFile, read_regular
 from durable_agent_team.team_files.yaml_document import Document, read_yaml
 
 MAX_FILE = 1_000_000
@@ -40,9 +42,10 @@ class TeamFileError(Exception):
 class YamlFile:
     """One file that is being read, and the problems found so far."""
 
-    def __init__(self, path: Path, name: str | None = None) -> None:
+    def __init__(self, path: Path | None) -> None:
+        """None for standard input."""
         self.path = path
-        self.name = name or str(path)
+        self.name = "standard input" if path is None else str(path)
         self.document = Document()
         self.problems: list[FileProblem] = []
 
@@ -62,7 +65,7 @@ class YamlFile:
         `what` is the expected content, and `hint` says how it starts.
         """
         try:
-            self.document = read_yaml(read_text(self.path, MAX_FILE))
+            self.document = read_yaml(self._text())
         except Unreadable as error:
             self.add(f"{what} file", *error.args)
             raise TeamFileError(self.problems) from None
@@ -92,31 +95,40 @@ class YamlFile:
             self.problems.append(FileProblem(self.name, line, problem))
         return self.document.value
 
+    def _text(self) -> str:
+        if self.path is not None:
+            return read_text(self.path, MAX_FILE)
+        return _decode(sys.stdin.buffer.read(4 * MAX_FILE + 1), MAX_FILE, self.name)
+
 
 class Unreadable(Exception):
     """A file cannot be used. The arguments are the problem and the remedy."""
 
 
 def read_text(file: Path, limit: int) -> str:
-    """Returns a file's text. Reads `limit` characters at most, also of a pipe or device.
-
-    Raises `Unreadable`."""
+    """Returns a regular file's text of `limit` characters at most. Raises `Unreadable`."""
     name = shown(str(file), 200)
     try:
-        with file.open("rb") as source:
-            content = source.read(4 * limit + 1)
-        if len(content) > 4 * limit:
-            raise Unreadable(f"more than {limit:,} characters", "shorten it")
-        text = content.decode("utf-8-sig")
+        return _decode(read_regular(file, 4 * limit + 1), limit, name)
+    except NotAFile as error:
+        what = f"{name} is a {error}, and only a file is read"
+        raise Unreadable(what, "write its content into a file") from None
     except FileNotFoundError:
         raise Unreadable(f"there is no file {name}", "check the path") from None
-    except UnicodeDecodeError as error:
-        what = f"{name} is not UTF-8 text (byte {error.start})"
-        raise Unreadable(what, "convert it to plain text in UTF-8") from None
     except OSError as error:
         raise Unreadable(f"{name} cannot be read ({error.strerror})", _remedy(error)) from None
     except ValueError:  # a NUL in the name
         raise Unreadable(f"no file can have the name {name}", "check the path") from None
+
+
+def _decode(content: bytes, limit: int, name: str) -> str:
+    if len(content) > 4 * limit:
+        raise Unreadable(f"more than {limit:,} characters", "shorten it")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        what = f"{name} is not UTF-8 text (byte {error.start})"
+        raise Unreadable(what, "convert it to plain text in UTF-8") from None
     if len(text) > limit:
         raise Unreadable(f"{len(text):,} characters, the maximum is {limit:,}", "shorten it")
     return text

@@ -1,5 +1,7 @@
 """What pydantic complains of, in the words that people read; and files of every odd kind."""
 
+import os
+import socket
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +13,7 @@ from durable_agent_team.contracts.output_schema import schema_problem
 from durable_agent_team.contracts.team import Identifier
 from durable_agent_team.process.settings import ClientSettings, SettingsError, WorkerSettings, load
 from durable_agent_team.rules.pydantic_messages import explain_error, shown
+from durable_agent_team.team_files.task_file import load_task
 from durable_agent_team.team_files.team_file import Inputs, TeamFileError, load_team
 
 
@@ -95,9 +98,39 @@ def test_a_document_of_every_odd_kind_is_told(tmp_path: Path, name: str, told: s
     assert told in said
 
 
-def test_of_a_document_without_an_end_no_more_is_read_than_may_be(tmp_path: Path) -> None:
-    said = problem(tmp_path, TEAM.replace(", INPUTS", ""), [("a", "/dev/zero")])
+def test_of_a_huge_document_no_more_is_read_than_may_be(tmp_path: Path) -> None:
+    with (tmp_path / "huge").open("wb") as huge:
+        huge.truncate(10**12)  # a file with a hole
+    said = problem(tmp_path, TEAM.replace("INPUTS", "inputs: [huge]"))
     assert "more than 1,000,000 characters (shorten it)" in said
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "socket"])
+def test_what_is_not_a_file_is_refused_and_not_waited_for(tmp_path: Path, kind: str) -> None:
+    found = tmp_path / "odd.yaml"
+    if kind == "pipe":
+        os.mkfifo(found)
+    elif kind == "device":
+        found.symlink_to("/dev/zero")
+    else:
+        socket.socket(socket.AF_UNIX).bind(str(found))
+    team = _written(tmp_path, TEAM.replace(", INPUTS", ""))
+    for read in (
+        lambda: load_team(found),
+        lambda: load_task(str(found)),
+        lambda: load_team(team, None, [("a", str(found))]),
+    ):
+        with pytest.raises(TeamFileError) as error:
+            read()
+        assert f"is a {kind}, and only a file is read (write its content into a file" in str(
+            error.value
+        )
+
+
+def _written(folder: Path, text: str) -> Path:
+    path = folder / "team.yaml"
+    path.write_text(text)
+    return path
 
 
 @pytest.mark.parametrize(
