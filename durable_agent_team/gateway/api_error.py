@@ -2,18 +2,34 @@
 
 import json
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-_shorten = reprlib.Repr()
+SCRUB: ContextVar[Callable[[str], str]] = ContextVar("gateway_scrub", default=str)
+"""Removes keys from a text of the current request. Set by the middleware."""
+
+
+class _Shortened(reprlib.Repr):
+    def repr_str(self, x: str, level: int) -> str:
+        """Scrubbed before it is cut: half of a key could not be recognised."""
+        return super().repr_str(SCRUB.get()(x), level)
+
+
+_shorten = _Shortened()
 _shorten.maxstring = _shorten.maxother = _shorten.maxlong = 80
 
 
 def shown(value: Any) -> str:
-    """The value for an error message, shortened."""
+    """The value for an error message, without keys, shortened."""
     return str(value)[:80] if isinstance(value, Decimal) else _shorten.repr(value)
+
+
+def shown_name(name: str) -> str:
+    """A field's name for an error message, without keys, shortened."""
+    return SCRUB.get()(name)[:80]
 
 
 @dataclass

@@ -128,6 +128,17 @@ async def test_no_key_is_logged_answered_or_stored_wherever_it_is_sent() -> None
         assert b'"internal"' not in everything
 
 
+async def test_a_key_is_removed_before_a_value_is_cut() -> None:
+    """Half of a key would not be recognised any more."""
+    async with world() as w:
+        for data in ({"name": "x" * 60 + PARENT_KEY + "y" * 200, "budget": 1},
+                     {"name": "a", "budget": "x" * 60 + PARENT_KEY * 3},
+                     {"x" * 60 + PARENT_KEY * 2: 1}):  # fmt: skip
+            reply = await w.api.send("POST", "/v1/agents", data)
+            assert reply.status == 400
+            assert not [n for n in range(20) if PARENT_KEY[n : n + 12] in reply.text]
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 

@@ -19,7 +19,14 @@ from durable_agent_team.gateway.api.http_bodies import (
     respond_json,
     without_keys,
 )
-from durable_agent_team.gateway.api_error import ApiError, conflict, invalid, not_found, shown
+from durable_agent_team.gateway.api_error import (
+    ApiError,
+    conflict,
+    invalid,
+    not_found,
+    shown,
+    shown_name,
+)
 from durable_agent_team.gateway.keys import hash_key
 from durable_agent_team.gateway.stores.store import (
     Account,
@@ -224,7 +231,7 @@ def _line_json(line: LedgerLine) -> dict[str, Any]:
 
 def _refuse_unknown(data: dict[str, Any], known: set[str]) -> None:
     if unknown := sorted(set(data) - known):
-        name = unknown[0][:80]
+        name = shown_name(unknown[0])
         raise invalid(f"`{name}` is not known here; known: {', '.join(sorted(known))}")
 
 

@@ -4,12 +4,13 @@ import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from aiohttp import web
 
 from durable_agent_team.gateway.api.gateway_context import GATEWAY, GatewayContext
 from durable_agent_team.gateway.api.http_bodies import error_response, without_keys
-from durable_agent_team.gateway.api_error import ApiError, invalid, unavailable, unexpected
+from durable_agent_team.gateway.api_error import SCRUB, ApiError, invalid, unavailable, unexpected
 from durable_agent_team.gateway.stores.store import StoreError
 
 log = logging.getLogger("gateway.http")
@@ -24,6 +25,7 @@ async def handle_errors(request: web.Request, handler: Handler) -> web.StreamRes
     """Turns every exception into an error response, and logs one line for each request."""
     gateway = request.app[GATEWAY]
     started = time.perf_counter()
+    SCRUB.set(partial(without_keys, gateway, request))
     request_id = request[REQUEST_ID] = uuid.uuid4().hex[:12]
     response: web.StreamResponse
     try:
@@ -66,7 +68,8 @@ def _http_error(
         limit = gateway.settings.gateway_max_body_bytes
         message = f"The body is larger than GATEWAY_MAX_BODY_BYTES ({limit} bytes)"
         return invalid(message, "body_too_large", 413)
-    message = f"{request.method} {request.path}: {error.reason}"
+    path = without_keys(gateway, request, request.path)[:MAX_PATH]
+    message = f"{request.method} {path}: {error.reason}"
     allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
     return ApiError(
         error.status, "invalid_request_error", f"http_{error.status}", message, {}, allow

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from durable_agent_team.gateway.api_error import ApiError, invalid, shown
+from durable_agent_team.gateway.api_error import ApiError, invalid, shown, shown_name
 from durable_agent_team.gateway.calls.prices import Price, Prices
 from durable_agent_team.gateway.json_bodies import dump
 from durable_agent_team.gateway.strict_json import parse_request
@@ -77,8 +77,8 @@ def _check(data: dict[str, Any], price: Price) -> int:
     """Refuses what could cost more than the bound. Returns the number of messages."""
     if unknown := set(data) - KNOWN_FIELDS - set(price.parameters):
         raise invalid(
-            f"`{min(unknown)[:80]}` is not known here, so what it costs cannot be bounded. Leave"
-            " it out, or add it to `parameters` in the model's price entry.",
+            f"`{shown_name(min(unknown))}` is not known here, so what it costs cannot be bounded."
+            " Leave it out, or add it to `parameters` in the model's price entry.",
             "unsupported_parameter",
         )
     n = data.get("n")
@@ -109,7 +109,7 @@ def _check_stream(data: dict[str, Any]) -> None:
     if unknown := set(options) - STREAM_OPTIONS:
         known = ", ".join(sorted(STREAM_OPTIONS))
         raise invalid(
-            f"`stream_options.{sorted(unknown)[0][:80]}` is not known here; known: {known}",
+            f"`stream_options.{shown_name(min(unknown))}` is not known here; known: {known}",
             "unsupported_parameter",
         )
     if not all(isinstance(value, bool | None) for value in options.values()):
