@@ -196,7 +196,8 @@ class RunControl:
 
     async def _refusals(self) -> tuple[Refusal, ...]:
         asking = self._handle.query("state", result_type=RunState, rpc_timeout=ANSWER_TIMEOUT)
-        return (await within(ANSWER_TIMEOUT, asking)).refusals
+        now: RunState = await within(ANSWER_TIMEOUT, asking)
+        return now.refusals
 
     async def _probe(self) -> None:
         """After a timeout: raises if Temporal does not answer, rather than the run's worker."""

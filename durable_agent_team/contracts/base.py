@@ -3,7 +3,8 @@
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 MICRO = Decimal("0.000001")
 MAX_USD = Decimal(10**12)
@@ -12,7 +13,21 @@ MAX_BUDGET_USD = Decimal(1_000_000)
 Usd = Annotated[Decimal, Field(ge=0, le=MAX_USD, decimal_places=6)]
 """US dollars, to the micro-dollar. Never a float: JSON carries it as a string."""
 
-BudgetUsd = Annotated[Decimal, Field(gt=0, le=MAX_BUDGET_USD, decimal_places=6)]
+MAX_AMOUNT_TEXT = 60
+
+
+def _plain_amount(value: Any) -> Any:
+    """Python reads `1_0` and digits of any script; an amount has those of ASCII alone."""
+    if isinstance(value, str) and (
+        "_" in value or not value.isascii() or len(value) > MAX_AMOUNT_TEXT
+    ):
+        raise PydanticCustomError("no_amount", "Input should be a valid decimal")
+    return value
+
+
+BudgetUsd = Annotated[
+    Decimal, BeforeValidator(_plain_amount), Field(gt=0, le=MAX_BUDGET_USD, decimal_places=6)
+]
 """A limit: above zero."""
 
 

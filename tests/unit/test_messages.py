@@ -55,3 +55,9 @@ def test_a_null_deadline_differs_from_a_missing_one() -> None:
 
 def test_a_missing_payload_is_an_empty_object() -> None:
     assert parse(Cancel, None).reason == ""
+
+
+@pytest.mark.parametrize("amount", ["1_0", "٣", "1e999999", "1e-999999", "9" * 61, "0x1", "inf"])
+def test_an_amount_has_plain_digits(amount: str) -> None:
+    with pytest.raises(BadMessage, match="budget_usd = "):
+        parse(AdjustBudget, {"agent": "a", "budget_usd": amount})
