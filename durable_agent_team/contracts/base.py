@@ -26,7 +26,7 @@ def _plain_amount(value: Any) -> Any:
 
 
 BudgetUsd = Annotated[
-    Decimal, BeforeValidator(_plain_amount), Field(gt=0, le=MAX_BUDGET_USD, decimal_places=6)
+    Decimal, Field(gt=0, le=MAX_BUDGET_USD, decimal_places=6), BeforeValidator(_plain_amount)
 ]
 """A limit: above zero."""
 
