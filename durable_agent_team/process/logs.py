@@ -21,6 +21,7 @@ from durable_agent_team.contracts.telemetry_labels import (
     TRACE_ID,
     labels,
 )
+from durable_agent_team.rules.safe_text import json_text, one_line
 
 MAX_TEXT = 600
 LogFormat = Literal["json", "text"]
@@ -52,7 +53,7 @@ class JsonLines(logging.Formatter):
         line |= context(record)
         if record.exc_info and record.exc_info[1] is not None:
             line["error"] = describe(record.exc_info[1])
-        return json.dumps(line, ensure_ascii=False)
+        return json_text(json.dumps(line, ensure_ascii=False))
 
 
 class TextLines(logging.Formatter):
@@ -61,12 +62,13 @@ class TextLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
         line = f"{time} {record.levelname} {record.name}: {record.getMessage()[:MAX_TEXT]}"
+        line = one_line(line)
         about = " ".join(f"{name}={value}" for name, value in context(record).items())
         if about:
-            line += f" [{about}]"
+            line += f" [{one_line(about)}]"
         if record.exc_info and record.exc_info[1] is not None:
             error = describe(record.exc_info[1])
-            line += "".join(f"\n  {text}" for text in (*error["at"], error["message"]))
+            line += "".join(f"\n  {one_line(text)}" for text in (*error["at"], error["message"]))
         return line
 
 

@@ -159,3 +159,12 @@ async def test_what_temporals_sdk_has_to_say_is_a_line_like_the_others(tmp_path:
     assert out == b""
     assert [json.loads(each) for each in log.decode().splitlines()]
     assert "secret" not in json.dumps(found)
+
+
+@pytest.mark.parametrize("form", [logs.TextLines(), logs.JsonLines()])
+def test_a_log_line_cannot_be_forged(form: logging.Formatter) -> None:
+    evil = "run a\n12:00:00 INFO forged\x1b[2J\u2028\u202e"
+    record = logging.LogRecord("team", logging.INFO, "x.py", 1, "%s waits", (evil,), None)
+    line = form.format(record)
+    assert len(line.splitlines()) == 1
+    assert line.isprintable()
