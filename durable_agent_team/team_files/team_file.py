@@ -13,6 +13,7 @@ from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.team import Team
 from durable_agent_team.rules.pydantic_messages import shown
+from durable_agent_team.rules.value_limits import START, value_problem
 from durable_agent_team.team_files.error_messages import in_words, spell, suggest
 from durable_agent_team.team_files.yaml_file import (
     FileProblem,
@@ -73,6 +74,9 @@ class _TeamFile(YamlFile):
             if found is not None:
                 path = ("tasks", index, "output")
                 self.at(path, found.model_copy(update={"field": spell(path)}))
+        refused = value_problem(raw, START)  # as the run itself does
+        if refused is not None and not self.problems:
+            self.add("the file", refused)
         return team
 
     def _add_inputs(self, raw: dict[str, Any], inputs: Inputs) -> dict[str, Path]:

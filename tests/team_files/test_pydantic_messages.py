@@ -218,3 +218,9 @@ def test_an_env_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="is not UTF-8 text \\(byte 2\\)") as caught:
         load(ClientSettings, tmp_path)
     assert str(file) in str(caught.value)
+
+
+@pytest.mark.parametrize("schema", ['{enum: ["\\ud800"]}', "{const: " + "9" * 400 + "}"])
+def test_a_schema_that_the_run_would_refuse_is_refused(tmp_path: Path, schema: str) -> None:
+    said = problem(tmp_path, TEAM.replace("INPUTS", f"output: {schema}"))
+    assert "tasks[0].output" in said or "tasks.0.output" in said
