@@ -98,7 +98,14 @@ class YamlFile:
     def _text(self) -> str:
         if self.path is not None:
             return read_text(self.path, MAX_FILE)
-        return _decode(sys.stdin.buffer.read(4 * MAX_FILE + 1), MAX_FILE, self.name)
+        if sys.stdin is None:
+            raise Unreadable("standard input is closed", "name a file")
+        try:
+            raw = sys.stdin.buffer.read(4 * MAX_FILE + 1)
+        except OSError as error:
+            why = error.strerror or "it cannot be used"
+            raise Unreadable(f"standard input cannot be read: {why}", "name a file") from None
+        return _decode(raw, MAX_FILE, self.name)
 
 
 class Unreadable(Exception):

@@ -129,5 +129,5 @@ async def test_the_report_names_the_missing_guarantees(starter: Starter, world: 
     world.capabilities = Capabilities(hard_limit=True, replay=False, ledger=True, transfer=True)
     ended = await starter("run", starter.team())
     assert ended.code == 0, ended.err
-    assert "does not promise replay" in ended.out
-    assert "does not promise ledger" not in ended.out
+    assert "does not guarantee replay" in ended.out
+    assert "does not guarantee ledger" not in ended.out

@@ -315,7 +315,7 @@ async def test_a_provider_that_does_not_answer_is_no_worker_that_is_gone(
     async with serving(client, world):
         run = await start_run(client, request())
         await gate.begun.wait()
-        with pytest.raises(NotConfirmed, match=r"taken the new budget.*does the gateway answer"):
+        with pytest.raises(NotConfirmed, match=r"accepted the new budget.*does the gateway answer"):
             await run.adjust_budget("research", Decimal(7))
         world.answered.set()
         while (await run.spend()).agents[1].budget_usd != Decimal(7):

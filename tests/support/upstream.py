@@ -103,7 +103,8 @@ class ScriptedUpstream:
     async def _respond(
         self, request: web.Request, rule: Rule, received: Received
     ) -> web.StreamResponse:
-        assert request.transport is not None
+        if request.transport is None:  # the client has gone meanwhile
+            return web.Response()
         if rule.disconnect == "before":
             request.transport.abort()
             return web.Response()
