@@ -1,8 +1,8 @@
 """Notifies a webhook when something waits for an operator: one POST, retried by Temporal.
 
-The URL comes from a team file, and whoever starts a run reads its history: of the response only
-its class is reported, and nothing that tells an open port from a closed one. By default only public
-addresses are notified (NOTIFY_PRIVATE_ADDRESSES).
+The URL comes from a team file, and the user who starts a run can read its history. So only the
+class of the response is reported, and nothing that tells an open port from a closed one. By default
+only public addresses are notified (NOTIFY_PRIVATE_ADDRESSES).
 """
 
 import ipaddress

@@ -7,7 +7,7 @@ from durable_agent_team.contracts.spend import Capabilities
 
 PROMISES: Final = MappingProxyType(
     {
-        "hard_limit": "a limit may be overspent: nobody refuses a call for want of money",
+        "hard_limit": "a limit may be overspent: no call is refused when the money runs out",
         "replay": "a call that is repeated after a crash may be charged twice",
         "ledger": "what was spent cannot be checked against the provider's books",
         "transfer": "money cannot be moved between agents in one step; `budget` sets each limit",
