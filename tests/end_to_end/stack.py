@@ -84,7 +84,7 @@ class Desk:
         binary = shutil.which("temporal", path=beside) or shutil.which("temporal")
         assert binary is not None
         place = ("--address", self.info.temporal_address, "--output", "json")
-        out = self.command(binary, *arguments, *place, code=code, timeout=60)
+        out = self.command(binary, *arguments, *place, code=code)
         return json.loads(out) if out.strip() else None
 
     def query(self, run: str, name: str) -> Any:
