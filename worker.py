@@ -45,6 +45,7 @@ log = logging.getLogger("worker")
 PASSED_THROUGH: Final = (
     "durable_agent_team.contracts",
     "durable_agent_team.rules.bounds",
+    "durable_agent_team.rules.encoded_size",
     "durable_agent_team.rules.graph",
     "durable_agent_team.rules.shares",
     "durable_agent_team.rules.value_limits",

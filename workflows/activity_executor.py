@@ -1,10 +1,13 @@
 """Starts the activities of a run, and counts them."""
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.types import MethodAsyncSingleParam
 
+from durable_agent_team.rules.encoded_size import encoded_bytes
+from workflows.command_turns import CommandTurns
 from workflows.policies import ActivityOptions
 
 P = TypeVar("P")
@@ -12,9 +15,14 @@ R = TypeVar("R")
 
 
 class ActivityExecutor:
-    """The only way from the workflow to an activity, except for the local one (the catalog)."""
+    """The only way from the workflow to an activity, except for the local one (the catalog).
 
-    def __init__(self) -> None:
+    Starts activities in the order in which they are asked for, in one workflow task only as many
+    as one message to the server carries. Raises `NotIssued` for one that is cancelled before.
+    """
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._turns = CommandTurns(changed)
         self.commands_issued = 0
         """Counted activities so far. The publisher compares it between two workflow tasks: one that
         starts an activity has a command, and needs no memo (docs/adr/016)."""
@@ -28,8 +36,9 @@ class ActivityExecutor:
         summary: str,
     ) -> R:
         """The activity's result. Counts it in the same step in which its command is issued."""
+        await self._turns.take(encoded_bytes(argument))
         self.commands_issued += 1
-        return await self.execute_uncounted(activity, argument, options, summary=summary)
+        return await _execute(activity, argument, options, summary)
 
     async def execute_uncounted(
         self,
@@ -41,6 +50,11 @@ class ActivityExecutor:
     ) -> R:
         """For limits and notifications: a workflow task that starts only these writes the memo as
         well, and has to do so when it is replayed."""
-        return await workflow.execute_activity_method(
-            activity, argument, **options, summary=summary
-        )
+        await self._turns.take(encoded_bytes(argument))
+        return await _execute(activity, argument, options, summary)
+
+
+async def _execute(
+    activity: MethodAsyncSingleParam[Any, P, R], argument: P, options: ActivityOptions, summary: str
+) -> R:
+    return await workflow.execute_activity_method(activity, argument, **options, summary=summary)

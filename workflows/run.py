@@ -24,7 +24,7 @@ class Run:
 
     def __init__(self, workflow_id: str, started_at: datetime) -> None:
         self.progress = Progress(workflow_id, started_at)
-        self.activities = ActivityExecutor()
+        self.activities = ActivityExecutor(self.progress.changed)
         self.publisher = Publisher(self.progress, self.activities)
         self.accounts = RunAccounts(self.progress, self.activities)
         self.limits = Limits(self.progress, self.activities, self.accounts)

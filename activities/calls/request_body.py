@@ -6,10 +6,7 @@ from typing import Any
 
 from activities.calls.output_formats import response_format
 from activities.calls.source_fences import fence_tag, fenced
-from durable_agent_team.contracts.call import CallRequest, Rejected
-
-MAX_REJECTED = 8_000
-"""Characters of a failed answer that its agent gets back, with all the reasons."""
+from durable_agent_team.contracts.call import MAX_REJECTED, CallRequest, Rejected
 
 
 def body(call: CallRequest) -> bytes:

@@ -17,6 +17,9 @@ MAX_SOURCE = 1_000_000
 MAX_REASONS = 50
 """Of one answer's rejection."""
 
+MAX_REJECTED = 8_000
+"""Characters of a failed answer that its agent gets back, with all the reasons."""
+
 
 class Purpose(StrEnum):
     PLAN = "plan"
@@ -62,7 +65,7 @@ class CallRequest(Message):
     system: str = Field(max_length=20_000)
     goal: str | None = Field(None, max_length=4_000)
     """Only in the orchestrator's calls."""
-    sources: tuple[Source, ...] = Field((), max_length=1_050)
+    sources: tuple[Source, ...] = Field((), max_length=1_100)
     missing: tuple[str, ...] = Field((), max_length=1_000)
     """Inputs that the task does not have because their tasks were skipped."""
     ask: str = Field(max_length=2_000_000)

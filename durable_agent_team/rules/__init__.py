@@ -7,6 +7,7 @@ be mutable, because all runs of a worker share some of these modules.
 
 - `validation`, `catalog`, `graph`: what can be wrong with a team, its tasks and its models
 - `bounds`, `budgets`, `shares`, `estimate`: what calls can cost at most, and each agent's limit
+- `encoded_size`, `size_limits`: the bytes of what goes to Temporal, and what is too large for it
 - `prompts`, `planning`, `review`: what the agents are sent, and how plans and reviews are parsed
 - `guarantees`, `pydantic_messages`: texts that explain a provider or a wrong value
 - `safe_text`: texts made safe for a terminal, a log, Markdown, HTML and a shell

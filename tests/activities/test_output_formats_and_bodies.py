@@ -15,10 +15,16 @@ from activities.calls.output_formats import (
     response_format,
     source_sentences,
 )
-from activities.calls.request_body import MAX_REJECTED, body
+from activities.calls.request_body import body
 from activities.calls.source_fences import fence_tag
 from activities.judging.quotes import normalised
-from durable_agent_team.contracts.call import CallRequest, Purpose, Rejected, Source
+from durable_agent_team.contracts.call import (
+    MAX_REJECTED,
+    CallRequest,
+    Purpose,
+    Rejected,
+    Source,
+)
 from durable_agent_team.contracts.team import Checks
 from tests.activities.support import call, check
 

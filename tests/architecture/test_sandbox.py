@@ -76,7 +76,8 @@ def test_what_is_passed_through_is_pure_and_named_one_by_one() -> None:
     own = ("workflows", "durable_agent_team.rules")
     passed = {name for name in PASSED_THROUGH if name.startswith(own)}
     rules = {
-        f"durable_agent_team.rules.{name}" for name in ("bounds", "graph", "shares", "value_limits")
+        f"durable_agent_team.rules.{name}"
+        for name in ("bounds", "encoded_size", "graph", "shares", "value_limits")
     }
     pure = {"workflows.state.agent_account", "workflows.policies", "workflows.state.task_schedule"}
     assert passed == rules | pure | {"workflows.state.open_tasks"}, "metrics: docs/adr/017"

@@ -10,7 +10,7 @@ from durable_agent_team.contracts.team import Task
 from workflows.state.progress import Progress
 from workflows.state.reports import (
     CUT_ANSWER,
-    MAX_DEPENDENCY_CHARS,
+    MAX_DEPENDENCY_BYTES,
     MAX_OUTPUT_BYTES,
     joined,
     run_report,
@@ -61,7 +61,7 @@ def test_too_many_dependencies_are_cut_and_marked() -> None:
         tasks[n] = task.model_copy(update={"depends_on": tuple(each.id for each in tasks[:n])})
     progress.tasks.adopt(Plan(tasks=tuple(tasks), result=None))
     listed = [each.task for each in run_report(progress, NOW).outcomes]
-    assert sum(len(name) for task in listed for name in task.depends_on) <= MAX_DEPENDENCY_CHARS
+    assert sum(len(name) for task in listed for name in task.depends_on) <= MAX_DEPENDENCY_BYTES
     assert [task.depends_on_cut for task in listed] == [
         len(task.depends_on) < n for n, task in enumerate(listed)
     ]

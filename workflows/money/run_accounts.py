@@ -18,6 +18,7 @@ from durable_agent_team.rules.budgets import budgets_usd
 from durable_agent_team.rules.catalog import callers, model_of
 from workflows.activity_errors import failure_and_spend, run_failure
 from workflows.activity_executor import ActivityExecutor
+from workflows.command_turns import NotIssued
 from workflows.policies import (
     ActivityOptions,
     account_options,
@@ -109,6 +110,8 @@ class RunAccounts:
                 account_options(),
                 summary=f"{agent} · ledger",
             )
+        except NotIssued:
+            return
         except ActivityError as error:
             if not was_cancelled():
                 failure, _ = failure_and_spend(error)

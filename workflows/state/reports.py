@@ -1,8 +1,13 @@
-"""The answers of the queries `spend` and `state`, and the report, made from a run's progress."""
+"""The answers of the queries `spend` and `state`, and the report, made from a run's progress.
 
-from collections.abc import Iterable, Iterator, Sequence
+What has a fixed length is always there. Texts share what is left of the bound, the most important
+ones first, and are cut where it ends.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from durable_agent_team.contracts.call import MAX_ANSWER
 from durable_agent_team.contracts.run import (
@@ -15,24 +20,42 @@ from durable_agent_team.contracts.run import (
 )
 from durable_agent_team.contracts.spend import AgentSpend, SpendReport, Totals
 from durable_agent_team.contracts.team import Task
+from durable_agent_team.rules.encoded_size import (
+    MAX_PAYLOAD_BYTES,
+    cut_to_bytes,
+    encoded_bytes,
+    text_content_bytes,
+)
 from workflows.state.progress import Progress
+from workflows.state.room import Room
 
+MAX_REPORT_BYTES = MAX_PAYLOAD_BYTES - 20_000
+"""Of a report as JSON. A failed run carries it in the details of its error, with the message."""
+MAX_STATE_BYTES = 64 * 1024
+"""Of a state as JSON: the public CLI and the UI show it whole."""
 MAX_OUTPUT_BYTES = 800_000
-"""Of all hand-offs in a report together, in UTF-8: a payload is limited to 2 MB, and the answer may
-be as large."""
+"""Of all hand-offs in a report together, as JSON; less where the answer leaves less."""
+MAX_MESSAGE_BYTES = 200_000
+"""Of the messages of all failed tasks in a report together."""
 CUT_ANSWER = "\n\n[cut here: the report has each task's own output]"
+CUT_HERE = "\n\n[cut here: the whole answer does not fit into the report]"
 MESSAGE_IN_STATE = 300
 MESSAGE_IN_REPORT = 2_000
 """Characters of a failed task's message."""
 MAX_GOAL = 500
+MAX_FAILURE_BYTES = 4_000
+MAX_REASON_BYTES = 2_000
+"""In a state; as JSON, where most texts of this length are whole."""
 MAX_WAITING = 50
-MAX_DEPENDENCY_CHARS = 50_000
+MAX_MODEL_BYTES = 200
+"""Of a model's name for each agent."""
+MAX_DEPENDENCY_BYTES = 50_000
 """Of the ids of all dependencies in a message together: thousands of edges, not a million."""
 
 
 def spend_report(progress: Progress) -> SpendReport:
     """The answer of the query `spend`."""
-    agents = tuple(account.report() for account in progress.accounts.values())
+    agents = tuple(_with_short_model(each.report()) for each in progress.accounts.values())
     return SpendReport(
         workflow_id=progress.workflow_id,
         agents=agents,
@@ -58,38 +81,63 @@ def totals(accounts: Iterable[AgentSpend]) -> Totals:
     )
 
 
+def _with_short_model(agent: AgentSpend) -> AgentSpend:
+    model = cut_to_bytes(agent.model, MAX_MODEL_BYTES)
+    return agent if model == agent.model else agent.model_copy(update={"model": model})
+
+
 def run_state(progress: Progress, page: int) -> RunState:
     """The answer of the query `state`: texts are cut, tasks come in pages (from 1)."""
     tasks = list(progress.tasks.schedule.tasks.values())
     first = (page - 1) * TASKS_PER_PAGE
     shown = tasks[first : first + TASKS_PER_PAGE]
-    return RunState(
+    spent = progress.spent_by_task()
+    failure = progress.failure
+    bare = RunState(
         workflow_id=progress.workflow_id,
         team=progress.team_name,
-        goal=progress.goal[:MAX_GOAL],
+        goal="",
         status=progress.status_now,
         paused=progress.paused,
         max_parallel=progress.request.team.max_parallel if progress.request else None,
         deadline=progress.deadline,
-        cancel_reason=progress.cancel_reason,
-        tasks=tuple(_task_states(progress, shown, MESSAGE_IN_STATE)),
+        cancel_reason=progress.cancel_reason and "",
+        tasks=tuple(_bare(progress, task, spent) for task in shown),
         tasks_total=len(tasks),
         page=page,
-        waiting=tuple(progress.waiting.values())[:MAX_WAITING],
-        refusals=tuple(progress.refusals),
-        failure=progress.failure,
+        waiting=(),
+        refusals=(),
+        failure=failure and _without_message(failure),
     )
+    room = Room(MAX_STATE_BYTES - encoded_bytes(bare))
+    texts: dict[str, Any] = {
+        "failure": failure and _shortened(failure, room, MAX_FAILURE_BYTES),
+        "cancel_reason": progress.cancel_reason
+        and room.shortened(progress.cancel_reason, MAX_REASON_BYTES),
+        "goal": room.shortened(progress.goal[:MAX_GOAL], MAX_REASON_BYTES),
+        "waiting": room.part(room.left // 2).messages(
+            list(progress.waiting.values())[:MAX_WAITING]
+        ),
+        "refusals": room.part(room.left // 3).messages(progress.refusals[::-1])[::-1],
+        "tasks": tuple(_with_texts(progress, shown, spent, room, room.left, MESSAGE_IN_STATE)),
+    }
+    return bare.model_copy(update=texts)
 
 
 def run_report(progress: Progress, ended_at: datetime) -> RunReport:
     """What a run returns: its hand-offs, and what each agent has spent."""
-    return RunReport(
+    tasks = list(progress.tasks.schedule.tasks.values())
+    spent = progress.spent_by_task()
+    bare = RunReport(
         workflow_id=progress.workflow_id,
         team=progress.team_name,
         goal=progress.goal,
         status=progress.status,
-        answer=progress.answer,
-        outcomes=tuple(_outcomes(progress)),
+        answer=progress.answer and "",
+        outcomes=tuple(
+            TaskOutcome(task=_bare(progress, task, spent), output="", output_cut=True)
+            for task in tasks
+        ),
         spend=spend_report(progress),
         cancel_reason=progress.cancel_reason,
         failure=progress.failure,
@@ -97,53 +145,93 @@ def run_report(progress: Progress, ended_at: datetime) -> RunReport:
         ended_at=ended_at,
         call_seconds=round(progress.call_seconds, 3),
     )
+    room = Room(MAX_REPORT_BYTES - encoded_bytes(bare))
+    states = list(_with_texts(progress, tasks, spent, room, MAX_MESSAGE_BYTES, MESSAGE_IN_REPORT))
+    answer = _answer(progress.answer, room)
+    outputs = room.part(MAX_OUTPUT_BYTES)
+    outcomes = tuple(
+        _outcome(state, progress.tasks.handoffs.get(state.id), outputs) for state in states
+    )
+    return bare.model_copy(update={"answer": answer, "outcomes": outcomes})
 
 
-def _task_states(progress: Progress, tasks: Sequence[Task], shown: int) -> Iterator[TaskState]:
-    left = MAX_DEPENDENCY_CHARS
-    spent = progress.spent_by_task()
+def _bare(progress: Progress, task: Task, spent: Mapping[str, Decimal]) -> TaskState:
+    """A task without what has no fixed length: its dependencies, the message of its failure."""
+    failure = progress.tasks.logs[task.id].failure
+    return _state(progress, task, spent, (), failure and _without_message(failure))
+
+
+def _with_texts(
+    progress: Progress,
+    tasks: Sequence[Task],
+    spent: Mapping[str, Decimal],
+    room: Room,
+    most: int,
+    shown: int,
+) -> Iterator[TaskState]:
+    """Tasks with their dependencies, and with messages that have at most `shown` characters, and
+    `most` bytes together, of which each failed task gets an equal share."""
+    logs = progress.tasks.logs
+    failed = sum(logs[task.id].failure is not None for task in tasks)
+    share = min(most, room.left) // max(failed, 1)
+    edges = room.part(MAX_DEPENDENCY_BYTES)
     for task in tasks:
-        log = progress.tasks.logs[task.id]
-        listed: list[str] = []
-        for each in task.depends_on:
-            left -= len(each)
-            if left < 0:
-                break
-            listed.append(each)
-        yield TaskState(
-            id=task.id,
-            agent=task.agent,
-            status=progress.tasks.schedule.status[task.id],
-            depends_on=tuple(listed),
-            **({"depends_on_cut": True} if len(listed) < len(task.depends_on) else {}),
-            calls=log.calls,
-            spent_usd=spent.get(task.id, Decimal(0)),
-            started_at=log.started_at,
-            ended_at=log.ended_at,
-            failure=_cut(log.failure, shown),
-        )
+        failure = logs[task.id].failure
+        if failure is not None:
+            failure = _shortened(_first_characters(failure, shown), room, share)
+        yield _state(progress, task, spent, edges.names(task.depends_on), failure)
 
 
-def _cut(failure: Failure | None, shown: int) -> Failure | None:
-    if failure is None or len(failure.message) <= shown:
+def _state(
+    progress: Progress,
+    task: Task,
+    spent: Mapping[str, Decimal],
+    depends_on: tuple[str, ...],
+    failure: Failure | None,
+) -> TaskState:
+    log = progress.tasks.logs[task.id]
+    return TaskState(
+        id=task.id,
+        agent=task.agent,
+        status=progress.tasks.schedule.status[task.id],
+        depends_on=depends_on,
+        **({"depends_on_cut": True} if len(depends_on) < len(task.depends_on) else {}),
+        calls=log.calls,
+        spent_usd=spent.get(task.id, Decimal(0)),
+        started_at=log.started_at,
+        ended_at=log.ended_at,
+        failure=failure,
+    )
+
+
+def _without_message(failure: Failure) -> Failure:
+    return failure.model_copy(update={"message": ""})
+
+
+def _first_characters(failure: Failure, shown: int) -> Failure:
+    if len(failure.message) <= shown:
         return failure
     return failure.model_copy(update={"message": f"{failure.message[:shown]}…"})
 
 
-def _outcomes(progress: Progress) -> Iterator[TaskOutcome]:
-    left = MAX_OUTPUT_BYTES
-    for each in _task_states(
-        progress, list(progress.tasks.schedule.tasks.values()), MESSAGE_IN_REPORT
-    ):
-        output = progress.tasks.handoffs.get(each.id)
-        kept = _first_bytes(output, left) if output is not None else None
-        left -= len((kept or "").encode())
-        yield TaskOutcome(task=each, output=kept, output_cut=kept != output)
+def _shortened(failure: Failure, room: Room, most_bytes: int) -> Failure:
+    message = room.shortened(failure.message, most_bytes)
+    return (
+        failure if message == failure.message else failure.model_copy(update={"message": message})
+    )
 
 
-def _first_bytes(text: str, most: int) -> str:
-    """At most so many bytes of UTF-8, without cutting a character in half."""
-    return text.encode()[:most].decode(errors="ignore")
+def _answer(answer: str | None, room: Room) -> str | None:
+    """The answer, whole wherever it fits."""
+    if answer is None or text_content_bytes(answer) <= room.left:
+        return answer if answer is None else room.beginning(answer)
+    kept = room.part(room.left - text_content_bytes(CUT_HERE)).beginning(answer)
+    return kept + CUT_HERE
+
+
+def _outcome(state: TaskState, output: str | None, room: Room) -> TaskOutcome:
+    kept = None if output is None else room.beginning(output)
+    return TaskOutcome(task=state, output=kept, output_cut=kept != output)
 
 
 def joined(handoffs: Sequence[str]) -> str:

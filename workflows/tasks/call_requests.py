@@ -6,7 +6,14 @@ from typing import Any
 
 from temporalio import workflow
 
-from durable_agent_team.contracts.call import AccountRef, CallRequest, Purpose, Rejected, Source
+from durable_agent_team.contracts.call import (
+    MAX_REJECTED,
+    AccountRef,
+    CallRequest,
+    Purpose,
+    Rejected,
+    Source,
+)
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import Failure
 from durable_agent_team.contracts.spend import ModelCatalog
@@ -18,6 +25,7 @@ from durable_agent_team.rules.bounds import (
     worst_case_usd,
 )
 from durable_agent_team.rules.catalog import context_of, price_of
+from durable_agent_team.rules.encoded_size import MAX_PAYLOAD_BYTES, encoded_bytes
 from workflows.task_exceptions import TaskFailed
 
 
@@ -73,10 +81,14 @@ class CallRequests:
             ask=assignment.ask,
             **given,
         )
-        self._check_size(caller, request)
+        size = encoded_bytes(request)
+        if size > MAX_PAYLOAD_BYTES and rejected is not None:
+            request = request.model_copy(update={"rejected": _as_sent(rejected)})
+            size = encoded_bytes(request)
+        self._check_size(caller, request, size)
         return request
 
-    def _check_size(self, caller: Caller, request: CallRequest) -> None:
+    def _check_size(self, caller: Caller, request: CallRequest, payload_bytes: int) -> None:
         size = text_bytes(request)
         if size > MAX_PROMPT_BYTES:
             raise TaskFailed(
@@ -84,6 +96,15 @@ class CallRequests:
                     type=ErrorType.CONTEXT_EXCEEDED,
                     message=f"the prompt has {size} bytes, more than the {MAX_PROMPT_BYTES} that a"
                     " call may carry; it was not sent",
+                )
+            )
+        if payload_bytes > MAX_PAYLOAD_BYTES:
+            raise TaskFailed(
+                Failure(
+                    type=ErrorType.CONTEXT_EXCEEDED,
+                    message=f"the prompt has {size} bytes, and {payload_bytes} as JSON, where"
+                    " quotation marks and line breaks take two bytes and control characters six;"
+                    f" more than the {MAX_PAYLOAD_BYTES} that a call may carry; it was not sent",
                 )
             )
         context = context_of(caller, price_of(self._catalog, request.model))
@@ -101,6 +122,11 @@ class CallRequests:
         """The most that it can cost, in USD; None where the model has no price."""
         price = price_of(self._catalog, request.model)
         return worst_case_usd(text_bytes(request), request.max_tokens, price)
+
+
+def _as_sent(rejected: Rejected) -> Rejected:
+    """Only with what the agent gets back of its failed answer; the mark of the cut is kept."""
+    return rejected.model_copy(update={"answer": rejected.answer[: MAX_REJECTED + 1]})
 
 
 def with_new_key(request: CallRequest, **changes: Any) -> CallRequest:

@@ -21,6 +21,7 @@ from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.rules.catalog import model_of, price_of
 from workflows.activity_errors import failure_and_spend, was_lost
 from workflows.activity_executor import ActivityExecutor
+from workflows.command_turns import NotIssued
 from workflows.money.run_accounts import RunAccounts
 from workflows.people.parking import Parking
 from workflows.policies import PATIENCE, call_options
@@ -175,6 +176,10 @@ class PaidCalls:
                 return await self._attempts(assignment, request, number)
             except ActivityError as error:
                 failed = error
+            except NotIssued as stopped:
+                account.withdraw(key, may_be_billed=stopped.attempted)
+                self._progress.tasks.withdrawn(assignment.subject)
+                raise
             finally:
                 self.gate.release(assignment.agent)
                 self._progress.changed()
@@ -195,6 +200,9 @@ class PaidCalls:
                     call_options(assignment.caller, max_parallel, patience),
                     summary=_summary(assignment, number),
                 )
+            except NotIssued as stopped:
+                stopped.attempted = patience != rounds[0]
+                raise
             except ActivityError as error:
                 if patience == rounds[-1] or was_cancelled() or not was_lost(error):
                     raise
