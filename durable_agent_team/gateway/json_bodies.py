@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
 
 def parse_object(raw: bytes, parse_float: Callable[[str], Any] = float) -> dict[str, Any]:
     """Raises ValueError, with a message for the sender, if `raw` is not a JSON object."""
@@ -26,8 +28,7 @@ def object_or_none(raw: bytes) -> dict[str, Any] | None:
 def dump(data: dict[str, Any], errors: str = "replace") -> bytes:
     """Compact UTF-8. Half of a surrogate pair becomes `?`; with `errors="strict"` it raises
     UnicodeEncodeError."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    return text.encode(errors=errors)
+    return _ENCODER.encode(data).encode(errors=errors)
 
 
 def _refuse_constant(name: str) -> None:

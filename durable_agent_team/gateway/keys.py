@@ -20,6 +20,8 @@ _AGENT_KEY = re.compile(PREFIX + "[0-9a-f]{64}")
 _PERCENT = "%(?:25)*"
 """A percent sign, also if it was itself encoded, any number of times."""
 
+_ENCODED_CHARACTER = re.compile(rf"{_PERCENT}[0-9a-f]{{2}}|\\u00[0-9a-f]{{2}}", re.IGNORECASE)
+
 
 class KeyMaker:
     """Derives an account's key from the gateway's secret, always the same one."""
@@ -60,7 +62,9 @@ class Scrubber:
             if hint in lower:
                 text = self._plain.sub(REMOVED, text)
                 break
-        if ("%" in lower or "\\u" in lower) and len(text) <= MAX_ENCODED:
+        suspicious = "%" in lower or "\\u" in lower
+        # "10 %" is not an encoding, and to look for one is faster than to look for keys.
+        if suspicious and len(text) <= MAX_ENCODED and _ENCODED_CHARACTER.search(text):
             text = self._encoded.sub(REMOVED, text)
         if _has_form_of_key(presented):
             forms = sorted(_forms(presented), key=len, reverse=True)

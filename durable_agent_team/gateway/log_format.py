@@ -10,10 +10,12 @@ from typing import Any, Literal
 
 from opentelemetry import trace
 
+from durable_agent_team.gateway.log_handler import BatchingHandler
 from durable_agent_team.gateway.request_labels import LOG_FIELDS, labels
 
 TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 MAX_TEXT = 2_000
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 
 class _SafeFormatter(logging.Formatter):
@@ -46,7 +48,7 @@ class JsonFormatter(_SafeFormatter):
         }
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return _ENCODER.encode(line)
 
 
 class TextFormatter(_SafeFormatter):
@@ -83,7 +85,7 @@ def configure(
     form: Literal["json", "text"] | None = None, scrub: Callable[[str], str] = str
 ) -> None:
     """Without a `form`: text on a terminal, JSON otherwise. `scrub` removes keys from a text."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = BatchingHandler(sys.stderr)
     chosen = form or ("text" if sys.stderr.isatty() else "json")
     handler.setFormatter(
         TextFormatter(TEXT, scrub) if chosen == "text" else JsonFormatter(scrub=scrub)

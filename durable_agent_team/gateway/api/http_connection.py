@@ -7,13 +7,13 @@ nothing.
 
 import asyncio
 import logging
-import uuid
 from typing import Any
 
 from aiohttp import http_exceptions, web
 
 from durable_agent_team.gateway.api.http_bodies import respond
 from durable_agent_team.gateway.api_error import ApiError, invalid, unexpected
+from durable_agent_team.gateway.identifiers import request_id as new_request_id
 
 log = logging.getLogger("gateway.http")
 
@@ -65,7 +65,7 @@ class HttpConnection(web.RequestHandler):
         """The response to a request that could not be read, or whose handler failed."""
         if request.writer.output_size > 0:
             raise ConnectionError("the response has begun, so no error can be sent")
-        request_id = uuid.uuid4().hex[:12]
+        request_id = new_request_id()
         kind = type(exc).__name__
         if 400 <= status < 500:
             what = next((WHAT[each] for each in type(exc).__mro__ if each in WHAT), "see RFC 9112")
@@ -122,7 +122,7 @@ class _Outermost:
         try:
             response: web.StreamResponse = await self._handler(request)
         except web.HTTPException as error:
-            request_id = uuid.uuid4().hex[:12]
+            request_id = new_request_id()
             log.info("refused before routing %d id=%s", error.status, request_id)
             what = f"{error.reason}: the gateway supports only `Expect: 100-continue`"
             message = what if error.status == 417 else error.reason

@@ -2,7 +2,6 @@
 
 import logging
 import time
-import uuid
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -11,6 +10,7 @@ from aiohttp import web
 from durable_agent_team.gateway.api.gateway_context import GATEWAY, GatewayContext
 from durable_agent_team.gateway.api.http_bodies import error_response, without_keys
 from durable_agent_team.gateway.api_error import SCRUB, ApiError, invalid, unavailable, unexpected
+from durable_agent_team.gateway.identifiers import request_id as new_request_id
 from durable_agent_team.gateway.stores.store import StoreError
 
 log = logging.getLogger("gateway.http")
@@ -26,7 +26,7 @@ async def handle_errors(request: web.Request, handler: Handler) -> web.StreamRes
     gateway = request.app[GATEWAY]
     started = time.perf_counter()
     SCRUB.set(partial(without_keys, gateway, request))
-    request_id = request[REQUEST_ID] = uuid.uuid4().hex[:12]
+    request_id = request[REQUEST_ID] = new_request_id()
     response: web.StreamResponse
     try:
         if gateway.stopping and request.path != "/healthz":

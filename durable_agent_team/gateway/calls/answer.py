@@ -1,6 +1,7 @@
 """What an upstream's response means: whether it is billed, what is charged, what the agent gets."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -45,7 +46,7 @@ UpstreamResult = BilledAnswer | FailedCall
 
 
 def interpret_response(
-    status: int, headers: dict[str, str], raw: bytes, request: ChatRequest
+    status: int, headers: Mapping[str, str], raw: bytes, request: ChatRequest
 ) -> UpstreamResult:
     """A well-formed answer, or one with usage, is billed; any other is a failed call."""
     data = upstream_object(raw)
@@ -102,7 +103,7 @@ def _has_content(data: dict[str, Any]) -> bool:
 
 def _bill(
     status: int,
-    headers: dict[str, str],
+    headers: Mapping[str, str],
     data: dict[str, Any],
     usage: tuple[int, int] | None,
     request: ChatRequest,
@@ -160,7 +161,7 @@ def client_status(status: int) -> int:
 
 
 def _upstream_error(
-    status: int, headers: dict[str, str], raw: bytes, data: dict[str, Any] | None
+    status: int, headers: Mapping[str, str], raw: bytes, data: dict[str, Any] | None
 ) -> ApiError:
     """The upstream's error with the status for the agent."""
     shown = client_status(status)

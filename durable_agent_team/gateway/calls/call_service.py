@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -13,6 +12,7 @@ from durable_agent_team.gateway.calls.chat_request import ChatRequest
 from durable_agent_team.gateway.calls.refusals import model_refused, refusal_error
 from durable_agent_team.gateway.calls.relay import Relay
 from durable_agent_team.gateway.calls.upstream_protocol import Upstream
+from durable_agent_team.gateway.identifiers import call_id
 from durable_agent_team.gateway.stores.store import (
     Account,
     BeginResult,
@@ -121,8 +121,7 @@ class CallService:
         if reason := self.upstream.not_ready():
             account = await self.store.account(account_id)
             return CallOutcome(account, error=unavailable(reason, "upstream_not_ready"))
-        call_id = uuid.uuid4().hex
-        call = NewCall(call_id, account_id, key, request.body_hash, request.model, request.bound)
+        call = NewCall(call_id(), account_id, key, request.body_hash, request.model, request.bound)
         begun = await self._begin(call)
         if isinstance(begun, StoredCall):
             return CallOutcome(begun.account, begun.status, begun.response, replayed=True)

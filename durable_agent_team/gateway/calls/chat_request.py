@@ -24,6 +24,7 @@ KNOWN_FIELDS = frozenset(
 )
 # fmt: on
 STREAM_OPTIONS = frozenset({"include_usage", "include_obfuscation"})
+LIMITS = ("max_tokens", "max_completion_tokens")
 MAX_TOKENS = 10_000_000
 MAX_MODEL_NAME = 200
 
@@ -55,14 +56,16 @@ def parse_chat_request(raw: bytes, prices: Prices) -> ChatRequest:
     if price is None:
         raise _unpriced(model, prices)
     messages = _check(data, price)
-    body_hash = hashlib.sha256(_serialize(data)).hexdigest()
+    written = _serialize(data)
+    body_hash = hashlib.sha256(written).hexdigest()
     limit = _max_tokens(data)
+    sent = {name: each for name, each in data.items() if each is not None or name not in LIMITS}
     if limit is None:
-        limit = data["max_tokens"] = price.default_max_tokens
+        limit = sent["max_tokens"] = price.default_max_tokens
     stream, options = bool(data.get("stream")), data.get("stream_options") or {}
     if stream:
-        data["stream_options"] = {**options, "include_usage": True}
-    body = _serialize(data)
+        sent["stream_options"] = {**options, "include_usage": True}
+    body = written if sent == data else _serialize(sent)
     bound = price.bound(len(body), messages, limit)
     include_usage = bool(options.get("include_usage"))
     return ChatRequest(model, price, body, body_hash, bound, stream, include_usage)
@@ -158,16 +161,15 @@ def _check_part(path: str, part: Any) -> None:
 def _max_tokens(data: dict[str, Any]) -> int | None:
     """The larger of the two fields that set this limit. Null counts as absent."""
     found = []
-    for field in ("max_tokens", "max_completion_tokens"):
+    for field in LIMITS:
         value = data.get(field)
         if value is None:
-            data.pop(field, None)
-        elif isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_TOKENS:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_TOKENS:
             raise invalid(
                 f"`{field}` must be a whole number from 1 to {MAX_TOKENS}; got {shown(value)}"
             )
-        else:
-            found.append(value)
+        found.append(value)
     return max(found, default=None)
 
 

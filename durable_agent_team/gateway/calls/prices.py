@@ -3,6 +3,7 @@
 import hashlib
 import tomllib
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,16 +36,23 @@ class Price(BaseModel):
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> int:
         """Micro-USD, rounded up once."""
-        scaled = prompt_tokens * int(self.input_usd_per_million * SCALE)
-        scaled += completion_tokens * int(self.output_usd_per_million * SCALE)
+        scaled = prompt_tokens * self._input_scaled + completion_tokens * self._output_scaled
         return -(-scaled // SCALE)
+
+    @cached_property
+    def _input_scaled(self) -> int:
+        return int(self.input_usd_per_million * SCALE)
+
+    @cached_property
+    def _output_scaled(self) -> int:
+        return int(self.output_usd_per_million * SCALE)
 
     def bound(self, body_bytes: int, messages: int, max_tokens: int) -> int:
         """The most that a request can cost, in micro-USD: it has no more tokens than bytes."""
         prompt = body_bytes + messages * self.message_tokens + self.request_tokens
         return self.cost(prompt, max_tokens)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Changes with the entry, so that a model refused for a wrong entry is accepted again after
         the entry was corrected."""

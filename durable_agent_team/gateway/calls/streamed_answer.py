@@ -194,7 +194,7 @@ def tail(request: ChatRequest, first: Mapping[str, Any], usage: dict[str, Any]) 
 
 
 def from_plain_response(
-    status: int, headers: dict[str, str], raw: bytes, request: ChatRequest, relay: Relay
+    status: int, headers: Mapping[str, str], raw: bytes, request: ChatRequest, relay: Relay
 ) -> UpstreamResult:
     """For a response that is not a stream: an error, or the whole answer, which is passed on as a
     stream of one chunk."""

@@ -16,7 +16,7 @@ def upstream_object(raw: bytes) -> dict[str, Any] | None:
     """None if `raw` is not a JSON object, or is nested more than MAX_DEPTH deep."""
     try:
         text = raw.decode(errors="replace").removeprefix("\ufeff")
-        data = json.loads(text, parse_float=_number, parse_int=_whole, parse_constant=str)
+        data = _DECODER.decode(text)
     except (ValueError, RecursionError):
         return None
     if not isinstance(data, dict):
@@ -32,6 +32,9 @@ def _number(text: str) -> float | str:
 
 def _whole(text: str) -> int | str:
     return int(text) if len(text) <= MAX_DIGITS else text[:MAX_DIGITS]
+
+
+_DECODER = json.JSONDecoder(parse_float=_number, parse_int=_whole, parse_constant=str)
 
 
 def _depth_is_bounded(data: Any) -> bool:

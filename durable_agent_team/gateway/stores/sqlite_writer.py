@@ -89,9 +89,13 @@ class Writer:
             self._check_files()
             self._set_durability(any(durable for _, _, durable in batch))
             self._conn.execute("BEGIN IMMEDIATE")
-            for operation, future, _ in batch:
-                results.append((future, *self._run_in_savepoint(operation)))
-            self._conn.execute("COMMIT")
+            if len(batch) == 1:
+                [(operation, future, _)] = batch
+                results.append((future, *self._run_alone(operation)))
+            else:
+                for operation, future, _ in batch:
+                    results.append((future, *self._run_in_savepoint(operation)))
+                self._conn.execute("COMMIT")
             self._check_files()  # or else the commit may have gone into removed files
         except (sqlite3.Error, StoreError) as error:
             with suppress(sqlite3.Error):  # if it fails, the next commit fails and reports it
@@ -114,6 +118,18 @@ class Writer:
         if durable is not self._durable:
             self._conn.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             self._durable = durable
+
+    def _run_alone(self, operation: Operation) -> tuple[Any, BaseException | None]:
+        """The transaction has this operation only, so it needs no savepoint."""
+        try:
+            result = operation(self._conn)
+        except Exception as error:
+            if not self._conn.in_transaction:
+                raise  # SQLite rolled it back (a full disk)
+            self._conn.execute("ROLLBACK")
+            return None, error
+        self._conn.execute("COMMIT")
+        return result, None
 
     def _run_in_savepoint(self, operation: Operation) -> tuple[Any, BaseException | None]:
         self._conn.execute("SAVEPOINT operation")

@@ -1,15 +1,15 @@
 """Reads a response's body in small pieces up to a limit, so that no answer fills the memory.
 
-httpx would unpack each piece that arrives as a whole: 16 KB of gzip become 16 MB, or 16 GB if they
-were packed twice.
+aiohttp would unpack each piece that arrives as a whole: 16 KB of gzip become 16 MB.
 """
 
 import asyncio
 import zlib
 from collections.abc import AsyncIterator
 
-import httpx
+import aiohttp
 
+READ_BYTES = 16 * 1024
 PIECE_BYTES = 64 * 1024
 
 
@@ -21,11 +21,11 @@ class BodyNotUnpacked(Exception):
     """The body is not what its Content-Encoding says; the message says what it should be."""
 
 
-async def read_pieces(response: httpx.Response, most: int) -> AsyncIterator[bytes]:
+async def read_pieces(response: aiohttp.ClientResponse, most: int) -> AsyncIterator[bytes]:
     """Yields the unpacked body. Raises BodyTooLong after `most` bytes, packed or unpacked."""
     unpacker = _unpacker(response.headers.get("content-encoding", ""))
     arrived = unpacked = 0
-    async for piece in response.aiter_raw():
+    async for piece in response.content.iter_chunked(READ_BYTES):
         arrived += len(piece)
         if arrived > most:
             raise BodyTooLong
@@ -42,9 +42,18 @@ async def read_pieces(response: httpx.Response, most: int) -> AsyncIterator[byte
             await asyncio.sleep(0)  # other calls continue while this one unpacks
 
 
-async def read_body(response: httpx.Response, most: int) -> bytes:
+async def read_body(response: aiohttp.ClientResponse, most: int) -> bytes:
     """The whole unpacked body. Raises BodyTooLong."""
-    return b"".join([piece async for piece in read_pieces(response, most)])
+    if _unpacker(response.headers.get("content-encoding", "")) is not None:
+        return b"".join([piece async for piece in read_pieces(response, most)])
+    pieces = []
+    arrived = 0
+    while piece := await response.content.readany():
+        arrived += len(piece)
+        if arrived > most:
+            raise BodyTooLong
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 class _Unpacker:

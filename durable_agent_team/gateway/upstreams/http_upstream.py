@@ -39,8 +39,7 @@ class HttpUpstream:
         if api_key:
             self._headers["Authorization"] = f"Bearer {api_key}"
         # `complete` limits the whole call; only connecting has a timeout of its own.
-        connect = min(CONNECT_SECONDS, limits.timeout_seconds)
-        self._timeouts = {"timeout": {"connect": connect}}
+        self._connect_seconds = min(CONNECT_SECONDS, limits.timeout_seconds)
         self._client = UpstreamClient()
 
     def not_ready(self) -> str | None:
@@ -52,7 +51,7 @@ class HttpUpstream:
         headers = {**self._headers, "Idempotency-Key": idempotency_key}
         if request.stream:
             return await self._complete_stream(request, headers, relay)
-        sending = self._client.streamed(self._build_request(request, headers))
+        sending = self._client.posted(self._url, request.body, headers, self._connect_seconds)
         try:
             async with asyncio.timeout(self._limits.timeout_seconds), sending as response:
                 raw = await self._read_plain(response)
@@ -62,14 +61,9 @@ class HttpUpstream:
             return _too_long("answered", "GATEWAY_MAX_ANSWER_BYTES", self._limits.max_answer_bytes)
         except httpx.HTTPError as error:
             return self._connection_error(error)
-        return interpret_response(response.status_code, dict(response.headers), raw, request)
+        return interpret_response(response.status, response.headers, raw, request)
 
-    def _build_request(self, request: ChatRequest, headers: dict[str, str]) -> httpx.Request:
-        return httpx.Request(
-            "POST", self._url, content=request.body, headers=headers, extensions=self._timeouts
-        )
-
-    async def _read_plain(self, response: httpx.Response) -> bytes:
+    async def _read_plain(self, response: aiohttp.ClientResponse) -> bytes:
         """A body that cannot be unpacked is replaced by a text that says so, which is not JSON."""
         try:
             return self._secrets.body(await read_body(response, self._limits.max_answer_bytes))
@@ -82,7 +76,7 @@ class HttpUpstream:
         """Compression is refused, since a compressed stream arrives in larger pieces, later."""
         answer = StreamedAnswer(request, relay, self._secrets)
         headers |= {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
-        sending = self._client.streamed(self._build_request(request, headers))
+        sending = self._client.posted(self._url, request.body, headers, self._connect_seconds)
         limit = ("streamed", "GATEWAY_MAX_STREAM_BYTES", self._limits.max_stream_bytes)
         try:
             async with (
@@ -90,11 +84,11 @@ class HttpUpstream:
                 sending as response,
             ):
                 kind = response.headers.get("content-type", "")
-                if response.status_code != 200 or kind.startswith("application/json"):
+                if response.status != 200 or kind.startswith("application/json"):
                     limit = ("answered", "GATEWAY_MAX_ANSWER_BYTES", self._limits.max_answer_bytes)
                     raw = await self._read_plain(response)
                     return from_plain_response(
-                        response.status_code, dict(response.headers), raw, request, relay
+                        response.status, response.headers, raw, request, relay
                     )
                 await self._read_events(response, answer, timeout)
         except TimeoutError:
@@ -108,7 +102,7 @@ class HttpUpstream:
         return answer.result()
 
     async def _read_events(
-        self, response: httpx.Response, answer: StreamedAnswer, timeout: asyncio.Timeout
+        self, response: aiohttp.ClientResponse, answer: StreamedAnswer, timeout: asyncio.Timeout
     ) -> None:
         """Reads to the end. Raises BodyTooLong after GATEWAY_MAX_STREAM_BYTES."""
         closing = False

@@ -1,13 +1,14 @@
 """The HTTP client for upstreams: httpx's interface over aiohttp's transport."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
 import aiohttp
 import httpx
-from aiohttp import ClientSession, DummyCookieJar, TCPConnector
+from aiohttp import BasicAuth, ClientSession, DummyCookieJar, TCPConnector
 from httpx_aiohttp import AiohttpTransport, HttpxAiohttpClient
+from httpx_aiohttp.transport import map_aiohttp_exceptions
 
 DIRECT: Final = {f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")}
 """Requests to this machine never use a proxy, even if the environment names one."""
@@ -22,6 +23,25 @@ class _Transport(AiohttpTransport):
             connector=TCPConnector(limit=0, ssl=self.ssl_context),
             cookie_jar=DummyCookieJar(),
             headers=HEADERS,
+            auto_decompress=False,
+        )
+
+    async def post(
+        self, url: str, content: bytes, headers: Mapping[str, str], connect_seconds: float | None
+    ) -> aiohttp.ClientResponse:
+        if not isinstance(self.client, ClientSession):
+            self.client = self.get_client()
+        proxy = self.proxy
+        return await self.client.request(
+            "POST",
+            url,
+            headers=headers,
+            data=content,
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(sock_connect=connect_seconds),
+            proxy=str(proxy.url) if proxy else None,
+            proxy_auth=BasicAuth(*proxy.auth) if proxy and proxy.auth else None,
+            proxy_headers=proxy.headers if proxy else None,
         )
 
 
@@ -43,22 +63,33 @@ class UpstreamClient(HttpxAiohttpClient):
     async def send(self, request: httpx.Request, **_: Any) -> httpx.Response:
         """Returns the response with its body, however long it is: for a trusted server. Raises
         `httpx.HTTPError`. Ignores other arguments."""
-        async with self.streamed(request) as response:
-            await response.aread()
-        return response
+        sending = self.posted(request.url, request.content, dict(request.headers))
+        async with sending as response:
+            body = await response.read()
+        headers = response.raw_headers
+        return httpx.Response(response.status, headers=headers, content=body, request=request)
 
     @asynccontextmanager
-    async def streamed(self, request: httpx.Request) -> AsyncIterator[httpx.Response]:
-        """Yields the response before its body was read. Leaving the block closes the connection.
-        Raises `httpx.HTTPError`."""
-        transport = self._transport_for_url(request.url)
-        with _malformed_http():
-            response = await transport.handle_async_request(request)
+    async def posted(
+        self,
+        url: httpx.URL,
+        content: bytes,
+        headers: Mapping[str, str],
+        connect_seconds: float | None = None,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Yields the response before its body was read, as aiohttp has it: httpx's own objects cost
+        a tenth of a call. Leaving the block closes the connection, unless the body was read. Raises
+        `httpx.HTTPError`, also for what is read inside the block."""
+        transport = self._transport_for_url(url)
+        assert isinstance(transport, _Transport)
+        with _malformed_http(), map_aiohttp_exceptions():
+            response = await transport.post(str(url), content, headers, connect_seconds)
         try:
-            with _malformed_http():
+            with _malformed_http(), map_aiohttp_exceptions():
                 yield response
         finally:
-            await response.aclose()
+            with map_aiohttp_exceptions():
+                await response.__aexit__(None, None, None)
 
 
 @contextmanager
