@@ -12,7 +12,7 @@ from temporalio.api.operatorservice.v1 import (
 )
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
-from temporalio.service import GrpcCompression, RPCError, RPCStatusCode, TLSConfig
+from temporalio.service import GrpcCompression, RetryConfig, RPCError, RPCStatusCode, TLSConfig
 
 from durable_agent_team.contracts import names
 from durable_agent_team.payloads.converter import DATA_CONVERTER
@@ -27,6 +27,10 @@ ATTRIBUTES: Final = {
     names.ATTRIBUTE_STATUS: ("Keyword", IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD),
     names.ATTRIBUTE_SPENT: ("Double", IndexedValueType.INDEXED_VALUE_TYPE_DOUBLE),
 }
+RETRIES: Final = RetryConfig(
+    max_interval_millis=2_000, max_elapsed_time_millis=60_000, max_retries=60
+)
+"""Each call has a timeout of its own, mostly shorter; a start can wait for a busy server."""
 _LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 _NOT_ALLOWED = (
     RPCStatusCode.PERMISSION_DENIED,
@@ -71,6 +75,7 @@ async def connect(settings: ClientSettings | None = None) -> Client:
                 data_converter=DATA_CONVERTER,
                 plugins=telemetry.plugins(),
                 connect_timeout=timedelta(seconds=CONNECT_SECONDS - 1),
+                retry_config=RETRIES,
                 grpc_compression=GrpcCompression.NONE if local else GrpcCompression.GZIP,
             )
             await client.workflow_service.describe_namespace(

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.common import (
@@ -16,8 +17,9 @@ from temporalio.common import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from durable_agent_team.client.exceptions import RunIdTaken, translated
-from durable_agent_team.client.run_control import CALL_TIMEOUT, within
+from durable_agent_team.client.run_control import CALL_TIMEOUT
 from durable_agent_team.client.run_handle import RunHandle
+from durable_agent_team.client.start_gate import ATTEMPT_TIMEOUT, gate_of
 from durable_agent_team.client.terminated_runs import TERMINATED_STATUSES
 from durable_agent_team.contracts import names
 from durable_agent_team.contracts.base import Message, Usd, round_up
@@ -48,7 +50,8 @@ class RunSummary(Message):
 async def start_run(client: Client, request: RunRequest, *, id: str | None = None) -> RunHandle:
     """Starts a run and returns its handle at once.
 
-    `id` is the run's id, `<team>-<time>-<random>` if left out. Raises `RunIdTaken`,
+    `id` is the run's id, `<team>-<time>-<random>` if left out. Many can be started at once: a
+    client sends a few starts at a time, and waits for a busy Temporal. Raises `RunIdTaken`,
     `UpdateRefused` (Temporal refused the request) and `ServiceUnavailable`.
 
     >>> client = await connect()
@@ -64,21 +67,22 @@ async def start_run(client: Client, request: RunRequest, *, id: str | None = Non
         SearchAttributePair(TEAM, team.name),
         SearchAttributePair(STATUS, RunStatus.STARTING.value),
     ]
+    start = partial(
+        client.start_workflow,
+        names.WORKFLOW,
+        request,
+        id=run,
+        task_queue=names.TASK_QUEUE,
+        id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+        id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+        search_attributes=TypedSearchAttributes(attributes),
+        static_summary=summary(team),
+        static_details=details(request),
+        rpc_timeout=ATTEMPT_TIMEOUT,
+    )
     with translated(run):
         try:
-            starting = client.start_workflow(
-                names.WORKFLOW,
-                request,
-                id=run,
-                task_queue=names.TASK_QUEUE,
-                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                search_attributes=TypedSearchAttributes(attributes),
-                static_summary=summary(team),
-                static_details=details(request),
-                rpc_timeout=CALL_TIMEOUT,
-            )
-            await within(CALL_TIMEOUT, starting)
+            await gate_of(client).start(start)
         except WorkflowAlreadyStartedError as error:
             raise RunIdTaken(run) from error
     return get_run(client, run)
