@@ -1,4 +1,4 @@
-"""Notifies a webhook when something waits for an operator: one POST, retried by Temporal.
+"""Notifies a webhook that a run waits or has ended: one POST, retried by Temporal.
 
 The URL comes from a team file, and the user who starts a run can read its history. So only the
 class of the response is reported, and nothing that tells an open port from a closed one. By default
@@ -70,13 +70,19 @@ class Notifications(NotificationActivities):
             ) as session,
             session.post(
                 notification.url,
-                data=notification.model_dump_json(exclude={"url"}).encode(),
+                data=_body(notification),
                 headers=HEADERS,
                 allow_redirects=False,
                 proxy=proxy,
             ) as response,
         ):
             return response.status
+
+
+def _body(notification: Notification) -> bytes:
+    """Without the URL, and without the one of `waiting` and `ended` that it is not about."""
+    absent = {name for name in ("waiting", "ended") if getattr(notification, name) is None}
+    return notification.model_dump_json(exclude={"url", *absent}).encode()
 
 
 def _proxy(url: str) -> str | None:

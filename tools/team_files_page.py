@@ -43,7 +43,9 @@ MEANINGS: dict[str, dict[str, str]] = {
         "max_repairs": "How often an answer that fails its checks is sent back to its agent.",
         "on_task_failure": "`finish_rest`: tasks that do not depend on the failed one continue."
         " `cancel_rest`: everything stops.",
-        "notify_url": "Receives a POST when something parks.",
+        "notify_url": "Receives a POST when something that `notify_on` lists has happened.",
+        "notify_on": "`waiting` (a call parks, a plan waits for approval), `failed`, `completed`,"
+        " `cancelled`: what `notify_url` is called for.",
     },
     "caller": {
         "model": "A model with a price at the endpoint. If omitted: the worker's `DEFAULT_MODEL`.",
@@ -157,6 +159,8 @@ def _default(schema: Mapping[str, Any]) -> str:
         return "see below"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
+    if isinstance(value, list):
+        return f"`[{', '.join(value)}]`"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 
@@ -181,7 +185,8 @@ def _one(schema: Mapping[str, Any], name: str) -> str:
         return word + _range(schema, "minimum", "maximum")
     if kind == "array":
         what = "names" if schema["items"].get("pattern") == IDENTIFIER else "file names"
-        what = "tasks" if "$ref" in schema["items"] else what
+        reference = schema["items"].get("$ref", "")
+        what = "events" if reference.endswith("/NotifyOn") else "tasks" if reference else what
         return f"list of {what}{_range(schema, 'minItems', 'maxItems')}"
     if kind == "boolean":
         return "`true`, `false`"

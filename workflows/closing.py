@@ -3,7 +3,7 @@
 import asyncio
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import RunReport, RunStatus
@@ -35,15 +35,26 @@ async def _close(run: Run) -> None:
     if ending is RunStatus.COMPLETED:
         progress.cancel_reason = None  # cancelled too late: the answer was there
     progress.become(ending)
+    await run.notifier.ended(ending)
     await workflow.wait_condition(workflow.all_handlers_finished)
     run.publisher.publish()
 
 
+CANCELLED_RUNS_FAIL = "cancelled-runs-fail"
+"""The patch since which a cancelled run fails. Before, it completed."""
+
+
 def report_or_raise(progress: Progress) -> RunReport:
-    """The report of a run that completed or was cancelled. Raises ApplicationError for one that
-    failed, with the report in its details."""
+    """The report of a run that completed.
+
+    Raises ApplicationError, with the report in its details, for one that failed or was cancelled:
+    Temporal's list must show neither as a success, and the SDK's own way to end as cancelled has no
+    room for a report (docs/adr/028).
+    """
     report = run_report(progress, workflow.now())
     failure = report.failure
+    if report.status is RunStatus.CANCELLED and workflow.patched(CANCELLED_RUNS_FAIL):
+        raise run_error(ErrorType.RUN_CANCELLED, f"cancelled: {report.cancel_reason}", report)
     if report.status is not RunStatus.FAILED or failure is None:
         return report
     if failure.type == ErrorType.INVALID_INPUT:
@@ -53,4 +64,7 @@ def report_or_raise(progress: Progress) -> RunReport:
 
 def run_error(kind: ErrorType, message: str, *details: RunReport) -> ApplicationError:
     """The error that the workflow fails with."""
-    return ApplicationError(message, *details, type=kind, non_retryable=True)
+    category = ApplicationErrorCategory.UNSPECIFIED
+    if kind is ErrorType.RUN_CANCELLED:  # an operator's decision, not an error to alert on
+        category = ApplicationErrorCategory.BENIGN
+    return ApplicationError(message, *details, type=kind, non_retryable=True, category=category)

@@ -23,7 +23,7 @@ class Orchestrator(Handlers):
     """Decomposes a goal, runs specialists in parallel, checks every hand-off, answers.
 
     Start input: `RunRequest`. Result: `RunReport`. A run that has no result because a task failed
-    fails with `RunFailed`, and the report is in its details.
+    fails with `RunFailed`, a cancelled one with `RunCancelled`, and the report is in the details.
     """
 
     @workflow.init

@@ -117,3 +117,13 @@ def notification_options() -> ActivityOptions:
         ),
         "cancellation_type": ActivityCancellationType.TRY_CANCEL,
     }
+
+
+def ending_notification_options() -> ActivityOptions:
+    """A notification of the run's end: the run ends after it, so it is tried for half a minute."""
+    options = notification_options()
+    return {
+        **options,
+        "start_to_close_timeout": timedelta(seconds=6),
+        "retry_policy": replace(options["retry_policy"], maximum_attempts=4),
+    }

@@ -11,6 +11,7 @@ from workflows.money.limits import Limits
 from workflows.money.run_accounts import RunAccounts
 from workflows.people.approval import Approval
 from workflows.people.deadline import Deadline
+from workflows.people.notifier import Notifier
 from workflows.people.parking import Parking
 from workflows.state.progress import Progress, is_terminal
 from workflows.state.publisher import Publisher
@@ -28,8 +29,9 @@ class Run:
         self.publisher = Publisher(self.progress, self.activities)
         self.accounts = RunAccounts(self.progress, self.activities)
         self.limits = Limits(self.progress, self.activities, self.accounts)
-        self.parking = Parking(self.progress, self.activities)
-        self.approval = Approval(self.progress)
+        self.notifier = Notifier(self.progress, self.activities)
+        self.parking = Parking(self.progress, self.notifier)
+        self.approval = Approval(self.progress, self.notifier)
         self.deadline = Deadline(self.progress, self.release_waiters)
         self.calls: PaidCalls | None = None
         """Once the accounts are open."""

@@ -46,13 +46,16 @@ def with_client(work: "Callable[[Client], Awaitable[T]]") -> T:
 
 
 def read_settings() -> "ClientSettings":
-    """The client's settings. Raises `CommandError` for an invalid one."""
-    from durable_agent_team.process.settings import SettingsError, client_settings
+    """The client's settings. Raises `CommandError` for an invalid one, and where the local stack is
+    meant and not up."""
+    from durable_agent_team.process.settings import SettingsError, StackNotUp, client_settings
 
     try:
         return client_settings()
     except SettingsError as error:
         raise CommandError(ExitCode.INVALID_INPUT, f"settings:\n{error}") from error
+    except StackNotUp as error:
+        raise CommandError(ExitCode.NO_ANSWER, str(error)) from error
 
 
 @contextmanager

@@ -3,7 +3,9 @@
 from durable_agent_team.cli.exit_codes import CommandError, ExitCode
 from durable_agent_team.cli.output import print_note
 from durable_agent_team.cli.provider_catalog import CatalogUnavailable, Provider, read_provider
-from durable_agent_team.process.settings import SettingsError, client_settings
+from durable_agent_team.process.settings import SettingsError, StackNotUp, client_settings
+
+NOT_CHECKED = "note: models, prices, context sizes and guarantees were not checked"
 
 
 def look_up_provider() -> Provider | None:
@@ -13,9 +15,9 @@ def look_up_provider() -> Provider | None:
         return read_provider(settings.atxp_llm_url, settings.default_model)
     except SettingsError as error:
         raise CommandError(ExitCode.INVALID_INPUT, f"settings:\n{error}") from error
+    except StackNotUp as error:
+        print_note(f"{NOT_CHECKED}: {error}")
     except CatalogUnavailable as error:
-        print_note(
-            f"note: models, prices, context sizes and guarantees were not checked: {error}"
-            " (start the gateway with `make up`, or set ATXP_LLM_URL)"
-        )
-        return None
+        remedy = "(start the gateway with `make up`, or set ATXP_LLM_URL)"
+        print_note(f"{NOT_CHECKED}: {error} {remedy}")
+    return None

@@ -19,7 +19,7 @@ from durable_agent_team.payloads.converter import DATA_CONVERTER
 from durable_agent_team.process import telemetry
 from durable_agent_team.process.interpreter_exit import settle_at_exit
 from durable_agent_team.process.project_root import START_STACK
-from durable_agent_team.process.settings import ClientSettings, client_settings
+from durable_agent_team.process.settings import ClientSettings, StackNotUp, client_settings
 
 CONNECT_SECONDS: Final = 5.0
 ATTRIBUTES: Final = {
@@ -60,7 +60,7 @@ async def connect(settings: ClientSettings | None = None) -> Client:
     >>> client.namespace
     'default'
     """
-    settings = settings or client_settings()
+    settings = settings or _settings()
     if "settle_at_exit" in settings.sdk_patches:
         settle_at_exit()
     local = settings.temporal_address.rpartition(":")[0] in _LOCAL_HOSTS
@@ -86,6 +86,13 @@ async def connect(settings: ClientSettings | None = None) -> Client:
         raise _refused(settings, error) from error
     except (RuntimeError, TimeoutError, OSError) as error:
         raise _absent(settings, error) from error
+
+
+def _settings() -> ClientSettings:
+    try:
+        return client_settings()
+    except StackNotUp as error:
+        raise ServiceUnavailable(str(error)) from error
 
 
 def _tls(settings: ClientSettings) -> bool | TLSConfig | None:

@@ -40,6 +40,20 @@ class RunIdTaken(RunError):
         self.run = run
 
 
+class StartNotConfirmed(ServiceUnavailable):
+    """Temporal did not confirm a start in time: the run may have started."""
+
+    def __init__(self, run: str) -> None:
+        state = shell_command(STARTER, "state", run)
+        super().__init__(
+            f"run {run}: Temporal did not confirm its start, so it may be running; once Temporal"
+            f" answers, `{state}` shows whether it is. Start it again only with"
+            f" `{shell_command('--id', run)}`: Temporal refuses a second run of this id, so nothing"
+            " is paid twice"
+        )
+        self.run = run
+
+
 class RunClosed(RunError):
     """The run has ended, so it takes no signals and updates any more."""
 

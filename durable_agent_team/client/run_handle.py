@@ -211,7 +211,7 @@ def _change(event: HistoryEvent) -> Change:
 
 
 def _report_of(run: str, error: WorkflowFailureError) -> RunReport:
-    """The report of a failed run, from the details of its error."""
+    """The report of a failed or cancelled run, from the details of its error."""
     cause = error.cause
     if not isinstance(cause, ApplicationError):
         how = "terminated in Temporal" if isinstance(cause, TerminatedError) else "ended"
@@ -220,7 +220,7 @@ def _report_of(run: str, error: WorkflowFailureError) -> RunReport:
             f"run {run}: {how} without a report ({cause}); `{command}` closes its accounts and"
             " shows what it spent"
         ) from error
-    if cause.type == ErrorType.RUN_FAILED and cause.details:
+    if cause.type in (ErrorType.RUN_FAILED, ErrorType.RUN_CANCELLED) and cause.details:
         try:
             return RunReport.model_validate(cause.details[0])
         except ValidationError as unreadable:

@@ -1,38 +1,23 @@
 """Starts runs, lists them, and returns handles to them."""
 
 import asyncio
-import secrets
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
-from functools import partial
 
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
-from temporalio.common import (
-    SearchAttributeKey,
-    SearchAttributePair,
-    TypedSearchAttributes,
-    WorkflowIDConflictPolicy,
-    WorkflowIDReusePolicy,
-)
-from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.common import SearchAttributeKey
 
-from durable_agent_team.client.exceptions import RunIdTaken, translated
+from durable_agent_team.client.exceptions import translated
 from durable_agent_team.client.run_control import CALL_TIMEOUT
 from durable_agent_team.client.run_handle import RunHandle
-from durable_agent_team.client.start_gate import ATTEMPT_TIMEOUT, gate_of
+from durable_agent_team.client.run_start import STATUS, TEAM, new_run_id, start_once
 from durable_agent_team.client.terminated_runs import TERMINATED_STATUSES
 from durable_agent_team.contracts import names
 from durable_agent_team.contracts.base import Message, Usd, round_up
 from durable_agent_team.contracts.run import RunRequest, RunStatus
-from durable_agent_team.contracts.team import Team
-from durable_agent_team.rules.safe_text import markdown_block, markdown_line
 
 __all__ = ["RunHandle", "RunSummary", "get_run", "list_runs", "new_run_id", "start_run"]
 
-TEAM = SearchAttributeKey.for_keyword(names.ATTRIBUTE_TEAM)
-MAX_GOAL = 1_000
-"""Characters in the details: escaped they can be ten times as long, and Temporal takes 20 KB."""
-STATUS = SearchAttributeKey.for_keyword(names.ATTRIBUTE_STATUS)
 SPENT = SearchAttributeKey.for_float(names.ATTRIBUTE_SPENT)
 
 
@@ -51,8 +36,8 @@ async def start_run(client: Client, request: RunRequest, *, id: str | None = Non
     """Starts a run and returns its handle at once.
 
     `id` is the run's id, `<team>-<time>-<random>` if left out. Many can be started at once: a
-    client sends a few starts at a time, and waits for a busy Temporal. Raises `RunIdTaken`,
-    `UpdateRefused` (Temporal refused the request) and `ServiceUnavailable`.
+    client sends a few starts at a time, and waits for a busy Temporal. Raises `RunIdTaken`, `UpdateRefused` (Temporal refused the request),
+    `ServiceUnavailable`, and `StartNotConfirmed` where the run may have started.
 
     >>> client = await connect()
     >>> request = load_team("teams/market_brief.yaml", goal="Say whether to enter the market.")
@@ -61,60 +46,10 @@ async def start_run(client: Client, request: RunRequest, *, id: str | None = Non
     >>> print(report.status, report.answer)
     completed answer of answer
     """
-    team = request.team
-    run = id or new_run_id(team.name)
-    attributes = [
-        SearchAttributePair(TEAM, team.name),
-        SearchAttributePair(STATUS, RunStatus.STARTING.value),
-    ]
-    start = partial(
-        client.start_workflow,
-        names.WORKFLOW,
-        request,
-        id=run,
-        task_queue=names.TASK_QUEUE,
-        id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-        id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-        search_attributes=TypedSearchAttributes(attributes),
-        static_summary=summary(team),
-        static_details=details(request),
-        rpc_timeout=ATTEMPT_TIMEOUT,
-    )
+    run = id or new_run_id(request.team.name)
     with translated(run):
-        try:
-            await gate_of(client).start(start)
-        except WorkflowAlreadyStartedError as error:
-            raise RunIdTaken(run) from error
+        await start_once(client, request, run)
     return get_run(client, run)
-
-
-def new_run_id(team: str) -> str:
-    """Ids sort by time; two of the same second differ."""
-    now = datetime.now(UTC)
-    return f"{team}-{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-
-
-def summary(team: Team) -> str:
-    """One line for Temporal's UI."""
-    count = len(team.tasks)
-    plan = f"{count} task{'s' if count != 1 else ''}" if count else "planned from the goal"
-    return f"{team.name} · {plan}"
-
-
-def details(request: RunRequest) -> str:
-    """Markdown for Temporal's UI: the goal, and each agent with its budget."""
-    team = request.team
-    rows = [(names.ORCHESTRATOR_AGENT, "knows the goal", team.orchestrator.budget_usd)]
-    rows += [(name, agent.role, agent.budget_usd) for name, agent in team.agents.items()]
-    shown = [
-        f"| {name} | {markdown_line(role[:100])} | {f'${usd}' if usd else 'a share'} |"
-        for name, role, usd in rows[:50]
-    ]
-    more = [f"| … {len(rows) - 50} more | | |"] if len(rows) > 50 else []
-    goal = request.effective_goal
-    goal = goal if len(goal) <= MAX_GOAL else f"{goal[:MAX_GOAL]}…"
-    head = [markdown_block(goal), "", "| agent | role | budget |", "| --- | --- | --- |"]
-    return "\n".join([*head, *shown, *more])
 
 
 def get_run(client: Client, id: str) -> RunHandle:
@@ -147,7 +82,6 @@ async def list_runs(client: Client, limit: int = 20) -> list[RunSummary]:
 
 _ENDED = {
     WorkflowExecutionStatus.CANCELED: RunStatus.CANCELLED,
-    WorkflowExecutionStatus.FAILED: RunStatus.FAILED,
     **TERMINATED_STATUSES,
 }
 """Statuses in which Temporal is right: a run ended from outside did not record its own."""
@@ -158,6 +92,8 @@ def _summarise(run: WorkflowExecution) -> RunSummary:
     recorded = attributes.get(STATUS, RunStatus.STARTING.value)
     spent = attributes.get(SPENT)
     ended = _ENDED.get(run.status) if run.status else None
+    if run.status is WorkflowExecutionStatus.FAILED and recorded != RunStatus.CANCELLED:
+        ended = RunStatus.FAILED  # a cancelled run fails, too: its report is in the error
     return RunSummary(
         workflow_id=run.id,
         team=attributes.get(TEAM, ""),

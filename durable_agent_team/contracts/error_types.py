@@ -48,6 +48,7 @@ class ErrorType(StrEnum):
     INVALID_INPUT = "InvalidInput"
     INVALID_PLAN = "InvalidPlan"
     RUN_FAILED = "RunFailed"
+    RUN_CANCELLED = "RunCancelled"
     INTERNAL = "Internal"
 
 
@@ -189,6 +190,11 @@ _RULES = {
         Outcome.FAILS_RUN,
         "Because of a failed task the run has no result; the details contain the report.",
         "Look up the failed task's error.",
+    ),
+    ErrorType.RUN_CANCELLED: ErrorRule(
+        Outcome.FAILS_RUN,
+        "The run was cancelled; the details contain the report, with everything that was done.",
+        "The message has the reason that was given.",
     ),
     ErrorType.INTERNAL: ErrorRule(
         Outcome.RETRIED,

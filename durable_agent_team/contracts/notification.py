@@ -1,15 +1,32 @@
-"""What `notify_url` gets when something parks. No goal, no prompt, no answer is in it."""
+"""What `notify_url` gets. No goal, no prompt, no answer is in it."""
+
+from datetime import datetime
 
 from pydantic import Field
 
-from durable_agent_team.contracts.base import Message
-from durable_agent_team.contracts.run import Waiting
+from durable_agent_team.contracts.base import Message, Usd
+from durable_agent_team.contracts.run import Failure, RunStatus, Waiting
+
+
+class RunEnd(Message):
+    """How a run ended, and what it cost."""
+
+    status: RunStatus
+    failure: Failure | None = None
+    cancel_reason: str | None = None
+    spent_usd: Usd
+    tasks_done: int
+    tasks_total: int
+    ended_at: datetime
+    command: str = Field(max_length=1_500)
+    """Prints the run's result."""
 
 
 class Notification(Message):
-    """POSTed as JSON, without `url`."""
+    """POSTed as JSON, without `url`: either `waiting` or `ended`."""
 
     url: str = Field(max_length=2_000)
     workflow_id: str
     team: str
-    waiting: Waiting
+    waiting: Waiting | None = None
+    ended: RunEnd | None = None

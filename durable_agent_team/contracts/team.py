@@ -100,6 +100,16 @@ class Task(Message):
     """`accept`: runs without the hand-offs of skipped dependencies, and gets a list of them."""
 
 
+class NotifyOn(StrEnum):
+    """What `notify_url` is called for."""
+
+    WAITING = "waiting"
+    """Something waits for an operator: a parked call, a plan to approve."""
+    FAILED = "failed"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
 class OnTaskFailure(StrEnum):
     FINISH_REST = "finish_rest"
     CANCEL_REST = "cancel_rest"
@@ -124,4 +134,7 @@ class Team(Message):
     max_repairs: int = Field(2, ge=0, le=10)
     on_task_failure: OnTaskFailure = OnTaskFailure.FINISH_REST
     notify_url: str | None = Field(None, max_length=2_000, pattern=r"^https?://[^\s]+$")
-    """Gets a POST when something parks."""
+    """Gets a POST for each of `notify_on`."""
+    notify_on: tuple[NotifyOn, ...] = Field(
+        (NotifyOn.WAITING, NotifyOn.FAILED), min_length=1, max_length=4
+    )

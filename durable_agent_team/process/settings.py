@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.process import otel_settings, telemetry
 from durable_agent_team.process.extras import MissingExtra, install_command, require
-from durable_agent_team.process.project_root import PROJECT_ROOT
+from durable_agent_team.process.project_root import PROJECT_ROOT, START_STACK
 from durable_agent_team.process.setting_types import (
     ALL_SDK_PATCHES,
     Address,
@@ -27,7 +27,12 @@ from durable_agent_team.process.setting_types import (
     SealingKey,
     Url,
 )
-from durable_agent_team.process.stack_state import LOCAL_ENV, data_dir, read_running
+from durable_agent_team.process.stack_state import (
+    LOCAL_ENV,
+    data_dir,
+    read_running,
+    read_state,
+)
 from durable_agent_team.rules.pydantic_messages import explain_error, shown
 
 MAKE_SEALING_KEY = (
@@ -41,6 +46,13 @@ class SettingsError(Exception):
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__("\n".join(f"  {problem}" for problem in problems))
         self.problems = tuple(problems)
+
+
+class StackNotUp(Exception):
+    """Nothing that is set points elsewhere, so the local stack is meant, and it is not up.
+
+    The text says whether it is down or still starting, and what to do.
+    """
 
 
 class ClientSettings(BaseSettings):
@@ -118,8 +130,10 @@ T = TypeVar("T", bound=BaseSettings)
 
 
 def client_settings() -> ClientSettings:
-    """Raises `SettingsError` with every problem."""
-    return load(ClientSettings)
+    """Raises `SettingsError` with every problem, and `StackNotUp`."""
+    settings = load(ClientSettings)
+    require_meant_stack(ClientSettings.decides)
+    return settings
 
 
 def worker_settings() -> WorkerSettings:
@@ -136,6 +150,27 @@ def load(kind: type[T], root: Path = PROJECT_ROOT) -> T:
             os.environ.setdefault(name, value)
     stack = stack_values(chosen, getattr(kind, "decides", ()), root)
     return made_of({**_stacks_address(chosen), **stack, **chosen}, kind)
+
+
+def require_meant_stack(decides: tuple[str, ...], root: Path = PROJECT_ROOT) -> None:
+    """Raises `StackNotUp` where the local stack is meant and not up: another Temporal may listen at
+    the default port, and the default provider is a public one."""
+    chosen = given_values(root)
+    if any(name in chosen for name in decides):
+        return
+    folder = data_dir(chosen, root)
+    if read_running(folder) is not None:
+        return
+    known = read_state(folder)
+    if known is not None and known.supervisor.alive():
+        raise StackNotUp(
+            f"the local stack in {folder} is still starting: wait until `{START_STACK}` says that"
+            " it is ready"
+        )
+    raise StackNotUp(
+        f"the local stack in {folder} is not running: start it with `{START_STACK}`, or set"
+        " TEMPORAL_ADDRESS and ATXP_LLM_URL to the services that you mean"
+    )
 
 
 def _stacks_address(chosen: Mapping[str, str]) -> dict[str, str]:

@@ -19,6 +19,7 @@ from durable_agent_team.contracts.call import AttemptSpend, CallRequest, CallRes
 from durable_agent_team.contracts.error_types import ErrorType
 from tests.activities.support import AGENT_KEY, agents_at, call
 from tests.support import secrets, temporal
+from tests.support.run_reports import report_of
 from tests.support.upstream import Rule, ScriptedUpstream
 
 BILLED = {"prompt_tokens": 5, "completion_tokens": 1, "cost": 0.25}
@@ -103,7 +104,7 @@ async def test_a_cancelled_call_ends_at_once_and_says_what_it_had_spent(client: 
                 await asyncio.sleep(0.02)
             await handle.cancel()
             with pytest.raises(WorkflowFailureError) as caught:
-                await asyncio.wait_for(handle.result(), 30)
+                await report_of(handle, 30)
     error = cause(caught.value)
     assert isinstance(error, ApplicationError)
     assert AttemptSpend.model_validate(error.details[0]).spent_usd == Decimal("0.25")
@@ -120,7 +121,7 @@ async def test_a_cancelled_call_without_a_bill_is_a_cancellation(client: Client)
             await asyncio.sleep(0.02)
         await handle.cancel()
         with pytest.raises(WorkflowFailureError) as caught:
-            await asyncio.wait_for(handle.result(), 30)
+            await report_of(handle, 30)
     assert isinstance(caught.value.cause, CancelledError)
 
 

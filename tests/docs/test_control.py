@@ -18,6 +18,7 @@ from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, Tas
 from tests.cli.support import serving
 from tests.docs.pages import ROOT, blocks
 from tests.support.fakes import FakeWorld
+from tests.support.run_reports import report_of
 from tests.support.temporal import server, temporal_cli
 from workflows.orchestrator import Orchestrator
 
@@ -153,7 +154,7 @@ async def test_a_cancellation_from_temporal_is_the_signals(client: Client) -> No
         )
         shell = Shell(handle, client.service_client.config.target_host)
         await shell.run("temporal workflow cancel --workflow-id RUN")
-        report = await handle.result()
+        report = await report_of(handle)
     assert report.status is RunStatus.CANCELLED
 
 

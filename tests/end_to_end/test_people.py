@@ -49,7 +49,8 @@ def test_a_run_from_the_temporal_cli_alone(desk: Desk) -> None:
     assert budgets["finance"] == Decimal("0.03")
     signal = ("workflow", "signal", *named, "--name", "cancel")
     desk.temporal(*signal, "--input", '{"reason": "seen enough"}')
-    desk.temporal("workflow", "result", *named)
+    desk.temporal("workflow", "result", *named, code=1)
+    assert "FAILED" in str(desk.temporal("workflow", "describe", *named)).upper()
     report = RunReport.model_validate_json(desk.starter("result", "from-cli", "--json", code=1))
     assert report.status is RunStatus.CANCELLED
     assert report.cancel_reason == "seen enough"

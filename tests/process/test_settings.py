@@ -10,7 +10,14 @@ import pytest
 
 from durable_agent_team.local_stack.stack_plan import StackSettings, write_private
 from durable_agent_team.process.project_root import PROJECT_ROOT
-from durable_agent_team.process.settings import ClientSettings, SettingsError, WorkerSettings, load
+from durable_agent_team.process.settings import (
+    ClientSettings,
+    SettingsError,
+    StackNotUp,
+    WorkerSettings,
+    load,
+    require_meant_stack,
+)
 from durable_agent_team.process.stack_state import StackInfo, Started, this_process, write_state
 
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
@@ -184,3 +191,32 @@ def test_every_setting_is_explained(file: str) -> None:
 def test_a_copy_of_the_example_changes_nothing() -> None:
     lines = (PROJECT_ROOT / ".env.example").read_text().splitlines()
     assert [line for line in lines if line and not line.startswith("#")] == []
+
+
+def test_a_stack_that_is_meant_and_down_is_named(tmp_path: Path) -> None:
+    """The default address is not asked: another Temporal may answer there, and take the run."""
+    with pytest.raises(StackNotUp, match=r"is not running: start it with `make up`, or set"):
+        require_meant_stack(ClientSettings.decides, tmp_path)
+    stack_up(tmp_path, Started(os.getpid(), "another time"))
+    with pytest.raises(StackNotUp, match=re.escape(str(tmp_path / ".data"))):
+        require_meant_stack(ClientSettings.decides, tmp_path)
+
+
+def test_a_stack_that_is_still_starting_is_waited_for_by_the_user(tmp_path: Path) -> None:
+    (tmp_path / ".data").mkdir()
+    write_state(StackInfo(tmp_path / ".data", "", "", "", this_process(), ready=False))
+    with pytest.raises(StackNotUp, match="is still starting"):
+        require_meant_stack(ClientSettings.decides, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "line", ["TEMPORAL_ADDRESS=cloud:7233", "ATXP_LLM_URL=https://llm.example"]
+)
+def test_services_that_are_named_need_no_stack(tmp_path: Path, line: str) -> None:
+    (tmp_path / ".env").write_text(line)
+    require_meant_stack(ClientSettings.decides, tmp_path)
+
+
+def test_a_stack_that_is_up_is_used(tmp_path: Path) -> None:
+    stack_up(tmp_path)
+    require_meant_stack(ClientSettings.decides, tmp_path)

@@ -17,6 +17,7 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from durable_agent_team.contracts.call import CallRequest, CallResult
 from durable_agent_team.process.interpreter_exit import exit_process
 from tests.support.fakes import FakeWorld
+from tests.support.run_reports import report_of
 from tests.support.temporal import server
 from tests.workflows.test_adjust_agent import too_expensive, world_with_prices
 from tests.workflows.test_deadline import SOON, set_deadline, until_reached
@@ -62,7 +63,7 @@ async def cancelled(client: Client) -> Handle:
         await handle.signal("adjust", {"kind": "nonsense"})
         await handle.execute_update("adjust_budget", {"agent": "research", "budget_usd": 2})
         await handle.signal("cancel", {"reason": "enough"})
-        await handle.result()
+        await report_of(handle)
     return handle
 
 

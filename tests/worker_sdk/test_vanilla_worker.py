@@ -20,6 +20,7 @@ from durable_agent_team.contracts.run import RunReport, RunStatus, TaskStatus
 from durable_agent_team.payloads.converter import DATA_CONVERTER
 from durable_agent_team.process.settings import WorkerSettings
 from tests.support.fakes import COST, FakeWorld
+from tests.support.run_reports import report_of
 from tests.support.temporal import server
 from tests.workflows.test_life_of_a_run import team
 from worker import build_worker, workflow_runner
@@ -99,5 +100,5 @@ async def test_a_cancelled_run_ends_with_its_report(client: Client) -> None:
     async with started(client, FakeWorld(hold)) as handle:
         await reached.wait()
         await handle.signal("cancel")
-        report = await handle.result()
+        report = await report_of(handle)
     assert report.status is RunStatus.CANCELLED

@@ -12,6 +12,7 @@ from durable_agent_team.contracts.call import CallRequest, Purpose
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import RunState, RunStatus, TaskStatus
 from tests.support.fakes import FakeWorld
+from tests.support.run_reports import report_of
 from tests.workflows.test_life_of_a_run import GOAL, started, team
 from tests.workflows.test_review import FINISH, Reviewer
 from tests.workflows.test_running_out import parked, state, two_tasks, until
@@ -297,7 +298,7 @@ async def test_a_cancelled_run_refuses_it(client: Client) -> None:
         await handle.signal("cancel", {"reason": "enough"})
         assert "the run starts nothing new: enough (start another" in await refusal(handle, MORE)
         ending.set()
-        await handle.result()
+        await report_of(handle)
 
 
 async def test_two_with_the_same_id_add_one(client: Client) -> None:

@@ -9,8 +9,9 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Worker
 
 from durable_agent_team.contracts.names import WORKFLOW
-from durable_agent_team.contracts.run import RunReport, RunStatus
+from durable_agent_team.contracts.run import RunStatus
 from tests.support.fakes import FakeWorld
+from tests.support.run_reports import report_of
 from tests.support.sandbox import strict_runner
 from tests.workflows.test_life_of_a_run import team
 from workflows.orchestrator import Orchestrator
@@ -62,7 +63,7 @@ async def test_it_is_not_swallowed(client: Client, native: bool) -> None:
         while (await handle.describe()).raw_description.pending_activities:
             await asyncio.sleep(0.05)
         async with workflow_worker(client, queue, world):
-            report = RunReport.model_validate(await asyncio.wait_for(handle.result(), 30))
+            report = await report_of(handle, 30)
     assert report.status is RunStatus.CANCELLED
     assert world.calls == [], "nothing is paid for in a run that was cancelled"
     assert all(book.status == "disabled" for book in world.books.values())

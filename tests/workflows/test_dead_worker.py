@@ -18,6 +18,7 @@ from durable_agent_team.contracts.spend import (
     OpenedAccounts,
 )
 from tests.support.fakes import COST, FakeWorld
+from tests.support.run_reports import report_of
 from tests.workflows.test_life_of_a_run import failure_of, result_of, started, team
 from workflows import policies
 
@@ -123,6 +124,6 @@ async def test_a_cancel_ends_it_between_two_rounds(client: Client) -> None:
         while len(world.keys) < 2:
             await asyncio.sleep(0.1)
         await handle.signal("cancel", {"reason": "enough"})
-        report = await asyncio.wait_for(handle.result(), FAR_BELOW_THE_TIMEOUTS)
+        report = await report_of(handle, FAR_BELOW_THE_TIMEOUTS)
     assert report.status is RunStatus.CANCELLED
     assert len(world.keys) == 2

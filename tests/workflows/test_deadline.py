@@ -13,6 +13,7 @@ from durable_agent_team.contracts.call import CallRequest, CallResult
 from durable_agent_team.contracts.run import RunReport, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import LedgerAgreement
 from tests.support.fakes import FakeWorld, exhausted
+from tests.support.run_reports import report_of
 from tests.workflows.test_adjust_run import refusal
 from tests.workflows.test_concurrency import wide
 from tests.workflows.test_life_of_a_run import started, team
@@ -58,7 +59,7 @@ async def test_calls_in_flight_complete_and_no_call_follows(client: Client) -> N
         await until_reached(handle)
         assert world.active == 1, "it is not cancelled"
         gate.open.set()
-        report = await handle.result()
+        report = await report_of(handle)
     assert_ended_by(report, at)
     assert statuses(report) == [TaskStatus.DONE, TaskStatus.DONE, TaskStatus.CANCELLED]
     assert [each.output for each in report.outcomes] == ["answer of a", "answer of b", None]
@@ -73,7 +74,7 @@ async def test_a_run_that_is_parked_at_its_deadline_ends(skipping: Client) -> No
         await gate.reached.wait()
         at = await set_deadline(handle, DAY)
         gate.open.set()
-        report = await handle.result()
+        report = await report_of(handle)
     assert_ended_by(report, at)
     assert report.ended_at - at < timedelta(hours=1)
     assert statuses(report) == [TaskStatus.DONE, TaskStatus.CANCELLED, TaskStatus.CANCELLED]
@@ -86,7 +87,7 @@ async def test_a_paused_run_ends_at_its_deadline_too(skipping: Client) -> None:
         at = await set_deadline(handle, DAY)
         await handle.signal("pause")
         gate.open.set()
-        assert_ended_by(await handle.result(), at)
+        assert_ended_by(await report_of(handle), at)
 
 
 async def test_a_run_that_waits_for_approval_ends_at_its_deadline(skipping: Client) -> None:
@@ -94,7 +95,7 @@ async def test_a_run_that_waits_for_approval_ends_at_its_deadline(skipping: Clie
     async with started(skipping, world, {"team": team(approve_plan=True)}) as handle:
         change = {"deadline": (datetime.now(UTC) + 40 * DAY).isoformat()}
         answer = await handle.execute_update("adjust_run", change)
-        report = await handle.result()
+        report = await report_of(handle)
     assert_ended_by(report, datetime.fromisoformat(answer["deadline"]))
     assert not world.calls
 
@@ -113,7 +114,7 @@ async def test_calls_that_wait_for_a_place_are_never_made(client: Client) -> Non
         at = await set_deadline(handle, SOON)
         await until_reached(handle)
         go.set()
-        report = await handle.result()
+        report = await report_of(handle)
     assert_ended_by(report, at)
     assert statuses(report) == [TaskStatus.DONE] * 2 + [TaskStatus.CANCELLED] * 3
     assert len(world.calls) == 2
@@ -129,7 +130,7 @@ async def test_calls_that_wait_for_money_in_flight_are_never_made(client: Client
         at = await set_deadline(handle, SOON)
         await until_reached(handle)
         gate.open.set()
-        assert_ended_by(await handle.result(), at)
+        assert_ended_by(await report_of(handle), at)
     assert [call.task for call in world.calls] == ["t0"]
 
 
@@ -147,7 +148,7 @@ async def test_a_call_that_is_refused_after_the_deadline_does_not_park(client: C
         at = await set_deadline(handle, SOON)
         await until_reached(handle)
         gate.open.set()
-        report = await handle.result()
+        report = await report_of(handle)
     assert_ended_by(report, at)
     assert report.ended_at - at < timedelta(minutes=1)
 
@@ -167,7 +168,7 @@ async def test_an_answer_that_fails_its_checks_is_not_repaired(client: Client) -
         await until_reached(handle)
         await handle.signal("pause")
         gate.open.set()
-        assert_ended_by(await handle.result(), at)
+        assert_ended_by(await report_of(handle), at)
     assert [call.task for call in world.calls] == ["a", "b"]
 
 
@@ -178,7 +179,7 @@ async def test_a_final_answer_in_flight_completes_the_run(client: Client) -> Non
         await set_deadline(handle, SOON)
         await until_reached(handle)
         gate.open.set()
-        report = await handle.result()
+        report = await report_of(handle)
     assert report.status is RunStatus.COMPLETED
     assert report.answer == "answer of answer"
     assert report.cancel_reason is None
@@ -198,7 +199,7 @@ async def test_a_review_in_flight_no_longer_changes_the_plan(client: Client) -> 
         at = await set_deadline(handle, SOON)
         await until_reached(handle)
         gate.open.set()
-        report = await handle.result()
+        report = await report_of(handle)
     assert_ended_by(report, at)
     assert statuses(report) == [TaskStatus.DONE] * 3, "what is done is kept"
 
@@ -220,7 +221,7 @@ async def test_a_deadline_can_be_moved_and_removed(client: Client) -> None:
         now = await state(handle)
         assert (now.cancel_reason, now.deadline) == (None, None)
         gate.open.set()
-        assert (await handle.result()).status is RunStatus.COMPLETED
+        assert (await report_of(handle)).status is RunStatus.COMPLETED
 
 
 async def test_a_run_that_ends_before_its_deadline_does_not_wait_for_it(client: Client) -> None:
@@ -229,7 +230,7 @@ async def test_a_run_that_ends_before_its_deadline_does_not_wait_for_it(client: 
         await gate.reached.wait()
         await set_deadline(handle, DAY)
         gate.open.set()
-        report = await asyncio.wait_for(handle.result(), 30)
+        report = await report_of(handle, 30)
     assert report.status is RunStatus.COMPLETED
 
 
@@ -246,7 +247,7 @@ async def test_after_its_deadline_a_run_refuses_new_limits_and_tasks(client: Cli
         assert "the deadline, " in (await state(handle)).refusals[-1].problem
         await handle.signal("pause")
         gate.open.set()
-        assert (await handle.result()).status is RunStatus.CANCELLED
+        assert (await report_of(handle)).status is RunStatus.CANCELLED
 
 
 async def test_a_parked_run_shows_its_deadline_and_can_be_cancelled(
@@ -256,7 +257,7 @@ async def test_a_parked_run_shows_its_deadline_and_can_be_cancelled(
         await until(handle, parked)
         await set_deadline(handle, DAY)
         await handle.signal("cancel", {"reason": "enough"})
-        report = await handle.result()
+        report = await report_of(handle)
     assert report.cancel_reason == "enough"
 
 
@@ -273,6 +274,6 @@ async def test_a_task_that_fails_after_the_deadline_fails_alone(client: Client) 
         at = await set_deadline(handle, SOON)
         await until_reached(handle)
         gate.open.set()
-        report = await handle.result()
+        report = await report_of(handle)
     assert_ended_by(report, at)
     assert statuses(report) == [TaskStatus.DONE, TaskStatus.FAILED, TaskStatus.BLOCKED]

@@ -29,6 +29,7 @@ from durable_agent_team.rules.value_limits import MESSAGE, START
 from tests.support.fakes import FakeWorld
 from tests.support.fuzzing import count, examples
 from tests.support.raw_payloads import raw
+from tests.support.run_reports import report_of
 from tests.support.temporal import running_worker
 from tests.workflows.test_life_of_a_run import started, team
 from tests.workflows.test_running_out import state
@@ -132,7 +133,7 @@ async def test_a_run_that_gets_them_all_still_answers_and_can_be_cancelled(clien
                 await _update(handle, ("add_task", "adjust_budget", "approve")[number % 3], text)
                 await asyncio.wait_for(state(handle), 10)
         await handle.signal("cancel", {"reason": "enough"})
-        report = await asyncio.wait_for(handle.result(), 30)
+        report = await report_of(handle, 30)
     assert report.status is RunStatus.CANCELLED
 
 

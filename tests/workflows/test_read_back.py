@@ -17,6 +17,7 @@ from durable_agent_team.contracts.spend import (
     SpendReport,
 )
 from tests.support.fakes import COST, FakeWorld
+from tests.support.run_reports import report_of
 from tests.workflows.test_life_of_a_run import started, team
 from tests.workflows.test_running_out import state
 
@@ -53,7 +54,7 @@ async def test_a_run_cancelled_during_the_reading_closes_and_reports(
     async with started(client, world, {"team": team()}) as handle:
         await asyncio.wait_for(world.reading.wait(), 30)
         await (handle.cancel() if native else handle.signal("cancel"))
-        report = await asyncio.wait_for(handle.result(), 30)
+        report = await report_of(handle, 30)
     assert report.status is RunStatus.CANCELLED
     assert report.outcomes[0].task.status is TaskStatus.CANCELLED
     assert {book.status for book in world.books.values()} == {"disabled"}

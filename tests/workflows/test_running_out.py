@@ -16,6 +16,7 @@ from durable_agent_team.contracts.names import STARTER, WORKFLOW
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import AgentStatus, LedgerAgreement, SpendReport
 from tests.support.fakes import COST, FakeWorld, exhausted
+from tests.support.run_reports import report_of
 from tests.support.temporal import running_worker
 from tests.workflows.test_life_of_a_run import started, team
 
@@ -100,7 +101,7 @@ async def test_too_small_a_raise_parks_again(client: Client) -> None:
         again = await until(handle, lambda now: parked(now) and now.waiting[0].since > first.since)
         assert again.waiting[0].remaining_usd == Decimal("0.006")
         await handle.signal("cancel")
-        assert (await handle.result()).status is RunStatus.CANCELLED
+        assert (await report_of(handle)).status is RunStatus.CANCELLED
 
 
 async def test_a_parked_task_holds_no_slot(client: Client) -> None:
@@ -113,7 +114,7 @@ async def test_a_parked_task_holds_no_slot(client: Client) -> None:
         )
         assert now.tasks[1].status is TaskStatus.PARKED
         await handle.signal("cancel")
-        await handle.result()
+        await report_of(handle)
 
 
 async def test_a_fallback_is_a_new_call_with_the_cheaper_model(client: Client) -> None:
@@ -157,7 +158,7 @@ async def test_below_the_floor_the_policy_decides(client: Client) -> None:
     async with started(client, world, {"team": two_tasks(agent)}) as handle:
         await until(handle, parked)
         await handle.signal("cancel")
-        await handle.result()
+        await report_of(handle)
     assert [call.max_tokens for call in world.calls if call.task == "b"] == [500]
 
 
@@ -259,7 +260,7 @@ async def test_a_call_that_waits_for_a_place_notices_the_open_breaker(
         assert {waiting.type for waiting in now.waiting} == {ErrorType.BREAKER_OPEN}
         assert len(world.calls) == 1
         await handle.signal("cancel")
-        await handle.result()
+        await report_of(handle)
 
 
 async def test_money_moves_between_agents_and_wakes_the_receiver(client: Client) -> None:
@@ -297,7 +298,7 @@ async def test_an_impossible_transfer_is_refused_with_the_reason(
         assert isinstance(refused.value.cause, ApplicationError)
         assert words in refused.value.cause.message
         await handle.signal("cancel")
-        await handle.result()
+        await report_of(handle)
 
 
 async def test_the_teams_budget_bounds_every_raise(client: Client) -> None:
@@ -316,10 +317,12 @@ async def test_a_notification_is_sent_when_something_parks(client: Client) -> No
     changed = two_tasks({}, notify_url="http://127.0.0.1:9/hook")
     async with started(client, world, {"team": changed}) as handle:
         await until(handle, lambda _: bool(world.notifications))
-        assert world.notifications[0].waiting.subject == "b"
+        waiting = world.notifications[0].waiting
+        assert waiting is not None
+        assert waiting.subject == "b"
         assert world.notifications[0].workflow_id == handle.id
         await handle.signal("cancel")
-        await handle.result()
+        await report_of(handle)
 
 
 async def test_a_task_can_be_cancelled_alone(client: Client) -> None:
@@ -373,7 +376,7 @@ async def test_a_parked_run_can_be_found_by_its_search_attributes(client: Client
             while not [found async for found in client.list_workflows(query)]:
                 await asyncio.sleep(0.1)
         await handle.signal("cancel")
-        await handle.result()
+        await report_of(handle)
 
 
 @pytest.mark.parametrize("policy", ["park", "skip", "fail"])

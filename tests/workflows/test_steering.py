@@ -13,6 +13,7 @@ from durable_agent_team.contracts.call import CallRequest, CallResult
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import AgentStatus, LedgerAgreement, SpendReport
 from tests.support.fakes import COST, FakeWorld, exhausted
+from tests.support.run_reports import report_of
 from tests.workflows.test_life_of_a_run import started, team
 from tests.workflows.test_planning import GOOD, Planner
 
@@ -67,7 +68,7 @@ async def test_cancel_keeps_what_is_done_closes_the_accounts_and_reports(client:
     async with started(client, world, {"team": team(tasks=CHAIN)}) as handle:
         await gate.reached.wait()
         await handle.signal("cancel", {"reason": "enough"})
-        report = await handle.result()
+        report = await report_of(handle)
     _assert_cancelled(report, world, "enough")
 
 
@@ -77,7 +78,7 @@ async def test_a_cancellation_by_temporal_ends_the_run_in_the_same_way(client: C
     async with started(client, world, {"team": team(tasks=CHAIN)}) as handle:
         await gate.reached.wait()
         await handle.cancel()
-        report = await handle.result()
+        report = await report_of(handle)
     _assert_cancelled(report, world, "cancelled in Temporal")
 
 
@@ -108,7 +109,7 @@ async def test_a_cancelled_call_that_still_answers_starts_nothing(client: Client
     async with started(client, world, {"team": team(tasks=CHAIN)}) as handle:
         await reached.wait()
         await handle.signal("cancel")
-        report = await handle.result()
+        report = await report_of(handle)
     assert report.outcomes[0].task.status in (TaskStatus.DONE, TaskStatus.CANCELLED)
     assert {call.task for call in world.calls} == {"a"}
     assert report.spend.ledger_agrees is LedgerAgreement.YES
@@ -134,7 +135,7 @@ async def test_a_second_cancellation_returns_the_same_report(client: Client, nat
         await state(handle)
         await asyncio.sleep(0.5)
         cancelled.set()
-        report = await handle.result()
+        report = await report_of(handle)
     assert report.status is RunStatus.CANCELLED
     assert report.spend.total.spent_usd == world.books["research"].spent == COST
 
@@ -257,7 +258,7 @@ async def test_a_refused_plan_costs_nothing_more(client: Client) -> None:
         await handle.execute_update(
             "approve", {"subject": "plan", "approved": False, "note": "too broad"}
         )
-        report = await handle.result()
+        report = await report_of(handle)
     assert report.status is RunStatus.CANCELLED
     assert report.cancel_reason == "the plan was refused: too broad"
     assert not world.calls

@@ -7,6 +7,7 @@ from durable_agent_team.contracts.names import STARTER
 from durable_agent_team.contracts.run import RunStatus, Waiting
 from durable_agent_team.rules.safe_text import shell_command
 from workflows.activity_errors import refused
+from workflows.people.notifier import Notifier
 from workflows.state.progress import Progress
 
 
@@ -14,8 +15,9 @@ class Approval:
     """At most one subject waits for approval. Everything else in `state.waiting` waits for money or
     for a retry."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, notifier: Notifier) -> None:
         self._progress = progress
+        self._notifier = notifier
         self._subject: str | None = None
         self._answer: Approve | None = None
 
@@ -24,15 +26,17 @@ class Approval:
         progress = self._progress
         progress.become(RunStatus.APPROVAL)
         self._subject = subject
-        progress.wait_for_person(
-            Waiting(
-                subject=subject,
-                reason=f"the {subject} waits for approval",
-                command=shell_command(STARTER, "approve", progress.workflow_id, subject),
-                since=workflow.now(),
-            )
+        waiting = Waiting(
+            subject=subject,
+            reason=f"the {subject} waits for approval",
+            command=shell_command(STARTER, "approve", progress.workflow_id, subject),
+            since=workflow.now(),
         )
+        progress.wait_for_person(waiting)
+        notifying = self._notifier.plan_waits(waiting)
         await workflow.wait_condition(lambda: self._answer is not None or progress.stopping)
+        if notifying is not None:
+            notifying.cancel()
         answer, self._answer = self._answer, None
         if answer is not None and not answer.approved:
             progress.stop(f"the {subject} was refused: {answer.note}".rstrip(": "))

@@ -5,17 +5,13 @@ from datetime import timedelta
 from decimal import Decimal
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, is_cancelled_exception
 
-from durable_agent_team.contracts.activity_interfaces import NotificationActivities
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.names import STARTER
-from durable_agent_team.contracts.notification import Notification
 from durable_agent_team.contracts.run import Failure, Waiting
 from durable_agent_team.contracts.team import Caller
 from durable_agent_team.rules.safe_text import shell_command
-from workflows.activity_executor import ActivityExecutor
-from workflows.policies import notification_options
+from workflows.people.notifier import Notifier
 from workflows.state.agent_account import AgentAccount
 from workflows.state.progress import Progress
 from workflows.task_exceptions import TaskFailed, TaskSkipped
@@ -24,9 +20,9 @@ from workflows.task_exceptions import TaskFailed, TaskSkipped
 class Parking:
     """The parked calls of a run, by the task or step that they belong to."""
 
-    def __init__(self, progress: Progress, activities: ActivityExecutor) -> None:
+    def __init__(self, progress: Progress, notifier: Notifier) -> None:
         self._progress = progress
-        self._activities = activities
+        self._notifier = notifier
         self._parked: dict[str, tuple[str, asyncio.Future[None]]] = {}
 
     async def park(
@@ -45,7 +41,7 @@ class Parking:
         self._progress.park(waiting)
         account.park()
         self._progress.changed()
-        notifying = asyncio.create_task(self._notify(waiting))
+        notifying = self._notifier.parked(waiting)
         try:
             await workflow.wait_condition(
                 woken.done,
@@ -99,29 +95,6 @@ class Parking:
             since=now,
             until=now + timedelta(seconds=caller.park_timeout_seconds),
         )
-
-    async def _notify(self, waiting: Waiting) -> None:
-        """A notification that fails is logged, and fails no task."""
-        url = self._progress.team.notify_url
-        if url is None:
-            return
-        try:
-            await self._activities.execute_uncounted(
-                NotificationActivities.notify,
-                Notification(
-                    url=url,
-                    workflow_id=self._progress.workflow_id,
-                    team=self._progress.team_name,
-                    waiting=waiting,
-                ),
-                notification_options(),
-                summary=f"notify · {waiting.subject}",
-            )
-        except ActivityError as error:
-            if not is_cancelled_exception(error):  # cancelled: the call was woken already
-                message = "no notification was sent that %s waits: %s"
-                workflow.logger.warning(message, waiting.subject, error)
-        self._progress.changed()
 
 
 def _timed_out(caller: Caller, failure: Failure) -> Exception:

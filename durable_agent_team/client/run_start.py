@@ -1,0 +1,114 @@
+"""Starts a run exactly once, also where the answer to its start was lost.
+
+Temporal may have started a run although nothing answered. The token in the memo then shows whether
+a run of this id is the one that was started here.
+"""
+
+import secrets
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final
+
+from temporalio.client import Client
+from temporalio.common import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError
+
+from durable_agent_team.client.exceptions import RunIdTaken, StartNotConfirmed, is_silence
+from durable_agent_team.client.run_control import CALL_TIMEOUT, within
+from durable_agent_team.client.start_gate import ATTEMPT_TIMEOUT, gate_of
+from durable_agent_team.contracts import names
+from durable_agent_team.contracts.run import RunRequest, RunStatus
+from durable_agent_team.contracts.team import Team
+from durable_agent_team.rules.safe_text import markdown_block, markdown_line
+
+TEAM: Final = SearchAttributeKey.for_keyword(names.ATTRIBUTE_TEAM)
+STATUS: Final = SearchAttributeKey.for_keyword(names.ATTRIBUTE_STATUS)
+START_TOKEN: Final = "start"
+"""The memo's key of the token."""
+MAX_GOAL: Final = 1_000
+"""Characters in the details: escaped they can be ten times as long, and Temporal takes 20 KB."""
+
+
+def new_run_id(team: str) -> str:
+    """Ids sort by time. 64 random bits: no two of the same second are equal."""
+    return f"{team}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(8)}"
+
+
+async def start_once(client: Client, request: RunRequest, run: str) -> None:
+    """Returns when the run has started. Raises `RunIdTaken` and `StartNotConfirmed`, and Temporal's
+    `RPCError` for a request that it refuses."""
+    token = secrets.token_hex(8)
+    try:
+        await gate_of(client).start(partial(_start, client, request, run, token))
+    except WorkflowAlreadyStartedError as error:
+        raise RunIdTaken(run) from error
+    except (RPCError, TimeoutError) as error:
+        if isinstance(error, RPCError) and not is_silence(error):
+            raise
+        found = await _token_of(client, run)
+        if found is None:
+            raise StartNotConfirmed(run) from error
+        if found != token:
+            raise RunIdTaken(run) from error
+
+
+async def _start(client: Client, request: RunRequest, run: str, token: str) -> None:
+    team = request.team
+    attributes = [
+        SearchAttributePair(TEAM, team.name),
+        SearchAttributePair(STATUS, RunStatus.STARTING.value),
+    ]
+    await client.start_workflow(
+        names.WORKFLOW,
+        request,
+        id=run,
+        task_queue=names.TASK_QUEUE,
+        id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+        id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+        memo={START_TOKEN: token},
+        search_attributes=TypedSearchAttributes(attributes),
+        static_summary=summary(team),
+        static_details=details(request),
+        rpc_timeout=ATTEMPT_TIMEOUT,
+    )
+
+
+async def _token_of(client: Client, run: str) -> str | None:
+    """The token in the memo of the run of this id. None without an answer, or without a run: the
+    start may still be on its way."""
+    describing = client.get_workflow_handle(run).describe(rpc_timeout=CALL_TIMEOUT)
+    try:
+        found = await within(CALL_TIMEOUT, describing)
+    except (RPCError, TimeoutError):
+        return None
+    return str(await found.memo_value(START_TOKEN, default=""))
+
+
+def summary(team: Team) -> str:
+    """One line for Temporal's UI."""
+    count = len(team.tasks)
+    plan = f"{count} task{'s' if count != 1 else ''}" if count else "planned from the goal"
+    return f"{team.name} · {plan}"
+
+
+def details(request: RunRequest) -> str:
+    """Markdown for Temporal's UI: the goal, and each agent with its budget."""
+    team = request.team
+    rows = [(names.ORCHESTRATOR_AGENT, "knows the goal", team.orchestrator.budget_usd)]
+    rows += [(name, agent.role, agent.budget_usd) for name, agent in team.agents.items()]
+    shown = [
+        f"| {name} | {markdown_line(role[:100])} | {f'${usd}' if usd else 'a share'} |"
+        for name, role, usd in rows[:50]
+    ]
+    more = [f"| … {len(rows) - 50} more | | |"] if len(rows) > 50 else []
+    goal = request.effective_goal
+    goal = goal if len(goal) <= MAX_GOAL else f"{goal[:MAX_GOAL]}…"
+    head = [markdown_block(goal), "", "| agent | role | budget |", "| --- | --- | --- |"]
+    return "\n".join([*head, *shown, *more])

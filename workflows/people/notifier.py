@@ -1,0 +1,92 @@
+"""Notifies people outside, at the team's `notify_url`, of what its `notify_on` lists."""
+
+import asyncio
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+from durable_agent_team.contracts.activity_interfaces import NotificationActivities
+from durable_agent_team.contracts.names import STARTER
+from durable_agent_team.contracts.notification import Notification, RunEnd
+from durable_agent_team.contracts.run import RunStatus, Waiting
+from durable_agent_team.contracts.team import NotifyOn
+from durable_agent_team.rules.safe_text import shell_command
+from workflows.activity_executor import ActivityExecutor
+from workflows.policies import ActivityOptions, ending_notification_options, notification_options
+from workflows.state.progress import Progress
+
+ENDS_ARE_NOTIFIED = "ends-are-notified"
+"""The patch since which the end of a run, and a plan that waits, are notified."""
+
+ENDINGS = {
+    RunStatus.FAILED: NotifyOn.FAILED,
+    RunStatus.COMPLETED: NotifyOn.COMPLETED,
+    RunStatus.CANCELLED: NotifyOn.CANCELLED,
+}
+
+
+class Notifier:
+    """A notification that fails is logged, and fails nothing."""
+
+    def __init__(self, progress: Progress, activities: ActivityExecutor) -> None:
+        self._progress = progress
+        self._activities = activities
+
+    def parked(self, waiting: Waiting) -> "asyncio.Task[None]":
+        """Notifies that a call has parked. The caller cancels the task when the call is woken."""
+        return asyncio.create_task(self._parked(waiting))
+
+    def plan_waits(self, waiting: Waiting) -> "asyncio.Task[None] | None":
+        """Notifies that a plan waits for approval."""
+        if not self._is_wanted(NotifyOn.WAITING) or not workflow.patched(ENDS_ARE_NOTIFIED):
+            return None
+        return asyncio.create_task(self._parked(waiting))
+
+    async def ended(self, status: RunStatus) -> None:
+        """Notifies that the run has ended. Returns within half a minute, notified or not."""
+        if not self._is_wanted(ENDINGS[status]) or not workflow.patched(ENDS_ARE_NOTIFIED):
+            return
+        progress = self._progress
+        end = RunEnd(
+            status=status,
+            failure=progress.failure,
+            cancel_reason=progress.cancel_reason,
+            spent_usd=progress.spent_usd,
+            tasks_done=progress.tasks_done,
+            tasks_total=len(progress.tasks.schedule.status),
+            ended_at=workflow.now(),
+            command=shell_command(STARTER, "result", progress.workflow_id),
+        )
+        notification = self._notification().model_copy(update={"ended": end})
+        await self._send(notification, ending_notification_options(), str(status))
+
+    async def _parked(self, waiting: Waiting) -> None:
+        if not self._is_wanted(NotifyOn.WAITING):
+            return
+        notification = self._notification().model_copy(update={"waiting": waiting})
+        await self._send(notification, notification_options(), waiting.subject)
+        self._progress.changed()
+
+    def _is_wanted(self, event: NotifyOn) -> bool:
+        request = self._progress.request
+        return (
+            request is not None
+            and bool(request.team.notify_url)
+            and event in (request.team.notify_on)
+        )
+
+    def _notification(self) -> Notification:
+        team = self._progress.team
+        assert team.notify_url is not None
+        return Notification(
+            url=team.notify_url, workflow_id=self._progress.workflow_id, team=team.name
+        )
+
+    async def _send(self, notification: Notification, options: ActivityOptions, about: str) -> None:
+        try:
+            await self._activities.execute_uncounted(
+                NotificationActivities.notify, notification, options, summary=f"notify · {about}"
+            )
+        except ActivityError as error:
+            if not is_cancelled_exception(error):  # cancelled: the call was woken already
+                workflow.logger.warning("no notification was sent (%s): %s", about, error)
