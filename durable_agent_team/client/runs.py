@@ -36,8 +36,9 @@ async def start_run(client: Client, request: RunRequest, *, id: str | None = Non
     """Starts a run and returns its handle at once.
 
     `id` is the run's id, `<team>-<time>-<random>` if left out. Many can be started at once: a
-    client sends a few starts at a time, and waits for a busy Temporal. Raises `RunIdTaken`, `UpdateRefused` (Temporal refused the request),
-    `ServiceUnavailable`, and `StartNotConfirmed` where the run may have started.
+    client sends a few starts at a time, and waits for a busy Temporal. Raises `RunIdTaken`,
+    `UpdateRefused` (Temporal refused the request), `ServiceUnavailable`, and `StartNotConfirmed`
+    where the run may have started.
 
     >>> client = await connect()
     >>> request = load_team("teams/market_brief.yaml", goal="Say whether to enter the market.")
