@@ -3,10 +3,10 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from temporalio import activity
 
@@ -19,7 +19,7 @@ from durable_agent_team.atxp.provider import AccountProvider, AccountState, ledg
 from durable_agent_team.atxp.sealing import Sealer
 from durable_agent_team.contracts.activity_interfaces import AccountActivities
 from durable_agent_team.contracts.call import AccountRef
-from durable_agent_team.contracts.provider_info import catalog_of
+from durable_agent_team.contracts.provider_info import catalog_of, max_call_seconds, model_prices
 from durable_agent_team.contracts.spend import (
     AccountBudget,
     BudgetTransfer,
@@ -28,7 +28,6 @@ from durable_agent_team.contracts.spend import (
     ClosedAccounts,
     Ledger,
     ModelCatalog,
-    ModelPrice,
     OpenAccounts,
     OpenedAccounts,
     SetBudget,
@@ -65,8 +64,8 @@ class Accounts(AccountActivities):
         """Prices and context windows. An endpoint without a model list: an unpriced catalog."""
         label_activity()
         with translated(earlier_spend()):
-            models = await self._read_models()
-        return catalog_of(models, self._default_model)
+            page = await self._read_models()
+        return catalog_of(model_prices(page) or (), self._default_model, max_call_seconds(page))
 
     @activity.defn
     async def open_accounts(self, order: OpenAccounts) -> OpenedAccounts:
@@ -131,23 +130,24 @@ class Accounts(AccountActivities):
             )
             return await self._ledgers(order, states)
 
-    async def _read_models(self) -> tuple[ModelPrice, ...]:
+    async def _read_models(self) -> Mapping[str, Any]:
+        """What `GET /models` answers; empty if there is no such list."""
         try:
-            return await self._models.read_models(None)
+            return await self._models.read_models_page(None)
         except ProviderRefused as refused:
             if refused.status in (401, 403):
                 return await self._read_guarded_models()
             if refused.status in (404, 405, 501):
-                return ()
+                return {}
             raise
 
-    async def _read_guarded_models(self) -> tuple[ModelPrice, ...]:
+    async def _read_guarded_models(self) -> Mapping[str, Any]:
         """Reads the list with the parent key. If that is refused too, the catalog is empty."""
         try:
-            return await self._models.read_models(self._provider.parent_key)
+            return await self._models.read_models_page(self._provider.parent_key)
         except ProviderRefused as refused:
             if refused.status in (401, 403, 404, 405, 501):
-                return ()
+                return {}
             raise
 
     async def _open(self, run_key: str, order: AccountBudget) -> tuple[AccountRef, Capabilities]:

@@ -38,6 +38,8 @@ BY_STATUS = {
     425: ErrorType.UPSTREAM_UNAVAILABLE,
     429: ErrorType.RATE_LIMITED,
 }
+GATEWAY_LIMIT_CODES = {"upstream_timeout", "upstream_too_long"}
+"""Of our gateway, which tells with them what the call may have cost; an upstream's own do not."""
 CONTEXT_CODES = {"exceed_context_size_error", "context_length_exceeded"}
 
 
@@ -69,6 +71,8 @@ def _refusal_type(refused: ProviderRefused) -> ErrorType:
         return ErrorType.UNPRICED_MODEL
     if refused.status in (400, 413, 422) and words & CONTEXT_CODES:
         return ErrorType.CONTEXT_EXCEEDED
+    if refused.code in GATEWAY_LIMIT_CODES and "possibly_billed_usd" in refused.amounts:
+        return ErrorType.GATEWAY_LIMIT
     if refused.status in BY_STATUS:
         return BY_STATUS[refused.status]
     return ErrorType.UPSTREAM_UNAVAILABLE if refused.status >= 500 else ErrorType.BAD_REQUEST
@@ -128,7 +132,8 @@ def application_error(error: Exception, spend: AttemptSpend, cap: timedelta) -> 
     delay = (
         retry_delay(error, cap, datetime.now(UTC)) if isinstance(error, ProviderRefused) else None
     )
-    retried = ERRORS[kind].outcome in (Outcome.RETRIED, Outcome.PARKS)
+    rule = ERRORS[kind]
+    retried = rule.repeated and rule.outcome in (Outcome.RETRIED, Outcome.PARKS)
     return ApplicationError(
         message,
         spend,

@@ -91,7 +91,7 @@ class Agents(AgentActivities):
         return answer, await self._judge.reasons(call, answer)
 
     def _order(self, call: CallRequest) -> CompletionRequest:
-        account = call.account
+        account, attempt = call.account, activity.info().start_to_close_timeout
         return CompletionRequest(
             body=request_body.body(call),
             model=call.model,
@@ -99,6 +99,7 @@ class Agents(AgentActivities):
             idempotency_key=call.idempotency_key,
             key=self._sealer.unseal(account.sealed_key, account.account_id),
             timeout_seconds=time_left(MARGIN_SECONDS),
+            call_timeout_seconds=attempt.total_seconds() if attempt else None,
         )
 
 
@@ -120,6 +121,8 @@ def _result(
         "replayed": done.replayed,
         "failed_attempts_usd": earlier.spent_usd,
         "account_spent_usd": done.account_spent_usd,
+        "account_possibly_billed_calls": done.account_possibly_billed_calls,
+        "account_possibly_billed_usd": done.account_possibly_billed_usd,
     }
     return CallResult(
         answer=answer[:MAX_ANSWER],

@@ -44,6 +44,7 @@ OUTCOMES: dict[str, str] = {
     ErrorType.UPSTREAM_UNAVAILABLE: "upstream_error",
     ErrorType.MALFORMED_ANSWER: "upstream_error",
     ErrorType.UPSTREAM_TIMEOUT: "timeout",
+    ErrorType.GATEWAY_LIMIT: "timeout",
     ErrorType.BUDGET_EXHAUSTED: "exhausted",
     ErrorType.BUDGET_RESERVED: "reserved",
     ErrorType.CHECK_FAILED: "check_failed",

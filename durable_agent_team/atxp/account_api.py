@@ -1,8 +1,9 @@
 """ATXP's account API over HTTP. Only this file knows its URLs and the shapes of its answers."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -19,9 +20,9 @@ from durable_agent_team.atxp.exceptions import (
 from durable_agent_team.atxp.httpx_client import HttpxClient
 from durable_agent_team.atxp.provider import AccountState, OpenedAccount
 from durable_agent_team.atxp.transport import exchange
-from durable_agent_team.contracts.base import decimal_of, round_up
+from durable_agent_team.contracts.base import count_of, decimal_of, round_up, usd_of
 from durable_agent_team.contracts.provider_info import declared_capabilities
-from durable_agent_team.contracts.spend import Charge
+from durable_agent_team.contracts.spend import Charge, PossiblyBilledCall
 
 TIMEOUT_SECONDS = 20
 PAGE = 500
@@ -106,21 +107,33 @@ class AtxpAccounts:
         return _state(account_id, answer)
 
     async def charges(self, account_id: str, limit: int | None = None) -> tuple[Charge, ...]:
-        found: list[Charge] = []
+        return tuple([_charge(line) async for line in self._lines(account_id, "", limit)])
+
+    async def possibly_billed(self, account_id: str) -> tuple[PossiblyBilledCall, ...]:
+        lines = self._lines(account_id, "&kind=possibly_billed")
+        return tuple([_possibly_billed(line) async for line in lines])
+
+    async def _lines(
+        self, account_id: str, query: str, limit: int | None = None
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        """An account's transactions, oldest first: all of them, or at most `limit`."""
+        read = 0
         after = ""
-        while limit is None or len(found) < limit:
-            size = PAGE if limit is None else min(PAGE, limit - len(found))
-            page = f"/agents/{account_id}/transactions?limit={size}"
+        while limit is None or read < limit:
+            size = PAGE if limit is None else min(PAGE, limit - read)
+            page = f"/agents/{account_id}/transactions?limit={size}{query}"
             answer = await self._send("GET", page + (f"&after={after}" if after else ""))
             lines = answer.get("data", answer.get("transactions"))
             if not isinstance(lines, list):
                 raise ProtocolBroken(f"the ledger of account {account_id} is not a list of charges")
-            found += [_charge(line) for line in lines if isinstance(line, dict)]
+            for line in lines:
+                if isinstance(line, dict):
+                    read += 1
+                    yield line
             last = str(lines[-1].get("id", "")) if lines and isinstance(lines[-1], dict) else ""
             if not answer.get("has_more") or not last or last == after:
                 break
             after = last
-        return tuple(found)
 
     async def _check_limit(
         self, account_id: str, name: str, budget_usd: Decimal, answer: Mapping[str, Any]
@@ -182,6 +195,8 @@ def _state(account_id: str, answer: Mapping[str, Any]) -> AccountState:
         budget_usd=decimal_of(answer.get("budget")),
         spent_usd=decimal_of(answer.get("spent")),
         reserved_usd=decimal_of(answer.get("reserved")) or Decimal(0),
+        possibly_billed_calls=count_of(answer.get("possibly_billed_calls")),
+        possibly_billed_usd=usd_of(answer.get("possibly_billed")),
     )
 
 
@@ -196,4 +211,17 @@ def _charge(line: Mapping[str, Any]) -> Charge:
         prompt_tokens=int(line.get("prompt_tokens") or 0),
         completion_tokens=int(line.get("completion_tokens") or 0),
         estimated=line.get("estimated") is True,
+    )
+
+
+def _possibly_billed(line: Mapping[str, Any]) -> PossiblyBilledCall:
+    key, bound = line.get("idempotency_key"), line.get("bound")
+    at = None
+    with suppress(TypeError, ValueError):
+        at = datetime.fromisoformat(line["created_at"])
+    return PossiblyBilledCall(
+        idempotency_key=key[:200] if isinstance(key, str) else None,
+        bound_usd=None if bound is None else usd_of(bound),
+        cause=str(line.get("cause") or "")[:60],
+        at=at,
     )

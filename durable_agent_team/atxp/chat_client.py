@@ -23,6 +23,7 @@ from durable_agent_team.contracts.call import Usage
 from durable_agent_team.contracts.provider_info import model_prices
 from durable_agent_team.contracts.spend import ModelPrice
 
+TIMEOUT_HEADER = "X-Call-Timeout-Seconds"
 PRICES_LIVE_SECONDS = 300
 MODELS_TIMEOUT_SECONDS = 10
 
@@ -37,6 +38,8 @@ class CompletionRequest:
     idempotency_key: str
     key: SecretStr
     timeout_seconds: float
+    call_timeout_seconds: float | None = None
+    """How long the gateway may work at the call, on which the attempts wait in turn."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class Completion:
     cost: Cost
     replayed: bool
     account_spent_usd: Decimal | None
+    account_possibly_billed_calls: int = 0
+    account_possibly_billed_usd: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True)
@@ -91,9 +96,14 @@ class ChatClient:
             cost=await self._cost(answer.body, order),
             replayed=answer.replayed,
             account_spent_usd=answer.account_spent_usd,
+            account_possibly_billed_calls=answer.possibly_billed_calls,
+            account_possibly_billed_usd=answer.possibly_billed_usd,
         )
 
     async def _post(self, order: CompletionRequest) -> Answer:
+        headers = {"Idempotency-Key": order.idempotency_key}
+        if order.call_timeout_seconds is not None:
+            headers[TIMEOUT_HEADER] = f"{order.call_timeout_seconds:g}"
         return await exchange(
             self._http,
             "POST",
@@ -101,7 +111,7 @@ class ChatClient:
             key=order.key.get_secret_value(),
             timeout_seconds=order.timeout_seconds,
             content=order.body,
-            headers={"Idempotency-Key": order.idempotency_key},
+            headers=headers,
         )
 
     async def read_models(self, key: SecretStr | None) -> tuple[ModelPrice, ...]:

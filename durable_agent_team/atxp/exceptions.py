@@ -43,7 +43,8 @@ class ProviderRefused(AtxpError):
     """ATXP's `restriction.error`: a payment challenge or a fraud block."""
     retry_after: str | None = None
     amounts: dict[str, Decimal] = field(default_factory=dict)
-    """`remaining_usd`, `required_usd`, `reserved_usd`, where the body has them."""
+    """`remaining_usd`, `required_usd`, `reserved_usd`, `possibly_billed_usd`, where the body has
+    them."""
     body: Any = None
     replayed: bool = False
     billed_usd: Decimal = Decimal(0)

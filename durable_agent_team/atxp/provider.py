@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol
+from typing import Any, Protocol
 
 from pydantic import SecretStr
 
 from durable_agent_team.contracts.base import round_up
 from durable_agent_team.contracts.call import AccountRef
-from durable_agent_team.contracts.spend import Capabilities, Charge, Ledger
+from durable_agent_team.contracts.spend import Capabilities, Charge, Ledger, PossiblyBilledCall
 
 ZERO = Decimal(0)
 
@@ -29,11 +29,17 @@ class AccountState:
     budget_usd: Decimal | None
     spent_usd: Decimal | None
     reserved_usd: Decimal
+    possibly_billed_calls: int = 0
+    possibly_billed_usd: Decimal = ZERO
 
 
 def ledger_of(account: AccountRef, state: AccountState, known_usd: Decimal = ZERO) -> Ledger:
     """The ledger of an account without its charges. Where the provider does not report an amount,
     `budget_usd` is 0 and `spent_usd` is what is known."""
+    given_up: dict[str, Any] = {}
+    if state.possibly_billed_calls:
+        given_up["possibly_billed_calls"] = state.possibly_billed_calls
+        given_up["possibly_billed_usd"] = state.possibly_billed_usd
     return Ledger(
         agent=account.agent,
         account_id=account.account_id,
@@ -41,6 +47,7 @@ def ledger_of(account: AccountRef, state: AccountState, known_usd: Decimal = ZER
         budget_usd=round_up(state.budget_usd or ZERO),
         spent_usd=round_up(state.spent_usd if state.spent_usd is not None else known_usd),
         reserved_usd=round_up(state.reserved_usd),
+        **given_up,
     )
 
 
@@ -69,3 +76,7 @@ class AccountProvider(Protocol):
 
     async def charges(self, account_id: str, limit: int | None = None) -> tuple[Charge, ...]:
         """The settled lines, oldest first: all of them, or at most `limit`."""
+
+    async def possibly_billed(self, account_id: str) -> tuple[PossiblyBilledCall, ...]:
+        """The calls that were given up after they were sent, oldest first. Only for an account that
+        has some."""

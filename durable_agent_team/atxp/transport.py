@@ -21,10 +21,12 @@ from durable_agent_team.atxp.exceptions import (
 )
 from durable_agent_team.atxp.httpx_client import HttpxClient
 from durable_agent_team.atxp.trace_headers import trace_headers
-from durable_agent_team.contracts.base import decimal_of
+from durable_agent_team.contracts.base import count_of, decimal_of, usd_of
 
 REPLAY_HEADER = "X-Idempotent-Replay"
 SPENT_HEADER = "X-Account-Spent-Usd"
+POSSIBLY_BILLED_CALLS_HEADER = "X-Account-Possibly-Billed-Calls"
+POSSIBLY_BILLED_USD_HEADER = "X-Account-Possibly-Billed-Usd"
 CONNECT_SECONDS = 10.0
 
 
@@ -37,6 +39,10 @@ class Answer:
     """From the gateway's store: it was billed before."""
     account_spent_usd: Decimal | None = None
     """The account's whole spend after this answer, where the server reports it."""
+    possibly_billed_calls: int = 0
+    """Requests of the account so far that were given up after they were sent."""
+    possibly_billed_usd: Decimal = Decimal(0)
+    """The most that these can have cost the server's operator."""
 
 
 def parse_json(text: bytes) -> Any:
@@ -87,8 +93,13 @@ async def exchange(
         start = scrub(response.text[:200], [key or ""])
         text = f"{what} answered {response.status_code} without JSON: {start!r}"
         raise MalformedAnswer(text, body=body)
-    spent = decimal_of(response.headers.get(SPENT_HEADER))
-    return Answer(body, _replayed(response), spent)
+    return Answer(
+        body,
+        _replayed(response),
+        decimal_of(response.headers.get(SPENT_HEADER)),
+        count_of(response.headers.get(POSSIBLY_BILLED_CALLS_HEADER)),
+        usd_of(response.headers.get(POSSIBLY_BILLED_USD_HEADER)),
+    )
 
 
 def _reason(error: BaseException) -> str:
@@ -112,7 +123,7 @@ def refusal(what: str, response: httpx.Response, body: Any, key: str | None) -> 
     words = words or response.text[:2_000] or response.reason_phrase
     amounts = {
         name: amount
-        for name in ("remaining_usd", "required_usd", "reserved_usd")
+        for name in ("remaining_usd", "required_usd", "reserved_usd", "possibly_billed_usd")
         if (amount := decimal_of(error.get(name))) is not None
     }
     return ProviderRefused(

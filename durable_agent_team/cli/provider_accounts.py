@@ -16,7 +16,7 @@ from durable_agent_team.cli.output import print_note
 from durable_agent_team.cli.ui.charge_table import AccountLine, Reconciled, charge_lines
 from durable_agent_team.client.run_history import RunRecord
 from durable_agent_team.contracts.call import AccountRef
-from durable_agent_team.contracts.spend import Ledger
+from durable_agent_team.contracts.spend import Ledger, PossiblyBilledCall
 from durable_agent_team.process.operator_settings import OperatorSettings, operator_settings
 from durable_agent_team.process.settings import SettingsError
 
@@ -76,6 +76,8 @@ async def close_accounts(settings: OperatorSettings, record: RunRecord) -> Recon
             budget_usd=ledger.budget_usd if ledger else None,
             spent_usd=ledger.spent_usd if ledger else None,
             reserved_usd=ledger.reserved_usd if ledger else None,
+            possibly_billed_calls=ledger.possibly_billed_calls if ledger else 0,
+            possibly_billed_usd=ledger.possibly_billed_usd if ledger else Decimal(0),
         )
         for ref, state, ledger in zip(record.accounts, states, by_account, strict=True)
     ]  # fmt: skip
@@ -103,9 +105,12 @@ async def _read_all(provider: AccountProvider, accounts: Sequence[AccountRef]) -
         async with gate:
             state = await provider.read(account.account_id)
             charges = await provider.charges(account.account_id)
+            given_up: tuple[PossiblyBilledCall, ...] = ()
+            if state.possibly_billed_calls:
+                given_up = await provider.possibly_billed(account.account_id)
         spent_usd = sum((charge.amount_usd for charge in charges), Decimal(0))
         ledger = ledger_of(account, state, spent_usd)
-        return ledger.model_copy(update={"charges": charges})
+        return ledger.model_copy(update={"charges": charges, "possibly_billed": given_up})
 
     return list(await asyncio.gather(*map(read, accounts)))
 

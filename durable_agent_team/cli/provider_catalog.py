@@ -10,6 +10,7 @@ from durable_agent_team.atxp.httpx_client import HttpxClient
 from durable_agent_team.contracts.provider_info import (
     catalog_of,
     declared_capabilities,
+    max_call_seconds,
     model_prices,
 )
 from durable_agent_team.contracts.spend import Capabilities, ModelCatalog
@@ -49,7 +50,8 @@ async def _read_provider(llm_url: str, default_model: str | None) -> Provider:
     if models is None:
         raise CatalogUnavailable(f"{url} answered without a list `data`")
     return Provider(
-        catalog_of(models, default_model), declared_capabilities(page.get("capabilities"))
+        catalog_of(models, default_model, max_call_seconds(page)),
+        declared_capabilities(page.get("capabilities")),
     )
 
 

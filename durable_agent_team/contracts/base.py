@@ -51,3 +51,18 @@ def decimal_of(value: Any) -> Decimal | None:
     except InvalidOperation:
         return None
     return number if number.is_finite() and number >= 0 else None
+
+
+MAX_COUNT = 10**9
+
+
+def count_of(value: Any) -> int:
+    """A count as it stands in JSON or in a header; 0 for anything else."""
+    number = decimal_of(value)
+    return int(number) if number is not None and number <= MAX_COUNT else 0
+
+
+def usd_of(value: Any) -> Decimal:
+    """An amount as it stands in JSON or in a header, to the micro-dollar; 0 for anything else."""
+    number = decimal_of(value)
+    return round_up(min(number, MAX_USD)) if number is not None else Decimal(0)

@@ -96,6 +96,10 @@ class CallResult(Message):
     """What earlier attempts are known to have cost on top: billed answers that were unusable."""
     account_spent_usd: Usd | None = None
     """The account's whole spend after this answer, where the gateway reports it."""
+    account_possibly_billed_calls: int = 0
+    """All requests of the account that the gateway gave up after they were sent, so far."""
+    account_possibly_billed_usd: Usd = Decimal(0)
+    """The most that the operator may have to pay for these."""
     started_at: datetime
     """Of the attempt that succeeded."""
     seconds: float = Field(ge=0)

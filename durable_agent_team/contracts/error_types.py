@@ -25,6 +25,7 @@ class ErrorType(StrEnum):
     RATE_LIMITED = "RateLimited"
     UPSTREAM_UNAVAILABLE = "UpstreamUnavailable"
     UPSTREAM_TIMEOUT = "UpstreamTimeout"
+    GATEWAY_LIMIT = "GatewayLimit"
     WORKER_LOST = "WorkerLost"
     MALFORMED_ANSWER = "MalformedAnswer"
     BUDGET_RESERVED = "BudgetReserved"
@@ -57,6 +58,9 @@ class ErrorRule:
     outcome: Outcome
     meaning: str
     remedy: str
+    repeated: bool = True
+    """False where the attempt may have been billed, and another one may be, too: only an operator
+    makes the call again."""
 
 
 _RULES = {
@@ -75,6 +79,15 @@ _RULES = {
         "No answer within `timeout_seconds`. The gateway finishes the call and stores its answer,"
         " so the next attempt gets it without paying again.",
         "Raise the agent's `timeout_seconds`.",
+    ),
+    ErrorType.GATEWAY_LIMIT: ErrorRule(
+        Outcome.PARKS,
+        "HTTP 504 `upstream_timeout` or 502 `upstream_too_long` of our gateway: it ended the call"
+        " at a limit of its own. The upstream may have billed the operator for it, and may do so"
+        " again, so the call is not attempted again by itself.",
+        "Raise the agent's `timeout_seconds`, which the gateway follows up to"
+        " GATEWAY_MAX_CALL_SECONDS, or lower `max_tokens`; then `retry_task` makes the call again.",
+        repeated=False,
     ),
     ErrorType.WORKER_LOST: ErrorRule(
         Outcome.RETRIED,

@@ -21,10 +21,23 @@ def model_prices(body: Any) -> tuple[ModelPrice, ...] | None:
     return tuple(model for model in found if model is not None)[:MAX_MODELS]
 
 
-def catalog_of(models: tuple[ModelPrice, ...], default_model: str | None) -> ModelCatalog:
+def max_call_seconds(body: Any) -> float | None:
+    """The longest that the endpoint lets a call take, as its `GET /models` says; None where it does
+    not."""
+    limits = body.get("limits") if isinstance(body, Mapping) else None
+    told = decimal_of(limits.get("max_call_seconds")) if isinstance(limits, Mapping) else None
+    return float(told) if told else None
+
+
+def catalog_of(
+    models: tuple[ModelPrice, ...],
+    default_model: str | None,
+    max_call_seconds: float | None = None,
+) -> ModelCatalog:
     """As workers and commands see the endpoint; its prices count from the first priced model."""
     priced = any(model.is_priced for model in models)
-    return ModelCatalog(models=models, default_model=default_model, priced=priced)
+    given = {} if max_call_seconds is None else {"max_call_seconds": max_call_seconds}
+    return ModelCatalog(models=models, default_model=default_model, priced=priced, **given)
 
 
 def _model_price(line: Any) -> ModelPrice | None:

@@ -1,5 +1,6 @@
 """What a run costs: accounts, ledgers, and the answer of the query `spend`."""
 
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -43,6 +44,8 @@ class ModelCatalog(Message):
     models: tuple[ModelPrice, ...] = Field((), max_length=2_000)
     default_model: str | None = None
     priced: bool = False
+    max_call_seconds: float | None = Field(None, gt=0)
+    """The longest that the gateway lets a call take; None where the endpoint does not say."""
 
 
 class AccountBudget(Message):
@@ -74,8 +77,20 @@ class Charge(Message):
     estimated: bool = False
 
 
+class PossiblyBilledCall(Message):
+    """A request that the gateway gave up after it was sent. The account does not pay it; the
+    operator may have to."""
+
+    idempotency_key: str | None = Field(None, max_length=200)
+    bound_usd: Usd | None = None
+    """The most that it can have cost; None where the gateway did not record it."""
+    cause: str = Field("", max_length=60)
+    at: datetime | None = None
+
+
 class Ledger(Message):
-    """An account as its provider sees it. `charges` only where they were asked for."""
+    """An account as its provider sees it. Its lines, `charges` and `possibly_billed`, only where
+    they were asked for."""
 
     agent: Identifier
     account_id: str
@@ -84,6 +99,11 @@ class Ledger(Message):
     spent_usd: Usd
     reserved_usd: Usd = Decimal(0)
     charges: tuple[Charge, ...] = ()
+    possibly_billed_calls: int = 0
+    """Requests that the gateway gave up after they were sent. Not a part of `spent_usd`."""
+    possibly_billed_usd: Usd = Decimal(0)
+    """The most that the operator may have to pay for these."""
+    possibly_billed: tuple[PossiblyBilledCall, ...] = ()
 
     @property
     def charged_usd(self) -> Decimal:
@@ -162,6 +182,11 @@ class AgentSpend(Message):
     prompt_tokens: int
     completion_tokens: int
     estimated_charges: int
+    possibly_billed_calls: int = 0
+    """Requests that the gateway gave up after they were sent: the operator may have to pay them,
+    the account does not."""
+    possibly_billed_usd: Usd = Decimal(0)
+    """The most that these can have cost; not a part of `spent_usd`."""
 
 
 class Totals(Message):
@@ -173,6 +198,8 @@ class Totals(Message):
     failed_calls: int
     prompt_tokens: int
     completion_tokens: int
+    possibly_billed_calls: int = 0
+    possibly_billed_usd: Usd = Decimal(0)
 
 
 class SpendReport(Message):

@@ -8,9 +8,11 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from durable_agent_team.gateway.calls.prices import DEFAULT_PRICE_FILE
+from durable_agent_team.gateway.calls.time_limit import TimeLimits
 from durable_agent_team.gateway.keys import Scrubber
 
 LOCAL = "local"
+MAX_CALL_SECONDS = 3600.0
 
 
 class GatewaySettings(BaseSettings):
@@ -25,7 +27,11 @@ class GatewaySettings(BaseSettings):
     gateway_secret: SecretStr = Field(min_length=32)
     gateway_prices: Path = DEFAULT_PRICE_FILE
     gateway_lease_seconds: float = Field(0, ge=0)
-    """How long a call can hold its reservation; 0 means the upstream's timeout plus a minute."""
+    """How long a call can hold its reservation; 0 means the upstream's timeout plus a minute. A
+    call that may take longer than that timeout holds it longer by the difference."""
+    gateway_max_call_seconds: float = Field(0, ge=0)
+    """The longest time that a call can ask for. 0 means `upstream_timeout_seconds` if that was set,
+    otherwise an hour."""
     gateway_max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024)
     gateway_request_seconds: float = Field(30, gt=0)
     """How long a request can take to arrive: its line and headers, then its body."""
@@ -40,6 +46,7 @@ class GatewaySettings(BaseSettings):
     upstream_url: str = LOCAL
     upstream_api_key: SecretStr = SecretStr("")
     upstream_timeout_seconds: float = Field(120, gt=0)
+    """How long a call that asks for no time of its own can take."""
     log_format: Literal["json", "text"] | None = None
     """If not set: text on a terminal, JSON lines otherwise."""
 
@@ -69,6 +76,23 @@ class GatewaySettings(BaseSettings):
         return value
 
     @model_validator(mode="after")
+    def _set_and_check_time(self) -> Self:
+        given = "upstream_timeout_seconds" in self.model_fields_set
+        if self.gateway_max_call_seconds == 0:
+            self.gateway_max_call_seconds = (
+                self.upstream_timeout_seconds if given else MAX_CALL_SECONDS
+            )
+        if self.gateway_max_call_seconds < self.upstream_timeout_seconds:
+            if given:
+                raise ValueError(
+                    f"GATEWAY_MAX_CALL_SECONDS ({self.gateway_max_call_seconds:g}) must not be"
+                    f" below UPSTREAM_TIMEOUT_SECONDS ({self.upstream_timeout_seconds:g}), which"
+                    " every call gets"
+                )
+            self.upstream_timeout_seconds = self.gateway_max_call_seconds
+        return self
+
+    @model_validator(mode="after")
     def _set_and_check_lease(self) -> Self:
         if self.gateway_lease_seconds == 0:
             self.gateway_lease_seconds = self.upstream_timeout_seconds + 60
@@ -79,6 +103,14 @@ class GatewaySettings(BaseSettings):
                 " their reservation while they run"
             )
         return self
+
+    def time_limits(self) -> TimeLimits:
+        """How long calls can take, and hold their reservations."""
+        return TimeLimits(
+            self.upstream_timeout_seconds,
+            self.gateway_max_call_seconds,
+            self.gateway_lease_seconds - self.upstream_timeout_seconds,
+        )
 
 
 REMEDIES = {

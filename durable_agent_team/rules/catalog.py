@@ -56,6 +56,21 @@ def model_problems(team: Team, catalog: ModelCatalog) -> Iterator[Problem]:
             yield from _unpriced(f"{field_of(name)}.fallback_model", caller.fallback_model, catalog)
 
 
+def timeout_problems(team: Team, catalog: ModelCatalog) -> Iterator[Problem]:
+    """Timeouts above the gateway's limit for a call: it would end the call earlier, and the
+    provider may have billed it by then. None where the endpoint tells no limit."""
+    most = catalog.max_call_seconds
+    for name, caller in callers(team).items():
+        if most is not None and caller.timeout_seconds > most:
+            yield Problem(
+                field=f"{field_of(name)}.timeout_seconds",
+                value=f"{caller.timeout_seconds:g}",
+                what=f"the gateway ends a call after {most:g} s, and it may be billed by then",
+                remedy=f"lower it to {most:g} at most, or raise GATEWAY_MAX_CALL_SECONDS at the"
+                " gateway",
+            )
+
+
 def price_file_lines(model: str) -> str:
     """What to write into the gateway's price file so that `model` can be called."""
     name = model.replace("\\", "\\\\").replace('"', '\\"')

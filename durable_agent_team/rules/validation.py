@@ -21,6 +21,7 @@ from durable_agent_team.rules.catalog import (
     field_of,
     model_problems,
     price_of,
+    timeout_problems,
 )
 from durable_agent_team.rules.goal_check import contains_goal
 from durable_agent_team.rules.graph import find_cycle
@@ -54,7 +55,11 @@ def team_problems(request: RunRequest, catalog: ModelCatalog | None = None) -> l
         )
     )
     if catalog is not None and not problems:
-        found = chain(model_problems(team, catalog), context_problems(request, catalog))
+        found = chain(
+            model_problems(team, catalog),
+            timeout_problems(team, catalog),
+            context_problems(request, catalog),
+        )
         problems = bounded(found)
     return problems
 

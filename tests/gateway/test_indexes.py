@@ -52,6 +52,9 @@ def run_every_operation(conn: sqlite3.Connection) -> None:
     sqlite_accounts.transfer(conn, "a", "b", 10, "transfer", NOW)
     assert len(sqlite_calls.ledger_lines(conn, "a", 0, 10, None)) == 1
     assert len(sqlite_calls.ledger_lines(conn, "a", 0, 10, "key")) == 1
+    assert len(sqlite_calls.possibly_billed(conn, "a", 0, 10, None)) == 1
+    assert len(sqlite_calls.possibly_billed(conn, "a", 0, 10, "other")) == 1
+    assert sqlite_calls.interrupted(conn, "a") == {"upstream_broke_off": 1}
     sqlite_calls.pending_processes(conn)
     sqlite_calls.release_abandoned(conn, set(), NOW)
     sqlite_accounts.change(conn, "a", None, "disabled", NOW)

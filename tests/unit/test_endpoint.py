@@ -66,6 +66,7 @@ def test_a_catalog_is_priced_where_one_model_has_both_prices(
         ModelPrice(model="m", input_usd=input_usd, output_usd=output_usd),
     )
     catalog = catalog_of(models, "m")
+    assert catalog.max_call_seconds is None
     assert (catalog.models, catalog.default_model, catalog.priced) == (models, "m", priced)
 
 

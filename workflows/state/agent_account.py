@@ -53,6 +53,10 @@ class AgentAccount:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     estimated_charges: int = 0
+    possibly_billed_calls: int = 0
+    """Requests that the gateway gave up after they were sent: the operator may have to pay them."""
+    possibly_billed_usd: Decimal = ZERO
+    """The most that these can have cost. Not charged to the account."""
 
     @property
     def spent_usd(self) -> Decimal:
@@ -117,6 +121,9 @@ class AgentAccount:
         if not was_read_back:
             self._count(usage.prompt_tokens, usage.completion_tokens, result.estimated)
         self.seen_usd = max(self.seen_usd, result.account_spent_usd or ZERO)
+        self._possibly_billed(
+            result.account_possibly_billed_calls, result.account_possibly_billed_usd
+        )
         self._count_result(use is not Use.FAILED)
 
     def fail(self, key: str, spent_usd: Decimal, *, may_be_billed: bool) -> None:
@@ -170,6 +177,7 @@ class AgentAccount:
     def read_back(self, ledger: Ledger, lost: Collection[str] | None = None) -> None:
         """Adds the charges of calls whose answer never arrived. `lost` are the calls that were lost
         when the ledger was requested, by default all: it may not show those lost since then."""
+        self._possibly_billed(ledger.possibly_billed_calls, ledger.possibly_billed_usd)
         known = self._by_key()
         for key, amount in ledger.by_key().items():
             missing = amount - known.get(key, ZERO)
@@ -214,6 +222,8 @@ class AgentAccount:
             prompt_tokens=self.prompt_tokens,
             completion_tokens=self.completion_tokens,
             estimated_charges=self.estimated_charges,
+            possibly_billed_calls=self.possibly_billed_calls,
+            possibly_billed_usd=self.possibly_billed_usd,
         )
 
     def _by_key(self) -> dict[str, Decimal]:
@@ -221,6 +231,11 @@ class AgentAccount:
         for (key, _), amount in self.charges.items():
             amounts[key] = amounts.get(key, ZERO) + amount
         return amounts
+
+    def _possibly_billed(self, calls: int, usd: Decimal) -> None:
+        """The account's totals, as the provider told them at some time; they only ever grow."""
+        self.possibly_billed_calls = max(self.possibly_billed_calls, calls)
+        self.possibly_billed_usd = max(self.possibly_billed_usd, usd)
 
     def _count(self, prompt_tokens: int, completion_tokens: int, estimated: bool) -> None:
         self.prompt_tokens += prompt_tokens

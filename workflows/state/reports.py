@@ -78,6 +78,8 @@ def totals(accounts: Iterable[AgentSpend]) -> Totals:
         failed_calls=sum(each.failed_calls for each in reports),
         prompt_tokens=sum(each.prompt_tokens for each in reports),
         completion_tokens=sum(each.completion_tokens for each in reports),
+        possibly_billed_calls=sum(each.possibly_billed_calls for each in reports),
+        possibly_billed_usd=sum((each.possibly_billed_usd for each in reports), Decimal(0)),
     )
 
 

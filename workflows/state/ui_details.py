@@ -22,6 +22,12 @@ def details(progress: Progress) -> str:
         f" tasks done · {spent:f} of {budget:f} USD{_until(progress)}",
         "",
     ]
+    given_up = sum(account.possibly_billed_calls for account in accounts)
+    if given_up:
+        most = sum(account.possibly_billed_usd for account in accounts)
+        lines.append(
+            f"- may have been billed to the operator: {given_up} calls, at most {most:f} USD"
+        )
     waiting = list(progress.waiting.values())
     lines += [_waiting(each) for each in waiting[:MAX_ROWS]]
     if len(waiting) > MAX_ROWS:

@@ -110,6 +110,7 @@ def _on_exhausted(caller: Caller, request: CallRequest) -> Decision:
 MAY_BE_BILLED = frozenset(
     {
         ErrorType.UPSTREAM_TIMEOUT,
+        ErrorType.GATEWAY_LIMIT,
         ErrorType.UPSTREAM_UNAVAILABLE,
         ErrorType.WORKER_LOST,
         ErrorType.MALFORMED_ANSWER,
@@ -138,12 +139,14 @@ def record_of(failure: Failure, attempts: int) -> FailedCall:
     billed even where the last one was not."""
     if not may_be_made_again(failure):
         return FailedCall(False, failure.type in MAY_BE_BILLED or attempts > 1)
+    if not ERRORS[ErrorType(failure.type)].repeated:
+        return FailedCall(withdrawn=False, may_be_billed=True)
     parks = outcome_of(failure) is Outcome.PARKS
     return FailedCall(True, parks or (attempts > 1 and failure.type not in NOT_BILLED))
 
 
 def may_be_made_again(failure: Failure) -> bool:
-    """The call was refused before it started, and money or a person can help."""
+    """Money or a person can help. Most of these calls were refused before they started."""
     return outcome_of(failure) in (Outcome.ON_EXHAUSTED, Outcome.WAITS, Outcome.PARKS)
 
 

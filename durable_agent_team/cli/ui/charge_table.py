@@ -4,9 +4,14 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from durable_agent_team.cli.output import aligned_table, usd
+from durable_agent_team.cli.ui.run_tables import possibly_billed_text
 from durable_agent_team.client.run_history import INTERRUPTED, RecordedCall, RunRecord
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.spend import Ledger
+
+GivenUp = tuple[int, Decimal]
+"""How often a call was given up, and the most that this can have cost, in USD."""
+NOTHING: GivenUp = (0, Decimal(0))
 
 
 class ChargeLine(Message):
@@ -26,6 +31,10 @@ class ChargeLine(Message):
     amount_usd: Decimal | None
     ledger_usd: Decimal | None
     note: str
+    possibly_billed_calls: int = 0
+    """How often the gateway gave it up after it was sent, so that the operator may have to pay."""
+    possibly_billed_usd: Decimal = Decimal(0)
+    """The most that these can have cost; charged to no account."""
 
 
 class AccountLine(Message):
@@ -37,6 +46,8 @@ class AccountLine(Message):
     budget_usd: Decimal | None
     spent_usd: Decimal | None
     reserved_usd: Decimal | None
+    possibly_billed_calls: int = 0
+    possibly_billed_usd: Decimal = Decimal(0)
 
 
 class Reconciled(Message):
@@ -59,6 +70,7 @@ def charge_lines(record: RunRecord, ledgers: Sequence[Ledger] | None) -> tuple[C
     last = {call.key: number for number, call in enumerate(record.calls)}
     known: dict[tuple[str, str], Decimal] = {}
     lines = []
+    given_up = _possibly_billed(ledgers)
     for number, call in enumerate(record.calls):
         request, result, key = call.request, call.result, call.key
         known[key] = known.get(key, Decimal(0)) + (call.cost_usd or Decimal(0))
@@ -73,6 +85,8 @@ def charge_lines(record: RunRecord, ledgers: Sequence[Ledger] | None) -> tuple[C
         notes += ["read back from the ledger" if call.read_back_usd else ""]
         if ledgers is not None and call.ended_at is not None and is_last:
             notes += [_difference(call, known[key], there or Decimal(0))]
+        times, most = given_up.pop(key, NOTHING) if is_last else NOTHING
+        notes += [possibly_billed_text(times, most) if times else ""]
         lines.append(
             ChargeLine(
                 agent=request.account.agent,
@@ -85,12 +99,32 @@ def charge_lines(record: RunRecord, ledgers: Sequence[Ledger] | None) -> tuple[C
                 amount_usd=call.cost_usd,
                 ledger_usd=there if ledgers is None else there or Decimal(0),
                 note=", ".join(each for each in notes if each),
+                possibly_billed_calls=times,
+                possibly_billed_usd=most,
             )
         )
     return (
         *lines,
-        *(_unknown(agent, key or None, amount) for (agent, key), amount in booked.items()),
+        *(
+            _unknown(agent, key or None, amount, given_up.pop((agent, key), NOTHING))
+            for (agent, key), amount in booked.items()
+        ),
+        *(
+            _unknown(agent, key or None, Decimal(0), times)
+            for (agent, key), times in given_up.items()
+        ),
     )
+
+
+def _possibly_billed(ledgers: Sequence[Ledger] | None) -> dict[tuple[str, str], GivenUp]:
+    """By agent and key: how often a call was given up, and the most that this can have cost."""
+    found: dict[tuple[str, str], GivenUp] = {}
+    for ledger in ledgers or ():
+        for each in ledger.possibly_billed:
+            key = (ledger.agent, each.idempotency_key or "")
+            times, most = found.get(key, NOTHING)
+            found[key] = times + 1, most + (each.bound_usd or Decimal(0))
+    return found
 
 
 def _difference(call: RecordedCall, known: Decimal, booked: Decimal) -> str:
@@ -101,11 +135,14 @@ def _difference(call: RecordedCall, known: Decimal, booked: Decimal) -> str:
     return "DIFFERS FROM THE LEDGER"
 
 
-def _unknown(agent: str, key: str | None, amount: Decimal) -> ChargeLine:
+def _unknown(agent: str, key: str | None, amount: Decimal, given_up: GivenUp) -> ChargeLine:
+    times, most = given_up
+    notes = ["in the ledger, not in this history"]
+    notes += [possibly_billed_text(times, most)] if times else []
     return ChargeLine(
         agent=agent, task=None, purpose=None, model=None, idempotency_key=key, prompt_tokens=0,
-        completion_tokens=0, amount_usd=None, ledger_usd=amount,
-        note="in the ledger, not in this history",
+        completion_tokens=0, amount_usd=None, ledger_usd=amount, note=", ".join(notes),
+        possibly_billed_calls=times, possibly_billed_usd=most,
     )  # fmt: skip
 
 
@@ -126,7 +163,10 @@ def charge_table(lines: Sequence[ChargeLine]) -> str:
     known = sum((each.amount_usd or Decimal(0) for each in lines), Decimal(0))
     is_read = any(each.ledger_usd is not None for each in lines)
     booked = sum((each.ledger_usd or Decimal(0) for each in lines), Decimal(0)) if is_read else None
-    rows.append(["total", "", "", "", usd(known), usd(booked), ""])
+    calls = sum(each.possibly_billed_calls for each in lines)
+    most = sum((each.possibly_billed_usd for each in lines), Decimal(0))
+    note = possibly_billed_text(calls, most) if calls else ""
+    rows.append(["total", "", "", "", usd(known), usd(booked), note])
     head = ["task", "agent", "idempotency key", "tokens", "USD", "ledger USD", "note"]
     return aligned_table(head, rows, right=(3, 4, 5))
 
@@ -157,4 +197,8 @@ def reconciled_text(record: RunRecord, found: Reconciled) -> str:
         parts += ["", "this provider shows no ledger: what was spent cannot be verified"]
     else:
         parts += ["", f"ledger: {usd(found.ledger_usd)} USD in all"]
+    calls = sum(each.possibly_billed_calls for each in found.accounts)
+    if calls:
+        most = sum((each.possibly_billed_usd for each in found.accounts), Decimal(0))
+        parts.append(possibly_billed_text(calls, most))
     return "\n".join(parts)

@@ -10,7 +10,12 @@ from rich.text import Text
 
 from durable_agent_team.cli.output import elapsed, usd, utc_minute
 from durable_agent_team.cli.ui.live_tables import agent_table, one_line, task_table
-from durable_agent_team.cli.ui.run_tables import failure_lines, failure_text, waiting_text
+from durable_agent_team.cli.ui.run_tables import (
+    failure_lines,
+    failure_text,
+    possibly_billed_text,
+    waiting_text,
+)
 from durable_agent_team.cli.ui.watch_run import Snapshot
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus
 from durable_agent_team.contracts.spend import SpendReport
@@ -95,7 +100,11 @@ def _total(spend: SpendReport) -> Text:
     text = f"total {usd(total.spent_usd)} of {usd(total.budget_usd)} USD in {calls}"
     if total.reserved_usd:
         text += f", {usd(total.reserved_usd)} reserved"
-    return Text(text, "bold")
+    shown = Text(text, "bold")
+    if total.possibly_billed_calls:
+        given_up = possibly_billed_text(total.possibly_billed_calls, total.possibly_billed_usd)
+        shown.append(f"; {given_up}", "bold yellow")
+    return shown
 
 
 def _notes(state: RunState) -> list[RenderableType]:

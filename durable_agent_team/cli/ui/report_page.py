@@ -10,6 +10,7 @@ from durable_agent_team.cli.ui.run_tables import (
     failure_lines,
     failure_text,
     money_notes,
+    possibly_billed_text,
 )
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.run import RunReport
@@ -40,6 +41,10 @@ def _head(report: RunReport) -> list[str]:
         f" {usd(report.spend.total.budget_usd)} USD",
         f"Ledger: {usd(report.spend.ledger_usd)} USD, {AGREEMENT[report.spend.ledger_agrees]}",
     ]
+    total = report.spend.total
+    if total.possibly_billed_calls:
+        given_up = possibly_billed_text(total.possibly_billed_calls, total.possibly_billed_usd)
+        lines.append(given_up.capitalize())
     if report.cancel_reason is not None:
         lines.append(f"Cancelled: {report.cancel_reason or '(no reason given)'}")
     return lines

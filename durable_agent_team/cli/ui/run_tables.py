@@ -85,12 +85,20 @@ def money_notes(spend: SpendReport) -> list[str]:
     estimated = sum(each.estimated_charges for each in spend.agents)
     if estimated:
         lines.append(f"charges at their upper bound, without a reported usage: {estimated}")
+    if total.possibly_billed_calls:
+        lines.append(possibly_billed_text(total.possibly_billed_calls, total.possibly_billed_usd))
     if spend.agents:
         broken = broken_promises(spend.capabilities)
         lines += [f"this provider does not guarantee {n}: {what}" for n, what in broken.items()]
     if spend.ledger_usd is not None:
         lines.append(f"ledger: {usd(spend.ledger_usd)} USD, {AGREEMENT[spend.ledger_agrees]}")
     return lines
+
+
+def possibly_billed_text(calls: int, most_usd: Decimal) -> str:
+    """What the gateway gave up after it was sent, and no account was charged for."""
+    what = f"{calls} call{'s' if calls != 1 else ''}"
+    return f"may have been billed to the operator: {what}, at most {usd(most_usd)} USD"
 
 
 def task_table(tasks: Sequence[TaskState]) -> str:

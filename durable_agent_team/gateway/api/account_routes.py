@@ -32,11 +32,14 @@ from durable_agent_team.gateway.stores.store import (
     Account,
     LedgerLine,
     NewAccount,
+    PossiblyBilledCall,
     RefusalReason,
     StoreRefusal,
 )
 
 CAPABILITIES = {"hard_limit": True, "replay": True, "ledger": True, "transfer": True}
+CHARGE, POSSIBLY_BILLED = "charge", "possibly_billed"
+"""The kinds of transactions."""
 MAX_NAME = 200
 MAX_WAIT_SECONDS = 30
 MAX_PAGE = 1_000
@@ -109,7 +112,12 @@ async def _respond_account(request: web.Request, account: Account | None) -> web
     gateway = request.app[GATEWAY]
     gateway.label_accounts(account)
     interrupted = await gateway.store.interrupted(account.id)
-    return respond_json({**account_json(account), "interrupted": interrupted})
+    given_up = {
+        "interrupted": interrupted,
+        "possibly_billed_calls": account.possibly_billed_calls,
+        "possibly_billed": usd(account.possibly_billed),
+    }
+    return respond_json({**account_json(account), **given_up})
 
 
 async def change_account(request: web.Request) -> web.Response:
@@ -199,7 +207,9 @@ def _transfer_error(refusal: StoreRefusal, from_id: str, to_id: str, amount: int
 
 
 async def transactions(request: web.Request) -> web.Response:
-    """GET /v1/agents/{id}/transactions?limit=&after=&idempotency_key=: the ledger, newest last."""
+    """GET /v1/agents/{id}/transactions?kind=&limit=&after=&idempotency_key=: the ledger, newest
+    last; with `kind=possibly_billed` the calls that were given up, which the account does not pay.
+    """
     gateway = request.app[GATEWAY]
     await gateway.require_parent(request)
     account_id = request.match_info["id"]
@@ -210,9 +220,17 @@ async def transactions(request: web.Request) -> web.Response:
         raise _unknown_account(account_id)
     gateway.label_accounts(account)
     key = query_value(request, "idempotency_key")
-    lines = await gateway.store.ledger_lines(account_id, after, limit + 1, key)
-    page = [_line_json(line) for line in lines[:limit]]
-    return respond_json({"data": page, "has_more": len(lines) > limit})
+    kind = query_value(request, "kind") or CHARGE
+    page: list[dict[str, Any]]
+    if kind == CHARGE:
+        lines = await gateway.store.ledger_lines(account_id, after, limit + 1, key)
+        page = [_line_json(line) for line in lines]
+    elif kind == POSSIBLY_BILLED:
+        calls = await gateway.store.possibly_billed(account_id, after, limit + 1, key)
+        page = [_possibly_billed_json(call) for call in calls]
+    else:
+        raise invalid(f"`kind` must be {CHARGE} or {POSSIBLY_BILLED}; got {shown(kind)}")
+    return respond_json({"data": page[:limit], "has_more": len(page) > limit})
 
 
 def _line_json(line: LedgerLine) -> dict[str, Any]:
@@ -226,6 +244,20 @@ def _line_json(line: LedgerLine) -> dict[str, Any]:
         "amount": usd(line.amount),
         "estimated": line.estimated,
         "overrun": usd(line.overrun),
+    }
+
+
+def _possibly_billed_json(call: PossiblyBilledCall) -> dict[str, Any]:
+    """`amount` is what the account pays: nothing."""
+    return {
+        "kind": POSSIBLY_BILLED,
+        "id": call.id,
+        "created_at": datetime.fromtimestamp(call.created_at, UTC).isoformat(),
+        "idempotency_key": call.idempotency_key,
+        "model": call.model,
+        "amount": 0,
+        "bound": None if call.bound is None else usd(call.bound),
+        "cause": call.cause,
     }
 
 

@@ -1,5 +1,6 @@
 """Routes for chat completions, models and health."""
 
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
@@ -17,6 +18,7 @@ from durable_agent_team.gateway.api.http_bodies import (
 )
 from durable_agent_team.gateway.api_error import not_found, shown
 from durable_agent_team.gateway.calls.chat_request import parse_chat_request
+from durable_agent_team.gateway.calls.time_limit import TIMEOUT_HEADER
 
 
 async def chat(request: web.Request) -> web.StreamResponse:
@@ -24,7 +26,10 @@ async def chat(request: web.Request) -> web.StreamResponse:
     gateway = request.app[GATEWAY]
     account_id = await gateway.require_agent(request)
     key = idempotency_key(request)
-    chat_request = parse_chat_request(await read_body(request), gateway.prices)
+    time_limit = gateway.settings.time_limits().of(request.headers.get(TIMEOUT_HEADER))
+    chat_request = replace(
+        parse_chat_request(await read_body(request), gateway.prices), time_limit=time_limit
+    )
     with trace_call(gateway.telemetry, request.headers, chat_request.model) as span:
         if chat_request.stream:
             return await stream(request, StreamedCall(account_id, key, chat_request), span)
@@ -36,10 +41,14 @@ async def chat(request: web.Request) -> web.StreamResponse:
 
 
 async def models(request: web.Request) -> web.Response:
-    """GET /v1/models, without a key: the models, their prices, and the gateway's capabilities."""
+    """GET /v1/models, without a key: the models, their prices, and what the gateway guarantees and
+    allows."""
     gateway = request.app[GATEWAY]
     listed = [_model_json(gateway, m) for m in gateway.prices.models]
-    return respond_json({"object": "list", "data": listed, "capabilities": CAPABILITIES})
+    limits = {"max_call_seconds": gateway.settings.gateway_max_call_seconds}
+    return respond_json(
+        {"object": "list", "data": listed, "capabilities": CAPABILITIES, "limits": limits}
+    )
 
 
 async def model(request: web.Request) -> web.Response:

@@ -105,10 +105,14 @@ def account_headers(account: Account | None) -> dict[str, str]:
     """The account after this response, so that the client does not need to query it."""
     if account is None:
         return {}
-    return {
+    headers = {
         "X-Account-Spent-Usd": usd_text(account.spent),
         "X-Account-Reserved-Usd": usd_text(account.reserved),
     }
+    if account.possibly_billed_calls:
+        headers["X-Account-Possibly-Billed-Calls"] = str(account.possibly_billed_calls)
+        headers["X-Account-Possibly-Billed-Usd"] = usd_text(account.possibly_billed)
+    return headers
 
 
 def without_keys(gateway: GatewayContext, request: web.Request, text: str) -> str:

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeGuard
 
-from durable_agent_team.gateway.amounts import MAX_MICRO, usd
+from durable_agent_team.gateway.amounts import MAX_MICRO, usd, usd_text
 from durable_agent_team.gateway.api_error import ApiError
 from durable_agent_team.gateway.calls.chat_request import ChatRequest
 from durable_agent_team.gateway.calls.upstream_cost import reported_cost, without_upstream_cost
@@ -43,6 +43,16 @@ class FailedCall:
 
 
 UpstreamResult = BilledAnswer | FailedCall
+
+
+def possibly_billed(error: ApiError, bound: int) -> ApiError:
+    """The error of a call that the upstream may have billed: it says so, and with which bound."""
+    message = (
+        f"{error.message.rstrip('.')}. This call may have been billed to the operator, for at most"
+        f" {usd_text(bound)} USD; making it again is another call"
+    )
+    extra = {**error.extra, "possibly_billed_usd": usd(bound)}
+    return replace(error, message=message, extra=extra)
 
 
 def interpret_response(

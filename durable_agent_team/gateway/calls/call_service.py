@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from durable_agent_team.gateway.amounts import usd_text
 from durable_agent_team.gateway.api_error import ApiError, unavailable
-from durable_agent_team.gateway.calls.answer import BilledAnswer, FailedCall
+from durable_agent_team.gateway.calls.answer import BilledAnswer, FailedCall, possibly_billed
 from durable_agent_team.gateway.calls.chat_request import ChatRequest
 from durable_agent_team.gateway.calls.refusals import model_refused, refusal_error
 from durable_agent_team.gateway.calls.relay import Relay
@@ -121,7 +121,10 @@ class CallService:
         if reason := self.upstream.not_ready():
             account = await self.store.account(account_id)
             return CallOutcome(account, error=unavailable(reason, "upstream_not_ready"))
-        call = NewCall(call_id(), account_id, key, request.body_hash, request.model, request.bound)
+        lease = request.time_limit.lease_seconds if request.time_limit else None
+        call = NewCall(
+            call_id(), account_id, key, request.body_hash, request.model, request.bound, lease
+        )
         begun = await self._begin(call)
         if isinstance(begun, StoredCall):
             return CallOutcome(begun.account, begun.status, begun.response, replayed=True)
@@ -154,11 +157,15 @@ class CallService:
             # The gateway stops, or has a bug. In both cases the upstream may have billed the call.
             await self.store.release(call.id, InterruptionCause.GATEWAY_DIED)
             if isinstance(error, asyncio.CancelledError):
-                return CallOutcome(None, error=unavailable("The gateway is stopping", "stopping"))
+                stopping = unavailable("The gateway is stopping", "stopping")
+                return CallOutcome(None, error=possibly_billed(stopping, call.bound))
             raise
         if isinstance(result, FailedCall):
             account = await self.store.release(call.id, result.cause)
-            return CallOutcome(account, error=result.error)
+            failed = result.error
+            if result.cause is not None:
+                failed = possibly_billed(failed, call.bound)
+            return CallOutcome(account, error=failed)
         if result.status != 200:
             result = replace(result, body=self.scrub(result.body.decode()).encode())
         if result.tail:
@@ -186,7 +193,8 @@ class CallService:
         account = await self._settle_with_retry(settlement)
         if account is None:
             message = "The call took longer than its lease (GATEWAY_LEASE_SECONDS); try it again"
-            return CallOutcome(None, error=unavailable(message, "lease_expired"))
+            late = unavailable(message, "lease_expired")
+            return CallOutcome(None, error=possibly_billed(late, call.bound))
         if billed.overrun:
             entry = (call.model, fingerprint)
             self.overruns[entry] = self.overruns.get(entry, 0) + billed.overrun

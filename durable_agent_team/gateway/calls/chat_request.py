@@ -6,6 +6,7 @@ from typing import Any
 
 from durable_agent_team.gateway.api_error import ApiError, invalid, shown, shown_name
 from durable_agent_team.gateway.calls.prices import Price, Prices
+from durable_agent_team.gateway.calls.time_limit import TimeLimit
 from durable_agent_team.gateway.json_bodies import dump
 from durable_agent_team.gateway.strict_json import parse_request
 
@@ -41,6 +42,8 @@ class ChatRequest:
     stream: bool = False
     include_usage: bool = False
     """Whether the client wants the chunk with the usage. The upstream always sends it."""
+    time_limit: TimeLimit | None = None
+    """Not a part of the body, so that repetitions can have another one; None for the upstream's."""
 
 
 def parse_chat_request(raw: bytes, prices: Prices) -> ChatRequest:

@@ -9,6 +9,7 @@ from durable_agent_team.gateway.stores.store import (
     LedgerLine,
     NewAccount,
     NewCall,
+    PossiblyBilledCall,
     Reserved,
     Settlement,
     Store,
@@ -79,6 +80,11 @@ class MeteredStore:
 
     async def interrupted(self, account_id: str) -> dict[str, int]:
         return await self._store.interrupted(account_id)
+
+    async def possibly_billed(
+        self, account_id: str, after: int, limit: int, idempotency_key: str | None
+    ) -> list[PossiblyBilledCall]:
+        return await self._store.possibly_billed(account_id, after, limit, idempotency_key)
 
     async def change_account(
         self, account_id: str, budget: int | None, status: str | None

@@ -5,7 +5,10 @@ import sqlite3
 from durable_agent_team.gateway.amounts import MAX_MICRO
 from durable_agent_team.gateway.stores.store import Account, NewAccount, RefusalReason, StoreRefusal
 
-COLUMNS = "id, name, status, budget, spent, reserved, charges, created_at"
+COLUMNS = (
+    "id, name, status, budget, spent, reserved, charges, created_at,"
+    " possibly_billed_calls, possibly_billed"
+)
 
 
 def read(conn: sqlite3.Connection, account_id: str) -> Account | None:

@@ -11,6 +11,7 @@ from durable_agent_team.gateway.stores.store import (
     LedgerLine,
     NewCall,
     PendingCall,
+    PossiblyBilledCall,
     RefusalReason,
     Reserved,
     Settlement,
@@ -27,7 +28,13 @@ SETTLE = f"""
 UPDATE accounts SET reserved = reserved - :bound, spent = spent + :amount, charges = charges + 1
 WHERE id = :id RETURNING {COLUMNS}
 """
-RELEASE = f"UPDATE accounts SET reserved = reserved - ? WHERE id = ? RETURNING {COLUMNS}"
+RELEASE = f"UPDATE accounts SET reserved = reserved - :bound WHERE id = :id RETURNING {COLUMNS}"
+GIVE_UP = f"""
+UPDATE accounts SET reserved = reserved - :bound,
+  possibly_billed_calls = possibly_billed_calls + 1,
+  possibly_billed = min(possibly_billed + :bound, {MAX_MICRO})
+WHERE id = :id RETURNING {COLUMNS}
+"""
 
 
 def begin(
@@ -45,12 +52,13 @@ def begin(
             return StoreRefusal(RefusalReason.NOT_FOUND)
         active = account.status == "active"
         return StoreRefusal(RefusalReason.EXHAUSTED if active else RefusalReason.DISABLED, account)
+    lease = lease_seconds if call.lease_seconds is None else call.lease_seconds
     conn.execute(
         "INSERT INTO calls (id, account_id, key, body_hash, model, state, bound, owner, expires_at)"
         " VALUES (?, ?, ?, ?, ?, 'pending', ?, ?, ?)",
         (
             *(call.id, call.account_id, call.key, call.body_hash, call.model, call.bound),
-            *(process_id, now + lease_seconds),
+            *(process_id, now + lease),
         ),
     )
     return Reserved(Account(*row))
@@ -126,11 +134,12 @@ def release(
     account_id, key, model, bound = row
     if cause is not None:
         conn.execute(
-            "INSERT INTO interruptions (account_id, created_at, idempotency_key, model, cause)"
-            " VALUES (?, ?, ?, ?, ?)",
-            (account_id, now, key, model, cause.value),
+            "INSERT INTO interruptions (account_id, created_at, idempotency_key, model, cause,"
+            " bound) VALUES (?, ?, ?, ?, ?, ?)",
+            (account_id, now, key, model, cause.value, bound),
         )
-    return Account(*conn.execute(RELEASE, (bound, account_id)).fetchone())
+    statement = RELEASE if cause is None else GIVE_UP
+    return Account(*conn.execute(statement, {"bound": bound, "id": account_id}).fetchone())
 
 
 def pending_processes(conn: sqlite3.Connection) -> set[str]:
@@ -165,3 +174,29 @@ def ledger_lines(
         values.append(key)
     rows = conn.execute(query + " ORDER BY id LIMIT ?", (*values, limit))
     return [LedgerLine(*(*row[:7], bool(row[7]), row[8])) for row in rows]
+
+
+def interrupted(conn: sqlite3.Connection, account_id: str) -> dict[str, int]:
+    query = "SELECT cause, count(*) FROM interruptions WHERE account_id = ? GROUP BY cause"
+    counts: dict[str, int] = {}
+    for cause, count in conn.execute(query, (account_id,)):
+        shown = cause
+        if cause == InterruptionCause.UPSTREAM_TIMEOUT:
+            shown = InterruptionCause.UPSTREAM_BROKE_OFF.value
+        counts[shown] = counts.get(shown, 0) + count
+    return counts
+
+
+def possibly_billed(
+    conn: sqlite3.Connection, account_id: str, after: int, limit: int, key: str | None
+) -> list[PossiblyBilledCall]:
+    query = (
+        "SELECT id, created_at, idempotency_key, model, bound, cause FROM interruptions"
+        " WHERE account_id = ? AND id > ?"
+    )
+    values: list[object] = [account_id, after]
+    if key is not None:
+        query += " AND idempotency_key = ?"
+        values.append(key)
+    rows = conn.execute(query + " ORDER BY id LIMIT ?", (*values, limit))
+    return [PossiblyBilledCall(*row) for row in rows]

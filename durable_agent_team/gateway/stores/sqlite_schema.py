@@ -5,7 +5,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-VERSION = 1
+VERSION = 2
 
 SCHEMA = """
 CREATE TABLE accounts (
@@ -20,6 +20,9 @@ CREATE TABLE accounts (
   created_at REAL NOT NULL,
   open_key TEXT UNIQUE,
   open_hash TEXT NOT NULL,
+  -- What the operator may have to pay upstream, and no account is charged for.
+  possibly_billed_calls INTEGER NOT NULL DEFAULT 0,
+  possibly_billed INTEGER NOT NULL DEFAULT 0,
   CHECK (spent + reserved <= budget)
 ) STRICT, WITHOUT ROWID;
 
@@ -76,13 +79,15 @@ CREATE TABLE transfers (
   created_at REAL NOT NULL
 ) STRICT;
 
+-- One row for each request that was given up after it may have reached the upstream.
 CREATE TABLE interruptions (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   account_id TEXT NOT NULL REFERENCES accounts,
   created_at REAL NOT NULL,
   idempotency_key TEXT,
   model TEXT NOT NULL,
-  cause TEXT NOT NULL
+  cause TEXT NOT NULL,
+  bound INTEGER -- the most that it can have cost; unknown in rows of version 1
 ) STRICT;
 CREATE INDEX interruptions_by_account ON interruptions (account_id);
 
@@ -93,6 +98,17 @@ CREATE TABLE refused_models (
   PRIMARY KEY (model, price_fingerprint)
 ) STRICT;
 """
+
+MIGRATIONS = {
+    1: (
+        "ALTER TABLE interruptions ADD COLUMN bound INTEGER",
+        "ALTER TABLE accounts ADD COLUMN possibly_billed_calls INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE accounts ADD COLUMN possibly_billed INTEGER NOT NULL DEFAULT 0",
+        "UPDATE accounts SET possibly_billed_calls ="
+        " (SELECT count(*) FROM interruptions WHERE account_id = accounts.id)",
+    ),
+}
+"""The statements that lead from each version to the next one."""
 
 APPEND_ONLY = ("ledger", "budget_changes", "transfers", "interruptions")
 
@@ -131,6 +147,11 @@ def _migrate(conn: sqlite3.Connection) -> None:
     if version == 0:
         for statement in _statements():
             conn.execute(statement)
+    else:
+        for step in range(version, VERSION):
+            for statement in MIGRATIONS[step]:
+                conn.execute(statement)
+    if version < VERSION:
         conn.execute(f"PRAGMA user_version = {VERSION}")
     conn.execute("COMMIT")
 

@@ -15,6 +15,7 @@ from durable_agent_team.gateway.stores.store import (
     LedgerLine,
     NewAccount,
     NewCall,
+    PossiblyBilledCall,
     Settlement,
     StoreRefusal,
 )
@@ -45,9 +46,16 @@ class SqliteStore:
         )
 
     async def interrupted(self, account_id: str) -> dict[str, int]:
-        query = "SELECT cause, count(*) FROM interruptions WHERE account_id = ? GROUP BY cause"
-        rows = await self._writer.run(lambda conn: conn.execute(query, (account_id,)).fetchall())
-        return dict(rows)
+        return await self._writer.run(lambda conn: sqlite_calls.interrupted(conn, account_id))
+
+    async def possibly_billed(
+        self, account_id: str, after: int, limit: int, idempotency_key: str | None
+    ) -> list[PossiblyBilledCall]:
+        return await self._writer.run(
+            lambda conn: sqlite_calls.possibly_billed(
+                conn, account_id, after, limit, idempotency_key
+            )
+        )
 
     async def change_account(
         self, account_id: str, budget: int | None, status: str | None
@@ -84,8 +92,10 @@ class SqliteStore:
         )
 
     async def release(self, call_id: str, cause: InterruptionCause | None) -> Account | None:
+        """A call that may have been billed is on disk when this returns."""
         return await self._writer.run(
-            lambda conn: sqlite_calls.release(conn, call_id, cause, time.time()), durable=False
+            lambda conn: sqlite_calls.release(conn, call_id, cause, time.time()),
+            durable=cause is not None,
         )
 
     async def release_abandoned(self) -> int:

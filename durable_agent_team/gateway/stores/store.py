@@ -30,6 +30,9 @@ class InterruptionCause(StrEnum):
 
     GATEWAY_DIED = "gateway_died"
     UPSTREAM_BROKE_OFF = "upstream_broke_off"
+    UPSTREAM_TIMEOUT = "upstream_timeout"
+    """The gateway ended the call at its time limit. The account's `interrupted` counts it as
+    `upstream_broke_off`, as before this cause existed."""
     MALFORMED_ANSWER = "malformed_answer"
     LEASE_EXPIRED = "lease_expired"
 
@@ -44,6 +47,10 @@ class Account:
     reserved: int
     charges: int
     created_at: float
+    possibly_billed_calls: int = 0
+    """Requests that the gateway gave up after they were sent: the operator may have to pay them."""
+    possibly_billed: int = 0
+    """The most that these can have cost. Not a part of `spent`: the account does not pay them."""
 
     @property
     def remaining(self) -> int:
@@ -69,6 +76,8 @@ class NewCall:
     body_hash: str
     model: str
     bound: int
+    lease_seconds: float | None = None
+    """How long it can hold its reservation; None for the store's default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +138,20 @@ class LedgerLine:
     overrun: int
 
 
+@dataclass(frozen=True, slots=True)
+class PossiblyBilledCall:
+    """A request that was given up after it may have reached the upstream. A call that is made again
+    with its key has one for each time."""
+
+    id: int
+    created_at: float
+    idempotency_key: str | None
+    model: str
+    bound: int | None
+    """The most that the upstream can have billed; None if an older gateway recorded it."""
+    cause: str
+
+
 class Store(Protocol):
     """See the module docstring. `SqliteStore` and `MeteredStore` implement it."""
 
@@ -141,6 +164,11 @@ class Store(Protocol):
 
     async def interrupted(self, account_id: str) -> dict[str, int]:
         """Calls that may have been billed upstream but were not charged, by cause."""
+
+    async def possibly_billed(
+        self, account_id: str, after: int, limit: int, idempotency_key: str | None
+    ) -> list[PossiblyBilledCall]:
+        """The same calls one by one, oldest first."""
 
     async def change_account(
         self, account_id: str, budget: int | None, status: str | None
@@ -163,7 +191,8 @@ class Store(Protocol):
         """Charges the call, releases the rest and stores the answer. None if its lease expired."""
 
     async def release(self, call_id: str, cause: InterruptionCause | None) -> Account | None:
-        """Releases the reservation; the key can be used again. None if the lease had expired."""
+        """Releases the reservation; the key can be used again. With a `cause`, the call is recorded
+        as possibly billed. None if the lease had expired, which recorded it already."""
 
     async def release_abandoned(self) -> int:
         """Releases the reservations of dead gateways and expired leases. Returns their number."""

@@ -1,6 +1,7 @@
 """An upstream with an OpenAI-compatible HTTP API."""
 
 import asyncio
+from contextlib import AbstractAsyncContextManager
 
 import aiohttp
 import httpx
@@ -11,6 +12,7 @@ from durable_agent_team.gateway.calls.chat_request import ChatRequest
 from durable_agent_team.gateway.calls.relay import Relay
 from durable_agent_team.gateway.calls.secret_filter import SecretFilter
 from durable_agent_team.gateway.calls.streamed_answer import StreamedAnswer, from_plain_response
+from durable_agent_team.gateway.calls.time_limit import DEFAULT_SETTING, TimeLimit
 from durable_agent_team.gateway.keys import Scrubber
 from durable_agent_team.gateway.stores.store import InterruptionCause
 from durable_agent_team.gateway.upstreams.bounded_body import (
@@ -24,6 +26,10 @@ from durable_agent_team.gateway.upstreams.upstream_limits import UpstreamLimits
 
 CONNECT_SECONDS = 10.0
 MAX_REASON = 300
+CAUSES = {
+    "malformed_upstream": InterruptionCause.MALFORMED_ANSWER,
+    "upstream_timeout": InterruptionCause.UPSTREAM_TIMEOUT,
+}
 AFTER_DONE_SECONDS = 0.5
 """How long a stream can take to close after its last chunk, so that its connection is reused."""
 
@@ -38,8 +44,6 @@ class HttpUpstream:
         self._headers = {"Content-Type": "application/json"}
         if api_key:
             self._headers["Authorization"] = f"Bearer {api_key}"
-        # `complete` limits the whole call; only connecting has a timeout of its own.
-        self._connect_seconds = min(CONNECT_SECONDS, limits.timeout_seconds)
         self._client = UpstreamClient()
 
     def not_ready(self) -> str | None:
@@ -51,17 +55,28 @@ class HttpUpstream:
         headers = {**self._headers, "Idempotency-Key": idempotency_key}
         if request.stream:
             return await self._complete_stream(request, headers, relay)
-        sending = self._client.posted(self._url, request.body, headers, self._connect_seconds)
+        sending = self._posted(request, headers)
         try:
-            async with asyncio.timeout(self._limits.timeout_seconds), sending as response:
+            async with asyncio.timeout(self._time_limit(request).seconds), sending as response:
                 raw = await self._read_plain(response)
         except TimeoutError:
-            return self._timed_out()
+            return self._timed_out(request)
         except BodyTooLong:
             return _too_long("answered", "GATEWAY_MAX_ANSWER_BYTES", self._limits.max_answer_bytes)
         except httpx.HTTPError as error:
             return self._connection_error(error)
         return interpret_response(response.status, response.headers, raw, request)
+
+    def _posted(
+        self, request: ChatRequest, headers: dict[str, str]
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """`complete` limits the whole call. The connection must be made before that limit, so that
+        a call that runs into it is known to be sent."""
+        connect = min(CONNECT_SECONDS, self._time_limit(request).seconds * 0.9)
+        return self._client.posted(self._url, request.body, headers, connect)
+
+    def _time_limit(self, request: ChatRequest) -> TimeLimit:
+        return request.time_limit or TimeLimit(self._limits.timeout_seconds, DEFAULT_SETTING)
 
     async def _read_plain(self, response: aiohttp.ClientResponse) -> bytes:
         """A body that cannot be unpacked is replaced by a text that says so, which is not JSON."""
@@ -76,11 +91,11 @@ class HttpUpstream:
         """Compression is refused, since a compressed stream arrives in larger pieces, later."""
         answer = StreamedAnswer(request, relay, self._secrets)
         headers |= {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
-        sending = self._client.posted(self._url, request.body, headers, self._connect_seconds)
+        sending = self._posted(request, headers)
         limit = ("streamed", "GATEWAY_MAX_STREAM_BYTES", self._limits.max_stream_bytes)
         try:
             async with (
-                asyncio.timeout(self._limits.timeout_seconds) as timeout,
+                asyncio.timeout(self._time_limit(request).seconds) as timeout,
                 sending as response,
             ):
                 kind = response.headers.get("content-type", "")
@@ -92,7 +107,7 @@ class HttpUpstream:
                     )
                 await self._read_events(response, answer, timeout)
         except TimeoutError:
-            return answer.result(self._timed_out(), cut=True)
+            return answer.result(self._timed_out(request), cut=True)
         except BodyTooLong:
             return answer.result(_too_long(*limit), cut=True)
         except BodyNotUnpacked as error:
@@ -114,9 +129,9 @@ class HttpUpstream:
                 timeout.reschedule(min(soon, timeout.when() or soon))
         answer.end_of_stream()
 
-    def _timed_out(self) -> FailedCall:
-        seconds = self._limits.timeout_seconds
-        what = f"did not answer within {seconds:g} s (UPSTREAM_TIMEOUT_SECONDS)"
+    def _timed_out(self, request: ChatRequest) -> FailedCall:
+        limit = self._time_limit(request)
+        what = f"did not answer within {limit.seconds:g} s ({limit.source})"
         return _failed(504, "upstream_timeout", what)
 
     def _connection_error(self, error: httpx.HTTPError) -> FailedCall:
@@ -144,8 +159,4 @@ def _too_long(did: str, setting: str, most: int) -> FailedCall:
 
 def _failed(status: int, code: str, what: str) -> FailedCall:
     error = ApiError(status, "upstream_error", code, f"The upstream {what}")
-    malformed = code == "malformed_upstream"
-    cause = (
-        InterruptionCause.MALFORMED_ANSWER if malformed else InterruptionCause.UPSTREAM_BROKE_OFF
-    )
-    return FailedCall(error, cause)
+    return FailedCall(error, CAUSES.get(code, InterruptionCause.UPSTREAM_BROKE_OFF))

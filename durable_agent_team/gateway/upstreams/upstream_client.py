@@ -38,7 +38,7 @@ class _Transport(AiohttpTransport):
             headers=headers,
             data=content,
             allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(sock_connect=connect_seconds),
+            timeout=aiohttp.ClientTimeout(connect=connect_seconds, sock_connect=connect_seconds),
             proxy=str(proxy.url) if proxy else None,
             proxy_auth=BasicAuth(*proxy.auth) if proxy and proxy.auth else None,
             proxy_headers=proxy.headers if proxy else None,

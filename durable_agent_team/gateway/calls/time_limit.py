@@ -1,0 +1,58 @@
+"""How long a call may take: as long as its client asks for, within the gateway's settings."""
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+
+from durable_agent_team.gateway.amounts import is_number
+from durable_agent_team.gateway.api_error import invalid, shown
+
+TIMEOUT_HEADER = "X-Call-Timeout-Seconds"
+DEFAULT_SETTING = "UPSTREAM_TIMEOUT_SECONDS"
+MAX_SETTING = "GATEWAY_MAX_CALL_SECONDS"
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimit:
+    """Of one call, in seconds. After it, the gateway ends the call."""
+
+    seconds: float
+    source: str
+    """The setting or the header that it comes from, for the error message."""
+    lease_seconds: float | None = None
+    """How long the call can hold its reservation; None for the store's default."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """Of all calls: the limit of one that asks for nothing, and the longest that one can get."""
+
+    default_seconds: float
+    max_seconds: float
+    margin_seconds: float
+    """How much longer than its limit a call can hold its reservation."""
+
+    def of(self, asked: str | None) -> TimeLimit:
+        """The limit of a call that sent this header. Raises ApiError if it is not a number of
+        seconds.
+
+        A client that asks for less than the default gets the default: if it leaves, the call
+        continues, and its answer is stored for the next attempt.
+        """
+        wanted = 0.0 if asked is None else _seconds(asked)
+        if wanted > self.max_seconds:
+            seconds, source = self.max_seconds, MAX_SETTING
+            if self.max_seconds == self.default_seconds:
+                source = DEFAULT_SETTING
+        elif wanted > self.default_seconds:
+            seconds, source = wanted, f"{TIMEOUT_HEADER}, as the call asked"
+        else:
+            seconds, source = self.default_seconds, DEFAULT_SETTING
+        return TimeLimit(seconds, source, seconds + self.margin_seconds)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(Decimal(text)) if is_number(text) else math.nan
+    if not 0 < seconds < math.inf:
+        raise invalid(f"`{TIMEOUT_HEADER}` must be a number of seconds above 0; got {shown(text)}")
+    return seconds

@@ -1,0 +1,72 @@
+"""A database of an older gateway opens, keeps what is in it, and works as a new one does."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from durable_agent_team.gateway.stores import sqlite_accounts, sqlite_calls
+from durable_agent_team.gateway.stores.sqlite_schema import VERSION, SchemaError, connect
+from durable_agent_team.gateway.stores.store import (
+    InterruptionCause,
+    NewCall,
+    PossiblyBilledCall,
+    Reserved,
+)
+
+VERSION_1 = Path(__file__).with_name("schema_1.sql")
+"""What the gateway of version 1 wrote: two accounts, a charge and an interruption."""
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    path = tmp_path / "gateway.db"
+    conn = sqlite3.connect(path)
+    conn.executescript(VERSION_1.read_text(encoding="utf-8"))
+    conn.close()
+    return path
+
+
+def test_an_old_database_is_brought_to_the_current_version(old: Path) -> None:
+    conn = connect(old)
+    assert conn.execute("PRAGMA user_version").fetchone() == (VERSION,)
+    account = sqlite_accounts.read(conn, "a")
+    assert account is not None
+    assert (account.spent, account.charges) == (5, 1)
+    assert (account.possibly_billed_calls, account.possibly_billed) == (1, 0)
+    [line] = sqlite_calls.possibly_billed(conn, "a", 0, 10, None)
+    assert line == PossiblyBilledCall(1, 1000.0, "other", "m", None, "upstream_broke_off")
+    call = NewCall("9", "a", "k", "body", "m", 10)
+    assert isinstance(sqlite_calls.begin(conn, call, "owner", 2000.0, 60), Reserved)
+    after = sqlite_calls.release(conn, "9", InterruptionCause.UPSTREAM_TIMEOUT, 2000.0)
+    assert after is not None
+    assert (after.possibly_billed_calls, after.possibly_billed, after.reserved) == (2, 10, 0)
+    assert sqlite_calls.interrupted(conn, "a") == {"upstream_broke_off": 2}
+    conn.close()
+
+
+def test_it_ends_with_the_tables_of_a_new_one(old: Path, tmp_path: Path) -> None:
+    migrated, new = connect(old), connect(tmp_path / "new.db")
+    assert _columns(migrated) == _columns(new)
+    triggers = "SELECT name, sql FROM sqlite_schema WHERE type IN ('trigger', 'index') ORDER BY 1"
+    assert migrated.execute(triggers).fetchall() == new.execute(triggers).fetchall()
+
+
+def _columns(conn: sqlite3.Connection) -> dict[str, set[tuple[str, str, int]]]:
+    """By table: name, type and NOT NULL of each column."""
+    tables = conn.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+    return {
+        table: {
+            (name, kind, not_null)
+            for _, name, kind, not_null, *_ in conn.execute(f"PRAGMA table_info({table})")
+        }
+        for (table,) in tables
+    }
+
+
+def test_a_database_of_a_newer_gateway_is_refused(old: Path) -> None:
+    conn = sqlite3.connect(old)
+    conn.execute(f"PRAGMA user_version = {VERSION + 1}")
+    conn.close()
+    with pytest.raises(SchemaError, match=f"newer gateway \\(version {VERSION + 1}\\)"):
+        connect(old)
