@@ -15,6 +15,7 @@ from workflows.messages import BadMessage, parse
 from workflows.plans.answer_step import final_answer
 from workflows.plans.planning_step import check_team, make_plan
 from workflows.plans.review_step import review_plan
+from workflows.state.reports import joined
 from workflows.tasks.assignments import PLAN_SUBJECT
 
 
@@ -66,4 +67,5 @@ class Orchestrator(Handlers):
         await review_plan(progress, calls, runner)
         run.raise_if_cancelled()
         progress.become(RunStatus.FINISHING)
-        progress.answer = await final_answer(progress, calls)
+        parts = await final_answer(progress, calls)
+        progress.give_answer(joined(parts), parts)

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from durable_agent_team.contracts.base import Message, Usd
 from durable_agent_team.contracts.team import BuiltInOutput, Checks, Identifier
+from durable_agent_team.contracts.text_ref import Text, TextRef
 
 MAX_ANSWER = 200_000
 """Characters. A longer answer fails its check; it was billed anyway."""
@@ -37,16 +38,36 @@ class AccountRef(Message):
 
 
 class Source(Message):
-    """A checked input of a task: a document, or another task's hand-off."""
+    """A checked input of a task: a document, or another task's hand-off.
+
+    With `ref` the activity reads the text from the store, and `text` is empty.
+    """
 
     name: str = Field(max_length=200)
-    text: str = Field(max_length=MAX_SOURCE)
+    text: str = Field("", max_length=MAX_SOURCE)
+    ref: TextRef | None = None
+    first: int | None = Field(None, ge=1, le=MAX_SOURCE)
+    """Only so many characters of the text that `ref` names."""
+
+    @classmethod
+    def of(cls, name: str, text: Text) -> "Source":
+        if isinstance(text, TextRef):
+            return cls(name=name, ref=text.model_copy(update={"preview": ""}))
+        return cls(name=name, text=text)
+
+    @property
+    def whole(self) -> Text:
+        return self.text if self.ref is None else self.ref
 
 
 class Rejected(Message):
-    """An answer that failed its checks, and why: the agent gets both back."""
+    """An answer that failed its checks, and why: the agent gets both back.
 
-    answer: str = Field(max_length=MAX_ANSWER)
+    With `answer_ref` the activity reads the answer from the store, and `answer` is empty.
+    """
+
+    answer: str = Field("", max_length=MAX_ANSWER)
+    answer_ref: TextRef | None = None
     reasons: tuple[str, ...] = Field(max_length=MAX_REASONS)
 
 
@@ -83,9 +104,13 @@ class Usage(Message):
 
 
 class CallResult(Message):
-    """A billed answer. With `reasons` it failed its checks and must not be handed on."""
+    """A billed answer. With `reasons` it failed its checks and must not be handed on.
 
-    answer: str = Field(max_length=MAX_ANSWER)
+    With `answer_ref` the answer is in the store, and `answer` is empty.
+    """
+
+    answer: str = Field("", max_length=MAX_ANSWER)
+    answer_ref: TextRef | None = None
     reasons: tuple[str, ...] = Field((), max_length=MAX_REASONS)
     cost_usd: Usd
     estimated: bool = False
@@ -103,6 +128,11 @@ class CallResult(Message):
     started_at: datetime
     """Of the attempt that succeeded."""
     seconds: float = Field(ge=0)
+
+    @property
+    def text(self) -> Text:
+        """The answer as it travels."""
+        return self.answer if self.answer_ref is None else self.answer_ref
 
 
 class AttemptSpend(Message):

@@ -10,6 +10,7 @@ from durable_agent_team.contracts.base import Message, Usd
 from durable_agent_team.contracts.call import MAX_ANSWER, MAX_SOURCE
 from durable_agent_team.contracts.spend import SpendReport
 from durable_agent_team.contracts.team import Identifier, SourceName, Team
+from durable_agent_team.contracts.text_ref import Text, TextRef
 
 TASKS_PER_PAGE = 100
 
@@ -19,18 +20,24 @@ SourceText = Annotated[str, Field(max_length=MAX_SOURCE)]
 class RunRequest(Message):
     """The start input of the workflow `Orchestrator`.
 
-    `goal` overrides the team's own. `sources` are the texts of all the inputs that the team
-    names, by their names.
+    `goal` overrides the team's own. All the inputs that the team names are there by their names:
+    their texts in `sources`, or references to them in `documents`, where a store has them.
     """
 
     team: Team
     goal: str | None = Field(None, min_length=1, max_length=4_000)
     sources: dict[SourceName, SourceText] = Field({}, max_length=1_000)
+    documents: dict[SourceName, TextRef] = Field({}, max_length=1_000)
 
     @property
     def effective_goal(self) -> str:
         """The goal of this run: the request's, or the team's; empty where neither has one."""
         return self.goal or self.team.goal or ""
+
+    @property
+    def texts(self) -> dict[str, Text]:
+        """Every input as it travels, by its name."""
+        return {**self.sources, **self.documents}
 
 
 class RunStatus(StrEnum):
@@ -139,21 +146,31 @@ class RunState(Message):
 
 
 class TaskOutcome(Message):
-    """`output` is the hand-off; cut where all of them together would not fit a payload."""
+    """`output` is the hand-off; cut where all of them together would not fit a payload.
+
+    With `output_ref` the hand-off is in the store, and `output` is how it begins. The client reads
+    it, so that its reports have every hand-off in full.
+    """
 
     task: TaskState
     output: str | None = Field(None, max_length=MAX_SOURCE)
     output_cut: bool = False
+    output_ref: TextRef | None = None
 
 
 class RunReport(Message):
-    """What a run returns, however it ends."""
+    """What a run returns, however it ends.
+
+    With `answer_parts` the answer is these texts, an empty line between them, and `answer` is how
+    it begins. The client reads them, so that its reports have the answer in full.
+    """
 
     workflow_id: str
     team: str
     goal: str
     status: RunStatus
     answer: str | None = Field(None, max_length=MAX_ANSWER)
+    answer_parts: tuple[Text, ...] = Field((), max_length=1_000)
     outcomes: tuple[TaskOutcome, ...]
     spend: SpendReport
     cancel_reason: str | None = None

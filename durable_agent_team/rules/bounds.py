@@ -13,6 +13,7 @@ from durable_agent_team.contracts.base import round_up
 from durable_agent_team.contracts.call import CallRequest, Source
 from durable_agent_team.contracts.run import Failure
 from durable_agent_team.contracts.spend import ModelPrice
+from durable_agent_team.contracts.text_ref import bytes_of
 
 BYTES_PER_TOKEN = 4
 """A rule of thumb for European text, where tokens are estimated and not bounded."""
@@ -29,33 +30,44 @@ FENCE_BYTES = 64
 FINDINGS_SHAPES = 5
 SCHEMA_BYTES = 250
 """Of one JSON Schema shape, without the texts in it."""
+MAX_UTF8 = 4
+"""Bytes of a character."""
 MILLION = Decimal(1_000_000)
 
 
 def text_bytes(call: CallRequest) -> int:
     """UTF-8 bytes of everything in a call that can become tokens of its prompt."""
     texts = [call.system, call.goal or "", call.ask]
+    stored = 0
     if call.rejected:
         texts += [call.rejected.answer, *call.rejected.reasons]
-    return prompt_bytes(texts, call.sources, call.output)
+        stored = bytes_of(call.rejected.answer_ref or "")
+    return stored + prompt_bytes(texts, call.sources, call.output)
 
 
 def prompt_bytes(
     texts: Iterable[str], sources: Sequence[Source] = (), output: str | dict[str, Any] = "text"
 ) -> int:
     """UTF-8 bytes of a prompt: texts, sources with their names and fences, the output's schema."""
-    parts = [*texts, *(text for source in sources for text in (source.name, source.text))]
+    parts = [*texts, *(source.name for source in sources)]
     if not isinstance(output, str):
         parts.append(str(output))
     found = findings_bytes(sources) if output == "findings" else 0
-    return sum(len(text.encode()) for text in parts) + FENCE_BYTES * len(sources) + found
+    read = sum(source_bytes(source) + FENCE_BYTES for source in sources)
+    return sum(len(text.encode()) for text in parts) + read + found
+
+
+def source_bytes(source: Source) -> int:
+    """UTF-8 bytes of a source's text, at most: of a part, its characters are what is known."""
+    size = bytes_of(source.whole)
+    return size if source.first is None else min(size, source.first * MAX_UTF8)
 
 
 def findings_bytes(sources: Iterable[Source]) -> int:
     """What the choice of quotes adds to a prompt: the sources' sentences once more, in up to
     `FINDINGS_SHAPES` shapes of JSON Schema for each source."""
     return SCHEMA_BYTES + sum(
-        len(each.text.encode()) + FINDINGS_SHAPES * (SCHEMA_BYTES + len(each.name.encode()))
+        source_bytes(each) + FINDINGS_SHAPES * (SCHEMA_BYTES + len(each.name.encode()))
         for each in sources
     )
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 from durable_agent_team.contracts.names import ORCHESTRATOR_AGENT
 from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.contracts.team import Team
+from durable_agent_team.contracts.text_ref import Text
 from durable_agent_team.rules.bounds import prompt_bytes, worst_case_usd
 from durable_agent_team.rules.catalog import caller_of, callers, model_of, price_of
 from durable_agent_team.rules.prompts import task_prompt_bytes
@@ -15,7 +16,7 @@ ZERO = Decimal(0)
 
 
 def budgets_usd(
-    team: Team, sources: Mapping[str, str], catalog: ModelCatalog
+    team: Team, sources: Mapping[str, Text], catalog: ModelCatalog
 ) -> dict[str, Decimal]:
     """The limit of every account of a run, the orchestrator's first.
 
@@ -32,7 +33,7 @@ def budgets_usd(
     return {name: given.get(name) or shared[name] for name in everyone}
 
 
-def _prompts(team: Team, name: str, sources: Mapping[str, str]) -> list[int]:
+def _prompts(team: Team, name: str, sources: Mapping[str, Text]) -> list[int]:
     """Bytes of the first prompts of an agent's tasks; of its instructions where none is known."""
     sizes = [task_prompt_bytes(team, task, sources) for task in team.tasks if task.agent == name]
     if name == ORCHESTRATOR_AGENT or not team.tasks:

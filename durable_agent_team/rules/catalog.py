@@ -98,7 +98,7 @@ def context_problems(request: RunRequest, catalog: ModelCatalog) -> Iterator[Pro
         agent = team.agents[task.agent]
         price = price_of(catalog, model_of(agent, catalog))
         context = context_of(agent, price)
-        prompt = estimated_tokens(task_prompt_bytes(team, task, request.sources))
+        prompt = estimated_tokens(task_prompt_bytes(team, task, request.texts))
         if context is not None and prompt + agent.max_tokens > context:
             yield Problem(
                 field=f"tasks.{task.id}.inputs",

@@ -13,6 +13,7 @@ from durable_agent_team.rules.bounds import (
     BYTES_PER_TOKEN,
     FENCE_BYTES,
     prompt_bytes,
+    source_bytes,
     worst_case_usd,
 )
 from durable_agent_team.rules.budgets import budgets_usd
@@ -114,9 +115,9 @@ def _working(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound]:
     team = request.team
     for task in team.tasks:
         agent = team.agents[task.agent]
-        sources = task_sources(team, task, request.sources, {})
-        known = sum(len(s.text.encode()) for s in sources)
-        sure = task_prompt_bytes(team, task, request.sources)
+        sources = task_sources(team, task, request.texts, {})
+        known = sum(source_bytes(each) for each in sources)
+        sure = task_prompt_bytes(team, task, request.texts)
         handed = _handed(team, task.depends_on)
         times = 1 + team.review_rounds
         yield _bound(task.id, task.agent, agent, team, catalog, sure, known, handed, times)
@@ -127,8 +128,8 @@ def _working(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound]:
         subject, many = "(added)", MAX_ADDED * rounds * (rounds + 1) // 2
     for name, agent in team.agents.items() if many else ():
         own = Task(id="planned", agent=name, ask="x")
-        sources = task_sources(team, own, request.sources, {})
-        known = sum(len(s.text.encode()) for s in sources)
+        sources = task_sources(team, own, request.texts, {})
+        known = sum(source_bytes(each) for each in sources)
         # The plan, with all asks in it, is one answer of the orchestrator's; so is a review.
         asks = team.orchestrator.max_tokens * BYTES_PER_TOKEN
         others = _all(team) - _longest(team)
@@ -217,7 +218,7 @@ def known_budgets_usd(request: RunRequest, catalog: ModelCatalog) -> dict[str, D
     sharers = [each for each in callers(team).values() if each.budget_usd is None]
     if team.budget_usd is None or not all(model_of(each, catalog) for each in sharers):
         return own
-    return {**own, **budgets_usd(team, request.sources, catalog)}
+    return {**own, **budgets_usd(team, request.texts, catalog)}
 
 
 def _agent(name: str, bounds: Sequence[CallBound], budget_usd: Decimal | None) -> AgentBound:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from durable_agent_team.contracts.call import Source
 from durable_agent_team.contracts.team import Agent, Task, Team
+from durable_agent_team.contracts.text_ref import Text
 from durable_agent_team.rules.bounds import prompt_bytes
 
 ORCHESTRATOR_ROLE = (
@@ -27,20 +28,20 @@ def orchestrator_text(team: Team) -> str:
 
 
 def task_sources(
-    team: Team, task: Task, documents: Mapping[str, str], handoffs: Mapping[str, str]
+    team: Team, task: Task, documents: Mapping[str, Text], handoffs: Mapping[str, Text]
 ) -> tuple[Source, ...]:
     """The agent's own documents, the task's, and its dependencies' hand-offs, each once."""
     names = dict.fromkeys((*team.agents[task.agent].inputs, *task.inputs))
-    given = [Source(name=name, text=documents[name]) for name in names]
+    given = [Source.of(name, documents[name]) for name in names]
     done = [
-        Source(name=dependency, text=handoffs[dependency])
+        Source.of(dependency, handoffs[dependency])
         for dependency in dict.fromkeys(task.depends_on)
         if dependency in handoffs
     ]
     return (*given, *done)
 
 
-def task_prompt_bytes(team: Team, task: Task, documents: Mapping[str, str]) -> int:
+def task_prompt_bytes(team: Team, task: Task, documents: Mapping[str, Text]) -> int:
     """Bytes of a task's first prompt, without the hand-offs of other tasks."""
     agent = team.agents[task.agent]
     sources = task_sources(team, task, documents, {})

@@ -193,7 +193,7 @@ def _source_problems(request: RunRequest) -> Iterator[Problem]:
     named += [(f"tasks.{task.id}.inputs", task.inputs) for task in team.tasks]
     for field, names in named:
         for name in names:
-            if name not in request.sources:
+            if name not in request.texts:
                 yield Problem(
                     field=field,
                     value=name,

@@ -1,21 +1,21 @@
 """The last step of a run: its answer."""
 
+from durable_agent_team.contracts.text_ref import Text
 from workflows.state.progress import Progress
-from workflows.state.reports import joined
 from workflows.task_exceptions import TaskFailed
 from workflows.tasks.assignments import answer_assignment
 from workflows.tasks.paid_call import PaidCalls
 from workflows.tasks.results import first_failure, missing_result
 
 
-async def final_answer(progress: Progress, calls: PaidCalls) -> str:
+async def final_answer(progress: Progress, calls: PaidCalls) -> tuple[Text, ...]:
     """The hand-offs of the result tasks (`final: handoff`), or what the orchestrator agent writes
     from them. Raises TaskFailed where a result is missing, or no call may start any more."""
     missing = missing_result(progress)
     if missing is not None:
         raise TaskFailed(missing)
     if progress.team.final == "handoff":
-        return joined([progress.tasks.handoffs[task_id] for task_id in progress.tasks.result_ids()])
+        return tuple(progress.tasks.handoffs[task_id] for task_id in progress.tasks.result_ids())
     if progress.stopping and (failed := first_failure(progress)):
         raise TaskFailed(failed)  # `cancel_rest`: the result is there, but no call may start
-    return await calls.answer(answer_assignment(progress))
+    return (await calls.answer(answer_assignment(progress)),)

@@ -36,7 +36,7 @@ async def make_plan(progress: Progress, calls: PaidCalls) -> Plan:
         return [] if isinstance(plan, Plan) else [str(problem) for problem in plan]
 
     try:
-        answer = await calls.answer(plan_assignment(progress), problems)
+        answer = await calls.inline_answer(plan_assignment(progress), problems)
     except TaskFailed as failed:
         if failed.failure.type != ErrorType.CHECK_FAILED:
             raise

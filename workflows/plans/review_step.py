@@ -39,7 +39,7 @@ async def _revise(progress: Progress, calls: PaidCalls, number: int) -> tuple[Re
         return [str(problem) for problem in found] if isinstance(found, list) else []
 
     try:
-        answer = await calls.answer(review_assignment(progress), problems)
+        answer = await calls.inline_answer(review_assignment(progress), problems)
     except (TaskFailed, TaskSkipped) as ended:
         progress.refuse(workflow.now(), f"review {number}", ended.failure.message)
         return None

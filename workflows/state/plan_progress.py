@@ -8,6 +8,7 @@ from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.plan import Plan
 from durable_agent_team.contracts.run import Failure, TaskStatus
 from durable_agent_team.contracts.team import Task
+from durable_agent_team.contracts.text_ref import Text
 from durable_agent_team.rules.review import is_added
 from workflows.state.task_log import TaskLog
 from workflows.state.task_schedule import ENDED, Schedule
@@ -22,7 +23,7 @@ class PlanProgress:
     added: set[str] = field(default_factory=set)
     """The ids of tasks that a person added."""
     logs: dict[str, TaskLog] = field(default_factory=dict)
-    handoffs: dict[str, str] = field(default_factory=dict)
+    handoffs: dict[str, Text] = field(default_factory=dict)
 
     def adopt(self, plan: Plan) -> None:
         """Makes this the plan of the run."""
@@ -84,7 +85,7 @@ class PlanProgress:
         orchestrator makes its own calls of these names."""
         return self.schedule.status.get(subject, TaskStatus.DONE) not in ENDED
 
-    def done(self, task_id: str, handoff: str, at: datetime) -> list[str]:
+    def done(self, task_id: str, handoff: Text, at: datetime) -> list[str]:
         """Records a task's checked output; returns the tasks that are ready because of it."""
         self.handoffs[task_id] = handoff
         self.logs[task_id].ended_at = at

@@ -20,6 +20,7 @@ from durable_agent_team.contracts.spend import (
     ModelCatalog,
 )
 from durable_agent_team.contracts.team import Team
+from durable_agent_team.contracts.text_ref import Text, TextRef
 from workflows.state.agent_account import AgentAccount
 from workflows.state.plan_progress import PlanProgress
 
@@ -44,6 +45,9 @@ class Progress:
     """No new call starts."""
     failure: Failure | None = None
     answer: str | None = None
+    answer_parts: tuple[Text, ...] = ()
+    """Where one of them is a reference: the texts that the answer consists of, an empty line
+    between them; `answer` is how it begins."""
     accounts: dict[str, AgentAccount] = field(default_factory=dict)
     capabilities: Capabilities = field(default_factory=Capabilities)
     catalog: ModelCatalog = field(default_factory=ModelCatalog)
@@ -87,9 +91,9 @@ class Progress:
         return self.request.team.name if self.request else ""
 
     @property
-    def sources(self) -> dict[str, str]:
+    def sources(self) -> dict[str, Text]:
         """The documents that came with the request, by name."""
-        return self.request.sources if self.request else {}
+        return self.request.texts if self.request else {}
 
     @property
     def status_now(self) -> RunStatus:
@@ -133,6 +137,12 @@ class Progress:
     def stop_starting(self) -> None:
         """No new call starts, without a reason that cancels the run."""
         self.stopping = True
+
+    def give_answer(self, shown: str, parts: tuple[Text, ...]) -> None:
+        """`shown` is the answer, or how it begins where it consists of references."""
+        self.answer = shown
+        if any(isinstance(part, TextRef) for part in parts):
+            self.answer_parts = parts
 
     def ending(self) -> RunStatus:
         """The status in which the run ends if it ends now."""

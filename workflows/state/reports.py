@@ -9,6 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from durable_agent_team.contracts.bounded_text import cut
 from durable_agent_team.contracts.call import MAX_ANSWER
 from durable_agent_team.contracts.run import (
     TASKS_PER_PAGE,
@@ -20,6 +21,7 @@ from durable_agent_team.contracts.run import (
 )
 from durable_agent_team.contracts.spend import AgentSpend, SpendReport, Totals
 from durable_agent_team.contracts.team import Task
+from durable_agent_team.contracts.text_ref import Text, TextRef, preview_of
 from durable_agent_team.rules.encoded_size import (
     MAX_PAYLOAD_BYTES,
     cut_to_bytes,
@@ -37,6 +39,8 @@ MAX_OUTPUT_BYTES = 800_000
 """Of all hand-offs in a report together, as JSON; less where the answer leaves less."""
 MAX_MESSAGE_BYTES = 200_000
 """Of the messages of all failed tasks in a report together."""
+MAX_SHOWN_ANSWER = 2_000
+"""Characters of an answer that consists of references."""
 CUT_ANSWER = "\n\n[cut here: the report has each task's own output]"
 CUT_HERE = "\n\n[cut here: the whole answer does not fit into the report]"
 MESSAGE_IN_STATE = 300
@@ -136,8 +140,9 @@ def run_report(progress: Progress, ended_at: datetime) -> RunReport:
         goal=progress.goal,
         status=progress.status,
         answer=progress.answer and "",
+        **({"answer_parts": progress.answer_parts} if progress.answer_parts else {}),
         outcomes=tuple(
-            TaskOutcome(task=_bare(progress, task, spent), output="", output_cut=True)
+            _outcome(_bare(progress, task, spent), _without_text(progress, task), Room(0))
             for task in tasks
         ),
         spend=spend_report(progress),
@@ -231,14 +236,27 @@ def _answer(answer: str | None, room: Room) -> str | None:
     return kept + CUT_HERE
 
 
-def _outcome(state: TaskState, output: str | None, room: Room) -> TaskOutcome:
+def _without_text(progress: Progress, task: Task) -> Text:
+    """What a hand-off takes in a report at least: its reference, or the mark that it is cut."""
+    handoff = progress.tasks.handoffs.get(task.id)
+    return handoff if isinstance(handoff, TextRef) else " "
+
+
+def _outcome(state: TaskState, output: Text | None, room: Room) -> TaskOutcome:
+    if isinstance(output, TextRef):
+        beginning = room.beginning(output.preview)
+        ref = output.model_copy(update={"preview": ""})
+        return TaskOutcome(task=state, output=beginning, output_cut=True, output_ref=ref)
     kept = None if output is None else room.beginning(output)
     return TaskOutcome(task=state, output=kept, output_cut=kept != output)
 
 
-def joined(handoffs: Sequence[str]) -> str:
-    """The hand-offs as one answer, cut where they are longer than an answer may be."""
-    answer = "\n\n".join(handoffs)
+def joined(handoffs: Sequence[Text]) -> str:
+    """The hand-offs as one answer, cut where they are longer than an answer may be. Of references,
+    how their texts begin."""
+    if any(isinstance(each, TextRef) for each in handoffs):
+        return cut("\n\n".join(map(preview_of, handoffs)), MAX_SHOWN_ANSWER)
+    answer = "\n\n".join(str(each) for each in handoffs)
     if len(answer) <= MAX_ANSWER:
         return answer
     return answer[: MAX_ANSWER - len(CUT_ANSWER)] + CUT_ANSWER

@@ -5,6 +5,7 @@ from typing import Any
 
 from durable_agent_team.contracts.call import Purpose, Source
 from durable_agent_team.contracts.names import ORCHESTRATOR_AGENT
+from durable_agent_team.contracts.text_ref import Text
 from durable_agent_team.rules.catalog import caller_of
 from durable_agent_team.rules.planning import plan_ask, plan_schema
 from durable_agent_team.rules.prompts import (
@@ -66,9 +67,7 @@ def review_assignment(progress: Progress) -> Assignment:
     assert tasks.plan is not None
     status = tasks.schedule.status
     failures = {each: log.failure.type for each, log in tasks.logs.items() if log.failure}
-    sources = tuple(
-        Source(name=task_id, text=text[:MAX_SHOWN]) for task_id, text in tasks.handoffs.items()
-    )
+    sources = tuple(_beginning(task_id, text) for task_id, text in tasks.handoffs.items())
     return _for_orchestrator(
         progress,
         REVIEW_SUBJECT,
@@ -82,10 +81,17 @@ def review_assignment(progress: Progress) -> Assignment:
 def answer_assignment(progress: Progress) -> Assignment:
     """To write the final answer from the goal and the hand-offs of the result tasks."""
     results = tuple(
-        Source(name=task_id, text=progress.tasks.handoffs[task_id])
+        Source.of(task_id, progress.tasks.handoffs[task_id])
         for task_id in progress.tasks.result_ids()
     )
     return _for_orchestrator(progress, ANSWER_SUBJECT, Purpose.FINAL, FINAL_ASK, sources=results)
+
+
+def _beginning(task_id: str, text: Text) -> Source:
+    """A hand-off as a review sees it."""
+    if isinstance(text, str):
+        return Source(name=task_id, text=text[:MAX_SHOWN])
+    return Source.of(task_id, text).model_copy(update={"first": MAX_SHOWN})
 
 
 def _for_orchestrator(

@@ -18,6 +18,7 @@ from durable_agent_team.contracts.call import (
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import Failure
 from durable_agent_team.contracts.spend import ModelCatalog
+from durable_agent_team.contracts.text_ref import Text
 from durable_agent_team.rules.catalog import model_of, price_of
 from workflows.activity_errors import failure_and_spend, was_lost
 from workflows.activity_executor import ActivityExecutor
@@ -72,10 +73,11 @@ class PaidCalls:
 
     async def answer(
         self, assignment: Assignment, problems: Callable[[str], Sequence[str]] | None = None
-    ) -> str:
+    ) -> Text:
         """A checked answer. One that fails its checks is sent back with the reasons, as a new call.
 
-        `problems` is a check by the workflow itself. Raises TaskFailed or TaskSkipped.
+        `problems` is a check by the workflow itself, of an answer that travels as its text (plans
+        and reviews do). Raises TaskFailed or TaskSkipped.
         """
         account = self._progress.accounts[assignment.agent]
         rejected: Rejected | None = None
@@ -88,8 +90,8 @@ class PaidCalls:
             if account.is_unexplained:
                 await self._accounts.read_back(assignment.agent)
             if not reasons:
-                return result.answer
-            rejected = Rejected(answer=result.answer, reasons=reasons[:MAX_REASONS])
+                return result.text
+            rejected = _rejected(result, reasons[:MAX_REASONS])
         why = "; ".join(rejected.reasons) if rejected else ""
         raise TaskFailed(
             Failure(
@@ -98,6 +100,14 @@ class PaidCalls:
                 f" one: {why}"[:2000],
             )
         )
+
+    async def inline_answer(
+        self, assignment: Assignment, problems: Callable[[str], Sequence[str]]
+    ) -> str:
+        """The text of a plan or a review, which the workflow reads itself."""
+        answer = await self.answer(assignment, problems)
+        assert isinstance(answer, str)
+        return answer
 
     async def _paid(
         self, assignment: Assignment, rejected: Rejected | None, number: int
@@ -233,6 +243,12 @@ class PaidCalls:
         else:
             await workflow.sleep(RESERVED_ELSEWHERE, summary=f"{account.agent} · money is reserved")
             self._progress.changed()
+
+
+def _rejected(result: CallResult, reasons: tuple[str, ...]) -> Rejected:
+    if result.answer_ref is None:
+        return Rejected(answer=result.answer, reasons=reasons)
+    return Rejected(answer_ref=result.answer_ref, reasons=reasons)
 
 
 def _summary(assignment: Assignment, number: int) -> str:
