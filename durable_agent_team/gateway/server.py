@@ -4,11 +4,13 @@ import asyncio
 import errno
 import logging
 import os
+import time
 from contextlib import suppress
 
 from aiohttp import web
 
-from durable_agent_team.gateway.api import account_routes, chat_routes
+from durable_agent_team.gateway.api import account_routes, blob_routes, chat_routes
+from durable_agent_team.gateway.api.byte_budget import ByteBudget
 from durable_agent_team.gateway.api.gateway_context import GATEWAY, GatewayContext
 from durable_agent_team.gateway.api.http_connection import HttpRunner
 from durable_agent_team.gateway.api.middleware import handle_errors
@@ -19,7 +21,9 @@ from durable_agent_team.gateway.calls.upstream_protocol import Upstream
 from durable_agent_team.gateway.gateway_settings import LOCAL, GatewaySettings
 from durable_agent_team.gateway.keys import KeyMaker, hash_key
 from durable_agent_team.gateway.otel_providers import GatewayTelemetry
+from durable_agent_team.gateway.stores.blob_store import BlobStore
 from durable_agent_team.gateway.stores.metered_store import MeteredStore
+from durable_agent_team.gateway.stores.sqlite_blobs import SqliteBlobs, beside
 from durable_agent_team.gateway.stores.sqlite_store import SqliteStore
 from durable_agent_team.gateway.stores.store import Store, StoreError
 from durable_agent_team.gateway.upstreams.bundled_model_upstream import BundledModelUpstream
@@ -30,6 +34,12 @@ log = logging.getLogger("gateway")
 
 RELEASE_SECONDS = 2.0
 """How soon a gateway notices that another one on the same database has died."""
+
+
+BLOBS_IN_MEMORY = 64 * 1024 * 1024
+"""Bytes of blobs that arrive or leave at once."""
+REMOVE_SECONDS = 600.0
+"""How often expired blobs are looked for."""
 
 
 class PortTaken(Exception):
@@ -45,6 +55,7 @@ class Server:
         self.settings = settings
         self.prices = Prices.load(settings.gateway_prices)
         self.url = ""
+        self.blobs: BlobStore | None = None
         self._telemetry = telemetry or GatewayTelemetry.from_environment(os.environ)
 
     async def start(self) -> None:
@@ -56,18 +67,26 @@ class Server:
             released = await self.store.release_abandoned()
             if released:
                 log.warning("released %d reservations of a dead gateway", released)
+            limit = settings.gateway_blob_storage_bytes
+            self.blobs = SqliteBlobs(beside(settings.gateway_database), limit)
             self.upstream = make_upstream(settings)
             self.gateway = await self._make_context()
             await self._listen()
         except BaseException:
             await self.store.close()
+            if self.blobs is not None:
+                await self.blobs.close()
             raise
-        self._release_task = asyncio.create_task(self._release_periodically())
+        self._periodic = (
+            asyncio.create_task(self._release_periodically()),
+            asyncio.create_task(self._remove_blobs_periodically()),
+        )
 
     async def _make_context(self) -> GatewayContext:
         settings = self.settings
         parent = settings.gateway_parent_key.get_secret_value()
         secret = settings.gateway_secret.get_secret_value()
+        assert self.blobs is not None
         scrub = settings.scrubber()
         calls = CallService(self.store, self.upstream, await self.store.overruns(), scrub)
         return GatewayContext(
@@ -79,6 +98,8 @@ class Server:
             scrub=scrub,
             telemetry=self._telemetry,
             parent_hash=hash_key(parent),
+            blobs=self.blobs,
+            blob_memory=ByteBudget(BLOBS_IN_MEMORY),
             key_holders={},
         )
 
@@ -122,17 +143,31 @@ class Server:
             except Exception:
                 log.exception("releasing abandoned reservations failed")
 
+    async def _remove_blobs_periodically(self) -> None:
+        while True:
+            before = time.time() - self.settings.gateway_blob_days * 86_400
+            try:
+                removed = await self.gateway.blobs.remove_unused(before)
+            except StoreError as error:
+                log.error("removing expired blobs failed: %s", error)
+                removed = 0
+            if removed:
+                log.info("removed %d expired blobs", removed)
+            await asyncio.sleep(0.1 if removed else REMOVE_SECONDS)
+
     async def stop(self) -> None:
         """Refuses new calls, finishes those in flight within a time limit, closes everything."""
         self.gateway.stopping = True
-        self._release_task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._release_task
+        for task in self._periodic:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
         await self._site.stop()
         await self.gateway.calls.drain(self.settings.gateway_shutdown_seconds)
         await self._runner.cleanup()
         await self.upstream.close()
         await self.store.close()
+        await self.gateway.blobs.close()
         if self._telemetry is not None:
             await asyncio.to_thread(self._telemetry.close)
 
@@ -155,6 +190,9 @@ def add_routes(app: web.Application) -> None:
     app.router.add_patch("/v1/agents/{id}", account_routes.change_account)
     app.router.add_get("/v1/agents/{id}/transactions", account_routes.transactions)
     app.router.add_post("/v1/transfers", account_routes.transfer)
+    app.router.add_put("/v1/blobs/{sha256}", blob_routes.put_blob)
+    app.router.add_get("/v1/blobs/{sha256}", blob_routes.read_blob, allow_head=False)
+    app.router.add_head("/v1/blobs/{sha256}", blob_routes.look_up_blob)
     app.router.add_post("/v1/chat/completions", chat_routes.chat)
     app.router.add_get("/v1/models", chat_routes.models)
     app.router.add_get("/v1/models/{id:.+}", chat_routes.model)
