@@ -25,6 +25,9 @@ from durable_agent_team.atxp.account_api import AtxpAccounts
 from durable_agent_team.atxp.chat_client import ChatClient
 from durable_agent_team.atxp.http_client import HttpClient
 from durable_agent_team.atxp.sealing import Sealer
+from durable_agent_team.blobs.open_blobs import open_blobs
+from durable_agent_team.blobs.store import BlobStore, NoBlobs
+from durable_agent_team.blobs.texts import Texts
 from durable_agent_team.client.connection import (
     ServiceUnavailable,
     connect,
@@ -65,7 +68,9 @@ RETRY_SECONDS: Final = 1.0
 TRIES_BETWEEN_WARNINGS: Final = 30
 
 
-def all_activities(settings: WorkerSettings, http: HttpClient) -> list[Callable[..., Any]]:
+def all_activities(
+    settings: WorkerSettings, http: HttpClient, blobs: BlobStore | None = None
+) -> list[Callable[..., Any]]:
     """Every activity that this worker serves, over one HTTP client for the process."""
     provider = AtxpAccounts(http, settings.atxp_api_url, settings.atxp_api_key)
     chat = ChatClient(http, settings.atxp_llm_url)
@@ -73,7 +78,7 @@ def all_activities(settings: WorkerSettings, http: HttpClient) -> list[Callable[
     accounts = Accounts(
         provider, models_reader=chat, sealer=sealer, default_model=settings.default_model
     )
-    agents = Agents(chat, sealer)
+    agents = Agents(chat, sealer, Texts(blobs or NoBlobs()))
     return [
         accounts.read_models,
         accounts.open_accounts,
@@ -125,7 +130,7 @@ def start_telemetry() -> None:
         telemetry.observe_tasks(OPEN_TASKS.totals)
 
 
-async def connect_with_retry(settings: WorkerSettings) -> Client:
+async def connect_with_retry(settings: WorkerSettings, blobs: BlobStore) -> Client:
     """Retries until Temporal answers, and logs that it waits.
 
     Raises `ServiceUnavailable` only if another attempt cannot succeed.
@@ -133,7 +138,7 @@ async def connect_with_retry(settings: WorkerSettings) -> Client:
     tries = 0
     while True:
         try:
-            client = await connect(settings)
+            client = await connect(settings, blobs)
             added = await ensure_search_attributes(client)
         except (ServiceUnavailable, RPCError) as error:
             if isinstance(error, ServiceUnavailable) and error.final:
@@ -151,14 +156,17 @@ async def connect_with_retry(settings: WorkerSettings) -> Client:
 async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
     """Runs the worker until `stop` is set, then lets calls in flight finish."""
     stopping = asyncio.create_task(stop.wait())
-    connecting = asyncio.create_task(connect_with_retry(settings))
-    await asyncio.wait({stopping, connecting}, return_when=asyncio.FIRST_COMPLETED)
-    if not connecting.done():
-        connecting.cancel()
-        return
-    client = connecting.result()
     async with HttpClient() as http:
-        worker = build_worker(client, settings, all_activities(settings, http))
+        blobs = open_blobs(
+            settings.external_storage, settings.atxp_api_url, settings.atxp_api_key, lambda: http
+        )
+        connecting = asyncio.create_task(connect_with_retry(settings, blobs))
+        await asyncio.wait({stopping, connecting}, return_when=asyncio.FIRST_COMPLETED)
+        if not connecting.done():
+            connecting.cancel()
+            return
+        client = connecting.result()
+        worker = build_worker(client, settings, all_activities(settings, http, blobs))
         running = asyncio.create_task(worker.run())
         print(
             f"worker ready on task queue {names.TASK_QUEUE!r} at {settings.temporal_address},"

@@ -23,6 +23,7 @@ from durable_agent_team.atxp.exceptions import (
     TimedOut,
     Unreachable,
 )
+from durable_agent_team.blobs.store import BlobMissing, BlobsUnreachable
 from durable_agent_team.contracts.base import MAX_USD, round_up
 from durable_agent_team.contracts.call import AttemptSpend
 from durable_agent_team.contracts.error_types import ERRORS, ErrorType, Outcome
@@ -51,6 +52,8 @@ BY_EXCEPTION: dict[type[Exception], ErrorType] = {
     ProtocolBroken: ErrorType.PROVIDER_PROTOCOL,
     SealingKeyMismatch: ErrorType.SEALING_KEY_MISMATCH,
     InvalidSchema: ErrorType.BAD_REQUEST,
+    BlobMissing: ErrorType.TEXT_UNAVAILABLE,
+    BlobsUnreachable: ErrorType.TEXT_UNAVAILABLE,
 }
 
 

@@ -23,23 +23,36 @@ from durable_agent_team.atxp.chat_client import (
 )
 from durable_agent_team.atxp.exceptions import MalformedAnswer, ProviderRefused
 from durable_agent_team.atxp.sealing import Sealer
+from durable_agent_team.blobs.store import BlobsUnreachable, NoBlobs
+from durable_agent_team.blobs.texts import Texts, call_in_full
 from durable_agent_team.contracts.activity_interfaces import AgentActivities
 from durable_agent_team.contracts.base import round_up
-from durable_agent_team.contracts.call import MAX_ANSWER, AttemptSpend, CallRequest, CallResult
+from durable_agent_team.contracts.call import (
+    MAX_ANSWER,
+    AttemptSpend,
+    CallRequest,
+    CallResult,
+    Purpose,
+)
 from durable_agent_team.contracts.error_types import ERRORS, ErrorType, Outcome
 from durable_agent_team.contracts.output_check import OutputCheck, OutputVerdict
 from durable_agent_team.contracts.output_schema import schema_problem
+from durable_agent_team.contracts.text_ref import Text
 
 MARGIN_SECONDS = 1.0
+STORE_MARGIN_SECONDS = 2.0
+"""For what follows a store that did not answer: the result must still reach Temporal."""
+READ_BY_WORKFLOW = frozenset({Purpose.PLAN, Purpose.REVIEW})
 RETRIED = Outcome.RETRIED
 
 
 class Agents(AgentActivities):
     """Does not retry: the type of an error decides whether Temporal sends the same call again."""
 
-    def __init__(self, chat: ChatClient, sealer: Sealer) -> None:
+    def __init__(self, chat: ChatClient, sealer: Sealer, texts: Texts | None = None) -> None:
         self._chat = chat
         self._sealer = sealer
+        self._texts = texts or Texts(NoBlobs())
         self._judge = Judge()
 
     @activity.defn
@@ -56,6 +69,7 @@ class Agents(AgentActivities):
             with call_span(call) as attempt, translated(earlier, activity.heartbeat):
                 try:
                     async with heartbeating(earlier):
+                        call = await call_in_full(call, self._texts, time_left(MARGIN_SECONDS))
                         await self._judge.prepare(call)
                         done = await self._chat.complete(self._order(call))
                 except (MalformedAnswer, ProviderRefused) as useless:
@@ -73,7 +87,8 @@ class Agents(AgentActivities):
                     seconds = time.perf_counter() - clock
                     async with heartbeating(earlier):
                         answer, reasons = await self._judged(call, done)
-                    result = _result(call, done, answer, reasons, earlier, started_at, seconds)
+                        kept = await self._kept(call, answer[:MAX_ANSWER])
+                    result = _result(call, done, kept, reasons, earlier, started_at, seconds)
                     return attempt.judged(result)
         except asyncio.CancelledError:
             _raise_for_cancellation(known)
@@ -89,6 +104,21 @@ class Agents(AgentActivities):
         text = done.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         answer = text if call.output == "text" or len(text) > MAX_ANSWER else unfenced(text)
         return answer, await self._judge.reasons(call, answer)
+
+    async def _kept(self, call: CallRequest, answer: str) -> Text:
+        """The reference to an answer that is stored now, or the answer itself: a short one, and one
+        that the workflow reads. While the store is away it tries again until the activity's time is
+        nearly over; then the answer goes into the history, since it is paid for."""
+        if call.purpose in READ_BY_WORKFLOW:
+            return answer
+        info = activity.info()
+        since = datetime.now(UTC) - info.started_time
+        left = time_left(STORE_MARGIN_SECONDS) - since.total_seconds()
+        try:
+            return await self._texts.keep(answer, max(left, 0))
+        except BlobsUnreachable as error:
+            activity.logger.warning("an answer is kept in Temporal's history: %s", error)
+            return answer
 
     def _order(self, call: CallRequest) -> CompletionRequest:
         account, attempt = call.account, activity.info().start_to_close_timeout
@@ -106,7 +136,7 @@ class Agents(AgentActivities):
 def _result(
     call: CallRequest,
     done: Completion,
-    answer: str,
+    answer: Text,
     reasons: tuple[str, ...],
     earlier: AttemptSpend,
     started_at: datetime,
@@ -125,7 +155,7 @@ def _result(
         "account_possibly_billed_usd": done.account_possibly_billed_usd,
     }
     return CallResult(
-        answer=answer[:MAX_ANSWER],
+        **{"answer": answer} if isinstance(answer, str) else {"answer_ref": answer},
         cost_usd=done.cost.usd,
         usage=done.usage,
         started_at=started_at,

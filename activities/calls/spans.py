@@ -72,7 +72,7 @@ class Attempt:
         """Records the result, which failed its checks if it has reasons, and returns it."""
         if result.reasons:
             self._outcome = metrics.CHECK_FAILED
-        if not result.answer and result.replayed:
+        if not result.text and result.replayed:
             self._charge(result.cost_usd, result.usage, replayed=True)
         return result
 

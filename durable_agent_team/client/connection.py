@@ -14,8 +14,10 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import GrpcCompression, RetryConfig, RPCError, RPCStatusCode, TLSConfig
 
+from durable_agent_team.blobs.open_blobs import open_blobs
+from durable_agent_team.blobs.store import BlobStore
 from durable_agent_team.contracts import names
-from durable_agent_team.payloads.converter import DATA_CONVERTER
+from durable_agent_team.payloads.converter import data_converter
 from durable_agent_team.process import telemetry
 from durable_agent_team.process.interpreter_exit import settle_at_exit
 from durable_agent_team.process.project_root import START_STACK
@@ -50,11 +52,12 @@ class ServiceUnavailable(Exception):
         self.final = final
 
 
-async def connect(settings: ClientSettings | None = None) -> Client:
+async def connect(settings: ClientSettings | None = None, blobs: BlobStore | None = None) -> Client:
     """Connects to Temporal and returns a client that the server has answered.
 
-    Without `settings` they are read from `.env` and the environment. Raises `SettingsError`, and
-    within five seconds `ServiceUnavailable`.
+    Without `settings` they are read from `.env` and the environment; without `blobs`,
+    EXTERNAL_STORAGE names the store of large texts. Raises `SettingsError`, and within five seconds
+    `ServiceUnavailable`.
 
     >>> client = await connect()
     >>> client.namespace
@@ -72,7 +75,9 @@ async def connect(settings: ClientSettings | None = None) -> Client:
                 namespace=settings.temporal_namespace,
                 api_key=key.get_secret_value() if key else None,
                 tls=_tls(settings),
-                data_converter=DATA_CONVERTER,
+                data_converter=data_converter(
+                    blobs or blobs_of(settings), settings.external_storage_threshold_bytes
+                ),
                 plugins=telemetry.plugins(),
                 connect_timeout=timedelta(seconds=CONNECT_SECONDS - 1),
                 retry_config=RETRIES,
@@ -93,6 +98,11 @@ def _settings() -> ClientSettings:
         return client_settings()
     except StackNotUp as error:
         raise ServiceUnavailable(str(error)) from error
+
+
+def blobs_of(settings: ClientSettings) -> BlobStore:
+    """The store of large texts that the settings name. Nothing is sent yet."""
+    return open_blobs(settings.external_storage, settings.atxp_api_url, settings.atxp_api_key)
 
 
 def _tls(settings: ClientSettings) -> bool | TLSConfig | None:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from temporalio.client import WorkflowQueryFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from durable_agent_team.blobs.store import BlobError
 from durable_agent_team.client.connection import ServiceUnavailable
 from durable_agent_team.contracts import names
 from durable_agent_team.process.project_root import START_STACK, START_WORKER, STARTER
@@ -121,6 +122,10 @@ class RunRefused(RunError):
     """The run ended at once, because its input was wrong. No account was opened, nothing spent."""
 
 
+class TextsUnavailable(RunError):
+    """A large text of the run could not be stored or read. The text says where, and what to do."""
+
+
 class RunAborted(RunError):
     """The run ended without a report: terminated, timed out, or by an unknown failure."""
 
@@ -180,6 +185,8 @@ def translated(run: str) -> Iterator[None]:
         yield
     except RPCError as error:
         raise translate(error, run) from error
+    except BlobError as error:
+        raise TextsUnavailable(f"run {run}: {error}") from error
     except TimeoutError as error:
         raise silent("no answer in time") from error
     except WorkflowQueryFailedError as error:

@@ -20,6 +20,7 @@ from temporalio.common import QueryRejectCondition
 from temporalio.exceptions import ApplicationError, TerminatedError
 from temporalio.service import RPCError
 
+from durable_agent_team.blobs.texts import report_in_full
 from durable_agent_team.client.exceptions import (
     NoWorker,
     RunAborted,
@@ -36,6 +37,7 @@ from durable_agent_team.client.run_control import (
     within,
 )
 from durable_agent_team.client.run_history import read_record
+from durable_agent_team.client.run_texts import texts_of
 from durable_agent_team.client.terminated_runs import (
     TERMINATED_STATUSES,
     QueryAnswer,
@@ -88,18 +90,19 @@ class RunHandle(RunControl):
         """Waits for the end and returns the report, also of a failed or cancelled run.
 
         Needs no worker once the run has ended. Raises `RunRefused`
-        (the input was wrong, nothing was spent) and `RunAborted` (ended without a report).
+        (the input was wrong, nothing was spent), `RunAborted` (ended without a report) and
+        `TextsUnavailable`.
         """
         while True:
             with translated(self.id):
                 try:
                     latest = self._client.get_workflow_handle(self.id, result_type=RunReport)
                     report: RunReport = await latest.result()
-                    return report
                 except WorkflowFailureError as error:
                     if isinstance(error.cause, TerminatedError) and not await self._is_terminated():
                         continue  # a reset ended that execution and started a new one
-                    return _report_of(self.id, error)
+                    report = _report_of(self.id, error)
+                return await report_in_full(report, texts_of(self._client))
 
     async def report(self) -> RunReport:
         """The report of a run that has ended.

@@ -7,10 +7,12 @@ from decimal import Decimal
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.common import SearchAttributeKey
 
+from durable_agent_team.blobs.texts import stored_request
 from durable_agent_team.client.exceptions import translated
 from durable_agent_team.client.run_control import CALL_TIMEOUT
 from durable_agent_team.client.run_handle import RunHandle
 from durable_agent_team.client.run_start import STATUS, TEAM, new_run_id, start_once
+from durable_agent_team.client.run_texts import texts_of
 from durable_agent_team.client.terminated_runs import TERMINATED_STATUSES
 from durable_agent_team.contracts import names
 from durable_agent_team.contracts.base import Message, Usd, round_up
@@ -35,8 +37,9 @@ class RunSummary(Message):
 async def start_run(client: Client, request: RunRequest, *, id: str | None = None) -> RunHandle:
     """Starts a run and returns its handle at once.
 
-    `id` is the run's id, `<team>-<time>-<random>` if left out. Many can be started at once: a
-    client sends a few starts at a time, and waits for a busy Temporal. Raises `RunIdTaken`,
+    The request's documents go to the store of large texts first, where there is one. `id` is the
+    run's id, `<team>-<time>-<random>` if left out. Many can be started at once: a client sends a
+    few starts at a time, and waits for a busy Temporal. Raises `RunIdTaken`, `TextsUnavailable`,
     `UpdateRefused` (Temporal refused the request), `ServiceUnavailable`, and `StartNotConfirmed`
     where the run may have started.
 
@@ -49,7 +52,8 @@ async def start_run(client: Client, request: RunRequest, *, id: str | None = Non
     """
     run = id or new_run_id(request.team.name)
     with translated(run):
-        await start_once(client, request, run)
+        stored = await stored_request(request, texts_of(client))
+        await start_once(client, stored, run)
     return get_run(client, run)
 
 

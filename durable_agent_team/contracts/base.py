@@ -1,7 +1,7 @@
 """The frozen base model of all messages, and amounts of money."""
 
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -33,6 +33,9 @@ BudgetUsd = Annotated[
 
 class Message(BaseModel):
     """Base of every message: immutable, and an unknown key is an error."""
+
+    stays_inline: ClassVar[bool] = False
+    """It stays in Temporal's history, readable there, however large it is."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -108,6 +108,9 @@ class CallResult(Message):
 
     With `answer_ref` the answer is in the store, and `answer` is empty.
     """
+
+    stays_inline: ClassVar[bool] = True
+    """An activity that cannot report its paid answer would lose it."""
 
     answer: str = Field("", max_length=MAX_ANSWER)
     answer_ref: TextRef | None = None

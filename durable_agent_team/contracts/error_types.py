@@ -40,6 +40,7 @@ class ErrorType(StrEnum):
     CONTEXT_EXCEEDED = "ContextExceeded"
     KEY_CONFLICT = "KeyConflict"
     SEALING_KEY_MISMATCH = "SealingKeyMismatch"
+    TEXT_UNAVAILABLE = "TextUnavailable"
     BREAKER_OPEN = "BreakerOpen"
     CANCELLED = "Cancelled"
     DEPENDENCY_FAILED = "DependencyFailed"
@@ -160,6 +161,13 @@ _RULES = {
         "This worker's SEALING_KEY is not the one that the run's keys were sealed with. The"
         " agent's retry policy applies first: another worker may have the right one.",
         "Give every worker of a task queue the same SEALING_KEY; then `retry_task`.",
+    ),
+    ErrorType.TEXT_UNAVAILABLE: ErrorRule(
+        Outcome.PARKS,
+        "A document or a hand-off of the call cannot be read from the store of large texts, so"
+        " nothing was sent. The agent's retry policy applies first.",
+        "Start the store, or give the worker the EXTERNAL_STORAGE that the run was started with;"
+        " then `retry_task`.",
     ),
     ErrorType.DEPENDENCY_FAILED: ErrorRule(
         Outcome.FAILS_TASK, "A task that this one depends on failed.", "Look up that task's error."

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -128,6 +128,8 @@ class Refusal(Message):
 class RunState(Message):
     """The answer of the query `state`."""
 
+    stays_inline: ClassVar[bool] = True
+
     workflow_id: str
     team: str
     goal: str = Field(max_length=500)
@@ -164,6 +166,8 @@ class RunReport(Message):
     With `answer_parts` the answer is these texts, an empty line between them, and `answer` is how
     it begins. The client reads them, so that its reports have the answer in full.
     """
+
+    stays_inline: ClassVar[bool] = True
 
     workflow_id: str
     team: str

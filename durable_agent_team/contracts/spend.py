@@ -3,6 +3,7 @@
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -204,6 +205,8 @@ class Totals(Message):
 
 class SpendReport(Message):
     """The answer of the query `spend`."""
+
+    stays_inline: ClassVar[bool] = True
 
     workflow_id: str
     agents: tuple[AgentSpend, ...]

@@ -103,6 +103,7 @@ def make_plan(settings: StackSettings) -> StackPlan:
         "TEMPORAL_NAMESPACE": "default",
         "ATXP_API_URL": f"{url}/v1",
         "ATXP_LLM_URL": f"{url}/v1",
+        "EXTERNAL_STORAGE": "gateway",
         **secret,
     }
     model = settings.default_model or (LOCAL_MODEL if settings.upstream_url == "local" else None)

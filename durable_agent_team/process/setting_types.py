@@ -85,6 +85,24 @@ def _sdk_patches(value: Any) -> Any:
     return frozenset(names)
 
 
+def _external_storage(text: str) -> str:
+    """`none`, `gateway`, or where the store is."""
+    if text in ("none", "gateway"):
+        return text
+    try:
+        parts = urlsplit(text)
+        folder = parts.scheme == "file" and not parts.netloc and len(parts.path) > 1
+        bucket = parts.scheme in ("s3", "gs") and bool(parts.netloc)
+    except ValueError:
+        folder = bucket = False
+    if not (folder or bucket):
+        raise ValueError(
+            "is not none, gateway, file:///FOLDER, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX"
+        )
+    return text
+
+
+ExternalStorage = Annotated[str, AfterValidator(_external_storage)]
 Address = Annotated[str, AfterValidator(_address)]
 Url = Annotated[str, AfterValidator(_url)]
 Key = Annotated[SecretStr, Field(min_length=1), AfterValidator(_key)]

@@ -22,6 +22,7 @@ from durable_agent_team.process.project_root import PROJECT_ROOT, START_STACK
 from durable_agent_team.process.setting_types import (
     ALL_SDK_PATCHES,
     Address,
+    ExternalStorage,
     Key,
     SdkPatches,
     SealingKey,
@@ -79,6 +80,16 @@ class ClientSettings(BaseSettings):
     default_model: str | None = Field(
         None, min_length=1, max_length=200, description="For agents that name no model."
     )
+    atxp_api_url: Url = Field("https://api.atxp.ai/v1", description="ATXP's account API.")
+    atxp_api_key: Key | None = Field(None, description="The parent key.")
+    external_storage: ExternalStorage = Field(
+        "none",
+        description="Where large texts are: none, gateway (its parent key is ATXP_API_KEY),"
+        " file:///FOLDER, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX.",
+    )
+    external_storage_threshold_bytes: int = Field(
+        5_000, ge=1_024, le=100_000, description="Payloads from this size on go there."
+    )
     sdk_patches: SdkPatches = Field(
         ALL_SDK_PATCHES,
         description="Patches of Temporal's SDK: all, none, or a comma-separated list of names.",
@@ -98,7 +109,6 @@ class WorkerSettings(ClientSettings):
 
     decides: ClassVar[tuple[str, ...]] = (*ClientSettings.decides, "ATXP_API_KEY")
 
-    atxp_api_url: Url = Field("https://api.atxp.ai/v1", description="ATXP's account API.")
     atxp_api_key: Key = Field(description="The parent key; opens accounts.")
     sealing_key: SealingKey = Field(
         description=f"32 bytes, base64url: seals agents' keys. Make one: {MAKE_SEALING_KEY}"

@@ -3,7 +3,7 @@
 The SDK requests a serialization context from the workflow instance for each payload that it encodes
 or decodes, and a sandboxed instance enters the sandbox each time: a fifth of a worker's CPU time
 under load. Only converters, codecs and external storage that use the context need it.
-`payloads.converter.DATA_CONVERTER` has none of them, which a test verifies.
+`payloads.converter` has none that does, which a test verifies.
 """
 
 from temporalio.converter import StorageDriverStoreContext

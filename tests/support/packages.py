@@ -17,8 +17,11 @@ from durable_agent_team.atxp.account_api import AtxpAccounts
 from durable_agent_team.atxp.chat_client import ChatClient
 from durable_agent_team.atxp.http_client import HttpClient
 from durable_agent_team.atxp.sealing import Sealer, generate_sealing_key
+from durable_agent_team.blobs.store import BlobStore, NoBlobs
+from durable_agent_team.blobs.texts import Texts
 from durable_agent_team.contracts.names import WORKFLOW
 from durable_agent_team.contracts.run import RunReport
+from durable_agent_team.payloads.converter import data_converter
 from tests.support.gateway import RunningGateway, running_gateway
 from tests.support.temporal import running_worker
 from tests.support.upstream import ScriptedUpstream
@@ -46,9 +49,20 @@ class Rooms:
         return Decimal(micros).scaleb(-6)
 
 
+def with_store(client: Client, store: BlobStore, threshold: int = 5_000) -> Client:
+    """The client, with this store of large texts."""
+    config = client.config()
+    config["data_converter"] = data_converter(store, threshold)
+    return Client(**config)
+
+
 @asynccontextmanager
-async def all_rooms(client: Client, **gateway: Any) -> AsyncIterator[Rooms]:
-    """A worker with the real activities; everything on loopback."""
+async def all_rooms(
+    client: Client, blobs: BlobStore | None = None, **gateway: Any
+) -> AsyncIterator[Rooms]:
+    """A worker with the real activities; everything on loopback. Large texts are in `blobs`."""
+    store = blobs or NoBlobs()
+    client = with_store(client, store)
     async with (
         ScriptedUpstream() as upstream,
         running_gateway(upstream.url, **gateway) as running,
@@ -65,7 +79,7 @@ async def all_rooms(client: Client, **gateway: Any) -> AsyncIterator[Rooms]:
             accounts.transfer,
             accounts.read_ledgers,
             accounts.close_accounts,
-            Agents(chat, sealer).call_agent,
+            Agents(chat, sealer, Texts(store)).call_agent,
             Notifications(private_addresses=True).notify,
         ]
         async with running_worker(client, activities) as queue:

@@ -5,6 +5,7 @@ from typing import Any, cast
 from temporalio.converter import WithSerializationContext, WorkflowSerializationContext
 from temporalio.worker import WorkflowInstance, WorkflowRunner
 
+from durable_agent_team.payloads.blob_driver import BlobDriver
 from durable_agent_team.payloads.converter import DATA_CONVERTER, PayloadConverter
 from durable_agent_team.worker_sdk.serialization_context import NoSerializationContext
 
@@ -12,7 +13,10 @@ from durable_agent_team.worker_sdk.serialization_context import NoSerializationC
 def test_the_data_converter_looks_at_no_context() -> None:
     """When this fails, payloads need their contexts: remove `NoSerializationContext`."""
     assert DATA_CONVERTER.payload_codec is None
-    assert DATA_CONVERTER.external_storage is None
+    storage = DATA_CONVERTER.external_storage
+    assert storage is not None
+    assert not isinstance(storage, WithSerializationContext)
+    assert {type(each) for each in storage.drivers} == {BlobDriver}, "it uses no context"
     assert not isinstance(DATA_CONVERTER.failure_converter, WithSerializationContext)
     converter = PayloadConverter()
     assert converter.with_context(WorkflowSerializationContext("default", "run")) is converter

@@ -29,11 +29,13 @@ def task(
     """Print a task call by call. Prompt, answer, checks, repairs, charges; needs no worker."""
     from durable_agent_team.cli.ui.task_calls import task_look, task_text
     from durable_agent_team.client.run_history import read_record
+    from durable_agent_team.client.run_texts import calls_in_full
 
     async def read_calls(client: "Client") -> "TaskLook":
         record = await read_record(client, run)
         if not record.of_task(task):
             await _check_exists(client, record, task)
+        record = await calls_in_full(client, record, task)
         return task_look(record, task)
 
     found = with_client(read_calls)

@@ -1,0 +1,92 @@
+"""Blobs in Amazon S3 or Google Cloud Storage, over the clients of Temporal's own drivers.
+
+They need a package that this project does not: `aioboto3` or `gcloud-aio-storage`. Both read their
+credentials from the environment, as these packages document.
+"""
+
+from contextlib import AsyncExitStack
+from importlib import import_module
+from typing import Any, ClassVar
+
+from durable_agent_team.blobs.store import BlobMissing, BlobsUnreachable, missing, verified
+
+
+class ObjectBlobs:
+    """Implements `BlobStore`. What expires, and when, is a rule of the bucket's.
+
+    `client` is one of Temporal's; without it, it is made at the first use, and lives as long as
+    the process.
+    """
+
+    scheme: ClassVar[str]
+    package: ClassVar[str]
+    key_argument: ClassVar[str]
+
+    def __init__(self, bucket: str, prefix: str, client: Any = None) -> None:
+        self._bucket = bucket
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._client = client
+        self._open = AsyncExitStack()
+
+    @property
+    def place(self) -> str:
+        return f"{self.scheme}://{self._bucket}/{self._prefix}"
+
+    async def put(self, sha256: str, data: bytes) -> None:
+        try:
+            client = await self._connected()
+            await client.put_object(**self._name(sha256), data=data)
+        except Exception as error:
+            raise self._unreachable("written", sha256, error) from None
+
+    async def get(self, sha256: str) -> bytes:
+        try:
+            client = await self._connected()
+            if not await client.object_exists(**self._name(sha256)):
+                raise missing(sha256, self.place)
+            data: bytes = await client.get_object(**self._name(sha256))
+        except BlobMissing:
+            raise
+        except Exception as error:
+            raise self._unreachable("read", sha256, error) from None
+        return verified(sha256, data, self.place)
+
+    async def connect(self, stack: AsyncExitStack) -> Any:
+        raise NotImplementedError
+
+    async def _connected(self) -> Any:
+        if self._client is None:
+            self._client = await self.connect(self._open)
+        return self._client
+
+    def _name(self, sha256: str) -> dict[str, str]:
+        return {"bucket": self._bucket, self.key_argument: self._prefix + sha256}
+
+    def _unreachable(self, done: str, sha256: str, error: Exception) -> BlobsUnreachable:
+        """Without the error's text, which may quote a signed URL."""
+        what = f"blob {sha256} cannot be {done} in {self.place}: {type(error).__name__}"
+        if isinstance(error, ImportError):
+            return BlobsUnreachable(f"{what} (install the package {self.package})", final=True)
+        return BlobsUnreachable(what)
+
+
+class S3Blobs(ObjectBlobs):
+    scheme = "s3"
+    package = "aioboto3"
+    key_argument = "key"
+
+    async def connect(self, stack: AsyncExitStack) -> Any:
+        session = import_module("aioboto3").Session()
+        adapter = import_module("temporalio.contrib.aws.s3driver.aioboto3")
+        return adapter.new_aioboto3_client(await stack.enter_async_context(session.client("s3")))
+
+
+class GcsBlobs(ObjectBlobs):
+    scheme = "gs"
+    package = "gcloud-aio-storage"
+    key_argument = "object_name"
+
+    async def connect(self, stack: AsyncExitStack) -> Any:
+        storage = import_module("gcloud.aio.storage").Storage()
+        adapter = import_module("temporalio.contrib.gcp.gcsdriver.gcloud_aio")
+        return adapter.new_gcloud_aio_client(await stack.enter_async_context(storage))
