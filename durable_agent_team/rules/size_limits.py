@@ -63,7 +63,7 @@ def size_warnings(request: RunRequest) -> list[Problem]:
 
 def _prompt_problems(request: RunRequest) -> Iterator[Problem]:
     for task in request.team.tasks:
-        prompt = task_prompt_bytes(request.team, task, request.sources)
+        prompt = task_prompt_bytes(request.team, task, request.texts)
         if prompt > MAX_PROMPT_BYTES:
             yield _too_large(task, f"{prompt:,} bytes, more than the {MAX_PROMPT_BYTES:,}")
             continue
@@ -75,7 +75,7 @@ def _prompt_problems(request: RunRequest) -> Iterator[Problem]:
 def _call_bytes(request: RunRequest, task: Task) -> int:
     """Of a task's first request, without the hand-offs of other tasks."""
     team = request.team
-    sources = task_sources(team, task, request.sources, {})
+    sources = task_sources(team, task, request.texts, {})
     return CALL_BYTES + encoded_bytes(
         (system_text(team.agents[task.agent]), task.ask, task.output, sources)
     )
