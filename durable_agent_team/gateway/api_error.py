@@ -6,7 +6,20 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
+
+ErrorType = Literal[
+    "invalid_request_error",
+    "authentication_error",
+    "permission_error",
+    "insufficient_funds",
+    "account_disabled",
+    "conflict",
+    "idempotency_conflict",
+    "upstream_error",
+    "unavailable",
+    "internal_error",
+]
 
 SCRUB: ContextVar[Callable[[str], str]] = ContextVar("gateway_scrub", default=str)
 """Removes keys from a text of the current request. Set by the middleware."""
@@ -37,7 +50,7 @@ class ApiError(Exception):
     """An error response. `extra` are further fields of `error`, `headers` those of the response."""
 
     status: int
-    type: str
+    type: ErrorType
     code: str
     message: str
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -73,7 +86,7 @@ def not_found(message: str) -> ApiError:
 
 
 def conflict(message: str, code: str, **extra: Any) -> ApiError:
-    kind = "idempotency_conflict" if code == "idempotency_conflict" else "conflict"
+    kind: ErrorType = "idempotency_conflict" if code == "idempotency_conflict" else "conflict"
     return ApiError(409, kind, code, message, extra)
 
 

@@ -14,6 +14,8 @@ from durable_agent_team.gateway.api.byte_budget import ByteBudget
 from durable_agent_team.gateway.api.gateway_context import GATEWAY, GatewayContext
 from durable_agent_team.gateway.api.http_connection import HttpRunner
 from durable_agent_team.gateway.api.middleware import handle_errors
+from durable_agent_team.gateway.api.openapi_document import add_document, openapi
+from durable_agent_team.gateway.api.openapi_operations import PATH
 from durable_agent_team.gateway.api.request_spans import observe_requests
 from durable_agent_team.gateway.calls.call_service import CallService
 from durable_agent_team.gateway.calls.prices import Prices
@@ -111,6 +113,7 @@ class Server:
         )
         app[GATEWAY] = self.gateway
         add_routes(app)
+        add_document(app, self.prices)
         self._runner = HttpRunner(
             app, settings.gateway_request_seconds, settings.gateway_idle_seconds
         )
@@ -197,3 +200,4 @@ def add_routes(app: web.Application) -> None:
     app.router.add_get("/v1/models", chat_routes.models)
     app.router.add_get("/v1/models/{id:.+}", chat_routes.model)
     app.router.add_get("/healthz", chat_routes.health)
+    app.router.add_get(PATH, openapi)

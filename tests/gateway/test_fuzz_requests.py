@@ -5,24 +5,20 @@ import json
 import socket
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-import aiohttp
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.gateway import raw
+from tests.gateway.attacked_gateway import UPSTREAM_KEY, attacked_gateway
 from tests.gateway.client import Agent, Api, body
 from tests.support.fuzzing import count, examples
 from tests.support.gateway import PARENT_KEY, SECRET
-from tests.support.gateway_process import GatewayProcess, gateway_process
 from tests.support.secrets import encodings
-from tests.support.upstream import ScriptedUpstream
 
-UPSTREAM_KEY = "upstream-key-0123456789-0123456789"
 LIMITS = {"gateway_request_seconds": 0.2, "gateway_idle_seconds": 0.2}
 AGENT_KEY, AGENT_ID = "{AGENT}", "{ID}"  # replaced when the agent is known
 
@@ -220,33 +216,8 @@ def checker(api: Api, agent: Agent) -> Check:
 
 async def fuzz(test: Callable[[Check], None]) -> None:
     """Runs the test in a thread against a gateway of its own, then looks at what it left."""
-    async with (
-        ScriptedUpstream([]) as upstream,
-        gateway_process(upstream.url, upstream_api_key=UPSTREAM_KEY, **LIMITS) as gateway,
-        aiohttp.ClientSession() as http,
-    ):
-        api = Api(gateway.url, http)
-        agent = await api.open(1000)
+    async with attacked_gateway(**LIMITS) as (api, agent):
         await asyncio.to_thread(test, checker(api, agent))
-        assert (await api.send("GET", "/healthz")).status == 200
-        await agent.until_reserved(False)
-        await look_for_keys(gateway, agent)
-
-
-async def look_for_keys(gateway: GatewayProcess, agent: Agent) -> None:
-    folder = gateway.database.parent
-    assert await asyncio.wait_for(gateway.end(15), 30) == 0
-    assert "Traceback" not in gateway.log
-    for line in gateway.log.splitlines():
-        assert json.loads(line)["level"] in ("info", "warning", "error")
-    files = contents(folder)
-    for key in (PARENT_KEY, SECRET, UPSTREAM_KEY, agent.key):
-        for piece in encodings(key):
-            assert [name for name, data in files.items() if piece.lower() in data.lower()] == []
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def generated(

@@ -16,8 +16,29 @@ from durable_agent_team.gateway.api.http_bodies import (
     idempotency_key,
     json_object,
     query_value,
-    respond_json,
+    respond_shape,
     without_keys,
+)
+from durable_agent_team.gateway.api.request_shapes import (
+    ACCOUNT_CHANGE,
+    MAX_AFTER,
+    MAX_DIGITS,
+    MAX_NAME,
+    MAX_PAGE,
+    MAX_WAIT_SECONDS,
+    NEW_ACCOUNT,
+    PAGE,
+    TRANSFER,
+    Schema,
+)
+from durable_agent_team.gateway.api.response_shapes import (
+    CAPABILITIES,
+    AccountJson,
+    AccountState,
+    LedgerEntry,
+    LedgerPage,
+    OpenedAccount,
+    Transferred,
 )
 from durable_agent_team.gateway.api_error import (
     ApiError,
@@ -37,6 +58,7 @@ from durable_agent_team.gateway.stores.store import (
     StoreRefusal,
 )
 
+<<<<<<< HEAD
 CAPABILITIES = {"hard_limit": True, "replay": True, "ledger": True, "transfer": True}
 CHARGE, POSSIBLY_BILLED = "charge", "possibly_billed"
 """The kinds of transactions."""
@@ -44,10 +66,11 @@ MAX_NAME = 200
 MAX_WAIT_SECONDS = 30
 MAX_PAGE = 1_000
 MAX_DIGITS = 20
+=======
+>>>>>>> 8e5b4a3 (The gateway describes its requests in OpenAPI, and schemathesis tests them)
 
-
-def account_json(account: Account) -> dict[str, Any]:
-    """An account as JSON. `balance` is the budget minus what is spent."""
+def _account_fields(account: Account) -> dict[str, Any]:
+    """Those of `AccountJson`."""
     return {
         "id": account.id,
         "name": account.name,
@@ -65,7 +88,7 @@ async def open_account(request: web.Request) -> web.Response:
     gateway = request.app[GATEWAY]
     await gateway.require_parent(request)
     data = await json_object(request)
-    _refuse_unknown(data, {"name", "budget"})
+    _refuse_unknown(data, NEW_ACCOUNT)
     name = data.get("name")
     if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
         raise invalid(f"`name` must be a string of 1 to {MAX_NAME} characters; got {shown(name)}")
@@ -94,9 +117,10 @@ async def open_account(request: web.Request) -> web.Response:
             "secret_changed",
             "The account was opened under another GATEWAY_SECRET: its key cannot be derived again",
         )
-    return respond_json(
-        {**account_json(account), "api_key": key, "capabilities": CAPABILITIES}, 201
+    opened_account = OpenedAccount(
+        **_account_fields(account), api_key=key, capabilities=CAPABILITIES
     )
+    return respond_shape(opened_account, 201)
 
 
 async def read_account(request: web.Request) -> web.Response:
@@ -112,12 +136,16 @@ async def _respond_account(request: web.Request, account: Account | None) -> web
     gateway = request.app[GATEWAY]
     gateway.label_accounts(account)
     interrupted = await gateway.store.interrupted(account.id)
+<<<<<<< HEAD
     given_up = {
         "interrupted": interrupted,
         "possibly_billed_calls": account.possibly_billed_calls,
         "possibly_billed": usd(account.possibly_billed),
     }
     return respond_json({**account_json(account), **given_up})
+=======
+    return respond_shape(AccountState(**_account_fields(account), interrupted=interrupted))
+>>>>>>> 8e5b4a3 (The gateway describes its requests in OpenAPI, and schemathesis tests them)
 
 
 async def change_account(request: web.Request) -> web.Response:
@@ -126,7 +154,7 @@ async def change_account(request: web.Request) -> web.Response:
     gateway = request.app[GATEWAY]
     await gateway.require_parent(request)
     data = await json_object(request)
-    _refuse_unknown(data, {"budget", "status", "wait_seconds"})
+    _refuse_unknown(data, ACCOUNT_CHANGE)
     status = data.get("status")
     if "status" in data and status not in ("active", "disabled"):
         raise invalid(f"`status` must be active or disabled; got {shown(status)}")
@@ -163,7 +191,7 @@ async def transfer(request: web.Request) -> web.Response:
     gateway = request.app[GATEWAY]
     await gateway.require_parent(request)
     data = await json_object(request)
-    _refuse_unknown(data, {"from", "to", "amount"})
+    _refuse_unknown(data, TRANSFER)
     from_id, to_id = data.get("from"), data.get("to")
     if not isinstance(from_id, str) or not isinstance(to_id, str) or from_id == to_id:
         raise invalid("`from` and `to` must be the ids of two different accounts")
@@ -176,8 +204,12 @@ async def transfer(request: web.Request) -> web.Response:
         raise _transfer_error(moved, from_id, to_id, amount)
     source, target = moved
     gateway.label_accounts(source, target)
-    return respond_json(
-        {"amount": usd(amount), "from": account_json(source), "to": account_json(target)}
+    return respond_shape(
+        Transferred(
+            amount=usd(amount),
+            source=AccountJson(**_account_fields(source)),
+            target=AccountJson(**_account_fields(target)),
+        )
     )
 
 
@@ -213,13 +245,14 @@ async def transactions(request: web.Request) -> web.Response:
     gateway = request.app[GATEWAY]
     await gateway.require_parent(request)
     account_id = request.match_info["id"]
-    limit = _whole(request, "limit", 100, 1, MAX_PAGE)
-    after = _whole(request, "after", 0, 0, 2**62)
+    limit = _whole(request, "limit", PAGE, 1, MAX_PAGE)
+    after = _whole(request, "after", 0, 0, MAX_AFTER)
     account = await gateway.store.account(account_id)
     if account is None:
         raise _unknown_account(account_id)
     gateway.label_accounts(account)
     key = query_value(request, "idempotency_key")
+<<<<<<< HEAD
     kind = query_value(request, "kind") or CHARGE
     page: list[dict[str, Any]]
     if kind == CHARGE:
@@ -231,22 +264,28 @@ async def transactions(request: web.Request) -> web.Response:
     else:
         raise invalid(f"`kind` must be {CHARGE} or {POSSIBLY_BILLED}; got {shown(kind)}")
     return respond_json({"data": page[:limit], "has_more": len(page) > limit})
+=======
+    lines = await gateway.store.ledger_lines(account_id, after, limit + 1, key)
+    page = [_ledger_entry(line) for line in lines[:limit]]
+    return respond_shape(LedgerPage(data=page, has_more=len(lines) > limit))
+>>>>>>> 8e5b4a3 (The gateway describes its requests in OpenAPI, and schemathesis tests them)
 
 
-def _line_json(line: LedgerLine) -> dict[str, Any]:
-    return {
-        "id": line.id,
-        "created_at": datetime.fromtimestamp(line.created_at, UTC).isoformat(),
-        "idempotency_key": line.idempotency_key,
-        "model": line.model,
-        "prompt_tokens": line.prompt_tokens,
-        "completion_tokens": line.completion_tokens,
-        "amount": usd(line.amount),
-        "estimated": line.estimated,
-        "overrun": usd(line.overrun),
-    }
+def _ledger_entry(line: LedgerLine) -> LedgerEntry:
+    return LedgerEntry(
+        id=line.id,
+        created_at=datetime.fromtimestamp(line.created_at, UTC).isoformat(),
+        idempotency_key=line.idempotency_key,
+        model=line.model,
+        prompt_tokens=line.prompt_tokens,
+        completion_tokens=line.completion_tokens,
+        amount=usd(line.amount),
+        estimated=line.estimated,
+        overrun=usd(line.overrun),
+    )
 
 
+<<<<<<< HEAD
 def _possibly_billed_json(call: PossiblyBilledCall) -> dict[str, Any]:
     """`amount` is what the account pays: nothing."""
     return {
@@ -262,6 +301,10 @@ def _possibly_billed_json(call: PossiblyBilledCall) -> dict[str, Any]:
 
 
 def _refuse_unknown(data: dict[str, Any], known: set[str]) -> None:
+=======
+def _refuse_unknown(data: dict[str, Any], shape: Schema) -> None:
+    known = set(shape["properties"])
+>>>>>>> 8e5b4a3 (The gateway describes its requests in OpenAPI, and schemathesis tests them)
     if unknown := sorted(set(data) - known):
         name = shown_name(unknown[0])
         raise invalid(f"`{name}` is not known here; known: {', '.join(sorted(known))}")

@@ -1,12 +1,14 @@
 """Routes for chat completions, models and health."""
 
+<<<<<<< HEAD
 from dataclasses import replace
 from typing import Any
 
+=======
+>>>>>>> 8e5b4a3 (The gateway describes its requests in OpenAPI, and schemathesis tests them)
 from aiohttp import web
 
 from durable_agent_team.gateway.amounts import usd
-from durable_agent_team.gateway.api.account_routes import CAPABILITIES
 from durable_agent_team.gateway.api.call_span import trace_call
 from durable_agent_team.gateway.api.chat_stream import StreamedCall, stream, whole_answer
 from durable_agent_team.gateway.api.gateway_context import GATEWAY, GatewayContext
@@ -14,7 +16,14 @@ from durable_agent_team.gateway.api.http_bodies import (
     error_response,
     idempotency_key,
     read_body,
-    respond_json,
+    respond_shape,
+)
+from durable_agent_team.gateway.api.response_shapes import (
+    CAPABILITIES,
+    Health,
+    ModelJson,
+    ModelList,
+    Pricing,
 )
 from durable_agent_team.gateway.api_error import not_found, shown
 from durable_agent_team.gateway.calls.chat_request import parse_chat_request
@@ -45,10 +54,14 @@ async def models(request: web.Request) -> web.Response:
     allows."""
     gateway = request.app[GATEWAY]
     listed = [_model_json(gateway, m) for m in gateway.prices.models]
+<<<<<<< HEAD
     limits = {"max_call_seconds": gateway.settings.gateway_max_call_seconds}
     return respond_json(
         {"object": "list", "data": listed, "capabilities": CAPABILITIES, "limits": limits}
     )
+=======
+    return respond_shape(ModelList(object="list", data=listed, capabilities=CAPABILITIES))
+>>>>>>> 8e5b4a3 (The gateway describes its requests in OpenAPI, and schemathesis tests them)
 
 
 async def model(request: web.Request) -> web.Response:
@@ -59,29 +72,29 @@ async def model(request: web.Request) -> web.Response:
         raise not_found(
             f"The model {shown(name)} has no price here; GET /v1/models lists those that have one"
         )
-    return respond_json(_model_json(gateway, name))
+    return respond_shape(_model_json(gateway, name))
 
 
-def _model_json(gateway: GatewayContext, name: str) -> dict[str, Any]:
+def _model_json(gateway: GatewayContext, name: str) -> ModelJson:
     price = gateway.prices.models[name]
     overrun = gateway.calls.overruns.get((name, price.fingerprint), 0)
-    return {
-        "id": name,
-        "object": "model",
-        "created": 0,
-        "owned_by": "gateway",
-        "pricing": {
-            "input_usd_per_million": float(price.input_usd_per_million),
-            "output_usd_per_million": float(price.output_usd_per_million),
-        },
-        "context_tokens": price.context_tokens,
-        "default_max_tokens": price.default_max_tokens,
-        "message_tokens": price.message_tokens,
-        "request_tokens": price.request_tokens,
-        "status": "refused" if overrun else "active",
-        "overrun_usd": usd(overrun),
-        "note": price.note,
-    }
+    return ModelJson(
+        id=name,
+        object="model",
+        created=0,
+        owned_by="gateway",
+        pricing=Pricing(
+            input_usd_per_million=float(price.input_usd_per_million),
+            output_usd_per_million=float(price.output_usd_per_million),
+        ),
+        context_tokens=price.context_tokens,
+        default_max_tokens=price.default_max_tokens,
+        message_tokens=price.message_tokens,
+        request_tokens=price.request_tokens,
+        status="refused" if overrun else "active",
+        overrun_usd=usd(overrun),
+        note=price.note,
+    )
 
 
 async def health(request: web.Request) -> web.Response:
@@ -90,5 +103,5 @@ async def health(request: web.Request) -> web.Response:
     problem = "stopping" if gateway.stopping else gateway.calls.upstream.not_ready()
     problem = problem or await gateway.calls.store.not_ready()
     overrun = sum(gateway.calls.overruns.values())
-    body = {"status": problem or "ready", "overrun_usd": usd(overrun)}
-    return respond_json(body, 503 if problem else 200)
+    found = Health(status=problem or "ready", overrun_usd=usd(overrun))
+    return respond_shape(found, 503 if problem else 200)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from aiohttp import http_exceptions, web
+from pydantic import BaseModel
 
 from durable_agent_team.gateway.amounts import usd_text
 from durable_agent_team.gateway.api.gateway_context import GATEWAY, GatewayContext
@@ -78,10 +79,8 @@ def respond(body: bytes, status: int, headers: dict[str, str]) -> web.Response:
     return web.Response(body=body, status=status, headers=headers, content_type="application/json")
 
 
-def respond_json(
-    data: Any, status: int = 200, headers: dict[str, str] | None = None
-) -> web.Response:
-    return respond(json.dumps(data).encode(), status, headers or {})
+def respond_shape(shape: BaseModel, status: int = 200) -> web.Response:
+    return respond(json.dumps(shape.model_dump(by_alias=True)).encode(), status, {})
 
 
 def error_response(

@@ -1,0 +1,138 @@
+"""`GET /openapi.json`: the OpenAPI 3.1 description of every request of this gateway.
+
+It is built from the router, the shapes of responses and the limits that the handlers use. A route
+that `OPERATIONS` does not contain raises KeyError at the start.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Any, Final
+
+from aiohttp import web
+from pydantic.json_schema import models_json_schema
+
+from durable_agent_team.gateway.api.http_bodies import respond
+from durable_agent_team.gateway.api.openapi_operations import (
+    AGENT_KEY,
+    ERRORS,
+    OPERATIONS,
+    PARENT_KEY,
+    STREAMED,
+    UPSTREAM_STATUSES,
+    Operation,
+)
+from durable_agent_team.gateway.api.request_shapes import (
+    ACCOUNT_CHANGE,
+    NEW_ACCOUNT,
+    TRANSFER,
+    Schema,
+    chat_request,
+)
+from durable_agent_team.gateway.api.response_shapes import ErrorResponse, Health
+from durable_agent_team.gateway.calls.prices import Prices
+
+DOCUMENT = web.AppKey("gateway.openapi", bytes)
+REFERENCE: Final = "#/components/schemas/"
+ABOUT: Final = (
+    "ATXP's account API and an OpenAI-compatible chat endpoint with a hard limit for each account."
+    " Bodies are JSON objects in UTF-8, at most 100 levels deep, of at most GATEWAY_MAX_BODY_BYTES."
+    " Every error has the shape `ErrorResponse`: an unknown path is a 404, a method that a path"
+    " does not have a 405, an `Expect` other than `100-continue` a 417."
+)
+
+
+async def openapi(request: web.Request) -> web.Response:
+    """GET /openapi.json, without a key."""
+    return respond(request.app[DOCUMENT], 200, {})
+
+
+def add_document(app: web.Application, prices: Prices) -> None:
+    """Describes the routes that the application has now."""
+    app[DOCUMENT] = json.dumps(describe(app, prices)).encode()
+
+
+def describe(app: web.Application, prices: Prices) -> dict[str, Any]:
+    paths: dict[str, Any] = {}
+    for method, path in routes(app):
+        operation = _operation(method, path, OPERATIONS[method, path])
+        paths.setdefault(path, {})[method.lower()] = operation
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "durable-agent-team gateway", "version": "1", "description": ABOUT},
+        "paths": paths,
+        "components": {
+            "responses": _error_responses(),
+            "schemas": {**_request_schemas(prices), **_response_schemas()},
+            "securitySchemes": {
+                PARENT_KEY: {"type": "http", "scheme": "bearer"},
+                AGENT_KEY: {"type": "http", "scheme": "bearer"},
+            },
+        },
+    }
+
+
+def routes(app: web.Application) -> Iterable[tuple[str, str]]:
+    """Method and path of each route; HEAD comes with every GET and is left out."""
+    for route in app.router.routes():
+        if route.resource is not None and route.method != "HEAD":
+            yield route.method, route.resource.canonical
+
+
+def _operation(method: str, path: str, operation: Operation) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": f"{method.lower()}{path.replace('/', '_').replace('{id}', 'id')}",
+        "summary": operation.summary,
+        "security": [{operation.key: []}] if operation.key else [],
+        "parameters": list(operation.parameters),
+        "responses": _responses(operation, streamed=(method, path) == STREAMED),
+    }
+    if operation.body is not None:
+        described["requestBody"] = {"required": True, "content": _json(operation.body)}
+    return described
+
+
+def _responses(operation: Operation, *, streamed: bool) -> dict[str, Any]:
+    found = {str(operation.success): _response("Done", operation.response.__name__)}
+    errors = [*map(str, sorted(operation.errors)), *(UPSTREAM_STATUSES if streamed else ())]
+    found |= {status: {"$ref": f"#/components/responses/Error{status}"} for status in errors}
+    if operation.response is Health:
+        found["503"] = _response("Calls cannot be made; `status` says why.", Health.__name__)
+    if streamed:
+        found["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
+    return found
+
+
+def _error_responses() -> dict[str, Any]:
+    meanings: dict[Any, str] = {**ERRORS, **UPSTREAM_STATUSES}
+    return {
+        f"Error{status}": _response(meaning, ErrorResponse.__name__)
+        for status, meaning in meanings.items()
+    }
+
+
+def _response(description: str, shape: str) -> dict[str, Any]:
+    return {"description": description, "content": _json(shape)}
+
+
+def _json(shape: str) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": REFERENCE + shape}}}
+
+
+def _request_schemas(prices: Prices) -> dict[str, Schema]:
+    parameters = {name for price in prices.models.values() for name in price.parameters}
+    return {
+        "NewAccount": NEW_ACCOUNT,
+        "AccountChange": ACCOUNT_CHANGE,
+        "Transfer": TRANSFER,
+        "ChatRequest": chat_request(parameters),
+    }
+
+
+def _response_schemas() -> dict[str, Schema]:
+    shapes = {operation.response for operation in OPERATIONS.values()} | {ErrorResponse}
+    models = sorted(shapes, key=lambda shape: shape.__name__)
+    _, document = models_json_schema(
+        [(model, "serialization") for model in models], ref_template=REFERENCE + "{model}"
+    )
+    schemas: dict[str, Schema] = document["$defs"]
+    return schemas

@@ -1,0 +1,139 @@
+"""What `/openapi.json` says of each request: its key, body, parameters and responses."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import BaseModel
+
+from durable_agent_team.gateway.api.request_shapes import (
+    IDEMPOTENCY_KEY,
+    MAX_AFTER,
+    MAX_PAGE,
+    PAGE,
+    WAIT_SECONDS,
+    Schema,
+)
+from durable_agent_team.gateway.api.response_shapes import (
+    AccountState,
+    ChatCompletion,
+    Description,
+    Health,
+    LedgerPage,
+    ModelJson,
+    ModelList,
+    OpenedAccount,
+    Transferred,
+)
+
+PATH: Final = "/openapi.json"
+PARENT_KEY: Final = "parentKey"
+AGENT_KEY: Final = "agentKey"
+
+ERRORS: Final = {
+    400: "A value is wrong, and `message` names its field; or the request is not valid HTTP.",
+    401: "The key is unknown.",
+    402: "The call does not fit the account's limit, or the account is disabled.",
+    403: "The key is of the wrong kind: the parent key manages accounts, an agent's key chats.",
+    404: "There is no such account or model.",
+    408: "The body did not arrive within GATEWAY_REQUEST_SECONDS.",
+    409: "It contradicts the account's state, or what its Idempotency-Key was used for before.",
+    410: "The call was paid; its answer was deleted when the account was disabled.",
+    413: "The body is larger than GATEWAY_MAX_BODY_BYTES.",
+    415: "The body is compressed.",
+    500: "A bug of the gateway; `message` has the id of its log line.",
+    502: "The upstream was not reached, or its answer cannot be used.",
+    503: "The gateway cannot do this now; `Retry-After` says when to try again.",
+    504: "The upstream did not answer within UPSTREAM_TIMEOUT_SECONDS.",
+}
+"""What an error status means. All have the shape `ErrorResponse`."""
+
+_ALWAYS: Final = (400, 500, 503)
+_BODY: Final = (408, 413, 415)
+_KEY: Final = (401, 403)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One request. `body` names a schema in `components`."""
+
+    summary: str
+    response: type[BaseModel]
+    errors: tuple[int, ...] = _ALWAYS
+    key: str | None = None
+    body: str | None = None
+    parameters: tuple[Schema, ...] = ()
+    success: int = 200
+
+
+def _parameter(place: str, name: str, schema: Schema) -> Schema:
+    return {"name": name, "in": place, "required": place == "path", "schema": schema}
+
+
+def _whole(least: int, most: int, default: int) -> Schema:
+    return {"type": "integer", "minimum": least, "maximum": most, "default": default}
+
+
+ID = _parameter("path", "id", {"type": "string", "minLength": 1})
+IDEMPOTENT = _parameter("header", "Idempotency-Key", IDEMPOTENCY_KEY)
+IN_QUERY = (
+    _parameter("query", "limit", _whole(1, MAX_PAGE, PAGE)),
+    _parameter("query", "after", _whole(0, MAX_AFTER, 0)),
+    _parameter("query", "idempotency_key", {"type": "string"}),
+)
+
+OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
+    ("POST", "/v1/agents"): Operation(
+        "Open an account",
+        OpenedAccount,
+        (*_ALWAYS, *_KEY, *_BODY, 409),
+        PARENT_KEY,
+        "NewAccount",
+        (IDEMPOTENT,),
+        201,
+    ),
+    ("GET", "/v1/agents/{id}"): Operation(
+        "Read an account", AccountState, (*_ALWAYS, *_KEY, 404), PARENT_KEY, parameters=(ID,)
+    ),
+    ("PATCH", "/v1/agents/{id}"): Operation(
+        "Change an account's budget or status",
+        AccountState,
+        (*_ALWAYS, *_KEY, *_BODY, 404, 409),
+        PARENT_KEY,
+        "AccountChange",
+        (ID, _parameter("query", "wait_seconds", WAIT_SECONDS)),
+    ),
+    ("GET", "/v1/agents/{id}/transactions"): Operation(
+        "Read an account's ledger, newest last",
+        LedgerPage,
+        (*_ALWAYS, *_KEY, 404),
+        PARENT_KEY,
+        parameters=(ID, *IN_QUERY),
+    ),
+    ("POST", "/v1/transfers"): Operation(
+        "Move unspent money to another account",
+        Transferred,
+        (*_ALWAYS, *_KEY, *_BODY, 404, 409),
+        PARENT_KEY,
+        "Transfer",
+        (IDEMPOTENT,),
+    ),
+    ("POST", "/v1/chat/completions"): Operation(
+        "Call a model, within the account's limit",
+        ChatCompletion,
+        (*_ALWAYS, *_KEY, *_BODY, 402, 409, 410, 502, 504),
+        AGENT_KEY,
+        "ChatRequest",
+        (IDEMPOTENT,),
+    ),
+    ("GET", "/v1/models"): Operation("List the priced models", ModelList),
+    ("GET", "/v1/models/{id}"): Operation(
+        "Read one model's price", ModelJson, (*_ALWAYS, 404), parameters=(ID,)
+    ),
+    ("GET", "/healthz"): Operation("Whether calls can be made", Health, (400, 500)),
+    ("GET", PATH): Operation("This description", Description),
+}
+STREAMED: Final = ("POST", "/v1/chat/completions")
+UPSTREAM_STATUSES: Final = {
+    "4XX": "An error of the upstream, with its status.",
+    "5XX": "An error of the upstream, with its status.",
+}

@@ -1,0 +1,118 @@
+"""The limits of what clients send, and the JSON Schemas that `/openapi.json` shows for it."""
+
+from typing import Any, Final
+
+from durable_agent_team.gateway.amounts import MAX_LENGTH, MAX_USD, NUMBER
+from durable_agent_team.gateway.api.http_bodies import MAX_IDEMPOTENCY_KEY
+from durable_agent_team.gateway.calls.chat_request import (
+    KNOWN_FIELDS,
+    MAX_MODEL_NAME,
+    MAX_TOKENS,
+    STREAM_OPTIONS,
+)
+
+Schema = dict[str, Any]
+
+MAX_NAME: Final = 200
+MAX_WAIT_SECONDS: Final = 30
+PAGE: Final = 100
+MAX_PAGE: Final = 1_000
+MAX_AFTER: Final = 2**62
+MAX_DIGITS: Final = 20
+
+
+def _object(properties: Schema, *required: str, **more: Any) -> Schema:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(required),
+        "additionalProperties": False,
+        **more,
+    }
+
+
+def _nullable(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _number(description: str, most: float) -> Schema:
+    """A JSON number, or a string of ASCII digits as JSON writes numbers."""
+    text = {"type": "string", "maxLength": MAX_LENGTH, "pattern": f"^{_ascii(NUMBER.pattern)}$"}
+    number = {"type": "number", "minimum": 0, "maximum": most}
+    return {"description": description, "anyOf": [number, text]}
+
+
+def _ascii(pattern: str) -> str:
+    """JSON Schema's `\\d` may be any Unicode digit."""
+    return pattern.replace(r"\d", "[0-9]")
+
+
+AMOUNT = _number("USD, exact to six decimal places", float(MAX_USD))
+WAIT_SECONDS = _number("Wait until no money is reserved", MAX_WAIT_SECONDS)
+ACCOUNT_ID: Schema = {"type": "string", "minLength": 1}
+IDEMPOTENCY_KEY: Schema = {
+    "type": "string",
+    "maxLength": MAX_IDEMPOTENCY_KEY,
+    "pattern": "^[!-~]([ -~]*[!-~])?$",
+}
+
+NEW_ACCOUNT = _object(
+    {"name": {"type": "string", "minLength": 1, "maxLength": MAX_NAME}, "budget": AMOUNT},
+    "name",
+    "budget",
+)
+ACCOUNT_CHANGE = _object(
+    {"budget": AMOUNT, "status": {"enum": ["active", "disabled"]}, "wait_seconds": WAIT_SECONDS},
+    anyOf=[{"required": ["budget"]}, {"required": ["status"]}],
+)
+TRANSFER = _object({"from": ACCOUNT_ID, "to": ACCOUNT_ID, "amount": AMOUNT}, "from", "to", "amount")
+
+_FLAG = _nullable({"type": "boolean"})
+_LIMIT = _nullable({"type": "integer", "minimum": 1, "maximum": MAX_TOKENS})
+_TEXT = _nullable({"type": "string"})
+_PART: Schema = {
+    "type": "object",
+    "oneOf": [
+        {"properties": {"type": {"const": kind}, kind: {"type": "string"}}, "required": [kind]}
+        for kind in ("text", "refusal")
+    ],
+    "required": ["type"],
+}
+_MESSAGE: Schema = {
+    "type": "object",
+    "properties": {
+        "role": {"type": "string"},
+        "content": {"anyOf": [_TEXT, {"type": "array", "items": _PART}]},
+        "name": _TEXT,
+        "tool_call_id": _TEXT,
+        "refusal": _TEXT,
+        "audio": {"type": "null"},
+    },
+    "required": ["role"],
+}
+_CHECKED: Schema = {
+    "model": {"type": "string", "minLength": 1, "maxLength": MAX_MODEL_NAME},
+    "messages": {"type": "array", "minItems": 1, "items": _MESSAGE},
+    "max_tokens": _LIMIT,
+    "max_completion_tokens": _LIMIT,
+    "n": {"enum": [1, None]},
+    "stream": _FLAG,
+    "stream_options": _nullable(_object(dict.fromkeys(sorted(STREAM_OPTIONS), _FLAG))),
+    "tools": _nullable(
+        {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"type": {"const": "function"}},
+                "required": ["type"],
+            },
+        }
+    ),
+}
+
+
+def chat_request(parameters: set[str]) -> Schema:
+    """The body of a chat call. `parameters` are further fields that the price file allows."""
+    passed_on = (KNOWN_FIELDS | parameters) - set(_CHECKED)
+    properties = {**_CHECKED, **{name: {} for name in sorted(passed_on)}}
+    return _object(properties, "model", "messages")

@@ -1,0 +1,148 @@
+"""The JSON objects of responses. Handlers return them, and `/openapi.json` describes them."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from durable_agent_team.gateway.api_error import ErrorType
+
+
+class Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_by_name=True)
+
+
+class Capabilities(Shape):
+    hard_limit: bool
+    replay: bool
+    ledger: bool
+    transfer: bool
+
+
+CAPABILITIES = Capabilities(hard_limit=True, replay=True, ledger=True, transfer=True)
+
+
+class AccountJson(Shape):
+    """An account. Amounts are USD; `balance` is the budget minus what is spent."""
+
+    id: str
+    name: str
+    status: Literal["active", "disabled"]
+    budget: float
+    spent: float
+    balance: float
+    reserved: float
+    charges: int
+
+
+class OpenedAccount(AccountJson):
+    """A new account, with the key of its agent."""
+
+    api_key: str
+    capabilities: Capabilities
+
+
+class AccountState(AccountJson):
+    """An account, and how many calls may have been billed upstream but were not charged."""
+
+    interrupted: dict[str, int]
+
+
+class Transferred(Shape):
+    amount: float
+    source: AccountJson = Field(alias="from")
+    target: AccountJson = Field(alias="to")
+
+
+class LedgerEntry(Shape):
+    """One charge. `overrun` is what the call cost above its bound; the operator pays it."""
+
+    id: int
+    created_at: str
+    idempotency_key: str | None
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+    amount: float
+    estimated: bool
+    overrun: float
+
+
+class LedgerPage(Shape):
+    data: list[LedgerEntry]
+    has_more: bool
+
+
+class Pricing(Shape):
+    input_usd_per_million: float
+    output_usd_per_million: float
+
+
+class ModelJson(Shape):
+    """A priced model, with what the upper bound of a call is computed from."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+    pricing: Pricing
+    context_tokens: int | None
+    default_max_tokens: int
+    message_tokens: int
+    request_tokens: int
+    status: Literal["active", "refused"]
+    overrun_usd: float
+    note: str
+
+
+class ModelList(Shape):
+    object: Literal["list"]
+    data: list[ModelJson]
+    capabilities: Capabilities
+
+
+class Health(Shape):
+    """`status` is `ready`, or why calls cannot be made."""
+
+    status: str
+    overrun_usd: float
+
+
+class Description(BaseModel):
+    """An OpenAPI document."""
+
+    openapi: Literal["3.1.0"]
+    info: dict[str, str]
+    paths: dict[str, dict[str, object]]
+    components: dict[str, dict[str, object]]
+
+
+class Usage(BaseModel):
+    """Of a chat completion, with the charge. `estimated`: the upper bound was charged."""
+
+    cost: float
+    estimated: bool = False
+
+
+class ChatCompletion(BaseModel):
+    """OpenAI's format. What else the upstream sends is passed on."""
+
+    usage: Usage
+
+
+class ErrorFields(BaseModel):
+    """`code` is more exact than `type`; that of an `upstream_error` can be the upstream's own."""
+
+    message: str
+    type: ErrorType
+    code: str
+    spent_usd: float = 0
+    reserved_usd: float = 0
+    remaining_usd: float = 0
+    required_usd: float = 0
+    upstream_status: int = 0
+
+
+class ErrorResponse(BaseModel):
+    """An error that the upstream billed has `usage`, too."""
+
+    error: ErrorFields

@@ -1,0 +1,128 @@
+"""Requests that schemathesis generates from /openapi.json, sent to the real gateway over HTTP.
+
+Each case is sent four times: as it is, with real ids and a real model, with the wrong kind of key,
+and with an unknown one. The cases of the coverage phase (every boundary, each field missing or of a
+wrong type) are cheap and always all sent; random ones cost 20 ms each and are few in `make test`.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.gateway.attacked_gateway import attacked_gateway
+from tests.gateway.client import Agent
+from tests.support.fuzzing import count, examples
+from tests.support.gateway import PARENT_KEY
+
+CHECKS: list[Any] = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+MODES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
+UNKNOWN_KEY = "unknown-key-0123456789-0123456789"
+
+
+class Sender:
+    """Sends cases, checks the responses, and counts both."""
+
+    def __init__(self, url: str, first: Agent, second: Agent) -> None:
+        self.schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
+        self.url, self.ids = url, (first.id, second.id)
+        self.keys = (PARENT_KEY, first.key)
+        self.session = requests.Session()
+        self.session.trust_env = False  # it would look for a proxy at each request
+        self.statuses: Counter[tuple[str, int]] = Counter()
+
+    def operations(self) -> Iterator[Any]:
+        paths: Any = self.schema
+        return (operation for path in paths for operation in paths[path].values())
+
+    def send_four(self, case: "Case[Any, Any]") -> None:
+        agent = case.operation.path == "/v1/chat/completions"
+        sent = self._send(case, self.keys[agent])
+        self._send(self._with_real_values(case), self.keys[agent])
+        for key in (self.keys[not agent], UNKNOWN_KEY):  # prepared once: half of what a call costs
+            again = sent.copy()
+            again.headers["Authorization"] = f"Bearer {key}"
+            self._check(case, self.session.send(again, timeout=60))
+
+    def _send(self, case: "Case[Any, Any]", key: str) -> requests.PreparedRequest:
+        response = case.call(
+            base_url=self.url,
+            session=self.session,
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=60,
+        )
+        self._check(case, response)
+        return response.request
+
+    def _check(self, case: "Case[Any, Any]", response: Any) -> None:
+        case.validate_response(response, checks=CHECKS)
+        seen = f"{response.headers}{response.text}"
+        assert not [each for each in (*self.keys, UNKNOWN_KEY) if each in seen]
+        self.statuses[case.operation.label, response.status_code] += 1
+
+    def _with_real_values(self, case: "Case[Any, Any]") -> "Case[Any, Any]":
+        real: Any = {"model": "m", "from": self.ids[0], "to": self.ids[1], "amount": "0.01"}
+        if "id" in (case.path_parameters or {}):
+            case.path_parameters["id"] = self.ids[0]
+        if isinstance(case.body, dict):
+            case.body |= {name: real[name] for name in real if name in case.body}
+        return case
+
+
+def send_coverage(sender: Sender) -> None:
+    for operation in sender.operations():
+        config = sender.schema.config.generation_for(operation=operation)
+        for case in sender.schema.iter_coverage_cases(
+            operation, generation_modes=MODES, generation_config=config
+        ):
+            sender.send_four(case)
+
+
+def send_random(sender: Sender, number: int) -> None:
+    for operation in sender.operations():
+        for mode in MODES if operation.body or operation.query else []:
+
+            @settings(
+                max_examples=number,
+                deadline=None,
+                database=None,
+                phases=[Phase.generate],
+                suppress_health_check=list(HealthCheck),
+            )
+            @given(operation.as_strategy(generation_mode=mode))
+            def holds(case: "Case[Any, Any]") -> None:
+                sender.send_four(case)
+
+            holds()
+
+
+@pytest.mark.fuzz
+@pytest.mark.timeout(3_600)
+async def test_every_response_is_as_described() -> None:
+    async with attacked_gateway() as (api, agent):
+        sender = Sender(api.url, agent, await api.open(1000))
+        await asyncio.to_thread(send_coverage, sender)
+        await asyncio.to_thread(send_random, sender, examples(60, most=400))
+    sent = sender.statuses
+    count("requests to the gateway: schemathesis", sent.total())
+    assert sent.total() >= 5_000
+    for operation in sender.operations():
+        success = min(int(status) for status in operation.responses.status_codes if status < "3")
+        assert sent[operation.label, success] > 0, f"{operation.label} never succeeded: {sent}"
