@@ -52,7 +52,7 @@ class Sender:
         paths: Any = self.schema
         return (operation for path in paths for operation in paths[path].values())
 
-    def send_four(self, case: "Case[Any, Any]") -> None:
+    def send_four(self, case: "Case[Any]") -> None:
         agent = case.operation.path == "/v1/chat/completions"
         sent = self._send(case, self.keys[agent])
         self._send(self._with_real_values(case), self.keys[agent])
@@ -61,7 +61,7 @@ class Sender:
             again.headers["Authorization"] = f"Bearer {key}"
             self._check(case, self.session.send(again, timeout=60))
 
-    def _send(self, case: "Case[Any, Any]", key: str) -> requests.PreparedRequest:
+    def _send(self, case: "Case[Any]", key: str) -> requests.PreparedRequest:
         response = case.call(
             base_url=self.url,
             session=self.session,
@@ -71,13 +71,13 @@ class Sender:
         self._check(case, response)
         return response.request
 
-    def _check(self, case: "Case[Any, Any]", response: Any) -> None:
+    def _check(self, case: "Case[Any]", response: Any) -> None:
         case.validate_response(response, checks=CHECKS)
         seen = f"{response.headers}{response.text}"
         assert not [each for each in (*self.keys, UNKNOWN_KEY) if each in seen]
         self.statuses[case.operation.label, response.status_code] += 1
 
-    def _with_real_values(self, case: "Case[Any, Any]") -> "Case[Any, Any]":
+    def _with_real_values(self, case: "Case[Any]") -> "Case[Any]":
         real: Any = {"model": "m", "from": self.ids[0], "to": self.ids[1], "amount": "0.01"}
         if "id" in (case.path_parameters or {}):
             case.path_parameters["id"] = self.ids[0]
@@ -107,7 +107,7 @@ def send_random(sender: Sender, number: int) -> None:
                 suppress_health_check=list(HealthCheck),
             )
             @given(operation.as_strategy(generation_mode=mode))
-            def holds(case: "Case[Any, Any]") -> None:
+            def holds(case: "Case[Any]") -> None:
                 sender.send_four(case)
 
             holds()
