@@ -48,9 +48,22 @@ class Sender:
         self.session.trust_env = False  # it would look for a proxy at each request
         self.statuses: Counter[tuple[str, int]] = Counter()
 
-    def operations(self) -> Iterator[Any]:
+    def described(self) -> list[Any]:
         paths: Any = self.schema
-        return (operation for path in paths for operation in paths[path].values())
+        return [operation for path in paths for operation in paths[path].values()]
+
+    def operations(self) -> Iterator[Any]:
+        for operation in self.described():
+            self._reset()
+            yield operation
+
+    def _reset(self) -> None:
+        """Requests may have disabled the two accounts, or have taken their budget."""
+        for account in self.ids:
+            url = f"{self.url}/v1/agents/{account}"
+            fresh = {"budget": 1000, "status": "active"}
+            headers = {"Authorization": f"Bearer {self.keys[0]}"}
+            assert self.session.patch(url, json=fresh, headers=headers, timeout=60).ok
 
     def send_four(self, case: "Case[Any]") -> None:
         agent = case.operation.path == "/v1/chat/completions"
@@ -123,6 +136,6 @@ async def test_every_response_is_as_described() -> None:
     sent = sender.statuses
     count("requests to the gateway: schemathesis", sent.total())
     assert sent.total() >= 5_000
-    for operation in sender.operations():
+    for operation in sender.described():
         success = min(int(status) for status in operation.responses.status_codes if status < "3")
         assert sent[operation.label, success] > 0, f"{operation.label} never succeeded: {sent}"
