@@ -61,7 +61,7 @@ class Sender:
         """Requests may have disabled the two accounts, or have taken their budget."""
         for account in self.ids:
             url = f"{self.url}/v1/agents/{account}"
-            fresh = {"budget": 1000, "status": "active"}
+            fresh: Any = {"budget": 1000, "status": "active"}
             headers = {"Authorization": f"Bearer {self.keys[0]}"}
             assert self.session.patch(url, json=fresh, headers=headers, timeout=60).ok
 
