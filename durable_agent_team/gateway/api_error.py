@@ -13,6 +13,7 @@ ErrorType = Literal[
     "authentication_error",
     "permission_error",
     "insufficient_funds",
+    "insufficient_storage",
     "account_disabled",
     "conflict",
     "idempotency_conflict",

@@ -34,6 +34,8 @@ CHECKS: list[Any] = [
     response_schema_conformance,
 ]
 MODES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
+BLOBS = "/v1/blobs/{sha256}"
+EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 UNKNOWN_KEY = "unknown-key-0123456789-0123456789"
 
 
@@ -92,8 +94,12 @@ class Sender:
 
     def _with_real_values(self, case: "Case[Any]") -> "Case[Any]":
         real: Any = {"model": "m", "from": self.ids[0], "to": self.ids[1], "amount": "0.01"}
-        if "id" in (case.path_parameters or {}):
-            case.path_parameters["id"] = self.ids[0]
+        listed = case.operation.path == "/v1/models/{id}"
+        real_path = {"id": "m" if listed else self.ids[0], "sha256": EMPTY_SHA256}
+        for name in case.path_parameters or {}:
+            case.path_parameters[name] = real_path[name]
+        if case.operation.body and case.operation.path == BLOBS:
+            case.body = b""
         if isinstance(case.body, dict):
             case.body |= {name: real[name] for name in real if name in case.body}
         return case

@@ -21,6 +21,7 @@ from durable_agent_team.gateway.api.http_bodies import (
 )
 from durable_agent_team.gateway.api.request_shapes import (
     ACCOUNT_CHANGE,
+    CHARGE,
     MAX_AFTER,
     MAX_DIGITS,
     MAX_NAME,
@@ -28,6 +29,7 @@ from durable_agent_team.gateway.api.request_shapes import (
     MAX_WAIT_SECONDS,
     NEW_ACCOUNT,
     PAGE,
+    POSSIBLY_BILLED,
     TRANSFER,
     Schema,
 )
@@ -38,6 +40,7 @@ from durable_agent_team.gateway.api.response_shapes import (
     LedgerEntry,
     LedgerPage,
     OpenedAccount,
+    PossiblyBilled,
     Transferred,
 )
 from durable_agent_team.gateway.api_error import (
@@ -58,16 +61,6 @@ from durable_agent_team.gateway.stores.store import (
     StoreRefusal,
 )
 
-<<<<<<< HEAD
-CAPABILITIES = {"hard_limit": True, "replay": True, "ledger": True, "transfer": True}
-CHARGE, POSSIBLY_BILLED = "charge", "possibly_billed"
-"""The kinds of transactions."""
-MAX_NAME = 200
-MAX_WAIT_SECONDS = 30
-MAX_PAGE = 1_000
-MAX_DIGITS = 20
-=======
->>>>>>> 8e5b4a3 (The gateway describes its requests in OpenAPI, and schemathesis tests them)
 
 def _account_fields(account: Account) -> dict[str, Any]:
     """Those of `AccountJson`."""
@@ -117,10 +110,8 @@ async def open_account(request: web.Request) -> web.Response:
             "secret_changed",
             "The account was opened under another GATEWAY_SECRET: its key cannot be derived again",
         )
-    opened_account = OpenedAccount(
-        **_account_fields(account), api_key=key, capabilities=CAPABILITIES
-    )
-    return respond_shape(opened_account, 201)
+    answer = OpenedAccount(**_account_fields(account), api_key=key, capabilities=CAPABILITIES)
+    return respond_shape(answer, 201)
 
 
 async def read_account(request: web.Request) -> web.Response:
@@ -136,16 +127,14 @@ async def _respond_account(request: web.Request, account: Account | None) -> web
     gateway = request.app[GATEWAY]
     gateway.label_accounts(account)
     interrupted = await gateway.store.interrupted(account.id)
-<<<<<<< HEAD
-    given_up = {
-        "interrupted": interrupted,
-        "possibly_billed_calls": account.possibly_billed_calls,
-        "possibly_billed": usd(account.possibly_billed),
-    }
-    return respond_json({**account_json(account), **given_up})
-=======
-    return respond_shape(AccountState(**_account_fields(account), interrupted=interrupted))
->>>>>>> 8e5b4a3 (The gateway describes its requests in OpenAPI, and schemathesis tests them)
+    return respond_shape(
+        AccountState(
+            **_account_fields(account),
+            interrupted=interrupted,
+            possibly_billed_calls=account.possibly_billed_calls,
+            possibly_billed=usd(account.possibly_billed),
+        )
+    )
 
 
 async def change_account(request: web.Request) -> web.Response:
@@ -252,23 +241,17 @@ async def transactions(request: web.Request) -> web.Response:
         raise _unknown_account(account_id)
     gateway.label_accounts(account)
     key = query_value(request, "idempotency_key")
-<<<<<<< HEAD
     kind = query_value(request, "kind") or CHARGE
-    page: list[dict[str, Any]]
+    page: list[LedgerEntry | PossiblyBilled]
     if kind == CHARGE:
         lines = await gateway.store.ledger_lines(account_id, after, limit + 1, key)
-        page = [_line_json(line) for line in lines]
+        page = [_ledger_entry(line) for line in lines]
     elif kind == POSSIBLY_BILLED:
         calls = await gateway.store.possibly_billed(account_id, after, limit + 1, key)
-        page = [_possibly_billed_json(call) for call in calls]
+        page = [_possibly_billed(call) for call in calls]
     else:
         raise invalid(f"`kind` must be {CHARGE} or {POSSIBLY_BILLED}; got {shown(kind)}")
-    return respond_json({"data": page[:limit], "has_more": len(page) > limit})
-=======
-    lines = await gateway.store.ledger_lines(account_id, after, limit + 1, key)
-    page = [_ledger_entry(line) for line in lines[:limit]]
-    return respond_shape(LedgerPage(data=page, has_more=len(lines) > limit))
->>>>>>> 8e5b4a3 (The gateway describes its requests in OpenAPI, and schemathesis tests them)
+    return respond_shape(LedgerPage(data=page[:limit], has_more=len(page) > limit))
 
 
 def _ledger_entry(line: LedgerLine) -> LedgerEntry:
@@ -285,26 +268,21 @@ def _ledger_entry(line: LedgerLine) -> LedgerEntry:
     )
 
 
-<<<<<<< HEAD
-def _possibly_billed_json(call: PossiblyBilledCall) -> dict[str, Any]:
-    """`amount` is what the account pays: nothing."""
-    return {
-        "kind": POSSIBLY_BILLED,
-        "id": call.id,
-        "created_at": datetime.fromtimestamp(call.created_at, UTC).isoformat(),
-        "idempotency_key": call.idempotency_key,
-        "model": call.model,
-        "amount": 0,
-        "bound": None if call.bound is None else usd(call.bound),
-        "cause": call.cause,
-    }
+def _possibly_billed(call: PossiblyBilledCall) -> PossiblyBilled:
+    return PossiblyBilled(
+        kind=POSSIBLY_BILLED,
+        id=call.id,
+        created_at=datetime.fromtimestamp(call.created_at, UTC).isoformat(),
+        idempotency_key=call.idempotency_key,
+        model=call.model,
+        amount=0,
+        bound=None if call.bound is None else usd(call.bound),
+        cause=call.cause,
+    )
 
 
-def _refuse_unknown(data: dict[str, Any], known: set[str]) -> None:
-=======
 def _refuse_unknown(data: dict[str, Any], shape: Schema) -> None:
     known = set(shape["properties"])
->>>>>>> 8e5b4a3 (The gateway describes its requests in OpenAPI, and schemathesis tests them)
     if unknown := sorted(set(data) - known):
         name = shown_name(unknown[0])
         raise invalid(f"`{name}` is not known here; known: {', '.join(sorted(known))}")

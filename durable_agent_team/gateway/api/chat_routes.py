@@ -1,11 +1,7 @@
 """Routes for chat completions, models and health."""
 
-<<<<<<< HEAD
 from dataclasses import replace
-from typing import Any
 
-=======
->>>>>>> 8e5b4a3 (The gateway describes its requests in OpenAPI, and schemathesis tests them)
 from aiohttp import web
 
 from durable_agent_team.gateway.amounts import usd
@@ -21,6 +17,7 @@ from durable_agent_team.gateway.api.http_bodies import (
 from durable_agent_team.gateway.api.response_shapes import (
     CAPABILITIES,
     Health,
+    Limits,
     ModelJson,
     ModelList,
     Pricing,
@@ -54,14 +51,10 @@ async def models(request: web.Request) -> web.Response:
     allows."""
     gateway = request.app[GATEWAY]
     listed = [_model_json(gateway, m) for m in gateway.prices.models]
-<<<<<<< HEAD
-    limits = {"max_call_seconds": gateway.settings.gateway_max_call_seconds}
-    return respond_json(
-        {"object": "list", "data": listed, "capabilities": CAPABILITIES, "limits": limits}
+    limits = Limits(max_call_seconds=gateway.settings.gateway_max_call_seconds)
+    return respond_shape(
+        ModelList(object="list", data=listed, capabilities=CAPABILITIES, limits=limits)
     )
-=======
-    return respond_shape(ModelList(object="list", data=listed, capabilities=CAPABILITIES))
->>>>>>> 8e5b4a3 (The gateway describes its requests in OpenAPI, and schemathesis tests them)
 
 
 async def model(request: web.Request) -> web.Response:

@@ -79,8 +79,14 @@ def respond(body: bytes, status: int, headers: dict[str, str]) -> web.Response:
     return web.Response(body=body, status=status, headers=headers, content_type="application/json")
 
 
+def respond_json(
+    data: Any, status: int = 200, headers: dict[str, str] | None = None
+) -> web.Response:
+    return respond(json.dumps(data).encode(), status, headers or {})
+
+
 def respond_shape(shape: BaseModel, status: int = 200) -> web.Response:
-    return respond(json.dumps(shape.model_dump(by_alias=True)).encode(), status, {})
+    return respond_json(shape.model_dump(by_alias=True), status)
 
 
 def error_response(

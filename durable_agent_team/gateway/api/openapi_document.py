@@ -5,6 +5,7 @@ that `OPERATIONS` does not contain raises KeyError at the start.
 """
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from pydantic.json_schema import models_json_schema
 from durable_agent_team.gateway.api.http_bodies import respond
 from durable_agent_team.gateway.api.openapi_operations import (
     AGENT_KEY,
+    BLOB,
     ERRORS,
     OPERATIONS,
     PARENT_KEY,
@@ -32,6 +34,7 @@ from durable_agent_team.gateway.api.response_shapes import ErrorResponse, Health
 from durable_agent_team.gateway.calls.prices import Prices
 
 DOCUMENT = web.AppKey("gateway.openapi", bytes)
+BYTES: Final[Schema] = {"application/octet-stream": {"schema": {}}}
 REFERENCE: Final = "#/components/schemas/"
 ABOUT: Final = (
     "ATXP's account API and an OpenAI-compatible chat endpoint with a hard limit for each account."
@@ -72,30 +75,38 @@ def describe(app: web.Application, prices: Prices) -> dict[str, Any]:
 
 
 def routes(app: web.Application) -> Iterable[tuple[str, str]]:
-    """Method and path of each route; HEAD comes with every GET and is left out."""
-    for route in app.router.routes():
-        if route.resource is not None and route.method != "HEAD":
+    """Method and path of each route. A HEAD that only leaves out the body of a GET is left out."""
+    every = [route for route in app.router.routes() if route.resource is not None]
+    got = {route.handler for route in every if route.method == "GET"}
+    for route in every:
+        if route.resource is not None and not (route.method == "HEAD" and route.handler in got):
             yield route.method, route.resource.canonical
 
 
 def _operation(method: str, path: str, operation: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {
-        "operationId": f"{method.lower()}{path.replace('/', '_').replace('{id}', 'id')}",
+        "operationId": method.lower() + re.sub(r"\W+", "_", path).rstrip("_"),
         "summary": operation.summary,
         "security": [{operation.key: []}] if operation.key else [],
         "parameters": list(operation.parameters),
         "responses": _responses(operation, streamed=(method, path) == STREAMED),
     }
+    if method == "HEAD":
+        without = {status: {"description": "No content"} for status in described["responses"]}
+        described["responses"] = without
     if operation.body is not None:
-        described["requestBody"] = {"required": True, "content": _json(operation.body)}
+        content = BYTES if operation.body == BLOB else _json(operation.body)
+        described["requestBody"] = {"required": True, "content": content}
     return described
 
 
 def _responses(operation: Operation, *, streamed: bool) -> dict[str, Any]:
-    found = {str(operation.success): _response("Done", operation.response.__name__)}
+    shape = operation.response
+    done = {"description": "Done", "content": _json(shape.__name__) if shape else BYTES}
+    found: dict[str, Any] = {str(status): done for status in operation.success}
     errors = [*map(str, sorted(operation.errors)), *(UPSTREAM_STATUSES if streamed else ())]
     found |= {status: {"$ref": f"#/components/responses/Error{status}"} for status in errors}
-    if operation.response is Health:
+    if shape is Health:
         found["503"] = _response("Calls cannot be made; `status` says why.", Health.__name__)
     if streamed:
         found["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
@@ -129,7 +140,8 @@ def _request_schemas(prices: Prices) -> dict[str, Schema]:
 
 
 def _response_schemas() -> dict[str, Schema]:
-    shapes = {operation.response for operation in OPERATIONS.values()} | {ErrorResponse}
+    answers = {each.response for each in OPERATIONS.values() if each.response is not None}
+    shapes = answers | {ErrorResponse}
     models = sorted(shapes, key=lambda shape: shape.__name__)
     _, document = models_json_schema(
         [(model, "serialization") for model in models], ref_template=REFERENCE + "{model}"

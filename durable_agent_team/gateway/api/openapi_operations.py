@@ -6,15 +6,18 @@ from typing import Final
 from pydantic import BaseModel
 
 from durable_agent_team.gateway.api.request_shapes import (
+    CHARGE,
     IDEMPOTENCY_KEY,
     MAX_AFTER,
     MAX_PAGE,
     PAGE,
+    POSSIBLY_BILLED,
     WAIT_SECONDS,
     Schema,
 )
 from durable_agent_team.gateway.api.response_shapes import (
     AccountState,
+    BlobStored,
     ChatCompletion,
     Description,
     Health,
@@ -24,7 +27,10 @@ from durable_agent_team.gateway.api.response_shapes import (
     OpenedAccount,
     Transferred,
 )
+from durable_agent_team.gateway.calls.time_limit import TIMEOUT_HEADER
 
+BLOB: Final = "Blob"
+"""The one body that is not JSON."""
 PATH: Final = "/openapi.json"
 PARENT_KEY: Final = "parentKey"
 AGENT_KEY: Final = "agentKey"
@@ -38,12 +44,14 @@ ERRORS: Final = {
     408: "The body did not arrive within GATEWAY_REQUEST_SECONDS.",
     409: "It contradicts the account's state, or what its Idempotency-Key was used for before.",
     410: "The call was paid; its answer was deleted when the account was disabled.",
-    413: "The body is larger than GATEWAY_MAX_BODY_BYTES.",
+    411: "A blob needs a `Content-Length`.",
+    413: "The body is larger than GATEWAY_MAX_BODY_BYTES, or GATEWAY_MAX_BLOB_BYTES.",
     415: "The body is compressed.",
-    500: "A bug of the gateway; `message` has the id of its log line.",
+    500: "A bug of the gateway; `message` has the id of its log line. Or a blob is damaged.",
     502: "The upstream was not reached, or its answer cannot be used.",
     503: "The gateway cannot do this now; `Retry-After` says when to try again.",
-    504: "The upstream did not answer within UPSTREAM_TIMEOUT_SECONDS.",
+    504: "The upstream did not answer within the call's time limit.",
+    507: "The blobs would exceed GATEWAY_BLOB_STORAGE_BYTES.",
 }
 """What an error status means. All have the shape `ErrorResponse`."""
 
@@ -54,15 +62,16 @@ _KEY: Final = (401, 403)
 
 @dataclass(frozen=True)
 class Operation:
-    """One request. `body` names a schema in `components`."""
+    """One request. `body` names a schema in `components`. Without a `response`, the response is
+    the bytes of a blob."""
 
     summary: str
-    response: type[BaseModel]
+    response: type[BaseModel] | None
     errors: tuple[int, ...] = _ALWAYS
     key: str | None = None
     body: str | None = None
     parameters: tuple[Schema, ...] = ()
-    success: int = 200
+    success: tuple[int, ...] = (200,)
 
 
 def _parameter(place: str, name: str, schema: Schema) -> Schema:
@@ -74,8 +83,11 @@ def _whole(least: int, most: int, default: int) -> Schema:
 
 
 ID = _parameter("path", "id", {"type": "string", "minLength": 1})
+SHA256 = _parameter("path", "sha256", {"type": "string", "pattern": "^[0-9a-f]{64}$"})
+TIMEOUT = _parameter("header", TIMEOUT_HEADER, {"type": "number", "exclusiveMinimum": 0})
 IDEMPOTENT = _parameter("header", "Idempotency-Key", IDEMPOTENCY_KEY)
 IN_QUERY = (
+    _parameter("query", "kind", {"enum": [CHARGE, POSSIBLY_BILLED], "default": CHARGE}),
     _parameter("query", "limit", _whole(1, MAX_PAGE, PAGE)),
     _parameter("query", "after", _whole(0, MAX_AFTER, 0)),
     _parameter("query", "idempotency_key", {"type": "string"}),
@@ -89,7 +101,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         PARENT_KEY,
         "NewAccount",
         (IDEMPOTENT,),
-        201,
+        (201,),
     ),
     ("GET", "/v1/agents/{id}"): Operation(
         "Read an account", AccountState, (*_ALWAYS, *_KEY, 404), PARENT_KEY, parameters=(ID,)
@@ -123,7 +135,22 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         (*_ALWAYS, *_KEY, *_BODY, 402, 409, 410, 502, 504),
         AGENT_KEY,
         "ChatRequest",
-        (IDEMPOTENT,),
+        (IDEMPOTENT, TIMEOUT),
+    ),
+    ("PUT", "/v1/blobs/{sha256}"): Operation(
+        "Store a blob under its SHA-256",
+        BlobStored,
+        (*_ALWAYS, *_KEY, *_BODY, 411, 507),
+        PARENT_KEY,
+        BLOB,
+        (SHA256,),
+        (200, 201),
+    ),
+    ("GET", "/v1/blobs/{sha256}"): Operation(
+        "Read a blob", None, (*_ALWAYS, *_KEY, 404), PARENT_KEY, parameters=(SHA256,)
+    ),
+    ("HEAD", "/v1/blobs/{sha256}"): Operation(
+        "Whether a blob is there", None, (*_ALWAYS, *_KEY, 404), PARENT_KEY, parameters=(SHA256,)
     ),
     ("GET", "/v1/models"): Operation("List the priced models", ModelList),
     ("GET", "/v1/models/{id}"): Operation(

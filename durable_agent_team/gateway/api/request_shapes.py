@@ -13,6 +13,10 @@ from durable_agent_team.gateway.calls.chat_request import (
 
 Schema = dict[str, Any]
 
+CHARGE: Final = "charge"
+POSSIBLY_BILLED: Final = "possibly_billed"
+"""The kinds of transactions."""
+
 MAX_NAME: Final = 200
 MAX_WAIT_SECONDS: Final = 30
 PAGE: Final = 100

@@ -42,9 +42,11 @@ class OpenedAccount(AccountJson):
 
 
 class AccountState(AccountJson):
-    """An account, and how many calls may have been billed upstream but were not charged."""
+    """An account, and what may have been billed upstream but was not charged."""
 
     interrupted: dict[str, int]
+    possibly_billed_calls: int
+    possibly_billed: float
 
 
 class Transferred(Shape):
@@ -67,8 +69,21 @@ class LedgerEntry(Shape):
     overrun: float
 
 
+class PossiblyBilled(Shape):
+    """A call that was given up. The account pays nothing for it."""
+
+    kind: Literal["possibly_billed"]
+    id: int
+    created_at: str
+    idempotency_key: str | None
+    model: str
+    amount: float
+    bound: float | None
+    cause: str
+
+
 class LedgerPage(Shape):
-    data: list[LedgerEntry]
+    data: list[LedgerEntry | PossiblyBilled]
     has_more: bool
 
 
@@ -94,10 +109,20 @@ class ModelJson(Shape):
     note: str
 
 
+class Limits(Shape):
+    max_call_seconds: float
+
+
 class ModelList(Shape):
     object: Literal["list"]
     data: list[ModelJson]
     capabilities: Capabilities
+    limits: Limits
+
+
+class BlobStored(Shape):
+    sha256: str
+    bytes: int
 
 
 class Health(Shape):
@@ -139,6 +164,7 @@ class ErrorFields(BaseModel):
     reserved_usd: float = 0
     remaining_usd: float = 0
     required_usd: float = 0
+    possibly_billed_usd: float = 0
     upstream_status: int = 0
 
 
