@@ -8,6 +8,16 @@ from durable_agent_team.process.settings import SettingsError, StackNotUp, clien
 NOT_CHECKED = "note: models, prices, context sizes and guarantees were not checked"
 
 
+def has_store() -> bool:
+    """Whether large texts leave the messages to Temporal. A stack that is not up will have one."""
+    try:
+        return client_settings().external_storage != "none"
+    except StackNotUp:
+        return True
+    except SettingsError:
+        return False
+
+
 def look_up_provider() -> Provider | None:
     """The provider's models and guarantees. None, with a note why, if it does not answer."""
     try:

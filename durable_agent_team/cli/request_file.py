@@ -7,6 +7,7 @@ from durable_agent_team.cli.exit_codes import CommandError, ExitCode
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.rules.pydantic_messages import shown
+from durable_agent_team.rules.size_limits import prompt_problems
 from durable_agent_team.rules.validation import team_problems
 from durable_agent_team.team_files.team_file import FileProblem, TeamFileError, load_team
 
@@ -17,7 +18,7 @@ def load_request(path: Path, goal: str | None, inputs: Sequence[str]) -> RunRequ
         request = load_team(path, goal, parse_inputs(inputs))
     except TeamFileError as error:
         raise CommandError(ExitCode.INVALID_INPUT, problem_text(error.problems)) from error
-    problems = team_problems(request)
+    problems = team_problems(request) or list(prompt_problems(request))
     if problems:
         raise CommandError(ExitCode.INVALID_INPUT, problem_text(in_file(path, problems)))
     return request

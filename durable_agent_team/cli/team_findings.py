@@ -14,6 +14,7 @@ from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.rules.catalog import callers, field_of
 from durable_agent_team.rules.estimate import CallBound, estimate, known_budgets_usd
 from durable_agent_team.rules.guarantees import REMEDY, broken_promises
+from durable_agent_team.rules.size_limits import size_problems, size_warnings
 from durable_agent_team.rules.validation import team_problems, team_warnings
 from durable_agent_team.team_files.team_file import FileProblem, TeamFileError, load_team
 
@@ -31,11 +32,16 @@ class TeamCheck:
 
 
 def check_team(
-    path: Path, goal: str | None, inputs: Sequence[str], provider: Provider | None
+    path: Path,
+    goal: str | None,
+    inputs: Sequence[str],
+    provider: Provider | None,
+    has_store: bool,
 ) -> TeamCheck:
-    """Checks a team file; models and prices only with a provider."""
+    """Checks a team file; models and prices only with a provider. Without a store of large texts,
+    documents have to fit into the messages to Temporal."""
     catalog = provider.catalog if provider else None
-    found, request = _findings(path, goal, inputs, catalog)
+    found, request = _findings(path, goal, inputs, catalog, has_store)
     kept = [each for each in found if not _is_default_model(each, catalog)]
     unknown = len(kept) < len(found)
     if provider is not None:
@@ -44,19 +50,24 @@ def check_team(
 
 
 def _findings(
-    path: Path, goal: str | None, inputs: Sequence[str], catalog: ModelCatalog | None
+    path: Path,
+    goal: str | None,
+    inputs: Sequence[str],
+    catalog: ModelCatalog | None,
+    has_store: bool,
 ) -> tuple[list[Finding], RunRequest | None]:
     try:
         request = load_team(path, goal, parse_inputs(inputs))
     except TeamFileError as error:
         return [_finding("error", each) for each in error.problems], None
-    errors = in_file(path, team_problems(request, catalog))
-    warnings = in_file(path, team_warnings(request))
-    if catalog is not None and not team_problems(request):
-        warnings += in_file(path, _insufficient_budgets(request, catalog))
+    problems, warnings = team_problems(request, catalog), team_warnings(request)
+    if not team_problems(request):
+        problems += size_problems(request, has_store)
+        warnings += size_warnings(request)
+        warnings += _insufficient_budgets(request, catalog) if catalog is not None else []
     return [
-        *(_finding("error", each) for each in errors),
-        *(_finding("warning", each) for each in warnings),
+        *(_finding("error", each) for each in in_file(path, problems)),
+        *(_finding("warning", each) for each in in_file(path, warnings)),
     ], request
 
 

@@ -20,13 +20,22 @@ from temporalio.common import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
-from durable_agent_team.client.exceptions import RunIdTaken, StartNotConfirmed, is_silence
+from durable_agent_team.blobs.store import NoBlobs
+from durable_agent_team.client.exceptions import (
+    RunIdTaken,
+    StartNotConfirmed,
+    UpdateRefused,
+    is_silence,
+)
 from durable_agent_team.client.run_control import CALL_TIMEOUT, within
 from durable_agent_team.client.start_gate import ATTEMPT_TIMEOUT, gate_of
 from durable_agent_team.contracts import names
 from durable_agent_team.contracts.run import RunRequest, RunStatus
 from durable_agent_team.contracts.team import Team
+from durable_agent_team.payloads.converter import store_of
+from durable_agent_team.rules.encoded_size import MAX_DETAILS_BYTES, text_content_bytes
 from durable_agent_team.rules.safe_text import markdown_block, markdown_line
+from durable_agent_team.rules.size_limits import start_problems
 
 TEAM: Final = SearchAttributeKey.for_keyword(names.ATTRIBUTE_TEAM)
 STATUS: Final = SearchAttributeKey.for_keyword(names.ATTRIBUTE_STATUS)
@@ -34,6 +43,7 @@ START_TOKEN: Final = "start"
 """The memo's key of the token."""
 MAX_GOAL: Final = 1_000
 """Characters in the details: escaped they can be ten times as long, and Temporal takes 20 KB."""
+MAX_ROWS: Final = 50
 
 
 def new_run_id(team: str) -> str:
@@ -42,8 +52,13 @@ def new_run_id(team: str) -> str:
 
 
 async def start_once(client: Client, request: RunRequest, run: str) -> None:
-    """Returns when the run has started. Raises `RunIdTaken` and `StartNotConfirmed`, and Temporal's
-    `RPCError` for a request that it refuses."""
+    """Returns when the run has started. Raises `RunIdTaken` and `StartNotConfirmed`,
+    `UpdateRefused` for a request that is too large, and Temporal's `RPCError` for another one that
+    it refuses."""
+    has_store = not isinstance(store_of(client.data_converter), NoBlobs)
+    too_large = "" if has_store else "; ".join(map(str, start_problems(request)))
+    if too_large:
+        raise UpdateRefused(f"run {run}: {too_large}; nothing was started")
     token = secrets.token_hex(8)
     try:
         await gate_of(client).start(partial(_start, client, request, run, token))
@@ -103,12 +118,15 @@ def details(request: RunRequest) -> str:
     team = request.team
     rows = [(names.ORCHESTRATOR_AGENT, "knows the goal", team.orchestrator.budget_usd)]
     rows += [(name, agent.role, agent.budget_usd) for name, agent in team.agents.items()]
-    shown = [
-        f"| {name} | {markdown_line(role[:100])} | {f'${usd}' if usd else 'a share'} |"
-        for name, role, usd in rows[:50]
-    ]
-    more = [f"| … {len(rows) - 50} more | | |"] if len(rows) > 50 else []
     goal = request.effective_goal
     goal = goal if len(goal) <= MAX_GOAL else f"{goal[:MAX_GOAL]}…"
-    head = [markdown_block(goal), "", "| agent | role | budget |", "| --- | --- | --- |"]
-    return "\n".join([*head, *shown, *more])
+    lines = [markdown_block(goal), "", "| agent | role | budget |", "| --- | --- | --- |"]
+    left = MAX_DETAILS_BYTES - text_content_bytes("\n".join(lines))
+    for number, (name, role, usd) in enumerate(rows):
+        row = f"| {name} | {markdown_line(role[:100])} | {f'${usd}' if usd else 'a share'} |"
+        left -= text_content_bytes(f"\n{row}")
+        if number == MAX_ROWS or left < 0:
+            lines.append(f"| … {len(rows) - number} more | | |")
+            break
+        lines.append(row)
+    return "\n".join(lines)

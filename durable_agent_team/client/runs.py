@@ -40,8 +40,8 @@ async def start_run(client: Client, request: RunRequest, *, id: str | None = Non
     The request's documents go to the store of large texts first, where there is one. `id` is the
     run's id, `<team>-<time>-<random>` if left out. Many can be started at once: a client sends a
     few starts at a time, and waits for a busy Temporal. Raises `RunIdTaken`, `TextsUnavailable`,
-    `UpdateRefused` (Temporal refused the request), `ServiceUnavailable`, and `StartNotConfirmed`
-    where the run may have started.
+    `UpdateRefused` (the request is too large, or Temporal refused it), `ServiceUnavailable`, and
+    `StartNotConfirmed` where the run may have started.
 
     >>> client = await connect()
     >>> request = load_team("teams/market_brief.yaml", goal="Say whether to enter the market.")

@@ -57,10 +57,11 @@ def cut_to_bytes(text: str, most: int) -> str:
     """
     if len(text) * _LARGEST_ESCAPE <= most:
         return text
-    content = encoded(text)[1:-1]
+    most = max(most, 0)
+    content = encoded(text[: most + 1])[1:-1]  # no character takes less than a byte
     if len(content) <= most:
         return text
-    kept = content[: max(most, 0)]
+    kept = content[:most]
     for back in range(_LARGEST_ESCAPE):
         try:
             return str(from_json(b'"' + kept[: len(kept) - back] + b'"'))

@@ -25,14 +25,18 @@ MAX_LISTED = 20
 AS_JSON = "as JSON, where a quotation mark or a line break takes two bytes"
 
 
-def size_problems(request: RunRequest) -> list[Problem]:
+def size_problems(request: RunRequest, has_store: bool) -> list[Problem]:
     """A start input that Temporal would refuse, and tasks whose known prompt cannot be sent. The
     team has no other problems."""
-    return list(islice(chain(start_problems(request), _prompt_problems(request)), MAX_LISTED))
+    if has_store:
+        return list(prompt_problems(request))
+    found = chain(start_problems(request), prompt_problems(request), _payload_problems(request))
+    return list(islice(found, MAX_LISTED))
 
 
 def start_problems(request: RunRequest) -> Iterator[Problem]:
-    """A start input that is larger than a payload, with what most of it consists of."""
+    """A start input that is larger than a payload, with what most of it consists of. Where there is
+    a store of large texts, it goes there."""
     size = encoded_bytes(request)
     if size <= MAX_PAYLOAD_BYTES:
         return
@@ -61,12 +65,21 @@ def size_warnings(request: RunRequest) -> list[Problem]:
     return [_may_be_too_large(request, each) for each in islice(too_large, MAX_LISTED)]
 
 
+def prompt_problems(request: RunRequest) -> Iterator[Problem]:
+    """Tasks whose documents alone are larger than a prompt may be."""
+    return islice(_prompt_problems(request), MAX_LISTED)
+
+
 def _prompt_problems(request: RunRequest) -> Iterator[Problem]:
     for task in request.team.tasks:
         prompt = task_prompt_bytes(request.team, task, request.texts)
         if prompt > MAX_PROMPT_BYTES:
             yield _too_large(task, f"{prompt:,} bytes, more than the {MAX_PROMPT_BYTES:,}")
-            continue
+
+
+def _payload_problems(request: RunRequest) -> Iterator[Problem]:
+    """Tasks whose documents are not too large as texts, but as JSON in a message."""
+    for task in request.team.tasks:
         size = _call_bytes(request, task)
         if size > MAX_PAYLOAD_BYTES:
             yield _too_large(task, f"{size:,} bytes {AS_JSON}, more than the {MAX_PAYLOAD_BYTES:,}")

@@ -229,3 +229,18 @@ async def test_each_missing_guarantee_of_the_provider_is_a_warning(
     assert (found["level"], found["value"]) == ("warning", "hard_limit")
     assert "may be overspent" in found["what"]
     assert "gateway" in found["remedy"]
+
+
+async def test_documents_that_are_too_large_as_json_are_named_by_both(starter: Starter) -> None:
+    """1.44 MB of rows, in which every quotation mark takes two bytes."""
+    rows = '"12","Yes","No"\n' * 45_000
+    for name in ("one.csv", "two.csv"):
+        (starter.folder / name).write_text(rows)
+    head, _, tasks = TEAM.partition("tasks:")
+    agents = head.replace("budget_usd: 1}", "budget_usd: 1, inputs: [one.csv, two.csv]}", 1)
+    path = starter.team(f"{agents}tasks:{tasks}", "rows.yaml")
+    for command in ("validate", "start"):
+        ended = await starter(command, path)
+        assert ended.code == 2
+        assert "the run's start input has 2,0" in ended.out + ended.err
+        assert "Temporal takes 2,000,000" in ended.out + ended.err

@@ -24,12 +24,12 @@ def validate(
 
     Models and context sizes are checked with the gateway's list of models, if it answers.
     """
-    from durable_agent_team.cli.provider_lookup import look_up_provider
+    from durable_agent_team.cli.provider_lookup import has_store, look_up_provider
     from durable_agent_team.cli.request_file import parse_inputs
     from durable_agent_team.cli.team_findings import check_team, finding_text, valid_text
 
     parse_inputs(input or [])  # before the provider is called
-    found = check_team(team, goal, input or [], look_up_provider())
+    found = check_team(team, goal, input or [], look_up_provider(), has_store())
     for each in found.findings:
         if json:
             print_json(each)

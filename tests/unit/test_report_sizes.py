@@ -1,0 +1,106 @@
+"""Reports and states fit their bounds in bytes of JSON, whatever the texts of a run are."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.plan import Plan
+from durable_agent_team.contracts.run import TASKS_PER_PAGE, Failure, RunRequest, Waiting
+from durable_agent_team.contracts.team import Agent, Task, Team
+from durable_agent_team.rules.encoded_size import MAX_PAYLOAD_BYTES, encoded_bytes
+from workflows.state.agent_account import AgentAccount
+from workflows.state.progress import Progress
+from workflows.state.reports import CUT_HERE, run_report, run_state, spend_report
+
+NOW = datetime(2026, 1, 1, 1, 2, 3, 456789, tzinfo=UTC)
+STATE_BYTES = 64 * 1024
+WORST = "\x01"
+"""Six bytes of JSON."""
+
+
+def run_of(tasks: int, agents: int, text: str, handoff: int, failed: int, edges: int) -> Progress:
+    """A run with texts as long as their contracts allow, made of one character."""
+    progress = Progress("r" * 1_000, NOW)
+    names = [f"a{n:039d}" for n in range(agents)]
+    team = Team(name="n" * 40, goal=text * 4_000, agents={each: Agent(role="R") for each in names})
+    progress.request = RunRequest(team=team)
+    ids = [f"t{n:039d}" for n in range(tasks)]
+    plan = tuple(
+        Task(
+            id=each, agent=names[n % agents], ask="x", depends_on=tuple(ids[max(n - edges, 0) : n])
+        )
+        for n, each in enumerate(ids)
+    )
+    progress.tasks.adopt(Plan(tasks=plan))
+    for name in names:
+        progress.accounts[name] = AgentAccount(name, text * 200, Decimal("1000000.000001"))
+    for n, each in enumerate(ids):
+        log = progress.tasks.logs[each]
+        log.started_at = log.ended_at = NOW
+        if n < failed:
+            failure = Failure(
+                type=ErrorType.CHECK_FAILED,
+                message=text * 2_000,
+                required_usd=Decimal("999999.999999"),
+                remaining_usd=Decimal("999999.999999"),
+            )
+            log.failure = failure
+            waiting = Waiting(subject=each, reason=text * 1_000, command="c" * 1_500, since=NOW)
+            progress.wait_for_person(waiting)
+        else:
+            progress.tasks.handoffs[each] = text * handoff
+    for _ in range(20):
+        progress.refuse(NOW, text * 100, text * 1_000)
+    progress.cancel_reason = text * 1_000
+    progress.failure = Failure(type=ErrorType.RUN_FAILED, message=text * 2_000)
+    progress.answer = text * 200_000
+    return progress
+
+
+def check_sizes(progress: Progress) -> None:
+    assert encoded_bytes(run_report(progress, NOW)) <= MAX_PAYLOAD_BYTES
+    pages = -(-len(progress.tasks.schedule.tasks) // TASKS_PER_PAGE)
+    for page in (1, pages):
+        state = run_state(progress, page)
+        assert encoded_bytes(state) <= STATE_BYTES
+        assert state.waiting or not progress.waiting, "what waits comes before other texts"
+
+
+@pytest.mark.parametrize(
+    ("failed", "text"), [(0, WORST), (500, "🚲"), (1_000, WORST), (1_000, '"')]
+)
+def test_a_thousand_tasks_with_the_longest_texts_fit(failed: int, text: str) -> None:
+    check_sizes(run_of(1_000, 20, text, 60_000, failed, edges=3))
+
+
+def test_a_thousand_agents_fit_as_well() -> None:
+    progress = run_of(1_000, 1_000, WORST, 1_000, 10, edges=20)
+    check_sizes(progress)
+    report = run_report(progress, NOW)
+    assert report.answer is not None
+    assert report.answer.endswith(CUT_HERE)
+    assert encoded_bytes(spend_report(progress)) <= MAX_PAYLOAD_BYTES
+
+
+def test_the_answer_is_whole_wherever_it_fits() -> None:
+    report = run_report(run_of(1_000, 20, WORST, 60_000, 1_000, edges=3), NOW)
+    assert report.answer == WORST * 200_000
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    tasks=st.integers(1, 120),
+    agents=st.integers(1, 5),
+    text=st.characters(exclude_categories=["Cs"]),
+    handoff=st.integers(0, 100_000),
+    failed=st.integers(0, 120),
+    edges=st.integers(0, 20),
+)
+def test_any_run_fits(
+    tasks: int, agents: int, text: str, handoff: int, failed: int, edges: int
+) -> None:
+    check_sizes(run_of(tasks, agents, text, handoff, failed, edges))
