@@ -7,7 +7,7 @@ from typing import Literal
 
 import httpx
 
-from benchmarks.upstream import KILOBYTE, MODEL, latency, latency_seconds
+from benchmarks.upstream import MODEL, latency, latency_seconds
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.team import Agent, OrchestratorAgent, Task, Team
 
@@ -20,28 +20,30 @@ INSTRUCTIONS = "Report only what the source says. Answer briefly."
 
 
 def fan(
-    calls: int, latency_ms: int, shape: Shape, *, kilobyte: bool = False, synthesis: bool = True
+    calls: int, latency_ms: int, shape: Shape, *, answer: str = "", synthesis: bool = True
 ) -> Team:
     """A plan, `calls` tasks in parallel that read it, then one that reads all their answers.
 
     Without `synthesis` the tasks in parallel are all there is.
     """
     ends_ms = latency_ms if synthesis else None
-    return spread([latency_ms] * calls, ends_ms, shape, kilobyte=kilobyte)
+    return spread([latency_ms] * calls, ends_ms, shape, answer=answer)
 
 
 def spread(
-    latencies_ms: Sequence[int], ends_ms: int | None, shape: Shape, *, kilobyte: bool = False
+    latencies_ms: Sequence[int], ends_ms: int | None, shape: Shape, *, answer: str = ""
 ) -> Team:
-    """The same, with a latency for each of the parallel tasks, and one for plan and synthesis."""
+    """The same, with a latency for each of the parallel tasks, and one for plan and synthesis.
+
+    `answer` is a marker of the parallel tasks, by which the upstream makes long answers.
+    """
     own = shape == "accounts"
     before = () if ends_ms is None else (PLAN,)
-    more = KILOBYTE if kilobyte else ""
     tasks = [
         Task(
             id=f"t{i}",
             agent=f"a{i}" if own else "a0",
-            ask=f"Question {i}. {latency(latency_ms)}{more}",
+            ask=f"Question {i}. {latency(latency_ms)}{answer}",
             depends_on=before,
         )
         for i, latency_ms in enumerate(latencies_ms)

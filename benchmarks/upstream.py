@@ -7,6 +7,7 @@ import httpx
 
 LATENCIES_MS = (1, 50, 100, 200, 500, 600, 700, 800, 900, 1000, 1200, 1500, 3000)
 KILOBYTE = "[1 KB]"
+SIXTY_KILOBYTES = "[60 KB]"
 MODEL = "bench"
 
 _WORDS = (
@@ -41,7 +42,8 @@ def kilobyte() -> str:
 
 def rules() -> list[dict[str, Any]]:
     timed = [{"contains": latency(ms), "latency": ms / 1000} for ms in LATENCIES_MS]
-    return [{"contains": KILOBYTE, "text": kilobyte()}, *timed]
+    long = {"contains": SIXTY_KILOBYTES, "text": kilobyte() * 60}
+    return [{"contains": KILOBYTE, "text": kilobyte()}, long, *timed]
 
 
 class Upstream:

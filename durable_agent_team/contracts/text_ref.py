@@ -9,7 +9,7 @@ from pydantic_core import to_json
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.bounded_text import cut
 
-PREVIEW_CHARACTERS: Final = 120
+PREVIEW_CHARACTERS: Final = 80
 MAX_TEXT_BYTES: Final = 32 * 1024 * 1024
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -122,7 +122,7 @@ async def test_plain_does_the_same_calls_and_waits_for_dependencies() -> None:
         await Upstream(upstream.url, http).reset()
         assert len(upstream.rules) == len(rules())
         await asyncio.wait_for(
-            jobs.plain(jobs.fan(3, 0, "tasks", kilobyte=True), http, upstream.url), 20
+            jobs.plain(jobs.fan(3, 0, "tasks", answer=KILOBYTE), http, upstream.url), 20
         )
         asked = [each.text for each in upstream.requests]
     assert len(asked) == 5

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from pathlib import Path
 
+from dotenv import dotenv_values
 from temporalio.client import Client
 
 from durable_agent_team.client.connection import (
@@ -13,6 +14,7 @@ from durable_agent_team.client.connection import (
 )
 from durable_agent_team.local_stack.stack_plan import StackPlan, StackSettings, make_plan
 from durable_agent_team.process.settings import ClientSettings
+from durable_agent_team.process.stack_state import LOCAL_ENV
 
 READY_SECONDS = 60
 
@@ -33,7 +35,10 @@ def plan_in(folder: Path, upstream_url: str, model: str) -> StackPlan:
 
 async def client_of(plan: StackPlan) -> Client:
     """As soon as its Temporal server, which was just started, is up."""
-    settings = ClientSettings(temporal_address=plan.temporal_address, temporal_namespace="default")
+    local = dotenv_values(plan.folder / LOCAL_ENV)
+    names = {name: name.upper() for name in ClientSettings.model_fields}
+    known = {name: local[upper] for name, upper in names.items() if local.get(upper)}
+    settings = ClientSettings(_env_file=None, **known)  # type: ignore[arg-type]
     async with asyncio.timeout(READY_SECONDS):
         while True:
             with contextlib.suppress(ServiceUnavailable):
