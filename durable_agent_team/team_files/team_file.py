@@ -23,8 +23,9 @@ from durable_agent_team.team_files.yaml_file import (
     read_text,
 )
 
-MAX_ALL = 1_500_000
-"""Bytes of all documents: Temporal accepts 2 MB a message, and the team needs space, too."""
+MAX_ALL = 100_000_000
+"""Bytes of all documents, which are read into memory. What fits into a start without a store of
+large texts is `rules.size_limits`."""
 Inputs = Sequence[tuple[str, str]]
 
 __all__ = ["FileProblem", "Inputs", "TeamFileError", "load_team"]

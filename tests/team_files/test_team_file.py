@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from durable_agent_team.team_files import team_file
 from durable_agent_team.team_files.team_file import TeamFileError, load_team
 
 GOOD = """\
@@ -104,13 +105,17 @@ def test_a_missing_file_and_an_empty_one(folder: Path) -> None:
     assert "does not contain a team" in problems(folder, "- a list")
 
 
-def test_documents_that_are_no_text_or_too_large(folder: Path) -> None:
+def test_documents_that_are_no_text_or_too_large(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (folder / "notes.md").write_bytes(b"\xff\xfe\x00")
     assert "is not UTF-8 text (byte 0)" in problems(folder, GOOD)
     (folder / "notes.md").write_text("x" * 1_000_001)
     assert "1,000,001 characters, the maximum is 1,000,000" in problems(folder, GOOD)
     (folder / "notes.md").write_text("x" * 900_000)
     (folder / "sources" / "market.md").write_text("y" * 700_000)
+    assert len(load_team(write(folder, GOOD)).sources) == 2, "what fits depends on the store"
+    monkeypatch.setattr(team_file, "MAX_ALL", 1_500_000)
     assert "1,600,000 bytes in all, the maximum is 1,500,000" in problems(folder, GOOD)
 
 
