@@ -5,6 +5,7 @@ the CHANGELOG: where a history no longer replays, open runs of that kind no long
 """
 
 import asyncio
+import json
 import re
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,7 +15,8 @@ from typing import Any
 
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
-from durable_agent_team.contracts.call import CallRequest, CallResult
+from durable_agent_team.contracts.call import CallRequest, CallResult, Purpose
+from durable_agent_team.contracts.text_ref import reference_to
 from durable_agent_team.process.interpreter_exit import exit_process
 from tests.support.fakes import FakeWorld
 from tests.support.run_reports import report_of
@@ -23,6 +25,7 @@ from tests.workflows.test_adjust_agent import too_expensive, world_with_prices
 from tests.workflows.test_deadline import SOON, set_deadline, until_reached
 from tests.workflows.test_life_of_a_run import started, team
 from tests.workflows.test_planning import GOOD, Planner, without_tasks
+from tests.workflows.test_review import FINISH
 from tests.workflows.test_running_out import parked, two_tasks, until
 from tests.workflows.test_steering import CHAIN, Gate
 
@@ -103,6 +106,31 @@ async def deadline(client: Client) -> Handle:
     return handle
 
 
+async def by_reference(client: Client) -> Handle:
+    """A document, rejected answers, hand-offs and the answer travel as references."""
+    text = "A long text. " * 1_000
+
+    def rule(call: CallRequest) -> CallResult | None:
+        if call.purpose is Purpose.REVIEW:
+            return world.answer(call, json.dumps(FINISH))
+        reasons = ("too long",) if call.task == "b" and call.rejected is None else ()
+        answer = world.answer(call, "", reasons)
+        return answer.model_copy(update={"answer_ref": reference_to(text + call.task)})
+
+    world = FakeWorld(rule)
+    payload = {
+        "team": team(
+            agents={
+                "research": {"role": "Researcher", "budget_usd": 1, "inputs": ["report.md"]},
+                "editor": {"role": "Editor", "budget_usd": 1},
+            },
+            review_rounds=1,
+        ),
+        "documents": {"report.md": reference_to(text).model_dump()},
+    }
+    return await _ended(client, world, payload)
+
+
 async def _ended(client: Client, world: FakeWorld, payload: Any) -> Handle:
     async with started(client, world, payload) as handle:
         with suppress(WorkflowFailureError):
@@ -123,6 +151,7 @@ SCENARIOS: dict[str, Callable[[Client], Awaitable[Handle]]] = {
     "cancelled": cancelled,
     "adjusted": adjusted,
     "deadline": deadline,
+    "by_reference": by_reference,
 }
 
 if __name__ == "__main__":

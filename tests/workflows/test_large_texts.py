@@ -2,12 +2,17 @@
 
 import asyncio
 import uuid
+from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from temporalio.client import Client
+from yarl import URL
 
 from durable_agent_team.blobs.cached_blobs import CachedBlobs
+from durable_agent_team.blobs.gateway_blobs import GatewayBlobs
 from durable_agent_team.blobs.store import BlobsUnreachable, digest
 from durable_agent_team.blobs.texts import stored_request
 from durable_agent_team.client.exceptions import TextsUnavailable
@@ -16,8 +21,10 @@ from durable_agent_team.client.run_texts import calls_in_full, texts_of
 from durable_agent_team.client.runs import get_run
 from durable_agent_team.contracts.run import RunReport, RunRequest, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import LedgerAgreement
+from tests.support import secrets
+from tests.support.gateway import PARENT_KEY, running_gateway
 from tests.support.memory_blobs import MemoryBlobs
-from tests.support.packages import Rooms, all_rooms, with_store
+from tests.support.packages import SEALING_KEY, Rooms, all_rooms, with_store
 from tests.support.upstream import Rule
 
 LINE = 'The report says "in plain words" what was sold, to whom, and at which price.\n'
@@ -211,6 +218,48 @@ async def test_a_document_that_is_gone_parks_its_task_and_names_it(client: Clien
         await handle.retry_task("a")
         report, _ = await finished(rooms, run)
         assert report.status is RunStatus.COMPLETED
+
+
+async def test_a_review_sees_how_long_hand_offs_begin(client: Client) -> None:
+    async with all_rooms(client, MemoryBlobs()) as rooms:
+        review = '{"redo": [], "drop": [], "add": []}'
+        rooms.upstream.add(Rule(contains="Judge by the goal.", text=review), Rule(text=ANSWER))
+        run = await started(rooms, team_of([task("a")], review_rounds=1))
+        report, _ = await finished(rooms, run)
+        assert report.answer == ANSWER
+        [request] = [each for each in rooms.upstream.requests if "Judge by the goal." in each.text]
+        assert ANSWER[:4_000] in request.text
+        assert len(request.text) < 10_000
+
+
+async def test_the_gateways_store_goes_away_and_comes_back(client: Client, tmp_path: Path) -> None:
+    """It is restarted while an answer waits for it; what it keeps has no key in it."""
+    first = AsyncExitStack()
+    place: dict[str, Any] = {"database": tmp_path / "texts.db"}
+    running = await first.enter_async_context(running_gateway("http://127.0.0.1:9", **place))
+    place["gateway_port"] = URL(running.url).port
+    blobs = GatewayBlobs(running.base_url, SecretStr(PARENT_KEY))
+    async with all_rooms(client, blobs) as rooms:
+        gate = asyncio.Event()
+        rooms.upstream.add(Rule(text=ANSWER, gate=gate))
+        run = await started(rooms, team_of([task("a", "reader")]))
+        while not rooms.upstream.count:
+            await asyncio.sleep(0.02)
+        await first.aclose()
+        gate.set()
+        await asyncio.sleep(1)
+        async with running_gateway("http://127.0.0.1:9", **place):
+            report, size = await finished(rooms, run)
+        assert (report.answer, rooms.upstream.count) == (ANSWER, 1)
+        assert size < 20_000, "the answer is in the store"
+        accounts = (await read_record(with_store(client, MemoryBlobs()), run)).accounts
+        make = rooms.gateway.server.gateway.keys.agent_key
+        keys = {each.agent: make(each.account_id) for each in accounts}
+        keys |= {"parent": PARENT_KEY, "sealing": SEALING_KEY}
+        names = ("texts-blobs.db", "texts.db")
+        places = {name: (tmp_path / name).read_bytes() for name in names}
+        assert LINE.strip().encode() in b"".join(places.values())
+        assert secrets.found(keys, places) == []
 
 
 async def test_a_start_without_a_store_has_its_documents_inline(client: Client) -> None:
