@@ -56,6 +56,7 @@ PASSED_THROUGH: Final = (
     "pydantic_core",
     "annotated_types",
     "workflows.state.agent_account",
+    "workflows.state.charges",
     "workflows.policies",
     "workflows.state.open_tasks",
     "workflows.state.task_schedule",

@@ -58,8 +58,15 @@ class Commands:
             case Task():
                 self._check_task(command)
 
+    async def taken_up(self) -> None:
+        """Where the run has just continued as new: until its calls, and what is parked, can be
+        reached again. Otherwise it does not yield."""
+        if not self._run.is_taken_up:
+            await workflow.wait_condition(lambda: self._run.is_taken_up or self._is_ending())
+
     async def execute(self, adjustment: Adjustment) -> None:
         """The command that the signal `adjust` carries, without its result."""
+        await self.taken_up()
         match adjustment.root:
             case AdjustBudget() as command:
                 await self.adjust_budget(command)
@@ -100,6 +107,7 @@ class Commands:
         return agent_now(self._progress, command.agent)
 
     async def adjust_run(self, command: AdjustRun) -> RunAdjusted:
+        await self.taken_up()
         if command.budget_usd is None:
             return self._apply_limits(command)
         await self._accounts_open()
@@ -119,6 +127,7 @@ class Commands:
 
     async def add_task(self, task: Task) -> TaskAnswer:
         """One after the other: a task may depend on one whose schema is still being checked."""
+        await self.taken_up()
         async with self._adding:
             self._check_task(task)
             if isinstance(task.output, dict):
@@ -145,8 +154,7 @@ class Commands:
             check_priced(self._progress.catalog, command.model)
 
     def _check_task(self, task: Task) -> None:
-        runner = self._run.runner
-        closed = closed_to_tasks(self._progress, runner is not None and runner.is_running)
+        closed = closed_to_tasks(self._progress, self._run.takes_tasks)
         if closed is not None:
             raise refused(closed)
         problems = addition_problems(self._progress, task)
@@ -165,9 +173,10 @@ class Commands:
     async def _accounts_open(self) -> None:
         """Waits until the accounts are open. Where they are, it does not yield: a message that
         arrives later must find this one carried out."""
-        if not self._run.accounts.refs:
+        await self.taken_up()
+        if not self._progress.account_refs:
             await workflow.wait_condition(
-                lambda: bool(self._run.accounts.refs) or self._is_ending()
+                lambda: bool(self._progress.account_refs) or self._is_ending()
             )
         self._raise_if_ended()
 

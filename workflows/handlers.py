@@ -31,6 +31,7 @@ from workflows.activity_errors import refused
 from workflows.commands import Commands
 from workflows.messages import BadMessage, parse
 from workflows.run import Run
+from workflows.state.progress import Progress
 from workflows.state.reports import run_state, spend_report
 
 M = TypeVar("M", bound=BaseModel)
@@ -43,9 +44,8 @@ class Handlers:
     update or query is refused with an error.
     """
 
-    def __init__(self) -> None:
-        info = workflow.info()
-        self._run = Run(info.workflow_id, info.start_time)
+    def __init__(self, progress: Progress) -> None:
+        self._run = Run(progress)
         self._commands = Commands(self._run)
 
     @workflow.query
@@ -158,6 +158,7 @@ class Handlers:
     @workflow.update
     async def retry_task(self, payload: Any = None, *extra: Any) -> TaskAnswer:
         """Wakes what is parked, or starts a failed task again. Payload: `TaskCommand`."""
+        await self._commands.taken_up()
         return self._commands.retry_task(parse(TaskCommand, payload, extra))
 
     @retry_task.validator
@@ -170,6 +171,7 @@ class Handlers:
 
         Payload: `TaskCommand`.
         """
+        await self._commands.taken_up()
         return self._commands.cancel_task(parse(TaskCommand, payload, extra))
 
     @cancel_task.validator

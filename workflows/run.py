@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Coroutine
-from datetime import datetime
 from typing import Any
 
+from durable_agent_team.contracts.run import RunStatus
+from durable_agent_team.contracts.run_snapshot import RunSnapshot
 from durable_agent_team.contracts.spend import ModelCatalog
 from workflows.activity_executor import ActivityExecutor
+from workflows.continuation import Continuation
 from workflows.money.limits import Limits
 from workflows.money.run_accounts import RunAccounts
 from workflows.people.approval import Approval
@@ -23,8 +25,8 @@ from workflows.tasks.runner import TaskRunner
 class Run:
     """The parts of one run, and what has to reach several of them."""
 
-    def __init__(self, workflow_id: str, started_at: datetime) -> None:
-        self.progress = Progress(workflow_id, started_at)
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
         self.activities = ActivityExecutor(self.progress.changed)
         self.publisher = Publisher(self.progress, self.activities)
         self.accounts = RunAccounts(self.progress, self.activities)
@@ -33,23 +35,41 @@ class Run:
         self.parking = Parking(self.progress, self.notifier)
         self.approval = Approval(self.progress, self.notifier)
         self.deadline = Deadline(self.progress, self.release_waiters)
+        self.continuation = Continuation(self.progress, self._is_quiet)
         self.calls: PaidCalls | None = None
         """Once the accounts are open."""
         self.runner: TaskRunner | None = None
         """Once the plan is made, and approved."""
+        self.is_taken_up = progress.execution == 1
+        """False until the calls of an earlier execution are awaited again, and what was parked
+        waits again."""
         self._steps: asyncio.Task[None] | None = None
 
     def make_calls(self, catalog: ModelCatalog) -> PaidCalls:
         self.calls = PaidCalls(self.progress, self.activities, self.accounts, self.parking, catalog)
         return self.calls
 
+    @property
+    def takes_tasks(self) -> bool:
+        """Tasks are being worked on, and one that is added is waited for."""
+        if not self.is_taken_up:
+            return self.progress.status is RunStatus.WORKING
+        return self.runner is not None and self.runner.is_running
+
+    def take_up(self) -> None:
+        """Goes on where an earlier execution of the run was; nothing in the first one."""
+        if not self.is_taken_up:
+            self.is_taken_up = True
+            self.deadline.set(self.progress.deadline)
+
     def make_runner(self, calls: PaidCalls) -> TaskRunner:
         self.runner = TaskRunner(self.progress, calls)
         return self.runner
 
-    async def carry_out(self, steps: Coroutine[Any, Any, None]) -> None:
+    async def carry_out(self, steps: Coroutine[Any, Any, None]) -> RunSnapshot | None:
         """Runs the steps until they are done, have failed, or are cancelled by the signal or by
-        Temporal, and records which.
+        Temporal, and records which. Where the run is to continue as new, returns what its next
+        execution starts with.
 
         Only expected exceptions are caught: a bug must fail the workflow task, and wait for its fix
         with the accounts open.
@@ -57,12 +77,58 @@ class Run:
         self._steps = asyncio.create_task(steps)
         if self.progress.stopping:
             self._steps.cancel()
+        continuing = asyncio.create_task(self._until_ready_to_continue())
         try:
+            while not self._steps.done():
+                await self._until_one_is_done(self._steps, continuing)
+                if continuing.done() and not self._steps.done():
+                    snapshot = self._snapshot() if self.continuation.is_ready else None
+                    if snapshot is not None:
+                        return snapshot
+                    self._hold(False)
+                    continuing = asyncio.create_task(self._until_ready_to_continue())
             await self._steps
         except asyncio.CancelledError:
             self.progress.stop("cancelled in Temporal")
         except (TaskFailed, TaskSkipped) as ended:
             self.progress.failure = ended.failure
+        finally:
+            continuing.cancel()
+        return None
+
+    async def _until_one_is_done(
+        self, steps: asyncio.Task[None], other: asyncio.Task[None]
+    ) -> None:
+        """A cancellation of the workflow cancels the steps."""
+        one: asyncio.Future[None] = asyncio.get_event_loop().create_future()
+        for each in (steps, other):
+            each.add_done_callback(lambda _: None if one.done() else one.set_result(None))
+        try:
+            await one
+        except asyncio.CancelledError:
+            steps.cancel()
+
+    async def _until_ready_to_continue(self) -> None:
+        if not await self.continuation.due():
+            await asyncio.get_event_loop().create_future()
+        self._hold(True)
+        await self.continuation.ready()
+
+    def _snapshot(self) -> RunSnapshot | None:
+        if self.calls is not None:
+            self.calls.prepare_to_continue()
+        return self.continuation.snapshot()
+
+    def _is_quiet(self) -> bool:
+        """What every task and step waits for is in the state: a call, a slot, money or a person."""
+        is_cancelling = self._steps is not None and self._steps.cancelling() > 0
+        if self.runner is not None:
+            is_cancelling = is_cancelling or self.runner.is_cancelling
+        return not is_cancelling and not self.accounts.is_reading
+
+    def _hold(self, held: bool) -> None:
+        if self.calls is not None:
+            self.calls.gate.hold(held)
 
     def cancel(self, reason: str) -> None:
         """Cancels the steps, unless the run has ended already."""

@@ -138,10 +138,10 @@ def test_what_a_task_has_cost_includes_what_was_read_back() -> None:
     for key in ("paid", "own"):
         account.settle(key, result(Decimal("0.1")), Use.USEFUL)
     account.fail("lost", Decimal(0), may_be_billed=True)
-    assert account.spent_by_task() == {"a": Decimal("0.1")}
+    assert account.charges.by_task == {"a": Decimal("0.1")}
     charges = {key: Decimal("0.1") for key in ("paid", "own")}
     account.read_back(ledger(account, {**charges, "lost": Decimal("0.05"), "?": Decimal("0.3")}))
-    assert account.spent_by_task() == {"a": Decimal("0.1"), "b": Decimal("0.05")}
+    assert account.charges.by_task == {"a": Decimal("0.1"), "b": Decimal("0.05")}
     assert account.spent_usd == Decimal("0.55"), "with what belongs to no task"
 
 

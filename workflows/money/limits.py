@@ -82,7 +82,8 @@ class Limits:
                 self._activities.execute_uncounted(
                     AccountActivities.set_budget,
                     SetBudget(
-                        account=self._accounts.refs[change.agent], budget_usd=change.budget_usd
+                        account=self._progress.account_refs[change.agent],
+                        budget_usd=change.budget_usd,
                     ),
                     account_options(),
                     summary=f"{change.agent} · limit {change.budget_usd} USD",
@@ -100,8 +101,8 @@ class Limits:
                     AccountActivities.transfer,
                     BudgetTransfer(
                         idempotency_key=str(workflow.uuid4()),
-                        source=self._accounts.refs[transfer.from_agent],
-                        target=self._accounts.refs[transfer.to_agent],
+                        source=self._progress.account_refs[transfer.from_agent],
+                        target=self._progress.account_refs[transfer.to_agent],
                         amount_usd=transfer.amount_usd,
                     ),
                     account_options(),

@@ -6,7 +6,6 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 from durable_agent_team.contracts.activity_interfaces import AccountActivities
-from durable_agent_team.contracts.call import AccountRef
 from durable_agent_team.contracts.spend import (
     AccountBudget,
     CloseAccounts,
@@ -37,7 +36,7 @@ class RunAccounts:
         self._progress = progress
         self._activities = activities
         self._opening: OpenAccounts | None = None
-        self.refs: dict[str, AccountRef] = {}
+        self._reading = 0
 
     async def read_catalog(self) -> ModelCatalog:
         """The gateway's models and prices. Raises TaskFailed."""
@@ -77,7 +76,7 @@ class RunAccounts:
             summary=f"{len(opening.accounts)} accounts · {why}",
         )
         self._progress.capabilities = opened.capabilities
-        self.refs = {ref.agent: ref for ref in opened.accounts}
+        self._progress.account_refs = {ref.agent: ref for ref in opened.accounts}
         everyone = callers(self._progress.team)
         for each in opening.accounts:
             model = model_of(everyone[each.agent], self._progress.catalog)
@@ -86,7 +85,7 @@ class RunAccounts:
     async def _find_opened(self) -> None:
         """A run that was stopped while it opened its accounts does not know them. Opening them once
         more returns the same ones, so that they can be closed."""
-        if self._opening is None or self.refs:
+        if self._opening is None or self._progress.account_refs:
             return
         try:
             await self._open(self._opening, reopening_options(), "find")
@@ -103,6 +102,7 @@ class RunAccounts:
         if not self._progress.capabilities.ledger:
             return
         lost = tuple(self._progress.accounts[agent].lost)
+        self._reading += 1
         try:
             read = await self._activities.execute(
                 AccountActivities.read_ledgers,
@@ -117,8 +117,15 @@ class RunAccounts:
                 failure, _ = failure_and_spend(error)
                 workflow.logger.error("%s's ledger was not read: %s", agent, failure.message)
             return
+        finally:
+            self._reading -= 1
         for ledger in read.ledgers:
             self._progress.accounts[agent].read_back(ledger, lost)
+
+    @property
+    def is_reading(self) -> bool:
+        """A ledger is being read, for a call whose end is not recorded before that."""
+        return self._reading > 0
 
     async def close(self) -> None:
         """Disables every account, and compares each ledger with what the run knows."""
@@ -148,7 +155,7 @@ class RunAccounts:
 
     def _accounts_of(self, agents: list[str], known: dict[str, Decimal]) -> CloseAccounts:
         return CloseAccounts(
-            accounts=tuple(self.refs[agent] for agent in agents),
+            accounts=tuple(self._progress.account_refs[agent] for agent in agents),
             known=known,
             capabilities=self._progress.capabilities,
         )

@@ -12,34 +12,38 @@ from workflows.state.progress import Progress
 
 
 class Approval:
-    """At most one subject waits for approval. Everything else in `state.waiting` waits for money or
-    for a retry."""
+    """At most one subject waits for approval: `Progress.for_approval`."""
 
     def __init__(self, progress: Progress, notifier: Notifier) -> None:
         self._progress = progress
         self._notifier = notifier
-        self._subject: str | None = None
-        self._answer: Approve | None = None
 
     async def wait_for(self, subject: str) -> None:
         """Returns when a person has answered, or the run stops. A refusal stops the run."""
         progress = self._progress
-        progress.become(RunStatus.APPROVAL)
-        self._subject = subject
-        waiting = Waiting(
-            subject=subject,
-            reason=f"the {subject} waits for approval",
-            command=shell_command(STARTER, "approve", progress.workflow_id, subject),
-            since=workflow.now(),
-        )
-        progress.wait_for_person(waiting)
-        notifying = self._notifier.plan_waits(waiting)
-        await workflow.wait_condition(lambda: self._answer is not None or progress.stopping)
+        if progress.status is not RunStatus.APPROVAL:
+            self._ask(subject)
+        waiting = progress.waiting.get(subject)
+        notifying = self._notifier.plan_waits(waiting) if waiting is not None else None
+        await workflow.wait_condition(lambda: progress.approval is not None or progress.stopping)
         if notifying is not None:
             notifying.cancel()
-        answer, self._answer = self._answer, None
+        answer, progress.approval = progress.approval, None
         if answer is not None and not answer.approved:
             progress.stop(f"the {subject} was refused: {answer.note}".rstrip(": "))
+
+    def _ask(self, subject: str) -> None:
+        progress = self._progress
+        progress.become(RunStatus.APPROVAL)
+        progress.for_approval = subject
+        progress.wait_for_person(
+            Waiting(
+                subject=subject,
+                reason=f"the {subject} waits for approval",
+                command=shell_command(STARTER, "approve", progress.workflow_id, subject),
+                since=workflow.now(),
+            )
+        )
 
     def check(self, answer: Approve) -> None:
         """Raises ApplicationError where this subject does not wait for approval."""
@@ -49,7 +53,7 @@ class Approval:
                 f"subject = {answer.subject!r}: nothing of this name waits for a person"
                 f" (waiting: {', '.join(self._progress.waiting) or 'nothing'})"
             )
-        if answer.subject != self._subject:
+        if answer.subject != self._progress.for_approval:
             raise refused(
                 f"subject = {answer.subject!r}: an approval does not make it continue;"
                 f" `{waiting.command}` does"
@@ -58,5 +62,5 @@ class Approval:
     def give(self, answer: Approve) -> Approve:
         """Records the answer, which `wait_for` then returns with."""
         self._progress.waiting.pop(answer.subject, None)
-        self._subject, self._answer = None, answer
+        self._progress.for_approval, self._progress.approval = None, answer
         return answer

@@ -61,10 +61,11 @@ class Notifier:
         await self._send(notification, ending_notification_options(), str(status))
 
     async def _parked(self, waiting: Waiting) -> None:
-        if not self._is_wanted(NotifyOn.WAITING):
+        if not self._is_wanted(NotifyOn.WAITING) or waiting.subject in self._progress.notified:
             return
         notification = self._notification().model_copy(update={"waiting": waiting})
         await self._send(notification, notification_options(), waiting.subject)
+        self._progress.notified.add(waiting.subject)
         self._progress.changed()
 
     def _is_wanted(self, event: NotifyOn) -> bool:

@@ -35,17 +35,21 @@ class Parking:
         """
         if self._progress.stopping:
             raise asyncio.CancelledError
-        waiting = self._waiting(subject, caller, account, failure)
+        call = self._progress.open_calls[subject]
         woken: asyncio.Future[None] = asyncio.get_event_loop().create_future()
         self._parked[subject] = (account.agent, woken)
-        self._progress.park(waiting)
-        account.park()
-        self._progress.changed()
+        waiting = self._progress.waiting.get(subject)
+        if waiting is None or call.parked_after is None:  # else since an earlier execution
+            waiting = self._waiting(subject, caller, account, failure)
+            call.parked_after = failure
+            self._progress.park(waiting)
+            account.park()
+            self._progress.changed()
         notifying = self._notifier.parked(waiting)
         try:
             await workflow.wait_condition(
                 woken.done,
-                timeout=timedelta(seconds=caller.park_timeout_seconds),
+                timeout=_left(waiting, caller),
                 timeout_summary=f"{account.agent} · {subject} · parked",
             )
         except TimeoutError:
@@ -53,6 +57,7 @@ class Parking:
         finally:
             notifying.cancel()
             del self._parked[subject]
+            call.parked_after = None
             self._progress.unpark(subject)
             account.unpark(still_parked=self._is_parked(account.agent))
             self._progress.changed()
@@ -95,6 +100,12 @@ class Parking:
             since=now,
             until=now + timedelta(seconds=caller.park_timeout_seconds),
         )
+
+
+def _left(waiting: Waiting, caller: Caller) -> timedelta:
+    if waiting.until is None:
+        return timedelta(seconds=caller.park_timeout_seconds)
+    return max(waiting.until - workflow.now(), timedelta(0))
 
 
 def _timed_out(caller: Caller, failure: Failure) -> Exception:

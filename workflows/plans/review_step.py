@@ -16,15 +16,16 @@ from workflows.tasks.runner import TaskRunner
 
 async def review_plan(progress: Progress, calls: PaidCalls, runner: TaskRunner) -> None:
     """Up to `review_rounds` rounds: a review, and then the tasks of the revised plan."""
-    for number in range(1, progress.team.review_rounds + 1):
+    while progress.reviews < progress.team.review_rounds:
         if progress.stopping:
             return
         progress.become(RunStatus.REVIEWING)
-        revised = await _revise(progress, calls, number)
+        revised = await _revise(progress, calls, progress.reviews + 1)
         if revised is None or progress.stopping:
             return
         review, plan = revised
         progress.tasks.revise(plan, to_do_again(plan, review.redo))
+        progress.reviews += 1
         progress.become(RunStatus.WORKING)
         await runner.run()
 

@@ -6,22 +6,13 @@ Used to plan calls and to show figures. The gateway enforces the limit.
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from decimal import Decimal
-from enum import StrEnum
 from itertools import chain
 
 from durable_agent_team.contracts.call import CallResult
 from durable_agent_team.contracts.spend import AgentSpend, AgentStatus, Ledger
+from workflows.state.charges import NO_KEY, ZERO, Charges, Use
 
-ZERO = Decimal(0)
-
-
-class Use(StrEnum):
-    """What a charge paid for."""
-
-    USEFUL = "useful"
-    REPAIR = "repair"
-    FAILED = "failed"
-    DISCARDED = "discarded"
+__all__ = ["ZERO", "AgentAccount", "Use"]
 
 
 @dataclass
@@ -34,17 +25,14 @@ class AgentAccount:
     agent: str
     model: str
     budget_usd: Decimal
-    charges: dict[tuple[str, Use], Decimal] = field(default_factory=dict)
-    """By idempotency key and use: a successful call may have paid for failed attempts before."""
+    charges: Charges = field(default_factory=Charges)
     in_flight: dict[str, Decimal | None] = field(default_factory=dict)
     """Calls that are awaited: idempotency key -> the most that each can cost, where known."""
     lost: dict[str, Decimal | None] = field(default_factory=dict)
     """Calls that ended without an answer, and that the gateway may still bill."""
     status: AgentStatus = AgentStatus.IDLE
-    issued: dict[str, str | None] = field(default_factory=dict)
-    """All calls in this history: idempotency key -> the task; None for the orchestrator's own."""
     unanswered: set[str] = field(default_factory=set)
-    """Of these, the ones whose charge was read back while the run did not have their answer."""
+    """Calls whose charge was read back while the run did not have their answer."""
     seen_usd: Decimal = ZERO
     """The highest spend that the provider has reported with an answer."""
     failures_in_row: int = 0
@@ -60,7 +48,7 @@ class AgentAccount:
 
     @property
     def spent_usd(self) -> Decimal:
-        return sum(self.charges.values(), ZERO)
+        return self.charges.total
 
     @property
     def remaining_usd(self) -> Decimal:
@@ -86,19 +74,10 @@ class AgentAccount:
         remaining = self.remaining_usd
         return self._reserved(remaining) + bound <= remaining
 
-    def spent_by_task(self) -> dict[str, Decimal]:
-        """What each task's calls have cost. Charges of unknown keys belong to no task."""
-        spent: dict[str, Decimal] = {}
-        for (key, _), amount in self.charges.items():
-            task = self.issued.get(key)
-            if task is not None:
-                spent[task] = spent.get(task, ZERO) + amount
-        return spent
-
     def begin(self, key: str, bound: Decimal | None, task: str | None = None) -> None:
         """A call starts; `task` is the one that it works for."""
         self.calls += 1
-        self.issued[key] = task
+        self.charges.issued[key] = task
         self.lost.pop(key, None)
         self.in_flight[key] = bound
         self.status = AgentStatus.WORKING
@@ -112,11 +91,10 @@ class AgentAccount:
         was_read_back = key in self.unanswered
         if was_read_back:
             self.unanswered.discard(key)
-            del self.charges[key, Use.FAILED]
+            self.charges.replace(key, Use.FAILED, ZERO)
         for purpose, amount in ((use, result.cost_usd), (Use.FAILED, result.failed_attempts_usd)):
             if amount:
-                before = self.charges.get((key, purpose), ZERO)
-                self.charges[key, purpose] = before + amount
+                self.charges.add(key, purpose, amount)
         usage = result.usage
         if not was_read_back:
             self._count(usage.prompt_tokens, usage.completion_tokens, result.estimated)
@@ -132,7 +110,7 @@ class AgentAccount:
         bound = self.in_flight.get(key)
         self._end(key)
         if spent_usd:
-            self.charges[key, Use.FAILED] = spent_usd
+            self.charges.replace(key, Use.FAILED, spent_usd)
         elif may_be_billed:
             self.lost[key] = bound
 
@@ -178,33 +156,43 @@ class AgentAccount:
         """Adds the charges of calls whose answer never arrived. `lost` are the calls that were lost
         when the ledger was requested, by default all: it may not show those lost since then."""
         self._possibly_billed(ledger.possibly_billed_calls, ledger.possibly_billed_usd)
-        known = self._by_key()
-        for key, amount in ledger.by_key().items():
-            missing = amount - known.get(key, ZERO)
-            if missing > 0 and key not in self.in_flight:
-                use = Use.FAILED if key in self.issued else Use.DISCARDED
-                self.charges[key, use] = self.charges.get((key, use), ZERO) + missing
+        amounts, issued = ledger.by_key(), self.charges.issued
+        known = {key for key in amounts if key in self.charges.by_key or key in self.in_flight}
+        counts_unknown = not self.charges.settled_usd
+        for key, amount in amounts.items():
+            missing = amount - self.charges.of_key(key)
+            if missing > 0 and key in issued and key not in self.in_flight:
+                self.charges.add(key, Use.FAILED, missing)
                 self.lost.pop(key, None)
-                if key in self.issued and key not in known:
+                if key not in known:
                     self.unanswered.add(key)
+        self.charges.add_unknown(
+            (key, amount)
+            for key, amount in amounts.items()
+            if key not in issued and key not in self.in_flight
+        )
         for charge in ledger.charges:
-            key = charge.idempotency_key or ""
-            if key not in known and key not in self.in_flight:
+            key = charge.idempotency_key or NO_KEY
+            if key not in known and (key in issued or counts_unknown):
                 self._count(charge.prompt_tokens, charge.completion_tokens, charge.estimated)
         if ledger.reserved_usd == 0:
             for key in list(self.lost if lost is None else lost):
                 self.lost.pop(key, None)
 
+    def continue_with(self, keys: Collection[str]) -> None:
+        """For the next execution: of the calls that have ended, only the sums are kept. `keys` are
+        those of calls that may be made again."""
+        open_keys = {*keys, *self.in_flight, *self.lost, *self.unanswered}
+        self.charges.settle_all_but(open_keys)
+
     def agrees_with(self, ledger: Ledger) -> bool:
         """Whether both agree to the micro-dollar, and call by call where the ledger has lines."""
         if ledger.reserved_usd or self.spent_usd != ledger.spent_usd:
             return False
-        return not ledger.charges or ledger.by_key() == self._by_key()
+        return not ledger.charges or self.charges.agree_with(ledger)
 
     def report(self) -> AgentSpend:
-        by_use = dict.fromkeys(Use, ZERO)
-        for (_, use), amount in self.charges.items():
-            by_use[use] += amount
+        by_use = self.charges.by_use
         return AgentSpend(
             agent=self.agent,
             model=self.model,
@@ -225,12 +213,6 @@ class AgentAccount:
             possibly_billed_calls=self.possibly_billed_calls,
             possibly_billed_usd=self.possibly_billed_usd,
         )
-
-    def _by_key(self) -> dict[str, Decimal]:
-        amounts: dict[str, Decimal] = {}
-        for (key, _), amount in self.charges.items():
-            amounts[key] = amounts.get(key, ZERO) + amount
-        return amounts
 
     def _possibly_billed(self, calls: int, usd: Decimal) -> None:
         """The account's totals, as the provider told them at some time; they only ever grow."""

@@ -3,6 +3,9 @@
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Annotated
+
+from pydantic import PlainSerializer, PlainValidator
 
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.plan import Plan
@@ -14,16 +17,33 @@ from workflows.state.task_log import TaskLog
 from workflows.state.task_schedule import ENDED, Schedule
 
 
+def _status(schedule: Schedule) -> dict[str, str]:
+    """All that a schedule knows besides the plan."""
+    return {task_id: str(status) for task_id, status in schedule.status.items()}
+
+
+def _schedule(status: dict[str, str]) -> Schedule:
+    schedule = Schedule(())
+    schedule.status = {task_id: TaskStatus(each) for task_id, each in status.items()}
+    return schedule
+
+
 @dataclass
 class PlanProgress:
     """Keeps the plan, the schedule, the logs and the hand-offs in step."""
 
     plan: Plan | None = None
-    schedule: Schedule = field(default_factory=lambda: Schedule(()))
+    schedule: Annotated[Schedule, PlainValidator(_schedule), PlainSerializer(_status)] = field(
+        default_factory=lambda: Schedule(())
+    )
     added: set[str] = field(default_factory=set)
     """The ids of tasks that a person added."""
     logs: dict[str, TaskLog] = field(default_factory=dict)
     handoffs: dict[str, Text] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.plan is not None:
+            self.schedule = Schedule.of(self.plan.tasks, self.schedule.status)
 
     def adopt(self, plan: Plan) -> None:
         """Makes this the plan of the run."""

@@ -6,6 +6,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from durable_agent_team.contracts.call import AccountRef
+from durable_agent_team.contracts.control import Approve
 from durable_agent_team.contracts.run import (
     Failure,
     Refusal,
@@ -22,6 +24,7 @@ from durable_agent_team.contracts.spend import (
 from durable_agent_team.contracts.team import Team
 from durable_agent_team.contracts.text_ref import Text, TextRef
 from workflows.state.agent_account import AgentAccount
+from workflows.state.open_call import OpenCall
 from workflows.state.plan_progress import PlanProgress
 
 MAX_REFUSALS = 20
@@ -29,6 +32,8 @@ MAY_PARK = frozenset(
     {RunStatus.PLANNING, RunStatus.WORKING, RunStatus.REVIEWING, RunStatus.FINISHING}
 )
 """In which calls are made, so that one of them may park."""
+
+BEFORE_WORK = frozenset({RunStatus.STARTING, RunStatus.PLANNING, RunStatus.APPROVAL})
 
 
 @dataclass
@@ -38,6 +43,8 @@ class Progress:
     workflow_id: str
     started_at: datetime
     request: RunRequest | None = None
+    execution: int = 1
+    """How many executions of the workflow the run has had, with this one: it continues as new."""
     status: RunStatus = RunStatus.STARTING
     paused: bool = False
     cancel_reason: str | None = None
@@ -49,12 +56,25 @@ class Progress:
     """Where one of them is a reference: the texts that the answer consists of, an empty line
     between them; `answer` is how it begins."""
     accounts: dict[str, AgentAccount] = field(default_factory=dict)
+    account_refs: dict[str, AccountRef] = field(default_factory=dict)
+    """By agent, once the accounts are open."""
     capabilities: Capabilities = field(default_factory=Capabilities)
     catalog: ModelCatalog = field(default_factory=ModelCatalog)
     deadline: datetime | None = None
     """The time after which no new call starts."""
     tasks: PlanProgress = field(default_factory=PlanProgress)
+    open_calls: dict[str, OpenCall] = field(default_factory=dict)
+    """By the task, or the orchestrator's step, that they work for."""
+    reviews: int = 0
+    """How many times the orchestrator has revised the plan."""
     waiting: dict[str, Waiting] = field(default_factory=dict)
+    notified: set[str] = field(default_factory=set)
+    """Of these subjects, those of which the notification was sent, or has failed for good."""
+    for_approval: str | None = None
+    """The subject in `waiting` that an approval answers; everything else waits for money or for a
+    retry."""
+    approval: Approve | None = None
+    """Its answer, until the run goes on with it."""
     refusals: list[Refusal] = field(default_factory=list)
     ledger_usd: Decimal | None = None
     ledger_agrees: LedgerAgreement = LedgerAgreement.OPEN
@@ -99,10 +119,18 @@ class Progress:
     def status_now(self) -> RunStatus:
         """The status that is shown: a run is parked when all that is left to do, including the
         orchestrator's own calls, waits for a person."""
-        busy = any(account.in_flight for account in self.accounts.values())
-        if self.status in MAY_PARK and self.waiting and not busy:
+        if self.status in MAY_PARK and self.waiting and not self.has_calls_in_flight:
             return RunStatus.PARKED
         return self.status
+
+    @property
+    def has_calls_in_flight(self) -> bool:
+        return any(account.in_flight for account in self.accounts.values())
+
+    @property
+    def open_keys(self) -> set[str]:
+        """The idempotency keys of all calls that have not ended, in flight or not."""
+        return {key for call in self.open_calls.values() if (key := call.key)}
 
     @property
     def spent_usd(self) -> Decimal:
@@ -112,7 +140,7 @@ class Progress:
         """What the calls of each task have cost, in USD. Only tasks that have cost something."""
         spent: dict[str, Decimal] = {}
         for account in self.accounts.values():
-            for task_id, amount in account.spent_by_task().items():
+            for task_id, amount in account.charges.by_task.items():
                 spent[task_id] = spent.get(task_id, Decimal(0)) + amount
         return spent
 
@@ -162,6 +190,7 @@ class Progress:
     def unpark(self, subject: str) -> None:
         """The call continues, or has given up."""
         self.waiting.pop(subject, None)
+        self.notified.discard(subject)
         self.tasks.unparked(subject)
 
     def refuse(self, at: datetime, message: str, problem: str) -> None:

@@ -8,7 +8,7 @@ from durable_agent_team.contracts.run import Failure
 
 @dataclass
 class TaskLog:
-    """What the task has cost is not recorded here: `AgentAccount.spent_by_task` derives it."""
+    """What the task has cost is not recorded here: `Charges.by_task` has it."""
 
     calls: int = 0
     started_at: datetime | None = None

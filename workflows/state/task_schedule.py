@@ -31,16 +31,27 @@ class Schedule:
             for dependency in dict.fromkeys(task.depends_on):
                 self._dependants[dependency].append(task.id)
 
+    @classmethod
+    def of(cls, tasks: Sequence[Task], status: Mapping[str, TaskStatus]) -> "Schedule":
+        """The graph with its tasks as far as they were in an earlier execution of the run."""
+        schedule = cls(tasks)
+        schedule.status |= status
+        for task in tasks:
+            needs = set(task.depends_on)
+            schedule._missing[task.id] = sum(schedule.status[each] not in ENDED for each in needs)
+        return schedule
+
     def start(self) -> list[str]:
-        """Returns the tasks without open dependencies, in the order of the plan."""
-        free = (TaskStatus.WAITING, TaskStatus.READY)
+        """Returns the tasks without open dependencies, in the order of the plan. Those that had
+        started in an earlier execution of the run keep their status."""
         ready = [
             task_id
             for task_id, missing in self._missing.items()
-            if not missing and self.status[task_id] in free
+            if not missing and self.status[task_id] not in ENDED
         ]
         for task_id in ready:
-            self.status[task_id] = TaskStatus.READY
+            if self.status[task_id] is TaskStatus.WAITING:
+                self.status[task_id] = TaskStatus.READY
         return ready
 
     def add(self, task: Task) -> list[str]:

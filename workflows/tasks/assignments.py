@@ -5,6 +5,7 @@ from typing import Any
 
 from durable_agent_team.contracts.call import Purpose, Source
 from durable_agent_team.contracts.names import ORCHESTRATOR_AGENT
+from durable_agent_team.contracts.team import Agent, Caller
 from durable_agent_team.contracts.text_ref import Text
 from durable_agent_team.rules.catalog import caller_of
 from durable_agent_team.rules.planning import plan_ask, plan_schema
@@ -44,13 +45,17 @@ def task_assignment(progress: Progress, task_id: str) -> Assignment:
 def with_current_settings(progress: Progress, assignment: Assignment) -> Assignment:
     """The same assignment, with its agent's settings as they are now; itself if these are the
     same."""
-    team, agent = progress.team, assignment.agent
-    caller = caller_of(team, agent)
+    return with_settings(progress, assignment, caller_of(progress.team, assignment.agent))
+
+
+def with_settings(progress: Progress, assignment: Assignment, caller: Caller) -> Assignment:
+    """The same assignment, with these settings of its agent; itself if it has them already."""
     if caller is assignment.caller:
         return assignment
-    if agent == ORCHESTRATOR_AGENT:
-        return replace(assignment, caller=caller, system=orchestrator_text(team))
-    return replace(assignment, caller=caller, system=system_text(team.agents[agent]))
+    if isinstance(caller, Agent):
+        return replace(assignment, caller=caller, system=system_text(caller))
+    team = progress.team.model_copy(update={"orchestrator": caller})
+    return replace(assignment, caller=caller, system=orchestrator_text(team))
 
 
 def plan_assignment(progress: Progress) -> Assignment:

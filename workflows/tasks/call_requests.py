@@ -1,5 +1,6 @@
 """An agent's assignment, and the requests that are made from it: one body, one key."""
 
+import hashlib
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -26,6 +27,7 @@ from durable_agent_team.rules.bounds import (
 )
 from durable_agent_team.rules.catalog import context_of, price_of
 from durable_agent_team.rules.encoded_size import MAX_PAYLOAD_BYTES, encoded_bytes
+from workflows.state.open_call import Issued
 from workflows.task_exceptions import TaskFailed
 
 
@@ -56,6 +58,30 @@ class CallRequests:
         self, assignment: Assignment, account: AccountRef, model: str, rejected: Rejected | None
     ) -> CallRequest:
         """A request with a new key. Raises TaskFailed where the prompt does not fit."""
+        key = str(workflow.uuid4())
+        request = self._request(assignment, account, model, rejected, key)
+        self._check_size(assignment.caller, request, encoded_bytes(request))
+        return request
+
+    def again(
+        self,
+        assignment: Assignment,
+        account: AccountRef,
+        issued: Issued,
+        rejected: Rejected | None,
+    ) -> CallRequest:
+        """The request that was issued for this assignment, under the same key."""
+        request = self._request(assignment, account, issued.model, rejected, issued.key)
+        return request.model_copy(update={"max_tokens": issued.max_tokens})
+
+    def _request(
+        self,
+        assignment: Assignment,
+        account: AccountRef,
+        model: str,
+        rejected: Rejected | None,
+        key: str,
+    ) -> CallRequest:
         caller = assignment.caller
         optional: dict[str, Any] = {
             "purpose": assignment.purpose if assignment.purpose is not Purpose.WORK else None,
@@ -72,7 +98,7 @@ class CallRequests:
         if caller.seed is not None:  # 0 is a seed
             given["seed"] = caller.seed
         request = CallRequest(
-            idempotency_key=str(workflow.uuid4()),
+            idempotency_key=key,
             account=account,
             task=assignment.subject,
             model=model,
@@ -81,11 +107,8 @@ class CallRequests:
             ask=assignment.ask,
             **given,
         )
-        size = encoded_bytes(request)
-        if size > MAX_PAYLOAD_BYTES and rejected is not None:
-            request = request.model_copy(update={"rejected": _as_sent(rejected)})
-            size = encoded_bytes(request)
-        self._check_size(caller, request, size)
+        if rejected is not None and encoded_bytes(request) > MAX_PAYLOAD_BYTES:
+            return request.model_copy(update={"rejected": _as_sent(rejected)})
         return request
 
     def _check_size(self, caller: Caller, request: CallRequest, payload_bytes: int) -> None:
@@ -127,6 +150,12 @@ class CallRequests:
 def _as_sent(rejected: Rejected) -> Rejected:
     """Only with what the agent gets back of its failed answer; the mark of the cut is kept."""
     return rejected.model_copy(update={"answer": rejected.answer[: MAX_REJECTED + 1]})
+
+
+def digest(request: CallRequest) -> str:
+    """SHA-256 of all that is in the body of the call."""
+    body = request.model_dump_json(exclude={"idempotency_key", "account"}, exclude_unset=True)
+    return hashlib.sha256(body.encode()).hexdigest()
 
 
 def with_new_key(request: CallRequest, **changes: Any) -> CallRequest:

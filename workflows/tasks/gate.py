@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -48,14 +48,21 @@ class Gate:
         self._places = CallSemaphore(progress.team.max_parallel)
         self._settled: defaultdict[str, list[asyncio.Future[None]]] = defaultdict(list)
         self._running = asyncio.Event()
+        self._held = False
         self.pause(progress.paused)
 
     def pause(self, paused: bool) -> None:
         """While paused, no call starts; those in flight continue."""
-        if paused:
+        if (paused or self._held) and not self._progress.stopping:
             self._running.clear()
         else:
             self._running.set()
+
+    def hold(self, held: bool) -> None:
+        """As a pause that is not shown: no call starts while the run gets ready to continue as
+        new."""
+        self._held = held
+        self.pause(self._progress.paused)
 
     def resize(self, max_parallel: int) -> None:
         """For calls that have not started; those in flight continue."""
@@ -89,6 +96,10 @@ class Gate:
                 if self._may_still_start(call):
                     yield
                     return
+
+    def taken_up(self) -> AbstractAsyncContextManager[None]:
+        """The place of a call that is in flight since an earlier execution of the run."""
+        return self._places.again()
 
     async def _wait_until_startable(self, call: Candidate) -> None:
         self._raise_if_stopping()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from decimal import Decimal
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
@@ -18,6 +19,7 @@ from durable_agent_team.contracts.call import (
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import Failure
 from durable_agent_team.contracts.spend import ModelCatalog
+from durable_agent_team.contracts.team import Agent, OrchestratorAgent
 from durable_agent_team.contracts.text_ref import Text
 from durable_agent_team.rules.catalog import model_of, price_of
 from workflows.activity_errors import failure_and_spend, was_lost
@@ -27,9 +29,10 @@ from workflows.money.run_accounts import RunAccounts
 from workflows.people.parking import Parking
 from workflows.policies import PATIENCE, call_options
 from workflows.state.agent_account import AgentAccount, Use
+from workflows.state.open_call import Issued, OpenCall
 from workflows.state.progress import Progress
 from workflows.task_exceptions import AgentChanged, TaskFailed, TaskSkipped, was_cancelled
-from workflows.tasks.assignments import with_current_settings
+from workflows.tasks.assignments import with_current_settings, with_settings
 from workflows.tasks.call_decisions import (
     CallState,
     Decision,
@@ -43,12 +46,10 @@ from workflows.tasks.call_decisions import (
     decide,
     record_of,
 )
-from workflows.tasks.call_requests import Assignment, CallRequests, with_new_key
+from workflows.tasks.call_requests import Assignment, CallRequests, digest, with_new_key
 from workflows.tasks.gate import Candidate, Gate
 
 RESERVED_ELSEWHERE = timedelta(seconds=5)
-MAX_SETTLEMENT_WAITS = 60
-"""Money that no call of this run holds is held by a lease of the gateway's, for some minutes."""
 
 
 class PaidCalls:
@@ -79,27 +80,33 @@ class PaidCalls:
         `problems` is a check by the workflow itself, of an answer that travels as its text (plans
         and reviews do). Raises TaskFailed or TaskSkipped.
         """
+        open_calls, subject = self._progress.open_calls, assignment.subject
+        call = open_calls.setdefault(subject, OpenCall(assignment.agent))
+        try:
+            return await self._checked(assignment, call, problems)
+        finally:
+            del open_calls[subject]
+
+    async def _checked(
+        self,
+        assignment: Assignment,
+        call: OpenCall,
+        problems: Callable[[str], Sequence[str]] | None,
+    ) -> Text:
         account = self._progress.accounts[assignment.agent]
-        rejected: Rejected | None = None
-        for number in range(1, self._max_repairs + 2):
-            request, result = await self._paid(assignment, rejected, number)
+        while True:
+            request, result = await self._paid(assignment, call)
             reasons = tuple(result.reasons or (problems(result.answer) if problems else ()))
-            good = Use.USEFUL if number == 1 else Use.REPAIR
+            good = Use.USEFUL if call.number == 1 else Use.REPAIR
             account.settle(request.idempotency_key, result, Use.FAILED if reasons else good)
             self._progress.call_seconds += result.seconds
             if account.is_unexplained:
                 await self._accounts.read_back(assignment.agent)
             if not reasons:
                 return result.text
-            rejected = _rejected(result, reasons[:MAX_REASONS])
-        why = "; ".join(rejected.reasons) if rejected else ""
-        raise TaskFailed(
-            Failure(
-                type=ErrorType.CHECK_FAILED,
-                message=f"{self._max_repairs + 1} answers in a row failed their checks, the last"
-                f" one: {why}"[:2000],
-            )
-        )
+            if call.number > self._max_repairs:
+                raise TaskFailed(_check_failed(call.number, reasons))
+            call.next_answer(_rejected(result, reasons[:MAX_REASONS]))
 
     async def inline_answer(
         self, assignment: Assignment, problems: Callable[[str], Sequence[str]]
@@ -109,33 +116,69 @@ class PaidCalls:
         assert isinstance(answer, str)
         return answer
 
-    async def _paid(
-        self, assignment: Assignment, rejected: Rejected | None, number: int
-    ) -> tuple[CallRequest, CallResult]:
+    async def _paid(self, assignment: Assignment, call: OpenCall) -> tuple[CallRequest, CallResult]:
         """Waits for money, or a person, until the call is made; returns its billed answer, and the
         request that was answered."""
         account = self._progress.accounts[assignment.agent]
-        request: CallRequest | None = None
-        waits_left = MAX_SETTLEMENT_WAITS
+        if call.parked_after is not None:
+            caller = with_current_settings(self._progress, assignment).caller
+            await self._parking.park(assignment.subject, caller, account, call.parked_after)
+        assignment = self._take_up(assignment, call, account)
         while True:
+            request = call.request
             current = with_current_settings(self._progress, assignment)
-            if request is None or self._body_changed(assignment, current):
-                ref = self._accounts.refs[current.agent]
-                request = self._requests.make(current, ref, account.model, rejected)
-            assignment = current
+            if request is None or (
+                request.idempotency_key not in account.in_flight
+                and self._body_changed(assignment, current)
+            ):
+                ref = self._progress.account_refs[current.agent]
+                request = self._requests.make(current, ref, account.model, call.rejected)
+            if request.idempotency_key not in account.in_flight:
+                assignment = current
+            call.request, call.caller = request, assignment.caller
             failure: Failure | None = None
             try:
-                return request, await self._call(assignment, request, account, number)
+                return request, await self._call(assignment, request, account, call)
             except AgentChanged:
                 pass
             except TaskFailed as failed:
                 failure = failed.failure
             current = with_current_settings(self._progress, assignment)
             price = price_of(self._catalog, request.model)
-            state = CallState(price, waits_left, self._body_changed(assignment, current))
+            state = CallState(price, call.waits_left, self._body_changed(assignment, current))
             decision = decide(failure, assignment.caller, request, state)
-            waits_left -= isinstance(decision, WaitForSettlement)
-            request = await self._carry_out(decision, assignment, account, request, failure)
+            call.waits_left -= isinstance(decision, WaitForSettlement)
+            call.request = await self._carry_out(decision, assignment, account, request, failure)
+
+    def _take_up(self, assignment: Assignment, call: OpenCall, account: AgentAccount) -> Assignment:
+        """Makes the request again that an earlier execution of the run has made, with the settings
+        of that time. Where it comes out differently, which only other code can cause, it would be
+        refused under the same key: the old one counts as lost, and a new call is made."""
+        issued, call.issued = call.issued, None
+        if issued is None:
+            return assignment
+        made_with = with_settings(self._progress, assignment, issued.caller)
+        ref = self._progress.account_refs[assignment.agent]
+        request = self._requests.again(made_with, ref, issued, call.rejected)
+        if digest(request) == issued.digest:
+            call.request = request
+            return made_with
+        if issued.key in account.in_flight:
+            account.fail(issued.key, Decimal(0), may_be_billed=True)
+        return assignment
+
+    def prepare_to_continue(self) -> None:
+        """Notes of every open call what the next execution needs to make its request again."""
+        for call in self._progress.open_calls.values():
+            request, caller = call.request, call.caller
+            if request is not None and isinstance(caller, Agent | OrchestratorAgent):
+                call.issued = Issued(
+                    key=request.idempotency_key,
+                    model=request.model,
+                    max_tokens=request.max_tokens,
+                    caller=caller,
+                    digest=digest(request),
+                )
 
     async def _carry_out(
         self,
@@ -172,18 +215,22 @@ class PaidCalls:
         return len(models) > 1 or before.system != now.system
 
     async def _call(
-        self, assignment: Assignment, request: CallRequest, account: AgentAccount, number: int
+        self, assignment: Assignment, request: CallRequest, account: AgentAccount, call: OpenCall
     ) -> CallResult:
         """One call, once it may start. Raises TaskFailed, AgentChanged and CancelledError."""
         key = request.idempotency_key
         bound = self._requests.bound(request)
         task = assignment.subject if assignment.purpose is Purpose.WORK else None
-        call = Candidate(assignment.subject, assignment.caller, account, bound)
-        async with self.gate.slot(call):
-            self._progress.tasks.started(assignment.subject, workflow.now())
-            account.begin(key, bound, task)
+        candidate = Candidate(assignment.subject, assignment.caller, account, bound)
+        is_in_flight = key in account.in_flight
+        place = self.gate.taken_up() if is_in_flight else self.gate.slot(candidate)
+        async with place:
+            if not is_in_flight:
+                self._progress.tasks.started(assignment.subject, workflow.now())
+                account.begin(key, bound, task)
+                call.lost_rounds = 0
             try:
-                return await self._attempts(assignment, request, number)
+                return await self._attempts(assignment, request, call)
             except ActivityError as error:
                 failed = error
             except NotIssued as stopped:
@@ -196,19 +243,19 @@ class PaidCalls:
         raise await self._failed(account, assignment.subject, key, failed)
 
     async def _attempts(
-        self, assignment: Assignment, request: CallRequest, number: int
+        self, assignment: Assignment, request: CallRequest, call: OpenCall
     ) -> CallResult:
         """Attempts by the agent's policy; another round of them, with more patience, where a worker
         was lost each time. Only one round with a provider that would charge for the call again."""
         rounds = PATIENCE if self._progress.capabilities.replay else PATIENCE[:1]
         max_parallel = self._progress.team.max_parallel
-        for patience in rounds:
+        for patience in rounds[call.lost_rounds :]:
             try:
                 return await self._activities.execute(
                     AgentActivities.call_agent,
                     request,
                     call_options(assignment.caller, max_parallel, patience),
-                    summary=_summary(assignment, number),
+                    summary=_summary(assignment, call.number),
                 )
             except NotIssued as stopped:
                 stopped.attempted = patience != rounds[0]
@@ -216,6 +263,7 @@ class PaidCalls:
             except ActivityError as error:
                 if patience == rounds[-1] or was_cancelled() or not was_lost(error):
                     raise
+                call.lost_rounds += 1
         raise AssertionError("the last round returns or raises")
 
     async def _failed(
@@ -249,6 +297,14 @@ def _rejected(result: CallResult, reasons: tuple[str, ...]) -> Rejected:
     if result.answer_ref is None:
         return Rejected(answer=result.answer, reasons=reasons)
     return Rejected(answer_ref=result.answer_ref, reasons=reasons)
+
+
+def _check_failed(answers: int, reasons: Sequence[str]) -> Failure:
+    why = "; ".join(reasons[:MAX_REASONS])
+    return Failure(
+        type=ErrorType.CHECK_FAILED,
+        message=f"{answers} answers in a row failed their checks, the last one: {why}"[:2000],
+    )
 
 
 def _summary(assignment: Assignment, number: int) -> str:

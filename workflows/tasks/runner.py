@@ -24,6 +24,8 @@ class TaskRunner:
         self._ended: asyncio.Future[None] | None = None
         """While tasks run: done when the last one has ended, or at the first bug."""
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._open = 0
+        """The number of those that have not ended."""
         self._cancelled: dict[str, str] = {}
 
     async def run(self) -> None:
@@ -34,7 +36,7 @@ class TaskRunner:
         """
         self._tasks.clear()
         self._ended = ended = asyncio.get_event_loop().create_future()
-        self._start(self._progress.tasks.schedule.start())
+        self._start(sorted(self._progress.tasks.schedule.start(), key=self._in_flight_first))
         try:
             if self._tasks:
                 await asyncio.shield(ended)
@@ -44,6 +46,19 @@ class TaskRunner:
             raise
         finally:
             self._ended = None
+
+    def _in_flight_first(self, task_id: str) -> int:
+        """Calls that are taken up from an earlier execution of the run keep their places; those
+        that waited for one come next."""
+        call = self._progress.open_calls.get(task_id)
+        if call is None:
+            return 2
+        return 0 if call.key in self._progress.accounts[call.agent].in_flight else 1
+
+    @property
+    def is_cancelling(self) -> bool:
+        """Some task is being cancelled, and has not ended yet."""
+        return bool(self._cancelled)
 
     @property
     def is_running(self) -> bool:
@@ -89,16 +104,18 @@ class TaskRunner:
         for task_id in task_ids:
             task = self._tasks[task_id] = asyncio.create_task(self._run_task(task_id))
             task.add_done_callback(self._task_ended)
+            self._open += 1
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         """An exception that leaves a task is a bug: `run` raises it, so that it fails the workflow
         task until it is fixed."""
+        self._open -= 1
         if self._ended is None or self._ended.done():
             return
         bug = None if task.cancelled() else task.exception()
         if bug is not None:
             self._ended.set_exception(bug)
-        elif all(each.done() for each in self._tasks.values()):
+        elif not self._open:
             self._ended.set_result(None)
 
     def _cancel_all(self) -> None:

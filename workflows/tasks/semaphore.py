@@ -34,6 +34,19 @@ class CallSemaphore:
         finally:
             self._give_back()
 
+    @asynccontextmanager
+    async def again(self) -> AsyncIterator[None]:
+        """Holds the place of a call that is in flight already: it never waits for one, and where
+        none is free, the next one that is given back is not used again."""
+        if self._free.locked():
+            self._owed += 1
+        else:
+            await self._free.acquire()
+        try:
+            yield
+        finally:
+            self._give_back()
+
     def _give_back(self) -> None:
         if self._owed:
             self._owed -= 1

@@ -1,0 +1,119 @@
+"""Continues a run as a new execution of the workflow, before its history gets too long.
+
+A long history is slow to replay, and Temporal ends a run at 51,200 events. The next execution takes
+everything over, and takes up the calls that are in flight (docs/adr/028).
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
+
+from temporalio import workflow
+
+from durable_agent_team.contracts.run import RunStatus
+from durable_agent_team.contracts.run_snapshot import RunSnapshot
+from workflows.state.progress import Progress
+from workflows.state.snapshot import pack
+
+with workflow.unsafe.imports_passed_through():  # the class of which the converter makes objects
+    from durable_agent_team.contracts.undecodable import Undecodable
+
+MAX_EVENTS: Final = 2_000
+"""Of one execution: its replay takes less than a second."""
+MORE_EVENTS: Final = 1_000
+"""After which a state that was too large is looked at again."""
+MAX_STATE: Final = 1_900_000
+"""Characters of a snapshot: Temporal takes 2 MB."""
+EVENTS_MEMO: Final = "continue_as_new_events"
+"""The memo with which a test starts a run that continues earlier than after `MAX_EVENTS`."""
+STARTED_MEMO: Final = "started_at"
+"""When the first execution of the run began, in ISO 8601."""
+PATCH: Final = "continue-as-new"
+"""Runs that had a longer history before this patch stay in one execution."""
+
+TAKEN_UP: Final = frozenset(
+    {
+        RunStatus.PLANNING,
+        RunStatus.APPROVAL,
+        RunStatus.WORKING,
+        RunStatus.REVIEWING,
+        RunStatus.FINISHING,
+    }
+)
+"""The statuses in which a run may continue as new: its accounts are open, and not being closed."""
+
+
+class Continuation:
+    """Decides when the run continues as new."""
+
+    def __init__(self, progress: Progress, is_quiet: Callable[[], bool]) -> None:
+        """`is_quiet`: nothing is under way besides paid calls and waiting."""
+        self._progress = progress
+        self._is_quiet = is_quiet
+        self._events = _max_events()
+        self._least = workflow.info().get_current_history_length()
+
+    @property
+    def is_due(self) -> bool:
+        """The history is long, and the run does not end anyway. Never in the first workflow task of
+        an execution, which would continue as new for ever."""
+        info = workflow.info()
+        length = info.get_current_history_length()
+        return (
+            length > self._least
+            and (length >= self._events or info.is_continue_as_new_suggested())
+            and self._progress.status in TAKEN_UP
+            and not self._progress.stopping
+        )
+
+    @property
+    def is_ready(self) -> bool:
+        """Everything that the run knows is in its state. Calls may be in flight where the provider
+        answers them again."""
+        progress = self._progress
+        return (
+            self.is_due
+            and workflow.all_handlers_finished()
+            and self._is_quiet()
+            and (progress.capabilities.replay or not progress.has_calls_in_flight)
+        )
+
+    async def due(self) -> bool:
+        """Waits until it is due. False in a run that stays in one execution."""
+        await workflow.wait_condition(lambda: self.is_due)
+        return workflow.patched(PATCH)
+
+    async def ready(self) -> None:
+        """Waits until it is ready, or not due any more."""
+        await workflow.wait_condition(lambda: self.is_ready or not self.is_due)
+
+    def snapshot(self) -> RunSnapshot | None:
+        """What the next execution starts with; None where that is too large. Then the run goes on
+        in this one, and tries again later."""
+        for account in self._progress.accounts.values():
+            account.continue_with(self._progress.open_keys)
+        state = pack(self._progress)
+        if len(state) > MAX_STATE:
+            workflow.logger.warning("the run is too large to continue as new: %s", len(state))
+            self._events = workflow.info().get_current_history_length() + MORE_EVENTS
+            return None
+        return RunSnapshot(format=1, execution=self._progress.execution + 1, state=state)
+
+    def continue_as_new(self, snapshot: RunSnapshot) -> None:
+        """Ends this execution: raises ContinueAsNewError."""
+        memo = {**_memo(), STARTED_MEMO: self._progress.started_at.isoformat()}
+        workflow.continue_as_new(snapshot, memo=memo)
+
+
+def _memo() -> dict[str, Any]:
+    """What the execution was started with; without what this converter cannot decode."""
+    values = {}
+    for key in workflow.info().raw_memo:
+        with suppress(Exception):
+            values[key] = workflow.memo_value(key)
+    return {key: each for key, each in values.items() if not isinstance(each, Undecodable)}
+
+
+def _max_events() -> int:
+    given = _memo().get(EVENTS_MEMO)
+    return given if isinstance(given, int) and given > 0 else MAX_EVENTS

@@ -1,0 +1,61 @@
+"""What is known of a call that has not ended: enough to take it up in the run's next execution."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from durable_agent_team.contracts.call import CallRequest, Rejected
+from durable_agent_team.contracts.run import Failure
+from durable_agent_team.contracts.team import Agent, Caller, OrchestratorAgent
+
+MAX_SETTLEMENT_WAITS = 60
+"""Money that no call of this run holds is held by a lease of the gateway's, for some minutes."""
+
+
+@dataclass
+class Issued:
+    """A request without its texts, which are made again from the plan and the hand-offs."""
+
+    key: str
+    model: str
+    max_tokens: int
+    caller: Agent | OrchestratorAgent
+    """Its agent's settings when the request was made."""
+    digest: str
+    """SHA-256 of everything that is in the request's body."""
+
+
+@dataclass
+class OpenCall:
+    """The way of one task, or one step of the orchestrator, to a checked answer."""
+
+    agent: str
+    number: int = 1
+    """Of the answer that is wanted: from 2 on it is a repair."""
+    rejected: Rejected | None = None
+    """The answer before, where that failed its checks."""
+    waits_left: int = MAX_SETTLEMENT_WAITS
+    """How often it may still wait for money that other calls have reserved."""
+    lost_rounds: int = 0
+    """Rounds of attempts in which a worker was lost each time."""
+    parked_after: Failure | None = None
+    """While it waits for a person: what it was refused with."""
+    issued: Issued | None = None
+    """Its request, in the next execution; until then `request` is there."""
+    request: Annotated[CallRequest | None, Field(exclude=True)] = None
+    caller: Annotated[Caller | None, Field(exclude=True)] = None
+    """Its agent's settings when the request was made."""
+
+    def next_answer(self, rejected: Rejected) -> None:
+        """The answer has failed its checks: what follows is another call."""
+        self.rejected = rejected
+        self.number += 1
+        self.waits_left = MAX_SETTLEMENT_WAITS
+        self.request = self.issued = None
+
+    @property
+    def key(self) -> str | None:
+        """The idempotency key of its request, once that is made."""
+        made = self.request.idempotency_key if self.request else None
+        return made or (self.issued.key if self.issued else None)
