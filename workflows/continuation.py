@@ -10,10 +10,11 @@ from typing import Any, Final
 
 from temporalio import workflow
 
+from durable_agent_team.contracts.names import STARTED_MEMO
 from durable_agent_team.contracts.run import RunStatus
 from durable_agent_team.contracts.run_snapshot import RunSnapshot
 from workflows.state.progress import Progress
-from workflows.state.snapshot import pack
+from workflows.state.snapshot import snapshot_of
 
 with workflow.unsafe.imports_passed_through():  # the class of which the converter makes objects
     from durable_agent_team.contracts.undecodable import Undecodable
@@ -26,8 +27,6 @@ MAX_STATE: Final = 1_900_000
 """Characters of a snapshot: Temporal takes 2 MB."""
 EVENTS_MEMO: Final = "continue_as_new_events"
 """The memo with which a test starts a run that continues earlier than after `MAX_EVENTS`."""
-STARTED_MEMO: Final = "started_at"
-"""When the first execution of the run began, in ISO 8601."""
 PATCH: Final = "continue-as-new"
 """Runs that had a longer history before this patch stay in one execution."""
 
@@ -92,12 +91,13 @@ class Continuation:
         in this one, and tries again later."""
         for account in self._progress.accounts.values():
             account.continue_with(self._progress.open_keys)
-        state = pack(self._progress)
-        if len(state) > MAX_STATE:
-            workflow.logger.warning("the run is too large to continue as new: %s", len(state))
+        snapshot = snapshot_of(self._progress)
+        if len(snapshot.state) > MAX_STATE:
+            size = len(snapshot.state)
+            workflow.logger.warning("the state is too large to continue as new: %s bytes", size)
             self._events = workflow.info().get_current_history_length() + MORE_EVENTS
             return None
-        return RunSnapshot(format=1, execution=self._progress.execution + 1, state=state)
+        return snapshot
 
     def continue_as_new(self, snapshot: RunSnapshot) -> None:
         """Ends this execution: raises ContinueAsNewError."""

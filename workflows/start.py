@@ -12,7 +12,7 @@ from durable_agent_team.rules.value_limits import START
 from workflows.closing import run_error
 from workflows.messages import BadMessage, parse
 from workflows.state.progress import Progress
-from workflows.state.snapshot import UnreadableSnapshot, unpack
+from workflows.state.snapshot import UnreadableSnapshot, progress_of
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def begin(payload: Any, extra: tuple[Any, ...]) -> Beginning:
     try:
         if _is_continued(info) and isinstance(payload, dict) and "state" in payload:
             snapshot = parse(RunSnapshot, payload, extra, START)
-            return Beginning(unpack(snapshot.state))
+            return Beginning(progress_of(snapshot))
         progress.request = parse(RunRequest, payload, extra, START)
     except BadMessage as bad:
         return Beginning(progress, run_error(ErrorType.INVALID_INPUT, str(bad)))

@@ -36,6 +36,7 @@ from durable_agent_team.client.run_control import (
     RunControl,
     within,
 )
+from durable_agent_team.client.run_executions import started_at
 from durable_agent_team.client.run_history import read_record
 from durable_agent_team.client.run_texts import texts_of
 from durable_agent_team.client.terminated_runs import (
@@ -124,8 +125,8 @@ class RunHandle(RunControl):
         return (await self._describe()).status == WorkflowExecutionStatus.TERMINATED
 
     async def started_at(self) -> datetime:
-        """When its latest execution began. Needs no worker."""
-        return (await self._describe()).start_time
+        """When the run began: its first execution, if it has continued as new. Needs no worker."""
+        return await started_at(await self._describe())
 
     async def not_taken(self) -> frozenset[str]:
         """Activity attempts and workflow tasks that no worker has taken yet, by unique names.

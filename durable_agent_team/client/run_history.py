@@ -12,8 +12,8 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 
-from durable_agent_team.client.exceptions import RunNotFound, UpdateRefused, translated
-from durable_agent_team.contracts import names
+from durable_agent_team.client.exceptions import UpdateRefused, translated
+from durable_agent_team.client.run_executions import beginning_of, read_executions
 from durable_agent_team.contracts.call import AccountRef, AttemptSpend, CallRequest, CallResult
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.spend import Capabilities, ClosedAccounts, OpenedAccounts
@@ -56,7 +56,7 @@ class RecordedCall:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """The contents of the history of a run's latest execution."""
+    """What the histories of a run's executions contain."""
 
     id: str
     request: RunRequest | None
@@ -66,6 +66,8 @@ class RunRecord:
     calls: tuple[RecordedCall, ...]
     started_at: datetime
     ended_at: datetime | None
+    is_partial: bool = False
+    """Temporal no longer has the run's first executions, and `calls` lacks theirs."""
 
     def of_task(self, task: str) -> tuple[RecordedCall, ...]:
         return tuple(call for call in self.calls if call.request.task == task)
@@ -83,14 +85,14 @@ class _Activity:
 
 
 async def read_record(client: Client, id: str) -> RunRecord:
-    """Reads the history. Raises `RunNotFound`, `ServiceUnavailable`, or `UpdateRefused`."""
+    """Reads the histories of all executions of the run: it may have continued as new.
+
+    Raises `RunNotFound`, `ServiceUnavailable`, or `UpdateRefused`.
+    """
     with translated(id):
-        events = [e async for e in client.get_workflow_handle(id).fetch_history_events()]
-    start = events[0].workflow_execution_started_event_attributes
-    if start.workflow_type.name != names.WORKFLOW:
-        raise RunNotFound(id, f"this is a workflow of type `{start.workflow_type.name}`")
+        executions = await read_executions(client, id)
     try:
-        return await _HistoryReader(client).record(id, events)
+        return await _HistoryReader(client).record(id, executions)
     except ValidationError as error:
         raise UpdateRefused(
             f"run {id}: its history is of another version, so it cannot be read"
@@ -102,25 +104,30 @@ class _HistoryReader:
     def __init__(self, client: Client) -> None:
         self._converter = client.data_converter
 
-    async def record(self, id: str, events: list[HistoryEvent]) -> RunRecord:
-        start = events[0].workflow_execution_started_event_attributes
-        activities = _activities(events)
+    async def record(self, id: str, executions: list[list[HistoryEvent]]) -> RunRecord:
+        known = await beginning_of(self._converter, executions[0])
+        by_execution = [_activities(events) for events in executions]
+        activities = [each for some in by_execution for each in some]
         opened = [
             await self._decode(each.result, OpenedAccounts)
             for each in activities
             if each.name == "open_accounts" and each.result is not None
         ]
-        calls = [await self._call(each) for each in activities if each.name == "call_agent"]
-        last = events[-1]
-        ended = last.WhichOneof("attributes") or ""
+        calls = [
+            [await self._call(each) for each in some if each.name == "call_agent"]
+            for some in by_execution
+        ]
+        ends = [_time(events[-1].event_time) for events in executions]
+        ended = executions[-1][-1].WhichOneof("attributes") or ""
         return RunRecord(
             id=id,
-            request=await self._request(start.input),
-            accounts=tuple(ref for one in opened for ref in one.accounts),
-            capabilities=opened[-1].capabilities if opened else Capabilities(),
-            calls=_with_read_back(calls, await self._ledger_amounts(activities)),
-            started_at=_time(events[0].event_time),
-            ended_at=_time(last.event_time) if _ends_run(ended) else None,
+            request=known.request,
+            accounts=(*known.accounts, *(ref for one in opened for ref in one.accounts)),
+            capabilities=opened[-1].capabilities if opened else known.capabilities,
+            calls=_with_read_back(_taken_up(calls, ends), await self._ledger_amounts(activities)),
+            started_at=known.started_at,
+            ended_at=ends[-1] if _ends_run(ended) else None,
+            is_partial=known.is_partial,
         )
 
     async def _ledger_amounts(self, activities: list[_Activity]) -> dict[tuple[str, str], Decimal]:
@@ -132,12 +139,6 @@ class _HistoryReader:
             for ledger in (await self._decode(each.result, ClosedAccounts)).ledgers:
                 in_ledgers |= {(ledger.agent, key): usd for key, usd in ledger.by_key().items()}
         return in_ledgers
-
-    async def _request(self, input: Payloads) -> RunRequest | None:
-        try:
-            return await self._decode(input, RunRequest)
-        except Exception:
-            return None  # the run refused its input and opened nothing
 
     async def _call(self, done: _Activity) -> RecordedCall:
         failed, why = Decimal(0), None
@@ -164,6 +165,26 @@ class _HistoryReader:
         assert payloads is not None
         value: T = (await self._converter.decode(payloads.payloads[:1], [kind]))[0]
         return value
+
+
+def _taken_up(executions: list[list[RecordedCall]], ends: list[datetime]) -> list[RecordedCall]:
+    """The calls of all executions. One that was in flight when an execution ended is made again by
+    the next one, under its key: that is one call, which began when it was first sent."""
+    taken_up: dict[tuple[str, str], RecordedCall] = {}
+    calls: list[RecordedCall] = []
+    for number, execution in enumerate(executions):
+        left, taken_up = taken_up, {}
+        for call in execution:
+            if before := left.pop(call.key, None):
+                call = replace(call, scheduled_at=before.scheduled_at)
+            if call.ended_at is None and number < len(executions) - 1:
+                taken_up[call.key] = call
+            else:
+                calls.append(call)
+        calls += [
+            replace(call, failure=CANCELLED, ended_at=ends[number - 1]) for call in left.values()
+        ]
+    return calls
 
 
 def _with_read_back(

@@ -10,6 +10,7 @@ from temporalio.common import SearchAttributeKey
 from durable_agent_team.blobs.texts import stored_request
 from durable_agent_team.client.exceptions import translated
 from durable_agent_team.client.run_control import CALL_TIMEOUT
+from durable_agent_team.client.run_executions import started_at
 from durable_agent_team.client.run_handle import RunHandle
 from durable_agent_team.client.run_start import STATUS, TEAM, new_run_id, start_once
 from durable_agent_team.client.run_texts import texts_of
@@ -78,11 +79,11 @@ async def list_runs(client: Client, limit: int = 20) -> list[RunSummary]:
     >>> print(summary.workflow_id, summary.team, summary.status)
     started-from-python market-brief completed
     """
-    query = f"WorkflowType = '{names.WORKFLOW}'"
+    query = f"WorkflowType = '{names.WORKFLOW}' AND ExecutionStatus != 'ContinuedAsNew'"
     with translated("list"):
         async with asyncio.timeout(CALL_TIMEOUT.total_seconds()):
             found = client.list_workflows(query, limit=limit, rpc_timeout=CALL_TIMEOUT)
-            return [_summarise(run) async for run in found]
+            return [await _summarise(run) async for run in found]
 
 
 _ENDED = {
@@ -92,7 +93,7 @@ _ENDED = {
 """Statuses in which Temporal is right: a run ended from outside did not record its own."""
 
 
-def _summarise(run: WorkflowExecution) -> RunSummary:
+async def _summarise(run: WorkflowExecution) -> RunSummary:
     attributes = run.typed_search_attributes
     recorded = attributes.get(STATUS, RunStatus.STARTING.value)
     spent = attributes.get(SPENT)
@@ -104,6 +105,6 @@ def _summarise(run: WorkflowExecution) -> RunSummary:
         team=attributes.get(TEAM, ""),
         status=ended.value if ended else recorded,
         spent_usd=None if spent is None else round_up(Decimal(str(spent))),
-        started_at=run.start_time,
+        started_at=await started_at(run),
         ended_at=run.close_time,
     )

@@ -16,5 +16,8 @@ ATTRIBUTE_TEAM: Final = "Team"
 ATTRIBUTE_STATUS: Final = "RunStatus"
 ATTRIBUTE_SPENT: Final = "SpentUsd"
 
+STARTED_MEMO: Final = "started_at"
+"""In the memo of a run that has continued as new: when its first execution began, in ISO 8601."""
+
 IDENTIFIER: Final = r"^[a-z][a-z0-9_-]{0,39}$"
 """Ids of agents and tasks: they stand in histories, ledgers and file names."""

@@ -4,11 +4,14 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from temporalio.client import Client, WorkflowHandle
 
+from durable_agent_team.client.run_history import read_record
+from durable_agent_team.client.runs import RunSummary, get_run, list_runs
 from durable_agent_team.contracts.names import WORKFLOW
 from durable_agent_team.contracts.run import RunReport, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import Capabilities, LedgerAgreement
@@ -88,7 +91,9 @@ async def test_a_run_that_continues_as_new_ends_as_in_one_execution(
 ) -> None:
     world = OnceEach(0.05)
     world.capabilities = Capabilities(replay=replay, ledger=True, transfer=True)
-    async with started(client, world, {"team": wide(12) | {"max_parallel": 4}}, events=15) as handle:
+    async with started(
+        client, world, {"team": wide(12) | {"max_parallel": 4}}, events=15
+    ) as handle:
         report = await handle.result()
         assert await executions(client, handle) > 2
     assert report.status is RunStatus.COMPLETED
@@ -98,3 +103,36 @@ async def test_a_run_that_continues_as_new_ends_as_in_one_execution(
     assert report.spend.total.spent_usd == 14 * COST == report.spend.ledger_usd
     assert report.spend.ledger_agrees is LedgerAgreement.YES
     assert sorted(world.made) == sorted([*(f"t{n}" for n in range(12)), "last", "answer"])
+
+
+async def test_readers_see_one_run(client: Client) -> None:
+    """In the list, by its handle, and in the record of its calls, of which each is there once."""
+    world = OnceEach(0.05)
+    payload = {"team": wide(8) | {"max_parallel": 4}}
+    async with started(client, world, payload, events=12) as handle:
+        run = get_run(client, handle.id)
+        changes = [change async for change in run.changes()]
+        report = await run.result()
+        count = await executions(client, handle)
+        record = await read_record(client, handle.id)
+        listed = [each async for each in _listed(client, handle.id)]
+    assert count > 2
+    assert changes[-1].event == "workflow_execution_completed"
+    assert sorted(call.request.task for call in record.calls) == sorted(world.made)
+    assert all(call.result is not None for call in record.calls)
+    assert {call.cost_usd for call in record.calls} == {COST}
+    assert len(record.accounts) == 3
+    assert not record.is_partial
+    assert report.started_at - record.started_at < timedelta(seconds=1)
+    assert report.started_at == await run.started_at()
+    assert [each.started_at for each in listed] == [report.started_at]
+
+
+async def _listed(client: Client, id: str) -> AsyncIterator[RunSummary]:
+    for _ in range(100):  # the list is a moment behind
+        found = [each for each in await list_runs(client, limit=100) if each.workflow_id == id]
+        if [each.status for each in found] == ["completed"]:
+            break
+        await asyncio.sleep(0.1)
+    for each in found:
+        yield each
