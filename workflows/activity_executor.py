@@ -27,6 +27,10 @@ class ActivityExecutor:
         """Counted activities so far. The publisher compares it between two workflow tasks: one that
         starts an activity has a command, and needs no memo (docs/adr/016)."""
 
+    def has_room_for(self, payload_bytes: int) -> bool:
+        """Whether a command of this size may be issued now; another one than for an activity."""
+        return self._turns.has_room_for(payload_bytes)
+
     async def execute(
         self,
         activity: MethodAsyncSingleParam[Any, P, R],

@@ -59,6 +59,10 @@ class CommandTurns:
         except asyncio.CancelledError:
             raise NotIssued from None
 
+    def has_room_for(self, payload_bytes: int) -> bool:
+        """Whether a command of this size may be issued in this workflow task, besides the others."""
+        return not self._waiting and self._fits(payload_bytes + COMMAND_BYTES)
+
     async def _hand_out(self) -> None:
         while self._waiting:
             await workflow.sleep(PAUSE, summary="more calls, in the next workflow task")

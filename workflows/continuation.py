@@ -1,7 +1,7 @@
 """Continues a run as a new execution of the workflow, before its history gets too long.
 
 A long history is slow to replay, and Temporal ends a run at 51,200 events. The next execution takes
-everything over, and takes up the calls that are in flight (docs/adr/028).
+everything over, and takes up the calls that are in flight (docs/adr/029).
 """
 
 from collections.abc import Callable
@@ -95,9 +95,13 @@ class Continuation:
         if len(snapshot.state) > MAX_STATE:
             size = len(snapshot.state)
             workflow.logger.warning("the state is too large to continue as new: %s bytes", size)
-            self._events = workflow.info().get_current_history_length() + MORE_EVENTS
+            self.postpone(events=MORE_EVENTS)
             return None
         return snapshot
+
+    def postpone(self, events: int) -> None:
+        """Stays in this execution until its history has so many more events."""
+        self._least = workflow.info().get_current_history_length() + events - 1
 
     def continue_as_new(self, snapshot: RunSnapshot) -> None:
         """Ends this execution: raises ContinueAsNewError."""

@@ -117,7 +117,11 @@ class Run:
     def _snapshot(self) -> RunSnapshot | None:
         if self.calls is not None:
             self.calls.prepare_to_continue()
-        return self.continuation.snapshot()
+        snapshot = self.continuation.snapshot()
+        if snapshot is not None and not self.activities.has_room_for(len(snapshot.state)):
+            self.continuation.postpone(events=1)
+            return None
+        return snapshot
 
     def _is_quiet(self) -> bool:
         """What every task and step waits for is in the state: a call, a slot, money or a person."""

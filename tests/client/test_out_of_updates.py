@@ -1,9 +1,11 @@
 """A run that has had as many updates as Temporal allows is still steered, by the signal."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from temporalio import activity
 from temporalio.client import Client
 
 from durable_agent_team.cli.command_client import _client_errors as client_errors
@@ -11,6 +13,7 @@ from durable_agent_team.cli.exit_codes import CommandError, ExitCode
 from durable_agent_team.client.exceptions import SentAsSignal, UpdateRefused
 from durable_agent_team.client.run_control import RunControl
 from durable_agent_team.contracts.run import RunStatus
+from durable_agent_team.contracts.spend import Capabilities, Ledger, SetBudget
 from tests.support.fakes import FakeWorld
 from tests.support.temporal import server
 from tests.workflows.test_life_of_a_run import started, team
@@ -18,6 +21,28 @@ from tests.workflows.test_running_out import spend, state, until
 from tests.workflows.test_steering import CHAIN, Gate
 
 MOST = 1
+
+
+class CannotContinue(FakeWorld):
+    """A run with a call in flight at a provider that would charge for it again cannot continue as
+    new, and so does not get rid of its old updates."""
+
+    def __init__(self, gate: Gate) -> None:
+        super().__init__(gate)
+        self.capabilities = Capabilities(replay=False, ledger=True, transfer=True)
+
+
+class SlowLimits(FakeWorld):
+    """Sets a limit only when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = asyncio.Event()
+
+    @activity.defn
+    async def set_budget(self, request: SetBudget) -> Ledger:
+        await self.open.wait()
+        return await super().set_budget(request)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -29,7 +54,7 @@ async def few_updates() -> AsyncIterator[Client]:
 
 async def test_commands_go_as_a_signal_and_say_so(few_updates: Client) -> None:
     gate = Gate("a")
-    async with started(few_updates, FakeWorld(gate), {"team": team(tasks=CHAIN)}) as handle:
+    async with started(few_updates, CannotContinue(gate), {"team": team(tasks=CHAIN)}) as handle:
         await gate.reached.wait()
         control = RunControl(few_updates, handle.id)
         assert (await control.adjust_run(max_parallel=2)).max_parallel == 2
@@ -47,15 +72,21 @@ async def test_commands_go_as_a_signal_and_say_so(few_updates: Client) -> None:
 
 
 async def test_an_approval_goes_as_a_signal(few_updates: Client) -> None:
+    """While a new limit is being set, the run cannot continue as new."""
     request = {"team": team(tasks=CHAIN, approve_plan=True)}
-    async with started(few_updates, FakeWorld(), request) as handle:
+    world = SlowLimits()
+    async with started(few_updates, world, request) as handle:
         await until(handle, lambda now: bool(now.waiting))
+        await handle.signal(
+            "adjust", {"kind": "adjust_budget", "agent": "research", "budget_usd": 2}
+        )
         control = RunControl(few_updates, handle.id)
         await control.adjust_run(max_parallel=2)
         with pytest.raises(UpdateRefused, match="nothing of this name waits"):
             await control.approve("answer")
         with pytest.raises(SentAsSignal, match="the approval"):
             await control.approve("plan")
+        world.open.set()
         assert (await handle.result()).status is RunStatus.COMPLETED
 
 
