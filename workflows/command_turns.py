@@ -60,7 +60,7 @@ class CommandTurns:
             raise NotIssued from None
 
     def has_room_for(self, payload_bytes: int) -> bool:
-        """Whether a command of this size may be issued in this workflow task, besides the others."""
+        """Whether a command of this size may be issued now, besides the others."""
         return not self._waiting and self._fits(payload_bytes + COMMAND_BYTES)
 
     async def _hand_out(self) -> None:

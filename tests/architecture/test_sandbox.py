@@ -79,7 +79,9 @@ def test_what_is_passed_through_is_pure_and_named_one_by_one() -> None:
         f"durable_agent_team.rules.{name}"
         for name in ("bounds", "encoded_size", "graph", "shares", "value_limits")
     }
-    pure = {"workflows.state.agent_account", "workflows.policies", "workflows.state.task_schedule"}
+    pure = {"workflows.policies"} | {
+        f"workflows.state.{name}" for name in ("agent_account", "charges", "task_schedule")
+    }
     assert passed == rules | pure | {"workflows.state.open_tasks"}, "metrics: docs/adr/017"
     assert passed <= set(MODULES)
 

@@ -1,6 +1,7 @@
 """Notifies people outside, at the team's `notify_url`, of what its `notify_on` lists."""
 
 import asyncio
+from types import MappingProxyType
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
@@ -18,11 +19,13 @@ from workflows.state.progress import Progress
 ENDS_ARE_NOTIFIED = "ends-are-notified"
 """The patch since which the end of a run, and a plan that waits, are notified."""
 
-ENDINGS = {
-    RunStatus.FAILED: NotifyOn.FAILED,
-    RunStatus.COMPLETED: NotifyOn.COMPLETED,
-    RunStatus.CANCELLED: NotifyOn.CANCELLED,
-}
+ENDINGS = MappingProxyType(
+    {
+        RunStatus.FAILED: NotifyOn.FAILED,
+        RunStatus.COMPLETED: NotifyOn.COMPLETED,
+        RunStatus.CANCELLED: NotifyOn.CANCELLED,
+    }
+)
 
 
 class Notifier:
