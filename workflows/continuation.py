@@ -1,7 +1,7 @@
 """Continues a run as a new execution of the workflow, before its history gets too long.
 
 A long history is slow to replay, and Temporal ends a run at 51,200 events. The next execution takes
-everything over, and takes up the calls that are in flight (docs/adr/029).
+everything over, and takes up the calls that are in flight (docs/adr/030).
 """
 
 from collections.abc import Callable
