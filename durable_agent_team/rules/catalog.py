@@ -58,10 +58,12 @@ def model_problems(team: Team, catalog: ModelCatalog) -> Iterator[Problem]:
 
 def timeout_problems(team: Team, catalog: ModelCatalog) -> Iterator[Problem]:
     """Timeouts above the gateway's limit for a call: it would end the call earlier, and the
-    provider may have billed it by then. None where the endpoint tells no limit."""
+    provider may have billed it by then. None where the endpoint tells no limit. The default is
+    not refused: nobody asked for it."""
     most = catalog.max_call_seconds
     for name, caller in callers(team).items():
-        if most is not None and caller.timeout_seconds > most:
+        given = "timeout_seconds" in caller.model_fields_set
+        if given and most is not None and caller.timeout_seconds > most:
             yield Problem(
                 field=f"{field_of(name)}.timeout_seconds",
                 value=f"{caller.timeout_seconds:g}",

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.team import Team
-from tests.chaos.schedule import PlannedRun
+from tests.chaos.schedule import UPSTREAM_TIMEOUT, PlannedRun
 
 DEAR, CHEAP = "dear", "cheap"
 PRICES: Final = {
@@ -23,7 +23,7 @@ TIGHT = "0.0015"
 AGENT: Final[dict[str, Any]] = {
     "model": DEAR,
     "max_tokens": MAX_TOKENS,
-    "timeout_seconds": 4,
+    "timeout_seconds": UPSTREAM_TIMEOUT,
     "retry": {"max_attempts": 20, "initial_seconds": 0.1, "backoff": 1.5, "max_seconds": 2},
     "breaker_failures": 3,
 }

@@ -244,3 +244,20 @@ def test_the_bound_of_a_call_for_quotes_includes_their_schema(sources: list[str]
     )
     allowance = MESSAGE_ALLOWANCE_TOKENS * MESSAGES_PER_CALL
     assert text_bytes(call) + allowance >= len(body(call))
+
+
+def test_what_may_have_been_billed_is_the_highest_that_the_provider_told() -> None:
+    """The provider counts; an answer or a ledger may arrive late. It is not a part of the spend."""
+    account = AgentAccount("a", "m", Decimal(1))
+    account.begin("1", None)
+    told = {"account_possibly_billed_calls": 2, "account_possibly_billed_usd": Decimal("0.5")}
+    account.settle("1", result(Decimal("0.25")).model_copy(update=told), Use.USEFUL)
+    late = ledger(account, {"1": Decimal("0.25")}).model_copy(
+        update={"possibly_billed_calls": 1, "possibly_billed_usd": Decimal("0.25")}
+    )
+    account.read_back(late)
+    report = account.report()
+    assert (report.possibly_billed_calls, report.possibly_billed_usd) == (2, Decimal("0.5"))
+    assert report.spent_usd == Decimal("0.25")
+    assert account.agrees_with(late)
+    assert totals([report, report]).possibly_billed_calls == 4

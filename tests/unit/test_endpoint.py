@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from durable_agent_team.contracts.base import decimal_of
+from durable_agent_team.contracts.base import count_of, decimal_of
 from durable_agent_team.contracts.provider_info import (
     MAX_MODELS,
     catalog_of,
     declared_capabilities,
+    max_call_seconds,
     model_prices,
 )
 from durable_agent_team.contracts.spend import Capabilities, ModelPrice
@@ -75,6 +76,29 @@ def test_a_catalog_is_priced_where_one_model_has_both_prices(
 )
 def test_what_is_no_amount_is_none(value: Any) -> None:
     assert decimal_of(value) is None
+
+
+@pytest.mark.parametrize(
+    ("limits", "seconds"),
+    [
+        ({"max_call_seconds": 120}, 120.0),
+        ({"max_call_seconds": Decimal("2.5")}, 2.5),
+        ({"max_call_seconds": 0}, None),
+        ({"max_call_seconds": "long"}, None),
+        ({}, None),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_the_limit_of_a_call_is_known_where_it_is_told(limits: Any, seconds: float | None) -> None:
+    assert max_call_seconds({"data": [], "limits": limits}) == seconds
+    assert catalog_of((), None, seconds).max_call_seconds == seconds
+
+
+@pytest.mark.parametrize("value", [None, "many", -1, "1e999999", 10**12, []])
+def test_what_is_no_count_counts_nothing(value: Any) -> None:
+    assert count_of(value) == 0
+    assert count_of("2") == 2
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,19 @@ def only(problems: list[Problem]) -> Problem:
     return problems[0]
 
 
+def test_a_timeout_above_the_gateways_limit_is_a_problem() -> None:
+    limited = CATALOG.model_copy(update={"max_call_seconds": 120.0})
+    slow = request(agents=agents(timeout_seconds=120.5))
+    found = only(team_problems(slow, limited))
+    assert found.field == "agents.research.timeout_seconds"
+    assert (found.value, "after 120 s" in found.what) == ("120.5", True)
+    assert "GATEWAY_MAX_CALL_SECONDS" in found.remedy
+    assert team_problems(slow, CATALOG) == [], "another provider tells no limit"
+    assert team_problems(request(agents=agents(timeout_seconds=120)), limited) == []
+    short = CATALOG.model_copy(update={"max_call_seconds": 5.0})
+    assert team_problems(request(), short) == [], "the default of 60 s was not asked for"
+
+
 def test_a_good_team_has_no_problem_with_and_without_a_catalog() -> None:
     assert team_problems(request()) == []
     assert team_problems(request(), CATALOG) == []

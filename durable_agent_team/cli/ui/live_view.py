@@ -76,7 +76,12 @@ class LiveView:
         width, height = self._console.size
         below: list[RenderableType] = [*trouble, *_notes(state)]
         if spend is not None:
-            below = [Text(), agent_table(spend, max(3, height // 3), width), _total(spend), *below]
+            below = [
+                Text(),
+                agent_table(spend, max(3, height // 3), width),
+                *_totals(spend),
+                *below,
+            ]
         taken = 5 + len(below) + (min(len(spend.agents), max(3, height // 3)) if spend else 0)
         tasks = task_table(state, max(3, height - taken), width, self._ended)
         return Group(*self._head(state, width), tasks, *below)
@@ -94,17 +99,17 @@ class LiveView:
         return [head, one_line(state.goal, "italic")]
 
 
-def _total(spend: SpendReport) -> Text:
+def _totals(spend: SpendReport) -> list[RenderableType]:
     total = spend.total
     calls = f"{total.calls} call{'s' if total.calls != 1 else ''}"
     text = f"total {usd(total.spent_usd)} of {usd(total.budget_usd)} USD in {calls}"
     if total.reserved_usd:
         text += f", {usd(total.reserved_usd)} reserved"
-    shown = Text(text, "bold")
+    lines: list[RenderableType] = [Text(text, "bold")]
     if total.possibly_billed_calls:
         given_up = possibly_billed_text(total.possibly_billed_calls, total.possibly_billed_usd)
-        shown.append(f"; {given_up}", "bold yellow")
-    return shown
+        lines.append(one_line(given_up, "bold yellow"))
+    return lines
 
 
 def _notes(state: RunState) -> list[RenderableType]:
