@@ -56,7 +56,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "temperature": "As in the OpenAI API.",
         "frequency_penalty": "As in the OpenAI API. Small models repeat themselves without it.",
         "seed": "As in the OpenAI API.",
-        "timeout_seconds": "The timeout of one attempt of a call.",
+        "timeout_seconds": "The timeout of one attempt of a call. Our gateway lets a call take as"
+        " long, up to its own limit; more than that is refused.",
         "retry": "How often, and at which intervals, a failed attempt is repeated.",
         "on_exhausted": "What happens when a call is refused for lack of money: wait for an"
         " operator, use the cheaper model, end the task without a hand-off, or fail it.",

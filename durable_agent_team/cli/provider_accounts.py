@@ -43,7 +43,10 @@ async def read_ledgers(settings: OperatorSettings, record: RunRecord) -> list[Le
         print_note("note: this provider shows no ledger; the amounts are the run's own")
         return None
     if settings.atxp_api_key is None:
-        print_note("note: ATXP_API_KEY is not set, so the provider's ledger was not read")
+        print_note(
+            "note: ATXP_API_KEY is not set, so the provider's ledger was not read, nor what may have"
+            " been billed"
+        )
         return None
     try:
         return await ledgers_of(record.accounts, settings.atxp_api_url, settings.atxp_api_key)
