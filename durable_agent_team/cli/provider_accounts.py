@@ -44,8 +44,8 @@ async def read_ledgers(settings: OperatorSettings, record: RunRecord) -> list[Le
         return None
     if settings.atxp_api_key is None:
         print_note(
-            "note: ATXP_API_KEY is not set, so the provider's ledger was not read, nor what may have"
-            " been billed"
+            "note: ATXP_API_KEY is not set, so the provider's ledger was not read, nor what may"
+            " have been billed"
         )
         return None
     try:
