@@ -142,7 +142,7 @@ async def test_a_timeout_above_the_gateways_is_refused(client: Client, tmp_path:
     team.write_text(TEAM.replace("Editor, budget_usd: 1", slow), encoding="utf-8")
     async with all_rooms(client, upstream_timeout_seconds=120) as rooms:
         provider = await asyncio.to_thread(read_provider, rooms.gateway.base_url, "m")
-        (finding,) = check_team(team, None, (), provider).findings
+        (finding,) = check_team(team, None, (), provider, has_store=False).findings
         assert finding.level == "error"
         assert finding_text(finding).endswith(
             "agents.editor.timeout_seconds = 600: the gateway ends a call after 120 s, and it may"
@@ -159,4 +159,4 @@ async def test_a_timeout_above_the_gateways_is_refused(client: Client, tmp_path:
         assert rooms.upstream.count == 0
     async with all_rooms(client) as rooms:  # by default, an hour
         provider = await asyncio.to_thread(read_provider, rooms.gateway.base_url, "m")
-        assert check_team(team, None, (), provider).findings == []
+        assert check_team(team, None, (), provider, has_store=False).findings == []
