@@ -10,12 +10,19 @@ from typing import Any, TypeVar
 
 from temporalio import activity
 
+from activities.catalog_cache import CatalogCache
 from activities.error_translation import translated
 from activities.heartbeats import earlier_spend, heartbeating, time_left
 from activities.labelling import about_agent, label_activity
 from durable_agent_team.atxp.chat_client import ChatClient
 from durable_agent_team.atxp.exceptions import ProviderRefused
-from durable_agent_team.atxp.provider import AccountProvider, AccountState, ledger_of
+from durable_agent_team.atxp.provider import (
+    AccountOrder,
+    AccountProvider,
+    AccountState,
+    OpenedAccount,
+    ledger_of,
+)
 from durable_agent_team.atxp.sealing import Sealer
 from durable_agent_team.contracts.activity_interfaces import AccountActivities
 from durable_agent_team.contracts.call import AccountRef
@@ -58,20 +65,20 @@ class Accounts(AccountActivities):
         self._models = models_reader
         self._sealer = sealer
         self._default_model = default_model
+        self._catalog = CatalogCache(self._read_catalog)
 
     @activity.defn
     async def read_models(self) -> ModelCatalog:
         """Prices and context windows. An endpoint without a model list: an unpriced catalog."""
         label_activity()
         with translated(earlier_spend()):
-            page = await self._read_models()
-        return catalog_of(model_prices(page) or (), self._default_model, max_call_seconds(page))
+            return await self._catalog.catalog()
 
     @activity.defn
     async def open_accounts(self, order: OpenAccounts) -> OpenedAccounts:
         """One account for each agent, in the given order. The same run key: the same accounts."""
         async with at_work():
-            opened = await each(order.accounts, lambda one: self._open(order.run_key, one))
+            opened = await self._open_all(order)
         kept = [capabilities for _, capabilities in opened]
         return OpenedAccounts(
             accounts=tuple(account for account, _ in opened),
@@ -125,10 +132,13 @@ class Accounts(AccountActivities):
         """
         until = time.monotonic() + time_left(MARGIN_SECONDS)
         async with at_work():
-            states = await each(
-                order.accounts, lambda account: self._close(account, order.capabilities, until)
-            )
+            states = await self._close_all(order, until)
             return await self._ledgers(order, states)
+
+    async def _read_catalog(self) -> ModelCatalog:
+        page = await self._read_models()
+        catalog = catalog_of(model_prices(page) or (), self._default_model, max_call_seconds(page))
+        return catalog.model_copy(update={"accounts_locally": True})
 
     async def _read_models(self) -> Mapping[str, Any]:
         """What `GET /models` answers; empty if there is no such list."""
@@ -150,12 +160,24 @@ class Accounts(AccountActivities):
                 return {}
             raise
 
-    async def _open(self, run_key: str, order: AccountBudget) -> tuple[AccountRef, Capabilities]:
-        key = hashlib.sha256(f"{run_key}\0{order.agent}".encode()).hexdigest()
-        name = f"{order.agent}@{run_key}"[:100]
-        opened = await self._provider.open(name, order.budget_usd, f"open-{key}")
+    async def _open_all(self, order: OpenAccounts) -> list[tuple[AccountRef, Capabilities]]:
+        """In one request if there are several accounts and the provider has such a request."""
+        if len(order.accounts) > 1:
+            orders = [_order_of(order.run_key, one) for one in order.accounts]
+            opened = await self._provider.open_all(orders)
+            if opened is not None:
+                pairs = zip(order.accounts, opened, strict=True)
+                return [self._sealed(one.agent, account) for one, account in pairs]
+        return await each(order.accounts, lambda one: self._open(order.run_key, one))
+
+    async def _open(self, run_key: str, one: AccountBudget) -> tuple[AccountRef, Capabilities]:
+        order = _order_of(run_key, one)
+        opened = await self._provider.open(order.name, order.budget_usd, order.idempotency_key)
+        return self._sealed(one.agent, opened)
+
+    def _sealed(self, agent: str, opened: OpenedAccount) -> tuple[AccountRef, Capabilities]:
         account = AccountRef(
-            agent=order.agent,
+            agent=agent,
             account_id=opened.account_id,
             sealed_key=self._sealer.seal(opened.api_key, opened.account_id),
         )
@@ -165,6 +187,23 @@ class Accounts(AccountActivities):
         if not capabilities.ledger:
             return AccountState(account.account_id, "unknown", None, None, Decimal(0))
         return await self._provider.read(account.account_id)
+
+    async def _close_all(self, order: CloseAccounts, until: float) -> list[AccountState]:
+        """In one request, as `_open_all`; what is still reserved after it is waited for singly."""
+        accounts, capabilities = order.accounts, order.capabilities
+        states: list[AccountState] | None = None
+        if len(accounts) > 1 and capabilities.ledger:
+            wait = max(0.0, min(LONGEST_WAIT_SECONDS, until - time.monotonic()))
+            ids = [account.account_id for account in accounts]
+            states = await self._provider.close_all(ids, wait)
+        if states is None:
+            return await each(accounts, lambda one: self._close(one, capabilities, until))
+        closed = {state.account_id: state for state in states}
+        late = [one for one in accounts if closed[one.account_id].reserved_usd]
+        if late and time.monotonic() < until - 1:
+            rest = await each(late, lambda one: self._close(one, capabilities, until))
+            closed |= {state.account_id: state for state in rest}
+        return [closed[one.account_id] for one in accounts]
 
     async def _close(
         self, account: AccountRef, capabilities: Capabilities, until: float
@@ -197,6 +236,11 @@ class Accounts(AccountActivities):
                 ledger = ledger.model_copy(update={"charges": charges})
             ledgers.append(ledger)
         return ClosedAccounts(ledgers=tuple(ledgers))
+
+
+def _order_of(run_key: str, one: AccountBudget) -> AccountOrder:
+    key = hashlib.sha256(f"{run_key}\0{one.agent}".encode()).hexdigest()
+    return AccountOrder(f"{one.agent}@{run_key}"[:100], one.budget_usd, f"open-{key}")
 
 
 @asynccontextmanager

@@ -38,6 +38,12 @@ def was_lost(error: BaseException) -> bool:
     return isinstance(cause, TimeoutError) and cause.type is TimeoutType.HEARTBEAT
 
 
+def is_final(error: ActivityError) -> bool:
+    """Whether the activity's own error says that another attempt cannot help."""
+    cause = error.__cause__
+    return isinstance(cause, ApplicationError) and cause.non_retryable
+
+
 def _from_application_error(error: ApplicationError) -> tuple[Failure, AttemptSpend]:
     spend = AttemptSpend(attempts=0)
     if error.details and isinstance(error.details[0], dict):

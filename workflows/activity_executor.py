@@ -4,18 +4,20 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 from temporalio.types import MethodAsyncSingleParam
 
 from durable_agent_team.rules.encoded_size import encoded_bytes
+from workflows.activity_errors import is_final
 from workflows.command_turns import CommandTurns
-from workflows.policies import ActivityOptions
+from workflows.policies import ActivityOptions, local_options
 
 P = TypeVar("P")
 R = TypeVar("R")
 
 
 class ActivityExecutor:
-    """The only way from the workflow to an activity, except for the local one (the catalog).
+    """The only way from the workflow to an activity, except for the catalog's.
 
     Starts activities in the order in which they are asked for, in one workflow task only as many
     as one message to the server carries. Raises `NotIssued` for one that is cancelled before.
@@ -43,6 +45,29 @@ class ActivityExecutor:
         await self._turns.take(encoded_bytes(argument))
         self.commands_issued += 1
         return await _execute(activity, argument, options, summary)
+
+    async def execute_locally(
+        self,
+        activity: MethodAsyncSingleParam[Any, P, R],
+        argument: P,
+        options: ActivityOptions,
+        *,
+        summary: str,
+    ) -> R:
+        """By a local activity, which passes the server once. One that is not done after a moment
+        becomes a regular activity with these options: it outlasts an outage, and a workflow task
+        does not have to. The activity must be idempotent."""
+        self.commands_issued += 1
+        try:
+            result = await workflow.execute_local_activity_method(
+                activity, argument, **local_options(), summary=summary
+            )
+        except ActivityError as error:
+            if is_cancelled_exception(error) or is_final(error):
+                raise
+            return await self.execute(activity, argument, options, summary=summary)
+        self._turns.count(encoded_bytes(result))
+        return result
 
     async def execute_uncounted(
         self,

@@ -63,6 +63,11 @@ class CommandTurns:
         """Whether a command of this size may be issued now, besides the others."""
         return not self._waiting and self._fits(payload_bytes + COMMAND_BYTES)
 
+    def count(self, payload_bytes: int) -> None:
+        """A command that cannot wait: the marker of a local activity, with its result."""
+        self._fits(0)
+        self._issued_bytes += payload_bytes + COMMAND_BYTES
+
     async def _hand_out(self) -> None:
         while self._waiting:
             await workflow.sleep(PAUSE, summary="more calls, in the next workflow task")

@@ -55,6 +55,24 @@ class LocalOptions(TypedDict):
     retry_policy: RetryPolicy
 
 
+class BriefOptions(LocalOptions):
+    schedule_to_close_timeout: timedelta
+    cancellation_type: ActivityCancellationType
+
+
+def local_options() -> BriefOptions:
+    """Opening and closing accounts, before a regular activity takes over (docs/adr/033): far below
+    the 8 s after which the SDK would have to keep the workflow task alive."""
+    return {
+        "start_to_close_timeout": timedelta(seconds=3),
+        "schedule_to_close_timeout": timedelta(seconds=4),
+        "retry_policy": RetryPolicy(
+            initial_interval=timedelta(milliseconds=100), maximum_attempts=2
+        ),
+        "cancellation_type": ActivityCancellationType.TRY_CANCEL,
+    }
+
+
 def catalog_options() -> LocalOptions:
     """Models and prices: retried as long as the accounts."""
     options = account_options(seconds=15)

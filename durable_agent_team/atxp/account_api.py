@@ -1,7 +1,6 @@
 """ATXP's account API over HTTP. Only this file knows its URLs and the shapes of its answers."""
 
-import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
@@ -10,6 +9,7 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
+from durable_agent_team.atxp.account_batches import AccountBatches, encode
 from durable_agent_team.atxp.exceptions import (
     AtxpError,
     LimitRefused,
@@ -18,11 +18,11 @@ from durable_agent_team.atxp.exceptions import (
     ProviderRefused,
 )
 from durable_agent_team.atxp.httpx_client import HttpxClient
-from durable_agent_team.atxp.provider import AccountState, OpenedAccount
+from durable_agent_team.atxp.provider import AccountOrder, AccountState, OpenedAccount
 from durable_agent_team.atxp.transport import exchange
 from durable_agent_team.contracts.base import count_of, decimal_of, round_up, usd_of
 from durable_agent_team.contracts.provider_info import declared_capabilities
-from durable_agent_team.contracts.spend import Charge, PossiblyBilledCall
+from durable_agent_team.contracts.spend import Capabilities, Charge, PossiblyBilledCall
 
 TIMEOUT_SECONDS = 20
 PAGE = 500
@@ -35,6 +35,7 @@ class AtxpAccounts:
         self._http = http
         self._url = api_url.rstrip("/")
         self._key = api_key
+        self._batches = AccountBatches(self._send)
 
     @property
     def parent_key(self) -> SecretStr:
@@ -45,15 +46,30 @@ class AtxpAccounts:
         answer = await self._send(
             "POST", "/agents", order, headers={"Idempotency-Key": idempotency_key}
         )
+        capabilities = declared_capabilities(answer.get("capabilities"))
+        return await self._opened(
+            AccountOrder(name, budget_usd, idempotency_key), answer, capabilities
+        )
+
+    async def open_all(self, orders: Sequence[AccountOrder]) -> list[OpenedAccount] | None:
+        answers = await self._batches.open(orders)
+        if answers is None:
+            return None
+        capabilities = declared_capabilities(answers.capabilities)
+        pairs = zip(orders, answers.accounts, strict=True)
+        return [await self._opened(order, answer, capabilities) for order, answer in pairs]
+
+    async def _opened(
+        self, order: AccountOrder, answer: Mapping[str, Any], capabilities: Capabilities
+    ) -> OpenedAccount:
         account_id, api_key = answer.get("id"), answer.get("api_key")
         for field, value in (("id", account_id), ("api_key", api_key)):
             if not isinstance(value, str) or not value:
                 raise ProtocolBroken(
-                    f"{self._url}/agents opened account {name!r} but answered no `{field}`:"
+                    f"{self._url}/agents opened account {order.name!r} but answered no `{field}`:"
                     " check ATXP_API_URL"
                 )
-        await self._check_limit(str(account_id), name, budget_usd, answer)
-        capabilities = declared_capabilities(answer.get("capabilities"))
+        await self._check_limit(str(account_id), order.name, order.budget_usd, answer)
         return OpenedAccount(str(account_id), SecretStr(str(api_key)), capabilities)
 
     async def set_budget(self, account_id: str, budget_usd: Decimal) -> AccountState:
@@ -105,6 +121,16 @@ class AtxpAccounts:
             "PATCH", f"/agents/{account_id}", order, timeout=TIMEOUT_SECONDS + (wait_seconds or 0)
         )
         return _state(account_id, answer)
+
+    async def close_all(
+        self, account_ids: Sequence[str], wait_seconds: float
+    ) -> list[AccountState] | None:
+        timeout = TIMEOUT_SECONDS + wait_seconds
+        answers = await self._batches.close(account_ids, wait_seconds, timeout)
+        if answers is None:
+            return None
+        pairs = zip(account_ids, answers.accounts, strict=True)
+        return [_state(account_id, answer) for account_id, answer in pairs]
 
     async def charges(self, account_id: str, limit: int | None = None) -> tuple[Charge, ...]:
         return tuple([_charge(line) async for line in self._lines(account_id, "", limit)])
@@ -167,7 +193,7 @@ class AtxpAccounts:
                 httpx.URL(self._url + path),
                 key=self._key.get_secret_value(),
                 timeout_seconds=timeout,
-                content=_encode(order) if order is not None else None,
+                content=encode(order).encode() if order is not None else None,
                 headers=headers,
             )
         except MalformedAnswer as malformed:
@@ -177,15 +203,6 @@ class AtxpAccounts:
                 raise ProtocolBroken(f"{refused}; check ATXP_API_URL ({self._url})") from None
             raise
         return answer.body
-
-
-def _encode(order: Mapping[str, Any]) -> bytes:
-    """JSON with amounts as exact numbers: a `Decimal` is written digit by digit."""
-    parts = []
-    for name, value in order.items():
-        text = format(value, "f") if isinstance(value, Decimal) else json.dumps(value)
-        parts.append(f"{json.dumps(name)}: {text}")
-    return ("{" + ", ".join(parts) + "}").encode()
 
 
 def _state(account_id: str, answer: Mapping[str, Any]) -> AccountState:

@@ -1,5 +1,6 @@
 """The interface of an account provider: to support another one, implement it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
@@ -11,6 +12,15 @@ from durable_agent_team.contracts.call import AccountRef
 from durable_agent_team.contracts.spend import Capabilities, Charge, Ledger, PossiblyBilledCall
 
 ZERO = Decimal(0)
+
+
+@dataclass(frozen=True)
+class AccountOrder:
+    """An account to be opened; the same key returns the same account."""
+
+    name: str
+    budget_usd: Decimal
+    idempotency_key: str
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,10 @@ class AccountProvider(Protocol):
     async def open(self, name: str, budget_usd: Decimal, idempotency_key: str) -> OpenedAccount:
         """Refuses (`LimitRefused`) rather than open an account with another limit."""
 
+    async def open_all(self, orders: Sequence[AccountOrder]) -> list[OpenedAccount] | None:
+        """As `open` of each, in one request. None where the provider has no such request, or
+        refused it: `open` of each then says why."""
+
     async def set_budget(self, account_id: str, budget_usd: Decimal) -> AccountState:
         """Refuses (`LimitRefused`) below what is spent or reserved. Enables the account."""
 
@@ -73,6 +87,11 @@ class AccountProvider(Protocol):
 
     async def close(self, account_id: str, wait_seconds: float | None) -> AccountState:
         """Disables; where the provider can (`wait_seconds`), answers when nothing is reserved."""
+
+    async def close_all(
+        self, account_ids: Sequence[str], wait_seconds: float
+    ) -> list[AccountState] | None:
+        """As `close` of each, in one request. None as with `open_all`."""
 
     async def charges(self, account_id: str, limit: int | None = None) -> tuple[Charge, ...]:
         """The settled lines, oldest first: all of them, or at most `limit`."""

@@ -47,6 +47,10 @@ class ModelCatalog(Message):
     priced: bool = False
     max_call_seconds: float | None = Field(None, gt=0)
     """The longest that the gateway lets a call take; None where the endpoint does not say."""
+    accounts_locally: bool = False
+    """Whether the run opens and closes its accounts by local activities. Told with the catalog,
+    which is in every run's history: runs of earlier versions do not have it, and replay as before.
+    """
 
 
 class AccountBudget(Message):

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from aiohttp import web
 
-from durable_agent_team.gateway.api import account_routes, blob_routes, chat_routes
+from durable_agent_team.gateway.api import account_batches, account_routes, blob_routes, chat_routes
 from durable_agent_team.gateway.api.byte_budget import ByteBudget
 from durable_agent_team.gateway.api.gateway_context import GATEWAY, GatewayContext
 from durable_agent_team.gateway.api.http_connection import HttpRunner
@@ -189,6 +189,8 @@ def make_upstream(settings: GatewaySettings) -> Upstream:
 
 def add_routes(app: web.Application) -> None:
     app.router.add_post("/v1/agents", account_routes.open_account)
+    app.router.add_post("/v1/agents/batch", account_batches.open_accounts)
+    app.router.add_patch("/v1/agents/batch", account_batches.change_accounts)
     app.router.add_get("/v1/agents/{id}", account_routes.read_account)
     app.router.add_patch("/v1/agents/{id}", account_routes.change_account)
     app.router.add_get("/v1/agents/{id}/transactions", account_routes.transactions)

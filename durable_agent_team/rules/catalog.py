@@ -20,8 +20,13 @@ def context_of(caller: Caller, price: ModelPrice | None) -> int | None:
     return caller.context_tokens or (price.context_tokens if price else None)
 
 
+def calls_orchestrator(team: Team) -> bool:
+    """Whether a run can ever call the orchestrator: it plans, reviews, or writes the answer."""
+    return not team.tasks or team.review_rounds > 0 or team.final == "orchestrator"
+
+
 def callers(team: Team) -> dict[str, Caller]:
-    """Everyone with an account, the orchestrator first."""
+    """Everyone who has a budget, the orchestrator first."""
     return {ORCHESTRATOR_AGENT: team.orchestrator, **team.agents}
 
 

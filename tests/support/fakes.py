@@ -65,7 +65,9 @@ class FakeWorld(AccountActivities, AgentActivities, NotificationActivities):
         price = ModelPrice(
             model="m", input_usd=Decimal(1), output_usd=Decimal(1), context_tokens=context
         )
-        self.catalog = ModelCatalog(models=(price,), default_model="m", priced=True)
+        self.catalog = ModelCatalog(
+            models=(price,), default_model="m", priced=True, accounts_locally=True
+        )
 
     @property
     def activities(self) -> list[Any]:

@@ -1,20 +1,24 @@
 """The accounts of a run: opened, read back and closed through activities."""
 
 from decimal import Decimal
+from typing import Any, Protocol, TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
+from temporalio.types import MethodAsyncSingleParam
 
 from durable_agent_team.contracts.activity_interfaces import AccountActivities
+from durable_agent_team.contracts.names import ORCHESTRATOR_AGENT
 from durable_agent_team.contracts.spend import (
     AccountBudget,
     CloseAccounts,
+    ClosedAccounts,
     LedgerAgreement,
     ModelCatalog,
     OpenAccounts,
 )
 from durable_agent_team.rules.budgets import budgets_usd
-from durable_agent_team.rules.catalog import callers, model_of
+from durable_agent_team.rules.catalog import callers, calls_orchestrator, model_of
 from workflows.activity_errors import failure_and_spend, run_failure
 from workflows.activity_executor import ActivityExecutor
 from workflows.command_turns import NotIssued
@@ -27,6 +31,22 @@ from workflows.policies import (
 from workflows.state.agent_account import AgentAccount
 from workflows.state.progress import Progress
 from workflows.task_exceptions import was_cancelled
+
+P = TypeVar("P")
+R = TypeVar("R")
+
+
+class Execute(Protocol):
+    """Either way of `ActivityExecutor` to execute an activity."""
+
+    async def __call__(
+        self,
+        activity: MethodAsyncSingleParam[Any, P, R],
+        argument: P,
+        options: ActivityOptions,
+        *,
+        summary: str,
+    ) -> R: ...
 
 
 class RunAccounts:
@@ -56,6 +76,8 @@ class RunAccounts:
         """
         budgets = budgets_usd(self._progress.team, self._progress.sources, catalog)
         info = workflow.info()
+        if catalog.accounts_locally and not calls_orchestrator(self._progress.team):
+            del budgets[ORCHESTRATOR_AGENT]
         self._opening = OpenAccounts(
             run_key=f"{info.workflow_id}/{info.first_execution_run_id}",
             accounts=tuple(
@@ -64,12 +86,20 @@ class RunAccounts:
         )
         self._progress.catalog = catalog
         try:
-            await self._open(self._opening, account_options(), "open")
+            await self._open(self._executor(), self._opening, account_options(), "open")
         except ActivityError as error:
             raise run_failure(error) from None
 
-    async def _open(self, opening: OpenAccounts, options: ActivityOptions, why: str) -> None:
-        opened = await self._activities.execute(
+    def _executor(self) -> Execute:
+        """Local activities, unless this run began with an earlier version."""
+        if self._progress.catalog.accounts_locally:
+            return self._activities.execute_locally
+        return self._activities.execute
+
+    async def _open(
+        self, execute: Execute, opening: OpenAccounts, options: ActivityOptions, why: str
+    ) -> None:
+        opened = await execute(
             AccountActivities.open_accounts,
             opening,
             options,
@@ -88,7 +118,7 @@ class RunAccounts:
         if self._opening is None or self._progress.account_refs:
             return
         try:
-            await self._open(self._opening, reopening_options(), "find")
+            await self._open(self._activities.execute, self._opening, reopening_options(), "find")
         except ActivityError as error:
             failure, _ = failure_and_spend(error)
             workflow.logger.error("accounts may be left open: %s", failure.message)
@@ -136,13 +166,13 @@ class RunAccounts:
         for account in accounts.values():
             account.close()
         known = {name: account.spent_usd for name, account in accounts.items()}
+        closing = self._accounts_of(list(accounts), known)
         try:
-            closed = await self._activities.execute(
-                AccountActivities.close_accounts,
-                self._accounts_of(list(accounts), known),
-                account_options(seconds=300),
-                summary=f"{len(accounts)} accounts · close and read back",
-            )
+            closed = await self._close(self._executor(), closing)
+            waits = any(ledger.reserved_usd for ledger in closed.ledgers)
+            if waits and progress.catalog.accounts_locally:
+                # Calls are in flight at the gateway, for longer than a local activity waits.
+                closed = await self._close(self._activities.execute, closing)
         except ActivityError as error:
             failure, _ = failure_and_spend(error)
             workflow.logger.error("accounts were not closed: %s", failure.message)
@@ -152,6 +182,14 @@ class RunAccounts:
             progress.compare_ledgers(closed.ledgers)
         else:
             progress.ledger_agrees = LedgerAgreement.UNVERIFIABLE
+
+    async def _close(self, execute: Execute, closing: CloseAccounts) -> ClosedAccounts:
+        return await execute(
+            AccountActivities.close_accounts,
+            closing,
+            account_options(seconds=300),
+            summary=f"{len(closing.accounts)} accounts · close and read back",
+        )
 
     def _accounts_of(self, agents: list[str], known: dict[str, Decimal]) -> CloseAccounts:
         return CloseAccounts(

@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from durable_agent_team.gateway.amounts import MAX_MICRO, is_number, parse_usd, usd, usd_text
-from durable_agent_team.gateway.api.gateway_context import GATEWAY
+from durable_agent_team.gateway.api.gateway_context import GATEWAY, GatewayContext
 from durable_agent_team.gateway.api.http_bodies import (
     idempotency_key,
     json_object,
@@ -62,7 +62,7 @@ from durable_agent_team.gateway.stores.store import (
 )
 
 
-def _account_fields(account: Account) -> dict[str, Any]:
+def account_fields(account: Account) -> dict[str, Any]:
     """Those of `AccountJson`."""
     return {
         "id": account.id,
@@ -81,27 +81,43 @@ async def open_account(request: web.Request) -> web.Response:
     gateway = request.app[GATEWAY]
     await gateway.require_parent(request)
     data = await json_object(request)
-    _refuse_unknown(data, NEW_ACCOUNT)
+    refuse_unknown(data, NEW_ACCOUNT)
+    account, key = await open_one(gateway, new_account(request, data, idempotency_key(request)))
+    gateway.label_accounts(account)
+    answer = OpenedAccount(**account_fields(account), api_key=key, capabilities=CAPABILITIES)
+    return respond_shape(answer, 201)
+
+
+def new_account(
+    request: web.Request, data: dict[str, Any], key: str | None, path: str = ""
+) -> NewAccount:
+    """Checks `name` and `budget` of what is to be opened; `path` is where they are in the body."""
+    gateway = request.app[GATEWAY]
     name = data.get("name")
     if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
-        raise invalid(f"`name` must be a string of 1 to {MAX_NAME} characters; got {shown(name)}")
+        raise invalid(
+            f"`{path}name` must be a string of 1 to {MAX_NAME} characters; got {shown(name)}"
+        )
     name = without_keys(gateway, request, name)
-    budget = _usd(data.get("budget"), "`budget`")
+    budget = _usd(data.get("budget"), f"`{path}budget`")
     account_id = "agt_" + uuid.uuid4().hex
-    new = NewAccount(
+    return NewAccount(
         account_id,
         name,
         hash_key(gateway.keys.agent_key(account_id)),
         budget,
-        idempotency_key(request),
+        key,
         hashlib.sha256(json.dumps([name, budget]).encode()).hexdigest(),
     )
+
+
+async def open_one(gateway: GatewayContext, new: NewAccount) -> tuple[Account, str]:
+    """The account and its key. Raises ApiError."""
     opened = await gateway.store.open_account(new)
     if isinstance(opened, StoreRefusal):
         message = "This Idempotency-Key opened an account with another name or budget"
         raise conflict(message, "idempotency_conflict")
     account, _ = opened
-    gateway.label_accounts(account)
     key = gateway.keys.agent_key(account.id)
     if not await gateway.store.find_account(hash_key(key)):
         raise ApiError(
@@ -110,8 +126,7 @@ async def open_account(request: web.Request) -> web.Response:
             "secret_changed",
             "The account was opened under another GATEWAY_SECRET: its key cannot be derived again",
         )
-    answer = OpenedAccount(**_account_fields(account), api_key=key, capabilities=CAPABILITIES)
-    return respond_shape(answer, 201)
+    return account, key
 
 
 async def read_account(request: web.Request) -> web.Response:
@@ -126,14 +141,16 @@ async def _respond_account(request: web.Request, account: Account | None) -> web
         raise _unknown_account(request.match_info["id"])
     gateway = request.app[GATEWAY]
     gateway.label_accounts(account)
+    return respond_shape(await account_state(gateway, account))
+
+
+async def account_state(gateway: GatewayContext, account: Account) -> AccountState:
     interrupted = await gateway.store.interrupted(account.id)
-    return respond_shape(
-        AccountState(
-            **_account_fields(account),
-            interrupted=interrupted,
-            possibly_billed_calls=account.possibly_billed_calls,
-            possibly_billed=usd(account.possibly_billed),
-        )
+    return AccountState(
+        **account_fields(account),
+        interrupted=interrupted,
+        possibly_billed_calls=account.possibly_billed_calls,
+        possibly_billed=usd(account.possibly_billed),
     )
 
 
@@ -143,18 +160,16 @@ async def change_account(request: web.Request) -> web.Response:
     gateway = request.app[GATEWAY]
     await gateway.require_parent(request)
     data = await json_object(request)
-    _refuse_unknown(data, ACCOUNT_CHANGE)
-    status = data.get("status")
-    if "status" in data and status not in ("active", "disabled"):
-        raise invalid(f"`status` must be active or disabled; got {shown(status)}")
+    refuse_unknown(data, ACCOUNT_CHANGE)
+    status = new_status(data)
     budget = _usd(data["budget"], "`budget`") if "budget" in data else None
     if budget is None and status is None:
         raise invalid("Nothing to change: send `budget`, `status`, or both")
-    wait = _wait_seconds(request, data)
+    wait = wait_seconds(request, data)
     changed = await gateway.store.change_account(request.match_info["id"], budget, status)
     if isinstance(changed, StoreRefusal):
         gateway.label_accounts(changed.account)
-        raise _change_error(changed, request.match_info["id"], budget or 0)
+        raise change_error(changed, request.match_info["id"], budget or 0)
     if wait and status == "disabled":
         return await _respond_account(
             request, await gateway.calls.wait_until_settled(changed.id, wait)
@@ -162,7 +177,14 @@ async def change_account(request: web.Request) -> web.Response:
     return await _respond_account(request, changed)
 
 
-def _change_error(refusal: StoreRefusal, account_id: str, budget: int) -> ApiError:
+def new_status(data: dict[str, Any]) -> str | None:
+    status = data.get("status")
+    if "status" in data and status not in ("active", "disabled"):
+        raise invalid(f"`status` must be active or disabled; got {shown(status)}")
+    return status
+
+
+def change_error(refusal: StoreRefusal, account_id: str, budget: int) -> ApiError:
     account = refusal.account
     if account is None:
         return _unknown_account(account_id)
@@ -180,7 +202,7 @@ async def transfer(request: web.Request) -> web.Response:
     gateway = request.app[GATEWAY]
     await gateway.require_parent(request)
     data = await json_object(request)
-    _refuse_unknown(data, TRANSFER)
+    refuse_unknown(data, TRANSFER)
     from_id, to_id = data.get("from"), data.get("to")
     if not isinstance(from_id, str) or not isinstance(to_id, str) or from_id == to_id:
         raise invalid("`from` and `to` must be the ids of two different accounts")
@@ -196,8 +218,8 @@ async def transfer(request: web.Request) -> web.Response:
     return respond_shape(
         Transferred(
             amount=usd(amount),
-            source=AccountJson(**_account_fields(source)),
-            target=AccountJson(**_account_fields(target)),
+            source=AccountJson(**account_fields(source)),
+            target=AccountJson(**account_fields(target)),
         )
     )
 
@@ -281,7 +303,7 @@ def _possibly_billed(call: PossiblyBilledCall) -> PossiblyBilled:
     )
 
 
-def _refuse_unknown(data: dict[str, Any], shape: Schema) -> None:
+def refuse_unknown(data: dict[str, Any], shape: Schema) -> None:
     known = set(shape["properties"])
     if unknown := sorted(set(data) - known):
         name = shown_name(unknown[0])
@@ -295,7 +317,7 @@ def _usd(value: object, field: str) -> int:
         raise invalid(str(error)) from None
 
 
-def _wait_seconds(request: web.Request, data: dict[str, Any]) -> float:
+def wait_seconds(request: web.Request, data: dict[str, Any]) -> float:
     value = data.get("wait_seconds", query_value(request, "wait_seconds") or 0)
     # A Decimal becomes infinity where `float` of an int would raise OverflowError.
     seconds = float(Decimal(value)) if is_number(value) else math.nan

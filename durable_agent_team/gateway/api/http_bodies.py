@@ -22,15 +22,19 @@ CLOSE = {"Connection": "close"}
 
 def idempotency_key(request: web.Request) -> str | None:
     key = request.headers.get("Idempotency-Key")
-    if key is None:
-        return None
-    if not 0 < len(key) <= MAX_IDEMPOTENCY_KEY or not (key.isascii() and key.isprintable()):
+    return None if key is None else check_idempotency_key(request, key, "Idempotency-Key")
+
+
+def check_idempotency_key(request: web.Request, key: object, where: str) -> str:
+    """Returns the key. Raises ApiError, which names the header or field that it came in."""
+    fits = isinstance(key, str) and 0 < len(key) <= MAX_IDEMPOTENCY_KEY
+    if not isinstance(key, str) or not fits or not (key.isascii() and key.isprintable()):
         raise invalid(
-            f"Idempotency-Key must have 1 to {MAX_IDEMPOTENCY_KEY} printable ASCII characters;"
+            f"{where} must have 1 to {MAX_IDEMPOTENCY_KEY} printable ASCII characters;"
             f" got {shown(key)}"
         )
     if without_keys(request.app[GATEWAY], request, key) != key:
-        raise invalid("Idempotency-Key contains a secret key, which would be stored; use another")
+        raise invalid(f"{where} contains a secret key, which would be stored; use another")
     return key
 
 

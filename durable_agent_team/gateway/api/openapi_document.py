@@ -25,7 +25,9 @@ from durable_agent_team.gateway.api.openapi_operations import (
 )
 from durable_agent_team.gateway.api.request_shapes import (
     ACCOUNT_CHANGE,
+    ACCOUNTS_CHANGE,
     NEW_ACCOUNT,
+    NEW_ACCOUNTS,
     TRANSFER,
     Schema,
     chat_request,
@@ -133,6 +135,8 @@ def _request_schemas(prices: Prices) -> dict[str, Schema]:
     parameters = {name for price in prices.models.values() for name in price.parameters}
     return {
         "NewAccount": NEW_ACCOUNT,
+        "NewAccounts": NEW_ACCOUNTS,
+        "AccountsChange": ACCOUNTS_CHANGE,
         "AccountChange": ACCOUNT_CHANGE,
         "Transfer": TRANSFER,
         "ChatRequest": chat_request(parameters),

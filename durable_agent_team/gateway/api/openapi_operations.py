@@ -17,6 +17,7 @@ from durable_agent_team.gateway.api.request_shapes import (
 )
 from durable_agent_team.gateway.api.response_shapes import (
     AccountState,
+    AccountStates,
     BlobStored,
     ChatCompletion,
     Description,
@@ -25,6 +26,7 @@ from durable_agent_team.gateway.api.response_shapes import (
     ModelJson,
     ModelList,
     OpenedAccount,
+    OpenedAccounts,
     Transferred,
 )
 from durable_agent_team.gateway.calls.time_limit import TIMEOUT_HEADER
@@ -102,6 +104,21 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         "NewAccount",
         (IDEMPOTENT,),
         (201,),
+    ),
+    ("POST", "/v1/agents/batch"): Operation(
+        "Open many accounts, each under an idempotency key of its own",
+        OpenedAccounts,
+        (*_ALWAYS, *_KEY, *_BODY, 409),
+        PARENT_KEY,
+        "NewAccounts",
+        success=(201,),
+    ),
+    ("PATCH", "/v1/agents/batch"): Operation(
+        "Change the status of many accounts",
+        AccountStates,
+        (*_ALWAYS, *_KEY, *_BODY, 404, 409),
+        PARENT_KEY,
+        "AccountsChange",
     ),
     ("GET", "/v1/agents/{id}"): Operation(
         "Read an account", AccountState, (*_ALWAYS, *_KEY, 404), PARENT_KEY, parameters=(ID,)

@@ -18,6 +18,8 @@ POSSIBLY_BILLED: Final = "possibly_billed"
 """The kinds of transactions."""
 
 MAX_NAME: Final = 200
+MAX_ACCOUNTS: Final = 1_000
+"""In one request."""
 MAX_WAIT_SECONDS: Final = 30
 PAGE: Final = 100
 MAX_PAGE: Final = 1_000
@@ -46,6 +48,10 @@ def _number(description: str, most: float) -> Schema:
     return {"description": description, "anyOf": [number, text]}
 
 
+def _batch(item: Schema) -> Schema:
+    return {"type": "array", "minItems": 1, "maxItems": MAX_ACCOUNTS, "items": item}
+
+
 def _ascii(pattern: str) -> str:
     """JSON Schema's `\\d` may be any Unicode digit."""
     return pattern.replace(r"\d", "[0-9]")
@@ -65,8 +71,21 @@ NEW_ACCOUNT = _object(
     "name",
     "budget",
 )
+BATCH_ENTRY = _object(
+    {**NEW_ACCOUNT["properties"], "idempotency_key": IDEMPOTENCY_KEY | {"minLength": 1}},
+    "name",
+    "budget",
+    "idempotency_key",
+)
+NEW_ACCOUNTS = _object({"agents": _batch(BATCH_ENTRY)}, "agents")
+STATUS: Schema = {"enum": ["active", "disabled"]}
+ACCOUNTS_CHANGE = _object(
+    {"agents": _batch(ACCOUNT_ID), "status": STATUS, "wait_seconds": WAIT_SECONDS},
+    "agents",
+    "status",
+)
 ACCOUNT_CHANGE = _object(
-    {"budget": AMOUNT, "status": {"enum": ["active", "disabled"]}, "wait_seconds": WAIT_SECONDS},
+    {"budget": AMOUNT, "status": STATUS, "wait_seconds": WAIT_SECONDS},
     anyOf=[{"required": ["budget"]}, {"required": ["status"]}],
 )
 TRANSFER = _object({"from": ACCOUNT_ID, "to": ACCOUNT_ID, "amount": AMOUNT}, "from", "to", "amount")

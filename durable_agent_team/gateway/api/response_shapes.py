@@ -41,12 +41,25 @@ class OpenedAccount(AccountJson):
     capabilities: Capabilities
 
 
+class OpenedAccounts(Shape):
+    """New accounts, in the order of the request."""
+
+    agents: list[OpenedAccount]
+    capabilities: Capabilities
+
+
 class AccountState(AccountJson):
     """An account, and what may have been billed upstream but was not charged."""
 
     interrupted: dict[str, int]
     possibly_billed_calls: int
     possibly_billed: float
+
+
+class AccountStates(Shape):
+    """Accounts after a change, in the order of the request."""
+
+    agents: list[AccountState]
 
 
 class Transferred(Shape):
