@@ -5,6 +5,7 @@ import asyncio
 from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
+    FailureError,
     TimeoutError,
     TimeoutType,
     is_cancelled_exception,
@@ -38,9 +39,9 @@ def was_lost(error: BaseException) -> bool:
     return isinstance(cause, TimeoutError) and cause.type is TimeoutType.HEARTBEAT
 
 
-def is_final(error: ActivityError) -> bool:
+def is_final(error: FailureError) -> bool:
     """Whether the activity's own error says that another attempt cannot help."""
-    cause = error.__cause__
+    cause = error.__cause__ if isinstance(error, ActivityError) else error
     return isinstance(cause, ApplicationError) and cause.non_retryable
 
 
@@ -58,7 +59,7 @@ def _from_application_error(error: ApplicationError) -> tuple[Failure, AttemptSp
     return failure, spend
 
 
-def run_failure(error: ActivityError) -> BaseException:
+def run_failure(error: FailureError) -> BaseException:
     """What to raise where the run cannot continue without this activity."""
     if is_cancelled_exception(error):
         return asyncio.CancelledError()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.exceptions import FailureError, is_cancelled_exception
 from temporalio.types import MethodAsyncSingleParam
 
 from durable_agent_team.rules.encoded_size import encoded_bytes
@@ -62,7 +62,7 @@ class ActivityExecutor:
             result = await workflow.execute_local_activity_method(
                 activity, argument, **local_options(), summary=summary
             )
-        except ActivityError as error:
+        except FailureError as error:  # the SDK puts no ActivityError around it
             if is_cancelled_exception(error) or is_final(error):
                 raise
             return await self.execute(activity, argument, options, summary=summary)

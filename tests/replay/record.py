@@ -144,6 +144,11 @@ def _impersonal(history: str) -> str:
     return re.sub(r'"\d+@[^"]*"', '"recchange"', without_traces)
 
 
+async def local_accounts(client: Client) -> Handle:
+    """Accounts by local activities, and none for an orchestrator that is never called."""
+    return await _ended(client, FakeWorld(), {"team": team(final="handoff")})
+
+
 SCENARIOS: dict[str, Callable[[Client], Awaitable[Handle]]] = {
     "given_plan": given_plan,
     "planned": planned,
@@ -152,6 +157,7 @@ SCENARIOS: dict[str, Callable[[Client], Awaitable[Handle]]] = {
     "adjusted": adjusted,
     "deadline": deadline,
     "by_reference": by_reference,
+    "local_accounts": local_accounts,
 }
 
 if __name__ == "__main__":

@@ -50,6 +50,8 @@ async def test_it_is_not_swallowed(client: Client, native: bool) -> None:
     both at once. The accounts are closed, even where it was their opening that was cancelled.
     """
     world, queue = FakeWorld(), f"orchestrator-{uuid.uuid4()}"
+    # A local activity cannot end without its workflow worker, so this needs a regular one.
+    world.catalog = world.catalog.model_copy(update={"accounts_locally": False})
     handle: WorkflowHandle[Any, Any] = await client.start_workflow(
         WORKFLOW, {"team": team()}, id=f"run-{uuid.uuid4()}", task_queue=queue
     )

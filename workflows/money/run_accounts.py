@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any, Protocol, TypeVar
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import FailureError
 from temporalio.types import MethodAsyncSingleParam
 
 from durable_agent_team.contracts.activity_interfaces import AccountActivities
@@ -66,7 +66,7 @@ class RunAccounts:
             return await workflow.execute_local_activity_method(
                 AccountActivities.read_models, **catalog_options(), summary="models and prices"
             )
-        except ActivityError as error:
+        except FailureError as error:
             raise run_failure(error) from None
 
     async def open(self, catalog: ModelCatalog) -> None:
@@ -87,7 +87,7 @@ class RunAccounts:
         self._progress.catalog = catalog
         try:
             await self._open(self._executor(), self._opening, account_options(), "open")
-        except ActivityError as error:
+        except FailureError as error:
             raise run_failure(error) from None
 
     def _executor(self) -> Execute:
@@ -119,7 +119,7 @@ class RunAccounts:
             return
         try:
             await self._open(self._activities.execute, self._opening, reopening_options(), "find")
-        except ActivityError as error:
+        except FailureError as error:
             failure, _ = failure_and_spend(error)
             workflow.logger.error("accounts may be left open: %s", failure.message)
 
@@ -142,7 +142,7 @@ class RunAccounts:
             )
         except NotIssued:
             return
-        except ActivityError as error:
+        except FailureError as error:
             if not was_cancelled():
                 failure, _ = failure_and_spend(error)
                 workflow.logger.error("%s's ledger was not read: %s", agent, failure.message)
@@ -173,7 +173,7 @@ class RunAccounts:
             if waits and progress.catalog.accounts_locally:
                 # Calls are in flight at the gateway, for longer than a local activity waits.
                 closed = await self._close(self._activities.execute, closing)
-        except ActivityError as error:
+        except FailureError as error:
             failure, _ = failure_and_spend(error)
             workflow.logger.error("accounts were not closed: %s", failure.message)
             progress.ledger_agrees = LedgerAgreement.UNVERIFIABLE
