@@ -61,7 +61,7 @@ class BriefOptions(LocalOptions):
 
 
 def local_options() -> BriefOptions:
-    """Opening and closing accounts, before a regular activity takes over (docs/adr/030): far below
+    """Opening and closing accounts, before a regular activity takes over (docs/adr/031): far below
     the 8 s after which the SDK would have to keep the workflow task alive."""
     return {
         "start_to_close_timeout": timedelta(seconds=3),
