@@ -147,9 +147,10 @@ _RULES = {
     ),
     ErrorType.CONTEXT_EXCEEDED: ErrorRule(
         Outcome.FAILS_TASK,
-        "The prompt does not fit the model's context; estimated before the call, or"
-        " reported by the upstream.",
-        "Shorten the inputs, lower `max_tokens`, or use a model with a larger context.",
+        "The prompt does not fit the model's context (estimated before the call, or reported by"
+        " the upstream), or is larger than a request may be: 1.5 MB, and 2 MB as JSON.",
+        "Shorten the inputs, lower `max_tokens`, or use a model with a larger context. A prompt"
+        " that is made from many hand-offs: sum up in between.",
     ),
     ErrorType.KEY_CONFLICT: ErrorRule(
         Outcome.FAILS_TASK,
