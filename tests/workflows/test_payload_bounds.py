@@ -13,6 +13,7 @@ from durable_agent_team.contracts.run import RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import LedgerAgreement
 from durable_agent_team.payloads.converter import DATA_CONVERTER
 from tests.support.fakes import COST, FakeWorld
+from tests.support.run_reports import report_of
 from tests.support.sandbox import strict_runner
 from tests.workflows.test_life_of_a_run import result_of, started, team
 from workflows.orchestrator import Orchestrator
@@ -72,7 +73,7 @@ async def test_calls_that_wait_for_their_turn_are_cancelled_unpaid(client: Clien
         await reached.wait()
         await handle.signal("cancel", {"reason": "enough"})
         gate.set()
-        report = await handle.result()
+        report = await report_of(handle)
     assert report.status is RunStatus.CANCELLED
     assert report.spend.ledger_agrees is LedgerAgreement.YES
     assert report.spend.total.reserved_usd == 0
