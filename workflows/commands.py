@@ -35,6 +35,9 @@ from workflows.run import Run
 from workflows.state.progress import is_terminal
 from workflows.tasks.runner import TaskRunner
 
+MAX_AGAIN = 50
+"""Tasks that the answer of a retry names: it stays small."""
+
 
 class Commands:
     """Each command returns what is in force now, or changes nothing and raises ApplicationError."""
@@ -140,9 +143,14 @@ class Commands:
         return self._task_answer(task.id)
 
     def retry_task(self, command: TaskCommand) -> TaskAnswer:
+        again: list[str] = []
         if not self._run.parking.wake(command.task):
-            self._runner().retry(command.task)
-        return self._task_answer(command.task)
+            again = self._runner().retry(command.task)
+        answer = self._task_answer(command.task)
+        if not again:
+            return answer
+        shown = tuple(again[:MAX_AGAIN])
+        return answer.model_copy(update={"again": shown, "again_total": len(again)})
 
     def cancel_task(self, command: TaskCommand) -> TaskAnswer:
         self._runner().cancel(command.task, command.reason)

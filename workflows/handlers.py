@@ -157,7 +157,10 @@ class Handlers:
 
     @workflow.update
     async def retry_task(self, payload: Any = None, *extra: Any) -> TaskAnswer:
-        """Wakes what is parked, or starts a failed task again. Payload: `TaskCommand`."""
+        """Wakes what is parked, or starts a task again that has failed or is done.
+
+        Payload: `TaskCommand`. With a task that is done, everything behind it is done anew.
+        """
         await self._commands.taken_up()
         return self._commands.retry_task(parse(TaskCommand, payload, extra))
 

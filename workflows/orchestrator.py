@@ -12,6 +12,7 @@ from workflows.handlers import Handlers
 from workflows.plans.answer_step import final_answer
 from workflows.plans.planning_step import check_team, make_plan
 from workflows.plans.review_step import review_plan
+from workflows.plans.taking_over import take_over
 from workflows.start import begin
 from workflows.state.progress import BEFORE_WORK
 from workflows.state.reports import joined
@@ -58,6 +59,7 @@ class Orchestrator(Handlers):
         calls = run.make_calls(progress.catalog)
         if progress.tasks.plan is None:
             progress.tasks.adopt(await make_plan(progress, calls))
+            take_over(progress)
             run.raise_if_cancelled()
         if progress.team.approve_plan and progress.status in BEFORE_WORK:
             await run.approval.wait_for(PLAN_SUBJECT)

@@ -35,6 +35,11 @@ def check_run(given: str) -> str:
     return _check_run_id(given, "RUN")
 
 
+def check_reused_run(given: str | None) -> str | None:
+    """The callback of `--reuse`."""
+    return None if given is None else _check_run_id(given, "--reuse")
+
+
 def check_team_or_run(given: str) -> str:
     """The callback of `graph`'s TEAM|RUN."""
     return _check_run_id(given, "TEAM|RUN")
@@ -78,6 +83,15 @@ RunId = Annotated[
         "--id",
         help="The run's id. Default: team name, time and four characters.",
         callback=check_new_run_id,
+    ),
+]
+Reuse = Annotated[
+    str | None,
+    typer.Option(
+        "--reuse",
+        metavar="RUN",
+        help="Take over what this ended run was asked in the same words; pay for the rest.",
+        callback=check_reused_run,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, for programs.")]

@@ -24,6 +24,7 @@ COMMANDS: Final[Mapping[str, Entry]] = MappingProxyType(
     {
         "run": Entry("start_run", "Start a run, follow it, print its answer and its price."),
         "start": Entry("start_run", "Start a run and print its id."),
+        "rerun": Entry("rerun_run", "Go on from a run that has ended, with a new run."),
         "watch": Entry("view_runs", "Follow a run until it ends; print its answer and its price."),
         "result": Entry("view_runs", "Wait for the end of a run; print its answer and its price."),
         "state": Entry("view_runs", "Print a run's status and its tasks."),
@@ -32,7 +33,7 @@ COMMANDS: Final[Mapping[str, Entry]] = MappingProxyType(
         "cancel": Entry("steer_run", "Ask a run to stop."),
         "budget": Entry("steer_run", "Give an agent a new limit."),
         "transfer": Entry("steer_run", "Move unspent money between two agents of a run."),
-        "retry": Entry("steer_run", "Wake a parked task, or try a failed one again."),
+        "retry": Entry("steer_run", "Wake a parked task, or do one again that failed or is done."),
         "cancel-task": Entry("steer_run", "Stop one task."),
         "approve": Entry("steer_run", "Answer what waits for a person."),
         "pause": Entry("steer_run", "Stop a run from starting new calls."),

@@ -1,12 +1,21 @@
 """What commands print with `--json` where no contract has it."""
 
-from durable_agent_team.contracts.base import Message
+from durable_agent_team.contracts.base import Message, Usd
 
 
 class Started(Message):
     """The output of `start --json`."""
 
     workflow_id: str
+
+
+class Continued(Started):
+    """The output of `rerun --detach --json`, and of `start --reuse RUN --json`. USD."""
+
+    reused_from: str
+    tasks_taken_over: tuple[str, ...]
+    tasks_to_run: tuple[str, ...]
+    reused_usd: Usd
 
 
 class Written(Message):

@@ -126,6 +126,10 @@ class TextsUnavailable(RunError):
     """A large text of the run could not be stored or read. The text says where, and what to do."""
 
 
+class RerunRefused(RunError):
+    """No run can go on from this one as asked. Nothing was started; the text has the reason."""
+
+
 class RunAborted(RunError):
     """The run ended without a report: terminated, timed out, or by an unknown failure."""
 

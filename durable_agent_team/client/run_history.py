@@ -91,6 +91,11 @@ async def read_record(client: Client, id: str) -> RunRecord:
     """
     with translated(id):
         executions = await read_executions(client, id)
+    return await record_of(client, id, executions)
+
+
+async def record_of(client: Client, id: str, executions: list[list[HistoryEvent]]) -> RunRecord:
+    """What these executions contain. Raises `UpdateRefused` where an event cannot be read."""
     try:
         return await _HistoryReader(client).record(id, executions)
     except ValidationError as error:

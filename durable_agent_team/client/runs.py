@@ -1,6 +1,7 @@
 """Starts runs, lists them, and returns handles to them."""
 
 import asyncio
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -9,6 +10,7 @@ from temporalio.common import SearchAttributeKey
 
 from durable_agent_team.blobs.texts import stored_request
 from durable_agent_team.client.exceptions import translated
+from durable_agent_team.client.reruns import rerun_request, reuse_request
 from durable_agent_team.client.run_control import CALL_TIMEOUT
 from durable_agent_team.client.run_executions import started_at
 from durable_agent_team.client.run_handle import RunHandle
@@ -18,8 +20,9 @@ from durable_agent_team.client.terminated_runs import TERMINATED_STATUSES
 from durable_agent_team.contracts import names
 from durable_agent_team.contracts.base import Message, Usd, round_up
 from durable_agent_team.contracts.run import RunRequest, RunStatus
+from durable_agent_team.rules.team_changes import TeamChange
 
-__all__ = ["RunHandle", "RunSummary", "get_run", "list_runs", "new_run_id", "start_run"]
+__all__ = ["RunHandle", "RunSummary", "get_run", "list_runs", "new_run_id", "rerun", "start_run"]
 
 SPENT = SearchAttributeKey.for_float(names.ATTRIBUTE_SPENT)
 
@@ -35,14 +38,18 @@ class RunSummary(Message):
     ended_at: datetime | None
 
 
-async def start_run(client: Client, request: RunRequest, *, id: str | None = None) -> RunHandle:
+async def start_run(
+    client: Client, request: RunRequest, *, id: str | None = None, reuse: str | None = None
+) -> RunHandle:
     """Starts a run and returns its handle at once.
 
-    The request's documents go to the store of large texts first, where there is one. `id` is the
-    run's id, `<team>-<time>-<random>` if left out. Many can be started at once: a client sends a
-    few starts at a time, and waits for a busy Temporal. Raises `RunIdTaken`, `TextsUnavailable`,
-    `UpdateRefused` (the request is too large, or Temporal refused it), `ServiceUnavailable`, and
-    `StartNotConfirmed` where the run may have started.
+    `id` is the run's id, `<team>-<time>-<random>` if left out. `reuse` is the id of a run that has
+    ended: what this run would ask for in the same words is taken over from there, and not paid
+    again. The request's documents go to the store of large texts first, where there is one. Many
+    runs can be started at once: a client sends a few starts at a time, and waits for a busy
+    Temporal. Raises `RunIdTaken`, `TextsUnavailable`, `UpdateRefused` (the request is too large, or
+    Temporal refused it), `ServiceUnavailable`, and `StartNotConfirmed` where the run may have
+    started; with `reuse` also `RunNotFound` and `RerunRefused`.
 
     >>> client = await connect()
     >>> request = load_team("teams/market_brief.yaml", goal="Say whether to enter the market.")
@@ -51,11 +58,36 @@ async def start_run(client: Client, request: RunRequest, *, id: str | None = Non
     >>> print(report.status, report.answer)
     completed answer of answer
     """
+    if reuse is not None:
+        request = await reuse_request(client, request, reuse)
     run = id or new_run_id(request.team.name)
     with translated(run):
         stored = await stored_request(request, texts_of(client))
         await start_once(client, stored, run)
     return get_run(client, run)
+
+
+async def rerun(
+    client: Client,
+    run: str,
+    *,
+    tasks: Collection[str] = (),
+    changes: Sequence[TeamChange] = (),
+    id: str | None = None,
+) -> RunHandle:
+    """Starts a run that goes on from one that has ended, and returns its handle at once.
+
+    It takes over the plan, and the hand-offs of what is done. Again it does `tasks`, what was not
+    done, and everything behind these. `changes` are other settings: `AdjustAgent`, `AdjustBudget`
+    and `AdjustRun` of `durable_agent_team.contracts`. Raises as `start_run` does.
+
+    >>> client = await connect()
+    >>> run = await rerun(client, "started-from-python")
+    >>> print((await run.result()).status)
+    completed
+    """
+    request = await rerun_request(client, run, tasks=tasks, changes=changes)
+    return await start_run(client, request, id=id)
 
 
 def get_run(client: Client, id: str) -> RunHandle:

@@ -117,6 +117,9 @@ class TaskAnswer(Message):
 
     task: str
     status: str
+    again: tuple[str, ...] = ()
+    """Of a retry of a task that is done: what is done anew, the task first; the first of them."""
+    again_total: int = 0
 
 
 class Empty(Message):

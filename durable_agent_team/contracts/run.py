@@ -8,6 +8,7 @@ from pydantic import Field
 
 from durable_agent_team.contracts.base import Message, Usd
 from durable_agent_team.contracts.call import MAX_ANSWER, MAX_SOURCE
+from durable_agent_team.contracts.seed import RunId, Seed
 from durable_agent_team.contracts.spend import SpendReport
 from durable_agent_team.contracts.team import Identifier, SourceName, Team
 from durable_agent_team.contracts.text_ref import Text, TextRef
@@ -22,12 +23,14 @@ class RunRequest(Message):
 
     `goal` overrides the team's own. All the inputs that the team names are there by their names:
     their texts in `sources`, or references to them in `documents`, where a store has them.
+    `seed` has what the run takes over from one that ended.
     """
 
     team: Team
     goal: str | None = Field(None, min_length=1, max_length=4_000)
     sources: dict[SourceName, SourceText] = Field({}, max_length=1_000)
     documents: dict[SourceName, TextRef] = Field({}, max_length=1_000)
+    seed: Seed | None = None
 
     @property
     def effective_goal(self) -> str:
@@ -98,6 +101,10 @@ class TaskState(Message):
     started_at: datetime | None
     ended_at: datetime | None
     failure: Failure | None
+    reused_from: RunId | None = None
+    """The run that made and paid its hand-off, which this run took over."""
+    reused_usd: Usd | None = None
+    """What it cost there; not in `spent_usd`."""
 
 
 class Waiting(Message):

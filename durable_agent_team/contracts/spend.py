@@ -219,6 +219,9 @@ class SpendReport(Message):
     """The sum of the ledgers, once they were read back."""
     ledger_agrees: LedgerAgreement
     capabilities: Capabilities
+    reused_usd: Usd | None = None
+    """What the hand-offs, the plan and the answer cost that the run took over from others: paid
+    there, and in no other figure here. None in a run that took nothing over."""
     cut_off: bool = False
     """Temporal ended the run (`RunStatus.TERMINATED`, `TIMED_OUT`): what was in flight then may
     have cost more, and the accounts are open until `starter.py reconcile` closes them."""

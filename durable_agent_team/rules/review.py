@@ -16,6 +16,7 @@ from durable_agent_team.contracts.run import TaskStatus
 from durable_agent_team.contracts.team import Checks, Identifier, Task, Team
 from durable_agent_team.rules import model_json
 from durable_agent_team.rules.goal_check import goal_problems
+from durable_agent_team.rules.graph import with_dependants
 from durable_agent_team.rules.validation import task_problems
 
 MAX_ADDED = 3
@@ -121,12 +122,7 @@ def parse_review(
 
 def to_do_again(plan: Plan, redo: Collection[str]) -> set[str]:
     """The tasks to redo and everything that depends on them."""
-    again = set(redo)
-    while True:
-        more = {task.id for task in plan.tasks if again & set(task.depends_on)} - again
-        if not more:
-            return again
-        again |= more
+    return with_dependants({task.id: task.depends_on for task in plan.tasks}, redo)
 
 
 def is_added(task_id: str) -> bool:

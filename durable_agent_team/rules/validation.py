@@ -25,6 +25,7 @@ from durable_agent_team.rules.catalog import (
 )
 from durable_agent_team.rules.goal_check import contains_goal
 from durable_agent_team.rules.graph import find_cycle
+from durable_agent_team.rules.seed_checks import seed_problems, seeded_tasks
 
 __all__ = [
     "callers",
@@ -52,6 +53,7 @@ def team_problems(request: RunRequest, catalog: ModelCatalog | None = None) -> l
             _source_problems(request),
             _task_problems(team, team.tasks),
             _result_problems(team),
+            _seed_problems(request),
         )
     )
     if catalog is not None and not problems:
@@ -62,6 +64,15 @@ def team_problems(request: RunRequest, catalog: ModelCatalog | None = None) -> l
         )
         problems = bounded(found)
     return problems
+
+
+def _seed_problems(request: RunRequest) -> Iterator[Problem]:
+    """A broken plan has no order to check its hand-offs by."""
+    plan = request.seed.plan if request.seed is not None else None
+    found = (
+        list(islice(_task_problems(request.team, plan.plan.tasks), MAX_PROBLEMS)) if plan else []
+    )
+    yield from found or seed_problems(request)
 
 
 def team_warnings(request: RunRequest) -> list[Problem]:
@@ -190,7 +201,8 @@ def _fallback_problems(team: Team) -> Iterator[Problem]:
 def _source_problems(request: RunRequest) -> Iterator[Problem]:
     team = request.team
     named = [(f"agents.{name}.inputs", agent.inputs) for name, agent in team.agents.items()]
-    named += [(f"tasks.{task.id}.inputs", task.inputs) for task in team.tasks]
+    tasks = {task.id: task for task in (*team.tasks, *seeded_tasks(request))}
+    named += [(f"tasks.{task.id}.inputs", task.inputs) for task in tasks.values()]
     for field, names in named:
         for name in names:
             if name not in request.texts:

@@ -2,13 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 from durable_agent_team.contracts.changes import AdjustAgent, AdjustRun, AgentAdjusted, RunAdjusted
 from durable_agent_team.contracts.names import ORCHESTRATOR_AGENT
 from durable_agent_team.contracts.spend import ModelCatalog
-from durable_agent_team.contracts.team import Caller
 from durable_agent_team.rules.catalog import caller_of, model_of, price_of
+from durable_agent_team.rules.team_changes import changed_caller, limits_of
 from workflows.activity_errors import refused
 from workflows.state.progress import Progress
 
@@ -31,7 +30,7 @@ def apply_to_agent(progress: Progress, change: AdjustAgent) -> bool:
     """Applies the settings; returns whether they change the body of the agent's next calls."""
     team, name = progress.team, change.agent
     before = caller_of(team, name)
-    after = _changed(before, change)
+    after = changed_caller(before, change)
     if name == ORCHESTRATOR_AGENT:
         progress.change_team(orchestrator=after)
     else:
@@ -39,17 +38,6 @@ def apply_to_agent(progress: Progress, change: AdjustAgent) -> bool:
     progress.accounts[name].model = model_of(after, progress.catalog)
     models = {model_of(each, progress.catalog) for each in (before, after)}
     return len(models) > 1 or before.instructions != after.instructions
-
-
-def _changed(caller: Caller, change: AdjustAgent) -> Caller:
-    changes: dict[str, Any] = {
-        name: value
-        for name in ("model", "timeout_seconds", "instructions")
-        if (value := getattr(change, name)) is not None
-    }
-    if change.max_attempts is not None:
-        changes["retry"] = caller.retry.model_copy(update={"max_attempts": change.max_attempts})
-    return caller.model_copy(update=changes)
 
 
 def agent_now(progress: Progress, name: str) -> AgentAdjusted:
@@ -103,12 +91,7 @@ def _check_budget(progress: Progress, budget_usd: Decimal) -> None:
 
 def apply_limits(progress: Progress, change: AdjustRun) -> None:
     """Applies `max_parallel` and the budget. The deadline is applied by `Deadline.set`."""
-    changes = {
-        name: value
-        for name in ("max_parallel", "budget_usd")
-        if (value := getattr(change, name)) is not None
-    }
-    progress.change_team(**changes)
+    progress.change_team(**limits_of(change))
 
 
 def limits_now(progress: Progress) -> RunAdjusted:

@@ -1,6 +1,7 @@
 """The last step of a run: its answer."""
 
 from durable_agent_team.contracts.text_ref import Text
+from workflows.plans.taking_over import answer_taken_over
 from workflows.state.progress import Progress
 from workflows.task_exceptions import TaskFailed
 from workflows.tasks.assignments import answer_assignment
@@ -9,8 +10,12 @@ from workflows.tasks.results import first_failure, missing_result
 
 
 async def final_answer(progress: Progress, calls: PaidCalls) -> tuple[Text, ...]:
-    """The hand-offs of the result tasks (`final: handoff`), or what the orchestrator agent writes
-    from them. Raises TaskFailed where a result is missing, or no call may start any more."""
+    """The answer that the run takes over; the hand-offs of the result tasks (`final: handoff`); or
+    what the orchestrator agent writes from them. Raises TaskFailed where a result is missing, or no
+    call may start any more."""
+    taken = answer_taken_over(progress)
+    if taken is not None:
+        return (taken,)
     missing = missing_result(progress)
     if missing is not None:
         raise TaskFailed(missing)

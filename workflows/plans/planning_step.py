@@ -8,6 +8,7 @@ from durable_agent_team.contracts.run import Failure, RunStatus
 from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.rules.planning import parse_plan
 from durable_agent_team.rules.validation import team_problems
+from workflows.plans.taking_over import seeded_plan
 from workflows.state.progress import Progress
 from workflows.task_exceptions import TaskFailed
 from workflows.tasks.assignments import plan_assignment
@@ -24,9 +25,15 @@ def check_team(progress: Progress, catalog: ModelCatalog) -> None:
 
 
 async def make_plan(progress: Progress, calls: PaidCalls) -> Plan:
-    """The plan of the team file; else the orchestrator agent's, which goes back to it while it is
-    invalid, `max_repairs` times. Raises TaskFailed or TaskSkipped."""
+    """The plan that the run takes over, or that of the team file; else the orchestrator agent's,
+    which goes back to it while it is invalid, `max_repairs` times.
+
+    Raises TaskFailed or TaskSkipped.
+    """
     team, goal = progress.team, progress.goal
+    seeded = seeded_plan(progress)
+    if seeded is not None:
+        return seeded
     if team.tasks:
         return Plan(tasks=team.tasks, result=team.result)
     progress.become(RunStatus.PLANNING)

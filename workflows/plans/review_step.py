@@ -7,6 +7,7 @@ from temporalio import workflow
 from durable_agent_team.contracts.plan import Plan
 from durable_agent_team.contracts.run import RunStatus
 from durable_agent_team.rules.review import Review, parse_review, to_do_again
+from workflows.plans.taking_over import answer_stands
 from workflows.state.progress import Progress
 from workflows.task_exceptions import TaskFailed, TaskSkipped
 from workflows.tasks.assignments import review_assignment
@@ -15,9 +16,12 @@ from workflows.tasks.runner import TaskRunner
 
 
 async def review_plan(progress: Progress, calls: PaidCalls, runner: TaskRunner) -> None:
-    """Up to `review_rounds` rounds: a review, and then the tasks of the revised plan."""
+    """Up to `review_rounds` rounds: a review, and then the tasks of the revised plan.
+
+    Reviews whose plan was taken over count, and where the answer was too, there is nothing to
+    review."""
     while progress.reviews < progress.team.review_rounds:
-        if progress.stopping:
+        if progress.stopping or answer_stands(progress):
             return
         progress.become(RunStatus.REVIEWING)
         revised = await _revise(progress, calls, progress.reviews + 1)

@@ -1,6 +1,6 @@
 """The tasks of a run: the plan, and what has become of each task so far."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated
@@ -13,6 +13,7 @@ from durable_agent_team.contracts.run import Failure, TaskStatus
 from durable_agent_team.contracts.team import Task
 from durable_agent_team.contracts.text_ref import Text
 from durable_agent_team.rules.review import is_added
+from workflows.state.taken_over import Reused
 from workflows.state.task_log import TaskLog
 from workflows.state.task_schedule import ENDED, Schedule
 
@@ -40,6 +41,8 @@ class PlanProgress:
     """The ids of tasks that a person added."""
     logs: dict[str, TaskLog] = field(default_factory=dict)
     handoffs: dict[str, Text] = field(default_factory=dict)
+    reused: dict[str, Reused] = field(default_factory=dict)
+    """The tasks whose hand-off was taken over from another run."""
 
     def __post_init__(self) -> None:
         if self.plan is not None:
@@ -50,6 +53,17 @@ class PlanProgress:
         self.plan = plan
         self.schedule = Schedule(plan.tasks)
         self.logs = {task.id: TaskLog() for task in plan.tasks}
+
+    def take_over(self, handoffs: Mapping[str, Text], reused: Mapping[str, Reused]) -> None:
+        """Marks tasks of the adopted plan as done, before any has started."""
+        self.handoffs.update(handoffs)
+        self.reused.update(reused)
+        self.schedule.resume(handoffs, {})
+
+    @property
+    def is_all_reused(self) -> bool:
+        """No task has run, or will."""
+        return bool(self.reused) and self.reused.keys() == self.schedule.tasks.keys()
 
     def add(self, task: Task) -> list[str]:
         """Adds a task to the plan; returns its id if it is ready."""
@@ -62,8 +76,7 @@ class PlanProgress:
     def revise(self, plan: Plan, again: Collection[str]) -> None:
         """Replaces the plan. What is done stays done, except for the tasks to do `again`."""
         known = {task.id for task in plan.tasks}
-        for task_id in [each for each in self.handoffs if each in again or each not in known]:
-            del self.handoffs[task_id]
+        self._forget(each for each in tuple(self.handoffs) if each in again or each not in known)
         ended = {
             task_id: status
             for task_id, status in self.schedule.status.items()
@@ -77,6 +90,12 @@ class PlanProgress:
         for task_id, status in self.schedule.status.items():
             if status in (TaskStatus.WAITING, TaskStatus.READY):
                 self.logs[task_id].reopen()
+
+    def _forget(self, task_ids: Iterable[str]) -> None:
+        """Drops hand-offs, also those that were taken over."""
+        for task_id in task_ids:
+            self.handoffs.pop(task_id, None)
+            self.reused.pop(task_id, None)
 
     def started(self, subject: str, at: datetime) -> None:
         """A call starts. It may be one for planning, a review or the answer, and not for a task."""
@@ -97,7 +116,7 @@ class PlanProgress:
             self.schedule.status[subject] = TaskStatus.PARKED
 
     def unparked(self, subject: str) -> None:
-        if self._is_open_task(subject):
+        if self.schedule.status.get(subject) is TaskStatus.PARKED:
             self.schedule.status[subject] = TaskStatus.READY
 
     def _is_open_task(self, subject: str) -> bool:
@@ -130,12 +149,23 @@ class PlanProgress:
         """Reopens a failed task, and those that it blocked; returns those of them that are ready
         because all their other dependencies have ended."""
         ready = self.schedule.retry(task_id)
+        self._log_reopened()
+        return ready
+
+    def redone(self, task_id: str) -> tuple[list[str], list[str]]:
+        """Reopens a task that is done, and everything behind it. Returns these, the task first, and
+        the other tasks that are ready now."""
+        again, ready = self.schedule.redo(task_id)
+        self._forget(again)
+        self._log_reopened()
+        return again, ready
+
+    def _log_reopened(self) -> None:
         for each, status in self.schedule.status.items():
             if status in (TaskStatus.WAITING, TaskStatus.READY):
                 self.logs[each].reopen()
             elif status is TaskStatus.BLOCKED:  # perhaps by another task now
                 self._record_blocked(each, self.schedule.blocked_by(each))
-        return ready
 
     def _end_without_output(
         self, task_id: str, status: TaskStatus, failure: Failure, at: datetime

@@ -26,6 +26,7 @@ from durable_agent_team.contracts.text_ref import Text, TextRef
 from workflows.state.agent_account import AgentAccount
 from workflows.state.open_call import OpenCall
 from workflows.state.plan_progress import PlanProgress
+from workflows.state.taken_over import TakenOver
 
 MAX_REFUSALS = 20
 MAY_PARK = frozenset(
@@ -66,7 +67,10 @@ class Progress:
     open_calls: dict[str, OpenCall] = field(default_factory=dict)
     """By the task, or the orchestrator's step, that they work for."""
     reviews: int = 0
-    """How many times the orchestrator has revised the plan."""
+    """How many times the orchestrator has revised the plan, also in the run that this goes on from.
+    """
+    taken_over: TakenOver | None = None
+    """None in a run that goes on from no other."""
     waiting: dict[str, Waiting] = field(default_factory=dict)
     notified: set[str] = field(default_factory=set)
     """Of these subjects, those of which the notification was sent, or has failed for good."""
@@ -135,6 +139,14 @@ class Progress:
     @property
     def spent_usd(self) -> Decimal:
         return sum((account.spent_usd for account in self.accounts.values()), Decimal(0))
+
+    @property
+    def reused_usd(self) -> Decimal | None:
+        """What it cost elsewhere that the run has taken over; None where that is nothing."""
+        if self.taken_over is None:
+            return None
+        tasks = (each.cost_usd for each in self.tasks.reused.values())
+        return self.taken_over.reused_usd + sum(tasks, Decimal(0))
 
     def spent_by_task(self) -> dict[str, Decimal]:
         """What the calls of each task have cost, in USD. Only tasks that have cost something."""

@@ -67,6 +67,7 @@ def spend_report(progress: Progress) -> SpendReport:
         ledger_usd=progress.ledger_usd,
         ledger_agrees=progress.ledger_agrees,
         capabilities=progress.capabilities,
+        **({} if progress.reused_usd is None else {"reused_usd": progress.reused_usd}),
     )
 
 
@@ -208,7 +209,15 @@ def _state(
         started_at=log.started_at,
         ended_at=log.ended_at,
         failure=failure,
+        **_reused(progress, task.id),
     )
+
+
+def _reused(progress: Progress, task_id: str) -> dict[str, Any]:
+    reused = progress.tasks.reused.get(task_id)
+    if reused is None:
+        return {}
+    return {"reused_from": reused.origin, "reused_usd": reused.cost_usd}
 
 
 def _without_message(failure: Failure) -> Failure:

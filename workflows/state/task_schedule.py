@@ -107,6 +107,31 @@ class Schedule:
         """Makes a failed task ready again, and unblocks what only it blocked. Returns the other
         tasks that are ready now, because all their dependencies have ended."""
         self.status[task_id] = TaskStatus.READY
+        return self._reassess()
+
+    def redo(self, task_id: str) -> tuple[list[str], list[str]]:
+        """Makes a task that is done ready again; everything behind it waits, however it has ended.
+        Returns these, the task first, and the other tasks that are ready now."""
+        again = [task_id, *self._behind(task_id)]
+        for each in again:
+            self.status[each] = TaskStatus.WAITING
+        self.status[task_id] = TaskStatus.READY
+        return again, self._reassess()
+
+    def _behind(self, task_id: str) -> list[str]:
+        """The tasks that depend on this one, directly or not."""
+        found: dict[str, None] = {}
+        frontier = [task_id]
+        while frontier:
+            for each in self._dependants[frontier.pop()]:
+                if each not in found:
+                    found[each] = None
+                    frontier.append(each)
+        return list(found)
+
+    def _reassess(self) -> list[str]:
+        """After tasks were reopened: blocks again what others block, and counts anew what the rest
+        waits for. Returns the tasks that are ready because all their dependencies have ended."""
         for each, status in self.status.items():
             if status is TaskStatus.BLOCKED:
                 self.status[each] = TaskStatus.WAITING

@@ -85,7 +85,8 @@ class PaidCalls:
         try:
             return await self._checked(assignment, call, problems)
         finally:
-            del open_calls[subject]
+            if open_calls.get(subject) is call:  # else the task is done anew
+                del open_calls[subject]
 
     async def _checked(
         self,

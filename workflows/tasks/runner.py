@@ -14,6 +14,9 @@ from workflows.task_exceptions import TaskFailed, TaskSkipped, was_cancelled
 from workflows.tasks.assignments import task_assignment
 from workflows.tasks.paid_call import PaidCalls
 
+REDO_DONE = "redo-done-tasks"
+"""Runs that had the retry of a task that was done refused, before this patch, refuse it again."""
+
 
 class TaskRunner:
     """Runs the tasks of the current plan, an asyncio task for each."""
@@ -27,6 +30,8 @@ class TaskRunner:
         self._open = 0
         """The number of those that have not ended."""
         self._cancelled: dict[str, str] = {}
+        self._superseded: list[asyncio.Task[None]] = []
+        """Cancelled because their tasks are done anew; nothing that they still return counts."""
 
     async def run(self) -> None:
         """Returns when every task has ended, in whichever way.
@@ -35,6 +40,7 @@ class TaskRunner:
         replay to replay, while the commands have one order in the history.
         """
         self._tasks.clear()
+        self._superseded.clear()
         self._ended = ended = asyncio.get_event_loop().create_future()
         self._start(sorted(self._progress.tasks.schedule.start(), key=self._in_flight_first))
         try:
@@ -58,7 +64,7 @@ class TaskRunner:
     @property
     def is_cancelling(self) -> bool:
         """Some task is being cancelled, and has not ended yet."""
-        return bool(self._cancelled)
+        return bool(self._cancelled) or any(not each.done() for each in self._superseded)
 
     @property
     def is_running(self) -> bool:
@@ -86,17 +92,40 @@ class TaskRunner:
             running.cancel()
         self._progress.changed()
 
-    def retry(self, task_id: str) -> None:
-        """Starts a failed task again, while others still run. Raises ApplicationError."""
+    def retry(self, task_id: str) -> list[str]:
+        """Starts a task again that has failed, or is done: then everything behind it is done anew
+        too. Returns what is done anew, the task first. Raises ApplicationError."""
         status = self._progress.tasks.schedule.status.get(task_id)
-        if status is not TaskStatus.FAILED or self._ended is None or self._progress.stopping:
+        working = self._ended is not None and not self._progress.stopping
+        again: list[str] = []
+        if working and status is TaskStatus.FAILED:
+            ready = self._progress.tasks.retried(task_id)
+        elif (
+            working
+            and self.is_running
+            and status is TaskStatus.DONE
+            and workflow.patched(REDO_DONE)
+        ):
+            again, ready = self._progress.tasks.redone(task_id)
+            for each in again:
+                self._supersede(each)
+        else:
             raise refused(
-                f"task = {task_id!r}: {status or 'no such task'}; only what has failed or is parked"
-                " can be tried again, while the run still works"
+                f"task = {task_id!r}: {status or 'no such task'}; only what is done, has failed or"
+                " is parked can be tried again, while the run still works"
             )
-        ready = self._progress.tasks.retried(task_id)
         self._start([task_id, *ready])
         self._progress.changed()
+        return again
+
+    def _supersede(self, task_id: str) -> None:
+        """Cancels what still runs for a task that is done anew; its call reports what it cost."""
+        self._cancelled.pop(task_id, None)
+        self._progress.open_calls.pop(task_id, None)
+        running = self._tasks.pop(task_id, None)
+        if running is not None and not running.done():
+            self._superseded.append(running)
+            running.cancel()
 
     def _start(self, task_ids: list[str]) -> None:
         if self._ended is None or self._progress.stopping:
@@ -128,21 +157,30 @@ class TaskRunner:
             with workflow.create_event_group(task_id, label=task_id).scope():
                 handoff = await self._calls.answer(task_assignment(self._progress, task_id))
         except TaskFailed as failed:
-            self._failed(task_id, failed.failure)
+            if self._is_current(task_id):
+                self._failed(task_id, failed.failure)
             return
         except TaskSkipped as skipped:
+            if not self._is_current(task_id):
+                return
             ready = self._progress.tasks.skipped(task_id, skipped.failure, workflow.now())
         except asyncio.CancelledError:
-            if task_id not in self._cancelled:
+            if task_id not in self._cancelled or not self._is_current(task_id):
                 raise
             reason = self._cancelled.pop(task_id)
             ready = self._progress.tasks.cancelled(task_id, reason, workflow.now())
         else:
+            if not self._is_current(task_id):
+                return
             ready = self._progress.tasks.done(task_id, handoff, workflow.now())
             if was_cancelled() and task_id not in self._cancelled:
                 return
         self._progress.changed()
         self._start(ready)
+
+    def _is_current(self, task_id: str) -> bool:
+        """Whether this is the latest run of the task, and not one that was superseded."""
+        return self._tasks.get(task_id) is asyncio.current_task()
 
     def _failed(self, task_id: str, failure: Failure) -> None:
         self._progress.tasks.failed(task_id, failure, workflow.now())

@@ -15,7 +15,7 @@ from durable_agent_team.process.project_root import STARTER
 from durable_agent_team.rules.safe_text import shell_command
 
 if TYPE_CHECKING:
-    from durable_agent_team.contracts.control import BudgetAdjusted
+    from durable_agent_team.contracts.control import BudgetAdjusted, TaskAnswer
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -76,13 +76,15 @@ def transfer(
 
 @app.command()
 def retry(run: Run, task: Task, json: Json = False) -> int:
-    """Wake a parked task, or try a failed one again. The run must still work."""
+    """Wake a parked task, or do one again that failed or is done. The run must still work.
+
+    With a task that is done, everything behind it is done again, at its own price.
+    """
     from durable_agent_team.contracts.control import TaskCommand
 
     message = build_message(TaskCommand, {"task": "TASK"}, task=task)
     answer = with_run(run, lambda handle: handle.retry_task(message.task))
-    status = "it is tried again" if answer.status in ("parked", "woken") else answer.status
-    return print_answer(answer, f"{answer.task}: {status}", json)
+    return print_answer(answer, _retried(answer), json)
 
 
 @app.command("cancel-task")
@@ -140,6 +142,18 @@ def resume(run: Run, json: Json = False) -> int:
 
     with_run(run, lambda handle: handle.resume())
     return print_answer(Empty(), f"run {run} continues", json)
+
+
+def _retried(answer: "TaskAnswer") -> str:
+    if not answer.again:
+        status = "it is tried again" if answer.status in ("parked", "woken") else answer.status
+        return f"{answer.task}: {status}"
+    behind, more = answer.again[1:], answer.again_total - len(answer.again)
+    if not behind:
+        return f"{answer.task}: is done again; nothing is behind it"
+    names = ", ".join(behind) + (f" and {more} more" if more else "")
+    count = answer.again_total - 1
+    return f"{answer.task}: is done again, and {count} behind it: {names}"
 
 
 def _limit(adjusted: "BudgetAdjusted") -> str:

@@ -1,13 +1,16 @@
 """Pure: the calls of a run next to the charges in its provider's ledger."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
-from durable_agent_team.cli.output import aligned_table, usd
+from durable_agent_team.cli.output import aligned_table, flat, usd
 from durable_agent_team.cli.ui.run_tables import possibly_billed_text
 from durable_agent_team.client.run_history import INTERRUPTED, RecordedCall, RunRecord
 from durable_agent_team.contracts.base import Message
+from durable_agent_team.contracts.names import ORCHESTRATOR_AGENT
+from durable_agent_team.contracts.seed import Paid
 from durable_agent_team.contracts.spend import Ledger
+from durable_agent_team.rules.seed_checks import seeded_tasks
 
 GivenUp = tuple[int, Decimal]
 """How often a call was given up, and the most that this can have cost, in USD."""
@@ -104,6 +107,7 @@ def charge_lines(record: RunRecord, ledgers: Sequence[Ledger] | None) -> tuple[C
             )
         )
     return (
+        *_taken_over(record),
         *lines,
         *(
             _unknown(agent, key or None, amount, given_up.pop((agent, key), NOTHING))
@@ -125,6 +129,28 @@ def _possibly_billed(ledgers: Sequence[Ledger] | None) -> dict[tuple[str, str], 
             times, most = found.get(key, NOTHING)
             found[key] = times + 1, most + (each.bound_usd or Decimal(0))
     return found
+
+
+def _taken_over(record: RunRecord) -> Iterator[ChargeLine]:
+    """What the run took over: paid elsewhere, so its amounts here are zero."""
+    seed = record.request.seed if record.request is not None else None
+    if seed is None or record.request is None:
+        return
+    agents = {task.id: task.agent for task in seeded_tasks(record.request)}
+    if seed.plan is not None and seed.plan.cost_usd:
+        yield _reused(ORCHESTRATOR_AGENT, "plan", seed.plan, seed.origin)
+    for task, made in seed.tasks.items():
+        yield _reused(agents.get(task, ""), task, made, seed.origin)
+    if seed.answer is not None:
+        yield _reused(ORCHESTRATOR_AGENT, "answer", seed.answer, seed.origin)
+
+
+def _reused(agent: str, task: str, paid: Paid, origin: str) -> ChargeLine:
+    where = f"taken over from {flat(paid.origin or origin)}, {usd(paid.cost_usd)} USD there"
+    return ChargeLine(
+        agent=agent, task=task, purpose=None, model=paid.model, idempotency_key=None,
+        prompt_tokens=0, completion_tokens=0, amount_usd=Decimal(0), ledger_usd=None, note=where,
+    )  # fmt: skip
 
 
 def _difference(call: RecordedCall, known: Decimal, booked: Decimal) -> str:

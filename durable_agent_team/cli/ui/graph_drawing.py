@@ -20,6 +20,8 @@ COLOURS = {
     TaskStatus.CANCELLED: "#d8cfa0",
 }
 PLAIN = "#e8e8e8"
+MAX_ORIGIN = 60
+"""Characters of a run's id in the label of a task."""
 BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y = 220, 46, 50, 14
 MIN_SCALE = 0.6
 """A wide plan is scaled down to the page, but stays readable; below this it is scrolled."""
@@ -33,6 +35,9 @@ class Node(Message):
     depends_on: tuple[str, ...]
     status: TaskStatus | None = None
     usd: Decimal | None = None
+    reused_from: str | None = None
+    """The run that made and paid its hand-off."""
+    reused_usd: Decimal | None = None
 
 
 class Graph(Message):
@@ -45,7 +50,14 @@ class Graph(Message):
 def graph_of_tasks(name: str, tasks: Sequence[TaskState]) -> Graph:
     """The graph of a run."""
     nodes = tuple(
-        Node(id=t.id, agent=t.agent, depends_on=t.depends_on, status=t.status, usd=t.spent_usd)
+        Node(
+            id=t.id,
+            agent=t.agent,
+            depends_on=t.depends_on,
+            status=t.status,
+            usd=t.spent_usd,
+            **({"reused_from": t.reused_from, "reused_usd": t.reused_usd} if t.reused_from else {}),
+        )
         for t in tasks
     )
     return Graph(name=name, nodes=nodes)
@@ -103,7 +115,9 @@ def _label(node: Node) -> str:
     parts = [node.agent]
     if node.status is not None:
         parts.append(node.status.value)
-    if node.usd is not None:
+    if node.reused_from is not None:
+        parts.append(f"{usd(node.reused_usd)} USD in {clip(node.reused_from, MAX_ORIGIN)}")
+    elif node.usd is not None:
         parts.append(f"{'' if node.status else 'at most '}{usd(node.usd)} USD")
     return " · ".join(parts)
 

@@ -80,7 +80,7 @@ def _task_row(task: TaskState, depth: int, ended: datetime | None) -> list[Text]
     return [
         one_line(f"{glyph} {task.id}", style, indent="  " * min(depth, 6)),
         one_line(task.agent),
-        Text(task.status.value, style),
+        Text("reused" if task.reused_from is not None else task.status.value, style),
         Text(elapsed(task.started_at, task.ended_at or ended)),
         Text(str(task.calls) if task.calls else ""),
         Text(usd(task.spent_usd) if task.spent_usd else ""),

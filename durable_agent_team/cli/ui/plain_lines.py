@@ -49,7 +49,9 @@ class PlainLines:
         if task.status == before or (before is None and task.status in QUIET):
             return []
         text = f"{task.id} ({task.agent}): {task.status}"
-        if task.status == TaskStatus.DONE:
+        if task.reused_from is not None:
+            text += f", taken over from {flat(task.reused_from)}, {usd(task.reused_usd)} USD there"
+        elif task.status == TaskStatus.DONE:
             text += f" in {elapsed(task.started_at, task.ended_at)}"
             text += (
                 f", {task.calls} call{'s' if task.calls != 1 else ''}, {usd(task.spent_usd)} USD"

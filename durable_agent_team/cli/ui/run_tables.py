@@ -82,6 +82,8 @@ def money_notes(spend: SpendReport) -> list[str]:
     parts = [f"{kind} {usd(amount)} USD" for kind, amount in kinds.items() if amount]
     if parts:
         lines.append(f"of the total: {', '.join(parts)}")
+    if spend.reused_usd is not None:
+        lines.append(f"taken over from other runs, and not paid here: {usd(spend.reused_usd)} USD")
     estimated = sum(each.estimated_charges for each in spend.agents)
     if estimated:
         lines.append(f"charges at their upper bound, without a reported usage: {estimated}")
@@ -116,7 +118,24 @@ def task_table(tasks: Sequence[TaskState]) -> str:
         for task in tasks
     ]
     head = ["task", "agent", "state", "time", "calls", "spent USD", "after"]
-    return aligned_table(head, rows, right=(3, 4, 5))
+    return "\n".join([aligned_table(head, rows, right=(3, 4, 5)), *reused_lines(tasks)])
+
+
+def reused_lines(tasks: Sequence[TaskState]) -> list[str]:
+    """Where the hand-offs are from that were taken over, a line for each run."""
+    origins: dict[str, list[TaskState]] = {}
+    for task in tasks:
+        if task.reused_from is not None:
+            origins.setdefault(task.reused_from, []).append(task)
+    return [
+        f"taken over from {flat(origin)}, {usd(_reused_usd(reused))} USD there:"
+        f" {', '.join(task.id for task in reused)}"
+        for origin, reused in origins.items()
+    ]
+
+
+def _reused_usd(tasks: Sequence[TaskState]) -> Decimal:
+    return sum((task.reused_usd or Decimal(0) for task in tasks), Decimal(0))
 
 
 def after_text(task: TaskState) -> str:
@@ -213,7 +232,9 @@ def report_text(report: RunReport) -> str:
     ]
     if report.cancel_reason is not None:
         lines.append(f"cancelled: {flat(report.cancel_reason) or '(no reason given)'}")
-    lines += failed_block([outcome.task for outcome in report.outcomes], report.failure)
+    tasks = [outcome.task for outcome in report.outcomes]
+    lines += reused_lines(tasks)
+    lines += failed_block(tasks, report.failure)
     if report.answer is not None:
         lines += ["", report.answer.strip()]
     return "\n".join([*lines, "", spend_table(report.spend)])

@@ -43,6 +43,8 @@ def file(command: str, *says: str) -> Case:
 CASES = [
     file("starter.py run team.yaml --id brief", "run brief: completed", "ledger: ", "agrees"),
     file("starter.py start team.yaml --id brief-2", "brief-2"),
+    ended("brief-13", "starter.py rerun brief-13 --id brief-14 --detach",
+          "1 task taken over from brief-13", "not paid again", "brief-14"),
     ended("brief-3", "starter.py watch brief-3", "run brief-3: completed", "agrees"),
     ended("brief-4", "starter.py result brief-4", "completed", "orchestrator", "agrees"),
     ended("brief-12", "starter.py state brief-12", "status  completed", "facts  research  done"),

@@ -1,0 +1,208 @@
+"""Reads what another run can take over from a run that has ended: its plan, hand-offs and answer.
+
+Read from the history, by the rules that the workflow itself uses; so it needs no worker, and works
+for a run that was terminated. What cannot be read is not taken over.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+from temporalio.api.common.v1 import Payloads
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import Client
+
+from durable_agent_team.client.exceptions import UpdateRefused, translated
+from durable_agent_team.client.run_executions import read_executions
+from durable_agent_team.client.run_history import record_of
+from durable_agent_team.contracts.call import CallRequest, CallResult, Purpose
+from durable_agent_team.contracts.changes import AdjustAgent, AdjustRun
+from durable_agent_team.contracts.control import (
+    AddTaskSignal,
+    AdjustBudget,
+    Adjustment,
+    BudgetAdjusted,
+    RetryTaskSignal,
+    TaskCommand,
+    Transferred,
+)
+from durable_agent_team.contracts.run import RunReport, RunRequest
+from durable_agent_team.contracts.team import Task
+from durable_agent_team.rules.ended_run import EndedRun, Made
+from durable_agent_team.rules.fingerprints import call_fingerprint
+from durable_agent_team.rules.run_fold import RunFold
+
+M = TypeVar("M", bound=BaseModel)
+MOST_EVENTS = 1_000_000
+"""More than an execution can have."""
+
+Costs = Mapping[tuple[Purpose, str], Decimal]
+
+
+async def read_ended_run(client: Client, id: str) -> EndedRun:
+    """Raises `RunNotFound`, `ServiceUnavailable`, and `UpdateRefused` where not even its start
+    input can be read."""
+    with translated(id):
+        executions = await read_executions(client, id)
+    decoder = _Decoder(client)
+    start = executions[0][0].workflow_execution_started_event_attributes
+    request = await decoder.decode(start.input, RunRequest)
+    if request is None:
+        raise UpdateRefused(
+            f"run {id}: its start input cannot be read, or Temporal has removed its first"
+            " execution, so no run can go on from it"
+        )
+    reader = _Reader(id, decoder, RunFold(id, request), await _costs(client, id, executions))
+    return await reader.read(executions)
+
+
+async def _costs(client: Client, id: str, executions: list[list[HistoryEvent]]) -> Costs:
+    """What all the calls of a task, or of a step of the orchestrator's, have cost. Zero where the
+    history cannot be read as a whole."""
+    costs: dict[tuple[Purpose, str], Decimal] = defaultdict(Decimal)
+    try:
+        record = await record_of(client, id, executions)
+    except Exception:
+        return costs
+    for call in record.calls:
+        costs[call.request.purpose, call.request.task] += call.cost_usd or Decimal(0)
+    return costs
+
+
+class _Decoder:
+    def __init__(self, client: Client) -> None:
+        self._converter = client.data_converter
+
+    async def decode(self, payloads: Payloads, kind: type[M]) -> M | None:
+        """None for whatever cannot be read: not there any more, or of another version."""
+        try:
+            found: list[Any] = await self._converter.decode(payloads.payloads[:1], [kind])
+        except Exception:
+            return None
+        return found[0] if found and isinstance(found[0], kind) else None
+
+
+class _Reader:
+    """Hands the events of a history to the fold."""
+
+    def __init__(self, id: str, decoder: _Decoder, fold: RunFold, costs: Costs) -> None:
+        self._id = id
+        self._decode = decoder.decode
+        self._fold = fold
+        self._costs = costs
+        self._begun: dict[int, HistoryEvent] = {}
+        """Activities and updates that have not ended, by the event that began them."""
+        self._first = 0
+        """Added to the number of an event: executions of one run number theirs anew."""
+
+    async def read(self, executions: list[list[HistoryEvent]]) -> EndedRun:
+        for number, events in enumerate(executions):
+            self._begun.clear()
+            self._first = number * MOST_EVENTS
+            for event in events:
+                await self._event(event)
+        return self._fold.ended_run()
+
+    async def _event(self, event: HistoryEvent) -> None:
+        match event.WhichOneof("attributes"):
+            case (
+                "activity_task_scheduled_event_attributes"
+                | "workflow_execution_update_accepted_event_attributes"
+            ):
+                self._begun[event.event_id] = event
+            case "activity_task_completed_event_attributes":
+                done = event.activity_task_completed_event_attributes
+                if (begun := self._begun.pop(done.scheduled_event_id, None)) is not None:
+                    await self._call(begun, done.result)
+            case "workflow_execution_update_completed_event_attributes":
+                ended = event.workflow_execution_update_completed_event_attributes
+                begun = self._begun.pop(ended.accepted_event_id, None)
+                if begun is not None and ended.outcome.HasField("success"):
+                    await self._update(begun, ended.outcome.success)
+            case "workflow_execution_signaled_event_attributes":
+                await self._signal(event)
+            case "workflow_execution_completed_event_attributes":
+                await self._report(event.workflow_execution_completed_event_attributes.result)
+            case "workflow_execution_failed_event_attributes":
+                failure = event.workflow_execution_failed_event_attributes.failure
+                await self._report(failure.application_failure_info.details)
+
+    async def _call(self, begun: HistoryEvent, result: Payloads) -> None:
+        scheduled = begun.activity_task_scheduled_event_attributes
+        if scheduled.activity_type.name != "call_agent":
+            return
+        call = await self._decode(scheduled.input, CallRequest)
+        answer = await self._decode(result, CallResult)
+        if call is None or answer is None or answer.reasons:
+            return
+        made = Made(
+            output=answer.text,
+            cost_usd=self._costs[call.purpose, call.task],
+            fingerprint=call_fingerprint(call),
+            model=call.model,
+            origin=self._id,
+        )
+        match call.purpose:
+            case Purpose.PLAN:
+                self._fold.planned(made)
+            case Purpose.WORK:
+                self._fold.done(call.task, made, self._place(begun))
+            case Purpose.REVIEW:
+                self._fold.reviewed(made, self._place(begun))
+            case Purpose.FINAL:
+                self._fold.answered(made)
+
+    async def _update(self, begun: HistoryEvent, result: Payloads) -> None:
+        asked = begun.workflow_execution_update_accepted_event_attributes.accepted_request.input
+        match asked.name:
+            case "adjust_agent":
+                self._change(await self._decode(asked.args, AdjustAgent))
+            case "adjust_run":
+                self._change(await self._decode(asked.args, AdjustRun))
+            case "adjust_budget":
+                self._limit(await self._decode(result, BudgetAdjusted))
+            case "transfer":
+                both = await self._decode(result, Transferred)
+                if both is not None:
+                    self._limit(both.from_agent)
+                    self._limit(both.to_agent)
+            case "add_task":
+                task = await self._decode(asked.args, Task)
+                if task is not None:
+                    self._fold.added(task)
+            case "retry_task":
+                retried = await self._decode(asked.args, TaskCommand)
+                if retried is not None:
+                    self._fold.retried(retried.task, self._place(begun))
+
+    async def _signal(self, event: HistoryEvent) -> None:
+        """A signal has no result: whether it was refused is judged by its contents."""
+        signal = event.workflow_execution_signaled_event_attributes
+        if signal.signal_name != "adjust":
+            return
+        found = await self._decode(signal.input, Adjustment)
+        match found.root if found is not None else None:
+            case AdjustAgent() | AdjustRun() | AdjustBudget() as change:
+                self._fold.changed(change)
+            case AddTaskSignal() as added:
+                self._fold.added(added.task)
+            case RetryTaskSignal() as retried:
+                self._fold.retried(retried.task, self._place(event))
+
+    def _place(self, event: HistoryEvent) -> int:
+        return self._first + event.event_id
+
+    async def _report(self, payloads: Payloads) -> None:
+        report = await self._decode(payloads, RunReport)
+        if report is not None:
+            self._fold.reported(report)
+
+    def _change(self, change: AdjustAgent | AdjustRun | None) -> None:
+        if change is not None:
+            self._fold.changed(change)
+
+    def _limit(self, now: BudgetAdjusted | None) -> None:
+        if now is not None and now.budget_usd > 0:
+            self._fold.changed(AdjustBudget(agent=now.agent, budget_usd=now.budget_usd))

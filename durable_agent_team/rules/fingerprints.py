@@ -1,0 +1,138 @@
+"""Fingerprints of requests: equal where two calls would send the same body, and check it alike.
+
+What shapes a body counts: the model, the texts, the inputs, the schema, the sampling. Keys,
+accounts, budgets, limits, timeouts and retries do not, and neither does the name of the task or of
+its agent. A repair counts as the request that it repairs.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from durable_agent_team.contracts.call import CallRequest, Purpose, Source
+from durable_agent_team.contracts.team import Caller, Checks, Task, Team
+from durable_agent_team.contracts.text_ref import Text, TextRef
+from durable_agent_team.rules.planning import plan_ask, plan_schema
+from durable_agent_team.rules.prompts import (
+    FINAL_ASK,
+    orchestrator_text,
+    system_text,
+    task_sources,
+)
+
+
+def call_fingerprint(call: CallRequest) -> str:
+    """Of a request as it was sent."""
+    return _hash(
+        {
+            "purpose": call.purpose,
+            "model": call.model,
+            "max_tokens": call.max_tokens,
+            "temperature": call.temperature,
+            "frequency_penalty": call.frequency_penalty,
+            "seed": call.seed,
+            "system": call.system,
+            "goal": call.goal,
+            "sources": _sources(call.sources),
+            "missing": call.missing,
+            "ask": call.ask,
+            "output": call.output,
+            "checks": call.checks.model_dump(),
+        }
+    )
+
+
+def task_fingerprint(
+    team: Team, task: Task, documents: Mapping[str, Text], handoffs: Mapping[str, Text], model: str
+) -> str:
+    """Of the request that a run would send for this task, once `handoffs` are there.
+
+    `model` is the agent's own, or the worker's default.
+    """
+    agent = team.agents[task.agent]
+    return _planned(
+        agent,
+        model,
+        purpose=Purpose.WORK,
+        system=system_text(agent),
+        ask=task.ask,
+        sources=_sources(task_sources(team, task, documents, handoffs)),
+        missing=[each for each in task.depends_on if each not in handoffs],
+        output=task.output,
+        checks=task.checks,
+    )
+
+
+def plan_fingerprint(team: Team, goal: str, model: str) -> str:
+    """Of the request for a plan: the orchestrator's settings, the goal, and the agents."""
+    return _planned(
+        team.orchestrator,
+        model,
+        purpose=Purpose.PLAN,
+        system=orchestrator_text(team),
+        goal=goal,
+        ask=plan_ask(team),
+        output=plan_schema(team),
+    )
+
+
+def answer_fingerprint(team: Team, goal: str, handoffs: Mapping[str, Text], model: str) -> str:
+    """Of the request for the final answer, from the hand-offs of the result tasks in order."""
+    return _planned(
+        team.orchestrator,
+        model,
+        purpose=Purpose.FINAL,
+        system=orchestrator_text(team),
+        goal=goal,
+        ask=FINAL_ASK,
+        sources=_sources([Source.of(name, text) for name, text in handoffs.items()]),
+    )
+
+
+def _planned(
+    caller: Caller,
+    model: str,
+    *,
+    purpose: Purpose,
+    system: str,
+    ask: str,
+    goal: str | None = None,
+    sources: Sequence[tuple[str, str]] = (),
+    missing: Sequence[str] = (),
+    output: str | dict[str, Any] = "text",
+    checks: Checks | None = None,
+) -> str:
+    return _hash(
+        {
+            "purpose": purpose,
+            "model": model,
+            "max_tokens": caller.max_tokens,
+            "temperature": caller.temperature,
+            "frequency_penalty": caller.frequency_penalty,
+            "seed": caller.seed,
+            "system": system,
+            "goal": goal,
+            "sources": sources,
+            "missing": missing,
+            "ask": ask,
+            "output": output,
+            "checks": (checks or Checks()).model_dump(),
+        }
+    )
+
+
+def _sources(sources: Iterable[Source]) -> list[tuple[str, str]]:
+    return [(each.name, _sha256(each.whole)) for each in sources]
+
+
+def _sha256(text: Text) -> str:
+    """The same for a text and for the reference to it."""
+    return text.sha256 if isinstance(text, TextRef) else hashlib.sha256(text.encode()).hexdigest()
+
+
+def _hash(content: Mapping[str, Any]) -> str:
+    """JSON has one form for a number: 0 and 0.0 are the same temperature."""
+    numbers = {name: float(content[name]) for name in ("temperature", "frequency_penalty")}
+    text = json.dumps({**content, **numbers}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
