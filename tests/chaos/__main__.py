@@ -54,6 +54,8 @@ def table(verdict: Verdict, seed: int, seconds: float) -> dict[str, object]:
         "answers": verdict.fates,
         "kills": verdict.kills,
         "freezes": verdict.freezes,
+        "full_disks": verdict.full_disks,
+        "executions": verdict.executions,
         "unexpected_exits": verdict.unexpected_exits,
         "upstream_repeated": verdict.upstream_repeated,
         **verdict.zeros(),

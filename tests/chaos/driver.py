@@ -8,7 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from durable_agent_team.contracts import names
@@ -16,7 +16,8 @@ from durable_agent_team.contracts.spend import SpendReport
 from tests.chaos.schedule import MoneyEvent, PlannedRun, ProcessEvent, Storm
 from tests.chaos.simulated_operator import SimulatedOperator
 from tests.chaos.stack import Stack
-from tests.chaos.teams import make_request
+from tests.chaos.teams import SEAM_EVENTS, make_request
+from workflows.continuation import EVENTS_MEMO
 
 RPC = timedelta(seconds=4)
 MICRO = Decimal("0.000001")
@@ -40,6 +41,10 @@ class Driver:
         self._say = say
         self._began = 0.0
         self._operator = SimulatedOperator(self)
+
+    @property
+    def client(self) -> Client:
+        return self._stack.client
 
     @property
     def open(self) -> list[str]:
@@ -77,10 +82,17 @@ class Driver:
         await self._until(planned.at)
         run = self.run_id(planned.index)
         request, self.expected[run] = make_request(planned, run)
+        events = SEAM_EVENTS.get(planned.shape)
+        memo = {EVENTS_MEMO: events} if events else None
         while True:  # an answer that got lost leaves a run that is started already
             try:
                 await self._stack.client.start_workflow(
-                    names.WORKFLOW, request, id=run, task_queue=names.TASK_QUEUE, rpc_timeout=RPC
+                    names.WORKFLOW,
+                    request,
+                    id=run,
+                    task_queue=names.TASK_QUEUE,
+                    memo=memo,
+                    rpc_timeout=RPC,
                 )
             except WorkflowAlreadyStartedError:
                 pass
@@ -93,6 +105,12 @@ class Driver:
     async def _hit(self, event: ProcessEvent) -> None:
         await self._until(event.at)
         self._say(f"{self._clock()} {event.kind} {event.victim} ({event.seconds:.1f} s)")
+        if event.kind == "down":
+            await self._stack.upstream.go_down(event.seconds)
+            return
+        if event.kind == "fill":
+            await self._stack.disks[event.victim].fill(event.seconds)
+            return
         victim = self._stack.victims[event.victim]
         await (victim.kill if event.kind == "kill" else victim.freeze)(event.seconds)
 

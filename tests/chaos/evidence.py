@@ -1,7 +1,6 @@
 """Gathers the evidence after a storm: histories, reports, the gateway's ledger, keys."""
 
 import asyncio
-import json
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
@@ -10,9 +9,11 @@ from typing import Any
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.client import WorkflowFailureError, WorkflowHandle
+from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowHistory
+from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError
 
+from durable_agent_team.client.run_executions import read_executions
 from durable_agent_team.contracts.run import RunReport
 from durable_agent_team.contracts.spend import SpendReport
 from durable_agent_team.gateway.keys import KeyMaker
@@ -42,7 +43,8 @@ async def gather(
     facts = Facts(runs=list(await asyncio.gather(*(one(run) for run in driver.expected))))
     await read_ledger(facts, stack.database, settled_within)
     facts.attempts = list(stack.upstream.attempts)
-    facts.spans = [span for victim in stack.victims.values() for span in victim.spans]
+    victims = (*stack.victims.values(), *stack.disks.values())
+    facts.spans = [span for victim in victims for span in victim.spans]
     facts.unexpected_exits = {
         victim.name: victim.unexpected_exits for victim in stack.victims.values()
     }
@@ -60,13 +62,22 @@ async def _run(
     handle = driver.handles.get(run)
     if handle is None:
         return RunFacts(run, "never started", expected)
-    history = await tried(lambda: handle.fetch_history(rpc_timeout=RPC), 30)
-    histories[run] = b"\0".join(event.SerializeToString() for event in history.events)
+    client = driver.client
+    executions = await tried(lambda: read_executions(client, run), 30)
+    events = [event for execution in executions for event in execution]
+    histories[run] = b"\0".join(event.SerializeToString() for event in events)
     if keep is not None:
-        (keep / f"{run}.json").write_text(history.to_json())
-    scheduled, recorded = _calls(history.events)
+        for number, execution in enumerate(executions):
+            history = WorkflowHistory(run, execution)
+            (keep / f"{run}.{number}.json").write_text(history.to_json())
+    scheduled, recorded = await _calls(client.data_converter, executions)
+    known: dict[str, Any] = {
+        "scheduled": scheduled,
+        "recorded": recorded,
+        "executions": len(executions),
+    }
     if run not in driver.ended:
-        return RunFacts(run, "open", expected, scheduled=scheduled, recorded=recorded)
+        return RunFacts(run, "open", expected, **known)
     report, failure = await _report(handle)
     try:
         spend: SpendReport | None = await tried(lambda: driver.spend(handle), 30)
@@ -80,8 +91,7 @@ async def _run(
         reported=_by_agent(report.spend) if report else None,
         queried=_by_agent(spend) if spend else None,
         ledger_agrees=str(report.spend.ledger_agrees) if report else "",
-        scheduled=scheduled,
-        recorded=recorded,
+        **known,
     )
 
 
@@ -103,30 +113,40 @@ def _by_agent(spend: SpendReport) -> dict[str, Decimal]:
     return {each.agent: each.spent_usd for each in spend.agents}
 
 
-def _calls(events: Any) -> tuple[frozenset[str], tuple[Recorded, ...]]:
-    """The keys of all calls in a history, as the upstream gets them; and those completed."""
-    calls: dict[int, tuple[str, str]] = {}
+async def _calls(
+    converter: DataConverter, executions: list[list[HistoryEvent]]
+) -> tuple[frozenset[str], tuple[Recorded, ...]]:
+    """The keys of all calls in a run's histories, as the upstream gets them; and those completed.
+
+    A call in flight when the run continued as new is scheduled in both executions.
+    """
+    keys: set[str] = set()
     recorded = []
-    for event in events:
-        if event.event_type == SCHEDULED:
-            about = event.activity_task_scheduled_event_attributes
-            if about.activity_type.name == "call_agent":
-                order = json.loads(about.input.payloads[0].data)
-                key = f"{order['account']['account_id']}:{order['idempotency_key']}"
-                calls[event.event_id] = key, order["ask"] + str(order.get("goal", ""))
-        elif event.event_type == COMPLETED:
-            done = _completed(event, calls)
-            if done is not None:
-                recorded.append(done)
-    return frozenset(key for key, _ in calls.values()), tuple(recorded)
+    for events in executions:
+        calls: dict[int, tuple[str, str]] = {}
+        for event in events:
+            if event.event_type == SCHEDULED:
+                about = event.activity_task_scheduled_event_attributes
+                if about.activity_type.name == "call_agent":
+                    [order] = await converter.decode(about.input.payloads[:1])
+                    key = f"{order['account']['account_id']}:{order['idempotency_key']}"
+                    calls[event.event_id] = key, order["ask"] + str(order.get("goal", ""))
+            elif event.event_type == COMPLETED:
+                done = await _completed(converter, event, calls)
+                if done is not None:
+                    recorded.append(done)
+        keys.update(key for key, _ in calls.values())
+    return frozenset(keys), tuple(recorded)
 
 
-def _completed(event: HistoryEvent, calls: dict[int, tuple[str, str]]) -> Recorded | None:
+async def _completed(
+    converter: DataConverter, event: HistoryEvent, calls: dict[int, tuple[str, str]]
+) -> Recorded | None:
     about = event.activity_task_completed_event_attributes
     call = calls.get(about.scheduled_event_id)
     if call is None:
         return None
-    result = json.loads(about.result.payloads[0].data)
+    [result] = await converter.decode(about.result.payloads[:1])
     marker = call[1].rpartition("[[")[2].partition("]]")[0]
     return Recorded(
         call[0], marker, event.event_time.ToNanoseconds() / 1e9, not result.get("reasons")

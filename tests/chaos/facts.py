@@ -75,11 +75,13 @@ class RunFacts:
     scheduled: frozenset[str] = frozenset()
     """The keys of all calls in its history, each with its account before it."""
     recorded: tuple[Recorded, ...] = ()
+    executions: int = 1
+    """How many executions it has had: it may have continued as new."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """A process event: a kill (from the signal to the new start), or a freeze."""
+    """A process event: a kill (from the signal to the new start), a freeze, or a full disk."""
 
     victim: str
     kind: str

@@ -10,6 +10,7 @@ T = TypeVar("T")
 VICTIMS: Final = ("worker-1", "worker-2", "gateway", "temporal")
 SHAPES: Final = (
     *("fan", "chain", "repairs", "tiny", "skip", "fallback", "shrink", "fail", "approval"),
+    *("long", "heavy"),
 )
 
 UPSTREAM_TIMEOUT: Final = 2.5
@@ -42,13 +43,17 @@ PROCESS_EVENTS: Final = {
     ("freeze", "gateway"): 3,
     ("kill", "temporal"): 2,
     ("freeze", "temporal"): 2,
+    ("down", "upstream"): 2,
+    ("fill", "gateway"): 1,
+    ("fill", "temporal"): 1,
 }
 MONEY_EVENTS: Final = {"top_up": 40, "cut": 30, "transfer": 22, "cancel": 8}
 
 
 @dataclass(frozen=True)
 class ProcessEvent:
-    """`seconds`: how long it is frozen, or stays away after SIGKILL."""
+    """`seconds`: how long it is frozen, stays away after SIGKILL, refuses all requests, or has a
+    full disk."""
 
     at: float
     kind: str
@@ -124,7 +129,7 @@ def _process_events(random: Random, seconds: float) -> list[ProcessEvent]:
         kind, victim = _pick(random, PROCESS_EVENTS)
         if victim == "worker":
             victim = f"worker-{random.randint(1, 2)}"
-        length = random.uniform(0.5, 3.5) if kind == "freeze" else random.choice((0.0, 0.0, 1.5))
+        length = random.choice((0.0, 0.0, 1.5)) if kind == "kill" else random.uniform(0.5, 3.5)
         events.append(ProcessEvent(at, kind, victim, length))
         at += random.uniform(0.6, 2.4)
     return events

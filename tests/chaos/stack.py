@@ -5,7 +5,7 @@ import asyncio
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aiohttp import web
@@ -14,6 +14,7 @@ from temporalio.client import Client
 from durable_agent_team.local_stack.stack_plan import Part
 from durable_agent_team.process.project_root import PROJECT_ROOT
 from durable_agent_team.process.stack_state import LOCAL_ENV
+from tests.chaos.disks import Disk, disk
 from tests.chaos.processes import Victim
 from tests.chaos.schedule import UPSTREAM_TIMEOUT
 from tests.chaos.teams import DEAR, PRICES
@@ -32,11 +33,12 @@ class Stack:
     client: Client
     upstream: StormUpstream
     victims: dict[str, Victim]
+    disks: dict[str, Disk]
     secrets: dict[str, str]
 
     @property
     def database(self) -> Path:
-        return self.folder / "gateway.db"
+        return self.disks["gateway"].folder / "gateway.db"
 
     async def look_after(self) -> None:
         """Restarts processes that exit, as a supervisor does."""
@@ -54,7 +56,11 @@ async def stack(seed: int) -> AsyncIterator[Stack]:
         upstream = await exits.enter_async_context(StormUpstream(seed))
         traces = await exits.enter_async_context(_receiver(folder / TRACES))
         plan = plan_in(folder, upstream.url, DEAR)
-        parts = {part.name: part for part in plan.parts}
+        disks = {
+            name: exits.enter_context(disk(name, folder / f"{name}-disk"))
+            for name in ("gateway", "temporal")
+        }
+        parts = {part.name: _on_disk(part, folder, disks) for part in plan.parts}
         observed = {"OTEL_EXPORTER_OTLP_ENDPOINT": traces}
         limits = {
             "GATEWAY_PRICES": str(write_prices(folder / "prices.toml", PRICES)),
@@ -77,7 +83,20 @@ async def stack(seed: int) -> AsyncIterator[Stack]:
         for name in ("worker-1", "worker-2"):
             await victims[name].ready("worker ready")
         secrets = {**parts["worker"].env, **parts["gateway"].env}
-        yield Stack(folder, client, upstream, victims, secrets)
+        yield Stack(folder, client, upstream, victims, disks, secrets)
+
+
+def _on_disk(part: Part, folder: Path, disks: dict[str, Disk]) -> Part:
+    """The part, with its database on its own disk."""
+    if part.name not in disks:
+        return part
+    old = str(folder / f"{part.name}.db")
+    new = str(disks[part.name].folder / f"{part.name}.db")
+    command = tuple(word.replace(old, new) for word in part.command)
+    env = {name: value.replace(old, new) for name, value in part.env.items()}
+    moved = replace(part, command=command, env=env)
+    assert moved != part, f"{part.name} has its database elsewhere"
+    return moved
 
 
 def _victim(name: str, part: Part, folder: Path, more: dict[str, str]) -> Victim:

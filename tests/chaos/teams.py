@@ -17,6 +17,7 @@ PRICES: Final = {
 COMPLETES = frozenset({"completed"})
 MAX_TOKENS = 120
 ENOUGH = "0.05"
+PLENTY = "5"
 TIGHT = "0.0015"
 """One call's bound fits, two at once or three in a row do not."""
 
@@ -136,6 +137,28 @@ def _approval(random: Random, run: str) -> tuple[dict[str, Any], frozenset[str]]
     return {**body, "approve_plan": True}, expected
 
 
+def _long(random: Random, run: str) -> tuple[dict[str, Any], frozenset[str]]:
+    """Layers that each read the layer before; the run continues as new several times."""
+    tasks: list[dict[str, Any]] = []
+    before: list[str] = []
+    for layer in range(random.randint(5, 7)):
+        names = [f"l{layer}t{number}" for number in range(4)]
+        tasks += [_task(run, name, random.choice("ab"), *before) for name in names]
+        before = names
+    tasks.append(_task(run, "join", "b", *before))
+    agents = {"a": _specialist(PLENTY), "b": _specialist(PLENTY)}
+    return {"agents": agents, "tasks": tasks, "result": "join"}, COMPLETES
+
+
+def _heavy(random: Random, run: str) -> tuple[dict[str, Any], frozenset[str]]:
+    """Hand-offs of 60 KB, which travel as references."""
+    names = [f"heavy{number}" for number in range(random.randint(3, 5))]
+    tasks = [_task(run, name, "a") for name in names]
+    tasks.append(_task(run, "join", "b", *names))
+    agents = {"a": _specialist(PLENTY), "b": _specialist(PLENTY)}
+    return {"agents": agents, "tasks": tasks, "final": "handoff"}, COMPLETES
+
+
 SHAPE_MAKERS: Final[dict[str, Shape]] = {
     "fan": _fan,
     "chain": _chain,
@@ -146,4 +169,8 @@ SHAPE_MAKERS: Final[dict[str, Shape]] = {
     "shrink": _shrink,
     "fail": _fail,
     "approval": _approval,
+    "long": _long,
+    "heavy": _heavy,
 }
+SEAM_EVENTS: Final = {"long": 60}
+"""After how many events a run of this shape continues as new."""

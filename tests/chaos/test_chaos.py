@@ -18,7 +18,7 @@ from tests.chaos.facts import (
 )
 from tests.chaos.schedule import FATES, HARMLESS_AFTER, SHAPES, fate, make_storm
 from tests.chaos.teams import make_request
-from tests.chaos.upstream import RULES
+from tests.chaos.upstream import DOWN, RULES
 from tests.chaos.verdict import judge
 
 KEY = "acc:k"
@@ -26,8 +26,8 @@ KEY = "acc:k"
 
 @pytest.mark.timeout(150)
 async def test_a_small_storm_breaks_no_promise() -> None:
-    verdict = await storm(9, seed=1, seconds=8, quiet=True)
-    assert verdict.runs == 9
+    verdict = await storm(11, seed=1, seconds=8, quiet=True)
+    assert verdict.runs == 11
     assert sum(verdict.kills.values()) + sum(verdict.freezes.values()) > 0
     assert verdict.holds, (verdict.zeros(), verdict.lines())
 
@@ -47,7 +47,12 @@ def test_a_large_storm_has_everything_in_it() -> None:
         for victim in ("worker", "gateway", "temporal")
     }
     assert {each.kind for each in plan.money} == {"top_up", "cut", "transfer", "cancel"}
-    assert set(RULES) == set(FATES)
+    assert {(e.kind, e.victim) for e in plan.processes} >= {
+        ("down", "upstream"),
+        ("fill", "gateway"),
+        ("fill", "temporal"),
+    }
+    assert set(RULES) == {*FATES, DOWN}
     assert fate(1, "r.t", HARMLESS_AFTER + 1)[0] == "ok"
 
 

@@ -15,6 +15,10 @@ from tests.support.upstream_rules import answer
 
 MARKER: Final = re.compile(r"\[\[([^\]]+)\]\]")
 LONG = "This is what is known of it, in words enough to satisfy. " * 2
+HEAVY = LONG * 540
+"""About 60 KB."""
+USAGE = {"prompt_tokens": 200, "completion_tokens": 100, "total_tokens": 300}
+DOWN: Final = "down"
 
 WORKED = frozenset(
     {"ok", "slow", "short", "late", "disconnect_middle", "malformed", "no_usage", "empty"}
@@ -36,7 +40,9 @@ RULES: Final = {
     "no_usage": Rule(text=LONG, usage="missing"),
     "empty": Rule(choices=False, usage="missing"),
     "no_choices": Rule(choices=False),
+    DOWN: Rule(status=503),
 }
+HEAVY_RULE: Final = Rule(text=HEAVY, usage=USAGE)
 
 
 class StormUpstream(ScriptedUpstream):
@@ -47,6 +53,15 @@ class StormUpstream(ScriptedUpstream):
         self.attempts: list[Attempt] = []
         self._seed = seed
         self._seen: Counter[str] = Counter()
+        self._down = 0
+
+    async def go_down(self, seconds: float) -> None:
+        """Refuses every request for so long."""
+        self._down += 1
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self._down -= 1
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         received = time.time()
@@ -54,13 +69,18 @@ class StormUpstream(ScriptedUpstream):
         asked = Received.parse(raw, {k.lower(): v for k, v in request.headers.items()})
         found = MARKER.search(asked.text)
         marker = found.group(1) if found else "unmarked"
-        self._seen[marker] += 1
-        name, latency = fate(self._seed, marker, self._seen[marker])
+        if self._down:
+            name, latency = DOWN, 0.01
+        else:
+            self._seen[marker] += 1
+            name, latency = fate(self._seed, marker, self._seen[marker])
         self.in_flight += 1
         written = False
         try:
             await asyncio.sleep(latency)
-            response = await self._answer(request, RULES[name], asked)
+            heavy = name in ("ok", "slow", "late") and ".heavy" in marker
+            rule = HEAVY_RULE if heavy else RULES[name]
+            response = await self._answer(request, rule, asked)
             written = True
             return response
         finally:

@@ -10,6 +10,7 @@ from typing import Any
 from tests.chaos.facts import Attempt, Charged, Facts, Span
 
 KILLED, BROKE_OFF, FROZEN = "gateway_killed", "upstream_broke_off", "gateway_frozen"
+FULL = "gateway_disk_full"
 LATE = "late"
 BROKEN = frozenset({"disconnect_before", "disconnect_middle", "malformed", "empty"})
 
@@ -22,7 +23,9 @@ class Verdict:
     calls: int
     kills: dict[str, int]
     freezes: dict[str, int]
+    full_disks: dict[str, int]
     unexpected_exits: dict[str, int]
+    executions: int
     endings: dict[str, int]
     fates: dict[str, int]
     upstream_repeated: dict[str, int]
@@ -75,6 +78,8 @@ def judge(facts: Facts) -> Verdict:
         calls=len(facts.attempts),
         kills=dict(Counter(span.victim for span in facts.spans if span.kind == "kill")),
         freezes=dict(Counter(span.victim for span in facts.spans if span.kind == "freeze")),
+        full_disks=dict(Counter(span.victim for span in facts.spans if span.kind == "fill")),
+        executions=sum(run.executions for run in facts.runs),
         unexpected_exits={name: n for name, n in facts.unexpected_exits.items() if n},
         endings=dict(Counter(run.status for run in facts.runs)),
         fates=dict(Counter(attempt.fate for attempt in facts.attempts)),
@@ -156,7 +161,7 @@ def _cause(
         return BROKE_OFF, ""
     if not one.worked:
         return None, ""  # refused, so nothing was paid for
-    for kind, cause in (("kill", KILLED), ("freeze", FROZEN)):
+    for kind, cause in (("kill", KILLED), ("freeze", FROZEN), ("fill", FULL)):
         for span in gateway:
             # A request can outlive its gateway in the socket: received after the kill.
             if span.kind == kind and span.start <= following.received and span.end >= one.received:
