@@ -1,4 +1,4 @@
-"""A small disk for each database, so that a storm can fill it: a tmpfs, where one may be mounted."""
+"""A small disk for each database, so that a storm can fill it: a tmpfs, where one is allowed."""
 
 import asyncio
 import contextlib

@@ -43,8 +43,8 @@ async def gather(
     facts = Facts(runs=list(await asyncio.gather(*(one(run) for run in driver.expected))))
     await read_ledger(facts, stack.database, settled_within)
     facts.attempts = list(stack.upstream.attempts)
-    victims = (*stack.victims.values(), *stack.disks.values())
-    facts.spans = [span for victim in victims for span in victim.spans]
+    facts.spans = [span for victim in stack.victims.values() for span in victim.spans]
+    facts.spans += [span for disk in stack.disks.values() for span in disk.spans]
     facts.unexpected_exits = {
         victim.name: victim.unexpected_exits for victim in stack.victims.values()
     }
