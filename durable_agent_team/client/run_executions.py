@@ -11,6 +11,7 @@ from temporalio.client import Client, WorkflowExecution
 from temporalio.converter import DataConverter
 from temporalio.service import RPCError, RPCStatusCode
 
+from durable_agent_team.blobs.store import BlobError
 from durable_agent_team.client.exceptions import RunNotFound
 from durable_agent_team.contracts import names
 from durable_agent_team.contracts.call import AccountRef
@@ -96,6 +97,8 @@ async def _request(converter: DataConverter, input: Payloads) -> RunRequest | No
     try:
         request: RunRequest = (await converter.decode(input.payloads[:1], [RunRequest]))[0]
         return request
+    except BlobError:
+        raise
     except Exception:
         return None  # the run refused its input and opened nothing
 

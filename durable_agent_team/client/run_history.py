@@ -97,7 +97,8 @@ async def read_record(client: Client, id: str) -> RunRecord:
 async def record_of(client: Client, id: str, executions: list[list[HistoryEvent]]) -> RunRecord:
     """What these executions contain. Raises `UpdateRefused` where an event cannot be read."""
     try:
-        return await _HistoryReader(client).record(id, executions)
+        with translated(id):
+            return await _HistoryReader(client).record(id, executions)
     except ValidationError as error:
         raise UpdateRefused(
             f"run {id}: its history is of another version, so it cannot be read"

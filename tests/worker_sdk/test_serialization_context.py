@@ -2,7 +2,11 @@
 
 from typing import Any, cast
 
-from temporalio.converter import WithSerializationContext, WorkflowSerializationContext
+from temporalio.converter import (
+    StorageDriverStoreContext,
+    WithSerializationContext,
+    WorkflowSerializationContext,
+)
 from temporalio.worker import WorkflowInstance, WorkflowRunner
 
 from durable_agent_team.payloads.blob_driver import BlobDriver
@@ -20,6 +24,13 @@ def test_the_data_converter_looks_at_no_context() -> None:
     assert not isinstance(DATA_CONVERTER.failure_converter, WithSerializationContext)
     converter = PayloadConverter()
     assert converter.with_context(WorkflowSerializationContext("default", "run")) is converter
+
+
+def test_the_data_converter_is_not_copied_for_each_payload() -> None:
+    context = StorageDriverStoreContext(target=None)
+    assert DATA_CONVERTER._with_contexts(
+        WorkflowSerializationContext("default", "run"), context
+    ) is (DATA_CONVERTER)
 
 
 def test_an_instance_is_not_asked() -> None:
