@@ -69,7 +69,7 @@ class PayloadConverter(PydanticPayloadConverter):
 class TeamDataConverter(DataConverter):
     """The SDK makes a copy for each payload, with the run or activity that it belongs to, and with
     a payload converter that has to learn every type again: a fifth of a worker's CPU time. Our
-    driver needs to know neither (docs/adr/028)."""
+    driver needs to know neither (docs/adr/029)."""
 
     def _with_store_context(self, store_ctx: StorageDriverStoreContext) -> DataConverter:
         return self
