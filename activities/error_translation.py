@@ -39,7 +39,7 @@ BY_STATUS = {
     425: ErrorType.UPSTREAM_UNAVAILABLE,
     429: ErrorType.RATE_LIMITED,
 }
-GATEWAY_LIMIT_CODES = {"upstream_timeout", "upstream_too_long"}
+GATEWAY_LIMIT_CODES = {"upstream_timeout", "upstream_too_long", "limit_reached"}
 """Of our gateway, which tells with them what the call may have cost; an upstream's own do not."""
 CONTEXT_CODES = {"exceed_context_size_error", "context_length_exceeded"}
 

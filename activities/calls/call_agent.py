@@ -130,6 +130,7 @@ class Agents(AgentActivities):
             key=self._sealer.unseal(account.sealed_key, account.account_id),
             timeout_seconds=time_left(MARGIN_SECONDS),
             call_timeout_seconds=attempt.total_seconds() if attempt else None,
+            known_limits=call.known_limits,
         )
 
 

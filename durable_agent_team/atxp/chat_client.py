@@ -24,6 +24,7 @@ from durable_agent_team.contracts.provider_info import model_prices
 from durable_agent_team.contracts.spend import ModelPrice
 
 TIMEOUT_HEADER = "X-Call-Timeout-Seconds"
+KNOWN_LIMITS_HEADER = "X-Known-Limits"
 PRICES_LIVE_SECONDS = 300
 MODELS_TIMEOUT_SECONDS = 10
 
@@ -40,6 +41,8 @@ class CompletionRequest:
     timeout_seconds: float
     call_timeout_seconds: float | None = None
     """How long the gateway may work at the call, on which the attempts wait in turn."""
+    known_limits: int | None = None
+    """How often it is known that the gateway has ended the call at a limit of its own."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,8 @@ class ChatClient:
         headers = {"Idempotency-Key": order.idempotency_key}
         if order.call_timeout_seconds is not None:
             headers[TIMEOUT_HEADER] = f"{order.call_timeout_seconds:g}"
+        if order.known_limits is not None:
+            headers[KNOWN_LIMITS_HEADER] = str(order.known_limits)
         return await exchange(
             self._http,
             "POST",

@@ -91,6 +91,9 @@ class CallRequest(Message):
     """Inputs that the task does not have because their tasks were skipped."""
     ask: str = Field(max_length=2_000_000)
     """A review's `ask` lists every task. `call_requests.py` limits the size of a prompt."""
+    known_limits: int = Field(0, ge=0)
+    """How often an operator had it made again after the gateway had ended it at a limit of its own.
+    The gateway makes it once more than that, whichever attempt arrives first."""
     rejected: Rejected | None = None
     output: BuiltInOutput | dict[str, Any] = "text"
     checks: Checks = Checks()

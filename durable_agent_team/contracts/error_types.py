@@ -83,9 +83,9 @@ _RULES = {
     ),
     ErrorType.GATEWAY_LIMIT: ErrorRule(
         Outcome.PARKS,
-        "HTTP 504 `upstream_timeout` or 502 `upstream_too_long` of our gateway: it ended the call"
-        " at a limit of its own. The upstream may have billed the operator for it, and may do so"
-        " again, so the call is not attempted again by itself.",
+        "HTTP 504 `upstream_timeout` or `limit_reached`, or 502 `upstream_too_long`, of our"
+        " gateway: it ended the call at a limit of its own. The upstream may have billed the"
+        " operator for it, and may do so again, so the call is not attempted again by itself.",
         "Raise the agent's `timeout_seconds`, which the gateway follows up to"
         " GATEWAY_MAX_CALL_SECONDS, or lower `max_tokens`; then `retry_task` makes the call again.",
         repeated=False,

@@ -155,11 +155,46 @@ async def test_the_gateway_waits_as_long_as_the_call_asks() -> None:
         assert models.json["limits"] == {"max_call_seconds": Decimal("2.5")}
 
 
-async def asking(agent: Agent, key: str, seconds: str) -> tuple[int, Any]:
+@pytest.mark.parametrize(
+    ("rule", "code"),
+    [
+        (Rule(latency=5, times=2), "upstream_timeout"),
+        (Rule(text="long " * 1000, times=2), "upstream_too_long"),
+    ],
+)
+async def test_a_call_that_ran_into_a_limit_is_repeated_knowingly_only(
+    rule: Rule, code: str
+) -> None:
+    """Whoever repeats it, whenever: the gateway remembers it."""
+    limits: dict[str, Any] = {"upstream_timeout_seconds": 0.4, "gateway_max_answer_bytes": 2000}
+    async with (
+        world(rule, Rule(usage=USED), **limits) as w,
+        running_gateway(w.upstream.url, database=w.gateway.database, **limits) as other,
+    ):
+        agent = await w.api.open()
+        elsewhere = Agent(Api(other.url, w.api.http), agent.id, agent.key)
+        at_once = [asking(each, "k", known="0") for each in (agent, elsewhere)]
+        codes = {error["code"] for _, error in await asyncio.gather(*at_once)}
+        assert codes in ({code}, {code, "limit_reached"})
+        status, error = await asking(elsewhere, "k", known="0")
+        assert (status, error["code"]) == (504, "limit_reached")
+        assert error["possibly_billed_usd"] == float(MOST)
+        assert (w.upstream.count, (await agent.account())["possibly_billed_calls"]) == (1, 1)
+        assert (await asking(agent, "other", known="0"))[1]["code"] == code, "it is another call"
+        assert (await asking(agent, "k", known="1"))[0] == 200
+        assert (await asking(agent, "k", known="0"))[0] == 200, "its answer is stored"
+        assert (await agent.account())["interrupted"] == {"upstream_broke_off": 2}
+        assert (await asking(agent, "k", known="often"))[0] == 400
+
+
+async def asking(
+    agent: Agent, key: str, seconds: str | None = None, known: str | None = None
+) -> tuple[int, Any]:
+    given = {"X-Call-Timeout-Seconds": seconds, "X-Known-Limits": known}
     headers = {
         "Authorization": f"Bearer {agent.key}",
         "Idempotency-Key": key,
-        "X-Call-Timeout-Seconds": seconds,
+        **{name: value for name, value in given.items() if value is not None},
     }
     url = f"{agent.api.url}/v1/chat/completions"
     async with agent.api.http.post(url, json=body(), headers=headers) as response:

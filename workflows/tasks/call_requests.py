@@ -15,7 +15,7 @@ from durable_agent_team.contracts.call import (
     Rejected,
     Source,
 )
-from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.error_types import ERRORS, ErrorType
 from durable_agent_team.contracts.run import Failure
 from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.contracts.team import BuiltInOutput, Caller, Checks
@@ -162,3 +162,11 @@ def with_new_key(request: CallRequest, **changes: Any) -> CallRequest:
     """A request with another body, which makes it a new call."""
     key = str(workflow.uuid4())
     return request.model_copy(update={**changes, "idempotency_key": key})
+
+
+def made_again(request: CallRequest, failure: Failure) -> CallRequest:
+    """The same call, when an operator has woken it. After a limit of the gateway's own it says that
+    this is known: otherwise the gateway would not repeat what it may have been billed for."""
+    if ERRORS[ErrorType(failure.type)].repeated:
+        return request
+    return request.model_copy(update={"known_limits": request.known_limits + 1})

@@ -46,7 +46,7 @@ from workflows.tasks.call_decisions import (
     decide,
     record_of,
 )
-from workflows.tasks.call_requests import Assignment, CallRequests, digest, with_new_key
+from workflows.tasks.call_requests import Assignment, CallRequests, digest, made_again, with_new_key
 from workflows.tasks.gate import Candidate, Gate
 
 RESERVED_ELSEWHERE = timedelta(seconds=5)
@@ -200,6 +200,7 @@ class PaidCalls:
                 await self._wait_for_settlement(account)
             case Park():
                 await self._parking.park(assignment.subject, assignment.caller, account, failure)
+                return made_again(request, failure)
             case Smaller(max_tokens):
                 return with_new_key(request, max_tokens=max_tokens)
             case Fallback(model):

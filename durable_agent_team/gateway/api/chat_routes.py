@@ -24,7 +24,11 @@ from durable_agent_team.gateway.api.response_shapes import (
 )
 from durable_agent_team.gateway.api_error import not_found, shown
 from durable_agent_team.gateway.calls.chat_request import parse_chat_request
-from durable_agent_team.gateway.calls.time_limit import TIMEOUT_HEADER
+from durable_agent_team.gateway.calls.time_limit import (
+    KNOWN_LIMITS_HEADER,
+    TIMEOUT_HEADER,
+    known_limits,
+)
 
 
 async def chat(request: web.Request) -> web.StreamResponse:
@@ -33,8 +37,11 @@ async def chat(request: web.Request) -> web.StreamResponse:
     account_id = await gateway.require_agent(request)
     key = idempotency_key(request)
     time_limit = gateway.settings.time_limits().of(request.headers.get(TIMEOUT_HEADER))
+    known = known_limits(request.headers.get(KNOWN_LIMITS_HEADER))
     chat_request = replace(
-        parse_chat_request(await read_body(request), gateway.prices), time_limit=time_limit
+        parse_chat_request(await read_body(request), gateway.prices),
+        time_limit=time_limit,
+        known_limits=known,
     )
     with trace_call(gateway.telemetry, request.headers, chat_request.model) as span:
         if chat_request.stream:

@@ -29,7 +29,11 @@ from durable_agent_team.gateway.api.response_shapes import (
     OpenedAccounts,
     Transferred,
 )
-from durable_agent_team.gateway.calls.time_limit import TIMEOUT_HEADER
+from durable_agent_team.gateway.calls.time_limit import (
+    KNOWN_LIMITS_HEADER,
+    MAX_KNOWN_LIMITS,
+    TIMEOUT_HEADER,
+)
 
 BLOB: Final = "Blob"
 """The one body that is not JSON."""
@@ -87,6 +91,9 @@ def _whole(least: int, most: int, default: int) -> Schema:
 ID = _parameter("path", "id", {"type": "string", "minLength": 1})
 SHA256 = _parameter("path", "sha256", {"type": "string", "pattern": "^[0-9a-f]{64}$"})
 TIMEOUT = _parameter("header", TIMEOUT_HEADER, {"type": "number", "exclusiveMinimum": 0})
+KNOWN_LIMITS = _parameter(
+    "header", KNOWN_LIMITS_HEADER, {"type": "integer", "minimum": 0, "maximum": MAX_KNOWN_LIMITS}
+)
 IDEMPOTENT = _parameter("header", "Idempotency-Key", IDEMPOTENCY_KEY)
 IN_QUERY = (
     _parameter("query", "kind", {"enum": [CHARGE, POSSIBLY_BILLED], "default": CHARGE}),
@@ -152,7 +159,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         (*_ALWAYS, *_KEY, *_BODY, 402, 409, 410, 502, 504),
         AGENT_KEY,
         "ChatRequest",
-        (IDEMPOTENT, TIMEOUT),
+        (IDEMPOTENT, TIMEOUT, KNOWN_LIMITS),
     ),
     ("PUT", "/v1/blobs/{sha256}"): Operation(
         "Store a blob under its SHA-256",

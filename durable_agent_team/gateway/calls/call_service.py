@@ -123,7 +123,14 @@ class CallService:
             return CallOutcome(account, error=unavailable(reason, "upstream_not_ready"))
         lease = request.time_limit.lease_seconds if request.time_limit else None
         call = NewCall(
-            call_id(), account_id, key, request.body_hash, request.model, request.bound, lease
+            call_id(),
+            account_id,
+            key,
+            request.body_hash,
+            request.model,
+            request.bound,
+            lease,
+            request.known_limits,
         )
         begun = await self._begin(call)
         if isinstance(begun, StoredCall):

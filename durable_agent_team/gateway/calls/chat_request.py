@@ -44,6 +44,8 @@ class ChatRequest:
     """Whether the client wants the chunk with the usage. The upstream always sends it."""
     time_limit: TimeLimit | None = None
     """Not a part of the body, so that repetitions can have another one; None for the upstream's."""
+    known_limits: int | None = None
+    """How often the client knows that this call ran into a limit of the gateway's own."""
 
 
 def parse_chat_request(raw: bytes, prices: Prices) -> ChatRequest:

@@ -2,7 +2,9 @@
 
 from durable_agent_team.gateway.amounts import usd, usd_text
 from durable_agent_team.gateway.api_error import ApiError, conflict, invalid, unauthorized
+from durable_agent_team.gateway.calls.answer import possibly_billed
 from durable_agent_team.gateway.calls.chat_request import ChatRequest
+from durable_agent_team.gateway.calls.time_limit import KNOWN_LIMITS_HEADER
 from durable_agent_team.gateway.stores.store import Account, RefusalReason, StoreRefusal
 
 
@@ -17,6 +19,13 @@ def refusal_error(refusal: StoreRefusal, request: ChatRequest) -> ApiError:
             " disabled. Use a new Idempotency-Key to pay for a new one."
         )
         return ApiError(410, "conflict", "answer_dropped", message)
+    if refusal.reason is RefusalReason.LIMIT_REACHED:
+        message = (
+            "The gateway ended this call before, at its limit of time or of size, and does not"
+            f" repeat it unasked ({KNOWN_LIMITS_HEADER})"
+        )
+        error = ApiError(504, "upstream_error", "limit_reached", message)
+        return possibly_billed(error, request.bound)
     if account is None:
         return unauthorized()
     if refusal.reason is RefusalReason.DISABLED:

@@ -1,4 +1,5 @@
-"""How long a call may take: as long as its client asks for, within the gateway's settings."""
+"""How long a call may take: as long as its client asks for, within the gateway's settings; and
+whether it is made again after it has run into a limit."""
 
 import math
 from dataclasses import dataclass
@@ -8,6 +9,8 @@ from durable_agent_team.gateway.amounts import is_number
 from durable_agent_team.gateway.api_error import invalid, shown
 
 TIMEOUT_HEADER = "X-Call-Timeout-Seconds"
+KNOWN_LIMITS_HEADER = "X-Known-Limits"
+MAX_KNOWN_LIMITS = 1_000_000
 DEFAULT_SETTING = "UPSTREAM_TIMEOUT_SECONDS"
 MAX_SETTING = "GATEWAY_MAX_CALL_SECONDS"
 
@@ -49,6 +52,19 @@ class TimeLimits:
         else:
             seconds, source = self.default_seconds, DEFAULT_SETTING
         return TimeLimit(seconds, source, seconds + self.margin_seconds)
+
+
+def known_limits(text: str | None) -> int | None:
+    """How often the client knows that its call ran into a limit of the gateway's own. Raises
+    ApiError if the header is not a count."""
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit()) or len(text) > len(str(MAX_KNOWN_LIMITS)):
+        raise invalid(
+            f"`{KNOWN_LIMITS_HEADER}` must be a whole number from 0 to {MAX_KNOWN_LIMITS};"
+            f" got {shown(text)}"
+        )
+    return int(text)
 
 
 def _seconds(text: str) -> float:

@@ -5,6 +5,7 @@ import sqlite3
 from durable_agent_team.gateway.amounts import MAX_MICRO
 from durable_agent_team.gateway.stores.sqlite_accounts import COLUMNS, read
 from durable_agent_team.gateway.stores.store import (
+    OWN_LIMITS,
     Account,
     BeginResult,
     InterruptionCause,
@@ -77,7 +78,10 @@ def _earlier_call(conn: sqlite3.Connection, call: NewCall, now: float) -> BeginR
     if row is None:
         query = "SELECT 1 FROM ledger WHERE account_id = ? AND idempotency_key = ?"
         charged = conn.execute(query, (call.account_id, call.key)).fetchone()
-        return StoreRefusal(RefusalReason.ANSWER_DROPPED, account) if charged else None
+        if charged:
+            return StoreRefusal(RefusalReason.ANSWER_DROPPED, account)
+        reached = account.possibly_billed_calls and _has_unknown_limit(conn, call)
+        return StoreRefusal(RefusalReason.LIMIT_REACHED, account) if reached else None
     call_id, body_hash, state, status, response, expires_at = row
     if body_hash != call.body_hash:
         return StoreRefusal(RefusalReason.CONFLICT, account)
@@ -87,6 +91,14 @@ def _earlier_call(conn: sqlite3.Connection, call: NewCall, now: float) -> BeginR
         return PendingCall(account)
     release(conn, call_id, InterruptionCause.LEASE_EXPIRED, now)
     return None
+
+
+def _has_unknown_limit(conn: sqlite3.Connection, call: NewCall) -> bool:
+    if call.known_limits is None:
+        return False
+    query = "SELECT cause FROM interruptions WHERE account_id = ? AND idempotency_key = ?"
+    rows = conn.execute(query, (call.account_id, call.key))
+    return sum(cause in OWN_LIMITS for (cause,) in rows) > call.known_limits
 
 
 def settle(conn: sqlite3.Connection, done: Settlement, now: float) -> Account | None:
@@ -181,7 +193,7 @@ def interrupted(conn: sqlite3.Connection, account_id: str) -> dict[str, int]:
     counts: dict[str, int] = {}
     for cause, count in conn.execute(query, (account_id,)):
         shown = cause
-        if cause == InterruptionCause.UPSTREAM_TIMEOUT:
+        if cause in OWN_LIMITS:
             shown = InterruptionCause.UPSTREAM_BROKE_OFF.value
         counts[shown] = counts.get(shown, 0) + count
     return counts

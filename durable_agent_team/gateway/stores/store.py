@@ -23,6 +23,8 @@ class RefusalReason(StrEnum):
     BELOW_SPENT = "budget_below_spent"
     TOO_LARGE = "budget_too_large"
     NOT_FOUND = "not_found"
+    LIMIT_REACHED = "limit_reached"
+    """The gateway has ended this call at a limit of its own more often than its client knows."""
 
 
 class InterruptionCause(StrEnum):
@@ -31,10 +33,16 @@ class InterruptionCause(StrEnum):
     GATEWAY_DIED = "gateway_died"
     UPSTREAM_BROKE_OFF = "upstream_broke_off"
     UPSTREAM_TIMEOUT = "upstream_timeout"
-    """The gateway ended the call at its time limit. The account's `interrupted` counts it as
-    `upstream_broke_off`, as before this cause existed."""
+    """The gateway ended the call at its time limit. The account's `interrupted` counts it, and the
+    next one, as `upstream_broke_off`, as before these causes existed."""
+    UPSTREAM_TOO_LONG = "upstream_too_long"
+    """The answer was longer than the gateway reads."""
     MALFORMED_ANSWER = "malformed_answer"
     LEASE_EXPIRED = "lease_expired"
+
+
+OWN_LIMITS = frozenset({InterruptionCause.UPSTREAM_TIMEOUT, InterruptionCause.UPSTREAM_TOO_LONG})
+"""The gateway ended the call. It would end it again, so it does not repeat it unasked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +86,9 @@ class NewCall:
     bound: int
     lease_seconds: float | None = None
     """How long it can hold its reservation; None for the store's default."""
+    known_limits: int | None = None
+    """How often the client knows that the call was ended at a limit of the gateway's own: it is
+    refused if that happened more often. None makes it in any case."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ MAX_REASON = 300
 CAUSES = {
     "malformed_upstream": InterruptionCause.MALFORMED_ANSWER,
     "upstream_timeout": InterruptionCause.UPSTREAM_TIMEOUT,
+    "upstream_too_long": InterruptionCause.UPSTREAM_TOO_LONG,
 }
 AFTER_DONE_SECONDS = 0.5
 """How long a stream can take to close after its last chunk, so that its connection is reused."""
