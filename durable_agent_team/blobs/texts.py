@@ -7,10 +7,10 @@ from typing import Final
 from durable_agent_team.blobs.store import BlobStore, NoBlobs, patiently
 from durable_agent_team.contracts.call import CallRequest, Rejected, Source
 from durable_agent_team.contracts.run import RunReport, RunRequest, TaskOutcome
-from durable_agent_team.contracts.text_ref import Text, TextRef, reference_to
+from durable_agent_team.contracts.text_ref import Text, TextRef, json_bytes_of, reference_to
 
 LEAST_BYTES: Final = 512
-"""A shorter text travels itself: its reference would be as long."""
+"""As JSON. A shorter text travels itself: its reference would be as long."""
 PATIENCE_SECONDS: Final = 4.0
 AT_ONCE: Final = 16
 
@@ -29,11 +29,9 @@ class Texts:
     async def keep(self, text: str, seconds: float = PATIENCE_SECONDS) -> Text:
         """The reference to the text, which is durable then; a short one, or one without a store,
         itself. Raises `BlobsUnreachable`."""
-        if not self.can_store or len(text) * 4 < self.least_bytes:
+        if not self.can_store or json_bytes_of(text) < self.least_bytes:
             return text
         reference = reference_to(text)
-        if reference.bytes < self.least_bytes:
-            return text
         data = text.encode()
         await patiently(lambda: self.store.put(reference.sha256, data), seconds)
         return reference

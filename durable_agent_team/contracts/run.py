@@ -11,7 +11,7 @@ from durable_agent_team.contracts.call import MAX_ANSWER, MAX_SOURCE
 from durable_agent_team.contracts.seed import RunId, Seed
 from durable_agent_team.contracts.spend import SpendReport
 from durable_agent_team.contracts.team import Identifier, SourceName, Team
-from durable_agent_team.contracts.text_ref import Text, TextRef
+from durable_agent_team.contracts.text_ref import Text, TextRef, preview_of
 
 TASKS_PER_PAGE = 100
 
@@ -165,6 +165,13 @@ class TaskOutcome(Message):
     output: str | None = Field(None, max_length=MAX_SOURCE)
     output_cut: bool = False
     output_ref: TextRef | None = None
+
+    @property
+    def handoff(self) -> Text | None:
+        """The whole hand-off as it travels; None if it is cut, or if there is none."""
+        if self.output_ref is None:
+            return None if self.output_cut else self.output
+        return self.output_ref.model_copy(update={"preview": preview_of(self.output or "")})
 
 
 class RunReport(Message):

@@ -106,8 +106,8 @@ class RunFold:
         }
         self._handoffs = {name: each for name, each in self._handoffs.items() if name in done}
         for name, outcome in done.items():
-            text = outcome.output_ref or outcome.output
-            if name not in self._handoffs and text is not None and not outcome.output_cut:
+            text = outcome.handoff
+            if name not in self._handoffs and text is not None:
                 cost = outcome.task.spent_usd
                 self._handoffs[name] = Made(text, cost, None, None, self._id)
         if report.answer is None:

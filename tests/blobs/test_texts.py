@@ -11,7 +11,7 @@ from activities.calls import request_body
 from durable_agent_team.blobs.store import BlobsUnreachable, NoBlobs
 from durable_agent_team.blobs.texts import Texts, call_in_full, stored_request
 from durable_agent_team.contracts.call import AccountRef, CallRequest, Rejected, Source
-from durable_agent_team.contracts.run import RunRequest
+from durable_agent_team.contracts.run import RunRequest, TaskOutcome, TaskState, TaskStatus
 from durable_agent_team.contracts.team import Agent, Team
 from durable_agent_team.contracts.text_ref import TextRef, json_bytes_of, preview_of, reference_to
 from durable_agent_team.rules.bounds import text_bytes
@@ -95,6 +95,33 @@ async def test_documents_are_stored_before_the_run_starts_and_short_ones_stay() 
     assert list(store.kept) == [stored.documents["long"].sha256]
     assert encoded_bytes(stored) < 1_000
     assert await stored_request(request, Texts(NoBlobs())) == request
+
+
+async def test_short_means_short_as_json() -> None:
+    """Reports have short hand-offs themselves, a thousand of them in a payload."""
+    texts = Texts(MemoryBlobs())
+    assert isinstance(await texts.keep("x" * 500), str)
+    assert isinstance(await texts.keep("\0" * 100), TextRef)
+
+
+def test_a_hand_off_of_a_report_is_whole_or_none() -> None:
+    state = TaskState(
+        id="a",
+        agent="a",
+        status=TaskStatus.DONE,
+        depends_on=(),
+        calls=1,
+        spent_usd=Decimal(0),
+        started_at=None,
+        ended_at=None,
+        failure=None,
+    )
+    ref = reference_to("A long text. " * 1_000)
+    bare = ref.model_copy(update={"preview": ""})
+    by_reference = TaskOutcome(task=state, output=ref.preview, output_cut=True, output_ref=bare)
+    assert by_reference.handoff == ref
+    assert TaskOutcome(task=state, output="cut", output_cut=True).handoff is None
+    assert TaskOutcome(task=state, output="whole").handoff == "whole"
 
 
 async def test_without_a_store_a_reference_names_what_to_set() -> None:

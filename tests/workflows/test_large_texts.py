@@ -102,6 +102,20 @@ async def test_long_hand_offs_are_stored_once_and_reported_in_full(client: Clien
         assert len(request.text) > 20 * len(ANSWER), "the prompt has all of them in full"
 
 
+async def test_many_readers_of_a_large_document_that_answer_at_length(client: Client) -> None:
+    """The history does not grow with the document, nor with the answers."""
+    document = LINE * 12_800
+    async with all_rooms(client, CachedBlobs(MemoryBlobs())) as rooms:
+        rooms.upstream.recording = False
+        rooms.upstream.add(Rule(text=ANSWER))
+        tasks = [task(f"q{n}", "reader") for n in range(8)]
+        report, size = await finished(rooms, await started(rooms, team_of(tasks), document))
+        assert report.status is RunStatus.COMPLETED
+        assert [each.output for each in report.outcomes] == [ANSWER] * 8
+        assert len(report.answer or "") > 8 * len(ANSWER)
+        assert size < 40_000
+
+
 async def test_the_answer_of_several_results_is_whole(client: Client) -> None:
     async with all_rooms(client, MemoryBlobs()) as rooms:
         rooms.upstream.add(Rule(text=ANSWER))
