@@ -42,9 +42,10 @@ check: $(STAMP) ## run ruff, mypy --strict, import rules, generated documents, t
 	@$(BIN)/python tools/generate_docs.py --check
 	@bash requirements/check_compose.sh
 
-bench: $(STAMP) ## measure; results in .data/bench.json (ROWS=, AGAINST=<revision>, PEERS=1)
+bench: $(STAMP) ## measure; results in .data/bench.json (ROWS=, AGAINST=<revision>, THESE_ROWS=1, PEERS=1)
 	@$(BIN)/python -m benchmarks$(if $(PEERS),.peers)$(if $(AGAINST),.against $(AGAINST)) \
-		$(foreach row,$(ROWS),--only $(row)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick)
+		$(foreach row,$(ROWS),--only $(row)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick) \
+		$(if $(THESE_ROWS),--these-rows)
 
 chaos: $(STAMP) ## kill and freeze processes under runs; results in .data/chaos.json (RUNS=, SEED=)
 	@$(BIN)/python -m tests.chaos $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))

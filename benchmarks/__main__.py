@@ -17,6 +17,7 @@ from benchmarks.figures import Sample, at_most, table
 from benchmarks.process import NotReady
 from benchmarks.rows import Row
 from benchmarks.rows_gateway import GatewayLatency, GatewayRate
+from benchmarks.rows_many import ManyRuns, ManyStarts
 from benchmarks.rows_recovery import Idle, Recovery
 from benchmarks.rows_runs import Fan, History, Uneven
 from benchmarks.rows_start import FirstCall
@@ -37,6 +38,8 @@ ROWS: tuple[Row, ...] = (
     Recovery(500, at_most(10), rounds=(2, 0), length=2),
     Idle(),
     Telemetry(),
+    ManyRuns(),
+    ManyStarts(),
 )
 RESULT = PROJECT_ROOT / ".data" / "bench.json"
 

@@ -37,12 +37,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--rounds", type=int, default=3, metavar="N", help="of each side; default 3"
     )
+    parser.add_argument(
+        "--these-rows",
+        action="store_true",
+        help="the other side runs this code's benchmark, for rows that it does not have",
+    )
     parser.add_argument("--quick", action="store_true", help="each side's own --quick")
     given = parser.parse_args(arguments)
     options = [option for row in given.only or ROWS for option in ("--only", row)]
     options += ["--quick"] if given.quick else []
     try:
         with checked_out(given.revision) as other:
+            if given.these_rows:
+                shutil.copytree(
+                    PROJECT_ROOT / "benchmarks", other / "benchmarks", dirs_exist_ok=True
+                )
             rounds = [round_of(number, other, options) for number in range(given.rounds)]
     except SideFailed as error:
         print(f"the comparison failed: {error}", file=sys.stderr)

@@ -46,6 +46,8 @@ class Stage:
     http: httpx.AsyncClient
     worker: Process
     secrets: dict[str, str]
+    processes: dict[str, Process]
+    """Server, gateway and worker, by name."""
 
     @property
     def gateway_url(self) -> str:
@@ -128,7 +130,8 @@ async def stage(*, recording: bool = False) -> AsyncIterator[Stage]:
         worker = await _started(stack, folder, parts["worker"])
         await worker.line("worker ready")
         secrets = {k: v for k, v in dotenv_values(folder / LOCAL_ENV).items() if v}
-        yield Stage(folder, plan, client, upstream, http, worker, secrets)
+        processes = {"server": temporal, "gateway": gateway, "worker": worker}
+        yield Stage(folder, plan, client, upstream, http, worker, secrets, processes)
 
 
 async def _upstream(stack: AsyncExitStack, folder: Path, recording: bool) -> str:
