@@ -14,7 +14,7 @@ from tests.gateway.client import Agent, Api
 from tests.support import secrets
 from tests.support.gateway import PARENT_KEY, SECRET
 from tests.support.gateway_process import GatewayProcess, gateway_process
-from tests.support.upstream import ScriptedUpstream
+from tests.support.upstream import Rule, ScriptedUpstream
 
 UPSTREAM_KEY = "upstream-key-0123456789-0123456789"
 
@@ -23,7 +23,7 @@ UPSTREAM_KEY = "upstream-key-0123456789-0123456789"
 async def attacked_gateway(**settings: Any) -> AsyncIterator[tuple[Api, Agent]]:
     """At the end it still works, stops, and has written no trace and no key."""
     async with (
-        ScriptedUpstream([]) as upstream,
+        ScriptedUpstream([Rule(text="an answer")]) as upstream,
         gateway_process(upstream.url, upstream_api_key=UPSTREAM_KEY, **settings) as gateway,
         aiohttp.ClientSession() as http,
     ):
