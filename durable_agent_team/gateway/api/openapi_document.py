@@ -111,7 +111,7 @@ def _responses(operation: Operation, *, streamed: bool) -> dict[str, Any]:
     if shape is Health:
         found["503"] = _response("Calls cannot be made; `status` says why.", Health.__name__)
     if streamed:
-        found["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
+        found["200"]["content"]["text/event-stream"] = {"schema": {}}
     return found
 
 
