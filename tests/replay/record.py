@@ -131,6 +131,19 @@ async def by_reference(client: Client) -> Handle:
     return await _ended(client, world, payload)
 
 
+async def taken_over_and_redone(client: Client) -> Handle:
+    """`a` is taken over, and done again while `b` behind it is in flight."""
+    gate = Gate("b")
+    seed = {"origin": "run-1", "tasks": {"a": {"output": "Facts.", "cost_usd": "0.01"}}}
+    payload = {"team": team(tasks=CHAIN, result="c"), "seed": seed}
+    async with started(client, FakeWorld(gate), payload) as handle:
+        await gate.reached.wait()
+        await handle.execute_update("retry_task", {"task": "a"})
+        gate.open.set()
+        await handle.result()
+    return handle
+
+
 async def _ended(client: Client, world: FakeWorld, payload: Any) -> Handle:
     async with started(client, world, payload) as handle:
         with suppress(WorkflowFailureError):
@@ -158,6 +171,7 @@ SCENARIOS: dict[str, Callable[[Client], Awaitable[Handle]]] = {
     "deadline": deadline,
     "by_reference": by_reference,
     "local_accounts": local_accounts,
+    "taken_over_and_redone": taken_over_and_redone,
 }
 
 if __name__ == "__main__":

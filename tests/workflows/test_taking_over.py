@@ -1,17 +1,22 @@
 """A run takes over what the seed of its start input has."""
 
+import asyncio
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from temporalio.client import Client
 
+from durable_agent_team.client.reruns import rerun_request
 from durable_agent_team.contracts.call import Purpose
 from durable_agent_team.contracts.run import RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import ModelCatalog
 from tests.support.fakes import COST, FakeWorld
+from tests.workflows.test_continue_as_new import OnceEach, executions, wide
+from tests.workflows.test_continue_as_new import started as continuing
 from tests.workflows.test_life_of_a_run import failure_of, result_of, started, team
 from tests.workflows.test_planning import GOOD, Planner, without_tasks
+from tests.workflows.test_redo_done import is_done
 from tests.workflows.test_review import FINISH, Reviewer
 from tests.workflows.test_running_out import state, until
 
@@ -161,3 +166,42 @@ async def test_a_wrong_seed_is_refused_before_an_account_is_opened(
     assert failed.type == "InvalidInput"
     assert words in failed.message
     assert not world.books
+
+
+class HoldsLast(OnceEach):
+    def __init__(self) -> None:
+        super().__init__(0.05)
+        self.open = asyncio.Event()
+
+    async def _answer(self, call: Any) -> Any:
+        if call.task == "last":
+            await self.open.wait()
+        return await super()._answer(call)
+
+
+async def test_it_holds_over_all_executions_of_a_run(client: Client) -> None:
+    """What is taken over is carried on, a task is done again, and another run can go on from it."""
+    world = HoldsLast()
+    tasks = {"t0": FACTS, "t1": PRICES}
+    payload = {"team": wide(8) | {"max_parallel": 4}, "seed": seed(tasks=tasks)}
+    async with continuing(client, world, payload, events=12) as handle:
+        others = [f"t{number}" for number in range(8)]
+        await is_done(handle, *others)
+        answer = await handle.execute_update("retry_task", {"task": "t2"})
+        assert answer["again"] == ["t2", "last"]
+        await is_done(handle, *others)
+        world.open.set()
+        report = await handle.result()
+        assert await executions(client, handle) > 2
+        request = await rerun_request(client, handle.id)
+    assert report.status is RunStatus.COMPLETED
+    reused = {each.task.id: each.task.reused_from for each in report.outcomes}
+    assert reused == {**dict.fromkeys([*others, "last"]), "t0": "run-1", "t1": "run-0"}
+    assert report.spend.reused_usd == Decimal("0.75")
+    assert report.spend.ledger_agrees == "yes"
+    assert world.made.count("t2") == 2
+    assert request.seed is not None
+    assert {name: each.origin for name, each in request.seed.tasks.items()} == {
+        **dict.fromkeys([*others, "last"]), "t0": "run-1", "t1": "run-0",
+    }  # fmt: skip
+    assert request.seed.answer is not None
