@@ -6,8 +6,10 @@ from decimal import Decimal
 from temporalio.client import Client
 
 from durable_agent_team.client.ended_runs import read_ended_run
-from durable_agent_team.client.exceptions import RerunRefused
+from durable_agent_team.client.exceptions import RerunRefused, translated
+from durable_agent_team.client.origin_texts import lost_texts, without_lost_texts
 from durable_agent_team.client.run_handle import RunHandle
+from durable_agent_team.client.run_texts import texts_of
 from durable_agent_team.contracts.base import Message, Usd
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.team import Identifier
@@ -47,6 +49,7 @@ async def rerun_request(
     """
     ended = await _ended(client, run)
     _check_known(ended, tasks)
+    await _check_documents(client, ended)
     team = ended.request.team
     for change in changes:
         try:
@@ -78,7 +81,21 @@ async def _ended(client: Client, run: str) -> EndedRun:
             f"run {run}: it is still open, and a run goes on from one that has ended"
             f" (`{command}` does a task again in it)"
         )
-    return await read_ended_run(client, run)
+    ended = await read_ended_run(client, run)
+    with translated(run):
+        return await without_lost_texts(ended, texts_of(client))
+
+
+async def _check_documents(client: Client, ended: EndedRun) -> None:
+    documents = ended.request.documents
+    with translated(ended.id):
+        lost = await lost_texts(documents.values(), texts_of(client))
+    for name, ref in documents.items():
+        if ref.sha256 in lost:
+            raise RerunRefused(
+                f"run {ended.id}: its document {name} is not in the store of large texts any more;"
+                f" `{STARTER} run TEAM --reuse RUN` reads it from its file"
+            )
 
 
 def _check_known(ended: EndedRun, tasks: Collection[str]) -> None:
