@@ -1,5 +1,6 @@
 """Reads a run's history: its request, its accounts and every paid call. Needs no worker."""
 
+import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -20,6 +21,8 @@ from durable_agent_team.contracts.spend import Capabilities, ClosedAccounts, Ope
 
 T = TypeVar("T")
 ENDINGS = ("completed", "failed", "timed_out", "canceled")
+LOCAL_ACTIVITY = "core_local_activity"
+"""The name of the markers in which Temporal's SDK keeps the results of local activities."""
 CANCELLED = "cancelled"
 """The `failure` of a call that the run gave up; the gateway finished it anyway."""
 INTERRUPTED = "cut off by the run's end"
@@ -218,6 +221,10 @@ def _activities(events: list[HistoryEvent]) -> list[_Activity]:
             when = _time(event.event_time)
             found[event.event_id] = _Activity(scheduled.activity_type.name, scheduled.input, when)
             continue
+        if event.HasField("marker_recorded_event_attributes"):
+            if local := _local_activity(event):
+                found[event.event_id] = local
+            continue
         for how in ENDINGS:
             field = f"activity_task_{how}_event_attributes"
             if event.HasField(field):  # type: ignore[arg-type]
@@ -227,6 +234,22 @@ def _activities(events: list[HistoryEvent]) -> list[_Activity]:
                 activity.result = end.result if how == "completed" else None
                 activity.failure = end.failure if how in ("failed", "timed_out") else None
     return list(found.values())
+
+
+def _local_activity(event: HistoryEvent) -> _Activity | None:
+    """A local activity leaves one marker, with its result, when it has ended. None for other
+    markers."""
+    marker = event.marker_recorded_event_attributes
+    if marker.marker_name != LOCAL_ACTIVITY or not marker.details["data"].payloads:
+        return None
+    name = json.loads(marker.details["data"].payloads[0].data).get("activity_type", "")
+    when = _time(event.event_time)
+    ended = _Activity(name, Payloads(), when, when)
+    if marker.HasField("failure"):
+        ended.how, ended.failure = "failed", marker.failure
+    else:
+        ended.how, ended.result = "completed", marker.details["result"]
+    return ended
 
 
 def _why(done: _Activity) -> tuple[str, Payloads | None]:
