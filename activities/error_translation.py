@@ -22,6 +22,7 @@ from durable_agent_team.atxp.exceptions import (
     SealingKeyMismatch,
     TimedOut,
     Unreachable,
+    error_fields,
 )
 from durable_agent_team.blobs.store import BlobMissing, BlobsUnreachable
 from durable_agent_team.contracts.base import MAX_USD, round_up
@@ -30,6 +31,10 @@ from durable_agent_team.contracts.error_types import ERRORS, ErrorType, Outcome
 
 MAX_RETRY_AFTER = timedelta(seconds=30)
 """The cap on `Retry-After` where the activity has no retry policy with a `max_seconds`."""
+QUICK = timedelta(seconds=5)
+"""An activity holds a slot while it pauses between two attempts. When the server asks for a longer
+pause, the activity ends, and the workflow waits (docs/adr/028)."""
+LONGEST_WAIT = timedelta(days=30)
 
 BY_STATUS = {
     401: ErrorType.UNAUTHORIZED,
@@ -42,6 +47,16 @@ BY_STATUS = {
 GATEWAY_LIMIT_CODES = {"upstream_timeout", "upstream_too_long", "limit_reached"}
 """Of our gateway, which tells with them what the call may have cost; an upstream's own do not."""
 CONTEXT_CODES = {"exceed_context_size_error", "context_length_exceeded"}
+QUOTA_CODES = {"insufficient_quota"}
+OPERATOR_STATUSES = (401, 402, 403)
+"""With these an upstream refuses the gateway's operator, not the agent."""
+MAYBE_BILLED_CODES = {
+    "upstream_broke_off",
+    "upstream_timeout",
+    "upstream_too_long",
+    "malformed_upstream",
+}
+"""The gateway's codes for calls that the upstream may have billed without an answer."""
 
 
 BY_EXCEPTION: dict[type[Exception], ErrorType] = {
@@ -66,6 +81,8 @@ def error_type(error: Exception) -> ErrorType:
 
 def _refusal_type(refused: ProviderRefused) -> ErrorType:
     words = {refused.code, refused.kind}
+    if words & QUOTA_CODES or _upstream_status(refused) in OPERATOR_STATUSES:
+        return ErrorType.UPSTREAM_REFUSED
     if refused.status == 402:
         return _payment_type(refused)
     if refused.status == 409 and "idempotency_conflict" in words:
@@ -79,6 +96,20 @@ def _refusal_type(refused: ProviderRefused) -> ErrorType:
     if refused.status in BY_STATUS:
         return BY_STATUS[refused.status]
     return ErrorType.UPSTREAM_UNAVAILABLE if refused.status >= 500 else ErrorType.BAD_REQUEST
+
+
+def _upstream_status(refused: ProviderRefused) -> int | None:
+    """The upstream's own status, where a gateway reports it."""
+    status = error_fields(refused.body).get("upstream_status")
+    return status if isinstance(status, int) else None
+
+
+def counts(error: Exception) -> bool:
+    """Whether the attempt counts against `max_attempts`: it may have been billed, or the reason is
+    not an outage or a rate limit."""
+    if ERRORS[error_type(error)].outcome is not Outcome.OUTLASTED:
+        return True
+    return isinstance(error, ProviderRefused) and error.code in MAYBE_BILLED_CODES
 
 
 def _payment_type(refused: ProviderRefused) -> ErrorType:
@@ -114,7 +145,10 @@ def attempt_spend(error: Exception, earlier: AttemptSpend) -> AttemptSpend:
     spent = earlier.spent_usd
     if isinstance(error, MalformedAnswer | ProviderRefused):
         spent = round_up(spent + error.billed_usd)
-    known = {"spent_usd": spent, "attempts": earlier.attempts}
+    counted = (earlier.counted_attempts or 0) + counts(error)
+    known = {"spent_usd": spent, "attempts": earlier.attempts, "counted_attempts": counted}
+    if earlier.task is not None:
+        known["task"] = earlier.task
     if not isinstance(error, ProviderRefused):
         return AttemptSpend.model_validate(known)
     amounts = {
@@ -122,12 +156,20 @@ def attempt_spend(error: Exception, earlier: AttemptSpend) -> AttemptSpend:
         for name in ("required_usd", "remaining_usd")
         if name in error.amounts
     }
+    delay = retry_delay(error, LONGEST_WAIT, datetime.now(UTC))
+    if delay is not None:
+        known["retry_after_seconds"] = delay.total_seconds()
     return AttemptSpend.model_validate({**known, **amounts, "status": error.status})
 
 
-def application_error(error: Exception, spend: AttemptSpend, cap: timedelta) -> ApplicationError:
+def application_error(
+    error: Exception, spend: AttemptSpend, cap: timedelta, *, workflow_waits: bool = False
+) -> ApplicationError:
     """The error for Temporal. Its text contains no key: `atxp` has scrubbed it, and an
-    unexpected error is named by its type only."""
+    unexpected error is named by its type only.
+
+    With `workflow_waits` it ends the activity when the server asks for a longer pause than QUICK.
+    """
     kind = error_type(error)
     message = str(error)
     if kind is ErrorType.INTERNAL:
@@ -136,24 +178,29 @@ def application_error(error: Exception, spend: AttemptSpend, cap: timedelta) -> 
         retry_delay(error, cap, datetime.now(UTC)) if isinstance(error, ProviderRefused) else None
     )
     rule = ERRORS[kind]
-    retried = rule.repeated and rule.outcome in (Outcome.RETRIED, Outcome.PARKS)
+    repeated = (Outcome.RETRIED, Outcome.OUTLASTED, Outcome.PARKS)
+    retried = rule.repeated and rule.outcome in repeated
+    is_long = rule.outcome is Outcome.OUTLASTED and delay is not None and delay > QUICK
     return ApplicationError(
         message,
         spend,
         type=kind.value,
-        non_retryable=not retried,
+        non_retryable=(workflow_waits and is_long) or not retried,
         next_retry_delay=delay if retried else None,
     )
 
 
 @contextmanager
 def translated(
-    earlier: AttemptSpend, on_spend: Callable[[AttemptSpend], None] | None = None
+    earlier: AttemptSpend,
+    on_spend: Callable[[AttemptSpend], None] | None = None,
+    *,
+    workflow_waits: bool = False,
 ) -> Iterator[None]:
     """Everything raised inside leaves as an `ApplicationError` with an `AttemptSpend`.
 
-    `on_spend` gets the amount spent so far, for the next attempt. Causes are dropped, since
-    Temporal would write their unscrubbed texts into the history.
+    `on_spend` gets the amount spent so far and the attempts that count, for the next attempt.
+    Causes are dropped, since Temporal would write their unscrubbed texts into the history.
     """
     try:
         yield
@@ -164,9 +211,14 @@ def translated(
             frames = "".join(traceback.format_tb(error.__traceback__))
             activity.logger.error("unexpected %s\n%s", type(error).__name__, frames)
         spend = attempt_spend(error, earlier)
-        if on_spend is not None and spend.spent_usd != earlier.spent_usd:
+        if on_spend is not None and _has_grown(spend, earlier):
             on_spend(spend)
-        raise application_error(error, spend, _cap()) from None
+        raise application_error(error, spend, _cap(), workflow_waits=workflow_waits) from None
+
+
+def _has_grown(spend: AttemptSpend, earlier: AttemptSpend) -> bool:
+    counted = (earlier.counted_attempts or 0, spend.counted_attempts or 0)
+    return spend.spent_usd != earlier.spent_usd or counted[0] != counted[1]
 
 
 def _cap() -> timedelta:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from decimal import Decimal
 
 from pydantic import ValidationError
 from temporalio import activity
@@ -12,14 +11,20 @@ from temporalio import activity
 from durable_agent_team.contracts.call import AttemptSpend
 
 
-def earlier_spend() -> AttemptSpend:
-    """What earlier attempts of this activity are known to have cost: from their last heartbeat."""
+def earlier_spend(task: str | None = None) -> AttemptSpend:
+    """What earlier attempts of this activity are known to have cost, and how many of them count:
+    from their last heartbeat. `task` is the one that the activity works for."""
     info = activity.info()
-    spent = Decimal(0)
+    earlier = AttemptSpend()
     for detail in info.heartbeat_details[:1]:
         with suppress(ValidationError):
-            spent = AttemptSpend.model_validate(detail).spent_usd
-    return AttemptSpend(spent_usd=spent, attempts=info.attempt)
+            earlier = AttemptSpend.model_validate(detail)
+    return AttemptSpend(
+        spent_usd=earlier.spent_usd,
+        attempts=info.attempt,
+        counted_attempts=earlier.counted_attempts or 0,
+        task=task,
+    )
 
 
 @asynccontextmanager

@@ -11,9 +11,17 @@ from tools.package_table import architecture  # noqa: E402
 from tools.team_files_page import team_files  # noqa: E402
 
 OUTCOMES = {
-    Outcome.RETRIED: "The same call is attempted again with the same key, by the agent's `retry`"
-    " policy. Where the provider can replay answers, one that was billed is not billed again."
-    " After the last attempt the task fails.",
+    Outcome.OUTLASTED: "The same call is attempted again with the same key: the first attempts"
+    " follow each other by the agent's `retry` policy, later ones with pauses that grow to five"
+    " minutes, until `retry.give_up_after_seconds` have passed (an hour by default). While it"
+    " waits, the call holds no slot and no money, `state` says when it is attempted next, and only"
+    " one of the calls that wait for a model tries for all of them. `retry_task`, another model or"
+    " a deadline take effect at once. After that time the agent's `on_failure` decides: `park` (the"
+    " default) or `fail`.",
+    Outcome.RETRIED: "The same call is attempted again with the same key, at most"
+    " `retry.max_attempts` times, by the agent's `retry` policy. Where the provider can replay"
+    " answers, one that was billed is not billed again. After the last attempt the agent's"
+    " `on_failure` decides: `park` (the default) or `fail`.",
     Outcome.WAITS: "The same call is sent again when another call of the agent has settled.",
     Outcome.ON_EXHAUSTED: "The agent's `on_exhausted` decides: `park` (the default) waits durably"
     " for an operator; `fallback` makes a new call with `fallback_model`; `skip` ends the task"
@@ -21,7 +29,11 @@ OUTCOMES = {
     Outcome.PARKS: "The task waits durably, without a slot, until an operator wakes it or"
     " `park_timeout_seconds` have passed.",
     Outcome.REPAIRED: "The answer goes back to the agent with the reasons, as a new call at its"
-    " own cost, at most `max_repairs` times. Then the task fails.",
+    " own cost, at most `max_repairs` times. Then the agent's `on_failed_check` decides: `fail`"
+    " (the default) or `park`; a parked task that is woken starts again, with all its repairs.",
+    Outcome.ON_FAILURE: "Waiting would not help, so the agent's `on_failure` decides at once:"
+    " `park` (the default) waits durably for an operator, who corrects the cause and wakes the task"
+    " with `retry_task`, or gives the agent another model; `fail` fails it.",
     Outcome.FAILS_TASK: "The task fails at once; the team's `on_task_failure` decides what happens"
     " to the rest.",
     Outcome.FAILS_RUN: "The run fails at once. Its accounts are closed anyway.",

@@ -58,7 +58,12 @@ MEANINGS: dict[str, dict[str, str]] = {
         "seed": "As in the OpenAI API.",
         "timeout_seconds": "The timeout of one attempt of a call. Our gateway lets a call take as"
         " long, up to its own limit; more than that is refused.",
-        "retry": "How often, and at which intervals, a failed attempt is repeated.",
+        "retry": "How often, at which intervals and for how long a failed attempt is repeated.",
+        "on_failure": "What happens when a call is refused for another reason than money, or does"
+        " not succeed in its attempts or its time: `park` waits for an operator, `fail` fails the"
+        " task. [failures.md](failures.md) lists which errors are meant.",
+        "on_failed_check": "What happens when the last repair failed its checks, too: `fail` fails"
+        " the task; `park` waits for an operator, and then starts again.",
         "on_exhausted": "What happens when a call is refused for lack of money: wait for an"
         " operator, use the cheaper model, end the task without a hand-off, or fail it.",
         "fallback_model": "For `on_exhausted: fallback`. If it is refused too, the task parks.",
@@ -75,10 +80,14 @@ MEANINGS: dict[str, dict[str, str]] = {
         " below it.",
     },
     "retry": {
-        "max_attempts": "Attempts in total, including the first one.",
+        "max_attempts": "Attempts in total, including the first one. Attempts that met a rate limit"
+        " or an outage do not count, unless they may have been billed.",
         "initial_seconds": "The pause before the second attempt.",
         "backoff": "The factor by which each pause is longer than the last one.",
-        "max_seconds": "The longest pause; it also caps a server's `Retry-After`.",
+        "max_seconds": "The longest pause between these attempts. In an outage, pauses grow to five"
+        " minutes; a server's `Retry-After` is always waited for.",
+        "give_up_after_seconds": "How long a rate limit or an outage is waited out, from the first"
+        " failed attempt on. Then `on_failure` decides.",
     },
     "task": {
         "id": "Its name, under which dependent tasks see its hand-off.",

@@ -106,6 +106,7 @@ class Commands:
         self._check_agent(command)
         if apply_to_agent(self._progress, command):
             self._run.wake(command.agent)
+            self._run.attempt_again(command.agent)
         self._progress.changed()
         return agent_now(self._progress, command.agent)
 
@@ -144,7 +145,7 @@ class Commands:
 
     def retry_task(self, command: TaskCommand) -> TaskAnswer:
         again: list[str] = []
-        if not self._run.parking.wake(command.task):
+        if not self._run.wake_task(command.task):
             again = self._runner().retry(command.task)
         answer = self._task_answer(command.task)
         if not again:

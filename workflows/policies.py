@@ -8,6 +8,7 @@ from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType
 
 from durable_agent_team.contracts.team import Caller
+from durable_agent_team.rules.retry_pauses import quick_attempts
 
 
 class ActivityOptions(TypedDict):
@@ -33,8 +34,11 @@ attempts of the agent's policy were lost: an overloaded machine must not fail a 
 for it (docs/adr/021)."""
 
 
-def call_options(caller: Caller, max_parallel: int, patience: int = 1) -> ActivityOptions:
-    """One call of an agent. A cancellation waits until the call has reported what it cost."""
+def call_options(
+    caller: Caller, max_parallel: int, patience: int = 1, attempts: int | None = None
+) -> ActivityOptions:
+    """One call of an agent, with so many attempts at once, by default `quick_attempts`. A
+    cancellation waits until the call has reported what it cost."""
     return {
         "start_to_close_timeout": timedelta(seconds=caller.timeout_seconds),
         "heartbeat_timeout": heartbeat_timeout(max_parallel) * patience,
@@ -44,7 +48,7 @@ def call_options(caller: Caller, max_parallel: int, patience: int = 1) -> Activi
             maximum_interval=timedelta(
                 seconds=max(caller.retry.max_seconds, caller.retry.initial_seconds)
             ),
-            maximum_attempts=caller.retry.max_attempts,
+            maximum_attempts=attempts or quick_attempts(caller.retry),
         ),
         "cancellation_type": ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     }

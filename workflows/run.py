@@ -161,9 +161,22 @@ class Run:
             self.calls.gate.release(agent)
         self.progress.changed()
 
+    def attempt_again(self, agent: str) -> None:
+        """Makes this agent's calls that wait for the end of an outage try at once."""
+        if self.calls is not None:
+            self.calls.outages.wake_agent(agent)
+
+    def wake_task(self, subject: str) -> bool:
+        """Makes a task, or a step of the orchestrator's, continue that is parked or waits for the
+        end of an outage. Returns False where nothing of this name does."""
+        if self.parking.wake(subject):
+            return True
+        return self.calls is not None and self.calls.outages.wake(subject)
+
     def release_waiters(self) -> None:
         """No new call starts: everything that waits ends, and calls in flight continue."""
         self.parking.wake_all()
         if self.calls is not None:
             self.calls.gate.stop()
+            self.calls.outages.wake_all()
         self.progress.changed()

@@ -1,6 +1,7 @@
 """How a task or a call ends without a result. All of these are caught within the workflow."""
 
 import asyncio
+from datetime import timedelta
 
 from durable_agent_team.contracts.run import Failure
 
@@ -11,6 +12,15 @@ class TaskFailed(Exception):
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
         self.failure = failure
+
+
+class CallInTrouble(Exception):
+    """The call is to be attempted again, but not before `told` has passed."""
+
+    def __init__(self, failure: Failure, told: timedelta) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+        self.told = told
 
 
 class TaskSkipped(Exception):

@@ -43,7 +43,7 @@ MARGIN_SECONDS = 1.0
 STORE_MARGIN_SECONDS = 2.0
 """For what follows a store that did not answer: the result must still reach Temporal."""
 READ_BY_WORKFLOW = frozenset({Purpose.PLAN, Purpose.REVIEW})
-RETRIED = Outcome.RETRIED
+RETRIED = (Outcome.RETRIED, Outcome.OUTLASTED)
 
 
 class Agents(AgentActivities):
@@ -62,11 +62,14 @@ class Agents(AgentActivities):
         Every error carries an `AttemptSpend`: what this call is known to have cost so far. It
         is passed from attempt to attempt in the heartbeat's details.
         """
-        earlier = earlier_spend()
+        earlier = earlier_spend(call.task)
         known = earlier
         started_at, clock = datetime.now(UTC), time.perf_counter()
         try:
-            with call_span(call) as attempt, translated(earlier, activity.heartbeat):
+            with (
+                call_span(call) as attempt,
+                translated(earlier, activity.heartbeat, workflow_waits=True),
+            ):
                 try:
                     async with heartbeating(earlier):
                         call = await call_in_full(call, self._texts, time_left(MARGIN_SECONDS))
@@ -75,7 +78,7 @@ class Agents(AgentActivities):
                 except (MalformedAnswer, ProviderRefused) as useless:
                     attempt.useless(useless)
                     stored = StoredAnswer.of(useless)
-                    if stored is None or ERRORS[error_type(useless)].outcome is not RETRIED:
+                    if stored is None or ERRORS[error_type(useless)].outcome not in RETRIED:
                         raise
                     seconds = time.perf_counter() - clock
                     return attempt.judged(
@@ -192,7 +195,7 @@ def _without_answer(
 
 def _billed(earlier: AttemptSpend, done: Completion) -> AttemptSpend:
     spent = round_up(earlier.spent_usd + done.cost.usd)
-    return AttemptSpend(spent_usd=spent, attempts=earlier.attempts)
+    return earlier.model_copy(update={"spent_usd": spent})
 
 
 def _raise_for_cancellation(earlier: AttemptSpend) -> None:

@@ -146,6 +146,13 @@ class AttemptSpend(Message):
 
     spent_usd: Usd = Decimal(0)
     attempts: int = Field(1, ge=0)
+    counted_attempts: int | None = Field(None, ge=0)
+    """Of these, the ones that count against `max_attempts`; None from a worker that does not
+    count."""
+    retry_after_seconds: float | None = Field(None, ge=0)
+    """How long the server asked to wait."""
+    task: str | None = None
+    """Where attempts are left: whose attempt failed, for those who watch."""
     status: int | None = None
     required_usd: Usd | None = None
     remaining_usd: Usd | None = None

@@ -7,8 +7,12 @@ from types import MappingProxyType
 
 
 class Outcome(StrEnum):
+    OUTLASTED = "waits until it is over"
+    """The same call with the same key, with growing pauses, for `retry.give_up_after_seconds`; then
+    the agent's `on_failure` decides."""
     RETRIED = "retried"
-    """The same call with the same key, by the agent's retry policy; then the task fails."""
+    """The same call with the same key, `retry.max_attempts` times; then the agent's `on_failure`
+    decides."""
     WAITS = "waits"
     """The same call is sent again when another call of the agent has settled."""
     ON_EXHAUSTED = "the agent's `on_exhausted` decides"
@@ -16,7 +20,9 @@ class Outcome(StrEnum):
     PARKS = "parks"
     """Waits, durably, for an operator; a call only after its retries have failed."""
     REPAIRED = "repaired"
-    """A new call with the reasons, `max_repairs` times; then the task fails."""
+    """A new call with the reasons, `max_repairs` times; then `on_failed_check` decides."""
+    ON_FAILURE = "the agent's `on_failure` decides"
+    """Parks (the default) or fails the task, at once: waiting would not help."""
     FAILS_TASK = "fails the task"
     FAILS_RUN = "fails the run"
 
@@ -35,6 +41,7 @@ class ErrorType(StrEnum):
     PAYMENT_REQUIRED = "PaymentRequired"
     UNAUTHORIZED = "Unauthorized"
     FORBIDDEN = "Forbidden"
+    UPSTREAM_REFUSED = "UpstreamRefused"
     BAD_REQUEST = "BadRequest"
     UNPRICED_MODEL = "UnpricedModel"
     CONTEXT_EXCEEDED = "ContextExceeded"
@@ -66,14 +73,17 @@ class ErrorRule:
 
 _RULES = {
     ErrorType.RATE_LIMITED: ErrorRule(
-        Outcome.RETRIED,
-        "HTTP 429. `Retry-After` is honoured, capped at the policy's `max_seconds`.",
-        "Lower `max_parallel`, or ask the provider for a higher rate.",
+        Outcome.OUTLASTED,
+        "HTTP 429. The next attempt is not made before its `Retry-After`.",
+        "Nothing while it lasts. To have it less often, lower `max_parallel`, or ask the provider"
+        " for a higher rate.",
     ),
     ErrorType.UPSTREAM_UNAVAILABLE: ErrorRule(
-        Outcome.RETRIED,
-        "HTTP 408, 409 (not our idempotency conflict), 425, 500, 502, 503, 504, or no connection.",
-        "Check that the gateway and its upstream are running; raise `retry.max_attempts`.",
+        Outcome.OUTLASTED,
+        "HTTP 408, 409 (not our idempotency conflict), 425, 500, 502, 503, 504, or no connection."
+        " An attempt that the upstream may have billed, because its connection broke off, counts"
+        " against `retry.max_attempts`.",
+        "Check that the gateway and its upstream are running; then `retry_task` tries at once.",
     ),
     ErrorType.UPSTREAM_TIMEOUT: ErrorRule(
         Outcome.RETRIED,
@@ -94,7 +104,7 @@ _RULES = {
         Outcome.RETRIED,
         "The worker that ran the call died, or was too busy to send a heartbeat. The call is"
         " attempted three times by the agent's policy, with longer and longer timeouts; an answer"
-        " that was paid for in between is not paid for again.",
+        " that was paid for in between is not paid for again. Then `on_failure` decides.",
         "Check the workers: they are killed, or their machine is overloaded. Start more of them, or"
         " lower MAX_CONCURRENT_CALLS; then `retry_task`.",
     ),
@@ -134,14 +144,20 @@ _RULES = {
     ErrorType.UNAUTHORIZED: ErrorRule(
         Outcome.ON_EXHAUSTED, "HTTP 401: the key is unknown or revoked.", "Check ATXP_API_KEY."
     ),
-    ErrorType.FORBIDDEN: ErrorRule(Outcome.FAILS_TASK, "HTTP 403.", "Do what the server says."),
+    ErrorType.FORBIDDEN: ErrorRule(Outcome.ON_FAILURE, "HTTP 403.", "Do what the server says."),
+    ErrorType.UPSTREAM_REFUSED: ErrorRule(
+        Outcome.ON_FAILURE,
+        "The gateway's upstream refused the operator's key or account: HTTP 401, 402 or 403, or its"
+        " quota is used up. The agent's own account is not concerned.",
+        "Correct UPSTREAM_API_KEY, or top up the account at the provider; then `retry_task`.",
+    ),
     ErrorType.BAD_REQUEST: ErrorRule(
-        Outcome.FAILS_TASK,
+        Outcome.ON_FAILURE,
         "HTTP 400, 404, 413, 422: the request is wrong, so sending it again would not help.",
         "The message says what the server rejected.",
     ),
     ErrorType.UNPRICED_MODEL: ErrorRule(
-        Outcome.FAILS_TASK,
+        Outcome.ON_FAILURE,
         "HTTP 400 `unpriced_model`: a model without a price cannot be limited.",
         "Add it to the gateway's price file; the message has the lines.",
     ),
@@ -153,7 +169,7 @@ _RULES = {
         " that is made from many hand-offs: sum up in between.",
     ),
     ErrorType.KEY_CONFLICT: ErrorRule(
-        Outcome.FAILS_TASK,
+        Outcome.ON_FAILURE,
         "HTTP 409 `idempotency_conflict`: the same key was sent with a different body.",
         "Let workers of one version finish the run, or run again.",
     ),

@@ -89,6 +89,31 @@ class Failure(Message):
     remaining_usd: Usd | None = None
 
 
+class RetryState(Message):
+    """A call whose last attempt failed, and that is going to be attempted again, or is being so."""
+
+    attempt: int
+    """The number of the next attempt, or of the one in flight; of the call, not of the agent."""
+    of: int
+    """About how many attempts are made before the agent's `on_failure` decides."""
+    type: str = Field(max_length=60)
+    """Of the last failure: one of `durable_agent_team.contracts.error_types.ErrorType`."""
+    next_at: datetime | None = None
+    """When it is attempted; None while it is, or waits for a slot."""
+
+
+class Retrying(RetryState):
+    """The same, in the list of all calls of a run that are attempted again."""
+
+    subject: str = Field(max_length=200)
+    """A task's id, `plan`, `review` or `answer`."""
+    agent: Identifier
+    message: str = Field(max_length=300)
+    """Of the last failure."""
+    until: datetime | None = None
+    """How long the trouble is waited out."""
+
+
 class TaskState(Message):
     id: Identifier
     agent: Identifier
@@ -105,6 +130,8 @@ class TaskState(Message):
     """The run that made and paid its hand-off, which this run took over."""
     reused_usd: Usd | None = None
     """What it cost there; not in `spent_usd`."""
+    retry: RetryState | None = None
+    """While its call is in trouble: the task is running, and needs no person."""
 
 
 class Waiting(Message):
@@ -150,6 +177,8 @@ class RunState(Message):
     tasks_total: int
     page: int
     waiting: tuple[Waiting, ...]
+    retrying: tuple[Retrying, ...] = ()
+    """Calls that are attempted again by themselves; the first ones of many."""
     refusals: tuple[Refusal, ...]
     failure: Failure | None
 

@@ -34,13 +34,24 @@ class OnExhausted(StrEnum):
     FAIL = "fail"
 
 
+class OnFailure(StrEnum):
+    """What happens to a call that cannot be made, or whose answers fail their checks."""
+
+    PARK = "park"
+    """The task waits, durably, for an operator."""
+    FAIL = "fail"
+
+
 class Retry(Message):
     """How often, and how far apart, a failed call is attempted again. Seconds."""
 
     max_attempts: Attempts = 8
+    """Of those that may have been billed, or failed for a reason of their own."""
     initial_seconds: float = Field(0.2, gt=0, le=3600)
     backoff: float = Field(2, ge=1, le=10)
     max_seconds: float = Field(30, gt=0, le=3600)
+    give_up_after_seconds: float = Field(3600, ge=0, le=90 * 86_400)
+    """How long an outage or a rate limit is waited out, whatever `max_attempts` is."""
 
 
 class Caller(Message):
@@ -56,6 +67,10 @@ class Caller(Message):
     seed: int | None = Field(None, ge=0, le=2**31 - 1)
     timeout_seconds: TimeoutSeconds = 60
     retry: Retry = Retry()
+    on_failure: OnFailure = OnFailure.PARK
+    """Of a call that is refused, or that does not succeed in its attempts and its time."""
+    on_failed_check: OnFailure = OnFailure.FAIL
+    """Of answers that failed their checks, after all repairs."""
     on_exhausted: OnExhausted = OnExhausted.PARK
     fallback_model: ModelName | None = None
     min_tokens: int | None = Field(None, ge=1, le=131_072)

@@ -29,6 +29,7 @@ from durable_agent_team.gateway.stores.sqlite_blobs import SqliteBlobs, beside
 from durable_agent_team.gateway.stores.sqlite_store import SqliteStore
 from durable_agent_team.gateway.stores.store import Store, StoreError
 from durable_agent_team.gateway.upstreams.bundled_model_upstream import BundledModelUpstream
+from durable_agent_team.gateway.upstreams.guarded_upstream import GuardedUpstream
 from durable_agent_team.gateway.upstreams.http_upstream import HttpUpstream
 from durable_agent_team.gateway.upstreams.upstream_limits import UpstreamLimits
 
@@ -184,7 +185,9 @@ def make_upstream(settings: GatewaySettings) -> Upstream:
     if settings.upstream_url == LOCAL:
         return BundledModelUpstream(limits)
     key = settings.upstream_api_key.get_secret_value()
-    return HttpUpstream(settings.upstream_url, key, limits)
+    upstream = HttpUpstream(settings.upstream_url, key, limits)
+    failures = settings.upstream_circuit_failures
+    return GuardedUpstream(upstream, failures) if failures else upstream
 
 
 def add_routes(app: web.Application) -> None:

@@ -54,6 +54,8 @@ TABLE: list[tuple[int, Any, ErrorType]] = [
     (422, error(), E.BAD_REQUEST),
     (425, error(), E.UPSTREAM_UNAVAILABLE),
     (429, error(), E.RATE_LIMITED),
+    (429, error(code="insufficient_quota"), E.UPSTREAM_REFUSED),
+    *[(502, error(upstream_status=status), E.UPSTREAM_REFUSED) for status in (401, 402, 403)],
     (307, "", E.BAD_REQUEST),
     (504, error(code="upstream_timeout", possibly_billed_usd=0.01), E.GATEWAY_LIMIT),
     (502, error(code="upstream_too_long", possibly_billed_usd=0), E.GATEWAY_LIMIT),
@@ -88,7 +90,8 @@ async def failure(answer: Answer, *, details: tuple[Any, ...] = ()) -> Applicati
 async def test_each_answer_has_its_type(status: int, body: Any, expected: ErrorType) -> None:
     raised = await failure((status, {}, encode(body)))
     assert raised.type == expected.value
-    assert raised.non_retryable == (ERRORS[expected].outcome is not Outcome.RETRIED)
+    retried = ERRORS[expected].outcome in (Outcome.RETRIED, Outcome.OUTLASTED)
+    assert raised.non_retryable != retried
     assert raised.__cause__ is None
     assert spend_of(raised).attempts == 2
 
@@ -126,11 +129,35 @@ async def test_a_long_answer_is_cut_in_the_error() -> None:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_retry_after_is_honoured_up_to_the_policys_longest(status: int) -> None:
+async def test_retry_after_is_honoured_however_long_it_is(status: int) -> None:
+    """A short pause is made here; for a long one the workflow waits, without a slot."""
     short = await failure((status, {"Retry-After": "3"}, b"{}"))
-    assert short.next_retry_delay == timedelta(seconds=3)
+    assert (short.next_retry_delay, short.non_retryable) == (timedelta(seconds=3), False)
     long = await failure((status, {"Retry-After": "3600"}, b"{}"))
-    assert long.next_retry_delay == timedelta(seconds=7)
+    assert long.non_retryable
+    assert spend_of(long).retry_after_seconds == 3600
+
+
+@pytest.mark.parametrize(
+    ("status", "fields", "counted"),
+    [
+        (429, {}, 0),
+        (502, {"code": "upstream_unreachable"}, 0),
+        (503, {"code": "upstream_circuit_open"}, 0),
+        (502, {"code": "upstream_broke_off"}, 1),
+        (502, {"code": "malformed_upstream"}, 1),
+        (200, {}, 1),
+    ],
+)
+async def test_attempts_that_may_be_billed_are_counted(
+    status: int, fields: dict[str, Any], counted: int
+) -> None:
+    raised = await failure((status, {}, encode(error(**fields))))
+    assert spend_of(raised).counted_attempts == counted
+    assert spend_of(raised).task == call().task
+    before = ({"spent_usd": "0", "attempts": 1, "counted_attempts": 2},)
+    again = await failure((status, {}, encode(error(**fields))), details=before)
+    assert spend_of(again).counted_attempts == 2 + counted
 
 
 async def test_retry_after_means_nothing_for_what_is_not_retried() -> None:

@@ -1,5 +1,6 @@
 """What becomes of a call that was refused: one decision for each case."""
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +10,9 @@ from durable_agent_team.contracts.call import AccountRef, CallRequest
 from durable_agent_team.contracts.error_types import ERRORS, ErrorType, Outcome
 from durable_agent_team.contracts.run import Failure
 from durable_agent_team.contracts.spend import ModelPrice
-from durable_agent_team.contracts.team import Agent, OnExhausted
+from durable_agent_team.contracts.team import Agent, OnExhausted, OnFailure
+from durable_agent_team.contracts.team import Retry as Settings
+from workflows.state.call_trouble import CallTrouble
 from workflows.tasks.call_decisions import (
     CallState,
     Decision,
@@ -22,6 +25,7 @@ from workflows.tasks.call_decisions import (
     Smaller,
     WaitForSettlement,
     decide,
+    may_be_attempted_again,
     record_of,
 )
 
@@ -52,8 +56,12 @@ FALLBACK = {"on_exhausted": OnExhausted.FALLBACK, "fallback_model": "small"}
     [
         (None, {}, {}, Retry()),
         (refused(ErrorType.CHECK_FAILED), {}, {}, Fail()),
-        (refused(ErrorType.UPSTREAM_TIMEOUT), {}, {}, Fail()),
-        (refused(ErrorType.FORBIDDEN), {}, {"body_changed": True}, Fail()),
+        (refused(ErrorType.UPSTREAM_TIMEOUT), {}, {}, Park()),
+        (refused(ErrorType.RATE_LIMITED), {"on_failure": "fail"}, {}, Fail()),
+        (refused(ErrorType.FORBIDDEN), {}, {}, Park()),
+        (refused(ErrorType.FORBIDDEN), {"on_failure": "fail"}, {}, Fail()),
+        (refused(ErrorType.FORBIDDEN), {}, {"body_changed": True}, Retry()),
+        (refused(ErrorType.FORBIDDEN), {}, {"on_failure_decides": False}, Fail()),
         (EXHAUSTED, {"on_exhausted": OnExhausted.FAIL}, {"body_changed": True}, Retry()),
         (RESERVED, {}, {"body_changed": True}, Retry()),
         (RESERVED, {"on_exhausted": OnExhausted.FAIL}, {}, WaitForSettlement()),
@@ -84,10 +92,42 @@ def test_each_case_has_its_decision(
 
 
 @pytest.mark.parametrize("kind", ErrorType)
-def test_only_a_call_that_was_refused_before_it_started_is_made_again(kind: ErrorType) -> None:
+def test_what_is_not_the_agents_own_fault_fails_only_where_the_team_says_so(
+    kind: ErrorType,
+) -> None:
+    outcome = ERRORS[kind].outcome
+    own_fault = outcome in (Outcome.FAILS_TASK, Outcome.FAILS_RUN, Outcome.REPAIRED)
     decision = decide(refused(kind), Agent(role="Researcher"), REQUEST, CallState(PRICE, 60))
-    again = ERRORS[kind].outcome in (Outcome.WAITS, Outcome.ON_EXHAUSTED, Outcome.PARKS)
-    assert (decision != Fail()) == again
+    assert (decision == Fail()) == own_fault
+    fails = own_fault or outcome in (Outcome.OUTLASTED, Outcome.RETRIED, Outcome.ON_FAILURE)
+    failing = Agent(role="Researcher", on_failure=OnFailure.FAIL)
+    assert (decide(refused(kind), failing, REQUEST, CallState(PRICE, 60)) == Fail()) == fails
+
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("kind", "attempts", "counted", "seconds", "final", "again"),
+    [
+        (ErrorType.RATE_LIMITED, 1, 0, 0, False, True),
+        (ErrorType.RATE_LIMITED, 30, 0, 3599, True, True),
+        (ErrorType.RATE_LIMITED, 30, 0, 3600, False, False),
+        (ErrorType.RATE_LIMITED, 3, 0, 3600, False, True),
+        (ErrorType.UPSTREAM_UNAVAILABLE, 30, 8, 10, False, False),
+        (ErrorType.UPSTREAM_TIMEOUT, 7, 7, 9999, False, True),
+        (ErrorType.UPSTREAM_TIMEOUT, 8, 8, 10, False, False),
+        (ErrorType.MALFORMED_ANSWER, 1, 1, 0, True, False),
+        (ErrorType.FORBIDDEN, 1, 0, 0, False, False),
+    ],
+)
+def test_an_outage_is_bounded_by_time_and_everything_else_by_attempts(
+    kind: ErrorType, attempts: int, counted: int, seconds: float, final: bool, again: bool
+) -> None:
+    until = START + timedelta(hours=1)
+    trouble = CallTrouble("a", "m", "k", START, until, 25, attempts=attempts, counted=counted)
+    now = START + timedelta(seconds=seconds)
+    assert may_be_attempted_again(refused(kind), Settings(), trouble, now, final=final) == again
 
 
 @pytest.mark.parametrize(

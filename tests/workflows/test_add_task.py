@@ -13,7 +13,7 @@ from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import RunState, RunStatus, TaskStatus
 from tests.support.fakes import FakeWorld
 from tests.support.run_reports import report_of
-from tests.workflows.test_life_of_a_run import GOAL, started, team
+from tests.workflows.test_life_of_a_run import GOAL, failing, started, team
 from tests.workflows.test_review import FINISH, Reviewer
 from tests.workflows.test_running_out import parked, state, two_tasks, until
 from tests.workflows.test_steering import CHAIN, Gate
@@ -117,7 +117,7 @@ async def test_a_named_result_does_not_depend_on_it(client: Client) -> None:
             raise ApplicationError("no", type=ErrorType.FORBIDDEN, non_retryable=True)
         await gate(call)
 
-    async with started(client, FakeWorld(rule), {"team": team(tasks=CHAIN)}) as handle:
+    async with started(client, FakeWorld(rule), {"team": failing(team(tasks=CHAIN))}) as handle:
         await gate.reached.wait()
         await handle.execute_update("add_task", MORE)
         gate.open.set()
@@ -218,7 +218,8 @@ async def test_it_may_depend_on_a_task_without_a_handoff_if_it_accepts_missing_i
         {"id": "fails", "agent": "editor", "ask": "Fails."},
     ]
     world = FakeWorld(rule)
-    async with started(client, world, {"team": team(tasks=tasks, result="slow")}) as handle:
+    changed = failing(team(tasks=tasks, result="slow"))
+    async with started(client, world, {"team": changed}) as handle:
         await gate.reached.wait()
         await handle.execute_update("cancel_task", {"task": "gone"})
         await until(handle, lambda now: statuses(now)["fails"] is TaskStatus.FAILED)

@@ -11,7 +11,7 @@ from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import RunReport, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import LedgerAgreement
 from tests.support.fakes import COST, FakeWorld
-from tests.workflows.test_life_of_a_run import failure_of, result_of, started, team
+from tests.workflows.test_life_of_a_run import failing, failure_of, result_of, started, team
 
 
 def wide(count: int) -> list[dict[str, object]]:
@@ -108,7 +108,7 @@ async def test_a_billed_call_without_an_answer_is_in_the_spend(client: Client) -
         {"id": "a", "agent": "research", "ask": "Lost."},
         {"id": "b", "agent": "editor", "ask": "Kept."},
     ]
-    report = await result_of(client, world, {"team": team(tasks=tasks, result="b")})
+    report = await result_of(client, world, {"team": failing(team(tasks=tasks, result="b"))})
     research = next(each for each in report.spend.agents if each.agent == "research")
     assert research.failed_attempts_usd == COST == research.spent_usd
     assert report.spend.ledger_agrees is LedgerAgreement.YES
@@ -133,7 +133,7 @@ async def test_cancel_rest_stops_the_others(client: Client) -> None:
         await asyncio.sleep(120)
 
     world = FakeWorld(rule)
-    changed = team(tasks=wide(3), result="t1", on_task_failure="cancel_rest")
+    changed = failing(team(tasks=wide(3), result="t1", on_task_failure="cancel_rest"))
     async with started(client, world, {"team": changed}) as handle:
         try:
             await asyncio.wait_for(handle.result(), timeout=60)
@@ -158,7 +158,7 @@ async def test_cancel_rest_fails_a_run_whose_result_is_done_already(client: Clie
             raise ApplicationError("no", type=ErrorType.FORBIDDEN, non_retryable=True)
 
     world = FakeWorld(rule)
-    changed = team(tasks=wide(2), result="t0", on_task_failure="cancel_rest")
+    changed = failing(team(tasks=wide(2), result="t0", on_task_failure="cancel_rest"))
     error = await failure_of(client, world, {"team": changed})
     report = RunReport.model_validate(error.details[0])
     assert (report.status, report.cancel_reason) == (RunStatus.FAILED, None)

@@ -41,6 +41,12 @@ def team(**changes: Any) -> dict[str, Any]:
     return {**base, **changes}
 
 
+def failing(base: dict[str, Any]) -> dict[str, Any]:
+    """The same team, whose agents fail a task where the default is to park it."""
+    agents = {name: {**each, "on_failure": "fail"} for name, each in base["agents"].items()}
+    return {**base, "agents": agents}
+
+
 @asynccontextmanager
 async def started(
     client: Client, world: FakeWorld, payload: Any
@@ -241,7 +247,7 @@ async def test_a_tasks_spend_includes_its_failed_attempts(client: Client) -> Non
 
     world = FakeWorld(rule)
     world.capabilities = Capabilities()
-    error = await failure_of(client, world, {"team": team()})
+    error = await failure_of(client, world, {"team": failing(team())})
     report = RunReport.model_validate(error.details[0])
     assert [each.task.spent_usd for each in report.outcomes] == [3 * COST, 3 * COST, 0]
     assert report.spend.total.spent_usd == 6 * COST

@@ -18,7 +18,7 @@ from durable_agent_team.contracts.spend import (
 )
 from tests.support.fakes import COST, FakeWorld
 from tests.support.run_reports import report_of
-from tests.workflows.test_life_of_a_run import started, team
+from tests.workflows.test_life_of_a_run import failing, started, team
 from tests.workflows.test_running_out import state
 
 
@@ -51,7 +51,7 @@ async def test_a_run_cancelled_during_the_reading_closes_and_reports(
     client: Client, native: bool
 ) -> None:
     world = SilentLedger()
-    async with started(client, world, {"team": team()}) as handle:
+    async with started(client, world, {"team": failing(team())}) as handle:
         await asyncio.wait_for(world.reading.wait(), 30)
         await (handle.cancel() if native else handle.signal("cancel"))
         report = await report_of(handle, 30)
@@ -62,7 +62,7 @@ async def test_a_run_cancelled_during_the_reading_closes_and_reports(
 
 async def test_a_task_cancelled_during_the_reading_is_cancelled(client: Client) -> None:
     world = SilentLedger()
-    changed = team(on_task_failure="cancel_rest")
+    changed = failing(team(on_task_failure="cancel_rest"))
     changed["tasks"][2]["missing_inputs"] = "accept"
     async with started(client, world, {"team": changed}) as handle:
         await asyncio.wait_for(world.reading.wait(), 30)
@@ -74,7 +74,7 @@ async def test_a_task_cancelled_during_the_reading_is_cancelled(client: Client) 
 
 async def test_a_ledger_that_cannot_be_read_costs_the_run_nothing_more(client: Client) -> None:
     world = SilentLedger(refuses=True)
-    async with started(client, world, {"team": team()}) as handle:
+    async with started(client, world, {"team": failing(team())}) as handle:
         with pytest.raises(WorkflowFailureError) as caught:
             await asyncio.wait_for(handle.result(), 30)
     error = caught.value.cause
@@ -103,7 +103,7 @@ async def test_a_call_that_was_paid_and_then_refused_is_in_the_spend_at_once(
             raise ApplicationError("no", {"attempts": 2}, type=last, non_retryable=True)
 
     world.rule = rule
-    async with started(client, world, {"team": team()}) as handle:
+    async with started(client, world, {"team": failing(team())}) as handle:
         async with asyncio.timeout(30):
             while "DependencyFailed" not in str(await handle.query("state")):
                 await asyncio.sleep(0.03)

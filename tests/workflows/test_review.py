@@ -11,7 +11,7 @@ from durable_agent_team.contracts.call import CallRequest, CallResult, Purpose
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import RunStatus, TaskStatus
 from tests.support.fakes import FakeWorld
-from tests.workflows.test_life_of_a_run import GOAL, result_of, team
+from tests.workflows.test_life_of_a_run import GOAL, failing, result_of, team
 
 FINISH: dict[str, Any] = {"redo": [], "drop": [], "add": []}
 
@@ -58,7 +58,7 @@ async def test_a_review_can_finish_and_restates_the_goal(client: Client) -> None
 
 async def test_a_failed_task_is_redone_and_its_dependants_run(client: Client) -> None:
     reviewer = Reviewer({**FINISH, "redo": ["a"]}, FINISH, fails="a")
-    report = await result_of(client, reviewer.world, {"team": team(review_rounds=2)})
+    report = await result_of(client, reviewer.world, {"team": failing(team(review_rounds=2))})
     assert report.status is RunStatus.COMPLETED
     assert reviewer.made == {"a": 2, "b": 1, "c": 1, "review": 2, "answer": 1}
     assert "Forbidden" in reviewer.world.of(Purpose.REVIEW)[0].ask
@@ -66,13 +66,13 @@ async def test_a_failed_task_is_redone_and_its_dependants_run(client: Client) ->
 
 async def test_redoing_a_task_redoes_its_dependants(client: Client) -> None:
     reviewer = Reviewer({**FINISH, "redo": ["b"]}, FINISH)
-    await result_of(client, reviewer.world, {"team": team(review_rounds=2)})
+    await result_of(client, reviewer.world, {"team": failing(team(review_rounds=2))})
     assert reviewer.made == {"a": 1, "b": 2, "c": 2, "review": 2, "answer": 1}
 
 
 async def test_a_dropped_task_is_not_part_of_the_result(client: Client) -> None:
     reviewer = Reviewer({**FINISH, "drop": ["a"]}, FINISH, fails="a", times=9)
-    report = await result_of(client, reviewer.world, {"team": team(review_rounds=2)})
+    report = await result_of(client, reviewer.world, {"team": failing(team(review_rounds=2))})
     assert report.status is RunStatus.COMPLETED
     assert [each.task.id for each in report.outcomes] == ["b", "c"]
     (editor,) = (call for call in reviewer.world.calls if call.task == "c")
@@ -82,7 +82,7 @@ async def test_a_dropped_task_is_not_part_of_the_result(client: Client) -> None:
 async def test_an_added_task_runs_and_reaches_the_answer(client: Client) -> None:
     added = {"agent": "research", "ask": "List the risks.", "depends_on": ["a"]}
     reviewer = Reviewer({**FINISH, "add": [added]}, FINISH)
-    report = await result_of(client, reviewer.world, {"team": team(review_rounds=2)})
+    report = await result_of(client, reviewer.world, {"team": failing(team(review_rounds=2))})
     assert report.status is RunStatus.COMPLETED
     assert reviewer.made["review1-1"] == 1
     (answer,) = reviewer.world.of(Purpose.FINAL)
@@ -96,7 +96,7 @@ async def test_a_failed_task_that_is_not_redone_stays_failed(client: Client) -> 
         {"id": "c", "agent": "editor", "ask": "Works."},
     ]
     reviewer = Reviewer({**FINISH, "add": [added]}, FINISH, fails="a", times=9)
-    changed = team(tasks=tasks, review_rounds=2)
+    changed = failing(team(tasks=tasks, review_rounds=2))
     report = await result_of(client, reviewer.world, {"team": changed})
     assert [each.task.status for each in report.outcomes] == [
         TaskStatus.FAILED,
@@ -114,7 +114,7 @@ async def test_a_wrong_review_goes_back_with_its_errors(client: Client) -> None:
         {**FINISH, "drop": ["c"]},
         FINISH,
     )
-    changed = team(review_rounds=1, max_repairs=3)
+    changed = failing(team(review_rounds=1, max_repairs=3))
     report = await result_of(client, reviewer.world, {"team": changed})
     assert report.status is RunStatus.COMPLETED
     reasons = [
@@ -127,6 +127,6 @@ async def test_a_wrong_review_goes_back_with_its_errors(client: Client) -> None:
 
 async def test_invalid_reviews_leave_the_plan_unchanged(client: Client) -> None:
     reviewer = Reviewer("x", "y", "z")
-    report = await result_of(client, reviewer.world, {"team": team(review_rounds=2)})
+    report = await result_of(client, reviewer.world, {"team": failing(team(review_rounds=2))})
     assert report.status is RunStatus.COMPLETED
     assert reviewer.made["review"] == 3

@@ -350,7 +350,7 @@ async def test_a_failed_task_can_be_tried_again_while_others_run(client: Client)
             failed.append(call.task)
             raise ApplicationError("no", type=ErrorType.FORBIDDEN, non_retryable=True)
 
-    changed = two_tasks({"budget_usd": 1})
+    changed = two_tasks({"budget_usd": 1, "on_failure": "fail"})
     changed["tasks"].append({"id": "slow", "agent": "editor", "ask": "Slow."})
     async with started(client, FakeWorld(rule), {"team": changed}) as handle:
         await until(handle, lambda now: _statuses(now)[:1] == [TaskStatus.FAILED])

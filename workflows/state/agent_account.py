@@ -109,10 +109,7 @@ class AgentAccount:
         self._count_result(False)
         bound = self.in_flight.get(key)
         self._end(key)
-        if spent_usd:
-            self.charges.replace(key, Use.FAILED, spent_usd)
-        elif may_be_billed:
-            self.lost[key] = bound
+        self._record_failed(key, spent_usd, bound if may_be_billed else ZERO)
 
     def withdraw(self, key: str, *, may_be_billed: bool = False) -> None:
         """A call that was refused before it started, and will be made again; `may_be_billed` where
@@ -121,6 +118,22 @@ class AgentAccount:
         bound = self.in_flight.get(key)
         self._end(key)
         if may_be_billed:
+            self.lost[key] = bound
+
+    def interrupt(self, key: str, spent_usd: Decimal, *, may_be_billed: bool) -> None:
+        """A call whose attempts so far have failed, and that is going to be attempted again."""
+        self.calls -= 1
+        bound = self.in_flight.get(key)
+        self._end(key)
+        self._record_failed(key, spent_usd, bound if may_be_billed else ZERO)
+
+    def _record_failed(self, key: str, spent_usd: Decimal, bound: Decimal | None) -> None:
+        """What failed attempts have cost; without a known cost, the `bound` that may be billed."""
+        if spent_usd and key in self.unanswered:
+            self.charges.replace(key, Use.FAILED, spent_usd)
+        elif spent_usd:
+            self.charges.add(key, Use.FAILED, spent_usd)
+        elif bound != ZERO:
             self.lost[key] = bound
 
     @property

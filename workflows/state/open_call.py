@@ -54,6 +54,12 @@ class OpenCall:
         self.waits_left = MAX_SETTLEMENT_WAITS
         self.request = self.issued = None
 
+    def start_over(self) -> None:
+        """The last repair has failed its checks: what follows is a new call, as at first."""
+        self.rejected, self.number = None, 1
+        self.waits_left = MAX_SETTLEMENT_WAITS
+        self.request = self.issued = None
+
     @property
     def key(self) -> str | None:
         """The idempotency key of its request, once that is made."""

@@ -24,7 +24,9 @@ from durable_agent_team.contracts.spend import (
 from durable_agent_team.contracts.team import Team
 from durable_agent_team.contracts.text_ref import Text, TextRef
 from workflows.state.agent_account import AgentAccount
+from workflows.state.call_trouble import CallTrouble
 from workflows.state.open_call import OpenCall
+from workflows.state.outage import Outage
 from workflows.state.plan_progress import PlanProgress
 from workflows.state.taken_over import TakenOver
 
@@ -79,6 +81,10 @@ class Progress:
     retry."""
     approval: Approve | None = None
     """Its answer, until the run goes on with it."""
+    troubled: dict[str, CallTrouble] = field(default_factory=dict)
+    """Calls that have failed and are attempted again, by the task or step they belong to."""
+    outages: dict[str, Outage] = field(default_factory=dict)
+    """What they wait for, by model."""
     refusals: list[Refusal] = field(default_factory=list)
     ledger_usd: Decimal | None = None
     ledger_agrees: LedgerAgreement = LedgerAgreement.OPEN
@@ -122,8 +128,9 @@ class Progress:
     @property
     def status_now(self) -> RunStatus:
         """The status that is shown: a run is parked when all that is left to do, including the
-        orchestrator's own calls, waits for a person."""
-        if self.status in MAY_PARK and self.waiting and not self.has_calls_in_flight:
+        orchestrator's own calls, waits for a person. A call that is attempted again does not."""
+        busy = self.troubled or self.has_calls_in_flight
+        if self.status in MAY_PARK and self.waiting and not busy:
             return RunStatus.PARKED
         return self.status
 
@@ -198,6 +205,8 @@ class Progress:
         """A call that does not continue without a person."""
         self.wait_for_person(waiting)
         self.tasks.parked(waiting.subject)
+        for outage in self.outages.values():
+            outage.leave(waiting.subject)  # another call can try in the meantime
 
     def unpark(self, subject: str) -> None:
         """The call continues, or has given up."""

@@ -7,6 +7,7 @@ ones first, and are cut where it ends.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from durable_agent_team.contracts.bounded_text import cut
@@ -14,6 +15,8 @@ from durable_agent_team.contracts.call import MAX_ANSWER
 from durable_agent_team.contracts.run import (
     TASKS_PER_PAGE,
     Failure,
+    Retrying,
+    RetryState,
     RunReport,
     RunState,
     TaskOutcome,
@@ -28,6 +31,7 @@ from durable_agent_team.rules.encoded_size import (
     encoded_bytes,
     text_content_bytes,
 )
+from workflows.state.call_trouble import CallTrouble
 from workflows.state.progress import Progress
 from workflows.state.room import Room
 
@@ -125,6 +129,9 @@ def run_state(progress: Progress, page: int) -> RunState:
         "waiting": room.part(room.left // 2).messages(
             list(progress.waiting.values())[:MAX_WAITING]
         ),
+        "retrying": room.part(room.left // 3).messages(
+            list(islice(_retrying(progress), MAX_WAITING))
+        ),
         "refusals": room.part(room.left // 3).messages(progress.refusals[::-1])[::-1],
         "tasks": tuple(_with_texts(progress, shown, spent, room, room.left, MESSAGE_IN_STATE)),
     }
@@ -198,6 +205,7 @@ def _state(
     failure: Failure | None,
 ) -> TaskState:
     log = progress.tasks.logs[task.id]
+    trouble = progress.troubled.get(task.id)
     return TaskState(
         id=task.id,
         agent=task.agent,
@@ -209,6 +217,7 @@ def _state(
         started_at=log.started_at,
         ended_at=log.ended_at,
         failure=failure,
+        **({"retry": RetryState(**_retry_fields(trouble))} if trouble else {}),
         **_reused(progress, task.id),
     )
 
@@ -218,6 +227,26 @@ def _reused(progress: Progress, task_id: str) -> dict[str, Any]:
     if reused is None:
         return {}
     return {"reused_from": reused.origin, "reused_usd": reused.cost_usd}
+
+
+def _retrying(progress: Progress) -> Iterator[Retrying]:
+    for subject, trouble in progress.troubled.items():
+        yield Retrying(
+            subject=subject,
+            agent=trouble.agent,
+            message=trouble.message,
+            until=trouble.until,
+            **_retry_fields(trouble),
+        )
+
+
+def _retry_fields(trouble: CallTrouble) -> dict[str, Any]:
+    return {
+        "attempt": trouble.attempts + 1,
+        "of": max(trouble.planned, trouble.attempts + 1),
+        "type": trouble.type,
+        "next_at": trouble.next_at,
+    }
 
 
 def _without_message(failure: Failure) -> Failure:

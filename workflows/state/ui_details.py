@@ -4,12 +4,16 @@ Written from the state itself and not from the models of the queries, because it
 every workflow task.
 """
 
+from itertools import islice
+
 from durable_agent_team.contracts.run import Waiting
 from durable_agent_team.rules.safe_text import markdown_code, markdown_line
 from workflows.state.agent_account import AgentAccount
+from workflows.state.call_trouble import CallTrouble
 from workflows.state.progress import Progress
 
 MAX_ROWS = 50
+MAX_TROUBLED = 5
 
 
 def details(progress: Progress) -> str:
@@ -32,6 +36,9 @@ def details(progress: Progress) -> str:
     lines += [_waiting(each) for each in waiting[:MAX_ROWS]]
     if len(waiting) > MAX_ROWS:
         lines.append(f"- and {len(waiting) - MAX_ROWS} more wait for you")
+    lines += [_troubled(*each) for each in islice(progress.troubled.items(), MAX_TROUBLED)]
+    if len(progress.troubled) > MAX_TROUBLED:
+        lines.append(f"- and {len(progress.troubled) - MAX_TROUBLED} more are attempted again")
     if progress.failure:
         lines.append(f"- {progress.failure.type}: {markdown_line(progress.failure.message[:500])}")
     lines += [
@@ -47,6 +54,14 @@ def details(progress: Progress) -> str:
 
 def _waiting(waiting: Waiting) -> str:
     return f"- waits for you: {markdown_line(waiting.reason)} {markdown_code(waiting.command)}"
+
+
+def _troubled(subject: str, trouble: CallTrouble) -> str:
+    when = f"next at {trouble.next_at:%H:%M:%S} UTC" if trouble.next_at else "now"
+    return (
+        f"- {subject}: attempt {trouble.attempts + 1} {when}, after {trouble.type}:"
+        f" {markdown_line(trouble.message)}"
+    )
 
 
 def _until(progress: Progress) -> str:

@@ -4,13 +4,16 @@
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 
-from durable_agent_team.contracts.call import CallRequest
+from durable_agent_team.contracts.call import AttemptSpend, CallRequest
 from durable_agent_team.contracts.error_types import ERRORS, ErrorType, Outcome
 from durable_agent_team.contracts.run import Failure
 from durable_agent_team.contracts.spend import ModelPrice
-from durable_agent_team.contracts.team import Caller, OnExhausted
+from durable_agent_team.contracts.team import Caller, OnExhausted, OnFailure
+from durable_agent_team.contracts.team import Retry as RetrySettings
 from durable_agent_team.rules.bounds import affordable_tokens
+from workflows.state.call_trouble import CallTrouble
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,8 @@ class CallState:
     """How often the call may still wait for a settlement."""
     body_changed: bool = False
     """The agent's settings have changed so that the request would have another body."""
+    on_failure_decides: bool = True
+    """False in a run that starts nothing new, and in one from before there was `on_failure`."""
 
 
 def decide(
@@ -78,6 +83,8 @@ def decide(
     """`failure` is None where the call did not start, because its agent changed."""
     if failure is None:
         return Retry()
+    if outcome_of(failure) in BY_ON_FAILURE:
+        return _on_failure(caller, state)
     if not may_be_made_again(failure):
         return Fail()
     if state.body_changed:
@@ -90,6 +97,15 @@ def decide(
     if caller.min_tokens is not None and fits is not None and fits >= caller.min_tokens:
         return Smaller(fits)
     return _on_exhausted(caller, request)
+
+
+def _on_failure(caller: Caller, state: CallState) -> Decision:
+    """The call was attempted for as long as the agent's settings allow."""
+    if not state.on_failure_decides:
+        return Fail()
+    if state.body_changed:
+        return Retry()
+    return Park() if caller.on_failure is OnFailure.PARK else Fail()
 
 
 def _on_exhausted(caller: Caller, request: CallRequest) -> Decision:
@@ -105,6 +121,40 @@ def _on_exhausted(caller: Caller, request: CallRequest) -> Decision:
     ):
         return Fallback(cheaper)
     return Park(exhausted=True)
+
+
+BY_ON_FAILURE = frozenset({Outcome.RETRIED, Outcome.OUTLASTED, Outcome.ON_FAILURE})
+"""After the last attempt the agent's `on_failure` decides."""
+
+
+def may_be_attempted_again(
+    failure: Failure, retry: RetrySettings, trouble: CallTrouble, now: datetime, *, final: bool
+) -> bool:
+    """Whether the same call is attempted again by itself, now that it has failed. `final`: its
+    activity says that it must not be."""
+    if trouble.counted >= retry.max_attempts:
+        return False
+    if outcome_of(failure) is Outcome.OUTLASTED:
+        return trouble.attempts < retry.max_attempts or now < trouble.until
+    return outcome_of(failure) is Outcome.RETRIED and not final
+
+
+def counted_attempts(failure: Failure, spend: AttemptSpend, at_once: int, *, replays: bool) -> int:
+    """How many attempts of an activity that failed count against `max_attempts`. `at_once` is how
+    many it could make, `replays` whether the provider stores the answers that it bills."""
+    broke_off = failure.type == ErrorType.UPSTREAM_UNAVAILABLE and spend.status is None
+    if broke_off and not replays:
+        return spend.attempts or at_once
+    if spend.counted_attempts is not None:
+        return spend.counted_attempts
+    return 0 if outcome_of(failure) is Outcome.OUTLASTED else spend.attempts or at_once
+
+
+def may_have_been_billed(failure: Failure, spend: AttemptSpend) -> bool:
+    """Whether an attempt that is made again may have been billed already."""
+    if spend.counted_attempts or failure.type == ErrorType.WORKER_LOST:
+        return True
+    return failure.type in MAY_BE_BILLED and spend.status is None
 
 
 MAY_BE_BILLED = frozenset(

@@ -11,29 +11,39 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 from durable_agent_team.contracts.activity_interfaces import AgentActivities
 from durable_agent_team.contracts.call import (
     MAX_REASONS,
+    AttemptSpend,
     CallRequest,
     CallResult,
     Purpose,
     Rejected,
 )
-from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.error_types import ErrorType, Outcome
 from durable_agent_team.contracts.run import Failure
 from durable_agent_team.contracts.spend import ModelCatalog
-from durable_agent_team.contracts.team import Agent, OrchestratorAgent
+from durable_agent_team.contracts.team import Agent, OnFailure, OrchestratorAgent
 from durable_agent_team.contracts.text_ref import Text
 from durable_agent_team.rules.catalog import model_of, price_of
-from workflows.activity_errors import failure_and_spend, was_lost
+from durable_agent_team.rules.retry_pauses import planned_attempts, quick_attempts
+from workflows.activity_errors import failure_and_spend, is_final, was_lost
 from workflows.activity_executor import ActivityExecutor
 from workflows.command_turns import NotIssued
 from workflows.money.run_accounts import RunAccounts
 from workflows.people.parking import Parking
 from workflows.policies import PATIENCE, call_options
 from workflows.state.agent_account import AgentAccount, Use
+from workflows.state.call_trouble import CallTrouble
 from workflows.state.open_call import Issued, OpenCall
 from workflows.state.progress import Progress
-from workflows.task_exceptions import AgentChanged, TaskFailed, TaskSkipped, was_cancelled
+from workflows.task_exceptions import (
+    AgentChanged,
+    CallInTrouble,
+    TaskFailed,
+    TaskSkipped,
+    was_cancelled,
+)
 from workflows.tasks.assignments import with_current_settings, with_settings
 from workflows.tasks.call_decisions import (
+    BY_ON_FAILURE,
     CallState,
     Decision,
     Fail,
@@ -43,11 +53,19 @@ from workflows.tasks.call_decisions import (
     Skip,
     Smaller,
     WaitForSettlement,
+    counted_attempts,
     decide,
+    may_be_attempted_again,
+    may_have_been_billed,
+    outcome_of,
     record_of,
 )
 from workflows.tasks.call_requests import Assignment, CallRequests, digest, made_again, with_new_key
 from workflows.tasks.gate import Candidate, Gate
+from workflows.tasks.outages import Outages
+
+OUTLASTS = "outlast-trouble"
+"""Runs from before this patch fail a call after its last attempt."""
 
 RESERVED_ELSEWHERE = timedelta(seconds=5)
 
@@ -71,6 +89,7 @@ class PaidCalls:
         self._requests = CallRequests(catalog)
         self._max_repairs = progress.team.max_repairs
         self.gate = Gate(progress, parking)
+        self.outages = Outages(progress)
 
     async def answer(
         self, assignment: Assignment, problems: Callable[[str], Sequence[str]] | None = None
@@ -78,7 +97,8 @@ class PaidCalls:
         """A checked answer. One that fails its checks is sent back with the reasons, as a new call.
 
         `problems` is a check by the workflow itself, of an answer that travels as its text (plans
-        and reviews do). Raises TaskFailed or TaskSkipped.
+        and reviews do). After the last repair, the agent's `on_failed_check` decides. Raises
+        TaskFailed or TaskSkipped.
         """
         open_calls, subject = self._progress.open_calls, assignment.subject
         call = open_calls.setdefault(subject, OpenCall(assignment.agent))
@@ -106,8 +126,9 @@ class PaidCalls:
             if not reasons:
                 return result.text
             if call.number > self._max_repairs:
-                raise TaskFailed(_check_failed(call.number, reasons))
-            call.next_answer(_rejected(result, reasons[:MAX_REASONS]))
+                await self._checks_failed(assignment, call, _check_failed(call.number, reasons))
+            else:
+                call.next_answer(_rejected(result, reasons[:MAX_REASONS]))
 
     async def inline_answer(
         self, assignment: Assignment, problems: Callable[[str], Sequence[str]]
@@ -117,9 +138,29 @@ class PaidCalls:
         assert isinstance(answer, str)
         return answer
 
+    async def _checks_failed(
+        self, assignment: Assignment, call: OpenCall, failure: Failure
+    ) -> None:
+        """After the last repair: parks, and returns when the call is to start over, or raises
+        TaskFailed."""
+        caller = with_current_settings(self._progress, assignment).caller
+        if caller.on_failed_check is OnFailure.FAIL or self._progress.stopping:
+            raise TaskFailed(failure)
+        call.start_over()
+        account = self._progress.accounts[assignment.agent]
+        await self._parking.park(assignment.subject, caller, account, failure)
+
     async def _paid(self, assignment: Assignment, call: OpenCall) -> tuple[CallRequest, CallResult]:
-        """Waits for money, or a person, until the call is made; returns its billed answer, and the
-        request that was answered."""
+        """Waits for the end of an outage, for money, or a person, until the call is made; returns
+        its billed answer, and the request that was answered."""
+        try:
+            return await self._until_answered(assignment, call)
+        finally:
+            self._forget_trouble(assignment.subject)
+
+    async def _until_answered(
+        self, assignment: Assignment, call: OpenCall
+    ) -> tuple[CallRequest, CallResult]:
         account = self._progress.accounts[assignment.agent]
         if call.parked_after is not None:
             caller = with_current_settings(self._progress, assignment).caller
@@ -132,6 +173,7 @@ class PaidCalls:
                 request.idempotency_key not in account.in_flight
                 and self._body_changed(assignment, current)
             ):
+                self._forget_trouble(assignment.subject)
                 ref = self._progress.account_refs[current.agent]
                 request = self._requests.make(current, ref, account.model, call.rejected)
             if request.idempotency_key not in account.in_flight:
@@ -139,14 +181,28 @@ class PaidCalls:
             call.request, call.caller = request, assignment.caller
             failure: Failure | None = None
             try:
-                return request, await self._call(assignment, request, account, call)
+                if await self.outages.resumed(assignment.subject):
+                    result = await self._call(assignment, request, account, call)
+                    self.outages.succeeded(assignment.subject, request.model)
+                    return request, result
+                failure = self._gave_up(assignment.subject)
             except AgentChanged:
                 pass
+            except CallInTrouble as trouble:
+                if await self._wait_out(assignment, trouble):
+                    continue
+                failure = self._gave_up(assignment.subject)
             except TaskFailed as failed:
                 failure = failed.failure
+                self.outages.leave(assignment.subject)
             current = with_current_settings(self._progress, assignment)
             price = price_of(self._catalog, request.model)
-            state = CallState(price, call.waits_left, self._body_changed(assignment, current))
+            state = CallState(
+                price,
+                call.waits_left,
+                self._body_changed(assignment, current),
+                on_failure_decides=failure is not None and self._on_failure_decides(failure),
+            )
             decision = decide(failure, assignment.caller, request, state)
             call.waits_left -= isinstance(decision, WaitForSettlement)
             call.request = await self._carry_out(decision, assignment, account, request, failure)
@@ -199,6 +255,7 @@ class PaidCalls:
             case WaitForSettlement():
                 await self._wait_for_settlement(account)
             case Park():
+                self._forget_trouble(assignment.subject)
                 await self._parking.park(assignment.subject, assignment.caller, account, failure)
                 return made_again(request, failure)
             case Smaller(max_tokens):
@@ -242,7 +299,7 @@ class PaidCalls:
             finally:
                 self.gate.release(assignment.agent)
                 self._progress.changed()
-        raise await self._failed(account, assignment.subject, key, failed)
+        raise await self._failed(assignment, request, account, failed)
 
     async def _attempts(
         self, assignment: Assignment, request: CallRequest, call: OpenCall
@@ -251,13 +308,15 @@ class PaidCalls:
         was lost each time. Only one round with a provider that would charge for the call again."""
         rounds = PATIENCE if self._progress.capabilities.replay else PATIENCE[:1]
         max_parallel = self._progress.team.max_parallel
+        attempts = self._attempts_at_once(assignment)
+        summary = _summary(assignment, call.number, self._progress.troubled.get(assignment.subject))
         for patience in rounds[call.lost_rounds :]:
             try:
                 return await self._activities.execute(
                     AgentActivities.call_agent,
                     request,
-                    call_options(assignment.caller, max_parallel, patience),
-                    summary=_summary(assignment, call.number),
+                    call_options(assignment.caller, max_parallel, patience, attempts),
+                    summary=summary,
                 )
             except NotIssued as stopped:
                 stopped.attempted = patience != rounds[0]
@@ -269,14 +328,34 @@ class PaidCalls:
         raise AssertionError("the last round returns or raises")
 
     async def _failed(
-        self, account: AgentAccount, subject: str, key: str, error: ActivityError
+        self,
+        assignment: Assignment,
+        request: CallRequest,
+        account: AgentAccount,
+        error: ActivityError,
     ) -> BaseException:
         """Records a call that failed, and reads from the ledger what it may have cost; returns what
         to raise."""
+        subject, key = assignment.subject, request.idempotency_key
         failure, spend = failure_and_spend(error)
         if is_cancelled_exception(error) or was_cancelled():
             account.fail(key, spend.spent_usd, may_be_billed=True)
             return asyncio.CancelledError()
+        if self._on_failure_decides(failure):
+            final = is_final(error) or was_lost(error)
+            trouble = self._note_trouble(assignment, request, failure, spend, final=final)
+            retry = with_current_settings(self._progress, assignment).caller.retry
+            now = workflow.now()
+            told = timedelta(seconds=spend.retry_after_seconds or 0)
+            if may_be_attempted_again(failure, retry, trouble, now, final=final):
+                billed = may_have_been_billed(failure, spend)
+                account.interrupt(key, spend.spent_usd, may_be_billed=billed)
+                self._progress.tasks.withdrawn(subject)
+                return CallInTrouble(failure, told)
+            if outcome_of(failure) is Outcome.OUTLASTED:
+                self.outages.gave_up(subject, trouble, retry, told)
+            failure = self._gave_up(subject, failure)
+            spend = spend.model_copy(update={"attempts": trouble.attempts})
         record = record_of(failure, spend.attempts)
         if record.withdrawn:
             account.withdraw(key, may_be_billed=record.may_be_billed)
@@ -286,6 +365,74 @@ class PaidCalls:
         if record.may_be_billed:
             await self._accounts.read_back(account.agent)
         return asyncio.CancelledError() if was_cancelled() else TaskFailed(failure)
+
+    def _on_failure_decides(self, failure: Failure) -> bool:
+        """Whether a call that failed like this is attempted again by itself, and then parks."""
+        return (
+            outcome_of(failure) in BY_ON_FAILURE
+            and not self._progress.stopping
+            and workflow.patched(OUTLASTS)
+        )
+
+    def _attempts_at_once(self, assignment: Assignment) -> int:
+        """In one activity: a few for a new call; one for a call in trouble, as others wait too."""
+        retry = assignment.caller.retry
+        trouble = self._progress.troubled.get(assignment.subject)
+        return quick_attempts(retry) if trouble is None else 1
+
+    def _note_trouble(
+        self,
+        assignment: Assignment,
+        request: CallRequest,
+        failure: Failure,
+        spend: AttemptSpend,
+        *,
+        final: bool,
+    ) -> CallTrouble:
+        """Adds the attempts of an activity that failed to those before."""
+        retry = assignment.caller.retry
+        at_once = 1 if final else self._attempts_at_once(assignment)
+        trouble = self._progress.troubled.get(assignment.subject)
+        if trouble is None:
+            now = workflow.now()
+            trouble = self._progress.troubled[assignment.subject] = CallTrouble(
+                agent=assignment.agent,
+                model=request.model,
+                key=request.idempotency_key,
+                since=now,
+                until=now + timedelta(seconds=retry.give_up_after_seconds),
+                planned=planned_attempts(retry),
+            )
+        trouble.attempts += spend.attempts or at_once
+        trouble.counted += counted_attempts(
+            failure, spend, at_once, replays=self._progress.capabilities.replay
+        )
+        trouble.type, trouble.message = failure.type, failure.message[:300]
+        return trouble
+
+    async def _wait_out(self, assignment: Assignment, failed: CallInTrouble) -> bool:
+        """Returns True when the call may be attempted again, and False when it has waited long
+        enough."""
+        subject = assignment.subject
+        trouble = self._progress.troubled[subject]
+        retry = with_current_settings(self._progress, assignment).caller.retry
+        if outcome_of(failed.failure) is not Outcome.OUTLASTED:
+            return await self.outages.pause(subject, trouble, retry)
+        return await self.outages.outlast(subject, trouble, retry, failed.told)
+
+    def _gave_up(self, subject: str, failure: Failure | None = None) -> Failure:
+        """The failure of a call that is not attempted any more, with how often it was."""
+        trouble = self._progress.troubled[subject]
+        failure = failure or Failure(type=trouble.type, message=trouble.message)
+        if trouble.attempts < 2:
+            return failure
+        seconds = (workflow.now() - trouble.since).total_seconds()
+        how_long = f" ({trouble.attempts} attempts in {seconds:.0f} s)"
+        return failure.model_copy(update={"message": f"{failure.message[:1900]}{how_long}"})
+
+    def _forget_trouble(self, subject: str) -> None:
+        self._progress.troubled.pop(subject, None)
+        self.outages.leave(subject)
 
     async def _wait_for_settlement(self, account: AgentAccount) -> None:
         if account.in_flight:
@@ -309,6 +456,7 @@ def _check_failed(answers: int, reasons: Sequence[str]) -> Failure:
     )
 
 
-def _summary(assignment: Assignment, number: int) -> str:
+def _summary(assignment: Assignment, number: int, trouble: CallTrouble | None) -> str:
     repair = " (repair)" if number > 1 else ""
-    return f"{assignment.agent} · {assignment.subject} · call {number}{repair}"
+    again = f" · attempt {trouble.attempts + 1} after {trouble.type}" if trouble else ""
+    return f"{assignment.agent} · {assignment.subject} · call {number}{repair}{again}"

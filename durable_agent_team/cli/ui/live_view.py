@@ -10,6 +10,7 @@ from rich.text import Text
 
 from durable_agent_team.cli.output import elapsed, usd, utc_minute
 from durable_agent_team.cli.ui.live_tables import agent_table, one_line, task_table
+from durable_agent_team.cli.ui.retry_text import retrying_text
 from durable_agent_team.cli.ui.run_tables import (
     failure_lines,
     failure_text,
@@ -121,6 +122,10 @@ def _notes(state: RunState) -> list[RenderableType]:
         lines.append(Text(f"… and {len(failed) - 5} more failures", "red"))
     if state.cancel_reason is not None:
         lines.append(one_line(f"cancelled: {state.cancel_reason}", "yellow"))
+    for call in state.retrying[:5]:
+        lines.append(one_line(f"~ {retrying_text(call)}", "yellow"))
+    if len(state.retrying) > 5:
+        lines.append(Text(f"… and {len(state.retrying) - 5} more are attempted again", "yellow"))
     for each in state.waiting[:5]:
         why, how = waiting_text(each)
         lines.append(one_line(f"? {why}", "bold yellow"))

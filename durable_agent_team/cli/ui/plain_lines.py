@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from durable_agent_team.cli.output import elapsed, flat, usd, utc_minute
+from durable_agent_team.cli.ui.retry_text import retrying_text
 from durable_agent_team.cli.ui.run_tables import failure_text, waiting_text
 from durable_agent_team.contracts.run import RunState, RunStatus, TaskState, TaskStatus
 
@@ -20,6 +21,7 @@ class PlainLines:
         self._tasks: dict[str, TaskStatus] = {}
         self._waiting: set[tuple[str, datetime]] = set()
         self._refused = 0
+        self._retrying: set[tuple[str, int]] = set()
 
     def changes(self, state: RunState) -> list[str]:
         """What this state changes, a line each, with the time of day (UTC)."""
@@ -33,6 +35,7 @@ class PlainLines:
         if state.deadline != self._deadline:
             self._deadline = state.deadline
             lines.append(_deadline_line(state.deadline))
+        lines += self._attempts(state)
         for each in state.waiting:
             if (each.subject, each.since) not in self._waiting:
                 why, how = waiting_text(each)
@@ -42,6 +45,17 @@ class PlainLines:
         lines += [f"refused {each.message}: {flat(each.problem)}" for each in new]
         self._refused = len(state.refusals)
         return [f"{datetime.now(UTC):%H:%M:%S} {line}" for line in lines]
+
+    def _attempts(self, state: RunState) -> list[str]:
+        """Calls that wait for another attempt; the attempts themselves are not worth a line."""
+        before = self._retrying
+        now = {
+            (each.subject, each.attempt): each
+            for each in state.retrying
+            if each.next_at is not None
+        }
+        self._retrying = set(now)
+        return [retrying_text(each) for key, each in now.items() if key not in before]
 
     def _task(self, task: TaskState) -> list[str]:
         before = self._tasks.get(task.id)

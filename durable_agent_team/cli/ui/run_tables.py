@@ -12,6 +12,7 @@ from durable_agent_team.cli.output import (
     usd,
     utc_minute,
 )
+from durable_agent_team.cli.ui.retry_text import retrying_text
 from durable_agent_team.client.runs import RunSummary
 from durable_agent_team.contracts.error_types import ERRORS, ErrorType
 from durable_agent_team.contracts.run import Failure, RunReport, RunState, TaskState, Waiting
@@ -212,6 +213,9 @@ def state_text(state: RunState) -> str:
 
 def _more_than_tasks(state: RunState) -> list[str]:
     lines = failed_block(state.tasks, state.failure)
+    if state.retrying:
+        lines += ["", "attempted again (times in UTC)"]
+        lines += [f"  {retrying_text(each)}" for each in state.retrying]
     if state.waiting:
         lines += ["", "waiting for a person"]
         for each in state.waiting:

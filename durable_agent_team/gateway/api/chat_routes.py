@@ -98,10 +98,12 @@ def _model_json(gateway: GatewayContext, name: str) -> ModelJson:
 
 
 async def health(request: web.Request) -> web.Response:
-    """GET /healthz: 200 when calls can be made, otherwise 503 and the reason."""
+    """GET /healthz: 200 when calls can be made, otherwise 503 and the reason. `open_circuits`: the
+    models whose upstream is left alone for now, and for how many seconds."""
     gateway = request.app[GATEWAY]
     problem = "stopping" if gateway.stopping else gateway.calls.upstream.not_ready()
     problem = problem or await gateway.calls.store.not_ready()
     overrun = sum(gateway.calls.overruns.values())
-    found = Health(status=problem or "ready", overrun_usd=usd(overrun))
+    circuits = gateway.calls.upstream.open_circuits()
+    found = Health(status=problem or "ready", overrun_usd=usd(overrun), open_circuits=circuits)
     return respond_shape(found, 503 if problem else 200)

@@ -139,10 +139,12 @@ class BlobStored(Shape):
 
 
 class Health(Shape):
-    """`status` is `ready`, or why calls cannot be made."""
+    """`status` is `ready`, or why calls cannot be made. `open_circuits` are the models whose
+    upstream is left alone, `all models` where it cannot be reached, and for how many seconds."""
 
     status: str
     overrun_usd: float
+    open_circuits: dict[str, int]
 
 
 class Description(BaseModel):

@@ -11,6 +11,9 @@ class Upstream(Protocol):
     def not_ready(self) -> str | None:
         """Why no call can be made now; None if it is ready."""
 
+    def open_circuits(self) -> dict[str, int]:
+        """Models that it refuses to call for now, and for how many seconds."""
+
     async def complete(
         self, request: ChatRequest, idempotency_key: str, relay: Relay
     ) -> UpstreamResult:

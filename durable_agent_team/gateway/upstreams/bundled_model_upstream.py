@@ -33,6 +33,9 @@ class BundledModelUpstream:
     def not_ready(self) -> str | None:
         return None if self._http else "The bundled model is being loaded"
 
+    def open_circuits(self) -> dict[str, int]:
+        return {}
+
     async def complete(
         self, request: ChatRequest, idempotency_key: str, relay: Relay
     ) -> UpstreamResult:

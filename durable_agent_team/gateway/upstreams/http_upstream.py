@@ -50,6 +50,9 @@ class HttpUpstream:
     def not_ready(self) -> str | None:
         return None
 
+    def open_circuits(self) -> dict[str, int]:
+        return {}
+
     async def complete(
         self, request: ChatRequest, idempotency_key: str, relay: Relay
     ) -> UpstreamResult:

@@ -1,0 +1,92 @@
+"""A circuit breaker: an upstream that fails again and again is left alone for a while. Pure.
+
+Closed, it admits every call. After some failures in a row, or when the upstream says how long to
+wait, it opens, and refuses every call until its pause is over. Then it admits one call; if that
+fails, it opens again, for longer. If it succeeds, the circuit admits more and more calls at once,
+until it is closed again.
+
+Times are seconds of a monotonic clock, and come from the caller.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 30.0
+MAX_TOLD_PAUSE = 3600.0
+"""The longest `Retry-After` of an upstream that is believed."""
+FULL_CONCURRENCY = 64
+"""When so many calls may be in flight at once, the circuit is closed."""
+
+
+class State(StrEnum):
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half-open"
+    """Admits a limited number of calls at once: one at first."""
+
+
+@dataclass
+class Circuit:
+    """Each admitted call reports how it ended with `succeeded`, `failed` or `ended`."""
+
+    max_failures: int
+    """In a row, after which it opens."""
+    state: State = State.CLOSED
+    _failures: int = 0
+    _pause: float = 0.0
+    _until: float = 0.0
+    _limit: int = 1
+    _admitted: int = 0
+    """Calls in flight that were admitted while it was half-open."""
+
+    def admit(self, now: float) -> float | None:
+        """None if the call may be made; otherwise the seconds after which it may be tried."""
+        if self.state is State.OPEN and now >= self._until:
+            self.state, self._limit, self._admitted = State.HALF_OPEN, 1, 0
+        if self.state is State.OPEN:
+            return self._until - now
+        if self.state is State.HALF_OPEN:
+            if self._admitted >= self._limit:
+                return FIRST_PAUSE
+            self._admitted += 1
+        return None
+
+    def succeeded(self) -> None:
+        """The upstream answered: it can be called."""
+        if self.state is State.OPEN:
+            return  # a call from before: it says nothing about now
+        self._failures = 0
+        if self.state is State.HALF_OPEN:
+            self._leave()
+            self._limit *= 2
+            if self._limit > FULL_CONCURRENCY:
+                self.state, self._pause = State.CLOSED, 0.0
+
+    def failed(self, now: float, told: float | None = None) -> None:
+        """The upstream was not reached, or cannot work now; `told` are the seconds after which it
+        says it can."""
+        self._failures += 1
+        if self.state is State.OPEN:
+            if told is not None:
+                self._until = max(self._until, now + min(told, MAX_TOLD_PAUSE))
+            return
+        again = self.state is State.HALF_OPEN
+        if not again and told is None and self._failures < self.max_failures:
+            return
+        self.state = State.OPEN
+        self._pause = min(max(2 * self._pause, FIRST_PAUSE), LONGEST_PAUSE)
+        wait = self._pause if told is None else max(self._pause, min(told, MAX_TOLD_PAUSE))
+        self._until = now + wait
+
+    def ended(self) -> None:
+        """A call has ended in a way that says nothing about the upstream."""
+        if self.state is State.HALF_OPEN:
+            self._leave()
+
+    def seconds_left(self, now: float) -> float:
+        """How long it still refuses every call; 0 unless it is open."""
+        return max(self._until - now, 0.0) if self.state is State.OPEN else 0.0
+
+    def _leave(self) -> None:
+        self._admitted = max(self._admitted - 1, 0)
