@@ -163,7 +163,7 @@ async def test_an_unpriced_model_is_refused_with_the_lines_to_add() -> None:
 )
 async def test_upstream_errors_are_passed_on_and_cost_nothing(status: int, shown: int) -> None:
     rule = Rule(status=status, headers={"Retry-After": "7"}, times=1)
-    async with world(rule) as w:
+    async with world(rule, upstream_circuit_failures=0) as w:
         agent = await w.api.open()
         reply = await agent.chat(key="k")
         assert (reply.status, reply.error["type"]) == (shown, "upstream_error")

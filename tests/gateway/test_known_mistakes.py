@@ -116,7 +116,7 @@ async def test_failed_calls_do_not_leak_reservations() -> None:
         Rule(latency=1, times=10),
     ]
     sent = body()
-    async with world(*rules, upstream_timeout_seconds=0.4) as w:
+    async with world(*rules, upstream_timeout_seconds=0.4, upstream_circuit_failures=0) as w:
         agent = await w.api.open(f"{Decimal(2 * bound(sent)) / 10**6}")
         for _ in range(40):
             replies = await asyncio.gather(agent.chat(sent), agent.chat(sent))
@@ -138,7 +138,7 @@ async def test_failed_streams_do_not_leak_reservations() -> None:
         Rule(body="<html>", times=10),
     ]
     sent = streamed(usage=True)
-    async with world(*rules) as w:
+    async with world(*rules, upstream_circuit_failures=0) as w:
         agent = await w.api.open(f"{Decimal(2 * bound(sent)) / 10**6}")
         for _ in range(40):
             for reply in await asyncio.gather(agent.chat(sent), agent.chat(sent)):

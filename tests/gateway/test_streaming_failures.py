@@ -46,7 +46,8 @@ async def test_refusals_before_the_first_byte_are_plain_http_errors() -> None:
 async def test_an_upstream_refusal_is_a_plain_error_and_costs_nothing(
     status: int, shown: int
 ) -> None:
-    async with world(Rule(status=status, headers={"Retry-After": "7"}, times=1)) as w:
+    rule = Rule(status=status, headers={"Retry-After": "7"}, times=1)
+    async with world(rule, upstream_circuit_failures=0) as w:
         agent = await w.api.open()
         reply = await agent.chat(streamed(), key="k")
         assert (reply.status, reply.error["upstream_status"]) == (shown, status)

@@ -95,7 +95,9 @@ class GuardedUpstream:
         circuit, now = self._circuit(name), self._clock()
         before = circuit.state
         self._last_errors[name] = error
-        circuit.failed(now, told_seconds(error.headers.get("Retry-After")))
+        limited = error.extra.get("upstream_status") == 429
+        told = told_seconds(error.headers.get("Retry-After")) if limited else None
+        circuit.failed(now, told)
         if circuit.state is State.OPEN and before is State.CLOSED:
             left = circuit.seconds_left(now)
             log.warning("circuit open for %s, for %.0f s at first: %s", name, left, error.message)
