@@ -157,7 +157,7 @@ async def test_it_is_shown_while_it_waits(client: Client) -> None:
             "research",
             task.retry.next_at,
         )
-        (_, agent) = (await spend(handle)).agents
+        (agent,) = (await spend(handle)).agents
         assert agent.reserved_usd == 0
         history = (await handle.fetch_history()).to_json()
         summary = base64.b64encode(b'"m \xc2\xb7 RateLimited \xc2\xb7 attempt 2"').decode()
