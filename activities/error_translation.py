@@ -33,7 +33,7 @@ MAX_RETRY_AFTER = timedelta(seconds=30)
 """The cap on `Retry-After` where the activity has no retry policy with a `max_seconds`."""
 QUICK = timedelta(seconds=5)
 """An activity holds a slot while it pauses between two attempts. When the server asks for a longer
-pause, the activity ends, and the workflow waits (docs/adr/033)."""
+pause, the activity ends, and the workflow waits (docs/adr/034)."""
 LONGEST_WAIT = timedelta(days=30)
 
 BY_STATUS = {

@@ -1,7 +1,7 @@
 """How often a failed call is attempted, and the pauses in between, by an agent's `retry` settings.
 
 The first attempts follow each other within one activity. Later ones are separate activities, and
-the workflow waits in between without a slot (docs/adr/033).
+the workflow waits in between without a slot (docs/adr/034).
 """
 
 from durable_agent_team.contracts.team import Retry
