@@ -75,8 +75,7 @@ _RULES = {
     ErrorType.RATE_LIMITED: ErrorRule(
         Outcome.OUTLASTED,
         "HTTP 429. The next attempt is not made before its `Retry-After`.",
-        "Nothing while it lasts. To have it less often, lower `max_parallel`, or ask the provider"
-        " for a higher rate.",
+        "Lower `max_parallel`, or ask the provider for a higher rate.",
     ),
     ErrorType.UPSTREAM_UNAVAILABLE: ErrorRule(
         Outcome.OUTLASTED,

@@ -163,7 +163,7 @@ async def test_the_report_of_a_failed_run_says_what_failed(
     file = tmp_path / "r.html"
     ended = await starter("report", run, "--out", str(file), "--json")
     assert json.loads(ended.out) == {"workflow_id": run, "file": str(file)}
-    assert "prices: BadRequest: no such sheet" in file.read_text()
+    assert "prices: ContextExceeded: no such sheet" in file.read_text()
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def new_id() -> str:
 
 def fail_prices(call: CallRequest) -> None:
     if call.task == "prices":
-        raise ApplicationError("no such sheet", type=ErrorType.BAD_REQUEST, non_retryable=True)
+        raise ApplicationError("no such sheet", type=ErrorType.CONTEXT_EXCEEDED, non_retryable=True)
 
 
 async def test_run_prints_the_answer_and_what_each_agent_spent(
@@ -61,7 +61,7 @@ async def test_a_failed_run_says_why_and_ends_with_1(starter: Starter, world: Fa
     world.rule = fail_prices
     ended = await starter("run", starter.team())
     assert ended.code == 1
-    assert "prices: BadRequest: no such sheet" in ended.out
+    assert "prices: ContextExceeded: no such sheet" in ended.out
     assert "0.010000" in ended.out, "what was spent before it failed is shown"
     assert "Traceback" not in ended.err
 

@@ -88,7 +88,7 @@ async def test_task_prints_why_a_task_failed_and_that_another_has_no_call(
     run = new_id()
     assert (await starter("run", starter.team(), "--id", run)).code == 1
     ended = await starter("task", run, "prices")
-    assert "failed: BadRequest: no such sheet" in ended.out
+    assert "failed: ContextExceeded: no such sheet" in ended.out
     assert (await starter("task", run, "text")).out == "text: no call yet\n"
 
 
@@ -187,7 +187,7 @@ async def test_a_timed_out_call_that_was_charged_is_not_a_difference(
     run = new_id()
     gate = asyncio.Event()
     rooms.upstream.add(Rule(contains="List.", gate=gate))
-    hasty = {"timeout_seconds": 1, "retry": {"max_attempts": 1}}
+    hasty = {"timeout_seconds": 1, "retry": {"max_attempts": 1}, "on_failure": "fail"}
     agents = {"research": {"role": "Researcher", "budget_usd": "1", **hasty}}
     handle = await rooms.start({"team": {**PAYLOAD["team"], "agents": agents}}, run)
     asyncio.get_running_loop().call_later(3, gate.set)  # the attempt is over by then

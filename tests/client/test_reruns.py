@@ -36,7 +36,7 @@ def reused(report: RunReport) -> dict[str, str | None]:
 def fails(*tasks: str) -> Any:
     def rule(call: CallRequest) -> None:
         if call.task in tasks:
-            raise ApplicationError("no", type=ErrorType.BAD_REQUEST, non_retryable=True)
+            raise ApplicationError("no", type=ErrorType.CONTEXT_EXCEEDED, non_retryable=True)
 
     return rule
 
@@ -179,7 +179,7 @@ async def test_a_plan_and_its_reviews_are_not_paid_again(client: Client, world: 
         if call.purpose is Purpose.REVIEW:
             return world.answer(call, json.dumps(add))
         if call.task == "review1-1":
-            raise ApplicationError("no", type=ErrorType.BAD_REQUEST, non_retryable=True)
+            raise ApplicationError("no", type=ErrorType.CONTEXT_EXCEEDED, non_retryable=True)
         return None
 
     world.rule = rule

@@ -134,7 +134,8 @@ async def test_a_run_that_failed_by_itself_is_no_cut_off_one(
         raise RuntimeError("no such sheet")
 
     world.rule = fail
-    agents = {"research": {"role": "Researcher", "budget_usd": 1, "retry": {"max_attempts": 1}}}
+    once = {"retry": {"max_attempts": 1}, "on_failure": "fail"}
+    agents = {"research": {"role": "Researcher", "budget_usd": 1, **once}}
     handle = await start_run(client, request(agents=agents))
     assert (await handle.report()).status is RunStatus.FAILED
     assert (await handle.state()).status is RunStatus.FAILED

@@ -123,7 +123,7 @@ async def test_a_dependant_that_ended_otherwise_is_done_anew_too(client: Client,
             if how == "cancelled":
                 reached.set()
                 await asyncio.sleep(60)
-            kind = ErrorType.BAD_REQUEST if how == "failed" else ErrorType.BUDGET_EXHAUSTED
+            kind = ErrorType.CONTEXT_EXCEEDED if how == "failed" else ErrorType.BUDGET_EXHAUSTED
             raise ApplicationError("no", {"attempts": 1}, type=kind, non_retryable=True)
         return None
 
@@ -152,7 +152,7 @@ async def test_what_another_failure_blocks_stays_blocked(client: Client) -> None
         if call.task == "held":
             await release.wait()
         if call.task == "bad":
-            raise ApplicationError("no", type=ErrorType.BAD_REQUEST, non_retryable=True)
+            raise ApplicationError("no", type=ErrorType.CONTEXT_EXCEEDED, non_retryable=True)
         return None
 
     release = asyncio.Event()

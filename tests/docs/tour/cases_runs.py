@@ -131,7 +131,7 @@ def waits(run: str, title: str, text: str, status: str, *says: str) -> Case:
                 given=[f"{START} {run}"], until=(run, status))  # fmt: skip
 
 
-ONCE = ", retry: {max_attempts: 1}"
+ONCE = ", on_failure: fail, retry: {max_attempts: 1, give_up_after_seconds: 0}"
 AGAIN = """\
   other: {role: Other, budget_usd: 1}
 tasks:
@@ -148,7 +148,7 @@ WAITING = Section(
         waits("poor", "An exhausted account", POOR["team.yaml"], "parked",
               "facts waits (required", "until", "starter.py budget poor research"),
         waits("breaker", "An agent that fails repeatedly",
-              team("Ask for 500.", ", breaker_failures: 1, retry: {max_attempts: 1}")
+              team("Ask for 500.", f", breaker_failures: 1{ONCE}")
               .replace("tasks:\n", AGAIN), "parked",
               "more waits", "its last call failed", "starter.py retry breaker more"),
         waits("plan", "A plan that needs approval", TEAM + "approve_plan: true\n", "approval",
@@ -183,7 +183,7 @@ FAILED = Section(
         fails("f-html", "A response that is not JSON", "Ask for HTML.", "facts: ", "JSON",
               "what to do"),
         fails("f-403", "An upstream that refuses the gateway", "Ask for 403.",
-              "facts: UpstreamUnavailable: ", "The upstream answered 403: scripted 403", "what to"),
+              "facts: UpstreamRefused: ", "The upstream answered 403: scripted 403", "what to"),
         fails("f-400", "A request that the upstream rejects", "Ask for 400.",
               "facts: BadRequest: ", "scripted 400", "The message says what"),
         fails("f-check", "An answer that fails its checks", "List.", "facts: CheckFailed: ",
