@@ -41,8 +41,12 @@ def start_problems(request: RunRequest) -> Iterator[Problem]:
     if size <= MAX_PAYLOAD_BYTES:
         return
     tasks, sources = encoded_bytes(request.team.tasks), encoded_bytes(request.sources)
-    field, own, remedy = "agents", size - tasks - sources, "shorten their instructions"
-    if sources >= max(tasks, own):
+    seed = encoded_bytes(request.seed) if request.seed is not None else 0
+    field, own, remedy = "agents", size - tasks - sources - seed, "shorten their instructions"
+    if seed >= max(tasks, sources, own):
+        field, own = "seed", seed
+        remedy = "take over less, or set EXTERNAL_STORAGE, where large start inputs go"
+    elif sources >= max(tasks, own):
         field, own = "inputs", sources
         remedy = "shorten the documents, or split the work over several runs"
     elif tasks >= own:

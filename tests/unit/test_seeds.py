@@ -24,6 +24,7 @@ from durable_agent_team.rules.graph import in_order, with_dependants
 from durable_agent_team.rules.run_fold import RunFold
 from durable_agent_team.rules.seed_checks import seed_problems, tasks_taken_over, tasks_that_hold
 from durable_agent_team.rules.seed_selection import seed_for_rerun, seed_for_reuse
+from durable_agent_team.rules.size_limits import start_problems
 from durable_agent_team.rules.team_changes import changed_team
 from durable_agent_team.rules.validation import team_problems
 from tests.support.fuzzing import examples
@@ -368,3 +369,12 @@ def test_a_text_and_the_reference_to_it_have_one_fingerprint() -> None:
     assert seed.answer is not None
     assert {each.output for each in seed.tasks.values()} == {""}
     assert team_problems(request.model_copy(update={"seed": seed})) == []
+
+
+def test_a_seed_that_is_too_large_is_named() -> None:
+    team = team_of({f"t{number}": () for number in range(12)})
+    large = {task.id: SeedAnswer(output="x" * 199_000) for task in team.tasks}
+    request = RunRequest(team=team, sources=DOCUMENTS, seed=Seed(origin="run-1", tasks=large))
+    (problem,) = start_problems(request)
+    assert problem.field == "seed"
+    assert "EXTERNAL_STORAGE" in problem.remedy
