@@ -6,13 +6,13 @@ from pydantic import BeforeValidator, Field
 
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.bounded_text import cut
-from durable_agent_team.contracts.team import Identifier, Task
+from durable_agent_team.contracts.team import MAX_TASKS, Identifier, Task
 
 
 class Plan(Message):
     """Written in the team file, or decomposed from the goal by the orchestrator."""
 
-    tasks: tuple[Task, ...] = Field(min_length=1, max_length=1_000)
+    tasks: tuple[Task, ...] = Field(min_length=1, max_length=MAX_TASKS)
     result: Identifier | None = None
 
 

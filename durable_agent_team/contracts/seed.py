@@ -8,7 +8,7 @@ from pydantic import Field
 from durable_agent_team.contracts.base import Message, Usd
 from durable_agent_team.contracts.call import MAX_ANSWER
 from durable_agent_team.contracts.plan import Plan
-from durable_agent_team.contracts.team import Identifier
+from durable_agent_team.contracts.team import MAX_TASKS, Identifier
 from durable_agent_team.contracts.text_ref import Text, TextRef
 
 RunId = Annotated[str, Field(min_length=1, max_length=1_000)]
@@ -47,7 +47,7 @@ class SeedPlan(Paid):
     plan: Plan
     reviews: int = Field(0, ge=0, le=5)
     """How many reviews have revised it; the run holds those that are left of `review_rounds`."""
-    added: tuple[Identifier, ...] = Field((), max_length=1_000)
+    added: tuple[Identifier, ...] = Field((), max_length=MAX_TASKS)
     """The tasks that a person added."""
     planned: SeedAnswer | None = None
     """As the orchestrator first wrote it, for a later `--reuse`."""
@@ -61,6 +61,6 @@ class Seed(Message):
 
     origin: RunId
     plan: SeedPlan | None = None
-    tasks: dict[Identifier, SeedAnswer] = Field({}, max_length=1_000)
+    tasks: dict[Identifier, SeedAnswer] = Field({}, max_length=MAX_TASKS)
     answer: SeedAnswer | None = None
     """The final answer; it counts if no task runs."""

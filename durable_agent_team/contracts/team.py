@@ -13,6 +13,8 @@ SourceName = Annotated[str, Field(min_length=1, max_length=200)]
 SourceNames = Annotated[tuple[SourceName, ...], FailFast(), Field(max_length=50)]
 """The first wrong one is reported: a thousand tasks could have too many to list."""
 Dependencies = Annotated[tuple[Identifier, ...], FailFast(), Field(max_length=1_000)]
+MAX_TASKS = 5_000
+"""Of one run, with those that are added."""
 ModelName = Annotated[str, Field(min_length=1, max_length=200)]
 Instructions = Annotated[str, Field(max_length=8_000)]
 TimeoutSeconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -138,14 +140,14 @@ class Team(Message):
     budget_usd: BudgetUsd | None = None
     orchestrator: OrchestratorAgent = OrchestratorAgent()
     agents: dict[Identifier, Agent] = Field(min_length=1, max_length=1_000)
-    tasks: tuple[Task, ...] = Field((), max_length=1_000)
+    tasks: tuple[Task, ...] = Field((), max_length=MAX_TASKS)
     result: Identifier | None = None
     final: Literal["orchestrator", "handoff"] = "orchestrator"
     approve_plan: bool = False
     review_rounds: int = Field(0, ge=0, le=5)
     """How often the orchestrator may review what is done and failed, and revise the plan."""
     max_parallel: Parallel = 20
-    max_tasks: int = Field(50, ge=1, le=1_000)
+    max_tasks: int = Field(50, ge=1, le=MAX_TASKS)
     max_repairs: int = Field(2, ge=0, le=10)
     on_task_failure: OnTaskFailure = OnTaskFailure.FINISH_REST
     notify_url: str | None = Field(None, max_length=2_000, pattern=r"^https?://[^\s]+$")

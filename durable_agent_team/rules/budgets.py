@@ -1,6 +1,6 @@
 """Each agent's limit in USD: its own `budget_usd`, or its share of the team's."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from durable_agent_team.contracts.names import ORCHESTRATOR_AGENT
@@ -28,16 +28,20 @@ def budgets_usd(
     everyone = callers(team)
     given = {name: each.budget_usd for name, each in everyone.items() if each.budget_usd}
     left = (team.budget_usd or ZERO) - sum(given.values(), ZERO)
-    prompts = {name: _prompts(team, name, sources) for name in everyone if name not in given}
+    prompts = _prompts(team, [name for name in everyone if name not in given], sources)
     shared = shares(left, _weights_usd(team, prompts, catalog) or _weights_tokens(team, prompts))
     return {name: given.get(name) or shared[name] for name in everyone}
 
 
-def _prompts(team: Team, name: str, sources: Mapping[str, Text]) -> list[int]:
-    """Bytes of the first prompts of an agent's tasks; of its instructions where none is known."""
-    sizes = [task_prompt_bytes(team, task, sources) for task in team.tasks if task.agent == name]
-    if name == ORCHESTRATOR_AGENT or not team.tasks:
-        sizes.append(prompt_bytes([caller_of(team, name).instructions]))
+def _prompts(team: Team, names: Sequence[str], sources: Mapping[str, Text]) -> dict[str, list[int]]:
+    """Bytes of the first prompts of each agent's tasks; of its instructions where none is known."""
+    sizes: dict[str, list[int]] = {name: [] for name in names}
+    for task in team.tasks if sizes else ():
+        if task.agent in sizes:
+            sizes[task.agent].append(task_prompt_bytes(team, task, sources))
+    for name, own in sizes.items():
+        if name == ORCHESTRATOR_AGENT or not team.tasks:
+            own.append(prompt_bytes([caller_of(team, name).instructions]))
     return sizes
 
 

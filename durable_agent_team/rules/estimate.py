@@ -1,6 +1,6 @@
 """The most that a team can cost, task by task, from its file, its inputs and the prices."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
 from durable_agent_team.contracts.base import Message
@@ -88,7 +88,10 @@ def estimate(request: RunRequest, catalog: ModelCatalog) -> Estimate:
         _final(request, catalog),
     )
     budgets = known_budgets_usd(request, catalog)
-    agents = tuple(_agent(name, bounds, budgets[name]) for name in callers(team))
+    of_agent: dict[str, list[CallBound]] = {name: [] for name in callers(team)}
+    for each in bounds:
+        of_agent[each.agent].append(each)
+    agents = tuple(_agent(name, own, budgets[name]) for name, own in of_agent.items())
     return Estimate(
         team=team.name,
         calls=bounds,
@@ -113,12 +116,13 @@ def _planning(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound]
 
 def _working(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound]:
     team = request.team
+    lengths = _handoff_bytes(team)
     for task in team.tasks:
         agent = team.agents[task.agent]
         sources = task_sources(team, task, request.texts, {})
         known = sum(source_bytes(each) for each in sources)
         sure = task_prompt_bytes(team, task, request.texts)
-        handed = _handed(team, task.depends_on)
+        handed = _handed(lengths, task.depends_on)
         times = 1 + team.review_rounds
         yield _bound(task.id, task.agent, agent, team, catalog, sure, known, handed, times)
     subject, many = "(planned)", team.max_tasks * (1 + team.review_rounds)
@@ -126,13 +130,13 @@ def _working(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound]:
         # Later reviews may redo what earlier ones added.
         rounds = team.review_rounds
         subject, many = "(added)", MAX_ADDED * rounds * (rounds + 1) // 2
+    others = _all(team) - _longest(team)
     for name, agent in team.agents.items() if many else ():
         own = Task(id="planned", agent=name, ask="x")
         sources = task_sources(team, own, request.texts, {})
         known = sum(source_bytes(each) for each in sources)
         # The plan, with all asks in it, is one answer of the orchestrator's; so is a review.
         asks = team.orchestrator.max_tokens * BYTES_PER_TOKEN
-        others = _all(team) - _longest(team)
         sure = prompt_bytes([system_text(agent)], sources)
         yield _bound(subject, name, agent, team, catalog, sure, known, asks + others, many)
 
@@ -162,7 +166,7 @@ def _final(request: RunRequest, catalog: ModelCatalog) -> CallBound:
     if team.final == "handoff":
         return _bound("answer", ORCHESTRATOR_AGENT, team.orchestrator, team, catalog, 0, 0, 0, 0)
     results = [team.result] if team.result else _sinks(team)
-    handed = _handed(team, [each for each in results if each])
+    handed = _handed(_handoff_bytes(team), [each for each in results if each])
     if not team.tasks:
         handed = _all(team)
     elif team.review_rounds:
@@ -222,9 +226,8 @@ def known_budgets_usd(request: RunRequest, catalog: ModelCatalog) -> dict[str, D
 
 
 def _agent(name: str, bounds: Sequence[CallBound], budget_usd: Decimal | None) -> AgentBound:
-    own = [each.usd for each in bounds if each.agent == name]
-    priced = [usd for usd in own if usd is not None]
-    worst = sum(priced, Decimal(0)) if len(priced) == len(own) else None
+    priced = [each.usd for each in bounds if each.usd is not None]
+    worst = sum(priced, Decimal(0)) if len(priced) == len(bounds) else None
     limits = [each for each in (worst, budget_usd) if each is not None]
     return AgentBound(
         agent=name,
@@ -242,22 +245,24 @@ def _most(team: Team, agents: Sequence[AgentBound]) -> Decimal | None:
     return min(limits) if limits else None
 
 
-def _handed(team: Team, tasks: Sequence[str]) -> int:
-    """Bytes of other tasks' hand-offs, each as long as its agent's answers may be."""
-    agents = {task.id: task.agent for task in team.tasks}
-    return sum(
-        len(task) + team.agents[agents[task]].max_tokens * BYTES_PER_TOKEN + FENCE_BYTES
-        for task in tasks
-        if task in agents
-    )
+def _handoff_bytes(team: Team) -> dict[str, int]:
+    """Bytes of each task's hand-off where others read it, if its answer is as long as allowed."""
+    return {
+        task.id: len(task.id) + team.agents[task.agent].max_tokens * BYTES_PER_TOKEN + FENCE_BYTES
+        for task in team.tasks
+    }
+
+
+def _handed(lengths: Mapping[str, int], tasks: Sequence[str]) -> int:
+    """Bytes of the hand-offs of these tasks."""
+    return sum(lengths.get(task, 0) for task in tasks)
 
 
 def _all(team: Team) -> int:
     """Bytes of all hand-offs that there can be, those of planned and of added tasks too."""
     if not team.tasks:
         return team.max_tasks * _longest(team)
-    known = _handed(team, [task.id for task in team.tasks])
-    return known + MAX_ADDED * team.review_rounds * _longest(team)
+    return sum(_handoff_bytes(team).values()) + MAX_ADDED * team.review_rounds * _longest(team)
 
 
 def _longest(team: Team) -> int:

@@ -4,7 +4,7 @@
 task by task. Counted in bytes of JSON (`encoded_size.py`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from itertools import chain, islice
 
 from durable_agent_team.contracts.plan import Problem
@@ -66,7 +66,8 @@ def size_warnings(request: RunRequest) -> list[Problem]:
     they may be. The team has no problems."""
     calls = estimate(request, ModelCatalog()).calls
     too_large = (each for each in calls if each.calls and each.prompt_bytes > MAX_PROMPT_BYTES)
-    return [_may_be_too_large(request, each) for each in islice(too_large, MAX_LISTED)]
+    tasks = {task.id for task in request.team.tasks}
+    return [_may_be_too_large(each, tasks) for each in islice(too_large, MAX_LISTED)]
 
 
 def prompt_problems(request: RunRequest) -> Iterator[Problem]:
@@ -106,9 +107,9 @@ def _too_large(task: Task, figures: str) -> Problem:
     )
 
 
-def _may_be_too_large(request: RunRequest, bound: CallBound) -> Problem:
+def _may_be_too_large(bound: CallBound, tasks: Container[str]) -> Problem:
     field = f"tasks.{bound.subject}.depends_on"
-    if bound.subject not in {task.id for task in request.team.tasks}:
+    if bound.subject not in tasks:
         field = f"orchestrator, {bound.subject}"
     return Problem(
         field=field,

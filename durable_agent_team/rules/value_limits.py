@@ -32,7 +32,7 @@ class ValueLimits:
     """Of all texts and keys together."""
 
 
-MAX_ENTRIES = 2_000
+MAX_ENTRIES = 6_000
 """Of one list or object."""
 
 START = ValueLimits(depth=64, values=200_000, keys=60_000, characters=8_000_000)

@@ -14,7 +14,7 @@ from durable_agent_team.team_files.error_messages import spell
 from durable_agent_team.team_files.regular_file import NotAFile, read_regular
 from durable_agent_team.team_files.yaml_document import Document, read_yaml
 
-MAX_FILE = 1_000_000
+MAX_FILE = 2_000_000
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ UNREADABLE = Section(
             "Another encoding", TEAM.replace("Brief the", "Führe den").encode("latin-1"),
             "team.yaml is not UTF-8 text (byte 19)", "convert it to plain text in UTF-8",
         ),
-        wrong("A huge file", "x" * 4_000_001, "more than 1,000,000 characters", "shorten it"),
+        wrong("A huge file", "x" * 8_000_001, "more than 2,000,000 characters", "shorten it"),
         wrong(
             "A tab", "name: brief\n\tgoal: x\n", "team.yaml:2: error: YAML: found character '\\t'",
             "mind indentation",
