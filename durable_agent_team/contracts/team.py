@@ -8,13 +8,14 @@ from pydantic import FailFast, Field
 from durable_agent_team.contracts.base import BudgetUsd, Message
 from durable_agent_team.contracts.names import IDENTIFIER
 
+MAX_TASKS = 5_000
+"""Of one run."""
+
 Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
 SourceName = Annotated[str, Field(min_length=1, max_length=200)]
 SourceNames = Annotated[tuple[SourceName, ...], FailFast(), Field(max_length=50)]
 """The first wrong one is reported: a thousand tasks could have too many to list."""
 Dependencies = Annotated[tuple[Identifier, ...], FailFast(), Field(max_length=1_000)]
-MAX_TASKS = 5_000
-"""Of one run, with those that are added."""
 ModelName = Annotated[str, Field(min_length=1, max_length=200)]
 Instructions = Annotated[str, Field(max_length=8_000)]
 TimeoutSeconds = Annotated[float, Field(gt=0, le=86_400)]

@@ -21,7 +21,7 @@ MAX_PLANNED = 8
 """Tasks. The grammar grows with its square, and a longer plan is better written by hand."""
 
 MAX_READ = 1_000
-"""Tasks of an answer that are looked at: the most that any team allows."""
+"""Tasks of an answer that are looked at."""
 
 MAX_ASK = 240
 MAX_DEPENDENCIES = 8

@@ -32,11 +32,12 @@ class ValueLimits:
     """Of all texts and keys together."""
 
 
-MAX_ENTRIES = 6_000
+MAX_ENTRIES = 5_000
 """Of one list or object."""
 
 START = ValueLimits(depth=64, values=200_000, keys=60_000, characters=8_000_000)
-"""A start input: a thousand tasks, each with its schema and a hundred dependencies."""
+"""A start input: five thousand tasks, or a thousand that each have a schema and a hundred
+dependencies."""
 
 MESSAGE = ValueLimits(depth=64, values=10_000, keys=4_000, characters=200_000)
 """A signal, an update or a query: at most one task."""
