@@ -58,7 +58,7 @@ class _Loader(_Resolver, yaml.SafeLoader):
     """Its errors show the line that they are about."""
 
 
-class _FastLoader(Composer, yaml.CSafeLoader, _Resolver):  # type: ignore[misc]
+class _FastLoader(Composer, yaml.CSafeLoader, _Resolver):
     """Scans in C, six times as fast; composes in Python, which bounds the depth."""
 
     def __init__(self, text: str) -> None:
