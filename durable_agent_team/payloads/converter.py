@@ -27,7 +27,8 @@ requests in one workflow task would pass Temporal's 4 MB."""
 
 MAX_INLINE_BYTES: Final = 1_500_000
 INLINE: Final = "storage"
-"""Metadata of a payload that stays in the history, so that people can read it there."""
+"""Marks, as metadata, a payload that stays in the history, where people can read it. The mark
+is taken off before the payload is sent."""
 
 
 class PayloadConverter(PydanticPayloadConverter):
@@ -87,14 +88,17 @@ def data_converter(
     driver = BlobDriver(store)
 
     def select(context: SelectContext, payload: Payload) -> StorageDriver | None:
-        if isinstance(store, NoBlobs):
-            return None
-        inline = INLINE in payload.metadata and payload.ByteSize() <= MAX_INLINE_BYTES
-        return None if inline else driver
+        # Without the mark in the history: Temporal's command line prints a payload with metadata of
+        # its own in base64.
+        is_marked = INLINE in payload.metadata
+        if is_marked:
+            del payload.metadata[INLINE]
+        size = payload.ByteSize()
+        inline = is_marked and size <= MAX_INLINE_BYTES
+        return None if isinstance(store, NoBlobs) or size < threshold_bytes or inline else driver
 
-    storage = ExternalStorage(
-        drivers=[driver], driver_selector=select, payload_size_threshold=threshold_bytes
-    )
+    # All payloads are looked at, whatever their size, so that no mark stays.
+    storage = ExternalStorage(drivers=[driver], driver_selector=select, payload_size_threshold=0)
     return TeamDataConverter(payload_converter_class=PayloadConverter, external_storage=storage)
 
 
