@@ -20,6 +20,8 @@ from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, Tas
 from durable_agent_team.contracts.spend import LedgerAgreement
 from tests.support.fakes import COST, FakeWorld
 from tests.support.run_reports import report_of
+from tests.workflows.test_continue_as_new import executions
+from tests.workflows.test_continue_as_new import started as continuing
 from tests.workflows.test_life_of_a_run import failure_of, result_of, started, team
 from tests.workflows.test_running_out import Handle, parked, spend, until
 
@@ -296,3 +298,17 @@ async def test_a_failed_check_can_park_and_start_again(client: Client) -> None:
     assert report.status is RunStatus.COMPLETED
     assert report.outcomes[0].task.calls == 3
     assert report.spend.total.spent_usd == 3 * COST
+
+
+@pytest.mark.parametrize("events", [12, 25, 40])
+async def test_the_wait_survives_a_continue_as_new(skipping: Client, events: int) -> None:
+    world = Down(timedelta(minutes=3))
+    changed = {"team": wide(3, SLOWLY)}
+    async with continuing(skipping, world, changed, events=events) as handle:
+        report = await handle.result()
+        assert await executions(skipping, handle) > 1
+    assert report.status is RunStatus.COMPLETED
+    keys = {(call.task, call.idempotency_key) for call in world.calls}
+    assert len(keys) == 3, "all attempts of a call carry one key, in every execution"
+    assert took(report) < 600
+    assert report.spend.ledger_agrees is LedgerAgreement.YES
