@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.exceptions import ApplicationError
 
 from durable_agent_team.contracts.call import CallRequest, CallResult, Purpose
 from durable_agent_team.contracts.text_ref import reference_to
@@ -106,6 +107,28 @@ async def deadline(client: Client) -> Handle:
     return handle
 
 
+async def outlasted(client: Client) -> Handle:
+    """A rate limit that is waited out, one of them until a person tries; a call that parks."""
+    seen: list[str] = []
+
+    def rule(call: CallRequest) -> None:
+        seen.append(call.task)
+        if call.task in ("a", "b") and seen.count(call.task) <= 2:
+            raise ApplicationError("wait", {"attempts": 1}, type="RateLimited", non_retryable=True)
+        if call.task == "c" and seen.count("c") == 1:
+            raise ApplicationError("no", {"attempts": 1}, type="Forbidden", non_retryable=True)
+
+    changed = team()
+    changed["agents"]["research"]["retry"] = {"initial_seconds": 2}
+    async with started(client, FakeWorld(rule), {"team": changed}) as handle:
+        await until(handle, lambda now: len(now.retrying) == 2)
+        await handle.execute_update("retry_task", {"task": "a"})
+        await until(handle, parked)
+        await handle.execute_update("retry_task", {"task": "c"})
+        await handle.result()
+    return handle
+
+
 async def by_reference(client: Client) -> Handle:
     """A document, rejected answers, hand-offs and the answer travel as references."""
     text = "A long text. " * 1_000
@@ -172,6 +195,7 @@ SCENARIOS: dict[str, Callable[[Client], Awaitable[Handle]]] = {
     "by_reference": by_reference,
     "local_accounts": local_accounts,
     "taken_over_and_redone": taken_over_and_redone,
+    "outlasted": outlasted,
 }
 
 if __name__ == "__main__":
