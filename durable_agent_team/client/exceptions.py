@@ -147,6 +147,13 @@ def is_out_of_updates(error: RPCError) -> bool:
     return error.status == RPCStatusCode.FAILED_PRECONDITION and full in error.message
 
 
+def is_between_executions(error: RPCError) -> bool:
+    """Whether a workflow task has failed with the update in it: as it does when the run wanted to
+    continue as new, and has to look at the update first."""
+    failed = "unexpected workflow task failure"
+    return error.status == RPCStatusCode.FAILED_PRECONDITION and failed in error.message
+
+
 def is_silence(error: RPCError) -> bool:
     """Whether nothing answered, as opposed to a refusal."""
     return error.status in _SILENT

@@ -1,6 +1,7 @@
 """Signals and updates: signals need no worker; updates return the run's answer."""
 
 import asyncio
+import uuid
 from collections.abc import Awaitable
 from datetime import datetime, timedelta
 from typing import Any, TypedDict, TypeVar, Unpack
@@ -22,6 +23,7 @@ from durable_agent_team.client.exceptions import (
     RunNotFound,
     SentAsSignal,
     UpdateRefused,
+    is_between_executions,
     is_out_of_updates,
     translated,
 )
@@ -51,6 +53,9 @@ UPDATE_TIMEOUT = timedelta(seconds=30)
 
 SIGNAL_LOOKS, SIGNAL_PAUSE = 5, 0.2
 """How often, and how many seconds apart, `state` is read for the refusal of a signal."""
+
+SEAM_TRIES, SEAM_PAUSE = 8, 0.1
+"""How often, and how many seconds apart, an update is sent to a run that is continuing as new."""
 
 Answer = TypeVar("Answer", bound=Message)
 T = TypeVar("T")
@@ -153,14 +158,7 @@ class RunControl:
         accepted = False
         with translated(self.id):
             try:
-                sending = self._handle.start_update(
-                    name,
-                    command,
-                    wait_for_stage=WorkflowUpdateStage.ACCEPTED,
-                    result_type=kind,
-                    rpc_timeout=ANSWER_TIMEOUT,
-                )
-                update: Any = await within(ANSWER_TIMEOUT, sending)
+                update: Any = await within(ANSWER_TIMEOUT, self._sent(name, command, kind))
                 accepted = True
                 answer: Answer = await within(
                     UPDATE_TIMEOUT, update.result(rpc_timeout=UPDATE_TIMEOUT)
@@ -181,6 +179,26 @@ class RunControl:
                 if not is_out_of_updates(error):
                     raise
                 raise await self._signal_instead(name, command, what) from error
+
+    async def _sent(self, name: str, command: Message, kind: type[Answer]) -> Any:
+        """The update, once it is accepted. One that arrives in the moment in which the run
+        continues as new fails without having reached it, and is sent again."""
+        id = str(uuid.uuid4())
+        for left in reversed(range(SEAM_TRIES)):
+            try:
+                return await self._handle.start_update(
+                    name,
+                    command,
+                    id=id,
+                    wait_for_stage=WorkflowUpdateStage.ACCEPTED,
+                    result_type=kind,
+                    rpc_timeout=ANSWER_TIMEOUT,
+                )
+            except RPCError as error:
+                if not left or not is_between_executions(error):
+                    raise
+            await asyncio.sleep(SEAM_PAUSE)
+        raise AssertionError("the last try returns or raises")
 
     async def _signal_instead(self, name: str, command: Message, what: str) -> RunError:
         """Sends the command as the signal `adjust`; returns what to raise."""

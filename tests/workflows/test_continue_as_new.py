@@ -2,23 +2,35 @@
 
 import asyncio
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from temporalio.client import Client, WorkflowHandle
+from temporalio.common import RetryPolicy
 
+from durable_agent_team.client.run_executions import read_executions
 from durable_agent_team.client.run_history import read_record
 from durable_agent_team.client.runs import RunSummary, get_run, list_runs
+from durable_agent_team.contracts.call import AccountRef
+from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.names import WORKFLOW
-from durable_agent_team.contracts.run import RunReport, RunStatus, TaskStatus
+from durable_agent_team.contracts.run import RunReport, RunRequest, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import Capabilities, LedgerAgreement
+from durable_agent_team.contracts.team import Task
 from tests.support.fakes import COST, FakeWorld
 from tests.support.temporal import running_worker
-from tests.workflows.test_life_of_a_run import team
+from tests.support.worlds import OnceEach
+from tests.workflows.test_life_of_a_run import failure_of, team
+from tests.workflows.test_steering import Gate
 from workflows.continuation import EVENTS_MEMO
+from workflows.start import _is_continued
+from workflows.state.progress import Progress
+from workflows.state.snapshot import snapshot_of
 
 Handle = WorkflowHandle[Any, Any]
 
@@ -39,41 +51,6 @@ async def started(
         )
 
 
-async def executions(client: Client, handle: Handle) -> int:
-    """How many executions of the workflow the run had."""
-    history = await client.get_workflow_handle(handle.id).fetch_history()
-    number = 1
-    while before := (
-        history.events[0].workflow_execution_started_event_attributes.continued_execution_run_id
-    ):
-        number += 1
-        history = await client.get_workflow_handle(handle.id, run_id=before).fetch_history()
-    return number
-
-
-class OnceEach(FakeWorld):
-    """Answers a key again that it has answered before, as a gateway does, and counts the calls that
-    it made itself."""
-
-    def __init__(self, seconds: float = 0) -> None:
-        super().__init__()
-        self.made: list[str] = []
-        self._answers: dict[str, asyncio.Task[Any]] = {}
-        self._seconds = seconds
-        self.rule = self._answer_once
-
-    async def _answer_once(self, call: Any) -> Any:
-        key = call.idempotency_key
-        if key not in self._answers:
-            self.made.append(call.task)
-            self._answers[key] = asyncio.create_task(self._answer(call))
-        return await asyncio.shield(self._answers[key])
-
-    async def _answer(self, call: Any) -> Any:
-        await asyncio.sleep(self._seconds)
-        return self.answer(call)
-
-
 def wide(tasks: int) -> dict[str, Any]:
     names = [f"t{number}" for number in range(tasks)]
     return team(
@@ -89,36 +66,40 @@ def wide(tasks: int) -> dict[str, Any]:
 async def test_a_run_that_continues_as_new_ends_as_in_one_execution(
     client: Client, replay: bool
 ) -> None:
-    world = OnceEach(0.05)
+    world = OnceEach(seconds=0.05)
     world.capabilities = Capabilities(replay=replay, ledger=True, transfer=True)
     async with started(
         client, world, {"team": wide(12) | {"max_parallel": 4}}, events=15
     ) as handle:
         report = await handle.result()
-        assert await executions(client, handle) > 2
+        assert len(await read_executions(client, handle.id)) > 2
     assert report.status is RunStatus.COMPLETED
     assert report.answer == "answer of answer"
     assert {each.task.status for each in report.outcomes} == {TaskStatus.DONE}
     assert {each.task.calls for each in report.outcomes} == {1}
     assert report.spend.total.spent_usd == 14 * COST == report.spend.ledger_usd
     assert report.spend.ledger_agrees is LedgerAgreement.YES
-    assert sorted(world.made) == sorted([*(f"t{n}" for n in range(12)), "last", "answer"])
+    assert sorted(call.task for call in world.made) == sorted(
+        [*(f"t{n}" for n in range(12)), "last", "answer"]
+    )
 
 
 async def test_readers_see_one_run(client: Client) -> None:
     """In the list, by its handle, and in the record of its calls, of which each is there once."""
-    world = OnceEach(0.05)
+    world = OnceEach(seconds=0.05)
     payload = {"team": wide(8) | {"max_parallel": 4}}
     async with started(client, world, payload, events=12) as handle:
         run = get_run(client, handle.id)
         changes = [change async for change in run.changes()]
         report = await run.result()
-        count = await executions(client, handle)
+        count = len(await read_executions(client, handle.id))
         record = await read_record(client, handle.id)
         listed = [each async for each in _listed(client, handle.id)]
     assert count > 2
     assert changes[-1].event == "workflow_execution_completed"
-    assert sorted(call.request.task for call in record.calls) == sorted(world.made)
+    assert sorted(call.request.task for call in record.calls) == sorted(
+        call.task for call in world.made
+    )
     assert all(call.result is not None for call in record.calls)
     assert {call.cost_usd for call in record.calls} == {COST}
     assert len(record.accounts) == 3
@@ -136,3 +117,55 @@ async def _listed(client: Client, id: str) -> AsyncIterator[RunSummary]:
         await asyncio.sleep(0.1)
     for each in found:
         yield each
+
+
+async def test_updates_and_signals_find_the_run_at_every_moment(client: Client) -> None:
+    """Each one is carried out once, whichever execution gets it."""
+    gate = Gate("t0")
+    world = OnceEach(gate)
+    payload = {"team": wide(6) | {"max_parallel": 3}}
+    added = [f"more{number}" for number in range(8)]
+    async with started(client, world, payload, events=12) as handle:
+        await gate.reached.wait()
+        run = get_run(client, handle.id)
+        for number, name in enumerate(added):
+            task = Task(id=name, agent="editor", ask="One more.")
+            if number % 2:
+                added_by_signal = {"kind": "add_task", **task.model_dump(exclude_unset=True)}
+                await handle.signal("adjust", added_by_signal)
+            else:
+                assert (await run.add_task(task)).task == name
+            await run.pause()
+            limits = await run.adjust_run(max_parallel=2 + number % 2)
+            assert limits.max_parallel == 2 + number % 2
+            await run.resume()
+        gate.open.set()
+        report = await handle.result()
+        assert len(await read_executions(client, handle.id)) > 3
+    status = {each.task.id: each.task.status for each in report.outcomes}
+    assert set(added) < set(status)
+    assert set(status.values()) == {TaskStatus.DONE}
+    assert max(Counter(call.task for call in world.made).values()) == 1
+    assert report.spend.ledger_agrees is LedgerAgreement.YES
+
+
+async def test_no_run_can_be_started_with_the_state_of_another(client: Client) -> None:
+    """It is a start input with wrong keys: the run ends before it spends from any account."""
+    state = Progress("other", datetime.now(UTC), RunRequest.model_validate({"team": team()}))
+    ref = AccountRef(agent="research", account_id="of another run", sealed_key="sealed")
+    state.account_refs["research"] = ref
+    world = FakeWorld()
+    error = await failure_of(client, world, snapshot_of(state))
+    assert error.type == ErrorType.INVALID_INPUT
+    assert "state: no such key" in error.message
+    assert not world.books
+    assert not world.calls
+
+
+def test_what_the_second_execution_of_a_schedule_starts_with_is_a_request() -> None:
+    """Temporal says of it, too, that it continues another execution."""
+    info = SimpleNamespace(continued_run_id="before", cron_schedule=None, retry_policy=None)
+    assert _is_continued(info)  # type: ignore[arg-type]
+    for more in ({"cron_schedule": "* * * * *"}, {"retry_policy": RetryPolicy()}):
+        again = SimpleNamespace(**{**vars(info), **more})
+        assert not _is_continued(again)  # type: ignore[arg-type]
