@@ -17,6 +17,7 @@ from benchmarks.figures import Sample, at_most, table
 from benchmarks.process import NotReady
 from benchmarks.rows import Row
 from benchmarks.rows_gateway import GatewayLatency, GatewayRate
+from benchmarks.rows_long import Long
 from benchmarks.rows_many import ManyRuns, ManyStarts
 from benchmarks.rows_recovery import Idle, Recovery
 from benchmarks.rows_runs import Fan, History, Uneven
@@ -40,6 +41,8 @@ ROWS: tuple[Row, ...] = (
     Telemetry(),
     ManyRuns(),
     ManyStarts(),
+    Long(1_000, rounds=(2, 1)),
+    Long(5_000, rounds=(1, 0), aim=at_most(1.2)),
 )
 RESULT = PROJECT_ROOT / ".data" / "bench.json"
 

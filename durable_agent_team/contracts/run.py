@@ -10,7 +10,7 @@ from durable_agent_team.contracts.base import Message, Usd
 from durable_agent_team.contracts.call import MAX_ANSWER, MAX_SOURCE
 from durable_agent_team.contracts.seed import RunId, Seed
 from durable_agent_team.contracts.spend import SpendReport
-from durable_agent_team.contracts.team import Identifier, SourceName, Team
+from durable_agent_team.contracts.team import MAX_TASKS, Identifier, SourceName, Team
 from durable_agent_team.contracts.text_ref import Text, TextRef, preview_of
 
 TASKS_PER_PAGE = 100
@@ -217,7 +217,7 @@ class RunReport(Message):
     goal: str
     status: RunStatus
     answer: str | None = Field(None, max_length=MAX_ANSWER)
-    answer_parts: tuple[Text, ...] = Field((), max_length=1_000)
+    answer_parts: tuple[Text, ...] = Field((), max_length=MAX_TASKS)
     outcomes: tuple[TaskOutcome, ...]
     spend: SpendReport
     cancel_reason: str | None = None

@@ -22,7 +22,10 @@ from durable_agent_team.process.interpreter_exit import exit_process
 from tests.support.fakes import FakeWorld
 from tests.support.run_reports import report_of
 from tests.support.temporal import server
+from tests.support.worlds import OnceEach
 from tests.workflows.test_adjust_agent import too_expensive, world_with_prices
+from tests.workflows.test_continue_as_new import started as continuing
+from tests.workflows.test_continue_as_new import wide
 from tests.workflows.test_deadline import SOON, set_deadline, until_reached
 from tests.workflows.test_life_of_a_run import started, team
 from tests.workflows.test_planning import GOOD, Planner, without_tasks
@@ -167,6 +170,26 @@ async def taken_over_and_redone(client: Client) -> Handle:
     return handle
 
 
+async def continues(client: Client) -> Handle:
+    """The first execution of a run that continues as new, with calls in flight."""
+    handle = await _continued(client)
+    return client.get_workflow_handle(handle.id, run_id=handle.first_execution_run_id)
+
+
+async def taken_up(client: Client) -> Handle:
+    """Its last execution, which starts with the state of the run."""
+    handle = await _continued(client)
+    return client.get_workflow_handle(handle.id)
+
+
+async def _continued(client: Client) -> Handle:
+    world = OnceEach(seconds=0.05)
+    payload = {"team": wide(4) | {"max_parallel": 2}}
+    async with continuing(client, world, payload, events=20) as handle:
+        await handle.result()
+    return handle
+
+
 async def _ended(client: Client, world: FakeWorld, payload: Any) -> Handle:
     async with started(client, world, payload) as handle:
         with suppress(WorkflowFailureError):
@@ -196,6 +219,8 @@ SCENARIOS: dict[str, Callable[[Client], Awaitable[Handle]]] = {
     "local_accounts": local_accounts,
     "taken_over_and_redone": taken_over_and_redone,
     "outlasted": outlasted,
+    "continues": continues,
+    "taken_up": taken_up,
 }
 
 if __name__ == "__main__":
