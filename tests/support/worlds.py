@@ -17,12 +17,12 @@ from tests.support.fakes import FakeWorld, Rule
 
 
 class OnceEach(FakeWorld):
-    """Answers a key again that it has answered before, as a gateway does; `made` has the calls that
-    it answered anew. `answers` decides as the `rule` of a `FakeWorld`."""
+    """Answers a key again that it has answered before, as a gateway does; `made` has the tasks of
+    the calls that it answered anew. `answers` decides as the `rule` of a `FakeWorld`."""
 
     def __init__(self, answers: Rule | None = None, seconds: float = 0) -> None:
         super().__init__(self._once)
-        self.made: list[CallRequest] = []
+        self.made: list[str] = []
         self._decide = answers
         self._seconds = seconds
         self._answers: dict[str, asyncio.Task[CallResult]] = {}
@@ -44,7 +44,7 @@ class OnceEach(FakeWorld):
             answered = await answered
         result = answered if isinstance(answered, CallResult) else self.answer(call)
         self.book(call, result.cost_usd)
-        self.made.append(call)
+        self.made.append(call.task)
         return result
 
 

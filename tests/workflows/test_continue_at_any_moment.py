@@ -125,6 +125,6 @@ def _shown(report: RunReport, world: Any) -> dict[str, Any]:
         ],
         "spend": [each.model_dump(exclude={"status"}) for each in report.spend.agents],
         "call_seconds": report.call_seconds,
-        "made": Counter(call.task for call in world.made),
+        "made": Counter(world.made),
         "charges": charges,
     }

@@ -12,7 +12,8 @@ from durable_agent_team.contracts.call import Purpose
 from durable_agent_team.contracts.run import RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import ModelCatalog
 from tests.support.fakes import COST, FakeWorld
-from tests.workflows.test_continue_as_new import OnceEach, executions, wide
+from tests.support.worlds import OnceEach
+from tests.workflows.test_continue_as_new import executions, wide
 from tests.workflows.test_continue_as_new import started as continuing
 from tests.workflows.test_life_of_a_run import failure_of, result_of, started, team
 from tests.workflows.test_planning import GOOD, Planner, without_tasks
@@ -170,7 +171,7 @@ async def test_a_wrong_seed_is_refused_before_an_account_is_opened(
 
 class HoldsLast(OnceEach):
     def __init__(self) -> None:
-        super().__init__(0.05)
+        super().__init__(seconds=0.05)
         self.open = asyncio.Event()
 
     async def _answer(self, call: Any) -> Any:

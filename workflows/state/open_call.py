@@ -24,6 +24,8 @@ class Issued:
     """Its agent's settings when the request was made."""
     digest: str
     """SHA-256 of everything that is in the request's body."""
+    known_limits: int = 0
+    """As in the request."""
 
 
 @dataclass

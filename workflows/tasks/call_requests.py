@@ -72,7 +72,10 @@ class CallRequests:
     ) -> CallRequest:
         """The request that was issued for this assignment, under the same key."""
         request = self._request(assignment, account, issued.model, rejected, issued.key)
-        return request.model_copy(update={"max_tokens": issued.max_tokens})
+        changes = {"max_tokens": issued.max_tokens}
+        if issued.known_limits:
+            changes["known_limits"] = issued.known_limits
+        return request.model_copy(update=changes)
 
     def _request(
         self,

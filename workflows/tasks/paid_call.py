@@ -164,7 +164,10 @@ class PaidCalls:
         account = self._progress.accounts[assignment.agent]
         if call.parked_after is not None:
             caller = with_current_settings(self._progress, assignment).caller
-            await self._parking.park(assignment.subject, caller, account, call.parked_after)
+            failed = call.parked_after
+            await self._parking.park(assignment.subject, caller, account, failed)
+            assignment = self._take_up(assignment, call, account)
+            call.request = made_again(call.request, failed) if call.request else None
         assignment = self._take_up(assignment, call, account)
         while True:
             request = call.request
@@ -235,6 +238,7 @@ class PaidCalls:
                     max_tokens=request.max_tokens,
                     caller=caller,
                     digest=digest(request),
+                    known_limits=request.known_limits,
                 )
 
     async def _carry_out(
