@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from durable_agent_team.gateway.calls.answer import BilledAnswer, UpstreamResult, interpret_response
@@ -187,6 +187,7 @@ def promised(raw: bytes) -> bool:
 @pytest.mark.fuzz
 @FUZZ
 @given(statuses, plain, st.booleans())
+@example(200, b'{"choices":[{"message":{"content":"a"}}],"created":1e999}', False)
 def test_any_plain_answer_is_charged_or_a_documented_error(
     status: int, raw: bytes, stream: bool
 ) -> None:
