@@ -7,7 +7,9 @@ from temporalio import workflow
 
 from durable_agent_team.contracts.run import Failure, TaskStatus
 from durable_agent_team.contracts.team import OnTaskFailure, Task
+from durable_agent_team.rules.encoded_size import COMMAND_BYTES, MAX_COMMANDS_BYTES
 from workflows.activity_errors import refused
+from workflows.command_turns import CommandTurns
 from workflows.state.progress import Progress
 from workflows.state.task_schedule import ENDED
 from workflows.task_exceptions import TaskFailed, TaskSkipped, was_cancelled
@@ -16,6 +18,11 @@ from workflows.tasks.paid_call import PaidCalls
 
 REDO_DONE = "redo-done-tasks"
 """Runs that had the retry of a task that was done refused, before this patch, refuse it again."""
+
+STARTS = 400
+"""Tasks that start in one workflow task at most: each makes its request, and Temporal's SDK takes a
+workflow task of two seconds for a deadlock."""
+START_BYTES = MAX_COMMANDS_BYTES // STARTS - COMMAND_BYTES
 
 
 class TaskRunner:
@@ -29,6 +36,7 @@ class TaskRunner:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._open = 0
         """The number of those that have not ended."""
+        self._starts = CommandTurns(progress.changed)
         self._cancelled: dict[str, str] = {}
         self._superseded: list[asyncio.Task[None]] = []
         """Cancelled because their tasks are done anew; nothing that they still return counts."""
@@ -155,6 +163,7 @@ class TaskRunner:
         """One task from its first call to its hand-off; then starts the tasks that are ready."""
         try:
             with workflow.create_event_group(task_id, label=task_id).scope():
+                await self._starts.take(START_BYTES)
                 handoff = await self._calls.answer(task_assignment(self._progress, task_id))
         except TaskFailed as failed:
             if self._is_current(task_id):
