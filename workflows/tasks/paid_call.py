@@ -228,10 +228,14 @@ class PaidCalls:
         return assignment
 
     def prepare_to_continue(self) -> None:
-        """Notes of every open call what the next execution needs to make its request again."""
+        """Notes of every call that was sent what the next execution needs to make its request
+        again. Those that have only waited so far, which may be thousands, are made anew."""
         for call in self._progress.open_calls.values():
             request, caller = call.request, call.caller
-            if request is not None and isinstance(caller, Agent | OrchestratorAgent):
+            sent = self._progress.accounts[call.agent].charges.issued
+            if request is None or request.idempotency_key not in sent:
+                continue
+            if isinstance(caller, Agent | OrchestratorAgent):
                 call.issued = Issued(
                     key=request.idempotency_key,
                     model=request.model,

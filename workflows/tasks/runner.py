@@ -19,7 +19,7 @@ from workflows.tasks.paid_call import PaidCalls
 REDO_DONE = "redo-done-tasks"
 """Runs that had the retry of a task that was done refused, before this patch, refuse it again."""
 
-STARTS = 400
+STARTS = 150
 """Tasks that start in one workflow task at most: each makes its request, and Temporal's SDK takes a
 workflow task of two seconds for a deadlock."""
 START_BYTES = MAX_COMMANDS_BYTES // STARTS - COMMAND_BYTES
