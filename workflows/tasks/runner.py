@@ -162,8 +162,8 @@ class TaskRunner:
     async def _run_task(self, task_id: str) -> None:
         """One task from its first call to its hand-off; then starts the tasks that are ready."""
         try:
+            await self._starts.take(START_BYTES)
             with workflow.create_event_group(task_id, label=task_id).scope():
-                await self._starts.take(START_BYTES)
                 handoff = await self._calls.answer(task_assignment(self._progress, task_id))
         except TaskFailed as failed:
             if self._is_current(task_id):
