@@ -85,7 +85,7 @@ STEERING = Section(
         steering("steer-3", "A transfer to the same agent",
                  "starter.py transfer RUN research research 0.1", "research"),
         parked("steer-4", "A retry of an unknown task", "starter.py retry RUN zzz",
-               "task = 'zzz': no such task", "only what has failed or is parked"),
+               "task = 'zzz': no such task", "only what is done, has failed or is parked"),
         parked("steer-5", "An unknown task", "starter.py cancel-task RUN zzz",
                "task = 'zzz': no such task"),
         steering("steer-9", "Settings for an unknown agent",
