@@ -1,9 +1,11 @@
 """Passes the team's name to a run's activities in a header, as a label for metrics."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from temporalio import workflow
+from temporalio.api.common.v1 import Payload
+from temporalio.common import SearchAttributeKey
 from temporalio.converter import PayloadConverter
 from temporalio.worker import (
     ActivityInboundInterceptor,
@@ -17,9 +19,11 @@ from temporalio.worker import (
     WorkflowOutboundInterceptor,
 )
 
+from durable_agent_team.contracts.names import ATTRIBUTE_TEAM
 from durable_agent_team.contracts.telemetry_labels import LABELS, TEAM, TEAM_HEADER, UNKNOWN
 
 MAX_NAME = 100
+KEY = SearchAttributeKey.for_keyword(ATTRIBUTE_TEAM)
 
 
 class TeamLabel(Interceptor):
@@ -48,8 +52,10 @@ class _Workflow(WorkflowInboundInterceptor):
         self.next.init(_Outbound(outbound, lambda: self._team))
 
     async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:
-        self._team = team_name(input.args)
-        run_id = workflow.info().run_id
+        info = workflow.info()
+        # An execution that continues another one starts with its state, not with a request.
+        self._team = team_name(input.args, info.typed_search_attributes.get(KEY, UNKNOWN))
+        run_id = info.run_id
         try:
             return await self.next.execute_workflow(input)
         finally:
@@ -62,12 +68,15 @@ class _Outbound(WorkflowOutboundInterceptor):
         self._team = team
 
     def start_activity(self, input: StartActivityInput) -> workflow.ActivityHandle[Any]:
-        payload = PayloadConverter.default.to_payload(self._team())
-        input.headers = {**input.headers, TEAM_HEADER: payload}
+        input.headers = self._with_team(input.headers)
         return self.next.start_activity(input)
 
     def start_local_activity(self, input: StartLocalActivityInput) -> workflow.ActivityHandle[Any]:
+        input.headers = self._with_team(input.headers)
         return self.next.start_local_activity(input)
+
+    def _with_team(self, headers: Mapping[str, Payload]) -> dict[str, Payload]:
+        return {**headers, TEAM_HEADER: PayloadConverter.default.to_payload(self._team())}
 
 
 class _Activity(ActivityInboundInterceptor):
@@ -78,9 +87,9 @@ class _Activity(ActivityInboundInterceptor):
         return await self.next.execute_activity(input)
 
 
-def team_name(args: Any) -> str:
+def team_name(args: Any, otherwise: str = UNKNOWN) -> str:
     """The team's name in a start input that has not been validated yet."""
     request = args[0] if args else None
     team = request.get("team") if isinstance(request, dict) else None
     name = team.get("name") if isinstance(team, dict) else None
-    return name[:MAX_NAME] if isinstance(name, str) else UNKNOWN
+    return name[:MAX_NAME] if isinstance(name, str) else otherwise

@@ -20,6 +20,7 @@ from tests.cli.test_parked import POOR, parked
 from tests.cli.test_start_run import fail_prices, new_id
 from tests.support.fakes import FakeWorld
 from tests.support.packages import Rooms, all_rooms
+from tests.support.run_reports import report_of
 from tests.support.upstream import Rule
 
 PAYLOAD: dict[str, Any] = {
@@ -173,7 +174,7 @@ async def test_an_abandoned_call_that_was_charged_is_not_a_difference(
             await asyncio.sleep(0.05)
     assert (await starter("cancel", run)).code == 0
     asyncio.get_running_loop().call_later(2, gate.set)  # the worker has given the call up by then
-    await handle.result()
+    await report_of(handle)
     ended = await starter("charges", run, "--json", **provider(rooms))
     (line,) = [ChargeLine.model_validate_json(line) for line in lines(ended.out)]
     assert line.note == "cancelled, read back from the ledger"
@@ -192,7 +193,7 @@ async def test_a_timed_out_call_that_was_charged_is_not_a_difference(
     handle = await rooms.start({"team": {**PAYLOAD["team"], "agents": agents}}, run)
     asyncio.get_running_loop().call_later(3, gate.set)  # the attempt is over by then
     with pytest.raises(WorkflowFailureError):
-        await handle.result()
+        await report_of(handle)
     ended = await starter("charges", run, "--json", **provider(rooms))
     (line,) = [ChargeLine.model_validate_json(line) for line in lines(ended.out)]
     assert line.note == "UpstreamTimeout, read back from the ledger"

@@ -35,10 +35,15 @@ def temporal_cli() -> str:
 
 @asynccontextmanager
 async def server(
-    *, time_skipping: bool = False, settings: Mapping[str, object] | None = None
+    *,
+    time_skipping: bool = False,
+    settings: Mapping[str, object] | None = None,
+    database: Path | None = None,
 ) -> AsyncIterator[WorkflowEnvironment]:
-    """`settings` are values of the server's dynamic configuration, without time skipping."""
+    """`settings` are values of the server's dynamic configuration, `database` is its file instead
+    of its memory; both without time skipping."""
     values = [f"{name}={value}" for name, value in (settings or {}).items()]
+    pragmas = [] if database is None else ["--sqlite-pragma", "synchronous=OFF"]
     if time_skipping:
         start = WorkflowEnvironment.start_time_skipping_v2(
             dev_server_existing_path=temporal_cli(),
@@ -53,8 +58,10 @@ async def server(
         start = WorkflowEnvironment.start_local(
             dev_server_existing_path=temporal_cli(),
             search_attributes=ATTRIBUTES,
+            dev_server_database_filename=None if database is None else str(database),
             dev_server_extra_args=[
-                each for value in values for each in ("--dynamic-config-value", value)
+                *(each for value in values for each in ("--dynamic-config-value", value)),
+                *pragmas,
             ],
             data_converter=DATA_CONVERTER,
         )

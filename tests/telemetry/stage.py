@@ -26,6 +26,7 @@ from tests.support.upstream import Rule, ScriptedUpstream
 
 RUN = "telemetry-run-1"
 SEALING_KEY = generate_sealing_key()
+UPSTREAM_KEY = "upstream-key-0123456789-0123456789"
 GOAL = "Goal-marker: enter the market of Zanzibar"
 PROMPT = "Prompt-marker"
 ANSWER = "Answer-marker"
@@ -101,6 +102,8 @@ class Evidence:
     worker_log: str
     gateway_log: str
     starter_out: str
+    files: dict[str, bytes]
+    """What the processes wrote: databases, logs, reports."""
     header_bytes: list[int]
     """Of each activity in Temporal's history."""
 
@@ -110,8 +113,10 @@ async def one_run(folder: Path) -> Evidence:
     async with (
         receiver() as received,
         ScriptedUpstream(rules()) as upstream,
-        gateway_process(upstream.url, **environment(received)) as gateway,
-        server() as temporal,
+        gateway_process(
+            upstream.url, upstream_api_key=UPSTREAM_KEY, **environment(received)
+        ) as gateway,
+        server(database=folder / "temporal.db") as temporal,
     ):
         address = temporal.client.service_client.config.target_host
         desk = Desk(folder, gateway, address, received)
@@ -121,14 +126,28 @@ async def one_run(folder: Path) -> Evidence:
             await until(lambda: parked(received) == 1, "the gauge of parked tasks")
             out += await desk.starter("budget", RUN, "poor", "1")
             out += await desk.starter("result", RUN)
+            for command in ("state", "spend", "list"):
+                out += await desk.starter(command, *([] if command == "list" else [RUN]))
+            for ending in ("md", "html"):
+                report = str(folder / f"report.{ending}")
+                # Without the key it does not read the ledger, in requests that name no run.
+                out += await desk.starter("report", RUN, "--out", report, ATXP_API_KEY="")
             # Temporal's own cannot be flushed: the last ones are waited for.
             await until(lambda: has(received, "temporal_workflow_completed"), "its end")
             worker.send_signal(signal.SIGTERM)
             assert await asyncio.wait_for(worker.wait(), 40) == 0, desk.log
         headers = await header_bytes(temporal.client)
         secrets = {**agents_keys(gateway), "parent": gateway.parent_key, "sealing": SEALING_KEY}
+        secrets["upstream"] = UPSTREAM_KEY
         assert await asyncio.wait_for(gateway.end(signal.SIGTERM), 40) == 0
-        return Evidence(received, ledger(gateway), secrets, desk.log, gateway.log, out, headers)
+        files = {**contents(folder), **contents(gateway.database.parent)}
+        return Evidence(
+            received, ledger(gateway), secrets, desk.log, gateway.log, out, files, headers
+        )
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def environment(received: Receiver) -> dict[str, str]:
@@ -185,10 +204,10 @@ class Desk:
                 process.kill()
                 await process.wait()
 
-    async def starter(self, *arguments: str) -> str:
+    async def starter(self, *arguments: str, **env: str) -> str:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "starter.py", *arguments),
-            env=self.env,
+            env={**self.env, **env},
             cwd=PROJECT_ROOT,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.support import secrets
 from tests.support.otlp import Point, Received
-from tests.telemetry.stage import ANSWER, GOAL, PROMPT, RUN, TEAM, Evidence
+from tests.telemetry.stage import ANSWER, GOAL, PROMPT, RUN, Evidence
 
 CALLS = ("chat m", "chat smollm2-135m")
 
@@ -57,18 +57,18 @@ def accounts_lines(evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def test_lines_about_accounts_name_run_agent_and_trace(evidence: Evidence) -> None:
-    """Opened, topped up, and closed: each of them for one agent."""
+    """All opened by one request, one topped up, and all closed by one request."""
     found = accounts_lines(evidence)
     assert {line["workflow_id"] for line in found} == {RUN}
     assert {line["team"] for line in found} == {"brief"}
-    team = {"orchestrator", "research", "poor", "editor"}
-    for method in ("POST", "PATCH"):
-        assert {line["agent"] for line in found if line["message"].startswith(method)} == team
-    for line in found:
-        assert line["account_name"].startswith(f"{line['agent']}@{RUN}/")
-    [top_up, closing] = [
-        line for line in found if line["agent"] == "poor" and "PATCH" in line["message"]
-    ]
+    opening, closing = (
+        next(line for line in found if line["message"].startswith(f"{method} /v1/agents/batch"))
+        for method in ("POST", "PATCH")
+    )
+    [top_up] = [line for line in found if line not in (opening, closing)]
+    assert top_up["message"].startswith("PATCH /v1/agents/agt_")
+    assert top_up["agent"] == "poor"
+    assert top_up["account_name"].startswith(f"poor@{RUN}/")
     of_run, of_update = (
         the_trace(evidence, start)[0].span.trace_id.hex()
         for start in ("StartWorkflow:Orchestrator", "StartWorkflowUpdate:adjust_budget")
@@ -85,13 +85,18 @@ def test_spans_about_accounts_stand_within_their_activity(evidence: Evidence) ->
         for each in evidence.received.spans
         if each.service == "atxp-gateway" and "/v1/agents" in each.span.name
     ]
-    assert {each.span.name for each in found} >= {"POST /v1/agents", "PATCH /v1/agents/{id}"}
+    assert {each.span.name for each in found} == {
+        "POST /v1/agents/batch",
+        "PATCH /v1/agents/{id}",
+        "PATCH /v1/agents/batch",
+    }
     for each in found:
         parent = by_id[each.span.parent_span_id]
         assert parent.service == "durable-agent-team"
         assert parent.span.name.startswith("RunActivity:")
         assert each.attributes["agent_team.run"] == RUN
-        assert each.attributes["agent_team.agent"] in {*TEAM["agents"], "orchestrator"}
+        of_one = "{id}" in each.span.name
+        assert each.attributes.get("agent_team.agent") == ("poor" if of_one else None)
     told = {line["span_id"] for line in accounts_lines(evidence)}
     assert told == {each.span.span_id.hex() for each in found}
 
@@ -199,6 +204,18 @@ def test_no_key_and_nobodys_words_went_out(evidence: Evidence) -> None:
     assert all(len(data) > 500 for data in places.values())
     assert secrets.found({**evidence.secrets, **words}, places) == []
     assert secrets.found(evidence.secrets, {"output": evidence.starter_out.encode()}) == []
+
+
+def test_no_key_is_in_any_file_of_the_run(evidence: Evidence) -> None:
+    """Temporal's database, the gateway's, the logs, both reports, each with its run in it."""
+    files = evidence.files
+    databases = {"temporal.db", "gateway.db"}
+    assert databases | {"worker.log", "gateway.log", "report.md", "report.html"} <= files.keys()
+    for name in ("temporal.db", "report.md", "report.html"):
+        assert any(RUN.encode() in data for each, data in files.items() if name in each), name
+    assert {"sealing", "parent", "secret", "upstream"} < evidence.secrets.keys()
+    assert len(evidence.secrets) == 4 + len(TEAM["agents"]) + 1, "and the orchestrator's"
+    assert secrets.found(evidence.secrets, files) == []
 
 
 def lines(log: str) -> list[dict[str, Any]]:

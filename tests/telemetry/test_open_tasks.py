@@ -23,6 +23,7 @@ from durable_agent_team.process.team_interceptor import TeamLabel, team_name
 from durable_agent_team.worker_sdk import idle_eviction
 from tests.process.test_worker import SETTINGS
 from tests.support.fakes import FakeWorld, exhausted
+from tests.support.run_reports import report_of
 from tests.support.sandbox import strict_runner
 from tests.support.temporal import server
 from tests.workflows.test_life_of_a_run import team
@@ -126,7 +127,7 @@ async def test_a_run_that_left_the_memory_is_not_counted(client: Client) -> None
         await until({"parked": 2, "waiting": 1})
         for run in (first, second):
             await run.signal("cancel", {"reason": "enough"})
-            assert (await run.result()).status is RunStatus.CANCELLED
+            assert (await report_of(run)).status is RunStatus.CANCELLED
 
 
 @pytest.mark.usefixtures("watched")
@@ -147,7 +148,7 @@ async def test_a_parked_run_that_rests_is_still_counted(
                 await asyncio.sleep(0.05)
         assert counts() == {"parked": 2, "waiting": 1}
         await run.signal("cancel", {"reason": "enough"})
-        assert (await run.result()).status is RunStatus.CANCELLED
+        assert (await report_of(run)).status is RunStatus.CANCELLED
         await until({})
 
 
@@ -155,7 +156,7 @@ async def test_without_telemetry_nothing_is_kept(client: Client) -> None:
     async with worker(client, PoorWorld(), cached=10) as queue:
         run = await start(client, queue)
         await run.signal("cancel", {"reason": "enough"})
-        await run.result()
+        await report_of(run)
     assert OPEN_TASKS._runs == {}
 
 
