@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.support import secrets
 from tests.support.otlp import Point, Received
-from tests.telemetry.stage import ANSWER, GOAL, PROMPT, RUN, Evidence
+from tests.telemetry.stage import ANSWER, GOAL, PROMPT, RUN, TEAM, Evidence
 
 CALLS = ("chat m", "chat smollm2-135m")
 

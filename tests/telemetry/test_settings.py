@@ -121,8 +121,8 @@ STARTS = {
     "remove_empty(os.environ)\n"
     "on = GatewayTelemetry.from_environment(os.environ) is not None",
     "worker": "from durable_agent_team.process import telemetry, temporal_runtime\n"
-    "from durable_agent_team.process.settings import client_settings\n"
-    "client_settings(); temporal_runtime.start()\n"
+    "from durable_agent_team.process.settings import ClientSettings, load\n"
+    "load(ClientSettings); temporal_runtime.start()\n"
     "on = telemetry.start_metrics() and bool(telemetry.plugins())",
 }
 
