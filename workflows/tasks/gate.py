@@ -2,8 +2,13 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -39,6 +44,11 @@ class Candidate:
         return self.account.has_room(self.bound)
 
 
+QUEUE = 100
+"""Tasks that wait for a place, or are about to. No more than these are started: each costs time, in
+every execution of a run, and a run may have thousands of tasks that are ready."""
+
+
 class Gate:
     """Limits the calls in flight to `max_parallel`, and starts none while the run is paused."""
 
@@ -49,6 +59,12 @@ class Gate:
         self._settled: defaultdict[str, list[asyncio.Future[None]]] = defaultdict(list)
         self._running = asyncio.Event()
         self._held = False
+        self._coming: set[str] = set()
+        """Tasks that were let in, and have not asked for a place yet."""
+        self._queued = 0
+        """Calls that wait for a place, or for the end of a pause."""
+        self.when_not_full: Callable[[], None] | None = None
+        """Called whenever it is not full any more."""
         self.pause(progress.paused)
 
     def pause(self, paused: bool) -> None:
@@ -82,6 +98,34 @@ class Gate:
             if not waiter.done():
                 waiter.set_result(None)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether so many tasks wait for a place that others need not start yet. Tasks that wait
+        for money, for a person or for the end of an outage do not count."""
+        return len(self._coming) + self._queued >= QUEUE
+
+    def expect(self, task: str) -> None:
+        """The task has started, and will ask for a place, or `leave`."""
+        self._coming.add(task)
+
+    def leave(self, task: str) -> None:
+        """The task waits for something else than a place, or has ended."""
+        self._coming.discard(task)
+        self._has_room()
+
+    def _has_room(self) -> None:
+        if self.when_not_full is not None and not self.is_full:
+            self.when_not_full()
+
+    @contextmanager
+    def _waiting_in_line(self) -> Iterator[None]:
+        self._queued += 1
+        try:
+            yield
+        finally:
+            self._queued -= 1
+            self._has_room()
+
     @asynccontextmanager
     async def slot(self, call: Candidate) -> AsyncIterator[None]:
         """Holds one of the places, from when the call may start until it has ended.
@@ -89,9 +133,12 @@ class Gate:
         Raises CancelledError where no call starts any more, and AgentChanged where the agent's
         settings have changed since the request was made.
         """
+        self.leave(call.subject)
         while True:
             await self._wait_until_startable(call)
-            async with self._places.one():
+            async with AsyncExitStack() as held:
+                with self._waiting_in_line():
+                    await held.enter_async_context(self._places.one())
                 # Much may have changed while it waited for a slot.
                 if self._may_still_start(call):
                     yield
@@ -109,7 +156,8 @@ class Gate:
             message = f"{lately} failed; it is not called any more"
             opened = Failure(type=ErrorType.BREAKER_OPEN, message=message)
             await self._parking.park(call.subject, call.caller, call.account, opened)
-        await self._running.wait()
+        with self._waiting_in_line():
+            await self._running.wait()
         self._raise_if_stopping()
         while self._is_current(call) and not call.has_room:
             await self.settlement(call.account.agent)

@@ -162,6 +162,8 @@ class PaidCalls:
         self, assignment: Assignment, call: OpenCall
     ) -> tuple[CallRequest, CallResult]:
         account = self._progress.accounts[assignment.agent]
+        if call.parked_after is not None or assignment.subject in self._progress.troubled:
+            self.gate.leave(assignment.subject)
         if call.parked_after is not None:
             caller = with_current_settings(self._progress, assignment).caller
             failed = call.parked_after

@@ -1,6 +1,7 @@
 """Runs the tasks of a plan: each starts as soon as its last dependency is done."""
 
 import asyncio
+from collections import deque
 from contextlib import suppress
 
 from temporalio import workflow
@@ -18,6 +19,9 @@ from workflows.tasks.paid_call import PaidCalls
 
 REDO_DONE = "redo-done-tasks"
 """Runs that had the retry of a task that was done refused, before this patch, refuse it again."""
+
+QUEUES = "tasks-start-in-turn"
+"""Runs from before this patch start all tasks that are ready at once."""
 
 STARTS = 150
 """Tasks that start in one workflow task at most: each makes its request, and Temporal's SDK takes a
@@ -37,6 +41,10 @@ class TaskRunner:
         self._open = 0
         """The number of those that have not ended."""
         self._starts = CommandTurns(progress.changed)
+        self._line: deque[str] = deque()
+        """Tasks that are ready, and not started while the gate is full."""
+        self._queues: bool | None = None
+        calls.gate.when_not_full = self._start_from_line
         self._cancelled: dict[str, str] = {}
         self._superseded: list[asyncio.Task[None]] = []
         """Cancelled because their tasks are done anew; nothing that they still return counts."""
@@ -49,6 +57,7 @@ class TaskRunner:
         """
         self._tasks.clear()
         self._superseded.clear()
+        self._line.clear()
         self._ended = ended = asyncio.get_event_loop().create_future()
         self._start(sorted(self._progress.tasks.schedule.start(), key=self._in_flight_first))
         try:
@@ -136,12 +145,39 @@ class TaskRunner:
             running.cancel()
 
     def _start(self, task_ids: list[str]) -> None:
+        """Starts tasks that are ready, or puts them in line while enough others wait for a place.
+        Calls that an earlier execution of the run has begun are taken up at once."""
         if self._ended is None or self._progress.stopping:
             return
         for task_id in task_ids:
-            task = self._tasks[task_id] = asyncio.create_task(self._run_task(task_id))
-            task.add_done_callback(self._task_ended)
-            self._open += 1
+            if task_id not in self._progress.open_calls and self._must_queue():
+                self._line.append(task_id)
+            else:
+                self._create(task_id)
+
+    def _must_queue(self) -> bool:
+        if not self._line and not self._calls.gate.is_full:
+            return False
+        if self._queues is None:
+            self._queues = workflow.patched(QUEUES)
+        return self._queues
+
+    def _start_from_line(self) -> None:
+        """Starts the first ones in line. They may have been cancelled or be done anew since."""
+        if self._ended is None or self._progress.stopping:
+            return
+        status = self._progress.tasks.schedule.status
+        while self._line and not self._calls.gate.is_full:
+            task_id = self._line.popleft()
+            running = self._tasks.get(task_id)
+            if status[task_id] is TaskStatus.READY and (running is None or running.done()):
+                self._create(task_id)
+
+    def _create(self, task_id: str) -> None:
+        self._calls.gate.expect(task_id)
+        task = self._tasks[task_id] = asyncio.create_task(self._run_task(task_id))
+        task.add_done_callback(self._task_ended)
+        self._open += 1
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         """An exception that leaves a task is a bug: `run` raises it, so that it fails the workflow
@@ -152,15 +188,17 @@ class TaskRunner:
         bug = None if task.cancelled() else task.exception()
         if bug is not None:
             self._ended.set_exception(bug)
-        elif not self._open:
+        elif not self._open and (not self._line or self._progress.stopping):
             self._ended.set_result(None)
 
     def _cancel_all(self) -> None:
+        self._line.clear()
         for task in self._tasks.values():
             task.cancel()
 
     async def _run_task(self, task_id: str) -> None:
         """One task from its first call to its hand-off; then starts the tasks that are ready."""
+        gate = self._calls.gate
         try:
             await self._starts.take(START_BYTES)
             with workflow.create_event_group(task_id, label=task_id).scope():
@@ -184,6 +222,8 @@ class TaskRunner:
             ready = self._progress.tasks.done(task_id, handoff, workflow.now())
             if was_cancelled() and task_id not in self._cancelled:
                 return
+        finally:
+            gate.leave(task_id)
         self._progress.changed()
         self._start(ready)
 
