@@ -28,18 +28,17 @@ class ValueLimits:
     """Everything that is not a key, including lists and objects."""
     keys: int
     """Of all objects together: each may be a mistake that pydantic lists."""
+    entries: int
+    """Of one list or object."""
     characters: int
     """Of all texts and keys together."""
 
 
-MAX_ENTRIES = 5_000
-"""Of one list or object."""
-
-START = ValueLimits(depth=64, values=200_000, keys=60_000, characters=8_000_000)
+START = ValueLimits(depth=64, values=200_000, keys=60_000, entries=5_000, characters=8_000_000)
 """A start input: five thousand tasks, or a thousand that each have a schema and a hundred
 dependencies."""
 
-MESSAGE = ValueLimits(depth=64, values=10_000, keys=4_000, characters=200_000)
+MESSAGE = ValueLimits(depth=64, values=10_000, keys=4_000, entries=2_000, characters=200_000)
 """A signal, an update or a query: at most one task."""
 
 
@@ -63,8 +62,8 @@ def value_problem(value: Any, limits: ValueLimits) -> str | None:
         elif isinstance(each, Mapping | list | tuple):
             if depth >= limits.depth:
                 return f"{_place(path)}: nested more than {limits.depth} levels (make it flatter)"
-            if len(each) > MAX_ENTRIES:
-                return f"{_place(path)}: more than {MAX_ENTRIES} entries (send fewer)"
+            if len(each) > limits.entries:
+                return f"{_place(path)}: more than {limits.entries} entries (send fewer)"
             if isinstance(each, Mapping):
                 keys += len(each)
                 if keys > limits.keys:

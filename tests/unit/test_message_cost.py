@@ -25,7 +25,7 @@ from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.team import Task
 from durable_agent_team.rules.goal_check import goal_problems
 from durable_agent_team.rules.validation import team_problems
-from durable_agent_team.rules.value_limits import MAX_ENTRIES, MESSAGE, START
+from durable_agent_team.rules.value_limits import MESSAGE, START
 from workflows.messages import BadMessage, parse
 
 MESSAGE_SECONDS = 0.5
@@ -51,15 +51,15 @@ def task(**changes: Any) -> dict[str, Any]:
 
 LARGEST: dict[str, dict[str, Any]] = {
     "values": task(depends_on=[[1] * 1_900] * 5),
-    "unknown keys": {f"k{n}": 1 for n in range(MAX_ENTRIES)},
+    "unknown keys": {f"k{n}": 1 for n in range(MESSAGE.entries)},
     "keys": task(depends_on=objects(2, 1_900)),
     "characters": task(ask="x" * (MESSAGE.characters - 100)),
     "characters of a key": task(output={"x" * 1_000: 1}),
     "depth": task(output=nested({})),
     "a schema of alternatives": task(output={"anyOf": [{"type": "string"}] * 1_900}),
-    "dependencies": task(depends_on=[f"t{n}" for n in range(MAX_ENTRIES)]),
-    "wrong dependencies": task(depends_on=["Not an id!"] * MAX_ENTRIES),
-    "inputs": task(inputs=["x.md"] * MAX_ENTRIES),
+    "dependencies": task(depends_on=[f"t{n}" for n in range(MESSAGE.entries)]),
+    "wrong dependencies": task(depends_on=["Not an id!"] * MESSAGE.entries),
+    "inputs": task(inputs=["x.md"] * MESSAGE.entries),
     "pages": {"page": "9" * 30, "note": "\u200b" * 100_000, "reason": "é" * 99_000},
 }
 

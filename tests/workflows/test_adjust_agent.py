@@ -111,7 +111,7 @@ async def test_other_attempts_and_timeouts_keep_the_call_and_its_key(
         assert (await handle.result()).status is RunStatus.COMPLETED
     assert len(keys(world, "b")) == 2
     assert len(set(keys(world, "b"))) == 1
-    assert await scheduled(handle, "b") == [(60, 8), (7, 3)]
+    assert await scheduled(handle, "b") == [(60, 6), (7, 3)]
 
 
 async def scheduled(handle: Handle, task: str) -> list[tuple[int, int]]:
@@ -140,7 +140,7 @@ async def test_a_call_at_the_gate_is_changed_and_one_in_flight_is_not(
         gate.open.set()
         assert (await handle.result()).status is RunStatus.COMPLETED
     assert [(call.task, call.model) for call in world.calls[:2]] == [("a", "m"), ("b", "cheap")]
-    assert await scheduled(handle, "b") == [(9, 8)]
+    assert await scheduled(handle, "b") == [(9, 6)]
 
 
 async def test_a_call_that_waits_for_money_is_made_with_the_cheaper_model(client: Client) -> None:
