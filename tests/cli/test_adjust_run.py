@@ -89,7 +89,12 @@ async def test_a_task_from_a_file_is_added_and_runs(starter: Starter, held: str)
     assert "id = risks: there is a task of this id (choose another)" in again.err
     file.write_text(TASK.replace("risks", "more") + "depends_on: [facts]\n")
     ended = await starter("add-task", held, str(file), "--json")
-    assert json.loads(ended.out) == {"task": "more", "status": "waiting"}
+    assert json.loads(ended.out) == {
+        "task": "more",
+        "status": "waiting",
+        "again": [],
+        "again_total": 0,
+    }
 
 
 async def test_a_deadline_ends_a_run_and_its_report_says_so(starter: Starter, held: str) -> None:

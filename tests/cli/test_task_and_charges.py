@@ -193,7 +193,7 @@ async def test_a_timed_out_call_that_was_charged_is_not_a_difference(
     handle = await rooms.start({"team": {**PAYLOAD["team"], "agents": agents}}, run)
     asyncio.get_running_loop().call_later(3, gate.set)  # the attempt is over by then
     with pytest.raises(WorkflowFailureError):
-        await report_of(handle)
+        await handle.result()
     ended = await starter("charges", run, "--json", **provider(rooms))
     (line,) = [ChargeLine.model_validate_json(line) for line in lines(ended.out)]
     assert line.note == "UpstreamTimeout, read back from the ledger"

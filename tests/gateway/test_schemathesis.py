@@ -132,6 +132,11 @@ def send_random(sender: Sender, number: int) -> None:
             holds()
 
 
+NEED_OTHERS = {"PATCH /v1/agents/batch"}
+"""Succeed with ids of existing accounts only, which are seldom generated in a list:
+test_account_batches.py has these."""
+
+
 @pytest.mark.fuzz
 @pytest.mark.timeout(3_600)
 async def test_every_response_is_as_described() -> None:
@@ -143,5 +148,7 @@ async def test_every_response_is_as_described() -> None:
     count("requests to the gateway: schemathesis", sent.total())
     assert sent.total() >= 5_000
     for operation in sender.described():
+        if operation.label in NEED_OTHERS:
+            continue
         success = min(int(status) for status in operation.responses.status_codes if status < "3")
         assert sent[operation.label, success] > 0, f"{operation.label} never succeeded: {sent}"

@@ -28,7 +28,10 @@ KILLER: dict[str, Any] = {
     "goal": "x",
     "final": "handoff",
     "orchestrator": {"budget_usd": 1},
-    "agents": {"careful": AGENT, "deadly": {**AGENT, "retry": {"max_attempts": 1}}},
+    "agents": {
+        "careful": AGENT,
+        "deadly": {**AGENT, "retry": {"max_attempts": 1}, "on_failure": "fail"},
+    },
     "tasks": [
         {"id": "killer", "agent": "deadly", "ask": "Kill."},
         {"id": "other", "agent": "careful", "ask": "Live."},

@@ -21,7 +21,7 @@ from durable_agent_team.local_stack.lifecycle import local_stack, running_stack
 from durable_agent_team.local_stack.stack import StackFailed
 from durable_agent_team.process.interpreter_exit import exit_process
 from durable_agent_team.process.project_root import IS_CHECKOUT
-from durable_agent_team.process.settings import ClientSettings, SettingsError
+from durable_agent_team.process.settings import ClientSettings, SettingsError, made_of
 from durable_agent_team.process.stack_state import StackInfo
 from durable_agent_team.team_files.team_file import TeamFileError
 
@@ -39,10 +39,7 @@ async def demo() -> int:
     running = running_stack()
     print_heading("the local stack: " + ("the one that is up" if running else "starting"))
     async with local_stack(lambda line: print_line(f"  {line}")) as info:
-        settings = ClientSettings(
-            temporal_address=info.temporal_address, temporal_namespace="default"
-        )
-        stage = Stage(await connect(settings), info)
+        stage = Stage(await connect(made_of(info.env, ClientSettings)), info)
         acts = [await act_1(stage), await act_2(stage), await act_3(stage)]
         print_summary(acts, info, time.monotonic() - started)
     failed = [check for act in acts for check in act.checks if not check.passed]
