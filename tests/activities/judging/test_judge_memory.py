@@ -14,8 +14,8 @@ SMALL = (
     " from activities.judging import judge_child;"
     f" judge_child.MAX_MEMORY = {256 * MEGABYTE}; judge_child.main()"
 )
-LARGE = '{"enum":[' + "[]," * 2_500_000 + "[]]}"
-"""8 MB of text; 64 bytes for each list, once it is parsed."""
+LARGE = '{"enum":[' + "[]," * 6_000_000 + "[]]}"
+"""18 MB of text; 64 bytes for each list, once it is parsed."""
 
 
 @pytest.fixture
