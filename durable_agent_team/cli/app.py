@@ -36,7 +36,12 @@ def execute(arguments: Sequence[str]) -> int:
         # Click exits like this when the reader of a pipe is gone: 141, as in the shell.
         return 141 if isinstance(error.__context__, BrokenPipeError) else ExitCode.BUG
     except Exception as error:
-        return _unexpected(error)
+        return ExitCode.INTERRUPTED if _was_interrupted(error) else _unexpected(error)
+
+
+def _was_interrupted(error: Exception) -> bool:
+    """While pydantic makes its validators it reports Ctrl-C as an error of a schema."""
+    return type(error).__name__ == "SchemaError" and "KeyboardInterrupt" in str(error)
 
 
 def _unexpected(error: Exception) -> int:
