@@ -42,9 +42,7 @@ class ActivityExecutor:
         summary: str,
     ) -> R:
         """The activity's result. Counts it in the same step in which its command is issued."""
-        await self._turns.take(encoded_bytes(argument))
-        self.commands_issued += 1
-        return await _execute(activity, argument, options, summary)
+        return await self._issue(activity, argument, options, summary, counted=True)
 
     async def execute_locally(
         self,
@@ -79,11 +77,19 @@ class ActivityExecutor:
     ) -> R:
         """For limits and notifications: a workflow task that starts only these writes the memo as
         well, and has to do so when it is replayed."""
+        return await self._issue(activity, argument, options, summary, counted=False)
+
+    async def _issue(
+        self,
+        activity: MethodAsyncSingleParam[Any, P, R],
+        argument: P,
+        options: ActivityOptions,
+        summary: str,
+        *,
+        counted: bool,
+    ) -> R:
         await self._turns.take(encoded_bytes(argument))
-        return await _execute(activity, argument, options, summary)
-
-
-async def _execute(
-    activity: MethodAsyncSingleParam[Any, P, R], argument: P, options: ActivityOptions, summary: str
-) -> R:
-    return await workflow.execute_activity_method(activity, argument, **options, summary=summary)
+        self.commands_issued += counted
+        return await workflow.execute_activity_method(
+            activity, argument, **options, summary=summary
+        )

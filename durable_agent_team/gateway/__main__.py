@@ -15,7 +15,7 @@ from durable_agent_team.gateway.calls.prices import PriceError
 from durable_agent_team.gateway.gateway_settings import GatewaySettings, describe_problems
 from durable_agent_team.gateway.otel_environment import problems, remove_empty
 from durable_agent_team.gateway.server import PortTaken, Server
-from durable_agent_team.gateway.stores.sqlite_schema import SchemaError
+from durable_agent_team.gateway.stores.sqlite_file import SchemaError
 from durable_agent_team.gateway.upstreams.bundled_model_server import ModelMissing
 
 

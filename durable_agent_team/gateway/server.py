@@ -25,7 +25,7 @@ from durable_agent_team.gateway.keys import KeyMaker, hash_key
 from durable_agent_team.gateway.otel_providers import GatewayTelemetry
 from durable_agent_team.gateway.stores.blob_store import BlobStore
 from durable_agent_team.gateway.stores.metered_store import MeteredStore
-from durable_agent_team.gateway.stores.sqlite_blobs import SqliteBlobs, beside
+from durable_agent_team.gateway.stores.sqlite_blobs import SqliteBlobs, blobs_file
 from durable_agent_team.gateway.stores.sqlite_store import SqliteStore
 from durable_agent_team.gateway.stores.store import Store, StoreError
 from durable_agent_team.gateway.upstreams.bundled_model_upstream import BundledModelUpstream
@@ -71,7 +71,7 @@ class Server:
             if released:
                 log.warning("released %d reservations of a dead gateway", released)
             limit = settings.gateway_blob_storage_bytes
-            self.blobs = SqliteBlobs(beside(settings.gateway_database), limit)
+            self.blobs = SqliteBlobs(blobs_file(settings.gateway_database), limit)
             self.upstream = make_upstream(settings)
             self.gateway = await self._make_context()
             await self._listen()

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from durable_agent_team.gateway.api.byte_budget import ByteBudget
-from durable_agent_team.gateway.stores.sqlite_blobs import SqliteBlobs, beside
+from durable_agent_team.gateway.stores.sqlite_blobs import SqliteBlobs, blobs_file
 from tests.gateway.client import Api, world
 from tests.gateway.test_full_disk import fill_disk, make_room
 from tests.support.gateway import PARENT_KEY
@@ -81,7 +81,7 @@ async def test_the_limit_of_all_blobs_holds_and_names_its_setting() -> None:
 async def test_a_damaged_blob_is_not_handed_out() -> None:
     async with world() as w:
         await send(w.api.url, "PUT", digest(TEXT), TEXT)
-        with sqlite3.connect(beside(w.gateway.database)) as conn:
+        with sqlite3.connect(blobs_file(w.gateway.database)) as conn:
             conn.execute("UPDATE blobs SET data = ?", (b"something else",))
         status, body = await send(w.api.url, "GET", digest(TEXT))
         assert (status, b"blob_damaged" in body, b"something" in body) == (500, True, False)

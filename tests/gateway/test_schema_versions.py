@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from durable_agent_team.gateway.stores import sqlite_accounts, sqlite_calls
-from durable_agent_team.gateway.stores.sqlite_schema import VERSION, SchemaError, connect
+from durable_agent_team.gateway.stores.sqlite_file import SchemaError
+from durable_agent_team.gateway.stores.sqlite_schema import VERSION, connect
 from durable_agent_team.gateway.stores.store import (
     InterruptionCause,
     NewCall,

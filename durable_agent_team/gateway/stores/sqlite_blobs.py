@@ -4,17 +4,18 @@ The bytes in use are a row that triggers keep: the limit holds for all gateways 
 """
 
 import hashlib
-import os
 import sqlite3
 import time
 from pathlib import Path
 
 from durable_agent_team.gateway.stores.blob_store import BlobDamaged, BlobsFull
 from durable_agent_team.gateway.stores.open_files import OpenFiles
-from durable_agent_team.gateway.stores.sqlite_schema import SchemaError
+from durable_agent_team.gateway.stores.sqlite_file import Schema, open_file
 from durable_agent_team.gateway.stores.sqlite_writer import Writer
 
 VERSION = 1
+PRAGMAS = ("auto_vacuum = INCREMENTAL", "journal_mode = WAL", "synchronous = FULL")
+"""The first one counts only in a file that is still empty."""
 REMOVED_AT_ONCE = 100
 FREED_PAGES = 10_000
 """Returned to the file system after a removal: 40 MB, so that no transaction is long."""
@@ -68,41 +69,20 @@ class SqliteBlobs:
         await self._writer.close()
 
 
-def beside(database: Path) -> Path:
+def blobs_file(database: Path) -> Path:
     """The file of the blobs, next to the ledger's."""
     return database.with_name(f"{database.stem}-blobs{database.suffix}")
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    """Opens the file. Creates it, readable by its owner only, if it does not exist."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        conn = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-        conn.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only in an empty file
-        conn.execute("PRAGMA journal_mode = WAL")
-        conn.execute("PRAGMA synchronous = FULL")
-        _migrate(conn)
-    except (OSError, sqlite3.Error) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or error
-        raise SchemaError(
-            f"{path}, the texts next to GATEWAY_DATABASE, cannot be used: {reason}. Correct that,"
-            " or set GATEWAY_DATABASE to a file in a folder that you may write to."
-        ) from error
-    return conn
-
-
-def _migrate(conn: sqlite3.Connection) -> None:
-    conn.execute("BEGIN IMMEDIATE")
-    version = conn.execute("PRAGMA user_version").fetchone()[0]
-    if version > VERSION:
-        conn.execute("ROLLBACK")
-        raise sqlite3.DatabaseError(f"it was made by a newer gateway (version {version})")
-    if version == 0:
-        for statement in SCHEMA:
-            conn.execute(statement)
-        conn.execute(f"PRAGMA user_version = {VERSION}")
-    conn.execute("COMMIT")
+    """Opens the file of the blobs. Raises SchemaError."""
+    return open_file(
+        path,
+        f"{path}, the texts next to GATEWAY_DATABASE,",
+        "a file in a folder that you may write to.",
+        PRAGMAS,
+        Schema(VERSION, SCHEMA),
+    )
 
 
 def _put(conn: sqlite3.Connection, sha256: str, data: bytes, limit: int) -> bool:

@@ -1,11 +1,15 @@
 """The tables. Their constraints and triggers forbid overspending and changes to the ledger, so that
 no mistake in the code above can cause them."""
 
-import os
 import sqlite3
 from pathlib import Path
 
+from durable_agent_team.gateway.stores.sqlite_file import Schema, open_file
+
 VERSION = 2
+PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "cache_size = -16000")
+"""`synchronous = FULL`: an answer is sent only after its charge is on disk. Group commit keeps that
+fast."""
 
 SCHEMA = """
 CREATE TABLE accounts (
@@ -113,47 +117,15 @@ MIGRATIONS = {
 APPEND_ONLY = ("ledger", "budget_changes", "transfers", "interruptions")
 
 
-class SchemaError(Exception):
-    """The database cannot be used; the message says why."""
-
-
 def connect(path: Path) -> sqlite3.Connection:
-    """Opens the database. Creates it, readable by its owner only, if it does not exist."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        conn = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-        conn.execute("PRAGMA journal_mode = WAL")
-        # FULL: an answer is sent only after its charge is on disk. Group commit keeps that fast.
-        conn.execute("PRAGMA synchronous = FULL")
-        conn.execute("PRAGMA foreign_keys = ON")
-        conn.execute("PRAGMA cache_size = -16000")
-        _migrate(conn)
-    except (OSError, sqlite3.Error) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or error
-        raise SchemaError(
-            f"GATEWAY_DATABASE {path} cannot be used: {reason}. Correct that, or set"
-            " GATEWAY_DATABASE to another file, in a folder that you may write to."
-        ) from error
-    return conn
-
-
-def _migrate(conn: sqlite3.Connection) -> None:
-    conn.execute("BEGIN IMMEDIATE")
-    version = conn.execute("PRAGMA user_version").fetchone()[0]
-    if version > VERSION:
-        conn.execute("ROLLBACK")
-        raise sqlite3.DatabaseError(f"it was made by a newer gateway (version {version})")
-    if version == 0:
-        for statement in _statements():
-            conn.execute(statement)
-    else:
-        for step in range(version, VERSION):
-            for statement in MIGRATIONS[step]:
-                conn.execute(statement)
-    if version < VERSION:
-        conn.execute(f"PRAGMA user_version = {VERSION}")
-    conn.execute("COMMIT")
+    """Opens the ledger's file. Raises SchemaError."""
+    return open_file(
+        path,
+        f"GATEWAY_DATABASE {path}",
+        "another file, in a folder that you may write to.",
+        PRAGMAS,
+        Schema(VERSION, _statements(), MIGRATIONS),
+    )
 
 
 def _statements() -> list[str]:

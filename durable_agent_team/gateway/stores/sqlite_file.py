@@ -1,0 +1,61 @@
+"""Opens a SQLite file of the gateway's, and brings its schema to the newest version."""
+
+import os
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+class SchemaError(Exception):
+    """The database cannot be used; the message says why."""
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The statements that make a new file, and those from each older version to the next."""
+
+    version: int
+    statements: Sequence[str]
+    migrations: Mapping[int, Sequence[str]] = field(default_factory=dict)
+
+
+def open_file(
+    path: Path, name: str, remedy: str, pragmas: Sequence[str], schema: Schema
+) -> sqlite3.Connection:
+    """Opens the file. Creates it, readable by its owner only, if it does not exist.
+
+    Raises SchemaError, with the file's `name` and the `remedy`, where it cannot be used.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        conn = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+        for pragma in pragmas:
+            conn.execute(f"PRAGMA {pragma}")
+        _migrate(conn, schema)
+    except (OSError, sqlite3.Error) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        message = (
+            f"{name} cannot be used: {reason}. Correct that, or set GATEWAY_DATABASE to {remedy}"
+        )
+        raise SchemaError(message) from error
+    return conn
+
+
+def _migrate(conn: sqlite3.Connection, schema: Schema) -> None:
+    conn.execute("BEGIN IMMEDIATE")
+    version = conn.execute("PRAGMA user_version").fetchone()[0]
+    if version > schema.version:
+        conn.execute("ROLLBACK")
+        raise sqlite3.DatabaseError(f"it was made by a newer gateway (version {version})")
+    if version == 0:
+        steps = [schema.statements]
+    else:
+        steps = [schema.migrations[step] for step in range(version, schema.version)]
+    for statements in steps:
+        for statement in statements:
+            conn.execute(statement)
+    if version < schema.version:
+        conn.execute(f"PRAGMA user_version = {schema.version}")
+    conn.execute("COMMIT")
