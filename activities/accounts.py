@@ -141,7 +141,7 @@ class Accounts(AccountActivities):
         return catalog.model_copy(update={"accounts_locally": True})
 
     async def _read_models(self) -> Mapping[str, Any]:
-        """What `GET /models` answers; empty if there is no such list."""
+        """The response of `GET /models`; empty if the provider has no such list."""
         try:
             return await self._models.read_models_page(None)
         except ProviderRefused as refused:

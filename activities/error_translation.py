@@ -45,7 +45,7 @@ BY_STATUS = {
     429: ErrorType.RATE_LIMITED,
 }
 GATEWAY_LIMIT_CODES = {"upstream_timeout", "upstream_too_long", "limit_reached"}
-"""Of our gateway, which tells with them what the call may have cost; an upstream's own do not."""
+"""Of our gateway, which reports with them what the call may have cost; an upstream does not."""
 CONTEXT_CODES = {"exceed_context_size_error", "context_length_exceeded"}
 QUOTA_CODES = {"insufficient_quota"}
 OPERATOR_STATUSES = (401, 402, 403)

@@ -14,7 +14,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class ManyRuns:
-    """Small runs at once: what a run costs beside its calls is most of it."""
+    """Small runs at once: what a run costs besides its calls is most of it."""
 
     name = "many"
     about = "50 runs of a plan, three parallel calls and a synthesis at once: time, and CPU a run"

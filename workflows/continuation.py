@@ -87,7 +87,7 @@ class Continuation:
         await workflow.wait_condition(lambda: self.is_ready or not self.is_due)
 
     def snapshot(self) -> RunSnapshot | None:
-        """What the next execution starts with; None where that is too large. Then the run goes on
+        """What the next execution starts with; None where that is too large. Then the run stays
         in this one, and tries again later."""
         for account in self._progress.accounts.values():
             account.continue_with(self._progress.open_keys)

@@ -159,7 +159,7 @@ class Handlers:
     async def retry_task(self, payload: Any = None, *extra: Any) -> TaskAnswer:
         """Wakes what is parked, or starts a task again that has failed or is done.
 
-        Payload: `TaskCommand`. With a task that is done, everything behind it is done anew.
+        Payload: `TaskCommand`. With a task that is done, everything behind it is done again.
         """
         await self._commands.taken_up()
         return self._commands.retry_task(parse(TaskCommand, payload, extra))

@@ -57,7 +57,7 @@ class Run:
         return self.runner is not None and self.runner.is_running
 
     def take_up(self) -> None:
-        """Goes on where an earlier execution of the run was; nothing in the first one."""
+        """Continues where an earlier execution of the run was. Does nothing in the first one."""
         if not self.is_taken_up:
             self.is_taken_up = True
             self.deadline.set(self.progress.deadline)

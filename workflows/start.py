@@ -31,7 +31,7 @@ def begin(payload: Any, extra: tuple[Any, ...]) -> Beginning:
     """Never raises: the workflow's `__init__` must not.
 
     The state of a run counts only in an execution that another one was continued as. Otherwise its
-    keys are wrong ones of a request: nobody can start a run with a state of his own making.
+    keys are invalid keys of a request: no one can start a run with a forged state.
     """
     info = workflow.info()
     progress = Progress(info.workflow_id, info.start_time)

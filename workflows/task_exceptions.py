@@ -15,12 +15,12 @@ class TaskFailed(Exception):
 
 
 class CallInTrouble(Exception):
-    """The call is to be attempted again, but not before `told` has passed."""
+    """The call is to be attempted again, but not before `retry_after` has passed."""
 
-    def __init__(self, failure: Failure, told: timedelta) -> None:
+    def __init__(self, failure: Failure, retry_after: timedelta) -> None:
         super().__init__(failure.message)
         self.failure = failure
-        self.told = told
+        self.retry_after = retry_after
 
 
 class TaskSkipped(Exception):

@@ -57,6 +57,6 @@ class CachedBlobs:
 
 
 def _look_at_error(reading: asyncio.Task[bytes]) -> None:
-    """Nobody may be left to whom it matters."""
+    """No caller may be left that needs it."""
     if not reading.cancelled():
         reading.exception()

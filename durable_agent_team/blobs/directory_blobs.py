@@ -11,7 +11,7 @@ from durable_agent_team.blobs.store import BlobsUnreachable, missing, verified
 class DirectoryBlobs:
     """Implements `BlobStore`. A file appears under its hash once it is complete and on disk.
 
-    Nothing expires: whoever owns the directory removes old files, by their time of modification,
+    Nothing expires: the owner of the directory removes old files, by their time of modification,
     which each use renews.
     """
 

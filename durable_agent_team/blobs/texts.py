@@ -16,7 +16,7 @@ AT_ONCE: Final = 16
 
 
 class Texts:
-    """The texts in a store. `seconds` are how long an attempt may go on while it is away."""
+    """The texts in a store. `seconds` are how long an attempt may last while it is away."""
 
     def __init__(self, store: BlobStore, least_bytes: int = LEAST_BYTES) -> None:
         self.store = store

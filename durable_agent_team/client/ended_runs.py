@@ -95,7 +95,7 @@ class _Reader:
         self._begun: dict[int, HistoryEvent] = {}
         """Activities and updates that have not ended, by the event that began them."""
         self._first = 0
-        """Added to the number of an event: executions of one run number theirs anew."""
+        """Added to the number of an event: executions of one run number theirs from 1 again."""
 
     async def read(self, executions: list[list[HistoryEvent]]) -> EndedRun:
         for number, events in enumerate(executions):

@@ -12,7 +12,7 @@ from durable_agent_team.rules.ended_run import EndedRun, Made
 
 async def without_lost_texts(ended: EndedRun, texts: Texts) -> EndedRun:
     """The run without hand-offs and an answer that the store does not have any more, so that they
-    are made anew. Raises `BlobsUnreachable`."""
+    are made again. Raises `BlobsUnreachable`."""
     made = [*ended.handoffs.values(), *([ended.answer] if ended.answer else [])]
     lost = await lost_texts((each.output for each in made), texts)
 

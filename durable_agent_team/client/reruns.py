@@ -1,4 +1,4 @@
-"""Goes on from a run that has ended: a new run, with new accounts, takes over what is paid for."""
+"""Continues a run that has ended: a new run, with new accounts, takes over what is paid for."""
 
 from collections.abc import Collection, Sequence
 from decimal import Decimal
@@ -34,14 +34,14 @@ class Saving(Message):
     plans: bool
     """Its orchestrator makes the plan; then the tasks to run are not known yet."""
     answers: bool
-    """The final answer is made anew."""
+    """The final answer is made again."""
     reused_usd: Usd
 
 
 async def rerun_request(
     client: Client, run: str, *, tasks: Collection[str] = (), changes: Sequence[TeamChange] = ()
 ) -> RunRequest:
-    """The start input of a run that goes on from `run`.
+    """The start input of a run that continues `run`.
 
     It does again `tasks`, what is not done, and everything behind these; by default, what is not
     done and everything behind it. `changes` are settings of the new run. Raises `RerunRefused`,

@@ -75,7 +75,7 @@ async def rerun(
     changes: Sequence[TeamChange] = (),
     id: str | None = None,
 ) -> RunHandle:
-    """Starts a run that goes on from one that has ended, and returns its handle at once.
+    """Starts a run that continues one that has ended, and returns its handle at once.
 
     It takes over the plan, and the hand-offs of what is done. Again it does `tasks`, what was not
     done, and everything behind these. `changes` are other settings: `AdjustAgent`, `AdjustBudget`

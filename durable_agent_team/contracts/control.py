@@ -118,7 +118,7 @@ class TaskAnswer(Message):
     task: str
     status: str
     again: tuple[str, ...] = ()
-    """Of a retry of a task that is done: what is done anew, the task first; the first of them."""
+    """Of a retry of a task that is done: what is done again, the task first; at most 50."""
     again_total: int = 0
 
 

@@ -13,7 +13,7 @@ LARGEST_STATE: Final = 64_000_000
 
 
 class RunSnapshot(Message):
-    """Everything that the run knows. The workflow makes it and reads it; nobody else has to.
+    """Everything that the run knows. Only the workflow makes it and reads it.
 
     It is read only where Temporal says that the execution continues an earlier one: a run cannot be
     started with it.

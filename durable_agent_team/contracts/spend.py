@@ -48,7 +48,7 @@ class ModelCatalog(Message):
     max_call_seconds: float | None = Field(None, gt=0)
     """The longest that the gateway lets a call take; None where the endpoint does not say."""
     accounts_locally: bool = False
-    """Whether the run opens and closes its accounts by local activities. Told with the catalog,
+    """Whether the run opens and closes its accounts by local activities. Comes with the catalog,
     which is in every run's history: runs of earlier versions do not have it, and replay as before.
     """
 

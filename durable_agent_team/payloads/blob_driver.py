@@ -22,7 +22,7 @@ NAME: Final = "agent-team"
 class BlobDriver(StorageDriver):
     """Stores each payload under the SHA-256 of its bytes.
 
-    While the store is away it tries again for some seconds. Then the SDK's own retries go on: a
+    While the store is away it tries again for some seconds. Then the SDK's own retries continue: a
     workflow task, or an activity that may be repeated, is attempted again.
     """
 

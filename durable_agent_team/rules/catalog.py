@@ -63,8 +63,8 @@ def model_problems(team: Team, catalog: ModelCatalog) -> Iterator[Problem]:
 
 def timeout_problems(team: Team, catalog: ModelCatalog) -> Iterator[Problem]:
     """Timeouts above the gateway's limit for a call: it would end the call earlier, and the
-    provider may have billed it by then. None where the endpoint tells no limit. The default is
-    not refused: nobody asked for it."""
+    provider may have billed it by then. None where the endpoint reports no limit. The default is
+    not refused: no one chose it."""
     most = catalog.max_call_seconds
     for name, caller in callers(team).items():
         given = "timeout_seconds" in caller.model_fields_set

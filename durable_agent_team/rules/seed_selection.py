@@ -34,7 +34,7 @@ ORCHESTRATOR_SETTINGS = (
 
 
 def seed_for_rerun(ended: EndedRun, targets: Collection[str], team: Team) -> Seed:
-    """To go on from a run: its plan, and what is done in it and is no target.
+    """To continue a run: its plan, and what is done in it and is not a target.
 
     `team` has the settings of the new run. The final answer is taken over where no task runs, and
     the orchestrator would be asked as it was.
@@ -61,8 +61,9 @@ def seed_for_rerun(ended: EndedRun, targets: Collection[str], team: Team) -> See
 def seed_for_reuse(ended: EndedRun, request: RunRequest) -> Seed:
     """What a run of `request` would ask for as `ended` asked for it, and need not pay again.
 
-    Behind a task that is made anew everything is. An agent without a model is compared by the model
-    that it had; the run checks that the worker's default still is that one.
+    Everything behind a task that is done again is done again. An agent
+    without a model is compared by the model that it had; the run checks that the worker's default
+    is still that one.
     """
     team, goal = request.team, request.effective_goal
     plan = _reused_plan(ended, team, goal)
@@ -147,7 +148,7 @@ def _reused_answer(
 
 
 def _results(tasks: Sequence[Task], result: str | None) -> list[str]:
-    """The tasks that the final answer is written from, in a plan that nobody has changed."""
+    """The tasks that the final answer is written from, in a plan that no one has changed."""
     if result is not None:
         return [result]
     needed = {each for task in tasks for each in task.depends_on}

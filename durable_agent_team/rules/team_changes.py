@@ -1,4 +1,4 @@
-"""Changes to a team's settings: to a run that works, or to one that goes on from another."""
+"""Changes to a team's settings: to a run that works, or to one that continues another."""
 
 from typing import Any
 

@@ -14,7 +14,7 @@ from durable_agent_team.gateway.upstreams.circuit import (
     Circuit,
     State,
 )
-from durable_agent_team.gateway.upstreams.guarded_upstream import GuardedUpstream, told_seconds
+from durable_agent_team.gateway.upstreams.guarded_upstream import GuardedUpstream, pause_seconds
 from tests.gateway.client import body, world
 from tests.support.upstream import Rule
 
@@ -22,7 +22,7 @@ FAILURES = 3
 Step = tuple[str, float]
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["admit", "succeeded", "failed", "ended", "told"]),
+        st.sampled_from(["admit", "succeeded", "failed", "ended", "retry_after"]),
         st.floats(0, 40, allow_nan=False),
     ),
     max_size=60,
@@ -43,13 +43,13 @@ def test_it_admits_what_its_state_allows(steps: Sequence[Step]) -> None:
                 assert refused is None
             if left > 0:
                 assert refused == left, "while it is open, it refuses, and says for how long"
-        elif step == "told":
-            circuit.failed(now, told=seconds)
+        elif step == "retry_after":
+            circuit.failed(now, retry_after=seconds)
             assert circuit.seconds_left(now) >= seconds - 1e-6
         else:
             getattr(circuit, step)(*([now] if step == "failed" else []))
         in_row = 0 if step == "succeeded" and before is not State.OPEN else in_row
-        in_row += step in ("failed", "told")
+        in_row += step in ("failed", "retry_after")
         if in_row >= FAILURES and step == "failed":
             assert circuit.state is State.OPEN
 
@@ -86,7 +86,7 @@ def test_after_an_outage_the_calls_in_flight_grow_step_by_step(callers: int) -> 
     [(None, None), ("7", 7), ("0.5", 0.5), ("-1", None), ("nan", None), ("inf", None), ("x", None)],
 )
 def test_retry_after_is_understood(text: str | None, seconds: float | None) -> None:
-    assert told_seconds(text) == seconds
+    assert pause_seconds(text) == seconds
 
 
 async def test_a_hundred_calls_send_a_dead_upstream_few_requests() -> None:

@@ -228,7 +228,7 @@ class AgentAccount:
         )
 
     def _possibly_billed(self, calls: int, usd: Decimal) -> None:
-        """The account's totals, as the provider told them at some time; they only ever grow."""
+        """The account's totals, as the provider reported them at some time; they only grow."""
         self.possibly_billed_calls = max(self.possibly_billed_calls, calls)
         self.possibly_billed_usd = max(self.possibly_billed_usd, usd)
 

@@ -69,10 +69,9 @@ class Progress:
     open_calls: dict[str, OpenCall] = field(default_factory=dict)
     """By the task, or the orchestrator's step, that they work for."""
     reviews: int = 0
-    """How many times the orchestrator has revised the plan, also in the run that this goes on from.
-    """
+    """How often the orchestrator has revised the plan, also in the run that this one continues."""
     taken_over: TakenOver | None = None
-    """None in a run that goes on from no other."""
+    """None in a run that does not continue another."""
     waiting: dict[str, Waiting] = field(default_factory=dict)
     notified: set[str] = field(default_factory=set)
     """Of these subjects, those of which the notification was sent, or has failed for good."""
@@ -80,7 +79,7 @@ class Progress:
     """The subject in `waiting` that an approval answers; everything else waits for money or for a
     retry."""
     approval: Approve | None = None
-    """Its answer, until the run goes on with it."""
+    """Its answer, until the run has used it."""
     troubled: dict[str, CallTrouble] = field(default_factory=dict)
     """Calls that have failed and are attempted again, by the task or step they belong to."""
     outages: dict[str, Outage] = field(default_factory=dict)

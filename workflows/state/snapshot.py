@@ -1,7 +1,7 @@
 """The whole state of a run as one message: what its next execution starts with.
 
 Made from the dataclasses of this package as they are, so that a new field is carried without a word
-here. What is not carried is marked with `exclude`, or is no part of the state.
+here. What is not carried is marked with `exclude`, or is not part of the state.
 """
 
 from dataclasses import replace

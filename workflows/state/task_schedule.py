@@ -130,7 +130,7 @@ class Schedule:
         return list(found)
 
     def _reassess(self) -> list[str]:
-        """After tasks were reopened: blocks again what others block, and counts anew what the rest
+        """After tasks were reopened: blocks again what others block, and counts again what the rest
         waits for. Returns the tasks that are ready because all their dependencies have ended."""
         for each, status in self.status.items():
             if status is TaskStatus.BLOCKED:

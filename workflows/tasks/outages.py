@@ -36,16 +36,16 @@ class Outages:
         return await self._release(subject, trouble)
 
     async def outlast(
-        self, subject: str, trouble: CallTrouble, retry: Retry, told: timedelta
+        self, subject: str, trouble: CallTrouble, retry: Retry, retry_after: timedelta
     ) -> bool:
         """Returns True when the call may be attempted again, by itself or for all calls of its
-        model, and False when it has waited for `trouble.until`. `told` is the pause that the server
-        asked for.
+        model, and False when it has waited for `trouble.until`. `retry_after` is the
+        pause that the server asked for.
 
         Raises CancelledError in a run that starts no new call.
         """
-        outage = self._failed(subject, trouble, retry, told)
-        due = workflow.now() + max(_pause(retry, trouble.attempts), told)
+        outage = self._failed(subject, trouble, retry, retry_after)
+        due = workflow.now() + max(_pause(retry, trouble.attempts), retry_after)
         outage.wait(subject, WaitingCall(due=due, until=trouble.until))
         self._show(trouble.model, outage)
         self._start_watching(trouble.model, outage)
@@ -79,10 +79,12 @@ class Outages:
             outage.succeeded(subject)
             self._show(model, outage)
 
-    def gave_up(self, subject: str, trouble: CallTrouble, retry: Retry, told: timedelta) -> None:
+    def gave_up(
+        self, subject: str, trouble: CallTrouble, retry: Retry, retry_after: timedelta
+    ) -> None:
         """An attempt has failed, and its call does not wait any more."""
         if trouble.model in self._progress.outages:
-            self._show(trouble.model, self._failed(subject, trouble, retry, told))
+            self._show(trouble.model, self._failed(subject, trouble, retry, retry_after))
 
     def leave(self, subject: str) -> None:
         """The call is not attempted any more, or its attempt ended for another reason."""
@@ -110,11 +112,17 @@ class Outages:
         for subject in list(self._released):
             self.wake(subject)
 
-    def _failed(self, subject: str, trouble: CallTrouble, retry: Retry, told: timedelta) -> Outage:
+    def _failed(
+        self, subject: str, trouble: CallTrouble, retry: Retry, retry_after: timedelta
+    ) -> Outage:
         now = workflow.now()
         outage = self._progress.outages.setdefault(trouble.model, Outage())
         outage.failed(
-            subject, now, trouble.attempts, lambda attempts: _pause(retry, attempts), now + told
+            subject,
+            now,
+            trouble.attempts,
+            lambda attempts: _pause(retry, attempts),
+            now + retry_after,
         )
         for late in outage.give_up(now):
             self._released[late].set_result(False)

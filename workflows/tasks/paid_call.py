@@ -105,7 +105,7 @@ class PaidCalls:
         try:
             return await self._checked(assignment, call, problems)
         finally:
-            if open_calls.get(subject) is call:  # else the task is done anew
+            if open_calls.get(subject) is call:  # else the task is done again
                 del open_calls[subject]
 
     async def _checked(
@@ -231,7 +231,7 @@ class PaidCalls:
 
     def prepare_to_continue(self) -> None:
         """Notes of every call that was sent what the next execution needs to make its request
-        again. Those that have only waited so far, which may be thousands, are made anew."""
+        again. Calls that were not sent get new requests there."""
         for call in self._progress.open_calls.values():
             request, caller = call.request, call.caller
             sent = self._progress.accounts[call.agent].charges.issued
@@ -356,14 +356,14 @@ class PaidCalls:
             trouble = self._note_trouble(assignment, request, failure, spend, final=final)
             retry = with_current_settings(self._progress, assignment).caller.retry
             now = workflow.now()
-            told = timedelta(seconds=spend.retry_after_seconds or 0)
+            retry_after = timedelta(seconds=spend.retry_after_seconds or 0)
             if may_be_attempted_again(failure, retry, trouble, now, final=final):
                 billed = may_have_been_billed(failure, spend)
                 account.interrupt(key, spend.spent_usd, may_be_billed=billed)
                 self._progress.tasks.withdrawn(subject)
-                return CallInTrouble(failure, told)
+                return CallInTrouble(failure, retry_after)
             if outcome_of(failure) is Outcome.OUTLASTED:
-                self.outages.gave_up(subject, trouble, retry, told)
+                self.outages.gave_up(subject, trouble, retry, retry_after)
             failure = self._gave_up(subject, failure)
             spend = spend.model_copy(update={"attempts": trouble.attempts})
         record = record_of(failure, spend.attempts)
@@ -428,7 +428,7 @@ class PaidCalls:
         retry = with_current_settings(self._progress, assignment).caller.retry
         if outcome_of(failed.failure) is not Outcome.OUTLASTED:
             return await self.outages.pause(subject, trouble, retry)
-        return await self.outages.outlast(subject, trouble, retry, failed.told)
+        return await self.outages.outlast(subject, trouble, retry, failed.retry_after)
 
     def _gave_up(self, subject: str, failure: Failure | None = None) -> Failure:
         """The failure of a call that is not attempted any more, with how often it was."""

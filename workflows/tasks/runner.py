@@ -43,11 +43,10 @@ class TaskRunner:
         self._starts = CommandTurns(progress.changed)
         self._line: deque[str] = deque()
         """Tasks that are ready, and not started while the gate is full."""
-        self._queues: bool | None = None
         calls.gate.when_not_full = self._start_from_line
         self._cancelled: dict[str, str] = {}
         self._superseded: list[asyncio.Task[None]] = []
-        """Cancelled because their tasks are done anew; nothing that they still return counts."""
+        """Cancelled because their tasks are done again; nothing that they still return counts."""
 
     async def run(self) -> None:
         """Returns when every task has ended, in whichever way.
@@ -110,8 +109,8 @@ class TaskRunner:
         self._progress.changed()
 
     def retry(self, task_id: str) -> list[str]:
-        """Starts a task again that has failed, or is done: then everything behind it is done anew
-        too. Returns what is done anew, the task first. Raises ApplicationError."""
+        """Starts a task again that has failed, or is done: then everything behind it is done again
+        too. Returns what is done again, the task first. Raises ApplicationError."""
         status = self._progress.tasks.schedule.status.get(task_id)
         working = self._ended is not None and not self._progress.stopping
         again: list[str] = []
@@ -136,7 +135,7 @@ class TaskRunner:
         return again
 
     def _supersede(self, task_id: str) -> None:
-        """Cancels what still runs for a task that is done anew; its call reports what it cost."""
+        """Cancels what still runs for a task that is done again; its call reports what it cost."""
         self._cancelled.pop(task_id, None)
         self._progress.open_calls.pop(task_id, None)
         running = self._tasks.pop(task_id, None)
@@ -158,9 +157,7 @@ class TaskRunner:
     def _must_queue(self) -> bool:
         if not self._line and not self._calls.gate.is_full:
             return False
-        if self._queues is None:
-            self._queues = workflow.patched(QUEUES)
-        return self._queues
+        return workflow.patched(QUEUES)
 
     def _start_from_line(self) -> None:
         """Starts the first ones in line. They may have been cancelled or be done anew since."""

@@ -1,4 +1,4 @@
-"""`rerun`: goes on from a run that has ended."""
+"""`rerun`: continues a run that has ended, with a new run."""
 
 from typing import TYPE_CHECKING, Annotated
 

@@ -1,4 +1,4 @@
-"""What a run that goes on from another one takes over, in a sentence."""
+"""What a run takes over from the one that it continues, in a sentence."""
 
 from durable_agent_team.cli.output import flat, usd
 from durable_agent_team.client.reruns import Saving

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
-MAX_TOLD_PAUSE = 3600.0
+MAX_RETRY_AFTER = 3600.0
 """The longest `Retry-After` of an upstream that is believed."""
 FULL_CONCURRENCY = 64
 """When so many calls may be in flight at once, the circuit is closed."""
@@ -63,21 +63,20 @@ class Circuit:
             if self._limit > FULL_CONCURRENCY:
                 self.state, self._pause = State.CLOSED, 0.0
 
-    def failed(self, now: float, told: float | None = None) -> None:
-        """The upstream was not reached, or cannot work now; `told` are the seconds after which it
-        says it can."""
+    def failed(self, now: float, retry_after: float | None = None) -> None:
+        """The upstream was not reached, or cannot work now. `retry_after`: the pause in seconds
+        that it asks for."""
         self._failures += 1
         if self.state is State.OPEN:
-            if told is not None:
-                self._until = max(self._until, now + min(told, MAX_TOLD_PAUSE))
+            if retry_after is not None:
+                self._until = max(self._until, now + min(retry_after, MAX_RETRY_AFTER))
             return
         again = self.state is State.HALF_OPEN
-        if not again and told is None and self._failures < self.max_failures:
+        if not again and retry_after is None and self._failures < self.max_failures:
             return
         self.state = State.OPEN
         self._pause = min(max(2 * self._pause, FIRST_PAUSE), LONGEST_PAUSE)
-        wait = self._pause if told is None else max(self._pause, min(told, MAX_TOLD_PAUSE))
-        self._until = now + wait
+        self._until = now + max(self._pause, min(retry_after or 0.0, MAX_RETRY_AFTER))
 
     def ended(self) -> None:
         """A call has ended in a way that says nothing about the upstream."""

@@ -96,8 +96,8 @@ class GuardedUpstream:
         before = circuit.state
         self._last_errors[name] = error
         limited = error.extra.get("upstream_status") == 429
-        told = told_seconds(error.headers.get("Retry-After")) if limited else None
-        circuit.failed(now, told)
+        retry_after = pause_seconds(error.headers.get("Retry-After")) if limited else None
+        circuit.failed(now, retry_after)
         if circuit.state is State.OPEN and before is State.CLOSED:
             left = circuit.seconds_left(now)
             log.warning("circuit open for %s, for %.0f s at first: %s", name, left, error.message)
@@ -124,7 +124,7 @@ class GuardedUpstream:
         )
 
 
-def told_seconds(retry_after: str | None) -> float | None:
+def pause_seconds(retry_after: str | None) -> float | None:
     """`Retry-After` as seconds or as an HTTP date; None where there is none to honour."""
     if retry_after is None:
         return None
