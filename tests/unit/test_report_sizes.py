@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from durable_agent_team.contracts.error_types import ErrorType
@@ -100,6 +100,7 @@ def test_the_answer_is_whole_wherever_it_fits() -> None:
     failed=st.integers(0, 120),
     edges=st.integers(0, 20),
 )
+@example(tasks=20, agents=5, text="\U00010000", handoff=0, failed=20, edges=0)
 def test_any_run_fits(
     tasks: int, agents: int, text: str, handoff: int, failed: int, edges: int
 ) -> None:

@@ -117,6 +117,7 @@ def run_state(progress: Progress, page: int) -> RunState:
         tasks_total=len(tasks),
         page=page,
         waiting=(),
+        retrying=(),
         refusals=(),
         failure=failure and _without_message(failure),
     )
