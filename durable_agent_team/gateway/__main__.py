@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pydantic import ValidationError
 
 from durable_agent_team.gateway import log_format
-from durable_agent_team.gateway.calls.prices import PriceError
 from durable_agent_team.gateway.gateway_settings import GatewaySettings, describe_problems
+from durable_agent_team.gateway.models.price_file import PriceError
 from durable_agent_team.gateway.otel_environment import problems, remove_empty
 from durable_agent_team.gateway.server import PortTaken, Server
 from durable_agent_team.gateway.stores.sqlite_file import SchemaError

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from durable_agent_team.gateway.calls.prices import DEFAULT_PRICE_FILE
 from durable_agent_team.gateway.calls.time_limit import TimeLimits
 from durable_agent_team.gateway.keys import Scrubber
+from durable_agent_team.gateway.models.price_file import DEFAULT_PRICE_FILE
 
 LOCAL = "local"
 MAX_CALL_SECONDS = 3600.0

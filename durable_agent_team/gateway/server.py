@@ -18,10 +18,10 @@ from durable_agent_team.gateway.api.openapi_document import add_document, openap
 from durable_agent_team.gateway.api.openapi_operations import PATH
 from durable_agent_team.gateway.api.request_spans import observe_requests
 from durable_agent_team.gateway.calls.call_service import CallService
-from durable_agent_team.gateway.calls.prices import Prices
 from durable_agent_team.gateway.calls.upstream_protocol import Upstream
 from durable_agent_team.gateway.gateway_settings import LOCAL, GatewaySettings
 from durable_agent_team.gateway.keys import KeyMaker, hash_key
+from durable_agent_team.gateway.models.price_file import Prices
 from durable_agent_team.gateway.otel_providers import GatewayTelemetry
 from durable_agent_team.gateway.stores.blob_store import BlobStore
 from durable_agent_team.gateway.stores.metered_store import MeteredStore

@@ -15,8 +15,8 @@ from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.team import Team
-from durable_agent_team.gateway.calls.prices import Prices
 from durable_agent_team.gateway.gateway_settings import GatewaySettings
+from durable_agent_team.gateway.models.price_file import Prices
 from durable_agent_team.local_stack.stack_plan import StackSettings
 from durable_agent_team.process.settings import ClientSettings, WorkerSettings
 from durable_agent_team.rules.validation import team_problems

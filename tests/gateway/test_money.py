@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from durable_agent_team.gateway.amounts import MAX_MICRO, parse_usd, usd, usd_text
-from durable_agent_team.gateway.calls.prices import DEFAULT_PRICE_FILE, Price, PriceError, Prices
+from durable_agent_team.gateway.models.price import Price
+from durable_agent_team.gateway.models.price_file import DEFAULT_PRICE_FILE, PriceError, Prices
 
 micro = st.integers(0, MAX_MICRO)
 prices = st.decimals(0, 1000, places=9)

@@ -12,7 +12,7 @@ from durable_agent_team.gateway.api import account_routes
 from durable_agent_team.gateway.api.openapi_document import describe, routes
 from durable_agent_team.gateway.api.openapi_operations import ERRORS, OPERATIONS
 from durable_agent_team.gateway.calls.chat_request import KNOWN_FIELDS
-from durable_agent_team.gateway.calls.prices import DEFAULT_PRICE_FILE, Prices
+from durable_agent_team.gateway.models.price_file import DEFAULT_PRICE_FILE, Prices
 from durable_agent_team.gateway.server import add_routes
 from tests.gateway.client import world
 

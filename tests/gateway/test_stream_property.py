@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from durable_agent_team.gateway.api_error import ApiError
 from durable_agent_team.gateway.calls.answer import BilledAnswer, FailedCall
 from durable_agent_team.gateway.calls.chat_request import ChatRequest, parse_chat_request
-from durable_agent_team.gateway.calls.prices import Price, Prices
 from durable_agent_team.gateway.calls.relay import Relay
 from durable_agent_team.gateway.calls.streamed_answer import StreamedAnswer
+from durable_agent_team.gateway.models.price import Price
+from durable_agent_team.gateway.models.price_file import Prices
 from tests.gateway.client import content_of, events_of, streamed
 
 PRICE = Price.model_validate({"input_usd_per_million": 1, "output_usd_per_million": 2})

@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 
 from durable_agent_team.gateway.calls.answer import BilledAnswer, UpstreamResult, interpret_response
 from durable_agent_team.gateway.calls.chat_request import ChatRequest, parse_chat_request
-from durable_agent_team.gateway.calls.prices import Price, Prices
 from durable_agent_team.gateway.calls.relay import Relay
 from durable_agent_team.gateway.calls.secret_filter import SecretFilter
 from durable_agent_team.gateway.calls.streamed_answer import StreamedAnswer, from_plain_response
 from durable_agent_team.gateway.keys import Scrubber
+from durable_agent_team.gateway.models.price import Price
+from durable_agent_team.gateway.models.price_file import Prices
 from tests.gateway.client import Agent, Api, body, events_of, streamed
 from tests.support.fuzzing import count, examples
 from tests.support.gateway import running_gateway

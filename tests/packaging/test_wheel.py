@@ -29,7 +29,7 @@ def test_the_package_is_the_only_top_level_name(wheel: Path) -> None:
     assert {top for top in tops if not top.endswith(".dist-info")} == {"durable_agent_team"}
     for shipped in (
         "py.typed",
-        "gateway/calls/prices.toml",
+        "gateway/models/prices.toml",
         "team_files/team.schema.json",
         "_worker/worker.py",
         "_worker/workflows/orchestrator.py",

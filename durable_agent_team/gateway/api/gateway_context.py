@@ -10,9 +10,9 @@ from durable_agent_team.gateway import request_labels
 from durable_agent_team.gateway.api.byte_budget import ByteBudget
 from durable_agent_team.gateway.api_error import forbidden, unauthorized
 from durable_agent_team.gateway.calls.call_service import CallService
-from durable_agent_team.gateway.calls.prices import Prices
 from durable_agent_team.gateway.gateway_settings import GatewaySettings
 from durable_agent_team.gateway.keys import KeyMaker, Scrubber, hash_key
+from durable_agent_team.gateway.models.price_file import Prices
 from durable_agent_team.gateway.otel_providers import GatewayTelemetry
 from durable_agent_team.gateway.stores.blob_store import BlobStore
 from durable_agent_team.gateway.stores.store import Account, Store

@@ -33,7 +33,7 @@ from durable_agent_team.gateway.api.request_shapes import (
     chat_request,
 )
 from durable_agent_team.gateway.api.response_shapes import ErrorResponse, Health
-from durable_agent_team.gateway.calls.prices import Prices
+from durable_agent_team.gateway.models.price_file import Prices
 
 DOCUMENT = web.AppKey("gateway.openapi", bytes)
 BYTES: Final[Schema] = {"application/octet-stream": {"schema": {}}}

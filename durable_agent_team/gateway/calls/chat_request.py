@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from durable_agent_team.gateway.api_error import ApiError, invalid, shown, shown_name
-from durable_agent_team.gateway.calls.prices import Price, Prices
 from durable_agent_team.gateway.calls.time_limit import TimeLimit
 from durable_agent_team.gateway.json_bodies import dump
+from durable_agent_team.gateway.models.price import Price
+from durable_agent_team.gateway.models.price_file import Prices
 from durable_agent_team.gateway.strict_json import parse_request
 
 # Any other field is refused, since it could raise the cost above the bound (other models, service
