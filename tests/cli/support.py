@@ -17,6 +17,7 @@ from temporalio.worker import Worker
 from durable_agent_team.contracts.names import TASK_QUEUE
 from durable_agent_team.process.settings import WorkerSettings
 from tests.support.fakes import FakeWorld
+from tests.support.warm import warm_starter
 from worker import workflow_runner
 from workflows.orchestrator import Orchestrator
 
@@ -75,14 +76,19 @@ class Starter:
 
     async def __call__(self, *arguments: str, **environment: str) -> Ended:
         """Runs a command to its end."""
-        process = await self.begin(*arguments, **environment)
+        process = await self._begin([*warm_starter(), *arguments], environment)
         return await self.end(process)
 
     async def begin(self, *arguments: str, **environment: str) -> asyncio.subprocess.Process:
+        """The script itself, for a test that kills or interrupts it."""
+        script = [sys.executable, str(ROOT / "starter.py")]
+        return await self._begin([*script, *arguments], environment)
+
+    async def _begin(
+        self, command: Sequence[str], environment: dict[str, str]
+    ) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            sys.executable,
-            str(ROOT / "starter.py"),
-            *arguments,
+            *command,
             env=self.environment(**environment),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

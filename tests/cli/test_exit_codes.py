@@ -13,6 +13,7 @@ from durable_agent_team.cli.command_group import COMMANDS as REGISTERED
 from tests.cli.support import ROOT, Starter
 from tests.cli.test_start_run import new_id
 from tests.support.fakes import FakeWorld
+from tests.support.warm import warm_starter
 
 COMMANDS = [
     "run", "start", "watch", "result", "state", "spend", "list", "cancel", "budget", "validate",
@@ -31,7 +32,7 @@ def test_the_commands_are_the_documented_ones() -> None:
 @pytest.mark.parametrize("command", [[], *([each] for each in COMMANDS)])
 def test_every_command_has_help(command: list[str]) -> None:
     ended = subprocess.run(
-        [sys.executable, "starter.py", *command, "--help"],
+        [*warm_starter(), *command, "--help"],
         cwd=ROOT, capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert ended.returncode == 0
@@ -46,7 +47,7 @@ def test_every_command_has_help(command: list[str]) -> None:
 )
 def test_wrong_usage_ends_with_2_and_refers_to_help(wrong: list[str]) -> None:
     ended = subprocess.run(
-        [sys.executable, "starter.py", *wrong],
+        [*warm_starter(), *wrong],
         cwd=ROOT, capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert ended.returncode == 2
@@ -96,7 +97,7 @@ def test_the_docs_name_every_command_and_every_option() -> None:
     sections = {page.split("\n", 1)[0]: page for page in pages}
     for command in COMMANDS:
         shown = subprocess.run(
-            [sys.executable, "starter.py", command, "--help"],
+            [*warm_starter(), command, "--help"],
             cwd=ROOT, capture_output=True, text=True, timeout=30, check=True,
         )  # fmt: skip
         for option in set(re.findall(r"--[a-z][a-z-]*", shown.stdout)) - {"--help"}:

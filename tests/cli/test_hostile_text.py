@@ -6,7 +6,6 @@ import os
 import pty
 import re
 import shlex
-import sys
 import termios
 from pathlib import Path
 
@@ -17,10 +16,11 @@ from durable_agent_team.client.runs import start_run
 from durable_agent_team.contracts.call import CallRequest, CallResult
 from durable_agent_team.rules.safe_text import is_hidden
 from durable_agent_team.team_files.team_file import load_team
-from tests.cli.support import ROOT, TEAM, Starter, serving
+from tests.cli.support import TEAM, Starter, serving
 from tests.cli.test_live import _read_all
 from tests.cli.test_start_run import new_id
 from tests.support.fakes import FakeWorld
+from tests.support.warm import warm_starter
 
 EVIL = (
     "F\x13. \x1b[31mred\x1b[0m \x1b]52;c;cm0=\x07\x1b]0;t\x1b\\ \x9b2J\x7f\u202etxt.exe\u2066\u200b"
@@ -34,7 +34,7 @@ async def on_terminal(starter: Starter, *arguments: str, term: str = "dumb") -> 
     """What a command writes to a terminal."""
     ours, theirs = pty.openpty()
     process = await asyncio.create_subprocess_exec(
-        sys.executable, str(ROOT / "starter.py"), *arguments,
+        *warm_starter(), *arguments,
         env=starter.environment(COLUMNS="200", LINES="50", TERM=term),
         stdin=theirs, stdout=theirs, stderr=theirs,
     )  # fmt: skip

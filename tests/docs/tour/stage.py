@@ -26,6 +26,7 @@ from tests.docs.tour.case import Case, Output, Worker
 from tests.support.gateway import PARENT_KEY, RunningGateway, running_gateway
 from tests.support.temporal import server, temporal_cli
 from tests.support.upstream import Rule, ScriptedUpstream
+from tests.support.warm import warm_starter
 from worker import all_activities, build_worker
 
 ROOT = Path(__file__).parents[3]
@@ -215,6 +216,8 @@ def _words(command: str) -> list[str]:
         return install if words[1] == "install" else up
     if words[0] == "python":
         return [sys.executable, *words[1:]]
+    if words[0] == "starter.py":
+        return [*warm_starter(), *words[1:]]
     return [sys.executable, str(ROOT / words[0]), *words[1:]] if words[0][-3:] == ".py" else words
 
 

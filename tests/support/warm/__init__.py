@@ -1,0 +1,39 @@
+"""Commands without the start of an interpreter: a server forks them after everything is imported.
+
+Each command is still a process of its own, with its own arguments, environment, folder, standard
+streams and exit code. What it does not test is how Python starts and what `starter.py` imports;
+`tests/cli/test_exit_codes.py` and the end-to-end tests run the script itself.
+"""
+
+import atexit
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+
+
+@cache
+def warm_starter() -> list[str]:
+    """The words to type in place of `python starter.py`. The server ends with this process."""
+    folder = tempfile.TemporaryDirectory(prefix="warm")
+    address = f"{folder.name}/commands"
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.warm.server", address],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert server.stdout is not None
+    assert server.stdout.readline() == b"ready\n"
+
+    def stop() -> None:
+        server.kill()
+        server.wait()
+        folder.cleanup()
+
+    atexit.register(stop)
+    return [sys.executable, "-I", "-S", str(HERE / "command.py"), address]
