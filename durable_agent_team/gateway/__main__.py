@@ -11,7 +11,12 @@ from collections.abc import Callable
 from pydantic import ValidationError
 
 from durable_agent_team.gateway import log_format
-from durable_agent_team.gateway.gateway_settings import GatewaySettings, describe_problems
+from durable_agent_team.gateway.gateway_settings import (
+    GatewaySettings,
+    describe_problems,
+    upstream_environment,
+)
+from durable_agent_team.gateway.models.model_table import ModelTable
 from durable_agent_team.gateway.models.price_file import PriceError
 from durable_agent_team.gateway.otel_environment import problems, remove_empty
 from durable_agent_team.gateway.server import PortTaken, Server
@@ -19,12 +24,12 @@ from durable_agent_team.gateway.stores.sqlite_file import SchemaError
 from durable_agent_team.gateway.upstreams.bundled_model_server import ModelMissing
 
 
-async def serve(settings: GatewaySettings) -> None:
+async def serve(settings: GatewaySettings, models: ModelTable) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    server = Server(settings)
+    server = Server(settings, models=models)
     await server.start()
     print(f"gateway ready on {server.url}", flush=True)
     await stop.wait()
@@ -49,9 +54,10 @@ def main() -> int:
         if wrong := problems(os.environ):
             print("\n  ".join(["The gateway's settings are wrong:", *wrong]), file=sys.stderr)
             return 2
-        log_format.configure(settings.log_format, settings.scrubber())
+        models = settings.models(upstream_environment())
+        log_format.configure(settings.log_format, settings.scrubber(*models.secrets))
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(serve(settings))
+            runner.run(serve(settings, models))
     except ValidationError as error:
         print(describe_problems(error), file=sys.stderr)
         return 2

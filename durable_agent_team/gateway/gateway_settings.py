@@ -1,15 +1,25 @@
 """Settings, read once from `.env` and the environment. All problems are reported together."""
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from durable_agent_team.gateway.calls.time_limit import TimeLimits
 from durable_agent_team.gateway.keys import Scrubber
-from durable_agent_team.gateway.models.price_file import DEFAULT_PRICE_FILE
+from durable_agent_team.gateway.models.model_table import ModelTable
+from durable_agent_team.gateway.models.models_file import ModelsFile
+from durable_agent_team.gateway.models.price_file import DEFAULT_PRICE_FILE, Prices
+from durable_agent_team.gateway.models.upstreams import (
+    bundled_model_installed,
+    default_upstream,
+    find_upstreams,
+)
 
 LOCAL = "local"
 MAX_CALL_SECONDS = 3600.0
@@ -26,6 +36,8 @@ class GatewaySettings(BaseSettings):
     gateway_parent_key: SecretStr = Field(min_length=16)
     gateway_secret: SecretStr = Field(min_length=32)
     gateway_prices: Path = DEFAULT_PRICE_FILE
+    gateway_models: Path | None = None
+    """Upstreams and models beyond the presets: see docs/models.md."""
     gateway_lease_seconds: float = Field(0, ge=0)
     """How long a call can hold its reservation; 0 means the upstream's timeout plus a minute. A
     call that may take longer than that timeout holds it longer by the difference."""
@@ -58,10 +70,25 @@ class GatewaySettings(BaseSettings):
     log_format: Literal["json", "text"] | None = None
     """If not set: text on a terminal, JSON lines otherwise."""
 
-    def scrubber(self) -> Scrubber:
-        """Removes this gateway's keys, and agents' keys, from a text."""
+    def scrubber(self, *upstream_keys: str) -> Scrubber:
+        """Removes this gateway's keys, those of its upstreams, and agents' keys, from a text."""
         secrets = (self.gateway_parent_key, self.gateway_secret, self.upstream_api_key)
-        return Scrubber(*(secret.get_secret_value() for secret in secrets))
+        return Scrubber(*(secret.get_secret_value() for secret in secrets), *upstream_keys)
+
+    def models(self, environment: Mapping[str, str]) -> ModelTable:
+        """Every model that can be called; `environment` holds the upstreams' keys. Raises
+        PriceError."""
+        file = ModelsFile.load(self.gateway_models) if self.gateway_models else None
+        prices = Prices.load(self.gateway_prices)
+        key = self.upstream_api_key.get_secret_value()
+        upstreams = find_upstreams(environment, file, self.upstream_url, key)
+        if "upstream_url" not in self.model_fields_set and not bundled_model_installed():
+            others = [each for each in upstreams.values() if each.name != LOCAL]
+            if any(each.missing is None for each in others):
+                del upstreams[LOCAL]
+        table = ModelTable(prices, upstreams, default_upstream(self.upstream_url), file)
+        table.check()
+        return table
 
     @field_validator("upstream_url")
     @classmethod
@@ -119,6 +146,13 @@ class GatewaySettings(BaseSettings):
             self.gateway_max_call_seconds,
             self.gateway_lease_seconds - self.upstream_timeout_seconds,
         )
+
+
+def upstream_environment(env_file: Path = Path(".env")) -> dict[str, str]:
+    """`.env` and the environment, which overrides it: where the upstreams' keys are."""
+    written = dotenv_values(env_file) if env_file.is_file() else {}
+    found = {**written, **os.environ}
+    return {name: value.strip() for name, value in found.items() if value and value.strip()}
 
 
 REMEDIES = {

@@ -19,9 +19,10 @@ from durable_agent_team.gateway.api.openapi_operations import PATH
 from durable_agent_team.gateway.api.request_spans import observe_requests
 from durable_agent_team.gateway.calls.call_service import CallService
 from durable_agent_team.gateway.calls.upstream_protocol import Upstream
-from durable_agent_team.gateway.gateway_settings import LOCAL, GatewaySettings
+from durable_agent_team.gateway.gateway_settings import LOCAL, GatewaySettings, upstream_environment
 from durable_agent_team.gateway.keys import KeyMaker, hash_key
-from durable_agent_team.gateway.models.price_file import Prices
+from durable_agent_team.gateway.models.model_table import ModelTable
+from durable_agent_team.gateway.models.upstreams import NamedUpstream
 from durable_agent_team.gateway.otel_providers import GatewayTelemetry
 from durable_agent_team.gateway.stores.blob_store import BlobStore
 from durable_agent_team.gateway.stores.metered_store import MeteredStore
@@ -32,6 +33,7 @@ from durable_agent_team.gateway.upstreams.bundled_model_upstream import BundledM
 from durable_agent_team.gateway.upstreams.guarded_upstream import GuardedUpstream
 from durable_agent_team.gateway.upstreams.http_upstream import HttpUpstream
 from durable_agent_team.gateway.upstreams.upstream_limits import UpstreamLimits
+from durable_agent_team.gateway.upstreams.upstream_router import UpstreamRouter
 
 log = logging.getLogger("gateway")
 
@@ -53,10 +55,14 @@ class Server:
     """`start`, then `stop`. `url` is known after `start`."""
 
     def __init__(
-        self, settings: GatewaySettings, telemetry: GatewayTelemetry | None = None
+        self,
+        settings: GatewaySettings,
+        telemetry: GatewayTelemetry | None = None,
+        models: ModelTable | None = None,
     ) -> None:
+        """Without `models`, those of the settings, with the presets whose keys are set."""
         self.settings = settings
-        self.prices = Prices.load(settings.gateway_prices)
+        self.models = models or settings.models(upstream_environment())
         self.url = ""
         self.blobs: BlobStore | None = None
         self._telemetry = telemetry or GatewayTelemetry.from_environment(os.environ)
@@ -72,7 +78,7 @@ class Server:
                 log.warning("released %d reservations of a dead gateway", released)
             limit = settings.gateway_blob_storage_bytes
             self.blobs = SqliteBlobs(blobs_file(settings.gateway_database), limit)
-            self.upstream = make_upstream(settings)
+            self.upstream = make_upstream(settings, self.models)
             self.gateway = await self._make_context()
             await self._listen()
         except BaseException:
@@ -90,13 +96,13 @@ class Server:
         parent = settings.gateway_parent_key.get_secret_value()
         secret = settings.gateway_secret.get_secret_value()
         assert self.blobs is not None
-        scrub = settings.scrubber()
+        scrub = settings.scrubber(*self.models.secrets)
         calls = CallService(self.store, self.upstream, await self.store.overruns(), scrub)
         return GatewayContext(
             settings=settings,
             store=self.store,
             calls=calls,
-            prices=self.prices,
+            models=self.models,
             keys=KeyMaker(secret),
             scrub=scrub,
             telemetry=self._telemetry,
@@ -114,7 +120,7 @@ class Server:
         )
         app[GATEWAY] = self.gateway
         add_routes(app)
-        add_document(app, self.prices)
+        add_document(app, self.models)
         self._runner = HttpRunner(
             app, settings.gateway_request_seconds, settings.gateway_idle_seconds
         )
@@ -176,18 +182,31 @@ class Server:
             await asyncio.to_thread(self._telemetry.close)
 
 
-def make_upstream(settings: GatewaySettings) -> Upstream:
+def make_upstream(settings: GatewaySettings, models: ModelTable) -> Upstream:
+    """A router to every upstream that can be called, each behind circuits of its own."""
+    called = {name: each for name, each in models.upstreams.items() if each.missing is None}
+    return UpstreamRouter({name: _connect(settings, each) for name, each in called.items()})
+
+
+def _connect(settings: GatewaySettings, upstream: NamedUpstream) -> Upstream:
+    entry = upstream.entry
     limits = UpstreamLimits(
-        settings.upstream_timeout_seconds,
+        entry.timeout_seconds or settings.upstream_timeout_seconds,
         settings.gateway_max_stream_bytes,
         settings.gateway_max_answer_bytes,
     )
-    if settings.upstream_url == LOCAL:
+    if upstream.name == LOCAL and not upstream.url:
         return BundledModelUpstream(limits)
-    key = settings.upstream_api_key.get_secret_value()
-    upstream = HttpUpstream(settings.upstream_url, key, limits)
+    http = HttpUpstream(
+        upstream.url,
+        upstream.key,
+        limits,
+        auth=entry.auth,
+        query=entry.query,
+        headers=entry.headers,
+    )
     failures = settings.upstream_circuit_failures
-    return GuardedUpstream(upstream, failures) if failures else upstream
+    return GuardedUpstream(http, failures) if failures else http
 
 
 def add_routes(app: web.Application) -> None:

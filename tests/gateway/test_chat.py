@@ -150,7 +150,7 @@ async def test_an_unpriced_model_is_refused_with_the_lines_to_add() -> None:
         reply = await agent.chat(body() | {"model": 'gpt "x"'})
         assert (reply.status, reply.error["code"]) == (400, "unpriced_model")
         assert '[models."gpt \\"x\\""]\ninput_usd_per_million = ' in reply.error["message"]
-        assert str(w.gateway.server.prices.path) in reply.error["message"]
+        assert str(w.gateway.server.models.prices.path) in reply.error["message"]
         assert w.upstream.count == 0
 
 

@@ -197,7 +197,7 @@ async def test_cancelling_the_handler_does_not_cancel_the_call() -> None:
     async with world(Rule(latency=0.3, usage=USED)) as w:
         agent = await w.api.open()
         gateway = w.gateway.server.gateway
-        request = parse_chat_request(json.dumps(body()).encode(), gateway.prices)
+        request = parse_chat_request(json.dumps(body()).encode(), gateway.models)
         handler = asyncio.create_task(gateway.calls.make(agent.id, "k", request))
         await agent.until_reserved()
         handler.cancel()

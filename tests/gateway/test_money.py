@@ -58,11 +58,15 @@ def test_the_default_price_file_prices_the_bundled_model() -> None:
     assert "demonstration" in price.note
 
 
-def test_the_lines_to_add_are_a_valid_price_entry(tmp_path: Path) -> None:
+def test_the_lines_to_add_ask_for_prices_and_cannot_be_used_without(tmp_path: Path) -> None:
     path = tmp_path / "prices.toml"
     path.write_text(DEFAULT_PRICE_FILE.read_text())
     name = 'vendor/"odd\\name"'
-    path.write_text(DEFAULT_PRICE_FILE.read_text() + "\n" + Prices.load(path).lines_to_add(name))
+    lines = Prices.load(path).lines_to_add(name)
+    path.write_text(DEFAULT_PRICE_FILE.read_text() + "\n" + lines)
+    with pytest.raises(PriceError, match=r"input_usd_per_million = \?"):
+        Prices.load(path)
+    path.write_text(path.read_text().replace('"?"', "1.5"))
     assert name in Prices.load(path).models
 
 

@@ -12,6 +12,7 @@ from durable_agent_team.gateway.api import account_routes
 from durable_agent_team.gateway.api.openapi_document import describe, routes
 from durable_agent_team.gateway.api.openapi_operations import ERRORS, OPERATIONS
 from durable_agent_team.gateway.calls.chat_request import KNOWN_FIELDS
+from durable_agent_team.gateway.models.model_table import ModelTable
 from durable_agent_team.gateway.models.price_file import DEFAULT_PRICE_FILE, Prices
 from durable_agent_team.gateway.server import add_routes
 from tests.gateway.client import world
@@ -26,8 +27,8 @@ def application() -> web.Application:
     return app
 
 
-PRICES = Prices.load(DEFAULT_PRICE_FILE)
-DOCUMENT = describe(application(), PRICES)
+MODELS = ModelTable.of(Prices.load(DEFAULT_PRICE_FILE))
+DOCUMENT = describe(application(), MODELS)
 
 
 def test_every_route_is_described_and_nothing_else() -> None:

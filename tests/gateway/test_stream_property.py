@@ -12,6 +12,7 @@ from durable_agent_team.gateway.calls.answer import BilledAnswer, FailedCall
 from durable_agent_team.gateway.calls.chat_request import ChatRequest, parse_chat_request
 from durable_agent_team.gateway.calls.relay import Relay
 from durable_agent_team.gateway.calls.streamed_answer import StreamedAnswer
+from durable_agent_team.gateway.models.model_table import ModelTable
 from durable_agent_team.gateway.models.price import Price
 from durable_agent_team.gateway.models.price_file import Prices
 from tests.gateway.client import content_of, events_of, streamed
@@ -50,7 +51,7 @@ endings = st.sampled_from(["clean", "broken", "cut"])
 
 def chat_request(usage: bool) -> ChatRequest:
     raw = json.dumps(streamed(usage=usage)).encode()
-    return parse_chat_request(raw, Prices(Path("prices.toml"), {"m": PRICE}))
+    return parse_chat_request(raw, ModelTable.of(Prices(Path("prices.toml"), {"m": PRICE})))
 
 
 def play(

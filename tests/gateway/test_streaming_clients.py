@@ -111,7 +111,7 @@ async def test_cancelling_the_handler_does_not_cancel_the_stream() -> None:
         gateway = w.gateway.server.gateway
         raw = b'{"model":"m","messages":[{"role":"user","content":"x"}],"stream":true}'
         relay = Relay(keep=True)
-        request = parse_chat_request(raw, gateway.prices)
+        request = parse_chat_request(raw, gateway.models)
         handler = asyncio.create_task(gateway.calls.make(agent.id, "k", request, relay))
         await agent.until_reserved()
         handler.cancel()

@@ -20,6 +20,7 @@ from durable_agent_team.gateway.calls.relay import Relay
 from durable_agent_team.gateway.calls.secret_filter import SecretFilter
 from durable_agent_team.gateway.calls.streamed_answer import StreamedAnswer, from_plain_response
 from durable_agent_team.gateway.keys import Scrubber
+from durable_agent_team.gateway.models.model_table import ModelTable
 from durable_agent_team.gateway.models.price import Price
 from durable_agent_team.gateway.models.price_file import Prices
 from tests.gateway.client import Agent, Api, body, events_of, streamed
@@ -141,7 +142,7 @@ FUZZ = settings(
 
 def chat_request(stream: bool, usage: bool = True) -> ChatRequest:
     raw = json.dumps(streamed(usage=usage) if stream else body()).encode()
-    return parse_chat_request(raw, Prices(Path("prices.toml"), {"m": PRICE}))
+    return parse_chat_request(raw, ModelTable.of(Prices(Path("prices.toml"), {"m": PRICE})))
 
 
 def strict_json(raw: bytes) -> Any:

@@ -59,9 +59,11 @@ async def running_gateway(
     *,
     prices: Entries | None = None,
     database: Path | None = None,
+    environment: Mapping[str, str] | None = None,
     **settings: Any,
 ) -> AsyncIterator[RunningGateway]:
-    """The gateway in this process. `settings` are fields of the gateway's `Settings`."""
+    """The gateway in this process. `settings` are fields of the gateway's `Settings`, `environment`
+    has the keys of its upstreams."""
     with tempfile.TemporaryDirectory() as folder:
         database = database or Path(folder) / "gateway.db"
         path = write_prices(Path(folder) / "prices.toml", prices or PRICES)
@@ -74,7 +76,8 @@ async def running_gateway(
             "upstream_url": upstream_url,
             **settings,
         }
-        server = Server(GatewaySettings(_env_file=None, **values))
+        given = GatewaySettings(_env_file=None, **values)
+        server = Server(given, models=given.models(environment or {}))
         await server.start()
         try:
             yield RunningGateway(server.url, PARENT_KEY, database, server)

@@ -1,5 +1,6 @@
 """Routes for chat completions, models and health."""
 
+import asyncio
 from dataclasses import replace
 
 from aiohttp import web
@@ -7,23 +8,22 @@ from aiohttp import web
 from durable_agent_team.gateway.amounts import usd
 from durable_agent_team.gateway.api.call_span import trace_call
 from durable_agent_team.gateway.api.chat_stream import StreamedCall, stream, whole_answer
-from durable_agent_team.gateway.api.gateway_context import GATEWAY, GatewayContext
+from durable_agent_team.gateway.api.gateway_context import GATEWAY
 from durable_agent_team.gateway.api.http_bodies import (
     error_response,
     idempotency_key,
     read_body,
     respond_shape,
 )
+from durable_agent_team.gateway.api.model_shapes import model_json
 from durable_agent_team.gateway.api.response_shapes import (
     CAPABILITIES,
     Health,
     Limits,
-    ModelJson,
     ModelList,
-    Pricing,
 )
-from durable_agent_team.gateway.api_error import not_found, shown
-from durable_agent_team.gateway.calls.chat_request import parse_chat_request
+from durable_agent_team.gateway.api_error import not_found
+from durable_agent_team.gateway.calls.chat_request import MAX_MODEL_NAME, parse_chat_request
 from durable_agent_team.gateway.calls.time_limit import (
     KNOWN_LIMITS_HEADER,
     TIMEOUT_HEADER,
@@ -39,7 +39,7 @@ async def chat(request: web.Request) -> web.StreamResponse:
     time_limit = gateway.settings.time_limits().of(request.headers.get(TIMEOUT_HEADER))
     known = known_limits(request.headers.get(KNOWN_LIMITS_HEADER))
     chat_request = replace(
-        parse_chat_request(await read_body(request), gateway.prices),
+        parse_chat_request(await read_body(request), gateway.models),
         time_limit=time_limit,
         known_limits=known,
     )
@@ -57,7 +57,7 @@ async def models(request: web.Request) -> web.Response:
     """GET /v1/models, without a key: the models, their prices, and what the gateway guarantees and
     allows."""
     gateway = request.app[GATEWAY]
-    listed = [_model_json(gateway, m) for m in gateway.prices.models]
+    listed = [model_json(gateway, each) for each in await asyncio.to_thread(gateway.models.listed)]
     limits = Limits(max_call_seconds=gateway.settings.gateway_max_call_seconds)
     return respond_shape(
         ModelList(object="list", data=listed, capabilities=CAPABILITIES, limits=limits)
@@ -65,36 +65,13 @@ async def models(request: web.Request) -> web.Response:
 
 
 async def model(request: web.Request) -> web.Response:
-    """GET /v1/models/{id}: one model."""
+    """GET /v1/models/{id}: one model, also one that is not in the list."""
     gateway = request.app[GATEWAY]
     name = request.match_info["id"]
-    if name not in gateway.prices.models:
-        raise not_found(
-            f"The model {shown(name)} has no price here; GET /v1/models lists those that have one"
-        )
-    return respond_shape(_model_json(gateway, name))
-
-
-def _model_json(gateway: GatewayContext, name: str) -> ModelJson:
-    price = gateway.prices.models[name]
-    overrun = gateway.calls.overruns.get((name, price.fingerprint), 0)
-    return ModelJson(
-        id=name,
-        object="model",
-        created=0,
-        owned_by="gateway",
-        pricing=Pricing(
-            input_usd_per_million=float(price.input_usd_per_million),
-            output_usd_per_million=float(price.output_usd_per_million),
-        ),
-        context_tokens=price.context_tokens,
-        default_max_tokens=price.default_max_tokens,
-        message_tokens=price.message_tokens,
-        request_tokens=price.request_tokens,
-        status="refused" if overrun else "active",
-        overrun_usd=usd(overrun),
-        note=price.note,
-    )
+    found = gateway.models.find(name)
+    if found is None:
+        raise not_found(gateway.models.why_not(name[:MAX_MODEL_NAME]))
+    return respond_shape(model_json(gateway, found))
 
 
 async def health(request: web.Request) -> web.Response:

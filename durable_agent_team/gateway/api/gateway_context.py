@@ -12,7 +12,7 @@ from durable_agent_team.gateway.api_error import forbidden, unauthorized
 from durable_agent_team.gateway.calls.call_service import CallService
 from durable_agent_team.gateway.gateway_settings import GatewaySettings
 from durable_agent_team.gateway.keys import KeyMaker, Scrubber, hash_key
-from durable_agent_team.gateway.models.price_file import Prices
+from durable_agent_team.gateway.models.model_table import ModelTable
 from durable_agent_team.gateway.otel_providers import GatewayTelemetry
 from durable_agent_team.gateway.stores.blob_store import BlobStore
 from durable_agent_team.gateway.stores.store import Account, Store
@@ -32,7 +32,7 @@ class GatewayContext:
     settings: GatewaySettings
     store: Store
     calls: CallService
-    prices: Prices
+    models: ModelTable
     keys: KeyMaker
     scrub: Scrubber
     telemetry: GatewayTelemetry | None

@@ -33,7 +33,7 @@ from durable_agent_team.gateway.api.request_shapes import (
     chat_request,
 )
 from durable_agent_team.gateway.api.response_shapes import ErrorResponse, Health
-from durable_agent_team.gateway.models.price_file import Prices
+from durable_agent_team.gateway.models.model_table import ModelTable
 
 DOCUMENT = web.AppKey("gateway.openapi", bytes)
 BYTES: Final[Schema] = {"application/octet-stream": {"schema": {}}}
@@ -51,12 +51,12 @@ async def openapi(request: web.Request) -> web.Response:
     return respond(request.app[DOCUMENT], 200, {})
 
 
-def add_document(app: web.Application, prices: Prices) -> None:
+def add_document(app: web.Application, models: ModelTable) -> None:
     """Describes the routes that the application has now."""
-    app[DOCUMENT] = json.dumps(describe(app, prices)).encode()
+    app[DOCUMENT] = json.dumps(describe(app, models)).encode()
 
 
-def describe(app: web.Application, prices: Prices) -> dict[str, Any]:
+def describe(app: web.Application, models: ModelTable) -> dict[str, Any]:
     paths: dict[str, Any] = {}
     for method, path in routes(app):
         operation = _operation(method, path, OPERATIONS[method, path])
@@ -67,7 +67,7 @@ def describe(app: web.Application, prices: Prices) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "responses": _error_responses(),
-            "schemas": {**_request_schemas(prices), **_response_schemas()},
+            "schemas": {**_request_schemas(models), **_response_schemas()},
             "securitySchemes": {
                 PARENT_KEY: {"type": "http", "scheme": "bearer"},
                 AGENT_KEY: {"type": "http", "scheme": "bearer"},
@@ -131,8 +131,8 @@ def _json(shape: str) -> dict[str, Any]:
     return {"application/json": {"schema": {"$ref": REFERENCE + shape}}}
 
 
-def _request_schemas(prices: Prices) -> dict[str, Schema]:
-    parameters = {name for price in prices.models.values() for name in price.parameters}
+def _request_schemas(models: ModelTable) -> dict[str, Schema]:
+    parameters = models.parameters
     return {
         "NewAccount": NEW_ACCOUNT,
         "NewAccounts": NEW_ACCOUNTS,

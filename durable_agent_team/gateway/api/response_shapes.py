@@ -105,15 +105,35 @@ class Pricing(Shape):
     output_usd_per_million: float
 
 
+class DialectJson(Shape):
+    """How the gateway asks a model: which fields it renames, leaves out or adds."""
+
+    limit: str | None
+    omit: list[str]
+    rename: dict[str, str]
+    reasoning_effort: str | None
+    structure: str
+    schema_in_prompt: bool
+    thinking: str
+
+
 class ModelJson(Shape):
-    """A priced model, with what the upper bound of a call is computed from."""
+    """A priced model, with what the upper bound of a call is computed from. `planning` is how an
+    orchestrator plans with it."""
 
     id: str
     object: Literal["model"]
     created: int
     owned_by: str
+    upstream: str
+    upstream_model: str
+    kind: Literal["chat", "embedding"]
     pricing: Pricing
+    price_source: str
     context_tokens: int | None
+    max_output_tokens: int | None
+    dialect: DialectJson
+    planning: Literal["narrow", "whole"]
     default_max_tokens: int
     message_tokens: int
     request_tokens: int

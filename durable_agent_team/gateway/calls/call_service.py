@@ -118,7 +118,7 @@ class CallService:
     async def _run(
         self, account_id: str, key: str | None, request: ChatRequest, relay: Relay
     ) -> CallOutcome:
-        if reason := self.upstream.not_ready():
+        if reason := self.upstream.not_ready(request.target.upstream):
             account = await self.store.account(account_id)
             return CallOutcome(account, error=unavailable(reason, "upstream_not_ready"))
         lease = request.time_limit.lease_seconds if request.time_limit else None

@@ -4,11 +4,13 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from durable_agent_team.gateway.api_error import ApiError, invalid, shown, shown_name
+from durable_agent_team.gateway.api_error import invalid, shown, shown_name
+from durable_agent_team.gateway.calls.dialect_body import in_dialect
 from durable_agent_team.gateway.calls.time_limit import TimeLimit
 from durable_agent_team.gateway.json_bodies import dump
+from durable_agent_team.gateway.models.model import Model
+from durable_agent_team.gateway.models.model_table import ModelTable
 from durable_agent_team.gateway.models.price import Price
-from durable_agent_team.gateway.models.price_file import Prices
 from durable_agent_team.gateway.strict_json import parse_request
 
 # Any other field is refused, since it could raise the cost above the bound (other models, service
@@ -33,9 +35,11 @@ MAX_MODEL_NAME = 200
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """A checked request with its price and the bound of its cost. `body` is sent upstream."""
+    """A checked request with its price and the bound of its cost. `model` is the client's name for
+    `target`, and `body` is what is sent upstream: in the target's dialect."""
 
     model: str
+    target: Model
     price: Price
     body: bytes
     body_hash: str
@@ -49,7 +53,7 @@ class ChatRequest:
     """How often the client knows that this call ran into a limit of the gateway's own."""
 
 
-def parse_chat_request(raw: bytes, prices: Prices) -> ChatRequest:
+def parse_chat_request(raw: bytes, models: ModelTable) -> ChatRequest:
     """Raises ApiError, naming the field, if the request is wrong or its cost cannot be bounded."""
     try:
         data = parse_request(raw)
@@ -58,9 +62,14 @@ def parse_chat_request(raw: bytes, prices: Prices) -> ChatRequest:
     model = data.get("model")
     if not isinstance(model, str) or not 0 < len(model) <= MAX_MODEL_NAME:
         raise invalid(f"`model` must name a model (GET /v1/models lists them); got {shown(model)}")
-    price = prices.models.get(model)
-    if price is None:
-        raise _unpriced(model, prices)
+    target = models.find(model)
+    if target is None:
+        raise invalid(models.why_not(model), "unpriced_model")
+    if target.kind != "chat":
+        raise invalid(
+            f"The model {model!r} makes embeddings; it cannot chat", "wrong_kind_of_model"
+        )
+    price = target.price
     messages = _check(data, price)
     written = _serialize(data)
     body_hash = hashlib.sha256(written).hexdigest()
@@ -71,10 +80,12 @@ def parse_chat_request(raw: bytes, prices: Prices) -> ChatRequest:
     stream, options = bool(data.get("stream")), data.get("stream_options") or {}
     if stream:
         sent["stream_options"] = {**options, "include_usage": True}
+    sent = in_dialect(sent, target, limit)
+    messages = max(messages, len(sent["messages"]))
     body = written if sent == data else _serialize(sent)
     bound = price.bound(len(body), messages, limit)
     include_usage = bool(options.get("include_usage"))
-    return ChatRequest(model, price, body, body_hash, bound, stream, include_usage)
+    return ChatRequest(model, target, price, body, body_hash, bound, stream, include_usage)
 
 
 def _serialize(data: dict[str, Any]) -> bytes:
@@ -177,11 +188,3 @@ def _max_tokens(data: dict[str, Any]) -> int | None:
             )
         found.append(value)
     return max(found, default=None)
-
-
-def _unpriced(model: str, prices: Prices) -> ApiError:
-    return invalid(
-        f"The model {model!r} has no price, so its cost cannot be limited. Add to {prices.path}"
-        f" and start the gateway again:\n\n{prices.lines_to_add(model)}",
-        "unpriced_model",
-    )

@@ -8,8 +8,9 @@ from durable_agent_team.gateway.calls.relay import Relay
 
 
 class Upstream(Protocol):
-    def not_ready(self) -> str | None:
-        """Why no call can be made now; None if it is ready."""
+    def not_ready(self, upstream: str | None = None) -> str | None:
+        """Why no call can be made now; None if it is ready. `upstream`: of that one alone, where
+        there are several."""
 
     def open_circuits(self) -> dict[str, int]:
         """Models that it refuses to call for now, and for how many seconds."""

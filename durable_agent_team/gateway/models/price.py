@@ -23,6 +23,8 @@ class Price(BaseModel):
     request_tokens: int = Field(64, ge=0)
     parameters: tuple[str, ...] = ()
     note: str = ""
+    source: str = ""
+    """Where it comes from, with the version, as it stands in the ledger."""
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> int:
         """Micro-USD, rounded up once."""

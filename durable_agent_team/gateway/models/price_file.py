@@ -48,12 +48,13 @@ class Prices:
         return cls(path, _parse(path, models))
 
     def lines_to_add(self, model: str) -> str:
-        """The lines to add to the price file so that `model` can be called."""
+        """The lines to add to the file so that `model` can be called. Its prices are not numbers,
+        so that no one pastes a price that is wrong."""
         name = model.replace("\\", "\\\\").replace('"', '\\"')
         return (
             f'[models."{name}"]\n'
-            "input_usd_per_million = 0.00   # your provider's price\n"
-            "output_usd_per_million = 0.00  # your provider's price\n"
+            'input_usd_per_million = "?"   # your provider\'s price\n'
+            'output_usd_per_million = "?"  # your provider\'s price\n'
         )
 
 
@@ -62,7 +63,9 @@ def _parse(path: Path, models: dict[str, Any]) -> dict[str, Price]:
     problems: list[str] = []
     for name, entry in models.items():
         try:
-            found[name] = Price.model_validate(entry)
+            found[name] = Price.model_validate(
+                {"source": path.name, **entry} if isinstance(entry, dict) else entry
+            )
         except ValidationError as error:
             problems += [f'[models."{name}"] {_problem_text(each)}' for each in error.errors()]
     if problems:

@@ -30,7 +30,7 @@ class BundledModelUpstream:
         self.process: asyncio.subprocess.Process | None = None
         self._supervisor = asyncio.create_task(self._supervise())
 
-    def not_ready(self) -> str | None:
+    def not_ready(self, upstream: str | None = None) -> str | None:
         return None if self._http else "The bundled model is being loaded"
 
     def open_circuits(self) -> dict[str, int]:

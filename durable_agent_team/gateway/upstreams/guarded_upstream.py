@@ -37,8 +37,8 @@ class GuardedUpstream:
         self._circuits: dict[str, Circuit] = {}
         self._last_errors: dict[str, ApiError] = {}
 
-    def not_ready(self) -> str | None:
-        return self._upstream.not_ready()
+    def not_ready(self, upstream: str | None = None) -> str | None:
+        return self._upstream.not_ready(upstream)
 
     def open_circuits(self) -> dict[str, int]:
         """Those that refuse calls now: the model (or `all models`), and for how many seconds."""

@@ -1,7 +1,9 @@
 """An upstream with an OpenAI-compatible HTTP API."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from urllib.parse import quote
 
 import aiohttp
 import httpx
@@ -14,6 +16,7 @@ from durable_agent_team.gateway.calls.secret_filter import SecretFilter
 from durable_agent_team.gateway.calls.streamed_answer import StreamedAnswer, from_plain_response
 from durable_agent_team.gateway.calls.time_limit import DEFAULT_SETTING, TimeLimit
 from durable_agent_team.gateway.keys import Scrubber
+from durable_agent_team.gateway.models.upstream_entry import Auth
 from durable_agent_team.gateway.stores.store import InterruptionCause
 from durable_agent_team.gateway.upstreams.bounded_body import (
     BodyNotUnpacked,
@@ -38,16 +41,40 @@ AFTER_DONE_SECONDS = 0.5
 class HttpUpstream:
     """`base_url` is, for example, https://api.openai.com/v1. All calls share one HTTP client."""
 
-    def __init__(self, base_url: str, api_key: str, limits: UpstreamLimits) -> None:
-        self._url = httpx.URL(base_url.rstrip("/") + "/chat/completions")
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str,
+        limits: UpstreamLimits,
+        *,
+        auth: Auth = "bearer",
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._query = dict(query or {})
+        self._urls: dict[str, httpx.URL] = {}
         self._limits = limits
         self._secrets = SecretFilter(Scrubber(api_key)) if api_key else SecretFilter()
-        self._headers = {"Content-Type": "application/json"}
-        if api_key:
+        self._headers = {"Content-Type": "application/json", **(headers or {})}
+        if api_key and auth == "bearer":
             self._headers["Authorization"] = f"Bearer {api_key}"
+        elif api_key and auth != "none":
+            self._headers[auth] = api_key
         self._client = UpstreamClient()
 
-    def not_ready(self) -> str | None:
+    def _url(self, model: str) -> httpx.URL:
+        """`{model}` in the base URL is the upstream's name for the model, as Azure's deployments
+        want it."""
+        key = model if "{model}" in self._base_url else ""
+        url = self._urls.get(key)
+        if url is None:
+            base = self._base_url.replace("{model}", quote(model, safe=""))
+            url = httpx.URL(base + "/chat/completions")
+            self._urls[key] = url = url.copy_merge_params(self._query) if self._query else url
+        return url
+
+    def not_ready(self, upstream: str | None = None) -> str | None:
         return None
 
     def open_circuits(self) -> dict[str, int]:
@@ -77,7 +104,9 @@ class HttpUpstream:
         """`complete` limits the whole call. The connection must be made before that limit, so that
         a call that runs into it is known to be sent."""
         connect = min(CONNECT_SECONDS, self._time_limit(request).seconds * 0.9)
-        return self._client.posted(self._url, request.body, headers, connect)
+        return self._client.posted(
+            self._url(request.target.upstream_model), request.body, headers, connect
+        )
 
     def _time_limit(self, request: ChatRequest) -> TimeLimit:
         return request.time_limit or TimeLimit(self._limits.timeout_seconds, DEFAULT_SETTING)

@@ -173,7 +173,7 @@ class Stage:
             text = text.replace(value, f"{{{name}}}")
         for mine, everyones in (
             (f"{here}/", ""), (str(here), "."),
-            (str(self.gateway.server.prices.path), "prices.toml"),
+            (str(self.gateway.server.models.prices.path), "prices.toml"),
             (f"{ROOT}/", ""), (self.address, "127.0.0.1:7233"),
             (self.gateway.url, "http://127.0.0.1:8402"), (str(self.taken), "7233"),
         ):  # fmt: skip

@@ -1,0 +1,90 @@
+"""Writes a checked request in the dialect of its model, just before it is sent.
+
+The client's body is in one form for all models: `max_tokens`, sampling parameters, and a
+`response_format` of type `json_schema`. What a model does not know is renamed or left out, and
+where nobody holds the model to a schema, the schema stands in the prompt.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from durable_agent_team.gateway.calls.strict_schema import strict_schema
+from durable_agent_team.gateway.models.dialect import Dialect
+from durable_agent_team.gateway.models.model import Model
+
+SCHEMA_ASK = (
+    "Answer with JSON alone: one value that conforms to this JSON Schema, without a code fence and"
+    " without any text before or after it.\n"
+)
+JSON_ASK = "Answer with one JSON object alone."
+
+
+def in_dialect(data: Mapping[str, Any], target: Model, limit: int) -> dict[str, Any]:
+    """The request as its upstream reads it; `limit` is the most tokens that it may answer."""
+    dialect = target.dialect
+    sent = {**data, "model": target.upstream_model}
+    if dialect.limit is not None:
+        sent = {name: each for name, each in sent.items() if name not in LIMIT_NAMES}
+        sent[dialect.limit] = limit
+    if dialect.reasoning_effort is not None and sent.get("reasoning_effort") is None:
+        sent["reasoning_effort"] = dialect.reasoning_effort
+    if "response_format" in sent:
+        _ask_for_structure(sent, dialect)
+    for name, other in dialect.rename.items():
+        if name in sent:
+            sent[other] = sent.pop(name)
+    for name in dialect.omit:
+        sent.pop(name, None)
+    return sent
+
+
+LIMIT_NAMES = frozenset({"max_tokens", "max_completion_tokens"})
+
+
+def _ask_for_structure(sent: dict[str, Any], dialect: Dialect) -> None:
+    """A schema that came with `strict` is sent as it is where the upstream knows it: its client has
+    written it for that."""
+    wanted = sent["response_format"]
+    kind = wanted.get("type") if isinstance(wanted, dict) else None
+    if kind == "json_object" and dialect.structure == "none":
+        del sent["response_format"]
+        _add_to_prompt(sent, JSON_ASK)
+    named = wanted.get("json_schema") if kind == "json_schema" else None
+    schema = named.get("schema") if isinstance(named, dict) else None
+    if not isinstance(named, dict) or not isinstance(schema, dict):
+        return
+    structure, in_prompt = dialect.structure, dialect.schema_in_prompt
+    if structure == "json_schema_strict" and named.get("strict") is not True:
+        strict = strict_schema(schema)
+        if strict is None:
+            structure = "json_object" if schema.get("type") == "object" else "none"
+        else:
+            named = {**named, "schema": strict.schema, "strict": True}
+            sent["response_format"] = {"type": "json_schema", "json_schema": named}
+            in_prompt = in_prompt or strict.loses
+    if structure == "json_object" and schema.get("type", "object") != "object":
+        structure = "none"  # JSON mode answers with an object whatever is asked
+    if structure == "json_object":
+        sent["response_format"] = {"type": "json_object"}
+    elif structure == "none":
+        del sent["response_format"]
+    if in_prompt or structure in ("json_object", "none"):
+        text = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
+        _add_to_prompt(sent, SCHEMA_ASK + text)
+
+
+def _add_to_prompt(sent: dict[str, Any], text: str) -> None:
+    """At the end of the first system message, or as one of its own before the others."""
+    messages = list(sent["messages"])
+    first = messages[0]
+    if first.get("role") in ("system", "developer"):
+        content = first.get("content")
+        if isinstance(content, list):
+            content = [*content, {"type": "text", "text": text}]
+        else:
+            content = f"{content}\n\n{text}" if content else text
+        messages[0] = {**first, "content": content}
+    else:
+        messages.insert(0, {"role": "system", "content": text})
+    sent["messages"] = messages

@@ -1,0 +1,41 @@
+"""How one model wants to be asked: data, of which `calls.dialect_body` makes a request."""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Limit = Literal["max_tokens", "max_completion_tokens"]
+Structure = Literal["json_schema", "json_schema_strict", "json_object", "none"]
+Thinking = Literal["none", "hidden", "field", "tags"]
+
+NEEDED = frozenset({"model", "messages", "max_tokens", "max_completion_tokens", "n", "stream"})
+"""What a call means, or what bounds its cost, cannot be left out or renamed."""
+
+
+class Dialect(BaseModel):
+    """One model's. The default changes nothing in a request."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    limit: Limit | None = None
+    """The name under which the limit of the answer is sent; None for the one in the request."""
+    omit: tuple[str, ...] = Field((), max_length=100)
+    """Request fields that the upstream refuses, and that are left out."""
+    rename: dict[str, str] = Field({}, max_length=100)
+    """Request fields that the upstream knows by another name."""
+    reasoning_effort: str | None = Field(None, min_length=1, max_length=20)
+    """Sent where the request has none."""
+    structure: Structure = "json_schema"
+    """How a JSON Schema is asked for. `json_schema_strict`: rewritten into the subset that OpenAI's
+    strict mode accepts. With `json_object` and `none` the schema stands in the prompt."""
+    schema_in_prompt: bool = False
+    """Whether it stands there in any case, since the upstream may not hold the model to it."""
+    thinking: Thinking = "none"
+    """Where the model's thinking arrives: nowhere (`hidden`: it is billed all the same), in a field
+    beside the content, or between `<think>` tags in it."""
+
+    @model_validator(mode="after")
+    def _keeps_what_is_needed(self) -> Self:
+        if wrong := NEEDED & {*self.omit, *self.rename, *self.rename.values()}:
+            raise ValueError(f"`{min(wrong)}` can be neither omitted nor renamed")
+        return self

@@ -1,0 +1,56 @@
+"""Finds a model's dialect: the rules of `dialects.toml`, and what a models file says on top."""
+
+import fnmatch
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from durable_agent_team.gateway.models.dialect import Dialect
+
+RULES_FILE = Path(__file__).with_name("dialects.toml")
+
+
+class Rule(BaseModel):
+    """`drop` adds to the fields that earlier rules omit; every other key replaces theirs."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    presets: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+
+    def matches(self, preset: str | None, model: str) -> bool:
+        if self.presets and preset not in self.presets:
+            return False
+        return not self.models or any(fnmatch.fnmatchcase(model, each) for each in self.models)
+
+    @property
+    def keys(self) -> Mapping[str, Any]:
+        return self.model_extra or {}
+
+
+@cache
+def rules() -> tuple[Rule, ...]:
+    data = tomllib.loads(RULES_FILE.read_text())
+    found = tuple(Rule.model_validate(each) for each in data["rules"])
+    for each in found:
+        Dialect.model_validate(each.keys)  # a misspelt key is an error at once
+    return found
+
+
+def find_dialect(preset: str | None, model: str, given: Mapping[str, Any] | None = None) -> Dialect:
+    """`model` is the upstream's name; `given` the `dialect` table of a models file. Raises
+    pydantic's ValidationError for a wrong one."""
+    plain = model.lower().rpartition("/")[2]
+    keys: dict[str, Any] = {}
+    for rule in rules():
+        if rule.matches(preset, plain):
+            keys |= rule.keys
+            if rule.drop:
+                omitted = (*keys.get("omit", ()), *rule.drop)
+                keys["omit"] = tuple(dict.fromkeys(omitted))
+    return Dialect.model_validate({**keys, **(given or {})})

@@ -1,0 +1,35 @@
+"""One model that can be called: who serves it, what it costs, and how it wants to be asked."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from durable_agent_team.gateway.models.dialect import Dialect
+from durable_agent_team.gateway.models.price import Price
+
+Speaks = Literal["chat", "messages"]
+"""The API of an upstream: OpenAI's chat completions, or Anthropic's Messages."""
+Planning = Literal["narrow", "whole"]
+"""How an orchestrator plans with the model: by a form with fixed places, or freely."""
+Kind = Literal["chat", "embedding"]
+PLAIN = Dialect()
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """`name` is what clients call it, `upstream_model` what its upstream calls it."""
+
+    name: str
+    upstream: str
+    upstream_model: str
+    price: Price
+    dialect: Dialect = PLAIN
+    max_output_tokens: int | None = None
+    planning: Planning = "whole"
+    speaks: Speaks = "chat"
+    trust_cost: bool = False
+    """Whether the cost that its upstream reports is what the operator pays."""
+    kind: Kind = "chat"
+
+    @property
+    def context_tokens(self) -> int | None:
+        return self.price.context_tokens

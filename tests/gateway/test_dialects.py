@@ -1,0 +1,183 @@
+"""A request in the dialect of its model: what is renamed, left out, rewritten, or put in words."""
+
+import json
+from typing import Any
+
+import jsonschema
+from hypothesis import given
+from hypothesis import strategies as st
+
+from durable_agent_team.gateway.calls.chat_request import ChatRequest, parse_chat_request
+from durable_agent_team.gateway.calls.dialect_body import SCHEMA_ASK
+from durable_agent_team.gateway.calls.strict_schema import KEPT, strict_schema
+from tests.gateway.test_model_table import table
+
+KEYS = {
+    f"{name}_API_KEY": "k"
+    for name in ("OPENAI", "ANTHROPIC", "GEMINI", "DEEPSEEK", "XAI", "MISTRAL", "OPENROUTER")
+}
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "note": {"type": "string", "maxLength": 9}},
+    "required": ["name"],
+}
+MODELS = table(KEYS)
+
+
+def request(model: str, **fields: Any) -> ChatRequest:
+    body = {"model": model, "messages": [{"role": "user", "content": "?"}], "max_tokens": 9}
+    return parse_chat_request(json.dumps({**body, **fields}).encode(), MODELS)
+
+
+def sent(model: str, **fields: Any) -> Any:
+    return json.loads(request(model, **fields).body)
+
+
+def asked_for(schema: dict[str, Any] = SCHEMA) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "output", "schema": schema}}
+
+
+def test_reasoning_models_get_the_limit_under_its_name_and_no_temperature() -> None:
+    body = sent("gpt-5-mini", temperature=0, frequency_penalty=0.4, reasoning_effort="low")
+    assert body["max_completion_tokens"] == 9
+    assert "max_tokens" not in body
+    assert "temperature" not in body
+    assert "frequency_penalty" not in body
+    assert body["reasoning_effort"] == "low"
+
+
+def test_the_upstream_s_own_name_is_sent() -> None:
+    assert sent("openai/gpt-5-mini")["model"] == "gpt-5-mini"
+    assert sent("openrouter/openai/gpt-5-mini")["model"] == "openai/gpt-5-mini"
+
+
+def test_a_schema_is_rewritten_for_strict_mode_and_told_where_that_loses_something() -> None:
+    body = sent("gpt-5-mini", response_format=asked_for())
+    held = body["response_format"]["json_schema"]
+    assert held["strict"] is True
+    assert held["schema"]["required"] == ["name", "note"]
+    assert held["schema"]["properties"]["note"]["type"] == ["string", "null"]
+    assert held["schema"]["additionalProperties"] is False
+    assert "maxLength" not in json.dumps(held)
+    assert body["messages"][0] == {
+        "role": "system",
+        "content": SCHEMA_ASK + json.dumps(SCHEMA, separators=(",", ":")),
+    }
+
+
+def test_a_schema_that_strict_mode_holds_completely_is_not_repeated_in_the_prompt() -> None:
+    whole = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+    assert len(sent("gpt-5-mini", response_format=asked_for(whole))["messages"]) == 1
+
+
+def test_a_schema_that_the_client_wrote_for_strict_mode_is_sent_as_it_is() -> None:
+    wanted = asked_for()
+    wanted["json_schema"]["strict"] = True
+    assert sent("gpt-5-mini", response_format=wanted)["response_format"] == wanted
+
+
+def test_where_nobody_holds_the_model_to_the_schema_it_stands_in_the_prompt() -> None:
+    deepseek = sent("deepseek-chat", response_format=asked_for())
+    assert deepseek["response_format"] == {"type": "json_object"}
+    claude = sent(
+        "claude-opus-4-8",
+        temperature=0,
+        response_format=asked_for(),
+        messages=[{"role": "system", "content": "Be brief."}, {"role": "user", "content": "?"}],
+    )
+    assert "response_format" not in claude
+    assert "temperature" not in claude
+    assert len(claude["messages"]) == 2
+    for body in (deepseek, claude):
+        assert '"maxLength":9' in body["messages"][0]["content"]
+
+
+def test_a_list_at_the_root_is_not_asked_for_in_json_mode() -> None:
+    body = sent("deepseek-chat", response_format=asked_for({"type": "array", "items": SCHEMA}))
+    assert "response_format" not in body
+    assert '"type":"array"' in body["messages"][0]["content"]
+
+
+def test_mistral_knows_seed_by_another_name_and_refuses_unknown_fields() -> None:
+    body = sent("mistral-large-2512", seed=3, stream=True, max_completion_tokens=7)
+    assert body["random_seed"] == 3
+    assert "seed" not in body
+    assert "stream_options" not in body
+    assert body["max_tokens"] == 9
+    assert "max_completion_tokens" not in body
+
+
+def test_the_bound_counts_what_is_sent() -> None:
+    short = request("deepseek-chat")
+    long = request("deepseek-chat", response_format=asked_for())
+    assert len(long.body) > len(short.body)
+    assert long.bound > short.bound
+
+
+def test_the_hash_is_of_what_the_client_sent() -> None:
+    raw = {"messages": [{"role": "user", "content": "?"}], "max_tokens": 9, "temperature": 0}
+    one = parse_chat_request(json.dumps({**raw, "model": "gpt-5-mini"}).encode(), MODELS)
+    other = parse_chat_request(
+        json.dumps({**raw, "model": "gpt-5-mini", "temperature": 1}).encode(), MODELS
+    )
+    assert one.body == other.body
+    assert one.body_hash != other.body_hash
+
+
+plain = st.sampled_from(
+    [{"type": "string"}, {"type": "integer", "minimum": 0}, {"enum": ["a", "b"]}, {"const": 3},
+     {"type": "string", "maxLength": 5}, {"type": ["number", "null"]}]
+)  # fmt: skip
+
+
+def objects(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.dictionaries(st.sampled_from("abcd"), inner, min_size=1, max_size=4).flatmap(
+        lambda properties: st.lists(st.sampled_from(sorted(properties)), unique=True).map(
+            lambda required: {"type": "object", "properties": properties, "required": required}
+        )
+    )
+
+
+shapes = st.recursive(
+    plain,
+    lambda inner: st.one_of(
+        objects(inner),
+        inner.map(lambda each: {"type": "array", "items": each, "minItems": 1}),
+        st.lists(inner, min_size=1, max_size=3).map(lambda each: {"anyOf": each}),
+    ),
+    max_leaves=8,
+)
+
+
+@given(objects(shapes))
+def test_what_is_rewritten_is_in_the_subset_and_a_schema(schema: dict[str, Any]) -> None:
+    strict = strict_schema(schema)
+    assert strict is not None
+    jsonschema.Draft202012Validator.check_schema(strict.schema)
+
+    def check(part: Any) -> None:
+        if isinstance(part, dict):
+            assert part.keys() <= KEPT
+            if "properties" in part:
+                assert part["required"] == list(part["properties"])
+                assert part["additionalProperties"] is False
+                for each in part["properties"].values():
+                    check(each)
+            check(part.get("items"))
+            for each in part.get("anyOf", ()):
+                check(each)
+
+    check(strict.schema)
+
+
+def test_free_names_and_tuples_without_a_form_fall_back() -> None:
+    free = {"type": "object", "additionalProperties": {"type": "string"}}
+    assert strict_schema(free) is None
+    assert strict_schema({"type": "object", "properties": {"a": {}}}) is None
+    places = {"type": "array", "prefixItems": [{"type": "string"}, {"type": "integer"}]}
+    strict = strict_schema({"type": "object", "properties": {"a": places}, "required": ["a"]})
+    assert strict is not None
+    assert strict.loses
+    assert strict.schema["properties"]["a"]["items"] == {
+        "anyOf": [{"type": "string"}, {"type": "integer"}]
+    }

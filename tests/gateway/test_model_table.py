@@ -1,0 +1,213 @@
+"""Which model a name means: the models file, the price file, the presets, the catalogue."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from durable_agent_team.gateway.gateway_settings import GatewaySettings
+from durable_agent_team.gateway.models.model import Model
+from durable_agent_team.gateway.models.model_table import ModelTable
+from durable_agent_team.gateway.models.presets import presets
+from durable_agent_team.gateway.models.price_file import PriceError
+from tests.support.gateway import PARENT_KEY, SECRET
+
+OPENAI = {"OPENAI_API_KEY": "sk-of-the-tests"}
+
+
+def table(
+    environment: Mapping[str, str], file: Path | None = None, upstream_url: str = "local"
+) -> ModelTable:
+    values = {
+        "gateway_parent_key": PARENT_KEY,
+        "gateway_secret": SECRET,
+        "upstream_url": upstream_url,
+        "gateway_models": file,
+    }
+    settings = GatewaySettings(_env_file=None, **values)  # type: ignore[arg-type]
+    return settings.models(environment)
+
+
+def called(models: ModelTable, name: str) -> Model:
+    found = models.find(name)
+    assert found is not None, models.why_not(name)
+    return found
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "models.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("environment", "name", "upstream"),
+    [
+        ({"OPENAI_API_KEY": "k"}, "gpt-5-mini", "openai"),
+        ({"ANTHROPIC_API_KEY": "k"}, "claude-opus-4-8", "anthropic"),
+        ({"GEMINI_API_KEY": "k"}, "gemini-2.5-pro", "gemini"),
+        ({"DEEPSEEK_API_KEY": "k"}, "deepseek-chat", "deepseek"),
+        ({"XAI_API_KEY": "k"}, "grok-4.5", "xai"),
+        ({"MISTRAL_API_KEY": "k"}, "mistral-large-2512", "mistral"),
+        ({"OPENROUTER_API_KEY": "k"}, "openai/gpt-5-mini", "openrouter"),
+        ({"GROQ_API_KEY": "k"}, "groq/openai/gpt-oss-120b", "groq"),
+        (
+            {"AZURE_OPENAI_API_KEY": "k", "AZURE_OPENAI_ENDPOINT": "https://r.openai.azure.com/"},
+            "azure/gpt-5",
+            "azure",
+        ),
+    ],
+)
+def test_a_key_alone_makes_the_models_of_a_provider_callable_at_their_published_price(
+    environment: dict[str, str], name: str, upstream: str
+) -> None:
+    model = called(table(environment), name)
+    assert model.upstream == upstream
+    assert model.price.input_usd_per_million > 0
+    assert model.price.output_usd_per_million > 0
+    assert model.price.source.startswith("genai-prices ")
+    assert model.planning == "whole"
+
+
+def test_without_a_key_the_variable_is_named() -> None:
+    models = table({})
+    for name in ("gpt-5-mini", "openai/gpt-5-mini", "openai/anything"):
+        assert models.find(name) is None
+        assert "needs OPENAI_API_KEY" in models.why_not(name)
+    assert "AZURE_OPENAI_ENDPOINT and AZURE_OPENAI_API_KEY" in models.why_not("azure/gpt-5")
+
+
+def test_a_name_with_its_upstream_always_means_that_upstream() -> None:
+    models = table({**OPENAI, "OPENROUTER_API_KEY": "k"})
+    assert called(models, "openai/gpt-5-mini").upstream_model == "gpt-5-mini"
+    assert called(models, "gpt-5-mini").upstream == "openai"
+    routed = called(models, "openrouter/openai/gpt-5-mini")
+    assert (routed.upstream, routed.upstream_model) == ("openrouter", "openai/gpt-5-mini")
+    assert routed.trust_cost
+
+
+def test_the_bundled_model_stays_what_it_was() -> None:
+    model = called(table(OPENAI), "smollm2-135m")
+    assert (model.upstream, model.planning) == ("local", "narrow")
+    assert model.price.output_usd_per_million == 2
+    assert model.dialect.limit is None
+
+
+def test_a_server_of_ones_own_is_free_only_under_its_own_name() -> None:
+    models = table({"OLLAMA_URL": "http://127.0.0.1:11434/v1"})
+    assert called(models, "ollama/llama3.2").price.output_usd_per_million == 0
+    assert called(models, "ollama/llama3.2").price.source == "free: upstream ollama"
+    assert models.find("llama3.2") is None
+
+
+def test_a_models_file_adds_upstreams_and_models_on_top_of_the_catalogue(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        """
+        [upstreams.eu]
+        preset = "azure"
+        url = "https://eu.openai.azure.com/openai/deployments/{model}"
+        key_env = "EU_KEY"
+        query = { api-version = "2024-10-21" }
+        timeout_seconds = 300
+
+        [models.drafts]
+        upstream = "eu"
+        upstream_model = "our-deployment"
+        catalogue = "gpt-5-mini"
+        output_usd_per_million = 3
+        dialect = { reasoning_effort = "low" }
+
+        [models.mine]
+        upstream = "ollama"
+        upstream_model = "llama3.2:3b"
+        input_usd_per_million = 0
+        output_usd_per_million = 0
+        context_tokens = 4096
+        """,
+    )
+    models = table({"EU_KEY": "key-of-eu", "OLLAMA_URL": "http://localhost:11434/v1"}, path)
+    drafts = called(models, "drafts")
+    assert (drafts.upstream, drafts.upstream_model) == ("eu", "our-deployment")
+    assert drafts.price.input_usd_per_million == Decimal("0.25")
+    assert drafts.price.output_usd_per_million == 3
+    assert drafts.price.source.startswith("models.toml over genai-prices ")
+    assert drafts.dialect.reasoning_effort == "low"
+    assert models.upstreams["eu"].entry.query == {"api-version": "2024-10-21"}
+    assert called(models, "mine").price.source == "models.toml over free: upstream ollama"
+    assert "key-of-eu" in models.secrets
+    assert {"drafts", "mine", "smollm2-135m"} <= {each.name for each in models.listed()}
+
+
+def test_every_mistake_of_a_models_file_is_named_at_once(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        """
+        [upstream.x]
+        [upstreams.new]
+        key_env = "sk-this is a key"
+        [upstreams.other]
+        url = "ftp://example"
+        atuh = "bearer"
+        [models.a]
+        upstream = "nowhere"
+        [models.b]
+        input_usd_per_million = "?"
+        outptu_usd_per_million = 1
+        [models.c]
+        dialect = { limit = "tokens", omitt = [] }
+        [models.d]
+        dialect = { omit = ["max_tokens"] }
+        """,
+    )
+    with pytest.raises(PriceError) as error:
+        table({}, path)
+    text = str(error.value)
+    assert str(path) in text
+    for each in (
+        "[upstream]: this table is not known",
+        "[upstreams.new] key_env = 'sk-this is a key'",
+        "[upstreams.other] url = 'ftp://example'",
+        "[upstreams.other] atuh: this key is not known (known: auth,",
+        "[models.\"a\"] upstream = 'nowhere': there is no such upstream",
+        '[models."b"] outptu_usd_per_million: this key is not known',
+        "[models.\"c\"] limit = 'tokens'",
+        '[models."c"] dialect.omitt: this key is not known (known: limit,',
+        "`max_tokens` can be neither omitted nor renamed",
+    ):
+        assert each in text, f"{each}\n{text}"
+
+
+def test_an_entry_without_a_price_anywhere_is_a_mistake(tmp_path: Path) -> None:
+    path = written(tmp_path, '[models."our-own"]\nupstream = "openai"\ninput_usd_per_million = 1\n')
+    with pytest.raises(PriceError, match="output_usd_per_million: is missing"):
+        table(OPENAI, path)
+
+
+def test_the_nearest_names_are_proposed_and_no_price_is_made_up() -> None:
+    text = table(OPENAI).why_not("gpt-5-mni")
+    assert "'gpt-5-mini'" in text
+    assert "0.00" not in text
+    assert "Did you mean" not in table({}).why_not("zzzzzzzz")
+
+
+def test_a_whole_catalogue_is_listed_each_model_once() -> None:
+    models = table({**OPENAI, "OPENROUTER_API_KEY": "k", "ANTHROPIC_API_KEY": "k"})
+    names = [each.name for each in models.listed()]
+    assert len(names) == len(set(names)) > 500
+    assert {"gpt-5-mini", "claude-opus-4-8", "openrouter/openai/gpt-5-mini"} <= set(names)
+    assert all(models.find(name) is not None for name in names[::25])
+
+
+def test_a_known_host_at_upstream_url_has_its_provider_s_catalogue() -> None:
+    model = called(table({}, upstream_url="https://api.openai.com/v1"), "gpt-5-mini")
+    assert (model.upstream, model.dialect.limit) == ("default", "max_completion_tokens")
+
+
+def test_every_preset_is_complete() -> None:
+    for name, entry in presets().items():
+        assert entry.preset == name
+        assert entry.url or entry.url_env
+        assert entry.key_env
+        assert entry.free or entry.catalogue or name == "atxp"
