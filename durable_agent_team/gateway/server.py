@@ -9,7 +9,13 @@ from contextlib import suppress
 
 from aiohttp import web
 
-from durable_agent_team.gateway.api import account_batches, account_routes, blob_routes, chat_routes
+from durable_agent_team.gateway.api import (
+    account_batches,
+    account_routes,
+    blob_routes,
+    chat_routes,
+    door_routes,
+)
 from durable_agent_team.gateway.api.byte_budget import ByteBudget
 from durable_agent_team.gateway.api.gateway_context import GATEWAY, GatewayContext
 from durable_agent_team.gateway.api.http_connection import HttpRunner
@@ -221,6 +227,7 @@ def add_routes(app: web.Application) -> None:
     app.router.add_get("/v1/blobs/{sha256}", blob_routes.read_blob, allow_head=False)
     app.router.add_head("/v1/blobs/{sha256}", blob_routes.look_up_blob)
     app.router.add_post("/v1/chat/completions", chat_routes.chat)
+    app.router.add_post("/v1/responses", door_routes.responses)
     app.router.add_get("/v1/models", chat_routes.models)
     app.router.add_get("/v1/models/{id:.+}", chat_routes.model)
     app.router.add_get("/healthz", chat_routes.health)

@@ -36,6 +36,8 @@ CHECKS: list[Any] = [
 MODES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
 BLOBS = "/v1/blobs/{sha256}"
 EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+CALLS = {"/v1/chat/completions", "/v1/responses"}
+"""Requests with an agent's key. All others have the parent's."""
 UNKNOWN_KEY = "unknown-key-0123456789-0123456789"
 
 
@@ -68,7 +70,7 @@ class Sender:
             assert self.session.patch(url, json=fresh, headers=headers, timeout=60).ok
 
     def send_four(self, case: "Case[Any]") -> None:
-        agent = case.operation.path == "/v1/chat/completions"
+        agent = case.operation.path in CALLS
         sent = self._send(case, self.keys[agent])
         self._send(self._with_real_values(case), self.keys[agent])
         for key in (self.keys[not agent], UNKNOWN_KEY):  # prepared once: half of what a call costs

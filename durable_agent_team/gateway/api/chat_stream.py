@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from durable_agent_team.gateway.api.call_span import CallSpan
+from durable_agent_team.gateway.api.door import DoorAnswer
 from durable_agent_team.gateway.api.gateway_context import GATEWAY
 from durable_agent_team.gateway.api.http_bodies import (
     account_headers,
@@ -38,6 +39,8 @@ class StreamedCall:
     account_id: str
     key: str | None
     request: ChatRequest
+    answer: DoorAnswer | None = None
+    """Translates the answer of a call that came in by another door."""
 
 
 def answer_headers(outcome: CallOutcome) -> dict[str, str]:
@@ -47,11 +50,15 @@ def answer_headers(outcome: CallOutcome) -> dict[str, str]:
     return headers
 
 
-def whole_answer(request: web.Request, outcome: CallOutcome) -> web.Response:
+def whole_answer(
+    request: web.Request, outcome: CallOutcome, answer: DoorAnswer | None = None
+) -> web.Response:
     """A response in one piece. An error that was billed contains the upstream's text."""
     body = outcome.body
     if outcome.status != 200:
         body = scrubbed(request.app[GATEWAY], request, body)
+    if answer is not None:
+        body = answer.whole(outcome.status, body)
     return respond(body, outcome.status, answer_headers(outcome))
 
 
@@ -62,22 +69,25 @@ async def stream(request: web.Request, call: StreamedCall, span: CallSpan) -> we
     relay = Relay(keep=call.key is not None)
     task = asyncio.ensure_future(calls.make(call.account_id, call.key, call.request, relay))
     task.add_done_callback(lambda _: relay.close())
-    response = await _pass_on(request, relay)
+    response = await _pass_on(request, relay, call.answer)
     if response is None:
         outcome = await task
         span.record(outcome)
-        return await _without_chunks(request, outcome)
+        return await _without_chunks(request, outcome, call.answer)
     outcome = await _outcome(task, request)
     span.record(outcome)
-    last = _last_event(request, outcome)
+    last = _last_event(request, outcome, call.answer)
     await _write(request, response, iter([last] if last else []))
     return response
 
 
-async def _pass_on(request: web.Request, relay: Relay) -> web.StreamResponse | None:
+async def _pass_on(
+    request: web.Request, relay: Relay, answer: DoorAnswer | None
+) -> web.StreamResponse | None:
     """Sends the chunks as they arrive. None if there were none."""
     response = None
-    async for piece in relay.read():
+    async for chunks in relay.read():
+        piece = chunks if answer is None else answer.feed(chunks)
         try:
             if response is None:
                 response = _response(request, {})
@@ -119,15 +129,18 @@ async def _write(
         log.info("client left before the end of its stream id=%s", request[REQUEST_ID])
 
 
-async def _without_chunks(request: web.Request, outcome: CallOutcome) -> web.StreamResponse:
+async def _without_chunks(
+    request: web.Request, outcome: CallOutcome, answer: DoorAnswer | None
+) -> web.StreamResponse:
     """A call that passed on no chunks: an error, or the replay of a stored answer."""
     if outcome.error is not None:
         return error_response(request.app[GATEWAY], request, outcome.error, outcome.account)
     if outcome.status != 200:
-        return whole_answer(request, outcome)
+        return whole_answer(request, outcome, answer)
     response = _response(request, answer_headers(outcome))
     await response.prepare(request)
-    await _write(request, response, decompress(outcome.body))
+    pieces = decompress(outcome.body)
+    await _write(request, response, pieces if answer is None else map(answer.feed, pieces))
     return response
 
 
@@ -144,7 +157,7 @@ async def _outcome(task: "asyncio.Future[CallOutcome]", request: web.Request) ->
     return CallOutcome(None, error=problem)
 
 
-def _last_event(request: web.Request, outcome: CallOutcome) -> bytes:
+def _last_event(request: web.Request, outcome: CallOutcome, answer: DoorAnswer | None) -> bytes:
     """The error with the status that it would have had; empty after a complete answer."""
     if outcome.error is not None:
         body, status = outcome.error.body(), outcome.error.status
@@ -154,4 +167,6 @@ def _last_event(request: web.Request, outcome: CallOutcome) -> bytes:
         return b""
     data = json.loads(scrubbed(request.app[GATEWAY], request, body))
     data["error"]["status"] = status
+    if answer is not None:
+        return answer.error(data["error"])
     return event(json.dumps(data).encode())

@@ -131,7 +131,12 @@ def without_keys(gateway: GatewayContext, request: web.Request, text: str) -> st
 
 def scrubbed(gateway: GatewayContext, request: web.Request, body: bytes) -> bytes:
     """A JSON body with keys removed from its texts."""
-    return json.dumps(gateway.scrub.values(json.loads(body), _presented(request))).encode()
+    return json.dumps(without_keys_in(gateway, request, json.loads(body))).encode()
+
+
+def without_keys_in(gateway: GatewayContext, request: web.Request, data: Any) -> Any:
+    """JSON data with keys removed from its texts."""
+    return gateway.scrub.values(data, _presented(request))
 
 
 def _presented(request: web.Request) -> str:

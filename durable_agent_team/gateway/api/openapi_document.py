@@ -12,6 +12,7 @@ from typing import Any, Final
 from aiohttp import web
 from pydantic.json_schema import models_json_schema
 
+from durable_agent_team.gateway.api.door_shapes import RESPONSES_REQUEST
 from durable_agent_team.gateway.api.http_bodies import respond
 from durable_agent_team.gateway.api.openapi_operations import (
     AGENT_KEY,
@@ -91,7 +92,7 @@ def _operation(method: str, path: str, operation: Operation) -> dict[str, Any]:
         "summary": operation.summary,
         "security": [{operation.key: []}] if operation.key else [],
         "parameters": list(operation.parameters),
-        "responses": _responses(operation, streamed=(method, path) == STREAMED),
+        "responses": _responses(operation, streamed=(method, path) in STREAMED),
     }
     if method == "HEAD":
         without = {status: {"description": "No content"} for status in described["responses"]}
@@ -140,6 +141,7 @@ def _request_schemas(models: ModelTable) -> dict[str, Schema]:
         "AccountChange": ACCOUNT_CHANGE,
         "Transfer": TRANSFER,
         "ChatRequest": chat_request(parameters),
+        "ResponsesRequest": RESPONSES_REQUEST,
     }
 
 

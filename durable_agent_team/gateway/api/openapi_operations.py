@@ -5,6 +5,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
+from durable_agent_team.gateway.api.door_shapes import ResponseObject
 from durable_agent_team.gateway.api.request_shapes import (
     CHARGE,
     IDEMPOTENCY_KEY,
@@ -102,6 +103,9 @@ IN_QUERY = (
     _parameter("query", "idempotency_key", {"type": "string"}),
 )
 
+_CALL: Final = (*_ALWAYS, *_KEY, *_BODY, 402, 409, 410, 502, 504)
+_CALL_HEADERS: Final = (IDEMPOTENT, TIMEOUT, KNOWN_LIMITS)
+
 OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("POST", "/v1/agents"): Operation(
         "Open an account",
@@ -156,10 +160,18 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("POST", "/v1/chat/completions"): Operation(
         "Call a model, within the account's limit",
         ChatCompletion,
-        (*_ALWAYS, *_KEY, *_BODY, 402, 409, 410, 502, 504),
+        _CALL,
         AGENT_KEY,
         "ChatRequest",
-        (IDEMPOTENT, TIMEOUT, KNOWN_LIMITS),
+        _CALL_HEADERS,
+    ),
+    ("POST", "/v1/responses"): Operation(
+        "Call a model in the format of OpenAI's Responses, without stored state",
+        ResponseObject,
+        _CALL,
+        AGENT_KEY,
+        "ResponsesRequest",
+        _CALL_HEADERS,
     ),
     ("PUT", "/v1/blobs/{sha256}"): Operation(
         "Store a blob under its SHA-256",
@@ -183,7 +195,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("GET", "/healthz"): Operation("Whether calls can be made", Health, (400, 500)),
     ("GET", PATH): Operation("This description", Description),
 }
-STREAMED: Final = ("POST", "/v1/chat/completions")
+STREAMED: Final = frozenset({("POST", "/v1/chat/completions"), ("POST", "/v1/responses")})
 UPSTREAM_STATUSES: Final = {
     "4XX": "An error of the upstream, with its status.",
     "5XX": "An error of the upstream, with its status.",

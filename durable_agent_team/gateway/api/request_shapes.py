@@ -27,7 +27,7 @@ MAX_AFTER: Final = 2**62
 MAX_DIGITS: Final = 20
 
 
-def _object(properties: Schema, *required: str, **more: Any) -> Schema:
+def object_schema(properties: Schema, *required: str, **more: Any) -> Schema:
     return {
         "type": "object",
         "properties": properties,
@@ -37,7 +37,7 @@ def _object(properties: Schema, *required: str, **more: Any) -> Schema:
     }
 
 
-def _nullable(schema: Schema) -> Schema:
+def nullable(schema: Schema) -> Schema:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
@@ -66,33 +66,37 @@ IDEMPOTENCY_KEY: Schema = {
     "pattern": "^[!-~]([ -~]*[!-~])?$",
 }
 
-NEW_ACCOUNT = _object(
+NEW_ACCOUNT = object_schema(
     {"name": {"type": "string", "minLength": 1, "maxLength": MAX_NAME}, "budget": AMOUNT},
     "name",
     "budget",
 )
-BATCH_ENTRY = _object(
+BATCH_ENTRY = object_schema(
     {**NEW_ACCOUNT["properties"], "idempotency_key": IDEMPOTENCY_KEY | {"minLength": 1}},
     "name",
     "budget",
     "idempotency_key",
 )
-NEW_ACCOUNTS = _object({"agents": _batch(BATCH_ENTRY)}, "agents")
+NEW_ACCOUNTS = object_schema({"agents": _batch(BATCH_ENTRY)}, "agents")
 STATUS: Schema = {"enum": ["active", "disabled"]}
-ACCOUNTS_CHANGE = _object(
+ACCOUNTS_CHANGE = object_schema(
     {"agents": _batch(ACCOUNT_ID), "status": STATUS, "wait_seconds": WAIT_SECONDS},
     "agents",
     "status",
 )
-ACCOUNT_CHANGE = _object(
+ACCOUNT_CHANGE = object_schema(
     {"budget": AMOUNT, "status": STATUS, "wait_seconds": WAIT_SECONDS},
     anyOf=[{"required": ["budget"]}, {"required": ["status"]}],
 )
-TRANSFER = _object({"from": ACCOUNT_ID, "to": ACCOUNT_ID, "amount": AMOUNT}, "from", "to", "amount")
+TRANSFER = object_schema(
+    {"from": ACCOUNT_ID, "to": ACCOUNT_ID, "amount": AMOUNT}, "from", "to", "amount"
+)
 
-_FLAG = _nullable({"type": "boolean"})
-_LIMIT = _nullable({"type": "integer", "minimum": 1, "maximum": MAX_TOKENS})
-_TEXT = _nullable({"type": "string"})
+FLAG = nullable({"type": "boolean"})
+LIMIT = nullable({"type": "integer", "minimum": 1, "maximum": MAX_TOKENS})
+TEXT = nullable({"type": "string"})
+OBJECT: Schema = {"type": "object"}
+MODEL: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_MODEL_NAME}
 _PART: Schema = {
     "type": "object",
     "oneOf": [
@@ -105,23 +109,23 @@ _MESSAGE: Schema = {
     "type": "object",
     "properties": {
         "role": {"type": "string"},
-        "content": {"anyOf": [_TEXT, {"type": "array", "items": _PART}]},
-        "name": _TEXT,
-        "tool_call_id": _TEXT,
-        "refusal": _TEXT,
+        "content": {"anyOf": [TEXT, {"type": "array", "items": _PART}]},
+        "name": TEXT,
+        "tool_call_id": TEXT,
+        "refusal": TEXT,
         "audio": {"type": "null"},
     },
     "required": ["role"],
 }
 _CHECKED: Schema = {
-    "model": {"type": "string", "minLength": 1, "maxLength": MAX_MODEL_NAME},
+    "model": MODEL,
     "messages": {"type": "array", "minItems": 1, "items": _MESSAGE},
-    "max_tokens": _LIMIT,
-    "max_completion_tokens": _LIMIT,
+    "max_tokens": LIMIT,
+    "max_completion_tokens": LIMIT,
     "n": {"enum": [1, None]},
-    "stream": _FLAG,
-    "stream_options": _nullable(_object(dict.fromkeys(sorted(STREAM_OPTIONS), _FLAG))),
-    "tools": _nullable(
+    "stream": FLAG,
+    "stream_options": nullable(object_schema(dict.fromkeys(sorted(STREAM_OPTIONS), FLAG))),
+    "tools": nullable(
         {
             "type": "array",
             "items": {
@@ -138,4 +142,4 @@ def chat_request(parameters: set[str]) -> Schema:
     """The body of a chat call. `parameters` are further fields that the price file allows."""
     passed_on = (KNOWN_FIELDS | parameters) - set(_CHECKED)
     properties = {**_CHECKED, **{name: {} for name in sorted(passed_on)}}
-    return _object(properties, "model", "messages")
+    return object_schema(properties, "model", "messages")

@@ -20,7 +20,8 @@ from durable_agent_team.gateway.request_labels import (
     labels,
 )
 
-CHAT = "/v1/chat/completions"
+CALLS = {"/v1/chat/completions": "chat", "/v1/responses": "chat"}
+"""The paths of paid calls, with the span's name and `gen_ai.operation.name`."""
 TRACED = "/v1/"
 OUTCOMES = {
     "upstream_error": "upstream_error",
@@ -38,7 +39,7 @@ async def observe_requests(request: web.Request, handler: Handler) -> web.Stream
     with _labelled(request):
         if telemetry is None:
             return await handler(request)
-        if request.path == CHAT:
+        if request.path in CALLS:
             return await _measured(telemetry, request, handler)
         route = request.match_info.route.resource
         if route is None or not route.canonical.startswith(TRACED):
@@ -55,7 +56,7 @@ def _labelled(request: web.Request) -> Iterator[None]:
     if "traceparent" in headers or "baggage" in headers:
         trace_context, known = extract_labels(headers)
         token = context.attach(trace_context)
-    if request.path == CHAT and "Idempotency-Key" in headers:
+    if request.path in CALLS and "Idempotency-Key" in headers:
         known[CALL_KEY] = headers["Idempotency-Key"]
     gateway = request.app[GATEWAY]
     labels_token = LABELS.set({})
@@ -94,10 +95,11 @@ async def _measured(
     started = time.perf_counter()
     observation = Observation()
     token = OBSERVATION.set(observation)
-    attributes = {"gen_ai.operation.name": "chat", **labels()}
+    operation = CALLS[request.path]
+    attributes = {"gen_ai.operation.name": operation, **labels()}
     try:
         with telemetry.tracer.start_as_current_span(
-            "chat", kind=trace.SpanKind.SERVER, attributes=attributes, record_exception=False
+            operation, kind=trace.SpanKind.SERVER, attributes=attributes, record_exception=False
         ) as span:
             response = await handler(request)
             error = response.get(ERROR)

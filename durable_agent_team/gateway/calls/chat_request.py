@@ -55,10 +55,27 @@ class ChatRequest:
 
 def parse_chat_request(raw: bytes, models: ModelTable) -> ChatRequest:
     """Raises ApiError, naming the field, if the request is wrong or its cost cannot be bounded."""
+    return bounded_request(read_object(raw), prices)
+
+
+def read_object(raw: bytes) -> dict[str, Any]:
+    """The body as a JSON object. Raises ApiError if it is none."""
     try:
-        data = parse_request(raw)
+        return parse_request(raw)
     except ValueError as error:
         raise invalid(str(error), "not_json") from None
+
+
+def door_hash(door: str, data: dict[str, Any]) -> str:
+    """Of a body that came in by another door: it is never equal to that of a chat request."""
+    return hashlib.sha256(door.encode() + _serialize(data)).hexdigest()
+
+
+def bounded_request(
+    data: dict[str, Any], prices: Prices, body_hash: str | None = None
+) -> ChatRequest:
+    """A chat request with the bound of its cost. `body_hash` is given if the client sent another
+    body, from which this one was translated. Raises ApiError."""
     model = data.get("model")
     if not isinstance(model, str) or not 0 < len(model) <= MAX_MODEL_NAME:
         raise invalid(f"`model` must name a model (GET /v1/models lists them); got {shown(model)}")
@@ -72,7 +89,7 @@ def parse_chat_request(raw: bytes, models: ModelTable) -> ChatRequest:
     price = target.price
     messages = _check(data, price)
     written = _serialize(data)
-    body_hash = hashlib.sha256(written).hexdigest()
+    body_hash = body_hash or hashlib.sha256(written).hexdigest()
     limit = _max_tokens(data)
     sent = {name: each for name, each in data.items() if each is not None or name not in LIMITS}
     if limit is None:

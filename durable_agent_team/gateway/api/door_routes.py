@@ -1,0 +1,84 @@
+"""Routes for calls in other formats than chat completions: OpenAI's Responses."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from aiohttp import web
+
+from durable_agent_team.gateway.api.call_span import trace_call
+from durable_agent_team.gateway.api.chat_stream import StreamedCall, stream, whole_answer
+from durable_agent_team.gateway.api.door import Door, DoorAnswer, Json
+from durable_agent_team.gateway.api.gateway_context import GATEWAY, GatewayContext
+from durable_agent_team.gateway.api.http_bodies import (
+    error_response,
+    idempotency_key,
+    read_body,
+    without_keys_in,
+)
+from durable_agent_team.gateway.calls.chat_request import (
+    ChatRequest,
+    bounded_request,
+    door_hash,
+    read_object,
+)
+from durable_agent_team.gateway.calls.time_limit import (
+    KNOWN_LIMITS_HEADER,
+    TIMEOUT_HEADER,
+    known_limits,
+)
+from durable_agent_team.gateway.doors.responses_answer import response_from_chat
+from durable_agent_team.gateway.doors.responses_events import ResponseEvents
+from durable_agent_team.gateway.doors.responses_request import DOOR as RESPONSES_PATH
+from durable_agent_team.gateway.doors.responses_request import chat_from_responses
+
+NOT_REPEATED = frozenset({"input", "messages", "system"})
+"""Fields that no answer repeats."""
+
+
+async def call_through(door: Door, request: web.Request) -> web.StreamResponse:
+    """One paid call, as at `/v1/chat/completions`: the same limits, keys, replays and charges."""
+    gateway = request.app[GATEWAY]
+    account_id = await gateway.require_agent(request)
+    key = idempotency_key(request)
+    sent = read_object(await read_body(request))
+    chat_request = _chat_request(gateway, request, door, sent)
+    repeated = {name: value for name, value in sent.items() if name not in NOT_REPEATED}
+    answer = DoorAnswer(door, without_keys_in(gateway, request, repeated))
+    with trace_call(gateway.telemetry, request.headers, chat_request.model) as span:
+        if chat_request.stream:
+            call = StreamedCall(account_id, key, chat_request, answer)
+            return await stream(request, call, span)
+        outcome = await gateway.calls.make(account_id, key, chat_request)
+        span.record(outcome)
+    if outcome.error is not None:
+        return error_response(gateway, request, outcome.error, outcome.account)
+    return whole_answer(request, outcome, answer)
+
+
+def _chat_request(
+    gateway: GatewayContext, request: web.Request, door: Door, sent: Json
+) -> ChatRequest:
+    bounded = bounded_request(door.to_chat(sent), gateway.prices, door_hash(door.path, sent))
+    return replace(
+        bounded,
+        time_limit=gateway.settings.time_limits().of(request.headers.get(TIMEOUT_HEADER)),
+        known_limits=known_limits(request.headers.get(KNOWN_LIMITS_HEADER)),
+    )
+
+
+def _handler(door: Door) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await call_through(door, request)
+
+    return handle
+
+
+RESPONSES = Door(
+    RESPONSES_PATH,
+    chat_from_responses,
+    response_from_chat,
+    ResponseEvents,
+    error=lambda body: body,
+)
+responses = _handler(RESPONSES)
+"""POST /v1/responses with an agent's key: OpenAI's Responses API, without stored responses."""

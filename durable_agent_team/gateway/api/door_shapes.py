@@ -1,0 +1,115 @@
+"""JSON Schemas of the requests at the doors beside chat completions, and their answers."""
+
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel
+
+from durable_agent_team.gateway.api.request_shapes import (
+    FLAG,
+    LIMIT,
+    MODEL,
+    OBJECT,
+    TEXT,
+    Schema,
+    nullable,
+    object_schema,
+)
+from durable_agent_team.gateway.doors import responses_request
+from durable_agent_team.gateway.doors.responses_items import ROLES
+
+_STRING: Schema = {"type": "string"}
+
+
+def _of_kind(kind: str, required: Schema, **optional: Schema) -> Schema:
+    return object_schema({"type": {"const": kind}, **required, **optional}, "type", *required)
+
+
+def _list_of(*items: Schema) -> Schema:
+    return {"type": "array", "items": {"anyOf": list(items)}}
+
+
+_ITEM_STATE: dict[str, Any] = {"id": {}, "status": {}}
+_INPUT_TEXT = _of_kind("input_text", {"text": _STRING})
+_ITEMS = (
+    object_schema(
+        {
+            "type": {"const": "message"},
+            "role": {"enum": list(ROLES)},
+            "content": {"anyOf": [_STRING, _list_of(_INPUT_TEXT)]},
+            **_ITEM_STATE,
+        },
+        "role",
+        "content",
+    ),
+    _of_kind(
+        "function_call",
+        {"call_id": _STRING, "name": _STRING, "arguments": _STRING},
+        **_ITEM_STATE,
+    ),
+    _of_kind(
+        "function_call_output",
+        {"call_id": _STRING, "output": {"anyOf": [_STRING, _list_of(_INPUT_TEXT)]}},
+        **_ITEM_STATE,
+    ),
+)
+_FUNCTION = _of_kind("function", {"name": _STRING}, description={}, parameters={}, strict={})
+_FORMAT: Schema = {
+    "anyOf": [
+        _of_kind("text", {}),
+        _of_kind("json_object", {}),
+        _of_kind("json_schema", {"name": _STRING, "schema": OBJECT}, strict={}, description={}),
+    ]
+}
+_RESPONSES: Schema = {
+    "model": MODEL,
+    "input": {"anyOf": [_STRING, {**_list_of(*_ITEMS), "minItems": 1}]},
+    "instructions": TEXT,
+    "max_output_tokens": LIMIT,
+    "stream": FLAG,
+    "stream_options": nullable(object_schema({"include_obfuscation": FLAG})),
+    "store": {"enum": [False, None]},
+    "background": {"enum": [False, None]},
+    "truncation": {"enum": ["disabled", None]},
+    "tools": nullable(_list_of(_FUNCTION)),
+    "tool_choice": {
+        "anyOf": [
+            {"enum": ["auto", "none", "required", None]},
+            _of_kind("function", {"name": _STRING}),
+        ]
+    },
+    "text": nullable(object_schema({"format": nullable(_FORMAT), "verbosity": {}})),
+    "reasoning": nullable(object_schema({"effort": TEXT, "summary": {"enum": ["auto", None]}})),
+    "include": nullable(
+        {
+            "type": "array",
+            "items": {"enum": [responses_request.LOGPROBS, responses_request.ENCRYPTED]},
+        }
+    ),
+}
+
+
+def _with_others(checked: Schema, known: frozenset[str], *required: str) -> Schema:
+    """And the fields that are passed on as they are."""
+    passed_on: Schema = {name: {} for name in sorted(known - set(checked) - {"service_tier"})}
+    return object_schema({**checked, **passed_on}, *required)
+
+
+RESPONSES_REQUEST: Final = _with_others(_RESPONSES, responses_request.KNOWN, "model", "input")
+
+
+class DoorUsage(BaseModel):
+    """Tokens, with the charge."""
+
+    input_tokens: int
+    output_tokens: int
+    cost: float = 0
+
+
+class ResponseObject(BaseModel):
+    """OpenAI's Response. It is not stored."""
+
+    id: str
+    object: Literal["response"]
+    status: Literal["completed", "incomplete"]
+    output: list[dict[str, Any]]
+    usage: DoorUsage | None

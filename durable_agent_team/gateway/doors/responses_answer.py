@@ -1,0 +1,147 @@
+"""A chat answer as a Response object, as `POST /v1/responses` returns it."""
+
+from typing import Any
+
+from durable_agent_team.gateway.doors.chat_answer import (
+    bare_id,
+    content_text,
+    count_of,
+    first_choice,
+    logprobs_of,
+    object_of,
+    text_of,
+    tool_calls,
+    usage_tokens,
+)
+from durable_agent_team.gateway.doors.fields import Json, given
+from durable_agent_team.gateway.doors.thinking import BLOCKS, sealed, thinking_text, valid_blocks
+
+INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
+"""By a choice's `finish_reason`. Every other one is an answer that is complete."""
+
+
+def response_from_chat(answer: Json, request: Json) -> Json:
+    """`request` is what the client sent: a Response repeats much of it."""
+    choice = first_choice(answer)
+    identity = bare_id(answer)
+    output = output_items(object_of(choice, "message"), logprobs_of(choice), identity)
+    finish = choice.get("finish_reason")
+    frame = response_frame(answer, request, identity)
+    return {**frame, **ending(finish), "output": output, "usage": usage_of(answer)}
+
+
+def response_frame(answer: Json, request: Json, identity: str) -> Json:
+    """Everything but the answer itself: a Response in progress."""
+    text = request.get("text") or {}
+    return {
+        "id": f"resp_{identity}",
+        "object": "response",
+        "created_at": count_of(answer, "created"),
+        "status": "in_progress",
+        "background": False,
+        "error": None,
+        "incomplete_details": None,
+        "instructions": request.get("instructions"),
+        "max_output_tokens": request.get("max_output_tokens"),
+        "max_tool_calls": None,
+        "model": text_of(answer, "model") or request.get("model"),
+        "output": [],
+        "parallel_tool_calls": request.get("parallel_tool_calls") is not False,
+        "previous_response_id": None,
+        "prompt_cache_key": request.get("prompt_cache_key"),
+        "reasoning": {"effort": None, "summary": None, **(request.get("reasoning") or {})},
+        "safety_identifier": request.get("safety_identifier"),
+        "service_tier": answer.get("service_tier"),
+        "store": False,
+        "temperature": request.get("temperature"),
+        "text": {**text, "format": text.get("format") or {"type": "text"}},
+        "tool_choice": request.get("tool_choice") or "auto",
+        "tools": request.get("tools") or [],
+        "top_logprobs": request.get("top_logprobs") or 0,
+        "top_p": request.get("top_p"),
+        "truncation": "disabled",
+        "usage": None,
+        "user": request.get("user"),
+        "metadata": request.get("metadata") or {},
+    }
+
+
+def ending(finish_reason: Any) -> Json:
+    reason = INCOMPLETE.get(finish_reason) if isinstance(finish_reason, str) else None
+    if reason is None:
+        return {"status": "completed", "incomplete_details": None}
+    return {"status": "incomplete", "incomplete_details": {"reason": reason}}
+
+
+def output_items(message: Json, logprobs: list[Any], identity: str) -> list[Json]:
+    items: list[Json] = []
+    thought, blocks = thinking_text(message), valid_blocks(message.get(BLOCKS))
+    if thought or blocks:
+        items.append(reasoning_item(f"rs_{identity}", thought, blocks))
+    text, refusal = content_text(message), text_of(message, "refusal")
+    if text or refusal or not tool_calls(message):
+        parts = [refusal_part(refusal)] if refusal else []
+        if text or not refusal:
+            parts.insert(0, text_part(text, logprobs))
+        items.append(message_item(f"msg_{identity}", "completed", parts))
+    for number, call in enumerate(tool_calls(message)):
+        items.append(call_item(identity, number, call))
+    return items
+
+
+def reasoning_item(identity: str, thought: str, blocks: list[Json]) -> Json:
+    item: Json = {"id": identity, "type": "reasoning", "summary": []}
+    if thought:
+        item["content"] = [{"type": "reasoning_text", "text": thought}]
+    if blocks:
+        item["encrypted_content"] = sealed(blocks)
+    return item
+
+
+def message_item(identity: str, status: str, parts: list[Json]) -> Json:
+    return {
+        "id": identity,
+        "type": "message",
+        "role": "assistant",
+        "status": status,
+        "content": parts,
+    }
+
+
+def text_part(text: str, logprobs: list[Any]) -> Json:
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": logprobs}
+
+
+def refusal_part(refusal: str) -> Json:
+    return {"type": "refusal", "refusal": refusal}
+
+
+def call_item(identity: str, number: int, call: Json, status: str = "completed") -> Json:
+    function = call["function"]
+    return {
+        "id": f"fc_{identity}_{number}",
+        "type": "function_call",
+        "status": status,
+        "call_id": text_of(call, "id") or f"call_{identity}_{number}",
+        "name": text_of(function, "name"),
+        "arguments": text_of(function, "arguments"),
+    }
+
+
+def usage_of(answer: Json) -> Json | None:
+    """With the charge, `cost`, as in a chat answer."""
+    usage = object_of(answer, "usage")
+    if not usage:
+        return None
+    tokens = usage_tokens(usage)
+    return {
+        "input_tokens": tokens["prompt"],
+        "input_tokens_details": {
+            "cached_tokens": tokens["cached"],
+            "cache_write_tokens": tokens["cache_write"],
+        },
+        "output_tokens": tokens["completion"],
+        "output_tokens_details": {"reasoning_tokens": tokens["reasoning"]},
+        "total_tokens": tokens["prompt"] + tokens["completion"],
+        **given({name: usage.get(name) for name in ("cost", "estimated")}),
+    }

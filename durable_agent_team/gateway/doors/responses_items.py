@@ -1,0 +1,143 @@
+"""The items of a Responses request's `input` as chat messages."""
+
+from typing import Any
+
+from durable_agent_team.gateway.api_error import invalid, shown
+from durable_agent_team.gateway.doors.fields import (
+    Json,
+    as_list,
+    as_object,
+    check_known,
+    given,
+    one_of,
+    refused,
+    text,
+)
+from durable_agent_team.gateway.doors.thinking import unsealed
+
+ROLES = ("user", "assistant", "system", "developer")
+UNSERVED_ITEM = (
+    "only messages, function_call, function_call_output and reasoning items are served. Send the"
+    " conversation without it"
+)
+
+
+def messages_of(value: Any, door: str) -> list[Json]:
+    if isinstance(value, str):
+        return [{"role": "user", "content": value}]
+    messages: list[Json] = []
+    thinking: list[Json] = []
+    for number, each in enumerate(as_list([] if value is None else value, "input")):
+        path = f"input[{number}]"
+        item = as_object(each, path)
+        kind = item.get("type") or ("message" if "role" in item else None)
+        if kind == "message":
+            _add_message(messages, _message(item, path, door), thinking)
+        elif kind == "function_call":
+            _add_call(messages, _call(item, path, door), thinking)
+        elif kind == "function_call_output":
+            messages.append(_output(item, path, door))
+        elif kind == "reasoning":
+            thinking += _thinking(item, path, door)
+        else:
+            raise refused(f"{path}.type", door, f"{UNSERVED_ITEM}; got {shown(kind)}")
+    return messages
+
+
+def _message(item: Json, path: str, door: str) -> Json:
+    check_known(item, {"type", "role", "content", "id", "status", "phase"}, {}, door, path)
+    role = one_of(item.get("role"), ROLES, f"{path}.role")
+    content = item.get("content")
+    if not isinstance(content, str):
+        content = _parts(content, f"{path}.content", door)
+    if role == "assistant" and isinstance(content, list):
+        return _assistant(content, path, door)
+    return {"role": role, "content": content}
+
+
+def _assistant(parts: list[Json], path: str, door: str) -> Json:
+    """An earlier answer: texts, or a refusal, which a chat message has in a field of its own."""
+    message: Json = {"role": "assistant"}
+    refusals = [part["refusal"] for part in parts if part["type"] == "refusal"]
+    texts = [part for part in parts if part["type"] == "text"]
+    if len(refusals) + len(texts) < len(parts):
+        raise refused(f"{path}.content", door, "an assistant's message can contain only text")
+    if refusals:
+        message["refusal"] = "\n".join(refusals)
+    if len(texts) == 1:
+        message["content"] = texts[0]["text"]
+    else:
+        message["content"] = texts or None
+    return message
+
+
+def _parts(value: Any, path: str, door: str) -> list[Json]:
+    return [_part(each, f"{path}[{n}]", door) for n, each in enumerate(as_list(value, path))]
+
+
+def _part(value: Any, path: str, door: str) -> Json:
+    part = as_object(value, path)
+    kind = part.get("type")
+    if kind in ("input_text", "output_text", "text"):
+        check_known(part, {"type", "text", "annotations", "logprobs"}, {}, door, path)
+        return {"type": "text", "text": text(part, "text", path)}
+    if kind == "refusal":
+        check_known(part, {"type", "refusal"}, {}, door, path)
+        return {"type": "refusal", "refusal": text(part, "refusal", path)}
+    if kind == "input_image":
+        check_known(part, {"type", "image_url", "detail"}, FILE_IDS, door, path)
+        image = {"url": text(part, "image_url", path), "detail": part.get("detail")}
+        return {"type": "image_url", "image_url": given(image)}
+    if kind == "input_file":
+        check_known(part, {"type", "file_data", "filename"}, FILE_IDS, door, path)
+        file = {"file_data": text(part, "file_data", path), "filename": part.get("filename")}
+        return {"type": "file", "file": given(file)}
+    known = "input_text, input_image, input_file, output_text, refusal"
+    raise invalid(f"`{path}.type` must be one of {known}; got {shown(kind)}", "unsupported_content")
+
+
+FILE_IDS = {
+    "file_id": "files are not stored here; send the content itself, base64 in a data URL",
+    "file_url": "a file is not fetched; send its content as `file_data`, base64 in a data URL",
+}
+
+
+def _call(item: Json, path: str, door: str) -> Json:
+    known = {"type", "id", "status", "call_id", "name", "arguments"}
+    check_known(item, known, {}, door, path)
+    function = {"name": text(item, "name", path), "arguments": text(item, "arguments", path)}
+    return {"id": text(item, "call_id", path), "type": "function", "function": function}
+
+
+def _output(item: Json, path: str, door: str) -> Json:
+    check_known(item, {"type", "id", "status", "call_id", "output"}, {}, door, path)
+    output = item.get("output")
+    if not isinstance(output, str):
+        output = _parts(output, f"{path}.output", door)
+    return {"role": "tool", "tool_call_id": text(item, "call_id", path), "content": output}
+
+
+def _thinking(item: Json, path: str, door: str) -> list[Json]:
+    """What a model thought before. Only an upstream that speaks Messages takes it back, sealed."""
+    known = {"type", "id", "status", "summary", "content", "encrypted_content"}
+    check_known(item, known, {}, door, path)
+    sealed = item.get("encrypted_content")
+    if sealed is None:
+        return []
+    return unsealed(text(item, "encrypted_content", path), f"{path}.encrypted_content")
+
+
+def _add_message(messages: list[Json], message: Json, thinking: list[Json]) -> None:
+    if message["role"] == "assistant" and thinking:
+        message["thinking_blocks"] = list(thinking)
+        thinking.clear()
+    messages.append(message)
+
+
+def _add_call(messages: list[Json], call: Json, thinking: list[Json]) -> None:
+    """Calls of one answer are separate items here, and one message in a chat."""
+    last = messages[-1] if messages else {}
+    if last.get("role") != "assistant" or thinking:
+        last = {"role": "assistant", "content": None}
+        _add_message(messages, last, thinking)
+    last.setdefault("tool_calls", []).append(call)

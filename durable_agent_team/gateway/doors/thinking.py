@@ -1,0 +1,60 @@
+"""A model's thinking as chat answers carry it, in the two spellings that upstreams use.
+
+- `reasoning_content` (DeepSeek, vLLM, xAI) or `reasoning` (OpenRouter, Groq): a text.
+- `thinking_blocks`: Anthropic's own blocks with their signatures, from an upstream that speaks
+  Messages. Such a block must come back unchanged in the next request of a loop with tools.
+
+At the Responses door, blocks travel in an item's `encrypted_content`, which clients send back.
+"""
+
+import base64
+import json
+from typing import Any
+
+from durable_agent_team.gateway.api_error import invalid
+from durable_agent_team.gateway.doors.fields import Json
+from durable_agent_team.gateway.strict_json import parse_request
+
+BLOCKS = "thinking_blocks"
+TEXTS = ("reasoning_content", "reasoning")
+PREFIX = "thinking-blocks:"
+KINDS = {"thinking": ("thinking", "signature"), "redacted_thinking": ("data",)}
+
+
+def thinking_text(message: Json) -> str:
+    """Of a message or a chunk's delta; empty if it has none."""
+    for name in TEXTS:
+        value = message.get(name)
+        if isinstance(value, str) and value:
+            return value
+    return ""
+
+
+def valid_blocks(value: Any) -> list[Json]:
+    """The blocks that are well-formed."""
+    blocks = value if isinstance(value, list) else []
+    return [block for block in blocks if is_block(block)]
+
+
+def is_block(block: Any) -> bool:
+    kind = block.get("type") if isinstance(block, dict) else None
+    fields = KINDS.get(kind) if isinstance(kind, str) else None
+    return fields is not None and all(isinstance(block.get(name), str) for name in fields)
+
+
+def sealed(blocks: list[Json]) -> str:
+    """As one text for a client to keep. It is encoded, not encrypted: it contains no secret."""
+    return PREFIX + base64.b64encode(json.dumps({"blocks": blocks}).encode()).decode()
+
+
+def unsealed(text: str, path: str) -> list[Json]:
+    """Raises ApiError unless `sealed` made it: another provider's thinking cannot be read here."""
+    try:
+        raw = base64.b64decode(text.removeprefix(PREFIX), validate=True)
+        found = parse_request(raw).get("blocks")
+    except ValueError:
+        found = None
+    if not text.startswith(PREFIX) or not isinstance(found, list) or not all(map(is_block, found)):
+        message = f"`{path}` is not from an answer of this gateway, so nobody here can read it"
+        raise invalid(f"{message}. Leave the reasoning item out.", "unsupported_content")
+    return [{name: block[name] for name in ("type", *KINDS[block["type"]])} for block in found]
