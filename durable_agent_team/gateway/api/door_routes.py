@@ -58,7 +58,7 @@ async def call_through(door: Door, request: web.Request) -> web.StreamResponse:
 def _chat_request(
     gateway: GatewayContext, request: web.Request, door: Door, sent: Json
 ) -> ChatRequest:
-    bounded = bounded_request(door.to_chat(sent), gateway.prices, door_hash(door.path, sent))
+    bounded = bounded_request(door.to_chat(sent), gateway.models, door_hash(door.path, sent))
     return replace(
         bounded,
         time_limit=gateway.settings.time_limits().of(request.headers.get(TIMEOUT_HEADER)),

@@ -55,7 +55,7 @@ class ChatRequest:
 
 def parse_chat_request(raw: bytes, models: ModelTable) -> ChatRequest:
     """Raises ApiError, naming the field, if the request is wrong or its cost cannot be bounded."""
-    return bounded_request(read_object(raw), prices)
+    return bounded_request(read_object(raw), models)
 
 
 def read_object(raw: bytes) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def door_hash(door: str, data: dict[str, Any]) -> str:
 
 
 def bounded_request(
-    data: dict[str, Any], prices: Prices, body_hash: str | None = None
+    data: dict[str, Any], models: ModelTable, body_hash: str | None = None
 ) -> ChatRequest:
     """A chat request with the bound of its cost. `body_hash` is given if the client sent another
     body, from which this one was translated. Raises ApiError."""
