@@ -9,7 +9,7 @@ from typing import NoReturn
 from durable_agent_team.cli.command_group import command_group
 from durable_agent_team.cli.exit_codes import CommandError, ExitCode
 from durable_agent_team.cli.output import accept_every_text, print_note
-from durable_agent_team.process.project_root import STARTER
+from durable_agent_team.process.called_program import as_called, starter_program
 
 
 def main() -> NoReturn:
@@ -25,7 +25,9 @@ def execute(arguments: Sequence[str]) -> int:
     """Runs one command and returns its exit code. Does not raise."""
     try:
         _check_is_text(arguments)
-        code = command_group().main(list(arguments), prog_name=STARTER, standalone_mode=False)
+        code = command_group().main(
+            list(arguments), prog_name=starter_program(), standalone_mode=False
+        )
         return int(code or 0)
     except CommandError as error:
         _print_error(str(error))
@@ -70,4 +72,4 @@ def _check_is_text(arguments: Sequence[str]) -> None:
 
 def _print_error(text: str) -> None:
     """The first line says that it is an error; a list of problems does so itself."""
-    print_note(text if text.startswith("error:") else f"error: {text}")
+    print_note(as_called(text if text.startswith("error:") else f"error: {text}"))

@@ -10,7 +10,7 @@ from typer.main import get_group
 
 from durable_agent_team.cli import commands
 from durable_agent_team.cli.exit_codes import HELP
-from durable_agent_team.process.project_root import STARTER
+from durable_agent_team.process.called_program import starter_program
 
 
 class Entry(NamedTuple):
@@ -75,7 +75,7 @@ def command_group() -> LazyGroup:
     """The whole command line."""
     listed = {name: TyperCommand(name, help=each.summary) for name, each in COMMANDS.items()}
     return LazyGroup(
-        name=STARTER,
+        name=starter_program(),
         commands={**listed},
         help="Run a team of agents toward a goal: durably, in parallel, at an exact price.",
         epilog=HELP,

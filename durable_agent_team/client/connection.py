@@ -19,9 +19,11 @@ from durable_agent_team.blobs.store import BlobStore
 from durable_agent_team.contracts import names
 from durable_agent_team.payloads.converter import data_converter
 from durable_agent_team.process import telemetry
+from durable_agent_team.process.called_program import temporal_program
 from durable_agent_team.process.interpreter_exit import settle_at_exit
 from durable_agent_team.process.project_root import START_STACK
 from durable_agent_team.process.settings import ClientSettings, StackNotUp, client_settings
+from durable_agent_team.rules.safe_text import shell_word
 
 CONNECT_SECONDS: Final = 5.0
 ATTRIBUTES: Final = {
@@ -142,7 +144,8 @@ def _refused(settings: ClientSettings, error: RPCError) -> ServiceUnavailable:
         name = settings.temporal_namespace
         return ServiceUnavailable(
             f"Temporal at {where} has no namespace {name!r}: set TEMPORAL_NAMESPACE, or create"
-            f" it: temporal operator namespace create --namespace {name} --address {where}",
+            f" it: {temporal_program()} operator namespace create --namespace {shell_word(name)}"
+            f" --address {shell_word(where)}",
             final=True,
         )
     if error.status in (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED):
@@ -207,7 +210,8 @@ async def _add(
     flags = " ".join(f"--name {name} --type {kind}" for name, (kind, _) in missing.items())
     raise ServiceUnavailable(
         f"search attributes {', '.join(missing)} are missing and could not be added ({reason}):"
-        f" temporal operator search-attribute create --namespace {client.namespace} {flags}",
+        f" {temporal_program()} operator search-attribute create"
+        f" --namespace {shell_word(client.namespace)} {flags}",
         final=True,
     )
 

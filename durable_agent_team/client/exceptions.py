@@ -9,11 +9,13 @@ from temporalio.service import RPCError, RPCStatusCode
 from durable_agent_team.blobs.store import BlobError
 from durable_agent_team.client.connection import ServiceUnavailable
 from durable_agent_team.contracts import names
-from durable_agent_team.process.project_root import START_STACK, START_WORKER, STARTER
+from durable_agent_team.process.called_program import starter_command, temporal_program
+from durable_agent_team.process.project_root import START_STACK, START_WORKER
 from durable_agent_team.rules.safe_text import shell_command
 
 MISSING_ATTRIBUTES = (
-    f"temporal operator search-attribute create --name {names.ATTRIBUTE_TEAM} --type Keyword"
+    f"{temporal_program()} operator search-attribute create"
+    f" --name {names.ATTRIBUTE_TEAM} --type Keyword"
     f" --name {names.ATTRIBUTE_STATUS} --type Keyword"
     f" --name {names.ATTRIBUTE_SPENT} --type Double"
 )
@@ -27,7 +29,7 @@ class RunNotFound(RunError):
     """No run has this id, or it belongs to a workflow of another type."""
 
     def __init__(self, run: str, what: str = "no such run") -> None:
-        super().__init__(f"run {run}: {what}; `{STARTER} list` shows the runs there are")
+        super().__init__(f"run {run}: {what}; `{starter_command('list')}` shows the runs there are")
         self.run = run
 
 
@@ -45,7 +47,7 @@ class StartNotConfirmed(ServiceUnavailable):
     """Temporal did not confirm a start in time: the run may have started."""
 
     def __init__(self, run: str) -> None:
-        state = shell_command(STARTER, "state", run)
+        state = starter_command("state", run)
         super().__init__(
             f"run {run}: Temporal did not confirm its start, so it may be running; once Temporal"
             f" answers, `{state}` shows whether it is. Start it again only with"
@@ -59,9 +61,7 @@ class RunClosed(RunError):
     """The run has ended, so it takes no signals and updates any more."""
 
     def __init__(self, run: str) -> None:
-        super().__init__(
-            f"run {run}: it has ended; `{shell_command(STARTER, 'result', run)}` shows how"
-        )
+        super().__init__(f"run {run}: it has ended; `{starter_command('result', run)}` shows how")
         self.run = run
 
 

@@ -13,9 +13,8 @@ from durable_agent_team.client.run_texts import texts_of
 from durable_agent_team.contracts.base import Message, Usd
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.team import Identifier
-from durable_agent_team.process.project_root import STARTER
+from durable_agent_team.process.called_program import starter_command, starter_program
 from durable_agent_team.rules.ended_run import EndedRun
-from durable_agent_team.rules.safe_text import shell_command
 from durable_agent_team.rules.seed_checks import seeded_tasks
 from durable_agent_team.rules.seed_selection import seed_for_rerun, seed_for_reuse
 from durable_agent_team.rules.team_changes import TeamChange, changed_team
@@ -76,7 +75,7 @@ async def reuse_request(client: Client, request: RunRequest, run: str) -> RunReq
 
 async def _ended(client: Client, run: str) -> EndedRun:
     if await RunHandle(client, run).is_open():
-        command = shell_command(STARTER, "retry", run, "TASK")
+        command = starter_command("retry", run, "TASK")
         raise RerunRefused(
             f"run {run}: it is still open, and a run goes on from one that has ended"
             f" (`{command}` does a task again in it)"
@@ -94,7 +93,7 @@ async def _check_documents(client: Client, ended: EndedRun) -> None:
         if ref.sha256 in lost:
             raise RerunRefused(
                 f"run {ended.id}: its document {name} is not in the store of large texts any more;"
-                f" `{STARTER} run TEAM --reuse RUN` reads it from its file"
+                f" `{starter_program()} run TEAM --reuse RUN` reads it from its file"
             )
 
 

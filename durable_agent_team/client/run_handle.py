@@ -50,8 +50,7 @@ from durable_agent_team.contracts.control import StateQuery
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import TASKS_PER_PAGE, RunReport, RunState
 from durable_agent_team.contracts.spend import SpendReport
-from durable_agent_team.process.project_root import STARTER
-from durable_agent_team.rules.safe_text import shell_command
+from durable_agent_team.process.called_program import starter_command
 
 _ENDED_WELL = QueryRejectCondition.NOT_COMPLETED_CLEANLY
 """Saves a second call with each query: only for an ended run is the status needed, too."""
@@ -219,7 +218,7 @@ def _report_of(run: str, error: WorkflowFailureError) -> RunReport:
     cause = error.cause
     if not isinstance(cause, ApplicationError):
         how = "terminated in Temporal" if isinstance(cause, TerminatedError) else "ended"
-        command = shell_command(STARTER, "reconcile", run)
+        command = starter_command("reconcile", run)
         raise RunAborted(
             f"run {run}: {how} without a report ({cause}); `{command}` closes its accounts and"
             " shows what it spent"

@@ -8,8 +8,10 @@ WORKFLOW: Final = "Orchestrator"
 ORCHESTRATOR_AGENT: Final = "orchestrator"
 """The orchestrator's own name among the agents, in accounts and in reports."""
 
-STARTER: Final = ".venv/bin/python starter.py"
-"""How a person calls the command line, in every command that is shown to one."""
+_IS_INSTALLED: Final = "site-packages" in __file__ or "dist-packages" in __file__
+STARTER: Final = "durable-agent-team" if _IS_INSTALLED else ".venv/bin/python starter.py"
+"""How a person calls the command line, in every command that a run shows to one: in Temporal's UI,
+in a notification, in the query `state`. A checkout's commands run in its folder."""
 
 # Search attributes (typed, registered by the local stack and checked by the worker).
 ATTRIBUTE_TEAM: Final = "Team"

@@ -17,7 +17,5 @@ TEAM_SCHEMA: Final = (
     PROJECT_ROOT / "teams" if IS_CHECKOUT else _PACKAGE / "team_files"
 ) / "team.schema.json"
 
-STARTER: Final = "starter.py" if IS_CHECKOUT else "durable-agent-team"
-"""The command line's name, for messages that name a command to run."""
 START_STACK: Final = "make up" if IS_CHECKOUT else "python -m durable_agent_team.local_stack"
-START_WORKER: Final = "python worker.py" if IS_CHECKOUT else "durable-agent-team-worker"
+START_WORKER: Final = ".venv/bin/python worker.py" if IS_CHECKOUT else "durable-agent-team-worker"

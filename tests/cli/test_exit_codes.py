@@ -36,7 +36,7 @@ def test_every_command_has_help(command: list[str]) -> None:
         cwd=ROOT, capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert ended.returncode == 0
-    assert "Usage: starter.py" in ended.stdout
+    assert f"Usage: {sys.executable} starter.py" in ended.stdout
     assert "..." not in ended.stdout.partition("Commands:")[2], "no help is cut off"
     if command and command != ["validate"]:
         assert "--json" in ended.stdout

@@ -9,9 +9,8 @@ import typer
 from durable_agent_team.cli.arguments import Json
 from durable_agent_team.cli.exit_codes import CommandError, ExitCode
 from durable_agent_team.cli.output import print_answer, print_line, print_note
-from durable_agent_team.process.project_root import STARTER
+from durable_agent_team.process.called_program import starter_command
 from durable_agent_team.rules.pydantic_messages import NAME_REMEDY, shown
-from durable_agent_team.rules.safe_text import shell_command
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -42,8 +41,8 @@ def init(
     _write(file, name)
     print_answer(Drafted(team=name, file=str(file)), str(file), json)
     if not json:
-        check, run = (shell_command(STARTER, each, str(file)) for each in ("validate", "run"))
-        print_note(f"next: {check}, then {run}")
+        print_note(f"next: {starter_command('validate', str(file))}")
+        print_note(f"then: {starter_command('run', str(file))}")
     return ExitCode.DONE
 
 

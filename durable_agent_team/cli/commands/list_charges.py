@@ -8,8 +8,7 @@ from durable_agent_team.cli.arguments import Json, Run
 from durable_agent_team.cli.command_client import with_client
 from durable_agent_team.cli.exit_codes import CommandError, ExitCode
 from durable_agent_team.cli.output import print_answer, print_json, print_line, print_note
-from durable_agent_team.process.project_root import STARTER
-from durable_agent_team.rules.safe_text import shell_command
+from durable_agent_team.process.called_program import starter_command
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -70,7 +69,7 @@ def reconcile(run: Run, json: Json = False) -> int:
     async def close(client: "Client") -> "tuple[RunRecord, Reconciled]":
         if await get_run(client, run).is_open():
             text = f"run {run}: it is still open, and closes its accounts itself"
-            remedy = f"`{shell_command(STARTER, 'cancel', run)}` makes it end and report"
+            remedy = f"`{starter_command('cancel', run)}` makes it end and report"
             raise CommandError(ExitCode.INVALID_INPUT, f"{text} ({remedy})")
         record = await read_record(client, run)
         return record, await close_accounts(settings, record)

@@ -11,8 +11,7 @@ from durable_agent_team.cli.arguments import Agent, Json, Run, Task
 from durable_agent_team.cli.command_client import with_run
 from durable_agent_team.cli.control_message import build_message, parse_amount
 from durable_agent_team.cli.output import print_answer, usd
-from durable_agent_team.process.project_root import STARTER
-from durable_agent_team.rules.safe_text import shell_command
+from durable_agent_team.process.called_program import starter_command
 
 if TYPE_CHECKING:
     from durable_agent_team.contracts.control import BudgetAdjusted, TaskAnswer
@@ -31,7 +30,7 @@ def cancel(
 
     message = build_message(Cancel, {"reason": "--reason"}, reason=reason)
     with_run(run, lambda handle: handle.cancel(message.reason))
-    text = f"run {run} is stopping; `{shell_command(STARTER, 'result', run)}` shows its report"
+    text = f"run {run} is stopping; `{starter_command('result', run)}` shows its report"
     return print_answer(message, text, json)
 
 
@@ -131,7 +130,7 @@ def pause(run: Run, json: Json = False) -> int:
     from durable_agent_team.contracts.control import Empty
 
     with_run(run, lambda handle: handle.pause())
-    text = f"run {run} starts no new call; `{shell_command(STARTER, 'resume', run)}` continues it"
+    text = f"run {run} starts no new call; `{starter_command('resume', run)}` continues it"
     return print_answer(Empty(), text, json)
 
 

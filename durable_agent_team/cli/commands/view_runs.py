@@ -8,7 +8,7 @@ from durable_agent_team.cli.arguments import Json, JsonLines, Run
 from durable_agent_team.cli.command_client import with_client, with_run
 from durable_agent_team.cli.exit_codes import ExitCode
 from durable_agent_team.cli.output import print_answer, print_json, print_line, print_note
-from durable_agent_team.process.project_root import STARTER
+from durable_agent_team.process.called_program import starter_program
 
 if TYPE_CHECKING:
     from durable_agent_team.client.runs import RunHandle
@@ -92,5 +92,5 @@ def list_runs(
     elif found:
         print_line(runs_table(found))
     else:
-        print_note(f"no runs yet; `{STARTER} run TEAM` starts one")
+        print_note(f"no runs yet; `{starter_program()} run TEAM` starts one")
     return ExitCode.DONE

@@ -9,9 +9,8 @@ from durable_agent_team.cli.arguments import Json, Run
 from durable_agent_team.cli.command_client import with_client
 from durable_agent_team.cli.exit_codes import CommandError, ExitCode
 from durable_agent_team.cli.output import print_answer, print_note
-from durable_agent_team.process.project_root import STARTER
+from durable_agent_team.process.called_program import starter_command
 from durable_agent_team.rules.pydantic_messages import shown
-from durable_agent_team.rules.safe_text import shell_command
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -53,7 +52,7 @@ def _read_run(run: str) -> "RunFile":
         handle = get_run(client, run)
         if await handle.is_open():
             problem = f"run {run}: it is still open, and only a run that has ended has a report"
-            remedy = f"`{shell_command(STARTER, 'result', run)}` waits for it"
+            remedy = f"`{starter_command('result', run)}` waits for it"
             raise CommandError(ExitCode.INVALID_INPUT, f"{problem} ({remedy})")
         report = await handle.report()
         return RunFile(report=report, timeline=bars_of(await read_record(client, run), report))

@@ -10,8 +10,7 @@ from durable_agent_team.cli.ui.run_tables import report_text
 from durable_agent_team.cli.ui.watch_run import watch_run
 from durable_agent_team.client.runs import RunHandle
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus
-from durable_agent_team.process.project_root import STARTER
-from durable_agent_team.rules.safe_text import shell_command
+from durable_agent_team.process.called_program import starter_command
 
 
 async def follow_run(run: RunHandle, json: bool) -> ExitCode:
@@ -24,7 +23,7 @@ async def follow_run(run: RunHandle, json: bool) -> ExitCode:
         else:
             report = await _plain_lines(run)
     except asyncio.CancelledError:
-        command = shell_command(STARTER, "watch", run.id)
+        command = starter_command("watch", run.id)
         print_note(f"\nstopped following; the run continues. To follow it again: {command}")
         raise
     if json:

@@ -6,6 +6,7 @@ from durable_agent_team.cli.output import elapsed, flat, usd, utc_minute
 from durable_agent_team.cli.ui.retry_text import retrying_text
 from durable_agent_team.cli.ui.run_tables import failure_text, waiting_text
 from durable_agent_team.contracts.run import RunState, RunStatus, TaskState, TaskStatus
+from durable_agent_team.process.called_program import as_called
 
 QUIET = {TaskStatus.WAITING, TaskStatus.READY}
 """Every task begins with these: not worth a line."""
@@ -42,7 +43,7 @@ class PlainLines:
                 lines += [why, f"  to wake it: {how}"]
         self._waiting = {(each.subject, each.since) for each in state.waiting}
         new = state.refusals[self._refused :]
-        lines += [f"refused {each.message}: {flat(each.problem)}" for each in new]
+        lines += [f"refused {each.message}: {as_called(flat(each.problem))}" for each in new]
         self._refused = len(state.refusals)
         return [f"{datetime.now(UTC):%H:%M:%S} {line}" for line in lines]
 

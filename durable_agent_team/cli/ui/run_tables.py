@@ -15,11 +15,18 @@ from durable_agent_team.cli.output import (
 from durable_agent_team.cli.ui.retry_text import retrying_text
 from durable_agent_team.client.runs import RunSummary
 from durable_agent_team.contracts.error_types import ERRORS, ErrorType
-from durable_agent_team.contracts.run import Failure, RunReport, RunState, TaskState, Waiting
+from durable_agent_team.contracts.run import (
+    Failure,
+    Refusal,
+    RunReport,
+    RunState,
+    TaskState,
+    Waiting,
+)
 from durable_agent_team.contracts.spend import LedgerAgreement, SpendReport
-from durable_agent_team.process.project_root import STARTER
+from durable_agent_team.process.called_program import as_called, starter_command
 from durable_agent_team.rules.guarantees import broken_promises
-from durable_agent_team.rules.safe_text import one_line, shell_command
+from durable_agent_team.rules.safe_text import one_line
 
 AGREEMENT = {
     LedgerAgreement.OPEN: "the accounts are open",
@@ -68,7 +75,7 @@ def money_notes(spend: SpendReport) -> list[str]:
     total = spend.total
     lines = []
     if spend.cut_off:
-        command = shell_command(STARTER, "reconcile", spend.workflow_id)
+        command = starter_command("reconcile", spend.workflow_id)
         lines.append(
             "Temporal ended the run, so a call in flight may have cost more, and accounts may be"
             f" open: `{command}` closes and reads them"
@@ -186,7 +193,7 @@ def waiting_text(waiting: Waiting) -> tuple[str, str]:
     """What waits, until when and why; and the command that continues it."""
     until = "" if waiting.until is None else f" until {utc_minute(waiting.until)}"
     text = f"{waiting.subject} waits{_figures(waiting)}{until}: {flat(waiting.reason)}"
-    return text, one_line(waiting.command)
+    return text, one_line(as_called(waiting.command))
 
 
 def state_text(state: RunState) -> str:
@@ -223,8 +230,13 @@ def _more_than_tasks(state: RunState) -> list[str]:
             lines += [f"  {why}", f"    {how}"]
     if state.refusals:
         lines += ["", "messages that were rejected, and changed nothing"]
-        lines += [f"  {r.at:%H:%M:%S} {r.message}: {flat(r.problem)}" for r in state.refusals]
+        lines += [f"  {refusal_text(each)}" for each in state.refusals]
     return lines
+
+
+def refusal_text(refusal: Refusal) -> str:
+    """What was wrong with a message from outside."""
+    return f"{refusal.at:%H:%M:%S} {refusal.message}: {as_called(flat(refusal.problem))}"
 
 
 def report_text(report: RunReport) -> str:

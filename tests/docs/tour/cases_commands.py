@@ -99,7 +99,7 @@ SERVICES = Section(
         Case("No worker for `state`", "starter.py state lonely", code=3, worker="none",
              given=["starter.py start team.yaml --id lonely"], files={"team.yaml": TEAM}, says=[
                  "run lonely: no worker answered", "task queue `orchestrator`", "`make up`",
-                 "`python worker.py`"]),
+                 ".venv/bin/python worker.py`"]),
         Case("No worker for `budget`", "starter.py budget idle research 2", code=3, worker="none",
              given=["starter.py start team.yaml --id idle"], files={"team.yaml": TEAM}, says=[
                  "run idle: no worker confirmed the new budget", "may still take effect",

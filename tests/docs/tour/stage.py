@@ -172,6 +172,7 @@ class Stage:
         for name, value in self.ids.items():
             text = text.replace(value, f"{{{name}}}")
         for mine, everyones in (
+            (f"{sys.executable} {ROOT}/starter.py", "starter.py"),
             (f"{here}/", ""), (str(here), "."),
             (str(self.gateway.server.models.prices.path), "prices.toml"),
             (f"{ROOT}/", ""), (self.address, "127.0.0.1:7233"),

@@ -1,0 +1,47 @@
+"""A command in a message names the program as it was called."""
+
+import shlex
+import sys
+
+import pytest
+
+from durable_agent_team.contracts import names
+from durable_agent_team.process import called_program
+from durable_agent_team.process.called_program import as_called, starter_command, starter_program
+
+INSTALLED = "/opt/env/bin/durable-agent-team"
+
+
+@pytest.mark.parametrize(
+    ("argv", "typed", "program"),
+    [
+        ("starter.py list", "python starter.py list", "python starter.py"),
+        ("starter.py list", ".venv/bin/python starter.py list", ".venv/bin/python starter.py"),
+        ("../x/starter.py list", "python3 -X dev ../x/starter.py list",
+         "python3 -X dev ../x/starter.py"),
+        ("'/my work/starter.py' starter.py", "'/a b/python' '/my work/starter.py' starter.py",
+         "'/a b/python' '/my work/starter.py'"),
+        (f"{INSTALLED} list", f"/opt/env/bin/python {INSTALLED} list", "durable-agent-team"),
+        ("env/bin/durable-agent-team list", "python env/bin/durable-agent-team list",
+         "env/bin/durable-agent-team"),
+        ("worker.py", "python worker.py", names.STARTER),
+        ("starter.py list", "python -c 'import x'", names.STARTER),
+        ("", "python", names.STARTER),
+    ],
+)  # fmt: skip
+def test_a_program_is_named_as_it_was_typed(
+    monkeypatch: pytest.MonkeyPatch, argv: str, typed: str, program: str
+) -> None:
+    monkeypatch.setattr(called_program.shutil, "which", lambda _: INSTALLED)
+    monkeypatch.setattr(sys, "argv", shlex.split(argv))
+    monkeypatch.setattr(sys, "orig_argv", shlex.split(typed))
+    assert starter_program() == program
+    assert starter_command("state", "a b") == f"{program} state 'a b'"
+    for written in (".venv/bin/python starter.py", "durable-agent-team"):
+        assert as_called(f"{written} retry r a") == f"{program} retry r a"
+        assert as_called(f"it is parked; `{written} retry r a` does") == (
+            f"it is parked; `{program} retry r a` does"
+        )
+    assert as_called("the package durable-agent-team is old") == (
+        "the package durable-agent-team is old"
+    )
