@@ -10,6 +10,7 @@ import pytest
 from temporalio.client import Client
 
 from durable_agent_team.cli.command_group import COMMANDS as REGISTERED
+from durable_agent_team.contracts.names import STARTER
 from tests.cli.support import ROOT, Starter
 from tests.cli.test_start_run import new_id
 from tests.support.fakes import FakeWorld
@@ -36,7 +37,7 @@ def test_every_command_has_help(command: list[str]) -> None:
         cwd=ROOT, capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert ended.returncode == 0
-    assert f"Usage: {sys.executable} starter.py" in ended.stdout
+    assert f"Usage: {STARTER}" in ended.stdout
     assert "..." not in ended.stdout.partition("Commands:")[2], "no help is cut off"
     if command and command != ["validate"]:
         assert "--json" in ended.stdout

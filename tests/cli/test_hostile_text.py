@@ -156,9 +156,9 @@ async def test_a_printed_command_is_quoted_for_the_shell(
     await start_run(client, request, id=run)
     ended = await starter("pause", run)
     assert ended.code == 0, ended.err
-    command = re.search(r"`(\S+ \S+starter.py resume .*)` continues it", ended.out)
+    command = re.search(r"`(\S+ starter.py resume .*)` continues it", ended.out)
     assert command is not None
-    assert shlex.split(command[1])[1:] == [str(ROOT / "starter.py"), "resume", run]
+    assert shlex.split(command[1])[1:] == ["starter.py", "resume", run]
     for _ in range(50):
         found = json.loads((await starter("state", run, "--json")).out)
         if found["waiting"]:

@@ -1,12 +1,12 @@
 """A command in a message names the program as it was called."""
 
 import shlex
+import shutil
 import sys
 
 import pytest
 
 from durable_agent_team.contracts import names
-from durable_agent_team.process import called_program
 from durable_agent_team.process.called_program import as_called, starter_command, starter_program
 
 INSTALLED = "/opt/env/bin/durable-agent-team"
@@ -32,7 +32,7 @@ INSTALLED = "/opt/env/bin/durable-agent-team"
 def test_a_program_is_named_as_it_was_typed(
     monkeypatch: pytest.MonkeyPatch, argv: str, typed: str, program: str
 ) -> None:
-    monkeypatch.setattr(called_program.shutil, "which", lambda _: INSTALLED)
+    monkeypatch.setattr(shutil, "which", lambda _: INSTALLED)
     monkeypatch.setattr(sys, "argv", shlex.split(argv))
     monkeypatch.setattr(sys, "orig_argv", shlex.split(typed))
     assert starter_program() == program

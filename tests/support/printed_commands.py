@@ -2,18 +2,28 @@
 
 import re
 import shlex
+from contextlib import suppress
 
 from durable_agent_team.cli.command_group import command_group
 
-PROGRAM = r"(?:\S*python3?(?:\.\d+)? \S*starter\.py|\S*durable-agent-team)"
-IN_QUOTES = re.compile(rf"`({PROGRAM} [a-z].*?)`(?=[\s,;:.)]|$)")
-ON_A_LINE = re.compile(rf"^[^`]*?({PROGRAM} [a-z][^`]*)$", re.M)
-PLACEHOLDER = re.compile(r"[A-Z]+")
+PROGRAM = r"(?:[^\s`]*python3?(?:\.\d+)? [^\s`]*starter\.py|[^\s`]*durable-agent-team)"
+IN_QUOTES = re.compile(rf"`(?={PROGRAM} [a-z])")
+ON_A_LINE = re.compile(rf"(?<!\S)({PROGRAM} [a-z].*)$", re.M)
 
 
 def commands_in(text: str) -> list[str]:
     """Those in backquotes, and those at the end of a line."""
-    return IN_QUOTES.findall(text) + ON_A_LINE.findall(text)
+    quoted = [_up_to_its_quote(text[found.end() :]) for found in IN_QUOTES.finditer(text)]
+    return quoted + ON_A_LINE.findall(text)
+
+
+def _up_to_its_quote(text: str) -> str:
+    """The shortest beginning before a backquote that is a whole command: an id may contain one."""
+    for end in (found.start() for found in re.finditer("`", text)):
+        with suppress(ValueError):
+            shlex.split(text[:end])
+            return text[:end]
+    raise AssertionError(f"a command that does not end: {text[:200]}")
 
 
 def parsed(command: str) -> list[str]:

@@ -19,6 +19,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from durable_agent_team.atxp.http_client import HttpClient
+from durable_agent_team.contracts.names import STARTER
 from durable_agent_team.local_stack.stack_plan import StackSettings
 from durable_agent_team.process.operator_settings import OperatorSettings
 from durable_agent_team.process.settings import WorkerSettings
@@ -172,7 +173,7 @@ class Stage:
         for name, value in self.ids.items():
             text = text.replace(value, f"{{{name}}}")
         for mine, everyones in (
-            (f"{sys.executable} {ROOT}/starter.py", "starter.py"),
+            (STARTER, "starter.py"),
             (f"{here}/", ""), (str(here), "."),
             (str(self.gateway.server.models.prices.path), "prices.toml"),
             (f"{ROOT}/", ""), (self.address, "127.0.0.1:7233"),
