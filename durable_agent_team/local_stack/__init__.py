@@ -2,7 +2,7 @@
 
 - `lifecycle` has the two functions for callers: `running_stack` finds the stack that is up, and
   `local_stack` uses it or runs one for the duration of a block. Start reading here.
-- `__main__` keeps a stack in the foreground (`make up`).
+- `foreground` keeps a stack in the foreground (`make up`).
 - `stack` starts and stops the processes in order; `child_process` keeps one of them alive.
 - `stack_plan` has the settings, ports, secrets and command lines.
 

@@ -1,89 +1,13 @@
-"""`python -m durable_agent_team.local_stack`: the local stack in the foreground (`make up`).
+"""`python -m durable_agent_team.local_stack`: the local stack in the foreground (`make up`)."""
 
-Exit codes: 0 stopped, or a stack is up already; 1 a part did not start; 2 a setting is invalid or a
-port is taken.
-"""
+from durable_agent_team.process.interruption import end_quietly
 
-import asyncio
-import contextlib
-import os
-import select
-import signal
-import sys
-from collections.abc import Callable
+end_quietly()
 
-from durable_agent_team.local_stack.lifecycle import local_stack, running_stack
-from durable_agent_team.local_stack.stack import StackFailed
-from durable_agent_team.local_stack.stack_plan import stack_settings
-from durable_agent_team.process.interpreter_exit import exit_process
-from durable_agent_team.process.settings import SettingsError
-
-
-async def foreground() -> int:
-    """Runs the stack until a signal arrives or the terminal is closed; returns the exit code."""
-    settings = stack_settings()
-    if info := running_stack(settings):
-        _say(f"a stack is up already (pid {info.supervisor.pid})")
-        _say(f"temporal on {info.temporal_address}, UI: {info.ui_url}")
-        _say(f"gateway on {info.gateway_url}")
-        return 0
-    stop = asyncio.Event()
-    main = asyncio.current_task()
-    assert main is not None
-    ready = False
-
-    def request_stop(why: str) -> None:
-        _say(f"stopping ({why})")
-        # Nothing waits for the event during the start; a second request skips the graceful stop.
-        if stop.is_set() or not ready:
-            main.cancel()
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        name = signal.Signals(number).name
-        asyncio.get_running_loop().add_signal_handler(number, request_stop, name)
-    watch = asyncio.create_task(_terminal_closed(lambda: request_stop("the terminal is gone")))
-    async with local_stack(_say, settings) as info:
-        ready = True
-        _say(f"logs: {info.folder / 'logs'}. Ctrl-C ends the stack.")
-        await stop.wait()
-        watch.cancel()
-    return 0
-
-
-async def _terminal_closed(then: Callable[[], None]) -> None:
-    """Calls `then` when the terminal is closed.
-
-    SIGHUP is not enough: it goes to the session's leader, which may be `make`, and `make` waits for
-    this process.
-    """
-    watch = select.poll()
-    for stream in (0, 1, 2):
-        if os.isatty(stream):
-            watch.register(stream, 0)  # only the hang-up, which is always reported
-    while not any(event & select.POLLHUP for _, event in watch.poll(0)):
-        await asyncio.sleep(0.5)
-    then()
-
-
-def _say(line: str) -> None:
-    # Even if the terminal is closed, the stack has to stop what it started.
-    with contextlib.suppress(OSError):
-        print(line, flush=True)
-
-
-def main() -> int:
-    try:
-        return asyncio.run(foreground())
-    except SettingsError as error:
-        print(f"the local stack cannot start:\n{error}", file=sys.stderr)
-        return 2
-    except StackFailed as error:
-        print(f"the local stack cannot start: {error}", file=sys.stderr)
-        return 2 if error.wrong_setting else 1
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        return 130
-
+from durable_agent_team.local_stack.foreground import main  # noqa: E402
+from durable_agent_team.process.interpreter_exit import exit_process  # noqa: E402
 
 if __name__ == "__main__":
-    exit_process(main())
+    code = main()
+    end_quietly()
+    exit_process(code)

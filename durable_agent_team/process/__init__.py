@@ -5,7 +5,8 @@
 - `stack_state` reads and writes the state of the local stack, since settings may come from a stack
   that is up.
 - `logs`, `telemetry`, `temporal_runtime`, `team_interceptor`, `redacted_spans`: observability.
-- `interpreter_exit` ends a process that used a Temporal client, with its own exit code.
+- `interpreter_exit` ends a process that used a Temporal client, with its own exit code;
+  `interruption` ends one that is interrupted while it loads.
 - `stuck_process` ends a worker that is blocked, or that does not end after SIGTERM.
 - `project_root` and `extras` know the folders and the optional dependencies of an installation.
 

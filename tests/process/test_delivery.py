@@ -55,10 +55,21 @@ def test_a_missing_prerequisite_is_named_by_its_package(
 
 
 def test_locks_name_no_place_but_hashes() -> None:
-    for name in ("service", "development", "model"):
+    for name in ("service", "local", "development", "model"):
         text = (PROJECT_ROOT / "requirements" / f"{name}.lock").read_text()
         assert "--hash=sha256:" in text
         assert "://" not in text
+
+
+def locked(name: str) -> dict[str, str]:
+    text = (PROJECT_ROOT / "requirements" / f"{name}.lock").read_text()
+    return dict(re.findall(r"^([\w.-]+)==([^ ;\\]+)", text, re.MULTILINE))
+
+
+def test_a_user_gets_what_was_tested_without_the_tools_of_developers() -> None:
+    local, development = locked("local"), locked("development")
+    assert locked("service").items() <= local.items() <= development.items()
+    assert not {"pytest", "mypy", "ruff", "openai", "anthropic"} & local.keys()
 
 
 def test_images_are_pinned_and_secrets_have_no_defaults() -> None:
