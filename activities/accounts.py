@@ -138,7 +138,7 @@ class Accounts(AccountActivities):
     async def _read_catalog(self) -> ModelCatalog:
         page = await self._read_models()
         catalog = catalog_of(model_prices(page) or (), self._default_model, max_call_seconds(page))
-        return catalog.model_copy(update={"accounts_locally": True})
+        return catalog.model_copy(update={"accounts_locally": True, "no_idle_share": True})
 
     async def _read_models(self) -> Mapping[str, Any]:
         """The response of `GET /models`; empty if the provider has no such list."""

@@ -51,6 +51,9 @@ class ModelCatalog(Message):
     """Whether the run opens and closes its accounts by local activities. Comes with the catalog,
     which is in every run's history: runs of earlier versions do not have it, and replay as before.
     """
+    no_idle_share: bool = False
+    """An orchestrator that is never called has no share of the team's budget: not so in runs that
+    began with an earlier version."""
 
 
 class AccountBudget(Message):

@@ -8,7 +8,7 @@ from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.contracts.team import Team
 from durable_agent_team.contracts.text_ref import Text
 from durable_agent_team.rules.bounds import prompt_bytes, worst_case_usd
-from durable_agent_team.rules.catalog import caller_of, callers, model_of, price_of
+from durable_agent_team.rules.catalog import caller_of, callers, model_of, payers, price_of
 from durable_agent_team.rules.prompts import task_prompt_bytes
 from durable_agent_team.rules.shares import shares
 
@@ -16,16 +16,23 @@ ZERO = Decimal(0)
 
 
 def budgets_usd(
-    team: Team, sources: Mapping[str, Text], catalog: ModelCatalog
+    team: Team,
+    sources: Mapping[str, Text],
+    catalog: ModelCatalog,
+    *,
+    idle_orchestrator: bool = False,
 ) -> dict[str, Decimal]:
     """The limit of every account of a run, the orchestrator's first.
+
+    An orchestrator that is never called has none, and no share of the team's budget; with
+    `idle_orchestrator` it has, as in runs that began with an earlier version.
 
     Agents without a `budget_usd` share what the others leave of the team's, in proportion to the
     worst case of their first calls: in USD if the price of each of them is known, else in tokens
     for all of them. An agent whose model is free needs nothing and gets a micro-dollar, since a
     limit is above zero. The team must have passed validation.
     """
-    everyone = callers(team)
+    everyone = callers(team) if idle_orchestrator else payers(team)
     given = {name: each.budget_usd for name, each in everyone.items() if each.budget_usd}
     left = (team.budget_usd or ZERO) - sum(given.values(), ZERO)
     prompts = _prompts(team, [name for name in everyone if name not in given], sources)

@@ -26,8 +26,14 @@ def calls_orchestrator(team: Team) -> bool:
 
 
 def callers(team: Team) -> dict[str, Caller]:
-    """Everyone who has a budget, the orchestrator first."""
+    """The orchestrator and all agents, the orchestrator first."""
     return {ORCHESTRATOR_AGENT: team.orchestrator, **team.agents}
+
+
+def payers(team: Team) -> dict[str, Caller]:
+    """Everyone who needs an account: all callers, without an orchestrator that is never called."""
+    everyone = callers(team)
+    return everyone if calls_orchestrator(team) else {**team.agents}
 
 
 def caller_of(team: Team, name: str) -> Caller:
@@ -47,16 +53,17 @@ def field_of(name: str) -> str:
 
 def model_problems(team: Team, catalog: ModelCatalog) -> Iterator[Problem]:
     """Models that are missing, or that the gateway would refuse because they have no price."""
+    needed = payers(team)
     for name, caller in callers(team).items():
         model = caller.model or catalog.default_model
-        if model is None:
+        if model is None and name in needed:
             yield Problem(
                 field=f"{field_of(name)}.model",
                 what="missing, and there is no default",
                 remedy="name a model, or set DEFAULT_MODEL for the worker",
             )
-        else:
-            yield from _unpriced(f"{field_of(name)}.model", model, catalog)
+        elif caller.model is not None or (model is not None and name in needed):
+            yield from _unpriced(f"{field_of(name)}.model", model or "", catalog)
         if caller.fallback_model is not None:
             yield from _unpriced(f"{field_of(name)}.fallback_model", caller.fallback_model, catalog)
 

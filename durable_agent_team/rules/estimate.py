@@ -17,7 +17,7 @@ from durable_agent_team.rules.bounds import (
     worst_case_usd,
 )
 from durable_agent_team.rules.budgets import budgets_usd
-from durable_agent_team.rules.catalog import callers, model_of, price_of
+from durable_agent_team.rules.catalog import model_of, payers, price_of
 from durable_agent_team.rules.planning import plan_ask, plan_schema
 from durable_agent_team.rules.prompts import (
     FINAL_ASK,
@@ -85,10 +85,10 @@ def estimate(request: RunRequest, catalog: ModelCatalog) -> Estimate:
         *_planning(request, catalog),
         *_working(request, catalog),
         *_reviewing(request, catalog),
-        _final(request, catalog),
+        *_final(request, catalog),
     )
     budgets = known_budgets_usd(request, catalog)
-    of_agent: dict[str, list[CallBound]] = {name: [] for name in callers(team)}
+    of_agent: dict[str, list[CallBound]] = {name: [] for name in payers(team)}
     for each in bounds:
         of_agent[each.agent].append(each)
     agents = tuple(_agent(name, own, budgets[name]) for name, own in of_agent.items())
@@ -161,10 +161,10 @@ def _reviewing(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound
         )
 
 
-def _final(request: RunRequest, catalog: ModelCatalog) -> CallBound:
+def _final(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound]:
     team = request.team
     if team.final == "handoff":
-        return _bound("answer", ORCHESTRATOR_AGENT, team.orchestrator, team, catalog, 0, 0, 0, 0)
+        return
     results = [team.result] if team.result else _sinks(team)
     handed = _handed(_handoff_bytes(team), [each for each in results if each])
     if not team.tasks:
@@ -172,7 +172,7 @@ def _final(request: RunRequest, catalog: ModelCatalog) -> CallBound:
     elif team.review_rounds:
         handed += MAX_ADDED * team.review_rounds * _longest(team)
     sure = prompt_bytes([orchestrator_text(team), request.effective_goal, FINAL_ASK])
-    return _bound("answer", ORCHESTRATOR_AGENT, team.orchestrator, team, catalog, sure, 0, handed)
+    yield _bound("answer", ORCHESTRATOR_AGENT, team.orchestrator, team, catalog, sure, 0, handed)
 
 
 def _bound(
@@ -218,8 +218,8 @@ def known_budgets_usd(request: RunRequest, catalog: ModelCatalog) -> dict[str, D
     """The limits that the run will set. None for a share of the team's budget, where it depends
     on a default model that only the worker knows; and where there is no limit at all."""
     team = request.team
-    own = {name: each.budget_usd for name, each in callers(team).items()}
-    sharers = [each for each in callers(team).values() if each.budget_usd is None]
+    own = {name: each.budget_usd for name, each in payers(team).items()}
+    sharers = [each for each in payers(team).values() if each.budget_usd is None]
     if team.budget_usd is None or not all(model_of(each, catalog) for each in sharers):
         return own
     return {**own, **budgets_usd(team, request.texts, catalog)}

@@ -20,6 +20,7 @@ from durable_agent_team.rules.catalog import (
     context_problems,
     field_of,
     model_problems,
+    payers,
     price_of,
     timeout_problems,
 )
@@ -167,7 +168,7 @@ def _budget_problems(team: Team) -> Iterator[Problem]:
             what="this name is the orchestrator's own",
             remedy="rename the agent",
         )
-    everyone = callers(team)
+    everyone = payers(team)
     unlimited = [name for name, caller in everyone.items() if caller.budget_usd is None]
     given = sum((each.budget_usd for each in everyone.values() if each.budget_usd), Decimal(0))
     if team.budget_usd is None:

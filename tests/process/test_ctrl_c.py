@@ -1,4 +1,4 @@
-"""Ctrl-C while something installs or loads: it ends, leaves nothing running, prints no traceback."""
+"""Ctrl-C while something installs or loads: it ends, leaves nothing running, and no traceback."""
 
 import os
 import shutil

@@ -208,6 +208,13 @@ async def local_accounts(client: Client) -> Handle:
     return await _ended(client, FakeWorld(), {"team": team(final="handoff")})
 
 
+async def shared_budget(client: Client) -> Handle:
+    """The agents share the team's budget; the orchestrator is never called and has none of it."""
+    agents = {name: {"role": "Researcher"} for name in ("research", "editor")}
+    changes = {"agents": agents, "orchestrator": {}, "budget_usd": "0.1", "final": "handoff"}
+    return await _ended(client, FakeWorld(), {"team": team(**changes)})
+
+
 SCENARIOS: dict[str, Callable[[Client], Awaitable[Handle]]] = {
     "given_plan": given_plan,
     "planned": planned,
@@ -217,6 +224,7 @@ SCENARIOS: dict[str, Callable[[Client], Awaitable[Handle]]] = {
     "deadline": deadline,
     "by_reference": by_reference,
     "local_accounts": local_accounts,
+    "shared_budget": shared_budget,
     "taken_over_and_redone": taken_over_and_redone,
     "outlasted": outlasted,
     "continues": continues,

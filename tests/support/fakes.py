@@ -66,7 +66,11 @@ class FakeWorld(AccountActivities, AgentActivities, NotificationActivities):
             model="m", input_usd=Decimal(1), output_usd=Decimal(1), context_tokens=context
         )
         self.catalog = ModelCatalog(
-            models=(price,), default_model="m", priced=True, accounts_locally=True
+            models=(price,),
+            default_model="m",
+            priced=True,
+            accounts_locally=True,
+            no_idle_share=True,
         )
 
     @property

@@ -11,6 +11,7 @@ from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.spend import ModelCatalog, ModelPrice
 from durable_agent_team.contracts.team import Team
+from durable_agent_team.rules.estimate import estimate
 from durable_agent_team.rules.validation import (
     task_problems,
     team_problems,
@@ -75,6 +76,26 @@ def test_a_timeout_above_the_gateways_limit_is_a_problem() -> None:
     assert team_problems(request(agents=agents(timeout_seconds=120)), limited) == []
     short = CATALOG.model_copy(update={"max_call_seconds": 5.0})
     assert team_problems(request(), short) == [], "the default of 60 s was not asked for"
+
+
+def test_an_orchestrator_that_is_never_called_needs_no_budget_and_no_model() -> None:
+    silent = request(final="handoff", orchestrator={})
+    nameless = CATALOG.model_copy(update={"default_model": None})
+    named = request(
+        final="handoff",
+        orchestrator={},
+        agents={name: {"role": "R", "budget_usd": 1, "model": "small"}
+                for name in ("research", "editor")},
+    )  # fmt: skip
+    assert team_problems(silent, CATALOG) == []
+    assert team_problems(named, nameless) == []
+    assert (
+        team_problems(request(final="handoff", orchestrator={"budget_usd": 9}, budget_usd=2)) == []
+    )
+    called = request(final="handoff", orchestrator={}, review_rounds=1)
+    assert only(team_problems(called)).field == "orchestrator.budget_usd"
+    assert {each.agent for each in estimate(silent, CATALOG).agents} == {"research", "editor"}
+    assert estimate(named, nameless).most_usd is not None
 
 
 def test_a_good_team_has_no_problem_with_and_without_a_catalog() -> None:

@@ -155,6 +155,16 @@ async def test_an_orchestrator_that_is_never_called_has_no_account(
     assert ("orchestrator" in {line.agent for line in report.spend.agents}) is called
 
 
+async def test_the_budget_is_shared_by_those_who_are_called(client: Client) -> None:
+    world = FakeWorld()
+    agents = {name: {"role": "Researcher"} for name in ("research", "editor")}
+    shared = team(agents=agents, orchestrator={}, budget_usd="0.1", final="handoff")
+    report = await result_of(client, world, {"team": shared})
+    shares = {line.agent: line.budget_usd for line in report.spend.agents}
+    assert shares.keys() == {"research", "editor"}
+    assert Decimal("0.099998") <= sum(shares.values()) <= Decimal("0.1")
+
+
 async def test_a_run_of_an_earlier_version_keeps_its_regular_activities(client: Client) -> None:
     world = FakeWorld()
     world.catalog = world.catalog.model_copy(update={"accounts_locally": False})

@@ -74,10 +74,8 @@ class RunAccounts:
 
         Raises TaskFailed.
         """
-        budgets = budgets_usd(self._progress.team, self._progress.sources, catalog)
+        budgets = self._budgets(catalog)
         info = workflow.info()
-        if catalog.accounts_locally and not calls_orchestrator(self._progress.team):
-            del budgets[ORCHESTRATOR_AGENT]
         self._opening = OpenAccounts(
             run_key=f"{info.workflow_id}/{info.first_execution_run_id}",
             accounts=tuple(
@@ -89,6 +87,18 @@ class RunAccounts:
             await self._open(self._executor(), self._opening, account_options(), "open")
         except FailureError as error:
             raise run_failure(error) from None
+
+    def _budgets(self, catalog: ModelCatalog) -> dict[str, Decimal]:
+        """An orchestrator that is never called gets no account. In runs that began with earlier
+        versions it has an account, or a share that nobody gets."""
+        team, sources = self._progress.team, self._progress.sources
+        is_idle = catalog.accounts_locally and not calls_orchestrator(team)
+        if is_idle and catalog.no_idle_share:
+            return budgets_usd(team, sources, catalog)
+        budgets = budgets_usd(team, sources, catalog, idle_orchestrator=True)
+        if is_idle:
+            del budgets[ORCHESTRATOR_AGENT]
+        return budgets
 
     def _executor(self) -> Execute:
         """Local activities, unless this run began with an earlier version."""
