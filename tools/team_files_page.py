@@ -33,8 +33,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "result": "The task whose hand-off the answer is made from. If omitted: all tasks that no"
         " other task depends on. Only together with `tasks`.",
         "final": "`orchestrator`: it writes the answer from the goal and the result."
-        " `handoff`: the result itself is the answer, and no call is made for it; unless it reviews,"
-        " the orchestrator then needs no budget.",
+        " `handoff`: the result itself is the answer, and no call is made for it; unless it"
+        " reviews, the orchestrator then needs no budget.",
         "review_rounds": "How often the orchestrator reviews what is done and what failed, with"
         " the goal restated, and adds, drops or repeats tasks, or finishes. Its calls are paid from"
         " its own account.",
