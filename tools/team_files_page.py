@@ -52,7 +52,9 @@ MEANINGS: dict[str, dict[str, str]] = {
         "model": "A model with a price at the endpoint. If omitted: the worker's `DEFAULT_MODEL`.",
         "budget_usd": "The limit of its account in this run, USD. Required here or for the team.",
         "instructions": "How it should work; part of all its prompts.",
-        "max_tokens": "The most tokens of an answer. Part of what a call reserves.",
+        "max_tokens": "The most tokens of an answer, with the model's thinking. Part of what a call"
+        " reserves. The repair of an answer that was cut off may have more, within the account, the"
+        " model and its context.",
         "context_tokens": "The model's context window. If omitted: as the endpoint's list has it.",
         "temperature": "As in the OpenAI API.",
         "frequency_penalty": "As in the OpenAI API. Small models repeat themselves without it.",
@@ -63,8 +65,9 @@ MEANINGS: dict[str, dict[str, str]] = {
         "on_failure": "What happens when a call is refused for another reason than money, or does"
         " not succeed in its attempts or its time: `park` waits for an operator, `fail` fails the"
         " task. [failures.md](failures.md) lists which errors are meant.",
-        "on_failed_check": "What happens when the last repair failed its checks, too: `fail` fails"
-        " the task; `park` waits for an operator, and then starts again.",
+        "on_failed_check": "What happens when the last repair failed its checks, too, or the model"
+        " refuses to answer: `fail` fails the task; `park` waits for an operator, and then starts"
+        " again.",
         "on_exhausted": "What happens when a call is refused for lack of money: wait for an"
         " operator, use the cheaper model, end the task without a hand-off, or fail it.",
         "fallback_model": "For `on_exhausted: fallback`. If it is refused too, the task parks.",
@@ -107,6 +110,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "max_length": "The most characters of the answer.",
         "quotes_exist_in": "`inputs`: every quote must occur in one of the task's inputs; spaces"
         " and typographic quotation marks may differ.",
+        "complete": "`true`: an answer that was cut off fails, by its limit of tokens, by the"
+        " provider's filter, or by an error there. `false`: it is handed on as it is.",
     },
 }
 

@@ -10,6 +10,8 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.calls import request_body
+from activities.calls.answer_reading import Reading, read
+from activities.calls.finish_reasons import Ending
 from activities.calls.spans import call_span
 from activities.error_translation import error_type, translated
 from activities.heartbeats import earlier_spend, heartbeating, time_left
@@ -27,8 +29,10 @@ from durable_agent_team.blobs.store import BlobsUnreachable, NoBlobs
 from durable_agent_team.blobs.texts import Texts, call_in_full
 from durable_agent_team.contracts.activity_interfaces import AgentActivities
 from durable_agent_team.contracts.base import round_up
+from durable_agent_team.contracts.bounded_text import cut
 from durable_agent_team.contracts.call import (
     MAX_ANSWER,
+    MAX_THINKING,
     AttemptSpend,
     CallRequest,
     CallResult,
@@ -42,6 +46,8 @@ from durable_agent_team.contracts.text_ref import Text
 MARGIN_SECONDS = 1.0
 STORE_MARGIN_SECONDS = 2.0
 """For what follows a store that did not answer: the result must still reach Temporal."""
+THINKING_SECONDS = 2.0
+"""How long a store that is away is waited for, to keep a thought."""
 READ_BY_WORKFLOW = frozenset({Purpose.PLAN, Purpose.REVIEW})
 RETRIED = (Outcome.RETRIED, Outcome.OUTLASTED)
 
@@ -89,9 +95,13 @@ class Agents(AgentActivities):
                 with translated(known):
                     seconds = time.perf_counter() - clock
                     async with heartbeating(earlier):
-                        answer, reasons = await self._judged(call, done)
+                        reading = read(done, call.max_tokens)
+                        answer, reasons = await self._judged(call, reading)
                         kept = await self._kept(call, answer[:MAX_ANSWER])
-                    result = _result(call, done, kept, reasons, earlier, started_at, seconds)
+                        thinking = await self._kept_thinking(reading.thinking[:MAX_ANSWER])
+                    result = _result(
+                        done, reading, kept, thinking, reasons, earlier, started_at, seconds
+                    )
                     return attempt.judged(result)
         except asyncio.CancelledError:
             _raise_for_cancellation(known)
@@ -102,11 +112,18 @@ class Agents(AgentActivities):
         """Whether a task's `output` is a JSON Schema; in a thread, as it may take two seconds."""
         return OutputVerdict(problem=await asyncio.to_thread(schema_problem, check.output))
 
-    async def _judged(self, call: CallRequest, done: Completion) -> tuple[str, tuple[str, ...]]:
+    async def _judged(self, call: CallRequest, reading: Reading) -> tuple[str, tuple[str, ...]]:
         """The answer without its fence, and why it may not be handed on."""
-        text = done.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        if reading.refusal:
+            return "", (f"The model refused: {reading.refusal}",)
+        text = reading.answer
+        if reading.cut_off is not None and call.checks.complete:
+            return text, (reading.cut_off,)
         answer = text if call.output == "text" or len(text) > MAX_ANSWER else unfenced(text)
-        return answer, await self._judge.reasons(call, answer)
+        reasons = await self._judge.reasons(call, answer)
+        if reasons and reading.cut_off is not None:
+            reasons = (reading.cut_off, *reasons)
+        return answer, reasons
 
     async def _kept(self, call: CallRequest, answer: str) -> Text:
         """The reference to an answer that is stored now, or the answer itself: a short one, and one
@@ -114,14 +131,21 @@ class Agents(AgentActivities):
         nearly over; then the answer goes into the history, since it is paid for."""
         if call.purpose in READ_BY_WORKFLOW:
             return answer
-        info = activity.info()
-        since = datetime.now(UTC) - info.started_time
-        left = time_left(STORE_MARGIN_SECONDS) - since.total_seconds()
         try:
-            return await self._texts.keep(answer, max(left, 0))
+            return await self._texts.keep(answer, _seconds_left())
         except BlobsUnreachable as error:
             activity.logger.warning("an answer is kept in Temporal's history: %s", error)
             return answer
+
+    async def _kept_thinking(self, thinking: str) -> Text:
+        """The reference to it, or as much of it as the history has room for. Nobody waits for it:
+        where the store is away, its beginning is kept."""
+        if self._texts.can_store:
+            try:
+                return await self._texts.keep(thinking, min(_seconds_left(), THINKING_SECONDS))
+            except BlobsUnreachable as error:
+                activity.logger.warning("a thought is kept in Temporal's history: %s", error)
+        return cut(thinking, MAX_THINKING)
 
     def _order(self, call: CallRequest) -> CompletionRequest:
         account, attempt = call.account, activity.info().start_to_close_timeout
@@ -137,20 +161,28 @@ class Agents(AgentActivities):
         )
 
 
+def _seconds_left() -> float:
+    """Of this attempt, for a store that does not answer."""
+    since = datetime.now(UTC) - activity.info().started_time
+    return max(time_left(STORE_MARGIN_SECONDS) - since.total_seconds(), 0)
+
+
 def _result(
-    call: CallRequest,
     done: Completion,
+    reading: Reading,
     answer: Text,
+    thinking: Text,
     reasons: tuple[str, ...],
     earlier: AttemptSpend,
     started_at: datetime,
     seconds: float,
 ) -> CallResult:
     """Sets only what differs from the defaults, which keeps the history small."""
-    if reasons and done.finish_reason == "length":
-        reasons += (f"It was cut off at {call.max_tokens} tokens: answer more briefly.",)
     extras: dict[str, Any] = {
         "reasons": reasons,
+        "finish_reason": "" if reading.ending is Ending.STOP else reading.ending.value,
+        "refusal": reading.refusal,
+        "thinking" if isinstance(thinking, str) else "thinking_ref": thinking,
         "estimated": done.cost.estimated,
         "replayed": done.replayed,
         "failed_attempts_usd": earlier.spent_usd,

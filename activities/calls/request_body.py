@@ -34,7 +34,7 @@ def messages(call: CallRequest) -> Iterator[dict[str, str]]:
         yield {"role": "system", "content": call.system}
     yield {"role": "user", "content": "\n\n".join(_request(call))}
     if call.rejected is not None:
-        yield from _repair(call.rejected)
+        yield from _repair(call, call.rejected)
 
 
 def _request(call: CallRequest) -> Iterator[str]:
@@ -49,7 +49,7 @@ def _request(call: CallRequest) -> Iterator[str]:
     yield call.ask
 
 
-def _repair(rejected: Rejected) -> Iterator[dict[str, str]]:
+def _repair(call: CallRequest, rejected: Rejected) -> Iterator[dict[str, str]]:
     answer = rejected.answer
     if len(answer) > MAX_REJECTED:
         answer = answer[:MAX_REJECTED] + " […]"
@@ -57,5 +57,15 @@ def _repair(rejected: Rejected) -> Iterator[dict[str, str]]:
     yield {"role": "assistant", "content": answer or "(nothing)"}
     yield {
         "role": "user",
-        "content": f"This answer was rejected:\n{reasons}\nAnswer again, with this put right.",
+        "content": f"This answer was rejected:\n{reasons}\nAnswer again, with this put right."
+        + _room(call, rejected),
     }
+
+
+def _room(call: CallRequest, rejected: Rejected) -> str:
+    """What an agent is told whose answer was cut off."""
+    if rejected.finish_reason != "length":
+        return ""
+    if call.raised_from is not None and call.raised_from < call.max_tokens:
+        return f" You have up to {call.max_tokens} tokens now: answer in full."
+    return f" You have no more than {call.max_tokens} tokens: answer more briefly."

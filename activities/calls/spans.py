@@ -71,7 +71,7 @@ class Attempt:
     def judged(self, result: CallResult) -> CallResult:
         """Records the result, which failed its checks if it has reasons, and returns it."""
         if result.reasons:
-            self._outcome = metrics.CHECK_FAILED
+            self._outcome = metrics.REFUSED if result.refusal else metrics.CHECK_FAILED
         if not result.text and result.replayed:
             self._charge(result.cost_usd, result.usage, replayed=True)
         return result

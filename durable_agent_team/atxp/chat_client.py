@@ -9,6 +9,13 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
+from durable_agent_team.atxp.completion_message import (
+    answer_text,
+    finish_reason,
+    reasoning_tokens,
+    refusal_text,
+    thinking_text,
+)
 from durable_agent_team.atxp.exceptions import (
     AtxpError,
     MalformedAnswer,
@@ -49,12 +56,18 @@ class CompletionRequest:
 class Completion:
     text: str
     finish_reason: str
+    """As the provider spells it; empty where it gives none."""
     usage: Usage
     cost: Cost
     replayed: bool
     account_spent_usd: Decimal | None
     account_possibly_billed_calls: int = 0
     account_possibly_billed_usd: Decimal = Decimal(0)
+    refusal: str = ""
+    """The model's words, where it refuses to answer."""
+    thinking: str = ""
+    """Where the provider keeps it apart from the text."""
+    reasoning_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -92,15 +105,19 @@ class ChatClient:
         choice = _first_choice(answer.body)
         if choice is None:
             raise _without_choices(answer, order)
+        message = choice["message"]
         return Completion(
-            text=_text(choice),
-            finish_reason=str(choice.get("finish_reason") or ""),
+            text=answer_text(message),
+            finish_reason=finish_reason(choice),
             usage=usage_of(answer.body),
             cost=await self._cost(answer.body, order),
             replayed=answer.replayed,
             account_spent_usd=answer.account_spent_usd,
             account_possibly_billed_calls=answer.possibly_billed_calls,
             account_possibly_billed_usd=answer.possibly_billed_usd,
+            refusal=refusal_text(message),
+            thinking=thinking_text(message),
+            reasoning_tokens=reasoning_tokens(answer.body),
         )
 
     async def _post(self, order: CompletionRequest) -> Answer:
@@ -161,15 +178,6 @@ def _first_choice(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         return None
     return choices[0] if isinstance(choices[0].get("message"), dict) else None
-
-
-def _text(choice: Mapping[str, Any]) -> str:
-    """The answer's text, joined if it has several parts; empty if it has none."""
-    content = choice["message"].get("content")
-    if isinstance(content, list):
-        parts = [part.get("text") for part in content if isinstance(part, dict)]
-        content = "".join(part for part in parts if isinstance(part, str))
-    return content if isinstance(content, str) else ""
 
 
 def _without_choices(answer: Answer, order: CompletionRequest) -> MalformedAnswer:

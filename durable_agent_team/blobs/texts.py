@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from durable_agent_team.blobs.store import BlobStore, NoBlobs, patiently
-from durable_agent_team.contracts.call import CallRequest, Rejected, Source
+from durable_agent_team.contracts.call import CallRequest, Source
 from durable_agent_team.contracts.run import RunReport, RunRequest, TaskOutcome
 from durable_agent_team.contracts.text_ref import Text, TextRef, json_bytes_of, reference_to
 
@@ -67,7 +67,7 @@ async def call_in_full(call: CallRequest, texts: Texts, seconds: float) -> CallR
     rejected = call.rejected
     if rejected is not None and rejected.answer_ref is not None:
         answer = await texts.read(rejected.answer_ref, seconds)
-        changes["rejected"] = Rejected(answer=answer, reasons=rejected.reasons)
+        changes["rejected"] = rejected.model_copy(update={"answer": answer, "answer_ref": None})
     return call.model_copy(update=changes) if changes else call
 
 

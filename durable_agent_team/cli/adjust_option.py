@@ -9,7 +9,7 @@ from durable_agent_team.contracts.control import AdjustBudget
 from durable_agent_team.rules.pydantic_messages import shown
 from durable_agent_team.rules.team_changes import TeamChange
 
-AGENT_KEYS = ("model", "instructions", "timeout_seconds", "max_attempts")
+AGENT_KEYS = ("model", "instructions", "timeout_seconds", "max_attempts", "max_tokens")
 RUN_KEYS = ("max_parallel", "budget_usd")
 OPTION = "--adjust"
 

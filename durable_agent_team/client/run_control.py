@@ -68,6 +68,7 @@ class AgentChanges(TypedDict, total=False):
     max_attempts: int
     timeout_seconds: float
     instructions: str
+    max_tokens: int
 
 
 class RunChanges(TypedDict, total=False):

@@ -32,7 +32,11 @@ async def calls_in_full(client: Client, record: RunRecord, task: str) -> RunReco
 async def _in_full(call: RecordedCall, texts: Texts) -> RecordedCall:
     request = await call_in_full(call.request, texts, PATIENCE_SECONDS)
     result = call.result
-    if result is not None and result.answer_ref is not None:
-        changes = {"answer": await texts.read(result.answer_ref), "answer_ref": None}
-        result = result.model_copy(update=changes)
-    return replace(call, request=request, result=result)
+    if result is None:
+        return replace(call, request=request)
+    changes: dict[str, str | None] = {}
+    for name in ("answer", "thinking"):
+        ref = getattr(result, f"{name}_ref")
+        if ref is not None:
+            changes |= {name: await texts.read(ref), f"{name}_ref": None}
+    return replace(call, request=request, result=result.model_copy(update=changes))

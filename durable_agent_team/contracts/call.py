@@ -21,6 +21,12 @@ MAX_REASONS = 50
 MAX_REJECTED = 8_000
 """Characters of a failed answer that its agent gets back, with all the reasons."""
 
+MAX_REFUSAL = 1_500
+"""Characters of the words with which a model refuses."""
+
+MAX_THINKING = 8_000
+"""Characters of a model's thinking in the history; with a store of large texts, all of it."""
+
 
 class Purpose(StrEnum):
     PLAN = "plan"
@@ -69,6 +75,8 @@ class Rejected(Message):
     answer: str = Field("", max_length=MAX_ANSWER)
     answer_ref: TextRef | None = None
     reasons: tuple[str, ...] = Field(max_length=MAX_REASONS)
+    finish_reason: str = Field("", max_length=100)
+    """As in its `CallResult`: after `length`, the agent is told what room it has now."""
 
 
 class CallRequest(Message):
@@ -80,6 +88,8 @@ class CallRequest(Message):
     task: str = Field(max_length=100)
     model: str = Field(max_length=200)
     max_tokens: int = Field(ge=1)
+    raised_from: int | None = Field(None, ge=1)
+    """The agent's own `max_tokens`, where a repair has more room since an answer was cut off."""
     temperature: float = 0
     frequency_penalty: float = 0
     seed: int | None = None
@@ -118,6 +128,16 @@ class CallResult(Message):
     answer: str = Field("", max_length=MAX_ANSWER)
     answer_ref: TextRef | None = None
     reasons: tuple[str, ...] = Field((), max_length=MAX_REASONS)
+    finish_reason: str = Field("", max_length=100)
+    """In OpenAI's words: `length`, `content_filter`, `refusal` or `error`. Empty for an answer that
+    is complete, as far as anyone knows."""
+    refusal: str = Field("", max_length=MAX_REFUSAL)
+    """The model's words, where it refused to answer. It is not asked again; `reasons` has them too.
+    """
+    thinking: str = Field("", max_length=MAX_ANSWER)
+    """What the model thought before it answered, as far as the provider shows it. For people: it is
+    neither checked nor handed on. With `thinking_ref` it is in the store."""
+    thinking_ref: TextRef | None = None
     cost_usd: Usd
     estimated: bool = False
     usage: Usage = Usage()

@@ -11,6 +11,7 @@ from durable_agent_team.contracts.team import (
     Attempts,
     Identifier,
     Instructions,
+    MaxTokens,
     ModelName,
     Parallel,
     TimeoutSeconds,
@@ -65,6 +66,7 @@ class AdjustAgent(Changes):
     max_attempts: Attempts | None = None
     timeout_seconds: TimeoutSeconds | None = None
     instructions: Instructions | None = None
+    max_tokens: MaxTokens | None = None
 
 
 class AgentAdjusted(Message):
@@ -75,6 +77,8 @@ class AgentAdjusted(Message):
     max_attempts: int
     timeout_seconds: float
     instructions: str
+    max_tokens: int | None = None
+    """None from a workflow of an earlier version."""
 
 
 class AdjustRun(Changes):

@@ -36,6 +36,7 @@ class ErrorType(StrEnum):
     MALFORMED_ANSWER = "MalformedAnswer"
     BUDGET_RESERVED = "BudgetReserved"
     CHECK_FAILED = "CheckFailed"
+    MODEL_REFUSED = "ModelRefused"
     BUDGET_EXHAUSTED = "BudgetExhausted"
     ACCOUNT_DISABLED = "AccountDisabled"
     PAYMENT_REQUIRED = "PaymentRequired"
@@ -120,8 +121,16 @@ _RULES = {
     ),
     ErrorType.CHECK_FAILED: ErrorRule(
         Outcome.REPAIRED,
-        "The answer broke its schema or one of the task's `checks`.",
-        "Loosen the checks, write a more precise `ask`, or give the agent a larger model.",
+        "The answer broke its schema or one of the task's `checks`, or was cut off: at its limit of"
+        " tokens, by the provider's filter, or by an error there.",
+        "Loosen the checks, write a more precise `ask`, or give the agent a larger model; where"
+        " answers are cut off, a higher `max_tokens`.",
+    ),
+    ErrorType.MODEL_REFUSED: ErrorRule(
+        Outcome.FAILS_TASK,
+        "The model refused to answer; the message has its words. It is not asked again, since that"
+        " would be paid for again. `on_failed_check: park` parks the task instead.",
+        "Write another `ask`, or give the agent another model.",
     ),
     ErrorType.BUDGET_EXHAUSTED: ErrorRule(
         Outcome.ON_EXHAUSTED,

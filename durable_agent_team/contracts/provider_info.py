@@ -46,13 +46,18 @@ def _model_price(line: Any) -> ModelPrice | None:
         return None
     pricing = line.get("pricing")
     prices = pricing if isinstance(pricing, Mapping) else {}
-    context = line.get("context_tokens")
     return ModelPrice(
         model=line["id"][:200],
         input_usd=decimal_of(prices.get("input_usd_per_million")),
         output_usd=decimal_of(prices.get("output_usd_per_million")),
-        context_tokens=context if isinstance(context, int) and context > 0 else None,
+        context_tokens=_tokens(line.get("context_tokens")),
+        max_output_tokens=_tokens(line.get("max_output_tokens")),
     )
+
+
+def _tokens(value: Any) -> int | None:
+    """A number of tokens, or None where the endpoint does not say."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
 def declared_capabilities(told: Any) -> Capabilities:

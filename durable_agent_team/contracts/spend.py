@@ -32,6 +32,8 @@ class ModelPrice(Message):
     input_usd: Decimal | None = None
     output_usd: Decimal | None = None
     context_tokens: int | None = None
+    max_output_tokens: int | None = None
+    """The longest answer that the model can give, where it is known."""
 
     @property
     def is_priced(self) -> bool:

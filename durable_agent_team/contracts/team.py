@@ -10,6 +10,8 @@ from durable_agent_team.contracts.names import IDENTIFIER
 
 MAX_TASKS = 5_000
 """Of one run."""
+MAX_TOKENS = 131_072
+"""Of one answer."""
 
 Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
 SourceName = Annotated[str, Field(min_length=1, max_length=200)]
@@ -20,6 +22,7 @@ ModelName = Annotated[str, Field(min_length=1, max_length=200)]
 Instructions = Annotated[str, Field(max_length=8_000)]
 TimeoutSeconds = Annotated[float, Field(gt=0, le=86_400)]
 Attempts = Annotated[int, Field(ge=1, le=20)]
+MaxTokens = Annotated[int, Field(ge=1, le=MAX_TOKENS)]
 Parallel = Annotated[int, Field(ge=1, le=500)]
 
 BuiltInOutput = Literal["text", "findings"]
@@ -63,7 +66,7 @@ class Caller(Message):
     model: ModelName | None = None
     budget_usd: BudgetUsd | None = None
     instructions: Instructions = ""
-    max_tokens: int = Field(512, ge=1, le=131_072)
+    max_tokens: MaxTokens = 512
     context_tokens: int | None = Field(None, ge=16, le=100_000_000)
     temperature: float = Field(0, ge=0, le=2)
     frequency_penalty: float = Field(0, ge=-2, le=2)
@@ -76,7 +79,7 @@ class Caller(Message):
     """Of answers that failed their checks, after all repairs."""
     on_exhausted: OnExhausted = OnExhausted.PARK
     fallback_model: ModelName | None = None
-    min_tokens: int | None = Field(None, ge=1, le=131_072)
+    min_tokens: MaxTokens | None = None
     """Before anything else, `max_tokens` may shrink to this, so that the call fits the account."""
     park_timeout_seconds: float = Field(7 * 86_400, gt=0, le=90 * 86_400)
     on_park_timeout: Literal["fail", "skip"] = "fail"
@@ -102,6 +105,8 @@ class Checks(Message):
     min_length: int | None = Field(None, ge=0, le=200_000)
     max_length: int | None = Field(None, ge=1, le=200_000)
     quotes_exist_in: Literal["inputs"] | None = None
+    complete: bool = True
+    """Whether an answer fails that was cut off: by a limit of tokens, a filter, or an error."""
 
 
 class Task(Message):

@@ -28,7 +28,7 @@ def call_fingerprint(call: CallRequest) -> str:
         {
             "purpose": call.purpose,
             "model": call.model,
-            "max_tokens": call.max_tokens,
+            "max_tokens": call.raised_from or call.max_tokens,
             "temperature": call.temperature,
             "frequency_penalty": call.frequency_penalty,
             "seed": call.seed,
@@ -38,7 +38,7 @@ def call_fingerprint(call: CallRequest) -> str:
             "missing": call.missing,
             "ask": call.ask,
             "output": call.output,
-            "checks": call.checks.model_dump(),
+            "checks": _checks(call.checks),
         }
     )
 
@@ -117,9 +117,14 @@ def _planned(
             "missing": missing,
             "ask": ask,
             "output": output,
-            "checks": (checks or Checks()).model_dump(),
+            "checks": _checks(checks or Checks()),
         }
     )
+
+
+def _checks(checks: Checks) -> dict[str, Any]:
+    """Without what it says by default since it was added: earlier fingerprints stay."""
+    return checks.model_dump(exclude={"complete"} if checks.complete else None)
 
 
 def _sources(sources: Iterable[Source]) -> list[tuple[str, str]]:

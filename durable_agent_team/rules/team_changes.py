@@ -15,7 +15,7 @@ def changed_caller(caller: Caller, change: AdjustAgent) -> Caller:
     """The agent with these settings."""
     changes: dict[str, Any] = {
         name: value
-        for name in ("model", "timeout_seconds", "instructions")
+        for name in ("model", "timeout_seconds", "instructions", "max_tokens")
         if (value := getattr(change, name)) is not None
     }
     if change.max_attempts is not None:

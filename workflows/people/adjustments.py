@@ -37,7 +37,8 @@ def apply_to_agent(progress: Progress, change: AdjustAgent) -> bool:
         progress.change_team(agents={**team.agents, name: after})
     progress.accounts[name].model = model_of(after, progress.catalog)
     models = {model_of(each, progress.catalog) for each in (before, after)}
-    return len(models) > 1 or before.instructions != after.instructions
+    limits = {each.max_tokens for each in (before, after)}
+    return len(models) > 1 or len(limits) > 1 or before.instructions != after.instructions
 
 
 def agent_now(progress: Progress, name: str) -> AgentAdjusted:
@@ -49,6 +50,7 @@ def agent_now(progress: Progress, name: str) -> AgentAdjusted:
         max_attempts=caller.retry.max_attempts,
         timeout_seconds=caller.timeout_seconds,
         instructions=caller.instructions,
+        max_tokens=caller.max_tokens,
     )
 
 

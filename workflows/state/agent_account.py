@@ -59,6 +59,11 @@ class AgentAccount:
         """The most that calls in flight can add: never more than what is left."""
         return self._reserved(self.remaining_usd)
 
+    @property
+    def available_usd(self) -> Decimal:
+        """What neither is spent nor may be needed for calls in flight."""
+        return self.remaining_usd - self.reserved_usd
+
     def _reserved(self, remaining: Decimal) -> Decimal:
         held = ZERO
         for bound in chain(self.in_flight.values(), self.lost.values()):

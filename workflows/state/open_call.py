@@ -8,6 +8,10 @@ from pydantic import Field
 from durable_agent_team.contracts.call import CallRequest, Rejected
 from durable_agent_team.contracts.run import Failure
 from durable_agent_team.contracts.team import Agent, Caller, OrchestratorAgent
+from durable_agent_team.rules.repair_room import next_growth
+
+CUT_OFF = "length"
+"""The `finish_reason` of an answer that needs more room."""
 
 MAX_SETTLEMENT_WAITS = 60
 """Money that no call of this run holds is held by a lease of the gateway's, for some minutes."""
@@ -48,17 +52,22 @@ class OpenCall:
     request: Annotated[CallRequest | None, Field(exclude=True)] = None
     caller: Annotated[Caller | None, Field(exclude=True)] = None
     """Its agent's settings when the request was made."""
+    growth: int = 1
+    """How many times its agent's `max_tokens` the answer may have, since one was cut off."""
 
     def next_answer(self, rejected: Rejected) -> None:
         """The answer has failed its checks: what follows is another call."""
         self.rejected = rejected
+        if rejected.finish_reason == CUT_OFF:
+            has_answer = bool(rejected.answer or rejected.answer_ref)
+            self.growth = next_growth(self.growth, has_answer=has_answer)
         self.number += 1
         self.waits_left = MAX_SETTLEMENT_WAITS
         self.request = self.issued = None
 
     def start_over(self) -> None:
         """The last repair has failed its checks: what follows is a new call, as at first."""
-        self.rejected, self.number = None, 1
+        self.rejected, self.number, self.growth = None, 1, 1
         self.waits_left = MAX_SETTLEMENT_WAITS
         self.request = self.issued = None
 

@@ -94,6 +94,9 @@ def decide(
     if outcome_of(failure) is Outcome.PARKS:
         return Park()
     fits = affordable_tokens(request.max_tokens, state.price, failure)
+    own = request.raised_from
+    if own is not None and own < request.max_tokens:  # a repair can do without the room it got
+        return Smaller(max(fits or own, own))
     if caller.min_tokens is not None and fits is not None and fits >= caller.min_tokens:
         return Smaller(fits)
     return _on_exhausted(caller, request)

@@ -27,6 +27,7 @@ from durable_agent_team.rules.bounds import (
 )
 from durable_agent_team.rules.catalog import context_of, price_of
 from durable_agent_team.rules.encoded_size import MAX_PAYLOAD_BYTES, encoded_bytes
+from durable_agent_team.rules.repair_room import payable_tokens, raised_tokens
 from workflows.state.open_call import Issued
 from workflows.task_exceptions import TaskFailed
 
@@ -48,6 +49,16 @@ class Assignment:
     checks: Checks = field(default_factory=Checks)
 
 
+@dataclass(frozen=True)
+class Room:
+    """What a repair may have, after an answer that was cut off."""
+
+    growth: int
+    """How many times the agent's `max_tokens`."""
+    available_usd: Decimal
+    """What the account can still promise."""
+
+
 class CallRequests:
     """Makes requests, and bounds what each of them can cost."""
 
@@ -55,13 +66,35 @@ class CallRequests:
         self._catalog = catalog
 
     def make(
-        self, assignment: Assignment, account: AccountRef, model: str, rejected: Rejected | None
+        self,
+        assignment: Assignment,
+        account: AccountRef,
+        model: str,
+        rejected: Rejected | None,
+        room: Room | None = None,
     ) -> CallRequest:
-        """A request with a new key. Raises TaskFailed where the prompt does not fit."""
+        """A request with a new key. Raises TaskFailed where the prompt does not fit.
+
+        `room` is what a repair may have more of; without it, the agent's own `max_tokens`.
+        """
         key = str(workflow.uuid4())
-        request = self._request(assignment, account, model, rejected, key)
+        own = assignment.caller.max_tokens
+        request = self._request(assignment, account, model, rejected, key, own)
+        if room is not None and room.growth > 1:
+            tokens = self._raised(assignment.caller, request, room)
+            request = self._request(assignment, account, model, rejected, key, tokens)
         self._check_size(assignment.caller, request, encoded_bytes(request))
         return request
+
+    def _raised(self, caller: Caller, request: CallRequest, room: Room) -> int:
+        price, prompt = price_of(self._catalog, request.model), text_bytes(request)
+        context = context_of(caller, price)
+        bounds = (
+            price.max_output_tokens if price else None,
+            None if context is None else context - estimated_tokens(prompt),
+            payable_tokens(room.available_usd, prompt, price),
+        )
+        return raised_tokens(caller.max_tokens, room.growth, bounds)
 
     def again(
         self,
@@ -71,11 +104,12 @@ class CallRequests:
         rejected: Rejected | None,
     ) -> CallRequest:
         """The request that was issued for this assignment, under the same key."""
-        request = self._request(assignment, account, issued.model, rejected, issued.key)
-        changes = {"max_tokens": issued.max_tokens}
+        request = self._request(
+            assignment, account, issued.model, rejected, issued.key, issued.max_tokens
+        )
         if issued.known_limits:
-            changes["known_limits"] = issued.known_limits
-        return request.model_copy(update=changes)
+            return request.model_copy(update={"known_limits": issued.known_limits})
+        return request
 
     def _request(
         self,
@@ -84,11 +118,13 @@ class CallRequests:
         model: str,
         rejected: Rejected | None,
         key: str,
+        max_tokens: int,
     ) -> CallRequest:
         caller = assignment.caller
         optional: dict[str, Any] = {
             "purpose": assignment.purpose if assignment.purpose is not Purpose.WORK else None,
             "temperature": caller.temperature,
+            "raised_from": caller.max_tokens if max_tokens > caller.max_tokens else None,
             "frequency_penalty": caller.frequency_penalty,
             "goal": assignment.goal,
             "sources": assignment.sources,
@@ -105,7 +141,7 @@ class CallRequests:
             account=account,
             task=assignment.subject,
             model=model,
-            max_tokens=caller.max_tokens,
+            max_tokens=max_tokens,
             system=assignment.system,
             ask=assignment.ask,
             **given,
@@ -157,7 +193,8 @@ def _as_sent(rejected: Rejected) -> Rejected:
 
 def digest(request: CallRequest) -> str:
     """SHA-256 of all that is in the body of the call."""
-    body = request.model_dump_json(exclude={"idempotency_key", "account"}, exclude_unset=True)
+    beside = {"idempotency_key", "account", "raised_from"}
+    body = request.model_dump_json(exclude=beside, exclude_unset=True)
     return hashlib.sha256(body.encode()).hexdigest()
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
@@ -60,7 +61,14 @@ from workflows.tasks.call_decisions import (
     outcome_of,
     record_of,
 )
-from workflows.tasks.call_requests import Assignment, CallRequests, digest, made_again, with_new_key
+from workflows.tasks.call_requests import (
+    Assignment,
+    CallRequests,
+    Room,
+    digest,
+    made_again,
+    with_new_key,
+)
 from workflows.tasks.gate import Candidate, Gate
 from workflows.tasks.outages import Outages
 
@@ -125,7 +133,9 @@ class PaidCalls:
                 await self._accounts.read_back(assignment.agent)
             if not reasons:
                 return result.text
-            if call.number > self._max_repairs:
+            if result.refusal:  # asked again, it would be paid again
+                await self._checks_failed(assignment, call, _model_refused(result.refusal))
+            elif call.number > self._max_repairs:
                 await self._checks_failed(assignment, call, _check_failed(call.number, reasons))
             else:
                 call.next_answer(_rejected(result, reasons[:MAX_REASONS]))
@@ -141,8 +151,8 @@ class PaidCalls:
     async def _checks_failed(
         self, assignment: Assignment, call: OpenCall, failure: Failure
     ) -> None:
-        """After the last repair: parks, and returns when the call is to start over, or raises
-        TaskFailed."""
+        """After the last repair, or a refusal: parks, and returns when the call is to start over;
+        or raises TaskFailed."""
         caller = with_current_settings(self._progress, assignment).caller
         if caller.on_failed_check is OnFailure.FAIL or self._progress.stopping:
             raise TaskFailed(failure)
@@ -180,7 +190,8 @@ class PaidCalls:
             ):
                 self._forget_trouble(assignment.subject)
                 ref = self._progress.account_refs[current.agent]
-                request = self._requests.make(current, ref, account.model, call.rejected)
+                room = Room(call.growth, account.available_usd)
+                request = self._requests.make(current, ref, account.model, call.rejected, room)
             if request.idempotency_key not in account.in_flight:
                 assignment = current
             call.request, call.caller = request, assignment.caller
@@ -279,9 +290,11 @@ class PaidCalls:
         return request
 
     def _body_changed(self, before: Assignment, now: Assignment) -> bool:
-        """Whether the agent's model or instructions have changed: that makes another call."""
+        """Whether the agent's model, instructions or `max_tokens` have changed: that makes another
+        call."""
         models = {model_of(each.caller, self._catalog) for each in (before, now)}
-        return len(models) > 1 or before.system != now.system
+        limits = {each.caller.max_tokens for each in (before, now)}
+        return len(models) > 1 or len(limits) > 1 or before.system != now.system
 
     async def _call(
         self, assignment: Assignment, request: CallRequest, account: AgentAccount, call: OpenCall
@@ -453,9 +466,14 @@ class PaidCalls:
 
 
 def _rejected(result: CallResult, reasons: tuple[str, ...]) -> Rejected:
+    kept: dict[str, Any] = {"finish_reason": result.finish_reason} if result.finish_reason else {}
     if result.answer_ref is None:
-        return Rejected(answer=result.answer, reasons=reasons)
-    return Rejected(answer_ref=result.answer_ref, reasons=reasons)
+        return Rejected(answer=result.answer, reasons=reasons, **kept)
+    return Rejected(answer_ref=result.answer_ref, reasons=reasons, **kept)
+
+
+def _model_refused(words: str) -> Failure:
+    return Failure(type=ErrorType.MODEL_REFUSED, message=f"the model refused: {words}")
 
 
 def _check_failed(answers: int, reasons: Sequence[str]) -> Failure:

@@ -31,6 +31,9 @@ def agent(
     attempts: Annotated[
         int | None, typer.Option("--attempts", help="How often a call is tried, 1 to 20.")
     ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option("--max-tokens", help="The longest answer, in tokens.")
+    ] = None,
     json: Json = False,
 ) -> int:
     """Give an agent other settings for its next calls."""
@@ -42,6 +45,7 @@ def agent(
         "instructions": "--instructions",
         "timeout_seconds": "--timeout",
         "max_attempts": "--attempts",
+        "max_tokens": "--max-tokens",
     }
     changes = _given(
         names,
@@ -49,6 +53,7 @@ def agent(
         instructions=instructions,
         timeout_seconds=timeout,
         max_attempts=attempts,
+        max_tokens=max_tokens,
     )
     build_message(AdjustAgent, names, agent=agent, **changes)
     adjusted = with_run(run, lambda handle: handle.adjust_agent(agent, **changes))
@@ -122,7 +127,8 @@ def _given(names: dict[str, str], **changes: Any) -> dict[str, Any]:
 def _settings(adjusted: "AgentAdjusted") -> str:
     attempts = f"{adjusted.max_attempts} attempts of {adjusted.timeout_seconds:g} seconds"
     instructions = f"{len(adjusted.instructions)} characters of instructions"
-    return f"{adjusted.agent}: model {adjusted.model}, {attempts}, {instructions}"
+    answers = f"answers of up to {adjusted.max_tokens} tokens, " if adjusted.max_tokens else ""
+    return f"{adjusted.agent}: model {adjusted.model}, {answers}{attempts}, {instructions}"
 
 
 def _limits(adjusted: "RunAdjusted") -> str:

@@ -30,6 +30,12 @@ class CallLook(Message):
     answer: str | None
     reasons: tuple[str, ...]
     """Why the answer did not pass its checks."""
+    finish_reason: str
+    """Why the answer is not complete; empty for one that is."""
+    refusal: str
+    """The model's words, where it refused to answer."""
+    thinking: str
+    """What the model thought before it answered."""
     failure: str | None
     cost_usd: Decimal | None
     replayed: bool
@@ -77,6 +83,9 @@ def _look(call: RecordedCall, record: RunRecord) -> CallLook:
         checks=request.checks,
         answer=result.answer if result else None,
         reasons=result.reasons if result else (),
+        finish_reason=result.finish_reason if result else "",
+        refusal=result.refusal if result else "",
+        thinking=result.thinking if result else "",
         failure=INTERRUPTED if interrupted else call.failure,
         cost_usd=call.cost_usd,
         replayed=result.replayed if result else False,
@@ -116,10 +125,14 @@ def _call_lines(number: int, call: CallLook) -> list[str]:
     if call.objections:
         lines += _block("objections to the answer before", "\n".join(call.objections))
     lines += _block("output", call.output if isinstance(call.output, str) else "a JSON Schema")
-    checks = call.checks.model_dump(exclude_none=True)
+    checks = call.checks.model_dump(exclude_defaults=True)
     if checks:
         lines += _block("checks", ", ".join(f"{name}: {value}" for name, value in checks.items()))
-    if call.answer is not None:
+    if call.thinking:
+        lines += _block("thinking", call.thinking)
+    if call.refusal:
+        lines += _block("refused", call.refusal)
+    elif call.answer is not None:
         lines += _block("answer", call.answer)
         lines += _block("passed", "no:\n" + "\n".join(call.reasons) if call.reasons else "yes")
     elif call.failure is not None:

@@ -1,0 +1,78 @@
+"""Thinking at the beginning of an answer is taken off it; tags in an answer stay."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from activities.calls.thinking_blocks import Split, without_thinking
+
+
+@pytest.mark.parametrize(
+    ("text", "split"),
+    [
+        ("<think>\nHm.\n</think>\n\nAn oak.", ("Hm.", "An oak.")),
+        ("  \n<THINK>Hm.</Think>An oak.", ("Hm.", "An oak.")),
+        ("\ufeff<think>Hm.</think>An oak.", ("Hm.", "An oak.")),
+        ("<thinking>Hm.</thinking>\nAn oak.", ("Hm.", "An oak.")),
+        ("<reasoning>Hm.</reasoning>An oak.", ("Hm.", "An oak.")),
+        ("<seed:think>Hm.</seed:think>An oak.", ("Hm.", "An oak.")),
+        ("[THINK]Hm.[/THINK]An oak.", ("Hm.", "An oak.")),
+        ("◁think▷Hm.◁/think▷An oak.", ("Hm.", "An oak.")),
+        ("<think></think>\n\nAn oak.", ("", "An oak.")),
+        ("<think>One.</think>\n<think>Two.</think>\nAn oak.", ("One.\n\nTwo.", "An oak.")),
+        ("<think>a <think>b</think> c</think>An oak.", ("a <think>b</think> c", "An oak.")),
+        ("<think>I write <think> first.</think>An oak.", ("I write <think> first.", "An oak.")),
+        ("Okay, a tree.\n</think>\n\nAn oak.", ("Okay, a tree.", "An oak.")),
+        ("Okay, a tree.</think>\n\nAn oak.", ("Okay, a tree.", "An oak.")),
+        ("Okay, a tree.\n</think> An oak.", ("Okay, a tree.", "An oak.")),
+        ('Okay, a tree.</think>{"name": "oak"}', ("Okay, a tree.", '{"name": "oak"}')),
+        ("Okay, a tree.\n</think>", ("Okay, a tree.", "")),
+        ("<think>Hm. It is </th", ("Hm. It is </th", "")),
+    ],
+)
+def test_a_thought_is_taken_off(text: str, split: tuple[str, str]) -> None:
+    found = without_thinking(text)
+    assert (found.thinking, found.answer) == split
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "An oak.",
+        "",
+        "  An oak.\n",
+        "Models write <think> and </think> around it.",
+        "A block:\n<think>\nHm.\n</think>\nAnd then the answer.",
+        "The closing tag is `</think>`\nand it stands alone.",
+        'It ends with "</think>"\nas you see.',
+        "It ends with </think> and continues.",
+        "```\nHm.\n</think>\n```\nis what comes.",
+        '{"tag": "</think>"}',
+        '{"tag": "<think>x</think>"}',
+        "<thinker>x</thinker>",
+        "< think >x</ think >",
+    ],
+)
+def test_a_tag_in_an_answer_stays(text: str) -> None:
+    assert without_thinking(text) == Split("", text)
+
+
+def test_a_thought_without_an_end_is_no_answer() -> None:
+    assert without_thinking("<think>Hm. So").is_open
+    assert not without_thinking("<think>Hm.</think>").is_open
+
+
+@given(
+    thought=st.text(alphabet="ab<>/\n think", max_size=40).filter(
+        lambda text: "think>" not in text
+    ),
+    answer=st.text(alphabet="ab{}\n", min_size=1, max_size=40).map(str.strip).filter(bool),
+)
+def test_whatever_is_thought_the_answer_comes_out(thought: str, answer: str) -> None:
+    found = without_thinking(f"<think>{thought}</think>\n{answer}")
+    assert (found.thinking, found.answer) == (thought.strip(), answer)
+
+
+@pytest.mark.parametrize("piece", ["<think>", "</think>", "<think></think>", "<think", "\n"])
+def test_it_is_linear(piece: str) -> None:
+    without_thinking(piece * 200_000)
