@@ -70,6 +70,7 @@ async def test_another_model_wakes_a_parked_task_with_a_new_call(
             "max_attempts": 8,
             "timeout_seconds": 60.0,
             "instructions": "",
+            "max_tokens": 512,
         }
         assert (await spend(handle)).agents[1].model == "cheap"
         report = await handle.result()
