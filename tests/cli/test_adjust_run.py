@@ -47,6 +47,8 @@ async def test_agent_prints_the_new_settings(starter: Starter, held: str) -> Non
     assert ended.code == 0, ended.err
     printed = "research: model m, 3 attempts of 30 seconds, 9 characters of instructions\n"
     assert ended.out == printed
+    longer = await starter("agent", held, "research", "--max-tokens", "800")
+    assert longer.out == f"{printed[:-1]}, answers of up to 800 tokens\n"
     ended = await starter("agent", held, "orchestrator", "--attempts", "2", "--json")
     adjusted = AgentAdjusted.model_validate_json(ended.out)
     assert (adjusted.agent, adjusted.max_attempts) == ("orchestrator", 2)

@@ -57,7 +57,10 @@ def agent(
     )
     build_message(AdjustAgent, names, agent=agent, **changes)
     adjusted = with_run(run, lambda handle: handle.adjust_agent(agent, **changes))
-    return print_answer(adjusted, _settings(adjusted), json)
+    told = _settings(adjusted)
+    if max_tokens is not None:
+        told += f", answers of up to {adjusted.max_tokens} tokens"
+    return print_answer(adjusted, told, json)
 
 
 @app.command("add-task")
@@ -127,8 +130,7 @@ def _given(names: dict[str, str], **changes: Any) -> dict[str, Any]:
 def _settings(adjusted: "AgentAdjusted") -> str:
     attempts = f"{adjusted.max_attempts} attempts of {adjusted.timeout_seconds:g} seconds"
     instructions = f"{len(adjusted.instructions)} characters of instructions"
-    answers = f"answers of up to {adjusted.max_tokens} tokens, " if adjusted.max_tokens else ""
-    return f"{adjusted.agent}: model {adjusted.model}, {answers}{attempts}, {instructions}"
+    return f"{adjusted.agent}: model {adjusted.model}, {attempts}, {instructions}"
 
 
 def _limits(adjusted: "RunAdjusted") -> str:
