@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from email.utils import parsedate_to_datetime
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -28,6 +27,12 @@ from durable_agent_team.blobs.store import BlobMissing, BlobsUnreachable
 from durable_agent_team.contracts.base import MAX_USD, round_up
 from durable_agent_team.contracts.call import AttemptSpend
 from durable_agent_team.contracts.error_types import ERRORS, ErrorType, Outcome
+from durable_agent_team.provider_errors.error_kind import (
+    OUT_OF_FUNDS_CODE,
+    ErrorKind,
+    provider_error,
+)
+from durable_agent_team.provider_errors.waits import wait_seconds
 
 MAX_RETRY_AFTER = timedelta(seconds=30)
 """The cap on `Retry-After` where the activity has no retry policy with a `max_seconds`."""
@@ -47,16 +52,17 @@ BY_STATUS = {
 GATEWAY_LIMIT_CODES = {"upstream_timeout", "upstream_too_long", "limit_reached"}
 """Of our gateway, which reports with them what the call may have cost; an upstream does not."""
 CONTEXT_CODES = {"exceed_context_size_error", "context_length_exceeded"}
-QUOTA_CODES = {"insufficient_quota"}
-OPERATOR_STATUSES = (401, 402, 403)
+OPERATOR_STATUSES = (401, 403)
 """With these an upstream refuses the gateway's operator, not the agent."""
-MAYBE_BILLED_CODES = {
+COUNTED_CODES = {
     "upstream_broke_off",
     "upstream_timeout",
     "upstream_too_long",
     "malformed_upstream",
+    "upstream_error",
 }
-"""The gateway's codes for calls that the upstream may have billed without an answer."""
+"""The gateway's codes for calls that the upstream may have billed without an answer. The last is
+that of an error which does not say what it is: waiting for an hour may be of no use."""
 
 
 BY_EXCEPTION: dict[type[Exception], ErrorType] = {
@@ -81,10 +87,12 @@ def error_type(error: Exception) -> ErrorType:
 
 def _refusal_type(refused: ProviderRefused) -> ErrorType:
     words = {refused.code, refused.kind}
-    if words & QUOTA_CODES or _upstream_status(refused) in OPERATOR_STATUSES:
-        return ErrorType.UPSTREAM_REFUSED
     if refused.status == 402:
         return _payment_type(refused)
+    if _wants_operators_money(refused):
+        return ErrorType.UPSTREAM_OUT_OF_FUNDS
+    if _upstream_status(refused) in OPERATOR_STATUSES:
+        return ErrorType.UPSTREAM_REFUSED
     if refused.status == 409 and "idempotency_conflict" in words:
         return ErrorType.KEY_CONFLICT
     if refused.status == 400 and "unpriced_model" in words:
@@ -104,12 +112,24 @@ def _upstream_status(refused: ProviderRefused) -> int | None:
     return status if isinstance(status, int) else None
 
 
+def _wants_operators_money(refused: ProviderRefused) -> bool:
+    """A 402 of the endpoint itself is about the agent's account; an upstream's is not."""
+    if refused.code == OUT_OF_FUNDS_CODE or _upstream_status(refused) == 402:
+        return True
+    return provider_error(refused.status, refused.body).kind is ErrorKind.OUT_OF_FUNDS
+
+
+def _asks_later(refused: ProviderRefused) -> bool:
+    """Whether the gateway refused by itself, between two probes of an upstream out of funds."""
+    return refused.code == OUT_OF_FUNDS_CODE and _upstream_status(refused) is None
+
+
 def counts(error: Exception) -> bool:
     """Whether the attempt counts against `max_attempts`: it may have been billed, or the reason is
     not an outage or a rate limit."""
     if ERRORS[error_type(error)].outcome is not Outcome.OUTLASTED:
         return True
-    return isinstance(error, ProviderRefused) and error.code in MAYBE_BILLED_CODES
+    return isinstance(error, ProviderRefused) and error.code in COUNTED_CODES
 
 
 def _payment_type(refused: ProviderRefused) -> ErrorType:
@@ -127,17 +147,10 @@ def _payment_type(refused: ProviderRefused) -> ErrorType:
 
 
 def retry_delay(refused: ProviderRefused, cap: timedelta, now: datetime) -> timedelta | None:
-    """`Retry-After` in seconds or as an HTTP date, capped; None where there is none to honour."""
-    text = (refused.retry_after or "").strip()
-    try:
-        wait = timedelta(seconds=min(float(text), cap.total_seconds()))
-    except (ValueError, OverflowError):
-        try:
-            moment = parsedate_to_datetime(text)
-        except (ValueError, TypeError):
-            return None
-        wait = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now
-    return min(wait, cap) if wait > timedelta(0) else None
+    """How long the server asks to wait, capped; None where it does not say."""
+    error = provider_error(refused.status, refused.body)
+    seconds = wait_seconds(error.status, refused.headers, error.body, now)
+    return None if seconds is None else min(timedelta(seconds=seconds), cap)
 
 
 def attempt_spend(error: Exception, earlier: AttemptSpend) -> AttemptSpend:
@@ -174,12 +187,17 @@ def application_error(
     message = str(error)
     if kind is ErrorType.INTERNAL:
         message = f"unexpected {type(error).__name__}; the worker's log has the trace"
-    delay = (
-        retry_delay(error, cap, datetime.now(UTC)) if isinstance(error, ProviderRefused) else None
-    )
     rule = ERRORS[kind]
+    longest = LONGEST_WAIT if workflow_waits and rule.outcome is Outcome.OUTLASTED else cap
+    delay = (
+        retry_delay(error, longest, datetime.now(UTC))
+        if isinstance(error, ProviderRefused)
+        else None
+    )
     repeated = (Outcome.RETRIED, Outcome.OUTLASTED, Outcome.PARKS)
     retried = rule.repeated and rule.outcome in repeated
+    if kind is ErrorType.UPSTREAM_OUT_OF_FUNDS:
+        retried = isinstance(error, ProviderRefused) and _asks_later(error)
     is_long = rule.outcome is Outcome.OUTLASTED and delay is not None and delay > QUICK
     return ApplicationError(
         message,

@@ -29,6 +29,8 @@ from durable_agent_team.atxp.transport import Answer, exchange
 from durable_agent_team.contracts.call import Usage
 from durable_agent_team.contracts.provider_info import model_prices
 from durable_agent_team.contracts.spend import ModelPrice
+from durable_agent_team.provider_errors.error_body import failed_choice
+from durable_agent_team.provider_errors.error_kind import error_inside
 
 TIMEOUT_HEADER = "X-Call-Timeout-Seconds"
 KNOWN_LIMITS_HEADER = "X-Known-Limits"
@@ -103,6 +105,9 @@ class ChatClient:
             refused.billed_usd = _billed(refused.body, refused.replayed)
             raise
         choice = _first_choice(answer.body)
+        refused_inside = _refused_inside(answer, choice, order)
+        if refused_inside is not None:
+            raise refused_inside
         if choice is None:
             raise _without_choices(answer, order)
         message = choice["message"]
@@ -178,6 +183,34 @@ def _first_choice(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         return None
     return choices[0] if isinstance(choices[0].get("message"), dict) else None
+
+
+def _refused_inside(
+    answer: Answer, choice: Mapping[str, Any] | None, order: CompletionRequest
+) -> ProviderRefused | None:
+    """An error inside a 200, which says what it is, is read like any other; None if there is none,
+    or if there is an answer beside it that did not break off."""
+    if choice is not None and _has_answer(choice["message"]) and not failed_choice(answer.body):
+        return None
+    error = error_inside(answer.body)
+    if error is None or not error.is_known:
+        return None
+    codes = error.body.codes
+    return ProviderRefused(
+        what="POST /chat/completions",
+        status=error.status,
+        message=scrub(error.body.message or "", [order.key.get_secret_value()]),
+        kind=codes[0][:100] if codes else "",
+        code=(error.body.code or "")[:100],
+        headers=dict(answer.headers),
+        body=answer.body,
+        replayed=answer.replayed,
+        billed_usd=_billed(answer.body, answer.replayed),
+    )
+
+
+def _has_answer(message: Mapping[str, Any]) -> bool:
+    return any(message.get(name) for name in ("content", "tool_calls", "refusal"))
 
 
 def _without_choices(answer: Answer, order: CompletionRequest) -> MalformedAnswer:

@@ -41,7 +41,8 @@ class ProviderRefused(AtxpError):
     code: str = ""
     restriction: str = ""
     """ATXP's `restriction.error`: a payment challenge or a fraud block."""
-    retry_after: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    """Those that may say how long to wait, with names in lower case."""
     amounts: dict[str, Decimal] = field(default_factory=dict)
     """`remaining_usd`, `required_usd`, `reserved_usd`, `possibly_billed_usd`, where the body has
     them."""

@@ -5,7 +5,7 @@ import json
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -43,6 +43,8 @@ class Answer:
     """Requests of the account so far that were given up after they were sent."""
     possibly_billed_usd: Decimal = Decimal(0)
     """The most that these can have cost the server's operator."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Those that may say how long to wait, with names in lower case."""
 
 
 def parse_json(text: bytes) -> Any:
@@ -99,6 +101,7 @@ async def exchange(
         decimal_of(response.headers.get(SPENT_HEADER)),
         count_of(response.headers.get(POSSIBLY_BILLED_CALLS_HEADER)),
         usd_of(response.headers.get(POSSIBLY_BILLED_USD_HEADER)),
+        _about_waiting(response.headers),
     )
 
 
@@ -133,11 +136,17 @@ def refusal(what: str, response: httpx.Response, body: Any, key: str | None) -> 
         kind=str(error.get("type") or "")[:100],
         code=str(error.get("code") or "")[:100],
         restriction=scrub(str(inner.get("error") or ""), [key or ""])[:100],
-        retry_after=response.headers.get("Retry-After"),
+        headers=_about_waiting(response.headers),
         amounts=amounts,
         body=body,
         replayed=_replayed(response),
     )
+
+
+def _about_waiting(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers by which a server says how long to wait, with names in lower case."""
+    wanted = ((name.lower(), value) for name, value in headers.items())
+    return {name: value for name, value in wanted if "retry-after" in name or "ratelimit" in name}
 
 
 def _replayed(response: httpx.Response) -> bool:

@@ -43,6 +43,7 @@ class ErrorType(StrEnum):
     UNAUTHORIZED = "Unauthorized"
     FORBIDDEN = "Forbidden"
     UPSTREAM_REFUSED = "UpstreamRefused"
+    UPSTREAM_OUT_OF_FUNDS = "UpstreamOutOfFunds"
     BAD_REQUEST = "BadRequest"
     UNPRICED_MODEL = "UnpricedModel"
     CONTEXT_EXCEEDED = "ContextExceeded"
@@ -155,9 +156,17 @@ _RULES = {
     ErrorType.FORBIDDEN: ErrorRule(Outcome.ON_FAILURE, "HTTP 403.", "Do what the server says."),
     ErrorType.UPSTREAM_REFUSED: ErrorRule(
         Outcome.ON_FAILURE,
-        "The gateway's upstream refused the operator's key or account: HTTP 401, 402 or 403, or its"
-        " quota is used up. The agent's own account is not concerned.",
-        "Correct UPSTREAM_API_KEY, or top up the account at the provider; then `retry_task`.",
+        "The gateway's upstream refused the operator's key or account: HTTP 401 or 403. The agent's"
+        " own account is not concerned.",
+        "Correct UPSTREAM_API_KEY; then `retry_task`.",
+    ),
+    ErrorType.UPSTREAM_OUT_OF_FUNDS: ErrorRule(
+        Outcome.PARKS,
+        "HTTP 503 `upstream_out_of_funds` of our gateway, or a code such as `insufficient_quota` of"
+        " the endpoint: the operator has to pay the provider. Nothing was billed, and nothing is"
+        " attempted again; one notification goes out for all calls of the run to that upstream.",
+        "Top up the account at the provider; then `resume` or `retry_task` wakes all these calls,"
+        " and so does the first one that is answered.",
     ),
     ErrorType.BAD_REQUEST: ErrorRule(
         Outcome.ON_FAILURE,

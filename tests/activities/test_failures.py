@@ -54,8 +54,11 @@ TABLE: list[tuple[int, Any, ErrorType]] = [
     (422, error(), E.BAD_REQUEST),
     (425, error(), E.UPSTREAM_UNAVAILABLE),
     (429, error(), E.RATE_LIMITED),
-    (429, error(code="insufficient_quota"), E.UPSTREAM_REFUSED),
-    *[(502, error(upstream_status=status), E.UPSTREAM_REFUSED) for status in (401, 402, 403)],
+    (429, error(code="insufficient_quota"), E.UPSTREAM_OUT_OF_FUNDS),
+    (400, error(type="billing_error"), E.UPSTREAM_OUT_OF_FUNDS),
+    (503, error(code="upstream_out_of_funds", upstream_status=429), E.UPSTREAM_OUT_OF_FUNDS),
+    *[(502, error(upstream_status=status), E.UPSTREAM_REFUSED) for status in (401, 403)],
+    (502, error(upstream_status=402), E.UPSTREAM_OUT_OF_FUNDS),
     (307, "", E.BAD_REQUEST),
     (504, error(code="upstream_timeout", possibly_billed_usd=0.01), E.GATEWAY_LIMIT),
     (502, error(code="upstream_too_long", possibly_billed_usd=0), E.GATEWAY_LIMIT),
@@ -67,7 +70,12 @@ TABLE: list[tuple[int, Any, ErrorType]] = [
     (200, "[1, 2]", E.MALFORMED_ANSWER),
     (200, {"choices": []}, E.MALFORMED_ANSWER),
     (200, {"choices": [{"text": "an old shape"}]}, E.MALFORMED_ANSWER),
-    (200, error(type="server_error"), E.MALFORMED_ANSWER),
+    (200, error(type="a kind of its own"), E.MALFORMED_ANSWER),
+    (200, error(type="server_error"), E.UPSTREAM_UNAVAILABLE),
+    (200, error(code=429), E.RATE_LIMITED),
+    (200, error(code=400), E.BAD_REQUEST),
+    (200, error(code="insufficient_quota"), E.UPSTREAM_OUT_OF_FUNDS),
+    (200, {**error(code=429), "choices": [{"message": {"content": None}}]}, E.RATE_LIMITED),
 ]
 
 
@@ -165,29 +173,49 @@ async def test_retry_after_means_nothing_for_what_is_not_retried() -> None:
     assert raised.next_retry_delay is None
 
 
+async def test_a_wait_is_not_cut_to_the_agents_own_longest_pause() -> None:
+    """The policy's `max_seconds` is 7. A pause that is cut burns attempts for nothing."""
+    raised = await failure((429, {"retry-after-ms": "61500"}, b"{}"))
+    assert raised.non_retryable
+    assert spend_of(raised).retry_after_seconds == 61.5
+
+
+async def test_reset_headers_are_waited_for() -> None:
+    headers = {"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "1m0s"}
+    assert spend_of(await failure((429, headers, b"{}"))).retry_after_seconds == 60
+
+
+async def test_only_a_gateway_that_did_not_ask_is_asked_again_for_the_operators_money() -> None:
+    asked = error(code="upstream_out_of_funds", upstream_status=402)
+    raised = await failure((503, {}, encode(asked)))
+    assert raised.non_retryable
+    waits = await failure((503, {"Retry-After": "2"}, encode(error(code="upstream_out_of_funds"))))
+    assert (waits.non_retryable, waits.next_retry_delay) == (False, timedelta(seconds=2))
+
+
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
-        ("5", 5),
+        (" 5 ", 5),
         ("0.5", 0.5),
         (format_datetime(NOW + timedelta(seconds=9), usegmt=True), 9),
         (format_datetime(NOW - timedelta(seconds=9), usegmt=True), None),
         (format_datetime(NOW + timedelta(days=9), usegmt=True), 30),
         ("1e300", 30),
-        ("inf", 30),
+        ("inf", None),
         ("nan", None),
         ("-3", None),
         ("0", None),
         ("soon", None),
         ("", None),
-        (None, None),
     ],
 )
-def test_retry_after_in_all_its_forms(text: str | None, seconds: float | None) -> None:
-    refused = ProviderRefused(what="POST /x", status=429, message="", retry_after=text)
+def test_retry_after_in_all_its_forms(text: str, seconds: float | None) -> None:
+    headers = {"retry-after": text}
+    refused = ProviderRefused(what="POST /x", status=429, message="", headers=headers)
     delay = retry_delay(refused, timedelta(seconds=30), NOW)
     assert delay == (timedelta(seconds=seconds) if seconds is not None else None)
 

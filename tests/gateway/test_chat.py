@@ -157,7 +157,8 @@ async def test_an_unpriced_model_is_refused_with_the_lines_to_add() -> None:
 @pytest.mark.parametrize(
     ("status", "shown"),
     [
-        *((status, 502) for status in (301, 401, 402, 403)),
+        *((status, 502) for status in (301, 401, 403)),
+        (402, 503),
         *((status, status) for status in (400, 404, 408, 409, 422, 429, 500, 503, 529)),
     ],
 )
@@ -169,7 +170,8 @@ async def test_upstream_errors_are_passed_on_and_cost_nothing(status: int, shown
         assert (reply.status, reply.error["type"]) == (shown, "upstream_error")
         assert reply.error["upstream_status"] == status
         assert f"scripted {status}" in reply.error["message"]
-        assert reply.headers.get("retry-after") == ("7" if shown in (429, 503) else None)
+        waits = shown in (408, 409, 429, 529) or (shown >= 500 and shown == status)
+        assert reply.headers.get("retry-after") == ("7" if waits else None)
         account = await agent.account()
         assert (account["reserved"], account["spent"], account["interrupted"]) == (0, 0, {})
         again = await agent.chat(key="k")

@@ -263,7 +263,7 @@ async def test_a_gateway_in_front_of_a_gateway_streams_and_both_ledgers_agree() 
             assert first.events[-2]["usage"] == {**USED, "cost": COST}
             await operator.patch(status="disabled")
             refused = await agent.chat(streamed())
-            assert (refused.status, refused.error["upstream_status"]) == (502, 402)
+            assert (refused.status, refused.error["upstream_status"]) == (503, 402)
             assert [line["amount"] for line in await agent.ledger()] == [COST]
         assert [line["amount"] for line in await operator.ledger()] == [COST]
 

@@ -1,6 +1,5 @@
 """What an upstream's response means: whether it is billed, what is charged, what the agent gets."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeGuard
@@ -9,14 +8,10 @@ from durable_agent_team.gateway.amounts import MAX_MICRO, usd, usd_text
 from durable_agent_team.gateway.api_error import ApiError
 from durable_agent_team.gateway.calls.chat_request import ChatRequest
 from durable_agent_team.gateway.calls.upstream_cost import reported_cost, without_upstream_cost
-from durable_agent_team.gateway.calls.upstream_json import upstream_object
+from durable_agent_team.gateway.calls.upstream_errors import bounded_text, response_error
+from durable_agent_team.gateway.calls.upstream_json import upstream_value
 from durable_agent_team.gateway.json_bodies import dump
 from durable_agent_team.gateway.stores.store import InterruptionCause
-
-MAX_ERROR_TEXT = 2_000
-MAX_ERROR_CODE = 100
-RETRY_AFTER = re.compile(r"[0-9A-Za-z][0-9A-Za-z:,. ]{0,39}", re.ASCII)
-"""Seconds or a date. Any other text could contain what a header must not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +53,26 @@ def possibly_billed(error: ApiError, bound: int) -> ApiError:
 def interpret_response(
     status: int, headers: Mapping[str, str], raw: bytes, request: ChatRequest
 ) -> UpstreamResult:
-    """A well-formed answer, or one with usage, is billed; any other is a failed call."""
-    data = upstream_object(raw)
+    """A well-formed answer, or one with usage, is billed; any other is a failed call. An error
+    inside a 200 is read like any other: without usage and content, it was not billed."""
+    value = upstream_value(raw)
+    data = value if isinstance(value, dict) else None
     usage = _usage(data)
-    if data is not None and (usage is not None or (status == 200 and _has_choices(data))):
-        return _bill(status, headers, data, usage, request)
-    if status == 200:
-        what = (
-            "no choices and no usage" if data is not None else "something that is not a JSON object"
-        )
-        message = f"The upstream answered 200 with {what}: {_bounded_text(raw)}"
-        error = ApiError(502, "upstream_error", "malformed_upstream", message)
-        return FailedCall(error, InterruptionCause.MALFORMED_ANSWER)
-    return FailedCall(_upstream_error(status, headers, raw, data))
+    has_content = data is not None and _has_content(data)
+    error = response_error(status, headers, raw, value, has_content=has_content)
+    if data is not None and (usage is not None or _is_answer(status, data, error)):
+        return _bill(data, usage, request, error)
+    if error is not None:
+        return FailedCall(error)
+    what = "no choices and no usage" if data is not None else "something that is not a JSON object"
+    message = f"The upstream answered 200 with {what}: {bounded_text(raw)}"
+    malformed = ApiError(502, "upstream_error", "malformed_upstream", message)
+    return FailedCall(malformed, InterruptionCause.MALFORMED_ANSWER)
+
+
+def _is_answer(status: int, data: dict[str, Any], error: ApiError | None) -> bool:
+    """Whether a response without usage is billed: it has content, or no error instead of it."""
+    return status == 200 and _has_choices(data) and (error is None or _has_content(data))
 
 
 def _has_choices(data: dict[str, Any]) -> bool:
@@ -112,18 +114,18 @@ def _has_content(data: dict[str, Any]) -> bool:
 
 
 def _bill(
-    status: int,
-    headers: Mapping[str, str],
     data: dict[str, Any],
     usage: tuple[int, int] | None,
     request: ChatRequest,
+    error: ApiError | None,
 ) -> BilledAnswer:
-    """An answer with another status than 200 is an error that was billed."""
+    """`error`: that of an answer that was billed though it failed."""
     charge = compute_charge(data, usage, request)
     shown = without_upstream_cost(data)
-    if status != 200:
-        shown["error"] = _upstream_error(status, headers, dump(shown), data).fields()
-    return charge.billed(client_status(status), dump({**shown, "usage": charge.shown_usage}))
+    if error is not None:
+        shown["error"] = error.fields()
+    status = 200 if error is None else error.status
+    return charge.billed(status, dump({**shown, "usage": charge.shown_usage}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,66 +162,3 @@ def compute_charge(
     if estimated:
         shown["estimated"] = True
     return AnswerCharge(usage, amount, overrun, estimated, shown)
-
-
-def client_status(status: int) -> int:
-    """The status for the agent. 401 to 403 are about the operator's key and account, so they become
-    502, as does what is not the status of an error."""
-    if status == 200:
-        return 200
-    return status if 400 <= status < 600 and status not in (401, 402, 403) else 502
-
-
-def _upstream_error(
-    status: int, headers: Mapping[str, str], raw: bytes, data: dict[str, Any] | None
-) -> ApiError:
-    """The upstream's error with the status for the agent."""
-    shown = client_status(status)
-    passed = {}
-    if shown in (429, 503) and RETRY_AFTER.fullmatch(headers.get("retry-after", "")):
-        passed["Retry-After"] = headers["retry-after"]
-    code, text = _code_and_text(raw, data)
-    return ApiError(
-        shown,
-        "upstream_error",
-        code or f"upstream_{status}",
-        f"The upstream answered {status}: {text}",
-        {"upstream_status": status},
-        passed,
-    )
-
-
-def stream_error(raw: bytes, data: dict[str, Any]) -> ApiError:
-    """An error in a stream that began with status 200. Some upstreams put a status in its code."""
-    inner = data.get("error")
-    status = inner.get("code") if isinstance(inner, dict) else None
-    known = status if isinstance(status, int) and 400 <= status < 600 else None
-    code, text = _code_and_text(raw, data)
-    return ApiError(
-        client_status(known or 502),
-        "upstream_error",
-        code or (f"upstream_{known}" if known else "upstream_stream_error"),
-        f"The upstream's stream ended with an error: {text}",
-    )
-
-
-def _code_and_text(raw: bytes, data: dict[str, Any] | None) -> tuple[str | None, str]:
-    """The code of the upstream's error, if it has one, and its text."""
-    inner = (data or {}).get("error")
-    code = inner.get("code") if isinstance(inner, dict) else None
-    message = inner.get("message") if isinstance(inner, dict) else inner
-    text = _bounded_text(message.encode(errors="replace") if isinstance(message, str) else raw)
-    if isinstance(inner, dict) and inner.get("type") == "exceed_context_size_error":
-        code = "context_length_exceeded"  # the code of llama.cpp
-    return _error_code(code), text
-
-
-def _error_code(code: Any) -> str | None:
-    if not isinstance(code, str) or not code.strip():
-        return None
-    return code.encode(errors="replace").decode()[:MAX_ERROR_CODE]
-
-
-def _bounded_text(raw: bytes) -> str:
-    text = raw.decode(errors="replace").strip()
-    return text if len(text) <= MAX_ERROR_TEXT else text[:MAX_ERROR_TEXT] + "…"

@@ -11,10 +11,8 @@ from durable_agent_team.gateway.calls.answer import (
     AnswerCharge,
     FailedCall,
     UpstreamResult,
-    client_status,
     compute_charge,
     interpret_response,
-    stream_error,
     valid_usage,
 )
 from durable_agent_team.gateway.calls.chat_request import ChatRequest
@@ -22,9 +20,11 @@ from durable_agent_team.gateway.calls.relay import Relay
 from durable_agent_team.gateway.calls.secret_filter import SecretFilter
 from durable_agent_team.gateway.calls.sse import DONE, Event, EventParser, comment, event
 from durable_agent_team.gateway.calls.upstream_cost import without_upstream_cost
-from durable_agent_team.gateway.calls.upstream_json import upstream_object
+from durable_agent_team.gateway.calls.upstream_errors import bad_ending, chunk_error, client_status
+from durable_agent_team.gateway.calls.upstream_json import upstream_object, upstream_value
 from durable_agent_team.gateway.json_bodies import dump
 from durable_agent_team.gateway.stores.store import InterruptionCause
+from durable_agent_team.provider_errors.error_body import ends_badly
 
 COST_FIELDS = frozenset({"usage", "cost", "cost_usd", "_meta"})
 CONTENT_FIELDS = (
@@ -46,6 +46,8 @@ class StreamedAnswer:
     request: ChatRequest
     relay: Relay
     secrets: SecretFilter = field(default_factory=SecretFilter)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Of the upstream's response."""
     over: bool = False
     """Nothing more is passed on, but usage that still arrives counts."""
     _parser: EventParser = field(default_factory=EventParser)
@@ -78,21 +80,26 @@ class StreamedAnswer:
             self._handle_chunk(replace(each, data=self.secrets.body(each.data)))
 
     def _handle_chunk(self, each: Event) -> None:
-        data = upstream_object(each.data)
-        if data is None:
-            if not self.over:
-                self._malformed(f"a chunk that is not a JSON object: {each.data[:200]!r}")
-            return
+        value = upstream_value(each.data)
+        data = value if isinstance(value, dict) else {}
         costs = COST_FIELDS & data.keys()
         self._reported |= {name: data[name] for name in costs if data[name]}
         if self.over:
             return
-        if data.get("error") or each.name == b"error":
+        if error := chunk_error(each.data, value, each.name, self.headers):
             self.over = True
-            cause = InterruptionCause.UPSTREAM_BROKE_OFF if self._has_delta else None
-            self._failure = FailedCall(stream_error(each.data, data), cause)
+            self._fail(error)
+        elif not isinstance(value, dict):
+            self._malformed(f"a chunk that is not a JSON object: {each.data[:200]!r}")
         else:
             self._pass_on(each.data, data, costs)
+            if not self.over and (error := bad_ending(each.data, data, self.headers)):
+                self._fail(error)
+
+    def _fail(self, error: ApiError) -> None:
+        """With text, the upstream may have billed what it sent until then."""
+        cause = InterruptionCause.UPSTREAM_BROKE_OFF if self._has_content else None
+        self._failure = FailedCall(error, cause)
 
     def _pass_on(self, raw: bytes, data: dict[str, Any], costs: frozenset[str]) -> None:
         choices = data.get("choices") or []
@@ -120,8 +127,8 @@ class StreamedAnswer:
                 self._has_content = self._has_content or any(
                     delta.get(name) for name in CONTENT_FIELDS
                 )
-            if choice.get("finish_reason") not in (None, "", "error"):
-                self._finished = True
+            if choice.get("finish_reason") not in (None, ""):
+                self._finished = not ends_badly({"choices": [choice]})
 
     def _malformed(self, what: str) -> None:
         self.over = True
@@ -134,7 +141,7 @@ class StreamedAnswer:
         gateway ended it, so that what the client received until then is charged."""
         usage = valid_usage(self._reported, self._has_content)
         charge = compute_charge(self._reported, usage, self.request)
-        if self._finished or (self._done and (self._has_delta or usage)):
+        if self._is_complete(usage):
             return charge.billed(
                 200, b"", tail(self.request, self._first_chunk, charge.shown_usage)
             )
@@ -145,6 +152,11 @@ class StreamedAnswer:
         return charge.billed(
             client_status(failure.error.status), failed_body(failure.error, charge)
         )
+
+    def _is_complete(self, usage: tuple[int, int] | None) -> bool:
+        if self._failure is not None:  # one that came after the answer's end changes nothing
+            return self._finished and (usage is not None or self._has_content)
+        return self._finished or (self._done and (self._has_delta or usage is not None))
 
     def _unfinished(self) -> FailedCall:
         if self._done:

@@ -14,12 +14,18 @@ MAX_DIGITS = 40
 
 def upstream_object(raw: bytes) -> dict[str, Any] | None:
     """None if `raw` is not a JSON object, or is nested more than MAX_DEPTH deep."""
+    data = upstream_value(raw)
+    return data if isinstance(data, dict) else None
+
+
+def upstream_value(raw: bytes) -> dict[str, Any] | list[Any] | None:
+    """A JSON object or list, as Google puts errors into one; None as in `upstream_object`."""
     try:
         text = raw.decode(errors="replace").removeprefix("\ufeff")
         data = _DECODER.decode(text)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(data, dict):
+    if not isinstance(data, dict | list):
         return None
     shallow = raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH
     return data if shallow or _depth_is_bounded(data) else None

@@ -1,11 +1,11 @@
-"""An upstream behind circuit breakers: one for its connections, and one for each of its models."""
+"""An upstream behind circuit breakers: one for its connections, one for each of its models, and one
+for the operator's money at the provider."""
 
 import logging
 import math
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from dataclasses import replace
 
 from durable_agent_team.gateway.api_error import ApiError
 from durable_agent_team.gateway.calls.answer import FailedCall, UpstreamResult
@@ -13,13 +13,13 @@ from durable_agent_team.gateway.calls.chat_request import ChatRequest
 from durable_agent_team.gateway.calls.relay import Relay
 from durable_agent_team.gateway.calls.upstream_protocol import Upstream
 from durable_agent_team.gateway.upstreams.circuit import Circuit, State
+from durable_agent_team.gateway.upstreams.out_of_funds import OutOfFunds
+from durable_agent_team.provider_errors.error_kind import OUT_OF_FUNDS_CODE
 
 log = logging.getLogger("gateway.upstream")
 
 CONNECTIONS = "all models"
 UNREACHED = frozenset({"upstream_unreachable", "upstream_broke_off"})
-NO_QUOTA = frozenset({"insufficient_quota"})
-"""Waiting does not help: the operator has to pay."""
 
 
 class GuardedUpstream:
@@ -30,12 +30,19 @@ class GuardedUpstream:
         upstream: Upstream,
         max_failures: int,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        name: str = "",
     ) -> None:
+        """`name`: of the upstream, which its errors then have in `upstream`."""
         self._upstream = upstream
         self._max_failures = max_failures
         self._clock = clock
         self._circuits: dict[str, Circuit] = {}
         self._last_errors: dict[str, ApiError] = {}
+        self._funds = OutOfFunds()
+        self._unpaid: ApiError | None = None
+        """The upstream's last error about the operator's money."""
+        self._name = name
 
     def not_ready(self, upstream: str | None = None) -> str | None:
         return self._upstream.not_ready(upstream)
@@ -44,28 +51,51 @@ class GuardedUpstream:
         """Those that refuse calls now: the model (or `all models`), and for how many seconds."""
         now = self._clock()
         left = {name: circuit.seconds_left(now) for name, circuit in self._circuits.items()}
-        return {name: math.ceil(seconds) for name, seconds in left.items() if seconds}
+        found = {name: math.ceil(seconds) for name, seconds in left.items() if seconds}
+        return {CONNECTIONS: 1, **found} if self._funds.is_out else found
 
     async def complete(
         self, request: ChatRequest, idempotency_key: str, relay: Relay
     ) -> UpstreamResult:
-        names = (CONNECTIONS, request.model)
-        admitted: list[str] = []
-        for name in names:
-            wait = self._circuit(name).admit(self._clock())
-            if wait is not None:
-                for each in admitted:
-                    self._circuit(each).ended()
-                return FailedCall(self._refusal(name, wait))
-            admitted.append(name)
+        refused = self._refused(request.model)
+        if refused is not None:
+            return FailedCall(refused)
+        probe = self._funds.is_out
         try:
             result = await self._upstream.complete(request, idempotency_key, relay)
         except BaseException:
-            for name in names:
+            self._funds.ended(self._clock(), probe=probe)
+            for name in (CONNECTIONS, request.model):
                 self._circuit(name).ended()
             raise
+        result = self._with_name(result)
+        self._record_funds(result, probe)
         self._record(request.model, result)
         return result
+
+    def _refused(self, model: str) -> ApiError | None:
+        """The error of a call that may not be made now; None if it may."""
+        now = self._clock()
+        wait = self._funds.admit(now)
+        if wait is not None:
+            return self._unpaid_refusal(wait)
+        admitted: list[str] = []
+        for name in (CONNECTIONS, model):
+            wait = self._circuit(name).admit(now)
+            if wait is not None:
+                for each in admitted:
+                    self._circuit(each).ended()
+                self._funds.ended(now, probe=self._funds.is_out)
+                return self._refusal(name, wait)
+            admitted.append(name)
+        return None
+
+    def _with_name(self, result: UpstreamResult) -> UpstreamResult:
+        if not isinstance(result, FailedCall) or not self._name:
+            return result
+        message, extra = result.error.message, {**result.error.extra, "upstream": self._name}
+        message = message.replace("at the upstream", f"at upstream {self._name!r}", 1)
+        return replace(result, error=replace(result.error, message=message, extra=extra))
 
     async def close(self) -> None:
         await self._upstream.close()
@@ -85,19 +115,40 @@ class GuardedUpstream:
             self._circuit(model).ended()
         else:
             self._succeeded(CONNECTIONS)
-            busy = error is not None and error.code not in NO_QUOTA
+            busy = error is not None and error.code != OUT_OF_FUNDS_CODE
             if error is not None and busy and (status == 429 or status >= 500):
                 self._failed(model, error)
             else:
                 self._succeeded(model)
+
+    def _record_funds(self, result: UpstreamResult, probe: bool) -> None:
+        """Only an answer says that the upstream is paid: another refusal may come before that."""
+        which = f"upstream {self._name!r}" if self._name else "the upstream"
+        if not isinstance(result, FailedCall):
+            if self._funds.answered(probe=probe):
+                log.warning("%s answers again: the operator's account is in funds", which)
+        elif result.error.code == OUT_OF_FUNDS_CODE:
+            self._unpaid = result.error
+            if self._funds.refused(self._clock(), probe=probe):
+                log.error("%s is called only for a probe now: %s", which, result.error.message)
+        else:
+            self._funds.ended(self._clock(), probe=probe)
+
+    def _unpaid_refusal(self, wait: float) -> ApiError:
+        """Without `upstream_status`: the upstream was not asked."""
+        last = self._unpaid
+        assert last is not None
+        extra = {name: last.extra[name] for name in ("upstream",) if name in last.extra}
+        retry_after = {"Retry-After": str(max(math.ceil(wait), 1))}
+        return ApiError(503, "upstream_error", OUT_OF_FUNDS_CODE, last.message, extra, retry_after)
 
     def _failed(self, name: str, error: ApiError) -> None:
         circuit, now = self._circuit(name), self._clock()
         before = circuit.state
         self._last_errors[name] = error
         limited = error.extra.get("upstream_status") == 429
-        retry_after = pause_seconds(error.headers.get("Retry-After")) if limited else None
-        circuit.failed(now, retry_after)
+        told = error.headers.get("Retry-After") if limited else None
+        circuit.failed(now, None if told is None else float(told))
         if circuit.state is State.OPEN and before is State.CLOSED:
             left = circuit.seconds_left(now)
             log.warning("circuit open for %s, for %.0f s at first: %s", name, left, error.message)
@@ -122,19 +173,3 @@ class GuardedUpstream:
             f" failure: {last.message}",
             headers={"Retry-After": str(seconds)},
         )
-
-
-def pause_seconds(retry_after: str | None) -> float | None:
-    """`Retry-After` as seconds or as an HTTP date; None where there is none to honour."""
-    if retry_after is None:
-        return None
-    try:
-        seconds = float(retry_after)
-    except ValueError:
-        try:
-            moment = parsedate_to_datetime(retry_after)
-        except (ValueError, TypeError):
-            return None
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        seconds = (moment - datetime.now(UTC)).total_seconds()
-    return seconds if 0 < seconds < math.inf else None

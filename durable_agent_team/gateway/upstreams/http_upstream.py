@@ -138,6 +138,7 @@ class HttpUpstream:
                     return from_plain_response(
                         response.status, response.headers, raw, request, relay
                     )
+                answer.headers = response.headers
                 await self._read_events(response, answer, timeout)
         except TimeoutError:
             return answer.result(self._timed_out(request), cut=True)

@@ -1,0 +1,190 @@
+"""Finds the error in a provider's response: beside an answer, instead of one, or in a choice.
+
+The shapes are those that the providers document:
+
+- OpenAI, DeepSeek, xAI, Groq, Azure: `{"error": {"message", "type", "param", "code"}}`
+- OpenRouter: `{"error": {"code": 429, "message", "metadata"}}`, also as `choices[0].error`
+  (https://openrouter.ai/docs/api-reference/errors)
+- Anthropic: `{"type": "error", "error": {"type": "overloaded_error", "message"}}`
+- Google: `[{"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "details": [...]}}]`
+- Mistral, vLLM: `{"object": "error", "message", "type", "code"}`
+- ATXP: `{"restriction": {"error", "message"}}`
+- others: `{"errors": [...]}`, `{"detail": ...}`, `{"code", "message"}`, a bare text
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+CODE_FIELDS = ("code", "type", "status", "reason", "error_code", "errorCode", "error_type")
+STATUS_FIELDS = ("http_status", "httpStatus", "status_code", "statusCode", "status", "code")
+TEXT_FIELDS = ("message", "detail", "msg", "error_description", "title", "status_msg")
+MAX_CODES = 20
+MAX_ITEMS = 20
+"""Of a list in an error that are looked at."""
+FAILED = frozenset({"error", "insufficient_system_resource"})
+"""As a `finish_reason`: the provider failed in the middle of the answer (OpenRouter, Mistral; the
+second one is DeepSeek's)."""
+MINIMAX = {
+    "1002": "rate_limit",
+    "1004": "invalid_api_key",
+    "1008": "insufficient_balance",
+    "1039": "rate_limit",
+    "2049": "invalid_api_key",
+}
+"""The `status_code` of its `base_resp`, which stands in a response with the status 200."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorBody:
+    """An error as its response has it."""
+
+    code: str | None = None
+    """Its `code`, if that is a text that is not blank."""
+    codes: tuple[str, ...] = ()
+    """All texts that may be a code: of the error, of its details, of what is around it."""
+    status: int | None = None
+    """The status of an HTTP error that stands in it, as a number or as digits."""
+    message: str | None = None
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    """Those of the provider behind a router (OpenRouter's `metadata.headers`)."""
+    details: tuple[Mapping[str, Any], ...] = ()
+    """Google's `details`."""
+
+
+def error_in(body: Any) -> ErrorBody | None:
+    """The error of a response with the status 200; None if there is none. Where a choice only ends
+    with a `finish_reason` that says so, the error is empty."""
+    found = stated_error(body)
+    if found is None and isinstance(body, Mapping) and ends_badly(body):
+        return ErrorBody()
+    return found
+
+
+def stated_error(body: Any) -> ErrorBody | None:
+    """The error that stands in a response or in a chunk of one. An `error` that says nothing (null,
+    false, an empty text or object) is none."""
+    if isinstance(body, list):
+        return next((found for each in _dicts(body) if (found := stated_error(each))), None)
+    if not isinstance(body, Mapping):
+        return None
+    for around, inner in _candidates(body):
+        if _says_something(inner):
+            return _read(inner, around)
+    return None
+
+
+def error_of(body: Any) -> ErrorBody:
+    """The error of a response with the status of an error, as much of it as the body says."""
+    found = stated_error(body)
+    if found is None and isinstance(body, Mapping):
+        return _read(body, {})
+    return found or ErrorBody()
+
+
+def failed_choice(body: Mapping[str, Any]) -> bool:
+    """Whether a choice says that the provider failed while it made the answer."""
+    stated = any(_says_something(choice.get("error")) for choice in _choices(body))
+    return stated or ends_badly(body)
+
+
+def ends_badly(body: Mapping[str, Any]) -> bool:
+    """Whether the `finish_reason` of a choice is one of FAILED."""
+    reasons = (choice.get("finish_reason") for choice in _choices(body))
+    return any(isinstance(reason, str) and reason in FAILED for reason in reasons)
+
+
+def _candidates(body: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Any]]:
+    """What may be the error, with what is around it."""
+    yield body, body.get("error")
+    errors = body.get("errors")
+    if isinstance(errors, list) and errors:
+        yield body, errors[0]
+    for choice in _choices(body):
+        yield choice, choice.get("error")
+    yield {}, body.get("restriction")
+    if "error" in (body.get("object"), body.get("type")):
+        yield {}, body
+    result = body.get("base_resp")
+    if isinstance(result, Mapping) and result.get("status_code") not in (None, 0, "0"):
+        code = MINIMAX.get(str(result["status_code"]), str(result["status_code"]))
+        yield {}, {**result, "status_code": None, "code": code}
+    if _choices(body):
+        return
+    if body.get("code") and any(isinstance(body.get(name), str) for name in TEXT_FIELDS):
+        yield {}, body
+    yield {}, body.get("detail")
+
+
+def _choices(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    choices = body.get("choices")
+    return _dicts(choices) if isinstance(choices, list) else []
+
+
+def _dicts(items: list[Any]) -> list[Mapping[str, Any]]:
+    return [each for each in items[:MAX_ITEMS] if isinstance(each, Mapping)]
+
+
+def _says_something(error: Any) -> bool:
+    if isinstance(error, Mapping):
+        return any(each not in (None, "", False, 0, {}, []) for each in error.values())
+    if isinstance(error, str):
+        return bool(error.strip())
+    return error is True or _as_status(error) is not None
+
+
+def _read(error: Any, around: Mapping[str, Any]) -> ErrorBody:
+    if not isinstance(error, Mapping):
+        text = error if isinstance(error, str) else None
+        code = around.get("code")
+        codes = [*_texts(around, CODE_FIELDS), *([text] if text else [])]
+        status = _as_status(error) or _status(around)
+        return ErrorBody(_text(code), tuple(codes[:MAX_CODES]), status, text)
+    inner = error.get("error")
+    if isinstance(inner, Mapping) and _says_something(inner) and not error.get("code"):
+        return _read(inner, error)
+    metadata = error.get("metadata")
+    metadata = metadata if isinstance(metadata, Mapping) else {}
+    headers = metadata.get("headers")
+    details = error.get("details")
+    listed = _dicts(details) if isinstance(details, list) else []
+    more = error.get("errors")
+    parts = [error, metadata, error.get("innererror"), *listed]
+    parts += _dicts(more) if isinstance(more, list) else []
+    codes = [code for part in (*parts, around) for code in _texts(part, CODE_FIELDS)]
+    if isinstance(inner, str):  # ATXP's `restriction.error`
+        codes.append(inner)
+    message = next((each for each in _texts(error, TEXT_FIELDS)), None)
+    if message is None and around:
+        message = next((each for each in _texts(around, TEXT_FIELDS)), None)
+    return ErrorBody(
+        code=_text(error.get("code")),
+        codes=tuple([*codes, *_texts(metadata, ("limit_source",))][:MAX_CODES]),
+        status=_status(error) or _status(around),
+        message=message,
+        headers=headers if isinstance(headers, Mapping) else {},
+        details=tuple(listed),
+    )
+
+
+def _texts(part: Any, names: tuple[str, ...]) -> list[str]:
+    if not isinstance(part, Mapping):
+        return []
+    return [text for name in names if (text := _text(part.get(name)))]
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value.strip() else None
+
+
+def _status(part: Mapping[str, Any]) -> int | None:
+    found = (_as_status(part.get(name)) for name in STATUS_FIELDS)
+    return next((status for status in found if status is not None), None)
+
+
+def _as_status(value: Any) -> int | None:
+    """The status of an HTTP error, as a number or as digits."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) == 3:
+        value = int(value)
+    is_status = isinstance(value, int) and not isinstance(value, bool) and 400 <= value < 600
+    return value if is_status else None
