@@ -1,5 +1,5 @@
-"""Errors of upstreams, over HTTP: inside a 200, in a stream, about the operator's money; and how long
-they ask to wait. What was not billed is not charged."""
+"""Errors of upstreams, over HTTP: inside a 200, in a stream, about the operator's money; and how
+long they ask to wait. What was not billed is not charged."""
 
 import asyncio
 import json
