@@ -228,6 +228,7 @@ def add_routes(app: web.Application) -> None:
     app.router.add_head("/v1/blobs/{sha256}", blob_routes.look_up_blob)
     app.router.add_post("/v1/chat/completions", chat_routes.chat)
     app.router.add_post("/v1/responses", door_routes.responses)
+    app.router.add_post("/v1/messages", door_routes.messages)
     app.router.add_get("/v1/models", chat_routes.models)
     app.router.add_get("/v1/models/{id:.+}", chat_routes.model)
     app.router.add_get("/healthz", chat_routes.health)

@@ -10,8 +10,7 @@ from contextlib import suppress
 from aiohttp import web
 
 from durable_agent_team.gateway.api.gateway_context import GATEWAY
-from durable_agent_team.gateway.api.http_bodies import read_body, respond_json
-from durable_agent_team.gateway.api.middleware import REQUEST_ID
+from durable_agent_team.gateway.api.http_bodies import REQUEST_ID, read_body, respond_json
 from durable_agent_team.gateway.api_error import (
     ApiError,
     invalid,

@@ -12,12 +12,13 @@ from durable_agent_team.gateway.api.call_span import CallSpan
 from durable_agent_team.gateway.api.door import DoorAnswer
 from durable_agent_team.gateway.api.gateway_context import GATEWAY
 from durable_agent_team.gateway.api.http_bodies import (
+    REQUEST_ID,
     account_headers,
     error_response,
     respond,
     scrubbed,
 )
-from durable_agent_team.gateway.api.middleware import REQUEST_ID, store_unavailable
+from durable_agent_team.gateway.api.middleware import store_unavailable
 from durable_agent_team.gateway.api_error import unexpected
 from durable_agent_team.gateway.calls.call_service import CallOutcome
 from durable_agent_team.gateway.calls.chat_request import ChatRequest

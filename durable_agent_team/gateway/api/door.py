@@ -39,8 +39,8 @@ class Door:
     to_chat: Callable[[Json], Json]
     answer: Callable[[Json, Json], Json]
     events: Callable[[Json], Events]
-    error: Callable[[Json], Json]
-    """An error's body, from that of a chat call."""
+    error: Callable[[Json, int], Json]
+    """An error's body, from that of a chat call and its status."""
 
 
 @dataclass
@@ -60,7 +60,9 @@ class DoorAnswer:
 
     def whole(self, status: int, body: bytes) -> bytes:
         data = upstream_object(body) or {}
-        return dump(self.door.answer(data, self.sent) if status == 200 else self.door.error(data))
+        return dump(
+            self.door.answer(data, self.sent) if status == 200 else self.door.error(data, status)
+        )
 
     def feed(self, piece: bytes) -> bytes:
         """Pieces end where events end, as `Relay` passes them on."""

@@ -1,4 +1,5 @@
-"""Routes for calls in other formats than chat completions: OpenAI's Responses."""
+"""Routes for calls in other formats than chat completions: OpenAI's Responses and Anthropic's
+Messages."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -26,6 +27,10 @@ from durable_agent_team.gateway.calls.time_limit import (
     TIMEOUT_HEADER,
     known_limits,
 )
+from durable_agent_team.gateway.doors.messages_answer import error_from_chat, message_from_chat
+from durable_agent_team.gateway.doors.messages_events import MessageEvents
+from durable_agent_team.gateway.doors.messages_request import DOOR as MESSAGES_PATH
+from durable_agent_team.gateway.doors.messages_request import chat_from_messages
 from durable_agent_team.gateway.doors.responses_answer import response_from_chat
 from durable_agent_team.gateway.doors.responses_events import ResponseEvents
 from durable_agent_team.gateway.doors.responses_request import DOOR as RESPONSES_PATH
@@ -78,7 +83,12 @@ RESPONSES = Door(
     chat_from_responses,
     response_from_chat,
     ResponseEvents,
-    error=lambda body: body,
+    error=lambda body, _: body,
 )
+MESSAGES = Door(
+    MESSAGES_PATH, chat_from_messages, message_from_chat, MessageEvents, error_from_chat
+)
+messages = _handler(MESSAGES)
+"""POST /v1/messages with an agent's key: Anthropic's Messages."""
 responses = _handler(RESPONSES)
 """POST /v1/responses with an agent's key: OpenAI's Responses API, without stored responses."""

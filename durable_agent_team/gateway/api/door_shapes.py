@@ -14,7 +14,7 @@ from durable_agent_team.gateway.api.request_shapes import (
     nullable,
     object_schema,
 )
-from durable_agent_team.gateway.doors import responses_request
+from durable_agent_team.gateway.doors import messages_request, responses_request
 from durable_agent_team.gateway.doors.responses_items import ROLES
 
 _STRING: Schema = {"type": "string"}
@@ -97,6 +97,85 @@ def _with_others(checked: Schema, known: frozenset[str], *required: str) -> Sche
 RESPONSES_REQUEST: Final = _with_others(_RESPONSES, responses_request.KNOWN, "model", "input")
 
 
+_CACHE: Schema = {"cache_control": {"type": "null"}}
+_TEXT_BLOCK = _of_kind("text", {"text": _STRING}, **_CACHE)
+_TOOL_USE = _of_kind("tool_use", {"id": _STRING, "name": _STRING, "input": OBJECT}, **_CACHE)
+_TOOL_RESULT = _of_kind(
+    "tool_result",
+    {"tool_use_id": _STRING},
+    content={"anyOf": [_STRING, _list_of(_TEXT_BLOCK)]},
+    is_error=FLAG,
+    **_CACHE,
+)
+
+
+def _blocks(*kinds: Schema) -> Schema:
+    return {"anyOf": [_STRING, {**_list_of(*kinds), "minItems": 1}]}
+
+
+def _message(role: str, *kinds: Schema) -> Schema:
+    shape = {"role": {"const": role}, "content": _blocks(*kinds)}
+    return object_schema(shape, "role", "content")
+
+
+_MESSAGES: Schema = {
+    "model": MODEL,
+    "max_tokens": {key: LIMIT["anyOf"][0][key] for key in ("type", "minimum", "maximum")},
+    "messages": {
+        "type": "array",
+        "minItems": 1,
+        "items": {
+            "anyOf": [
+                _message("user", _TEXT_BLOCK),
+                _message("user", _TOOL_RESULT),
+                _message("assistant", _TEXT_BLOCK),
+                _message("assistant", _TOOL_USE),
+            ]
+        },
+    },
+    "system": {"anyOf": [TEXT, _list_of(_TEXT_BLOCK)]},
+    "metadata": nullable(object_schema({"user_id": TEXT})),
+    "stream": FLAG,
+    "thinking": nullable(
+        object_schema({"type": {"enum": ["disabled", "adaptive"]}, "display": {}}, "type")
+    ),
+    "tools": nullable(
+        _list_of(
+            object_schema(
+                {
+                    "name": _STRING,
+                    "input_schema": OBJECT,
+                    "description": TEXT,
+                    "type": {"enum": ["custom", None]},
+                    "strict": FLAG,
+                    **_CACHE,
+                },
+                "name",
+                "input_schema",
+            )
+        )
+    ),
+    "tool_choice": nullable(
+        object_schema(
+            {
+                "type": {"enum": ["auto", "any", "none"]},
+                "disable_parallel_tool_use": FLAG,
+            },
+            "type",
+        )
+    ),
+    "output_config": nullable(
+        object_schema(
+            {"effort": TEXT, "format": nullable(_of_kind("json_schema", {"schema": OBJECT}))}
+        )
+    ),
+    "cache_control": {"type": "null"},
+}
+MESSAGES_REQUEST: Final = _with_others(
+    _MESSAGES, messages_request.KNOWN, "model", "max_tokens", "messages"
+)
+
+
 class DoorUsage(BaseModel):
     """Tokens, with the charge."""
 
@@ -113,3 +192,29 @@ class ResponseObject(BaseModel):
     status: Literal["completed", "incomplete"]
     output: list[dict[str, Any]]
     usage: DoorUsage | None
+
+
+class MessageObject(BaseModel):
+    """Anthropic's Message."""
+
+    id: str
+    type: Literal["message"]
+    role: Literal["assistant"]
+    content: list[dict[str, Any]]
+    stop_reason: str
+    usage: DoorUsage
+
+
+class MessagesErrorFields(BaseModel):
+    """`code` and the amounts are those of `ErrorResponse`."""
+
+    type: str
+    message: str
+    code: str
+
+
+class MessagesError(BaseModel):
+    """Anthropic's shape of an error. One that the upstream billed has `usage`, too."""
+
+    type: Literal["error"]
+    error: MessagesErrorFields

@@ -17,6 +17,9 @@ from durable_agent_team.gateway.otel_providers import GatewayTelemetry
 from durable_agent_team.gateway.stores.blob_store import BlobStore
 from durable_agent_team.gateway.stores.store import Account, Store
 
+API_KEY = "X-Api-Key"
+"""The header in which Anthropic's clients send the agent's key."""
+MESSAGES = "/v1/messages"
 MAX_CACHED_KEYS = 10_000
 
 
@@ -86,6 +89,8 @@ GATEWAY = web.AppKey("gateway", GatewayContext)
 
 
 def _bearer_hash(request: web.Request) -> str:
+    if API_KEY in request.headers and request.path.startswith(MESSAGES):
+        return hash_key(request.headers[API_KEY].strip())
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
         raise unauthorized()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -9,13 +10,22 @@ from aiohttp import http_exceptions, web
 from pydantic import BaseModel
 
 from durable_agent_team.gateway.amounts import usd_text
-from durable_agent_team.gateway.api.gateway_context import GATEWAY, GatewayContext
+from durable_agent_team.gateway.api.gateway_context import (
+    API_KEY,
+    GATEWAY,
+    MESSAGES,
+    GatewayContext,
+)
 from durable_agent_team.gateway.api_error import ApiError, invalid, shown
+from durable_agent_team.gateway.doors.messages_answer import error_from_chat
+from durable_agent_team.gateway.json_bodies import dump
 from durable_agent_team.gateway.stores.store import Account
 from durable_agent_team.gateway.strict_json import parse_request
 
 ERROR = web.ResponseKey("gateway.error", ApiError)
 """The ApiError that a response was made from."""
+REQUEST_ID = web.RequestKey("gateway.request_id", str)
+"""The request's id. A streamed response must set its own header, since that is sent first."""
 MAX_IDEMPOTENCY_KEY = 200
 CLOSE = {"Connection": "close"}
 
@@ -101,9 +111,12 @@ def error_response(
     clean = replace(
         error,
         message=without_keys(gateway, request, error.message),
-        extra=gateway.scrub.values(dict(error.extra), _presented(request)),
+        extra=without_keys_in(gateway, request, dict(error.extra)),
     )
-    response = respond(clean.body(), error.status, headers)
+    body = clean.body()
+    if request.path.startswith(MESSAGES):
+        body = dump(error_from_chat(json.loads(body), error.status, request.get(REQUEST_ID)))
+    response = respond(body, error.status, headers)
     response[ERROR] = error
     if "Connection" in error.headers:
         response.force_close()
@@ -126,7 +139,9 @@ def account_headers(account: Account | None) -> dict[str, str]:
 
 def without_keys(gateway: GatewayContext, request: web.Request, text: str) -> str:
     """The text with the gateway's keys, agents' keys and the request's own key removed."""
-    return gateway.scrub(text, _presented(request))
+    for key in _presented(request):
+        text = gateway.scrub(text, key)
+    return text
 
 
 def scrubbed(gateway: GatewayContext, request: web.Request, body: bytes) -> bytes:
@@ -136,9 +151,14 @@ def scrubbed(gateway: GatewayContext, request: web.Request, body: bytes) -> byte
 
 def without_keys_in(gateway: GatewayContext, request: web.Request, data: Any) -> Any:
     """JSON data with keys removed from its texts."""
-    return gateway.scrub.values(data, _presented(request))
+    for key in _presented(request):
+        data = gateway.scrub.values(data, key)
+    return data
 
 
-def _presented(request: web.Request) -> str:
-    """The last word of the header, so that a key without `Bearer` is found, too."""
-    return (request.headers.get("Authorization", "").split() or [""])[-1]
+def _presented(request: web.Request) -> Iterator[str]:
+    """The last word of the header, so that a key without `Bearer` is found, too; and the header of
+    Anthropic's clients, if it is there."""
+    yield (request.headers.get("Authorization", "").split() or [""])[-1]
+    if API_KEY in request.headers:
+        yield request.headers[API_KEY].strip()

@@ -8,7 +8,8 @@ from functools import partial
 from aiohttp import web
 
 from durable_agent_team.gateway.api.gateway_context import GATEWAY, GatewayContext
-from durable_agent_team.gateway.api.http_bodies import error_response, without_keys
+from durable_agent_team.gateway.api.http_bodies import REQUEST_ID, error_response, without_keys
+from durable_agent_team.gateway.api.not_served import not_served
 from durable_agent_team.gateway.api_error import SCRUB, ApiError, invalid, unavailable, unexpected
 from durable_agent_team.gateway.identifiers import request_id as new_request_id
 from durable_agent_team.gateway.stores.store import StoreError
@@ -16,8 +17,6 @@ from durable_agent_team.gateway.stores.store import StoreError
 log = logging.getLogger("gateway.http")
 MAX_PATH = 300
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-REQUEST_ID = web.RequestKey("gateway.request_id", str)
-"""The request's id. A streamed response must set its own header, since that is sent first."""
 
 
 @web.middleware
@@ -69,7 +68,7 @@ def _http_error(
         message = f"The body is larger than GATEWAY_MAX_BODY_BYTES ({limit} bytes)"
         return invalid(message, "body_too_large", 413)
     path = without_keys(gateway, request, request.path)[:MAX_PATH]
-    message = f"{request.method} {path}: {error.reason}"
+    message = f"{request.method} {path}: {not_served(request.path) or error.reason}"
     allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
     return ApiError(
         error.status, "invalid_request_error", f"http_{error.status}", message, {}, allow

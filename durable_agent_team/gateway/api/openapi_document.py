@@ -10,9 +10,14 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from aiohttp import web
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from durable_agent_team.gateway.api.door_shapes import RESPONSES_REQUEST
+from durable_agent_team.gateway.api.door_shapes import (
+    MESSAGES_REQUEST,
+    RESPONSES_REQUEST,
+    MessagesError,
+)
 from durable_agent_team.gateway.api.http_bodies import respond
 from durable_agent_team.gateway.api.openapi_operations import (
     AGENT_KEY,
@@ -108,7 +113,8 @@ def _responses(operation: Operation, *, streamed: bool) -> dict[str, Any]:
     done = {"description": "Done", "content": _json(shape.__name__) if shape else BYTES}
     found: dict[str, Any] = {str(status): done for status in operation.success}
     errors = [*map(str, sorted(operation.errors)), *(UPSTREAM_STATUSES if streamed else ())]
-    found |= {status: {"$ref": f"#/components/responses/Error{status}"} for status in errors}
+    kind = "Error" if operation.error is ErrorResponse else operation.error.__name__
+    found |= {status: {"$ref": f"#/components/responses/{kind}{status}"} for status in errors}
     if shape is Health:
         found["503"] = _response("Calls cannot be made; `status` says why.", Health.__name__)
     if streamed:
@@ -118,8 +124,10 @@ def _responses(operation: Operation, *, streamed: bool) -> dict[str, Any]:
 
 def _error_responses() -> dict[str, Any]:
     meanings: dict[Any, str] = {**ERRORS, **UPSTREAM_STATUSES}
+    shapes = {"Error": ErrorResponse, MessagesError.__name__: MessagesError}
     return {
-        f"Error{status}": _response(meaning, ErrorResponse.__name__)
+        f"{kind}{status}": _response(meaning, shape.__name__)
+        for kind, shape in shapes.items()
         for status, meaning in meanings.items()
     }
 
@@ -142,12 +150,13 @@ def _request_schemas(models: ModelTable) -> dict[str, Schema]:
         "Transfer": TRANSFER,
         "ChatRequest": chat_request(parameters),
         "ResponsesRequest": RESPONSES_REQUEST,
+        "MessagesRequest": MESSAGES_REQUEST,
     }
 
 
 def _response_schemas() -> dict[str, Schema]:
-    answers = {each.response for each in OPERATIONS.values() if each.response is not None}
-    shapes = answers | {ErrorResponse}
+    shapes: set[type[BaseModel]] = {ErrorResponse, MessagesError}
+    shapes |= {each.response for each in OPERATIONS.values() if each.response is not None}
     models = sorted(shapes, key=lambda shape: shape.__name__)
     _, document = models_json_schema(
         [(model, "serialization") for model in models], ref_template=REFERENCE + "{model}"

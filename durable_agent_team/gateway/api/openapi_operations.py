@@ -5,7 +5,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from durable_agent_team.gateway.api.door_shapes import ResponseObject
+from durable_agent_team.gateway.api.door_shapes import MessageObject, MessagesError, ResponseObject
 from durable_agent_team.gateway.api.request_shapes import (
     CHARGE,
     IDEMPOTENCY_KEY,
@@ -22,6 +22,7 @@ from durable_agent_team.gateway.api.response_shapes import (
     BlobStored,
     ChatCompletion,
     Description,
+    ErrorResponse,
     Health,
     LedgerPage,
     ModelJson,
@@ -79,6 +80,7 @@ class Operation:
     body: str | None = None
     parameters: tuple[Schema, ...] = ()
     success: tuple[int, ...] = (200,)
+    error: type[BaseModel] = ErrorResponse
 
 
 def _parameter(place: str, name: str, schema: Schema) -> Schema:
@@ -173,6 +175,15 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         "ResponsesRequest",
         _CALL_HEADERS,
     ),
+    ("POST", "/v1/messages"): Operation(
+        "Call a model in the format of Anthropic's Messages",
+        MessageObject,
+        _CALL,
+        AGENT_KEY,
+        "MessagesRequest",
+        _CALL_HEADERS,
+        error=MessagesError,
+    ),
     ("PUT", "/v1/blobs/{sha256}"): Operation(
         "Store a blob under its SHA-256",
         BlobStored,
@@ -195,7 +206,9 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("GET", "/healthz"): Operation("Whether calls can be made", Health, (400, 500)),
     ("GET", PATH): Operation("This description", Description),
 }
-STREAMED: Final = frozenset({("POST", "/v1/chat/completions"), ("POST", "/v1/responses")})
+STREAMED: Final = frozenset(
+    ("POST", path) for path in ("/v1/chat/completions", "/v1/responses", "/v1/messages")
+)
 UPSTREAM_STATUSES: Final = {
     "4XX": "An error of the upstream, with its status.",
     "5XX": "An error of the upstream, with its status.",

@@ -7,6 +7,7 @@ from typing import Any
 from durable_agent_team.gateway.api_error import invalid, shown, shown_name
 from durable_agent_team.gateway.calls.dialect_body import in_dialect
 from durable_agent_team.gateway.calls.time_limit import TimeLimit
+from durable_agent_team.gateway.doors.chat_only import in_chat_terms
 from durable_agent_team.gateway.json_bodies import dump
 from durable_agent_team.gateway.models.model import Model
 from durable_agent_team.gateway.models.model_table import ModelTable
@@ -87,6 +88,8 @@ def bounded_request(
             f"The model {model!r} makes embeddings; it cannot chat", "wrong_kind_of_model"
         )
     price = target.price
+    if body_hash is not None:
+        data = in_chat_terms(data, target.upstream, price.parameters)
     messages = _check(data, price)
     written = _serialize(data)
     body_hash = body_hash or hashlib.sha256(written).hexdigest()

@@ -49,6 +49,15 @@ def tool_calls(message: Json) -> list[Json]:
     ]
 
 
+def position_of(call: Json, seen: int) -> int:
+    """Which of an answer's calls a chunk belongs to. Some upstreams leave out the index: then each
+    id begins a new one, after `seen` others."""
+    index = call.get("index")
+    if isinstance(index, int):
+        return index
+    return seen if text_of(call, "id") or not seen else seen - 1
+
+
 def logprobs_of(choice: Json) -> list[Any]:
     content = object_of(choice, "logprobs").get("content")
     return content if isinstance(content, list) else []

@@ -14,6 +14,7 @@ from durable_agent_team.gateway.doors.chat_answer import (
     first_choice,
     logprobs_of,
     object_of,
+    position_of,
     text_of,
     tool_calls,
 )
@@ -28,7 +29,7 @@ from durable_agent_team.gateway.doors.responses_answer import (
     text_part,
     usage_of,
 )
-from durable_agent_team.gateway.doors.thinking import BLOCKS, thinking_text, valid_blocks
+from durable_agent_team.gateway.doors.thinking import BLOCKS, merged, thinking_text, valid_blocks
 
 Event = tuple[str, Json]
 """The event's name, and its data."""
@@ -69,7 +70,7 @@ class _OpenItem:
         if self.kind == CALL:
             return {**self.call, "status": "completed", "arguments": self.text}
         if self.kind == THOUGHT:
-            return reasoning_item(self.identity, self.text, self.blocks)
+            return reasoning_item(self.identity, self.text, merged(self.blocks))
         return message_item(self.identity, "completed", [self.part()])
 
 
@@ -180,9 +181,7 @@ class ResponseEvents:
 
     def _call(self, call: Json) -> Iterator[Event]:
         """A chunk of a tool call: the first one has its id and its name."""
-        position, identity = call.get("index"), text_of(call, "id")
-        if not isinstance(position, int):
-            position = len(self._calls) if identity or not self._calls else len(self._calls) - 1
+        position, identity = position_of(call, len(self._calls)), text_of(call, "id")
         item = self._calls.get(position)
         if item is None or (identity and identity != item.call["call_id"]):
             if self._current is not None:

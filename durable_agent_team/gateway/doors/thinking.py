@@ -42,6 +42,22 @@ def is_block(block: Any) -> bool:
     return fields is not None and all(isinstance(block.get(name), str) for name in fields)
 
 
+def merged(parts: list[Json]) -> list[Json]:
+    """Whole blocks from those of a stream, where a block arrives in parts, its signature last."""
+    found: list[Json] = []
+    for part in parts:
+        last = found[-1] if found else {}
+        if last.get("type") == part["type"] == "thinking" and not last["signature"]:
+            found[-1] = {
+                **last,
+                "thinking": last["thinking"] + part["thinking"],
+                "signature": part["signature"],
+            }
+        else:
+            found.append(dict(part))
+    return found
+
+
 def sealed(blocks: list[Json]) -> str:
     """As one text for a client to keep. It is encoded, not encrypted: it contains no secret."""
     return PREFIX + base64.b64encode(json.dumps({"blocks": blocks}).encode()).decode()

@@ -1,0 +1,66 @@
+"""What a chat request translated from another door contains that chat completions do not have.
+
+At an upstream that speaks Messages it is sent on. At any other, each of these is refused by name,
+or written in the words that a chat has for it.
+"""
+
+from durable_agent_team.gateway.api_error import invalid
+from durable_agent_team.gateway.doors.fields import Json
+from durable_agent_team.gateway.doors.thinking import BLOCKS
+
+FIELDS = frozenset({"thinking", "output_format", "cache_control"})
+"""Further fields of a request."""
+ERROR = "Error: "
+"""Before the text of a tool's result that is one."""
+
+
+def in_chat_terms(data: Json, upstream: str, parameters: tuple[str, ...] = ()) -> Json:
+    """For an upstream that speaks chat completions. `parameters` are further fields that it takes.
+
+    The thinking of earlier answers is left out: it has no place in a chat, and providers leave it
+    out of the prompt, too. Raises ApiError for what would be lost.
+    """
+    sent = {**data, "messages": [_message(each, upstream) for each in data["messages"]]}
+    if "cache_control" in sent and "cache_control" not in parameters:
+        raise _refused("cache_control", upstream)
+    if any("cache_control" in tool for tool in sent.get("tools", [])):
+        raise _refused("tools: cache_control", upstream)
+    thinking = sent.get("thinking") or {}
+    if thinking.get("type") == "adaptive" and "thinking" not in parameters:
+        del sent["thinking"]  # the model decides, as without it
+    elif thinking and "thinking" not in parameters:
+        remedy = "send `output_config.effort` instead of a budget"
+        raise _refused("thinking", upstream, remedy)
+    if shape := sent.pop("output_format", None):
+        named = {"name": "answer", **shape}
+        sent["response_format"] = {"type": "json_schema", "json_schema": named}
+    return sent
+
+
+def _message(message: Json, upstream: str) -> Json:
+    content = message.get("content")
+    parts = content if isinstance(content, list) else []
+    calls = message.get("tool_calls") or []
+    if any("cache_control" in each for each in (message, *parts, *calls)):
+        raise _refused("cache_control", upstream)
+    if message.get("role") == "tool" and any(part["type"] != "text" for part in parts):
+        remedy = "only texts are results of tools there; send an image in a message of the user"
+        raise _refused("tool_result: image", upstream, remedy)
+    kept = {name: value for name, value in message.items() if name not in (BLOCKS, "is_error")}
+    if message.get("is_error"):
+        kept["content"] = _as_error(content)
+    return kept
+
+
+def _as_error(content: object) -> object:
+    if isinstance(content, list):
+        return [{"type": "text", "text": ERROR}, *content]
+    return f"{ERROR}{content}"
+
+
+def _refused(field: str, upstream: str, remedy: str = "leave it out") -> Exception:
+    return invalid(
+        f"`{field}` would be lost: the upstream {upstream} speaks chat completions, which have no"
+        f" such thing; {remedy}",
+        "unsupported_parameter",
+    )
