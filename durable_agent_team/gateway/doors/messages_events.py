@@ -83,7 +83,7 @@ class MessageEvents:
             )
             yield self._delta(type="input_json_delta", partial_json="".join(arguments))
             yield from self._close()
-        called = [{}] if self._positions else []
+        called: list[Json] = [{}] if self._positions else []
         said = {"refusal": "yes" if self._refused else "", "tool_calls": called}
         choice = {**self._choice, "message": said}
         yield _event("message_delta", delta=ending(choice), usage=usage_of(self._usage))
