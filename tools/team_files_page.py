@@ -56,9 +56,12 @@ MEANINGS: dict[str, dict[str, str]] = {
         " reserves. The repair of an answer that was cut off may have more, within the account, the"
         " model and its context.",
         "context_tokens": "The model's context window. If omitted: as the endpoint's list has it.",
-        "temperature": "As in the OpenAI API.",
+        "temperature": "As in the OpenAI API. `null`: it is not sent. The gateway leaves it out for"
+        " models that refuse it.",
         "frequency_penalty": "As in the OpenAI API. Small models repeat themselves without it.",
         "seed": "As in the OpenAI API.",
+        "reasoning_effort": "As in the OpenAI API: how much a reasoning model thinks. If omitted:"
+        " the model's default.",
         "timeout_seconds": "The timeout of one attempt of a call. Our gateway lets a call take as"
         " long, up to its own limit; more than that is refused.",
         "retry": "How often, at which intervals and for how long a failed attempt is repeated.",

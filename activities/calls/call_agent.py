@@ -42,6 +42,7 @@ from durable_agent_team.contracts.error_types import ERRORS, ErrorType, Outcome
 from durable_agent_team.contracts.output_check import OutputCheck, OutputVerdict
 from durable_agent_team.contracts.output_schema import schema_problem
 from durable_agent_team.contracts.text_ref import Text
+from durable_agent_team.rules.optional_nulls import without_optional_nulls
 
 MARGIN_SECONDS = 1.0
 STORE_MARGIN_SECONDS = 2.0
@@ -120,6 +121,8 @@ class Agents(AgentActivities):
         if reading.cut_off is not None and call.checks.complete:
             return text, (reading.cut_off,)
         answer = text if call.output == "text" or len(text) > MAX_ANSWER else unfenced(text)
+        if isinstance(call.output, dict):
+            answer = without_optional_nulls(answer, call.output)
         reasons = await self._judge.reasons(call, answer)
         if reasons and reading.cut_off is not None:
             reasons = (reading.cut_off, *reasons)

@@ -15,12 +15,15 @@ def body(call: CallRequest) -> bytes:
         "model": call.model,
         "messages": list(messages(call)),
         "max_tokens": call.max_tokens,
-        "temperature": call.temperature,
     }
+    if call.temperature is not None:
+        request["temperature"] = call.temperature
     if call.frequency_penalty:
         request["frequency_penalty"] = call.frequency_penalty
     if call.seed is not None:
         request["seed"] = call.seed
+    if call.reasoning_effort is not None:
+        request["reasoning_effort"] = call.reasoning_effort
     held_to = response_format(call)
     if held_to is not None:
         request["response_format"] = held_to

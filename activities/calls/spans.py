@@ -112,10 +112,11 @@ def call_span(call: CallRequest) -> Iterator[Attempt]:
         "gen_ai.provider.name": PROVIDER,
         "gen_ai.request.model": call.model,
         "gen_ai.request.max_tokens": call.max_tokens,
-        "gen_ai.request.temperature": call.temperature,
         "gen_ai.agent.name": call.account.agent,
         **known,
     }
+    if call.temperature is not None:
+        attributes["gen_ai.request.temperature"] = call.temperature
     with _tracer.start_as_current_span(
         f"chat {call.model}",
         kind=SpanKind.CLIENT,

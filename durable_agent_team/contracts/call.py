@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from durable_agent_team.contracts.base import Message, Usd
-from durable_agent_team.contracts.team import BuiltInOutput, Checks, Identifier
+from durable_agent_team.contracts.team import BuiltInOutput, Checks, Identifier, ReasoningEffort
 from durable_agent_team.contracts.text_ref import Text, TextRef
 
 MAX_ANSWER = 200_000
@@ -90,9 +90,10 @@ class CallRequest(Message):
     max_tokens: int = Field(ge=1)
     raised_from: int | None = Field(None, ge=1)
     """The agent's own `max_tokens`, where a repair has more room since an answer was cut off."""
-    temperature: float = 0
+    temperature: float | None = 0
     frequency_penalty: float = 0
     seed: int | None = None
+    reasoning_effort: ReasoningEffort | None = None
     system: str = Field(max_length=20_000)
     goal: str | None = Field(None, max_length=4_000)
     """Only in the orchestrator's calls."""

@@ -26,6 +26,7 @@ MaxTokens = Annotated[int, Field(ge=1, le=MAX_TOKENS)]
 Parallel = Annotated[int, Field(ge=1, le=500)]
 
 BuiltInOutput = Literal["text", "findings"]
+ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
 
 
 class OnExhausted(StrEnum):
@@ -68,9 +69,11 @@ class Caller(Message):
     instructions: Instructions = ""
     max_tokens: MaxTokens = 512
     context_tokens: int | None = Field(None, ge=16, le=100_000_000)
-    temperature: float = Field(0, ge=0, le=2)
+    temperature: float | None = Field(0, ge=0, le=2)
+    """None: it is not sent."""
     frequency_penalty: float = Field(0, ge=-2, le=2)
     seed: int | None = Field(None, ge=0, le=2**31 - 1)
+    reasoning_effort: ReasoningEffort | None = None
     timeout_seconds: TimeoutSeconds = 60
     retry: Retry = Retry()
     on_failure: OnFailure = OnFailure.PARK

@@ -32,6 +32,7 @@ def call_fingerprint(call: CallRequest) -> str:
             "temperature": call.temperature,
             "frequency_penalty": call.frequency_penalty,
             "seed": call.seed,
+            **_effort(call.reasoning_effort),
             "system": call.system,
             "goal": call.goal,
             "sources": _sources(call.sources),
@@ -111,6 +112,7 @@ def _planned(
             "temperature": caller.temperature,
             "frequency_penalty": caller.frequency_penalty,
             "seed": caller.seed,
+            **_effort(caller.reasoning_effort),
             "system": system,
             "goal": goal,
             "sources": sources,
@@ -127,6 +129,11 @@ def _checks(checks: Checks) -> dict[str, Any]:
     return checks.model_dump(exclude={"complete"} if checks.complete else None)
 
 
+def _effort(effort: str | None) -> dict[str, str]:
+    """Only where it is given: fingerprints of runs before it existed stay what they were."""
+    return {} if effort is None else {"reasoning_effort": effort}
+
+
 def _sources(sources: Iterable[Source]) -> list[tuple[str, str]]:
     return [(each.name, _sha256(each.whole)) for each in sources]
 
@@ -138,6 +145,10 @@ def _sha256(text: Text) -> str:
 
 def _hash(content: Mapping[str, Any]) -> str:
     """JSON has one form for a number: 0 and 0.0 are the same temperature."""
-    numbers = {name: float(content[name]) for name in ("temperature", "frequency_penalty")}
+    numbers = {
+        name: float(content[name])
+        for name in ("temperature", "frequency_penalty")
+        if content[name] is not None
+    }
     text = json.dumps({**content, **numbers}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

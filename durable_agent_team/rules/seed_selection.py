@@ -29,6 +29,7 @@ ORCHESTRATOR_SETTINGS = (
     "temperature",
     "frequency_penalty",
     "seed",
+    "reasoning_effort",
 )
 """Those that shape the body of its calls."""
 

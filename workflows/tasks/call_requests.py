@@ -136,6 +136,10 @@ class CallRequests:
         given = {name: value for name, value in optional.items() if value}
         if caller.seed is not None:  # 0 is a seed
             given["seed"] = caller.seed
+        if caller.temperature is None:  # not sent, where 0 is the default
+            given["temperature"] = None
+        if caller.reasoning_effort is not None:
+            given["reasoning_effort"] = caller.reasoning_effort
         request = CallRequest(
             idempotency_key=key,
             account=account,
