@@ -16,6 +16,7 @@ from activities.heartbeats import earlier_spend, heartbeating, time_left
 from activities.labelling import about_agent, label_activity
 from durable_agent_team.atxp.chat_client import ChatClient
 from durable_agent_team.atxp.exceptions import ProviderRefused
+from durable_agent_team.atxp.named_models import read_named_models
 from durable_agent_team.atxp.provider import (
     AccountOrder,
     AccountProvider,
@@ -37,6 +38,7 @@ from durable_agent_team.contracts.spend import (
     ModelCatalog,
     OpenAccounts,
     OpenedAccounts,
+    ReadModels,
     SetBudget,
 )
 from durable_agent_team.contracts.telemetry_labels import AGENT
@@ -68,11 +70,14 @@ class Accounts(AccountActivities):
         self._catalog = CatalogCache(self._read_catalog)
 
     @activity.defn
-    async def read_models(self) -> ModelCatalog:
+    async def read_models(self, wanted: ReadModels) -> ModelCatalog:
         """Prices and context windows. An endpoint without a model list: an unpriced catalog."""
         label_activity()
         with translated(earlier_spend()):
-            return await self._catalog.catalog()
+            catalog = await self._catalog.catalog()
+            if not wanted.names or not catalog.priced:
+                return catalog
+            return await read_named_models(self._models, catalog, wanted.names)
 
     @activity.defn
     async def open_accounts(self, order: OpenAccounts) -> OpenedAccounts:

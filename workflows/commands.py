@@ -20,6 +20,7 @@ from durable_agent_team.contracts.control import (
 )
 from durable_agent_team.contracts.run import RunStatus
 from durable_agent_team.contracts.team import Task
+from durable_agent_team.rules.catalog import price_of
 from workflows.activity_errors import refused
 from workflows.money.limits import account_of
 from workflows.people.adjustments import (
@@ -33,6 +34,7 @@ from workflows.people.adjustments import (
 from workflows.plans.additions import addition_problems, check_output, closed_to_tasks
 from workflows.run import Run
 from workflows.state.progress import is_terminal
+from workflows.task_exceptions import TaskFailed
 from workflows.tasks.runner import TaskRunner
 
 MAX_AGAIN = 50
@@ -55,7 +57,7 @@ class Commands:
             case Transfer() if self._progress.accounts:
                 self._run.limits.check_transfer(command)
             case AdjustAgent() if self._progress.accounts:
-                self._check_agent(command)
+                self._check_agent(command, looked_up=False)
             case AdjustRun():
                 check_limits(self._progress, command, workflow.now())
             case Task():
@@ -103,6 +105,7 @@ class Commands:
 
     async def adjust_agent(self, command: AdjustAgent) -> AgentAdjusted:
         await self._accounts_open()
+        await self._look_up(command.model)
         self._check_agent(command)
         if apply_to_agent(self._progress, command):
             self._run.wake(command.agent)
@@ -157,10 +160,22 @@ class Commands:
         self._runner().cancel(command.task, command.reason)
         return self._task_answer(command.task)
 
-    def _check_agent(self, command: AdjustAgent) -> None:
+    def _check_agent(self, command: AdjustAgent, *, looked_up: bool = True) -> None:
         account_of(self._progress, command.agent)
         if command.model is not None:
-            check_priced(self._progress.catalog, command.model)
+            check_priced(self._progress.catalog, command.model, looked_up=looked_up)
+
+    async def _look_up(self, model: str | None) -> None:
+        """Asks the gateway for a model that a partial catalog does not have."""
+        catalog = self._progress.catalog
+        if model is None or not catalog.partial or price_of(catalog, model) is not None:
+            return
+        try:
+            await self._run.accounts.look_up(model)
+        except TaskFailed as failed:
+            raise refused(f"model = {model!r}: {failed.failure.message}"[:2000]) from None
+        if self._run.calls is not None:
+            self._run.calls.use_catalog(self._progress.catalog)
 
     def _check_task(self, task: Task) -> None:
         closed = closed_to_tasks(self._progress, self._run.takes_tasks)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from pydantic import SecretStr
@@ -156,6 +157,14 @@ class ChatClient:
             key=key.get_secret_value() if key else None,
             timeout_seconds=timeout_seconds,
         )
+        return answer.body
+
+    async def read_model(
+        self, name: str, timeout_seconds: float = MODELS_TIMEOUT_SECONDS
+    ) -> Mapping[str, Any]:
+        """What `GET /models/{name}` answers. Raises an `AtxpError`."""
+        url = httpx.URL(f"{self._models_url}/{quote(name)}")
+        answer = await exchange(self._http, "GET", url, key=None, timeout_seconds=timeout_seconds)
         return answer.body
 
     async def _cost(self, body: Mapping[str, Any], order: CompletionRequest) -> Cost:

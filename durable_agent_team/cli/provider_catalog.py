@@ -1,12 +1,14 @@
 """The gateway's list of models: prices, context windows and guarantees."""
 
 import asyncio
+from collections.abc import Collection
 from http import HTTPStatus
 from typing import NamedTuple
 
 from durable_agent_team.atxp.chat_client import ChatClient
 from durable_agent_team.atxp.exceptions import MalformedAnswer, NoAnswer, ProviderRefused
 from durable_agent_team.atxp.httpx_client import HttpxClient
+from durable_agent_team.atxp.named_models import read_named_models
 from durable_agent_team.contracts.provider_info import (
     catalog_of,
     declared_capabilities,
@@ -29,16 +31,26 @@ class Provider(NamedTuple):
     capabilities: Capabilities
 
 
-def read_provider(llm_url: str, default_model: str | None) -> Provider:
-    """`GET /models`. Raises `CatalogUnavailable`, also if the endpoint wants a key for it."""
-    return asyncio.run(_read_provider(llm_url, default_model))
+def read_provider(llm_url: str, default_model: str | None, names: Collection[str] = ()) -> Provider:
+    """`GET /models`, and what it says of `names` that are not in the list. Raises
+    `CatalogUnavailable`, also if the endpoint wants a key for it."""
+    return asyncio.run(_read_provider(llm_url, default_model, names))
 
 
-async def _read_provider(llm_url: str, default_model: str | None) -> Provider:
+async def _read_provider(
+    llm_url: str, default_model: str | None, names: Collection[str]
+) -> Provider:
     url = f"{llm_url.rstrip('/')}/models"
     try:
         async with HttpxClient() as http:
-            page = await ChatClient(http, llm_url).read_models_page(None, TIMEOUT_SECONDS)
+            client = ChatClient(http, llm_url)
+            page = await client.read_models_page(None, TIMEOUT_SECONDS)
+            models = model_prices(page)
+            if models is None:
+                raise CatalogUnavailable(f"{url} answered without a list `data`")
+            catalog = catalog_of(models, default_model, max_call_seconds(page))
+            if names and catalog.priced:
+                catalog = await read_named_models(client, catalog, names)
     except ProviderRefused as error:
         raise CatalogUnavailable(f"{url} answered {_status_text(error.status)}") from error
     except NoAnswer as error:
@@ -46,13 +58,7 @@ async def _read_provider(llm_url: str, default_model: str | None) -> Provider:
     except MalformedAnswer as error:
         what = "without a list `data`" if error.body is not None else "something that is not JSON"
         raise CatalogUnavailable(f"{url} answered {what}") from error
-    models = model_prices(page)
-    if models is None:
-        raise CatalogUnavailable(f"{url} answered without a list `data`")
-    return Provider(
-        catalog_of(models, default_model, max_call_seconds(page)),
-        declared_capabilities(page.get("capabilities")),
-    )
+    return Provider(catalog, declared_capabilities(page.get("capabilities")))
 
 
 def _status_text(status: int) -> str:

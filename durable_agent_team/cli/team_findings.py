@@ -11,7 +11,7 @@ from durable_agent_team.cli.request_file import in_file, parse_inputs
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.spend import ModelCatalog
-from durable_agent_team.rules.catalog import callers, field_of
+from durable_agent_team.rules.catalog import callers, field_of, model_of, price_of
 from durable_agent_team.rules.estimate import CallBound, estimate, known_budgets_usd
 from durable_agent_team.rules.guarantees import REMEDY, broken_promises
 from durable_agent_team.rules.size_limits import size_problems, size_warnings
@@ -148,6 +148,19 @@ def finding_text(found: Finding) -> str:
     text = f"{place}: {found.level}: {found.field}{value}: {found.what}"
     text += f" ({remedy})" if remedy else ""
     return "\n".join([text, *to_paste])
+
+
+def routes_text(found: TeamCheck) -> str | None:
+    """Which model goes to which upstream; None where the endpoint does not say."""
+    if found.request is None or found.catalog is None:
+        return None
+    catalog = found.catalog
+    everyone = callers(found.request.team).values()
+    named = [model_of(each, catalog) for each in everyone]
+    named += [each.fallback_model for each in everyone if each.fallback_model]
+    priced = (price_of(catalog, name) for name in dict.fromkeys(named))
+    routes = [f"{each.model} on {each.upstream}" for each in priced if each and each.upstream]
+    return f"models: {', '.join(routes)}" if routes else None
 
 
 def valid_text(path: Path, found: TeamCheck) -> str:

@@ -13,6 +13,7 @@ from durable_agent_team.contracts.spend import (
     ModelCatalog,
     OpenAccounts,
     OpenedAccounts,
+    ReadModels,
     SetBudget,
 )
 
@@ -21,8 +22,9 @@ class AccountActivities:
     """Opens, changes, reads and closes ATXP accounts. Each activity may be repeated."""
 
     @activity.defn
-    async def read_models(self) -> ModelCatalog:
-        """Prices and context windows, and the default model of the worker's settings."""
+    async def read_models(self, wanted: ReadModels) -> ModelCatalog:
+        """Prices and context windows, and the default model of the worker's settings. Of a long
+        list only the models that are wanted."""
         raise NotImplementedError
 
     @activity.defn

@@ -4,7 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from durable_agent_team.contracts.base import decimal_of
-from durable_agent_team.contracts.spend import Capabilities, ModelCatalog, ModelPrice
+from durable_agent_team.contracts.spend import (
+    Capabilities,
+    ModelCatalog,
+    ModelPrice,
+    UnavailableModel,
+)
 
 MAX_MODELS = 2_000
 
@@ -19,6 +24,22 @@ def model_prices(body: Any) -> tuple[ModelPrice, ...] | None:
         return None
     found = (_model_price(line) for line in lines)
     return tuple(model for model in found if model is not None)[:MAX_MODELS]
+
+
+def model_price(line: Any) -> ModelPrice | None:
+    """What `GET /models/{id}` answered: one line of the list."""
+    return _model_price(line)
+
+
+def unavailable_model(name: str, error: Mapping[str, Any]) -> UnavailableModel:
+    """Why a model cannot be called, from the fields of the endpoint's error."""
+    needs, nearest = error.get("needs"), error.get("nearest")
+    near = nearest if isinstance(nearest, list) else []
+    return UnavailableModel(
+        model=name[:200],
+        needs=needs[:200] if isinstance(needs, str) else "",
+        nearest=tuple(each[:200] for each in near if isinstance(each, str))[:5],
+    )
 
 
 def max_call_seconds(body: Any) -> float | None:
@@ -46,12 +67,14 @@ def _model_price(line: Any) -> ModelPrice | None:
         return None
     pricing = line.get("pricing")
     prices = pricing if isinstance(pricing, Mapping) else {}
+    upstream = line.get("upstream")
     return ModelPrice(
         model=line["id"][:200],
         input_usd=decimal_of(prices.get("input_usd_per_million")),
         output_usd=decimal_of(prices.get("output_usd_per_million")),
         context_tokens=_tokens(line.get("context_tokens")),
         max_output_tokens=_tokens(line.get("max_output_tokens")),
+        **{"upstream": upstream[:60]} if isinstance(upstream, str) else {},
     )
 
 

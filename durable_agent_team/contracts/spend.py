@@ -34,11 +34,28 @@ class ModelPrice(Message):
     context_tokens: int | None = None
     max_output_tokens: int | None = None
     """The longest answer that the model can give, where it is known."""
+    upstream: str | None = Field(None, max_length=60)
+    """The gateway's name for who serves it."""
 
     @property
     def is_priced(self) -> bool:
         """Both prices are known; a call cannot be bounded with only one."""
         return self.input_usd is not None and self.output_usd is not None
+
+
+class UnavailableModel(Message):
+    """A model that the gateway was asked for and cannot call, and why: `needs` names the settings
+    that are missing, `nearest` names that look like it."""
+
+    model: str = Field(max_length=200)
+    needs: str = Field("", max_length=200)
+    nearest: tuple[str, ...] = Field((), max_length=5)
+
+
+class ReadModels(Message):
+    """The models that a team names. Without them: the whole list."""
+
+    names: tuple[str, ...] = Field((), max_length=2_100)
 
 
 class ModelCatalog(Message):
@@ -49,6 +66,11 @@ class ModelCatalog(Message):
     priced: bool = False
     max_call_seconds: float | None = Field(None, gt=0)
     """The longest that the gateway lets a call take; None where the endpoint does not say."""
+    unavailable: tuple[UnavailableModel, ...] = Field((), max_length=2_100)
+    """Of the models that were asked for by name."""
+    partial: bool = False
+    """Whether it has only the models that were asked for, since a gateway can know thousands and
+    the catalog is in every run's history."""
     accounts_locally: bool = False
     """Whether the run opens and closes its accounts by local activities. Comes with the catalog,
     which is in every run's history: runs of earlier versions do not have it, and replay as before.

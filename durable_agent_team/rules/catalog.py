@@ -1,5 +1,6 @@
 """A team's models in the gateway's list: their prices and context windows."""
 
+import difflib
 from collections.abc import Iterator
 
 from durable_agent_team.contracts.names import ORCHESTRATOR_AGENT
@@ -46,6 +47,12 @@ def model_of(caller: Caller, catalog: ModelCatalog) -> str:
     return caller.model or catalog.default_model or ""
 
 
+def models_of(team: Team) -> tuple[str, ...]:
+    """Every model that the team file names, each once."""
+    named = [name for each in callers(team).values() for name in (each.model, each.fallback_model)]
+    return tuple(dict.fromkeys(name for name in named if name is not None))
+
+
 def field_of(name: str) -> str:
     """The place of the orchestrator or of an agent in the team file."""
     return name if name == ORCHESTRATOR_AGENT else f"agents.{name}"
@@ -85,24 +92,43 @@ def timeout_problems(team: Team, catalog: ModelCatalog) -> Iterator[Problem]:
             )
 
 
-def price_file_lines(model: str) -> str:
-    """What to write into the gateway's price file so that `model` can be called."""
+def models_file_lines(model: str) -> str:
+    """What to write into the gateway's models file so that `model` can be called. Its prices are no
+    numbers: nobody pastes a wrong one."""
     name = model.replace("\\", "\\\\").replace('"', '\\"')
-    return f'[models."{name}"]\ninput_usd_per_million = 0.00\noutput_usd_per_million = 0.00'
+    price = '"?"  # your provider\'s price'
+    return f'[models."{name}"]\ninput_usd_per_million = {price}\noutput_usd_per_million = {price}'
 
 
 def _unpriced(field: str, model: str, catalog: ModelCatalog) -> Iterator[Problem]:
     if not catalog.priced or price_of(catalog, model) is not None:
         return
-    known = ", ".join(each.model for each in catalog.models)
+    told = next((each for each in catalog.unavailable if each.model == model), None)
+    if told is not None and told.needs:
+        yield Problem(
+            field=field,
+            value=model,
+            what=f"cannot be called: it needs {told.needs}",
+            remedy=f"set {told.needs} in the gateway's .env, and start the gateway again",
+        )
+        return
+    near = told.nearest if told is not None else nearest_models(model, catalog)
+    known = "" if near else f", which knows: {', '.join(each.model for each in catalog.models)}"
+    proposal = f"did you mean {' or '.join(near)}? Otherwise " if near else ""
     yield Problem(
         field=field,
         value=model,
-        what=f"has no price at the gateway, which knows: {known}"[:2000],
-        remedy="add to its price file, with your provider's prices in USD per million tokens:\n"
-        + price_file_lines(model)
-        + "\n",
+        what=f"has no price at the gateway{known}"[:2000],
+        remedy=f"{proposal}add to its models file, with your provider's prices in USD per million"
+        f" tokens:\n{models_file_lines(model)}\n",
     )
+
+
+def nearest_models(model: str, catalog: ModelCatalog) -> tuple[str, ...]:
+    """Names in the catalog that look like it, the likeliest first."""
+    names = {each.model.lower(): each.model for each in catalog.models}
+    found = difflib.get_close_matches(model.lower(), names, 3, 0.6)
+    return tuple(names[each] for each in found)
 
 
 def context_problems(request: RunRequest, catalog: ModelCatalog) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ from temporalio.exceptions import ApplicationError
 
 from durable_agent_team.contracts.call import AccountRef
 from durable_agent_team.contracts.error_types import ErrorType
-from durable_agent_team.contracts.spend import Capabilities, CloseAccounts, SetBudget
+from durable_agent_team.contracts.spend import Capabilities, CloseAccounts, ReadModels, SetBudget
 from tests.activities.support import (
     SEALER,
     Answer,
@@ -203,11 +203,32 @@ async def test_a_wrong_parent_key_is_unauthorized(upstream: ScriptedUpstream) ->
 
 
 async def test_the_gateways_prices_are_read(rooms: Rooms) -> None:
-    catalog = await context().run(rooms.accounts.read_models)
+    catalog = await context().run(rooms.accounts.read_models, ReadModels())
     assert (catalog.priced, catalog.default_model) == (True, "m")
     model = next(model for model in catalog.models if model.model == "smollm2-135m")
     assert (model.input_usd, model.output_usd) == (Decimal("0.5"), Decimal(2))
     assert model.context_tokens == 8192
+
+
+async def test_of_a_long_list_a_run_gets_the_models_that_it_names(
+    upstream: ScriptedUpstream,
+) -> None:
+    keys = {"OPENAI_API_KEY": "k", "OPENROUTER_API_KEY": "k", "OLLAMA_URL": upstream.url}
+    named = ("gpt-5-mini", "ollama/llama3.2", "gpt-5-mni", "gemini-2.5-pro")
+    async with (
+        running_gateway(upstream.url, environment=keys) as gateway,
+        rooms_at(gateway.base_url, PARENT_KEY) as rooms,
+    ):
+        catalog = await context().run(rooms.accounts.read_models, ReadModels(names=named))
+    assert catalog.partial
+    found = {each.model: each for each in catalog.models}
+    assert set(found) == {"gpt-5-mini", "ollama/llama3.2", "m"}, "and the default model"
+    assert found["gpt-5-mini"].upstream == "openai"
+    assert found["ollama/llama3.2"].output_usd == 0
+    missing = {each.model: each for each in catalog.unavailable}
+    assert missing["gemini-2.5-pro"].needs == "GEMINI_API_KEY"
+    assert "gpt-5-mini" in missing["gpt-5-mni"].nearest
+    assert len(catalog.model_dump_json()) < 4_000
 
 
 async def test_a_guarded_list_is_read_with_the_parent_key() -> None:
@@ -217,7 +238,7 @@ async def test_a_guarded_list_is_read_with_the_parent_key() -> None:
         return reply(data=[{"id": "m1"}, {"no": "id"}, 7])
 
     async with serving(guarded) as server, rooms_at(server.url, PARENT_KEY) as rooms:
-        catalog = await context().run(rooms.accounts.read_models)
+        catalog = await context().run(rooms.accounts.read_models, ReadModels())
     assert [model.model for model in catalog.models] == ["m1"]
     assert not catalog.priced
 
@@ -225,13 +246,13 @@ async def test_a_guarded_list_is_read_with_the_parent_key() -> None:
 @pytest.mark.parametrize("status", [401, 403, 404, 405])
 async def test_an_endpoint_without_a_list_is_an_unpriced_catalog(status: int) -> None:
     async with serving((status, {}, b"")) as server, rooms_at(server.url, PARENT_KEY) as rooms:
-        catalog = await context().run(rooms.accounts.read_models)
+        catalog = await context().run(rooms.accounts.read_models, ReadModels())
     assert (catalog.models, catalog.priced, catalog.default_model) == ((), False, "m")
 
 
 async def test_a_list_that_cannot_be_had_now_is_asked_for_again() -> None:
     async with serving((503, {}, b"")) as server, rooms_at(server.url, PARENT_KEY) as rooms:
         with pytest.raises(ApplicationError) as caught:
-            await context().run(rooms.accounts.read_models)
+            await context().run(rooms.accounts.read_models, ReadModels())
     assert caught.value.type == ErrorType.UPSTREAM_UNAVAILABLE.value
     assert not caught.value.non_retryable

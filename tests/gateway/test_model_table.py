@@ -31,7 +31,7 @@ def table(
 
 def called(models: ModelTable, name: str) -> Model:
     found = models.find(name)
-    assert found is not None, models.why_not(name)
+    assert found is not None, models.why_not(name).text
     return found
 
 
@@ -74,8 +74,9 @@ def test_without_a_key_the_variable_is_named() -> None:
     models = table({})
     for name in ("gpt-5-mini", "openai/gpt-5-mini", "openai/anything"):
         assert models.find(name) is None
-        assert "needs OPENAI_API_KEY" in models.why_not(name)
-    assert "AZURE_OPENAI_ENDPOINT and AZURE_OPENAI_API_KEY" in models.why_not("azure/gpt-5")
+        assert "needs OPENAI_API_KEY" in models.why_not(name).text
+        assert models.why_not(name).needs == "OPENAI_API_KEY"
+    assert "AZURE_OPENAI_ENDPOINT and AZURE_OPENAI_API_KEY" in models.why_not("azure/gpt-5").text
 
 
 def test_a_name_with_its_upstream_always_means_that_upstream() -> None:
@@ -186,10 +187,10 @@ def test_an_entry_without_a_price_anywhere_is_a_mistake(tmp_path: Path) -> None:
 
 
 def test_the_nearest_names_are_proposed_and_no_price_is_made_up() -> None:
-    text = table(OPENAI).why_not("gpt-5-mni")
+    text = table(OPENAI).why_not("gpt-5-mni").text
     assert "'gpt-5-mini'" in text
     assert "0.00" not in text
-    assert "Did you mean" not in table({}).why_not("zzzzzzzz")
+    assert "Did you mean" not in table({}).why_not("zzzzzzzz").text
 
 
 def test_a_whole_catalogue_is_listed_each_model_once() -> None:

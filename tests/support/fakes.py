@@ -31,6 +31,7 @@ from durable_agent_team.contracts.spend import (
     ModelPrice,
     OpenAccounts,
     OpenedAccounts,
+    ReadModels,
     SetBudget,
 )
 
@@ -88,7 +89,10 @@ class FakeWorld(AccountActivities, AgentActivities, NotificationActivities):
         ]
 
     @activity.defn
-    async def read_models(self) -> ModelCatalog:
+    async def read_models(self, wanted: ReadModels) -> ModelCatalog:
+        return await self.wanted(wanted)
+
+    async def wanted(self, order: ReadModels) -> ModelCatalog:
         return self.catalog
 
     @activity.defn

@@ -211,8 +211,8 @@ def test_an_unpriced_model_prints_the_lines_for_the_price_file(key: str) -> None
     lines = found.remedy.splitlines()
     assert lines[-3:] == [
         '[models."huge \\"x\\""]',
-        "input_usd_per_million = 0.00",
-        "output_usd_per_million = 0.00",
+        'input_usd_per_million = "?"  # your provider\'s price',
+        'output_usd_per_million = "?"  # your provider\'s price',
     ]
     unpriced = CATALOG.model_copy(update={"priced": False})
     assert team_problems(made, unpriced) == [], "an endpoint that tells no prices refuses nothing"

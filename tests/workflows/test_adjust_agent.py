@@ -14,7 +14,7 @@ from temporalio.worker import Worker
 from durable_agent_team.contracts.call import CallRequest, CallResult, Purpose
 from durable_agent_team.contracts.names import WORKFLOW
 from durable_agent_team.contracts.run import RunReport, RunStatus
-from durable_agent_team.contracts.spend import ModelPrice
+from durable_agent_team.contracts.spend import ModelCatalog, ModelPrice, ReadModels
 from tests.support.fakes import FakeWorld, exhausted
 from tests.support.sandbox import strict_runner
 from tests.workflows.test_life_of_a_run import started, team
@@ -324,3 +324,29 @@ async def test_a_model_without_a_price_is_refused_with_those_that_have_one(clien
         assert (await state(handle)).refusals[-1].problem == message
         gate.open.set()
         await handle.result()
+
+
+class ManyModels(FakeWorld):
+    """Its gateway knows more models than a run's catalog has: `dear`, and none by other names."""
+
+    async def wanted(self, order: ReadModels) -> ModelCatalog:
+        (model,) = self.catalog.models
+        more = [model.model_copy(update={"model": "dear"})] if "dear" in order.names else []
+        return self.catalog.model_copy(update={"models": (model, *more), "partial": True})
+
+
+async def test_a_model_that_the_catalog_left_out_is_looked_up_when_it_is_named(
+    client: Client,
+) -> None:
+    gate = Gate("a")
+    world = ManyModels(gate)
+    async with started(client, world, {"team": team(tasks=CHAIN)}) as handle:
+        await gate.reached.wait()
+        with pytest.raises(WorkflowUpdateFailedError) as refused:
+            await handle.execute_update("adjust_agent", {"agent": "research", "model": "nowhere"})
+        assert "is not known at the gateway" in str(refused.value.cause)
+        change = {"agent": "research", "model": "dear"}
+        assert (await handle.execute_update("adjust_agent", change))["model"] == "dear"
+        gate.open.set()
+        assert (await handle.result()).status == RunStatus.COMPLETED
+    assert "dear" in {call.model for call in world.calls}

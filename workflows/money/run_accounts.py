@@ -16,9 +16,16 @@ from durable_agent_team.contracts.spend import (
     LedgerAgreement,
     ModelCatalog,
     OpenAccounts,
+    ReadModels,
 )
 from durable_agent_team.rules.budgets import budgets_usd
-from durable_agent_team.rules.catalog import callers, calls_orchestrator, model_of
+from durable_agent_team.rules.catalog import (
+    callers,
+    calls_orchestrator,
+    model_of,
+    models_of,
+    price_of,
+)
 from workflows.activity_errors import failure_and_spend, run_failure
 from workflows.activity_executor import ActivityExecutor
 from workflows.command_turns import NotIssued
@@ -64,10 +71,30 @@ class RunAccounts:
         try:
             # A local activity: it costs nothing and may run again, so it need not pass the server.
             return await workflow.execute_local_activity_method(
-                AccountActivities.read_models, **catalog_options(), summary="models and prices"
+                AccountActivities.read_models,
+                ReadModels(names=models_of(self._progress.team)),
+                **catalog_options(),
+                summary="models and prices",
             )
         except FailureError as error:
             raise run_failure(error) from None
+
+    async def look_up(self, model: str) -> None:
+        """Adds a model to a partial catalog, where the gateway can call it. Raises TaskFailed."""
+        try:
+            found = await workflow.execute_local_activity_method(
+                AccountActivities.read_models,
+                ReadModels(names=(model,)),
+                **catalog_options(),
+                summary=f"the price of {model}"[:100],
+            )
+        except FailureError as error:
+            raise run_failure(error) from None
+        known = self._progress.catalog.models
+        more = [each for each in found.models if each.model == model]
+        if more and price_of(self._progress.catalog, model) is None:
+            models = (*known, *more)
+            self._progress.catalog = self._progress.catalog.model_copy(update={"models": models})
 
     async def open(self, catalog: ModelCatalog) -> None:
         """Opens all accounts in one activity, under limits that together respect the team's.

@@ -15,11 +15,14 @@ FARTHEST = timedelta(days=3650)
 """A later deadline is a mistake, and is not given to Temporal as a timer."""
 
 
-def check_priced(catalog: ModelCatalog, model: str) -> None:
+def check_priced(catalog: ModelCatalog, model: str, *, looked_up: bool = True) -> None:
     """Raises ApplicationError for a model without a price, as its calls could not be limited. An
-    endpoint that lists no prices at all decides when the model is called."""
+    endpoint that lists no prices at all decides when the model is called. Without `looked_up`, a
+    model that a partial catalog does not have is let through: the gateway is asked for it next."""
     price = price_of(catalog, model)
     if not catalog.priced or (price is not None and price.is_priced):
+        return
+    if catalog.partial and price is None and not looked_up:
         return
     priced = ", ".join(each.model for each in catalog.models if each.is_priced)
     what = "has no price at the gateway" if price else "is not known at the gateway"

@@ -99,6 +99,11 @@ class PaidCalls:
         self.gate = Gate(progress, parking)
         self.outages = Outages(progress)
 
+    def use_catalog(self, catalog: ModelCatalog) -> None:
+        """From here on, requests are bounded by these prices."""
+        self._catalog = catalog
+        self._requests = CallRequests(catalog)
+
     async def answer(
         self, assignment: Assignment, problems: Callable[[str], Sequence[str]] | None = None
     ) -> Text:

@@ -50,10 +50,11 @@ def _team_graph(path: Path) -> "Graph":
     from durable_agent_team.cli.provider_lookup import look_up_provider
     from durable_agent_team.cli.request_file import load_request
     from durable_agent_team.cli.ui.graph_drawing import Graph, Node
+    from durable_agent_team.rules.catalog import models_of
     from durable_agent_team.rules.estimate import estimate
 
     request = load_request(path, None, [])
-    provider = look_up_provider()
+    provider = look_up_provider(models_of(request.team))
     most = {}
     if provider is not None:
         bounds = estimate(request, provider.catalog).calls

@@ -18,10 +18,11 @@ def estimate(team: TeamFile, goal: Goal = None, input: Inputs = None, json: Json
     from durable_agent_team.cli.provider_lookup import look_up_provider
     from durable_agent_team.cli.request_file import load_request
     from durable_agent_team.cli.ui.estimate_table import estimate_text
+    from durable_agent_team.rules.catalog import models_of
     from durable_agent_team.rules.estimate import estimate as estimate_request
 
     request = load_request(team, goal, input or [])
-    provider = look_up_provider()
+    provider = look_up_provider(models_of(request.team))
     if provider is None:
         remedy = "set ATXP_LLM_URL to an endpoint that reports them"
         raise CommandError(ExitCode.NO_ANSWER, f"{team}: no prices, so no estimate ({remedy})")

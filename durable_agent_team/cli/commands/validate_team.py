@@ -24,12 +24,21 @@ def validate(
 
     Models and context sizes are checked with the gateway's list of models, if it answers.
     """
-    from durable_agent_team.cli.provider_lookup import has_store, look_up_provider
+    from durable_agent_team.cli.provider_lookup import (
+        has_store,
+        look_up_provider,
+        named_models,
+    )
     from durable_agent_team.cli.request_file import parse_inputs
-    from durable_agent_team.cli.team_findings import check_team, finding_text, valid_text
+    from durable_agent_team.cli.team_findings import (
+        check_team,
+        finding_text,
+        routes_text,
+        valid_text,
+    )
 
     parse_inputs(input or [])  # before the provider is called
-    found = check_team(team, goal, input or [], look_up_provider(), has_store())
+    found = check_team(team, goal, input or [], look_up_provider(named_models(team)), has_store())
     for each in found.findings:
         if json:
             print_json(each)
@@ -43,4 +52,6 @@ def validate(
         return ExitCode.INVALID_INPUT
     if not json and found.request is not None:
         print_line(valid_text(team, found))
+        if routes := routes_text(found):
+            print_line(routes)
     return ExitCode.DONE

@@ -70,7 +70,8 @@ async def model(request: web.Request) -> web.Response:
     name = request.match_info["id"]
     found = gateway.models.find(name)
     if found is None:
-        raise not_found(gateway.models.why_not(name[:MAX_MODEL_NAME]))
+        why = gateway.models.why_not(name[:MAX_MODEL_NAME])
+        raise replace(not_found(why.text), extra=why.fields)
     return respond_shape(model_json(gateway, found))
 
 

@@ -201,6 +201,10 @@ class ErrorFields(BaseModel):
     required_usd: float = 0
     possibly_billed_usd: float = 0
     upstream_status: int = 0
+    needs: str = ""
+    """Settings without which the model cannot be called."""
+    nearest: list[str] = []
+    """Models whose names look like the one that is not known."""
 
 
 class ErrorResponse(BaseModel):

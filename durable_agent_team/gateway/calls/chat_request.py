@@ -1,7 +1,7 @@
 """Parses a chat completion request and computes the upper bound of its cost."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from durable_agent_team.gateway.api_error import invalid, shown, shown_name
@@ -82,7 +82,8 @@ def bounded_request(
         raise invalid(f"`model` must name a model (GET /v1/models lists them); got {shown(model)}")
     target = models.find(model)
     if target is None:
-        raise invalid(models.why_not(model), "unpriced_model")
+        why = models.why_not(model)
+        raise replace(invalid(why.text, "unpriced_model"), extra=why.fields)
     if target.kind != "chat":
         raise invalid(
             f"The model {model!r} makes embeddings; it cannot chat", "wrong_kind_of_model"

@@ -7,7 +7,7 @@ of `upstreams`.
 
 import difflib
 import fnmatch
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,20 @@ MAX_KNOWN = 5_000
 """Names whose model is kept; clients choose the names."""
 NARROW = frozenset({"smollm2-135m"})
 """Bundled models, which cannot plan freely."""
+
+
+@dataclass(frozen=True, slots=True)
+class WhyNot:
+    """Why a model cannot be called: `text` for people, the rest for programs."""
+
+    text: str
+    needs: str = ""
+    nearest: Sequence[str] = ()
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        known = {"needs": self.needs, "nearest": list(self.nearest)}
+        return {name: each for name, each in known.items() if each}
 
 
 @dataclass
@@ -92,20 +106,19 @@ class ModelTable:
             entries += [each.price.get("parameters", ()) for each in self.file.models.values()]
         return {name for each in entries for name in each}
 
-    def why_not(self, name: str) -> str:
+    def why_not(self, name: str) -> WhyNot:
         """Why `name` cannot be called, and what to do: a key, another spelling, an entry."""
         if missing := self._missing(name):
-            return (
-                f"The model {name!r} needs {missing}: set it in .env and start the gateway again."
-            )
+            remedy = "set it in .env and start the gateway again"
+            return WhyNot(f"The model {name!r} needs {missing}: {remedy}.", needs=missing)
         near = self.nearest(name)
         text = f"The model {name!r} has no price, so its cost cannot be limited."
         if near:
             text += f" Did you mean {' or '.join(map(repr, near))}?"
         path = self.file.path if self.file else self.prices.path
-        return f"{text} To call it, add to {path} and start the gateway again:\n\n" + (
-            self.prices.lines_to_add(name)
-        )
+        lines = self.prices.lines_to_add(name)
+        text += f" To call it, add to {path} and start the gateway again:\n\n{lines}"
+        return WhyNot(text, nearest=near)
 
     def nearest(self, name: str) -> list[str]:
         """Names of models that look like it, the likeliest first."""
