@@ -26,9 +26,11 @@ def starter_program() -> str:
     return _as_typed(sys.argv, sys.orig_argv) or names.STARTER
 
 
-def starter_command(command: str, *arguments: str) -> str:
-    """A command of this program, to be pasted into a shell."""
-    return shell_command(starter_program(), command, *arguments)
+def starter_command(command: str, *arguments: str, options: Sequence[str] = ()) -> str:
+    """A command of this program, to be pasted into a shell. `options` go before the arguments,
+    which may look like options themselves."""
+    words = " ".join([command, *map(shell_word, options)])
+    return shell_command(starter_program(), words, *arguments)
 
 
 def as_called(text: str) -> str:

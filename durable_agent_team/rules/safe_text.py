@@ -78,6 +78,14 @@ def markdown_code(text: str) -> str:
     return f"{fence} {line} {fence}" if longest else f"{fence}{line}{fence}"
 
 
+def markdown_fence(text: str, language: str = "") -> str:
+    """A block of code that its content cannot end."""
+    shown = terminal_text(text)
+    longest = max(map(len, re.findall("`+", shown)), default=0)
+    fence = "`" * max(longest + 1, 3)
+    return f"{fence}{language}\n{shown}\n{fence}"
+
+
 def mermaid_text(text: str) -> str:
     """For a quoted label: everything that could be markup becomes a Mermaid entity."""
     return _MERMAID.sub(_mermaid_entity, one_line(text))

@@ -1,6 +1,7 @@
 """`graph` and `report`."""
 
 import json
+import re
 import xml.etree.ElementTree as ElementTree
 from datetime import timedelta
 from decimal import Decimal
@@ -14,9 +15,9 @@ from durable_agent_team.cli.ui.graph_drawing import (
     Graph,
     Node,
     graph_mermaid,
-    graph_svg,
     graph_text,
 )
+from durable_agent_team.cli.ui.graph_picture import graph_svg
 from durable_agent_team.cli.ui.report_page import RunFile
 from durable_agent_team.contracts.call import CallRequest, CallResult
 from durable_agent_team.contracts.run import TaskStatus
@@ -24,6 +25,7 @@ from tests.cli.support import TEAM, Starter, lines, serving
 from tests.cli.test_start_run import fail_prices, new_id
 from tests.cli.test_validate_team import alone, gateway
 from tests.support.fakes import FakeWorld
+from tests.support.printed_commands import commands_in, parsed
 
 __all__ = ["alone", "gateway"]
 
@@ -138,6 +140,11 @@ async def test_a_report_is_one_file_in_three_formats(
     assert seen.tags.count("svg") == 2
     for expected in (run, "0.040000", "agrees", "&lt;script&gt;", "facts", "orchestrator"):
         assert expected in page
+    for ask in ("List the facts.", "List the prices.", "Write it up."):
+        assert page.count(ask) == 1, "each task with its ask"
+    assert "answer of facts" in page, "and its hand-off"
+    assert "prefers-color-scheme:dark" in page
+    assert "width=device-width" in page
     text = (tmp_path / "r.md").read_text()
     as_text = 'The answer: &lt;script&gt;alert(1)&lt;/script&gt; &amp; "more" \\| and \\`so\\` on'
     for expected in (
@@ -145,6 +152,9 @@ async def test_a_report_is_one_file_in_three_formats(
         "```mermaid",
         "| research |",
         "## Timeline",
+        "### text",
+        "Write it up.",
+        "answer of prices",
         "| facts | research | +",
     ):
         assert expected in text
@@ -163,7 +173,11 @@ async def test_the_report_of_a_failed_run_says_what_failed(
     file = tmp_path / "r.html"
     ended = await starter("report", run, "--out", str(file), "--json")
     assert json.loads(ended.out) == {"workflow_id": run, "file": str(file)}
-    assert "prices: ContextExceeded: no such sheet" in file.read_text()
+    page = file.read_text()
+    assert "prices: ContextExceeded: no such sheet" in page
+    assert "What to do: Shorten the inputs" in page
+    commands = commands_in("\n".join(re.findall(r'<pre class="cmd">(.*?)</pre>', page)))
+    assert [parsed(each) for each in commands] == [["task", run, "prices"], ["rerun", run]]
 
 
 @pytest.mark.parametrize(

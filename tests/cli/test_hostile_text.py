@@ -129,7 +129,8 @@ async def test_a_markdown_report_has_no_markup_of_an_answer(
     text = (tmp_path / "r.md").read_text()
     assert "\n# Heading" not in text
     assert re.findall(r"^#+ .*", text, re.M)[1:] == [
-        "## Answer", "## Graph", "## Money", "## Timeline",
+        "## Answer", "## Graph", "## Tasks", "### facts", "### prices", "### text", "## Money",
+        "## Timeline",
     ]  # fmt: skip
     assert not re.search(r"(?<!\\)\]\(http", text)
     assert re.findall(r"^(```.*|~~~.*)", text, re.M) == ["```mermaid", "```"]

@@ -45,7 +45,9 @@ def report(
 def _read_run(run: str) -> "RunFile":
     from durable_agent_team.cli.ui.call_timeline import bars_of
     from durable_agent_team.cli.ui.report_page import RunFile
+    from durable_agent_team.cli.ui.report_tasks import task_sheets
     from durable_agent_team.client.run_history import read_record
+    from durable_agent_team.client.run_plan import plan_of
     from durable_agent_team.client.runs import get_run
 
     async def read(client: "Client") -> RunFile:
@@ -55,7 +57,9 @@ def _read_run(run: str) -> "RunFile":
             remedy = f"`{starter_command('result', run)}` waits for it"
             raise CommandError(ExitCode.INVALID_INPUT, f"{problem} ({remedy})")
         report = await handle.report()
-        return RunFile(report=report, timeline=bars_of(await read_record(client, run), report))
+        record = await read_record(client, run)
+        sheets = task_sheets(report, record, await plan_of(client, run))
+        return RunFile(report=report, timeline=bars_of(record, report), tasks=sheets)
 
     return with_client(read)
 

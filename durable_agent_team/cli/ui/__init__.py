@@ -2,7 +2,10 @@
 
 - Text: `run_tables.py` (state, spend, report, list), `charge_table.py`, `estimate_table.py`,
   `task_calls.py` (`task`), `plain_lines.py` (a run that is followed without a terminal).
-- Pictures: `graph_drawing.py` (text, Mermaid, SVG), `call_timeline.py` (SVG), `report_page.py`.
+- Pictures: `graph_drawing.py` (text, Mermaid), `graph_layout.py` and `graph_picture.py` (SVG),
+  `call_timeline.py` (SVG).
+- The report: `report_page.py` (what it contains, and Markdown), `report_html.py`,
+  `report_style.py`, `report_tasks.py`, and `remedies.py`, what to do about a failure.
 - Following a run: `watch_run.py` yields its states as they change, `follow_run.py` prints them,
   `live_view.py` and `live_tables.py` draw them.
 

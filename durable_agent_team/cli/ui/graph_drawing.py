@@ -1,4 +1,4 @@
-"""Pure: a plan with its states and amounts, as text, Mermaid and SVG."""
+"""Pure: a plan with its states and amounts, as data, as text and as Mermaid."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -7,7 +7,7 @@ from durable_agent_team.cli.output import clip, usd
 from durable_agent_team.cli.ui.graph_layers import layered
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.run import TaskState, TaskStatus
-from durable_agent_team.rules.safe_text import html_text, mermaid_text, one_line
+from durable_agent_team.rules.safe_text import mermaid_text, one_line
 
 COLOURS = {
     TaskStatus.RUNNING: "#7cc4f0",
@@ -22,9 +22,6 @@ COLOURS = {
 PLAIN = "#e8e8e8"
 MAX_ORIGIN = 60
 """Characters of a run's id in the label of a task."""
-BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y = 220, 46, 50, 14
-MIN_SCALE = 0.6
-"""A wide plan is scaled down to the page, but stays readable; below this it is scrolled."""
 
 
 class Node(Message):
@@ -68,7 +65,7 @@ def graph_text(graph: Graph) -> str:
     lines = [one_line(graph.name)]
     for node, depth in layered(graph.nodes):
         after = f" <- {', '.join(node.depends_on)}" if node.depends_on else ""
-        text = f"{node.id} ({_label(node)}){after}"
+        text = f"{node.id} ({label_of(node)}){after}"
         lines.append(f"{'  ' * (depth + 1)}{one_line(text)}")
     return "\n".join(lines)
 
@@ -78,7 +75,7 @@ def graph_mermaid(graph: Graph) -> str:
     names = {node.id: f"n{number}" for number, node in enumerate(graph.nodes)}
     lines = ["flowchart LR"]
     for node in graph.nodes:
-        text = f"{mermaid_text(node.id)}<br/>{mermaid_text(_label(node))}"
+        text = f"{mermaid_text(node.id)}<br/>{mermaid_text(label_of(node))}"
         lines.append(f'  {names[node.id]}["{text}"]')
     for node in graph.nodes:
         lines += [
@@ -92,27 +89,14 @@ def graph_mermaid(graph: Graph) -> str:
     return "\n".join(lines)
 
 
-def graph_svg(graph: Graph) -> str:
-    """Tasks in columns by their depth, dependencies to the left."""
-    places: dict[str, tuple[int, int]] = {}
-    heights: dict[int, int] = {}
-    for node, depth in layered(graph.nodes):
-        row = heights[depth] = heights.get(depth, -1) + 1
-        places[node.id] = (depth * (BOX_WIDTH + GAP_X), row * (BOX_HEIGHT + GAP_Y))
-    width = (max(heights, default=0) + 1) * (BOX_WIDTH + GAP_X)
-    height = (max(heights.values(), default=0) + 1) * (BOX_HEIGHT + GAP_Y)
-    parts = [_svg(width, height, "The plan")]
-    for node in graph.nodes:
-        x, y = places[node.id]
-        for each in node.depends_on:
-            if each in places:
-                parts.append(_edge(places[each], (x, y)))
-    parts += [_box(node, *places[node.id]) for node in graph.nodes]
-    return "\n".join([*parts, "</svg>"])
+def label_of(node: Node) -> str:
+    """Agent, state and amount, on one line."""
+    return " · ".join(filter(None, (node.agent, state_of(node))))
 
 
-def _label(node: Node) -> str:
-    parts = [node.agent]
+def state_of(node: Node) -> str:
+    """State and amount."""
+    parts = []
     if node.status is not None:
         parts.append(node.status.value)
     if node.reused_from is not None:
@@ -120,32 +104,3 @@ def _label(node: Node) -> str:
     elif node.usd is not None:
         parts.append(f"{'' if node.status else 'at most '}{usd(node.usd)} USD")
     return " · ".join(parts)
-
-
-def _edge(start: tuple[int, int], end: tuple[int, int]) -> str:
-    x1, y1 = start[0] + BOX_WIDTH, start[1] + BOX_HEIGHT // 2
-    x2, y2 = end[0], end[1] + BOX_HEIGHT // 2
-    middle = (x1 + x2) // 2
-    return (
-        f'<path d="M{x1} {y1} C{middle} {y1} {middle} {y2} {x2} {y2}" fill="none" stroke="#888"/>'
-    )
-
-
-def _box(node: Node, x: int, y: int) -> str:
-    colour = COLOURS.get(node.status, PLAIN) if node.status else PLAIN
-    return (
-        f"<g><title>{html_text(node.id)}: {html_text(_label(node))}</title>"
-        f'<rect x="{x}" y="{y}" width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="6" fill="{colour}"/>'
-        f'<text x="{x + 8}" y="{y + 19}" font-weight="bold">{html_text(clip(node.id, 26))}</text>'
-        f'<text x="{x + 8}" y="{y + 36}" font-size="11">{html_text(clip(_label(node), 38))}</text>'
-        "</g>"
-    )
-
-
-def _svg(width: int, height: int, title: str) -> str:
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}"'
-        f' height="{height}" style="max-width:max(100%,{width * MIN_SCALE:.0f}px);height:auto"'
-        ' role="img" font-family="sans-serif" font-size="13">'
-        f"<title>{html_text(title)}</title>"
-    )

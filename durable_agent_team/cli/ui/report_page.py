@@ -1,27 +1,28 @@
-"""The file that `report` writes: answer, graph, money and timeline, as HTML, Markdown or JSON."""
+"""The file that `report` writes, and its Markdown: answer, graph, tasks, money and timeline."""
 
 from collections.abc import Callable, Iterable, Sequence
 
+from durable_agent_team.cli.json_layout import laid_out
 from durable_agent_team.cli.output import clip, duration_text, elapsed, usd
-from durable_agent_team.cli.ui.call_timeline import CallBar, timeline_svg
-from durable_agent_team.cli.ui.graph_drawing import graph_mermaid, graph_of_tasks, graph_svg
+from durable_agent_team.cli.ui.call_timeline import CallBar
+from durable_agent_team.cli.ui.graph_drawing import graph_mermaid, graph_of_tasks, graph_text
+from durable_agent_team.cli.ui.graph_picture import is_drawn
+from durable_agent_team.cli.ui.remedies import FOLLOWS, commands_after, remedy_of
+from durable_agent_team.cli.ui.report_tasks import TaskSheet, checks_text
 from durable_agent_team.cli.ui.run_tables import (
     AGREEMENT,
-    failure_lines,
     failure_text,
     money_notes,
     possibly_billed_text,
 )
 from durable_agent_team.contracts.base import Message
-from durable_agent_team.contracts.run import RunReport
-from durable_agent_team.rules.safe_text import html_text, markdown_block, markdown_line
-
-STYLE = """\
-body{font:15px/1.5 sans-serif;max-width:1000px;margin:2em auto;padding:0 1em;color:#222}
-table{border-collapse:collapse}td,th{border-bottom:1px solid #ddd;padding:.2em .8em;text-align:left}
-td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}pre{white-space:pre-wrap}
-.answer{background:#f6f6f6;padding:1em;border-radius:6px}.failed{color:#b02a20}
-figure{overflow-x:auto;margin:0}"""
+from durable_agent_team.contracts.run import RunReport, TaskOutcome, TaskState
+from durable_agent_team.rules.safe_text import (
+    markdown_block,
+    markdown_code,
+    markdown_fence,
+    markdown_line,
+)
 
 
 class RunFile(Message):
@@ -29,36 +30,80 @@ class RunFile(Message):
 
     report: RunReport
     timeline: tuple[CallBar, ...]
+    tasks: tuple[TaskSheet, ...] = ()
+    """In the order of the report's outcomes."""
 
 
-def _head(report: RunReport) -> list[str]:
+def head_of(report: RunReport) -> list[tuple[str, str]]:
+    """What a reader wants to know first: names and values."""
+    total = report.spend.total
     took = elapsed(report.started_at, report.ended_at)
     lines = [
-        f"Status: {report.status}",
-        f"Started: {report.started_at:%Y-%m-%d %H:%M:%S} UTC, took {took}"
-        f" (its calls one after the other: {duration_text(report.call_seconds)})",
-        f"Spent: {usd(report.spend.total.spent_usd)} USD of"
-        f" {usd(report.spend.total.budget_usd)} USD",
-        f"Ledger: {usd(report.spend.ledger_usd)} USD, {AGREEMENT[report.spend.ledger_agrees]}",
+        ("Run", report.workflow_id),
+        ("Status", report.status.value),
+        ("Started", f"{report.started_at:%Y-%m-%d %H:%M:%S} UTC"),
+        ("Took", f"{took} (its calls one after the other: {duration_text(report.call_seconds)})"),
+        ("Spent", f"{usd(total.spent_usd)} USD of {usd(total.budget_usd)} USD"),
+        ("Ledger", f"{usd(report.spend.ledger_usd)} USD, {AGREEMENT[report.spend.ledger_agrees]}"),
     ]
-    total = report.spend.total
     if total.possibly_billed_calls:
         given_up = possibly_billed_text(total.possibly_billed_calls, total.possibly_billed_usd)
-        lines.append(given_up.capitalize())
+        lines.append(("Not charged", given_up))
     if report.cancel_reason is not None:
-        lines.append(f"Cancelled: {report.cancel_reason or '(no reason given)'}")
+        lines.append(("Cancelled", report.cancel_reason or "(no reason given)"))
     return lines
 
 
-def _failed(report: RunReport) -> list[str]:
-    failed = failure_lines([outcome.task for outcome in report.outcomes])
-    return failed + ([f"the run: {failure_text(report.failure)}"] if report.failure else [])
+class Trouble(Message):
+    """A failure, what helps, and the commands for it."""
+
+    text: str
+    remedy: str
+    commands: tuple[str, ...] = ()
+
+
+MOST_TROUBLES = 50
+
+
+def troubles_of(report: RunReport) -> list[Trouble]:
+    """What failed and why, and what to do about it: causes before what follows from them. Of many,
+    the first ones; every task has its own failure, too."""
+    found = [
+        Trouble(
+            text=f"{task.id}: {failure_text(task.failure)}",
+            remedy=remedy_of(task.failure),
+            commands=tuple(commands_after(report, task)),
+        )
+        for task in sorted((each.task for each in report.outcomes), key=_follows)
+        if task.failure is not None
+    ]
+    more = len(found) - MOST_TROUBLES
+    if more > 0:
+        found = found[:MOST_TROUBLES]
+        found.append(
+            Trouble(text=f"{more} more tasks failed or were blocked: see Tasks", remedy="")
+        )
+    if report.failure is not None:
+        text = f"the run: {failure_text(report.failure)}"
+        found.append(Trouble(text=text, remedy=remedy_of(report.failure)))
+    return found
+
+
+def _follows(task: TaskState) -> bool:
+    return task.failure is not None and task.failure.type in FOLLOWS
+
+
+def pairs_of(found: RunFile) -> list[tuple[TaskOutcome, TaskSheet]]:
+    """Every task with what it was asked."""
+    outcomes = found.report.outcomes
+    sheets = found.tasks or tuple(TaskSheet(task=each.task.id, ask=None) for each in outcomes)
+    return list(zip(outcomes, sheets, strict=True))
 
 
 MONEY_HEAD = ("agent", "model", "calls", "tokens", "spent USD", "budget USD")
 
 
-def _money(report: RunReport) -> list[tuple[str, ...]]:
+def money_rows(report: RunReport) -> list[tuple[str, ...]]:
     return [
         (
             each.agent,
@@ -92,17 +137,81 @@ def _times(found: RunFile) -> list[tuple[str, ...]]:
 
 def _markdown(found: RunFile) -> str:
     report = found.report
-    graph = graph_of_tasks(report.workflow_id, [outcome.task for outcome in report.outcomes])
     parts = [f"# {markdown_line(f'{report.team}: {clip(report.goal, 200)}')}", ""]
-    parts += _md_list((f"Run: {report.workflow_id}", *_head(report)))
-    if failed := _failed(report):
-        parts += ["", "## Failed", "", *_md_list(clip(line, 2_000) for line in failed)]
-    parts += ["", "## Answer", "", markdown_block((report.answer or "(none)").strip())]
-    parts += ["", "## Graph", "", "```mermaid", graph_mermaid(graph), "```"]
-    parts += ["", "## Money", "", *_md_table(MONEY_HEAD, _money(report)), ""]
+    parts += _md_list(f"{name}: {value}" for name, value in head_of(report))
+    if troubles := troubles_of(report):
+        parts += ["", "## Failed", ""]
+        parts += [line for each in troubles for line in _md_trouble(each)]
+    parts += ["", "## Answer", "", _md_text(report.answer or "(none)")]
+    parts += ["", "## Graph", "", *_md_graph(report)]
+    parts += ["", "## Tasks"]
+    for outcome, sheet in pairs_of(found):
+        parts += ["", *_md_task(outcome, sheet)]
+    parts += ["", "## Money", "", *_md_table(MONEY_HEAD, money_rows(report)), ""]
     parts += _md_list(money_notes(report.spend))
     parts += ["", "## Timeline", "", *_md_table(TIMES_HEAD, _times(found))]
     return "\n".join([*parts, ""])
+
+
+def _md_trouble(trouble: Trouble) -> list[str]:
+    lines = [f"- {markdown_line(clip(trouble.text, 2_000))}"]
+    if trouble.remedy:
+        lines.append(f"  - What to do: {markdown_line(trouble.remedy)}")
+    return lines + [f"  - {markdown_code(command)}" for command in trouble.commands]
+
+
+def _md_graph(report: RunReport) -> list[str]:
+    """GitHub draws no flowchart of more than some hundred lines."""
+    graph = graph_of_tasks(report.workflow_id, [outcome.task for outcome in report.outcomes])
+    if is_drawn(graph):
+        return ["```mermaid", graph_mermaid(graph), "```"]
+    return [markdown_fence(graph_text(graph))]
+
+
+def _md_task(outcome: TaskOutcome, sheet: TaskSheet) -> list[str]:
+    task = outcome.task
+    lines = [f"### {markdown_line(task.id)}", ""]
+    lines += _md_list([task_line(outcome)])
+    lines += _md_list(f"{name}: {value}" for name, value in task_facts(outcome, sheet))
+    if sheet.ask is not None:
+        lines += ["", "Ask:", "", markdown_block(sheet.ask.strip())]
+    if outcome.output is not None:
+        lines += ["", f"{handoff_title(outcome)}:", "", _md_text(outcome.output)]
+    return lines
+
+
+def task_line(outcome: TaskOutcome) -> str:
+    """Agent, state, calls, cost and time of a task."""
+    task = outcome.task
+    calls = f"{task.calls} call{'s' if task.calls != 1 else ''}"
+    parts = [task.agent, task.status.value, calls, f"{usd(task.spent_usd)} USD"]
+    return " · ".join(filter(None, [*parts, elapsed(task.started_at, task.ended_at)]))
+
+
+def task_facts(outcome: TaskOutcome, sheet: TaskSheet) -> list[tuple[str, str]]:
+    """Dependencies, documents, checks, and why answers failed them."""
+    task = outcome.task
+    after = ", ".join((*task.depends_on, "…") if task.depends_on_cut else task.depends_on)
+    facts = [("After", after), ("Documents", ", ".join(sheet.inputs))]
+    facts.append(("Output", checks_text(sheet)))
+    for number, reasons in enumerate(sheet.rejections, 1):
+        facts.append((f"Answer {number} failed its checks", "; ".join(reasons)))
+    if task.failure is not None:
+        facts.append(("Failed", failure_text(task.failure)))
+    if task.reused_from is not None:
+        there = f"{task.reused_from}, {usd(task.reused_usd)} USD there"
+        facts.append(("Taken over from", there))
+    return [(name, value) for name, value in facts if value]
+
+
+def handoff_title(outcome: TaskOutcome) -> str:
+    return "Hand-off (cut here)" if outcome.output_cut else "Hand-off"
+
+
+def _md_text(text: str) -> str:
+    """JSON as a block of code, anything else as paragraphs."""
+    laid = laid_out(text)
+    return markdown_block(text.strip()) if laid is None else markdown_fence(laid, "json")
 
 
 def _md_list(lines: Iterable[str]) -> list[str]:
@@ -115,39 +224,9 @@ def _md_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _html(found: RunFile) -> str:
-    """Nothing is loaded from elsewhere, and whatever an agent wrote is text, never markup."""
-    report = found.report
-    graph = graph_of_tasks(report.workflow_id, [outcome.task for outcome in report.outcomes])
-    failed = "".join(f"<li>{html_text(line)}</li>" for line in _failed(report))
-    notes = "".join(f"<li>{html_text(line)}</li>" for line in money_notes(report.spend))
-    title = html_text(f"{report.team}: {clip(report.goal, 200)}")
-    return "\n".join(
-        [
-            '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-            f"<title>{title}</title><style>{STYLE}</style></head><body>",
-            f"<h1>{title}</h1><p>Run {html_text(report.workflow_id)}</p>",
-            f"<ul>{''.join(f'<li>{html_text(line)}</li>' for line in _head(report))}</ul>",
-            f'<h2>Failed</h2><ul class="failed">{failed}</ul>' if failed else "",
-            f'<h2>Answer</h2><pre class="answer">{html_text(report.answer or "(none)")}</pre>',
-            f"<h2>Graph</h2><figure>{graph_svg(graph)}</figure>",
-            f"<h2>Money</h2>{_html_table(MONEY_HEAD, _money(report), 2)}<ul>{notes}</ul>",
-            f"<h2>Timeline</h2><figure>{timeline_svg(found.timeline, report)}</figure>",
-            "<p>A bar is a call. Green: good; amber: failed its checks; red: failed.</p>",
-            "</body></html>",
-            "",
-        ]
-    )
+    from durable_agent_team.cli.ui.report_html import html_page  # noqa: PLC0415
 
-
-def _html_table(head: Sequence[str], rows: Sequence[Sequence[str]], numbers: int) -> str:
-    def line(cells: Sequence[str], tag: str) -> str:
-        shown = (
-            f"<{tag}{' class=n' if place >= numbers else ''}>{html_text(cell)}</{tag}>"
-            for place, cell in enumerate(cells)
-        )
-        return f"<tr>{''.join(shown)}</tr>"
-
-    return f"<table>{line(head, 'th')}{''.join(line(row, 'td') for row in rows)}</table>"
+    return html_page(found)
 
 
 FORMATS: dict[str, Callable[[RunFile], str]] = {

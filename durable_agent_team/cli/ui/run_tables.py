@@ -12,9 +12,9 @@ from durable_agent_team.cli.output import (
     usd,
     utc_minute,
 )
+from durable_agent_team.cli.ui.remedies import remedy_of
 from durable_agent_team.cli.ui.retry_text import retrying_text
 from durable_agent_team.client.runs import RunSummary
-from durable_agent_team.contracts.error_types import ERRORS, ErrorType
 from durable_agent_team.contracts.run import (
     Failure,
     Refusal,
@@ -176,17 +176,11 @@ def failed_block(tasks: Sequence[TaskState], run: Failure | None) -> list[str]:
     explained: set[str] = set()
     for who, failure in failed:
         lines += ["  " + line for line in f"{who}: {failure_text(failure)}".splitlines()]
-        remedy = _remedy(failure)
+        remedy = remedy_of(failure)
         if remedy and failure.type not in explained:
             lines.append(f"    what to do: {remedy}")
         explained.add(failure.type)
     return ["", "failed", *lines] if lines else []
-
-
-def _remedy(failure: Failure) -> str:
-    """Empty for an unknown type, and where there is nothing to do."""
-    rule = ERRORS.get(ErrorType(failure.type)) if failure.type in set(ErrorType) else None
-    return "" if rule is None or rule.remedy.startswith("Nothing") else rule.remedy
 
 
 def waiting_text(waiting: Waiting) -> tuple[str, str]:
