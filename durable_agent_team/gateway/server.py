@@ -231,5 +231,6 @@ def add_routes(app: web.Application) -> None:
     app.router.add_post("/v1/messages", door_routes.messages)
     app.router.add_get("/v1/models", chat_routes.models)
     app.router.add_get("/v1/models/{id:.+}", chat_routes.model)
+    app.router.add_get("/v1/upstreams", chat_routes.upstreams)
     app.router.add_get("/healthz", chat_routes.health)
     app.router.add_get(PATH, openapi)

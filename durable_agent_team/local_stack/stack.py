@@ -14,6 +14,8 @@ from durable_agent_team.client.connection import (
     ensure_search_attributes,
 )
 from durable_agent_team.local_stack.child_process import Child, end_leftovers
+from durable_agent_team.local_stack.disk_space import little_room
+from durable_agent_team.local_stack.gateway_check import DefaultModelRefused, report_models
 from durable_agent_team.local_stack.stack_plan import StackPlan, StackSettings, make_plan
 from durable_agent_team.process.settings import ClientSettings, SettingsError
 from durable_agent_team.process.stack_state import (
@@ -55,10 +57,13 @@ class Stack:
         if ended:
             self._say(f"ended what a killed stack had left running: {', '.join(ended)}")
         plan = self._plan = await self._make_plan(PORT_SECONDS if ended else 0)
+        if warning := little_room(self._folder):
+            self._say(warning)
         try:
             async with asyncio.timeout(READY_SECONDS), asyncio.TaskGroup() as group:
                 group.create_task(self._temporal_ready(plan))
                 group.create_task(self._gateway_ready(plan))
+            await self._report_models(plan)
             # Last: a run that continues would use up its attempts on a loading gateway.
             async with asyncio.timeout(READY_SECONDS):
                 await self._worker_ready(plan)
@@ -146,6 +151,14 @@ class Stack:
                         break
                 await asyncio.sleep(0.1)
         self._say(f"gateway ready on {plan.gateway_url}")
+
+    async def _report_models(self, plan: StackPlan) -> None:
+        gateway = next(part for part in plan.parts if part.name == "gateway")
+        key = gateway.env["GATEWAY_PARENT_KEY"]
+        try:
+            await report_models(plan.gateway_url, key, plan.default_model, self._say)
+        except DefaultModelRefused as error:
+            raise StackFailed(str(error), wrong_setting=True) from None
 
     async def _worker_ready(self, plan: StackPlan) -> None:
         child = await self._spawn(plan, "worker")

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from durable_agent_team.contracts import names
 from durable_agent_team.contracts.plan import Problem
+from durable_agent_team.local_stack.disk_space import require_room
 from durable_agent_team.process.extras import MissingExtra, install_command, require
 from durable_agent_team.process.project_root import IS_CHECKOUT, PROJECT_ROOT, WORKER_SCRIPT
 from durable_agent_team.process.setting_types import Url
@@ -80,6 +81,7 @@ class StackPlan:
     ui_port: int
     gateway_port: int
     parts: tuple[Part, ...]
+    default_model: str | None = None
 
     @property
     def temporal_address(self) -> str:
@@ -104,6 +106,7 @@ def make_plan(settings: StackSettings) -> StackPlan:
     _require_packages()
     folder = data_dir({"DATA_DIR": settings.data_dir}, PROJECT_ROOT)
     (folder / "logs").mkdir(parents=True, exist_ok=True)
+    require_room(folder)
     ports = _ports(settings)
     secret = _secrets(folder)
     url = f"http://{HOST}:{ports['GATEWAY_PORT']}"
@@ -125,6 +128,7 @@ def make_plan(settings: StackSettings) -> StackPlan:
         temporal_port=ports["TEMPORAL_PORT"],
         ui_port=ports["TEMPORAL_UI_PORT"],
         gateway_port=ports["GATEWAY_PORT"],
+        default_model=model,
         parts=(
             _temporal(folder, ports),
             _gateway(folder, ports["GATEWAY_PORT"], secret, settings.upstream_url),

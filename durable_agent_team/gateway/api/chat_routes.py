@@ -1,6 +1,7 @@
 """Routes for chat completions, models and health."""
 
 import asyncio
+from collections import Counter
 from dataclasses import replace
 
 from aiohttp import web
@@ -21,6 +22,8 @@ from durable_agent_team.gateway.api.response_shapes import (
     Health,
     Limits,
     ModelList,
+    UpstreamState,
+    UpstreamStates,
 )
 from durable_agent_team.gateway.api_error import not_found
 from durable_agent_team.gateway.calls.chat_request import MAX_MODEL_NAME, parse_chat_request
@@ -29,6 +32,7 @@ from durable_agent_team.gateway.calls.time_limit import (
     TIMEOUT_HEADER,
     known_limits,
 )
+from durable_agent_team.gateway.upstreams.upstream_check import check_upstreams
 
 
 async def chat(request: web.Request) -> web.StreamResponse:
@@ -73,6 +77,20 @@ async def model(request: web.Request) -> web.Response:
         why = gateway.models.why_not(name[:MAX_MODEL_NAME])
         raise replace(not_found(why.text), extra=why.fields)
     return respond_shape(model_json(gateway, found))
+
+
+async def upstreams(request: web.Request) -> web.Response:
+    """GET /v1/upstreams with the parent key: asks every upstream now, which costs nothing."""
+    gateway = request.app[GATEWAY]
+    await gateway.require_parent(request)
+    found = await check_upstreams(gateway.models.upstreams.values(), gateway.scrub)
+    listed = await asyncio.to_thread(gateway.models.listed)
+    count = Counter(each.upstream for each in listed)
+    states = [
+        UpstreamState(name=each.name, state=each.state, detail=each.detail, models=count[each.name])
+        for each in found
+    ]
+    return respond_shape(UpstreamStates(upstreams=states))
 
 
 async def health(request: web.Request) -> web.Response:

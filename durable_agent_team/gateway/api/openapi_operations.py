@@ -30,6 +30,7 @@ from durable_agent_team.gateway.api.response_shapes import (
     OpenedAccount,
     OpenedAccounts,
     Transferred,
+    UpstreamStates,
 )
 from durable_agent_team.gateway.calls.time_limit import (
     KNOWN_LIMITS_HEADER,
@@ -202,6 +203,12 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("GET", "/v1/models"): Operation("List the priced models", ModelList),
     ("GET", "/v1/models/{id}"): Operation(
         "Read one model's price", ModelJson, (*_ALWAYS, 404), parameters=(ID,)
+    ),
+    ("GET", "/v1/upstreams"): Operation(
+        "Ask every upstream whether it takes its key",
+        UpstreamStates,
+        (*_ALWAYS, *_KEY),
+        PARENT_KEY,
     ),
     ("GET", "/healthz"): Operation("Whether calls can be made", Health, (400, 500)),
     ("GET", PATH): Operation("This description", Description),

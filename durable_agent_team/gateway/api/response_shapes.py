@@ -167,6 +167,22 @@ class Health(Shape):
     open_circuits: dict[str, int]
 
 
+class UpstreamState(Shape):
+    """An upstream, and whether it takes its key. `detail` says what to do about it. `models` is the
+    number of its models with a price."""
+
+    name: str
+    state: Literal["ready", "key_missing", "key_refused", "unreachable", "unknown"]
+    detail: str
+    models: int
+
+
+class UpstreamStates(Shape):
+    """Every upstream that this gateway has."""
+
+    upstreams: list[UpstreamState]
+
+
 class Description(BaseModel):
     """An OpenAPI document."""
 

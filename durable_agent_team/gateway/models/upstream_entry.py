@@ -44,6 +44,8 @@ class UpstreamEntry(BaseModel):
     """What is added to that URL."""
     key_env: Variable | None = None
     key_required: bool = True
+    check_path: str = "/models"
+    """Where to ask whether the key is right, without a call that costs."""
     auth: Auth = "bearer"
     query: dict[str, str] = Field({}, max_length=20)
     headers: dict[str, str] = Field({}, max_length=20)

@@ -1,7 +1,7 @@
 """The HTTP client for upstreams: httpx's interface over aiohttp's transport."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any, Final
 
 import aiohttp
@@ -26,14 +26,19 @@ class _Transport(AiohttpTransport):
             auto_decompress=False,
         )
 
-    async def post(
-        self, url: str, content: bytes, headers: Mapping[str, str], connect_seconds: float | None
+    async def send_once(
+        self,
+        method: str,
+        url: str,
+        content: bytes,
+        headers: Mapping[str, str],
+        connect_seconds: float | None,
     ) -> aiohttp.ClientResponse:
         if not isinstance(self.client, ClientSession):
             self.client = self.get_client()
         proxy = self.proxy
         return await self.client.request(
-            "POST",
+            method,
             url,
             headers=headers,
             data=content,
@@ -69,9 +74,20 @@ class UpstreamClient(HttpxAiohttpClient):
         headers = response.raw_headers
         return httpx.Response(response.status, headers=headers, content=body, request=request)
 
-    @asynccontextmanager
-    async def posted(
+    def posted(
         self,
+        url: httpx.URL,
+        content: bytes,
+        headers: Mapping[str, str],
+        connect_seconds: float | None = None,
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """`sent`, with POST."""
+        return self.sent("POST", url, content, headers, connect_seconds)
+
+    @asynccontextmanager
+    async def sent(
+        self,
+        method: str,
         url: httpx.URL,
         content: bytes,
         headers: Mapping[str, str],
@@ -83,7 +99,9 @@ class UpstreamClient(HttpxAiohttpClient):
         transport = self._transport_for_url(url)
         assert isinstance(transport, _Transport)
         with _malformed_http(), map_aiohttp_exceptions():
-            response = await transport.post(str(url), content, headers, connect_seconds)
+            response = await transport.send_once(
+                method, str(url), content, headers, connect_seconds
+            )
         try:
             with _malformed_http(), map_aiohttp_exceptions():
                 yield response

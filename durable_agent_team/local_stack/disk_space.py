@@ -1,0 +1,34 @@
+"""Whether the disk of the stack's folder has room: a full one stops runs in the middle."""
+
+import shutil
+from pathlib import Path
+
+from durable_agent_team.contracts.plan import Problem
+from durable_agent_team.process.settings import SettingsError
+
+LEAST_BYTES = 100 * 1024**2
+"""Below this nothing is started: Temporal's and the gateway's databases would soon stop."""
+LITTLE_BYTES = 1024**3
+REMEDY = "make room, or set DATA_DIR to a folder on another disk"
+
+
+def require_room(folder: Path) -> None:
+    """Raises `SettingsError` if the disk of an existing folder is nearly full."""
+    free = shutil.disk_usage(folder).free
+    if free < LEAST_BYTES:
+        what = f"only {_megabytes(free)} are free on its disk, and the stack needs 100 MB"
+        raise SettingsError(
+            [Problem(field="DATA_DIR", value=str(folder)[:500], what=what, remedy=REMEDY)]
+        )
+
+
+def little_room(folder: Path) -> str | None:
+    """A warning if there is room for now, but not for long."""
+    free = shutil.disk_usage(folder).free
+    if free >= LITTLE_BYTES:
+        return None
+    return f"warning: DATA_DIR = {folder}: {_megabytes(free)} are free on its disk ({REMEDY})"
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1024**2:,.0f} MB"

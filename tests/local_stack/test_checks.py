@@ -1,0 +1,63 @@
+"""What `make up` says before anyone starts a run: what can be called, and what is wrong with it."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from durable_agent_team.local_stack import disk_space
+from durable_agent_team.local_stack.disk_space import little_room
+from durable_agent_team.local_stack.gateway_check import DefaultModelRefused, report_models
+from durable_agent_team.local_stack.stack_plan import StackSettings, make_plan
+from durable_agent_team.process.settings import SettingsError
+from tests.support.gateway import PARENT_KEY, running_gateway
+
+NOWHERE = "http://127.0.0.1:9/v1"
+
+
+class Usage(NamedTuple):
+    total: int
+    used: int
+    free: int
+
+
+async def said(default_model: str | None) -> list[str]:
+    lines: list[str] = []
+    async with running_gateway(NOWHERE, upstream_api_key="sk-never-shown-0123") as gateway:
+        await report_models(gateway.url, PARENT_KEY, default_model, lines.append)
+    assert not any("sk-never-shown" in line for line in lines)
+    return lines
+
+
+async def test_an_upstream_that_is_down_is_a_warning_and_the_default_model_has_its_price() -> None:
+    upstream, default = await said("m")
+    assert upstream.startswith(f"warning: upstream default: {NOWHERE}/models cannot be reached")
+    assert default.startswith("default model m")
+    assert default.endswith("USD per million tokens 1 in, 2 out")
+
+
+async def test_without_a_default_model_this_is_said() -> None:
+    assert "every agent must name its `model`" in (await said(None))[-1]
+
+
+async def test_an_unpriced_default_model_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(DefaultModelRefused) as refused:
+        await said("smolm2-135m")
+    assert str(refused.value).startswith("DEFAULT_MODEL = smolm2-135m: ")
+    assert "smollm2-135m" in str(refused.value).partition(": ")[2]
+
+
+def test_a_full_disk_is_named_with_its_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = 50 * 1024**2
+    monkeypatch.setattr(disk_space.shutil, "disk_usage", lambda _: Usage(2**40, 0, free))
+    given = {"temporal_port": 0, "temporal_ui_port": 0, "gateway_port": 0}
+    with pytest.raises(SettingsError) as caught:
+        make_plan(StackSettings.model_validate({"data_dir": str(tmp_path), **given}))
+    assert f"DATA_DIR = {tmp_path}: only 50 MB are free" in str(caught.value)
+    assert "another disk" in str(caught.value)
+    free = 500 * 1024**2
+    assert "500 MB are free" in str(little_room(tmp_path))
+    free = 5 * 1024**3
+    assert little_room(tmp_path) is None
