@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from contextlib import suppress
+from functools import partial
 
 from aiohttp import web
 
@@ -38,6 +39,7 @@ from durable_agent_team.gateway.stores.store import Store, StoreError
 from durable_agent_team.gateway.upstreams.bundled_model_upstream import BundledModelUpstream
 from durable_agent_team.gateway.upstreams.guarded_upstream import GuardedUpstream
 from durable_agent_team.gateway.upstreams.http_upstream import HttpUpstream
+from durable_agent_team.gateway.upstreams.upstream_check import check_upstreams
 from durable_agent_team.gateway.upstreams.upstream_limits import UpstreamLimits
 from durable_agent_team.gateway.upstreams.upstream_router import UpstreamRouter
 
@@ -116,6 +118,7 @@ class Server:
             blobs=self.blobs,
             blob_memory=ByteBudget(BLOBS_IN_MEMORY),
             key_holders={},
+            check_upstreams=partial(check_upstreams, self.models.upstreams.values(), scrub),
         )
 
     async def _listen(self) -> None:

@@ -16,9 +16,10 @@ from aiohttp import ClientSession, web
 from durable_agent_team.gateway.keys import Scrubber
 from durable_agent_team.gateway.models.presets import presets
 from durable_agent_team.gateway.models.upstream_entry import UpstreamEntry
+from durable_agent_team.gateway.models.upstream_state import UpstreamCheck
 from durable_agent_team.gateway.models.upstreams import NamedUpstream
 from durable_agent_team.gateway.upstreams import upstream_check
-from durable_agent_team.gateway.upstreams.upstream_check import UpstreamCheck, check_upstreams
+from durable_agent_team.gateway.upstreams.upstream_check import check_upstreams
 from tests.gateway.client import Api
 from tests.support.gateway import running_gateway
 

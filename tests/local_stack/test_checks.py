@@ -1,11 +1,11 @@
 """What `make up` says before anyone starts a run: what can be called, and what is wrong with it."""
 
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from durable_agent_team.local_stack import disk_space
 from durable_agent_team.local_stack.disk_space import little_room
 from durable_agent_team.local_stack.gateway_check import DefaultModelRefused, report_models
 from durable_agent_team.local_stack.stack_plan import StackSettings, make_plan
@@ -51,7 +51,7 @@ def test_a_full_disk_is_named_with_its_setting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = 50 * 1024**2
-    monkeypatch.setattr(disk_space.shutil, "disk_usage", lambda _: Usage(2**40, 0, free))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(2**40, 0, free))
     given = {"temporal_port": 0, "temporal_ui_port": 0, "gateway_port": 0}
     with pytest.raises(SettingsError) as caught:
         make_plan(StackSettings.model_validate({"data_dir": str(tmp_path), **given}))

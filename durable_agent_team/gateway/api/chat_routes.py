@@ -32,7 +32,6 @@ from durable_agent_team.gateway.calls.time_limit import (
     TIMEOUT_HEADER,
     known_limits,
 )
-from durable_agent_team.gateway.upstreams.upstream_check import check_upstreams
 
 
 async def chat(request: web.Request) -> web.StreamResponse:
@@ -83,7 +82,7 @@ async def upstreams(request: web.Request) -> web.Response:
     """GET /v1/upstreams with the parent key: asks every upstream now, which costs nothing."""
     gateway = request.app[GATEWAY]
     await gateway.require_parent(request)
-    found = await check_upstreams(gateway.models.upstreams.values(), gateway.scrub)
+    found = await gateway.check_upstreams()
     listed = await asyncio.to_thread(gateway.models.listed)
     count = Counter(each.upstream for each in listed)
     states = [

@@ -1,6 +1,7 @@
 """What all handlers share: the gateway's parts, and which account a request's key belongs to."""
 
 import hmac
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from durable_agent_team.gateway.calls.call_service import CallService
 from durable_agent_team.gateway.gateway_settings import GatewaySettings
 from durable_agent_team.gateway.keys import KeyMaker, Scrubber, hash_key
 from durable_agent_team.gateway.models.model_table import ModelTable
+from durable_agent_team.gateway.models.upstream_state import UpstreamCheck
 from durable_agent_team.gateway.otel_providers import GatewayTelemetry
 from durable_agent_team.gateway.stores.blob_store import BlobStore
 from durable_agent_team.gateway.stores.store import Account, Store
@@ -44,6 +46,8 @@ class GatewayContext:
     blob_memory: ByteBudget
     key_holders: dict[str, KeyHolder]
     """A cache, by the key's hash."""
+    check_upstreams: Callable[[], Awaitable[Sequence[UpstreamCheck]]]
+    """Asks each upstream whether it takes its key."""
     stopping: bool = False
 
     async def require_parent(self, request: web.Request) -> None:

@@ -7,13 +7,13 @@ it, says nothing about the key.
 import asyncio
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import aiohttp
 import httpx
 
 from durable_agent_team.gateway.keys import Scrubber
+from durable_agent_team.gateway.models.upstream_state import UpstreamCheck
 from durable_agent_team.gateway.models.upstreams import BUNDLED, NamedUpstream
 from durable_agent_team.gateway.upstreams.bounded_body import (
     BodyNotUnpacked,
@@ -22,7 +22,6 @@ from durable_agent_team.gateway.upstreams.bounded_body import (
 )
 from durable_agent_team.gateway.upstreams.upstream_client import UpstreamClient
 
-CheckState = Literal["ready", "key_missing", "key_refused", "unreachable", "unknown"]
 CHECK_SECONDS: Final = 5.0
 MAX_ERROR_BYTES: Final = 64 * 1024
 MAX_WORDS: Final = 200
@@ -31,15 +30,6 @@ REFUSED: Final = frozenset({400, 401, 403})
 NATIVE_HEADERS: Final = {"anthropic-version": "2023-06-01"}
 """Anthropic's own list takes the key as `x-api-key` alone, its chat completions as a bearer token
 (docs.anthropic.com/en/api/models-list). Other providers ignore both headers."""
-
-
-@dataclass(frozen=True)
-class UpstreamCheck:
-    """What was seen. `detail` says what to do about it; it never contains a key."""
-
-    name: str
-    state: CheckState
-    detail: str = ""
 
 
 async def check_upstreams(
