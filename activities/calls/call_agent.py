@@ -12,10 +12,11 @@ from temporalio.exceptions import ApplicationError
 from activities.calls import request_body
 from activities.calls.answer_reading import Reading, read
 from activities.calls.finish_reasons import Ending
+from activities.calls.output_formats import output_schema
 from activities.calls.spans import call_span
 from activities.error_translation import error_type, translated
 from activities.heartbeats import earlier_spend, heartbeating, time_left
-from activities.judging.fences import unfenced
+from activities.judging.embedded_json import json_answer
 from activities.judging.judge import Judge
 from durable_agent_team.atxp.chat_client import (
     ChatClient,
@@ -114,13 +115,14 @@ class Agents(AgentActivities):
         return OutputVerdict(problem=await asyncio.to_thread(schema_problem, check.output))
 
     async def _judged(self, call: CallRequest, reading: Reading) -> tuple[str, tuple[str, ...]]:
-        """The answer without its fence, and why it may not be handed on."""
+        """The answer, without what stands around its JSON, and why it may not be handed on."""
         if reading.refusal:
             return "", (f"The model refused: {reading.refusal}",)
         text = reading.answer
         if reading.cut_off is not None and call.checks.complete:
             return text, (reading.cut_off,)
-        answer = text if call.output == "text" or len(text) > MAX_ANSWER else unfenced(text)
+        schema = output_schema(call.output, call.sources)
+        answer = text if schema is None or len(text) > MAX_ANSWER else json_answer(text, schema)
         if isinstance(call.output, dict):
             answer = without_optional_nulls(answer, call.output)
         reasons = await self._judge.reasons(call, answer)

@@ -52,7 +52,7 @@ def _reasons(check: AnswerCheck) -> Iterator[str]:
         quotes = quotes_in_text(answer)
     else:
         try:
-            value = model_json.parse(answer)
+            value = model_json.parse(answer, unique_keys=True)
         except ValueError as error:
             yield f"The answer is not JSON ({cut(str(error), 120)}). Answer with JSON alone."
             return

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from typing import Any
 
 MAX_DEPTH = 100
@@ -13,11 +14,18 @@ MAX_DIGITS = 300
 TOO_DEEP = f"it is nested more than {MAX_DEPTH} levels deep"
 
 
-def parse(text: str) -> Any:
-    """Raises `ValueError`, with a short text, for what is not JSON, or beyond a bound."""
+def parse(text: str, *, unique_keys: bool = False) -> Any:
+    """Raises `ValueError`, with a short text, for what is not JSON, or beyond a bound.
+
+    With `unique_keys` also for a key that an object has twice, whose readers may disagree.
+    """
     try:
         value = json.loads(
-            text, parse_constant=_no_constant, parse_int=_integer, parse_float=_number
+            text,
+            parse_constant=_no_constant,
+            parse_int=_integer,
+            parse_float=_number,
+            object_pairs_hook=_object if unique_keys else None,
         )
     except RecursionError:
         raise ValueError(TOO_DEEP) from None
@@ -53,6 +61,14 @@ def _is_deeper(value: Any, levels: int) -> bool:
         ]
         level, levels = inner, levels - 1
     return bool(level)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        counts = Counter(name for name, _ in pairs)
+        raise ValueError(f"the key {counts.most_common(1)[0][0][:50]!r} stands twice in one object")
+    return value
 
 
 def _no_constant(name: str) -> None:

@@ -20,7 +20,7 @@ def without_optional_nulls(answer: str, schema: Mapping[str, Any]) -> str:
     if "null" not in answer:
         return answer
     try:
-        value = model_json.parse(answer)
+        value = model_json.parse(answer, unique_keys=True)
     except ValueError:
         return answer
     kept = _without(value, [schema], schema, 0)
