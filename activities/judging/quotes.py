@@ -5,14 +5,17 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from activities.calls.output_formats import SENTENCE_LENGTH
+from activities.judging.faithful_text import comparable, readings
+from activities.judging.quote_matches import is_quoted
+
 MAX_QUOTES = 10_000
 MAX_EXCERPT = 80
 MAX_CHECKED_PASSAGE = 2_000
 
 _PASSAGE = re.compile(r"“([^“”]+)”|„([^„“”]+)[“”]|«([^«»]+)»|\"([^\"]+)\"")
-_TYPOGRAPHY = str.maketrans(
-    {"“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "‘": "'", "’": "'", "‚": "'"}
-)
+MAX_GENERATED = SENTENCE_LENGTH.stop - 1
+"""Characters. A longer quote is cut by the schema that the model is held to."""
 
 
 def quotes_in_json(value: Any) -> Iterator[str]:
@@ -39,24 +42,25 @@ def quotes_in_text(answer: str) -> Iterator[str]:
 def missing_quotes(quotes: Iterable[str], sources: Sequence[str]) -> Iterator[str]:
     """A reason for each quote that is in none of the sources. Each quote is looked for once."""
     text: str | None = None
-    for number, wanted in enumerate(dict.fromkeys(normalised(quote) for quote in quotes)):
+    wanted_quotes = {comparable(quote): len(quote) == MAX_GENERATED for quote in quotes}
+    for number, (wanted, cut) in enumerate(wanted_quotes.items()):
         if number == MAX_QUOTES:
             yield f"The answer has more than {MAX_QUOTES} quotes. Give fewer."
             return
         if text is None:  # One text, at whose line breaks no quote can match: found faster.
-            text = "\n".join(normalised(each) for source in sources for each in _readings(source))
+            text = "\n".join(comparable(each) for source in sources for each in _readings(source))
         if not wanted:
             yield "A quote is empty. Copy a sentence from the inputs word for word."
-        elif wanted not in text:
+        elif not is_quoted(wanted, text, cut=cut):
             yield (
-                f'The quote "{_cut(wanted)}" is in none of the inputs.'
+                f'The quote "{_cut(normalised(wanted))}" is in none of the inputs.'
                 " Copy quotes word for word, or leave them out."
             )
 
 
 def normalised(text: str) -> str:
-    """One kind of quotation mark and single spaces: what a faithful copy may change."""
-    return " ".join(text.translate(_TYPOGRAPHY).split())
+    """One form for all faithful copies of a text, with its hyphens at line ends left out."""
+    return next(readings(comparable(text)))
 
 
 def _readings(text: str) -> Iterator[str]:
