@@ -112,8 +112,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "min_length": "The fewest characters of the answer.",
         "max_length": "The most characters of the answer.",
         "quotes_exist_in": "`inputs`: every quote must occur in one of the task's inputs, word for"
-        " word and number for number. Spaces, line breaks, hyphens at their ends, kinds of quotation"
-        " marks and dashes, ligatures, composed accents and invisible characters may differ.",
+        " word and number for number. Spaces, line breaks, hyphens at line ends, kinds of quotation"
+        " marks and dashes, ligatures, composed accents and hidden characters may differ.",
         "complete": "`true`: an answer that was cut off fails, by its limit of tokens, by the"
         " provider's filter, or by an error there. `false`: it is handed on as it is.",
     },

@@ -24,8 +24,8 @@ MAX_SCHEMA_PARTS = 150
 MAX_VISITS = 4_000
 """Parts of a schema times values of an answer. One visit takes some microseconds."""
 
-MAX_SOURCES = 200_000
-"""Characters of the inputs that are normalised in the worker: 50 ns for each."""
+MAX_SOURCES = 100_000
+"""Characters of the inputs that are made comparable in the worker: at most 150 ns for each."""
 
 MAX_COMPARISONS = 20_000_000
 """Characters of a quote times characters of the inputs: about 1 ns each at the worst."""
