@@ -1,11 +1,12 @@
 """How every client of this package sends a request, and the client for a few requests."""
 
+import os
 from typing import Any, Final
 
 import httpx
 
-DIRECT: Final = {f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")}
-"""Requests to this machine never go through a proxy, whether NO_PROXY names it or not."""
+from durable_agent_team.contracts.proxies import proxy_rules
+
 HEADERS: Final = {"Accept-Encoding": "gzip, deflate", "User-Agent": "durable-agent-team"}
 
 
@@ -18,7 +19,17 @@ class HttpxClient(httpx.AsyncClient):
     """
 
     def __init__(self) -> None:
-        super().__init__(mounts=DIRECT)
+        self._proxies = proxy_rules(os.environ)
+        super().__init__()
+
+    def _get_proxy_map(self, *_: Any) -> dict[str, httpx.Proxy | None]:
+        return {f"{name}://": httpx.Proxy(url) for name, url in self._proxies.proxies.items()}
+
+    def _transport_for_url(self, url: httpx.URL) -> httpx.AsyncBaseTransport:
+        """Directly to this machine and to what NO_PROXY names."""
+        if self._proxies.proxy_of(url.scheme, url.host, url.port) is None:
+            return self._transport
+        return super()._transport_for_url(url)
 
     async def send(self, request: httpx.Request, **_: Any) -> httpx.Response:
         """Returns the whole response. Raises `httpx.HTTPError`. Other arguments are ignored."""

@@ -19,6 +19,7 @@ from durable_agent_team.gateway.gateway_settings import (
 from durable_agent_team.gateway.models.model_table import ModelTable
 from durable_agent_team.gateway.models.price_file import PriceError
 from durable_agent_team.gateway.otel_environment import problems, remove_empty
+from durable_agent_team.gateway.proxies import proxy_problems
 from durable_agent_team.gateway.server import PortTaken, Server
 from durable_agent_team.gateway.stores.sqlite_file import SchemaError
 from durable_agent_team.gateway.upstreams.bundled_model_server import ModelMissing
@@ -46,12 +47,18 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return factory
 
 
+def _proxy_text(problem: tuple[str, str, str, str]) -> str:
+    name, part, what, remedy = problem
+    return f"{name}{f' (got {part!r})' if part else ''} {what}: {remedy}"
+
+
 def main() -> int:
     log_format.configure()
     try:
         settings = GatewaySettings()
         remove_empty(os.environ)
-        if wrong := problems(os.environ):
+        wrong = [*problems(os.environ), *map(_proxy_text, proxy_problems(os.environ))]
+        if wrong:
             print("\n  ".join(["The gateway's settings are wrong:", *wrong]), file=sys.stderr)
             return 2
         models = settings.models(upstream_environment())

@@ -16,6 +16,7 @@ from pydantic import Field, FilePath, ValidationError, ValidationInfo, field_val
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from durable_agent_team.contracts.plan import Problem
+from durable_agent_team.contracts.proxies import proxy_problems
 from durable_agent_team.process import otel_settings, telemetry
 from durable_agent_team.process.extras import MissingExtra, install_command, require
 from durable_agent_team.process.project_root import PROJECT_ROOT, START_STACK
@@ -194,9 +195,12 @@ def _stacks_address(chosen: Mapping[str, str]) -> dict[str, str]:
 def made_of(values: Mapping[str, str], kind: type[T]) -> T:
     """Settings of one kind from their values by name. Raises `SettingsError` with every problem."""
     known = {name: values[name.upper()] for name in kind.model_fields if name.upper() in values}
-    wrong = []
+    wrong = [
+        Problem(field=name, value=shown(part) if part else "", what=what, remedy=remedy)
+        for name, part, what, remedy in proxy_problems(os.environ)
+    ]
     if telemetry.wanted_at_all():
-        wrong = [*otel_settings.problems(os.environ), *_telemetry_packages()]
+        wrong += [*otel_settings.problems(os.environ), *_telemetry_packages()]
     try:
         settings = kind(_env_file=None, **known)  # type: ignore[arg-type]
     except ValidationError as error:

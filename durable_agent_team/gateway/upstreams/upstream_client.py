@@ -1,5 +1,6 @@
 """The HTTP client for upstreams: httpx's interface over aiohttp's transport."""
 
+import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any, Final
@@ -10,8 +11,8 @@ from aiohttp import BasicAuth, ClientSession, DummyCookieJar, TCPConnector
 from httpx_aiohttp import AiohttpTransport, HttpxAiohttpClient
 from httpx_aiohttp.transport import map_aiohttp_exceptions
 
-DIRECT: Final = {f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")}
-"""Requests to this machine never use a proxy, even if the environment names one."""
+from durable_agent_team.gateway.proxies import proxy_rules
+
 HEADERS: Final = {"Accept-Encoding": "gzip, deflate", "User-Agent": "durable-agent-team-gateway"}
 
 
@@ -55,7 +56,16 @@ class UpstreamClient(HttpxAiohttpClient):
     cookies, since all accounts share this client."""
 
     def __init__(self) -> None:
-        super().__init__(mounts=DIRECT)
+        self._proxies = proxy_rules(os.environ)
+        super().__init__()
+
+    def _get_proxy_map(self, *_: Any) -> dict[str, httpx.Proxy | None]:
+        return {f"{name}://": httpx.Proxy(url) for name, url in self._proxies.proxies.items()}
+
+    def _transport_for_url(self, url: httpx.URL) -> httpx.AsyncBaseTransport:
+        if self._proxies.proxy_of(url.scheme, url.host, url.port) is None:
+            return self._transport
+        return super()._transport_for_url(url)
 
     def _init_transport(self, **settings: Any) -> _Transport:  # type: ignore[override]
         return _Transport(**settings)
