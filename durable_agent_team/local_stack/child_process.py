@@ -19,6 +19,23 @@ STEADY_SECONDS = 10.0
 """A process that ran this long is restarted at once; for others the pause grows each time."""
 
 
+OWN_KEYS = frozenset({"ATXP_API_KEY", "TEMPORAL_API_KEY"})
+
+
+def environment_of(part: Part) -> dict[str, str]:
+    """`.env`, overridden by the environment and by what the part is given. Keys of model providers
+    are for the gateway alone."""
+    found = {name: each for name, each in dotenv_values(PROJECT_ROOT / ".env").items() if each}
+    found |= os.environ
+    if not part.gets_provider_keys:
+        found = {name: each for name, each in found.items() if not _is_provider_key(name)}
+    return {**found, **part.env, "PYTHONUNBUFFERED": "1"}
+
+
+def _is_provider_key(name: str) -> bool:
+    return name.upper().endswith("_API_KEY") and name.upper() not in OWN_KEYS
+
+
 class Child:
     """Keeps one part running until `stop`. Its output goes to its own log file."""
 
@@ -62,8 +79,6 @@ class Child:
         return ""
 
     async def _spawn(self) -> None:
-        environ = {k: v for k, v in dotenv_values(PROJECT_ROOT / ".env").items() if v}
-        environ |= {**os.environ, **self.part.env, "PYTHONUNBUFFERED": "1"}
         log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(log, "ab") as file:
             self._offset = file.tell()
@@ -73,7 +88,7 @@ class Child:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
-                env=environ,
+                env=environment_of(self.part),
                 cwd=PROJECT_ROOT,
                 start_new_session=True,
                 umask=0o077,  # prompts and answers are readable by the user only

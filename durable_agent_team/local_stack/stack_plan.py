@@ -70,6 +70,7 @@ class Part:
     command: tuple[str, ...]
     env: dict[str, str]
     stop_seconds: float
+    gets_provider_keys: bool = False
 
 
 @dataclass(frozen=True)
@@ -242,9 +243,8 @@ def _gateway(folder: Path, port: int, secret: Mapping[str, str], upstream: str) 
         "GATEWAY_SHUTDOWN_SECONDS": "4",
         "UPSTREAM_URL": upstream,
     }
-    return Part(
-        "gateway", (sys.executable, "-m", "durable_agent_team.gateway"), env, stop_seconds=6
-    )
+    command = (sys.executable, "-m", "durable_agent_team.gateway")
+    return Part("gateway", command, env, stop_seconds=6, gets_provider_keys=True)
 
 
 def _worker(folder: Path, local: Mapping[str, str]) -> Part:

@@ -2,7 +2,6 @@
 
 import ast
 import re
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -16,14 +15,16 @@ from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.team import Team
 from durable_agent_team.gateway.gateway_settings import GatewaySettings
-from durable_agent_team.gateway.models.price_file import Prices
-from durable_agent_team.local_stack.stack_plan import StackSettings
-from durable_agent_team.process.settings import ClientSettings, WorkerSettings
+from durable_agent_team.gateway.models.dialect import Dialect
+from durable_agent_team.gateway.models.model_table import ModelTable
+from durable_agent_team.gateway.models.presets import presets
 from durable_agent_team.rules.validation import team_problems
 from tests.docs.pages import PAGES, ROOT, anchors, blocks, links, name
+from tests.support.gateway import PARENT_KEY, SECRET
 
 README = ROOT / "README.md"
 MONEY = ROOT / "docs" / "money.md"
+MODELS_PAGE = ROOT / "docs" / "models.md"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
@@ -82,21 +83,42 @@ def test_the_checks_of_the_demo_in_the_readme_are_its_checks() -> None:
         assert any(re.fullmatch(each, promise) for each in promises), promise
 
 
-def test_the_settings_for_real_models_are_settings() -> None:
-    [settings] = [b for b in blocks(README, "") if "UPSTREAM_URL=" in b]
-    known = {
-        field.upper()
-        for model in (GatewaySettings, ClientSettings, WorkerSettings, StackSettings)
-        for field in model.model_fields
-    }
-    assert {line.partition("=")[0] for line in settings.splitlines()} <= known
+def load_models(environment: dict[str, str], file: Path | None = None) -> ModelTable:
+    keys = {"gateway_parent_key": PARENT_KEY, "gateway_secret": SECRET, "gateway_models": file}
+    settings = GatewaySettings(_env_file=None, **keys)  # type: ignore[arg-type]
+    return settings.models(environment)
 
 
-def test_the_price_lines_are_a_price_entry(tmp_path: Path) -> None:
+def test_the_lines_for_a_real_model_are_settings_and_a_command() -> None:
+    [lines] = [b for b in blocks(README, "") if "OPENAI_API_KEY=" in b]
+    key, model, command = lines.splitlines()
+    table = load_models({key.partition("=")[0]: "a-key"})
+    assert table.find(model.removeprefix("DEFAULT_MODEL=")) is not None
+    assert model.startswith("DEFAULT_MODEL=")
+    assert command == "make up"
+
+
+def test_the_models_in_the_readme_are_a_models_file(tmp_path: Path) -> None:
     [entry] = blocks(README, "toml")
-    (tmp_path / "prices.toml").write_text(entry)
-    prices = Prices.load(tmp_path / "prices.toml")
-    assert set(prices.models) == set(tomllib.loads(entry)["models"])
+    (tmp_path / "models.toml").write_text(entry)
+    table = load_models({"OUR_KEY": "a-key"}, tmp_path / "models.toml")
+    found = table.find("the model's name")
+    assert found is not None
+    assert found.upstream == "ours"
+
+
+def test_every_key_and_preset_of_the_models_page_exists(tmp_path: Path) -> None:
+    page = MODELS_PAGE.read_text(encoding="utf-8")
+    table = re.findall(r"^\| `([a-z-]+)` \| (.*?) \| ", page, re.MULTILINE)
+    documented = {preset: text for preset, text in table if preset in presets()}
+    assert set(documented) == set(presets())
+    for preset, entry in presets().items():
+        variable = entry.key_env if entry.key_required else entry.url_env
+        assert str(variable) in documented[preset]
+    keys = set(re.findall(r"^\| `([a-z_]+)` \|", page, re.MULTILINE))
+    assert set(Dialect.model_fields) <= keys
+    (tmp_path / "models.toml").write_text(blocks(MODELS_PAGE, "toml")[0])
+    load_models({"AZURE_EU_KEY": "a-key"}, tmp_path / "models.toml")
 
 
 def test_every_error_type_and_field_that_money_names_exists() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from durable_agent_team.local_stack.child_process import Child, end_leftovers
+from durable_agent_team.local_stack.child_process import Child, end_leftovers, environment_of
 from durable_agent_team.local_stack.stack import Stack, StackFailed
 from durable_agent_team.local_stack.stack_plan import Part, StackPlan, StackSettings, make_plan
 from durable_agent_team.process.settings import SettingsError
@@ -205,3 +205,14 @@ async def test_what_does_not_listen_is_killed_with_its_children(tmp_path: Path) 
     await child.stop()
     await until(lambda: start_time(grandchild) == "")
     assert not child.started.alive()
+
+
+def test_only_the_gateway_gets_the_keys_of_providers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-a-provider")
+    monkeypatch.setenv("UPSTREAM_API_KEY", "key-of-an-upstream")
+    monkeypatch.setenv("TEMPORAL_API_KEY", "ours")
+    worker = environment_of(Part("worker", (), {"ATXP_API_KEY": "ours"}, 1))
+    assert not {"OPENAI_API_KEY", "UPSTREAM_API_KEY"} & set(worker)
+    assert {"TEMPORAL_API_KEY", "ATXP_API_KEY", "PATH"} <= set(worker)
+    gateway = environment_of(Part("gateway", (), {}, 1, gets_provider_keys=True))
+    assert gateway["OPENAI_API_KEY"] == "sk-of-a-provider"

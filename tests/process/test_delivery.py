@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from durable_agent_team.gateway.gateway_settings import GatewaySettings
+from durable_agent_team.gateway.models.presets import presets
 from durable_agent_team.process.project_root import PROJECT_ROOT
 from durable_agent_team.process.settings import WorkerSettings
 
@@ -155,12 +156,28 @@ def test_a_container_gets_more_time_to_end_than_it_takes() -> None:
 
 
 def test_prices_are_a_file_of_this_machine() -> None:
-    [mounted] = SERVICES["gateway"]["configs"]
-    assert mounted["target"] == SERVICES["gateway"]["environment"]["GATEWAY_PRICES"]
-    source = COMPOSE["configs"][mounted["source"]]["file"]
-    default = re.fullmatch(r"\$\{GATEWAY_PRICES:-(.*)\}", source)
-    assert default is not None
-    assert (PROJECT_ROOT / default[1]).is_file()
+    mounted = {each["target"]: each["source"] for each in SERVICES["gateway"]["configs"]}
+    for name in ("GATEWAY_PRICES", "GATEWAY_MODELS"):
+        source = COMPOSE["configs"][mounted[SERVICES["gateway"]["environment"][name]]]["file"]
+        default = re.fullmatch(rf"\$\{{{name}:-(.*)\}}", source)
+        assert default is not None
+        assert (PROJECT_ROOT / default[1]).is_file()
+
+
+def test_keys_of_providers_reach_the_gateway_and_no_one_else() -> None:
+    known = {
+        name
+        for each in presets().values()
+        for name in (each.key_env, each.url_env)
+        if name is not None
+    }
+    assert known <= set(SERVICES["gateway"]["environment"])
+    for service, each in SERVICES.items():
+        assert service == "gateway" or not known & set(each.get("environment", {}))
+    example = (PROJECT_ROOT / ".env.example").read_text(encoding="utf-8")
+    required = {e.key_env for e in presets().values() if e.key_required and e.preset != "atxp"}
+    for name in required:
+        assert f"#{name}=" in example
 
 
 def test_shell_inside_compose_is_shell() -> None:

