@@ -32,6 +32,16 @@ TOKENS = _meter.create_histogram(
     description="Tokens of a billed call, as billed.",
     explicit_bucket_boundaries_advisory=[4.0**power for power in range(14)],
 )
+TOKEN_PARTS = _meter.create_counter(
+    "agent_team.token_parts",
+    unit="{token}",
+    description="Of the tokens of billed calls, those with a price of their own, by kind.",
+)
+SAVED = _meter.create_up_down_counter(
+    "agent_team.saved_micro_usd",
+    unit="{micro_usd}",
+    description="What caching saved on billed calls; it falls where caching cost more.",
+)
 DURATION = _meter.create_histogram(
     "gen_ai.client.operation.duration",
     unit="s",
@@ -87,3 +97,12 @@ def count_charge(
     SPEND.add(micro_usd, attributes)
     for kind, tokens in (("input", usage.prompt_tokens), ("output", usage.completion_tokens)):
         TOKENS.record(tokens, {**attributes, "gen_ai.token.type": kind})
+    for kind, tokens in (
+        ("cached", usage.cached_tokens),
+        ("cache_write", usage.cache_write_tokens),
+        ("reasoning", usage.reasoning_tokens),
+    ):
+        if tokens:
+            TOKEN_PARTS.add(tokens, {**attributes, "agent_team.token_kind": kind})
+    if usage.saved_usd:
+        SAVED.add(int(usage.saved_usd.scaleb(6)), attributes)

@@ -35,6 +35,17 @@ PROVIDER = "atxp"
 _tracer = trace.get_tracer("activities.calls.call_agent")
 
 
+def kinds(usage: Usage) -> dict[str, int | float]:
+    """Tokens that have a price of their own, and what caching saved, where they are not zero."""
+    figures = {
+        "gen_ai.usage.cache_read.input_tokens": usage.cached_tokens,
+        "gen_ai.usage.cache_creation.input_tokens": usage.cache_write_tokens,
+        "gen_ai.usage.reasoning.output_tokens": usage.reasoning_tokens,
+        "saved_usd": float(usage.saved_usd),
+    }
+    return {name: figure for name, figure in figures.items() if figure}
+
+
 class Attempt:
     """Records one attempt on its span and in the metrics of its team, agent and model."""
 
@@ -56,6 +67,8 @@ class Attempt:
         """Records a billed answer; `judged` then records whether it passed its checks."""
         self._span.set_attribute("gen_ai.usage.input_tokens", done.usage.prompt_tokens)
         self._span.set_attribute("gen_ai.usage.output_tokens", done.usage.completion_tokens)
+        for name, figure in kinds(done.usage).items():
+            self._span.set_attribute(name, figure)
         self._span.set_attribute("cost_usd", float(done.cost.usd))
         self._span.set_attribute("cost_estimated", done.cost.estimated)
         self._span.set_attribute("replayed", done.replayed)

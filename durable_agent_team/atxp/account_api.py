@@ -20,7 +20,7 @@ from durable_agent_team.atxp.exceptions import (
 from durable_agent_team.atxp.httpx_client import HttpxClient
 from durable_agent_team.atxp.provider import AccountOrder, AccountState, OpenedAccount
 from durable_agent_team.atxp.transport import exchange
-from durable_agent_team.contracts.base import count_of, decimal_of, round_up, usd_of
+from durable_agent_team.contracts.base import count_of, decimal_of, round_up, signed_usd_of, usd_of
 from durable_agent_team.contracts.provider_info import declared_capabilities
 from durable_agent_team.contracts.spend import Capabilities, Charge, PossiblyBilledCall
 
@@ -222,12 +222,17 @@ def _charge(line: Mapping[str, Any]) -> Charge:
     if amount is None:
         raise ProtocolBroken(f"a charge in the ledger has no `amount`: {str(line)[:200]}")
     key = line.get("idempotency_key")
+    kinds = ("cached_tokens", "cache_write_tokens", "reasoning_tokens")
+    told: dict[str, Any] = {name: count_of(line.get(name)) for name in kinds}
+    told["saved_usd"] = signed_usd_of(line.get("saved_usd"))
+    told["price_source"] = str(line.get("price_source") or "")[:200]
     return Charge(
         idempotency_key=key[:200] if isinstance(key, str) else None,
         amount_usd=round_up(amount),
         prompt_tokens=int(line.get("prompt_tokens") or 0),
         completion_tokens=int(line.get("completion_tokens") or 0),
         estimated=line.get("estimated") is True,
+        **{name: figure for name, figure in told.items() if figure},
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from durable_agent_team.contracts.base import MAX_USD, decimal_of, round_up
+from durable_agent_team.contracts.base import MAX_USD, decimal_of, round_up, signed_usd_of
 from durable_agent_team.contracts.call import Usage
 from durable_agent_team.contracts.spend import ModelPrice
 
@@ -36,9 +36,20 @@ def usage_of(body: Mapping[str, Any]) -> Usage:
     usage = body.get("usage")
     if not isinstance(usage, Mapping):
         return Usage()
+    cached, written = (
+        _part(usage, "prompt_tokens_details", name)
+        for name in ("cached_tokens", "cache_write_tokens")
+    )
+    figures = {
+        "cached_tokens": cached,
+        "cache_write_tokens": written,
+        "reasoning_tokens": _part(usage, "completion_tokens_details", "reasoning_tokens"),
+        "saved_usd": signed_usd_of(usage.get("saved_usd")),
+    }
     return Usage(
         prompt_tokens=_count(usage.get("prompt_tokens")),
         completion_tokens=_count(usage.get("completion_tokens")),
+        **{name: figure for name, figure in figures.items() if figure},
     )
 
 
@@ -75,11 +86,13 @@ def worst_case(
     """
     priced = [p for p in catalog if p.is_priced]
     prices = [p for p in priced if p.model == model] or priced or [DEAREST]
-    amounts = [
-        request_bytes * (p.input_usd or Decimal(0)) + max_tokens * (p.output_usd or Decimal(0))
-        for p in prices
-    ]
-    return Cost(round_up(max(amounts) / PER_MILLION), estimated=True)
+    amounts = (p.most_usd(request_bytes, max_tokens) or Decimal(0) for p in prices)
+    return Cost(round_up(max(amounts)), estimated=True)
+
+
+def _part(usage: Mapping[str, Any], details: str, name: str) -> int:
+    inside = usage.get(details)
+    return _count(inside.get(name)) if isinstance(inside, Mapping) else 0
 
 
 def _count(value: Any) -> int:

@@ -1,6 +1,6 @@
 """The frozen base model of all messages, and amounts of money."""
 
-from decimal import ROUND_CEILING, Decimal, InvalidOperation
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -12,6 +12,9 @@ MAX_BUDGET_USD = Decimal(1_000_000)
 
 Usd = Annotated[Decimal, Field(ge=0, le=MAX_USD, decimal_places=6)]
 """US dollars, to the micro-dollar. Never a float: JSON carries it as a string."""
+
+SignedUsd = Annotated[Decimal, Field(ge=-MAX_USD, le=MAX_USD, decimal_places=6)]
+"""A difference of two amounts."""
 
 MAX_AMOUNT_TEXT = 60
 
@@ -54,6 +57,19 @@ def decimal_of(value: Any) -> Decimal | None:
     except InvalidOperation:
         return None
     return number if number.is_finite() and number >= 0 else None
+
+
+def signed_usd_of(value: Any) -> Decimal:
+    """A difference as it stands in JSON, to the micro-dollar; 0 for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
+        return Decimal(0)
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        return Decimal(0)
+    if not number.is_finite() or abs(number) > MAX_USD:
+        return Decimal(0)
+    return number.quantize(MICRO, rounding=ROUND_FLOOR)
 
 
 MAX_COUNT = 10**9

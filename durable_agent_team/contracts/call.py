@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from durable_agent_team.contracts.base import Message, Usd
+from durable_agent_team.contracts.base import Message, SignedUsd, Usd
 from durable_agent_team.contracts.team import BuiltInOutput, Checks, Identifier, ReasoningEffort
 from durable_agent_team.contracts.text_ref import Text, TextRef
 
@@ -115,6 +115,14 @@ class Usage(Message):
 
     prompt_tokens: int = Field(0, ge=0)
     completion_tokens: int = Field(0, ge=0)
+    cached_tokens: int = Field(0, ge=0)
+    """Of the prompt, what the provider read from its cache."""
+    cache_write_tokens: int = Field(0, ge=0)
+    """Of the prompt, what the provider wrote to its cache."""
+    reasoning_tokens: int = Field(0, ge=0)
+    """Of the answer, what went into thinking."""
+    saved_usd: SignedUsd = Decimal(0)
+    """What caching saved against the price without it; negative if it cost more than it saved."""
 
 
 class CallResult(Message):

@@ -7,9 +7,11 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from durable_agent_team.contracts.base import Message, Usd
+from durable_agent_team.contracts.base import Message, SignedUsd, Usd
 from durable_agent_team.contracts.call import AccountRef
 from durable_agent_team.contracts.team import Identifier
+
+PER_MILLION = Decimal(1_000_000)
 
 
 class Capabilities(Message):
@@ -25,6 +27,14 @@ class Capabilities(Message):
     """Moves money between two accounts in one step."""
 
 
+class PromptTier(Message):
+    """The dearest prices, in USD per million tokens, of a request whose prompt is longer."""
+
+    above_tokens: int
+    input_usd: Decimal
+    output_usd: Decimal
+
+
 class ModelPrice(Message):
     """USD per million tokens, and the context window in tokens where it is known."""
 
@@ -36,11 +46,47 @@ class ModelPrice(Message):
     """The longest answer that the model can give, where it is known."""
     upstream: str | None = Field(None, max_length=60)
     """The gateway's name for who serves it."""
+    dearest_input_usd: Decimal | None = None
+    """Of all kinds of input of a text, such as what is written to a cache; None for `input_usd`."""
+    dearest_output_usd: Decimal | None = None
+    """Of all kinds of output, such as thinking; None for `output_usd`."""
+    request_usd: Decimal = Decimal(0)
+    """Of each request, whatever it contains."""
+    tiers: tuple[PromptTier, ...] = Field((), max_length=20)
+    cached_input_usd: Decimal | None = None
 
     @property
     def is_priced(self) -> bool:
         """Both prices are known; a call cannot be bounded with only one."""
         return self.input_usd is not None and self.output_usd is not None
+
+    def most_usd(self, prompt_tokens: int, output_tokens: int) -> Decimal | None:
+        """The most that a request with so many tokens can cost, of whatever kind they are; None
+        without a price."""
+        if self.input_usd is None or self.output_usd is None:
+            return None
+        dearest = self.dearest_output_usd
+        prices = [
+            (
+                self.input_usd if self.dearest_input_usd is None else self.dearest_input_usd,
+                self.output_usd if dearest is None else dearest,
+            ),
+            *(
+                (tier.input_usd, tier.output_usd)
+                for tier in self.tiers
+                if tier.above_tokens < prompt_tokens
+            ),
+        ]
+        most = max(prompt_tokens * given + output_tokens * made for given, made in prices)
+        return most / PER_MILLION + self.request_usd
+
+    @property
+    def highest_output_usd(self) -> Decimal | None:
+        """Of a million tokens of an answer, in any tier."""
+        if self.output_usd is None:
+            return None
+        more = [self.dearest_output_usd or self.output_usd, *(t.output_usd for t in self.tiers)]
+        return max(more)
 
 
 class UnavailableModel(Message):
@@ -107,6 +153,13 @@ class Charge(Message):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     estimated: bool = False
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    saved_usd: SignedUsd = Decimal(0)
+    """What caching saved; negative if it cost more than it saved."""
+    price_source: str = Field("", max_length=200)
+    """Which prices the charge was made at."""
 
 
 class PossiblyBilledCall(Message):
@@ -219,6 +272,13 @@ class AgentSpend(Message):
     the account does not."""
     possibly_billed_usd: Usd = Decimal(0)
     """The most that these can have cost; not a part of `spent_usd`."""
+    cached_tokens: int = 0
+    """Of `prompt_tokens`, those read from a provider's cache; and those written to it."""
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    """Of `completion_tokens`, those that went into thinking."""
+    saved_usd: SignedUsd = Decimal(0)
+    """What caching saved against the price without it; negative if it cost more than it saved."""
 
 
 class Totals(Message):
@@ -232,6 +292,10 @@ class Totals(Message):
     completion_tokens: int
     possibly_billed_calls: int = 0
     possibly_billed_usd: Usd = Decimal(0)
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    saved_usd: SignedUsd = Decimal(0)
 
 
 class SpendReport(Message):

@@ -33,6 +33,16 @@ class Instruments:
         self.tokens = meter.create_counter(
             "gateway.tokens", unit="{token}", description="Tokens of settled calls, as charged."
         )
+        self.token_parts = meter.create_counter(
+            "gateway.token_parts",
+            unit="{token}",
+            description="Of the tokens of settled calls, those with a price of their own, by kind.",
+        )
+        self.saved = meter.create_up_down_counter(
+            "gateway.saved_micro_usd",
+            unit="{micro_usd}",
+            description="What caching saved on settled calls; it falls where caching cost more.",
+        )
         self.released = meter.create_counter(
             "gateway.released",
             unit="{call}",

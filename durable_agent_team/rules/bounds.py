@@ -80,21 +80,23 @@ def estimated_tokens(prompt_bytes: int) -> int:
 def worst_case_usd(prompt_bytes: int, max_tokens: int, price: ModelPrice | None) -> Decimal | None:
     """The most that one call can cost; None where the price is unknown.
 
-    A token is at least one byte, so the bytes of a prompt bound its tokens.
+    A token is at least one byte, so the bytes of a prompt bound its tokens; each counts at the
+    dearest price that it can have.
     """
-    if price is None or price.input_usd is None or price.output_usd is None:
+    if price is None:
         return None
     prompt_tokens = prompt_bytes + MESSAGE_ALLOWANCE_TOKENS * MESSAGES_PER_CALL
-    cost = (prompt_tokens * price.input_usd + max_tokens * price.output_usd) / MILLION
-    return round_up(cost)
+    most = price.most_usd(prompt_tokens, max_tokens)
+    return None if most is None else round_up(most)
 
 
 def affordable_tokens(max_tokens: int, price: ModelPrice | None, failure: Failure) -> int | None:
     """The `max_tokens` with which a refused call would fit its account; None where that is not
     known, or not positive."""
     required, remaining = failure.required_usd, failure.remaining_usd
-    if price is None or not price.output_usd or required is None or remaining is None:
+    a_million = price.highest_output_usd if price is not None else None
+    if not a_million or required is None or remaining is None:
         return None
-    excess = (required - remaining) * MILLION / price.output_usd
+    excess = (required - remaining) * MILLION / a_million
     fits = max_tokens - int(excess.to_integral_value(rounding=ROUND_CEILING))
     return fits if 0 < fits < max_tokens else None

@@ -187,6 +187,11 @@ async def test_transactions_are_paged_newest_last_and_filtered_by_key() -> None:
             "amount",
             "estimated",
             "overrun",
+            "cached_tokens",
+            "cache_write_tokens",
+            "reasoning_tokens",
+            "saved_usd",
+            "price_source",
         }
         account = await agent.account()
         assert account["charges"] == 5

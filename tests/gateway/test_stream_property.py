@@ -8,7 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from durable_agent_team.gateway.api_error import ApiError
-from durable_agent_team.gateway.calls.answer import BilledAnswer, FailedCall
+from durable_agent_team.gateway.calls.answer import FailedCall
+from durable_agent_team.gateway.calls.charge import BilledAnswer
 from durable_agent_team.gateway.calls.chat_request import ChatRequest, parse_chat_request
 from durable_agent_team.gateway.calls.relay import Relay
 from durable_agent_team.gateway.calls.streamed_answer import StreamedAnswer

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from durable_agent_team.gateway.calls.answer import BilledAnswer, UpstreamResult, interpret_response
+from durable_agent_team.gateway.calls.answer import UpstreamResult, interpret_response
+from durable_agent_team.gateway.calls.charge import BilledAnswer
 from durable_agent_team.gateway.calls.chat_request import ChatRequest, parse_chat_request
 from durable_agent_team.gateway.calls.relay import Relay
 from durable_agent_team.gateway.calls.secret_filter import SecretFilter

@@ -7,9 +7,10 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import chain
+from typing import Any
 
-from durable_agent_team.contracts.call import CallResult
-from durable_agent_team.contracts.spend import AgentSpend, AgentStatus, Ledger
+from durable_agent_team.contracts.call import CallResult, Usage
+from durable_agent_team.contracts.spend import AgentSpend, AgentStatus, Charge, Ledger
 from workflows.state.charges import NO_KEY, ZERO, Charges, Use
 
 __all__ = ["ZERO", "AgentAccount", "Use"]
@@ -45,6 +46,11 @@ class AgentAccount:
     """Requests that the gateway gave up after they were sent: the operator may have to pay them."""
     possibly_billed_usd: Decimal = ZERO
     """The most that these can have cost. Not charged to the account."""
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    saved_usd: Decimal = ZERO
+    """What caching saved, in all."""
 
     @property
     def spent_usd(self) -> Decimal:
@@ -100,9 +106,8 @@ class AgentAccount:
         for purpose, amount in ((use, result.cost_usd), (Use.FAILED, result.failed_attempts_usd)):
             if amount:
                 self.charges.add(key, purpose, amount)
-        usage = result.usage
         if not was_read_back:
-            self._count(usage.prompt_tokens, usage.completion_tokens, result.estimated)
+            self._count(result.usage, result.estimated)
         self.seen_usd = max(self.seen_usd, result.account_spent_usd or ZERO)
         self._possibly_billed(
             result.account_possibly_billed_calls, result.account_possibly_billed_usd
@@ -192,7 +197,7 @@ class AgentAccount:
         for charge in ledger.charges:
             key = charge.idempotency_key or NO_KEY
             if key not in known and (key in issued or counts_unknown):
-                self._count(charge.prompt_tokens, charge.completion_tokens, charge.estimated)
+                self._count(charge, charge.estimated)
         if ledger.reserved_usd == 0:
             for key in list(self.lost if lost is None else lost):
                 self.lost.pop(key, None)
@@ -230,6 +235,7 @@ class AgentAccount:
             estimated_charges=self.estimated_charges,
             possibly_billed_calls=self.possibly_billed_calls,
             possibly_billed_usd=self.possibly_billed_usd,
+            **self._kinds(),
         )
 
     def _possibly_billed(self, calls: int, usd: Decimal) -> None:
@@ -237,10 +243,24 @@ class AgentAccount:
         self.possibly_billed_calls = max(self.possibly_billed_calls, calls)
         self.possibly_billed_usd = max(self.possibly_billed_usd, usd)
 
-    def _count(self, prompt_tokens: int, completion_tokens: int, estimated: bool) -> None:
-        self.prompt_tokens += prompt_tokens
-        self.completion_tokens += completion_tokens
+    def _count(self, used: Usage | Charge, estimated: bool) -> None:
+        self.prompt_tokens += used.prompt_tokens
+        self.completion_tokens += used.completion_tokens
+        self.cached_tokens += used.cached_tokens
+        self.cache_write_tokens += used.cache_write_tokens
+        self.reasoning_tokens += used.reasoning_tokens
+        self.saved_usd += used.saved_usd
         self.estimated_charges += estimated
+
+    def _kinds(self) -> dict[str, Any]:
+        """Of a report: what is zero stays out of it, so that `spend` of many agents stays small."""
+        figures = {
+            "cached_tokens": self.cached_tokens,
+            "cache_write_tokens": self.cache_write_tokens,
+            "reasoning_tokens": self.reasoning_tokens,
+            "saved_usd": self.saved_usd,
+        }
+        return {name: figure for name, figure in figures.items() if figure}
 
     def _end(self, key: str) -> None:
         self.in_flight.pop(key, None)

@@ -89,7 +89,19 @@ def totals(accounts: Iterable[AgentSpend]) -> Totals:
         completion_tokens=sum(each.completion_tokens for each in reports),
         possibly_billed_calls=sum(each.possibly_billed_calls for each in reports),
         possibly_billed_usd=sum((each.possibly_billed_usd for each in reports), Decimal(0)),
+        **_kinds(reports),
     )
+
+
+def _kinds(reports: Sequence[AgentSpend]) -> dict[str, Any]:
+    """Sums of what few agents have: tokens with a price of their own, and what caching saved."""
+    sums: dict[str, Any] = {
+        "cached_tokens": sum(each.cached_tokens for each in reports),
+        "cache_write_tokens": sum(each.cache_write_tokens for each in reports),
+        "reasoning_tokens": sum(each.reasoning_tokens for each in reports),
+        "saved_usd": sum((each.saved_usd for each in reports), Decimal(0)),
+    }
+    return {name: figure for name, figure in sums.items() if figure}
 
 
 def _with_short_model(agent: AgentSpend) -> AgentSpend:

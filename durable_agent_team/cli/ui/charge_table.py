@@ -5,8 +5,10 @@ from decimal import Decimal
 
 from durable_agent_team.cli.output import aligned_table, flat, usd
 from durable_agent_team.cli.ui.run_tables import possibly_billed_text
+from durable_agent_team.cli.ui.token_text import kinds_text, saved_text
 from durable_agent_team.client.run_history import INTERRUPTED, RecordedCall, RunRecord
-from durable_agent_team.contracts.base import Message
+from durable_agent_team.contracts.base import Message, SignedUsd
+from durable_agent_team.contracts.call import Usage
 from durable_agent_team.contracts.names import ORCHESTRATOR_AGENT
 from durable_agent_team.contracts.seed import Paid
 from durable_agent_team.contracts.spend import Ledger
@@ -38,6 +40,12 @@ class ChargeLine(Message):
     """How often the gateway gave it up after it was sent, so that the operator may have to pay."""
     possibly_billed_usd: Decimal = Decimal(0)
     """The most that these can have cost; charged to no account."""
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    saved_usd: SignedUsd = Decimal(0)
+    price_source: str = ""
+    """Which prices the ledger's charge was made at."""
 
 
 class AccountLine(Message):
@@ -74,6 +82,7 @@ def charge_lines(record: RunRecord, ledgers: Sequence[Ledger] | None) -> tuple[C
     known: dict[tuple[str, str], Decimal] = {}
     lines = []
     given_up = _possibly_billed(ledgers)
+    sources = _price_sources(ledgers)
     for number, call in enumerate(record.calls):
         request, result, key = call.request, call.result, call.key
         known[key] = known.get(key, Decimal(0)) + (call.cost_usd or Decimal(0))
@@ -88,6 +97,8 @@ def charge_lines(record: RunRecord, ledgers: Sequence[Ledger] | None) -> tuple[C
         notes += ["read back from the ledger" if call.read_back_usd else ""]
         if ledgers is not None and call.ended_at is not None and is_last:
             notes += [_difference(call, known[key], there or Decimal(0))]
+        used = result.usage if result is not None else Usage()
+        notes += [kinds_text(used), saved_text(used.saved_usd)]
         times, most = given_up.pop(key, NOTHING) if is_last else NOTHING
         notes += [possibly_billed_text(times, most) if times else ""]
         lines.append(
@@ -97,13 +108,13 @@ def charge_lines(record: RunRecord, ledgers: Sequence[Ledger] | None) -> tuple[C
                 purpose=request.purpose.value,
                 model=request.model,
                 idempotency_key=request.idempotency_key,
-                prompt_tokens=result.usage.prompt_tokens if result else 0,
-                completion_tokens=result.usage.completion_tokens if result else 0,
+                **used.model_dump(),
                 amount_usd=call.cost_usd,
                 ledger_usd=there if ledgers is None else there or Decimal(0),
                 note=", ".join(each for each in notes if each),
                 possibly_billed_calls=times,
                 possibly_billed_usd=most,
+                price_source=sources.get(key, ""),
             )
         )
     return (
@@ -129,6 +140,15 @@ def _possibly_billed(ledgers: Sequence[Ledger] | None) -> dict[tuple[str, str], 
             times, most = found.get(key, NOTHING)
             found[key] = times + 1, most + (each.bound_usd or Decimal(0))
     return found
+
+
+def _price_sources(ledgers: Sequence[Ledger] | None) -> dict[tuple[str, str], str]:
+    """By agent and key: which prices a call was charged at."""
+    return {
+        (ledger.agent, charge.idempotency_key or ""): charge.price_source
+        for ledger in ledgers or ()
+        for charge in ledger.charges
+    }
 
 
 def _taken_over(record: RunRecord) -> Iterator[ChargeLine]:

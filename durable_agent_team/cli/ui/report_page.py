@@ -15,6 +15,7 @@ from durable_agent_team.cli.ui.run_tables import (
     money_notes,
     possibly_billed_text,
 )
+from durable_agent_team.cli.ui.token_text import tokens_cell
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.run import RunReport, TaskOutcome, TaskState
 from durable_agent_team.rules.safe_text import (
@@ -109,7 +110,7 @@ def money_rows(report: RunReport) -> list[tuple[str, ...]]:
             each.agent,
             each.model,
             str(each.calls),
-            f"{each.prompt_tokens}+{each.completion_tokens}",
+            tokens_cell(each),
             usd(each.spent_usd),
             usd(each.budget_usd),
         )

@@ -14,6 +14,7 @@ from durable_agent_team.cli.output import (
 )
 from durable_agent_team.cli.ui.remedies import remedy_of
 from durable_agent_team.cli.ui.retry_text import retrying_text
+from durable_agent_team.cli.ui.token_text import kinds_text, saved_text
 from durable_agent_team.client.runs import RunSummary
 from durable_agent_team.contracts.run import (
     Failure,
@@ -90,6 +91,10 @@ def money_notes(spend: SpendReport) -> list[str]:
     parts = [f"{kind} {usd(amount)} USD" for kind, amount in kinds.items() if amount]
     if parts:
         lines.append(f"of the total: {', '.join(parts)}")
+    if of_a_kind := kinds_text(total):
+        lines.append(f"of the tokens: {of_a_kind}")
+    if saved := saved_text(total.saved_usd):
+        lines.append(saved)
     if spend.reused_usd is not None:
         lines.append(f"taken over from other runs, and not paid here: {usd(spend.reused_usd)} USD")
     estimated = sum(each.estimated_charges for each in spend.agents)

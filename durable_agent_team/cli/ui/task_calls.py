@@ -4,9 +4,10 @@ from decimal import Decimal
 from typing import Any
 
 from durable_agent_team.cli.output import duration_text, flat, usd
+from durable_agent_team.cli.ui.token_text import kinds_text, saved_text
 from durable_agent_team.client.run_history import INTERRUPTED, RecordedCall, RunRecord
-from durable_agent_team.contracts.base import Message
-from durable_agent_team.contracts.call import Source
+from durable_agent_team.contracts.base import Message, SignedUsd
+from durable_agent_team.contracts.call import Source, Usage
 from durable_agent_team.contracts.team import Checks
 
 
@@ -42,6 +43,10 @@ class CallLook(Message):
     estimated: bool
     prompt_tokens: int
     completion_tokens: int
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    saved_usd: SignedUsd = Decimal(0)
     seconds: float | None
 
 
@@ -90,8 +95,7 @@ def _look(call: RecordedCall, record: RunRecord) -> CallLook:
         cost_usd=call.cost_usd,
         replayed=result.replayed if result else False,
         estimated=result.estimated if result else False,
-        prompt_tokens=result.usage.prompt_tokens if result else 0,
-        completion_tokens=result.usage.completion_tokens if result else 0,
+        **(result.usage if result is not None else Usage()).model_dump(),
         seconds=result.seconds if result else None,
     )
 
@@ -146,6 +150,10 @@ def _charge(call: CallLook) -> str:
     if call.cost_usd is None:
         return "open" if call.failure is None else "not known here; `charges` reads the ledger"
     text = f"{usd(call.cost_usd)} USD for {call.prompt_tokens}+{call.completion_tokens} tokens"
+    if kinds := kinds_text(call):
+        text += f" ({kinds})"
+    if saved := saved_text(call.saved_usd):
+        text += f", {saved}"
     if call.seconds is not None:
         text += f" in {duration_text(call.seconds)}"
     text += ", an estimate" if call.estimated else ""

@@ -287,6 +287,11 @@ def _ledger_entry(line: LedgerLine) -> LedgerEntry:
         amount=usd(line.amount),
         estimated=line.estimated,
         overrun=usd(line.overrun),
+        cached_tokens=line.cached_tokens,
+        cache_write_tokens=line.cache_write_tokens,
+        reasoning_tokens=line.reasoning_tokens,
+        saved_usd=usd(line.saved),
+        price_source=line.price_source,
     )
 
 

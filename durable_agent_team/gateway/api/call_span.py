@@ -12,6 +12,7 @@ from opentelemetry import trace
 from durable_agent_team.gateway.amounts import usd
 from durable_agent_team.gateway.api_error import ApiError
 from durable_agent_team.gateway.calls.call_service import CallOutcome
+from durable_agent_team.gateway.calls.charge import BilledAnswer
 from durable_agent_team.gateway.otel_providers import GatewayTelemetry
 from durable_agent_team.gateway.request_labels import UNKNOWN
 
@@ -52,12 +53,25 @@ class CallSpan:
         if outcome.billed is not None:
             attributes["gen_ai.usage.input_tokens"] = outcome.billed.prompt_tokens
             attributes["gen_ai.usage.output_tokens"] = outcome.billed.completion_tokens
+            attributes |= _kinds(outcome.billed)
             attributes["cost_usd"] = usd(outcome.billed.amount)
             attributes["atxp.estimated"] = outcome.billed.estimated
         if outcome.error is not None:
             attributes |= error_attributes(outcome.error)
             self._span.set_status(trace.StatusCode.ERROR)
         self._span.set_attributes(attributes)
+
+
+def _kinds(billed: BilledAnswer) -> dict[str, int | float]:
+    """Tokens by kind, and what caching saved, where they are not zero."""
+    usage = billed.usage
+    figures = {
+        "gen_ai.usage.cache_read.input_tokens": usage.cached_tokens,
+        "gen_ai.usage.cache_creation.input_tokens": usage.cache_write_tokens,
+        "gen_ai.usage.reasoning.output_tokens": usage.reasoning_tokens,
+        "atxp.saved_usd": usd(billed.saved),
+    }
+    return {name: figure for name, figure in figures.items() if figure}
 
 
 OFF = CallSpan(None, Observation())

@@ -69,7 +69,10 @@ class Transferred(Shape):
 
 
 class LedgerEntry(Shape):
-    """One charge. `overrun` is what the call cost above its bound; the operator pays it."""
+    """One charge. `overrun` is what the call cost above its bound; the operator pays it.
+
+    `cached_tokens` and `cache_write_tokens` are parts of the prompt, `reasoning_tokens` of the
+    completion. `saved_usd` is what caching saved; negative if it cost more than it saved."""
 
     id: int
     created_at: str
@@ -80,6 +83,11 @@ class LedgerEntry(Shape):
     amount: float
     estimated: bool
     overrun: float
+    cached_tokens: int
+    cache_write_tokens: int
+    reasoning_tokens: int
+    saved_usd: float
+    price_source: str
 
 
 class PossiblyBilled(Shape):
@@ -193,10 +201,12 @@ class Description(BaseModel):
 
 
 class Usage(BaseModel):
-    """Of a chat completion, with the charge. `estimated`: the upper bound was charged."""
+    """Of a chat completion, with the charge. `estimated`: the upper bound was charged. Counts are
+    those that were charged; without believable ones, what the upstream reported."""
 
     cost: float
     estimated: bool = False
+    saved_usd: float = 0
 
 
 class ChatCompletion(BaseModel):

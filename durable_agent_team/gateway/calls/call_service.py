@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from durable_agent_team.gateway.amounts import usd_text
 from durable_agent_team.gateway.api_error import ApiError, unavailable
-from durable_agent_team.gateway.calls.answer import BilledAnswer, FailedCall, possibly_billed
+from durable_agent_team.gateway.calls.answer import FailedCall, possibly_billed
+from durable_agent_team.gateway.calls.charge import BilledAnswer
 from durable_agent_team.gateway.calls.chat_request import ChatRequest
 from durable_agent_team.gateway.calls.refusals import model_refused, refusal_error
 from durable_agent_team.gateway.calls.relay import Relay
@@ -196,6 +197,11 @@ class CallService:
             billed.status,
             billed.body,
             fingerprint,
+            billed.usage.cached_tokens,
+            billed.usage.cache_write_tokens,
+            billed.usage.reasoning_tokens,
+            billed.saved,
+            billed.price_source,
         )
         account = await self._settle_with_retry(settlement)
         if account is None:

@@ -12,6 +12,7 @@ from durable_agent_team.gateway.json_bodies import dump
 from durable_agent_team.gateway.models.model import Model
 from durable_agent_team.gateway.models.model_table import ModelTable
 from durable_agent_team.gateway.models.price import Price
+from durable_agent_team.gateway.models.rates import TEXT, PromptParts
 from durable_agent_team.gateway.strict_json import parse_request
 
 # Any other field is refused, since it could raise the cost above the bound (other models, service
@@ -25,6 +26,7 @@ KNOWN_FIELDS = frozenset(
         "parallel_tool_calls", "functions", "function_call", "user", "metadata", "store",
         "reasoning_effort", "verbosity", "safety_identifier", "prompt_cache_key", "top_k",
         "min_p", "typical_p", "repeat_penalty", "repetition_penalty", "grammar", "cache_prompt",
+        "service_tier",
     }
 )
 # fmt: on
@@ -104,7 +106,13 @@ def bounded_request(
     sent = in_dialect(sent, target, limit)
     messages = max(messages, len(sent["messages"]))
     body = written if sent == data else _serialize(sent)
-    bound = price.bound(len(body), messages, limit)
+    bound = price.bound(
+        len(body),
+        messages,
+        limit,
+        parts=PromptParts(long_cache=b'"cache_control"' in body) if price.prices_caching else TEXT,
+        service_tier=data.get("service_tier"),
+    )
     include_usage = bool(options.get("include_usage"))
     return ChatRequest(model, target, price, body, body_hash, bound, stream, include_usage)
 
@@ -126,6 +134,7 @@ def _check(data: dict[str, Any], price: Price) -> int:
     if n is not None and not (type(n) is int and n == 1):
         raise invalid("`n` must be 1: make one request for each answer", "unsupported_parameter")
     _check_stream(data)
+    _check_service_tier(data, price)
     for tool in _list(data, "tools"):
         if not isinstance(tool, dict) or tool.get("type") != "function":
             raise invalid("`tools` can contain only functions", "unsupported_parameter")
@@ -135,6 +144,19 @@ def _check(data: dict[str, Any], price: Price) -> int:
     for index, message in enumerate(messages):
         _check_message(f"messages[{index}]", message)
     return len(messages)
+
+
+def _check_service_tier(data: dict[str, Any], price: Price) -> None:
+    tier = data.get("service_tier")
+    if tier is None or tier in ("auto", "default") or "service_tier" in price.parameters:
+        return
+    if not isinstance(tier, str) or tier not in price.service_tiers:
+        known = ", ".join(["auto", "default", *sorted(price.service_tiers)])
+        raise invalid(
+            f"`service_tier` {shown(tier)} has no price, so its cost cannot be bounded; priced:"
+            f" {known}",
+            "unsupported_parameter",
+        )
 
 
 def _check_stream(data: dict[str, Any]) -> None:

@@ -8,25 +8,28 @@ from typing import Any
 from durable_agent_team.gateway.amounts import usd_text
 from durable_agent_team.gateway.api_error import ApiError
 from durable_agent_team.gateway.calls.answer import (
-    AnswerCharge,
     FailedCall,
     UpstreamResult,
-    compute_charge,
     interpret_response,
-    valid_usage,
+)
+from durable_agent_team.gateway.calls.charge import (
+    AnswerCharge,
+    ReportedUsage,
+    compute_charge,
+    reports_cost,
+    without_usage,
 )
 from durable_agent_team.gateway.calls.chat_request import ChatRequest
 from durable_agent_team.gateway.calls.relay import Relay
 from durable_agent_team.gateway.calls.secret_filter import SecretFilter
 from durable_agent_team.gateway.calls.sse import DONE, Event, EventParser, comment, event
-from durable_agent_team.gateway.calls.upstream_cost import without_upstream_cost
 from durable_agent_team.gateway.calls.upstream_errors import bad_ending, chunk_error, client_status
 from durable_agent_team.gateway.calls.upstream_json import upstream_object, upstream_value
 from durable_agent_team.gateway.json_bodies import dump
+from durable_agent_team.gateway.models.token_usage import TokenUsage
 from durable_agent_team.gateway.stores.store import InterruptionCause
 from durable_agent_team.provider_errors.error_body import ends_badly
 
-COST_FIELDS = frozenset({"usage", "cost", "cost_usd", "_meta"})
 CONTENT_FIELDS = (
     "content",
     "tool_calls",
@@ -52,7 +55,7 @@ class StreamedAnswer:
     """Nothing more is passed on, but usage that still arrives counts."""
     _parser: EventParser = field(default_factory=EventParser)
     _first_chunk: dict[str, Any] = field(default_factory=dict)
-    _reported: dict[str, Any] = field(default_factory=dict)
+    _reported: ReportedUsage = field(default_factory=ReportedUsage)
     _has_delta: bool = False
     _has_content: bool = False
     _finished: bool = False
@@ -82,8 +85,7 @@ class StreamedAnswer:
     def _handle_chunk(self, each: Event) -> None:
         value = upstream_value(each.data)
         data = value if isinstance(value, dict) else {}
-        costs = COST_FIELDS & data.keys()
-        self._reported |= {name: data[name] for name in costs if data[name]}
+        self._reported.add(data)
         if self.over:
             return
         if error := chunk_error(each.data, value, each.name, self.headers):
@@ -92,7 +94,7 @@ class StreamedAnswer:
         elif not isinstance(value, dict):
             self._malformed(f"a chunk that is not a JSON object: {each.data[:200]!r}")
         else:
-            self._pass_on(each.data, data, costs)
+            self._pass_on(each.data, data)
             if not self.over and (error := bad_ending(each.data, data, self.headers)):
                 self._fail(error)
 
@@ -101,7 +103,7 @@ class StreamedAnswer:
         cause = InterruptionCause.UPSTREAM_BROKE_OFF if self._has_content else None
         self._failure = FailedCall(error, cause)
 
-    def _pass_on(self, raw: bytes, data: dict[str, Any], costs: frozenset[str]) -> None:
+    def _pass_on(self, raw: bytes, data: dict[str, Any]) -> None:
         choices = data.get("choices") or []
         if not _well_formed(choices):
             self._malformed(f"a chunk with malformed choices: {raw[:200]!r}")
@@ -111,9 +113,10 @@ class StreamedAnswer:
         if data.get("usage") and not choices:
             return  # the tail has our own, once the charge is written
         wants_null = self.request.include_usage
-        if costs and not (wants_null and costs == {"usage"} and data["usage"] is None):
-            shown = without_upstream_cost(data)
-            shown.pop("usage", None)
+        is_null = wants_null and "usage" in data and data["usage"] is None
+        rest = {name: data[name] for name in data if name != "usage"} if is_null else data
+        if reports_cost(rest):
+            shown = without_usage(data)
             raw = dump({**shown, "usage": None} if wants_null else shown)
         elif not _is_plain(raw):
             raw = dump(data)
@@ -139,7 +142,7 @@ class StreamedAnswer:
     def result(self, failure: FailedCall | None = None, *, cut: bool = False) -> UpstreamResult:
         """What the answer is charged. `failure` is how the connection ended. `cut` means that the
         gateway ended it, so that what the client received until then is charged."""
-        usage = valid_usage(self._reported, self._has_content)
+        usage = self._reported.valid(self._has_content)
         charge = compute_charge(self._reported, usage, self.request)
         if self._is_complete(usage):
             return charge.billed(
@@ -153,7 +156,7 @@ class StreamedAnswer:
             client_status(failure.error.status), failed_body(failure.error, charge)
         )
 
-    def _is_complete(self, usage: tuple[int, int] | None) -> bool:
+    def _is_complete(self, usage: TokenUsage | None) -> bool:
         if self._failure is not None:  # one that came after the answer's end changes nothing
             return self._finished and (usage is not None or self._has_content)
         return self._finished or (self._done and (self._has_delta or usage is not None))

@@ -1,4 +1,9 @@
-"""The cost that an upstream reports for a call, in micro-USD."""
+"""The cost that an upstream reports for a call, in micro-USD.
+
+Sources: ATXP (`_meta.cascade.cost_usd`), OpenRouter's usage accounting (`usage.cost`, which for a
+key of the operator's own is only the fee), xAI's cost tracking (ticks of 10^-10 USD), Perplexity's
+breakdown (`usage.cost.total_cost`).
+"""
 
 import re
 from decimal import ROUND_CEILING, Decimal
@@ -6,6 +11,8 @@ from typing import Any
 
 from durable_agent_team.gateway.amounts import MAX_MICRO, MICRO
 
+TICKS_PER_MICRO_USD = 10**4
+OPERATORS_COST = frozenset({"cost", "cost_usd", "cost_details", "cost_in_usd_ticks"})
 AMOUNT = re.compile(r"[0-9]{1,30}(\.[0-9]{0,40})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
 
 
@@ -20,12 +27,33 @@ def reported_cost(data: dict[str, Any]) -> int | None:
         usage.get("cost"),
         usage.get("cost_usd"),
     ):
-        if not value or isinstance(value, dict):  # a breakdown is not an amount
+        if isinstance(value, dict):  # a breakdown, whose sum Perplexity names so
+            value = value.get("total_cost")
+        if not value or isinstance(value, dict):
             continue
         cost = _micro(value)
         if cost != 0:
-            return cost
-    return 0
+            return _with_own_key(cost, usage)
+    return _with_own_key(_ticks(usage.get("cost_in_usd_ticks")), usage)
+
+
+def _with_own_key(cost: int | None, usage: dict[str, Any]) -> int | None:
+    """With what the provider behind a router bills to the operator's own key."""
+    details = usage.get("cost_details")
+    if cost is None or usage.get("is_byok") is not True or not isinstance(details, dict):
+        return cost
+    behind = _micro(details.get("upstream_inference_cost") or 0)
+    return None if behind is None else cost + behind
+
+
+def _ticks(value: Any) -> int | None:
+    """Micro-USD of xAI's ticks; 0 without any, None for what cannot be believed."""
+    if not value:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        return None
+    micro = -(-value // TICKS_PER_MICRO_USD)
+    return micro if micro <= MAX_MICRO else None
 
 
 def _micro(value: Any) -> int | None:
@@ -48,7 +76,7 @@ def _cascade(data: dict[str, Any]) -> dict[str, Any]:
 def without_upstream_cost(part: dict[str, Any]) -> dict[str, Any]:
     """Removes what the call cost the operator: the account is charged another amount, and a client
     that added up the wrong one would contradict the ledger."""
-    kept = {name: value for name, value in part.items() if name not in ("cost", "cost_usd")}
+    kept = {name: value for name, value in part.items() if name not in OPERATORS_COST}
     if _cascade(kept):
         cascade = {name: each for name, each in _cascade(kept).items() if name != "cost_usd"}
         kept["_meta"] = {**kept["_meta"], "cascade": cascade}

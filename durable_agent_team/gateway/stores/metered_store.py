@@ -48,7 +48,20 @@ class MeteredStore:
             ("output", settlement.completion_tokens),
         ):
             self._instruments.tokens.add(tokens, {**attributes, "gen_ai.token.type": kind})
+        self._count_parts(settlement, attributes)
         return account
+
+    def _count_parts(self, settlement: Settlement, attributes: dict[str, str]) -> None:
+        for kind, tokens in (
+            ("cached", settlement.cached_tokens),
+            ("cache_write", settlement.cache_write_tokens),
+            ("reasoning", settlement.reasoning_tokens),
+        ):
+            if tokens:
+                of_kind = {**attributes, "gateway.token_kind": kind}
+                self._instruments.token_parts.add(tokens, of_kind)
+        if settlement.saved:
+            self._instruments.saved.add(settlement.saved, attributes)
 
     async def release(self, call_id: str, cause: InterruptionCause | None) -> Account | None:
         account = await self._store.release(call_id, cause)

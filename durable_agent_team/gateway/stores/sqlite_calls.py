@@ -109,10 +109,13 @@ def settle(conn: sqlite3.Connection, done: Settlement, now: float) -> Account | 
     account_id, key, model, bound = row
     conn.execute(
         "INSERT INTO ledger (account_id, created_at, idempotency_key, model, prompt_tokens,"
-        " completion_tokens, amount, estimated, overrun) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " completion_tokens, amount, estimated, overrun, cached_tokens, cache_write_tokens,"
+        " reasoning_tokens, saved, price_source)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *(account_id, now, key, model, done.prompt_tokens, done.completion_tokens),
-            *(done.amount, int(done.estimated), done.overrun),
+            *(done.amount, int(done.estimated), done.overrun, done.cached_tokens),
+            *(done.cache_write_tokens, done.reasoning_tokens, done.saved, done.price_source),
         ),
     )
     figures = {"bound": bound, "amount": done.amount, "id": account_id}
@@ -178,14 +181,15 @@ def ledger_lines(
 ) -> list[LedgerLine]:
     query = (
         "SELECT id, created_at, idempotency_key, model, prompt_tokens, completion_tokens, amount,"
-        " estimated, overrun FROM ledger WHERE account_id = ? AND id > ?"
+        " estimated, overrun, cached_tokens, cache_write_tokens, reasoning_tokens, saved,"
+        " price_source FROM ledger WHERE account_id = ? AND id > ?"
     )
     values: list[object] = [account_id, after]
     if key is not None:
         query += " AND idempotency_key = ?"
         values.append(key)
     rows = conn.execute(query + " ORDER BY id LIMIT ?", (*values, limit))
-    return [LedgerLine(*(*row[:7], bool(row[7]), row[8])) for row in rows]
+    return [LedgerLine(*(*row[:7], bool(row[7]), *row[8:])) for row in rows]
 
 
 def interrupted(conn: sqlite3.Connection, account_id: str) -> dict[str, int]:

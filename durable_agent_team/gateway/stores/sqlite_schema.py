@@ -6,7 +6,7 @@ from pathlib import Path
 
 from durable_agent_team.gateway.stores.sqlite_file import Schema, open_file
 
-VERSION = 2
+VERSION = 3
 PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "cache_size = -16000")
 """`synchronous = FULL`: an answer is sent only after its charge is on disk. Group commit keeps that
 fast."""
@@ -57,7 +57,13 @@ CREATE TABLE ledger (
   completion_tokens INTEGER NOT NULL,
   amount INTEGER NOT NULL CHECK (amount >= 0),
   estimated INTEGER NOT NULL,
-  overrun INTEGER NOT NULL CHECK (overrun >= 0)
+  overrun INTEGER NOT NULL CHECK (overrun >= 0),
+  -- Parts of the prompt, and of the answer.
+  cached_tokens INTEGER NOT NULL DEFAULT 0,
+  cache_write_tokens INTEGER NOT NULL DEFAULT 0,
+  reasoning_tokens INTEGER NOT NULL DEFAULT 0,
+  saved INTEGER NOT NULL DEFAULT 0, -- by caching; negative if it cost more than it saved
+  price_source TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE INDEX ledger_by_account ON ledger (account_id, id);
 -- No account is charged twice for one key.
@@ -110,6 +116,13 @@ MIGRATIONS = {
         "ALTER TABLE accounts ADD COLUMN possibly_billed INTEGER NOT NULL DEFAULT 0",
         "UPDATE accounts SET possibly_billed_calls ="
         " (SELECT count(*) FROM interruptions WHERE account_id = accounts.id)",
+    ),
+    2: (
+        "ALTER TABLE ledger ADD COLUMN cached_tokens INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE ledger ADD COLUMN cache_write_tokens INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE ledger ADD COLUMN reasoning_tokens INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE ledger ADD COLUMN saved INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE ledger ADD COLUMN price_source TEXT NOT NULL DEFAULT ''",
     ),
 }
 """The statements that lead from each version to the next one."""

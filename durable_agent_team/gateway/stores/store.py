@@ -134,6 +134,12 @@ class Settlement:
     status: int
     response: bytes
     price_fingerprint: str
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    saved: int = 0
+    """What caching saved against the price without it; negative if it cost more than it saved."""
+    price_source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +153,11 @@ class LedgerLine:
     amount: int
     estimated: bool
     overrun: int
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    saved: int = 0
+    price_source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
