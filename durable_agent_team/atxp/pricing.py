@@ -32,7 +32,8 @@ class Cost:
 
 
 def usage_of(body: Mapping[str, Any]) -> Usage:
-    """Tokens as the answer reports them; what it does not report is 0."""
+    """Tokens as the answer reports them; what it does not report is 0. An answer has at least what
+    the total has beyond the prompt: some providers do not count thinking as part of it."""
     usage = body.get("usage")
     if not isinstance(usage, Mapping):
         return Usage()
@@ -46,9 +47,13 @@ def usage_of(body: Mapping[str, Any]) -> Usage:
         "reasoning_tokens": _part(usage, "completion_tokens_details", "reasoning_tokens"),
         "saved_usd": signed_usd_of(usage.get("saved_usd")),
     }
+    prompt = _count(usage.get("prompt_tokens"))
+    answer = max(_count(usage.get("completion_tokens")), _count(usage.get("total_tokens")) - prompt)
+    if cached > prompt:
+        figures["cached_tokens"] = 0
     return Usage(
-        prompt_tokens=_count(usage.get("prompt_tokens")),
-        completion_tokens=_count(usage.get("completion_tokens")),
+        prompt_tokens=prompt,
+        completion_tokens=answer if prompt else _count(usage.get("completion_tokens")),
         **{name: figure for name, figure in figures.items() if figure},
     )
 
@@ -73,8 +78,16 @@ def priced_cost(usage: Usage, price: ModelPrice | None) -> Cost | None:
         return None
     if usage.prompt_tokens == 0 or usage.completion_tokens == 0:
         return None
-    tokens_usd = usage.prompt_tokens * price.input_usd + usage.completion_tokens * price.output_usd
-    return Cost(round_up(tokens_usd / PER_MILLION), estimated=False)
+    if price.tiers or price.dearest_output_usd is not None:
+        most = price.most_usd(usage.prompt_tokens, usage.completion_tokens)
+        return None if most is None else Cost(round_up(most), estimated=True)
+    cached = price.input_usd if price.cached_input_usd is None else price.cached_input_usd
+    tokens_usd = (
+        (usage.prompt_tokens - usage.cached_tokens) * price.input_usd
+        + usage.cached_tokens * cached
+        + usage.completion_tokens * price.output_usd
+    )
+    return Cost(round_up(tokens_usd / PER_MILLION + price.request_usd), estimated=False)
 
 
 def worst_case(

@@ -1,13 +1,16 @@
 """What an endpoint reports in JSON: its models, their prices and its capabilities."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
-from durable_agent_team.contracts.base import decimal_of
+from durable_agent_team.contracts.base import count_of, decimal_of
 from durable_agent_team.contracts.spend import (
+    MAX_TIERS,
     Capabilities,
     ModelCatalog,
     ModelPrice,
+    PromptTier,
     UnavailableModel,
 )
 
@@ -75,12 +78,54 @@ def _model_price(line: Any) -> ModelPrice | None:
         context_tokens=_tokens(line.get("context_tokens")),
         max_output_tokens=_tokens(line.get("max_output_tokens")),
         **{"upstream": upstream[:60]} if isinstance(upstream, str) else {},
+        **_further_prices(prices),
     )
 
 
 def _tokens(value: Any) -> int | None:
     """A number of tokens, or None where the endpoint does not say."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+INPUTS = ("input", "cached_input", "cache_write")
+OUTPUTS = ("output", "reasoning", "output_audio", "output_image")
+"""The kinds of tokens that a text can be billed as, and an answer."""
+
+
+def _further_prices(prices: Mapping[str, Any]) -> dict[str, Any]:
+    """What a price has beyond two plain ones: nothing, for most models. At any hour of the day, the
+    dearest that can come counts."""
+    plain = tuple(decimal_of(prices.get(f"{kind}_usd_per_million")) for kind in ("input", "output"))
+    if None in plain:
+        return {}
+    cards = [prices, *_objects(prices.get("periods"))]
+    found: dict[str, Any] = {
+        "dearest_input_usd": max(_dearest(card, INPUTS) for card in cards),
+        "dearest_output_usd": max(_dearest(card, OUTPUTS) for card in cards),
+        "request_usd": max(decimal_of(card.get("usd_per_request")) or 0 for card in cards),
+        "cached_input_usd": decimal_of(prices.get("cached_input_usd_per_million")),
+        "tiers": tuple(
+            PromptTier(
+                above_tokens=count_of(tier.get("above_prompt_tokens")),
+                input_usd=_dearest(tier, INPUTS),
+                output_usd=_dearest(tier, OUTPUTS),
+            )
+            for card in cards
+            for tier in _objects(card.get("tiers"))
+        )[:MAX_TIERS],
+    }
+    as_plain = {"dearest_input_usd": plain[0], "dearest_output_usd": plain[1]}
+    return {name: value for name, value in found.items() if value and value != as_plain.get(name)}
+
+
+def _dearest(card: Mapping[str, Any], kinds: tuple[str, ...]) -> Decimal:
+    told = (decimal_of(card.get(f"{kind}_usd_per_million")) for kind in kinds)
+    return max((each for each in told if each is not None), default=Decimal(0))
+
+
+def _objects(value: Any) -> list[Mapping[str, Any]]:
+    found = value if isinstance(value, list) else []
+    return [each for each in found if isinstance(each, Mapping)]
 
 
 def declared_capabilities(told: Any) -> Capabilities:

@@ -12,6 +12,7 @@ from durable_agent_team.contracts.call import AccountRef
 from durable_agent_team.contracts.team import Identifier
 
 PER_MILLION = Decimal(1_000_000)
+MAX_TIERS = 20
 
 
 class Capabilities(Message):
@@ -52,8 +53,9 @@ class ModelPrice(Message):
     """Of all kinds of output, such as thinking; None for `output_usd`."""
     request_usd: Decimal = Decimal(0)
     """Of each request, whatever it contains."""
-    tiers: tuple[PromptTier, ...] = Field((), max_length=20)
+    tiers: tuple[PromptTier, ...] = Field((), max_length=MAX_TIERS)
     cached_input_usd: Decimal | None = None
+    """Of input that the provider reads from its cache; None for `input_usd`."""
 
     @property
     def is_priced(self) -> bool:

@@ -200,7 +200,8 @@ def _bound(
     calls = times * (1 + team.max_repairs)
     inputs = None
     if price is not None and price.input_usd is not None:
-        inputs = calls * known * price.input_usd / 1_000_000
+        a_million = price.dearest_input_usd or price.input_usd
+        inputs = calls * known * a_million / 1_000_000
     return CallBound(
         subject=subject,
         agent=agent,

@@ -44,7 +44,9 @@ LONG_TEXT = body("x" * 20_000, 1_000)
 
 def request(price: dict[str, Any], sent: dict[str, Any] = LONG_TEXT) -> ChatRequest:
     priced = Price.model_validate({**price, "source": "the test's prices"})
-    return parse_chat_request(json.dumps(sent).encode(), ModelTable.of(Prices(Path("x"), {"m": priced})))
+    return parse_chat_request(
+        json.dumps(sent).encode(), ModelTable.of(Prices(Path("x"), {"m": priced}))
+    )
 
 
 def whole(usage: Any, asked: ChatRequest, **more: Any) -> BilledAnswer:

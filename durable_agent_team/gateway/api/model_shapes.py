@@ -17,9 +17,8 @@ def model_json(gateway: GatewayContext, model: Model) -> ModelJson:
         upstream=model.upstream,
         upstream_model=model.upstream_model,
         kind=model.kind,
-        pricing=Pricing(
-            input_usd_per_million=float(price.input_usd_per_million),
-            output_usd_per_million=float(price.output_usd_per_million),
+        pricing=Pricing.model_validate(
+            price.model_dump(mode="json", include=set(Pricing.model_fields))
         ),
         price_source=price.source,
         context_tokens=model.context_tokens,

@@ -1,6 +1,6 @@
 """The JSON objects of responses. Handlers return them, and `/openapi.json` describes them."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -108,9 +108,50 @@ class LedgerPage(Shape):
     has_more: bool
 
 
-class Pricing(Shape):
+IF_ANY = Field(exclude_if=lambda value: not value and value != 0)
+Rate = Annotated[float | None, IF_ANY]
+When = Annotated[str | None, IF_ANY]
+
+
+class RatesJson(Shape):
+    """USD per million tokens of each kind. What is not there costs what its plain kind costs."""
+
     input_usd_per_million: float
     output_usd_per_million: float
+    cached_input_usd_per_million: Rate = None
+    cache_write_usd_per_million: Rate = None
+    cache_write_1h_usd_per_million: Rate = None
+    reasoning_usd_per_million: Rate = None
+    input_audio_usd_per_million: Rate = None
+    cached_audio_usd_per_million: Rate = None
+    output_audio_usd_per_million: Rate = None
+    input_image_usd_per_million: Rate = None
+    cached_image_usd_per_million: Rate = None
+    output_image_usd_per_million: Rate = None
+    usd_per_request: Rate = None
+
+
+class TierJson(RatesJson):
+    """The rates of a request with a longer prompt, for the whole of it."""
+
+    above_prompt_tokens: int
+
+
+class RateCardJson(RatesJson):
+    tiers: Annotated[list[TierJson], IF_ANY] = []
+
+
+class PeriodJson(RateCardJson):
+    """The rates from a day on, or between two times of each day, in UTC."""
+
+    from_date: When = None
+    from_time: When = None
+    to_time: When = None
+
+
+class Pricing(RateCardJson):
+    service_tiers: Annotated[dict[str, RateCardJson], IF_ANY] = {}
+    periods: Annotated[list[PeriodJson], IF_ANY] = []
 
 
 class DialectJson(Shape):
