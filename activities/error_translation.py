@@ -169,6 +169,9 @@ def attempt_spend(error: Exception, earlier: AttemptSpend) -> AttemptSpend:
         for name in ("required_usd", "remaining_usd")
         if name in error.amounts
     }
+    upstream = error_fields(error.body).get("upstream")
+    if isinstance(upstream, str) and upstream:
+        known["upstream"] = upstream[:60]
     delay = retry_delay(error, LONGEST_WAIT, datetime.now(UTC))
     if delay is not None:
         known["retry_after_seconds"] = delay.total_seconds()

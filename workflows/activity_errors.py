@@ -55,6 +55,7 @@ def _from_application_error(error: ApplicationError) -> tuple[Failure, AttemptSp
         message=error.message[:2000],
         required_usd=spend.required_usd,
         remaining_usd=spend.remaining_usd,
+        **({} if spend.upstream is None else {"upstream": spend.upstream}),
     )
     return failure, spend
 

@@ -43,6 +43,8 @@ class Run:
         self.is_taken_up = progress.execution == 1
         """False until the calls of an earlier execution are awaited again, and what was parked
         waits again."""
+        self._wakes_unpaid = False
+        """A `resume` has come that has not woken anything yet."""
         self._steps: asyncio.Task[None] | None = None
 
     def make_calls(self, catalog: ModelCatalog) -> PaidCalls:
@@ -61,6 +63,13 @@ class Run:
         if not self.is_taken_up:
             self.is_taken_up = True
             self.deadline.set(self.progress.deadline)
+            self._wake_unpaid()
+
+    def _wake_unpaid(self) -> None:
+        """What `resume` asks for: once what was parked can be reached again."""
+        if self.is_taken_up and self._wakes_unpaid:
+            self._wakes_unpaid = False
+            self.parking.wake_unpaid()
 
     def make_runner(self, calls: PaidCalls) -> TaskRunner:
         self.runner = TaskRunner(self.progress, calls)
@@ -148,10 +157,14 @@ class Run:
             raise asyncio.CancelledError
 
     def pause(self, paused: bool) -> None:
-        """While paused, no call starts; those in flight continue."""
+        """While paused, no call starts; those in flight continue. A `resume` also wakes the calls
+        that wait for an upstream to be paid."""
         self.progress.paused = paused
         if self.calls is not None:
             self.calls.gate.pause(paused)
+        if not paused:
+            self._wakes_unpaid = True
+            self._wake_unpaid()
         self.progress.changed()
 
     def wake(self, agent: str) -> None:
@@ -169,7 +182,7 @@ class Run:
     def wake_task(self, subject: str) -> bool:
         """Makes a task, or a step of the orchestrator's, continue that is parked or waits for the
         end of an outage. Returns False where nothing of this name does."""
-        if self.parking.wake(subject):
+        if self.parking.wake_cause(subject):
             return True
         return self.calls is not None and self.calls.outages.wake(subject)
 

@@ -183,5 +183,7 @@ class AttemptSpend(Message):
     task: str | None = None
     """Where attempts are left: whose attempt failed, for those who watch."""
     status: int | None = None
+    upstream: str | None = Field(None, max_length=60)
+    """The gateway's name for the provider that refused."""
     required_usd: Usd | None = None
     remaining_usd: Usd | None = None

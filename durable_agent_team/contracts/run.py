@@ -87,6 +87,8 @@ class Failure(Message):
     message: str = Field(max_length=2_000)
     required_usd: Usd | None = None
     remaining_usd: Usd | None = None
+    upstream: str | None = Field(None, max_length=60)
+    """Which one the operator has to pay."""
 
 
 class RetryState(Message):
@@ -149,6 +151,10 @@ class Waiting(Message):
     """With the run's id in it, which may have a thousand characters."""
     since: datetime
     until: datetime | None = None
+    upstream: str | None = Field(None, max_length=60)
+    """Which one the operator has to pay."""
+    calls: int | None = None
+    """How many calls wait for the same, where `state` lists one for all of them."""
 
 
 class Refusal(Message):

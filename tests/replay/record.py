@@ -28,6 +28,8 @@ from tests.workflows.test_continue_as_new import started as continuing
 from tests.workflows.test_continue_as_new import wide
 from tests.workflows.test_deadline import SOON, set_deadline, until_reached
 from tests.workflows.test_life_of_a_run import started, team
+from tests.workflows.test_out_of_funds import Unpaid, all_parked
+from tests.workflows.test_out_of_funds import wide as unpaid_team
 from tests.workflows.test_planning import GOOD, Planner, without_tasks
 from tests.workflows.test_review import FINISH
 from tests.workflows.test_running_out import parked, two_tasks, until
@@ -132,6 +134,20 @@ async def outlasted(client: Client) -> Handle:
     return handle
 
 
+async def out_of_funds(client: Client) -> Handle:
+    """Calls park for an upstream that the operator has to pay, with one notification; a `resume`
+    that comes too soon, one that helps, and a last call that wakes nothing."""
+    world = Unpaid("openai")
+    async with started(client, world, {"team": unpaid_team(3, "m")}) as handle:
+        await until(handle, all_parked(3))
+        await handle.signal("resume", {})
+        await until(handle, lambda now: len(world.refused) == 6 and all_parked(3)(now))
+        world.unpaid.clear()
+        await handle.execute_update("retry_task", {"task": "t1"})
+        await handle.result()
+    return handle
+
+
 async def by_reference(client: Client) -> Handle:
     """A document, rejected answers, hand-offs and the answer travel as references."""
     text = "A long text. " * 1_000
@@ -227,6 +243,7 @@ SCENARIOS: dict[str, Callable[[Client], Awaitable[Handle]]] = {
     "shared_budget": shared_budget,
     "taken_over_and_redone": taken_over_and_redone,
     "outlasted": outlasted,
+    "out_of_funds": out_of_funds,
     "continues": continues,
     "taken_up": taken_up,
 }

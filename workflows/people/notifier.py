@@ -7,6 +7,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from durable_agent_team.contracts.activity_interfaces import NotificationActivities
+from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.names import STARTER
 from durable_agent_team.contracts.notification import Notification, RunEnd
 from durable_agent_team.contracts.run import RunStatus, Waiting
@@ -34,9 +35,14 @@ class Notifier:
     def __init__(self, progress: Progress, activities: ActivityExecutor) -> None:
         self._progress = progress
         self._activities = activities
+        self._unpaid: set[str] = set()
+        """Upstreams of which a notification is under way."""
 
     def parked(self, waiting: Waiting) -> "asyncio.Task[None]":
-        """Notifies that a call has parked. The caller cancels the task when the call is woken."""
+        """Notifies that a call has parked. The caller cancels the task when the call is woken. For
+        an upstream that has to be paid, one notification goes out for all calls."""
+        if waiting.type == ErrorType.UPSTREAM_OUT_OF_FUNDS:
+            return asyncio.create_task(self._out_of_funds(waiting))
         return asyncio.create_task(self._parked(waiting))
 
     def plan_waits(self, waiting: Waiting) -> "asyncio.Task[None] | None":
@@ -70,6 +76,25 @@ class Notifier:
         await self._send(notification, notification_options(), waiting.subject)
         self._progress.notified.add(waiting.subject)
         self._progress.changed()
+
+    async def _out_of_funds(self, waiting: Waiting) -> None:
+        """Where the call whose notification is under way is woken, another call's follows, unless
+        that was the end of it."""
+        name = waiting.upstream or ""
+        if not self._is_wanted(NotifyOn.WAITING):
+            return
+        while name in self._unpaid:
+            await workflow.wait_condition(lambda: name not in self._unpaid)
+        unpaid = self._progress.unpaid.get(name)
+        if unpaid is None or unpaid.notified:
+            return
+        self._unpaid.add(name)
+        try:
+            notification = self._notification().model_copy(update={"waiting": waiting})
+            await self._send(notification, notification_options(), name or waiting.subject)
+            unpaid.notified = True
+        finally:
+            self._unpaid.discard(name)
 
     def _is_wanted(self, event: NotifyOn) -> bool:
         request = self._progress.request

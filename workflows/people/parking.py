@@ -1,6 +1,7 @@
 """Parks calls: they wait, durably, for a person, and hold no slot of `max_parallel`."""
 
 import asyncio
+from collections.abc import Iterable
 from datetime import timedelta
 from decimal import Decimal
 
@@ -14,6 +15,7 @@ from durable_agent_team.rules.safe_text import shell_command
 from workflows.people.notifier import Notifier
 from workflows.state.agent_account import AgentAccount
 from workflows.state.progress import Progress
+from workflows.state.unpaid import UnpaidUpstream
 from workflows.task_exceptions import TaskFailed, TaskSkipped
 
 
@@ -45,6 +47,10 @@ class Parking:
             self._progress.park(waiting)
             account.park()
             self._progress.changed()
+        if waiting.type == ErrorType.UPSTREAM_OUT_OF_FUNDS:
+            self._progress.unpaid.setdefault(
+                waiting.upstream or "", UnpaidUpstream(since=workflow.now())
+            )
         notifying = self._notifier.parked(waiting)
         try:
             await workflow.wait_condition(
@@ -68,6 +74,20 @@ class Parking:
             if parked == agent:
                 self.wake(subject)
 
+    def wake_unpaid(self, upstream: str | None = None) -> None:
+        """Wakes all calls that an unpaid upstream refused: this one, or any."""
+        for subject, waiting in list(self._progress.waiting.items()):
+            is_unpaid = waiting.type == ErrorType.UPSTREAM_OUT_OF_FUNDS
+            if is_unpaid and upstream in (None, waiting.upstream or ""):
+                self.wake(subject)
+
+    def paid(self, upstreams: Iterable[str]) -> None:
+        """These have answered a call that was made after they had refused others: the operator has
+        paid."""
+        for name in upstreams:
+            if self._progress.unpaid.pop(name, None) is not None:
+                self.wake_unpaid(name)
+
     def wake_all(self) -> None:
         """For a run that ends: each call looks again, and finds that nothing new may start."""
         for subject in list(self._parked):
@@ -82,6 +102,14 @@ class Parking:
             parked[1].set_result(None)
         return True
 
+    def wake_cause(self, subject: str) -> bool:
+        """As `wake`, with all calls that wait for the same upstream to be paid."""
+        waiting = self._progress.waiting.get(subject)
+        woken = self.wake(subject)
+        if woken and waiting is not None and waiting.type == ErrorType.UPSTREAM_OUT_OF_FUNDS:
+            self.wake_unpaid(waiting.upstream or "")
+        return woken
+
     def _is_parked(self, agent: str) -> bool:
         return any(parked == agent for parked, _ in self._parked.values())
 
@@ -92,14 +120,21 @@ class Parking:
         return Waiting(
             subject=subject,
             agent=account.agent,
-            reason=f"{account.agent}: {failure.message}"[:1000],
+            reason=_reason(account.agent, failure),
             type=failure.type,
             required_usd=failure.required_usd,
             remaining_usd=failure.remaining_usd,
             command=wake_command(self._progress.workflow_id, subject, account, failure),
             since=now,
             until=now + timedelta(seconds=caller.park_timeout_seconds),
+            **({"upstream": failure.upstream} if failure.upstream else {}),
         )
+
+
+def _reason(agent: str, failure: Failure) -> str:
+    if failure.type == ErrorType.UPSTREAM_OUT_OF_FUNDS:
+        agent = f"upstream {failure.upstream}" if failure.upstream else "the upstream"
+    return f"{agent}: {failure.message}"[:1000]
 
 
 def _left(waiting: Waiting, caller: Caller) -> timedelta:
@@ -116,7 +151,10 @@ def _timed_out(caller: Caller, failure: Failure) -> Exception:
 
 
 def wake_command(run: str, subject: str, account: AgentAccount, failure: Failure) -> str:
-    """The command that wakes a parked call: a higher limit where money is missing, else a retry."""
+    """The command that wakes a parked call: a higher limit where money is missing, `resume` where
+    the operator has to pay the upstream, else a retry."""
+    if failure.type == ErrorType.UPSTREAM_OUT_OF_FUNDS:
+        return shell_command(STARTER, "resume", run)
     if failure.type == ErrorType.BUDGET_EXHAUSTED:
         missing = (failure.required_usd or Decimal(0)) - (failure.remaining_usd or Decimal(0))
         enough = account.budget_usd + max(missing, Decimal(0))

@@ -29,6 +29,7 @@ from workflows.state.open_call import OpenCall
 from workflows.state.outage import Outage
 from workflows.state.plan_progress import PlanProgress
 from workflows.state.taken_over import TakenOver
+from workflows.state.unpaid import UnpaidUpstream
 
 MAX_REFUSALS = 20
 MAY_PARK = frozenset(
@@ -84,6 +85,8 @@ class Progress:
     """Calls that have failed and are attempted again, by the task or step they belong to."""
     outages: dict[str, Outage] = field(default_factory=dict)
     """What they wait for, by model."""
+    unpaid: dict[str, UnpaidUpstream] = field(default_factory=dict)
+    """Upstreams that the operator has to pay, by name; empty where the endpoint names none."""
     refusals: list[Refusal] = field(default_factory=list)
     ledger_usd: Decimal | None = None
     ledger_agrees: LedgerAgreement = LedgerAgreement.OPEN

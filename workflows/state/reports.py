@@ -34,6 +34,7 @@ from durable_agent_team.rules.encoded_size import (
 from workflows.state.call_trouble import CallTrouble
 from workflows.state.progress import Progress
 from workflows.state.room import Room
+from workflows.state.unpaid import one_for_each_cause
 
 MAX_REPORT_BYTES = MAX_PAYLOAD_BYTES - 20_000
 """Of a report as JSON. A failed run carries it in the details of its error, with the message."""
@@ -140,7 +141,7 @@ def run_state(progress: Progress, page: int) -> RunState:
         and room.shortened(progress.cancel_reason, MAX_REASON_BYTES),
         "goal": room.shortened(progress.goal[:MAX_GOAL], MAX_REASON_BYTES),
         "waiting": room.part(room.left // 2).messages(
-            list(progress.waiting.values())[:MAX_WAITING]
+            one_for_each_cause(progress.waiting.values())[:MAX_WAITING]
         ),
         "retrying": room.part(room.left // 3).messages(
             list(islice(_retrying(progress), MAX_WAITING))

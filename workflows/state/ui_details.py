@@ -11,6 +11,7 @@ from durable_agent_team.rules.safe_text import markdown_code, markdown_line
 from workflows.state.agent_account import AgentAccount
 from workflows.state.call_trouble import CallTrouble
 from workflows.state.progress import Progress
+from workflows.state.unpaid import one_for_each_cause
 
 MAX_ROWS = 50
 MAX_TROUBLED = 5
@@ -32,7 +33,7 @@ def details(progress: Progress) -> str:
         lines.append(
             f"- may have been billed to the operator: {given_up} calls, at most {most:f} USD"
         )
-    waiting = list(progress.waiting.values())
+    waiting = one_for_each_cause(progress.waiting.values())
     lines += [_waiting(each) for each in waiting[:MAX_ROWS]]
     if len(waiting) > MAX_ROWS:
         lines.append(f"- and {len(waiting) - MAX_ROWS} more wait for you")
@@ -53,7 +54,10 @@ def details(progress: Progress) -> str:
 
 
 def _waiting(waiting: Waiting) -> str:
-    return f"- waits for you: {markdown_line(waiting.reason)} {markdown_code(waiting.command)}"
+    calls = f"{waiting.calls} calls: " if waiting.calls else ""
+    return (
+        f"- waits for you: {calls}{markdown_line(waiting.reason)} {markdown_code(waiting.command)}"
+    )
 
 
 def _troubled(subject: str, trouble: CallTrouble) -> str:

@@ -173,7 +173,9 @@ MAY_BE_BILLED = frozenset(
 )
 """After these the gateway may have charged for the call."""
 
-NOT_BILLED = frozenset({ErrorType.BUDGET_RESERVED, ErrorType.BUDGET_EXHAUSTED})
+NOT_BILLED = frozenset(
+    {ErrorType.BUDGET_RESERVED, ErrorType.BUDGET_EXHAUSTED, ErrorType.UPSTREAM_OUT_OF_FUNDS}
+)
 """A call that is refused like this has not been charged, and is not in flight at the gateway."""
 
 
@@ -195,7 +197,7 @@ def record_of(failure: Failure, attempts: int) -> FailedCall:
     if not ERRORS[ErrorType(failure.type)].repeated:
         return FailedCall(withdrawn=False, may_be_billed=True)
     parks = outcome_of(failure) is Outcome.PARKS
-    return FailedCall(True, parks or (attempts > 1 and failure.type not in NOT_BILLED))
+    return FailedCall(True, failure.type not in NOT_BILLED and (parks or attempts > 1))
 
 
 def may_be_made_again(failure: Failure) -> bool:

@@ -35,6 +35,7 @@ from workflows.state.agent_account import AgentAccount, Use
 from workflows.state.call_trouble import CallTrouble
 from workflows.state.open_call import Issued, OpenCall
 from workflows.state.progress import Progress
+from workflows.state.unpaid import matching
 from workflows.task_exceptions import (
     AgentChanged,
     CallInTrouble,
@@ -338,14 +339,18 @@ class PaidCalls:
         max_parallel = self._progress.team.max_parallel
         attempts = self._attempts_at_once(assignment)
         summary = _summary(assignment, call.number, self._progress.troubled.get(assignment.subject))
+        unpaid = matching(self._progress.unpaid, self._upstream(request))
         for patience in rounds[call.lost_rounds :]:
             try:
-                return await self._activities.execute(
+                result: CallResult = await self._activities.execute(
                     AgentActivities.call_agent,
                     request,
                     call_options(assignment.caller, max_parallel, patience, attempts),
                     summary=summary,
                 )
+                if not result.replayed:  # a stored answer says nothing about now
+                    self._parking.paid(unpaid)
+                return result
             except NotIssued as stopped:
                 stopped.attempted = patience != rounds[0]
                 raise
@@ -366,6 +371,9 @@ class PaidCalls:
         to raise."""
         subject, key = assignment.subject, request.idempotency_key
         failure, spend = failure_and_spend(error)
+        if failure.type == ErrorType.UPSTREAM_OUT_OF_FUNDS:
+            upstream = self._upstream(request) or failure.upstream or ""
+            failure = failure.model_copy(update={"upstream": upstream})
         if is_cancelled_exception(error) or was_cancelled():
             account.fail(key, spend.spent_usd, may_be_billed=True)
             return asyncio.CancelledError()
@@ -401,6 +409,11 @@ class PaidCalls:
             and not self._progress.stopping
             and workflow.patched(OUTLASTS)
         )
+
+    def _upstream(self, request: CallRequest) -> str | None:
+        """The name of who serves the call, where the gateway says it."""
+        price = price_of(self._catalog, request.model)
+        return price.upstream if price is not None else None
 
     def _attempts_at_once(self, assignment: Assignment) -> int:
         """In one activity: a few for a new call; one for a call in trouble, as others wait too."""

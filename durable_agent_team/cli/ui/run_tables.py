@@ -191,7 +191,9 @@ def failed_block(tasks: Sequence[TaskState], run: Failure | None) -> list[str]:
 def waiting_text(waiting: Waiting) -> tuple[str, str]:
     """What waits, until when and why; and the command that continues it."""
     until = "" if waiting.until is None else f" until {utc_minute(waiting.until)}"
-    text = f"{waiting.subject} waits{_figures(waiting)}{until}: {flat(waiting.reason)}"
+    others = waiting.calls - 1 if waiting.calls else 0
+    who = f"{waiting.subject} and {others} more wait" if others else f"{waiting.subject} waits"
+    text = f"{who}{_figures(waiting)}{until}: {flat(waiting.reason)}"
     return text, one_line(as_called(waiting.command))
 
 
