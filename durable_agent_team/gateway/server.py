@@ -215,7 +215,7 @@ def _connect(settings: GatewaySettings, upstream: NamedUpstream) -> Upstream:
         headers=entry.headers,
     )
     failures = settings.upstream_circuit_failures
-    return GuardedUpstream(http, failures) if failures else http
+    return GuardedUpstream(http, failures, name=upstream.name) if failures else http
 
 
 def add_routes(app: web.Application) -> None:

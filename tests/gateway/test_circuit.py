@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from durable_agent_team.gateway.upstreams import circuit as circuit_module
 from durable_agent_team.gateway.upstreams.circuit import (
     FULL_CONCURRENCY,
     LONGEST_PAUSE,
@@ -80,7 +82,10 @@ def test_after_an_outage_the_calls_in_flight_grow_step_by_step(callers: int) -> 
     assert sum(circuit.admit(100.0) is None for _ in range(callers)) == callers
 
 
-async def test_a_hundred_calls_send_a_dead_upstream_few_requests() -> None:
+async def test_a_hundred_calls_send_a_dead_upstream_few_requests(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(circuit_module, "FIRST_PAUSE", 20.0)  # longer than the test
     async with world(Rule(status=503)) as w:
         agent = await w.api.open()
         replies = [await agent.chat() for _ in range(FAILURES + 2)]
