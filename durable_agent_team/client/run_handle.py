@@ -38,6 +38,7 @@ from durable_agent_team.client.run_control import (
 )
 from durable_agent_team.client.run_executions import started_at
 from durable_agent_team.client.run_history import read_record
+from durable_agent_team.client.run_plan import PlanInFull, read_plan
 from durable_agent_team.client.run_texts import texts_of
 from durable_agent_team.client.terminated_runs import (
     TERMINATED_STATUSES,
@@ -85,6 +86,11 @@ class RunHandle(RunControl):
         for page in range(2, -(-first.tasks_total // TASKS_PER_PAGE) + 1):
             tasks += (await self.state(page)).tasks
         return first.model_copy(update={"tasks": tuple(tasks)})
+
+    async def plan(self) -> PlanInFull | None:
+        """Every task in full, and the most that they can cost. Needs no worker. None where there is
+        no plan yet, or where it cannot be read."""
+        return await read_plan(self._client, self.id)
 
     async def result(self) -> RunReport:
         """Waits for the end and returns the report, also of a failed or cancelled run.

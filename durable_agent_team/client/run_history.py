@@ -17,7 +17,12 @@ from durable_agent_team.client.exceptions import UpdateRefused, translated
 from durable_agent_team.client.run_executions import beginning_of, read_executions
 from durable_agent_team.contracts.call import AccountRef, AttemptSpend, CallRequest, CallResult
 from durable_agent_team.contracts.run import RunRequest
-from durable_agent_team.contracts.spend import Capabilities, ClosedAccounts, OpenedAccounts
+from durable_agent_team.contracts.spend import (
+    Capabilities,
+    ClosedAccounts,
+    ModelCatalog,
+    OpenedAccounts,
+)
 
 T = TypeVar("T")
 ENDINGS = ("completed", "failed", "timed_out", "canceled")
@@ -71,6 +76,8 @@ class RunRecord:
     ended_at: datetime | None
     is_partial: bool = False
     """Temporal no longer has the run's first executions, and `calls` lacks theirs."""
+    catalog: ModelCatalog | None = None
+    """The models and prices that the run was given; None where its history does not have them."""
 
     def of_task(self, task: str) -> tuple[RecordedCall, ...]:
         return tuple(call for call in self.calls if call.request.task == task)
@@ -137,6 +144,7 @@ class _HistoryReader:
             started_at=known.started_at,
             ended_at=ends[-1] if _ends_run(ended) else None,
             is_partial=known.is_partial,
+            catalog=await self._catalog(activities),
         )
 
     async def _ledger_amounts(self, activities: list[_Activity]) -> dict[tuple[str, str], Decimal]:
@@ -148,6 +156,20 @@ class _HistoryReader:
             for ledger in (await self._decode(each.result, ClosedAccounts)).ledgers:
                 in_ledgers |= {(ledger.agent, key): usd for key, usd in ledger.by_key().items()}
         return in_ledgers
+
+    async def _catalog(self, activities: list[_Activity]) -> ModelCatalog | None:
+        """The list that the run began with, and the models that it asked for later."""
+        found: ModelCatalog | None = None
+        for each in activities:
+            if each.name != "read_models" or each.result is None:
+                continue
+            try:
+                read = await self._decode(each.result, ModelCatalog)
+            except ValidationError:
+                continue  # of another version
+            models = read.models if found is None else (*found.models, *read.models)
+            found = (found or read).model_copy(update={"models": models})
+        return found
 
     async def _call(self, done: _Activity) -> RecordedCall:
         failed, why = Decimal(0), None

@@ -127,6 +127,38 @@ def test_a_goal_of_wide_characters_takes_one_line() -> None:
     assert picture[2].startswith("task")
 
 
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_words_are_whole_and_progress_is_counted(width: int) -> None:
+    words = "the answer broke its schema: quotation missing in paragraph seventeen of the contract"
+    told = Failure(type="CheckFailed", message=words)
+    tasks = [task(f"t{n}", TaskStatus.DONE) for n in range(28)]
+    tasks += [task(f"u{n}", TaskStatus.RUNNING) for n in range(12)]
+    tasks += [task("supplier-contract-duties", TaskStatus.FAILED, failure=told)]
+    picture = drawn(Snapshot(state(*tasks), spent(agent("a", AgentStatus.WORKING))), width)
+    text = " ".join(" ".join(picture).split())
+    assert "28 of 41 done" in text
+    assert "total 1.000000 of 9.000000 USD" in text
+    assert f"✗ supplier-contract-duties: CheckFailed: {words}" in text
+    assert any("✗ supplier-contract-duties " in line for line in picture), "id whole"
+    assert max(map(len, picture)) <= width
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_a_command_is_on_one_line(width: int) -> None:
+    """In what is drawn, or above it, where the terminal itself breaks a line that is too wide."""
+    command = f".venv/bin/python starter.py budget {'brief-' * 8}1 price-analyst 0.103300"
+    waits = Waiting(subject="t0", reason="no money", command=command, since=NOW)
+    console = Console(file=io.StringIO(), width=width, height=40, force_terminal=True)
+    view = LiveView("r1", NOW, console)
+    seen = Snapshot(state(task("t0", TaskStatus.PARKED), waiting=(waits,)))
+    with console.capture() as capture:
+        view.show(seen)
+        view.show(seen)
+        console.print(view.render())
+    shown = ["".join(_unstyled(line)).strip() for line in capture.get().splitlines()]
+    assert shown.count(command) == 1
+
+
 def test_working_and_waiting_agents_are_shown_first() -> None:
     many = [agent(f"a{n}", AgentStatus.IDLE, calls=1) for n in range(40)]
     many[37] = agent("a37", AgentStatus.WORKING, calls=1)

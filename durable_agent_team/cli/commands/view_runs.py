@@ -11,8 +11,9 @@ from durable_agent_team.cli.output import print_answer, print_json, print_line, 
 from durable_agent_team.process.called_program import starter_program
 
 if TYPE_CHECKING:
+    from durable_agent_team.client.run_plan import PlanInFull
     from durable_agent_team.client.runs import RunHandle
-    from durable_agent_team.contracts.run import RunReport
+    from durable_agent_team.contracts.run import RunReport, RunState
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -61,10 +62,17 @@ def _print_report(report: "RunReport", json: bool) -> int:
 @app.command()
 def state(run: Run, json: Json = False) -> int:
     """Print a run's status and its tasks. Also what failed, and what waits for a person."""
+    from durable_agent_team.cli.ui.plan_text import plan_text, waits_for_approval
     from durable_agent_team.cli.ui.run_tables import state_text
 
-    found = with_run(run, lambda handle: handle.whole_state())
-    return print_answer(found, state_text(found), json)
+    async def read(handle: "RunHandle") -> "tuple[RunState, PlanInFull | None]":
+        found = await handle.whole_state()
+        waits = not json and waits_for_approval(found) is not None
+        return found, await handle.plan() if waits else None
+
+    found, plan = with_run(run, read)
+    text = state_text(found) if plan is None else f"{state_text(found)}\n\n{plan_text(plan)}"
+    return print_answer(found, text, json)
 
 
 @app.command()

@@ -6,11 +6,15 @@ from collections.abc import AsyncIterator
 from durable_agent_team.cli.exit_codes import ExitCode
 from durable_agent_team.cli.output import is_terminal, print_json, print_line, print_note
 from durable_agent_team.cli.ui.plain_lines import PlainLines
+from durable_agent_team.cli.ui.plan_text import approval_lines, plan_text, waits_for_approval
 from durable_agent_team.cli.ui.run_tables import report_text
 from durable_agent_team.cli.ui.watch_run import watch_run
 from durable_agent_team.client.runs import RunHandle
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus
 from durable_agent_team.process.called_program import starter_command
+
+MOST_TASKS = 100
+"""Of a plan that waits, where a run is followed; `approve RUN` prints all."""
 
 
 async def follow_run(run: RunHandle, json: bool) -> ExitCode:
@@ -46,9 +50,13 @@ async def _json_lines(run: RunHandle) -> RunReport:
 
 async def _plain_lines(run: RunHandle) -> RunReport:
     lines = PlainLines()
+    plan_is_shown = False
     async for state in _states(run):
         for line in lines.changes(state):
             print_line(line)
+        if not plan_is_shown and (text := await waiting_plan(run, state)):
+            print_line(text)
+            plan_is_shown = True
     report = await run.result()
     for line in lines.changes(state_of(report)):
         print_line(line)
@@ -66,11 +74,24 @@ async def _states(run: RunHandle) -> AsyncIterator[RunState]:
             yield seen.state
 
 
+async def waiting_plan(run: RunHandle, state: RunState) -> str:
+    """The plan that waits for approval, in full, with the commands that answer; else empty."""
+    subject = waits_for_approval(state)
+    plan = await run.plan() if subject is not None else None
+    if subject is None or plan is None:
+        return ""
+    return "\n".join(["", plan_text(plan, MOST_TASKS), "", *approval_lines(run.id, subject), ""])
+
+
 async def _live(run: RunHandle) -> RunReport:
     from durable_agent_team.cli.ui.live_view import LiveView  # noqa: PLC0415
 
     with LiveView(run.id, await run.started_at()) as view:
+        plan_is_shown = False
         async for seen in watch_run(run, with_spend=True):
+            if not plan_is_shown and seen.state and (text := await waiting_plan(run, seen.state)):
+                view.print_above(text)
+                plan_is_shown = True
             view.show(seen)
         report = await run.result()
         view.end(state_of(report), report)

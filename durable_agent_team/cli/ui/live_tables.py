@@ -12,6 +12,7 @@ from rich.text import Text
 from durable_agent_team.cli.output import elapsed, usd
 from durable_agent_team.cli.ui.graph_layers import fitting, layered
 from durable_agent_team.cli.ui.run_tables import after_text
+from durable_agent_team.cli.word_wrap import clip_words
 from durable_agent_team.contracts.run import RunState, TaskState, TaskStatus
 from durable_agent_team.contracts.spend import AgentSpend, AgentStatus, SpendReport
 from durable_agent_team.rules.safe_text import one_line as escaped
@@ -29,6 +30,9 @@ GLYPHS = {
 }
 STUCK = (AgentStatus.EXHAUSTED, AgentStatus.PARKED)
 BAR = 12
+AFTER = 16
+"""Columns that the dependencies need at least, and where they begin about."""
+AFTER_FROM = 80
 
 
 @dataclass(frozen=True)
@@ -67,25 +71,54 @@ def task_table(state: RunState, room: int, width: int, ended: datetime | None) -
         return Text("no tasks yet: the orchestrator plans them", "dim")
     rows = layered(state.tasks)
     shown = fitting(rows, room)
-    table = _table(TASK_COLUMNS, width)
+    columns, step = _fitted(shown, width, ended)
+    table = _table(columns, width)
     for task, depth in shown:
-        _add(table, TASK_COLUMNS, width, _task_row(task, depth, ended))
+        _add(table, columns, width, _task_row(task, depth * step, ended, columns, width))
     if len(shown) < len(rows):
         return Group(table, Text(f"… and {len(rows) - len(shown)} more tasks", "dim"))
     return table
 
 
-def _task_row(task: TaskState, depth: int, ended: datetime | None) -> list[Text]:
+def _fitted(
+    rows: Sequence[tuple[TaskState, int]], width: int, ended: datetime | None
+) -> tuple[tuple[Column, ...], int]:
+    """The columns to show, and the spaces for each step of depth. Ids are whole wherever a smaller
+    indent, or a table without agents and calls, leaves room for that."""
+    kept = tuple(each for each in TASK_COLUMNS if width >= each.from_width)
+    for dropped in ((), ("agent",), ("agent", "calls")):
+        columns = tuple(each for each in kept if each.head not in dropped)
+        for step in (2, 1, 0):
+            cells_of = [_task_row(task, depth * step, ended, columns) for task, depth in rows]
+            fixed = [n for n, each in enumerate(columns) if each.head != "after"]
+            needed = [max((row[n].cell_len for row in cells_of), default=0) for n in fixed]
+            heads = [len(columns[n].head) for n in fixed]
+            spare = 2 * len(fixed) - 2 + (AFTER if len(fixed) < len(columns) else 0)
+            if sum(map(max, needed, heads)) + spare <= width:
+                return columns, step
+    return kept, 0
+
+
+def _task_row(
+    task: TaskState,
+    indent: int,
+    ended: datetime | None,
+    columns: Sequence[Column],
+    width: int = 0,
+) -> list[Text]:
+    """`indent` in spaces. Of the dependencies, as many names as fit whole."""
     glyph, style = GLYPHS[task.status]
-    return [
-        one_line(f"{glyph} {task.id}", style, indent="  " * min(depth, 6)),
+    cells = [
+        one_line(f"{glyph} {task.id}", style, indent=" " * min(indent, 12)),
         one_line(task.agent),
         Text("reused" if task.reused_from is not None else task.status.value, style),
         Text(elapsed(task.started_at, task.ended_at or ended)),
         Text(str(task.calls) if task.calls else ""),
         Text(usd(task.spent_usd) if task.spent_usd else ""),
-        one_line(after_text(task)),
+        one_line(clip_words(after_text(task), max(width - AFTER_FROM, AFTER)) if width else ""),
     ]
+    heads = [each.head for each in columns]
+    return [cell for cell, each in zip(cells, TASK_COLUMNS, strict=True) if each.head in heads]
 
 
 def _table(columns: Sequence[Column], width: int) -> Table:

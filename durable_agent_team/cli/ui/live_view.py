@@ -8,8 +8,8 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from durable_agent_team.cli.output import elapsed, usd, utc_minute
-from durable_agent_team.cli.ui.live_tables import agent_table, one_line, task_table
+from durable_agent_team.cli.output import elapsed, flat, usd, utc_minute
+from durable_agent_team.cli.ui.live_tables import agent_table, task_table
 from durable_agent_team.cli.ui.retry_text import retrying_text
 from durable_agent_team.cli.ui.run_tables import (
     failure_lines,
@@ -18,7 +18,8 @@ from durable_agent_team.cli.ui.run_tables import (
     waiting_text,
 )
 from durable_agent_team.cli.ui.watch_run import Snapshot
-from durable_agent_team.contracts.run import RunReport, RunState, RunStatus
+from durable_agent_team.cli.word_wrap import cells, clip_words, wrap_line
+from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import SpendReport
 from durable_agent_team.rules import safe_text
 
@@ -31,6 +32,14 @@ STATUS_STYLES = {
 }
 
 
+MOST_NOTES = 5
+LEAST_TABLE = 8
+"""Lines that notes leave to the tasks."""
+INDENT = "  "
+Note = tuple[str, str, str]
+"""A text, its style, and the command that answers it, if there is one."""
+
+
 class LiveView:
     """Draws the last snapshot four times a second, so that durations count up."""
 
@@ -38,6 +47,8 @@ class LiveView:
         self._run = safe_text.one_line(run)
         self._seen = Snapshot()
         self._ended: datetime | None = None
+        self._above: set[tuple[str, datetime]] = set()
+        """What waits, and has its command above what is drawn."""
         self._since = since
         self._console = console or Console(file=sys.stdout)
         self._live = Live(
@@ -60,8 +71,22 @@ class LiveView:
         self._live.stop()
 
     def show(self, seen: Snapshot) -> None:
-        """Draws this snapshot from now on."""
+        """Draws this snapshot from now on. A command that is wider than the terminal is printed
+        above, where the terminal itself breaks the line, so that it can be copied as one."""
+        for each in seen.state.waiting[:MOST_NOTES] if seen.state else ():
+            command = waiting_text(each)[1]
+            if not self._fits(command) and (each.subject, each.since) not in self._above:
+                self._above.add((each.subject, each.since))
+                self.print_above(f"{each.subject} waits; to answer:\n{command}")
         self._seen = seen
+
+    def print_above(self, text: str) -> None:
+        """Prints a text once, above what is drawn. It stays there."""
+        shown = Text(safe_text.terminal_text(text))
+        self._live.console.print(shown, soft_wrap=True, markup=False, highlight=False)
+
+    def _fits(self, command: str) -> bool:
+        return cells(command) + len(INDENT) <= self._console.size.width
 
     def end(self, state: RunState, report: RunReport) -> None:
         """Draws the end of the run."""
@@ -71,65 +96,110 @@ class LiveView:
     def render(self) -> RenderableType:
         """The view, fitted to the size of the terminal."""
         state, spend = self._seen.state, self._seen.spend
-        trouble = [Text(f"! {self._seen.trouble}", "bold yellow")] if self._seen.trouble else []
-        if state is None:
-            return Group(Text(f"run {self._run}: waiting for its first state"), *trouble)
         width, height = self._console.size
-        below: list[RenderableType] = [*trouble, *_notes(state)]
+        trouble = _wrapped(f"! {self._seen.trouble}", "bold yellow", width, 2)
+        trouble = trouble if self._seen.trouble else []
+        if state is None:
+            return Group(
+                *_wrapped(f"run {self._run}: waiting for its first state", "", width, 2), *trouble
+            )
+        head = self._head(state, width)
+        money = _totals(spend, width) if spend is not None else []
+        agents = min(len(spend.agents) + 2, max(3, height // 4) + 3) if spend is not None else 0
+        room = height - len(head) - len(money) - agents - len(trouble) - LEAST_TABLE
+        notes = self._notes(state, width, room)
+        tasks = room - len(notes) + LEAST_TABLE - 3
+        parts: list[RenderableType] = [*head, task_table(state, max(3, tasks), width, self._ended)]
         if spend is not None:
-            below = [
-                Text(),
-                agent_table(spend, max(3, height // 3), width),
-                *_totals(spend),
-                *below,
-            ]
-        taken = 5 + len(below) + (min(len(spend.agents), max(3, height // 3)) if spend else 0)
-        tasks = task_table(state, max(3, height - taken), width, self._ended)
-        return Group(*self._head(state, width), tasks, *below)
+            parts += [Text(), agent_table(spend, max(3, height // 4), width), *money]
+        return Group(*parts, *trouble, *notes)
 
-    def _head(self, state: RunState, width: int) -> list[RenderableType]:
-        took = elapsed(self._since, self._ended)
-        head = Text(f"{safe_text.one_line(state.team)} · ", "bold")
-        head.append(state.status.value, STATUS_STYLES.get(state.status, "bold cyan"))
+    def _head(self, state: RunState, width: int) -> list[Text]:
+        done = sum(task.status is TaskStatus.DONE for task in state.tasks)
+        parts = [(safe_text.one_line(state.team), "bold")]
+        parts.append((state.status.value, STATUS_STYLES.get(state.status, "bold cyan")))
         if state.paused:
-            head.append(" · paused", "bold yellow")
+            parts.append(("paused", "bold yellow"))
+        if state.tasks:
+            parts.append((f"{done} of {state.tasks_total} done", "bold"))
         if state.deadline is not None:
-            head.append(f" · until {utc_minute(state.deadline)}", "yellow")
-        head.append(f" · {took} · run {self._run}", "dim")
-        head.truncate(width)
-        return [head, one_line(state.goal, "italic")]
+            parts.append((f"until {utc_minute(state.deadline)}", "yellow"))
+        parts.append((elapsed(self._since, self._ended), "dim"))
+        parts.append((f"run {self._run}", "dim"))
+        return [
+            *_joined(parts, width),
+            Text(clip_words(safe_text.one_line(flat(state.goal)), width), "italic"),
+        ]
+
+    def _notes(self, state: RunState, width: int, room: int) -> list[Text]:
+        """What failed, is attempted again or waits: in full where there is room for it."""
+        for most in (3, 2, 1):
+            notes = [line for note in _notes(state) for line in self._note(note, width, most)]
+            if len(notes) <= room:
+                break
+        return notes
+
+    def _note(self, note: Note, width: int, most: int) -> list[Text]:
+        text, style, command = note
+        lines = _wrapped(text, style, width, most)
+        if command and self._fits(command):
+            lines.append(Text(f"{INDENT}{command}", "yellow", no_wrap=True))
+        elif command:
+            lines.append(Text(f"{INDENT}its command is above; `state` prints it too", "yellow"))
+        return lines
 
 
-def _totals(spend: SpendReport) -> list[RenderableType]:
+def _joined(parts: list[tuple[str, str]], width: int) -> list[Text]:
+    """The parts with dots between them, on as many lines as they need."""
+    lines = [Text(no_wrap=True, overflow="ellipsis")]
+    for text, style in parts:
+        if lines[-1] and cells(lines[-1].plain) + 3 + cells(text) > width:
+            lines.append(Text(no_wrap=True, overflow="ellipsis"))
+        if lines[-1]:
+            lines[-1].append(" · ", "dim")
+        lines[-1].append(text, style)
+    return lines
+
+
+def _wrapped(text: str, style: str, width: int, most: int) -> list[Text]:
+    """Lines broken between words, at most so many; what is left out is marked."""
+    lines = wrap_line(safe_text.one_line(flat(text)), width, INDENT)
+    if len(lines) > most:
+        rest = " ".join(each.strip() for each in lines[most - 1 :])
+        indent = INDENT if most > 1 else ""
+        lines = [*lines[: most - 1], indent + clip_words(rest, width - len(indent))]
+    return [Text(line, style, no_wrap=True, overflow="ellipsis") for line in lines]
+
+
+def _totals(spend: SpendReport, width: int) -> list[Text]:
     total = spend.total
     calls = f"{total.calls} call{'s' if total.calls != 1 else ''}"
     text = f"total {usd(total.spent_usd)} of {usd(total.budget_usd)} USD in {calls}"
     if total.reserved_usd:
         text += f", {usd(total.reserved_usd)} reserved"
-    lines: list[RenderableType] = [Text(text, "bold")]
+    lines = _wrapped(text, "bold", width, 2)
     if total.possibly_billed_calls:
         given_up = possibly_billed_text(total.possibly_billed_calls, total.possibly_billed_usd)
-        lines.append(one_line(given_up, "bold yellow"))
+        lines += _wrapped(given_up, "bold yellow", width, 2)
     return lines
 
 
-def _notes(state: RunState) -> list[RenderableType]:
+def _notes(state: RunState) -> list[Note]:
     failed = failure_lines(state.tasks)
     if state.failure:
         failed.append(f"the run: {failure_text(state.failure)}")
-    lines: list[RenderableType] = [one_line(f"✗ {line}", "red") for line in failed[:5]]
-    if len(failed) > 5:
-        lines.append(Text(f"… and {len(failed) - 5} more failures", "red"))
+    notes: list[Note] = [(f"✗ {line}", "red", "") for line in failed[:MOST_NOTES]]
+    notes += _more(len(failed), "more failures", "red")
     if state.cancel_reason is not None:
-        lines.append(one_line(f"cancelled: {state.cancel_reason}", "yellow"))
-    for call in state.retrying[:5]:
-        lines.append(one_line(f"~ {retrying_text(call)}", "yellow"))
-    if len(state.retrying) > 5:
-        lines.append(Text(f"… and {len(state.retrying) - 5} more are attempted again", "yellow"))
-    for each in state.waiting[:5]:
+        notes.append((f"cancelled: {state.cancel_reason}", "yellow", ""))
+    notes += [(f"~ {retrying_text(call)}", "yellow", "") for call in state.retrying[:MOST_NOTES]]
+    notes += _more(len(state.retrying), "more are attempted again", "yellow")
+    for each in state.waiting[:MOST_NOTES]:
         why, how = waiting_text(each)
-        lines.append(one_line(f"? {why}", "bold yellow"))
-        lines.append(Text(f"  {safe_text.one_line(how)}", "yellow"))
-    if len(state.waiting) > 5:
-        lines.append(Text(f"… and {len(state.waiting) - 5} more wait", "bold yellow"))
-    return lines
+        notes.append((f"? {why}", "bold yellow", how))
+    return notes + _more(len(state.waiting), "more wait", "bold yellow")
+
+
+def _more(count: int, what: str, style: str) -> list[Note]:
+    more = count - MOST_NOTES
+    return [(f"… and {more} {what}", style, "")] if more > 0 else []

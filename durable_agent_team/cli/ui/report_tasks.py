@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from durable_agent_team.cli.ui.plan_text import rules_text
 from durable_agent_team.client.run_history import RecordedCall, RunRecord
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.call import Purpose
@@ -51,6 +52,4 @@ def task_sheets(report: RunReport, record: RunRecord, plan: Plan | None) -> tupl
 def checks_text(sheet: TaskSheet) -> str:
     """The shape of the output and the rules for it, in words."""
     shape = sheet.output if isinstance(sheet.output, str) else "JSON, by a schema"
-    rules = sheet.checks.model_dump(mode="json", exclude_defaults=True)
-    named = [f"{name.replace('_', ' ')} {value}" for name, value in rules.items()]
-    return ", ".join([shape, *named])
+    return ", ".join(filter(None, (shape, rules_text(sheet.checks))))

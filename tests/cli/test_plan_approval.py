@@ -1,0 +1,54 @@
+"""A plan that waits is shown in full where a person approves it."""
+
+import asyncio
+
+from durable_agent_team.client.run_plan import PlanInFull
+from tests.cli.support import TEAM, Starter
+from tests.cli.test_parked import parked
+from tests.cli.test_start_run import new_id
+from tests.support.fakes import FakeWorld
+from tests.support.printed_commands import commands_in, parsed
+
+ASK = "From licences/GPL-2.txt, list every duty (section 2.0)."
+ASKING = (
+    TEAM.replace("ask: List the facts.", f'ask: "{ASK}"')
+    .replace("ask: Write it up.", 'ask: "Write it up.", checks: {min_length: 20}')
+    .replace("ask: List the prices.", 'ask: "List the prices.", output: {type: object}')
+    + "approve_plan: true\n"
+)
+SHOWN = (
+    "plan    3 tasks, with the orchestrator's calls at most ",
+    "facts (research, at most ",
+    ASK,
+    "after     facts, prices",
+    'output    JSON by {"type": "object"}',
+    "checks    min length 20",
+    "result  text",
+    "editor: at most ",
+)
+
+
+async def test_state_approve_and_a_follower_show_all_tasks(
+    starter: Starter, world: FakeWorld
+) -> None:
+    run = new_id()
+    following = await starter.begin("run", starter.team(ASKING), "--id", run)
+    await parked(starter, run)
+    state, approve = await starter("state", run), await starter("approve", run)
+    assert (state.code, approve.code) == (0, 0), state.err + approve.err
+    for text in SHOWN:
+        assert text in state.out
+        assert text in approve.out
+    answers = [parsed(each) for each in commands_in(approve.out)]
+    assert answers == [["approve", run, "plan"], ["approve", "--no", run, "plan"]]
+    whole = PlanInFull.model_validate_json((await starter("approve", run, "--json")).out)
+    assert [task.id for task in whole.tasks] == ["facts", "prices", "text"]
+    assert whole.most_usd is not None
+    assert whole.budget_usd == 7
+    assert (await starter("approve", run, "--no")).code == 2, "a no needs its subject"
+    assert (await starter(*answers[0])).code == 0
+    ended = await asyncio.wait_for(starter.end(following), 60)
+    assert ended.code == 0, ended.err
+    for text in SHOWN:
+        assert text in ended.out
+    assert "nothing of it waits" in (await starter("approve", run)).out
