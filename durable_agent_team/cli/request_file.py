@@ -6,9 +6,11 @@ from pathlib import Path
 from durable_agent_team.cli.exit_codes import CommandError, ExitCode
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunRequest
+from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.rules.pydantic_messages import shown
 from durable_agent_team.rules.size_limits import prompt_problems
 from durable_agent_team.rules.validation import team_problems
+from durable_agent_team.team_files.salvage import own_problems
 from durable_agent_team.team_files.team_file import FileProblem, TeamFileError, load_team
 
 
@@ -17,11 +19,23 @@ def load_request(path: Path, goal: str | None, inputs: Sequence[str]) -> RunRequ
     try:
         request = load_team(path, goal, parse_inputs(inputs))
     except TeamFileError as error:
-        raise CommandError(ExitCode.INVALID_INPUT, problem_text(error.problems)) from error
+        raise CommandError(
+            ExitCode.INVALID_INPUT, problem_text(file_problems(path, error))
+        ) from error
     problems = team_problems(request) or list(prompt_problems(request))
     if problems:
         raise CommandError(ExitCode.INVALID_INPUT, problem_text(in_file(path, problems)))
     return request
+
+
+def file_problems(
+    path: Path, error: TeamFileError, catalog: ModelCatalog | None = None
+) -> list[FileProblem]:
+    """The problems of a file, and those of the team as a whole that do not follow from them."""
+    found = list(error.problems)
+    if error.partial is not None:
+        found += in_file(path, own_problems(team_problems(error.partial, catalog), error.raw))
+    return found
 
 
 def parse_inputs(inputs: Sequence[str]) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from durable_agent_team.cli.json_output import Finding
 from durable_agent_team.cli.provider_catalog import Provider
-from durable_agent_team.cli.request_file import in_file, parse_inputs
+from durable_agent_team.cli.request_file import file_problems, in_file, parse_inputs
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.spend import ModelCatalog
@@ -59,10 +59,10 @@ def _findings(
     try:
         request = load_team(path, goal, parse_inputs(inputs))
     except TeamFileError as error:
-        return [_finding("error", each) for each in error.problems], None
+        return [_finding("error", each) for each in file_problems(path, error, catalog)], None
     problems, warnings = team_problems(request, catalog), team_warnings(request)
-    if not team_problems(request):
-        problems += size_problems(request, has_store)
+    problems += size_problems(request, has_store)
+    if not team_problems(request):  # estimates need a sound graph
         warnings += size_warnings(request)
         warnings += _insufficient_budgets(request, catalog) if catalog is not None else []
     return [

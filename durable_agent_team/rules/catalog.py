@@ -7,7 +7,7 @@ from durable_agent_team.contracts.names import ORCHESTRATOR_AGENT
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.spend import ModelCatalog, ModelPrice
-from durable_agent_team.contracts.team import Caller, Team
+from durable_agent_team.contracts.team import Caller, Task, Team
 from durable_agent_team.rules.bounds import estimated_tokens
 from durable_agent_team.rules.prompts import task_prompt_bytes
 
@@ -131,10 +131,21 @@ def nearest_models(model: str, catalog: ModelCatalog) -> tuple[str, ...]:
     return tuple(names[each] for each in found)
 
 
+def checkable_tasks(request: RunRequest) -> Iterator[Task]:
+    """Tasks whose agent and documents are known: others have a problem of their own already."""
+    team = request.team
+    for task in team.tasks:
+        agent = team.agents.get(task.agent)
+        if agent is not None and all(
+            name in request.texts for name in (*agent.inputs, *task.inputs)
+        ):
+            yield task
+
+
 def context_problems(request: RunRequest, catalog: ModelCatalog) -> Iterator[Problem]:
     """Tasks whose known inputs leave too little of the context for an answer."""
     team = request.team
-    for task in team.tasks:
+    for task in checkable_tasks(request):
         agent = team.agents[task.agent]
         price = price_of(catalog, model_of(agent, catalog))
         context = context_of(agent, price)

@@ -12,6 +12,7 @@ from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.contracts.team import Task
 from durable_agent_team.rules.bounds import BYTES_PER_TOKEN, MAX_PROMPT_BYTES
+from durable_agent_team.rules.catalog import checkable_tasks
 from durable_agent_team.rules.encoded_size import MAX_PAYLOAD_BYTES, encoded_bytes
 from durable_agent_team.rules.estimate import CallBound, estimate
 from durable_agent_team.rules.prompts import system_text, task_prompt_bytes, task_sources
@@ -26,8 +27,7 @@ AS_JSON = "as JSON, where a quotation mark or a line break takes two bytes"
 
 
 def size_problems(request: RunRequest, has_store: bool) -> list[Problem]:
-    """A start input that Temporal would refuse, and tasks whose known prompt cannot be sent. The
-    team has no other problems."""
+    """A start input that Temporal would refuse, and tasks whose known prompt cannot be sent."""
     if has_store:
         return list(prompt_problems(request))
     found = chain(start_problems(request), prompt_problems(request), _payload_problems(request))
@@ -76,7 +76,7 @@ def prompt_problems(request: RunRequest) -> Iterator[Problem]:
 
 
 def _prompt_problems(request: RunRequest) -> Iterator[Problem]:
-    for task in request.team.tasks:
+    for task in checkable_tasks(request):
         prompt = task_prompt_bytes(request.team, task, request.texts)
         if prompt > MAX_PROMPT_BYTES:
             yield _too_large(task, f"{prompt:,} bytes, more than the {MAX_PROMPT_BYTES:,}")
@@ -84,7 +84,7 @@ def _prompt_problems(request: RunRequest) -> Iterator[Problem]:
 
 def _payload_problems(request: RunRequest) -> Iterator[Problem]:
     """Tasks whose documents are not too large as texts, but as JSON in a message."""
-    for task in request.team.tasks:
+    for task in checkable_tasks(request):
         size = _call_bytes(request, task)
         if size > MAX_PAYLOAD_BYTES:
             yield _too_large(task, f"{size:,} bytes {AS_JSON}, more than the {MAX_PAYLOAD_BYTES:,}")

@@ -26,6 +26,7 @@ from durable_agent_team.rules.catalog import (
 )
 from durable_agent_team.rules.goal_check import contains_goal
 from durable_agent_team.rules.graph import find_cycle
+from durable_agent_team.rules.nearest_names import choice
 from durable_agent_team.rules.seed_checks import seed_problems, seeded_tasks
 
 __all__ = [
@@ -39,32 +40,27 @@ __all__ = [
 
 MAX_PROBLEMS = 100
 """Of one input. A graph can have hundreds of thousands, and to list them would take minutes."""
-MAX_NAMES = 1_000
-"""Characters of the names that a remedy lists."""
 
 
 def team_problems(request: RunRequest, catalog: ModelCatalog | None = None) -> list[Problem]:
     """All problems of a start input. Without a catalog, models and contexts are not checked."""
     team = request.team
-    problems = bounded(
-        chain(
-            _goal_problems(request),
-            _budget_problems(team),
-            _fallback_problems(team),
-            _source_problems(request),
-            _task_problems(team, team.tasks),
-            _result_problems(team),
-            _seed_problems(request),
-        )
-    )
-    if catalog is not None and not problems:
-        found = chain(
+    found = [
+        _goal_problems(request),
+        _budget_problems(team),
+        _fallback_problems(team),
+        _source_problems(request),
+        _task_problems(team, team.tasks),
+        _result_problems(team),
+        _seed_problems(request),
+    ]
+    if catalog is not None:
+        found += [
             model_problems(team, catalog),
             timeout_problems(team, catalog),
             context_problems(request, catalog),
-        )
-        problems = bounded(found)
-    return problems
+        ]
+    return bounded(chain.from_iterable(found))
 
 
 def _seed_problems(request: RunRequest) -> Iterator[Problem]:
@@ -221,7 +217,7 @@ def _references(team: Team, task: Task, ids: Collection[str]) -> Iterator[Proble
             field=f"tasks.{task.id}.agent",
             value=task.agent,
             what="no such agent",
-            remedy=f"one of: {', '.join(team.agents)}",
+            remedy=choice(task.agent, team.agents),
         )
     for dependency in task.depends_on:
         if dependency not in ids:
@@ -229,7 +225,7 @@ def _references(team: Team, task: Task, ids: Collection[str]) -> Iterator[Proble
                 field=f"tasks.{task.id}.depends_on",
                 value=dependency,
                 what="no such task",
-                remedy=f"one of: {', '.join(sorted(set(ids) - {task.id})) or 'none'}"[:MAX_NAMES],
+                remedy=choice(dependency, sorted(set(ids) - {task.id})),
             )
 
 
@@ -253,7 +249,7 @@ def _result_problems(team: Team) -> Iterator[Problem]:
             field="result",
             value=team.result,
             what="no such task",
-            remedy=f"one of: {', '.join(task.id for task in team.tasks)}"[:1000],
+            remedy=choice(team.result, (task.id for task in team.tasks)),
         )
     if team.result is not None and not team.tasks:
         yield Problem(

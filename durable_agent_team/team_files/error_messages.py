@@ -1,6 +1,5 @@
 """Turns pydantic's errors about a team file into messages for its author."""
 
-import difflib
 from collections.abc import Sequence
 from typing import Any, get_args
 
@@ -9,6 +8,7 @@ from pydantic.fields import FieldInfo
 
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.team import Team
+from durable_agent_team.rules.nearest_names import nearest
 from durable_agent_team.rules.pydantic_messages import explain_error
 
 
@@ -61,8 +61,8 @@ def spell(path: Sequence[str | int]) -> str:
 
 def suggest(name: str, known: Sequence[str]) -> str:
     """A remedy: the closest known name, or the list of known ones."""
-    if close := difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.6):
-        return f"did you mean `{close[0]}`?"
+    if close := nearest(name, known):
+        return f"did you mean `{close}`?"
     return f"known here: {', '.join(known)}" if known else "leave it out"
 
 

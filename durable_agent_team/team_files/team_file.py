@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from durable_agent_team.contracts.output_schema import schema_problem
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.team import Team
+from durable_agent_team.rules.nearest_names import nearest
 from durable_agent_team.rules.pydantic_messages import shown
 from durable_agent_team.rules.value_limits import START, value_problem
 from durable_agent_team.team_files.error_messages import in_words, spell, suggest
+from durable_agent_team.team_files.salvage import salvaged_request
 from durable_agent_team.team_files.yaml_file import (
     FileProblem,
     TeamFileError,
@@ -23,6 +26,8 @@ from durable_agent_team.team_files.yaml_file import (
     read_text,
 )
 
+MAX_BESIDE = 1_000
+"""Files among which a similar name is looked for."""
 MAX_ALL = 100_000_000
 """Bytes of all documents, which are read into memory. What fits into a start without a store of
 large texts is `rules.size_limits`."""
@@ -59,7 +64,8 @@ class _TeamFile(YamlFile):
         team = self._team(raw)
         sources = self._sources(raw, extra)
         if self.problems or team is None:
-            raise TeamFileError(self.problems)
+            partial = salvaged_request(raw, sources, goal)
+            raise TeamFileError(self.problems, partial, raw)
         request = RunRequest(team=team, sources=sources)
         return request if goal is None else request.model_copy(update={"goal": goal})
 
@@ -69,16 +75,22 @@ class _TeamFile(YamlFile):
         except ValidationError as error:
             for where, problem in in_words(error):
                 self.at(where, problem)
+            self._check_schemas(raw)
             return None
-        for index, task in enumerate(team.tasks):
-            found = schema_problem(task.output) if isinstance(task.output, dict) else None
-            if found is not None:
-                path = ("tasks", index, "output")
-                self.at(path, found.model_copy(update={"field": spell(path)}))
+        self._check_schemas(raw)
         refused = value_problem(raw, START)  # as the run itself does
         if refused is not None and not self.problems:
             self.add("the file", refused)
         return team
+
+    def _check_schemas(self, raw: dict[str, Any]) -> None:
+        tasks = raw.get("tasks")
+        for index, task in enumerate(tasks if isinstance(tasks, list) else []):
+            output = task.get("output") if isinstance(task, dict) else None
+            found = schema_problem(output) if isinstance(output, dict) else None
+            if found is not None:
+                path = ("tasks", index, "output")
+                self.at(path, found.model_copy(update={"field": spell(path)}))
 
     def _add_inputs(self, raw: dict[str, Any], inputs: Inputs) -> dict[str, Path]:
         """Adds `--input` files to their tasks; returns the path of each."""
@@ -117,6 +129,15 @@ class _TeamFile(YamlFile):
                 )
         return folder / name
 
+    def _similar_file(self, name: str) -> str | None:
+        """A file beside the one that is not there, with a similar name."""
+        with suppress(OSError, ValueError):
+            beside = (self.folder / name).parent.iterdir()
+            names = [each.name for each in islice(beside, MAX_BESIDE) if each.is_file()]
+            close = nearest(Path(name).name, names)
+            return None if close is None else str(Path(name).with_name(close))
+        return None
+
     def _sources(self, raw: dict[str, Any], extra: dict[str, Path]) -> dict[str, str]:
         """The texts of all documents, by their names in the file."""
         sources: dict[str, str] = {}
@@ -130,6 +151,8 @@ class _TeamFile(YamlFile):
                 sources[name] = read_text(file, MAX_SOURCE)
             except Unreadable as error:
                 what, remedy = error.args
+                if what.startswith("there is no file") and (close := self._similar_file(name)):
+                    remedy = f"did you mean `{close}`?"
                 problem = Problem(
                     field=spell(where), value=shown(name, 200), what=what, remedy=remedy
                 )

@@ -1,7 +1,7 @@
 """Reads a YAML file as plain values, and collects its problems with their lines."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from durable_agent_team.contracts.plan import Problem
+from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.rules.pydantic_messages import shown
 from durable_agent_team.team_files.error_messages import spell
 from durable_agent_team.team_files.regular_file import NotAFile, read_regular
@@ -32,11 +33,19 @@ class FileProblem:
 
 
 class TeamFileError(Exception):
-    """All problems of a team or task file."""
+    """All problems of a team or task file. For a team, `partial` is the start input without what is
+    wrong, if enough is left, and `raw` the file as plain values."""
 
-    def __init__(self, problems: Sequence[FileProblem]) -> None:
+    def __init__(
+        self,
+        problems: Sequence[FileProblem],
+        partial: RunRequest | None = None,
+        raw: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = tuple(problems)
+        self.partial = partial
+        self.raw = raw or {}
 
 
 class YamlFile:

@@ -90,6 +90,55 @@ async def test_all_problems_of_a_graph_are_reported_at_once(alone: Starter, comm
     assert "Traceback" not in printed
 
 
+MANY_KINDS = """\
+name: brief
+goal: 5
+orchestrator: {budget_usd: 5, modle: x}
+agents:
+  research: {role: Researcher, budget_usd: lots, model: smal}
+  editor: {role: Editor, on_exhausted: fallback}
+tasks:
+  - {id: a, agent: reserch, ask: List the facts., depends_on: [b], inputs: [notse.md],
+     output: {type: objekt}}
+  - {id: b, agent: editor, aks: Write., depends_on: [a, zz]}
+  - {agent: editor, ask: X}
+  - {id: d, agent: editor, ask: X, checks: {min_length: 9, max_length: 3}}
+result: c
+"""
+
+
+async def test_problems_of_every_kind_are_reported_at_once_with_the_nearest_names(
+    alone: Starter, gateway: str
+) -> None:
+    """YAML and schema, documents, references, and what only the gateway's list of models tells."""
+    path = alone.team(MANY_KINDS)
+    (alone.folder / "notes.md").write_text("Notes.")
+    ended = await alone("validate", path, ATXP_LLM_URL=gateway)
+    for expected in (
+        "goal = 5: a text is needed",
+        "orchestrator.modle: this key is not known (did you mean `model`?)",
+        "agents.research.budget_usd = 'lots'",
+        "tasks[1].ask: is missing",
+        "tasks[2].id: is missing",
+        "tasks[0].output",
+        "notse.md: there is no file",
+        "did you mean `notes.md`?",
+        "agents.editor.budget_usd: no limit",
+        "agents.editor.on_exhausted = fallback",
+        "tasks.a.agent = reserch: no such agent (did you mean `research`?)",
+        "tasks.b.depends_on = zz: no such task",
+        "tasks.d.checks.min_length = 9",
+        "a -> b -> a",
+        "result = c: no such task",
+        "agents.research.model = smal: has no price",
+        "did you mean small?",
+    ):
+        assert expected in ended.out, ended.out
+    assert "0.00" not in ended.out, "no price to paste that would be wrong"
+    for consequence in ("goal: missing", "agents.research.budget_usd: no limit", "has no text of"):
+        assert consequence not in ended.out
+
+
 async def test_findings_as_json_have_field_value_and_remedy(alone: Starter) -> None:
     ended = await alone("validate", alone.team(WRONG), "--json")
     found = {each["field"]: each for each in map(json.loads, lines(ended.out))}

@@ -148,7 +148,7 @@ def test_the_orchestrators_name_is_its_own() -> None:
 @pytest.mark.parametrize(
     ("changed", "field", "value", "remedy"),
     [
-        ({"agent": "reserch"}, "tasks.facts.agent", "reserch", "one of: research, editor"),
+        ({"agent": "reserch"}, "tasks.facts.agent", "reserch", "did you mean `research`?"),
         ({"depends_on": ["zz"]}, "tasks.facts.depends_on", "zz", "one of: text"),
         ({"id": "text"}, "tasks.text", "", "rename one"),
         ({"inputs": ["a.md"]}, "tasks.facts.inputs", "a.md", "`sources`"),

@@ -1,0 +1,151 @@
+"""What can still be checked of a team whose file has mistakes: the team without the wrong parts.
+
+`validate` and `run` then report problems of all kinds at once, not one kind after the other.
+"""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from durable_agent_team.contracts.plan import Problem
+from durable_agent_team.contracts.run import RunRequest
+from durable_agent_team.contracts.team import Team
+
+ROUNDS = 12
+"""Some mistakes are found only once others are gone."""
+PLACEHOLDER = "left out"
+NO_DOCUMENT = "the request has no text of this name"
+
+
+def salvaged_team(raw: Mapping[str, Any]) -> Team | None:
+    """The team without what does not fit the contract; None if too little is left."""
+    data = copy.deepcopy(dict(raw))
+    for _ in range(ROUNDS):
+        try:
+            return Team.model_validate(data)
+        except ValidationError as error:
+            for line in reversed(error.errors(include_url=False, include_input=False)):
+                if not _mend(data, line["type"], line["loc"]):
+                    return None
+    return None
+
+
+def _mend(data: Any, kind: str, loc: tuple[int | str, ...]) -> bool:
+    """Removes the wrong value, or puts one where it is missing. False if neither is possible."""
+    place, last = _place(data, tuple(part for part in loc if part != "[key]"), kind)
+    if last is None:
+        return False
+    if kind == "missing":
+        if last == "id" and len(loc) == 3:
+            del data["tasks"][loc[1]]  # nothing can be said of a task without a name
+            return True
+        if not isinstance(place, dict):
+            return False
+        agents = data.get("agents") if isinstance(data, dict) else None
+        known = next(iter(agents), None) if isinstance(agents, dict) else None
+        value = {"role": PLACEHOLDER, "ask": PLACEHOLDER, "name": "team", "agent": known}
+        if value.get(str(last)) is None:
+            return False
+        place[last] = value[str(last)]
+        return True
+    try:
+        del place[last]
+    except (KeyError, IndexError, TypeError):
+        return False
+    return True
+
+
+def _place(data: Any, path: tuple[int | str, ...], kind: str) -> tuple[Any, int | str | None]:
+    """The container of the value at a path, and its key there: of the last part that exists, since
+    pydantic also names the branches that it tried."""
+    place: Any = None
+    last: int | str | None = None
+    now = data
+    for number, part in enumerate(path):
+        is_last = number == len(path) - 1
+        if isinstance(now, dict) and (part in now or (is_last and kind == "missing")):
+            place, last, now = now, part, now.get(part)
+        elif isinstance(now, list) and isinstance(part, int) and part < len(now):
+            place, last, now = now, part, now[part]
+        else:
+            break
+    return place, last
+
+
+def own_problems(problems: list[Problem], raw: Mapping[str, Any]) -> list[Problem]:
+    """Without those that only follow from what was left out of a salvaged team."""
+    return [each for each in problems if not _follows(each, raw)]
+
+
+def _follows(problem: Problem, raw: Mapping[str, Any]) -> bool:
+    """Whether the file does say what is missing here, though not as it should be written."""
+    if problem.what == NO_DOCUMENT:
+        return True  # reading the documents has reported it
+    if problem.what == "no such agent":
+        return problem.value in _keys(raw.get("agents"))
+    if problem.what == "no such task":
+        return problem.value in _task_ids(raw)
+    if problem.field == "goal":
+        return raw.get("goal") is not None
+    section = _section(raw, problem.field.split("."))
+    match problem.field.rpartition(".")[2]:
+        case "budget_usd" if problem.what.startswith("no limit"):
+            return section.get("budget_usd") is not None or raw.get("budget_usd") is not None
+        case "budget_usd":
+            return _mentions_wrong_budget(raw)
+        case "model":
+            return not problem.value and section.get("model") is not None
+        case "on_exhausted":
+            return section.get("fallback_model") is not None
+    return False
+
+
+def _keys(value: Any) -> set[str]:
+    return {str(each) for each in value} if isinstance(value, dict) else set()
+
+
+def _task_ids(raw: Mapping[str, Any]) -> set[str]:
+    tasks = raw.get("tasks")
+    tasks = tasks if isinstance(tasks, list) else []
+    return {str(each.get("id")) for each in tasks if isinstance(each, dict)}
+
+
+def _section(raw: Mapping[str, Any], path: list[str]) -> Mapping[str, Any]:
+    """The orchestrator or agent that a field belongs to; empty if there is none."""
+    found: Any = raw
+    for part in path[:-1]:
+        found = found.get(part) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _mentions_wrong_budget(raw: Mapping[str, Any]) -> bool:
+    """Whether some budget is written that no budget can be: sums of the others mean nothing."""
+    agents = raw.get("agents")
+    members = list(agents.values()) if isinstance(agents, dict) else []
+    for each in (raw, raw.get("orchestrator"), *members):
+        if not isinstance(each, dict):
+            return True
+        value = each.get("budget_usd")
+        if value is not None and (isinstance(value, bool) or not _is_amount(value)):
+            return True
+    return False
+
+
+def _is_amount(value: Any) -> bool:
+    try:
+        return float(value) > 0
+    except (TypeError, ValueError):
+        return False
+
+
+def salvaged_request(
+    raw: Mapping[str, Any], sources: Mapping[str, str], goal: str | None
+) -> RunRequest | None:
+    """The start input without the wrong parts of its team."""
+    team = salvaged_team(raw)
+    if team is None:
+        return None
+    request = RunRequest(team=team, sources=dict(sources))
+    return request if goal is None else request.model_copy(update={"goal": goal})
