@@ -113,7 +113,7 @@ SOUND = {
             {"tasks": [{"id": "a", "agent": "a", "ask": ""}]},
             {"tasks": [{"id": "a", "agent": "a", "ask": "Read.", "inputs": ["none.md"]}]},
             {"tasks": [{"id": "a", "agent": "a", "ask": "Read.", "output": {"type": "x"}}]},
-            {"tasks": [*SOUND["tasks"], {"id": "Bad", "agent": "a", "ask": "Read."}]},  # type: ignore[misc]
+            {"tasks": [*SOUND["tasks"], {"id": "Bad", "agent": "a", "ask": "Read."}]},
             {"max_parallel": 0},
         ]
     )
