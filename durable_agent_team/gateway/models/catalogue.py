@@ -9,12 +9,12 @@ import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
 from durable_agent_team.gateway.models.model import Kind
+from durable_agent_team.gateway.models.published_price import price_fields
 
 PACKAGE = "genai-prices"
 
@@ -67,14 +67,14 @@ class Catalogue:
                 yield name, entry
 
     def _entry(self, info: Any) -> CatalogueEntry | None:
-        prices = info.get_prices(datetime.now(UTC))
-        price = price_fields(prices)
+        now = datetime.now(UTC)
+        price = price_fields(info, now)
         if price is None:
             return None
         if info.context_window:
             price["context_tokens"] = info.context_window
         price["source"] = self.source
-        embedding = getattr(prices, "output_mtok", None) is None
+        embedding = info.get_prices(now).__dict__.get("output_mtok") is None
         return CatalogueEntry(price, "embedding" if embedding else "chat")
 
     @cached_property
@@ -86,22 +86,6 @@ class Catalogue:
     @cached_property
     def _providers(self) -> dict[str, Any]:
         return {each.id: each for each in self._all}
-
-
-def price_fields(prices: Any) -> dict[str, Any] | None:
-    """The fields of a `Price`, from the catalogue's prices; None where input has no price."""
-    known = prices.__dict__
-    if known.get("input_mtok") is None:
-        return None
-    return {
-        "input_usd_per_million": _base(known["input_mtok"]),
-        "output_usd_per_million": _base(known.get("output_mtok") or Decimal(0)),
-    }
-
-
-def _base(price: Any) -> Decimal:
-    base: Decimal = getattr(price, "base", price)
-    return base
 
 
 def _callable_name(info: Any) -> str | None:
