@@ -1,0 +1,215 @@
+"""What an error means, in the spelling of each provider."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from durable_agent_team.provider_errors.error_body import error_of
+from durable_agent_team.provider_errors.error_kind import (
+    ErrorKind,
+    error_inside,
+    provider_error,
+)
+
+WAIT, FUNDS, FINAL = ErrorKind.WAIT, ErrorKind.OUT_OF_FUNDS, ErrorKind.FINAL
+
+
+def error(**fields: Any) -> dict[str, Any]:
+    return {"error": {"message": "said the provider", **fields}}
+
+
+def choice(**fields: Any) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "message": {"role": "assistant", "content": ""}, **fields}]}
+
+
+BY_PROVIDER: list[tuple[str, int, Any, ErrorKind]] = [
+    ("OpenAI", 429, error(type="requests", code="rate_limit_exceeded"), WAIT),
+    ("OpenAI", 429, error(type="insufficient_quota", code="insufficient_quota"), FUNDS),
+    ("OpenAI", 429, error(type="insufficient_quota", code=None), FUNDS),
+    ("OpenAI", 400, error(code="billing_hard_limit_reached"), FUNDS),
+    ("OpenAI", 429, error(code="billing_not_active"), FUNDS),
+    ("OpenAI", 503, error(type="server_error", code=None), WAIT),
+    ("OpenAI", 400, error(type="invalid_request_error", code="context_length_exceeded"), FINAL),
+    ("OpenAI", 401, error(code="invalid_api_key"), FINAL),
+    ("OpenRouter", 402, error(code=402), FUNDS),
+    ("OpenRouter", 402, error(code=402, metadata={"limit_source": "openrouter_credits"}), FUNDS),
+    (
+        "OpenRouter",
+        402,
+        error(code=402, metadata={"limit_source": "openrouter_in_flight_budget"}),
+        WAIT,
+    ),
+    ("OpenRouter", 502, error(code=429, metadata={"provider_name": "x"}), WAIT),
+    ("OpenRouter", 403, error(code=403, metadata={"reasons": ["violence"]}), FINAL),
+    ("Anthropic", 529, {"type": "error", "error": {"type": "overloaded_error"}}, WAIT),
+    ("Anthropic", 429, {"type": "error", "error": {"type": "rate_limit_error"}}, WAIT),
+    ("Anthropic", 402, {"type": "error", "error": {"type": "billing_error"}}, FUNDS),
+    ("Anthropic", 400, {"type": "error", "error": {"type": "invalid_request_error"}}, FINAL),
+    ("Google", 429, [error(code=429, status="RESOURCE_EXHAUSTED")], WAIT),
+    ("Google", 400, [error(code=400, status="FAILED_PRECONDITION")], FINAL),
+    ("Google", 503, [error(code=503, status="UNAVAILABLE")], WAIT),
+    (
+        "Google",
+        403,
+        error(code=403, status="PERMISSION_DENIED", details=[{"reason": "BILLING_DISABLED"}]),
+        FUNDS,
+    ),
+    ("Azure", 429, error(code="429"), WAIT),
+    ("Azure", 429, error(code="too_many_requests"), WAIT),
+    ("Azure", 429, {"statusCode": 429, "message": "Try again in 5 seconds."}, WAIT),
+    ("Azure", 400, error(code="content_filter", innererror={"code": "Policy"}), FINAL),
+    ("DeepSeek", 402, error(type="unknown_error", code="invalid_request_error"), FUNDS),
+    ("Mistral", 429, {"object": "error", "type": "rate_limited", "code": "1300"}, WAIT),
+    ("Mistral", 402, {"detail": "Payment Required"}, FUNDS),
+    ("Moonshot", 429, error(type="exceeded_current_quota_error"), FUNDS),
+    ("Moonshot", 429, error(type="engine_overloaded_error"), WAIT),
+    ("Alibaba", 400, {"code": "Arrearage", "message": "Access denied."}, FUNDS),
+    ("Alibaba", 429, {"code": "Throttling.RateQuota", "message": "slow"}, WAIT),
+    ("Z.ai", 429, error(code="1113"), FUNDS),
+    ("Z.ai", 429, error(code="1302"), WAIT),
+    ("New API", 403, error(type="new_api_error", code="insufficient_user_quota"), FUNDS),
+    ("LiteLLM", 400, error(type="budget_exceeded", code="400"), FUNDS),
+    ("xAI", 429, {"code": "Some resource has been exhausted", "error": "no credits"}, WAIT),
+    ("ATXP", 402, {"restriction": {"error": "fraud_block", "message": "call us"}}, FUNDS),
+    ("a gateway of ours", 503, error(code="upstream_out_of_funds"), FUNDS),
+    ("a gateway of ours", 402, error(type="insufficient_funds", code="budget_exhausted"), FUNDS),
+    ("a proxy", 502, "<html>Bad Gateway</html>", WAIT),
+    ("a proxy", 403, None, FINAL),
+]
+
+
+@pytest.mark.parametrize(("who", "status", "body", "kind"), BY_PROVIDER)
+def test_each_provider_is_understood(who: str, status: int, body: Any, kind: ErrorKind) -> None:
+    assert provider_error(status, body).kind is kind, who
+
+
+INSIDE: list[tuple[Any, ErrorKind, int]] = [
+    (error(code=402), FUNDS, 402),
+    (error(code="insufficient_quota"), FUNDS, 429),
+    (error(type="InsufficientBalance"), FUNDS, 429),
+    (error(code=429), WAIT, 429),
+    (error(code="429"), WAIT, 429),
+    (error(code="rateLimitExceeded"), WAIT, 429),
+    (error(code=503), WAIT, 503),
+    (error(code=400), FINAL, 400),
+    (error(code="model_not_found"), FINAL, 404),
+    (error(code=401), FINAL, 401),
+    (error(), WAIT, 502),
+    ({"error": "boom"}, WAIT, 502),
+    ({"error": "rate_limit_exceeded"}, WAIT, 429),
+    ({"error": "Insufficient credits, please pay"}, WAIT, 502),
+    ({"error": 429}, WAIT, 429),
+    ({"type": "error", "error": {"type": "overloaded_error"}}, WAIT, 529),
+    ([error(code=429, status="RESOURCE_EXHAUSTED")], WAIT, 429),
+    ({"errors": [{"code": 3036, "message": "x"}]}, WAIT, 502),
+    ({"object": "error", "message": "no", "code": 400}, FINAL, 400),
+    ({"code": "Arrearage", "message": "Access denied."}, FUNDS, 429),
+    ({"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}, FUNDS, 429),
+    ({"base_resp": {"status_code": 1002, "status_msg": "rate limit"}}, WAIT, 429),
+    ({**choice(), **error(code=429)}, WAIT, 429),
+    (choice(error={"code": 402, "message": "x"}), FUNDS, 402),
+    (choice(finish_reason="error"), WAIT, 502),
+    (choice(finish_reason="insufficient_system_resource"), WAIT, 502),
+]
+
+
+@pytest.mark.parametrize(("body", "kind", "status"), INSIDE)
+def test_an_error_inside_a_200(body: Any, kind: ErrorKind, status: int) -> None:
+    found = error_inside(body)
+    assert found is not None
+    assert (found.kind, found.status) == (kind, status)
+
+
+@pytest.mark.parametrize(
+    "nothing", [None, {}, "", " ", [], False, 0, {"message": "", "code": None}]
+)
+def test_an_error_that_says_nothing_is_none(nothing: Any) -> None:
+    assert error_inside({**choice(), "error": nothing}) is None
+    assert error_inside({"choices": [], "error": nothing}) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        choice(finish_reason="stop"),
+        {"object": "list", "data": []},
+        {**choice(), "base_resp": {"status_code": 0, "status_msg": "success"}},
+        {"usage": {"prompt_tokens": 1}},
+        [],
+        None,
+    ],
+)
+def test_what_has_no_error(body: Any) -> None:
+    assert error_inside(body) is None
+
+
+WORDS = ["You exceeded your current quota, please check your plan and billing details."]
+WORDS += ["Your credit balance is too low: insufficient_quota", "Insufficient credits"]
+
+
+@pytest.mark.parametrize("text", WORDS)
+@pytest.mark.parametrize(("status", "kind"), [(429, WAIT), (400, FINAL), (403, FINAL), (500, WAIT)])
+def test_a_text_alone_never_means_that_the_money_is_gone(
+    text: str, status: int, kind: ErrorKind
+) -> None:
+    for body in (error(), {"error": text}, {"message": text}, {"detail": text}, text):
+        if isinstance(body, dict) and isinstance(body.get("error"), dict):
+            body["error"]["message"] = body["error"]["type"] = text
+        assert provider_error(status, body).kind is kind
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["insufficient_permissions", "InsufficientInstanceCapacity", "insufficient_scope"]
+    + ["rate_limit_exceeded", "quota_exceeded", "token_limit_exceeded", "max_tokens_exceeded"]
+    + ["invalid_payment_method", "not_found", "no_capacity", "low_quality", "Some_error"],
+)
+def test_codes_that_are_not_about_money(code: str) -> None:
+    assert provider_error(400, error(code=code)).kind is FINAL
+    assert provider_error(429, error(code=code)).kind is WAIT
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(
+                ["error", "code", "type", "status", "message", "details", "choices", "errors"]
+                + [
+                    "metadata",
+                    "headers",
+                    "finish_reason",
+                    "base_resp",
+                    "restriction",
+                    "detail",
+                    "object",
+                ]
+            )
+            | st.text(max_size=5),
+            inner,
+            max_size=5,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.integers(100, 599), json_values)
+def test_any_body_is_read(status: int, body: Any) -> None:
+    read = provider_error(status, body)
+    assert read.kind in ErrorKind
+    inside = error_inside(body)
+    assert inside is None or 400 <= inside.status < 600
+    found = error_of(body)
+    assert all(isinstance(each, str) for each in found.codes)
+    assert found.message is None or isinstance(found.message, str)
+
+
+@given(st.sampled_from([400, 403, 429, 500]), st.lists(st.text(max_size=60), max_size=4))
+def test_the_kind_does_not_depend_on_the_message(status: int, texts: Sequence[str]) -> None:
+    kinds = {provider_error(status, error(message=text)).kind for text in [*texts, *WORDS]}
+    assert len(kinds) == 1
