@@ -155,44 +155,33 @@ WORDS += ["Your credit balance is too low: insufficient_quota", "Insufficient cr
 def test_a_text_alone_never_means_that_the_money_is_gone(
     text: str, status: int, kind: ErrorKind
 ) -> None:
-    for body in (error(), {"error": text}, {"message": text}, {"detail": text}, text):
-        if isinstance(body, dict) and isinstance(body.get("error"), dict):
-            body["error"]["message"] = body["error"]["type"] = text
+    bodies: list[Any] = [{"error": {"message": text, "type": text}}, {"error": text}, text]
+    for body in (*bodies, {"message": text}, {"detail": text}):
         assert provider_error(status, body).kind is kind
 
 
-@pytest.mark.parametrize(
-    "code",
-    ["insufficient_permissions", "InsufficientInstanceCapacity", "insufficient_scope"]
-    + ["rate_limit_exceeded", "quota_exceeded", "token_limit_exceeded", "max_tokens_exceeded"]
-    + ["invalid_payment_method", "not_found", "no_capacity", "low_quality", "Some_error"],
-)
+NOT_ABOUT_MONEY = """
+insufficient_permissions InsufficientInstanceCapacity insufficient_scope rate_limit_exceeded
+quota_exceeded token_limit_exceeded max_tokens_exceeded invalid_payment_method not_found no_capacity
+low_quality Some_error
+""".split()
+
+
+@pytest.mark.parametrize("code", NOT_ABOUT_MONEY)
 def test_codes_that_are_not_about_money(code: str) -> None:
     assert provider_error(400, error(code=code)).kind is FINAL
     assert provider_error(429, error(code=code)).kind is WAIT
 
 
+NAMES = """
+error code type status message details choices errors metadata headers finish_reason base_resp
+restriction detail object
+""".split()
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: (
         st.lists(inner, max_size=4)
-        | st.dictionaries(
-            st.sampled_from(
-                ["error", "code", "type", "status", "message", "details", "choices", "errors"]
-                + [
-                    "metadata",
-                    "headers",
-                    "finish_reason",
-                    "base_resp",
-                    "restriction",
-                    "detail",
-                    "object",
-                ]
-            )
-            | st.text(max_size=5),
-            inner,
-            max_size=5,
-        )
+        | st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=5), inner, max_size=5)
     ),
     max_leaves=12,
 )

@@ -116,20 +116,21 @@ def test_anthropics_limits_are_told_apart() -> None:
     assert wait_seconds(529, headers, ErrorBody(), NOW) == 60
 
 
-names = st.sampled_from(
-    ["retry-after", "Retry-After-Ms", "x-ratelimit-reset", "x-ratelimit-remaining", "ratelimit"]
-    + ["anthropic-ratelimit-tokens-reset", "anthropic-ratelimit-tokens-remaining"]
-)
-values = st.text(max_size=40) | st.from_regex(r"[0-9]{1,15}(\.[0-9]+)?(s|ms|m|h)?", fullmatch=True)
+NAMES = """
+retry-after Retry-After-Ms x-ratelimit-reset x-ratelimit-remaining ratelimit
+anthropic-ratelimit-tokens-reset anthropic-ratelimit-tokens-remaining
+""".split()
+names = st.sampled_from(NAMES)
+number = st.from_regex(r"[0-9]{1,15}(\.[0-9]+)?(s|ms|m|h)?", fullmatch=True)
+texts = st.text(max_size=40) | number
+detail = st.dictionaries(st.sampled_from(["@type", "retryDelay"]), texts | st.just(RETRY_INFO))
 
 
 @given(
     st.integers(200, 599),
-    st.dictionaries(names, values),
-    st.dictionaries(names, values | st.integers() | st.floats() | st.none()),
-    st.lists(
-        st.dictionaries(st.sampled_from(["@type", "retryDelay"]), values | st.just(RETRY_INFO))
-    ),
+    st.dictionaries(names, texts),
+    st.dictionaries(names, texts | st.integers() | st.floats() | st.none()),
+    st.lists(detail),
 )
 def test_it_is_a_sensible_number_or_nothing(
     status: int, headers: dict[str, str], inner: dict[str, Any], details: list[dict[str, Any]]
