@@ -160,11 +160,20 @@ def test_a_text_alone_never_means_that_the_money_is_gone(
         assert provider_error(status, body).kind is kind
 
 
-NOT_ABOUT_MONEY = """
-insufficient_permissions InsufficientInstanceCapacity insufficient_scope rate_limit_exceeded
-quota_exceeded token_limit_exceeded max_tokens_exceeded invalid_payment_method not_found no_capacity
-low_quality Some_error
-""".split()
+NOT_ABOUT_MONEY = [
+    "insufficient_permissions",
+    "InsufficientInstanceCapacity",
+    "insufficient_scope",
+    "rate_limit_exceeded",
+    "quota_exceeded",
+    "token_limit_exceeded",
+    "max_tokens_exceeded",
+    "invalid_payment_method",
+    "not_found",
+    "no_capacity",
+    "low_quality",
+    "Some_error",
+]
 
 
 @pytest.mark.parametrize("code", NOT_ABOUT_MONEY)
@@ -173,10 +182,23 @@ def test_codes_that_are_not_about_money(code: str) -> None:
     assert provider_error(429, error(code=code)).kind is WAIT
 
 
-NAMES = """
-error code type status message details choices errors metadata headers finish_reason base_resp
-restriction detail object
-""".split()
+NAMES = [
+    "error",
+    "code",
+    "type",
+    "status",
+    "message",
+    "details",
+    "choices",
+    "errors",
+    "metadata",
+    "headers",
+    "finish_reason",
+    "base_resp",
+    "restriction",
+    "detail",
+    "object",
+]
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: (

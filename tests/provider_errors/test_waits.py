@@ -116,10 +116,15 @@ def test_anthropics_limits_are_told_apart() -> None:
     assert wait_seconds(529, headers, ErrorBody(), NOW) == 60
 
 
-NAMES = """
-retry-after Retry-After-Ms x-ratelimit-reset x-ratelimit-remaining ratelimit
-anthropic-ratelimit-tokens-reset anthropic-ratelimit-tokens-remaining
-""".split()
+NAMES = [
+    "retry-after",
+    "Retry-After-Ms",
+    "x-ratelimit-reset",
+    "x-ratelimit-remaining",
+    "ratelimit",
+    "anthropic-ratelimit-tokens-reset",
+    "anthropic-ratelimit-tokens-remaining",
+]
 names = st.sampled_from(NAMES)
 number = st.from_regex(r"[0-9]{1,15}(\.[0-9]+)?(s|ms|m|h)?", fullmatch=True)
 texts = st.text(max_size=40) | number
