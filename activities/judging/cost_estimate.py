@@ -70,7 +70,7 @@ def _parts(schema: Any) -> int | None:
             if keyword in ("properties", "prefixItems"):
                 pending += inner
             elif keyword in ("items", "additionalProperties"):
-                pending.append(value)
+                pending += value if isinstance(value, list) else [value]
             else:
                 parts += _size(value)
         if parts > MAX_SCHEMA_PARTS:

@@ -7,28 +7,50 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import EMPTY_REGISTRY
 
 from activities.judging.exceptions import InvalidSchema
+from durable_agent_team.contracts.schema_drafts import (
+    KNOWN,
+    Translated,
+    UnknownDraft,
+    WrongPattern,
+    translated,
+    validator_class,
+)
+from durable_agent_team.contracts.schema_formats import format_checker
 
 MAX_ERRORS = 10
+_FORMATS = format_checker()
 PROBES: tuple[Any, ...] = (None, True, 0, "", [], {}, "a b-1", [[], {}], {"a": {}, "b": []})
 """A schema that takes long for these, whatever the answer, is at fault itself."""
 
 
 @lru_cache(maxsize=256)
-def validator(schema_text: str) -> Draft202012Validator:
-    """For a schema that passed `check_schema`. References outside the schema are never fetched."""
-    return Draft202012Validator(json.loads(schema_text), registry=EMPTY_REGISTRY)
+def validator(schema_text: str) -> tuple[Any, Translated]:
+    """jsonschema's validator for the schema's draft, for a schema that passed `check_schema`.
+    References outside the schema are never fetched."""
+    known = translated(json.loads(schema_text))
+    draft = validator_class(known.schema)
+    return draft(known.schema, registry=EMPTY_REGISTRY, format_checker=_FORMATS), known
 
 
 def check_schema(schema_text: str) -> None:
     """Raises `InvalidSchema`. Takes about a millisecond for each part of the schema."""
     try:
-        Draft202012Validator.check_schema(json.loads(schema_text))
+        known = translated(json.loads(schema_text))
+        validator_class(known.schema).check_schema(known.schema)
+    except UnknownDraft as error:
+        raise InvalidSchema(
+            f"the `$schema` of the task's `output` is not known: {error}; name {KNOWN}"
+        ) from None
+    except WrongPattern as error:
+        raise InvalidSchema(
+            f"a `pattern` in the task's `output` is not a regular expression at"
+            f" {error.path[:200]}: {cut(str(error), 200)}; {error.remedy}, in the team file"
+        ) from None
     except SchemaError as error:
         raise InvalidSchema(
             f"the task's `output` is not a valid JSON Schema at {error.json_path[:200]}:"
@@ -42,9 +64,10 @@ def check_schema(schema_text: str) -> None:
 
 def schema_errors(schema_text: str, value: Any) -> list[str]:
     """Where the value departs from the schema: the first few places."""
-    found: Iterator[ValidationError] = validator(schema_text).iter_errors(value)
+    draft, known = validator(schema_text)
+    found: Iterator[ValidationError] = draft.iter_errors(value)
     try:
-        return [_described(error) for error in itertools.islice(found, MAX_ERRORS)]
+        return [_described(error, known) for error in itertools.islice(found, MAX_ERRORS)]
     except Unresolvable as error:
         raise InvalidSchema(
             f"the task's `output` refers to {cut(repr(error.ref), 200)}, which is not in the schema"
@@ -68,9 +91,9 @@ def probe(schema_text: str) -> None:
         schema_errors(schema_text, value)
 
 
-def _described(error: ValidationError) -> str:
+def _described(error: ValidationError, known: Translated) -> str:
     where = error.json_path.removeprefix("$").removeprefix(".") or "the whole answer"
-    return f"At {cut(where, 100)}: {cut(error.message, 200)}"
+    return f"At {cut(where, 100)}: {cut(known.as_written(error.message), 200)}"
 
 
 def cut(text: str, longest: int) -> str:

@@ -6,13 +6,19 @@ from typing import Any
 from urllib.parse import unquote
 
 from durable_agent_team.contracts.plan import Problem
+from durable_agent_team.contracts.schema_drafts import (
+    KNOWN,
+    UnknownDraft,
+    WrongPattern,
+    translated,
+    validator_class,
+)
 from durable_agent_team.contracts.schema_size import on_one_line, schema_error, size_problem
 
 
 def schema_problem(schema: Mapping[str, Any]) -> Problem | None:
     """What is wrong with a schema; the field is the caller's to fill in."""
     # jsonschema takes a tenth of a second to load, and most teams have no schema of their own.
-    from jsonschema import Draft202012Validator  # noqa: PLC0415
     from jsonschema.exceptions import SchemaError  # noqa: PLC0415
 
     too_large = size_problem(schema)
@@ -23,11 +29,18 @@ def schema_problem(schema: Mapping[str, Any]) -> Problem | None:
     except (TypeError, ValueError) as error:
         return schema_error("", f"this is not JSON: {error}", "use keys and values that JSON knows")
     try:
-        Draft202012Validator.check_schema(schema)
+        draft = validator_class(schema)
+        known = translated(schema)
+        draft.check_schema(known.schema)
+    except UnknownDraft as error:
+        return schema_error("$.$schema", str(error), f"name {KNOWN}")
+    except WrongPattern as error:
+        told = f"this is not a JSON Schema: {on_one_line(str(error))}"
+        return schema_error(error.path, told, error.remedy)
     except SchemaError as error:
         return schema_error(
             error.json_path,
-            f"this is not a JSON Schema: {on_one_line(error.message)}",
+            f"this is not a JSON Schema: {on_one_line(known.as_written(error.message))}",
             "correct it there",
         )
     remedy = "put it under `$defs` and refer to `#/$defs/NAME`"
