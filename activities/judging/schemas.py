@@ -48,8 +48,8 @@ def check_schema(schema_text: str) -> None:
         ) from None
     except WrongPattern as error:
         raise InvalidSchema(
-            f"a `pattern` in the task's `output` is not a regular expression at"
-            f" {error.path[:200]}: {cut(str(error), 200)}; {error.remedy}, in the team file"
+            f"a `pattern` in the task's `output` is not a regex of ECMA 262, at {error.path[:200]}:"
+            f" {cut(str(error), 200)}; {error.remedy}, in the team file"
         ) from None
     except SchemaError as error:
         raise InvalidSchema(
