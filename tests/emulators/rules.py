@@ -1,0 +1,139 @@
+"""What each provider's chat completions refuse, and how they answer. As data, with the sources.
+
+Facts were checked against the providers' documentation and against reports of their real errors.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+COMMON = frozenset(
+    {"model", "messages", "temperature", "top_p", "stop", "stream", "response_format", "tools",
+     "tool_choice"}
+)  # fmt: skip
+OPENAI = COMMON | {
+    "max_completion_tokens", "max_tokens", "frequency_penalty", "presence_penalty", "seed", "n",
+    "logprobs", "top_logprobs", "logit_bias", "user", "store", "metadata", "parallel_tool_calls",
+    "reasoning_effort", "verbosity", "stream_options", "service_tier", "safety_identifier",
+    "prompt_cache_key", "functions", "function_call", "prediction", "modalities", "audio",
+}  # fmt: skip
+SAMPLING = frozenset(
+    {"temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs",
+     "logit_bias"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Provider:
+    """One provider's rules. `refused` are known fields that its models do not take."""
+
+    source: str
+    known: frozenset[str]
+    """Any other field is an error; empty: unknown fields are ignored."""
+    refused: frozenset[str] = frozenset()
+    limit: frozenset[str] = frozenset({"max_tokens", "max_completion_tokens"})
+    """The names of the limit that it takes."""
+    formats: frozenset[str] = frozenset({"text", "json_object", "json_schema"})
+    strict: bool = False
+    """Whether a schema with `strict` must be in the subset of structured outputs."""
+    holds: bool = True
+    """Whether the answer conforms to a schema that was sent."""
+    ignores_format: bool = False
+    key_header: str = "Authorization"
+    query: Mapping[str, str] = field(default_factory=dict)
+    max_temperature: float = 2
+    unknown_status: int = 400
+    names_json: bool = True
+    """Whether JSON mode wants the word JSON in the prompt."""
+    thinks_in: str = ""
+    """Where its thinking arrives: `field`, `tags`, or nowhere."""
+    streams_usage_unasked: bool = False
+    reports_cost: bool = False
+    hidden_thinking: int = 0
+    """Tokens of thinking in `completion_tokens`."""
+
+
+PROVIDERS: Mapping[str, Provider] = {
+    "openai-reasoning": Provider(
+        source="developers.openai.com/api/docs/guides/reasoning,"
+        " developers.openai.com/api/docs/guides/structured-outputs",
+        known=OPENAI,
+        refused=SAMPLING | {"stop"},
+        limit=frozenset({"max_completion_tokens"}),
+        strict=True,
+        hidden_thinking=7,
+    ),
+    "openai": Provider(
+        source="developers.openai.com/api/reference/resources/chat (create),"
+        " developers.openai.com/api/docs/guides/structured-outputs",
+        known=OPENAI,
+        refused=frozenset({"reasoning_effort"}),
+        strict=True,
+    ),
+    "anthropic": Provider(
+        source="platform.claude.com/docs/en/api/openai-sdk (compatible endpoint: `response_format`"
+        " and most sampling fields are ignored), .../about-claude/models/migration-guide"
+        " (`temperature` is refused from Opus 4.7 on)",
+        known=frozenset(),
+        refused=frozenset({"temperature", "top_p", "top_k"}),
+        ignores_format=True,
+        holds=False,
+        max_temperature=1,
+    ),
+    "gemini": Provider(
+        source="ai.google.dev/gemini-api/docs/openai; an unknown field is answered with `Invalid"
+        " JSON payload received. Unknown name ...: Cannot find field`",
+        known=COMMON | {"max_tokens", "max_completion_tokens", "n", "reasoning_effort",
+                        "stream_options", "extra_body"},
+        hidden_thinking=5,
+    ),
+    "deepseek": Provider(
+        source="api-docs.deepseek.com/api/create-chat-completion, .../guides/json_mode; another"
+        " format is answered with `This response_format type is unavailable now`",
+        known=frozenset(),
+        limit=frozenset({"max_tokens"}),
+        formats=frozenset({"text", "json_object"}),
+        holds=False,
+        thinks_in="field",
+    ),
+    "xai": Provider(
+        source="docs.x.ai/developers/model-capabilities/text/reasoning: reasoning models refuse"
+        " penalties and stop sequences",
+        known=frozenset(),
+        refused=frozenset({"presence_penalty", "frequency_penalty", "stop"}),
+        thinks_in="field",
+    ),
+    "mistral": Provider(
+        source="docs.mistral.ai/api (POST /v1/chat/completions); an unknown field is a 422 of type"
+        " `extra_forbidden`",
+        known=COMMON | {"max_tokens", "random_seed", "presence_penalty", "frequency_penalty", "n",
+                        "prediction", "parallel_tool_calls", "prompt_mode", "safe_prompt",
+                        "reasoning_effort"},
+        limit=frozenset({"max_tokens"}),
+        unknown_status=422,
+        streams_usage_unasked=True,
+    ),
+    "openrouter": Provider(
+        source="openrouter.ai/docs/api/reference/parameters, .../docs/cookbook/administration/usage-accounting",
+        known=frozenset(),
+        holds=False,
+        reports_cost=True,
+        thinks_in="field",
+    ),
+    "azure": Provider(
+        source="learn.microsoft.com/azure/foundry/openai (chat completions, api-version"
+        " 2024-10-21; the deployment is in the path, the key in `api-key`)",
+        known=OPENAI,
+        refused=SAMPLING | {"stop"},
+        limit=frozenset({"max_completion_tokens"}),
+        strict=True,
+        key_header="api-key",
+        query={"api-version": "2024-10-21"},
+    ),
+    "ollama": Provider(
+        source="docs.ollama.com/api/openai-compatibility: unknown fields are ignored, thinking of"
+        " some models stands in the text",
+        known=frozenset(),
+        limit=frozenset({"max_tokens"}),
+        thinks_in="tags",
+    ),
+}  # fmt: skip
