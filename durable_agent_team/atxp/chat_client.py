@@ -28,7 +28,7 @@ from durable_agent_team.atxp.httpx_client import HttpxClient
 from durable_agent_team.atxp.pricing import Cost, priced_cost, told_cost, usage_of, worst_case
 from durable_agent_team.atxp.transport import Answer, exchange
 from durable_agent_team.contracts.call import Usage
-from durable_agent_team.contracts.provider_info import model_prices
+from durable_agent_team.contracts.provider_info import model_price, model_prices
 from durable_agent_team.contracts.spend import ModelPrice
 from durable_agent_team.provider_errors.error_body import failed_choice
 from durable_agent_team.provider_errors.error_kind import error_inside
@@ -97,6 +97,7 @@ class ChatClient:
         self._models_url = httpx.URL(f"{base}/models")
         self._prices: tuple[ModelPrice, ...] = ()
         self._prices_until = 0.0
+        self._unlisted: dict[str, ModelPrice | None] = {}
 
     async def complete(self, order: CompletionRequest) -> Completion:
         """One POST, no retry. Raises an `AtxpError`; a `MalformedAnswer` says what it cost."""
@@ -173,6 +174,8 @@ class ChatClient:
             return told
         catalog = await self._known_prices(order.key)
         price = next((model for model in catalog if model.model == order.model), None)
+        if price is None and any(each.is_priced for each in catalog):
+            price = await self._unlisted_price(order.model)
         priced = priced_cost(usage_of(body), price)
         return priced or worst_case(len(order.body), order.max_tokens, order.model, catalog)
 
@@ -184,7 +187,18 @@ class ChatClient:
             except AtxpError:
                 self._prices = ()
             self._prices_until = time.monotonic() + PRICES_LIVE_SECONDS
+            self._unlisted.clear()
         return self._prices
+
+    async def _unlisted_price(self, model: str) -> ModelPrice | None:
+        """Of a model that the endpoint can call and does not list, such as a free one of a local
+        server. Asked for as rarely as the list."""
+        if model not in self._unlisted:
+            try:
+                self._unlisted[model] = model_price(await self.read_model(model))
+            except AtxpError:
+                self._unlisted[model] = None
+        return self._unlisted[model]
 
 
 def _first_choice(body: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -113,7 +113,8 @@ PROVIDERS: Mapping[str, Provider] = {
         streams_usage_unasked=True,
     ),
     "openrouter": Provider(
-        source="openrouter.ai/docs/api/reference/parameters, .../docs/cookbook/administration/usage-accounting",
+        source="openrouter.ai/docs/api/reference/parameters,"
+        " openrouter.ai/docs/cookbook/administration/usage-accounting",
         known=frozenset(),
         holds=False,
         reports_cost=True,

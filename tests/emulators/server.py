@@ -75,7 +75,9 @@ def check_request(provider: Provider, request: web.Request, body: dict[str, Any]
         status = provider.unknown_status
         raise Refused(status, f"Unknown name {min(unknown)!r}: Cannot find field (extra_forbidden)")
     if wrong := set(body) & provider.refused:
-        raise Refused(400, f"Unsupported parameter: {min(wrong)!r} is not supported", "unsupported_parameter")
+        raise Refused(
+            400, f"Unsupported parameter: {min(wrong)!r} is not supported", "unsupported_parameter"
+        )
     limits = set(body) & {"max_tokens", "max_completion_tokens"}
     if limits - provider.limit or len(limits) != 1:
         raise Refused(400, f"Unsupported parameter: {sorted(limits)}", "unsupported_parameter")
@@ -147,7 +149,10 @@ def with_nulls(value: Any, schema: Mapping[str, Any]) -> Any:
 
 
 def usage_of(provider: Provider, body: dict[str, Any], text: str) -> dict[str, Any]:
-    prompt, completion = len(prompt_of(body)) // 4 + 1, len(text) // 4 + 1 + provider.hidden_thinking
+    prompt, completion = (
+        len(prompt_of(body)) // 4 + 1,
+        len(text) // 4 + 1 + provider.hidden_thinking,
+    )
     usage: dict[str, Any] = {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
