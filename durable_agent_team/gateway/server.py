@@ -94,6 +94,9 @@ class Server:
             if self.blobs is not None:
                 await self.blobs.close()
             raise
+        if self.models.uses_catalogue:
+            # Its import takes up to a second, which must not hold the first call.
+            self._loading = asyncio.ensure_future(asyncio.to_thread(self.models.listed))
         self._periodic = (
             asyncio.create_task(self._release_periodically()),
             asyncio.create_task(self._remove_blobs_periodically()),

@@ -80,6 +80,11 @@ class ModelTable:
         return self._listed
 
     @property
+    def uses_catalogue(self) -> bool:
+        called = (each for each in self.upstreams.values() if each.missing is None)
+        return any(each.entry.catalogue for each in called)
+
+    @property
     def secrets(self) -> list[str]:
         """The upstreams' keys, so that they can be removed from logs and errors."""
         return [each.key for each in self.upstreams.values() if each.key]
