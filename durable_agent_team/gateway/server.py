@@ -213,7 +213,7 @@ def _connect(settings: GatewaySettings, upstream: NamedUpstream) -> Upstream:
         upstream.url,
         upstream.key,
         limits,
-        auth=entry.auth,
+        auth=entry.key_header,
         query=entry.query,
         headers=entry.headers,
     )

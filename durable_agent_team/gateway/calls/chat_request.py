@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from durable_agent_team.gateway.api_error import invalid, shown, shown_name
-from durable_agent_team.gateway.calls.dialect_body import in_dialect
+from durable_agent_team.gateway.calls.content_parts import Media, bound_of, can_bound, unbounded
+from durable_agent_team.gateway.calls.dialect_body import in_dialect, in_messages
 from durable_agent_team.gateway.calls.time_limit import TimeLimit
-from durable_agent_team.gateway.doors.chat_only import in_chat_terms
+from durable_agent_team.gateway.doors.chat_only import FIELDS, in_chat_terms
 from durable_agent_team.gateway.json_bodies import dump
 from durable_agent_team.gateway.models.model import Model
 from durable_agent_team.gateway.models.model_table import ModelTable
 from durable_agent_team.gateway.models.price import Price
-from durable_agent_team.gateway.models.rates import TEXT, PromptParts
 from durable_agent_team.gateway.strict_json import parse_request
 
 # Any other field is refused, since it could raise the cost above the bound (other models, service
@@ -34,6 +34,8 @@ STREAM_OPTIONS = frozenset({"include_usage", "include_obfuscation"})
 LIMITS = ("max_tokens", "max_completion_tokens")
 MAX_TOKENS = 10_000_000
 MAX_MODEL_NAME = 200
+CHAT_PATH, MESSAGES_PATH = "/chat/completions", "/messages"
+"""Where upstreams take a call, below their base URL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ class ChatRequest:
     """Not a part of the body, so that repetitions can have another one; None for the upstream's."""
     known_limits: int | None = None
     """How often the client knows that this call ran into a limit of the gateway's own."""
+    path: str = CHAT_PATH
+    """Where its upstream takes it."""
 
 
 def parse_chat_request(raw: bytes, models: ModelTable) -> ChatRequest:
@@ -91,9 +95,13 @@ def bounded_request(
             f"The model {model!r} makes embeddings; it cannot chat", "wrong_kind_of_model"
         )
     price = target.price
-    if body_hash is not None:
+    if body_hash is not None and target.speaks == "chat":
         data = in_chat_terms(data, target.upstream, price.parameters)
-    messages = _check(data, price)
+    media = Media()
+    further = FIELDS if target.speaks == "messages" else frozenset()
+    messages = _check(data, price, further, media)
+    if not can_bound(price, media):
+        raise unbounded(model)
     written = _serialize(data)
     body_hash = body_hash or hashlib.sha256(written).hexdigest()
     limit = _max_tokens(data)
@@ -103,18 +111,25 @@ def bounded_request(
     stream, options = bool(data.get("stream")), data.get("stream_options") or {}
     if stream:
         sent["stream_options"] = {**options, "include_usage": True}
-    sent = in_dialect(sent, target, limit)
+    if target.speaks == "messages":
+        sent, path = in_messages(sent, target, limit), MESSAGES_PATH
+    else:
+        sent, path = in_dialect(sent, target, limit), CHAT_PATH
     messages = max(messages, len(sent["messages"]))
     body = written if sent == data else _serialize(sent)
-    bound = price.bound(
+    bound = bound_of(
+        price,
         len(body),
         messages,
         limit,
-        parts=PromptParts(long_cache=b'"cache_control"' in body) if price.prices_caching else TEXT,
+        media,
+        long_cache=price.prices_caching and b'"cache_control"' in body,
         service_tier=data.get("service_tier"),
     )
     include_usage = bool(options.get("include_usage"))
-    return ChatRequest(model, target, price, body, body_hash, bound, stream, include_usage)
+    return ChatRequest(
+        model, target, price, body, body_hash, bound, stream, include_usage, path=path
+    )
 
 
 def _serialize(data: dict[str, Any]) -> bytes:
@@ -122,9 +137,9 @@ def _serialize(data: dict[str, Any]) -> bytes:
     return dump(data, errors="strict")
 
 
-def _check(data: dict[str, Any], price: Price) -> int:
+def _check(data: dict[str, Any], price: Price, further: frozenset[str], media: Media) -> int:
     """Refuses what could cost more than the bound. Returns the number of messages."""
-    if unknown := set(data) - KNOWN_FIELDS - set(price.parameters):
+    if unknown := set(data) - KNOWN_FIELDS - further - set(price.parameters):
         raise invalid(
             f"`{shown_name(min(unknown))}` is not known here, so what it costs cannot be bounded."
             " Leave it out, or add it to `parameters` in the model's price entry.",
@@ -142,7 +157,7 @@ def _check(data: dict[str, Any], price: Price) -> int:
     if not messages:
         raise invalid("`messages` must be a list of at least one message")
     for index, message in enumerate(messages):
-        _check_message(f"messages[{index}]", message)
+        _check_message(f"messages[{index}]", message, media)
     return len(messages)
 
 
@@ -186,7 +201,7 @@ def _list(data: dict[str, Any], field: str) -> list[Any]:
     return value or []
 
 
-def _check_message(path: str, message: Any) -> None:
+def _check_message(path: str, message: Any, media: Media) -> None:
     if not isinstance(message, dict):
         raise invalid(f"`{path}` must be an object with a `role`; got {shown(message)}")
     if not isinstance(message.get("role"), str):
@@ -199,19 +214,19 @@ def _check_message(path: str, message: Any) -> None:
     content = message.get("content")
     if isinstance(content, list):
         for index, part in enumerate(content):
-            _check_part(f"{path}.content[{index}]", part)
+            _check_part(f"{path}.content[{index}]", part, media)
     elif not isinstance(content, str | None):
-        raise invalid(
-            f"`{path}.content` must be a string or a list of text parts; got {shown(content)}"
-        )
+        raise invalid(f"`{path}.content` must be a string or a list of parts; got {shown(content)}")
 
 
-def _check_part(path: str, part: Any) -> None:
+def _check_part(path: str, part: Any, media: Media) -> None:
     kind = part.get("type") if isinstance(part, dict) else None
+    if kind == "image_url" or kind == "file":
+        return media.add(path, part)
     if kind != "text" and kind != "refusal":
         raise invalid(
-            "only text can be bounded: content parts must have the type `text`;"
-            f" `{path}` is {shown(part)}",
+            "only text, images and files can be bounded: content parts must have the type `text`,"
+            f" `image_url` or `file`; `{path}` is {shown(part)}",
             "unsupported_content",
         )
     if not isinstance(part.get(kind), str):

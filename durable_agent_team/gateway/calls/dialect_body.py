@@ -7,9 +7,11 @@ where nobody holds the model to a schema, the schema stands in the prompt.
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from durable_agent_team.gateway.calls.strict_schema import strict_schema
+from durable_agent_team.gateway.doors.to_messages_request import messages_from_chat
 from durable_agent_team.gateway.models.dialect import Dialect
 from durable_agent_team.gateway.models.model import Model
 
@@ -39,6 +41,17 @@ def in_dialect(data: Mapping[str, Any], target: Model, limit: int) -> dict[str, 
     return sent
 
 
+def in_messages(data: Mapping[str, Any], target: Model, limit: int) -> dict[str, Any]:
+    """The request for an upstream that speaks Anthropic's Messages. Its dialect applies as far as
+    it is not about the names of a chat request. Raises ApiError for what would be lost."""
+    omit = tuple(each for each in target.dialect.omit if each not in IN_MESSAGES)
+    dialect = target.dialect.model_copy(update={"omit": omit, "rename": {}, "limit": None})
+    sent = in_dialect(data, replace(target, dialect=dialect), limit)
+    return messages_from_chat(sent, limit, target.upstream)
+
+
+IN_MESSAGES = frozenset({"reasoning_effort", "user", "stop"})
+"""Fields that Anthropic's endpoint for chat completions ignores, and Messages does not."""
 LIMIT_NAMES = frozenset({"max_tokens", "max_completion_tokens"})
 
 

@@ -31,9 +31,14 @@ def thinking_text(message: Json) -> str:
 
 
 def valid_blocks(value: Any) -> list[Json]:
-    """The blocks that are well-formed."""
+    """The blocks that are well-formed, with the fields that they have at Anthropic."""
     blocks = value if isinstance(value, list) else []
-    return [block for block in blocks if is_block(block)]
+    return [plain(block) for block in blocks if is_block(block)]
+
+
+def plain(block: Json) -> Json:
+    """Without its `index`, by which clients of a chat's stream put its parts together."""
+    return {name: block[name] for name in ("type", *KINDS[block["type"]])}
 
 
 def is_block(block: Any) -> bool:
@@ -73,4 +78,4 @@ def unsealed(text: str, path: str) -> list[Json]:
     if not text.startswith(PREFIX) or not isinstance(found, list) or not all(map(is_block, found)):
         message = f"`{path}` is not from an answer of this gateway, so nobody here can read it"
         raise invalid(f"{message}. Leave the reasoning item out.", "unsupported_content")
-    return [{name: block[name] for name in ("type", *KINDS[block["type"]])} for block in found]
+    return [plain(block) for block in found]

@@ -43,6 +43,8 @@ class Price(RateCard):
     default_max_tokens: int = Field(1024, ge=1)
     message_tokens: int = Field(16, ge=0)
     request_tokens: int = Field(64, ge=0)
+    image_tokens: int | None = Field(None, ge=1)
+    """The most tokens that one image of a request has. Without it, the context bounds images."""
     parameters: tuple[str, ...] = ()
     note: str = ""
     service_tiers: dict[str, RateCard] = Field(default={}, max_length=20)
@@ -134,7 +136,7 @@ class Price(RateCard):
         return hashlib.sha256(dumped.encode()).hexdigest()[:16]
 
 
-NEW_FIELDS = (Rates.model_fields.keys() | {"tiers", "service_tiers", "periods"}) - {
+NEW_FIELDS = (Rates.model_fields.keys() | {"tiers", "service_tiers", "periods", "image_tokens"}) - {
     "input_usd_per_million",
     "output_usd_per_million",
 }

@@ -58,3 +58,10 @@ class UpstreamEntry(BaseModel):
     """Whether every model of it costs nothing, since it runs on the operator's own machine."""
     names: tuple[str, ...] = ()
     """Patterns of its models' names, by which a missing key is recognised."""
+
+    @property
+    def key_header(self) -> Auth:
+        """`auth`, but `x-api-key` where nothing is said and the upstream speaks Messages."""
+        if self.speaks == "messages" and "auth" not in self.model_fields_set:
+            return "x-api-key"
+        return self.auth

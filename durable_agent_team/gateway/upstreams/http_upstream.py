@@ -10,9 +10,10 @@ import httpx
 
 from durable_agent_team.gateway.api_error import ApiError
 from durable_agent_team.gateway.calls.answer import FailedCall, UpstreamResult, interpret_response
-from durable_agent_team.gateway.calls.chat_request import ChatRequest
+from durable_agent_team.gateway.calls.chat_request import MESSAGES_PATH, ChatRequest
 from durable_agent_team.gateway.calls.relay import Relay
 from durable_agent_team.gateway.calls.secret_filter import SecretFilter
+from durable_agent_team.gateway.calls.spoken import ChatStream, chat_body
 from durable_agent_team.gateway.calls.streamed_answer import StreamedAnswer, from_plain_response
 from durable_agent_team.gateway.calls.time_limit import DEFAULT_SETTING, TimeLimit
 from durable_agent_team.gateway.keys import Scrubber
@@ -29,6 +30,8 @@ from durable_agent_team.gateway.upstreams.upstream_limits import UpstreamLimits
 
 CONNECT_SECONDS = 10.0
 MAX_REASON = 300
+ANTHROPIC_VERSION = "2023-06-01"
+"""Anthropic's reference, "Versions". A models file can send another one as a header."""
 CAUSES = {
     "malformed_upstream": InterruptionCause.MALFORMED_ANSWER,
     "upstream_timeout": InterruptionCause.UPSTREAM_TIMEOUT,
@@ -63,14 +66,14 @@ class HttpUpstream:
             self._headers[auth] = api_key
         self._client = UpstreamClient()
 
-    def _url(self, model: str) -> httpx.URL:
+    def _url(self, model: str, path: str) -> httpx.URL:
         """`{model}` in the base URL is the upstream's name for the model, as Azure's deployments
         want it."""
-        key = model if "{model}" in self._base_url else ""
+        key = path + (model if "{model}" in self._base_url else "")
         url = self._urls.get(key)
         if url is None:
             base = self._base_url.replace("{model}", quote(model, safe=""))
-            url = httpx.URL(base + "/chat/completions")
+            url = httpx.URL(base + path)
             self._urls[key] = url = url.copy_merge_params(self._query) if self._query else url
         return url
 
@@ -84,12 +87,14 @@ class HttpUpstream:
         self, request: ChatRequest, idempotency_key: str, relay: Relay
     ) -> UpstreamResult:
         headers = {**self._headers, "Idempotency-Key": idempotency_key}
+        if request.path == MESSAGES_PATH:
+            headers.setdefault("anthropic-version", ANTHROPIC_VERSION)
         if request.stream:
             return await self._complete_stream(request, headers, relay)
         sending = self._posted(request, headers)
         try:
             async with asyncio.timeout(self._time_limit(request).seconds), sending as response:
-                raw = await self._read_plain(response)
+                raw = await self._read_plain(response, request)
         except TimeoutError:
             return self._timed_out(request)
         except BodyTooLong:
@@ -105,18 +110,19 @@ class HttpUpstream:
         a call that runs into it is known to be sent."""
         connect = min(CONNECT_SECONDS, self._time_limit(request).seconds * 0.9)
         return self._client.posted(
-            self._url(request.target.upstream_model), request.body, headers, connect
+            self._url(request.target.upstream_model, request.path), request.body, headers, connect
         )
 
     def _time_limit(self, request: ChatRequest) -> TimeLimit:
         return request.time_limit or TimeLimit(self._limits.timeout_seconds, DEFAULT_SETTING)
 
-    async def _read_plain(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _read_plain(self, response: aiohttp.ClientResponse, request: ChatRequest) -> bytes:
         """A body that cannot be unpacked is replaced by a text that says so, which is not JSON."""
         try:
-            return self._secrets.body(await read_body(response, self._limits.max_answer_bytes))
+            raw = self._secrets.body(await read_body(response, self._limits.max_answer_bytes))
         except BodyNotUnpacked as error:
             return str(error).encode()
+        return chat_body(raw) if request.path == MESSAGES_PATH else raw
 
     async def _complete_stream(
         self, request: ChatRequest, headers: dict[str, str], relay: Relay
@@ -134,12 +140,13 @@ class HttpUpstream:
                 kind = response.headers.get("content-type", "")
                 if response.status != 200 or kind.startswith("application/json"):
                     limit = ("answered", "GATEWAY_MAX_ANSWER_BYTES", self._limits.max_answer_bytes)
-                    raw = await self._read_plain(response)
+                    raw = await self._read_plain(response, request)
                     return from_plain_response(
                         response.status, response.headers, raw, request, relay
                     )
                 answer.headers = response.headers
-                await self._read_events(response, answer, timeout)
+                spoken = ChatStream() if request.path == MESSAGES_PATH else None
+                await self._read_events(response, answer, timeout, spoken)
         except TimeoutError:
             return answer.result(self._timed_out(request), cut=True)
         except BodyTooLong:
@@ -151,16 +158,22 @@ class HttpUpstream:
         return answer.result()
 
     async def _read_events(
-        self, response: aiohttp.ClientResponse, answer: StreamedAnswer, timeout: asyncio.Timeout
+        self,
+        response: aiohttp.ClientResponse,
+        answer: StreamedAnswer,
+        timeout: asyncio.Timeout,
+        spoken: ChatStream | None,
     ) -> None:
         """Reads to the end. Raises BodyTooLong after GATEWAY_MAX_STREAM_BYTES."""
         closing = False
         async for piece in read_pieces(response, self._limits.max_stream_bytes):
-            answer.feed(piece)
+            answer.feed(piece if spoken is None else spoken.feed(piece))
             if answer.over and not closing:
                 closing = True
                 soon = asyncio.get_running_loop().time() + AFTER_DONE_SECONDS
                 timeout.reschedule(min(soon, timeout.when() or soon))
+        if spoken is not None:
+            answer.feed(spoken.end())
         answer.end_of_stream()
 
     def _timed_out(self, request: ChatRequest) -> FailedCall:

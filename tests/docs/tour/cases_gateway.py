@@ -37,8 +37,8 @@ CALLS = Section(
         chat("A parameter of unknown cost", 400,
              f'{{"model": "smollm2-135m", "web_search": true, {HELLO}}}', "`web_search` is not kno"
              "wn here", "cannot be bounded", "Leave it out, or add it to `parameters`"),
-        chat("An image", 400, '{"model": "smollm2-135m", "messages": [{"role": "user", "content":'
-             ' [{"type": "image_url"}]}]}', "only text can be bounded", "type `text`"),
+        chat("Audio", 400, '{"model": "smollm2-135m", "messages": [{"role": "user", "content":'
+             ' [{"type": "input_audio"}]}]}', "images and files can be bounded", "type `text`"),
         chat("An invalid max_tokens", 400, f'{{"model": "smollm2-135m", "max_tokens": 0, {HELLO}'
              "}", "`max_tokens` must be a whole number from 1"),
         chat("An upstream that fails", 500, '{"model": "smollm2-135m", "messages": [{"role": "user"'

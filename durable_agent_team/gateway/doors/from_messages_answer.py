@@ -1,0 +1,204 @@
+"""An answer of an upstream that speaks Anthropic's Messages as a chat answer, whole or streamed.
+
+Nothing is lost for a client of `/v1/messages`: what a chat answer has no place for is kept beside
+it (`thinking_blocks`, `native_finish_reason`, `stop_sequence`).
+"""
+
+import json
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from durable_agent_team.gateway.doors.chat_answer import count_of, object_of, text_of
+from durable_agent_team.gateway.doors.fields import Json, given
+from durable_agent_team.gateway.doors.messages_answer import NATIVE
+from durable_agent_team.gateway.doors.thinking import BLOCKS, is_block
+
+FINISH_REASONS = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "pause_turn": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "refusal": "content_filter",
+}
+CACHE_FIELDS = ("cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation")
+
+
+def chat_from_message(message: Json) -> Json:
+    """What is no Message, such as an error, is returned as it is."""
+    blocks = message.get("content")
+    if message.get("type") != "message" or not isinstance(blocks, list):
+        return message
+    said = _Said()
+    for block in blocks:
+        if isinstance(block, dict):
+            said.add(block)
+    choice = {"index": 0, "message": said.message(message), **_ending(message)}
+    usage = given({"usage": usage_from_messages(object_of(message, "usage")) or None})
+    return {**_head(message, "chat.completion"), "choices": [choice], **usage}
+
+
+@dataclass
+class _Said:
+    """The blocks of a whole message."""
+
+    texts: list[str] = field(default_factory=list)
+    calls: list[Json] = field(default_factory=list)
+    blocks: list[Json] = field(default_factory=list)
+
+    def add(self, block: Json) -> None:
+        if block.get("type") == "text":
+            self.texts.append(text_of(block, "text"))
+        elif block.get("type") == "tool_use":
+            arguments = json.dumps(object_of(block, "input"), ensure_ascii=False)
+            self.calls.append(_call(block, arguments))
+        elif is_block(block):
+            self.blocks.append(block)
+
+    def message(self, whole: Json) -> Json:
+        thought = "".join(text_of(block, "thinking") for block in self.blocks)
+        content = "".join(self.texts) if self.texts or not self.calls else None
+        more = {
+            "tool_calls": self.calls or None,
+            "reasoning_content": thought or None,
+            BLOCKS: self.blocks or None,
+            "refusal": _refusal(whole),
+        }
+        return {"role": "assistant", "content": content, **given(more)}
+
+
+def _head(message: Json, kind: str) -> Json:
+    known = {"id": message.get("id"), "model": message.get("model")}
+    return {**given(known), "object": kind, "created": int(time.time())}
+
+
+def _call(block: Json, arguments: str) -> Json:
+    function = {"name": text_of(block, "name"), "arguments": arguments}
+    return {"id": text_of(block, "id"), "type": "function", "function": function}
+
+
+def _ending(delta: Json) -> Json:
+    reason = text_of(delta, "stop_reason")
+    finish = FINISH_REASONS.get(reason, "stop") if reason else None
+    return {"finish_reason": finish, **given({NATIVE: reason or None}), **_stop_sequence(delta)}
+
+
+def _stop_sequence(delta: Json) -> Json:
+    return given({"stop_sequence": delta.get("stop_sequence")})
+
+
+def _refusal(message: Json) -> str | None:
+    """Anthropic's guide "Handling stop reasons": a refusal may come with an explanation."""
+    if message.get("stop_reason") != "refusal":
+        return None
+    return text_of(object_of(message, "stop_details"), "explanation") or None
+
+
+def usage_from_messages(usage: Json) -> Json:
+    """In a chat's spelling, where the prompt includes what was cached; Anthropic's own spelling of
+    the cache stands beside it. Empty if there is none."""
+    if not usage:
+        return {}
+    read, written = (count_of(usage, name) for name in CACHE_FIELDS[:2])
+    prompt = count_of(usage, "input_tokens") + read + written
+    completion = count_of(usage, "output_tokens")
+    details = object_of(usage, "output_tokens_details")
+    thought = count_of(details, "thinking_tokens") or count_of(details, "reasoning_tokens")
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {"cached_tokens": read, "cache_write_tokens": written},
+        **({"completion_tokens_details": {"reasoning_tokens": thought}} if thought else {}),
+        **given({name: usage.get(name) for name in (*CACHE_FIELDS, "service_tier")}),
+    }
+
+
+@dataclass
+class ChatChunks:
+    """The events of a streamed Message as chunks. `feed` takes an event's data; `over` is set after
+    its last one."""
+
+    over: bool = False
+    _head: Json = field(default_factory=dict)
+    _usage: Json = field(default_factory=dict)
+    _calls: int = 0
+    _block: int = 0
+    """The index of the block that is open, among all of them."""
+    _open_call: Json | None = None
+    """The `tool_use` block that is open, until a part of its input has come."""
+
+    def feed(self, event: Json) -> list[Json]:
+        kind = event.get("type")
+        if kind == "message_start":
+            message = object_of(event, "message")
+            self._head = _head(message, "chat.completion.chunk")
+            self._usage |= object_of(message, "usage")
+            return [self._chunk({"role": "assistant", "content": ""})]
+        if kind == "content_block_start":
+            self._block = count_of(event, "index")
+            return self._start(object_of(event, "content_block"))
+        if kind == "content_block_delta":
+            return self._delta(object_of(event, "delta"))
+        if kind == "content_block_stop":
+            return self._stop()
+        if kind == "message_delta":
+            self._usage |= given(object_of(event, "usage"))
+            delta = object_of(event, "delta")
+            refusal = given({"refusal": _refusal(delta)})
+            return [self._chunk(refusal, **_ending(delta))]
+        if kind == "message_stop":
+            self.over = True
+            usage = usage_from_messages(self._usage)
+            return [{**self._head, "choices": [], "usage": usage}] if usage else []
+        return [event] if "error" in event else []
+
+    def _chunk(self, delta: Json, **more: Any) -> Json:
+        choice = {"index": 0, "delta": delta, "finish_reason": None, **more}
+        return {**self._head, "choices": [choice]}
+
+    def _start(self, block: Json) -> list[Json]:
+        kind = block.get("type")
+        if kind == "tool_use":
+            self._open_call, self._calls = block, self._calls + 1
+            call = {"index": self._calls - 1, **_call(block, "")}
+            return [self._chunk({"tool_calls": [call]})]
+        if kind == "redacted_thinking" and is_block(block):
+            return [self._thinking(**block)]
+        text = text_of(block, "text")
+        return [self._chunk({"content": text})] if kind == "text" and text else []
+
+    def _delta(self, delta: Json) -> list[Json]:
+        kind = delta.get("type")
+        if kind == "text_delta":
+            return [self._chunk({"content": text_of(delta, "text")})]
+        if kind == "input_json_delta":
+            return self._arguments(text_of(delta, "partial_json"))
+        if kind == "thinking_delta":
+            thought = text_of(delta, "thinking")
+            return [self._thinking(thought, type="thinking", thinking=thought, signature="")]
+        if kind == "signature_delta":
+            signature = text_of(delta, "signature")
+            return [self._thinking(type="thinking", thinking="", signature=signature)]
+        return []
+
+    def _thinking(self, text: str = "", /, **part: Any) -> Json:
+        """`index` is what clients put the parts of a block together by."""
+        said = {"reasoning_content": text} if text else {}
+        return self._chunk({**said, BLOCKS: [{"index": self._block, **part}]})
+
+    def _arguments(self, text: str) -> list[Json]:
+        if not text:
+            return []
+        self._open_call = None
+        call = {"index": self._calls - 1, "function": {"arguments": text}}
+        return [self._chunk({"tool_calls": [call]})]
+
+    def _stop(self) -> list[Json]:
+        """A call whose input came in no part has the one that it began with."""
+        block, self._open_call = self._open_call, None
+        if block is None:
+            return []
+        return self._arguments(json.dumps(object_of(block, "input"), ensure_ascii=False))
