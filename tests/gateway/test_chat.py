@@ -91,7 +91,7 @@ async def test_max_tokens_is_always_sent_upstream() -> None:
         (body(service_tier="priority"), "unsupported_parameter", "service_tier"),
         (body(tools=[{"type": "web_search"}]), "unsupported_parameter", "tools"),
         (
-            body() | {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+            body() | {"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]},
             "unsupported_content",
             "text",
         ),
