@@ -105,3 +105,13 @@ async def test_images_and_files_come_in_by_the_other_doors() -> None:
         reply = await w.api.send("POST", "/v1/messages", other, key=agent.key)
         assert reply.status == 200, reply.text
         assert w.upstream.requests[-1].body["messages"][0]["content"] == [IMAGE]
+
+
+async def test_a_bound_of_one_image_serves_where_no_context_is_known() -> None:
+    prices: Any = {"m": {**PRICES["m"], "image_tokens": 1_000}}
+    async with world(prices=prices) as w:
+        most = await required(w, asking(IMAGE, LINKED, model="m"))
+        assert 2_000 < most < 2_600
+        agent = await w.api.open()
+        reply = await agent.chat(asking(FILE, model="m"))
+        assert (reply.status, reply.error["code"]) == (400, "unsupported_content")
