@@ -23,7 +23,7 @@ from tests.support.fakes import FakeWorld
 from tests.support.run_reports import report_of
 from tests.support.temporal import server
 from tests.support.worlds import OnceEach
-from tests.workflows.test_adjust_agent import too_expensive, world_with_prices
+from tests.workflows.test_adjust_agent import ManyModels, too_expensive, world_with_prices
 from tests.workflows.test_continue_as_new import started as continuing
 from tests.workflows.test_continue_as_new import wide
 from tests.workflows.test_deadline import SOON, set_deadline, until_reached
@@ -231,6 +231,18 @@ async def shared_budget(client: Client) -> Handle:
     return await _ended(client, FakeWorld(), {"team": team(**changes)})
 
 
+async def looked_up(client: Client) -> Handle:
+    """A model that a partial catalog left out, named by an operator."""
+    gate = Gate("a")
+    world = ManyModels(gate)
+    async with started(client, world, {"team": team(tasks=CHAIN)}) as handle:
+        await gate.reached.wait()
+        await handle.execute_update("adjust_agent", {"agent": "research", "model": "dear"})
+        gate.open.set()
+        await report_of(handle)
+    return handle
+
+
 SCENARIOS: dict[str, Callable[[Client], Awaitable[Handle]]] = {
     "given_plan": given_plan,
     "planned": planned,
@@ -244,6 +256,7 @@ SCENARIOS: dict[str, Callable[[Client], Awaitable[Handle]]] = {
     "taken_over_and_redone": taken_over_and_redone,
     "outlasted": outlasted,
     "out_of_funds": out_of_funds,
+    "looked_up": looked_up,
     "continues": continues,
     "taken_up": taken_up,
 }

@@ -39,13 +39,11 @@ async def chat(request: web.Request) -> web.StreamResponse:
     gateway = request.app[GATEWAY]
     account_id = await gateway.require_agent(request)
     key = idempotency_key(request)
-    time_limit = gateway.settings.time_limits().of(request.headers.get(TIMEOUT_HEADER))
     known = known_limits(request.headers.get(KNOWN_LIMITS_HEADER))
-    chat_request = replace(
-        parse_chat_request(await read_body(request), gateway.models),
-        time_limit=time_limit,
-        known_limits=known,
-    )
+    chat_request = parse_chat_request(await read_body(request), gateway.models)
+    asked = request.headers.get(TIMEOUT_HEADER)
+    limit = gateway.settings.time_limits().of(asked, chat_request.target)
+    chat_request = replace(chat_request, time_limit=limit, known_limits=known)
     with trace_call(gateway.telemetry, request.headers, chat_request.model) as span:
         if chat_request.stream:
             return await stream(request, StreamedCall(account_id, key, chat_request), span)

@@ -66,7 +66,9 @@ def _chat_request(
     bounded = bounded_request(door.to_chat(sent), gateway.models, door_hash(door.path, sent))
     return replace(
         bounded,
-        time_limit=gateway.settings.time_limits().of(request.headers.get(TIMEOUT_HEADER)),
+        time_limit=gateway.settings.time_limits().of(
+            request.headers.get(TIMEOUT_HEADER), bounded.target
+        ),
         known_limits=known_limits(request.headers.get(KNOWN_LIMITS_HEADER)),
     )
 

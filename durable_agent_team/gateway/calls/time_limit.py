@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from durable_agent_team.gateway.amounts import is_number
 from durable_agent_team.gateway.api_error import invalid, shown
+from durable_agent_team.gateway.models.model import Model
 
 TIMEOUT_HEADER = "X-Call-Timeout-Seconds"
 KNOWN_LIMITS_HEADER = "X-Known-Limits"
@@ -35,22 +36,27 @@ class TimeLimits:
     margin_seconds: float
     """How much longer than its limit a call can hold its reservation."""
 
-    def of(self, asked: str | None) -> TimeLimit:
+    def of(self, asked: str | None, target: Model | None = None) -> TimeLimit:
         """The limit of a call that sent this header. Raises ApiError if it is not a number of
         seconds.
 
         A client that asks for less than the default gets the default: if it leaves, the call
-        continues, and its answer is stored for the next attempt.
+        continues, and its answer is stored for the next attempt. An upstream with a timeout of its
+        own has that as its default.
         """
+        default, of_default = self.default_seconds, DEFAULT_SETTING
+        if target is not None and target.timeout_seconds is not None:
+            default = min(target.timeout_seconds, self.max_seconds)
+            of_default = f"timeout_seconds of upstream {target.upstream}"
         wanted = 0.0 if asked is None else _seconds(asked)
         if wanted > self.max_seconds:
             seconds, source = self.max_seconds, MAX_SETTING
-            if self.max_seconds == self.default_seconds:
-                source = DEFAULT_SETTING
-        elif wanted > self.default_seconds:
+            if self.max_seconds == default:
+                source = of_default
+        elif wanted > default:
             seconds, source = wanted, f"{TIMEOUT_HEADER}, as the call asked"
         else:
-            seconds, source = self.default_seconds, DEFAULT_SETTING
+            seconds, source = default, of_default
         return TimeLimit(seconds, source, seconds + self.margin_seconds)
 
 

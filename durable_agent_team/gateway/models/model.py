@@ -29,6 +29,8 @@ class Model:
     trust_cost: bool = False
     """Whether the cost that its upstream reports is what the operator pays."""
     kind: Kind = "chat"
+    timeout_seconds: float | None = None
+    """Of its upstream, for a call that asks for no time of its own."""
 
     @property
     def context_tokens(self) -> int | None:

@@ -178,6 +178,7 @@ class ModelTable:
             planning=entry.planning or "whole",
             speaks=upstream.entry.speaks,
             trust_cost=upstream.entry.trust_cost,
+            timeout_seconds=upstream.entry.timeout_seconds,
             kind=entry.kind or (known.kind if known else "chat"),
         )
         return None if upstream.missing else model
@@ -193,6 +194,7 @@ class ModelTable:
             planning="narrow" if name in NARROW else "whole",
             speaks=upstream.entry.speaks,
             trust_cost=upstream.entry.trust_cost,
+            timeout_seconds=upstream.entry.timeout_seconds,
         )
 
     def _upstream_model(self, name: str, upstream: NamedUpstream, wanted: str) -> Model | None:
@@ -251,6 +253,7 @@ def _served(name: str, upstream: NamedUpstream, wanted: str, known: CatalogueEnt
         dialect=find_dialect(upstream.entry.preset, wanted),
         speaks=upstream.entry.speaks,
         trust_cost=upstream.entry.trust_cost,
+        timeout_seconds=upstream.entry.timeout_seconds,
         kind=known.kind if known else "chat",
     )
 
