@@ -67,7 +67,7 @@ def _cut_off(
 
 
 def _at_the_limit(done: Completion, max_tokens: int, answer: str, thinking: str) -> str:
-    thought = done.reasoning_tokens
+    thought = done.usage.reasoning_tokens
     used = max(done.usage.completion_tokens or max_tokens, thought)
     if answer.strip():
         share = f", of which {thought} went into thinking" if thought else ""

@@ -13,7 +13,6 @@ from pydantic import SecretStr
 from durable_agent_team.atxp.completion_message import (
     answer_text,
     finish_reason,
-    reasoning_tokens,
     refusal_text,
     thinking_text,
 )
@@ -70,7 +69,6 @@ class Completion:
     """The model's words, where it refuses to answer."""
     thinking: str = ""
     """Where the provider keeps it apart from the text."""
-    reasoning_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,6 @@ class ChatClient:
             account_possibly_billed_usd=answer.possibly_billed_usd,
             refusal=refusal_text(message),
             thinking=thinking_text(message),
-            reasoning_tokens=reasoning_tokens(answer.body),
         )
 
     async def _post(self, order: CompletionRequest) -> Answer:

@@ -63,19 +63,6 @@ def finish_reason(choice: Mapping[str, Any]) -> str:
     return ""
 
 
-def reasoning_tokens(body: Mapping[str, Any]) -> int:
-    """How many tokens went into thinking; 0 if the answer does not say."""
-    usage = body.get("usage")
-    if not isinstance(usage, Mapping):
-        return 0
-    details = [usage.get("completion_tokens_details"), usage.get("output_tokens_details"), usage]
-    for each in details:
-        count = each.get("reasoning_tokens") if isinstance(each, Mapping) else None
-        if isinstance(count, int) and not isinstance(count, bool) and count > 0:
-            return count
-    return 0
-
-
 def _thought(value: Any, depth: int = 0) -> str:
     if isinstance(value, str):
         return value

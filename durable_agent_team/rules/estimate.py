@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
 from durable_agent_team.contracts.base import Message
+from durable_agent_team.contracts.call import MAX_REJECTED
 from durable_agent_team.contracts.names import ORCHESTRATOR_AGENT
 from durable_agent_team.contracts.plan import Plan
 from durable_agent_team.contracts.run import RunRequest, TaskStatus
-from durable_agent_team.contracts.spend import ModelCatalog
+from durable_agent_team.contracts.spend import ModelCatalog, ModelPrice
 from durable_agent_team.contracts.team import Caller, Task, Team
 from durable_agent_team.rules.bounds import (
     BYTES_PER_TOKEN,
@@ -17,7 +18,7 @@ from durable_agent_team.rules.bounds import (
     worst_case_usd,
 )
 from durable_agent_team.rules.budgets import budgets_usd
-from durable_agent_team.rules.catalog import model_of, payers, price_of
+from durable_agent_team.rules.catalog import context_of, model_of, payers, price_of
 from durable_agent_team.rules.planning import plan_ask, plan_schema
 from durable_agent_team.rules.prompts import (
     FINAL_ASK,
@@ -26,6 +27,7 @@ from durable_agent_team.rules.prompts import (
     task_prompt_bytes,
     task_sources,
 )
+from durable_agent_team.rules.repair_room import next_growth, raised_tokens
 from durable_agent_team.rules.review import MAX_ADDED, review_ask, review_schema
 
 REASONS_BYTES = 2_000
@@ -79,7 +81,8 @@ class Estimate(Message):
 
 
 def estimate(request: RunRequest, catalog: ModelCatalog) -> Estimate:
-    """The worst case: every answer as long as allowed, and every repair needed."""
+    """The worst case: every answer as long as allowed, and every repair needed, with all the room
+    that it may get after an answer that was cut off. Hand-offs count with `max_tokens`."""
     team = request.team
     bounds = (
         *_planning(request, catalog),
@@ -124,7 +127,10 @@ def _working(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound]:
         sure = task_prompt_bytes(team, task, request.texts)
         handed = _handed(lengths, task.depends_on)
         times = 1 + team.review_rounds
-        yield _bound(task.id, task.agent, agent, team, catalog, sure, known, handed, times)
+        grows = task.checks.complete
+        yield _bound(
+            task.id, task.agent, agent, team, catalog, sure, known, handed, times, grows=grows
+        )
     subject, many = "(planned)", team.max_tasks * (1 + team.review_rounds)
     if team.tasks:
         # Later reviews may redo what earlier ones added.
@@ -185,18 +191,20 @@ def _bound(
     known: int,
     handed: int = 0,
     times: int = 1,
+    *,
+    grows: bool = True,
 ) -> CallBound:
     """`sure` bytes are in the prompt whatever happens, `known` of them documents; `handed` is the
-    most that other answers may add."""
+    most that other answers may add. `grows`: the repair of an answer that was cut off has more
+    room."""
     model = caller.model or catalog.default_model
     prompt = sure + handed
     price = price_of(catalog, model or "")
-    repair = prompt + caller.max_tokens * BYTES_PER_TOKEN + REASONS_BYTES
     first = worst_case_usd(prompt, caller.max_tokens, price)
-    again = worst_case_usd(repair, caller.max_tokens, price)
+    repairs = _repairs_usd(prompt, caller, price, team.max_repairs, grows=grows)
     total = None
-    if first is not None and again is not None:
-        total = times * (first + team.max_repairs * again)
+    if first is not None and repairs is not None:
+        total = times * (first + repairs)
     calls = times * (1 + team.max_repairs)
     inputs = None
     if price is not None and price.input_usd is not None:
@@ -213,6 +221,24 @@ def _bound(
         inputs_usd=inputs,
         least_usd=worst_case_usd(sure, caller.min_tokens or caller.max_tokens, price),
     )
+
+
+def _repairs_usd(
+    prompt: int, caller: Caller, price: ModelPrice | None, repairs: int, *, grows: bool
+) -> Decimal | None:
+    """Each of them with all the room that it may get, where the account can pay for it."""
+    total, growth, tokens = Decimal(0), 1, caller.max_tokens
+    for _ in range(repairs):
+        failed = max(caller.max_tokens, min(tokens, MAX_REJECTED)) * BYTES_PER_TOKEN
+        if grows:
+            growth = next_growth(growth, has_answer=False)
+            longest = price.max_output_tokens if price else None
+            tokens = raised_tokens(caller.max_tokens, growth, (longest, context_of(caller, price)))
+        usd = worst_case_usd(prompt + failed + REASONS_BYTES, tokens, price)
+        if usd is None:
+            return None
+        total += usd
+    return total
 
 
 def known_budgets_usd(request: RunRequest, catalog: ModelCatalog) -> dict[str, Decimal | None]:

@@ -4,6 +4,7 @@ The bodies in `cases/` are answers of real providers, at the gateway with a scri
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from durable_agent_team.atxp.chat_client import Completion
 from durable_agent_team.atxp.completion_message import (
     answer_text,
     finish_reason,
-    reasoning_tokens,
     refusal_text,
     thinking_text,
 )
@@ -181,8 +181,12 @@ def test_a_refusal_in_each_of_its_forms(done: Completion, words: str) -> None:
 def test_thinking_that_is_known_by_its_text_alone() -> None:
     reading = read(completion("", "length", 64, thinking="Let me see"), 64)
     assert reading.cut_off == "There is no answer: 64 of 64 tokens went into thinking."
-    half = read(completion("Half of", "length", 64, reasoning_tokens=60), 64)
-    assert half.cut_off == "The answer was cut off at 64 tokens, of which 60 went into thinking."
+    half = completion("Half of", "length", 64)
+    usage = half.usage.model_copy(update={"reasoning_tokens": 60})
+    half_read = read(replace(half, usage=usage), 64)
+    assert (
+        half_read.cut_off == "The answer was cut off at 64 tokens, of which 60 went into thinking."
+    )
 
 
 @pytest.mark.parametrize(
@@ -225,13 +229,7 @@ def test_each_part_of_a_message_is_found_where_its_provider_puts_it(
     assert (answer_text(message), thinking_text(message), refusal_text(message)) == parts
 
 
-def test_the_reason_and_the_tokens_of_thinking() -> None:
-    assert finish_reason({"finish_reason": None, "native_finish_reason": "MAX_TOKENS"}) == (
-        "MAX_TOKENS"
-    )
+def test_the_reason_why_a_model_stopped() -> None:
+    native = {"finish_reason": None, "native_finish_reason": "MAX_TOKENS"}
+    assert finish_reason(native) == "MAX_TOKENS"
     assert finish_reason({"finish_reason": ["length"]}) == ""
-    details = {"completion_tokens_details": {"reasoning_tokens": 9}}
-    assert reasoning_tokens({"usage": details}) == 9
-    assert reasoning_tokens({"usage": {"reasoning_tokens": 9}}) == 9
-    for usage in (None, {}, {"completion_tokens_details": {"reasoning_tokens": "9"}}):
-        assert reasoning_tokens({"usage": usage}) == 0

@@ -168,6 +168,21 @@ def test_the_orchestrators_goal_stands_first() -> None:
     assert request["messages"][1]["content"].startswith("Goal: Brief the board\n\n<source")
 
 
+def test_where_nothing_holds_the_model_to_its_schema_the_repair_shows_it() -> None:
+    schema = {"type": "object", "required": ["name"]}
+    for reason in ("The answer is not JSON (…).", "At the whole answer: 'name' is required"):
+        rejected = Rejected(answer="An oak.", reasons=(reason,))
+        asked = call(rejected=rejected, output=schema)
+        user = sent(asked)["messages"][-1]["content"]
+        assert user.endswith(
+            'The JSON Schema of the answer:\n{"type":"object","required":["name"]}'
+        )
+    other = Rejected(answer="{}", reasons=("The answer has 2 characters; at least 5 …",))
+    assert "Schema" not in sent(call(rejected=other, output=schema))["messages"][-1]["content"]
+    large = {"type": "object", "description": "x" * 5_000}
+    assert "Schema" not in sent(call(rejected=rejected, output=large))["messages"][-1]["content"]
+
+
 def test_a_rejected_answer_goes_back_with_its_reasons_bounded() -> None:
     rejected = Rejected(answer="x" * 100_000, reasons=("too long", "no quote"))
     assistant, user = sent(call(rejected=rejected))["messages"][2:]

@@ -54,7 +54,8 @@ def hostile(world: FakeWorld) -> None:
     """Every answer contains escape sequences and markup."""
 
     def rule(call: CallRequest) -> CallResult | None:
-        return world.answer(call, EVIL + MARKUP)
+        answer = world.answer(call, EVIL + MARKUP)
+        return answer.model_copy(update={"thinking": EVIL + MARKUP})
 
     world.rule = rule
 
@@ -111,6 +112,29 @@ async def test_the_live_view_shows_escape_sequences_escaped(
     without_styles = re.sub(r"\x1b\[\??[0-9;]*[A-Za-z]", "", seen)
     check_is_safe(without_styles.replace("\r", ""), "run")
     assert "\x1b[31mred" not in seen
+
+
+async def test_a_refusal_is_shown_escaped_wherever_it_is_shown(
+    starter: Starter, world: FakeWorld, tmp_path: Path
+) -> None:
+    def refuse(call: CallRequest) -> CallResult:
+        answer = world.answer(call, "", reasons=(f"The model refused: {EVIL}{MARKUP}",))
+        return answer.model_copy(update={"refusal": EVIL + MARKUP, "finish_reason": "refusal"})
+
+    world.rule = refuse
+    run = new_id()
+    ended = await starter("run", starter.team(TEXT), "--id", run)
+    assert ended.code == 1
+    for command in (["state", run], ["task", run, "facts"], ["result", run]):
+        check_is_safe(seen := await on_terminal(starter, *command), command)
+        assert RED in seen, command
+    piped = await starter("task", run, "facts", "--json")
+    assert json.loads(piped.out)["calls"][0]["refusal"] == EVIL + MARKUP
+    for ending in ("md", "html"):
+        await starter("report", run, "--out", str(tmp_path / f"r.{ending}"))
+        text = (tmp_path / f"r.{ending}").read_text()
+        check_is_safe(text, ending)
+        assert "<script" not in text
 
 
 async def test_a_markdown_report_has_no_markup_of_an_answer(

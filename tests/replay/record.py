@@ -26,6 +26,7 @@ from tests.support.worlds import OnceEach
 from tests.workflows.test_adjust_agent import ManyModels, too_expensive, world_with_prices
 from tests.workflows.test_continue_as_new import started as continuing
 from tests.workflows.test_continue_as_new import wide
+from tests.workflows.test_cut_off_answers import cut_off
 from tests.workflows.test_deadline import SOON, set_deadline, until_reached
 from tests.workflows.test_life_of_a_run import started, team
 from tests.workflows.test_out_of_funds import Unpaid, all_parked
@@ -63,6 +64,24 @@ async def repaired_and_failed(client: Client) -> Handle:
 
     world = FakeWorld(rule)
     return await _ended(client, world, {"team": team()})
+
+
+async def cut_off_and_refused(client: Client) -> Handle:
+    """An answer that was cut off twice is repaired with more room; the next task is refused."""
+    world = FakeWorld()
+    cut = cut_off(world, "Half of", "")
+
+    def rule(call: CallRequest) -> CallResult | None:
+        if call.task == "a":
+            return cut(call)
+        words = "I can't help with that request."
+        refused = world.answer(call, "", reasons=(f"The model refused: {words}",))
+        return refused.model_copy(update={"finish_reason": "refusal", "refusal": words})
+
+    world.rule = rule
+    tasks = [{"id": each, "agent": "research", "ask": "Find it."} for each in "ab"]
+    tasks[1]["depends_on"] = ["a"]  # type: ignore[assignment]
+    return await _ended(client, world, {"team": team(tasks=tasks, result="b")})
 
 
 async def cancelled(client: Client) -> Handle:
@@ -247,6 +266,7 @@ SCENARIOS: dict[str, Callable[[Client], Awaitable[Handle]]] = {
     "given_plan": given_plan,
     "planned": planned,
     "repaired_and_failed": repaired_and_failed,
+    "cut_off_and_refused": cut_off_and_refused,
     "cancelled": cancelled,
     "adjusted": adjusted,
     "deadline": deadline,

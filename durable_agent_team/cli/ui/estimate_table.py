@@ -20,8 +20,8 @@ def estimate_text(found: Estimate) -> str:
     parts += [aligned_table(head, rows, right=(1, 2, 3)), ""]
     parts.append(
         "Worst case: every answer as long as max_tokens allows, every repair needed, a token a"
-        " byte\n(inputs and prompt are bytes); a hand-off counts 4 bytes a token. A limit is never"
-        " exceeded."
+        " byte\n(inputs and prompt are bytes); a hand-off counts 4 bytes a token. Repairs of"
+        " answers that were\ncut off have more room. A limit is never exceeded."
     )
     if found.planned:
         parts.append("The orchestrator plans: every agent is counted as if all tasks were its own.")
