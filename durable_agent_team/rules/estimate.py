@@ -30,8 +30,9 @@ from durable_agent_team.rules.prompts import (
 from durable_agent_team.rules.repair_room import next_growth, raised_tokens
 from durable_agent_team.rules.review import MAX_ADDED, review_ask, review_schema
 
-REASONS_BYTES = 2_000
-"""Allowed for the reasons that are sent back with an answer that failed its checks."""
+REASONS_BYTES = 6_000
+"""Allowed for the reasons that are sent back with an answer that failed its checks, and for the
+schema that it did not follow."""
 FAILED_BYTES = 100
 """Allowed for a task's failure in the prompt of a review."""
 UNKNOWN_TASK_BYTES = 1_000
