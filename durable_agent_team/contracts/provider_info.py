@@ -93,16 +93,17 @@ OUTPUTS = ("output", "reasoning", "output_audio", "output_image")
 
 
 def _further_prices(prices: Mapping[str, Any]) -> dict[str, Any]:
-    """What a price has beyond two plain ones: nothing, for most models. At any hour of the day, the
-    dearest that can come counts."""
+    """What a price has beyond two plain ones: nothing, for most models. Of prices that change with
+    the hour or from a day on, the dearest counts: a run can last until then."""
     plain = tuple(decimal_of(prices.get(f"{kind}_usd_per_million")) for kind in ("input", "output"))
     if None in plain:
         return {}
     cards = [prices, *_objects(prices.get("periods"))]
+    tiers = [tier for card in cards for tier in _objects(card.get("tiers"))]
     found: dict[str, Any] = {
         "dearest_input_usd": max(_dearest(card, INPUTS) for card in cards),
         "dearest_output_usd": max(_dearest(card, OUTPUTS) for card in cards),
-        "request_usd": max(decimal_of(card.get("usd_per_request")) or 0 for card in cards),
+        "request_usd": max(decimal_of(each.get("usd_per_request")) or 0 for each in cards + tiers),
         "cached_input_usd": decimal_of(prices.get("cached_input_usd_per_million")),
         "tiers": tuple(
             PromptTier(
@@ -110,9 +111,8 @@ def _further_prices(prices: Mapping[str, Any]) -> dict[str, Any]:
                 input_usd=_dearest(tier, INPUTS),
                 output_usd=_dearest(tier, OUTPUTS),
             )
-            for card in cards
-            for tier in _objects(card.get("tiers"))
-        )[:MAX_TIERS],
+            for tier in tiers[:MAX_TIERS]
+        ),
     }
     as_plain = {"dearest_input_usd": plain[0], "dearest_output_usd": plain[1]}
     return {name: value for name, value in found.items() if value and value != as_plain.get(name)}

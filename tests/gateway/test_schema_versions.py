@@ -7,23 +7,31 @@ import pytest
 
 from durable_agent_team.gateway.stores import sqlite_accounts, sqlite_calls
 from durable_agent_team.gateway.stores.sqlite_file import SchemaError
-from durable_agent_team.gateway.stores.sqlite_schema import VERSION, connect
+from durable_agent_team.gateway.stores.sqlite_schema import MIGRATIONS, VERSION, connect
 from durable_agent_team.gateway.stores.store import (
     InterruptionCause,
+    LedgerLine,
     NewCall,
     PossiblyBilledCall,
     Reserved,
+    Settlement,
 )
 
 VERSION_1 = Path(__file__).with_name("schema_1.sql")
 """What the gateway of version 1 wrote: two accounts, a charge and an interruption."""
 
 
-@pytest.fixture
-def old(tmp_path: Path) -> Path:
+@pytest.fixture(params=range(1, VERSION))
+def old(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A file of each older version."""
     path = tmp_path / "gateway.db"
     conn = sqlite3.connect(path)
     conn.executescript(VERSION_1.read_text(encoding="utf-8"))
+    for version in range(1, request.param):
+        for statement in MIGRATIONS[version]:
+            conn.execute(statement)
+    conn.execute(f"PRAGMA user_version = {request.param}")
+    conn.commit()
     conn.close()
     return path
 
@@ -43,6 +51,22 @@ def test_an_old_database_is_brought_to_the_current_version(old: Path) -> None:
     assert after is not None
     assert (after.possibly_billed_calls, after.possibly_billed, after.reserved) == (2, 10, 0)
     assert sqlite_calls.interrupted(conn, "a") == {"upstream_broke_off": 2}
+    [charge] = sqlite_calls.ledger_lines(conn, "a", 0, 10, None)
+    assert charge == LedgerLine(1, 1000.0, "key", "m", 1, 1, 5, False, 0)
+    conn.close()
+
+
+def test_a_charge_by_kind_is_written_next_to_the_old_ones(old: Path) -> None:
+    conn = connect(old)
+    assert isinstance(
+        sqlite_calls.begin(conn, NewCall("9", "a", "k", "body", "m", 10), "o", 2000.0, 60), Reserved
+    )
+    done = Settlement("9", 9, 8, 7, False, 0, 200, b"", "", 6, 1, 5, -4, "the provider's list")
+    assert sqlite_calls.settle(conn, done, 2000.0) is not None
+    [_, charge] = sqlite_calls.ledger_lines(conn, "a", 0, 10, None)
+    assert charge == LedgerLine(
+        2, 2000.0, "k", "m", 9, 8, 7, False, 0, 6, 1, 5, -4, "the provider's list"
+    )
     conn.close()
 
 
