@@ -193,13 +193,15 @@ _RULES = {
     ErrorType.SEALING_KEY_MISMATCH: ErrorRule(
         Outcome.PARKS,
         "This worker's SEALING_KEY is not the one that the run's keys were sealed with. The"
-        " agent's retry policy applies first: another worker may have the right one.",
+        " agent's retry policy applies first: another worker may have the right one; then"
+        " `on_failure: fail` fails the task.",
         "Give every worker of a task queue the same SEALING_KEY; then `retry_task`.",
     ),
     ErrorType.TEXT_UNAVAILABLE: ErrorRule(
         Outcome.PARKS,
         "A document or a hand-off of the call cannot be read from the store of large texts, so"
-        " nothing was sent. The agent's retry policy applies first.",
+        " nothing was sent. The agent's retry policy applies first; then `on_failure: fail` fails"
+        " the task.",
         "Start the store, or give the worker the EXTERNAL_STORAGE that the run was started with;"
         " then `retry_task`.",
     ),

@@ -14,6 +14,7 @@ from durable_agent_team.contracts.team import Agent, OnExhausted, OnFailure
 from durable_agent_team.contracts.team import Retry as Settings
 from workflows.state.call_trouble import CallTrouble
 from workflows.tasks.call_decisions import (
+    NEVER_SENT,
     CallState,
     Decision,
     Fail,
@@ -69,7 +70,15 @@ FALLBACK = {"on_exhausted": OnExhausted.FALLBACK, "fallback_model": "small"}
         (RESERVED, {"min_tokens": 400}, {"waits_left": 0}, Smaller(500)),
         (refused(ErrorType.BREAKER_OPEN), {"on_exhausted": OnExhausted.FAIL}, {}, Park()),
         (refused(ErrorType.SEALING_KEY_MISMATCH), {"min_tokens": 1}, {}, Park()),
-        (refused(ErrorType.GATEWAY_LIMIT), {"min_tokens": 1}, {}, Park()),
+        (refused(ErrorType.SEALING_KEY_MISMATCH), {"on_failure": "fail"}, {}, Fail()),
+        (
+            refused(ErrorType.TEXT_UNAVAILABLE),
+            {"on_failure": "fail"},
+            {"unsent_may_fail": False},
+            Park(),
+        ),
+        (refused(ErrorType.UPSTREAM_OUT_OF_FUNDS), {"on_failure": "fail"}, {}, Park()),
+        (refused(ErrorType.GATEWAY_LIMIT), {"on_failure": "fail"}, {}, Park()),
         (EXHAUSTED, {"min_tokens": 500}, {}, Smaller(500)),
         (EXHAUSTED, {"min_tokens": 501}, {}, Park(exhausted=True)),
         (EXHAUSTED, {"min_tokens": 1}, {"price": None}, Park(exhausted=True)),
@@ -100,6 +109,7 @@ def test_what_is_not_the_agents_own_fault_fails_only_where_the_team_says_so(
     decision = decide(refused(kind), Agent(role="Researcher"), REQUEST, CallState(PRICE, 60))
     assert (decision == Fail()) == own_fault
     fails = own_fault or outcome in (Outcome.OUTLASTED, Outcome.RETRIED, Outcome.ON_FAILURE)
+    fails = fails or kind in NEVER_SENT
     failing = Agent(role="Researcher", on_failure=OnFailure.FAIL)
     assert (decide(refused(kind), failing, REQUEST, CallState(PRICE, 60)) == Fail()) == fails
 

@@ -312,3 +312,15 @@ async def test_the_wait_survives_a_continue_as_new(skipping: Client, events: int
     assert len(keys) == 3, "all attempts of a call carry one key, in every execution"
     assert took(report) < 600
     assert report.spend.ledger_agrees is LedgerAgreement.YES
+
+
+@pytest.mark.parametrize("kind", [ErrorType.TEXT_UNAVAILABLE, ErrorType.SEALING_KEY_MISMATCH])
+async def test_a_call_that_was_never_sent_fails_where_the_team_says_so(
+    client: Client, kind: ErrorType
+) -> None:
+    def rule(call: CallRequest) -> None:
+        raise ApplicationError("cannot", type=kind, non_retryable=True)
+
+    changed = one_task({"on_failure": "fail"})
+    failure = await failure_of(client, FakeWorld(rule), {"team": changed})
+    assert kind in failure.message

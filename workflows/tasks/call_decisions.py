@@ -75,6 +75,8 @@ class CallState:
     """The agent's settings have changed so that the request would have another body."""
     on_failure_decides: bool = True
     """False in a run that starts nothing new, and in one from before there was `on_failure`."""
+    unsent_may_fail: bool = True
+    """False in a run from before `on_failure` decided about calls that were never sent."""
 
 
 def decide(
@@ -92,7 +94,7 @@ def decide(
     if failure.type == ErrorType.BUDGET_RESERVED and state.waits_left:
         return WaitForSettlement()
     if outcome_of(failure) is Outcome.PARKS:
-        return Park()
+        return Fail() if may_fail_unsent(failure, caller) and state.unsent_may_fail else Park()
     fits = affordable_tokens(request.max_tokens, state.price, failure)
     own = request.raised_from
     if own is not None and own < request.max_tokens:  # a repair can do without the room it got
@@ -100,6 +102,15 @@ def decide(
     if caller.min_tokens is not None and fits is not None and fits >= caller.min_tokens:
         return Smaller(fits)
     return _on_exhausted(caller, request)
+
+
+NEVER_SENT = frozenset({ErrorType.SEALING_KEY_MISMATCH, ErrorType.TEXT_UNAVAILABLE})
+"""The worker could not make the call. It was not billed, so `on_failure: fail` loses nothing."""
+
+
+def may_fail_unsent(failure: Failure, caller: Caller) -> bool:
+    """Whether the agent's `on_failure` fails a call that was never sent."""
+    return failure.type in NEVER_SENT and caller.on_failure is OnFailure.FAIL
 
 
 def _on_failure(caller: Caller, state: CallState) -> Decision:

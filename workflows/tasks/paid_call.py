@@ -58,6 +58,7 @@ from workflows.tasks.call_decisions import (
     counted_attempts,
     decide,
     may_be_attempted_again,
+    may_fail_unsent,
     may_have_been_billed,
     outcome_of,
     record_of,
@@ -75,6 +76,9 @@ from workflows.tasks.outages import Outages
 
 OUTLASTS = "outlast-trouble"
 """Runs from before this patch fail a call after its last attempt."""
+
+UNSENT_MAY_FAIL = "unsent-calls-may-fail"
+"""Runs from before this patch park a call that was never sent, also with `on_failure: fail`."""
 
 RESERVED_ELSEWHERE = timedelta(seconds=5)
 
@@ -224,6 +228,9 @@ class PaidCalls:
                 call.waits_left,
                 self._body_changed(assignment, current),
                 on_failure_decides=failure is not None and self._on_failure_decides(failure),
+                unsent_may_fail=failure is not None
+                and may_fail_unsent(failure, assignment.caller)
+                and workflow.patched(UNSENT_MAY_FAIL),
             )
             decision = decide(failure, assignment.caller, request, state)
             call.waits_left -= isinstance(decision, WaitForSettlement)
