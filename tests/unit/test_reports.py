@@ -1,12 +1,14 @@
 """Answers of queries and reports fit into a payload, however large the run is."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from durable_agent_team.contracts.call import MAX_ANSWER
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.plan import Plan
 from durable_agent_team.contracts.run import TASKS_PER_PAGE, Failure, Waiting
-from durable_agent_team.contracts.team import Task
+from durable_agent_team.contracts.team import Checks, Task
+from workflows.state.agent_account import AgentAccount
 from workflows.state.progress import Progress
 from workflows.state.reports import (
     CUT_ANSWER,
@@ -17,7 +19,7 @@ from workflows.state.reports import (
     run_state,
     spend_report,
 )
-from workflows.state.ui_details import details
+from workflows.state.ui_details import MAX_BYTES, details
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MOST_BYTES = 64 * 1024
@@ -104,8 +106,34 @@ def test_the_details_for_temporals_ui_stay_small_when_everything_waits() -> None
     """They are written in every workflow task."""
     progress = working(1_000)
     for task_id in progress.tasks.schedule.tasks:
-        reason = "one: the account has too little left. " * 20
+        reason = "one: the account has too little left. "
         progress.park(Waiting(subject=task_id, reason=reason, command="retry", since=NOW))
     shown = details(progress)
-    assert len(shown) < MOST_BYTES
+    assert len(shown.encode()) <= MAX_BYTES
     assert "and 950 more wait for you" in shown
+
+
+def test_details_that_do_not_fit_say_so() -> None:
+    progress = working(1_000)
+    for task_id in progress.tasks.schedule.tasks:
+        progress.park(Waiting(subject=task_id, reason="市場" * 400, command="retry", since=NOW))
+    shown = details(progress)
+    assert len(shown.encode()) <= MAX_BYTES
+    assert shown.splitlines()[-1] == "- and more: the query `state` has all"
+
+
+def test_details_are_lists_and_have_the_plan_that_waits() -> None:
+    """Temporal's UI draws the columns of a Markdown table into each other."""
+    progress = Progress("run", NOW)
+    first = Task(id="duties", agent="lawyer", ask="List *every* duty.", inputs=("gpl.txt",))
+    checks = Checks(min_length=20)
+    last = Task(id="text", agent="editor", ask="Sum up.", depends_on=("duties",), checks=checks)
+    progress.tasks.adopt(Plan(tasks=(first, last), result="text"))
+    progress.accounts["lawyer"] = AgentAccount("lawyer", "m", Decimal("0.5"))
+    assert "Sum up." not in details(progress)
+    progress.for_approval = "plan"
+    lines = details(progress).splitlines()
+    assert "- **lawyer** · idle · 0 of 0.5 USD · 0 calls" in lines
+    assert "- **duties** (lawyer): List \\*every\\* duty. · reads gpl.txt" in lines
+    assert "- **text** (editor): Sum up. · after duties · min length 20" in lines
+    assert not any(line.startswith("|") for line in lines)

@@ -4,9 +4,11 @@ Written from the state itself and not from the models of the queries, because it
 every workflow task.
 """
 
+from collections.abc import Iterable
 from itertools import islice
 
 from durable_agent_team.contracts.run import Waiting
+from durable_agent_team.contracts.team import Task
 from durable_agent_team.rules.safe_text import markdown_code, markdown_line
 from workflows.state.agent_account import AgentAccount
 from workflows.state.call_trouble import CallTrouble
@@ -15,10 +17,18 @@ from workflows.state.unpaid import one_for_each_cause
 
 MAX_ROWS = 50
 MAX_TROUBLED = 5
+MAX_BYTES = 20_000
+"""As much as Temporal shows of a workflow's details."""
+MORE = "- and more: the query `state` has all"
+ASK_SHOWN = 600
+"""Characters of an ask in a plan that waits for approval."""
 
 
 def details(progress: Progress) -> str:
-    """Status, what waits for a person, and a table of the agents and their money."""
+    """Status, what waits for a person, the plan where that waits, and the agents with their money.
+
+    Lists, as the UI draws the columns of a table into each other.
+    """
     accounts = list(progress.accounts.values())
     spent = sum(account.spent_usd for account in accounts)
     budget = sum(account.budget_usd for account in accounts)
@@ -42,15 +52,40 @@ def details(progress: Progress) -> str:
         lines.append(f"- and {len(progress.troubled) - MAX_TROUBLED} more are attempted again")
     if progress.failure:
         lines.append(f"- {progress.failure.type}: {markdown_line(progress.failure.message[:500])}")
-    lines += [
-        "",
-        "| agent | state | spent | budget | calls |",
-        "| --- | --- | ---: | ---: | ---: |",
-    ]
-    lines += [_row(account) for account in accounts[:MAX_ROWS]]
+    lines += ["", "**Agents**", ""]
+    lines += [_agent(account) for account in accounts[:MAX_ROWS]]
     if len(accounts) > MAX_ROWS:
-        lines.append(f"| and {len(accounts) - MAX_ROWS} more | | | | |")
-    return "\n".join(lines)
+        lines.append(f"- and {len(accounts) - MAX_ROWS} more agents")
+    if progress.for_approval is not None and progress.tasks.plan is not None:
+        lines += ["", "**The plan that waits for approval**", ""]
+        lines += map(_task, progress.tasks.plan.tasks)
+    return _bounded(lines)
+
+
+def _bounded(lines: Iterable[str]) -> str:
+    """As many lines as fit, and a note where that is not all."""
+    kept: list[str] = []
+    room = MAX_BYTES - len(MORE.encode()) - 1
+    for line in lines:
+        room -= len(line.encode()) + 1
+        if room < 0:
+            return "\n".join([*kept, MORE])
+        kept.append(line)
+    return "\n".join(kept)
+
+
+def _task(task: Task) -> str:
+    ask = task.ask if len(task.ask) <= ASK_SHOWN else f"{task.ask[:ASK_SHOWN]}…"
+    parts = [f"- **{task.id}** ({task.agent}): {markdown_line(ask)}"]
+    if task.depends_on:
+        parts.append(f"after {markdown_line(', '.join(task.depends_on))}")
+    if task.inputs:
+        parts.append(f"reads {markdown_line(', '.join(task.inputs))}")
+    if task.output != "text":
+        parts.append(f"output {task.output if isinstance(task.output, str) else 'JSON'}")
+    rules = task.checks.model_dump(mode="json", exclude_defaults=True)
+    parts += [f"{name.replace('_', ' ')} {value}" for name, value in rules.items()]
+    return " · ".join(parts)
 
 
 def _waiting(waiting: Waiting) -> str:
@@ -72,8 +107,9 @@ def _until(progress: Progress) -> str:
     return f" · until {progress.deadline:%Y-%m-%d %H:%M} UTC" if progress.deadline else ""
 
 
-def _row(account: AgentAccount) -> str:
+def _agent(account: AgentAccount) -> str:
+    calls = f"{account.calls} call{'s' if account.calls != 1 else ''}"
     return (
-        f"| {account.agent} | {account.status} | {account.spent_usd:f} | {account.budget_usd:f}"
-        f" | {account.calls} |"
+        f"- **{account.agent}** · {account.status} · {account.spent_usd:f} of"
+        f" {account.budget_usd:f} USD · {calls}"
     )
