@@ -16,6 +16,7 @@ from durable_agent_team.gateway.api import (
     blob_routes,
     chat_routes,
     door_routes,
+    embedding_routes,
 )
 from durable_agent_team.gateway.api.byte_budget import ByteBudget
 from durable_agent_team.gateway.api.gateway_context import GATEWAY, GatewayContext
@@ -235,6 +236,7 @@ def add_routes(app: web.Application) -> None:
     app.router.add_post("/v1/chat/completions", chat_routes.chat)
     app.router.add_post("/v1/responses", door_routes.responses)
     app.router.add_post("/v1/messages", door_routes.messages)
+    app.router.add_post("/v1/embeddings", embedding_routes.embeddings)
     app.router.add_get("/v1/models", chat_routes.models)
     app.router.add_get("/v1/models/{id:.+}", chat_routes.model)
     app.router.add_get("/v1/upstreams", chat_routes.upstreams)

@@ -36,7 +36,7 @@ CHECKS: list[Any] = [
 MODES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
 BLOBS = "/v1/blobs/{sha256}"
 EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-CALLS = {"/v1/chat/completions", "/v1/responses", "/v1/messages"}
+CALLS = {"/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/embeddings"}
 """Requests with an agent's key. All others have the parent's."""
 UNKNOWN_KEY = "unknown-key-0123456789-0123456789"
 

@@ -79,7 +79,10 @@ OFF = CallSpan(None, Observation())
 
 @contextmanager
 def trace_call(
-    telemetry: GatewayTelemetry | None, headers: Mapping[str, str], model: str
+    telemetry: GatewayTelemetry | None,
+    headers: Mapping[str, str],
+    model: str,
+    operation: str = "chat",
 ) -> Iterator[CallSpan]:
     """Names the request's span, started by `observe_requests`, after the model."""
     if telemetry is None:
@@ -88,6 +91,6 @@ def trace_call(
     observation = OBSERVATION.get(Observation())
     observation.model = model
     span = trace.get_current_span()
-    span.update_name(f"chat {model}")
+    span.update_name(f"{operation} {model}")
     span.set_attribute("gen_ai.request.model", model)
     yield CallSpan(span, observation)

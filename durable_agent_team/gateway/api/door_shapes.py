@@ -14,6 +14,7 @@ from durable_agent_team.gateway.api.request_shapes import (
     nullable,
     object_schema,
 )
+from durable_agent_team.gateway.calls import embedding_request
 from durable_agent_team.gateway.doors import messages_request, responses_request
 from durable_agent_team.gateway.doors.responses_items import ROLES
 
@@ -176,6 +177,32 @@ MESSAGES_REQUEST: Final = _with_others(
 )
 
 
+_TOKENS: Schema = {
+    "type": "array",
+    "minItems": 1,
+    "items": {"type": "integer", "minimum": 0, "maximum": embedding_request.MAX_TOKEN - 1},
+}
+EMBEDDINGS_REQUEST: Final = object_schema(
+    {
+        "model": MODEL,
+        "input": {
+            "anyOf": [
+                _STRING,
+                {"type": "array", "minItems": 1, "items": {"anyOf": [_STRING, _TOKENS]}},
+                _TOKENS,
+            ]
+        },
+        "encoding_format": {"enum": [*embedding_request.FORMATS, None]},
+        "dimensions": nullable(
+            {"type": "integer", "minimum": 1, "maximum": embedding_request.MAX_DIMENSIONS}
+        ),
+        "user": TEXT,
+    },
+    "model",
+    "input",
+)
+
+
 class DoorUsage(BaseModel):
     """Tokens, with the charge."""
 
@@ -203,6 +230,18 @@ class MessageObject(BaseModel):
     content: list[dict[str, Any]]
     stop_reason: str
     usage: DoorUsage
+
+
+class EmbeddingUsage(BaseModel):
+    """With the charge."""
+
+    cost: float = 0
+
+
+class Embeddings(BaseModel):
+    """OpenAI's format. What else the upstream sends is passed on."""
+
+    usage: EmbeddingUsage
 
 
 class MessagesErrorFields(BaseModel):

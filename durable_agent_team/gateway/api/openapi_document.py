@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from durable_agent_team.gateway.api.door_shapes import (
+    EMBEDDINGS_REQUEST,
     MESSAGES_REQUEST,
     RESPONSES_REQUEST,
     MessagesError,
@@ -151,6 +152,7 @@ def _request_schemas(models: ModelTable) -> dict[str, Schema]:
         "ChatRequest": chat_request(parameters),
         "ResponsesRequest": RESPONSES_REQUEST,
         "MessagesRequest": MESSAGES_REQUEST,
+        "EmbeddingsRequest": EMBEDDINGS_REQUEST,
     }
 
 

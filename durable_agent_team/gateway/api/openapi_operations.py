@@ -5,7 +5,12 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from durable_agent_team.gateway.api.door_shapes import MessageObject, MessagesError, ResponseObject
+from durable_agent_team.gateway.api.door_shapes import (
+    Embeddings,
+    MessageObject,
+    MessagesError,
+    ResponseObject,
+)
 from durable_agent_team.gateway.api.request_shapes import (
     CHARGE,
     IDEMPOTENCY_KEY,
@@ -184,6 +189,14 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         "MessagesRequest",
         _CALL_HEADERS,
         error=MessagesError,
+    ),
+    ("POST", "/v1/embeddings"): Operation(
+        "Make embeddings",
+        Embeddings,
+        _CALL,
+        AGENT_KEY,
+        "EmbeddingsRequest",
+        _CALL_HEADERS,
     ),
     ("PUT", "/v1/blobs/{sha256}"): Operation(
         "Store a blob under its SHA-256",

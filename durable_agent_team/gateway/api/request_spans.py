@@ -20,7 +20,12 @@ from durable_agent_team.gateway.request_labels import (
     labels,
 )
 
-CALLS = {"/v1/chat/completions": "chat", "/v1/responses": "chat", "/v1/messages": "chat"}
+CALLS = {
+    "/v1/chat/completions": "chat",
+    "/v1/responses": "chat",
+    "/v1/messages": "chat",
+    "/v1/embeddings": "embeddings",
+}
 """The paths of paid calls, with the span's name and `gen_ai.operation.name`."""
 TRACED = "/v1/"
 OUTCOMES = {

@@ -13,7 +13,7 @@ from durable_agent_team.gateway.calls.charge import (
     compute_charge,
     without_usage,
 )
-from durable_agent_team.gateway.calls.chat_request import ChatRequest
+from durable_agent_team.gateway.calls.chat_request import EMBEDDINGS_PATH, ChatRequest
 from durable_agent_team.gateway.calls.upstream_errors import bounded_text, response_error
 from durable_agent_team.gateway.calls.upstream_json import upstream_value
 from durable_agent_team.gateway.json_bodies import dump
@@ -53,7 +53,9 @@ def interpret_response(
     reported.add(data or {})
     usage = reported.valid(has_content)
     error = response_error(status, headers, raw, value, has_content=has_content)
-    if data is not None and (usage is not None or _is_answer(status, data, error)):
+    embedded = request.path == EMBEDDINGS_PATH and _has_embeddings(data)
+    is_answer = embedded and status == 200
+    if data is not None and (usage is not None or is_answer or _is_answer(status, data, error)):
         return _bill(data, compute_charge(reported, usage, request), error)
     if error is not None:
         return FailedCall(error)
@@ -66,6 +68,11 @@ def interpret_response(
 def _is_answer(status: int, data: dict[str, Any], error: ApiError | None) -> bool:
     """Whether a response without usage is billed: it has content, or no error instead of it."""
     return status == 200 and _has_choices(data) and (error is None or _has_content(data))
+
+
+def _has_embeddings(data: dict[str, Any] | None) -> bool:
+    listed = data.get("data") if data is not None else None
+    return isinstance(listed, list) and bool(listed) and all(isinstance(e, dict) for e in listed)
 
 
 def _has_choices(data: dict[str, Any]) -> bool:

@@ -35,6 +35,7 @@ LIMITS = ("max_tokens", "max_completion_tokens")
 MAX_TOKENS = 10_000_000
 MAX_MODEL_NAME = 200
 CHAT_PATH, MESSAGES_PATH = "/chat/completions", "/messages"
+EMBEDDINGS_PATH = "/embeddings"
 """Where upstreams take a call, below their base URL."""
 
 
@@ -78,11 +79,8 @@ def door_hash(door: str, data: dict[str, Any]) -> str:
     return hashlib.sha256(door.encode() + _serialize(data)).hexdigest()
 
 
-def bounded_request(
-    data: dict[str, Any], models: ModelTable, body_hash: str | None = None
-) -> ChatRequest:
-    """A chat request with the bound of its cost. `body_hash` is given if the client sent another
-    body, from which this one was translated. Raises ApiError."""
+def find_model(data: dict[str, Any], models: ModelTable) -> Model:
+    """The model that a request names. Raises ApiError."""
     model = data.get("model")
     if not isinstance(model, str) or not 0 < len(model) <= MAX_MODEL_NAME:
         raise invalid(f"`model` must name a model (GET /v1/models lists them); got {shown(model)}")
@@ -90,6 +88,16 @@ def bounded_request(
     if target is None:
         why = models.why_not(model)
         raise replace(invalid(why.text, "unpriced_model"), extra=why.fields)
+    return target
+
+
+def bounded_request(
+    data: dict[str, Any], models: ModelTable, body_hash: str | None = None
+) -> ChatRequest:
+    """A chat request with the bound of its cost. `body_hash` is given if the client sent another
+    body, from which this one was translated. Raises ApiError."""
+    target = find_model(data, models)
+    model = data["model"]
     if target.kind != "chat":
         raise invalid(
             f"The model {model!r} makes embeddings; it cannot chat", "wrong_kind_of_model"
