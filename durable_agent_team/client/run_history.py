@@ -13,6 +13,7 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 
+from durable_agent_team.client.attempts import ONE_ATTEMPT, Attempts, failure_text
 from durable_agent_team.client.exceptions import UpdateRefused, translated
 from durable_agent_team.client.run_executions import beginning_of, read_executions
 from durable_agent_team.contracts.call import AccountRef, AttemptSpend, CallRequest, CallResult
@@ -47,6 +48,8 @@ class RecordedCall:
     ended_at: datetime | None
     read_back_usd: Decimal = Decimal(0)
     """What the run found in the ledger for it, beyond what its attempts reported."""
+    activity_id: str = ""
+    attempts: Attempts = ONE_ATTEMPT
 
     @property
     def cost_usd(self) -> Decimal | None:
@@ -92,6 +95,8 @@ class _Activity:
     result: Payloads | None = None
     failure: Failure | None = None
     how: str = ""
+    id: str = ""
+    attempts: Attempts = ONE_ATTEMPT
 
 
 async def read_record(client: Client, id: str) -> RunRecord:
@@ -184,6 +189,8 @@ class _HistoryReader:
             failed_usd=failed,
             scheduled_at=done.scheduled_at,
             ended_at=done.ended_at,
+            activity_id=done.id,
+            attempts=done.attempts,
         )
 
     async def _spent(self, details: Payloads) -> Decimal:
@@ -241,7 +248,14 @@ def _activities(events: list[HistoryEvent]) -> list[_Activity]:
         if event.HasField("activity_task_scheduled_event_attributes"):
             scheduled = event.activity_task_scheduled_event_attributes
             when = _time(event.event_time)
-            found[event.event_id] = _Activity(scheduled.activity_type.name, scheduled.input, when)
+            found[event.event_id] = _Activity(
+                scheduled.activity_type.name, scheduled.input, when, id=scheduled.activity_id
+            )
+            continue
+        if event.HasField("activity_task_started_event_attributes"):
+            started = event.activity_task_started_event_attributes
+            why = failure_text(started.last_failure) if started.HasField("last_failure") else ""
+            found[started.scheduled_event_id].attempts = Attempts(max(started.attempt, 1), why)
             continue
         if event.HasField("marker_recorded_event_attributes"):
             if local := _local_activity(event):

@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from temporalio.client import Client, WorkflowFailureError
+from temporalio.exceptions import ApplicationError
 
 from durable_agent_team.cli.ui.charge_table import ChargeLine, Reconciled, charge_lines
 from durable_agent_team.cli.ui.task_calls import TaskLook
@@ -273,6 +276,29 @@ async def test_a_call_in_flight_is_shown(starter: Starter, world: FakeWorld) -> 
     assert (line["note"], line["amount_usd"]) == ("in flight", None)
     gate.set()
     assert (await starter("result", run)).code == 0
+
+
+async def test_the_attempts_of_a_call_are_shown(starter: Starter, world: FakeWorld) -> None:
+    """While it waits for the next one, and afterwards."""
+    again = asyncio.Event()
+
+    def rule(call: CallRequest) -> None:
+        if call.task == "facts" and not again.is_set():
+            delay = timedelta(seconds=2)
+            raise ApplicationError("slow down", type="RateLimited", next_retry_delay=delay)
+
+    world.rule = rule
+    run = new_id()
+    assert (await starter("start", starter.team(), "--id", run)).code == 0
+    waits = re.compile(r"attempt: \d at \d\d:\d\d:\d\d UTC, after RateLimited: slow down")
+    async with asyncio.timeout(60):
+        while not waits.search((await starter("task", run, "facts")).out):
+            await asyncio.sleep(0.05)
+    again.set()
+    assert (await starter("result", run)).code == 0
+    [call] = json.loads((await starter("task", run, "facts", "--json")).out)["calls"]
+    assert call["attempts"] >= 2
+    assert (call["attempt_failure"], call["failure"]) == ("RateLimited: slow down", None)
 
 
 async def test_a_refused_call_that_parked_is_shown_with_its_type(

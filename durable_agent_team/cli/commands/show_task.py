@@ -28,6 +28,7 @@ def task(
 ) -> int:
     """Print a task call by call. Prompt, answer, checks, repairs, charges; needs no worker."""
     from durable_agent_team.cli.ui.task_calls import task_look, task_text
+    from durable_agent_team.client.attempts import with_pending_attempts
     from durable_agent_team.client.run_history import read_record
     from durable_agent_team.client.run_texts import calls_in_full
 
@@ -35,6 +36,7 @@ def task(
         record = await read_record(client, run)
         if not record.of_task(task):
             await _check_exists(client, record, task)
+        record = await with_pending_attempts(client, record)
         record = await calls_in_full(client, record, task)
         return task_look(record, task)
 

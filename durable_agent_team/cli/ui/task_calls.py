@@ -1,5 +1,6 @@
 """Pure: the calls of one task: prompt, answer, checks and charge of each."""
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -31,6 +32,11 @@ class CallLook(Message):
     answer: str | None
     reasons: tuple[str, ...]
     """Why the answer did not pass its checks."""
+    attempts: int = 1
+    """The number of the last one, within one activity."""
+    attempt_failure: str | None = None
+    """Why the one before it failed."""
+    next_attempt_at: datetime | None = None
     finish_reason: str
     """Why the answer is not complete; empty for one that is."""
     refusal: str
@@ -91,6 +97,9 @@ def _look(call: RecordedCall, record: RunRecord) -> CallLook:
         finish_reason=result.finish_reason if result else "",
         refusal=result.refusal if result else "",
         thinking=result.thinking if result else "",
+        attempts=call.attempts.number,
+        attempt_failure=call.attempts.failure or None,
+        next_attempt_at=call.attempts.next_at,
         failure=INTERRUPTED if interrupted else call.failure,
         cost_usd=call.cost_usd,
         replayed=result.replayed if result else False,
@@ -132,6 +141,8 @@ def _call_lines(number: int, call: CallLook) -> list[str]:
     checks = call.checks.model_dump(exclude_defaults=True)
     if checks:
         lines += _block("checks", ", ".join(f"{name}: {value}" for name, value in checks.items()))
+    if call.attempt_failure is not None:
+        lines += _block("attempt", _attempt(call))
     if call.thinking:
         lines += _block("thinking", call.thinking)
     if call.refusal:
@@ -144,6 +155,12 @@ def _call_lines(number: int, call: CallLook) -> list[str]:
     else:
         lines += _block("answer", "the call is in flight")
     return [*lines, *_block("charge", _charge(call))]
+
+
+def _attempt(call: CallLook) -> str:
+    """Such as `3 at 14:02:10 UTC, after RateLimited: …`."""
+    at = f" at {call.next_attempt_at:%H:%M:%S} UTC" if call.next_attempt_at else ""
+    return f"{call.attempts}{at}, after {flat(call.attempt_failure or '')}"
 
 
 def _charge(call: CallLook) -> str:
