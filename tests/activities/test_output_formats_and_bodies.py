@@ -193,6 +193,8 @@ def test_a_rejected_answer_goes_back_with_its_reasons_bounded() -> None:
 
 def test_the_settings_of_the_call_are_sent_and_defaults_left_out() -> None:
     assert set(sent(call())) == {"model", "messages", "max_tokens", "temperature"}
+    assert "temperature" not in sent(call(temperature=None))
+    assert sent(call(reasoning_effort="low"))["reasoning_effort"] == "low"
     request = sent(call(seed=0, frequency_penalty=0.4, temperature=0.5))
     assert (request["seed"], request["frequency_penalty"], request["temperature"]) == (0, 0.4, 0.5)
 

@@ -60,10 +60,15 @@ async def test_one_team_mixes_the_models_of_several_providers(
 ) -> None:
     providers.requests.clear()
     mixed = team(model_of("openai-reasoning"), planned=False)
-    mixed["agents"]["research"]["model"] = model_of("deepseek")
+    mixed["agents"]["research"] |= {"model": model_of("deepseek"), "temperature": None}
+    mixed["orchestrator"]["reasoning_effort"] = "low"
     mixed["agents"]["editor"]["model"] = model_of("mistral")
     handle = await rooms.start({"team": mixed}, f"run-{uuid.uuid4()}")
     report = await handle.result()
     assert report.status is RunStatus.COMPLETED
     assert [name for name, _ in providers.requests] == ["deepseek", "mistral", "openai-reasoning"]
     assert report.spend.total.spent_usd > Decimal(0)
+    (_, deepseek), (_, mistral), (_, openai) = providers.requests
+    assert "temperature" not in deepseek
+    assert mistral["temperature"] == 0
+    assert openai["reasoning_effort"] == "low"
