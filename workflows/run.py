@@ -137,7 +137,8 @@ class Run:
         is_cancelling = self._steps is not None and self._steps.cancelling() > 0
         if self.runner is not None:
             is_cancelling = is_cancelling or self.runner.is_cancelling
-        return not is_cancelling and not self.accounts.is_reading
+        is_checking = self.calls is not None and self.calls.is_checking
+        return not is_cancelling and not self.accounts.is_reading and not is_checking
 
     def _hold(self, held: bool) -> None:
         if self.calls is not None:

@@ -111,8 +111,15 @@ class Agents(AgentActivities):
 
     @activity.defn
     async def check_output(self, check: OutputCheck) -> OutputVerdict:
-        """Whether a task's `output` is a JSON Schema; in a thread, as it may take two seconds."""
-        return OutputVerdict(problem=await asyncio.to_thread(schema_problem, check.output))
+        """Whether the `output` of a task, or of each task of a plan, is a JSON Schema; in a thread,
+        as one may take two seconds."""
+        found = {
+            task_id: problem
+            for task_id, output in check.outputs.items()
+            if (problem := await asyncio.to_thread(schema_problem, output)) is not None
+        }
+        problem = await asyncio.to_thread(schema_problem, check.output)
+        return OutputVerdict(problem=problem, **{"problems": found} if found else {})
 
     async def _judged(self, call: CallRequest, reading: Reading) -> tuple[str, tuple[str, ...]]:
         """The answer, without what stands around its JSON, and why it may not be handed on."""

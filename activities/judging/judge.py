@@ -121,7 +121,9 @@ def answer_check(call: CallRequest, answer: str) -> AnswerCheck:
 
 
 def _schema_text(call: CallRequest) -> str | None:
-    schema = output_schema(call.output, call.sources)
+    schema = None
+    if not call.checked_by_workflow:
+        schema = output_schema(call.output, call.sources)
     if schema is None:
         return None
     try:

@@ -30,6 +30,7 @@ from durable_agent_team.contracts.control import (
 )
 from durable_agent_team.contracts.run import RunReport, RunRequest
 from durable_agent_team.contracts.team import Task
+from durable_agent_team.rules.briefing import PlanForm
 from durable_agent_team.rules.ended_run import EndedRun, Made
 from durable_agent_team.rules.fingerprints import call_fingerprint
 from durable_agent_team.rules.run_fold import RunFold
@@ -144,13 +145,14 @@ class _Reader:
             model=call.model,
             origin=self._id,
         )
+        form = PlanForm.WHOLE if call.checked_by_workflow else PlanForm.NARROW
         match call.purpose:
             case Purpose.PLAN:
-                self._fold.planned(made)
+                self._fold.planned(made, form)
             case Purpose.WORK:
                 self._fold.done(call.task, made, self._place(begun))
             case Purpose.REVIEW:
-                self._fold.reviewed(made, self._place(begun))
+                self._fold.reviewed(made, self._place(begun), form)
             case Purpose.FINAL:
                 self._fold.answered(made)
 

@@ -108,6 +108,9 @@ class CallRequest(Message):
     rejected: Rejected | None = None
     output: BuiltInOutput | dict[str, Any] = "text"
     checks: Checks = Checks()
+    checked_by_workflow: bool = False
+    """A plan or a review in the whole form: `output` only shapes the answer, and the workflow says
+    what is wrong with it, in words that name each task."""
 
 
 class Usage(Message):

@@ -15,6 +15,8 @@ from durable_agent_team.contracts.spend import (
 )
 
 MAX_MODELS = 2_000
+BUNDLED_MODEL = "smollm2-135m"
+"""Plans in the narrow form, also where a gateway does not say so."""
 
 
 def model_prices(body: Any) -> tuple[ModelPrice, ...] | None:
@@ -60,8 +62,12 @@ def catalog_of(
 ) -> ModelCatalog:
     """As workers and commands see the endpoint; its prices count from the first priced model."""
     priced = any(model.is_priced for model in models)
-    given = {} if max_call_seconds is None else {"max_call_seconds": max_call_seconds}
-    return ModelCatalog(models=models, default_model=default_model, priced=priced, **given)
+    given: dict[str, Any] = (
+        {} if max_call_seconds is None else {"max_call_seconds": max_call_seconds}
+    )
+    return ModelCatalog(
+        models=models, default_model=default_model, priced=priced, plans_by_model=True, **given
+    )
 
 
 def _model_price(line: Any) -> ModelPrice | None:
@@ -71,6 +77,7 @@ def _model_price(line: Any) -> ModelPrice | None:
     pricing = line.get("pricing")
     prices = pricing if isinstance(pricing, Mapping) else {}
     upstream = line.get("upstream")
+    planning = line.get("planning", "narrow" if line["id"] == BUNDLED_MODEL else None)
     return ModelPrice(
         model=line["id"][:200],
         input_usd=decimal_of(prices.get("input_usd_per_million")),
@@ -79,6 +86,7 @@ def _model_price(line: Any) -> ModelPrice | None:
         max_output_tokens=_tokens(line.get("max_output_tokens")),
         **{"upstream": upstream[:60]} if isinstance(upstream, str) else {},
         **_further_prices(prices),
+        **{"planning": "narrow"} if planning == "narrow" else {},
     )
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -56,6 +56,9 @@ class ModelPrice(Message):
     tiers: tuple[PromptTier, ...] = Field((), max_length=MAX_TIERS)
     cached_input_usd: Decimal | None = None
     """Of input that the provider reads from its cache; None for `input_usd`."""
+    planning: Literal["narrow", "whole"] | None = None
+    """The form in which the model is asked for plans; None is the whole one, where the catalog
+    `plans_by_model`."""
 
     @property
     def is_priced(self) -> bool:
@@ -126,6 +129,9 @@ class ModelCatalog(Message):
     no_idle_share: bool = False
     """An orchestrator that is never called has no share of the team's budget: not so in runs that
     began with an earlier version."""
+    plans_by_model: bool = False
+    """Whether each model's `planning` says in which form it is asked for plans. Runs of earlier
+    versions do not have it: all their models plan in the narrow form."""
 
 
 class AccountBudget(Message):

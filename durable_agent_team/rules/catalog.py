@@ -1,13 +1,14 @@
 """A team's models in the gateway's list: their prices and context windows."""
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from durable_agent_team.contracts.names import ORCHESTRATOR_AGENT
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.spend import ModelCatalog, ModelPrice
 from durable_agent_team.contracts.team import Caller, Task, Team
+from durable_agent_team.contracts.text_ref import Text
 from durable_agent_team.rules.bounds import estimated_tokens
 from durable_agent_team.rules.prompts import task_prompt_bytes
 
@@ -144,17 +145,23 @@ def checkable_tasks(request: RunRequest) -> Iterator[Task]:
 
 def context_problems(request: RunRequest, catalog: ModelCatalog) -> Iterator[Problem]:
     """Tasks whose known inputs leave too little of the context for an answer."""
-    team = request.team
     for task in checkable_tasks(request):
-        agent = team.agents[task.agent]
-        price = price_of(catalog, model_of(agent, catalog))
-        context = context_of(agent, price)
-        prompt = estimated_tokens(task_prompt_bytes(team, task, request.texts))
-        if context is not None and prompt + agent.max_tokens > context:
-            yield Problem(
-                field=f"tasks.{task.id}.inputs",
-                value=f"about {prompt} tokens",
-                what=f"with max_tokens {agent.max_tokens} that is {prompt + agent.max_tokens},"
-                f" above the model's context of {context} tokens",
-                remedy="shorten the inputs, lower max_tokens, or use a model with more context",
-            )
+        yield from context_problem(request.team, task, request.texts, catalog)
+
+
+def context_problem(
+    team: Team, task: Task, documents: Mapping[str, Text], catalog: ModelCatalog
+) -> Iterator[Problem]:
+    """At most one. The agent and the documents must be there."""
+    agent = team.agents[task.agent]
+    price = price_of(catalog, model_of(agent, catalog))
+    context = context_of(agent, price)
+    prompt = estimated_tokens(task_prompt_bytes(team, task, documents))
+    if context is not None and prompt + agent.max_tokens > context:
+        yield Problem(
+            field=f"tasks.{task.id}.inputs",
+            value=f"about {prompt} tokens",
+            what=f"with max_tokens {agent.max_tokens} that is {prompt + agent.max_tokens},"
+            f" above the model's context of {context} tokens",
+            remedy="shorten the inputs, lower max_tokens, or use a model with more context",
+        )

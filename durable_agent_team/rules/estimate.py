@@ -17,6 +17,7 @@ from durable_agent_team.rules.bounds import (
     source_bytes,
     worst_case_usd,
 )
+from durable_agent_team.rules.briefing import Briefing, plan_form
 from durable_agent_team.rules.budgets import budgets_usd
 from durable_agent_team.rules.catalog import context_of, model_of, payers, price_of
 from durable_agent_team.rules.planning import plan_ask, plan_schema
@@ -108,14 +109,28 @@ def estimate(request: RunRequest, catalog: ModelCatalog) -> Estimate:
 def _planning(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound]:
     team = request.team
     if not team.tasks:
+        briefing = _briefing(request, catalog)
         texts = [
             orchestrator_text(team),
             request.effective_goal,
-            plan_ask(team),
-            str(plan_schema(team)),
+            plan_ask(briefing),
+            str(plan_schema(briefing)),
         ]
         sure = prompt_bytes(texts)
         yield _bound("plan", ORCHESTRATOR_AGENT, team.orchestrator, team, catalog, sure, 0)
+
+
+def _briefing(request: RunRequest, catalog: ModelCatalog) -> Briefing:
+    """As the run will make it, with the limits as the money that is left."""
+    known = known_budgets_usd(request, catalog)
+    return Briefing(
+        team=request.team,
+        goal=request.effective_goal,
+        form=plan_form(request.team, catalog),
+        documents=request.texts,
+        catalog=catalog,
+        left_usd={name: usd for name, usd in known.items() if usd is not None},
+    )
 
 
 def _working(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound]:
@@ -154,10 +169,13 @@ def _reviewing(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound
     if team.review_rounds:
         texts = [orchestrator_text(team), request.effective_goal]
         status = {task.id: TaskStatus.DONE for task in team.tasks}
-        texts.append(str(review_schema(team, status, team.result)))
+        briefing = _briefing(request, catalog)
+        texts.append(str(review_schema(briefing, status, team.result)))
         listed = team.max_tasks * UNKNOWN_TASK_BYTES
         if team.tasks:
-            texts.append(review_ask(status, Plan(tasks=team.tasks), {}))
+            texts.append(review_ask(briefing, status, Plan(tasks=team.tasks), {}))
+        else:
+            texts.append(plan_ask(briefing))  # what a review says of the team is in it
             listed = (
                 len(team.tasks) * FAILED_BYTES + MAX_ADDED * team.review_rounds * UNKNOWN_TASK_BYTES
             )

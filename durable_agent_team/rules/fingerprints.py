@@ -13,6 +13,7 @@ from typing import Any
 from durable_agent_team.contracts.call import CallRequest, Purpose, Source
 from durable_agent_team.contracts.team import Caller, Checks, Task, Team
 from durable_agent_team.contracts.text_ref import Text, TextRef
+from durable_agent_team.rules.briefing import Briefing
 from durable_agent_team.rules.planning import plan_ask, plan_schema
 from durable_agent_team.rules.prompts import (
     FINAL_ASK,
@@ -20,6 +21,7 @@ from durable_agent_team.rules.prompts import (
     system_text,
     task_sources,
 )
+from durable_agent_team.rules.whole_plans import COSTS_HEADING
 
 
 def call_fingerprint(call: CallRequest) -> str:
@@ -37,7 +39,7 @@ def call_fingerprint(call: CallRequest) -> str:
             "goal": call.goal,
             "sources": _sources(call.sources),
             "missing": call.missing,
-            "ask": call.ask,
+            "ask": _without_costs(call.ask) if call.checked_by_workflow else call.ask,
             "output": call.output,
             "checks": _checks(call.checks),
         }
@@ -65,16 +67,18 @@ def task_fingerprint(
     )
 
 
-def plan_fingerprint(team: Team, goal: str, model: str) -> str:
-    """Of the request for a plan: the orchestrator's settings, the goal, and the agents."""
+def plan_fingerprint(briefing: Briefing, model: str) -> str:
+    """Of the request for a plan: the orchestrator's settings, the goal, the agents and, in the
+    whole form, the documents. Not prices and the money that is left."""
+    team = briefing.team
     return _planned(
         team.orchestrator,
         model,
         purpose=Purpose.PLAN,
         system=orchestrator_text(team),
-        goal=goal,
-        ask=plan_ask(team),
-        output=plan_schema(team),
+        goal=briefing.goal,
+        ask=_without_costs(plan_ask(briefing)),
+        output=plan_schema(briefing),
     )
 
 
@@ -132,6 +136,11 @@ def _checks(checks: Checks) -> dict[str, Any]:
 def _effort(effort: str | None) -> dict[str, str]:
     """Only where it is given: fingerprints of runs before it existed stay what they were."""
     return {} if effort is None else {"reasoning_effort": effort}
+
+
+def _without_costs(ask: str) -> str:
+    """Of a plan in the whole form, which says in the end what its agents cost and have."""
+    return ask.rpartition(COSTS_HEADING)[0] or ask
 
 
 def _sources(sources: Iterable[Source]) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from durable_agent_team.contracts.plan import Plan
 from durable_agent_team.contracts.run import RunReport, RunRequest, TaskStatus
 from durable_agent_team.contracts.seed import Paid, SeedAnswer, SeedPlan
 from durable_agent_team.contracts.team import Task, Team
+from durable_agent_team.rules.briefing import Briefing, PlanForm
 from durable_agent_team.rules.ended_run import EndedRun, Made, seeded
 from durable_agent_team.rules.graph import with_dependants
 from durable_agent_team.rules.planning import parse_plan
@@ -47,11 +48,12 @@ class RunFold:
         self._handoffs = {name: _made(each, seed.origin) for name, each in seed.tasks.items()}
         self._answer = _made(seed.answer, seed.origin) if seed.answer is not None else None
 
-    def planned(self, made: Made) -> None:
-        """The orchestrator answered with a plan. An invalid one went back to it."""
+    def planned(self, made: Made, form: PlanForm = PlanForm.NARROW) -> None:
+        """The orchestrator answered with a plan. An invalid one went back to it, and so did one
+        that was too dear: the last one counts."""
         if not isinstance(made.output, str):
             return
-        plan = parse_plan(made.output, self._request.team, self._request.effective_goal)
+        plan = parse_plan(made.output, self._briefing(form))
         if isinstance(plan, Plan):
             self._plan, self._planned = plan, made
             self._plan_paid = Paid(cost_usd=made.cost_usd, model=made.model)
@@ -63,12 +65,12 @@ class RunFold:
             self._handoffs[task_id] = made
             self._answer = None
 
-    def reviewed(self, made: Made, position: int) -> None:
+    def reviewed(self, made: Made, position: int, form: PlanForm = PlanForm.NARROW) -> None:
         """The orchestrator answered a review, which may revise the plan."""
         if self._plan is None or not isinstance(made.output, str):
             return
-        request, number = self._request, self._reviews + 1
-        found = parse_review(made.output, request.team, self._plan, request.effective_goal, number)
+        number = self._reviews + 1
+        found = parse_review(made.output, self._briefing(form), self._plan, number)
         if isinstance(found, list) or found[0].finishes:
             return
         review, self._plan = found
@@ -131,6 +133,10 @@ class RunFold:
         known = {task.id for task in self._plan.tasks} if self._plan is not None else set()
         handoffs = {name: each for name, each in self._handoffs.items() if name in known}
         return EndedRun(self._id, request, plan, self._planned, handoffs, self._answer)
+
+    def _briefing(self, form: PlanForm) -> Briefing:
+        request = self._request
+        return Briefing(request.team, request.effective_goal, form, request.texts)
 
     def _reopen(self, task_ids: Iterable[str], position: int) -> None:
         for task_id in tuple(task_ids):

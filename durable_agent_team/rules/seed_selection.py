@@ -7,11 +7,12 @@ of the given input would ask for in the same words.
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from durable_agent_team.contracts.plan import Plan
+from durable_agent_team.contracts.plan import Plan, Problem
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.seed import Seed, SeedAnswer, SeedPlan
 from durable_agent_team.contracts.team import Task, Team
 from durable_agent_team.contracts.text_ref import Text
+from durable_agent_team.rules.briefing import Briefing, PlanForm
 from durable_agent_team.rules.ended_run import EndedRun, Made, seeded
 from durable_agent_team.rules.fingerprints import (
     answer_fingerprint,
@@ -66,8 +67,8 @@ def seed_for_reuse(ended: EndedRun, request: RunRequest) -> Seed:
     without a model is compared by the model that it had; the run checks that the worker's default
     is still that one.
     """
-    team, goal = request.team, request.effective_goal
-    plan = _reused_plan(ended, team, goal)
+    team = request.team
+    plan = _reused_plan(ended, request)
     tasks = team.tasks or (plan.plan.tasks if plan is not None else ())
     handoffs: dict[str, Text] = {}
     taken: dict[str, SeedAnswer] = {}
@@ -120,14 +121,17 @@ class _Search:
         return None
 
 
-def _reused_plan(ended: EndedRun, team: Team, goal: str) -> SeedPlan | None:
-    planned = ended.planned
-    if team.tasks or planned is None:
+def _reused_plan(ended: EndedRun, request: RunRequest) -> SeedPlan | None:
+    """Whatever form it was asked for in: the request says which."""
+    team, planned = request.team, ended.planned
+    if team.tasks or planned is None or not isinstance(planned.output, str):
         return None
     model = team.orchestrator.model or planned.model or ""
-    if plan_fingerprint(team, goal, model) != planned.fingerprint:
-        return None
-    plan = parse_plan(planned.output, team, goal) if isinstance(planned.output, str) else None
+    plan: Plan | list[Problem] | None = None
+    for form in PlanForm:
+        briefing = Briefing(team, request.effective_goal, form, request.texts)
+        if plan_fingerprint(briefing, model) == planned.fingerprint:
+            plan = parse_plan(planned.output, briefing)
     if not isinstance(plan, Plan):
         return None
     written = seeded(planned, ended.id)

@@ -4,7 +4,7 @@ The command line shows all problems at once; the workflow checks its input again
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from decimal import Decimal
 from itertools import chain, islice
 
@@ -113,6 +113,18 @@ def task_problems(team: Team, tasks: tuple[Task, ...]) -> list[Problem]:
     return bounded(_task_problems(team, tasks))
 
 
+def reference_problems(team: Team, tasks: Sequence[Task]) -> Iterator[Problem]:
+    """Ids that are taken twice, agents and tasks that do not exist, bounds of single tasks."""
+    counts = Counter(task.id for task in tasks)
+    for task_id, count in counts.items():
+        if count > 1:
+            what = f"{count} tasks have this id"
+            yield Problem(field=f"tasks.{task_id}", what=what, remedy="rename one")
+    for task in tasks:
+        yield from _references(team, task, counts)
+        yield from _check_bounds(task)
+
+
 def added_task_problems(team: Team, ids: Collection[str], task: Task) -> list[Problem]:
     """Problems of one more task, where `ids` are those of a graph without problems. Its cost does
     not depend on the size of the graph: only the new task can complete a cycle."""
@@ -121,11 +133,6 @@ def added_task_problems(team: Team, ids: Collection[str], task: Task) -> list[Pr
 
 
 def _task_problems(team: Team, tasks: tuple[Task, ...]) -> Iterator[Problem]:
-    counts = Counter(task.id for task in tasks)
-    for task_id, count in counts.items():
-        if count > 1:
-            what = f"{count} tasks have this id"
-            yield Problem(field=f"tasks.{task_id}", what=what, remedy="rename one")
     if len(tasks) > team.max_tasks:
         yield Problem(
             field="tasks",
@@ -133,9 +140,7 @@ def _task_problems(team: Team, tasks: tuple[Task, ...]) -> Iterator[Problem]:
             what=f"more than max_tasks, {team.max_tasks}",
             remedy="raise max_tasks, or merge tasks",
         )
-    for task in tasks:
-        yield from _references(team, task, counts)
-        yield from _check_bounds(task)
+    yield from reference_problems(team, tasks)
     yield from _cycle_problems(tasks)
 
 
@@ -213,10 +218,11 @@ def _source_problems(request: RunRequest) -> Iterator[Problem]:
 
 def _references(team: Team, task: Task, ids: Collection[str]) -> Iterator[Problem]:
     if task.agent not in team.agents:
+        own = task.agent == ORCHESTRATOR_AGENT
         yield Problem(
             field=f"tasks.{task.id}.agent",
             value=task.agent,
-            what="no such agent",
+            what="the orchestrator plans and answers, and has no tasks" if own else "no such agent",
             remedy=choice(task.agent, team.agents),
         )
     for dependency in task.depends_on:

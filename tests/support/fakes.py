@@ -140,7 +140,9 @@ class FakeWorld(AccountActivities, AgentActivities, NotificationActivities):
 
     @activity.defn
     async def check_output(self, check: OutputCheck) -> OutputVerdict:
-        return OutputVerdict(problem=await asyncio.to_thread(schema_problem, check.output))
+        found = {name: schema_problem(output) for name, output in check.outputs.items()}
+        problems = {name: each for name, each in found.items() if each is not None}
+        return OutputVerdict(problem=schema_problem(check.output), problems=problems)
 
     @activity.defn
     async def call_agent(self, call: CallRequest) -> CallResult:

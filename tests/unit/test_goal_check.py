@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from durable_agent_team.contracts.plan import Plan, Problem
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.team import Task, Team
+from durable_agent_team.rules.briefing import Briefing, PlanForm
 from durable_agent_team.rules.goal_check import contains_goal, goal_problems
 from durable_agent_team.rules.planning import parse_plan
 from durable_agent_team.rules.review import parse_review
@@ -51,14 +52,16 @@ def test_plans_reviews_added_tasks_and_the_warning_find_it(ask: str) -> None:
     task = Task(id="a", agent="research", ask=ask)
     assert [each.field for each in goal_problems((task,), GOAL)] == ["tasks.a.ask"]
     written = {"id": "a", "agent": "research", "ask": ask, "depends_on": []}
-    planned = parse_plan(json.dumps({"tasks": [written]}), TEAM, GOAL)
-    assert isinstance(planned, list)
-    assert "repeats the whole goal" in str(planned[0])
     plan = Plan(tasks=(Task(id="b", agent="research", ask="List the facts."),))
     added = {"agent": "research", "ask": ask, "depends_on": []}
-    reviewed = parse_review(json.dumps({"add": [added]}), TEAM, plan, GOAL, 1)
-    assert isinstance(reviewed, list)
-    assert [each.field for each in reviewed] == ["tasks.review1-1.ask"]
+    for form in PlanForm:
+        briefing = Briefing(TEAM, GOAL, form)
+        planned = parse_plan(json.dumps({"tasks": [written]}), briefing)
+        assert isinstance(planned, list)
+        assert "repeats the whole goal" in str(planned[0])
+        reviewed = parse_review(json.dumps({"add": [added]}), briefing, plan, 1)
+        assert isinstance(reviewed, list)
+        assert [each.field for each in reviewed] == ["tasks.review1-1.ask"]
     request = RunRequest(team=TEAM.model_copy(update={"tasks": (task,)}), goal=GOAL)
     assert any("contains the goal" in each.what for each in team_warnings(request))
 
@@ -92,7 +95,9 @@ def test_a_review_may_keep_the_tasks_of_a_given_plan_that_contain_the_goal() -> 
     """They are the operator's: `validate` warns of them."""
     plan = Plan(tasks=(Task(id="b", agent="research", ask=GOAL),))
     added = {"agent": "research", "ask": "List the prices.", "depends_on": []}
-    assert isinstance(parse_review(json.dumps({"add": [added]}), TEAM, plan, GOAL, 1), tuple)
+    for form in PlanForm:
+        found = parse_review(json.dumps({"add": [added]}), Briefing(TEAM, GOAL, form), plan, 1)
+        assert isinstance(found, tuple)
 
 
 @pytest.mark.fuzz

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from durable_agent_team.contracts.plan import Plan
 from durable_agent_team.contracts.team import Agent, Task, Team
+from durable_agent_team.rules.briefing import Briefing, PlanForm
 from durable_agent_team.rules.model_json import MAX_DEPTH, parse
 from durable_agent_team.rules.planning import parse_plan
 from durable_agent_team.rules.review import parse_review
@@ -33,12 +34,13 @@ BROKEN = [
 ]
 
 
+@pytest.mark.parametrize("form", PlanForm)
 @pytest.mark.parametrize("answer", BROKEN, ids=range(len(BROKEN)))
-def test_a_broken_answer_has_problems_that_can_be_stored(answer: str) -> None:
+def test_a_broken_answer_has_problems_that_can_be_stored(answer: str, form: PlanForm) -> None:
     before = time.thread_time()
     for found in (
-        parse_plan(answer, TEAM, "Know a tree."),
-        parse_review(answer, TEAM, PLAN, "Know a tree.", 1),
+        parse_plan(answer, Briefing(TEAM, "Know a tree.", form)),
+        parse_review(answer, Briefing(TEAM, "Know a tree.", form), PLAN, 1),
     ):
         assert isinstance(found, list)
         assert found

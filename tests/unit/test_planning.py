@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from durable_agent_team.contracts.plan import Plan, Problem
 from durable_agent_team.contracts.team import Agent, Task, Team
 from durable_agent_team.rules.graph import find_cycle
-from durable_agent_team.rules.planning import (
+from durable_agent_team.rules.narrow_plans import (
     MAX_PLANNED,
     PLACEHOLDER,
     parse_plan,

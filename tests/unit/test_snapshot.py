@@ -31,16 +31,18 @@ from durable_agent_team.contracts.spend import (
 )
 from durable_agent_team.contracts.team import Agent, Task, Team
 from durable_agent_team.contracts.text_ref import reference_to
+from durable_agent_team.rules.briefing import PlanForm
 from workflows.state.agent_account import AgentAccount, Use
 from workflows.state.charges import Charges
 from workflows.state.open_call import Issued, OpenCall
 from workflows.state.plan_progress import PlanProgress
+from workflows.state.planning_terms import PlanningTerms
 from workflows.state.progress import Progress
 from workflows.state.snapshot import UnreadableSnapshot, progress_of, snapshot_of
 from workflows.state.task_log import TaskLog
 from workflows.state.task_schedule import Schedule
 
-STATE = (Progress, AgentAccount, Charges, PlanProgress, TaskLog, OpenCall, Issued)
+STATE = (Progress, AgentAccount, Charges, PlanProgress, TaskLog, OpenCall, Issued, PlanningTerms)
 MADE_AGAIN = {
     ("OpenCall", "request"): "made from the plan, and compared with `Issued.digest`",
     ("OpenCall", "caller"): "it is in `Issued`",
@@ -89,6 +91,7 @@ def filled() -> Progress:
     progress.cancel_reason, progress.failure = "why", FAILURE
     progress.give_answer("shown", (reference_to("whole"),))
     progress.deadline, progress.for_approval, progress.reviews = AT, "plan", 1
+    progress.planning = PlanningTerms(PlanForm.WHOLE, {"a": Decimal("0.5")})
     progress.ledger_usd, progress.ledger_agrees = Decimal(1), LedgerAgreement.YES
     progress.call_seconds, progress.execution = 1.5, 7
     log, call = progress.tasks.logs["x"], progress.open_calls["x"]

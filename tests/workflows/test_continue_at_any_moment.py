@@ -5,8 +5,10 @@ import asyncio
 import json
 import uuid
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
@@ -33,6 +35,8 @@ NEVER = 100_000
 class Everything(OnceEach):
     """A plan, an answer that needs a repair, two reviews; an agent that cannot pay."""
 
+    plan: Sequence[dict[str, Any]] = PLAN
+
     def __init__(self) -> None:
         super().__init__(self._decided, seconds=0.02)
         self._reviews = iter(REVIEWS)
@@ -40,12 +44,26 @@ class Everything(OnceEach):
 
     def _decided(self, call: CallRequest) -> CallResult | None:
         if call.purpose is Purpose.PLAN:
-            return self.answer(call, json.dumps({"tasks": PLAN}))
+            return self.answer(call, json.dumps({"tasks": self.plan, "result": "t4"}))
         if call.purpose is Purpose.REVIEW:
             return self.answer(call, json.dumps(next(self._reviews)))
         if call.task == "t1" and call.rejected is None:
             return self.answer(call, "poor", reasons=("too short",))
         return None
+
+
+class WholeForm(Everything):
+    """With a schema, which an activity checks, and a plan that goes back because of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.catalog = self.catalog.model_copy(update={"plans_by_model": True})
+
+    def _decided(self, call: CallRequest) -> CallResult | None:
+        kind = "object" if call.rejected else "thing"
+        schema = json.dumps({"type": kind})
+        self.plan = [{**each, "output": schema if each["id"] == "t2" else "text"} for each in PLAN]
+        return super()._decided(call)
 
 
 def planned() -> dict[str, Any]:
@@ -59,9 +77,12 @@ def planned() -> dict[str, Any]:
     return {key: value for key, value in given.items() if key not in ("tasks", "result")}
 
 
-async def test_a_run_that_continues_anywhere_ends_as_one_that_does_not(client: Client) -> None:
-    worlds = Worlds(Everything)
-    moments = [NEVER, *range(3, 45, 2)]
+@pytest.mark.parametrize("world", [Everything, WholeForm])
+async def test_a_run_that_continues_anywhere_ends_as_one_that_does_not(
+    client: Client, world: type[Everything]
+) -> None:
+    worlds = Worlds(world)
+    moments = [NEVER, *(range(3, 45, 2) if world is Everything else range(5, 45, 8))]
     async with running_worker(client, worlds.activities) as queue:
         runs = await asyncio.gather(*(_carried_out(client, queue, each) for each in moments))
         numbers = [len(await read_executions(client, each.workflow_id)) for each in runs]
@@ -74,6 +95,7 @@ async def test_a_run_that_continues_anywhere_ends_as_one_that_does_not(client: C
     assert numbers[1] > 10, "it continues as new all the time"
     assert min(numbers[1:]) > 1
     assert ended[NEVER]["made"]["t2"] == 2, "the review has it done again"
+    assert ended[NEVER]["made"]["plan"] == (1 if world is Everything else 2)
     for events, shown in ended.items():
         assert shown == ended[NEVER], f"continued after {events} events"
 

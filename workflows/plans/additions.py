@@ -13,7 +13,7 @@ from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunStatus, TaskStatus
 from durable_agent_team.contracts.team import Task
 from durable_agent_team.rules.goal_check import goal_problems
-from durable_agent_team.rules.review import is_added
+from durable_agent_team.rules.revision import is_added
 from durable_agent_team.rules.validation import added_task_problems
 from workflows.activity_errors import refused
 from workflows.activity_executor import ActivityExecutor

@@ -3,15 +3,21 @@
 from collections.abc import Sequence
 
 from durable_agent_team.contracts.error_types import ErrorType
-from durable_agent_team.contracts.plan import Plan
+from durable_agent_team.contracts.plan import Plan, Problem
 from durable_agent_team.contracts.run import Failure, RunStatus
 from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.rules.planning import parse_plan
 from durable_agent_team.rules.validation import team_problems
+from workflows.plans.planned_outputs import output_problems
 from workflows.plans.taking_over import seeded_plan
 from workflows.state.progress import Progress
 from workflows.task_exceptions import TaskFailed
-from workflows.tasks.assignments import plan_assignment
+from workflows.tasks.assignments import (
+    PLAN_SUBJECT,
+    begin_planning,
+    judging_briefing,
+    plan_assignment,
+)
 from workflows.tasks.paid_call import PaidCalls
 
 
@@ -30,25 +36,29 @@ async def make_plan(progress: Progress, calls: PaidCalls) -> Plan:
 
     Raises TaskFailed or TaskSkipped.
     """
-    team, goal = progress.team, progress.goal
+    team = progress.team
     seeded = seeded_plan(progress)
     if seeded is not None:
         return seeded
     if team.tasks:
         return Plan(tasks=team.tasks, result=team.result)
     progress.become(RunStatus.PLANNING)
+    begin_planning(progress, PLAN_SUBJECT)
+    found: Plan | list[Problem] = []
 
-    def problems(answer: str) -> Sequence[str]:
-        plan = parse_plan(answer, team, goal)
-        return [] if isinstance(plan, Plan) else [str(problem) for problem in plan]
+    async def problems(answer: str) -> Sequence[str]:
+        nonlocal found
+        found = parse_plan(answer, judging_briefing(progress))
+        if isinstance(found, list):
+            return [str(problem) for problem in found]
+        return await output_problems(progress, calls.activities, found.tasks)
 
     try:
-        answer = await calls.inline_answer(plan_assignment(progress), problems)
+        await calls.inline_answer(plan_assignment(progress), problems)
     except TaskFailed as failed:
         if failed.failure.type != ErrorType.CHECK_FAILED:
             raise
         message = failed.failure.message
         raise TaskFailed(Failure(type=ErrorType.INVALID_PLAN, message=message)) from None
-    plan = parse_plan(answer, team, goal)
-    assert isinstance(plan, Plan)
-    return plan
+    assert isinstance(found, Plan)
+    return found

@@ -4,13 +4,19 @@ from collections.abc import Sequence
 
 from temporalio import workflow
 
-from durable_agent_team.contracts.plan import Plan
+from durable_agent_team.contracts.plan import Plan, Problem
 from durable_agent_team.contracts.run import RunStatus
 from durable_agent_team.rules.review import Review, parse_review, to_do_again
+from workflows.plans.planned_outputs import output_problems
 from workflows.plans.taking_over import answer_stands
 from workflows.state.progress import Progress
 from workflows.task_exceptions import TaskFailed, TaskSkipped
-from workflows.tasks.assignments import review_assignment
+from workflows.tasks.assignments import (
+    REVIEW_SUBJECT,
+    begin_planning,
+    judging_briefing,
+    review_assignment,
+)
 from workflows.tasks.paid_call import PaidCalls
 from workflows.tasks.runner import TaskRunner
 
@@ -37,18 +43,22 @@ async def review_plan(progress: Progress, calls: PaidCalls, runner: TaskRunner) 
 async def _revise(progress: Progress, calls: PaidCalls, number: int) -> tuple[Review, Plan] | None:
     """None where the plan stays as it is: the review finishes the work, or has failed."""
     assert progress.tasks.plan is not None
-    team, plan, goal = progress.team, progress.tasks.plan, progress.goal
+    plan = progress.tasks.plan
+    begin_planning(progress, REVIEW_SUBJECT)
+    found: tuple[Review, Plan] | list[Problem] = []
 
-    def problems(answer: str) -> Sequence[str]:
-        found = parse_review(answer, team, plan, goal, number)
-        return [str(problem) for problem in found] if isinstance(found, list) else []
+    async def problems(answer: str) -> Sequence[str]:
+        nonlocal found
+        found = parse_review(answer, judging_briefing(progress), plan, number)
+        if isinstance(found, list):
+            return [str(problem) for problem in found]
+        return await output_problems(progress, calls.activities, found[0].add)
 
     try:
-        answer = await calls.inline_answer(review_assignment(progress), problems)
+        await calls.inline_answer(review_assignment(progress), problems)
     except (TaskFailed, TaskSkipped) as ended:
         progress.refuse(workflow.now(), f"review {number}", ended.failure.message)
         return None
-    found = parse_review(answer, team, plan, goal, number)
     if isinstance(found, list) or found[0].finishes:
         return None
     return found

@@ -12,7 +12,7 @@ from durable_agent_team.contracts.plan import Plan
 from durable_agent_team.contracts.run import Failure, TaskStatus
 from durable_agent_team.contracts.team import Task
 from durable_agent_team.contracts.text_ref import Text
-from durable_agent_team.rules.review import is_added
+from durable_agent_team.rules.revision import is_added
 from workflows.state.taken_over import Reused
 from workflows.state.task_log import TaskLog
 from workflows.state.task_schedule import ENDED, Schedule

@@ -28,6 +28,7 @@ from workflows.state.call_trouble import CallTrouble
 from workflows.state.open_call import OpenCall
 from workflows.state.outage import Outage
 from workflows.state.plan_progress import PlanProgress
+from workflows.state.planning_terms import PlanningTerms
 from workflows.state.taken_over import TakenOver
 from workflows.state.unpaid import UnpaidUpstream
 
@@ -69,6 +70,8 @@ class Progress:
     tasks: PlanProgress = field(default_factory=PlanProgress)
     open_calls: dict[str, OpenCall] = field(default_factory=dict)
     """By the task, or the orchestrator's step, that they work for."""
+    planning: PlanningTerms = field(default_factory=PlanningTerms)
+    """Of the plan, or of the last review."""
     reviews: int = 0
     """How often the orchestrator has revised the plan, also in the run that this one continues."""
     taken_over: TakenOver | None = None

@@ -1,12 +1,14 @@
 """Makes the assignments: a specialist never sees the goal, the orchestrator always does."""
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 from durable_agent_team.contracts.call import Purpose, Source
 from durable_agent_team.contracts.names import ORCHESTRATOR_AGENT
 from durable_agent_team.contracts.team import Agent, Caller
 from durable_agent_team.contracts.text_ref import Text
+from durable_agent_team.rules.briefing import Briefing, PlanForm, plan_form
 from durable_agent_team.rules.catalog import caller_of
 from durable_agent_team.rules.planning import plan_ask, plan_schema
 from durable_agent_team.rules.prompts import (
@@ -16,6 +18,7 @@ from durable_agent_team.rules.prompts import (
     task_sources,
 )
 from durable_agent_team.rules.review import MAX_SHOWN, review_ask, review_schema
+from workflows.state.planning_terms import PlanningTerms
 from workflows.state.progress import Progress
 from workflows.tasks.call_requests import Assignment
 
@@ -58,11 +61,47 @@ def with_settings(progress: Progress, assignment: Assignment, caller: Caller) ->
     return replace(assignment, caller=caller, system=orchestrator_text(team))
 
 
+def begin_planning(progress: Progress, subject: str) -> None:
+    """Fixes the terms of a plan or a review, unless an earlier execution has asked for it."""
+    if subject in progress.open_calls:
+        return
+    progress.planning = PlanningTerms(
+        form=plan_form(progress.team, progress.catalog), left_usd=_left_usd(progress)
+    )
+
+
+def planning_briefing(progress: Progress) -> Briefing:
+    """What the orchestrator is told: on the terms of the step that has begun."""
+    return Briefing(
+        team=progress.team,
+        goal=progress.goal,
+        form=progress.planning.form,
+        documents=progress.sources,
+        catalog=progress.catalog,
+        left_usd=progress.planning.left_usd,
+    )
+
+
+def judging_briefing(progress: Progress) -> Briefing:
+    """What its answer is judged by: the money that there is now."""
+    return replace(planning_briefing(progress), left_usd=_left_usd(progress))
+
+
+def _left_usd(progress: Progress) -> dict[str, Decimal]:
+    accounts = progress.accounts
+    return {name: accounts[name].remaining_usd for name in progress.team.agents if name in accounts}
+
+
 def plan_assignment(progress: Progress) -> Assignment:
-    """To decompose the goal, under a schema that cannot express an unknown agent or a cycle."""
-    team = progress.team
+    """To decompose the goal, under a schema that is derived from the team."""
+    briefing = planning_briefing(progress)
     return _for_orchestrator(
-        progress, PLAN_SUBJECT, Purpose.PLAN, plan_ask(team), output=plan_schema(team)
+        progress,
+        PLAN_SUBJECT,
+        Purpose.PLAN,
+        plan_ask(briefing),
+        output=plan_schema(briefing),
+        checked_by_workflow=briefing.form is PlanForm.WHOLE,
     )
 
 
@@ -73,13 +112,15 @@ def review_assignment(progress: Progress) -> Assignment:
     status = tasks.schedule.status
     failures = {each: log.failure.type for each, log in tasks.logs.items() if log.failure}
     sources = tuple(_beginning(task_id, text) for task_id, text in tasks.handoffs.items())
+    briefing = planning_briefing(progress)
     return _for_orchestrator(
         progress,
         REVIEW_SUBJECT,
         Purpose.REVIEW,
-        review_ask(status, tasks.plan, failures),
+        review_ask(briefing, status, tasks.plan, failures, progress.reviews + 1),
         sources=sources,
-        output=review_schema(progress.team, status, tasks.plan.result),
+        output=review_schema(briefing, status, tasks.plan.result),
+        checked_by_workflow=briefing.form is PlanForm.WHOLE,
     )
 
 

@@ -47,6 +47,7 @@ class Assignment:
     missing: tuple[str, ...] = ()
     output: BuiltInOutput | dict[str, Any] = "text"
     checks: Checks = field(default_factory=Checks)
+    checked_by_workflow: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,7 @@ class CallRequests:
             "rejected": rejected,
             "output": assignment.output if assignment.output != "text" else None,
             "checks": assignment.checks if assignment.checks != Checks() else None,
+            "checked_by_workflow": assignment.checked_by_workflow,
         }
         given = {name: value for name, value in optional.items() if value}
         if caller.seed is not None:  # 0 is a seed

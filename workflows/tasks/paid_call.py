@@ -1,7 +1,7 @@
 """Makes an agent's calls: each is paid for, its answer checked, and repaired where it fails."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -80,6 +80,9 @@ OUTLASTS = "outlast-trouble"
 UNSENT_MAY_FAIL = "unsent-calls-may-fail"
 """Runs from before this patch park a call that was never sent, also with `on_failure: fail`."""
 
+CheckedByWorkflow = Callable[[str], Awaitable[Sequence[str]]]
+"""What is wrong with an answer that the workflow itself reads."""
+
 RESERVED_ELSEWHERE = timedelta(seconds=5)
 
 
@@ -103,14 +106,20 @@ class PaidCalls:
         self._max_repairs = progress.team.max_repairs
         self.gate = Gate(progress, parking)
         self.outages = Outages(progress)
+        self.is_checking = False
+        """An answer of the orchestrator's is being checked, which makes one call at a time."""
 
     def use_catalog(self, catalog: ModelCatalog) -> None:
         """From here on, requests are bounded by these prices."""
         self._catalog = catalog
         self._requests = CallRequests(catalog)
 
+    @property
+    def activities(self) -> ActivityExecutor:
+        return self._activities
+
     async def answer(
-        self, assignment: Assignment, problems: Callable[[str], Sequence[str]] | None = None
+        self, assignment: Assignment, problems: CheckedByWorkflow | None = None
     ) -> Text:
         """A checked answer. One that fails its checks is sent back with the reasons, as a new call.
 
@@ -130,12 +139,21 @@ class PaidCalls:
         self,
         assignment: Assignment,
         call: OpenCall,
-        problems: Callable[[str], Sequence[str]] | None,
+        problems: CheckedByWorkflow | None,
     ) -> Text:
         account = self._progress.accounts[assignment.agent]
         while True:
             request, result = await self._paid(assignment, call)
-            reasons = tuple(result.reasons or (problems(result.answer) if problems else ()))
+            reasons = result.reasons
+            if problems is not None and not reasons:
+                self.is_checking = True
+                try:
+                    reasons = tuple(await problems(result.answer))
+                except asyncio.CancelledError:  # it was paid, and is not used
+                    account.settle(request.idempotency_key, result, Use.FAILED)
+                    raise
+                finally:
+                    self.is_checking = False
             good = Use.USEFUL if call.number == 1 else Use.REPAIR
             account.settle(request.idempotency_key, result, Use.FAILED if reasons else good)
             self._progress.call_seconds += result.seconds
@@ -150,9 +168,7 @@ class PaidCalls:
             else:
                 call.next_answer(_rejected(result, reasons[:MAX_REASONS]))
 
-    async def inline_answer(
-        self, assignment: Assignment, problems: Callable[[str], Sequence[str]]
-    ) -> str:
+    async def inline_answer(self, assignment: Assignment, problems: CheckedByWorkflow) -> str:
         """The text of a plan or a review, which the workflow reads itself."""
         answer = await self.answer(assignment, problems)
         assert isinstance(answer, str)

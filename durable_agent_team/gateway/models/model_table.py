@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from durable_agent_team.gateway.models.catalogue import CATALOGUE, Catalogue, CatalogueEntry
 from durable_agent_team.gateway.models.dialects import find_dialect
-from durable_agent_team.gateway.models.model import Model
+from durable_agent_team.gateway.models.model import Model, Planning
 from durable_agent_team.gateway.models.models_file import ModelEntry, ModelsFile, price_problem
 from durable_agent_team.gateway.models.presets import presets
 from durable_agent_team.gateway.models.price import Price
@@ -175,7 +175,7 @@ class ModelTable:
             price=price,
             dialect=find_dialect(upstream.entry.preset, wanted, entry.dialect),
             max_output_tokens=entry.max_output_tokens,
-            planning=entry.planning or "whole",
+            planning=entry.planning or _planning(name),
             speaks=upstream.entry.speaks,
             trust_cost=upstream.entry.trust_cost,
             timeout_seconds=upstream.entry.timeout_seconds,
@@ -191,7 +191,7 @@ class ModelTable:
             upstream_model=name,
             price=self.prices.models[name],
             dialect=find_dialect(upstream.entry.preset, name),
-            planning="narrow" if name in NARROW else "whole",
+            planning=_planning(name),
             speaks=upstream.entry.speaks,
             trust_cost=upstream.entry.trust_cost,
             timeout_seconds=upstream.entry.timeout_seconds,
@@ -256,6 +256,10 @@ def _served(name: str, upstream: NamedUpstream, wanted: str, known: CatalogueEnt
         timeout_seconds=upstream.entry.timeout_seconds,
         kind=known.kind if known else "chat",
     )
+
+
+def _planning(name: str) -> Planning:
+    return "narrow" if name in NARROW else "whole"
 
 
 def _free(upstream: NamedUpstream) -> dict[str, Any]:

@@ -1,0 +1,16 @@
+"""The terms of a plan or a review that is being asked for."""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from durable_agent_team.rules.briefing import PlanForm
+
+
+@dataclass
+class PlanningTerms:
+    """Fixed when the step begins, so that the run's next execution asks in the same words, and
+    takes up the call that is in flight."""
+
+    form: PlanForm = PlanForm.NARROW
+    left_usd: dict[str, Decimal] = field(default_factory=dict)
+    """What each agent's account had left, as the prompt says."""
