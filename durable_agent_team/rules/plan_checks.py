@@ -13,9 +13,10 @@ from durable_agent_team.rules.briefing import Briefing
 from durable_agent_team.rules.catalog import context_problem
 from durable_agent_team.rules.goal_check import goal_copies
 from durable_agent_team.rules.graph import find_cycle
+from durable_agent_team.rules.nearest_names import choice
 from durable_agent_team.rules.plan_costs import money_problems
 from durable_agent_team.rules.planned_tasks import shown
-from durable_agent_team.rules.validation import MAX_NAMES, bounded, reference_problems
+from durable_agent_team.rules.validation import bounded, reference_problems
 
 RESERVED_IDS: Final = frozenset({"plan", "review", "answer"})
 """The orchestrator's own steps have these names, where money is booked and people approve."""
@@ -94,11 +95,10 @@ def _cycles(tasks: Sequence[Task]) -> Iterator[Problem]:
 
 def _sources(briefing: Briefing, task: Task) -> Iterator[Problem]:
     """Documents that are not there, that do not fit, or that there must be for quotes."""
-    known = ", ".join(briefing.documents)[:MAX_NAMES]
-    remedy = f"one of: {known}" if known else "leave it out: the run has no documents"
     missing = [name for name in task.inputs if name not in briefing.documents]
     for name in missing:
         what = "the run has no document of this name"
+        remedy = choice(name, briefing.documents) if briefing.documents else "leave it out"
         yield Problem(field=f"tasks.{task.id}.inputs", value=shown(name), what=what, remedy=remedy)
     agent = briefing.team.agents.get(task.agent)
     if missing or agent is None:

@@ -14,6 +14,7 @@ from durable_agent_team.contracts.plan import Plan, Problem
 from durable_agent_team.contracts.team import Checks, Task
 from durable_agent_team.rules.briefing import Briefing
 from durable_agent_team.rules.json_in_text import json_in_text
+from durable_agent_team.rules.nearest_names import choice
 from durable_agent_team.rules.plan_checks import planned_problems
 from durable_agent_team.rules.planned_tasks import TasksRead, kind_of, read_tasks, shown
 from durable_agent_team.rules.team_listing import costs_listed, documents_listed, team_listed
@@ -213,7 +214,7 @@ def _result_problems(result: Any, ids: list[str]) -> list[Problem]:
     if result is None or result in ids:
         return []
     what = "no such task" if isinstance(result, str) else f"it is {kind_of(result)}"
-    remedy = f"one of: {', '.join(ids)}; or null"[:1_000]
+    remedy = f"{choice(shown(result), ids)}; or null, for all last tasks"
     return [Problem(field="result", value=shown(result), what=what, remedy=remedy)]
 
 

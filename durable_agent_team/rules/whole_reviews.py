@@ -8,6 +8,7 @@ from durable_agent_team.contracts.plan import Plan, Problem
 from durable_agent_team.contracts.run import TaskStatus
 from durable_agent_team.rules.briefing import Briefing
 from durable_agent_team.rules.json_in_text import json_in_text
+from durable_agent_team.rules.nearest_names import choice
 from durable_agent_team.rules.plan_checks import planned_problems
 from durable_agent_team.rules.planned_tasks import TasksRead, kind_of, read_tasks, shown
 from durable_agent_team.rules.revision import (
@@ -19,7 +20,6 @@ from durable_agent_team.rules.revision import (
     to_do_again,
 )
 from durable_agent_team.rules.team_listing import costs_listed, documents_listed, team_listed
-from durable_agent_team.rules.validation import MAX_NAMES
 from durable_agent_team.rules.whole_plans import (
     COSTS_HEADING,
     RULES,
@@ -136,14 +136,15 @@ def _ids(
 ) -> tuple[str, ...]:
     """A list of the plan's tasks; what is not in it becomes a problem."""
     given = value.get(key) or []
-    known = {task.id for task in plan.tasks}
+    known = dict.fromkeys(task.id for task in plan.tasks)
     if not isinstance(given, list):
         what, remedy = f"it is {kind_of(given)}, and must be a list", "a list of ids; [] for none"
         problems.append(Problem(field=key, value=shown(given), what=what, remedy=remedy))
         return ()
-    remedy = f"one of: {', '.join(known_id.id for known_id in plan.tasks)}"[:MAX_NAMES]
     problems += [
-        Problem(field=key, value=shown(each), what="no such task", remedy=remedy)
+        Problem(
+            field=key, value=shown(each), what="no such task", remedy=choice(shown(each), known)
+        )
         for each in given
         if not isinstance(each, str) or each not in known
     ]
