@@ -6,7 +6,8 @@ alternatives, many quotes against much text) goes to a process of its own (`judg
 runs `judge_child`), which is killed at its time limit: the event loop never waits for a regular
 expression (docs/adr/027).
 
-`answer_checks` has the checks themselves, `fences`, `quotes` and `schemas` their parts. They are
-pure functions, which run in both processes, and import nothing of Temporal, so that the child
-starts fast. Imports contracts, rules, `output_formats`, and jsonschema.
+`answer_checks` has the checks themselves, `quotes` (with `faithful_text`, `quote_matches`) and
+`schemas` their parts; `embedded_json` and `fences` take off what stands around JSON. They are pure
+functions, which run in both processes, and import nothing of Temporal, so that the child starts
+fast. Imports contracts, rules, `output_formats`, and jsonschema.
 """

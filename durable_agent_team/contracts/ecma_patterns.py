@@ -27,8 +27,7 @@ _WORD = f"[{class_text(WORD)}]"
 _BOUNDARY = f"(?:(?<={_WORD})(?!{_WORD})|(?<!{_WORD})(?={_WORD}))"
 _NO_BOUNDARY = f"(?:(?<={_WORD})(?={_WORD})|(?<!{_WORD})(?!{_WORD}))"
 _LINE_BREAKS = "\\n\\r\\u2028\\u2029"
-_NAMED = re.compile(r"\(\?<([^=!>][^>]*)>")
-_CAPTURING = re.compile(r"\\.|\[(?:\\.|[^\]\\])*\]|(\((?!\?)|\(\?P?<(?![=!]))", re.DOTALL)
+_NAMED = re.compile(r"\(\?<([^=!>][^>]{0,60})>")
 _LITERAL = re.compile(r"/(?:\^.*|.*[^\\]\$)/[dgimsuvy]*", re.DOTALL)
 _HEX = re.compile(r"u\{([0-9A-Fa-f]{1,8})\}|u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})")
 _LOW_HALF = re.compile(r"\\u([Dd][C-Fc-f][0-9A-Fa-f]{2})")
@@ -74,7 +73,8 @@ class _Translation:
         self._pattern = pattern
         self._at = 0
         self._names = self._python_names()
-        self._groups = sum(bool(found[1]) for found in _CAPTURING.finditer(pattern))
+        self._referred = 0
+        """The highest number of a group that is referred to."""
         self._opened: list[int | None] = []
         """The groups around this place, by their numbers; None for one that captures nothing."""
         self._numbered = 0
@@ -85,6 +85,8 @@ class _Translation:
         parts: list[str] = []
         while self._at < len(self._pattern):
             parts.append(self._next())
+        if self._referred > self._numbered:
+            raise PatternError(f"\\{self._referred} refers to a group that is not there")
         return "".join(parts)
 
     def _python_names(self) -> dict[str, str]:
@@ -156,23 +158,21 @@ class _Translation:
             self._at += 1
             return _BOUNDARY if char == "b" else _NO_BOUNDARY
         if number := self._take(re.compile(r"[1-9][0-9]{0,2}")):
-            return self._reference(int(number[0]), number[0])
+            self._referred = max(self._referred, int(number[0]))
+            return self._reference(int(number[0]))
         if self._names and (name := self._take(re.compile(r"k<([^>]*)>"))):
             if name[1] not in self._names:
                 raise PatternError(f"no group is named {name[1][:40]!r}")
-            return self._reference(self._numbers.get(name[1], self._groups + 1), "")
+            return self._reference(self._numbers.get(name[1]))
         if python := self._take(_FROM_PYTHON):
             return f"\\{python[0]}"
         found = self._escaped()
         return char_text(found) if isinstance(found, int) else f"[{class_text(found)}]"
 
-    def _reference(self, number: int, digits: str) -> str:
-        """A group that has taken no part in the match is empty there, and no failure."""
-        if number in self._closed:
-            return f"(?({number})\\{number})"
-        if number > self._groups and digits:
-            raise PatternError(f"\\{digits} refers to a group that is not there")
-        return "(?:)"
+    def _reference(self, number: int | None) -> str:
+        """A group that has taken no part in the match is empty there, and no failure. None for one
+        that comes later."""
+        return f"(?({number})\\{number})" if number in self._closed else "(?:)"
 
     def _escaped(self) -> int | Ranges:
         """An escape that stands for a character or for a set of them."""
