@@ -2,6 +2,7 @@
 
 `call_agent` is the activity. `request_body` and `output_formats` build the request;
 `answer_reading` tells an answer from half of one, a refusal and thinking alone (`finish_reasons`,
-`thinking_blocks`); `activities.judging` decides whether an answer is accepted, `spans` and `metrics` record each
-attempt. No text of a prompt or an answer may enter a span, a metric or a log line.
+`thinking_blocks`); `activities.judging` decides whether an answer is accepted; `spans` and
+`metrics` record each attempt. No text of a prompt or an answer may enter a span, a metric or a log
+line.
 """

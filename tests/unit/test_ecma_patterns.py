@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from durable_agent_team.contracts.character_sets import complement, property_set, ranges_of
@@ -102,6 +102,7 @@ def test_what_is_not_understood_is_refused_with_a_remedy(pattern: str, told: str
     assert told in f"{caught.value} ({caught.value.remedy})"
 
 
+@settings(deadline=None)
 @given(
     st.text(max_size=30)
     | st.lists(

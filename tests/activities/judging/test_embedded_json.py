@@ -88,7 +88,7 @@ values: st.SearchStrategy[Any] = (
 words = st.text(alphabet=st.characters(exclude_characters='{}[]":,', codec="utf-8"), max_size=20)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(value=st.dictionaries(st.text(max_size=4), values), before=words, after=words)
 def test_any_object_between_any_words(value: dict[str, Any], before: str, after: str) -> None:
     text = f"{before}{json.dumps(value)}{after}"

@@ -135,7 +135,7 @@ def retyped(draw: st.DrawFn, text: str) -> str:
     return written
 
 
-@settings(max_examples=80)
+@settings(max_examples=80, deadline=None)
 @given(data=st.data(), before=words, passage=words, after=words)
 def test_any_retyped_copy_is_faithful(
     data: st.DataObject, before: list[str], passage: list[str], after: list[str]
@@ -146,7 +146,7 @@ def test_any_retyped_copy_is_faithful(
     assert is_faithful(data.draw(retyped(text)), source)
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data(), passage=words, number=st.integers(1, 99_999))
 def test_no_altered_copy_is_faithful(data: st.DataObject, passage: list[str], number: int) -> None:
     """One letter, digit or sign is another one, is missing, or is added."""
@@ -161,7 +161,7 @@ def test_no_altered_copy_is_faithful(data: st.DataObject, passage: list[str], nu
         assert not is_faithful(altered, source)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(data=st.data(), passage=words)
 def test_any_word_may_be_hyphenated_at_a_line_end(data: st.DataObject, passage: list[str]) -> None:
     source: list[str] = []
