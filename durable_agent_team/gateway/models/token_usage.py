@@ -8,13 +8,15 @@ caching), DeepSeek's (context caching), xAI's and Vertex AI's (reasoning tokens 
 `completion_tokens`), OpenRouter's (usage accounting), Moonshot's (usage in a stream's choice).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeGuard
 
 MAX_TOKENS = 10**12
+PLAIN = frozenset({"prompt_tokens", "completion_tokens", "total_tokens"})
+"""A usage with these alone tells no kinds: most do not, and are read at once."""
 
-Reported = Mapping[str, Any]
+Reported = dict[str, Any]
 Path = tuple[str, ...]
 
 PROMPT: tuple[Path, ...] = (("prompt_tokens",), ("input_tokens",))
@@ -84,14 +86,18 @@ class TokenUsage:
 def read_usage(reported: Any) -> TokenUsage | None:
     """The tokens that a provider's `usage` reports; None if it tells neither prompt nor answer, or
     what it tells cannot be believed. A prompt never has 0 tokens."""
-    if not isinstance(reported, Mapping):
+    if not isinstance(reported, dict):
         return None
+    plain = reported.keys() <= PLAIN
     prompt, completion = _total(reported, PROMPT), _total(reported, COMPLETION)
     total = _count(reported, ("total_tokens",))
     if completion is None and total is not None and not _any(reported, COMPLETION):
         completion = 0  # the total tells it
     if prompt is None or completion is None:
         return None
+    if plain:
+        completion = max(completion, (total or 0) - prompt)
+        return TokenUsage(prompt, completion) if prompt else None
     cached, written, written_1h = _caching(reported)
     prompt = max(prompt, _hits_and_misses(reported))
     reasoning = max(_counts(reported, REASONING), default=0)
@@ -213,7 +219,8 @@ def is_count(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_TOKENS
 
 
-def _value(reported: Any, path: Path) -> Any:
-    for name in path:
-        reported = reported.get(name) if isinstance(reported, Mapping) else None
-    return reported
+def _value(reported: Reported, path: Path) -> Any:
+    value = reported.get(path[0])
+    for name in path[1:]:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
