@@ -35,6 +35,9 @@ from tests.workflows.test_planning import GOOD, Planner, without_tasks
 from tests.workflows.test_review import FINISH
 from tests.workflows.test_running_out import parked, two_tasks, until
 from tests.workflows.test_steering import CHAIN, Gate
+from tests.workflows.test_whole_plans import catalog, lawyers
+from tests.workflows.test_whole_plans import planner as whole_planner
+from tests.workflows.test_whole_plans import sound as whole_plan
 
 HISTORIES = Path(__file__).with_name("histories")
 Handle = WorkflowHandle[Any, Any]
@@ -56,6 +59,23 @@ async def given_plan(client: Client) -> Handle:
 
 async def planned(client: Client) -> Handle:
     return await _ended(client, Planner("nonsense", GOOD).world, {"team": without_tasks()})
+
+
+async def planned_in_the_whole_form(client: Client) -> Handle:
+    """A schema that goes back, a plan with schemas, and a review that adds a task."""
+    bad, good = whole_plan(), whole_plan()
+    bad["tasks"][2]["output"] = {"type": "thing"}
+    added = {"id": "more", "agent": "writer", "ask": "List it.", "output": {"type": "object"}}
+    of = whole_planner(bad, good)
+
+    def rule(call: CallRequest) -> CallResult | None:
+        if call.purpose is Purpose.REVIEW:
+            return world.answer(call, json.dumps({"add": [added]}))
+        return of(call)
+
+    world = of.world = FakeWorld(rule)
+    world.catalog = catalog()
+    return await _ended(client, world, lawyers(review_rounds=1))
 
 
 async def repaired_and_failed(client: Client) -> Handle:
@@ -265,6 +285,7 @@ async def looked_up(client: Client) -> Handle:
 SCENARIOS: dict[str, Callable[[Client], Awaitable[Handle]]] = {
     "given_plan": given_plan,
     "planned": planned,
+    "planned_in_the_whole_form": planned_in_the_whole_form,
     "repaired_and_failed": repaired_and_failed,
     "cut_off_and_refused": cut_off_and_refused,
     "cancelled": cancelled,

@@ -11,7 +11,12 @@ from durable_agent_team.contracts.plan import Plan, Problem
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.team import Task, Team
 from durable_agent_team.rules.briefing import Briefing, PlanForm
-from durable_agent_team.rules.goal_check import contains_goal, goal_problems
+from durable_agent_team.rules.goal_check import (
+    contains_goal,
+    goal_copies,
+    goal_problems,
+    repeats_goal,
+)
 from durable_agent_team.rules.planning import parse_plan
 from durable_agent_team.rules.review import parse_review
 from durable_agent_team.rules.validation import team_warnings
@@ -79,6 +84,53 @@ def test_plans_reviews_added_tasks_and_the_warning_find_it(ask: str) -> None:
 )
 def test_another_text_is_not_the_goal(ask: str, goal: str) -> None:
     assert not contains_goal(ask, goal)
+
+
+LONG = "Tell the board of a bicycle maker whether to enter the European market. Say why."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LONG,
+        LONG.replace(" ", "\\n"),
+        LONG.replace(" ", "&nbsp;"),
+        f"You are to do this: '{LONG.lower()}' Begin now.",
+        f"Say why. And please: {LONG.split('.')[0].lower()}",
+        LONG.replace("maker whether", "maker, in plain words, whether"),
+    ],
+)
+def test_a_copy_in_pieces_or_behind_escapes_is_found(text: str) -> None:
+    assert repeats_goal(text, LONG)
+    task = Task(id="a", agent="b", ask="List it.", output={"description": text})
+    assert [each.field for each in goal_copies((task,), LONG)] == ["tasks.a.output"]
+
+
+@pytest.mark.parametrize(
+    ("text", "goal"),
+    [
+        ("Summarise the second chapter in three lines.", "Summarise."),
+        ("Describe how to go from Turin to Genoa by train.", "To go."),
+        ("List what a mosquito god is offered.", "to go"),
+        ("Tell whether bicycle makers enter the European market early or late.", LONG),
+        ("Say why the board of a maker of bicycles left the European market.", LONG),
+        ("List the duties of section 2.", LONG),
+    ],
+)
+def test_a_narrow_order_is_no_copy(text: str, goal: str) -> None:
+    assert not repeats_goal(text, goal)
+
+
+@pytest.mark.parametrize("text", ["Summarise!", "Please summarise now.", "SUMMARISE"])
+def test_a_short_goal_is_found_where_little_else_is_said(text: str) -> None:
+    assert repeats_goal(text, "Summarise.")
+
+
+def test_the_goal_as_an_id_is_found() -> None:
+    task = Task(id="enter-the-european-market", agent="b", ask="List it.")
+    assert [each.field for each in goal_copies((task,), "Enter the European market")] == [
+        "tasks.a.id".replace(".a.", f".{task.id}.")
+    ]
 
 
 def test_a_goal_of_signs_alone_is_compared_as_it_is() -> None:

@@ -12,7 +12,7 @@ from durable_agent_team.contracts.output_schema import schema_problem
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunStatus, TaskStatus
 from durable_agent_team.contracts.team import Task
-from durable_agent_team.rules.goal_check import goal_problems
+from durable_agent_team.rules.goal_check import goal_copies, goal_problems
 from durable_agent_team.rules.revision import is_added
 from durable_agent_team.rules.validation import added_task_problems
 from workflows.activity_errors import refused
@@ -60,11 +60,17 @@ def addition_problems(progress: Progress, task: Task) -> list[Problem]:
         return [_problem("id", task.id, what, TOO_LATE)]
     return [
         *added_task_problems(team, progress.tasks.schedule.tasks, task),
-        *goal_problems((task,), progress.goal),
+        *_goal_problems(progress, task),
         *_id_problems(task),
         *_dependency_problems(progress, task),
         *_input_problems(progress, task),
     ]
+
+
+def _goal_problems(progress: Progress, task: Task) -> Iterator[Problem]:
+    """Runs of earlier versions have taken tasks that would be refused now."""
+    found = goal_copies if progress.catalog.plans_by_model else goal_problems
+    return found((task,), progress.goal)
 
 
 def _id_problems(task: Task) -> Iterator[Problem]:
