@@ -59,15 +59,18 @@ def frame(answer: Json, request: Json) -> Json:
 
 
 def ending(choice: Json) -> Json:
-    reason, finish = text_of(choice, NATIVE), choice.get("finish_reason")
-    if not reason:
-        reason = STOP_REASONS.get(finish, "end_turn") if isinstance(finish, str) else "end_turn"
-    message = object_of(choice, "message")
-    if reason == "end_turn" and text_of(message, "refusal"):
-        reason = "refusal"
-    elif reason == "end_turn" and tool_calls(message):
-        reason = "tool_use"  # some upstreams say `stop`
+    reason = text_of(choice, NATIVE) or _stop_reason(choice)
     return {"stop_reason": reason, "stop_sequence": choice.get("stop_sequence")}
+
+
+def _stop_reason(choice: Json) -> str:
+    finish, message = choice.get("finish_reason"), object_of(choice, "message")
+    reason = STOP_REASONS.get(finish, "end_turn") if isinstance(finish, str) else "end_turn"
+    if reason == "end_turn" and text_of(message, "refusal"):
+        return "refusal"
+    if reason == "end_turn" and tool_calls(message):
+        return "tool_use"  # some upstreams say `stop`
+    return reason
 
 
 def content_blocks(message: Json, identity: str) -> list[Json]:

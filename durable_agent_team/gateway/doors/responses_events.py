@@ -85,6 +85,8 @@ class ResponseEvents:
     _items: dict[int, Json] = field(default_factory=dict)
     """Those that are done, by their index."""
     _next_index: int = 0
+    _answers: int = 0
+    """Items that are no thinking."""
     _current: _OpenItem | None = None
     """A message or thinking: there is one at a time."""
     _calls: dict[Any, _OpenItem] = field(default_factory=dict)
@@ -115,7 +117,7 @@ class ResponseEvents:
     def finish(self) -> Iterator[Event]:
         if not self._frame:
             yield from self._begin({})
-        if not self._next_index:
+        if not self._answers:
             yield from self._switch(TEXT)
         yield from self._close_all()
         state = ending(self._finish_reason)
@@ -147,6 +149,7 @@ class ResponseEvents:
             return
         yield from self._close_all()
         index = self._take_index()
+        self._answers += kind != THOUGHT
         prefix = "rs" if kind == THOUGHT else "msg"
         identity = f"{prefix}_{self._identity}" + (f"_{index}" if index else "")
         self._current = _OpenItem(kind, index, identity)
@@ -189,6 +192,7 @@ class ResponseEvents:
             if item is not None:
                 yield from self._close(self._calls.pop(position))
             index = self._take_index()
+            self._answers += 1
             shown = {**call_item(self._identity, index, call, "in_progress"), "arguments": ""}
             item = self._calls[position] = _OpenItem(CALL, index, shown["id"], shown)
             yield self._added(index, shown)
