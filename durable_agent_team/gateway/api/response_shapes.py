@@ -267,7 +267,11 @@ class ErrorFields(BaseModel):
     remaining_usd: float = 0
     required_usd: float = 0
     possibly_billed_usd: float = 0
+    upstream: str = ""
+    """Its name, in an error of it."""
     upstream_status: int = 0
+    upstream_code: str = ""
+    """Its own code, where `code` is `upstream_out_of_funds`."""
     needs: str = ""
     """Settings without which the model cannot be called."""
     nearest: list[str] = []
