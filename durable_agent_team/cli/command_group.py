@@ -24,6 +24,9 @@ COMMANDS: Final[Mapping[str, Entry]] = MappingProxyType(
     {
         "run": Entry("start_run", "Start a run, follow it, print its answer and its price."),
         "start": Entry("start_run", "Start a run and print its id."),
+        "start-input": Entry(
+            "write_start_input", "Print the `temporal workflow start` command for a team file."
+        ),
         "rerun": Entry("rerun_run", "Go on from a run that has ended, with a new run."),
         "watch": Entry("view_runs", "Follow a run until it ends; print its answer and its price."),
         "result": Entry("view_runs", "Wait for the end of a run; print its answer and its price."),
@@ -61,7 +64,17 @@ class LazyGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Finds the command in the list, then imports it."""
         name, listed, rest = super().resolve_command(ctx, args)
-        return name, listed if name is None else load_command(name), rest
+        return name, listed if name is None else load_command(name), _with_lists(name, rest)
+
+
+def _with_lists(name: str | None, arguments: list[str]) -> list[str]:
+    """`init --from` without a team lists them: Typer has no options with an optional value."""
+    given = list(arguments)
+    if name == "init" and "--from" in given:
+        place = given.index("--from") + 1
+        if place == len(given) or given[place].startswith("-"):
+            given.insert(place, "")
+    return given
 
 
 def load_command(name: str) -> TyperCommand:

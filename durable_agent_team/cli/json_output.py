@@ -32,6 +32,13 @@ class Drafted(Message):
     file: str
 
 
+class GalleryEntry(Message):
+    """What `init --from --json` prints for each team."""
+
+    name: str
+    summary: str
+
+
 class Finding(Message):
     """One line of `validate --json`: the place, what is wrong with it, and the remedy."""
 

@@ -78,7 +78,11 @@ def print_note(text: str) -> None:
 
 def print_json(model: "BaseModel") -> None:
     """Prints a model as one line of JSON. On a terminal the same JSON with more escapes."""
-    text = model.model_dump_json()
+    print_json_text(model.model_dump_json())
+
+
+def print_json_text(text: str) -> None:
+    """Prints JSON that is written already."""
     print_line(json_text(text) if sys.stdout is not None and sys.stdout.isatty() else text)
 
 

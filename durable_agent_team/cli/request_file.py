@@ -8,7 +8,7 @@ from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.rules.pydantic_messages import shown
-from durable_agent_team.rules.size_limits import prompt_problems
+from durable_agent_team.rules.size_limits import prompt_problems, start_problems
 from durable_agent_team.rules.validation import team_problems
 from durable_agent_team.team_files.salvage import own_problems
 from durable_agent_team.team_files.team_file import FileProblem, TeamFileError, load_team
@@ -26,6 +26,11 @@ def load_request(path: Path, goal: str | None, inputs: Sequence[str]) -> RunRequ
     if problems:
         raise CommandError(ExitCode.INVALID_INPUT, problem_text(in_file(path, problems)))
     return request
+
+
+def start_input_problems(path: Path, request: RunRequest) -> list[FileProblem]:
+    """What Temporal would refuse of a start input that no store takes large texts from."""
+    return in_file(path, list(start_problems(request)))
 
 
 def file_problems(

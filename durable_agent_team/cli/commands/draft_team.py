@@ -30,19 +30,66 @@ def schema(
 
 @app.command()
 def init(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The team's name.")],
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="The team's name.", show_default=False)
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="TEAM",
+            help="Start from a team of the gallery, with its documents. Without TEAM: list them.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> int:
     """Write NAME.yaml: a small team file with comments. It validates as it is."""
     from durable_agent_team.cli.json_output import Drafted
 
-    _check_name(name)
+    if source == "":
+        return _list_gallery(json)
+    if name is not None:
+        _check_name(name)
+    if source is not None:
+        return _copy(source, name, json)
+    if name is None:
+        remedy = f"write `{starter_command('init', 'my-team')}`, or --from for a list of teams"
+        raise CommandError(ExitCode.INVALID_INPUT, f"NAME: is missing ({remedy})")
     file = Path(f"{name}.yaml")
     _write(file, name)
     print_answer(Drafted(team=name, file=str(file)), str(file), json)
     if not json:
-        print_note(f"next: {starter_command('validate', str(file))}")
-        print_note(f"then: {starter_command('run', str(file))}")
+        _print_next(str(file))
+    return ExitCode.DONE
+
+
+def _print_next(file: str) -> None:
+    print_note(f"next: {starter_command('validate', file)}")
+    print_note(f"then: {starter_command('run', file)}")
+
+
+def _list_gallery(json: bool) -> int:
+    """Each team with what it is for."""
+    from durable_agent_team.cli.gallery import gallery
+    from durable_agent_team.cli.json_output import GalleryEntry
+
+    for each in gallery():
+        entry = GalleryEntry(name=each.name, summary=each.summary)
+        print_answer(entry, f"{each.name:<15}  {each.summary}", json)
+    if not json:
+        print_note(f"start from one: {starter_command('init', 'my-team')} --from NAME")
+    return ExitCode.DONE
+
+
+def _copy(source: str, name: str | None, json: bool) -> int:
+    from durable_agent_team.cli.gallery import copy_team, find_team
+    from durable_agent_team.cli.json_output import Drafted
+
+    files = [str(each) for each in copy_team(find_team(source), name)]
+    drafted = Drafted(team=Path(files[0]).stem, file=files[0])
+    print_answer(drafted, "\n".join(files), json)
+    if not json:
+        _print_next(files[0])
     return ExitCode.DONE
 
 
