@@ -14,13 +14,15 @@ from tests.end_to_end.stack import ROOT, Desk, environment, wait_until_up
 DEMO = (sys.executable, "-m", "durable_agent_team.cli.demo")
 
 
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(930)
 def test_three_acts_on_the_stack_that_is_up(desk: Desk) -> None:
     before = desk.info.worker_pid
-    out = desk.command(*DEMO, timeout=400)
+    out = desk.command(*DEMO, timeout=900)
     assert "the one that is up" in out
     assert "CHECK FAILED" not in out
     assert "was refused: required 0.00" in out
+    assert "the result of act 1: quotes, each checked word for word" in out
+    assert "nothing checks this text" in out
     assert "sum, by the gateway's ledger" in out
     assert f"{desk.info.ui_url}/namespaces/default/workflows" in out
     assert desk.info.worker_pid not in (None, before)

@@ -104,15 +104,7 @@ def check_always(act: Act) -> Act:
 def print_summary(acts: Sequence[Act], info: StackInfo, elapsed: float) -> None:
     """Prints the answer, the spend of each agent, both sums, and the number of checks."""
     act = acts[0]
-    print_heading(
-        "the answer (a model of 135 million parameters: look at the machinery, not the prose)"
-    )
-    print_line(f"  goal: {act.report.goal}")
-    print_line(paragraph((act.report.answer or "(none)").strip()))
-    if found := quotes(act.handoff(act.request.team.result)):
-        print_line("  It is based on these quotes, each checked word for word against its source:")
-        for quote in found:
-            print_line(textwrap.fill(quote, WIDTH, initial_indent="  - ", subsequent_indent="    "))
+    print_result(act)
     print_heading("what each agent spent, in USD (at a demonstration price; it cost you nothing)")
     print_line(textwrap.indent(spend_table(acts), "  "))
     print_heading("look at it")
@@ -122,6 +114,20 @@ def print_summary(acts: Sequence[Act], info: StackInfo, elapsed: float) -> None:
     count = sum(len(act.checks) for act in acts)
     passed = sum(check.passed for act in acts for check in act.checks)
     print_line(f"\n{passed} of {count} checks passed, in {elapsed:.0f} s")
+
+
+def print_result(act: Act) -> None:
+    """The quotes, which are true to their sources, and the model's own sentences as what they are:
+    a model of this size contradicts what it has just read."""
+    print_heading("the result of act 1: quotes, each checked word for word against its source")
+    print_line(f"  goal: {act.report.goal}")
+    for quote in quotes(act.handoff(act.request.team.result)):
+        print_line(textwrap.fill(quote, WIDTH, initial_indent="  - ", subsequent_indent="    "))
+    print_line(
+        "  What the bundled model made of them follows. It has 135 million parameters, and often"
+    )
+    print_line("  contradicts its sources; nothing checks this text:")
+    print_line(paragraph((act.report.answer or "(none)").strip()))
 
 
 def spend_table(acts: Sequence[Act]) -> str:
