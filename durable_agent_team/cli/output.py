@@ -6,6 +6,7 @@ Everything that a command prints passes through here, and is made safe for a ter
 import codecs
 import json
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,7 +15,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from durable_agent_team.cli.exit_codes import CommandError, ExitCode
-from durable_agent_team.rules.safe_text import for_stream, json_text, one_line
+from durable_agent_team.cli.json_layout import laid_out
+from durable_agent_team.cli.word_wrap import wrap_line
+from durable_agent_team.process.called_program import starter_program
+from durable_agent_team.rules.safe_text import for_stream, json_text, one_line, terminal_text
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -43,6 +47,26 @@ def print_line(text: str = "") -> None:
     if sys.stdout is None:
         raise _not_writable("it is closed")
     _print(for_stream(text, sys.stdout))
+
+
+def print_text(text: str) -> None:
+    """Prints lines: as they are to a pipe; to a terminal, prose broken between words. Tables and
+    lines with a command stay whole: the terminal breaks them, and they can be copied."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return print_line(text)
+    width, program = shutil.get_terminal_size().columns, starter_program()
+    lines: list[str] = []
+    for line in terminal_text(text).split("\n"):
+        whole = program in line or "  " in line.strip()
+        lines += [line] if whole else wrap_line(line, width)
+    return print_line("\n".join(lines))
+
+
+def for_reader(text: str) -> str:
+    """A text of a model: JSON laid out for a terminal, and as it is for a pipe."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return text
+    return laid_out(text) or text
 
 
 def print_heading(text: str) -> None:
@@ -91,7 +115,7 @@ def print_answer(answer: "BaseModel", text: str, json: bool) -> ExitCode:
     if json:
         print_json(answer)
     else:
-        print_line(text)
+        print_text(text)
     return ExitCode.DONE
 
 

@@ -88,6 +88,7 @@ async def test_no_command_writes_an_escape_sequence_to_a_terminal(
             ["cancel-task", plain, EVIL], ["approve", plain, EVIL], ["pause", run],
             ["agent", plain, EVIL, "--model", EVIL], ["limits", plain, "--deadline", EVIL],
             ["reconcile", run], ["add-task", plain, EVIL], ["init", EVIL],
+            ["schema"], ["resume", run], ["result", plain], ["approve", plain],
         ]  # fmt: skip
         for batch in (commands[at : at + 4] for at in range(0, len(commands), 4)):
             shown = await asyncio.gather(*(on_terminal(starter, *command) for command in batch))

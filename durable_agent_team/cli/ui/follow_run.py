@@ -4,7 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from durable_agent_team.cli.exit_codes import ExitCode
-from durable_agent_team.cli.output import is_terminal, print_json, print_line, print_note
+from durable_agent_team.cli.output import (
+    is_terminal,
+    print_json,
+    print_line,
+    print_note,
+    print_text,
+)
 from durable_agent_team.cli.ui.plain_lines import PlainLines
 from durable_agent_team.cli.ui.plan_text import approval_lines, plan_text, waits_for_approval
 from durable_agent_team.cli.ui.run_tables import report_text
@@ -33,7 +39,7 @@ async def follow_run(run: RunHandle, json: bool) -> ExitCode:
     if json:
         print_json(report)
     else:
-        print_line(f"\n{report_text(report)}")
+        print_text(f"\n{report_text(report)}")
     return exit_code_of(report)
 
 
@@ -55,7 +61,7 @@ async def _plain_lines(run: RunHandle) -> RunReport:
         for line in lines.changes(state):
             print_line(line)
         if not plan_is_shown and (text := await waiting_plan(run, state)):
-            print_line(text)
+            print_text(text)
             plan_is_shown = True
     report = await run.result()
     for line in lines.changes(state_of(report)):

@@ -9,6 +9,7 @@ from durable_agent_team.cli.output import (
     duration_text,
     elapsed,
     flat,
+    for_reader,
     usd,
     utc_minute,
 )
@@ -253,7 +254,7 @@ def report_text(report: RunReport) -> str:
     lines += reused_lines(tasks)
     lines += failed_block(tasks, report.failure)
     if report.answer is not None:
-        lines += ["", report.answer.strip()]
+        lines += ["", for_reader(report.answer).strip()]
     return "\n".join([*lines, "", spend_table(report.spend)])
 
 

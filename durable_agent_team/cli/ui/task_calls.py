@@ -4,7 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from durable_agent_team.cli.output import duration_text, flat, usd
+from durable_agent_team.cli.output import duration_text, flat, for_reader, usd
 from durable_agent_team.cli.ui.token_text import kinds_text, saved_text
 from durable_agent_team.client.run_history import INTERRUPTED, RecordedCall, RunRecord
 from durable_agent_team.contracts.base import Message, SignedUsd
@@ -148,7 +148,7 @@ def _call_lines(number: int, call: CallLook) -> list[str]:
     if call.refusal:
         lines += _block("refused", call.refusal)
     elif call.answer is not None:
-        lines += _block("answer", call.answer)
+        lines += _block("answer", for_reader(call.answer))
         lines += _block("passed", "no:\n" + "\n".join(call.reasons) if call.reasons else "yes")
     elif call.failure is not None:
         lines += _block("failed", call.failure)
