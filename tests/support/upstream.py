@@ -57,6 +57,7 @@ class ScriptedUpstream:
     async def start(self, port: int = 0) -> None:
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_post("/v1/embeddings", self._embeddings)
         app.router.add_get("/v1/models", self._models)
         app.router.add_route("*", "/control/{what}", self._control)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -123,6 +124,11 @@ class ScriptedUpstream:
             return response
         self.answered += rule.status == 200
         return web.Response(status=rule.status, body=body, headers=headers)
+
+    async def _embeddings(self, request: web.Request) -> web.Response:
+        data = [{"object": "embedding", "index": 0, "embedding": [0.5]}]
+        usage = {"prompt_tokens": 1, "total_tokens": 1}
+        return web.json_response({"object": "list", "data": data, "usage": usage})
 
     async def _models(self, request: web.Request) -> web.Response:
         return web.json_response({"object": "list", "data": [{"id": "scripted"}]})

@@ -113,7 +113,10 @@ def _responses(operation: Operation, *, streamed: bool) -> dict[str, Any]:
     shape = operation.response
     done = {"description": "Done", "content": _json(shape.__name__) if shape else BYTES}
     found: dict[str, Any] = {str(status): done for status in operation.success}
-    errors = [*map(str, sorted(operation.errors)), *(UPSTREAM_STATUSES if streamed else ())]
+    errors = [
+        *map(str, sorted(operation.errors)),
+        *(UPSTREAM_STATUSES if 502 in operation.errors else ()),
+    ]
     kind = "Error" if operation.error is ErrorResponse else operation.error.__name__
     found |= {status: {"$ref": f"#/components/responses/{kind}{status}"} for status in errors}
     if shape is Health:
