@@ -5,7 +5,6 @@ streams and exit code. What it does not test is how Python starts and what `star
 `tests/cli/test_exit_codes.py` and the end-to-end tests run the script itself.
 """
 
-import atexit
 import subprocess
 import sys
 import tempfile
@@ -14,26 +13,20 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
+_servers: list[subprocess.Popen[bytes]] = []
 
 
 @cache
 def warm_starter() -> list[str]:
     """The words to type in place of `python starter.py`. The server ends with this process."""
-    folder = tempfile.TemporaryDirectory(prefix="warm")
-    address = f"{folder.name}/commands"
+    address = f"{tempfile.mkdtemp(prefix='warm')}/commands"
     server = subprocess.Popen(
         [sys.executable, "-m", "tests.support.warm.server", address],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
+    _servers.append(server)  # its standard input stays open as long as this process lives
     assert server.stdout is not None
     assert server.stdout.readline() == b"ready\n"
-
-    def stop() -> None:
-        server.kill()
-        server.wait()
-        folder.cleanup()
-
-    atexit.register(stop)
     return [sys.executable, "-I", "-S", str(HERE / "command.py"), address]

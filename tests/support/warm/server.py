@@ -9,6 +9,8 @@ import json
 import os
 import pkgutil
 import random
+import select
+import shutil
 import signal
 import socket
 import sys
@@ -37,6 +39,7 @@ def import_all() -> None:
 
 
 def serve(address: str) -> NoReturn:
+    """Until standard input ends, as it does with the process that tests run in."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the processes that wait
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
@@ -44,12 +47,14 @@ def serve(address: str) -> NoReturn:
         import_all()
         assert threading.active_count() == 1
         print("ready", flush=True)
-        while True:
+        while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
             connection, _ = listener.accept()
             if os.fork() == 0:
                 listener.close()
                 _wait_for_command(connection)
             connection.close()
+    shutil.rmtree(os.path.dirname(address), ignore_errors=True)
+    os._exit(0)
 
 
 def _wait_for_command(connection: socket.socket) -> NoReturn:
