@@ -4,7 +4,7 @@
 >>> client = await connect()
 >>> run = await start_run(client, load_team("teams/market_brief.yaml"))
 >>> (await run.result()).answer
-'answer of answer'
+'{"findings": []}'
 
 `connect` reads `.env` and the environment. `load_team` reads a team file and checks it. `start_run`
 returns a handle (`durable_agent_team.client.run_handle.RunHandle`) whose methods watch the run,

@@ -56,7 +56,7 @@ async def start_run(
     >>> run = await start_run(client, request, id="started-from-python")
     >>> report = await run.result()
     >>> print(report.status, report.answer)
-    completed answer of answer
+    completed {"findings": []}
     """
     if reuse is not None:
         request = await reuse_request(client, request, reuse)

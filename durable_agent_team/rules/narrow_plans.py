@@ -222,7 +222,7 @@ def _task(planned: PlannedTask, agent: Agent | None) -> Task:
         ask=planned.ask,
         depends_on=planned.depends_on,
         output="findings" if reads else "text",
-        checks=Checks(quotes_exist_in="inputs") if reads else Checks(),
+        checks=Checks(quotes_exist_in="inputs") if reads else Checks(complete=False),
     )
 
 

@@ -24,7 +24,7 @@ async def test_the_example_prints_the_answer_and_what_each_agent_spent(
     assert ended.code == 0, ended.err
     first, answer, *spent = lines(ended.out)
     assert first.startswith("market-brief-")
-    assert answer == "answer of answer"
+    assert answer == "answer of brief"
     assert "research: 0.01 of 0.02 USD" in spent
 
 

@@ -36,7 +36,7 @@ async def test_the_example_prints_the_answer_and_its_price(client: Client) -> No
         )  # fmt: skip
         out, _ = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0
-    assert out == b"answer of answer 0.05\n"
+    assert out == b"answer of brief 0.04\n"
 
 
 def test_every_method_of_the_handle_is_named() -> None:

@@ -117,17 +117,12 @@ def print_summary(acts: Sequence[Act], info: StackInfo, elapsed: float) -> None:
 
 
 def print_result(act: Act) -> None:
-    """The quotes, which are true to their sources, and the model's own sentences as what they are:
-    a model of this size contradicts what it has just read."""
+    """The quotes, which are true to their sources: sentences of such a small model are not."""
     print_heading("the result of act 1: quotes, each checked word for word against its source")
     print_line(f"  goal: {act.report.goal}")
     for quote in quotes(act.handoff(act.request.team.result)):
         print_line(textwrap.fill(quote, WIDTH, initial_indent="  - ", subsequent_indent="    "))
-    print_line(
-        "  What the bundled model made of them follows. It has 135 million parameters, and often"
-    )
-    print_line("  contradicts its sources; nothing checks this text:")
-    print_line(paragraph((act.report.answer or "(none)").strip()))
+    print_line("  The bundled model has 135 million parameters: its own sentences contradict them.")
 
 
 def spend_table(acts: Sequence[Act]) -> str:
@@ -139,12 +134,6 @@ def spend_table(acts: Sequence[Act]) -> str:
     rows.append(["sum, by the gateway's ledger", *(usd(act.evidence.ledger_usd) for act in acts)])
     return aligned_table(
         ["agent", *(act.title for act in acts)], rows, right=range(1, len(acts) + 1)
-    )
-
-
-def paragraph(text: str) -> str:
-    return textwrap.fill(
-        " ".join(text.split()), WIDTH, initial_indent="  > ", subsequent_indent="  > "
     )
 
 
