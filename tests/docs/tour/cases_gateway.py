@@ -26,8 +26,10 @@ CALLS = Section(
              "budget_exhausted", "remaining_usd", "required_usd", key="poor"),
         chat("A disabled account", 402, f'{{"model": "smollm2-135m", {HELLO}}}',
              "account_disabled", "disabled", "PATCH", key="disabled"),
-        chat("A model without a price", 400, f'{{"model": "gpt-9", {HELLO}}}', "unpriced_model",
-             "'gpt-9' has no price", "prices.toml", "input_usd_per_million"),
+        chat("A model without a price", 400, f'{{"model": "house-9", {HELLO}}}', "unpriced_model",
+             "'house-9' has no price", "prices.toml", "input_usd_per_million"),
+        chat("A model whose provider has no key", 400, f'{{"model": "gpt-5-mini", {HELLO}}}',
+             "unpriced_model", "needs OPENAI_API_KEY", "set it in .env"),
         chat("No model", 400, f"{{{HELLO}}}", "`model` must name a model", "GET /v1/models"),
         chat("No messages", 400, '{"model": "smollm2-135m"}', "`messages` must be a list of at "
              "least one"),
@@ -79,8 +81,8 @@ ACCOUNTS = Section(
                 "`limit` must be a whole number from 1 to 1000", "got '0'"),
         account("An unknown path", 404, "GET /v1/agent", "GET /v1/agent", "Not Found"),
         account("An unsupported method", 405, "DELETE /v1/agents/{id}", "Method Not Allowed"),
-        account("An unknown model", 404, "GET /v1/models/gpt-9", "'gpt-9' has no price",
-                "GET /v1/models lists"),
+        account("An unknown model", 404, "GET /v1/models/house-9", "'house-9' has no price",
+                "[models."),
     ],
 )  # fmt: skip
 

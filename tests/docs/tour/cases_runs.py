@@ -91,8 +91,8 @@ STEERING = Section(
         steering("steer-9", "Settings for an unknown agent",
                  "starter.py agent RUN nobody --attempts 3", "agent = 'nobody': no such agent"),
         steering("steer-10", "A model that the gateway does not know",
-                 "starter.py agent RUN research --model gpt-9",
-                 "model = 'gpt-9': is not known at the gateway", "one of: smollm2-135m"),
+                 "starter.py agent RUN research --model house-9",
+                 "model = 'house-9': is not known at the gateway", "one of: smollm2-135m"),
         steering("steer-11", "A task before the plan is approved",
                  "temporal workflow update execute --workflow-id RUN --name add_task --input "
                  '\'{"id": "more", "agent": "other", "ask": "More."}\'',
@@ -155,7 +155,7 @@ WAITING = Section(
               "plan waits", "starter.py approve plan plan"),
         Case("A worker with another sealing key", "starter.py state sealed", code=0,
              worker="other key", part="waiting for a person",
-             files={"team.yaml": team(agent=ONCE, more="approve_plan: true\n")},
+             files={"team.yaml": team(more="approve_plan: true\n")},
              before=[f"{START} sealed"], begun=("sealed", "approval"),
              given=["starter.py approve sealed plan"], until=("sealed", "parked"),
              says=["facts waits", "SEALING_KEY", "give every worker", "starter.py retry sealed"]),
@@ -193,8 +193,8 @@ FAILED = Section(
               "text: DependencyFailed: ", "Look up that task",
               task="}\n  - {id: text, agent: research, ask: Write., depends_on: [facts]"),
         fails("f-price", "A model without a price", "List.", "was refused",
-              "agents.research.model = gpt-9: has no price", '[models."gpt-9"]',
-              agent=", model: gpt-9"),
+              "agents.research.model = house-9: has no price", '[models."house-9"]',
+              agent=", model: house-9"),
     ],
 )  # fmt: skip
 FAILED = Section(FAILED.title, FAILED.about, [

@@ -125,7 +125,7 @@ PLAN = Section(
     [
         wrong(
             "An unknown agent", TEAM.replace("agent: research", "agent: reserch"),
-            "tasks.facts.agent = reserch: no such agent", "one of: research",
+            "tasks.facts.agent = reserch: no such agent", "did you mean `research`?",
         ),
         wrong(
             "An unknown dependency", team(task=", depends_on: [fact]"),
@@ -141,7 +141,7 @@ PLAN = Section(
         ),
         wrong(
             "An unknown result task", TEAM.replace("result: facts", "result: fact"),
-            "result = fact: no such task", "one of: facts",
+            "result = fact: no such task", "did you mean `facts`?",
         ),
         wrong("No goal", TEAM.replace("goal: Brief the board\n", ""), "goal: missing", "--goal"),
         wrong(
@@ -171,9 +171,16 @@ PLAN = Section(
             "agents.orchestrator: this name is the orchestrator's own", "rename the agent",
         ),
         Case(
-            "A model without a price", VALIDATE, files={"team.yaml": team(agent=", model: gpt-9")},
-            says=["agents.research.model = gpt-9: has no price", '[models."gpt-9"]',
+            "A model without a price", VALIDATE,
+            files={"team.yaml": team(agent=", model: house-9")},
+            says=["agents.research.model = house-9: has no price", '[models."house-9"]',
                   "output_usd_per_million"],
+        ),
+        Case(
+            "A model whose provider has no key", VALIDATE,
+            files={"team.yaml": team(agent=", model: gpt-5-mini")},
+            says=["agents.research.model = gpt-5-mini: cannot be called", "it needs OPENAI_API_KEY",
+                  "set OPENAI_API_KEY"],
         ),
         Case(
             "Documents that do not fit in the model's context", VALIDATE,
