@@ -27,12 +27,12 @@ from durable_agent_team.blobs.store import BlobMissing, BlobsUnreachable
 from durable_agent_team.contracts.base import MAX_USD, round_up
 from durable_agent_team.contracts.call import AttemptSpend
 from durable_agent_team.contracts.error_types import ERRORS, ErrorType, Outcome
-from durable_agent_team.provider_errors.error_kind import (
+from durable_agent_team.providers.error_kind import (
     OUT_OF_FUNDS_CODE,
     ErrorKind,
     provider_error,
 )
-from durable_agent_team.provider_errors.waits import wait_seconds
+from durable_agent_team.providers.waits import wait_seconds
 
 MAX_RETRY_AFTER = timedelta(seconds=30)
 """The cap on `Retry-After` where the activity has no retry policy with a `max_seconds`."""

@@ -29,8 +29,8 @@ from durable_agent_team.atxp.transport import Answer, exchange
 from durable_agent_team.contracts.call import Usage
 from durable_agent_team.contracts.provider_info import model_price, model_prices
 from durable_agent_team.contracts.spend import ModelPrice
-from durable_agent_team.provider_errors.error_body import failed_choice
-from durable_agent_team.provider_errors.error_kind import error_inside
+from durable_agent_team.providers.error_body import failed_choice
+from durable_agent_team.providers.error_kind import error_inside
 
 TIMEOUT_HEADER = "X-Call-Timeout-Seconds"
 KNOWN_LIMITS_HEADER = "X-Known-Limits"

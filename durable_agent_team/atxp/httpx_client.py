@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import httpx
 
-from durable_agent_team.contracts.proxies import proxy_rules
+from durable_agent_team.providers.proxies import proxy_rules
 
 HEADERS: Final = {"Accept-Encoding": "gzip, deflate", "User-Agent": "durable-agent-team"}
 

@@ -19,10 +19,10 @@ from durable_agent_team.gateway.gateway_settings import (
 from durable_agent_team.gateway.models.model_table import ModelTable
 from durable_agent_team.gateway.models.price_file import PriceError
 from durable_agent_team.gateway.otel_environment import problems, remove_empty
-from durable_agent_team.gateway.proxies import proxy_problems
 from durable_agent_team.gateway.server import PortTaken, Server
 from durable_agent_team.gateway.stores.sqlite_file import SchemaError
 from durable_agent_team.gateway.upstreams.bundled_model_server import ModelMissing
+from durable_agent_team.providers.proxies import proxy_problems
 
 
 async def serve(settings: GatewaySettings, models: ModelTable) -> None:

@@ -16,7 +16,6 @@ from pydantic import Field, FilePath, ValidationError, ValidationInfo, field_val
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from durable_agent_team.contracts.plan import Problem
-from durable_agent_team.contracts.proxies import proxy_problems
 from durable_agent_team.process import otel_settings, telemetry
 from durable_agent_team.process.extras import MissingExtra, install_command, require
 from durable_agent_team.process.project_root import PROJECT_ROOT, START_STACK
@@ -35,6 +34,7 @@ from durable_agent_team.process.stack_state import (
     read_running,
     read_state,
 )
+from durable_agent_team.providers.proxies import proxy_problems
 from durable_agent_team.rules.pydantic_messages import explain_error, shown
 
 MAKE_SEALING_KEY = (

@@ -28,7 +28,7 @@ from durable_agent_team.gateway.calls.upstream_json import upstream_object, upst
 from durable_agent_team.gateway.json_bodies import dump
 from durable_agent_team.gateway.models.token_usage import TokenUsage
 from durable_agent_team.gateway.stores.store import InterruptionCause
-from durable_agent_team.provider_errors.error_body import ends_badly
+from durable_agent_team.providers.error_body import ends_badly
 
 CONTENT_FIELDS = (
     "content",

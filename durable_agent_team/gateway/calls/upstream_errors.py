@@ -1,6 +1,6 @@
 """The errors of upstreams, as the gateway answers them: one shape, one status, one `Retry-After`.
 
-What an error means is decided in `provider_errors`, for the gateway and the worker alike.
+What an error means is decided in `providers`, for the gateway and the worker alike.
 """
 
 import math
@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from durable_agent_team.gateway.api_error import ApiError
-from durable_agent_team.provider_errors.error_body import (
+from durable_agent_team.providers.error_body import (
     ErrorBody,
     ends_badly,
     error_of,
     failed_choice,
     stated_error,
 )
-from durable_agent_team.provider_errors.error_kind import (
+from durable_agent_team.providers.error_kind import (
     OUT_OF_FUNDS_CODE,
     ErrorKind,
     ProviderError,
@@ -24,7 +24,7 @@ from durable_agent_team.provider_errors.error_kind import (
     provider_error,
     read_error,
 )
-from durable_agent_team.provider_errors.waits import wait_seconds
+from durable_agent_team.providers.waits import wait_seconds
 
 MAX_ERROR_TEXT = 2_000
 MAX_ERROR_CODE = 100

@@ -14,7 +14,7 @@ from durable_agent_team.gateway.calls.relay import Relay
 from durable_agent_team.gateway.calls.upstream_protocol import Upstream
 from durable_agent_team.gateway.upstreams.circuit import Circuit, State
 from durable_agent_team.gateway.upstreams.out_of_funds import OutOfFunds
-from durable_agent_team.provider_errors.error_kind import OUT_OF_FUNDS_CODE
+from durable_agent_team.providers.error_kind import OUT_OF_FUNDS_CODE
 
 log = logging.getLogger("gateway.upstream")
 

@@ -11,7 +11,7 @@ from aiohttp import BasicAuth, ClientSession, DummyCookieJar, TCPConnector
 from httpx_aiohttp import AiohttpTransport, HttpxAiohttpClient
 from httpx_aiohttp.transport import map_aiohttp_exceptions
 
-from durable_agent_team.gateway.proxies import proxy_rules
+from durable_agent_team.providers.proxies import proxy_rules
 
 HEADERS: Final = {"Accept-Encoding": "gzip, deflate", "User-Agent": "durable-agent-team-gateway"}
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durable_agent_team.provider_errors.error_body import ErrorBody, error_of
-from durable_agent_team.provider_errors.waits import LONGEST, wait_seconds
+from durable_agent_team.providers.error_body import ErrorBody, error_of
+from durable_agent_team.providers.waits import LONGEST, wait_seconds
 
 NOW = datetime(2025, 3, 7, 12, 0, 0, tzinfo=UTC)
 IN_A_MINUTE = NOW + timedelta(minutes=1)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from durable_agent_team.provider_errors.error_body import ErrorBody, error_in, error_of
+from durable_agent_team.providers.error_body import ErrorBody, error_in, error_of
 
 OUT_OF_FUNDS_CODE: Final = "upstream_out_of_funds"
 """The gateway's own code, which a gateway in front of a gateway passes on."""

@@ -20,7 +20,7 @@ from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from durable_agent_team.provider_errors.error_body import ErrorBody
+from durable_agent_team.providers.error_body import ErrorBody
 
 LONGEST: Final = 86_400.0
 """A longer pause becomes this: a request a day does no harm, and a person may have helped since."""

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durable_agent_team.provider_errors.error_body import error_of
-from durable_agent_team.provider_errors.error_kind import (
+from durable_agent_team.providers.error_body import error_of
+from durable_agent_team.providers.error_kind import (
     ErrorKind,
     error_inside,
     provider_error,

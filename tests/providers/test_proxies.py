@@ -1,26 +1,21 @@
-"""NO_PROXY in all its spellings, in both copies of the rules, and in the clients that obey them."""
-
-from pathlib import Path
-from types import ModuleType
+"""NO_PROXY in all its spellings, and the clients that obey it."""
 
 import httpx
 import pytest
 
 from durable_agent_team.atxp.httpx_client import HttpxClient
-from durable_agent_team.contracts import proxies as package_rules
-from durable_agent_team.gateway import proxies as gateway_rules
 from durable_agent_team.gateway.upstreams.upstream_client import UpstreamClient
+from durable_agent_team.providers.proxies import proxy_problems, proxy_rules
 
 PROXY = "http://proxy.example:3128"
 
 
-def goes_direct(rules: ModuleType, no_proxy: str, url: str) -> bool:
-    found = rules.proxy_rules({"HTTP_PROXY": PROXY, "HTTPS_PROXY": PROXY, "NO_PROXY": no_proxy})
+def goes_direct(no_proxy: str, url: str) -> bool:
+    found = proxy_rules({"HTTP_PROXY": PROXY, "HTTPS_PROXY": PROXY, "NO_PROXY": no_proxy})
     parts = httpx.URL(url)
     return found.proxy_of(parts.scheme, parts.host, parts.port) is None
 
 
-@pytest.mark.parametrize("rules", [package_rules, gateway_rules])
 @pytest.mark.parametrize(
     ("no_proxy", "url", "direct"),
     [
@@ -54,14 +49,11 @@ def goes_direct(rules: ModuleType, no_proxy: str, url: str) -> bool:
         ("", "http://[::1]:8402/", True),
     ],
 )
-def test_no_proxy_means_what_it_means_to_curl(
-    rules: ModuleType, no_proxy: str, url: str, direct: bool
-) -> None:
-    assert list(rules.proxy_problems({"NO_PROXY": no_proxy})) == []
-    assert goes_direct(rules, no_proxy, url) is direct
+def test_no_proxy_means_what_it_means_to_curl(no_proxy: str, url: str, direct: bool) -> None:
+    assert list(proxy_problems({"NO_PROXY": no_proxy})) == []
+    assert goes_direct(no_proxy, url) is direct
 
 
-@pytest.mark.parametrize("rules", [package_rules, gateway_rules])
 @pytest.mark.parametrize(
     ("environment", "name", "part"),
     [
@@ -74,20 +66,12 @@ def test_no_proxy_means_what_it_means_to_curl(
     ],
 )
 def test_what_is_not_understood_is_named_with_its_setting(
-    rules: ModuleType, environment: dict[str, str], name: str, part: str
+    environment: dict[str, str], name: str, part: str
 ) -> None:
-    [problem] = rules.proxy_problems(environment)
+    [problem] = proxy_problems(environment)
     assert problem[:2] == (name, part)
     assert "secret" not in str(problem)
-    rules.proxy_rules(environment)
-
-
-def test_both_copies_are_the_same() -> None:
-    def code(module: ModuleType) -> str:
-        text = Path(str(module.__file__)).read_text()
-        return text.split('"""', 2)[2]
-
-    assert code(package_rules) == code(gateway_rules)
+    proxy_rules(environment)
 
 
 @pytest.mark.parametrize("kind", [HttpxClient, UpstreamClient])
