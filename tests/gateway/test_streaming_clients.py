@@ -260,7 +260,7 @@ async def test_a_gateway_in_front_of_a_gateway_streams_and_both_ledgers_agree() 
             first, again = [await agent.chat(streamed(usage=True), key="k") for _ in range(2)]
             assert first.content == again.content == TEXT
             assert ": working" in first.text
-            assert first.events[-2]["usage"] == {**USED, "cost": COST}
+            assert first.events[-2]["usage"] == {**USED, "total_tokens": 25, "cost": COST}
             await operator.patch(status="disabled")
             refused = await agent.chat(streamed())
             assert (refused.status, refused.error["upstream_status"]) == (503, 402)
