@@ -157,7 +157,9 @@ async def test_what_is_parked_for_another_reason_stays_parked(client: Client) ->
             await super()._rule(call)
 
     world = Mixed("openai")
-    async with started(client, world, {"team": wide(3, "m")}) as handle:
+    changed = wide(3, "m")
+    changed["agents"]["agent0"]["on_failure"] = "park"
+    async with started(client, world, {"team": changed}) as handle:
         now = await until(handle, all_parked(3))
         assert sorted(each.type or "" for each in now.waiting) == ["TextUnavailable", OUT]
         await handle.signal("resume", {})

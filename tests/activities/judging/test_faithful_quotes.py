@@ -124,9 +124,10 @@ def retyped(draw: st.DrawFn, text: str) -> str:
     """The same text as another editor, printer or model would write it."""
     form: Literal["NFC", "NFD"] = draw(st.sampled_from(["NFC", "NFD"]))
     parts: list[str] = []
-    for char in text:
+    for char, following in zip(text, [*text[1:], " "], strict=True):
         parts.append(draw(st.sampled_from(TYPOGRAPHY[char])) if char in TYPOGRAPHY else char)
-        if char.isalpha() and draw(st.integers(0, 7)) == 0:
+        # Within words: a soft hyphen at the end of a line divides a word.
+        if char.isalpha() and following.isalpha() and draw(st.integers(0, 7)) == 0:
             parts.append(draw(st.sampled_from(["\u00ad", "\u200b", "\u2060"])))
     written = unicodedata.normalize(form, "".join(parts))
     if draw(st.booleans()):
