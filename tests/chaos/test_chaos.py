@@ -24,7 +24,7 @@ from tests.chaos.verdict import judge
 KEY = "acc:k"
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(400)
 async def test_a_small_storm_breaks_no_promise() -> None:
     verdict = await storm(11, seed=1, seconds=8, quiet=True)
     assert verdict.runs == 11

@@ -77,6 +77,7 @@ def planned() -> dict[str, Any]:
     return {key: value for key, value in given.items() if key not in ("tasks", "result")}
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("world", [Everything, WholeForm])
 async def test_a_run_that_continues_anywhere_ends_as_one_that_does_not(
     client: Client, world: type[Everything]
@@ -111,7 +112,7 @@ async def _carried_out(client: Client, queue: str, events: int) -> RunReport:
     )
     operator = asyncio.create_task(_answer_what_waits(handle))
     try:
-        report: RunReport = await asyncio.wait_for(handle.result(), 90)
+        report: RunReport = await asyncio.wait_for(handle.result(), 300)
         return report
     finally:
         operator.cancel()
@@ -131,7 +132,7 @@ async def _answer_what_waits(handle: WorkflowHandle[Any, Any]) -> None:
                     await handle.execute_update("adjust_budget", limit)
         except (RPCError, WorkflowUpdateFailedError):
             pass  # it has just been answered, or the run has ended
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.3)
 
 
 def _shown(report: RunReport, world: Any) -> dict[str, Any]:
