@@ -158,7 +158,7 @@ _RULES = {
         Outcome.ON_FAILURE,
         "The gateway's upstream refused the operator's key or account: HTTP 401 or 403. The agent's"
         " own account is not concerned.",
-        "Correct UPSTREAM_API_KEY; then `retry_task`.",
+        "Correct the key of that upstream in the gateway's .env; then `retry_task`.",
     ),
     ErrorType.UPSTREAM_OUT_OF_FUNDS: ErrorRule(
         Outcome.PARKS,
