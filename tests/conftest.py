@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from durable_agent_team.contracts.telemetry_labels import LABELS
@@ -12,6 +13,12 @@ from tests.support import fuzzing
 from tests.support.selection import needs_server
 
 _status = 0
+
+# A slow machine is no failure: what takes long is shown by benchmarks.
+hypothesis.settings.register_profile(
+    "suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("suite")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
