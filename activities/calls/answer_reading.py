@@ -21,7 +21,7 @@ class Reading:
     refusal: str
     """The model's words; empty if it did not refuse."""
     cut_off: str | None
-    """Why the answer is not complete, as its agent is told; None if nothing says so."""
+    """The reason that goes back to the agent with an incomplete answer; None for a complete one."""
 
 
 def read(done: Completion, max_tokens: int) -> Reading:

@@ -74,7 +74,7 @@ def _repair(call: CallRequest, rejected: Rejected) -> Iterator[dict[str, str]]:
 
 
 def _room(call: CallRequest, rejected: Rejected) -> str:
-    """What an agent is told whose answer was cut off."""
+    """How much room the agent has now, after its answer was cut off; empty for other repairs."""
     if rejected.finish_reason != "length":
         return ""
     if call.raised_from is not None and call.raised_from < call.max_tokens:

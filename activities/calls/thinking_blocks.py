@@ -27,7 +27,7 @@ class Split:
     thinking: str
     answer: str
     is_open: bool = False
-    """The thinking has no end: there is no answer."""
+    """The closing tag is missing, so that the whole text is thinking."""
 
 
 def without_thinking(text: str) -> Split:

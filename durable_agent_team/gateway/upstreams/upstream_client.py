@@ -1,6 +1,5 @@
 """The HTTP client for upstreams: httpx's interface over aiohttp's transport."""
 
-import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any, Final
@@ -8,10 +7,10 @@ from typing import Any, Final
 import aiohttp
 import httpx
 from aiohttp import BasicAuth, ClientSession, DummyCookieJar, TCPConnector
-from httpx_aiohttp import AiohttpTransport, HttpxAiohttpClient
+from httpx_aiohttp import AiohttpTransport
 from httpx_aiohttp.transport import map_aiohttp_exceptions
 
-from durable_agent_team.providers.proxies import proxy_rules
+from durable_agent_team.providers.proxied_client import ProxiedClient
 
 HEADERS: Final = {"Accept-Encoding": "gzip, deflate", "User-Agent": "durable-agent-team-gateway"}
 
@@ -51,21 +50,9 @@ class _Transport(AiohttpTransport):
         )
 
 
-class UpstreamClient(HttpxAiohttpClient):
+class UpstreamClient(ProxiedClient):
     """Sends a request once, unchanged: no redirects, so that no key is sent to another host; no
     cookies, since all accounts share this client."""
-
-    def __init__(self) -> None:
-        self._proxies = proxy_rules(os.environ)
-        super().__init__()
-
-    def _get_proxy_map(self, *_: Any) -> dict[str, httpx.Proxy | None]:
-        return {f"{name}://": httpx.Proxy(url) for name, url in self._proxies.proxies.items()}
-
-    def _transport_for_url(self, url: httpx.URL) -> httpx.AsyncBaseTransport:
-        if self._proxies.proxy_of(url.scheme, url.host, url.port) is None:
-            return self._transport
-        return super()._transport_for_url(url)
 
     def _init_transport(self, **settings: Any) -> _Transport:  # type: ignore[override]
         return _Transport(**settings)
