@@ -39,6 +39,7 @@ fast: $(DEVELOPMENT_STAMP) ## run the tests that need no server, in less than a 
 
 fuzz: $(DEVELOPMENT_STAMP) ## generate about fifty thousand inputs, or FUZZ_EXAMPLES= for each generator
 	@FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),4000) $(BIN)/python -m pytest -m fuzz --timeout 3600 \
+		--hypothesis-profile random \
 		$(or $(FILES),tests)
 
 check: $(DEVELOPMENT_STAMP) ## run ruff, mypy --strict, import rules, generated documents, the compose file

@@ -14,9 +14,13 @@ from tests.support.selection import needs_server
 
 _status = 0
 
-# A slow machine is no failure: what takes long is shown by benchmarks.
+# A slow machine is no failure: what takes long is shown by benchmarks. `make test` generates the
+# same inputs each time, so that it says the same of the same code; `make fuzz` looks for new ones.
 hypothesis.settings.register_profile(
-    "suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "random", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.register_profile(
+    "suite", hypothesis.settings.get_profile("random"), derandomize=True
 )
 hypothesis.settings.load_profile("suite")
 

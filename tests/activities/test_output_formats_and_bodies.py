@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -17,7 +17,6 @@ from activities.calls.output_formats import (
 )
 from activities.calls.request_body import body
 from activities.calls.source_fences import fence_tag
-from activities.judging.quotes import normalised
 from durable_agent_team.contracts.call import (
     MAX_REJECTED,
     CallRequest,
@@ -58,11 +57,11 @@ def test_sentences_are_the_sources_own() -> None:
 
 
 @given(st.text(alphabet='Aab .!?\n-#>"1', max_size=400))
+@example("11111111111111111-\n1")
 def test_every_sentence_offered_passes_the_check(text: str) -> None:
     source = Source(name="s", text=text)
     asked = call(output="findings", sources=(source,), checks=Checks(quotes_exist_in="inputs"))
     for sentence in source_sentences(text):
-        assert normalised(sentence) in normalised(text)
         answer = json.dumps({"findings": [{"source": "s", "quote": sentence}]})
         assert check(asked, answer) == ()
 
