@@ -85,6 +85,9 @@ MEANINGS: dict[str, dict[str, str]] = {
         "role": "Who it is: the first line of all its prompts.",
         "inputs": "Documents for every task of this agent: files in the team file's folder or"
         " below it.",
+        "run": "The agent is a program: `{python: module:function}`, `{command: [...]}` or"
+        " `{a2a: URL}`. It makes its own calls of models, within `budget_usd`."
+        " [programs.md](programs.md) has what it gets and must give.",
     },
     "retry": {
         "max_attempts": "Attempts in total, including the first one. Attempts that met a rate limit"

@@ -5,6 +5,7 @@ from temporalio import activity
 from durable_agent_team.contracts.call import CallRequest, CallResult
 from durable_agent_team.contracts.notification import Notification
 from durable_agent_team.contracts.output_check import OutputCheck, OutputVerdict
+from durable_agent_team.contracts.program import EnvironmentOrder, EnvironmentReady, ProgramCall
 from durable_agent_team.contracts.spend import (
     BudgetTransfer,
     CloseAccounts,
@@ -64,6 +65,22 @@ class AgentActivities:
     @activity.defn
     async def check_output(self, check: OutputCheck) -> OutputVerdict:
         """Whether a task's `output` is a JSON Schema: takes too long for a workflow task."""
+        raise NotImplementedError
+
+
+class ProgramActivities:
+    """Agents that are programs."""
+
+    @activity.defn
+    async def prepare_environment(self, order: EnvironmentOrder) -> EnvironmentReady:
+        """Makes the environment, or finds it made. Heartbeats say how far it is."""
+        raise NotImplementedError
+
+    @activity.defn
+    async def run_program(self, call: ProgramCall) -> CallResult:
+        """One execution of the program, its answer checked. A failed check is a result, not an
+        error. Every error carries an `AttemptSpend`: `spent_usd` is what the scope has cost since
+        `known_spent_usd`."""
         raise NotImplementedError
 
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from durable_agent_team.contracts.base import Message, SignedUsd, Usd
+from durable_agent_team.contracts.effects import UnknownEffect
 from durable_agent_team.contracts.team import BuiltInOutput, Checks, Identifier, ReasoningEffort
 from durable_agent_team.contracts.text_ref import Text, TextRef
 
@@ -26,6 +27,10 @@ MAX_REFUSAL = 1_500
 
 MAX_THINKING = 8_000
 """Characters of a model's thinking in the history; with a store of large texts, all of it."""
+
+
+MAX_STDERR = 8_000
+"""Characters of a program's standard error in the history, its end; in the store, more of it."""
 
 
 class Purpose(StrEnum):
@@ -166,6 +171,11 @@ class CallResult(Message):
     started_at: datetime
     """Of the attempt that succeeded."""
     seconds: float = Field(ge=0)
+    stderr: str = Field("", max_length=MAX_STDERR)
+    """The end of a program's standard error. With `stderr_ref` it is in the store."""
+    stderr_ref: TextRef | None = None
+    remote_task: str | None = Field(None, max_length=500)
+    """The task of a remote agent, for a repair in the same conversation."""
 
     @property
     def text(self) -> Text:
@@ -190,3 +200,10 @@ class AttemptSpend(Message):
     """The gateway's name for the provider that refused."""
     required_usd: Usd | None = None
     remaining_usd: Usd | None = None
+    effect: UnknownEffect | None = None
+    """Of a program: what nobody knows whether it happened."""
+    remote_task: str | None = Field(None, max_length=500)
+    """Of a remote agent that asks: the task that goes on with the answer."""
+    stderr: str = Field("", max_length=MAX_STDERR)
+    """The end of the program's standard error. With `stderr_ref` it is in the store."""
+    stderr_ref: TextRef | None = None

@@ -50,6 +50,11 @@ class ErrorType(StrEnum):
     KEY_CONFLICT = "KeyConflict"
     SEALING_KEY_MISMATCH = "SealingKeyMismatch"
     TEXT_UNAVAILABLE = "TextUnavailable"
+    PROGRAM_FAILED = "ProgramFailed"
+    PROGRAM_TIMEOUT = "ProgramTimeout"
+    ENVIRONMENT_FAILED = "EnvironmentFailed"
+    EFFECT_UNKNOWN = "EffectUnknown"
+    INPUT_REQUIRED = "InputRequired"
     BREAKER_OPEN = "BreakerOpen"
     CANCELLED = "Cancelled"
     DEPENDENCY_FAILED = "DependencyFailed"
@@ -204,6 +209,37 @@ _RULES = {
         " the task.",
         "Start the store, or give the worker the EXTERNAL_STORAGE that the run was started with;"
         " then `retry_task`.",
+    ),
+    ErrorType.PROGRAM_FAILED: ErrorRule(
+        Outcome.RETRIED,
+        "An agent's program ended with another exit code than 0, raised an exception, or gave no"
+        " usable answer. The message has the end of its standard error. It is started again in the"
+        " same scope, where the calls that it has paid are replayed; its tools run again.",
+        "Correct the program; `task RUN TASK` shows its standard error. Then `retry_task`.",
+    ),
+    ErrorType.PROGRAM_TIMEOUT: ErrorRule(
+        Outcome.RETRIED,
+        "An agent's program had not ended within `timeout_seconds`, and was killed. The next"
+        " attempt gets the answers that were paid without paying again.",
+        "Raise the agent's `timeout_seconds`.",
+    ),
+    ErrorType.ENVIRONMENT_FAILED: ErrorRule(
+        Outcome.PARKS,
+        "The environment of an agent's program could not be made from its `requirements.lock`; the"
+        " message has what the installer said. Nothing was called or paid.",
+        "Correct the lock file, or the package index of the worker; then `retry_task`.",
+    ),
+    ErrorType.EFFECT_UNKNOWN: ErrorRule(
+        Outcome.PARKS,
+        "A tool of an agent's program began an effect in an attempt that died, so nobody knows"
+        " whether it happened; the message names the tool.",
+        "Look whether it happened; then `answer RUN TASK retry`, `skip`, or `result` with what the"
+        " tool would have returned.",
+    ),
+    ErrorType.INPUT_REQUIRED: ErrorRule(
+        Outcome.PARKS,
+        "A remote agent asks a person; the message has its question.",
+        "`answer RUN TASK result TEXT` gives it the reply.",
     ),
     ErrorType.DEPENDENCY_FAILED: ErrorRule(
         Outcome.FAILS_TASK, "A task that this one depends on failed.", "Look up that task's error."

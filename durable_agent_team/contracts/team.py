@@ -7,6 +7,7 @@ from pydantic import FailFast, Field
 
 from durable_agent_team.contracts.base import BudgetUsd, Message
 from durable_agent_team.contracts.names import IDENTIFIER
+from durable_agent_team.contracts.program_kinds import Run
 
 MAX_TASKS = 5_000
 """Of one run."""
@@ -100,6 +101,8 @@ class Agent(Caller):
     role: str = Field(min_length=1, max_length=200)
     inputs: SourceNames = ()
     """Documents that precede every task of this agent: file names relative to the team file."""
+    run: Run | None = None
+    """The agent is a program, which makes its own calls of models through the gateway."""
 
 
 class Checks(Message):

@@ -1,0 +1,95 @@
+"""The key `run` of an agent: the kinds of programs that an agent can be."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Discriminator, Field, Tag
+
+from durable_agent_team.contracts.base import Message
+
+MAX_PATH = 1_000
+MAX_VARIABLES = 50
+
+VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]{0,99}$"
+"""A name of an environment variable."""
+
+VariableName = Annotated[str, Field(pattern=VARIABLE)]
+VariableReference = Annotated[str, Field(pattern=r"^\$[A-Za-z_][A-Za-z0-9_]{0,99}$")]
+"""A variable of the worker's environment, as `$NAME`."""
+
+Variables = (
+    Annotated[tuple[VariableName, ...], Field(max_length=MAX_VARIABLES)]
+    | Annotated[dict[VariableName, VariableReference], Field(max_length=MAX_VARIABLES)]
+)
+"""What a program gets of the worker's environment: names, or its own names for them."""
+
+FUNCTION = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"
+"""`module:function`; the module may have dots, the function may be an attribute of a class."""
+
+
+class _Run(Message):
+    """What every kind of program has."""
+
+    env: Variables = ()
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The name in the program's environment -> the name in the worker's."""
+        if isinstance(self.env, dict):
+            return {name: reference.removeprefix("$") for name, reference in self.env.items()}
+        return {name: name for name in self.env}
+
+
+class PythonRun(_Run):
+    """A Python function, in a child process of an environment of its own.
+
+    A team file names paths relative to itself; in a run they are absolute.
+    """
+
+    python: str = Field(pattern=FUNCTION, max_length=300)
+    """`module:function`."""
+    environment: str | None = Field(None, min_length=1, max_length=MAX_PATH)
+    """A directory with `requirements.lock`; without it, the worker's own Python."""
+    directory: str | None = Field(None, min_length=1, max_length=MAX_PATH)
+    """Where the module is imported from; by default, the directory of the team file."""
+
+
+class CommandRun(_Run):
+    """Any program: the task on its standard input, the answer on its standard output."""
+
+    command: tuple[Annotated[str, Field(min_length=1, max_length=4_000)], ...] = Field(
+        min_length=1, max_length=100
+    )
+    """The program and its arguments; no shell reads them."""
+    directory: str | None = Field(None, min_length=1, max_length=MAX_PATH)
+    """Where relative paths of the command begin; by default, the directory of the team file."""
+
+
+class RemoteRun(_Run):
+    """An agent elsewhere, which speaks A2A."""
+
+    a2a: str = Field(max_length=2_000, pattern=r"^https?://[^\s/]+[^\s]*$")
+    """The address of the agent, or of its agent card."""
+
+
+KINDS = ("python", "command", "a2a")
+
+
+def _kind(value: Any) -> str | None:
+    """The kind of a program by the key that only this kind has."""
+    if isinstance(value, BaseModel):
+        return next((kind for kind in KINDS if kind in type(value).model_fields), None)
+    named = [kind for kind in KINDS if isinstance(value, dict) and kind in value]
+    return named[0] if len(named) == 1 else None
+
+
+Run = Annotated[
+    Annotated[PythonRun, Tag("python")]
+    | Annotated[CommandRun, Tag("command")]
+    | Annotated[RemoteRun, Tag("a2a")],
+    Discriminator(
+        _kind,
+        custom_error_type="no_kind_of_program",
+        custom_error_message="give exactly one of python, command and a2a",
+    ),
+]
+"""Where the program is that an agent is."""
