@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
 
 from durable_agent_team.contracts.base import Message
 
@@ -26,8 +27,23 @@ FUNCTION = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"
 """`module:function`; the module may have dots, the function may be an attribute of a class."""
 
 
+RESERVED_HEADERS = frozenset(
+    ("accept", "accept-encoding", "a2a-version", "connection", "content-length", "content-type")
+    + ("cookie", "expect", "host", "te", "trailer", "transfer-encoding", "upgrade", "user-agent")
+)
+"""What the client itself sends; `Agent-...` is sent with `send_key`."""
+
+
+def _free_header(name: str) -> str:
+    if name.lower() in RESERVED_HEADERS or name.lower().startswith("agent-"):
+        raise PydanticCustomError(
+            "reserved_header", "the client itself sends this header: choose another one"
+        )
+    return name
+
+
 class _Run(Message):
-    """What every kind of program has."""
+    """What every program on the worker's machine has."""
 
     env: Variables = ()
 
@@ -64,11 +80,24 @@ class CommandRun(_Run):
     """Where relative paths of the command begin; by default, the directory of the team file."""
 
 
-class RemoteRun(_Run):
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,100}$"), AfterValidator(_free_header)]
+HeaderReference = Annotated[
+    str, Field(pattern=r"^([A-Za-z0-9-]{1,40} )?\$[A-Za-z_][A-Za-z0-9_]{0,99}$")
+]
+"""A variable of the worker's environment, as `$NAME`, or `Bearer $NAME` with any such word."""
+
+
+class RemoteRun(Message):
     """An agent elsewhere, which speaks A2A."""
 
-    a2a: str = Field(max_length=2_000, pattern=r"^https?://[^\s/]+[^\s]*$")
+    a2a: str = Field(max_length=2_000, pattern=r"^https?://[^\s/?#@]+([/?#]\S*)?$")
     """The address of the agent, or of its agent card."""
+    headers: dict[HeaderName, HeaderReference] = Field({}, max_length=20)
+    """Sent with every request, for the agent's own authentication: a header's name -> `$NAME` of a
+    variable in the worker's environment."""
+    send_key: bool = False
+    """The agent gets the address and key of its account here, as headers, and calls models through
+    our gateway. Only for a server that is trusted with the whole limit."""
 
 
 KINDS = ("python", "command", "a2a")
