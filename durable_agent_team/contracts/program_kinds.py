@@ -28,8 +28,11 @@ FUNCTION = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"
 
 
 RESERVED_HEADERS = frozenset(
-    ("accept", "accept-encoding", "a2a-version", "connection", "content-length", "content-type")
-    + ("cookie", "expect", "host", "te", "trailer", "transfer-encoding", "upgrade", "user-agent")
+    {
+        *("accept", "accept-encoding", "a2a-version", "connection", "content-length"),
+        *("content-type", "cookie", "expect", "host", "te", "trailer", "transfer-encoding"),
+        *("upgrade", "user-agent"),
+    }
 )
 """What the client itself sends; `Agent-...` is sent with `send_key`."""
 
