@@ -8,7 +8,7 @@ what="${1:-local}"
 # Measured with the locks of this version, Linux x86-64, Python 3.11: download, then on disk.
 case "$what" in
   local) size="about 195 MB, which take 520 MB in .venv" ;;
-  development) size="about 50 MB more for tests and checks, which take 210 MB in .venv" ;;
+  development) size="about 55 MB more for tests and checks, which take 225 MB in .venv" ;;
   *) echo "install.sh: '$what' is not local or development" >&2; exit 2 ;;
 esac
 
