@@ -18,6 +18,7 @@ from durable_agent_team.contracts.control import (
     BudgetAdjusted,
     Cancel,
     Empty,
+    SpendQuery,
     StateQuery,
     TaskAnswer,
     TaskCommand,
@@ -32,7 +33,7 @@ from workflows.commands import Commands
 from workflows.messages import BadMessage, parse
 from workflows.run import Run
 from workflows.state.progress import Progress
-from workflows.state.reports import run_state, spend_report
+from workflows.state.reports import run_state, spend_page
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -50,8 +51,16 @@ class Handlers:
 
     @workflow.query
     def spend(self, payload: Any = None, *extra: Any) -> SpendReport:
-        """What every agent has, has spent and may still spend. USD."""
-        return spend_report(self._run.progress)
+        """What every agent has, has spent and may still spend. USD.
+
+        Payload: `SpendQuery`; without a `page` it is not looked at, and the answer is page 1.
+        """
+        paged = isinstance(payload, dict) and "page" in payload
+        try:
+            page = parse(SpendQuery, payload, extra).page if paged else 1
+        except BadMessage as bad:
+            raise refused(str(bad)) from None
+        return spend_page(self._run.progress, page)
 
     @workflow.query
     def state(self, payload: Any = None, *extra: Any) -> RunState:

@@ -47,10 +47,10 @@ from durable_agent_team.client.terminated_runs import (
     report_of,
 )
 from durable_agent_team.contracts.base import Message
-from durable_agent_team.contracts.control import StateQuery
+from durable_agent_team.contracts.control import SpendQuery, StateQuery
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import TASKS_PER_PAGE, RunReport, RunState
-from durable_agent_team.contracts.spend import SpendReport
+from durable_agent_team.contracts.spend import AGENTS_PER_PAGE, SpendReport, Totals
 from durable_agent_team.process.called_program import starter_command
 
 _ENDED_WELL = QueryRejectCondition.NOT_COMPLETED_CLEANLY
@@ -72,8 +72,23 @@ class RunHandle(RunControl):
     """
 
     async def spend(self) -> SpendReport:
-        """What each agent has spent. Raises `NoWorker` within five seconds."""
-        return await self._answer("spend", SpendReport)
+        """What each agent has spent, and all of them. Raises `NoWorker` within five seconds.
+
+        Above `AGENTS_PER_PAGE` agents it takes several queries, so that while the run works an
+        agent's figures may be of a later moment than another's. The totals are their sums.
+        """
+        first = await self.spend_page()
+        if first.agents_total is None:
+            return first
+        agents = list(first.agents)
+        for page in range(2, -(-first.agents_total // AGENTS_PER_PAGE) + 1):
+            agents += (await self.spend_page(page)).agents
+        whole = first.model_dump(exclude_unset=True, exclude={"page", "agents_total"})
+        return SpendReport.model_validate({**whole, "agents": agents, "total": Totals.of(agents)})
+
+    async def spend_page(self, page: int = 1) -> SpendReport:
+        """The totals, and `AGENTS_PER_PAGE` agents. Raises `NoWorker` within five seconds."""
+        return await self._answer("spend", SpendReport, SpendQuery(page=page))
 
     async def state(self, page: int = 1) -> RunState:
         """Status and tasks, `TASKS_PER_PAGE` a page. Raises `NoWorker` within five seconds."""
@@ -171,7 +186,7 @@ class RunHandle(RunControl):
             return await self._must_be_ours(CALL_TIMEOUT)
 
     async def _answer(
-        self, query: str, kind: type[QueryAnswer], page: StateQuery | None = None
+        self, query: str, kind: type[QueryAnswer], page: StateQuery | SpendQuery | None = None
     ) -> QueryAnswer:
         """The run's answer to a query, corrected if Temporal ended the run."""
         with translated(self.id):
@@ -188,7 +203,7 @@ class RunHandle(RunControl):
         self,
         query: str,
         kind: type[Answer],
-        page: StateQuery | None,
+        page: StateQuery | SpendQuery | None,
         reject: QueryRejectCondition | None = None,
     ) -> Answer:
         args = [] if page is None else [page]

@@ -130,3 +130,9 @@ class StateQuery(Message):
     """Tasks come in pages, so that the answer stays below 64 KB."""
 
     page: int = Field(1, ge=1, le=1_000)
+
+
+class SpendQuery(Message):
+    """Agents come in pages, so that the answer stays below 64 KB."""
+
+    page: int = Field(1, ge=1, le=1_000)

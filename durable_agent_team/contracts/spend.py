@@ -1,9 +1,10 @@
 """What a run costs: accounts, ledgers, and the answer of the query `spend`."""
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -305,9 +306,45 @@ class Totals(Message):
     reasoning_tokens: int = 0
     saved_usd: SignedUsd = Decimal(0)
 
+    @classmethod
+    def of(cls, agents: Iterable[AgentSpend]) -> "Totals":
+        """The sums over agents."""
+        reports = list(agents)
+        return cls(
+            budget_usd=sum((each.budget_usd for each in reports), Decimal(0)),
+            spent_usd=sum((each.spent_usd for each in reports), Decimal(0)),
+            remaining_usd=sum((each.remaining_usd for each in reports), Decimal(0)),
+            reserved_usd=sum((each.reserved_usd for each in reports), Decimal(0)),
+            calls=sum(each.calls for each in reports),
+            failed_calls=sum(each.failed_calls for each in reports),
+            prompt_tokens=sum(each.prompt_tokens for each in reports),
+            completion_tokens=sum(each.completion_tokens for each in reports),
+            possibly_billed_calls=sum(each.possibly_billed_calls for each in reports),
+            possibly_billed_usd=sum((each.possibly_billed_usd for each in reports), Decimal(0)),
+            **_kinds(reports),
+        )
+
+
+def _kinds(reports: Sequence[AgentSpend]) -> dict[str, Any]:
+    """Sums of what few agents have: tokens with a price of their own, and what caching saved."""
+    sums: dict[str, Any] = {
+        "cached_tokens": sum(each.cached_tokens for each in reports),
+        "cache_write_tokens": sum(each.cache_write_tokens for each in reports),
+        "reasoning_tokens": sum(each.reasoning_tokens for each in reports),
+        "saved_usd": sum((each.saved_usd for each in reports), Decimal(0)),
+    }
+    return {name: figure for name, figure in sums.items() if figure}
+
+
+AGENTS_PER_PAGE = 50
+
 
 class SpendReport(Message):
-    """The answer of the query `spend`."""
+    """The answer of the query `spend`; in a report, with all agents.
+
+    `total` is always of all agents. Where one answer has no room for them, `agents` is one page of
+    them, and `page` and `agents_total` are set.
+    """
 
     stays_inline: ClassVar[bool] = True
 
@@ -324,3 +361,7 @@ class SpendReport(Message):
     cut_off: bool = False
     """Temporal ended the run (`RunStatus.TERMINATED`, `TIMED_OUT`): what was in flight then may
     have cost more, and the accounts are open until `starter.py reconcile` closes them."""
+    page: int | None = None
+    """Which page of agents this is, from 1; None where all agents are here."""
+    agents_total: int | None = None
+    """How many agents there are on all pages; None where all are here."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from temporalio import activity
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowQueryFailedError
 
 from durable_agent_team.cli.ui.watch_run import NO_WORKER, QUIET_SECONDS, Snapshot, watch_run
 from durable_agent_team.client import run_control
@@ -23,7 +23,7 @@ from durable_agent_team.client.exceptions import (
 from durable_agent_team.client.runs import RunHandle, get_run, start_run
 from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.contracts.run import RunReport, RunRequest, RunStatus, TaskStatus
-from durable_agent_team.contracts.spend import Ledger, SetBudget
+from durable_agent_team.contracts.spend import AGENTS_PER_PAGE, Ledger, SetBudget, SpendReport
 from durable_agent_team.contracts.team import Team
 from tests.cli.support import serving
 from tests.cli.test_start_run import new_id
@@ -32,7 +32,7 @@ from tests.support.fakes import FakeWorld
 
 def request(tasks: int = 3, **changes: Any) -> RunRequest:
     plan = [{"id": f"t{n}", "agent": "research", "ask": "List the facts."} for n in range(tasks)]
-    base = {
+    base: dict[str, Any] = {
         "name": "brief",
         "goal": "Decide",
         "orchestrator": {"budget_usd": 5},
@@ -86,6 +86,29 @@ async def test_a_state_of_two_pages_is_one(client: Client, world: FakeWorld) -> 
     assert len((await run.state()).tasks) == 100
     state = await run.whole_state()
     assert [task.id for task in state.tasks] == [f"t{n}" for n in range(130)]
+
+
+async def test_the_spend_of_many_agents_comes_in_pages(client: Client, world: FakeWorld) -> None:
+    names = [f"a{n}" for n in range(120)]
+    wide = {
+        "name": "wide",
+        "goal": "Decide",
+        "agents": {name: {"role": "R", "budget_usd": 1} for name in names},
+        "tasks": [{"id": f"t-{name}", "agent": name, "ask": "List."} for name in names],
+        "max_tasks": 200,
+        "final": "handoff",
+    }
+    run = await start_run(client, RunRequest(team=Team.model_validate(wide)))
+    report = await run.result()
+    handle = client.get_workflow_handle(run.id)
+    first = SpendReport.model_validate(await handle.query("spend"))
+    assert (len(first.agents), first.page, first.agents_total) == (AGENTS_PER_PAGE, 1, 120)
+    assert first.total == report.spend.total
+    last = SpendReport.model_validate(await handle.query("spend", {"page": 3}))
+    assert [agent.agent for agent in last.agents] == names[100:]
+    with pytest.raises(WorkflowQueryFailedError, match="page = 0"):
+        await handle.query("spend", {"page": 0})
+    assert await run.spend() == report.spend, "the client reads all pages"
 
 
 async def test_wrong_start_input_is_refused_with_its_problem(

@@ -11,7 +11,7 @@ from typing import Any
 from temporalio.client import Client
 from temporalio.common import SearchAttributeKey
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Worker
+from temporalio.worker import Worker, WorkflowRunner
 
 from durable_agent_team.contracts.names import ATTRIBUTE_SPENT, ATTRIBUTE_STATUS, ATTRIBUTE_TEAM
 from durable_agent_team.payloads.converter import DATA_CONVERTER
@@ -70,7 +70,9 @@ async def server(
 
 
 @asynccontextmanager
-async def running_worker(client: Client, activities: Sequence[Any]) -> AsyncIterator[str]:
+async def running_worker(
+    client: Client, activities: Sequence[Any], runner: WorkflowRunner | None = None
+) -> AsyncIterator[str]:
     """A worker with the strict sandbox on a task queue of its own; gives the queue's name."""
     queue = f"orchestrator-{uuid.uuid4()}"
     async with Worker(
@@ -78,7 +80,7 @@ async def running_worker(client: Client, activities: Sequence[Any]) -> AsyncIter
         task_queue=queue,
         workflows=[Orchestrator],
         activities=list(activities),
-        workflow_runner=strict_runner(),
+        workflow_runner=runner or strict_runner(),
     ):
         yield queue
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from activities.calls.request_body import body
 from durable_agent_team.contracts.call import AccountRef, CallRequest, CallResult, Source
-from durable_agent_team.contracts.spend import AgentStatus, Charge, Ledger, ModelPrice
+from durable_agent_team.contracts.spend import AgentStatus, Charge, Ledger, ModelPrice, Totals
 from durable_agent_team.rules.bounds import (
     MESSAGE_ALLOWANCE_TOKENS,
     MESSAGES_PER_CALL,
@@ -17,7 +17,6 @@ from durable_agent_team.rules.bounds import (
 )
 from durable_agent_team.rules.shares import shares
 from workflows.state.agent_account import AgentAccount, Use
-from workflows.state.reports import totals
 
 MICROS = st.integers(0, 10**8).map(lambda micros: Decimal(micros).scaleb(-6))
 
@@ -173,7 +172,7 @@ def test_totals_are_sums() -> None:
     first, second = AgentAccount("a", "m", Decimal(1)), AgentAccount("b", "m", Decimal(2))
     first.begin("1", None)
     first.settle("1", result(Decimal("0.5")), Use.USEFUL)
-    total = totals([first.report(), second.report()])
+    total = Totals.of([first.report(), second.report()])
     assert (total.budget_usd, total.spent_usd, total.remaining_usd, total.calls) == (
         Decimal(3),
         Decimal("0.5"),
@@ -260,4 +259,4 @@ def test_what_may_have_been_billed_is_the_highest_that_the_provider_told() -> No
     assert (report.possibly_billed_calls, report.possibly_billed_usd) == (2, Decimal("0.5"))
     assert report.spent_usd == Decimal("0.25")
     assert account.agrees_with(late)
-    assert totals([report, report]).possibly_billed_calls == 4
+    assert Totals.of([report, report]).possibly_billed_calls == 4

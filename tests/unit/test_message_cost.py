@@ -17,6 +17,7 @@ from durable_agent_team.contracts.control import (
     Adjustment,
     Approve,
     Cancel,
+    SpendQuery,
     StateQuery,
     TaskCommand,
     Transfer,
@@ -31,7 +32,7 @@ from workflows.messages import BadMessage, parse
 MESSAGE_SECONDS = 0.5
 START_SECONDS = 1.5
 MODELS: list[type[BaseModel]] = [
-    Adjustment, AdjustBudget, Approve, Cancel, StateQuery, Task, TaskCommand, Transfer,
+    Adjustment, AdjustBudget, Approve, Cancel, SpendQuery, StateQuery, Task, TaskCommand, Transfer,
 ]  # fmt: skip
 
 

@@ -7,14 +7,22 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from durable_agent_team.contracts.call import CallResult, Usage
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.plan import Plan
 from durable_agent_team.contracts.run import TASKS_PER_PAGE, Failure, RunRequest, Waiting
+from durable_agent_team.contracts.spend import AGENTS_PER_PAGE
 from durable_agent_team.contracts.team import Agent, Task, Team
 from durable_agent_team.rules.encoded_size import MAX_PAYLOAD_BYTES, encoded_bytes
-from workflows.state.agent_account import AgentAccount
+from workflows.state.agent_account import AgentAccount, Use
 from workflows.state.progress import Progress
-from workflows.state.reports import CUT_HERE, run_report, run_state, spend_report
+from workflows.state.reports import (
+    CUT_HERE,
+    run_report,
+    run_state,
+    spend_page,
+    spend_report,
+)
 
 NOW = datetime(2026, 1, 1, 1, 2, 3, 456789, tzinfo=UTC)
 STATE_BYTES = 64 * 1024
@@ -61,6 +69,10 @@ def run_of(tasks: int, agents: int, text: str, handoff: int, failed: int, edges:
     return progress
 
 
+def _answer(usage: Usage, cost_usd: Decimal) -> CallResult:
+    return CallResult(answer="x", usage=usage, cost_usd=cost_usd, started_at=NOW, seconds=1)
+
+
 def check_sizes(progress: Progress) -> None:
     assert encoded_bytes(run_report(progress, NOW)) <= MAX_PAYLOAD_BYTES
     pages = -(-len(progress.tasks.schedule.tasks) // TASKS_PER_PAGE)
@@ -84,6 +96,34 @@ def test_a_thousand_agents_fit_as_well() -> None:
     assert report.answer is not None
     assert report.answer.endswith(CUT_HERE)
     assert encoded_bytes(spend_report(progress)) <= MAX_PAYLOAD_BYTES
+
+
+def test_each_page_of_a_thousand_agents_stays_below_64_kb() -> None:
+    progress = run_of(1, 1_000, WORST, 1, 0, edges=0)
+    most = Decimal("999999999999.999999")
+    for n, account in enumerate(progress.accounts.values()):
+        key = f"key-{n}"
+        account.begin(key, None)
+        used = Usage(
+            prompt_tokens=10**9, completion_tokens=10**9, cached_tokens=10**9,
+            cache_write_tokens=10**9, reasoning_tokens=10**9, saved_usd=-most,
+        )  # fmt: skip
+        account.settle(key, _answer(used, most), Use.USEFUL)
+    whole = spend_report(progress)
+    pages = [spend_page(progress, page) for page in range(1, 21)]
+    assert max(map(encoded_bytes, pages)) <= STATE_BYTES
+    assert tuple(agent for page in pages for agent in page.agents) == whole.agents
+    assert {page.agents_total for page in pages} == {1_000}
+    assert [page.page for page in pages] == list(range(1, 21))
+    assert all(page.total == whole.total for page in pages), "always of all agents"
+    assert spend_page(progress, 21).agents == ()
+
+
+def test_the_spend_of_few_agents_is_one_page_that_says_nothing_of_pages() -> None:
+    progress = run_of(1, AGENTS_PER_PAGE, "x", 1, 0, edges=0)
+    assert spend_page(progress, 1) == spend_report(progress)
+    assert not {"page", "agents_total"} & spend_page(progress, 1).model_fields_set
+    assert spend_page(progress, 2).agents == ()
 
 
 def test_the_answer_is_whole_wherever_it_fits() -> None:

@@ -25,6 +25,7 @@ from durable_agent_team.contracts.spend import (
     LedgerAgreement,
     ModelPrice,
     SpendReport,
+    Totals,
 )
 from durable_agent_team.gateway.api.response_shapes import Pricing
 from durable_agent_team.gateway.models.price import Price
@@ -36,7 +37,6 @@ from durable_agent_team.rules.bounds import (
 from durable_agent_team.rules.encoded_size import encoded_bytes
 from tests.gateway.test_token_prices import ALL_KINDS, CACHED, ENTRY, LONG, PEAK
 from workflows.state.agent_account import AgentAccount, Use
-from workflows.state.reports import totals
 
 SAVED = Decimal("0.019125")
 TOLD = {
@@ -98,11 +98,11 @@ def test_a_run_adds_up_kinds_and_savings_and_leaves_zeros_out() -> None:
     report = account(USED, USED, cost_more).report()
     assert (report.cached_tokens, report.cache_write_tokens) == (34000, 20)
     assert (report.reasoning_tokens, report.saved_usd) == (188, Decimal("0.038125"))
-    total = totals([report, report])
+    total = Totals.of([report, report])
     assert (total.cached_tokens, total.saved_usd) == (68000, Decimal("0.07625"))
     plain = account(Usage(prompt_tokens=9, completion_tokens=1)).report()
     assert not {"cached_tokens", "reasoning_tokens", "saved_usd"} & plain.model_fields_set
-    assert not {"cached_tokens", "saved_usd"} & totals([plain]).model_fields_set
+    assert not {"cached_tokens", "saved_usd"} & Totals.of([plain]).model_fields_set
     assert (
         b"cached"
         not in AgentSpend.model_validate(plain).model_dump_json(exclude_unset=True).encode()
@@ -132,7 +132,7 @@ def test_people_read_kinds_and_savings_where_there_are_any() -> None:
     report = account(USED).report()
     notes = money_notes(
         SpendReport(
-            workflow_id="r", agents=(report,), total=totals([report]), ledger_usd=None,
+            workflow_id="r", agents=(report,), total=Totals.of([report]), ledger_usd=None,
             ledger_agrees=LedgerAgreement.OPEN, capabilities=Capabilities(replay=True, ledger=True),
         )
     )  # fmt: skip

@@ -4,7 +4,7 @@ What has a fixed length is always there. Texts share what is left of the bound, 
 ones first, and are cut where it ends.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from itertools import islice
@@ -22,7 +22,12 @@ from durable_agent_team.contracts.run import (
     TaskOutcome,
     TaskState,
 )
-from durable_agent_team.contracts.spend import AgentSpend, SpendReport, Totals
+from durable_agent_team.contracts.spend import (
+    AGENTS_PER_PAGE,
+    AgentSpend,
+    SpendReport,
+    Totals,
+)
 from durable_agent_team.contracts.team import Task
 from durable_agent_team.contracts.text_ref import Text, TextRef, preview_of
 from durable_agent_team.rules.encoded_size import (
@@ -63,12 +68,12 @@ MAX_DEPENDENCY_BYTES = 50_000
 
 
 def spend_report(progress: Progress) -> SpendReport:
-    """The answer of the query `spend`."""
+    """What a run has spent, with all agents: for its report."""
     agents = tuple(_with_short_model(each.report()) for each in progress.accounts.values())
     return SpendReport(
         workflow_id=progress.workflow_id,
         agents=agents,
-        total=totals(agents),
+        total=Totals.of(agents),
         ledger_usd=progress.ledger_usd,
         ledger_agrees=progress.ledger_agrees,
         capabilities=progress.capabilities,
@@ -76,33 +81,15 @@ def spend_report(progress: Progress) -> SpendReport:
     )
 
 
-def totals(accounts: Iterable[AgentSpend]) -> Totals:
-    """The sums over all agents."""
-    reports = list(accounts)
-    return Totals(
-        budget_usd=sum((each.budget_usd for each in reports), Decimal(0)),
-        spent_usd=sum((each.spent_usd for each in reports), Decimal(0)),
-        remaining_usd=sum((each.remaining_usd for each in reports), Decimal(0)),
-        reserved_usd=sum((each.reserved_usd for each in reports), Decimal(0)),
-        calls=sum(each.calls for each in reports),
-        failed_calls=sum(each.failed_calls for each in reports),
-        prompt_tokens=sum(each.prompt_tokens for each in reports),
-        completion_tokens=sum(each.completion_tokens for each in reports),
-        possibly_billed_calls=sum(each.possibly_billed_calls for each in reports),
-        possibly_billed_usd=sum((each.possibly_billed_usd for each in reports), Decimal(0)),
-        **_kinds(reports),
-    )
-
-
-def _kinds(reports: Sequence[AgentSpend]) -> dict[str, Any]:
-    """Sums of what few agents have: tokens with a price of their own, and what caching saved."""
-    sums: dict[str, Any] = {
-        "cached_tokens": sum(each.cached_tokens for each in reports),
-        "cache_write_tokens": sum(each.cache_write_tokens for each in reports),
-        "reasoning_tokens": sum(each.reasoning_tokens for each in reports),
-        "saved_usd": sum((each.saved_usd for each in reports), Decimal(0)),
-    }
-    return {name: figure for name, figure in sums.items() if figure}
+def spend_page(progress: Progress, page: int) -> SpendReport:
+    """The answer of the query `spend`: agents come in pages (from 1), the totals are of all."""
+    whole = spend_report(progress)
+    total = len(whole.agents)
+    if page == 1 and total <= AGENTS_PER_PAGE:
+        return whole
+    first = (page - 1) * AGENTS_PER_PAGE
+    shown = whole.agents[first : first + AGENTS_PER_PAGE]
+    return whole.model_copy(update={"agents": shown, "page": page, "agents_total": total})
 
 
 def _with_short_model(agent: AgentSpend) -> AgentSpend:
