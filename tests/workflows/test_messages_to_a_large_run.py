@@ -1,3 +1,4 @@
+# ruff: noqa: PT017  what is refused is one of two outcomes
 """No message holds the worker of a run of 1,000 tasks: each one's CPU time is measured."""
 
 import asyncio
@@ -112,21 +113,20 @@ def message(rng: random.Random, number: int) -> tuple[str, Message]:
     money = rng.choice(["0.5", "2", "0.000001", HUGE, -1, "NaN"])
     model = rng.choice(["m", "gpt-" + "x" * 190, ""])
     at = rng.choice(["2999-01-01T00:00:00Z", "2027-01-01T00:00:00Z", "x" * 9_000, None])
-    return rng.choice(
-        [
-            ("adjust_budget", {"agent": agent, "budget_usd": money}),
-            ("transfer", {"from_agent": agent, "to_agent": "a7", "amount_usd": money}),
-            ("adjust_agent", {"agent": agent, "model": model}),
-            ("adjust_agent", {"agent": agent, "instructions": "é" * 8_000, "max_tokens": 9}),
-            ("adjust_run", {"max_parallel": rng.choice([1, 1_000, 0, 50]), "deadline": at}),
-            ("adjust_run", {"budget_usd": money}),
-            ("retry_task", {"task": task, "reason": "x" * 900}),
-            ("retry_task", {"task": task}),
-            ("cancel_task", {"task": task.replace("a", "t77"), "reason": "x" * 900}),
-            ("approve", {"subject": task, "approved": True, "note": "x" * 900}),
-            *[("add_task", new_task(rng, number))] * 4,
-        ]
-    )
+    messages: list[tuple[str, Message]] = [
+        ("adjust_budget", {"agent": agent, "budget_usd": money}),
+        ("transfer", {"from_agent": agent, "to_agent": "a7", "amount_usd": money}),
+        ("adjust_agent", {"agent": agent, "model": model}),
+        ("adjust_agent", {"agent": agent, "instructions": "é" * 8_000, "max_tokens": 9}),
+        ("adjust_run", {"max_parallel": rng.choice([1, 1_000, 0, 50]), "deadline": at}),
+        ("adjust_run", {"budget_usd": money}),
+        ("retry_task", {"task": task, "reason": "x" * 900}),
+        ("retry_task", {"task": task}),
+        ("cancel_task", {"task": task.replace("a", "t77"), "reason": "x" * 900}),
+        ("approve", {"subject": task, "approved": True, "note": "x" * 900}),
+        *[("add_task", new_task(rng, number))] * 4,
+    ]
+    return rng.choice(messages)
 
 
 @pytest.mark.fuzz
