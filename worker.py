@@ -7,6 +7,7 @@ blocked for a minute; 2 a setting is missing or invalid; 3 Temporal refuses the 
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -20,7 +21,13 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 
 from activities.accounts import Accounts
 from activities.calls.call_agent import Agents
+from activities.judging.judge import Judge
 from activities.notifications import Notifications
+from activities.programs.environments import Environments
+from activities.programs.process_runner import ProcessRunner
+from activities.programs.run_program import Programs
+from activities.programs.scope_account import ScopeAccount
+from activities.programs.work_directories import WorkDirectories
 from durable_agent_team.atxp.account_api import AtxpAccounts
 from durable_agent_team.atxp.chat_client import ChatClient
 from durable_agent_team.atxp.http_client import HttpClient
@@ -34,6 +41,7 @@ from durable_agent_team.client.connection import (
     ensure_search_attributes,
 )
 from durable_agent_team.contracts import names
+from durable_agent_team.contracts.program import CommandRun, PythonRun
 from durable_agent_team.process import logs, telemetry, temporal_runtime
 from durable_agent_team.process.interpreter_exit import exit_process
 from durable_agent_team.process.settings import SettingsError, WorkerSettings, worker_settings
@@ -70,16 +78,31 @@ TRIES_BETWEEN_WARNINGS: Final = 30
 
 
 def all_activities(
-    settings: WorkerSettings, http: HttpClient, blobs: BlobStore | None = None
+    settings: WorkerSettings,
+    http: HttpClient,
+    blobs: BlobStore | None = None,
+    directories: WorkDirectories | None = None,
 ) -> list[Callable[..., Any]]:
-    """Every activity that this worker serves, over one HTTP client for the process."""
+    """Every activity that this worker serves, over one HTTP client for the process. Programs work
+    in `directories`."""
     provider = AtxpAccounts(http, settings.atxp_api_url, settings.atxp_api_key)
     chat = ChatClient(http, settings.atxp_llm_url)
     sealer = Sealer(settings.sealing_key.get_secret_value())
     accounts = Accounts(
         provider, models_reader=chat, sealer=sealer, default_model=settings.default_model
     )
-    agents = Agents(chat, sealer, Texts(blobs or NoBlobs()))
+    texts, judge = Texts(blobs or NoBlobs()), Judge()
+    agents = Agents(chat, sealer, texts, judge)
+    environments = Environments(settings.program_environments, os.environ)
+    processes = ProcessRunner(directories or WorkDirectories(), environments, os.environ)
+    programs = Programs(
+        ScopeAccount(http, settings.atxp_llm_url, settings.atxp_api_key),
+        sealer,
+        judge,
+        texts,
+        environments,
+        runners={PythonRun: processes, CommandRun: processes},
+    )
     return [
         accounts.read_models,
         accounts.open_accounts,
@@ -89,6 +112,8 @@ def all_activities(
         accounts.close_accounts,
         agents.call_agent,
         agents.check_output,
+        programs.prepare_environment,
+        programs.run_program,
         Notifications(private_addresses=settings.notify_private_addresses).notify,
     ]
 
@@ -167,7 +192,10 @@ async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
             connecting.cancel()
             return
         client = connecting.result()
-        worker = build_worker(client, settings, all_activities(settings, http, blobs))
+        directories = WorkDirectories()
+        await asyncio.to_thread(directories.clean)
+        activities = all_activities(settings, http, blobs, directories)
+        worker = build_worker(client, settings, activities)
         running = asyncio.create_task(worker.run())
         print(
             f"worker ready on task queue {names.TASK_QUEUE!r} at {settings.temporal_address},"
@@ -178,7 +206,10 @@ async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
         if not running.done():
             log.info("stopping: calls in flight get %s s", settings.graceful_shutdown_seconds)
             await worker.shutdown()
-        await running
+        try:
+            await running
+        finally:
+            await asyncio.to_thread(directories.close)
 
 
 async def run(settings: WorkerSettings) -> None:

@@ -13,6 +13,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.judging.exceptions import InvalidSchema
+from activities.programs.exceptions import ProgramError
 from durable_agent_team.atxp.exceptions import (
     LimitRefused,
     MalformedAnswer,
@@ -64,6 +65,8 @@ COUNTED_CODES = {
 """The gateway's codes for calls that the upstream may have billed without an answer. The last is
 that of an error which does not say what it is: waiting for an hour may be of no use."""
 
+CARRIED = ("task", "stderr", "stderr_ref")
+"""What is known of an attempt before it fails."""
 
 BY_EXCEPTION: dict[type[Exception], ErrorType] = {
     TimedOut: ErrorType.UPSTREAM_TIMEOUT,
@@ -82,6 +85,8 @@ def error_type(error: Exception) -> ErrorType:
     """The type of a failure. For a 402 the body decides, since the status alone is ambiguous."""
     if isinstance(error, ProviderRefused):
         return _refusal_type(error)
+    if isinstance(error, ProgramError):
+        return error.kind
     return BY_EXCEPTION.get(type(error), ErrorType.INTERNAL)
 
 
@@ -159,9 +164,15 @@ def attempt_spend(error: Exception, earlier: AttemptSpend) -> AttemptSpend:
     if isinstance(error, MalformedAnswer | ProviderRefused):
         spent = round_up(spent + error.billed_usd)
     counted = (earlier.counted_attempts or 0) + counts(error)
-    known = {"spent_usd": spent, "attempts": earlier.attempts, "counted_attempts": counted}
-    if earlier.task is not None:
-        known["task"] = earlier.task
+    known: dict[str, object] = {
+        "spent_usd": spent,
+        "attempts": earlier.attempts,
+        "counted_attempts": counted,
+        **{name: each for name in CARRIED if (each := getattr(earlier, name))},
+    }
+    if isinstance(error, ProgramError):
+        found = {"effect": error.effect, "remote_task": error.remote_task}
+        known |= {name: each for name, each in found.items() if each is not None}
     if not isinstance(error, ProviderRefused):
         return AttemptSpend.model_validate(known)
     amounts = {
@@ -201,6 +212,8 @@ def application_error(
     retried = rule.repeated and rule.outcome in repeated
     if kind is ErrorType.UPSTREAM_OUT_OF_FUNDS:
         retried = isinstance(error, ProviderRefused) and _asks_later(error)
+    if isinstance(error, ProgramError) and error.final:
+        retried = False
     is_long = rule.outcome is Outcome.OUTLASTED and delay is not None and delay > QUICK
     return ApplicationError(
         message,

@@ -1,7 +1,7 @@
 """Background heartbeats, by which Temporal detects a dead worker and delivers cancellations."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
@@ -30,23 +30,30 @@ def earlier_spend(task: str | None = None) -> AttemptSpend:
 @asynccontextmanager
 async def heartbeating(*details: object) -> AsyncIterator[None]:
     """While the body runs, sends heartbeats with these details, at a third of their timeout."""
+    async with heartbeating_with(lambda: details):
+        yield
+
+
+@asynccontextmanager
+async def heartbeating_with(details: Callable[[], Iterable[object]]) -> AsyncIterator[None]:
+    """As `heartbeating`, with details that change while the body runs."""
     timeout = activity.info().heartbeat_timeout
     if not timeout:
         yield
         return
-    beats = asyncio.create_task(_beat(timeout.total_seconds() / 3, *details))
+    beats = asyncio.create_task(_beat(timeout.total_seconds() / 3, details))
     try:
         yield
     finally:
         beats.cancel()
 
 
-async def _beat(every_seconds: float, *details: object) -> None:
+async def _beat(every_seconds: float, details: Callable[[], Iterable[object]]) -> None:
     while True:
         # Sleep first: a short call then needs no heartbeat, and the details of an earlier attempt's
         # last heartbeat are kept until the next one.
         await asyncio.sleep(every_seconds)
-        activity.heartbeat(*details)
+        activity.heartbeat(*details())
 
 
 def time_left(reserve: float) -> float:

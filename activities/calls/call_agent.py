@@ -12,11 +12,10 @@ from temporalio.exceptions import ApplicationError
 from activities.calls import request_body
 from activities.calls.answer_reading import Reading, read
 from activities.calls.finish_reasons import Ending
-from activities.calls.output_formats import output_schema
 from activities.calls.spans import call_span
 from activities.error_translation import error_type, translated
 from activities.heartbeats import earlier_spend, heartbeating, time_left
-from activities.judging.embedded_json import json_answer
+from activities.judging.checked_answer import judged, kept_answer, seconds_left
 from activities.judging.judge import Judge
 from durable_agent_team.atxp.chat_client import (
     ChatClient,
@@ -37,31 +36,32 @@ from durable_agent_team.contracts.call import (
     AttemptSpend,
     CallRequest,
     CallResult,
-    Purpose,
 )
 from durable_agent_team.contracts.error_types import ERRORS, ErrorType, Outcome
 from durable_agent_team.contracts.output_check import OutputCheck, OutputVerdict
 from durable_agent_team.contracts.output_schema import schema_problem
 from durable_agent_team.contracts.text_ref import Text
-from durable_agent_team.rules.optional_nulls import without_optional_nulls
 
 MARGIN_SECONDS = 1.0
-STORE_MARGIN_SECONDS = 2.0
-"""For what follows a store that did not answer: the result must still reach Temporal."""
 THINKING_SECONDS = 2.0
 """How long a store that is away is waited for, to keep a thought."""
-READ_BY_WORKFLOW = frozenset({Purpose.PLAN, Purpose.REVIEW})
 RETRIED = (Outcome.RETRIED, Outcome.OUTLASTED)
 
 
 class Agents(AgentActivities):
     """Does not retry: the type of an error decides whether Temporal sends the same call again."""
 
-    def __init__(self, chat: ChatClient, sealer: Sealer, texts: Texts | None = None) -> None:
+    def __init__(
+        self,
+        chat: ChatClient,
+        sealer: Sealer,
+        texts: Texts | None = None,
+        judge: Judge | None = None,
+    ) -> None:
         self._chat = chat
         self._sealer = sealer
         self._texts = texts or Texts(NoBlobs())
-        self._judge = Judge()
+        self._judge = judge or Judge()
 
     @activity.defn
     async def call_agent(self, call: CallRequest) -> CallResult:
@@ -99,7 +99,7 @@ class Agents(AgentActivities):
                     async with heartbeating(earlier):
                         reading = read(done, call.max_tokens)
                         answer, reasons = await self._judged(call, reading)
-                        kept = await self._kept(call, answer[:MAX_ANSWER])
+                        kept = await kept_answer(call, answer[:MAX_ANSWER], self._texts)
                         thinking = await self._kept_thinking(reading.thinking[:MAX_ANSWER])
                     result = _result(
                         done, reading, kept, thinking, reasons, earlier, started_at, seconds
@@ -125,36 +125,19 @@ class Agents(AgentActivities):
         """The answer, without what stands around its JSON, and why it may not be handed on."""
         if reading.refusal:
             return "", (f"The model refused: {reading.refusal}",)
-        text = reading.answer
         if reading.cut_off is not None and call.checks.complete:
-            return text, (reading.cut_off,)
-        schema = output_schema(call.output, call.sources)
-        answer = text if schema is None or len(text) > MAX_ANSWER else json_answer(text, schema)
-        if isinstance(call.output, dict):
-            answer = without_optional_nulls(answer, call.output)
-        reasons = await self._judge.reasons(call, answer)
+            return reading.answer, (reading.cut_off,)
+        answer, reasons = await judged(call, reading.answer, self._judge)
         if reasons and reading.cut_off is not None:
             reasons = (reading.cut_off, *reasons)
         return answer, reasons
-
-    async def _kept(self, call: CallRequest, answer: str) -> Text:
-        """The reference to an answer that is stored now, or the answer itself: a short one, and one
-        that the workflow reads. While the store is away it tries again until the activity's time is
-        nearly over; then the answer goes into the history, since it is paid for."""
-        if call.purpose in READ_BY_WORKFLOW:
-            return answer
-        try:
-            return await self._texts.keep(answer, _seconds_left())
-        except BlobsUnreachable as error:
-            activity.logger.warning("an answer is kept in Temporal's history: %s", error)
-            return answer
 
     async def _kept_thinking(self, thinking: str) -> Text:
         """The reference to it, or as much of it as the history has room for. Nobody waits for it:
         where the store is away, its beginning is kept."""
         if self._texts.can_store:
             try:
-                return await self._texts.keep(thinking, min(_seconds_left(), THINKING_SECONDS))
+                return await self._texts.keep(thinking, min(seconds_left(), THINKING_SECONDS))
             except BlobsUnreachable as error:
                 activity.logger.warning("a thought is kept in Temporal's history: %s", error)
         return cut(thinking, MAX_THINKING)
@@ -171,12 +154,6 @@ class Agents(AgentActivities):
             call_timeout_seconds=attempt.total_seconds() if attempt else None,
             known_limits=call.known_limits,
         )
-
-
-def _seconds_left() -> float:
-    """Of this attempt, for a store that does not answer."""
-    since = datetime.now(UTC) - activity.info().started_time
-    return max(time_left(STORE_MARGIN_SECONDS) - since.total_seconds(), 0)
 
 
 def _result(

@@ -54,8 +54,8 @@ def named_variables(wanted: Mapping[str, str], worker: Mapping[str, str]) -> dic
     for name, source in wanted.items():
         if source in NEVER:
             raise _wrong(
-                f"`run.env` names {source}, which no program gets: with it, it could spend the money"
-                " of every agent. Its own key is in AGENT_API_KEY"
+                f"`run.env` names {source}, which no program gets: with it, it could spend the"
+                " money of every agent. Its own key is in AGENT_API_KEY"
             )
         if name.startswith(OURS):
             raise _wrong(

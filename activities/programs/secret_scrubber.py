@@ -17,7 +17,9 @@ class SecretScrubber:
     """Finds secrets plain, in either case, as hex, URL-encoded, and as base64 at each alignment."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        forms = {form for secret in secrets if len(secret) >= LEAST_LENGTH for form in _forms(secret)}
+        forms = {
+            form for secret in secrets if len(secret) >= LEAST_LENGTH for form in _forms(secret)
+        }
         longest_first = sorted(forms, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first)), re.I) if forms else None
 

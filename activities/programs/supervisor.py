@@ -4,15 +4,15 @@ A script of its own, standard library only, started as
 
     python -I -S supervisor.py CONTROL SECONDS STDOUT_BYTES STDERR_BYTES DIRECTORY COMMAND...
 
-with the program's environment and standard input. CONTROL is the number of a socket to the worker.
-The program is killed when the worker says `stop`, when the socket closes because the worker is gone,
-after SECONDS, and when it writes more than STDOUT_BYTES to standard output. What it started is
-killed whenever the program ends: as a subreaper, this process inherits every orphan below it, also
-one that has made a session of its own (prctl(2), PR_SET_CHILD_SUBREAPER). And if this process
-itself is killed, the kernel kills the program (PR_SET_PDEATHSIG).
+with the program's environment and standard input. CONTROL is the number of a socket to the
+worker. The program is killed when the worker says `stop`, when the socket closes because the worker
+is gone, after SECONDS, and when it writes more than STDOUT_BYTES to standard output. What it
+started is killed whenever the program ends: as a subreaper, this process inherits every orphan
+below it, also one that has made a session of its own (prctl(2), PR_SET_CHILD_SUBREAPER). And if
+this process itself is killed, the kernel kills the program (PR_SET_PDEATHSIG).
 
-At the end the worker gets one line of JSON, and then the two outputs that it announces. They are read
-here, so that no flood of output holds the worker.
+At the end the worker gets one line of JSON, and then the two outputs that it announces. They are
+read here, so that no flood of output holds the worker.
 """
 
 import contextlib
@@ -183,10 +183,10 @@ def start(command: list[str], directory: str, out: int, err: int) -> int:
             os._exit(127)
     os.close(report)
     with os.fdopen(failure, "rb") as reader:
-        said = reader.read()
-    if said:
+        problem = reader.read()
+    if problem:
         os.waitpid(pid, 0)
-        known = json.loads(said)
+        known = json.loads(problem)
         raise OSError(known["errno"], known["text"], known["file"] or command[0])
     return pid
 
@@ -239,9 +239,9 @@ def descendants(ancestor: int) -> list[int]:
                 children.setdefault(int(parent), []).append((int(name), state.decode()))
     found, waiting = [], [ancestor]
     while waiting:
-        for pid, state in children.get(waiting.pop(), ()):
+        for pid, its_state in children.get(waiting.pop(), ()):
             waiting.append(pid)
-            if state not in "ZX":
+            if its_state not in "ZX":
                 found.append(pid)
     return found
 

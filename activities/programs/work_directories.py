@@ -73,10 +73,10 @@ class WorkDirectories:
             self._root.mkdir(mode=0o700, exist_ok=True)
             if not _is_ours(self._root):
                 raise PermissionError(f"{self._root} belongs to somebody else: remove it")
-            own = Path(tempfile.mkdtemp(prefix="worker-", dir=self._root))
-            self._lock = os.open(own / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+            new = Path(tempfile.mkdtemp(prefix="new-", dir=self._root))
+            self._lock = os.open(new / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._own = own
+            self._own = new.rename(new.with_name(new.name.replace("new-", "worker-")))
         return self._own
 
     def close(self) -> None:

@@ -1,10 +1,10 @@
 """Runs one function as an agent: `python -m durable_agent_team.agents.host module:function`.
 
 Reads the task from standard input, calls the function with an `AgentTask`, and writes what it
-returns to standard output: a text as it is, anything else as JSON. Whatever else the process prints,
-libraries and C code included, goes to standard error. Exit codes: 0 there is an answer; 1 the
-function raised an exception, or returned no answer; 75 an effect of an earlier attempt is unknown
-(`durable_agent_team.agents.once`); 78 there is no such function.
+returns to standard output: a text as it is, anything else as JSON. Whatever else the process
+prints, libraries and C code included, goes to standard error. Exit codes: 0 there is an answer; 1
+the function raised an exception, or returned no answer; 75 an effect of an earlier attempt is
+unknown (`durable_agent_team.agents.once`); 78 there is no such function.
 
 Standard library only, Python 3.10 or newer.
 """

@@ -108,7 +108,9 @@ class AgentTask:
         The same task gives the same text, byte for byte, so that a paid call is found again.
         """
         tag = f"input-{self._fence()}"
-        parts = [f'<{tag} name="{_plain(each.name)}">\n{each.text}\n</{tag}>' for each in self.inputs]
+        parts = [
+            f'<{tag} name="{_plain(each.name)}">\n{each.text}\n</{tag}>' for each in self.inputs
+        ]
         if self.missing:
             names = ", ".join(self.missing)
             parts.append(f"Inputs that are missing, because nobody could make them: {names}.")

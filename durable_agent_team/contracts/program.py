@@ -60,6 +60,8 @@ class ProgramCall(Message):
     """A person's answer to a remote agent that asked."""
     remote_task: str | None = Field(None, max_length=500)
     """The remote agent's task that goes on."""
+    timeout_seconds: float = Field(60, gt=0, le=86_400)
+    """After which the program is killed. The activity itself has more time, to report that."""
     known_spent_usd: Usd = Decimal(0)
     """What the scope had cost when the workflow last knew; this execution's cost comes on top."""
 

@@ -132,6 +132,10 @@ class WorkerSettings(ClientSettings):
     notify_private_addresses: bool = Field(
         False, description="Whether a team's notify_url may be a private or loopback address."
     )
+    program_environments: Path = Field(
+        PROJECT_ROOT / ".data" / "environments",
+        description="Directory for the Python environments of agents that are programs.",
+    )
     log_format: Literal["json", "text"] | None = Field(
         None, description="json or text; left out: text on a terminal, json elsewhere."
     )

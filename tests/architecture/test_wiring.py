@@ -12,6 +12,7 @@ from durable_agent_team.contracts.activity_interfaces import (
     AccountActivities,
     AgentActivities,
     NotificationActivities,
+    ProgramActivities,
 )
 from durable_agent_team.contracts.error_types import ERRORS, ErrorType
 from durable_agent_team.contracts.names import WORKFLOW
@@ -40,7 +41,12 @@ def called_by_workflows() -> set[str]:
                 isinstance(node, ast.Attribute)
                 and isinstance(node.value, ast.Name)
                 and node.value.id
-                in ("AccountActivities", "AgentActivities", "NotificationActivities")
+                in (
+                    "AccountActivities",
+                    "AgentActivities",
+                    "NotificationActivities",
+                    "ProgramActivities",
+                )
             ):
                 called.add(node.attr)
     return called
@@ -58,7 +64,10 @@ def test_every_activity_that_the_workflow_calls_is_registered(
     assert called, "the search found nothing: it looks for the wrong names"
     assert called <= registered
     assert registered == set().union(
-        *map(names_of, (AccountActivities, AgentActivities, NotificationActivities))
+        *map(
+            names_of,
+            (AccountActivities, AgentActivities, NotificationActivities, ProgramActivities),
+        )
     )
 
 

@@ -1,0 +1,235 @@
+"""Runs `python` and `command` programs: a child process for each call."""
+
+import asyncio
+import json
+import shlex
+import shutil
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from activities.programs.child_environment import named_variables, program_environment
+from activities.programs.environments import Environments
+from activities.programs.exceptions import ProgramError
+from activities.programs.runner import ProgramOutput, Scope
+from activities.programs.secret_scrubber import SecretScrubber, secrets_of
+from activities.programs.supervised_process import (
+    MAX_STDERR_BYTES,
+    MAX_STDOUT_BYTES,
+    Ended,
+    ProgramStart,
+    SupervisorLost,
+    run_supervised,
+)
+from activities.programs.supervisor import NOT_STARTED, TIMEOUT
+from activities.programs.work_directories import WorkDirectories, WorkDirectory, marker_of
+from durable_agent_team.contracts.effects import UnknownEffect
+from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.program import CommandRun, ProgramCall, PythonRun
+
+AGENTS: Final = Path(__file__).resolve().parents[2] / "durable_agent_team" / "agents"
+HOST: Final = "durable_agent_team.agents.host"
+NO_FUNCTION: Final = 78
+"""`host` exits with it where `module:function` names nothing."""
+MAX_SHOWN: Final = 1_200
+"""Characters of standard error in a message."""
+MAX_REPORT_BYTES: Final = 64 * 1024
+
+
+class ProcessRunner:
+    """`worker` is the worker's environment, of which a program gets what its team file names."""
+
+    def __init__(
+        self, directories: WorkDirectories, environments: Environments, worker: Mapping[str, str]
+    ) -> None:
+        self._directories = directories
+        self._environments = environments
+        self._worker = worker
+        self._staged: Path | None = None
+
+    async def run(self, call: ProgramCall, scope: Scope, seconds: float) -> ProgramOutput:
+        """See `Runner`."""
+        assert isinstance(call.run, PythonRun | CommandRun)
+        until = asyncio.get_running_loop().time() + seconds
+        python = sys.executable
+        if isinstance(call.run, PythonRun) and call.run.environment is not None:
+            python = await self._environments.found(Path(call.run.environment), seconds)
+        secrets = secrets_of(named_variables(call.run.variables, self._worker))
+        scrubber = SecretScrubber([scope.key.get_secret_value(), *secrets])
+        with self._directories.one() as work:
+            start = self._start(call, call.run, scope, work, python)
+            left = until - asyncio.get_running_loop().time()
+            try:
+                ended = await run_supervised(
+                    ProgramStart(**start, seconds=left, marker=marker_of(work.home))
+                )
+            except SupervisorLost:
+                raise ProgramError(
+                    ErrorType.PROGRAM_FAILED,
+                    "the program's supervisor was killed, and the program with it: the machine may"
+                    " be out of memory",
+                ) from None
+            return _output(call, ended, work, scrubber, seconds)
+
+    def _start(
+        self,
+        call: ProgramCall,
+        run: PythonRun | CommandRun,
+        scope: Scope,
+        work: WorkDirectory,
+        python: str,
+    ) -> dict[str, Any]:
+        modules = [str(self._stage()), *([run.directory] if run.directory else [])]
+        variables = program_environment(
+            scope, call.call.model, run.variables, self._worker, work.home, work.report, modules
+        )
+        home = str(work.home)
+        if isinstance(run, PythonRun):
+            command, directory = [python, "-m", HOST, run.python], home
+        else:
+            command, directory = list(run.command), run.directory or home
+        return {
+            "command": command,
+            "directory": directory,
+            "environment": variables,
+            "stdin": agent_task(call, scope),
+        }
+
+    def _stage(self) -> Path:
+        """A directory with `durable_agent_team.agents` and nothing else of the project, so that
+        none of its other modules hides one of the program's."""
+        own = self._directories.own()
+        if self._staged is None or not self._staged.is_relative_to(own):
+            self._staged = own / "modules"
+            package = self._staged / "durable_agent_team"
+            shutil.copytree(
+                AGENTS, package / "agents", ignore=shutil.ignore_patterns("__pycache__")
+            )
+            (package / "__init__.py").touch()
+        return self._staged
+
+
+def agent_task(call: ProgramCall, scope: Scope) -> bytes:
+    """The JSON object on a program's standard input. The key is never in it."""
+    request = call.call
+    rejected = request.rejected
+    task = {
+        "task": request.task,
+        "agent": request.account.agent,
+        "role": call.role,
+        "instructions": call.instructions,
+        "ask": request.ask,
+        "inputs": [{"name": each.name, "text": each.text} for each in request.sources],
+        "missing": list(request.missing),
+        "output": request.output,
+        "rejected": rejected and {"answer": rejected.answer, "reasons": list(rejected.reasons)},
+        "model": {
+            "name": request.model,
+            "base_url": scope.base_url,
+            "max_tokens": request.max_tokens,
+            "temperature": request.temperature,
+        },
+    }
+    return json.dumps(task, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def _output(
+    call: ProgramCall, ended: Ended, work: WorkDirectory, scrubber: SecretScrubber, seconds: float
+) -> ProgramOutput:
+    """Raises `ProgramError` unless the program ended with an answer."""
+    stderr = _stderr(ended, scrubber)
+    effect = _unknown_effect(work, scrubber)
+    if effect is not None:
+        raise ProgramError(
+            ErrorType.EFFECT_UNKNOWN,
+            f"attempt {effect.attempt} began {effect.tool or effect.effect!r} and died in it, so"
+            " nobody knows whether it happened",
+            stderr=stderr,
+            effect=effect,
+        )
+    kind = ErrorType.PROGRAM_TIMEOUT if ended.why == TIMEOUT else ErrorType.PROGRAM_FAILED
+    problem = _problem(ended, seconds)
+    answer = ""
+    if problem is None:
+        try:
+            answer = scrubber.scrub(ended.stdout.decode("utf-8-sig")).rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            problem = f"its standard output is not UTF-8 (byte {error.start})"
+        if problem is None and not answer.strip():
+            problem = "it ended without an answer on its standard output"
+    if problem is None:
+        return ProgramOutput(answer, stderr)
+    said = _last_lines(stderr)
+    name = program_name(call)
+    raise ProgramError(
+        kind,
+        scrubber.scrub_talk(f"{name}: {problem}") + (f"; standard error:\n{said}" if said else ""),
+        stderr=stderr,
+        final=ended.why == NOT_STARTED
+        or (isinstance(call.run, PythonRun) and ended.code == NO_FUNCTION),
+    )
+
+
+def program_name(call: ProgramCall) -> str:
+    """How it stands in the team file, shortened."""
+    if isinstance(call.run, PythonRun):
+        return call.run.python
+    return shlex.join(call.run.command)[:80] if isinstance(call.run, CommandRun) else ""
+
+
+def _problem(ended: Ended, seconds: float) -> str | None:
+    match ended.why:
+        case "not started":
+            return f"it could not be started: {ended.reason}"
+        case "timeout":
+            return f"it had not ended within {seconds:.3g} s, and was killed"
+        case "flood":
+            return (
+                f"it wrote more than {MAX_STDOUT_BYTES // 1024} KB to its standard output, and was"
+                " killed: only the answer goes there"
+            )
+    if ended.code < 0:
+        return f"it was killed by {_signal_name(-ended.code)}"
+    return f"it ended with exit code {ended.code}" if ended.code else None
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _stderr(ended: Ended, scrubber: SecretScrubber) -> str:
+    """The last 64 KB, without keys: these are searched for in a little more, since a cut could
+    leave half of one."""
+    text = scrubber.scrub_talk(ended.stderr.decode(errors="replace"))
+    if len(ended.stderr) <= MAX_STDERR_BYTES:
+        return text
+    return text.encode()[-MAX_STDERR_BYTES:].decode(errors="ignore")
+
+
+def _last_lines(stderr: str) -> str:
+    """The end of standard error, from the beginning of a line."""
+    text = stderr.strip()
+    if len(text) <= MAX_SHOWN:
+        return text
+    return "…" + text[-MAX_SHOWN:].partition("\n")[2]
+
+
+def _unknown_effect(work: WorkDirectory, scrubber: SecretScrubber) -> UnknownEffect | None:
+    """What `durable_agent_team.agents.once` has reported, whatever the program did with its
+    exception."""
+    try:
+        with work.report.open("rb") as file:
+            report = json.loads(file.read(MAX_REPORT_BYTES))
+        known = report["effect_unknown"]
+        return UnknownEffect(
+            effect=scrubber.scrub(str(known["effect"]))[:300],
+            tool=scrubber.scrub(str(known.get("tool", "")))[:200],
+            attempt=int(known["attempt"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None

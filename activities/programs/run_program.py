@@ -1,0 +1,286 @@
+"""The activities of agents that are programs: their environments, and one execution of one."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.error_translation import error_type, translated
+from activities.heartbeats import earlier_spend, heartbeating_with, time_left
+from activities.judging.checked_answer import judged, kept_answer, seconds_left
+from activities.judging.judge import Judge
+from activities.labelling import label_activity
+from activities.programs.environments import Environments
+from activities.programs.exceptions import ProgramError
+from activities.programs.runner import ProgramOutput, Runner, Scope
+from activities.programs.scope_account import ScopeAccount, ScopeState
+from durable_agent_team.atxp.exceptions import AtxpError
+from durable_agent_team.atxp.sealing import Sealer
+from durable_agent_team.blobs.store import BlobsUnreachable
+from durable_agent_team.blobs.texts import Texts, call_in_full
+from durable_agent_team.contracts.activity_interfaces import ProgramActivities
+from durable_agent_team.contracts.base import round_up
+from durable_agent_team.contracts.call import (
+    MAX_ANSWER,
+    MAX_STDERR,
+    AttemptSpend,
+    CallResult,
+)
+from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.program import (
+    EnvironmentOrder,
+    EnvironmentReady,
+    ProgramCall,
+    scope_attempt,
+)
+from durable_agent_team.contracts.telemetry_labels import AGENT, TASK
+from durable_agent_team.contracts.text_ref import Text, TextRef
+
+MARGIN_SECONDS: Final = 5.0
+"""Of the activity's time, for what follows the program's end."""
+LOOK_SECONDS: Final = 3.0
+"""Between two looks at what the scope has cost, while the program runs."""
+STDERR_SECONDS: Final = 2.0
+"""How long a store that is away is waited for, to keep standard error."""
+MAX_FAILURE_STDERR: Final = 1_000
+"""Characters of it in an error without a store: Temporal keeps 4 KB of an attempt that is made
+again."""
+SETTLE_SECONDS: Final = 1.5
+"""How long calls are waited for that the program has left in flight: their cost is the scope's."""
+GATEWAY_REASONS: Final = frozenset(
+    {
+        ErrorType.RATE_LIMITED,
+        ErrorType.UPSTREAM_UNAVAILABLE,
+        ErrorType.UPSTREAM_OUT_OF_FUNDS,
+        ErrorType.UPSTREAM_REFUSED,
+    }
+)
+"""Refusals for which a program that failed is not to blame."""
+
+
+class Programs(ProgramActivities):
+    """Does not retry: the type of an error decides whether Temporal starts the program again."""
+
+    def __init__(
+        self,
+        account: ScopeAccount,
+        sealer: Sealer,
+        judge: Judge,
+        texts: Texts,
+        environments: Environments,
+        runners: Mapping[type, Runner],
+    ) -> None:
+        """`runners` has one for each kind of `run`."""
+        self._account = account
+        self._sealer = sealer
+        self._judge = judge
+        self._texts = texts
+        self._environments = environments
+        self._runners = runners
+
+    @activity.defn
+    async def prepare_environment(self, order: EnvironmentOrder) -> EnvironmentReady:
+        """Makes the environment, or finds it made. Heartbeats have the installer's last line."""
+        label_activity({AGENT: order.agent})
+        directory, clock = Path(order.environment), time.perf_counter()
+        with translated(AttemptSpend()):
+            async with heartbeating_with(lambda: (self._environments.progress(directory),)):
+                found = await self._environments.made(directory)
+        seconds = round(time.perf_counter() - clock, 3)
+        return EnvironmentReady(python=found.python, made=found.made, seconds=seconds)
+
+    @activity.defn
+    async def run_program(self, call: ProgramCall) -> CallResult:
+        """One execution of the program, its answer checked. A failed check is a result, not an
+        error.
+
+        Every error carries an `AttemptSpend`: `spent_usd` is what the scope has cost since
+        `known_spent_usd`. What the gateway refused decides, whatever the program made of it.
+        """
+        label_activity({TASK: call.call.task, AGENT: call.call.account.agent})
+        return await _Execution(self, call).result()
+
+
+class _Execution:
+    """One attempt of one execution."""
+
+    def __init__(self, programs: Programs, call: ProgramCall) -> None:
+        self._account, self._texts = programs._account, programs._texts
+        self._sealer, self._judge = programs._sealer, programs._judge
+        self._runner = programs._runners.get(type(call.run))
+        self._call = call
+        self._earlier = earlier_spend(call.call.task)
+        self._state = self._before = ScopeState()
+        self._started_at, self._clock = datetime.now(UTC), time.perf_counter()
+
+    async def result(self) -> CallResult:
+        try:
+            async with heartbeating_with(lambda: (self._spend(),)):
+                return await self._result()
+        except asyncio.CancelledError:
+            await self._raise_for_cancellation()
+            raise
+
+    async def _result(self) -> CallResult:
+        output: ProgramOutput | None = None
+        failure: ProgramError | None = None
+        with translated(self._earlier, activity.heartbeat, workflow_waits=True):
+            scope = self._scope()
+            full = await call_in_full(self._call.call, self._texts, time_left(MARGIN_SECONDS))
+            await self._judge.prepare(full)
+            await self._account_before(scope)
+            call = self._call.model_copy(update={"call": full})
+            try:
+                async with self._looking(scope):
+                    output = await self._run(call, scope)
+            except ProgramError as error:
+                failure = error
+        with translated(self._spend(), activity.heartbeat, workflow_waits=True):
+            self._state = await self._settled(scope)
+        stderr = failure.stderr if failure else output.stderr if output else ""
+        known = self._spend().model_copy(update=await self._kept_stderr(stderr, MAX_FAILURE_STDERR))
+        with translated(known, activity.heartbeat, workflow_waits=True):
+            self._raise_refusal(failed=failure is not None)
+            if failure is not None:
+                raise failure
+            assert output is not None
+            answer, reasons = await judged(full, output.answer, self._judge)
+            kept = await kept_answer(full, answer[:MAX_ANSWER], self._texts)
+            return await self._call_result(output, kept, reasons)
+
+    def _scope(self) -> Scope:
+        request, call = self._call.call, self._call
+        return Scope(
+            name=call.scope,
+            attempt=scope_attempt(call.execution, activity.info().attempt),
+            gateway_url=self._account.gateway_url,
+            key=self._sealer.unseal(request.account.sealed_key, request.account.account_id),
+        )
+
+    async def _account_before(self, scope: Scope) -> None:
+        """Finds the scope, so that a refusal can be told from an older one, and tells the gateway
+        what people have decided."""
+        for decided in self._call.effect_answers:
+            await self._account.answer(scope, self._call.call.account.account_id, decided)
+        self._state = self._before = await self._account.read(scope)
+
+    async def _run(self, call: ProgramCall, scope: Scope) -> ProgramOutput:
+        if self._runner is None:
+            raise ProgramError(
+                ErrorType.BAD_REQUEST,
+                f"this worker cannot run {type(call.run).__name__}: let workers of one version"
+                " serve the task queue",
+                final=True,
+            )
+        left = time_left(MARGIN_SECONDS) - (time.perf_counter() - self._clock)
+        return await self._runner.run(call, scope, max(min(call.timeout_seconds, left), 0.1))
+
+    @asynccontextmanager
+    async def _looking(self, scope: Scope) -> AsyncIterator[None]:
+        """While the program runs, reads what the scope has cost, for the heartbeats."""
+
+        async def look() -> None:
+            while True:
+                await asyncio.sleep(LOOK_SECONDS)
+                try:
+                    self._state = await self._account.read(scope)
+                except (AtxpError, ProgramError):
+                    continue
+
+        looks = asyncio.create_task(look())
+        try:
+            yield
+        finally:
+            looks.cancel()
+
+    async def _settled(self, scope: Scope) -> ScopeState:
+        """The scope after the program's end, when its calls have ended or have had their time. An
+        outage of the gateway is waited out as long as the activity lasts."""
+        until = time.monotonic() + SETTLE_SECONDS
+        while True:
+            try:
+                state = await self._account.read(scope)
+                if not state.in_flight or time.monotonic() >= until:
+                    return state
+            except AtxpError:
+                left = time_left(MARGIN_SECONDS / 2) - (time.perf_counter() - self._clock)
+                if left <= 0:
+                    raise
+            await asyncio.sleep(0.1)
+
+    def _raise_refusal(self, *, failed: bool) -> None:
+        """A 402 of this attempt decides; another refusal only explains a failure."""
+        refused = self._state.refusal_since(self._before)
+        if refused is None:
+            return
+        if refused.status == 402 or (failed and error_type(refused) in GATEWAY_REASONS):
+            raise refused
+
+    def _spend(self) -> AttemptSpend:
+        return self._earlier.model_copy(update={"spent_usd": self._cost()})
+
+    def _cost(self) -> Decimal:
+        """What the scope has cost since the workflow last knew."""
+        return round_up(max(self._state.spent_usd - self._call.known_spent_usd, Decimal(0)))
+
+    async def _kept_stderr(self, stderr: str, inline: int) -> dict[str, Text]:
+        """The field for it: the reference to all of it, or its end."""
+        text: Text = stderr
+        if self._texts.can_store:
+            try:
+                text = await self._texts.keep(stderr, min(seconds_left(), STDERR_SECONDS))
+            except BlobsUnreachable as error:
+                activity.logger.warning("standard error is cut: it cannot be stored: %s", error)
+        if isinstance(text, TextRef):
+            return {"stderr_ref": text}
+        return {"stderr": text[-inline:]} if text else {}
+
+    async def _call_result(
+        self, output: ProgramOutput, answer: Text, reasons: tuple[str, ...]
+    ) -> CallResult:
+        """Sets only what differs from the defaults, which keeps the history small."""
+        extras: dict[str, Any] = {
+            "reasons": reasons,
+            "remote_task": output.remote_task,
+            **await self._kept_stderr(output.stderr, MAX_STDERR),
+        }
+        return CallResult(
+            **{"answer": answer} if isinstance(answer, str) else {"answer_ref": answer},
+            cost_usd=self._cost(),
+            started_at=self._started_at,
+            seconds=round(time.perf_counter() - self._clock, 4),
+            **{name: value for name, value in extras.items() if value},
+        )
+
+    async def _raise_for_cancellation(self) -> None:
+        """Raises an error that has what the scope has cost, since the SDK drops the details of a
+        cancellation; or one that lets another worker continue, if this one stops. The program is
+        killed by now. Otherwise returns, and the caller raises the cancellation."""
+        details = activity.cancellation_details()
+        if details is None or not (details.cancel_requested or details.worker_shutdown):
+            return
+        try:
+            self._state = await self._account.read(self._scope(), seconds=SETTLE_SECONDS)
+        except (AtxpError, ProgramError):
+            activity.logger.warning("what the cancelled program has cost is in the ledger alone")
+        if details.cancel_requested and self._cost():
+            raise ApplicationError(
+                "the program was cancelled, and killed, after calls that were paid",
+                self._spend(),
+                type=ErrorType.PROGRAM_FAILED.value,
+                non_retryable=True,
+            ) from None
+        if details.worker_shutdown:
+            raise ApplicationError(
+                "this worker was shut down while the program ran; another one starts it again",
+                self._spend(),
+                type=ErrorType.UPSTREAM_UNAVAILABLE.value,
+                next_retry_delay=timedelta(milliseconds=100),
+            ) from None

@@ -1,0 +1,129 @@
+"""What the gateway knows about a scope: its cost, and why it was refused last."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+from urllib.parse import quote
+
+import httpx
+from pydantic import SecretStr
+
+from activities.programs.exceptions import ProgramError
+from activities.programs.runner import Scope
+from durable_agent_team.atxp.exceptions import ProviderRefused, error_fields
+from durable_agent_team.atxp.httpx_client import HttpxClient
+from durable_agent_team.atxp.transport import exchange
+from durable_agent_team.contracts.base import count_of, decimal_of, usd_of
+from durable_agent_team.contracts.effects import EffectAnswer
+from durable_agent_team.contracts.error_types import ErrorType
+
+READ_SECONDS: Final = 10.0
+NOT_SERVED: Final = (404, 405, 501)
+AMOUNTS: Final = ("remaining_usd", "required_usd", "reserved_usd", "possibly_billed_usd")
+
+
+@dataclass(frozen=True)
+class ScopeState:
+    """`GET /v1/scopes/{scope}`."""
+
+    spent_usd: Decimal = Decimal(0)
+    reserved_usd: Decimal = Decimal(0)
+    in_flight: int = 0
+    possibly_billed_calls: int = 0
+    possibly_billed_usd: Decimal = Decimal(0)
+    last_refusal: Mapping[str, Any] | None = None
+    """`{status, error, at}`: what the gateway answered last instead of serving a call."""
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> "ScopeState":
+        calls, refusal = body.get("calls"), body.get("last_refusal")
+        return cls(
+            spent_usd=usd_of(body.get("spent_usd")),
+            reserved_usd=usd_of(body.get("reserved_usd")),
+            in_flight=count_of(calls.get("in_flight")) if isinstance(calls, dict) else 0,
+            possibly_billed_calls=count_of(body.get("possibly_billed_calls")),
+            possibly_billed_usd=usd_of(body.get("possibly_billed_usd")),
+            last_refusal=refusal if isinstance(refusal, dict) else None,
+        )
+
+    def refusal_since(self, before: "ScopeState") -> ProviderRefused | None:
+        """The last refusal, as the error that a paid call would have raised; None where it is an
+        older one."""
+        if self.last_refusal is None or self.last_refusal == before.last_refusal:
+            return None
+        error = error_fields(self.last_refusal)
+        return ProviderRefused(
+            what="the gateway, asked by the program,",
+            status=count_of(self.last_refusal.get("status")),
+            message=str(error.get("message") or "")[:500],
+            kind=str(error.get("type") or "")[:100],
+            code=str(error.get("code") or "")[:100],
+            amounts={
+                name: amount
+                for name in AMOUNTS
+                if (amount := decimal_of(error.get(name))) is not None
+            },
+            body=dict(self.last_refusal),
+        )
+
+
+class ScopeAccount:
+    """Scopes at one gateway. `llm_url` is the base of its API, which ends in `/v1`."""
+
+    def __init__(self, http: HttpxClient, llm_url: str, parent_key: SecretStr | None) -> None:
+        self._http = http
+        self.gateway_url = llm_url.rstrip("/").removesuffix("/v1")
+        self._parent_key = parent_key
+
+    async def read(self, scope: Scope, seconds: float = READ_SECONDS) -> ScopeState:
+        """Raises an `AtxpError`; `ProgramError` where this provider has no scopes."""
+        try:
+            answer = await exchange(
+                self._http,
+                "GET",
+                httpx.URL(f"{self.gateway_url}/v1/scopes/{scope.name}"),
+                key=scope.key.get_secret_value(),
+                timeout_seconds=seconds,
+            )
+        except ProviderRefused as refused:
+            if refused.status in NOT_SERVED:
+                raise ProgramError(
+                    ErrorType.BAD_REQUEST,
+                    f"{self.gateway_url} has no scopes (GET /v1/scopes answered {refused.status}),"
+                    " so the calls of a program could be paid twice: let ATXP_LLM_URL be this"
+                    " project's gateway, which can have that provider as its upstream",
+                    final=True,
+                ) from None
+            raise
+        return ScopeState.of(answer.body)
+
+    async def answer(self, scope: Scope, account: str, decided: EffectAnswer) -> None:
+        """Gives the gateway a person's decision about an effect, unless it has it already. Raises
+        an `AtxpError`."""
+        if self._parent_key is None:
+            return
+        body: dict[str, object] = {"decision": decided.decision.value}
+        if decided.result is not None:
+            body["result"] = _json_or_text(decided.result)
+        path = f"/v1/scopes/{scope.name}/effects/{quote(decided.effect, safe='')}/resolve"
+        try:
+            await exchange(
+                self._http,
+                "POST",
+                httpx.URL(f"{self.gateway_url}{path}", params={"agent": account}),
+                key=self._parent_key.get_secret_value(),
+                timeout_seconds=READ_SECONDS,
+                content=json.dumps(body).encode(),
+            )
+        except ProviderRefused as refused:
+            if refused.status not in (404, 409):
+                raise
+
+
+def _json_or_text(result: str) -> object:
+    try:
+        return json.loads(result)
+    except (ValueError, RecursionError):
+        return result
