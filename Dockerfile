@@ -12,7 +12,7 @@ COPY workflows workflows
 COPY activities activities
 COPY worker.py starter.py ./
 
-# Only the gateway's database is ever written.
+# Only the gateway's database and the environments of programs are ever written.
 RUN useradd --system --uid 10001 --home-dir /app app && install -d -o app -g app /data
 USER app
 VOLUME /data

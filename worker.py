@@ -44,6 +44,7 @@ from durable_agent_team.contracts import names
 from durable_agent_team.contracts.program import CommandRun, PythonRun
 from durable_agent_team.process import logs, telemetry, temporal_runtime
 from durable_agent_team.process.interpreter_exit import exit_process
+from durable_agent_team.process.project_root import PROJECT_ROOT
 from durable_agent_team.process.settings import SettingsError, WorkerSettings, worker_settings
 from durable_agent_team.process.stuck_process import ended_when_stuck
 from durable_agent_team.process.team_interceptor import TeamLabel
@@ -93,7 +94,7 @@ def all_activities(
     )
     texts, judge = Texts(blobs or NoBlobs()), Judge()
     agents = Agents(chat, sealer, texts, judge)
-    environments = Environments(settings.program_environments, os.environ)
+    environments = Environments(PROJECT_ROOT / settings.program_environments, os.environ)
     processes = ProcessRunner(directories or WorkDirectories(), environments, os.environ)
     programs = Programs(
         ScopeAccount(http, settings.atxp_llm_url, settings.atxp_api_key),

@@ -133,7 +133,7 @@ class WorkerSettings(ClientSettings):
         False, description="Whether a team's notify_url may be a private or loopback address."
     )
     program_environments: Path = Field(
-        PROJECT_ROOT / ".data" / "environments",
+        Path(".data/environments"),
         description="Directory for the Python environments of agents that are programs.",
     )
     log_format: Literal["json", "text"] | None = Field(

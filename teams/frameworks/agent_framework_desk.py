@@ -2,9 +2,9 @@
 
 from agent_framework import Agent
 from agent_framework.openai import OpenAIChatCompletionClient
-from durable_agent_team.agents import AgentTask
 from openai import AsyncOpenAI
 
+from durable_agent_team.agents import AgentTask
 from tickets import open_ticket
 
 

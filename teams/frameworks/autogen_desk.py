@@ -3,8 +3,8 @@
 from autogen_agentchat.agents import AssistantAgent
 from autogen_core.models import ModelFamily, ModelInfo
 from autogen_ext.models.openai import OpenAIChatCompletionClient
-from durable_agent_team.agents import AgentTask
 
+from durable_agent_team.agents import AgentTask
 from tickets import open_ticket
 
 ABILITIES = ModelInfo(

@@ -6,8 +6,8 @@ os.environ["CREWAI_DISABLE_TELEMETRY"] = "true"  # read when crewai is imported
 
 from crewai import LLM, Agent, Crew, Task
 from crewai.tools import tool
-from durable_agent_team.agents import AgentTask
 
+from durable_agent_team.agents import AgentTask
 from tickets import open_ticket
 
 

@@ -1,10 +1,10 @@
 """A graph of LangGraph: a model and its tools."""
 
-from durable_agent_team.agents import AgentTask
 from langchain_openai import ChatOpenAI
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode, tools_condition
 
+from durable_agent_team.agents import AgentTask
 from tickets import open_ticket
 
 

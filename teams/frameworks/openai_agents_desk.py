@@ -1,9 +1,9 @@
 """An agent of the OpenAI Agents SDK."""
 
 from agents import Agent, OpenAIChatCompletionsModel, Runner, function_tool, set_tracing_disabled
-from durable_agent_team.agents import AgentTask
 from openai import AsyncOpenAI
 
+from durable_agent_team.agents import AgentTask
 from tickets import open_ticket
 
 set_tracing_disabled(True)  # traces would go to OpenAI, with the key of OPENAI_API_KEY

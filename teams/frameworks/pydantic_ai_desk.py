@@ -1,10 +1,10 @@
 """An agent of Pydantic AI."""
 
-from durable_agent_team.agents import AgentTask
 from pydantic_ai import Agent
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
+from durable_agent_team.agents import AgentTask
 from tickets import open_ticket
 
 

@@ -80,9 +80,17 @@ async def started(runs: Runs, program: ProgramCall, mark: Path) -> AsyncIterator
 async def written(mark: Path) -> str:
     """The content of a file that a process of its own writes at some time."""
     async with asyncio.timeout(30):
-        while not mark.exists() or not mark.read_text().endswith("\n"):
+        while not (text := content(mark)).endswith("\n"):
             await asyncio.sleep(0.01)
-    return mark.read_text()
+    return text
+
+
+def content(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def is_running(pid: int) -> bool:

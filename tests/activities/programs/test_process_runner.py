@@ -21,6 +21,7 @@ from tests.activities.programs.support import (
     Runs,
     command,
     gone,
+    parent_of,
     program_call,
     runs_in,
     started,
@@ -57,7 +58,9 @@ async def failure(runs: Runs, code: str, *arguments: str, seconds: float = 20) -
     return caught.value
 
 
-async def test_a_program_gets_exactly_the_documented_environment(runs: Runs) -> None:
+async def test_a_program_gets_exactly_the_documented_environment(
+    runs: Runs, tmp_path: Path
+) -> None:
     done = await runs.run(command("import json, os; print(json.dumps(dict(os.environ)))"))
     found = json.loads(done.answer)
     home, report = found.pop("HOME"), found.pop("AGENT_REPORT")
@@ -73,15 +76,16 @@ async def test_a_program_gets_exactly_the_documented_environment(runs: Runs) -> 
         "AGENT_ATTEMPT": "1001",
         "AGENT_GATEWAY_URL": "http://127.0.0.1:9",
     }, "a key that a program prints is removed, and there is nothing else"
-    assert not Path(home).exists()
-    assert not Path(report).exists()
+    assert home.startswith(str(tmp_path / "work"))
+    assert report.startswith(home.removesuffix("home"))
+    assert not list((tmp_path / "work").glob("worker-*/program-*"))
 
 
 async def test_a_program_gets_the_variables_that_its_team_names(tmp_path: Path) -> None:
     worker = {**WORKER, "SEARCH": "search-key-0123456789", "PLAIN": "value"}
     run = CommandRun(
-        command=("sh", "-c", "test $SEARCH_KEY = search-key-0123456789 && echo $SEARCH_KEY $REGION"),
-        env={"SEARCH_KEY": "$SEARCH", "REGION": "$PLAIN"},
+        command=("sh", "-c", "test $SEARCH_KEY = search-key-0123456789 && echo $SEARCH_KEY $IN"),
+        env={"SEARCH_KEY": "$SEARCH", "IN": "$PLAIN"},
     )
     with runs_in(tmp_path, worker) as runs:
         done = await runs.run(program_call(run))
@@ -250,13 +254,8 @@ async def test_a_killed_supervisor_takes_the_program_with_it(runs: Runs, tmp_pat
     code = f"import os, signal\n{GRANDCHILD}\n{SLEEPER}"
     async with started(runs, command(code, str(mark)), mark) as running:
         pids = tuple(map(int, mark.read_text().split()))
-        parent = next(
-            int(line.split()[1])
-            for line in Path(f"/proc/{pids[1]}/status").read_text().splitlines()
-            if line.startswith("PPid")
-        )
-        supervisor = int(Path(f"/proc/{parent}/stat").read_text().rpartition(")")[2].split()[1])
-        os.kill(supervisor, signal.SIGKILL)
+        parent = parent_of(pids[1])
+        os.kill(parent_of(parent), signal.SIGKILL)
         with pytest.raises(ProgramError, match="supervisor was killed"):
             await running
         assert await gone(parent, *pids)
