@@ -56,6 +56,8 @@ def _from_application_error(error: ApplicationError) -> tuple[Failure, AttemptSp
         required_usd=spend.required_usd,
         remaining_usd=spend.remaining_usd,
         **({} if spend.upstream is None else {"upstream": spend.upstream}),
+        **({} if spend.effect is None else {"effect": spend.effect}),
+        **({} if spend.remote_task is None else {"remote_task": spend.remote_task}),
     )
     return failure, spend
 

@@ -10,7 +10,7 @@ from temporalio.types import MethodAsyncSingleParam
 from durable_agent_team.rules.encoded_size import encoded_bytes
 from workflows.activity_errors import is_final
 from workflows.command_turns import CommandTurns
-from workflows.policies import ActivityOptions, local_options
+from workflows.policies import ActivityOptions, local_options, look_options
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -64,6 +64,21 @@ class ActivityExecutor:
             if is_cancelled_exception(error) or is_final(error):
                 raise
             return await self.execute(activity, argument, options, summary=summary)
+        self._turns.count(encoded_bytes(result))
+        return result
+
+    async def look(
+        self,
+        activity: MethodAsyncSingleParam[Any, P, R],
+        argument: P,
+        *,
+        summary: str,
+    ) -> R:
+        """One attempt of a local activity, for figures that are shown. Raises FailureError."""
+        self.commands_issued += 1
+        result = await workflow.execute_local_activity_method(
+            activity, argument, **look_options(), summary=summary
+        )
         self._turns.count(encoded_bytes(result))
         return result
 

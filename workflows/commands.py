@@ -9,6 +9,8 @@ from durable_agent_team.contracts.control import (
     AddTaskSignal,
     AdjustBudget,
     Adjustment,
+    AnswerTask,
+    AnswerTaskSignal,
     ApproveSignal,
     BudgetAdjusted,
     CancelTaskSignal,
@@ -31,6 +33,7 @@ from workflows.people.adjustments import (
     check_priced,
     limits_now,
 )
+from workflows.people.answers import give_answer
 from workflows.plans.additions import addition_problems, check_output, closed_to_tasks
 from workflows.run import Run
 from workflows.state.progress import is_terminal
@@ -90,6 +93,8 @@ class Commands:
                 self.retry_task(command)
             case CancelTaskSignal() as command:
                 self.cancel_task(command)
+            case AnswerTaskSignal() as command:
+                self.answer(command)
 
     async def adjust_budget(self, command: AdjustBudget) -> BudgetAdjusted:
         await self._accounts_open()
@@ -155,6 +160,12 @@ class Commands:
             return answer
         shown = tuple(again[:MAX_AGAIN])
         return answer.model_copy(update={"again": shown, "again_total": len(again)})
+
+    def answer(self, command: AnswerTask) -> TaskAnswer:
+        """What a person says to a program that is parked for it, which then runs again."""
+        give_answer(self._progress, command)
+        self._run.wake_task(command.task)
+        return self._task_answer(command.task)
 
     def cancel_task(self, command: TaskCommand) -> TaskAnswer:
         self._runner().cancel(command.task, command.reason)

@@ -21,6 +21,9 @@ with workflow.unsafe.imports_passed_through():  # the class of which the convert
 
 MAX_EVENTS: Final = 2_000
 """Of one execution: its replay takes less than a second."""
+PROGRAMS_PATIENCE: Final = 5
+"""Times `MAX_EVENTS`: so long a run stays in one execution while a program runs. In the next one
+the program would start again: what it has paid is replayed to it, but its tools run again."""
 MORE_EVENTS: Final = 1_000
 """After which a state that was too large is looked at again."""
 MAX_STATE: Final = 1_900_000
@@ -58,9 +61,12 @@ class Continuation:
         an execution, which would continue as new for ever."""
         info = workflow.info()
         length = info.get_current_history_length()
+        events = self._events
+        if self._progress.has_programs_in_flight:
+            events *= PROGRAMS_PATIENCE
         return (
             length > self._least
-            and (length >= self._events or info.is_continue_as_new_suggested())
+            and (length >= events or info.is_continue_as_new_suggested())
             and self._progress.status in TAKEN_UP
             and not self._progress.stopping
         )

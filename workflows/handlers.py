@@ -14,6 +14,7 @@ from durable_agent_team.contracts.changes import AdjustAgent, AdjustRun, AgentAd
 from durable_agent_team.contracts.control import (
     AdjustBudget,
     Adjustment,
+    AnswerTask,
     Approve,
     BudgetAdjusted,
     Cancel,
@@ -189,6 +190,17 @@ class Handlers:
     @cancel_task.validator
     def _check_cancel_task(self, payload: Any = None, *extra: Any) -> None:
         _parse_update(TaskCommand, payload, extra)
+
+    @workflow.update
+    async def answer(self, payload: Any = None, *extra: Any) -> TaskAnswer:
+        """Answers a program that is parked: about an effect that may have happened, or to a
+        question of a remote agent. Payload: `AnswerTask`."""
+        await self._commands.taken_up()
+        return self._commands.answer(parse(AnswerTask, payload, extra))
+
+    @answer.validator
+    def _check_answer(self, payload: Any = None, *extra: Any) -> None:
+        _parse_update(AnswerTask, payload, extra)
 
     @workflow.update
     async def approve(self, payload: Any = None, *extra: Any) -> Approve:

@@ -68,7 +68,7 @@ def _sentence(error: Any) -> str:
         return f"{_discriminator(error)} = {tag}: one of {tags} is expected"
     if kind == "missing":
         return f"{place}: missing"
-    if kind in ("nothing_to_change", "null_is_no_value"):
+    if kind in ("nothing_to_change", "null_is_no_value", "result_and_decision"):
         return str(error["msg"])
     if kind == "extra_forbidden":
         return f"{place}: no such key"

@@ -54,6 +54,36 @@ def call_options(
     }
 
 
+PROGRAM_MARGIN = timedelta(seconds=60)
+"""Of a program's activity, beyond the program's own time: to read its texts, to kill it, and to
+report what it has cost."""
+
+
+def program_options(
+    caller: Caller, max_parallel: int, patience: int = 1, attempts: int | None = None
+) -> ActivityOptions:
+    """One execution of an agent that is a program."""
+    options = call_options(caller, max_parallel, patience, attempts)
+    seconds = options["start_to_close_timeout"] + PROGRAM_MARGIN
+    return {**options, "start_to_close_timeout": seconds}
+
+
+def environment_options() -> ActivityOptions:
+    """An environment with a gigabyte of packages may take half an hour. A worker that dies is
+    noticed by its heartbeats; the next attempt continues."""
+    return {
+        "start_to_close_timeout": timedelta(hours=1),
+        "heartbeat_timeout": timedelta(seconds=30),
+        "retry_policy": RetryPolicy(
+            initial_interval=timedelta(seconds=1),
+            backoff_coefficient=2,
+            maximum_interval=timedelta(seconds=30),
+            maximum_attempts=3,
+        ),
+        "cancellation_type": ActivityCancellationType.TRY_CANCEL,
+    }
+
+
 class LocalOptions(TypedDict):
     start_to_close_timeout: timedelta
     retry_policy: RetryPolicy
@@ -75,6 +105,11 @@ def local_options() -> BriefOptions:
         ),
         "cancellation_type": ActivityCancellationType.TRY_CANCEL,
     }
+
+
+def look_options() -> BriefOptions:
+    """A look at a ledger while a program runs: once, as another one follows."""
+    return {**local_options(), "retry_policy": RetryPolicy(maximum_attempts=1)}
 
 
 def catalog_options() -> LocalOptions:

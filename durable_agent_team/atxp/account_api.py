@@ -226,6 +226,7 @@ def _charge(line: Mapping[str, Any]) -> Charge:
     told: dict[str, Any] = {name: count_of(line.get(name)) for name in kinds}
     told["saved_usd"] = signed_usd_of(line.get("saved_usd"))
     told["price_source"] = str(line.get("price_source") or "")[:200]
+    told |= _scope(line)
     return Charge(
         idempotency_key=key[:200] if isinstance(key, str) else None,
         amount_usd=round_up(amount),
@@ -246,4 +247,12 @@ def _possibly_billed(line: Mapping[str, Any]) -> PossiblyBilledCall:
         bound_usd=None if bound is None else usd_of(bound),
         cause=str(line.get("cause") or "")[:60],
         at=at,
+        **_scope(line),
     )
+
+
+def _scope(line: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a program's call; nothing for any other."""
+    scope, attempt = line.get("scope"), count_of(line.get("attempt"))
+    told = {"scope": scope[:100]} if isinstance(scope, str) and scope else {}
+    return {**told, **({"attempt": attempt} if told and attempt else {})}

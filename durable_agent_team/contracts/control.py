@@ -2,10 +2,16 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, RootModel
+from pydantic import Field, RootModel, model_validator
+from pydantic_core import PydanticCustomError
 
 from durable_agent_team.contracts.base import BudgetUsd, Message, Usd
 from durable_agent_team.contracts.changes import AdjustAgent, AdjustRun
+from durable_agent_team.contracts.effects import (
+    MAX_EFFECT_NAME,
+    MAX_EFFECT_RESULT,
+    EffectDecision,
+)
 from durable_agent_team.contracts.team import Identifier, Task
 
 
@@ -33,6 +39,27 @@ class TaskCommand(Message):
 
     task: str = Field(max_length=200)
     reason: str = Field("", max_length=1_000)
+
+
+class AnswerTask(Message):
+    """What a person decides about an effect that may have happened, or says to a remote agent that
+    asked. The parked task then continues."""
+
+    task: str = Field(max_length=200)
+    decision: EffectDecision
+    result: str | None = Field(None, max_length=MAX_EFFECT_RESULT)
+    """With `decision: result`, and only there: what the tool would have returned (JSON, or else a
+    text), or the reply to the remote agent."""
+    effect: str | None = Field(None, max_length=MAX_EFFECT_NAME)
+    """By default, the one that the task waits for."""
+
+    @model_validator(mode="after")
+    def _has_its_result(self) -> "AnswerTask":
+        if (self.result is not None) != (self.decision is EffectDecision.RESULT):
+            raise PydanticCustomError(
+                "result_and_decision", "decision result needs a `result`, and only that one has it"
+            )
+        return self
 
 
 class Approve(Message):
@@ -80,6 +107,10 @@ class AddTaskSignal(Task):
         return Task.model_validate(self.model_dump(exclude={"kind"}, exclude_unset=True))
 
 
+class AnswerTaskSignal(AnswerTask):
+    kind: Literal["answer"]
+
+
 class Adjustment(
     RootModel[
         Annotated[
@@ -90,7 +121,8 @@ class Adjustment(
             | AdjustAgentSignal
             | AdjustRunSignal
             | AddTaskSignal
-            | ApproveSignal,
+            | ApproveSignal
+            | AnswerTaskSignal,
             Field(discriminator="kind"),
         ]
     ]

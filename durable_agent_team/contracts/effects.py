@@ -40,4 +40,4 @@ class EffectAnswer(Message):
     effect: str = Field(max_length=MAX_EFFECT_NAME)
     decision: EffectDecision
     result: str | None = Field(None, max_length=MAX_EFFECT_RESULT)
-    """Only with `decision: result`."""
+    """Only with `decision: result`: JSON, or else a text."""

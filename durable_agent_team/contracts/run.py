@@ -8,6 +8,7 @@ from pydantic import Field
 
 from durable_agent_team.contracts.base import Message, Usd
 from durable_agent_team.contracts.call import MAX_ANSWER, MAX_SOURCE
+from durable_agent_team.contracts.effects import UnknownEffect
 from durable_agent_team.contracts.seed import RunId, Seed
 from durable_agent_team.contracts.spend import SpendReport
 from durable_agent_team.contracts.team import MAX_TASKS, Identifier, SourceName, Team
@@ -89,6 +90,10 @@ class Failure(Message):
     remaining_usd: Usd | None = None
     upstream: str | None = Field(None, max_length=60)
     """Which one the operator has to pay."""
+    effect: UnknownEffect | None = None
+    """Of a program: what a person decides about."""
+    remote_task: str | None = Field(None, max_length=500)
+    """Of a remote agent that asks."""
 
 
 class RetryState(Message):
@@ -134,6 +139,8 @@ class TaskState(Message):
     """What it cost there; not in `spent_usd`."""
     retry: RetryState | None = None
     """While its call is in trouble: the task is running, and needs no person."""
+    step: str | None = Field(None, max_length=100)
+    """What its agent's program waits for: `preparing environment`."""
 
 
 class Waiting(Message):

@@ -169,6 +169,10 @@ class Charge(Message):
     """What caching saved; negative if it cost more than it saved."""
     price_source: str = Field("", max_length=200)
     """Which prices the charge was made at."""
+    scope: str | None = Field(None, max_length=100)
+    """Of a program's call: the work that it belongs to."""
+    attempt: int | None = Field(None, ge=1)
+    """Which attempt of the scope paid it."""
 
 
 class PossiblyBilledCall(Message):
@@ -180,6 +184,8 @@ class PossiblyBilledCall(Message):
     """The most that it can have cost; None where the gateway did not record it."""
     cause: str = Field("", max_length=60)
     at: datetime | None = None
+    scope: str | None = Field(None, max_length=100)
+    attempt: int | None = Field(None, ge=1)
 
 
 class Ledger(Message):
@@ -205,10 +211,11 @@ class Ledger(Message):
         return sum((charge.amount_usd for charge in self.charges), Decimal(0))
 
     def by_key(self) -> dict[str, Decimal]:
-        """What it charged for each call, in USD; lines without a key stand together, under ""."""
+        """What it charged for each call, in USD: for those of a program, under their scope; lines
+        without a key stand together, under ""."""
         amounts: dict[str, Decimal] = {}
         for charge in self.charges:
-            key = charge.idempotency_key or ""
+            key = charge.scope or charge.idempotency_key or ""
             amounts[key] = amounts.get(key, Decimal(0)) + charge.amount_usd
         return amounts
 

@@ -1,10 +1,11 @@
 """The accounts of a run: opened, read back and closed through activities."""
 
+import asyncio
 from decimal import Decimal
 from typing import Any, Protocol, TypeVar
 
 from temporalio import workflow
-from temporalio.exceptions import FailureError
+from temporalio.exceptions import FailureError, is_cancelled_exception
 from temporalio.types import MethodAsyncSingleParam
 
 from durable_agent_team.contracts.activity_interfaces import AccountActivities
@@ -188,6 +189,23 @@ class RunAccounts:
             self._reading -= 1
         for ledger in read.ledgers:
             self._progress.accounts[agent].read_back(ledger, lost)
+
+    async def observe(self, agent: str) -> None:
+        """Reads what the agent's programs have cost so far. A ledger that does not answer changes
+        nothing: it is read again."""
+        account = self._progress.accounts[agent]
+        try:
+            read = await self._activities.look(
+                AccountActivities.read_ledgers,
+                self._accounts_of([agent], {agent: account.spent_usd}),
+                summary=f"{agent} · ledger",
+            )
+        except FailureError as error:
+            if is_cancelled_exception(error):
+                raise asyncio.CancelledError from None
+            return
+        for ledger in read.ledgers:
+            account.observe(ledger)
 
     @property
     def is_reading(self) -> bool:

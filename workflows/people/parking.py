@@ -134,6 +134,9 @@ class Parking:
 def _reason(agent: str, failure: Failure) -> str:
     if failure.type == ErrorType.UPSTREAM_OUT_OF_FUNDS:
         agent = f"upstream {failure.upstream}" if failure.upstream else "the upstream"
+    if failure.type == ErrorType.EFFECT_UNKNOWN:
+        choices = "answer retry, skip, or result with what it would have returned"
+        return f"{agent}: {failure.message[:800]} ({choices})"[:1000]
     return f"{agent}: {failure.message}"[:1000]
 
 
@@ -152,11 +155,15 @@ def _timed_out(caller: Caller, failure: Failure) -> Exception:
 
 def wake_command(run: str, subject: str, account: AgentAccount, failure: Failure) -> str:
     """The command that wakes a parked call: a higher limit where money is missing, `resume` where
-    the operator has to pay the upstream, else a retry."""
+    the operator has to pay the upstream, an answer where a program asks, else a retry."""
     if failure.type == ErrorType.UPSTREAM_OUT_OF_FUNDS:
         return shell_command(STARTER, "resume", run)
     if failure.type == ErrorType.BUDGET_EXHAUSTED:
         missing = (failure.required_usd or Decimal(0)) - (failure.remaining_usd or Decimal(0))
         enough = account.budget_usd + max(missing, Decimal(0))
         return shell_command(STARTER, "budget", run, account.agent, f"{enough:f}")
+    if failure.type == ErrorType.EFFECT_UNKNOWN:
+        return shell_command(STARTER, "answer", run, subject, "retry")
+    if failure.type == ErrorType.INPUT_REQUIRED:
+        return shell_command(STARTER, "answer", run, subject, "result", "YOUR ANSWER")
     return shell_command(STARTER, "retry", run, subject)

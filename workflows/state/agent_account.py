@@ -34,6 +34,8 @@ class AgentAccount:
     status: AgentStatus = AgentStatus.IDLE
     unanswered: set[str] = field(default_factory=set)
     """Calls whose charge was read back while the run did not have their answer."""
+    replayable: dict[str, Decimal] = field(default_factory=dict)
+    """The scopes of programs -> what failed executions have cost: the next one replays that."""
     seen_usd: Decimal = ZERO
     """The highest spend that the provider has reported with an answer."""
     failures_in_row: int = 0
@@ -93,12 +95,22 @@ class AgentAccount:
         self.in_flight[key] = bound
         self.status = AgentStatus.WORKING
 
+    def begin_program(self, scope: str, task: str | None) -> None:
+        """An execution of a program starts: what it can cost is all that is left."""
+        self.begin(scope, None, task)
+        self.replayable.setdefault(scope, ZERO)
+
     def settle(self, key: str, result: CallResult, use: Use) -> None:
         """A billed answer: it is charged whether or not it passed its checks.
 
-        Where the charge was read back from the ledger already, the answer replaces it.
+        Where the charge was read back from the ledger already, the answer replaces it. A program's
+        answer also gives their use to the failed executions that it has replayed.
         """
         self._end(key)
+        if key in self.replayable:
+            self.charges.replace(key, Use.USEFUL, ZERO)
+            if use is not Use.FAILED:
+                self.charges.move(key, Use.FAILED, use, self.replayable.pop(key))
         was_read_back = key in self.unanswered
         if was_read_back:
             self.unanswered.discard(key)
@@ -121,13 +133,16 @@ class AgentAccount:
         self._end(key)
         self._record_failed(key, spent_usd, bound if may_be_billed else ZERO)
 
-    def withdraw(self, key: str, *, may_be_billed: bool = False) -> None:
+    def withdraw(self, key: str, *, may_be_billed: bool = False, spent_usd: Decimal = ZERO) -> None:
         """A call that was refused before it started, and will be made again; `may_be_billed` where
-        an attempt before the refused one was admitted."""
+        an attempt before the refused one was admitted. `spent_usd` is what a program had cost when
+        one of its own calls was refused."""
         self.calls -= 1
         bound = self.in_flight.get(key)
         self._end(key)
-        if may_be_billed:
+        if key in self.replayable:
+            self._record_execution(key, spent_usd, may_be_billed=may_be_billed)
+        elif may_be_billed:
             self.lost[key] = bound
 
     def interrupt(self, key: str, spent_usd: Decimal, *, may_be_billed: bool) -> None:
@@ -139,12 +154,33 @@ class AgentAccount:
 
     def _record_failed(self, key: str, spent_usd: Decimal, bound: Decimal | None) -> None:
         """What failed attempts have cost; without a known cost, the `bound` that may be billed."""
-        if spent_usd and key in self.unanswered:
+        if key in self.replayable:
+            self._record_execution(key, spent_usd, may_be_billed=bound != ZERO)
+        elif spent_usd and key in self.unanswered:
             self.charges.replace(key, Use.FAILED, spent_usd)
         elif spent_usd:
             self.charges.add(key, Use.FAILED, spent_usd)
         elif bound != ZERO:
             self.lost[key] = bound
+
+    def _record_execution(self, scope: str, spent_usd: Decimal, *, may_be_billed: bool) -> None:
+        """What a program's execution without an answer has cost, as it reported or as the ledger
+        showed while it ran. A call may still be in flight at the gateway."""
+        cost = max(spent_usd, self.charges.of_use(scope, Use.USEFUL))
+        self.charges.replace(scope, Use.USEFUL, ZERO)
+        if cost:
+            self.charges.add(scope, Use.FAILED, cost)
+            self.replayable[scope] += cost
+        if may_be_billed:
+            self.lost[scope] = None
+
+    def observe(self, ledger: Ledger) -> None:
+        """Adds what the programs in flight have cost so far. It counts as useful until they end."""
+        for scope, amount in ledger.by_key().items():
+            if scope in self.replayable and scope in self.in_flight:
+                missing = amount - self.charges.of_key(scope)
+                if missing > 0:
+                    self.charges.add(scope, Use.USEFUL, missing)
 
     @property
     def is_unexplained(self) -> bool:
@@ -187,7 +223,9 @@ class AgentAccount:
             if missing > 0 and key in issued and key not in self.in_flight:
                 self.charges.add(key, Use.FAILED, missing)
                 self.lost.pop(key, None)
-                if key not in known:
+                if key in self.replayable:
+                    self.replayable[key] += missing
+                elif key not in known:
                     self.unanswered.add(key)
         self.charges.add_unknown(
             (key, amount)
@@ -195,7 +233,7 @@ class AgentAccount:
             if key not in issued and key not in self.in_flight
         )
         for charge in ledger.charges:
-            key = charge.idempotency_key or NO_KEY
+            key = charge.scope or charge.idempotency_key or NO_KEY
             if key not in known and (key in issued or counts_unknown):
                 self._count(charge, charge.estimated)
         if ledger.reserved_usd == 0:

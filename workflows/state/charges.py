@@ -43,6 +43,15 @@ class Charges:
     def of_key(self, key: str) -> Decimal:
         return sum(self.by_key.get(key, {}).values(), ZERO)
 
+    def of_use(self, key: str, use: Use) -> Decimal:
+        return self.by_key.get(key, {}).get(use, ZERO)
+
+    def move(self, key: str, use: Use, to: Use, amount: Decimal) -> None:
+        """What was counted as one use turns out to be another."""
+        if amount:
+            self.replace(key, use, self.of_use(key, use) - amount)
+            self.add(key, to, amount)
+
     def add(self, key: str, use: Use, amount: Decimal) -> None:
         uses = self.by_key.setdefault(key, {})
         uses[use] = uses.get(use, ZERO) + amount

@@ -29,6 +29,7 @@ from workflows.state.open_call import OpenCall
 from workflows.state.outage import Outage
 from workflows.state.plan_progress import PlanProgress
 from workflows.state.planning_terms import PlanningTerms
+from workflows.state.program_scope import ProgramScope
 from workflows.state.taken_over import TakenOver
 from workflows.state.unpaid import UnpaidUpstream
 
@@ -70,6 +71,8 @@ class Progress:
     tasks: PlanProgress = field(default_factory=PlanProgress)
     open_calls: dict[str, OpenCall] = field(default_factory=dict)
     """By the task, or the orchestrator's step, that they work for."""
+    scopes: dict[str, ProgramScope] = field(default_factory=dict)
+    """The work of programs that is not done, by task."""
     planning: PlanningTerms = field(default_factory=PlanningTerms)
     """Of the plan, or of the last review."""
     reviews: int = 0
@@ -145,8 +148,16 @@ class Progress:
 
     @property
     def open_keys(self) -> set[str]:
-        """The idempotency keys of all calls that have not ended, in flight or not."""
-        return {key for call in self.open_calls.values() if (key := call.key)}
+        """The idempotency keys of all calls that have not ended, in flight or not, and the scopes
+        of programs that may run again."""
+        keys = {key for call in self.open_calls.values() if (key := call.key)}
+        return keys | {scope.id for scope in self.scopes.values()}
+
+    @property
+    def has_programs_in_flight(self) -> bool:
+        return any(
+            scope.id in self.accounts[scope.agent].in_flight for scope in self.scopes.values()
+        )
 
     @property
     def spent_usd(self) -> Decimal:

@@ -57,6 +57,8 @@ MESSAGE_IN_STATE = 300
 MESSAGE_IN_REPORT = 2_000
 """Characters of a failed task's message."""
 MAX_GOAL = 500
+PREPARING = "preparing environment"
+"""What `state` says of a task whose program waits for its environment."""
 MAX_FAILURE_BYTES = 4_000
 MAX_REASON_BYTES = 2_000
 """In a state; as JSON, where most texts of this length are whole."""
@@ -220,7 +222,13 @@ def _state(
         failure=failure,
         **({"retry": RetryState(**_retry_fields(trouble))} if trouble else {}),
         **_reused(progress, task.id),
+        **_step(progress, task.id),
     )
+
+
+def _step(progress: Progress, task_id: str) -> dict[str, Any]:
+    scope = progress.scopes.get(task_id)
+    return {"step": PREPARING} if scope is not None and scope.preparing else {}
 
 
 def _reused(progress: Progress, task_id: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from durable_agent_team.contracts.spend import ModelPrice
 from durable_agent_team.contracts.team import Caller, OnExhausted, OnFailure
 from durable_agent_team.contracts.team import Retry as RetrySettings
 from durable_agent_team.rules.bounds import affordable_tokens
+from durable_agent_team.rules.programs import run_of
 from workflows.state.call_trouble import CallTrouble
 
 
@@ -95,6 +96,8 @@ def decide(
         return WaitForSettlement()
     if outcome_of(failure) is Outcome.PARKS:
         return Fail() if may_fail_unsent(failure, caller) and state.unsent_may_fail else Park()
+    if run_of(caller) is not None:  # it decides about the length of its own calls
+        return _on_exhausted(caller, request)
     fits = affordable_tokens(request.max_tokens, state.price, failure)
     own = request.raised_from
     if own is not None and own < request.max_tokens:  # a repair can do without the room it got
@@ -180,6 +183,8 @@ MAY_BE_BILLED = frozenset(
         ErrorType.MALFORMED_ANSWER,
         ErrorType.KEY_CONFLICT,
         ErrorType.INTERNAL,
+        ErrorType.PROGRAM_FAILED,
+        ErrorType.PROGRAM_TIMEOUT,
     }
 )
 """After these the gateway may have charged for the call."""

@@ -27,6 +27,7 @@ from durable_agent_team.rules.bounds import (
 )
 from durable_agent_team.rules.catalog import context_of, price_of
 from durable_agent_team.rules.encoded_size import MAX_PAYLOAD_BYTES, encoded_bytes
+from durable_agent_team.rules.programs import run_of
 from durable_agent_team.rules.repair_room import payable_tokens, raised_tokens
 from workflows.state.open_call import Issued
 from workflows.task_exceptions import TaskFailed
@@ -73,12 +74,14 @@ class CallRequests:
         model: str,
         rejected: Rejected | None,
         room: Room | None = None,
+        scope: str | None = None,
     ) -> CallRequest:
-        """A request with a new key. Raises TaskFailed where the prompt does not fit.
+        """A request with a new key, or for a program with that of its scope. Raises TaskFailed
+        where the prompt does not fit.
 
         `room` is what a repair may have more of; without it, the agent's own `max_tokens`.
         """
-        key = str(workflow.uuid4())
+        key = scope or str(workflow.uuid4())
         own = assignment.caller.max_tokens
         request = self._request(assignment, account, model, rejected, key, own)
         if room is not None and room.growth > 1:
@@ -175,6 +178,8 @@ class CallRequests:
                     f" more than the {MAX_PAYLOAD_BYTES} that a call may carry; it was not sent",
                 )
             )
+        if run_of(caller) is not None:  # it makes prompts of its own
+            return
         context = context_of(caller, price_of(self._catalog, request.model))
         needed = estimated_tokens(size) + request.max_tokens
         if context is not None and needed > context:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,6 +13,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 from durable_agent_team.contracts.activity_interfaces import AgentActivities
 from durable_agent_team.contracts.call import (
     MAX_REASONS,
+    AccountRef,
     AttemptSpend,
     CallRequest,
     CallResult,
@@ -24,13 +26,14 @@ from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.contracts.team import Agent, OnFailure, OrchestratorAgent
 from durable_agent_team.contracts.text_ref import Text
 from durable_agent_team.rules.catalog import model_of, price_of
+from durable_agent_team.rules.programs import run_of
 from durable_agent_team.rules.retry_pauses import planned_attempts, quick_attempts
 from workflows.activity_errors import failure_and_spend, is_final, was_lost
 from workflows.activity_executor import ActivityExecutor
 from workflows.command_turns import NotIssued
 from workflows.money.run_accounts import RunAccounts
 from workflows.people.parking import Parking
-from workflows.policies import PATIENCE, call_options
+from workflows.policies import PATIENCE, call_options, program_options
 from workflows.state.agent_account import AgentAccount, Use
 from workflows.state.call_trouble import CallTrouble
 from workflows.state.open_call import Issued, OpenCall
@@ -73,6 +76,7 @@ from workflows.tasks.call_requests import (
 )
 from workflows.tasks.gate import Candidate, Gate
 from workflows.tasks.outages import Outages
+from workflows.tasks.program_calls import ProgramCalls
 
 OUTLASTS = "outlast-trouble"
 """Runs from before this patch fail a call after its last attempt."""
@@ -104,6 +108,7 @@ class PaidCalls:
         self._catalog = catalog
         self._requests = CallRequests(catalog)
         self._max_repairs = progress.team.max_repairs
+        self._programs = ProgramCalls(progress, activities, accounts)
         self.gate = Gate(progress, parking)
         self.outages = Outages(progress)
         self.is_checking = False
@@ -155,6 +160,8 @@ class PaidCalls:
                 finally:
                     self.is_checking = False
             good = Use.USEFUL if call.number == 1 else Use.REPAIR
+            if not reasons:
+                self._programs.done(assignment.subject, request.idempotency_key)
             account.settle(request.idempotency_key, result, Use.FAILED if reasons else good)
             self._progress.call_seconds += result.seconds
             if account.is_unexplained:
@@ -216,14 +223,15 @@ class PaidCalls:
             ):
                 self._forget_trouble(assignment.subject)
                 ref = self._progress.account_refs[current.agent]
-                room = Room(call.growth, account.available_usd)
-                request = self._requests.make(current, ref, account.model, call.rejected, room)
+                request = self._made(current, ref, account, call)
             if request.idempotency_key not in account.in_flight:
                 assignment = current
             call.request, call.caller = request, assignment.caller
             failure: Failure | None = None
             try:
                 if await self.outages.resumed(assignment.subject):
+                    if run_of(assignment.caller) is not None:
+                        await self._prepare(assignment, request)
                     result = await self._call(assignment, request, account, call)
                     self.outages.succeeded(assignment.subject, request.model)
                     return request, result
@@ -251,6 +259,16 @@ class PaidCalls:
             decision = decide(failure, assignment.caller, request, state)
             call.waits_left -= isinstance(decision, WaitForSettlement)
             call.request = await self._carry_out(decision, assignment, account, request, failure)
+
+    def _made(
+        self, current: Assignment, ref: AccountRef, account: AgentAccount, call: OpenCall
+    ) -> CallRequest:
+        """A program's requests have the key of its scope, whatever is in them."""
+        if run_of(current.caller) is not None:
+            scope = self._programs.scope(current).id
+            return self._requests.make(current, ref, account.model, call.rejected, scope=scope)
+        room = Room(call.growth, account.available_usd)
+        return self._requests.make(current, ref, account.model, call.rejected, room)
 
     def _take_up(self, assignment: Assignment, call: OpenCall, account: AgentAccount) -> Assignment:
         """Makes the request again that an earlier execution of the run has made, with the settings
@@ -310,6 +328,8 @@ class PaidCalls:
                 return made_again(request, failure)
             case Smaller(max_tokens):
                 return with_new_key(request, max_tokens=max_tokens)
+            case Fallback(model) if run_of(assignment.caller) is not None:
+                return request.model_copy(update={"model": model})
             case Fallback(model):
                 return with_new_key(request, model=model)
             case Skip():
@@ -330,7 +350,8 @@ class PaidCalls:
     ) -> CallResult:
         """One call, once it may start. Raises TaskFailed, AgentChanged and CancelledError."""
         key = request.idempotency_key
-        bound = self._requests.bound(request)
+        is_program = run_of(assignment.caller) is not None
+        bound = None if is_program else self._requests.bound(request)
         task = assignment.subject if assignment.purpose is Purpose.WORK else None
         candidate = Candidate(assignment.subject, assignment.caller, account, bound)
         is_in_flight = key in account.in_flight
@@ -338,7 +359,10 @@ class PaidCalls:
         async with place:
             if not is_in_flight:
                 self._progress.tasks.started(assignment.subject, workflow.now())
-                account.begin(key, bound, task)
+                if is_program:
+                    account.begin_program(key, task)
+                else:
+                    account.begin(key, bound, task)
                 call.lost_rounds = 0
             try:
                 return await self._attempts(assignment, request, call)
@@ -365,11 +389,8 @@ class PaidCalls:
         unpaid = matching(self._progress.unpaid, self._upstream(request))
         for patience in rounds[call.lost_rounds :]:
             try:
-                result: CallResult = await self._activities.execute(
-                    AgentActivities.call_agent,
-                    request,
-                    call_options(assignment.caller, max_parallel, patience, attempts),
-                    summary=summary,
+                result = await self._execute(
+                    assignment, request, max_parallel, patience, attempts, summary
                 )
                 if not result.replayed:  # a stored answer says nothing about now
                     self._parking.paid(unpaid)
@@ -383,6 +404,34 @@ class PaidCalls:
                 call.lost_rounds += 1
         raise AssertionError("the last round returns or raises")
 
+    async def _execute(
+        self,
+        assignment: Assignment,
+        request: CallRequest,
+        max_parallel: int,
+        patience: int,
+        attempts: int,
+        summary: str,
+    ) -> CallResult:
+        caller = assignment.caller
+        if run_of(caller) is not None:
+            options = program_options(caller, max_parallel, patience, attempts)
+            return await self._programs.execute(assignment, request, options, summary=summary)
+        return await self._activities.execute(
+            AgentActivities.call_agent,
+            request,
+            call_options(caller, max_parallel, patience, attempts),
+            summary=summary,
+        )
+
+    async def _prepare(self, assignment: Assignment, request: CallRequest) -> None:
+        """Before a program takes a place. One that is in flight since an earlier execution of the
+        run has its environment."""
+        account = self._progress.accounts[assignment.agent]
+        if request.idempotency_key not in account.in_flight and not self._progress.stopping:
+            self.gate.leave(assignment.subject)
+            await self._programs.prepare(assignment)
+
     async def _failed(
         self,
         assignment: Assignment,
@@ -394,6 +443,9 @@ class PaidCalls:
         to raise."""
         subject, key = assignment.subject, request.idempotency_key
         failure, spend = failure_and_spend(error)
+        is_program = run_of(assignment.caller) is not None
+        if is_program and not was_lost(error):
+            self._programs.failed(subject, key, failure)
         if failure.type == ErrorType.UPSTREAM_OUT_OF_FUNDS:
             upstream = self._upstream(request) or failure.upstream or ""
             failure = failure.model_copy(update={"upstream": upstream})
@@ -407,7 +459,7 @@ class PaidCalls:
             now = workflow.now()
             retry_after = timedelta(seconds=spend.retry_after_seconds or 0)
             if may_be_attempted_again(failure, retry, trouble, now, final=final):
-                billed = may_have_been_billed(failure, spend)
+                billed = is_program or may_have_been_billed(failure, spend)
                 account.interrupt(key, spend.spent_usd, may_be_billed=billed)
                 self._progress.tasks.withdrawn(subject)
                 return CallInTrouble(failure, retry_after)
@@ -416,8 +468,10 @@ class PaidCalls:
             failure = self._gave_up(subject, failure)
             spend = spend.model_copy(update={"attempts": trouble.attempts})
         record = record_of(failure, spend.attempts)
+        if is_program:  # one of its calls may still be in flight at the gateway
+            record = replace(record, may_be_billed=True)
         if record.withdrawn:
-            account.withdraw(key, may_be_billed=record.may_be_billed)
+            account.withdraw(key, may_be_billed=record.may_be_billed, spent_usd=spend.spent_usd)
             self._progress.tasks.withdrawn(subject)
         else:
             account.fail(key, spend.spent_usd, may_be_billed=record.may_be_billed)
@@ -528,4 +582,5 @@ def _check_failed(answers: int, reasons: Sequence[str]) -> Failure:
 def _summary(assignment: Assignment, number: int, trouble: CallTrouble | None) -> str:
     repair = " (repair)" if number > 1 else ""
     again = f" · attempt {trouble.attempts + 1} after {trouble.type}" if trouble else ""
-    return f"{assignment.agent} · {assignment.subject} · call {number}{repair}{again}"
+    what = f"call {number}" if run_of(assignment.caller) is None else "program"
+    return f"{assignment.agent} · {assignment.subject} · {what}{repair}{again}"

@@ -138,6 +138,7 @@ class TaskRunner:
         """Cancels what still runs for a task that is done again; its call reports what it cost."""
         self._cancelled.pop(task_id, None)
         self._progress.open_calls.pop(task_id, None)
+        self._progress.scopes.pop(task_id, None)
         running = self._tasks.pop(task_id, None)
         if running is not None and not running.done():
             self._superseded.append(running)

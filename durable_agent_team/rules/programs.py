@@ -1,0 +1,31 @@
+"""Which agents are programs, and what is known of them before they run."""
+
+from durable_agent_team.contracts.program_kinds import CommandRun, PythonRun, RemoteRun, Run
+from durable_agent_team.contracts.team import Agent, Caller, Team
+
+
+def run_of(caller: Caller) -> Run | None:
+    """Where the program is that this agent is; None for an agent that a model answers for."""
+    return caller.run if isinstance(caller, Agent) else None
+
+
+def programs_of(team: Team) -> dict[str, Run]:
+    """The agents that are programs, by name."""
+    found = {name: run_of(agent) for name, agent in team.agents.items()}
+    return {name: run for name, run in found.items() if run is not None}
+
+
+def environment_of(run: Run | None) -> str | None:
+    """The directory of the environment that is made for the program."""
+    return run.environment if isinstance(run, PythonRun) else None
+
+
+def place_of(run: Run) -> str:
+    """Where the program is, on one line: for people."""
+    match run:
+        case PythonRun():
+            return f"python {run.python}"
+        case CommandRun():
+            return f"command {' '.join(run.command)}"
+        case RemoteRun():
+            return f"a2a {run.a2a}"

@@ -1,0 +1,48 @@
+"""What a person answers to a program: about an effect that may have happened, or to a question."""
+
+from durable_agent_team.contracts.control import AnswerTask
+from durable_agent_team.contracts.effects import EffectAnswer, EffectDecision
+from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.run import Failure
+from workflows.activity_errors import refused
+from workflows.state.progress import Progress
+
+
+def give_answer(progress: Progress, command: AnswerTask) -> None:
+    """Keeps it for the program's next execution. Raises ApplicationError where nothing asks."""
+    failure = _asking(progress, command.task)
+    scope = progress.scopes[command.task]
+    if failure.type == ErrorType.INPUT_REQUIRED:
+        _check_reply(command)
+        scope.reply = command.result
+        scope.remote_task = failure.remote_task if command.result is not None else None
+        return
+    assert failure.effect is not None
+    effect = failure.effect.effect
+    if command.effect not in (None, effect):
+        raise refused(f"effect = {command.effect!r}: the task waits for {effect!r}"[:2000])
+    given = {} if command.result is None else {"result": command.result}
+    answer = EffectAnswer(effect=effect, decision=command.decision, **given)
+    others = tuple(each for each in scope.effect_answers if each.effect != effect)
+    scope.effect_answers = (*others, answer)
+
+
+def _asking(progress: Progress, task: str) -> Failure:
+    """What the task is parked with."""
+    call = progress.open_calls.get(task)
+    failure = call.parked_after if call is not None else None
+    is_asked = failure is not None and (
+        failure.effect is not None or failure.type == ErrorType.INPUT_REQUIRED
+    )
+    if failure is None or not is_asked or task not in progress.scopes:
+        status = progress.tasks.schedule.status.get(task)
+        raise refused(f"task = {task!r}: {status or 'no such task'}; it waits for no answer")
+    return failure
+
+
+def _check_reply(command: AnswerTask) -> None:
+    """`retry` asks the remote agent anew."""
+    if command.decision is EffectDecision.SKIP:
+        raise refused(
+            f"task = {command.task!r}: a remote agent asks; answer it with result, or retry"
+        )
