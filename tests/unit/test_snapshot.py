@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from durable_agent_team.contracts.call import AccountRef, Rejected
 from durable_agent_team.contracts.control import Approve
+from durable_agent_team.contracts.effects import EffectAnswer, EffectDecision
 from durable_agent_team.contracts.plan import Plan
 from durable_agent_team.contracts.run import (
     Failure,
@@ -37,12 +38,16 @@ from workflows.state.charges import Charges
 from workflows.state.open_call import Issued, OpenCall
 from workflows.state.plan_progress import PlanProgress
 from workflows.state.planning_terms import PlanningTerms
+from workflows.state.program_scope import ProgramScope
 from workflows.state.progress import Progress
 from workflows.state.snapshot import UnreadableSnapshot, progress_of, snapshot_of
 from workflows.state.task_log import TaskLog
 from workflows.state.task_schedule import Schedule
 
-STATE = (Progress, AgentAccount, Charges, PlanProgress, TaskLog, OpenCall, Issued, PlanningTerms)
+STATE = (
+    *(Progress, AgentAccount, Charges, PlanProgress, TaskLog, OpenCall, Issued, PlanningTerms),
+    ProgramScope,
+)
 MADE_AGAIN = {
     ("OpenCall", "request"): "made from the plan, and compared with `Issued.digest`",
     ("OpenCall", "caller"): "it is in `Issued`",
@@ -78,6 +83,9 @@ def filled() -> Progress:
     rejected = Rejected(answer="bad", reasons=("too short",))
     progress.open_calls["x"] = OpenCall("a", 2, rejected, 4, 1, FAILURE, issued)
     progress.accounts["a"] = account
+    answer = EffectAnswer(effect="send:1", decision=EffectDecision.SKIP)
+    progress.scopes["x"] = scope = ProgramScope("s1", "a", effect_answers=(answer,))
+    account.replayable["s1"] = Decimal("0.3")
     ref = AccountRef(agent="a", account_id="i", sealed_key="s")
     progress.account_refs["a"] = ref
     waiting = Waiting(subject="y", reason="r", command="c", since=AT, until=AT)
@@ -95,7 +103,7 @@ def filled() -> Progress:
     progress.ledger_usd, progress.ledger_agrees = Decimal(1), LedgerAgreement.YES
     progress.call_seconds, progress.execution = 1.5, 7
     log, call = progress.tasks.logs["x"], progress.open_calls["x"]
-    for part in (progress, account, account.charges, progress.tasks, log, call):
+    for part in (progress, account, account.charges, progress.tasks, log, call, scope):
         _fill_the_rest(part)
     return progress
 
