@@ -5,7 +5,7 @@ BIN := .venv/bin
 # What the commands of README.md need, and what the tests and checks need in addition.
 STAMP := .venv/.installed
 DEVELOPMENT_STAMP := .venv/.installed-development
-PACKAGES := durable_agent_team workflows activities benchmarks docs tests tools worker.py starter.py
+PACKAGES := durable_agent_team workflows activities benchmarks conformance docs tests tools worker.py starter.py
 # Ctrl-C in the first milliseconds of Python would print a traceback: it waits until Python is ready
 # for it (`end_quietly`). An `env` of another system may not have the option.
 QUIETLY = $(shell env --block-signal=INT true 2>/dev/null && echo env --block-signal=INT)

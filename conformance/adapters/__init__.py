@@ -1,0 +1,1 @@
+"""How accounts are made, read and disabled: one module for each kind of gateway."""
