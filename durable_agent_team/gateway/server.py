@@ -17,8 +17,10 @@ from durable_agent_team.gateway.api import (
     chat_routes,
     door_routes,
     embedding_routes,
+    scope_routes,
 )
 from durable_agent_team.gateway.api.byte_budget import ByteBudget
+from durable_agent_team.gateway.api.door_path import SCOPED
 from durable_agent_team.gateway.api.gateway_context import GATEWAY, GatewayContext
 from durable_agent_team.gateway.api.http_connection import HttpRunner
 from durable_agent_team.gateway.api.middleware import handle_errors
@@ -233,12 +235,14 @@ def add_routes(app: web.Application) -> None:
     app.router.add_put("/v1/blobs/{sha256}", blob_routes.put_blob)
     app.router.add_get("/v1/blobs/{sha256}", blob_routes.read_blob, allow_head=False)
     app.router.add_head("/v1/blobs/{sha256}", blob_routes.look_up_blob)
-    app.router.add_post("/v1/chat/completions", chat_routes.chat)
-    app.router.add_post("/v1/responses", door_routes.responses)
-    app.router.add_post("/v1/messages", door_routes.messages)
-    app.router.add_post("/v1/embeddings", embedding_routes.embeddings)
-    app.router.add_get("/v1/models", chat_routes.models)
-    app.router.add_get("/v1/models/{id:.+}", chat_routes.model)
+    for before in ("", SCOPED):
+        app.router.add_post(f"{before}/v1/chat/completions", chat_routes.chat)
+        app.router.add_post(f"{before}/v1/responses", door_routes.responses)
+        app.router.add_post(f"{before}/v1/messages", door_routes.messages)
+        app.router.add_post(f"{before}/v1/embeddings", embedding_routes.embeddings)
+        app.router.add_get(f"{before}/v1/models", chat_routes.models)
+        app.router.add_get(f"{before}/v1/models/{{id:.+}}", chat_routes.model)
+    app.router.add_get("/v1/scopes/{scope}", scope_routes.scope)
     app.router.add_get("/v1/upstreams", chat_routes.upstreams)
     app.router.add_get("/healthz", chat_routes.health)
     app.router.add_get(PATH, openapi)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from durable_agent_team.gateway.api.door_path import SCOPED
 from durable_agent_team.gateway.gateway_settings import GatewaySettings
 from durable_agent_team.gateway.server import add_routes
 
@@ -25,4 +26,5 @@ def test_every_route_is_documented() -> None:
         assert route.resource is not None
         path = route.resource.canonical
         if route.method != "HEAD":
-            assert f"`{route.method} {path}`" in PAGE
+            assert f"`{route.method} {path.removeprefix(SCOPED)}`" in PAGE
+    assert f"`{SCOPED}/v1/…`" in PAGE

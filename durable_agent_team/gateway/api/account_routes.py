@@ -250,9 +250,9 @@ def _transfer_error(refusal: StoreRefusal, from_id: str, to_id: str, amount: int
 
 
 async def transactions(request: web.Request) -> web.Response:
-    """GET /v1/agents/{id}/transactions?kind=&limit=&after=&idempotency_key=: the ledger, newest
-    last; with `kind=possibly_billed` the calls that were given up, which the account does not pay.
-    """
+    """GET /v1/agents/{id}/transactions?kind=&limit=&after=&idempotency_key=&scope=: the ledger,
+    newest last; with `kind=possibly_billed` the calls that were given up, which the account does
+    not pay."""
     gateway = request.app[GATEWAY]
     await gateway.require_parent(request)
     account_id = request.match_info["id"]
@@ -262,14 +262,14 @@ async def transactions(request: web.Request) -> web.Response:
     if account is None:
         raise _unknown_account(account_id)
     gateway.label_accounts(account)
-    key = query_value(request, "idempotency_key")
+    key, scope = query_value(request, "idempotency_key"), query_value(request, "scope")
     kind = query_value(request, "kind") or CHARGE
     page: list[LedgerEntry | PossiblyBilled]
     if kind == CHARGE:
-        lines = await gateway.store.ledger_lines(account_id, after, limit + 1, key)
+        lines = await gateway.store.ledger_lines(account_id, after, limit + 1, key, scope)
         page = [_ledger_entry(line) for line in lines]
     elif kind == POSSIBLY_BILLED:
-        calls = await gateway.store.possibly_billed(account_id, after, limit + 1, key)
+        calls = await gateway.store.possibly_billed(account_id, after, limit + 1, key, scope)
         page = [_possibly_billed(call) for call in calls]
     else:
         raise invalid(f"`kind` must be {CHARGE} or {POSSIBLY_BILLED}; got {shown(kind)}")
@@ -292,6 +292,8 @@ def _ledger_entry(line: LedgerLine) -> LedgerEntry:
         reasoning_tokens=line.reasoning_tokens,
         saved_usd=usd(line.saved),
         price_source=line.price_source,
+        scope=line.scope,
+        attempt=line.attempt,
     )
 
 
@@ -305,6 +307,8 @@ def _possibly_billed(call: PossiblyBilledCall) -> PossiblyBilled:
         amount=0,
         bound=None if call.bound is None else usd(call.bound),
         cause=call.cause,
+        scope=call.scope,
+        attempt=call.attempt,
     )
 
 

@@ -8,14 +8,9 @@ from aiohttp import web
 
 from durable_agent_team.gateway.amounts import usd
 from durable_agent_team.gateway.api.call_span import trace_call
-from durable_agent_team.gateway.api.chat_stream import StreamedCall, stream, whole_answer
+from durable_agent_team.gateway.api.chat_stream import PaidCall, make_call
 from durable_agent_team.gateway.api.gateway_context import GATEWAY
-from durable_agent_team.gateway.api.http_bodies import (
-    error_response,
-    idempotency_key,
-    read_body,
-    respond_shape,
-)
+from durable_agent_team.gateway.api.http_bodies import idempotency_key, read_body, respond_shape
 from durable_agent_team.gateway.api.model_shapes import model_json
 from durable_agent_team.gateway.api.response_shapes import (
     CAPABILITIES,
@@ -25,6 +20,7 @@ from durable_agent_team.gateway.api.response_shapes import (
     UpstreamState,
     UpstreamStates,
 )
+from durable_agent_team.gateway.api.scoped_calls import in_scope
 from durable_agent_team.gateway.api_error import not_found
 from durable_agent_team.gateway.calls.chat_request import MAX_MODEL_NAME, parse_chat_request
 from durable_agent_team.gateway.calls.time_limit import (
@@ -34,6 +30,7 @@ from durable_agent_team.gateway.calls.time_limit import (
 )
 
 
+@in_scope
 async def chat(request: web.Request) -> web.StreamResponse:
     """POST /v1/chat/completions with an agent's key: OpenAI's format, with `usage.cost`."""
     gateway = request.app[GATEWAY]
@@ -45,13 +42,7 @@ async def chat(request: web.Request) -> web.StreamResponse:
     limit = gateway.settings.time_limits().of(asked, chat_request.target)
     chat_request = replace(chat_request, time_limit=limit, known_limits=known)
     with trace_call(gateway.telemetry, request.headers, chat_request.model) as span:
-        if chat_request.stream:
-            return await stream(request, StreamedCall(account_id, key, chat_request), span)
-        outcome = await gateway.calls.make(account_id, key, chat_request)
-        span.record(outcome)
-    if outcome.error is not None:
-        return error_response(gateway, request, outcome.error, outcome.account)
-    return whole_answer(request, outcome)
+        return await make_call(request, PaidCall(account_id, key, chat_request), span)
 
 
 async def models(request: web.Request) -> web.Response:

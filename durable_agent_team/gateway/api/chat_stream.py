@@ -1,4 +1,4 @@
-"""Streams a chat completion to the client while the call is made."""
+"""Makes a paid call and answers it: in one piece, or as a stream while the call is made."""
 
 import asyncio
 import json
@@ -12,6 +12,7 @@ from durable_agent_team.gateway.api.call_span import CallSpan
 from durable_agent_team.gateway.api.door import DoorAnswer
 from durable_agent_team.gateway.api.gateway_context import GATEWAY
 from durable_agent_team.gateway.api.http_bodies import (
+    CLAIM,
     REQUEST_ID,
     account_headers,
     error_response,
@@ -19,9 +20,11 @@ from durable_agent_team.gateway.api.http_bodies import (
     scrubbed,
 )
 from durable_agent_team.gateway.api.middleware import store_unavailable
+from durable_agent_team.gateway.api.scoped_calls import OUTCOME, client_is_there
 from durable_agent_team.gateway.api_error import unexpected
 from durable_agent_team.gateway.calls.call_service import CallOutcome
 from durable_agent_team.gateway.calls.chat_request import ChatRequest
+from durable_agent_team.gateway.calls.claims import Claim
 from durable_agent_team.gateway.calls.relay import CHUNK_BYTES, Relay, decompress
 from durable_agent_team.gateway.calls.sse import event
 from durable_agent_team.gateway.stores.store import StoreError
@@ -36,7 +39,7 @@ HEADERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class StreamedCall:
+class PaidCall:
     account_id: str
     key: str | None
     request: ChatRequest
@@ -63,20 +66,40 @@ def whole_answer(
     return respond(body, outcome.status, answer_headers(outcome))
 
 
-async def stream(request: web.Request, call: StreamedCall, span: CallSpan) -> web.StreamResponse:
+async def make_call(request: web.Request, call: PaidCall, span: CallSpan) -> web.StreamResponse:
+    """One paid call by any door, streamed or not."""
+    if call.request.stream:
+        return await stream(request, call, span)
+    gateway = request.app[GATEWAY]
+    claim = request.get(CLAIM)
+    outcome = await gateway.calls.make(call.account_id, call.key, call.request, claim=claim)
+    record(request, span, outcome)
+    if outcome.error is not None:
+        return error_response(gateway, request, outcome.error, outcome.account)
+    return whole_answer(request, outcome, call.answer)
+
+
+def record(request: web.Request, span: CallSpan, outcome: CallOutcome) -> None:
+    """How the call ended, for its span and for its scope."""
+    span.record(outcome)
+    request[OUTCOME] = outcome
+
+
+async def stream(request: web.Request, call: PaidCall, span: CallSpan) -> web.StreamResponse:
     """Until the first chunk, an error is a plain HTTP error; after it, the stream's last event.
     If the client leaves, the call continues."""
     calls = request.app[GATEWAY].calls
-    relay = Relay(keep=call.key is not None)
-    task = asyncio.ensure_future(calls.make(call.account_id, call.key, call.request, relay))
+    claim = request.get(CLAIM)
+    relay = Relay(keep=call.key is not None or claim is not None)
+    task = asyncio.ensure_future(calls.make(call.account_id, call.key, call.request, relay, claim))
     task.add_done_callback(lambda _: relay.close())
     response = await _pass_on(request, relay, call.answer)
     if response is None:
         outcome = await task
-        span.record(outcome)
+        record(request, span, outcome)
         return await _without_chunks(request, outcome, call.answer)
     outcome = await _outcome(task, request)
-    span.record(outcome)
+    record(request, span, outcome)
     last = _last_event(request, outcome, call.answer)
     await _write(request, response, iter([last] if last else []))
     return response
@@ -87,8 +110,10 @@ async def _pass_on(
 ) -> web.StreamResponse | None:
     """Sends the chunks as they arrive. None if there were none."""
     response = None
+    claim = request.get(CLAIM)
     async for chunks in relay.read():
         piece = chunks if answer is None else answer.feed(chunks)
+        is_there = claim is None or client_is_there(request)
         try:
             if response is None:
                 response = _response(request, {})
@@ -96,6 +121,9 @@ async def _pass_on(
             await _send(request, response, piece)
         except ConnectionError:
             relay.client_left()
+            is_there = False
+        if claim is not None and relay.is_read:
+            claim.handed_over = is_there and not claim.has_left
     return response
 
 
@@ -140,9 +168,21 @@ async def _without_chunks(
         return whole_answer(request, outcome, answer)
     response = _response(request, answer_headers(outcome))
     await response.prepare(request)
-    pieces = decompress(outcome.body)
-    await _write(request, response, pieces if answer is None else map(answer.feed, pieces))
+    stored = decompress(outcome.body)
+    pieces = stored if answer is None else map(answer.feed, stored)
+    if (claim := request.get(CLAIM)) is not None:
+        pieces = _handed_over(request, claim, pieces)
+    await _write(request, response, pieces)
     return response
+
+
+def _handed_over(request: web.Request, claim: Claim, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The same pieces. The claim knows when the last one was sent to a client that is there."""
+    is_there = True
+    for piece in pieces:
+        is_there = client_is_there(request)
+        yield piece
+    claim.handed_over = is_there and not claim.has_left
 
 
 async def _outcome(task: "asyncio.Future[CallOutcome]", request: web.Request) -> CallOutcome:

@@ -7,15 +7,15 @@ from dataclasses import replace
 from aiohttp import web
 
 from durable_agent_team.gateway.api.call_span import trace_call
-from durable_agent_team.gateway.api.chat_stream import StreamedCall, stream, whole_answer
+from durable_agent_team.gateway.api.chat_stream import PaidCall, make_call
 from durable_agent_team.gateway.api.door import Door, DoorAnswer, Json
 from durable_agent_team.gateway.api.gateway_context import GATEWAY, GatewayContext
 from durable_agent_team.gateway.api.http_bodies import (
-    error_response,
     idempotency_key,
     read_body,
     without_keys_in,
 )
+from durable_agent_team.gateway.api.scoped_calls import in_scope
 from durable_agent_team.gateway.calls.chat_request import (
     ChatRequest,
     bounded_request,
@@ -50,14 +50,7 @@ async def call_through(door: Door, request: web.Request) -> web.StreamResponse:
     repeated = {name: value for name, value in sent.items() if name not in NOT_REPEATED}
     answer = DoorAnswer(door, without_keys_in(gateway, request, repeated))
     with trace_call(gateway.telemetry, request.headers, chat_request.model) as span:
-        if chat_request.stream:
-            call = StreamedCall(account_id, key, chat_request, answer)
-            return await stream(request, call, span)
-        outcome = await gateway.calls.make(account_id, key, chat_request)
-        span.record(outcome)
-    if outcome.error is not None:
-        return error_response(gateway, request, outcome.error, outcome.account)
-    return whole_answer(request, outcome, answer)
+        return await make_call(request, PaidCall(account_id, key, chat_request, answer), span)
 
 
 def _chat_request(
@@ -74,6 +67,7 @@ def _chat_request(
 
 
 def _handler(door: Door) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    @in_scope
     async def handle(request: web.Request) -> web.StreamResponse:
         return await call_through(door, request)
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 from aiohttp import web
 
 from durable_agent_team.gateway.api.call_span import trace_call
-from durable_agent_team.gateway.api.chat_stream import whole_answer
+from durable_agent_team.gateway.api.chat_stream import PaidCall, make_call
 from durable_agent_team.gateway.api.gateway_context import GATEWAY
-from durable_agent_team.gateway.api.http_bodies import error_response, idempotency_key, read_body
+from durable_agent_team.gateway.api.http_bodies import idempotency_key, read_body
+from durable_agent_team.gateway.api.scoped_calls import in_scope
 from durable_agent_team.gateway.calls.embedding_request import parse_embedding_request
 from durable_agent_team.gateway.calls.time_limit import (
     KNOWN_LIMITS_HEADER,
@@ -16,6 +17,7 @@ from durable_agent_team.gateway.calls.time_limit import (
 )
 
 
+@in_scope
 async def embeddings(request: web.Request) -> web.StreamResponse:
     """POST /v1/embeddings with an agent's key: OpenAI's format, with `usage.cost`."""
     gateway = request.app[GATEWAY]
@@ -27,8 +29,4 @@ async def embeddings(request: web.Request) -> web.StreamResponse:
         known_limits=known_limits(request.headers.get(KNOWN_LIMITS_HEADER)),
     )
     with trace_call(gateway.telemetry, request.headers, call.model, "embeddings") as span:
-        outcome = await gateway.calls.make(account_id, key, call)
-        span.record(outcome)
-    if outcome.error is not None:
-        return error_response(gateway, request, outcome.error, outcome.account)
-    return whole_answer(request, outcome)
+        return await make_call(request, PaidCall(account_id, key, call), span)

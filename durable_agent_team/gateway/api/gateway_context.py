@@ -9,6 +9,7 @@ from aiohttp import web
 
 from durable_agent_team.gateway import request_labels
 from durable_agent_team.gateway.api.byte_budget import ByteBudget
+from durable_agent_team.gateway.api.door_path import door_path
 from durable_agent_team.gateway.api_error import forbidden, unauthorized
 from durable_agent_team.gateway.calls.call_service import CallService
 from durable_agent_team.gateway.gateway_settings import GatewaySettings
@@ -58,6 +59,10 @@ class GatewayContext:
                 raise unauthorized()
             raise forbidden("An agent's key cannot manage accounts; use the parent key")
 
+    def has_parent_key(self, request: web.Request) -> bool:
+        """Raises ApiError if the request has no key at all."""
+        return hmac.compare_digest(_bearer_hash(request), self.parent_hash)
+
     async def require_agent(self, request: web.Request) -> str:
         """The id of the account that the request's key belongs to. Raises ApiError."""
         key_hash = _bearer_hash(request)
@@ -93,7 +98,7 @@ GATEWAY = web.AppKey("gateway", GatewayContext)
 
 
 def _bearer_hash(request: web.Request) -> str:
-    if API_KEY in request.headers and request.path.startswith(MESSAGES):
+    if API_KEY in request.headers and door_path(request.path).startswith(MESSAGES):
         return hash_key(request.headers[API_KEY].strip())
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():

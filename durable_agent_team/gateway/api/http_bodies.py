@@ -10,13 +10,16 @@ from aiohttp import http_exceptions, web
 from pydantic import BaseModel
 
 from durable_agent_team.gateway.amounts import usd_text
+from durable_agent_team.gateway.api.door_path import door_path
 from durable_agent_team.gateway.api.gateway_context import (
     API_KEY,
     GATEWAY,
     MESSAGES,
     GatewayContext,
 )
+from durable_agent_team.gateway.api.request_outcomes import NO_RETRY, is_final
 from durable_agent_team.gateway.api_error import ApiError, invalid, shown
+from durable_agent_team.gateway.calls.claims import Claim
 from durable_agent_team.gateway.doors.messages_answer import error_from_chat
 from durable_agent_team.gateway.json_bodies import dump
 from durable_agent_team.gateway.stores.store import Account
@@ -26,11 +29,16 @@ ERROR = web.ResponseKey("gateway.error", ApiError)
 """The ApiError that a response was made from."""
 REQUEST_ID = web.RequestKey("gateway.request_id", str)
 """The request's id. A streamed response must set its own header, since that is sent first."""
+CLAIM = web.RequestKey("gateway.claim", Claim)
+"""Of a paid request in a scope."""
 MAX_IDEMPOTENCY_KEY = 200
 CLOSE = {"Connection": "close"}
 
 
 def idempotency_key(request: web.Request) -> str | None:
+    """None for a request in a scope, where the gateway makes the key."""
+    if CLAIM in request:
+        return None
     key = request.headers.get("Idempotency-Key")
     return None if key is None else check_idempotency_key(request, key, "Idempotency-Key")
 
@@ -108,13 +116,15 @@ def error_response(
 ) -> web.Response:
     """The error with all keys removed: its text may come from an upstream or from the client."""
     headers = {**error.headers, **account_headers(account)}
+    if is_final(error):
+        headers |= NO_RETRY
     clean = replace(
         error,
         message=without_keys(gateway, request, error.message),
         extra=without_keys_in(gateway, request, dict(error.extra)),
     )
     body = clean.body()
-    if request.path.startswith(MESSAGES):
+    if door_path(request.path).startswith(MESSAGES):
         body = dump(error_from_chat(json.loads(body), error.status, request.get(REQUEST_ID)))
     response = respond(body, error.status, headers)
     response[ERROR] = error

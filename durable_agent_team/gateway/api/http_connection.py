@@ -7,11 +7,13 @@ nothing.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import http_exceptions, web
 
 from durable_agent_team.gateway.api.http_bodies import respond
+from durable_agent_team.gateway.api.request_outcomes import NO_RETRY, is_final
 from durable_agent_team.gateway.api_error import ApiError, invalid, unexpected
 from durable_agent_team.gateway.identifiers import request_id as new_request_id
 
@@ -37,6 +39,8 @@ class HttpConnection(web.RequestHandler):
         super().__init__(*args, **kwargs)
         self._head_seconds = head_seconds
         self._head_timer: asyncio.TimerHandle | None = None
+        self.when_lost: set[Callable[[], None]] = set()
+        """Called once when the client has disconnected."""
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -48,6 +52,8 @@ class HttpConnection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._stop_head_timer()
+        for call in tuple(self.when_lost):
+            call()
         super().connection_lost(exc)
 
     def _stop_head_timer(self) -> None:
@@ -83,7 +89,9 @@ class HttpConnection(web.RequestHandler):
 
 def early_response(error: ApiError, request_id: str) -> web.Response:
     """An error response that closes the connection."""
-    response = respond(error.body(), error.status, {**error.headers, "X-Request-Id": request_id})
+    final = NO_RETRY if is_final(error) else {}
+    headers = {**error.headers, **final, "X-Request-Id": request_id}
+    response = respond(error.body(), error.status, headers)
     response.force_close()
     return response
 

@@ -34,7 +34,7 @@ async def handle_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except ApiError as error:
         response = error_response(gateway, request, error)
     except web.HTTPException as error:
-        response = error_response(gateway, request, _http_error(gateway, request, error))
+        response = error_response(gateway, request, http_error(gateway, request, error))
     except StoreError as error:
         log.error("store id=%s: %s", request_id, error)
         response = error_response(gateway, request, store_unavailable())
@@ -60,9 +60,7 @@ def _log_request(
     log.info("%s %s %d %.1fms id=%s", *fields)
 
 
-def _http_error(
-    gateway: GatewayContext, request: web.Request, error: web.HTTPException
-) -> ApiError:
+def http_error(gateway: GatewayContext, request: web.Request, error: web.HTTPException) -> ApiError:
     if error.status == 413:
         limit = gateway.settings.gateway_max_body_bytes
         message = f"The body is larger than GATEWAY_MAX_BODY_BYTES ({limit} bytes)"

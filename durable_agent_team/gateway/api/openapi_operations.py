@@ -1,10 +1,11 @@
 """What `/openapi.json` says of each request: its key, body, parameters and responses."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pydantic import BaseModel
 
+from durable_agent_team.gateway.api.door_path import SCOPED
 from durable_agent_team.gateway.api.door_shapes import (
     Embeddings,
     MessageObject,
@@ -34,8 +35,15 @@ from durable_agent_team.gateway.api.response_shapes import (
     ModelList,
     OpenedAccount,
     OpenedAccounts,
+    ScopeJson,
     Transferred,
     UpstreamStates,
+)
+from durable_agent_team.gateway.api.scoped_calls import (
+    ATTEMPT_HEADER,
+    MAX_ATTEMPT,
+    SCOPE,
+    SCOPE_HEADER,
 )
 from durable_agent_team.gateway.calls.time_limit import (
     KNOWN_LIMITS_HEADER,
@@ -109,12 +117,21 @@ IN_QUERY = (
     _parameter("query", "limit", _whole(1, MAX_PAGE, PAGE)),
     _parameter("query", "after", _whole(0, MAX_AFTER, 0)),
     _parameter("query", "idempotency_key", {"type": "string"}),
+    _parameter("query", "scope", {"type": "string"}),
+)
+SCOPE_NAME: Final[Schema] = {"type": "string", "pattern": f"^{SCOPE.pattern}$"}
+ATTEMPT_NUMBER: Final[Schema] = {"type": "integer", "minimum": 1, "maximum": MAX_ATTEMPT}
+OF_SCOPE = _parameter("path", "scope", SCOPE_NAME)
+IN_SCOPE = (OF_SCOPE, _parameter("path", "attempt", ATTEMPT_NUMBER))
+SCOPE_HEADERS = (
+    _parameter("header", SCOPE_HEADER, SCOPE_NAME),
+    _parameter("header", ATTEMPT_HEADER, ATTEMPT_NUMBER),
 )
 
 _CALL: Final = (*_ALWAYS, *_KEY, *_BODY, 402, 409, 410, 502, 504)
-_CALL_HEADERS: Final = (IDEMPOTENT, TIMEOUT, KNOWN_LIMITS)
+_CALL_HEADERS: Final = (IDEMPOTENT, TIMEOUT, KNOWN_LIMITS, *SCOPE_HEADERS)
 
-OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
+_UNSCOPED: Final[dict[tuple[str, str], Operation]] = {
     ("POST", "/v1/agents"): Operation(
         "Open an account",
         OpenedAccount,
@@ -213,6 +230,13 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("HEAD", "/v1/blobs/{sha256}"): Operation(
         "Whether a blob is there", None, (*_ALWAYS, *_KEY, 404), PARENT_KEY, parameters=(SHA256,)
     ),
+    ("GET", "/v1/scopes/{scope}"): Operation(
+        "What a scope has cost, and how its calls ended",
+        ScopeJson,
+        (*_ALWAYS, *_KEY, 404),
+        AGENT_KEY,
+        parameters=(OF_SCOPE, _parameter("query", "agent", {"type": "string"})),
+    ),
     ("GET", "/v1/models"): Operation("List the priced models", ModelList),
     ("GET", "/v1/models/{id}"): Operation(
         "Read one model's price", ModelJson, (*_ALWAYS, 404), parameters=(ID,)
@@ -226,8 +250,31 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("GET", "/healthz"): Operation("Whether calls can be made", Health, (400, 500)),
     ("GET", PATH): Operation("This description", Description),
 }
+
+
+def _in_scope(operation: Operation) -> Operation:
+    """The same request below `/scopes/{scope}/{attempt}`, where the gateway makes the key."""
+    left_out = (IDEMPOTENT, *SCOPE_HEADERS)
+    kept = tuple(each for each in operation.parameters if each not in left_out)
+    summary = f"{operation.summary}; in a scope"
+    return replace(operation, summary=summary, parameters=(*IN_SCOPE, *kept))
+
+
+_BELOW_SCOPES: Final = (
+    ("POST", "/v1/chat/completions"),
+    ("POST", "/v1/responses"),
+    ("POST", "/v1/messages"),
+    ("POST", "/v1/embeddings"),
+    ("GET", "/v1/models"),
+    ("GET", "/v1/models/{id}"),
+)
+OPERATIONS: Final = _UNSCOPED | {
+    (method, SCOPED + path): _in_scope(_UNSCOPED[method, path]) for method, path in _BELOW_SCOPES
+}
 STREAMED: Final = frozenset(
-    ("POST", path) for path in ("/v1/chat/completions", "/v1/responses", "/v1/messages")
+    ("POST", before + path)
+    for path in ("/v1/chat/completions", "/v1/responses", "/v1/messages")
+    for before in ("", SCOPED)
 )
 UPSTREAM_STATUSES: Final = {
     "4XX": "An error of the upstream, with its status.",

@@ -8,9 +8,11 @@ from aiohttp import web
 from opentelemetry import context, trace
 
 from durable_agent_team.gateway.api.call_span import OBSERVATION, Observation, error_attributes
+from durable_agent_team.gateway.api.door_path import door_path
 from durable_agent_team.gateway.api.gateway_context import GATEWAY
 from durable_agent_team.gateway.api.http_bodies import ERROR, without_keys
 from durable_agent_team.gateway.api.middleware import Handler
+from durable_agent_team.gateway.api.request_outcomes import OUTCOMES
 from durable_agent_team.gateway.otel_providers import GatewayTelemetry
 from durable_agent_team.gateway.request_labels import (
     CALL_KEY,
@@ -28,12 +30,6 @@ CALLS = {
 }
 """The paths of paid calls, with the span's name and `gen_ai.operation.name`."""
 TRACED = "/v1/"
-OUTCOMES = {
-    "upstream_error": "upstream_error",
-    "unavailable": "unavailable",
-    "internal_error": "internal",
-}
-"""By the error's type. All other types are refusals: the upstream was not called."""
 REFUSED = "refused"
 
 
@@ -44,7 +40,7 @@ async def observe_requests(request: web.Request, handler: Handler) -> web.Stream
     with _labelled(request):
         if telemetry is None:
             return await handler(request)
-        if request.path in CALLS:
+        if door_path(request.path) in CALLS:
             return await _measured(telemetry, request, handler)
         route = request.match_info.route.resource
         if route is None or not route.canonical.startswith(TRACED):
@@ -100,7 +96,7 @@ async def _measured(
     started = time.perf_counter()
     observation = Observation()
     token = OBSERVATION.set(observation)
-    operation = CALLS[request.path]
+    operation = CALLS[door_path(request.path)]
     attributes = {"gen_ai.operation.name": operation, **labels()}
     try:
         with telemetry.tracer.start_as_current_span(

@@ -1,6 +1,6 @@
 """The JSON objects of responses. Handlers return them, and `/openapi.json` describes them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,6 +17,11 @@ class Capabilities(Shape):
     ledger: bool
     transfer: bool
 
+
+IF_ANY = Field(exclude_if=lambda value: not value and value != 0)
+Rate = Annotated[float | None, IF_ANY]
+Whole = Annotated[int | None, IF_ANY]
+Text = Annotated[str | None, IF_ANY]
 
 CAPABILITIES = Capabilities(hard_limit=True, replay=True, ledger=True, transfer=True)
 
@@ -88,6 +93,9 @@ class LedgerEntry(Shape):
     reasoning_tokens: int
     saved_usd: float
     price_source: str
+    scope: Text = None
+    attempt: Whole = None
+    """Of a call in a scope: the attempt that paid."""
 
 
 class PossiblyBilled(Shape):
@@ -101,16 +109,13 @@ class PossiblyBilled(Shape):
     amount: float
     bound: float | None
     cause: str
+    scope: Text = None
+    attempt: Whole = None
 
 
 class LedgerPage(Shape):
     data: list[LedgerEntry | PossiblyBilled]
     has_more: bool
-
-
-IF_ANY = Field(exclude_if=lambda value: not value and value != 0)
-Rate = Annotated[float | None, IF_ANY]
-When = Annotated[str | None, IF_ANY]
 
 
 class RatesJson(Shape):
@@ -144,9 +149,9 @@ class RateCardJson(RatesJson):
 class PeriodJson(RateCardJson):
     """The rates from a day on, or between two times of each day, in UTC."""
 
-    from_date: When = None
-    from_time: When = None
-    to_time: When = None
+    from_date: Text = None
+    from_time: Text = None
+    to_time: Text = None
 
 
 class Pricing(RateCardJson):
@@ -200,6 +205,40 @@ class ModelList(Shape):
     data: list[ModelJson]
     capabilities: Capabilities
     limits: Limits
+
+
+class ScopeCalls(Shape):
+    """The calls of a scope by how they ended. `refused`: the upstream was not called; `failed`:
+    it was not charged."""
+
+    charged: int
+    replayed: int
+    refused: int
+    failed: int
+    in_flight: int
+
+
+class LastError(Shape):
+    """An error as it was answered, in the words of a chat call, and in which attempt."""
+
+    status: int
+    error: dict[str, Any]
+    at: str
+    attempt: int
+
+
+class ScopeJson(Shape):
+    """What the calls of a scope have cost, over all its attempts. `attempt` is the newest seen."""
+
+    scope: str
+    attempt: int
+    spent_usd: float
+    reserved_usd: float
+    calls: ScopeCalls
+    possibly_billed_calls: int
+    possibly_billed_usd: float
+    last_refusal: LastError | None
+    last_failure: LastError | None
 
 
 class BlobStored(Shape):

@@ -10,18 +10,20 @@ from durable_agent_team.gateway.api_error import ApiError, unavailable
 from durable_agent_team.gateway.calls.answer import FailedCall, possibly_billed
 from durable_agent_team.gateway.calls.charge import BilledAnswer
 from durable_agent_team.gateway.calls.chat_request import ChatRequest
-from durable_agent_team.gateway.calls.refusals import model_refused, refusal_error
+from durable_agent_team.gateway.calls.claims import Claim, Claims
+from durable_agent_team.gateway.calls.refusals import model_refused, refusal_error, superseded
 from durable_agent_team.gateway.calls.relay import Relay
 from durable_agent_team.gateway.calls.upstream_protocol import Upstream
 from durable_agent_team.gateway.identifiers import call_id
 from durable_agent_team.gateway.stores.store import (
     Account,
-    BeginResult,
+    CrowdedScope,
     InterruptionCause,
     NewCall,
     PendingCall,
     RefusalReason,
     Reserved,
+    Settled,
     Settlement,
     Store,
     StoredCall,
@@ -34,6 +36,9 @@ log = logging.getLogger("gateway.calls")
 SETTLE_PAUSES = (0.1, 0.5, 2.0, 5.0)
 FIRST_POLL_SECONDS = 0.02
 MAX_POLL_SECONDS = 0.5
+CROWDED_SECONDS = 0.05
+"""Before a request gets a number beside an equal one whose client is connected: so long it can take
+until a gateway sees that this client has left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +69,12 @@ class CallService:
     """By model and price fingerprint: what calls cost above their bound. These are refused."""
     scrub: Callable[[str], str] = str
     """Removes keys from an upstream's error before it is stored."""
+    claims: Claims = field(init=False)
     _by_key: dict[tuple[str, str], CallInFlight] = field(default_factory=dict)
     _by_account: dict[str, set["asyncio.Task[CallOutcome]"]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.claims = Claims(self.store)
 
     async def make(
         self,
@@ -73,13 +82,16 @@ class CallService:
         key: str | None,
         request: ChatRequest,
         relay: Relay | None = None,
+        claim: Claim | None = None,
     ) -> CallOutcome:
         """Makes the call, or joins the same call if it is in flight. Returns its outcome.
 
         Cancelling the caller does not cancel the call. A streamed answer has gone through `relay`
         by the time this returns; with a key, the outcome's body is the whole answer, compressed
-        (see `relay.decompress`).
+        (see `relay.decompress`). A call with a `claim` gets its key from the store.
         """
+        if claim is not None:
+            return await self._make_in_scope(claim, request, relay or Relay(keep=True))
         in_flight = self._by_key.get((account_id, key)) if key is not None else None
         if in_flight is None or in_flight.body_hash != request.body_hash:
             # If the bodies differ, the store decides which one the key belongs to: the call in
@@ -89,15 +101,26 @@ class CallService:
             if in_flight is None and key is not None:
                 self._register(account_id, key, CallInFlight(request.body_hash, task))
             return await asyncio.shield(task)
-        outcome = await asyncio.shield(in_flight.task)
-        if outcome.error is not None:
-            return outcome
-        return CallOutcome(outcome.account, outcome.status, outcome.body, replayed=True)
+        return await _join(in_flight)
+
+    async def _make_in_scope(self, claim: Claim, request: ChatRequest, relay: Relay) -> CallOutcome:
+        """A superseded request gets no answer; what it has paid is kept for the newer attempt."""
+        claim.body_hash = request.body_hash
+        task = self._start(claim.account_id, None, request, relay, claim)
+        outcome = await asyncio.shield(task)
+        if claim.is_superseded:
+            return CallOutcome(outcome.account, error=superseded(claim.place, claim.newest_attempt))
+        return outcome
 
     def _start(
-        self, account_id: str, key: str | None, request: ChatRequest, relay: Relay
+        self,
+        account_id: str,
+        key: str | None,
+        request: ChatRequest,
+        relay: Relay,
+        claim: Claim | None = None,
     ) -> "asyncio.Task[CallOutcome]":
-        task = asyncio.create_task(self._run(account_id, key, request, relay))
+        task = asyncio.create_task(self._run(account_id, key, request, relay, claim))
         tasks = self._by_account.setdefault(account_id, set())
         tasks.add(task)
 
@@ -117,7 +140,12 @@ class CallService:
         call.task.add_done_callback(lambda _: self._by_key.pop((account_id, key)))
 
     async def _run(
-        self, account_id: str, key: str | None, request: ChatRequest, relay: Relay
+        self,
+        account_id: str,
+        key: str | None,
+        request: ChatRequest,
+        relay: Relay,
+        claim: Claim | None,
     ) -> CallOutcome:
         if reason := self.upstream.not_ready(request.target.upstream):
             account = await self.store.account(account_id)
@@ -132,12 +160,18 @@ class CallService:
             request.bound,
             lease,
             request.known_limits,
+            claim.place if claim else None,
         )
-        begun = await self._begin(call)
+        begun = await self._begin(call, claim)
+        if isinstance(begun, CallInFlight):
+            return await _join(begun)
         if isinstance(begun, StoredCall):
             return CallOutcome(begun.account, begun.status, begun.response, replayed=True)
+        if isinstance(begun, Reserved) and begun.key is not None:
+            call = replace(call, key=begun.key)
+            self._register_own(call)
         if isinstance(begun, StoreRefusal) and begun.reason is not RefusalReason.EXHAUSTED:
-            return CallOutcome(begun.account, error=refusal_error(begun, request))
+            return CallOutcome(begun.account, error=refusal_error(begun, request, call.place))
         # Not earlier: a stored answer of a model that was refused since is still replayed.
         if error := self._overrun_error(request):
             reserved = isinstance(begun, Reserved)
@@ -145,19 +179,44 @@ class CallService:
             return CallOutcome(account, error=error)
         if isinstance(begun, StoreRefusal):
             return CallOutcome(begun.account, error=refusal_error(begun, request))
-        return await self._call(call, request, relay)
+        return await self._call(call, request, relay, claim)
 
-    async def _begin(self, call: NewCall) -> Reserved | StoredCall | StoreRefusal:
+    def _register_own(self, call: NewCall) -> None:
+        """Of a call whose key the store made: this task makes it."""
+        task = asyncio.current_task()
+        assert task is not None
+        assert call.key is not None
+        self._register(call.account_id, call.key, CallInFlight(call.body_hash, task))
+
+    async def _begin(
+        self, call: NewCall, claim: Claim | None
+    ) -> Reserved | StoredCall | StoreRefusal | CallInFlight:
         """While another process makes this call, polls the store until it is done."""
-        begun: BeginResult = await self.store.begin(call)
         pause = FIRST_POLL_SECONDS
-        while isinstance(begun, PendingCall):
+        while True:
+            if claim is not None and claim.has_left:
+                return StoreRefusal(RefusalReason.CLIENT_LEFT)
+            begun = await self.store.begin(call)
+            if isinstance(begun, CrowdedScope):
+                assert call.place is not None
+                await asyncio.sleep(CROWDED_SECONDS)
+                call = replace(call, place=replace(call.place, is_patient=True))
+                continue
+            if claim is not None:
+                newest = getattr(begun, "newest_attempt", 0) or claim.place.attempt
+                self.claims.saw(claim.account_id, claim.place.scope, newest)
+            if not isinstance(begun, PendingCall):
+                return begun
+            if begun.key is not None:
+                if in_flight := self._by_key.get((call.account_id, begun.key)):
+                    return in_flight
+                call = replace(call, key=begun.key)
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, MAX_POLL_SECONDS)
-            begun = await self.store.begin(call)
-        return begun
 
-    async def _call(self, call: NewCall, request: ChatRequest, relay: Relay) -> CallOutcome:
+    async def _call(
+        self, call: NewCall, request: ChatRequest, relay: Relay, claim: Claim | None
+    ) -> CallOutcome:
         try:
             upstream_key = f"{call.account_id}:{call.key or call.id}"
             result = await self.upstream.complete(request, upstream_key, relay)
@@ -179,8 +238,9 @@ class CallService:
         if result.tail:
             result = replace(result, body=relay.compressed(result.tail))
         outcome = await self._settle(call, request, result)
-        if result.tail and outcome.error is None:
+        if result.tail and outcome.error is None and not (claim and claim.is_superseded):
             relay.add(result.tail)
+            relay.is_complete = True
         return outcome
 
     async def _settle(
@@ -202,9 +262,10 @@ class CallService:
             billed.usage.reasoning_tokens,
             billed.saved,
             billed.price_source,
+            call.place.scope if call.place else None,
         )
-        account = await self._settle_with_retry(settlement)
-        if account is None:
+        settled = await self._settle_with_retry(settlement)
+        if settled is None:
             message = "The call took longer than its lease (GATEWAY_LEASE_SECONDS); try it again"
             late = unavailable(message, "lease_expired")
             return CallOutcome(None, error=possibly_billed(late, call.bound))
@@ -212,9 +273,11 @@ class CallService:
             entry = (call.model, fingerprint)
             self.overruns[entry] = self.overruns.get(entry, 0) + billed.overrun
             log.error("overrun model=%s usd=%s", call.model, usd_text(billed.overrun))
-        return CallOutcome(account, billed.status, billed.body, billed=billed)
+        if settlement.scope is not None:
+            self.claims.saw(call.account_id, settlement.scope, settled.newest_attempt)
+        return CallOutcome(settled.account, billed.status, billed.body, billed=billed)
 
-    async def _settle_with_retry(self, settlement: Settlement) -> Account | None:
+    async def _settle_with_retry(self, settlement: Settlement) -> Settled | None:
         """Retries if the database is busy or full for a moment, since the answer is already paid
         for."""
         for pause in SETTLE_PAUSES:
@@ -251,3 +314,11 @@ class CallService:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+
+
+async def _join(in_flight: CallInFlight) -> CallOutcome:
+    """The outcome of a call that another request makes."""
+    outcome = await asyncio.shield(in_flight.task)
+    if outcome.error is not None:
+        return outcome
+    return CallOutcome(outcome.account, outcome.status, outcome.body, replayed=True)

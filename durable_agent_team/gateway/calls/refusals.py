@@ -5,18 +5,30 @@ from durable_agent_team.gateway.api_error import ApiError, conflict, invalid, un
 from durable_agent_team.gateway.calls.answer import possibly_billed
 from durable_agent_team.gateway.calls.chat_request import ChatRequest
 from durable_agent_team.gateway.calls.time_limit import KNOWN_LIMITS_HEADER
+from durable_agent_team.gateway.stores.scope_records import Place
 from durable_agent_team.gateway.stores.store import Account, RefusalReason, StoreRefusal
 
 
-def refusal_error(refusal: StoreRefusal, request: ChatRequest) -> ApiError:
+def refusal_error(
+    refusal: StoreRefusal, request: ChatRequest, place: Place | None = None
+) -> ApiError:
+    """`place`: of a call in a scope."""
     account = refusal.account
+    if place is not None and refusal.reason is RefusalReason.SUPERSEDED:
+        return superseded(place, refusal.newest_attempt)
+    if refusal.reason is RefusalReason.REPEATED:
+        message = "The client has sent this request again, and the later one makes the call"
+        return conflict(message, "request_repeated")
+    if refusal.reason is RefusalReason.CLIENT_LEFT:
+        return invalid("The client left before its call was begun", "client_left")
     if refusal.reason is RefusalReason.CONFLICT:
         message = "This Idempotency-Key was used with another body. Use a new key for a new call."
         return conflict(message, "idempotency_conflict")
     if refusal.reason is RefusalReason.ANSWER_DROPPED:
         message = (
             "This call was made and paid before; its answer was dropped when the account was"
-            " disabled. Use a new Idempotency-Key to pay for a new one."
+            f" disabled. Use a new {'Idempotency-Key' if place is None else 'scope'} to pay for a"
+            " new one."
         )
         return ApiError(410, "conflict", "answer_dropped", message)
     if refusal.reason is RefusalReason.LIMIT_REACHED:
@@ -53,6 +65,14 @@ def budget_exhausted(account: Account, required: int) -> ApiError:
             "reserved_usd": usd(account.reserved),
         },
     )
+
+
+def superseded(place: Place, newest: int) -> ApiError:
+    message = (
+        f"Attempt {newest} of the scope {place.scope} has begun, so attempt {place.attempt} gets"
+        " nothing any more. Stop this client, or send its calls as a newer attempt."
+    )
+    return conflict(message, "attempt_superseded", scope=place.scope, attempt=newest)
 
 
 def model_refused(model: str, overrun: int) -> ApiError:

@@ -32,6 +32,8 @@ class Relay:
         self._keep = keep
         self._compressor: Compressor | None = None
         self._pieces: list[bytes] = []
+        self.is_complete = False
+        """The end of a whole answer was added; set by the call."""
 
     def add(self, piece: bytes, *, stored: bool = True) -> None:
         """`stored=False` is for what is not part of the answer, such as a heartbeat."""
@@ -61,6 +63,11 @@ class Relay:
         """Ends `read` after what was added so far."""
         self._closed = True
         self._changed.set()
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the client has got all of a whole answer."""
+        return self.is_complete and not self._unread
 
     def client_left(self) -> None:
         """Drops what the client has not read, and all that is added later."""

@@ -2,6 +2,7 @@
 
 from durable_agent_team.gateway.instruments import Instruments
 from durable_agent_team.gateway.request_labels import metric_labels
+from durable_agent_team.gateway.stores.scope_records import EndedRequest, ScopeState
 from durable_agent_team.gateway.stores.store import (
     Account,
     BeginResult,
@@ -11,6 +12,7 @@ from durable_agent_team.gateway.stores.store import (
     NewCall,
     PossiblyBilledCall,
     Reserved,
+    Settled,
     Settlement,
     Store,
     StoreRefusal,
@@ -35,11 +37,11 @@ class MeteredStore:
             self._instruments.reserved.add(call.bound, attributes)
         return begun
 
-    async def settle(self, settlement: Settlement) -> Account | None:
-        account = await self._store.settle(settlement)
+    async def settle(self, settlement: Settlement) -> Settled | None:
+        settled = await self._store.settle(settlement)
         attributes = self._end_reservation(settlement.call_id)
-        if account is None or attributes is None:
-            return account
+        if settled is None or attributes is None:
+            return settled
         self._instruments.spend.add(settlement.amount, attributes)
         if settlement.overrun:
             self._instruments.overrun.add(settlement.overrun, attributes)
@@ -49,7 +51,7 @@ class MeteredStore:
         ):
             self._instruments.tokens.add(tokens, {**attributes, "gen_ai.token.type": kind})
         self._count_parts(settlement, attributes)
-        return account
+        return settled
 
     def _count_parts(self, settlement: Settlement, attributes: dict[str, str]) -> None:
         for kind, tokens in (
@@ -95,9 +97,14 @@ class MeteredStore:
         return await self._store.interrupted(account_id)
 
     async def possibly_billed(
-        self, account_id: str, after: int, limit: int, idempotency_key: str | None
+        self,
+        account_id: str,
+        after: int,
+        limit: int,
+        idempotency_key: str | None,
+        scope: str | None = None,
     ) -> list[PossiblyBilledCall]:
-        return await self._store.possibly_billed(account_id, after, limit, idempotency_key)
+        return await self._store.possibly_billed(account_id, after, limit, idempotency_key, scope)
 
     async def change_account(
         self, account_id: str, budget: int | None, status: str | None
@@ -110,9 +117,20 @@ class MeteredStore:
         return await self._store.transfer(from_id, to_id, amount, key)
 
     async def ledger_lines(
-        self, account_id: str, after: int, limit: int, idempotency_key: str | None
+        self,
+        account_id: str,
+        after: int,
+        limit: int,
+        idempotency_key: str | None,
+        scope: str | None = None,
     ) -> list[LedgerLine]:
-        return await self._store.ledger_lines(account_id, after, limit, idempotency_key)
+        return await self._store.ledger_lines(account_id, after, limit, idempotency_key, scope)
+
+    async def end_request(self, ended: EndedRequest) -> None:
+        await self._store.end_request(ended)
+
+    async def scope_state(self, account_id: str, scope: str) -> ScopeState:
+        return await self._store.scope_state(account_id, scope)
 
     async def release_abandoned(self) -> int:
         return await self._store.release_abandoned()

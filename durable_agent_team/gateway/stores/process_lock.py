@@ -35,7 +35,10 @@ class ProcessLock:
 
     def dead(self, process_ids: set[str]) -> set[str]:
         """Those of `process_ids` that have ended."""
-        return {each for each in process_ids if each != self.process_id and self._is_dead(each)}
+        return {each for each in process_ids if self.is_dead(each)}
+
+    def is_dead(self, process_id: str) -> bool:
+        return process_id != self.process_id and self._is_dead(process_id)
 
     def _is_dead(self, process_id: str, *, remove: bool = False) -> bool:
         try:

@@ -65,6 +65,7 @@ def change(
                 "DELETE FROM calls WHERE account_id = ? AND key IS NOT NULL AND state = 'done'",
                 (account_id,),
             )
+            conn.execute("DELETE FROM scope_numbers WHERE account_id = ?", (account_id,))
     return read(conn, account_id) or StoreRefusal(RefusalReason.NOT_FOUND)
 
 

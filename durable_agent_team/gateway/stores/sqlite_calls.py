@@ -55,11 +55,12 @@ def begin(
         return StoreRefusal(RefusalReason.EXHAUSTED if active else RefusalReason.DISABLED, account)
     lease = lease_seconds if call.lease_seconds is None else call.lease_seconds
     conn.execute(
-        "INSERT INTO calls (id, account_id, key, body_hash, model, state, bound, owner, expires_at)"
-        " VALUES (?, ?, ?, ?, ?, 'pending', ?, ?, ?)",
+        "INSERT INTO calls (id, account_id, key, body_hash, model, state, bound, owner, expires_at,"
+        " scope, attempt) VALUES (?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?, ?)",
         (
             *(call.id, call.account_id, call.key, call.body_hash, call.model, call.bound),
             *(process_id, now + lease),
+            *((call.place.scope, call.place.attempt) if call.place else (None, None)),
         ),
     )
     return Reserved(Account(*row))
@@ -94,28 +95,36 @@ def _earlier_call(conn: sqlite3.Connection, call: NewCall, now: float) -> BeginR
 
 
 def _has_unknown_limit(conn: sqlite3.Connection, call: NewCall) -> bool:
-    if call.known_limits is None:
+    """The SDKs that call in a scope retry by themselves and do not count, so there each attempt
+    runs into a limit once."""
+    if call.known_limits is None and call.place is None:
         return False
-    query = "SELECT cause FROM interruptions WHERE account_id = ? AND idempotency_key = ?"
-    rows = conn.execute(query, (call.account_id, call.key))
-    return sum(cause in OWN_LIMITS for (cause,) in rows) > call.known_limits
+    query = "SELECT cause, attempt FROM interruptions WHERE account_id = ? AND idempotency_key = ?"
+    rows = conn.execute(query, (call.account_id, call.key)).fetchall()
+    if call.known_limits is None and call.place is not None:
+        return any(cause in OWN_LIMITS and by == call.place.attempt for cause, by in rows)
+    return sum(cause in OWN_LIMITS for cause, _ in rows) > (call.known_limits or 0)
 
 
 def settle(conn: sqlite3.Connection, done: Settlement, now: float) -> Account | None:
-    query = "SELECT account_id, key, model, bound FROM calls WHERE id = ? AND state = 'pending'"
+    query = (
+        "SELECT account_id, key, model, bound, scope, attempt FROM calls"
+        " WHERE id = ? AND state = 'pending'"
+    )
     row = conn.execute(query, (done.call_id,)).fetchone()
     if row is None:
         return None
-    account_id, key, model, bound = row
+    account_id, key, model, bound, scope, attempt = row
     conn.execute(
         "INSERT INTO ledger (account_id, created_at, idempotency_key, model, prompt_tokens,"
         " completion_tokens, amount, estimated, overrun, cached_tokens, cache_write_tokens,"
-        " reasoning_tokens, saved, price_source)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " reasoning_tokens, saved, price_source, scope, attempt)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *(account_id, now, key, model, done.prompt_tokens, done.completion_tokens),
             *(done.amount, int(done.estimated), done.overrun, done.cached_tokens),
             *(done.cache_write_tokens, done.reasoning_tokens, done.saved, done.price_source),
+            *(scope, attempt),
         ),
     )
     figures = {"bound": bound, "amount": done.amount, "id": account_id}
@@ -141,17 +150,17 @@ def release(
 ) -> Account | None:
     row = conn.execute(
         "DELETE FROM calls WHERE id = ? AND state = 'pending'"
-        " RETURNING account_id, key, model, bound",
+        " RETURNING account_id, key, model, bound, scope, attempt",
         (call_id,),
     ).fetchone()
     if row is None:
         return None
-    account_id, key, model, bound = row
+    account_id, key, model, bound, scope, attempt = row
     if cause is not None:
         conn.execute(
             "INSERT INTO interruptions (account_id, created_at, idempotency_key, model, cause,"
-            " bound) VALUES (?, ?, ?, ?, ?, ?)",
-            (account_id, now, key, model, cause.value, bound),
+            " bound, scope, attempt) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (account_id, now, key, model, cause.value, bound, scope, attempt),
         )
     statement = RELEASE if cause is None else GIVE_UP
     return Account(*conn.execute(statement, {"bound": bound, "id": account_id}).fetchone())
@@ -177,18 +186,22 @@ def release_abandoned(conn: sqlite3.Connection, dead: set[str], now: float) -> i
 
 
 def ledger_lines(
-    conn: sqlite3.Connection, account_id: str, after: int, limit: int, key: str | None
+    conn: sqlite3.Connection,
+    account_id: str,
+    after: int,
+    limit: int,
+    key: str | None,
+    scope: str | None = None,
 ) -> list[LedgerLine]:
     query = (
         "SELECT id, created_at, idempotency_key, model, prompt_tokens, completion_tokens, amount,"
         " estimated, overrun, cached_tokens, cache_write_tokens, reasoning_tokens, saved,"
-        " price_source FROM ledger WHERE account_id = ? AND id > ?"
+        " price_source, scope, attempt FROM ledger WHERE account_id = ? AND id > ?"
     )
-    values: list[object] = [account_id, after]
-    if key is not None:
-        query += " AND idempotency_key = ?"
-        values.append(key)
-    rows = conn.execute(query + " ORDER BY id LIMIT ?", (*values, limit))
+    filters, values = _filters(key, scope)
+    rows = conn.execute(
+        query + filters + " ORDER BY id LIMIT ?", (account_id, after, *values, limit)
+    )
     return [LedgerLine(*(*row[:7], bool(row[7]), *row[8:])) for row in rows]
 
 
@@ -204,15 +217,26 @@ def interrupted(conn: sqlite3.Connection, account_id: str) -> dict[str, int]:
 
 
 def possibly_billed(
-    conn: sqlite3.Connection, account_id: str, after: int, limit: int, key: str | None
+    conn: sqlite3.Connection,
+    account_id: str,
+    after: int,
+    limit: int,
+    key: str | None,
+    scope: str | None = None,
 ) -> list[PossiblyBilledCall]:
     query = (
-        "SELECT id, created_at, idempotency_key, model, bound, cause FROM interruptions"
-        " WHERE account_id = ? AND id > ?"
+        "SELECT id, created_at, idempotency_key, model, bound, cause, scope, attempt"
+        " FROM interruptions WHERE account_id = ? AND id > ?"
     )
-    values: list[object] = [account_id, after]
-    if key is not None:
-        query += " AND idempotency_key = ?"
-        values.append(key)
-    rows = conn.execute(query + " ORDER BY id LIMIT ?", (*values, limit))
+    filters, values = _filters(key, scope)
+    rows = conn.execute(
+        query + filters + " ORDER BY id LIMIT ?", (account_id, after, *values, limit)
+    )
     return [PossiblyBilledCall(*row) for row in rows]
+
+
+def _filters(key: str | None, scope: str | None) -> tuple[str, list[str]]:
+    """Further conditions of a query, with their values."""
+    wanted = {"idempotency_key": key, "scope": scope}
+    given = {column: value for column, value in wanted.items() if value is not None}
+    return "".join(f" AND {column} = ?" for column in given), list(given.values())

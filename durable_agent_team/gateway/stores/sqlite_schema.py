@@ -6,10 +6,44 @@ from pathlib import Path
 
 from durable_agent_team.gateway.stores.sqlite_file import Schema, open_file
 
-VERSION = 3
+VERSION = 4
 PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "cache_size = -16000")
 """`synchronous = FULL`: an answer is sent only after its charge is on disk. Group commit keeps that
 fast."""
+
+LEDGER_BY_SCOPE = (
+    "CREATE INDEX ledger_by_scope ON ledger (account_id, scope, id) WHERE scope IS NOT NULL"
+)
+
+SCOPES = """
+-- An agent's work on one task, over all its attempts; `attempt` is the newest that was seen.
+CREATE TABLE scopes (
+  account_id TEXT NOT NULL REFERENCES accounts,
+  scope TEXT NOT NULL,
+  attempt INTEGER NOT NULL,
+  replayed INTEGER NOT NULL DEFAULT 0,
+  refused INTEGER NOT NULL DEFAULT 0,
+  failed INTEGER NOT NULL DEFAULT 0,
+  last_refusal TEXT, -- JSON
+  last_failure TEXT,
+  PRIMARY KEY (account_id, scope)
+) STRICT, WITHOUT ROWID;
+
+-- The numbers that requests with equal bodies have in a scope's newest attempt, from 0 without
+-- gaps. `open`: its client is connected. `kept`: a whole answer was handed over. `free`: it was
+-- given back.
+CREATE TABLE scope_numbers (
+  account_id TEXT NOT NULL REFERENCES accounts,
+  scope TEXT NOT NULL,
+  body_hash TEXT NOT NULL,
+  number INTEGER NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('open', 'kept', 'free')),
+  holder TEXT NOT NULL, -- the request
+  owner TEXT NOT NULL, -- its gateway process
+  begun_at REAL NOT NULL,
+  PRIMARY KEY (account_id, scope, body_hash, number)
+) STRICT, WITHOUT ROWID;
+"""
 
 SCHEMA = """
 CREATE TABLE accounts (
@@ -42,7 +76,10 @@ CREATE TABLE calls (
   owner TEXT NOT NULL,
   expires_at REAL NOT NULL,
   status INTEGER,
-  response BLOB
+  response BLOB,
+  -- Of a call in a scope: the attempt is the one that pays.
+  scope TEXT,
+  attempt INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX calls_by_key ON calls (account_id, key) WHERE key IS NOT NULL;
 CREATE INDEX calls_pending ON calls (expires_at) WHERE state = 'pending';
@@ -63,7 +100,9 @@ CREATE TABLE ledger (
   cache_write_tokens INTEGER NOT NULL DEFAULT 0,
   reasoning_tokens INTEGER NOT NULL DEFAULT 0,
   saved INTEGER NOT NULL DEFAULT 0, -- by caching; negative if it cost more than it saved
-  price_source TEXT NOT NULL DEFAULT ''
+  price_source TEXT NOT NULL DEFAULT '',
+  scope TEXT,
+  attempt INTEGER
 ) STRICT;
 CREATE INDEX ledger_by_account ON ledger (account_id, id);
 -- No account is charged twice for one key.
@@ -97,9 +136,12 @@ CREATE TABLE interruptions (
   idempotency_key TEXT,
   model TEXT NOT NULL,
   cause TEXT NOT NULL,
-  bound INTEGER -- the most that it can have cost; unknown in rows of version 1
+  bound INTEGER, -- the most that it can have cost; unknown in rows of version 1
+  scope TEXT,
+  attempt INTEGER
 ) STRICT;
 CREATE INDEX interruptions_by_account ON interruptions (account_id);
+
 
 CREATE TABLE refused_models (
   model TEXT NOT NULL,
@@ -108,6 +150,11 @@ CREATE TABLE refused_models (
   PRIMARY KEY (model, price_fingerprint)
 ) STRICT;
 """
+
+
+def _parts(script: str) -> tuple[str, ...]:
+    return tuple(part for part in script.split(";\n") if part.strip())
+
 
 MIGRATIONS = {
     1: (
@@ -123,6 +170,15 @@ MIGRATIONS = {
         "ALTER TABLE ledger ADD COLUMN reasoning_tokens INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE ledger ADD COLUMN saved INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE ledger ADD COLUMN price_source TEXT NOT NULL DEFAULT ''",
+    ),
+    3: (
+        *(
+            f"ALTER TABLE {table} ADD COLUMN {column}"
+            for table in ("calls", "ledger", "interruptions")
+            for column in ("scope TEXT", "attempt INTEGER")
+        ),
+        LEDGER_BY_SCOPE,
+        *_parts(SCOPES),
     ),
 }
 """The statements that lead from each version to the next one."""
@@ -142,7 +198,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def _statements() -> list[str]:
-    tables = [part for part in SCHEMA.split(";\n") if part.strip()]
+    tables = [*_parts(SCHEMA), LEDGER_BY_SCOPE, *_parts(SCOPES)]
     guards = [
         f"CREATE TRIGGER {table}_no_{action.lower()} BEFORE {action} ON {table}"
         f" BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"

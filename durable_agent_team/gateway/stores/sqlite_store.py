@@ -1,11 +1,13 @@
 """The SQLite store. Several gateway processes on one machine may share a database file."""
 
+import sqlite3
 import time
 from pathlib import Path
 
-from durable_agent_team.gateway.stores import sqlite_accounts, sqlite_calls
+from durable_agent_team.gateway.stores import sqlite_accounts, sqlite_calls, sqlite_scopes
 from durable_agent_team.gateway.stores.open_files import OpenFiles
 from durable_agent_team.gateway.stores.process_lock import ProcessLock
+from durable_agent_team.gateway.stores.scope_records import EndedRequest, ScopeState
 from durable_agent_team.gateway.stores.sqlite_schema import connect
 from durable_agent_team.gateway.stores.sqlite_writer import Writer
 from durable_agent_team.gateway.stores.store import (
@@ -16,6 +18,7 @@ from durable_agent_team.gateway.stores.store import (
     NewAccount,
     NewCall,
     PossiblyBilledCall,
+    Settled,
     Settlement,
     StoreRefusal,
 )
@@ -49,11 +52,16 @@ class SqliteStore:
         return await self._writer.run(lambda conn: sqlite_calls.interrupted(conn, account_id))
 
     async def possibly_billed(
-        self, account_id: str, after: int, limit: int, idempotency_key: str | None
+        self,
+        account_id: str,
+        after: int,
+        limit: int,
+        idempotency_key: str | None,
+        scope: str | None = None,
     ) -> list[PossiblyBilledCall]:
         return await self._writer.run(
             lambda conn: sqlite_calls.possibly_billed(
-                conn, account_id, after, limit, idempotency_key
+                conn, account_id, after, limit, idempotency_key, scope
             )
         )
 
@@ -72,23 +80,37 @@ class SqliteStore:
         )
 
     async def ledger_lines(
-        self, account_id: str, after: int, limit: int, idempotency_key: str | None
+        self,
+        account_id: str,
+        after: int,
+        limit: int,
+        idempotency_key: str | None,
+        scope: str | None = None,
     ) -> list[LedgerLine]:
         return await self._writer.run(
-            lambda conn: sqlite_calls.ledger_lines(conn, account_id, after, limit, idempotency_key)
+            lambda conn: sqlite_calls.ledger_lines(
+                conn, account_id, after, limit, idempotency_key, scope
+            )
         )
 
     async def begin(self, call: NewCall) -> BeginResult:
-        return await self._writer.run(
-            lambda conn: sqlite_calls.begin(
-                conn, call, self._process_lock.process_id, time.time(), self._lease_seconds
-            ),
-            durable=False,
-        )
+        return await self._writer.run(lambda conn: self._begin(conn, call), durable=False)
 
-    async def settle(self, settlement: Settlement) -> Account | None:
+    def _begin(self, conn: sqlite3.Connection, call: NewCall) -> BeginResult:
+        figures = (self._process_lock.process_id, time.time(), self._lease_seconds)
+        if call.place is None:
+            return sqlite_calls.begin(conn, call, *figures)
+        return sqlite_scopes.begin(conn, call, *figures, self._process_lock.is_dead)
+
+    async def settle(self, settlement: Settlement) -> Settled | None:
+        return await self._writer.run(lambda conn: _settle(conn, settlement))
+
+    async def end_request(self, ended: EndedRequest) -> None:
+        await self._writer.run(lambda conn: sqlite_scopes.end(conn, ended), durable=False)
+
+    async def scope_state(self, account_id: str, scope: str) -> ScopeState:
         return await self._writer.run(
-            lambda conn: sqlite_calls.settle(conn, settlement, time.time())
+            lambda conn: sqlite_scopes.state(conn, account_id, scope), durable=False
         )
 
     async def release(self, call_id: str, cause: InterruptionCause | None) -> Account | None:
@@ -118,3 +140,13 @@ class SqliteStore:
     async def close(self) -> None:
         await self._writer.close()
         self._process_lock.close()
+
+
+def _settle(conn: sqlite3.Connection, settlement: Settlement) -> Settled | None:
+    account = sqlite_calls.settle(conn, settlement, time.time())
+    if account is None:
+        return None
+    if settlement.scope is None:
+        return Settled(account)
+    newest = sqlite_scopes.newest_attempt(conn, account.id, settlement.scope)
+    return Settled(account, newest)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from durable_agent_team.gateway.stores.scope_records import EndedRequest, Place, ScopeState
+
 
 class StoreError(Exception):
     """The database failed (a full disk, a lock held too long). Nothing was changed."""
@@ -25,6 +27,12 @@ class RefusalReason(StrEnum):
     NOT_FOUND = "not_found"
     LIMIT_REACHED = "limit_reached"
     """The gateway has ended this call at a limit of its own more often than its client knows."""
+    SUPERSEDED = "attempt_superseded"
+    """A newer attempt of the call's scope has begun."""
+    REPEATED = "request_repeated"
+    """The client has sent this request of a scope again, which made the later one its holder."""
+    CLIENT_LEFT = "client_left"
+    """The client of a request in a scope left before its call was begun."""
 
 
 class InterruptionCause(StrEnum):
@@ -88,12 +96,17 @@ class NewCall:
     """How long it can hold its reservation; None for the store's default."""
     known_limits: int | None = None
     """How often the client knows that the call was ended at a limit of the gateway's own: it is
-    refused if that happened more often. None makes it in any case."""
+    refused if that happened more often. None makes it in any case; in a scope, unless it happened
+    in this attempt."""
+    place: Place | None = None
+    """In a scope, which makes the key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
     account: Account
+    key: str | None = None
+    """That the store made, for a call in a scope."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,18 +120,27 @@ class StoredCall:
 
 @dataclass(frozen=True, slots=True)
 class PendingCall:
-    """Another process is making the same call right now."""
+    """Another request is making the same call right now."""
 
     account: Account
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CrowdedScope:
+    """Clients of requests with the same body are connected. They may have left a moment ago, so
+    that the call is to be begun again, with `is_patient`."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoreRefusal:
     reason: RefusalReason
     account: Account | None = None
+    newest_attempt: int = 0
+    """Of the scope, if it is later than the call's."""
 
 
-BeginResult = Reserved | StoredCall | PendingCall | StoreRefusal
+BeginResult = Reserved | StoredCall | PendingCall | CrowdedScope | StoreRefusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +162,14 @@ class Settlement:
     saved: int = 0
     """What caching saved against the price without it; negative if it cost more than it saved."""
     price_source: str = ""
+    scope: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    account: Account
+    newest_attempt: int = 0
+    """Of the call's scope; 0 without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +188,8 @@ class LedgerLine:
     reasoning_tokens: int = 0
     saved: int = 0
     price_source: str = ""
+    scope: str | None = None
+    attempt: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +204,8 @@ class PossiblyBilledCall:
     bound: int | None
     """The most that the upstream can have billed; None if an older gateway recorded it."""
     cause: str
+    scope: str | None = None
+    attempt: int | None = None
 
 
 class Store(Protocol):
@@ -188,7 +222,12 @@ class Store(Protocol):
         """Calls that may have been billed upstream but were not charged, by cause."""
 
     async def possibly_billed(
-        self, account_id: str, after: int, limit: int, idempotency_key: str | None
+        self,
+        account_id: str,
+        after: int,
+        limit: int,
+        idempotency_key: str | None,
+        scope: str | None = None,
     ) -> list[PossiblyBilledCall]:
         """The same calls one by one, oldest first."""
 
@@ -203,18 +242,29 @@ class Store(Protocol):
         """Moves unspent budget, once for each key. Either both accounts change or neither."""
 
     async def ledger_lines(
-        self, account_id: str, after: int, limit: int, idempotency_key: str | None
+        self,
+        account_id: str,
+        after: int,
+        limit: int,
+        idempotency_key: str | None,
+        scope: str | None = None,
     ) -> list[LedgerLine]: ...
 
     async def begin(self, call: NewCall) -> BeginResult:
         """Reserves the bound if it fits, or returns what became of this key's earlier call."""
 
-    async def settle(self, settlement: Settlement) -> Account | None:
+    async def settle(self, settlement: Settlement) -> Settled | None:
         """Charges the call, releases the rest and stores the answer. None if its lease expired."""
 
     async def release(self, call_id: str, cause: InterruptionCause | None) -> Account | None:
         """Releases the reservation; the key can be used again. With a `cause`, the call is recorded
         as possibly billed. None if the lease had expired, which recorded it already."""
+
+    async def end_request(self, ended: EndedRequest) -> None:
+        """Keeps or gives back the number of a request in a scope, and counts how it ended."""
+
+    async def scope_state(self, account_id: str, scope: str) -> ScopeState:
+        """Of a scope in which nothing was called yet, a state of zeros."""
 
     async def release_abandoned(self) -> int:
         """Releases the reservations of dead gateways and expired leases. Returns their number."""

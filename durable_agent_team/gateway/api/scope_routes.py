@@ -1,0 +1,65 @@
+"""The route that says what a scope has cost, and how its calls ended."""
+
+import json
+
+from aiohttp import web
+
+from durable_agent_team.gateway.amounts import usd
+from durable_agent_team.gateway.api.gateway_context import GATEWAY
+from durable_agent_team.gateway.api.http_bodies import query_value, respond_shape
+from durable_agent_team.gateway.api.response_shapes import LastError, ScopeCalls, ScopeJson
+from durable_agent_team.gateway.api.scoped_calls import checked_scope
+from durable_agent_team.gateway.api_error import invalid, not_found, shown
+from durable_agent_team.gateway.stores.scope_records import ScopeState
+
+
+async def scope(request: web.Request) -> web.Response:
+    """GET /v1/scopes/{scope} with the agent's key, or with the parent key and `?agent=ID`. A scope
+    in which nothing was called yet has attempt 0 and no costs."""
+    name = checked_scope(request, request.match_info["scope"])
+    account_id = await scope_account(request)
+    state = await request.app[GATEWAY].store.scope_state(account_id, name)
+    return respond_shape(_shape(name, state))
+
+
+async def scope_account(request: web.Request) -> str:
+    """The account whose scope is meant. Raises ApiError."""
+    gateway = request.app[GATEWAY]
+    agent = query_value(request, "agent")
+    if not gateway.has_parent_key(request):
+        account_id = await gateway.require_agent(request)
+        if agent not in (None, account_id):
+            raise invalid("`agent` is another account than that of the key; leave it out")
+        return account_id
+    if agent is None:
+        raise invalid("With the parent key, `?agent=ID` says whose scope is meant")
+    account = await gateway.store.account(agent)
+    if account is None:
+        raise not_found(f"There is no account {shown(agent)}")
+    gateway.label_accounts(account)
+    return account.id
+
+
+def _shape(name: str, state: ScopeState) -> ScopeJson:
+    calls = ScopeCalls(
+        charged=state.charged,
+        replayed=state.replayed,
+        refused=state.refused,
+        failed=state.failed,
+        in_flight=state.in_flight,
+    )
+    return ScopeJson(
+        scope=name,
+        attempt=state.attempt,
+        spent_usd=usd(state.spent),
+        reserved_usd=usd(state.reserved),
+        calls=calls,
+        possibly_billed_calls=state.possibly_billed_calls,
+        possibly_billed_usd=usd(state.possibly_billed),
+        last_refusal=_last(state.last_refusal),
+        last_failure=_last(state.last_failure),
+    )
+
+
+def _last(text: str | None) -> LastError | None:
+    return LastError(**json.loads(text)) if text is not None else None
