@@ -13,7 +13,7 @@ from durable_agent_team.rules.briefing import Briefing
 from durable_agent_team.rules.catalog import context_problem
 from durable_agent_team.rules.goal_check import goal_copies
 from durable_agent_team.rules.graph import find_cycle
-from durable_agent_team.rules.nearest_names import choice
+from durable_agent_team.rules.nearest_names import Remedies
 from durable_agent_team.rules.plan_costs import money_problems
 from durable_agent_team.rules.planned_tasks import shown
 from durable_agent_team.rules.validation import bounded, reference_problems
@@ -32,14 +32,14 @@ def planned_problems(
 ) -> list[Problem]:
     """Everything that is wrong with these tasks; `others` are in the same graph, and those of them
     that are done `again` are paid for. The cost is a question once all else is right."""
-    graph = (*others, *tasks)
+    graph, remedies = (*others, *tasks), Remedies()
     found = bounded(
         chain(
             _count(briefing, len(graph)),
             _reserved_ids(tasks),
             reference_problems(briefing.team, graph),
             _cycles(graph),
-            chain.from_iterable(_sources(briefing, task) for task in tasks),
+            chain.from_iterable(_sources(briefing, task, remedies) for task in tasks),
             goal_copies(tasks, briefing.goal),
         )
     )
@@ -93,12 +93,13 @@ def _cycles(tasks: Sequence[Task]) -> Iterator[Problem]:
         )
 
 
-def _sources(briefing: Briefing, task: Task) -> Iterator[Problem]:
+def _sources(briefing: Briefing, task: Task, remedies: Remedies) -> Iterator[Problem]:
     """Documents that are not there, that do not fit, or that there must be for quotes."""
     missing = [name for name in task.inputs if name not in briefing.documents]
     for name in missing:
         what = "the run has no document of this name"
-        remedy = choice(name, briefing.documents) if briefing.documents else "leave it out"
+        known = briefing.documents
+        remedy = remedies.choice(name, known) if known else "leave it out"
         yield Problem(field=f"tasks.{task.id}.inputs", value=shown(name), what=what, remedy=remedy)
     agent = briefing.team.agents.get(task.agent)
     if missing or agent is None:

@@ -26,7 +26,7 @@ from durable_agent_team.rules.catalog import (
 )
 from durable_agent_team.rules.goal_check import contains_goal
 from durable_agent_team.rules.graph import find_cycle
-from durable_agent_team.rules.nearest_names import choice
+from durable_agent_team.rules.nearest_names import Remedies, choice
 from durable_agent_team.rules.seed_checks import seed_problems, seeded_tasks
 
 __all__ = [
@@ -120,15 +120,16 @@ def reference_problems(team: Team, tasks: Sequence[Task]) -> Iterator[Problem]:
         if count > 1:
             what = f"{count} tasks have this id"
             yield Problem(field=f"tasks.{task_id}", what=what, remedy="rename one")
+    remedies = Remedies()
     for task in tasks:
-        yield from _references(team, task, counts)
+        yield from _references(team, task, counts, remedies)
         yield from _check_bounds(task)
 
 
 def added_task_problems(team: Team, ids: Collection[str], task: Task) -> list[Problem]:
     """Problems of one more task, where `ids` are those of a graph without problems. Its cost does
     not depend on the size of the graph: only the new task can complete a cycle."""
-    found = chain(_references(team, task, {*ids, task.id}), _check_bounds(task))
+    found = chain(_references(team, task, {*ids, task.id}, Remedies()), _check_bounds(task))
     return bounded(chain(found, _cycle_problems((task,))))
 
 
@@ -216,23 +217,26 @@ def _source_problems(request: RunRequest) -> Iterator[Problem]:
                 )
 
 
-def _references(team: Team, task: Task, ids: Collection[str]) -> Iterator[Problem]:
+def _references(
+    team: Team, task: Task, ids: Collection[str], remedies: Remedies
+) -> Iterator[Problem]:
     if task.agent not in team.agents:
         own = task.agent == ORCHESTRATOR_AGENT
         yield Problem(
             field=f"tasks.{task.id}.agent",
             value=task.agent,
             what="the orchestrator plans and answers, and has no tasks" if own else "no such agent",
-            remedy=choice(task.agent, team.agents),
+            remedy=remedies.choice(task.agent, team.agents),
         )
-    for dependency in task.depends_on:
-        if dependency not in ids:
-            yield Problem(
-                field=f"tasks.{task.id}.depends_on",
-                value=dependency,
-                what="no such task",
-                remedy=choice(dependency, sorted(set(ids) - {task.id})),
-            )
+    unknown = [each for each in task.depends_on if each not in ids]
+    others = sorted(set(ids) - {task.id}) if unknown else []
+    for dependency in unknown:
+        yield Problem(
+            field=f"tasks.{task.id}.depends_on",
+            value=dependency,
+            what="no such task",
+            remedy=remedies.choice(dependency, others),
+        )
 
 
 def _check_bounds(task: Task) -> Iterator[Problem]:
@@ -255,7 +259,7 @@ def _result_problems(team: Team) -> Iterator[Problem]:
             field="result",
             value=team.result,
             what="no such task",
-            remedy=choice(team.result, (task.id for task in team.tasks)),
+            remedy=choice(team.result, [task.id for task in team.tasks]),
         )
     if team.result is not None and not team.tasks:
         yield Problem(

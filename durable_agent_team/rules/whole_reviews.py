@@ -8,7 +8,7 @@ from durable_agent_team.contracts.plan import Plan, Problem
 from durable_agent_team.contracts.run import TaskStatus
 from durable_agent_team.rules.briefing import Briefing
 from durable_agent_team.rules.json_in_text import json_in_text
-from durable_agent_team.rules.nearest_names import choice
+from durable_agent_team.rules.nearest_names import Remedies
 from durable_agent_team.rules.plan_checks import planned_problems
 from durable_agent_team.rules.planned_tasks import TasksRead, kind_of, read_tasks, shown
 from durable_agent_team.rules.revision import (
@@ -20,6 +20,7 @@ from durable_agent_team.rules.revision import (
     to_do_again,
 )
 from durable_agent_team.rules.team_listing import costs_listed, documents_listed, team_listed
+from durable_agent_team.rules.validation import bounded
 from durable_agent_team.rules.whole_plans import (
     COSTS_HEADING,
     RULES,
@@ -106,11 +107,12 @@ def parse_review(
     problems: list[Problem] = []
     redo = _ids(value, "redo", plan, problems)
     drop = _ids(value, "drop", plan, problems)
-    problems += [
+    dropped = set(drop)
+    problems += bounded(
         Problem(field="redo", value=each, what="it is also to be dropped", remedy="choose one")
         for each in redo
-        if each in drop
-    ]
+        if each in dropped
+    )
     if plan.result is not None and plan.result in drop:
         remedy = "redo it instead, or leave it"
         problems.append(
@@ -141,13 +143,17 @@ def _ids(
         what, remedy = f"it is {kind_of(given)}, and must be a list", "a list of ids; [] for none"
         problems.append(Problem(field=key, value=shown(given), what=what, remedy=remedy))
         return ()
-    problems += [
+    remedies = Remedies()
+    problems += bounded(
         Problem(
-            field=key, value=shown(each), what="no such task", remedy=choice(shown(each), known)
+            field=key,
+            value=shown(each),
+            what="no such task",
+            remedy=remedies.choice(shown(each), known),
         )
         for each in given
         if not isinstance(each, str) or each not in known
-    ]
+    )
     return tuple(dict.fromkeys(each for each in given if isinstance(each, str) and each in known))
 
 
