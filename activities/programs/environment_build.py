@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -117,11 +118,14 @@ class EnvironmentBuild:
                 [uv, "venv", "--no-project", "--allow-existing", *version, str(folder)],
                 [uv, "pip", "install", "--python", python, "--require-hashes", "-r", lock],
             ]
-        quiet = ["--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
-        return [
-            [self._interpreter(), "-m", "venv", str(folder)],
-            [python, "-m", "pip", "install", *quiet, "--require-hashes", "-r", lock],
-        ]
+        install = ["install", "--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
+        install += ["--require-hashes", "-r", lock]
+        if find_spec("pip") is None:
+            venv = [self._interpreter(), "-m", "venv", str(folder)]
+            return [venv, [python, "-m", "pip", *install]]
+        # The worker's pip installs into it, which saves the many seconds of installing pip there.
+        venv = [self._interpreter(), "-m", "venv", "--without-pip", str(folder)]
+        return [venv, [sys.executable, "-m", "pip", "--python", python, *install]]
 
     def _interpreter(self) -> str:
         """The worker's Python where it has the version, or `python3.12` from its PATH."""

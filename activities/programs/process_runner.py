@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -71,7 +72,7 @@ class ProcessRunner:
                     "the program's supervisor was killed, and the program with it: the machine may"
                     " be out of memory",
                 ) from None
-            return _output(call, ended, work, scrubber, seconds)
+            return _output(call, ended, _Told(work, scrubber, scope.attempt, seconds))
 
     def _start(
         self,
@@ -135,12 +136,21 @@ def agent_task(call: ProgramCall, scope: Scope) -> bytes:
     return json.dumps(task, ensure_ascii=False).encode("utf-8", "replace")
 
 
-def _output(
-    call: ProgramCall, ended: Ended, work: WorkDirectory, scrubber: SecretScrubber, seconds: float
-) -> ProgramOutput:
+@dataclass(frozen=True)
+class _Told:
+    """What is known of one start of a program, besides its end."""
+
+    work: WorkDirectory
+    scrubber: SecretScrubber
+    attempt: int
+    seconds: float
+
+
+def _output(call: ProgramCall, ended: Ended, told: _Told) -> ProgramOutput:
     """Raises `ProgramError` unless the program ended with an answer."""
+    scrubber = told.scrubber
     stderr = _stderr(ended, scrubber)
-    effect = _unknown_effect(work, scrubber)
+    effect = _unknown_effect(told)
     if effect is not None:
         raise ProgramError(
             ErrorType.EFFECT_UNKNOWN,
@@ -150,7 +160,7 @@ def _output(
             effect=effect,
         )
     kind = ErrorType.PROGRAM_TIMEOUT if ended.why == TIMEOUT else ErrorType.PROGRAM_FAILED
-    problem = _problem(ended, seconds)
+    problem = _problem(ended, told.seconds)
     answer = ""
     if problem is None:
         try:
@@ -219,17 +229,17 @@ def _last_lines(stderr: str) -> str:
     return "…" + text[-MAX_SHOWN:].partition("\n")[2]
 
 
-def _unknown_effect(work: WorkDirectory, scrubber: SecretScrubber) -> UnknownEffect | None:
+def _unknown_effect(told: _Told) -> UnknownEffect | None:
     """What `durable_agent_team.agents.once` has reported, whatever the program did with its
-    exception."""
+    exception. Without an attempt, a tool of this one has said it of itself."""
     try:
-        with work.report.open("rb") as file:
+        with told.work.report.open("rb") as file:
             report = json.loads(file.read(MAX_REPORT_BYTES))
         known = report["effect_unknown"]
         return UnknownEffect(
-            effect=scrubber.scrub(str(known["effect"]))[:300],
-            tool=scrubber.scrub(str(known.get("tool", "")))[:200],
-            attempt=int(known["attempt"]),
+            effect=told.scrubber.scrub(str(known["effect"]))[:300],
+            tool=told.scrubber.scrub(str(known.get("tool", "")))[:200],
+            attempt=int(known.get("attempt") or told.attempt),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

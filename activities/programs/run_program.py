@@ -62,7 +62,7 @@ GATEWAY_REASONS: Final = frozenset(
         ErrorType.UPSTREAM_REFUSED,
     }
 )
-"""Refusals for which a program that failed is not to blame."""
+"""What a program that failed is not to blame for."""
 
 
 class Programs(ProgramActivities):
@@ -216,12 +216,13 @@ class _Execution:
             await asyncio.sleep(0.1)
 
     def _raise_refusal(self, *, failed: bool) -> None:
-        """A 402 of this attempt decides; another refusal only explains a failure."""
+        """A 402 of this attempt decides; what else the gateway answered only explains a failure."""
         refused = self._state.refusal_since(self._before)
-        if refused is None:
-            return
-        if refused.status == 402 or (failed and error_type(refused) in GATEWAY_REASONS):
+        if refused is not None and refused.status == 402:
             raise refused
+        for error in (refused, self._state.failure_since(self._before)):
+            if failed and error is not None and error_type(error) in GATEWAY_REASONS:
+                raise error
 
     def _spend(self) -> AttemptSpend:
         return self._earlier.model_copy(update={"spent_usd": self._cost()})

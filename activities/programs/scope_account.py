@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from activities.programs.exceptions import ProgramError
 from activities.programs.runner import Scope
-from durable_agent_team.atxp.exceptions import ProviderRefused, error_fields
+from durable_agent_team.atxp.exceptions import ProviderRefused, error_fields, scrub
 from durable_agent_team.atxp.httpx_client import HttpxClient
 from durable_agent_team.atxp.transport import exchange
 from durable_agent_team.contracts.base import count_of, decimal_of, usd_of
@@ -34,11 +34,14 @@ class ScopeState:
     possibly_billed_calls: int = 0
     possibly_billed_usd: Decimal = Decimal(0)
     last_refusal: Mapping[str, Any] | None = None
-    """`{status, error, at}`: what the gateway answered last instead of serving a call."""
+    """`{status, error, at}`: what the gateway answered last instead of making a call."""
+    last_failure: Mapping[str, Any] | None = None
+    """The same for a call that was made and failed."""
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> "ScopeState":
-        calls, refusal = body.get("calls"), body.get("last_refusal")
+        calls = body.get("calls")
+        refusal, failed = body.get("last_refusal"), body.get("last_failure")
         return cls(
             spent_usd=usd_of(body.get("spent_usd")),
             reserved_usd=usd_of(body.get("reserved_usd")),
@@ -46,27 +49,36 @@ class ScopeState:
             possibly_billed_calls=count_of(body.get("possibly_billed_calls")),
             possibly_billed_usd=usd_of(body.get("possibly_billed_usd")),
             last_refusal=refusal if isinstance(refusal, dict) else None,
+            last_failure=failed if isinstance(failed, dict) else None,
         )
 
     def refusal_since(self, before: "ScopeState") -> ProviderRefused | None:
         """The last refusal, as the error that a paid call would have raised; None where it is an
         older one."""
-        if self.last_refusal is None or self.last_refusal == before.last_refusal:
-            return None
-        error = error_fields(self.last_refusal)
-        return ProviderRefused(
-            what="the gateway, asked by the program,",
-            status=count_of(self.last_refusal.get("status")),
-            message=str(error.get("message") or "")[:500],
-            kind=str(error.get("type") or "")[:100],
-            code=str(error.get("code") or "")[:100],
-            amounts={
-                name: amount
-                for name in AMOUNTS
-                if (amount := decimal_of(error.get(name))) is not None
-            },
-            body=dict(self.last_refusal),
-        )
+        return _error(self.last_refusal, before.last_refusal)
+
+    def failure_since(self, before: "ScopeState") -> ProviderRefused | None:
+        """The last failure, in the same way."""
+        return _error(self.last_failure, before.last_failure)
+
+
+def _error(
+    answered: Mapping[str, Any] | None, before: Mapping[str, Any] | None
+) -> ProviderRefused | None:
+    if answered is None or answered == before:
+        return None
+    error = error_fields(answered)
+    return ProviderRefused(
+        what="the gateway, called by the program,",
+        status=count_of(answered.get("status")),
+        message=scrub(str(error.get("message") or "")),
+        kind=str(error.get("type") or "")[:100],
+        code=str(error.get("code") or "")[:100],
+        amounts={
+            name: amount for name in AMOUNTS if (amount := decimal_of(error.get(name))) is not None
+        },
+        body=dict(answered),
+    )
 
 
 class ScopeAccount:

@@ -85,8 +85,8 @@ async def written(mark: Path) -> str:
     return text
 
 
-def content(path: Path) -> str:
-    return path.read_text() if path.exists() else ""
+def content(path: Path, otherwise: str = "") -> str:
+    return path.read_text() if path.exists() else otherwise
 
 
 def parent_of(pid: int) -> int:
