@@ -32,6 +32,7 @@ from durable_agent_team.contracts.spend import (
     AccountBudget,
     BudgetTransfer,
     Capabilities,
+    Charge,
     CloseAccounts,
     ClosedAccounts,
     Ledger,
@@ -46,6 +47,12 @@ from durable_agent_team.contracts.telemetry_labels import AGENT
 AT_ONCE = 32
 MAX_CHARGES = 8_000
 """Lines in one answer, so that it stays well below Temporal's 2 MB."""
+MAX_READ = 100_000
+"""Lines of one account that are read: a program's many calls become one line for each scope."""
+SUMMED = (
+    *("amount_usd", "saved_usd", "prompt_tokens", "completion_tokens"),
+    *("cached_tokens", "cache_write_tokens", "reasoning_tokens"),
+)
 LONGEST_WAIT_SECONDS = 30
 MARGIN_SECONDS = 5
 
@@ -236,11 +243,28 @@ class Accounts(AccountActivities):
             ledger = ledger_of(account, state, known)
             if order.capabilities.ledger and ledger.spent_usd != known and left > 0:
                 with about_agent(account.agent):
-                    charges = await self._provider.charges(account.account_id, left)
+                    lines = await self._provider.charges(account.account_id, MAX_READ)
+                charges = by_scope(lines)[:left]
                 left -= len(charges)
                 ledger = ledger.model_copy(update={"charges": charges})
             ledgers.append(ledger)
         return ClosedAccounts(ledgers=tuple(ledgers))
+
+
+def by_scope(charges: Sequence[Charge]) -> tuple[Charge, ...]:
+    """The same sums, with one line for all calls of a scope, where its first one was."""
+    folded: dict[tuple[str, int], Charge] = {}
+    for number, charge in enumerate(charges):
+        place = (charge.scope, 0) if charge.scope else ("", number)
+        before = folded.get(place)
+        folded[place] = charge if before is None else _added(before, charge)
+    return tuple(folded.values())
+
+
+def _added(one: Charge, other: Charge) -> Charge:
+    added = {name: getattr(one, name) + getattr(other, name) for name in SUMMED}
+    keys = {"idempotency_key": None, "attempt": None}
+    return one.model_copy(update={**added, **keys, "estimated": one.estimated or other.estimated})
 
 
 def _order_of(run_key: str, one: AccountBudget) -> AccountOrder:

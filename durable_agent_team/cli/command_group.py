@@ -39,6 +39,7 @@ COMMANDS: Final[Mapping[str, Entry]] = MappingProxyType(
         "retry": Entry("steer_run", "Wake a parked task, or do one again that failed or is done."),
         "cancel-task": Entry("steer_run", "Stop one task."),
         "approve": Entry("steer_run", "Answer what waits for a person."),
+        "answer": Entry("answer_task", "Answer a program that waits for a person."),
         "pause": Entry("steer_run", "Stop a run from starting new calls."),
         "resume": Entry("steer_run", "Continue a paused run."),
         "agent": Entry("adjust_run", "Give an agent other settings for its next calls."),

@@ -14,9 +14,19 @@ from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.rules.catalog import callers, field_of, model_of, price_of
 from durable_agent_team.rules.estimate import CallBound, estimate, known_budgets_usd
 from durable_agent_team.rules.guarantees import REMEDY, broken_promises
+from durable_agent_team.rules.programs import environment_of, place_of, programs_of, run_of
 from durable_agent_team.rules.size_limits import size_problems, size_warnings
 from durable_agent_team.rules.validation import team_problems, team_warnings
 from durable_agent_team.team_files.team_file import FileProblem, TeamFileError, load_team
+
+PROMISED = (
+    "  promised: stays within its budget_usd; is not charged again for what it has paid when it is"
+    " started again; is killed at timeout_seconds; its answer is checked"
+)
+NOT_PROMISED = (
+    "  not promised: what it costs, below its budget_usd; that its tools run only once: they run"
+    " again when it is started again, unless they use `once`"
+)
 
 
 @dataclass(frozen=True)
@@ -155,12 +165,27 @@ def routes_text(found: TeamCheck) -> str | None:
     if found.request is None or found.catalog is None:
         return None
     catalog = found.catalog
-    everyone = callers(found.request.team).values()
+    everyone = [
+        each for each in callers(found.request.team).values() if each.model or run_of(each) is None
+    ]
     named = [model_of(each, catalog) for each in everyone]
     named += [each.fallback_model for each in everyone if each.fallback_model]
     priced = (price_of(catalog, name) for name in dict.fromkeys(named))
     routes = [f"{each.model} on {each.upstream}" for each in priced if each and each.upstream]
     return f"models: {', '.join(routes)}" if routes else None
+
+
+def programs_text(found: TeamCheck) -> str | None:
+    """Which agents are programs, where, and what is promised of them; None where there are none."""
+    programs = programs_of(found.request.team) if found.request is not None else {}
+    if not programs:
+        return None
+    lines = [f"programs: {len(programs)}"]
+    for name, run in programs.items():
+        environment = environment_of(run)
+        made = f", environment {environment}" if environment else ""
+        lines.append(f"  {name}: {place_of(run)}{made}")
+    return "\n".join([*lines, PROMISED, NOT_PROMISED])
 
 
 def valid_text(path: Path, found: TeamCheck) -> str:

@@ -16,7 +16,7 @@ from temporalio.client import Client
 
 from durable_agent_team.client.exceptions import UpdateRefused, translated
 from durable_agent_team.client.run_executions import read_executions
-from durable_agent_team.client.run_history import record_of
+from durable_agent_team.client.run_history import PROGRAM, record_of
 from durable_agent_team.contracts.call import CallRequest, CallResult, Purpose
 from durable_agent_team.contracts.changes import AdjustAgent, AdjustRun
 from durable_agent_team.contracts.control import (
@@ -28,6 +28,8 @@ from durable_agent_team.contracts.control import (
     TaskCommand,
     Transferred,
 )
+from durable_agent_team.contracts.program import ProgramCall
+from durable_agent_team.contracts.program_kinds import Run
 from durable_agent_team.contracts.run import RunReport, RunRequest
 from durable_agent_team.contracts.team import Task
 from durable_agent_team.rules.briefing import PlanForm
@@ -132,17 +134,21 @@ class _Reader:
 
     async def _call(self, begun: HistoryEvent, result: Payloads) -> None:
         scheduled = begun.activity_task_scheduled_event_attributes
-        if scheduled.activity_type.name != "call_agent":
-            return
-        call = await self._decode(scheduled.input, CallRequest)
+        run: Run | None = None
+        call: CallRequest | None = None
+        if scheduled.activity_type.name == "call_agent":
+            call = await self._decode(scheduled.input, CallRequest)
+        elif scheduled.activity_type.name == PROGRAM:
+            order = await self._decode(scheduled.input, ProgramCall)
+            call, run = (None, None) if order is None else (order.call, order.run)
         answer = await self._decode(result, CallResult)
         if call is None or answer is None or answer.reasons:
             return
         made = Made(
             output=answer.text,
             cost_usd=self._costs[call.purpose, call.task],
-            fingerprint=call_fingerprint(call),
-            model=call.model,
+            fingerprint=call_fingerprint(call, run),
+            model=call.model or None,
             origin=self._id,
         )
         form = PlanForm.WHOLE if call.checked_by_workflow else PlanForm.NARROW

@@ -32,6 +32,7 @@ from durable_agent_team.contracts.base import Message, Usd
 from durable_agent_team.contracts.changes import AdjustAgent, AdjustRun, AgentAdjusted, RunAdjusted
 from durable_agent_team.contracts.control import (
     AdjustBudget,
+    AnswerTask,
     Approve,
     BudgetAdjusted,
     Cancel,
@@ -41,6 +42,7 @@ from durable_agent_team.contracts.control import (
     Transfer,
     Transferred,
 )
+from durable_agent_team.contracts.effects import EffectDecision
 from durable_agent_team.contracts.run import Refusal, RunState
 from durable_agent_team.contracts.team import Task
 
@@ -143,6 +145,23 @@ class RunControl:
         """Stops one task; dependants that accept missing inputs continue."""
         command = TaskCommand(task=task, reason=reason)
         return await self._update("cancel_task", command, TaskAnswer, "the task's end")
+
+    async def answer(
+        self,
+        task: str,
+        decision: EffectDecision | str,
+        result: str | None = None,
+        effect: str | None = None,
+    ) -> TaskAnswer:
+        """Answers a program that is parked: whether an effect happened (`retry`, `skip`, or
+        `result` with what the tool would have returned), or a remote agent's question."""
+        given = {"result": result, "effect": effect}
+        command = AnswerTask(
+            task=task,
+            decision=EffectDecision(decision),
+            **{name: value for name, value in given.items() if value is not None},
+        )
+        return await self._update("answer", command, TaskAnswer, "the answer")
 
     async def approve(self, subject: str, approved: bool = True, note: str = "") -> Approve:
         """Approves or rejects what waits for it (see `state`). A rejection cancels the run."""

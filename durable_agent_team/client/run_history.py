@@ -17,6 +17,7 @@ from durable_agent_team.client.attempts import ONE_ATTEMPT, Attempts, failure_te
 from durable_agent_team.client.exceptions import UpdateRefused, translated
 from durable_agent_team.client.run_executions import beginning_of, read_executions
 from durable_agent_team.contracts.call import AccountRef, AttemptSpend, CallRequest, CallResult
+from durable_agent_team.contracts.program import ProgramCall
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.spend import (
     Capabilities,
@@ -24,8 +25,12 @@ from durable_agent_team.contracts.spend import (
     ModelCatalog,
     OpenedAccounts,
 )
+from durable_agent_team.contracts.text_ref import Text
 
 T = TypeVar("T")
+PROGRAM = "run_program"
+CALLS = ("call_agent", PROGRAM)
+"""The activities that cost money."""
 ENDINGS = ("completed", "failed", "timed_out", "canceled")
 LOCAL_ACTIVITY = "core_local_activity"
 """The name of the markers in which Temporal's SDK keeps the results of local activities."""
@@ -50,6 +55,10 @@ class RecordedCall:
     """What the run found in the ledger for it, beyond what its attempts reported."""
     activity_id: str = ""
     attempts: Attempts = ONE_ATTEMPT
+    program: ProgramCall | None = None
+    """Of an agent that is a program: one execution, which made calls of its own."""
+    stderr: Text = ""
+    """The program's standard error, also where it failed; itself, or the reference to it."""
 
     @property
     def cost_usd(self) -> Decimal | None:
@@ -61,7 +70,7 @@ class RecordedCall:
 
     @property
     def key(self) -> tuple[str, str]:
-        """Its key in the ledgers: the agent, and the idempotency key."""
+        """Its key in the ledgers: the agent, and the idempotency key; a program's is its scope."""
         return self.request.account.agent, self.request.idempotency_key
 
 
@@ -135,8 +144,7 @@ class _HistoryReader:
             if each.name == "open_accounts" and each.result is not None
         ]
         calls = [
-            [await self._call(each) for each in some if each.name == "call_agent"]
-            for some in by_execution
+            [await self._call(each) for each in some if each.name in CALLS] for some in by_execution
         ]
         ends = [_time(events[-1].event_time) for events in executions]
         ended = executions[-1][-1].WhichOneof("attributes") or ""
@@ -177,27 +185,37 @@ class _HistoryReader:
         return found
 
     async def _call(self, done: _Activity) -> RecordedCall:
-        failed, why = Decimal(0), None
+        spend, why = AttemptSpend(), None
         if done.failure is not None or (done.how and done.result is None):
             why, details = _why(done)
             if details is not None:
-                failed = await self._spent(details)
+                spend = await self._spend(details)
+        result = None if done.result is None else await self._decode(done.result, CallResult)
+        program: dict[str, Any] = {}
+        if done.name == PROGRAM:
+            order = await self._decode(done.input, ProgramCall)
+            told = result or spend
+            program = {"program": order, "stderr": told.stderr_ref or told.stderr}
+            request = order.call
+        else:
+            request = await self._decode(done.input, CallRequest)
         return RecordedCall(
-            request=await self._decode(done.input, CallRequest),
-            result=None if done.result is None else await self._decode(done.result, CallResult),
+            request=request,
+            result=result,
             failure=why,
-            failed_usd=failed,
+            failed_usd=spend.spent_usd,
+            **program,
             scheduled_at=done.scheduled_at,
             ended_at=done.ended_at,
             activity_id=done.id,
             attempts=done.attempts,
         )
 
-    async def _spent(self, details: Payloads) -> Decimal:
+    async def _spend(self, details: Payloads) -> AttemptSpend:
         try:
-            return (await self._decode(details, AttemptSpend)).spent_usd
+            return await self._decode(details, AttemptSpend)
         except (ValidationError, IndexError):
-            return Decimal(0)
+            return AttemptSpend()
 
     async def _decode(self, payloads: Payloads | None, kind: type[T]) -> T:
         assert payloads is not None

@@ -7,6 +7,7 @@ from temporalio.client import Client
 from durable_agent_team.blobs.texts import PATIENCE_SECONDS, Texts, call_in_full
 from durable_agent_team.client.exceptions import translated
 from durable_agent_team.client.run_history import RecordedCall, RunRecord
+from durable_agent_team.contracts.text_ref import TextRef
 from durable_agent_team.payloads.converter import store_of
 
 
@@ -31,6 +32,8 @@ async def calls_in_full(client: Client, record: RunRecord, task: str) -> RunReco
 
 async def _in_full(call: RecordedCall, texts: Texts) -> RecordedCall:
     request = await call_in_full(call.request, texts, PATIENCE_SECONDS)
+    if isinstance(call.stderr, TextRef):
+        call = replace(call, stderr=await texts.read(call.stderr))
     result = call.result
     if result is None:
         return replace(call, request=request)

@@ -9,6 +9,7 @@ from durable_agent_team.contracts.team import Team
 from durable_agent_team.contracts.text_ref import Text
 from durable_agent_team.rules.bounds import prompt_bytes, worst_case_usd
 from durable_agent_team.rules.catalog import caller_of, callers, model_of, payers, price_of
+from durable_agent_team.rules.programs import run_of
 from durable_agent_team.rules.prompts import task_prompt_bytes
 from durable_agent_team.rules.shares import shares
 
@@ -31,13 +32,21 @@ def budgets_usd(
     worst case of their first calls: in USD if the price of each of them is known, else in tokens
     for all of them. An agent whose model is free needs nothing and gets a micro-dollar, since a
     limit is above zero. The team must have passed validation.
+
+    The worst case of a program is not known, so one without a `budget_usd` gets as much as if all
+    agents without one shared equally; the others share the rest.
     """
     everyone = callers(team) if idle_orchestrator else payers(team)
     given = {name: each.budget_usd for name, each in everyone.items() if each.budget_usd}
     left = (team.budget_usd or ZERO) - sum(given.values(), ZERO)
-    prompts = _prompts(team, [name for name in everyone if name not in given], sources)
+    sharers = [name for name in everyone if name not in given]
+    programs = [name for name in sharers if run_of(everyone[name]) is not None]
+    equal = shares(left, dict.fromkeys(sharers, Decimal(1))) if programs else {}
+    known = {**given, **{name: equal[name] for name in programs}}
+    left -= sum((equal[name] for name in programs), ZERO)
+    prompts = _prompts(team, [name for name in sharers if name not in known], sources)
     shared = shares(left, _weights_usd(team, prompts, catalog) or _weights_tokens(team, prompts))
-    return {name: given.get(name) or shared[name] for name in everyone}
+    return {name: known.get(name) or shared[name] for name in everyone}
 
 
 def _prompts(team: Team, names: Sequence[str], sources: Mapping[str, Text]) -> dict[str, list[int]]:

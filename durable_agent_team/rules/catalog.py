@@ -10,6 +10,7 @@ from durable_agent_team.contracts.spend import ModelCatalog, ModelPrice
 from durable_agent_team.contracts.team import Caller, Task, Team
 from durable_agent_team.contracts.text_ref import Text
 from durable_agent_team.rules.bounds import estimated_tokens
+from durable_agent_team.rules.programs import run_of
 from durable_agent_team.rules.prompts import task_prompt_bytes
 
 
@@ -64,7 +65,9 @@ def model_problems(team: Team, catalog: ModelCatalog) -> Iterator[Problem]:
     needed = payers(team)
     for name, caller in callers(team).items():
         model = caller.model or catalog.default_model
-        if model is None and name in needed:
+        if caller.model is None and run_of(caller) is not None:
+            pass  # it names its own, or asks for none
+        elif model is None and name in needed:
             yield Problem(
                 field=f"{field_of(name)}.model",
                 what="missing, and there is no default",
@@ -83,7 +86,8 @@ def timeout_problems(team: Team, catalog: ModelCatalog) -> Iterator[Problem]:
     most = catalog.max_call_seconds
     for name, caller in callers(team).items():
         given = "timeout_seconds" in caller.model_fields_set
-        if given and most is not None and caller.timeout_seconds > most:
+        makes_calls = run_of(caller) is not None  # each with a time of its own
+        if given and most is not None and caller.timeout_seconds > most and not makes_calls:
             yield Problem(
                 field=f"{field_of(name)}.timeout_seconds",
                 value=f"{caller.timeout_seconds:g}",
@@ -154,6 +158,8 @@ def context_problem(
 ) -> Iterator[Problem]:
     """At most one. The agent and the documents must be there."""
     agent = team.agents[task.agent]
+    if run_of(agent) is not None:  # it makes prompts of its own
+        return
     price = price_of(catalog, model_of(agent, catalog))
     context = context_of(agent, price)
     prompt = estimated_tokens(task_prompt_bytes(team, task, documents))

@@ -21,6 +21,7 @@ from durable_agent_team.rules.briefing import Briefing, plan_form
 from durable_agent_team.rules.budgets import budgets_usd
 from durable_agent_team.rules.catalog import context_of, model_of, payers, price_of
 from durable_agent_team.rules.planning import plan_ask, plan_schema
+from durable_agent_team.rules.programs import run_of
 from durable_agent_team.rules.prompts import (
     FINAL_ASK,
     orchestrator_text,
@@ -57,6 +58,8 @@ class CallBound(Message):
     """For all its calls; None where the model has no price."""
     inputs_usd: Decimal | None
     """What of that is for the known inputs."""
+    program: bool = False
+    """The agent is a program: its calls are not known, and end at its budget."""
     least_usd: Decimal | None
     """What must be free for the first call to start: with `min_tokens`, if set, and without the
     hand-offs of other tasks."""
@@ -218,6 +221,19 @@ def _bound(
     room."""
     model = caller.model or catalog.default_model
     prompt = sure + handed
+    if run_of(caller) is not None:
+        return CallBound(
+            subject=subject,
+            agent=agent,
+            model=caller.model,
+            calls=times * (1 + team.max_repairs),
+            input_bytes=known,
+            prompt_bytes=prompt,
+            usd=None,
+            inputs_usd=None,
+            program=True,
+            least_usd=None,
+        )
     price = price_of(catalog, model or "")
     first = worst_case_usd(prompt, caller.max_tokens, price)
     repairs = _repairs_usd(prompt, caller, price, team.max_repairs, grows=grows)
@@ -266,7 +282,8 @@ def known_budgets_usd(request: RunRequest, catalog: ModelCatalog) -> dict[str, D
     team = request.team
     own = {name: each.budget_usd for name, each in payers(team).items()}
     sharers = [each for each in payers(team).values() if each.budget_usd is None]
-    if team.budget_usd is None or not all(model_of(each, catalog) for each in sharers):
+    models = [model_of(each, catalog) for each in sharers if run_of(each) is None]
+    if team.budget_usd is None or not all(models):
         return own
     return {**own, **budgets_usd(team, request.texts, catalog)}
 

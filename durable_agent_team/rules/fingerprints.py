@@ -11,10 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from durable_agent_team.contracts.call import CallRequest, Purpose, Source
+from durable_agent_team.contracts.program_kinds import Run
 from durable_agent_team.contracts.team import Caller, Checks, Task, Team
 from durable_agent_team.contracts.text_ref import Text, TextRef
 from durable_agent_team.rules.briefing import Briefing
 from durable_agent_team.rules.planning import plan_ask, plan_schema
+from durable_agent_team.rules.programs import run_of
 from durable_agent_team.rules.prompts import (
     FINAL_ASK,
     orchestrator_text,
@@ -24,10 +26,11 @@ from durable_agent_team.rules.prompts import (
 from durable_agent_team.rules.whole_plans import COSTS_HEADING
 
 
-def call_fingerprint(call: CallRequest) -> str:
-    """Of a request as it was sent."""
+def call_fingerprint(call: CallRequest, run: Run | None = None) -> str:
+    """Of a request as it was sent; `run` is where the program is that answered it."""
     return _hash(
         {
+            **_program(run),
             "purpose": call.purpose,
             "model": call.model,
             "max_tokens": call.raised_from or call.max_tokens,
@@ -64,6 +67,7 @@ def task_fingerprint(
         missing=[each for each in task.depends_on if each not in handoffs],
         output=task.output,
         checks=task.checks,
+        run=run_of(agent),
     )
 
 
@@ -107,9 +111,11 @@ def _planned(
     missing: Sequence[str] = (),
     output: str | dict[str, Any] = "text",
     checks: Checks | None = None,
+    run: Run | None = None,
 ) -> str:
     return _hash(
         {
+            **_program(run),
             "purpose": purpose,
             "model": model,
             "max_tokens": caller.max_tokens,
@@ -131,6 +137,11 @@ def _planned(
 def _checks(checks: Checks) -> dict[str, Any]:
     """Without what it says by default since it was added: earlier fingerprints stay."""
     return checks.model_dump(exclude={"complete"} if checks.complete else None)
+
+
+def _program(run: Run | None) -> dict[str, Any]:
+    """Another program is another request; the variables that it gets are not part of it."""
+    return {} if run is None else {"run": run.model_dump(exclude={"env", "headers"})}
 
 
 def _effort(effort: str | None) -> dict[str, str]:

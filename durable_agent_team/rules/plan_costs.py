@@ -15,6 +15,7 @@ from durable_agent_team.contracts.text_ref import Text
 from durable_agent_team.rules.bounds import BYTES_PER_TOKEN, FENCE_BYTES, worst_case_usd
 from durable_agent_team.rules.briefing import Briefing
 from durable_agent_team.rules.catalog import model_of, price_of
+from durable_agent_team.rules.programs import run_of
 from durable_agent_team.rules.prompts import task_prompt_bytes
 
 MAX_NAMED = 5
@@ -42,6 +43,9 @@ def task_costs_usd(
         agent = team.agents[task.agent]
         prompt = task_prompt_bytes(team, task, documents)
         prompt += sum(handed.get(each, 0) for each in dict.fromkeys(task.depends_on))
+        if run_of(agent) is not None:  # up to its budget
+            costs[task.id] = None
+            continue
         price = price_of(catalog, model_of(agent, catalog))
         costs[task.id] = worst_case_usd(prompt, agent.max_tokens, price)
     return costs

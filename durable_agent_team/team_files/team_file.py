@@ -17,6 +17,7 @@ from durable_agent_team.rules.nearest_names import nearest
 from durable_agent_team.rules.pydantic_messages import shown
 from durable_agent_team.rules.value_limits import START, value_problem
 from durable_agent_team.team_files.error_messages import in_words, spell, suggest
+from durable_agent_team.team_files.program_paths import program_problems, with_absolute_paths
 from durable_agent_team.team_files.salvage import salvaged_request
 from durable_agent_team.team_files.yaml_file import (
     FileProblem,
@@ -65,6 +66,8 @@ class _TeamFile(YamlFile):
         sources = self._sources(raw, extra)
         if self.problems or team is None:
             partial = salvaged_request(raw, sources, goal)
+            if team is None and partial is not None:
+                self._check_programs(with_absolute_paths(partial.team, self.folder))
             raise TeamFileError(self.problems, partial, raw)
         request = RunRequest(team=team, sources=sources)
         return request if goal is None else request.model_copy(update={"goal": goal})
@@ -78,10 +81,16 @@ class _TeamFile(YamlFile):
             self._check_schemas(raw)
             return None
         self._check_schemas(raw)
+        team = with_absolute_paths(team, self.folder)
+        self._check_programs(team)
         refused = value_problem(raw, START)  # as the run itself does
         if refused is not None and not self.problems:
             self.add("the file", refused)
         return team
+
+    def _check_programs(self, team: Team) -> None:
+        for where, problem in program_problems(team):
+            self.at(where, problem)
 
     def _check_schemas(self, raw: dict[str, Any]) -> None:
         tasks = raw.get("tasks")

@@ -26,11 +26,17 @@ def task(
     ],
     json: Json = False,
 ) -> int:
-    """Print a task call by call. Prompt, answer, checks, repairs, charges; needs no worker."""
+    """Print a task call by call. Prompt, answer, checks, repairs, charges; needs no worker.
+
+    If ATXP_API_KEY is set, the calls that a program made are read from the provider's ledger.
+    """
+    from durable_agent_team.cli.provider_accounts import read_ledgers, read_operator_settings
     from durable_agent_team.cli.ui.task_calls import task_look, task_text
     from durable_agent_team.client.attempts import with_pending_attempts
     from durable_agent_team.client.run_history import read_record
     from durable_agent_team.client.run_texts import calls_in_full
+
+    settings = read_operator_settings()
 
     async def read_calls(client: "Client") -> "TaskLook":
         record = await read_record(client, run)
@@ -38,7 +44,9 @@ def task(
             await _check_exists(client, record, task)
         record = await with_pending_attempts(client, record)
         record = await calls_in_full(client, record, task)
-        return task_look(record, task)
+        if not any(call.program for call in record.of_task(task)):
+            return task_look(record, task)
+        return task_look(record, task, await read_ledgers(settings, record))
 
     found = with_client(read_calls)
     return print_answer(found, task_text(found), json)

@@ -33,6 +33,7 @@ def validate(
     from durable_agent_team.cli.team_findings import (
         check_team,
         finding_text,
+        programs_text,
         routes_text,
         valid_text,
     )
@@ -54,4 +55,6 @@ def validate(
         print_line(valid_text(team, found))
         if routes := routes_text(found):
             print_line(routes)
+        if programs := programs_text(found):
+            print_line(programs)
     return ExitCode.DONE

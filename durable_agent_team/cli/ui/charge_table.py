@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from durable_agent_team.cli.output import aligned_table, flat, usd
+from durable_agent_team.cli.ui.program_charges import ModelCall, model_calls, scope_charges
 from durable_agent_team.cli.ui.run_tables import possibly_billed_text
 from durable_agent_team.cli.ui.token_text import kinds_text, saved_text
 from durable_agent_team.client.run_history import INTERRUPTED, RecordedCall, RunRecord
@@ -46,6 +47,8 @@ class ChargeLine(Message):
     saved_usd: SignedUsd = Decimal(0)
     price_source: str = ""
     """Which prices the ledger's charge was made at."""
+    scope: str | None = None
+    """Of a program: its executions have what the run knows, and its calls what the ledger has."""
 
 
 class AccountLine(Message):
@@ -77,6 +80,7 @@ def charge_lines(record: RunRecord, ledgers: Sequence[Ledger] | None) -> tuple[C
         for ledger in ledgers or ()
         for key, amount in ledger.by_key().items()
     }
+    of_scopes = scope_charges(ledgers)
     # A refused call that is made again with its key has several lines here and one in the ledger.
     last = {call.key: number for number, call in enumerate(record.calls)}
     known: dict[tuple[str, str], Decimal] = {}
@@ -88,6 +92,7 @@ def charge_lines(record: RunRecord, ledgers: Sequence[Ledger] | None) -> tuple[C
         known[key] = known.get(key, Decimal(0)) + (call.cost_usd or Decimal(0))
         is_last = last[key] == number
         there = booked.pop(key, None) if is_last else None
+        own = model_calls(call, record, of_scopes.get(key, []))
         notes = [call.failure.partition(":")[0] if call.failure else ""]
         if result is not None:
             notes += ["failed its checks" if result.reasons else "", "estimated" * result.estimated]
@@ -98,6 +103,7 @@ def charge_lines(record: RunRecord, ledgers: Sequence[Ledger] | None) -> tuple[C
         if ledgers is not None and call.ended_at is not None and is_last:
             notes += [_difference(call, known[key], there or Decimal(0))]
         used = result.usage if result is not None else Usage()
+        notes += [f"program, execution {call.program.execution}" if call.program else ""]
         notes += [kinds_text(used), saved_text(used.saved_usd)]
         times, most = given_up.pop(key, NOTHING) if is_last else NOTHING
         notes += [possibly_billed_text(times, most) if times else ""]
@@ -110,13 +116,15 @@ def charge_lines(record: RunRecord, ledgers: Sequence[Ledger] | None) -> tuple[C
                 idempotency_key=request.idempotency_key,
                 **used.model_dump(),
                 amount_usd=call.cost_usd,
-                ledger_usd=there if ledgers is None else there or Decimal(0),
+                ledger_usd=_in_ledger(call, there, ledgers),
                 note=", ".join(each for each in notes if each),
                 possibly_billed_calls=times,
                 possibly_billed_usd=most,
                 price_source=sources.get(key, ""),
+                scope=call.program.scope if call.program else None,
             )
         )
+        lines += [_made_by_program(call, each) for each in own]
     return (
         *_taken_over(record),
         *lines,
@@ -131,12 +139,32 @@ def charge_lines(record: RunRecord, ledgers: Sequence[Ledger] | None) -> tuple[C
     )
 
 
+def _in_ledger(
+    call: RecordedCall, there: Decimal | None, ledgers: Sequence[Ledger] | None
+) -> Decimal | None:
+    """None for a program, whose calls have lines of their own."""
+    if ledgers is None or call.program is not None:
+        return None
+    return there or Decimal(0)
+
+
+def _made_by_program(call: RecordedCall, made: ModelCall) -> ChargeLine:
+    note = f"made by the program, attempt {made.attempt}" if made.attempt else "made by the program"
+    return ChargeLine(
+        agent=call.request.account.agent, task=call.request.task,
+        purpose=call.request.purpose.value, model=None, idempotency_key=made.idempotency_key,
+        prompt_tokens=made.prompt_tokens, completion_tokens=made.completion_tokens,
+        amount_usd=None, ledger_usd=made.amount_usd,
+        note=f"{note}, estimated" if made.estimated else note, scope=call.request.idempotency_key,
+    )  # fmt: skip
+
+
 def _possibly_billed(ledgers: Sequence[Ledger] | None) -> dict[tuple[str, str], GivenUp]:
     """By agent and key: how often a call was given up, and the most that this can have cost."""
     found: dict[tuple[str, str], GivenUp] = {}
     for ledger in ledgers or ():
         for each in ledger.possibly_billed:
-            key = (ledger.agent, each.idempotency_key or "")
+            key = (ledger.agent, each.scope or each.idempotency_key or "")
             times, most = found.get(key, NOTHING)
             found[key] = times + 1, most + (each.bound_usd or Decimal(0))
     return found
@@ -145,7 +173,7 @@ def _possibly_billed(ledgers: Sequence[Ledger] | None) -> dict[tuple[str, str], 
 def _price_sources(ledgers: Sequence[Ledger] | None) -> dict[tuple[str, str], str]:
     """By agent and key: which prices a call was charged at."""
     return {
-        (ledger.agent, charge.idempotency_key or ""): charge.price_source
+        (ledger.agent, charge.scope or charge.idempotency_key or ""): charge.price_source
         for ledger in ledgers or ()
         for charge in ledger.charges
     }

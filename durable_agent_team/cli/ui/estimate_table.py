@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from durable_agent_team.cli.output import aligned_table, usd
-from durable_agent_team.rules.estimate import CallBound, Estimate
+from durable_agent_team.rules.estimate import AgentBound, CallBound, Estimate
 
 
 def estimate_text(found: Estimate) -> str:
@@ -13,7 +13,7 @@ def estimate_text(found: Estimate) -> str:
     parts = [aligned_table(head, rows, right=(3, 4, 5, 6, 7)), ""]
     head = ["agent", "worst USD", "budget", "at most"]
     rows = [
-        [each.agent, usd(each.usd), usd(each.budget_usd), usd(each.most_usd)]
+        [each.agent, _worst(each, found), usd(each.budget_usd), usd(each.most_usd)]
         for each in found.agents
     ]
     rows.append(["in all", usd(_sum(found)), "", usd(found.most_usd)])
@@ -25,7 +25,14 @@ def estimate_text(found: Estimate) -> str:
     )
     if found.planned:
         parts.append("The orchestrator plans: every agent is counted as if all tasks were its own.")
-    missing = sorted({each.model or "(none)" for each in found.calls if each.usd is None})
+    programs = sorted({each.agent for each in found.calls if each.program})
+    if programs:
+        parts.append(
+            f"Up to its budget: {', '.join(programs)}. A program's calls are its own; calls counts"
+            " how often it may run."
+        )
+    unpriced = (each for each in found.calls if each.usd is None and not each.program)
+    missing = sorted({each.model or "(none)" for each in unpriced})
     if missing:
         parts.append(f"Without a price: {', '.join(missing)}.")
     return "\n".join(parts)
@@ -39,9 +46,14 @@ def _row(each: CallBound) -> list[str]:
         str(each.calls),
         str(each.input_bytes),
         str(each.prompt_bytes),
-        usd(each.usd),
+        "up to its budget" if each.program else usd(each.usd),
         usd(each.inputs_usd),
     ]
+
+
+def _worst(agent: AgentBound, found: Estimate) -> str:
+    is_program = any(each.program for each in found.calls if each.agent == agent.agent)
+    return "up to its budget" if is_program else usd(agent.usd)
 
 
 def _sum(found: Estimate) -> Decimal | None:

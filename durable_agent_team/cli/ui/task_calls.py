@@ -1,15 +1,19 @@
 """Pure: the calls of one task: prompt, answer, checks and charge of each."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from durable_agent_team.cli.output import duration_text, flat, for_reader, usd
+from durable_agent_team.cli.ui.program_charges import ModelCall, model_calls, scope_charges
 from durable_agent_team.cli.ui.token_text import kinds_text, saved_text
 from durable_agent_team.client.run_history import INTERRUPTED, RecordedCall, RunRecord
 from durable_agent_team.contracts.base import Message, SignedUsd
 from durable_agent_team.contracts.call import Source, Usage
+from durable_agent_team.contracts.spend import Charge, Ledger
 from durable_agent_team.contracts.team import Checks
+from durable_agent_team.rules.programs import place_of
 
 
 class CallLook(Message):
@@ -54,6 +58,14 @@ class CallLook(Message):
     reasoning_tokens: int = 0
     saved_usd: SignedUsd = Decimal(0)
     seconds: float | None
+    program: str | None = None
+    """Where the program is, for an agent that is one: then this is one execution of it."""
+    scope: str | None = None
+    execution: int | None = None
+    model_calls: tuple[ModelCall, ...] = ()
+    """The calls that this execution paid, where the provider's ledger could be read."""
+    stderr: str = ""
+    """The program's standard error, or its end."""
 
 
 class TaskLook(Message):
@@ -64,9 +76,13 @@ class TaskLook(Message):
     calls: tuple[CallLook, ...]
 
 
-def task_look(record: RunRecord, task: str) -> TaskLook:
+def task_look(record: RunRecord, task: str, ledgers: Sequence[Ledger] | None = None) -> TaskLook:
     """All calls of a task; `plan` and `answer` are the orchestrator's."""
-    calls = tuple(_look(call, record) for call in record.of_task(task))
+    charges = scope_charges(ledgers)
+    calls = tuple(
+        _look(call, record).model_copy(update=_of_program(call, record, charges))
+        for call in record.of_task(task)
+    )
     return TaskLook(workflow_id=record.id, task=task, calls=calls)
 
 
@@ -109,6 +125,21 @@ def _look(call: RecordedCall, record: RunRecord) -> CallLook:
     )
 
 
+def _of_program(
+    call: RecordedCall, record: RunRecord, charges: Mapping[tuple[str, str], Sequence[Charge]]
+) -> dict[str, Any]:
+    program = call.program
+    if program is None:
+        return {}
+    return {
+        "program": place_of(program.run),
+        "scope": program.scope,
+        "execution": program.execution,
+        "model_calls": model_calls(call, record, charges.get(call.key, ())),
+        "stderr": call.stderr if isinstance(call.stderr, str) else call.stderr.preview,
+    }
+
+
 def _lines(found: TaskLook) -> list[str]:
     if not found.calls:
         return [f"{found.task}: no call yet"]
@@ -127,6 +158,8 @@ def _lines(found: TaskLook) -> list[str]:
 def _call_lines(number: int, call: CallLook) -> list[str]:
     kind = "repair" if call.objections else call.purpose
     lines = [f"call {number} ({kind}) {call.model}, key {call.idempotency_key}"]
+    if call.program is not None:
+        lines = [f"call {number} ({kind}) {call.program}, scope {call.scope}"]
     lines += _block("system", call.system)
     if call.goal is not None:
         lines += _block("goal", call.goal)
@@ -154,7 +187,17 @@ def _call_lines(number: int, call: CallLook) -> list[str]:
         lines += _block("failed", call.failure)
     else:
         lines += _block("answer", "the call is in flight")
+    for made in call.model_calls:
+        lines += _block("model call", _made(made))
+    if call.stderr:
+        lines += _block("standard error", for_reader(call.stderr))
     return [*lines, *_block("charge", _charge(call))]
+
+
+def _made(made: ModelCall) -> str:
+    tokens = f"{made.prompt_tokens}+{made.completion_tokens} tokens"
+    estimated = ", an estimate" if made.estimated else ""
+    return f"{usd(made.amount_usd)} USD for {tokens}{estimated}, key {made.idempotency_key or '-'}"
 
 
 def _attempt(call: CallLook) -> str:
@@ -166,6 +209,9 @@ def _attempt(call: CallLook) -> str:
 def _charge(call: CallLook) -> str:
     if call.cost_usd is None:
         return "open" if call.failure is None else "not known here; `charges` reads the ledger"
+    if call.program is not None:
+        took = "" if call.seconds is None else f" in {duration_text(call.seconds)}"
+        return f"{usd(call.cost_usd)} USD{took}"
     text = f"{usd(call.cost_usd)} USD for {call.prompt_tokens}+{call.completion_tokens} tokens"
     if kinds := kinds_text(call):
         text += f" ({kinds})"

@@ -1,0 +1,90 @@
+"""`answer`: what a person says to a program that is parked for it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from durable_agent_team.cli.arguments import Json, Run, Task
+from durable_agent_team.cli.command_client import with_run
+from durable_agent_team.cli.control_message import build_message
+from durable_agent_team.cli.exit_codes import CommandError, ExitCode
+from durable_agent_team.cli.output import print_answer
+
+if TYPE_CHECKING:
+    from durable_agent_team.contracts.control import TaskAnswer
+
+app = typer.Typer(rich_markup_mode=None)
+
+DECISIONS = ("retry", "skip", "result")
+
+
+@app.command()
+def answer(
+    run: Run,
+    task: Task,
+    decision: Annotated[
+        str,
+        typer.Argument(
+            metavar="DECISION",
+            help="`retry`: do it again. `skip`: go on without it. `result`: here is the answer.",
+        ),
+    ],
+    text: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[TEXT]", help="With `result`: the tool's result (JSON or text), or the reply."
+        ),
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="Instead of TEXT: a file that has it.")
+    ] = None,
+    effect: Annotated[
+        str | None,
+        typer.Option("--effect", help="Which effect; by default, the one that the task waits for."),
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Answer a program that waits for a person. It then runs again.
+
+    Whether something happened that a tool began (EffectUnknown), or what a remote agent asks
+    (InputRequired); `state` shows which.
+    """
+    from durable_agent_team.contracts.control import AnswerTask
+
+    if decision not in DECISIONS:
+        problem = f"DECISION = {decision}: this is not one of the choices"
+        raise CommandError(ExitCode.INVALID_INPUT, f"{problem} ({', '.join(DECISIONS)})")
+    given: dict[str, Any] = {"result": _result(decision, text, file), "effect": effect}
+    given = {name: value for name, value in given.items() if value is not None}
+    names = {"task": "TASK", "decision": "DECISION", "result": "TEXT", "effect": "--effect"}
+    message = build_message(AnswerTask, names, task=task, decision=decision, **given)
+    answered: TaskAnswer = with_run(
+        run,
+        lambda handle: handle.answer(
+            message.task, message.decision, message.result, message.effect
+        ),
+    )
+    return print_answer(answered, f"{answered.task}: is answered, and runs again", json)
+
+
+def _result(decision: str, text: str | None, file: Path | None) -> str | None:
+    """The text of `result`, from the command line or a file. Raises `CommandError`."""
+    from durable_agent_team.contracts.effects import MAX_EFFECT_RESULT
+    from durable_agent_team.team_files.yaml_file import Unreadable, read_text
+
+    given = [each for each in (text, file) if each is not None]
+    if decision != "result" and given:
+        problem = f"TEXT: only `result` has one, and this is `{decision}`"
+        raise CommandError(ExitCode.INVALID_INPUT, f"{problem} (leave it out)")
+    if decision == "result" and len(given) != 1:
+        problem = "TEXT: `result` needs one, on the command line or with --file"
+        raise CommandError(ExitCode.INVALID_INPUT, f"{problem} (give one of the two)")
+    if file is None:
+        return text
+    try:
+        return read_text(file, MAX_EFFECT_RESULT)
+    except Unreadable as error:
+        what, remedy = error.args
+        problem = f"--file = {file}: {what} ({remedy})"
+        raise CommandError(ExitCode.INVALID_INPUT, problem) from error
