@@ -10,6 +10,7 @@ from pathlib import Path
 from conformance.bench import Models
 from conformance.checks import CHECKS
 
+NAMES = [each.name for each in CHECKS]
 KINDS = ("ours", "litellm", "keys")
 READY_PATHS = {"ours": "/healthz", "litellm": "/health/readiness", "keys": "/"}
 DESCRIPTION = """Kills, races and breaks an OpenAI-compatible gateway with budgets, and compares its
@@ -29,7 +30,7 @@ class Options:
     upstream_port: int
     start: str | None
     ready_url: str
-    only: tuple[str, ...]
+    checks: tuple[str, ...]
     json: bool
     books_delay: float | None
     settle_seconds: float
@@ -65,7 +66,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         given.upstream_port,
         given.start,
         url + "/" + ready.lstrip("/"),
-        tuple(given.only),
+        tuple(each for each in given.only or NAMES if each not in given.skip),
         given.json,
         given.books_delay,
         given.settle,
@@ -115,14 +116,15 @@ def _parser() -> argparse.ArgumentParser:
         help="how long the books take to show a call (default: by the kind of gateway)",
     )
     add("--settle", metavar="SECONDS", type=float, default=5.0, help="and at most (default: 5)")
-    add(
-        "--only",
-        metavar="CHECK",
-        choices=[each.name for each in CHECKS],
-        action="append",
-        default=[],
-        help="this check; can be repeated",
-    )
+    for name, text in (("--only", "this check"), ("--skip", "all but this check")):
+        add(
+            name,
+            metavar="CHECK",
+            choices=NAMES,
+            action="append",
+            default=[],
+            help=f"{text}; can be repeated",
+        )
     add("--json", action="store_true", help="print JSON instead of a table")
     add("--setup", metavar="DIR", type=Path, help="write the gateway's configuration and end")
     return parser

@@ -7,6 +7,13 @@ from urllib.parse import urlsplit
 
 from conformance.bench import Models
 
+KEY_BUDGETS = Path(__file__).with_name("litellm_key_budgets.py.txt")
+WITHOUT_DATABASE = """  custom_auth: key_budgets.user_api_key_auth
+  custom_auth_run_common_checks: true
+litellm_settings:
+  enable_post_custom_auth_checks: true
+"""
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -72,12 +79,25 @@ def _litellm(url: str, upstream_url: str, models: Models, folder: Path) -> Setup
     ]
     if models.unpriced:
         entries.append(_litellm_model(models.unpriced, upstream_url, ""))
-    config = "model_list:\n" + "".join(entries)
-    config += "general_settings:\n  master_key: sk-conformance\n"
-    words = f"""export DATABASE_URL=postgresql://USER:PASSWORD@HOST/DATABASE
-python -m conformance {url} --gateway litellm --admin-key sk-conformance \\
-    --start "litellm --config {folder}/config.yaml --port {urlsplit(url).port or 80}\""""
-    return Setup({"config.yaml": config}, words)
+    models_part = "model_list:\n" + "".join(entries)
+    general = "general_settings:\n  master_key: sk-conformance\n"
+    port = urlsplit(url).port or 80
+    command = f"python -m conformance {url} --gateway litellm --admin-key sk-conformance"
+    words = f"""# With a database:
+export DATABASE_URL=postgresql://USER:PASSWORD@HOST/DATABASE
+{command} \\
+    --start "litellm --config {folder}/config.yaml --port {port}"
+
+# Without one: keys and books in memory, so that kills, and disabling a key, cannot be checked
+litellm --config {folder}/without-database.yaml --port {port} &
+{command} --books-delay 1 \\
+    --skip unknown-key --skip disabled-key"""
+    files = {
+        "config.yaml": models_part + general,
+        "without-database.yaml": models_part + general + WITHOUT_DATABASE,
+        "key_budgets.py": KEY_BUDGETS.read_text(encoding="utf-8"),
+    }
+    return Setup(files, words)
 
 
 def _litellm_model(name: str, upstream_url: str, info: str) -> str:

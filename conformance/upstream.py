@@ -92,7 +92,7 @@ class Upstream:
         self._port = port
         self._scripts: dict[str, Script] = {}
         self._numbers = itertools.count(1)
-        self._open: set[asyncio.StreamWriter] = set()
+        self._open: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
         self.url = ""
 
     def script(self, *replies: Reply) -> Script:
@@ -109,16 +109,18 @@ class Upstream:
         self._server.close()
         for script in self._scripts.values():
             script.release()
-        for writer in tuple(self._open):
+        tasks = [task for task in self._open.values() if task is not None]
+        for writer in self._open:
             writer.transport.abort()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open.add(writer)
+        self._open[writer] = asyncio.current_task()
         with contextlib.suppress(ConnectionError, NotHttp, ValueError, asyncio.IncompleteReadError):
             while request := await read_request(reader):
                 await self._answer(request, writer)
                 await writer.drain()
-        self._open.discard(writer)
+        self._open.pop(writer)
         writer.close()
 
     async def _answer(self, request: Request, writer: asyncio.StreamWriter) -> None:
