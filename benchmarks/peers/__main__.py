@@ -29,6 +29,7 @@ from benchmarks.peers.field import (
 )
 from benchmarks.peers.field import field as contenders
 from benchmarks.peers.row import Row
+from benchmarks.peers.rows_behind import Behind
 from benchmarks.peers.rows_kill import Killed
 from benchmarks.peers.rows_memory import OpenRuns
 from benchmarks.peers.rows_speed import SPEED, growth
@@ -45,6 +46,8 @@ ROWS: tuple[Row, ...] = (
     *(Killed(entry, (3, 0)) for entry in (PLAIN_AIOHTTP, LANGGRAPH, LANGGRAPH_TASKS, DBOS)),
     Killed(PYDANTIC_AI_BRISK, (3, 0)),
     Killed(PYDANTIC_AI, (2, 0)),
+    *(Behind(entry, (3, 0)) for entry in (PLAIN_AIOHTTP, LANGGRAPH, LANGGRAPH_TASKS, DBOS)),
+    Behind(PYDANTIC_AI_BRISK, (3, 0)),
     Stalled((2, 0)),
     OpenRuns((1, 0)),
 )

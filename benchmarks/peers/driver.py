@@ -33,10 +33,11 @@ class Driver:
         self._process: asyncio.subprocess.Process | None = None
         self.versions: dict[str, str] = {}
 
-    async def start(self) -> None:
+    async def start(self, *more: str) -> None:
+        """`more`: options of this process alone, which come last and replace earlier ones."""
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *self._command,
+                *(*self._command, *more),
                 env=clean_environment({}),
                 cwd=PROJECT_ROOT,
                 stdin=subprocess.PIPE,

@@ -42,6 +42,7 @@ def tables(report: Report) -> dict[str, str]:
         "slow": times(report, [(f"fan {n} 200", f"N = {n}") for n in SIZES] + [MANY[1]]),
         "uneven": times(report, [("crossed", "crossed"), ("level", "level")]),
         "kills": kills(report),
+        "behind": behind(report),
         "memory": memory(report),
         "sticky": sticky(report),
     }
@@ -124,6 +125,22 @@ def kills(report: Report) -> str:
                 ]
             )
     head = ["", "calls paid twice", "of them answered before", "next new call, s", "run done, s"]
+    return markdown(head, rows)
+
+
+def behind(report: Report) -> str:
+    """A line for each peer that was killed behind the gateway, beside its kill without it."""
+    rows = []
+    for name, title in TITLES.items():
+        samples = report["samples"].get(f"behind {name}")
+        if samples:
+            direct = report["samples"].get(f"kill {name}") or ()
+            before = _span([sample["paid twice"] for sample in direct]) if direct else ""
+            columns = ("paid twice", "done", "direct ms", "behind ms", "ms a call")
+            cells = [_span([sample[what] for sample in samples]) for what in columns]
+            rows.append([title, before, *cells])
+    head = ["", "paid twice, direct", "paid twice, behind", "run done, s"]
+    head += ["a job directly, ms", "a job behind, ms", "of it a call, ms"]
     return markdown(head, rows)
 
 

@@ -31,6 +31,10 @@ class NotInTheMiddle(RunBroken):
 
 
 class Victim(Protocol):
+    async def warm(self) -> None:
+        """Loads and connects everything before the measurement."""
+        ...
+
     async def begin(self) -> None: ...
 
     async def kill(self) -> None: ...
@@ -49,9 +53,11 @@ class PeerVictim:
         self._driver = driver
         self._id = uuid.uuid4().hex
 
-    async def begin(self) -> None:
+    async def warm(self) -> None:
         await self._driver.start()
-        await self._driver.run(JOB, [uuid.uuid4().hex])  # load everything before the measurement
+        await self._driver.run(JOB, [uuid.uuid4().hex])
+
+    async def begin(self) -> None:
         self._first = asyncio.create_task(self._driver.run(JOB, [self._id]))
 
     async def kill(self) -> None:
@@ -74,8 +80,10 @@ class OurVictim:
         self._team = as_team(JOB, "tasks")
         self._handle: RunHandle | None = None
 
-    async def begin(self) -> None:
+    async def warm(self) -> None:
         await self._stage.run(self._team)
+
+    async def begin(self) -> None:
         self._handle = await self._stage.start(self._team)
 
     async def kill(self) -> None:
@@ -113,28 +121,31 @@ class Killed:
 
     async def _try(self, field: Field) -> Sample:
         stage = field.stage
-        entry = self._entry
-        victim: Victim = PeerVictim(field.driver(entry)) if entry else OurVictim(stage)
-        await stage.upstream.reset()
+        victim = await self._victim(field)
         try:
+            await victim.warm()
+            await stage.upstream.reset()
             return await self._killed(stage, victim)
         finally:
             await victim.tidy()
 
+    async def _victim(self, field: Field) -> Victim:
+        entry = self._entry
+        return PeerVictim(field.driver(entry)) if entry else OurVictim(field.stage)
+
     async def _killed(self, stage: Stage, victim: Victim) -> Sample:
         await victim.begin()
-        whole = len(JOB)  # the run before this one, which warmed up
-        await _until(stage, lambda seen: seen["answered"] >= whole + 1 + QUICK_CALLS)
+        await _until(stage, lambda seen: seen["answered"] >= 1 + QUICK_CALLS)
         await asyncio.sleep(SETTLE_SECONDS)
         counts = await stage.upstream.counts()
-        answered = counts["answered"] - whole
-        if answered != 1 + QUICK_CALLS or counts["count"] != 2 * whole - 1:
-            raise NotInTheMiddle(f"{self._who}: {answered} answers, {counts['count']} calls")
+        answered, calls = counts["answered"], counts["count"]
+        if answered != 1 + QUICK_CALLS or calls != len(JOB) - 1:
+            raise NotInTheMiddle(f"{self._who}: {answered} answers, {calls} calls")
         await victim.kill()
         killed = time.perf_counter()
         going = asyncio.create_task(victim.go_on())
         try:
-            first = await _asked(stage, going, killed, counts["count"])
+            first = await _asked(stage, going, killed, calls)
             new = await _new(stage, going, killed)
             await asyncio.wait_for(going, LONGEST_SECONDS)
         finally:
@@ -170,11 +181,11 @@ class Killed:
 
 
 def _again(requests: Sequence[dict[str, Any]]) -> Counter[str]:
-    """How often each ask came beyond the two runs, the first of which only warmed up."""
+    """How often each ask came more than once."""
     seen = Counter(
         call.ask for request in requests for call in JOB.calls if call.ask in request["text"]
     )
-    return Counter({ask: count - 2 for ask, count in seen.items() if count > 2})
+    return Counter({ask: count - 1 for ask, count in seen.items() if count > 1})
 
 
 async def _until(stage: Stage, reached: Callable[[dict[str, Any]], bool]) -> None:
@@ -196,7 +207,7 @@ async def _new(stage: Stage, going: Awaitable[None], killed: float) -> float:
     brief = JOB.calls[-1].ask
 
     async def seen() -> None:
-        while sum(brief in each["text"] for each in await stage.upstream.requests()) < 2:
+        while sum(brief in each["text"] for each in await stage.upstream.requests()) < 1:
             await asyncio.sleep(0.01)
 
     await _unless_done(seen(), going)

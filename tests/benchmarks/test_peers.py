@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import httpx
@@ -13,11 +14,12 @@ import pytest
 import benchmarks.peers.__main__ as command
 from benchmarks.figures import Sample
 from benchmarks.peers import driver as driver_module
-from benchmarks.peers import environments, open_runs, rows_kill, rows_sticky
+from benchmarks.peers import environments, open_runs, rows_behind, rows_kill, rows_sticky
 from benchmarks.peers.driver import Driver, PeerFailed
 from benchmarks.peers.drivers.stages import in_stages
 from benchmarks.peers.drivers.wire import Task, parse_job, prompt
 from benchmarks.peers.field import OURS, PEERS, PLAIN, PLAIN_AIOHTTP, PYDANTIC_AI, Field
+from benchmarks.peers.rows_behind import Behind
 from benchmarks.peers.rows_kill import Killed
 from benchmarks.peers.rows_speed import SPEED, Fan, Together, growth
 from benchmarks.peers.work import CROSSED, LEVEL, Job, as_team, chains, fan, spread
@@ -26,6 +28,7 @@ from benchmarks.stage import RunBroken, Stage
 from benchmarks.upstream import Upstream
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.rules.validation import team_problems
+from tests.support.gateway import running_gateway
 from tests.support.upstream import ScriptedUpstream
 
 
@@ -136,8 +139,41 @@ async def test_killed_in_the_middle_the_plain_loop_pays_everything_twice(
     assert 0 < sample["first"] < sample["new"] < sample["done"]
 
 
-def test_a_call_beyond_the_two_runs_is_paid_twice() -> None:
-    requests = [{"text": call.ask} for call in rows_kill.JOB.calls] * 2
+async def test_killed_behind_the_gateway_the_same_loop_pays_nothing_twice(
+    plain: Driver, upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop starts over with the next attempt of its scope, and gets what was paid."""
+    slow = 3000
+    job = spread([200] * 10 + [slow] * 10, 200)
+    monkeypatch.setattr(rows_kill, "SLOW_MS", slow)
+    monkeypatch.setattr(rows_kill, "JOB", job)
+    monkeypatch.setattr(rows_behind, "KILLED_JOB", job)
+
+    async def not_measured(self: Behind, field: Field) -> Sample:
+        return {"ms a call": 0.0}
+
+    monkeypatch.setattr(Behind, "_overhead", not_measured)
+    prices = {"bench": {"input_usd_per_million": "1", "output_usd_per_million": "2"}}
+    async with (
+        httpx.AsyncClient(timeout=60, trust_env=False) as http,
+        running_gateway(upstream.url, prices=prices) as gateway,
+    ):
+        only_a_gateway = SimpleNamespace(
+            upstream=Upstream(upstream.url, http),
+            http=http,
+            gateway_url=gateway.base_url,
+            parent_key=gateway.parent_key,
+        )
+        field = Field(cast(Stage, only_a_gateway), {})
+        monkeypatch.setattr(field, "driver", lambda entry: plain)
+        sample = await Behind(PLAIN_AIOHTTP, (1, 1)).sample(field, 0)
+    assert sample["paid twice"] == 0
+    assert upstream.count == len(job)
+    assert 0 < sample["new"] < sample["done"]
+
+
+def test_a_call_that_came_twice_is_paid_twice() -> None:
+    requests = [{"text": call.ask} for call in rows_kill.JOB.calls]
     assert rows_kill._again(requests) == {}
     assert sum(rows_kill._again([*requests, requests[3]]).values()) == 1
 

@@ -23,6 +23,7 @@ def report() -> dict[str, Any]:
     timed += ["many 0", "many 200", "crossed", "level"]
     speed = {**dict.fromkeys(TITLES, 2.0), OURS: 1.0}
     killed = {"paid twice": 10, "answered again": 0, "new": 2.5, "done": 3.0}
+    passed = {"paid twice": 0, "done": 3.5, "direct ms": 20, "behind ms": 42, "ms a call": 1.0}
     stalled = {
         f"{workers} {sticky} {what}": 4.0
         for workers in WORKERS
@@ -48,6 +49,7 @@ def report() -> dict[str, Any]:
         "samples": {
             **{row: [speed, speed] for row in timed},
             "memory": [held, held | {"dbos per_1000": 70.0}],
+            **{f"behind {name}": [passed, passed | {"ms a call": 3.0}] for name in TITLES},
             **{f"kill {name}": [killed, killed | {"new": 3.5}] for name in TITLES},
         },
     }
@@ -58,6 +60,7 @@ def test_a_table_has_everybodys_median_and_ours_beside_it() -> None:
     assert "| DBOS | 2000 (0.50) |" in made["zero"]
     assert "| ours, one account | **1000** |" in made["zero"]
     assert "| DBOS | 10 | 0 | 3 (2.50 … 3.50) | 3 |" in made["kills"]
+    assert "| DBOS | 10 | 0 | 3.50 | 20 | 42 | 2 (1 … 3) |" in made["behind"]
     assert "<= 1.3 x | 1.40 x | 1.20 … 1.60 | **not met** |" in made["aims"]
     assert "| DBOS | 110 | 160 | 60 |" in made["memory"]
     assert "| ours | 110 | 160 | **50** |" in made["memory"]

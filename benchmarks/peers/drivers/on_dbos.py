@@ -119,7 +119,7 @@ def _engine(options: Options) -> sqlalchemy.Engine:
 
 async def make(options: Options) -> Dbos:
     global _http, _upstream
-    _http, _upstream = http_client(options.transport), options.upstream
+    _http, _upstream = http_client(options.transport, options.api_key), options.upstream
     config: DBOSConfig = {
         "name": "bench",
         "application_version": "1",

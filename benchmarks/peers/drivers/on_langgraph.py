@@ -94,7 +94,7 @@ async def make(options: Options) -> LangGraph:
     saver = AsyncSqliteSaver(connection)
     await saver.setup()  # switches the write-ahead log on
     await connection.execute("PRAGMA synchronous=1")
-    return LangGraph(http_client(options.transport), options.upstream, saver)
+    return LangGraph(http_client(options.transport, options.api_key), options.upstream, saver)
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ async def make(options: Options) -> LangGraphTasks:
     saver = AsyncSqliteSaver(connection)
     await saver.setup()
     await connection.execute("PRAGMA synchronous=1")
-    return LangGraphTasks(http_client(options.transport), options.upstream, saver)
+    return LangGraphTasks(http_client(options.transport, options.api_key), options.upstream, saver)
 
 
 if __name__ == "__main__":

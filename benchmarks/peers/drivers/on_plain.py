@@ -51,7 +51,7 @@ class Plain:
 
 
 async def make(options: Options) -> Plain:
-    return Plain(http_client(options.transport), options.upstream)
+    return Plain(http_client(options.transport, options.api_key), options.upstream)
 
 
 if __name__ == "__main__":

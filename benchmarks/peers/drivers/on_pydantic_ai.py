@@ -50,6 +50,7 @@ class PydanticAI:
 
 async def make(options: Options) -> PydanticAI:
     os.environ["PEERS_UPSTREAM"] = options.upstream
+    os.environ["PEERS_API_KEY"] = options.api_key
     os.environ["PEERS_TRANSPORT"] = options.transport
     os.environ["PEERS_HEARTBEAT"] = str(options.heartbeat_seconds)
     # Imported only now: the module makes its agent from these.

@@ -21,9 +21,9 @@ def _model() -> OpenAIChatModel:
     transport = os.environ["PEERS_TRANSPORT"]
     client = AsyncOpenAI(
         base_url=os.environ["PEERS_UPSTREAM"],
-        api_key="none",
+        api_key=os.environ["PEERS_API_KEY"],
         max_retries=0,
-        http_client=None if transport == "native" else http_client(transport),
+        http_client=None if transport == "native" else http_client(transport, ""),
     )
     return OpenAIChatModel(MODEL, provider=OpenAIProvider(openai_client=client))
 

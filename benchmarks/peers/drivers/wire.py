@@ -49,6 +49,7 @@ class Options:
     heartbeat_seconds: float
     transport: str
     name: str
+    api_key: str
 
 
 class Engine(Protocol):
@@ -78,19 +79,20 @@ def prompt(task: Task, answers: dict[str, str]) -> str:
     return "\n\n".join([*(f"{name}:\n{answers[name]}" for name in task.depends_on), task.ask])
 
 
-def http_client(transport: str) -> httpx.AsyncClient:
+def http_client(transport: str, api_key: str) -> httpx.AsyncClient:
     """One for the process, as many connections as there are calls.
 
     `httpx`: its own pool, 20 connections kept alive, as it comes. `aiohttp`: the same API over
-    aiohttp's pool, which is what our worker and gateway have.
+    aiohttp's pool, which is what our worker and gateway have. `api_key`: what it sends, if any.
     """
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     if transport == "aiohttp":
         from httpx_aiohttp import HttpxAiohttpClient  # noqa: PLC0415
 
         unlimited = httpx.Limits(max_connections=1_000, max_keepalive_connections=1_000)
-        return HttpxAiohttpClient(limits=unlimited, timeout=60, trust_env=False)
+        return HttpxAiohttpClient(headers=headers, limits=unlimited, timeout=60, trust_env=False)
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
-    return httpx.AsyncClient(limits=limits, timeout=60, trust_env=False)
+    return httpx.AsyncClient(headers=headers, limits=limits, timeout=60, trust_env=False)
 
 
 async def chat(http: httpx.AsyncClient, upstream: str, text: str) -> str:
@@ -119,6 +121,7 @@ def serve(make: Callable[[Options], Awaitable[Engine]], packages: Sequence[str])
     parser.add_argument("--heartbeat-seconds", type=float, default=0)
     parser.add_argument("--transport", default="httpx")
     parser.add_argument("--name", default="peer")
+    parser.add_argument("--api-key", default="none")
     options = Options(**vars(parser.parse_args()))
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # a library's output must not mix with our lines
