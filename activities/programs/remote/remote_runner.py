@@ -1,0 +1,101 @@
+"""Agents elsewhere, as one kind of program: `run: {a2a: URL}`."""
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from temporalio import activity
+
+from activities.programs.exceptions import ProgramError
+from activities.programs.remote.conversation import CANCEL_SECONDS, Conversation
+from activities.programs.remote.json_http import JsonHttp
+from activities.programs.remote.remote_errors import (
+    InputNeeded,
+    RemoteFailed,
+    RemoteUnavailable,
+    RpcError,
+)
+from activities.programs.remote.remote_headers import remote_headers, secrets_in
+from activities.programs.remote.remote_progress import Progress
+from activities.programs.runner import ProgramOutput, Scope
+from activities.programs.secret_scrubber import SecretScrubber
+from durable_agent_team.contracts.bounded_text import cut
+from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.program import ProgramCall, RemoteRun
+from durable_agent_team.rules.safe_text import terminal_text
+
+MAX_QUESTION: Final = 2_000
+"""Characters of a question to a person, and of what an agent says when it fails."""
+
+
+class RemoteRunner:
+    """A `Runner`. One attempt: a conversation with the agent, within the time that there is."""
+
+    def __init__(
+        self,
+        *,
+        private_addresses: bool = True,
+        environment: Mapping[str, str] = os.environ,
+        goes_on: Callable[[], bool] | None = None,
+    ) -> None:
+        self._private_addresses = private_addresses
+        self._environment = environment
+        self._goes_on = goes_on or _another_attempt_goes_on
+
+    async def run(
+        self, call: ProgramCall, scope: Scope, seconds: float, progress: Progress | None = None
+    ) -> ProgramOutput:
+        """The agent's answer. Raises `ProgramError`: `InputRequired` where it asks a person."""
+        run = call.run
+        assert isinstance(run, RemoteRun)
+        headers = remote_headers(run, scope, call.call.model, self._environment)
+        scrubber = SecretScrubber([scope.key.get_secret_value(), *secrets_in(headers)])
+        progress = progress or Progress()
+        async with JsonHttp(headers, private_addresses=self._private_addresses) as http:
+            talk = Conversation(http, call, progress)
+            try:
+                answer, task_id = await self._within(talk, run, bool(headers), seconds)
+            except (InputNeeded, RemoteFailed, RemoteUnavailable, RpcError, TimeoutError) as error:
+                raise _program_error(error, scrubber, progress, seconds) from None
+        return ProgramOutput(scrubber.scrub(answer), remote_task=task_id)
+
+    async def _within(
+        self, talk: Conversation, run: RemoteRun, with_secrets: bool, seconds: float
+    ) -> tuple[str, str | None]:
+        """Raises TimeoutError, after the agent was told to cancel its task."""
+        try:
+            async with asyncio.timeout(max(seconds - CANCEL_SECONDS, seconds * 0.9)):
+                await talk.meet(run.a2a, with_secrets=with_secrets)
+                return await talk.answer()
+        except TimeoutError:
+            await talk.cancel()
+            raise
+        except asyncio.CancelledError:
+            if not self._goes_on():
+                await asyncio.shield(talk.cancel())
+            raise
+
+
+def _another_attempt_goes_on() -> bool:
+    """Whether this attempt ends with its worker, and not because the call is cancelled."""
+    details = activity.cancellation_details() if activity.in_activity() else None
+    return details is not None and not details.cancel_requested and not details.not_found
+
+
+def _program_error(
+    error: Exception, scrubber: SecretScrubber, progress: Progress, seconds: float
+) -> ProgramError:
+    text = cut(terminal_text(scrubber.scrub_talk(str(error))), MAX_QUESTION)
+    task = progress.now.remote_task
+    match error:
+        case InputNeeded():
+            return ProgramError(ErrorType.INPUT_REQUIRED, text, remote_task=task, final=True)
+        case RemoteUnavailable():
+            kind, final = ErrorType.UPSTREAM_UNAVAILABLE, False
+        case RemoteFailed() | RpcError():
+            kind, final = ErrorType.PROGRAM_FAILED, error.permanent
+        case _:
+            kind, final = ErrorType.PROGRAM_TIMEOUT, False
+            text = f"it had not ended after {seconds:.0f} s"
+    return ProgramError(kind, f"the remote agent: {text}", remote_task=task, final=final)
