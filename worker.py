@@ -25,6 +25,7 @@ from activities.judging.judge import Judge
 from activities.notifications import Notifications
 from activities.programs.environments import Environments
 from activities.programs.process_runner import ProcessRunner
+from activities.programs.remote.remote_runner import RemoteRunner
 from activities.programs.run_program import Programs
 from activities.programs.scope_account import ScopeAccount
 from activities.programs.work_directories import WorkDirectories
@@ -41,7 +42,7 @@ from durable_agent_team.client.connection import (
     ensure_search_attributes,
 )
 from durable_agent_team.contracts import names
-from durable_agent_team.contracts.program import CommandRun, PythonRun
+from durable_agent_team.contracts.program import CommandRun, PythonRun, RemoteRun
 from durable_agent_team.process import logs, telemetry, temporal_runtime
 from durable_agent_team.process.interpreter_exit import exit_process
 from durable_agent_team.process.project_root import PROJECT_ROOT
@@ -102,7 +103,11 @@ def all_activities(
         judge,
         texts,
         environments,
-        runners={PythonRun: processes, CommandRun: processes},
+        runners={
+            PythonRun: processes,
+            CommandRun: processes,
+            RemoteRun: RemoteRunner(private_addresses=settings.a2a_private_addresses),
+        },
     )
     return [
         accounts.read_models,

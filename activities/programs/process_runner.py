@@ -14,6 +14,7 @@ from typing import Any, Final
 from activities.programs.child_environment import named_variables, program_environment
 from activities.programs.environments import Environments
 from activities.programs.exceptions import ProgramError
+from activities.programs.remote_progress import Progress
 from activities.programs.runner import ProgramOutput, Scope
 from activities.programs.secret_scrubber import SecretScrubber, secrets_of
 from activities.programs.supervised_process import (
@@ -50,7 +51,9 @@ class ProcessRunner:
         self._worker = worker
         self._staged: Path | None = None
 
-    async def run(self, call: ProgramCall, scope: Scope, seconds: float) -> ProgramOutput:
+    async def run(
+        self, call: ProgramCall, scope: Scope, seconds: float, _: Progress | None = None
+    ) -> ProgramOutput:
         """See `Runner`."""
         assert isinstance(call.run, PythonRun | CommandRun)
         until = asyncio.get_running_loop().time() + seconds

@@ -19,8 +19,9 @@ from activities.judging.judge import Judge
 from activities.labelling import label_activity
 from activities.programs.environments import Environments
 from activities.programs.exceptions import ProgramError
+from activities.programs.remote_progress import Progress, earlier_progress
 from activities.programs.runner import ProgramOutput, Runner, Scope
-from activities.programs.scope_account import ScopeAccount, ScopeState
+from activities.programs.scope_account import READ_SECONDS, ScopeAccount, ScopeState
 from durable_agent_team.atxp.exceptions import AtxpError
 from durable_agent_team.atxp.sealing import Sealer
 from durable_agent_team.blobs.store import BlobsUnreachable
@@ -38,6 +39,7 @@ from durable_agent_team.contracts.program import (
     EnvironmentOrder,
     EnvironmentReady,
     ProgramCall,
+    RemoteRun,
     scope_attempt,
 )
 from durable_agent_team.contracts.telemetry_labels import AGENT, TASK
@@ -117,12 +119,13 @@ class _Execution:
         self._runner = programs._runners.get(type(call.run))
         self._call = call
         self._earlier = earlier_spend(call.call.task)
+        self._progress = Progress(earlier_progress(), self._beat)
         self._state = self._before = ScopeState()
         self._started_at, self._clock = datetime.now(UTC), time.perf_counter()
 
     async def result(self) -> CallResult:
         try:
-            async with heartbeating_with(lambda: (self._spend(),)):
+            async with heartbeating_with(self._details):
                 return await self._result()
         except asyncio.CancelledError:
             await self._raise_for_cancellation()
@@ -131,7 +134,7 @@ class _Execution:
     async def _result(self) -> CallResult:
         output: ProgramOutput | None = None
         failure: ProgramError | None = None
-        with translated(self._earlier, activity.heartbeat, workflow_waits=True):
+        with translated(self._earlier, self._beat, workflow_waits=True):
             scope = self._scope()
             full = await call_in_full(self._call.call, self._texts, time_left(MARGIN_SECONDS))
             await self._judge.prepare(full)
@@ -142,11 +145,11 @@ class _Execution:
                     output = await self._run(call, scope)
             except ProgramError as error:
                 failure = error
-        with translated(self._spend(), activity.heartbeat, workflow_waits=True):
+        with translated(self._spend(), self._beat, workflow_waits=True):
             self._state = await self._settled(scope)
         stderr = failure.stderr if failure else output.stderr if output else ""
         known = self._spend().model_copy(update=await self._kept_stderr(stderr, MAX_FAILURE_STDERR))
-        with translated(known, activity.heartbeat, workflow_waits=True):
+        with translated(known, self._beat, workflow_waits=True):
             self._raise_refusal(failed=failure is not None)
             if failure is not None:
                 raise failure
@@ -169,7 +172,7 @@ class _Execution:
         what people have decided."""
         for decided in self._call.effect_answers:
             await self._account.answer(scope, self._call.call.account.account_id, decided)
-        self._state = self._before = await self._account.read(scope)
+        self._state = self._before = await self._read(scope)
 
     async def _run(self, call: ProgramCall, scope: Scope) -> ProgramOutput:
         if self._runner is None:
@@ -180,7 +183,14 @@ class _Execution:
                 final=True,
             )
         left = time_left(MARGIN_SECONDS) - (time.perf_counter() - self._clock)
-        return await self._runner.run(call, scope, max(min(call.timeout_seconds, left), 0.1))
+        seconds = max(min(call.timeout_seconds, left), 0.1)
+        return await self._runner.run(call, scope, seconds, self._progress)
+
+    async def _read(self, scope: Scope, seconds: float = READ_SECONDS) -> ScopeState:
+        """A remote agent that does not get the key costs nothing here, whatever the provider."""
+        if isinstance(self._call.run, RemoteRun) and not self._call.run.send_key:
+            return ScopeState()
+        return await self._account.read(scope, seconds)
 
     @asynccontextmanager
     async def _looking(self, scope: Scope) -> AsyncIterator[None]:
@@ -190,7 +200,7 @@ class _Execution:
             while True:
                 await asyncio.sleep(LOOK_SECONDS)
                 try:
-                    self._state = await self._account.read(scope)
+                    self._state = await self._read(scope)
                 except (AtxpError, ProgramError):
                     continue
 
@@ -206,7 +216,7 @@ class _Execution:
         until = time.monotonic() + SETTLE_SECONDS
         while True:
             try:
-                state = await self._account.read(scope)
+                state = await self._read(scope)
                 if not state.in_flight or time.monotonic() >= until:
                     return state
             except AtxpError:
@@ -223,6 +233,13 @@ class _Execution:
         for error in (refused, self._state.failure_since(self._before)):
             if failed and error is not None and error_type(error) in GATEWAY_REASONS:
                 raise error
+
+    def _details(self) -> tuple[object, ...]:
+        return self._spend(), *self._progress.details()
+
+    def _beat(self, spend: AttemptSpend | None = None) -> None:
+        """A heartbeat now, of which the next attempt reads every detail."""
+        activity.heartbeat(spend or self._spend(), *self._progress.details())
 
     def _spend(self) -> AttemptSpend:
         return self._earlier.model_copy(update={"spent_usd": self._cost()})
@@ -268,7 +285,7 @@ class _Execution:
         if details is None or not (details.cancel_requested or details.worker_shutdown):
             return
         try:
-            self._state = await self._account.read(self._scope(), seconds=SETTLE_SECONDS)
+            self._state = await self._read(self._scope(), seconds=SETTLE_SECONDS)
         except (AtxpError, ProgramError):
             activity.logger.warning("what the cancelled program has cost is in the ledger alone")
         if details.cancel_requested and self._cost():

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
+from activities.programs.remote_progress import Progress
 from durable_agent_team.contracts.program import ProgramCall
 
 
@@ -39,8 +40,11 @@ class ProgramOutput:
 class Runner(Protocol):
     """Runs one kind of program."""
 
-    async def run(self, call: ProgramCall, scope: Scope, seconds: float) -> ProgramOutput:
+    async def run(
+        self, call: ProgramCall, scope: Scope, seconds: float, progress: Progress
+    ) -> ProgramOutput:
         """The program's output, within so many seconds. `call` has its texts, not references.
+        What it saves in `progress`, the next attempt finds there.
 
         Raises `ProgramError`. When it returns, raises or is cancelled, nothing of the program runs
         any more, as far as this side can end it.

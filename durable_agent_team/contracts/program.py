@@ -17,6 +17,7 @@ from durable_agent_team.contracts.team import Identifier
 __all__ = [
     "ATTEMPTS_OF_AN_EXECUTION",
     "MAX_ATTEMPT",
+    "MAX_REMOTE_TASK",
     "CommandRun",
     "EffectAnswer",
     "EffectDecision",
@@ -39,6 +40,10 @@ MAX_ATTEMPT: Final = 10**9
 MAX_EXECUTIONS: Final = MAX_ATTEMPT // ATTEMPTS_OF_AN_EXECUTION - 1
 
 
+MAX_REMOTE_TASK: Final = 500
+"""Characters of a remote task's id."""
+
+
 class ProgramCall(Message):
     """One execution of a program. Temporal may attempt it several times.
 
@@ -58,7 +63,7 @@ class ProgramCall(Message):
     """What a person has decided about unknown effects of this scope."""
     reply: str | None = Field(None, max_length=MAX_ANSWER)
     """A person's answer to a remote agent that asked."""
-    remote_task: str | None = Field(None, max_length=500)
+    remote_task: str | None = Field(None, max_length=MAX_REMOTE_TASK)
     """The remote agent's task that goes on."""
     timeout_seconds: float = Field(60, gt=0, le=86_400)
     """After which the program is killed. The activity itself has more time, to report that."""

@@ -132,6 +132,9 @@ class WorkerSettings(ClientSettings):
     notify_private_addresses: bool = Field(
         False, description="Whether a team's notify_url may be a private or loopback address."
     )
+    a2a_private_addresses: bool = Field(
+        True, description="Whether a remote agent's address may be a private or loopback one."
+    )
     program_environments: Path = Field(
         Path(".data/environments"),
         description="Directory for the Python environments of agents that are programs.",

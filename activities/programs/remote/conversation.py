@@ -19,7 +19,6 @@ from activities.programs.remote.remote_errors import (
     RemoteUnavailable,
     RpcError,
 )
-from activities.programs.remote.remote_progress import Progress
 from activities.programs.remote.remote_task import (
     COMPLETED,
     REJECTED,
@@ -36,6 +35,7 @@ from activities.programs.remote.wire import (
     Wire,
     json_value,
 )
+from activities.programs.remote_progress import Progress
 from durable_agent_team.contracts.program import ProgramCall
 
 CARD_SECONDS: Final = 15.0

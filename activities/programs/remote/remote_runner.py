@@ -8,7 +8,7 @@ from typing import Final
 from temporalio import activity
 
 from activities.programs.exceptions import ProgramError
-from activities.programs.remote.conversation import CANCEL_SECONDS, Conversation
+from activities.programs.remote.conversation import Conversation
 from activities.programs.remote.json_http import JsonHttp
 from activities.programs.remote.remote_errors import (
     InputNeeded,
@@ -17,7 +17,7 @@ from activities.programs.remote.remote_errors import (
     RpcError,
 )
 from activities.programs.remote.remote_headers import remote_headers, secrets_in
-from activities.programs.remote.remote_progress import Progress
+from activities.programs.remote_progress import Progress
 from activities.programs.runner import ProgramOutput, Scope
 from activities.programs.secret_scrubber import SecretScrubber
 from durable_agent_team.contracts.bounded_text import cut
@@ -65,7 +65,7 @@ class RemoteRunner:
     ) -> tuple[str, str | None]:
         """Raises TimeoutError, after the agent was told to cancel its task."""
         try:
-            async with asyncio.timeout(max(seconds - CANCEL_SECONDS, seconds * 0.9)):
+            async with asyncio.timeout(seconds):
                 await talk.meet(run.a2a, with_secrets=with_secrets)
                 return await talk.answer()
         except TimeoutError:

@@ -10,8 +10,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from activities.programs.remote.remote_errors import RemoteFailed
-
-MAX_TASK_ID: Final = 500
+from durable_agent_team.contracts.program import MAX_REMOTE_TASK
 
 COMPLETED: Final = "completed"
 REJECTED: Final = "rejected"
@@ -101,8 +100,10 @@ def read_task(value: Any) -> RemoteTask:
     """Raises `RemoteFailed` where it is none."""
     if not isinstance(value, dict) or not isinstance(value.get("id"), str) or not value["id"]:
         raise RemoteFailed("its response is not a task: it has no id", permanent=True)
-    if len(value["id"]) > MAX_TASK_ID:
-        raise RemoteFailed(f"its task's id is longer than {MAX_TASK_ID} characters", permanent=True)
+    if len(value["id"]) > MAX_REMOTE_TASK:
+        raise RemoteFailed(
+            f"its task's id is longer than {MAX_REMOTE_TASK} characters", permanent=True
+        )
     given = value.get("status")
     status: dict[str, Any] = given if isinstance(given, dict) else {}
     said = status.get("message") or status.get("update")

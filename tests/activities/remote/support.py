@@ -6,8 +6,8 @@ import pytest
 from pydantic import SecretStr
 
 from activities.programs.exceptions import ProgramError
-from activities.programs.remote.remote_progress import Progress
 from activities.programs.remote.remote_runner import RemoteRunner
+from activities.programs.remote_progress import Progress
 from activities.programs.runner import ProgramOutput, Scope
 from durable_agent_team.contracts.program import ProgramCall, RemoteRun
 from tests.activities.support import AGENT_KEY

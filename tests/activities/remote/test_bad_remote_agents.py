@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from activities.programs.remote import conversation, json_http
-from activities.programs.remote.remote_progress import Progress, RemoteProgress
+from activities.programs.remote_progress import Progress, RemoteProgress
 from durable_agent_team.contracts.error_types import ErrorType
 from tests.activities.remote.support import SCHEMA, attempt, failure, program
 from tests.support.scripted_a2a import (

@@ -9,7 +9,7 @@ from a2a.types.a2a_pb2 import Part
 from google.protobuf.struct_pb2 import Struct, Value
 
 from activities.programs.exceptions import ProgramError
-from activities.programs.remote.remote_progress import Progress
+from activities.programs.remote_progress import Progress
 from durable_agent_team.contracts.call import Rejected, Source
 from durable_agent_team.contracts.error_types import ErrorType
 from tests.activities.remote.support import SCHEMA, TOKEN, attempt, failure, program
