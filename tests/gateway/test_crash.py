@@ -94,6 +94,9 @@ async def test_a_gateway_frozen_beyond_its_lease() -> None:
         agent = await Api(frozen.url, http).open()
         first = asyncio.create_task(agent.chat(key="k"))
         await agent.until_reserved()
+        async with asyncio.timeout(10):
+            while not upstream.count:
+                await asyncio.sleep(0.01)
         assert frozen.process is not None
         frozen.process.send_signal(signal.SIGSTOP)
         taken_over = await Agent(Api(other.url, http), agent.id, agent.key).chat(key="k")

@@ -14,6 +14,7 @@ from durable_agent_team.gateway.calls.charge import (
     without_usage,
 )
 from durable_agent_team.gateway.calls.chat_request import EMBEDDINGS_PATH, ChatRequest
+from durable_agent_team.gateway.calls.tool_call_ids import fill_ids
 from durable_agent_team.gateway.calls.upstream_errors import bounded_text, response_error
 from durable_agent_team.gateway.calls.upstream_json import upstream_value
 from durable_agent_team.gateway.json_bodies import dump
@@ -56,6 +57,7 @@ def interpret_response(
     embedded = request.path == EMBEDDINGS_PATH and _has_embeddings(data)
     is_answer = embedded and status == 200
     if data is not None and (usage is not None or is_answer or _is_answer(status, data, error)):
+        fill_ids(data, request.body_hash)
         return _bill(data, compute_charge(reported, usage, request), error)
     if error is not None:
         return FailedCall(error)

@@ -23,6 +23,7 @@ from durable_agent_team.gateway.calls.chat_request import ChatRequest
 from durable_agent_team.gateway.calls.relay import Relay
 from durable_agent_team.gateway.calls.secret_filter import SecretFilter
 from durable_agent_team.gateway.calls.sse import DONE, Event, EventParser, comment, event
+from durable_agent_team.gateway.calls.tool_call_ids import StreamedIds
 from durable_agent_team.gateway.calls.upstream_errors import bad_ending, chunk_error, client_status
 from durable_agent_team.gateway.calls.upstream_json import upstream_object, upstream_value
 from durable_agent_team.gateway.json_bodies import dump
@@ -61,6 +62,10 @@ class StreamedAnswer:
     _finished: bool = False
     _done: bool = False
     _failure: FailedCall | None = None
+    _ids: StreamedIds = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._ids = StreamedIds(self.request.body_hash)
 
     def feed(self, piece: bytes) -> None:
         for each in self._parser.feed(piece):
@@ -110,6 +115,7 @@ class StreamedAnswer:
             return
         self._first_chunk = self._first_chunk or data
         self._observe(choices)
+        filled = self._ids.fill(choices)
         if data.get("usage") and not choices:
             return  # the tail has our own, once the charge is written
         wants_null = self.request.include_usage
@@ -118,7 +124,7 @@ class StreamedAnswer:
         if reports_cost(rest):
             shown = without_usage(data)
             raw = dump({**shown, "usage": None} if wants_null else shown)
-        elif not _is_plain(raw):
+        elif filled or not _is_plain(raw):
             raw = dump(data)
         self.relay.add(event(raw))
 
