@@ -3,7 +3,7 @@
 A scope belongs to one account. Within it, a call is known by its body and a number: the lowest that
 no request of the attempt with this body holds. A request holds its number while its client is
 connected, and for good once a whole 200 was handed over; otherwise it gives the number back
-(docs/adr/NNN).
+(docs/adr/042).
 """
 
 from dataclasses import dataclass
