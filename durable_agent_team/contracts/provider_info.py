@@ -66,7 +66,12 @@ def catalog_of(
         {} if max_call_seconds is None else {"max_call_seconds": max_call_seconds}
     )
     return ModelCatalog(
-        models=models, default_model=default_model, priced=priced, plans_by_model=True, **given
+        models=models,
+        default_model=default_model,
+        priced=priced,
+        plans_by_model=True,
+        plans_with_room=True,
+        **given,
     )
 
 

@@ -133,6 +133,10 @@ class ModelCatalog(Message):
     plans_by_model: bool = False
     """Whether each model's `planning` says in which form it is asked for plans. Runs of earlier
     versions do not have it: all their models plan in the narrow form."""
+    plans_with_room: bool = False
+    """Whether plans and reviews in the whole form may be longer than an agent's default
+    `max_tokens`, reviews may add more than three tasks, and the documents of a planned team count
+    in its shares: not so in runs that began with an earlier version."""
 
 
 class AccountBudget(Message):

@@ -9,6 +9,7 @@ from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.contracts.team import Team
 from durable_agent_team.contracts.text_ref import Text
 from durable_agent_team.rules.catalog import model_of, price_of
+from durable_agent_team.rules.revision import MAX_ADDED
 
 
 class PlanForm(StrEnum):
@@ -31,6 +32,10 @@ class Briefing:
     """That the run has, by name."""
     catalog: ModelCatalog = field(default_factory=ModelCatalog)
     left_usd: Mapping[str, Decimal] = field(default_factory=dict)
+    max_tokens: int | None = None
+    """Of the answer; None for the orchestrator's own."""
+    most_added: int = MAX_ADDED
+    """Tasks that one review may add, where `max_tasks` has room for them."""
 
 
 def plan_form(team: Team, catalog: ModelCatalog) -> PlanForm:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
+from durable_agent_team.contracts.call import Source
 from durable_agent_team.contracts.names import ORCHESTRATOR_AGENT
 from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.contracts.team import Team
@@ -44,20 +45,26 @@ def budgets_usd(
     equal = shares(left, dict.fromkeys(sharers, Decimal(1))) if programs else {}
     known = {**given, **{name: equal[name] for name in programs}}
     left -= sum((equal[name] for name in programs), ZERO)
-    prompts = _prompts(team, [name for name in sharers if name not in known], sources)
+    names = [name for name in sharers if name not in known]
+    prompts = _prompts(team, names, sources, with_documents=catalog.plans_with_room)
     shared = shares(left, _weights_usd(team, prompts, catalog) or _weights_tokens(team, prompts))
     return {name: known.get(name) or shared[name] for name in everyone}
 
 
-def _prompts(team: Team, names: Sequence[str], sources: Mapping[str, Text]) -> dict[str, list[int]]:
-    """Bytes of the first prompts of each agent's tasks; of its instructions where none is known."""
+def _prompts(
+    team: Team, names: Sequence[str], sources: Mapping[str, Text], *, with_documents: bool
+) -> dict[str, list[int]]:
+    """Bytes of the first prompts of each agent's tasks; where none is known, of its instructions
+    and of the documents that it always reads."""
     sizes: dict[str, list[int]] = {name: [] for name in names}
     for task in team.tasks if sizes else ():
         if task.agent in sizes:
             sizes[task.agent].append(task_prompt_bytes(team, task, sources))
     for name, own in sizes.items():
         if name == ORCHESTRATOR_AGENT or not team.tasks:
-            own.append(prompt_bytes([caller_of(team, name).instructions]))
+            reads = team.agents[name].inputs if with_documents and name in team.agents else ()
+            documents = [Source.of(each, sources[each]) for each in dict.fromkeys(reads)]
+            own.append(prompt_bytes([caller_of(team, name).instructions], documents))
     return sizes
 
 

@@ -21,6 +21,7 @@ from durable_agent_team.rules.briefing import Briefing, plan_form
 from durable_agent_team.rules.budgets import budgets_usd
 from durable_agent_team.rules.catalog import context_of, model_of, payers, price_of
 from durable_agent_team.rules.planning import plan_ask, plan_schema
+from durable_agent_team.rules.planning_room import most_added, planning_tokens
 from durable_agent_team.rules.programs import run_of
 from durable_agent_team.rules.prompts import (
     FINAL_ASK,
@@ -30,7 +31,7 @@ from durable_agent_team.rules.prompts import (
     task_sources,
 )
 from durable_agent_team.rules.repair_room import next_growth, raised_tokens
-from durable_agent_team.rules.review import MAX_ADDED, review_ask, review_schema
+from durable_agent_team.rules.review import review_ask, review_schema
 
 REASONS_BYTES = 6_000
 """Allowed for the reasons that are sent back with an answer that failed its checks, and for the
@@ -120,12 +121,23 @@ def _planning(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound]
             str(plan_schema(briefing)),
         ]
         sure = prompt_bytes(texts)
-        yield _bound("plan", ORCHESTRATOR_AGENT, team.orchestrator, team, catalog, sure, 0)
+        yield _bound("plan", ORCHESTRATOR_AGENT, _planner(briefing), team, catalog, sure, 0)
+
+
+def _planner(briefing: Briefing) -> Caller:
+    """The orchestrator as it plans and reviews: it may write more then than its default. For a call
+    to start, its own `max_tokens` must be free."""
+    own = briefing.team.orchestrator
+    if briefing.max_tokens is None:
+        return own
+    least = own.min_tokens or own.max_tokens
+    return own.model_copy(update={"max_tokens": briefing.max_tokens, "min_tokens": least})
 
 
 def _briefing(request: RunRequest, catalog: ModelCatalog) -> Briefing:
     """As the run will make it, with the limits as the money that is left."""
     known = known_budgets_usd(request, catalog)
+    available_usd = known.get(ORCHESTRATOR_AGENT)
     return Briefing(
         team=request.team,
         goal=request.effective_goal,
@@ -133,6 +145,8 @@ def _briefing(request: RunRequest, catalog: ModelCatalog) -> Briefing:
         documents=request.texts,
         catalog=catalog,
         left_usd={name: usd for name, usd in known.items() if usd is not None},
+        max_tokens=planning_tokens(request.team, catalog, available_usd),
+        most_added=most_added(request.team, catalog),
     )
 
 
@@ -154,16 +168,18 @@ def _working(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound]:
     if team.tasks:
         # Later reviews may redo what earlier ones added.
         rounds = team.review_rounds
-        subject, many = "(added)", MAX_ADDED * rounds * (rounds + 1) // 2
-    others = _all(team) - _longest(team)
+        most = most_added(team, catalog) * rounds * (rounds + 1) // 2
+        subject, many = "(added)", min(most, team.max_tasks * rounds)
+    others = _all(team, catalog) - _longest(team)
+    asks = (_briefing(request, catalog).max_tokens or 0, team.orchestrator.max_tokens)
     for name, agent in team.agents.items() if many else ():
         own = Task(id="planned", agent=name, ask="x")
         sources = task_sources(team, own, request.texts, {})
         known = sum(source_bytes(each) for each in sources)
         # The plan, with all asks in it, is one answer of the orchestrator's; so is a review.
-        asks = team.orchestrator.max_tokens * BYTES_PER_TOKEN
+        handed = max(asks) * BYTES_PER_TOKEN + others
         sure = prompt_bytes([system_text(agent)], sources)
-        yield _bound(subject, name, agent, team, catalog, sure, known, asks + others, many)
+        yield _bound(subject, name, agent, team, catalog, sure, known, handed, many)
 
 
 def _reviewing(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound]:
@@ -177,16 +193,14 @@ def _reviewing(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound
         listed = team.max_tasks * UNKNOWN_TASK_BYTES
         if team.tasks:
             texts.append(review_ask(briefing, status, Plan(tasks=team.tasks), {}))
+            listed = (
+                len(team.tasks) * FAILED_BYTES + _most_added(team, catalog) * UNKNOWN_TASK_BYTES
+            )
         else:
             texts.append(plan_ask(briefing))  # what a review says of the team is in it
-            listed = (
-                len(team.tasks) * FAILED_BYTES + MAX_ADDED * team.review_rounds * UNKNOWN_TASK_BYTES
-            )
-        sure, more, times = prompt_bytes(texts), listed + _all(team), team.review_rounds
-        orchestrator = team.orchestrator
-        yield _bound(
-            "review", ORCHESTRATOR_AGENT, orchestrator, team, catalog, sure, 0, more, times
-        )
+        sure, more, times = prompt_bytes(texts), listed + _all(team, catalog), team.review_rounds
+        planner = _planner(briefing)
+        yield _bound("review", ORCHESTRATOR_AGENT, planner, team, catalog, sure, 0, more, times)
 
 
 def _final(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound]:
@@ -196,9 +210,9 @@ def _final(request: RunRequest, catalog: ModelCatalog) -> Iterator[CallBound]:
     results = [team.result] if team.result else _sinks(team)
     handed = _handed(_handoff_bytes(team), [each for each in results if each])
     if not team.tasks:
-        handed = _all(team)
+        handed = _all(team, catalog)
     elif team.review_rounds:
-        handed += MAX_ADDED * team.review_rounds * _longest(team)
+        handed += _most_added(team, catalog) * _longest(team)
     sure = prompt_bytes([orchestrator_text(team), request.effective_goal, FINAL_ASK])
     yield _bound("answer", ORCHESTRATOR_AGENT, team.orchestrator, team, catalog, sure, 0, handed)
 
@@ -321,11 +335,16 @@ def _handed(lengths: Mapping[str, int], tasks: Sequence[str]) -> int:
     return sum(lengths.get(task, 0) for task in tasks)
 
 
-def _all(team: Team) -> int:
+def _all(team: Team, catalog: ModelCatalog) -> int:
     """Bytes of all hand-offs that there can be, those of planned and of added tasks too."""
     if not team.tasks:
         return team.max_tasks * _longest(team)
-    return sum(_handoff_bytes(team).values()) + MAX_ADDED * team.review_rounds * _longest(team)
+    return sum(_handoff_bytes(team).values()) + _most_added(team, catalog) * _longest(team)
+
+
+def _most_added(team: Team, catalog: ModelCatalog) -> int:
+    """Tasks that reviews have added at the end of the run."""
+    return min(most_added(team, catalog) * team.review_rounds, team.max_tasks)
 
 
 def _longest(team: Team) -> int:

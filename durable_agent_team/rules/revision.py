@@ -9,7 +9,7 @@ from durable_agent_team.contracts.team import Task
 from durable_agent_team.rules.graph import with_dependants
 
 MAX_ADDED = 3
-"""Tasks that one review may add."""
+"""Tasks that one review in the narrow form may add."""
 
 MAX_LINE = 200
 

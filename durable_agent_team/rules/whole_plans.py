@@ -114,11 +114,11 @@ def task_schema(briefing: Briefing, *, with_id: bool = True) -> dict[str, Any]:
 def plan_ask(briefing: Briefing) -> str:
     """The planning prompt without the goal, which the caller adds in front."""
     team = briefing.team
+    tokens = briefing.max_tokens or team.orchestrator.max_tokens
     return "\n".join(
         [
             f"Plan the work on this goal: 1 to {team.max_tasks} tasks for your agents. Answer with"
-            f" the plan as JSON, and with nothing else, in {team.orchestrator.max_tokens:,} tokens"
-            " at most.",
+            f" the plan as JSON, and with nothing else, in {tokens:,} tokens at most.",
             "",
             RULES,
             "",

@@ -12,7 +12,6 @@ from durable_agent_team.rules.nearest_names import Remedies
 from durable_agent_team.rules.plan_checks import planned_problems
 from durable_agent_team.rules.planned_tasks import TasksRead, kind_of, read_tasks, shown
 from durable_agent_team.rules.revision import (
-    MAX_ADDED,
     Review,
     added_id,
     one_line,
@@ -30,6 +29,8 @@ from durable_agent_team.rules.whole_plans import (
 )
 
 KEYS = ("redo", "drop", "add")
+MAX_LISTED = 5
+"""Ids of tasks to add that the prompt lists."""
 FORM = 'answer with {"redo": […], "drop": […], "add": […]} alone'
 
 
@@ -42,7 +43,7 @@ def review_schema(briefing: Briefing) -> dict[str, Any]:
         "properties": {
             "redo": {**ids, "description": "Ids of tasks to do again, with all that needs them."},
             "drop": {**ids, "description": "Ids of tasks that are not needed any more."},
-            "add": {**added, "description": f"Up to {MAX_ADDED} more tasks."},
+            "add": {**added, "description": f"Up to {briefing.most_added} more tasks."},
         },
         "required": ["redo", "drop", "add"],
         "additionalProperties": False,
@@ -62,8 +63,9 @@ def review_ask(
     for task in plan.tasks:
         failed = f" ({one_line(failures[task.id])})" if task.id in failures else ""
         lines.append(f"- {task.id}, {task.agent}, {status[task.id]}{failed}: {one_line(task.ask)}")
-    room = min(MAX_ADDED, max(briefing.team.max_tasks - len(plan.tasks), 0))
-    ids = ", ".join(added_id(number, index) for index in range(1, room + 1))
+    room = min(briefing.most_added, max(briefing.team.max_tasks - len(plan.tasks), 0))
+    ids = ", ".join(added_id(number, index) for index in range(1, min(room, MAX_LISTED) + 1))
+    ids += " and so on" if room > MAX_LISTED else ""
     return "\n".join(
         [
             *lines,
@@ -118,7 +120,7 @@ def parse_review(
         problems.append(
             Problem(field="drop", value=plan.result, what="it is the result", remedy=remedy)
         )
-    read = _added(value.get("add"), plan, number, problems)
+    read = _added(value.get("add"), briefing.most_added, plan, number, problems)
     added = tuple(with_quotes_checked(task) for task in read.tasks)
     review = Review(redo, drop, added)
     changed = revised(plan, review)
@@ -157,7 +159,7 @@ def _ids(
     return tuple(dict.fromkeys(each for each in given if isinstance(each, str) and each in known))
 
 
-def _added(written: Any, plan: Plan, number: int, problems: list[Problem]) -> TasksRead:
+def _added(written: Any, most: int, plan: Plan, number: int, problems: list[Problem]) -> TasksRead:
     """The added tasks under the ids of this review. Their own ids, if they have any, are good for
     their dependencies on each other."""
     written = written or []
@@ -165,8 +167,8 @@ def _added(written: Any, plan: Plan, number: int, problems: list[Problem]) -> Ta
         what = f"it is {kind_of(written)}, and must be a list"
         problems.append(Problem(field="add", what=what, remedy="a list of tasks; [] for none"))
         return TasksRead()
-    if len(written) > MAX_ADDED:
-        what = f"more than {MAX_ADDED}, which is all that one review may add"
+    if len(written) > most:
+        what = f"more than {most}, which is all that one review may add"
         remedy = "add the most important ones"
         problems.append(Problem(field="add", value=str(len(written)), what=what, remedy=remedy))
         return TasksRead()

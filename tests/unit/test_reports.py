@@ -8,6 +8,7 @@ from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.plan import Plan
 from durable_agent_team.contracts.run import TASKS_PER_PAGE, Failure, Waiting
 from durable_agent_team.contracts.team import Checks, Task
+from durable_agent_team.rules.encoded_size import encoded_bytes
 from workflows.state.agent_account import AgentAccount
 from workflows.state.progress import Progress
 from workflows.state.reports import (
@@ -42,7 +43,7 @@ def test_a_state_of_many_failures_is_small_and_paged() -> None:
     assert {page.tasks_total for page in pages} == {2 * TASKS_PER_PAGE + 1}
     seen = [task.id for page in pages for task in page.tasks]
     assert seen == list(progress.tasks.schedule.tasks)
-    assert max(len(page.model_dump_json()) for page in pages) <= MOST_BYTES
+    assert max(encoded_bytes(page) for page in pages) <= MOST_BYTES
 
 
 def test_all_dependencies_are_listed() -> None:

@@ -150,7 +150,7 @@ async def test_every_message_to_a_run_of_a_thousand_tasks_takes_a_bounded_time(
             if n % 10 == 0:
                 await handle.signal(rng.choice(["pause", "resume"]))
                 for query in ("state", "spend"):
-                    await asyncio.wait_for(handle.query(query, {"page": rng.randrange(1, 5)}), 10)
+                    await asyncio.wait_for(handle.query(query, {"page": rng.randrange(1, 5)}), 60)
         await handle.signal("cancel", {"reason": "enough"})
         report = await report_of(handle, 60)
     assert report.status is RunStatus.CANCELLED
@@ -165,6 +165,6 @@ async def _send(
         await handle.signal("adjust", {"kind": name, **payload})
         return
     try:
-        await asyncio.wait_for(handle.execute_update(name, payload), 20)
+        await asyncio.wait_for(handle.execute_update(name, payload), 60)
     except WorkflowUpdateFailedError as refused:
         assert len(str(refused.cause)) <= 2_100

@@ -4,6 +4,7 @@ import json
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from temporalio.client import Client
 
 from durable_agent_team.contracts.call import CallRequest, CallResult, Purpose
@@ -23,8 +24,9 @@ DUTIES = {"type": "object", "properties": {"duties": {"type": "array"}}, "requir
 def catalog(planning: Any = None) -> ModelCatalog:
     price = ModelPrice(model="m", input_usd=Decimal(1), output_usd=Decimal(1), planning=planning)
     return ModelCatalog(
-        models=(price,), default_model="m", priced=True, accounts_locally=True, plans_by_model=True
-    )
+        models=(price,), default_model="m", priced=True, accounts_locally=True,
+        plans_by_model=True, plans_with_room=True,
+    )  # fmt: skip
 
 
 def lawyers(**changes: Any) -> dict[str, Any]:
@@ -86,6 +88,24 @@ async def test_a_sound_plan_is_accepted_and_carried_out_as_it_was_written(client
     assert len(work["note"].sources) == 9
     for call in work.values():
         assert GOAL not in call.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("orchestrator", "tokens"),
+    [
+        ({"budget_usd": 5}, [4_096]),
+        ({"budget_usd": 5, "max_tokens": 700}, [700]),
+    ],
+    ids=["default", "its own"],
+)
+async def test_a_plan_may_be_longer_than_other_answers(
+    client: Client, orchestrator: dict[str, Any], tokens: list[int]
+) -> None:
+    of = planner(sound())
+    report = await result_of(client, of.world, lawyers(orchestrator=orchestrator))
+    assert report.status is RunStatus.COMPLETED
+    assert [call.max_tokens for call in of.world.of(Purpose.PLAN)] == tokens
+    assert {call.max_tokens for call in of.world.of(Purpose.WORK)} == {512}
 
 
 async def test_an_invalid_plan_goes_back_with_every_reason(client: Client) -> None:

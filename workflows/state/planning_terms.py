@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from durable_agent_team.rules.briefing import PlanForm
+from durable_agent_team.rules.revision import MAX_ADDED
 
 
 @dataclass
@@ -14,3 +15,7 @@ class PlanningTerms:
     form: PlanForm = PlanForm.NARROW
     left_usd: dict[str, Decimal] = field(default_factory=dict)
     """What each agent's account had left, as the prompt says."""
+    max_tokens: int | None = None
+    """Of the answer; None for the orchestrator's own."""
+    most_added: int = MAX_ADDED
+    """Tasks that a review may add."""

@@ -11,6 +11,7 @@ from durable_agent_team.contracts.text_ref import Text
 from durable_agent_team.rules.briefing import Briefing, PlanForm, plan_form
 from durable_agent_team.rules.catalog import caller_of
 from durable_agent_team.rules.planning import plan_ask, plan_schema
+from durable_agent_team.rules.planning_room import most_added, planning_tokens
 from durable_agent_team.rules.prompts import (
     FINAL_ASK,
     orchestrator_text,
@@ -65,8 +66,13 @@ def begin_planning(progress: Progress, subject: str) -> None:
     """Fixes the terms of a plan or a review, unless an earlier execution has asked for it."""
     if subject in progress.open_calls:
         return
+    team, catalog = progress.team, progress.catalog
+    available_usd = progress.accounts[ORCHESTRATOR_AGENT].available_usd
     progress.planning = PlanningTerms(
-        form=plan_form(progress.team, progress.catalog), left_usd=_left_usd(progress)
+        form=plan_form(team, catalog),
+        left_usd=_left_usd(progress),
+        max_tokens=planning_tokens(team, catalog, available_usd),
+        most_added=most_added(team, catalog),
     )
 
 
@@ -79,6 +85,8 @@ def planning_briefing(progress: Progress) -> Briefing:
         documents=progress.sources,
         catalog=progress.catalog,
         left_usd=progress.planning.left_usd,
+        max_tokens=progress.planning.max_tokens,
+        most_added=progress.planning.most_added,
     )
 
 
@@ -101,6 +109,7 @@ def plan_assignment(progress: Progress) -> Assignment:
         Purpose.PLAN,
         plan_ask(briefing),
         output=plan_schema(briefing),
+        max_tokens=briefing.max_tokens,
         checked_by_workflow=briefing.form is PlanForm.WHOLE,
     )
 
@@ -120,6 +129,7 @@ def review_assignment(progress: Progress) -> Assignment:
         review_ask(briefing, status, tasks.plan, failures, progress.reviews + 1),
         sources=sources,
         output=review_schema(briefing, status, tasks.plan.result),
+        max_tokens=briefing.max_tokens,
         checked_by_workflow=briefing.form is PlanForm.WHOLE,
     )
 

@@ -28,7 +28,7 @@ from durable_agent_team.rules.bounds import (
 from durable_agent_team.rules.catalog import context_of, price_of
 from durable_agent_team.rules.encoded_size import MAX_PAYLOAD_BYTES, encoded_bytes
 from durable_agent_team.rules.programs import run_of
-from durable_agent_team.rules.repair_room import payable_tokens, raised_tokens
+from durable_agent_team.rules.repair_room import MAX_GROWTH, payable_tokens, raised_tokens
 from workflows.state.open_call import Issued
 from workflows.task_exceptions import TaskFailed
 
@@ -49,14 +49,24 @@ class Assignment:
     output: BuiltInOutput | dict[str, Any] = "text"
     checks: Checks = field(default_factory=Checks)
     checked_by_workflow: bool = False
+    max_tokens: int | None = None
+    """More than the agent's own, for a plan or a review."""
+
+    @property
+    def tokens(self) -> int:
+        """Of an answer. What a person sets while it is asked for is in force at once."""
+        own = self.caller.max_tokens
+        if self.max_tokens is None or "max_tokens" in self.caller.model_fields_set:
+            return own
+        return max(own, self.max_tokens)
 
 
 @dataclass(frozen=True)
 class Room:
-    """What a repair may have, after an answer that was cut off."""
+    """What a plan may have, and a repair after an answer that was cut off."""
 
     growth: int
-    """How many times the agent's `max_tokens`."""
+    """How many times the assignment's tokens."""
     available_usd: Decimal
     """What the account can still promise."""
 
@@ -79,26 +89,27 @@ class CallRequests:
         """A request with a new key, or for a program with that of its scope. Raises TaskFailed
         where the prompt does not fit.
 
-        `room` is what a repair may have more of; without it, the agent's own `max_tokens`.
+        `room` is for what may have more than the agent's own `max_tokens`.
         """
         key = scope or str(workflow.uuid4())
         own = assignment.caller.max_tokens
         request = self._request(assignment, account, model, rejected, key, own)
-        if room is not None and room.growth > 1:
-            tokens = self._raised(assignment.caller, request, room)
+        if room is not None and assignment.tokens * room.growth > own:
+            tokens = self._raised(assignment, request, room)
             request = self._request(assignment, account, model, rejected, key, tokens)
         self._check_size(assignment.caller, request, encoded_bytes(request))
         return request
 
-    def _raised(self, caller: Caller, request: CallRequest, room: Room) -> int:
+    def _raised(self, assignment: Assignment, request: CallRequest, room: Room) -> int:
         price, prompt = price_of(self._catalog, request.model), text_bytes(request)
-        context = context_of(caller, price)
+        context = context_of(assignment.caller, price)
         bounds = (
+            assignment.tokens * room.growth,
             price.max_output_tokens if price else None,
             None if context is None else context - estimated_tokens(prompt),
             payable_tokens(room.available_usd, prompt, price),
         )
-        return raised_tokens(caller.max_tokens, room.growth, bounds)
+        return raised_tokens(assignment.caller.max_tokens, MAX_GROWTH, bounds)
 
     def again(
         self,
