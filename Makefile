@@ -61,7 +61,7 @@ chaos: $(DEVELOPMENT_STAMP) ## kill and freeze processes under runs; results in 
 lock: ## write new lock files from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/"; exit 1; }
 	@$(COMPILE) --all-extras -o requirements/development.lock
-	@$(COMPILE) -c requirements/development.lock --extra local -o requirements/local.lock
+	@$(COMPILE) -c requirements/development.lock --extra local --extra mcp -o requirements/local.lock
 	@$(COMPILE) -c requirements/development.lock --extra gateway --extra worker \
 		-o requirements/service.lock
 

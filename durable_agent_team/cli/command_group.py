@@ -51,6 +51,7 @@ COMMANDS: Final[Mapping[str, Entry]] = MappingProxyType(
         "graph": Entry("draw_graph", "Print the plan of a team file or a run."),
         "report": Entry("write_report", "Write an ended run into one file."),
         "validate": Entry("validate_team", "Check a team file: every error at once."),
+        "mcp": Entry("serve_mcp", "Offer runs as MCP tools to any client."),
         "models": Entry("list_models", "Print the models that can be called."),
         "estimate": Entry("estimate_cost", "Print what a team can cost at most."),
         "schema": Entry("draft_team", "Print the JSON Schema of a team file."),

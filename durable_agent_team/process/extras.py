@@ -14,6 +14,7 @@ MODULES: Final = {
     "gateway": _GATEWAY,
     "worker": _WORKER,
     "local": _WORKER,
+    "mcp": ("mcp.server.mcpserver", "uvicorn"),
 }
 """For each extra of pyproject.toml, the modules that must be importable. The local stack finds out
 itself whether the Temporal server and the small model are there: both can come from elsewhere."""

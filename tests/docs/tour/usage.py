@@ -75,6 +75,7 @@ CASES = [
     file("starter.py estimate team.yaml", "worst USD", "in all"),
     file("starter.py start-input team.yaml --json", '"team":', '"goal":'),
     file("starter.py models", "smollm2-135m", "default"),
+    file("starter.py mcp team.yaml", "serving MCP", "teams: brief"),
     file("starter.py schema", '"$schema"'),
     Case("init", "starter.py init first", ["first.yaml", "next: starter.py validate"], 0),
 ]  # fmt: skip

@@ -1,0 +1,229 @@
+"""The tools: each is one operation of the client on runs of the teams that are offered.
+
+Every answer is a JSON object of a bounded size. A failure that the client foresees (no such run, no
+worker, a refused message) is a `ToolError` with the client's own words; nothing else of an error
+reaches the caller.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from mcp.server.mcpserver.exceptions import ToolError
+from pydantic import Field, ValidationError
+from temporalio.client import Client
+
+from durable_agent_team.client.connection import ServiceUnavailable, connect
+from durable_agent_team.client.exceptions import RunError
+from durable_agent_team.client.runs import RunHandle, get_run, list_runs, start_run
+from durable_agent_team.contracts.base import Message
+from durable_agent_team.contracts.bounded_text import cut
+from durable_agent_team.contracts.run import RunReport, RunRequest
+from durable_agent_team.process.called_program import starter_command
+from durable_agent_team.process.settings import SettingsError, StackNotUp
+from durable_agent_team.rules.pydantic_messages import explain_error
+from durable_agent_team.rules.size_limits import prompt_problems
+from durable_agent_team.rules.validation import team_problems
+from durable_agent_team.team_files.team_file import TeamFileError, load_team
+
+MAX_WAIT_SECONDS: Final = 50.0
+"""Of `wait_for_run`: clients give up a call after a minute by default."""
+MAX_ANSWER_BYTES: Final = 100_000
+MAX_RUNS: Final = 100
+
+RunId = Annotated[
+    str,
+    Field(
+        pattern=r"^[^\x00-\x1f\x7f]{1,1000}$",
+        description="A run's id, as `start_run` returned it.",
+    ),
+]
+Page = Annotated[int, Field(ge=1, le=10_000, description="Long answers come in pages.")]
+Json = dict[str, Any]
+
+
+class RunTools:
+    """The tools over one connection to Temporal, which is made when the first one is called.
+
+    `teams`: the team files that may be started, by the name in each.
+    """
+
+    def __init__(self, teams: Mapping[str, Path]) -> None:
+        self._teams = dict(teams)
+        self._client: Client | None = None
+        self._connecting = asyncio.Lock()
+
+    async def list_teams(self) -> Json:
+        """The teams that `start_run` can start: what each works toward, with what budget."""
+        return {"teams": [_summary(name, self._request(name, None)) for name in self._teams]}
+
+    async def start_run(
+        self,
+        team: Annotated[str, Field(description="A name that `list_teams` returns.")],
+        goal: Annotated[
+            str | None, Field(description="What to reach, instead of the team's own goal.")
+        ] = None,
+        id: Annotated[
+            str | None,
+            Field(
+                pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/@+=,-]{0,199}$",
+                description="The run's id. A second start with the same id is refused, so that"
+                " repeating a start that was not confirmed cannot pay twice.",
+            ),
+        ] = None,
+    ) -> Json:
+        """Start a run of a team. It spends money, up to the team's budgets, and goes on by itself;
+        `wait_for_run` follows it."""
+        request = self._request(team, goal)
+        async with self._answering() as client:
+            handle = await start_run(client, request, id=id)
+        return {"run": handle.id, "next": "call `wait_for_run` until the run has ended"}
+
+    async def list_runs(
+        self, limit: Annotated[int, Field(ge=1, le=MAX_RUNS, description="How many.")] = 20
+    ) -> Json:
+        """The newest runs: id, team, status, spend, start."""
+        async with self._answering() as client:
+            return {"runs": [_json(each) for each in await list_runs(client, limit)]}
+
+    async def run_state(self, run: RunId, page: Page = 1) -> Json:
+        """A run's status, its tasks (100 a page), and what waits for a person, with the reason."""
+        async with self._run(run) as handle:
+            return _json(await handle.state(page))
+
+    async def run_spend(self, run: RunId, page: Page = 1) -> Json:
+        """What each agent of a run has spent, of what budget, in USD to the micro-dollar; failed
+        attempts are included."""
+        async with self._run(run) as handle:
+            return _json(await handle.spend_page(page))
+
+    async def wait_for_run(
+        self,
+        run: RunId,
+        seconds: Annotated[
+            float, Field(ge=0, le=MAX_WAIT_SECONDS, description="How long to wait at most.")
+        ] = 30,
+    ) -> Json:
+        """Wait until the run ends or needs a person, but not longer than `seconds`. Returns its
+        state, and `ended`."""
+        async with self._run(run) as handle:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await _ended_or_waiting(handle)
+            is_open = await handle.is_open()
+            return {"ended": not is_open, **_json(await handle.state())}
+
+    async def run_result(self, run: RunId) -> Json:
+        """The answer of a run that has ended, and what it cost. A long answer is cut."""
+        async with self._run(run) as handle:
+            if await handle.is_open():
+                raise ToolError(f"run {run}: it has not ended; call `wait_for_run`")
+            return _result(await handle.report())
+
+    async def approve(
+        self,
+        run: RunId,
+        subject: Annotated[
+            str, Field(description="What waits, as `run_state` names it, such as `plan`.")
+        ],
+        approved: Annotated[bool, Field(description="No cancels the run.")],
+        note: Annotated[str, Field(description="Why; it is shown with a refusal.")] = "",
+    ) -> Json:
+        """Answer what waits for a person. Ask a person first: what is approved spends money."""
+        async with self._run(run) as handle:
+            return _json(await handle.approve(subject, approved, note))
+
+    async def cancel_run(
+        self, run: RunId, reason: Annotated[str, Field(description="Shown in the report.")] = ""
+    ) -> Json:
+        """Ask a run to stop. It keeps what is done, closes its accounts, and reports."""
+        async with self._run(run) as handle:
+            await handle.cancel(reason)
+        return {"run": run, "status": "stopping"}
+
+    def _request(self, team: str, goal: str | None) -> RunRequest:
+        """The start input. The file is read each time, so that changes to it count."""
+        path = self._teams.get(team)
+        if path is None:
+            raise ToolError(f"team = {cut(team, 100)!r}: not offered; there is {self._names()}")
+        try:
+            request = load_team(path, goal)
+        except TeamFileError as error:
+            raise ToolError(str(error)) from error
+        problems = team_problems(request) or list(prompt_problems(request))
+        if problems:
+            raise ToolError("\n".join(f"{path}: {each}" for each in problems[:20]))
+        return request
+
+    def _names(self) -> str:
+        return ", ".join(map(repr, self._teams)) or "none: start the server with team files"
+
+    @asynccontextmanager
+    async def _run(self, run: str) -> AsyncIterator[RunHandle]:
+        async with self._answering() as client:
+            yield get_run(client, run)
+
+    @asynccontextmanager
+    async def _answering(self) -> AsyncIterator[Client]:
+        """A connected client, whose errors become the tool's."""
+        try:
+            yield await self._connected()
+        except ValidationError as error:
+            raise ToolError(_explained(error)) from error
+        except (RunError, ServiceUnavailable, SettingsError, StackNotUp) as error:
+            raise ToolError(str(error)) from error
+
+    async def _connected(self) -> Client:
+        async with self._connecting:
+            if self._client is None:
+                self._client = await connect()
+            return self._client
+
+
+async def _ended_or_waiting(handle: RunHandle) -> None:
+    if (await handle.state()).waiting:
+        return
+    async for _ in handle.changes():
+        if (await handle.state()).waiting:
+            return
+
+
+def _summary(name: str, request: RunRequest) -> Json:
+    team = request.team
+    return {
+        "team": name,
+        "goal": request.goal or team.goal,
+        "agents": {agent: settings.role for agent, settings in team.agents.items()},
+        "tasks": [task.id for task in team.tasks[:100]],
+        "budget_usd": None if team.budget_usd is None else str(team.budget_usd),
+        "approve_plan": team.approve_plan,
+    }
+
+
+def _result(report: RunReport) -> Json:
+    answer = report.answer or ""
+    found: Json = {
+        "run": report.workflow_id,
+        "status": report.status.value,
+        "answer": cut(answer, MAX_ANSWER_BYTES),
+        "failure": None if report.failure is None else _json(report.failure),
+        "total": _json(report.spend.total),
+        "ledger_agrees": report.spend.ledger_agrees,
+    }
+    if len(answer) > MAX_ANSWER_BYTES:
+        found["answer_cut"] = f"`{starter_command('result', report.workflow_id)}` prints all of it"
+    return found
+
+
+def _explained(error: ValidationError) -> str:
+    lines = []
+    for line in error.errors():
+        what, remedy = explain_error(line)
+        lines.append(f"{'.'.join(map(str, line['loc']))}: {what} ({remedy})")
+    return "\n".join(lines)
+
+
+def _json(message: Message) -> Json:
+    return message.model_dump(mode="json")

@@ -1,0 +1,100 @@
+"""Offers `RunTools` by the official `mcp` package: on standard input and output, or by HTTP."""
+
+import hmac
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+from mcp.server.mcpserver import MCPServer
+from mcp_types import ToolAnnotations
+
+from durable_agent_team.mcp_server.run_tools import RunTools
+
+NAME: Final = "durable-agent-team"
+PATH: Final = "/mcp"
+INSTRUCTIONS: Final = """\
+Starts and controls durable runs of teams of agents. A run spends money up to its budgets and goes
+on by itself, also when this server or its client ends. Start one with `start_run`, follow it with
+`wait_for_run`, read its answer and its price with `run_result`. Where a run waits for approval, ask
+a person before you call `approve`.
+"""
+READS: Final = ToolAnnotations(
+    read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+)
+ACTS: Final = ToolAnnotations(
+    read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=True
+)
+READING_TOOLS: Final = (
+    "list_teams",
+    "list_runs",
+    "run_state",
+    "run_spend",
+    "wait_for_run",
+    "run_result",
+)
+ACTING_TOOLS: Final = ("start_run", "approve", "cancel_run")
+
+Scope = dict[str, Any]
+App = Callable[[Scope, Any, Any], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class HttpAddress:
+    """Where the server listens. With a `token`, requests need it as `Authorization: Bearer`."""
+
+    host: str
+    port: int
+    token: str | None = None
+
+
+def make_server(teams: Mapping[str, Path], *, read_only: bool = False) -> MCPServer:
+    """A server of all tools, or with `read_only` of those that change nothing."""
+    server: MCPServer = MCPServer(NAME, instructions=INSTRUCTIONS, log_level="ERROR")
+    tools = RunTools(teams)
+    for name in READING_TOOLS:
+        server.add_tool(getattr(tools, name), annotations=READS)
+    for name in () if read_only else ACTING_TOOLS:
+        server.add_tool(getattr(tools, name), annotations=ACTS)
+    return server
+
+
+async def serve_stdio(server: MCPServer) -> None:
+    """Serves one client on standard input and output, until it closes them."""
+    await server.run_stdio_async()
+
+
+async def serve_http(server: MCPServer, address: HttpAddress) -> None:
+    """Serves clients at `http://HOST:PORT/mcp` until SIGINT or SIGTERM.
+
+    A request from a web page that names another host is refused (DNS rebinding), where the server
+    listens on this machine only. Elsewhere the token is what protects it.
+    """
+    app: App = server.streamable_http_app(streamable_http_path=PATH, host=address.host)
+    if address.token is not None:
+        app = _RequiresToken(app, address.token)
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    config = uvicorn.Config(
+        app, host=address.host, port=address.port, log_level="warning", access_log=False
+    )
+    await uvicorn.Server(config).serve()
+
+
+class _RequiresToken:
+    """Answers 401 to every HTTP request without the token, before any of it is read."""
+
+    def __init__(self, app: App, token: str) -> None:
+        self._app = app
+        self._expected = f"Bearer {token}".encode()
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        given = dict(scope.get("headers", ())).get(b"authorization", b"")
+        if scope["type"] != "http" or hmac.compare_digest(given, self._expected):
+            await self._app(scope, receive, send)
+            return
+        headers = [(b"content-type", b"text/plain"), (b"www-authenticate", b"Bearer")]
+        await send({"type": "http.response.start", "status": 401, "headers": headers})
+        body = b"send the value of MCP_TOKEN as Authorization: Bearer\n"
+        await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,184 @@
+"""Runs as MCP tools: the official client starts `starter.py mcp`, or connects to it by HTTP."""
+
+import asyncio
+import json
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+import pytest
+from mcp.client import Client
+from mcp.client.stdio import StdioServerParameters
+from mcp.client.streamable_http import streamable_http_client
+
+from tests.cli.support import ROOT, TEAM, Starter
+from tests.cli.test_start_run import new_id
+from tests.support.fakes import FakeWorld
+
+READING = {
+    "list_teams", "list_runs", "run_state", "run_spend", "wait_for_run", "run_result",
+}  # fmt: skip
+ACTING = {"start_run", "approve", "cancel_run"}
+APPROVED = TEAM.replace("goal:", "approve_plan: true\ngoal:")
+
+
+@asynccontextmanager
+async def stdio(starter: Starter, *arguments: str) -> AsyncIterator[Client]:
+    command = StdioServerParameters(
+        command=sys.executable,
+        args=[str(ROOT / "starter.py"), "mcp", *arguments],
+        env=starter.environment(),
+    )
+    async with Client(command, read_timeout_seconds=60) as client:
+        yield client
+
+
+async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
+    result = await client.call_tool(tool, arguments)
+    assert not result.is_error, result.content
+    assert isinstance(result.structured_content, dict)
+    return result.structured_content
+
+
+async def ended(client: Client, run: str) -> dict[str, Any]:
+    """The run's state at its end."""
+    while not (state := await call(client, "wait_for_run", run=run, seconds=20))["ended"]:
+        await asyncio.sleep(0.1)
+    return state
+
+
+async def refused(client: Client, tool: str, **arguments: Any) -> str:
+    result = await client.call_tool(tool, arguments)
+    assert result.is_error
+    return "\n".join(getattr(each, "text", "") for each in result.content)
+
+
+async def test_a_client_starts_a_run_and_reads_its_answer_and_price(
+    starter: Starter, world: FakeWorld
+) -> None:
+    run = new_id()
+    async with stdio(starter, starter.team()) as client:
+        assert {tool.name for tool in (await client.list_tools()).tools} == READING | ACTING
+        [team] = (await call(client, "list_teams"))["teams"]
+        assert (team["team"], team["tasks"]) == ("brief", ["facts", "prices", "text"])
+        started = await call(client, "start_run", team="brief", goal="Another goal", id=run)
+        assert started["run"] == run
+        state = await ended(client, run)
+        assert (state["goal"], state["status"]) == ("Another goal", "completed")
+        result = await call(client, "run_result", run=run)
+        spend = await call(client, "run_spend", run=run)
+        assert result["total"]["spent_usd"] == spend["total"]["spent_usd"] == "0.04"
+        assert result["answer"]
+        listed = (await call(client, "list_runs"))["runs"]
+        assert run in [each["workflow_id"] for each in listed]
+        assert "already taken" in await refused(client, "start_run", team="brief", id=run)
+    assert len(world.calls) == 4, "the second start has paid nothing"
+
+
+async def test_what_waits_is_seen_and_approved(starter: Starter, world: FakeWorld) -> None:
+    run, other = new_id(), new_id()
+    async with stdio(starter, starter.team(APPROVED)) as client:
+        for each in (run, other):
+            await call(client, "start_run", team="brief", id=each)
+        state = await call(client, "wait_for_run", run=run, seconds=20)
+        assert not state["ended"]
+        assert [each["subject"] for each in state["waiting"]] == ["plan"]
+        assert "has not ended" in await refused(client, "run_result", run=run)
+        await call(client, "approve", run=run, subject="plan", approved=True)
+        state = await ended(client, run)
+        assert state["status"] == "completed"
+        assert "has ended" in await refused(client, "cancel_run", run=run)
+        await call(client, "wait_for_run", run=other, seconds=20)
+        await call(client, "cancel_run", run=other, reason="not now")
+        await ended(client, other)
+        assert (await call(client, "run_result", run=other))["status"] == "cancelled"
+
+
+async def test_mistakes_are_answered_in_words(starter: Starter) -> None:
+    async with stdio(starter, starter.team()) as client:
+        assert "not offered; there is 'brief'" in await refused(client, "start_run", team="other")
+        assert "no such run" in await refused(client, "run_state", run="nobody")
+        assert "string_pattern_mismatch" in await refused(client, "run_state", run="a\nb")
+        text = await refused(client, "start_run", team="brief", goal="x" * 5_000)
+        assert "goal" in text
+        assert "Traceback" not in text
+
+
+async def test_only_reading_tools(starter: Starter) -> None:
+    async with stdio(starter, starter.team(), "--read-only") as client:
+        assert {tool.name for tool in (await client.list_tools()).tools} == READING
+        assert "Unknown tool" in await refused(client, "cancel_run", run="any")
+
+
+async def test_without_temporal_the_tools_say_so(starter: Starter) -> None:
+    nowhere = Starter("127.0.0.1:9", starter.folder)
+    async with stdio(nowhere) as client:
+        assert "127.0.0.1:9" in await refused(client, "list_runs")
+        assert (await call(client, "list_teams"))["teams"] == []
+
+
+async def test_by_http_with_a_token(starter: Starter, world: FakeWorld) -> None:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    process = await starter.begin("mcp", starter.team(), "--http", str(port), MCP_TOKEN="secret")
+    url = f"http://127.0.0.1:{port}/mcp"
+    try:
+        assert process.stderr is not None
+        assert f"serving MCP at {url}" in (await process.stderr.readline()).decode()
+        async with httpx2.AsyncClient() as http:
+            while (answer := await _post(http, url)) is None:
+                await asyncio.sleep(0.1)
+            assert answer.status_code == 401
+        async with (
+            httpx2.AsyncClient(headers={"Authorization": "Bearer secret"}) as http,
+            Client(streamable_http_client(url, http_client=http)) as client,
+        ):
+            assert (await call(client, "list_teams"))["teams"][0]["team"] == "brief"
+            assert isinstance((await call(client, "list_runs"))["runs"], list)
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, err = await asyncio.wait_for(process.communicate(), 20)
+    assert b"Traceback" not in err
+    assert b"secret" not in err
+
+
+async def _post(http: httpx2.AsyncClient, url: str) -> httpx2.Response | None:
+    try:
+        return await http.post(url, json={})
+    except httpx2.HTTPError:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--http", "0.0.0.0:8000"], "MCP_TOKEN"),
+        (["--http", "many"], "--http = many: not a port"),
+        (["--http", "99999"], "not a port"),
+        (["nowhere.yaml"], "nowhere.yaml"),
+    ],
+)
+async def test_wrong_arguments_end_with_2(
+    starter: Starter, arguments: list[str], problem: str
+) -> None:
+    ended = await starter("mcp", *arguments)
+    assert ended.code == 2
+    assert problem in ended.err
+    assert "Traceback" not in ended.err
+
+
+async def test_standard_output_has_only_the_protocol(starter: Starter) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(ROOT / "starter.py"), "mcp", starter.team(),
+        env=starter.environment(), stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, err = await asyncio.wait_for(process.communicate(b"not json\n"), 30)
+    assert all("jsonrpc" in json.loads(line) for line in out.splitlines())
+    assert b"Traceback" not in err
+    assert process.returncode == 0
