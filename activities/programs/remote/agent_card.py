@@ -33,7 +33,7 @@ class Interface:
     binding: Binding
     version: Version
     tenant: str = ""
-    takes_json: bool = True
+    takes_json: bool = False
     """Whether a message may have data parts."""
 
 
@@ -108,11 +108,12 @@ def _absolute(url: str, card_url: str) -> str:
 
 
 def _takes_json(card: dict[str, Any]) -> bool:
-    """The input modes of the agent and its skills; a card without any accepts everything."""
+    """Whether the input modes of the agent and its skills have JSON beside text. One that names JSON
+    alone may mean text: fasta2a does, and its tasks fail at a data part."""
     listed = [card.get("defaultInputModes")]
     listed += [skill.get("inputModes") for skill in _objects(card.get("skills"))]
-    modes = [mode for each in listed if isinstance(each, list) for mode in each]
-    return not modes or any(mode in ("application/json", "*/*", "data") for mode in modes)
+    modes = {str(mode) for each in listed if isinstance(each, list) for mode in each}
+    return "application/json" in modes and any(mode.startswith("text") for mode in modes)
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:

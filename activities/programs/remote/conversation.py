@@ -131,7 +131,8 @@ class Conversation:
             return await self._send(self._whole())
         if call.reply is not None and known.asks and not now.replied:
             return await self._reply(known, call.reply)
-        if call.call.rejected is not None and now.remote_task is None:
+        is_repair = call.call.rejected is not None and call.reply is None
+        if is_repair and now.remote_task is None and known.state == COMPLETED:
             return await self._repair(known)
         if known.state in UNSUCCESSFUL:
             return await self._send(self._whole())

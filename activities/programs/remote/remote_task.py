@@ -129,15 +129,21 @@ def _message(value: dict[str, Any]) -> RemoteMessage:
     role = _string(value.get("role")).lower()
     return RemoteMessage(
         text=_joined([each["text"] for each in parts if isinstance(each.get("text"), str)]),
-        data=tuple(_data(each["data"]) for each in parts if each.get("data") is not None),
+        data=tuple(_data(each) for each in parts if each.get("data") is not None),
         message_id=_string(_either(value, "messageId", "message_id")),
         from_agent=not role.endswith("user"),
     )
 
 
-def _data(value: Any) -> Any:
-    """HTTP+JSON of 0.3 wraps it once more."""
-    return value["data"] if isinstance(value, dict) and set(value) == {"data"} else value
+def _data(part: dict[str, Any]) -> Any:
+    """HTTP+JSON of 0.3 wraps it once more; fasta2a wraps a result whose schema it gives."""
+    value, metadata = part["data"], part.get("metadata")
+    if isinstance(value, dict) and set(value) == {"data"}:
+        value = value["data"]
+    is_wrapped = isinstance(metadata, dict) and "json_schema" in metadata
+    if is_wrapped and isinstance(value, dict) and set(value) == {"result"}:
+        return value["result"]
+    return value
 
 
 def _joined(texts: list[str]) -> str:

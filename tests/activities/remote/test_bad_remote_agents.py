@@ -8,6 +8,7 @@ from aiohttp import web
 
 from activities.programs.remote import conversation, json_http
 from activities.programs.remote_progress import Progress, RemoteProgress
+from durable_agent_team.contracts.call import Rejected
 from durable_agent_team.contracts.error_types import ErrorType
 from tests.activities.remote.support import SCHEMA, attempt, failure, program
 from tests.support.scripted_a2a import (
@@ -200,6 +201,18 @@ async def test_a_second_question_is_asked() -> None:
         found = await failure(call)
     assert found.kind is ErrorType.INPUT_REQUIRED
     assert "Sign in." in str(found)
+
+
+async def test_a_question_during_a_repair_is_asked_again_and_answered() -> None:
+    asked = task("INPUT_REQUIRED", "Which?")
+    rejected = Rejected(answer="poor", reasons=("too short",))
+    async with scripted_agent(always({"task": completed()}), always(asked)) as agent:
+        call = program(agent.url, execution=3, remote_task="t-1", rejected=rejected)
+        assert (await failure(call)).kind is ErrorType.INPUT_REQUIRED
+        assert not agent.called("SendMessage")
+        await attempt(call.model_copy(update={"reply": "Sweden"}))
+    [sent] = agent.called("SendMessage")
+    assert sent["message"]["parts"] == [{"text": "Sweden"}]
 
 
 async def test_a_reply_that_arrived_is_found_in_the_history() -> None:
