@@ -29,11 +29,13 @@ class OneKey(Sealer):
         return SecretStr(AGENT_KEY)
 
 
-def remote_programs(llm_url: str = "http://127.0.0.1:9/v1") -> Programs:
+def remote_programs(
+    llm_url: str = "http://127.0.0.1:9/v1", sealer: Sealer | None = None
+) -> Programs:
     """Its gateway is nowhere by default: an agent that does not get the key costs nothing there."""
     return Programs(
         ScopeAccount(HttpxClient(), llm_url, None),
-        OneKey(),
+        sealer or OneKey(),
         Judge(),
         Texts(NoBlobs()),
         Environments(Path(os.devnull), {}),
