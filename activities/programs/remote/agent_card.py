@@ -108,8 +108,8 @@ def _absolute(url: str, card_url: str) -> str:
 
 
 def _takes_json(card: dict[str, Any]) -> bool:
-    """Whether the input modes of the agent and its skills have JSON beside text. One that names JSON
-    alone may mean text: fasta2a does, and its tasks fail at a data part."""
+    """Whether the input modes of the agent and its skills have JSON beside text. One that names
+    JSON alone may mean text: fasta2a does, and its tasks fail at a data part."""
     listed = [card.get("defaultInputModes")]
     listed += [skill.get("inputModes") for skill in _objects(card.get("skills"))]
     modes = {str(mode) for each in listed if isinstance(each, list) for mode in each}

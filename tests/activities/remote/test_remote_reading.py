@@ -13,10 +13,12 @@ from activities.programs.remote.remote_errors import RemoteFailed, RpcError
 from activities.programs.remote.remote_task import RemoteTask, read_task, task_or_message
 from activities.programs.remote.wire import Outgoing, Wire
 
-FIELDS = """url supportedInterfaces additionalInterfaces protocolBinding preferredTransport transport
-protocolVersion tenant defaultInputModes skills inputModes id contextId status state message msg
-task kind artifacts history parts content role text data metadata json_schema result error code
-details"""
+FIELDS = """
+url supportedInterfaces additionalInterfaces protocolBinding preferredTransport transport
+protocolVersion tenant defaultInputModes skills inputModes id contextId status state
+message msg task kind artifacts history parts content role text data metadata json_schema
+result error code details
+"""
 NAMES = st.sampled_from(FIELDS.split())
 VALUES = st.sampled_from(
     ["JSONRPC", "HTTP+JSON", "1.0", "0.3.0", "http://h:99999/", "http://[::1", "TASK_STATE_FAILED"]
