@@ -11,10 +11,10 @@ PACKAGES := durable_agent_team workflows activities benchmarks conformance docs 
 QUIETLY = $(shell env --block-signal=INT true 2>/dev/null && echo env --block-signal=INT)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test fast fuzz check bench chaos lock
+.PHONY: help install demo up test fast fuzz check bench chaos frameworks lock
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## install what running needs into .venv (pinned, with hashes)
 
@@ -58,12 +58,25 @@ bench: $(DEVELOPMENT_STAMP) ## measure; results in .data/bench.json (ROWS=, AGAI
 chaos: $(DEVELOPMENT_STAMP) ## kill and freeze processes under runs; results in .data/chaos.json (RUNS=, SEED=)
 	@$(BIN)/python -m tests.chaos $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
 
+frameworks: $(DEVELOPMENT_STAMP) ## run agents of LangGraph, CrewAI, and five more; installs them below .data (TEAMS=, SCRIPTED=1)
+	@$(BIN)/python -m tests.frameworks $(TEAMS) $(if $(SCRIPTED),--scripted)
+
 lock: ## write new lock files from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/"; exit 1; }
 	@$(COMPILE) --all-extras -o requirements/development.lock
 	@$(COMPILE) -c requirements/development.lock --extra local --extra mcp -o requirements/local.lock
 	@$(COMPILE) -c requirements/development.lock --extra gateway --extra worker \
 		-o requirements/service.lock
+	@for each in teams/frameworks/envs/*/; do \
+		$(COMPILE_FRAMEWORK) "$${each}requirements.in" -o "$${each}requirements.lock" || exit 1; done
+	@$(COMPILE_FRAMEWORK) tests/frameworks/requirements.in -c requirements/development.lock \
+		--no-annotate $(INSTALLED_ALREADY) -o tests/frameworks/requirements.lock
 
 COMPILE = uv pip compile pyproject.toml --generate-hashes --universal --python-version 3.11 -q \
 	--no-header --no-emit-index-url --no-emit-find-links
+
+COMPILE_FRAMEWORK = uv pip compile --generate-hashes --universal --python-version 3.11 -q \
+	--no-header --no-emit-index-url --no-emit-find-links
+# What the development environment has, so that two frameworks can be installed beside it.
+INSTALLED_ALREADY = $(shell sed -n 's/^\([a-z0-9._-]*\)==.*/--no-emit-package \1/p' \
+	requirements/development.lock) --no-emit-package pywin32
