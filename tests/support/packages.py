@@ -1,10 +1,13 @@
 """All packages together: real activities, the real gateway and the scripted upstream."""
 
+import os
 import sqlite3
+import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
@@ -12,7 +15,13 @@ from temporalio.client import Client, WorkflowHandle
 
 from activities.accounts import Accounts
 from activities.calls.call_agent import Agents
+from activities.judging.judge import Judge
 from activities.notifications import Notifications
+from activities.programs.environments import Environments
+from activities.programs.process_runner import ProcessRunner
+from activities.programs.run_program import Programs
+from activities.programs.scope_account import ScopeAccount
+from activities.programs.work_directories import WorkDirectories
 from durable_agent_team.atxp.account_api import AtxpAccounts
 from durable_agent_team.atxp.chat_client import ChatClient
 from durable_agent_team.atxp.http_client import HttpClient
@@ -20,6 +29,7 @@ from durable_agent_team.atxp.sealing import Sealer, generate_sealing_key
 from durable_agent_team.blobs.store import BlobStore, NoBlobs
 from durable_agent_team.blobs.texts import Texts
 from durable_agent_team.contracts.names import WORKFLOW
+from durable_agent_team.contracts.program_kinds import CommandRun, PythonRun
 from durable_agent_team.contracts.run import RunReport
 from durable_agent_team.payloads.converter import data_converter
 from tests.support.gateway import RunningGateway, running_gateway
@@ -63,6 +73,21 @@ async def all_rooms(
     """A worker with the real activities; everything on loopback. Large texts are in `blobs`."""
     store = blobs or NoBlobs()
     client = with_store(client, store)
+    with tempfile.TemporaryDirectory() as folder:
+        directories = WorkDirectories(Path(folder) / "work")
+        with closing(directories):
+            async with _served(client, store, folder, directories, gateway) as rooms:
+                yield rooms
+
+
+@asynccontextmanager
+async def _served(
+    client: Client,
+    store: BlobStore,
+    folder: str,
+    directories: WorkDirectories,
+    gateway: dict[str, Any],
+) -> AsyncIterator[Rooms]:
     async with (
         ScriptedUpstream() as upstream,
         running_gateway(upstream.url, **gateway) as running,
@@ -71,8 +96,20 @@ async def all_rooms(
         provider = AtxpAccounts(http, running.base_url, SecretStr(running.parent_key))
         chat = ChatClient(http, running.base_url)
         sealer = Sealer(SEALING_KEY)
+        environments = Environments(Path(folder) / "environments", os.environ)
+        processes = ProcessRunner(directories, environments, os.environ)
         accounts = Accounts(provider, models_reader=chat, sealer=sealer, default_model="m")
+        programs = Programs(
+            ScopeAccount(http, running.base_url, SecretStr(running.parent_key)),
+            sealer,
+            Judge(),
+            Texts(store),
+            environments,
+            runners=dict.fromkeys((PythonRun, CommandRun), processes),
+        )
         activities = [
+            programs.prepare_environment,
+            programs.run_program,
             accounts.read_models,
             accounts.open_accounts,
             accounts.set_budget,
