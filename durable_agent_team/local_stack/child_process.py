@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ STEADY_SECONDS = 10.0
 
 
 OWN_KEYS = frozenset({"ATXP_API_KEY", "TEMPORAL_API_KEY"})
+"""Of the worker: ATXP_API_KEY, that of the gateway's accounts, and TEMPORAL_API_KEY."""
 
 
 def environment_of(part: Part) -> dict[str, str]:
@@ -28,12 +30,31 @@ def environment_of(part: Part) -> dict[str, str]:
     found = {name: each for name, each in dotenv_values(PROJECT_ROOT / ".env").items() if each}
     found |= os.environ
     if not part.gets_provider_keys:
-        found = {name: each for name, each in found.items() if not _is_provider_key(name)}
+        named = _named_in_models_file(found.get("GATEWAY_MODELS"))
+        found = {
+            name: each
+            for name, each in found.items()
+            if name not in named and not _is_provider_key(name)
+        }
     return {**found, **part.env, "PYTHONUNBUFFERED": "1"}
 
 
 def _is_provider_key(name: str) -> bool:
     return name.upper().endswith("_API_KEY") and name.upper() not in OWN_KEYS
+
+
+def _named_in_models_file(path: str | None) -> set[str]:
+    """Every `key_env` of the gateway's models file, whatever it is called. Of a file that cannot be
+    read there are none: the gateway says what is wrong with it, and does not start."""
+    if not path:
+        return set()
+    try:
+        upstreams = tomllib.loads((PROJECT_ROOT / path).read_text()).get("upstreams", {})
+    except (OSError, ValueError):
+        return set()
+    entries = upstreams.values() if isinstance(upstreams, dict) else ()
+    named = {each["key_env"] for each in entries if isinstance(each, dict) and "key_env" in each}
+    return {each for each in named if isinstance(each, str)} - OWN_KEYS
 
 
 class Child:

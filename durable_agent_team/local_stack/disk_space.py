@@ -22,6 +22,14 @@ def require_room(folder: Path) -> None:
         )
 
 
+def cannot_write(folder: Path, error: OSError) -> SettingsError:
+    """A disk that filled up while the stack started, or a folder that nobody may write to."""
+    what = f"cannot be written to ({error.strerror or error})"
+    return SettingsError(
+        [Problem(field="DATA_DIR", value=str(folder)[:500], what=what, remedy=REMEDY)]
+    )
+
+
 def little_room(folder: Path) -> str | None:
     """A warning if there is room for now, but not for long."""
     free = shutil.disk_usage(folder).free

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from durable_agent_team.contracts.plan import Problem
+from durable_agent_team.local_stack.disk_space import cannot_write
 from durable_agent_team.local_stack.stack import READY_SECONDS, Say, Stack, StackFailed
 from durable_agent_team.local_stack.stack_plan import StackSettings, stack_settings
 from durable_agent_team.process.project_root import PROJECT_ROOT
@@ -30,7 +31,7 @@ async def local_stack(
 ) -> AsyncIterator[StackInfo]:
     """The stack that is up, or a new one, which is stopped at the end of the block.
 
-    Raises `SettingsError` (a taken port) or `StackFailed`.
+    Raises `SettingsError` (a taken port, a full disk) or `StackFailed`.
     """
     settings = settings or stack_settings()
     folder = data_dir({"DATA_DIR": settings.data_dir}, PROJECT_ROOT)
@@ -43,9 +44,19 @@ async def local_stack(
             return
         stack = Stack(settings, folder, log)
         try:
-            yield await stack.start()
+            yield await _started(stack, folder)
         finally:
             await stack.stop()
+
+
+async def _started(stack: Stack, folder: Path) -> StackInfo:
+    """Raises `SettingsError` where a file of the stack cannot be written."""
+    try:
+        return await stack.start()
+    except OSError as error:
+        if isinstance(error, TimeoutError | ConnectionError):
+            raise
+        raise cannot_write(folder, error) from error
 
 
 def _lock_file(folder: Path) -> IO[str]:

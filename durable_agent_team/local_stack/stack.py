@@ -125,7 +125,13 @@ class Stack:
         return child
 
     def _save(self) -> None:
-        write_state(self._info())
+        """Once the stack is up, a full disk must not keep a part from being watched."""
+        try:
+            write_state(self._info())
+        except OSError as error:
+            if not self._ready:
+                raise
+            self._say(f"warning: {self._folder / STATE} cannot be written ({error.strerror})")
 
     async def _temporal_ready(self, plan: StackPlan) -> None:
         settings = ClientSettings(

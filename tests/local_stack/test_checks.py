@@ -1,13 +1,16 @@
 """What `make up` says before anyone starts a run: what can be called, and what is wrong with it."""
 
+import errno
 import shutil
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from durable_agent_team.local_stack import stack, stack_plan
 from durable_agent_team.local_stack.disk_space import little_room
 from durable_agent_team.local_stack.gateway_check import DefaultModelRefused, report_models
+from durable_agent_team.local_stack.lifecycle import local_stack
 from durable_agent_team.local_stack.stack_plan import StackSettings, make_plan
 from durable_agent_team.process.settings import SettingsError
 from tests.support.gateway import PARENT_KEY, running_gateway
@@ -45,6 +48,24 @@ async def test_an_unpriced_default_model_is_refused_with_the_nearest_name() -> N
         await said("smolm2-135m")
     assert str(refused.value).startswith("DEFAULT_MODEL = smolm2-135m: ")
     assert "smollm2-135m" in str(refused.value).partition(": ")[2]
+
+
+@pytest.mark.parametrize("step", ["write_private", "write_state"])
+async def test_a_disk_that_fills_up_while_the_stack_starts_is_named_with_its_setting(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    module = stack_plan if step == "write_private" else stack
+    monkeypatch.setattr(module, step, full)
+    ports = {"temporal_port": 0, "temporal_ui_port": 0, "gateway_port": 0}
+    settings = StackSettings.model_validate({"data_dir": str(tmp_path), **ports})
+    with pytest.raises(SettingsError) as caught:
+        async with local_stack(lambda _: None, settings):
+            pytest.fail("it must not start")
+    assert f"DATA_DIR = {tmp_path}: cannot be written to (No space left" in str(caught.value)
+    assert "make room" in str(caught.value)
 
 
 def test_a_full_disk_is_named_with_its_setting(

@@ -216,3 +216,18 @@ def test_only_the_gateway_gets_the_keys_of_providers(monkeypatch: pytest.MonkeyP
     assert {"TEMPORAL_API_KEY", "ATXP_API_KEY", "PATH"} <= set(worker)
     gateway = environment_of(Part("gateway", (), {}, 1, gets_provider_keys=True))
     assert gateway["OPENAI_API_KEY"] == "sk-of-a-provider"
+
+
+def test_the_worker_gets_no_key_that_the_models_file_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = tmp_path / "models.toml"
+    models.write_text('[upstreams.own]\nurl = "https://own.example"\nkey_env = "OWN_TOKEN"\n')
+    monkeypatch.setenv("GATEWAY_MODELS", str(models))
+    monkeypatch.setenv("OWN_TOKEN", "sk-of-an-own-upstream")
+    assert "OWN_TOKEN" not in environment_of(Part("worker", (), {}, 1))
+    assert "OWN_TOKEN" not in environment_of(Part("temporal", (), {}, 1))
+    gateway = environment_of(Part("gateway", (), {}, 1, gets_provider_keys=True))
+    assert gateway["OWN_TOKEN"] == "sk-of-an-own-upstream"
+    models.write_text("[upstreams.own")
+    assert "OWN_TOKEN" in environment_of(Part("worker", (), {}, 1)), "the gateway refuses the file"
