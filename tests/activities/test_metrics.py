@@ -63,6 +63,10 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
     for name in ("SPEND", "CALLS"):
         made = getattr(metrics, name)
         monkeypatch.setattr(metrics, name, meter.create_counter(made._name))
+    parts = meter.create_counter(metrics.TOKEN_PARTS._name)  # type: ignore[attr-defined]
+    monkeypatch.setattr(metrics, "TOKEN_PARTS", parts)
+    saved = meter.create_up_down_counter(metrics.SAVED._name)  # type: ignore[attr-defined]
+    monkeypatch.setattr(metrics, "SAVED", saved)
     running = meter.create_up_down_counter("agent_team.calls_running")
     monkeypatch.setattr(metrics, "RUNNING", running)
     for name in ("TOKENS", "DURATION"):
@@ -97,6 +101,32 @@ async def test_an_answer_is_counted_with_its_tokens(seen: Seen) -> None:
     [timed] = seen.points("gen_ai.client.operation.duration")
     assert timed.count == 1
     assert "error.type" not in timed.attributes
+
+
+async def test_kinds_of_tokens_and_what_caching_saved_are_counted_once(seen: Seen) -> None:
+    usage = {
+        "prompt_tokens": 100,
+        "completion_tokens": 30,
+        "prompt_tokens_details": {"cached_tokens": 60, "cache_write_tokens": 20},
+        "completion_tokens_details": {"reasoning_tokens": 25},
+        "cost": 0.000013,
+        "saved_usd": "0.000054",
+    }
+    answer = {**ANSWER, "usage": usage}
+    await attempts(reply(answer), reply(answer, headers=REPLAYED))
+    points = seen.points("agent_team.token_parts")
+    kinds = {each.attributes["agent_team.token_kind"]: each.value for each in points}
+    assert kinds == {"cached": 60, "cache_write": 20, "reasoning": 25}
+    assert seen.total("agent_team.saved_micro_usd") == 54
+    cost_more = {**usage, "saved_usd": "-0.000014"}
+    await attempts(reply({**ANSWER, "usage": cost_more}), idempotency_key="another")
+    assert seen.total("agent_team.saved_micro_usd") == 40, "it falls where caching cost more"
+
+
+async def test_tokens_without_kinds_have_no_parts(seen: Seen) -> None:
+    await attempts(reply(ANSWER))
+    assert seen.points("agent_team.token_parts") == []
+    assert seen.points("agent_team.saved_micro_usd") == []
 
 
 async def test_a_stored_answer_that_comes_again_was_paid_once(seen: Seen) -> None:

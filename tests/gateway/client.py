@@ -125,13 +125,16 @@ class Agent:
         )
 
     def stream(
-        self, sent: dict[str, Any] | None = None, key: str | None = None
+        self,
+        sent: dict[str, Any] | None = None,
+        key: str | None = None,
+        door: str = "chat/completions",
     ) -> aiohttp.client._RequestContextManager:
         """A streamed call to read chunk by chunk or to leave: `async with agent.stream() as s`."""
         headers = {"Authorization": f"Bearer {self.key}"}
         if key is not None:
             headers["Idempotency-Key"] = key
-        url = f"{self.api.url}/v1/chat/completions"
+        url = f"{self.api.url}/v1/{door}"
         return self.api.http.post(url, json=sent or streamed(), headers=headers)
 
     async def account(self) -> Any:

@@ -78,6 +78,40 @@ async def test_a_client_that_leaves_a_stream_pays_and_can_get_the_answer_later(
             assert w.upstream.count == 1
 
 
+@pytest.mark.parametrize(
+    ("door", "sent", "end"),
+    [
+        ("responses", {"input": "hello", "max_output_tokens": 10}, "response.completed"),
+        (
+            "messages",
+            {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 10},
+            "message_stop",
+        ),
+    ],
+)
+async def test_a_client_that_leaves_a_stream_at_another_door_pays_and_can_come_back(
+    door: str, sent: dict[str, Any], end: str
+) -> None:
+    gate = asyncio.Event()
+    sent = {"model": "m", "stream": True, **sent}
+    async with world(Rule(text=TEXT, usage=USED, gate=gate)) as w:
+        agent = await w.api.open()
+        async with agent.stream(sent, "k", door) as stream:
+            assert stream.status == 200
+            await stream.content.readuntil(b"one")
+        assert (await agent.account())["reserved"] > 0
+        gate.set()
+        await agent.until_reserved(False)
+        [line] = await agent.ledger()
+        assert (line["amount"], line["estimated"]) == (COST, False)
+        again = await w.api.send("POST", f"/v1/{door}", sent, key=agent.key, idempotency_key="k")
+        assert again.status == 200
+        assert events_of(again.text)[-1]["type"] == end
+        assert again.headers["x-idempotent-replay"] == "true"
+        assert w.upstream.count == 1
+        assert len(await agent.ledger()) == 1
+
+
 async def test_a_client_that_leaves_before_the_first_chunk_pays_too() -> None:
     async with world(Rule(text=TEXT, latency=0.3, usage=USED)) as w:
         agent = await w.api.open()
