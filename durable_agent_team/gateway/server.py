@@ -16,6 +16,7 @@ from durable_agent_team.gateway.api import (
     blob_routes,
     chat_routes,
     door_routes,
+    effect_routes,
     embedding_routes,
     scope_routes,
 )
@@ -243,6 +244,12 @@ def add_routes(app: web.Application) -> None:
         app.router.add_get(f"{before}/v1/models", chat_routes.models)
         app.router.add_get(f"{before}/v1/models/{{id:.+}}", chat_routes.model)
     app.router.add_get("/v1/scopes/{scope}", scope_routes.scope)
+    effects = "/v1/scopes/{scope}/effects"
+    app.router.add_get(effects, effect_routes.list_effects)
+    app.router.add_get(effects + "/{effect}", effect_routes.read_effect)
+    app.router.add_post(effects + "/{effect}/begin", effect_routes.begin_effect)
+    app.router.add_post(effects + "/{effect}/finish", effect_routes.finish_effect)
+    app.router.add_post(effects + "/{effect}/resolve", effect_routes.resolve_effect)
     app.router.add_get("/v1/upstreams", chat_routes.upstreams)
     app.router.add_get("/healthz", chat_routes.health)
     app.router.add_get(PATH, openapi)

@@ -16,10 +16,10 @@ MAX_DIGITS = 100
 _HALF_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-def parse_request(raw: bytes, *, exact: bool = False) -> dict[str, Any]:
+def parse_request(raw: bytes, *, exact: bool = False, unique: bool | None = None) -> dict[str, Any]:
     """Raises ValueError, with a message for the sender, if `raw` is not such an object. With
-    `exact`, fractions are Decimals, and a name that occurs twice is refused; otherwise the last one
-    counts."""
+    `exact`, fractions are Decimals. With `unique` (by default with `exact`), a name that occurs
+    twice is refused; otherwise the last one counts."""
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -31,7 +31,7 @@ def parse_request(raw: bytes, *, exact: bool = False) -> dict[str, Any]:
             parse_float=numbers.parse_float,
             parse_int=numbers.parse_int,
             parse_constant=_refuse_constant,
-            object_pairs_hook=_unique if exact else None,
+            object_pairs_hook=_unique if (exact if unique is None else unique) else None,
         )
     except RecursionError:
         raise ValueError(f"The body is nested more than {MAX_DEPTH} levels deep") from None

@@ -50,6 +50,7 @@ FIELDS = [
     "max_tokens", "max_completion_tokens", "n", "stop", "stream", "stream_options", "include_usage",
     "role", "content", "type", "text", "refusal", "tools", "tool_calls", "function", "temperature",
     "metadata", "response_format", "user", "seed", "logit_bias",
+    "attempt", "tool", "idempotent", "state", "result", "error", "message", "decision",
 ]  # fmt: skip
 fields = st.one_of(st.sampled_from(FIELDS), texts)
 values = st.recursive(
@@ -84,6 +85,10 @@ def changed(draw: st.DrawFn) -> dict[str, Any]:
                 {"from": AGENT_ID, "to": "agt_x", "amount": 0.1},
                 {**body(), "messages": [message]},
                 {**body(), "stream": True},
+                {"attempt": 1, "tool": "t"},
+                {"attempt": 1, "state": "done", "result": {"a": 1}},
+                {"attempt": 1, "state": "failed", "error": {"type": "E", "message": "x"}},
+                {"decision": "result", "result": 1},
             ]
         )
     )
@@ -120,6 +125,12 @@ paths = st.one_of(
         st.one_of(ids, st.integers().map(str), st.integers(1, 4_400).map(lambda n: "9" * n)),
     ),
     ids.map(lambda each: f"/v1/models/{each}"),
+    st.builds(
+        lambda scope, effect, step: f"/v1/scopes/{scope}/effects/{effect}{step}",
+        st.one_of(st.just("s"), ids),
+        st.one_of(st.just("e"), ids),
+        st.sampled_from(["", "/begin", "/finish", f"/resolve?agent={AGENT_ID}"]),
+    ),
     ids.map(lambda each: f"/{each}"),
 )
 header_values = st.one_of(
@@ -154,7 +165,15 @@ json_requests = st.builds(
     lambda method, path, sender, data: raw.request(method, path, {"Authorization": sender}, data),
     st.sampled_from(["POST", "PATCH"]),
     st.sampled_from(
-        ["/v1/chat/completions", "/v1/agents", "/v1/transfers", f"/v1/agents/{AGENT_ID}"]
+        [
+            "/v1/chat/completions",
+            "/v1/agents",
+            "/v1/transfers",
+            f"/v1/agents/{AGENT_ID}",
+            "/v1/scopes/s/effects/e/begin",
+            "/v1/scopes/s/effects/e/finish",
+            f"/v1/scopes/s/effects/e/resolve?agent={AGENT_ID}",
+        ]
     ),
     st.sampled_from([f"Bearer {PARENT_KEY}", f"Bearer {AGENT_KEY}"]),
     bodies,

@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from durable_agent_team.gateway.stores import sqlite_accounts, sqlite_calls
+from durable_agent_team.gateway.stores import sqlite_accounts, sqlite_calls, sqlite_effects
+from durable_agent_team.gateway.stores.effect_store import (
+    BeginEffect,
+    Decision,
+    EffectKey,
+    EffectRefusal,
+    EffectState,
+    FinishEffect,
+    ResolveEffect,
+)
 from durable_agent_team.gateway.stores.sqlite_schema import connect
 from durable_agent_team.gateway.stores.store import (
     InterruptionCause,
@@ -57,6 +66,15 @@ def run_every_operation(conn: sqlite3.Connection) -> None:
     assert sqlite_calls.interrupted(conn, "a") == {"upstream_broke_off": 1}
     sqlite_calls.pending_processes(conn)
     sqlite_calls.release_abandoned(conn, set(), NOW)
+    key = EffectKey("a", "s", "e")
+    for attempt in (1, 2):
+        sqlite_effects.begin(conn, key, BeginEffect(attempt, "t", False), NOW)
+    decided = ResolveEffect(Decision.RESULT, b"1")
+    assert sqlite_effects.resolve(conn, key, decided, NOW).refusal is None
+    finished = FinishEffect(1, EffectState.DONE, b"1")
+    assert sqlite_effects.finish(conn, key, finished, NOW).refusal is EffectRefusal.RESOLVED
+    assert sqlite_effects.read_listed(conn, key) is not None
+    assert len(sqlite_effects.listed(conn, "a", "s", 0, 10)) == 1
     sqlite_accounts.change(conn, "a", None, "disabled", NOW)
     assert isinstance(sqlite_calls.begin(conn, again, "owner", NOW, 60), StoreRefusal)
 

@@ -139,6 +139,122 @@ async def test_a_wrong_idempotency_key_is_named(key: str) -> None:
         assert "Idempotency-Key" in reply.error["message"]
 
 
+BEGIN = '{"attempt": %s, "tool": "t"}'
+FINISH = '{"attempt": 1, "state": %s}'
+RESOLVE = '{"decision": %s}'
+
+
+@pytest.mark.parametrize(
+    ("step", "text", "names"),
+    [
+        *(
+            ("begin", BEGIN % attempt, "`attempt`")
+            for attempt in ("0", "-1", "1.0", "true", '"1"', "null", "[]", "1000000001", DIGITS)
+        ),
+        ("begin", BEGIN % "NaN", "NaN"),
+        ("begin", '{"tool": "t"}', "`attempt`"),
+        ("begin", '{"attempt": 1}', "`tool`"),
+        ("begin", '{"attempt": 1, "tool": ""}', "`tool`"),
+        ("begin", '{"attempt": 1, "tool": []}', "`tool`"),
+        ("begin", '{"attempt": 1, "tool": "a\\nb"}', "`tool`"),
+        ("begin", '{"attempt": 1, "tool": "\\ud800"}', "`tool`"),
+        ("begin", '{"attempt": 1, "tool": "%s"}' % ("t" * 201), "`tool`"),
+        ("begin", f'{{"attempt": 1, "tool": "{PARENT_KEY}"}}', "`tool`"),
+        ("begin", '{"attempt": 1, "tool": "t", "idempotent": 1}', "`idempotent`"),
+        ("begin", '{"attempt": 1, "tool": "t", "x": 1}', "`x`"),
+        ("begin", '{"attempt": 1, "attempt": 2, "tool": "t"}', "'attempt'"),
+        ("begin", "[]", "object"),
+        ("finish", FINISH % "[]", "`state`"),
+        ("finish", FINISH % '"begun"', "`state`"),
+        ("finish", FINISH % '"done"', "`result`"),
+        ("finish", FINISH % '"failed"', "`error`"),
+        ("finish", FINISH % '"failed", "error": "x"', "`error`"),
+        ("finish", FINISH % '"failed", "error": {"type": "E"}', "`error.message`"),
+        ("finish", FINISH % '"failed", "error": {"type": "", "message": ""}', "`error.type`"),
+        ("finish", FINISH % '"failed", "error": {"type": 1, "message": ""}', "`error.type`"),
+        ("finish", FINISH % '"done", "result": 1, "error": {}', "`error`"),
+        ("finish", FINISH % '"unknown", "result": null', "`result`"),
+        ("finish", FINISH % '"done", "result": 1e999', "`result`"),
+        ("finish", FINISH % '"done", "result": {"a": ["\\udc00"]}', "`result.a[0]`"),
+        ("finish", FINISH % '"done", "result": {"a": 1, "a": 2}', "'a'"),
+        ("finish", FINISH % ('"done", "result": ' + "[" * 150 + "]" * 150), "nested"),
+        ("resolve", RESOLVE % "null", "`decision`"),
+        ("resolve", RESOLVE % '"done"', "`decision`"),
+        ("resolve", RESOLVE % '"result"', "`result`"),
+        ("resolve", RESOLVE % '"skip", "result": 1', "`result`"),
+        ("resolve", RESOLVE % '"skip", "attempt": 0', "`attempt`"),
+    ],
+)
+async def test_a_wrong_effect_names_the_field(step: str, text: str, names: str) -> None:
+    async with world() as w:
+        agent = await w.api.open()
+        path, key = f"/v1/scopes/s/effects/e/{step}", agent.key
+        if step == "resolve":
+            path, key = f"{path}?agent={agent.id}", PARENT_KEY
+        reply = await w.api.send("POST", path, raw=text.encode(), key=key)
+        assert (reply.status, reply.error["type"]) == (400, "invalid_request_error")
+        assert names in reply.error["message"]
+        assert len(reply.error["message"]) < 400
+        listed = await w.api.send("GET", "/v1/scopes/s/effects", key=agent.key)
+        assert listed.json["data"] == []
+
+
+@pytest.mark.parametrize("length", [256 * 1024 - 2, 256 * 1024 - 1, 3 * 1024 * 1024])
+async def test_a_result_has_256_kilobytes_at_most(length: int) -> None:
+    async with world() as w:
+        agent = await w.api.open()
+        path = "/v1/scopes/s/effects/e/"
+        await w.api.send("POST", f"{path}begin", {"attempt": 1, "tool": "t"}, key=agent.key)
+        data = {"attempt": 1, "state": "done", "result": "x" * length}
+        reply = await w.api.send("POST", f"{path}finish", data, key=agent.key)
+        if length + 2 <= 256 * 1024:
+            assert (reply.status, len(reply.json["result"])) == (200, length)
+        else:
+            assert (reply.status, reply.error["code"]) == (413, "result_too_large")
+            assert f"{length + 2} bytes" in reply.error["message"]
+            assert "reference" in reply.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "effect", "names"),
+    [
+        ("a%20b", "e", "A scope has"),
+        ("%F0%9F%92%B0", "e", "A scope has"),
+        ("s" * 101, "e", "A scope has"),
+        ("s", "-e", "The effect in the path"),
+        ("s", "e" * 201, "The effect in the path"),
+        ("s", "%2Fe", "The effect in the path"),
+        ("s", "e%00", "The effect in the path"),
+        (PARENT_KEY, "e", "The scope contains"),
+        ("s", PARENT_KEY, "The effect in the path contains"),
+    ],
+)
+async def test_a_wrong_name_of_an_effect_is_refused(scope: str, effect: str, names: str) -> None:
+    async with world() as w:
+        agent = await w.api.open()
+        path = f"/v1/scopes/{scope}/effects/{effect}/begin"
+        headers = {"Authorization": f"Bearer {agent.key}"}
+        sent = raw.request("POST", path, headers, b'{"attempt": 1, "tool": "t"}')
+        reply = await raw.send(w.api.url, sent)
+        assert (reply.status, reply.error["code"]) == (400, "invalid_request")
+        assert names in reply.error["message"]
+        assert PARENT_KEY not in str(reply.error)
+
+
+async def test_keys_in_a_result_are_removed_before_it_is_stored() -> None:
+    async with world() as w:
+        agent = await w.api.open()
+        path = "/v1/scopes/s/effects/e/"
+        await w.api.send("POST", f"{path}begin", {"attempt": 1, "tool": "t"}, key=agent.key)
+        result = {"a": [f"the key is {agent.key}"], agent.key: {PARENT_KEY: 1}}
+        data = {"attempt": 1, "state": "done", "result": result}
+        reply = await w.api.send("POST", f"{path}finish", data, key=agent.key)
+        removed = {"a": ["the key is [removed]"], "[removed]": {"[removed]": 1}}
+        assert reply.json["result"] == removed
+        again = await w.api.send("POST", f"{path}finish", data, key=agent.key)
+        assert again.status == 200
+
+
 @pytest.mark.parametrize("target", ["/v1/agents/%ff", "/v1/agents/%ed%a0%80", "/v1/models/%ff%0a"])
 async def test_a_path_that_is_not_text_is_refused(target: str) -> None:
     async with world() as w:

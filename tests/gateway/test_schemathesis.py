@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.gateway.attacked_gateway import attacked_gateway
-from tests.gateway.client import Agent
+from tests.gateway.client import Agent, Api
 from tests.support.fuzzing import count, examples
 from tests.support.gateway import PARENT_KEY
 
@@ -36,7 +36,11 @@ CHECKS: list[Any] = [
 MODES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
 BLOBS = "/v1/blobs/{sha256}"
 EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-CALLS = {"/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/embeddings"}
+EFFECTS = "/v1/scopes/{scope}/effects"
+CALLS = {
+    *("/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/embeddings"),
+    *(EFFECTS, EFFECTS + "/{effect}", EFFECTS + "/{effect}/begin", EFFECTS + "/{effect}/finish"),
+}
 """Requests with an agent's key. All others have the parent's."""
 UNKNOWN_KEY = "unknown-key-0123456789-0123456789"
 
@@ -95,11 +99,19 @@ class Sender:
         self.statuses[case.operation.label, response.status_code] += 1
 
     def _with_real_values(self, case: "Case[Any]") -> "Case[Any]":
-        real: Any = {"model": "m", "from": self.ids[0], "to": self.ids[1], "amount": "0.01"}
+        real: Any = {"model": "m", "from": self.ids[0], "to": self.ids[1], "amount": "0.01",
+                     "attempt": 1, "tool": "t"}  # fmt: skip
         listed = case.operation.path == "/v1/models/{id}"
-        real_path = {"id": "m" if listed else self.ids[0], "sha256": EMPTY_SHA256}
+        real_path = {
+            "id": "m" if listed else self.ids[0],
+            "sha256": EMPTY_SHA256,
+            "scope": "s",
+            "effect": "e",
+        }
         for name in case.path_parameters or {}:
             case.path_parameters[name] = real_path[name]
+        if case.query and "agent" in case.query:
+            case.query["agent"] = self.ids[0]
         if case.operation.body and case.operation.path == BLOBS:
             case.body = b""
         if isinstance(case.body, dict):
@@ -134,15 +146,23 @@ def send_random(sender: Sender, number: int) -> None:
             holds()
 
 
-NEED_OTHERS = {"PATCH /v1/agents/batch"}
-"""Succeed with ids of existing accounts only, which are seldom generated in a list:
-test_account_batches.py has these."""
+NEED_OTHERS = {"PATCH /v1/agents/batch", f"POST {EFFECTS}/{{effect}}/resolve"}
+"""Succeed with ids of existing accounts only, which are seldom generated in a list, or with an
+effect in one state: test_account_batches.py and test_effects.py have these."""
+
+
+async def begin_effect(api: Api, agent: Agent) -> None:
+    """What the requests with real values can then read and finish."""
+    data = {"attempt": 1, "tool": "t"}
+    path = "/v1/scopes/s/effects/e/begin"
+    assert (await api.send("POST", path, data, key=agent.key)).status == 200
 
 
 @pytest.mark.fuzz
 @pytest.mark.timeout(3_600)
 async def test_every_response_is_as_described() -> None:
     async with attacked_gateway() as (api, agent):
+        await begin_effect(api, agent)
         sender = Sender(api.url, agent, await api.open(1000))
         await asyncio.to_thread(send_coverage, sender)
         await asyncio.to_thread(send_random, sender, examples(28, most=400))

@@ -256,8 +256,8 @@ async def transactions(request: web.Request) -> web.Response:
     gateway = request.app[GATEWAY]
     await gateway.require_parent(request)
     account_id = request.match_info["id"]
-    limit = _whole(request, "limit", PAGE, 1, MAX_PAGE)
-    after = _whole(request, "after", 0, 0, MAX_AFTER)
+    limit = whole(request, "limit", PAGE, 1, MAX_PAGE)
+    after = whole(request, "after", 0, 0, MAX_AFTER)
     account = await gateway.store.account(account_id)
     if account is None:
         raise _unknown_account(account_id)
@@ -337,7 +337,7 @@ def wait_seconds(request: web.Request, data: dict[str, Any]) -> float:
     return seconds
 
 
-def _whole(request: web.Request, field: str, default: int, least: int, most: int) -> int:
+def whole(request: web.Request, field: str, default: int, least: int, most: int) -> int:
     text = query_value(request, field)
     if text is None:
         return default

@@ -19,6 +19,11 @@ from durable_agent_team.gateway.api.door_shapes import (
     RESPONSES_REQUEST,
     MessagesError,
 )
+from durable_agent_team.gateway.api.effect_shapes import (
+    EFFECT_BEGIN,
+    EFFECT_FINISH,
+    EFFECT_RESOLVE,
+)
 from durable_agent_team.gateway.api.http_bodies import respond
 from durable_agent_team.gateway.api.openapi_operations import (
     AGENT_KEY,
@@ -96,7 +101,7 @@ def _operation(method: str, path: str, operation: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": method.lower() + re.sub(r"\W+", "_", path).rstrip("_"),
         "summary": operation.summary,
-        "security": [{operation.key: []}] if operation.key else [],
+        "security": [{key: []} for key in (operation.key, operation.or_key) if key],
         "parameters": list(operation.parameters),
         "responses": _responses(operation, streamed=(method, path) in STREAMED),
     }
@@ -156,6 +161,9 @@ def _request_schemas(models: ModelTable) -> dict[str, Schema]:
         "ResponsesRequest": RESPONSES_REQUEST,
         "MessagesRequest": MESSAGES_REQUEST,
         "EmbeddingsRequest": EMBEDDINGS_REQUEST,
+        "EffectBegin": EFFECT_BEGIN,
+        "EffectFinish": EFFECT_FINISH,
+        "EffectResolve": EFFECT_RESOLVE,
     }
 
 

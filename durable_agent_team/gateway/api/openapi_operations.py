@@ -12,6 +12,12 @@ from durable_agent_team.gateway.api.door_shapes import (
     MessagesError,
     ResponseObject,
 )
+from durable_agent_team.gateway.api.effect_shapes import EFFECT as EFFECT_NAME
+from durable_agent_team.gateway.api.effect_shapes import (
+    EffectDetails,
+    EffectList,
+    EffectState,
+)
 from durable_agent_team.gateway.api.request_shapes import (
     CHARGE,
     IDEMPOTENCY_KEY,
@@ -62,18 +68,21 @@ ERRORS: Final = {
     401: "The key is unknown.",
     402: "The call does not fit the account's limit, or the account is disabled.",
     403: "The key is of the wrong kind: the parent key manages accounts, an agent's key chats.",
-    404: "There is no such account or model.",
+    404: "There is no such account, model, blob or effect.",
     408: "The body did not arrive within GATEWAY_REQUEST_SECONDS.",
-    409: "It contradicts the account's state, or what its Idempotency-Key was used for before.",
-    410: "The call was paid; its answer was deleted when the account was disabled.",
+    409: "It contradicts the state of the account or effect, or what its Idempotency-Key was used"
+    " for before.",
+    410: "The call was paid, or the effect is done; the answer was deleted when the account was"
+    " disabled.",
     411: "A blob needs a `Content-Length`.",
-    413: "The body is larger than GATEWAY_MAX_BODY_BYTES, or GATEWAY_MAX_BLOB_BYTES.",
+    413: "The body is larger than GATEWAY_MAX_BODY_BYTES, GATEWAY_MAX_BLOB_BYTES, or the limit of"
+    " an effect's result.",
     415: "The body is compressed.",
     500: "A bug of the gateway; `message` has the id of its log line. Or a blob is damaged.",
     502: "The upstream was not reached, or its answer cannot be used.",
     503: "The gateway cannot do this now; `Retry-After` says when to try again.",
     504: "The upstream did not answer within the call's time limit.",
-    507: "The blobs would exceed GATEWAY_BLOB_STORAGE_BYTES.",
+    507: "The blobs would exceed GATEWAY_BLOB_STORAGE_BYTES, or the account has too many effects.",
 }
 """What an error status means. All have the shape `ErrorResponse`."""
 
@@ -95,6 +104,8 @@ class Operation:
     parameters: tuple[Schema, ...] = ()
     success: tuple[int, ...] = (200,)
     error: type[BaseModel] = ErrorResponse
+    or_key: str | None = None
+    """Another kind of key that serves, too."""
 
 
 def _parameter(place: str, name: str, schema: Schema) -> Schema:
@@ -107,6 +118,9 @@ def _whole(least: int, most: int, default: int) -> Schema:
 
 ID = _parameter("path", "id", {"type": "string", "minLength": 1})
 SHA256 = _parameter("path", "sha256", {"type": "string", "pattern": "^[0-9a-f]{64}$"})
+EFFECT = _parameter("path", "effect", {"type": "string", "pattern": f"^{EFFECT_NAME.pattern}$"})
+OF_AGENT = _parameter("query", "agent", {"type": "string", "minLength": 1})
+"""With the parent key: the account that the scope belongs to."""
 TIMEOUT = _parameter("header", TIMEOUT_HEADER, {"type": "number", "exclusiveMinimum": 0})
 KNOWN_LIMITS = _parameter(
     "header", KNOWN_LIMITS_HEADER, {"type": "integer", "minimum": 0, "maximum": MAX_KNOWN_LIMITS}
@@ -128,6 +142,8 @@ SCOPE_HEADERS = (
     _parameter("header", ATTEMPT_HEADER, ATTEMPT_NUMBER),
 )
 
+_PAGE: Final = tuple(each for each in IN_QUERY if each["name"] in ("limit", "after"))
+_EFFECT: Final = (*_ALWAYS, *_KEY, *_BODY, 404, 409)
 _CALL: Final = (*_ALWAYS, *_KEY, *_BODY, 402, 409, 410, 502, 504)
 _CALL_HEADERS: Final = (IDEMPOTENT, TIMEOUT, KNOWN_LIMITS, *SCOPE_HEADERS)
 
@@ -235,7 +251,48 @@ _UNSCOPED: Final[dict[tuple[str, str], Operation]] = {
         ScopeJson,
         (*_ALWAYS, *_KEY, 404),
         AGENT_KEY,
-        parameters=(OF_SCOPE, _parameter("query", "agent", {"type": "string"})),
+        parameters=(OF_SCOPE, OF_AGENT),
+        or_key=PARENT_KEY,
+    ),
+    ("GET", "/v1/scopes/{scope}/effects"): Operation(
+        "List the effects of a scope, without their results",
+        EffectList,
+        (*_ALWAYS, *_KEY, 404),
+        AGENT_KEY,
+        parameters=(OF_SCOPE, OF_AGENT, *_PAGE),
+        or_key=PARENT_KEY,
+    ),
+    ("GET", "/v1/scopes/{scope}/effects/{effect}"): Operation(
+        "Read an effect, with its result",
+        EffectDetails,
+        (*_ALWAYS, *_KEY, 404),
+        AGENT_KEY,
+        parameters=(OF_SCOPE, EFFECT, OF_AGENT),
+        or_key=PARENT_KEY,
+    ),
+    ("POST", "/v1/scopes/{scope}/effects/{effect}/begin"): Operation(
+        "Begin an effect, or get what became of it",
+        EffectState,
+        (*_EFFECT, 402, 410, 507),
+        AGENT_KEY,
+        "EffectBegin",
+        (OF_SCOPE, EFFECT, IDEMPOTENT),
+    ),
+    ("POST", "/v1/scopes/{scope}/effects/{effect}/finish"): Operation(
+        "Say what became of an effect",
+        EffectState,
+        _EFFECT,
+        AGENT_KEY,
+        "EffectFinish",
+        (OF_SCOPE, EFFECT),
+    ),
+    ("POST", "/v1/scopes/{scope}/effects/{effect}/resolve"): Operation(
+        "A person's decision about an effect that may have happened",
+        EffectState,
+        (*_EFFECT, 402),
+        PARENT_KEY,
+        "EffectResolve",
+        (OF_SCOPE, EFFECT, {**OF_AGENT, "required": True}),
     ),
     ("GET", "/v1/models"): Operation("List the priced models", ModelList),
     ("GET", "/v1/models/{id}"): Operation(

@@ -315,6 +315,10 @@ class ErrorFields(BaseModel):
     """Settings without which the model cannot be called."""
     nearest: list[str] = []
     """Models whose names look like the one that is not known."""
+    effect: str = ""
+    tool: str = ""
+    attempt: int = 0
+    """Of an effect: its name, its tool, and the attempt that began it last."""
 
 
 class ErrorResponse(BaseModel):

@@ -2,6 +2,7 @@
 
 from durable_agent_team.gateway.instruments import Instruments
 from durable_agent_team.gateway.request_labels import metric_labels
+from durable_agent_team.gateway.stores.effect_store import EffectStore
 from durable_agent_team.gateway.stores.scope_records import EndedRequest, ScopeState
 from durable_agent_team.gateway.stores.store import (
     Account,
@@ -83,6 +84,10 @@ class MeteredStore:
         return attributes
 
     # Everything below is passed on unchanged.
+
+    @property
+    def effects(self) -> EffectStore:
+        return self._store.effects
 
     async def open_account(self, new: NewAccount) -> tuple[Account, bool] | StoreRefusal:
         return await self._store.open_account(new)

@@ -3,6 +3,7 @@
 import sqlite3
 
 from durable_agent_team.gateway.amounts import MAX_MICRO
+from durable_agent_team.gateway.stores.effect_schema import DROP_OUTCOMES
 from durable_agent_team.gateway.stores.store import Account, NewAccount, RefusalReason, StoreRefusal
 
 COLUMNS = (
@@ -66,6 +67,7 @@ def change(
                 (account_id,),
             )
             conn.execute("DELETE FROM scope_numbers WHERE account_id = ?", (account_id,))
+            conn.execute(DROP_OUTCOMES, (account_id,))
     return read(conn, account_id) or StoreRefusal(RefusalReason.NOT_FOUND)
 
 

@@ -4,9 +4,10 @@ no mistake in the code above can cause them."""
 import sqlite3
 from pathlib import Path
 
+from durable_agent_team.gateway.stores import effect_schema
 from durable_agent_team.gateway.stores.sqlite_file import Schema, open_file
 
-VERSION = 4
+VERSION = 5
 PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "cache_size = -16000")
 """`synchronous = FULL`: an answer is sent only after its charge is on disk. Group commit keeps that
 fast."""
@@ -180,6 +181,7 @@ MIGRATIONS = {
         LEDGER_BY_SCOPE,
         *_parts(SCOPES),
     ),
+    4: effect_schema.STATEMENTS,
 }
 """The statements that lead from each version to the next one."""
 
@@ -205,4 +207,4 @@ def _statements() -> list[str]:
         for table in APPEND_ONLY
         for action in ("UPDATE", "DELETE")
     ]
-    return tables + guards
+    return [*tables, *guards, *effect_schema.STATEMENTS]

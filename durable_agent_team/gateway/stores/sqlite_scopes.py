@@ -46,7 +46,7 @@ def begin(
     with one, it must still hold it."""
     place = call.place
     assert place is not None
-    newest = _enter(conn, call.account_id, place)
+    newest = enter(conn, call.account_id, place.scope, place.attempt)
     if newest > place.attempt:
         account = read(conn, call.account_id)
         return StoreRefusal(RefusalReason.SUPERSEDED, account, newest)
@@ -69,20 +69,20 @@ def call_key(scope: str, body_hash: str, number: int) -> str:
     return f"scope:{scope}:{body_hash}:{number}"
 
 
-def _enter(conn: sqlite3.Connection, account_id: str, place: Place) -> int:
+def enter(conn: sqlite3.Connection, account_id: str, scope: str, attempt: int) -> int:
     """The newest attempt that was seen, with this one. A new attempt begins without numbers."""
-    newest = newest_attempt(conn, account_id, place.scope)
-    if newest >= place.attempt:
+    newest = newest_attempt(conn, account_id, scope)
+    if newest >= attempt:
         return newest
     conn.execute(
         "INSERT INTO scopes (account_id, scope, attempt) VALUES (?, ?, ?)"
         " ON CONFLICT DO UPDATE SET attempt = excluded.attempt",
-        (account_id, place.scope, place.attempt),
+        (account_id, scope, attempt),
     )
     if newest:
         old = "DELETE FROM scope_numbers WHERE account_id = ? AND scope = ?"
-        conn.execute(old, (account_id, place.scope))
-    return place.attempt
+        conn.execute(old, (account_id, scope))
+    return attempt
 
 
 def newest_attempt(conn: sqlite3.Connection, account_id: str, scope: str) -> int:
@@ -154,7 +154,7 @@ def end(conn: sqlite3.Connection, ended: EndedRequest) -> None:
     has_error = ended.error is not None
     if not changes and not has_error:
         return
-    newest = _enter(conn, ended.account_id, place)
+    newest = enter(conn, ended.account_id, place.scope, place.attempt)
     if has_error and newest == place.attempt:
         kind = "refusal" if ended.how is RequestEnd.REFUSED else "failure"
         changes.append(f"last_{kind} = ?")

@@ -8,6 +8,7 @@ from durable_agent_team.gateway.stores import sqlite_accounts, sqlite_calls, sql
 from durable_agent_team.gateway.stores.open_files import OpenFiles
 from durable_agent_team.gateway.stores.process_lock import ProcessLock
 from durable_agent_team.gateway.stores.scope_records import EndedRequest, ScopeState
+from durable_agent_team.gateway.stores.sqlite_effects import SqliteEffects
 from durable_agent_team.gateway.stores.sqlite_schema import connect
 from durable_agent_team.gateway.stores.sqlite_writer import Writer
 from durable_agent_team.gateway.stores.store import (
@@ -32,6 +33,11 @@ class SqliteStore:
         self._process_lock = ProcessLock(path)
         self._lease_seconds = lease_seconds
         self._writer = Writer(conn, OpenFiles(path))
+        self._effects = SqliteEffects(self._writer)
+
+    @property
+    def effects(self) -> SqliteEffects:
+        return self._effects
 
     async def open_account(self, new: NewAccount) -> tuple[Account, bool] | StoreRefusal:
         return await self._writer.run(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from durable_agent_team.gateway.stores.effect_store import EffectStore
 from durable_agent_team.gateway.stores.scope_records import EndedRequest, Place, ScopeState
 
 
@@ -210,6 +211,10 @@ class PossiblyBilledCall:
 
 class Store(Protocol):
     """See the module docstring. `SqliteStore` and `MeteredStore` implement it."""
+
+    @property
+    def effects(self) -> EffectStore:
+        """What agents' tools did, in the same file and under the same accounts."""
 
     async def open_account(self, new: NewAccount) -> tuple[Account, bool] | StoreRefusal:
         """The account, and whether it is new. The same open key returns the same account."""
