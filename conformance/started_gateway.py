@@ -12,7 +12,8 @@ START_SECONDS = 120.0
 
 
 class NotStarted(Exception):
-    """The gateway did not answer in time; the message has the end of its output."""
+    """The gateway did not answer in time, and the message has the end of its output; or another
+    process answered before it was started."""
 
 
 class StartedGateway:
@@ -29,6 +30,9 @@ class StartedGateway:
 
     async def start(self) -> None:
         """Returns when the gateway answers with a status below 500. `NotStarted`."""
+        async with httpx.AsyncClient(trust_env=False) as http:
+            if await self._answers(http):
+                raise NotStarted(f"--start: something else answers at {self._ready_url} already")
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_shell(
                 f"exec {self._command}",

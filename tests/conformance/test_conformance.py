@@ -129,6 +129,16 @@ async def test_a_gateway_that_calls_another_upstream_cannot_be_checked(
     assert "Traceback" not in errors
 
 
+async def test_what_runs_already_is_not_started_again(running: tuple[str, int]) -> None:
+    """It would stay alive at every kill, and pass."""
+    url, upstream = running
+    status, _, errors = await conformance(
+        url, *ADMIN, "--upstream-port", str(upstream), "--start", "sleep 60"
+    )
+    assert status == 2
+    assert "something else answers at" in errors
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
