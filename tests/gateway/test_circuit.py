@@ -1,7 +1,9 @@
 """A dead upstream is left alone: it gets few requests, however many calls there are."""
 
 import asyncio
+import math
 from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 import pytest
@@ -80,6 +82,44 @@ def test_after_an_outage_the_calls_in_flight_grow_step_by_step(callers: int) -> 
             circuit.succeeded()
         most = min(most * 2**admitted, 2 * FULL_CONCURRENCY)
     assert sum(circuit.admit(100.0) is None for _ in range(callers)) == callers
+
+
+def test_an_upstream_that_fails_now_and_then_is_not_taken_for_a_dead_one() -> None:
+    """One request in five fails, for a minute, and twelve callers wait as long as they are told."""
+    random, circuit, answered = Random(1), Circuit(5), 0
+    events = [(random.random(), caller, False) for caller in range(12)]
+    while (event := min(events))[0] < 60:
+        events.remove(event)
+        now, caller, was_sent = event
+        if not was_sent:
+            wait = circuit.admit(now)
+            took = random.uniform(0.02, 0.5) if wait is None else math.ceil(wait)
+            events.append((now + took, caller, wait is None))
+            assert circuit.seconds_left(now) < LONGEST_PAUSE / 2
+        elif random.random() < 0.2:
+            circuit.failed(now, 1.0 if random.random() < 0.4 else None)
+            events.append((now + 1, caller, False))
+        else:
+            circuit.succeeded()
+            answered += 1
+            events.append((now, caller, False))
+    assert answered > 200, "it was 80 where every failure of a half-open circuit opened it, longer"
+
+
+def test_while_it_recovers_a_failure_halves_its_calls_and_failures_in_a_row_open_it() -> None:
+    circuit = Circuit(3)
+    for _ in range(3):
+        circuit.failed(0.0)
+    for _ in range(3):
+        assert circuit.admit(10.0) is None
+        circuit.succeeded()
+    circuit.admit(10.0)
+    circuit.failed(10.0)
+    assert circuit.state is State.HALF_OPEN
+    assert sum(circuit.admit(10.0) is None for _ in range(20)) == 4
+    circuit.failed(10.0)
+    circuit.failed(10.0)
+    assert circuit.state is State.OPEN
 
 
 async def test_a_hundred_calls_send_a_dead_upstream_few_requests(

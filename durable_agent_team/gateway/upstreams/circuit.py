@@ -3,7 +3,8 @@
 Closed, it admits every call. After some failures in a row, or when the upstream says how long to
 wait, it opens, and refuses every call until its pause is over. Then it admits one call; if that
 fails, it opens again, for longer. If it succeeds, the circuit admits more and more calls at once,
-until it is closed again.
+until it is closed again. A failure among these halves their number: an upstream that fails now and
+then is not a dead one.
 
 Times are seconds of a monotonic clock, and come from the caller.
 """
@@ -59,9 +60,10 @@ class Circuit:
         self._failures = 0
         if self.state is State.HALF_OPEN:
             self._leave()
+            self._pause = 0.0
             self._limit *= 2
             if self._limit > FULL_CONCURRENCY:
-                self.state, self._pause = State.CLOSED, 0.0
+                self.state = State.CLOSED
 
     def failed(self, now: float, retry_after: float | None = None) -> None:
         """The upstream was not reached, or cannot work now. `retry_after`: the pause in seconds
@@ -71,9 +73,13 @@ class Circuit:
             if retry_after is not None:
                 self._until = max(self._until, now + min(retry_after, MAX_RETRY_AFTER))
             return
-        again = self.state is State.HALF_OPEN
-        if not again and retry_after is None and self._failures < self.max_failures:
-            return
+        if retry_after is None and self._failures < self.max_failures:
+            if self.state is State.CLOSED:
+                return
+            if self._limit > 1:
+                self._leave()
+                self._limit //= 2
+                return
         self.state = State.OPEN
         self._pause = min(max(2 * self._pause, FIRST_PAUSE), LONGEST_PAUSE)
         self._until = now + max(self._pause, min(retry_after or 0.0, MAX_RETRY_AFTER))
