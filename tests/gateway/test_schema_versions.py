@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from durable_agent_team.gateway.stores import sqlite_accounts, sqlite_calls
+from durable_agent_team.gateway.stores import sqlite_accounts, sqlite_calls, sqlite_scopes
+from durable_agent_team.gateway.stores.scope_records import Place
 from durable_agent_team.gateway.stores.sqlite_file import SchemaError
 from durable_agent_team.gateway.stores.sqlite_schema import MIGRATIONS, VERSION, connect
 from durable_agent_team.gateway.stores.store import (
@@ -67,6 +68,22 @@ def test_a_charge_by_kind_is_written_next_to_the_old_ones(old: Path) -> None:
     assert charge == LedgerLine(
         2, 2000.0, "k", "m", 9, 8, 7, False, 0, 6, 1, 5, -4, "the provider's list"
     )
+    conn.close()
+
+
+def test_a_scope_begins_in_an_old_database(old: Path) -> None:
+    conn = connect(old)
+    place = Place("s", 1, "request", is_patient=True)
+    call = NewCall("9", "a", None, "body", "m", 10, place=place)
+    begun = sqlite_scopes.begin(conn, call, "owner", 2000.0, 60, lambda _: False)
+    assert isinstance(begun, Reserved)
+    assert begun.key == "scope:s:body:0"
+    done = Settlement("9", 1, 1, 5, False, 0, 200, b"", "", scope="s")
+    assert sqlite_calls.settle(conn, done, 2000.0) is not None
+    [old_one, charge] = sqlite_calls.ledger_lines(conn, "a", 0, 10, None)
+    assert (old_one.scope, old_one.attempt) == (None, None)
+    assert (charge.scope, charge.attempt) == ("s", 1)
+    assert sqlite_scopes.state(conn, "a", "s").spent == 5
     conn.close()
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 
+from durable_agent_team.gateway.stores.sqlite_writer import Writer
 from tests.gateway import raw
 from tests.gateway.client import Agent, Api, Reply, body, streamed, world
 from tests.support.gateway import running_gateway
@@ -234,6 +237,54 @@ async def test_a_client_that_leaves_gives_its_number_back_and_its_call_continues
         assert len(await agent.ledger()) == 1
         # The number is kept now: an equal body is another call.
         assert "x-idempotent-replay" not in (await call(agent, 1, sent)).headers
+
+
+@pytest.mark.parametrize("sent", [body(), streamed()])
+@pytest.mark.parametrize("reads", [True, False])
+async def test_an_answer_that_the_client_did_not_read_is_not_handed_over(
+    sent: dict[str, Any], reads: bool
+) -> None:
+    """It gave up while the answer lay in its own machine's buffer."""
+    async with world(Rule(usage=USED)) as w:
+        agent = await w.api.open()
+        loop, parts = asyncio.get_running_loop(), urlsplit(w.api.url)
+        headers = {"Authorization": f"Bearer {agent.key}", "Content-Type": "application/json"}
+        request = raw.request("POST", f"/scopes/s/1{CHAT}", headers, json.dumps(sent).encode())
+        with socket.socket() as client:
+            client.setblocking(False)
+            await loop.sock_connect(client, (parts.hostname, parts.port))
+            await loop.sock_sendall(client, request.replace(b"Connection: close\r\n", b""))
+            while not await agent.ledger():
+                await asyncio.sleep(0.02)
+            await asyncio.sleep(0.2)
+            if reads:
+                assert b"200 OK" in await loop.sock_recv(client, 65536)
+        await asyncio.sleep(0.2)
+        again = await call(agent, 1, sent)
+        assert ("x-idempotent-replay" in again.headers) is not reads
+        assert w.upstream.count == 1 + reads
+
+
+async def test_a_call_in_a_scope_costs_one_transaction_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    operations = 0
+    run = Writer.run
+
+    async def counted(self: Writer, operation: Any, *, durable: bool = True) -> Any:
+        nonlocal operations
+        operations += 1
+        return await run(self, operation, durable=durable)
+
+    async with world(Rule(usage=USED)) as w:
+        agent = await w.api.open()
+        await agent.chat(key="first")
+        await call(agent, scope="first")
+        monkeypatch.setattr(Writer, "run", counted)
+        await agent.chat(body("plain"), key="k")
+        assert operations == 2
+        await call(agent, 1, body("scoped"))
+        assert operations == 2 + 3
 
 
 async def test_a_repeated_request_joins_the_first_one_also_if_that_seems_connected() -> None:

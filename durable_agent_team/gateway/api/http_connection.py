@@ -41,8 +41,12 @@ class HttpConnection(web.RequestHandler):
         self._head_timer: asyncio.TimerHandle | None = None
         self.when_lost: set[Callable[[], None]] = set()
         """Called once when the client has disconnected."""
+        self.when_reset: Callable[[], None] | None = None
+        """Called if the client resets the connection before it sends anything more. The kernel of
+        one that closes it with an unread answer does that (RFC 2525, section 2.17)."""
 
     def data_received(self, data: bytes) -> None:
+        self.when_reset = None
         super().data_received(data)
         waits = self._waiter is not None and not self._waiter.done()
         if waits and self._head_timer is None and not self._force_close:
@@ -52,6 +56,8 @@ class HttpConnection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._stop_head_timer()
+        if self.when_reset is not None and isinstance(exc, ConnectionResetError):
+            self.when_reset()
         for call in tuple(self.when_lost):
             call()
         super().connection_lost(exc)

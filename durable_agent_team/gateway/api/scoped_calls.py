@@ -137,6 +137,8 @@ def _watched(request: web.Request, gateway: GatewayContext, claim: Claim) -> Ite
         yield
     finally:
         connection.when_lost.discard(left)
+        if claim.handed_over:
+            connection.when_reset = lambda: gateway.calls.claims.not_read(claim)
 
 
 async def _send(request: web.Request, response: web.StreamResponse, claim: Claim) -> None:

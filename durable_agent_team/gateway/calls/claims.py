@@ -64,6 +64,12 @@ class Claims:
         if claim.body_hash is not None:
             self._in_background(self._write(_ended(claim, RequestEnd.LEFT)))
 
+    def not_read(self, claim: Claim) -> None:
+        """Its client closed the connection before it had read the answer: the number, which was
+        kept, is given back."""
+        claim.handed_over = False
+        self._in_background(self._write(_ended(claim, RequestEnd.LEFT)))
+
     async def end(self, claim: Claim, how: RequestEnd, error: str | None = None) -> None:
         """Keeps its number if a whole answer was handed over, and gives it back otherwise."""
         of_scope = (claim.account_id, claim.place.scope)

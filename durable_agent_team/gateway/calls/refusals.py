@@ -32,9 +32,12 @@ def refusal_error(
         )
         return ApiError(410, "conflict", "answer_dropped", message)
     if refusal.reason is RefusalReason.LIMIT_REACHED:
+        again = KNOWN_LIMITS_HEADER
+        if place is not None:
+            again += ", or the next attempt of the scope"
         message = (
             "The gateway ended this call before, at its limit of time or of size, and does not"
-            f" repeat it unasked ({KNOWN_LIMITS_HEADER})"
+            f" repeat it unasked ({again})"
         )
         error = ApiError(504, "upstream_error", "limit_reached", message)
         return possibly_billed(error, request.bound)
