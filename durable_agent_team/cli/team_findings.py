@@ -9,6 +9,7 @@ from durable_agent_team.cli.json_output import Finding
 from durable_agent_team.cli.provider_catalog import Provider
 from durable_agent_team.cli.request_file import file_problems, in_file, parse_inputs
 from durable_agent_team.contracts.plan import Problem
+from durable_agent_team.contracts.program_kinds import RemoteRun
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.rules.catalog import callers, field_of, model_of, price_of
@@ -26,6 +27,11 @@ PROMISED = (
 NOT_PROMISED = (
     "  not promised: what it costs, below its budget_usd; that its tools run only once: they run"
     " again when it is started again, unless they use `once`"
+)
+
+OF_REMOTE = (
+    "  of an agent elsewhere (a2a): at timeout_seconds its task is cancelled, if its server can do"
+    " that; without send_key, what it pays elsewhere is not known here"
 )
 
 
@@ -185,7 +191,8 @@ def programs_text(found: TeamCheck) -> str | None:
         environment = environment_of(run)
         made = f", environment {environment}" if environment else ""
         lines.append(f"  {name}: {place_of(run)}{made}")
-    return "\n".join([*lines, PROMISED, NOT_PROMISED])
+    remote = [OF_REMOTE] if any(isinstance(run, RemoteRun) for run in programs.values()) else []
+    return "\n".join([*lines, PROMISED, NOT_PROMISED, *remote])
 
 
 def valid_text(path: Path, found: TeamCheck) -> str:

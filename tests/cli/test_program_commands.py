@@ -38,6 +38,16 @@ async def test_validate_says_what_is_promised_of_programs_and_what_not(starter: 
     assert "promised: stays within its budget_usd" in ended.out
     assert "not promised" in ended.out
     assert "`once`" in ended.out
+    assert "elsewhere (a2a)" not in ended.out
+
+
+async def test_validate_says_what_holds_of_an_agent_elsewhere(starter: Starter) -> None:
+    payload = crew()["team"]
+    payload["agents"]["crew"]["run"] = {"a2a": "https://agents.example/crew"}
+    ended = await starter("validate", starter.team(yaml.safe_dump(payload)))
+    assert ended.code == 0, ended.err
+    assert "crew: a2a https://agents.example/crew" in ended.out
+    assert "its task is cancelled, if its server can" in ended.out
 
 
 async def test_a_task_shows_every_call_that_its_program_made(
