@@ -35,6 +35,8 @@ def printed(run: str) -> Iterator[str]:
             waiting(shell_command(".venv/bin/python starter.py", "approve", run, "plan")),
             waiting(wake_command(run, "facts", account(), failure("BudgetExhausted"))),
             waiting(wake_command(run, "facts", account(), failure("Unauthorized"))),
+            waiting(wake_command(run, "facts", account(), failure("EffectUnknown"))),
+            waiting(wake_command(run, "facts", account(), failure("InputRequired"))),
         )
     )
     refused = f"`{shell_command('durable-agent-team', 'retry', run, 'facts')}` does"
@@ -64,7 +66,7 @@ def account() -> AgentAccount:
 def test_every_command_about_a_run_can_be_pasted(run: str) -> None:
     commands = [command for text in printed(run) for command in commands_in(text)]
     names = {parsed(command)[0] for command in commands}
-    assert {"list", "result", "state", "reconcile", "approve", "budget", "retry"} <= names
+    assert {"list", "result", "state", "reconcile", "approve", "budget", "retry", "answer"} <= names
     for command in commands:
         arguments = [each for each in parsed(command) if each != "--"]
         assert len(arguments) == 1 or arguments[1] == run, command

@@ -13,13 +13,23 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.client import (
+    Client,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowUpdateFailedError,
+)
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
 
 from durable_agent_team.contracts.call import CallRequest, CallResult, Purpose
+from durable_agent_team.contracts.effects import UnknownEffect
+from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.run import RunState
 from durable_agent_team.contracts.text_ref import reference_to
 from durable_agent_team.process.interpreter_exit import exit_process
 from tests.support.fakes import FakeWorld
+from tests.support.programs import ProgramWorld, Running, two_calls
 from tests.support.run_reports import report_of
 from tests.support.temporal import server
 from tests.support.worlds import OnceEach
@@ -32,6 +42,7 @@ from tests.workflows.test_life_of_a_run import started, team
 from tests.workflows.test_out_of_funds import Unpaid, all_parked
 from tests.workflows.test_out_of_funds import wide as unpaid_team
 from tests.workflows.test_planning import GOOD, Planner, without_tasks
+from tests.workflows.test_programs import crew
 from tests.workflows.test_review import FINISH
 from tests.workflows.test_running_out import parked, two_tasks, until
 from tests.workflows.test_steering import CHAIN, Gate
@@ -282,6 +293,57 @@ async def looked_up(client: Client) -> Handle:
     return handle
 
 
+async def programs(client: Client) -> Handle:
+    """A program that fails, runs out, gets a top-up, asks a person, and fails a check."""
+    unknown = UnknownEffect(effect="send:1f", tool="send_mail", attempt=1001)
+
+    async def script(running: Running) -> Any:
+        answer = await two_calls(running)
+        if running.order.execution == 2:
+            raise running.error(ErrorType.PROGRAM_FAILED, "exit code 1", final=True)
+        if running.order.execution == 3:
+            message = "send_mail may have run"
+            raise running.error(ErrorType.EFFECT_UNKNOWN, message, final=True, effect=unknown)
+        if running.order.call.rejected is None:
+            return world.program_answer(answer, reasons=("too short",))
+        return answer
+
+    world = ProgramWorld(script)
+    async with started(client, world, {"team": crew(budget_usd="0.015")}) as handle:
+        await until(handle, parked)
+        await handle.execute_update("adjust_budget", {"agent": "crew", "budget_usd": "0.02"})
+        await until(handle, lambda now: _waits_for(now, "ProgramFailed"))
+        await handle.execute_update("retry_task", {"task": "research"})
+        await until(handle, lambda now: _waits_for(now, "EffectUnknown"))
+        await handle.execute_update("answer", {"task": "research", "decision": "skip"})
+        await report_of(handle)
+    return handle
+
+
+def _waits_for(now: RunState, kind: str) -> bool:
+    return any(waiting.type == kind for waiting in now.waiting)
+
+
+async def program_continued(client: Client) -> Handle:
+    """The last execution of a run that continued as new with a program in flight."""
+
+    async def script(running: Running) -> str:
+        await running.model("first")
+        if running.order.execution == 1:
+            await asyncio.Event().wait()
+        return await running.model("second")
+
+    world = ProgramWorld(script)
+    async with continuing(client, world, {"team": crew()}, events=8) as handle:
+        while not world.paid:
+            await asyncio.sleep(0.02)
+        while len(world.orders) == 1:
+            with suppress(RPCError, WorkflowUpdateFailedError):
+                await handle.execute_update("adjust_run", {"max_parallel": 8})
+        await report_of(handle)
+    return client.get_workflow_handle(handle.id)
+
+
 SCENARIOS: dict[str, Callable[[Client], Awaitable[Handle]]] = {
     "given_plan": given_plan,
     "planned": planned,
@@ -300,6 +362,8 @@ SCENARIOS: dict[str, Callable[[Client], Awaitable[Handle]]] = {
     "looked_up": looked_up,
     "continues": continues,
     "taken_up": taken_up,
+    "programs": programs,
+    "program_continued": program_continued,
 }
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ class ProgramScope:
     """The remote agent's task that goes on."""
     preparing: bool = False
     """Its environment is being prepared."""
+    prepared: bool = False
+    """Its environment was prepared. A worker that does not have it makes it."""
 
     def reported(self, remote_task: str | None) -> None:
         """An execution has ended with a report of its own: it has used what a person answered."""

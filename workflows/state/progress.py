@@ -155,8 +155,10 @@ class Progress:
 
     @property
     def has_programs_in_flight(self) -> bool:
+        """Or whose environments are being prepared: what runs would begin again."""
         return any(
-            scope.id in self.accounts[scope.agent].in_flight for scope in self.scopes.values()
+            scope.preparing or scope.id in self.accounts[scope.agent].in_flight
+            for scope in self.scopes.values()
         )
 
     @property

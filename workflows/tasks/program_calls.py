@@ -59,6 +59,7 @@ class ProgramCalls:
         scope = self._current(subject, scope_id)
         if scope is not None:
             scope.reported(failure.remote_task)
+            scope.prepared = False  # a person may correct its lock file before the next one
 
     def _current(self, subject: str, scope_id: str) -> ProgramScope | None:
         """None for a scope that another has replaced, since the task is done again."""
@@ -69,7 +70,7 @@ class ProgramCalls:
         """Makes the program's environment, outside of the program's time. Raises TaskFailed, and
         CancelledError in a run that starts nothing new."""
         environment = environment_of(run_of(assignment.caller))
-        if environment is None:
+        if environment is None or self.scope(assignment).prepared:
             return
         order = EnvironmentOrder(agent=assignment.agent, environment=environment)
         preparing = asyncio.create_task(self._prepared(assignment, order))
@@ -96,6 +97,7 @@ class ProgramCalls:
                 environment_options(),
                 summary=f"{assignment.agent} · {assignment.subject} · environment",
             )
+            scope.prepared = True
         finally:
             scope.preparing = False
             self._progress.changed()

@@ -111,7 +111,7 @@ def _task_row(
     cells = [
         one_line(f"{glyph} {task.id}", style, indent=" " * min(indent, 12)),
         one_line(task.agent),
-        Text("reused" if task.reused_from is not None else task.status.value, style),
+        Text("reused" if task.reused_from is not None else task.step or task.status.value, style),
         Text(elapsed(task.started_at, task.ended_at or ended)),
         Text(str(task.calls) if task.calls else ""),
         Text(usd(task.spent_usd) if task.spent_usd else ""),

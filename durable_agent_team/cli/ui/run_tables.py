@@ -123,7 +123,7 @@ def task_table(tasks: Sequence[TaskState]) -> str:
         [
             task.id,
             task.agent,
-            task.status.value,
+            task.step or task.status.value,
             elapsed(task.started_at, task.ended_at),
             str(task.calls),
             usd(task.spent_usd),
