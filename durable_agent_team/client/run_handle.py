@@ -38,7 +38,7 @@ from durable_agent_team.client.run_control import (
 )
 from durable_agent_team.client.run_executions import started_at
 from durable_agent_team.client.run_history import read_record
-from durable_agent_team.client.run_plan import PlanInFull, read_plan
+from durable_agent_team.client.run_plan import read_plan
 from durable_agent_team.client.run_texts import texts_of
 from durable_agent_team.client.terminated_runs import (
     TERMINATED_STATUSES,
@@ -49,6 +49,7 @@ from durable_agent_team.client.terminated_runs import (
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.control import SpendQuery, StateQuery
 from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.plan_in_full import PlanInFull
 from durable_agent_team.contracts.run import TASKS_PER_PAGE, RunReport, RunState
 from durable_agent_team.contracts.spend import AGENTS_PER_PAGE, SpendReport, Totals
 from durable_agent_team.process.called_program import starter_command

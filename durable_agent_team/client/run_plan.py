@@ -2,52 +2,18 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
 
 from temporalio.client import Client
 
 from durable_agent_team.client.ended_runs import read_ended_run
 from durable_agent_team.client.exceptions import RunError
 from durable_agent_team.client.run_history import read_record
-from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.plan import Plan
+from durable_agent_team.contracts.plan_in_full import AgentLimit, PlanInFull, TaskInFull
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.spend import ModelCatalog
-from durable_agent_team.contracts.team import Checks, Identifier, Task, Team
+from durable_agent_team.contracts.team import Task, Team
 from durable_agent_team.rules.estimate import Estimate, estimate
-
-
-class TaskInFull(Message):
-    """A task of a plan. `most_usd` is the most that its calls can cost, with all repairs; None
-    where its model has no price."""
-
-    id: Identifier
-    agent: Identifier
-    ask: str
-    depends_on: tuple[Identifier, ...]
-    documents: tuple[str, ...]
-    output: str | dict[str, Any]
-    checks: Checks
-    most_usd: Decimal | None
-
-
-class AgentLimit(Message):
-    """The most that an agent's calls can cost, and the limit of its account."""
-
-    agent: Identifier
-    most_usd: Decimal | None
-    budget_usd: Decimal | None
-
-
-class PlanInFull(Message):
-    """What a person needs to see to approve a plan. `most_usd` respects every limit."""
-
-    workflow_id: str
-    tasks: tuple[TaskInFull, ...]
-    result: Identifier | None
-    agents: tuple[AgentLimit, ...]
-    most_usd: Decimal | None
-    budget_usd: Decimal | None
 
 
 async def read_plan(client: Client, id: str) -> PlanInFull | None:

@@ -9,6 +9,7 @@ from pydantic import Field
 from durable_agent_team.contracts.base import Message, Usd
 from durable_agent_team.contracts.call import MAX_ANSWER, MAX_SOURCE
 from durable_agent_team.contracts.effects import UnknownEffect
+from durable_agent_team.contracts.plan_in_full import PlanInFull
 from durable_agent_team.contracts.seed import RunId, Seed
 from durable_agent_team.contracts.spend import SpendReport
 from durable_agent_team.contracts.team import MAX_TASKS, Identifier, SourceName, Team
@@ -194,6 +195,8 @@ class RunState(Message):
     """Calls that are attempted again by themselves; the first ones of many."""
     refusals: tuple[Refusal, ...]
     failure: Failure | None
+    plan: PlanInFull | None = None
+    """The one that waits for approval, in `state --json`; the query has no room for it."""
 
 
 class TaskOutcome(Message):

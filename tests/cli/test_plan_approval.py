@@ -2,7 +2,10 @@
 
 import asyncio
 
-from durable_agent_team.client.run_plan import PlanInFull
+from temporalio.client import Client
+
+from durable_agent_team.contracts.plan_in_full import PlanInFull
+from durable_agent_team.contracts.run import RunState
 from tests.cli.support import TEAM, Starter
 from tests.cli.test_parked import parked
 from tests.cli.test_start_run import new_id
@@ -29,7 +32,7 @@ SHOWN = (
 
 
 async def test_state_approve_and_a_follower_show_all_tasks(
-    starter: Starter, world: FakeWorld
+    starter: Starter, world: FakeWorld, client: Client
 ) -> None:
     run = new_id()
     following = await starter.begin("run", starter.team(ASKING), "--id", run)
@@ -45,6 +48,12 @@ async def test_state_approve_and_a_follower_show_all_tasks(
     assert [task.id for task in whole.tasks] == ["facts", "prices", "text"]
     assert whole.most_usd is not None
     assert whole.budget_usd == 7
+    printed = RunState.model_validate_json((await starter("state", run, "--json")).out)
+    assert printed.plan == whole
+    asked = await client.get_workflow_handle(run).query("__temporal_workflow_metadata")
+    page = asked.current_details
+    assert f"- with the orchestrator's calls at most {whole.most_usd:f} USD" in page
+    assert f"- **facts** (research, at most {whole.tasks[0].most_usd:f} USD)" in page
     assert (await starter("approve", run, "--no")).code == 2, "a no needs its subject"
     assert (await starter(*answers[0])).code == 0
     ended = await asyncio.wait_for(starter.end(following), 60)

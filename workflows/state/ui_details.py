@@ -4,11 +4,14 @@ Written from the state itself and not from the models of the queries, because it
 every workflow task.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from itertools import islice
 
+from durable_agent_team.contracts.plan import Plan
 from durable_agent_team.contracts.run import Waiting
 from durable_agent_team.contracts.team import Task
+from durable_agent_team.rules.estimate import estimate
 from durable_agent_team.rules.safe_text import markdown_code, markdown_line
 from workflows.state.agent_account import AgentAccount
 from workflows.state.call_trouble import CallTrouble
@@ -20,6 +23,9 @@ MAX_TROUBLED = 5
 MAX_BYTES = 20_000
 """As much as Temporal shows of a workflow's details."""
 MORE = "- and more: the query `state` has all"
+MAX_ESTIMATED = 200
+"""Tasks of a plan that waits for approval; of a larger one the costs are left out, since this is
+rendered in every workflow task."""
 ASK_SHOWN = 600
 """Characters of an ask in a plan that waits for approval."""
 
@@ -58,8 +64,21 @@ def details(progress: Progress) -> str:
         lines.append(f"- and {len(accounts) - MAX_ROWS} more agents")
     if progress.for_approval is not None and progress.tasks.plan is not None:
         lines += ["", "**The plan that waits for approval**", ""]
-        lines += map(_task, progress.tasks.plan.tasks)
+        lines += _plan(progress, progress.tasks.plan)
     return _bounded(lines)
+
+
+def _plan(progress: Progress, plan: Plan) -> Iterator[str]:
+    """What it can cost at most, with all repairs, as the query `state` and `estimate` say it."""
+    request, most = progress.request, dict[str, Decimal | None]()
+    if request is not None and len(plan.tasks) <= MAX_ESTIMATED:
+        team = progress.team.model_copy(update={"tasks": plan.tasks, "result": plan.result})
+        found = estimate(request.model_copy(update={"team": team}), progress.catalog)
+        most = {each.subject: each.usd for each in found.calls}
+        if found.most_usd is not None:
+            yield f"- with the orchestrator's calls at most {found.most_usd:f} USD"
+    for task in plan.tasks:
+        yield _task(task, most.get(task.id))
 
 
 def _bounded(lines: Iterable[str]) -> str:
@@ -74,9 +93,10 @@ def _bounded(lines: Iterable[str]) -> str:
     return "\n".join(kept)
 
 
-def _task(task: Task) -> str:
+def _task(task: Task, most_usd: Decimal | None) -> str:
     ask = task.ask if len(task.ask) <= ASK_SHOWN else f"{task.ask[:ASK_SHOWN]}…"
-    parts = [f"- **{task.id}** ({task.agent}): {markdown_line(ask)}"]
+    cost = "" if most_usd is None else f", at most {most_usd:f} USD"
+    parts = [f"- **{task.id}** ({task.agent}{cost}): {markdown_line(ask)}"]
     if task.depends_on:
         parts.append(f"after {markdown_line(', '.join(task.depends_on))}")
     if task.inputs:

@@ -15,9 +15,9 @@ from durable_agent_team.cli.output import print_answer, usd
 from durable_agent_team.process.called_program import starter_command
 
 if TYPE_CHECKING:
-    from durable_agent_team.client.run_plan import PlanInFull
     from durable_agent_team.client.runs import RunHandle
     from durable_agent_team.contracts.control import BudgetAdjusted, TaskAnswer
+    from durable_agent_team.contracts.plan_in_full import PlanInFull
 
 app = typer.Typer(rich_markup_mode=None)
 

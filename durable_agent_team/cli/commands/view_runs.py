@@ -11,8 +11,8 @@ from durable_agent_team.cli.output import print_answer, print_json, print_line, 
 from durable_agent_team.process.called_program import starter_program
 
 if TYPE_CHECKING:
-    from durable_agent_team.client.run_plan import PlanInFull
     from durable_agent_team.client.runs import RunHandle
+    from durable_agent_team.contracts.plan_in_full import PlanInFull
     from durable_agent_team.contracts.run import RunReport, RunState
 
 app = typer.Typer(rich_markup_mode=None)
@@ -67,12 +67,13 @@ def state(run: Run, json: Json = False) -> int:
 
     async def read(handle: "RunHandle") -> "tuple[RunState, PlanInFull | None]":
         found = await handle.whole_state()
-        waits = not json and waits_for_approval(found) is not None
-        return found, await handle.plan() if waits else None
+        return found, await handle.plan() if waits_for_approval(found) is not None else None
 
     found, plan = with_run(run, read)
-    text = state_text(found) if plan is None else f"{state_text(found)}\n\n{plan_text(plan)}"
-    return print_answer(found, text, json)
+    if plan is None:
+        return print_answer(found, state_text(found), json)
+    text = f"{state_text(found)}\n\n{plan_text(plan)}"
+    return print_answer(found.model_copy(update={"plan": plan}), text, json)
 
 
 @app.command()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from durable_agent_team.cli.output import usd
-from durable_agent_team.client.run_plan import PlanInFull, TaskInFull
+from durable_agent_team.contracts.plan_in_full import PlanInFull, TaskInFull
 from durable_agent_team.contracts.run import RunState, RunStatus
 from durable_agent_team.contracts.team import Checks
 from durable_agent_team.process.called_program import starter_command
