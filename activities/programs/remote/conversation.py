@@ -42,8 +42,9 @@ CARD_SECONDS: Final = 15.0
 CARD_BYTES: Final = 512 * 1024
 GET_SECONDS: Final = 30.0
 CANCEL_SECONDS: Final = 4.0
-HISTORY: Final = 20
-"""Messages that are read where a task's artifacts and status have no text."""
+HISTORY: Final = 10
+"""Messages that are read where a task's artifacts and status have no text, and of a task that goes
+on; langgraph-api refuses more."""
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
 PAUSE_GROWTH: Final = 1.5

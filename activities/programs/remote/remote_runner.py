@@ -57,7 +57,7 @@ class RemoteRunner:
             try:
                 answer, task_id = await self._within(talk, run, bool(headers), seconds)
             except (InputNeeded, RemoteFailed, RemoteUnavailable, RpcError, TimeoutError) as error:
-                raise _program_error(error, scrubber, progress, seconds) from None
+                raise _program_error(error, scrubber, _task(call, progress), seconds) from None
         return ProgramOutput(scrubber.scrub(answer), remote_task=task_id)
 
     async def _within(
@@ -83,11 +83,16 @@ def _another_attempt_goes_on() -> bool:
     return details is not None and not details.cancel_requested and not details.not_found
 
 
+def _task(call: ProgramCall, progress: Progress) -> str | None:
+    """The task that another execution goes on with."""
+    now = progress.now
+    return now.remote_task or (None if now.ended else call.remote_task)
+
+
 def _program_error(
-    error: Exception, scrubber: SecretScrubber, progress: Progress, seconds: float
+    error: Exception, scrubber: SecretScrubber, task: str | None, seconds: float
 ) -> ProgramError:
     text = cut(terminal_text(scrubber.scrub_talk(str(error))), MAX_QUESTION)
-    task = progress.now.remote_task
     match error:
         case InputNeeded():
             return ProgramError(ErrorType.INPUT_REQUIRED, text, remote_task=task, final=True)

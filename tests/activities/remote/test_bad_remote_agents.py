@@ -163,6 +163,23 @@ async def test_a_long_outage_ends_the_attempt_and_the_next_goes_on() -> None:
     assert len(agent.called("SendMessage")) == 1
 
 
+async def test_an_outage_before_a_reply_keeps_the_task() -> None:
+    async def down(_: dict[str, Any]) -> Reply:
+        return web.Response(status=503)
+
+    async with scripted_agent(always(WORKING), down) as agent:
+        call = program(agent.url, execution=2, remote_task="t-1", reply="Sweden")
+        found = await failure(call)
+    assert (found.kind, found.remote_task) == (ErrorType.UPSTREAM_UNAVAILABLE, "t-1")
+
+
+async def test_no_more_history_is_asked_for_than_any_server_gives() -> None:
+    """langgraph-api refuses a `historyLength` above 10."""
+    async with scripted_agent(always(WORKING), always(task("COMPLETED"))) as agent:
+        await attempt(program(agent.url, remote_task="t-1"))
+    assert max(params["historyLength"] for params in agent.called("GetTask")) == 10
+
+
 async def test_a_server_that_forgot_the_task_gets_it_again_with_the_persons_answer() -> None:
     async with scripted_agent(
         always({"task": completed("with it")}), error(-32001, "Task not found")
