@@ -137,25 +137,31 @@ class ScopeMachine(RuleBasedStateMachine):
             sqlite_calls.release(self.conn, call, None, self.now)
             self.given_up += 1
 
+    def answered(self) -> list[str]:
+        of_call = {holder: (each.body, each.number) for holder, each in self.asked.items()}
+        return sorted(holder for holder, call in of_call.items() if call in self.paid)
+
+    @precondition(lambda self: self.answered())
+    @rule(data=st.data())
+    def hand_over(self, data: st.DataObject) -> None:
+        asked = self.asked.pop(data.draw(st.sampled_from(self.answered())))
+        self.kept.add((asked.body, asked.number))
+        whole = EndedRequest("a", asked.place, asked.body, RequestEnd.CHARGED, handed_over=True)
+        sqlite_scopes.end(self.conn, whole)
+
     @precondition(lambda self: self.asked)
-    @rule(data=st.data(), stays=st.booleans())
-    def end(self, data: st.DataObject, stays: bool) -> None:
-        """The client gets what there is, if it is still there."""
-        holder = data.draw(st.sampled_from(sorted(self.asked)))
-        asked = self.asked.pop(holder)
-        whole = stays and (asked.body, asked.number) in self.paid
-        if whole:
-            self.kept.add((asked.body, asked.number))
-        how = RequestEnd.CHARGED if whole else RequestEnd.LEFT
-        ended = EndedRequest("a", asked.place, asked.body, how, whole)
-        sqlite_scopes.end(self.conn, ended)
+    @rule(data=st.data())
+    def leave(self, data: st.DataObject) -> None:
+        """Or it is refused, or its call fails."""
+        asked = self.asked.pop(data.draw(st.sampled_from(sorted(self.asked))))
+        sqlite_scopes.end(self.conn, EndedRequest("a", asked.place, asked.body, RequestEnd.LEFT))
 
     @rule(gateway=GATEWAYS)
     def kill(self, gateway: int) -> None:
         dead = self.alive[gateway]
         self.dead.add(dead)
         self.count += 1
-        self.alive[gateway] = f"g{self.count}"
+        self.alive[gateway] = f"process-{self.count}"
         self.asked = {k: each for k, each in self.asked.items() if each.gateway != dead}
         for call, (_, _, owner) in list(self.in_flight.items()):
             if owner == dead:
@@ -163,6 +169,7 @@ class ScopeMachine(RuleBasedStateMachine):
                 self.given_up += 1
         sqlite_calls.release_abandoned(self.conn, {dead}, self.now)
 
+    @precondition(lambda self: self.count % 5 == 0)  # most attempts get somewhere
     @rule(text=st.sampled_from(BODIES))
     def try_again(self, text: str) -> None:
         """A new attempt begins; the older one gets nothing any more."""
