@@ -1,7 +1,7 @@
 """`python -m tests.frameworks.start_figures`: what the start of each framework costs.
 
 A row for each agent in Python: processor seconds until its module is imported, and until its answer
-after two calls of the scripted model, seconds on the clock, and memory; medians of five. Processor
+after two calls of the scripted model, seconds on the clock, and memory; medians of three. Processor
 seconds are the same on a busy machine.
 """
 
@@ -24,7 +24,7 @@ from tests.frameworks.staged_teams import ENVIRONMENTS, TEAMS
 from tests.gateway.client import Api
 from tests.support.gateway import running_gateway
 
-ROUNDS = 5
+ROUNDS = 3
 
 
 @dataclass(frozen=True)
