@@ -1,6 +1,7 @@
 """The activity of a program: its cost, its refusals, and its answer, by what the gateway knows."""
 
 import json
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -16,7 +17,7 @@ from activities.programs.run_program import Programs
 from activities.programs.scope_account import ScopeAccount
 from durable_agent_team.blobs.store import BlobStore, NoBlobs
 from durable_agent_team.blobs.texts import Texts
-from durable_agent_team.contracts.call import CallResult
+from durable_agent_team.contracts.call import AccountRef, CallResult
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.program import (
     CommandRun,
@@ -26,8 +27,21 @@ from durable_agent_team.contracts.program import (
     PythonRun,
 )
 from tests.activities.programs.support import command, content, program_call, runs_in
-from tests.activities.support import SEALER, Seen, call, client, context, serving, spend_of
+from tests.activities.support import (
+    SEALER,
+    Seen,
+    call,
+    client,
+    context,
+    open_for,
+    rooms_at,
+    serving,
+    spend_of,
+)
+from tests.support import agent_program
+from tests.support.gateway import running_gateway
 from tests.support.memory_blobs import MemoryBlobs
+from tests.support.upstream import Rule, ScriptedUpstream
 
 EXHAUSTED = {
     "status": 402,
@@ -93,7 +107,47 @@ def run(tmp_path: Path) -> Run:
     return one
 
 
-async def test_the_cost_is_what_the_scope_has_cost_since_the_workflow_knew(run: Run) -> None:
+async def executed(
+    programs: Programs, account: AccountRef, execution: int, known: str = "0"
+) -> CallResult:
+    """Two calls of a model through the real gateway."""
+    run = CommandRun(command=(sys.executable, agent_program.__file__))
+    program = program_call(
+        run, call=call(account=account), execution=execution, known_spent_usd=Decimal(known)
+    )
+    return await context(timeout=60).run(programs.run_program, program)
+
+
+async def test_at_the_gateway_a_scope_is_paid_once_and_says_why_it_was_refused(
+    upstream: ScriptedUpstream, tmp_path: Path
+) -> None:
+    async with (
+        running_gateway(upstream.url) as gateway,
+        rooms_at(gateway.base_url, gateway.parent_key) as rooms,
+        programs_at(gateway.base_url, tmp_path) as programs,
+    ):
+        account = (await open_for(rooms, ("research", "0.0003"))).accounts[0]
+        with pytest.raises(ApplicationError) as caught:
+            await executed(programs, account, execution=1)
+        assert caught.value.type == ErrorType.BUDGET_EXHAUSTED.value
+        spend = spend_of(caught.value)
+        assert spend.required_usd is not None
+        assert spend.remaining_usd == Decimal("0.0003") - spend.spent_usd
+        await rooms.provider.set_budget(account.account_id, Decimal(1))
+        upstream.add(Rule(contains="Second", status=503, times=1))
+        with pytest.raises(ApplicationError) as caught:
+            await executed(programs, account, execution=2, known=str(spend.spent_usd))
+        assert caught.value.type == ErrorType.UPSTREAM_UNAVAILABLE.value
+        assert spend_of(caught.value).spent_usd == 0, "what was paid before is replayed"
+        done = await executed(programs, account, execution=3)
+        again = await executed(programs, account, execution=4, known=str(done.cost_usd))
+        state = await rooms.provider.read(account.account_id)
+    assert done.cost_usd == state.spent_usd
+    assert (again.answer, again.cost_usd) == (done.answer, Decimal(0))
+    assert upstream.count == 3, "one of them failed"
+
+
+async def test_only_what_differs_from_the_defaults_is_set(run: Run) -> None:
     program = command("print('ok')", known_spent_usd=Decimal("0.1"))
     result = await run(program, {"spent_usd": "0.1"}, {"spent_usd": "0.250001"})
     assert (result.answer, result.cost_usd) == ("ok", Decimal("0.150001"))
