@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,7 +32,7 @@ from durable_agent_team.contracts.effects import UnknownEffect
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.program import CommandRun, ProgramCall, PythonRun
 
-AGENTS: Final = Path(__file__).resolve().parents[2] / "durable_agent_team" / "agents"
+PACKAGE: Final = "durable_agent_team"
 HOST: Final = "durable_agent_team.agents.host"
 NO_FUNCTION: Final = 78
 """`host` exits with it where `module:function` names nothing."""
@@ -106,13 +107,24 @@ class ProcessRunner:
         none of its other modules hides one of the program's."""
         own = self._directories.own()
         if self._staged is None or not self._staged.is_relative_to(own):
-            self._staged = own / "modules"
-            package = self._staged / "durable_agent_team"
+            package = own / "modules" / PACKAGE
             shutil.copytree(
-                AGENTS, package / "agents", ignore=shutil.ignore_patterns("__pycache__")
+                _agents(),
+                package / "agents",
+                ignore=shutil.ignore_patterns("__pycache__"),
+                dirs_exist_ok=True,
             )
             (package / "__init__.py").touch()
+            self._staged = package.parent
         return self._staged
+
+
+def _agents() -> Path:
+    """The package for programs, in a checkout and in an installed package alike."""
+    found = find_spec(PACKAGE)
+    assert found is not None
+    assert found.submodule_search_locations
+    return Path(found.submodule_search_locations[0]) / "agents"
 
 
 def agent_task(call: ProgramCall, scope: Scope) -> bytes:
