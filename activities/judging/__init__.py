@@ -7,7 +7,7 @@ runs `judge_child`), which is killed at its time limit: the event loop never wai
 expression (docs/adr/027).
 
 `answer_checks` has the checks themselves, `quotes` (with `faithful_text`, `quote_matches`) and
-`schemas` their parts; `embedded_json` and `fences` take off what stands around JSON. They are pure
-functions, which run in both processes, and import nothing of Temporal, so that the child starts
-fast. Imports contracts, rules, `output_formats`, and jsonschema.
+`schemas` their parts. They are pure functions, which run in both processes, and import nothing of
+Temporal, so that the child starts fast. What stands around JSON is taken off by
+`rules.json_in_text`. Imports contracts, rules, `output_formats`, and jsonschema.
 """

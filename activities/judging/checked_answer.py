@@ -6,12 +6,12 @@ from temporalio import activity
 
 from activities.calls.output_formats import output_schema
 from activities.heartbeats import time_left
-from activities.judging.embedded_json import json_answer
 from activities.judging.judge import Judge
 from durable_agent_team.blobs.store import BlobsUnreachable
 from durable_agent_team.blobs.texts import Texts
 from durable_agent_team.contracts.call import MAX_ANSWER, CallRequest, Purpose
 from durable_agent_team.contracts.text_ref import Text
+from durable_agent_team.rules.json_in_text import json_answer
 from durable_agent_team.rules.optional_nulls import without_optional_nulls
 
 STORE_MARGIN_SECONDS = 2.0

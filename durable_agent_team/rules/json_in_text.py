@@ -1,15 +1,22 @@
-"""Finds the JSON in an answer that no one held to JSON: in a fence, or behind a sentence.
+"""Finds the JSON in an answer that no one held to JSON: in a fence, or beside a sentence.
 
-String operations of linear cost: it runs in the workflow.
+Of linear cost, since it runs in the workflow, too. There are two rules. `json_in_text` is for plans
+and reviews, which go back with every reason if they are wrong: the first value that can be read
+counts. `json_answer` is for answers that other agents get: what is ambiguous stays as it is, and
+fails its check. That is two values of the kind that is asked for, a part of a larger value, and
+JSON with a mistake in it.
 """
 
-from collections.abc import Iterator
+import json
+import re
+from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from durable_agent_team.rules import model_json
+from durable_agent_team.rules.fences import FENCE, unfenced
 
-FENCE = "```"
 MAX_TRIES = 8
 """Places where the JSON may begin. Each is tried with one pass over the text."""
 
@@ -51,3 +58,61 @@ def _candidates(text: str) -> Iterator[str]:
     starts = [each for each in (text.find("{"), text.find("[")) if each >= 0]
     for start in sorted(starts):
         yield text[start:last]
+
+
+_START = re.compile(r'\{(?=\s*["}])|\[(?=\s*(?:["{\[\]0-9-]|(?:true|false|null)\b))')
+"""Where an object or a list may begin. `{name}` and `[see above]` in a sentence are neither."""
+
+_DECODER = json.JSONDecoder(parse_int=len, parse_float=len, parse_constant=len)
+"""For where a value ends: numbers are not computed."""
+
+MAX_VALUES = 100
+"""Of all kinds, in one answer with a text around its JSON."""
+
+KINDS: Final[Mapping[Any, type]] = MappingProxyType({"object": dict, "array": list})
+
+
+def json_answer(text: str, schema: Mapping[str, Any] | None) -> str:
+    """The JSON alone, where the answer has exactly one value of the schema's kind; else the text
+    without a fence around it, if it has one."""
+    plain = unfenced(text)
+    if _is_json(plain):
+        return plain
+    kind = KINDS.get((schema or {}).get("type"))
+    found = None
+    for start, end, value in _values(text):
+        if kind is None or isinstance(value, kind):
+            if found is not None or _is_part(text, start, end):
+                return plain
+            found = text[start:end]
+    return plain if found is None else found
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text, parse_int=len, parse_float=len, parse_constant=len)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _values(text: str) -> Iterator[tuple[int, int, Any]]:
+    """The objects and lists in a text, from the left, none within another one. None at all where
+    one of them is broken, or where there are too many."""
+    found: list[tuple[int, int, Any]] = []
+    at = 0
+    while start := _START.search(text, at):
+        try:
+            value, at = _DECODER.raw_decode(text, start.start())
+        except (ValueError, RecursionError):
+            return
+        found.append((start.start(), at, value))
+        if len(found) > MAX_VALUES:
+            return
+    yield from found
+
+
+def _is_part(text: str, start: int, end: int) -> bool:
+    """Whether what stands around it belongs to JSON as well."""
+    before, after = text[max(start - 50, 0) : start].rstrip(), text[end : end + 50].lstrip()
+    return before.endswith(('":', ",")) or after.startswith(("}", "]", ",", ":"))

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from activities.judging.answer_checks import MAX_REASON, MAX_REASONS
 from activities.judging.exceptions import InvalidSchema
-from activities.judging.fences import unfenced
 from activities.judging.quotes import normalised
 from durable_agent_team.contracts.call import Source
 from durable_agent_team.contracts.team import Checks
+from durable_agent_team.rules.fences import unfenced
 from tests.activities.support import call, check
 
 SCHEMA = {

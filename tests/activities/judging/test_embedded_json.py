@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activities.judging.embedded_json import json_answer
+from durable_agent_team.rules.json_in_text import json_answer
 from tests.activities.support import call, check
 
 OBJECT = {"type": "object"}

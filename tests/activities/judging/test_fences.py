@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.judging.fences import unfenced
+from durable_agent_team.rules.fences import unfenced
 
 FORMER = re.compile(
     r"\A\s*```(?:[a-z]*[ \t]*\n|(?:json)?[ \t]*(?=[\[{]))(.*?)\n?[ \t]*```\s*\Z",

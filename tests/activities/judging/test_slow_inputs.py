@@ -6,8 +6,8 @@ import time
 import pytest
 
 from activities.judging.exceptions import InvalidSchema
-from activities.judging.fences import unfenced
 from activities.judging.judge import Judge
+from durable_agent_team.rules.fences import unfenced
 from tests.activities.judging.slow_inputs import KINDS, Made, slow_input
 from tests.support import fuzzing
 
