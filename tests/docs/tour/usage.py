@@ -18,6 +18,26 @@ RUN = {"team.yaml": TEAM.replace("agents:\n", "agents:\n  editor: {role: Editor,
 POOR = {"team.yaml": RUN["team.yaml"].replace("Researcher, budget_usd: 1", "R, budget_usd: 0.001")}
 ASKS = {"team.yaml": RUN["team.yaml"] + "approve_plan: true\n"}
 START = "starter.py start team.yaml --id"
+DIED_INSIDE = """\
+import json, os
+report = {"effect_unknown": {"effect": "refund:1", "tool": "refund", "attempt": 1001}}
+open(os.environ["AGENT_REPORT"], "w").write(json.dumps(report))
+raise SystemExit(75)
+"""
+PROGRAM = {
+    "team.yaml": """\
+name: refunds
+goal: Refund order 7
+orchestrator: {budget_usd: 1}
+agents:
+  clerk: {role: Clerk, budget_usd: 1, run: {command: [python3, clerk.py]}}
+tasks:
+  - {id: refund, agent: clerk, ask: Refund order 7.}
+result: refund
+""",
+    "clerk.py": DIED_INSIDE,
+}
+"""A program that was killed inside of its tool, and reports that it cannot know what happened."""
 
 
 def ended(run: str, command: str, *says: str, part: str = "") -> Case:
@@ -62,6 +82,8 @@ CASES = [
          given=[f"{START} poor-7"], until=("poor-7", "parked")),
     waiting("poor-3", "starter.py retry poor-3 facts", "facts: it is tried again"),
     waiting("poor-4", "starter.py cancel-task poor-4 facts", "facts: "),
+    Case("answer", "starter.py answer refund-1 refund skip", ["refund: is answered"], 0,
+         files=PROGRAM, given=[f"{START} refund-1"], until=("refund-1", "parked")),
     asking("ask-2", "starter.py approve ask-2 plan", "plan: approved; the run continues"),
     asking("ask-3", "starter.py pause ask-3", "starts no new call", "resume ask-3"),
     asking("ask-4", "starter.py resume ask-4", "run ask-4 continues"),
