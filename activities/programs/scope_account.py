@@ -119,6 +119,8 @@ class ScopeAccount:
         body: dict[str, object] = {"decision": decided.decision.value}
         if decided.result is not None:
             body["result"] = _json_or_text(decided.result)
+        if decided.attempt is not None:
+            body["attempt"] = decided.attempt
         path = f"/v1/scopes/{scope.name}/effects/{quote(decided.effect, safe='')}/resolve"
         try:
             await exchange(

@@ -41,3 +41,6 @@ class EffectAnswer(Message):
     decision: EffectDecision
     result: str | None = Field(None, max_length=MAX_EFFECT_RESULT)
     """Only with `decision: result`: JSON, or else a text."""
+    attempt: int | None = Field(None, ge=1)
+    """The attempt that died inside: the gateway takes the decision for no other, so that it counts
+    once, also if an activity that has used it is attempted again."""

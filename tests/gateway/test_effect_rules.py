@@ -18,9 +18,9 @@ from durable_agent_team.gateway.stores.effect_store import (
     BeginEffect,
     Decision,
     Effect,
-    EffectAnswer,
     EffectKey,
     EffectRefusal,
+    EffectReply,
     EffectState,
     FinishEffect,
     ResolveEffect,
@@ -104,13 +104,13 @@ class EffectMachine(RuleBasedStateMachine):
             return
         self.keys += 1
         request = BeginEffect(client.attempt, "t", self.idempotent, f"k{self.keys}")
-        answer: EffectAnswer = self.do(sqlite_effects.begin, KEY, request, 0.0)
+        answer: EffectReply = self.do(sqlite_effects.begin, KEY, request, 0.0)
         if lost == "response":
             client.alive = False
             self.attempt_begins(both=True)
             return
         if lost == "twice":
-            again: EffectAnswer = self.do(sqlite_effects.begin, KEY, request, 0.0)
+            again: EffectReply = self.do(sqlite_effects.begin, KEY, request, 0.0)
             assert again == answer
         if answer.refusal is None:
             assert answer.effect is not None
@@ -143,7 +143,7 @@ class EffectMachine(RuleBasedStateMachine):
         client = data.draw(st.sampled_from(told))
         assert client.finish is not None
         before = self.effect
-        answer: EffectAnswer = self.do(sqlite_effects.finish, KEY, client.finish, 0.0)
+        answer: EffectReply = self.do(sqlite_effects.finish, KEY, client.finish, 0.0)
         if before is not None and before.attempt != client.attempt:
             assert answer.refusal is EffectRefusal.SUPERSEDED
         if not lost:
@@ -157,7 +157,7 @@ class EffectMachine(RuleBasedStateMachine):
         result = b'"by hand"' if decision is Decision.RESULT else None
         request = ResolveEffect(decision, result, attempt)
         for _ in range(times):
-            answer: EffectAnswer = self.do(sqlite_effects.resolve, KEY, request, 0.0)
+            answer: EffectReply = self.do(sqlite_effects.resolve, KEY, request, 0.0)
         if before is None:
             assert answer.refusal is EffectRefusal.NOT_FOUND
         elif before.state in (EffectState.UNKNOWN, EffectState.FAILED) and answer.refusal is None:

@@ -255,6 +255,7 @@ async def test_an_unknown_effect_parks_for_a_person(client: Client, decision: st
         report = await handle.result()
     (answer,) = world.orders[1].effect_answers
     assert (answer.effect, answer.decision) == ("send:1f", EffectDecision(decision))
+    assert answer.attempt == unknown.attempt
     assert answer.result == payload.get("result")
     agrees(report, COST)
 

@@ -22,7 +22,9 @@ def give_answer(progress: Progress, command: AnswerTask) -> None:
     if command.effect not in (None, effect):
         raise refused(f"effect = {command.effect!r}: the task waits for {effect!r}"[:2000])
     given = {} if command.result is None else {"result": command.result}
-    answer = EffectAnswer(effect=effect, decision=command.decision, **given)
+    answer = EffectAnswer(
+        effect=effect, decision=command.decision, attempt=failure.effect.attempt, **given
+    )
     others = tuple(each for each in scope.effect_answers if each.effect != effect)
     scope.effect_answers = (*others, answer)
 

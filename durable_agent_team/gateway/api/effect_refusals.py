@@ -7,9 +7,9 @@ from durable_agent_team.gateway.api_error import ApiError, ErrorType, not_found,
 from durable_agent_team.gateway.stores.effect_store import (
     MAX_EFFECTS,
     MAX_OUTCOME_BYTES,
-    EffectAnswer,
     EffectKey,
     EffectRefusal,
+    EffectReply,
 )
 
 FINAL: Final = {"x-should-retry": "false"}
@@ -29,7 +29,7 @@ STATUSES: Final[dict[EffectRefusal, tuple[int, ErrorType]]] = {
 }
 
 
-def effect_refused(answer: EffectAnswer, key: EffectKey, attempt: int | None) -> ApiError:
+def effect_refused(answer: EffectReply, key: EffectKey, attempt: int | None) -> ApiError:
     """The error for an answer with a refusal. `attempt` is the request's."""
     refusal, effect = answer.refusal, answer.effect
     if refusal is None:
@@ -52,7 +52,7 @@ def missing(key: EffectKey) -> ApiError:
 
 
 def _message(
-    refusal: EffectRefusal, answer: EffectAnswer, key: EffectKey, attempt: int | None
+    refusal: EffectRefusal, answer: EffectReply, key: EffectKey, attempt: int | None
 ) -> str:
     effect = answer.effect
     name = f"The effect {key.effect}" + (f" of the tool {effect.tool!r}" if effect else "")

@@ -27,7 +27,7 @@ from durable_agent_team.gateway.api.request_shapes import MAX_AFTER, MAX_PAGE, P
 from durable_agent_team.gateway.api.scope_routes import scope_account
 from durable_agent_team.gateway.api.scoped_calls import checked_scope
 from durable_agent_team.gateway.stores import effect_store
-from durable_agent_team.gateway.stores.effect_store import EffectAnswer, EffectKey, ListedEffect
+from durable_agent_team.gateway.stores.effect_store import EffectKey, EffectReply, ListedEffect
 
 
 async def begin_effect(request: web.Request) -> web.Response:
@@ -78,7 +78,7 @@ async def read_effect(request: web.Request) -> web.Response:
     return respond_shape(EffectDetails(**_entry(listed), **_outcome(listed.state, outcome)))
 
 
-def _respond(key: EffectKey, answer: EffectAnswer, attempt: int | None) -> web.Response:
+def _respond(key: EffectKey, answer: EffectReply, attempt: int | None) -> web.Response:
     effect = answer.effect
     if answer.refusal is not None or effect is None:
         raise effect_refused(answer, key, attempt)

@@ -113,7 +113,7 @@ class ResolveEffect:
 
 
 @dataclass(frozen=True, slots=True)
-class EffectAnswer:
+class EffectReply:
     """The effect after the request. With a `refusal` the request was not carried out."""
 
     effect: Effect | None
@@ -128,11 +128,11 @@ class EffectStore(Protocol):
     """Every method is one transaction, and raises `StoreError` where the database fails. What
     changes an effect is on disk when it returns."""
 
-    async def begin(self, key: EffectKey, request: BeginEffect) -> EffectAnswer: ...
+    async def begin(self, key: EffectKey, request: BeginEffect) -> EffectReply: ...
 
-    async def finish(self, key: EffectKey, request: FinishEffect) -> EffectAnswer: ...
+    async def finish(self, key: EffectKey, request: FinishEffect) -> EffectReply: ...
 
-    async def resolve(self, key: EffectKey, request: ResolveEffect) -> EffectAnswer: ...
+    async def resolve(self, key: EffectKey, request: ResolveEffect) -> EffectReply: ...
 
     async def read(self, key: EffectKey) -> tuple[ListedEffect, bytes | None] | None:
         """The effect and its outcome."""

@@ -12,9 +12,9 @@ from durable_agent_team.gateway.stores.effect_store import (
     BeginEffect,
     Decision,
     Effect,
-    EffectAnswer,
     EffectKey,
     EffectRefusal,
+    EffectReply,
     EffectState,
     FinishEffect,
     ListedEffect,
@@ -49,13 +49,13 @@ class SqliteEffects:
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
 
-    async def begin(self, key: EffectKey, request: BeginEffect) -> EffectAnswer:
+    async def begin(self, key: EffectKey, request: BeginEffect) -> EffectReply:
         return await self._writer.run(lambda conn: begin(conn, key, request, time.time()))
 
-    async def finish(self, key: EffectKey, request: FinishEffect) -> EffectAnswer:
+    async def finish(self, key: EffectKey, request: FinishEffect) -> EffectReply:
         return await self._writer.run(lambda conn: finish(conn, key, request, time.time()))
 
-    async def resolve(self, key: EffectKey, request: ResolveEffect) -> EffectAnswer:
+    async def resolve(self, key: EffectKey, request: ResolveEffect) -> EffectReply:
         return await self._writer.run(lambda conn: resolve(conn, key, request, time.time()))
 
     async def read(self, key: EffectKey) -> tuple[ListedEffect, bytes | None] | None:
@@ -71,15 +71,15 @@ class SqliteEffects:
 
 def begin(
     conn: sqlite3.Connection, key: EffectKey, request: BeginEffect, now: float
-) -> EffectAnswer:
+) -> EffectReply:
     if refused := _account_refusal(conn, key.account_id):
-        return EffectAnswer(None, refused)
+        return EffectReply(None, refused)
     effect = read(conn, key)
     answer = effect_rules.begin(effect, request, newest_attempt(conn, key.account_id, key.scope))
     if answer.refusal is EffectRefusal.SUPERSEDED:
         return answer
     if effect is None and answer.refusal is None and _is_full(conn, key.account_id):
-        return EffectAnswer(None, EffectRefusal.FULL)
+        return EffectReply(None, EffectRefusal.FULL)
     enter(conn, key.account_id, key.scope, request.attempt)
     if effect_rules.must_wait_for_a_person(effect, answer, request):
         unknown = _unknown_of_another(conn, key, request.attempt, now)
@@ -91,7 +91,7 @@ def begin(
 
 def finish(
     conn: sqlite3.Connection, key: EffectKey, request: FinishEffect, now: float
-) -> EffectAnswer:
+) -> EffectReply:
     """Also of a disabled account: what happened is kept, but not its outcome."""
     if _account_refusal(conn, key.account_id):
         request = replace(request, outcome=None)
@@ -103,9 +103,9 @@ def finish(
 
 def resolve(
     conn: sqlite3.Connection, key: EffectKey, request: ResolveEffect, now: float
-) -> EffectAnswer:
+) -> EffectReply:
     if refused := _account_refusal(conn, key.account_id):
-        return EffectAnswer(None, refused)
+        return EffectReply(None, refused)
     effect = read(conn, key)
     answer = effect_rules.resolve(effect, request)
     _write(conn, key, effect, answer.effect, now)
@@ -152,7 +152,7 @@ def listed(
 
 def _unknown_of_another(
     conn: sqlite3.Connection, key: EffectKey, attempt: int, now: float
-) -> EffectAnswer | None:
+) -> EffectReply | None:
     """A refusal with the first effect of the scope that an older attempt left open, if any."""
     query = (
         "SELECT effect FROM effects WHERE account_id = :account_id AND scope = :scope"
@@ -167,7 +167,7 @@ def _unknown_of_another(
     assert found is not None
     unknown = replace(found, state=EffectState.UNKNOWN)
     _write(conn, other, found, unknown, now)
-    return EffectAnswer(unknown, EffectRefusal.UNKNOWN, attempt, other.effect)
+    return EffectReply(unknown, EffectRefusal.UNKNOWN, attempt, other.effect)
 
 
 def _write(

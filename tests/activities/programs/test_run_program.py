@@ -243,7 +243,7 @@ print("an answer all the same")
 async def test_the_gateway_hears_what_people_have_decided(tmp_path: Path) -> None:
     gateway = Gateway()
     answers = (
-        EffectAnswer(effect="a b", decision=EffectDecision.SKIP),
+        EffectAnswer(effect="a b", decision=EffectDecision.SKIP, attempt=1001),
         EffectAnswer(effect="c", decision=EffectDecision.RESULT, result='{"ok": true}'),
         EffectAnswer(effect="d", decision=EffectDecision.RESULT, result="a text"),
     )
@@ -253,7 +253,7 @@ async def test_the_gateway_hears_what_people_have_decided(tmp_path: Path) -> Non
     assert gateway.resolved == [
         (
             "/v1/scopes/scope-1/effects/a%20b/resolve?agent=account-of-research",
-            {"decision": "skip"},
+            {"decision": "skip", "attempt": 1001},
         ),
         (
             "/v1/scopes/scope-1/effects/c/resolve?agent=account-of-research",
