@@ -210,6 +210,38 @@ def test_a_charge_that_was_read_back_is_not_counted_again_with_its_answer() -> N
     assert (report.calls, report.failed_calls) == (1, 0)
 
 
+@given(
+    cost=MICROS,
+    before=st.lists(st.sampled_from(["reported", "unknown", "read back"]), max_size=5),
+    ends=st.sampled_from(["answer", "failure", "nothing"]),
+)
+def test_an_answer_that_the_gateway_has_stored_is_counted_once(
+    cost: Decimal, before: list[str], ends: str
+) -> None:
+    """Activities before it may have failed with the same stored answer, and may have said so."""
+    account = AgentAccount("a", "m", Decimal(1_000_000))
+    books: dict[str, Decimal] = {}
+    for each in before:
+        if each == "read back":
+            account.read_back(ledger(account, books))
+            continue
+        books = {"k": cost}
+        account.begin("k", cost)
+        reported = each == "reported" and not account.spent_usd  # later ones get it as replayed
+        account.interrupt("k", cost if reported else Decimal(0), may_be_billed=True)
+    if ends != "nothing":
+        books = {"k": cost}
+        account.begin("k", cost)
+        if ends == "answer":
+            replayed = result(cost).model_copy(update={"replayed": True})
+            account.settle("k", replayed, Use.USEFUL)
+        else:
+            account.fail("k", Decimal(0), may_be_billed=True)
+    account.close()
+    account.read_back(ledger(account, books))
+    assert account.agrees_with(ledger(account, books))
+
+
 def test_a_ledger_read_before_a_call_was_lost_does_not_settle_it() -> None:
     account = AgentAccount("a", "m", Decimal(1))
     for key in ("k1", "k2"):

@@ -111,6 +111,9 @@ class AgentAccount:
             self.charges.replace(key, Use.USEFUL, ZERO)
             if use is not Use.FAILED:
                 self.charges.move(key, Use.FAILED, use, self.replayable.pop(key))
+        elif result.replayed:  # an activity before may have reported this charge as it failed
+            earlier = self.charges.of_use(key, Use.FAILED)
+            self.charges.replace(key, Use.FAILED, max(earlier - result.cost_usd, ZERO))
         was_read_back = key in self.unanswered
         if was_read_back:
             self.unanswered.discard(key)
