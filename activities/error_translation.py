@@ -65,7 +65,7 @@ COUNTED_CODES = {
 """The gateway's codes for calls that the upstream may have billed without an answer. The last is
 that of an error which does not say what it is: waiting for an hour may be of no use."""
 
-CARRIED = ("task", "stderr", "stderr_ref")
+CARRIED = ("task", "stderr", "stderr_ref", "usage")
 """What is known of an attempt before it fails."""
 
 BY_EXCEPTION: dict[type[Exception], ErrorType] = {

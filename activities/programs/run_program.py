@@ -242,7 +242,8 @@ class _Execution:
         activity.heartbeat(spend or self._spend(), *self._progress.details())
 
     def _spend(self) -> AttemptSpend:
-        return self._earlier.model_copy(update={"spent_usd": self._cost()})
+        known = {"spent_usd": self._cost(), "usage": self._state.usage}
+        return self._earlier.model_copy(update=known)
 
     def _cost(self) -> Decimal:
         """What the scope has cost since the workflow last knew."""
@@ -272,6 +273,7 @@ class _Execution:
         return CallResult(
             **{"answer": answer} if isinstance(answer, str) else {"answer_ref": answer},
             cost_usd=self._cost(),
+            usage=self._state.usage,
             started_at=self._started_at,
             seconds=round(time.perf_counter() - self._clock, 4),
             **{name: value for name, value in extras.items() if value},

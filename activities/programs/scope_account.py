@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import quote
@@ -15,12 +15,20 @@ from activities.programs.runner import Scope
 from durable_agent_team.atxp.exceptions import ProviderRefused, error_fields, scrub
 from durable_agent_team.atxp.httpx_client import HttpxClient
 from durable_agent_team.atxp.transport import exchange
-from durable_agent_team.contracts.base import count_of, decimal_of, usd_of
+from durable_agent_team.contracts.base import count_of, decimal_of, signed_usd_of, usd_of
+from durable_agent_team.contracts.call import Usage
 from durable_agent_team.contracts.effects import EffectAnswer
 from durable_agent_team.contracts.error_types import ErrorType
 
 READ_SECONDS: Final = 10.0
 NOT_SERVED: Final = (404, 405, 501)
+TOKENS: Final = (
+    "prompt_tokens",
+    "completion_tokens",
+    "cached_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+)
 AMOUNTS: Final = ("remaining_usd", "required_usd", "reserved_usd", "possibly_billed_usd")
 
 
@@ -37,6 +45,8 @@ class ScopeState:
     """`{status, error, at}`: what the gateway answered last instead of making a call."""
     last_failure: Mapping[str, Any] | None = None
     """The same for a call that was made and failed."""
+    usage: Usage = field(default_factory=Usage)
+    """Of all its charged calls."""
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> "ScopeState":
@@ -50,6 +60,7 @@ class ScopeState:
             possibly_billed_usd=usd_of(body.get("possibly_billed_usd")),
             last_refusal=refusal if isinstance(refusal, dict) else None,
             last_failure=failed if isinstance(failed, dict) else None,
+            usage=_usage(body.get("usage")),
         )
 
     def refusal_since(self, before: "ScopeState") -> ProviderRefused | None:
@@ -60,6 +71,15 @@ class ScopeState:
     def failure_since(self, before: "ScopeState") -> ProviderRefused | None:
         """The last failure, in the same way."""
         return _error(self.last_failure, before.last_failure)
+
+
+def _usage(told: object) -> Usage:
+    """What the gateway says was used; a gateway from before it said so, nothing."""
+    if not isinstance(told, Mapping):
+        return Usage()
+    tokens = {name: count_of(told.get(name)) for name in TOKENS}
+    saved = {"saved_usd": signed_usd_of(told.get("saved_usd"))}
+    return Usage(**{name: each for name, each in {**tokens, **saved}.items() if each})
 
 
 def _error(

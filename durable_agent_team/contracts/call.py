@@ -158,6 +158,7 @@ class CallResult(Message):
     cost_usd: Usd
     estimated: bool = False
     usage: Usage = Usage()
+    """Of a program: all that its scope has used so far."""
     replayed: bool = False
     """The gateway had this answer already: an earlier attempt was billed, this one was not."""
     failed_attempts_usd: Usd = Decimal(0)
@@ -207,3 +208,5 @@ class AttemptSpend(Message):
     stderr: str = Field("", max_length=MAX_STDERR)
     """The end of the program's standard error. With `stderr_ref` it is in the store."""
     stderr_ref: TextRef | None = None
+    usage: Usage | None = None
+    """Of a program: all that its scope has used so far, where the gateway said so."""

@@ -101,6 +101,8 @@ async def test_equal_bodies_are_calls_of_their_own_and_the_next_attempt_replays_
         lines = await agent.ledger("?scope=s")
         assert [line["attempt"] for line in lines] == [1, 1, 1, 1, 1, 2]
         assert found["spent_usd"] == sum(line["amount"] for line in lines)
+        for kind in ("prompt_tokens", "completion_tokens"):
+            assert found["usage"][kind] == sum(line[kind] for line in lines) > 0
 
 
 async def test_equal_bodies_at_once_are_calls_of_their_own() -> None:

@@ -52,6 +52,13 @@ class Rooms:
             WORKFLOW, payload, id=run_id, task_queue=self.queue, result_type=RunReport
         )
 
+    def ledger_tokens(self) -> int:
+        """Of all prompts and answers that were charged."""
+        with sqlite3.connect(self.gateway.database) as database:
+            query = "SELECT coalesce(sum(prompt_tokens + completion_tokens), 0) FROM ledger"
+            (tokens,) = database.execute(query).fetchone()
+        return int(tokens)
+
     def ledger_usd(self) -> Decimal:
         """The sum of all charges, straight from the gateway's database file."""
         with sqlite3.connect(self.gateway.database) as database:

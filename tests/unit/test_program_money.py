@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activities.accounts import by_scope
-from durable_agent_team.contracts.call import CallResult
+from durable_agent_team.contracts.call import CallResult, Usage
 from durable_agent_team.contracts.spend import Charge, Ledger
 from workflows.state.agent_account import AgentAccount, Use
 
@@ -26,16 +26,24 @@ Steps = st.lists(
 )
 
 
+def tokens(spent: Decimal) -> int:
+    """Every micro-dollar is a token here."""
+    return int(spent.scaleb(6))
+
+
 def ledger(spent: Decimal) -> Ledger:
-    lines = (Charge(idempotency_key="k", scope=SCOPE, attempt=1001, amount_usd=spent),)
+    used = {"amount_usd": spent, "prompt_tokens": tokens(spent)}
+    lines = (Charge(idempotency_key="k", scope=SCOPE, attempt=1001, **used),)
     return Ledger(
         agent="a", account_id="i", status="active", budget_usd=Decimal(1), spent_usd=spent,
         charges=lines if spent else (),
     )  # fmt: skip
 
 
-def result(cost: Decimal) -> CallResult:
-    return CallResult(answer="x", cost_usd=cost, started_at=AT, seconds=1)
+def result(cost: Decimal, used: int = 0) -> CallResult:
+    return CallResult(
+        answer="x", cost_usd=cost, usage=Usage(prompt_tokens=used), started_at=AT, seconds=1
+    )
 
 
 @given(Steps)
@@ -56,10 +64,10 @@ def test_what_is_known_is_the_ledger_whenever_it_was_read(
         told = spent - known
         match kind:
             case "settle":
-                account.settle(SCOPE, result(told), Use.USEFUL)
+                account.settle(SCOPE, result(told, tokens(spent)), Use.USEFUL)
                 break
             case "reject":
-                account.settle(SCOPE, result(told), Use.FAILED)
+                account.settle(SCOPE, result(told, tokens(spent)), Use.FAILED)
             case "fail":
                 account.fail(SCOPE, told, may_be_billed=True)
             case "withdraw":
@@ -74,9 +82,11 @@ def test_what_is_known_is_the_ledger_whenever_it_was_read(
         if read_back:
             account.read_back(ledger(spent))
             assert account.spent_usd == spent
+            assert account.prompt_tokens == tokens(spent)
         assert account.spent_usd <= spent
     account.close()
     account.read_back(ledger(spent))
+    assert account.prompt_tokens == tokens(spent)
     assert account.spent_usd == spent == account.charges.by_task.get("t", ZERO)
     assert account.agrees_with(ledger(spent))
 

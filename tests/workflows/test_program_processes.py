@@ -38,6 +38,8 @@ def agrees(report: RunReport, rooms: Rooms, calls: int) -> None:
     assert rooms.upstream.count == calls
     assert report.spend.total.spent_usd == rooms.ledger_usd() > 0
     assert report.spend.ledger_agrees is LedgerAgreement.YES
+    total = report.spend.total
+    assert total.prompt_tokens + total.completion_tokens == rooms.ledger_tokens() > 0
 
 
 async def test_a_program_answers_and_its_calls_are_the_tasks(client: Client) -> None:

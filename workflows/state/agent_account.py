@@ -15,6 +15,8 @@ from workflows.state.charges import NO_KEY, ZERO, Charges, Use
 
 __all__ = ["ZERO", "AgentAccount", "Use"]
 
+COUNTED = tuple(Usage.model_fields)
+
 
 @dataclass
 class AgentAccount:
@@ -36,6 +38,8 @@ class AgentAccount:
     """Calls whose charge was read back while the run did not have their answer."""
     replayable: dict[str, Decimal] = field(default_factory=dict)
     """The scopes of programs -> what failed executions have cost: the next one replays that."""
+    used_by_programs: dict[str, Usage] = field(default_factory=dict)
+    """The scopes of programs -> what their calls have used, as the ledger showed it last."""
     seen_usd: Decimal = ZERO
     """The highest spend that the provider has reported with an answer."""
     failures_in_row: int = 0
@@ -107,7 +111,8 @@ class AgentAccount:
         answer also gives their use to the failed executions that it has replayed.
         """
         self._end(key)
-        if key in self.replayable:
+        is_program = key in self.replayable
+        if is_program:
             self.charges.replace(key, Use.USEFUL, ZERO)
             if use is not Use.FAILED:
                 self.charges.move(key, Use.FAILED, use, self.replayable.pop(key))
@@ -121,7 +126,9 @@ class AgentAccount:
         for purpose, amount in ((use, result.cost_usd), (Use.FAILED, result.failed_attempts_usd)):
             if amount:
                 self.charges.add(key, purpose, amount)
-        if not was_read_back:
+        if is_program:
+            self.count_program(key, result.usage)
+        elif not was_read_back:
             self._count(result.usage, result.estimated)
         self.seen_usd = max(self.seen_usd, result.account_spent_usd or ZERO)
         self._possibly_billed(
@@ -179,6 +186,7 @@ class AgentAccount:
 
     def observe(self, ledger: Ledger) -> None:
         """Adds what the programs in flight have cost so far. It counts as useful until they end."""
+        self._count_programs(ledger)
         for scope, amount in ledger.by_key().items():
             if scope in self.replayable and scope in self.in_flight:
                 missing = amount - self.charges.of_key(scope)
@@ -235,9 +243,10 @@ class AgentAccount:
             for key, amount in amounts.items()
             if key not in issued and key not in self.in_flight
         )
+        self._count_programs(ledger)
         for charge in ledger.charges:
-            key = charge.scope or charge.idempotency_key or NO_KEY
-            if key not in known and (key in issued or counts_unknown):
+            key = charge.idempotency_key or NO_KEY
+            if charge.scope is None and key not in known and (key in issued or counts_unknown):
                 self._count(charge, charge.estimated)
         if ledger.reserved_usd == 0:
             for key in list(self.lost if lost is None else lost):
@@ -248,6 +257,8 @@ class AgentAccount:
         those of calls that may be made again."""
         open_keys = {*keys, *self.in_flight, *self.lost, *self.unanswered}
         self.charges.settle_all_but(open_keys)
+        for scope in [each for each in self.used_by_programs if each not in open_keys]:
+            del self.used_by_programs[scope]
 
     def agrees_with(self, ledger: Ledger) -> bool:
         """Whether both agree to the micro-dollar, and call by call where the ledger has lines."""
@@ -292,6 +303,33 @@ class AgentAccount:
         self.reasoning_tokens += used.reasoning_tokens
         self.saved_usd += used.saved_usd
         self.estimated_charges += estimated
+
+    def _count_programs(self, ledger: Ledger) -> None:
+        """What programs' calls have used since the ledger was read before."""
+        in_full = not self.charges.settled_usd
+        used: dict[str, list[Charge]] = {}
+        for charge in ledger.charges:
+            if charge.scope is not None and (charge.scope in self.charges.issued or in_full):
+                used.setdefault(charge.scope, []).append(charge)
+        for scope, charges in used.items():
+            sums = {name: sum(getattr(each, name) for each in charges) for name in COUNTED}
+            self.count_program(scope, Usage(**sums))
+
+    def count_program(self, scope: str, now: Usage) -> None:
+        """What a program's calls have used in all. Figures that are older than known ones, or come
+        from a gateway that tells none, count nothing."""
+        before = self.used_by_programs.get(scope, Usage())
+        if now.prompt_tokens + now.completion_tokens <= (
+            before.prompt_tokens + before.completion_tokens
+        ):
+            return
+        self._count(
+            Usage.model_construct(
+                **{name: getattr(now, name) - getattr(before, name) for name in COUNTED}
+            ),
+            estimated=False,
+        )
+        self.used_by_programs[scope] = now
 
     def _kinds(self) -> dict[str, Any]:
         """Of a report: what is zero stays out of it, so that `spend` of many agents stays small."""

@@ -227,6 +227,17 @@ class LastError(Shape):
     attempt: int
 
 
+class ScopeUsage(Shape):
+    """What the charged calls of a scope have used, as in their ledger lines."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    cache_write_tokens: int
+    reasoning_tokens: int
+    saved_usd: float
+
+
 class ScopeJson(Shape):
     """What the calls of a scope have cost, over all its attempts. `attempt` is the newest seen."""
 
@@ -239,6 +250,7 @@ class ScopeJson(Shape):
     possibly_billed_usd: float
     last_refusal: LastError | None
     last_failure: LastError | None
+    usage: ScopeUsage
 
 
 class BlobStored(Shape):

@@ -7,7 +7,12 @@ from aiohttp import web
 from durable_agent_team.gateway.amounts import usd
 from durable_agent_team.gateway.api.gateway_context import GATEWAY
 from durable_agent_team.gateway.api.http_bodies import query_value, respond_shape
-from durable_agent_team.gateway.api.response_shapes import LastError, ScopeCalls, ScopeJson
+from durable_agent_team.gateway.api.response_shapes import (
+    LastError,
+    ScopeCalls,
+    ScopeJson,
+    ScopeUsage,
+)
 from durable_agent_team.gateway.api.scoped_calls import checked_scope
 from durable_agent_team.gateway.api_error import invalid, not_found, shown
 from durable_agent_team.gateway.stores.scope_records import ScopeState
@@ -58,6 +63,14 @@ def _shape(name: str, state: ScopeState) -> ScopeJson:
         possibly_billed_usd=usd(state.possibly_billed),
         last_refusal=_last(state.last_refusal),
         last_failure=_last(state.last_failure),
+        usage=ScopeUsage(
+            prompt_tokens=state.prompt_tokens,
+            completion_tokens=state.completion_tokens,
+            cached_tokens=state.cached_tokens,
+            cache_write_tokens=state.cache_write_tokens,
+            reasoning_tokens=state.reasoning_tokens,
+            saved_usd=usd(state.saved),
+        ),
     )
 
 

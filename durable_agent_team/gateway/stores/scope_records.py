@@ -64,3 +64,9 @@ class ScopeState:
     possibly_billed_calls: int = 0
     last_refusal: str | None = None
     last_failure: str | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    saved: int = 0

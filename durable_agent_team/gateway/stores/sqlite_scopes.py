@@ -26,6 +26,14 @@ from durable_agent_team.gateway.stores.store import (
 IsDead = Callable[[str], bool]
 """Whether a gateway process has ended. What it held is given back."""
 
+USED = (
+    "prompt_tokens",
+    "completion_tokens",
+    "cached_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+    "saved",
+)
 OF_BODY = "account_id = ? AND scope = ? AND body_hash = ?"
 COUNTERS = {
     RequestEnd.REPLAYED: "replayed",
@@ -176,8 +184,10 @@ def state(conn: sqlite3.Connection, account_id: str, scope: str) -> ScopeState:
     if row is None:
         return ScopeState()
     attempt, replayed, refused, failed, last_refusal, last_failure = row
-    spent, charged = conn.execute(
-        f"SELECT coalesce(sum(amount), 0), count(*) FROM ledger {of}", of_scope
+    spent, *used, charged = conn.execute(
+        f"SELECT {', '.join(f'coalesce(sum({each}), 0)' for each in ('amount', *USED))}, count(*)"
+        f" FROM ledger {of}",
+        of_scope,
     ).fetchone()
     reserved, in_flight = conn.execute(
         f"SELECT coalesce(sum(bound), 0), count(*) FROM calls {of} AND state = 'pending'", of_scope
@@ -189,4 +199,5 @@ def state(conn: sqlite3.Connection, account_id: str, scope: str) -> ScopeState:
         attempt,
         *(spent, charged, reserved, in_flight, replayed, refused, failed),
         *(possibly_billed, given_up, last_refusal, last_failure),
+        *used,
     )
