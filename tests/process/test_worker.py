@@ -22,6 +22,7 @@ from durable_agent_team.contracts.activity_interfaces import (
     AccountActivities,
     AgentActivities,
     NotificationActivities,
+    ProgramActivities,
 )
 from durable_agent_team.process.project_root import PROJECT_ROOT
 from durable_agent_team.process.settings import ClientSettings, WorkerSettings
@@ -115,7 +116,12 @@ async def test_every_activity_of_the_contracts_is_served() -> None:
         served = {one.__name__ for one in worker.all_activities(SETTINGS, http)}
     wanted = {
         name
-        for kind in (AccountActivities, AgentActivities, NotificationActivities)
+        for kind in (
+            AccountActivities,
+            AgentActivities,
+            NotificationActivities,
+            ProgramActivities,
+        )
         for name in vars(kind)
         if not name.startswith("_")
     }
