@@ -3,7 +3,6 @@
 import asyncio
 import json
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ from mcp.client.streamable_http import streamable_http_client
 from tests.cli.support import ROOT, TEAM, Starter
 from tests.cli.test_start_run import new_id
 from tests.support.fakes import FakeWorld
+from tests.support.ports import lasting_ports
 
 READING = {
     "list_teams", "list_runs", "run_state", "run_spend", "wait_for_run", "run_result",
@@ -122,9 +122,7 @@ async def test_without_temporal_the_tools_say_so(starter: Starter) -> None:
 
 
 async def test_by_http_with_a_token(starter: Starter, world: FakeWorld) -> None:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+    [port] = lasting_ports(1)
     process = await starter.begin("mcp", starter.team(), "--http", str(port), MCP_TOKEN="secret")
     url = f"http://127.0.0.1:{port}/mcp"
     try:

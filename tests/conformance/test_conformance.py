@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,19 +14,12 @@ import pytest
 from conformance.checks import CHECKS
 from tests.gateway.client import Api
 from tests.support.gateway import running_gateway
+from tests.support.ports import lasting_ports
 
 ROOT = Path(__file__).parents[2]
 ADMIN = ("--admin-key", "conformance-parent-key")
 HARMLESS = {"price", "price-stream", "cached-usage", "key-of-another"}
 """What the bad gateway does well."""
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 async def conformance(
@@ -51,7 +43,7 @@ def verdicts(output: str) -> dict[str, Any]:
 
 async def test_our_gateway_passes_every_check(tmp_path: Path) -> None:
     """With the configuration that `--setup` writes."""
-    port, upstream = free_ports(2)
+    port, upstream = lasting_ports(2)
     url = f"http://127.0.0.1:{port}"
     ports = ("--upstream-port", str(upstream))
     status, words, _ = await conformance(url, "--setup", str(tmp_path), *ports)
@@ -71,7 +63,7 @@ async def test_our_gateway_passes_every_check(tmp_path: Path) -> None:
 
 
 async def test_a_bad_gateway_fails_what_it_does_badly() -> None:
-    port, upstream = free_ports(2)
+    port, upstream = lasting_ports(2)
     script = Path(__file__).with_name("bad_gateway.py")
     start = f"{sys.executable} {script} {port} http://127.0.0.1:{upstream}/v1"
     status, output, errors = await conformance(
@@ -91,7 +83,7 @@ async def test_a_bad_gateway_fails_what_it_does_badly() -> None:
 @pytest.fixture
 async def running() -> Any:
     """A gateway that somebody else has started, and the port of its upstream."""
-    [upstream] = free_ports(1)
+    [upstream] = lasting_ports(1)
     async with running_gateway(f"http://127.0.0.1:{upstream}/v1") as gateway:
         yield gateway.url, upstream
 
@@ -120,7 +112,7 @@ async def test_a_gateway_that_calls_another_upstream_cannot_be_checked(
 ) -> None:
     url, _ = running
     admin = ("--admin-key", "parent-key-of-the-tests-0123456789")
-    [other] = free_ports(1)
+    [other] = lasting_ports(1)
     status, output, errors = await conformance(
         url, *admin, "--upstream-port", str(other), "--model", "m"
     )

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import os
 import signal
-import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
@@ -26,14 +25,10 @@ from durable_agent_team.contracts.activity_interfaces import (
 )
 from durable_agent_team.process.project_root import PROJECT_ROOT
 from durable_agent_team.process.settings import ClientSettings, WorkerSettings
+from tests.support.ports import lasting_ports
 
 KEY = base64.urlsafe_b64encode(bytes(32)).decode()
 SETTINGS = WorkerSettings.model_validate({"atxp_api_key": "parent", "sealing_key": KEY})
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @asynccontextmanager
@@ -70,7 +65,7 @@ async def line(stream: asyncio.StreamReader | None) -> str:
 async def test_it_waits_for_temporal_registers_attributes_and_stops_gracefully(
     tmp_path: Path,
 ) -> None:
-    port = free_port()
+    [port] = lasting_ports(1)
     address = f"127.0.0.1:{port}"
     temporal = str(Path(sys.executable).parent / "temporal")
     async with worker_process(tmp_path, TEMPORAL_ADDRESS=address) as ours:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.gateway import PARENT_KEY, PRICES, SECRET, write_prices
+from tests.support.ports import lasting_ports
 
 
 class GatewayProcess:
@@ -27,7 +28,7 @@ class GatewayProcess:
         given = {name.upper(): str(value) for name, value in settings.items()}
         self._environment = {
             "PATH": os.environ["PATH"],
-            "GATEWAY_PORT": "0",
+            "GATEWAY_PORT": str(lasting_ports(1)[0]),  # later starts take the same one
             "GATEWAY_DATABASE": str(self.database),
             "GATEWAY_PARENT_KEY": PARENT_KEY,
             "GATEWAY_SECRET": SECRET,
@@ -53,8 +54,6 @@ class GatewayProcess:
         if not line.startswith("gateway ready on "):
             raise RuntimeError(f"the gateway did not start: {self.log}")
         self.url = line.removeprefix("gateway ready on ")
-        # Later starts take the same port, as a supervised gateway would.
-        self._environment["GATEWAY_PORT"] = self.url.rpartition(":")[2]
 
     @property
     def log(self) -> str:

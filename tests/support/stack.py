@@ -15,18 +15,20 @@ from durable_agent_team.client.connection import (
 from durable_agent_team.local_stack.stack_plan import StackPlan, StackSettings, make_plan
 from durable_agent_team.process.settings import ClientSettings
 from durable_agent_team.process.stack_state import LOCAL_ENV
+from tests.support.ports import lasting_ports
 
 READY_SECONDS = 60
 
 
 def plan_in(folder: Path, upstream_url: str, model: str) -> StackPlan:
     """Separate from the stack of `make up`, which is left alone."""
+    temporal, ui, gateway = lasting_ports(3)
     return make_plan(
         StackSettings(
             data_dir=str(folder),
-            temporal_port=0,
-            temporal_ui_port=0,
-            gateway_port=0,
+            temporal_port=temporal,
+            temporal_ui_port=ui,
+            gateway_port=gateway,
             upstream_url=upstream_url,
             default_model=model,
         )

@@ -48,7 +48,7 @@ REFUSED = Section(
         Case("An empty start input", "starter.py result raw", says=[
              "run raw was refused", "team: missing"],
              given=["temporal workflow start --type Orchestrator --task-queue orchestrator "
-                    "--workflow-id raw --input {}"]),
+                    "--workflow-id raw --input {}", "starter.py result raw"]),
         Case("A start input with a problem", "starter.py result bad", says=[
              "run bad was refused", "team.agents = {}"],
              given=["temporal workflow start --type Orchestrator --task-queue orchestrator "
