@@ -1,4 +1,4 @@
-"""Makes one environment: beside its place, and then in it at once, by one of all workers."""
+"""Builds an environment in a temporary directory and then moves it into place, in one worker."""
 
 import asyncio
 import contextlib

@@ -46,7 +46,9 @@ class EnvironmentFiles:
             content = _regular(lock)
             version = _regular(wanted).decode().strip() if wanted.exists() else ""
         except UnicodeDecodeError:
-            raise _failed(f"{wanted} is no text: write a version of Python, such as 3.12") from None
+            raise _failed(
+                f"{wanted} is not text: write a version of Python, such as 3.12"
+            ) from None
         except OSError as error:
             raise _failed(
                 f"{error.filename or lock} cannot be read on this worker ({error.strerror}): the"
@@ -64,7 +66,7 @@ class EnvironmentFiles:
 class Environments:
     """The environments of this worker's machine, in one directory that workers may share.
 
-    One that is being made goes on although its activity ends, so that no attempt begins anew.
+    A build keeps running when its activity ends, so that the next attempt need not start over.
     """
 
     def __init__(self, root: Path, worker: Mapping[str, str]) -> None:
@@ -135,7 +137,7 @@ class Environments:
 
 
 def _regular(path: Path) -> bytes:
-    """Raises OSError, also for what is no file, such as a FIFO."""
+    """Raises OSError, also where the path is not a regular file, such as a FIFO."""
     if path.exists() and not path.is_file():
         raise OSError(0, "it is not a file", str(path))
     if path.stat().st_size > MAX_LOCK_BYTES:

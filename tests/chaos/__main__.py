@@ -8,12 +8,9 @@ import asyncio
 import json
 import logging
 import random
-import signal
 import sys
 import time
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
 
 from temporalio.runtime import Runtime, TelemetryConfig
 
@@ -24,6 +21,7 @@ from tests.chaos.evidence import gather
 from tests.chaos.schedule import make_storm
 from tests.chaos.stack import LEASE_SECONDS, stack
 from tests.chaos.verdict import Verdict, judge
+from tests.support.interruptible import until_interrupted
 
 
 async def storm(
@@ -89,7 +87,7 @@ def main() -> int:
     Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=None)))
     logging.getLogger("aiohttp").setLevel(logging.CRITICAL)
     began = time.monotonic()
-    verdict = asyncio.run(_until_interrupted(storm(given.runs, seed, seconds, keep=given.keep)))
+    verdict = asyncio.run(until_interrupted(storm(given.runs, seed, seconds, keep=given.keep)))
     if verdict is None:
         print("chaos: interrupted; every process of it is ended", file=sys.stderr)
         return 130
@@ -99,17 +97,6 @@ def main() -> int:
     show(rows, verdict.lines())
     print("every promise held" if verdict.holds else "A PROMISE BROKE", flush=True)
     return 0 if verdict.holds else 1
-
-
-async def _until_interrupted(work: Coroutine[Any, Any, Verdict]) -> Verdict | None:
-    """None after SIGINT or SIGTERM, once everything is tidied up."""
-    task = asyncio.create_task(work)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    try:
-        return await task
-    except asyncio.CancelledError:
-        return None
 
 
 if __name__ == "__main__":

@@ -9,11 +9,9 @@ import argparse
 import asyncio
 import json
 import logging
-import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from temporalio.runtime import Runtime, TelemetryConfig
 
@@ -26,6 +24,7 @@ from tests.frameworks.desk_stack import desk_stack
 from tests.frameworks.outcome_table import table
 from tests.frameworks.scripted_model import Script
 from tests.frameworks.staged_teams import NODE, NotInstalled, install_node_packages, names, stage
+from tests.support.interruptible import until_interrupted
 
 RESULT = PROJECT_ROOT / ".data" / "frameworks.json"
 BREAKS = (RunError, TeamFileError, Parked, TimeoutError, OSError)
@@ -87,7 +86,7 @@ def main() -> int:
     Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=None)))
     logging.getLogger("aiohttp").setLevel(logging.CRITICAL)
     results = asyncio.run(
-        _until_interrupted(run_all(given.teams or names(), bundled=not given.scripted))
+        until_interrupted(run_all(given.teams or names(), bundled=not given.scripted))
     )
     if results is None:
         print("frameworks: interrupted; every process of it is ended", file=sys.stderr)
@@ -99,17 +98,6 @@ def main() -> int:
     broken = any(each.broken for outcomes in results.values() for each in outcomes)
     print("A PROMISE BROKE" if broken else "every promise held", flush=True)
     return 1 if broken else 0
-
-
-async def _until_interrupted(work: Coroutine[Any, Any, Results]) -> Results | None:
-    """None after SIGINT or SIGTERM, once everything is tidied up."""
-    task = asyncio.create_task(work)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    try:
-        return await task
-    except asyncio.CancelledError:
-        return None
 
 
 if __name__ == "__main__":
