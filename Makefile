@@ -10,6 +10,10 @@ PACKAGES := durable_agent_team workflows activities benchmarks conformance docs 
 # for it (`end_quietly`). An `env` of another system may not have the option.
 QUIETLY = $(shell env --block-signal=INT true 2>/dev/null && echo env --block-signal=INT)
 
+# A test that hangs ends its process (tests/conftest.py). The process that takes its place begins with
+# the same test again: after the second one the run ends.
+IN_PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 2
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo up test fast fuzz check bench chaos frameworks lock
 
@@ -32,10 +36,10 @@ up: $(STAMP) ## run the local stack in the foreground: Temporal and its UI, gate
 
 test: $(DEVELOPMENT_STAMP) ## run all tests, two files at a time, or only FILES= (VANILLA=1: without SDK patches)
 	@$(BIN)/python -m pytest $(if $(VANILLA),--vanilla) \
-		$(or $(FILES),-n 2 --dist loadfile --no-loadscope-reorder)
+		$(or $(FILES),$(IN_PARALLEL))
 
 fast: $(DEVELOPMENT_STAMP) ## run the tests that need no server, in less than a minute
-	@$(BIN)/python -m pytest --fast -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest --fast $(IN_PARALLEL)
 
 fuzz: $(DEVELOPMENT_STAMP) ## generate about fifty thousand inputs, or FUZZ_EXAMPLES= for each generator
 	@FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),4000) $(BIN)/python -m pytest -m fuzz --timeout 3600 \

@@ -1,8 +1,10 @@
 """For every test: `--fast` and `--vanilla`, the order of the files, how many inputs were generated,
 and the exit of the suite."""
 
+import faulthandler
 import os
 import sys
+from collections.abc import Generator
 from pathlib import Path
 
 import hypothesis
@@ -11,6 +13,10 @@ import pytest
 from durable_agent_team.contracts.telemetry_labels import LABELS
 from tests.support import fuzzing
 from tests.support.selection import needs_server
+
+# How long a test may go on after its time-out has failed to end it.
+_GRACE_SECONDS = 60
+_STDERR = pytest.StashKey[int]()
 
 _status = 0
 
@@ -40,6 +46,9 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["SDK_PATCHES"] = "none"
     if config.getoption("--fast"):
         sys.addaudithook(_refuse_processes)
+    capture = config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        config.stash[_STDERR] = os.dup(sys.stderr.fileno())
 
 
 def _refuse_processes(event: str, _: object) -> None:
@@ -57,6 +66,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that need a server come first, so that the quick ones fill in at the end while
     another process is still busy with its last slow file."""
     items.sort(key=lambda item: not needs_server(item.path))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Ends a process whose test goes on after its time-out, with a traceback of every thread.
+
+    pytest-timeout raises an exception wherever the main thread is at that moment; in a callback of
+    an event loop, or in another task than the test's, the loop keeps it, and the test waits for
+    ever. pytest-xdist then names the test and goes on with another process.
+    """
+    marker = item.get_closest_marker("timeout")
+    limit = float(marker.args[0] if marker else item.config.getini("timeout"))
+    faulthandler.dump_traceback_later(
+        limit + _GRACE_SECONDS, exit=True, file=item.config.stash[_STDERR]
+    )
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def pytest_runtest_teardown(item: pytest.Item) -> None:
