@@ -77,7 +77,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     ever. pytest-xdist then names the test and goes on with another process.
     """
     marker = item.get_closest_marker("timeout")
-    limit = float(marker.args[0] if marker else item.config.getini("timeout"))
+    general = item.config.getoption("timeout") or item.config.getini("timeout")
+    limit = float(marker.args[0] if marker else general)
     faulthandler.dump_traceback_later(
         limit + _GRACE_SECONDS, exit=True, file=item.config.stash[_STDERR]
     )
