@@ -28,6 +28,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         " all their prices are known, else in tokens. An agent with a free model gets 0.000001."
         " Raising an agent's limit beyond it is refused.",
         "orchestrator": "The one agent that knows the goal.",
+        "tool_servers": "MCP servers by name: `{command: [...]}` or `{url: URL}`. The `tools` of"
+        " agents name them. [tools.md](tools.md) has their keys.",
         "agents": "The specialists, by name. The name `orchestrator` is reserved.",
         "tasks": "The plan. If omitted, the orchestrator decomposes the goal.",
         "result": "The task whose hand-off the answer is made from. If omitted: all tasks that no"
@@ -80,6 +82,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "on_park_timeout": "What happens after that.",
         "breaker_failures": "After this many failed calls in a row the agent is no longer called,"
         " and its tasks park.",
+        "approve_above_usd": "A call that can cost more waits until a person approves it. USD.",
     },
     "agent": {
         "role": "Who it is: the first line of all its prompts.",
@@ -88,6 +91,9 @@ MEANINGS: dict[str, dict[str, str]] = {
         "run": "The agent is a program: `{python: module:function}`, `{command: [...]}` or"
         " `{a2a: URL}`. It makes its own calls of models, within `budget_usd`."
         " [programs.md](programs.md) has what it gets and must give.",
+        "tools": "What it may call before it answers: names of built-in tools, `{server: NAME}`, or"
+        " `{python: module:function}`. [tools.md](tools.md) has their keys.",
+        "max_turns": "Calls of the model for one answer. In the last one it gets no tools.",
     },
     "retry": {
         "max_attempts": "Attempts in total, including the first one. Attempts that met a rate limit"
@@ -110,6 +116,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "checks": "Rules for the answer in addition to its schema.",
         "missing_inputs": "When a dependency was skipped or cancelled: `fail`, or `accept` to run"
         " without it, with a note of what is missing.",
+        "approve": "`before`: a person approves the task before its first call. `after`: its"
+        " hand-off, before it is handed on.",
     },
     "checks": {
         "min_length": "The fewest characters of the answer.",

@@ -17,6 +17,8 @@ from durable_agent_team.contracts.spend import (
     ReadModels,
     SetBudget,
 )
+from durable_agent_team.contracts.tool_box import ToolBox
+from durable_agent_team.contracts.tool_call import ListTools, ToolOrder, ToolResult
 
 
 class AccountActivities:
@@ -81,6 +83,26 @@ class ProgramActivities:
         """One execution of the program, its answer checked. A failed check is a result, not an
         error. Every error carries an `AttemptSpend`: `spent_usd` is what the scope has cost since
         `known_spent_usd`."""
+        raise NotImplementedError
+
+
+class ToolActivities:
+    """Tools of agents."""
+
+    @activity.defn
+    async def list_tools(self, wanted: ListTools) -> ToolBox:
+        """What an agent's servers, functions and built-in tools are. May be repeated."""
+        raise NotImplementedError
+
+    @activity.defn
+    async def call_tool(self, order: ToolOrder) -> ToolResult:
+        """One call. What the tool itself reports as an error is a result. Every error of the
+        activity carries a `ToolFailure`, which says whether the tool may have run.
+
+        Before a tool with `effects: once` is called, the activity makes the heartbeat
+        `["sent"]` through the server, and waits for its answer: an attempt that the server has
+        given up sends nothing.
+        """
         raise NotImplementedError
 
 

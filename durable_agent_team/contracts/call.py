@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from durable_agent_team.contracts.base import Message, SignedUsd, Usd
+from durable_agent_team.contracts.conversation import Turn
 from durable_agent_team.contracts.effects import UnknownEffect
 from durable_agent_team.contracts.team import BuiltInOutput, Checks, Identifier, ReasoningEffort
 from durable_agent_team.contracts.text_ref import Text, TextRef
@@ -99,13 +100,13 @@ class CallRequest(Message):
     frequency_penalty: float = 0
     seed: int | None = None
     reasoning_effort: ReasoningEffort | None = None
-    system: str = Field(max_length=20_000)
+    system: str = Field("", max_length=20_000)
     goal: str | None = Field(None, max_length=4_000)
     """Only in the orchestrator's calls."""
     sources: tuple[Source, ...] = Field((), max_length=1_100)
     missing: tuple[str, ...] = Field((), max_length=1_000)
     """Inputs that the task does not have because their tasks were skipped."""
-    ask: str = Field(max_length=2_000_000)
+    ask: str = Field("", max_length=2_000_000)
     """A review's `ask` lists every task. `call_requests.py` limits the size of a prompt."""
     known_limits: int = Field(0, ge=0)
     """How often an operator had it made again after the gateway had ended it at a limit of its own.
@@ -177,6 +178,8 @@ class CallResult(Message):
     stderr_ref: TextRef | None = None
     remote_task: str | None = Field(None, max_length=500)
     """The task of a remote agent, for a repair in the same conversation."""
+    turn: Turn | None = None
+    """The model calls tools: this is no answer yet, and was not checked as one."""
 
     @property
     def text(self) -> Text:

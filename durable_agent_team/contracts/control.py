@@ -7,6 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from durable_agent_team.contracts.base import BudgetUsd, Message, Usd
 from durable_agent_team.contracts.changes import AdjustAgent, AdjustRun
+from durable_agent_team.contracts.conversation import MAX_ARGUMENTS
 from durable_agent_team.contracts.effects import (
     MAX_EFFECT_NAME,
     MAX_EFFECT_RESULT,
@@ -46,6 +47,7 @@ class AnswerTask(Message):
     asked. The parked task then continues."""
 
     task: str = Field(max_length=200)
+    """A task's id, or the call of a tool that `state` shows as waiting, such as `refund:3.1`."""
     decision: EffectDecision
     result: str | None = Field(None, max_length=MAX_EFFECT_RESULT)
     """With `decision: result`, and only there: what the tool would have returned (JSON, or else a
@@ -68,6 +70,9 @@ class Approve(Message):
     subject: str = Field(max_length=200)
     approved: bool
     note: str = Field("", max_length=1_000)
+    """Of a rejected call of a tool, its agent reads it."""
+    arguments: str | None = Field(None, max_length=MAX_ARGUMENTS)
+    """Of a call of a tool: the arguments, as a JSON object, with which it is approved instead."""
 
 
 class ApproveSignal(Approve):

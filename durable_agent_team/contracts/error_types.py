@@ -55,6 +55,13 @@ class ErrorType(StrEnum):
     ENVIRONMENT_FAILED = "EnvironmentFailed"
     EFFECT_UNKNOWN = "EffectUnknown"
     INPUT_REQUIRED = "InputRequired"
+    UNKNOWN_BASE = "UnknownBase"
+    TOOL_FAILED = "ToolFailed"
+    TOOL_TIMEOUT = "ToolTimeout"
+    TOOL_UNAVAILABLE = "ToolUnavailable"
+    TOOL_CHANGED = "ToolChanged"
+    TOOL_ASKS = "ToolAsks"
+    REJECTED = "Rejected"
     BREAKER_OPEN = "BreakerOpen"
     CANCELLED = "Cancelled"
     DEPENDENCY_FAILED = "DependencyFailed"
@@ -240,6 +247,50 @@ _RULES = {
         Outcome.PARKS,
         "A remote agent asks a person; the message has its question.",
         "`answer RUN TASK result TEXT` gives it the reply.",
+    ),
+    ErrorType.UNKNOWN_BASE: ErrorRule(
+        Outcome.RETRIED,
+        "This worker does not have the conversation that a turn continues. Nothing was paid: the"
+        " run sends the whole conversation under the same key.",
+        "Nothing.",
+    ),
+    ErrorType.TOOL_FAILED: ErrorRule(
+        Outcome.RETRIED,
+        "A tool could not be called, or what it answered could not be read. A call without effects"
+        " is tried again, an idempotent one with its key; then a person decides.",
+        "Look at the tool's server; then `answer RUN CALL retry`, `skip`, or `result` with what it"
+        " would have returned.",
+    ),
+    ErrorType.TOOL_TIMEOUT: ErrorRule(
+        Outcome.RETRIED,
+        "A tool had no result within its `timeout_seconds`. Without effects, it is tried again, and"
+        " then its agent gets this as the result; one that may have had its effect waits as"
+        " `EffectUnknown`.",
+        "Raise the tool's `timeout_seconds`.",
+    ),
+    ErrorType.TOOL_UNAVAILABLE: ErrorRule(
+        Outcome.PARKS,
+        "The server of a tool could not be started or reached, or refused to talk. Nothing was"
+        " called.",
+        "The message has what it said: correct its command, its address or its variables; then"
+        " `retry_task`, or `answer RUN CALL retry`.",
+    ),
+    ErrorType.TOOL_CHANGED: ErrorRule(
+        Outcome.PARKS,
+        "A server describes a tool otherwise than when the run listed it. Nothing was called.",
+        "Start the version of the server that the run began with; then `answer RUN CALL retry`. Or"
+        " answer the call with `skip` or `result`.",
+    ),
+    ErrorType.TOOL_ASKS: ErrorRule(
+        Outcome.PARKS,
+        "A tool wants to be paid, or wants somebody to sign in, before it runs; the message has the"
+        " amount and the address. Nothing is ever paid by itself, and the tool has not run.",
+        "Pay, or sign in, at that address; then `answer RUN CALL retry`.",
+    ),
+    ErrorType.REJECTED: ErrorRule(
+        Outcome.FAILS_TASK,
+        "A person rejected the task, or its hand-off; the message has the note.",
+        "Nothing: dependants that accept missing inputs continue.",
     ),
     ErrorType.DEPENDENCY_FAILED: ErrorRule(
         Outcome.FAILS_TASK, "A task that this one depends on failed.", "Look up that task's error."

@@ -8,6 +8,7 @@ from pydantic import FailFast, Field
 from durable_agent_team.contracts.base import BudgetUsd, Message
 from durable_agent_team.contracts.names import IDENTIFIER
 from durable_agent_team.contracts.program_kinds import Run
+from durable_agent_team.contracts.tool_kinds import MAX_TOOLS, Tool, ToolServer
 
 MAX_TASKS = 5_000
 """Of one run."""
@@ -89,6 +90,8 @@ class Caller(Message):
     on_park_timeout: Literal["fail", "skip"] = "fail"
     breaker_failures: int = Field(5, ge=1, le=1_000)
     """After so many failed calls in a row the agent parks, instead of burning its budget."""
+    approve_above_usd: BudgetUsd | None = None
+    """A call that can cost more than this waits until a person approves it."""
 
 
 class OrchestratorAgent(Caller):
@@ -103,6 +106,10 @@ class Agent(Caller):
     """Documents that precede every task of this agent: file names relative to the team file."""
     run: Run | None = None
     """The agent is a program, which makes its own calls of models through the gateway."""
+    tools: tuple[Tool, ...] = Field((), max_length=MAX_TOOLS)
+    """What the agent may call before it answers."""
+    max_turns: int = Field(20, ge=1, le=200)
+    """Calls of the model for one answer. In the last one it gets no tools."""
 
 
 class Checks(Message):
@@ -127,6 +134,8 @@ class Task(Message):
     checks: Checks = Checks()
     missing_inputs: Literal["fail", "accept"] = "fail"
     """`accept`: runs without the hand-offs of skipped dependencies, and gets a list of them."""
+    approve: Literal["before", "after"] | None = None
+    """A person approves the task before its first call, or its hand-off before it is handed on."""
 
 
 class NotifyOn(StrEnum):
@@ -151,6 +160,8 @@ class Team(Message):
     goal: str | None = Field(None, min_length=1, max_length=4_000)
     budget_usd: BudgetUsd | None = None
     orchestrator: OrchestratorAgent = OrchestratorAgent()
+    tool_servers: dict[Identifier, ToolServer] = Field({}, max_length=MAX_TOOLS)
+    """MCP servers, which the `tools` of agents name."""
     agents: dict[Identifier, Agent] = Field(min_length=1, max_length=1_000)
     tasks: tuple[Task, ...] = Field((), max_length=MAX_TASKS)
     result: Identifier | None = None

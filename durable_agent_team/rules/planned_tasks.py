@@ -18,7 +18,9 @@ from durable_agent_team.contracts.team import Checks, Identifier, Task
 from durable_agent_team.rules import model_json
 from durable_agent_team.rules.pydantic_messages import explain_error
 
-TASK_KEYS: Final = tuple(Task.model_fields)
+FOR_PEOPLE: Final = frozenset({"approve"})
+"""What a team file decides, and no plan of a model."""
+TASK_KEYS: Final = tuple(each for each in Task.model_fields if each not in FOR_PEOPLE)
 CHECK_KEYS: Final = tuple(Checks.model_fields)
 MAX_OF_ONE = 10
 """Problems of one task: the others are to be told, too."""
