@@ -6,6 +6,7 @@ parts of a run together. Below them, each package importing only those after it:
 
 - `plans`: the orchestrator agent's own steps (plan, review, final answer), and added tasks
 - `tasks`: the tasks of a plan, and the paid calls that each of them takes
+- `tools`: the calls of tools that a turn of an agent asks for
 - `people`: what waits for a person, and what a person changes
 - `money`: the accounts of a run
 - `state`: what a run knows, and how it is shown

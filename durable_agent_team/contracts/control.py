@@ -14,6 +14,7 @@ from durable_agent_team.contracts.effects import (
     EffectDecision,
 )
 from durable_agent_team.contracts.team import Identifier, Task
+from durable_agent_team.contracts.text_ref import Sha256
 
 
 class Cancel(Message):
@@ -73,6 +74,8 @@ class Approve(Message):
     """Of a rejected call of a tool, its agent reads it."""
     arguments: str | None = Field(None, max_length=MAX_ARGUMENTS)
     """Of a call of a tool: the arguments, as a JSON object, with which it is approved instead."""
+    sha256: Sha256 | None = None
+    """Of what was looked at, as the query `approvals` has it: something else is not approved."""
 
 
 class ApproveSignal(Approve):

@@ -31,6 +31,7 @@ from workflows.state.plan_progress import PlanProgress
 from workflows.state.planning_terms import PlanningTerms
 from workflows.state.program_scope import ProgramScope
 from workflows.state.taken_over import TakenOver
+from workflows.state.tool_work import ToolWork
 from workflows.state.unpaid import UnpaidUpstream
 
 MAX_REFUSALS = 20
@@ -73,6 +74,8 @@ class Progress:
     """By the task, or the orchestrator's step, that they work for."""
     scopes: dict[str, ProgramScope] = field(default_factory=dict)
     """The work of programs that is not done, by task."""
+    tool_work: dict[str, ToolWork] = field(default_factory=dict)
+    """What the tools of conversations have done, by the conversation's id."""
     planning: PlanningTerms = field(default_factory=PlanningTerms)
     """Of the plan, or of the last review."""
     reviews: int = 0
