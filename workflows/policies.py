@@ -1,5 +1,6 @@
 """Agent settings -> activity options: the one table of timeouts and retries."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TypedDict
@@ -147,6 +148,25 @@ def reopening_options() -> ActivityOptions:
     account at all."""
     options = account_options()
     return {**options, "retry_policy": replace(options["retry_policy"], maximum_attempts=8)}
+
+
+LISTING = timedelta(seconds=60)
+"""To list an agent's tools, beyond the time that connecting to its servers may take."""
+
+
+def listing_options(connect_seconds: Sequence[float]) -> ActivityOptions:
+    """What an agent's tools are: repeated, since it changes nothing. Then its task parks."""
+    return {
+        "start_to_close_timeout": LISTING + timedelta(seconds=sum(connect_seconds)),
+        "heartbeat_timeout": None,
+        "retry_policy": RetryPolicy(
+            initial_interval=timedelta(milliseconds=500),
+            backoff_coefficient=2,
+            maximum_interval=timedelta(seconds=10),
+            maximum_attempts=3,
+        ),
+        "cancellation_type": ActivityCancellationType.TRY_CANCEL,
+    }
 
 
 def output_check_options() -> ActivityOptions:

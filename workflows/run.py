@@ -48,7 +48,9 @@ class Run:
         self._steps: asyncio.Task[None] | None = None
 
     def make_calls(self, catalog: ModelCatalog) -> PaidCalls:
-        self.calls = PaidCalls(self.progress, self.activities, self.accounts, self.parking, catalog)
+        self.calls = PaidCalls(
+            self.progress, self.activities, self.accounts, self.parking, self.approval, catalog
+        )
         return self.calls
 
     @property

@@ -7,11 +7,8 @@ from typing import Any
 from activities.calls.output_formats import response_format
 from activities.calls.source_fences import fence_tag, fenced
 from durable_agent_team.contracts.call import MAX_REJECTED, CallRequest, Purpose, Rejected
+from durable_agent_team.rules.repair_texts import repair_text
 
-MAX_SHOWN_SCHEMA = 4_000
-"""Characters of a schema that a repair shows."""
-OF_SCHEMA = ("The answer is not JSON", "At ")
-"""How the reasons begin that a schema gives."""
 READ_BY_WORKFLOW = frozenset({Purpose.PLAN, Purpose.REVIEW})
 """Their shape is in their `ask`."""
 
@@ -60,17 +57,18 @@ def _request(call: CallRequest) -> Iterator[str]:
 
 
 def _repair(call: CallRequest, rejected: Rejected) -> Iterator[dict[str, str]]:
-    answer = rejected.answer
-    if len(answer) > MAX_REJECTED:
-        answer = answer[:MAX_REJECTED] + " […]"
-    reasons = "\n".join(f"- {reason}" for reason in rejected.reasons)
-    yield {"role": "assistant", "content": answer or "(nothing)"}
+    shape = "text" if call.purpose in READ_BY_WORKFLOW else call.output
+    yield {"role": "assistant", "content": shown_answer(rejected.answer)}
     yield {
         "role": "user",
-        "content": f"This answer was rejected:\n{reasons}\nAnswer again, with this put right."
-        + _room(call, rejected)
-        + _shape(call, rejected),
+        "content": repair_text(rejected.reasons, shape, _room(call, rejected)),
     }
+
+
+def shown_answer(answer: str) -> str:
+    """A failed answer as its agent gets it back."""
+    cut = answer[:MAX_REJECTED] + " […]" if len(answer) > MAX_REJECTED else answer
+    return cut or "(nothing)"
 
 
 def _room(call: CallRequest, rejected: Rejected) -> str:
@@ -80,13 +78,3 @@ def _room(call: CallRequest, rejected: Rejected) -> str:
     if call.raised_from is not None and call.raised_from < call.max_tokens:
         return f" You have up to {call.max_tokens} tokens now: answer in full."
     return f" You have no more than {call.max_tokens} tokens: answer more briefly."
-
-
-def _shape(call: CallRequest, rejected: Rejected) -> str:
-    """The schema of an answer that did not follow it: then nothing holds the model to it, whatever
-    `response_format` says."""
-    is_own = isinstance(call.output, dict) and call.purpose not in READ_BY_WORKFLOW
-    if not is_own or not any(each.startswith(OF_SCHEMA) for each in rejected.reasons):
-        return ""
-    schema = json.dumps(call.output, ensure_ascii=False, separators=(",", ":"))
-    return f"\nThe JSON Schema of the answer:\n{schema}" if len(schema) <= MAX_SHOWN_SCHEMA else ""

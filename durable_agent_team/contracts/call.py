@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from durable_agent_team.contracts.base import Message, SignedUsd, Usd
-from durable_agent_team.contracts.conversation import Turn
+from durable_agent_team.contracts.conversation import Conversation, Turn
 from durable_agent_team.contracts.effects import UnknownEffect
 from durable_agent_team.contracts.team import BuiltInOutput, Checks, Identifier, ReasoningEffort
 from durable_agent_team.contracts.text_ref import Text, TextRef
@@ -117,6 +117,8 @@ class CallRequest(Message):
     checked_by_workflow: bool = False
     """A plan or a review in the whole form: `output` only shapes the answer, and the workflow says
     what is wrong with it, in words that name each task."""
+    conversation: Conversation | None = None
+    """Of an agent with tools. In its base form, most other fields here are empty."""
 
 
 class Usage(Message):

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from durable_agent_team.contracts.base import Message
-from durable_agent_team.contracts.text_ref import Sha256, TextRef
+from durable_agent_team.contracts.text_ref import Sha256, Text, TextRef
 from durable_agent_team.contracts.tool_box import ToolBox
 from durable_agent_team.contracts.tool_kinds import MAX_TOOL_NAME
 
@@ -25,6 +25,8 @@ MAX_TOOL_RESULT = 200_000
 """Characters of a result."""
 MAX_CARRIED = 64_000
 """Characters of what a provider wants back."""
+MAX_REPAIRS = 20
+"""Turns beyond `max_turns`, for answers that failed their checks."""
 
 
 class ToolCall(Message):
@@ -61,6 +63,12 @@ class ToolMessage(Message):
     """Of the tool, for what takes the place of a result that was removed."""
     text: str = Field("", max_length=MAX_TOOL_RESULT)
     text_ref: TextRef | None = None
+    failed: bool = False
+    """The tool reported an error, or was not run. Models are not shown this, but the text."""
+
+    @property
+    def whole(self) -> Text:
+        return self.text if self.text_ref is None else self.text_ref
 
 
 class Said(Message):
@@ -68,6 +76,11 @@ class Said(Message):
 
     role: Literal["user", "assistant"]
     text: str = Field("", max_length=MAX_SAID)
+    text_ref: TextRef | None = None
+
+    @property
+    def whole(self) -> Text:
+        return self.text if self.text_ref is None else self.text_ref
 
 
 class Entry(Message):
@@ -86,10 +99,10 @@ class Conversation(Message):
     """
 
     id: str = Field(pattern=r"^[A-Za-z0-9._~-]{1,100}$")
-    turn: int = Field(ge=1, le=MAX_TURNS)
+    turn: int = Field(ge=1, le=MAX_TURNS + MAX_REPAIRS)
     base: Sha256 | None = None
     """Of all that was before `entries`; None in the whole form."""
-    entries: tuple[Entry, ...] = Field((), max_length=3 * MAX_TURNS)
+    entries: tuple[Entry, ...] = Field((), max_length=3 * (MAX_TURNS + MAX_REPAIRS))
     """What is new; in the whole form, all of it."""
     whole: Sha256
     """Of the conversation with `entries`, which is the next turn's base."""
@@ -103,6 +116,4 @@ class Conversation(Message):
     native: bool = True
     """The model takes tools; otherwise it fills the schema of an action."""
     prompt_bytes: int = Field(0, ge=0)
-    """Of the whole prompt with what was before, which bounds the cost of the turn."""
-    room_bytes: int | None = Field(None, ge=0)
-    """Above which the oldest results are removed from the prompt."""
+    """Of the whole prompt with what was before, as JSON: it bounds the cost of the turn."""

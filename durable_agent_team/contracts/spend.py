@@ -60,6 +60,8 @@ class ModelPrice(Message):
     planning: Literal["narrow", "whole"] | None = None
     """The form in which the model is asked for plans; None is the whole one, where the catalog
     `plans_by_model`."""
+    tools: Literal["native", "none"] | None = None
+    """Whether the model takes `tools`, or fills the schema of an action instead; None is native."""
 
     @property
     def is_priced(self) -> bool:

@@ -37,6 +37,8 @@ MILLION = Decimal(1_000_000)
 
 def text_bytes(call: CallRequest) -> int:
     """UTF-8 bytes of everything in a call that can become tokens of its prompt."""
+    if call.conversation is not None:
+        return call.conversation.prompt_bytes
     texts = [call.system, call.goal or "", call.ask]
     stored = 0
     if call.rejected:

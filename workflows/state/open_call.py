@@ -9,6 +9,7 @@ from durable_agent_team.contracts.call import CallRequest, Rejected
 from durable_agent_team.contracts.run import Failure
 from durable_agent_team.contracts.team import Agent, Caller, OrchestratorAgent
 from durable_agent_team.rules.repair_room import next_growth
+from workflows.state.conversation import ConversationState
 
 CUT_OFF = "length"
 """The `finish_reason` of an answer that needs more room."""
@@ -54,6 +55,9 @@ class OpenCall:
     """Its agent's settings when the request was made."""
     growth: int = 1
     """How many times its agent's `max_tokens` the answer may have, since one was cut off."""
+    conversation: Annotated[ConversationState | None, Field(exclude=True)] = None
+    """Of an agent with tools: the one in `Progress.conversations`, unless the task is done again
+    meanwhile."""
 
     def next_answer(self, rejected: Rejected) -> None:
         """The answer has failed its checks: what follows is another call."""
@@ -62,6 +66,11 @@ class OpenCall:
             has_answer = bool(rejected.answer or rejected.answer_ref)
             self.growth = next_growth(self.growth, has_answer=has_answer)
         self.number += 1
+        self.waits_left = MAX_SETTLEMENT_WAITS
+        self.request = self.issued = None
+
+    def next_turn(self) -> None:
+        """The model has called tools: what follows is another call, with their results."""
         self.waits_left = MAX_SETTLEMENT_WAITS
         self.request = self.issued = None
 

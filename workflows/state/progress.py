@@ -23,8 +23,10 @@ from durable_agent_team.contracts.spend import (
 )
 from durable_agent_team.contracts.team import Team
 from durable_agent_team.contracts.text_ref import Text, TextRef
+from durable_agent_team.contracts.tool_box import ToolBox
 from workflows.state.agent_account import AgentAccount
 from workflows.state.call_trouble import CallTrouble
+from workflows.state.conversation import ConversationState
 from workflows.state.open_call import OpenCall
 from workflows.state.outage import Outage
 from workflows.state.plan_progress import PlanProgress
@@ -74,6 +76,10 @@ class Progress:
     """By the task, or the orchestrator's step, that they work for."""
     scopes: dict[str, ProgramScope] = field(default_factory=dict)
     """The work of programs that is not done, by task."""
+    tool_boxes: dict[str, ToolBox] = field(default_factory=dict)
+    """The tools of each agent that has some, once they were listed."""
+    conversations: dict[str, ConversationState] = field(default_factory=dict)
+    """Of agents with tools, by the task that they have not answered yet."""
     tool_work: dict[str, ToolWork] = field(default_factory=dict)
     """What the tools of conversations have done, by the conversation's id."""
     planning: PlanningTerms = field(default_factory=PlanningTerms)

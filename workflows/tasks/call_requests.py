@@ -15,6 +15,7 @@ from durable_agent_team.contracts.call import (
     Rejected,
     Source,
 )
+from durable_agent_team.contracts.conversation import Conversation
 from durable_agent_team.contracts.error_types import ERRORS, ErrorType
 from durable_agent_team.contracts.run import Failure
 from durable_agent_team.contracts.spend import ModelCatalog
@@ -85,18 +86,20 @@ class CallRequests:
         rejected: Rejected | None,
         room: Room | None = None,
         scope: str | None = None,
+        conversation: Conversation | None = None,
     ) -> CallRequest:
         """A request with a new key, or for a program with that of its scope. Raises TaskFailed
         where the prompt does not fit.
 
-        `room` is for what may have more than the agent's own `max_tokens`.
+        `room` is for what may have more than the agent's own `max_tokens`; `conversation` is the
+        whole form of a turn's.
         """
         key = scope or str(workflow.uuid4())
         own = assignment.caller.max_tokens
-        request = self._request(assignment, account, model, rejected, key, own)
+        request = self._request(assignment, account, model, rejected, key, own, conversation)
         if room is not None and assignment.tokens * room.growth > own:
             tokens = self._raised(assignment, request, room)
-            request = self._request(assignment, account, model, rejected, key, tokens)
+            request = self._request(assignment, account, model, rejected, key, tokens, conversation)
         self._check_size(assignment.caller, request, encoded_bytes(request))
         return request
 
@@ -117,10 +120,17 @@ class CallRequests:
         account: AccountRef,
         issued: Issued,
         rejected: Rejected | None,
+        conversation: Conversation | None = None,
     ) -> CallRequest:
         """The request that was issued for this assignment, under the same key."""
         request = self._request(
-            assignment, account, issued.model, rejected, issued.key, issued.max_tokens
+            assignment,
+            account,
+            issued.model,
+            rejected,
+            issued.key,
+            issued.max_tokens,
+            conversation,
         )
         if issued.known_limits:
             return request.model_copy(update={"known_limits": issued.known_limits})
@@ -134,6 +144,7 @@ class CallRequests:
         rejected: Rejected | None,
         key: str,
         max_tokens: int,
+        conversation: Conversation | None = None,
     ) -> CallRequest:
         caller = assignment.caller
         optional: dict[str, Any] = {
@@ -148,6 +159,7 @@ class CallRequests:
             "output": assignment.output if assignment.output != "text" else None,
             "checks": assignment.checks if assignment.checks != Checks() else None,
             "checked_by_workflow": assignment.checked_by_workflow,
+            "conversation": conversation,
         }
         given = {name: value for name, value in optional.items() if value}
         if caller.seed is not None:  # 0 is a seed
@@ -214,9 +226,12 @@ def _as_sent(rejected: Rejected) -> Rejected:
 
 
 def digest(request: CallRequest) -> str:
-    """SHA-256 of all that is in the body of the call."""
+    """SHA-256 of all that is in the body of the call; of a conversation, its own hash stands for
+    what was said."""
     beside = {"idempotency_key", "account", "raised_from"}
-    body = request.model_dump_json(exclude=beside, exclude_unset=True)
+    said = {"base", "entries", "box", "prompt_bytes"}
+    left_out: dict[str, Any] = {**dict.fromkeys(beside, True), "conversation": said}
+    body = request.model_dump_json(exclude=left_out, exclude_unset=True)
     return hashlib.sha256(body.encode()).hexdigest()
 
 

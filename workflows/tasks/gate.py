@@ -144,6 +144,23 @@ class Gate:
                     yield
                     return
 
+    @asynccontextmanager
+    async def tool_slot(self) -> AsyncIterator[None]:
+        """Holds one of the places while a tool is called. Raises CancelledError where nothing new
+        starts."""
+        while True:
+            self._raise_if_stopping()
+            with self._waiting_in_line():
+                await self._running.wait()
+            self._raise_if_stopping()
+            async with AsyncExitStack() as held:
+                with self._waiting_in_line():
+                    await held.enter_async_context(self._places.one())
+                self._raise_if_stopping()
+                if self._running.is_set():
+                    yield
+                    return
+
     def taken_up(self) -> AbstractAsyncContextManager[None]:
         """The place of a call that is in flight since an earlier execution of the run."""
         return self._places.again()

@@ -5,20 +5,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
-from durable_agent_team.contracts.activity_interfaces import AgentActivities
 from durable_agent_team.contracts.call import (
     MAX_REASONS,
-    AccountRef,
     AttemptSpend,
     CallRequest,
     CallResult,
     Purpose,
-    Rejected,
 )
 from durable_agent_team.contracts.error_types import ErrorType, Outcome
 from durable_agent_team.contracts.run import Failure
@@ -32,8 +28,9 @@ from workflows.activity_errors import failure_and_spend, is_final, was_lost
 from workflows.activity_executor import ActivityExecutor
 from workflows.command_turns import NotIssued
 from workflows.money.run_accounts import RunAccounts
+from workflows.people.approval import Approval
 from workflows.people.parking import Parking
-from workflows.policies import PATIENCE, call_options, program_options
+from workflows.policies import PATIENCE, ActivityOptions, call_options, program_options
 from workflows.state.agent_account import AgentAccount, Use
 from workflows.state.call_trouble import CallTrouble
 from workflows.state.open_call import Issued, OpenCall
@@ -74,9 +71,13 @@ from workflows.tasks.call_requests import (
     made_again,
     with_new_key,
 )
+from workflows.tasks.call_words import check_failed, model_refused, rejected_answer, summary
 from workflows.tasks.gate import Candidate, Gate
 from workflows.tasks.outages import Outages
 from workflows.tasks.program_calls import ProgramCalls
+from workflows.tasks.tool_boxes import ToolBoxes
+from workflows.tasks.turns import Turns, has_tools
+from workflows.tools.tool_calls import ToolCalls
 
 OUTLASTS = "outlast-trouble"
 """Runs from before this patch fail a call after its last attempt."""
@@ -99,6 +100,7 @@ class PaidCalls:
         activities: ActivityExecutor,
         accounts: RunAccounts,
         parking: Parking,
+        approval: Approval,
         catalog: ModelCatalog,
     ) -> None:
         self._progress = progress
@@ -111,6 +113,9 @@ class PaidCalls:
         self._programs = ProgramCalls(progress, activities, accounts)
         self.gate = Gate(progress, parking)
         self.outages = Outages(progress)
+        boxes = ToolBoxes(progress, activities, parking)
+        tool_calls = ToolCalls(progress, activities, parking, approval, self.gate)
+        self.turns = Turns(progress, activities, boxes, tool_calls)
         self.is_checking = False
         """An answer of the orchestrator's is being checked, which makes one call at a time."""
 
@@ -148,6 +153,7 @@ class PaidCalls:
     ) -> Text:
         account = self._progress.accounts[assignment.agent]
         while True:
+            await self._get_ready(assignment, call)
             request, result = await self._paid(assignment, call)
             reasons = result.reasons
             if problems is not None and not reasons:
@@ -164,16 +170,27 @@ class PaidCalls:
                 self._programs.done(assignment.subject, request.idempotency_key)
             account.settle(request.idempotency_key, result, Use.FAILED if reasons else good)
             self._progress.call_seconds += result.seconds
+            self.turns.took(call, request, result)
             if account.is_unexplained:
                 await self._accounts.read_back(assignment.agent)
+            if result.turn is not None:
+                continue
             if not reasons:
+                self.turns.end(assignment, call)
                 return result.text
             if result.refusal:  # asked again, it would be paid again
-                await self._checks_failed(assignment, call, _model_refused(result.refusal))
+                await self._checks_failed(assignment, call, model_refused(result.refusal))
             elif call.number > self._max_repairs:
-                await self._checks_failed(assignment, call, _check_failed(call.number, reasons))
+                await self._checks_failed(assignment, call, check_failed(call.number, reasons))
             else:
-                call.next_answer(_rejected(result, reasons[:MAX_REASONS]))
+                rejected = rejected_answer(result, reasons[:MAX_REASONS])
+                self.turns.reject(assignment, call, rejected)
+
+    async def _get_ready(self, assignment: Assignment, call: OpenCall) -> None:
+        """What an agent with tools does before a turn, without a place of `max_parallel`."""
+        if has_tools(assignment):
+            self.gate.leave(assignment.subject)
+            await self.turns.get_ready(assignment, call)
 
     async def inline_answer(self, assignment: Assignment, problems: CheckedByWorkflow) -> str:
         """The text of a plan or a review, which the workflow reads itself."""
@@ -186,6 +203,7 @@ class PaidCalls:
     ) -> None:
         """After the last repair, or a refusal: parks, and returns when the call is to start over;
         or raises TaskFailed."""
+        self.turns.end(assignment, call)
         caller = with_current_settings(self._progress, assignment).caller
         if caller.on_failed_check is OnFailure.FAIL or self._progress.stopping:
             raise TaskFailed(failure)
@@ -222,8 +240,7 @@ class PaidCalls:
                 and self._body_changed(assignment, current)
             ):
                 self._forget_trouble(assignment.subject)
-                ref = self._progress.account_refs[current.agent]
-                request = self._made(current, ref, account, call)
+                request = self._made(current, account, call, account.model)
             if request.idempotency_key not in account.in_flight:
                 assignment = current
             call.request, call.caller = request, assignment.caller
@@ -258,17 +275,21 @@ class PaidCalls:
             )
             decision = decide(failure, assignment.caller, request, state)
             call.waits_left -= isinstance(decision, WaitForSettlement)
-            call.request = await self._carry_out(decision, assignment, account, request, failure)
+            call.request = await self._carry_out(
+                decision, assignment, account, call, request, failure
+            )
 
     def _made(
-        self, current: Assignment, ref: AccountRef, account: AgentAccount, call: OpenCall
+        self, current: Assignment, account: AgentAccount, call: OpenCall, model: str
     ) -> CallRequest:
         """A program's requests have the key of its scope, whatever is in them."""
+        ref = self._progress.account_refs[current.agent]
         if run_of(current.caller) is not None:
             scope = self._programs.scope(current).id
-            return self._requests.make(current, ref, account.model, call.rejected, scope=scope)
+            return self._requests.make(current, ref, model, call.rejected, scope=scope)
         room = Room(call.growth, account.available_usd)
-        return self._requests.make(current, ref, account.model, call.rejected, room)
+        said = self.turns.conversation(current, call, model, self._catalog)
+        return self._requests.make(current, ref, model, call.rejected, room, conversation=said)
 
     def _take_up(self, assignment: Assignment, call: OpenCall, account: AgentAccount) -> Assignment:
         """Makes the request again that an earlier execution of the run has made, with the settings
@@ -279,7 +300,8 @@ class PaidCalls:
             return assignment
         made_with = with_settings(self._progress, assignment, issued.caller)
         ref = self._progress.account_refs[assignment.agent]
-        request = self._requests.again(made_with, ref, issued, call.rejected)
+        said = self.turns.conversation(made_with, call, issued.model, self._catalog)
+        request = self._requests.again(made_with, ref, issued, call.rejected, said)
         if digest(request) == issued.digest:
             call.request = request
             return made_with
@@ -310,6 +332,7 @@ class PaidCalls:
         decision: Decision,
         assignment: Assignment,
         account: AgentAccount,
+        call: OpenCall,
         request: CallRequest,
         failure: Failure | None,
     ) -> CallRequest:
@@ -330,6 +353,8 @@ class PaidCalls:
                 return with_new_key(request, max_tokens=max_tokens)
             case Fallback(model) if run_of(assignment.caller) is not None:
                 return request.model_copy(update={"model": model})
+            case Fallback(model) if call.conversation is not None:
+                return self._made(assignment, account, call, model)
             case Fallback(model):
                 return with_new_key(request, model=model)
             case Skip():
@@ -385,13 +410,12 @@ class PaidCalls:
         rounds = PATIENCE if self._progress.capabilities.replay else PATIENCE[:1]
         max_parallel = self._progress.team.max_parallel
         attempts = self._attempts_at_once(assignment)
-        summary = _summary(assignment, call.number, self._progress.troubled.get(assignment.subject))
+        shown = summary(assignment, call, self._progress.troubled.get(assignment.subject))
         unpaid = matching(self._progress.unpaid, self._upstream(request))
         for patience in rounds[call.lost_rounds :]:
             try:
-                result = await self._execute(
-                    assignment, request, max_parallel, patience, attempts, summary
-                )
+                options = self._options(assignment, max_parallel, patience, attempts)
+                result = await self._execute(assignment, request, call, options, shown)
                 if not result.replayed:  # a stored answer says nothing about now
                     self._parking.paid(unpaid)
                 return result
@@ -404,25 +428,27 @@ class PaidCalls:
                 call.lost_rounds += 1
         raise AssertionError("the last round returns or raises")
 
+    def _options(
+        self, assignment: Assignment, max_parallel: int, patience: int, attempts: int
+    ) -> ActivityOptions:
+        of_kind = call_options if run_of(assignment.caller) is None else program_options
+        return of_kind(assignment.caller, max_parallel, patience, attempts)
+
     async def _execute(
         self,
         assignment: Assignment,
         request: CallRequest,
-        max_parallel: int,
-        patience: int,
-        attempts: int,
-        summary: str,
+        call: OpenCall,
+        options: ActivityOptions,
+        shown: str,
     ) -> CallResult:
-        caller = assignment.caller
-        if run_of(caller) is not None:
-            options = program_options(caller, max_parallel, patience, attempts)
-            return await self._programs.execute(assignment, request, options, summary=summary)
-        return await self._activities.execute(
-            AgentActivities.call_agent,
-            request,
-            call_options(caller, max_parallel, patience, attempts),
-            summary=summary,
-        )
+        if run_of(assignment.caller) is not None:
+            return await self._programs.execute(assignment, request, options, summary=shown)
+        result, spent_before = await self.turns.execute(request, call, options, summary=shown)
+        if spent_before:
+            account = self._progress.accounts[assignment.agent]
+            account.charges.add(request.idempotency_key, Use.FAILED, spent_before)
+        return result
 
     async def _prepare(self, assignment: Assignment, request: CallRequest) -> None:
         """Before a program takes a place. One that is in flight since an earlier execution of the
@@ -560,29 +586,3 @@ class PaidCalls:
         else:
             await workflow.sleep(RESERVED_ELSEWHERE, summary=f"{account.agent} · money is reserved")
             self._progress.changed()
-
-
-def _rejected(result: CallResult, reasons: tuple[str, ...]) -> Rejected:
-    kept: dict[str, Any] = {"finish_reason": result.finish_reason} if result.finish_reason else {}
-    if result.answer_ref is None:
-        return Rejected(answer=result.answer, reasons=reasons, **kept)
-    return Rejected(answer_ref=result.answer_ref, reasons=reasons, **kept)
-
-
-def _model_refused(words: str) -> Failure:
-    return Failure(type=ErrorType.MODEL_REFUSED, message=f"the model refused: {words}")
-
-
-def _check_failed(answers: int, reasons: Sequence[str]) -> Failure:
-    why = "; ".join(reasons[:MAX_REASONS])
-    return Failure(
-        type=ErrorType.CHECK_FAILED,
-        message=f"{answers} answers in a row failed their checks, the last one: {why}"[:2000],
-    )
-
-
-def _summary(assignment: Assignment, number: int, trouble: CallTrouble | None) -> str:
-    repair = " (repair)" if number > 1 else ""
-    again = f" · attempt {trouble.attempts + 1} after {trouble.type}" if trouble else ""
-    what = f"call {number}" if run_of(assignment.caller) is None else "program"
-    return f"{assignment.agent} · {assignment.subject} · {what}{repair}{again}"

@@ -139,6 +139,7 @@ class TaskRunner:
         self._cancelled.pop(task_id, None)
         self._progress.open_calls.pop(task_id, None)
         self._progress.scopes.pop(task_id, None)
+        self._progress.conversations.pop(task_id, None)
         running = self._tasks.pop(task_id, None)
         if running is not None and not running.done():
             self._superseded.append(running)

@@ -1,0 +1,201 @@
+"""The turns of agents with tools: each is a paid call of its own, in one conversation for a task.
+
+The conversation is in `Progress.conversations` until the task has its answer. It survives a retry
+of a task that failed for another reason than its checks: what was paid, and what tools have done,
+is not done again.
+"""
+
+import asyncio
+from decimal import Decimal
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from durable_agent_team.contracts.activity_interfaces import AgentActivities
+from durable_agent_team.contracts.call import MAX_REJECTED, CallRequest, CallResult, Rejected
+from durable_agent_team.contracts.conversation import Conversation, Said
+from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.spend import ModelCatalog
+from durable_agent_team.contracts.team import Agent
+from durable_agent_team.contracts.tool_box import ToolBox
+from durable_agent_team.rules.catalog import context_of, price_of
+from durable_agent_team.rules.programs import run_of
+from durable_agent_team.rules.repair_texts import repair_text
+from durable_agent_team.rules.tools.compaction import compacted, room_bytes
+from durable_agent_team.rules.tools.conversation_forms import in_base_form
+from durable_agent_team.rules.tools.conversation_hash import extended, head_hash
+from durable_agent_team.rules.tools.conversation_size import entries_bytes, head_bytes
+from durable_agent_team.rules.tools.offers import CallsSoFar, Offer, offer
+from workflows.activity_errors import failure_and_spend
+from workflows.activity_executor import ActivityExecutor
+from workflows.policies import ActivityOptions
+from workflows.state.conversation import ConversationState
+from workflows.state.open_call import OpenCall
+from workflows.state.progress import Progress
+from workflows.task_exceptions import was_cancelled
+from workflows.tasks.call_requests import Assignment
+from workflows.tasks.tool_boxes import ToolBoxes
+from workflows.tools.tool_calls import ToolCalls
+
+
+class Turns:
+    """The conversations of a run. `PaidCalls` makes their calls, and decides what follows."""
+
+    def __init__(
+        self,
+        progress: Progress,
+        activities: ActivityExecutor,
+        boxes: ToolBoxes,
+        tool_calls: ToolCalls,
+    ) -> None:
+        self._progress = progress
+        self._activities = activities
+        self._boxes = boxes
+        self._tool_calls = tool_calls
+
+    def join(self, assignment: Assignment, call: OpenCall) -> None:
+        """Gives the call its conversation, an open one or a new one, where its agent has tools."""
+        if call.conversation is not None or not has_tools(assignment):
+            return
+        found = self._progress.conversations.get(assignment.subject)
+        if found is None or found.agent != assignment.agent:
+            found = ConversationState(str(workflow.uuid4()), assignment.agent)
+            self._progress.conversations[assignment.subject] = found
+        call.conversation = found
+
+    def end(self, assignment: Assignment, call: OpenCall) -> None:
+        """The conversation has led to an answer, or to none that passes its checks."""
+        conversations, subject = self._progress.conversations, assignment.subject
+        if conversations.get(subject) is call.conversation:
+            conversations.pop(subject, None)
+        call.conversation = None
+
+    async def get_ready(self, assignment: Assignment, call: OpenCall) -> None:
+        """Before a turn: lists the agent's tools, and makes the calls of the turn before. Raises
+        TaskFailed, TaskSkipped and CancelledError."""
+        self.join(assignment, call)
+        state = call.conversation
+        if state is None:
+            return
+        box = await self._boxes.ensure(assignment, call)
+        if state.pending is not None:
+            if self._progress.stopping or was_cancelled():
+                raise asyncio.CancelledError
+            results = await self._tool_calls.run(
+                assignment, state.id, state.turns, state.pending, box
+            )
+            state.add_results(results)
+            self._progress.changed()
+
+    def took(self, call: OpenCall, request: CallRequest, result: CallResult) -> None:
+        """A paid answer has come. Without an `await` before it: nothing that was paid is lost."""
+        state, asked = call.conversation, request.conversation
+        if state is None or asked is None:
+            return
+        state.answered(asked.whole, len(asked.entries))
+        if result.turn is not None:
+            state.add_turn(result.turn)
+            call.next_turn()
+
+    def reject(self, assignment: Assignment, call: OpenCall, rejected: Rejected) -> None:
+        """An answer has failed its checks: the next turn has it, with the reasons."""
+        call.next_answer(rejected)
+        state = call.conversation
+        if state is None:
+            return
+        call.rejected = None
+        answer = Said(role="assistant", text=rejected.answer[: MAX_REJECTED + 1])
+        if rejected.answer_ref is not None:
+            answer = Said(role="assistant", text_ref=rejected.answer_ref)
+        why = repair_text(rejected.reasons, assignment.output)
+        state.add_rejected(answer, Said(role="user", text=why))
+
+    def conversation(
+        self, assignment: Assignment, call: OpenCall, model: str, catalog: ModelCatalog
+    ) -> Conversation | None:
+        """What the next request has of it, in the whole form. Old results make room first."""
+        state = call.conversation
+        if state is None:
+            return None
+        price = price_of(catalog, model)
+        native = price is None or price.tools != "none"
+        box = self._progress.tool_boxes[assignment.agent]
+        head = head_bytes(assignment, box, native=native)
+        size = head + entries_bytes(state.entries)
+        room = room_bytes(context_of(assignment.caller, price))
+        smaller = compacted(state.entries, size, room)
+        if smaller != state.entries:
+            state.replace(smaller)
+            size = head + entries_bytes(smaller)
+        self._hash(state, head_hash(assignment, box.sha256, native=native))
+        offered = self._offer(assignment, state, box)
+        optional = {
+            "offered": offered.names,
+            "must_act": offered.must_act or None,
+            "native": None if native else False,
+        }
+        return Conversation(
+            id=state.id,
+            turn=state.turns + 1,
+            entries=tuple(state.entries),
+            whole=state.hash,
+            box=box,
+            prompt_bytes=size,
+            **{name: value for name, value in optional.items() if value is not None},
+        )
+
+    def _hash(self, state: ConversationState, head: str) -> None:
+        """Brings the conversation's hash up to date. With another head, nobody has it."""
+        if state.head != head:
+            state.head, state.base = head, None
+            state.hash, state.hashed = "", 0
+        state.hash = extended(state.hash or head, state.entries[state.hashed :])
+        state.hashed = len(state.entries)
+
+    def _offer(self, assignment: Assignment, state: ConversationState, box: ToolBox) -> Offer:
+        caller = assignment.caller
+        assert isinstance(caller, Agent)
+        work = self._tool_calls.work(assignment, state.id)
+        so_far = CallsSoFar(work.made, work.succeeded, work.repeats)
+        return offer(caller, box, so_far, is_last=state.turns + 1 >= caller.max_turns)
+
+    async def execute(
+        self,
+        request: CallRequest,
+        call: OpenCall,
+        options: ActivityOptions,
+        *,
+        summary: str,
+    ) -> tuple[CallResult, Decimal]:
+        """One activity, with what is new; and where its worker does not have what was before,
+        another one with all of it, under the same key. Returns also what attempts before have cost
+        that the result does not know of. Raises ActivityError and NotIssued."""
+        state = call.conversation
+        spent = Decimal(0)
+        if state is not None and state.base is not None:
+            part = in_base_form(request, state.base, state.base_entries)
+            try:
+                result = await self._activities.execute(
+                    AgentActivities.call_agent, part, options, summary=summary
+                )
+                return result, spent
+            except ActivityError as error:
+                if not is_unknown_base(error):
+                    raise
+                state.base = None
+                spent = failure_and_spend(error)[1].spent_usd
+        result = await self._activities.execute(
+            AgentActivities.call_agent, request, options, summary=summary
+        )
+        return result, spent
+
+
+def has_tools(assignment: Assignment) -> bool:
+    """Whether the task's agent works in turns."""
+    caller = assignment.caller
+    return isinstance(caller, Agent) and bool(caller.tools) and run_of(caller) is None
+
+
+def is_unknown_base(error: ActivityError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, ApplicationError) and cause.type == ErrorType.UNKNOWN_BASE
