@@ -85,9 +85,7 @@ class ToolCalls:
             results.append(ToolMessage(id=call.id, name=call.name, **text))
         return tuple(results)
 
-    async def _made(
-        self, user: ToolUser, key: str, facts: ToolFacts, arguments: str
-    ) -> ToolResult:
+    async def _made(self, user: ToolUser, key: str, facts: ToolFacts, arguments: str) -> ToolResult:
         assert isinstance(user.caller, Agent)
         order = ToolOrder(
             agent=user.agent,
