@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from durable_agent_team.contracts.call import AccountRef, Rejected
 from durable_agent_team.contracts.control import Approve
+from durable_agent_team.contracts.conversation import Entry, Turn
 from durable_agent_team.contracts.effects import EffectAnswer, EffectDecision
 from durable_agent_team.contracts.plan import Plan
 from durable_agent_team.contracts.run import (
@@ -35,6 +36,7 @@ from durable_agent_team.contracts.text_ref import reference_to
 from durable_agent_team.rules.briefing import PlanForm
 from workflows.state.agent_account import AgentAccount, Use
 from workflows.state.charges import Charges
+from workflows.state.conversation import ConversationState
 from workflows.state.open_call import Issued, OpenCall
 from workflows.state.plan_progress import PlanProgress
 from workflows.state.planning_terms import PlanningTerms
@@ -46,11 +48,12 @@ from workflows.state.task_schedule import Schedule
 
 STATE = (
     *(Progress, AgentAccount, Charges, PlanProgress, TaskLog, OpenCall, Issued, PlanningTerms),
-    ProgramScope,
+    *(ProgramScope, ConversationState),
 )
 MADE_AGAIN = {
     ("OpenCall", "request"): "made from the plan, and compared with `Issued.digest`",
     ("OpenCall", "caller"): "it is in `Issued`",
+    ("OpenCall", "conversation"): "it is in `Progress.conversations`",
 }
 UNSET = {name for _, name in MADE_AGAIN}
 AT = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -102,8 +105,11 @@ def filled() -> Progress:
     progress.planning = PlanningTerms(PlanForm.WHOLE, {"a": Decimal("0.5")})
     progress.ledger_usd, progress.ledger_agrees = Decimal(1), LedgerAgreement.YES
     progress.call_seconds, progress.execution = 1.5, 7
+    said = ConversationState("c1", "a", [Entry(turn=Turn(content="I look.", calls=()))])
+    said.base = "0" * 64
+    progress.conversations["x"] = said
     log, call = progress.tasks.logs["x"], progress.open_calls["x"]
-    for part in (progress, account, account.charges, progress.tasks, log, call, scope):
+    for part in (progress, account, account.charges, progress.tasks, log, call, scope, said):
         _fill_the_rest(part)
     return progress
 
