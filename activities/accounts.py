@@ -99,6 +99,7 @@ class Accounts(AccountActivities):
                 replay=all(one.replay for one in kept),
                 ledger=all(one.ledger for one in kept),
                 transfer=all(one.transfer for one in kept),
+                charges=all(one.charges for one in kept),
             ),
         )
 

@@ -227,6 +227,8 @@ def _charge(line: Mapping[str, Any]) -> Charge:
     told["saved_usd"] = signed_usd_of(line.get("saved_usd"))
     told["price_source"] = str(line.get("price_source") or "")[:200]
     told |= _scope(line)
+    if line.get("kind") == "tool":
+        told |= {"kind": "tool", "what": str(line.get("what") or "")[:200]}
     return Charge(
         idempotency_key=key[:200] if isinstance(key, str) else None,
         amount_usd=round_up(amount),

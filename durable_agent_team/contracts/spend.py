@@ -27,6 +27,8 @@ class Capabilities(Message):
     """Shows every charge, so that our sums can be checked."""
     transfer: bool = False
     """Moves money between two accounts in one step."""
+    charges: bool = False
+    """Charges an account for calls of tools: reserved before, settled after."""
 
 
 class PromptTier(Message):
@@ -179,6 +181,9 @@ class Charge(Message):
     """Of a program's call: the work that it belongs to."""
     attempt: int | None = Field(None, ge=1)
     """Which attempt of the scope paid it."""
+    kind: Literal["call", "tool"] = "call"
+    what: str = Field("", max_length=200)
+    """Of a tool's charge: the tool."""
 
 
 class PossiblyBilledCall(Message):

@@ -19,6 +19,7 @@ from durable_agent_team.gateway.api import (
     effect_routes,
     embedding_routes,
     scope_routes,
+    tool_charge_routes,
 )
 from durable_agent_team.gateway.api.byte_budget import ByteBudget
 from durable_agent_team.gateway.api.door_path import SCOPED
@@ -233,6 +234,10 @@ def add_routes(app: web.Application) -> None:
     app.router.add_patch("/v1/agents/{id}", account_routes.change_account)
     app.router.add_get("/v1/agents/{id}/transactions", account_routes.transactions)
     app.router.add_post("/v1/transfers", account_routes.transfer)
+    app.router.add_post("/v1/charges", tool_charge_routes.reserve_charge)
+    app.router.add_get("/v1/charges/{key}", tool_charge_routes.read_charge)
+    app.router.add_post("/v1/charges/{key}/settle", tool_charge_routes.settle_charge)
+    app.router.add_post("/v1/charges/{key}/release", tool_charge_routes.release_charge)
     app.router.add_put("/v1/blobs/{sha256}", blob_routes.put_blob)
     app.router.add_get("/v1/blobs/{sha256}", blob_routes.read_blob, allow_head=False)
     app.router.add_head("/v1/blobs/{sha256}", blob_routes.look_up_blob)

@@ -45,7 +45,7 @@ async def test_accounts_come_in_the_orders_order_and_again_the_same(rooms: Rooms
         keys = [SEALER.unseal(a.sealed_key, a.account_id) for a in (one, other)]
         assert keys[0] == keys[1]
     assert first.capabilities == Capabilities(
-        hard_limit=True, replay=True, ledger=True, transfer=True
+        hard_limit=True, replay=True, ledger=True, transfer=True, charges=True
     )
     other_run = await open_for(rooms, orders[0], run="run-2")
     assert other_run.accounts[0].account_id != first.accounts[0].account_id

@@ -24,7 +24,13 @@ async def test_opening_returns_the_account_its_key_and_the_capabilities() -> Non
             "balance": Decimal(5),
             "reserved": 0,
             "charges": 0,
-            "capabilities": {"hard_limit": True, "replay": True, "ledger": True, "transfer": True},
+            "capabilities": {
+                "hard_limit": True,
+                "replay": True,
+                "ledger": True,
+                "transfer": True,
+                "charges": True,
+            },
         }
 
 

@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from durable_agent_team.gateway.stores import sqlite_accounts, sqlite_calls, sqlite_effects
+from durable_agent_team.gateway.stores import (
+    sqlite_accounts,
+    sqlite_calls,
+    sqlite_effects,
+    sqlite_tool_charges,
+)
 from durable_agent_team.gateway.stores.effect_store import (
     BeginEffect,
     Decision,
@@ -26,6 +31,7 @@ from durable_agent_team.gateway.stores.store import (
     StoredCall,
     StoreRefusal,
 )
+from durable_agent_team.gateway.stores.tool_charge_store import ToolCharge, ToolChargeKey
 
 NOW = 1_000.0
 
@@ -75,6 +81,12 @@ def run_every_operation(conn: sqlite3.Connection) -> None:
     assert sqlite_effects.finish(conn, key, finished, NOW).refusal is EffectRefusal.RESOLVED
     assert sqlite_effects.read_listed(conn, key) is not None
     assert len(sqlite_effects.listed(conn, "a", "s", 0, 10)) == 1
+    for charge in ("settled", "released", "open"):
+        tool = ToolChargeKey("a", charge)
+        assert sqlite_tool_charges.reserve(conn, tool, ToolCharge(5, "t"), NOW).changed
+    assert sqlite_tool_charges.settle(conn, ToolChargeKey("a", "settled"), NOW).changed
+    assert sqlite_tool_charges.release(conn, ToolChargeKey("a", "released"), NOW).changed
+    assert len(sqlite_calls.ledger_lines(conn, "a", 0, 10, "settled", None, "tool")) == 1
     sqlite_accounts.change(conn, "a", None, "disabled", NOW)
     assert isinstance(sqlite_calls.begin(conn, again, "owner", NOW, 60), StoreRefusal)
 

@@ -11,10 +11,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from durable_agent_team.gateway.stores import sqlite_accounts, sqlite_calls
+from durable_agent_team.gateway.stores import (
+    sqlite_accounts,
+    sqlite_calls,
+    sqlite_tool_charges,
+)
+from durable_agent_team.gateway.stores.account_records import Account
 from durable_agent_team.gateway.stores.sqlite_schema import APPEND_ONLY, connect
 from durable_agent_team.gateway.stores.store import (
-    Account,
     InterruptionCause,
     NewAccount,
     NewCall,
@@ -25,18 +29,27 @@ from durable_agent_team.gateway.stores.store import (
     StoredCall,
     StoreRefusal,
 )
+from durable_agent_team.gateway.stores.tool_charge_store import (
+    ToolCharge,
+    ToolChargeKey,
+    ToolChargeRefusal,
+    ToolChargeReply,
+    ToolChargeState,
+)
 
 ACCOUNTS = ("a", "b", "c")
 LEASE = 100.0
 amounts = st.integers(0, 1_000)
 accounts = st.sampled_from(ACCOUNTS)
 keys = st.sampled_from(("k1", "k2", None))
+tool_keys = st.sampled_from(("k1", "k2", "k3"))
 bodies = st.sampled_from(("one", "other"))
 owners = st.sampled_from(("living", "dying"))
 
 
 class LedgerMachine(RuleBasedStateMachine):
-    """The model: `paid` is what was charged by key, `open` are the calls in flight."""
+    """The model: `paid` is what was charged by key, `open` are the calls in flight. `tools` are the
+    charges of tools; their keys are those of calls, too."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,6 +60,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.count = 0
         self.open: dict[str, tuple[NewCall, str, float]] = {}
         self.paid: dict[tuple[str, str], int] = {}
+        self.tools: dict[tuple[str, str], tuple[int, ToolChargeState]] = {}
         self.budgets = dict.fromkeys(ACCOUNTS, 500)
         for name in ACCOUNTS:
             new = NewAccount(name, name, f"hash-{name}", 500, f"open-{name}", "same")
@@ -126,6 +140,40 @@ class LedgerMachine(RuleBasedStateMachine):
         assert self.do(sqlite_calls.release, id_, cause, self.now) is not None
         assert self.do(sqlite_calls.release, id_, cause, self.now) is None
 
+    @rule(name=accounts, key=tool_keys, amount=st.integers(1, 400))
+    def reserve_a_tool(self, name: str, key: str, amount: int) -> None:
+        before = self.account(name)
+        known, state = self.tools.get((name, key), (amount, ToolChargeState.RELEASED))
+        asked = ToolCharge(amount, "t")
+        reply = self.do(sqlite_tool_charges.reserve, ToolChargeKey(name, key), asked, self.now)
+        if before.status != "active":
+            assert reply.refusal is ToolChargeRefusal.DISABLED
+        elif known != amount:
+            assert reply.refusal is ToolChargeRefusal.OTHER_AMOUNT
+        elif state is not ToolChargeState.RELEASED:
+            assert (reply.charge.state, reply.changed) == (state, False)
+        elif amount > before.remaining:
+            assert reply.refusal is ToolChargeRefusal.EXHAUSTED
+        else:
+            assert reply.changed
+            self.tools[name, key] = (amount, ToolChargeState.RESERVED)
+
+    @rule(name=accounts, key=tool_keys, settled=st.booleans())
+    def end_a_tool(self, name: str, key: str, settled: bool) -> None:
+        step = sqlite_tool_charges.settle if settled else sqlite_tool_charges.release
+        end = ToolChargeState.SETTLED if settled else ToolChargeState.RELEASED
+        reply: ToolChargeReply = self.do(step, ToolChargeKey(name, key), self.now)
+        if (name, key) not in self.tools:
+            assert reply.refusal is ToolChargeRefusal.NOT_FOUND
+            return
+        amount, before = self.tools[name, key]
+        if before in (ToolChargeState.RESERVED, end):
+            assert reply.refusal is None
+            assert reply.changed is (before is not end)
+            self.tools[name, key] = (amount, end)
+        else:
+            assert reply.refusal is not None
+
     @rule(name=accounts, budget=amounts)
     def top_up_or_cut(self, name: str, budget: int) -> None:
         before = self.account(name)
@@ -142,6 +190,9 @@ class LedgerMachine(RuleBasedStateMachine):
         if status == "disabled":
             query = "SELECT count(*) FROM calls WHERE account_id = ? AND state = 'done'"
             assert self.conn.execute(query, (name,)).fetchone() == (0,)
+            for (owner, key), (amount, state) in self.tools.items():
+                if owner == name and state is ToolChargeState.RESERVED:
+                    self.tools[owner, key] = (amount, ToolChargeState.SETTLED)
 
     @rule(giver=accounts, taker=accounts, amount=amounts)
     def transfer(self, giver: str, taker: str, amount: int) -> None:
@@ -190,9 +241,8 @@ class LedgerMachine(RuleBasedStateMachine):
             assert account.spent >= 0
             assert account.reserved >= 0
             assert account.spent + account.reserved <= account.budget == self.budgets[name]
-            assert account.reserved == sum(
-                call.bound for call, _, _ in self.open.values() if call.account_id == name
-            )
+            calls = sum(call.bound for call, _, _ in self.open.values() if call.account_id == name)
+            assert account.reserved == calls + self.tools_in(name, ToolChargeState.RESERVED)
             assert (account.spent, account.charges) == self.sum("ledger", name)
             assert account.budget == self.sum("budget_changes", name)[0]
 
@@ -200,11 +250,25 @@ class LedgerMachine(RuleBasedStateMachine):
     def each_key_is_charged_once(self) -> None:
         query = (
             "SELECT account_id, idempotency_key, amount FROM ledger"
-            " WHERE idempotency_key IS NOT NULL"
+            " WHERE idempotency_key IS NOT NULL AND kind = 'call'"
         )
         lines = self.conn.execute(query).fetchall()
         assert len(lines) == len(self.paid)
         assert {(name, key): amount for name, key, amount in lines} == self.paid
+
+    @invariant()
+    def a_tool_is_charged_once_where_it_is_settled(self) -> None:
+        query = "SELECT account_id, idempotency_key, amount FROM ledger WHERE kind = 'tool'"
+        settled = [
+            (name, key, amount)
+            for (name, key), (amount, state) in self.tools.items()
+            if state is ToolChargeState.SETTLED
+        ]
+        assert sorted(self.conn.execute(query)) == sorted(settled)
+
+    def tools_in(self, name: str, wanted: ToolChargeState) -> int:
+        charges = ((owner, *charge) for (owner, _), charge in self.tools.items())
+        return sum(amount for owner, amount, state in charges if (owner, state) == (name, wanted))
 
     def sum(self, table: str, name: str) -> tuple[int, int]:
         query = f"SELECT coalesce(sum(amount), 0), count(*) FROM {table} WHERE account_id = ?"

@@ -35,7 +35,8 @@ from durable_agent_team.gateway.api.response_shapes import (
     OpenedAccounts,
 )
 from durable_agent_team.gateway.api_error import invalid, shown
-from durable_agent_team.gateway.stores.store import Account, NewAccount, StoreRefusal
+from durable_agent_team.gateway.stores.account_records import Account
+from durable_agent_team.gateway.stores.store import NewAccount, StoreRefusal
 
 MAX_LABELLED = 10
 """Accounts that the request's log line names."""

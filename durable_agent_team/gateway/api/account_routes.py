@@ -30,6 +30,7 @@ from durable_agent_team.gateway.api.request_shapes import (
     NEW_ACCOUNT,
     PAGE,
     POSSIBLY_BILLED,
+    TOOL,
     TRANSFER,
     Schema,
 )
@@ -52,8 +53,8 @@ from durable_agent_team.gateway.api_error import (
     shown_name,
 )
 from durable_agent_team.gateway.keys import hash_key
+from durable_agent_team.gateway.stores.account_records import Account
 from durable_agent_team.gateway.stores.store import (
-    Account,
     LedgerLine,
     NewAccount,
     PossiblyBilledCall,
@@ -251,8 +252,8 @@ def _transfer_error(refusal: StoreRefusal, from_id: str, to_id: str, amount: int
 
 async def transactions(request: web.Request) -> web.Response:
     """GET /v1/agents/{id}/transactions?kind=&limit=&after=&idempotency_key=&scope=: the ledger,
-    newest last; with `kind=possibly_billed` the calls that were given up, which the account does
-    not pay."""
+    newest last; with `kind=tool` only the charges of tools; with `kind=possibly_billed` the calls
+    that were given up, which the account does not pay."""
     gateway = request.app[GATEWAY]
     await gateway.require_parent(request)
     account_id = request.match_info["id"]
@@ -265,14 +266,16 @@ async def transactions(request: web.Request) -> web.Response:
     key, scope = query_value(request, "idempotency_key"), query_value(request, "scope")
     kind = query_value(request, "kind") or CHARGE
     page: list[LedgerEntry | PossiblyBilled]
-    if kind == CHARGE:
-        lines = await gateway.store.ledger_lines(account_id, after, limit + 1, key, scope)
+    if kind in (CHARGE, TOOL):
+        lines = await gateway.store.ledger_lines(
+            account_id, after, limit + 1, key, scope, TOOL if kind == TOOL else None
+        )
         page = [_ledger_entry(line) for line in lines]
     elif kind == POSSIBLY_BILLED:
         calls = await gateway.store.possibly_billed(account_id, after, limit + 1, key, scope)
         page = [_possibly_billed(call) for call in calls]
     else:
-        raise invalid(f"`kind` must be {CHARGE} or {POSSIBLY_BILLED}; got {shown(kind)}")
+        raise invalid(f"`kind` must be {CHARGE}, {TOOL} or {POSSIBLY_BILLED}; got {shown(kind)}")
     return respond_shape(LedgerPage(data=page[:limit], has_more=len(page) > limit))
 
 
@@ -294,6 +297,8 @@ def _ledger_entry(line: LedgerLine) -> LedgerEntry:
         price_source=line.price_source,
         scope=line.scope,
         attempt=line.attempt,
+        kind="tool" if line.kind == TOOL else None,
+        what=line.what,
     )
 
 

@@ -17,8 +17,9 @@ from durable_agent_team.gateway.keys import KeyMaker, Scrubber, hash_key
 from durable_agent_team.gateway.models.model_table import ModelTable
 from durable_agent_team.gateway.models.upstream_state import UpstreamCheck
 from durable_agent_team.gateway.otel_providers import GatewayTelemetry
+from durable_agent_team.gateway.stores.account_records import Account
 from durable_agent_team.gateway.stores.blob_store import BlobStore
-from durable_agent_team.gateway.stores.store import Account, Store
+from durable_agent_team.gateway.stores.store import Store
 
 API_KEY = "X-Api-Key"
 """The header in which Anthropic's clients send the agent's key."""

@@ -22,7 +22,7 @@ from durable_agent_team.gateway.api_error import ApiError, invalid, shown
 from durable_agent_team.gateway.calls.claims import Claim
 from durable_agent_team.gateway.doors.messages_answer import error_from_chat
 from durable_agent_team.gateway.json_bodies import dump
-from durable_agent_team.gateway.stores.store import Account
+from durable_agent_team.gateway.stores.account_records import Account
 from durable_agent_team.gateway.strict_json import parse_request
 
 ERROR = web.ResponseKey("gateway.error", ApiError)
@@ -109,6 +109,11 @@ def respond_json(
 
 def respond_shape(shape: BaseModel, status: int = 200) -> web.Response:
     return respond_json(shape.model_dump(by_alias=True), status)
+
+
+def respond_account(shape: BaseModel, account: Account | None, status: int = 200) -> web.Response:
+    """With the account after the request in its headers."""
+    return respond_json(shape.model_dump(by_alias=True), status, account_headers(account))
 
 
 def error_response(

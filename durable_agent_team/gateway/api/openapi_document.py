@@ -45,6 +45,7 @@ from durable_agent_team.gateway.api.request_shapes import (
     chat_request,
 )
 from durable_agent_team.gateway.api.response_shapes import ErrorResponse, Health
+from durable_agent_team.gateway.api.tool_charge_shapes import NEW_TOOL_CHARGE
 from durable_agent_team.gateway.models.model_table import ModelTable
 
 DOCUMENT = web.AppKey("gateway.openapi", bytes)
@@ -161,6 +162,7 @@ def _request_schemas(models: ModelTable) -> dict[str, Schema]:
         "ResponsesRequest": RESPONSES_REQUEST,
         "MessagesRequest": MESSAGES_REQUEST,
         "EmbeddingsRequest": EMBEDDINGS_REQUEST,
+        "NewToolCharge": NEW_TOOL_CHARGE,
         "EffectBegin": EFFECT_BEGIN,
         "EffectFinish": EFFECT_FINISH,
         "EffectResolve": EFFECT_RESOLVE,

@@ -25,6 +25,7 @@ from durable_agent_team.gateway.api.request_shapes import (
     MAX_PAGE,
     PAGE,
     POSSIBLY_BILLED,
+    TOOL,
     WAIT_SECONDS,
     Schema,
 )
@@ -51,6 +52,7 @@ from durable_agent_team.gateway.api.scoped_calls import (
     SCOPE,
     SCOPE_HEADER,
 )
+from durable_agent_team.gateway.api.tool_charge_shapes import CHARGE_KEY, ToolChargeJson
 from durable_agent_team.gateway.calls.time_limit import (
     KNOWN_LIMITS_HEADER,
     MAX_KNOWN_LIMITS,
@@ -68,10 +70,10 @@ ERRORS: Final = {
     401: "The key is unknown.",
     402: "The call does not fit the account's limit, or the account is disabled.",
     403: "The key is of the wrong kind: the parent key manages accounts, an agent's key chats.",
-    404: "There is no such account, model, blob or effect.",
+    404: "There is no such account, model, blob, effect or charge.",
     408: "The body did not arrive within GATEWAY_REQUEST_SECONDS.",
-    409: "It contradicts the state of the account or effect, or what its Idempotency-Key was used"
-    " for before.",
+    409: "It contradicts the state of the account, effect or charge, or what its Idempotency-Key"
+    " was used for before.",
     410: "The call was paid, or the effect is done; the answer was deleted when the account was"
     " disabled.",
     411: "A blob needs a `Content-Length`.",
@@ -127,7 +129,7 @@ KNOWN_LIMITS = _parameter(
 )
 IDEMPOTENT = _parameter("header", "Idempotency-Key", IDEMPOTENCY_KEY)
 IN_QUERY = (
-    _parameter("query", "kind", {"enum": [CHARGE, POSSIBLY_BILLED], "default": CHARGE}),
+    _parameter("query", "kind", {"enum": [CHARGE, TOOL, POSSIBLY_BILLED], "default": CHARGE}),
     _parameter("query", "limit", _whole(1, MAX_PAGE, PAGE)),
     _parameter("query", "after", _whole(0, MAX_AFTER, 0)),
     _parameter("query", "idempotency_key", {"type": "string"}),
@@ -141,6 +143,9 @@ SCOPE_HEADERS = (
     _parameter("header", SCOPE_HEADER, SCOPE_NAME),
     _parameter("header", ATTEMPT_HEADER, ATTEMPT_NUMBER),
 )
+
+OF_CHARGE = _parameter("path", "key", {"type": "string", "pattern": f"^{CHARGE_KEY.pattern}$"})
+_CHARGED: Final = (*_ALWAYS, *_KEY, 404, 409)
 
 _PAGE: Final = tuple(each for each in IN_QUERY if each["name"] in ("limit", "after"))
 _EFFECT: Final = (*_ALWAYS, *_KEY, *_BODY, 404, 409)
@@ -230,6 +235,36 @@ _UNSCOPED: Final[dict[tuple[str, str], Operation]] = {
         AGENT_KEY,
         "EmbeddingsRequest",
         _CALL_HEADERS,
+    ),
+    ("POST", "/v1/charges"): Operation(
+        "Reserve what a call of a tool costs",
+        ToolChargeJson,
+        (*_ALWAYS, *_KEY, *_BODY, 402, 409),
+        AGENT_KEY,
+        "NewToolCharge",
+        success=(200, 201),
+    ),
+    ("GET", "/v1/charges/{key}"): Operation(
+        "Read a tool's charge",
+        ToolChargeJson,
+        (*_ALWAYS, *_KEY, 404),
+        AGENT_KEY,
+        parameters=(OF_CHARGE, OF_AGENT),
+        or_key=PARENT_KEY,
+    ),
+    ("POST", "/v1/charges/{key}/settle"): Operation(
+        "Charge the account: the tool has run",
+        ToolChargeJson,
+        _CHARGED,
+        AGENT_KEY,
+        parameters=(OF_CHARGE,),
+    ),
+    ("POST", "/v1/charges/{key}/release"): Operation(
+        "Give back what was reserved: the tool did not run",
+        ToolChargeJson,
+        _CHARGED,
+        AGENT_KEY,
+        parameters=(OF_CHARGE,),
     ),
     ("PUT", "/v1/blobs/{sha256}"): Operation(
         "Store a blob under its SHA-256",

@@ -14,8 +14,9 @@ from durable_agent_team.gateway.calls.chat_request import (
 Schema = dict[str, Any]
 
 CHARGE: Final = "charge"
+TOOL: Final = "tool"
 POSSIBLY_BILLED: Final = "possibly_billed"
-"""The kinds of transactions."""
+"""The kinds of transactions: all charges, those of tools, and calls that were given up."""
 
 MAX_NAME: Final = 200
 MAX_ACCOUNTS: Final = 1_000

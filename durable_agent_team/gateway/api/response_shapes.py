@@ -12,10 +12,13 @@ class Shape(BaseModel):
 
 
 class Capabilities(Shape):
+    """`charges`: it charges for tools, too (`/v1/charges`)."""
+
     hard_limit: bool
     replay: bool
     ledger: bool
     transfer: bool
+    charges: bool
 
 
 IF_ANY = Field(exclude_if=lambda value: not value and value != 0)
@@ -23,7 +26,7 @@ Rate = Annotated[float | None, IF_ANY]
 Whole = Annotated[int | None, IF_ANY]
 Text = Annotated[str | None, IF_ANY]
 
-CAPABILITIES = Capabilities(hard_limit=True, replay=True, ledger=True, transfer=True)
+CAPABILITIES = Capabilities(hard_limit=True, replay=True, ledger=True, transfer=True, charges=True)
 
 
 class AccountJson(Shape):
@@ -96,6 +99,9 @@ class LedgerEntry(Shape):
     scope: Text = None
     attempt: Whole = None
     """Of a call in a scope: the attempt that paid."""
+    kind: Annotated[Literal["tool"] | None, IF_ANY] = None
+    """Of a tool's charge, which has no model and no tokens; `what` is the tool."""
+    what: Text = None
 
 
 class PossiblyBilled(Shape):

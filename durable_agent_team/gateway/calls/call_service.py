@@ -15,8 +15,8 @@ from durable_agent_team.gateway.calls.refusals import model_refused, refusal_err
 from durable_agent_team.gateway.calls.relay import Relay
 from durable_agent_team.gateway.calls.upstream_protocol import Upstream
 from durable_agent_team.gateway.identifiers import call_id
+from durable_agent_team.gateway.stores.account_records import Account
 from durable_agent_team.gateway.stores.store import (
-    Account,
     CrowdedScope,
     InterruptionCause,
     NewCall,

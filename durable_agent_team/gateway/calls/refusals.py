@@ -5,8 +5,9 @@ from durable_agent_team.gateway.api_error import ApiError, conflict, invalid, un
 from durable_agent_team.gateway.calls.answer import possibly_billed
 from durable_agent_team.gateway.calls.chat_request import ChatRequest
 from durable_agent_team.gateway.calls.time_limit import KNOWN_LIMITS_HEADER
+from durable_agent_team.gateway.stores.account_records import Account
 from durable_agent_team.gateway.stores.scope_records import Place
-from durable_agent_team.gateway.stores.store import Account, RefusalReason, StoreRefusal
+from durable_agent_team.gateway.stores.store import RefusalReason, StoreRefusal
 
 
 def refusal_error(
@@ -44,24 +45,33 @@ def refusal_error(
     if account is None:
         return unauthorized()
     if refusal.reason is RefusalReason.DISABLED:
-        message = (
-            f"The account {account.name!r} is disabled; PATCH its `status` to `active` with the"
-            " parent key, and it can pay again"
-        )
-        return ApiError(402, "account_disabled", "account_disabled", message)
+        return account_disabled(account)
     return budget_exhausted(account, request.bound)
 
 
-def budget_exhausted(account: Account, required: int) -> ApiError:
+def account_disabled(account: Account) -> ApiError:
+    message = (
+        f"The account {account.name!r} is disabled; PATCH its `status` to `active` with the"
+        " parent key, and it can pay again"
+    )
+    return ApiError(402, "account_disabled", "account_disabled", message)
+
+
+def budget_exhausted(account: Account, required: int, tool: str | None = None) -> ApiError:
+    """`tool`: what does not fit is its charge, not a call of a model."""
     held = (
         f" ({usd_text(account.reserved)} USD held by calls in flight)" if account.reserved else ""
     )
+    needs = (
+        f"this call may cost up to {usd_text(required)} USD. Raise the budget or lower max_tokens"
+    )
+    if tool is not None:
+        needs = f"a call of {tool!r} costs {usd_text(required)} USD. Raise the budget"
     return ApiError(
         402,
         "insufficient_funds",
         "budget_exhausted",
-        f"The account {account.name!r} has {usd_text(account.remaining)} USD left{held}; this call"
-        f" may cost up to {usd_text(required)} USD. Raise the budget or lower max_tokens.",
+        f"The account {account.name!r} has {usd_text(account.remaining)} USD left{held}; {needs}.",
         {
             "remaining_usd": usd(account.remaining),
             "required_usd": usd(required),

@@ -2,10 +2,11 @@
 
 from durable_agent_team.gateway.instruments import Instruments
 from durable_agent_team.gateway.request_labels import metric_labels
+from durable_agent_team.gateway.stores.account_records import Account
 from durable_agent_team.gateway.stores.effect_store import EffectStore
+from durable_agent_team.gateway.stores.metered_tool_charges import MeteredToolCharges
 from durable_agent_team.gateway.stores.scope_records import EndedRequest, ScopeState
 from durable_agent_team.gateway.stores.store import (
-    Account,
     BeginResult,
     InterruptionCause,
     LedgerLine,
@@ -18,6 +19,7 @@ from durable_agent_team.gateway.stores.store import (
     Store,
     StoreRefusal,
 )
+from durable_agent_team.gateway.stores.tool_charge_store import ToolChargeStore
 
 
 class MeteredStore:
@@ -28,6 +30,7 @@ class MeteredStore:
         self._store = store
         self._instruments = instruments
         self._in_flight: dict[str, tuple[int, dict[str, str]]] = {}
+        self._tool_charges = MeteredToolCharges(store.tool_charges, instruments)
 
     async def begin(self, call: NewCall) -> BeginResult:
         begun = await self._store.begin(call)
@@ -83,6 +86,10 @@ class MeteredStore:
         self._instruments.reserved.add(-bound, attributes)
         return attributes
 
+    @property
+    def tool_charges(self) -> ToolChargeStore:
+        return self._tool_charges
+
     # Everything below is passed on unchanged.
 
     @property
@@ -128,8 +135,11 @@ class MeteredStore:
         limit: int,
         idempotency_key: str | None,
         scope: str | None = None,
+        kind: str | None = None,
     ) -> list[LedgerLine]:
-        return await self._store.ledger_lines(account_id, after, limit, idempotency_key, scope)
+        return await self._store.ledger_lines(
+            account_id, after, limit, idempotency_key, scope, kind
+        )
 
     async def end_request(self, ended: EndedRequest) -> None:
         await self._store.end_request(ended)

@@ -3,8 +3,10 @@
 import sqlite3
 
 from durable_agent_team.gateway.amounts import MAX_MICRO
+from durable_agent_team.gateway.stores.account_records import Account
 from durable_agent_team.gateway.stores.effect_schema import DROP_OUTCOMES
-from durable_agent_team.gateway.stores.store import Account, NewAccount, RefusalReason, StoreRefusal
+from durable_agent_team.gateway.stores.store import NewAccount, RefusalReason, StoreRefusal
+from durable_agent_team.gateway.stores.tool_charge_schema import SETTLE_OPEN
 
 COLUMNS = (
     "id, name, status, budget, spent, reserved, charges, created_at,"
@@ -68,6 +70,8 @@ def change(
             )
             conn.execute("DELETE FROM scope_numbers WHERE account_id = ?", (account_id,))
             conn.execute(DROP_OUTCOMES, (account_id,))
+            for statement in SETTLE_OPEN:
+                conn.execute(statement, {"id": account_id, "now": now})
     return read(conn, account_id) or StoreRefusal(RefusalReason.NOT_FOUND)
 
 

@@ -3,10 +3,11 @@
 import sqlite3
 
 from durable_agent_team.gateway.amounts import MAX_MICRO
+from durable_agent_team.gateway.stores.account_records import Account
 from durable_agent_team.gateway.stores.sqlite_accounts import COLUMNS, read
 from durable_agent_team.gateway.stores.store import (
+    CALL,
     OWN_LIMITS,
-    Account,
     BeginResult,
     InterruptionCause,
     LedgerLine,
@@ -77,7 +78,9 @@ def _earlier_call(conn: sqlite3.Connection, call: NewCall, now: float) -> BeginR
     if account is None or account.status != "active":
         return None  # the reservation refuses it, with the reason
     if row is None:
-        query = "SELECT 1 FROM ledger WHERE account_id = ? AND idempotency_key = ?"
+        query = (
+            f"SELECT 1 FROM ledger WHERE account_id = ? AND idempotency_key = ? AND kind = '{CALL}'"
+        )
         charged = conn.execute(query, (call.account_id, call.key)).fetchone()
         if charged:
             return StoreRefusal(RefusalReason.ANSWER_DROPPED, account)
@@ -192,13 +195,14 @@ def ledger_lines(
     limit: int,
     key: str | None,
     scope: str | None = None,
+    kind: str | None = None,
 ) -> list[LedgerLine]:
     query = (
         "SELECT id, created_at, idempotency_key, model, prompt_tokens, completion_tokens, amount,"
         " estimated, overrun, cached_tokens, cache_write_tokens, reasoning_tokens, saved,"
-        " price_source, scope, attempt FROM ledger WHERE account_id = ? AND id > ?"
+        " price_source, scope, attempt, kind, what FROM ledger WHERE account_id = ? AND id > ?"
     )
-    filters, values = _filters(key, scope)
+    filters, values = _filters(idempotency_key=key, scope=scope, kind=kind)
     rows = conn.execute(
         query + filters + " ORDER BY id LIMIT ?", (account_id, after, *values, limit)
     )
@@ -228,15 +232,14 @@ def possibly_billed(
         "SELECT id, created_at, idempotency_key, model, bound, cause, scope, attempt"
         " FROM interruptions WHERE account_id = ? AND id > ?"
     )
-    filters, values = _filters(key, scope)
+    filters, values = _filters(idempotency_key=key, scope=scope)
     rows = conn.execute(
         query + filters + " ORDER BY id LIMIT ?", (account_id, after, *values, limit)
     )
     return [PossiblyBilledCall(*row) for row in rows]
 
 
-def _filters(key: str | None, scope: str | None) -> tuple[str, list[str]]:
-    """Further conditions of a query, with their values."""
-    wanted = {"idempotency_key": key, "scope": scope}
+def _filters(**wanted: str | None) -> tuple[str, list[str]]:
+    """Further conditions of a query, by column, with their values."""
     given = {column: value for column, value in wanted.items() if value is not None}
     return "".join(f" AND {column} = ?" for column in given), list(given.values())

@@ -4,10 +4,10 @@ no mistake in the code above can cause them."""
 import sqlite3
 from pathlib import Path
 
-from durable_agent_team.gateway.stores import effect_schema
+from durable_agent_team.gateway.stores import effect_schema, tool_charge_schema
 from durable_agent_team.gateway.stores.sqlite_file import Schema, open_file
 
-VERSION = 5
+VERSION = 6
 PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "cache_size = -16000")
 """`synchronous = FULL`: an answer is sent only after its charge is on disk. Group commit keeps that
 fast."""
@@ -15,6 +15,12 @@ fast."""
 LEDGER_BY_SCOPE = (
     "CREATE INDEX ledger_by_scope ON ledger (account_id, scope, id) WHERE scope IS NOT NULL"
 )
+
+LEDGER_BY_KEY = (
+    "CREATE UNIQUE INDEX ledger_by_key ON ledger (account_id, idempotency_key, kind)"
+    " WHERE idempotency_key IS NOT NULL"
+)
+"""No account is charged twice for one key: of a call, or of a tool's charge."""
 
 SCOPES = """
 -- An agent's work on one task, over all its attempts; `attempt` is the newest that was seen.
@@ -103,12 +109,11 @@ CREATE TABLE ledger (
   saved INTEGER NOT NULL DEFAULT 0, -- by caching; negative if it cost more than it saved
   price_source TEXT NOT NULL DEFAULT '',
   scope TEXT,
-  attempt INTEGER
+  attempt INTEGER,
+  kind TEXT NOT NULL DEFAULT 'call', -- or 'tool': then there is no model, and no tokens
+  what TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE INDEX ledger_by_account ON ledger (account_id, id);
--- No account is charged twice for one key.
-CREATE UNIQUE INDEX ledger_by_key ON ledger (account_id, idempotency_key)
-  WHERE idempotency_key IS NOT NULL;
 
 -- Where each account's budget came from: the sum of these is the budget.
 CREATE TABLE budget_changes (
@@ -182,6 +187,13 @@ MIGRATIONS = {
         *_parts(SCOPES),
     ),
     4: effect_schema.STATEMENTS,
+    5: (
+        "ALTER TABLE ledger ADD COLUMN kind TEXT NOT NULL DEFAULT 'call'",
+        "ALTER TABLE ledger ADD COLUMN what TEXT NOT NULL DEFAULT ''",
+        "DROP INDEX ledger_by_key",
+        LEDGER_BY_KEY,
+        *tool_charge_schema.STATEMENTS,
+    ),
 }
 """The statements that lead from each version to the next one."""
 
@@ -200,11 +212,11 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def _statements() -> list[str]:
-    tables = [*_parts(SCHEMA), LEDGER_BY_SCOPE, *_parts(SCOPES)]
+    tables = [*_parts(SCHEMA), LEDGER_BY_SCOPE, LEDGER_BY_KEY, *_parts(SCOPES)]
     guards = [
         f"CREATE TRIGGER {table}_no_{action.lower()} BEFORE {action} ON {table}"
         f" BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
         for table in APPEND_ONLY
         for action in ("UPDATE", "DELETE")
     ]
-    return [*tables, *guards, *effect_schema.STATEMENTS]
+    return [*tables, *guards, *effect_schema.STATEMENTS, *tool_charge_schema.STATEMENTS]

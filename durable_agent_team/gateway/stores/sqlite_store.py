@@ -5,14 +5,15 @@ import time
 from pathlib import Path
 
 from durable_agent_team.gateway.stores import sqlite_accounts, sqlite_calls, sqlite_scopes
+from durable_agent_team.gateway.stores.account_records import Account
 from durable_agent_team.gateway.stores.open_files import OpenFiles
 from durable_agent_team.gateway.stores.process_lock import ProcessLock
 from durable_agent_team.gateway.stores.scope_records import EndedRequest, ScopeState
 from durable_agent_team.gateway.stores.sqlite_effects import SqliteEffects
 from durable_agent_team.gateway.stores.sqlite_schema import connect
+from durable_agent_team.gateway.stores.sqlite_tool_charges import SqliteToolCharges
 from durable_agent_team.gateway.stores.sqlite_writer import Writer
 from durable_agent_team.gateway.stores.store import (
-    Account,
     BeginResult,
     InterruptionCause,
     LedgerLine,
@@ -34,10 +35,15 @@ class SqliteStore:
         self._lease_seconds = lease_seconds
         self._writer = Writer(conn, OpenFiles(path))
         self._effects = SqliteEffects(self._writer)
+        self._tool_charges = SqliteToolCharges(self._writer)
 
     @property
     def effects(self) -> SqliteEffects:
         return self._effects
+
+    @property
+    def tool_charges(self) -> SqliteToolCharges:
+        return self._tool_charges
 
     async def open_account(self, new: NewAccount) -> tuple[Account, bool] | StoreRefusal:
         return await self._writer.run(
@@ -92,10 +98,11 @@ class SqliteStore:
         limit: int,
         idempotency_key: str | None,
         scope: str | None = None,
+        kind: str | None = None,
     ) -> list[LedgerLine]:
         return await self._writer.run(
             lambda conn: sqlite_calls.ledger_lines(
-                conn, account_id, after, limit, idempotency_key, scope
+                conn, account_id, after, limit, idempotency_key, scope, kind
             )
         )
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from durable_agent_team.gateway.stores.account_records import Account
 from durable_agent_team.gateway.stores.effect_store import EffectStore
 from durable_agent_team.gateway.stores.scope_records import EndedRequest, Place, ScopeState
+from durable_agent_team.gateway.stores.tool_charge_store import ToolChargeStore
 
 
 class StoreError(Exception):
@@ -36,6 +38,11 @@ class RefusalReason(StrEnum):
     """The client of a request in a scope left before its call was begun."""
 
 
+CALL = "call"
+TOOL = "tool"
+"""The kinds of ledger lines: calls of models, and charges of tools."""
+
+
 class InterruptionCause(StrEnum):
     """Why a call that may have reached the upstream was not charged."""
 
@@ -52,27 +59,6 @@ class InterruptionCause(StrEnum):
 
 OWN_LIMITS = frozenset({InterruptionCause.UPSTREAM_TIMEOUT, InterruptionCause.UPSTREAM_TOO_LONG})
 """The gateway ended the call. It would end it again, so it does not repeat it unasked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    id: str
-    name: str
-    status: str
-    budget: int
-    spent: int
-    reserved: int
-    charges: int
-    created_at: float
-    possibly_billed_calls: int = 0
-    """Requests that the gateway gave up after they were sent: the operator may have to pay them."""
-    possibly_billed: int = 0
-    """The most that these can have cost. Not a part of `spent`: the account does not pay them."""
-
-    @property
-    def remaining(self) -> int:
-        """How much a new call can reserve."""
-        return self.budget - self.spent - self.reserved
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +177,9 @@ class LedgerLine:
     price_source: str = ""
     scope: str | None = None
     attempt: int | None = None
+    kind: str = CALL
+    what: str = ""
+    """Of a tool's charge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +205,10 @@ class Store(Protocol):
     def effects(self) -> EffectStore:
         """What agents' tools did, in the same file and under the same accounts."""
 
+    @property
+    def tool_charges(self) -> ToolChargeStore:
+        """What agents' tools cost, in the same ledger."""
+
     async def open_account(self, new: NewAccount) -> tuple[Account, bool] | StoreRefusal:
         """The account, and whether it is new. The same open key returns the same account."""
 
@@ -239,7 +232,8 @@ class Store(Protocol):
     async def change_account(
         self, account_id: str, budget: int | None, status: str | None
     ) -> Account | StoreRefusal:
-        """Sets a new limit, a new status, or both. Disabling deletes the stored answers."""
+        """Sets a new limit, a new status, or both. Disabling deletes the stored answers, and
+        settles the tools' charges that are still reserved: the tools may have run."""
 
     async def transfer(
         self, from_id: str, to_id: str, amount: int, key: str | None
@@ -253,6 +247,7 @@ class Store(Protocol):
         limit: int,
         idempotency_key: str | None,
         scope: str | None = None,
+        kind: str | None = None,
     ) -> list[LedgerLine]: ...
 
     async def begin(self, call: NewCall) -> BeginResult:
