@@ -23,6 +23,7 @@ from benchmarks.rows_recovery import Idle, Recovery
 from benchmarks.rows_runs import Fan, History, Uneven
 from benchmarks.rows_start import FirstCall
 from benchmarks.rows_telemetry import Telemetry
+from benchmarks.rows_turns import Turns
 from benchmarks.stage import RunBroken, stage
 from durable_agent_team.process.interpreter_exit import exit_process
 from durable_agent_team.process.project_root import PROJECT_ROOT
@@ -39,6 +40,7 @@ ROWS: tuple[Row, ...] = (
     Recovery(500, at_most(10), rounds=(2, 0), length=2),
     Idle(),
     Telemetry(),
+    Turns(),
     ManyRuns(),
     ManyStarts(),
     Long(1_000, rounds=(2, 1)),

@@ -8,6 +8,8 @@ import httpx
 LATENCIES_MS = (1, 50, 100, 200, 500, 600, 700, 800, 900, 1000, 1200, 1500, 3000)
 KILOBYTE = "[1 KB]"
 SIXTY_KILOBYTES = "[60 KB]"
+TURNS = "@@turns"
+"""Orders calls of a tool: see `tests.support.obedient_model`."""
 MODEL = "bench"
 
 _WORDS = (
@@ -43,7 +45,8 @@ def kilobyte() -> str:
 def rules() -> list[dict[str, Any]]:
     timed = [{"contains": latency(ms), "latency": ms / 1000} for ms in LATENCIES_MS]
     long = {"contains": SIXTY_KILOBYTES, "text": kilobyte() * 60}
-    return [{"contains": KILOBYTE, "text": kilobyte()}, long, *timed]
+    turns = {"contains": TURNS, "obeys": True}
+    return [{"contains": KILOBYTE, "text": kilobyte()}, long, turns, *timed]
 
 
 class Upstream:

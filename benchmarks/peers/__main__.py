@@ -34,6 +34,8 @@ from benchmarks.peers.rows_kill import Killed
 from benchmarks.peers.rows_memory import OpenRuns
 from benchmarks.peers.rows_speed import SPEED, growth
 from benchmarks.peers.rows_sticky import Stalled
+from benchmarks.peers.rows_tools import KILLED as KILLED_IN_A_TOOL
+from benchmarks.peers.rows_tools import Tools
 from benchmarks.process import NotReady
 from benchmarks.stage import RunBroken
 from durable_agent_team.process.interpreter_exit import exit_process
@@ -48,6 +50,8 @@ ROWS: tuple[Row, ...] = (
     Killed(PYDANTIC_AI, (2, 0)),
     *(Behind(entry, (3, 0)) for entry in (PLAIN_AIOHTTP, LANGGRAPH, LANGGRAPH_TASKS, DBOS)),
     Behind(PYDANTIC_AI_BRISK, (3, 0)),
+    Tools(),
+    *KILLED_IN_A_TOOL,
     Stalled((2, 0)),
     OpenRuns((1, 0)),
 )

@@ -51,11 +51,23 @@ PYDANTIC_AI_BRISK = Entry(
     "on_pydantic_ai",
     (*PYDANTIC_AI.options, "--heartbeat-seconds", "1.5"),
 )
+TOOLS_OPENAI = Entry(
+    "tools_openai_agents", "OpenAI Agents on Temporal's plugin", "openai_agents", "on_openai_agents"
+)
+TOOLS_PYDANTIC_AI = Entry(
+    "tools_pydantic_ai",
+    "Pydantic AI on Temporal, with tools",
+    "pydantic_ai",
+    "on_pydantic_ai_tools",
+)
 PEERS = (PLAIN, PLAIN_AIOHTTP, LANGGRAPH, LANGGRAPH_TASKS, DBOS, PYDANTIC_AI)
 OURS = "ours"
 OURS_ACCOUNTS = "ours_accounts"
 TITLES = {
-    **{entry.name: entry.title for entry in (*PEERS, PYDANTIC_AI_BRISK)},
+    **{
+        entry.name: entry.title
+        for entry in (*PEERS, PYDANTIC_AI_BRISK, TOOLS_OPENAI, TOOLS_PYDANTIC_AI)
+    },
     OURS: "ours, one account",
     OURS_ACCOUNTS: "ours, an account a call",
 }

@@ -14,7 +14,14 @@ import pytest
 import benchmarks.peers.__main__ as command
 from benchmarks.figures import Sample
 from benchmarks.peers import driver as driver_module
-from benchmarks.peers import environments, open_runs, rows_behind, rows_kill, rows_sticky
+from benchmarks.peers import (
+    environments,
+    open_runs,
+    rows_behind,
+    rows_kill,
+    rows_sticky,
+    rows_tools,
+)
 from benchmarks.peers.driver import Driver, PeerFailed
 from benchmarks.peers.drivers.stages import in_stages
 from benchmarks.peers.drivers.wire import Task, parse_job, prompt
@@ -245,7 +252,7 @@ def test_the_rows_have_names_of_their_own_and_the_sizes_that_were_promised() -> 
     assert len(set(names)) == len(names)
     assert {f"fan {n} {ms}" for n in (3, 20, 100, 500) for ms in (0, 200)} <= set(names)
     assert {"many 0", "many 200", "crossed"} <= {row.name for row in SPEED}
-    assert {entry.environment for entry in PEERS} == {
+    assert {entry.environment for entry in (*PEERS, *rows_tools.ENTRIES)} == {
         path.stem for path in environments.REQUIREMENTS.glob("*.txt")
     }
 

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from tests.support import obedient_model
+
 Usage = dict[str, Any] | Literal["missing", "zero"] | None
 
 
@@ -73,6 +75,8 @@ class Rule:
     """Whether a streamed answer has a `finish_reason`."""
     done: bool = True
     """Whether a streamed answer ends with `[DONE]`."""
+    obeys: bool = False
+    """The answer is the obedient model's (`tests.support.obedient_model`)."""
     sse: list[str] | None = None
     """The whole streamed answer, as it is, in these pieces."""
     used: int = 0
@@ -111,12 +115,10 @@ def text_of(rule: Rule, request: Received) -> str:
 
 
 def completion(rule: Rule, request: Received) -> dict[str, Any]:
-    text = text_of(rule, request)
-    choice = {
-        "index": 0,
-        "message": {"role": "assistant", "content": text},
-        "finish_reason": "stop",
-    }
+    message = {"role": "assistant", "content": text_of(rule, request)}
+    if rule.obeys:
+        message = obedient_model.reply(request.body)
+    choice = {"index": 0, "message": message, "finish_reason": obedient_model.finish(message)}
     result: dict[str, Any] = {
         "id": "chatcmpl-" + request.sha256[:12],
         "object": "chat.completion",
@@ -124,7 +126,7 @@ def completion(rule: Rule, request: Received) -> dict[str, Any]:
         "model": request.body.get("model", ""),
         "choices": [choice] if rule.choices else [],
     }
-    usage = usage_of(rule, request, text)
+    usage = usage_of(rule, request, json.dumps(message) if rule.obeys else str(message["content"]))
     if usage is not None:
         result["usage"] = usage
     return result

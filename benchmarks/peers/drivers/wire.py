@@ -50,6 +50,10 @@ class Options:
     transport: str
     name: str
     api_key: str
+    tool_attempts: int
+    """Of a tool; 0: as it comes."""
+    tool_seconds: float
+    """How long a tool may take."""
 
 
 class Engine(Protocol):
@@ -122,6 +126,8 @@ def serve(make: Callable[[Options], Awaitable[Engine]], packages: Sequence[str])
     parser.add_argument("--transport", default="httpx")
     parser.add_argument("--name", default="peer")
     parser.add_argument("--api-key", default="none")
+    parser.add_argument("--tool-attempts", type=int, default=0)
+    parser.add_argument("--tool-seconds", type=float, default=60)
     options = Options(**vars(parser.parse_args()))
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # a library's output must not mix with our lines
