@@ -9,6 +9,7 @@ sys.path.insert(0, str(ROOT))
 from durable_agent_team.contracts.error_types import ERRORS, Outcome  # noqa: E402
 from tools.package_table import architecture  # noqa: E402
 from tools.team_files_page import team_files  # noqa: E402
+from tools.tools_page import tools_page  # noqa: E402
 
 OUTCOMES = {
     Outcome.OUTLASTED: "The same call is attempted again with the same key: the first attempts"
@@ -73,6 +74,7 @@ PAGES = {
     "docs/architecture.md": architecture,
     "docs/failures.md": failures,
     "docs/team-files.md": team_files,
+    "docs/tools.md": tools_page,
 }
 
 

@@ -1,13 +1,13 @@
 """Generates `docs/team-files.md`: types and bounds from the models, meanings from here."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from durable_agent_team.contracts.names import IDENTIFIER
 from durable_agent_team.contracts.team import Agent, Caller, Checks, Retry, Task, Team
+from tools import key_tables
 
 TEXT = Path(__file__).parent / "team-files.text.md"
 MODELS: dict[str, type[BaseModel]] = {
@@ -150,89 +150,11 @@ def team_files() -> str:
 
 def table(section: str) -> Iterator[str]:
     """Yields the rows, one for each key. Raises ValueError if keys and meanings differ."""
-    properties, required = keys(section)
-    meanings = MEANINGS[section]
-    if set(properties) != set(meanings):
-        odd = ", ".join(sorted(set(properties) ^ set(meanings)))
-        raise ValueError(
-            f"tools/team_files_page.py and contracts/team.py differ in {section}: {odd}"
-        )
-    yield "| key | type and bounds | default | meaning |"
-    yield "| --- | --- | --- | --- |"
-    for name, schema in properties.items():
-        default = "required" if name in required else _default(schema)
-        kind = _kind(name, schema).replace("|", "\\|")
-        yield f"| `{name}` | {kind} | {default} | {meanings[name]} |"
+    return key_tables.rows(*keys(section), MEANINGS[section], section)
 
 
 def keys(section: str) -> tuple[dict[str, dict[str, Any]], set[str]]:
     """Returns the section's keys with their JSON Schemas, and the names of the required ones."""
-    schema = MODELS[section].model_json_schema()
-    properties: dict[str, dict[str, Any]] = schema["properties"]
-    if section == "agent":  # the orchestrator has all its other keys, too
-        properties = {n: s for n, s in properties.items() if n not in Caller.model_fields}
-    kinds = schema.get("$defs", {})
-    resolved = {name: _resolved(each, kinds) for name, each in properties.items()}
-    return resolved, set(schema.get("required", ()))
-
-
-def _resolved(schema: Mapping[str, Any], kinds: Mapping[str, Any]) -> dict[str, Any]:
-    reference = schema.get("$ref")
-    found = kinds[reference.rpartition("/")[2]] if reference else {}
-    return {**found, **schema}
-
-
-def _default(schema: Mapping[str, Any]) -> str:
-    value = schema.get("default")
-    if value is None or value in ("", []):
-        return "–"
-    if isinstance(value, dict):
-        return "see below"
-    if isinstance(value, bool):
-        return f"`{str(value).lower()}`"
-    if isinstance(value, list):
-        return f"`[{', '.join(value)}]`"
-    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
-
-
-def _kind(name: str, schema: Mapping[str, Any]) -> str:
-    choices = [each for each in schema.get("anyOf", [schema]) if each.get("type") != "null"]
-    if name.endswith("_usd"):
-        choices = choices[:1]
-    return ", or ".join(_one(each, name) for each in choices)
-
-
-def _one(schema: Mapping[str, Any], name: str) -> str:
-    if "enum" in schema or "const" in schema:
-        values = schema.get("enum", [schema.get("const")])
-        return ", ".join(f"`{value}`" for value in values)
-    if schema.get("pattern") == IDENTIFIER:
-        return "name"
-    kind = schema.get("type")
-    if kind == "string":
-        return f"text{_range(schema, 'minLength', 'maxLength', ' characters')}"
-    if kind in ("integer", "number"):
-        word = "USD" if name.endswith("_usd") else "whole number" if kind == "integer" else "number"
-        return word + _range(schema, "minimum", "maximum")
-    if kind == "array":
-        what = "names" if schema["items"].get("pattern") == IDENTIFIER else "file names"
-        reference = schema["items"].get("$ref", "")
-        what = "events" if reference.endswith("/NotifyOn") else "tasks" if reference else what
-        return f"list of {what}{_range(schema, 'minItems', 'maxItems')}"
-    if kind == "boolean":
-        return "`true`, `false`"
-    return f"mapping{_range(schema, 'minProperties', 'maxProperties')}"
-
-
-def _range(schema: Mapping[str, Any], low: str, high: str, unit: str = "") -> str:
-    least, most = schema.get(low), schema.get(high)
-    if "exclusiveMinimum" in schema:
-        return f", above {_number(schema['exclusiveMinimum'])}, to {_number(most)}"
-    if most is None:
-        return ""
-    start = f"{_number(least)} to " if least is not None else "up to "
-    return f", {start}{_number(most)}{unit}"
-
-
-def _number(value: Any) -> str:
-    return f"{value:,.10g}" if isinstance(value, int | float) else str(value)
+    # The orchestrator has all other keys of an agent, too.
+    left_out = Caller.model_fields if section == "agent" else ()
+    return key_tables.keys_of(MODELS[section], left_out)
