@@ -1,4 +1,5 @@
-"""A handle to one run: its spend, state, changes and result. To change it: `run_control.py`."""
+"""A handle to one run: its plan, changes and result. `run_queries.py` has what it answers,
+`run_control.py` what changes it."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -11,47 +12,31 @@ from temporalio.api.enums.v1 import (
 )
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import (
-    WorkflowExecutionDescription,
     WorkflowExecutionStatus,
     WorkflowFailureError,
-    WorkflowQueryRejectedError,
 )
 from temporalio.common import QueryRejectCondition
 from temporalio.exceptions import ApplicationError, TerminatedError
-from temporalio.service import RPCError
 
 from durable_agent_team.blobs.texts import report_in_full
 from durable_agent_team.client.exceptions import (
-    NoWorker,
     RunAborted,
     RunRefused,
-    UpdateRefused,
-    is_silence,
     translated,
-)
-from durable_agent_team.client.run_control import (
-    ANSWER_TIMEOUT,
-    CALL_TIMEOUT,
-    Answer,
-    RunControl,
-    within,
 )
 from durable_agent_team.client.run_executions import started_at
 from durable_agent_team.client.run_history import read_record
 from durable_agent_team.client.run_plan import read_plan
+from durable_agent_team.client.run_queries import RunQueries
 from durable_agent_team.client.run_texts import texts_of
 from durable_agent_team.client.terminated_runs import (
     TERMINATED_STATUSES,
-    QueryAnswer,
-    as_ended,
     report_of,
 )
 from durable_agent_team.contracts.base import Message
-from durable_agent_team.contracts.control import SpendQuery, StateQuery
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.plan_in_full import PlanInFull
-from durable_agent_team.contracts.run import TASKS_PER_PAGE, RunReport, RunState
-from durable_agent_team.contracts.spend import AGENTS_PER_PAGE, SpendReport, Totals
+from durable_agent_team.contracts.run import RunReport
 from durable_agent_team.process.called_program import starter_command
 
 _ENDED_WELL = QueryRejectCondition.NOT_COMPLETED_CLEANLY
@@ -66,42 +51,11 @@ class Change(Message):
     at: datetime
 
 
-class RunHandle(RunControl):
+class RunHandle(RunQueries):
     """One run. After a reset, or continued as new, the methods use its latest execution.
 
     Every method raises `RunNotFound` and `ServiceUnavailable`, and what its docstring adds.
     """
-
-    async def spend(self) -> SpendReport:
-        """What each agent has spent, and all of them. Raises `NoWorker` within five seconds.
-
-        Above `AGENTS_PER_PAGE` agents it takes several queries, so that while the run works an
-        agent's figures may be of a later moment than another's. The totals are their sums.
-        """
-        first = await self.spend_page()
-        if first.agents_total is None:
-            return first
-        agents = list(first.agents)
-        for page in range(2, -(-first.agents_total // AGENTS_PER_PAGE) + 1):
-            agents += (await self.spend_page(page)).agents
-        whole = first.model_dump(exclude_unset=True, exclude={"page", "agents_total"})
-        return SpendReport.model_validate({**whole, "agents": agents, "total": Totals.of(agents)})
-
-    async def spend_page(self, page: int = 1) -> SpendReport:
-        """The totals, and `AGENTS_PER_PAGE` agents. Raises `NoWorker` within five seconds."""
-        return await self._answer("spend", SpendReport, SpendQuery(page=page))
-
-    async def state(self, page: int = 1) -> RunState:
-        """Status and tasks, `TASKS_PER_PAGE` a page. Raises `NoWorker` within five seconds."""
-        return await self._answer("state", RunState, StateQuery(page=page))
-
-    async def whole_state(self) -> RunState:
-        """The state with the tasks of all pages."""
-        first = await self.state()
-        tasks = list(first.tasks)
-        for page in range(2, -(-first.tasks_total // TASKS_PER_PAGE) + 1):
-            tasks += (await self.state(page)).tasks
-        return first.model_copy(update={"tasks": tuple(tasks)})
 
     async def plan(self) -> PlanInFull | None:
         """Every task in full, and the most that they can cost. Needs no worker. None where there is
@@ -181,53 +135,6 @@ class RunHandle(RunControl):
                         yield _change(page[-1])
             if not await self.is_open():
                 return
-
-    async def _describe(self) -> WorkflowExecutionDescription:
-        with translated(self.id):
-            return await self._must_be_ours(CALL_TIMEOUT)
-
-    async def _answer(
-        self, query: str, kind: type[QueryAnswer], page: StateQuery | SpendQuery | None = None
-    ) -> QueryAnswer:
-        """The run's answer to a query, corrected if Temporal ended the run."""
-        with translated(self.id):
-            try:
-                return await self._query(query, kind, page, _ENDED_WELL)
-            except WorkflowQueryRejectedError:
-                answer = await self._query(query, kind, page)
-        found = await self._describe()
-        if found.status not in TERMINATED_STATUSES or found.close_time is None:
-            return answer
-        return as_ended(answer, TERMINATED_STATUSES[found.status], found.close_time)
-
-    async def _query(
-        self,
-        query: str,
-        kind: type[Answer],
-        page: StateQuery | SpendQuery | None,
-        reject: QueryRejectCondition | None = None,
-    ) -> Answer:
-        args = [] if page is None else [page]
-        try:
-            querying = self._handle.query(
-                query,
-                args=args,
-                result_type=kind,
-                reject_condition=reject,
-                rpc_timeout=ANSWER_TIMEOUT,
-            )
-            answer: Answer = await within(ANSWER_TIMEOUT, querying)
-            return answer
-        except (RPCError, TimeoutError) as error:
-            if isinstance(error, RPCError) and not is_silence(error):
-                raise
-            await self._probe()
-            raise NoWorker(self.id) from error
-        except ValidationError as error:
-            raise UpdateRefused(
-                f"run {self.id}: its worker answers `{query}` in another format;"
-                " worker and starter are of different versions"
-            ) from error
 
 
 def _change(event: HistoryEvent) -> Change:

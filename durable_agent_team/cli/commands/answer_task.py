@@ -1,11 +1,11 @@
-"""`answer`: what a person says to a program that is parked for it."""
+"""`answer`: what a person says to a program, or about a call of a tool, that waits for it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from durable_agent_team.cli.arguments import Json, Run, Task
+from durable_agent_team.cli.arguments import Json, Run
 from durable_agent_team.cli.command_client import with_run
 from durable_agent_team.cli.control_message import build_message
 from durable_agent_team.cli.exit_codes import CommandError, ExitCode
@@ -22,7 +22,12 @@ DECISIONS = ("retry", "skip", "result")
 @app.command()
 def answer(
     run: Run,
-    task: Task,
+    task: Annotated[
+        str,
+        typer.Argument(
+            metavar="TASK", help="What waits, as `state` names it: a task, or a call `TASK:2.1`."
+        ),
+    ],
     decision: Annotated[
         str,
         typer.Argument(
@@ -45,10 +50,10 @@ def answer(
     ] = None,
     json: Json = False,
 ) -> int:
-    """Answer a program that waits for a person. It then runs again.
+    """Answer a program or a tool that waits for a person. The work then continues.
 
-    Whether something happened that a tool began (EffectUnknown), or what a remote agent asks
-    (InputRequired); `state` shows which.
+    Whether something happened that a tool began (EffectUnknown), what becomes of a tool that cannot
+    be called, or what a remote agent asks (InputRequired); `state` shows which.
     """
     from durable_agent_team.contracts.control import AnswerTask
 
@@ -65,7 +70,8 @@ def answer(
             message.task, message.decision, message.result, message.effect
         ),
     )
-    return print_answer(answered, f"{answered.task}: is answered, and runs again", json)
+    then = "its agent continues" if ":" in answered.task else "runs again"
+    return print_answer(answered, f"{answered.task}: is answered, and {then}", json)
 
 
 def _result(decision: str, text: str | None, file: Path | None) -> str | None:

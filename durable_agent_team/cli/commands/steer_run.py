@@ -1,4 +1,4 @@
-"""Commands that steer a run: money, tasks, an approval, a pause, its end.
+"""Commands that steer a run: money, tasks, a pause, its end.
 
 Each sends one signal or update and prints the run's answer.
 """
@@ -10,14 +10,11 @@ import typer
 from durable_agent_team.cli.arguments import Agent, Json, Run, Task
 from durable_agent_team.cli.command_client import with_run
 from durable_agent_team.cli.control_message import build_message, parse_amount
-from durable_agent_team.cli.exit_codes import CommandError, ExitCode
 from durable_agent_team.cli.output import print_answer, usd
 from durable_agent_team.process.called_program import starter_command
 
 if TYPE_CHECKING:
-    from durable_agent_team.client.runs import RunHandle
     from durable_agent_team.contracts.control import BudgetAdjusted, TaskAnswer
-    from durable_agent_team.contracts.plan_in_full import PlanInFull
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -105,54 +102,6 @@ def cancel_task(
     # A task with a call in flight is cancelled a moment later.
     status = answer.status if answer.status == "cancelled" else "is being cancelled"
     return print_answer(answer, f"{answer.task}: {status}", json)
-
-
-@app.command()
-def approve(
-    run: Run,
-    subject: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[SUBJECT]", help="What waits, such as `plan`. Without it: print the plan."
-        ),
-    ] = None,
-    no: Annotated[bool, typer.Option("--no", help="Refuse it; the run is cancelled.")] = False,
-    note: Annotated[str, typer.Option("--note", help="Why; printed with a refusal.")] = "",
-    json: Json = False,
-) -> int:
-    """Answer what waits for a person. With a yes, it continues.
-
-    Without SUBJECT it answers nothing: it prints the plan that waits, in full.
-    """
-    from durable_agent_team.contracts.control import Approve
-
-    if subject is None:
-        return _print_plan(run, json=json, answers=no or bool(note))
-    names = {"subject": "SUBJECT", "note": "--note"}
-    message = build_message(Approve, names, subject=subject, approved=not no, note=note)
-    answer = with_run(
-        run, lambda handle: handle.approve(message.subject, message.approved, message.note)
-    )
-    outcome = "refused; the run is cancelled" if no else "approved; the run continues"
-    return print_answer(answer, f"{answer.subject}: {outcome}", json)
-
-
-def _print_plan(run: str, *, json: bool, answers: bool) -> int:
-    """What waits for approval, with the commands that answer it."""
-    from durable_agent_team.cli.ui.plan_text import approval_lines, plan_text, waits_for_approval
-
-    if answers:
-        problem = "SUBJECT: missing, so nothing was answered (name what waits, such as `plan`)"
-        raise CommandError(ExitCode.INVALID_INPUT, problem)
-
-    async def read(handle: "RunHandle") -> "tuple[str | None, PlanInFull | None]":
-        return waits_for_approval(await handle.state()), await handle.plan()
-
-    waits, plan = with_run(run, read)
-    if plan is None:
-        raise CommandError(ExitCode.INVALID_INPUT, f"run {run}: it has no plan yet (`state` says)")
-    answer = approval_lines(run, waits) if waits else ["nothing of it waits for approval"]
-    return print_answer(plan, "\n".join([plan_text(plan), "", *answer]), json)
 
 
 @app.command()
