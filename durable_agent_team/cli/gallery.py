@@ -8,6 +8,8 @@ from pathlib import Path
 
 from durable_agent_team.cli.atomic_file import write_new
 from durable_agent_team.cli.exit_codes import CommandError, ExitCode
+from durable_agent_team.contracts.team import Team
+from durable_agent_team.contracts.tool_kinds import PythonTool
 from durable_agent_team.process.project_root import TEAM_SCHEMA, TEAMS
 from durable_agent_team.rules.nearest_names import choice
 from durable_agent_team.rules.pydantic_messages import shown
@@ -43,13 +45,15 @@ def find_team(name: str) -> GalleryTeam:
 
 
 def copy_team(source: GalleryTeam, name: str | None) -> list[Path]:
-    """Writes NAME.yaml and its documents into the working directory, and returns the files that are
-    new. Nothing is replaced: raises `CommandError` if another file has one of the names."""
+    """Writes NAME.yaml with its documents and its functions into the working directory, and returns
+    the files that are new. Nothing is replaced: raises `CommandError` if another file has one of
+    the names."""
     request = load_team(source.file)
     team = name or request.team.name
     file = Path(f"{team}.yaml")
     texts = {file: _renamed(source.file.read_text(encoding="utf-8"), team, file)}
     texts |= {Path(path): text for path, text in request.sources.items()}
+    texts |= {path: (TEAMS / path).read_text(encoding="utf-8") for path in _modules(request.team)}
     missing = [path for path in texts if not _is_same(path, texts[path])]
     if taken := [path for path in missing if path.exists()]:
         text = f"{taken[0]} is there already (choose another NAME, or another folder)"
@@ -65,6 +69,13 @@ def copy_team(source: GalleryTeam, name: str | None) -> list[Path]:
             remedy = "change to a folder that you may write to"
             raise CommandError(ExitCode.INVALID_INPUT, f"{problem} ({remedy})") from error
     return [file, *(path for path in missing if path != file)]
+
+
+def _modules(team: Team) -> list[Path]:
+    """The files of the functions that are tools, below the folder of the teams."""
+    tools = [tool for agent in team.agents.values() for tool in agent.tools]
+    named = [each.python.partition(":")[0] for each in tools if isinstance(each, PythonTool)]
+    return [Path(*module.split(".")).with_suffix(".py") for module in dict.fromkeys(named)]
 
 
 def _all_teams() -> Iterator[GalleryTeam]:

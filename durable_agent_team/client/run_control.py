@@ -163,9 +163,22 @@ class RunControl:
         )
         return await self._update("answer", command, TaskAnswer, "the answer")
 
-    async def approve(self, subject: str, approved: bool = True, note: str = "") -> Approve:
-        """Approves or rejects what waits for it (see `state`). A rejection cancels the run."""
-        command = Approve(subject=subject, approved=approved, note=note)
+    async def approve(
+        self, subject: str, approved: bool = True, note: str = "", *, sha256: str | None = None
+    ) -> Approve:
+        """Approves or rejects what waits for it (see `approvals`). With `sha256`, only if that is
+        what waits. A rejected plan cancels the run."""
+        given = {} if sha256 is None else {"sha256": sha256}
+        command = Approve(subject=subject, approved=approved, note=note, **given)
+        return await self._update("approve", command, Approve, "the approval")
+
+    async def reject(self, subject: str, note: str, *, sha256: str | None = None) -> Approve:
+        """Rejects what waits for approval. The agent gets the note as the result of its call."""
+        return await self.approve(subject, False, note, sha256=sha256)
+
+    async def edit(self, subject: str, arguments: str, note: str = "") -> Approve:
+        """Approves a call of a tool with other arguments, a JSON object."""
+        command = Approve(subject=subject, approved=True, note=note, arguments=arguments)
         return await self._update("approve", command, Approve, "the approval")
 
     async def _signal(self, name: str, payload: Message) -> None:

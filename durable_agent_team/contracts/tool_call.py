@@ -94,6 +94,8 @@ class ToolResult(Message):
     charged_usd: Usd = Decimal(0)
     started_at: datetime
     seconds: float = Field(ge=0)
+    key: str = Field("", max_length=200)
+    """The order's: the history of a local activity does not have its input."""
 
     @property
     def whole(self) -> Text:

@@ -20,7 +20,8 @@ COMMANDS = [
     "run", "start", "watch", "result", "state", "spend", "list", "cancel", "budget", "validate",
     "transfer", "retry", "cancel-task", "approve", "pause", "resume", "agent", "limits", "add-task",
     "task", "charges", "reconcile", "estimate", "schema", "init",
-    "graph", "report", "rerun", "models", "start-input", "mcp", "answer",
+    "graph", "report", "rerun", "models", "start-input", "mcp", "answer", "approvals",
+    "reject", "edit",
 ]  # fmt: skip
 TIMES = int(os.environ.get("SHORT_COMMANDS", "50"))
 """Set SHORT_COMMANDS=200 for a longer test."""

@@ -29,10 +29,13 @@ PROVIDER = Provider(
     ModelCatalog(models=(BUNDLED,), default_model=BUNDLED.model, priced=True),
     Capabilities(hard_limit=True, replay=True, ledger=True, transfer=True),
 )
-NEEDS = {"code_review", "comparison", "extraction", "long_document", "research", "triage"}
+NEEDS = {
+    "back_office", "code_review", "comparison", "extraction", "long_document", "reading_room",
+    "research", "triage",
+}  # fmt: skip
 
 
-def test_six_teams_each_for_another_need() -> None:
+def test_eight_teams_each_for_another_need() -> None:
     assert {each.name for each in gallery()} == NEEDS
 
 
@@ -72,6 +75,17 @@ def test_init_from_copies_a_team_with_its_documents_and_replaces_nothing(
     assert (taken.returncode, "mail_1.txt is there already" in taken.stderr) == (2, True)
     assert not (tmp_path / "other.yaml").exists()
     assert (tmp_path / "sources" / "mail_1.txt").read_text() == "my own"
+
+
+def test_init_from_copies_the_functions_of_a_team_with_tools(
+    alone: Starter, tmp_path: Path
+) -> None:
+    ended = starter(alone, tmp_path, "init", "desk", "--from", "back_office")
+    assert ended.returncode == 0, ended.stderr
+    assert lines(ended.stdout) == ["desk.yaml", "sources/complaint.txt", "shop/orders.py"]
+    copied = (tmp_path / "shop" / "orders.py").read_text()
+    assert copied == (ROOT / "teams" / "shop" / "orders.py").read_text()
+    assert starter(alone, tmp_path, "validate", "desk.yaml").returncode == 0
 
 
 async def test_init_from_alone_lists_the_teams_and_an_unknown_one_gets_the_nearest(

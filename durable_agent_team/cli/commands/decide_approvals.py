@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from durable_agent_team.contracts.plan_in_full import PlanInFull
 
 app = typer.Typer(rich_markup_mode=None)
-NAMES = {"subject": "SUBJECT", "note": "--note", "arguments": "FILE"}
+NAMES = {"subject": "SUBJECT", "note": "--note", "arguments": "FILE", "sha256": "--sha256"}
 
 Subject = Annotated[
     str,
@@ -25,6 +25,11 @@ Subject = Annotated[
         metavar="SUBJECT",
         help="What waits, as `approvals` names it: `plan`, a task, or a call such as `refund:2.1`.",
     ),
+]
+
+Sha256 = Annotated[
+    str | None,
+    typer.Option("--sha256", help="Only if this is what waits, as `approvals` prints it."),
 ]
 
 
@@ -41,6 +46,7 @@ def approve(
         bool, typer.Option("--no", help="Reject it, as `reject` does; of a plan, cancel the run.")
     ] = False,
     note: Annotated[str, typer.Option("--note", help="Why; an agent reads it.")] = "",
+    sha256: Sha256 = None,
     json: Json = False,
 ) -> int:
     """Approve what waits for a person; it continues. The approval is used up once.
@@ -49,7 +55,7 @@ def approve(
     """
     if subject is None:
         return _print_plan(run, json=json, answers=no or bool(note))
-    return _decide(run, subject, approved=not no, note=note, json=json)
+    return _decide(run, subject, approved=not no, note=note, sha256=sha256, json=json)
 
 
 @app.command()
@@ -59,6 +65,7 @@ def reject(
     note: Annotated[
         str, typer.Option("--note", help="Why; the agent gets it as the result of its call.")
     ],
+    sha256: Sha256 = None,
     json: Json = False,
 ) -> int:
     """Reject what waits for a person. An agent gets the note instead of its tool's result.
@@ -68,7 +75,7 @@ def reject(
     if not note.strip():
         problem = "--note: is empty (say why: the agent gets it as the result of its call)"
         raise CommandError(ExitCode.INVALID_INPUT, problem)
-    return _decide(run, subject, approved=False, note=note, json=json)
+    return _decide(run, subject, approved=False, note=note, sha256=sha256, json=json)
 
 
 @app.command()
@@ -132,14 +139,17 @@ def _in_full(run: str, found: "PendingApproval") -> list[str]:
     return list(approval_lines(run, found))
 
 
-def _decide(run: str, subject: str, *, approved: bool, note: str, json: bool) -> int:
+def _decide(
+    run: str, subject: str, *, approved: bool, note: str, sha256: str | None, json: bool
+) -> int:
     from durable_agent_team.cli.ui.approval_text import AFTER_NO, kind_of
     from durable_agent_team.contracts.approvals import ApprovalKind
     from durable_agent_team.contracts.control import Approve
 
-    message = build_message(Approve, NAMES, subject=subject, approved=approved, note=note)
+    given = {} if sha256 is None else {"sha256": sha256}
+    message = build_message(Approve, NAMES, subject=subject, approved=approved, note=note, **given)
     answer = with_run(
-        run, lambda handle: handle.approve(message.subject, message.approved, message.note)
+        run, lambda handle: handle.approve(message.subject, approved, note, sha256=sha256)
     )
     kind = kind_of(answer.subject)
     outcome = "approved; the run continues" if kind is ApprovalKind.PLAN else "approved"
