@@ -1,7 +1,7 @@
 """The tools of `back_office.yaml`: an order is looked up, and a refund is paid.
 
-A model sees the name of a function, its docstring and its parameters. Replace the bodies by calls of
-your own shop.
+A model sees the name of a function, its docstring and its parameters. Replace the bodies by calls
+of your own shop.
 """
 
 from pathlib import Path

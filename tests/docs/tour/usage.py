@@ -38,6 +38,29 @@ result: refund
     "clerk.py": DIED_INSIDE,
 }
 """A program that was killed inside of its tool, and reports that it cannot know what happened."""
+REFUND = {
+    "team.yaml": """\
+name: refunds
+goal: Refund order 17
+orchestrator: {budget_usd: 1}
+agents:
+  clerk:
+    role: Clerk
+    budget_usd: 1
+    tools: [{python: "orders:refund", effects: once, approve: always, required: true, max_calls: 1}]
+tasks:
+  - {id: settle, agent: clerk, ask: Refund order A-17.}
+result: settle
+""",
+    "orders.py": """\
+from typing import Literal
+
+
+def refund(order: Literal["A-17"], share: Literal["half", "full"]) -> str:
+    return f"{order}: {share} of it was paid back"
+""",
+}
+"""A call of a tool that waits for approval."""
 
 
 def ended(run: str, command: str, *says: str, part: str = "") -> Case:
@@ -88,6 +111,13 @@ CASES = [
     asking("ask-5", "starter.py approvals ask-5", "plan: the plan", "yes", "reject"),
     asking("ask-6", "starter.py reject ask-6 plan --note 'too dear'",
            "plan: refused; the run is cancelled"),
+    asking("ask-5", "starter.py approvals ask-5", "plan: the plan", "yes", "reject"),
+    asking("ask-6", "starter.py reject ask-6 plan --note 'too dear'",
+           "plan: refused; the run is cancelled"),
+    Case("edit", "starter.py edit refund-2 settle:1.1 arguments.json",
+         ["settle:1.1: approved with the arguments of arguments.json"], 0,
+         files={**REFUND, "arguments.json": '{"order": "A-17", "share": "half"}'},
+         given=[f"{START} refund-2"], until=("refund-2", "parked")),
     asking("ask-3", "starter.py pause ask-3", "starts no new call", "resume ask-3"),
     asking("ask-4", "starter.py resume ask-4", "run ask-4 continues"),
     ended("brief-7", "starter.py task brief-7 facts", "ask: List the facts.", "charge: "),
