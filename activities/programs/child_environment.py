@@ -32,13 +32,8 @@ def program_environment(
     """`wanted` maps names in the program's environment to those in the worker's; `modules` are
     where it imports from. Raises `ProgramError` where the worker does not have one, or must not
     give it."""
-    environment = {"PATH": PATH}
-    environment |= {name: worker[name] for name in PASSED_ON if worker.get(name)}
-    if "LANG" not in environment and "LC_ALL" not in environment:
-        environment["LANG"] = LOCALE
-    environment |= {"HOME": str(home), "TMPDIR": str(home), "PYTHONPATH": os.pathsep.join(modules)}
-    environment |= named_variables(wanted, worker)
-    return environment | {
+    return base_environment(worker, home, modules) | {
+        **named_variables(wanted, worker),
         "AGENT_BASE_URL": scope.base_url,
         "AGENT_API_KEY": scope.key.get_secret_value(),
         "AGENT_MODEL": model,
@@ -49,27 +44,43 @@ def program_environment(
     }
 
 
-def named_variables(wanted: Mapping[str, str], worker: Mapping[str, str]) -> dict[str, str]:
-    """The variables that a team file names, with the worker's values. Raises `ProgramError`."""
+def base_environment(worker: Mapping[str, str], home: Path, modules: list[str]) -> dict[str, str]:
+    """What every child of the worker's has, whatever its team file says."""
+    environment = {"PATH": PATH}
+    environment |= {name: worker[name] for name in PASSED_ON if worker.get(name)}
+    if "LANG" not in environment and "LC_ALL" not in environment:
+        environment["LANG"] = LOCALE
+    return environment | {
+        "HOME": str(home),
+        "TMPDIR": str(home),
+        "PYTHONPATH": os.pathsep.join(modules),
+    }
+
+
+def named_variables(
+    wanted: Mapping[str, str], worker: Mapping[str, str], key: str = "run.env"
+) -> dict[str, str]:
+    """The variables that a team file names, with the worker's values. `key` is where it names them.
+    Raises `ProgramError`."""
     for name, source in wanted.items():
         if source in NEVER:
             raise _wrong(
-                f"`run.env` names {source}, which no program gets: with it, it could spend the"
+                f"`{key}` names {source}, which no program gets: with it, it could spend the"
                 " money of every agent. Its own key is in AGENT_API_KEY"
             )
         if name.startswith(OURS):
             raise _wrong(
-                f"`run.env` sets {name}, and names that begin with {OURS} are the worker's: take"
+                f"`{key}` sets {name}, and names that begin with {OURS} are the worker's: take"
                 " another name in the team file"
             )
         if source not in worker:
-            raise _wrong(_missing(name, source))
+            raise _wrong(_missing(name, source, key))
     return {name: worker[source] for name, source in wanted.items()}
 
 
-def _missing(name: str, source: str) -> str:
+def _missing(name: str, source: str, key: str) -> str:
     text = (
-        f"`run.env` names {source}, which the worker's environment does not have: set it where the"
+        f"`{key}` names {source}, which the worker's environment does not have: set it where the"
         " worker is started, and start it again"
     )
     if source.upper().endswith("_API_KEY"):

@@ -3,12 +3,10 @@
 import asyncio
 import json
 import shlex
-import shutil
 import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +16,7 @@ from activities.programs.exceptions import ProgramError
 from activities.programs.remote_progress import Progress
 from activities.programs.runner import ProgramOutput, Scope
 from activities.programs.secret_scrubber import SecretScrubber, secrets_of
+from activities.programs.staged_modules import StagedModules
 from activities.programs.supervised_process import (
     MAX_STDERR_BYTES,
     MAX_STDOUT_BYTES,
@@ -32,7 +31,6 @@ from durable_agent_team.contracts.effects import UnknownEffect
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.program import CommandRun, ProgramCall, PythonRun
 
-PACKAGE: Final = "durable_agent_team"
 HOST: Final = "durable_agent_team.agents.host"
 NO_FUNCTION: Final = 78
 """`host` exits with it where `module:function` names nothing."""
@@ -50,7 +48,7 @@ class ProcessRunner:
         self._directories = directories
         self._environments = environments
         self._worker = worker
-        self._staged: Path | None = None
+        self._modules = StagedModules(directories)
 
     async def run(
         self, call: ProgramCall, scope: Scope, seconds: float, _: Progress | None = None
@@ -86,7 +84,7 @@ class ProcessRunner:
         work: WorkDirectory,
         python: str,
     ) -> dict[str, Any]:
-        modules = [str(self._stage()), *([run.directory] if run.directory else [])]
+        modules = [str(self._modules.path()), *([run.directory] if run.directory else [])]
         variables = program_environment(
             scope, call.call.model, run.variables, self._worker, work.home, work.report, modules
         )
@@ -101,30 +99,6 @@ class ProcessRunner:
             "environment": variables,
             "stdin": agent_task(call, scope),
         }
-
-    def _stage(self) -> Path:
-        """A directory with `durable_agent_team.agents` and nothing else of the project, so that
-        none of its other modules hides one of the program's."""
-        own = self._directories.own()
-        if self._staged is None or not self._staged.is_relative_to(own):
-            package = own / "modules" / PACKAGE
-            shutil.copytree(
-                _agents(),
-                package / "agents",
-                ignore=shutil.ignore_patterns("__pycache__"),
-                dirs_exist_ok=True,
-            )
-            (package / "__init__.py").touch()
-            self._staged = package.parent
-        return self._staged
-
-
-def _agents() -> Path:
-    """The package for programs, in a checkout and in an installed package alike."""
-    found = find_spec(PACKAGE)
-    assert found is not None
-    assert found.submodule_search_locations
-    return Path(found.submodule_search_locations[0]) / "agents"
 
 
 def agent_task(call: ProgramCall, scope: Scope) -> bytes:

@@ -39,6 +39,8 @@ class ProgramStart:
     seconds: float
     marker: str
     """`NAME=value` of the environment, by which all processes of this program are known."""
+    descriptors: Sequence[int] = ()
+    """Open files that the program inherits, under the same numbers."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ async def run_supervised(start: ProgramStart) -> Ended:
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.DEVNULL,
                 env=dict(start.environment),
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(theirs.fileno(), *start.descriptors),
                 start_new_session=True,
                 cwd="/",
             )

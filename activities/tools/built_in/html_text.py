@@ -24,7 +24,9 @@ BLOCKS: Final = frozenset(
 )
 _TAG = re.compile(r"<[A-Za-z/!?]")
 _NAME = re.compile(r"/?[A-Za-z][A-Za-z0-9]{0,20}")
-_HREF = re.compile(r"""\shref\s{0,20}=\s{0,20}(?:"([^"]{1,2000})"|'([^']{1,2000})'|([^\s"'>]+))""")
+_HREF = re.compile(
+    r"""\shref\s{0,20}=\s{0,20}(?:"([^"]{1,2000})"|'([^']{1,2000})'|([^\s"'>]+))""", re.I
+)
 _LONG_REFERENCE = re.compile(r"&#[xX]?[0-9a-fA-F]{9,};?")
 _SPACES = re.compile(r"[ \t\r\f\v\u00a0]+")
 
