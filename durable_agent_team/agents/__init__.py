@@ -2,10 +2,10 @@
 and the host that calls its function.
 
 `task` has what a function is called with, `host` calls it, `once` keeps what its tools did, so that
-no attempt does it again. `tool_host` calls functions that are tools of an agent which a model
-answers for; `tool_signature` makes their schemas. Standard library only, for Python 3.10 and newer: the worker puts this
-package, and nothing else of the project, on the import path of programs, whose environments know
-nothing of it.
+no attempt does it again. `tool_host` calls functions that are tools of an agent; `tool_signature`
+makes their schemas. Standard library only, for Python 3.10 and newer: the worker puts this package,
+and nothing else of the project, on the import path of programs, whose environments know nothing of
+it.
 """
 
 from durable_agent_team.agents.effect_errors import (

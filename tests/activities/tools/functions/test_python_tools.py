@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from activities.tools.exceptions import ToolBroke, ToolTimedOut, ToolUnreachable
-from tests.activities.programs.support import gone, is_running, written
+from tests.activities.programs.support import content, gone, is_running, written
 from tests.activities.tools.functions.support import SECRET, shop_in
 
 SHOP = """
@@ -133,8 +133,7 @@ async def test_a_function_gets_the_documented_environment_and_what_it_names(tmp_
         ), "it is kept for the next call"
         other = json.loads((await shop.call("environment")).text)
         assert other["process"] != found["process"], "another environment is another process"
-        command = Path(f"/proc/{found['process']}/cmdline").read_text()
-        assert SECRET not in command
+        assert SECRET not in content(Path(f"/proc/{found['process']}/cmdline"))
 
 
 @pytest.mark.parametrize(
