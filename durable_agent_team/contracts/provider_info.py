@@ -16,7 +16,7 @@ from durable_agent_team.contracts.spend import (
 
 MAX_MODELS = 2_000
 BUNDLED_MODEL = "smollm2-135m"
-"""Plans in the narrow form, also where a gateway does not say so."""
+"""Plans in the narrow form and knows no tools, also where a gateway does not say so."""
 
 
 def model_prices(body: Any) -> tuple[ModelPrice, ...] | None:
@@ -92,7 +92,14 @@ def _model_price(line: Any) -> ModelPrice | None:
         **{"upstream": upstream[:60]} if isinstance(upstream, str) else {},
         **_further_prices(prices),
         **{"planning": "narrow"} if planning == "narrow" else {},
+        **{"tools": "none"} if _tools(line) == "none" else {},
     )
+
+
+def _tools(line: Mapping[str, Any]) -> Any:
+    dialect = line.get("dialect")
+    told = dialect.get("tools") if isinstance(dialect, Mapping) else None
+    return told or ("none" if line["id"] == BUNDLED_MODEL else None)
 
 
 def _tokens(value: Any) -> int | None:

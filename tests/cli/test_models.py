@@ -30,11 +30,14 @@ async def test_models_are_a_table_or_json_lines(alone: Starter, gateway: Running
     [row] = [line for line in lines(ended.out) if line.startswith("gpt-5-mini ")]
     assert row.split()[:4] == ["gpt-5-mini", "openai", "400", "000"]
     assert "0.25" in row
+    assert "native" in row.split()
     assert "genai-prices" in row
     ended = await alone("models", "--json", ATXP_LLM_URL=gateway.base_url)
     found = {each["id"]: each for each in map(json.loads, lines(ended.out))}
     assert found["deepseek-chat"]["upstream"] == "deepseek"
     assert found["gpt-5-mini"]["dialect"]["limit"] == "max_completion_tokens"
+    assert found["gpt-5-mini"]["dialect"]["tools"] == "native"
+    assert found["smollm2-135m"]["dialect"]["tools"] == "none"
     assert "of-the-tests" not in ended.out
 
 

@@ -4,9 +4,11 @@ import json
 from typing import Any
 
 import jsonschema
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from durable_agent_team.gateway.api_error import ApiError
 from durable_agent_team.gateway.calls.chat_request import ChatRequest, parse_chat_request
 from durable_agent_team.gateway.calls.dialect_body import SCHEMA_ASK
 from durable_agent_team.gateway.calls.strict_schema import KEPT, strict_schema
@@ -181,3 +183,34 @@ def test_free_names_and_tuples_without_a_form_fall_back() -> None:
     assert strict.schema["properties"]["a"]["items"] == {
         "anyOf": [{"type": "string"}, {"type": "integer"}]
     }
+
+
+TOOLS = [{"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}]
+CALLED = {
+    "role": "assistant",
+    "content": None,
+    "tool_calls": [{"id": "1", "type": "function", "function": {"name": "add", "arguments": "{}"}}],
+}
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"tools": TOOLS}, "`tools`"),
+        ({"functions": [TOOLS[0]["function"]]}, "`functions`"),
+        ({"messages": [{"role": "user", "content": "?"}, CALLED]}, "`messages[1].tool_calls`"),
+        (
+            {"messages": [{"role": "tool", "tool_call_id": "1", "content": "2"}]},
+            "`messages[0].role`",
+        ),
+    ],
+)
+def test_tools_are_refused_for_a_model_that_would_ignore_them(
+    fields: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(ApiError) as caught:
+        request("smollm2-135m", **fields)
+    assert (caught.value.status, caught.value.code) == (400, "tools_not_supported")
+    assert named in caught.value.message
+    assert sent("gpt-5-mini", **fields)
+    assert sent("smollm2-135m", tools=[], functions=None, tool_choice="none")

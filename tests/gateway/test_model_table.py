@@ -91,6 +91,7 @@ def test_a_name_with_its_upstream_always_means_that_upstream() -> None:
 def test_the_bundled_model_stays_what_it_was() -> None:
     model = called(table(OPENAI), "smollm2-135m")
     assert (model.upstream, model.planning) == ("local", "narrow")
+    assert model.dialect.tools == "none"
     assert model.price.output_usd_per_million == 2
     assert model.dialect.limit is None
 
@@ -100,6 +101,28 @@ def test_a_server_of_ones_own_is_free_only_under_its_own_name() -> None:
     assert called(models, "ollama/llama3.2").price.output_usd_per_million == 0
     assert called(models, "ollama/llama3.2").price.source == "free: upstream ollama"
     assert models.find("llama3.2") is None
+
+
+def test_a_model_takes_tools_unless_its_documentation_says_otherwise(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        """
+        [models.mine]
+        upstream = "ollama"
+        upstream_model = "gemma3:4b"
+        dialect = { tools = "native" }
+        [models.other]
+        upstream = "ollama"
+        upstream_model = "of-my-own"
+        dialect = { tools = "none" }
+        """,
+    )
+    environment = {**OPENAI, "GEMINI_API_KEY": "k", "OLLAMA_URL": "http://127.0.0.1:11434/v1"}
+    models = table(environment, path)
+    for name in ("gpt-5-mini", "gemini-2.5-flash", "ollama/llama3.2", "mine"):
+        assert called(models, name).dialect.tools == "native", name
+    for name in ("smollm2-135m", "ollama/gemma3:1b", "ollama/smollm2:135m", "other"):
+        assert called(models, name).dialect.tools == "none", name
 
 
 def test_a_models_file_adds_upstreams_and_models_on_top_of_the_catalogue(tmp_path: Path) -> None:

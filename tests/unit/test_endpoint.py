@@ -112,3 +112,16 @@ def test_a_promise_holds_only_where_it_is_declared() -> None:
     assert declared_capabilities(None) == Capabilities(hard_limit=True)
     declared = declared_capabilities({"ledger": True, "replay": "yes", "magic": True})
     assert declared == Capabilities(hard_limit=False, ledger=True)
+
+
+def test_a_model_without_tools_is_known_by_its_dialect_or_as_the_bundled_one() -> None:
+    lines = [
+        {"id": "a", "dialect": {"tools": "none"}},
+        {"id": "b", "dialect": {"tools": "native"}},
+        {"id": "c"},
+        {"id": "smollm2-135m", "dialect": {"thinking": "none"}},
+        {"id": "smollm2-135m", "dialect": {"tools": "native"}},
+    ]
+    found = model_prices({"data": lines})
+    assert found is not None
+    assert [each.tools for each in found] == ["none", None, None, "none", None]

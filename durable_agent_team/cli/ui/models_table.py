@@ -14,7 +14,8 @@ SHOWN = (INPUT, CACHED, OUTPUT)
 
 def models_table(models: Sequence[CallableModel]) -> str:
     """One line a model; prices in USD per million tokens."""
-    head = ["model", "upstream", "context", "input", "cached", "output", "structure", "price from"]
+    prices = ["input", "cached", "output"]
+    head = ["model", "upstream", "context", *prices, "structure", "tools", "price from"]
     rows = [
         [
             each.id,
@@ -22,6 +23,7 @@ def models_table(models: Sequence[CallableModel]) -> str:
             _count(each.context_tokens),
             *(_price(each.pricing.get(name)) for name in SHOWN),
             str(each.dialect.get("structure", "-")),
+            str(each.dialect.get("tools", "-")),
             each.price_source or "-",
         ]
         for each in models

@@ -175,6 +175,7 @@ class DialectJson(Shape):
     structure: str
     schema_in_prompt: bool
     thinking: str
+    tools: Literal["native", "none"]
 
 
 class ModelJson(Shape):

@@ -8,6 +8,7 @@ from durable_agent_team.gateway.api_error import invalid, shown, shown_name
 from durable_agent_team.gateway.calls.content_parts import Media, bound_of, can_bound, unbounded
 from durable_agent_team.gateway.calls.dialect_body import in_dialect, in_messages
 from durable_agent_team.gateway.calls.time_limit import TimeLimit
+from durable_agent_team.gateway.calls.tool_support import tools_field, tools_refused
 from durable_agent_team.gateway.doors.chat_only import FIELDS, in_chat_terms
 from durable_agent_team.gateway.json_bodies import dump
 from durable_agent_team.gateway.models.model import Model
@@ -110,6 +111,8 @@ def bounded_request(
     messages = _check(data, price, further, media)
     if not can_bound(price, media):
         raise unbounded(model)
+    if target.dialect.tools == "none" and (field := tools_field(data)):
+        raise tools_refused(model, field)
     written = _serialize(data)
     body_hash = body_hash or hashlib.sha256(written).hexdigest()
     limit = _max_tokens(data)

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Limit = Literal["max_tokens", "max_completion_tokens"]
 Structure = Literal["json_schema", "json_schema_strict", "json_object", "none"]
 Thinking = Literal["none", "hidden", "field", "tags"]
+Tools = Literal["native", "none"]
 
 NEEDED = frozenset({"model", "messages", "max_tokens", "max_completion_tokens", "n", "stream"})
 """What a call means, or what bounds its cost, cannot be left out or renamed."""
@@ -33,6 +34,9 @@ class Dialect(BaseModel):
     thinking: Thinking = "none"
     """Where the model's thinking arrives: nowhere (`hidden`: it is billed all the same), in a field
     beside the content, or between `<think>` tags in it."""
+    tools: Tools = "native"
+    """Whether the model takes `tools`. Some servers ignore them silently where it does not, so a
+    request with tools is refused for such a model."""
 
     @model_validator(mode="after")
     def _keeps_what_is_needed(self) -> Self:
