@@ -15,6 +15,7 @@ from temporalio.client import Client
 
 from durable_agent_team.client.attempts import ONE_ATTEMPT, Attempts, failure_text
 from durable_agent_team.client.exceptions import UpdateRefused, translated
+from durable_agent_team.client.recorded_tools import NO_TOOLS, RecordedTools, recorded_tools
 from durable_agent_team.client.run_executions import beginning_of, read_executions
 from durable_agent_team.contracts.call import AccountRef, AttemptSpend, CallRequest, CallResult
 from durable_agent_team.contracts.program import ProgramCall
@@ -90,6 +91,7 @@ class RunRecord:
     """Temporal no longer has the run's first executions, and `calls` lacks theirs."""
     catalog: ModelCatalog | None = None
     """The models and prices that the run was given; None where its history does not have them."""
+    tools: RecordedTools = NO_TOOLS
 
     def of_task(self, task: str) -> tuple[RecordedCall, ...]:
         return tuple(call for call in self.calls if call.request.task == task)
@@ -158,6 +160,9 @@ class _HistoryReader:
             ended_at=ends[-1] if _ends_run(ended) else None,
             is_partial=known.is_partial,
             catalog=await self._catalog(activities),
+            tools=await recorded_tools(
+                activities, (event for events in executions for event in events), self._decode
+            ),
         )
 
     async def _ledger_amounts(self, activities: list[_Activity]) -> dict[tuple[str, str], Decimal]:

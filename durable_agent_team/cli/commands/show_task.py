@@ -1,4 +1,4 @@
-"""`task`: one task of a run, call by call."""
+"""`task`: one task of a run, call by call, or turn by turn where its agent has tools."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,10 +10,13 @@ from durable_agent_team.cli.exit_codes import CommandError, ExitCode
 from durable_agent_team.cli.output import print_answer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from temporalio.client import Client
 
     from durable_agent_team.cli.ui.task_calls import TaskLook
     from durable_agent_team.client.run_history import RunRecord
+    from durable_agent_team.contracts.conversation_view import TurnView
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -28,6 +31,8 @@ def task(
 ) -> int:
     """Print a task call by call. Prompt, answer, checks, repairs, charges; needs no worker.
 
+    Of an agent with tools, turn by turn: what each turn cost, and each call of a tool with its
+    arguments, effects, status, approval and result. With a worker, also why a call waits.
     If ATXP_API_KEY is set, the calls that a program made are read from the provider's ledger.
     """
     from durable_agent_team.cli.provider_accounts import read_ledgers, read_operator_settings
@@ -44,12 +49,25 @@ def task(
             await _check_exists(client, record, task)
         record = await with_pending_attempts(client, record)
         record = await calls_in_full(client, record, task)
+        if any(call.request.conversation is not None for call in record.of_task(task)):
+            return task_look(record, task, turns=await _turns_now(client, run, task))
         if not any(call.program for call in record.of_task(task)):
             return task_look(record, task)
         return task_look(record, task, await read_ledgers(settings, record))
 
     found = with_client(read_calls)
     return print_answer(found, task_text(found), json)
+
+
+async def _turns_now(client: "Client", run: str, task: str) -> "Sequence[TurnView]":
+    """How the calls of tools stand, as the run says; nothing where no worker answers."""
+    from durable_agent_team.client.exceptions import RunError
+    from durable_agent_team.client.runs import get_run
+
+    try:
+        return await get_run(client, run).conversation(task)
+    except RunError:
+        return ()
 
 
 async def _check_exists(client: "Client", record: "RunRecord", task: str) -> None:

@@ -8,9 +8,12 @@ from typing import Any
 from durable_agent_team.cli.output import duration_text, flat, for_reader, usd
 from durable_agent_team.cli.ui.program_charges import ModelCall, model_calls, scope_charges
 from durable_agent_team.cli.ui.token_text import kinds_text, saved_text
+from durable_agent_team.cli.ui.turn_text import tool_call_lines, tools_total
 from durable_agent_team.client.run_history import INTERRUPTED, RecordedCall, RunRecord
+from durable_agent_team.client.tool_views import is_turn, tool_calls_of, with_live
 from durable_agent_team.contracts.base import Message, SignedUsd
 from durable_agent_team.contracts.call import Source, Usage
+from durable_agent_team.contracts.conversation_view import ToolCallView, TurnView
 from durable_agent_team.contracts.spend import Charge, Ledger
 from durable_agent_team.contracts.team import Checks
 from durable_agent_team.rules.programs import place_of
@@ -66,6 +69,12 @@ class CallLook(Message):
     """The calls that this execution paid, where the provider's ledger could be read."""
     stderr: str = ""
     """The program's standard error, or its end."""
+    conversation: str | None = None
+    """Of an agent with tools: which conversation this call is a turn of."""
+    turn: int | None = None
+    said: str = ""
+    """What the model said beside its calls of tools."""
+    tool_calls: tuple[ToolCallView, ...] = ()
 
 
 class TaskLook(Message):
@@ -76,12 +85,21 @@ class TaskLook(Message):
     calls: tuple[CallLook, ...]
 
 
-def task_look(record: RunRecord, task: str, ledgers: Sequence[Ledger] | None = None) -> TaskLook:
-    """All calls of a task; `plan` and `answer` are the orchestrator's."""
+def task_look(
+    record: RunRecord,
+    task: str,
+    ledgers: Sequence[Ledger] | None = None,
+    turns: Sequence[TurnView] = (),
+) -> TaskLook:
+    """All calls of a task; `plan` and `answer` are the orchestrator's. `turns` is how calls of
+    tools stand now, where the run could be asked."""
     charges = scope_charges(ledgers)
     calls = tuple(
-        _look(call, record).model_copy(update=_of_program(call, record, charges))
+        _look(call, record).model_copy(
+            update=_of_program(call, record, charges) | _of_turn(call, record, turns)
+        )
         for call in record.of_task(task)
+        if call.request.conversation is None or is_turn(call)
     )
     return TaskLook(workflow_id=record.id, task=task, calls=calls)
 
@@ -140,16 +158,30 @@ def _of_program(
     }
 
 
+def _of_turn(call: RecordedCall, record: RunRecord, turns: Sequence[TurnView]) -> dict[str, Any]:
+    asked, said = call.request.conversation, call.result.turn if call.result else None
+    if asked is None:
+        return {}
+    found: dict[str, Any] = {"conversation": asked.id, "turn": asked.turn}
+    if said is not None:
+        now = [each for each in turns if each.conversation in ("", asked.id)]
+        calls = with_live(tool_calls_of(record, call), now)
+        found |= {"answer": None, "said": said.content, "tool_calls": calls}
+    return found
+
+
 def _lines(found: TaskLook) -> list[str]:
     if not found.calls:
         return [f"{found.task}: no call yet"]
     total = sum((call.cost_usd or Decimal(0) for call in found.calls), Decimal(0))
     repairs = sum(bool(call.objections) for call in found.calls)
     calls = len(found.calls)
-    made = f"{calls} call{'s' if calls != 1 else ''}"
+    word = "turn" if found.calls[0].turn is not None else "call"
+    made = f"{calls} {word}{'s' if calls != 1 else ''}"
     if repairs:
         made += f", {repairs} of them {'repairs' if repairs != 1 else 'a repair'}"
-    lines = [f"{found.task} ({found.calls[0].agent}): {made}, {usd(total)} USD"]
+    tools = tools_total([each for call in found.calls for each in call.tool_calls])
+    lines = [f"{found.task} ({found.calls[0].agent}): {made}, {usd(total)} USD{tools}"]
     for number, call in enumerate(found.calls, 1):
         lines += ["", *_call_lines(number, call)]
     return lines
@@ -160,7 +192,36 @@ def _call_lines(number: int, call: CallLook) -> list[str]:
     lines = [f"call {number} ({kind}) {call.model}, key {call.idempotency_key}"]
     if call.program is not None:
         lines = [f"call {number} ({kind}) {call.program}, scope {call.scope}"]
-    lines += _block("system", call.system)
+    if call.turn is not None:
+        lines = [f"turn {call.turn} ({kind}) {call.model}, key {call.idempotency_key}"]
+    if call.turn in (None, 1):  # later turns have the same before them
+        lines += _prompt(call)
+    if call.attempt_failure is not None:
+        lines += _block("attempt", _attempt(call))
+    if call.thinking:
+        lines += _block("thinking", call.thinking)
+    if call.said:
+        lines += _block("says", for_reader(call.said))
+    if call.refusal:
+        lines += _block("refused", call.refusal)
+    elif call.tool_calls:
+        lines += [line for each in call.tool_calls for line in tool_call_lines(each)]
+    elif call.answer is not None:
+        lines += _block("answer", for_reader(call.answer))
+        lines += _block("passed", "no:\n" + "\n".join(call.reasons) if call.reasons else "yes")
+    elif call.failure is not None:
+        lines += _block("failed", call.failure)
+    else:
+        lines += _block("answer", "the call is in flight")
+    for made in call.model_calls:
+        lines += _block("model call", _made(made))
+    if call.stderr:
+        lines += _block("standard error", for_reader(call.stderr))
+    return [*lines, *_block("charge", _charge(call))]
+
+
+def _prompt(call: CallLook) -> list[str]:
+    lines = _block("system", call.system)
     if call.goal is not None:
         lines += _block("goal", call.goal)
     for source in call.sources:
@@ -174,24 +235,7 @@ def _call_lines(number: int, call: CallLook) -> list[str]:
     checks = call.checks.model_dump(exclude_defaults=True)
     if checks:
         lines += _block("checks", ", ".join(f"{name}: {value}" for name, value in checks.items()))
-    if call.attempt_failure is not None:
-        lines += _block("attempt", _attempt(call))
-    if call.thinking:
-        lines += _block("thinking", call.thinking)
-    if call.refusal:
-        lines += _block("refused", call.refusal)
-    elif call.answer is not None:
-        lines += _block("answer", for_reader(call.answer))
-        lines += _block("passed", "no:\n" + "\n".join(call.reasons) if call.reasons else "yes")
-    elif call.failure is not None:
-        lines += _block("failed", call.failure)
-    else:
-        lines += _block("answer", "the call is in flight")
-    for made in call.model_calls:
-        lines += _block("model call", _made(made))
-    if call.stderr:
-        lines += _block("standard error", for_reader(call.stderr))
-    return [*lines, *_block("charge", _charge(call))]
+    return lines
 
 
 def _made(made: ModelCall) -> str:

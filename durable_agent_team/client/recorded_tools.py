@@ -1,0 +1,150 @@
+"""What a run's history has of the tools of its agents: the calls, and what people decided."""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol, TypeVar
+
+from pydantic import ValidationError
+from temporalio.api.common.v1 import Payloads
+from temporalio.api.failure.v1 import Failure
+from temporalio.api.history.v1 import HistoryEvent
+
+from durable_agent_team.client.attempts import failure_text
+from durable_agent_team.contracts.control import AnswerTask, Approve
+from durable_agent_team.contracts.tool_box import ToolBox
+from durable_agent_team.contracts.tool_call import ListTools, ToolOrder, ToolResult
+
+T = TypeVar("T")
+Decode = Callable[[Payloads | None, type[T]], Awaitable[T]]
+CALL, LISTING = "call_tool", "list_tools"
+DECISIONS: dict[str, type[Approve] | type[AnswerTask]] = {"approve": Approve, "answer": AnswerTask}
+
+
+class RecordedActivity(Protocol):
+    """An activity as its history has it."""
+
+    name: str
+    input: Payloads
+    result: Payloads | None
+    failure: Failure | None
+    how: str
+    scheduled_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True)
+class RecordedToolCall:
+    """One activity of a call of a tool; a call that was sent again has several."""
+
+    key: str
+    """The conversation's id, the turn, and the number in the turn: `ID:3.1`."""
+    order: ToolOrder | None
+    """None of a local activity, whose input no history has."""
+    result: ToolResult | None
+    failure: str | None
+    scheduled_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a person sent to the run, and the run took."""
+
+    at: datetime
+    message: Approve | AnswerTask
+
+    @property
+    def subject(self) -> str:
+        return self.message.subject if isinstance(self.message, Approve) else self.message.task
+
+
+@dataclass(frozen=True)
+class RecordedTools:
+    """Everything about tools in a run's history."""
+
+    calls: tuple[RecordedToolCall, ...] = ()
+    boxes: tuple[tuple[str, ToolBox], ...] = ()
+    """The agents, and their tools as they were listed."""
+    decisions: tuple[Decision, ...] = ()
+
+
+NO_TOOLS: Final = RecordedTools()
+
+
+async def recorded_tools(
+    activities: Iterable[RecordedActivity],
+    events: Iterable[HistoryEvent],
+    decode: "Decode[Any]",
+) -> RecordedTools:
+    """Reads what these activities and events have of tools."""
+    calls: list[RecordedToolCall] = []
+    boxes: list[tuple[str, ToolBox]] = []
+    for each in activities:
+        if each.name == CALL:
+            calls.append(await _call(each, decode))
+        elif each.name == LISTING and each.result is not None and each.input.payloads:
+            wanted = await decode(each.input, ListTools)
+            boxes.append((wanted.agent, await decode(each.result, ToolBox)))
+    return RecordedTools(tuple(calls), tuple(boxes), tuple(await _decisions(events, decode)))
+
+
+async def _call(done: RecordedActivity, decode: "Decode[Any]") -> RecordedToolCall:
+    order = await decode(done.input, ToolOrder) if done.input.payloads else None
+    result = await decode(done.result, ToolResult) if done.result is not None else None
+    failure = None
+    if done.failure is not None:
+        failure = failure_text(done.failure)
+    elif done.how == "canceled":
+        failure = "cancelled"
+    return RecordedToolCall(
+        key=order.key if order is not None else result.key if result is not None else "",
+        order=order,
+        result=result,
+        failure=failure,
+        scheduled_at=done.scheduled_at,
+        ended_at=done.ended_at,
+    )
+
+
+async def _decisions(events: Iterable[HistoryEvent], decode: "Decode[Any]") -> list[Decision]:
+    """Updates that were carried out, and signals. A signal may have been refused: then what it
+    names has not changed, and the call's own status says so."""
+    found: list[Decision] = []
+    accepted: dict[int, tuple[datetime, str, Payloads]] = {}
+    for event in events:
+        at = event.event_time.ToDatetime(UTC)
+        if event.HasField("workflow_execution_update_accepted_event_attributes"):
+            asked = event.workflow_execution_update_accepted_event_attributes.accepted_request
+            accepted[event.event_id] = (at, asked.input.name, asked.input.args)
+        elif event.HasField("workflow_execution_update_completed_event_attributes"):
+            done = event.workflow_execution_update_completed_event_attributes
+            if done.outcome.HasField("success") and done.accepted_event_id in accepted:
+                at, name, args = accepted.pop(done.accepted_event_id)
+                found += await _decision(at, name, args, decode)
+        elif event.HasField("workflow_execution_signaled_event_attributes"):
+            signal = event.workflow_execution_signaled_event_attributes
+            if signal.signal_name == "adjust":
+                found += await _adjusted(at, signal.input, decode)
+    return found
+
+
+async def _decision(
+    at: datetime, name: str, args: Payloads, decode: "Decode[Any]"
+) -> Sequence[Decision]:
+    kind = DECISIONS.get(name)
+    if kind is None or not args.payloads:
+        return ()
+    try:
+        return (Decision(at, await decode(args, kind)),)
+    except (ValidationError, ValueError):
+        return ()
+
+
+async def _adjusted(at: datetime, args: Payloads, decode: "Decode[Any]") -> Sequence[Decision]:
+    try:
+        given = await decode(args, dict[str, Any])
+        kind = DECISIONS[given.pop("kind")]
+        return (Decision(at, kind.model_validate(given)),)
+    except (ValidationError, ValueError, KeyError, AttributeError, IndexError, TypeError):
+        return ()
