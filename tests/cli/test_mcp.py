@@ -21,8 +21,9 @@ from tests.support.ports import lasting_ports
 
 READING = {
     "list_teams", "list_runs", "run_state", "run_spend", "wait_for_run", "run_result",
+    "list_approvals",
 }  # fmt: skip
-ACTING = {"start_run", "approve", "cancel_run"}
+ACTING = {"start_run", "approve", "reject", "answer", "cancel_run"}
 APPROVED = TEAM.replace("goal:", "approve_plan: true\ngoal:")
 
 
