@@ -2,19 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from durable_agent_team.client.recorded_tools import Decision, RecordedToolCall
 from durable_agent_team.client.run_history import RecordedCall, RunRecord
 from durable_agent_team.contracts.bounded_text import cut
 from durable_agent_team.contracts.control import AnswerTask, Approve
 from durable_agent_team.contracts.conversation import ToolCall, ToolMessage
-from durable_agent_team.contracts.conversation_view import ToolCallView, TurnView
+from durable_agent_team.contracts.conversation_view import (
+    ToolCallStatus,
+    ToolCallView,
+    TurnView,
+)
 from durable_agent_team.contracts.effects import EffectDecision
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.text_ref import TextRef
 from durable_agent_team.contracts.tool_box import ToolFacts
-from durable_agent_team.contracts.tool_call import ToolCallStatus
 
 ZERO = Decimal(0)
 ANSWERS = {
@@ -132,7 +135,7 @@ def _status(
     if approvals and not approvals[-1].approved:
         return ToolCallStatus.REJECTED
     if asked.problem:
-        return ToolCallStatus.REFUSED
+        return ToolCallStatus.NOT_RUN
     if message is not None:
         return ToolCallStatus.FAILED if message.failed else ToolCallStatus.DONE
     if last is None:
@@ -140,7 +143,7 @@ def _status(
     return ToolCallStatus.PARKED if last.failure else ToolCallStatus.RUNNING
 
 
-def _approval(given: Approve | None) -> str:
+def _approval(given: Approve | None) -> Literal["", "approved", "edited", "rejected"]:
     if given is None:
         return ""
     if not given.approved:

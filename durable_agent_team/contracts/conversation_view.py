@@ -2,20 +2,48 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import ClassVar
+from enum import StrEnum
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from durable_agent_team.contracts.base import Message, Usd
 from durable_agent_team.contracts.call import Usage
 from durable_agent_team.contracts.text_ref import TextRef
-from durable_agent_team.contracts.tool_call import ToolCallStatus
 from durable_agent_team.contracts.tool_kinds import MAX_TOOL_NAME, Effects
 
 TURNS_PER_PAGE = 20
 SHOWN_IN_VIEW = 400
 """Characters of a text in the query's answer, and less where a page has many calls: it stays below
 64 KB. The history has all."""
+
+
+class ToolCallStatus(StrEnum):
+    """Where a call of a tool is."""
+
+    APPROVAL = "approval"
+    """It waits for a person to approve it."""
+    READY = "ready"
+    """For a free slot."""
+    RUNNING = "running"
+    PARKED = "parked"
+    """It waits for a person's `answer`: it may have run, or cannot be made."""
+    DONE = "done"
+    FAILED = "failed"
+    """The tool reported an error, or had no result in its time. The model gets that as the
+    result."""
+    REJECTED = "rejected"
+    """A person rejected it; the model gets the note as the result."""
+    SKIPPED = "skipped"
+    """A person had it left out."""
+    ANSWERED = "answered"
+    """A person gave its result."""
+    NOT_RUN = "not_run"
+    """An unknown tool, arguments that are wrong, or the same call for the fourth time."""
+    CANCELLED = "cancelled"
+    """The task ended before it was run."""
+    UNKNOWN = "unknown"
+    """The task ended while it ran: it may have had its effect."""
 
 
 class ToolCallView(Message):
@@ -33,8 +61,8 @@ class ToolCallView(Message):
     arguments: str = ""
     """JSON; in the query's answer, how it begins."""
     status: ToolCallStatus
-    approval: str = Field("", max_length=40)
-    """`approved`, `edited`, `rejected` or `timed out`; empty where nobody was asked."""
+    approval: Literal["", "approved", "edited", "rejected", "timed_out"] = ""
+    """What a person said, or the time limit."""
     note: str = Field("", max_length=1_000)
     """The person's."""
     tainted: bool = False

@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -14,35 +13,6 @@ from durable_agent_team.contracts.team import Identifier
 from durable_agent_team.contracts.text_ref import Text, TextRef
 from durable_agent_team.contracts.tool_box import ToolFacts
 from durable_agent_team.contracts.tool_kinds import MAX_TOOLS, Tool, ToolServer
-
-
-class ToolCallStatus(StrEnum):
-    """What has become of a call that a model asked for."""
-
-    READY = "ready"
-    """It waits for a place."""
-    APPROVAL = "approval"
-    """It waits for a person's approval."""
-    RUNNING = "running"
-    PARKED = "parked"
-    """It waits for a person: `RunState.waiting` says why."""
-    DONE = "done"
-    FAILED = "failed"
-    """It ran, or was tried, and its result is an error."""
-    REFUSED = "refused"
-    """It was not run: an unknown tool, wrong arguments, made too often."""
-    REJECTED = "rejected"
-    """A person did not approve it, or nobody in time: it was not run."""
-    SKIPPED = "skipped"
-    """A person decided to go on without it."""
-    ANSWERED = "answered"
-    """A person gave its result."""
-    SAME = "same"
-    """Equal to an earlier call of the turn, whose result it has."""
-    CANCELLED = "cancelled"
-    """The task ended before it was run."""
-    UNKNOWN = "unknown"
-    """The task ended while it ran: it may have had its effect."""
 
 
 class ListTools(Message):

@@ -5,9 +5,9 @@ from datetime import datetime
 from decimal import Decimal
 
 from durable_agent_team.contracts.conversation import ToolMessage
+from durable_agent_team.contracts.conversation_view import ToolCallStatus
 from durable_agent_team.contracts.effects import EffectDecision
 from durable_agent_team.contracts.run import Failure
-from durable_agent_team.contracts.tool_call import ToolCallStatus
 
 MAX_EQUAL_CALLS = 3
 """A call that was made so often with equal arguments is not made again."""

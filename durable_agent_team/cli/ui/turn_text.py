@@ -6,8 +6,7 @@ from decimal import Decimal
 from durable_agent_team.cli.json_layout import laid_out
 from durable_agent_team.cli.output import duration_text, flat, usd
 from durable_agent_team.contracts.bounded_text import cut
-from durable_agent_team.contracts.conversation_view import ToolCallView
-from durable_agent_team.contracts.tool_call import ToolCallStatus
+from durable_agent_team.contracts.conversation_view import ToolCallStatus, ToolCallView
 from durable_agent_team.rules.safe_text import one_line, visible
 
 MOST_SHOWN = 2_000
@@ -20,11 +19,10 @@ STATUSES = {
     ToolCallStatus.PARKED: "waits for a person's answer",
     ToolCallStatus.DONE: "done",
     ToolCallStatus.FAILED: "failed, and the model was told",
-    ToolCallStatus.REFUSED: "not run",
+    ToolCallStatus.NOT_RUN: "not run",
     ToolCallStatus.REJECTED: "rejected, and not run",
     ToolCallStatus.SKIPPED: "left out, as a person said",
     ToolCallStatus.ANSWERED: "answered by a person",
-    ToolCallStatus.SAME: "the same as an earlier call of this turn",
     ToolCallStatus.CANCELLED: "cancelled, and not run",
     ToolCallStatus.UNKNOWN: "cancelled while it ran: it may have had its effect",
 }
@@ -42,7 +40,7 @@ def tool_call_lines(call: ToolCallView) -> Iterator[str]:
     yield from _field("arguments", laid_out(call.arguments) or call.arguments)
     if call.approval:
         note = f": {flat(call.note)}" if call.note else ""
-        yield from _field("approval", f"{call.approval}{note}")
+        yield from _field("approval", f"{call.approval.replace('_', ' ')}{note}")
     if call.tainted:
         yield from _field("tainted", "something from outside had entered the conversation")
     if call.reason:
