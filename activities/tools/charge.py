@@ -1,0 +1,66 @@
+"""What a call of a tool costs the agent's account: reserved before the call, settled after it."""
+
+from decimal import Decimal
+from typing import Protocol
+
+from pydantic import SecretStr
+from temporalio import activity
+
+from durable_agent_team.atxp.exceptions import AtxpError
+from durable_agent_team.atxp.sealing import Sealer
+from durable_agent_team.contracts.tool_call import ToolOrder
+
+
+class Charges(Protocol):
+    """Charges of an account, by its key. Each may be repeated with the same `charge`. They raise
+    `AtxpError`."""
+
+    async def reserve(
+        self, key: SecretStr, charge: str, amount_usd: Decimal, what: str
+    ) -> object: ...
+
+    async def settle(self, key: SecretStr, charge: str) -> object: ...
+
+    async def release(self, key: SecretStr, charge: str) -> object: ...
+
+
+class Charge:
+    """Of one call. Without a price, nothing happens."""
+
+    def __init__(self, charges: Charges, sealer: Sealer, order: ToolOrder) -> None:
+        self._charges = charges
+        self._order = order
+        self._key: SecretStr | None = None
+        self._sealer = sealer
+        self.charged_usd = Decimal(0)
+        """What the account has paid, or keeps reserved since the tool may have run."""
+
+    async def reserve(self) -> None:
+        """Raises `AtxpError`: then nothing may be called."""
+        account, price = self._order.account, self._order.tool.price_usd
+        if account is None or not price:
+            return
+        self._key = self._sealer.unseal(account.sealed_key, account.account_id)
+        await self._charges.reserve(self._key, self._order.key, price, self._order.facts.source)
+        self.charged_usd = price
+
+    async def settle(self) -> None:
+        """The tool has run. Where the provider is away, the amount stays reserved, and is settled
+        when the account is closed: the result is not given up for it."""
+        if self._key is None:
+            return
+        try:
+            await self._charges.settle(self._key, self._order.key)
+        except AtxpError as error:
+            activity.logger.warning("the charge of a tool stays reserved: %s", error)
+
+    async def release(self) -> None:
+        """The tool has not run."""
+        if self._key is None:
+            return
+        try:
+            await self._charges.release(self._key, self._order.key)
+        except AtxpError as error:
+            activity.logger.warning("the charge of a tool stays reserved: %s", error)
+            return
+        self._key, self.charged_usd = None, Decimal(0)

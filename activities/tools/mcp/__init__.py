@@ -1,0 +1,11 @@
+"""Tools of MCP servers, by the official `mcp` package, over standard input and output or HTTP.
+
+`sessions` has one connection for each server, `connection` is one of them, with a task of its own.
+`stdio_transport` and `bounded_http` are what stands between the package and a server that may send
+anything: nothing in here grows with what a server sends. `called_result`, `definitions` and
+`demands` read what servers answer.
+
+The package takes half a second and 50 MB to import: only `connection`, `stdio_transport`,
+`bounded_http` and `raw_dispatcher` import it, and `sessions` imports them when a server is first
+used.
+"""

@@ -1,0 +1,84 @@
+"""What an error in place of a result means: whether the tool may have run, and who is to act."""
+
+from typing import Final
+
+from activities.tools.called_tool import CalledTool
+from activities.tools.exceptions import ToolAsks, ToolBroke, ToolError, ToolUnreachable
+from activities.tools.mcp.called_result import plain_text
+from activities.tools.mcp.demands import demand_in_error, demand_in_refusal
+from activities.tools.mcp.faults import Fault, fault_in
+from durable_agent_team.contracts.bounded_text import cut
+from durable_agent_team.contracts.tool_call import ToolDemand
+
+CONNECTION_CLOSED: Final = -32000
+INVALID_REQUEST: Final = -32600
+PARSE_ERROR: Final = -32700
+NOT_RUN: Final = frozenset({401, 402, 403, 404, 405, 406, 411, 413, 415, 429})
+"""Refusals that no tool has run behind. Of any other, such as a 400, nobody can be sure."""
+PACKAGES_OWN: Final = (
+    "Connection closed",
+    "SSE stream",
+    "Failed to parse",
+    "server answered a request with 202",
+    "Unexpected content type",
+)
+"""How messages begin that the `mcp` package makes up when there is no answer."""
+REDIRECTED: Final = "Redirect to "
+MAX_MESSAGE: Final = 2_000
+
+
+class SessionGone(ToolError):
+    """The server no longer knows the session (HTTP 404): nothing was called, and a new one may be
+    begun."""
+
+
+def answer_to_error(code: int, message: str, data: object) -> CalledTool:
+    """The result that a JSON-RPC error is; or raises the `ToolError` that it stands for."""
+    fault = fault_in(data)
+    if fault is not None:
+        return _answer_to_fault(fault)
+    if (demand := demand_in_error(code, message, data)) is not None:
+        raise asks(demand)
+    if message.startswith(PACKAGES_OWN) and code in (
+        CONNECTION_CLOSED,
+        INVALID_REQUEST,
+        PARSE_ERROR,
+    ):
+        raise ToolBroke("the connection ended, or what came is no answer", sent=True)
+    if code == INVALID_REQUEST and message.startswith(REDIRECTED):
+        raise ToolUnreachable("the server redirects to another address, which is not followed")
+    return CalledTool(cut(plain_text(f"error {code}: {message}"), MAX_MESSAGE), is_error=True)
+
+
+def _answer_to_fault(fault: Fault) -> CalledTool:
+    if fault.stage == "too_large":
+        return CalledTool(f"The tool has run; its result was {fault.text}.", is_error=True)
+    if fault.stage == "unsent":
+        raise ToolUnreachable(fault.text, final=False)
+    if fault.stage != "refused":
+        raise ToolBroke(fault.text, sent=True)
+    if (demand := demand_in_refusal(fault.status, fault.body)) is not None:
+        raise asks(demand)
+    if fault.status == 404:
+        raise SessionGone(fault.text)
+    if fault.status in NOT_RUN:
+        raise ToolUnreachable(refusal_text(fault), final=fault.status != 429)
+    raise ToolBroke(refusal_text(fault), sent=True)
+
+
+def refusal_text(fault: Fault) -> str:
+    """What the status means for whoever wrote the team file."""
+    if fault.status == 401:
+        more = f"; it says {fault.challenge!r}" if fault.challenge else ""
+        return f"{fault.text}: give it a valid token by `headers`{more}"
+    body = " ".join(plain_text(fault.body).split())
+    return f"{fault.text}: {cut(body, 300)}" if body else fault.text
+
+
+def asks(demand: ToolDemand) -> ToolAsks:
+    """The error for a demand, which says what it is."""
+    where = f" at {demand.url}" if demand.url else ""
+    if demand.kind == "sign_in":
+        return ToolAsks(f"it wants somebody to sign in{where}", demand)
+    amount = f" {demand.amount}" if demand.amount else ""
+    return ToolAsks(f"it wants to be paid{amount}{where}", demand)

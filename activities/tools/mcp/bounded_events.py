@@ -1,0 +1,100 @@
+"""An event stream of an MCP server (server-sent events, WHATWG HTML 9.2): bounded, and without what
+no session of ours acts on."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import httpx2
+
+from activities.tools.mcp.bounded_lines import MAX_LINE_BYTES
+from activities.tools.mcp.faults import Fault
+from activities.tools.mcp.wire_messages import is_of_no_use, without_half_characters
+
+MAX_BODY_BYTES: Final = MAX_LINE_BYTES
+"""Of one answer."""
+MAX_STREAM_BYTES: Final = 2 * MAX_BODY_BYTES
+MAX_EVENTS: Final = 2_000
+"""Of one response. Each costs the package a millisecond, so that those which nobody waits for are
+left out, and not counted."""
+_LINE: Final = re.compile(rb"\r\n|\n|\r")
+_ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
+_END: Final = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+
+
+class BoundedEvents(httpx2.AsyncByteStream):
+    """The stream in whole events; in place of one that is too long comes an error, and the end."""
+
+    def __init__(self, inner: httpx2.AsyncByteStream) -> None:
+        self._inner = inner
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        held, size, events = bytearray(), 0, 0
+        async for chunk in self._inner:
+            looked_at = max(len(held) - 3, 0)
+            held += chunk
+            size += len(chunk)
+            if end := _last_end(held, looked_at):
+                kept = [read for each in _END.split(bytes(held[:end])) if (read := _event(each))]
+                del held[:end]
+                events += len(kept)
+                yield b"".join(kept)
+            if len(held) > MAX_BODY_BYTES:
+                yield _error(Fault("too_large", too_long(len(held)), bytes=len(held)))
+                return
+            if events > MAX_EVENTS or size > MAX_STREAM_BYTES:
+                yield _error(Fault("lost", "it sent too much that is no answer"))
+                return
+        yield bytes(held)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+def _last_end(held: bytearray, start: int) -> int:
+    """Where the last whole event ends; 0 where none does."""
+    found = ((held.rfind(each, start), len(each)) for each in _ENDS)
+    return max((position + length for position, length in found if position >= 0), default=0)
+
+
+def too_long(size: int) -> str:
+    return f"an answer of {size} bytes or more, which is more than is read"
+
+
+def readable_json(body: bytes) -> bytes:
+    """The JSON without halves of characters, for which the package refuses a message."""
+    if b"\\ud" not in body.lower():
+        return body
+    try:
+        return json.dumps(without_half_characters(json.loads(body))).encode()
+    except (ValueError, RecursionError):
+        return body
+
+
+def _event(event: bytes) -> bytes:
+    """The event as the package is to read it; nothing of one that nobody waits for, but for the
+    number with which the stream can be continued."""
+    lines = _LINE.split(event)
+    data = b"\n".join(line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))
+    others = [line for line in lines if line and not line.startswith((b"data:", b":"))]
+    if not data and not others:
+        return b""
+    if data and not _is_of_no_use(data):
+        others += [b"data: " + line for line in readable_json(data).split(b"\n")]
+    elif not any(line.startswith((b"id:", b"retry:")) for line in others):
+        return b""
+    return b"\n".join(others) + b"\n\n"
+
+
+def _is_of_no_use(data: bytes) -> bool:
+    try:
+        found: Any = json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and is_of_no_use(found)
+
+
+def _error(fault: Fault) -> bytes:
+    message = {"jsonrpc": "2.0", "id": None, "error": fault.error()}
+    return f"event: message\ndata: {json.dumps(message)}\n\n".encode()

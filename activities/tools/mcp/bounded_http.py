@@ -1,0 +1,167 @@
+"""HTTP with an MCP server: bounded, and every trouble is an answer.
+
+The `mcp` package reads a JSON body whole, whatever its size; makes -32603 of each refusal, without
+its status; and when a connection breaks, its task group ends every other call of the session. So
+this transport never raises: it answers in the server's place, with the error of a `Fault`.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import httpx2
+
+from activities.tools.mcp.bounded_events import (
+    MAX_BODY_BYTES,
+    BoundedEvents,
+    readable_json,
+    too_long,
+)
+from activities.tools.mcp.faults import Fault
+
+MAX_REFUSAL_BYTES: Final = 20_000
+WRITE_SECONDS: Final = 60.0
+JSON: Final = "application/json"
+EVENTS: Final = "text/event-stream"
+UNSENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
+REDIRECTS: Final = (301, 302, 303, 307, 308)
+
+
+class _TooLarge(Exception):
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+
+class BoundedTransport(httpx2.AsyncBaseTransport):
+    def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        try:
+            response = await self._inner.handle_async_request(request)
+        except UNSENT as error:
+            return _answer(503, Fault("unsent", f"it does not answer ({type(error).__name__})"))
+        except (httpx2.HTTPError, OSError, ValueError) as error:
+            text = f"the connection broke off ({type(error).__name__})"
+            return _answer(502, Fault("lost", text))
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if response.status_code == 200 and kind == EVENTS and not _is_encoded(response):
+            assert isinstance(response.stream, httpx2.AsyncByteStream)
+            bounded = BoundedEvents(response.stream)
+            headers = response.headers
+            return httpx2.Response(200, headers=headers, stream=bounded)
+        try:
+            return await self._whole(request, response, kind)
+        except _TooLarge as error:
+            fault = Fault("too_large", too_long(error.size), bytes=error.size)
+            return _answer(200, fault, request)
+        except (httpx2.HTTPError, OSError, ValueError) as error:
+            text = f"the connection broke off ({type(error).__name__})"
+            return _answer(502, Fault("lost", text))
+        finally:
+            await response.aclose()
+
+    async def _whole(
+        self, request: httpx2.Request, response: httpx2.Response, kind: str
+    ) -> httpx2.Response:
+        status = response.status_code
+        if status in REDIRECTS or request.method != "POST":
+            return httpx2.Response(status, headers=_kept(response), content=b"")
+        is_refusal = status >= 300
+        limit = MAX_REFUSAL_BYTES if is_refusal else MAX_BODY_BYTES
+        if _is_encoded(response):
+            return _answer(200, Fault("unreadable", "an answer that is compressed"), request)
+        try:
+            body = await _read(response, limit)
+        except _TooLarge:
+            if not is_refusal:
+                raise
+            body = b""
+        if is_refusal and not _is_error(body):
+            return _answer(status, _refusal(status, body, response))
+        if not is_refusal and status != 202 and body and kind != JSON:
+            return _answer(200, Fault("unreadable", "an answer that is no JSON"), request)
+        if b"\\ud" in body.lower():
+            body = readable_json(body)
+        return httpx2.Response(status, headers=_kept(response), content=body)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+def bounded_client(
+    headers: Mapping[str, str], connect_seconds: float, proxy: str | None = None
+) -> httpx2.AsyncClient:
+    """A client whose requests have these headers. It reads no proxy from the environment."""
+    inner = httpx2.AsyncHTTPTransport(proxy=proxy, trust_env=False)
+    timeout = httpx2.Timeout(None, connect=connect_seconds, write=WRITE_SECONDS)
+    return httpx2.AsyncClient(
+        headers={**headers, "accept-encoding": "identity"},
+        transport=BoundedTransport(inner),
+        timeout=timeout,
+        trust_env=False,
+    )
+
+
+def _is_encoded(response: httpx2.Response) -> bool:
+    return response.headers.get("content-encoding", "identity").strip().lower() != "identity"
+
+
+async def _read(response: httpx2.Response, limit: int) -> bytes:
+    parts, size = [], 0
+    assert isinstance(response.stream, httpx2.AsyncByteStream)
+    async for part in response.stream:
+        size += len(part)
+        if size > limit:
+            raise _TooLarge(size)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _kept(response: httpx2.Response) -> dict[str, str]:
+    """Headers that a session needs."""
+    names = ("content-type", "mcp-session-id", "location")
+    return {name: response.headers[name] for name in names if name in response.headers}
+
+
+def _is_error(body: bytes) -> bool:
+    """Whether a refusal's body is a JSON-RPC error, which says more than its status."""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    error = found.get("error") if isinstance(found, dict) else None
+    return (
+        isinstance(error, dict)
+        and found.get("jsonrpc") == "2.0"
+        and isinstance(error.get("code"), int)
+        and isinstance(error.get("message"), str)
+    )
+
+
+def _refusal(status: int, body: bytes, response: httpx2.Response) -> Fault:
+    """A 5xx of a gateway in front of the server may come after the tool has run."""
+    stage = "lost" if status >= 500 and status not in (501, 503) else "refused"
+    return Fault(
+        stage="lost" if stage == "lost" else "refused",
+        text=f"it answered with status {status}",
+        status=status,
+        body=body.decode(errors="replace"),
+        challenge=response.headers.get("www-authenticate", "")[:1_000],
+    )
+
+
+def _answer(status: int, fault: Fault, request: httpx2.Request | None = None) -> httpx2.Response:
+    """A response in the server's place. With status 200, it needs the number of the request."""
+    message = {"jsonrpc": "2.0", "id": _number(request), "error": fault.error()}
+    return httpx2.Response(
+        status, headers={"content-type": JSON}, content=json.dumps(message).encode()
+    )
+
+
+def _number(request: httpx2.Request | None) -> Any:
+    try:
+        return json.loads(request.content).get("id") if request is not None else None
+    except (ValueError, AttributeError, httpx2.RequestNotRead):
+        return None

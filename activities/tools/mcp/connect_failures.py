@@ -1,0 +1,31 @@
+"""Why a server cannot be talked to, and whether another attempt may succeed."""
+
+from mcp.shared.exceptions import MCPError
+
+from activities.tools.exceptions import ToolAsks, ToolError, ToolUnreachable
+from activities.tools.mcp.answers import SessionGone, answer_to_error
+
+
+def why_not_connected(problem: BaseException | None, how_it_ended: str | None) -> tuple[str, bool]:
+    """The reason for people, and whether it is final. `how_it_ended` is of a server's process.
+    Raises `ToolAsks` where the server wants to be paid first."""
+    while isinstance(problem, BaseExceptionGroup):
+        problem = problem.exceptions[0]
+    if isinstance(problem, ToolUnreachable):
+        return str(problem), problem.final
+    if how_it_ended is not None:
+        return how_it_ended, True
+    if isinstance(problem, MCPError):
+        return why_refused(problem)
+    return f"it cannot be talked to ({type(problem).__name__})", True
+
+
+def why_refused(error: MCPError) -> tuple[str, bool]:
+    """The same, of an error in place of an answer. Raises `ToolAsks`, and `SessionGone` where the
+    server only wants the session to be begun anew."""
+    try:
+        return answer_to_error(error.code, error.message, error.error.data).text, True
+    except (ToolAsks, SessionGone):
+        raise
+    except ToolError as found:
+        return str(found), isinstance(found, ToolUnreachable) and found.final

@@ -1,0 +1,34 @@
+"""The package's dispatcher, which also keeps what a server has answered as it came.
+
+A session checks a result against its protocol's version and refuses one that is slightly off, such
+as a content block of a kind that is not in it. By then the tool has run.
+"""
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any, Final
+
+from mcp.shared.dispatcher import CallOptions
+from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
+from mcp.shared.transport_context import TransportContext
+from mcp_types import RequestId
+
+ANSWERS: Final[ContextVar[list[dict[str, Any]] | None]] = ContextVar("answers", default=None)
+"""Gets the answer of each request that is made in its context."""
+
+
+class RawDispatcher(JSONRPCDispatcher[TransportContext]):
+    async def send_raw_request(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None,
+        opts: CallOptions | None = None,
+        *,
+        _related_request_id: RequestId | None = None,
+    ) -> dict[str, Any]:
+        answer = await super().send_raw_request(
+            method, params, opts, _related_request_id=_related_request_id
+        )
+        if (kept := ANSWERS.get()) is not None:
+            kept.append(answer)
+        return answer

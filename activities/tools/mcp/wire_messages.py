@@ -1,0 +1,59 @@
+"""Reads one JSON-RPC message of a server that may send anything."""
+
+import json
+import re
+from typing import Any, Final
+
+from activities.tools.mcp.bounded_lines import LongLine
+from activities.tools.mcp.faults import Fault
+
+_ID: Final = rb'"id"\s*:\s*(\d{1,15})'
+_FIRST_ID: Final = re.compile(rb'^\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?' + _ID)
+_LAST_ID: Final = re.compile(_ID + rb'\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*$')
+_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
+_ESCAPED: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def read_message(line: bytes | LongLine) -> dict[str, Any] | None:
+    """The message; or in place of an answer that cannot be read, the error of a `Fault` with its
+    request's number; None for what is no message, such as a line that a server prints."""
+    if isinstance(line, LongLine):
+        text = f"an answer of {line.bytes} bytes, which is more than is read"
+        fault = Fault("too_large", text, bytes=line.bytes)
+        return _in_place_of(line.head, line.tail, fault)
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return _in_place_of(line, line, Fault("unreadable", "the server's answer is no JSON"))
+    if not isinstance(found, dict) or found.get("jsonrpc") != "2.0":
+        return None
+    return without_half_characters(found) if _ESCAPED.search(line) else found
+
+
+def is_of_no_use(message: dict[str, Any]) -> bool:
+    """Whether it is a notification that no session of ours acts on, such as a log line."""
+    method = message.get("method")
+    is_notification = isinstance(method, str) and "id" not in message
+    return is_notification and method != "notifications/tools/list_changed"
+
+
+def _in_place_of(head: bytes, tail: bytes, fault: Fault) -> dict[str, Any] | None:
+    number = _FIRST_ID.search(head) or _LAST_ID.search(tail[-200:])
+    if number is None:
+        return None
+    return {"jsonrpc": "2.0", "id": int(number[1]), "error": fault.error()}
+
+
+def without_half_characters(value: Any) -> Any:
+    """The same JSON with lone surrogates replaced: they cannot be written as UTF-8. A server makes
+    them when it cuts a text in the middle of a character."""
+    if isinstance(value, str):
+        return _SURROGATE.sub("�", value)
+    if isinstance(value, list):
+        return [without_half_characters(each) for each in value]
+    if isinstance(value, dict):
+        return {
+            without_half_characters(name): without_half_characters(each)
+            for name, each in value.items()
+        }
+    return value

@@ -1,0 +1,20 @@
+"""Cuts a result to what the model gets: the beginning and the end."""
+
+from typing import Final
+
+HEAD_SHARE: Final = 0.7
+_MARK: Final = "\n[… {left_out} of {whole} bytes are left out here …]\n"
+_MARK_BYTES: Final = len(_MARK.format(left_out=10**12, whole=10**12).encode())
+
+
+def head_and_tail(text: str, max_bytes: int) -> str:
+    """The text in at most `max_bytes` bytes of UTF-8, of which at least 200 are needed: itself, or
+    its beginning and its end with a mark between them."""
+    data = text.encode()
+    if len(data) <= max_bytes:
+        return text
+    room = max_bytes - _MARK_BYTES
+    head = data[: int(room * HEAD_SHARE)].decode(errors="ignore")
+    tail = data[len(data) - (room - int(room * HEAD_SHARE)) :].decode(errors="ignore")
+    left_out = len(data) - len(head.encode()) - len(tail.encode())
+    return head + _MARK.format(left_out=left_out, whole=len(data)) + tail

@@ -1,0 +1,183 @@
+"""One call of a tool, whatever its kind: check, reserve, mark, call, settle, cut, keep."""
+
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from temporalio import activity
+
+from activities.heartbeats import time_left
+from activities.tools.called_tool import CalledTool
+from activities.tools.charge import Charge, Charges
+from activities.tools.exceptions import ToolBroke, ToolChanged, ToolError
+from activities.tools.mark import SENT, mark_sent
+from activities.tools.mcp.answers import SessionGone
+from activities.tools.mcp.sessions import McpSessions
+from activities.tools.result_text import head_and_tail
+from activities.tools.tool_kinds import BuiltIns, Functions
+from activities.tools.tool_listing import definition_sha256, takes
+from activities.tools.tool_spans import trace_context
+from durable_agent_team.atxp.sealing import Sealer
+from durable_agent_team.blobs.store import BlobsUnreachable
+from durable_agent_team.blobs.texts import Texts
+from durable_agent_team.contracts.text_ref import Text, json_bytes_of
+from durable_agent_team.contracts.tool_call import ToolOrder, ToolResult
+from durable_agent_team.contracts.tool_kinds import Effects, PythonTool, ServerTools
+
+MARGIN_SECONDS: Final = 2.0
+"""Of the activity's time, for what follows the call."""
+KEPT_BYTES: Final = 4_096
+"""As JSON. A longer result is stored, and its reference travels."""
+STORE_SECONDS: Final = 4.0
+KEY_IN_META: Final = "durable-agent-team/key"
+"""In `_meta`: the key of the call, the same in all attempts. Names of `_meta` have a prefix (MCP
+2025-06-18, "_meta")."""
+ANEW: Final = "[The session of this tool's server began anew: what it remembered is gone.]"
+
+Call = Callable[[float], Awaitable[CalledTool]]
+"""Sends the call, and waits as many seconds for its result."""
+
+
+class ToolRun:
+    """What calls need; `of` makes one."""
+
+    def __init__(
+        self,
+        sessions: McpSessions,
+        functions: Functions,
+        built_ins: BuiltIns,
+        charges: Charges,
+        sealer: Sealer,
+        texts: Texts,
+    ) -> None:
+        self.sessions = sessions
+        self.functions = functions
+        self.built_ins = built_ins
+        self.charges = charges
+        self.sealer = sealer
+        self.texts = Texts(texts.store, max(texts.least_bytes, KEPT_BYTES))
+
+    def of(self, order: ToolOrder) -> "ToolCallInFlight":
+        return ToolCallInFlight(self, order)
+
+
+class ToolCallInFlight:
+    """One attempt. `is_sent`: the tool may run, or have run."""
+
+    def __init__(self, run: ToolRun, order: ToolOrder) -> None:
+        self.is_sent = False
+        self._run, self._order = run, order
+        self._charge = Charge(run.charges, run.sealer, order)
+        self._started_at, self._clock = datetime.now(UTC), time.perf_counter()
+        self._is_marked = False
+
+    @property
+    def charged_usd(self) -> Decimal:
+        return self._charge.charged_usd
+
+    def beat(self) -> tuple[object, ...]:
+        """The details of a heartbeat: none before the mark."""
+        return (SENT,) if self._is_marked else ()
+
+    async def result(self) -> ToolResult:
+        """Raises `ToolError`, and `AtxpError` where the price cannot be reserved."""
+        order = self._order
+        try:
+            async with self._ready() as call:
+                await self._charge.reserve()
+                if order.facts.effects is Effects.ONCE:
+                    await mark_sent()
+                    self._is_marked = True
+                left = time_left(MARGIN_SECONDS) - (time.perf_counter() - self._clock)
+                self.is_sent = True
+                called = await call(max(min(order.tool.timeout_seconds, left), 0.1))
+        except BaseException as error:
+            if isinstance(error, ToolError):
+                self.is_sent = error.sent
+            if not self.is_sent:
+                await self._charge.release()
+            raise
+        await self._charge.settle()
+        return await self._result(called)
+
+    @asynccontextmanager
+    async def _ready(self) -> AsyncIterator[Call]:
+        """Everything that can be done before anything is sent: connected, and the same tool."""
+        order, tool = self._order, self._order.tool
+        arguments: dict[str, Any] = json.loads(order.arguments)
+        if isinstance(tool, ServerTools):
+            async with self._of_server(tool, arguments) as call:
+                yield call
+        elif isinstance(tool, PythonTool):
+            described = await self._run.functions.describe(tool)
+            if definition_sha256(described) != order.facts.sha256:
+                raise ToolChanged("its signature or its docstring is not the one that was listed")
+            yield lambda seconds: self._run.functions.call(tool, arguments, order.key, seconds)
+        else:
+            yield lambda seconds: self._run.built_ins.call(
+                tool, arguments, order.documents, seconds
+            )
+
+    @asynccontextmanager
+    async def _of_server(self, tool: ServerTools, arguments: dict[str, Any]) -> AsyncIterator[Call]:
+        order, server = self._order, self._order.servers[tool.server]
+        conversation = order.key.rpartition(":")[0]
+        facts = order.facts
+        fresh = facts.effects is not Effects.NONE
+        listed = self._run.sessions.listed(tool.server, server, conversation, fresh=fresh)
+        async with listed as (connection, tools):
+            known = tools.get(facts.own_name)
+            if known is None or known.sha256 != facts.sha256:
+                has = "no longer has" if known is None else "has changed"
+                raise ToolChanged(f"the server {has} this tool since the run listed it")
+            key = tool.key_argument
+            if key is not None and takes(known, key):
+                arguments = {**arguments, key: order.key}
+            meta = {**trace_context(order), KEY_IN_META: order.key}
+
+            async def call(seconds: float) -> CalledTool:
+                called = await connection.call(facts.own_name, arguments, meta, seconds)
+                if not server.stateful:
+                    return called
+                is_new = order.session is not None and order.session != connection.id
+                return CalledTool(called.text, called.is_error, is_new, connection.id)
+
+            try:
+                yield call
+            except SessionGone as error:
+                connection.retired = True
+                raise ToolBroke(f"{error}: the server has forgotten the session") from None
+
+    async def _result(self, called: CalledTool) -> ToolResult:
+        """Sets only what differs from the defaults, which keeps the history small."""
+        whole = f"{ANEW}\n{called.text}" if called.began_anew else called.text
+        text = head_and_tail(whole, self._order.tool.max_result_bytes)
+        kept = await self._kept(text)
+        extras: dict[str, Any] = {
+            "text" if isinstance(kept, str) else "text_ref": kept,
+            "is_error": called.is_error,
+            "bytes": len(whole.encode()) if text != whole else 0,
+            "session": called.session,
+            "charged_usd": self._charge.charged_usd,
+        }
+        return ToolResult(
+            started_at=self._started_at,
+            seconds=round(time.perf_counter() - self._clock, 4),
+            **{name: value for name, value in extras.items() if value},
+        )
+
+    async def _kept(self, text: str) -> Text:
+        """The reference to it, or the text itself where the store is away: what a tool has done is
+        not lost for that."""
+        texts = self._run.texts
+        if not texts.can_store or json_bytes_of(text) < texts.least_bytes:
+            return text
+        try:
+            return await texts.keep(text, STORE_SECONDS)
+        except BlobsUnreachable as error:
+            activity.logger.warning("a result is kept in Temporal's history: %s", error)
+            return text

@@ -1,0 +1,178 @@
+"""Servers by HTTP: refusals, broken connections, sizes, and what came of the call."""
+
+import asyncio
+import resource
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from activities.tools.called_tool import CalledTool
+from activities.tools.exceptions import (
+    ToolAsks,
+    ToolBroke,
+    ToolError,
+    ToolTimedOut,
+    ToolUnreachable,
+)
+from activities.tools.mcp.answers import SessionGone
+from activities.tools.mcp.sessions import McpSessions
+from durable_agent_team.contracts.tool_kinds import UrlServer
+from tests.activities.tools import hostile_server
+from tests.activities.tools.hostile_http import HostileHttp, hostile_http
+from tests.activities.tools.support import TOKEN, sessions
+from tests.support.ports import lasting_ports
+
+Caller = Callable[..., Coroutine[Any, Any, CalledTool]]
+
+
+def caller(opened: McpSessions, server: UrlServer) -> Caller:
+    async def call(name: str, value: Any = "", seconds: float = 10) -> CalledTool:
+        async with opened.connection("it", server) as connection:
+            return await connection.call(name, {"value": str(value)}, {}, seconds)
+
+    return call
+
+
+@asynccontextmanager
+async def calling(**changes: Any) -> AsyncIterator[tuple[HostileHttp, Caller]]:
+    async with hostile_http() as server, sessions({"CRM_AUTH": TOKEN}) as opened:
+        yield server, caller(opened, UrlServer(url=server.url, **changes))
+
+
+async def test_headers_go_with_every_request_and_nowhere_else() -> None:
+    async with calling(headers={"Authorization": "Bearer $CRM_AUTH"}) as (server, call):
+        assert (await call("echo", f"it is {TOKEN}")).text == "it is [key]"
+    posts = [headers for method, headers, _ in server.seen if method == "POST"]
+    assert {each["Authorization"] for each in posts} == {f"Bearer {TOKEN}"}
+    assert server.seen[-1][0] == "DELETE"  # the session is ended
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "sent"),
+    [
+        (400, ToolBroke, True),
+        (401, ToolUnreachable, False),
+        (403, ToolUnreachable, False),
+        (404, SessionGone, False),
+        (405, ToolUnreachable, False),
+        (409, ToolBroke, True),
+        (413, ToolUnreachable, False),
+        (429, ToolUnreachable, False),
+        (500, ToolBroke, True),
+        (502, ToolBroke, True),
+        (503, ToolBroke, True),
+        (504, ToolBroke, True),
+    ],
+)
+async def test_a_refusal_says_whether_the_tool_may_have_run(
+    status: int, kind: type[ToolError], sent: bool
+) -> None:
+    async with calling() as (_, call):
+        with pytest.raises(kind, match=f"status {status}") as caught:
+            await call("status", status)
+        assert caught.value.sent is sent
+        assert (await call("echo", "on")).text == "on"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kind", "sent"),
+    [
+        ("drop", "", ToolBroke, True),
+        ("lies", "", ToolBroke, True),
+        ("events", "end", ToolBroke, True),
+        ("events", "garbage", ToolBroke, True),
+        ("events", "flood", ToolBroke, True),
+        ("compressed", "", ToolBroke, True),
+        ("page", "", ToolBroke, True),
+        ("accepted", "", ToolBroke, True),
+        ("redirect", "", ToolUnreachable, False),
+        ("slow", "60", ToolTimedOut, True),
+    ],
+)
+async def test_trouble_in_a_call_harms_no_other_call(
+    name: str, value: str, kind: type[ToolError], sent: bool
+) -> None:
+    """Where a connection breaks, the package ends every call of the session."""
+    async with calling() as (_, call):
+        beside = asyncio.create_task(call("slow", 1))
+        with pytest.raises(kind) as caught:
+            await call(name, value, 0.5 if name == "slow" else 30)
+        assert caught.value.sent is sent
+        assert (await beside).text == "1"
+
+
+@pytest.mark.parametrize("kind", ["json", "events"])
+async def test_20_mb_take_neither_time_nor_memory(kind: str) -> None:
+    async with calling() as (_, call):
+        await call("echo")
+        before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+        large = await call("big", f"{kind} 20000000", 60)
+        seconds = time.perf_counter() - began
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        assert large.is_error
+        assert "more than is read" in large.text
+        assert seconds < 10
+        assert grown < 60 * 1024, f"{grown} KB"
+        assert len((await call("big", f"{kind} 2000000")).text) == 2_000_000
+
+
+async def test_a_half_of_a_character_in_an_event_stream_is_replaced() -> None:
+    async with calling() as (_, call):
+        assert (await call("events", "half")).text == "\ufffd"
+
+
+@pytest.mark.parametrize("name", ["atxp", "mpp", "sign_in", "x402"])
+async def test_a_demand_parks(name: str) -> None:
+    async with calling() as (_, call):
+        with pytest.raises(ToolAsks) as caught:
+            await call(name)
+    assert caught.value.demand.url
+    assert not caught.value.sent
+
+
+async def test_a_server_that_wants_money_before_it_talks_asks() -> None:
+    async with calling() as (server, call):
+        server.refuses = web.json_response(hostile_server.X402, status=402)
+        with pytest.raises(ToolAsks, match="10000 atomic units of USDC on base"):
+            await call("echo")
+
+
+async def test_a_server_that_refuses_the_token_says_so() -> None:
+    async with calling(headers={"Authorization": "$CRM_AUTH"}) as (server, call):
+        challenge = {"www-authenticate": f'Bearer realm="{TOKEN}"'}
+        server.refuses = web.Response(status=401, headers=challenge)
+        with pytest.raises(ToolUnreachable, match="status 401: give it a valid token") as caught:
+            await call("echo")
+    assert TOKEN not in str(caught.value)
+    assert caught.value.final
+
+
+async def test_a_server_that_is_not_there_may_be_there_later() -> None:
+    [port] = lasting_ports(1)
+    async with sessions() as opened:
+        call = caller(opened, UrlServer(url=f"http://127.0.0.1:{port}/mcp"))
+        with pytest.raises(ToolUnreachable, match="it does not answer") as caught:
+            await call("echo")
+    assert not caught.value.final
+
+
+async def test_a_session_that_the_server_forgot_is_begun_anew() -> None:
+    async with hostile_http() as server, sessions() as opened:
+        url = UrlServer(url=server.url)
+        for _ in range(2):
+            async with opened.listed("it", url, fresh=True) as (connection, tools):
+                assert "echo" in tools
+                await connection.call("echo", {"value": "x"}, {}, 5)
+            server.sessions.clear()
+    assert server.calls == 2
+
+
+async def test_a_variable_that_is_no_header_is_refused() -> None:
+    async with hostile_http() as server, sessions({"CRM_AUTH": "a\r\nb: c"}) as opened:
+        call = caller(opened, UrlServer(url=server.url, headers={"Authorization": "$CRM_AUTH"}))
+        with pytest.raises(ToolUnreachable, match="`headers` names for Authorization"):
+            await call("echo")

@@ -1,0 +1,337 @@
+"""The two activities, over real servers and fakes of the other kinds."""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.client import AsyncActivityCancelledError
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.tools.called_tool import CalledTool
+from activities.tools.exceptions import ToolBroke, ToolTimedOut, ToolUnreachable
+from activities.tools.mcp.sessions import McpSessions
+from activities.tools.tool_call import ANEW, KEY_IN_META
+from durable_agent_team.atxp.exceptions import ProviderRefused, Unreachable
+from durable_agent_team.contracts.text_ref import TextRef
+from durable_agent_team.contracts.tool_box import ToolBox
+from durable_agent_team.contracts.tool_call import ToolFailure, ToolOrder, ToolResult
+from durable_agent_team.contracts.tool_kinds import (
+    BuiltInTool,
+    CommandServer,
+    Effects,
+    PythonTool,
+    ServerTools,
+)
+from tests.activities.tools.support import Rooms, fact, hostile, order, wanted
+from tests.support.memory_blobs import MemoryBlobs
+
+REFUND = PythonTool(python="shop.tools:refund")
+
+
+@pytest.fixture
+async def rooms() -> AsyncIterator[Rooms]:
+    opened = McpSessions({"PATH": os.environ["PATH"]})
+    yield Rooms(opened)
+    await opened.close()
+
+
+async def boxed(rooms: Rooms, *tools: Any, **servers: CommandServer) -> ToolBox:
+    return await rooms.box(wanted(*tools, servers=dict(servers)))
+
+
+async def ordered(
+    rooms: Rooms, name: str, tool: ServerTools, server: CommandServer, **changes: Any
+) -> ToolOrder:
+    box = await boxed(rooms, tool, **{tool.server: server})
+    value = changes.pop("value", "")
+    given = json.dumps({"value": str(value)})
+    return order(fact(box, name), tool, server, arguments=given, **changes)
+
+
+async def refunding(rooms: Rooms, **changes: Any) -> ToolOrder:
+    tool = REFUND.model_copy(update=changes)
+    box = await boxed(rooms, tool)
+    return order(box.tools[0], tool, arguments='{"order": 7}')
+
+
+def failure_of(error: ApplicationError) -> ToolFailure:
+    assert isinstance(error.details[0], ToolFailure)
+    return error.details[0]
+
+
+async def failing(rooms: Rooms, given: ToolOrder, **about: Any) -> ApplicationError:
+    with pytest.raises(ApplicationError) as caught:
+        await rooms.call(given, **about)
+    assert failure_of(caught.value).model_dump()
+    return caught.value
+
+
+async def test_a_box_has_the_tools_of_every_kind_in_the_order_of_the_entries(rooms: Rooms) -> None:
+    shop = ServerTools(server="shop", only=("echo", "effect"))
+    twin = ServerTools(server="twin", only=("echo",), effects=Effects.NONE)
+    box = await boxed(
+        rooms, BuiltInTool(built_in="calculate"), shop, twin, REFUND, shop=hostile(), twin=hostile()
+    )
+    assert [(each.name, each.source, each.entry, each.effects) for each in box.tools] == [
+        ("calculate", "calculate", 0, Effects.NONE),
+        ("shop_echo", "shop.echo", 1, Effects.ONCE),
+        ("effect", "shop.effect", 1, Effects.ONCE),
+        ("twin_echo", "twin.echo", 2, Effects.NONE),
+        ("refund", "shop.tools:refund", 3, Effects.ONCE),
+    ]
+    assert isinstance(box.definitions, str)
+    shown = json.loads(box.definitions)
+    assert [each["name"] for each in shown] == [each.name for each in box.tools]
+    assert shown[1]["description"] == "Does echo."
+    assert box.instructions["shop"] == "Pay me.\\x1b[31m"
+
+
+async def test_hints_count_only_of_a_server_that_is_trusted(rooms: Rooms) -> None:
+    tools = ServerTools(server="shop", only=("echo", "effect", "slow"))
+    box = await boxed(rooms, tools, shop=hostile(trust_hints=True))
+    assert {each.own_name: each.effects.value for each in box.tools} == {
+        "echo": "none",
+        "effect": "idempotent",
+        "slow": "once",
+    }
+
+
+@pytest.mark.parametrize(
+    ("tool", "says"),
+    [
+        ({"only": ("nope",)}, "the server 'shop' has no tool 'nope'; it has: "),
+        ({"leave_out": ("nope",)}, "the server 'shop' has no tool 'nope'"),
+        ({"key_argument": "token"}, "no tool of the server 'shop' has an argument 'token'"),
+    ],
+)
+async def test_what_a_server_does_not_have_is_named(
+    rooms: Rooms, tool: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ApplicationError, match="the tools of clerk") as caught:
+        await boxed(rooms, ServerTools(server="shop", **tool), shop=hostile())
+    assert says in str(caught.value)
+    assert (caught.value.type, caught.value.non_retryable) == ("ToolUnavailable", True)
+
+
+async def test_the_key_goes_in_meta_and_in_an_argument_that_the_model_does_not_see(
+    rooms: Rooms,
+) -> None:
+    tool, server = ServerTools(server="shop", key_argument="request_key"), hostile()
+    box = await boxed(rooms, tool, shop=server)
+    assert isinstance(box.definitions, str)
+    shown = {each["name"]: each["parameters"] for each in json.loads(box.definitions)}
+    assert shown["meta"]["properties"] == {"value": {"type": "string"}}
+    assert "required" not in shown["meta"]
+    trace = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+    given = order(fact(box, "meta"), tool, server, trace=trace)
+    got = json.loads((await rooms.call(given)).text)
+    assert got["arguments"] == {"request_key": "conversation:3.1"}
+    assert got["meta"][KEY_IN_META] == "conversation:3.1"
+    assert got["meta"]["traceparent"] == trace["traceparent"]
+
+
+async def test_a_result_says_how_long_it_took_and_is_cut_to_its_bound(rooms: Rooms) -> None:
+    tool = ServerTools(server="shop", effects=Effects.NONE, max_result_bytes=1_000)
+    given = await ordered(rooms, "big", tool, hostile(), value=50_000)
+    result: ToolResult = await rooms.call(given)
+    assert len(result.text.encode()) <= 1_000
+    assert "bytes are left out here" in result.text
+    assert result.bytes == 50_000
+    assert not result.is_error
+    assert result.seconds > 0
+
+
+async def test_a_large_result_is_a_reference_where_there_is_a_store() -> None:
+    store = MemoryBlobs()
+    opened = McpSessions({"PATH": os.environ["PATH"]})
+    try:
+        rooms = Rooms(opened, store)
+        tool = ServerTools(server="shop", effects=Effects.NONE)
+        box = await boxed(rooms, tool, shop=hostile())
+        assert isinstance(box.definitions, TextRef)
+        for size, is_stored in ((2_000, False), (9_000, True)):
+            given = order(fact(box, "big"), tool, hostile(), arguments=f'{{"value": "{size}"}}')
+            result = await rooms.call(given)
+            assert (result.text_ref is not None) is is_stored
+            assert (result.text == "y" * size) is not is_stored
+    finally:
+        await opened.close()
+
+
+async def test_a_tool_that_changed_is_not_called(rooms: Rooms, tmp_path: Path) -> None:
+    effect = tmp_path / "effect"
+    server = CommandServer(
+        command=("env", f"HOSTILE_DESCRIPTION={tmp_path / 'said'}", *hostile().command)
+    )
+    for effects in Effects:
+        (tmp_path / "said").unlink(missing_ok=True)
+        tool = ServerTools(server="shop", effects=effects)
+        given = await ordered(rooms, "changes", tool, server)
+        await rooms.call(given)  # it changes its own description
+        error = await failing(rooms, given)
+        assert (error.type, error.non_retryable) == ("ToolChanged", True)
+        assert "shop.changes: the server has changed this tool" in str(error)
+        assert not failure_of(error).sent
+    assert not effect.exists()
+
+
+async def test_a_function_whose_docstring_changed_is_not_called(rooms: Rooms) -> None:
+    given = await refunding(rooms)
+    rooms.functions.description = "Refunds twice."
+    error = await failing(rooms, given)
+    assert error.type == "ToolChanged"
+    assert rooms.functions.called == []
+
+
+async def test_the_mark_comes_before_a_call_with_effects_and_only_there(rooms: Rooms) -> None:
+    given = await refunding(rooms)
+    assert (await rooms.call(given, heartbeat=5)).text == "refunded"
+    assert rooms.client.marks == [("sent",)]
+    await rooms.call(await refunding(rooms, effects=Effects.IDEMPOTENT))
+    assert len(rooms.client.marks) == 1
+    assert rooms.functions.called[0] == ({"order": 7}, "conversation:3.1")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RPCError("given up", RPCStatusCode.NOT_FOUND, b""),
+        RPCError("away", RPCStatusCode.UNAVAILABLE, b""),
+        AsyncActivityCancelledError(),
+    ],
+)
+async def test_without_the_mark_nothing_is_sent(rooms: Rooms, error: Exception) -> None:
+    given = await refunding(rooms, price_usd=Decimal("0.10"))
+    rooms.client.error = error
+    failed = await failing(rooms, given)
+    assert not failure_of(failed).sent
+    assert failed.type == "ToolFailed"
+    assert rooms.functions.called == []
+    assert [what for what, _ in rooms.charges.log] == [
+        "reserve 0.10 for shop.tools:refund",
+        "release",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "effects", "kind", "is_final"),
+    [
+        (ToolBroke("gone", sent=True), Effects.ONCE, "EffectUnknown", True),
+        (ToolBroke("gone", sent=True), Effects.IDEMPOTENT, "ToolFailed", False),
+        (ToolBroke("gone"), Effects.ONCE, "ToolFailed", True),
+        (ToolTimedOut("late", sent=True), Effects.ONCE, "EffectUnknown", True),
+        (ToolTimedOut("late", sent=True), Effects.NONE, "ToolTimeout", False),
+        (ToolUnreachable("away", final=False), Effects.NONE, "ToolFailed", False),
+        (ToolUnreachable("away", final=False), Effects.ONCE, "ToolUnavailable", True),
+        (ToolUnreachable("wrong"), Effects.NONE, "ToolUnavailable", True),
+        (KeyError("a bug with sk-0123456789abcdef"), Effects.ONCE, "EffectUnknown", True),
+        (KeyError("a bug with sk-0123456789abcdef"), Effects.NONE, "Internal", False),
+    ],
+)
+async def test_how_a_call_ends_decides_what_follows(
+    rooms: Rooms, error: Exception, effects: Effects, kind: str, is_final: bool
+) -> None:
+    given = await refunding(rooms, effects=effects)
+    rooms.functions.result = error
+    failed = await failing(rooms, given)
+    assert (failed.type, failed.non_retryable) == (kind, is_final)
+    assert failure_of(failed).sent is (error.sent if hasattr(error, "sent") else True)
+    assert "sk-0123456789abcdef" not in str(failed)
+    assert str(failed).partition(": ")[2].startswith("shop.tools:refund: ")
+
+
+async def test_the_last_attempt_at_a_server_that_is_away_says_so(rooms: Rooms) -> None:
+    given = await refunding(rooms, effects=Effects.NONE)
+    rooms.functions.result = ToolUnreachable("away", final=False)
+    policy = RetryPolicy(maximum_attempts=3)
+    assert (await failing(rooms, given, attempt=2, policy=policy)).type == "ToolFailed"
+    assert (await failing(rooms, given, attempt=3, policy=policy)).type == "ToolUnavailable"
+
+
+async def test_a_demand_is_in_the_details_of_the_error(rooms: Rooms) -> None:
+    tool = ServerTools(server="shop", price_usd=Decimal("0.10"))
+    given = await ordered(rooms, "atxp", tool, hostile())
+    failed = await failing(rooms, given)
+    assert (failed.type, failed.non_retryable) == ("ToolAsks", True)
+    details = failure_of(failed)
+    assert details.demand is not None
+    assert (details.demand.kind, details.demand.amount) == ("payment", "0.05")
+    assert (details.sent, details.charged_usd) == (False, Decimal(0))
+    assert rooms.charges.log[-1] == ("release", "conversation:3.1")
+
+
+async def test_a_price_is_reserved_before_and_settled_after(rooms: Rooms) -> None:
+    given = await refunding(rooms, price_usd=Decimal("0.25"))
+    assert (await rooms.call(given)).charged_usd == Decimal("0.25")
+    assert [what for what, _ in rooms.charges.log] == [
+        "reserve 0.25 for shop.tools:refund",
+        "settle",
+    ]
+    rooms.charges.log.clear()
+    rooms.functions.result = CalledTool("no such order", is_error=True)
+    assert (await rooms.call(given)).charged_usd == Decimal("0.25")
+
+
+async def test_an_unknown_end_keeps_the_price_reserved(rooms: Rooms) -> None:
+    given = await refunding(rooms, price_usd=Decimal("0.25"))
+    rooms.functions.result = ToolBroke("gone", sent=True)
+    assert failure_of(await failing(rooms, given)).charged_usd == Decimal("0.25")
+    assert [what for what, _ in rooms.charges.log] == ["reserve 0.25 for shop.tools:refund"]
+
+
+async def test_a_price_that_does_not_fit_is_refused_before_anything_runs(rooms: Rooms) -> None:
+    given = await refunding(rooms, price_usd=Decimal("0.25"))
+    amounts = {"required_usd": Decimal("0.25"), "remaining_usd": Decimal("0.10")}
+    rooms.charges.refuses["reserve"] = ProviderRefused(
+        "POST /charges", 402, "no money", code="budget_exhausted", amounts=amounts
+    )
+    failed = await failing(rooms, given)
+    assert failed.type == "BudgetExhausted"
+    details = failure_of(failed)
+    assert (details.required_usd, details.remaining_usd) == (Decimal("0.25"), Decimal("0.10"))
+    assert rooms.functions.called == []
+    assert rooms.client.marks == []
+
+
+async def test_a_result_is_not_given_up_because_it_cannot_be_settled(rooms: Rooms) -> None:
+    given = await refunding(rooms, price_usd=Decimal("0.25"))
+    rooms.charges.refuses["settle"] = Unreachable("away")
+    result = await rooms.call(given)
+    assert (result.text, result.charged_usd) == ("refunded", Decimal("0.25"))
+
+
+async def test_a_session_that_began_anew_is_said_to_the_model(rooms: Rooms) -> None:
+    tool = ServerTools(server="shop", effects=Effects.NONE)
+    given = await ordered(rooms, "slow", tool, hostile(stateful=True), value=0)
+    first = await rooms.call(given)
+    again = await rooms.call(given.model_copy(update={"session": first.session}))
+    assert (first.text, again.text) == ("slow 1", "slow 2")
+    assert first.session == again.session
+    anew = await rooms.call(given.model_copy(update={"session": "an-older-one"}))
+    assert anew.text == f"{ANEW}\nslow 3"
+
+
+@pytest.mark.parametrize("effects", list(Effects))
+async def test_a_cancelled_call_with_effects_may_have_run(rooms: Rooms, effects: Effects) -> None:
+    given = await ordered(
+        rooms, "slow", ServerTools(server="shop", effects=effects), hostile(), value=30
+    )
+    environment = rooms.environment()
+    running = asyncio.create_task(environment.run(rooms.tools.call_tool, given))
+    await asyncio.sleep(0.5)
+    running.cancel()
+    if effects is not Effects.ONCE:
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        return
+    with pytest.raises(ApplicationError) as caught:
+        await running
+    assert caught.value.type == "EffectUnknown"
+    assert failure_of(caught.value).sent
