@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,6 +14,8 @@ from activities.calls import request_body
 from activities.calls.answer_reading import Reading, read
 from activities.calls.finish_reasons import Ending
 from activities.calls.spans import call_span
+from activities.conversations.known_conversations import KnownConversations, UnknownConversation
+from activities.conversations.turn_reading import Spoken, spoken
 from activities.error_translation import error_type, translated
 from activities.heartbeats import earlier_spend, heartbeating, time_left
 from activities.judging.checked_answer import judged, kept_answer, seconds_left
@@ -62,6 +65,7 @@ class Agents(AgentActivities):
         self._sealer = sealer
         self._texts = texts or Texts(NoBlobs())
         self._judge = judge or Judge()
+        self._conversations = KnownConversations()
 
     @activity.defn
     async def call_agent(self, call: CallRequest) -> CallResult:
@@ -80,7 +84,7 @@ class Agents(AgentActivities):
             ):
                 try:
                     async with heartbeating(earlier):
-                        call = await call_in_full(call, self._texts, time_left(MARGIN_SECONDS))
+                        call = await self._in_full(call, earlier)
                         await self._judge.prepare(call)
                         done = await self._chat.complete(self._order(call))
                 except (MalformedAnswer, ProviderRefused) as useless:
@@ -98,12 +102,15 @@ class Agents(AgentActivities):
                     seconds = time.perf_counter() - clock
                     async with heartbeating(earlier):
                         reading = read(done, call.max_tokens)
-                        answer, reasons = await self._judged(call, reading)
+                        said = await self._said(call, done, reading)
+                        answer, reasons = await self._judged(call, reading, said)
                         kept = await kept_answer(call, answer[:MAX_ANSWER], self._texts)
                         thinking = await self._kept_thinking(reading.thinking[:MAX_ANSWER])
                     result = _result(
                         done, reading, kept, thinking, reasons, earlier, started_at, seconds
                     )
+                    if said.turn is not None:
+                        result = result.model_copy(update={"turn": said.turn})
                     return attempt.judged(result)
         except asyncio.CancelledError:
             _raise_for_cancellation(known)
@@ -121,8 +128,37 @@ class Agents(AgentActivities):
         problem = await asyncio.to_thread(schema_problem, check.output)
         return OutputVerdict(problem=problem, **{"problems": found} if found else {})
 
-    async def _judged(self, call: CallRequest, reading: Reading) -> tuple[str, tuple[str, ...]]:
+    async def _in_full(self, call: CallRequest, earlier: AttemptSpend) -> CallRequest:
+        """The call with its texts, and of a turn with all that was said before. Raises
+        ApplicationError where that is not known here."""
+        try:
+            whole = self._conversations.whole(call)
+        except UnknownConversation:
+            raise ApplicationError(
+                "this worker does not have the conversation; nothing was sent",
+                earlier,
+                type=ErrorType.UNKNOWN_BASE.value,
+                non_retryable=True,
+            ) from None
+        full = await call_in_full(whole, self._texts, time_left(MARGIN_SECONDS))
+        self._conversations.keep(full, call)
+        return full
+
+    async def _said(self, call: CallRequest, done: Completion, reading: Reading) -> Spoken:
+        """What an agent with tools said; of others, their answer."""
+        if call.conversation is None or reading.refusal:
+            return Spoken(answer=reading.answer)
+        return await spoken(call, done.message, reading, self._judge)
+
+    async def _judged(
+        self, call: CallRequest, reading: Reading, said: Spoken
+    ) -> tuple[str, tuple[str, ...]]:
         """The answer, without what stands around its JSON, and why it may not be handed on."""
+        if said.turn is not None:
+            return "", ()
+        if said.problem:
+            return said.answer, (said.problem,)
+        reading = replace(reading, answer=said.answer)
         if reading.refusal:
             return "", (f"The model refused: {reading.refusal}",)
         if reading.cut_off is not None and call.checks.complete:

@@ -5,8 +5,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from activities.calls.output_formats import response_format
+from activities.calls.shown_answers import shown_answer
 from activities.calls.source_fences import fence_tag, fenced
-from durable_agent_team.contracts.call import MAX_REJECTED, CallRequest, Purpose, Rejected
+from activities.conversations.conversation_body import (
+    conversation_messages,
+    introduction,
+    tool_fields,
+)
+from durable_agent_team.contracts.call import CallRequest, Purpose, Rejected
 from durable_agent_team.rules.repair_texts import repair_text
 
 READ_BY_WORKFLOW = frozenset({Purpose.PLAN, Purpose.REVIEW})
@@ -28,19 +34,23 @@ def body(call: CallRequest) -> bytes:
         request["seed"] = call.seed
     if call.reasoning_effort is not None:
         request["reasoning_effort"] = call.reasoning_effort
-    held_to = response_format(call)
-    if held_to is not None:
+    if call.conversation is not None:
+        request |= tool_fields(call)
+    elif (held_to := response_format(call)) is not None:
         request["response_format"] = held_to
     text = json.dumps(request, ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "replace")
 
 
-def messages(call: CallRequest) -> Iterator[dict[str, str]]:
-    """System, request, and after a failed check the failed answer and its reasons."""
+def messages(call: CallRequest) -> Iterator[dict[str, Any]]:
+    """System, request, and after a failed check the failed answer and its reasons; in a
+    conversation all that was said."""
     if call.system.strip():
         yield {"role": "system", "content": call.system}
     yield {"role": "user", "content": "\n\n".join(_request(call))}
-    if call.rejected is not None:
+    if call.conversation is not None:
+        yield from conversation_messages(call)
+    elif call.rejected is not None:
         yield from _repair(call, call.rejected)
 
 
@@ -53,7 +63,7 @@ def _request(call: CallRequest) -> Iterator[str]:
         yield fenced(source, tag)
     if call.missing:
         yield f"Inputs that are missing, because nobody could make them: {', '.join(call.missing)}."
-    yield call.ask
+    yield call.ask if call.conversation is None else call.ask + introduction(call)
 
 
 def _repair(call: CallRequest, rejected: Rejected) -> Iterator[dict[str, str]]:
@@ -63,12 +73,6 @@ def _repair(call: CallRequest, rejected: Rejected) -> Iterator[dict[str, str]]:
         "role": "user",
         "content": repair_text(rejected.reasons, shape, _room(call, rejected)),
     }
-
-
-def shown_answer(answer: str) -> str:
-    """A failed answer as its agent gets it back."""
-    cut = answer[:MAX_REJECTED] + " […]" if len(answer) > MAX_REJECTED else answer
-    return cut or "(nothing)"
 
 
 def _room(call: CallRequest, rejected: Rejected) -> str:

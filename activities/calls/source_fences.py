@@ -20,13 +20,25 @@ _FILLERS = frozenset("\u115f\u1160\u3164\uffa0")
 
 
 def fence_tag(call: CallRequest) -> str:
-    """The same in all attempts of a call, and another one in every other call.
+    """The same in all attempts of a call and all turns of a conversation, and another one in every
+    other call.
 
     An idempotency key can be guessed; the sealed key, which has a random nonce, cannot.
     """
-    digest = hmac.new(
-        call.account.sealed_key.encode(), call.idempotency_key.encode(), hashlib.sha256
-    )
+    if call.conversation is not None:
+        return _tag(call, call.conversation.id)
+    return _tag(call, call.idempotency_key)
+
+
+def result_tag(call: CallRequest, number: int) -> str:
+    """Around the results of one turn, which is entry `number` of its conversation. A tool can learn
+    the tags that its agent has seen, and not this one."""
+    assert call.conversation is not None
+    return _tag(call, f"{call.conversation.id}:{number}")
+
+
+def _tag(call: CallRequest, of: str) -> str:
+    digest = hmac.new(call.account.sealed_key.encode(), of.encode(), hashlib.sha256)
     return digest.hexdigest()[:TAG_LENGTH]
 
 

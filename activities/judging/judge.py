@@ -76,6 +76,20 @@ class Judge:
             )
         return tuple(reply["reasons"])
 
+    async def argument_reasons(self, schema: Any, arguments: str) -> tuple[str, ...]:
+        """Why a tool would not take these arguments, a JSON object; empty if it would. A schema
+        that is none, or too costly, is left to the tool itself."""
+        try:
+            check = AnswerCheck(answer=arguments, schema_text=json.dumps(schema, sort_keys=True))
+            parts = simple_parts(check.schema_text or "")
+            if is_cheap(check) and parts is not None and parts <= MAX_PARTS_AT_ONCE:
+                check_schema(check.schema_text or "")
+                return reasons_against(check)
+            reply = await self._ask(check, check.schema_text)
+        except (InvalidSchema, CheckStopped, ValueError, RecursionError):
+            return ()
+        return tuple(reply["reasons"])
+
     def close(self) -> None:
         """Kills the children. Checks that run end as stopped."""
         self._threads.shutdown(wait=True, cancel_futures=True)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
@@ -69,6 +69,8 @@ class Completion:
     """The model's words, where it refuses to answer."""
     thinking: str = ""
     """Where the provider keeps it apart from the text."""
+    message: Mapping[str, Any] = field(default_factory=dict)
+    """As the provider sent it, with the calls of tools and what it wants back."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,7 @@ class ChatClient:
             account_possibly_billed_usd=answer.possibly_billed_usd,
             refusal=refusal_text(message),
             thinking=thinking_text(message),
+            message=message,
         )
 
     async def _post(self, order: CompletionRequest) -> Answer:

@@ -1,11 +1,12 @@
 """Stores texts, and reads them where a message has references."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from durable_agent_team.blobs.store import BlobStore, NoBlobs, patiently
 from durable_agent_team.contracts.call import CallRequest, Source
+from durable_agent_team.contracts.conversation import Conversation, Entry, Said, ToolMessage
 from durable_agent_team.contracts.run import RunReport, RunRequest, TaskOutcome
 from durable_agent_team.contracts.text_ref import Text, TextRef, json_bytes_of, reference_to
 
@@ -68,7 +69,51 @@ async def call_in_full(call: CallRequest, texts: Texts, seconds: float) -> CallR
     if rejected is not None and rejected.answer_ref is not None:
         answer = await texts.read(rejected.answer_ref, seconds)
         changes["rejected"] = rejected.model_copy(update={"answer": answer, "answer_ref": None})
+    conversation = call.conversation
+    if conversation is not None:
+        changes["conversation"] = await _conversation_in_full(conversation, texts, seconds)
     return call.model_copy(update=changes) if changes else call
+
+
+async def _conversation_in_full(
+    conversation: Conversation, texts: Texts, seconds: float
+) -> Conversation:
+    """Only entries that have references are made anew."""
+    box = conversation.box
+    wanted = [each for entry in conversation.entries for each in _stored(entry)]
+    is_stored = box is not None and isinstance(box.definitions, TextRef)
+    if not wanted and not is_stored:
+        return conversation
+    read = dict(zip(wanted, await texts.read_all(wanted, seconds), strict=True))
+    changes: dict[str, object] = {
+        "entries": tuple(_entry_in_full(entry, read) for entry in conversation.entries)
+    }
+    if box is not None and is_stored:
+        definitions = await texts.read(box.definitions, seconds)
+        changes["box"] = box.model_copy(update={"definitions": definitions})
+    return conversation.model_copy(update=changes)
+
+
+def _stored(entry: Entry) -> list[TextRef]:
+    found = [each.text_ref for each in entry.results]
+    if entry.said is not None:
+        found.append(entry.said.text_ref)
+    return [each for each in found if each is not None]
+
+
+def _entry_in_full(entry: Entry, read: Mapping[TextRef, str]) -> Entry:
+    if not _stored(entry):
+        return entry
+    results = tuple(
+        ToolMessage(id=each.id, name=each.name, text=read[each.text_ref])
+        if each.text_ref is not None
+        else each
+        for each in entry.results
+    )
+    said = entry.said
+    if said is not None and said.text_ref is not None:
+        said = Said(role=said.role, text=read[said.text_ref])
+    return Entry(turn=entry.turn, results=results, said=said)
 
 
 def _in_full(source: Source, text: str) -> Source:

@@ -65,6 +65,8 @@ class ToolMessage(Message):
     text_ref: TextRef | None = None
     failed: bool = False
     """The tool reported an error, or was not run. Models are not shown this, but the text."""
+    removed: bool = False
+    """It made room: `text` says what was there."""
 
     @property
     def whole(self) -> Text:

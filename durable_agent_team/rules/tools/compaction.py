@@ -36,9 +36,12 @@ def compacted(entries: Sequence[Entry], size: int, room: int) -> list[Entry]:
         if size <= target:
             break
         result = kept[at].results[number]
-        placed = ToolMessage(id=result.id, name=result.name, text=in_place_of(result))
-        saved = json_bytes_of(result.whole) - json_bytes_of(placed.text)
-        if saved <= 0:  # it is short, or was removed before
+        if result.removed:
+            continue
+        text = in_place_of(result)
+        placed = ToolMessage(id=result.id, name=result.name, text=text, removed=True)
+        saved = json_bytes_of(result.whole) - json_bytes_of(text)
+        if saved <= 0:  # it is as short
             continue
         kept[at] = _replaced(kept[at], number, placed)
         size -= saved

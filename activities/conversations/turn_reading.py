@@ -1,0 +1,216 @@
+"""What a model says in a turn: the calls that it asks for, or its answer.
+
+Each call is checked here: a name that there is no tool of, arguments that are no JSON or against
+the tool's schema, and too large ones get a `problem`, which goes back to the model as the result.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from activities.calls.answer_reading import Reading
+from activities.calls.finish_reasons import Ending
+from activities.conversations.action_form import ANSWER
+from activities.conversations.carried_fields import carried_fields
+from activities.conversations.conversation_body import definitions_of
+from activities.judging.judge import Judge
+from durable_agent_team.contracts.bounded_text import cut
+from durable_agent_team.contracts.call import CallRequest
+from durable_agent_team.contracts.conversation import (
+    MAX_ARGUMENTS,
+    MAX_CALLS_IN_A_TURN,
+    MAX_SAID,
+    Conversation,
+    ToolCall,
+    Turn,
+)
+from durable_agent_team.contracts.tool_kinds import MAX_TOOL_NAME
+from durable_agent_team.rules import model_json
+from durable_agent_team.rules.json_in_text import json_answer
+
+MAX_ID = 200
+MAX_PROBLEM = 2_000
+MAX_SHOWN = 1_000
+"""Characters of a schema, or of wrong arguments, in a problem."""
+MUST_ACT = "Call a tool first: {names} must succeed before you answer."
+MUST_ANSWER = "No tool can be called any more. Answer now, from what you know."
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """What a turn led to: calls, or an answer that is checked as every other, or a reason why it is
+    neither."""
+
+    turn: Turn | None = None
+    answer: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A call as the model asked for it, before it is checked."""
+
+    id: str
+    name: str
+    arguments: Any
+
+
+async def spoken(
+    call: CallRequest, message: Mapping[str, Any], reading: Reading, judge: Judge
+) -> Spoken:
+    """`message` is the model's own, `reading` what it says without its calls."""
+    conversation = call.conversation
+    assert conversation is not None
+    if conversation.native:
+        asked = _asked_natively(message)
+        answer = reading.answer
+    else:
+        asked, answer, problem = _acted(reading.answer, conversation)
+        if problem:
+            return Spoken(answer=reading.answer, problem=problem)
+    if not asked:
+        if conversation.must_act and reading.ending is not Ending.REFUSAL:
+            names = " or ".join(conversation.offered or ("one",))
+            return Spoken(answer=answer, problem=MUST_ACT.format(names=names))
+        return Spoken(answer=answer)
+    if conversation.offered == ():
+        return Spoken(answer=answer, problem="" if answer.strip() else MUST_ANSWER)
+    checked = await _checked(call, conversation, asked, reading, judge)
+    content = cut(answer, MAX_SAID) if conversation.native else ""
+    ids = [each.id for each in checked]
+    optional = {
+        "content": content,
+        "carried": carried_fields(message, ids) if conversation.native else "",
+        "as_actions": not conversation.native,
+    }
+    given = {name: value for name, value in optional.items() if value}
+    return Spoken(turn=Turn(calls=tuple(checked), **given))
+
+
+def _asked_natively(message: Mapping[str, Any]) -> list[_Asked]:
+    """The calls of OpenAI's `tool_calls`; some servers give the arguments as an object."""
+    found = message.get("tool_calls")
+    asked = []
+    for each in found if isinstance(found, list) else []:
+        function = each.get("function") if isinstance(each, Mapping) else None
+        function = function if isinstance(function, Mapping) else {}
+        own_id = each.get("id") if isinstance(each, Mapping) else None
+        name = function.get("name")
+        arguments = function.get("arguments")
+        asked.append(
+            _Asked(
+                id=own_id if isinstance(own_id, str) else "",
+                name=name if isinstance(name, str) else "",
+                arguments="{}" if arguments in (None, "") else arguments,
+            )
+        )
+    return asked[:MAX_CALLS_IN_A_TURN]
+
+
+def _acted(text: str, conversation: Conversation) -> tuple[list[_Asked], str, str]:
+    """The action that a model without tools has written: its call, or its answer, or what is wrong
+    with it."""
+    try:
+        value = model_json.parse(json_answer(text, {"type": "object"}), unique_keys=True)
+    except ValueError as error:
+        return [], "", f"The answer is not JSON ({cut(str(error), 120)}). Answer with JSON alone."
+    action = value.get("action") if isinstance(value, dict) else None
+    if not isinstance(value, dict) or not isinstance(action, str):
+        return [], "", 'The reply has no "action": name a tool, or "answer".'
+    if action != ANSWER or ANSWER not in value:
+        return [_Asked("", action, value.get("arguments", {}))], "", ""
+    answer = value[ANSWER]
+    return [], answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False), ""
+
+
+async def _checked(
+    call: CallRequest,
+    conversation: Conversation,
+    asked: list[_Asked],
+    reading: Reading,
+    judge: Judge,
+) -> list[ToolCall]:
+    schemas = {each["name"]: each["parameters"] for each in definitions_of(conversation)}
+    used = {
+        each.id
+        for entry in conversation.entries
+        if entry.turn is not None
+        for each in entry.turn.calls
+    }
+    checked = []
+    for number, each in enumerate(asked, start=1):
+        own_id = each.id if 0 < len(each.id) <= MAX_ID and _is_storable(each.id) else ""
+        if not own_id or own_id in used:
+            own_id = f"call_{conversation.turn}_{number}"
+        used.add(own_id)
+        checked.append(await _one(replace(each, id=own_id), conversation, schemas, reading, judge))
+    return checked
+
+
+async def _one(
+    asked: _Asked,
+    conversation: Conversation,
+    schemas: Mapping[str, Any],
+    reading: Reading,
+    judge: Judge,
+) -> ToolCall:
+    name = cut(asked.name, MAX_TOOL_NAME)
+    text, problem = _arguments(asked.arguments, reading)
+    if name not in schemas or not _may_call(name, conversation):
+        problem = _unknown(name, conversation, schemas)
+    elif not problem:
+        reasons = await judge.argument_reasons(schemas[name], text)
+        if reasons:
+            problem = _wrong(name, reasons, schemas[name])
+    if not problem:
+        return ToolCall(id=asked.id, name=name, arguments=text)
+    kept = cut(text, MAX_SHOWN)
+    return ToolCall(id=asked.id, name=name, arguments=kept, problem=cut(problem, MAX_PROBLEM))
+
+
+def _arguments(value: Any, reading: Reading) -> tuple[str, str]:
+    """The arguments as JSON, and what is wrong with them."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if len(text) > MAX_ARGUMENTS:
+        return text, (
+            f"The arguments have {len(text)} characters, and were not taken; {MAX_ARGUMENTS} are"
+            " the most. Send less."
+        )
+    try:
+        parsed = model_json.parse(text, unique_keys=True)
+    except ValueError as error:
+        why = (
+            " They were cut off at the limit of tokens." if reading.ending is Ending.LENGTH else ""
+        )
+        return text, (
+            f"The arguments are not JSON ({cut(str(error), 200)}).{why} They began:"
+            f" {cut(text, 200)}\nSend one JSON object."
+        )
+    if not isinstance(parsed, dict):
+        return text, f"The arguments are {cut(text, 200)}. Send one JSON object."
+    return text, ""
+
+
+def _may_call(name: str, conversation: Conversation) -> bool:
+    return conversation.offered is None or name in conversation.offered
+
+
+def _unknown(name: str, conversation: Conversation, schemas: Mapping[str, Any]) -> str:
+    names = [each for each in schemas if _may_call(each, conversation)]
+    what = f"{name!r} cannot be called now" if name in schemas else f"There is no tool {name!r}"
+    return f"{what}. The tools are: {', '.join(names)}."
+
+
+def _wrong(name: str, reasons: tuple[str, ...], schema: Any) -> str:
+    listed = "\n".join(f"- {each}" for each in reasons)
+    shown = cut(json.dumps(schema, ensure_ascii=False, separators=(",", ":")), MAX_SHOWN)
+    return f"{name} was not called. Its arguments are wrong:\n{listed}\nTheir JSON Schema: {shown}"
+
+
+def _is_storable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
