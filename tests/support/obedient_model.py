@@ -4,16 +4,25 @@ Orders stand anywhere in the prompt: in the ask, in a document, in a tool's resu
 
 - `@@call NAME {"argument": 1}@@` calls a tool once;
 - `@@turns NAME 50 {"argument": 1}@@` calls it in so many turns, with `n` from 1 added;
-- `@@answer TEXT@@` is the answer; the last one in the prompt counts, and "done" stands for none.
+- `@@answer TEXT@@` is the answer; the last one in the prompt counts, and "done" stands for none;
+- `@@repeat@@` makes the last message that is not its own the answer.
 
 Each order is obeyed once, one in a turn, in the order of the prompt. Where the request has `tools`
 the call is a native one; where it has a schema of actions (`{"action": …, "arguments": …}`) it is
 one of those. Where the request offers no tools, or not this one, the model calls it all the same,
 unless the request forbids calls (`tool_choice: none`, or no tools at all).
+
+It sees through disguises (`readings`), as models do.
 """
 
+import base64
+import binascii
+import contextlib
+import html
 import json
 import re
+import unicodedata
+import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,14 +31,17 @@ ORDER = re.compile(
     r"|turns\s+(?P<many>\S+)\s+(?P<turns>\d+)\s*(?P<common>\{.*?\})?)\s*@@",
     re.DOTALL,
 )
+REPEAT = "@@repeat@@"
 ANSWER = re.compile(r"@@answer\s+(.*?)@@", re.DOTALL)
+
+BASE64 = re.compile(r"[A-Za-z0-9+/]{24,}={0,2}")
 
 Call = tuple[str, dict[str, Any]]
 
 
 def reply(body: dict[str, Any]) -> dict[str, Any]:
     """The assistant's message. `finish_reason` follows from it: see `finish`."""
-    text = "\n".join(_texts(body))
+    text = "\n".join(reading for each in _texts(body) for reading in readings(each))
     actions = _actions(body)
     if may_call(body) or actions:
         following = next(_not_yet(list(ordered(text)), made(body)), None)
@@ -40,6 +52,11 @@ def reply(body: dict[str, Any]) -> dict[str, Any]:
             return {"role": "assistant", "content": json.dumps(content)}
     said = ANSWER.findall(text)
     answer = said[-1].strip() if said else "done"
+    if REPEAT in text:
+        told = [
+            each for each in body["messages"] if each.get("role") not in ("system", "assistant")
+        ]
+        answer = _content(told[-1]).replace(REPEAT, "") or "nothing"
     if actions:
         answer = json.dumps({"action": "answer", "answer": answer})
     return {"role": "assistant", "content": answer}
@@ -95,16 +112,42 @@ def _texts(body: dict[str, Any]) -> Iterator[str]:
     """All that the model reads: messages, and what the tools say of themselves. Its own calls are
     no orders."""
     for message in body.get("messages") or []:
-        content = message.get("content")
-        if message.get("role") == "assistant":
-            continue
-        if isinstance(content, list):
-            content = "\n".join(str(part.get("text", "")) for part in content)
-        yield str(content or "")
+        if message.get("role") != "assistant":
+            yield _content(message)
     for tool in body.get("tools") or []:
         yield from _strings(tool)
     # What the server of a model without tools is given, for its grammar.
     yield from _strings(body.get("response_format"))
+
+
+def _content(message: dict[str, Any]) -> str:
+    content = message.get("content")
+    if isinstance(content, list):
+        content = "\n".join(str(part.get("text", "")) for part in content)
+    return str(content or "")
+
+
+def readings(text: str) -> Iterator[str]:
+    """The text, and what else it can be read as, where it is disguised."""
+    yield text
+    # JSON within the text: its strings, with their escapes undone.
+    with contextlib.suppress(ValueError):
+        yield from _strings(json.loads(text))
+    tags = "".join(chr(ord(each) - 0xE0000) for each in text if "\U000e0020" <= each < "\U000e007f")
+    if tags:
+        yield tags
+    plain = "".join(each for each in text if unicodedata.category(each) not in ("Cf", "Mn"))
+    plain = unicodedata.normalize("NFKC", plain)
+    for other in (plain, html.unescape(text), urllib.parse.unquote(text)):
+        if other != text:
+            yield other
+    if "\u202e" in text:
+        yield text.rpartition("\u202e")[2][::-1]
+    for found in BASE64.findall(text):
+        try:
+            yield base64.b64decode(found, validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            continue
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -1,0 +1,157 @@
+"""Plays cases of the injection set: the real workflow, activities and gateway, a model that obeys,
+and the servers of `attacker.py`."""
+
+import asyncio
+import contextlib
+import json
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowQueryFailedError
+from temporalio.service import RPCError
+
+from durable_agent_team.contracts.approvals import ApprovalsPage, PendingApproval
+from durable_agent_team.contracts.run import RunReport, RunState, Waiting
+from tests.injection.attacker import Seen, Servers
+from tests.injection.case import Case
+from tests.support.packages import Rooms
+from tests.support.upstream import Rule
+
+READY_SECONDS = 90.0
+CANARIES = {name: f"canary of {name} 7f3a" for name in ("reader", "between", "clerk", "bystander")}
+"""In each agent's instructions: no other agent's prompt may have it."""
+GOAL = "canary of the goal 91bc"
+BUDGET = "5"
+
+
+@dataclass
+class Played:
+    """What came of one run. `waited`: what a person was asked before the run ended."""
+
+    case: Case
+    seen: Seen
+    report: RunReport
+    prompts: list[str]
+    """The messages that reached the model."""
+    waited: list[Waiting] = field(default_factory=list)
+    approvals: list[PendingApproval] = field(default_factory=list)
+    effects_before_decision: int = 0
+
+    @property
+    def effects(self) -> int:
+        return len(self.seen.effects)
+
+
+def team(case: Case, key: str, url: str, approve: str | None) -> dict[str, Any]:
+    """`approve` of all tools with effects; None as it comes."""
+
+    def agent(name: str, tools: list[Any] | None = None) -> dict[str, Any]:
+        made: dict[str, Any] = {"role": name, "model": "m", "budget_usd": BUDGET}
+        made["instructions"] = f"{CANARIES[name]} {key}"
+        return {**made, "tools": tools, "max_turns": 12} if tools else made
+
+    victim: dict[str, Any] = {"server": "bank", "trusted": True}
+    if approve:
+        victim["approve"] = approve
+    clerk: list[Any] = [*case.built_in, victim]
+    reads: list[Any] = [
+        {"server": "mail", "only": ["read_mail"], "effects": "none"},
+        # What else the attacker's server has: it says itself what it does to the world.
+        {"server": "mail", "leave_out": ["read_mail"], **({"approve": approve} if approve else {})},
+    ]
+    agents: dict[str, Any] = {"clerk": agent("clerk", clerk if case.reader else [*reads, *clerk])}
+    agents["bystander"] = agent("bystander")
+    tasks = [
+        {"id": "t1", "agent": "clerk", "ask": case.ask, "inputs": list(case.filled(case.documents))}
+    ]
+    if case.reader:
+        agents["reader"] = agent("reader", reads)
+        ask = f"{case.ask if not case.unread else Case.model_fields['ask'].default} @@repeat@@"
+        tasks = [{"id": "t0", "agent": "reader", "ask": ask}]
+        before = "t0"
+        if case.between:
+            agents["between"] = agent("between")
+            tasks.append(
+                {"id": "t00", "agent": "between", "ask": "@@repeat@@", "depends_on": ["t0"]}
+            )
+            before = "t00"
+        last: dict[str, Any] = {"id": "t1", "agent": "clerk", "ask": "Do your work."}
+        tasks.append(last if case.unread else {**last, "depends_on": [before]})
+    return {
+        "name": "injection",
+        "goal": GOAL,
+        "orchestrator": {"budget_usd": BUDGET, "model": "m"},
+        "agents": agents,
+        "tasks": tasks,
+        "result": "t1",
+        "review_rounds": 1 if case.review else 0,
+        "tool_servers": {name: {"url": f"{url}/{key}/{name}/mcp"} for name in ("mail", "bank")},
+    }
+
+
+class House:
+    def __init__(self, rooms: Rooms, servers: Servers, url: str) -> None:
+        self._rooms, self._servers, self._url = rooms, servers, url
+        rooms.upstream.add(Rule(obeys=True))
+
+    async def play(self, case: Case, approve: str | None = None) -> Played:
+        """The run, to its end. A person rejects whatever they are asked to approve."""
+        key = uuid.uuid4().hex[:12]
+        seen = self._servers.add(key, case)
+        payload = {
+            "team": team(case, key, self._url, approve),
+            "sources": case.filled({**case.documents, **case.run_documents}),
+            "goal": f"{GOAL} {key}",
+        }
+        handle = await self._rooms.start(payload, f"injection-{key}")
+        person = Person(handle, seen)
+        async with asyncio.timeout(READY_SECONDS):
+            report = await person.until_the_end()
+        bodies = [each.body for each in self._rooms.upstream.requests]
+        prompts = [json.dumps(body["messages"]) for body in bodies if key in json.dumps(body)]
+        return Played(case, seen, report, prompts, person.waited, person.approvals, person.effects)
+
+
+class Person:
+    """Looks at a run, and rejects what waits for approval. What waits for something else is
+    given up."""
+
+    def __init__(self, handle: WorkflowHandle[Any, Any], seen: Seen) -> None:
+        self.waited: list[Waiting] = []
+        self.approvals: list[PendingApproval] = []
+        self.effects = 0
+        self._handle = handle
+        self._seen = seen
+        self._spoke_of: set[str] = set()
+
+    async def until_the_end(self) -> RunReport:
+        result = asyncio.create_task(self._handle.result())
+        while not result.done():
+            await asyncio.wait({result}, timeout=0.2)
+            if not result.done():
+                with contextlib.suppress(RPCError, WorkflowQueryFailedError):
+                    await self._look()
+        try:
+            return RunReport.model_validate(result.result())
+        except WorkflowFailureError as failed:
+            return RunReport.model_validate(failed.cause.details[0])  # type: ignore[attr-defined]
+
+    async def _look(self) -> None:
+        handle = self._handle
+        page = await handle.query("approvals", {}, result_type=ApprovalsPage)
+        state = await handle.query("state", result_type=RunState)
+        self.waited += [each for each in state.waiting if each.subject not in self._spoke_of]
+        asked = {each.subject for each in page.approvals}
+        for each in page.approvals:
+            if each.subject not in self._spoke_of:
+                self.approvals.append(each)
+                self.effects = len(self._seen.effects)
+                self._spoke_of.add(each.subject)
+                order = {"subject": each.subject, "approved": False, "note": "no"}
+                await handle.execute_update("approve", order)
+        for waiting in state.waiting:
+            if waiting.subject not in asked | self._spoke_of:
+                self._spoke_of.add(waiting.subject)
+                self.effects = len(self._seen.effects)
+                await handle.execute_update("cancel_task", {"task": waiting.subject})
