@@ -53,6 +53,7 @@ def table(verdict: Verdict, seed: int, seconds: float) -> dict[str, object]:
         "kills": verdict.kills,
         "freezes": verdict.freezes,
         "full_disks": verdict.full_disks,
+        "effects": verdict.effects,
         "executions": verdict.executions,
         "unexpected_exits": verdict.unexpected_exits,
         "upstream_repeated": verdict.upstream_repeated,

@@ -81,7 +81,7 @@ class Driver:
     async def _start(self, planned: PlannedRun) -> None:
         await self._until(planned.at)
         run = self.run_id(planned.index)
-        request, self.expected[run] = make_request(planned, run)
+        request, self.expected[run] = make_request(planned, run, str(self._stack.folder))
         events = SEAM_EVENTS.get(planned.shape)
         memo = {EVENTS_MEMO: events} if events else None
         while True:  # an answer that got lost leaves a run that is started already

@@ -1,6 +1,7 @@
 """Gathers the evidence after a storm: histories, reports, the gateway's ledger, keys."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
@@ -18,9 +19,10 @@ from durable_agent_team.contracts.run import RunReport
 from durable_agent_team.contracts.spend import SpendReport
 from durable_agent_team.gateway.keys import KeyMaker
 from tests.chaos.driver import Driver, NoAnswer, tried
-from tests.chaos.facts import Facts, Recorded, RunFacts
+from tests.chaos.facts import Effect, Facts, Recorded, RunFacts
 from tests.chaos.ledger_reader import read_ledger
 from tests.chaos.stack import KEPT_OUT, SECRET_NAMES, Stack
+from tests.chaos.tools import EFFECTS
 from tests.support import secrets
 
 RPC = timedelta(seconds=5)
@@ -43,6 +45,10 @@ async def gather(
     facts = Facts(runs=list(await asyncio.gather(*(one(run) for run in driver.expected))))
     await read_ledger(facts, stack.database, settled_within)
     facts.attempts = list(stack.upstream.attempts)
+    facts.holes = list(dict.fromkeys(stack.upstream.holes))
+    counted = stack.folder / EFFECTS
+    if counted.exists():
+        facts.effects = [Effect(**json.loads(line)) for line in counted.read_text().splitlines()]
     facts.spans = [span for victim in stack.victims.values() for span in victim.spans]
     facts.spans += [span for disk in stack.disks.values() for span in disk.spans]
     facts.unexpected_exits = {
@@ -74,6 +80,7 @@ async def _run(
     known: dict[str, Any] = {
         "scheduled": scheduled,
         "recorded": recorded,
+        "unanswered": await _unanswered(client.data_converter, executions),
         "executions": len(executions),
     }
     if run not in driver.ended:
@@ -124,6 +131,7 @@ async def _calls(
     recorded = []
     for events in executions:
         calls: dict[int, tuple[str, str]] = {}
+        turns: set[int] = set()
         for event in events:
             if event.event_type == SCHEDULED:
                 about = event.activity_task_scheduled_event_attributes
@@ -131,16 +139,42 @@ async def _calls(
                     [order] = await converter.decode(about.input.payloads[:1])
                     key = f"{order['account']['account_id']}:{order['idempotency_key']}"
                     calls[event.event_id] = key, order["ask"] + str(order.get("goal", ""))
+                    if order.get("conversation"):  # its task has more calls than one
+                        turns.add(event.event_id)
             elif event.event_type == COMPLETED:
-                done = await _completed(converter, event, calls)
+                done = await _completed(converter, event, calls, turns)
                 if done is not None:
                     recorded.append(done)
         keys.update(key for key, _ in calls.values())
     return frozenset(keys), tuple(recorded)
 
 
+async def _unanswered(
+    converter: DataConverter, executions: list[list[HistoryEvent]]
+) -> frozenset[str]:
+    """The keys of calls of tools that were made, and have no result."""
+    keys: set[str] = set()
+    answered: set[str] = set()
+    for events in executions:
+        calls: dict[int, str] = {}
+        for event in events:
+            if event.event_type == SCHEDULED:
+                about = event.activity_task_scheduled_event_attributes
+                if about.activity_type.name == "call_tool":
+                    [order] = await converter.decode(about.input.payloads[:1])
+                    calls[event.event_id] = order["key"]
+            elif event.event_type == COMPLETED:
+                done = event.activity_task_completed_event_attributes.scheduled_event_id
+                answered.update([calls[done]] if done in calls else [])
+        keys |= set(calls.values())
+    return frozenset(keys - answered)
+
+
 async def _completed(
-    converter: DataConverter, event: HistoryEvent, calls: dict[int, tuple[str, str]]
+    converter: DataConverter,
+    event: HistoryEvent,
+    calls: dict[int, tuple[str, str]],
+    turns: set[int],
 ) -> Recorded | None:
     about = event.activity_task_completed_event_attributes
     call = calls.get(about.scheduled_event_id)
@@ -148,9 +182,8 @@ async def _completed(
         return None
     [result] = await converter.decode(about.result.payloads[:1])
     marker = call[1].rpartition("[[")[2].partition("]]")[0]
-    return Recorded(
-        call[0], marker, event.event_time.ToNanoseconds() / 1e9, not result.get("reasons")
-    )
+    ends = about.scheduled_event_id not in turns and not result.get("reasons")
+    return Recorded(call[0], marker, event.event_time.ToNanoseconds() / 1e9, ends)
 
 
 def _search(stack: Stack, facts: Facts, histories: dict[str, bytes]) -> list[str]:

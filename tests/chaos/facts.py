@@ -29,6 +29,19 @@ class Charged:
     key: str
     at: float
     amount: int
+    kind: str = "call"
+    """Or `tool`."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One line of a tool that counts: it was called with this key."""
+
+    tool: str
+    n: int
+    task: str
+    key: str
+    at: float
 
 
 @dataclass(frozen=True)
@@ -75,6 +88,8 @@ class RunFacts:
     scheduled: frozenset[str] = frozenset()
     """The keys of all calls in its history, each with its account before it."""
     recorded: tuple[Recorded, ...] = ()
+    unanswered: frozenset[str] = frozenset()
+    """Keys of calls of tools that have no result in its history: a person decided about them."""
     executions: int = 1
     """How many executions it has had: it may have continued as new."""
 
@@ -100,6 +115,9 @@ class Facts:
     pending: int = 0
     """Calls that still hold a reservation after everything has ended."""
     runs: list[RunFacts] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
+    holes: list[str] = field(default_factory=list)
+    """Conversations with a call that has no result, or two."""
     spans: list[Span] = field(default_factory=list)
     keys_found: list[str] = field(default_factory=list)
     unexpected_exits: dict[str, int] = field(default_factory=dict)

@@ -37,7 +37,7 @@ def _read(facts: Facts, connection: sqlite3.Connection) -> None:
         AccountFacts(account, *_run_and_agent(name), status, budget, spent, reserved)
         for account, name, status, budget, spent, reserved in connection.execute(query)
     ]
-    query = "SELECT account_id, coalesce(idempotency_key, ''), created_at, amount FROM ledger"
+    query = "SELECT account_id, coalesce(idempotency_key, ''), created_at, amount, kind FROM ledger"
     facts.ledger = [Charged(*row) for row in connection.execute(query + " ORDER BY id")]
     query = "SELECT account_id, created_at, amount FROM budget_changes ORDER BY id"
     facts.budgets = [BudgetChange(*row) for row in connection.execute(query)]

@@ -10,7 +10,7 @@ T = TypeVar("T")
 VICTIMS: Final = ("worker-1", "worker-2", "gateway", "temporal")
 SHAPES: Final = (
     *("fan", "chain", "repairs", "tiny", "skip", "fallback", "shrink", "fail", "approval"),
-    *("long", "heavy"),
+    *("long", "heavy", "tools", "scopes"),
 )
 
 UPSTREAM_TIMEOUT: Final = 2.5

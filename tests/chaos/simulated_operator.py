@@ -50,7 +50,10 @@ class SimulatedOperator:
         if time.monotonic() - self._spoke.get(about, 0.0) < PATIENCE:
             return
         self._spoke[about] = time.monotonic()
-        if waiting.agent is None:
+        if waiting.type == ErrorType.EFFECT_UNKNOWN:
+            # Never a retry: an effect that is counted twice is then the run's own doing.
+            await handle.execute_update("answer", {"task": waiting.subject, "decision": "skip"})
+        elif waiting.agent is None or waiting.command.split()[-2:-1] == ["approve"]:
             await handle.execute_update("approve", {"subject": waiting.subject, "approved": True})
         elif waiting.type == ErrorType.BUDGET_EXHAUSTED:
             await self._top_up(handle, waiting)

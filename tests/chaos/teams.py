@@ -1,5 +1,6 @@
 """The teams of a storm: several shapes, each with the outcomes that it allows."""
 
+import json
 from collections.abc import Callable
 from itertools import pairwise
 from random import Random
@@ -7,6 +8,7 @@ from typing import Any, Final
 
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.team import Team
+from durable_agent_team.process.project_root import PROJECT_ROOT
 from tests.chaos.schedule import UPSTREAM_TIMEOUT, PlannedRun
 
 DEAR, CHEAP = "dear", "cheap"
@@ -28,6 +30,10 @@ AGENT: Final[dict[str, Any]] = {
     "retry": {"max_attempts": 20, "initial_seconds": 0.1, "backoff": 1.5, "max_seconds": 2},
     "breaker_failures": 3,
 }
+FOLDER = "FOLDER-OF-EFFECTS"
+EFFECTS_OF: Final = {"charge": "once", "note": "idempotent", "look": "none"}
+"""The tools of `tests.chaos.tools`."""
+
 Shape = Callable[[Random, str], tuple[dict[str, Any], frozenset[str]]]
 
 
@@ -36,8 +42,11 @@ def marker(run: str, task: str) -> str:
     return f"[[{run}.{task}]]"
 
 
-def make_request(planned: PlannedRun, run: str) -> tuple[RunRequest, frozenset[str]]:
-    """The start input, and the outcomes that its team allows."""
+def make_request(
+    planned: PlannedRun, run: str, folder: str = "/tmp"
+) -> tuple[RunRequest, frozenset[str]]:
+    """The start input, and the outcomes that its team allows. Tools count their effects in
+    `folder`."""
     body, expected = SHAPE_MAKERS[planned.shape](Random(planned.seed), run)
     team = {
         "name": f"chaos-{planned.shape}",
@@ -46,7 +55,8 @@ def make_request(planned: PlannedRun, run: str) -> tuple[RunRequest, frozenset[s
         "max_repairs": 6,
         **body,
     }
-    return RunRequest(team=Team.model_validate(team)), expected
+    counted = json.loads(json.dumps(team).replace(FOLDER, folder))
+    return RunRequest(team=Team.model_validate(counted)), expected
 
 
 def _agent(budget: str, **more: Any) -> dict[str, Any]:
@@ -159,6 +169,53 @@ def _heavy(random: Random, run: str) -> tuple[dict[str, Any], frozenset[str]]:
     return {"agents": agents, "tasks": tasks, "final": "handoff"}, COMPLETES
 
 
+def _tools(random: Random, run: str) -> tuple[dict[str, Any], frozenset[str]]:
+    """Turns with a tool of each kind of effects. No person is asked, except where one of them has
+    to approve, or nobody knows whether a call has had its effect."""
+    tasks = []
+    for number in range(3):
+        name = f"t{number}"
+        orders = [f"@@turns {tool} 2 {_arguments(run, name, tool)}@@" for tool in EFFECTS_OF]
+        random.shuffle(orders)
+        task = _task(run, name, random.choice("ab"))
+        tasks.append({**task, "ask": f"{task['ask']} {' '.join(orders)}"})
+    tasks.append(_task(run, "join", "c", "t0", "t1", "t2"))
+    tools = [_tool(name, effects) for name, effects in EFFECTS_OF.items()]
+    asks = [
+        {**tool, "approve": "always" if tool["effects"] == "once" else "never"} for tool in tools
+    ]
+    agents = {
+        "a": _specialist(PLENTY, tools=tools, max_turns=30),
+        "b": _specialist(PLENTY, tools=asks, max_turns=30),
+        "c": _specialist(PLENTY),
+    }
+    return {"agents": agents, "tasks": tasks, "result": "join"}, COMPLETES
+
+
+def _arguments(run: str, task: str, tool: str) -> str:
+    counted = {} if tool == "look" else {"folder": FOLDER}
+    return json.dumps({"task": f"{run}.{task}", **counted})
+
+
+def _tool(name: str, effects: str) -> dict[str, Any]:
+    tool: dict[str, Any] = {"python": f"tests.chaos.tools:{name}", "directory": str(PROJECT_ROOT)}
+    tool |= {"effects": effects, "approve": "never", "timeout_seconds": 20, "max_attempts": 10}
+    if effects != "none":
+        tool |= {"key_argument": "key", "price_usd": "0.0002"}
+    return tool
+
+
+def _scopes(random: Random, run: str) -> tuple[dict[str, Any], frozenset[str]]:
+    """Agents that are programs, which make their calls through a scope of the gateway."""
+    names = [f"scoped{number}" for number in range(random.randint(2, 3))]
+    tasks = [_task(run, name, "program") for name in names]
+    tasks.append(_task(run, "join", "b", *names))
+    program = _specialist(PLENTY, timeout_seconds=60)
+    program["run"] = {"python": "tests.chaos.tools:calls", "directory": str(PROJECT_ROOT)}
+    agents = {"program": program, "b": _specialist(PLENTY)}
+    return {"agents": agents, "tasks": tasks, "result": "join"}, COMPLETES
+
+
 SHAPE_MAKERS: Final[dict[str, Shape]] = {
     "fan": _fan,
     "chain": _chain,
@@ -171,6 +228,8 @@ SHAPE_MAKERS: Final[dict[str, Shape]] = {
     "approval": _approval,
     "long": _long,
     "heavy": _heavy,
+    "tools": _tools,
+    "scopes": _scopes,
 }
-SEAM_EVENTS: Final = {"long": 60}
+SEAM_EVENTS: Final = {"long": 60, "tools": 150}
 """After how many events a run of this shape continues as new."""

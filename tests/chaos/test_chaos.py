@@ -11,6 +11,7 @@ from tests.chaos.facts import (
     Attempt,
     BudgetChange,
     Charged,
+    Effect,
     Facts,
     Recorded,
     RunFacts,
@@ -18,7 +19,7 @@ from tests.chaos.facts import (
 )
 from tests.chaos.schedule import FATES, HARMLESS_AFTER, SHAPES, fate, make_storm
 from tests.chaos.teams import make_request
-from tests.chaos.upstream import DOWN, RULES
+from tests.chaos.upstream import DOWN, RULES, holes
 from tests.chaos.verdict import judge
 
 KEY = "acc:k"
@@ -26,8 +27,9 @@ KEY = "acc:k"
 
 @pytest.mark.timeout(400)
 async def test_a_small_storm_breaks_no_promise() -> None:
-    verdict = await storm(11, seed=1, seconds=8, quiet=True)
-    assert verdict.runs == 11
+    verdict = await storm(13, seed=1, seconds=8, quiet=True)
+    assert verdict.runs == 13
+    assert set(verdict.effects) == {"charge", "note"}
     assert sum(verdict.kills.values()) + sum(verdict.freezes.values()) > 0
     assert verdict.holds, (verdict.zeros(), verdict.lines())
 
@@ -151,3 +153,39 @@ def test_each_other_promise_is_seen_to_break() -> None:
     found = facts()
     found.keys_found = ["SEALING_KEY in worker.log"]
     assert broken(found) == {"keys_found"}
+
+
+def effect(tool: str = "charge", key: str = "c:1.1") -> Effect:
+    return Effect(tool, 1, "r.t", key, 10.0)
+
+
+def test_an_effect_that_happens_twice_is_seen() -> None:
+    found = facts()
+    found.runs = [replace(found.runs[0], unanswered=frozenset({"c:1.1", "c:2.1"}))]
+    found.effects = [effect(), effect("note"), effect("note")]
+    assert broken(found) == set(), "an idempotent one may be called again with its key"
+    found.effects = [effect(), effect()]
+    assert broken(found) == {"effects_twice"}
+    found.effects = [effect("note"), effect("note", "c:2.1")]
+    assert broken(found) == {"effects_twice"}, "and not with another one"
+
+
+def test_an_effect_without_a_charge_is_seen() -> None:
+    found = facts()
+    found.effects = [effect()]
+    assert broken(found) == {"effects_unpaid"}
+    found.ledger.append(Charged("acc", "c:1.1", 10.3, 0, "tool"))
+    assert broken(found) == set()
+    found.ledger.append(Charged("acc", "c:1.1", 10.4, 0, "tool"))
+    assert broken(found) == {"charged_twice"}
+
+
+def test_a_call_without_its_result_is_a_hole_in_its_conversation() -> None:
+    asked = {"role": "assistant", "tool_calls": [{"id": "a"}, {"id": "b"}]}
+    a, b = ({"role": "tool", "tool_call_id": each} for each in "ab")
+    assert list(holes({"messages": [asked, a, b, {"role": "user"}]})) == []
+    for messages in ([asked, a], [asked, b, a], [asked, a, b, b], [asked, {"role": "user"}, a, b]):
+        assert list(holes({"messages": messages})), messages
+    found = facts()
+    found.holes = ["r.t: message 1"]
+    assert broken(found) == {"conversations_holed"}

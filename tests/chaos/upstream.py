@@ -4,7 +4,10 @@ import asyncio
 import re
 import time
 from collections import Counter
-from typing import Final
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import takewhile
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -45,6 +48,17 @@ RULES: Final = {
 HEAVY_RULE: Final = Rule(text=HEAVY, usage=USAGE)
 
 
+def holes(body: dict[str, Any]) -> Iterator[str]:
+    """What a strict provider refuses: calls without a result right behind them, or with two."""
+    messages = body.get("messages") or []
+    for place, message in enumerate(messages):
+        asked = [call["id"] for call in message.get("tool_calls") or []]
+        following = takewhile(lambda each: each["role"] == "tool", messages[place + 1 :])
+        given = [each["tool_call_id"] for each in following]
+        if message["role"] != "tool" and asked != given:
+            yield f"message {place} asks for {asked} and gets {given}"
+
+
 class StormUpstream(ScriptedUpstream):
     """`attempts` has every request, the moment its fate is fulfilled."""
 
@@ -54,6 +68,8 @@ class StormUpstream(ScriptedUpstream):
         self._seed = seed
         self._seen: Counter[str] = Counter()
         self._down = 0
+        self.holes: list[str] = []
+        """Conversations in which a call has no result, or more than one."""
 
     async def go_down(self, seconds: float) -> None:
         """Refuses every request for so long."""
@@ -78,8 +94,11 @@ class StormUpstream(ScriptedUpstream):
         written = False
         try:
             await asyncio.sleep(latency)
+            self.holes += [f"{marker}: {hole}" for hole in holes(asked.body)]
             heavy = name in ("ok", "slow", "late") and ".heavy" in marker
             rule = HEAVY_RULE if heavy else RULES[name]
+            if asked.body.get("tools") and rule.text is not None:
+                rule = replace(rule, obeys=True)
             response = await self._answer(request, rule, asked)
             written = True
             return response

@@ -7,10 +7,14 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
-from tests.chaos.facts import Attempt, Charged, Facts, Span
+from tests.chaos.facts import Attempt, Charged, Effect, Facts, Span
 
 KILLED, BROKE_OFF, FROZEN = "gateway_killed", "upstream_broke_off", "gateway_frozen"
 FULL = "gateway_disk_full"
+ONCE = "charge"
+"""The tool whose effect must not happen twice."""
+SCOPED = ".scoped"
+"""In the markers of calls that a program makes: their keys are the gateway's."""
 LATE = "late"
 BROKEN = frozenset({"disconnect_before", "disconnect_middle", "malformed", "empty"})
 
@@ -37,6 +41,10 @@ class Verdict:
     reservations_open: int
     accounts_open: list[str]
     keys_found: list[str]
+    effects: dict[str, int]
+    effects_twice: list[str]
+    effects_unpaid: list[str]
+    conversations_holed: list[str]
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -54,6 +62,9 @@ class Verdict:
             "reservations_open": self.reservations_open,
             "accounts_open": len(self.accounts_open),
             "keys_found": len(self.keys_found),
+            "effects_twice": len(self.effects_twice),
+            "effects_unpaid": len(self.effects_unpaid),
+            "conversations_holed": len(self.conversations_holed),
         }
 
     def lines(self) -> list[str]:
@@ -64,6 +75,9 @@ class Verdict:
             "charged_twice": self.charged_twice,
             "accounts_open": self.accounts_open,
             "keys_found": self.keys_found,
+            "effects_twice": self.effects_twice,
+            "effects_unpaid": self.effects_unpaid,
+            "conversations_holed": self.conversations_holed,
         }
         return [f"{name}: {line}" for name, lines in named.items() for line in lines] + self.notes
 
@@ -92,6 +106,10 @@ def judge(facts: Facts) -> Verdict:
         reservations_open=max(len(reserved), facts.pending),
         accounts_open=list(_left_open(facts)),
         keys_found=facts.keys_found,
+        effects=dict(Counter(effect.tool for effect in facts.effects)),
+        effects_twice=list(_effects_twice(facts)),
+        effects_unpaid=list(_effects_unpaid(facts)),
+        conversations_holed=facts.holes,
         notes=[
             *overspent_notes,
             *mismatch_notes,
@@ -132,6 +150,7 @@ def _repeats(facts: Facts) -> tuple[Counter[str], list[str]]:
         attempts[each.key].append(each)
     charges = {f"{charge.account}:{charge.key}": charge for charge in facts.ledger}
     known = frozenset[str]().union(*(run.scheduled for run in facts.runs))
+    known |= {each.key for each in facts.attempts if SCOPED in each.marker}
     gateway = [span for span in facts.spans if span.victim == "gateway"]
     for key, ones in attempts.items():
         if key not in known:
@@ -173,11 +192,40 @@ def _cause(
 def _charged_twice(facts: Facts) -> Iterator[str]:
     lines = Counter((charge.account, charge.key) for charge in facts.ledger)
     worked = {each.key for each in facts.attempts if each.worked}
+    worked |= {f"{each.account}:{each.key}" for each in facts.ledger if each.kind == "tool"}
     for (account, key), count in lines.items():
         if count > 1:
             yield f"{account}:{key} is charged {count} times"
         if f"{account}:{key}" not in worked:
             yield f"{account}:{key} is charged, and the upstream never answered it"
+
+
+def _effects_twice(facts: Facts) -> Iterator[str]:
+    """A `once` tool that was called twice, and nobody has asked for that; and a call that was
+    repeated under another key, so that no tool could know it again."""
+    calls: defaultdict[tuple[str, str, int], list[Effect]] = defaultdict(list)
+    for effect in facts.effects:
+        calls[effect.tool, effect.task, effect.n].append(effect)
+    for (tool, task, n), made in calls.items():
+        keys = {effect.key for effect in made}
+        if len(keys) > 1:
+            yield f"{tool} {n} of {task} has the keys {sorted(keys)}"
+        if tool == ONCE and len(made) > 1:
+            yield f"{tool} {n} of {task} was done {len(made)} times"
+
+
+def _effects_unpaid(facts: Facts) -> Iterator[str]:
+    """Effects of tools with a price, in runs that have ended, without a line in the ledger.
+
+    A person may skip a call that has had its effect, and nobody knows: that one costs nothing.
+    """
+    paid = {charge.key for charge in facts.ledger if charge.kind == "tool"}
+    unanswered = frozenset[str]().union(*(run.unanswered for run in facts.runs))
+    ended = {run.id for run in facts.runs if run.status == "completed"}
+    for effect in facts.effects:
+        run = effect.task.rpartition(".")[0]
+        if run in ended and effect.key not in paid | unanswered:
+            yield f"{effect.tool} {effect.n} of {effect.task} ({effect.key}) is not in the ledger"
 
 
 def _left_open(facts: Facts) -> Iterator[str]:
