@@ -28,7 +28,7 @@ $(STAMP): requirements/local.lock requirements/model.lock
 $(DEVELOPMENT_STAMP): $(STAMP) requirements/development.lock
 	@PYTHON="$(PYTHON)" bash requirements/install.sh development
 
-demo: $(STAMP) ## run three short acts with a real model: parallel work, a crash, a budget limit
+demo: $(STAMP) ## run four short acts with a real model: parallel work, two crashes, a budget limit
 	@$(QUIETLY) $(BIN)/python -m durable_agent_team.cli.demo
 
 up: $(STAMP) ## run the local stack in the foreground: Temporal and its UI, gateway, worker

@@ -15,11 +15,12 @@ DEMO = (sys.executable, "-m", "durable_agent_team.cli.demo")
 
 
 @pytest.mark.timeout(930)
-def test_three_acts_on_the_stack_that_is_up(desk: Desk) -> None:
+def test_four_acts_on_the_stack_that_is_up(desk: Desk) -> None:
     before = desk.info.worker_pid
     out = desk.command(*DEMO, timeout=900)
     assert "the one that is up" in out
     assert "CHECK FAILED" not in out
+    assert "the refund was paid once" in out
     assert "was refused: required 0.00" in out
     assert "the result of act 1: quotes, each checked word for word" in out
     assert "sum, by the gateway's ledger" in out

@@ -1,11 +1,11 @@
-"""The acts of the demo: each is a run that is followed; the worker is killed in the first."""
+"""The acts of the demo: each is a run that is followed; the worker is killed in two of them."""
 
 import asyncio
 import contextlib
 import json
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 from temporalio.client import Client
@@ -24,6 +24,8 @@ from durable_agent_team.team_files.team_file import load_team
 
 TEAMS = PROJECT_ROOT / "teams"
 POLL_SECONDS = 0.2
+KillWhen = Callable[[RunState], bool]
+Decide = Callable[[RunHandle, RunState], Awaitable[None]]
 NEW_WORKER_SECONDS = 20.0
 
 
@@ -60,12 +62,23 @@ class Stage:
         self._client = client
         self._info = info
 
-    async def play(self, title: str, file: str, *, kill: bool = False) -> Act:
-        """Starts a run of the team and follows it to its end. An interrupted run is cancelled."""
+    async def play(
+        self,
+        title: str,
+        file: str,
+        *,
+        kill_when: KillWhen | None = None,
+        decide: Decide | None = None,
+    ) -> Act:
+        """Starts a run of the team and follows it to its end. An interrupted run is cancelled.
+
+        The worker is killed once, as soon as `kill_when` says so. `decide` sees each state, and may
+        answer what waits for a person.
+        """
         request = load_team(TEAMS / file)
         run = await start_run(self._client, request)
         try:
-            report, crash = await self._follow(run, kill)
+            report, crash = await self._follow(run, kill_when, decide)
         except asyncio.CancelledError:
             with contextlib.suppress(Exception):
                 await run.cancel("the demo was interrupted")
@@ -80,15 +93,19 @@ class Stage:
         )
         return Act(title, request, report, evidence, crash)
 
-    async def _follow(self, run: RunHandle, kill: bool) -> tuple[RunReport, Crash | None]:
+    async def _follow(
+        self, run: RunHandle, kill_when: KillWhen | None, decide: Decide | None
+    ) -> tuple[RunReport, Crash | None]:
         ended = asyncio.create_task(run.result())
         lines, crash = PlainLines(), None
         try:
             while not ended.done():
                 state = await _read_state(run)
                 _print_changes(lines, state)
-                if kill and crash is None and state is not None and is_midway(state):
+                if state is not None and crash is None and kill_when and kill_when(state):
                     crash = await self._kill_worker(state)
+                elif state is not None and decide:
+                    await decide(run, state)
                 await asyncio.wait([ended], timeout=POLL_SECONDS)
             _print_changes(lines, await _read_state(run))
             return ended.result(), crash

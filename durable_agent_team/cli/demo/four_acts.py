@@ -1,4 +1,4 @@
-"""The demo: three short acts with a real model, a real server and one real crash.
+"""The demo: four short acts with a real model, a real server and two real crashes.
 
 Exit codes: 0 all checks passed; 1 one failed, or the stack did not start;
 2 a setting is wrong or a port is taken; 130 interrupted.
@@ -10,8 +10,8 @@ import textwrap
 import time
 from collections.abc import Sequence
 
-from durable_agent_team.cli.demo import run_checks
-from durable_agent_team.cli.demo.demo_acts import Act, Stage, quotes
+from durable_agent_team.cli.demo import run_checks, tool_act
+from durable_agent_team.cli.demo.demo_acts import Act, Stage, is_midway, quotes
 from durable_agent_team.cli.output import aligned_table, print_heading, print_line, print_note, usd
 from durable_agent_team.cli.provider_accounts import ProviderFailed
 from durable_agent_team.client.connection import ServiceUnavailable, connect
@@ -29,7 +29,7 @@ POOR = "poor"
 
 
 async def demo() -> int:
-    """Runs the three acts; returns the exit code."""
+    """Runs the four acts; returns the exit code."""
     main = asyncio.current_task()
     assert main is not None
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -39,7 +39,7 @@ async def demo() -> int:
     print_heading("the local stack: " + ("the one that is up" if running else "starting"))
     async with local_stack(lambda line: print_line(f"  {line}")) as info:
         stage = Stage(await connect(made_of(info.env, ClientSettings)), info)
-        acts = [await act_1(stage), await act_2(stage), await act_3(stage)]
+        acts = [await act(stage) for act in (act_1, act_2, act_3, act_4)]
         print_summary(acts, info, time.monotonic() - started)
     failed = [check for act in acts for check in act.checks if not check.passed]
     for check in failed:
@@ -49,7 +49,7 @@ async def demo() -> int:
 
 async def act_1(stage: Stage) -> Act:
     print_heading("act 1: parallel work over documents, and a crash in the middle")
-    act = await stage.play("act 1", "market_brief.yaml", kill=True)
+    act = await stage.play("act 1", "market_brief.yaml", kill_when=is_midway)
     act.add_checks(run_checks.nothing_lost(act.crash, act.report, act.evidence))
     return check_always(act)
 
@@ -90,6 +90,11 @@ async def act_3(stage: Stage) -> Act:
         run_checks.only_this_agent_refused(POOR, act.request.team, act.report, act.evidence)
     )
     return check_always(act)
+
+
+async def act_4(stage: Stage) -> Act:
+    print_heading("act 4: an agent with a tool, and a crash while the tool runs")
+    return check_always(await tool_act.play(stage))
 
 
 def check_always(act: Act) -> Act:
