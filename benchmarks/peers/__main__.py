@@ -90,6 +90,7 @@ async def measure(rows: Sequence[tuple[Row, int]]) -> Measured:
                     else:
                         seconds = time.perf_counter() - began
                         say(f"round {turn + 1}: {row.name}, {seconds:.1f} s")
+                        found.versions |= ready.versions
                         say("  " + _brief(found.samples[row.name][-1]))
     return found
 

@@ -1,6 +1,7 @@
 """The contenders, and the components that all of them share."""
 
 import asyncio
+import dataclasses
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -94,8 +95,11 @@ class Ours:
 
 @dataclass
 class Field:
+    """`versions`: of peers that a row starts itself, by their titles."""
+
     stage: Stage
     contenders: dict[str, Contender]
+    versions: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)
 
     async def warm(self) -> None:
         """Loading, compiling and connecting once must not count as part of a job."""

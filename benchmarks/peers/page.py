@@ -119,7 +119,7 @@ def kills(report: Report) -> str:
                 [
                     title,
                     *(
-                        _span([sample[what] for sample in samples])
+                        span([sample[what] for sample in samples])
                         for what in ("paid twice", "answered again", "new", "done")
                     ),
                 ]
@@ -135,9 +135,9 @@ def behind(report: Report) -> str:
         samples = report["samples"].get(f"behind {name}")
         if samples:
             direct = report["samples"].get(f"kill {name}") or ()
-            before = _span([sample["paid twice"] for sample in direct]) if direct else ""
+            before = span([sample["paid twice"] for sample in direct]) if direct else ""
             columns = ("paid twice", "done", "direct ms", "behind ms", "ms a call")
-            cells = [_span([sample[what] for sample in samples]) for what in columns]
+            cells = [span([sample[what] for sample in samples]) for what in columns]
             rows.append([title, before, *cells])
     head = ["", "paid twice, direct", "paid twice, behind", "run done, s"]
     head += ["a job directly, ms", "a job behind, ms", "of it a call, ms"]
@@ -174,7 +174,7 @@ def sticky(report: Report) -> str:
     return markdown(["", *heads], [[scene, *cells] for scene, cells in lines.items()])
 
 
-def _span(values: Sequence[float]) -> str:
+def span(values: Sequence[float]) -> str:
     middle = number(statistics.median(values))
     if min(values) == max(values):
         return middle

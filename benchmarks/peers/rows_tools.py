@@ -92,6 +92,7 @@ async def _peer(field: Field, entry: Entry, ask: str) -> tuple[float, float]:
     run = uuid.uuid4().hex
     try:
         await driver.start()
+        field.versions[entry.title] = driver.versions
         await driver.run(job(ask), [uuid.uuid4().hex])
         await field.stage.upstream.reset()
         seconds = await driver.run(job(ask), [run])
