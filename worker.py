@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any, Final
 
@@ -29,10 +30,15 @@ from activities.programs.remote.remote_runner import RemoteRunner
 from activities.programs.run_program import Programs
 from activities.programs.scope_account import ScopeAccount
 from activities.programs.work_directories import WorkDirectories
+from activities.tools.built_in.built_in_tools import BuiltInTools
+from activities.tools.functions.python_tools import PythonTools
+from activities.tools.mcp.sessions import McpSessions
+from activities.tools.tool_activities import Tools
 from durable_agent_team.atxp.account_api import AtxpAccounts
 from durable_agent_team.atxp.chat_client import ChatClient
 from durable_agent_team.atxp.http_client import HttpClient
 from durable_agent_team.atxp.sealing import Sealer
+from durable_agent_team.atxp.tool_charges import ToolCharges
 from durable_agent_team.blobs.open_blobs import open_blobs
 from durable_agent_team.blobs.store import BlobStore, NoBlobs
 from durable_agent_team.blobs.texts import Texts
@@ -84,9 +90,10 @@ def all_activities(
     http: HttpClient,
     blobs: BlobStore | None = None,
     directories: WorkDirectories | None = None,
+    ending: AsyncExitStack | None = None,
 ) -> list[Callable[..., Any]]:
-    """Every activity that this worker serves, over one HTTP client for the process. Programs work
-    in `directories`."""
+    """Every activity that this worker serves, over one HTTP client for the process. Programs and
+    functions work in `directories`; `ending` closes what has processes of its own."""
     provider = AtxpAccounts(http, settings.atxp_api_url, settings.atxp_api_key)
     chat = ChatClient(http, settings.atxp_llm_url)
     sealer = Sealer(settings.sealing_key.get_secret_value())
@@ -95,8 +102,15 @@ def all_activities(
     )
     texts, judge = Texts(blobs or NoBlobs()), Judge()
     agents = Agents(chat, sealer, texts, judge)
+    directories = directories or WorkDirectories()
+    sessions, functions = McpSessions(os.environ), PythonTools(directories, os.environ)
+    if ending is not None:
+        ending.push_async_callback(sessions.close)
+        ending.push_async_callback(functions.close)
+    charges = ToolCharges(http, settings.atxp_api_url)
+    tools = Tools(sessions, functions, BuiltInTools(texts), charges, sealer, texts)
     environments = Environments(PROJECT_ROOT / settings.program_environments, os.environ)
-    processes = ProcessRunner(directories or WorkDirectories(), environments, os.environ)
+    processes = ProcessRunner(directories, environments, os.environ)
     programs = Programs(
         ScopeAccount(http, settings.atxp_llm_url, settings.atxp_api_key),
         sealer,
@@ -120,6 +134,8 @@ def all_activities(
         agents.check_output,
         programs.prepare_environment,
         programs.run_program,
+        tools.list_tools,
+        tools.call_tool,
         Notifications(private_addresses=settings.notify_private_addresses).notify,
     ]
 
@@ -188,7 +204,7 @@ async def connect_with_retry(settings: WorkerSettings, blobs: BlobStore) -> Clie
 async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
     """Runs the worker until `stop` is set, then lets calls in flight finish."""
     stopping = asyncio.create_task(stop.wait())
-    async with HttpClient() as http:
+    async with HttpClient() as http, AsyncExitStack() as ending:
         blobs = open_blobs(
             settings.external_storage, settings.atxp_api_url, settings.atxp_api_key, lambda: http
         )
@@ -200,7 +216,7 @@ async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
         client = connecting.result()
         directories = WorkDirectories()
         await asyncio.to_thread(directories.clean)
-        activities = all_activities(settings, http, blobs, directories)
+        activities = all_activities(settings, http, blobs, directories, ending)
         worker = build_worker(client, settings, activities)
         running = asyncio.create_task(worker.run())
         print(

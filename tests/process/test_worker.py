@@ -22,6 +22,7 @@ from durable_agent_team.contracts.activity_interfaces import (
     AgentActivities,
     NotificationActivities,
     ProgramActivities,
+    ToolActivities,
 )
 from durable_agent_team.process.project_root import PROJECT_ROOT
 from durable_agent_team.process.settings import ClientSettings, WorkerSettings
@@ -116,6 +117,7 @@ async def test_every_activity_of_the_contracts_is_served() -> None:
             AgentActivities,
             NotificationActivities,
             ProgramActivities,
+            ToolActivities,
         )
         for name in vars(kind)
         if not name.startswith("_")

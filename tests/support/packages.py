@@ -4,7 +4,7 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -22,10 +22,15 @@ from activities.programs.process_runner import ProcessRunner
 from activities.programs.run_program import Programs
 from activities.programs.scope_account import ScopeAccount
 from activities.programs.work_directories import WorkDirectories
+from activities.tools.built_in.built_in_tools import BuiltInTools
+from activities.tools.functions.python_tools import PythonTools
+from activities.tools.mcp.sessions import McpSessions
+from activities.tools.tool_activities import Tools
 from durable_agent_team.atxp.account_api import AtxpAccounts
 from durable_agent_team.atxp.chat_client import ChatClient
 from durable_agent_team.atxp.http_client import HttpClient
 from durable_agent_team.atxp.sealing import Sealer, generate_sealing_key
+from durable_agent_team.atxp.tool_charges import ToolCharges
 from durable_agent_team.blobs.store import BlobStore, NoBlobs
 from durable_agent_team.blobs.texts import Texts
 from durable_agent_team.contracts.names import WORKFLOW
@@ -99,6 +104,7 @@ async def _served(
         ScriptedUpstream() as upstream,
         running_gateway(upstream.url, **gateway) as running,
         HttpClient() as http,
+        AsyncExitStack() as ending,
     ):
         provider = AtxpAccounts(http, running.base_url, SecretStr(running.parent_key))
         chat = ChatClient(http, running.base_url)
@@ -114,7 +120,17 @@ async def _served(
             environments,
             runners=dict.fromkeys((PythonRun, CommandRun), processes),
         )
+        texts, judge = Texts(store), Judge()
+        sessions = McpSessions(os.environ)
+        functions = PythonTools(directories, os.environ)
+        ending.push_async_callback(sessions.close)
+        ending.push_async_callback(functions.close)
+        charges = ToolCharges(http, running.base_url)
+        tools = Tools(sessions, functions, BuiltInTools(texts), charges, sealer, texts)
+        agents = Agents(chat, sealer, texts, judge)
         activities = [
+            tools.list_tools,
+            tools.call_tool,
             programs.prepare_environment,
             programs.run_program,
             accounts.read_models,
@@ -123,7 +139,7 @@ async def _served(
             accounts.transfer,
             accounts.read_ledgers,
             accounts.close_accounts,
-            Agents(chat, sealer, Texts(store)).call_agent,
+            agents.call_agent,
             Notifications(private_addresses=True).notify,
         ]
         async with running_worker(client, activities) as queue:
