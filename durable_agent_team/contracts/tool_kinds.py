@@ -191,5 +191,7 @@ Tool = Annotated[
         custom_error_type="no_kind_of_tool",
         custom_error_message="give a built-in tool's name, or exactly one of server and python",
     ),
-    BeforeValidator(_from_name),
+    BeforeValidator(
+        _from_name, json_schema_input_type=BuiltIn | BuiltInTool | ServerTools | PythonTool
+    ),
 ]

@@ -28,6 +28,8 @@ from durable_agent_team.rules.goal_check import contains_goal
 from durable_agent_team.rules.graph import find_cycle
 from durable_agent_team.rules.nearest_names import Remedies, choice
 from durable_agent_team.rules.seed_checks import seed_problems, seeded_tasks
+from durable_agent_team.rules.tools.tool_checks import tool_problems
+from durable_agent_team.rules.tools.tool_warnings import tool_warnings
 
 __all__ = [
     "callers",
@@ -52,6 +54,7 @@ def team_problems(request: RunRequest, catalog: ModelCatalog | None = None) -> l
         _source_problems(request),
         _task_problems(team, team.tasks),
         _result_problems(team),
+        tool_problems(request),
         _seed_problems(request),
     ]
     if catalog is not None:
@@ -96,7 +99,7 @@ def team_warnings(request: RunRequest) -> list[Problem]:
         for task in team.tasks
         if goal and contains_goal(task.ask, goal)
     ]
-    return warnings
+    return [*warnings, *tool_warnings(team)]
 
 
 def bounded(problems: Iterable[Problem]) -> list[Problem]:

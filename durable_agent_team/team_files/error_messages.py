@@ -1,21 +1,17 @@
 """Turns pydantic's errors about a team file into messages for its author."""
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from durable_agent_team.contracts.plan import Problem
-from durable_agent_team.contracts.program_kinds import CommandRun, PythonRun, RemoteRun
 from durable_agent_team.contracts.team import Team
 from durable_agent_team.rules.nearest_names import nearest
 from durable_agent_team.rules.pydantic_messages import explain_error
-
-PROGRAMS: Mapping[str, type[BaseModel]] = MappingProxyType(
-    {"python": PythonRun, "command": CommandRun, "a2a": RemoteRun}
-)
+from durable_agent_team.team_files.union_branches import PROGRAMS, Branch, branch_of
+from durable_agent_team.team_files.union_messages import NO_KIND, special_words
 
 
 def in_words(
@@ -28,27 +24,29 @@ def in_words(
     found: dict[tuple[str | int, ...], Problem] = {}
     for line in error.errors(include_url=False):
         path = tuple(part for part in line["loc"] if part != "[key]")
-        kind = _kind_of_program(path)
-        path = _without_branches(path)
-        found.setdefault(path, _problem(path, line, of, kind))
+        branch = branch_of(path)
+        path = _without_branches(path, branch)
+        found.setdefault(path, _problem(path, line, of, branch))
     return list(found.items())
 
 
 def _problem(
-    path: tuple[str | int, ...], line: Any, of: type[BaseModel], program: type[BaseModel] | None
+    path: tuple[str | int, ...], line: Any, of: type[BaseModel], branch: Branch | None
 ) -> Problem:
     kind = line["type"]
     what, remedy = explain_error(line)
-    if program is not None and kind != "extra_forbidden":
-        what, remedy = _of_program(path, kind) or (what, remedy)
+    if branch is not None and kind != "extra_forbidden":
+        what, remedy = special_words(path, line, branch) or (what, remedy)
     if kind == "extra_forbidden":
         what = "this key is not known"
-        is_run = program is not None and path[-2:-1] == ("run",)
-        keys = list(program.model_fields) if program and is_run else known_keys(path[:-1], of)
+        is_own = branch is not None and len(path) == branch.at + 1
+        keys = list(branch.model.model_fields) if branch and is_own else known_keys(path[:-1], of)
         remedy = suggest(str(path[-1]), keys)
-    elif kind == "no_kind_of_program":
-        what = "this is not a program"
-        remedy = "give exactly one of `python: module:function`, `command: [...]`, `a2a: URL`"
+        if path[0] == "orchestrator" and path[-1] in ("tools", "max_turns"):
+            what = "the orchestrator plans, reviews and answers, and has no tools"
+            remedy = "give them to an agent"
+    elif kind in NO_KIND:
+        what, remedy = NO_KIND[kind]
     elif kind == "missing":
         remedy = f"add `{path[-1]}:`"
     elif kind != "string_unicode" and path and path[-1] == "output":
@@ -57,35 +55,16 @@ def _problem(
     return Problem(field=spell(path)[:300], value=given, what=what, remedy=remedy)
 
 
-def _kind_of_program(path: tuple[str | int, ...]) -> type[BaseModel] | None:
-    """The contract of the agent's program, which pydantic names after `run`."""
-    if len(path) < 4 or path[0] != "agents" or path[2] != "run":
-        return None
-    return PROGRAMS.get(str(path[3]))
-
-
-def _of_program(path: tuple[str | int, ...], kind: str) -> tuple[str, str] | None:
-    """What is wrong with a value under `run`, where pydantic's own words say nothing."""
-    if path[-1] == "env":
-        return (
-            "these are not names of environment variables",
-            "write a list, such as [TAVILY_KEY], or the program's own names: {KEY: $TAVILY_KEY}",
-        )
-    if kind != "string_pattern_mismatch":
-        return None
-    if path[-1] == "python":
-        return "this is not a function of a module", "write it like market.crews:research"
-    if "headers" in path:
-        return "this is not a header from a variable", "write `$NAME`, or `Bearer $NAME`"
-    return "this is not an http:// or https:// URL", "write it like https://example.com/agent"
-
-
-def _without_branches(path: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """Removes the branches that pydantic tried: of `output` a name and a schema, of `run` the kinds
-    of programs, of `env` a list and a mapping."""
-    if _kind_of_program(path) is not None:
-        path = (*path[:3], *path[4:])
-        return path[: path.index("env") + 1] if "env" in path[3:] else path
+def _without_branches(path: tuple[str | int, ...], branch: Branch | None) -> tuple[str | int, ...]:
+    """Removes the branches that pydantic tried: of `output` a name and a schema, of `run`, `tools`
+    and `tool_servers` the kinds, of `env` a list and a mapping."""
+    if branch is not None:
+        path = (*path[: branch.at], *path[branch.at + 1 :])
+        if branch.kinds is PROGRAMS and "env" in path[3:]:
+            return path[: path.index("env") + 1]
+        if path[branch.at :] == ("built_in",):
+            return path[: branch.at]  # the name stands for the whole entry
+        return path
     if "output" in path:
         return path[: path.index("output") + 1]
     return path

@@ -26,6 +26,7 @@ SECRETS = frozenset(
     }
 )
 """Of this project: whoever has one of them can spend the money of every agent."""
+GOES_NOWHERE = "this one goes to no agent: with it, it could spend the money of every agent"
 OURS = ("AGENT_", "GATEWAY_", "UPSTREAM_")
 """What the project's own variables begin with: the worker sets the first ones itself."""
 
@@ -47,17 +48,17 @@ def with_absolute_paths(team: Team, folder: Path) -> Team:
 def _absolute(run: Run, folder: Path) -> Run:
     if isinstance(run, RemoteRun):
         return run
-    directory = _joined(folder, run.directory or ".")
+    directory = joined(folder, run.directory or ".")
     if isinstance(run, PythonRun):
-        given = {"environment": str(_joined(folder, run.environment))} if run.environment else {}
+        given = {"environment": str(joined(folder, run.environment))} if run.environment else {}
         return run.model_copy(update={"directory": str(directory), **given})
     program, *arguments = run.command
     if "/" in program:
-        program = str(_joined(directory, program))
+        program = str(joined(directory, program))
     return run.model_copy(update={"directory": str(directory), "command": (program, *arguments)})
 
 
-def _joined(folder: Path, path: str) -> Path:
+def joined(folder: Path, path: str) -> Path:
     """Without `..`, but not through links: an environment's `bin/python` is one."""
     return Path(os.path.normpath(folder / path))
 
@@ -79,18 +80,18 @@ def _problems(run: Run) -> Iterator[tuple[str, str, str, str]]:
         for reference in run.headers.values():
             yield from _variable_problems("", reference.rpartition("$")[2], "headers")
         return
-    if run.directory is not None and not _is_directory(run.directory):
+    if run.directory is not None and not is_directory(run.directory):
         yield (
             "directory",
             run.directory[:300],
             "there is no such directory",
             "paths are relative to the team file",
         )
-    elif isinstance(run, CommandRun) and not _found(run.command[0]):
+    elif isinstance(run, CommandRun) and not is_found(run.command[0]):
         remedy = "paths are relative to `directory`, by default the team file's"
         if "/" not in run.command[0]:
             remedy = "install it, or name its path, such as ./agent.sh"
-        yield "command", run.command[0][:300], _no_program(run.command[0]), remedy
+        yield "command", run.command[0][:300], no_program(run.command[0]), remedy
     if isinstance(run, PythonRun) and run.environment is not None:
         yield from _environment_problems(run.environment)
     for name, source in run.variables.items():
@@ -99,14 +100,14 @@ def _problems(run: Run) -> Iterator[tuple[str, str, str, str]]:
 
 def _environment_problems(environment: str) -> Iterator[tuple[str, str, str, str]]:
     shown = environment[:300]
-    if not _is_directory(environment):
+    if not is_directory(environment):
         yield (
             "environment",
             shown,
             "there is no such directory",
             f"make it, with a {LOCK}; paths are relative to the team file",
         )
-    elif not _is_file(Path(environment) / LOCK):
+    elif not is_file(Path(environment) / LOCK):
         yield (
             "environment",
             shown,
@@ -119,11 +120,11 @@ def _environment_problems(environment: str) -> Iterator[tuple[str, str, str, str
 def _variable_problems(
     name: str, source: str, key: str = "env"
 ) -> Iterator[tuple[str, str, str, str]]:
-    if source in SECRETS or (source.startswith(OURS[1:]) and "KEY" in source):
+    if is_secret(source):
         yield (
             key,
             source,
-            "this one goes to no agent: with it, it could spend the money of every agent",
+            GOES_NOWHERE,
             "leave it out; the key of its own account is in AGENT_API_KEY",
         )
     elif name.startswith(OURS[0]):
@@ -135,25 +136,30 @@ def _variable_problems(
         )
 
 
-def _is_directory(path: str) -> bool:
+def is_secret(source: str) -> bool:
+    """Whether a variable of the worker's is one of this project's own keys."""
+    return source in SECRETS or (source.startswith(OURS[1:]) and "KEY" in source)
+
+
+def is_directory(path: str) -> bool:
     with suppress(OSError, ValueError):
         return Path(path).is_dir()
     return False
 
 
-def _is_file(path: Path) -> bool:
+def is_file(path: Path) -> bool:
     with suppress(OSError, ValueError):
         return path.is_file()
     return False
 
 
-def _found(program: str) -> bool:
+def is_found(program: str) -> bool:
     with suppress(OSError, ValueError):
         return shutil.which(program) is not None
     return False
 
 
-def _no_program(program: str) -> str:
-    if "/" in program and _is_file(Path(program)):
+def no_program(program: str) -> str:
+    if "/" in program and is_file(Path(program)):
         return "this file cannot be executed (chmod +x)"
     return "there is no such program"

@@ -4,6 +4,7 @@
 """
 
 import copy
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,10 +13,13 @@ from pydantic import ValidationError
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.team import Team
+from durable_agent_team.rules.tools.tool_checks import NO_DOCUMENTS, NO_HOSTS, NO_SERVER
+from durable_agent_team.team_files.union_branches import branch_of
 
 ROUNDS = 12
 """Some mistakes are found only once others are gone."""
 PLACEHOLDER = "left out"
+LEFT_OUT_TOOL = "left:out"
 NO_DOCUMENT = "the request has no text of this name"
 
 
@@ -34,7 +38,11 @@ def salvaged_team(raw: Mapping[str, Any]) -> Team | None:
 
 def _mend(data: Any, kind: str, loc: tuple[int | str, ...]) -> bool:
     """Removes the wrong value, or puts one where it is missing. False if neither is possible."""
-    place, last = _place(data, tuple(part for part in loc if part != "[key]"), kind)
+    path = tuple(part for part in loc if part != "[key]")
+    branch = branch_of(path)
+    if branch is not None:
+        path = (*path[: branch.at], *path[branch.at + 1 :])
+    place, last = _place(data, path, kind)
     if last is None:
         return False
     if kind == "missing":
@@ -49,6 +57,13 @@ def _mend(data: Any, kind: str, loc: tuple[int | str, ...]) -> bool:
         if value.get(str(last)) is None:
             return False
         place[last] = value[str(last)]
+        return True
+    if (
+        path[:1] == ("agents",)
+        and path[2:3] == ("tools",)
+        and place is data["agents"][path[1]]["tools"]
+    ):
+        place[last] = {"python": LEFT_OUT_TOOL}  # the others keep their numbers
         return True
     try:
         del place[last]
@@ -81,14 +96,22 @@ def own_problems(problems: list[Problem], raw: Mapping[str, Any]) -> list[Proble
 
 def _follows(problem: Problem, raw: Mapping[str, Any]) -> bool:
     """Whether the file does say what is missing here, though not as it should be written."""
+    if problem.value == LEFT_OUT_TOOL:
+        return True
     if problem.what == NO_DOCUMENT:
         return True  # reading the documents has reported it
+    if problem.what == NO_SERVER:
+        return problem.value in _keys(raw.get("tool_servers"))
+    if problem.what == NO_DOCUMENTS:
+        return _names_documents(raw)
     if problem.what == "no such agent":
         return problem.value in _keys(raw.get("agents"))
     if problem.what == "no such task":
         return problem.value in _task_ids(raw)
     if problem.field == "goal":
         return raw.get("goal") is not None
+    if problem.what == NO_HOSTS:
+        return bool(_tool(raw, problem.field).get("hosts"))
     section = _section(raw, problem.field.split("."))
     match problem.field.rpartition(".")[2]:
         case "budget_usd" if problem.what.startswith("no limit"):
@@ -100,6 +123,27 @@ def _follows(problem: Problem, raw: Mapping[str, Any]) -> bool:
         case "on_exhausted":
             return section.get("fallback_model") is not None
     return False
+
+
+def _tool(raw: Mapping[str, Any], field: str) -> Mapping[str, Any]:
+    """The entry of `tools` that a field belongs to; empty if there is none."""
+    found = re.match(r"agents\.(.+)\.tools\[([0-9]+)\]", field)
+    try:
+        entry = raw["agents"][found[1]]["tools"][int(found[2])] if found else {}
+    except (KeyError, IndexError, TypeError):
+        return {}
+    return entry if isinstance(entry, dict) else {}
+
+
+def _names_documents(raw: Mapping[str, Any]) -> bool:
+    """Whether an agent or a task names some that could not be read."""
+    members: list[Any] = []
+    for group in (raw.get("agents"), raw.get("tasks")):
+        if isinstance(group, dict):
+            members += group.values()
+        elif isinstance(group, list):
+            members += group
+    return any(isinstance(each, dict) and each.get("inputs") for each in members)
 
 
 def _keys(value: Any) -> set[str]:

@@ -19,6 +19,7 @@ from durable_agent_team.rules.value_limits import START, value_problem
 from durable_agent_team.team_files.error_messages import in_words, spell, suggest
 from durable_agent_team.team_files.program_paths import program_problems, with_absolute_paths
 from durable_agent_team.team_files.salvage import salvaged_request
+from durable_agent_team.team_files.tool_paths import tool_path_problems, with_absolute_tools
 from durable_agent_team.team_files.yaml_file import (
     FileProblem,
     TeamFileError,
@@ -67,7 +68,7 @@ class _TeamFile(YamlFile):
         if self.problems or team is None:
             partial = salvaged_request(raw, sources, goal)
             if team is None and partial is not None:
-                self._check_programs(with_absolute_paths(partial.team, self.folder))
+                self._check_processes(self._resolved(partial.team))
             raise TeamFileError(self.problems, partial, raw)
         request = RunRequest(team=team, sources=sources)
         return request if goal is None else request.model_copy(update={"goal": goal})
@@ -81,15 +82,19 @@ class _TeamFile(YamlFile):
             self._check_schemas(raw)
             return None
         self._check_schemas(raw)
-        team = with_absolute_paths(team, self.folder)
-        self._check_programs(team)
+        team = self._resolved(team)
+        self._check_processes(team)
         refused = value_problem(raw, START)  # as the run itself does
         if refused is not None and not self.problems:
             self.add("the file", refused)
         return team
 
-    def _check_programs(self, team: Team) -> None:
-        for where, problem in program_problems(team):
+    def _resolved(self, team: Team) -> Team:
+        """With the paths of its programs and tools as a worker needs them."""
+        return with_absolute_tools(with_absolute_paths(team, self.folder), self.folder)
+
+    def _check_processes(self, team: Team) -> None:
+        for where, problem in (*program_problems(team), *tool_path_problems(team)):
             self.at(where, problem)
 
     def _check_schemas(self, raw: dict[str, Any]) -> None:
