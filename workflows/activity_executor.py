@@ -1,10 +1,11 @@
 """Starts the activities of a run, and counts them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from temporalio import workflow
-from temporalio.exceptions import FailureError, is_cancelled_exception
+from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 from temporalio.types import MethodAsyncSingleParam
 
 from durable_agent_team.rules.encoded_size import encoded_bytes
@@ -64,6 +65,37 @@ class ActivityExecutor:
             if is_cancelled_exception(error) or is_final(error):
                 raise
             return await self.execute(activity, argument, options, summary=summary)
+        self._turns.count(encoded_bytes(result))
+        return result
+
+    async def execute_quickly(
+        self,
+        activity: MethodAsyncSingleParam[Any, P, R],
+        argument: P,
+        options: ActivityOptions,
+        *,
+        summary: str,
+        too_slow: Callable[[], None],
+    ) -> R:
+        """As `execute`, where the first attempt is a local activity: a quick one passes the server
+        once, and its argument is not in the history. Calls `too_slow` where it takes seconds. The
+        activity must be idempotent. Raises FailureError."""
+        self.commands_issued += 1
+        try:
+            result = await workflow.execute_local_activity_method(
+                activity, argument, **look_options(), summary=summary
+            )
+        except FailureError as error:  # the SDK puts no ActivityError around it
+            if is_cancelled_exception(error) or is_final(error):
+                raise
+            if not isinstance(error, ApplicationError):
+                too_slow()
+            left = options["retry_policy"].maximum_attempts - isinstance(error, ApplicationError)
+            if left < 1:
+                raise
+            policy = replace(options["retry_policy"], maximum_attempts=left)
+            again: ActivityOptions = {**options, "retry_policy": policy}
+            return await self.execute(activity, argument, again, summary=summary)
         self._turns.count(encoded_bytes(result))
         return result
 

@@ -4,6 +4,7 @@ import asyncio
 
 from temporalio import workflow
 
+from durable_agent_team.contracts.activity_interfaces import AgentActivities
 from durable_agent_team.contracts.changes import AdjustAgent, AdjustRun, AgentAdjusted, RunAdjusted
 from durable_agent_team.contracts.control import (
     AddTaskSignal,
@@ -11,6 +12,7 @@ from durable_agent_team.contracts.control import (
     Adjustment,
     AnswerTask,
     AnswerTaskSignal,
+    Approve,
     ApproveSignal,
     BudgetAdjusted,
     CancelTaskSignal,
@@ -35,6 +37,7 @@ from workflows.people.adjustments import (
 )
 from workflows.people.answers import give_answer
 from workflows.plans.additions import addition_problems, check_output, closed_to_tasks
+from workflows.policies import output_check_options
 from workflows.run import Run
 from workflows.state.progress import is_terminal
 from workflows.task_exceptions import TaskFailed
@@ -87,8 +90,7 @@ class Commands:
             case AddTaskSignal() as command:
                 await self.add_task(command.task)
             case ApproveSignal() as command:
-                self._run.approval.check(command)
-                self._run.approval.give(command)
+                await self.approve(command)
             case RetryTaskSignal() as command:
                 self.retry_task(command)
             case CancelTaskSignal() as command:
@@ -151,7 +153,30 @@ class Commands:
         self._runner().add(task)
         return self._task_answer(task.id)
 
+    async def approve(self, command: Approve) -> Approve:
+        """Answers what waits for approval. Edited arguments are checked against the tool's schema
+        first, which takes an activity."""
+        await self.taken_up()
+        approval = self._run.approval
+        approval.check(command)
+        if command.arguments is not None:
+            check = await approval.arguments_check(command)
+            verdict = await self._run.activities.execute_uncounted(
+                AgentActivities.check_arguments,
+                check,
+                output_check_options(),
+                summary=f"{command.subject} · check its arguments",
+            )
+            if verdict.problem:
+                raise refused(f"arguments: {verdict.problem}"[:2000])
+            approval.check(command)  # the run has continued in the meantime
+        return approval.give(command)
+
     def retry_task(self, command: TaskCommand) -> TaskAnswer:
+        if self._run.parking.needs_answer(command.task):
+            raise refused(
+                f"task = {command.task!r}: it may have run; answer it with retry, skip, or result"
+            )
         again: list[str] = []
         if not self._run.wake_task(command.task):
             again = self._runner().retry(command.task)
@@ -162,7 +187,7 @@ class Commands:
         return answer.model_copy(update={"again": shown, "again_total": len(again)})
 
     def answer(self, command: AnswerTask) -> TaskAnswer:
-        """What a person says to a program that is parked for it, which then runs again."""
+        """What a person says to a call of a tool, or to a program, that is parked for it."""
         give_answer(self._progress, command)
         self._run.wake_task(command.task)
         return self._task_answer(command.task)

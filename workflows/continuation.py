@@ -23,7 +23,9 @@ MAX_EVENTS: Final = 2_000
 """Of one execution: its replay takes less than a second."""
 PROGRAMS_PATIENCE: Final = 5
 """Times `MAX_EVENTS`: so long a run stays in one execution while a program runs. In the next one
-the program would start again: what it has paid is replayed to it, but its tools run again."""
+the program would start again: what it has paid is replayed to it, but its tools run again. So long
+it also starts other calls while a tool runs whose effect must happen once; after that, it waits for
+the tool."""
 MORE_EVENTS: Final = 1_000
 """After which a state that was too large is looked at again."""
 MAX_STATE: Final = 1_900_000
@@ -62,7 +64,7 @@ class Continuation:
         info = workflow.info()
         length = info.get_current_history_length()
         events = self._events
-        if self._progress.has_programs_in_flight:
+        if self._progress.has_programs_in_flight or self._progress.has_effects_in_flight:
             events *= PROGRAMS_PATIENCE
         return (
             length > self._least

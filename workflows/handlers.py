@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
+from durable_agent_team.contracts.approvals import ApprovalsPage, ApprovalsQuery
 from durable_agent_team.contracts.changes import AdjustAgent, AdjustRun, AgentAdjusted, RunAdjusted
 from durable_agent_team.contracts.control import (
     AdjustBudget,
@@ -33,6 +34,7 @@ from workflows.activity_errors import refused
 from workflows.commands import Commands
 from workflows.messages import BadMessage, parse
 from workflows.run import Run
+from workflows.state.approvals_page import approvals_page
 from workflows.state.progress import Progress
 from workflows.state.reports import run_state, spend_page
 
@@ -71,6 +73,14 @@ class Handlers:
         """
         try:
             return run_state(self._run.progress, parse(StateQuery, payload, extra).page)
+        except BadMessage as bad:
+            raise refused(str(bad)) from None
+
+    @workflow.query
+    def approvals(self, payload: Any = None, *extra: Any) -> ApprovalsPage:
+        """What waits for a person's approval, in full. Payload: `ApprovalsQuery`."""
+        try:
+            return approvals_page(self._run.progress, parse(ApprovalsQuery, payload, extra))
         except BadMessage as bad:
             raise refused(str(bad)) from None
 
@@ -193,8 +203,8 @@ class Handlers:
 
     @workflow.update
     async def answer(self, payload: Any = None, *extra: Any) -> TaskAnswer:
-        """Answers a program that is parked: about an effect that may have happened, or to a
-        question of a remote agent. Payload: `AnswerTask`."""
+        """Answers what is parked: a call of a tool or an effect of a program that may have
+        happened, or a question of a remote agent. Payload: `AnswerTask`."""
         await self._commands.taken_up()
         return self._commands.answer(parse(AnswerTask, payload, extra))
 
@@ -204,8 +214,11 @@ class Handlers:
 
     @workflow.update
     async def approve(self, payload: Any = None, *extra: Any) -> Approve:
-        """Answers what waits for approval. Payload: `Approve`."""
-        return self._run.approval.give(parse(Approve, payload, extra))
+        """Approves or rejects what waits for it; `arguments` are put in the place of a tool's.
+
+        Payload: `Approve`. Refused where something else waits than the `sha256` names.
+        """
+        return await self._commands.approve(parse(Approve, payload, extra))
 
     @approve.validator
     def _check_approve(self, payload: Any = None, *extra: Any) -> None:

@@ -9,6 +9,7 @@ from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType
 
 from durable_agent_team.contracts.team import Caller
+from durable_agent_team.contracts.tool_kinds import Effects, Tool
 from durable_agent_team.rules.retry_pauses import quick_attempts
 
 
@@ -67,6 +68,40 @@ def program_options(
     options = call_options(caller, max_parallel, patience, attempts)
     seconds = options["start_to_close_timeout"] + PROGRAM_MARGIN
     return {**options, "start_to_close_timeout": seconds}
+
+
+TOOL_MARGIN = timedelta(seconds=60)
+"""Of a tool's activity, beyond the tool's own time: to connect to its server, and to store the
+result. The activity itself ends a tool that takes too long."""
+
+
+def tool_options(
+    tool: Tool,
+    effects: Effects,
+    connect_seconds: float,
+    max_parallel: int,
+    patience: int = 1,
+) -> ActivityOptions:
+    """One call of a tool. With effects that happen `once`, it is attempted once: whether it may be
+    made again is decided by what its heartbeats say."""
+    attempts = 1 if effects is Effects.ONCE else tool.max_attempts
+    seconds = timedelta(seconds=tool.timeout_seconds + connect_seconds)
+    return {
+        "start_to_close_timeout": seconds + TOOL_MARGIN,
+        "heartbeat_timeout": heartbeat_timeout(max_parallel) * patience,
+        "retry_policy": RetryPolicy(
+            initial_interval=timedelta(milliseconds=500),
+            backoff_coefficient=2,
+            maximum_interval=timedelta(seconds=30),
+            maximum_attempts=attempts,
+        ),
+        "cancellation_type": ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    }
+
+
+def charge_options() -> ActivityOptions:
+    """Ends the charge of a tool: repeated as long as an account activity."""
+    return account_options(seconds=25)
 
 
 def environment_options() -> ActivityOptions:

@@ -135,12 +135,14 @@ class Run:
         return snapshot
 
     def _is_quiet(self) -> bool:
-        """What every task and step waits for is in the state: a call, a slot, money or a person."""
+        """What every task and step waits for is in the state: a call, a slot, money or a person.
+        A tool in flight is not called again, where its effect must happen once."""
         is_cancelling = self._steps is not None and self._steps.cancelling() > 0
         if self.runner is not None:
             is_cancelling = is_cancelling or self.runner.is_cancelling
         is_checking = self.calls is not None and self.calls.is_checking
-        return not is_cancelling and not self.accounts.is_reading and not is_checking
+        is_busy = is_cancelling or is_checking or self.progress.has_effects_in_flight
+        return not is_busy and not self.accounts.is_reading
 
     def _hold(self, held: bool) -> None:
         if self.calls is not None:

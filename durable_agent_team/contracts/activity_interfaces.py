@@ -2,6 +2,7 @@
 
 from temporalio import activity
 
+from durable_agent_team.contracts.arguments_check import ArgumentsCheck, ArgumentsVerdict
 from durable_agent_team.contracts.call import CallRequest, CallResult
 from durable_agent_team.contracts.notification import Notification
 from durable_agent_team.contracts.output_check import OutputCheck, OutputVerdict
@@ -18,7 +19,13 @@ from durable_agent_team.contracts.spend import (
     SetBudget,
 )
 from durable_agent_team.contracts.tool_box import ToolBox
-from durable_agent_team.contracts.tool_call import ListTools, ToolOrder, ToolResult
+from durable_agent_team.contracts.tool_call import (
+    ChargeEnd,
+    ChargeEnded,
+    ListTools,
+    ToolOrder,
+    ToolResult,
+)
 
 
 class AccountActivities:
@@ -69,6 +76,11 @@ class AgentActivities:
         """Whether a task's `output` is a JSON Schema: takes too long for a workflow task."""
         raise NotImplementedError
 
+    @activity.defn
+    async def check_arguments(self, check: ArgumentsCheck) -> ArgumentsVerdict:
+        """Whether arguments that a person wrote fit the tool's schema."""
+        raise NotImplementedError
+
 
 class ProgramActivities:
     """Agents that are programs."""
@@ -103,6 +115,12 @@ class ToolActivities:
         `["sent"]` through the server, and waits for its answer: an attempt that the server has
         given up sends nothing.
         """
+        raise NotImplementedError
+
+    @activity.defn
+    async def end_charge(self, end: ChargeEnd) -> ChargeEnded:
+        """Settles or releases the price of a call that a person has decided about. May be
+        repeated."""
         raise NotImplementedError
 
 

@@ -306,6 +306,8 @@ class AgentSpend(Message):
     """Of `completion_tokens`, those that went into thinking."""
     saved_usd: SignedUsd = Decimal(0)
     """What caching saved against the price without it; negative if it cost more than it saved."""
+    tools_usd: Usd = Decimal(0)
+    """Of `spent_usd`, what calls of tools cost."""
 
 
 class Totals(Message):
@@ -323,6 +325,7 @@ class Totals(Message):
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
     saved_usd: SignedUsd = Decimal(0)
+    tools_usd: Usd = Decimal(0)
 
     @classmethod
     def of(cls, agents: Iterable[AgentSpend]) -> "Totals":
@@ -350,6 +353,7 @@ def _kinds(reports: Sequence[AgentSpend]) -> dict[str, Any]:
         "cache_write_tokens": sum(each.cache_write_tokens for each in reports),
         "reasoning_tokens": sum(each.reasoning_tokens for each in reports),
         "saved_usd": sum((each.saved_usd for each in reports), Decimal(0)),
+        "tools_usd": sum((each.tools_usd for each in reports), Decimal(0)),
     }
     return {name: figure for name, figure in sums.items() if figure}
 

@@ -90,3 +90,20 @@ class ToolFailure(Message):
     charged_usd: Usd = Decimal(0)
     required_usd: Usd | None = None
     remaining_usd: Usd | None = None
+
+
+class ChargeEnd(Message):
+    """What a person's decision about a call that may have run makes of its price, which is reserved
+    at the agent's account."""
+
+    account: AccountRef
+    key: str = Field(max_length=200)
+    """Of the call."""
+    amount_usd: Usd
+    settle: bool
+    """False: it is released."""
+
+
+class ChargeEnded(Message):
+    charged_usd: Usd
+    """What the account has paid for the call in all."""

@@ -1,15 +1,24 @@
-"""What a person answers to a program: about an effect that may have happened, or to a question."""
+"""What a person answers: about a call of a tool or an effect of a program that may have happened, or
+to a question of a remote agent."""
 
 from durable_agent_team.contracts.control import AnswerTask
+from durable_agent_team.contracts.conversation_view import ToolCallStatus
 from durable_agent_team.contracts.effects import EffectAnswer, EffectDecision
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import Failure
 from workflows.activity_errors import refused
 from workflows.state.progress import Progress
+from workflows.state.tool_work import ToolCallState
 
 
 def give_answer(progress: Progress, command: AnswerTask) -> None:
-    """Keeps it for the program's next execution. Raises ApplicationError where nothing asks."""
+    """Keeps it, for the call of a tool, or for the program's next execution. Raises
+    ApplicationError where nothing asks."""
+    call = parked_call(progress, command.task)
+    if call is not None:
+        _check_call(command)
+        call.decision, call.answered = command.decision, command.result
+        return
     failure = _asking(progress, command.task)
     scope = progress.scopes[command.task]
     if failure.type == ErrorType.INPUT_REQUIRED:
@@ -27,6 +36,23 @@ def give_answer(progress: Progress, command: AnswerTask) -> None:
     )
     others = tuple(each for each in scope.effect_answers if each.effect != effect)
     scope.effect_answers = (*others, answer)
+
+
+def parked_call(progress: Progress, subject: str) -> ToolCallState | None:
+    """The call of a tool that is parked under this subject."""
+    if subject not in progress.waiting:
+        return None
+    task, _, number = subject.rpartition(":")
+    for work in progress.tool_work.values():
+        call = work.calls.get(number) if work.task == task else None
+        if call is not None and call.status is ToolCallStatus.PARKED and call.decision is None:
+            return call
+    return None
+
+
+def _check_call(command: AnswerTask) -> None:
+    if command.effect is not None:
+        raise refused(f"effect = {command.effect!r}: a call of a tool has no name of an effect")
 
 
 def _asking(progress: Progress, task: str) -> Failure:

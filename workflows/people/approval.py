@@ -1,33 +1,152 @@
-"""Waits, durably, until a person approves a plan."""
+"""Waits, durably, until a person approves: a plan, a task, a hand-off, a call.
+
+An approval is bound to the hash of what was shown, and is used up once. What waits holds no place.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Literal
 
 from temporalio import workflow
 
+from durable_agent_team.contracts.approvals import MAX_WHAT, ApprovalKind
+from durable_agent_team.contracts.arguments_check import ArgumentsCheck
+from durable_agent_team.contracts.bounded_text import cut
 from durable_agent_team.contracts.control import Approve
 from durable_agent_team.contracts.names import STARTER
 from durable_agent_team.contracts.run import RunStatus, Waiting
+from durable_agent_team.contracts.text_ref import Text
 from durable_agent_team.rules.safe_text import shell_command
+from durable_agent_team.rules.tools.approval_rules import parsed_arguments, sha256_of
 from workflows.activity_errors import refused
 from workflows.people.notifier import Notifier
+from workflows.state.open_approval import OpenApproval
 from workflows.state.progress import Progress
 
 
+@dataclass(frozen=True)
+class Ask:
+    """What a person is asked to approve."""
+
+    subject: str
+    kind: ApprovalKind
+    what: str
+    content: Text
+    sha256: str
+    agent: str
+    task: str
+    reason: str
+    """One sentence for `state`."""
+    timeout_seconds: float
+    on_timeout: Literal["reject", "approve"] = "reject"
+    amount_usd: Decimal | None = None
+    tainted: bool = False
+    check: ArgumentsCheck | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A person's answer, or what the time limit makes of none."""
+
+    approved: bool
+    note: str = ""
+    arguments: str | None = None
+    """Those of the person, in place of the model's."""
+    timed_out: bool = False
+
+
 class Approval:
-    """At most one subject waits for approval: `Progress.for_approval`."""
+    """What waits is in `Progress.approvals`; that of the plan also in `Progress.for_approval`."""
 
     def __init__(self, progress: Progress, notifier: Notifier) -> None:
         self._progress = progress
         self._notifier = notifier
 
+    async def decide(self, ask: Ask) -> Verdict:
+        """Returns when a person has answered, or the time is over. The answer is used up.
+
+        Raises CancelledError in a run that starts nothing new.
+        """
+        progress, subject = self._progress, ask.subject
+        if progress.stopping:
+            raise asyncio.CancelledError
+        found = progress.approvals.get(subject)
+        if found is None or found.sha256 != ask.sha256:
+            found = self._open(ask)
+        found.content, found.check = ask.content, ask.check
+        waiting = progress.waiting.get(subject)
+        notifying = self._notifier.approval_waits(waiting) if waiting is not None else None
+        try:
+            timed_out = not await self._answered(found)
+        finally:
+            if notifying is not None:
+                notifying.cancel()
+            if progress.approvals.get(subject) is found:
+                del progress.approvals[subject]
+                progress.unpark(subject)
+                if ask.kind is not ApprovalKind.TOOL:
+                    progress.tasks.unparked(ask.task)
+            progress.changed()
+        if timed_out:
+            return Verdict(approved=ask.on_timeout == "approve", timed_out=True)
+        answer = found.answer
+        if answer is None:  # the run stops
+            raise asyncio.CancelledError
+        return Verdict(answer.approved, answer.note, answer.arguments)
+
+    async def _answered(self, found: OpenApproval) -> bool:
+        """False where the time is over first."""
+        progress = self._progress
+        if found.answer is not None:
+            return True
+        left = None if found.until is None else max(found.until - workflow.now(), timedelta(0))
+        try:
+            await workflow.wait_condition(
+                lambda: found.answer is not None or progress.stopping,
+                timeout=left,
+                timeout_summary=f"{found.agent} · {found.what} · approval"[:200],
+            )
+        except TimeoutError:
+            return found.answer is not None
+        return True
+
+    def _open(self, ask: Ask) -> OpenApproval:
+        now = workflow.now()
+        until = now + timedelta(seconds=ask.timeout_seconds)
+        found = OpenApproval(
+            kind=ask.kind,
+            what=cut(ask.what, MAX_WHAT),
+            sha256=ask.sha256,
+            since=now,
+            agent=ask.agent,
+            task=ask.task,
+            amount_usd=ask.amount_usd,
+            tainted=ask.tainted,
+            until=until,
+            on_timeout=ask.on_timeout,
+        )
+        self._progress.approvals[ask.subject] = found
+        waiting = self._waiting(ask.subject, ask.reason, now, agent=ask.agent, until=until)
+        self._progress.park(waiting)
+        if ask.kind is not ApprovalKind.TOOL:  # others of its turn may be running
+            self._progress.tasks.parked(ask.task)
+        self._progress.changed()
+        return found
+
     async def wait_for(self, subject: str) -> None:
-        """Returns when a person has answered, or the run stops. A refusal stops the run."""
+        """Returns when a person has answered about the plan, or the run stops. A refusal stops the
+        run."""
         progress = self._progress
         if progress.status is not RunStatus.APPROVAL:
             self._ask(subject)
         waiting = progress.waiting.get(subject)
-        notifying = self._notifier.plan_waits(waiting) if waiting is not None else None
+        notifying = self._notifier.approval_waits(waiting) if waiting is not None else None
         await workflow.wait_condition(lambda: progress.approval is not None or progress.stopping)
         if notifying is not None:
             notifying.cancel()
+        progress.approvals.pop(subject, None)
         answer, progress.approval = progress.approval, None
         if answer is not None and not answer.approved:
             progress.stop(f"the {subject} was refused: {answer.note}".rstrip(": "))
@@ -36,31 +155,92 @@ class Approval:
         progress = self._progress
         progress.become(RunStatus.APPROVAL)
         progress.for_approval = subject
-        progress.wait_for_person(
-            Waiting(
-                subject=subject,
-                reason=f"the {subject} waits for approval",
-                command=shell_command(STARTER, "approve", progress.workflow_id, subject),
-                since=workflow.now(),
-            )
+        reason, now = f"the {subject} waits for approval", workflow.now()
+        progress.wait_for_person(self._waiting(subject, reason, now))
+        plan = progress.tasks.plan
+        progress.approvals[subject] = OpenApproval(
+            kind=ApprovalKind.PLAN,
+            what=f"{len(plan.tasks) if plan is not None else 0} tasks",
+            sha256=sha256_of(plan.model_dump(mode="json") if plan is not None else None),
+            since=now,
+        )
+
+    def _waiting(self, subject: str, reason: str, since: datetime, **more: Any) -> Waiting:
+        return Waiting(
+            subject=subject,
+            reason=cut(reason, 1_000),
+            command=shell_command(STARTER, "approve", self._progress.workflow_id, subject),
+            since=since,
+            **more,
         )
 
     def check(self, answer: Approve) -> None:
-        """Raises ApplicationError where this subject does not wait for approval."""
-        waiting = self._progress.waiting.get(answer.subject)
+        """Raises ApplicationError where this subject does not wait for approval, or waits with
+        something else than the person has seen, or has no arguments that could be edited."""
+        subject = answer.subject
+        waiting = self._progress.waiting.get(subject)
         if waiting is None:
             raise refused(
-                f"subject = {answer.subject!r}: nothing of this name waits for a person"
-                f" (waiting: {', '.join(self._progress.waiting) or 'nothing'})"
+                f"subject = {subject!r}: nothing of this name waits for a person"
+                f" (waiting: {_names(self._progress.waiting)})"
             )
-        if answer.subject != self._progress.for_approval:
+        found = self._progress.approvals.get(subject)
+        if found is None and subject != self._progress.for_approval:
             raise refused(
-                f"subject = {answer.subject!r}: an approval does not make it continue;"
+                f"subject = {subject!r}: an approval does not make it continue;"
                 f" `{waiting.command}` does"
             )
+        if found is not None and answer.sha256 not in (None, found.sha256):
+            raise refused(
+                f"sha256 = {answer.sha256}: what waits now has {found.sha256}; look at it again"
+                " (`approvals`)"
+            )
+        if answer.arguments is not None:
+            _check_arguments(answer, found)
+
+    async def arguments_check(self, answer: Approve) -> ArgumentsCheck:
+        """What edited arguments are checked against. Where the run has just continued as new, it is
+        there once the call waits again. Raises ApplicationError."""
+        progress, subject = self._progress, answer.subject
+        await workflow.wait_condition(
+            lambda: (
+                progress.stopping
+                or subject not in progress.approvals
+                or progress.approvals[subject].check is not None
+            )
+        )
+        self.check(answer)
+        check = progress.approvals[subject].check
+        if check is None:
+            raise refused("the run has ended")
+        return check.model_copy(update={"arguments": answer.arguments})
 
     def give(self, answer: Approve) -> Approve:
-        """Records the answer, which `wait_for` then returns with."""
+        """Records the answer, with which what waits continues. Its subject has passed `check`."""
+        found = self._progress.approvals.get(answer.subject)
         self._progress.waiting.pop(answer.subject, None)
-        self._progress.for_approval, self._progress.approval = None, answer
+        if answer.subject == self._progress.for_approval:
+            self._progress.for_approval, self._progress.approval = None, answer
+        elif found is not None:
+            found.answer = answer
+        self._progress.changed()
         return answer
+
+
+def _check_arguments(answer: Approve, found: OpenApproval | None) -> None:
+    """What can be seen without the tool's schema."""
+    if found is None or found.kind is not ApprovalKind.TOOL:
+        raise refused(f"subject = {answer.subject!r}: only calls of tools have arguments to edit")
+    if not answer.approved:
+        raise refused("arguments: they go with an approval, and this is a rejection")
+    if parsed_arguments(answer.arguments or "") is None:
+        raise refused("arguments: a JSON object is expected")
+
+
+MAX_NAMED = 20
+
+
+def _names(waiting: dict[str, Waiting]) -> str:
+    names = list(waiting)
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return (", ".join(names[:MAX_NAMED]) or "nothing") + more

@@ -45,8 +45,8 @@ class Notifier:
             return asyncio.create_task(self._out_of_funds(waiting))
         return asyncio.create_task(self._parked(waiting))
 
-    def plan_waits(self, waiting: Waiting) -> "asyncio.Task[None] | None":
-        """Notifies that a plan waits for approval."""
+    def approval_waits(self, waiting: Waiting) -> "asyncio.Task[None] | None":
+        """Notifies that something waits for approval."""
         if not self._is_wanted(NotifyOn.WAITING) or not workflow.patched(ENDS_ARE_NOTIFIED):
             return None
         return asyncio.create_task(self._parked(waiting))

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from typing import Protocol
 
 from temporalio import workflow
 
@@ -19,30 +21,50 @@ from workflows.state.unpaid import UnpaidUpstream
 from workflows.task_exceptions import TaskFailed, TaskSkipped
 
 
+class Parkable(Protocol):
+    """The state of a call that can park."""
+
+    parked_after: Failure | None
+
+
+@dataclass
+class _Parked:
+    agent: str
+    woken: asyncio.Future[None]
+    needs_answer: bool
+    """Only a person's answer makes it continue: not money, and not a retry."""
+
+
 class Parking:
-    """The parked calls of a run, by the task or step that they belong to."""
+    """The parked calls of a run, by the task or step, or the call of a tool, that they are."""
 
     def __init__(self, progress: Progress, notifier: Notifier) -> None:
         self._progress = progress
         self._notifier = notifier
-        self._parked: dict[str, tuple[str, asyncio.Future[None]]] = {}
+        self._parked: dict[str, _Parked] = {}
 
     async def park(
-        self, subject: str, caller: Caller, account: AgentAccount, failure: Failure
+        self,
+        subject: str,
+        caller: Caller,
+        account: AgentAccount,
+        failure: Failure,
+        call: Parkable | None = None,
     ) -> None:
-        """Returns when the call is woken.
+        """Returns when the call is woken: a task's or a step's, or the `call` of a tool.
 
         After the park timeout raises TaskFailed or TaskSkipped, as the agent's `on_park_timeout`
         says. Raises CancelledError in a run that starts no new call.
         """
         if self._progress.stopping:
             raise asyncio.CancelledError
-        call = self._progress.open_calls[subject]
+        is_tool, call = call is not None, call or self._progress.open_calls[subject]
         woken: asyncio.Future[None] = asyncio.get_event_loop().create_future()
-        self._parked[subject] = (account.agent, woken)
+        needs_answer = is_tool and failure.type == ErrorType.EFFECT_UNKNOWN
+        self._parked[subject] = _Parked(account.agent, woken, needs_answer)
         waiting = self._progress.waiting.get(subject)
         if waiting is None or call.parked_after is None:  # else since an earlier execution
-            waiting = self._waiting(subject, caller, account, failure)
+            waiting = self._waiting(subject, caller, account, failure, is_tool=is_tool)
             call.parked_after = failure
             self._progress.park(waiting)
             account.park()
@@ -70,8 +92,8 @@ class Parking:
 
     def wake_agent(self, agent: str) -> None:
         """Wakes all calls of this agent."""
-        for subject, (parked, _) in list(self._parked.items()):
-            if parked == agent:
+        for subject, parked in list(self._parked.items()):
+            if parked.agent == agent and not parked.needs_answer:
                 self.wake(subject)
 
     def wake_unpaid(self, upstream: str | None = None) -> None:
@@ -98,9 +120,14 @@ class Parking:
         parked = self._parked.get(subject)
         if parked is None:
             return False
-        if not parked[1].done():
-            parked[1].set_result(None)
+        if not parked.woken.done():
+            parked.woken.set_result(None)
         return True
+
+    def needs_answer(self, subject: str) -> bool:
+        """Whether only a person's answer makes this call continue."""
+        parked = self._parked.get(subject)
+        return parked is not None and parked.needs_answer
 
     def wake_cause(self, subject: str) -> bool:
         """As `wake`, with all calls that wait for the same upstream to be paid."""
@@ -111,10 +138,16 @@ class Parking:
         return woken
 
     def _is_parked(self, agent: str) -> bool:
-        return any(parked == agent for parked, _ in self._parked.values())
+        return any(parked.agent == agent for parked in self._parked.values())
 
     def _waiting(
-        self, subject: str, caller: Caller, account: AgentAccount, failure: Failure
+        self,
+        subject: str,
+        caller: Caller,
+        account: AgentAccount,
+        failure: Failure,
+        *,
+        is_tool: bool,
     ) -> Waiting:
         now = workflow.now()
         return Waiting(
@@ -124,7 +157,9 @@ class Parking:
             type=failure.type,
             required_usd=failure.required_usd,
             remaining_usd=failure.remaining_usd,
-            command=wake_command(self._progress.workflow_id, subject, account, failure),
+            command=wake_command(
+                self._progress.workflow_id, subject, account, failure, is_tool=is_tool
+            ),
             since=now,
             until=now + timedelta(seconds=caller.park_timeout_seconds),
             **({"upstream": failure.upstream} if failure.upstream else {}),
@@ -153,16 +188,19 @@ def _timed_out(caller: Caller, failure: Failure) -> Exception:
     return TaskSkipped(expired) if caller.on_park_timeout == "skip" else TaskFailed(expired)
 
 
-def wake_command(run: str, subject: str, account: AgentAccount, failure: Failure) -> str:
+def wake_command(
+    run: str, subject: str, account: AgentAccount, failure: Failure, *, is_tool: bool = False
+) -> str:
     """The command that wakes a parked call: a higher limit where money is missing, `resume` where
-    the operator has to pay the upstream, an answer where a program asks, else a retry."""
+    the operator has to pay the upstream, an answer where a program asks or a tool cannot be called,
+    else a retry."""
     if failure.type == ErrorType.UPSTREAM_OUT_OF_FUNDS:
         return shell_command(STARTER, "resume", run)
     if failure.type == ErrorType.BUDGET_EXHAUSTED:
         missing = (failure.required_usd or Decimal(0)) - (failure.remaining_usd or Decimal(0))
         enough = account.budget_usd + max(missing, Decimal(0))
         return shell_command(STARTER, "budget", run, account.agent, f"{enough:f}")
-    if failure.type == ErrorType.EFFECT_UNKNOWN:
+    if failure.type == ErrorType.EFFECT_UNKNOWN or is_tool:
         return shell_command(STARTER, "answer", run, subject, "retry")
     if failure.type == ErrorType.INPUT_REQUIRED:
         return shell_command(STARTER, "answer", run, subject, "result", "YOUR ANSWER")

@@ -57,6 +57,8 @@ class AgentAccount:
     reasoning_tokens: int = 0
     saved_usd: Decimal = ZERO
     """What caching saved, in all."""
+    tools_usd: Decimal = ZERO
+    """The part of the charges that calls of tools cost."""
 
     @property
     def spent_usd(self) -> Decimal:
@@ -183,6 +185,31 @@ class AgentAccount:
             self.replayable[scope] += cost
         if may_be_billed:
             self.lost[scope] = None
+
+    def begin_tool(self, key: str, price_usd: Decimal, task: str | None) -> None:
+        """A call of a tool that has a price starts, perhaps once more under its key."""
+        self.charges.issued[key] = task
+        self.lost.pop(key, None)
+        self.in_flight[key] = price_usd
+        self.status = AgentStatus.WORKING
+
+    def settle_tool(self, key: str, charged_usd: Decimal) -> None:
+        """A call of a tool has ended, and this is what it costs in all: perhaps nothing."""
+        self._end(key)
+        self.lost.pop(key, None)
+        self.unanswered.discard(key)
+        before = self.charges.of_key(key)
+        for use in (Use.FAILED, Use.USEFUL):
+            self.charges.replace(key, use, ZERO)
+        if charged_usd:
+            self.charges.add(key, Use.USEFUL, charged_usd)
+        self.tools_usd += charged_usd - before
+
+    def lose_tool(self, key: str, price_usd: Decimal) -> None:
+        """A call of a tool may have run: its price stays reserved until a person decides, or until
+        the account is closed."""
+        self._end(key)
+        self.lost[key] = price_usd
 
     def observe(self, ledger: Ledger) -> None:
         """Adds what the programs in flight have cost so far. It counts as useful until they end."""
@@ -338,6 +365,7 @@ class AgentAccount:
             "cache_write_tokens": self.cache_write_tokens,
             "reasoning_tokens": self.reasoning_tokens,
             "saved_usd": self.saved_usd,
+            "tools_usd": self.tools_usd,
         }
         return {name: figure for name, figure in figures.items() if figure}
 

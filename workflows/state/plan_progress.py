@@ -115,6 +115,11 @@ class PlanProgress:
         if self._is_open_task(subject):
             self.schedule.status[subject] = TaskStatus.PARKED
 
+    def resumed(self, subject: str) -> None:
+        """What the task waited for has come, in the middle of its work."""
+        if self._is_open_task(subject):
+            self.schedule.status[subject] = TaskStatus.RUNNING
+
     def unparked(self, subject: str) -> None:
         if self.schedule.status.get(subject) is TaskStatus.PARKED:
             self.schedule.status[subject] = TaskStatus.READY

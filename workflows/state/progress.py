@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from durable_agent_team.contracts.call import AccountRef
 from durable_agent_team.contracts.control import Approve
@@ -24,9 +26,11 @@ from durable_agent_team.contracts.spend import (
 from durable_agent_team.contracts.team import Team
 from durable_agent_team.contracts.text_ref import Text, TextRef
 from durable_agent_team.contracts.tool_box import ToolBox
+from durable_agent_team.contracts.tool_kinds import Effects
 from workflows.state.agent_account import AgentAccount
 from workflows.state.call_trouble import CallTrouble
 from workflows.state.conversation import ConversationState
+from workflows.state.open_approval import OpenApproval
 from workflows.state.open_call import OpenCall
 from workflows.state.outage import Outage
 from workflows.state.plan_progress import PlanProgress
@@ -82,6 +86,15 @@ class Progress:
     """Of agents with tools, by the task that they have not answered yet."""
     tool_work: dict[str, ToolWork] = field(default_factory=dict)
     """What the tools of conversations have done, by the conversation's id."""
+    tainted_tasks: set[str] = field(default_factory=set)
+    """The tasks whose hand-offs may hold something from outside."""
+    tools_in_flight: Annotated[dict[str, Effects], Field(exclude=True)] = field(
+        default_factory=dict
+    )
+    """Calls of tools by their subjects. The next execution makes them again, under their keys; but
+    while a call is in flight whose effect must happen once, there is none."""
+    slow_tools: set[str] = field(default_factory=set)
+    """Sources of tools that take too long for a local activity."""
     planning: PlanningTerms = field(default_factory=PlanningTerms)
     """Of the plan, or of the last review."""
     reviews: int = 0
@@ -91,11 +104,12 @@ class Progress:
     waiting: dict[str, Waiting] = field(default_factory=dict)
     notified: set[str] = field(default_factory=set)
     """Of these subjects, those of which the notification was sent, or has failed for good."""
+    approvals: dict[str, OpenApproval] = field(default_factory=dict)
+    """What waits for a person's approval, by its subject in `waiting`."""
     for_approval: str | None = None
-    """The subject in `waiting` that an approval answers; everything else waits for money or for a
-    retry."""
+    """The subject of the plan, while it waits for approval."""
     approval: Approve | None = None
-    """Its answer, until the run has used it."""
+    """The answer about the plan, until the run has used it."""
     troubled: dict[str, CallTrouble] = field(default_factory=dict)
     """Calls that have failed and are attempted again, by the task or step they belong to."""
     outages: dict[str, Outage] = field(default_factory=dict)
@@ -146,7 +160,7 @@ class Progress:
     def status_now(self) -> RunStatus:
         """The status that is shown: a run is parked when all that is left to do, including the
         orchestrator's own calls, waits for a person. A call that is attempted again does not."""
-        busy = self.troubled or self.has_calls_in_flight
+        busy = self.troubled or self.has_calls_in_flight or self.tools_in_flight
         if self.status in MAY_PARK and self.waiting and not busy:
             return RunStatus.PARKED
         return self.status
@@ -160,7 +174,8 @@ class Progress:
         """The idempotency keys of all calls that have not ended, in flight or not, and the scopes
         of programs that may run again."""
         keys = {key for call in self.open_calls.values() if (key := call.key)}
-        return keys | {scope.id for scope in self.scopes.values()}
+        tools = {key for work in self.tool_work.values() for key in work.open_keys}
+        return keys | tools | {scope.id for scope in self.scopes.values()}
 
     @property
     def has_programs_in_flight(self) -> bool:
@@ -169,6 +184,11 @@ class Progress:
             scope.preparing or scope.id in self.accounts[scope.agent].in_flight
             for scope in self.scopes.values()
         )
+
+    @property
+    def has_effects_in_flight(self) -> bool:
+        """A tool is running that must not run again."""
+        return Effects.ONCE in self.tools_in_flight.values()
 
     @property
     def spent_usd(self) -> Decimal:

@@ -1,0 +1,81 @@
+"""Whether a call of a tool needs a person's approval, and what exactly the person approves."""
+
+import hashlib
+import json
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from pydantic_core import from_json
+
+from durable_agent_team.contracts.tool_box import ToolFacts
+from durable_agent_team.contracts.tool_kinds import ApprovalRule, Effects, Tool
+
+MAX_AMOUNT_TEXT = 60
+MAX_AMOUNT = Decimal(10**12)
+
+
+def parsed_arguments(text: str) -> dict[str, Any] | None:
+    """The arguments of a call; None where they are no JSON object.
+
+    >>> parsed_arguments('{"city": "Oslo"}')
+    {'city': 'Oslo'}
+    """
+    try:
+        value = from_json(text, allow_inf_nan=False)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def rule_of(tool: Tool, effects: Effects) -> ApprovalRule:
+    """The tool's own rule, or the default: `tainted`, and `never` without effects."""
+    if tool.approve is not None:
+        return tool.approve
+    return ApprovalRule.NEVER if effects is Effects.NONE else ApprovalRule.TAINTED
+
+
+def amount_of(tool: Tool, arguments: str) -> Decimal | None:
+    """What a call moves or costs, in USD: the argument that `amount` names, else the tool's price.
+    None where that is no amount."""
+    if tool.amount is None:
+        return tool.price_usd
+    found = (parsed_arguments(arguments) or {}).get(tool.amount)
+    if isinstance(found, bool) or not isinstance(found, int | float | str):
+        return None
+    text = str(found)
+    if len(text) > MAX_AMOUNT_TEXT or not text.isascii() or "_" in text:
+        return None
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        return None
+    return amount if amount.is_finite() and 0 <= amount <= MAX_AMOUNT else None
+
+
+def needs_approval(tool: Tool, effects: Effects, arguments: str, *, tainted: bool) -> bool:
+    """Whether a person has to approve this call. A tool with effects needs it in a tainted
+    conversation, unless its rule is `never`; an unknown amount counts as a large one."""
+    rule = rule_of(tool, effects)
+    if rule is ApprovalRule.NEVER:
+        return False
+    if rule is ApprovalRule.ALWAYS:
+        return True
+    if tainted and (rule is ApprovalRule.TAINTED or effects is not Effects.NONE):
+        return True
+    if rule is ApprovalRule.ABOVE_USD and tool.above_usd is not None:
+        amount = amount_of(tool, arguments)
+        return amount is None or amount > tool.above_usd
+    return False
+
+
+def approved_sha256(facts: ToolFacts, arguments: str) -> str:
+    """What an approval of a call is bound to: the tool as it was listed, and the arguments."""
+    value = parsed_arguments(arguments)
+    kept: Any = arguments if value is None else value
+    return sha256_of({"tool": facts.sha256, "source": facts.source, "arguments": kept})
+
+
+def sha256_of(value: Any) -> str:
+    """Of a JSON value, whatever the order of its keys."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

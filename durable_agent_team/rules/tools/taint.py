@@ -1,0 +1,39 @@
+"""What comes from outside: a conversation that has read it is tainted for its rest."""
+
+from collections.abc import Collection
+
+from durable_agent_team.contracts.team import Agent, Task
+from durable_agent_team.contracts.tool_kinds import BuiltInTool, Tool
+from durable_agent_team.rules.programs import run_of
+from durable_agent_team.rules.revision import is_added
+
+OF_THE_WORKER = frozenset({"calculate"})
+"""Built-in tools whose results are made of the arguments alone."""
+
+
+def is_from_outside(tool: Tool) -> bool:
+    """Whether a result of this tool may hold what nobody on the team wrote."""
+    if tool.trusted:
+        return False
+    return not (isinstance(tool, BuiltInTool) and tool.built_in in OF_THE_WORKER)
+
+
+def begins_tainted(task: Task, agent: Agent, tainted: Collection[str]) -> bool:
+    """Whether what a task's agent reads comes from outside: documents, hand-offs of tasks that are
+    `tainted`, and, in a task that a review added after reading such hand-offs, its very ask."""
+    if task.inputs or agent.inputs:
+        return True
+    if tainted and is_added(task.id):
+        return True
+    return any(each in tainted for each in task.depends_on)
+
+
+def hands_on_taint(task: Task, agent: Agent, tainted: Collection[str]) -> bool:
+    """Whether the hand-off of a task is tainted, apart from what its conversation has read. What a
+    program or a remote agent reads is not known."""
+    return begins_tainted(task, agent, tainted) or run_of(agent) is not None
+
+
+def may_be_tainted(task: Task, agent: Agent, tainted: Collection[str]) -> bool:
+    """The same for a hand-off of another run, of whose conversation nothing is known."""
+    return hands_on_taint(task, agent, tainted) or any(map(is_from_outside, agent.tools))
