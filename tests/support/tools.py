@@ -5,17 +5,25 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from durable_agent_team.contracts.activity_interfaces import ToolActivities
+from durable_agent_team.contracts.arguments_check import ArgumentsCheck, ArgumentsVerdict
 from durable_agent_team.contracts.call import AttemptSpend, CallRequest, CallResult
 from durable_agent_team.contracts.conversation import Entry, ToolCall, Turn
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.tool_box import ToolBox, ToolDefinition, ToolFacts
-from durable_agent_team.contracts.tool_call import ListTools, ToolOrder, ToolResult
+from durable_agent_team.contracts.tool_call import (
+    ChargeEnd,
+    ChargeEnded,
+    ListTools,
+    ToolOrder,
+    ToolResult,
+)
 from durable_agent_team.contracts.tool_kinds import Effects, Tool
 from durable_agent_team.rules.tools.conversation_forms import in_whole_form
 from tests.support.fakes import FakeWorld
@@ -45,11 +53,13 @@ class ToolWorld(FakeWorld, ToolActivities):
         self.wholes: list[CallRequest] = []
         """Each request that reached the model, in its whole form."""
         self.misses = 0
+        self.ended_charges: list[ChargeEnd] = []
         self._known: dict[str, CallRequest] = {}
 
     @property
     def activities(self) -> list[Any]:
-        return [*super().activities, self.list_tools, self.call_tool]
+        own = [self.list_tools, self.call_tool, self.end_charge, self.check_arguments]
+        return [*super().activities, *own]
 
     @activity.defn
     async def list_tools(self, wanted: ListTools) -> ToolBox:
@@ -65,6 +75,22 @@ class ToolWorld(FakeWorld, ToolActivities):
         if isinstance(said, ToolResult):
             return said
         return tool_result(str(said))
+
+    @activity.defn
+    async def end_charge(self, end: ChargeEnd) -> ChargeEnded:
+        """As a gateway: what is reserved under the key is settled or released."""
+        self.ended_charges.append(end)
+        book = self.books[end.account.agent]
+        if end.settle:
+            book.charges[end.key] = end.amount_usd
+        return ChargeEnded(charged_usd=end.amount_usd if end.settle else Decimal(0))
+
+    @activity.defn
+    async def check_arguments(self, check: ArgumentsCheck) -> ArgumentsVerdict:
+        """Wants a number where an `amount` is given."""
+        amount = json.loads(check.arguments).get("amount", 0)
+        good = isinstance(amount, int | float)
+        return ArgumentsVerdict(problem="" if good else "amount: a number is expected")
 
     def entries(self, task: str) -> tuple[Entry, ...]:
         """All of the task's last request to the model."""

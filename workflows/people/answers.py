@@ -1,5 +1,5 @@
-"""What a person answers: about a call of a tool or an effect of a program that may have happened, or
-to a question of a remote agent."""
+"""What a person answers: about a call of a tool, or an effect of a program, that may have happened,
+or to a question of a remote agent."""
 
 from durable_agent_team.contracts.control import AnswerTask
 from durable_agent_team.contracts.conversation_view import ToolCallStatus
