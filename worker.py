@@ -132,6 +132,7 @@ def all_activities(
         accounts.close_accounts,
         agents.call_agent,
         agents.check_output,
+        agents.check_arguments,
         programs.prepare_environment,
         programs.run_program,
         tools.list_tools,

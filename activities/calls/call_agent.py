@@ -18,6 +18,7 @@ from activities.conversations.known_conversations import KnownConversations, Unk
 from activities.conversations.turn_reading import Spoken, spoken
 from activities.error_translation import error_type, translated
 from activities.heartbeats import earlier_spend, heartbeating, time_left
+from activities.judging.argument_checks import edited_arguments_problem
 from activities.judging.checked_answer import judged, kept_answer, seconds_left
 from activities.judging.judge import Judge
 from durable_agent_team.atxp.chat_client import (
@@ -31,6 +32,7 @@ from durable_agent_team.atxp.sealing import Sealer
 from durable_agent_team.blobs.store import BlobsUnreachable, NoBlobs
 from durable_agent_team.blobs.texts import Texts, call_in_full
 from durable_agent_team.contracts.activity_interfaces import AgentActivities
+from durable_agent_team.contracts.arguments_check import ArgumentsCheck, ArgumentsVerdict
 from durable_agent_team.contracts.base import round_up
 from durable_agent_team.contracts.bounded_text import cut
 from durable_agent_team.contracts.call import (
@@ -127,6 +129,14 @@ class Agents(AgentActivities):
         }
         problem = await asyncio.to_thread(schema_problem, check.output)
         return OutputVerdict(problem=problem, **{"problems": found} if found else {})
+
+    @activity.defn
+    async def check_arguments(self, check: ArgumentsCheck) -> ArgumentsVerdict:
+        """Whether arguments that a person wrote fit the tool's schema."""
+        with translated(earlier_spend()):
+            seconds = time_left(MARGIN_SECONDS)
+            problem = await edited_arguments_problem(check, self._texts, self._judge, seconds)
+        return ArgumentsVerdict(problem=cut(problem, 2_000))
 
     async def _in_full(self, call: CallRequest, earlier: AttemptSpend) -> CallRequest:
         """The call with its texts, and of a turn with all that was said before. Raises

@@ -28,6 +28,7 @@ from durable_agent_team.rules.tools.approval_rules import (
     amount_of,
     approved_sha256,
     needs_approval,
+    plain_arguments,
 )
 from durable_agent_team.rules.tools.taint import is_from_outside
 from workflows.activity_executor import ActivityExecutor
@@ -164,7 +165,7 @@ class CallMaker:
             return False
         state.approval = "timed_out" if verdict.timed_out else "approved"
         if verdict.arguments is not None:
-            state.edited, state.approval = verdict.arguments, "edited"
+            state.edited, state.approval = plain_arguments(verdict.arguments), "edited"
         state.approved_sha256 = approved_sha256(one.facts, one.arguments)
         self._become(one, ToolCallStatus.READY)
         return True

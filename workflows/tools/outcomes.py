@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
+    CancelledError,
     TimeoutError,
     TimeoutType,
 )
@@ -88,6 +89,8 @@ def ended(error: BaseException, effects: Effects) -> Ended:
             what = "the call's worker did not end it in time"
         kind = ErrorType.WORKER_LOST if lost else ErrorType.TOOL_TIMEOUT
         return Ended(Failure(type=kind, message=what), sent=sent, lost=True)
+    if isinstance(cause, CancelledError):  # it would have said that the tool was called
+        return Ended(Failure(type=ErrorType.CANCELLED, message="cancelled"), sent=False)
     message = cut(str(cause or error), 2_000)
     return Ended(Failure(type=ErrorType.INTERNAL, message=message), sent=effects is Effects.ONCE)
 

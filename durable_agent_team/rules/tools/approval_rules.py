@@ -27,6 +27,15 @@ def parsed_arguments(text: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+def plain_arguments(text: str) -> str:
+    """The same object as every reader reads it: a key that stands twice has its last value.
+
+    >>> plain_arguments('{"usd": 1, "usd": 2}')
+    '{"usd": 2}'
+    """
+    return json.dumps(parsed_arguments(text) or {}, ensure_ascii=False)
+
+
 def rule_of(tool: Tool, effects: Effects) -> ApprovalRule:
     """The tool's own rule, or the default: `tainted`, and `never` without effects."""
     if tool.approve is not None:
