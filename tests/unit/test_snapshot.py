@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from durable_agent_team.contracts.approvals import ApprovalKind
 from durable_agent_team.contracts.call import AccountRef, Rejected
 from durable_agent_team.contracts.control import Approve
-from durable_agent_team.contracts.conversation import Entry, Turn
+from durable_agent_team.contracts.conversation import Entry, ToolMessage, Turn
+from durable_agent_team.contracts.conversation_view import ToolCallStatus
 from durable_agent_team.contracts.effects import EffectAnswer, EffectDecision
 from durable_agent_team.contracts.plan import Plan
 from durable_agent_team.contracts.run import (
@@ -33,10 +35,12 @@ from durable_agent_team.contracts.spend import (
 )
 from durable_agent_team.contracts.team import Agent, Task, Team
 from durable_agent_team.contracts.text_ref import reference_to
+from durable_agent_team.contracts.tool_kinds import Effects
 from durable_agent_team.rules.briefing import PlanForm
 from workflows.state.agent_account import AgentAccount, Use
 from workflows.state.charges import Charges
 from workflows.state.conversation import ConversationState
+from workflows.state.open_approval import OpenApproval
 from workflows.state.open_call import Issued, OpenCall
 from workflows.state.plan_progress import PlanProgress
 from workflows.state.planning_terms import PlanningTerms
@@ -45,15 +49,19 @@ from workflows.state.progress import Progress
 from workflows.state.snapshot import UnreadableSnapshot, progress_of, snapshot_of
 from workflows.state.task_log import TaskLog
 from workflows.state.task_schedule import Schedule
+from workflows.state.tool_work import ToolCallState, ToolWork
 
 STATE = (
     *(Progress, AgentAccount, Charges, PlanProgress, TaskLog, OpenCall, Issued, PlanningTerms),
-    *(ProgramScope, ConversationState),
+    *(ProgramScope, ConversationState, ToolWork, ToolCallState, OpenApproval),
 )
 MADE_AGAIN = {
     ("OpenCall", "request"): "made from the plan, and compared with `Issued.digest`",
     ("OpenCall", "caller"): "it is in `Issued`",
     ("OpenCall", "conversation"): "it is in `Progress.conversations`",
+    ("Progress", "tools_in_flight"): "those that may run again do; of others there are none",
+    ("OpenApproval", "content"): "it is in the conversation, the plan, or the call",
+    ("OpenApproval", "check"): "made from the agent's tools",
 }
 UNSET = {name for _, name in MADE_AGAIN}
 AT = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -108,8 +116,19 @@ def filled() -> Progress:
     said = ConversationState("c1", "a", [Entry(turn=Turn(content="I look.", calls=()))])
     said.base = "0" * 64
     progress.conversations["x"] = said
+    work = progress.tool_work["c1"] = ToolWork("x", "a", "c1")
+    work.made["pay"] = work.equal["0"] = 1
+    tool = work.calls["1.1"] = ToolCallState("pay", status=ToolCallStatus.PARKED)
+    tool.parked_after = tool.unknown = FAILURE
+    tool.decision, tool.effects = EffectDecision.RESULT, Effects.ONCE
+    tool.result = ToolMessage(id="i", name="pay", text="paid")
+    asked = OpenApproval(ApprovalKind.TOOL, "pay", "0" * 64, AT, answer=progress.approval)
+    progress.approvals["x:1.1"] = asked
+    progress.tainted_tasks.add("x")
+    progress.slow_tools.add("pay")
     log, call = progress.tasks.logs["x"], progress.open_calls["x"]
-    for part in (progress, account, account.charges, progress.tasks, log, call, scope, said):
+    parts: list[Any] = [progress, account, account.charges, progress.tasks, log, call, scope]
+    for part in (*parts, said, work, tool, asked):
         _fill_the_rest(part)
     return progress
 
