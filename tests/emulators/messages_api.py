@@ -6,6 +6,7 @@ use", "Vision", "Prompt caching").
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -98,6 +99,9 @@ def check_message(message: Json, path: str, calls: set[str]) -> set[str]:
             check(block["signature"] == given, f"{path}: Invalid `signature` in `thinking` block")
         elif block["type"] in ("image", "document"):
             check_source(block["source"], path)
+    for block in blocks:
+        identifier = block.get("id", block.get("tool_use_id", "-"))
+        check(re.fullmatch("[a-zA-Z0-9_-]+", identifier), f"{path}.id: String should match pattern")
     answered = [each["tool_use_id"] for each in blocks if each["type"] == "tool_result"]
     check(set(answered) == calls, f"{path}: `tool_use` ids without `tool_result` blocks")
     first = [each["type"] for each in blocks[: len(answered)]]

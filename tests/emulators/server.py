@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.emulators.conversations import NotTaken, calling, check_conversation
 from tests.emulators.rules import PROVIDERS, Provider
 from tests.support.serving import listening
 
@@ -41,12 +42,18 @@ class Emulators:
         body = json.loads(await request.read())
         try:
             check_request(provider, request, body)
+            check_conversation(name, body["messages"])
+        except NotTaken as refused:
+            self.refusals.append(f"{name}: {refused}")
+            return web.json_response({"error": {"message": str(refused)}}, status=refused.status)
         except Refused as refused:
             self.refusals.append(f"{name}: {refused}")
             error = {"message": str(refused), "type": refused.code, "code": refused.code}
             return web.json_response({"error": error}, status=refused.status)
         self.requests.append((name, body))
-        text = self._answer(provider, body)
+        if body.get("tools") and not any(each["role"] == "tool" for each in body["messages"]):
+            return web.json_response(called(provider, name, body))
+        text = "It rains." if body.get("tools") else self._answer(provider, body)
         if body.get("stream"):
             return await _stream(request, provider, body, text)
         return web.json_response(completion(provider, body, text))
@@ -182,6 +189,14 @@ def completion(provider: Provider, body: dict[str, Any], text: str) -> dict[str,
         "choices": [choice],
         "usage": usage_of(provider, body, text),
     }
+
+
+def called(provider: Provider, name: str, body: dict[str, Any]) -> dict[str, Any]:
+    """An answer that calls tools."""
+    message = calling(name, body["tools"])
+    answer = completion(provider, body, json.dumps(message))
+    answer["choices"] = [{"index": 0, "message": message, "finish_reason": "tool_calls"}]
+    return answer
 
 
 def chunks(provider: Provider, body: dict[str, Any], text: str) -> Iterator[dict[str, Any]]:

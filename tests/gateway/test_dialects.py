@@ -1,6 +1,7 @@
 """A request in the dialect of its model: what is renamed, left out, rewritten, or put in words."""
 
 import json
+import re
 from typing import Any
 
 import jsonschema
@@ -186,11 +187,44 @@ def test_free_names_and_tuples_without_a_form_fall_back() -> None:
 
 
 TOOLS = [{"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}]
-CALLED = {
+CALLED: dict[str, Any] = {
     "role": "assistant",
     "content": None,
     "tool_calls": [{"id": "1", "type": "function", "function": {"name": "add", "arguments": "{}"}}],
 }
+
+RESULT = {"role": "tool", "tool_call_id": "1", "content": "2"}
+THINKS = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
+SAYS = {"type": "text", "text": "So."}
+
+
+def test_parts_that_hold_thinking_go_back_to_the_provider_that_has_them() -> None:
+    said = {**CALLED, "content": [THINKS, SAYS]}
+    messages = [{"role": "user", "content": "?"}, said, RESULT]
+    for model, kept in (("magistral-small-latest", [THINKS, SAYS]), ("gpt-5-mini", [SAYS])):
+        assert sent(model, messages=messages)["messages"][1]["content"] == kept
+    messages[1] = {**CALLED, "content": [THINKS]}
+    assert sent("gpt-5-mini", messages=messages)["messages"][1]["content"] is None
+    with pytest.raises(ApiError, match="content parts"):
+        request("gpt-5-mini", messages=[{"role": "user", "content": [THINKS]}])
+
+
+@pytest.mark.parametrize("identifier", ["1", "functions.get:0", "call_00_abcdefgh", "D681PevKs"])
+def test_a_call_and_its_result_keep_one_id_in_the_form_that_the_upstream_takes(
+    identifier: str,
+) -> None:
+    call = {**CALLED["tool_calls"][0], "id": identifier}
+    messages = [
+        {"role": "user", "content": "?"},
+        {**CALLED, "tool_calls": [call]},
+        {**RESULT, "tool_call_id": identifier},
+    ]
+    _, said, result = sent("mistral-large-2512", messages=messages)["messages"]
+    assert said["tool_calls"][0]["id"] == result["tool_call_id"]
+    assert re.fullmatch("[a-zA-Z0-9]{9}", result["tool_call_id"])
+    assert (result["tool_call_id"] == identifier) == (identifier == "D681PevKs")
+    _, said, result = sent("gpt-5-mini", messages=messages)["messages"]
+    assert said["tool_calls"][0]["id"] == result["tool_call_id"] == identifier
 
 
 @pytest.mark.parametrize(

@@ -297,3 +297,37 @@ async def test_its_errors_keep_their_status() -> None:
         reply = await agent.chat(body)
         assert (reply.status, reply.error["type"]) == (400, "upstream_error")
         assert "range: 0..1" in reply.error["message"]
+
+
+async def test_a_chat_conversation_comes_back_with_its_signed_thinking_and_any_ids() -> None:
+    """Two calls at once, without content; then one that another provider's model began."""
+
+    def twice(body: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
+        if len(body["messages"]) > 1:
+            return [{"type": "text", "text": "It rains."}], "end_turn"
+        use = {"type": "tool_use", "name": "weather", "input": {"city": "Oslo"}}
+        calls = [{**use, "id": f"toolu_{number}"} for number in (1, 2)]
+        return [signed("Look."), *calls], "tool_use"
+
+    async with claude(twice) as (upstream, _, agent):
+        asked: dict[str, Any] = {
+            "model": "claude", "messages": [*HELLO], "tools": [CHAT_TOOL], "max_tokens": 50,
+        }  # fmt: skip
+        said = (await agent.chat(asked)).json["choices"][0]["message"]
+        assert said["content"] is None
+        results = [
+            {"role": "tool", "tool_call_id": call["id"], "content": f"rain {call['id']}"}
+            for call in said["tool_calls"]
+        ]
+        reply = await agent.chat({**asked, "messages": [*HELLO, said, *results]})
+        assert reply.json["choices"][0]["message"]["content"] == "It rains."
+        _, assistant, user = upstream.requests[-1]["messages"]
+        kinds = [block["type"] for block in assistant["content"]]
+        assert kinds == ["thinking", "tool_use", "tool_use"]
+        assert [block["content"] for block in user["content"]] == ["rain toolu_1", "rain toolu_2"]
+        foreign = [{**said["tool_calls"][0], "id": "functions.weather:0"}]
+        moved = {"role": "assistant", "content": None, "tool_calls": foreign}
+        moved["reasoning_content"] = "Another model's."
+        result = {"role": "tool", "tool_call_id": "functions.weather:0", "content": "rain"}
+        reply = await agent.chat({**asked, "messages": [*HELLO, moved, result]})
+        assert reply.status == 200, reply.text

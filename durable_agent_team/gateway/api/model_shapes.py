@@ -23,7 +23,9 @@ def model_json(gateway: GatewayContext, model: Model) -> ModelJson:
         price_source=price.source,
         context_tokens=model.context_tokens,
         max_output_tokens=model.max_output_tokens,
-        dialect=DialectJson.model_validate(model.dialect.model_dump(mode="json")),
+        dialect=DialectJson.model_validate(
+            model.dialect.model_dump(mode="json", include=set(DialectJson.model_fields))
+        ),
         planning=model.planning,
         default_max_tokens=price.default_max_tokens,
         message_tokens=price.message_tokens,

@@ -105,7 +105,8 @@ def bounded_request(
         )
     price = target.price
     if body_hash is not None and target.speaks == "chat":
-        data = in_chat_terms(data, target.upstream, price.parameters)
+        returns = target.dialect.returns
+        data = in_chat_terms(data, target.upstream, price.parameters, returns)
     media = Media()
     further = FIELDS if target.speaks == "messages" else frozenset()
     messages = _check(data, price, further, media)
@@ -224,8 +225,10 @@ def _check_message(path: str, message: Any, media: Media) -> None:
         raise invalid(f"only text can be bounded: `{path}.audio` is refused", "unsupported_content")
     content = message.get("content")
     if isinstance(content, list):
+        thinks = message["role"] == "assistant"
         for index, part in enumerate(content):
-            _check_part(f"{path}.content[{index}]", part, media)
+            if not (thinks and isinstance(part, dict) and part.get("type") == "thinking"):
+                _check_part(f"{path}.content[{index}]", part, media)
     elif not isinstance(content, str | None):
         raise invalid(f"`{path}.content` must be a string or a list of parts; got {shown(content)}")
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from durable_agent_team.gateway.calls.returned_messages import returned_messages
 from durable_agent_team.gateway.calls.strict_schema import strict_schema
 from durable_agent_team.gateway.doors.to_messages_request import messages_from_chat
 from durable_agent_team.gateway.models.dialect import Dialect
@@ -26,6 +27,8 @@ def in_dialect(data: Mapping[str, Any], target: Model, limit: int) -> dict[str, 
     """The request as its upstream reads it; `limit` is the most tokens that it may answer."""
     dialect = target.dialect
     sent = {**data, "model": target.upstream_model}
+    if any(each["role"] == "assistant" for each in sent["messages"]):
+        sent["messages"] = returned_messages(sent["messages"], dialect)
     if dialect.limit is not None:
         sent = {name: each for name, each in sent.items() if name not in LIMIT_NAMES}
         sent[dialect.limit] = limit
@@ -45,11 +48,19 @@ def in_messages(data: Mapping[str, Any], target: Model, limit: int) -> dict[str,
     """The request for an upstream that speaks Anthropic's Messages. Its dialect applies as far as
     it is not about the names of a chat request. Raises ApiError for what would be lost."""
     omit = tuple(each for each in target.dialect.omit if each not in IN_MESSAGES)
-    dialect = target.dialect.model_copy(update={"omit": omit, "rename": {}, "limit": None})
+    update = {"omit": omit, "rename": {}, "limit": None, **OWN_CONVERSATION}
+    dialect = target.dialect.model_copy(update=update)
     sent = in_dialect(data, replace(target, dialect=dialect), limit)
     return messages_from_chat(sent, limit, target.upstream)
 
 
+OWN_CONVERSATION: Mapping[str, Any] = {
+    "returns": ("thinking_blocks",),
+    "needs": {},
+    "call_needs": {},
+    "call_id_length": None,
+}
+"""What Messages take back: signed blocks."""
 IN_MESSAGES = frozenset({"reasoning_effort", "user", "stop"})
 """Fields that Anthropic's endpoint for chat completions ignores, and Messages does not."""
 LIMIT_NAMES = frozenset({"max_tokens", "max_completion_tokens"})

@@ -4,9 +4,11 @@ At an upstream that speaks Messages it is sent on. At any other, each of these i
 or written in the words that a chat has for it.
 """
 
+from collections.abc import Collection
+
 from durable_agent_team.gateway.api_error import invalid
 from durable_agent_team.gateway.doors.fields import Json
-from durable_agent_team.gateway.doors.thinking import BLOCKS
+from durable_agent_team.gateway.doors.thinking import BLOCKS, TEXTS, unsigned_text
 
 FIELDS = frozenset({"thinking", "output_format", "cache_control"})
 """Further fields of a request."""
@@ -14,13 +16,20 @@ ERROR = "Error: "
 """Before the text of a tool's result that is one."""
 
 
-def in_chat_terms(data: Json, upstream: str, parameters: tuple[str, ...] = ()) -> Json:
-    """For an upstream that speaks chat completions. `parameters` are further fields that it takes.
+def in_chat_terms(
+    data: Json,
+    upstream: str,
+    parameters: tuple[str, ...] = (),
+    returns: Collection[str] | None = None,
+) -> Json:
+    """For an upstream that speaks chat completions. `parameters` are further fields that it takes,
+    `returns` the fields of thinking that it wants back.
 
-    The thinking of earlier answers is left out: it has no place in a chat, and providers leave it
-    out of the prompt, too. Raises ApiError for what would be lost.
+    Otherwise the thinking of earlier answers is left out: it has no place in a chat, and providers
+    leave it out of the prompt, too. Raises ApiError for what would be lost.
     """
-    sent = {**data, "messages": [_message(each, upstream) for each in data["messages"]]}
+    field = next((each for each in TEXTS if each in (returns or ())), None)
+    sent = {**data, "messages": [_message(each, upstream, field) for each in data["messages"]]}
     if "cache_control" in sent and "cache_control" not in parameters:
         raise _refused("cache_control", upstream)
     if any("cache_control" in tool for tool in sent.get("tools", [])):
@@ -37,7 +46,7 @@ def in_chat_terms(data: Json, upstream: str, parameters: tuple[str, ...] = ()) -
     return sent
 
 
-def _message(message: Json, upstream: str) -> Json:
+def _message(message: Json, upstream: str, thinking: str | None) -> Json:
     content = message.get("content")
     parts = content if isinstance(content, list) else []
     calls = message.get("tool_calls") or []
@@ -47,6 +56,8 @@ def _message(message: Json, upstream: str) -> Json:
         remedy = "only texts are results of tools there; send an image in a message of the user"
         raise _refused("tool_result: image", upstream, remedy)
     kept = {name: value for name, value in message.items() if name not in (BLOCKS, "is_error")}
+    if thinking is not None and (said := unsigned_text(message.get(BLOCKS))):
+        kept[thinking] = said
     if message.get("is_error"):
         kept["content"] = _as_error(content)
     return kept

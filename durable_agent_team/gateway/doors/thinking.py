@@ -36,6 +36,12 @@ def valid_blocks(value: Any) -> list[Json]:
     return [plain(block) for block in blocks if is_block(block)]
 
 
+def unsigned_text(blocks: Any) -> str:
+    """The thinking that came from a chat answer: nobody has signed it."""
+    found = (each for each in valid_blocks(blocks) if each.get("signature") == "")
+    return "".join(each["thinking"] for each in found)
+
+
 def plain(block: Json) -> Json:
     """Without its `index`, by which clients of a chat's stream put its parts together."""
     return {name: block[name] for name in ("type", *KINDS[block["type"]])}

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from durable_agent_team.gateway.api_error import ApiError, invalid
+from durable_agent_team.gateway.doors.call_ids import MESSAGES_ID, fitting_id
 from durable_agent_team.gateway.doors.chat_answer import tool_calls
 from durable_agent_team.gateway.doors.fields import Json, given
 from durable_agent_team.gateway.doors.messages_answer import tool_input
@@ -107,6 +108,7 @@ def _call(call: Json, path: str, upstream: str) -> Json:
     if not isinstance(identifier, str) or not isinstance(name, str):
         raise _lost(f"{path}.tool_calls", upstream, "each needs an `id` and a function's `name`")
     cached = given({"cache_control": call.get("cache_control")})
+    identifier = fitting_id(identifier, MESSAGES_ID)
     block: Json = {"type": "tool_use", "id": identifier, "name": name, "input": tool_input(call)}
     return {**block, **cached}
 
@@ -118,6 +120,7 @@ def _result(message: Json, path: str, upstream: str) -> Json:
     content = message.get("content")
     if not isinstance(content, str):
         content = _content(message, path, upstream)
+    identifier = fitting_id(identifier, MESSAGES_ID)
     block: Json = {"type": "tool_result", "tool_use_id": identifier, "content": content or None}
     block["is_error"] = message.get("is_error")
     return given({**block, "cache_control": message.get("cache_control")})

@@ -1,6 +1,6 @@
 """How one model wants to be asked: data, of which `calls.dialect_body` makes a request."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -34,6 +34,16 @@ class Dialect(BaseModel):
     thinking: Thinking = "none"
     """Where the model's thinking arrives: nowhere (`hidden`: it is billed all the same), in a field
     beside the content, or between `<think>` tags in it."""
+    returns: tuple[str, ...] | None = Field(None, max_length=20)
+    """Of the fields in which providers keep a model's thinking: those that the upstream wants back
+    in later requests. Others are left out; None leaves all of them as they come."""
+    needs: dict[str, Any] = Field({}, max_length=10)
+    """Fields that a message with tool calls must have, with the value where the client sends none,
+    as of a message that another provider's model said."""
+    call_needs: dict[str, Any] = Field({}, max_length=10)
+    """Fields that one of its calls must have: the first gets them where none has."""
+    call_id_length: int | None = Field(None, ge=6, le=64)
+    """The ids of tool calls have exactly so many letters and digits; others are rewritten."""
     tools: Tools = "native"
     """Whether the model takes `tools`. Some servers ignore them silently where it does not, so a
     request with tools is refused for such a model."""
