@@ -1,7 +1,8 @@
 """For every test: `--fast` and `--vanilla`, the order of the files, how many inputs were generated,
-and the exit of the suite."""
+what its processes compile and collect, and the exit of the suite."""
 
 import faulthandler
+import gc
 import os
 import sys
 from collections.abc import Generator
@@ -9,14 +10,20 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from xdist.remote import Producer
 
 from durable_agent_team.contracts.telemetry_labels import LABELS
 from tests.support import fuzzing
+from tests.support.file_scheduling import FileScheduling
 from tests.support.selection import needs_server
 
 # How long a test may go on after its time-out has failed to end it.
 _GRACE_SECONDS = 60
 _STDERR = pytest.StashKey[int]()
+
+# Hundreds of commands, gateways and workers start, each of which would compile the project again.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 _status = 0
 
@@ -60,6 +67,22 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if collection_path.suffix != ".py" or not config.getoption("--fast"):
         return None
     return needs_server(collection_path) or None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FileScheduling | None:
+    return FileScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is imported stays: looking for garbage in it takes seconds, now and in each test."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from durable_agent_team.process.stack_state import StackInfo, read_running
 
 ROOT = Path(__file__).resolve().parents[2]
+DEMO = (sys.executable, "-m", "durable_agent_team.cli.demo")
 START_SECONDS = 120
 PLACES = ("TEMPORAL_ADDRESS", "ATXP_API_URL", "ATXP_LLM_URL", "ATXP_API_KEY", "UPSTREAM_URL")
 

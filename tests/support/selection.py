@@ -5,26 +5,34 @@ list to maintain and `make fast` does not spend its time on importing what it do
 """
 
 import ast
+import re
+from collections.abc import Iterator, Set
 from functools import cache
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
 STARTERS = {"subprocess", "create_subprocess_exec", "WorkflowEnvironment", "running_gateway"}
 """Names that start a process (a command, a gateway, a worker, a Temporal server) or a gateway."""
+_IMPORT = re.compile(
+    r"^\s*(?:from|import)\s+((?:tests|benchmarks)[\w.]*)(?:\s+import\s+(\([^)]*\)|.*))?",
+    re.MULTILINE,
+)
+"""An import of ours: its module, and the names after it."""
 
 
+@cache
 def needs_server(path: Path) -> bool:
     """Whether a test file starts a server or process itself, in a module of `tests` or
     `benchmarks` that it imports, or in a fixture that a `conftest.py` gives it."""
-    if any(STARTERS & _identifiers(each) for each in _imported(path)):
+    if any(_has_any(each, STARTERS) for each in _imported(path)):
         return True
     return any(
-        _identifiers(path) & _fixtures(conftest) and needs_server(conftest)
+        _has_any(path, _fixtures(conftest)) and needs_server(conftest)
         for conftest in _conftests(path)
     )
 
 
-def _imported(path: Path) -> set[Path]:
+def _imported(path: Path) -> Iterator[Path]:
     """The file and all files of `tests` that it imports, directly or not."""
     found: set[Path] = set()
     waiting = [path]
@@ -32,28 +40,38 @@ def _imported(path: Path) -> set[Path]:
         each = waiting.pop()
         if each not in found:
             found.add(each)
+            yield each
             waiting += _imports(each)
-    return found
+
+
+def _has_any(path: Path, names: Set[str]) -> bool:
+    """Whether the code of a file has one of the names. Its words are looked at first: parsing
+    every file would take seconds."""
+    return not names.isdisjoint(_words(path)) and not names.isdisjoint(_identifiers(path))
+
+
+@cache
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+@cache
+def _words(path: Path) -> frozenset[str]:
+    """Those of comments and texts, too."""
+    return frozenset(re.findall(r"\w+", _text(path)))
 
 
 @cache
 def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+    return ast.parse(_text(path))
 
 
 @cache
 def _imports(path: Path) -> list[Path]:
     modules: list[str] = []
-    for node in ast.walk(_tree(path)):
-        if isinstance(node, ast.Import):
-            modules += [each.name for each in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            modules += [node.module, *(f"{node.module}.{each.name}" for each in node.names)]
-    files = [
-        (TESTS.parent / module.replace(".", "/")).with_suffix(".py")
-        for module in modules
-        if module.startswith(("tests.", "benchmarks."))
-    ]
+    for module, names in _IMPORT.findall(_text(path)):
+        modules += [module, *(f"{module}.{name}" for name in re.findall(r"\w+", names))]
+    files = [(TESTS.parent / module.replace(".", "/")).with_suffix(".py") for module in modules]
     return [file for file in files if file.exists()]
 
 
@@ -73,6 +91,7 @@ def _identifiers(path: Path) -> set[str]:
     return found
 
 
+@cache
 def _fixtures(conftest: Path) -> set[str]:
     """What a `conftest.py` defines or imports: more than its fixtures, which is the safe side."""
     defined = (ast.FunctionDef, ast.AsyncFunctionDef)
