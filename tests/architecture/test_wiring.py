@@ -13,6 +13,7 @@ from durable_agent_team.contracts.activity_interfaces import (
     AgentActivities,
     NotificationActivities,
     ProgramActivities,
+    ToolActivities,
 )
 from durable_agent_team.contracts.error_types import ERRORS, ErrorType
 from durable_agent_team.contracts.names import WORKFLOW
@@ -46,6 +47,7 @@ def called_by_workflows() -> set[str]:
                     "AgentActivities",
                     "NotificationActivities",
                     "ProgramActivities",
+                    "ToolActivities",
                 )
             ):
                 called.add(node.attr)
@@ -66,7 +68,13 @@ def test_every_activity_that_the_workflow_calls_is_registered(
     assert registered == set().union(
         *map(
             names_of,
-            (AccountActivities, AgentActivities, NotificationActivities, ProgramActivities),
+            (
+                AccountActivities,
+                AgentActivities,
+                NotificationActivities,
+                ProgramActivities,
+                ToolActivities,
+            ),
         )
     )
 
