@@ -68,14 +68,14 @@ def _resource(resource: Any) -> tuple[str, bool]:
 
 
 def _is_said(structured: Any, texts: list[str]) -> bool:
-    """Whether the texts say what the structured content does. The SDKs wrap what is no object as
-    `{"result": …}`."""
+    """Whether the texts say what the structured content does. What is no object is wrapped in one
+    with a single key: `{"result": …}` by the SDKs, `{"content": …}` by server-filesystem."""
     said = [text for text in texts if text]
     if not said:
         return False
     inner = structured
-    if isinstance(structured, Mapping) and set(structured) == {"result"}:
-        inner = structured["result"]
+    if isinstance(structured, Mapping) and len(structured) == 1:
+        [inner] = structured.values()
     if isinstance(inner, list) and [_as_text(each) for each in inner] == said:
         return True
     for text in (*said, "\n".join(said)):
