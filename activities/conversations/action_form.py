@@ -21,20 +21,22 @@ MAX_DESCRIPTION = 600
 """Characters of a tool's description in the prompt."""
 
 
-def introduction(definitions: Sequence[Mapping[str, Any]]) -> str:
-    """What a model is told of its tools, after the ask."""
+def introduction(call: CallRequest, definitions: Sequence[Mapping[str, Any]]) -> str:
+    """What a model is told of its tools, after the ask. A small one copies the examples, so there
+    is nothing in them that would be wrong in a reply."""
     lines = [
         "",
         "",
         "You can use tools before you answer, one at a time, and you see what each returns.",
-        'To use a tool, reply with JSON alone: {"action": NAME, "arguments": {…}}',
+        'To use a tool, reply with JSON alone: {"action": "its name", "arguments": {}}',
         "The tools:",
     ]
     for each in definitions:
         parameters = json.dumps(generation_schema(each["parameters"]), ensure_ascii=False)
         what = " ".join(str(each["description"]).split())[:MAX_DESCRIPTION]
         lines.append(f"- {each['name']}: {what} Arguments: {parameters}")
-    lines.append('To answer, reply with JSON alone: {"action": "answer", "answer": …}')
+    answer = '""' if call.output == "text" else "{}"
+    lines.append(f'To answer, reply with JSON alone: {{"action": "answer", "answer": {answer}}}')
     return "\n".join(lines)
 
 

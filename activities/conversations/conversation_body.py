@@ -30,7 +30,7 @@ def introduction(call: CallRequest) -> str:
     conversation = call.conversation
     assert conversation is not None
     if not conversation.native:
-        return action_form.introduction(definitions_of(conversation))
+        return action_form.introduction(call, definitions_of(conversation))
     schema = output_schema(call.output, call.sources)
     if schema is None:
         return ""
