@@ -191,6 +191,9 @@ class PaidCalls:
         if has_tools(assignment):
             self.gate.leave(assignment.subject)
             await self.turns.get_ready(assignment, call)
+            while failure := self.turns.cannot_answer(assignment, call):
+                await self._checks_failed(assignment, call, failure)
+                await self.turns.get_ready(assignment, call)
 
     async def inline_answer(self, assignment: Assignment, problems: CheckedByWorkflow) -> str:
         """The text of a plan or a review, which the workflow reads itself."""

@@ -15,6 +15,7 @@ from durable_agent_team.contracts.activity_interfaces import AgentActivities
 from durable_agent_team.contracts.call import MAX_REJECTED, CallRequest, CallResult, Rejected
 from durable_agent_team.contracts.conversation import Conversation, Said
 from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.run import Failure
 from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.contracts.team import Agent
 from durable_agent_team.contracts.tool_box import ToolBox
@@ -25,7 +26,7 @@ from durable_agent_team.rules.tools.compaction import compacted, room_bytes
 from durable_agent_team.rules.tools.conversation_forms import in_base_form
 from durable_agent_team.rules.tools.conversation_hash import extended, head_hash
 from durable_agent_team.rules.tools.conversation_size import entries_bytes, head_bytes
-from durable_agent_team.rules.tools.offers import CallsSoFar, Offer, offer
+from durable_agent_team.rules.tools.offers import CallsSoFar, Offer, missing_tools, offer
 from workflows.activity_errors import failure_and_spend
 from workflows.activity_executor import ActivityExecutor
 from workflows.policies import ActivityOptions
@@ -86,6 +87,23 @@ class Turns:
             )
             state.add_results(results)
             self._progress.changed()
+
+    def cannot_answer(self, assignment: Assignment, call: OpenCall) -> Failure | None:
+        """Why the last turn is not worth its money: it may call nothing, and a required tool has
+        not succeeded."""
+        state, caller = call.conversation, assignment.caller
+        if state is None or not isinstance(caller, Agent) or state.turns + 1 < caller.max_turns:
+            return None
+        box = self._progress.tool_boxes[assignment.agent]
+        missing = missing_tools(caller, box, self._so_far(assignment, state))
+        if not missing:
+            return None
+        names = " or ".join(missing)
+        return Failure(
+            type=ErrorType.CHECK_FAILED,
+            message=f"{names} is required, and no call of it has succeeded in {state.turns} turns;"
+            f" max_turns is {caller.max_turns}, and in the last one nothing can be called"[:2000],
+        )
 
     def took(self, call: OpenCall, request: CallRequest, result: CallResult) -> None:
         """A paid answer has come. Without an `await` before it: nothing that was paid is lost."""
@@ -155,9 +173,12 @@ class Turns:
     def _offer(self, assignment: Assignment, state: ConversationState, box: ToolBox) -> Offer:
         caller = assignment.caller
         assert isinstance(caller, Agent)
-        work = self._tool_calls.work(assignment, state.id)
-        so_far = CallsSoFar(work.made, work.succeeded, work.repeats)
+        so_far = self._so_far(assignment, state)
         return offer(caller, box, so_far, is_last=state.turns + 1 >= caller.max_turns)
+
+    def _so_far(self, assignment: Assignment, state: ConversationState) -> CallsSoFar:
+        work = self._tool_calls.work(assignment, state.id)
+        return CallsSoFar(work.made, work.succeeded, work.repeats)
 
     async def execute(
         self,
