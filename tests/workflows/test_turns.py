@@ -1,10 +1,12 @@
 """Agents with tools: their turns, from the first request to the checked answer."""
 
+import asyncio
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from temporalio import activity
 from temporalio.client import Client, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
@@ -173,6 +175,7 @@ async def test_tools_that_cannot_be_listed_park_their_task(client: Client) -> No
     class Away(ToolWorld):
         away = True
 
+        @activity.defn
         async def list_tools(self, wanted: ListTools) -> ToolBox:
             if self.away:
                 raise ApplicationError(
@@ -267,22 +270,21 @@ async def test_other_instructions_make_another_beginning_of_the_same_conversatio
 
 
 async def test_a_task_that_is_done_again_has_another_conversation(client: Client) -> None:
-    world = ToolWorld(looks(1))
-    team = clerk() | {"approve_plan": False}
-    team["tasks"].append({"id": "more", "agent": "clerk", "ask": "More.", "depends_on": ["refund"]})
-    held: list[WorkflowHandle[Any, Any]] = []
+    again, reached = asyncio.Event(), asyncio.Event()
 
     async def tool(order: ToolOrder) -> str:
-        if (
-            order.task == "more"
-            and len([each for each in world.orders if each.task == "more"]) == 1
-        ):
-            await held[0].execute_update("retry_task", TaskCommand(task="refund"))
+        if order.task == "more":
+            reached.set()
+            await again.wait()
         return "seen"
 
-    world.tool = tool
+    world = ToolWorld(looks(1), tool=tool)
+    team = clerk()
+    team["tasks"].append({"id": "more", "agent": "clerk", "ask": "More.", "depends_on": ["refund"]})
     async with started(client, world, {"team": team | {"result": "more"}}) as handle:
-        held.append(handle)
+        await reached.wait()
+        await handle.execute_update("retry_task", TaskCommand(task="refund"))
+        again.set()
         report = await handle.result()
     assert report.status is RunStatus.COMPLETED
     of_task = [each.conversation for each in world.wholes if each.task == "refund"]
@@ -292,38 +294,36 @@ async def test_a_task_that_is_done_again_has_another_conversation(client: Client
 
 async def test_a_task_that_failed_continues_its_conversation(client: Client) -> None:
     """What was paid, and what its tools have done, is not done again."""
-    world = ToolWorld(looks(2))
+    fails, retried = [True], asyncio.Event()
+
+    async def tool(order: ToolOrder) -> str:
+        if order.task == "other":
+            await retried.wait()
+        return "seen"
+
+    world = ToolWorld(looks(2), tool=tool)
     says = world.says
-    broken = [True]
 
     def breaks(call: CallRequest) -> Said:
-        if call.conversation is not None and call.conversation.turn == 2 and broken.pop():
+        assert call.conversation is not None
+        if call.task == "refund" and call.conversation.turn == 2 and fails:
+            fails.clear()
             raise ApplicationError("bad", type=ErrorType.BAD_REQUEST.value, non_retryable=True)
-        broken.append(False)
         return says(call)
 
     world.says = breaks
     team = failing(clerk())
     team["tasks"].append({"id": "other", "agent": "clerk", "ask": "Wait."})
-    held: list[WorkflowHandle[Any, Any]] = []
-
-    async def tool(order: ToolOrder) -> str:
-        if order.task == "other" and len(world.orders) < 4:
-            await until(held[0], lambda now: any(each.status == "failed" for each in now.tasks))
-            await held[0].execute_update("retry_task", TaskCommand(task="refund"))
-        return "seen"
-
-    world.tool = tool
     async with started(client, world, {"team": team}) as handle:
-        held.append(handle)
+        await until(handle, lambda now: any(each.status == "failed" for each in now.tasks))
+        await handle.execute_update("retry_task", TaskCommand(task="refund"))
+        retried.set()
         report = await handle.result()
     assert report.answer == "seen 2"
     of_task = [each.conversation for each in world.wholes if each.task == "refund"]
     assert len({each.id for each in of_task if each is not None}) == 1
-    assert [order.key.split(":")[1] for order in world.orders if order.task == "refund"] == [
-        "1.1",
-        "2.1",
-    ]
+    made = [order.key.split(":")[1] for order in world.orders if order.task == "refund"]
+    assert made == ["1.1", "2.1"]
 
 
 async def test_a_long_conversation_loses_its_oldest_results(client: Client) -> None:
