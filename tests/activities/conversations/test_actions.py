@@ -88,7 +88,7 @@ def test_the_answer_has_the_schema_of_the_task() -> None:
 
 
 def test_an_enumeration_loses_the_values_that_were_called() -> None:
-    tools = {"native": False, "offered": ("pick",), "must_act": True}
+    tools: dict[str, Any] = {"native": False, "offered": ("pick",), "must_act": True}
     (first,) = branches(turn(**tools))
     assert first["properties"]["arguments"]["properties"]["name"]["enum"] == ["a.md", "b.md"]
     (second,) = branches(turn(picked("a.md"), **tools))
