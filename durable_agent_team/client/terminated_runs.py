@@ -38,7 +38,7 @@ def as_ended(answer: QueryAnswer, status: RunStatus, at: datetime) -> QueryAnswe
         agents = tuple(_agent(agent) for agent in answer.agents)
         return answer.model_copy(update={"agents": agents, "cut_off": True})
     tasks = tuple(_task(task, at) for task in answer.tasks)
-    ended = {"status": status, "tasks": tasks, "waiting": (), "paused": False}
+    ended = {"status": status, "tasks": tasks, "waiting": (), "paused": False, "tool_calls": ()}
     return answer.model_copy(update=ended)
 
 

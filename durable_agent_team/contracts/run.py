@@ -6,14 +6,17 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from durable_agent_team.contracts.approvals import PendingApproval
 from durable_agent_team.contracts.base import Message, Usd
 from durable_agent_team.contracts.call import MAX_ANSWER, MAX_SOURCE
+from durable_agent_team.contracts.conversation_view import ToolCallStatus
 from durable_agent_team.contracts.effects import UnknownEffect
 from durable_agent_team.contracts.plan_in_full import PlanInFull
 from durable_agent_team.contracts.seed import RunId, Seed
 from durable_agent_team.contracts.spend import SpendReport
 from durable_agent_team.contracts.team import MAX_TASKS, Identifier, SourceName, Team
 from durable_agent_team.contracts.text_ref import Text, TextRef, preview_of
+from durable_agent_team.contracts.tool_kinds import Effects
 
 TASKS_PER_PAGE = 100
 
@@ -141,7 +144,8 @@ class TaskState(Message):
     retry: RetryState | None = None
     """While its call is in trouble: the task is running, and needs no person."""
     step: str | None = Field(None, max_length=100)
-    """What its agent's program waits for: `preparing environment`."""
+    """What it is doing, where that is not a call of a model: `preparing environment`, or the tool
+    that is called."""
 
 
 class Waiting(Message):
@@ -163,6 +167,21 @@ class Waiting(Message):
     """Which one the operator has to pay."""
     calls: int | None = None
     """How many calls wait for the same, where `state` lists one for all of them."""
+
+
+class OpenToolCall(Message):
+    """A call of a tool that has not ended: in flight, or waiting."""
+
+    subject: str = Field(max_length=200)
+    """`TASK:3.1`: the first call of the task's third turn."""
+    agent: Identifier
+    source: str = Field(max_length=400)
+    """`files.read_text_file`, `shop.tools:refund`, `calculate`."""
+    effects: Effects | None = None
+    status: ToolCallStatus
+    tainted: bool = False
+    """Something from outside had entered the conversation before it."""
+    started_at: datetime | None = None
 
 
 class Refusal(Message):
@@ -195,8 +214,12 @@ class RunState(Message):
     """Calls that are attempted again by themselves; the first ones of many."""
     refusals: tuple[Refusal, ...]
     failure: Failure | None
+    tool_calls: tuple[OpenToolCall, ...] = ()
+    """Calls of tools that have not ended; the first ones of many."""
     plan: PlanInFull | None = None
     """The one that waits for approval, in `state --json`; the query has no room for it."""
+    approvals: tuple[PendingApproval, ...] = ()
+    """What waits for approval, in `state --json`; the query `approvals` has it."""
 
 
 class TaskOutcome(Message):

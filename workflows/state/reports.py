@@ -37,6 +37,7 @@ from durable_agent_team.rules.encoded_size import (
     text_content_bytes,
 )
 from workflows.state.call_trouble import CallTrouble
+from workflows.state.open_tools import open_tool_calls, tool_step
 from workflows.state.progress import Progress
 from workflows.state.room import Room
 from workflows.state.unpaid import one_for_each_cause
@@ -136,9 +137,16 @@ def run_state(progress: Progress, page: int) -> RunState:
             list(islice(_retrying(progress), MAX_WAITING))
         ),
         "refusals": room.part(room.left // 3).messages(progress.refusals[::-1])[::-1],
+        **_tool_calls(progress, room.part(room.left // 3)),
         "tasks": tuple(_with_texts(progress, shown, spent, room, room.left, MESSAGE_IN_STATE)),
     }
     return bare.model_copy(update=texts)
+
+
+def _tool_calls(progress: Progress, room: Room) -> dict[str, Any]:
+    """Nothing in a run without tools."""
+    found = room.messages(list(islice(open_tool_calls(progress), MAX_WAITING)))
+    return {"tool_calls": found} if found else {}
 
 
 def run_report(progress: Progress, ended_at: datetime) -> RunReport:
@@ -228,7 +236,12 @@ def _state(
 
 def _step(progress: Progress, task_id: str) -> dict[str, Any]:
     scope = progress.scopes.get(task_id)
-    return {"step": PREPARING} if scope is not None and scope.preparing else {}
+    if scope is not None and scope.preparing:
+        return {"step": PREPARING}
+    conversation = progress.conversations.get(task_id)
+    work = progress.tool_work.get(conversation.id) if conversation is not None else None
+    step = tool_step(work) if work is not None else None
+    return {"step": step} if step is not None else {}
 
 
 def _reused(progress: Progress, task_id: str) -> dict[str, Any]:

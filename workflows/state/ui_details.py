@@ -9,12 +9,13 @@ from decimal import Decimal
 from itertools import islice
 
 from durable_agent_team.contracts.plan import Plan
-from durable_agent_team.contracts.run import Waiting
+from durable_agent_team.contracts.run import OpenToolCall, Waiting
 from durable_agent_team.contracts.team import Task
 from durable_agent_team.rules.estimate import estimate
 from durable_agent_team.rules.safe_text import markdown_code, markdown_line
 from workflows.state.agent_account import AgentAccount
 from workflows.state.call_trouble import CallTrouble
+from workflows.state.open_tools import IN_WORDS, open_tool_calls
 from workflows.state.progress import Progress
 from workflows.state.unpaid import one_for_each_cause
 
@@ -53,6 +54,10 @@ def details(progress: Progress) -> str:
     lines += [_waiting(each) for each in waiting[:MAX_ROWS]]
     if len(waiting) > MAX_ROWS:
         lines.append(f"- and {len(waiting) - MAX_ROWS} more wait for you")
+    calls = list(islice(open_tool_calls(progress), MAX_ROWS + 1))
+    lines += [_tool_call(each) for each in calls[:MAX_ROWS]]
+    if len(calls) > MAX_ROWS:
+        lines.append("- and more calls of tools")
     lines += [_troubled(*each) for each in islice(progress.troubled.items(), MAX_TROUBLED)]
     if len(progress.troubled) > MAX_TROUBLED:
         lines.append(f"- and {len(progress.troubled) - MAX_TROUBLED} more are attempted again")
@@ -113,6 +118,16 @@ def _waiting(waiting: Waiting) -> str:
     return (
         f"- waits for you: {calls}{markdown_line(waiting.reason)} {markdown_code(waiting.command)}"
     )
+
+
+def _tool_call(call: OpenToolCall) -> str:
+    """Such as `clerk · refund · shop.tools:refund 2.1 · once · waits for approval`."""
+    task, _, number = call.subject.rpartition(":")
+    parts = [f"**{call.agent}**", task, f"{markdown_line(call.source)} {number}"]
+    parts += [call.effects.value] if call.effects is not None else []
+    parts.append(IN_WORDS[call.status])
+    parts += ["after something from outside"] if call.tainted else []
+    return f"- {' · '.join(parts)}"
 
 
 def _troubled(subject: str, trouble: CallTrouble) -> str:

@@ -61,19 +61,29 @@ def _print_report(report: "RunReport", json: bool) -> int:
 
 @app.command()
 def state(run: Run, json: Json = False) -> int:
-    """Print a run's status and its tasks. Also what failed, and what waits for a person."""
+    """Print a run's status and its tasks. Also what failed, and what waits for a person.
+
+    What waits for approval is printed in full: the plan, or what an agent wants to do.
+    """
+    from durable_agent_team.cli.ui.approval_text import approvals_text, shown_besides_plan
     from durable_agent_team.cli.ui.plan_text import plan_text, waits_for_approval
     from durable_agent_team.cli.ui.run_tables import state_text
 
     async def read(handle: "RunHandle") -> "tuple[RunState, PlanInFull | None]":
         found = await handle.whole_state()
+        waiting = tuple(await handle.approvals()) if found.waiting else ()
+        if waiting:
+            found = found.model_copy(update={"approvals": waiting})
         return found, await handle.plan() if waits_for_approval(found) is not None else None
 
     found, plan = with_run(run, read)
-    if plan is None:
-        return print_answer(found, state_text(found), json)
-    text = f"{state_text(found)}\n\n{plan_text(plan)}"
-    return print_answer(found.model_copy(update={"plan": plan}), text, json)
+    parts = [state_text(found)]
+    if plan is not None:
+        found = found.model_copy(update={"plan": plan})
+        parts.append(plan_text(plan))
+    if others := shown_besides_plan(found.approvals):
+        parts += ["waiting for approval, in full", approvals_text(run, others)]
+    return print_answer(found, "\n\n".join(parts), json)
 
 
 @app.command()

@@ -46,6 +46,11 @@ def kind_of(subject: str) -> ApprovalKind:
     return known.get(part, ApprovalKind.TOOL)
 
 
+def shown_besides_plan(pending: Sequence[PendingApproval]) -> list[PendingApproval]:
+    """All but the plan, which is printed task by task."""
+    return [each for each in pending if each.kind is not ApprovalKind.PLAN]
+
+
 def approvals_text(run: str, pending: Sequence[PendingApproval], most: int = MOST_SHOWN) -> str:
     """All that waits, an empty line between two."""
     blocks = ["\n".join(approval_lines(run, each, most)) for each in pending]

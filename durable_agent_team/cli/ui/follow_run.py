@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import datetime
 
 from durable_agent_team.cli.exit_codes import ExitCode
 from durable_agent_team.cli.output import (
@@ -11,10 +12,13 @@ from durable_agent_team.cli.output import (
     print_note,
     print_text,
 )
+from durable_agent_team.cli.ui.approval_text import approvals_text, shown_besides_plan
 from durable_agent_team.cli.ui.plain_lines import PlainLines
 from durable_agent_team.cli.ui.plan_text import approval_lines, plan_text, waits_for_approval
 from durable_agent_team.cli.ui.run_tables import report_text
 from durable_agent_team.cli.ui.watch_run import watch_run
+from durable_agent_team.client.connection import ServiceUnavailable
+from durable_agent_team.client.exceptions import NoWorker
 from durable_agent_team.client.runs import RunHandle
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus
 from durable_agent_team.process.called_program import starter_command
@@ -55,14 +59,12 @@ async def _json_lines(run: RunHandle) -> RunReport:
 
 
 async def _plain_lines(run: RunHandle) -> RunReport:
-    lines = PlainLines()
-    plan_is_shown = False
+    lines, approvals = PlainLines(), NewApprovals(run)
     async for state in _states(run):
         for line in lines.changes(state):
             print_line(line)
-        if not plan_is_shown and (text := await waiting_plan(run, state)):
+        if text := await approvals.text(state):
             print_text(text)
-            plan_is_shown = True
     report = await run.result()
     for line in lines.changes(state_of(report)):
         print_line(line)
@@ -80,24 +82,50 @@ async def _states(run: RunHandle) -> AsyncIterator[RunState]:
             yield seen.state
 
 
-async def waiting_plan(run: RunHandle, state: RunState) -> str:
-    """The plan that waits for approval, in full, with the commands that answer; else empty."""
-    subject = waits_for_approval(state)
-    plan = await run.plan() if subject is not None else None
-    if subject is None or plan is None:
-        return ""
-    return "\n".join(["", plan_text(plan, MOST_TASKS), "", *approval_lines(run.id, subject), ""])
+class NewApprovals:
+    """What waits for approval and has not been shown yet, in full."""
+
+    def __init__(self, run: RunHandle) -> None:
+        self._run = run
+        self._shown: set[tuple[str, datetime]] = set()
+
+    async def text(self, state: RunState) -> str:
+        """With the commands that answer; empty where nothing is new. The run is asked only where
+        something new waits."""
+        waiting = {(each.subject, each.since) for each in state.waiting}
+        if waiting <= self._shown:
+            return ""
+        try:
+            pending = await self._run.approvals()
+            plan = await self._waiting_plan(state)
+        except (NoWorker, ServiceUnavailable):
+            return ""  # it is asked again with the next state
+        new = [
+            each
+            for each in shown_besides_plan(pending)
+            if (each.subject, each.since) not in self._shown
+        ]
+        self._shown |= waiting
+        parts = [plan] if plan else []
+        parts += [approvals_text(self._run.id, new)] if new else []
+        return "\n".join(["", "\n\n".join(parts), ""]) if parts else ""
+
+    async def _waiting_plan(self, state: RunState) -> str:
+        subject = waits_for_approval(state)
+        plan = await self._run.plan() if subject is not None else None
+        if subject is None or plan is None:
+            return ""
+        return "\n".join([plan_text(plan, MOST_TASKS), "", *approval_lines(self._run.id, subject)])
 
 
 async def _live(run: RunHandle) -> RunReport:
     from durable_agent_team.cli.ui.live_view import LiveView  # noqa: PLC0415
 
     with LiveView(run.id, await run.started_at()) as view:
-        plan_is_shown = False
+        approvals = NewApprovals(run)
         async for seen in watch_run(run, with_spend=True):
-            if not plan_is_shown and seen.state and (text := await waiting_plan(run, seen.state)):
+            if seen.state and (text := await approvals.text(seen.state)):
                 view.print_above(text)
-                plan_is_shown = True
             view.show(seen)
         report = await run.result()
         view.end(state_of(report), report)

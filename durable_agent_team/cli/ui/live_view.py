@@ -15,10 +15,12 @@ from durable_agent_team.cli.ui.run_tables import (
     failure_lines,
     failure_text,
     possibly_billed_text,
+    tool_call_text,
     waiting_text,
 )
 from durable_agent_team.cli.ui.watch_run import Snapshot
 from durable_agent_team.cli.word_wrap import cells, clip_words, wrap_line
+from durable_agent_team.contracts.conversation_view import ToolCallStatus
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import SpendReport
 from durable_agent_team.rules import safe_text
@@ -32,6 +34,8 @@ STATUS_STYLES = {
 }
 
 
+IN_WORK = (ToolCallStatus.RUNNING, ToolCallStatus.READY)
+"""Calls of tools that wait for nobody; the others are listed with what waits."""
 MOST_NOTES = 5
 LEAST_TABLE = 8
 """Lines that notes leave to the tasks."""
@@ -194,6 +198,9 @@ def _notes(state: RunState) -> list[Note]:
         notes.append((f"cancelled: {state.cancel_reason}", "yellow", ""))
     notes += [(f"~ {retrying_text(call)}", "yellow", "") for call in state.retrying[:MOST_NOTES]]
     notes += _more(len(state.retrying), "more are attempted again", "yellow")
+    running = [each for each in state.tool_calls if each.status in IN_WORK]
+    notes += [(f"» {tool_call_text(call)}", "cyan", "") for call in running[:MOST_NOTES]]
+    notes += _more(len(running), "more calls of tools", "cyan")
     for each in state.waiting[:MOST_NOTES]:
         why, how = waiting_text(each)
         notes.append((f"? {why}", "bold yellow", how))

@@ -17,8 +17,10 @@ from durable_agent_team.cli.ui.remedies import remedy_of
 from durable_agent_team.cli.ui.retry_text import retrying_text
 from durable_agent_team.cli.ui.token_text import kinds_text, saved_text
 from durable_agent_team.client.runs import RunSummary
+from durable_agent_team.contracts.conversation_view import ToolCallStatus
 from durable_agent_team.contracts.run import (
     Failure,
+    OpenToolCall,
     Refusal,
     RunReport,
     RunState,
@@ -225,6 +227,8 @@ def _more_than_tasks(state: RunState) -> list[str]:
     if state.retrying:
         lines += ["", "attempted again (times in UTC)"]
         lines += [f"  {retrying_text(each)}" for each in state.retrying]
+    if state.tool_calls:
+        lines += ["", "calls of tools", *tool_call_table(state.tool_calls)]
     if state.waiting:
         lines += ["", "waiting for a person"]
         for each in state.waiting:
@@ -233,6 +237,33 @@ def _more_than_tasks(state: RunState) -> list[str]:
     if state.refusals:
         lines += ["", "messages that were rejected, and changed nothing"]
         lines += [f"  {refusal_text(each)}" for each in state.refusals]
+    return lines
+
+
+TOOL_STATUSES = {
+    ToolCallStatus.READY: "waits for a free place",
+    ToolCallStatus.APPROVAL: "waits for approval",
+    ToolCallStatus.RUNNING: "in flight",
+    ToolCallStatus.PARKED: "waits for an answer",
+}
+
+
+def tool_call_text(call: OpenToolCall) -> str:
+    """Such as `settle:2.1 (clerk): shop.tools:refund, effects: once, in flight`."""
+    effects = f", effects: {call.effects}" if call.effects is not None else ""
+    outside = ", after something from outside" if call.tainted else ""
+    status = TOOL_STATUSES.get(call.status, call.status.value)
+    return (
+        f"{call.subject} ({call.agent}): {one_line(flat(call.source))}{effects}, {status}{outside}"
+    )
+
+
+def tool_call_table(calls: Sequence[OpenToolCall]) -> list[str]:
+    """Calls that have not ended, a line each."""
+    lines = []
+    for call in calls:
+        since = f" since {elapsed(call.started_at, None)}" if call.started_at else ""
+        lines.append(f"  {tool_call_text(call)}{since}")
     return lines
 
 
