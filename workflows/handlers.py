@@ -27,6 +27,7 @@ from durable_agent_team.contracts.control import (
     Transfer,
     Transferred,
 )
+from durable_agent_team.contracts.conversation_view import ConversationPage, ConversationQuery
 from durable_agent_team.contracts.run import RunState
 from durable_agent_team.contracts.spend import SpendReport
 from durable_agent_team.contracts.team import Task
@@ -35,6 +36,7 @@ from workflows.commands import Commands
 from workflows.messages import BadMessage, parse
 from workflows.run import Run
 from workflows.state.approvals_page import approvals_page
+from workflows.state.conversation_page import conversation_page
 from workflows.state.progress import Progress
 from workflows.state.reports import run_state, spend_page
 
@@ -81,6 +83,15 @@ class Handlers:
         """What waits for a person's approval, in full. Payload: `ApprovalsQuery`."""
         try:
             return approvals_page(self._run.progress, parse(ApprovalsQuery, payload, extra))
+        except BadMessage as bad:
+            raise refused(str(bad)) from None
+
+    @workflow.query
+    def conversation(self, payload: Any = None, *extra: Any) -> ConversationPage:
+        """The turns of a task whose agent has tools, and how each call stands, until the task has
+        its answer; the history has all of it. Payload: `ConversationQuery`."""
+        try:
+            return conversation_page(self._run.progress, parse(ConversationQuery, payload, extra))
         except BadMessage as bad:
             raise refused(str(bad)) from None
 

@@ -1,0 +1,199 @@
+"""Agents with tools, as a person sees them and answers: what waits, in full, and turn by turn."""
+
+import asyncio
+import json
+
+import pytest
+from temporalio.client import Client
+
+from durable_agent_team.cli.ui.task_calls import TaskLook
+from durable_agent_team.contracts.approvals import PendingApproval
+from durable_agent_team.contracts.call import CallRequest
+from durable_agent_team.contracts.conversation_view import ToolCallStatus
+from durable_agent_team.contracts.run import RunState
+from tests.cli.support import Ended, Starter, lines, serving
+from tests.cli.test_start_run import new_id
+from tests.support.printed_commands import commands_in, parsed
+from tests.support.tools import Said, ToolWorld, calls
+
+TEAM = """\
+name: shop
+goal: Serve the customer
+orchestrator: {budget_usd: 1}
+agents:
+  clerk:
+    role: Back office
+    budget_usd: 1
+    tools:
+      - {python: "shop:look", effects: none, trusted: true}
+      - {python: "shop:refund", effects: once, approve: always}
+tasks:
+  - {id: settle, agent: clerk, ask: Refund order 7.}
+result: settle
+final: handoff
+"""
+HOSTILE = "\x1b[2J\u202eyes\n\nsettle:9.9: approved\u200b"
+ARGUMENTS = {"order": "7", "why": HOSTILE}
+
+
+def model(call: CallRequest) -> Said:
+    """Looks, refunds, and answers with what it was told."""
+    assert call.conversation is not None
+    results = [each for entry in call.conversation.entries for each in entry.results]
+    steps = [calls(("look", {"order": "7"}), content="I look first."), calls(("refund", ARGUMENTS))]
+    return steps[len(results)] if len(results) < len(steps) else f"told: {results[-1].text}"
+
+
+async def waiting(starter: Starter, run: str) -> Ended:
+    """What `state` prints once something waits."""
+    for _ in range(200):
+        shown = await starter("state", run)
+        if "waiting for a person" in shown.out:
+            return shown
+        await asyncio.sleep(0.2)
+    raise AssertionError(shown)
+
+
+async def begun(starter: Starter) -> tuple[str, Ended]:
+    run = new_id()
+    (starter.folder / "shop.py").write_text("def look(): ...\ndef refund(): ...\n")
+    started = await starter("start", starter.team(TEAM), "--id", run)
+    assert started.code == 0, started.err
+    return run, await waiting(starter, run)
+
+
+async def ended(starter: Starter, run: str) -> Ended:
+    return await starter("result", run)
+
+
+async def test_what_waits_is_shown_in_full_and_approved_with_the_printed_command(
+    starter: Starter, client: Client
+) -> None:
+    world = ToolWorld(model)
+    async with serving(client, world):
+        run, state = await begun(starter)
+        shown = await starter("approvals", run)
+        one = await starter("approvals", run, "settle:2.1")
+        for text in (state.out, shown.out, one.out):
+            assert "settle:2.1: clerk wants to call shop:refund" in text
+            assert '"order": "7"' in text
+            assert f"sha256    {_pending(await starter('approvals', run, '--json')).sha256}" in text
+        assert "settle:2.1 (clerk): shop:refund, effects: once, waits for approval" in state.out
+        assert parsed(commands_in(one.out)[0]) == ["approve", run, "settle:2.1"]
+        whole = RunState.model_validate_json((await starter("state", run, "--json")).out)
+        assert [each.subject for each in whole.approvals] == ["settle:2.1"]
+        assert json.loads(str(whole.approvals[0].content)) == ARGUMENTS
+        refused = await starter("approve", run, "settle:2.1", "--sha256", "0" * 64)
+        assert (refused.code, "look at it again" in refused.err) == (2, True)
+        approved = await starter("approve", run, "settle:2.1")
+        assert approved.out == "settle:2.1: approved\n", approved.err
+        assert (await ended(starter, run)).code == 0
+        again = await starter("approve", run, "settle:2.1")
+        assert again.code == 2, "it is used up"
+        assert "nothing waits" in (await starter("approvals", run)).out
+    assert [order.facts.name for order in world.orders] == ["look", "refund"]
+
+
+async def test_nothing_that_an_agent_writes_looks_like_a_line_of_ours(
+    starter: Starter, client: Client
+) -> None:
+    async with serving(client, ToolWorld(model)):
+        run, state = await begun(starter)
+        for command in (
+            ["approvals", run],
+            ["approvals", run, "settle:2.1"],
+            ["task", run, "settle"],
+        ):
+            out = (await starter(*command)).out
+            for hidden in ("\x1b", "\u202e", "\u200b"):
+                assert hidden not in out
+                assert hidden not in state.out
+            assert not any(line.startswith("settle:9.9") for line in lines(out))
+        await starter("reject", run, "settle:2.1", "--note", "no")
+
+
+async def test_a_rejection_gives_the_note_to_the_agent(starter: Starter, client: Client) -> None:
+    world = ToolWorld(model)
+    async with serving(client, world):
+        run, _ = await begun(starter)
+        mute = await starter("reject", run, "settle:2.1", "--note", " ")
+        assert (mute.code, "--note: is empty" in mute.err) == (2, True)
+        no = await starter("reject", run, "settle:2.1", "--note", "never delivered")
+        assert no.out == "settle:2.1: rejected; its agent gets the note as the result\n"
+        assert "never delivered" in (await ended(starter, run)).out
+        task = await starter("task", run, "settle")
+    assert "approval  rejected: never delivered" in task.out
+    assert [order.facts.name for order in world.orders] == ["look"]
+
+
+async def test_a_call_runs_with_the_arguments_of_a_person(starter: Starter, client: Client) -> None:
+    world = ToolWorld(model)
+    file = starter.folder / "arguments.json"
+    async with serving(client, world):
+        run, _ = await begun(starter)
+        for text, problem in (("[1]", "not a JSON object"), ("{", "is not JSON, line 1")):
+            file.write_text(text)
+            wrong = await starter("edit", run, "settle:2.1", str(file))
+            assert (wrong.code, problem in wrong.err) == (2, True), wrong.err
+        missing = await starter("edit", run, "settle:2.1", "nowhere.json")
+        assert (missing.code, "there is no file nowhere.json" in missing.err) == (2, True)
+        file.write_text('{"order": "8"}')
+        edited = await starter("edit", run, "settle:2.1", str(file))
+        assert edited.out == f"settle:2.1: approved with the arguments of {file}\n", edited.err
+        assert (await ended(starter, run)).code == 0
+        task = await starter("task", run, "settle")
+    assert json.loads(world.orders[-1].arguments) == {"order": "8"}
+    assert "approval  edited" in task.out
+
+
+async def test_a_task_is_shown_turn_by_turn_with_its_money(
+    starter: Starter, client: Client
+) -> None:
+    async with serving(client, ToolWorld(model)):
+        run, _ = await begun(starter)
+        open_task = await starter("task", run, "settle")
+        assert "tool 2.1 shop:refund, effects: once: waits for a person to approve it" in (
+            open_task.out
+        )
+        await starter("approve", run, "settle:2.1", "--note", "go")
+        await ended(starter, run)
+    shown = await starter("task", run, "settle")  # without a worker
+    assert shown.code == 0, shown.err
+    for text in (
+        "settle (clerk): 3 turns, 0.030000 USD, 2 calls of tools",
+        "turn 1 (work)",
+        "ask: Refund order 7.",
+        "says: I look first.",
+        "tool 1.1 shop:look, effects: none: done",
+        "tool 2.1 shop:refund, effects: once: done",
+        "approval  approved: go",
+        "result    result of 2.1",
+        "turn 3 (work)",
+        "answer: told: result of 2.1",
+        "charge: 0.010000 USD for 10+5 tokens",
+    ):
+        assert text in shown.out, f"{text}\n{shown.out}"
+    assert shown.out.count("ask: Refund order 7.") == 1
+    look = TaskLook.model_validate_json((await starter("task", run, "settle", "--json")).out)
+    [first, second, third] = look.calls
+    assert [call.turn for call in look.calls] == [1, 2, 3]
+    assert [each.status for each in second.tool_calls] == [ToolCallStatus.DONE]
+    assert json.loads(second.tool_calls[0].arguments) == ARGUMENTS
+    assert (first.said, third.tool_calls) == ("I look first.", ())
+
+
+@pytest.mark.parametrize("subject", ["plan", "nobody", "settle:1.1"])
+async def test_what_does_not_wait_is_refused(
+    starter: Starter, client: Client, subject: str
+) -> None:
+    async with serving(client, ToolWorld(model)):
+        run, _ = await begun(starter)
+        for command in (["approve", run, subject], ["approvals", run, subject]):
+            refused = await starter(*command)
+            assert (refused.code, subject in refused.err) == (2, True), refused.err
+        await starter("reject", run, "settle:2.1", "--note", "no")
+
+
+def _pending(found: Ended) -> PendingApproval:
+    [line] = lines(found.out)
+    return PendingApproval.model_validate_json(line)
