@@ -1,4 +1,4 @@
-"""The answer of the query `conversation`: the turns of a task, with how its calls of tools stand."""
+"""The answer of the query `conversation`: the turns of a task, and how its calls stand."""
 
 from collections.abc import Iterator
 from typing import Any
