@@ -163,6 +163,8 @@ class ToolCallInFlight:
             "bytes": len(whole.encode()) if text != whole else 0,
             "session": called.session,
             "charged_usd": self._charge.charged_usd,
+            # The history of a local activity does not have its input.
+            "key": self._order.key if activity.info().is_local else "",
         }
         return ToolResult(
             started_at=self._started_at,

@@ -7,6 +7,7 @@ from durable_agent_team.cli.output import aligned_table, flat, usd
 from durable_agent_team.cli.ui.program_charges import ModelCall, model_calls, scope_charges
 from durable_agent_team.cli.ui.run_tables import possibly_billed_text
 from durable_agent_team.cli.ui.token_text import kinds_text, saved_text
+from durable_agent_team.client.recorded_tools import RecordedToolCall
 from durable_agent_team.client.run_history import INTERRUPTED, RecordedCall, RunRecord
 from durable_agent_team.contracts.base import Message, SignedUsd
 from durable_agent_team.contracts.call import Usage
@@ -125,6 +126,7 @@ def charge_lines(record: RunRecord, ledgers: Sequence[Ledger] | None) -> tuple[C
             )
         )
         lines += [_made_by_program(call, each) for each in own]
+    lines += _tools(record, booked, is_read=ledgers is not None)
     return (
         *_taken_over(record),
         *lines,
@@ -137,6 +139,33 @@ def charge_lines(record: RunRecord, ledgers: Sequence[Ledger] | None) -> tuple[C
             for (agent, key), times in given_up.items()
         ),
     )
+
+
+def _tools(
+    record: RunRecord, booked: dict[tuple[str, str], Decimal], *, is_read: bool
+) -> Iterator[ChargeLine]:
+    """A line for each call of a tool that has a price: what the run knows that it costs, and what
+    the ledger has. Takes from `booked` what it has found."""
+    made: dict[tuple[str, str], list[RecordedToolCall]] = {}
+    for each in record.tools.calls:
+        if each.order is not None and each.order.tool.price_usd is not None:
+            made.setdefault((each.order.agent, each.key), []).append(each)
+    for (agent, key), attempts in made.items():
+        order = attempts[-1].order
+        assert order is not None
+        known = sum((each.result.charged_usd for each in attempts if each.result), Decimal(0))
+        there = booked.pop((agent, key), Decimal(0))
+        is_open = attempts[-1].ended_at is None
+        note = f"tool {order.facts.source}"
+        if is_open:
+            note += ", in flight" if record.ended_at is None else f", {INTERRUPTED}"
+        elif attempts[-1].failure:
+            note += f", {attempts[-1].failure.partition(':')[0]}"
+        yield ChargeLine(
+            agent=agent, task=order.task, purpose="tool", model=None, idempotency_key=key,
+            prompt_tokens=0, completion_tokens=0, amount_usd=None if is_open else known,
+            ledger_usd=there if is_read else None, note=note,
+        )  # fmt: skip
 
 
 def _in_ledger(

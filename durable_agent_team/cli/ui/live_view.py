@@ -179,6 +179,8 @@ def _totals(spend: SpendReport, width: int) -> list[Text]:
     total = spend.total
     calls = f"{total.calls} call{'s' if total.calls != 1 else ''}"
     text = f"total {usd(total.spent_usd)} of {usd(total.budget_usd)} USD in {calls}"
+    if total.tools_usd:
+        text += f" ({usd(total.tools_usd)} for tools)"
     if total.reserved_usd:
         text += f", {usd(total.reserved_usd)} reserved"
     lines = _wrapped(text, "bold", width, 2)

@@ -8,7 +8,7 @@ from durable_agent_team.cli.ui.call_timeline import CallBar
 from durable_agent_team.cli.ui.graph_drawing import graph_mermaid, graph_of_tasks, graph_text
 from durable_agent_team.cli.ui.graph_picture import is_drawn
 from durable_agent_team.cli.ui.remedies import FOLLOWS, commands_after, remedy_of
-from durable_agent_team.cli.ui.report_tasks import TaskSheet, checks_text
+from durable_agent_team.cli.ui.report_tasks import TaskSheet, checks_text, tool_facts
 from durable_agent_team.cli.ui.run_tables import (
     AGREEMENT,
     failure_text,
@@ -197,6 +197,7 @@ def task_facts(outcome: TaskOutcome, sheet: TaskSheet) -> list[tuple[str, str]]:
     facts.append(("Output", checks_text(sheet)))
     for number, reasons in enumerate(sheet.rejections, 1):
         facts.append((f"Answer {number} failed its checks", "; ".join(reasons)))
+    facts += tool_facts(sheet)
     if task.failure is not None:
         facts.append(("Failed", failure_text(task.failure)))
     if task.reused_from is not None:

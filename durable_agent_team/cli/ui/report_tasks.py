@@ -1,14 +1,22 @@
 """Pure: what each task of a run was asked, under which checks, and what came of it."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from durable_agent_team.cli.output import usd
 from durable_agent_team.cli.ui.plan_text import rules_text
+from durable_agent_team.cli.ui.turn_text import STATUSES
 from durable_agent_team.client.run_history import RecordedCall, RunRecord
+from durable_agent_team.client.tool_views import is_turn, tool_calls_of
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.call import Purpose
+from durable_agent_team.contracts.conversation_view import ToolCallView
 from durable_agent_team.contracts.plan import Plan
 from durable_agent_team.contracts.run import RunReport
 from durable_agent_team.contracts.team import Checks
+
+MOST_TOOLS = 50
+"""Calls of tools that are listed for one task."""
 
 
 class TaskSheet(Message):
@@ -21,6 +29,8 @@ class TaskSheet(Message):
     checks: Checks = Checks()
     rejections: tuple[tuple[str, ...], ...] = ()
     """Why each of its answers that failed the checks did so."""
+    tool_calls: tuple[ToolCallView, ...] = ()
+    """Without their arguments and results, which `task RUN TASK` prints."""
 
 
 def task_sheets(report: RunReport, record: RunRecord, plan: Plan | None) -> tuple[TaskSheet, ...]:
@@ -33,7 +43,8 @@ def task_sheets(report: RunReport, record: RunRecord, plan: Plan | None) -> tupl
     sheets = []
     for outcome in report.outcomes:
         made, task = calls.get(outcome.task.id, []), planned.get(outcome.task.id)
-        asked = made[-1].request if made else task
+        # The later turns of a conversation have only what is new.
+        asked = next((call.request for call in reversed(made) if call.request.ask), task)
         sheets.append(
             TaskSheet(
                 task=outcome.task.id,
@@ -44,9 +55,35 @@ def task_sheets(report: RunReport, record: RunRecord, plan: Plan | None) -> tupl
                 rejections=tuple(
                     call.result.reasons for call in made if call.result and call.result.reasons
                 ),
+                **_tools(record, made),
             )
         )
     return tuple(sheets)
+
+
+def _tools(record: RunRecord, made: Sequence[RecordedCall]) -> dict[str, Any]:
+    """Nothing for a task whose agent has no tools."""
+    views = [view for call in made if is_turn(call) for view in tool_calls_of(record, call)]
+    short = {"arguments": "", "result": "", "result_ref": None, "id": ""}
+    return {"tool_calls": tuple(view.model_copy(update=short) for view in views)} if views else {}
+
+
+def tool_facts(sheet: TaskSheet) -> list[tuple[str, str]]:
+    """Each call of a tool, with its effects, what became of it, and who was asked."""
+    facts = [(f"Tool {each.number}", _tool_text(each)) for each in sheet.tool_calls[:MOST_TOOLS]]
+    if (more := len(sheet.tool_calls) - MOST_TOOLS) > 0:
+        facts.append(("Tools", f"and {more} more calls"))
+    return facts
+
+
+def _tool_text(call: ToolCallView) -> str:
+    parts = [call.source or call.name]
+    parts += [f"effects: {call.effects}"] if call.effects is not None else []
+    parts.append(STATUSES[call.status])
+    if call.approval:
+        parts.append(call.approval.replace("_", " ") + (f": {call.note}" if call.note else ""))
+    parts += [f"{usd(call.charged_usd)} USD"] if call.charged_usd else []
+    return ", ".join(parts)
 
 
 def checks_text(sheet: TaskSheet) -> str:

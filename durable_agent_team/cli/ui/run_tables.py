@@ -27,7 +27,12 @@ from durable_agent_team.contracts.run import (
     TaskState,
     Waiting,
 )
-from durable_agent_team.contracts.spend import LedgerAgreement, SpendReport
+from durable_agent_team.contracts.spend import (
+    AgentSpend,
+    LedgerAgreement,
+    SpendReport,
+    Totals,
+)
 from durable_agent_team.process.called_program import as_called, starter_command
 from durable_agent_team.rules.guarantees import broken_promises
 from durable_agent_team.rules.safe_text import one_line
@@ -67,7 +72,20 @@ def spend_table(spend: SpendReport) -> str:
         ]
     )
     head = ["agent", "state", "calls", "tokens", "spent USD", "budget", "left"]
-    return "\n".join([aligned_table(head, rows, right=(2, 3, 4, 5, 6)), *money_notes(spend)])
+    if total.tools_usd:
+        _add_tools(head, rows, [*spend.agents, total])
+    figures = range(2, len(head))
+    return "\n".join([aligned_table(head, rows, right=tuple(figures)), *money_notes(spend)])
+
+
+def _add_tools(
+    head: list[str], rows: Sequence[list[str]], spent: Sequence[AgentSpend | Totals]
+) -> None:
+    """A column of what calls of tools cost, before what was spent in all."""
+    place = head.index("spent USD")
+    head.insert(place, "tools USD")
+    for row, each in zip(rows, spent, strict=True):
+        row.insert(place, usd(each.tools_usd))
 
 
 def _calls(calls: int, failed: int) -> str:
@@ -91,6 +109,8 @@ def money_notes(spend: SpendReport) -> list[str]:
         "failed attempts": sum((each.failed_attempts_usd for each in spend.agents), Decimal(0)),
         "discarded by a reset": sum((each.discarded_usd for each in spend.agents), Decimal(0)),
     }
+    if total.tools_usd:
+        kinds = {"tools": total.tools_usd, **kinds}
     parts = [f"{kind} {usd(amount)} USD" for kind, amount in kinds.items() if amount]
     if parts:
         lines.append(f"of the total: {', '.join(parts)}")
