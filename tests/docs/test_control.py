@@ -10,16 +10,20 @@ from typing import Any
 import pytest_asyncio
 from temporalio import workflow
 from temporalio.client import Client, WorkflowHandle
+from temporalio.exceptions import ApplicationError
 
 from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.contracts.control import Adjustment
+from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.names import WORKFLOW
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskStatus
+from durable_agent_team.contracts.tool_call import ToolFailure, ToolOrder
 from tests.cli.support import serving
 from tests.docs.pages import ROOT, blocks
 from tests.support.fakes import FakeWorld
 from tests.support.run_reports import report_of
 from tests.support.temporal import server, temporal_cli
+from tests.support.tools import Said, ToolWorld, calls
 from workflows.orchestrator import Orchestrator
 
 PAGE = ROOT / "docs" / "control.md"
@@ -98,10 +102,11 @@ async def shell(client: Client) -> AsyncIterator[Shell]:
         yield Shell(handle, client.service_client.config.target_host)
 
 
-def commands(*words: str) -> list[str]:
+def commands(*words: str, about_tools: bool = False) -> list[str]:
     """Returns the page's commands that contain all of these words, in the order of the page."""
     lines = [line for block in blocks(PAGE, "") for line in block.splitlines()]
     own = [line for line in lines if line.startswith("temporal ")]
+    own = [line for line in own if ('"settle' in line) == about_tools]
     return [line for line in own if all(word in line for word in words)]
 
 
@@ -118,6 +123,7 @@ async def test_every_command_of_the_page_does_what_it_says(shell: Shell) -> None
         await asyncio.sleep(0.05)
     assert '"status":"approval"' in await run("--type state")
     assert '"agent":"poor"' in await run("--type spend")
+    assert '"subject":"plan"' in await run("--type approvals")
     await run("--name approve")
     parked = {"a": TaskStatus.RUNNING, "b": TaskStatus.PARKED, "d": TaskStatus.PARKED}
     await shell.until(parked)
@@ -144,6 +150,70 @@ async def test_every_command_of_the_page_does_what_it_says(shell: Shell) -> None
     await run("--name cancel ")
     assert "cancelled: no longer needed" in await run("workflow result", code=1)
     assert left == set(), "every other command was run"
+
+
+def clerk(call: CallRequest) -> Said:
+    """Looks, refunds, and answers with what it was told."""
+    assert call.conversation is not None
+    results = [each for entry in call.conversation.entries for each in entry.results]
+    steps = [calls(("look", {})), calls(("refund", {"order": "A-17", "share": "half"}))]
+    return steps[len(results)] if len(results) < len(steps) else f"told: {results[-1].text}"
+
+
+def refuses(order: ToolOrder) -> str:
+    if order.facts.name == "refund":
+        raise ApplicationError(
+            "the shop is closed", ToolFailure(), type=ErrorType.TOOL_UNAVAILABLE, non_retryable=True
+        )
+    return "seen"
+
+
+ANSWERS = [
+    ('"approved": true}', "told: result of 2.1"),
+    ("Refund all of it.", "told: .*Refund all of it."),
+    ('"arguments"', "told: "),
+    ('"decision": "skip"', "told: "),
+    ("--name adjust", "told: result of 2.1"),
+]
+"""A word of each command that answers a call of a tool, and what the agent then answers."""
+
+
+async def test_the_commands_about_tools_answer_what_waits(client: Client) -> None:
+    left = set(commands(about_tools=True)) - set(commands("--type", about_tools=True))
+    for number, (word, answer) in enumerate(ANSWERS):
+        is_parked = "decision" in word
+        approval = "never" if is_parked else "always"
+        world = ToolWorld(clerk, refuses) if is_parked else ToolWorld(clerk)
+        async with serving(client, world):
+            handle = await client.start_workflow(
+                WORKFLOW, {"team": shop(approval)}, id=f"tools-{number}",
+                task_queue="orchestrator", result_type=RunReport,
+            )  # fmt: skip
+            shell = Shell(handle, client.service_client.config.target_host)
+            while not (await handle.query("state"))["waiting"]:
+                await asyncio.sleep(0.05)
+            if not number:
+                for query in commands("--type", about_tools=True):
+                    assert "A-17" in await shell.run(query), query
+            command = next(each for each in sorted(left) if word in each)
+            left.remove(command)
+            await shell.run(command)
+            report = await report_of(handle)
+        assert report.status is RunStatus.COMPLETED
+        assert re.fullmatch(f"{answer}.*", report.answer or "", re.DOTALL), report.answer
+    assert left == set()
+
+
+def shop(approval: str) -> dict[str, Any]:
+    look = {"python": "shop:look", "effects": "none", "trusted": True}
+    refund = {"python": "shop:refund", "effects": "once", "approve": approval}
+    return {
+        "name": "shop",
+        "goal": "Serve the customer",
+        "agents": {"clerk": {"role": "Clerk", "budget_usd": 1, "tools": [look, refund]}},
+        "tasks": [{"id": "settle", "agent": "clerk", "ask": "Refund order 7."}],
+        "final": "handoff",
+    }
 
 
 async def test_a_cancellation_from_temporal_is_the_signals(client: Client) -> None:
