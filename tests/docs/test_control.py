@@ -169,11 +169,11 @@ def refuses(order: ToolOrder) -> str:
 
 
 ANSWERS = [
+    ("--name adjust", "told: result of 2.1"),
     ('"approved": true}', "told: result of 2.1"),
     ("Refund all of it.", "told: .*Refund all of it."),
     ('"arguments"', "told: "),
     ('"decision": "skip"', "told: "),
-    ("--name adjust", "told: result of 2.1"),
 ]
 """A word of each command that answers a call of a tool, and what the agent then answers."""
 
