@@ -1,6 +1,7 @@
 """The calls of tools that have not ended, as `state` and the Temporal UI show them."""
 
 from collections.abc import Iterator
+from types import MappingProxyType
 
 from durable_agent_team.contracts.conversation_view import ToolCallStatus
 from durable_agent_team.contracts.run import OpenToolCall
@@ -8,12 +9,14 @@ from workflows.state.progress import Progress
 from workflows.state.tool_work import ToolWork, subject_of
 
 MOST_STEP = 100
-IN_WORDS = {
-    ToolCallStatus.READY: "waits for a place",
-    ToolCallStatus.APPROVAL: "waits for approval",
-    ToolCallStatus.RUNNING: "in flight",
-    ToolCallStatus.PARKED: "waits for an answer",
-}
+IN_WORDS = MappingProxyType(
+    {
+        ToolCallStatus.READY: "waits for a place",
+        ToolCallStatus.APPROVAL: "waits for approval",
+        ToolCallStatus.RUNNING: "in flight",
+        ToolCallStatus.PARKED: "waits for an answer",
+    }
+)
 """The statuses of a call that has not ended."""
 
 
