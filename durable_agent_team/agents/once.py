@@ -38,6 +38,7 @@ from durable_agent_team.agents.effect_names import (
     check_json,
     tool_name,
 )
+from durable_agent_team.agents.tool_key import call_key
 
 log = logging.getLogger("durable_agent_team.agents")
 
@@ -143,8 +144,9 @@ def once(
 
 def idempotency_key() -> str:
     """Inside of a tool that `once` wraps: a key for the request that it makes, 64 hexadecimal
-    digits. It is the same in each attempt, so that the other side can recognise the request.
-    Outside of such a tool, a new one each time."""
+    digits. It is the same in each attempt, so that the other side can recognise the request. In a
+    function that is a tool of an agent it is made from the key of the call; elsewhere, it is a new
+    one each time."""
     return _KEY.get("") or _new_key()
 
 
@@ -153,7 +155,7 @@ def _sync(tool: _Tool) -> Function:
     def call_once(*args: Any, **kwargs: Any) -> Any:
         call = tool.call(args, kwargs)
         if call is None:
-            return json.loads(result_json(_run(tool, _new_key(), args, kwargs), tool.name))
+            return json.loads(result_json(_run(tool, _new_key(tool.name), args, kwargs), tool.name))
         call.start()
         pause = FIRST_PAUSE
         while isinstance(step := call.begin(), Wait):
@@ -181,7 +183,7 @@ def _async(tool: _Tool) -> Function:
     async def call_once(*args: Any, **kwargs: Any) -> Any:
         call = tool.call(args, kwargs)
         if call is None:
-            value = await _run(tool, _new_key(), args, kwargs)
+            value = await _run(tool, _new_key(tool.name), args, kwargs)
             return json.loads(result_json(value, tool.name))
         call.start()
         step = await _begin(call)
@@ -246,8 +248,10 @@ def _key_of(call: EffectCall) -> str:
     return hashlib.sha256(f"{call.team.scope}/{call.effect}".encode()).hexdigest()
 
 
-def _new_key() -> str:
-    return hashlib.sha256(uuid.uuid4().bytes).hexdigest()
+def _new_key(tool: str = "") -> str:
+    """Outside of a team: of the call of an agent's tool that is carried out, otherwise random."""
+    key = call_key()
+    return hashlib.sha256(f"{key}/{tool}".encode() if key else uuid.uuid4().bytes).hexdigest()
 
 
 def _say_outside(tool: _Tool) -> None:

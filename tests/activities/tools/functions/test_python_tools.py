@@ -120,6 +120,26 @@ async def test_results_and_errors_come_back_and_output_does_not(tmp_path: Path) 
         assert "it ran, and returned a object that is neither" in strange.text
 
 
+async def test_the_keys_of_once_are_those_of_the_call(tmp_path: Path) -> None:
+    """A function that programs share with tools sends the same key in each attempt here, too."""
+    code = """
+        from durable_agent_team.agents import idempotency_key, once
+
+        @once
+        def pay(order: str) -> str:
+            return idempotency_key()
+
+        def both(order: str) -> list:
+            return [pay(order), idempotency_key()]
+    """
+    async with shop_in(tmp_path, code) as shop:
+        first = json.loads((await shop.call("both", {"order": "7"})).text)
+        assert json.loads((await shop.call("both", {"order": "7"})).text) == first
+        other = await shop.tools.call(shop.tool("both"), {"order": "7"}, "another:1.1", 30)
+        assert not set(json.loads(other.text)) & set(first)
+        assert (await shop.call("pay", {"order": "7"})).text == first[0]
+
+
 async def test_a_function_gets_the_documented_environment_and_what_it_names(tmp_path: Path) -> None:
     async with shop_in(tmp_path, SHOP) as shop:
         found = json.loads((await shop.call("environment", env=TOKEN)).text)
