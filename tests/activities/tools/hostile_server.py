@@ -129,7 +129,7 @@ def call(number: int, name: str, arguments: dict[str, Any], meta: Any) -> dict[s
             time.sleep(float(value))
         case "effect":
             with open(value, "a") as file:
-                file.write(f"{arguments.get('request_key')}\n")
+                file.write(f"{arguments.get('request_key')} {os.getpid()}\n")
             time.sleep(float(os.environ.get("HOSTILE_SECONDS", "0")))
         case "die":
             print(f"dying with {os.environ.get('HOSTILE_TOKEN')}", file=sys.stderr, flush=True)
