@@ -131,7 +131,7 @@ def allowed_url(address: str, hosts: Sequence[str]) -> URL:
         if len(address) > MAX_URL:
             raise ValueError
         url = URL(address)
-        host, port = (url.host or "").rstrip(".").lower(), url.port
+        host, port = (url.raw_host or "").rstrip(".").lower(), url.port
     except ValueError:
         raise ToolMistake("`url` is no address: write it like https://example.com/page") from None
     if url.scheme not in ("http", "https") or not host:
@@ -165,7 +165,7 @@ def _joined(url: URL, target: str) -> str:
 def _proxy_of(url: URL) -> str | None:
     """The environment's proxy. It resolves names itself, so that only an address in the URL can be
     checked. Raises `ToolMistake`."""
-    host = (url.host or "").rstrip(".")
+    host = (url.raw_host or "").rstrip(".")
     proxy = proxy_rules(os.environ).proxy_of(url.scheme, host, url.port)
     if proxy is not None and _is_address(host) and not is_public(host):
         raise _not_public()

@@ -36,13 +36,19 @@ class PythonTools:
         modules: StagedModules | None = None,
     ) -> None:
         self._worker = worker
+        self._describing: dict[tuple[str, str | None], asyncio.Lock] = {}
         staged = modules or StagedModules(directories)
         self._pool = HostPool(lambda key: HostProcess(key, directories, staged, worker))
 
     async def describe(self, tool: PythonTool) -> ToolDefinition:
         """Its schema, from its signature and docstring; afterwards its process is warm. Raises
-        `ToolUnreachable`."""
-        async with self._ready(tool) as (_, _, described):
+        `ToolUnreachable`.
+
+        One at a time of a module: an agent's tools, which are listed together, share a process.
+        """
+        about = (tool.python.partition(":")[0], tool.directory)
+        lock = self._describing.setdefault(about, asyncio.Lock())
+        async with lock, self._ready(tool) as (_, _, described):
             return described
 
     async def call(

@@ -204,6 +204,9 @@ async def test_a_name_that_does_not_exist_is_the_models_mistake() -> None:
         ("https://docs.example.evil.example/", ["docs.example"], False),
         ("https://docs.example@evil.example/", ["docs.example"], False),
         ("https://evil.example/docs.example", ["docs.example"], False),
+        ("https://bücher.example/", ["xn--bcher-kva.example"], True),
+        ("https://ｄｏｃｓ.example/", ["docs.example"], True),
+        ("https://docs.exаmple/", ["docs.example"], False),  # a Cyrillic letter
         ("https://evil.example#docs.example", ["docs.example"], False),
         ("https://evil.example\\@docs.example/", ["docs.example"], False),
         ("ftp://docs.example/", ["docs.example"], False),

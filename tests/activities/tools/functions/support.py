@@ -2,7 +2,7 @@
 
 import os
 import textwrap
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,10 @@ WORKER = {"PATH": os.environ["PATH"], "SHOP": SECRET, "ATXP_API_KEY": "parent-ke
 class Shop:
     """A team's module `shop`, and its functions as tools."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, worker: Mapping[str, str] = WORKER) -> None:
         self.folder = folder
         self.directories = WorkDirectories(folder / "work")
-        self.tools = PythonTools(self.directories, WORKER)
+        self.tools = PythonTools(self.directories, worker)
         self._written = 0
 
     def write(self, code: str) -> None:
@@ -49,8 +49,10 @@ class Shop:
 
 
 @asynccontextmanager
-async def shop_in(folder: Path, code: str) -> AsyncIterator[Shop]:
-    shop = Shop(folder)
+async def shop_in(
+    folder: Path, code: str, worker: Mapping[str, str] = WORKER
+) -> AsyncIterator[Shop]:
+    shop = Shop(folder, worker)
     shop.write(code)
     try:
         yield shop

@@ -13,7 +13,7 @@ import pytest
 
 from activities.tools.exceptions import ToolBroke, ToolTimedOut, ToolUnreachable
 from tests.activities.programs.support import content, gone, is_running, written
-from tests.activities.tools.functions.support import SECRET, shop_in
+from tests.activities.tools.functions.support import SECRET, WORKER, shop_in
 
 SHOP = """
     import asyncio, os, sys, threading, time
@@ -89,6 +89,25 @@ async def test_a_model_sees_the_signature_without_the_key(tmp_path: Path) -> Non
         },
         "note": {"type": "string", "default": "none"},
     }
+
+
+async def test_tools_that_are_listed_together_share_a_process(tmp_path: Path) -> None:
+    """Ten functions of a module would otherwise import it ten times at once."""
+    code = """
+        import os
+
+        with open(os.environ["LOG"], "a") as file:
+            print("imported", file=file)
+
+        def one() -> str: return "1"
+        def two() -> str: return "2"
+    """
+    log = tmp_path / "imports"
+    async with shop_in(tmp_path, code, {**WORKER, "LOG": str(log)}) as shop:
+        tools = [shop.tool(name, env={"LOG": "$LOG"}) for name in ("one", "two", "one", "two")]
+        made = await asyncio.gather(*map(shop.tools.describe, tools))
+        assert [each.name for each in made] == ["one", "two", "one", "two"]
+        assert content(log) == "imported\n"
 
 
 async def test_results_and_errors_come_back_and_output_does_not(tmp_path: Path) -> None:
