@@ -27,7 +27,12 @@ from durable_agent_team.atxp.provider import (
 from durable_agent_team.atxp.sealing import Sealer
 from durable_agent_team.contracts.activity_interfaces import AccountActivities
 from durable_agent_team.contracts.call import AccountRef
-from durable_agent_team.contracts.provider_info import catalog_of, max_call_seconds, model_prices
+from durable_agent_team.contracts.provider_info import (
+    catalog_of,
+    has_scopes,
+    max_call_seconds,
+    model_prices,
+)
 from durable_agent_team.contracts.spend import (
     AccountBudget,
     BudgetTransfer,
@@ -150,7 +155,8 @@ class Accounts(AccountActivities):
 
     async def _read_catalog(self) -> ModelCatalog:
         page = await self._read_models()
-        catalog = catalog_of(model_prices(page) or (), self._default_model, max_call_seconds(page))
+        models, scopes = model_prices(page) or (), has_scopes(page)
+        catalog = catalog_of(models, self._default_model, max_call_seconds(page), scopes)
         return catalog.model_copy(update={"accounts_locally": True, "no_idle_share": True})
 
     async def _read_models(self) -> Mapping[str, Any]:

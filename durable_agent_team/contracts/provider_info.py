@@ -55,16 +55,25 @@ def max_call_seconds(body: Any) -> float | None:
     return float(told) if told else None
 
 
+def has_scopes(body: Any) -> bool | None:
+    """Whether the endpoint serves `/scopes`, as its `GET /models` says. Only our gateway declares
+    capabilities; one from before it declared this may have them: None."""
+    told = body.get("capabilities") if isinstance(body, Mapping) else None
+    if not isinstance(told, Mapping):
+        return False
+    return told["scopes"] is True if "scopes" in told else None
+
+
 def catalog_of(
     models: tuple[ModelPrice, ...],
     default_model: str | None,
     max_call_seconds: float | None = None,
+    scopes: bool | None = None,
 ) -> ModelCatalog:
     """As workers and commands see the endpoint; its prices count from the first priced model."""
     priced = any(model.is_priced for model in models)
-    given: dict[str, Any] = (
-        {} if max_call_seconds is None else {"max_call_seconds": max_call_seconds}
-    )
+    optional = {"max_call_seconds": max_call_seconds, "scopes": scopes}
+    given: dict[str, Any] = {name: value for name, value in optional.items() if value is not None}
     return ModelCatalog(
         models=models,
         default_model=default_model,

@@ -127,6 +127,9 @@ class ModelCatalog(Message):
     partial: bool = False
     """Whether it has only the models that were asked for, since a gateway can know thousands and
     the catalog is in every run's history."""
+    scopes: bool | None = None
+    """Whether the endpoint has scopes, which the calls of programs need; None where it is not known
+    before the first call."""
     accounts_locally: bool = False
     """Whether the run opens and closes its accounts by local activities. Comes with the catalog,
     which is in every run's history: runs of earlier versions do not have it, and replay as before.

@@ -9,6 +9,7 @@ from decimal import Decimal
 from functools import partial
 from itertools import islice
 
+from durable_agent_team.contracts.program_kinds import RemoteRun
 from durable_agent_team.contracts.team import Agent
 from durable_agent_team.contracts.text_ref import bytes_of
 from durable_agent_team.rules.briefing import Briefing
@@ -73,7 +74,17 @@ def _agent(name: str, agent: Agent, briefing: Briefing, most_bytes: int, most_na
         documents = f" Always reads {', '.join(named)}{f' and {more} more' if more else ''}."
     elif agent.inputs:
         documents = f" Always reads {len(agent.inputs)} documents."
-    return f"- {name}: {_one_line(agent.role)}.{told}{documents}"
+    return f"- {name}: {_one_line(agent.role)}.{_program(agent)}{told}{documents}"
+
+
+def _program(agent: Agent) -> str:
+    """What matters of a program to whoever gives it work."""
+    if agent.run is None:
+        return ""
+    where = " elsewhere" if isinstance(agent.run, RemoteRun) else ""
+    return (
+        f" It is a program{where}, with steps and tools of its own: give it a whole piece of work."
+    )
 
 
 def _document(briefing: Briefing, name: str) -> str:

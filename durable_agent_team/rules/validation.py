@@ -27,6 +27,7 @@ from durable_agent_team.rules.catalog import (
 from durable_agent_team.rules.goal_check import contains_goal
 from durable_agent_team.rules.graph import find_cycle
 from durable_agent_team.rules.nearest_names import Remedies, choice
+from durable_agent_team.rules.programs import scope_problems
 from durable_agent_team.rules.seed_checks import seed_problems, seeded_tasks
 from durable_agent_team.rules.tools.tool_checks import tool_problems
 from durable_agent_team.rules.tools.tool_warnings import tool_warnings
@@ -61,6 +62,7 @@ def team_problems(request: RunRequest, catalog: ModelCatalog | None = None) -> l
         found += [
             model_problems(team, catalog),
             timeout_problems(team, catalog),
+            scope_problems(team, catalog),
             context_problems(request, catalog),
         ]
     return bounded(chain.from_iterable(found))

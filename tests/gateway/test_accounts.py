@@ -30,6 +30,7 @@ async def test_opening_returns_the_account_its_key_and_the_capabilities() -> Non
                 "ledger": True,
                 "transfer": True,
                 "charges": True,
+                "scopes": True,
             },
         }
 

@@ -11,6 +11,7 @@ from durable_agent_team.contracts.provider_info import (
     MAX_MODELS,
     catalog_of,
     declared_capabilities,
+    has_scopes,
     max_call_seconds,
     model_prices,
 )
@@ -93,6 +94,24 @@ def test_what_is_no_amount_is_none(value: Any) -> None:
 def test_the_limit_of_a_call_is_known_where_it_is_told(limits: Any, seconds: float | None) -> None:
     assert max_call_seconds({"data": [], "limits": limits}) == seconds
     assert catalog_of((), None, seconds).max_call_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    ("page", "scopes"),
+    [
+        ({"capabilities": {"replay": True, "scopes": True}}, True),
+        ({"capabilities": {"replay": True, "scopes": False}}, False),
+        ({"capabilities": {"replay": True, "scopes": "yes"}}, False),
+        ({"capabilities": {"replay": True}}, None),
+        ({"capabilities": []}, False),
+        ({}, False),
+        (None, False),
+    ],
+)
+def test_a_provider_has_scopes_where_it_says_so(page: Any, scopes: bool | None) -> None:
+    """One that declares nothing is not our gateway; an older gateway of ours may have them."""
+    assert has_scopes(page) is scopes
+    assert catalog_of((), None, None, scopes).scopes is scopes
 
 
 @pytest.mark.parametrize("value", [None, "many", -1, "1e999999", 10**12, []])

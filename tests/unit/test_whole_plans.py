@@ -132,6 +132,23 @@ def test_the_prompt_has_what_a_plan_is_made_from_and_not_the_goal() -> None:
     assert GOAL not in ask
 
 
+@pytest.mark.parametrize(
+    ("run", "told"),
+    [
+        ({"command": ["market"]}, "a program, with"),
+        ({"a2a": "https://a.example"}, "elsewhere, with"),
+    ],
+)
+def test_the_prompt_says_which_agents_are_programs(run: dict[str, Any], told: str) -> None:
+    given = TEAM.model_dump(exclude_unset=True)
+    name = next(iter(given["agents"]))
+    given["agents"][name] = {**given["agents"][name], "run": run}
+    ask = plan_ask(Briefing(TEAM.model_validate(given), GOAL, PlanForm.WHOLE))
+    assert ask.count(told) == 1
+    assert "give it a whole piece of work" in ask
+    assert "a whole piece of work" not in plan_ask(Briefing(TEAM, GOAL, PlanForm.WHOLE))
+
+
 def test_the_prompt_of_the_largest_team_is_bounded() -> None:
     agent = {"role": "\x01" * 200, "instructions": "\n\x01" * 4_000,
              "inputs": [f"{n}" * 100 for n in range(10, 60)], "model": "big"}  # fmt: skip

@@ -12,13 +12,15 @@ class Shape(BaseModel):
 
 
 class Capabilities(Shape):
-    """`charges`: it charges for tools, too (`/v1/charges`)."""
+    """`charges`: it charges for tools, too (`/v1/charges`). `scopes`: it pays for programs, each
+    call once (`/scopes/{scope}/{attempt}/v1`)."""
 
     hard_limit: bool
     replay: bool
     ledger: bool
     transfer: bool
     charges: bool
+    scopes: bool
 
 
 IF_ANY = Field(exclude_if=lambda value: not value and value != 0)
@@ -26,7 +28,9 @@ Rate = Annotated[float | None, IF_ANY]
 Whole = Annotated[int | None, IF_ANY]
 Text = Annotated[str | None, IF_ANY]
 
-CAPABILITIES = Capabilities(hard_limit=True, replay=True, ledger=True, transfer=True, charges=True)
+CAPABILITIES = Capabilities(
+    hard_limit=True, replay=True, ledger=True, transfer=True, charges=True, scopes=True
+)
 
 
 class AccountJson(Shape):
