@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from durable_agent_team.contracts.conversation import Entry, Said, ToolMessage, Turn
+from workflows.state.turn_record import TurnRecord
 
 
 @dataclass
@@ -27,15 +28,18 @@ class ConversationState:
     """The hash of the turn that a worker has answered last."""
     base_entries: int = 0
     """How many entries that one had."""
+    log: list[TurnRecord] = field(default_factory=list)
+    """Of every turn, for people."""
 
     @property
     def pending(self) -> Turn | None:
         """The turn whose calls have no results yet."""
         return self.entries[-1].turn if self.entries else None
 
-    def answered(self, whole: str, entries: int) -> None:
+    def answered(self, whole: str, entries: int, record: TurnRecord) -> None:
         """A worker has made the turn of this hash, and so has all that was before it."""
         self.turns += 1
+        self.log.append(record)
         self.base, self.base_entries = whole, entries
 
     def add_turn(self, turn: Turn) -> None:

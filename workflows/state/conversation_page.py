@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from durable_agent_team.contracts.conversation import ToolMessage, Turn
+from durable_agent_team.contracts.conversation import ToolCall, ToolMessage, Turn
 from durable_agent_team.contracts.conversation_view import (
     SHOWN_IN_VIEW,
     TURNS_PER_PAGE,
@@ -19,6 +19,7 @@ from workflows.state.conversation import ConversationState
 from workflows.state.progress import Progress
 from workflows.state.room import Room
 from workflows.state.tool_work import ToolCallState, ToolWork
+from workflows.state.turn_record import TurnRecord
 
 MAX_BYTES = 56_000
 """Of a page's turns as JSON."""
@@ -73,9 +74,20 @@ def _turn(state: ConversationState, work: ToolWork | None, asked: Asked, room: R
     return TurnView(
         turn=number,
         conversation=state.id,
+        **_paid(state.log[number - 1]) if number <= len(state.log) else {},
         content=room.shortened(turn.content[:SHOWN_IN_VIEW], SHOWN_IN_VIEW),
         calls=room.messages(views),
     )
+
+
+def _paid(record: TurnRecord) -> dict[str, Any]:
+    return {
+        "model": record.model,
+        "cost_usd": record.cost_usd,
+        "usage": record.usage,
+        "thinking": cut_to_bytes(record.thinking, SHOWN_IN_VIEW),
+        "started_at": record.started_at,
+    }
 
 
 def _call(
@@ -109,7 +121,14 @@ def _call(
         id=cut_to_bytes(asked.id, MOST_NAME),
         name=cut_to_bytes(asked.name, MOST_NAME),
         arguments=cut_to_bytes(arguments, SHOWN_IN_VIEW),
-        status=known.status if known is not None else ToolCallStatus.DONE,
+        status=known.status if known is not None else _status(asked, result),
         result="" if result is None else cut_to_bytes(preview_of(result.whole), SHOWN_IN_VIEW),
         **{name: value for name, value in more.items() if value not in (None, "", False)},
     )
+
+
+def _status(asked: ToolCall, result: ToolMessage | None) -> ToolCallStatus:
+    """Of a call of an earlier turn."""
+    if asked.problem:
+        return ToolCallStatus.NOT_RUN
+    return ToolCallStatus.FAILED if result is not None and result.failed else ToolCallStatus.DONE

@@ -18,6 +18,7 @@ from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import Failure
 from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.contracts.team import Agent
+from durable_agent_team.contracts.text_ref import preview_of
 from durable_agent_team.contracts.tool_box import ToolBox
 from durable_agent_team.rules.catalog import context_of, price_of
 from durable_agent_team.rules.programs import run_of
@@ -33,6 +34,7 @@ from workflows.policies import ActivityOptions
 from workflows.state.conversation import ConversationState
 from workflows.state.open_call import OpenCall
 from workflows.state.progress import Progress
+from workflows.state.turn_record import TurnRecord
 from workflows.task_exceptions import was_cancelled
 from workflows.tasks.call_requests import Assignment
 from workflows.tasks.tool_boxes import ToolBoxes
@@ -110,7 +112,14 @@ class Turns:
         state, asked = call.conversation, request.conversation
         if state is None or asked is None:
             return
-        state.answered(asked.whole, len(asked.entries))
+        record = TurnRecord(
+            model=request.model,
+            cost_usd=result.cost_usd,
+            usage=result.usage,
+            started_at=result.started_at,
+            thinking=preview_of(result.thinking_ref or result.thinking),
+        )
+        state.answered(asked.whole, len(asked.entries), record)
         if result.turn is not None:
             state.add_turn(result.turn)
             call.next_turn()
