@@ -32,6 +32,8 @@ from tests.support.fakes import FakeWorld
 from tests.support.programs import ProgramWorld, Running, two_calls
 from tests.support.run_reports import report_of
 from tests.support.temporal import server
+from tests.support.tools import ToolWorld
+from tests.support.tools import calls as tool_calls
 from tests.support.worlds import OnceEach
 from tests.workflows.test_adjust_agent import ManyModels, too_expensive, world_with_prices
 from tests.workflows.test_continue_as_new import started as continuing
@@ -46,6 +48,7 @@ from tests.workflows.test_programs import crew
 from tests.workflows.test_review import FINISH
 from tests.workflows.test_running_out import parked, two_tasks, until
 from tests.workflows.test_steering import CHAIN, Gate
+from tests.workflows.test_turns import LOOK, clerk, said_by_turn
 from tests.workflows.test_whole_plans import catalog, lawyers
 from tests.workflows.test_whole_plans import planner as whole_planner
 from tests.workflows.test_whole_plans import sound as whole_plan
@@ -344,6 +347,35 @@ async def program_continued(client: Client) -> Handle:
     return client.get_workflow_handle(handle.id)
 
 
+async def turns(client: Client) -> Handle:
+    """All turns of an agent with tools, in one execution."""
+    return await _turns(client, events=1_000)
+
+
+async def turns_taken_up(client: Client) -> Handle:
+    """The last of several executions, which starts in the middle of the conversation."""
+    return await _turns(client, events=24)
+
+
+async def _turns(client: Client, events: int) -> Handle:
+    """An agent with tools: parallel calls, a repaired answer, a worker that has forgotten, and a
+    tool with an effect."""
+    world = ToolWorld(
+        said_by_turn(
+            tool_calls(("look", {"at": 1}), ("look", {"at": 2}), ("look", {"at": 1})),
+            tool_calls(("refund", {"order": "7"})),
+            tool_calls(("no_such_tool", {})),
+            tool_calls(("look", {"at": 3})),
+            "refunded",
+        ),
+        forgets=lambda call: call.conversation is not None and call.conversation.turn == 3,
+    )
+    refund = {"python": "shop.tools:refund", "effects": "once", "approve": "never"}
+    async with continuing(client, world, {"team": clerk(LOOK, refund)}, events=events) as handle:
+        await handle.result()
+    return client.get_workflow_handle(handle.id)
+
+
 SCENARIOS: dict[str, Callable[[Client], Awaitable[Handle]]] = {
     "given_plan": given_plan,
     "planned": planned,
@@ -362,6 +394,8 @@ SCENARIOS: dict[str, Callable[[Client], Awaitable[Handle]]] = {
     "looked_up": looked_up,
     "continues": continues,
     "taken_up": taken_up,
+    "turns": turns,
+    "turns_taken_up": turns_taken_up,
     "programs": programs,
     "program_continued": program_continued,
 }

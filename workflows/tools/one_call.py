@@ -96,7 +96,8 @@ class OneCall:
         return tool_of(self.user.caller, self.facts)
 
     def end(self, status: ToolCallStatus, text: str, reason: str = "") -> None:
-        message = ToolMessage(id=self.asked.id, name=self.asked.name, text=text)
+        failed = {"failed": True} if status is ToolCallStatus.FAILED else {}
+        message = ToolMessage(id=self.asked.id, name=self.asked.name, text=text, **failed)
         self.state.end(status, message, reason)
 
 
@@ -268,6 +269,7 @@ class CallMaker:
             name=one.asked.name,
             text=result.text,
             **({} if result.text_ref is None else {"text_ref": result.text_ref}),
+            **({"failed": True} if result.is_error else {}),
         )
         status = ToolCallStatus.FAILED if result.is_error else ToolCallStatus.DONE
         state.end(status, message)
