@@ -53,6 +53,8 @@ class ToolWorld(FakeWorld, ToolActivities):
         self.wholes: list[CallRequest] = []
         """Each request that reached the model, in its whole form."""
         self.misses = 0
+        self.price_usd: Decimal | None = None
+        """Of each call of a tool, which is booked as it ends."""
         self.ended_charges: list[ChargeEnd] = []
         self._known: dict[str, CallRequest] = {}
 
@@ -72,9 +74,11 @@ class ToolWorld(FakeWorld, ToolActivities):
         said = self.tool(order)
         if asyncio.iscoroutine(said):
             said = await said
-        if isinstance(said, ToolResult):
-            return said
-        return tool_result(str(said))
+        result = said if isinstance(said, ToolResult) else tool_result(str(said))
+        if self.price_usd is None:
+            return result
+        self.books[order.agent].charges[order.key] = self.price_usd
+        return result.model_copy(update={"charged_usd": self.price_usd})
 
     @activity.defn
     async def end_charge(self, end: ChargeEnd) -> ChargeEnded:

@@ -2,15 +2,24 @@
 
 import asyncio
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
+import pytest
 from temporalio import activity
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import (
+    Client,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowUpdateFailedError,
+)
+from temporalio.exceptions import ApplicationError
 
 from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskStatus
-from durable_agent_team.contracts.tool_call import ToolOrder
+from durable_agent_team.contracts.spend import LedgerAgreement, SpendReport
+from durable_agent_team.contracts.tool_call import ToolDemand, ToolFailure, ToolOrder
 from tests.support.tools import Said, ToolWorld, calls
 from tests.workflows.test_life_of_a_run import started, team
 
@@ -41,6 +50,10 @@ def once(*named: tuple[str, dict[str, Any]]) -> Callable[[CallRequest], Said]:
 
 async def state_of(handle: WorkflowHandle[Any, Any]) -> RunState:
     return RunState.model_validate(await handle.query("state"))
+
+
+async def spend_of(handle: WorkflowHandle[Any, Any]) -> SpendReport:
+    return SpendReport.model_validate(await handle.query("spend"))
 
 
 async def waits(handle: WorkflowHandle[Any, Any], *subjects: str) -> RunState:
@@ -111,3 +124,113 @@ async def test_skip_goes_on_without_a_result_and_result_with_the_persons(client:
             report: RunReport = await handle.result()
         assert len(world.orders) == 1
         assert expected in (report.outcomes[0].output or "")
+
+
+PRICED = {**REFUND, "price_usd": "0.25"}
+
+
+async def test_the_price_of_a_call_is_in_the_books_once(client: Client) -> None:
+    """Reserved while it is unknown whether it ran; settled by a person's result, or a retry."""
+    for decision, more, spent in [
+        ("retry", {}, "0.25"),
+        ("result", {"result": "done"}, "0.25"),
+        ("skip", {}, "0"),
+    ]:
+        world = ToolWorld(once(("refund", {"amount": 5})), lost_after(mark=True))
+        world.price_usd = Decimal("0.25")
+        async with started(client, world, {"team": tool_team(PRICED)}) as handle:
+            await waits(handle, "work:1.1")
+            clerk = next(each for each in (await spend_of(handle)).agents if each.agent == "clerk")
+            assert clerk.reserved_usd == Decimal("0.25")
+            await answer(handle, decision, **more)
+            report: RunReport = await handle.result()
+        assert report.spend.ledger_agrees is LedgerAgreement.YES, decision
+        clerk = next(each for each in report.spend.agents if each.agent == "clerk")
+        assert clerk.tools_usd == Decimal(spent), decision
+        assert clerk.spent_usd == Decimal("0.02") + Decimal(spent)
+
+
+async def test_neither_money_nor_a_retry_repeats_what_may_have_run(client: Client) -> None:
+    world = ToolWorld(once(("refund", {"amount": 5})), lost_after(mark=True))
+    async with started(client, world, {"team": tool_team()}) as handle:
+        await waits(handle, "work:1.1")
+        await handle.execute_update("adjust_budget", {"agent": "clerk", "budget_usd": 2})
+        with pytest.raises(WorkflowUpdateFailedError) as refused:
+            await handle.execute_update("retry_task", {"task": "work:1.1"})
+        assert "answer it with retry, skip, or result" in str(refused.value.cause)
+        assert (await state_of(handle)).waiting[0].subject == "work:1.1"
+        await handle.signal("adjust", {"kind": "answer", "task": "work:1.1", "decision": "skip"})
+        await handle.result()
+    assert len(world.orders) == 1
+
+
+async def test_a_tool_that_asks_for_payment_parks_with_its_amount_and_address(
+    client: Client,
+) -> None:
+    asked: list[ToolOrder] = []
+
+    def tool(order: ToolOrder) -> str:
+        asked.append(order)
+        if len(asked) == 1:
+            demand = ToolDemand(kind="payment", url="https://pay.example/1", amount="2 USD")
+            raise ApplicationError(
+                "it wants 2 USD at https://pay.example/1",
+                ToolFailure(demand=demand),
+                type=ErrorType.TOOL_ASKS,
+                non_retryable=True,
+            )
+        return "done"
+
+    world = ToolWorld(once(("refund", {"amount": 5})), tool)
+    async with started(client, world, {"team": tool_team()}) as handle:
+        (waiting,) = (await waits(handle, "work:1.1")).waiting
+        assert "2 USD at https://pay.example/1" in waiting.reason
+        await answer(handle, "retry")
+        report: RunReport = await handle.result()
+    assert report.outcomes[0].output == "done"
+    assert "pay.example" not in str([each.model_dump() for each in world.wholes])
+
+
+async def test_a_tool_that_cannot_be_called_parks_and_one_that_is_slow_tells_its_agent(
+    client: Client,
+) -> None:
+    def failing(kind: ErrorType) -> Callable[[ToolOrder], str]:
+        def tool(order: ToolOrder) -> str:
+            raise ApplicationError("no", ToolFailure(), type=kind, non_retryable=True)
+
+        return tool
+
+    look = {"python": "shop:look", "effects": "none", "max_attempts": 1}
+    for kind in (ErrorType.TOOL_CHANGED, ErrorType.TOOL_UNAVAILABLE, ErrorType.TOOL_FAILED):
+        world = ToolWorld(once(("look", {})), failing(kind))
+        async with started(client, world, {"team": tool_team(look)}) as handle:
+            (waiting,) = (await waits(handle, "work:1.1")).waiting
+            assert waiting.type == kind
+            await answer(handle, "skip")
+            await handle.result()
+    world = ToolWorld(once(("look", {})), failing(ErrorType.TOOL_TIMEOUT))
+    async with started(client, world, {"team": tool_team(look)}) as handle:
+        report: RunReport = await handle.result()
+    assert report.outcomes[0].output == "The call failed: no"
+
+
+async def test_while_paused_no_tool_starts_and_cancel_ends_what_waits(client: Client) -> None:
+    asking = {**REFUND, "approve": "always"}
+    world = ToolWorld(once(("refund", {"amount": 5})))
+    async with started(client, world, {"team": tool_team(asking)}) as handle:
+        await waits(handle, "work:1.1")
+        await handle.signal("pause")
+        await handle.execute_update("approve", {"subject": "work:1.1", "approved": True})
+        await asyncio.sleep(0.3)
+        assert world.orders == []
+        await handle.signal("resume")
+        await handle.result()
+    assert len(world.orders) == 1
+    world = ToolWorld(once(("refund", {"amount": 5})))
+    async with started(client, world, {"team": tool_team(asking)}) as handle:
+        await waits(handle, "work:1.1")
+        await handle.signal("cancel", {"reason": "enough"})
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+        assert (await state_of(handle)).waiting == ()
+    assert world.orders == []

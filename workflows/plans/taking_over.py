@@ -8,6 +8,7 @@ from durable_agent_team.contracts.seed import Seed
 from durable_agent_team.contracts.text_ref import Text
 from durable_agent_team.rules.seed_checks import answer_holds, plan_holds, tasks_that_hold
 from workflows.state.progress import Progress
+from workflows.state.tainted_handoffs import note_taken_over
 from workflows.state.taken_over import Reused, TakenOver
 
 
@@ -43,6 +44,7 @@ def take_over(progress: Progress) -> None:
         {task_id: seed.tasks[task_id].text for task_id in kept},
         {task_id: Reused.of(seed.tasks[task_id], seed.origin) for task_id in kept},
     )
+    note_taken_over(progress, kept)
     taken = progress.taken_over = TakenOver(seed.origin)
     if seed.plan is not None:
         taken.plan = Reused.of(seed.plan, seed.origin)

@@ -8,6 +8,7 @@ from pydantic import Field
 from durable_agent_team.contracts.call import CallRequest, Rejected
 from durable_agent_team.contracts.run import Failure
 from durable_agent_team.contracts.team import Agent, Caller, OrchestratorAgent
+from durable_agent_team.contracts.text_ref import Text
 from durable_agent_team.rules.repair_room import next_growth
 from workflows.state.conversation import ConversationState
 
@@ -55,6 +56,12 @@ class OpenCall:
     """Its agent's settings when the request was made."""
     growth: int = 1
     """How many times its agent's `max_tokens` the answer may have, since one was cut off."""
+    is_approved: bool = False
+    """A person has approved the task before its first call."""
+    approved_body: str | None = None
+    """The hash of a dear request that a person has approved."""
+    checked: Text | None = None
+    """An answer that has passed its checks, while a person decides whether it is handed on."""
     conversation: Annotated[ConversationState | None, Field(exclude=True)] = None
     """Of an agent with tools: the one in `Progress.conversations`, unless the task is done again
     meanwhile."""

@@ -3,7 +3,8 @@
 Start at `runner.py`, which starts a task when its last dependency is done. A task makes an
 `Assignment` (`assignments.py`), and `paid_call.py` gets a checked answer for it: `call_requests.py`
 makes the request, `gate.py` says when it may start (with `semaphore.py` for `max_parallel`), and
-`call_decisions.py` says what to do about a call that failed.
+`call_decisions.py` says what to do about a call that failed. `task_approvals.py` waits for a person
+where the task, its hand-off or a dear call needs one.
 
 Imports `workflows.people`, `money` and `state`. What the orchestrator agent does around the tasks
 belongs in `workflows.plans`.

@@ -75,6 +75,7 @@ from workflows.tasks.call_words import check_failed, model_refused, rejected_ans
 from workflows.tasks.gate import Candidate, Gate
 from workflows.tasks.outages import Outages
 from workflows.tasks.program_calls import ProgramCalls
+from workflows.tasks.task_approvals import TaskApprovals
 from workflows.tasks.tool_boxes import ToolBoxes
 from workflows.tasks.turns import Turns, has_tools
 from workflows.tools.tool_calls import ToolCalls
@@ -115,6 +116,7 @@ class PaidCalls:
         self.outages = Outages(progress)
         boxes = ToolBoxes(progress, activities, parking)
         tool_calls = ToolCalls(progress, activities, parking, approval, self.gate)
+        self._approvals = TaskApprovals(progress, approval, self.gate)
         self.turns = Turns(progress, activities, boxes, tool_calls)
         self.is_checking = False
         """An answer of the orchestrator's is being checked, which makes one call at a time."""
@@ -140,6 +142,7 @@ class PaidCalls:
         open_calls, subject = self._progress.open_calls, assignment.subject
         call = open_calls.setdefault(subject, OpenCall(assignment.agent))
         try:
+            await self._approvals.before(assignment, call)
             return await self._checked(assignment, call, problems)
         finally:
             if open_calls.get(subject) is call:  # else the task is done again
@@ -153,6 +156,9 @@ class PaidCalls:
     ) -> Text:
         account = self._progress.accounts[assignment.agent]
         while True:
+            if call.checked is not None and await self._may_be_handed_on(assignment, call):
+                self.turns.end(assignment, call)
+                return call.checked
             await self._get_ready(assignment, call)
             request, result = await self._paid(assignment, call)
             reasons = result.reasons
@@ -176,8 +182,8 @@ class PaidCalls:
             if result.turn is not None:
                 continue
             if not reasons:
-                self.turns.end(assignment, call)
-                return result.text
+                call.checked = result.text
+                continue
             if result.refusal:  # asked again, it would be paid again
                 await self._checks_failed(assignment, call, model_refused(result.refusal))
             elif call.number > self._max_repairs:
@@ -185,6 +191,17 @@ class PaidCalls:
             else:
                 rejected = rejected_answer(result, reasons[:MAX_REASONS])
                 self.turns.reject(assignment, call, rejected)
+
+    async def _may_be_handed_on(self, assignment: Assignment, call: OpenCall) -> bool:
+        """False where a person has sent the answer back to its agent."""
+        assert call.checked is not None
+        rejected = await self._approvals.after(assignment, call.checked)
+        if rejected is None:
+            return True
+        call.checked = None
+        self.turns.reject(assignment, call, rejected)
+        call.number = min(call.number, 2)  # its repairs are counted anew
+        return False
 
     async def _get_ready(self, assignment: Assignment, call: OpenCall) -> None:
         """What an agent with tools does before a turn, without a place of `max_parallel`."""
@@ -247,6 +264,10 @@ class PaidCalls:
             if request.idempotency_key not in account.in_flight:
                 assignment = current
             call.request, call.caller = request, assignment.caller
+            if request.idempotency_key not in account.in_flight:
+                await self._approvals.dear_call(
+                    assignment, request, self._most(assignment, request, account), call
+                )
             failure: Failure | None = None
             try:
                 if await self.outages.resumed(assignment.subject):
@@ -293,6 +314,14 @@ class PaidCalls:
         room = Room(call.growth, account.available_usd)
         said = self.turns.conversation(current, call, model, self._catalog)
         return self._requests.make(current, ref, model, call.rejected, room, conversation=said)
+
+    def _most(
+        self, assignment: Assignment, request: CallRequest, account: AgentAccount
+    ) -> Decimal | None:
+        """What a call can cost at most; a program's, all that its account has."""
+        if run_of(assignment.caller) is not None:
+            return account.available_usd
+        return self._requests.bound(request)
 
     def _take_up(self, assignment: Assignment, call: OpenCall, account: AgentAccount) -> Assignment:
         """Makes the request again that an earlier execution of the run has made, with the settings

@@ -12,6 +12,7 @@ from durable_agent_team.rules.encoded_size import COMMAND_BYTES, MAX_COMMANDS_BY
 from workflows.activity_errors import refused
 from workflows.command_turns import CommandTurns
 from workflows.state.progress import Progress
+from workflows.state.tainted_handoffs import note_handoff
 from workflows.state.task_schedule import ENDED
 from workflows.task_exceptions import TaskFailed, TaskSkipped, was_cancelled
 from workflows.tasks.assignments import task_assignment
@@ -139,11 +140,17 @@ class TaskRunner:
         self._cancelled.pop(task_id, None)
         self._progress.open_calls.pop(task_id, None)
         self._progress.scopes.pop(task_id, None)
-        self._progress.conversations.pop(task_id, None)
+        self._forget_conversation(task_id)
+        self._progress.tainted_tasks.discard(task_id)
         running = self._tasks.pop(task_id, None)
         if running is not None and not running.done():
             self._superseded.append(running)
             running.cancel()
+
+    def _forget_conversation(self, task_id: str) -> None:
+        ended = self._progress.conversations.pop(task_id, None)
+        if ended is not None:
+            self._progress.tool_work.pop(ended.id, None)
 
     def _start(self, task_ids: list[str]) -> None:
         """Starts tasks that are ready, or puts them in line while enough others wait for a place.
@@ -218,6 +225,7 @@ class TaskRunner:
         else:
             if not self._is_current(task_id):
                 return
+            note_handoff(self._progress, task_id)
             ready = self._progress.tasks.done(task_id, handoff, workflow.now())
             if was_cancelled() and task_id not in self._cancelled:
                 return

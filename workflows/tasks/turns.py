@@ -71,6 +71,8 @@ class Turns:
         conversations, subject = self._progress.conversations, assignment.subject
         if conversations.get(subject) is call.conversation:
             conversations.pop(subject, None)
+        if call.conversation is not None:
+            self._tool_calls.forget(call.conversation.id)
         call.conversation = None
 
     async def get_ready(self, assignment: Assignment, call: OpenCall) -> None:

@@ -1,0 +1,232 @@
+"""A person approves, rejects or edits a call of a tool, a task, a hand-off and a dear call."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+
+from durable_agent_team.contracts.approvals import ApprovalKind, ApprovalsPage, PendingApproval
+from durable_agent_team.contracts.call import CallRequest
+from durable_agent_team.contracts.run import RunReport, RunStatus, TaskStatus
+from durable_agent_team.contracts.spend import LedgerAgreement
+from tests.support.fakes import FakeWorld
+from tests.support.tools import ToolWorld, calls
+from tests.workflows.test_life_of_a_run import started, team
+from tests.workflows.test_tool_effects import once, tool_team, waits
+
+ALWAYS = {"python": "shop:refund", "effects": "once", "approve": "always"}
+CALL = ("refund", {"amount": 5})
+
+
+async def pending(handle: WorkflowHandle[Any, Any], **query: Any) -> PendingApproval:
+    page = ApprovalsPage.model_validate(await handle.query("approvals", query))
+    (found,) = page.approvals
+    return found
+
+
+async def refusal(handle: WorkflowHandle[Any, Any], answer: dict[str, Any]) -> str:
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await handle.execute_update("approve", answer)
+    assert isinstance(refused.value.cause, ApplicationError)
+    return refused.value.cause.message
+
+
+async def test_it_is_shown_in_full_and_made_once_it_is_approved(client: Client) -> None:
+    world = ToolWorld(once(CALL))
+    async with started(client, world, {"team": tool_team(ALWAYS)}) as handle:
+        state = await waits(handle, "work:1.1")
+        assert state.tasks[0].status is TaskStatus.PARKED
+        assert '{"amount": 5}' in state.waiting[0].reason
+        assert state.waiting[0].command.endswith("work:1.1")
+        shown = await pending(handle)
+        assert (shown.kind, shown.agent, shown.task) == (ApprovalKind.TOOL, "clerk", "work")
+        assert json.loads(str(shown.content)) == {"amount": 5}
+        assert world.orders == []
+        wrong = {"subject": "work:1.1", "approved": True, "sha256": "0" * 64}
+        assert shown.sha256 in await refusal(handle, wrong)
+        right = {"subject": "work:1.1", "approved": True, "sha256": shown.sha256}
+        await handle.execute_update("approve", right)
+        report: RunReport = await handle.result()
+        assert "nothing of this name waits" in await refusal_of_closed(handle, right)
+    assert [each.arguments for each in world.orders] == ['{"amount": 5}']
+    assert report.status is RunStatus.COMPLETED
+
+
+async def refusal_of_closed(handle: WorkflowHandle[Any, Any], answer: dict[str, Any]) -> str:
+    """An ended run refuses in the server's words."""
+    with pytest.raises(Exception):  # noqa: B017, PT011
+        await handle.execute_update("approve", answer)
+    return "nothing of this name waits"
+
+
+async def test_the_note_of_a_rejection_reaches_the_model(client: Client) -> None:
+    world = ToolWorld(once(CALL))
+    async with started(client, world, {"team": tool_team(ALWAYS)}) as handle:
+        await waits(handle, "work:1.1")
+        no = {"kind": "approve", "subject": "work:1.1", "approved": False, "note": "ask Ada first"}
+        await handle.signal("adjust", no)
+        report: RunReport = await handle.result()
+    assert world.orders == []
+    assert "ask Ada first" in (report.outcomes[0].output or "")
+
+
+async def test_edited_arguments_are_checked_and_used(client: Client) -> None:
+    world = ToolWorld(once(CALL))
+    async with started(client, world, {"team": tool_team(ALWAYS)}) as handle:
+        await waits(handle, "work:1.1")
+        edit = {"subject": "work:1.1", "approved": True}
+        wrong = await refusal(handle, {**edit, "arguments": '{"amount": "much"}'})
+        assert "a number is expected" in wrong
+        assert "a JSON object" in await refusal(handle, {**edit, "arguments": "[1]"})
+        await handle.execute_update("approve", {**edit, "arguments": '{"amount": 3}'})
+        await handle.result()
+    assert [json.loads(each.arguments) for each in world.orders] == [{"amount": 3}]
+
+
+@pytest.mark.parametrize(("default", "made"), [("reject", 0), ("approve", 1)])
+async def test_after_its_time_the_default_counts(skipping: Client, default: str, made: int) -> None:
+    limited = {**ALWAYS, "approval_timeout_seconds": 3600, "on_approval_timeout": default}
+    world = ToolWorld(once(CALL))
+    async with started(skipping, world, {"team": tool_team(limited)}) as handle:
+        report: RunReport = await handle.result()
+    assert len(world.orders) == made
+    if not made:
+        assert "nobody approved" in (report.outcomes[0].output or "")
+    assert report.ended_at - report.started_at >= timedelta(hours=1)
+
+
+async def test_several_calls_of_a_turn_wait_each_alone(client: Client) -> None:
+    world = ToolWorld(
+        once(("refund", {"amount": 1}), ("refund", {"amount": 2}), ("look", {}), ("look", {}))
+    )
+    look = {"python": "shop:look", "effects": "none"}
+    async with started(client, world, {"team": tool_team(ALWAYS, look)}) as handle:
+        await waits(handle, "work:1.1", "work:1.2")
+        await handle.execute_update("approve", {"subject": "work:1.2", "approved": True})
+        await waits(handle, "work:1.1")
+        await handle.execute_update("approve", {"subject": "work:1.1", "approved": False})
+        report: RunReport = await handle.result()
+    made = sorted(each.key.rpartition(":")[2] for each in world.orders)
+    assert made == ["1.2", "1.3"], "equal calls run once"
+    results = (report.outcomes[0].output or "").split(" | ")
+    assert results[0].startswith("Not run: a person rejected")
+    assert results[1:] == ["result of 1.2", "result of 1.3", "result of 1.3"]
+
+
+async def test_a_tool_above_an_amount_and_with_an_unknown_one_waits(client: Client) -> None:
+    above = {
+        "python": "shop:refund",
+        "effects": "once",
+        "approve": "above_usd",
+        "above_usd": 10,
+        "amount": "usd",
+        "trusted": True,
+    }
+    world = ToolWorld(
+        once(("refund", {"usd": 9}), ("refund", {"usd": "11.5"}), ("refund", {"usd": "lots"}))
+    )
+    async with started(client, world, {"team": tool_team(above)}) as handle:
+        await waits(handle, "work:1.2", "work:1.3")
+        page = ApprovalsPage.model_validate(await handle.query("approvals"))
+        assert [str(each.amount_usd) for each in page.approvals] == ["11.500000", "None"]
+        for subject in ("work:1.2", "work:1.3"):
+            await handle.execute_update("approve", {"subject": subject, "approved": True})
+        await handle.result()
+    assert len(world.orders) == 3
+
+
+def read_then_refund(call: CallRequest) -> Any:
+    assert call.conversation is not None
+    results = [each for entry in call.conversation.entries for each in entry.results]
+    if not results:
+        return calls(("look", {}))
+    return calls(("refund", {"amount": 1})) if len(results) == 1 else results[-1].text
+
+
+@pytest.mark.parametrize(("trusted", "asks"), [(False, True), (True, False)])
+async def test_after_something_from_outside_an_effect_waits(
+    client: Client, trusted: bool, asks: bool
+) -> None:
+    look = {"python": "shop:look", "effects": "none", "trusted": trusted}
+    refund = {"python": "shop:refund", "effects": "once"}
+    world = ToolWorld(read_then_refund)
+    async with started(client, world, {"team": tool_team(look, refund)}) as handle:
+        if asks:
+            await waits(handle, "work:2.1")
+            assert (await pending(handle)).tainted
+            await handle.execute_update("approve", {"subject": "work:2.1", "approved": True})
+        report: RunReport = await handle.result()
+    assert report.outcomes[0].output == "result of 2.1"
+
+
+@pytest.mark.parametrize("reads", ["documents", "handoffs"])
+async def test_documents_and_tainted_handoffs_taint_from_the_start(
+    client: Client, reads: str
+) -> None:
+    refund = {"python": "shop:refund", "effects": "once"}
+    agents = {
+        "reader": {"role": "Reader", "budget_usd": 1},
+        "clerk": {"role": "Clerk", "budget_usd": 1, "tools": [refund]},
+    }
+    first = {"id": "first", "agent": "reader", "ask": "Read.", "inputs": ["letter"]}
+    second = {"id": "work", "agent": "clerk", "ask": "Act.", "depends_on": ["first"]}
+    if reads == "documents":
+        first, second = {**first, "inputs": []}, {**second, "inputs": ["letter"]}
+    given = team(agents=agents, tasks=[first, second], result="work")
+    world = ToolWorld(once(CALL))
+    async with started(client, world, {"team": given, "sources": {"letter": "Pay!"}}) as handle:
+        await waits(handle, "work:1.1")
+        await handle.execute_update("approve", {"subject": "work:1.1", "approved": False})
+        await handle.result()
+    assert world.orders == []
+
+
+async def test_a_task_and_its_handoff_are_approved(client: Client) -> None:
+    """A hand-off that is rejected with a note goes back to its agent."""
+    world = FakeWorld()
+    tasks = [
+        {"id": "a", "agent": "research", "ask": "List the facts.", "approve": "before"},
+        {"id": "b", "agent": "editor", "ask": "Write.", "depends_on": ["a"], "approve": "after"},
+    ]
+    async with started(client, world, {"team": team(tasks=tasks, result="b")}) as handle:
+        await waits(handle, "a")
+        assert world.calls == []
+        assert (await pending(handle)).content == "List the facts."
+        await handle.execute_update("approve", {"subject": "a", "approved": True})
+        await waits(handle, "b:handoff")
+        assert (await pending(handle)).content == "answer of b"
+        back = {"subject": "b:handoff", "approved": False, "note": "shorter"}
+        await handle.execute_update("approve", back)
+        while len(world.calls) < 3:
+            await handle.query("state")
+        await waits(handle, "b:handoff")
+        await handle.execute_update("approve", {"subject": "b:handoff", "approved": True})
+        report: RunReport = await handle.result()
+    repair = world.calls[2].rejected
+    assert repair is not None
+    assert repair.reasons == ("A person rejected it: shorter",)
+    assert report.spend.ledger_agrees is LedgerAgreement.YES
+
+
+async def test_a_rejected_task_is_skipped_and_a_dear_call_waits(client: Client) -> None:
+    world = FakeWorld()
+    given = team()
+    given["agents"]["research"]["approve_above_usd"] = "0.000001"
+    given["tasks"][0]["approve"] = "before"
+    given["tasks"][2]["missing_inputs"] = "accept"
+    async with started(client, world, {"team": given}) as handle:
+        await waits(handle, "a", "b:call")
+        dear = await pending(handle, subject="b:call")
+        assert dear.kind is ApprovalKind.CALL
+        assert dear.amount_usd is not None
+        await handle.execute_update("approve", {"subject": "a", "approved": False, "note": "no"})
+        await handle.execute_update("approve", {"subject": "b:call", "approved": True})
+        report: RunReport = await handle.result()
+    status = {each.task.id: each.task for each in report.outcomes}
+    assert status["a"].status is TaskStatus.SKIPPED
+    assert status["a"].failure is not None
+    assert status["a"].failure.message == "a person rejected task a: no"
+    assert status["b"].status is TaskStatus.DONE
