@@ -137,6 +137,7 @@ def all_activities(
         programs.run_program,
         tools.list_tools,
         tools.call_tool,
+        tools.end_charge,
         Notifications(private_addresses=settings.notify_private_addresses).notify,
     ]
 

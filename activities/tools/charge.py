@@ -6,9 +6,12 @@ from typing import Protocol
 from pydantic import SecretStr
 from temporalio import activity
 
-from durable_agent_team.atxp.exceptions import AtxpError
+from durable_agent_team.atxp.exceptions import AtxpError, ProviderRefused
 from durable_agent_team.atxp.sealing import Sealer
-from durable_agent_team.contracts.tool_call import ToolOrder
+from durable_agent_team.atxp.tool_charges import ToolCharge
+from durable_agent_team.contracts.tool_call import ChargeEnd, ToolOrder
+
+NOT_RESERVED = 404
 
 
 class Charges(Protocol):
@@ -21,7 +24,7 @@ class Charges(Protocol):
 
     async def settle(self, key: SecretStr, charge: str) -> object: ...
 
-    async def release(self, key: SecretStr, charge: str) -> object: ...
+    async def release(self, key: SecretStr, charge: str) -> ToolCharge: ...
 
 
 class Charge:
@@ -64,3 +67,19 @@ class Charge:
             activity.logger.warning("the charge of a tool stays reserved: %s", error)
             return
         self._key, self.charged_usd = None, Decimal(0)
+
+
+async def ended_charge(charges: Charges, sealer: Sealer, end: ChargeEnd) -> Decimal:
+    """Settles or releases what a call has reserved; returns what the account has paid for it. A
+    call that was lost before it reserved anything costs nothing. Raises `AtxpError`."""
+    key = sealer.unseal(end.account.sealed_key, end.account.account_id)
+    try:
+        if end.settle:
+            await charges.settle(key, end.key)
+            return end.amount_usd
+        released = await charges.release(key, end.key)
+    except ProviderRefused as refused:
+        if refused.status != NOT_RESERVED:
+            raise
+        return Decimal(0)
+    return end.amount_usd if released.is_settled else Decimal(0)

@@ -10,9 +10,10 @@ from typing import Final
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.heartbeats import heartbeating, heartbeating_with
+from activities.error_translation import translated
+from activities.heartbeats import earlier_spend, heartbeating, heartbeating_with
 from activities.labelling import label_activity
-from activities.tools.charge import Charges
+from activities.tools.charge import Charges, ended_charge
 from activities.tools.mcp.sessions import McpSessions
 from activities.tools.tool_call import ToolRun
 from activities.tools.tool_errors import tool_error
@@ -26,7 +27,14 @@ from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.telemetry_labels import AGENT
 from durable_agent_team.contracts.text_ref import TextRef
 from durable_agent_team.contracts.tool_box import ToolBox
-from durable_agent_team.contracts.tool_call import ListTools, ToolFailure, ToolOrder, ToolResult
+from durable_agent_team.contracts.tool_call import (
+    ChargeEnd,
+    ChargeEnded,
+    ListTools,
+    ToolFailure,
+    ToolOrder,
+    ToolResult,
+)
 from durable_agent_team.contracts.tool_kinds import Effects
 
 AT_ONCE: Final = timedelta(milliseconds=100)
@@ -47,6 +55,8 @@ class Tools(ToolActivities):
         """`texts` keeps results and definitions above a threshold."""
         self._listing = ToolListing(sessions, functions, built_ins)
         self._run = ToolRun(sessions, functions, built_ins, charges, sealer, texts)
+        self._charges = charges
+        self._sealer = sealer
         self._texts = texts
 
     @activity.defn
@@ -85,6 +95,16 @@ class Tools(ToolActivities):
                     call.charged_usd,
                     sent=call.is_sent,
                 ) from None
+
+    @activity.defn
+    async def end_charge(self, end: ChargeEnd) -> ChargeEnded:
+        """Settles or releases the price of a call that a person has decided about. May be
+        repeated."""
+        label_activity({AGENT: end.account.agent})
+        with translated(earlier_spend()):
+            async with heartbeating():
+                charged = await ended_charge(self._charges, self._sealer, end)
+        return ChargeEnded(charged_usd=charged)
 
 
 def _raise_for_cancellation(order: ToolOrder, is_sent: bool, charged_usd: Decimal) -> None:

@@ -74,8 +74,10 @@ def error_kind(error: Exception, effects: Effects, *, was_sent: bool) -> ErrorTy
 
 
 def _parks(error: ToolUnreachable, effects: Effects) -> bool:
-    """Whether no attempt is left that could succeed."""
+    """Whether no attempt is left that could succeed. After a local one, regular ones follow."""
     info = activity.info()
+    if info.is_local:
+        return error.final
     policy = info.retry_policy
     limit = policy.maximum_attempts if policy else 0
     return error.final or effects is Effects.ONCE or 0 < limit <= info.attempt

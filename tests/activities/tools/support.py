@@ -14,6 +14,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.tools.called_tool import CalledTool
 from activities.tools.mcp.sessions import McpSessions
 from activities.tools.tool_activities import Tools
+from durable_agent_team.atxp.tool_charges import ToolCharge
 from durable_agent_team.blobs.store import BlobStore, NoBlobs
 from durable_agent_team.blobs.texts import Texts
 from durable_agent_team.contracts.text_ref import Text
@@ -95,8 +96,9 @@ class FakeCharges:
     async def settle(self, key: SecretStr, charge: str) -> None:
         self._do("settle", charge)
 
-    async def release(self, key: SecretStr, charge: str) -> None:
+    async def release(self, key: SecretStr, charge: str) -> ToolCharge:
         self._do("release", charge)
+        return ToolCharge(charge, Decimal(0), "released")
 
     def _do(self, what: str, charge: str) -> None:
         self.log.append((what, charge))

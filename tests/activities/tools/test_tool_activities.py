@@ -21,7 +21,7 @@ from activities.tools.tool_call import ANEW, KEY_IN_META
 from durable_agent_team.atxp.exceptions import ProviderRefused, Unreachable
 from durable_agent_team.contracts.text_ref import TextRef
 from durable_agent_team.contracts.tool_box import ToolBox
-from durable_agent_team.contracts.tool_call import ToolFailure, ToolOrder, ToolResult
+from durable_agent_team.contracts.tool_call import ChargeEnd, ToolFailure, ToolOrder, ToolResult
 from durable_agent_team.contracts.tool_kinds import (
     BuiltInTool,
     CommandServer,
@@ -335,3 +335,15 @@ async def test_a_cancelled_call_with_effects_may_have_run(rooms: Rooms, effects:
         await running
     assert caught.value.type == "EffectUnknown"
     assert failure_of(caught.value).sent
+
+
+@pytest.mark.parametrize(("settle", "charged"), [(True, "0.25"), (False, "0")])
+async def test_what_a_person_decides_ends_the_charge(
+    rooms: Rooms, settle: bool, charged: str
+) -> None:
+    given = await refunding(rooms, price_usd=Decimal("0.25"))
+    assert given.account is not None
+    end = ChargeEnd(account=given.account, key=given.key, amount_usd=Decimal("0.25"), settle=settle)
+    ended = await rooms.environment().run(rooms.tools.end_charge, end)
+    assert ended.charged_usd == Decimal(charged)
+    assert rooms.charges.log == [("settle" if settle else "release", given.key)]
