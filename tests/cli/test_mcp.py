@@ -13,11 +13,14 @@ import pytest
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
+from temporalio.client import Client as TemporalClient
 
-from tests.cli.support import ROOT, TEAM, Starter
+from tests.cli.support import ROOT, TEAM, Starter, serving
+from tests.cli.test_approvals import ARGUMENTS, begun, model
 from tests.cli.test_start_run import new_id
 from tests.support.fakes import FakeWorld
 from tests.support.ports import lasting_ports
+from tests.support.tools import ToolWorld
 
 READING = {
     "list_teams", "list_runs", "run_state", "run_spend", "wait_for_run", "run_result",
@@ -97,6 +100,25 @@ async def test_what_waits_is_seen_and_approved(starter: Starter, world: FakeWorl
         await call(client, "cancel_run", run=other, reason="not now")
         await ended(client, other)
         assert (await call(client, "run_result", run=other))["status"] == "cancelled"
+
+
+async def test_calls_of_tools_are_listed_approved_rejected_and_answered(
+    starter: Starter, client: TemporalClient
+) -> None:
+    async with serving(client, ToolWorld(model)), stdio(starter) as mcp:
+        yes, no = [(await begun(starter))[0] for _ in range(2)]
+        [pending] = (await call(mcp, "list_approvals", run=yes))["approvals"]
+        assert (pending["subject"], pending["what"]) == ("settle:2.1", "shop:refund")
+        assert json.loads(pending["content"]) == ARGUMENTS
+        other = {"run": yes, "subject": "settle:2.1", "approved": True, "sha256": "0" * 64}
+        assert "look at it again" in await refused(mcp, "approve", **other)
+        await call(mcp, "approve", **{**other, "sha256": pending["sha256"]})
+        await call(mcp, "reject", run=no, subject="settle:2.1", note="never delivered")
+        for run, answer in ((yes, "result of 2.1"), (no, "never delivered")):
+            await ended(mcp, run)
+            assert answer in (await call(mcp, "run_result", run=run))["answer"]
+        wrong = {"run": yes, "subject": "settle:2.1", "decision": "skip"}
+        assert "ended" in await refused(mcp, "answer", **wrong)
 
 
 async def test_mistakes_are_answered_in_words(starter: Starter) -> None:
