@@ -88,7 +88,7 @@ def edit(
     note: Annotated[str, typer.Option("--note", help="Why; it is kept with the call.")] = "",
     json: Json = False,
 ) -> int:
-    """Approve a call of a tool with other arguments. Its agent is told which ones it ran with."""
+    """Approve a call of a tool with other arguments. Its agent gets the result."""
     from durable_agent_team.contracts.control import Approve
 
     arguments = _arguments(file)

@@ -100,12 +100,20 @@ def _all_of(run: str, pending: PendingApproval) -> str:
 
 
 def _answers(run: str, pending: PendingApproval) -> Iterator[str]:
-    subject, why = pending.subject, ["--note", "WHY"]
+    subject = pending.subject
     yield from _field("yes", starter_command("approve", run, subject))
-    no = starter_command("reject", run, subject, options=why)
-    yield from _field("no", f"{no}  ({AFTER_NO[pending.kind]})")
+    yield from _field("no", _rejecting(run, subject))
+    yield from _field("", f"({AFTER_NO[pending.kind]})")
     if pending.kind is ApprovalKind.TOOL:
         yield from _field("change", starter_command("edit", run, subject, "FILE"))
+
+
+def _rejecting(run: str, subject: str) -> str:
+    """The note stands last, where it is easy to edit, unless an id looks like an option."""
+    plain = starter_command("reject", run, subject)
+    if " -- " in plain:
+        return starter_command("reject", run, subject, options=["--note", "WHY"])
+    return f"{plain} --note WHY"
 
 
 def _field(name: str, text: str) -> Iterator[str]:

@@ -54,12 +54,13 @@ def tool_call_lines(call: ToolCallView) -> Iterator[str]:
 
 
 def tools_total(calls: Sequence[ToolCallView]) -> str:
-    """Such as `, 2 calls of tools, 0.500000 USD`; empty where there are none."""
+    """Such as `, 2 calls of tools for 0.500000 USD`; empty where there are none."""
     if not calls:
         return ""
     charged = sum((call.charged_usd for call in calls), Decimal(0))
     cost = f" for {usd(charged)} USD" if charged else ""
-    return f", {len(calls)} call{'s' if len(calls) != 1 else ''} of tools{cost}"
+    count = "1 call of a tool" if len(calls) == 1 else f"{len(calls)} calls of tools"
+    return f", {count}{cost}"
 
 
 def _field(name: str, text: str) -> Iterator[str]:
