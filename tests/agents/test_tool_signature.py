@@ -181,6 +181,34 @@ def is_taken(signature: ToolSignature, value: Any) -> bool:
     return True
 
 
+@pytest.mark.parametrize(
+    ("annotation", "value", "said"),
+    [
+        (int, 1.5, "a whole number is expected, got 1.5"),
+        (int, "1", 'a whole number is expected, got "1"'),
+        (int, True, "a whole number is expected, got true"),
+        (float, "1", "a number is expected"),
+        (float, True, "a number is expected"),
+        (str, 1, "a text is expected"),
+        (bool, 0, "true or false is expected"),
+        (None, "", "null is expected"),
+        (list[int], [1, "x"], 'a[1]: a whole number is expected, got "x"'),
+        (dict[str, int], {"n": None}, "a.n: a whole number is expected, got null"),
+        (tuple[int, str], [1], "a list of 2 items is expected"),
+        (Literal["x", 1], True, 'one of "x", 1 is expected, got true'),
+        (Size, "SMALL", 'one of "s", 2 is expected, got "SMALL"'),
+        (datetime.date, "tomorrow", '"tomorrow" is no date'),
+        (int | None, "x", "a whole number is expected"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_expected(
+    annotation: Any, value: Any, said: str
+) -> None:
+    with pytest.raises(ArgumentError) as mistake:
+        ToolSignature(function_of({"a": annotation})).bound({"a": value}, "")
+    assert said in str(mistake.value)
+
+
 def google(order: str, usd: float = 1.5, note: str | None = None) -> None:
     """Pays money back.
 

@@ -50,6 +50,11 @@ SHOP = """
     def reveals() -> str:
         return "it is " + os.environ["TOKEN"]
 
+    def chatters() -> str:
+        print("x" * 2_000_000)
+        sys.stderr.write("y" * 2_000_000)
+        return "said"
+
     def large() -> str:
         return "a" * 3_000_000 + "z"
 
@@ -131,6 +136,7 @@ async def test_results_and_errors_come_back_and_output_does_not(tmp_path: Path) 
             'the arguments are wrong: number: a whole number is expected, got "x"',
             True,
         )
+        assert (await shop.call("chatters")).text == "said", "a flood of output ends nothing"
         large = (await shop.call("large")).text
         assert len(large) < 1_000_100
         assert large.endswith("az")
