@@ -4,7 +4,14 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.docs.tour import cases_commands, cases_gateway, cases_runs, cases_settings, cases_team
+from tests.docs.tour import (
+    cases_commands,
+    cases_gateway,
+    cases_programs,
+    cases_runs,
+    cases_settings,
+    cases_team,
+)
 from tests.docs.tour.case import Case, Output, Section
 
 PAGE = Path(__file__).parents[3] / "docs" / "errors.md"
@@ -14,6 +21,7 @@ SECTIONS: list[Section] = [
     *cases_commands.SECTIONS,
     *cases_settings.SECTIONS,
     *cases_runs.SECTIONS,
+    *cases_programs.SECTIONS,
     *cases_gateway.SECTIONS,
 ]
 CASES: list[Case] = [case for section in SECTIONS for case in section.cases]
