@@ -18,6 +18,7 @@ from activities.tools.exceptions import (
     ToolTimedOut,
     ToolUnreachable,
 )
+from activities.tools.mcp import bounded_events
 from activities.tools.mcp.answers import SessionGone
 from activities.tools.mcp.sessions import McpSessions
 from durable_agent_team.contracts.tool_kinds import UrlServer
@@ -94,9 +95,11 @@ async def test_a_refusal_says_whether_the_tool_may_have_run(
     ],
 )
 async def test_trouble_in_a_call_harms_no_other_call(
-    name: str, value: str, kind: type[ToolError], sent: bool
+    name: str, value: str, kind: type[ToolError], sent: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a connection breaks, the package ends every call of the session."""
+    if value == "flood":
+        monkeypatch.setattr(bounded_events, "MAX_STREAM_BYTES", 3_000_000)
     async with calling() as (_, call):
         beside = asyncio.create_task(call("slow", 1))
         with pytest.raises(kind) as caught:
