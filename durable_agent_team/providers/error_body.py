@@ -25,6 +25,8 @@ MAX_ITEMS = 20
 FAILED = frozenset({"error", "insufficient_system_resource"})
 """As a `finish_reason`: the provider failed in the middle of the answer (OpenRouter, Mistral; the
 second one is DeepSeek's)."""
+OBJECT = (dict, Mapping)
+"""To ask whether a value is an object: a `dict` is known at once."""
 MINIMAX = {
     "1002": "rate_limit",
     "1004": "invalid_api_key",
@@ -84,14 +86,20 @@ def error_of(body: Any) -> ErrorBody:
 
 def failed_choice(body: Mapping[str, Any]) -> bool:
     """Whether a choice says that the provider failed while it made the answer."""
-    stated = any(_says_something(choice.get("error")) for choice in _choices(body))
-    return stated or ends_badly(body)
+    for choice in _choices(body):
+        if _ends_badly(choice) or _says_something(choice.get("error")):
+            return True
+    return False
 
 
 def ends_badly(body: Mapping[str, Any]) -> bool:
     """Whether the `finish_reason` of a choice is one of FAILED."""
-    reasons = (choice.get("finish_reason") for choice in _choices(body))
-    return any(isinstance(reason, str) and reason in FAILED for reason in reasons)
+    return any(map(_ends_badly, _choices(body)))
+
+
+def _ends_badly(choice: Mapping[str, Any]) -> bool:
+    reason = choice.get("finish_reason")
+    return isinstance(reason, str) and reason in FAILED
 
 
 def _candidates(body: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Any]]:
@@ -122,11 +130,13 @@ def _choices(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _dicts(items: list[Any]) -> list[Mapping[str, Any]]:
-    return [each for each in items[:MAX_ITEMS] if isinstance(each, Mapping)]
+    return [each for each in items[:MAX_ITEMS] if isinstance(each, OBJECT)]
 
 
 def _says_something(error: Any) -> bool:
-    if isinstance(error, Mapping):
+    if error is None:
+        return False
+    if isinstance(error, OBJECT):
         return any(each not in (None, "", False, 0, {}, []) for each in error.values())
     if isinstance(error, str):
         return bool(error.strip())

@@ -7,6 +7,9 @@ import httpx
 
 from durable_agent_team.providers.proxies import proxy_rules
 
+MAX_HOSTS = 1_000
+"""Whose transport is remembered."""
+
 
 class ProxiedClient(httpx.AsyncClient):
     """Base of the clients of worker and gateway: `NO_PROXY` as `proxies` reads it, in place of
@@ -14,13 +17,19 @@ class ProxiedClient(httpx.AsyncClient):
 
     def __init__(self) -> None:
         self._proxies = proxy_rules(os.environ)
+        self._found: dict[tuple[str, str, int | None], httpx.AsyncBaseTransport] = {}
         super().__init__()
 
     def _get_proxy_map(self, *_: Any) -> dict[str, httpx.Proxy | None]:
         return {f"{name}://": httpx.Proxy(url) for name, url in self._proxies.proxies.items()}
 
     def _transport_for_url(self, url: httpx.URL) -> httpx.AsyncBaseTransport:
-        """Directly to this machine and to what NO_PROXY names."""
-        if self._proxies.proxy_of(url.scheme, url.host, url.port) is None:
-            return self._transport
-        return super()._transport_for_url(url)
+        """Directly to this machine and to what NO_PROXY names. Decided once for each host."""
+        place = (url.scheme, url.host, url.port)
+        found = self._found.get(place)
+        if found is None:
+            direct = self._proxies.proxy_of(*place) is None
+            found = self._transport if direct else super()._transport_for_url(url)
+            if len(self._found) < MAX_HOSTS:
+                self._found[place] = found
+        return found

@@ -1,6 +1,5 @@
 """What an answer is charged, and the `usage` that its agent gets."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -104,19 +103,17 @@ def reports_cost(data: dict[str, Any]) -> bool:
 SHOWN_ELSEWHERE = frozenset({"usage", "cost", "cost_usd", "_meta", "x_groq"})
 
 
-def _usages(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _usages(data: dict[str, Any]) -> list[dict[str, Any]]:
     """At its usual place, in Groq's part of a chunk, or in a choice, as Moonshot has it."""
     groq = data.get("x_groq")
     inside = groq.get("usage") if isinstance(groq, dict) else None
     found = [data.get("usage"), inside, *(choice.get("usage") for choice in _choices(data))]
-    yield from (each for each in found if isinstance(each, dict) and each)
+    return [each for each in found if isinstance(each, dict) and each]
 
 
-def _choices(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _choices(data: dict[str, Any]) -> list[dict[str, Any]]:
     choices = data.get("choices")
-    yield from (
-        (each for each in choices if isinstance(each, dict)) if isinstance(choices, list) else ()
-    )
+    return [each for each in choices if isinstance(each, dict)] if isinstance(choices, list) else []
 
 
 def _merged(known: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
@@ -192,13 +189,13 @@ def _shown(
         shown["prompt_tokens"] = usage.prompt_tokens
         shown["completion_tokens"] = usage.completion_tokens
         shown["total_tokens"] = usage.prompt_tokens + usage.completion_tokens
-        parts = {
-            "cached_tokens": usage.cached_tokens,
-            "cache_write_tokens": usage.cache_write_tokens,
-        }
-        _add_details(shown, "prompt_tokens_details", parts)
-        thinking = {"reasoning_tokens": usage.reasoning_tokens}
-        _add_details(shown, "completion_tokens_details", thinking)
+        cached, written = usage.cached_tokens, usage.cache_write_tokens
+        if cached or written or "prompt_tokens_details" in shown:
+            parts = {"cached_tokens": cached, "cache_write_tokens": written}
+            _add_details(shown, "prompt_tokens_details", parts)
+        if usage.reasoning_tokens or "completion_tokens_details" in shown:
+            thinking = {"reasoning_tokens": usage.reasoning_tokens}
+            _add_details(shown, "completion_tokens_details", thinking)
     shown["cost"] = usd(amount)
     if saved:
         shown["saved_usd"] = usd(saved)

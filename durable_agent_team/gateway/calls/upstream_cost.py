@@ -19,6 +19,8 @@ AMOUNT = re.compile(r"[0-9]{1,30}(\.[0-9]{0,40})?([eE][+-]?[0-9]{1,3})?", re.ASC
 def reported_cost(data: dict[str, Any]) -> int | None:
     """Rounded up; 0 if no cost is reported; None if one is reported that cannot be believed."""
     usage = data["usage"] if isinstance(data.get("usage"), dict) else {}
+    if OPERATORS_COST.isdisjoint(usage) and OPERATORS_COST.isdisjoint(data) and "_meta" not in data:
+        return 0
     cascade = _cascade(data)
     for value in (
         cascade.get("cost_usd"),
@@ -76,6 +78,8 @@ def _cascade(data: dict[str, Any]) -> dict[str, Any]:
 def without_upstream_cost(part: dict[str, Any]) -> dict[str, Any]:
     """Removes what the call cost the operator: the account is charged another amount, and a client
     that added up the wrong one would contradict the ledger."""
+    if OPERATORS_COST.isdisjoint(part) and "_meta" not in part:
+        return dict(part)
     kept = {name: value for name, value in part.items() if name not in OPERATORS_COST}
     if _cascade(kept):
         cascade = {name: each for name, each in _cascade(kept).items() if name != "cost_usd"}

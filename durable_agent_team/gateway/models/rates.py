@@ -4,7 +4,7 @@ A rate that is absent is never free: it falls back to the one that the provider'
 if it did not tell the kinds apart.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 from typing import Annotated
@@ -38,6 +38,14 @@ class ScaledRates:
     output_audio: int
     output_image: int
     request: int
+    dearest_text: int = field(init=False)
+    """Of a prompt that is text alone."""
+    dearest_output: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        made = max(self.output, self.reasoning, self.output_audio, self.output_image)
+        object.__setattr__(self, "dearest_text", max(self.input, self.cached, self.cache_write))
+        object.__setattr__(self, "dearest_output", made)
 
     def of(self, usage: TokenUsage) -> int:
         """What these tokens cost, scaled: each is charged once, as the most specific kind."""
@@ -69,7 +77,9 @@ class ScaledRates:
         return self.request + prompt * self._dearest_input(parts) + completion * self.dearest_output
 
     def _dearest_input(self, parts: "PromptParts") -> int:
-        rates = [self.input, self.cached, self.cache_write]
+        if parts is TEXT:
+            return self.dearest_text
+        rates = [self.dearest_text]
         if parts.long_cache:
             rates.append(self.cache_write_1h)
         if parts.audio:
@@ -77,10 +87,6 @@ class ScaledRates:
         if parts.images:
             rates += [self.input_image, self.cached_image]
         return max(rates)
-
-    @property
-    def dearest_output(self) -> int:
-        return max(self.output, self.reasoning, self.output_audio, self.output_image)
 
 
 @dataclass(frozen=True, slots=True)

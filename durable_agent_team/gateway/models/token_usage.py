@@ -89,6 +89,8 @@ def read_usage(reported: Any) -> TokenUsage | None:
     if not isinstance(reported, dict):
         return None
     plain = reported.keys() <= PLAIN
+    if plain and (usage := _plain_usage(reported)):
+        return usage
     prompt, completion = _total(reported, PROMPT), _total(reported, COMPLETION)
     total = _count(reported, ("total_tokens",))
     if completion is None and total is not None and not _any(reported, COMPLETION):
@@ -116,6 +118,15 @@ def read_usage(reported: Any) -> TokenUsage | None:
         return None
     found = TokenUsage(prompt, completion, cached, written, written_1h, reasoning)
     return _with_media(found, reported)
+
+
+def _plain_usage(reported: Reported) -> TokenUsage | None:
+    """Of what nearly every upstream reports: three whole numbers. None for anything else."""
+    prompt, completion = reported.get("prompt_tokens"), reported.get("completion_tokens")
+    total = reported.get("total_tokens", 0)
+    if not (is_count(prompt) and is_count(completion) and is_count(total)) or not prompt:
+        return None
+    return TokenUsage(prompt, max(completion, total - prompt))
 
 
 def _caching_is_outside(

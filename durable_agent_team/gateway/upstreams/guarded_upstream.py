@@ -101,7 +101,10 @@ class GuardedUpstream:
         await self._upstream.close()
 
     def _circuit(self, name: str) -> Circuit:
-        return self._circuits.setdefault(name, Circuit(self._max_failures))
+        found = self._circuits.get(name)
+        if found is None:
+            found = self._circuits[name] = Circuit(self._max_failures)
+        return found
 
     def _record(self, model: str, result: UpstreamResult) -> None:
         """Without a status from the upstream, nothing is known of the model."""
