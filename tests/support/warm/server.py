@@ -61,6 +61,8 @@ def _wait_for_command(connection: socket.socket) -> NoReturn:
     """Runs in a process of its own, so that commands do not wait for each other."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     head, ancillary, _, _ = connection.recvmsg(HEAD_BYTES, socket.CMSG_SPACE(STREAMS * 4))
+    if not ancillary:  # it was killed before it had sent anything
+        os._exit(1)
     streams = memoryview(ancillary[0][2]).cast("i").tolist()
     order = json.loads(_read(connection, int.from_bytes(head, "big")))
     pid = os.fork()
@@ -78,7 +80,10 @@ def _wait_for_command(connection: socket.socket) -> NoReturn:
 def _read(connection: socket.socket, size: int) -> bytes:
     found = b""
     while len(found) < size:
-        found += connection.recv(size - len(found))
+        piece = connection.recv(size - len(found))
+        if not piece:  # it was killed meanwhile: without this, a process spins for ever
+            os._exit(1)
+        found += piece
     return found
 
 
