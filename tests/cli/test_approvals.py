@@ -83,6 +83,9 @@ async def test_what_waits_is_shown_in_full_and_approved_with_the_printed_command
         whole = RunState.model_validate_json((await starter("state", run, "--json")).out)
         assert [each.subject for each in whole.approvals] == ["settle:2.1"]
         assert json.loads(str(whole.approvals[0].content)) == ARGUMENTS
+        asked = await client.get_workflow_handle(run).query("__temporal_workflow_metadata")
+        in_ui = "- **clerk** · settle · shop:refund 2.1 · once · waits for approval"
+        assert in_ui in asked.current_details
         refused = await starter("approve", run, "settle:2.1", "--sha256", "0" * 64)
         assert (refused.code, "look at it again" in refused.err) == (2, True)
         approved = await starter("approve", run, "settle:2.1")
@@ -92,6 +95,9 @@ async def test_what_waits_is_shown_in_full_and_approved_with_the_printed_command
         assert again.code == 2, "it is used up"
         assert "nothing waits" in (await starter("approvals", run)).out
     assert [order.facts.name for order in world.orders] == ["look", "refund"]
+    report = starter.folder / "run.md"
+    assert (await starter("report", run, "--out", str(report))).code == 0
+    assert "Tool 2.1: shop:refund, effects: once, done, approved" in report.read_text()
 
 
 async def test_nothing_that_an_agent_writes_looks_like_a_line_of_ours(
