@@ -128,6 +128,9 @@ def call_span(call: CallRequest) -> Iterator[Attempt]:
         "gen_ai.agent.name": call.account.agent,
         **known,
     }
+    if call.conversation is not None:
+        attributes["gen_ai.conversation.id"] = call.conversation.id
+        attributes["agent_team.turn"] = call.conversation.turn
     if call.temperature is not None:
         attributes["gen_ai.request.temperature"] = call.temperature
     with _tracer.start_as_current_span(

@@ -32,6 +32,7 @@ from durable_agent_team.rules.prompts import (
 )
 from durable_agent_team.rules.repair_room import next_growth, raised_tokens
 from durable_agent_team.rules.review import review_ask, review_schema
+from durable_agent_team.rules.tools.turn_prompts import turn_prompts
 
 REASONS_BYTES = 6_000
 """Allowed for the reasons that are sent back with an answer that failed its checks, and for the
@@ -50,7 +51,7 @@ class CallBound(Message):
     model: str | None
     calls: int
     """The first and all repairs, again in every review; for a planned team, those of `max_tasks`
-    tasks."""
+    tasks. Of an agent with tools, `max_turns` and all repairs."""
     input_bytes: int
     """Of the documents that are known now."""
     prompt_bytes: int
@@ -249,12 +250,13 @@ def _bound(
             least_usd=None,
         )
     price = price_of(catalog, model or "")
-    first = worst_case_usd(prompt, caller.max_tokens, price)
-    repairs = _repairs_usd(prompt, caller, price, team.max_repairs, grows=grows)
+    prompts = turn_prompts(prompt, caller, price)
+    firsts = [worst_case_usd(each, caller.max_tokens, price) for each in prompts]
+    repairs = _repairs_usd(prompts[-1], caller, price, team.max_repairs, grows=grows)
     total = None
-    if first is not None and repairs is not None:
-        total = times * (first + repairs)
-    calls = times * (1 + team.max_repairs)
+    if None not in firsts and repairs is not None:
+        total = times * (sum((each for each in firsts if each), Decimal(0)) + repairs)
+    calls = times * (len(prompts) + team.max_repairs)
     inputs = None
     if price is not None and price.input_usd is not None:
         a_million = price.dearest_input_usd or price.input_usd

@@ -1,7 +1,8 @@
 """The two forms in which a turn travels to its activity, and how one is made from the other.
 
 The whole form has everything. The base form has what is new since another turn, and the hash of all
-that was before: the history then has each entry once. Both lead to the same body, byte for byte.
+that was before: the history then has each entry once. Both lead to the same body, byte for byte
+(docs/adr/048).
 """
 
 from collections.abc import Sequence
