@@ -1,6 +1,7 @@
 """Agents with tools: their turns, from the first request to the checked answer."""
 
 import asyncio
+import uuid
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -9,21 +10,25 @@ import pytest
 from temporalio import activity
 from temporalio.client import Client, WorkflowHandle
 from temporalio.exceptions import ApplicationError
+from temporalio.worker import Worker
 
 from durable_agent_team.contracts.call import CallRequest, CallResult
 from durable_agent_team.contracts.changes import AdjustAgent
 from durable_agent_team.contracts.control import TaskCommand
 from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.names import WORKFLOW
 from durable_agent_team.contracts.run import RunReport, RunStatus
 from durable_agent_team.contracts.spend import LedgerAgreement
 from durable_agent_team.contracts.tool_box import ToolBox
 from durable_agent_team.contracts.tool_call import ListTools, ToolOrder, ToolResult
 from tests.support.fakes import COST, exhausted
+from tests.support.sandbox import strict_runner
 from tests.support.tools import Said, ToolWorld, box_of, calls, tool_result
 from tests.workflows.test_continue_as_new import executions
 from tests.workflows.test_continue_as_new import started as continuing
 from tests.workflows.test_life_of_a_run import failing, failure_of, result_of, started
 from tests.workflows.test_running_out import until
+from workflows.orchestrator import Orchestrator
 
 LOOK = {"python": "shop.tools:look", "effects": "none"}
 
@@ -354,3 +359,28 @@ async def test_fifty_turns_of_two_kilobytes_take_less_than_400_kb_of_history(
     assert size <= 400_000
     assert size / 50 <= 7_000
     assert len(history.events) < 50 * 14
+
+
+async def test_a_conversation_survives_a_worker_that_keeps_nothing(client: Client) -> None:
+    """Each workflow task replays the run from its history, and each turn is sent as a whole."""
+    world = ToolWorld(looks(5), forgets=lambda call: True)
+    queue = f"orchestrator-{uuid.uuid4()}"
+    async with Worker(
+        client,
+        task_queue=queue,
+        workflows=[Orchestrator],
+        activities=world.activities,
+        workflow_runner=strict_runner(),
+        max_cached_workflows=0,
+    ):
+        report = await client.execute_workflow(
+            WORKFLOW,
+            {"team": clerk()},
+            id=f"run-{uuid.uuid4()}",
+            task_queue=queue,
+            result_type=RunReport,
+        )
+    assert report.answer == "seen 5"
+    assert world.misses == 5
+    assert report.spend.total.spent_usd == 6 * COST == report.spend.ledger_usd
+    assert len(world.orders) == 5
