@@ -19,6 +19,7 @@ from activities.judging.judge import Judge
 from activities.labelling import label_activity
 from activities.programs.environments import Environments
 from activities.programs.exceptions import ProgramError
+from activities.programs.program_span import program_span, record_result
 from activities.programs.remote_progress import Progress, earlier_progress
 from activities.programs.runner import ProgramOutput, Runner, Scope
 from activities.programs.scope_account import READ_SECONDS, ScopeAccount, ScopeState
@@ -106,8 +107,11 @@ class Programs(ProgramActivities):
         Every error carries an `AttemptSpend`: `spent_usd` is what the scope has cost since
         `known_spent_usd`. What the gateway refused decides, whatever the program made of it.
         """
-        label_activity({TASK: call.call.task, AGENT: call.call.account.agent})
-        return await _Execution(self, call).result()
+        labels = label_activity({TASK: call.call.task, AGENT: call.call.account.agent})
+        with program_span(call, labels) as span:
+            result = await _Execution(self, call).result()
+            record_result(span, result)
+            return result
 
 
 class _Execution:
