@@ -2,7 +2,7 @@
 
 The whole form has everything. The base form has what is new since another turn, and the hash of all
 that was before: the history then has each entry once. Both lead to the same body, byte for byte
-(docs/adr/048).
+(docs/adr/049).
 """
 
 from collections.abc import Sequence
