@@ -35,11 +35,14 @@ AT_ONCE = 3
 MODEL = "smollm2-135m"
 SECONDS = 60
 """For any one command: a patience for slow machines, not a measure."""
+REFUNDS = '{"action": "refund", "arguments": {"order": "A-17", "share": "full"}}'
+"""What a model without tools says that calls one."""
 RULES = [
     *(Rule(contains=f"Ask for {status}.", status=status) for status in (400, 402, 403, 429, 500)),
     Rule(contains="Ask for a nap.", latency=2),
     Rule(contains="Ask for HTML.", body="<html>"),
     Rule(contains="Plan nonsense", text="I would rather not."),
+    Rule(contains="Refund order A-17.", text=REFUNDS),
 ]
 SEALING_KEYS = [base64.urlsafe_b64encode(bytes([number] * 32)).decode() for number in (1, 2)]
 UNSET = {
