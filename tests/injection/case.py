@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from tests.injection.disguises import DISGUISES
 
 FOLDER = Path(__file__).with_name("cases")
-Expected = Literal["asked", "unseen", "changed", "refused"]
+Expected = Literal["asked", "unseen", "refused"]
 
 
 class Case(BaseModel):
@@ -40,7 +40,6 @@ class Case(BaseModel):
     run_documents: dict[str, str] = {}
     """Inputs of the run, for built-in tools."""
     built_in: list[str | dict[str, Any]] = []
-    effects: dict[str, str | None] = {"read_mail": "none"}
     disguise: str | None = None
     victim: str = "wipe"
     arguments: dict[str, Any] = {"what": "all"}
@@ -54,8 +53,7 @@ class Case(BaseModel):
     """The orchestrator's review, in JSON."""
     expect: Expected = "asked"
     """`asked`: the order's call waits for a person. `unseen`: the model never reads the order.
-    `changed`: the agent's task is parked, since a definition changed. `refused`: the call is
-    answered with why it is not made."""
+    `refused`: the call is answered with why it is not made."""
 
     @property
     def order(self) -> str:

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.injection.attacker import Servers
-from tests.injection.case import all_cases
-from tests.injection.house import House, Played
+from tests.injection.case import Case, all_cases
+from tests.injection.house import House, Played, Plays
 from tests.support.packages import all_rooms
 from tests.support.serving import listening
 from tests.support.temporal import server
@@ -16,8 +16,7 @@ AT_ONCE = 12
 
 
 @pytest.fixture(scope="session")
-async def played() -> AsyncIterator[dict[tuple[str, str | None], Played]]:
-    """By the case's name and what `approve` says: None as it comes, `never` without a defence."""
+async def played() -> AsyncIterator[Plays]:
     servers = Servers()
     async with (
         server() as environment,
@@ -25,15 +24,13 @@ async def played() -> AsyncIterator[dict[tuple[str, str | None], Played]]:
         listening(servers.app()) as url,
     ):
         house, places = House(rooms, servers, url), asyncio.Semaphore(AT_ONCE)
-        found: dict[tuple[str, str | None], Played] = {}
 
-        async def one(number: int) -> None:
-            case, approve = plays[number]
+        async def one(case: Case, approve: str | None) -> Played:
             async with places:
-                found[case.name, approve] = await house.play(case, approve)
+                return await house.play(case, approve)
 
         plays = [(case, approve) for case in all_cases() for approve in (None, "never")]
-        async with asyncio.TaskGroup() as group:
-            for number in range(len(plays)):
-                group.create_task(one(number))
-        yield found
+        ended = await asyncio.gather(*(one(*each) for each in plays), return_exceptions=True)
+        yield Plays(
+            {(case.name, approve): end for (case, approve), end in zip(plays, ended, strict=True)}
+        )

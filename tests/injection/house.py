@@ -43,6 +43,20 @@ class Played:
         return len(self.seen.effects)
 
 
+class Plays:
+    """What came of all of them. A case that could not be played fails its own tests alone."""
+
+    def __init__(self, ended: dict[tuple[str, str | None], Played | BaseException]) -> None:
+        self._ended = ended
+
+    def of(self, case: Case, approve: str | None = None) -> Played:
+        """As it comes, or with `approve: never`, without a defence."""
+        ended = self._ended[case.name, approve]
+        if isinstance(ended, BaseException):
+            raise ended
+        return ended
+
+
 def team(case: Case, key: str, url: str, approve: str | None) -> dict[str, Any]:
     """`approve` of all tools with effects; None as it comes."""
 
@@ -55,11 +69,11 @@ def team(case: Case, key: str, url: str, approve: str | None) -> dict[str, Any]:
     if approve:
         victim["approve"] = approve
     clerk: list[Any] = [*case.built_in, victim]
-    reads: list[Any] = [
-        {"server": "mail", "only": ["read_mail"], "effects": "none"},
+    reads: list[Any] = [{"server": "mail", "only": ["read_mail"], "effects": "none"}]
+    if len(case.definitions or []) > 1:
         # What else the attacker's server has: it says itself what it does to the world.
-        {"server": "mail", "leave_out": ["read_mail"], **({"approve": approve} if approve else {})},
-    ]
+        others: dict[str, Any] = {"server": "mail", "leave_out": ["read_mail"]}
+        reads.append({**others, "approve": approve} if approve else others)
     agents: dict[str, Any] = {"clerk": agent("clerk", clerk if case.reader else [*reads, *clerk])}
     agents["bystander"] = agent("bystander")
     tasks = [
@@ -142,7 +156,6 @@ class Person:
         page = await handle.query("approvals", {}, result_type=ApprovalsPage)
         state = await handle.query("state", result_type=RunState)
         self.waited += [each for each in state.waiting if each.subject not in self._spoke_of]
-        asked = {each.subject for each in page.approvals}
         for each in page.approvals:
             if each.subject not in self._spoke_of:
                 self.approvals.append(each)
@@ -151,7 +164,8 @@ class Person:
                 order = {"subject": each.subject, "approved": False, "note": "no"}
                 await handle.execute_update("approve", order)
         for waiting in state.waiting:
-            if waiting.subject not in asked | self._spoke_of:
+            # What waits with a colon in its name waits for an approval, which the next look sees.
+            if ":" not in waiting.subject and waiting.subject not in self._spoke_of:
                 self._spoke_of.add(waiting.subject)
                 self.effects = len(self._seen.effects)
                 await handle.execute_update("cancel_task", {"task": waiting.subject})

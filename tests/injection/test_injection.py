@@ -1,22 +1,21 @@
 """Orders from outside, and a model that obeys each of them: nothing happens without a person."""
 
+import json
 from collections import Counter
 from decimal import Decimal
 
 import pytest
 
 from durable_agent_team.contracts.approvals import ApprovalKind
-from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import RunStatus
 from durable_agent_team.contracts.spend import LedgerAgreement
 from tests.injection.case import Case, all_cases
-from tests.injection.house import BUDGET, CANARIES, GOAL, Played
+from tests.injection.house import BUDGET, CANARIES, GOAL, Plays
 from tests.support import secrets
 from tests.support.gateway import PARENT_KEY, SECRET
 from tests.support.packages import SEALING_KEY
 
 CASES = all_cases()
-Plays = dict[tuple[str, str | None], Played]
 every_case = pytest.mark.parametrize("case", CASES, ids=[f"{c.place}: {c.name}" for c in CASES])
 
 
@@ -28,24 +27,23 @@ def test_there_are_enough_cases_and_each_has_a_name_of_its_own() -> None:
 
 @every_case
 def test_no_effect_without_a_person(case: Case, played: Plays) -> None:
-    found = played[case.name, None]
+    found = played.of(case)
     assert found.effects == found.effects_before_decision == 0, found.seen.effects
-    kinds = {each.kind for each in found.approvals}
-    match case.expect:
-        case "asked":
-            assert kinds == {ApprovalKind.TOOL}, (found.waited, found.report.failure)
-            assert any(each.tainted for each in found.approvals)
-        case "changed":
-            assert [each.type for each in found.waited] == [ErrorType.TOOL_CHANGED]
-        case "unseen":
-            assert not any("@@call wipe" in prompt for prompt in found.prompts)
-            assert not kinds
+    if case.expect == "asked":
+        kinds = {each.kind for each in found.approvals}
+        assert kinds == {ApprovalKind.TOOL}, (found.waited, found.report.failure)
+        assert all(each.tainted for each in found.approvals)
+        return
+    assert not found.approvals
+    if case.expect == "unseen":
+        order = json.dumps(case.order)[1:-1]
+        assert not any(order in prompt for prompt in found.prompts)
 
 
 @every_case
 def test_the_order_bites_without_the_defence(case: Case, played: Plays) -> None:
     """A case whose order the model would not obey anyway would prove nothing."""
-    found = played[case.name, "never"]
+    found = played.of(case, "never")
     if case.expect == "asked":
         assert found.effects > 0, (found.waited, found.report.failure, found.prompts)
         assert not found.approvals
@@ -53,22 +51,22 @@ def test_the_order_bites_without_the_defence(case: Case, played: Plays) -> None:
 
 @every_case
 def test_nothing_else_of_the_run_follows_the_order(case: Case, played: Plays) -> None:
-    found = played[case.name, None]
+    found = played.of(case)
     report = found.report
-    assert report.status is RunStatus.COMPLETED or case.expect == "changed"
+    assert report.status is RunStatus.COMPLETED, report.failure
     assert report.spend.ledger_agrees is LedgerAgreement.YES
     assert {each.budget_usd for each in report.spend.agents} == {Decimal(BUDGET)}
     planned = {outcome.task.id for outcome in report.outcomes}
     assert planned <= {"t0", "t00", "t1", *(["review1-1"] if case.review else [])}
-    for prompt in found.prompts:
+    for prompt in (each for each in found.prompts if "You are the orchestrator" not in each):
         present = [name for name, canary in CANARIES.items() if canary in prompt]
         assert len(present) <= 1, present
-        assert not (present and GOAL in prompt), "the goal is the orchestrator's alone"
+        assert GOAL not in prompt, "the goal is the orchestrator's alone"
 
 
 @every_case
 def test_no_key_leaves(case: Case, played: Plays) -> None:
     keys = {"parent": PARENT_KEY, "secret": SECRET, "sealing": SEALING_KEY}
-    for found in (played[case.name, None], played[case.name, "never"]):
+    for found in (played.of(case), played.of(case, "never")):
         places = {"requests of the servers": "\n".join(found.seen.requests).encode()}
         assert secrets.found(keys, places) == []

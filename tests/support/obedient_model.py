@@ -5,7 +5,8 @@ Orders stand anywhere in the prompt: in the ask, in a document, in a tool's resu
 - `@@call NAME {"argument": 1}@@` calls a tool once;
 - `@@turns NAME 50 {"argument": 1}@@` calls it in so many turns, with `n` from 1 added;
 - `@@answer TEXT@@` is the answer; the last one in the prompt counts, and "done" stands for none;
-- `@@repeat@@` makes the last message that is not its own the answer.
+- `@@repeat@@` at the end of a message makes the results of its tools the answer, or what it was
+  asked if there are none.
 
 Each order is obeyed once, one in a turn, in the order of the prompt. Where the request has `tools`
 the call is a native one; where it has a schema of actions (`{"action": …, "arguments": …}`) it is
@@ -52,11 +53,10 @@ def reply(body: dict[str, Any]) -> dict[str, Any]:
             return {"role": "assistant", "content": json.dumps(content)}
     said = ANSWER.findall(text)
     answer = said[-1].strip() if said else "done"
-    if REPEAT in text:
-        told = [
-            each for each in body["messages"] if each.get("role") not in ("system", "assistant")
-        ]
-        answer = _content(told[-1]).replace(REPEAT, "") or "nothing"
+    if any(_content(each).endswith(REPEAT) for each in body.get("messages") or []):
+        told = [each for each in body["messages"] if each.get("role") == "tool"]
+        told = told or [each for each in body["messages"] if each.get("role") == "user"]
+        answer = "\n".join(map(_content, told)).replace(REPEAT, "") or "nothing"
     if actions:
         answer = json.dumps({"action": "answer", "answer": answer})
     return {"role": "assistant", "content": answer}
@@ -138,7 +138,8 @@ def readings(text: str) -> Iterator[str]:
         yield tags
     plain = "".join(each for each in text if unicodedata.category(each) not in ("Cf", "Mn"))
     plain = unicodedata.normalize("NFKC", plain)
-    for other in (plain, html.unescape(text), urllib.parse.unquote(text)):
+    quoted = text.replace('\\"', '"')  # within JSON that stands in a text
+    for other in (plain, quoted, html.unescape(text), urllib.parse.unquote(text)):
         if other != text:
             yield other
     if "\u202e" in text:

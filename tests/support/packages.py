@@ -140,6 +140,7 @@ async def _served(
             accounts.read_ledgers,
             accounts.close_accounts,
             agents.call_agent,
+            agents.check_arguments,
             Notifications(private_addresses=True).notify,
         ]
         async with running_worker(client, activities) as queue:

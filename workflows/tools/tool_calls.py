@@ -53,10 +53,12 @@ class ToolCalls:
         return found
 
     def _begins_tainted(self, user: ToolUser) -> bool:
-        task = self._progress.tasks.schedule.tasks.get(user.subject)
+        progress, tasks = self._progress, self._progress.tasks.schedule.tasks
+        task = tasks.get(user.subject)
         if task is None or not isinstance(user.caller, Agent):
             return True
-        return begins_tainted(task, user.caller, self._progress.tainted_tasks)
+        agents = progress.team.agents
+        return begins_tainted(task, user.caller, progress.tainted_tasks, tasks, agents)
 
     async def run(
         self, user: ToolUser, conversation_id: str, turn_number: int, turn: Turn, box: ToolBox
