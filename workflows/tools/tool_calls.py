@@ -53,12 +53,10 @@ class ToolCalls:
         return found
 
     def _begins_tainted(self, user: ToolUser) -> bool:
-        progress, tasks = self._progress, self._progress.tasks.schedule.tasks
-        task = tasks.get(user.subject)
+        task = self._progress.tasks.schedule.tasks.get(user.subject)
         if task is None or not isinstance(user.caller, Agent):
             return True
-        agents = progress.team.agents
-        return begins_tainted(task, user.caller, progress.tainted_tasks, tasks, agents)
+        return begins_tainted(task, user.caller, self._progress.tainted_tasks)
 
     async def run(
         self, user: ToolUser, conversation_id: str, turn_number: int, turn: Turn, box: ToolBox

@@ -1,6 +1,6 @@
 """What comes from outside: a conversation that has read it is tainted for its rest."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection
 
 from durable_agent_team.contracts.team import Agent, Task
 from durable_agent_team.contracts.tool_kinds import BuiltInTool, ServerTools, Tool
@@ -31,43 +31,23 @@ def is_described_from_outside(tool: Tool) -> bool:
     )
 
 
-def begins_tainted(
-    task: Task,
-    agent: Agent,
-    tainted: Collection[str],
-    tasks: Mapping[str, Task],
-    agents: Mapping[str, Agent],
-) -> bool:
+def begins_tainted(task: Task, agent: Agent, tainted: Collection[str]) -> bool:
     """Whether what a task's agent reads comes from outside: documents, descriptions of its tools,
-    hand-offs that do, through any number of tasks, and, in a task that a review added after reading
-    such hand-offs, its very ask.
-
-    `tainted` has the tasks whose conversations are; `tasks` and `agents` are all of the run.
-    """
+    hand-offs of tasks that are `tainted`, and, in a task that a review added after reading such
+    hand-offs, its very ask."""
     if task.inputs or agent.inputs or any(map(is_described_from_outside, agent.tools)):
         return True
-    before = [each for each in tasks if each != task.id] if is_added(task.id) else task.depends_on
-    return any(
-        each in tainted or _reads_outside(tasks[each], agents.get(tasks[each].agent))
-        for each in _with_ancestors(before, tasks)
-    )
-
-
-def _reads_outside(task: Task, agent: Agent | None) -> bool:
-    """Whether the hand-off of a task may hold something from outside, in this run or in the one
-    that it was taken over from. What a program or a remote agent reads is not known."""
-    if agent is None or task.inputs or agent.inputs or run_of(agent) is not None:
+    if tainted and is_added(task.id):
         return True
-    return any(map(is_from_outside, agent.tools))
+    return any(each in tainted for each in task.depends_on)
 
 
-def _with_ancestors(names: Collection[str], tasks: Mapping[str, Task]) -> Iterator[str]:
-    """The tasks, and all that they depend on, each once."""
-    seen: set[str] = set()
-    following = list(names)
-    while following:
-        name = following.pop()
-        if name not in seen and name in tasks:
-            seen.add(name)
-            yield name
-            following += tasks[name].depends_on
+def hands_on_taint(task: Task, agent: Agent, tainted: Collection[str]) -> bool:
+    """Whether the hand-off of a task is tainted, apart from what its conversation has read. What a
+    program or a remote agent reads is not known."""
+    return begins_tainted(task, agent, tainted) or run_of(agent) is not None
+
+
+def may_be_tainted(task: Task, agent: Agent, tainted: Collection[str]) -> bool:
+    """The same for a hand-off of another run, of whose conversation nothing is known."""
+    return hands_on_taint(task, agent, tainted) or any(map(is_from_outside, agent.tools))
