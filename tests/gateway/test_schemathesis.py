@@ -37,11 +37,13 @@ MODES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
 BLOBS = "/v1/blobs/{sha256}"
 EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 EFFECTS = "/v1/scopes/{scope}/effects"
+CHARGES = "/v1/charges"
 DOORS = {"/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/embeddings"}
 CALLS = {
     *DOORS,
     "/v1/scopes/{scope}",
     *(EFFECTS, EFFECTS + "/{effect}", EFFECTS + "/{effect}/begin", EFFECTS + "/{effect}/finish"),
+    *(CHARGES, *(f"{CHARGES}/{{key}}{step}" for step in ("", "/settle", "/release"))),
 }
 """Requests with an agent's key. All others have the parent's."""
 UNKNOWN_KEY = "unknown-key-0123456789-0123456789"
@@ -104,13 +106,14 @@ class Sender:
 
     def _with_real_values(self, case: "Case[Any]") -> "Case[Any]":
         real: Any = {"model": "m", "from": self.ids[0], "to": self.ids[1], "amount": "0.01",
-                     "attempt": 1, "tool": "t"}  # fmt: skip
+                     "attempt": 1, "tool": "t", "amount_usd": "0.01"}  # fmt: skip
         listed = case.operation.path.endswith("/v1/models/{id}")
         real_path = {
             "id": "m" if listed else self.ids[0],
             "sha256": EMPTY_SHA256,
             "scope": "s",
             "effect": "e",
+            "key": "k",
         }
         for name in case.path_parameters or {}:
             case.path_parameters[name] = real_path[name]
@@ -150,13 +153,20 @@ def send_random(sender: Sender, number: int) -> None:
             holds()
 
 
-NEED_OTHERS = {"PATCH /v1/agents/batch", f"POST {EFFECTS}/{{effect}}/resolve"}
+NEED_OTHERS = {
+    "PATCH /v1/agents/batch",
+    f"POST {EFFECTS}/{{effect}}/resolve",
+    f"POST {CHARGES}/{{key}}/release",
+}
 """Succeed with ids of existing accounts only, which are seldom generated in a list, or with an
-effect in one state: test_account_batches.py and test_effects.py have these."""
+effect or a charge in one state: test_account_batches.py, test_effects.py and test_tool_charges.py
+have these."""
 
 
 async def begin_effect(api: Api, agent: Agent) -> None:
-    """What the requests with real values can then read and finish."""
+    """What the requests with real values can then read and finish; likewise a charge."""
+    charge = {"key": "k", "amount_usd": "0.01", "what": "t"}
+    assert (await api.send("POST", CHARGES, charge, key=agent.key)).status == 201
     data = {"attempt": 1, "tool": "t"}
     path = "/v1/scopes/s/effects/e/begin"
     assert (await api.send("POST", path, data, key=agent.key)).status == 200
