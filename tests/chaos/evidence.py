@@ -138,7 +138,7 @@ async def _calls(
                 if about.activity_type.name == "call_agent":
                     [order] = await converter.decode(about.input.payloads[:1])
                     key = f"{order['account']['account_id']}:{order['idempotency_key']}"
-                    calls[event.event_id] = key, order["ask"] + str(order.get("goal", ""))
+                    calls[event.event_id] = key, order.get("ask", "") + str(order.get("goal", ""))
                     if order.get("conversation"):  # its task has more calls than one
                         turns.add(event.event_id)
             elif event.event_type == COMPLETED:

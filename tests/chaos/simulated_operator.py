@@ -53,7 +53,7 @@ class SimulatedOperator:
         if waiting.type == ErrorType.EFFECT_UNKNOWN:
             # Never a retry: an effect that is counted twice is then the run's own doing.
             await handle.execute_update("answer", {"task": waiting.subject, "decision": "skip"})
-        elif waiting.agent is None or waiting.command.split()[-2:-1] == ["approve"]:
+        elif waiting.agent is None or "approve" in waiting.command.split():
             await handle.execute_update("approve", {"subject": waiting.subject, "approved": True})
         elif waiting.type == ErrorType.BUDGET_EXHAUSTED:
             await self._top_up(handle, waiting)
