@@ -139,7 +139,7 @@ def _money_events(random: Random, runs: Sequence[PlannedRun], seconds: float) ->
     events = [
         MoneyEvent(
             at=min(run.at + random.uniform(0.3, 12), seconds),
-            kind=_pick(random, MONEY_EVENTS),
+            kind=_money_event(random, run),
             run=run.index,
             agents=(random.randrange(100), random.randrange(100)),
             share=random.uniform(0.1, 0.9),
@@ -149,6 +149,13 @@ def _money_events(random: Random, runs: Sequence[PlannedRun], seconds: float) ->
         for _ in range(2)
     ]
     return sorted(events, key=lambda event: event.at)
+
+
+def _money_event(random: Random, run: PlannedRun) -> str:
+    """The first run with tools is never cancelled, so that every storm has effects."""
+    kind = _pick(random, MONEY_EVENTS)
+    is_first = run.shape == "tools" and run.index < len(SHAPES)
+    return "top_up" if is_first and kind == "cancel" else kind
 
 
 def _pick(random: Random, weights: dict[T, int]) -> T:
