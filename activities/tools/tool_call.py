@@ -24,6 +24,7 @@ from activities.tools.tool_spans import trace_context
 from durable_agent_team.atxp.sealing import Sealer
 from durable_agent_team.blobs.store import BlobsUnreachable
 from durable_agent_team.blobs.texts import Texts
+from durable_agent_team.contracts.bounded_text import cut
 from durable_agent_team.contracts.text_ref import Text, json_bytes_of
 from durable_agent_team.contracts.tool_call import ToolOrder, ToolResult
 from durable_agent_team.contracts.tool_kinds import Effects, PythonTool, ServerTools
@@ -37,6 +38,8 @@ KEY_IN_META: Final = "durable-agent-team/key"
 """In `_meta`: the key of the call, the same in all attempts. Names of `_meta` have a prefix (MCP
 2025-06-18, "_meta")."""
 ANEW: Final = "[The session of this tool's server began anew: what it remembered is gone.]"
+MAX_SHOWN_ARGUMENTS: Final = 1_000
+"""Characters of arguments that a person has changed."""
 
 Call = Callable[[float], Awaitable[CalledTool]]
 """Sends the call, and waits as many seconds for its result."""
@@ -154,7 +157,10 @@ class ToolCallInFlight:
 
     async def _result(self, called: CalledTool) -> ToolResult:
         """Sets only what differs from the defaults, which keeps the history small."""
-        whole = f"{ANEW}\n{called.text}" if called.began_anew else called.text
+        notes = [ANEW] if called.began_anew else []
+        if self._order.edited:
+            notes.append(edited_note(self._order.arguments))
+        whole = "\n".join((*notes, called.text))
         text = head_and_tail(whole, self._order.tool.max_result_bytes)
         kept = await self._kept(text)
         extras: dict[str, Any] = {
@@ -183,3 +189,8 @@ class ToolCallInFlight:
         except BlobsUnreachable as error:
             activity.logger.warning("a result is kept in Temporal's history: %s", error)
             return text
+
+
+def edited_note(arguments: str) -> str:
+    """Without it, a model tells of what it asked for, and not of what was done."""
+    return f"[A person changed the arguments of this call to {cut(arguments, MAX_SHOWN_ARGUMENTS)}]"

@@ -23,6 +23,8 @@ from durable_agent_team.contracts.control import (
     AddTaskSignal,
     AdjustBudget,
     Adjustment,
+    Approve,
+    ApproveSignal,
     BudgetAdjusted,
     RetryTaskSignal,
     TaskCommand,
@@ -31,11 +33,12 @@ from durable_agent_team.contracts.control import (
 from durable_agent_team.contracts.program import ProgramCall
 from durable_agent_team.contracts.program_kinds import Run
 from durable_agent_team.contracts.run import RunReport, RunRequest
-from durable_agent_team.contracts.team import Task
+from durable_agent_team.contracts.team import Task, Team
 from durable_agent_team.rules.briefing import PlanForm
 from durable_agent_team.rules.ended_run import EndedRun, Made
-from durable_agent_team.rules.fingerprints import call_fingerprint
+from durable_agent_team.rules.fingerprints import call_fingerprint, tools_of
 from durable_agent_team.rules.run_fold import RunFold
+from durable_agent_team.rules.tools.conversation_forms import in_whole_form
 
 M = TypeVar("M", bound=BaseModel)
 MOST_EVENTS = 1_000_000
@@ -57,7 +60,9 @@ async def read_ended_run(client: Client, id: str) -> EndedRun:
             f"run {id}: its start input cannot be read, or Temporal has removed its first"
             " execution, so no run can go on from it"
         )
-    reader = _Reader(id, decoder, RunFold(id, request), await _costs(client, id, executions))
+    reader = _Reader(
+        id, decoder, RunFold(id, request), await _costs(client, id, executions), request.team
+    )
     return await reader.read(executions)
 
 
@@ -90,8 +95,11 @@ class _Decoder:
 class _Reader:
     """Hands the events of a history to the fold."""
 
-    def __init__(self, id: str, decoder: _Decoder, fold: RunFold, costs: Costs) -> None:
+    def __init__(self, id: str, decoder: _Decoder, fold: RunFold, costs: Costs, team: Team) -> None:
         self._id = id
+        self._team = team
+        self._heads: dict[str, CallRequest] = {}
+        """Of each conversation, a turn in the whole form."""
         self._decode = decoder.decode
         self._fold = fold
         self._costs = costs
@@ -142,12 +150,15 @@ class _Reader:
             order = await self._decode(scheduled.input, ProgramCall)
             call, run = (None, None) if order is None else (order.call, order.run)
         answer = await self._decode(result, CallResult)
-        if call is None or answer is None or answer.reasons:
+        if call is None or answer is None:
+            return
+        call = self._with_head(call)
+        if answer.reasons or answer.turn is not None:
             return
         made = Made(
             output=answer.text,
             cost_usd=self._costs[call.purpose, call.task],
-            fingerprint=call_fingerprint(call, run),
+            fingerprint=call_fingerprint(call, run, tools_of(self._team, call.account.agent)),
             model=call.model or None,
             origin=self._id,
         )
@@ -161,6 +172,17 @@ class _Reader:
                 self._fold.reviewed(made, self._place(begun), form)
             case Purpose.FINAL:
                 self._fold.answered(made)
+
+    def _with_head(self, call: CallRequest) -> CallRequest:
+        """A later turn of a conversation with what its first one was asked."""
+        conversation = call.conversation
+        if conversation is None:
+            return call
+        if conversation.base is None:
+            self._heads[conversation.id] = call
+            return call
+        head = self._heads.get(conversation.id)
+        return call if head is None else in_whole_form(call, head, (), ())
 
     async def _update(self, begun: HistoryEvent, result: Payloads) -> None:
         asked = begun.workflow_execution_update_accepted_event_attributes.accepted_request.input
@@ -180,6 +202,8 @@ class _Reader:
                 task = await self._decode(asked.args, Task)
                 if task is not None:
                     self._fold.added(task)
+            case "approve":
+                self._approval(await self._decode(asked.args, Approve))
             case "retry_task":
                 retried = await self._decode(asked.args, TaskCommand)
                 if retried is not None:
@@ -196,8 +220,14 @@ class _Reader:
                 self._fold.changed(change)
             case AddTaskSignal() as added:
                 self._fold.added(added.task)
+            case ApproveSignal() as answered:
+                self._approval(answered)
             case RetryTaskSignal() as retried:
                 self._fold.retried(retried.task, self._place(event))
+
+    def _approval(self, answer: Approve | None) -> None:
+        if answer is not None and answer.approved:
+            self._fold.approved(answer.subject)
 
     def _place(self, event: HistoryEvent) -> int:
         return self._first + event.event_id

@@ -38,6 +38,8 @@ class ToolOrder(Message):
     servers: dict[str, ToolServer] = Field({}, max_length=1)
     """The one server that the tool belongs to."""
     arguments: str = Field("{}", max_length=MAX_ARGUMENTS)
+    edited: bool = False
+    """A person has changed the arguments: the model is told what was called."""
     documents: dict[str, Text] = Field({}, max_length=1_000)
     """Of the tools that read documents."""
     session: str | None = Field(None, max_length=100)

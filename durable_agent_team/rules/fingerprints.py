@@ -14,6 +14,7 @@ from durable_agent_team.contracts.call import CallRequest, Purpose, Source
 from durable_agent_team.contracts.program_kinds import Run
 from durable_agent_team.contracts.team import Caller, Checks, Task, Team
 from durable_agent_team.contracts.text_ref import Text, TextRef
+from durable_agent_team.contracts.tool_kinds import ServerTools
 from durable_agent_team.rules.briefing import Briefing
 from durable_agent_team.rules.planning import plan_ask, plan_schema
 from durable_agent_team.rules.programs import run_of
@@ -25,12 +26,21 @@ from durable_agent_team.rules.prompts import (
 )
 from durable_agent_team.rules.whole_plans import COSTS_HEADING
 
+_SHAPES_A_TOOL = {
+    *("built_in", "hosts", "server", "only", "leave_out", "python"),
+    *("effects", "required", "max_calls", "max_result_bytes", "key_argument"),
+}
 
-def call_fingerprint(call: CallRequest, run: Run | None = None) -> str:
-    """Of a request as it was sent; `run` is where the program is that answered it."""
+
+def call_fingerprint(
+    call: CallRequest, run: Run | None = None, tools: Mapping[str, Any] | None = None
+) -> str:
+    """Of a request as it was sent; `run` is where the program is that answered it, `tools` what
+    `tools_of` says of the agent that it was sent for."""
     return _hash(
         {
             **_program(run),
+            **(tools or {}),
             "purpose": call.purpose,
             "model": call.model,
             "max_tokens": call.raised_from or call.max_tokens,
@@ -68,7 +78,26 @@ def task_fingerprint(
         output=task.output,
         checks=task.checks,
         run=run_of(agent),
+        tools=tools_of(team, task.agent),
     )
+
+
+def tools_of(team: Team, agent: str) -> dict[str, Any]:
+    """What an agent may call: with other tools, it is another request. Where they run, their limits
+    of time and their approvals are not part of it."""
+    settings = team.agents.get(agent)
+    if settings is None or not settings.tools:
+        return {}
+    named = {each.server for each in settings.tools if isinstance(each, ServerTools)}
+    servers = {name: each for name, each in team.tool_servers.items() if name in named}
+    return {
+        "tools": [each.model_dump(mode="json", include=_SHAPES_A_TOOL) for each in settings.tools],
+        "tool_servers": {
+            name: each.model_dump(mode="json", include={"command", "url"})
+            for name, each in servers.items()
+        },
+        "max_turns": settings.max_turns,
+    }
 
 
 def plan_fingerprint(briefing: Briefing, model: str) -> str:
@@ -112,10 +141,12 @@ def _planned(
     output: str | dict[str, Any] = "text",
     checks: Checks | None = None,
     run: Run | None = None,
+    tools: Mapping[str, Any] | None = None,
 ) -> str:
     return _hash(
         {
             **_program(run),
+            **(tools or {}),
             "purpose": purpose,
             "model": model,
             "max_tokens": caller.max_tokens,

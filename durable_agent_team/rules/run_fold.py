@@ -7,6 +7,7 @@ until its next answer.
 from collections.abc import Iterable
 from decimal import Decimal
 
+from durable_agent_team.contracts.approvals import ApprovalKind
 from durable_agent_team.contracts.changes import AdjustRun
 from durable_agent_team.contracts.control import AdjustBudget
 from durable_agent_team.contracts.plan import Plan
@@ -37,6 +38,9 @@ class RunFold:
         self._handoffs: dict[str, Made] = {}
         self._reopened: dict[str, int] = {}
         self._answer: Made | None = None
+        self._approved: set[str] = set()
+        """Tasks whose present hand-off a person has approved."""
+        self._has_report = False
         team, seed = request.team, request.seed
         self._plan = Plan(tasks=team.tasks, result=team.result) if team.tasks else None
         if seed is None:
@@ -63,7 +67,14 @@ class RunFold:
         """A task's answer passed its checks. That of a superseded call does not count."""
         if self._reopened.get(task_id, 0) < position:
             self._handoffs[task_id] = made
+            self._approved.discard(task_id)
             self._answer = None
+
+    def approved(self, subject: str) -> None:
+        """A person approved what waited under this name."""
+        task_id, _, what = subject.partition(":")
+        if what == ApprovalKind.HANDOFF:
+            self._approved.add(task_id)
 
     def reviewed(self, made: Made, position: int, form: PlanForm = PlanForm.NARROW) -> None:
         """The orchestrator answered a review, which may revise the plan."""
@@ -103,6 +114,7 @@ class RunFold:
 
     def reported(self, report: RunReport) -> None:
         """The run's own report decides what is done; it has hand-offs that could not be read."""
+        self._has_report = True
         done = {
             each.task.id: each for each in report.outcomes if each.task.status is TaskStatus.DONE
         }
@@ -130,9 +142,19 @@ class RunFold:
                 added=tuple(self._added),
                 planned=seeded(self._planned, self._id) if self._planned is not None else None,
             )
-        known = {task.id for task in self._plan.tasks} if self._plan is not None else set()
+        known = {
+            task.id
+            for task in (self._plan.tasks if self._plan is not None else ())
+            if self._has_report or task.approve != "after" or self._is_approved(task.id)
+        }
         handoffs = {name: each for name, each in self._handoffs.items() if name in known}
         return EndedRun(self._id, request, plan, self._planned, handoffs, self._answer)
+
+    def _is_approved(self, task_id: str) -> bool:
+        """By a person here, or in the run that this one took its hand-off over from."""
+        seed = self._request.seed
+        taken_over = seed is not None and task_id in seed.tasks
+        return task_id in self._approved or (taken_over and task_id not in self._reopened)
 
     def _briefing(self, form: PlanForm) -> Briefing:
         request = self._request

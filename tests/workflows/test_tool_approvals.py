@@ -84,6 +84,7 @@ async def test_edited_arguments_are_checked_and_used(client: Client) -> None:
         await handle.execute_update("approve", {**edit, "arguments": '{"amount": 3}'})
         await handle.result()
     assert [json.loads(each.arguments) for each in world.orders] == [{"amount": 3}]
+    assert [each.edited for each in world.orders] == [True]
 
 
 @pytest.mark.parametrize(("default", "made"), [("reject", 0), ("approve", 1)])

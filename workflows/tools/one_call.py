@@ -242,7 +242,15 @@ class CallMaker:
 
     async def _executed(self, one: OneCall) -> ToolResult:
         progress, tool, effects = self._progress, one.tool, one.facts.effects
-        order = order_of(progress, one.work, one.number, one.facts, tool, one.arguments)
+        order = order_of(
+            progress,
+            one.work,
+            one.number,
+            one.facts,
+            tool,
+            one.arguments,
+            edited=one.state.edited is not None,
+        )
         patience = PATIENCE[min(one.state.rounds, len(PATIENCE)) - 1]
         seconds = connect_seconds(progress, tool)
         options = tool_options(tool, effects, seconds, progress.team.max_parallel, patience)

@@ -25,10 +25,17 @@ def connect_seconds(progress: Progress, tool: Tool) -> float:
 
 
 def order_of(
-    progress: Progress, work: ToolWork, number: str, facts: ToolFacts, tool: Tool, arguments: str
+    progress: Progress,
+    work: ToolWork,
+    number: str,
+    facts: ToolFacts,
+    tool: Tool,
+    arguments: str,
+    *,
+    edited: bool = False,
 ) -> ToolOrder:
     """What is unset stays out of it: the history has every order."""
-    more: dict[str, Any] = {}
+    more: dict[str, Any] = {"edited": True} if edited else {}
     if isinstance(tool, ServerTools):
         more["servers"] = {tool.server: progress.team.tool_servers[tool.server]}
         if tool.server in work.sessions:

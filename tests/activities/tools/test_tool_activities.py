@@ -318,6 +318,13 @@ async def test_a_session_that_began_anew_is_said_to_the_model(rooms: Rooms) -> N
     assert anew.text == f"{ANEW}\nslow 3"
 
 
+async def test_the_model_reads_with_which_arguments_a_person_had_it_called(rooms: Rooms) -> None:
+    given = await refunding(rooms)
+    result = await rooms.call(given.model_copy(update={"edited": True}))
+    assert result.text.endswith("\nrefunded")
+    assert given.arguments in result.text.splitlines()[0]
+
+
 @pytest.mark.parametrize("effects", list(Effects))
 async def test_a_cancelled_call_with_effects_may_have_run(rooms: Rooms, effects: Effects) -> None:
     given = await ordered(
