@@ -34,6 +34,7 @@ class Row:
 
 class Nobody:
     contenders: dict[str, object] = {}  # noqa: RUF012
+    versions: dict[str, dict[str, str]] = {}  # noqa: RUF012
 
     async def warm(self) -> None:
         pass
