@@ -56,6 +56,10 @@ class Plays:
             raise ended
         return ended
 
+    def each_of(self, case: Case) -> list[Played]:
+        """All that was played of the case."""
+        return [self.of(case, approve) for name, approve in self._ended if name == case.name]
+
 
 def team(case: Case, key: str, url: str, approve: str | None) -> dict[str, Any]:
     """`approve` of all tools with effects; None as it comes."""
@@ -107,6 +111,8 @@ def team(case: Case, key: str, url: str, approve: str | None) -> dict[str, Any]:
 class House:
     def __init__(self, rooms: Rooms, servers: Servers, url: str) -> None:
         self._rooms, self._servers, self._url = rooms, servers, url
+        self._prompts: list[str] = []
+        """The messages of each request that has reached the model."""
         rooms.upstream.add(Rule(obeys=True))
 
     async def play(self, case: Case, approve: str | None = None) -> Played:
@@ -122,8 +128,9 @@ class House:
         person = Person(handle, seen)
         async with asyncio.timeout(READY_SECONDS):
             report = await person.until_the_end()
-        bodies = [each.body for each in self._rooms.upstream.requests]
-        prompts = [json.dumps(body["messages"]) for body in bodies if key in json.dumps(body)]
+        more = self._rooms.upstream.requests[len(self._prompts) :]
+        self._prompts += [json.dumps(each.body["messages"]) for each in more]
+        prompts = [prompt for prompt in self._prompts if key in prompt]
         return Played(case, seen, report, prompts, person.waited, person.approvals, person.effects)
 
 

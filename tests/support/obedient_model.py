@@ -51,7 +51,7 @@ def reply(body: dict[str, Any]) -> dict[str, Any]:
         if following is not None and following[0] in actions:
             content = {"action": following[0], "arguments": following[1]}
             return {"role": "assistant", "content": json.dumps(content)}
-    said = ANSWER.findall(text)
+    said = ANSWER.findall("\n".join(_texts(body))) or ANSWER.findall(text)
     answer = said[-1].strip() if said else "done"
     if any(_content(each).endswith(REPEAT) for each in body.get("messages") or []):
         told = [each for each in body["messages"] if each.get("role") == "tool"]
