@@ -8,7 +8,7 @@ its agent. A repair counts as the request that it repairs.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from durable_agent_team.contracts.call import CallRequest, Purpose, Source
 from durable_agent_team.contracts.program_kinds import Run
@@ -26,10 +26,12 @@ from durable_agent_team.rules.prompts import (
 )
 from durable_agent_team.rules.whole_plans import COSTS_HEADING
 
-_SHAPES_A_TOOL = {
-    *("built_in", "hosts", "server", "only", "leave_out", "python"),
-    *("effects", "required", "max_calls", "max_result_bytes", "key_argument"),
-}
+_SHAPES_A_TOOL: Final = frozenset(
+    {
+        *("built_in", "hosts", "server", "only", "leave_out", "python"),
+        *("effects", "required", "max_calls", "max_result_bytes", "key_argument"),
+    }
+)
 
 
 def call_fingerprint(
@@ -91,7 +93,7 @@ def tools_of(team: Team, agent: str) -> dict[str, Any]:
     named = {each.server for each in settings.tools if isinstance(each, ServerTools)}
     servers = {name: each for name, each in team.tool_servers.items() if name in named}
     return {
-        "tools": [each.model_dump(mode="json", include=_SHAPES_A_TOOL) for each in settings.tools],
+        "tools": [each.model_dump(mode="json", include=set(_SHAPES_A_TOOL)) for each in settings.tools],
         "tool_servers": {
             name: each.model_dump(mode="json", include={"command", "url"})
             for name, each in servers.items()

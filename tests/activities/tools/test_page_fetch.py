@@ -83,7 +83,7 @@ class Site:
 async def _site() -> AsyncIterator[Site]:
     made = Site()
     server = web.Server(made.answer)
-    runner = web.ServerRunner(server)
+    runner = web.ServerRunner(server, shutdown_timeout=0.1)
     await runner.setup()
     listener = web.TCPSite(runner, "127.0.0.1", 0)
     await listener.start()
