@@ -93,7 +93,9 @@ def tools_of(team: Team, agent: str) -> dict[str, Any]:
     named = {each.server for each in settings.tools if isinstance(each, ServerTools)}
     servers = {name: each for name, each in team.tool_servers.items() if name in named}
     return {
-        "tools": [each.model_dump(mode="json", include=set(_SHAPES_A_TOOL)) for each in settings.tools],
+        "tools": [
+            each.model_dump(mode="json", include=set(_SHAPES_A_TOOL)) for each in settings.tools
+        ],
         "tool_servers": {
             name: each.model_dump(mode="json", include={"command", "url"})
             for name, each in servers.items()
