@@ -133,11 +133,15 @@ def readings(text: str) -> Iterator[str]:
     # JSON within the text: its strings, with their escapes undone.
     with contextlib.suppress(ValueError):
         yield from _strings(json.loads(text))
-    tags = "".join(chr(ord(each) - 0xE0000) for each in text if "\U000e0020" <= each < "\U000e007f")
-    if tags:
-        yield tags
-    plain = "".join(each for each in text if unicodedata.category(each) not in ("Cf", "Mn"))
-    plain = unicodedata.normalize("NFKC", plain)
+    plain = text
+    if not text.isascii():  # character by character: slow in a conversation of 100 KB
+        tags = "".join(
+            chr(ord(each) - 0xE0000) for each in text if "\U000e0020" <= each < "\U000e007f"
+        )
+        if tags:
+            yield tags
+        plain = "".join(each for each in text if unicodedata.category(each) not in ("Cf", "Mn"))
+        plain = unicodedata.normalize("NFKC", plain)
     quoted = text.replace('\\"', '"')  # within JSON that stands in a text
     for other in (plain, quoted, html.unescape(text), urllib.parse.unquote(text)):
         if other != text:
