@@ -54,7 +54,7 @@ MANY = (("many 0", "50 runs of N = 3"), ("many 200", "50 runs of N = 3"))
 def measured(report: Report) -> str:
     machine = report["machine"]
     rounds = sorted({each["rounds"] for each in report["figures"]})
-    often = f"{rounds[0]} to {rounds[-1]} rounds" if len(rounds) > 1 else f"{rounds[0]} round"
+    often = f"{rounds[0]} to {rounds[-1]} rounds" if len(rounds) > 1 else f"rounds: {rounds[0]},"
     return (
         f"Measured on {report['at'][:10]}: {machine['cpus']} cores, {machine['system']}, Python"
         f" {machine['python']}, load {machine['load']:.1f} at the end,"
