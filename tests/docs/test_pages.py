@@ -9,6 +9,7 @@ import yaml
 
 from durable_agent_team.cli.command_group import COMMANDS
 from durable_agent_team.cli.demo.run_checks import __file__ as demo_checks
+from durable_agent_team.cli.demo.tool_act import __file__ as demo_tool_checks
 from durable_agent_team.contracts import control, run, spend
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.error_types import ErrorType
@@ -77,7 +78,7 @@ def test_every_decision_has_its_three_parts_and_its_number() -> None:
 
 def test_the_checks_of_the_demo_in_the_readme_are_its_checks() -> None:
     said = re.findall(r"^  ✓ (.*)$", README.read_text(encoding="utf-8"), re.MULTILINE)
-    promises = _texts(Path(demo_checks))
+    promises = [text for file in (demo_checks, demo_tool_checks) for text in _texts(Path(file))]
     assert said
     for promise in said:
         assert any(re.fullmatch(each, promise) for each in promises), promise
