@@ -22,8 +22,8 @@ MAX_DESCRIPTION = 600
 
 
 def introduction(call: CallRequest, definitions: Sequence[Mapping[str, Any]]) -> str:
-    """What a model is told of its tools, after the ask. A small one copies the examples, so there
-    is nothing in them that would be wrong in a reply."""
+    """What a model is told of its tools, after the ask. Small models copy the examples into their
+    replies, so every example is valid there."""
     lines = [
         "",
         "",

@@ -51,9 +51,9 @@ def conversation_messages(call: CallRequest) -> Iterator[dict[str, Any]]:
 def tool_fields(call: CallRequest) -> dict[str, Any]:
     """`tools` and `tool_choice`, or the `response_format` of an action.
 
-    A format of the answer is never sent beside tools, which several providers refuse: the first
-    message has it. Where nothing may be called the tools are still there, since providers want to
-    know the tools of the calls that are in the messages.
+    Several providers refuse a `response_format` together with `tools`, so with tools the first
+    message describes the answer's format. Tools are sent even where none may be called: providers
+    require the definitions of all tools that the messages contain calls of.
     """
     conversation = call.conversation
     assert conversation is not None
@@ -111,7 +111,7 @@ def _name(name: str) -> str:
 
 
 def _arguments(call: ToolCall) -> str:
-    """Providers parse what goes back to them: what is no object goes back as an empty one."""
+    """Providers parse the arguments that are sent back: anything but an object becomes `{}`."""
     if call.problem:
         try:
             if not isinstance(json.loads(call.arguments), dict):

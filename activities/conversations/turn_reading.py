@@ -1,7 +1,7 @@
 """What a model says in a turn: the calls that it asks for, or its answer.
 
-Each call is checked here: a name that there is no tool of, arguments that are no JSON or against
-the tool's schema, and too large ones get a `problem`, which goes back to the model as the result.
+Each call is checked here. One that names an unknown tool, or whose arguments are not JSON, do not
+match the tool's schema or are too large, gets a `problem`: the model reads it as the result.
 """
 
 import json

@@ -56,7 +56,7 @@ class _Scanner:
         return "".join(self._parts)
 
     def _after(self, tag: int) -> int:
-        """Where the page goes on behind a tag."""
+        """The position of the first character after a tag."""
         if self._page.startswith("<!--", tag):
             return self._behind("-->", tag + 4)
         end = self._behind(">", tag)

@@ -1,6 +1,6 @@
 """`fetch`: one page by GET, from hosts that the team file allows and from public addresses alone.
 
-A model chooses the address, and what it has read may have told it which. So every step of a
+A model chooses the address, perhaps because of something it has read. So every step of a
 redirect is checked like the first address; the address that is connected to is checked, so that a
 name which resolves differently the second time gains nothing; and nothing of the worker goes along:
 no cookies, no credentials.
@@ -61,8 +61,8 @@ class PageFetcher:
         self._resolver = resolver
 
     async def get(self, url: str, hosts: Sequence[str], seconds: float) -> Page:
-        """The page, within so many seconds for all its steps. Raises `ToolMistake` for what is not
-        allowed or is no text, `PageUnreachable`, and TimeoutError."""
+        """The page, within so many seconds for all its steps. Raises `ToolMistake` where the
+        address is not allowed or the page is not text, `PageUnreachable`, and TimeoutError."""
         sockets = PublicSockets()
         if self._private_addresses:
             sockets = _AnySockets()
