@@ -5,57 +5,62 @@ An aim that is not met is printed and never an error: exit 0 measured, 1 somethi
 """
 
 import asyncio
+import pkgutil
 import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from types import MappingProxyType
 
 import uvloop
 
 from benchmarks.command import options, say, write
-from benchmarks.figures import Sample, at_most, table
+from benchmarks.figures import Sample, table
 from benchmarks.process import NotReady
 from benchmarks.rows import Row
-from benchmarks.rows_gateway import GatewayLatency, GatewayRate
-from benchmarks.rows_long import Long
-from benchmarks.rows_many import ManyRuns, ManyStarts
-from benchmarks.rows_recovery import Idle, Recovery
-from benchmarks.rows_runs import Fan, History, Uneven
-from benchmarks.rows_start import FirstCall
-from benchmarks.rows_telemetry import Telemetry
-from benchmarks.rows_turns import Turns
 from benchmarks.stage import RunBroken, stage
 from durable_agent_team.process.interpreter_exit import exit_process
 from durable_agent_team.process.project_root import PROJECT_ROOT
 from durable_agent_team.process.settings import SettingsError
 
-ROWS: tuple[Row, ...] = (
-    Fan(),
-    Uneven(),
-    FirstCall(),
-    History(),
-    GatewayRate(),
-    GatewayLatency(),
-    Recovery(100, at_most(3), rounds=(3, 1), length=4),
-    Recovery(500, at_most(10), rounds=(2, 0), length=2),
-    Idle(),
-    Telemetry(),
-    Turns(),
-    ManyRuns(),
-    ManyStarts(),
-    Long(1_000, rounds=(2, 1)),
-    Long(5_000, rounds=(1, 0), aim=at_most(1.2)),
+ROWS = MappingProxyType(
+    {
+        "fan": "rows_runs:Fan",
+        "uneven": "rows_runs:Uneven",
+        "start": "rows_start:FirstCall",
+        "history": "rows_runs:History",
+        "gateway": "rows_gateway:GatewayRate",
+        "added": "rows_gateway:GatewayLatency",
+        "kill100": "rows_recovery:kill100",
+        "kill500": "rows_recovery:kill500",
+        "idle": "rows_recovery:Idle",
+        "telemetry": "rows_telemetry:Telemetry",
+        "turns": "rows_turns:Turns",
+        "many": "rows_many:ManyRuns",
+        "starts": "rows_many:ManyStarts",
+        "long-1000": "rows_long:long_1000",
+        "long-5000": "rows_long:long_5000",
+    }
 )
+"""What makes each row. Only the rows that are measured are imported: an older revision runs this
+benchmark too (`--these-rows`), and may not have what another row needs."""
 RESULT = PROJECT_ROOT / ".data" / "bench.json"
 
 
-async def measure(rows: Sequence[Row], quick: bool) -> dict[str, list[Sample]]:
-    """All rows take turns, so that what disturbs the machine for a while disturbs them all."""
+def row_of(name: str) -> Row:
+    make: Callable[[], Row] = pkgutil.resolve_name(f"benchmarks.{ROWS[name]}")
+    return make()
+
+
+async def measure(rows: Sequence[Row], quick: bool, most: int | None) -> dict[str, list[Sample]]:
+    """All rows take turns, so that what disturbs the machine for a while disturbs them all. Each
+    has `most` rounds at most."""
     samples: dict[str, list[Sample]] = {row.name: [] for row in rows}
 
     def rounds(row: Row) -> int:
         # A row that is too long for --quick is measured once anyway if it was chosen.
-        return row.rounds[quick] or len(rows) == 1
+        count = row.rounds[quick] or int(len(rows) == 1)
+        return count if most is None else min(count, most)
 
     async with stage() as ready:
         await ready.warm()
@@ -69,14 +74,14 @@ async def measure(rows: Sequence[Row], quick: bool) -> dict[str, list[Sample]]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    names = [row.name for row in ROWS]
-    parser = options("python -m benchmarks", __doc__, names, "fewer rounds, under a minute")
+    parser = options("python -m benchmarks", __doc__, tuple(ROWS), "fewer rounds, under a minute")
+    parser.add_argument("--rounds", type=int, metavar="N", help="of each row at most so many")
     given = parser.parse_args(arguments)
-    rows = [row for row in ROWS if not given.only or row.name in given.only]
+    rows = [row_of(name) for name in ROWS if not given.only or name in given.only]
     began = time.perf_counter()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            samples = runner.run(measure(rows, given.quick))
+            samples = runner.run(measure(rows, given.quick, given.rounds))
     except (NotReady, RunBroken, SettingsError) as error:
         print(f"the benchmark did not work: {error}", file=sys.stderr)
         return 1

@@ -45,3 +45,11 @@ class Long:
             figure(self.name, price, both, "x", self._aim, f"{counted} executions"),
             figure(self.name, "events of the longest execution", most, "", at_most(3_000)),
         ]
+
+
+def long_1000() -> Long:
+    return Long(1_000, rounds=(2, 1))
+
+
+def long_5000() -> Long:
+    return Long(5_000, rounds=(1, 0), aim=at_most(1.2))

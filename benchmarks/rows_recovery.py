@@ -76,6 +76,14 @@ class Recovery:
         ]
 
 
+def kill100() -> Recovery:
+    return Recovery(100, at_most(3), rounds=(3, 1), length=4)
+
+
+def kill500() -> Recovery:
+    return Recovery(500, at_most(10), rounds=(2, 0), length=2)
+
+
 class Idle:
     """A run that waits for a person, while the worker that had it in memory is killed."""
 

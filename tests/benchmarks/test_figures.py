@@ -83,6 +83,11 @@ def test_three_digits_that_count(value: float, shown: str) -> None:
     assert number(value) == shown
 
 
+@pytest.mark.parametrize("name", command.ROWS)
+def test_every_row_is_made_by_its_name(name: str) -> None:
+    assert command.row_of(name).name == name
+
+
 def test_figures_survive_json() -> None:
     line = json.loads(json.dumps(figure("row", "name", [5.0], "ms", at_most(6)).as_json()))
     assert (line["value"], line["aim"], line["met"]) == (5.0, "<= 6", True)
