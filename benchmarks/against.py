@@ -19,6 +19,8 @@ from benchmarks.figures import Figure, figure, table
 from durable_agent_team.process.project_root import PROJECT_ROOT
 
 ROWS = ("fan", "gateway")
+THESE = ("benchmarks", "tests/support")
+"""What `--these-rows` copies: the benchmark, and the scripted upstream that it calls."""
 HOME = PROJECT_ROOT / ".data" / "against"
 RESULT = PROJECT_ROOT / ".data" / "against.json"
 
@@ -49,9 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with checked_out(given.revision) as other:
             if given.these_rows:
-                shutil.copytree(
-                    PROJECT_ROOT / "benchmarks", other / "benchmarks", dirs_exist_ok=True
-                )
+                for each in THESE:
+                    shutil.copytree(PROJECT_ROOT / each, other / each, dirs_exist_ok=True)
             rounds = [round_of(number, other, options) for number in range(given.rounds)]
     except SideFailed as error:
         print(f"the comparison failed: {error}", file=sys.stderr)
