@@ -20,6 +20,7 @@ ALL_SDK_PATCHES: Final = frozenset(
         "serialization_context",
         "settle_at_exit",
         "shared_sandbox",
+        "waiting_queries",
     }
 )
 """The names in `worker_sdk.patches`, which this package may not import; a test compares them."""

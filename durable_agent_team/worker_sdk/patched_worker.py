@@ -14,10 +14,12 @@ from durable_agent_team.worker_sdk.patches import (
     RESULT_THROTTLE,
     SERIALIZATION_CONTEXT,
     SHARED_SANDBOX,
+    WAITING_QUERIES,
 )
 from durable_agent_team.worker_sdk.result_throttle import throttle_results
 from durable_agent_team.worker_sdk.serialization_context import NoSerializationContext
 from durable_agent_team.worker_sdk.shared_sandbox import SharedSandboxRunner, restrictions
+from durable_agent_team.worker_sdk.waiting_queries import WaitingQueries
 
 
 def sandboxed_runner(passed_through: Sequence[str], enabled: Collection[str]) -> WorkflowRunner:
@@ -47,6 +49,8 @@ class PatchedRunner:
             runner = self._idle = IdleEviction(runner, self._evict)
         if COLD_QUERIES.name in enabled:
             runner = ColdQueryGuard(runner, self._evict)
+        if WAITING_QUERIES.name in enabled:
+            runner = WaitingQueries(runner)
         self.runner = runner
 
     def unless_idle(self, left: Callable[[str], None]) -> Callable[[str], None]:

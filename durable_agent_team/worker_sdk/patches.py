@@ -94,6 +94,17 @@ SETTLE_AT_EXIT: Final = Patch(
     needed_test="tests/process/test_interpreter_exit.py"
     "::test_a_program_that_connected_is_not_torn_down_under_a_thread_of_the_sdk",
 )
+WAITING_QUERIES: Final = Patch(
+    name="waiting_queries",
+    modules=("worker_sdk.waiting_queries", "worker_sdk.runner_wrapper"),
+    problem="A query that comes with a workflow task ends it while local activities are in flight."
+    " Where one of them ends at that moment, its marker is recorded in a workflow task before the"
+    " one that delivers its result; the history may not replay (TMPRL1100).",
+    issue=NO_ISSUE,
+    waits_for="Core holds the resolution of a local activity back while a query is being answered,"
+    " as it does during every other activation.",
+    needed_test="tests/worker_sdk/test_waiting_queries.py::test_queries_still_have_to_wait",
+)
 
 PATCHES: Final = (
     COLD_QUERIES,
@@ -102,4 +113,5 @@ PATCHES: Final = (
     SERIALIZATION_CONTEXT,
     SHARED_SANDBOX,
     SETTLE_AT_EXIT,
+    WAITING_QUERIES,
 )

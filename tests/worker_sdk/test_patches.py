@@ -16,6 +16,7 @@ from durable_agent_team.worker_sdk.patched_worker import PatchedRunner, sandboxe
 from durable_agent_team.worker_sdk.patches import NO_ISSUE, PATCHES, Patch
 from durable_agent_team.worker_sdk.serialization_context import NoSerializationContext
 from durable_agent_team.worker_sdk.shared_sandbox import SharedSandboxRunner
+from durable_agent_team.worker_sdk.waiting_queries import WaitingQueries
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = Path(durable_agent_team.__file__).parent
@@ -85,6 +86,7 @@ def test_an_unknown_patch_is_rejected_with_the_known_ones(
         ("cold_queries", ColdQueryGuard),
         ("idle_eviction", IdleEviction),
         ("serialization_context", NoSerializationContext),
+        ("waiting_queries", WaitingQueries),
     ],
 )
 def test_a_patch_of_the_runner_is_applied_alone(name: str, kind: type) -> None:
@@ -94,7 +96,8 @@ def test_a_patch_of_the_runner_is_applied_alone(name: str, kind: type) -> None:
 
 
 def _others(name: str) -> set[str]:
-    return {"cold_queries", "idle_eviction", "serialization_context"} - {name}
+    of_runner = {"cold_queries", "idle_eviction", "serialization_context", "waiting_queries"}
+    return of_runner - {name}
 
 
 def test_the_sandbox_is_shared_only_with_its_patch() -> None:

@@ -1,7 +1,8 @@
 """What the SDK does without each patch.
 
 When one of these fails, the SDK no longer needs the patch: delete it, and its entry in
-`worker_sdk/patches.py`. The test for cold queries is in `test_cold_queries.py`.
+`worker_sdk/patches.py`. The tests for queries are in `test_cold_queries.py` and
+`test_waiting_queries.py`.
 """
 
 import asyncio
