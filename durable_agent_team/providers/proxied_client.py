@@ -1,6 +1,8 @@
 """An httpx client that follows the environment's proxy rules."""
 
 import os
+import ssl
+from functools import cache
 from typing import Any
 
 import httpx
@@ -9,6 +11,8 @@ from durable_agent_team.providers.proxies import proxy_rules
 
 MAX_HOSTS = 1_000
 """Whose transport is remembered."""
+CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+"""What httpx reads for its certificates, instead of its own."""
 
 
 class ProxiedClient(httpx.AsyncClient):
@@ -18,7 +22,7 @@ class ProxiedClient(httpx.AsyncClient):
     def __init__(self) -> None:
         self._proxies = proxy_rules(os.environ)
         self._found: dict[tuple[str, str, int | None], httpx.AsyncBaseTransport] = {}
-        super().__init__()
+        super().__init__(verify=_tls_context(*map(os.environ.get, CERTIFICATES)))
 
     def _get_proxy_map(self, *_: Any) -> dict[str, httpx.Proxy | None]:
         return {f"{name}://": httpx.Proxy(url) for name, url in self._proxies.proxies.items()}
@@ -33,3 +37,9 @@ class ProxiedClient(httpx.AsyncClient):
             if len(self._found) < MAX_HOSTS:
                 self._found[place] = found
         return found
+
+
+@cache
+def _tls_context(*_: str | None) -> ssl.SSLContext:
+    """httpx's own, shared by all clients of the process: loading the certificates takes 30 ms."""
+    return httpx.create_ssl_context()

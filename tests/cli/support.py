@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,10 +15,9 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from durable_agent_team.contracts.names import TASK_QUEUE
-from durable_agent_team.process.settings import WorkerSettings
 from tests.support.fakes import FakeWorld
+from tests.support.sandbox import strict_runner
 from tests.support.warm import warm_starter
-from worker import workflow_runner
 from workflows.orchestrator import Orchestrator
 
 ROOT = Path(__file__).parents[2]
@@ -76,16 +75,19 @@ class Starter:
 
     async def __call__(self, *arguments: str, **environment: str) -> Ended:
         """Runs a command to its end."""
-        process = await self._begin([*warm_starter(), *arguments], environment)
+        process = await self._begin([*warm_starter(), *arguments], environment, None)
         return await self.end(process)
 
     async def begin(self, *arguments: str, **environment: str) -> asyncio.subprocess.Process:
         """The script itself, for a test that kills or interrupts it."""
         script = [sys.executable, str(ROOT / "starter.py")]
-        return await self._begin([*script, *arguments], environment)
+        return await self._begin([*script, *arguments], environment, _default_interrupt)
 
     async def _begin(
-        self, command: Sequence[str], environment: dict[str, str]
+        self,
+        command: Sequence[str],
+        environment: dict[str, str],
+        before: Callable[[], None] | None,
     ) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             *command,
@@ -93,7 +95,7 @@ class Starter:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             stdin=asyncio.subprocess.DEVNULL,
-            preexec_fn=_default_interrupt,
+            preexec_fn=before,  # it forks all of this process: only where it must
         )
 
     async def end(self, process: asyncio.subprocess.Process) -> Ended:
@@ -107,21 +109,20 @@ class Starter:
 
 
 def _default_interrupt() -> None:
-    """A test run in the background of a shell ignores SIGINT, and so would its children."""
+    """A test run in the background of a shell ignores SIGINT, and so would its children. The
+    server of `warm_starter` does this itself."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @asynccontextmanager
 async def serving(client: Client, world: FakeWorld) -> AsyncIterator[Worker]:
     """A worker on the public task queue, with the strict sandbox."""
-
-    settings = WorkerSettings.model_construct(workflow_sandbox=True)
     async with Worker(
         client,
         task_queue=TASK_QUEUE,
         workflows=[Orchestrator],
         activities=world.activities,
-        workflow_runner=workflow_runner(settings),
+        workflow_runner=strict_runner(),
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
     ) as worker:
         yield worker

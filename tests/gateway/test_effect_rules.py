@@ -27,6 +27,7 @@ from durable_agent_team.gateway.stores.effect_store import (
 )
 from durable_agent_team.gateway.stores.sqlite_schema import connect
 from durable_agent_team.gateway.stores.store import NewAccount
+from tests.support.memory_disk import memory_disk
 
 KEY = EffectKey("a", "scope", "effect")
 ENDED = (EffectState.DONE, EffectState.FAILED, EffectState.SKIPPED)
@@ -50,7 +51,7 @@ class EffectMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._folder = tempfile.TemporaryDirectory()
+        self._folder = tempfile.TemporaryDirectory(dir=memory_disk())
         self.conn = connect(Path(self._folder.name) / "gateway.db")
         self.conn.execute("PRAGMA synchronous = OFF")
         self.do(sqlite_accounts.open_account, NewAccount("a", "a", "h", 1, None, ""), 0.0)

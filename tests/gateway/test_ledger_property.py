@@ -36,6 +36,7 @@ from durable_agent_team.gateway.stores.tool_charge_store import (
     ToolChargeReply,
     ToolChargeState,
 )
+from tests.support.memory_disk import memory_disk
 
 ACCOUNTS = ("a", "b", "c")
 LEASE = 100.0
@@ -53,7 +54,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._folder = tempfile.TemporaryDirectory()
+        self._folder = tempfile.TemporaryDirectory(dir=memory_disk())
         self.conn = connect(Path(self._folder.name) / "gateway.db")
         self.conn.execute("PRAGMA synchronous = OFF")
         self.now = 1_000.0

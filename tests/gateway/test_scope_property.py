@@ -33,6 +33,7 @@ from durable_agent_team.gateway.stores.store import (
 from tests.gateway import raw
 from tests.gateway.client import Agent, Api, body
 from tests.support.gateway import running_gateway
+from tests.support.memory_disk import memory_disk
 from tests.support.upstream import Received, Rule, ScriptedUpstream
 
 BODIES = ("one", "two")
@@ -56,7 +57,7 @@ class ScopeMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._folder = tempfile.TemporaryDirectory()
+        self._folder = tempfile.TemporaryDirectory(dir=memory_disk())
         self.conn = connect(Path(self._folder.name) / "gateway.db")
         self.conn.execute("PRAGMA synchronous = OFF")
         sqlite_accounts.open_account(self.conn, NewAccount("a", "a", "h", 10**6, "o", "b"), 1.0)

@@ -11,6 +11,7 @@ from typing import Any
 
 from durable_agent_team.gateway.gateway_settings import GatewaySettings
 from durable_agent_team.gateway.server import Server
+from tests.support.memory_disk import memory_disk
 
 PARENT_KEY = "parent-key-of-the-tests-0123456789"
 SECRET = "secret-of-the-tests-0123456789-0123456789"
@@ -64,7 +65,7 @@ async def running_gateway(
 ) -> AsyncIterator[RunningGateway]:
     """The gateway in this process. `settings` are fields of the gateway's `Settings`, `environment`
     has the keys of its upstreams."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=memory_disk()) as folder:
         database = database or Path(folder) / "gateway.db"
         path = write_prices(Path(folder) / "prices.toml", prices or PRICES)
         values: dict[str, Any] = {

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.gateway import PARENT_KEY, PRICES, SECRET, write_prices
+from tests.support.memory_disk import memory_disk
 from tests.support.ports import lasting_ports
 
 
@@ -70,7 +71,7 @@ class GatewayProcess:
 @asynccontextmanager
 async def gateway_process(upstream_url: str, **settings: Any) -> AsyncIterator[GatewayProcess]:
     """A gateway in a process of its own: for SIGKILL, SIGSTOP and SIGTERM."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=memory_disk()) as folder:
         gateway = GatewayProcess(upstream_url, Path(folder), **settings)
         await gateway.start()
         try:

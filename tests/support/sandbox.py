@@ -1,5 +1,7 @@
 """The workflow sandbox with the settings of the real worker."""
 
+from functools import cache
+
 from temporalio.worker import WorkflowRunner
 
 from durable_agent_team.process.settings import ClientSettings
@@ -7,6 +9,11 @@ from durable_agent_team.worker_sdk.patched_worker import sandboxed_runner
 from worker import PASSED_THROUGH
 
 
+@cache
 def strict_runner() -> WorkflowRunner:
-    """The sandbox as the worker has it; the SDK's own one under `pytest --vanilla`."""
+    """The sandbox as the worker has it; the SDK's own one under `pytest --vanilla`.
+
+    One for all workers of the process, as it is one for all runs of a worker (docs/adr/022): it
+    imports the workflow's modules once, which takes half a second.
+    """
     return sandboxed_runner(PASSED_THROUGH, ClientSettings().sdk_patches)

@@ -1,12 +1,15 @@
 """Telemetry switched on or off while a run goes on: its keys, its replay and its money stay."""
 
 import asyncio
+import contextlib
 import json
 import signal
 from pathlib import Path
 
 import pytest
 import yaml
+from temporalio.client import Client
+from temporalio.service import RPCError
 
 from tests.support.gateway_process import gateway_process
 from tests.support.otlp import receiver
@@ -31,9 +34,7 @@ async def test_a_run_goes_on_under_the_other_worker(tmp_path: Path, on_first: bo
         (tmp_path / "team.yaml").write_text(yaml.safe_dump(TEAM, sort_keys=False))
         async with desk.worker(**first) as worker:
             await desk.starter("start", str(tmp_path / "team.yaml"), "--id", RUN)
-            async with asyncio.timeout(60):
-                while "parked" not in await desk.starter("state", RUN):
-                    await asyncio.sleep(0.1)
+            await parked(temporal.client)
             worker.send_signal(signal.SIGKILL)
             await worker.wait()
         async with desk.worker(**second):
@@ -44,6 +45,17 @@ async def test_a_run_goes_on_under_the_other_worker(tmp_path: Path, on_first: bo
         booked = sum(line.micro_usd for line in ledger(gateway))
         assert round(float(spend["total"]["spent_usd"]) * 1_000_000) == booked
         assert upstream.count == len(ledger(gateway)) == len(upstream.by_key)
+
+
+async def parked(client: Client) -> None:
+    """Until a task of the run waits for somebody."""
+    run = client.get_workflow_handle(RUN)
+    async with asyncio.timeout(60):
+        while True:
+            with contextlib.suppress(RPCError):  # its worker has not seen it yet
+                if (await run.query("state"))["waiting"]:
+                    return
+            await asyncio.sleep(0.1)
 
 
 async def test_traces_alone_know_the_team_too(tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ class Site:
         self.seen: list[web.BaseRequest] = []
         self.port = 0
         self.names = Names()
+        self.closing = asyncio.Event()
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         self.seen.append(request)
@@ -64,7 +65,7 @@ class Site:
             case "latin":
                 return web.Response(body="é".encode("latin-1"), content_type="text/plain")
             case "never":
-                await asyncio.sleep(60)
+                await self.closing.wait()
             case "missing":
                 return web.Response(status=404, text="no such page")
             case "cookie":
@@ -91,6 +92,7 @@ async def _site() -> AsyncIterator[Site]:
     try:
         yield made
     finally:
+        made.closing.set()
         await runner.cleanup()
 
 
