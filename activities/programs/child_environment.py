@@ -83,13 +83,20 @@ def _missing(name: str, source: str, key: str) -> str:
         f"`{key}` names {source}, which the worker's environment does not have: set it where the"
         " worker is started, and start it again"
     )
-    if source.upper().endswith("_API_KEY"):
-        other = f"AGENTS_{source}".removesuffix("_API_KEY")
-        text += (
-            ". The local stack gives variables that end in _API_KEY to the gateway alone: set"
-            f" {other}_KEY there, and write `env: {{{name}: ${other}_KEY}}`"
-        )
-    return text
+    return text + other_name_for_key("env", name, source)
+
+
+def other_name_for_key(key: str, name: str, source: str, word: str = "") -> str:
+    """What to write instead of a variable that the local stack keeps from the worker; "" for every
+    other one. `word` is what stands before the variable in a header's value."""
+    if not source.upper().endswith("_API_KEY"):
+        return ""
+    other = f"AGENTS_{source}".removesuffix("_API_KEY")
+    value = f"{word} ${other}_KEY".lstrip()
+    return (
+        ". The local stack gives variables that end in _API_KEY to the gateway alone: set"
+        f" {other}_KEY there, and write `{key}: {{{name}: {value}}}`"
+    )
 
 
 def _wrong(text: str) -> ProgramError:

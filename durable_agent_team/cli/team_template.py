@@ -15,6 +15,7 @@ goal: Say in five sentences what a team of agents is good for.
 orchestrator:
   budget_usd: 0.05      # a hard limit: its account refuses what does not fit
   max_tokens: 300
+  timeout_seconds: 600  # of one call: the bundled model shares your processor
 
 # Specialists. Each knows its own tasks and their inputs, never the goal.
 agents:
@@ -22,12 +23,14 @@ agents:
     role: Researcher
     instructions: Report facts only, one a line.
     budget_usd: 0.02
+    timeout_seconds: 600
     # model: NAME         # left out: the worker's DEFAULT_MODEL
     # on_exhausted: park  # or fallback, skip, fail
   editor:
     role: Editor
     instructions: Write plainly.
     budget_usd: 0.02
+    timeout_seconds: 600
 
 # What is to be done, and in which order: a task starts when all that it depends on is done.
 # Without `tasks` (and `result`) the orchestrator plans them from the goal.

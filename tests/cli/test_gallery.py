@@ -50,6 +50,8 @@ def test_a_team_of_the_gallery_has_no_finding_and_says_what_a_real_model_changes
     assert len(request.team.tasks) >= 3
     assert all(agent.model is None for agent in request.team.agents.values()), "DEFAULT_MODEL"
     assert "# With a real model: set DEFAULT_MODEL" in team.file.read_text()
+    patient = {name for name, each in request.team.agents.items() if each.timeout_seconds == 600}
+    assert patient == set(request.team.agents), "a busy processor parks the calls of the others"
 
 
 def starter(alone: Starter, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -15,6 +15,8 @@ from mcp.client.stdio import StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from temporalio.client import Client as TemporalClient
 
+from durable_agent_team.cli.commands import serve_mcp
+from durable_agent_team.process import settings
 from tests.cli.support import ROOT, TEAM, Starter, serving
 from tests.cli.test_approvals import ARGUMENTS, begun, model
 from tests.cli.test_start_run import new_id
@@ -191,6 +193,12 @@ async def test_wrong_arguments_end_with_2(
     assert ended.code == 2
     assert problem in ended.err
     assert "Traceback" not in ended.err
+
+
+def test_the_token_may_be_in_the_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As every setting may: `given_values` reads `.env` and the environment."""
+    monkeypatch.setattr(settings, "given_values", lambda: {"MCP_TOKEN": "secret"})
+    assert serve_mcp._address("0.0.0.0:8000").token == "secret"
 
 
 async def test_standard_output_has_only_the_protocol(starter: Starter) -> None:

@@ -4,7 +4,10 @@ Start at `runner.py`, which starts a task when its last dependency is done. A ta
 `Assignment` (`assignments.py`), and `paid_call.py` gets a checked answer for it: `call_requests.py`
 makes the request, `gate.py` says when it may start (with `semaphore.py` for `max_parallel`), and
 `call_decisions.py` says what to do about a call that failed. `task_approvals.py` waits for a person
-where the task, its hand-off or a dear call needs one.
+where the task, its hand-off or an expensive call needs one.
+
+Two kinds of agents have more: `turns.py` has the conversations of those with tools, whose calls
+`workflows.tools` makes, and `program_calls.py` runs those that are programs.
 
 Imports `workflows.people`, `money` and `state`. What the orchestrator agent does around the tasks
 belongs in `workflows.plans`.

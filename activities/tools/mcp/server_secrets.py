@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from activities.programs.child_environment import LOCALE, NEVER, PATH
+from activities.programs.child_environment import LOCALE, NEVER, PATH, other_name_for_key
 from activities.programs.secret_scrubber import SECRET_NAME, SecretScrubber
 from activities.tools.exceptions import ToolUnreachable
 from durable_agent_team.contracts.tool_kinds import CommandServer, ToolServer, UrlServer
@@ -76,6 +76,7 @@ def _resolved(key: str, name: str, source: str, worker: Mapping[str, str]) -> st
         raise ToolUnreachable(
             f"`{key}` of the server names {source} for {name}, which the worker's environment does"
             " not have: set it where the worker is started, and start it again"
+            + other_name_for_key(key, name, found["name"], found["word"] or "")
         )
     value = worker[found["name"]]
     return f"{found['word']} {value}" if found["word"] else value

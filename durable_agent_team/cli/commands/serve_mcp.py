@@ -65,16 +65,15 @@ def mcp(
 
 
 def _address(http: str) -> "HttpAddress":
-    import os
-
     from durable_agent_team.mcp_server.server import HttpAddress
+    from durable_agent_team.process.settings import given_values
 
     host, _, port = http.rpartition(":")
     host = host.strip("[]") or LOOPBACK[0]
     if not (port.isascii() and port.isdecimal() and 0 < int(port[:6]) < 65_536):
         problem = f"--http = {http}: not a port, or HOST:PORT (write --http 8000)"
         raise CommandError(ExitCode.INVALID_INPUT, problem)
-    token = os.environ.get("MCP_TOKEN") or None
+    token = given_values().get("MCP_TOKEN")
     if token is None and host not in LOOPBACK:
         problem = (
             f"--http = {http}: others can reach this address, and whoever does can spend money"

@@ -3,17 +3,37 @@
 from decimal import Decimal
 
 from durable_agent_team.contracts.error_types import ERRORS, ErrorType
-from durable_agent_team.contracts.run import Failure, RunReport, TaskState
+from durable_agent_team.contracts.run import Failure, RunReport, RunStatus, TaskState
 from durable_agent_team.process.called_program import starter_command
 
 FOLLOWS = (ErrorType.DEPENDENCY_FAILED, ErrorType.DEPENDENCY_SKIPPED, ErrorType.RUN_FAILED)
 """Failures that another one explains."""
 
 
-def remedy_of(failure: Failure) -> str:
-    """Empty for an unknown type, and where there is nothing to do."""
+ENDED = frozenset(
+    {
+        RunStatus.COMPLETED,
+        RunStatus.CANCELLED,
+        RunStatus.FAILED,
+        RunStatus.TERMINATED,
+        RunStatus.TIMED_OUT,
+    }
+)
+OPEN_RUN = {"`retry_task`": "`retry RUN TASK`", "`adjust_budget`": "`budget RUN AGENT USD`"}
+ENDED_RUN = {"`retry_task`": "`rerun RUN`", "`adjust_budget`": "`rerun RUN --adjust`"}
+"""The remedies name updates, as Temporal's clients do; here the commands for them stand instead."""
+
+
+def remedy_of(failure: Failure, *, ended: bool) -> str:
+    """What to do, with the commands of a run that has `ended`, or is open. Empty for an unknown
+    type, and where there is nothing to do."""
     rule = ERRORS.get(ErrorType(failure.type)) if failure.type in set(ErrorType) else None
-    return "" if rule is None or rule.remedy.startswith("Nothing") else rule.remedy
+    if rule is None or rule.remedy.startswith("Nothing"):
+        return ""
+    text = rule.remedy
+    for update, command in (ENDED_RUN if ended else OPEN_RUN).items():
+        text = text.replace(update, command)
+    return text
 
 
 def commands_after(report: RunReport, task: TaskState) -> list[str]:
@@ -23,6 +43,16 @@ def commands_after(report: RunReport, task: TaskState) -> list[str]:
         return []
     look = [starter_command("task", run, task.id)] if task.calls else []
     return [*look, starter_command("rerun", run, options=_changes(report, task.agent, failure))]
+
+
+def next_commands(report: RunReport) -> list[str]:
+    """After a run in which something failed: what shows the calls of the first task that did, and
+    what goes on from everything that is done."""
+    for outcome in report.outcomes:
+        if commands := commands_after(report, outcome.task):
+            return commands
+    is_complete = report.status == RunStatus.COMPLETED
+    return [] if is_complete else [starter_command("rerun", report.workflow_id)]
 
 
 def _changes(report: RunReport, agent: str, failure: Failure) -> list[str]:

@@ -72,7 +72,7 @@ def troubles_of(report: RunReport) -> list[Trouble]:
     found = [
         Trouble(
             text=f"{task.id}: {failure_text(task.failure)}",
-            remedy=remedy_of(task.failure),
+            remedy=remedy_of(task.failure, ended=True),
             commands=tuple(commands_after(report, task)),
         )
         for task in sorted((each.task for each in report.outcomes), key=_follows)
@@ -86,7 +86,7 @@ def troubles_of(report: RunReport) -> list[Trouble]:
         )
     if report.failure is not None:
         text = f"the run: {failure_text(report.failure)}"
-        found.append(Trouble(text=text, remedy=remedy_of(report.failure)))
+        found.append(Trouble(text=text, remedy=remedy_of(report.failure, ended=True)))
     return found
 
 

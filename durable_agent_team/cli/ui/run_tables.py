@@ -13,7 +13,7 @@ from durable_agent_team.cli.output import (
     usd,
     utc_minute,
 )
-from durable_agent_team.cli.ui.remedies import remedy_of
+from durable_agent_team.cli.ui.remedies import ENDED, next_commands, remedy_of
 from durable_agent_team.cli.ui.retry_text import retrying_text
 from durable_agent_team.cli.ui.token_text import kinds_text, saved_text
 from durable_agent_team.client.runs import RunSummary
@@ -195,7 +195,9 @@ def failure_lines(tasks: Sequence[TaskState]) -> list[str]:
     return [f"{t.id}: {failure_text(t.failure)}" for t in tasks if t.failure]
 
 
-def failed_block(tasks: Sequence[TaskState], run: Failure | None) -> list[str]:
+def failed_block(
+    tasks: Sequence[TaskState], run: Failure | None, *, ended: bool = False
+) -> list[str]:
     """What failed and why, and the remedy once for each kind of failure."""
     failed = [(task.id, task.failure) for task in tasks if task.failure]
     if run is not None:
@@ -204,7 +206,7 @@ def failed_block(tasks: Sequence[TaskState], run: Failure | None) -> list[str]:
     explained: set[str] = set()
     for who, failure in failed:
         lines += ["  " + line for line in f"{who}: {failure_text(failure)}".splitlines()]
-        remedy = remedy_of(failure)
+        remedy = remedy_of(failure, ended=ended)
         if remedy and failure.type not in explained:
             lines.append(f"    what to do: {remedy}")
         explained.add(failure.type)
@@ -243,7 +245,8 @@ def state_text(state: RunState) -> str:
 
 
 def _more_than_tasks(state: RunState) -> list[str]:
-    lines = failed_block(state.tasks, state.failure)
+    ended = state.status in ENDED
+    lines = failed_block(state.tasks, state.failure, ended=ended)
     if state.retrying:
         lines += ["", "attempted again (times in UTC)"]
         lines += [f"  {retrying_text(each)}" for each in state.retrying]
@@ -303,7 +306,8 @@ def report_text(report: RunReport) -> str:
         lines.append(f"cancelled: {flat(report.cancel_reason) or '(no reason given)'}")
     tasks = [outcome.task for outcome in report.outcomes]
     lines += reused_lines(tasks)
-    lines += failed_block(tasks, report.failure)
+    lines += failed_block(tasks, report.failure, ended=True)
+    lines += [f"    {command}" for command in next_commands(report)]
     if report.answer is not None:
         lines += ["", for_reader(report.answer).strip()]
     return "\n".join([*lines, "", spend_table(report.spend)])

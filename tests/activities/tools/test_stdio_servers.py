@@ -61,6 +61,7 @@ async def test_it_gets_what_env_names_and_nothing_else() -> None:
     ("source", "says"),
     [
         ("$MISSING", "`env` of the server names $MISSING for X, which the worker's environment"),
+        ("$CRM_API_KEY", "write `env: {X: $AGENTS_CRM_KEY}`"),
         ("$ATXP_API_KEY", "`env` of the server names $ATXP_API_KEY, which no server gets"),
     ],
 )

@@ -1,0 +1,43 @@
+"""What a person reads after a failure: commands that exist, and that such a run takes."""
+
+import re
+
+import pytest
+
+from durable_agent_team.cli.command_group import COMMANDS
+from durable_agent_team.cli.ui.remedies import remedy_of
+from durable_agent_team.cli.ui.run_tables import failed_block, report_text
+from durable_agent_team.contracts.error_types import ERRORS, ErrorType
+from durable_agent_team.contracts.run import Failure, RunStatus, TaskStatus
+from tests.unit.demo_run import report, task
+
+FAILED = Failure(type=ErrorType.UPSTREAM_UNAVAILABLE, message="no connection")
+
+
+@pytest.mark.parametrize("ended", [False, True])
+@pytest.mark.parametrize("kind", list(ERRORS))
+def test_a_remedy_names_commands_and_no_update(kind: ErrorType, ended: bool) -> None:
+    text = remedy_of(Failure(type=kind, message="x"), ended=ended)
+    assert "retry_task" not in text
+    assert "adjust_budget" not in text
+    for command in re.findall(r"`([a-z-]+) RUN", text):
+        assert command in COMMANDS, text
+
+
+def test_an_open_run_takes_a_retry_and_an_ended_one_is_gone_on_from() -> None:
+    failed = task("facts", "one", TaskStatus.FAILED, failure=FAILED)
+    assert "`retry RUN TASK`" in "\n".join(failed_block([failed], None))
+    assert "`rerun RUN`" in "\n".join(failed_block([failed], None, ended=True))
+
+
+def test_the_report_of_a_failed_run_ends_with_what_shows_it_and_what_goes_on() -> None:
+    failed = task("facts", "one", TaskStatus.FAILED, failure=FAILED)
+    text = report_text(report(failed, status=RunStatus.FAILED, answer=None, failure=FAILED))
+    assert re.search(r"^    \S.* task run facts$", text, re.MULTILINE)
+    assert re.search(r"^    \S.* rerun run$", text, re.MULTILINE)
+
+
+def test_without_a_failed_task_only_what_did_not_complete_is_gone_on_from() -> None:
+    cancelled = report(task("facts", "one"), status=RunStatus.CANCELLED, answer=None)
+    assert " rerun run" in report_text(cancelled)
+    assert " rerun run" not in report_text(report(task("facts", "one")))
