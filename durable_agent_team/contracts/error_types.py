@@ -96,8 +96,8 @@ _RULES = {
         "HTTP 408, 409 (not our idempotency conflict), 425, 500, 502, 503, 504, or no connection."
         " An attempt that the upstream may have billed, because its connection broke off, counts"
         " against `retry.max_attempts`.",
-        "Check that the gateway and its upstream are running, or the remote agent; then `retry_task`"
-        " tries at once.",
+        "Check that the gateway and its upstream are running, or the remote agent; then"
+        " `retry_task` tries at once.",
     ),
     ErrorType.UPSTREAM_TIMEOUT: ErrorRule(
         Outcome.RETRIED,
