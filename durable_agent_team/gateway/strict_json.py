@@ -4,6 +4,7 @@ numbers, half of a surrogate pair, deep nesting."""
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -89,8 +90,8 @@ def _refuse_constant(name: str) -> None:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in found if names.count(name) > 1)
+        seen = Counter(name for name, _ in pairs)
+        twice = next(name for name in found if seen[name] > 1)
         raise ValueError(f"{twice[:80]!a} occurs more than once in one object")
     return found
 

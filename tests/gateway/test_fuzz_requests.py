@@ -5,7 +5,6 @@ import json
 import socket
 import time
 from collections.abc import Callable
-from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -14,109 +13,53 @@ from hypothesis import strategies as st
 
 from tests.gateway import raw
 from tests.gateway.attacked_gateway import UPSTREAM_KEY, attacked_gateway
-from tests.gateway.client import Agent, Api, body
+from tests.gateway.client import Agent, Api
+from tests.gateway.generated_bodies import (
+    ACCOUNTS,
+    AGENT_ID,
+    AGENT_KEY,
+    CHATS,
+    EMBEDDINGS,
+    MESSAGES,
+    RESPONSES,
+    changed,
+    keys,
+    texts,
+    values,
+    written,
+    written_keys,
+)
 from tests.support.fuzzing import count, examples
 from tests.support.gateway import PARENT_KEY, SECRET
 from tests.support.secrets import encodings
 
 LIMITS = {"gateway_request_seconds": 0.2, "gateway_idle_seconds": 0.2}
-AGENT_KEY, AGENT_ID = "{AGENT}", "{ID}"  # replaced when the agent is known
 
 Check = Callable[[bytes], None]
 
-keys = st.sampled_from([PARENT_KEY, SECRET, UPSTREAM_KEY, AGENT_KEY])
-written_keys = st.builds(
-    lambda key, form: form(key),
-    keys,
-    st.sampled_from([str, str.upper, lambda key: f"x{key}y", lambda key: f"\u202e{key}\x1b[2J\n"]),
-)
-texts = st.one_of(
-    st.text(max_size=20),
-    st.text(alphabet=st.characters(), max_size=10),  # halves of surrogate pairs, too
-    written_keys,
-    st.sampled_from(["", "m", "user", "text", "active", "disabled", AGENT_ID, "1_0", "٣", "NaN"]),
-    st.integers(1, 5_000).map(lambda n: "x" * n),
-)
-numbers = st.one_of(
-    st.integers(),
-    st.floats(),
-    st.sampled_from(["1e999999", "-1e999999", "1e99999999999999999999", "1e-99999999999999999999"]),
-    st.integers(1, 4_400).map(lambda n: "7" * n),
-    st.sampled_from([0, 1, 1.5, 2**53, 2**63, 2**64, -(2**63) - 1, 0.0000001]),
-)
-atoms = st.one_of(texts, numbers, st.none(), st.booleans())
-FIELDS = [
-    "name", "budget", "status", "wait_seconds", "from", "to", "amount", "model", "messages",
-    "max_tokens", "max_completion_tokens", "n", "stop", "stream", "stream_options", "include_usage",
-    "role", "content", "type", "text", "refusal", "tools", "tool_calls", "function", "temperature",
-    "metadata", "response_format", "user", "seed", "logit_bias",
-    "attempt", "tool", "idempotent", "state", "result", "error", "message", "decision",
-]  # fmt: skip
-fields = st.one_of(st.sampled_from(FIELDS), texts)
-values = st.recursive(
-    atoms,
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=4), st.dictionaries(fields, inner, max_size=4)
-    ),
-    max_leaves=12,
-)
-
-
-def written(value: Any) -> str:
-    if isinstance(value, dict):
-        pairs = (f"{json.dumps(name)}: {written(each)}" for name, each in value.items())
-        return "{" + ", ".join(pairs) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(written, value)) + "]"
-    if isinstance(value, str) and value[:1] in "-17" and len(value) > 6 and value.isascii():
-        return value
-    return json.dumps(value)
-
-
-@st.composite
-def changed(draw: st.DrawFn) -> dict[str, Any]:
-    """A correct body with one to three fields replaced, so that much of it passes the checks."""
-    message = {"role": "user", "content": [{"type": "text", "text": "x"}]}
-    data: dict[str, Any] = draw(
-        st.sampled_from(
-            [
-                {"name": "a", "budget": 1},
-                {"status": "active"},
-                {"from": AGENT_ID, "to": "agt_x", "amount": 0.1},
-                {**body(), "messages": [message]},
-                {**body(), "stream": True},
-                {"attempt": 1, "tool": "t"},
-                {"attempt": 1, "state": "done", "result": {"a": 1}},
-                {"attempt": 1, "state": "failed", "error": {"type": "E", "message": "x"}},
-                {"decision": "result", "result": 1},
-            ]
-        )
-    )
-    data = json.loads(json.dumps(data))
-    for _ in range(draw(st.integers(1, 3))):
-        target: Any = data
-        while draw(st.booleans()):
-            inner = [each for each in target.values() if isinstance(each, dict)]
-            lists = [each for each in target.values() if isinstance(each, list)]
-            inner += [each for found in lists for each in found if isinstance(each, dict)]
-            if not inner:
-                break
-            target = draw(st.sampled_from(inner))
-        target[draw(st.one_of(st.sampled_from(sorted(target) or ["x"]), fields))] = draw(values)
-    return data
-
-
 bodies = st.one_of(
-    changed().map(written),
+    changed(ACCOUNTS + CHATS + RESPONSES + MESSAGES + EMBEDDINGS).map(written),
     values.map(written),
     st.integers(50, 3_000).map(lambda n: '{"name":' + "[" * n + "]" * n + "}"),
     st.text(max_size=50),
 ).map(lambda text: text.encode(errors="surrogatepass"))
+DOORS = ["/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/embeddings"]
 ids = st.one_of(st.just(AGENT_ID), texts.map(lambda text: quote(text, errors="replace", safe="%")))
 paths = st.one_of(
-    st.just("/v1/chat/completions"),
-    st.just("/v1/agents"),
-    st.just("/v1/transfers"),
+    st.sampled_from([*DOORS, "/v1/agents", "/v1/transfers", "/v1/charges"]),
+    st.builds(
+        lambda scope, attempt, door: f"/scopes/{scope}/{attempt}{door}",
+        st.one_of(st.just("s"), ids),
+        st.one_of(st.just("1"), ids, st.integers(1, 4_400).map(lambda n: "9" * n)),
+        st.sampled_from(DOORS),
+    ),
+    st.builds(
+        lambda key, step: f"/v1/charges/{key}{step}",
+        st.one_of(st.just("k"), ids),
+        st.sampled_from(["", "/settle", "/release"]),
+    ),
+    ids.map(lambda each: f"/v1/scopes/{each}"),
+    ids.map(lambda each: f"/v1/blobs/{each}"),
     ids.map(lambda each: f"/v1/agents/{each}"),
     st.builds(
         lambda each, name, value: f"/v1/agents/{each}/transactions?{name}={value}",
@@ -166,8 +109,11 @@ json_requests = st.builds(
     st.sampled_from(["POST", "PATCH"]),
     st.sampled_from(
         [
-            "/v1/chat/completions",
+            *DOORS,
+            *(f"/scopes/s/1{door}" for door in DOORS),
+            "/v1/charges",
             "/v1/agents",
+            "/v1/agents/batch",
             "/v1/transfers",
             f"/v1/agents/{AGENT_ID}",
             "/v1/scopes/s/effects/e/begin",

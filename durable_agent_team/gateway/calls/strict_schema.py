@@ -6,6 +6,7 @@ and allows no others; an optional property becomes one that may be null; keyword
 are an error; at most 5,000 properties and 10 levels.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -75,8 +76,8 @@ class _Writer:
                 found[name] = {key: self.rewrite(each, 1) for key, each in found[name].items()}
         if "enum" in found:
             self._count_enum(found["enum"])
-        if isinstance(found.get("anyOf"), list):
-            found["anyOf"] = [self.rewrite(each, level) for each in found["anyOf"]]
+        if "anyOf" in found:
+            found["anyOf"] = [self.rewrite(each, level) for each in _listed(found["anyOf"])]
         kinds = _types(found)
         if "array" in kinds or "items" in found or "prefixItems" in schema:
             found["items"] = self._items(schema, level)
@@ -99,7 +100,7 @@ class _Writer:
         self._characters += sum(len(name) for name in properties)
         if self._properties > MAX_PROPERTIES or self._characters > MAX_NAME_CHARACTERS:
             raise _Inexpressible
-        required = found.get("required", ())
+        required = {each for each in _listed(found.get("required", [])) if isinstance(each, str)}
         found["properties"] = {
             name: each if name in required else nullable(each)
             for name, each in (
@@ -118,16 +119,20 @@ class _Writer:
         shapes = [self.rewrite(each, level + 1) for each in places]
         if isinstance(schema.get("items"), Mapping) and schema["items"]:
             shapes.append(self.rewrite(schema["items"], level + 1))
-        different = [each for i, each in enumerate(shapes) if each not in shapes[:i]]
-        return different[0] if len(different) == 1 else {"anyOf": different}
+        different = {json.dumps(each, sort_keys=True): each for each in shapes}
+        return shapes[0] if len(different) == 1 else {"anyOf": list(different.values())}
 
     def _count_enum(self, values: Any) -> None:
-        if not isinstance(values, list):
-            raise _Inexpressible
-        self._values += len(values)
+        self._values += len(_listed(values))
         self._characters += sum(len(each) for each in values if isinstance(each, str))
         if self._values > MAX_ENUM_VALUES or self._characters > MAX_NAME_CHARACTERS:
             raise _Inexpressible
+
+
+def _listed(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise _Inexpressible
+    return value
 
 
 def _types(schema: Mapping[str, Any]) -> list[Any]:

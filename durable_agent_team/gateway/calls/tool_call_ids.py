@@ -5,6 +5,7 @@ second attempt would pay anew. The same call has the same ids; an id that is the
 """
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -29,6 +30,8 @@ class StreamedIds:
     body_hash: str
     _seen: dict[tuple[int, int], bool] = field(default_factory=dict)
     """By choice and position: whether the call's id was filled."""
+    _calls: Counter[int] = field(default_factory=Counter)
+    """How many of a choice were seen."""
 
     def fill(self, choices: list[Json]) -> bool:
         """In place. Whether anything was changed."""
@@ -44,6 +47,7 @@ class StreamedIds:
         empty = _is_empty(call.get("id"))
         if place not in self._seen:
             self._seen[place] = empty
+            self._calls[choice] += 1
             if empty:
                 call["id"] = _made(self.body_hash, *place)
             return empty
@@ -57,7 +61,7 @@ class StreamedIds:
         index = call.get("index")
         if isinstance(index, int):
             return index
-        seen = sum(of == choice for of, _ in self._seen)
+        seen = self._calls[choice]
         function = call.get("function")
         named = isinstance(function, dict) and bool(function.get("name"))
         begins = named or not _is_empty(call.get("id"))

@@ -1,7 +1,5 @@
 """A chat answer as an Anthropic Message, as `POST /v1/messages` returns it."""
 
-import json
-from typing import Any
 
 from durable_agent_team.gateway.doors.chat_answer import (
     bare_id,
@@ -14,6 +12,7 @@ from durable_agent_team.gateway.doors.chat_answer import (
 )
 from durable_agent_team.gateway.doors.fields import Json, given
 from durable_agent_team.gateway.doors.thinking import BLOCKS, thinking_text, valid_blocks
+from durable_agent_team.gateway.strict_json import parse_request
 
 STOP_REASONS = {
     "stop": "end_turn",
@@ -95,15 +94,15 @@ def tool_block(call: Json, identity: str, number: int) -> Json:
     }
 
 
-def tool_input(call: Json) -> Any:
-    """The arguments as an object. What is none stands under `INVALID_JSON`, as Anthropic's guide to
-    fine-grained tool streaming puts it."""
+def tool_input(call: Json) -> Json:
+    """The arguments as an object. What is none, or could not be sent on as JSON (NaN, half of a
+    surrogate pair, deep nesting), stands under `INVALID_JSON`, as Anthropic's guide to fine-grained
+    tool streaming puts it."""
     arguments = text_of(call["function"], "arguments")
     try:
-        found = json.loads(arguments or "{}")
-    except (ValueError, RecursionError):
-        found = None
-    return found if isinstance(found, dict) else {"INVALID_JSON": arguments}
+        return parse_request((arguments or "{}").encode(errors="surrogatepass"))
+    except ValueError:
+        return {"INVALID_JSON": arguments}
 
 
 def usage_of(usage: Json) -> Json:

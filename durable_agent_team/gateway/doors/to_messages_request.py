@@ -7,7 +7,7 @@ Refuses by name what Messages cannot express. Left out are only labels that chan
 from typing import Any
 
 from durable_agent_team.gateway.api_error import ApiError, invalid, shown
-from durable_agent_team.gateway.doors.fields import Json, given
+from durable_agent_team.gateway.doors.fields import Json, as_object, given
 from durable_agent_team.gateway.doors.to_messages_blocks import split_messages
 
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
@@ -125,7 +125,7 @@ def _schema(chat: Json, upstream: str) -> Any:
     `strict` asks."""
     shape = chat.get("output_format")
     if shape is not None:
-        return shape["schema"]
+        return as_object(as_object(shape, "output_format").get("schema"), "output_format.schema")
     wanted = chat.get("response_format")
     kind = wanted.get("type") if isinstance(wanted, dict) else None
     if wanted is None or kind == "text":
