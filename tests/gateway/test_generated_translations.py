@@ -32,6 +32,7 @@ from durable_agent_team.gateway.calls.tool_call_ids import StreamedIds
 from durable_agent_team.gateway.models.model_table import ModelTable
 from durable_agent_team.gateway.strict_json import parse_request
 from tests.gateway import generated_bodies as generated
+from tests.gateway.client import body
 from tests.gateway.test_model_table import table
 from tests.gateway.test_upstream_fuzz import anything, as_object, scalars, strict_json
 from tests.support.fuzzing import count, examples
@@ -115,14 +116,14 @@ def test_every_request_is_translated_or_refused_by_name(door: str) -> None:
 
 def with_schema(schema: Json) -> Json:
     wanted = {"type": "json_schema", "json_schema": {"name": "o", "schema": schema}}
-    return {**generated.body(), "response_format": wanted}
+    return {**body(), "response_format": wanted}
 
 
 def with_arguments(arguments: str) -> Json:
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}}
     said = {"role": "assistant", "content": None, "tool_calls": [call]}
     user = {"role": "user", "content": "x"}
-    return {**generated.body(), "messages": [user, said]}
+    return {**body(), "messages": [user, said]}
 
 
 A = {"a": {"type": "string"}}
@@ -131,8 +132,8 @@ NONSENSE: dict[str, Json] = {
     "required null": with_schema({"type": "object", "properties": A, "required": None}),
     "anyOf, no list": with_schema({"type": "object", "properties": {"a": {"anyOf": 5}}}),
     "oneOf, no list": with_schema({"type": "object", "properties": {"a": {"oneOf": "x"}}}),
-    "another client's field, no object": {**generated.body(), "output_format": "x"},
-    "another client's field, empty": {**generated.body(), "output_format": {}},
+    "another client's field, no object": {**body(), "output_format": "x"},
+    "another client's field, empty": {**body(), "output_format": {}},
     "half a surrogate within arguments": with_arguments('{"a": "\\ud800"}'),
     "NaN within arguments": with_arguments('{"a": NaN}'),
     "infinity within arguments": with_arguments('{"a": 1e999}'),
