@@ -14,3 +14,5 @@ class CalledTool:
     """The session of a stateful server is not the one of the conversation's last call."""
     session: str | None = None
     """Of a stateful server."""
+    left_out: int = 0
+    """Bytes in the middle that are not in `text`: of a result that is cut much shorter anyway."""

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -147,7 +148,7 @@ class ToolCallInFlight:
                 if not server.stateful:
                     return called
                 is_new = order.session is not None and order.session != connection.id
-                return CalledTool(called.text, called.is_error, is_new, connection.id)
+                return replace(called, began_anew=is_new, session=connection.id)
 
             try:
                 yield call
@@ -161,12 +162,12 @@ class ToolCallInFlight:
         if self._order.edited:
             notes.append(edited_note(self._order.arguments))
         whole = "\n".join((*notes, called.text))
-        text = head_and_tail(whole, self._order.tool.max_result_bytes)
+        text = head_and_tail(whole, self._order.tool.max_result_bytes, called.left_out)
         kept = await self._kept(text)
         extras: dict[str, Any] = {
             "text" if isinstance(kept, str) else "text_ref": kept,
             "is_error": called.is_error,
-            "bytes": len(whole.encode()) if text != whole else 0,
+            "bytes": len(whole.encode()) + called.left_out if text != whole else 0,
             "session": called.session,
             "charged_usd": self._charge.charged_usd,
             # The history of a local activity does not have its input.

@@ -29,7 +29,7 @@ def parse(text: str, *, unique_keys: bool = False) -> Any:
         )
     except RecursionError:
         raise ValueError(TOO_DEEP) from None
-    if _is_deeper(value, MAX_DEPTH):
+    if is_deeper(value, MAX_DEPTH):
         raise ValueError(TOO_DEEP)
     if "\\ud" in text.lower() or not _can_be_stored(text):
         _check_texts(value)
@@ -49,7 +49,7 @@ def _can_be_stored(text: str) -> bool:
     return True
 
 
-def _is_deeper(value: Any, levels: int) -> bool:
+def is_deeper(value: Any, levels: int) -> bool:
     """Whether lists and objects are nested more than `levels` deep. Without recursion."""
     level = [value] if isinstance(value, dict | list) else []
     while level and levels > 0:

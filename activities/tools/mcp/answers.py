@@ -47,7 +47,9 @@ def answer_to_error(code: int, message: str, data: object) -> CalledTool:
         raise ToolBroke("the connection ended, or what came is no answer", sent=True)
     if code == INVALID_REQUEST and message.startswith(REDIRECTED):
         raise ToolUnreachable("the server redirects to another address, which is not followed")
-    return CalledTool(cut(plain_text(f"error {code}: {message}"), MAX_MESSAGE), is_error=True)
+    return CalledTool(
+        cut(plain_text(f"error {code}: {message[:MAX_MESSAGE]}"), MAX_MESSAGE), is_error=True
+    )
 
 
 def _answer_to_fault(fault: Fault) -> CalledTool:

@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any, Final
 
 import mcp_types as types
@@ -303,7 +304,7 @@ class Connection:
         scrub = self._scrubber.scrub
         large = len(called.text) > 100_000
         text = await asyncio.to_thread(scrub, called.text) if large else scrub(called.text)
-        return CalledTool(text, is_error=called.is_error)
+        return replace(called, text=text)
 
     def _lost(self) -> str:
         why = str(self._problem) if isinstance(self._problem, ToolError) else "the session ended"

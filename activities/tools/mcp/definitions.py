@@ -9,7 +9,9 @@ from typing import Any, Final
 
 from activities.tools.mcp.called_result import plain_text
 from durable_agent_team.contracts.bounded_text import cut
+from durable_agent_team.contracts.schema_size import MAX_DEPTH
 from durable_agent_team.contracts.tool_kinds import MAX_TOOL_NAME, Effects
+from durable_agent_team.rules.model_json import is_deeper
 
 MAX_DESCRIPTION: Final = 8_000
 MAX_SCHEMA_BYTES: Final = 100_000
@@ -40,7 +42,13 @@ def server_tool(described: Mapping[str, Any]) -> ServerTool | None:
         return None
     description = described.get("description")
     description = description if isinstance(description, str) else ""
-    said = json.dumps([name, description, schema], sort_keys=True)
+    if is_deeper(schema, MAX_DEPTH):
+        return None
+    try:
+        said = json.dumps([name, description, schema], sort_keys=True, allow_nan=False)
+        json.dumps(schema, ensure_ascii=False).encode()
+    except ValueError:  # NaN, a number of thousands of digits, half of a surrogate pair
+        return None
     if len(said) > MAX_SCHEMA_BYTES + 4 * MAX_DESCRIPTION:
         return None
     shown = _LIKE_A_TAG.sub("", plain_text(description))

@@ -22,12 +22,12 @@ def read_message(line: bytes | LongLine) -> dict[str, Any] | None:
         fault = Fault("too_large", text, bytes=line.bytes)
         return _in_place_of(line.head, line.tail, fault)
     try:
-        found = json.loads(line)
+        found = json.loads(line.decode("utf-8-sig", errors="replace"))
+        if _ESCAPED.search(line):
+            found = without_half_characters(found)
     except (ValueError, RecursionError):
         return _in_place_of(line, line, Fault("unreadable", "the server's answer is no JSON"))
-    if not isinstance(found, dict) or found.get("jsonrpc") != "2.0":
-        return None
-    return without_half_characters(found) if _ESCAPED.search(line) else found
+    return found if isinstance(found, dict) and found.get("jsonrpc") == "2.0" else None
 
 
 def is_of_no_use(message: dict[str, Any]) -> bool:

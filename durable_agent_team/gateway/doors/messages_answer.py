@@ -1,6 +1,5 @@
 """A chat answer as an Anthropic Message, as `POST /v1/messages` returns it."""
 
-
 from durable_agent_team.gateway.doors.chat_answer import (
     bare_id,
     content_text,

@@ -1,0 +1,94 @@
+"""Results and definitions of servers that are built to hold the worker, or to be unstorable."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from activities.tools.mcp.called_result import MAX_BLOCKS, MAX_TEXT, called_tool
+from activities.tools.mcp.definitions import server_tool
+from activities.tools.mcp.stdio_transport import _parsed
+from activities.tools.result_text import head_and_tail
+
+MOST_SECONDS = 1.0
+"""Of CPU time; on a quiet machine each takes less than 0.1. Before, it was 2 to 11 seconds."""
+LARGE = 8_000_000
+
+
+def texts(*said: str, structured: Any = None) -> dict[str, Any]:
+    blocks = [{"type": "text", "text": each} for each in said]
+    return {"content": blocks, "structuredContent": structured}
+
+
+BOMBS: dict[str, dict[str, Any]] = {
+    "control characters": texts("\x1b" * LARGE),
+    "a block for each character": texts(*["x"] * 200_000, structured={"a": 1}),
+    "a number in each block": texts(*["[1,2]"] * 100_000, structured=[[1, 2]] * 100_000),
+    "one list, twice": texts(f"[{'1,' * (LARGE // 2)}1]", structured={"a": [1, 2]}),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_large_result_is_read_at_once(name: str) -> None:
+    before = time.thread_time()
+    called = called_tool(BOMBS[name])
+    assert time.thread_time() - before < MOST_SECONDS
+    assert len(called.text) <= 5 * MAX_TEXT
+
+
+def test_what_is_left_out_counts_in_what_the_model_is_told() -> None:
+    called = called_tool(texts("a" * MAX_TEXT + "é" * MAX_TEXT + "z" * MAX_TEXT))
+    assert called.left_out == 3 * MAX_TEXT
+    shown = head_and_tail(called.text, 1_000, called.left_out)
+    assert len(shown.encode()) <= 1_000
+    assert f"of {4 * MAX_TEXT} bytes are left out here" in shown
+    assert (shown[0], shown[-1]) == ("a", "z")
+
+
+def test_blocks_beyond_the_limit_are_counted() -> None:
+    assert (
+        "[1 more blocks of content, not shown]"
+        in called_tool(texts(*["x"] * (MAX_BLOCKS + 1))).text
+    )
+
+
+def nested(levels: int, inner: str) -> str:
+    return '{"a":' * levels + inner + "}" * levels
+
+
+def line(result: str) -> bytes:
+    return f'{{"jsonrpc":"2.0","id":1,"result":{result}}}'.encode(errors="surrogatepass")
+
+
+LINES = {
+    "deep": line(nested(950, "1")),
+    "deeper than can be parsed": line(nested(5_000, "1")),
+    "deep, with half a character": line(nested(700, '"\\ud800"')),
+    "half a character as bytes": line('{"a":"\ud800"}'),
+    "a number of 5,000 digits": line('{"a":' + "9" * 5_000 + "}"),
+    "bytes that are no text": b'{"jsonrpc":"2.0","id":1,"result":{"a":"\xff"}}',
+}
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_a_line_is_an_answer_or_says_why_not(name: str) -> None:
+    """Whatever it has, the request with its number ends, and the session goes on."""
+    message = _parsed(LINES[name])
+    assert message.id == 1
+    message.model_dump_json()
+
+
+SCHEMAS = {
+    "deep": json.loads(nested(300, "1")),
+    "NaN": {"const": float("nan")},
+    "infinity": {"maximum": float("inf")},
+    "half a character": {"\ud800": {}},
+}
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_definition_that_cannot_be_sent_is_left_out(name: str) -> None:
+    """In the prompt of its agent, it would fail each call."""
+    schema = {"type": "object", "properties": {"a": SCHEMAS[name]}}
+    assert server_tool({"name": "x", "inputSchema": schema}) is None
