@@ -28,6 +28,8 @@ from durable_agent_team.blobs.store import BlobMissing, BlobsUnreachable
 from durable_agent_team.contracts.base import MAX_USD, round_up
 from durable_agent_team.contracts.call import AttemptSpend
 from durable_agent_team.contracts.error_types import ERRORS, ErrorType, Outcome
+from durable_agent_team.providers.context_exceeded import says_context_exceeded
+from durable_agent_team.providers.error_body import error_of
 from durable_agent_team.providers.error_kind import (
     OUT_OF_FUNDS_CODE,
     ErrorKind,
@@ -52,7 +54,6 @@ BY_STATUS = {
 }
 GATEWAY_LIMIT_CODES = {"upstream_timeout", "upstream_too_long", "limit_reached"}
 """Of our gateway, which reports with them what the call may have cost; an upstream does not."""
-CONTEXT_CODES = {"exceed_context_size_error", "context_length_exceeded"}
 OPERATOR_STATUSES = (401, 403)
 """With these an upstream refuses the gateway's operator, not the agent."""
 COUNTED_CODES = {
@@ -102,7 +103,7 @@ def _refusal_type(refused: ProviderRefused) -> ErrorType:
         return ErrorType.KEY_CONFLICT
     if refused.status == 400 and "unpriced_model" in words:
         return ErrorType.UNPRICED_MODEL
-    if refused.status in (400, 413, 422) and words & CONTEXT_CODES:
+    if says_context_exceeded(refused.status, error_of(refused.body)):
         return ErrorType.CONTEXT_EXCEEDED
     if refused.code in GATEWAY_LIMIT_CODES and "possibly_billed_usd" in refused.amounts:
         return ErrorType.GATEWAY_LIMIT

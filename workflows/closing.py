@@ -7,6 +7,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import RunReport, RunStatus
+from workflows.agent_spans import CANCELLED, end_agent_span
 from workflows.run import Run
 from workflows.state.progress import Progress
 from workflows.state.reports import run_report
@@ -26,6 +27,8 @@ async def _close(run: Run) -> None:
     progress = run.progress
     run.deadline.cancel_timer()
     progress.waiting.clear()
+    for task, conversation in progress.conversations.items():
+        end_agent_span(conversation, task, CANCELLED)
     progress.tasks.schedule.cancel_rest()
     ending = progress.ending()
     progress.become(RunStatus.CLOSING)

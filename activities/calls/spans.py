@@ -13,6 +13,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from temporalio.exceptions import ApplicationError
 
 from activities.calls import metrics
+from activities.calls.span_parents import activity_link, below_agent
 from activities.labelling import label_activity
 from durable_agent_team.atxp.chat_client import Completion
 from durable_agent_team.atxp.exceptions import MalformedAnswer, ProviderRefused
@@ -128,6 +129,7 @@ def call_span(call: CallRequest) -> Iterator[Attempt]:
         "gen_ai.agent.name": call.account.agent,
         **known,
     }
+    agent_span = call.conversation.trace if call.conversation is not None else {}
     if call.conversation is not None:
         attributes["gen_ai.conversation.id"] = call.conversation.id
         attributes["agent_team.turn"] = call.conversation.turn
@@ -135,6 +137,8 @@ def call_span(call: CallRequest) -> Iterator[Attempt]:
         attributes["gen_ai.request.temperature"] = call.temperature
     with _tracer.start_as_current_span(
         f"chat {call.model}",
+        context=below_agent(agent_span),
+        links=activity_link() if agent_span else None,
         kind=SpanKind.CLIENT,
         attributes=attributes,
         record_exception=False,

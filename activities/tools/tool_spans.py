@@ -12,6 +12,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from temporalio.exceptions import ApplicationError
 
 from activities.calls.metrics import CANCELLED, OK, SPEND
+from activities.calls.span_parents import activity_link, below_agent
 from activities.labelling import label_activity
 from durable_agent_team.contracts.telemetry_labels import (
     AGENT,
@@ -71,14 +72,12 @@ def tool_span(order: ToolOrder) -> Iterator[ToolAttempt]:
         "gen_ai.agent.name": order.agent,
     }
     counted = {**attributes, TEAM: labels().get(TEAM, UNKNOWN)}
-    parent = propagate.extract(order.trace) if order.trace else None
-    if parent is not None and trace.get_current_span().get_span_context().is_valid:
-        parent = None  # the activity's own span continues the same trace
     attempt, began = ToolAttempt(), time.perf_counter()
     TOOLS_RUNNING.add(1, counted)
     with _tracer.start_as_current_span(
         f"execute_tool {order.facts.name}",
-        context=parent,
+        context=below_agent(order.trace),
+        links=activity_link() if order.trace else None,
         kind=SpanKind.INTERNAL,
         attributes={
             **attributes,

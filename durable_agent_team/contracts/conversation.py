@@ -119,3 +119,5 @@ class Conversation(Message):
     """The model takes tools; otherwise it fills the schema of an action."""
     prompt_bytes: int = Field(0, ge=0)
     """Of the whole prompt with what was before, as JSON: it bounds the cost of the turn."""
+    trace: dict[str, str] = Field({}, max_length=4)
+    """The span that the turn is part of, as W3C trace context. Not part of the call's body."""

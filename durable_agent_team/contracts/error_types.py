@@ -194,7 +194,8 @@ _RULES = {
     ErrorType.CONTEXT_EXCEEDED: ErrorRule(
         Outcome.FAILS_TASK,
         "The prompt does not fit the model's context (estimated before the call, or reported by"
-        " the upstream), or is larger than a request may be: 1.5 MB, and 2 MB as JSON.",
+        " the upstream), or is larger than a request may be: 1.5 MB, and 2 MB as JSON. Of an agent"
+        " with tools: and no result of a tool is left that could be removed to make room.",
         "Shorten the inputs, lower `max_tokens`, or use a model with a larger context. A prompt"
         " that is made from many hand-offs: sum up in between.",
     ),

@@ -23,6 +23,13 @@ IN_BAGGAGE: Final = (TEAM, RUN, TASK, AGENT)
 TEAM_HEADER: Final = "agent-team"
 """Temporal's header on activities, set by workers whose telemetry is on."""
 
+RUN_SPAN_HEADER: Final = "agent-team-run-span"
+"""Temporal's header on a run that continues as new: the span of the whole run."""
+
+BEGIN_SPAN: Final = "agent_team.begin_span"
+END_SPAN: Final = "agent_team.end_span"
+"""Names of functions that a worker whose traces are on offers to the workflow."""
+
 UNKNOWN: Final = "unknown"
 
 LABELS: ContextVar[Mapping[str, str]] = ContextVar("labels")

@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
     from temporalio.contrib.opentelemetry import OpenTelemetryPlugin, ReplaySafeTracerProvider
+    from temporalio.worker import Interceptor
 
 Signal = Literal["traces", "metrics"]
 SERVICE: Final = "durable-agent-team"
 FLUSH_SECONDS: Final = 3.0
 
 _traces: "ReplaySafeTracerProvider | None" = None
+_spans: "BatchSpanProcessor | None" = None
 _metrics: "MeterProvider | None" = None
 _resource: "Resource | None" = None
 
@@ -58,13 +61,23 @@ def plugins(service: str = SERVICE) -> "list[OpenTelemetryPlugin]":
 
     from durable_agent_team.process.redacted_spans import RedactingExporter  # noqa: PLC0415
 
-    global _traces
+    global _traces, _spans
     if _traces is None:
         # Flushed by `exit_process`, which skips the interpreter's shutdown.
         _traces = create_tracer_provider(resource=resource(service), shutdown_on_exit=False)
-        _traces.add_span_processor(BatchSpanProcessor(RedactingExporter(OTLPSpanExporter())))
+        _spans = BatchSpanProcessor(RedactingExporter(OTLPSpanExporter()))
+        _traces.add_span_processor(_spans)
         trace.set_tracer_provider(_traces)
     return [OpenTelemetryPlugin(add_temporal_spans=True)]
+
+
+def run_spans(service: str = SERVICE) -> "list[Interceptor]":
+    """The worker's interceptor for spans of whole runs; none unless `plugins` has begun traces."""
+    if _spans is None:
+        return []
+    from durable_agent_team.process.run_spans import RunSpans  # noqa: PLC0415
+
+    return [RunSpans(_spans.on_end, resource(service))]
 
 
 def start_metrics(service: str = SERVICE) -> bool:

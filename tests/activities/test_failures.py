@@ -34,6 +34,7 @@ TABLE: list[tuple[int, Any, ErrorType]] = [
     (400, error(code="unpriced_model"), E.UNPRICED_MODEL),
     (400, error(type="exceed_context_size_error"), E.CONTEXT_EXCEEDED),
     (400, error(code="context_length_exceeded"), E.CONTEXT_EXCEEDED),
+    (400, {"error": {"message": "prompt is too long: 9 > 8"}}, E.CONTEXT_EXCEEDED),
     (401, error(), E.UNAUTHORIZED),
     (402, exhausted(remaining_usd=0.1, required_usd=0.2), E.BUDGET_EXHAUSTED),
     (402, exhausted(remaining_usd=0.1, required_usd=0.2, reserved_usd=0), E.BUDGET_EXHAUSTED),

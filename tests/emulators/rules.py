@@ -5,6 +5,9 @@ Facts were checked against the providers' documentation and against reports of t
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+Json = Mapping[str, Any]
 
 COMMON = frozenset(
     {"model", "messages", "temperature", "top_p", "stop", "stream", "response_format", "tools",
@@ -20,6 +23,19 @@ SAMPLING = frozenset(
     {"temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs",
      "logit_bias"}
 )  # fmt: skip
+
+
+def invalid(message: str, **more: Any) -> Json:
+    return {"error": {"message": message, "type": "invalid_request_error", **more}}
+
+
+BAD_REQUEST = "invalid_request_error"
+LONGEST = "This model's maximum context length is 1000 tokens. "
+OPENAI_TOO_LONG = invalid(
+    f"{LONGEST}However, your messages resulted in 2000 tokens.",
+    param="messages",
+    code="context_length_exceeded",
+)
 
 
 @dataclass(frozen=True)
@@ -50,10 +66,13 @@ class Provider:
     reports_cost: bool = False
     hidden_thinking: int = 0
     """Tokens of thinking in `completion_tokens`."""
+    too_long: Json = field(default_factory=dict)
+    """How it refuses a prompt that does not fit the context; empty: it cuts the prompt."""
 
 
 PROVIDERS: Mapping[str, Provider] = {
     "openai-reasoning": Provider(
+        too_long=OPENAI_TOO_LONG,
         source="developers.openai.com/api/docs/guides/reasoning,"
         " developers.openai.com/api/docs/guides/structured-outputs",
         known=OPENAI,
@@ -63,6 +82,7 @@ PROVIDERS: Mapping[str, Provider] = {
         hidden_thinking=7,
     ),
     "openai": Provider(
+        too_long=OPENAI_TOO_LONG,
         source="developers.openai.com/api/reference/resources/chat (create),"
         " developers.openai.com/api/docs/guides/structured-outputs",
         known=OPENAI,
@@ -70,6 +90,7 @@ PROVIDERS: Mapping[str, Provider] = {
         strict=True,
     ),
     "anthropic": Provider(
+        too_long=invalid("prompt is too long: 2000 tokens > 1000 maximum"),
         source="platform.claude.com/docs/en/api/openai-sdk (compatible endpoint: `response_format`"
         " and most sampling fields are ignored), .../about-claude/models/migration-guide"
         " (`temperature` is refused from Opus 4.7 on)",
@@ -80,6 +101,14 @@ PROVIDERS: Mapping[str, Provider] = {
         max_temperature=1,
     ),
     "gemini": Provider(
+        too_long={
+            "error": {
+                "code": 400,
+                "message": "The input token count (2000) exceeds the maximum number of tokens"
+                " allowed (1000).",
+                "status": "INVALID_ARGUMENT",
+            }
+        },
         source="ai.google.dev/gemini-api/docs/openai; an unknown field is answered with `Invalid"
         " JSON payload received. Unknown name ...: Cannot find field`",
         known=COMMON | {"max_tokens", "max_completion_tokens", "n", "reasoning_effort",
@@ -87,6 +116,7 @@ PROVIDERS: Mapping[str, Provider] = {
         hidden_thinking=5,
     ),
     "deepseek": Provider(
+        too_long=invalid(f"{LONGEST}However, you requested 2000 tokens.", code=BAD_REQUEST),
         source="api-docs.deepseek.com/api/create-chat-completion, .../guides/json_mode; another"
         " format is answered with `This response_format type is unavailable now`",
         known=frozenset(),
@@ -96,6 +126,11 @@ PROVIDERS: Mapping[str, Provider] = {
         thinks_in="field",
     ),
     "xai": Provider(
+        too_long={
+            "code": "Client specified an invalid argument",
+            "error": "This model's maximum prompt length is 1000 but the request contains 2000"
+            " tokens.",
+        },
         source="docs.x.ai/developers/model-capabilities/text/reasoning: reasoning models refuse"
         " penalties and stop sequences",
         known=frozenset(),
@@ -103,6 +138,13 @@ PROVIDERS: Mapping[str, Provider] = {
         thinks_in="field",
     ),
     "mistral": Provider(
+        too_long={
+            "object": "error",
+            "message": "Prompt contains 2000 tokens and 0 draft tokens, too large for model with"
+            " 1000 maximum context length",
+            "type": "invalid_request_error",
+            "code": "3051",
+        },
         source="docs.mistral.ai/api (POST /v1/chat/completions); an unknown field is a 422 of type"
         " `extra_forbidden`",
         known=COMMON | {"max_tokens", "random_seed", "presence_penalty", "frequency_penalty", "n",
@@ -113,6 +155,14 @@ PROVIDERS: Mapping[str, Provider] = {
         streams_usage_unasked=True,
     ),
     "openrouter": Provider(
+        too_long={
+            "error": {
+                "message": "This endpoint's maximum context length is 1000 tokens. However, you"
+                " requested about 2000 tokens.",
+                "code": 400,
+                "metadata": {"provider_name": None},
+            }
+        },
         source="openrouter.ai/docs/api/reference/parameters,"
         " openrouter.ai/docs/cookbook/administration/usage-accounting",
         known=frozenset(),
@@ -121,6 +171,7 @@ PROVIDERS: Mapping[str, Provider] = {
         thinks_in="field",
     ),
     "azure": Provider(
+        too_long=OPENAI_TOO_LONG,
         source="learn.microsoft.com/azure/foundry/openai (chat completions, api-version"
         " 2024-10-21; the deployment is in the path, the key in `api-key`)",
         known=OPENAI,
@@ -131,6 +182,7 @@ PROVIDERS: Mapping[str, Provider] = {
         query={"api-version": "2024-10-21"},
     ),
     "ollama": Provider(
+        too_long=invalid("the input length exceeds the context length"),
         source="docs.ollama.com/api/openai-compatibility: unknown fields are ignored, thinking of"
         " some models stands in the text",
         known=frozenset(),

@@ -35,6 +35,8 @@ class Emulators:
     answers: dict[str, Any]
     requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
+    context_tokens: int = 10**9
+    """Of every model."""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
@@ -50,6 +52,9 @@ class Emulators:
             self.refusals.append(f"{name}: {refused}")
             error = {"message": str(refused), "type": refused.code, "code": refused.code}
             return web.json_response({"error": error}, status=refused.status)
+        if provider.too_long and len(prompt_of(body)) // 4 > self.context_tokens:
+            self.refusals.append(f"{name}: the context is exceeded")
+            return web.json_response(provider.too_long, status=400)
         self.requests.append((name, body))
         if body.get("tools") and not any(each["role"] == "tool" for each in body["messages"]):
             return web.json_response(called(provider, name, body))

@@ -114,5 +114,21 @@ async def test_a_conversation_goes_on_at_another_provider(
         assert providers.refusals == []
 
 
+@pytest.mark.parametrize("provider", MODELS)
+async def test_a_prompt_that_does_not_fit_is_refused_alike_and_unbilled(
+    providers: Emulators, agent: Agent, provider: str
+) -> None:
+    providers.context_tokens = 1_000
+    before = await agent.account()
+    try:
+        body = {"model": model_of(provider), "messages": [{**QUESTION, "content": "x" * 8_000}]}
+        reply = await agent.chat({**body, "max_tokens": 200})
+    finally:
+        providers.context_tokens = 10**9
+    assert (reply.status, reply.json["error"]["code"]) == (400, "context_length_exceeded")
+    after = await agent.account()
+    assert (after["spent"], after["reserved"]) == (before["spent"], before["reserved"])
+
+
 def test_every_provider_has_its_rules() -> None:
     assert set(CONVERSATIONS) == set(MODELS)

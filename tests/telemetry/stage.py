@@ -2,6 +2,7 @@
 their telemetry. On its way it meets what calls can meet; somebody tops up an account."""
 
 import asyncio
+import json
 import os
 import signal
 import sqlite3
@@ -32,9 +33,12 @@ PROMPT = "Prompt-marker"
 ANSWER = "Answer-marker"
 INTERVAL_MILLISECONDS = "100"
 
+SHOP = PROJECT_ROOT / "tests/activities/tools/hostile_server.py"
+
 TEAM: dict[str, Any] = {
     "name": "brief",
     "goal": GOAL,
+    "tool_servers": {"shop": {"command": [sys.executable, "-I", "-S", str(SHOP)]}},
     "orchestrator": {"model": "m", "budget_usd": 1},
     "agents": {
         "research": {
@@ -47,6 +51,19 @@ TEAM: dict[str, Any] = {
         },
         "poor": {"role": "Clerk", "model": "m", "budget_usd": "0.0001"},
         "editor": {"role": "Editor", "model": "smollm2-135m", "budget_usd": 1},
+        "clerk": {
+            "role": "Clerk",
+            "model": "m",
+            "budget_usd": 1,
+            "tools": [
+                {
+                    "server": "shop",
+                    "only": ["meta"],
+                    "effects": "none",
+                    "key_argument": "request_key",
+                }
+            ],
+        },
     },
     "tasks": [
         {"id": "broken", "agent": "research", "ask": f"{PROMPT} broken"},
@@ -58,6 +75,7 @@ TEAM: dict[str, Any] = {
             "checks": {"min_length": 30},
         },
         {"id": "dear", "agent": "poor", "ask": f"{PROMPT} dear"},
+        {"id": "desk", "agent": "clerk", "ask": f"{PROMPT} desk"},
         {
             "id": "brief",
             "agent": "editor",
@@ -68,6 +86,21 @@ TEAM: dict[str, Any] = {
     "result": "brief",
 }
 LONG = f"{ANSWER}: an answer of more than thirty characters"
+CALL = {"name": "meta", "arguments": json.dumps({"value": f"{PROMPT} argument"})}
+TOOL_CALL: dict[str, Any] = {
+    "choices": [
+        {
+            "index": 0,
+            "finish_reason": "tool_calls",
+            "message": {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [{"id": "call_1", "type": "function", "function": CALL}],
+            },
+        }
+    ],
+    "usage": {"prompt_tokens": 20, "completion_tokens": 5, "total_tokens": 25},
+}
 
 
 def rules() -> list[Rule]:
@@ -77,6 +110,7 @@ def rules() -> list[Rule]:
         # Answered when the attempt is over: the next one gets the stored answer, paid once.
         Rule(contains=f"{PROMPT} slow", text=LONG, latency=4, times=1),
         Rule(contains=f"{PROMPT} short", text=ANSWER, times=1),
+        Rule(contains=f"{PROMPT} desk", body=TOOL_CALL, times=1),
         Rule(text=LONG),
     ]
 
@@ -106,6 +140,8 @@ class Evidence:
     """What the processes wrote: databases, logs, reports."""
     header_bytes: list[int]
     """Of each activity in Temporal's history."""
+    tool_meta: dict[str, Any]
+    """The `_meta` that the server of `shop` got."""
 
 
 async def one_run(folder: Path) -> Evidence:
@@ -142,8 +178,28 @@ async def one_run(folder: Path) -> Evidence:
         assert await asyncio.wait_for(gateway.end(signal.SIGTERM), 40) == 0
         files = {**contents(folder), **contents(gateway.database.parent)}
         return Evidence(
-            received, ledger(gateway), secrets, desk.log, gateway.log, out, files, headers
+            received,
+            ledger(gateway),
+            secrets,
+            desk.log,
+            gateway.log,
+            out,
+            files,
+            headers,
+            tool_meta(upstream),
         )
+
+
+def tool_meta(upstream: ScriptedUpstream) -> dict[str, Any]:
+    """The tool returns what it got, so that the model is told."""
+    [message] = [
+        each
+        for request in upstream.requests
+        for each in request.body["messages"]
+        if each["role"] == "tool"
+    ]
+    meta: dict[str, Any] = json.loads(message["content"])["meta"]
+    return meta
 
 
 def contents(folder: Path) -> dict[str, bytes]:

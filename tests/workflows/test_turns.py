@@ -345,6 +345,55 @@ async def test_a_long_conversation_loses_its_oldest_results(client: Client) -> N
     assert len(results) - len(removed) >= 3
 
 
+def bounded(world: ToolWorld, most: int) -> list[int]:
+    """A provider whose context has so many bytes of results; what it refused."""
+    says, refused = world.says, list[int]()
+
+    def strict(call: CallRequest) -> Said:
+        assert call.conversation is not None
+        entries = call.conversation.entries
+        size = sum(len(each.text) for entry in entries for each in entry.results)
+        if size > most:
+            refused.append(size)
+            kind = ErrorType.CONTEXT_EXCEEDED.value
+            raise ApplicationError("prompt is too long", type=kind, non_retryable=True)
+        return says(call)
+
+    world.says = strict
+    return refused
+
+
+@pytest.mark.parametrize("most", [14_000, 5_000])
+async def test_a_context_smaller_than_its_provider_says_makes_more_room(
+    client: Client, most: int
+) -> None:
+    """What was refused unbilled is asked again under a new key, with less; each time that the
+    conversation grows too large."""
+    world = ToolWorld(looks(8), tool=lambda order: "x" * 2_000)
+    refused = bounded(world, most)
+    report = await result_of(client, world, {"team": clerk()})
+    assert report.answer == "seen 8"
+    assert 1 <= len(refused) <= 4
+    assert report.spend.total.spent_usd == 9 * COST == report.spend.ledger_usd
+    asked = [call.idempotency_key for call in world.wholes]
+    assert len(asked) == len(set(asked)) == 9 + len(refused)
+    made = [order.key.split(":")[1] for order in world.orders]
+    assert made == [f"{number}.1" for number in range(1, 9)]
+
+
+async def test_a_result_that_cannot_make_room_fails_the_task_and_says_why(client: Client) -> None:
+    world = ToolWorld(looks(8), tool=lambda order: "x" * 2_000)
+    refused = bounded(world, 1_000)
+    failure = await failure_of(client, world, {"team": failing(clerk())})
+    assert failure.type == "RunFailed"
+    [report] = failure.details
+    said = RunReport.model_validate(report).outcomes[0].task.failure
+    assert said is not None
+    assert said.type == ErrorType.CONTEXT_EXCEEDED
+    assert "no other one can be removed: lower `max_result_bytes`" in said.message
+    assert len(refused) == 1
+
+
 async def test_fifty_turns_of_two_kilobytes_take_less_than_400_kb_of_history(
     client: Client,
 ) -> None:

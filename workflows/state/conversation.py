@@ -3,7 +3,19 @@
 from dataclasses import dataclass, field
 
 from durable_agent_team.contracts.conversation import Entry, Said, ToolMessage, Turn
+from durable_agent_team.rules.tools.compaction import KEPT_RESULTS
 from workflows.state.turn_record import TurnRecord
+
+
+@dataclass
+class AgentSpan:
+    """The span `invoke_agent` that is open; its `trace` is empty on workers without traces."""
+
+    trace: dict[str, str]
+    """Its `traceparent`, which its calls and its tools get as their parent."""
+    started_ns: int
+    first_turn: int
+    """The number of turns that are not of this span."""
 
 
 @dataclass
@@ -30,6 +42,11 @@ class ConversationState:
     """How many entries that one had."""
     log: list[TurnRecord] = field(default_factory=list)
     """Of every turn, for people."""
+    span: AgentSpan | None = None
+    refused_bytes: int | None = None
+    """Of the smallest prompt that did not fit the model's context."""
+    kept_results: int = KEPT_RESULTS
+    """How many of the last results stay when old ones make room."""
 
     @property
     def pending(self) -> Turn | None:

@@ -229,7 +229,7 @@ def digest(request: CallRequest) -> str:
     """SHA-256 of all that is in the body of the call; of a conversation, its own hash stands for
     what was said."""
     beside = {"idempotency_key", "account", "raised_from"}
-    said = {"base", "entries", "box", "prompt_bytes"}
+    said = {"base", "entries", "box", "prompt_bytes", "trace"}
     left_out: dict[str, Any] = {**dict.fromkeys(beside, True), "conversation": said}
     body = request.model_dump_json(exclude=left_out, exclude_unset=True)
     return hashlib.sha256(body.encode()).hexdigest()

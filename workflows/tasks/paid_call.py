@@ -144,6 +144,9 @@ class PaidCalls:
         try:
             await self._approvals.before(assignment, call)
             return await self._checked(assignment, call, problems)
+        except (TaskFailed, TaskSkipped) as ended:
+            self.turns.broke_off(assignment, call, ended.failure.type)
+            raise
         finally:
             if open_calls.get(subject) is call:  # else the task is done again
                 del open_calls[subject]
@@ -223,7 +226,7 @@ class PaidCalls:
     ) -> None:
         """After the last repair, or a refusal: parks, and returns when the call is to start over;
         or raises TaskFailed."""
-        self.turns.end(assignment, call)
+        self.turns.end(assignment, call, failure.type)
         caller = with_current_settings(self._progress, assignment).caller
         if caller.on_failed_check is OnFailure.FAIL or self._progress.stopping:
             raise TaskFailed(failure)
@@ -286,6 +289,11 @@ class PaidCalls:
             except TaskFailed as failed:
                 failure = failed.failure
                 self.outages.leave(assignment.subject)
+                size = request.conversation.prompt_bytes if request.conversation else 0
+                if self.turns.make_room(call, failure, size):
+                    call.request = None
+                    continue
+                failure = self.turns.without_room(call, failure)
             current = with_current_settings(self._progress, assignment)
             price = price_of(self._catalog, request.model)
             state = CallState(
@@ -312,8 +320,16 @@ class PaidCalls:
             scope = self._programs.scope(current).id
             return self._requests.make(current, ref, model, call.rejected, scope=scope)
         room = Room(call.growth, account.available_usd)
-        said = self.turns.conversation(current, call, model, self._catalog)
-        return self._requests.make(current, ref, model, call.rejected, room, conversation=said)
+        while True:
+            said = self.turns.conversation(current, call, model, self._catalog)
+            try:
+                return self._requests.make(
+                    current, ref, model, call.rejected, room, conversation=said
+                )
+            except TaskFailed as failed:
+                size = said.prompt_bytes if said is not None else 0
+                if not self.turns.make_room(call, failed.failure, size):
+                    raise TaskFailed(self.turns.without_room(call, failed.failure)) from None
 
     def _most(
         self, assignment: Assignment, request: CallRequest, account: AgentAccount

@@ -10,6 +10,7 @@ from durable_agent_team.contracts.run import Failure, TaskStatus
 from durable_agent_team.contracts.team import OnTaskFailure, Task
 from durable_agent_team.rules.encoded_size import COMMAND_BYTES, MAX_COMMANDS_BYTES
 from workflows.activity_errors import refused
+from workflows.agent_spans import CANCELLED, end_agent_span
 from workflows.command_turns import CommandTurns
 from workflows.state.progress import Progress
 from workflows.state.tainted_handoffs import note_handoff
@@ -150,6 +151,7 @@ class TaskRunner:
     def _forget_conversation(self, task_id: str) -> None:
         ended = self._progress.conversations.pop(task_id, None)
         if ended is not None:
+            end_agent_span(ended, task_id, CANCELLED)
             self._progress.tool_work.pop(ended.id, None)
 
     def _start(self, task_ids: list[str]) -> None:
@@ -221,6 +223,8 @@ class TaskRunner:
             if task_id not in self._cancelled or not self._is_current(task_id):
                 raise
             reason = self._cancelled.pop(task_id)
+            if (state := self._progress.conversations.get(task_id)) is not None:
+                end_agent_span(state, task_id, CANCELLED)
             ready = self._progress.tasks.cancelled(task_id, reason, workflow.now())
         else:
             if not self._is_current(task_id):

@@ -23,13 +23,14 @@ from durable_agent_team.contracts.tool_box import ToolBox
 from durable_agent_team.rules.catalog import context_of, price_of
 from durable_agent_team.rules.programs import run_of
 from durable_agent_team.rules.repair_texts import repair_text
-from durable_agent_team.rules.tools.compaction import compacted, room_bytes
+from durable_agent_team.rules.tools.compaction import KEPT_AT_LEAST, compacted, room_bytes
 from durable_agent_team.rules.tools.conversation_forms import in_base_form
 from durable_agent_team.rules.tools.conversation_hash import extended, head_hash
 from durable_agent_team.rules.tools.conversation_size import entries_bytes, head_bytes
 from durable_agent_team.rules.tools.offers import CallsSoFar, Offer, missing_tools, offer
 from workflows.activity_errors import failure_and_spend
 from workflows.activity_executor import ActivityExecutor
+from workflows.agent_spans import begin_agent_span, end_agent_span
 from workflows.policies import ActivityOptions
 from workflows.state.conversation import ConversationState
 from workflows.state.open_call import OpenCall
@@ -39,6 +40,9 @@ from workflows.task_exceptions import was_cancelled
 from workflows.tasks.call_requests import Assignment
 from workflows.tasks.tool_boxes import ToolBoxes
 from workflows.tools.tool_calls import ToolCalls
+
+COMPACTS_ON_OVERFLOW = "compact-on-overflow"
+"""Runs from before this patch fail a task whose conversation does not fit the model's context."""
 
 
 class Turns:
@@ -65,13 +69,21 @@ class Turns:
             found = ConversationState(str(workflow.uuid4()), assignment.agent)
             self._progress.conversations[assignment.subject] = found
         call.conversation = found
+        begin_agent_span(found)
 
-    def end(self, assignment: Assignment, call: OpenCall) -> None:
-        """The conversation has led to an answer, or to none that passes its checks."""
+    def broke_off(self, assignment: Assignment, call: OpenCall, error: str) -> None:
+        """The task has no answer for now; its conversation is continued if it is tried again."""
+        state = call.conversation or self._progress.conversations.get(assignment.subject)
+        if state is not None:
+            end_agent_span(state, assignment.subject, error)
+
+    def end(self, assignment: Assignment, call: OpenCall, error: str | None = None) -> None:
+        """The conversation has led to an answer, or to none that passes its checks (`error`)."""
         conversations, subject = self._progress.conversations, assignment.subject
         if conversations.get(subject) is call.conversation:
             conversations.pop(subject, None)
         if call.conversation is not None:
+            end_agent_span(call.conversation, subject, error)
             self._tool_calls.forget(call.conversation.id)
         call.conversation = None
 
@@ -152,7 +164,9 @@ class Turns:
         head = head_bytes(assignment, box, native=native)
         size = head + entries_bytes(state.entries)
         room = room_bytes(context_of(assignment.caller, price))
-        smaller = compacted(state.entries, size, room)
+        if state.refused_bytes is not None:
+            room = min(room, state.refused_bytes // 2)
+        smaller = compacted(state.entries, size, room, state.kept_results)
         if smaller != state.entries:
             state.replace(smaller)
             size = head + entries_bytes(smaller)
@@ -162,6 +176,7 @@ class Turns:
             "offered": offered.names,
             "must_act": offered.must_act or None,
             "native": None if native else False,
+            "trace": (state.span.trace or None) if state.span else None,
         }
         return Conversation(
             id=state.id,
@@ -172,6 +187,34 @@ class Turns:
             prompt_bytes=size,
             **{name: value for name, value in optional.items() if value is not None},
         )
+
+    def make_room(self, call: OpenCall, failure: Failure, size: int) -> bool:
+        """After a prompt of `size` bytes that did not fit the model's context: old results are
+        removed until it has a quarter of that, first all but the last three, then all but the last
+        one. Returns False where there is nothing to remove."""
+        state = call.conversation
+        if state is None or failure.type != ErrorType.CONTEXT_EXCEEDED:
+            return False
+        refused = min(size, state.refused_bytes or size)
+        for kept in (state.kept_results, KEPT_AT_LEAST):
+            if compacted(state.entries, size, refused // 2, kept) != state.entries:
+                if not workflow.patched(COMPACTS_ON_OVERFLOW):
+                    return False
+                state.refused_bytes, state.kept_results = refused, kept
+                return True
+        return False
+
+    def without_room(self, call: OpenCall, failure: Failure) -> Failure:
+        """The failure, which says so where old results were removed, and that was not enough."""
+        state = call.conversation
+        is_about_room = failure.type == ErrorType.CONTEXT_EXCEEDED
+        if state is None or not is_about_room or not any(each.results for each in state.entries):
+            return failure
+        more = (
+            "; of its tools' results, no other one can be removed: lower `max_result_bytes` of the"
+            " tools, shorten the inputs, or use a model with a larger context"
+        )
+        return failure.model_copy(update={"message": f"{failure.message[:1_700]}{more}"})
 
     def _hash(self, state: ConversationState, head: str) -> None:
         """Brings the conversation's hash up to date. With another head, nobody has it."""

@@ -42,6 +42,9 @@ def order_of(
             more["session"] = work.sessions[tool.server]
     if isinstance(tool, BuiltInTool) and tool.built_in in READ_DOCUMENTS:
         more["documents"] = _documents(progress.sources, arguments)
+    said = progress.conversations.get(work.task)
+    if said is not None and said.id == work.conversation and said.span and said.span.trace:
+        more["trace"] = said.span.trace
     if tool.price_usd is not None:
         more["account"] = progress.account_refs[work.agent]
     return ToolOrder(

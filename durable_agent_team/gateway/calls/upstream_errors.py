@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from durable_agent_team.gateway.api_error import ApiError
+from durable_agent_team.providers.context_exceeded import says_context_exceeded
 from durable_agent_team.providers.error_body import (
     ErrorBody,
     ends_badly,
@@ -102,8 +103,8 @@ def _api_error(
 
 
 def _shown_code(error: ProviderError) -> str | None:
-    if "exceed_context_size_error" in error.body.codes:
-        return "context_length_exceeded"  # the code of llama.cpp
+    if says_context_exceeded(error.status, error.body):
+        return "context_length_exceeded"
     code = error.body.code
     if code is None or code.isdigit():
         return None

@@ -12,7 +12,9 @@ from durable_agent_team.contracts.text_ref import bytes_of, json_bytes_of
 from durable_agent_team.rules.bounds import BYTES_PER_TOKEN, MAX_PROMPT_BYTES
 
 KEPT_RESULTS = 3
-"""The last ones, which are never removed."""
+"""The last ones, which stay."""
+KEPT_AT_LEAST = 1
+"""Of these, where the model's provider says that its context is exceeded."""
 
 
 def room_bytes(context_tokens: int | None) -> int:
@@ -25,13 +27,16 @@ def in_place_of(result: ToolMessage) -> str:
     return f"[removed: {bytes_of(result.whole)} bytes of {result.name}]"
 
 
-def compacted(entries: Sequence[Entry], size: int, room: int) -> list[Entry]:
-    """The entries of a prompt of `size` bytes; as they are, if that is within `room`."""
+def compacted(
+    entries: Sequence[Entry], size: int, room: int, kept_results: int = KEPT_RESULTS
+) -> list[Entry]:
+    """The entries of a prompt of `size` bytes; as they are, if that is within `room`. The last
+    `kept_results` results stay."""
     kept = list(entries)
     if size <= room:
         return kept
     target = room // 2
-    removable = _results(kept)[:-KEPT_RESULTS]
+    removable = _results(kept)[:-kept_results]
     for at, number in removable:
         if size <= target:
             break
