@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from activities.calls.finish_reasons import Ending, ending_of, says_nothing
 from activities.calls.thinking_blocks import without_thinking
 from durable_agent_team.atxp.chat_client import Completion
 from durable_agent_team.contracts.call import MAX_REFUSAL
+from durable_agent_team.providers.finish_reasons import Ending, ending_of, says_nothing
 
 NO_WORDS = "the model gave no reason"
 

@@ -12,7 +12,6 @@ from temporalio.exceptions import ApplicationError
 
 from activities.calls import request_body
 from activities.calls.answer_reading import Reading, read
-from activities.calls.finish_reasons import Ending
 from activities.calls.spans import call_span
 from activities.conversations.known_conversations import KnownConversations, UnknownConversation
 from activities.conversations.turn_reading import Spoken, spoken
@@ -46,6 +45,7 @@ from durable_agent_team.contracts.error_types import ERRORS, ErrorType, Outcome
 from durable_agent_team.contracts.output_check import OutputCheck, OutputVerdict
 from durable_agent_team.contracts.output_schema import schema_problem
 from durable_agent_team.contracts.text_ref import Text
+from durable_agent_team.providers.finish_reasons import Ending
 
 MARGIN_SECONDS = 1.0
 THINKING_SECONDS = 2.0

@@ -1,9 +1,11 @@
-"""Pure: takes the model's thinking off the beginning of its answer.
+"""Pure: takes the model's thinking off its answer.
 
 Open reasoning models write their thinking into the text, before the answer: `<think>…</think>`
-(DeepSeek R1, Qwen), `[THINK]…[/THINK]` (Mistral's Magistral), `◁think▷…◁/think▷` (Kimi). Some chat
-templates put the opening tag into the prompt, so that only the closing one arrives; and where the
-limit of tokens ends the thinking, there is none. String operations of linear cost.
+(DeepSeek R1, Qwen; with attributes too), `[THINK]…[/THINK]` (Mistral's Magistral),
+`◁think▷…◁/think▷` (Kimi), `<|START_THINKING|>…` (Cohere), the `analysis` channel of gpt-oss where a
+server leaves it in. Some chat templates put the opening tag into the prompt, so that only the
+closing one arrives; and where the limit of tokens ends the thinking, there is none. Some wrap what
+follows (`<answer>…</answer>`). String operations of linear cost.
 """
 
 import re
@@ -12,12 +14,28 @@ from dataclasses import dataclass
 MAX_BLOCKS = 20
 """At the beginning of one answer."""
 
-_NAMES = r"(?:seed:)?(?:think|thinking|thought|thoughts|reasoning)"
-_OPEN = rf"<{_NAMES}>|\[THINK\]|◁think▷|<\|begin_of_thought\|>"
-_CLOSE = rf"</{_NAMES}>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>"
+_NAMES = r"(?:[a-z]{1,12}[:_])?(?:think|thinking|thought|thoughts|reasoning)"
+_OPEN = (
+    rf"<{_NAMES}(?:\s[^<>]{{0,200}})?>|\[THINK\]|◁think▷|<\|begin_of_thought\|>"
+    r"|<\|START_THINKING\|>|(?:<\|start\|>assistant)?<\|channel\|>analysis<\|message\|>"
+)
+_CLOSE = (
+    rf"</{_NAMES}\s{{0,9}}>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>"
+    r"|<\|END_THINKING\|>|<\|end\|>"
+)
 _OPENING = re.compile(rf"[\s\ufeff]*(?:{_OPEN})", re.IGNORECASE)
+_EMPTY = re.compile(rf"[\s\ufeff]*<{_NAMES}\s{{0,9}}/>", re.IGNORECASE)
 _TAG = re.compile(rf"(?P<open>{_OPEN})|(?P<close>{_CLOSE})", re.IGNORECASE)
 _CLOSING = re.compile(_CLOSE, re.IGNORECASE)
+_AT_LINE = re.compile(rf"^[ \t]{{0,9}}(?P<tag>{_OPEN})", re.IGNORECASE | re.MULTILINE)
+_WRAPPERS = (
+    ("<answer>", "</answer>"),
+    ("<|begin_of_solution|>", "<|end_of_solution|>"),
+    ("<|START_RESPONSE|>", "<|END_RESPONSE|>"),
+    ("<|start|>assistant<|channel|>final<|message|>", "<|return|>"),
+    ("<|channel|>final<|message|>", "<|return|>"),
+)
+"""Of an answer that stands behind a thought."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +49,16 @@ class Split:
 
 
 def without_thinking(text: str) -> Split:
-    """Takes off what the model thought before it answered. A tag in the middle of an answer stays,
-    such as in one about these tags."""
+    """Takes off what the model thought before it answered, and blocks of thinking between its
+    lines. A tag within a line of an answer stays, such as in one about these tags."""
     thoughts: list[str] = []
-    while len(thoughts) < MAX_BLOCKS and (opening := _OPENING.match(text)):
+    while len(thoughts) < MAX_BLOCKS:
+        if empty := _EMPTY.match(text):
+            thoughts.append("")
+            text = text[empty.end() :]
+            continue
+        if (opening := _OPENING.match(text)) is None:
+            break
         end = _end_of_block(text, opening.end())
         if end is None:
             thoughts.append(text[opening.end() :])
@@ -44,7 +68,37 @@ def without_thinking(text: str) -> Split:
     if closing := _lone_closing(text):
         thoughts.append(text[: closing.start()])
         text = text[closing.end() :]
-    return Split(_joined(thoughts), text.strip() if thoughts else text)
+    text = _without_later_blocks(text, thoughts)
+    return Split(_joined(thoughts), _unwrapped(text) if thoughts else text)
+
+
+def _without_later_blocks(text: str, thoughts: list[str]) -> str:
+    """Models that go on to think in the middle do it in blocks between lines: after a thought at
+    the beginning, any block that begins a line; otherwise one that is whole lines. One that is
+    announced (`:`) or in a fence is shown on purpose."""
+    has_thought, kept, start = bool(thoughts), [], 0
+    while len(thoughts) < MAX_BLOCKS and (opening := _AT_LINE.search(text, start)):
+        end = _end_of_block(text, opening.end())
+        before = text[: opening.start()]
+        if end is None or before.count("```") % 2 or before.rstrip().endswith(":"):
+            break
+        if not has_thought and text[end[1] : end[1] + 1] not in ("", "\r", "\n"):
+            break
+        thoughts.append(text[opening.end() : end[0]])
+        kept.append(text[start : opening.start()])
+        start = end[1]
+    return "".join(kept) + text[start:]
+
+
+def _unwrapped(text: str) -> str:
+    text = text.strip()
+    for begin, end in _WRAPPERS:
+        if text[: len(begin)].lower() == begin.lower():
+            inner = text[len(begin) :].strip()
+            if inner[-len(end) :].lower() == end.lower():
+                inner = inner[: -len(end)]
+            return inner.strip()
+    return text
 
 
 def _end_of_block(text: str, start: int) -> tuple[int, int] | None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from activities.calls.answer_reading import Reading
-from activities.calls.finish_reasons import Ending
 from activities.conversations.action_form import ANSWER
 from activities.conversations.carried_fields import carried_fields
 from activities.conversations.conversation_body import definitions_of
@@ -26,6 +25,7 @@ from durable_agent_team.contracts.conversation import (
     Turn,
 )
 from durable_agent_team.contracts.tool_kinds import MAX_TOOL_NAME
+from durable_agent_team.providers.finish_reasons import Ending
 from durable_agent_team.rules import model_json
 from durable_agent_team.rules.json_in_text import json_answer
 

@@ -9,6 +9,8 @@ type `thinking`); Ollama (`thinking`); LiteLLM (`thinking_blocks`).
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from durable_agent_team.providers.finish_reasons import Ending, ending_of
+
 THINKING_FIELDS = ("reasoning_content", "reasoning", "thinking")
 THINKING_LISTS = ("reasoning_details", "thinking_blocks")
 THINKING_PARTS = frozenset({"thinking", "reasoning", "redacted_thinking", "reasoning_text"})
@@ -55,12 +57,16 @@ def thinking_text(message: Mapping[str, Any]) -> str:
 
 
 def finish_reason(choice: Mapping[str, Any]) -> str:
-    """As the provider spells it; its own one where the endpoint gives none. Empty if unknown."""
-    for name in ("finish_reason", "native_finish_reason", "stop_reason"):
-        value = choice.get(name)
-        if isinstance(value, str) and value.strip():
-            return value.strip()[:MAX_FINISH_REASON]
-    return ""
+    """As the provider spells it. Where the endpoint has a word of its own beside the model's, the
+    one that says more: an answer that was cut off or refused is not complete because a translation
+    calls it so. Empty if unknown."""
+    values = (choice.get(name) for name in ("finish_reason", "native_finish_reason", "stop_reason"))
+    words = [each.strip() for each in values if isinstance(each, str) and each.strip()]
+    endings = [ending_of(each) for each in words]
+    for telling in (Ending.REFUSAL, Ending.CONTENT_FILTER, Ending.LENGTH, Ending.ERROR):
+        if telling in endings:
+            return words[endings.index(telling)][:MAX_FINISH_REASON]
+    return words[0][:MAX_FINISH_REASON] if words else ""
 
 
 def _thought(value: Any, depth: int = 0) -> str:

@@ -9,6 +9,7 @@ The shapes are those that the providers document:
 - Google: `[{"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "details": [...]}}]`
 - Mistral, vLLM: `{"object": "error", "message", "type", "code"}`
 - ATXP: `{"restriction": {"error", "message"}}`
+- Baidu: `{"error_code", "error_msg"}`
 - others: `{"errors": [...]}`, `{"detail": ...}`, `{"code", "message"}`, a bare text
 """
 
@@ -17,8 +18,26 @@ from dataclasses import dataclass, field
 from typing import Any
 
 CODE_FIELDS = ("code", "type", "status", "reason", "error_code", "errorCode", "error_type")
-STATUS_FIELDS = ("http_status", "httpStatus", "status_code", "statusCode", "status", "code")
-TEXT_FIELDS = ("message", "detail", "msg", "error_description", "title", "status_msg")
+STATUS_FIELDS = (
+    "http_status",
+    "httpStatus",
+    "http_code",
+    "status_code",
+    "statusCode",
+    "status",
+    "code",
+)
+TEXT_FIELDS = ("message", "detail", "msg", "error_description", "title", "status_msg", "error_msg")
+MARKS = ("code", "error_code", "errorCode", "statusCode", "status_code")
+"""What makes an object with a text an error where it is all of a response."""
+SUCCESS = frozenset({"0", "200", "ok", "success"})
+WAITS = {
+    "retry_after_ms": "retry-after-ms",
+    "retry_after": "retry-after",
+    "retryAfter": "retry-after",
+    "retry_after_seconds": "retry-after",
+}
+"""Fields of an error that say how long to wait, and the header that says the same."""
 MAX_CODES = 20
 MAX_ITEMS = 20
 """Of a list in an error that are looked at."""
@@ -49,7 +68,8 @@ class ErrorBody:
     """The status of an HTTP error that stands in it, as a number or as digits."""
     message: str | None = None
     headers: Mapping[str, Any] = field(default_factory=dict)
-    """Those of the provider behind a router (OpenRouter's `metadata.headers`)."""
+    """Those of the provider behind a router (OpenRouter's `metadata.headers`), and what the error
+    itself says of how long to wait."""
     details: tuple[Mapping[str, Any], ...] = ()
     """Google's `details`."""
 
@@ -99,17 +119,18 @@ def ends_badly(body: Mapping[str, Any]) -> bool:
 
 def _ends_badly(choice: Mapping[str, Any]) -> bool:
     reason = choice.get("finish_reason")
-    return isinstance(reason, str) and reason in FAILED
+    return isinstance(reason, str) and reason.lower() in FAILED
 
 
 def _candidates(body: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Any]]:
     """What may be the error, with what is around it."""
-    yield body, body.get("error")
-    errors = body.get("errors")
-    if isinstance(errors, list) and errors:
-        yield body, errors[0]
+    yield body, _first(body.get("error"))
+    yield body, _first(body.get("errors"))
     for choice in _choices(body):
         yield choice, choice.get("error")
+        message = choice.get("message")
+        if isinstance(message, OBJECT):
+            yield choice, message.get("error")
     yield {}, body.get("restriction")
     if "error" in (body.get("object"), body.get("type")):
         yield {}, body
@@ -119,9 +140,17 @@ def _candidates(body: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], An
         yield {}, {**result, "status_code": None, "code": code}
     if _choices(body):
         return
-    if body.get("code") and any(isinstance(body.get(name), str) for name in TEXT_FIELDS):
+    marked = any(str(body.get(name) or "0").lower() not in SUCCESS for name in MARKS)
+    if marked and any(isinstance(body.get(name), str) for name in TEXT_FIELDS):
         yield {}, body
-    yield {}, body.get("detail")
+    if isinstance(body.get("detail"), str) and _as_status(body.get("status")):
+        yield {}, body  # RFC 9457
+    yield {}, _first(body.get("detail"))
+
+
+def _first(error: Any) -> Any:
+    """Of a list of errors."""
+    return error[0] if isinstance(error, list) and error else error
 
 
 def _choices(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -155,11 +184,10 @@ def _read(error: Any, around: Mapping[str, Any]) -> ErrorBody:
         return _read(inner, error)
     metadata = error.get("metadata")
     metadata = metadata if isinstance(metadata, Mapping) else {}
-    headers = metadata.get("headers")
     details = error.get("details")
     listed = _dicts(details) if isinstance(details, list) else []
     more = error.get("errors")
-    parts = [error, metadata, error.get("innererror"), *listed]
+    parts = [error, metadata, error.get("innererror"), error.get("extensions"), *listed]
     parts += _dicts(more) if isinstance(more, list) else []
     codes = [code for part in (*parts, around) for code in _texts(part, CODE_FIELDS)]
     if isinstance(inner, str):  # ATXP's `restriction.error`
@@ -172,15 +200,33 @@ def _read(error: Any, around: Mapping[str, Any]) -> ErrorBody:
         codes=tuple([*codes, *_texts(metadata, ("limit_source",))][:MAX_CODES]),
         status=_status(error) or _status(around),
         message=message,
-        headers=headers if isinstance(headers, Mapping) else {},
+        headers=_told_waits((error, metadata, around)),
         details=tuple(listed),
     )
 
 
+def _told_waits(parts: tuple[Mapping[str, Any], ...]) -> Mapping[str, Any]:
+    said = {
+        header: part[name]
+        for part in parts
+        for name, header in WAITS.items()
+        if isinstance(part.get(name), int | float | str)
+    }
+    headers = parts[1].get("headers")
+    return {**said, **headers} if isinstance(headers, Mapping) else said
+
+
 def _texts(part: Any, names: tuple[str, ...]) -> list[str]:
+    """Those that are texts, and codes that are numbers but no status."""
     if not isinstance(part, Mapping):
         return []
-    return [text for name in names if (text := _text(part.get(name)))]
+    found = (part.get(name) for name in names)
+    return [text for each in found if (text := _text(_number_as_text(each)))]
+
+
+def _number_as_text(value: Any) -> Any:
+    is_code = isinstance(value, int) and not isinstance(value, bool) and 1_000 <= value < 10**9
+    return str(value) if is_code else value
 
 
 def _text(value: Any) -> str | None:

@@ -78,6 +78,10 @@ FUNDS: Final = frozenset(
         "insufficient_quota",
         "insufficient_user_quota",  # New API, One API
         "exceeded_current_quota_error",  # Moonshot
+        "exceeded_current_quota",
+        "blocked_api_access",  # Groq: the organisation's spend limit
+        "allocation_quota_free_tier_only",  # Alibaba
+        "commodity_not_purchased",
         "billing_error",  # Anthropic
         "billing_hard_limit_reached",  # OpenAI
         "billing_not_active",
@@ -90,7 +94,7 @@ FUNDS: Final = frozenset(
         "1113",  # Z.ai: insufficient balance
     }
 )
-MONEY = frozenset({"balance", "credit", "credits", "fund", "funds", "money", "prepaid"})
+MONEY = frozenset({"balance", "credit", "credits", "fund", "funds", "money", "prepaid", "wallet"})
 GONE = frozenset(
     {
         "insufficient",
@@ -105,8 +109,13 @@ GONE = frozenset(
         "out",
     }
 )
-PAYING = frozenset({"billing", "payment", "overdue", "arrears", "arrearage", "unpaid"})
-SPENDING = frozenset({"spend", "spending"})
+PAYING = frozenset(
+    {"billing", "payment", "prepayment", "overdue", "arrears", "arrearage", "unpaid"}
+)
+SPENDING = frozenset({"spend", "spending", "credit", "credits"})
+TOKENS = frozenset({"token", "tokens", "thinking", "reasoning", "time", "context"})
+"""What other budgets are of."""
+CONTRACT = frozenset({"subscription", "trial"})
 
 
 def _is_about_funds(codes: Iterable[str]) -> bool:
@@ -123,6 +132,8 @@ def _names_funds(code: str) -> bool:
         or {"insufficient", "quota"} <= each
         or (each & PAYING and not each & {"method", "invalid"})
         or (each & SPENDING and "limit" in each)
+        or ("budget" in each and each & {*GONE, "limit"} and not each & TOKENS)
+        or (each & CONTRACT and each & {"expired", "ended", "inactive"})
     )
 
 

@@ -1,8 +1,8 @@
 """Which requests go through a proxy: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY. Pure.
 
-NO_PROXY is read as curl and Go read it: a comma-separated list of host names (also their
-subdomains; a leading `.` or `*.` makes no difference), IP addresses, networks such as `10.0.0.0/8`
-or `fe80::/10`, each with a port if wanted, or `*` for every host. httpx refuses most of these.
+NO_PROXY is read as curl and Go read it: host names (also their subdomains; a leading `.` or `*.`
+makes no difference), IP addresses, networks such as `10.0.0.0/8` or `fe80::/10`, each with a port
+if wanted, or `*` for every host, with commas or spaces between them. httpx refuses most of these.
 """
 
 import ipaddress
@@ -97,7 +97,7 @@ def _proxy_problem(text: str) -> str | None:
 
 
 def _entries(listed: str) -> list[str]:
-    return [each.strip() for each in listed.replace(";", ",").split(",") if each.strip()]
+    return listed.replace(";", " ").replace(",", " ").split()
 
 
 def _parsed(text: str) -> DirectHost | None:
@@ -111,8 +111,15 @@ def _parsed(text: str) -> DirectHost | None:
     if network is not None and port != -1:
         return DirectHost(network, "", port)
     name = host.removeprefix("*").removeprefix(".").rstrip(".") if host != "*" else "*"
-    plain = name == "*" or (name and all(c.isalnum() or c in "-_." for c in name))
-    return DirectHost(None, name, port) if plain and port != -1 else None
+    if port == -1 or not (name == "*" or _is_name(name)):
+        return None
+    return DirectHost(None, name, port)
+
+
+def _is_name(text: str) -> bool:
+    """Digits and dots alone are an address that is none, such as `10.` or `10.0.0.1-10.0.0.9`."""
+    plain = all(part and all(c.isalnum() or c in "-_" for c in part) for part in text.split("."))
+    return plain and not all(c in "0123456789.-" for c in text)
 
 
 def _host_and_port(text: str) -> tuple[str, int | None]:
@@ -137,9 +144,13 @@ def _network(text: str) -> Network | None:
     if "/" not in text and text.startswith("[") and not text.endswith("]"):
         return None  # with a port
     try:
-        return ipaddress.ip_network(plain.partition("%")[0], strict=False)
+        network = ipaddress.ip_network(plain.partition("%")[0], strict=False)
     except ValueError:
         return None
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is not None and network.prefixlen >= 96:
+        return ipaddress.ip_network((mapped, network.prefixlen - 96))
+    return network
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -2,11 +2,13 @@
 
 In this order; what is not understood is ignored:
 
-1. `retry-after-ms`, `x-ms-retry-after-ms`, then `Retry-After` as seconds or an HTTP date (RFC 9110)
+1. `retry-after-ms`, `x-ms-retry-after-ms`, then `Retry-After` as seconds, a duration (`30s`) or an
+   HTTP date (RFC 9110); the same in the error's body (`retry_after`)
 2. Google's RetryInfo, `{"@type": ".../google.rpc.RetryInfo", "retryDelay": "34s"}`
 3. when a rate limit resets: `x-ratelimit-reset-requests: 6m0s` (OpenAI, Groq, Azure, Cerebras),
    `x-ratelimit-reset: 1741305600000` (OpenRouter), `anthropic-ratelimit-tokens-reset` in RFC 3339,
-   `ratelimit-reset`, and `RateLimit: "default";r=0;t=30` (the IETF's draft)
+   `ratelimit-reset`, and `RateLimit: "default";r=0;t=30` (the IETF's draft; in its older form,
+   `limit=10, remaining=0, reset=30`)
 
 A reset counts where its limit has nothing left, as `...-remaining` says. A 429 may also be due to a
 limit that has too little left: then any reset counts.
@@ -45,7 +47,9 @@ EPOCH_SECONDS = 1e9
 """A number from here on is a moment: seconds since 1970, or milliseconds from 1e12 on."""
 EPOCH_MILLISECONDS = 1e12
 
-IETF = re.compile(r"\br=([0-9]{1,15})\b.*?\bt=([0-9]{1,10})\b", re.ASCII)
+IETF = re.compile(
+    r"\b(?:r|remaining)=([0-9]{1,15})\b[^,]*?(?:, *)?\b(?:t|reset)=([0-9]{1,10})\b", re.ASCII
+)
 
 
 def wait_seconds(
@@ -66,7 +70,11 @@ def wait_seconds(
 
 def retry_after_seconds(text: str, now: datetime) -> float | None:
     """`Retry-After` alone: seconds, with fractions too, or an HTTP date."""
-    return _positive(_number(text) if NUMBER.fullmatch(text.strip()) else _date(text, now))
+    times = [_number(each) for each in text.split(",")]  # more than one: it was sent twice
+    known = [each for each in times if each is not None]
+    if len(known) == len(times):
+        return _positive(max(known))
+    return _positive(_duration(text) or _date(text, now))
 
 
 def _told(headers: Mapping[str, str], now: datetime) -> float | None:
@@ -79,7 +87,8 @@ def _told(headers: Mapping[str, str], now: datetime) -> float | None:
 
 def _retry_info(body: ErrorBody) -> float | None:
     for detail in body.details:
-        kind, delay = detail.get("@type"), detail.get("retryDelay")
+        kind = detail.get("@type")
+        delay = detail.get("retryDelay", detail.get("retry_delay"))
         if isinstance(kind, str) and kind.endswith("google.rpc.RetryInfo"):
             if isinstance(delay, str):
                 return _positive(_duration(delay))
@@ -110,8 +119,9 @@ def _resets(headers: Mapping[str, str], now: datetime) -> Iterator[tuple[float, 
     for name, text in headers.items():
         if "ratelimit" not in name.replace("-", ""):
             continue
-        if name == "ratelimit" and (found := IETF.search(text)):
-            yield float(found[2]), float(found[1])
+        if name == "ratelimit":
+            for found in IETF.finditer(text):
+                yield float(found[2]), float(found[1])
         elif "reset" in name:
             seconds = _positive(_moment(text, now))
             if seconds is not None:
@@ -130,8 +140,10 @@ def _moment(text: str, now: datetime) -> float | None:
 
 
 def _duration(text: str) -> float | None:
-    """Such as `6m0s`, `20ms` or `1.5s`."""
-    text = text.strip()
+    """Such as `6m0s`, `20ms`, `1m 30s` or `PT1.5S` (ISO 8601)."""
+    text = text.strip().replace(" ", "")
+    if text[:2].upper() == "PT":
+        text = text[2:].lower()
     if not DURATION.fullmatch(text):
         return None
     return sum(float(number) * UNITS[unit] for number, unit in PART.findall(text))

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from activities.calls.answer_reading import read
-from activities.calls.finish_reasons import Ending, ending_of
 from durable_agent_team.atxp.chat_client import Completion
 from durable_agent_team.atxp.completion_message import (
     answer_text,
@@ -22,6 +21,7 @@ from durable_agent_team.atxp.completion_message import (
 from durable_agent_team.atxp.pricing import Cost
 from durable_agent_team.contracts.call import CallRequest, CallResult, Rejected, Usage
 from durable_agent_team.contracts.team import Checks
+from durable_agent_team.providers.finish_reasons import Ending, ending_of
 from tests.activities.support import Rooms, call, context, open_for
 from tests.support.upstream import Rule, ScriptedUpstream
 
@@ -132,6 +132,9 @@ def last_message(upstream: ScriptedUpstream, _: CallRequest) -> str:
         *((word, Ending.CONTENT_FILTER) for word in ("content_filter: SAFETY", "ERROR_TOXIC")),
         *((word, Ending.ERROR) for word in ("error", "insufficient_system_resource", "abort")),
         *((word, Ending.ERROR) for word in ("OTHER", "network_error", "time_limit", "cancelled")),
+        *((word, Ending.LENGTH) for word in ("incomplete", "maximum_tokens", "token_budget")),
+        *((word, Ending.ERROR) for word in ("pause_turn", "UNEXPECTED_TOOL_CALL", "repetition")),
+        *((word, Ending.CONTENT_FILTER) for word in ("IMAGE_SAFETY", "harmful", "copyright")),
         ("refusal", Ending.REFUSAL),
     ],
 )
@@ -233,3 +236,25 @@ def test_the_reason_why_a_model_stopped() -> None:
     native = {"finish_reason": None, "native_finish_reason": "MAX_TOKENS"}
     assert finish_reason(native) == "MAX_TOKENS"
     assert finish_reason({"finish_reason": ["length"]}) == ""
+    assert finish_reason({}) == ""
+
+
+@pytest.mark.parametrize(
+    ("translated", "native", "ending"),
+    [
+        ("stop", "MAX_TOKENS", Ending.LENGTH),
+        ("stop", "max_output_tokens", Ending.LENGTH),
+        ("stop", "pause_turn", Ending.ERROR),
+        ("stop", "SAFETY", Ending.CONTENT_FILTER),
+        ("content_filter", "refusal", Ending.REFUSAL),
+        ("length", "pause_turn", Ending.LENGTH),
+        ("length", "completed", Ending.LENGTH),
+        ("stop", "end_turn", Ending.STOP),
+        ("tool_calls", "tool_use", Ending.STOP),
+    ],
+)
+def test_a_translation_does_not_make_an_answer_complete(
+    translated: str, native: str, ending: Ending
+) -> None:
+    choice = {"finish_reason": translated, "native_finish_reason": native}
+    assert ending_of(finish_reason(choice)) is ending

@@ -28,6 +28,34 @@ from activities.calls.thinking_blocks import Split, without_thinking
         ('Okay, a tree.</think>{"name": "oak"}', ("Okay, a tree.", '{"name": "oak"}')),
         ("Okay, a tree.\n</think>", ("Okay, a tree.", "")),
         ("<think>Hm. It is </th", ("Hm. It is </th", "")),
+        ('<think time="3" effort=low>Hm.</think>An oak.', ("Hm.", "An oak.")),
+        ("<think >Hm.</think >An oak.", ("Hm.", "An oak.")),
+        ("<think/>\nAn oak.", ("", "An oak.")),
+        ("<longcat_think>Hm.</longcat_think>An oak.", ("Hm.", "An oak.")),
+        ("<internal_thoughts>Hm.</internal_thoughts>An oak.", ("Hm.", "An oak.")),
+        ('<think>{"name": "elm"}</think>{"name": "oak"}', ('{"name": "elm"}', '{"name": "oak"}')),
+        ("<think>Hm.</think><answer>An oak.</answer>", ("Hm.", "An oak.")),
+        ("<think>Hm.</think>\n<answer>\nAn oa", ("Hm.", "An oa")),
+        (
+            "<|START_THINKING|>Hm.<|END_THINKING|><|START_RESPONSE|>An oak.<|END_RESPONSE|>",
+            ("Hm.", "An oak."),
+        ),
+        (
+            "<|channel|>analysis<|message|>Hm.<|end|>"
+            "<|start|>assistant<|channel|>final<|message|>An oak.<|return|>",
+            ("Hm.", "An oak."),
+        ),
+        (
+            "<|begin_of_thought|>Hm.<|end_of_thought|>"
+            "<|begin_of_solution|>An oak.<|end_of_solution|>",
+            ("Hm.", "An oak."),
+        ),
+        (
+            "<think>One.</think>An oak.\n<think>Two.</think> Tall.",
+            ("One.\n\nTwo.", "An oak.\n Tall."),
+        ),
+        ("Sure.\n<think>\nHm.\n</think>\nAn oak.", ("Hm.", "Sure.\n\nAn oak.")),
+        ("An oak.\n<think>Was that right?</think>", ("Was that right?", "An oak.")),
     ],
 )
 def test_a_thought_is_taken_off(text: str, split: tuple[str, str]) -> None:
@@ -51,6 +79,11 @@ def test_a_thought_is_taken_off(text: str, split: tuple[str, str]) -> None:
         '{"tag": "<think>x</think>"}',
         "<thinker>x</thinker>",
         "< think >x</ think >",
+        "<answer>An oak.</answer>",
+        "Models begin\n<think> and end </think> so.",
+        "Seen:\n```\nHm.\n<think>\nHm.\n</think>\n```",
+        '{"note": "a\\n<think>x</think>"}',
+        "An oak.\n<think>\nHm.",
     ],
 )
 def test_a_tag_in_an_answer_stays(text: str) -> None:
@@ -73,6 +106,9 @@ def test_whatever_is_thought_the_answer_comes_out(thought: str, answer: str) -> 
     assert (found.thinking, found.answer) == (thought.strip(), answer)
 
 
-@pytest.mark.parametrize("piece", ["<think>", "</think>", "<think></think>", "<think", "\n"])
+@pytest.mark.parametrize(
+    "piece",
+    ["<think>", "</think>", "<think></think>", "<think", "<think ", "\n", "\n<think>a</think>b"],
+)
 def test_it_is_linear(piece: str) -> None:
     without_thinking(piece * 200_000)

@@ -4,6 +4,7 @@ cannot is refused by name."""
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -197,6 +198,61 @@ def simplified(response: Json) -> Json:
         if "arguments" in item:  # JSON, which has several spellings
             item["arguments"] = json.loads(item["arguments"])
     return {"output": items, "status": response["status"], "why": response["incomplete_details"]}
+
+
+ENDINGS = [
+    ("stop", "completed", None, "end_turn"),
+    ("eos", "completed", None, "end_turn"),
+    ("tool_calls", "completed", None, "tool_use"),
+    ("length", "incomplete", "max_output_tokens", "max_tokens"),
+    ("MAX_TOKENS", "incomplete", "max_output_tokens", "max_tokens"),
+    ("model_length", "incomplete", "max_output_tokens", "max_tokens"),
+    ("token_limit", "incomplete", "max_output_tokens", "max_tokens"),
+    ("content_filter: SAFETY", "incomplete", "content_filter", "refusal"),
+    ("guardrail_intervened", "incomplete", "content_filter", "refusal"),
+    ("refusal", "incomplete", "content_filter", "refusal"),
+    ("abort", "incomplete", None, "max_tokens"),
+    ("time_limit", "incomplete", None, "max_tokens"),
+]
+
+
+@pytest.mark.parametrize(("word", "status", "why", "stop_reason"), ENDINGS)
+def test_half_an_answer_is_half_of_one_at_every_door(
+    word: str, status: str, why: str | None, stop_reason: str
+) -> None:
+    """Whatever the upstream calls it."""
+    message: Json = {"role": "assistant", "content": "Half of"}
+    chunk = {"id": "1", "choices": [{"delta": message, "finish_reason": word}]}
+    whole = {"id": "1", "choices": [{"message": message, "finish_reason": word}]}
+    door = ResponseEvents({})
+    streamed = [*door.feed(chunk), *door.finish()][-1][1]["response"]
+    for response in (response_from_chat(whole, {}), streamed):
+        reason = (response["incomplete_details"] or {}).get("reason")
+        assert (response["status"], reason) == (status, why)
+    messages = MessageEvents({})
+    delta = [*messages.feed(chunk), *messages.finish()][-2][1]["delta"]
+    for said in (message_from_chat(whole, {}), delta):
+        assert said["stop_reason"] == stop_reason
+
+
+@pytest.mark.parametrize(
+    ("reason", "finish"),
+    [
+        ("end_turn", "stop"),
+        ("stop_sequence", "stop"),
+        ("tool_use", "tool_calls"),
+        ("max_tokens", "length"),
+        ("max_output_tokens", "length"),
+        ("model_context_window_exceeded", "length"),
+        ("pause_turn", "length"),
+        ("refusal", "content_filter"),
+        ("guardrail_intervened", "content_filter"),
+    ],
+)
+def test_half_a_message_is_half_a_chat_answer(reason: str, finish: str) -> None:
+    message = {"type": "message", "content": [], "stop_reason": reason}
+    [choice] = chat_from_message(message)["choices"]
+    assert (choice["finish_reason"], choice["native_finish_reason"]) == (finish, reason)
 
 
 @given(st.dictionaries(st.sampled_from(sorted(MESSAGES_FIELDS)) | NAMES, JSON, max_size=5))

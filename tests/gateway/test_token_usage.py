@@ -62,6 +62,51 @@ OUTSIDE = {
     "total_tokens": 17411,
     "prompt_tokens_details": {"cached_tokens": 17000},
 }
+BOTH_OUTSIDE = {
+    "prompt_tokens": 111,
+    "completion_tokens": 9,
+    "total_tokens": 111 + 17000 + 9 + 94,
+    "prompt_tokens_details": {"cached_tokens": 17000},
+    "completion_tokens_details": {"reasoning_tokens": 94},
+}
+ALIBABA = {
+    "prompt_tokens": 1700,
+    "completion_tokens": 10,
+    "total_tokens": 1710,
+    "prompt_tokens_details": {
+        "cached_tokens": 60,
+        "cache_creation_input_tokens": 1605,
+        "cache_creation": {"ephemeral_5m_input_tokens": 1605},
+        "cache_type": "ephemeral",
+    },
+}
+BEDROCK = {
+    "inputTokens": 10,
+    "outputTokens": 20,
+    "totalTokens": 110,
+    "cacheReadInputTokens": 70,
+    "cacheWriteInputTokens": 10,
+}
+GEMINI_NATIVE = {
+    "promptTokenCount": 100,
+    "candidatesTokenCount": 10,
+    "thoughtsTokenCount": 5,
+    "cachedContentTokenCount": 80,
+}
+LANGCHAIN = {
+    "input_tokens": 100,
+    "output_tokens": 5,
+    "total_tokens": 105,
+    "input_token_details": {"cache_read": 80, "cache_creation": 3},
+    "output_token_details": {"reasoning": 3},
+}
+PERPLEXITY = {
+    "prompt_tokens": 33,
+    "completion_tokens": 7163,
+    "total_tokens": 7196,
+    "citation_tokens": 20016,
+    "reasoning_tokens": 95305,
+}
 AUDIO = {
     "prompt_tokens": 100,
     "completion_tokens": 60,
@@ -82,6 +127,14 @@ AUDIO = {
         (OPENROUTER, TokenUsage(194, 2, 20, 100)),
         (MOONSHOT, TokenUsage(19, 13, 10)),
         (OUTSIDE, TokenUsage(17111, 300, 17000)),
+        (BOTH_OUTSIDE, TokenUsage(17111, 103, 17000, reasoning_tokens=94)),
+        (ALIBABA, TokenUsage(1700, 10, 60, 1605)),
+        (BEDROCK, TokenUsage(90, 20, 70, 10)),
+        (GEMINI_NATIVE, TokenUsage(100, 15, 80, reasoning_tokens=5)),
+        ({**GEMINI_NATIVE, "totalTokenCount": 115}, TokenUsage(100, 15, 80, reasoning_tokens=5)),
+        (LANGCHAIN, TokenUsage(100, 5, 80, 3, reasoning_tokens=3)),
+        (PERPLEXITY, TokenUsage(33, 102468, reasoning_tokens=95305)),
+        ({**XAI, "total_tokens": 41}, TokenUsage(32, 103, 6, reasoning_tokens=94)),
         (
             AUDIO,
             TokenUsage(
@@ -158,7 +211,14 @@ COUNTS: st.SearchStrategy[Any] = st.one_of(
     st.integers(-5, 200), st.sampled_from([None, True, "9", 1.5, 10**13, [], {}])
 )
 NAMES = sorted(
-    {name for usage in (OPENAI, XAI, DEEPSEEK, ANTHROPIC, RESPONSES, MOONSHOT) for name in usage}
+    {
+        name
+        for usage in (
+            *(OPENAI, XAI, DEEPSEEK, ANTHROPIC, RESPONSES, MOONSHOT),
+            *(BEDROCK, GEMINI_NATIVE, LANGCHAIN),
+        )
+        for name in usage
+    }
 )
 DETAILS = st.dictionaries(
     st.sampled_from(
@@ -174,7 +234,7 @@ DETAILS = st.dictionaries(
 def test_parts_never_exceed_the_whole_and_no_count_is_negative(data: st.DataObject) -> None:
     names = data.draw(st.lists(st.sampled_from(NAMES), unique=True))
     reported = {
-        name: data.draw(DETAILS if "details" in name or name == "cache_creation" else COUNTS)
+        name: data.draw(DETAILS if "detail" in name or name == "cache_creation" else COUNTS)
         for name in [*names, "prompt_tokens", "completion_tokens"]
     }
     read = read_usage(reported)

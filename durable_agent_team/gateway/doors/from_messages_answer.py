@@ -13,16 +13,22 @@ from durable_agent_team.gateway.doors.chat_answer import count_of, object_of, te
 from durable_agent_team.gateway.doors.fields import Json, given
 from durable_agent_team.gateway.doors.messages_answer import NATIVE
 from durable_agent_team.gateway.doors.thinking import BLOCKS, is_block
+from durable_agent_team.providers.finish_reasons import Ending, ending_of
 
 FINISH_REASONS = {
     "end_turn": "stop",
     "stop_sequence": "stop",
-    "pause_turn": "stop",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
     "tool_use": "tool_calls",
-    "refusal": "content_filter",
 }
+BY_ENDING = {
+    Ending.STOP: "stop",
+    Ending.LENGTH: "length",
+    Ending.CONTENT_FILTER: "content_filter",
+    Ending.REFUSAL: "content_filter",
+    Ending.ERROR: "length",
+}
+"""Of every other `stop_reason`. A chat has no word for a turn that was paused or broke off
+(`pause_turn`): `length` is the one that says that there is more to come."""
 CACHE_FIELDS = ("cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation")
 
 
@@ -81,7 +87,7 @@ def _call(block: Json, arguments: str) -> Json:
 
 def _ending(delta: Json) -> Json:
     reason = text_of(delta, "stop_reason")
-    finish = FINISH_REASONS.get(reason, "stop") if reason else None
+    finish = (FINISH_REASONS.get(reason) or BY_ENDING[ending_of(reason)]) if reason else None
     return {"finish_reason": finish, **given({NATIVE: reason or None}), **_stop_sequence(delta)}
 
 

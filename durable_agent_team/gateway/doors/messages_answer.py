@@ -12,14 +12,18 @@ from durable_agent_team.gateway.doors.chat_answer import (
 from durable_agent_team.gateway.doors.fields import Json, given
 from durable_agent_team.gateway.doors.thinking import BLOCKS, thinking_text, valid_blocks
 from durable_agent_team.gateway.strict_json import parse_request
+from durable_agent_team.providers.finish_reasons import Ending, ending_of
 
-STOP_REASONS = {
-    "stop": "end_turn",
-    "length": "max_tokens",
-    "tool_calls": "tool_use",
-    "function_call": "tool_use",
-    "content_filter": "refusal",
+TOOL_CALLS = frozenset({"tool_calls", "function_call"})
+BY_ENDING = {
+    Ending.STOP: "end_turn",
+    Ending.LENGTH: "max_tokens",
+    Ending.CONTENT_FILTER: "refusal",
+    Ending.REFUSAL: "refusal",
+    Ending.ERROR: "max_tokens",
 }
+"""By what a choice's `finish_reason` means. Messages have no word for an answer that the provider
+broke off: `max_tokens` says that it is not whole."""
 NATIVE = "native_finish_reason"
 """In a choice: the upstream's own word, if it spoke Messages."""
 ERROR_TYPES = {
@@ -62,8 +66,8 @@ def ending(choice: Json) -> Json:
 
 
 def _stop_reason(choice: Json) -> str:
-    finish, message = choice.get("finish_reason"), object_of(choice, "message")
-    reason = STOP_REASONS.get(finish, "end_turn") if isinstance(finish, str) else "end_turn"
+    finish, message = text_of(choice, "finish_reason"), object_of(choice, "message")
+    reason = "tool_use" if finish in TOOL_CALLS else BY_ENDING[ending_of(finish)]
     if reason == "end_turn" and text_of(message, "refusal"):
         return "refusal"
     if reason == "end_turn" and tool_calls(message):

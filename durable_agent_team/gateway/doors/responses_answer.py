@@ -15,9 +15,15 @@ from durable_agent_team.gateway.doors.chat_answer import (
 )
 from durable_agent_team.gateway.doors.fields import Json, given
 from durable_agent_team.gateway.doors.thinking import BLOCKS, sealed, thinking_text, valid_blocks
+from durable_agent_team.providers.finish_reasons import Ending, ending_of
 
-INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
-"""By a choice's `finish_reason`. Every other one is an answer that is complete."""
+INCOMPLETE = {
+    Ending.LENGTH: "max_output_tokens",
+    Ending.CONTENT_FILTER: "content_filter",
+    Ending.REFUSAL: "content_filter",
+    Ending.ERROR: None,
+}
+"""By what a choice's `finish_reason` means; a Response has no word for one that broke off."""
 
 
 def response_from_chat(answer: Json, request: Json) -> Json:
@@ -67,10 +73,10 @@ def response_frame(answer: Json, request: Json, identity: str) -> Json:
 
 
 def ending(finish_reason: Any) -> Json:
-    reason = INCOMPLETE.get(finish_reason) if isinstance(finish_reason, str) else None
-    if reason is None:
+    how = ending_of(finish_reason) if isinstance(finish_reason, str) else Ending.STOP
+    if how is Ending.STOP:
         return {"status": "completed", "incomplete_details": None}
-    return {"status": "incomplete", "incomplete_details": {"reason": reason}}
+    return {"status": "incomplete", "incomplete_details": {"reason": INCOMPLETE[how]}}
 
 
 def output_items(message: Json, logprobs: list[Any], identity: str) -> list[Json]:

@@ -5,10 +5,13 @@ reading that costs more is taken; a discount needs counts that fit.
 
 Sources: OpenAI's API reference (chat completions, responses), Anthropic's (Messages, prompt
 caching), DeepSeek's (context caching), xAI's and Vertex AI's (reasoning tokens are outside of
-`completion_tokens`), OpenRouter's (usage accounting), Moonshot's (usage in a stream's choice).
+`completion_tokens`), OpenRouter's (usage accounting), Moonshot's (usage in a stream's choice),
+Alibaba's (context cache), Amazon Bedrock's (`TokenUsage`) and Gemini's (`UsageMetadata`), the last
+two in camel case.
 """
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeGuard
 
@@ -17,33 +20,58 @@ PLAIN = frozenset({"prompt_tokens", "completion_tokens", "total_tokens"})
 """A usage with these alone tells no kinds: most do not, and are read at once."""
 
 Reported = dict[str, Any]
-Path = tuple[str, ...]
 
-PROMPT: tuple[Path, ...] = (("prompt_tokens",), ("input_tokens",))
-COMPLETION: tuple[Path, ...] = (("completion_tokens",), ("output_tokens",))
-PROMPT_DETAILS = ("prompt_tokens_details", "input_tokens_details", "prompt_token_details")
-COMPLETION_DETAILS = ("completion_tokens_details", "output_tokens_details")
-CACHED: tuple[Path, ...] = (
-    *((details, "cached_tokens") for details in PROMPT_DETAILS),
-    ("input_tokens_details", "cache_read_input_tokens"),
-    ("cache_read_input_tokens",),
-    ("prompt_cache_hit_tokens",),
-    ("cached_tokens",),
-    ("num_cached_tokens",),
-    ("cached_prompt_text_tokens",),
+PROMPT = ("prompt_tokens", "input_tokens", "prompt_token_count", "input_token_count")
+COMPLETION = (
+    "completion_tokens",
+    "output_tokens",
+    "candidates_token_count",
+    "output_token_count",
 )
-WRITTEN: tuple[Path, ...] = (
-    ("cache_creation_input_tokens",),
-    *((details, "cache_write_tokens") for details in PROMPT_DETAILS),
-    *((details, "cache_creation_tokens") for details in PROMPT_DETAILS),
+TOTAL = ("total_tokens", "total_token_count")
+PROMPT_DETAILS = (
+    "prompt_tokens_details",
+    "input_tokens_details",
+    "prompt_token_details",
+    "input_token_details",
 )
-WRITTEN_5M: Path = ("cache_creation", "ephemeral_5m_input_tokens")
-WRITTEN_1H: Path = ("cache_creation", "ephemeral_1h_input_tokens")
-REASONING: tuple[Path, ...] = (
-    *((details, "reasoning_tokens") for details in COMPLETION_DETAILS),
-    *((details, "thinking_tokens") for details in COMPLETION_DETAILS),
-    ("reasoning_tokens",),
+COMPLETION_DETAILS = (
+    "completion_tokens_details",
+    "output_tokens_details",
+    "completion_token_details",
+    "output_token_details",
 )
+CACHED = frozenset(
+    {
+        "cached_tokens",
+        "cache_read_input_tokens",
+        "cache_read_tokens",
+        "cached_input_tokens",
+        "cached_prompt_tokens",
+        "input_cached_tokens",
+        "prompt_cache_hit_tokens",
+        "num_cached_tokens",
+        "cached_prompt_text_tokens",
+        "cached_content_token_count",
+        "cache_read",
+    }
+)
+"""In the usage itself, or in its details of the prompt; as are the next ones."""
+WRITTEN = frozenset(
+    {
+        "cache_creation_input_tokens",
+        "cache_write_input_tokens",
+        "cache_write_tokens",
+        "cache_creation_tokens",
+        "cache_creation",
+    }
+)
+LIFETIMES = "cache_creation"
+WRITTEN_5M, WRITTEN_1H = "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"
+OUTSIDE = "thoughts_token_count"
+"""Gemini's thinking, which its count of the answer never has."""
+REASONING = frozenset({"reasoning_tokens", "thinking_tokens", "reasoning", OUTSIDE})
+CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +119,9 @@ def read_usage(reported: Any) -> TokenUsage | None:
     plain = reported.keys() <= PLAIN
     if plain and (usage := _plain_usage(reported)):
         return usage
-    prompt, completion = _total(reported, PROMPT), _total(reported, COMPLETION)
-    total = _count(reported, ("total_tokens",))
+    reported = _in_snake_case(reported)
+    prompt, completion = _largest(reported, PROMPT), _largest(reported, COMPLETION)
+    total = max(_counts((reported,), TOTAL), default=None)
     if completion is None and total is not None and not _any(reported, COMPLETION):
         completion = 0  # the total tells it
     if prompt is None or completion is None:
@@ -102,7 +131,7 @@ def read_usage(reported: Any) -> TokenUsage | None:
         return TokenUsage(prompt, completion) if prompt else None
     cached, written, written_1h = _caching(reported)
     prompt = max(prompt, _hits_and_misses(reported))
-    reasoning = max(_counts(reported, REASONING), default=0)
+    reasoning = max(_counts(_parts(reported, COMPLETION_DETAILS), REASONING), default=0)
     rest = None if total is None else total - prompt - completion
     if cached + written and _caching_is_outside(
         reported, prompt, cached + written, rest, reasoning
@@ -110,7 +139,7 @@ def read_usage(reported: Any) -> TokenUsage | None:
         prompt += cached + written
     elif cached + written > prompt:
         cached = written = written_1h = 0  # they contradict the prompt: no discount
-    if reasoning > completion:
+    if reasoning > completion or OUTSIDE in reported:
         completion += reasoning  # thinking is no part of less
     if total is not None:
         completion = max(completion, total - prompt)
@@ -140,6 +169,8 @@ def _caching_is_outside(
     )
     if anthropic and ("prompt_tokens" not in reported or caching > prompt):
         return True
+    if rest == caching + reasoning:
+        return True  # thinking is outside, too
     return rest == caching and rest != reasoning
 
 
@@ -147,17 +178,18 @@ def _caching(reported: Reported) -> tuple[int, int, int]:
     """Tokens read from the cache, written to it, and of these the ones written for an hour.
 
     Where spellings differ, the smallest discount counts."""
-    cached = min((each for each in _counts(reported, CACHED) if each), default=0)
-    hour = _count(reported, WRITTEN_1H) or 0
-    written = max(_counts(reported, WRITTEN), default=0)
-    written = max(written, hour + (_count(reported, WRITTEN_5M) or 0))
-    return cached, written, hour
+    parts = _parts(reported, PROMPT_DETAILS)
+    cached = min((each for each in _counts(parts, CACHED) if each), default=0)
+    lifetimes = [each[LIFETIMES] for each in parts if isinstance(each.get(LIFETIMES), dict)]
+    hour = max(_counts(lifetimes, (WRITTEN_1H,)), default=0)
+    minutes = max(_counts(lifetimes, (WRITTEN_5M,)), default=0)
+    written = max(_counts(parts, WRITTEN), default=0)
+    return cached, max(written, hour + minutes), hour
 
 
 def _hits_and_misses(reported: Reported) -> int:
     """DeepSeek's two parts of a prompt."""
-    parts = (("prompt_cache_hit_tokens",), ("prompt_cache_miss_tokens",))
-    return sum(_counts(reported, parts))
+    return sum(_counts((reported,), ("prompt_cache_hit_tokens", "prompt_cache_miss_tokens")))
 
 
 def _with_media(found: TokenUsage, reported: Reported) -> TokenUsage:
@@ -195,43 +227,48 @@ def _with_media(found: TokenUsage, reported: Reported) -> TokenUsage:
 
 
 def _media(reported: Reported, details: tuple[str, ...], kind: str) -> int:
-    return max(_counts(reported, ((each, f"{kind}_tokens") for each in details)), default=0)
+    return max(_counts(_parts(reported, details)[1:], (f"{kind}_tokens",)), default=0)
 
 
 def _cached_media(reported: Reported, kind: str) -> int:
-    paths = ((each, "cached_tokens_details", f"{kind}_tokens") for each in PROMPT_DETAILS)
-    return max(_counts(reported, paths), default=0)
+    parts = _parts(reported, PROMPT_DETAILS)[1:]
+    cached = [each["cached_tokens_details"] for each in parts if "cached_tokens_details" in each]
+    return max(_counts(cached, (f"{kind}_tokens",)), default=0)
 
 
-def _total(reported: Reported, paths: tuple[Path, ...]) -> int | None:
+def _parts(reported: Reported, details: tuple[str, ...]) -> list[Reported]:
+    """The usage itself, and its details of that kind."""
+    found = (reported.get(name) for name in details)
+    return [reported, *(each for each in found if isinstance(each, dict))]
+
+
+def _in_snake_case(reported: Reported) -> Reported:
+    if all(map(str.islower, reported)):
+        return reported
+    return {
+        CAMEL.sub("_", name).lower(): _in_snake_case(value) if isinstance(value, dict) else value
+        for name, value in reported.items()
+    }
+
+
+def _largest(reported: Reported, names: tuple[str, ...]) -> int | None:
     """The largest of the counts; None if one of them is not a count, or there is none."""
-    found = [_value(reported, path) for path in paths]
-    given = [each for each in found if each is not None]
+    given = [reported[name] for name in names if reported.get(name) is not None]
     return max(given) if given and all(map(is_count, given)) else None
 
 
-def _any(reported: Reported, paths: tuple[Path, ...]) -> bool:
-    return any(_value(reported, path) is not None for path in paths)
+def _any(reported: Reported, names: tuple[str, ...]) -> bool:
+    return any(reported.get(name) is not None for name in names)
 
 
-def _counts(reported: Reported, paths: Iterable[Path]) -> Iterator[int]:
+def _counts(parts: Iterable[Any], names: Collection[str]) -> Iterator[int]:
     """Those that can be believed."""
-    for path in paths:
-        if (count := _count(reported, path)) is not None:
-            yield count
-
-
-def _count(reported: Reported, path: Path) -> int | None:
-    value = _value(reported, path)
-    return value if is_count(value) else None
+    for part in parts:
+        if isinstance(part, dict):
+            for name in part.keys() & names:
+                if is_count(count := part[name]):
+                    yield count
 
 
 def is_count(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_TOKENS
-
-
-def _value(reported: Reported, path: Path) -> Any:
-    value = reported.get(path[0])
-    for name in path[1:]:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from activities.calls.answer_reading import Reading
-from activities.calls.finish_reasons import Ending
 from activities.calls.request_body import body
 from activities.conversations.generation_schema import generation_schema
 from activities.conversations.turn_reading import Spoken, spoken
 from activities.judging.judge import Judge
 from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.contracts.conversation import Entry, Said, ToolCall, Turn
+from durable_agent_team.providers.finish_reasons import Ending
 from tests.activities.conversations.support import answered, box, turn
 
 

@@ -1,11 +1,13 @@
 """Pure: why a model stopped, from what each provider calls it.
 
-Sources: OpenAI (`stop`, `length`, `content_filter`, `tool_calls`), Anthropic (`end_turn`,
-`max_tokens`, `model_context_window_exceeded`, `refusal`), Gemini (`STOP`, `MAX_TOKENS`, `SAFETY`,
-`RECITATION`, `BLOCKLIST`, `PROHIBITED_CONTENT`, `SPII`, `OTHER`), Mistral (`model_length`,
-`error`), DeepSeek (`insufficient_system_resource`), Amazon Bedrock (`guardrail_intervened`,
-`content_filtered`), Cohere (`MAX_TOKENS`, `ERROR_TOXIC`, `TIMEOUT`), GLM (`sensitive`,
-`network_error`), watsonx (`token_limit`, `time_limit`, `cancelled`), vLLM (`abort`).
+Sources: OpenAI (`stop`, `length`, `content_filter`, `tool_calls`, a Response's `incomplete` and
+`max_output_tokens`), Anthropic (`end_turn`, `max_tokens`, `model_context_window_exceeded`,
+`refusal`, `pause_turn`), Gemini (`STOP`, `MAX_TOKENS`, `SAFETY`, `RECITATION`, `BLOCKLIST`,
+`PROHIBITED_CONTENT`, `SPII`, `MALFORMED_FUNCTION_CALL`, `UNEXPECTED_TOOL_CALL`, `NO_IMAGE`,
+`OTHER`), Mistral (`model_length`, `error`), DeepSeek (`insufficient_system_resource`), Amazon
+Bedrock (`guardrail_intervened`, `content_filtered`), Cohere (`MAX_TOKENS`, `ERROR_TOXIC`,
+`TIMEOUT`), GLM (`sensitive`, `network_error`), watsonx (`token_limit`, `time_limit`, `cancelled`),
+vLLM (`abort`, `repetition`), Ollama (`load`, `unload`).
 """
 
 from enum import StrEnum
@@ -32,13 +34,24 @@ _MARKS: tuple[tuple[Ending, tuple[str, ...]], ...] = (
         (
             "filter", "safety", "blocklist", "blocked", "prohibited", "recitation", "spii",
             "sensitive", "guardrail", "moderation", "toxic", "censor", "policy", "language",
+            "harm", "copyright", "jailbreak",
         ),
     ),
     (Ending.ERROR, ("time",)),
-    (Ending.LENGTH, ("length", "max_", "max-", "maxtokens", "limit", "context_window", "truncat")),
+    (
+        Ending.LENGTH,
+        (
+            "length", "max_", "max-", "maxtokens", "maximum", "limit", "context_window", "truncat",
+            "incomplete", "cutoff", "cut_off", "budget", "out_of_tokens",
+        ),
+    ),
     (
         Ending.ERROR,
-        ("error", "abort", "cancel", "insufficient", "interrupt", "malformed", "other", "fail"),
+        (
+            "error", "abort", "cancel", "insufficient", "interrupt", "malformed", "other", "fail",
+            "pause", "preempt", "unexpected", "too_many", "missing", "repetition", "load",
+            "no_image", "partial",
+        ),
     ),
 )  # fmt: skip
 """Looked for in the provider's word, in this order: `ERROR_TOXIC` is a filter, and `time_limit` is
