@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from durable_agent_team.gateway.gateway_settings import GatewaySettings
+from durable_agent_team.gateway.models.answer_limits import longest_answer
 from durable_agent_team.gateway.models.model import Model
 from durable_agent_team.gateway.models.model_table import ModelTable
 from durable_agent_team.gateway.models.presets import presets
@@ -162,6 +163,63 @@ def test_a_models_file_adds_upstreams_and_models_on_top_of_the_catalogue(tmp_pat
     assert called(models, "mine").price.source == "models.toml over free: upstream ollama"
     assert "key-of-eu" in models.secrets
     assert {"drafts", "mine", "smollm2-135m"} <= {each.name for each in models.listed()}
+
+
+LIMITS: list[tuple[str, str, int | None]] = [
+    ("openai", "gpt-5-mini", 128_000),
+    ("openai", "gpt-5.2-chat-latest", 16_384),
+    ("openai", "gpt-4o-mini", 16_384),
+    ("openai", "gpt-4o-2024-05-13", 4_096),
+    ("openai", "gpt-4.1-nano", 32_768),
+    ("openai", "o4-mini", 100_000),
+    ("openai", "o1-mini", 65_536),
+    ("anthropic", "claude-3-5-haiku-latest", 8_192),
+    ("anthropic", "claude-opus-4-1", 32_000),
+    ("anthropic", "claude-opus-4-5-20251101", 64_000),
+    ("anthropic", "claude-sonnet-4-6", 128_000),
+    ("openrouter", "anthropic/claude-opus-4.6", 128_000),
+    ("gemini", "gemini-2.5-flash", 65_535),
+    ("deepseek", "deepseek-chat", 8_192),
+    ("vllm", "deepseek-chat", None),
+    ("xai", "grok-4.5", None),
+    ("openai", "gpt-9", None),
+]
+
+
+@pytest.mark.parametrize(("preset", "model", "tokens"), LIMITS)
+def test_the_longest_answer_is_the_one_that_its_maker_publishes(
+    preset: str, model: str, tokens: int | None
+) -> None:
+    assert longest_answer(preset, model, None) == tokens
+
+
+def test_no_answer_is_longer_than_the_context() -> None:
+    assert longest_answer("openai", "gpt-5", 40_000) == 40_000
+
+
+def test_a_deployment_is_asked_and_bounded_as_the_model_that_it_is(tmp_path: Path) -> None:
+    """Azure's deployments have names of the operator's own."""
+    text = """
+[upstreams.eu]
+preset = "azure"
+url = "https://eu.openai.azure.com/openai/v1"
+key_env = "EU_KEY"
+[models."ours"]
+upstream = "eu"
+upstream_model = "our-deployment"
+catalogue = "gpt-5-mini"
+[models."short"]
+upstream = "eu"
+upstream_model = "our-deployment"
+catalogue = "gpt-5-mini"
+max_output_tokens = 9000
+"""
+    models = table({"EU_KEY": "k"}, written(tmp_path, text))
+    model = called(models, "ours")
+    assert (model.upstream_model, model.max_output_tokens) == ("our-deployment", 128_000)
+    assert model.dialect.limit == "max_completion_tokens"
+    assert "temperature" in model.dialect.omit
+    assert called(models, "short").max_output_tokens == 9_000
 
 
 def test_every_mistake_of_a_models_file_is_named_at_once(tmp_path: Path) -> None:

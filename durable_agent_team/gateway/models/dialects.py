@@ -23,14 +23,23 @@ class Rule(BaseModel):
     models: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
 
-    def matches(self, preset: str | None, model: str) -> bool:
-        if self.presets and preset not in self.presets:
-            return False
-        return not self.models or any(fnmatch.fnmatchcase(model, each) for each in self.models)
-
     @property
     def keys(self) -> Mapping[str, Any]:
         return self.model_extra or {}
+
+
+def plain_name(model: str) -> str:
+    """The upstream's name for a model as the patterns of rules have it: without its maker."""
+    return model.lower().rpartition("/")[2]
+
+
+def matches(
+    presets: tuple[str, ...], models: tuple[str, ...], preset: str | None, model: str
+) -> bool:
+    """Whether a rule is about a model, by its `plain_name`. Without any, it is about all."""
+    if presets and preset not in presets:
+        return False
+    return not models or any(fnmatch.fnmatchcase(model, each) for each in models)
 
 
 @cache
@@ -45,10 +54,10 @@ def rules() -> tuple[Rule, ...]:
 def find_dialect(preset: str | None, model: str, given: Mapping[str, Any] | None = None) -> Dialect:
     """`model` is the upstream's name; `given` the `dialect` table of a models file. Raises
     pydantic's ValidationError for a wrong one."""
-    plain = model.lower().rpartition("/")[2]
+    plain = plain_name(model)
     keys: dict[str, Any] = {}
     for rule in rules():
-        if rule.matches(preset, plain):
+        if matches(rule.presets, rule.models, preset, plain):
             keys |= rule.keys
             if rule.drop:
                 omitted = (*keys.get("omit", ()), *rule.drop)

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from durable_agent_team.gateway.models.answer_limits import longest_answer
 from durable_agent_team.gateway.models.catalogue import CATALOGUE, Catalogue, CatalogueEntry
 from durable_agent_team.gateway.models.dialects import find_dialect
 from durable_agent_team.gateway.models.model import Model, Planning
@@ -168,13 +169,14 @@ class ModelTable:
             base = fields.get("source")
             fields["source"] = self.file.path.name + (f" over {base}" if base else "")
         price = Price.model_validate({**fields, **entry.price})
+        meant = entry.catalogue or wanted  # a deployment's name says nothing of its model
         model = Model(
             name=name,
             upstream=upstream.name,
             upstream_model=wanted,
             price=price,
-            dialect=find_dialect(upstream.entry.preset, wanted, entry.dialect),
-            max_output_tokens=entry.max_output_tokens,
+            dialect=find_dialect(upstream.entry.preset, meant, entry.dialect),
+            max_output_tokens=entry.max_output_tokens or _longest(upstream, meant, price),
             planning=entry.planning or _planning(name),
             speaks=upstream.entry.speaks,
             trust_cost=upstream.entry.trust_cost,
@@ -184,13 +186,14 @@ class ModelTable:
         return None if upstream.missing else model
 
     def _priced_model(self, name: str) -> Model:
-        upstream = self.upstreams[self.default]
+        upstream, price = self.upstreams[self.default], self.prices.models[name]
         return Model(
             name=name,
             upstream=upstream.name,
             upstream_model=name,
-            price=self.prices.models[name],
+            price=price,
             dialect=find_dialect(upstream.entry.preset, name),
+            max_output_tokens=_longest(upstream, name, price),
             planning=_planning(name),
             speaks=upstream.entry.speaks,
             trust_cost=upstream.entry.trust_cost,
@@ -245,17 +248,23 @@ class ModelTable:
 
 def _served(name: str, upstream: NamedUpstream, wanted: str, known: CatalogueEntry | None) -> Model:
     """A model that no file names."""
+    price = Price.model_validate(known.price if known else _free(upstream))
     return Model(
         name=name,
         upstream=upstream.name,
         upstream_model=wanted,
-        price=Price.model_validate(known.price if known else _free(upstream)),
+        price=price,
         dialect=find_dialect(upstream.entry.preset, wanted),
+        max_output_tokens=_longest(upstream, wanted, price),
         speaks=upstream.entry.speaks,
         trust_cost=upstream.entry.trust_cost,
         timeout_seconds=upstream.entry.timeout_seconds,
         kind=known.kind if known else "chat",
     )
+
+
+def _longest(upstream: NamedUpstream, wanted: str, price: Price) -> int | None:
+    return longest_answer(upstream.entry.preset, wanted, price.context_tokens)
 
 
 def _planning(name: str) -> Planning:
