@@ -23,11 +23,15 @@ from tests.chaos.stack import LEASE_SECONDS, stack
 from tests.chaos.verdict import Verdict, judge
 from tests.support.interruptible import until_interrupted
 
+BROKEN = PROJECT_ROOT / ".data" / "chaos-broken"
+"""Has a folder for each seed with which a promise broke."""
+
 
 async def storm(
     runs: int, seed: int, seconds: float, *, quiet: bool = False, keep: Path | None = None
 ) -> Verdict:
-    """One storm on a stack of its own."""
+    """One storm on a stack of its own. The folder `keep` gets its histories and logs; where a
+    promise broke, they are kept in any case."""
 
     def say(line: str) -> None:
         if not quiet:
@@ -39,7 +43,13 @@ async def storm(
         driver = Driver(plan, running, say)
         await driver.play()
         say("all that can end has ended; gathering what is left behind")
-        return judge(await gather(running, driver, LEASE_SECONDS + 5, keep))
+        evidence = await gather(running, driver, LEASE_SECONDS + 5)
+        verdict = judge(evidence.facts)
+        folder = keep or (None if verdict.holds else BROKEN / str(seed))
+        if folder is not None:
+            evidence.keep(folder, running.folder / "logs")
+            say(f"histories and logs are in {folder}")
+        return verdict
 
 
 def table(verdict: Verdict, seed: int, seconds: float) -> dict[str, object]:
@@ -80,8 +90,6 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=PROJECT_ROOT / ".data" / "chaos.json")
     parser.add_argument("--keep", type=Path, help="a folder for the histories and the logs")
     given = parser.parse_args()
-    if given.keep:
-        given.keep.mkdir(parents=True, exist_ok=True)
     seed = random.randrange(1_000_000) if given.seed is None else given.seed
     seconds = given.seconds or max(20.0, given.runs * 0.8)
     # Broken connections are expected here, so the SDK need not log them.

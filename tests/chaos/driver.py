@@ -16,6 +16,7 @@ from durable_agent_team.contracts.spend import SpendReport
 from tests.chaos.schedule import MoneyEvent, PlannedRun, ProcessEvent, Storm
 from tests.chaos.simulated_operator import SimulatedOperator
 from tests.chaos.stack import Stack
+from tests.chaos.stdio_servers import NAME as STDIO
 from tests.chaos.teams import SEAM_EVENTS, make_request
 from workflows.continuation import EVENTS_MEMO
 
@@ -81,7 +82,9 @@ class Driver:
     async def _start(self, planned: PlannedRun) -> None:
         await self._until(planned.at)
         run = self.run_id(planned.index)
-        request, self.expected[run] = make_request(planned, run, str(self._stack.folder))
+        request, self.expected[run] = make_request(
+            planned, run, str(self._stack.folder), self._stack.http_server
+        )
         events = SEAM_EVENTS.get(planned.shape)
         memo = {EVENTS_MEMO: events} if events else None
         while True:  # an answer that got lost leaves a run that is started already
@@ -111,7 +114,8 @@ class Driver:
         if event.kind == "fill":
             await self._stack.disks[event.victim].fill(event.seconds)
             return
-        victim = self._stack.victims[event.victim]
+        stdio = event.victim == STDIO
+        victim = self._stack.stdio_servers if stdio else self._stack.victims[event.victim]
         await (victim.kill if event.kind == "kill" else victim.freeze)(event.seconds)
 
     async def _move(self, event: MoneyEvent) -> None:

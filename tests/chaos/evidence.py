@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -13,6 +14,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowHistory
 from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError
+from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
 from durable_agent_team.client.run_executions import read_executions
 from durable_agent_team.contracts.run import RunReport
@@ -24,23 +26,38 @@ from tests.chaos.ledger_reader import read_ledger
 from tests.chaos.stack import KEPT_OUT, SECRET_NAMES, Stack
 from tests.chaos.tools import EFFECTS
 from tests.support import secrets
+from workflows.orchestrator import Orchestrator
 
 RPC = timedelta(seconds=5)
 SCHEDULED = EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
 COMPLETED = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
 
 
-async def gather(
-    stack: Stack, driver: Driver, settled_within: float, keep: Path | None = None
-) -> Facts:
-    """Everything, with the stack still up: a query needs a worker. `keep`: a folder that gets the
-    histories and the logs, to find out why a promise broke."""
-    histories: dict[str, bytes] = {}
+@dataclass
+class Evidence:
+    """Everything that was gathered. `histories` has those of each run's executions, in order."""
+
+    facts: Facts
+    histories: dict[str, list[WorkflowHistory]]
+
+    def keep(self, folder: Path, logs: Path) -> None:
+        """Writes the histories and the logs, to find out why a promise broke."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for run, executions in self.histories.items():
+            for number, history in enumerate(executions):
+                (folder / f"{run}.{number}.json").write_text(history.to_json())
+        for log in logs.iterdir():
+            (folder / log.name).write_bytes(log.read_bytes())
+
+
+async def gather(stack: Stack, driver: Driver, settled_within: float) -> Evidence:
+    """Everything, with the stack still up: a query needs a worker."""
+    histories: dict[str, list[WorkflowHistory]] = {}
     gate = asyncio.Semaphore(16)
 
     async def one(run: str) -> RunFacts:
         async with gate:
-            return await _run(driver, run, histories, keep)
+            return await _run(driver, run, histories)
 
     facts = Facts(runs=list(await asyncio.gather(*(one(run) for run in driver.expected))))
     await read_ledger(facts, stack.database, settled_within)
@@ -50,38 +67,30 @@ async def gather(
     if counted.exists():
         facts.effects = [Effect(**json.loads(line)) for line in counted.read_text().splitlines()]
     facts.spans = [span for victim in stack.victims.values() for span in victim.spans]
+    facts.spans += stack.stdio_servers.spans
     facts.spans += [span for disk in stack.disks.values() for span in disk.spans]
     facts.unexpected_exits = {
         victim.name: victim.unexpected_exits for victim in stack.victims.values()
     }
-    if keep is not None:
-        for log in (stack.folder / "logs").iterdir():
-            (keep / log.name).write_bytes(log.read_bytes())
     facts.keys_found = list(_search(stack, facts, histories))
-    return facts
+    return Evidence(facts, histories)
 
 
-async def _run(
-    driver: Driver, run: str, histories: dict[str, bytes], keep: Path | None
-) -> RunFacts:
+async def _run(driver: Driver, run: str, histories: dict[str, list[WorkflowHistory]]) -> RunFacts:
     expected = driver.expected[run]
     handle = driver.handles.get(run)
     if handle is None:
         return RunFacts(run, "never started", expected)
     client = driver.client
     executions = await tried(lambda: read_executions(client, run), 30)
-    events = [event for execution in executions for event in execution]
-    histories[run] = b"\0".join(event.SerializeToString() for event in events)
-    if keep is not None:
-        for number, execution in enumerate(executions):
-            history = WorkflowHistory(run, execution)
-            (keep / f"{run}.{number}.json").write_text(history.to_json())
+    histories[run] = [WorkflowHistory(run, execution) for execution in executions]
     scheduled, recorded = await _calls(client.data_converter, executions)
     known: dict[str, Any] = {
         "scheduled": scheduled,
         "recorded": recorded,
         "unanswered": await _unanswered(client.data_converter, executions),
         "executions": len(executions),
+        "replay_failures": await _replay_failures(client.data_converter, histories[run]),
     }
     if run not in driver.ended:
         return RunFacts(run, "open", expected, **known)
@@ -100,6 +109,23 @@ async def _run(
         ledger_agrees=str(report.spend.ledger_agrees) if report else "",
         **known,
     )
+
+
+async def _replay_failures(
+    converter: DataConverter, histories: list[WorkflowHistory]
+) -> tuple[str, ...]:
+    """Why a new worker could not take the run over, nor answer a query of it."""
+    replayer = Replayer(
+        workflows=[Orchestrator],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+        data_converter=converter,
+    )
+    failures = []
+    for number, history in enumerate(histories):
+        replayed = await replayer.replay_workflow(history, raise_on_replay_failure=False)
+        if replayed.replay_failure is not None:
+            failures.append(f"execution {number}: {replayed.replay_failure}"[:400])
+    return tuple(failures)
 
 
 async def _report(handle: WorkflowHandle[Any, Any]) -> tuple[RunReport | None, str]:
@@ -186,13 +212,15 @@ async def _completed(
     return Recorded(call[0], marker, event.event_time.ToNanoseconds() / 1e9, ends)
 
 
-def _search(stack: Stack, facts: Facts, histories: dict[str, bytes]) -> list[str]:
+def _search(stack: Stack, facts: Facts, histories: dict[str, list[WorkflowHistory]]) -> list[str]:
     """Every place where a key was found, by the name of the key and of the place."""
     maker = KeyMaker(stack.secrets["GATEWAY_SECRET"])
     keys = {name: stack.secrets[name] for name in SECRET_NAMES}
     keys |= {f"key of {account.id}": maker.agent_key(account.id) for account in facts.accounts}
     places = dict(files(stack.folder))
-    places |= {f"history of {run}": data for run, data in histories.items()}
+    for run, executions in histories.items():
+        events = [event for execution in executions for event in execution.events]
+        places[f"history of {run}"] = b"\0".join(event.SerializeToString() for event in events)
     return secrets.found(keys, places)
 
 

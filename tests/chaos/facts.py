@@ -92,6 +92,8 @@ class RunFacts:
     """Keys of calls of tools that have no result in its history: a person decided about them."""
     executions: int = 1
     """How many executions it has had: it may have continued as new."""
+    replay_failures: tuple[str, ...] = ()
+    """Of its histories in another process: a worker that takes the run over would be stuck."""
 
 
 @dataclass(frozen=True)

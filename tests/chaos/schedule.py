@@ -10,7 +10,7 @@ T = TypeVar("T")
 VICTIMS: Final = ("worker-1", "worker-2", "gateway", "temporal")
 SHAPES: Final = (
     *("fan", "chain", "repairs", "tiny", "skip", "fallback", "shrink", "fail", "approval"),
-    *("long", "heavy", "tools", "scopes"),
+    *("long", "heavy", "tools", "scopes", "servers"),
 )
 
 UPSTREAM_TIMEOUT: Final = 2.5
@@ -47,6 +47,13 @@ PROCESS_EVENTS: Final = {
     ("fill", "gateway"): 1,
     ("fill", "temporal"): 1,
 }
+SERVER_EVENTS: Final = {
+    ("kill", "stdio_server"): 3,
+    ("freeze", "stdio_server"): 1,
+    ("kill", "http_server"): 3,
+    ("freeze", "http_server"): 1,
+}
+"""Of the servers of tools: drawn apart from the others, and only where a run has such tools."""
 MONEY_EVENTS: Final = {"top_up": 40, "cut": 30, "transfer": 22, "cancel": 8}
 
 
@@ -106,7 +113,7 @@ def make_storm(seed: int, runs: int, seconds: float) -> Storm:
         seed,
         seconds,
         planned,
-        tuple(_process_events(random, seconds)),
+        tuple(_process_events(random, seconds) + _server_events(seed, planned, seconds)),
         tuple(_money_events(random, planned, seconds)),
     )
 
@@ -135,6 +142,17 @@ def _process_events(random: Random, seconds: float) -> list[ProcessEvent]:
     return events
 
 
+def _server_events(seed: int, runs: Sequence[PlannedRun], seconds: float) -> list[ProcessEvent]:
+    random = Random(f"servers:{seed}")
+    events = []
+    at = min((run.at for run in runs if run.shape == "servers"), default=seconds)
+    while (at := at + random.uniform(0.5, 2.5)) < seconds:
+        kind, victim = _pick(random, SERVER_EVENTS)
+        away = random.choice((0.0, 0.5)) if kind == "kill" else random.uniform(0.5, 3)
+        events.append(ProcessEvent(at, kind, victim, away))
+    return events
+
+
 def _money_events(random: Random, runs: Sequence[PlannedRun], seconds: float) -> list[MoneyEvent]:
     events = [
         MoneyEvent(
@@ -152,9 +170,9 @@ def _money_events(random: Random, runs: Sequence[PlannedRun], seconds: float) ->
 
 
 def _money_event(random: Random, run: PlannedRun) -> str:
-    """The first run with tools is never cancelled, so that every storm has effects."""
+    """The first runs with tools are never cancelled, so that every storm has effects."""
     kind = _pick(random, MONEY_EVENTS)
-    is_first = run.shape == "tools" and run.index < len(SHAPES)
+    is_first = run.shape in ("tools", "servers") and run.index < len(SHAPES)
     return "top_up" if is_first and kind == "cancel" else kind
 
 

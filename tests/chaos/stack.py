@@ -2,6 +2,7 @@
 upstream and a receiver of traces in this one. Everything in a folder that goes away."""
 
 import asyncio
+import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,9 +18,11 @@ from durable_agent_team.process.stack_state import LOCAL_ENV
 from tests.chaos.disks import Disk, disk
 from tests.chaos.processes import Victim
 from tests.chaos.schedule import UPSTREAM_TIMEOUT
-from tests.chaos.teams import DEAR, PRICES
+from tests.chaos.stdio_servers import StdioServers
+from tests.chaos.teams import DEAR, PIDS, PRICES
 from tests.chaos.upstream import StormUpstream
 from tests.support.gateway import write_prices
+from tests.support.ports import lasting_ports
 from tests.support.serving import listening
 from tests.support.stack import client_of, plan_in
 
@@ -34,6 +37,9 @@ class Stack:
     upstream: StormUpstream
     victims: dict[str, Victim]
     disks: dict[str, Disk]
+    stdio_servers: StdioServers
+    http_server: str
+    """The address of the server of tools by HTTP."""
     secrets: dict[str, str]
 
     @property
@@ -67,11 +73,13 @@ async def stack(seed: int) -> AsyncIterator[Stack]:
             "UPSTREAM_TIMEOUT_SECONDS": str(UPSTREAM_TIMEOUT),
             "GATEWAY_LEASE_SECONDS": str(LEASE_SECONDS),
         }
+        [port] = lasting_ports(1)
         victims = {
             "temporal": _victim("temporal", parts["temporal"], folder, {}),
             "gateway": _victim("gateway", parts["gateway"], folder, {**limits, **observed}),
             "worker-1": _victim("worker-1", parts["worker"], folder, observed),
             "worker-2": _victim("worker-2", parts["worker"], folder, observed),
+            "http_server": _http_server(folder, port),
         }
         for victim in victims.values():
             exits.callback(victim.end_at_once)
@@ -83,7 +91,9 @@ async def stack(seed: int) -> AsyncIterator[Stack]:
         for name in ("worker-1", "worker-2"):
             await victims[name].ready("worker ready")
         secrets = {**parts["worker"].env, **parts["gateway"].env}
-        yield Stack(folder, client, upstream, victims, disks, secrets)
+        servers = StdioServers(folder / PIDS)
+        address = f"http://127.0.0.1:{port}"
+        yield Stack(folder, client, upstream, victims, disks, servers, address, secrets)
 
 
 def _on_disk(part: Part, folder: Path, disks: dict[str, Disk]) -> Part:
@@ -102,6 +112,12 @@ def _on_disk(part: Part, folder: Path, disks: dict[str, Disk]) -> Part:
 def _victim(name: str, part: Part, folder: Path, more: dict[str, str]) -> Victim:
     log = folder / "logs" / f"{name}.log"
     return Victim(name, part.command, {**part.env, **more}, log, PROJECT_ROOT)
+
+
+def _http_server(folder: Path, port: int) -> Victim:
+    pids = str(folder / "http-server")
+    command = (sys.executable, "-m", "tests.chaos.tool_server", pids, "--port", str(port))
+    return Victim("http_server", command, {}, folder / "logs" / "http_server.log", PROJECT_ROOT)
 
 
 async def _end_all(victims: dict[str, Victim]) -> None:

@@ -1,6 +1,7 @@
 """The teams of a storm: several shapes, each with the outcomes that it allows."""
 
 import json
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from random import Random
@@ -31,6 +32,9 @@ AGENT: Final[dict[str, Any]] = {
     "breaker_failures": 3,
 }
 FOLDER = "FOLDER-OF-EFFECTS"
+HTTP_SERVER = "http://address.of.the.http.server"
+PIDS = "servers"
+"""Where in the folder of effects the servers on standard input and output leave their ids."""
 EFFECTS_OF: Final = {"charge": "once", "note": "idempotent", "look": "none"}
 """The tools of `tests.chaos.tools`."""
 
@@ -43,10 +47,10 @@ def marker(run: str, task: str) -> str:
 
 
 def make_request(
-    planned: PlannedRun, run: str, folder: str = "/tmp"
+    planned: PlannedRun, run: str, folder: str = "/tmp", server: str = "http://127.0.0.1:9"
 ) -> tuple[RunRequest, frozenset[str]]:
     """The start input, and the outcomes that its team allows. Tools count their effects in
-    `folder`."""
+    `folder`; `server` is the address of the server of tools by HTTP."""
     body, expected = SHAPE_MAKERS[planned.shape](Random(planned.seed), run)
     team = {
         "name": f"chaos-{planned.shape}",
@@ -55,7 +59,8 @@ def make_request(
         "max_repairs": 6,
         **body,
     }
-    counted = json.loads(json.dumps(team).replace(FOLDER, folder))
+    text = json.dumps(team).replace(FOLDER, folder).replace(HTTP_SERVER, server)
+    counted = json.loads(text)
     return RunRequest(team=Team.model_validate(counted)), expected
 
 
@@ -172,14 +177,7 @@ def _heavy(random: Random, run: str) -> tuple[dict[str, Any], frozenset[str]]:
 def _tools(random: Random, run: str) -> tuple[dict[str, Any], frozenset[str]]:
     """Turns with a tool of each kind of effects. No person is asked, except where one of them has
     to approve, or nobody knows whether a call has had its effect."""
-    tasks = []
-    for number in range(3):
-        name = f"t{number}"
-        orders = [f"@@turns {tool} 2 {_arguments(run, name, tool)}@@" for tool in EFFECTS_OF]
-        random.shuffle(orders)
-        task = _task(run, name, random.choice("ab"))
-        tasks.append({**task, "ask": f"{task['ask']} {' '.join(orders)}"})
-    tasks.append(_task(run, "join", "c", "t0", "t1", "t2"))
+    tasks = _turns(random, run)
     tools = [_tool(name, effects) for name, effects in EFFECTS_OF.items()]
     asks = [
         {**tool, "approve": "always" if tool["effects"] == "once" else "never"} for tool in tools
@@ -192,14 +190,55 @@ def _tools(random: Random, run: str) -> tuple[dict[str, Any], frozenset[str]]:
     return {"agents": agents, "tasks": tasks, "result": "join"}, COMPLETES
 
 
+def _turns(random: Random, run: str) -> list[dict[str, Any]]:
+    """Three tasks of six turns, and one that joins them."""
+    tasks = []
+    for number in range(3):
+        name = f"t{number}"
+        orders = [f"@@turns {tool} 2 {_arguments(run, name, tool)}@@" for tool in EFFECTS_OF]
+        random.shuffle(orders)
+        task = _task(run, name, random.choice("ab"))
+        tasks.append({**task, "ask": f"{task['ask']} {' '.join(orders)}"})
+    tasks.append(_task(run, "join", "c", "t0", "t1", "t2"))
+    return tasks
+
+
+def _servers(random: Random, run: str) -> tuple[dict[str, Any], frozenset[str]]:
+    """The same tools of MCP servers: one that each worker starts, and one by HTTP."""
+    command = [sys.executable, "-m", "tests.chaos.tool_server", f"{FOLDER}/{PIDS}"]
+    servers = {
+        "started": {"command": command, "directory": str(PROJECT_ROOT)},
+        "elsewhere": {"url": f"{HTTP_SERVER}/mcp"},
+    }
+    of_server = {
+        server: [
+            {**_kind(effects), "server": server, "only": [name]}
+            for name, effects in EFFECTS_OF.items()
+        ]
+        for server in servers
+    }
+    agents = {
+        "a": _specialist(PLENTY, tools=of_server["started"], max_turns=30),
+        "b": _specialist(PLENTY, tools=of_server["elsewhere"], max_turns=30),
+        "c": _specialist(PLENTY),
+    }
+    body = {"agents": agents, "tasks": _turns(random, run), "result": "join"}
+    return {**body, "tool_servers": servers}, COMPLETES
+
+
 def _arguments(run: str, task: str, tool: str) -> str:
     counted = {} if tool == "look" else {"folder": FOLDER}
     return json.dumps({"task": f"{run}.{task}", **counted})
 
 
 def _tool(name: str, effects: str) -> dict[str, Any]:
-    tool: dict[str, Any] = {"python": f"tests.chaos.tools:{name}", "directory": str(PROJECT_ROOT)}
-    tool |= {"effects": effects, "approve": "never", "timeout_seconds": 20, "max_attempts": 10}
+    source = {"python": f"tests.chaos.tools:{name}", "directory": str(PROJECT_ROOT)}
+    return {**source, **_kind(effects)}
+
+
+def _kind(effects: str) -> dict[str, Any]:
+    tool: dict[str, Any] = {"effects": effects, "approve": "never"}
+    tool |= {"timeout_seconds": 20, "max_attempts": 10}
     if effects != "none":
         tool |= {"key_argument": "key", "price_usd": "0.0002"}
     return tool
@@ -230,6 +269,7 @@ SHAPE_MAKERS: Final[dict[str, Shape]] = {
     "heavy": _heavy,
     "tools": _tools,
     "scopes": _scopes,
+    "servers": _servers,
 }
-SEAM_EVENTS: Final = {"long": 60, "tools": 150}
+SEAM_EVENTS: Final = {"long": 60, "tools": 150, "servers": 150}
 """After how many events a run of this shape continues as new."""

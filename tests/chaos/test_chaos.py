@@ -155,6 +155,13 @@ def test_each_other_promise_is_seen_to_break() -> None:
     assert broken(found) == {"keys_found"}
 
 
+def test_a_history_that_does_not_replay_is_seen() -> None:
+    found = facts()
+    found.runs = [replace(found.runs[0], replay_failures=("execution 0: TMPRL1100",))]
+    assert broken(found) == {"histories_not_replayed"}
+    assert judge(found).lines() == ["histories_not_replayed: r, execution 0: TMPRL1100"]
+
+
 def effect(tool: str = "charge", key: str = "c:1.1") -> Effect:
     return Effect(tool, 1, "r.t", key, 10.0)
 

@@ -45,6 +45,7 @@ class Verdict:
     effects_twice: list[str]
     effects_unpaid: list[str]
     conversations_holed: list[str]
+    histories_not_replayed: list[str]
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -65,6 +66,7 @@ class Verdict:
             "effects_twice": len(self.effects_twice),
             "effects_unpaid": len(self.effects_unpaid),
             "conversations_holed": len(self.conversations_holed),
+            "histories_not_replayed": len(self.histories_not_replayed),
         }
 
     def lines(self) -> list[str]:
@@ -78,6 +80,7 @@ class Verdict:
             "effects_twice": self.effects_twice,
             "effects_unpaid": self.effects_unpaid,
             "conversations_holed": self.conversations_holed,
+            "histories_not_replayed": self.histories_not_replayed,
         }
         return [f"{name}: {line}" for name, lines in named.items() for line in lines] + self.notes
 
@@ -110,6 +113,9 @@ def judge(facts: Facts) -> Verdict:
         effects_twice=list(_effects_twice(facts)),
         effects_unpaid=list(_effects_unpaid(facts)),
         conversations_holed=facts.holes,
+        histories_not_replayed=[
+            f"{run.id}, {failure}" for run in facts.runs for failure in run.replay_failures
+        ],
         notes=[
             *overspent_notes,
             *mismatch_notes,
