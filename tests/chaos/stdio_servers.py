@@ -11,6 +11,8 @@ from pathlib import Path
 from tests.chaos.facts import Span
 
 NAME = "stdio_server"
+PATIENCE = 8.0
+"""Seconds that a kill waits for a server to run."""
 
 
 class StdioServers:
@@ -21,10 +23,14 @@ class StdioServers:
         self.spans: list[Span] = []
 
     async def kill(self, _: float) -> None:
-        """SIGKILL. Not counted where none has run."""
-        start = time.time()
-        if self._signal(self._running(), signal.SIGKILL):
-            self.spans.append(Span(NAME, "kill", start, time.time()))
+        """SIGKILL to those that run, or to the next one. Not counted where none does."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            start = time.time()
+            if self._signal(self._running(), signal.SIGKILL):
+                self.spans.append(Span(NAME, "kill", start, time.time()))
+                return
+            await asyncio.sleep(0.1)
 
     async def freeze(self, seconds: float) -> None:
         """SIGSTOP, and SIGCONT after a while."""
