@@ -19,6 +19,7 @@ from durable_agent_team.rules.programs import environment_of, place_of, programs
 from durable_agent_team.rules.size_limits import size_problems, size_warnings
 from durable_agent_team.rules.tools.tool_checks import uncharged_prices
 from durable_agent_team.rules.validation import team_problems, team_warnings
+from durable_agent_team.team_files.python_functions import function_warnings
 from durable_agent_team.team_files.team_file import FileProblem, TeamFileError, load_team
 
 PROMISED = (
@@ -80,6 +81,7 @@ def _findings(
         return [_finding("error", each) for each in file_problems(path, error, catalog)], None
     problems, warnings = team_problems(request, catalog), team_warnings(request)
     problems += size_problems(request, has_store)
+    warnings += function_warnings(request.team)
     if not team_problems(request):  # estimates need a sound graph
         warnings += size_warnings(request)
         warnings += _insufficient_budgets(request, catalog) if catalog is not None else []

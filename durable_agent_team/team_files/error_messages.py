@@ -13,6 +13,17 @@ from durable_agent_team.rules.pydantic_messages import explain_error
 from durable_agent_team.team_files.union_branches import PROGRAMS, Branch, branch_of
 from durable_agent_team.team_files.union_messages import NO_KIND, special_words
 
+_AS_YAML = {
+    "tuple_type": "write a list, such as [first, second]",
+    "dict_type": "write `key: value`, each on a line below it",
+    "model_type": "write `key: value`, each on a line below it",
+    **dict.fromkeys(
+        ("int_type", "int_parsing", "int_from_float"), "write it like 20, without a unit"
+    ),
+    **dict.fromkeys(("float_type", "float_parsing"), "write it like 20 or 0.5, without a unit"),
+}
+"""How a value of that kind is written in YAML, where the message does not say it."""
+
 
 def in_words(
     error: ValidationError, of: type[BaseModel] = Team
@@ -22,7 +33,10 @@ def in_words(
     `of` is the contract that the file does not match.
     """
     found: dict[tuple[str | int, ...], Problem] = {}
-    for line in error.errors(include_url=False):
+    lines = error.errors(include_url=False)
+    for line in lines:
+        if line["type"] == "too_short" and any(_is_within(each, line) for each in lines):
+            continue  # pydantic counts the entries that are right
         path = tuple(part for part in line["loc"] if part != "[key]")
         branch = branch_of(path)
         path = _without_branches(path, branch)
@@ -30,11 +44,17 @@ def in_words(
     return list(found.items())
 
 
+def _is_within(line: Any, outer: Any) -> bool:
+    inside, around = line["loc"], outer["loc"]
+    return len(inside) > len(around) and inside[: len(around)] == around
+
+
 def _problem(
     path: tuple[str | int, ...], line: Any, of: type[BaseModel], branch: Branch | None
 ) -> Problem:
     kind = line["type"]
     what, remedy = explain_error(line)
+    remedy = remedy or _as_yaml(kind, line["input"])
     if branch is not None and kind != "extra_forbidden":
         what, remedy = special_words(path, line, branch) or (what, remedy)
     if kind == "extra_forbidden":
@@ -70,7 +90,15 @@ def _without_branches(path: tuple[str | int, ...], branch: Branch | None) -> tup
     return path
 
 
+def _as_yaml(kind: str, value: Any) -> str:
+    if kind == "string_type":
+        return "put it in quotes" if isinstance(value, bool | int | float) else ""
+    return _AS_YAML.get(kind, "")
+
+
 def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     text = repr(value) if isinstance(value, str | list | dict) else str(value)
     return text if len(text) <= 80 else f"{text[:77]}…"
 

@@ -219,3 +219,26 @@ def test_the_schema_of_editors_takes_a_name_for_a_built_in_tool(tool: object) ->
     wrong = json.loads(json.dumps(team).replace("calculate", "calc").replace("docs", "/"))
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(wrong, team_schema())
+
+
+@pytest.mark.parametrize(
+    ("rest", "says"),
+    [
+        (clerk("{server: s}") + "tool_servers: {s: {command: [true]}}\n",
+         ["tool_servers.s.command[0] = true: a text is needed here (put it in quotes)"]),
+        (clerk("{server: s}") + "tool_servers: {s: {command: npx -y it}}\n",
+         ["tool_servers.s.command = 'npx -y it': a list is needed here"
+          " (write a list, such as [first, second])"]),
+        (clerk("{built_in: calculate, timeout_seconds: 5m}"),
+         ["agents.clerk.tools[0].timeout_seconds = '5m': a number is needed here"
+          " (write it like 20 or 0.5, without a unit)"]),
+        (clerk("{built_in: calculate, approve: yes}"),
+         ["agents.clerk.tools[0].approve = true: this is not one of the choices"
+          " (one of 'never', 'always', 'tainted' or 'above_usd')"]),
+    ],
+)  # fmt: skip
+def test_a_value_of_another_kind_is_shown_as_yaml_has_it_with_how_to_write_it(
+    tmp_path: Path, rest: str, says: list[str]
+) -> None:
+    """And nothing else: a list with a wrong entry is not called empty."""
+    assert [each.split(" ", 1)[1] for each in said(written(tmp_path, rest))] == says

@@ -204,6 +204,11 @@ def test_a_problem_has_its_place_and_what_to_change(
             "agents.clerk.tools[0].max_attempts = 5: a tool with `effects: once` is not tried",
         ),
         (
+            [{**FETCH, "hosts": ["docs.example", "127.0.0.1"]}],
+            {"servers": {}},
+            "agents.clerk.tools[0].hosts[1] = 127.0.0.1: fetch never reads from a private address",
+        ),
+        (
             [{**REFUND, "price_usd": 2}],
             {"servers": {}},
             "agents.clerk.tools[0].price_usd = 2: above the limit of 1 USD: no call can be paid",

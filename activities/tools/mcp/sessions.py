@@ -26,6 +26,10 @@ MISSING: Final = (
     "this worker cannot talk to MCP servers, since the package `mcp` is not installed: install"
     " durable-agent-team[worker]"
 )
+OTHER_CODE: Final = (
+    "this worker cannot load what talks to MCP servers: {error}. Its code has probably changed"
+    " since it started: start it again"
+)
 
 
 class McpSessions:
@@ -113,8 +117,10 @@ class McpSessions:
             module: Any = await asyncio.to_thread(
                 importlib.import_module, "activities.tools.mcp.connection"
             )
-        except ImportError:
-            raise ToolUnreachable(MISSING) from None
+        except ImportError as error:
+            is_missing = isinstance(error, ModuleNotFoundError)
+            why = MISSING if is_missing else OTHER_CODE.format(error=error)
+            raise ToolUnreachable(why) from None
         known = key in self._legacy
         connection: Connection = module.Connection(name, server, self._worker)
         try:

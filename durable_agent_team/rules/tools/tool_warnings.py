@@ -1,11 +1,19 @@
 """What is allowed of the tools of a team, and probably not intended."""
 
+import ipaddress
 from collections.abc import Iterator
+from contextlib import suppress
 from decimal import Decimal
 
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.team import Team
-from durable_agent_team.contracts.tool_kinds import ApprovalRule, Effects, ServerTools, Tool
+from durable_agent_team.contracts.tool_kinds import (
+    ApprovalRule,
+    BuiltInTool,
+    Effects,
+    ServerTools,
+    Tool,
+)
 from durable_agent_team.rules.tools.tool_checks import effects_of
 
 
@@ -37,6 +45,7 @@ def tool_warnings(team: Team) -> Iterator[Problem]:
             place = f"{field}.tools[{index}]"
             yield from _policy_warnings(place, tool)
             yield from _price_warnings(place, tool, agent.budget_usd or team.budget_usd)
+            yield from _host_warnings(place, tool)
 
 
 def _policy_warnings(place: str, tool: Tool) -> Iterator[Problem]:
@@ -76,3 +85,20 @@ def _price_warnings(place: str, tool: Tool, budget: Decimal | None) -> Iterator[
             what=f"above the limit of {budget} USD: no call can be paid",
             remedy="raise the agent's budget_usd, or correct the price",
         )
+
+
+def _host_warnings(place: str, tool: Tool) -> Iterator[Problem]:
+    for index, host in enumerate(tool.hosts if isinstance(tool, BuiltInTool) else ()):
+        if _is_private(host):
+            yield Problem(
+                field=f"{place}.hosts[{index}]",
+                value=host,
+                what="fetch never reads from a private address",
+                remedy="leave it out; an MCP server or a function of your own can read there",
+            )
+
+
+def _is_private(host: str) -> bool:
+    with suppress(ValueError):
+        return not ipaddress.ip_address(host).is_global
+    return host.lower() == "localhost" or host.lower().endswith(".localhost")

@@ -1,6 +1,7 @@
 """Servers as processes: what they do must neither stop, nor fill, nor fool the worker."""
 
 import asyncio
+import importlib
 import json
 import os
 import resource
@@ -275,3 +276,22 @@ async def test_a_stateful_server_has_a_session_for_each_conversation() -> None:
         first, second, other = await count("a"), await count("a"), await count("b")
     assert (first[1], second[1], other[1]) == ("slow 1", "slow 2", "slow 1")
     assert first[0] == second[0] != other[0]
+
+
+async def test_code_that_changed_under_a_worker_is_not_called_a_missing_package(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(_: str) -> None:
+        raise ImportError("cannot import name 'x' from 'activities.y'")
+
+    async with calling(hostile()) as call:
+        monkeypatch.setattr(importlib, "import_module", fails)
+        with pytest.raises(ToolUnreachable, match=r"cannot import name 'x'.*start it again"):
+            await call("echo")
+        monkeypatch.setattr(importlib, "import_module", _no_mcp)
+        with pytest.raises(ToolUnreachable, match="the package `mcp` is not installed"):
+            await call("echo")
+
+
+def _no_mcp(_: str) -> None:
+    raise ModuleNotFoundError("No module named 'mcp'", name="mcp")

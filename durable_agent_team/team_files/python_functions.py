@@ -1,0 +1,113 @@
+"""Functions that a team file names (`module:function`): whether their code can be found.
+
+Nothing is imported: the file is read. What only an import shows, the worker reports when it lists
+the tools, or starts the program.
+"""
+
+import ast
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+from durable_agent_team.contracts.plan import Problem
+from durable_agent_team.contracts.program_kinds import PythonRun
+from durable_agent_team.contracts.team import Team
+from durable_agent_team.contracts.tool_kinds import PythonTool
+from durable_agent_team.rules.nearest_names import nearest
+from durable_agent_team.rules.programs import programs_of
+
+MOST_BYTES = 1_000_000
+
+
+def function_warnings(team: Team) -> Iterator[Problem]:
+    """Of a team whose paths are absolute. Warnings, since a worker elsewhere may have more."""
+    for name, run in programs_of(team).items():
+        if isinstance(run, PythonRun):
+            found = _warning(run.python, run.directory, is_isolated=run.environment is not None)
+            yield from _placed(f"agents.{name}.run", run.python, found)
+    for name, agent in team.agents.items():
+        for index, tool in enumerate(agent.tools):
+            if isinstance(tool, PythonTool):
+                found = _warning(tool.python, tool.directory, is_isolated=False)
+                yield from _placed(f"agents.{name}.tools[{index}]", tool.python, found)
+
+
+def _placed(field: str, value: str, found: tuple[str, str] | None) -> Iterator[Problem]:
+    if found is not None:
+        what, remedy = found
+        yield Problem(field=f"{field}.python", value=value, what=what[:1000], remedy=remedy[:1000])
+
+
+def _warning(named: str, directory: str | None, *, is_isolated: bool) -> tuple[str, str] | None:
+    """`is_isolated`: its environment may have the module, and is not there yet."""
+    module, _, function = named.partition(":")
+    folder = Path(directory or ".")
+    file = _file_of(module, folder)
+    if file is None:
+        if is_isolated or _is_package(module, folder) or _is_installed(module):
+            return None
+        path = "/".join(module.split("."))
+        return (
+            f"there is no module {module} in {folder}",
+            f"write {path}.py there, or name the folder as `directory`",
+        )
+    names = _names_in(file)
+    if names is None or function in names:
+        return None
+    close = nearest(function, sorted(names))
+    remedy = f"did you mean `{module}:{close}`?" if close else "define it there"
+    return f"{file} has no {function}", remedy
+
+
+def _file_of(module: str, folder: Path) -> Path | None:
+    base = folder.joinpath(*module.split("."))
+    with suppress(OSError, ValueError):
+        for file in (base.with_name(f"{base.name}.py"), base / "__init__.py"):
+            if file.is_file():
+                return file
+    return None
+
+
+def _is_package(module: str, folder: Path) -> bool:
+    """A package without `__init__.py`, or one of compiled modules: nothing is known of these."""
+    with suppress(OSError, ValueError):
+        first = folder / module.partition(".")[0]
+        return any(first.parent.glob(f"{first.name}.*.so")) or (
+            "." in module and (first / "__init__.py").is_file()
+        )
+    return False
+
+
+def _is_installed(module: str) -> bool:
+    first = module.partition(".")[0]
+    with suppress(ImportError, ValueError, AttributeError):
+        return first in sys.modules or find_spec(first) is not None
+    return False
+
+
+def _names_in(file: Path) -> set[str] | None:
+    """What the module defines at its top level; None where its text does not say that."""
+    with suppress(OSError, ValueError, SyntaxError, RecursionError, MemoryError):
+        if file.stat().st_size > MOST_BYTES:
+            return None
+        tree = ast.parse(file.read_bytes())
+        names: set[str] = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom | ast.Import):
+                bound = {each.asname or each.name.partition(".")[0] for each in node.names}
+                if "*" in bound:
+                    return None
+                names |= bound
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                names.add(node.name)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                names.add(node.id)
+        says_all = not names & {"__getattr__"} and "globals" not in _used_in(tree)
+        return names if says_all else None
+    return None
+
+
+def _used_in(tree: ast.AST) -> set[str]:
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
