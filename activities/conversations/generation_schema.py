@@ -6,6 +6,7 @@ What llama.cpp refuses (`items: false`, a `pattern` that is not anchored), follo
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 LONGEST = 500
 """Of `maxLength` and `maxItems`: larger ones make a grammar too large."""
@@ -51,24 +52,67 @@ def _is_too_much(name: str, value: Any) -> bool:
 
 def hoisted(branches: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The branches with the definitions that they refer to at the root, under names of their own;
-    and these definitions, as a part of the whole schema."""
+    and these definitions, as a part of the whole schema. A reference to anything else, such as the
+    whole schema itself, is left out."""
     shared: dict[str, Any] = {}
-    moved = [_hoist(branch, f"{number}.", shared) for number, branch in enumerate(branches)]
+    moved = []
+    for number, branch in enumerate(branches):
+        known: dict[str, Any] = {}
+        _collect(branch, known)
+        hoist = _Hoist(f"{number}.", frozenset(known))
+        shared.update({f"{number}.{name}": hoist.schema(each) for name, each in known.items()})
+        moved.append(hoist.schema(branch))
     return moved, {"$defs": shared} if shared else {}
 
 
-def _hoist(value: Any, prefix: str, shared: dict[str, Any]) -> Any:
+NAMED = frozenset({"properties", "patternProperties", "dependentSchemas"})
+"""Keywords whose keys are names: `definitions` may be one of them."""
+DEFINITIONS = frozenset({"$defs", "definitions"})
+VALUES = frozenset({"enum", "const"})
+
+
+def _collect(value: Any, found: dict[str, Any]) -> None:
+    """All definitions within a schema, by name."""
     if isinstance(value, list):
-        return [_hoist(each, prefix, shared) for each in value]
+        for each in value:
+            _collect(each, found)
     if not isinstance(value, dict):
-        return value
-    kept: dict[str, Any] = {}
-    for name, each in value.items():
-        if name in ("$defs", "definitions") and isinstance(each, dict):
-            own = {f"{prefix}{key}": _hoist(inner, prefix, shared) for key, inner in each.items()}
-            shared.update(own)
-        elif name == "$ref" and isinstance(each, str):
-            kept[name] = f"#/$defs/{prefix}{each.rsplit('/', 1)[-1]}"
-        else:
-            kept[name] = _hoist(each, prefix, shared)
-    return kept
+        return
+    for keyword, each in value.items():
+        if keyword in DEFINITIONS and isinstance(each, dict):
+            found.update(each)
+        if keyword in NAMED | DEFINITIONS and isinstance(each, dict):
+            for inner in each.values():
+                _collect(inner, found)
+        elif keyword not in VALUES:
+            _collect(each, found)
+
+
+class _Hoist:
+    """Makes the schemas of one branch refer to the definitions at the root."""
+
+    def __init__(self, prefix: str, known: frozenset[str]) -> None:
+        self._prefix, self._known = prefix, known
+
+    def schema(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self.schema(each) for each in value]
+        if not isinstance(value, dict):
+            return value
+        kept: dict[str, Any] = {}
+        for keyword, each in value.items():
+            if keyword == "$ref":
+                kept.update(self._reference(each))
+            elif keyword in NAMED and isinstance(each, dict):
+                kept[keyword] = {name: self.schema(inner) for name, inner in each.items()}
+            elif keyword not in DEFINITIONS:
+                kept[keyword] = each if keyword in VALUES else self.schema(each)
+        return kept
+
+    def _reference(self, target: Any) -> dict[str, str]:
+        if not isinstance(target, str) or "/" not in target:
+            return {}
+        name = target.rpartition("/")[2]
+        # A name in a JSON Pointer, in a URI.
+        plain = unquote(name).replace("~1", "/").replace("~0", "~")
+        return {"$ref": f"#/$defs/{self._prefix}{name}"} if plain in self._known else {}

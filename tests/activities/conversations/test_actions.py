@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -204,6 +204,78 @@ def test_definitions_of_several_tools_do_not_meet() -> None:
     assert valid({"action": "a", "arguments": {"x": "s"}})
     assert valid({"action": "b", "arguments": {"x": 1}})
     assert not valid({"action": "a", "arguments": {"x": 1}})
+
+
+names = st.sampled_from(
+    ["x", "definitions", "$defs", "$ref", "properties", "items", "enum", "title", "a/b ~%"]
+)
+
+
+def _around(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Larger schemas of these."""
+    return st.one_of(
+        st.fixed_dictionaries({"type": st.just("array"), "items": inner}),
+        st.fixed_dictionaries({"anyOf": st.lists(inner, min_size=1, max_size=2)}),
+        st.fixed_dictionaries(
+            {"type": st.just("object"), "properties": st.dictionaries(names, inner, max_size=3)}
+        ),
+    )
+
+
+simple = st.sampled_from(
+    [
+        {"type": "string"},
+        {"type": "integer", "multipleOf": 3},
+        {"type": "string", "pattern": "^\\d+$", "maxLength": 2_000},
+        {"enum": [1, "a", {"$ref": "#/nowhere"}]},
+        {"const": None},
+        {"$ref": "#/$defs/Thing"},
+        {"$ref": "#/$defs/a~1b%20~0%25"},
+        {"title": "Any", "description": "x"},
+    ]
+)
+
+
+@st.composite
+def parameters(draw: st.DrawFn) -> dict[str, Any]:
+    """The schema of a tool as servers may give it, with definitions and odd names."""
+    fields = draw(st.dictionaries(names, st.recursive(simple, _around, max_leaves=5), max_size=3))
+    chosen = draw(st.lists(st.sampled_from(sorted(fields)), unique=True)) if fields else []
+    return {
+        "type": "object",
+        "properties": fields,
+        "required": chosen,
+        "$defs": {"Thing": draw(simple.filter(lambda each: "$ref" not in each))}
+        | {"a/b ~%": {"type": "boolean"}},
+    }
+
+
+@settings(max_examples=15)
+@given(parameters(), parameters(), st.data())
+def test_what_a_model_is_held_to_is_a_schema_and_takes_what_the_tool_takes(
+    first: dict[str, Any], second: dict[str, Any], data: st.DataObject
+) -> None:
+    held_to = schema(turn(tools=box(a=first, b=second), native=False))
+    Draft202012Validator.check_schema(held_to)
+    valid = Draft202012Validator(held_to).is_valid
+    for name, of_tool in (("a", first), ("b", second)):
+        given_fields = {
+            field: data.draw(json_values)
+            for field in of_tool["properties"]
+            if data.draw(st.booleans())
+        }
+        said = {"action": name, "arguments": given_fields}
+        if Draft202012Validator(of_tool).is_valid(given_fields):
+            assert valid(said), "whatever the tool takes can be said"
+    assert valid({"action": "answer", "answer": "x"})
+
+
+def test_a_schema_that_refers_to_itself_is_cut_there() -> None:
+    tree = {"type": "object", "properties": {"name": {"type": "string"}, "under": {"$ref": "#"}}}
+    held_to = schema(turn(tools=box(plant=tree), native=False))
+    assert Draft202012Validator(held_to).is_valid(
+        {"action": "plant", "arguments": {"name": "oak", "under": {"name": "leaf"}}}
+    )
 
 
 json_values = st.recursive(

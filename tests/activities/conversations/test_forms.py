@@ -11,8 +11,9 @@ from activities.calls.request_body import body
 from activities.conversations.known_conversations import KnownConversations, UnknownConversation
 from durable_agent_team.contracts.call import CallRequest, Source
 from durable_agent_team.contracts.conversation import Entry, Said, ToolCall, ToolMessage, Turn
+from durable_agent_team.contracts.text_ref import json_bytes_of
 from durable_agent_team.payloads.converter import DATA_CONVERTER
-from durable_agent_team.rules.tools.compaction import compacted, in_place_of
+from durable_agent_team.rules.tools.compaction import KEPT_RESULTS, compacted, in_place_of
 from durable_agent_team.rules.tools.conversation_forms import in_base_form
 from durable_agent_team.rules.tools.conversation_hash import extended, head_hash
 from durable_agent_team.rules.tools.conversation_size import entries_bytes
@@ -192,6 +193,36 @@ def test_compaction_is_stable_and_never_grows(sizes: list[int], room: int) -> No
     assert once[-3:] == entries[-3:]
     assert compacted(once, entries_bytes(once), max(room, entries_bytes(once))) == once
     assert [each.results[0].id for each in once] == [each.results[0].id for each in entries]
+
+
+@given(turns=st.lists(steps(), max_size=8), room=st.integers(0, 6_000))
+def test_compaction_takes_texts_of_old_results_and_nothing_else(
+    turns: list[list[Entry]], room: int
+) -> None:
+    """Every call keeps its result, in its place; what the model said stays word for word."""
+    entries = [entry for each in turns for entry in each]
+    size = entries_bytes(entries)
+    smaller = compacted(entries, size, room)
+    assert len(smaller) == len(entries)
+    for before, after in zip(entries, smaller, strict=True):
+        assert (before.turn, before.said) == (after.turn, after.said)
+        pairs = [(each.id, each.name) for each in before.results]
+        assert [(each.id, each.name) for each in after.results] == pairs
+    old = [each for entry in entries for each in entry.results]
+    new = [each for entry in smaller for each in entry.results]
+    removed = [number for number, each in enumerate(new) if each.removed]
+    assert all(number < len(old) - KEPT_RESULTS for number in removed)
+    for number, (before, after) in enumerate(zip(old, new, strict=True)):
+        expected = in_place_of(before) if number in removed else before.whole
+        assert after.whole == expected
+        assert json_bytes_of(after.whole) <= json_bytes_of(before.whole)
+    if size <= room:
+        assert smaller == entries
+    elif entries_bytes(smaller) > room:  # it says so by being larger: there is nothing left
+        for number, each in enumerate(old[: len(old) - KEPT_RESULTS]):
+            text = in_place_of(each)
+            assert number in removed or json_bytes_of(text) >= json_bytes_of(each.whole)
+    assert compacted(smaller, entries_bytes(smaller), room) == smaller
 
 
 def test_what_stands_for_a_result_names_it() -> None:
