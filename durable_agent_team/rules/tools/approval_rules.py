@@ -15,13 +15,15 @@ MAX_AMOUNT = Decimal(10**12)
 
 
 def parsed_arguments(text: str) -> dict[str, Any] | None:
-    """The arguments of a call; None where they are no JSON object.
+    """The arguments of a call; None where they are no JSON object, or have a number that JSON
+    cannot hold.
 
     >>> parsed_arguments('{"city": "Oslo"}')
     {'city': 'Oslo'}
     """
     try:
         value = from_json(text, allow_inf_nan=False)
+        json.dumps(value, allow_nan=False)  # 1e400 is read as infinity
     except ValueError:
         return None
     return value if isinstance(value, dict) else None
