@@ -27,7 +27,7 @@ from durable_agent_team.rules.tools.compaction import KEPT_AT_LEAST, compacted, 
 from durable_agent_team.rules.tools.conversation_forms import in_base_form
 from durable_agent_team.rules.tools.conversation_hash import extended, head_hash
 from durable_agent_team.rules.tools.conversation_size import entries_bytes, head_bytes
-from durable_agent_team.rules.tools.offers import CallsSoFar, Offer, missing_tools, offer
+from durable_agent_team.rules.tools.offers import CallsSoFar, Offer, offer, unmet_tools
 from workflows.activity_errors import failure_and_spend
 from workflows.activity_executor import ActivityExecutor
 from workflows.agent_spans import begin_agent_span, end_agent_span
@@ -43,6 +43,9 @@ from workflows.tools.tool_calls import ToolCalls
 
 COMPACTS_ON_OVERFLOW = "compact-on-overflow"
 """Runs from before this patch fail a task whose conversation does not fit the model's context."""
+REQUIRED = "required-before-answer"
+"""Runs from before this patch let an agent answer without a required tool, once that could not be
+called any more."""
 
 
 class Turns:
@@ -105,20 +108,26 @@ class Turns:
             self._progress.changed()
 
     def cannot_answer(self, assignment: Assignment, call: OpenCall) -> Failure | None:
-        """Why the last turn is not worth its money: it may call nothing, and a required tool has
-        not succeeded."""
+        """Why the next turn is not worth its money: a required tool has not succeeded, and cannot
+        be called any more."""
         state, caller = call.conversation, assignment.caller
-        if state is None or not isinstance(caller, Agent) or state.turns + 1 < caller.max_turns:
+        if state is None or not isinstance(caller, Agent):
             return None
+        is_last = state.turns + 1 >= caller.max_turns
         box = self._progress.tool_boxes[assignment.agent]
-        missing = missing_tools(caller, box, self._so_far(assignment, state))
-        if not missing:
+        so_far = self._so_far(assignment, state)
+        unmet = unmet_tools(caller, box, so_far, is_last=is_last)
+        if not unmet or not (is_last or workflow.patched(REQUIRED)):
             return None
-        names = " or ".join(missing)
+        why = f"max_turns is {caller.max_turns}, and in the last one nothing can be called"
+        if not is_last and so_far.repeats:
+            why = "the same call was made again and again, so that nothing can be called any more"
+        elif not is_last:
+            why = "its max_calls are used up"
         return Failure(
             type=ErrorType.CHECK_FAILED,
-            message=f"{names} is required, and no call of it has succeeded in {state.turns} turns;"
-            f" max_turns is {caller.max_turns}, and in the last one nothing can be called"[:2000],
+            message=f"{' or '.join(unmet)} is required, and no call of it has succeeded in"
+            f" {state.turns} turns; {why}"[:2000],
         )
 
     def took(self, call: OpenCall, request: CallRequest, result: CallResult) -> None:

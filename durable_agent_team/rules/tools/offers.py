@@ -52,6 +52,19 @@ def missing_tools(agent: Agent, box: ToolBox, so_far: CallsSoFar) -> tuple[str, 
     )
 
 
+def unmet_tools(
+    agent: Agent, box: ToolBox, so_far: CallsSoFar, *, is_last: bool
+) -> tuple[str, ...]:
+    """The tools that are missing and cannot be called any more: whatever the agent would answer, it
+    may not. An entry counts as long as one of its tools is left."""
+    if is_last or so_far.repeats:
+        return missing_tools(agent, box, so_far)
+    open_entries = {each.entry for each in box.tools if _is_left(agent, each, so_far)}
+    entries = {each.name: each.entry for each in box.tools}
+    missing = missing_tools(agent, box, so_far)
+    return tuple(name for name in missing if entries[name] not in open_entries)
+
+
 def _is_left(agent: Agent, tool: ToolFacts, so_far: CallsSoFar) -> bool:
     most = agent.tools[tool.entry].max_calls
     return most is None or so_far.made.get(tool.name, 0) < most
