@@ -10,6 +10,7 @@ from durable_agent_team.rules.review import Review, parse_review, to_do_again
 from workflows.plans.planned_outputs import output_problems
 from workflows.plans.taking_over import answer_stands
 from workflows.state.progress import Progress
+from workflows.state.tainted_handoffs import note_added
 from workflows.task_exceptions import TaskFailed, TaskSkipped
 from workflows.tasks.assignments import (
     REVIEW_SUBJECT,
@@ -34,6 +35,7 @@ async def review_plan(progress: Progress, calls: PaidCalls, runner: TaskRunner) 
         if revised is None or progress.stopping:
             return
         review, plan = revised
+        note_added(progress, review.add)
         progress.tasks.revise(plan, to_do_again(plan, review.redo))
         progress.reviews += 1
         progress.become(RunStatus.WORKING)

@@ -1,7 +1,10 @@
-"""Notes which hand-offs may hold something from outside: what reads them is tainted, too."""
+"""Notes which hand-offs, and which asks of reviews, may hold something from outside: what reads them
+is tainted, too."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
+from durable_agent_team.contracts.team import Task
+from durable_agent_team.rules.revision import is_added
 from durable_agent_team.rules.tools.taint import hands_on_taint, may_be_tainted
 from workflows.state.progress import Progress
 
@@ -12,7 +15,7 @@ def note_handoff(progress: Progress, task_id: str) -> None:
         return
     task = progress.tasks.schedule.tasks[task_id]
     agent = progress.team.agents[task.agent]
-    if hands_on_taint(task, agent, progress.tainted_tasks):
+    if hands_on_taint(task, agent, progress.tainted_tasks, progress.tainted_asks):
         progress.tainted_tasks.add(task_id)
 
 
@@ -22,13 +25,22 @@ def note_taken_over(progress: Progress, task_ids: Collection[str]) -> None:
     if not _matters(progress):
         return
     tasks = progress.tasks.schedule.tasks
+    # Its reviews may have read what is not in the plan any more, or is made anew in this run.
+    progress.tainted_asks.update(filter(is_added, tasks))
     count = -1
     while count != len(progress.tainted_tasks):
         count = len(progress.tainted_tasks)
         for task_id in task_ids:
             agent = progress.team.agents[tasks[task_id].agent]
-            if may_be_tainted(tasks[task_id], agent, progress.tainted_tasks):
+            tainted, asks = progress.tainted_tasks, progress.tainted_asks
+            if may_be_tainted(tasks[task_id], agent, tainted, asks):
                 progress.tainted_tasks.add(task_id)
+
+
+def note_added(progress: Progress, tasks: Iterable[Task]) -> None:
+    """A review has added these tasks, after it had read all hand-offs so far."""
+    if progress.tainted_tasks:
+        progress.tainted_asks.update(task.id for task in tasks)
 
 
 def _matters(progress: Progress) -> bool:

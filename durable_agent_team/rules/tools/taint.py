@@ -31,23 +31,29 @@ def is_described_from_outside(tool: Tool) -> bool:
     )
 
 
-def begins_tainted(task: Task, agent: Agent, tainted: Collection[str]) -> bool:
+def begins_tainted(
+    task: Task, agent: Agent, tainted: Collection[str], asks: Collection[str] = ()
+) -> bool:
     """Whether what a task's agent reads comes from outside: documents, descriptions of its tools,
-    hand-offs of tasks that are `tainted`, and, in a task that a review added after reading such
-    hand-offs, its very ask."""
+    hand-offs of tasks that are `tainted`, and its very ask, in a task that a review added after
+    reading such hand-offs: now, or before (`asks`), since they may be made anew."""
     if task.inputs or agent.inputs or any(map(is_described_from_outside, agent.tools)):
         return True
-    if tainted and is_added(task.id):
+    if task.id in asks or (tainted and is_added(task.id)):
         return True
     return any(each in tainted for each in task.depends_on)
 
 
-def hands_on_taint(task: Task, agent: Agent, tainted: Collection[str]) -> bool:
+def hands_on_taint(
+    task: Task, agent: Agent, tainted: Collection[str], asks: Collection[str] = ()
+) -> bool:
     """Whether the hand-off of a task is tainted, apart from what its conversation has read. What a
     program or a remote agent reads is not known."""
-    return begins_tainted(task, agent, tainted) or run_of(agent) is not None
+    return begins_tainted(task, agent, tainted, asks) or run_of(agent) is not None
 
 
-def may_be_tainted(task: Task, agent: Agent, tainted: Collection[str]) -> bool:
+def may_be_tainted(
+    task: Task, agent: Agent, tainted: Collection[str], asks: Collection[str] = ()
+) -> bool:
     """The same for a hand-off of another run, of whose conversation nothing is known."""
-    return hands_on_taint(task, agent, tainted) or any(map(is_from_outside, agent.tools))
+    return hands_on_taint(task, agent, tainted, asks) or any(map(is_from_outside, agent.tools))
