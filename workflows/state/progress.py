@@ -88,11 +88,14 @@ class Progress:
     """What the tools of conversations have done, by the conversation's id."""
     tainted_tasks: set[str] = field(default_factory=set)
     """The tasks whose hand-offs may hold something from outside."""
+    tainted_asks: set[str] = field(default_factory=set)
+    """The tasks that a review added after it had read such a hand-off."""
     tools_in_flight: Annotated[dict[str, Effects], Field(exclude=True)] = field(
         default_factory=dict
     )
-    """Calls of tools by their subjects. The next execution makes them again, under their keys; but
-    while a call is in flight whose effect must happen once, there is none."""
+    """Calls of tools by their keys: a task that is done again has calls of the same names. The next
+    execution makes them again; but while a call is in flight whose effect must happen once, there
+    is none."""
     slow_tools: set[str] = field(default_factory=set)
     """Sources of tools that take too long for a local activity."""
     planning: PlanningTerms = field(default_factory=PlanningTerms)

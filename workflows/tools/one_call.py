@@ -132,9 +132,9 @@ class CallMaker:
                 return
             while not state.has_ended:
                 failure = state.parked_after or state.unknown
-                if failure is None:
+                if failure is None and state.decision is None:
                     failure = await self._made(one)
-                if failure is not None and not state.has_ended:
+                if not state.has_ended and (failure is not None or state.decision is not None):
                     await self._wait_for_person(one, failure)
         except BaseException:
             if not state.has_ended:
@@ -221,7 +221,7 @@ class CallMaker:
                 self._succeeded(one, account, result)
                 return None
             finally:
-                self._progress.tools_in_flight.pop(one.subject, None)
+                self._progress.tools_in_flight.pop(one.key, None)
         return await self._failed(one, account, end)
 
     def _check_approved(self, one: OneCall) -> None:
@@ -235,7 +235,7 @@ class CallMaker:
         state, price = one.state, one.tool.price_usd
         state.started_at = state.started_at or workflow.now()
         state.rounds += 1
-        self._progress.tools_in_flight[one.subject] = one.facts.effects
+        self._progress.tools_in_flight[one.key] = one.facts.effects
         if price is not None:
             account.begin_tool(one.key, price, one.work.task)
         self._become(one, ToolCallStatus.RUNNING)
@@ -356,11 +356,14 @@ class CallMaker:
 
     # What a person decides
 
-    async def _wait_for_person(self, one: OneCall, failure: Failure) -> None:
+    async def _wait_for_person(self, one: OneCall, failure: Failure | None) -> None:
         """Parks the call, and carries out what a person decides. A call that never ran is made
-        again when it is woken; one that may have run needs a decision."""
+        again when it is woken; one that may have run needs a decision. `failure` is None where
+        they have decided in an earlier execution of the run."""
         state = one.state
-        if state.decision is None:
+        if failure is None or state.decision is not None:
+            self._progress.unpark(one.subject)
+        else:
             self._become(one, ToolCallStatus.PARKED)
             caller, account = one.user.caller, self._account(one)
             await self._parking.park(one.subject, caller, account, failure, state)

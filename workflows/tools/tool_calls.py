@@ -56,7 +56,8 @@ class ToolCalls:
         task = self._progress.tasks.schedule.tasks.get(user.subject)
         if task is None or not isinstance(user.caller, Agent):
             return True
-        return begins_tainted(task, user.caller, self._progress.tainted_tasks)
+        progress = self._progress
+        return begins_tainted(task, user.caller, progress.tainted_tasks, progress.tainted_asks)
 
     async def run(
         self, user: ToolUser, conversation_id: str, turn_number: int, turn: Turn, box: ToolBox
@@ -171,7 +172,10 @@ class ToolCalls:
         return tuple(results)
 
     def _show(self, work: ToolWork) -> None:
-        """The task is parked while nothing of its turn can go on without a person."""
+        """The task is parked while nothing of its turn can go on without a person. A conversation
+        that was given up, since its task is done again, says nothing about the task."""
+        if self._progress.tool_work.get(work.conversation) is not work:
+            return
         calls = [state for state in work.of_turn(work.turn) if state.same_as is None]
         is_open = [each for each in calls if not each.has_ended]
         if is_open and all(each.status in WAITS_FOR_PERSON for each in is_open):
