@@ -1,5 +1,5 @@
-"""When a call of a tool needs a person, and what an approval is bound to: for all tools, effects and
-arguments."""
+"""When a call of a tool needs a person, and what an approval is bound to: for all tools, effects
+and arguments."""
 
 import json
 from decimal import Decimal

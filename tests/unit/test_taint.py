@@ -1,4 +1,4 @@
-"""What an agent reads from outside before its first call of a tool, and what it hands on of that."""
+"""What an agent reads from outside before its first call of a tool, and what it hands on."""
 
 from collections.abc import Collection
 from typing import Any

@@ -148,7 +148,8 @@ def test_a_call_without_money_has_not_run(effects: Effects) -> None:
     for kind in (ErrorType.BUDGET_EXHAUSTED, ErrorType.ACCOUNT_DISABLED):
         found = outcome(reported(kind, figures), effects)
         assert isinstance(found, NoMoney)
-        assert (found.failure.required_usd, found.failure.remaining_usd) == (2, 1)
+        assert found.failure.required_usd == Decimal(2)
+        assert found.failure.remaining_usd == Decimal(1)
 
 
 def test_a_cancelled_attempt_has_sent_nothing_since_it_would_have_said_so() -> None:
@@ -157,7 +158,7 @@ def test_a_cancelled_attempt_has_sent_nothing_since_it_would_have_said_so() -> N
 
 
 texts = st.text(max_size=4_000)
-details = st.lists(
+details: st.SearchStrategy[list[Any]] = st.lists(
     st.none()
     | st.booleans()
     | texts

@@ -1,5 +1,5 @@
-"""Notes which hand-offs, and which asks of reviews, may hold something from outside: what reads them
-is tainted, too."""
+"""Notes which hand-offs, and which asks of reviews, may hold something from outside: what reads
+them is tainted, too."""
 
 from collections.abc import Collection, Iterable
 

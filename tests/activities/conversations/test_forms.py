@@ -204,10 +204,10 @@ def test_compaction_takes_texts_of_old_results_and_nothing_else(
     size = entries_bytes(entries)
     smaller = compacted(entries, size, room)
     assert len(smaller) == len(entries)
-    for before, after in zip(entries, smaller, strict=True):
-        assert (before.turn, before.said) == (after.turn, after.said)
-        pairs = [(each.id, each.name) for each in before.results]
-        assert [(each.id, each.name) for each in after.results] == pairs
+    for entry, kept in zip(entries, smaller, strict=True):
+        assert (entry.turn, entry.said) == (kept.turn, kept.said)
+        pairs = [(each.id, each.name) for each in entry.results]
+        assert [(each.id, each.name) for each in kept.results] == pairs
     old = [each for entry in entries for each in entry.results]
     new = [each for entry in smaller for each in entry.results]
     removed = [number for number, each in enumerate(new) if each.removed]
