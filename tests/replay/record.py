@@ -27,6 +27,7 @@ from durable_agent_team.contracts.effects import UnknownEffect
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import RunState
 from durable_agent_team.contracts.text_ref import reference_to
+from durable_agent_team.contracts.tool_call import ToolFailure, ToolOrder
 from durable_agent_team.process.interpreter_exit import exit_process
 from tests.support.fakes import FakeWorld
 from tests.support.programs import ProgramWorld, Running, two_calls
@@ -327,6 +328,10 @@ def _waits_for(now: RunState, kind: str) -> bool:
     return any(waiting.type == kind for waiting in now.waiting)
 
 
+def _waits_for_approval(now: RunState, subject: str) -> bool:
+    return any(waiting.subject == subject for waiting in now.waiting)
+
+
 async def program_continued(client: Client) -> Handle:
     """The last execution of a run that continued as new with a program in flight."""
 
@@ -376,6 +381,89 @@ async def _turns(client: Client, events: int) -> Handle:
     return client.get_workflow_handle(handle.id)
 
 
+async def tools_and_people(client: Client) -> Handle:
+    """Calls of tools that are approved, approved with other arguments, and rejected; one that may
+    have run, which a person skips; one whose server is away until a person tries again; and a
+    hand-off that goes back to its agent."""
+    away = [True]
+
+    def tool(order: ToolOrder) -> str:
+        if order.facts.name == "send":
+            failure = ToolFailure(sent=True)
+            raise ApplicationError("gone", failure, type=ErrorType.EFFECT_UNKNOWN)
+        if order.facts.name == "look" and away:
+            away.clear()
+            kind = ErrorType.TOOL_UNAVAILABLE
+            raise ApplicationError("away", ToolFailure(), type=kind, non_retryable=True)
+        return f"{order.facts.name}: {order.arguments}"
+
+    turn = tool_calls(("refund", {"n": 1}), ("refund", {"n": 2}), ("refund", {"n": 3}))
+    world = ToolWorld(
+        said_by_turn(turn, tool_calls(("send", {}), ("look", {"at": 1})), "refunded", "better"),
+        tool,
+    )
+    refund = {"python": "shop.tools:refund", "effects": "once", "approve": "always"}
+    send = {"python": "shop.tools:send", "effects": "once", "approve": "never"}
+    given = clerk(LOOK, {**refund, "approval_timeout_seconds": 3_600}, send)
+    given["tasks"][0]["approve"] = "after"
+    async with started(client, world, {"team": given}) as handle:
+        subjects = {"refund:1.1", "refund:1.2", "refund:1.3"}
+        await until(handle, lambda now: {each.subject for each in now.waiting} == subjects)
+        edited = {"approved": True, "arguments": '{"n": 9}', "note": "not so much"}
+        await handle.execute_update("approve", {"subject": "refund:1.2", **edited})
+        await handle.execute_update("approve", {"subject": "refund:1.1", "approved": True})
+        no = {"kind": "approve", "subject": "refund:1.3", "approved": False, "note": "no"}
+        await handle.signal("adjust", no)
+        await until(handle, lambda now: len(now.waiting) == 2)
+        await handle.execute_update("answer", {"task": "refund:2.1", "decision": "skip"})
+        await handle.execute_update("answer", {"task": "refund:2.2", "decision": "retry"})
+        for approved in (False, True):
+            await until(handle, lambda now: _waits_for_approval(now, "refund:handoff"))
+            answer = {"subject": "refund:handoff", "approved": approved, "note": "shorter"}
+            await handle.execute_update("approve", answer)
+        await handle.result()
+    return handle
+
+
+async def tools_and_people_taken_up(client: Client) -> Handle:
+    """The execution of a run that takes up a call that waits for approval and another one, which
+    may have run, and in which both are answered."""
+
+    def tool(order: ToolOrder) -> str:
+        failure = ToolFailure(sent=True)
+        raise ApplicationError("gone", failure, type=ErrorType.EFFECT_UNKNOWN)
+
+    world = ToolWorld(said_by_turn(tool_calls(("refund", {"n": 1}), ("send", {})), "done"), tool)
+    refund = {"python": "shop.tools:refund", "effects": "once", "approve": "always"}
+    send = {"python": "shop.tools:send", "effects": "once", "approve": "never"}
+    team = clerk(refund, {**send, "price_usd": "0.1"})
+    async with continuing(client, world, {"team": team}, events=14) as handle:
+        await until(handle, lambda now: len(now.waiting) == 2)
+        for limit in range(3, 12):  # the history grows
+            with suppress(RPCError, WorkflowUpdateFailedError):
+                await handle.execute_update("adjust_run", {"max_parallel": limit})
+        here = await client.get_workflow_handle(handle.id).describe()
+        by_hand = {"task": "refund:1.2", "decision": "result", "result": "sent by hand"}
+        for name, message in (
+            ("answer", by_hand),
+            ("approve", {"subject": "refund:1.1", "approved": False, "note": "no"}),
+        ):
+            await _sent(handle, name, message)
+        await handle.result()
+    return client.get_workflow_handle(handle.id, run_id=here.run_id)
+
+
+async def _sent(handle: Handle, name: str, message: dict[str, Any]) -> None:
+    """Also where the run is just about to continue as new."""
+    while True:
+        try:
+            await handle.execute_update(name, message)
+        except (RPCError, WorkflowUpdateFailedError):
+            await asyncio.sleep(0.1)
+        else:
+            return
+
+
 SCENARIOS: dict[str, Callable[[Client], Awaitable[Handle]]] = {
     "given_plan": given_plan,
     "planned": planned,
@@ -396,6 +484,8 @@ SCENARIOS: dict[str, Callable[[Client], Awaitable[Handle]]] = {
     "taken_up": taken_up,
     "turns": turns,
     "turns_taken_up": turns_taken_up,
+    "tools_and_people": tools_and_people,
+    "tools_and_people_taken_up": tools_and_people_taken_up,
     "programs": programs,
     "program_continued": program_continued,
 }
