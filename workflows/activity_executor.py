@@ -28,7 +28,9 @@ class ActivityExecutor:
         self._turns = CommandTurns(changed)
         self.commands_issued = 0
         """Counted activities so far. The publisher compares it between two workflow tasks: one that
-        starts an activity has a command, and needs no memo (docs/adr/016)."""
+        starts an activity has a command, and needs no memo (docs/adr/016). The command of a local
+        activity is its marker: those that are counted end before their workflow task does, also
+        when they are cancelled, and no query ends it before (docs/adr/051)."""
 
     def has_room_for(self, payload_bytes: int) -> bool:
         """Whether a command of this size may be issued now; another one than for an activity."""

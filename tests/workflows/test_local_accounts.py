@@ -19,6 +19,7 @@ from durable_agent_team.contracts.spend import (
     OpenAccounts,
     OpenedAccounts,
 )
+from durable_agent_team.worker_sdk.waiting_queries import LONGEST_WAIT
 from tests.support.fakes import FakeWorld
 from tests.workflows.test_life_of_a_run import failure_of, result_of, started, team
 from workflows import policies
@@ -101,6 +102,23 @@ async def test_what_takes_long_becomes_a_regular_activity(
         assert step in await scheduled(handle)
     assert report.status is RunStatus.COMPLETED
     assert {book.status for book in world.books.values()} == {"disabled"}
+
+
+@pytest.mark.parametrize(
+    "options", [policies.local_options(), policies.look_options(), policies.catalog_options()]
+)
+def test_every_local_activity_has_a_last_attempt(options: policies.LocalOptions) -> None:
+    """Without one, the SDK attempts it again after each `start_to_close_timeout`, for ever."""
+    assert options["retry_policy"].maximum_attempts > 0
+
+
+@pytest.mark.parametrize("options", [policies.local_options(), policies.look_options()])
+def test_brief_ones_end_before_queries_stop_waiting(options: policies.BriefOptions) -> None:
+    """And before their workflow task has to be kept alive, after 8 s, without their markers."""
+    attempts = options["retry_policy"].maximum_attempts
+    pauses = options["retry_policy"].initial_interval * (2**attempts - 1)
+    longest = options["start_to_close_timeout"] * attempts + pauses
+    assert longest < timedelta(seconds=LONGEST_WAIT)
 
 
 async def test_an_error_that_is_final_ends_the_run_at_once(client: Client) -> None:
