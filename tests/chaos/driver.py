@@ -17,7 +17,9 @@ from tests.chaos.schedule import MoneyEvent, PlannedRun, ProcessEvent, Storm
 from tests.chaos.simulated_operator import SimulatedOperator
 from tests.chaos.stack import Stack
 from tests.chaos.stdio_servers import NAME as STDIO
+from tests.chaos.strikes import Strikes
 from tests.chaos.teams import SEAM_EVENTS, make_request
+from tests.chaos.tools import EFFECTS
 from workflows.continuation import EVENTS_MEMO
 
 RPC = timedelta(seconds=4)
@@ -59,7 +61,12 @@ class Driver:
         self._began = time.monotonic()
         background = [
             asyncio.create_task(each)
-            for each in (self._stack.look_after(), self._operator.watch(), self._watch_ends())
+            for each in (
+                self._stack.look_after(),
+                self._operator.watch(),
+                self._watch_ends(),
+                self._strikes().watch(),
+            )
         ]
         try:
             async with asyncio.TaskGroup() as group:
@@ -78,6 +85,11 @@ class Driver:
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
+
+    def _strikes(self) -> Strikes:
+        runs = {self.run_id(run.index) for run in self._storm.runs if run.shape == "servers"}
+        effects = self._stack.folder / EFFECTS
+        return Strikes(self._storm.seed, effects, runs, self._stack.kill_tool_servers)
 
     async def _start(self, planned: PlannedRun) -> None:
         await self._until(planned.at)

@@ -46,6 +46,12 @@ class Stack:
     def database(self) -> Path:
         return self.disks["gateway"].folder / "gateway.db"
 
+    async def kill_tool_servers(self) -> None:
+        """At once; those by HTTP come back by themselves, the others with the next call."""
+        await asyncio.gather(
+            self.stdio_servers.kill(0, patience=0), self.victims["http_server"].kill(0)
+        )
+
     async def look_after(self) -> None:
         """Restarts processes that exit, as a supervisor does."""
         while True:

@@ -22,13 +22,15 @@ class StdioServers:
         self.folder = folder
         self.spans: list[Span] = []
 
-    async def kill(self, _: float) -> None:
+    async def kill(self, _: float, patience: float = PATIENCE) -> None:
         """SIGKILL to those that run, or to the next one. Not counted where none does."""
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
+        deadline = time.monotonic() + patience
+        while True:
             start = time.time()
             if self._signal(self._running(), signal.SIGKILL):
                 self.spans.append(Span(NAME, "kill", start, time.time()))
+                return
+            if time.monotonic() >= deadline:
                 return
             await asyncio.sleep(0.1)
 
