@@ -1,4 +1,4 @@
-"""Kills the servers of tools between an effect and its result, which the clock alone rarely hits."""
+"""Kills the servers of tools between an effect and its result, which the clock rarely hits."""
 
 import asyncio
 import json
