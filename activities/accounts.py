@@ -29,6 +29,7 @@ from durable_agent_team.contracts.activity_interfaces import AccountActivities
 from durable_agent_team.contracts.call import AccountRef
 from durable_agent_team.contracts.provider_info import (
     catalog_of,
+    has_charges,
     has_scopes,
     max_call_seconds,
     model_prices,
@@ -156,7 +157,9 @@ class Accounts(AccountActivities):
     async def _read_catalog(self) -> ModelCatalog:
         page = await self._read_models()
         models, scopes = model_prices(page) or (), has_scopes(page)
-        catalog = catalog_of(models, self._default_model, max_call_seconds(page), scopes)
+        catalog = catalog_of(
+            models, self._default_model, max_call_seconds(page), scopes, has_charges(page)
+        )
         return catalog.model_copy(update={"accounts_locally": True, "no_idle_share": True})
 
     async def _read_models(self) -> Mapping[str, Any]:

@@ -188,9 +188,9 @@ class Commands:
 
     def answer(self, command: AnswerTask) -> TaskAnswer:
         """What a person says to a call of a tool, or to a program, that is parked for it."""
-        give_answer(self._progress, command)
+        cut = give_answer(self._progress, command)
         self._run.wake_task(command.task)
-        return self._task_answer(command.task)
+        return self._task_answer(command.task).model_copy(update=cut)
 
     def cancel_task(self, command: TaskCommand) -> TaskAnswer:
         self._runner().cancel(command.task, command.reason)

@@ -18,7 +18,6 @@ from activities.tools.exceptions import ToolBroke, ToolChanged, ToolError
 from activities.tools.mark import SENT, mark_sent
 from activities.tools.mcp.answers import SessionGone
 from activities.tools.mcp.sessions import McpSessions
-from activities.tools.result_text import head_and_tail
 from activities.tools.tool_kinds import BuiltIns, Functions
 from activities.tools.tool_listing import definition_sha256, takes
 from activities.tools.tool_spans import trace_context
@@ -29,6 +28,7 @@ from durable_agent_team.contracts.bounded_text import cut
 from durable_agent_team.contracts.text_ref import Text, json_bytes_of
 from durable_agent_team.contracts.tool_call import ToolOrder, ToolResult
 from durable_agent_team.contracts.tool_kinds import Effects, PythonTool, ServerTools
+from durable_agent_team.rules.tools.result_text import head_and_tail
 
 MARGIN_SECONDS: Final = 2.0
 """Of the activity's time, for what follows the call."""

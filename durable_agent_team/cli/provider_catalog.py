@@ -12,6 +12,7 @@ from durable_agent_team.atxp.named_models import read_named_models
 from durable_agent_team.contracts.provider_info import (
     catalog_of,
     declared_capabilities,
+    has_charges,
     has_scopes,
     max_call_seconds,
     model_prices,
@@ -49,7 +50,9 @@ async def _read_provider(
             models = model_prices(page)
             if models is None:
                 raise CatalogUnavailable(f"{url} answered without a list `data`")
-            catalog = catalog_of(models, default_model, max_call_seconds(page), has_scopes(page))
+            catalog = catalog_of(
+                models, default_model, max_call_seconds(page), has_scopes(page), has_charges(page)
+            )
             if names and catalog.priced:
                 catalog = await read_named_models(client, catalog, names)
     except ProviderRefused as error:

@@ -17,7 +17,6 @@ from durable_agent_team.rules.estimate import CallBound, estimate, known_budgets
 from durable_agent_team.rules.guarantees import REMEDY, broken_promises
 from durable_agent_team.rules.programs import environment_of, place_of, programs_of, run_of
 from durable_agent_team.rules.size_limits import size_problems, size_warnings
-from durable_agent_team.rules.tools.tool_checks import uncharged_prices
 from durable_agent_team.rules.validation import team_problems, team_warnings
 from durable_agent_team.team_files.python_functions import function_warnings
 from durable_agent_team.team_files.team_file import FileProblem, TeamFileError, load_team
@@ -64,7 +63,6 @@ def check_team(
     unknown = len(kept) < len(found)
     if provider is not None:
         kept += _missing_guarantees(path, provider)
-        kept += _uncharged_prices(path, request, provider)
     return TeamCheck(kept, request, catalog, unknown)
 
 
@@ -139,14 +137,6 @@ def _missing_guarantees(path: Path, provider: Provider) -> list[Finding]:
         )
         for name, what in broken_promises(provider.capabilities).items()
     ]
-
-
-def _uncharged_prices(path: Path, request: RunRequest | None, provider: Provider) -> list[Finding]:
-    """An error for each tool whose price cannot be charged."""
-    if request is None:
-        return []
-    problems = list(uncharged_prices(request.team, provider.capabilities))
-    return [_finding("error", each) for each in in_file(path, problems)]
 
 
 def _is_default_model(finding: Finding, catalog: ModelCatalog | None) -> bool:

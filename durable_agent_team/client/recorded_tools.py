@@ -11,7 +11,7 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 
 from durable_agent_team.client.attempts import failure_text
-from durable_agent_team.contracts.control import AnswerTask, Approve
+from durable_agent_team.contracts.control import MAX_DECIDER, AnswerTask, Approve
 from durable_agent_team.contracts.tool_box import ToolBox
 from durable_agent_team.contracts.tool_call import ListTools, ToolOrder, ToolResult
 
@@ -53,6 +53,13 @@ class Decision:
 
     at: datetime
     message: Approve | AnswerTask
+    identity: str = ""
+    """Of the client that sent it, as Temporal has it."""
+
+    @property
+    def by(self) -> str:
+        """Who decided, as the sender says."""
+        return (self.message.by or self.identity)[:MAX_DECIDER]
 
     @property
     def subject(self) -> str:
@@ -111,40 +118,47 @@ async def _decisions(events: Iterable[HistoryEvent], decode: "Decode[Any]") -> l
     """Updates that were carried out, and signals. A signal may have been refused: then what it
     names has not changed, and the call's own status says so."""
     found: list[Decision] = []
-    accepted: dict[int, tuple[datetime, str, Payloads]] = {}
+    accepted: dict[int, tuple[datetime, str, Payloads, str]] = {}
     for event in events:
         at = event.event_time.ToDatetime(UTC)
         if event.HasField("workflow_execution_update_accepted_event_attributes"):
             asked = event.workflow_execution_update_accepted_event_attributes.accepted_request
-            accepted[event.event_id] = (at, asked.input.name, asked.input.args)
+            accepted[event.event_id] = (
+                at,
+                asked.input.name,
+                asked.input.args,
+                asked.meta.identity,
+            )
         elif event.HasField("workflow_execution_update_completed_event_attributes"):
             done = event.workflow_execution_update_completed_event_attributes
             if done.outcome.HasField("success") and done.accepted_event_id in accepted:
-                at, name, args = accepted.pop(done.accepted_event_id)
-                found += await _decision(at, name, args, decode)
+                at, name, args, who = accepted.pop(done.accepted_event_id)
+                found += await _decision(at, name, args, who, decode)
         elif event.HasField("workflow_execution_signaled_event_attributes"):
             signal = event.workflow_execution_signaled_event_attributes
             if signal.signal_name == "adjust":
-                found += await _adjusted(at, signal.input, decode)
+                found += await _adjusted(at, signal.input, signal.identity, decode)
     return found
 
 
 async def _decision(
-    at: datetime, name: str, args: Payloads, decode: "Decode[Any]"
+    at: datetime, name: str, args: Payloads, who: str, decode: "Decode[Any]"
 ) -> Sequence[Decision]:
     kind = DECISIONS.get(name)
     if kind is None or not args.payloads:
         return ()
     try:
-        return (Decision(at, await decode(args, kind)),)
+        return (Decision(at, await decode(args, kind), who),)
     except (ValidationError, ValueError):
         return ()
 
 
-async def _adjusted(at: datetime, args: Payloads, decode: "Decode[Any]") -> Sequence[Decision]:
+async def _adjusted(
+    at: datetime, args: Payloads, who: str, decode: "Decode[Any]"
+) -> Sequence[Decision]:
     try:
         given = await decode(args, dict[str, Any])
         kind = DECISIONS[given.pop("kind")]
-        return (Decision(at, kind.model_validate(given)),)
+        return (Decision(at, kind.model_validate(given), who),)
     except (ValidationError, ValueError, KeyError, AttributeError, IndexError, TypeError):
         return ()

@@ -16,6 +16,7 @@ from temporalio.client import (
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
+from durable_agent_team.client.decider import decider
 from durable_agent_team.client.exceptions import (
     NotConfirmed,
     NoWorker,
@@ -152,33 +153,50 @@ class RunControl:
         decision: EffectDecision | str,
         result: str | None = None,
         effect: str | None = None,
+        *,
+        by: str | None = None,
     ) -> TaskAnswer:
-        """Answers a program that is parked: whether an effect happened (`retry`, `skip`, or
-        `result` with what the tool would have returned), or a remote agent's question."""
+        """Answers a program or a tool that is parked: whether an effect happened (`retry`, `skip`,
+        or `result` with what the tool would have returned), or a remote agent's question. `by` says
+        who decides; if omitted, the user of the operating system and the host."""
         given = {"result": result, "effect": effect}
         command = AnswerTask(
             task=task,
             decision=EffectDecision(decision),
+            by=decider() if by is None else by,
             **{name: value for name, value in given.items() if value is not None},
         )
         return await self._update("answer", command, TaskAnswer, "the answer")
 
     async def approve(
-        self, subject: str, approved: bool = True, note: str = "", *, sha256: str | None = None
+        self,
+        subject: str,
+        approved: bool = True,
+        note: str = "",
+        *,
+        sha256: str | None = None,
+        by: str | None = None,
     ) -> Approve:
         """Approves or rejects what waits for it (see `approvals`). With `sha256`, only if that is
-        what waits. A rejected plan cancels the run."""
+        what waits. A rejected plan cancels the run. `by` says who decides; if omitted, the user of
+        the operating system and the host."""
         given = {} if sha256 is None else {"sha256": sha256}
-        command = Approve(subject=subject, approved=approved, note=note, **given)
+        who = decider() if by is None else by
+        command = Approve(subject=subject, approved=approved, note=note, by=who, **given)
         return await self._update("approve", command, Approve, "the approval")
 
-    async def reject(self, subject: str, note: str, *, sha256: str | None = None) -> Approve:
+    async def reject(
+        self, subject: str, note: str, *, sha256: str | None = None, by: str | None = None
+    ) -> Approve:
         """Rejects what waits for approval. The agent gets the note as the result of its call."""
-        return await self.approve(subject, False, note, sha256=sha256)
+        return await self.approve(subject, False, note, sha256=sha256, by=by)
 
-    async def edit(self, subject: str, arguments: str, note: str = "") -> Approve:
+    async def edit(
+        self, subject: str, arguments: str, note: str = "", *, by: str | None = None
+    ) -> Approve:
         """Approves a call of a tool with other arguments, a JSON object."""
-        command = Approve(subject=subject, approved=True, note=note, arguments=arguments)
+        who = decider() if by is None else by
+        command = Approve(subject=subject, approved=True, note=note, by=who, arguments=arguments)
         return await self._update("approve", command, Approve, "the approval")
 
     async def _signal(self, name: str, payload: Message) -> None:

@@ -53,6 +53,18 @@ class PendingApproval(Message):
     """What happens at `until`."""
 
 
+class Decided(Message):
+    """What was decided about something that waited for a person."""
+
+    subject: str = Field(max_length=MAX_SUBJECT)
+    decision: Literal["approved", "rejected", "edited", "retry", "skip", "result"]
+    """The first three answer an approval, the others a call of a tool or a program."""
+    by: str = Field("", max_length=200)
+    """Who, as the sender says; `the time limit` where nobody did in time."""
+    at: datetime
+    note: str = Field("", max_length=1_000)
+
+
 class ApprovalsQuery(Message):
     """Approvals come in pages, so that an answer stays below 64 KB. With a `subject`, that one
     alone: its content from the character `first` on."""

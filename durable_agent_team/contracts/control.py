@@ -16,6 +16,8 @@ from durable_agent_team.contracts.effects import (
 from durable_agent_team.contracts.team import Identifier, Task
 from durable_agent_team.contracts.text_ref import Sha256
 
+MAX_DECIDER = 200
+
 
 class Cancel(Message):
     reason: str = Field("", max_length=1_000)
@@ -55,6 +57,8 @@ class AnswerTask(Message):
     text), or the reply to the remote agent."""
     effect: str | None = Field(None, max_length=MAX_EFFECT_NAME)
     """By default, the one that the task waits for."""
+    by: str = Field("", max_length=MAX_DECIDER)
+    """Who decides, for those who look at it later."""
 
     @model_validator(mode="after")
     def _has_its_result(self) -> "AnswerTask":
@@ -76,6 +80,8 @@ class Approve(Message):
     """Of a call of a tool: the arguments, as a JSON object, with which it is approved instead."""
     sha256: Sha256 | None = None
     """Of what was looked at, as the query `approvals` has it: something else is not approved."""
+    by: str = Field("", max_length=MAX_DECIDER)
+    """Who decides, for those who look at it later."""
 
 
 class ApproveSignal(Approve):
@@ -160,6 +166,10 @@ class TaskAnswer(Message):
     again: tuple[str, ...] = ()
     """Of a retry of a task that is done: what is done again, the task first; at most 50."""
     again_total: int = 0
+    result_bytes: int = 0
+    """Of a result that a person gave and that was cut: all of it."""
+    max_result_bytes: int = 0
+    """And what its agent gets of it."""
 
 
 class Empty(Message):

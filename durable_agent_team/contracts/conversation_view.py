@@ -65,6 +65,9 @@ class ToolCallView(Message):
     """What a person said, or the time limit."""
     note: str = Field("", max_length=1_000)
     """The person's."""
+    decided_by: str = Field("", max_length=200)
+    """Who approved, rejected or answered it, as the sender says."""
+    decided_at: datetime | None = None
     tainted: bool = False
     """Something from outside had entered the conversation before it."""
     reason: str = Field("", max_length=1_000)

@@ -64,15 +64,21 @@ def has_scopes(body: Any) -> bool | None:
     return told["scopes"] is True if "scopes" in told else None
 
 
+def has_charges(body: Any) -> bool:
+    """Whether accounts can be charged for calls of tools, as `GET /models` says."""
+    return declared_capabilities(body.get("capabilities")).charges
+
+
 def catalog_of(
     models: tuple[ModelPrice, ...],
     default_model: str | None,
     max_call_seconds: float | None = None,
     scopes: bool | None = None,
+    charges: bool | None = None,
 ) -> ModelCatalog:
     """As workers and commands see the endpoint; its prices count from the first priced model."""
     priced = any(model.is_priced for model in models)
-    optional = {"max_call_seconds": max_call_seconds, "scopes": scopes}
+    optional = {"max_call_seconds": max_call_seconds, "scopes": scopes, "charges": charges}
     given: dict[str, Any] = {name: value for name, value in optional.items() if value is not None}
     return ModelCatalog(
         models=models,

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from durable_agent_team.contracts.approvals import PendingApproval
+from durable_agent_team.contracts.approvals import Decided, PendingApproval
 from durable_agent_team.contracts.base import Message, Usd
 from durable_agent_team.contracts.call import MAX_ANSWER, MAX_SOURCE
 from durable_agent_team.contracts.conversation_view import ToolCallStatus
@@ -220,6 +220,8 @@ class RunState(Message):
     """The one that waits for approval, in `state --json`; the query has no room for it."""
     approvals: tuple[PendingApproval, ...] = ()
     """What waits for approval, in `state --json`; the query `approvals` has it."""
+    decisions: tuple[Decided, ...] = ()
+    """What people have decided; the last ones of many."""
 
 
 class TaskOutcome(Message):
@@ -265,3 +267,5 @@ class RunReport(Message):
     ended_at: datetime
     call_seconds: float
     """The sum over all calls: what the run would have taken with one call at a time."""
+    decisions: tuple[Decided, ...] = ()
+    """What people have decided; the last ones of many."""

@@ -130,6 +130,8 @@ class ModelCatalog(Message):
     scopes: bool | None = None
     """Whether the endpoint has scopes, which the calls of programs need; None where it is not known
     before the first call."""
+    charges: bool | None = None
+    """Whether accounts can be charged for calls of tools; None in runs of earlier versions."""
     accounts_locally: bool = False
     """Whether the run opens and closes its accounts by local activities. Comes with the catalog,
     which is in every run's history: runs of earlier versions do not have it, and replay as before.

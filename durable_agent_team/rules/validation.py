@@ -29,7 +29,7 @@ from durable_agent_team.rules.graph import find_cycle
 from durable_agent_team.rules.nearest_names import Remedies, choice
 from durable_agent_team.rules.programs import scope_problems
 from durable_agent_team.rules.seed_checks import seed_problems, seeded_tasks
-from durable_agent_team.rules.tools.tool_checks import tool_problems
+from durable_agent_team.rules.tools.tool_checks import tool_problems, uncharged_prices
 from durable_agent_team.rules.tools.tool_warnings import tool_warnings
 
 __all__ = [
@@ -63,6 +63,7 @@ def team_problems(request: RunRequest, catalog: ModelCatalog | None = None) -> l
             model_problems(team, catalog),
             timeout_problems(team, catalog),
             scope_problems(team, catalog),
+            uncharged_prices(team, catalog),
             context_problems(request, catalog),
         ]
     return bounded(chain.from_iterable(found))

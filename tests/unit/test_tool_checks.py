@@ -6,10 +6,10 @@ import pytest
 
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunRequest
-from durable_agent_team.contracts.spend import Capabilities
+from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.contracts.team import Team
 from durable_agent_team.contracts.tool_kinds import Effects
-from durable_agent_team.rules.tools.tool_checks import effects_of, uncharged_prices
+from durable_agent_team.rules.tools.tool_checks import effects_of
 from durable_agent_team.rules.validation import team_problems, team_warnings
 
 FETCH = {"built_in": "fetch", "hosts": ["docs.example"]}
@@ -225,9 +225,11 @@ def test_what_is_probably_not_intended_is_a_warning(
 
 
 def test_a_price_that_the_provider_cannot_charge_is_named() -> None:
-    team = request(["calculate", {**REFUND, "price_usd": "0.5"}]).team
-    assert list(uncharged_prices(team, Capabilities(charges=True))) == []
-    [found] = shown(list(uncharged_prices(team, Capabilities())))
+    """By one rule, for `validate` and for the start of a run."""
+    made = request(["calculate", {**REFUND, "price_usd": "0.5"}])
+    for charges in (True, None):
+        assert not team_problems(made, ModelCatalog(charges=charges, default_model="m"))
+    [found] = shown(team_problems(made, ModelCatalog(charges=False, default_model="m")))
     assert found.startswith("agents.clerk.tools[1].price_usd = 0.5: this provider does not charge")
 
 

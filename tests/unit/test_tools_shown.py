@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from durable_agent_team.cli.ui.approval_text import approval_lines, kind_of
+from durable_agent_team.cli.ui.decided_text import decided_text
 from durable_agent_team.cli.ui.run_tables import spend_table
 from durable_agent_team.cli.ui.turn_text import STATUSES, tool_call_lines
-from durable_agent_team.contracts.approvals import ApprovalKind, PendingApproval
+from durable_agent_team.contracts.approvals import ApprovalKind, Decided, PendingApproval
 from durable_agent_team.contracts.conversation_view import ToolCallStatus, ToolCallView
 from durable_agent_team.contracts.spend import (
     AgentSpend,
@@ -50,6 +51,25 @@ def test_a_call_of_a_tool_is_one_line_and_what_is_below_it(
     assert head.startswith("  tool 2.1 ")
     assert all(line.startswith("    ") for line in rest)
     assert not any(is_hidden(char) and char != "\t" for line in [head, *rest] for char in line)
+
+
+@given(st.text(max_size=80), st.text(max_size=80), st.text(max_size=200))
+def test_a_decision_is_one_line_whatever_its_sender_says_of_himself(
+    subject: str, by: str, note: str
+) -> None:
+    decided = Decided(subject=subject, decision="rejected", by=by, at=NOW, note=note)
+    line = decided_text(decided)
+    assert "\n" not in line
+    assert "rejected" in line
+    assert not any(is_hidden(char) for char in line)
+
+
+def test_a_call_says_who_decided_about_it_and_when() -> None:
+    call = ToolCallView(
+        number="2.1", name="refund", approval="approved", status=ToolCallStatus.DONE,
+        decided_by="ann@desk", decided_at=NOW,
+    )  # fmt: skip
+    assert "    decided   by ann@desk at 2026-01-01 00:00 UTC" in list(tool_call_lines(call))
 
 
 def test_every_status_has_its_words() -> None:

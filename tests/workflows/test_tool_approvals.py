@@ -10,7 +10,7 @@ from temporalio.exceptions import ApplicationError
 
 from durable_agent_team.contracts.approvals import ApprovalKind, ApprovalsPage, PendingApproval
 from durable_agent_team.contracts.call import CallRequest
-from durable_agent_team.contracts.run import RunReport, RunStatus, TaskStatus
+from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import LedgerAgreement
 from tests.support.fakes import FakeWorld
 from tests.support.tools import ToolWorld, calls
@@ -67,9 +67,15 @@ async def test_the_note_of_a_rejection_reaches_the_model(client: Client) -> None
     async with started(client, world, {"team": tool_team(ALWAYS)}) as handle:
         await waits(handle, "work:1.1")
         no = {"kind": "approve", "subject": "work:1.1", "approved": False, "note": "ask Ada first"}
-        await handle.signal("adjust", no)
+        await handle.signal("adjust", {**no, "by": "ann@desk"})
         report: RunReport = await handle.result()
+        state = RunState.model_validate(await handle.query("state"))
+        details = await handle.query("__temporal_workflow_metadata", result_type=Any)
     assert world.orders == []
+    assert state.decisions == report.decisions
+    [decided] = report.decisions
+    assert (decided.decision, decided.by, decided.note) == ("rejected", "ann@desk", no["note"])
+    assert "work:1.1: rejected by ann@desk at " in str(details)
     assert "ask Ada first" in (report.outcomes[0].output or "")
 
 
@@ -94,6 +100,8 @@ async def test_after_its_time_the_default_counts(skipping: Client, default: str,
     async with started(skipping, world, {"team": tool_team(limited)}) as handle:
         report: RunReport = await handle.result()
     assert len(world.orders) == made
+    [decided] = report.decisions
+    assert (decided.decision[:6], decided.by) == (default[:6], "the time limit")
     if not made:
         assert "nobody approved" in (report.outcomes[0].output or "")
     assert report.ended_at - report.started_at >= timedelta(hours=1)

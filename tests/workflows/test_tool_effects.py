@@ -16,6 +16,7 @@ from temporalio.client import (
 from temporalio.exceptions import ApplicationError
 
 from durable_agent_team.contracts.call import CallRequest
+from durable_agent_team.contracts.control import TaskAnswer
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import LedgerAgreement, SpendReport
@@ -124,6 +125,26 @@ async def test_skip_goes_on_without_a_result_and_result_with_the_persons(client:
             report: RunReport = await handle.result()
         assert len(world.orders) == 1
         assert expected in (report.outcomes[0].output or "")
+
+
+async def test_a_persons_result_is_cut_like_every_result_and_who_gave_it_is_shown(
+    client: Client,
+) -> None:
+    given = "a" * 300 + "b" * 300
+    world = ToolWorld(once(("refund", {"amount": 5})), lost_after(mark=True))
+    refund = {**REFUND, "max_result_bytes": 200}
+    async with started(client, world, {"team": tool_team(refund)}) as handle:
+        await waits(handle, "work:1.1")
+        said = {"task": "work:1.1", "decision": "result", "result": given, "by": "ann@desk"}
+        told = TaskAnswer.model_validate(await handle.execute_update("answer", said))
+        report: RunReport = await handle.result()
+    assert (told.result_bytes, told.max_result_bytes) == (600, 200)
+    got = report.outcomes[0].output or ""
+    assert len(got.encode()) <= 200
+    assert got.startswith("a")
+    assert got.endswith("b")
+    [decided] = report.decisions
+    assert (decided.subject, decided.decision, decided.by) == ("work:1.1", "result", "ann@desk")
 
 
 PRICED = {**REFUND, "price_usd": "0.25"}

@@ -6,19 +6,53 @@ from durable_agent_team.contracts.conversation_view import ToolCallStatus
 from durable_agent_team.contracts.effects import EffectAnswer, EffectDecision
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import Failure
+from durable_agent_team.rules.tools.result_text import head_and_tail
 from workflows.activity_errors import refused
+from workflows.people.decisions import note_decision
 from workflows.state.progress import Progress
 from workflows.state.tool_work import ToolCallState
 
 
-def give_answer(progress: Progress, command: AnswerTask) -> None:
-    """Keeps it, for the call of a tool, or for the program's next execution. Raises
-    ApplicationError where nothing asks."""
+def give_answer(progress: Progress, command: AnswerTask) -> dict[str, int]:
+    """Keeps it, for the call of a tool, or for the program's next execution. Returns
+    `result_bytes` and `max_result_bytes` of a tool's result that was cut. Raises ApplicationError
+    where nothing asks."""
     call = parked_call(progress, command.task)
-    if call is not None:
+    if call is None:
+        _answer_program(progress, command)
+    else:
         _check_call(command)
-        call.decision, call.answered = command.decision, command.result
-        return
+    noted = note_decision(progress, command.task, command.decision.value, command.by)
+    if call is None:
+        return {}
+    call.decided_by, call.decided_at = command.by, noted.at
+    return _answer_call(progress, call, command)
+
+
+def _answer_call(progress: Progress, call: ToolCallState, command: AnswerTask) -> dict[str, int]:
+    """A result is cut like every other of the tool."""
+    result, most = command.result, _most_bytes(progress, command.task, call)
+    call.decision, call.answered = command.decision, result
+    if result is None or most is None:
+        return {}
+    call.answered = head_and_tail(result, most)
+    if call.answered == result:
+        return {}
+    call.result_bytes = len(result.encode())
+    return {"result_bytes": call.result_bytes, "max_result_bytes": most}
+
+
+def _most_bytes(progress: Progress, subject: str, call: ToolCallState) -> int | None:
+    """The `max_result_bytes` of the call's tool."""
+    task = progress.tasks.schedule.tasks.get(subject.rpartition(":")[0])
+    box = progress.tool_boxes.get(task.agent) if task is not None else None
+    facts = {each.name: each for each in box.tools}.get(call.name) if box is not None else None
+    if task is None or facts is None:
+        return None
+    return progress.team.agents[task.agent].tools[facts.entry].max_result_bytes
+
+
+def _answer_program(progress: Progress, command: AnswerTask) -> None:
     failure = _asking(progress, command.task)
     scope = progress.scopes[command.task]
     if failure.type == ErrorType.INPUT_REQUIRED:

@@ -21,6 +21,7 @@ from durable_agent_team.contracts.text_ref import Text
 from durable_agent_team.rules.safe_text import shell_command
 from durable_agent_team.rules.tools.approval_rules import parsed_arguments, sha256_of
 from workflows.activity_errors import refused
+from workflows.people.decisions import TIME_LIMIT, note_decision
 from workflows.people.notifier import Notifier
 from workflows.state.open_approval import OpenApproval
 from workflows.state.progress import Progress
@@ -55,6 +56,8 @@ class Verdict:
     arguments: str | None = None
     """Those of the person, in place of the model's."""
     timed_out: bool = False
+    by: str = ""
+    at: datetime | None = None
 
 
 class Approval:
@@ -90,11 +93,16 @@ class Approval:
                     progress.tasks.unparked(ask.task)
             progress.changed()
         if timed_out:
-            return Verdict(approved=ask.on_timeout == "approve", timed_out=True)
+            approved = ask.on_timeout == "approve"
+            word: Literal["approved", "rejected"] = "approved" if approved else "rejected"
+            noted = note_decision(progress, subject, word, TIME_LIMIT)
+            return Verdict(approved=approved, timed_out=True, by=TIME_LIMIT, at=noted.at)
         answer = found.answer
         if answer is None:  # the run stops
             raise asyncio.CancelledError
-        return Verdict(answer.approved, answer.note, answer.arguments)
+        return Verdict(
+            answer.approved, answer.note, answer.arguments, by=answer.by, at=found.answered_at
+        )
 
     async def _answered(self, found: OpenApproval) -> bool:
         """False where the time is over first."""
@@ -218,11 +226,15 @@ class Approval:
     def give(self, answer: Approve) -> Approve:
         """Records the answer, with which what waits continues. Its subject has passed `check`."""
         found = self._progress.approvals.get(answer.subject)
+        word: Literal["approved", "rejected", "edited"] = "edited"
+        if answer.arguments is None:
+            word = "approved" if answer.approved else "rejected"
+        noted = note_decision(self._progress, answer.subject, word, answer.by, answer.note)
         self._progress.waiting.pop(answer.subject, None)
         if answer.subject == self._progress.for_approval:
             self._progress.for_approval, self._progress.approval = None, answer
         elif found is not None:
-            found.answer = answer
+            found.answer, found.answered_at = answer, noted.at
         self._progress.changed()
         return answer
 

@@ -109,6 +109,8 @@ def _call(
             "effects": known.effects,
             "approval": known.approval,
             "note": cut_to_bytes(known.note, SHOWN_IN_VIEW),
+            "decided_by": known.decided_by,
+            "decided_at": known.decided_at,
             "tainted": known.tainted,
             "reason": cut_to_bytes(reason, SHOWN_IN_VIEW),
             "bytes": known.result_bytes,

@@ -29,6 +29,7 @@ class OpenApproval:
     on_timeout: Literal["reject", "approve"] | None = None
     answer: Approve | None = None
     """A person's answer, until what waits has used it."""
+    answered_at: datetime | None = None
     content: Annotated[Text, Field(exclude=True)] = ""
     """What is approved. It stands elsewhere in the state; whoever waits for the approval puts it
     here again in the run's next execution. A plan's is made when it is asked for."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from durable_agent_team.contracts.approvals import Decided
 from durable_agent_team.contracts.call import AccountRef
 from durable_agent_team.contracts.control import Approve
 from durable_agent_team.contracts.run import (
@@ -109,6 +110,8 @@ class Progress:
     """Of these subjects, those of which the notification was sent, or has failed for good."""
     approvals: dict[str, OpenApproval] = field(default_factory=dict)
     """What waits for a person's approval, by its subject in `waiting`."""
+    decided: list[Decided] = field(default_factory=list)
+    """What people have decided, the last of it."""
     for_approval: str | None = None
     """The subject of the plan, while it waits for approval."""
     approval: Approve | None = None

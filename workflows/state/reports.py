@@ -100,6 +100,10 @@ def _with_short_model(agent: AgentSpend) -> AgentSpend:
     return agent if model == agent.model else agent.model_copy(update={"model": model})
 
 
+MAX_DECISIONS = 21
+"""One more than `state` shows."""
+
+
 def run_state(progress: Progress, page: int) -> RunState:
     """The answer of the query `state`: texts are cut, tasks come in pages (from 1)."""
     tasks = list(progress.tasks.schedule.tasks.values())
@@ -138,6 +142,7 @@ def run_state(progress: Progress, page: int) -> RunState:
         ),
         "refusals": room.part(room.left // 3).messages(progress.refusals[::-1])[::-1],
         **_tool_calls(progress, room.part(room.left // 3)),
+        **_decisions(progress, room.part(room.left // 4)),
         "tasks": tuple(_with_texts(progress, shown, spent, room, room.left, MESSAGE_IN_STATE)),
     }
     return bare.model_copy(update=texts)
@@ -147,6 +152,12 @@ def _tool_calls(progress: Progress, room: Room) -> dict[str, Any]:
     """Nothing in a run without tools."""
     found = room.messages(list(islice(open_tool_calls(progress), MAX_WAITING)))
     return {"tool_calls": found} if found else {}
+
+
+def _decisions(progress: Progress, room: Room) -> dict[str, Any]:
+    """The last ones; nothing in a run in which nobody was asked."""
+    found = room.messages(progress.decided[:-MAX_DECISIONS:-1])[::-1]
+    return {"decisions": found} if found else {}
 
 
 def run_report(progress: Progress, ended_at: datetime) -> RunReport:
@@ -170,6 +181,7 @@ def run_report(progress: Progress, ended_at: datetime) -> RunReport:
         started_at=progress.started_at,
         ended_at=ended_at,
         call_seconds=round(progress.call_seconds, 3),
+        **({"decisions": tuple(progress.decided)} if progress.decided else {}),
     )
     room = Room(MAX_REPORT_BYTES - encoded_bytes(bare))
     states = list(_with_texts(progress, tasks, spent, room, MAX_MESSAGE_BYTES, MESSAGE_IN_REPORT))

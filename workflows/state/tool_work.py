@@ -44,6 +44,9 @@ class ToolCallState:
     approval: Literal["", "approved", "edited", "rejected", "timed_out"] = ""
     note: str = ""
     """The person's."""
+    decided_by: str = ""
+    """Who approved, rejected or answered it."""
+    decided_at: datetime | None = None
     approved_sha256: str | None = None
     """Of what was approved: the call is made with nothing else."""
     same_as: str | None = None

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from itertools import islice
 
+from durable_agent_team.contracts.approvals import Decided
 from durable_agent_team.contracts.plan import Plan
 from durable_agent_team.contracts.run import OpenToolCall, Waiting
 from durable_agent_team.contracts.team import Task
@@ -21,6 +22,7 @@ from workflows.state.unpaid import one_for_each_cause
 
 MAX_ROWS = 50
 MAX_TROUBLED = 5
+MAX_DECIDED = 10
 MAX_BYTES = 20_000
 """As much as Temporal shows of a workflow's details."""
 MORE = "- and more: the query `state` has all"
@@ -61,6 +63,7 @@ def details(progress: Progress) -> str:
     lines += [_troubled(*each) for each in islice(progress.troubled.items(), MAX_TROUBLED)]
     if len(progress.troubled) > MAX_TROUBLED:
         lines.append(f"- and {len(progress.troubled) - MAX_TROUBLED} more are attempted again")
+    lines += [_decided(each) for each in progress.decided[-MAX_DECIDED:]]
     if progress.failure:
         lines.append(f"- {progress.failure.type}: {markdown_line(progress.failure.message[:500])}")
     lines += ["", "**Agents**", ""]
@@ -118,6 +121,13 @@ def _waiting(waiting: Waiting) -> str:
     return (
         f"- waits for you: {calls}{markdown_line(waiting.reason)} {markdown_code(waiting.command)}"
     )
+
+
+def _decided(decided: Decided) -> str:
+    who = f" by {markdown_line(decided.by)}" if decided.by else ""
+    note = f": {markdown_line(decided.note)}" if decided.note else ""
+    subject = markdown_line(decided.subject)
+    return f"- {subject}: {decided.decision}{who} at {decided.at:%Y-%m-%d %H:%M} UTC{note}"
 
 
 def _tool_call(call: OpenToolCall) -> str:

@@ -158,7 +158,7 @@ class CallMaker:
             return True
         self._become(one, ToolCallStatus.APPROVAL)
         verdict = await self._approval.decide(self._ask(one, sha256))
-        state.note = verdict.note
+        state.note, state.decided_by, state.decided_at = verdict.note, verdict.by, verdict.at
         if not verdict.approved:
             state.approval = "timed_out" if verdict.timed_out else "rejected"
             text = call_texts.rejected(verdict.note)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from activities.tools.called_tool import CalledTool
-from activities.tools.result_text import bytes_of, ends
+from durable_agent_team.rules.tools.result_text import bytes_of, ends
 
 _ACTING: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters that are no white space, and halves of characters."""

@@ -71,7 +71,13 @@ def answer(
         ),
     )
     then = "its agent continues" if ":" in answered.task else "runs again"
-    return print_answer(answered, f"{answered.task}: is answered, and {then}", json)
+    cut = ""
+    if answered.result_bytes:
+        cut = (
+            f"; of the result's {answered.result_bytes:,} bytes it gets the beginning and the end,"
+            f" {answered.max_result_bytes:,} bytes (`max_result_bytes` of the tool)"
+        )
+    return print_answer(answered, f"{answered.task}: is answered, and {then}{cut}", json)
 
 
 def _result(decision: str, text: str | None, file: Path | None) -> str | None:

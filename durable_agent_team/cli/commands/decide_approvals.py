@@ -12,8 +12,10 @@ from durable_agent_team.cli.exit_codes import CommandError, ExitCode
 from durable_agent_team.cli.output import print_answer, print_json, print_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from durable_agent_team.client.runs import RunHandle
-    from durable_agent_team.contracts.approvals import PendingApproval
+    from durable_agent_team.contracts.approvals import Decided, PendingApproval
     from durable_agent_team.contracts.plan_in_full import PlanInFull
 
 app = typer.Typer(rich_markup_mode=None)
@@ -112,14 +114,16 @@ def approvals(
 ) -> int:
     """Print what waits for approval, in full. Also the commands that answer it."""
     from durable_agent_team.cli.ui.approval_text import approvals_text
+    from durable_agent_team.cli.ui.decided_text import decided_lines
 
-    async def read(handle: "RunHandle") -> "list[PendingApproval]":
+    async def read(handle: "RunHandle") -> "tuple[list[PendingApproval], Sequence[Decided]]":
         if subject is None:
-            return await handle.approvals()
+            waiting = await handle.approvals()
+            return waiting, () if json else (await handle.state()).decisions
         found = await handle.approval(subject)
-        return [] if found is None else [found]
+        return [] if found is None else [found], ()
 
-    found = with_run(run, read)
+    found, decided = with_run(run, read)
     if subject is not None and not found:
         problem = f"SUBJECT = {subject}: nothing of this name waits for approval"
         raise CommandError(ExitCode.INVALID_INPUT, f"{problem} (`approvals RUN` lists what does)")
@@ -130,6 +134,8 @@ def approvals(
         print_text("\n".join(_in_full(run, found[0])))
     else:
         print_text(approvals_text(run, found))
+        if decided:
+            print_text("\n".join(["", "decided", *decided_lines(decided)]))
     return ExitCode.DONE
 
 

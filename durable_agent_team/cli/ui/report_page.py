@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from durable_agent_team.cli.json_layout import laid_out
 from durable_agent_team.cli.output import clip, duration_text, elapsed, usd
 from durable_agent_team.cli.ui.call_timeline import CallBar
+from durable_agent_team.cli.ui.decided_text import decided_text
 from durable_agent_team.cli.ui.graph_drawing import graph_mermaid, graph_of_tasks, graph_text
 from durable_agent_team.cli.ui.graph_picture import is_drawn
 from durable_agent_team.cli.ui.remedies import FOLLOWS, commands_after, remedy_of
@@ -50,6 +51,7 @@ def head_of(report: RunReport) -> list[tuple[str, str]]:
     if total.possibly_billed_calls:
         given_up = possibly_billed_text(total.possibly_billed_calls, total.possibly_billed_usd)
         lines.append(("Not charged", given_up))
+    lines += [("Decided", decided_text(each)) for each in report.decisions]
     if report.cancel_reason is not None:
         lines.append(("Cancelled", report.cancel_reason or "(no reason given)"))
     return lines

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from durable_agent_team.cli.output import usd
+from durable_agent_team.cli.ui.decided_text import who_and_when
 from durable_agent_team.cli.ui.plan_text import rules_text
 from durable_agent_team.cli.ui.turn_text import STATUSES
 from durable_agent_team.client.run_history import RecordedCall, RunRecord
@@ -82,6 +83,8 @@ def _tool_text(call: ToolCallView) -> str:
     parts.append(STATUSES[call.status])
     if call.approval:
         parts.append(call.approval.replace("_", " ") + (f": {call.note}" if call.note else ""))
+    if call.decided_at is not None:
+        parts.append(f"decided {who_and_when(call.decided_by, call.decided_at)}")
     parts += [f"{usd(call.charged_usd)} USD"] if call.charged_usd else []
     return ", ".join(parts)
 

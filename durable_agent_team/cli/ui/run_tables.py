@@ -13,6 +13,7 @@ from durable_agent_team.cli.output import (
     usd,
     utc_minute,
 )
+from durable_agent_team.cli.ui.decided_text import decided_lines
 from durable_agent_team.cli.ui.remedies import ENDED, next_commands, remedy_of
 from durable_agent_team.cli.ui.retry_text import retrying_text
 from durable_agent_team.cli.ui.token_text import kinds_text, saved_text
@@ -257,6 +258,8 @@ def _more_than_tasks(state: RunState) -> list[str]:
         for each in state.waiting:
             why, how = waiting_text(each)
             lines += [f"  {why}", f"    {how}"]
+    if state.decisions:
+        lines += ["", "decided by people", *decided_lines(state.decisions)]
     if state.refusals:
         lines += ["", "messages that were rejected, and changed nothing"]
         lines += [f"  {refusal_text(each)}" for each in state.refusals]
@@ -308,6 +311,8 @@ def report_text(report: RunReport) -> str:
     lines += reused_lines(tasks)
     lines += failed_block(tasks, report.failure, ended=True)
     lines += [f"    {command}" for command in next_commands(report)]
+    if report.decisions:
+        lines += ["", "decided by people", *decided_lines(report.decisions)]
     if report.answer is not None:
         lines += ["", for_reader(report.answer).strip()]
     return "\n".join([*lines, "", spend_table(report.spend)])

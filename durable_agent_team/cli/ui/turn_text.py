@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from durable_agent_team.cli.json_layout import laid_out
 from durable_agent_team.cli.output import duration_text, flat, usd
+from durable_agent_team.cli.ui.decided_text import who_and_when
 from durable_agent_team.contracts.bounded_text import cut
 from durable_agent_team.contracts.conversation_view import ToolCallStatus, ToolCallView
 from durable_agent_team.rules.safe_text import one_line, visible
@@ -41,6 +42,8 @@ def tool_call_lines(call: ToolCallView) -> Iterator[str]:
     if call.approval:
         note = f": {flat(call.note)}" if call.note else ""
         yield from _field("approval", f"{call.approval.replace('_', ' ')}{note}")
+    if call.decided_at is not None:
+        yield from _field("decided", who_and_when(call.decided_by, call.decided_at))
     if call.tainted:
         yield from _field("tainted", "something from outside had entered the conversation")
     if call.reason:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunRequest
-from durable_agent_team.contracts.spend import Capabilities
+from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.contracts.team import Agent, Team
 from durable_agent_team.contracts.tool_kinds import (
     ApprovalRule,
@@ -45,9 +45,9 @@ def tool_problems(request: RunRequest) -> Iterator[Problem]:
             yield from _no_documents(field, agent.tools)
 
 
-def uncharged_prices(team: Team, capabilities: Capabilities) -> Iterator[Problem]:
+def uncharged_prices(team: Team, catalog: ModelCatalog) -> Iterator[Problem]:
     """Prices that the provider of the accounts cannot charge."""
-    if capabilities.charges:
+    if catalog.charges is not False:
         return
     for name, agent in team.agents.items():
         for index, tool in enumerate(agent.tools):

@@ -9,7 +9,7 @@ import pytest
 from activities.tools.mcp.called_result import MAX_BLOCKS, MAX_TEXT, called_tool
 from activities.tools.mcp.definitions import server_tool
 from activities.tools.mcp.stdio_transport import _parsed
-from activities.tools.result_text import head_and_tail
+from durable_agent_team.rules.tools.result_text import head_and_tail
 
 MOST_SECONDS = 1.0
 """Of CPU time; on a quiet machine each takes less than 0.1. Before, it was 2 to 11 seconds."""

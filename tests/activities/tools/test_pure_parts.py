@@ -17,8 +17,8 @@ from activities.tools.mcp.demands import demand_in_error, demand_in_refusal, dem
 from activities.tools.mcp.faults import Fault, fault_in
 from activities.tools.mcp.wire_messages import read_message
 from activities.tools.model_names import model_names
-from activities.tools.result_text import head_and_tail
 from durable_agent_team.contracts.tool_kinds import Effects
+from durable_agent_team.rules.tools.result_text import head_and_tail
 
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=20),
