@@ -26,12 +26,15 @@ ANSWERS = {
 }
 
 
+def asks_for_conversation(call: RecordedCall) -> bool:
+    """Whether it is just the question for what its worker did not have: nothing was sent to the
+    model, and the call follows under the same key."""
+    return call.failure is not None and call.failure.startswith(ErrorType.UNKNOWN_BASE)
+
+
 def is_turn(call: RecordedCall) -> bool:
-    """Whether a call belongs to a conversation, and is not just the question for what its worker
-    did not have."""
-    return call.request.conversation is not None and not (
-        call.failure is not None and call.failure.startswith(ErrorType.UNKNOWN_BASE)
-    )
+    """Whether a call belongs to a conversation, and was sent."""
+    return call.request.conversation is not None and not asks_for_conversation(call)
 
 
 def tool_calls_of(record: RunRecord, call: RecordedCall) -> tuple[ToolCallView, ...]:

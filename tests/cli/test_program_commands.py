@@ -110,7 +110,9 @@ async def test_a_person_answers_with_a_text_or_a_file(
         )
         await until(handle, parked)
         state = await starter("state", run)
-        assert f"answer {run} research retry" in state.out
+        assert f"answer {run} research DECISION" in state.out
+        pasted = await starter("answer", run, "research", "DECISION")
+        assert (pasted.code, "retry, skip, result" in pasted.err) == (2, True)
         ended = await starter("answer", run, "research", "result", "--file", "sent.json")
         if ended.code:  # the command's folder is another one
             file = str(tmp_path / "sent.json")

@@ -242,7 +242,7 @@ async def test_an_unknown_effect_parks_for_a_person(client: Client, decision: st
         now = await until(handle, parked)
         (waiting,) = now.waiting
         assert waiting.type == ErrorType.EFFECT_UNKNOWN
-        assert waiting.command == f"{STARTER} answer {handle.id} research retry"
+        assert waiting.command == f"{STARTER} answer {handle.id} research DECISION"
         assert "send_mail may have run" in waiting.reason
         payload = {"task": "research", "decision": decision}
         if decision == "result":

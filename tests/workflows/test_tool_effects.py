@@ -103,7 +103,7 @@ async def test_what_may_have_run_parks_and_is_retried_with_the_same_key(client: 
         assert state.tasks[0].status is TaskStatus.PARKED
         (waiting,) = state.waiting
         assert waiting.type == ErrorType.EFFECT_UNKNOWN
-        assert waiting.command.endswith("work:1.1 retry")
+        assert waiting.command.endswith("work:1.1 DECISION")
         assert "shop:refund may have run" in waiting.reason
         assert len(world.orders) == 1
         await answer(handle, "retry")

@@ -170,7 +170,10 @@ def _reason(agent: str, failure: Failure) -> str:
     if failure.type == ErrorType.UPSTREAM_OUT_OF_FUNDS:
         agent = f"upstream {failure.upstream}" if failure.upstream else "the upstream"
     if failure.type == ErrorType.EFFECT_UNKNOWN:
-        choices = "answer retry, skip, or result with what it would have returned"
+        choices = (
+            "look whether it happened, then answer retry, skip, or result with what it would have"
+            " returned"
+        )
         return f"{agent}: {failure.message[:800]} ({choices})"[:1000]
     return f"{agent}: {failure.message}"[:1000]
 
@@ -193,14 +196,17 @@ def wake_command(
 ) -> str:
     """The command that wakes a parked call: a higher limit where money is missing, `resume` where
     the operator has to pay the upstream, an answer where a program asks or a tool cannot be called,
-    else a retry."""
+    else a retry. Where an effect may have happened, the decision is left open: pasted as it is, the
+    command changes nothing."""
     if failure.type == ErrorType.UPSTREAM_OUT_OF_FUNDS:
         return shell_command(STARTER, "resume", run)
     if failure.type == ErrorType.BUDGET_EXHAUSTED:
         missing = (failure.required_usd or Decimal(0)) - (failure.remaining_usd or Decimal(0))
         enough = account.budget_usd + max(missing, Decimal(0))
         return shell_command(STARTER, "budget", run, account.agent, f"{enough:f}")
-    if failure.type == ErrorType.EFFECT_UNKNOWN or is_tool:
+    if failure.type == ErrorType.EFFECT_UNKNOWN:
+        return shell_command(STARTER, "answer", run, subject, "DECISION")
+    if is_tool:
         return shell_command(STARTER, "answer", run, subject, "retry")
     if failure.type == ErrorType.INPUT_REQUIRED:
         return shell_command(STARTER, "answer", run, subject, "result", "YOUR ANSWER")

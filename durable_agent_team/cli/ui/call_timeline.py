@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from durable_agent_team.cli.output import clip, duration_text, usd
 from durable_agent_team.client.run_history import RecordedCall, RunRecord
+from durable_agent_team.client.tool_views import asks_for_conversation
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.run import RunReport
 from durable_agent_team.rules.safe_text import html_text
@@ -36,7 +37,8 @@ class CallBar(Message):
 
 def bars_of(record: RunRecord, report: RunReport) -> tuple[CallBar, ...]:
     """Every call, sorted by its start."""
-    bars = [_bar(call, report.ended_at) for call in record.calls]
+    sent = (call for call in record.calls if not asks_for_conversation(call))
+    bars = [_bar(call, report.ended_at) for call in sent]
     return tuple(sorted(bars, key=lambda bar: bar.started_at))
 
 

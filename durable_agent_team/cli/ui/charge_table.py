@@ -9,6 +9,7 @@ from durable_agent_team.cli.ui.run_tables import possibly_billed_text
 from durable_agent_team.cli.ui.token_text import kinds_text, saved_text
 from durable_agent_team.client.recorded_tools import RecordedToolCall
 from durable_agent_team.client.run_history import INTERRUPTED, RecordedCall, RunRecord
+from durable_agent_team.client.tool_views import asks_for_conversation
 from durable_agent_team.contracts.base import Message, SignedUsd
 from durable_agent_team.contracts.call import Usage
 from durable_agent_team.contracts.names import ORCHESTRATOR_AGENT
@@ -83,12 +84,13 @@ def charge_lines(record: RunRecord, ledgers: Sequence[Ledger] | None) -> tuple[C
     }
     of_scopes = scope_charges(ledgers)
     # A refused call that is made again with its key has several lines here and one in the ledger.
-    last = {call.key: number for number, call in enumerate(record.calls)}
+    calls = [call for call in record.calls if not asks_for_conversation(call)]
+    last = {call.key: number for number, call in enumerate(calls)}
     known: dict[tuple[str, str], Decimal] = {}
     lines = []
     given_up = _possibly_billed(ledgers)
     sources = _price_sources(ledgers)
-    for number, call in enumerate(record.calls):
+    for number, call in enumerate(calls):
         request, result, key = call.request, call.result, call.key
         known[key] = known.get(key, Decimal(0)) + (call.cost_usd or Decimal(0))
         is_last = last[key] == number
