@@ -186,7 +186,8 @@ def _in_sentence(role: str) -> str:
 
 def _introduce(name: str, agent: Agent) -> str:
     documents = f" Has {', '.join(agent.inputs)}." if agent.inputs else ""
-    return f"- {name}: {agent.role}.{documents}"
+    program = " It is a program: one task for all of its work." if agent.run is not None else ""
+    return f"- {name}: {agent.role}.{program}{documents}"
 
 
 def _read(answer: str) -> tuple[PlannedTask, ...] | Problem:

@@ -45,8 +45,8 @@ class HostedDesk:
         return file.read_text(encoding="utf-8").splitlines() if file.exists() else []
 
     def command(self, team: str, attempt: int) -> tuple[list[str], dict[str, str], bytes]:
-        """The command for the function `answer` of this team, its environment, and the task for
-        its standard input."""
+        """The command for the function `answer` of this team, or for `module:function`, its
+        environment, and the task for its standard input."""
         modules = [each for each in (self.packages, TEAMS, PROJECT_ROOT) if each is not None]
         environment = {
             "PATH": os.environ["PATH"],
@@ -62,7 +62,8 @@ class HostedDesk:
             "AGENT_REPORT": str(self.folder / "report.json"),
             **self.variables,
         }
-        return [self.python, "-m", HOST, f"{team}:answer"], environment, json.dumps(TASK).encode()
+        function = team if ":" in team else f"{team}:answer"
+        return [self.python, "-m", HOST, function], environment, json.dumps(TASK).encode()
 
     async def start(self, team: str, attempt: int) -> Process:
         command, environment, given = self.command(team, attempt)

@@ -41,6 +41,17 @@ async def test_retries_of_the_sdk_are_no_further_calls(desk: HostedDesk) -> None
     assert books["spent_usd"] == 2 * CALL_USD
 
 
+@pytest.mark.parametrize("client", ["openai_agents", "pydantic_ai"])
+async def test_default_clients_work_unchanged(desk: HostedDesk, client: str) -> None:
+    """They speak OpenAI's Responses API, and are given an address and a key."""
+    desk.script.release()
+    assert await desk.answer(f"tests.frameworks.default_clients:{client}", attempt=1) == ANSWER
+    assert desk.tickets == [TITLE]
+    books = await desk.books()
+    assert (books["calls"]["charged"], books["calls"]["refused"]) == (2, 0)
+    assert desk.script.calls == 2
+
+
 async def test_a_refusal_is_kept_where_the_framework_hides_it(desk: HostedDesk) -> None:
     account = desk.account
     reply = await account.api.send("PATCH", f"/v1/agents/{account.id}", {"budget": 0.000001})

@@ -19,6 +19,7 @@ from durable_agent_team.gateway.doors.responses_events import ResponseEvents
 from durable_agent_team.gateway.doors.responses_request import KNOWN as RESPONSES_FIELDS
 from durable_agent_team.gateway.doors.responses_request import chat_from_responses
 from durable_agent_team.gateway.doors.to_messages_request import messages_from_chat
+from durable_agent_team.gateway.doors.unnamed_responses import UNNAMED, for_its_client
 from tests.emulators.messages_api import events, signed
 
 Json = dict[str, Any]
@@ -233,6 +234,33 @@ def test_half_an_answer_is_half_of_one_at_every_door(
     delta = [*messages.feed(chunk), *messages.finish()][-2][1]["delta"]
     for said in (message_from_chat(whole, {}), delta):
         assert said["stop_reason"] == stop_reason
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "sent", "has_id"),
+    [
+        ("AsyncOpenAI/Python 3.1", {}, True),
+        ("agent-framework-python/1.23.0 AsyncOpenAI/Python 3.1", {}, False),
+        ("agent-framework-python/1.23.0", {"store": False}, True),
+        ("Agent-Framework-Dotnet/1.0", {"store": None}, False),
+    ],
+)
+def test_a_client_that_would_refer_to_a_response_is_not_told_its_id(
+    user_agent: str, sent: Json, has_id: bool
+) -> None:
+    request = for_its_client(sent, user_agent)
+    chat = {"id": "1", "choices": [{"message": {"content": "x"}, "finish_reason": "stop"}]}
+    door = ResponseEvents(request)
+    chunk = {"id": "1", "choices": [{"delta": {"content": "x"}, "finish_reason": "stop"}]}
+    made = [
+        data["response"] for _, data in (*door.feed(chunk), *door.finish()) if "response" in data
+    ]
+    assert len(made) == 3
+    for response in (response_from_chat(chat, request), *made):
+        assert (response["id"] is not None) == has_id
+        assert response["store"] is False
+        assert UNNAMED not in response
+    assert UNNAMED not in RESPONSES_FIELDS
 
 
 @pytest.mark.parametrize(

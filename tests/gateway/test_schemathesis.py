@@ -34,6 +34,7 @@ CHECKS: list[Any] = [
     response_schema_conformance,
 ]
 MODES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
+BELOW = "/scopes/{scope}/{attempt}"
 BLOBS = "/v1/blobs/{sha256}"
 EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 EFFECTS = "/v1/scopes/{scope}/effects"
@@ -52,7 +53,8 @@ UNKNOWN_KEY = "unknown-key-0123456789-0123456789"
 class Sender:
     """Sends cases, checks the responses, and counts both."""
 
-    def __init__(self, url: str, first: Agent, second: Agent) -> None:
+    def __init__(self, url: str, first: Agent, second: Agent, *, scoped: bool = False) -> None:
+        self.scoped = scoped
         self.schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
         self.url, self.ids = url, (first.id, second.id)
         self.keys = (PARENT_KEY, first.key)
@@ -61,9 +63,8 @@ class Sender:
         self.statuses: Counter[tuple[str, int]] = Counter()
 
     def described(self) -> list[Any]:
-        """Without the doors below a scope: the same handlers, whose requests with equal bodies wait
-        for each other."""
-        paths: Any = [path for path in self.schema if not path.startswith("/scopes/")]
+        """The addresses below a scope, or all others."""
+        paths: Any = [path for path in self.schema if path.startswith(BELOW) == self.scoped]
         return [operation for path in paths for operation in self.schema[path].values()]
 
     def operations(self) -> Iterator[Any]:
@@ -80,7 +81,7 @@ class Sender:
             assert self.session.patch(url, json=fresh, headers=headers, timeout=60).ok
 
     def send_four(self, case: "Case[Any]") -> None:
-        agent = case.operation.path in CALLS
+        agent = case.operation.path.removeprefix(BELOW) in CALLS
         sent = self._send(case, self.keys[agent])
         self._send(self._with_real_values(case), self.keys[agent])
         for key in (self.keys[not agent], UNKNOWN_KEY):  # prepared once: half of what a call costs
@@ -112,6 +113,7 @@ class Sender:
             "id": "m" if listed else self.ids[0],
             "sha256": EMPTY_SHA256,
             "scope": "s",
+            "attempt": 1,
             "effect": "e",
             "key": "k",
         }
@@ -189,3 +191,21 @@ async def test_every_response_is_as_described() -> None:
             continue
         success = min(int(status) for status in operation.responses.status_codes if status < "3")
         assert sent[operation.label, success] > 0, f"{operation.label} never succeeded: {sent}"
+
+
+@pytest.mark.fuzz
+@pytest.mark.timeout(3_600)
+async def test_every_door_below_a_scope_answers_as_described() -> None:
+    """The same handlers, and a key that the gateway makes: a few requests in `make test`, the
+    coverage phase in `make fuzz` alone."""
+    async with attacked_gateway() as (api, agent):
+        sender = Sender(api.url, agent, await api.open(1000), scoped=True)
+        if examples(0):
+            await asyncio.to_thread(send_coverage, sender)
+        await asyncio.to_thread(send_random, sender, examples(2, most=200))
+    sent = sender.statuses
+    count("requests to the gateway's scopes: schemathesis", sent.total())
+    for operation in sender.described():
+        assert operation.label in {label for label, _ in sent} or not operation.body
+    doors = [f"POST {BELOW}{door}" for door in DOORS]
+    assert all(sent[label, 200] > 0 for label in doors), sent

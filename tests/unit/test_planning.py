@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from durable_agent_team.contracts.plan import Plan, Problem
+from durable_agent_team.contracts.program_kinds import CommandRun
 from durable_agent_team.contracts.team import Agent, Task, Team
 from durable_agent_team.rules.graph import find_cycle
 from durable_agent_team.rules.narrow_plans import (
@@ -99,6 +100,16 @@ def test_the_prompt_has_the_agents_and_their_documents() -> None:
         assert name in text
         assert agent.role in text
         assert all(document in text for document in agent.inputs)
+
+
+def test_the_prompt_says_which_agents_are_programs() -> None:
+    of = team()
+    name, agent = next(iter(of.agents.items()))
+    program = agent.model_copy(update={"run": CommandRun(command=("market",))})
+    text = plan_ask(of.model_copy(update={"agents": {**of.agents, name: program}}))
+    [line] = (each for each in text.splitlines() if "It is a program" in each)
+    assert line.startswith(f"- {name}: {agent.role}.")
+    assert "program" not in plan_ask(of)
 
 
 @pytest.mark.parametrize("readers", [0, 1, 2, 12])

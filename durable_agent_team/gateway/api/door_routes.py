@@ -35,6 +35,7 @@ from durable_agent_team.gateway.doors.responses_answer import response_from_chat
 from durable_agent_team.gateway.doors.responses_events import ResponseEvents
 from durable_agent_team.gateway.doors.responses_request import DOOR as RESPONSES_PATH
 from durable_agent_team.gateway.doors.responses_request import chat_from_responses
+from durable_agent_team.gateway.doors.unnamed_responses import for_its_client
 
 NOT_REPEATED = frozenset({"input", "messages", "system"})
 """Fields that no answer repeats."""
@@ -48,6 +49,7 @@ async def call_through(door: Door, request: web.Request) -> web.StreamResponse:
     sent = read_object(await read_body(request))
     chat_request = _chat_request(gateway, request, door, sent)
     repeated = {name: value for name, value in sent.items() if name not in NOT_REPEATED}
+    repeated = for_its_client(repeated, request.headers.get("User-Agent", ""))
     answer = DoorAnswer(door, without_keys_in(gateway, request, repeated))
     with trace_call(gateway.telemetry, request.headers, chat_request.model) as span:
         return await make_call(request, PaidCall(account_id, key, chat_request, answer), span)

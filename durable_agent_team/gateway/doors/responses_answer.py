@@ -15,6 +15,7 @@ from durable_agent_team.gateway.doors.chat_answer import (
 )
 from durable_agent_team.gateway.doors.fields import Json, given
 from durable_agent_team.gateway.doors.thinking import BLOCKS, sealed, thinking_text, valid_blocks
+from durable_agent_team.gateway.doors.unnamed_responses import UNNAMED
 from durable_agent_team.providers.finish_reasons import Ending, ending_of
 
 INCOMPLETE = {
@@ -40,7 +41,7 @@ def response_frame(answer: Json, request: Json, identity: str) -> Json:
     """Everything but the answer itself: a Response in progress."""
     text = request.get("text") or {}
     return {
-        "id": f"resp_{identity}",
+        "id": None if request.get(UNNAMED) else f"resp_{identity}",
         "object": "response",
         "created_at": count_of(answer, "created"),
         "status": "in_progress",
