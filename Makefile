@@ -12,7 +12,9 @@ QUIETLY = $(shell env --block-signal=INT true 2>/dev/null && echo env --block-si
 
 # A test that hangs ends its process (tests/conftest.py). The process that takes its place begins with
 # the same test again: after the second one the run ends.
-IN_PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 2
+IN_PARALLEL := --dist loadfile --no-loadscope-reorder --max-worker-restart 2
+# Tests with servers wait for half of their time, so that three files keep two cores busy.
+AT_ONCE := 3
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo up test fast fuzz check bench chaos frameworks lock
@@ -34,12 +36,12 @@ demo: $(STAMP) ## run four short acts with a real model: parallel work, two cras
 up: $(STAMP) ## run the local stack in the foreground: Temporal and its UI, gateway, worker
 	@$(QUIETLY) $(BIN)/python -m durable_agent_team.local_stack
 
-test: $(DEVELOPMENT_STAMP) ## run all tests, two files at a time, or only FILES= (VANILLA=1: without SDK patches)
+test: $(DEVELOPMENT_STAMP) ## run all tests, three files at a time, or only FILES= (VANILLA=1: without SDK patches)
 	@$(BIN)/python -m pytest $(if $(VANILLA),--vanilla) \
-		$(or $(FILES),$(IN_PARALLEL))
+		$(or $(FILES),-n $(AT_ONCE) $(IN_PARALLEL))
 
 fast: $(DEVELOPMENT_STAMP) ## run the tests that need no server, in less than a minute
-	@$(BIN)/python -m pytest --fast $(IN_PARALLEL)
+	@$(BIN)/python -m pytest --fast -n 2 $(IN_PARALLEL)
 
 fuzz: $(DEVELOPMENT_STAMP) ## generate about fifty thousand inputs, or FUZZ_EXAMPLES= for each generator
 	@FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),4000) $(BIN)/python -m pytest -m fuzz --timeout 3600 \
