@@ -160,6 +160,8 @@ class Person:
 
     async def _look(self) -> None:
         handle = self._handle
+        if not (await handle.query("state", result_type=RunState)).waiting:
+            return
         page = await handle.query("approvals", {}, result_type=ApprovalsPage)
         state = await handle.query("state", result_type=RunState)
         self.waited += [each for each in state.waiting if each.subject not in self._spoke_of]

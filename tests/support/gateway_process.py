@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ from typing import Any
 from tests.support.gateway import PARENT_KEY, PRICES, SECRET, write_prices
 from tests.support.memory_disk import memory_disk
 from tests.support.ports import lasting_ports
+from tests.support.warm.process import WarmProcess, start_warm
 
 
 class GatewayProcess:
@@ -24,7 +24,7 @@ class GatewayProcess:
         self.database = folder / "gateway.db"
         self.parent_key = PARENT_KEY
         self.url = ""
-        self.process: asyncio.subprocess.Process | None = None
+        self.process: WarmProcess | None = None
         self._log = folder / "gateway.log"
         given = {name.upper(): str(value) for name, value in settings.items()}
         self._environment = {
@@ -44,13 +44,7 @@ class GatewayProcess:
 
     async def start(self) -> None:
         with self._log.open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "durable_agent_team.gateway"),
-                env=self._environment,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-            )
-        assert self.process.stdout is not None
+            self.process = await start_warm("gateway", self._environment, log)
         line = (await asyncio.wait_for(self.process.stdout.readline(), 60)).decode().strip()
         if not line.startswith("gateway ready on "):
             raise RuntimeError(f"the gateway did not start: {self.log}")

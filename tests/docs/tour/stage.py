@@ -27,7 +27,7 @@ from tests.docs.tour.case import Case, Output, Worker
 from tests.support.gateway import PARENT_KEY, RunningGateway, running_gateway
 from tests.support.temporal import server, temporal_cli
 from tests.support.upstream import Rule, ScriptedUpstream
-from tests.support.warm import warm_starter
+from tests.support.warm import warm_command
 from worker import all_activities, build_worker
 
 ROOT = Path(__file__).parents[3]
@@ -219,10 +219,12 @@ def _words(command: str) -> list[str]:
         install = ["bash", str(ROOT / "requirements" / "install.sh")]
         up = [sys.executable, "-m", "durable_agent_team.local_stack"]
         return install if words[1] == "install" else up
+    if words == ["python", "-m", "durable_agent_team.gateway"]:
+        return warm_command("gateway")
     if words[0] == "python":
         return [sys.executable, *words[1:]]
     if words[0] == "starter.py":
-        return [*warm_starter(), *words[1:]]
+        return [*warm_command("starter.py"), *words[1:]]
     return [sys.executable, str(ROOT / words[0]), *words[1:]] if words[0][-3:] == ".py" else words
 
 

@@ -1,8 +1,9 @@
 """Commands without the start of an interpreter: a server forks them after everything is imported.
 
 Each command is still a process of its own, with its own arguments, environment, folder, standard
-streams and exit code. What it does not test is how Python starts and what `starter.py` imports;
-`tests/cli/test_exit_codes.py` and the end-to-end tests run the script itself.
+streams and exit code. What it does not test is how Python starts and what `starter.py` or the
+gateway imports; `tests/cli/test_exit_codes.py`, `tests/gateway/test_crash.py` and the end-to-end
+tests run the programs themselves.
 """
 
 import subprocess
@@ -16,12 +17,22 @@ ROOT = HERE.parents[2]
 _servers: list[subprocess.Popen[bytes]] = []
 
 
-@cache
 def warm_starter() -> list[str]:
-    """The words to type in place of `python starter.py`. The server ends with this process."""
+    """The words to type in place of `python starter.py`."""
+    return warm_command("starter.py")
+
+
+def warm_command(program: str) -> list[str]:
+    """The words to type for a program of `warm_server`."""
+    return [sys.executable, "-I", "-S", str(HERE / "command.py"), warm_server(program)]
+
+
+@cache
+def warm_server(program: str) -> str:
+    """The address of a server for one of its `PROGRAMS`. It ends with this process."""
     address = f"{tempfile.mkdtemp(prefix='warm')}/commands"
     server = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.warm.server", address],
+        [sys.executable, "-m", "tests.support.warm.server", address, program],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -29,4 +40,4 @@ def warm_starter() -> list[str]:
     _servers.append(server)  # its standard input stays open as long as this process lives
     assert server.stdout is not None
     assert server.stdout.readline() == b"ready\n"
-    return [sys.executable, "-I", "-S", str(HERE / "command.py"), address]
+    return address

@@ -1,8 +1,9 @@
-"""`python -m tests.support.warm.server ADDRESS`: forks a process for each command.
+"""`python -m tests.support.warm.server ADDRESS PROGRAM`: forks a process for each command.
 
 Everything is imported first, and nothing is started: no thread and no connection survives a fork.
 """
 
+import gc
 import importlib
 import io
 import json
@@ -16,48 +17,56 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from typing import NoReturn
-
-import temporalio.client
-import temporalio.runtime
-import temporalio.service
-
-import durable_agent_team.cli
-from durable_agent_team.cli.app import main
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 STREAMS = 3
 HEAD_BYTES = 8
 
 
-def import_all() -> None:
-    """Every module of the command line."""
-    assert temporalio.client
-    for each in pkgutil.walk_packages(durable_agent_team.cli.__path__, "durable_agent_team.cli."):
+def starter() -> Callable[[], Any]:
+    """Imports every module of the command line."""
+    for name in ("temporalio.client", "temporalio.runtime", "temporalio.service"):
+        importlib.import_module(name)
+    package = importlib.import_module("durable_agent_team.cli")
+    for each in pkgutil.walk_packages(package.__path__, "durable_agent_team.cli."):
         if not each.name.endswith("__main__"):
             importlib.import_module(each.name)
+    main: Callable[[], Any] = importlib.import_module("durable_agent_team.cli.app").main
+    return main
 
 
-def serve(address: str) -> NoReturn:
+def gateway() -> Callable[[], Any]:
+    """Imports what a gateway needs that listens."""
+    importlib.import_module("uvloop")
+    main: Callable[[], Any] = importlib.import_module("durable_agent_team.gateway.__main__").main
+    return main
+
+
+PROGRAMS = {"starter.py": starter, "gateway": gateway}
+
+
+def serve(address: str, program: str) -> NoReturn:
     """Until standard input ends, as it does with the process that tests run in."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the processes that wait
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen(64)
-        import_all()
+        main = PROGRAMS[program]()
         assert threading.active_count() == 1
+        gc.freeze()  # so that looking for garbage copies nothing in the forked processes
         print("ready", flush=True)
         while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
             connection, _ = listener.accept()
             if os.fork() == 0:
                 listener.close()
-                _wait_for_command(connection)
+                _wait_for_command(connection, program, main)
             connection.close()
     shutil.rmtree(os.path.dirname(address), ignore_errors=True)
     os._exit(0)
 
 
-def _wait_for_command(connection: socket.socket) -> NoReturn:
+def _wait_for_command(connection: socket.socket, program: str, main: Callable[[], Any]) -> NoReturn:
     """Runs in a process of its own, so that commands do not wait for each other."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     head, ancillary, _, _ = connection.recvmsg(HEAD_BYTES, socket.CMSG_SPACE(STREAMS * 4))
@@ -68,7 +77,9 @@ def _wait_for_command(connection: socket.socket) -> NoReturn:
     pid = os.fork()
     if pid == 0:
         connection.close()
-        _run(order["arguments"], order["folder"], order["environment"], streams)
+        _prepare(order["folder"], order["environment"], streams)
+        sys.argv = [program, *order["arguments"]]
+        sys.exit(main())
     for each in streams:
         os.close(each)
     connection.sendall(f"{pid}\n".encode())
@@ -87,9 +98,7 @@ def _read(connection: socket.socket, size: int) -> bytes:
     return found
 
 
-def _run(
-    arguments: Sequence[str], folder: str, environment: dict[str, str], streams: Sequence[int]
-) -> NoReturn:
+def _prepare(folder: str, environment: dict[str, str], streams: Sequence[int]) -> None:
     for number, each in enumerate(streams):
         os.dup2(each, number)
         os.close(each)
@@ -104,9 +113,7 @@ def _run(
     sys.stderr = io.TextIOWrapper(
         io.BufferedWriter(io.FileIO(2, "w", closefd=False)), "utf-8", write_through=True
     )
-    sys.argv = ["starter.py", *arguments]
-    main()
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(*sys.argv[1:])
