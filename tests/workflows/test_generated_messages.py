@@ -17,7 +17,13 @@ from temporalio.client import (
 )
 from temporalio.exceptions import ApplicationError
 
-from durable_agent_team.contracts.control import AdjustBudget, Adjustment, Approve, Cancel
+from durable_agent_team.contracts.control import (
+    AdjustBudget,
+    Adjustment,
+    AnswerTask,
+    Approve,
+    Cancel,
+)
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.names import WORKFLOW
 from durable_agent_team.contracts.run import RunReport, RunRequest, RunStatus
@@ -41,6 +47,7 @@ NASTY = [
     "9" * 5_000, "1" + "0" * 29, "-0", "1e-400", '"1e999999"', '"1_0"', '"\u0663"', "null", "true",
     "[" * 300 + "]" * 300, '{"a":' * 70 + "1" + "}" * 70, '""', '"' + "x" * 9_000 + '"', "{}", "[]",
     "[" + "0," * 3_000 + "0]", '{"anyOf":[' + "{}," * 3_000 + "{}]}", '"9999-12-31T23:59:59-14:00"',
+    json.dumps('{"a": NaN}'), json.dumps('{"a": "\\ud800"}'), json.dumps('{"a":' * 5_000),
     '{"$ref": "#"}', '"../x"', '"review1-1"', '"orchestrator"', "undefined", "",
 ]  # fmt: skip
 VALID: list[dict[str, Any]] = [
@@ -52,8 +59,12 @@ VALID: list[dict[str, Any]] = [
     {"kind": "adjust_agent", "agent": "editor", "timeout_seconds": 5, "instructions": "x"},
     {"kind": "retry_task", "task": "a"}, {"kind": "cancel_task", "task": "zz", "reason": "x"},
     {"kind": "approve", "subject": "plan", "approved": True, "note": "x"},
+    {"kind": "approve", "subject": "a:1.1", "approved": True, "arguments": '{"a": 1}',
+     "sha256": "0" * 64},
+    {"kind": "answer_task", "task": "a:1.1", "decision": "result", "result": "x", "effect": "e"},
     {"team": team(), "goal": "x", "sources": {"a.md": "text"}}, {"reason": "x"},
 ]  # fmt: skip
+UPDATES = ("add_task", "adjust_budget", "approve", "answer_task")
 SPOT = "\u2603"
 CONVERTER = PayloadConverter()
 
@@ -94,7 +105,7 @@ def payloads(draw: st.DrawFn) -> str:
 @given(payloads())
 def test_whatever_comes_is_parsed_or_refused_in_a_bounded_text(text: str) -> None:
     (value,) = CONVERTER.from_payloads([raw(text).payload])
-    for model in (RunRequest, Adjustment, AdjustBudget, Task, Approve, Cancel):
+    for model in (RunRequest, Adjustment, AdjustBudget, Task, Approve, AnswerTask, Cancel):
         try:
             parsed = parse(model, value, (), START if model is RunRequest else MESSAGE)
         except BadMessage as refused:
@@ -130,7 +141,7 @@ async def test_a_run_that_gets_them_all_still_answers_and_can_be_cancelled(clien
         for number, text in enumerate(texts):
             await handle.signal("adjust", raw(text))
             if number % 5 == 0:
-                await _update(handle, ("add_task", "adjust_budget", "approve")[number % 3], text)
+                await _update(handle, UPDATES[number // 5 % len(UPDATES)], text)
                 await asyncio.wait_for(state(handle), 10)
         await handle.signal("cancel", {"reason": "enough"})
         report = await report_of(handle, 30)

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 
 from activities.programs.remote.agent_card import Interface
 from activities.programs.remote.remote_errors import RemoteFailed, RpcError
+from durable_agent_team.rules.half_characters import may_have_halves, without_half_characters
 
 TASK_NOT_FOUND: Final = -32001
 TASK_NOT_CANCELABLE: Final = -32002
@@ -154,9 +155,10 @@ def _http_text(status: int, value: Any) -> str:
 
 
 def json_value(body: bytes) -> Any:
-    """None for what is not JSON."""
+    """None for what is not JSON. Halves of surrogate pairs are replaced."""
     try:
-        return json.loads(body)
+        value = json.loads(body.decode("utf-8-sig", errors="replace"))
+        return without_half_characters(value) if may_have_halves(body) else value
     except (ValueError, RecursionError):
         return None
 

@@ -10,7 +10,8 @@ import httpx2
 
 from activities.tools.mcp.bounded_lines import MAX_LINE_BYTES
 from activities.tools.mcp.faults import Fault
-from activities.tools.mcp.wire_messages import is_of_no_use, without_half_characters
+from activities.tools.mcp.wire_messages import is_of_no_use
+from durable_agent_team.rules.half_characters import may_have_halves, without_half_characters
 
 MAX_BODY_BYTES: Final = MAX_LINE_BYTES
 """Of one answer."""
@@ -64,7 +65,7 @@ def too_long(size: int) -> str:
 
 def readable_json(body: bytes) -> bytes:
     """The JSON without halves of characters, for which the package refuses a message."""
-    if b"\\ud" not in body.lower():
+    if not may_have_halves(body):
         return body
     try:
         return json.dumps(without_half_characters(json.loads(body))).encode()

@@ -6,12 +6,11 @@ from typing import Any, Final
 
 from activities.tools.mcp.bounded_lines import LongLine
 from activities.tools.mcp.faults import Fault
+from durable_agent_team.rules.half_characters import may_have_halves, without_half_characters
 
 _ID: Final = rb'"id"\s*:\s*(\d{1,15})'
 _FIRST_ID: Final = re.compile(rb'^\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?' + _ID)
 _LAST_ID: Final = re.compile(_ID + rb'\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*$')
-_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
-_ESCAPED: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def read_message(line: bytes | LongLine) -> dict[str, Any] | None:
@@ -23,7 +22,7 @@ def read_message(line: bytes | LongLine) -> dict[str, Any] | None:
         return _in_place_of(line.head, line.tail, fault)
     try:
         found = json.loads(line.decode("utf-8-sig", errors="replace"))
-        if _ESCAPED.search(line):
+        if may_have_halves(line):
             found = without_half_characters(found)
     except (ValueError, RecursionError):
         return _in_place_of(line, line, Fault("unreadable", "the server's answer is no JSON"))
@@ -42,18 +41,3 @@ def _in_place_of(head: bytes, tail: bytes, fault: Fault) -> dict[str, Any] | Non
     if number is None:
         return None
     return {"jsonrpc": "2.0", "id": int(number[1]), "error": fault.error()}
-
-
-def without_half_characters(value: Any) -> Any:
-    """The same JSON with lone surrogates replaced: they cannot be written as UTF-8. A server makes
-    them when it cuts a text in the middle of a character."""
-    if isinstance(value, str):
-        return _SURROGATE.sub("�", value)
-    if isinstance(value, list):
-        return [without_half_characters(each) for each in value]
-    if isinstance(value, dict):
-        return {
-            without_half_characters(name): without_half_characters(each)
-            for name, each in value.items()
-        }
-    return value

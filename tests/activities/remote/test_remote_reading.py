@@ -21,7 +21,16 @@ result error code details
 """
 NAMES = st.sampled_from(FIELDS.split())
 VALUES = st.sampled_from(
-    ["JSONRPC", "HTTP+JSON", "1.0", "0.3.0", "http://h:99999/", "http://[::1", "TASK_STATE_FAILED"]
+    [
+        "JSONRPC",
+        "HTTP+JSON",
+        "1.0",
+        "0.3.0",
+        "http://h:99999/",
+        "http://[::1",
+        "TASK_STATE_FAILED",
+        "\ud800",
+    ]
 )
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8) | VALUES,
@@ -47,11 +56,23 @@ def test_any_response_is_a_result_or_an_error(body: Any, status: int, wire: Wire
     with suppress(RemoteFailed, RpcError):
         result = task_or_message(wire.result(status, json.dumps(body).encode()))
         if isinstance(result, RemoteTask):
-            assert result.id
-            result.answer(True)
-            result.said()
+            assert result.id.encode()
+            result.answer(True).encode()
+            result.said().encode()
+            wire.get(result.id, 1)
         else:
-            result.shown(True)
+            result.shown(True).encode()
+
+
+@pytest.mark.parametrize("levels", [300, 700, 950, 5_000])
+def test_a_deep_answer_is_a_result_or_an_error(levels: int) -> None:
+    data = '{"a":' * levels + '"\\ud800"' + "}" * levels
+    parts = f'[{{"parts":[{{"data":{data}}}]}}]'
+    body = f'{{"id":"1","status":{{"state":"completed"}},"artifacts":{parts}}}'
+    with suppress(RemoteFailed, RpcError):
+        task = task_or_message(WIRES[2].result(200, body.encode()))
+        assert isinstance(task, RemoteTask)
+        task.answer(True).encode()
 
 
 CHOICES = {
