@@ -249,7 +249,7 @@ def test_every_mistake_of_a_models_file_is_named_at_once(tmp_path: Path) -> None
     assert str(path) in text
     for each in (
         "[upstream]: this table is not known",
-        "[upstreams.new] key_env = 'sk-this is a key'",
+        "[upstreams.new] key_env: ",
         "[upstreams.other] url = 'ftp://example'",
         "[upstreams.other] atuh: this key is not known (known: auth,",
         "[models.\"a\"] upstream = 'nowhere': there is no such upstream",
@@ -293,3 +293,28 @@ def test_every_preset_is_complete() -> None:
         assert entry.url or entry.url_env
         assert entry.key_env
         assert entry.free or entry.catalogue or name == "atxp"
+
+
+UNREADABLE = {
+    "a number of 5,000 digits": f"input_usd_per_million = {'9' * 5_000}",
+    "500 levels": f"input_usd_per_million = {'[' * 500}{']' * 500}",
+    "a text of 100 KB": f'input_usd_per_million = "{"x" * 100_000}"',
+    "no TOML": "[",
+}
+
+
+@pytest.mark.parametrize("what", UNREADABLE)
+def test_what_nobody_can_read_is_an_error_of_a_bounded_length(tmp_path: Path, what: str) -> None:
+    file = written(tmp_path, f'[models."m"]\n{UNREADABLE[what]}\n')
+    with pytest.raises(PriceError) as wrong:
+        table(OPENAI, file)
+    assert len(str(wrong.value)) < 2_000
+
+
+@pytest.mark.parametrize("line", ['key_env = "{}"', 'headers = ["{}"]', 'query = "{}"'])
+def test_a_key_in_the_wrong_place_is_not_repeated(tmp_path: Path, line: str) -> None:
+    key = "sk-of-somebody-0123456789"
+    file = written(tmp_path, f'[upstreams.u]\nurl = "https://u.example/v1"\n{line.format(key)}\n')
+    with pytest.raises(PriceError, match=line.partition(" ")[0]) as wrong:
+        table(OPENAI, file)
+    assert key not in str(wrong.value)

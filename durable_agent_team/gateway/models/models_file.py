@@ -13,11 +13,13 @@ from durable_agent_team.gateway.models.dialect import Dialect
 from durable_agent_team.gateway.models.model import Kind, Planning
 from durable_agent_team.gateway.models.presets import presets
 from durable_agent_team.gateway.models.price import Price
-from durable_agent_team.gateway.models.price_file import PriceError
+from durable_agent_team.gateway.models.price_file import MAX_LINE, PriceError
 from durable_agent_team.gateway.models.upstream_entry import UpstreamEntry
 
 SECTIONS = ("upstreams", "models")
 UPSTREAM_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,49}$"
+MAY_HOLD_KEYS = frozenset({"key_env", "headers", "query"})
+"""Where someone may have written the key itself, which no error repeats."""
 PRICE_KEYS = frozenset(Price.model_fields) - {"source"}
 
 
@@ -81,7 +83,8 @@ class ModelsFile:
                     f" (known: {', '.join(sorted(known))}; or add [upstreams.{entry.upstream}])"
                 )
         if problems:
-            raise PriceError(f"The models file {path} is wrong:\n  " + "\n  ".join(problems))
+            lines = "\n  ".join(each[:MAX_LINE] for each in problems)
+            raise PriceError(f"The models file {path} is wrong:\n  {lines}")
         return cls(path, upstreams, models)
 
 
@@ -97,7 +100,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise PriceError(
             f"The models file {path} is not UTF-8 text (byte {error.start}). Save it as UTF-8."
         ) from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a number or a nesting that Python cannot read
         raise PriceError(f"The models file {path} is not TOML: {error}.") from error
 
 
@@ -166,4 +169,5 @@ def _problems(place: str, error: Exception, kind: type[BaseModel]) -> Iterator[s
             yield f"{place} {key}: this key is not known (known: {', '.join(sorted(names))})"
         else:
             message = each["msg"].removeprefix("Value error, ")
-            yield f"{place} {key} = {each['input']!r}: {message}"
+            shown = "" if key.partition(".")[0] in MAY_HOLD_KEYS else f" = {each['input']!r}"
+            yield f"{place} {key}{shown}: {message}"

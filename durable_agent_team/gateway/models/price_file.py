@@ -10,6 +10,8 @@ from pydantic import ValidationError
 from durable_agent_team.gateway.models.price import Price
 
 DEFAULT_PRICE_FILE = Path(__file__).with_name("prices.toml")
+MAX_LINE = 1_000
+"""Characters of one problem in an error."""
 EXAMPLE = f"{DEFAULT_PRICE_FILE} is one to copy."
 
 
@@ -37,7 +39,7 @@ class Prices:
             raise PriceError(
                 f"The price file {path} is not UTF-8 text (byte {error.start}). Save it as UTF-8."
             ) from error
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise PriceError(f"The price file {path} is not TOML: {error}. {EXAMPLE}") from error
         models = data.get("models")
         if not isinstance(models, dict) or not models or set(data) - {"models"}:
@@ -69,7 +71,8 @@ def _parse(path: Path, models: dict[str, Any]) -> dict[str, Price]:
         except ValidationError as error:
             problems += [f'[models."{name}"] {_problem_text(each)}' for each in error.errors()]
     if problems:
-        raise PriceError(f"The price file {path} is wrong:\n  " + "\n  ".join(problems))
+        lines = "\n  ".join(each[:MAX_LINE] for each in problems)
+        raise PriceError(f"The price file {path} is wrong:\n  {lines}")
     return found
 
 
