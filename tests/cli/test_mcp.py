@@ -163,11 +163,32 @@ async def test_by_http_with_a_token(starter: Starter, world: FakeWorld) -> None:
         ):
             assert (await call(client, "list_teams"))["teams"][0]["team"] == "brief"
             assert isinstance((await call(client, "list_runs"))["runs"], list)
+            await _attack(http, url)
+            assert (await call(client, "list_teams"))["teams"], "it goes on"
     finally:
         process.send_signal(signal.SIGINT)
         _, err = await asyncio.wait_for(process.communicate(), 20)
     assert b"Traceback" not in err
     assert b"secret" not in err
+
+
+NONSENSE = [
+    b"no json", b"[]", b'{"a":' * 5_000, b'{"jsonrpc":"2.0","id":' + b"9" * 5_000 + b"}",
+    b'{"jsonrpc":"2.0","id":1,"method":"\\ud800"}', b"\xff\xfe", b"[" + b"{}," * 10_000 + b"{}]",
+]  # fmt: skip
+
+
+async def _attack(http: httpx2.AsyncClient, url: str) -> None:
+    """What a web page that has rebound a name to this machine, or a broken client, may send."""
+    accepted = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
+    for header in ({"host": "evil.example"}, {"origin": "https://evil.example"}):
+        answer = await http.post(url, content=b"{}", headers={**accepted, **header})
+        assert answer.status_code in (403, 421), header
+    for body in NONSENSE:
+        answer = await http.post(url, content=body, headers=accepted)
+        assert answer.status_code == 400
+        assert set(answer.json()) == {"jsonrpc", "id", "error"}
+        assert "Traceback" not in answer.text
 
 
 async def _post(http: httpx2.AsyncClient, url: str) -> httpx2.Response | None:
