@@ -25,6 +25,12 @@ TOOLS: Final[dict[str, tuple[Callable[..., str], dict[str, Any]]]] = {
     "look": (tools.look, NUMBER),
 }
 METHOD_NOT_FOUND: Final = -32601
+NO_SESSION: Final = {
+    "jsonrpc": "2.0",
+    "id": "server-error",
+    "error": {"code": -32600, "message": "Session not found"},
+}
+"""As the official Python server says it (mcp 2, `streamable_http_manager`)."""
 
 
 def answer(message: dict[str, Any]) -> dict[str, Any] | None:
@@ -70,8 +76,7 @@ class Handler(BaseHTTPRequestHandler):
             session = uuid.uuid4().hex
             self.sessions.add(session)
         elif session not in self.sessions and message.get("id") is not None:
-            known = message.get("method") in ("tools/list", "tools/call")
-            self._send(404 if known else 400, answer({**message, "method": "unknown"}), "")
+            self._send(404 if session else 400, NO_SESSION, "")
             return
         said = answer(message)
         self._send(202 if said is None else 200, said, session)

@@ -78,7 +78,7 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
             if not is_refusal:
                 raise
             body = b""
-        if is_refusal and not _is_error(body):
+        if is_refusal and (_forgets_session(request, status) or not _is_error(body)):
             return _answer(status, _refusal(status, body, response))
         if not is_refusal and status != 202 and body and kind != JSON:
             return _answer(200, Fault("unreadable", "an answer that is no JSON"), request)
@@ -123,6 +123,13 @@ def _kept(response: httpx2.Response) -> dict[str, str]:
     """Headers that a session needs."""
     names = ("content-type", "mcp-session-id", "location")
     return {name: response.headers[name] for name in names if name in response.headers}
+
+
+def _forgets_session(request: httpx2.Request, status: int) -> bool:
+    """Whether the server no longer knows the session of the request. The specification (2025-11-25,
+    Session Management) has this status for nothing else, and servers send all sorts of JSON-RPC
+    errors with it, such as "Session not found" with -32600 or -32001."""
+    return status == 404 and "mcp-session-id" in request.headers
 
 
 def _is_error(body: bytes) -> bool:

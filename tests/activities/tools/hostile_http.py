@@ -25,6 +25,10 @@ class HostileHttp:
     refuses: web.Response | None = None
     sessions: set[str] = field(default_factory=set)
     seen: list[tuple[str, dict[str, str], Any]] = field(default_factory=list)
+    no_session: Callable[[], web.Response] = lambda: web.Response(
+        status=404, text="no such session"
+    )
+    """The answer to a request whose session it does not know."""
     calls: int = 0
     tools: list[dict[str, Any]] = field(default_factory=hostile_server.listed)
 
@@ -53,7 +57,7 @@ class HostileHttp:
         if method == "server/discover":
             return web.json_response(error(number, -32601, "no such method"), status=400)
         if request.headers.get("Mcp-Session-Id") not in self.sessions:
-            return web.Response(status=404, text="no such session")
+            return self.no_session()
         if method == "tools/list":
             return answer(number, {"tools": self.tools})
         return await self.call(request, message)

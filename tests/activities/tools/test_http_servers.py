@@ -163,8 +163,27 @@ async def test_a_server_that_is_not_there_may_be_there_later() -> None:
     assert not caught.value.final
 
 
-async def test_a_session_that_the_server_forgot_is_begun_anew() -> None:
+def not_found(code: int, number: Any) -> web.Response:
+    """As the official servers answer: the Python one with -32600, the TypeScript one -32001."""
+    said = {"code": code, "message": "Session not found"}
+    return web.json_response({"jsonrpc": "2.0", "id": number, "error": said}, status=404)
+
+
+@pytest.mark.parametrize(
+    "no_session",
+    [
+        lambda: web.Response(status=404, text="no such session"),
+        lambda: not_found(-32600, "server-error"),
+        lambda: not_found(-32001, None),
+        lambda: not_found(-32601, 2),
+    ],
+    ids=["text", "python", "typescript", "method"],
+)
+async def test_a_session_that_the_server_forgot_is_begun_anew(
+    no_session: Callable[[], web.Response],
+) -> None:
     async with hostile_http() as server, sessions() as opened:
+        server.no_session = no_session
         url = UrlServer(url=server.url)
         for _ in range(2):
             async with opened.listed("it", url, fresh=True) as (connection, tools):
