@@ -66,6 +66,8 @@ class Provider:
     reports_cost: bool = False
     hidden_thinking: int = 0
     """Tokens of thinking in `completion_tokens`."""
+    forced: tuple[str, ...] = ()
+    """Models that think, and so refuse a `tool_choice` that forces a call."""
     too_long: Json = field(default_factory=dict)
     """How it refuses a prompt that does not fit the context; empty: it cuts the prompt."""
 
@@ -118,7 +120,10 @@ PROVIDERS: Mapping[str, Provider] = {
     "deepseek": Provider(
         too_long=invalid(f"{LONGEST}However, you requested 2000 tokens.", code=BAD_REQUEST),
         source="api-docs.deepseek.com/api/create-chat-completion, .../guides/json_mode; another"
-        " format is answered with `This response_format type is unavailable now`",
+        " format is answered with `This response_format type is unavailable now`;"
+        " github.com/deepseek-ai/DeepSeek-V3/issues/1376: with thinking, another `tool_choice` than"
+        " auto or none is answered with `Thinking mode does not support this tool_choice`",
+        forced=("deepseek-reasoner", "deepseek-v4-pro", "deepseek-v4-flash"),
         known=frozenset(),
         limit=frozenset({"max_tokens"}),
         formats=frozenset({"text", "json_object"}),

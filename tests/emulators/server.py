@@ -97,6 +97,8 @@ def check_request(provider: Provider, request: web.Request, body: dict[str, Any]
         raise Refused(400, "temperature is out of range")
     if body.get("stream_options") and not body.get("stream"):
         raise Refused(400, "stream_options is only allowed with stream")
+    if body["model"] in provider.forced and body.get("tool_choice", "auto") not in ("auto", "none"):
+        raise Refused(400, "Thinking mode does not support this tool_choice")
     for message in body["messages"]:
         if message["role"] not in ("system", "user", "assistant", "tool", "developer"):
             raise Refused(400, f"unknown role {message['role']!r}")

@@ -114,6 +114,23 @@ async def test_a_conversation_goes_on_at_another_provider(
         assert providers.refusals == []
 
 
+ONE: Any = {"type": "function", "function": {"name": "weather"}}
+
+
+@pytest.mark.parametrize("choice", ["auto", "none", "required", ONE])
+async def test_a_model_that_thinks_gets_no_choice_that_it_refuses(
+    providers: Emulators, agent: Agent, choice: Any
+) -> None:
+    providers.refusals.clear()
+    providers.requests.clear()
+    for model in (model_of("deepseek"), "deepseek-thinking"):
+        await turn(agent, model, [QUESTION], tool_choice=choice)
+    assert providers.refusals == []
+    (_, plain), (_, thinking) = providers.requests
+    assert plain["tool_choice"] == choice
+    assert thinking.get("tool_choice") == (choice if choice in ("auto", "none") else None)
+
+
 @pytest.mark.parametrize("provider", MODELS)
 async def test_a_prompt_that_does_not_fit_is_refused_alike_and_unbilled(
     providers: Emulators, agent: Agent, provider: str

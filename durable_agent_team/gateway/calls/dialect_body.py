@@ -36,6 +36,8 @@ def in_dialect(data: Mapping[str, Any], target: Model, limit: int) -> dict[str, 
         sent["reasoning_effort"] = dialect.reasoning_effort
     if "response_format" in sent:
         _ask_for_structure(sent, dialect)
+    if dialect.tool_choice is not None and sent.get("tool_choice") not in dialect.tool_choice:
+        sent.pop("tool_choice", None)
     for name, other in dialect.rename.items():
         if name in sent:
             sent[other] = sent.pop(name)

@@ -8,6 +8,7 @@ Limit = Literal["max_tokens", "max_completion_tokens"]
 Structure = Literal["json_schema", "json_schema_strict", "json_object", "none"]
 Thinking = Literal["none", "hidden", "field", "tags"]
 Tools = Literal["native", "none"]
+ToolChoice = Literal["auto", "none", "required"]
 
 NEEDED = frozenset({"model", "messages", "max_tokens", "max_completion_tokens", "n", "stream"})
 """What a call means, or what bounds its cost, cannot be left out or renamed."""
@@ -47,6 +48,10 @@ class Dialect(BaseModel):
     tools: Tools = "native"
     """Whether the model takes `tools`. Some servers ignore them silently where it does not, so a
     request with tools is refused for such a model."""
+
+    tool_choice: tuple[ToolChoice, ...] | None = Field(None, max_length=3)
+    """What the upstream takes as `tool_choice`; anything else is left out, as is the choice of one
+    function. None leaves it as it comes."""
 
     @model_validator(mode="after")
     def _keeps_what_is_needed(self) -> Self:
