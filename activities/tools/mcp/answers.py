@@ -7,6 +7,7 @@ from activities.tools.exceptions import ToolAsks, ToolBroke, ToolError, ToolUnre
 from activities.tools.mcp.called_result import plain_text
 from activities.tools.mcp.demands import demand_in_error, demand_in_refusal
 from activities.tools.mcp.faults import Fault, fault_in
+from activities.tools.mcp.sign_in import issuer_text
 from durable_agent_team.contracts.bounded_text import cut
 from durable_agent_team.contracts.tool_call import ToolDemand
 
@@ -70,9 +71,11 @@ def _answer_to_fault(fault: Fault) -> CalledTool:
 
 def refusal_text(fault: Fault) -> str:
     """What the status means for whoever wrote the team file."""
-    if fault.status == 401:
-        more = f"; it says {fault.challenge!r}" if fault.challenge else ""
-        return f"{fault.text}: give it a valid token by `headers`{more}"
+    needs_scope = fault.status == 403 and "insufficient_scope" in fault.challenge
+    if fault.status == 401 or needs_scope:
+        issuer = issuer_text(fault.challenge, fault.url)
+        remedy = f": {fault.remedy}; then `retry`" if fault.remedy else ""
+        return f"{fault.text}: give it a valid token by `headers`{remedy}{issuer}"
     body = " ".join(plain_text(fault.body).split())
     return f"{fault.text}: {cut(body, 300)}" if body else fault.text
 

@@ -34,8 +34,10 @@ class _TooLarge(Exception):
 
 
 class BoundedTransport(httpx2.AsyncBaseTransport):
-    def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
+    def __init__(self, inner: httpx2.AsyncBaseTransport, token_remedy: str = "") -> None:
+        """`token_remedy` says where the worker takes the server's token from."""
         self._inner = inner
+        self._token_remedy = token_remedy
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         try:
@@ -79,26 +81,42 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
                 raise
             body = b""
         if is_refusal and (_forgets_session(request, status) or not _is_error(body)):
-            return _answer(status, _refusal(status, body, response))
+            return _answer(status, self._refusal(request, body, response))
         if not is_refusal and status != 202 and body and kind != JSON:
             return _answer(200, Fault("unreadable", "an answer that is no JSON"), request)
         if b"\\ud" in body.lower():
             body = readable_json(body)
         return httpx2.Response(status, headers=_kept(response), content=body)
 
+    def _refusal(self, request: httpx2.Request, body: bytes, response: httpx2.Response) -> Fault:
+        """A 5xx of a gateway in front of the server may come after the tool has run."""
+        status, url = response.status_code, request.url
+        return Fault(
+            stage="lost" if status >= 500 and status not in (501, 503) else "refused",
+            text=f"it answered with status {status}",
+            status=status,
+            body=body.decode(errors="replace"),
+            challenge=response.headers.get("www-authenticate", "")[:1_000],
+            url=f"{url.scheme}://{url.netloc.decode()}{url.path}"[:500],
+            remedy=self._token_remedy,
+        )
+
     async def aclose(self) -> None:
         await self._inner.aclose()
 
 
 def bounded_client(
-    headers: Mapping[str, str], connect_seconds: float, proxy: str | None = None
+    headers: Mapping[str, str],
+    connect_seconds: float,
+    proxy: str | None = None,
+    token_remedy: str = "",
 ) -> httpx2.AsyncClient:
     """A client whose requests have these headers. It reads no proxy from the environment."""
     inner = httpx2.AsyncHTTPTransport(proxy=proxy, trust_env=False)
     timeout = httpx2.Timeout(None, connect=connect_seconds, write=WRITE_SECONDS)
     return httpx2.AsyncClient(
         headers={**headers, "accept-encoding": "identity"},
-        transport=BoundedTransport(inner),
+        transport=BoundedTransport(inner, token_remedy),
         timeout=timeout,
         trust_env=False,
     )
@@ -144,18 +162,6 @@ def _is_error(body: bytes) -> bool:
         and found.get("jsonrpc") == "2.0"
         and isinstance(error.get("code"), int)
         and isinstance(error.get("message"), str)
-    )
-
-
-def _refusal(status: int, body: bytes, response: httpx2.Response) -> Fault:
-    """A 5xx of a gateway in front of the server may come after the tool has run."""
-    stage = "lost" if status >= 500 and status not in (501, 503) else "refused"
-    return Fault(
-        stage="lost" if stage == "lost" else "refused",
-        text=f"it answered with status {status}",
-        status=status,
-        body=body.decode(errors="replace"),
-        challenge=response.headers.get("www-authenticate", "")[:1_000],
     )
 
 

@@ -37,6 +37,7 @@ from activities.tools.mcp.demands import demand_in_result
 from activities.tools.mcp.negotiation import negotiate, own_version, proxy_of
 from activities.tools.mcp.raw_dispatcher import ANSWERS, RawDispatcher
 from activities.tools.mcp.server_secrets import scrubber, server_environment, server_headers
+from activities.tools.mcp.sign_in import token_remedy
 from activities.tools.mcp.stdio_transport import StdioServer, stdio_server
 from durable_agent_team.contracts.tool_kinds import CommandServer, ToolServer
 
@@ -149,7 +150,11 @@ class Connection:
         try:
             answer = await self._answer(types.CallToolRequest(params=params), _CALLED, seconds)
         except MCPError as error:
-            called = answer_to_error(error.code, error.message, error.error.data)
+            try:
+                called = answer_to_error(error.code, error.message, error.error.data)
+            except ToolUnreachable as refused:
+                said = self._scrubber.scrub_talk(str(refused))
+                raise ToolUnreachable(said, final=refused.final) from None
         else:
             if (demand := demand_in_result(answer)) is not None:
                 raise asks(demand)
@@ -200,7 +205,8 @@ class Connection:
             return self._process.incoming, self._process.outgoing
         headers = server_headers(server, self._worker)
         proxy = proxy_of(server.url, self._worker)
-        client = bounded_client(headers, server.connect_seconds, proxy)
+        remedy = token_remedy(server)
+        client = bounded_client(headers, server.connect_seconds, proxy, remedy)
         await stack.enter_async_context(client)
         transport = streamable_http_client(
             server.url, http_client=client, max_sse_event_size=2 * MAX_BODY_BYTES

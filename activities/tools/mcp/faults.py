@@ -33,6 +33,10 @@ class Fault:
     """The beginning of what came with that status."""
     challenge: str = ""
     """The header `WWW-Authenticate`."""
+    url: str = ""
+    """Of the server, without its query."""
+    remedy: str = ""
+    """Where the worker takes the server's token from."""
     bytes: int = 0
 
     def error(self) -> dict[str, Any]:

@@ -155,6 +155,28 @@ async def test_a_server_that_refuses_the_token_says_so() -> None:
     assert caught.value.final
 
 
+METADATA = "https://crm.example/.well-known/oauth-protected-resource/mcp"
+
+
+async def test_a_refused_token_says_who_issues_another_and_where_it_belongs() -> None:
+    """RFC 9728: the `resource_metadata` of the challenge, or the well-known address."""
+    named = {"www-authenticate": f'Bearer resource_metadata="{METADATA}", scope="crm.read"'}
+    headers = {"Authorization": "Bearer $CRM_AUTH"}
+    async with calling(headers=headers) as (server, call):
+        await call("echo", "hello")
+        server.refuses = web.Response(status=401, headers=named)
+        with pytest.raises(ToolUnreachable) as caught:
+            await call("echo")
+        assert f"{METADATA} says who issues tokens (scope: crm.read)" in str(caught.value)
+        assert "set CRM_AUTH where the worker is started" in str(caught.value)
+        assert "then `retry`" in str(caught.value)
+    async with calling() as (server, call):
+        server.refuses = web.Response(status=401, headers={"www-authenticate": "Bearer"})
+        with pytest.raises(ToolUnreachable, match="headers: .Authorization: Bearer") as caught:
+            await call("echo")
+        assert "/.well-known/oauth-protected-resource/mcp says who issues" in str(caught.value)
+
+
 async def test_a_server_that_is_not_there_may_be_there_later() -> None:
     [port] = lasting_ports(1)
     async with sessions() as opened:
