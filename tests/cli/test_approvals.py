@@ -74,6 +74,9 @@ async def test_what_waits_is_shown_in_full_and_approved_with_the_printed_command
         run, state = await begun(starter)
         shown = await starter("approvals", run)
         one = await starter("approvals", run, "settle:2.1")
+        plan = (await starter("approve", run)).out
+        assert "nothing of it waits for approval\nsettle:2.1 waits" in plan
+        assert f"approve {run} settle:2.1" in plan
         for text in (state.out, shown.out, one.out):
             assert "settle:2.1: clerk wants to call shop:refund" in text
             assert '"order": "7"' in text

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from durable_agent_team.client.runs import RunHandle
     from durable_agent_team.contracts.approvals import Decided, PendingApproval
     from durable_agent_team.contracts.plan_in_full import PlanInFull
+    from durable_agent_team.contracts.run import RunState
 
 app = typer.Typer(rich_markup_mode=None)
 NAMES = {"subject": "SUBJECT", "note": "--note", "arguments": "FILE", "sha256": "--sha256"}
@@ -168,18 +169,26 @@ def _decide(
 def _print_plan(run: str, *, json: bool, answers: bool) -> int:
     """What waits for approval, with the commands that answer it."""
     from durable_agent_team.cli.ui.plan_text import approval_lines, plan_text, waits_for_approval
+    from durable_agent_team.cli.ui.run_tables import waiting_text
+    from durable_agent_team.process.called_program import starter_command
 
     if answers:
         problem = "SUBJECT: missing, so nothing was answered (name what waits, such as `plan`)"
         raise CommandError(ExitCode.INVALID_INPUT, problem)
 
-    async def read(handle: "RunHandle") -> "tuple[str | None, PlanInFull | None]":
-        return waits_for_approval(await handle.state()), await handle.plan()
+    async def read(handle: "RunHandle") -> "tuple[RunState, PlanInFull | None]":
+        return await handle.state(), await handle.plan()
 
-    waits, plan = with_run(run, read)
+    state, plan = with_run(run, read)
     if plan is None:
-        raise CommandError(ExitCode.INVALID_INPUT, f"run {run}: it has no plan yet (`state` says)")
-    answer = approval_lines(run, waits) if waits else ["nothing of it waits for approval"]
+        problem = f"run {run}: it has no plan yet (`{starter_command('state', run)}` shows why)"
+        raise CommandError(ExitCode.INVALID_INPUT, problem)
+    waits = waits_for_approval(state)
+    if waits:
+        answer = approval_lines(run, waits)
+    else:
+        answer = ["nothing of it waits for approval"]
+        answer += [line for each in state.waiting for line in waiting_text(each)]
     return print_answer(plan, "\n".join([plan_text(plan), "", *answer]), json)
 
 
