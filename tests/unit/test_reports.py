@@ -3,13 +3,16 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from durable_agent_team.contracts.approvals import ApprovalKind
 from durable_agent_team.contracts.call import MAX_ANSWER
+from durable_agent_team.contracts.control import Approve
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.plan import Plan
 from durable_agent_team.contracts.run import TASKS_PER_PAGE, Failure, Waiting
 from durable_agent_team.contracts.team import Checks, Task
 from durable_agent_team.rules.encoded_size import encoded_bytes
 from workflows.state.agent_account import AgentAccount
+from workflows.state.open_approval import OpenApproval
 from workflows.state.progress import Progress
 from workflows.state.reports import (
     CUT_ANSWER,
@@ -138,3 +141,41 @@ def test_details_are_lists_and_have_the_plan_that_waits() -> None:
     assert "- **duties** (lawyer): List \\*every\\* duty. · reads gpl.txt" in lines
     assert "- **text** (editor): Sum up. · after duties · min length 20" in lines
     assert not any(line.startswith("|") for line in lines)
+
+
+def asks_for(progress: Progress, subject: str, content: str) -> None:
+    """A call of a tool that waits for approval."""
+    progress.approvals[subject] = OpenApproval(
+        kind=ApprovalKind.TOOL,
+        what="shop:refund",
+        sha256="0" * 64,
+        since=NOW,
+        amount_usd=Decimal(5),
+        tainted=True,
+        content=content,
+    )
+    progress.park(Waiting(subject=subject, reason="it waits", command="approve", since=NOW))
+
+
+def test_details_have_what_is_to_be_approved_in_full_and_nothing_of_it_is_markup() -> None:
+    progress = working(1)
+    content = '{"note": "' + "sorry. " * 400 + 'The end.", "mark": "```\\n# Approved\u202e"}'
+    asks_for(progress, "t0:2.1", content)
+    lines = details(progress).splitlines()
+    head = "**t0:2.1** · shop:refund · 5 USD · after something from outside · sha256 "
+    at = lines.index(f"{head}`{'0' * 64}`")
+    fence, shown, end = lines[at + 2 : at + 5]
+    assert fence == end == "````"
+    assert shown == content.replace("\u202e", "\\u202e")
+    progress.approvals["t0:2.1"].answer = Approve(subject="t0:2.1", approved=True)
+    assert "What waits for approval" not in details(progress)
+
+
+def test_what_is_to_be_approved_is_never_half_a_block() -> None:
+    progress = working(1)
+    for number in range(12):
+        asks_for(progress, f"t0:2.{number}", "市場 " * 9_000)
+    shown = details(progress)
+    assert len(shown.encode()) <= MAX_BYTES
+    assert shown.count("```") % 2 == 0
+    assert "and more: the query `approvals` has all of it" in shown

@@ -82,7 +82,7 @@ class Approval:
         waiting = progress.waiting.get(subject)
         notifying = self._notifier.approval_waits(waiting) if waiting is not None else None
         try:
-            timed_out = not await self._answered(found)
+            timed_out = not await self._answered(subject, found)
         finally:
             if notifying is not None:
                 notifying.cancel()
@@ -104,7 +104,7 @@ class Approval:
             answer.approved, answer.note, answer.arguments, by=answer.by, at=found.answered_at
         )
 
-    async def _answered(self, found: OpenApproval) -> bool:
+    async def _answered(self, subject: str, found: OpenApproval) -> bool:
         """False where the time is over first."""
         progress = self._progress
         if found.answer is not None:
@@ -114,7 +114,7 @@ class Approval:
             await workflow.wait_condition(
                 lambda: found.answer is not None or progress.stopping,
                 timeout=left,
-                timeout_summary=f"{found.agent} · {found.what} · approval"[:200],
+                timeout_summary=cut(f"{found.agent} · {subject} · {found.what} · approval", 200),
             )
         except TimeoutError:
             return found.answer is not None

@@ -8,12 +8,14 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from itertools import islice
 
-from durable_agent_team.contracts.approvals import Decided
+from durable_agent_team.contracts.approvals import ApprovalKind, Decided
 from durable_agent_team.contracts.plan import Plan
 from durable_agent_team.contracts.run import OpenToolCall, Waiting
 from durable_agent_team.contracts.team import Task
+from durable_agent_team.contracts.text_ref import preview_of
+from durable_agent_team.rules.encoded_size import cut_to_bytes
 from durable_agent_team.rules.estimate import estimate
-from durable_agent_team.rules.safe_text import markdown_code, markdown_line
+from durable_agent_team.rules.safe_text import markdown_code, markdown_fence, markdown_line
 from workflows.state.agent_account import AgentAccount
 from workflows.state.call_trouble import CallTrouble
 from workflows.state.open_tools import IN_WORDS, open_tool_calls
@@ -29,12 +31,17 @@ MORE = "- and more: the query `state` has all"
 MAX_ESTIMATED = 200
 """Tasks of a plan that waits for approval; of a larger one the costs are left out, since this is
 rendered in every workflow task."""
+MAX_APPROVALS = 8
+CONTENT_SHOWN = 4_000
+"""Bytes of what is to be approved, as JSON."""
+MORE_CONTENT = "and more: the query `approvals` has all of it"
 ASK_SHOWN = 600
 """Characters of an ask in a plan that waits for approval."""
 
 
 def details(progress: Progress) -> str:
-    """Status, what waits for a person, the plan where that waits, and the agents with their money.
+    """Status, what waits for a person, the agents with their money, and in full what is to be
+    approved, such as the plan.
 
     Lists, as the UI draws the columns of a table into each other.
     """
@@ -73,7 +80,28 @@ def details(progress: Progress) -> str:
     if progress.for_approval is not None and progress.tasks.plan is not None:
         lines += ["", "**The plan that waits for approval**", ""]
         lines += _plan(progress, progress.tasks.plan)
+    asked = list(islice(_approvals(progress), MAX_APPROVALS))
+    if asked:
+        lines += ["", "**What waits for approval**", "", *asked]
     return _bounded(lines)
+
+
+def _approvals(progress: Progress) -> Iterator[str]:
+    """Each with its content, in a block of its own. The plan is shown by its tasks."""
+    for subject, found in progress.approvals.items():
+        is_open = found.answer is None and subject in progress.waiting
+        if not is_open or found.kind is ApprovalKind.PLAN:
+            continue
+        amount = found.amount_usd
+        parts = [f"**{markdown_line(subject)}**", markdown_line(found.what)]
+        parts += [] if amount is None else [f"{amount:f} USD"]
+        parts += ["after something from outside"] if found.tainted else []
+        parts.append(f"sha256 {markdown_code(found.sha256)}")
+        content = found.content
+        text = content if isinstance(content, str) else preview_of(content)
+        shown = cut_to_bytes(text, CONTENT_SHOWN)
+        more = "" if shown == content else f"\n\n{MORE_CONTENT}"
+        yield f"{' · '.join(parts)}\n\n{markdown_fence(shown)}{more}\n"
 
 
 def _plan(progress: Progress, plan: Plan) -> Iterator[str]:
