@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from pydantic_core import PydanticSerializationError, to_json
+
 from activities.calls.output_formats import response_format
 from activities.calls.shown_answers import shown_answer
 from activities.calls.source_fences import fence_tag, fenced
@@ -38,8 +40,17 @@ def body(call: CallRequest) -> bytes:
         request |= tool_fields(call)
     elif (held_to := response_format(call)) is not None:
         request["response_format"] = held_to
-    text = json.dumps(request, ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-8", "replace")
+    return _encoded(request)
+
+
+def _encoded(request: dict[str, Any]) -> bytes:
+    """By pydantic's serializer, which takes a tenth of the time of the standard library's for the
+    100 KB of a long conversation. It refuses half of a surrogate pair, which becomes `?` here."""
+    try:
+        return to_json(request)
+    except (UnicodeEncodeError, PydanticSerializationError):
+        text = json.dumps(request, ensure_ascii=False, separators=(",", ":"))
+        return text.encode("utf-8", "replace")
 
 
 def messages(call: CallRequest) -> Iterator[dict[str, Any]]:

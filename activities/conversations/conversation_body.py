@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from activities.calls.output_formats import output_schema
@@ -18,10 +19,16 @@ JSON_ANSWER = "\n\nWhen you answer, answer with JSON alone, by this JSON Schema:
 
 
 def definitions_of(conversation: Conversation) -> list[dict[str, Any]]:
-    """All tools of the agent, as its `ToolBox` has them in full."""
+    """All tools of the agent, as its `ToolBox` has them in full. Not to be changed: it is the same
+    list for all turns."""
     assert conversation.box is not None
     assert isinstance(conversation.box.definitions, str)
-    found: list[dict[str, Any]] = json.loads(conversation.box.definitions)
+    return _parsed(conversation.box.definitions)
+
+
+@lru_cache(maxsize=16)
+def _parsed(definitions: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(definitions)
     return found
 
 

@@ -40,6 +40,7 @@ class Judge:
             self._idle.put(JudgeProcess())
         self._stopped: Counter[str | None] = Counter()
         self._prepared: OrderedDict[str, None] = OrderedDict()
+        """Schemas that were checked themselves, which takes longer than to check an answer."""
 
     async def prepare(self, call: CallRequest) -> None:
         """Tries the output's schema before anything is paid. Raises `InvalidSchema`."""
@@ -57,6 +58,9 @@ class Judge:
                     " much memory, whatever the answer; make it smaller in the team file, with"
                     " fewer `$ref`s and alternatives"
                 ) from None
+        self._remember(schema_text)
+
+    def _remember(self, schema_text: str) -> None:
         self._prepared[schema_text] = None
         if len(self._prepared) > REMEMBERED:
             self._prepared.popitem(last=False)
@@ -80,10 +84,13 @@ class Judge:
         """Why a tool would not take these arguments, a JSON object; empty if it would. A schema
         that is none, or too costly, is left to the tool itself."""
         try:
-            check = AnswerCheck(answer=arguments, schema_text=json.dumps(schema, sort_keys=True))
-            parts = simple_parts(check.schema_text or "")
+            schema_text = json.dumps(schema, sort_keys=True)
+            check = AnswerCheck(answer=arguments, schema_text=schema_text)
+            parts = simple_parts(schema_text)
             if is_cheap(check) and parts is not None and parts <= MAX_PARTS_AT_ONCE:
-                check_schema(check.schema_text or "")
+                if schema_text not in self._prepared:
+                    check_schema(schema_text)
+                    self._remember(schema_text)
                 return reasons_against(check)
             reply = await self._ask(check, check.schema_text)
         except (InvalidSchema, CheckStopped, ValueError, RecursionError):

@@ -13,12 +13,16 @@ SENT: Final = "sent"
 SECONDS: Final = 20.0
 
 
-async def mark_sent() -> None:
-    """Writes the heartbeat `["sent"]` through the server, and waits for its answer.
+async def mark_sent(*, after_heartbeats: bool) -> None:
+    """Writes the heartbeat `["sent"]` through the server, and waits for its answer. From before it
+    is called, every heartbeat of the attempt has to say `sent`.
 
     It is also a fence: an attempt that the server has given up gets NOT_FOUND, and sends nothing.
     Raises `ToolBroke`, not sent.
     """
+    if after_heartbeats:
+        # The SDK may keep one back, which would take the place of the mark. Its last one counts.
+        activity.heartbeat(SENT)
     handle = activity.client().get_async_activity_handle(task_token=activity.info().task_token)
     try:
         async with asyncio.timeout(SECONDS):
@@ -29,5 +33,3 @@ async def mark_sent() -> None:
         raise ToolBroke(
             f"Temporal has not confirmed this attempt ({type(error).__name__}): nothing was sent"
         ) from None
-    # The SDK's core does not see the heartbeat above, and keeps its own time.
-    activity.heartbeat(SENT)

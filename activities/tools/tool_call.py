@@ -77,7 +77,7 @@ class ToolCallInFlight:
         self._run, self._order = run, order
         self._charge = Charge(run.charges, run.sealer, order)
         self._started_at, self._clock = datetime.now(UTC), time.perf_counter()
-        self._is_marked = False
+        self._is_marked = self._has_beaten = False
 
     @property
     def charged_usd(self) -> Decimal:
@@ -85,6 +85,7 @@ class ToolCallInFlight:
 
     def beat(self) -> tuple[object, ...]:
         """The details of a heartbeat: none before the mark."""
+        self._has_beaten = True
         return (SENT,) if self._is_marked else ()
 
     async def result(self) -> ToolResult:
@@ -94,8 +95,8 @@ class ToolCallInFlight:
             async with self._ready() as call:
                 await self._charge.reserve()
                 if order.facts.effects is Effects.ONCE:
-                    await mark_sent()
                     self._is_marked = True
+                    await mark_sent(after_heartbeats=self._has_beaten)
                 left = time_left(MARGIN_SECONDS) - (time.perf_counter() - self._clock)
                 self.is_sent = True
                 called = await call(max(min(order.tool.timeout_seconds, left), 0.1))

@@ -54,9 +54,19 @@ class Scrubber:
         self._plain = re.compile("|".join(plain), re.IGNORECASE)
         self._encoded = re.compile("|".join(encoded), re.IGNORECASE)
         self._hints = [form.lower() for each in (PREFIX, *known) for form in _forms(each)]
+        self._last = ("", "", "")
 
     def __call__(self, text: str, presented: str = "") -> str:
-        """`presented` is a key that came with a request; it is removed if it has a key's form."""
+        """`presented` is a key that came with a request; it is removed if it has a key's form. A
+        header is looked at for the log and for the request: the second time costs nothing."""
+        last_text, last_presented, last_clean = self._last
+        if text is last_text and presented == last_presented:
+            return last_clean
+        clean = self._cleaned(text, presented)
+        self._last = (text, presented, clean)
+        return clean
+
+    def _cleaned(self, text: str, presented: str) -> str:
         lower = text.lower()
         for hint in self._hints:  # most texts contain none, and are done after this look
             if hint in lower:

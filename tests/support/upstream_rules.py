@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from tests.support import obedient_model
@@ -27,7 +28,7 @@ class Received:
     def wants_stream(self) -> bool:
         return self.body.get("stream") is True
 
-    @property
+    @cached_property
     def text(self) -> str:
         """All message contents, joined: what tests search for a goal or an ask."""
         messages = self.body.get("messages") or []

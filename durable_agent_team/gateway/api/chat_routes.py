@@ -39,8 +39,8 @@ async def chat(request: web.Request) -> web.StreamResponse:
     known = known_limits(request.headers.get(KNOWN_LIMITS_HEADER))
     chat_request = parse_chat_request(await read_body(request), gateway.models)
     asked = request.headers.get(TIMEOUT_HEADER)
-    limit = gateway.settings.time_limits().of(asked, chat_request.target)
-    chat_request = replace(chat_request, time_limit=limit, known_limits=known)
+    chat_request.time_limit = gateway.settings.time_limits().of(asked, chat_request.target)
+    chat_request.known_limits = known
     with trace_call(gateway.telemetry, request.headers, chat_request.model) as span:
         return await make_call(request, PaidCall(account_id, key, chat_request), span)
 

@@ -2,7 +2,6 @@
 Messages."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 from aiohttp import web
 
@@ -59,13 +58,10 @@ def _chat_request(
     gateway: GatewayContext, request: web.Request, door: Door, sent: Json
 ) -> ChatRequest:
     bounded = bounded_request(door.to_chat(sent), gateway.models, door_hash(door.path, sent))
-    return replace(
-        bounded,
-        time_limit=gateway.settings.time_limits().of(
-            request.headers.get(TIMEOUT_HEADER), bounded.target
-        ),
-        known_limits=known_limits(request.headers.get(KNOWN_LIMITS_HEADER)),
-    )
+    asked = request.headers.get(TIMEOUT_HEADER)
+    bounded.time_limit = gateway.settings.time_limits().of(asked, bounded.target)
+    bounded.known_limits = known_limits(request.headers.get(KNOWN_LIMITS_HEADER))
+    return bounded
 
 
 def _handler(door: Door) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

@@ -74,6 +74,8 @@ async def read_body(request: web.Request) -> bytes:
         raise ApiError(415, "invalid_request_error", "compressed_body", message, {}, headers)
     seconds = request.app[GATEWAY].settings.gateway_request_seconds
     try:
+        if request.content.is_eof():  # it has arrived: nothing is waited for
+            return await request.read()
         async with asyncio.timeout(seconds):
             return await request.read()
     except TimeoutError:

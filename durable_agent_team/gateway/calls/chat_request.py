@@ -40,10 +40,11 @@ EMBEDDINGS_PATH = "/embeddings"
 """Where upstreams take a call, below their base URL."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ChatRequest:
     """A checked request with its price and the bound of its cost. `model` is the client's name for
-    `target`, and `body` is what is sent upstream: in the target's dialect."""
+    `target`, and `body` is what is sent upstream: in the target's dialect. Routes set what came in
+    headers."""
 
     model: str
     target: Model

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
 from urllib.parse import quote
 
 import aiohttp
@@ -25,7 +24,7 @@ from durable_agent_team.gateway.upstreams.bounded_body import (
     read_body,
     read_pieces,
 )
-from durable_agent_team.gateway.upstreams.upstream_client import UpstreamClient
+from durable_agent_team.gateway.upstreams.upstream_client import Address, Sending, UpstreamClient
 from durable_agent_team.gateway.upstreams.upstream_limits import UpstreamLimits
 
 CONNECT_SECONDS = 10.0
@@ -55,8 +54,9 @@ class HttpUpstream:
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self._base_url = base_url.rstrip("/")
+        self._names_model = "{model}" in self._base_url
         self._query = dict(query or {})
-        self._urls: dict[str, httpx.URL] = {}
+        self._addresses: dict[str, Address] = {}
         self._limits = limits
         self._secrets = SecretFilter(Scrubber(api_key)) if api_key else SecretFilter()
         self._headers = {"Content-Type": "application/json", **(headers or {})}
@@ -66,16 +66,17 @@ class HttpUpstream:
             self._headers[auth] = api_key
         self._client = UpstreamClient()
 
-    def _url(self, model: str, path: str) -> httpx.URL:
+    def _address(self, model: str, path: str) -> Address:
         """`{model}` in the base URL is the upstream's name for the model, as Azure's deployments
         want it."""
-        key = path + (model if "{model}" in self._base_url else "")
-        url = self._urls.get(key)
-        if url is None:
+        key = path + (model if self._names_model else "")
+        address = self._addresses.get(key)
+        if address is None:
             base = self._base_url.replace("{model}", quote(model, safe=""))
             url = httpx.URL(base + path)
-            self._urls[key] = url = url.copy_merge_params(self._query) if self._query else url
-        return url
+            url = url.copy_merge_params(self._query) if self._query else url
+            self._addresses[key] = address = self._client.address(url)
+        return address
 
     def not_ready(self, upstream: str | None = None) -> str | None:
         return None
@@ -103,15 +104,12 @@ class HttpUpstream:
             return self._connection_error(error)
         return interpret_response(response.status, response.headers, raw, request)
 
-    def _posted(
-        self, request: ChatRequest, headers: dict[str, str]
-    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+    def _posted(self, request: ChatRequest, headers: dict[str, str]) -> Sending:
         """`complete` limits the whole call. The connection must be made before that limit, so that
         a call that runs into it is known to be sent."""
         connect = min(CONNECT_SECONDS, self._time_limit(request).seconds * 0.9)
-        return self._client.posted(
-            self._url(request.target.upstream_model, request.path), request.body, headers, connect
-        )
+        address = self._address(request.target.upstream_model, request.path)
+        return self._client.posted(address, request.body, headers, connect)
 
     def _time_limit(self, request: ChatRequest) -> TimeLimit:
         return request.time_limit or TimeLimit(self._limits.timeout_seconds, DEFAULT_SETTING)

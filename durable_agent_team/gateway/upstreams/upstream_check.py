@@ -84,7 +84,7 @@ async def _ask(
     url = httpx.URL(upstream.url + upstream.entry.check_path)
     if upstream.entry.query:
         url = url.copy_merge_params(upstream.entry.query)
-    async with client.sent("GET", url, b"", headers, CHECK_SECONDS) as response:
+    async with client.sent("GET", client.address(url), b"", headers, CHECK_SECONDS) as response:
         if response.status == 200:
             return 200, ""
         return response.status, scrub(await _words(response))[:MAX_WORDS]

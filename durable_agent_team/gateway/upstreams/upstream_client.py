@@ -1,8 +1,11 @@
 """The HTTP client for upstreams: httpx's interface over aiohttp's transport."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from types import TracebackType
+from typing import Any, Final, NoReturn
 
 import aiohttp
 import httpx
@@ -43,11 +46,24 @@ class _Transport(AiohttpTransport):
             headers=headers,
             data=content,
             allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(connect=connect_seconds, sock_connect=connect_seconds),
+            timeout=_connecting(connect_seconds),
             proxy=str(proxy.url) if proxy else None,
             proxy_auth=BasicAuth(*proxy.auth) if proxy and proxy.auth else None,
             proxy_headers=proxy.headers if proxy else None,
         )
+
+
+@lru_cache(maxsize=100)
+def _connecting(seconds: float | None) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(connect=seconds, sock_connect=seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where requests go, and how: found once for many of them."""
+
+    url: str
+    transport: _Transport
 
 
 class UpstreamClient(ProxiedClient):
@@ -65,51 +81,88 @@ class UpstreamClient(ProxiedClient):
     async def send(self, request: httpx.Request, **_: Any) -> httpx.Response:
         """Returns the response with its body, however long it is: for a trusted server. Raises
         `httpx.HTTPError`. Ignores other arguments."""
-        sending = self.posted(request.url, request.content, dict(request.headers))
+        address = self.address(request.url)
+        sending = self.sent(request.method, address, request.content, dict(request.headers))
         async with sending as response:
             body = await response.read()
         headers = response.raw_headers
         return httpx.Response(response.status, headers=headers, content=body, request=request)
 
-    def posted(
-        self,
-        url: httpx.URL,
-        content: bytes,
-        headers: Mapping[str, str],
-        connect_seconds: float | None = None,
-    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        """`sent`, with POST."""
-        return self.sent("POST", url, content, headers, connect_seconds)
-
-    @asynccontextmanager
-    async def sent(
-        self,
-        method: str,
-        url: httpx.URL,
-        content: bytes,
-        headers: Mapping[str, str],
-        connect_seconds: float | None = None,
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Yields the response before its body was read, as aiohttp has it: httpx's own objects cost
-        a tenth of a call. Leaving the block closes the connection, unless the body was read. Raises
-        `httpx.HTTPError`, also for what is read inside the block."""
+    def address(self, url: httpx.URL) -> Address:
         transport = self._transport_for_url(url)
         assert isinstance(transport, _Transport)
-        with _malformed_http(), map_aiohttp_exceptions():
-            response = await transport.send_once(
-                method, str(url), content, headers, connect_seconds
-            )
+        return Address(str(url), transport)
+
+    def posted(
+        self,
+        address: Address,
+        content: bytes,
+        headers: Mapping[str, str],
+        connect_seconds: float | None = None,
+    ) -> "Sending":
+        """`sent`, with POST."""
+        return Sending(address, "POST", content, headers, connect_seconds)
+
+    def sent(
+        self,
+        method: str,
+        address: Address,
+        content: bytes,
+        headers: Mapping[str, str],
+        connect_seconds: float | None = None,
+    ) -> "Sending":
+        """`async with` gives the response before its body was read, as aiohttp has it: httpx's own
+        objects cost a tenth of a call. Leaving the block closes the connection, unless the body was
+        read. Raises `httpx.HTTPError`, also for what is read inside the block."""
+        return Sending(address, method, content, headers, connect_seconds)
+
+
+class Sending:
+    """One request. A class, since generators as context managers would cost a twentieth of a
+    call."""
+
+    __slots__ = ("_address", "_connect_seconds", "_content", "_headers", "_method", "_response")
+
+    def __init__(
+        self,
+        address: Address,
+        method: str,
+        content: bytes,
+        headers: Mapping[str, str],
+        connect_seconds: float | None,
+    ) -> None:
+        self._address, self._method, self._content = address, method, content
+        self._headers, self._connect_seconds = headers, connect_seconds
+
+    async def __aenter__(self) -> aiohttp.ClientResponse:
+        address = self._address
         try:
-            with _malformed_http(), map_aiohttp_exceptions():
-                yield response
-        finally:
-            with map_aiohttp_exceptions():
-                await response.__aexit__(None, None, None)
+            self._response = await address.transport.send_once(
+                self._method, address.url, self._content, self._headers, self._connect_seconds
+            )
+        except aiohttp.ClientError as error:
+            raise_as_httpx(error)
+        return self._response
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        try:
+            await self._response.__aexit__(None, None, None)
+        except aiohttp.ClientError as failed:
+            raise_as_httpx(failed)
+        if isinstance(error, aiohttp.ClientError):
+            raise_as_httpx(error)
+
+
+def raise_as_httpx(error: aiohttp.ClientError) -> NoReturn:
+    """The transport's own reading of an error leaves out those about malformed HTTP."""
+    with _malformed_http(), map_aiohttp_exceptions():
+        raise error
 
 
 @contextmanager
 def _malformed_http() -> Iterator[None]:
-    """aiohttp's own errors become httpx's. Its transport leaves out those about malformed HTTP."""
     try:
         yield
     except aiohttp.ClientError as error:

@@ -1,5 +1,6 @@
 """Shared by the tests of tools: servers, orders, and a client that records marks."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -55,8 +56,11 @@ class FakeFunctions:
         self.description = "Refunds."
         self.called: list[tuple[dict[str, Any], str]] = []
         self.result: CalledTool | Exception = CalledTool("refunded")
+        self.seconds = 0.0
+        """What it takes to describe one."""
 
     async def describe(self, tool: PythonTool) -> ToolDefinition:
+        await asyncio.sleep(self.seconds)
         schema: dict[str, Any] = {"type": "object"}
         return ToolDefinition(name="refund", description=self.description, parameters=schema)
 
@@ -107,11 +111,12 @@ class FakeCharges:
 
 
 class FakeClient(Client):
-    """A client whose marks are recorded."""
+    """A client whose marks are recorded. Each takes `seconds` at the server."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.marks: list[tuple[Any, ...]] = []
         self.error = error
+        self.seconds = 0.0
 
     def get_async_activity_handle(self, **_: Any) -> Any:
         return self
@@ -119,6 +124,7 @@ class FakeClient(Client):
     async def heartbeat(self, *details: Any) -> None:
         if self.error:
             raise self.error
+        await asyncio.sleep(self.seconds)
         self.marks.append(details)
 
 

@@ -199,6 +199,30 @@ async def test_the_mark_comes_before_a_call_with_effects_and_only_there(rooms: R
     assert rooms.functions.called[0] == ({"order": 7}, "conversation:3.1")
 
 
+async def test_no_heartbeat_takes_the_place_of_the_mark(rooms: Rooms) -> None:
+    """The SDK sends heartbeats later, and not each of them: its last one must say `sent` before the
+    mark is made, if there was one, and every one after it."""
+    given = await refunding(rooms)
+    for connecting, first in ((0.0, ("sent",)), (0.05, ())):
+        rooms.functions.seconds, rooms.client.seconds = connecting, 0.05
+        beats: list[tuple[Any, ...]] = []
+        environment = rooms.environment(heartbeat=0.06)
+        environment.on_heartbeat = lambda *details, beats=beats: beats.append(details)
+        await environment.run(rooms.tools.call_tool, given)
+        assert beats[0] == first
+        after = beats[beats.index(("sent",)) :]
+        assert set(after) == {("sent",)}
+
+
+async def test_a_quick_call_makes_no_heartbeat_but_the_mark(rooms: Rooms) -> None:
+    """Each is a request to the server, and a write there."""
+    given, beats = await refunding(rooms), list[Any]()
+    environment = rooms.environment(heartbeat=5)
+    environment.on_heartbeat = lambda *details: beats.append(details)
+    await environment.run(rooms.tools.call_tool, given)
+    assert (rooms.client.marks, beats) == ([("sent",)], [])
+
+
 @pytest.mark.parametrize(
     "error",
     [
