@@ -3,6 +3,8 @@
 Their texts are shown to people and kept in Temporal's history: without secrets, and bounded.
 """
 
+from typing import Final
+
 from durable_agent_team.contracts.tool_call import ToolDemand
 
 
@@ -35,6 +37,9 @@ class ToolTimedOut(ToolError):
 
 class ToolChanged(ToolError):
     """The tool is not the one that the run listed. Nothing was called."""
+
+
+FUNCTION_CHANGED: Final = "its signature or its docstring is not the one that was listed"
 
 
 class ToolAsks(ToolError):

@@ -14,7 +14,7 @@ from temporalio import activity
 from activities.heartbeats import time_left
 from activities.tools.called_tool import CalledTool
 from activities.tools.charge import Charge, Charges
-from activities.tools.exceptions import ToolBroke, ToolChanged, ToolError
+from activities.tools.exceptions import FUNCTION_CHANGED, ToolBroke, ToolChanged, ToolError
 from activities.tools.mark import SENT, mark_sent
 from activities.tools.mcp.answers import SessionGone
 from activities.tools.mcp.sessions import McpSessions
@@ -118,10 +118,14 @@ class ToolCallInFlight:
             async with self._of_server(tool, arguments) as call:
                 yield call
         elif isinstance(tool, PythonTool):
-            described = await self._run.functions.describe(tool)
+            described = await self._run.functions.describe(tool, fresh=False)
             if definition_sha256(described) != order.facts.sha256:
-                raise ToolChanged("its signature or its docstring is not the one that was listed")
-            yield lambda seconds: self._run.functions.call(tool, arguments, order.key, seconds)
+                described = await self._run.functions.describe(tool)
+            if definition_sha256(described) != order.facts.sha256:
+                raise ToolChanged(FUNCTION_CHANGED)
+            yield lambda seconds: self._run.functions.call(
+                tool, described, arguments, order.key, seconds
+            )
         else:
             yield lambda seconds: self._run.built_ins.call(
                 tool, arguments, order.documents, seconds

@@ -12,14 +12,21 @@ from durable_agent_team.contracts.tool_kinds import BuiltInTool, PythonTool
 class Functions(Protocol):
     """The functions of the team's own."""
 
-    async def describe(self, tool: PythonTool) -> ToolDefinition:
-        """Its schema, from its signature and docstring. Raises `ToolUnreachable`."""
+    async def describe(self, tool: PythonTool, *, fresh: bool = True) -> ToolDefinition:
+        """Its schema, from its signature and docstring; without `fresh`, as it was when its process
+        was first asked. Raises `ToolUnreachable`."""
         ...
 
     async def call(
-        self, tool: PythonTool, arguments: dict[str, Any], key: str, timeout_seconds: float
+        self,
+        tool: PythonTool,
+        described: ToolDefinition,
+        arguments: dict[str, Any],
+        key: str,
+        timeout_seconds: float,
     ) -> CalledTool:
-        """Runs it in a process that can be killed. Raises `ToolError`."""
+        """Runs it in a process that can be killed, if it is what `described` says. Raises
+        `ToolError`."""
         ...
 
 

@@ -1,6 +1,7 @@
 """The data converter: pydantic models as compact JSON, large ones in external storage."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import zip_longest
 from typing import Any, Final
 
@@ -8,6 +9,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.contrib.pydantic import PydanticPayloadConverter, ToJsonOptions
 from temporalio.converter import (
     DataConverter,
+    EncodingPayloadConverter,
     ExternalStorage,
     StorageDriver,
     StorageDriverStoreContext,
@@ -31,6 +33,11 @@ INLINE: Final = "storage"
 is taken off before the payload is sent."""
 
 
+@cache
+def _parts() -> Mapping[bytes, EncodingPayloadConverter]:
+    return PydanticPayloadConverter(ToJsonOptions(exclude_unset=True)).converters
+
+
 class PayloadConverter(PydanticPayloadConverter):
     """Contracts as JSON without the fields that were not set, so that histories stay small.
 
@@ -39,7 +46,9 @@ class PayloadConverter(PydanticPayloadConverter):
     """
 
     def __init__(self) -> None:
-        super().__init__(ToJsonOptions(exclude_unset=True))
+        """The SDK makes two for each activation of a workflow: they share what they have learnt of
+        types."""
+        self.converters = _parts()
 
     def to_payloads(self, values: Sequence[Any]) -> list[Payload]:
         """A payload for each value; those of messages that stay in the history are marked."""

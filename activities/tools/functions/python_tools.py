@@ -12,7 +12,13 @@ from activities.programs.secret_scrubber import SecretScrubber, secrets_of
 from activities.programs.staged_modules import StagedModules
 from activities.programs.work_directories import WorkDirectories
 from activities.tools.called_tool import CalledTool
-from activities.tools.exceptions import ToolBroke, ToolTimedOut, ToolUnreachable
+from activities.tools.exceptions import (
+    FUNCTION_CHANGED,
+    ToolBroke,
+    ToolChanged,
+    ToolTimedOut,
+    ToolUnreachable,
+)
 from activities.tools.functions.host_pool import HostPool, NoHostFree
 from activities.tools.functions.host_process import HostEnded, HostKey, HostProcess
 from durable_agent_team.contracts.tool_box import ToolDefinition
@@ -40,27 +46,39 @@ class PythonTools:
         staged = modules or StagedModules(directories)
         self._pool = HostPool(lambda key: HostProcess(key, directories, staged, worker))
 
-    async def describe(self, tool: PythonTool) -> ToolDefinition:
-        """Its schema, from its signature and docstring; afterwards its process is warm. Raises
+    async def describe(self, tool: PythonTool, *, fresh: bool = True) -> ToolDefinition:
+        """Its schema, from its signature and docstring; afterwards its process is warm. Without
+        `fresh`, as it was when the process was first asked: `call` notices a change. Raises
         `ToolUnreachable`.
 
         One at a time of a module: an agent's tools, which are listed together, share a process.
         """
         about = (tool.python.partition(":")[0], tool.directory)
         lock = self._describing.setdefault(about, asyncio.Lock())
-        async with lock, self._ready(tool) as (_, _, described):
+        async with lock, self._ready(tool, is_kept=not fresh) as (_, _, described):
             return described
 
     async def call(
-        self, tool: PythonTool, arguments: dict[str, Any], key: str, timeout_seconds: float
+        self,
+        tool: PythonTool,
+        described: ToolDefinition,
+        arguments: dict[str, Any],
+        key: str,
+        timeout_seconds: float,
     ) -> CalledTool:
-        """What the function returned, or the exception that it raised. Raises `ToolUnreachable`,
-        `ToolBroke` and `ToolTimedOut`; with the last two, it may have had its effect. When this
-        returns, raises or is cancelled, nothing of the function runs any more, except for what it
-        has left running of a call that returned in time."""
+        """What the function returned, or the exception that it raised. Raises `ToolUnreachable`;
+        `ToolChanged` where the function is not what `described` says; `ToolBroke` and
+        `ToolTimedOut`, with which it may have had its effect. When this returns, raises or is
+        cancelled, nothing of the function runs any more, except for what it has left running of a
+        call that returned in time."""
         request = {**_asked(tool), "arguments": arguments, "key": key}
-        for _ in range(TRIES):
-            async with self._ready(tool, is_kept=True) as (host, scrubber, _):
+        for attempt in range(TRIES):
+            # The first process may have been kept from before a change: then the next is asked.
+            async with self._ready(tool, is_kept=not attempt) as (host, scrubber, now):
+                if now != described and not attempt:
+                    continue
+                if now != described:
+                    raise ToolChanged(FUNCTION_CHANGED)
                 reply = await _result(host, request, timeout_seconds, scrubber)
                 if "text" in reply:
                     return CalledTool(scrubber.scrub(reply["text"]))

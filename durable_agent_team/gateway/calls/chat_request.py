@@ -35,6 +35,8 @@ STREAM_OPTIONS = frozenset({"include_usage", "include_obfuscation"})
 LIMITS = ("max_tokens", "max_completion_tokens")
 MAX_TOKENS = 10_000_000
 MAX_MODEL_NAME = 200
+MAY_BE_TEXT = ("name", "tool_call_id", "refusal")
+"""Of a message."""
 CHAT_PATH, MESSAGES_PATH = "/chat/completions", "/messages"
 EMBEDDINGS_PATH = "/embeddings"
 """Where upstreams take a call, below their base URL."""
@@ -170,7 +172,7 @@ def _check(data: dict[str, Any], price: Price, further: frozenset[str], media: M
     if not messages:
         raise invalid("`messages` must be a list of at least one message")
     for index, message in enumerate(messages):
-        _check_message(f"messages[{index}]", message, media)
+        _check_message(index, message, media)
     return len(messages)
 
 
@@ -214,24 +216,29 @@ def _list(data: dict[str, Any], field: str) -> list[Any]:
     return value or []
 
 
-def _check_message(path: str, message: Any, media: Media) -> None:
+def _check_message(index: int, message: Any, media: Media) -> None:
+    path = f"messages[{index}]"
     if not isinstance(message, dict):
         raise invalid(f"`{path}` must be an object with a `role`; got {shown(message)}")
     if not isinstance(message.get("role"), str):
         raise invalid(f"`{path}.role` must be a string; got {shown(message.get('role'))}")
-    for field in ("name", "tool_call_id", "refusal"):
-        if not isinstance(message.get(field), str | None):
+    for field in MAY_BE_TEXT:
+        if field in message and not _is_text(message[field]):
             raise invalid(f"`{path}.{field}` must be a string; got {shown(message[field])}")
     if message.get("audio") is not None:
         raise invalid(f"only text can be bounded: `{path}.audio` is refused", "unsupported_content")
     content = message.get("content")
     if isinstance(content, list):
         thinks = message["role"] == "assistant"
-        for index, part in enumerate(content):
+        for number, part in enumerate(content):
             if not (thinks and isinstance(part, dict) and part.get("type") == "thinking"):
-                _check_part(f"{path}.content[{index}]", part, media)
-    elif not isinstance(content, str | None):
+                _check_part(f"{path}.content[{number}]", part, media)
+    elif not _is_text(content):
         raise invalid(f"`{path}.content` must be a string or a list of parts; got {shown(content)}")
+
+
+def _is_text(value: Any) -> bool:
+    return value is None or isinstance(value, str)
 
 
 def _check_part(path: str, part: Any, media: Media) -> None:

@@ -30,7 +30,11 @@ PART = "thinking"
 
 
 def returned_messages(messages: Sequence[Json], dialect: Dialect) -> list[Json]:
-    """The same list where nothing is to be changed."""
+    """The same messages where nothing is to be changed."""
+    if not (dialect.needs or dialect.call_needs or dialect.call_id_length) and (
+        dialect.returns is None
+    ):
+        return list(messages)
     found = list(messages)
     for number, message in enumerate(found):
         role = message["role"]

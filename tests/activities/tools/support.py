@@ -59,13 +59,18 @@ class FakeFunctions:
         self.seconds = 0.0
         """What it takes to describe one."""
 
-    async def describe(self, tool: PythonTool) -> ToolDefinition:
+    async def describe(self, tool: PythonTool, *, fresh: bool = True) -> ToolDefinition:
         await asyncio.sleep(self.seconds)
         schema: dict[str, Any] = {"type": "object"}
         return ToolDefinition(name="refund", description=self.description, parameters=schema)
 
     async def call(
-        self, tool: PythonTool, arguments: dict[str, Any], key: str, timeout_seconds: float
+        self,
+        tool: PythonTool,
+        described: ToolDefinition,
+        arguments: dict[str, Any],
+        key: str,
+        timeout_seconds: float,
     ) -> CalledTool:
         self.called.append((arguments, key))
         if isinstance(self.result, Exception):

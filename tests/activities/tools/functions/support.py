@@ -45,7 +45,8 @@ class Shop:
         **changes: Any,
     ) -> CalledTool:
         tool = self.tool(function, **changes)
-        return await self.tools.call(tool, arguments or {}, "conversation:3.1", seconds)
+        described = await self.tools.describe(tool)
+        return await self.tools.call(tool, described, arguments or {}, "conversation:3.1", seconds)
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from activities.tools.exceptions import ToolBroke, ToolTimedOut, ToolUnreachable
+from activities.tools.exceptions import ToolBroke, ToolChanged, ToolTimedOut, ToolUnreachable
 from tests.activities.programs.support import content, gone, is_running, written
 from tests.activities.tools.functions.support import SECRET, WORKER, shop_in
 
@@ -160,7 +160,9 @@ async def test_the_keys_of_once_are_those_of_the_call(tmp_path: Path) -> None:
     async with shop_in(tmp_path, code) as shop:
         first = json.loads((await shop.call("both", {"order": "7"})).text)
         assert json.loads((await shop.call("both", {"order": "7"})).text) == first
-        other = await shop.tools.call(shop.tool("both"), {"order": "7"}, "another:1.1", 30)
+        both = shop.tool("both")
+        described = await shop.tools.describe(both)
+        other = await shop.tools.call(both, described, {"order": "7"}, "another:1.1", 30)
         assert not set(json.loads(other.text)) & set(first)
         assert (await shop.call("pay", {"order": "7"})).text == first[0]
 
@@ -216,6 +218,24 @@ async def test_a_changed_module_is_imported_again(tmp_path: Path) -> None:
             await shop.call("double", {"number": 2})
         shop.write("def double(number: int) -> int: return 5 * number")
         assert (await shop.call("double", {"number": 2})).text == "10"
+
+
+async def test_a_function_is_called_as_it_was_described_or_not_at_all(tmp_path: Path) -> None:
+    """A call does not ask its process again what the function is: half of its time."""
+    async with shop_in(tmp_path, "def double(number: int) -> int: return 2 * number") as shop:
+        tool = shop.tool("double")
+        first = await shop.tools.describe(tool)
+        shop.write("def double(number: int) -> int: return 3 * number")
+        assert await shop.tools.describe(tool, fresh=False) == first
+        called = await shop.tools.call(tool, first, {"number": 2}, "conversation:3.1", 30)
+        assert called.text == "6", "only its code has changed"
+        shop.write("def double(number: int) -> int:\n    'Three.'\n    return 4 * number")
+        with pytest.raises(ToolChanged) as changed:
+            await shop.tools.call(tool, first, {"number": 2}, "conversation:3.1", 30)
+        assert not changed.value.sent
+        now = await shop.tools.describe(tool, fresh=False)
+        assert now.description == "Three."
+        assert (await shop.tools.call(tool, now, {"number": 2}, "a:1.1", 30)).text == "8"
 
 
 async def test_a_process_that_dies_in_a_call_may_have_done_it(tmp_path: Path) -> None:
