@@ -37,6 +37,17 @@ async def test_what_is_wrong_is_named(arguments: str, problem: str) -> None:
     assert (problem in found) if problem else not found
 
 
+async def test_the_schema_of_a_tool_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That takes a hundred times as long as the check of a call's arguments."""
+    checked: list[str] = []
+    monkeypatch.setattr("activities.judging.judge.check_schema", checked.append)
+    judge = Judge()
+    for usd, reasons in ((5, 0), (500, 1), (7, 0)):
+        assert len(await judge.argument_reasons(SCHEMA, json.dumps({"usd": usd}))) == reasons
+    judge.close()
+    assert checked == [json.dumps(SCHEMA, sort_keys=True)]
+
+
 async def test_a_tool_that_is_not_there_is_named() -> None:
     check = ArgumentsCheck(definitions=DEFINITIONS, name="pay", arguments="{}")
     assert "'pay'" in await edited_arguments_problem(check, Texts(NoBlobs()), Judge(), 5)
