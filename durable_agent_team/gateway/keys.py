@@ -62,12 +62,7 @@ class Scrubber:
         last_text, last_presented, last_clean = self._last
         if text is last_text and presented == last_presented:
             return last_clean
-        clean = self._cleaned(text, presented)
-        self._last = (text, presented, clean)
-        return clean
-
-    def _cleaned(self, text: str, presented: str) -> str:
-        lower = text.lower()
+        given, lower = text, text.lower()
         for hint in self._hints:  # most texts contain none, and are done after this look
             if hint in lower:
                 text = self._plain.sub(REMOVED, text)
@@ -79,6 +74,7 @@ class Scrubber:
         if _has_form_of_key(presented):
             forms = sorted(_forms(presented), key=len, reverse=True)
             text = re.sub("|".join(map(re.escape, forms)), REMOVED, text, flags=re.IGNORECASE)
+        self._last = (given, presented, text)
         return text
 
     def values(self, data: Any, presented: str = "") -> Any:

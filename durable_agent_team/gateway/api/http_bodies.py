@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -173,9 +172,10 @@ def without_keys_in(gateway: GatewayContext, request: web.Request, data: Any) ->
     return data
 
 
-def _presented(request: web.Request) -> Iterator[str]:
+def _presented(request: web.Request) -> tuple[str, ...]:
     """The last word of the header, so that a key without `Bearer` is found, too; and the header of
     Anthropic's clients, if it is there."""
-    yield (request.headers.get("Authorization", "").split() or [""])[-1]
+    key = (request.headers.get("Authorization", "").split() or [""])[-1]
     if API_KEY in request.headers:
-        yield request.headers[API_KEY].strip()
+        return key, request.headers[API_KEY].strip()
+    return (key,)

@@ -107,7 +107,7 @@ def _usages(data: dict[str, Any]) -> list[dict[str, Any]]:
     """At its usual place, in Groq's part of a chunk, or in a choice, as Moonshot has it."""
     groq = data.get("x_groq")
     inside = groq.get("usage") if isinstance(groq, dict) else None
-    found = [data.get("usage"), inside, *(choice.get("usage") for choice in _choices(data))]
+    found = [data.get("usage"), inside, *[choice.get("usage") for choice in _choices(data)]]
     return [each for each in found if isinstance(each, dict) and each]
 
 
@@ -130,7 +130,7 @@ def without_usage(data: dict[str, Any]) -> dict[str, Any]:
     shown.pop("usage", None)
     if isinstance(groq := shown.get("x_groq"), dict):
         shown["x_groq"] = {name: value for name, value in groq.items() if name != "usage"}
-    if any("usage" in choice for choice in _choices(shown)):
+    if [choice for choice in _choices(shown) if "usage" in choice]:
         shown["choices"] = [
             {name: value for name, value in each.items() if name != "usage"}
             if isinstance(each, dict)

@@ -27,7 +27,7 @@ def in_dialect(data: Mapping[str, Any], target: Model, limit: int) -> dict[str, 
     """The request as its upstream reads it; `limit` is the most tokens that it may answer."""
     dialect = target.dialect
     sent = {**data, "model": target.upstream_model}
-    if any(each["role"] == "assistant" for each in sent["messages"]):
+    if "assistant" in [each["role"] for each in sent["messages"]]:
         sent["messages"] = returned_messages(sent["messages"], dialect)
     if dialect.limit is not None:
         sent = {name: each for name, each in sent.items() if name not in LIMIT_NAMES}

@@ -17,7 +17,7 @@ def fill_ids(answer: Json, body_hash: str) -> None:
     """Of a whole chat answer, in place. `body_hash` is that of the request."""
     for number, choice in enumerate(_objects(answer.get("choices"))):
         message = choice.get("message")
-        if isinstance(message, dict):
+        if isinstance(message, dict) and message.get("tool_calls"):
             for position, call in enumerate(_objects(message.get("tool_calls"))):
                 if _is_empty(call.get("id")):
                     call["id"] = _made(body_hash, _index(choice, number), position)
