@@ -1,5 +1,7 @@
 """The workflow sandbox with the settings of the real worker."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 from temporalio.worker import WorkflowRunner
@@ -17,3 +19,14 @@ def strict_runner() -> WorkflowRunner:
     imports the workflow's modules once, which takes half a second.
     """
     return sandboxed_runner(PASSED_THROUGH, ClientSettings().sdk_patches)
+
+
+@contextmanager
+def fresh_sandbox() -> Iterator[None]:
+    """For a test that replaces what the workflow's modules import: workers that start inside
+    import them anew, and so do those that start afterwards."""
+    strict_runner.cache_clear()
+    try:
+        yield
+    finally:
+        strict_runner.cache_clear()

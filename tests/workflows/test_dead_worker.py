@@ -19,6 +19,7 @@ from durable_agent_team.contracts.spend import (
 )
 from tests.support.fakes import COST, FakeWorld
 from tests.support.run_reports import report_of
+from tests.support.sandbox import fresh_sandbox
 from tests.workflows.test_life_of_a_run import failing, failure_of, result_of, started, team
 from workflows import policies
 
@@ -104,7 +105,8 @@ async def test_a_busy_worker_fails_no_task(client: Client) -> None:
 async def test_it_is_bounded(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(policies, "PATIENCE", (1, 2))
     world = Busy(silent=9)
-    failure = await failure_of(client, world, {"team": failing(team(**ONE_TASK))})
+    with fresh_sandbox():
+        failure = await failure_of(client, world, {"team": failing(team(**ONE_TASK))})
     assert len(world.keys) == 2
     assert ErrorType.WORKER_LOST in failure.message
     assert all(book.status == "disabled" for book in world.books.values())
