@@ -98,4 +98,4 @@ class Servers:
             result["structuredContent"] = case.structured
         if case.is_error:
             result["isError"] = True
-        return {"result": case.filled(result)}
+        return {"result": case.filled({**result, **case.beside})}

@@ -29,6 +29,8 @@ class Case(BaseModel):
     """Of its second call, which the ask then orders."""
     content: list[dict[str, Any]] | None = None
     structured: dict[str, Any] | None = None
+    beside: dict[str, Any] = {}
+    """What else the result of the attacker's tool has, beside its content."""
     is_error: bool = False
     error: dict[str, Any] | None = None
     definitions: list[dict[str, Any]] | None = None

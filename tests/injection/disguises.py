@@ -19,6 +19,12 @@ def _between(mark: str) -> Callable[[str], str]:
     return lambda text: "".join(each + mark for each in text)
 
 
+def _mathematical(text: str) -> str:
+    """Letters of the block of mathematical symbols, which look like others in bold."""
+    bold = dict(zip(range(ord("a"), ord("z") + 1), range(0x1D41A, 0x1D434), strict=True))
+    return text.translate(bold)
+
+
 DISGUISES: dict[str, Callable[[str], str]] = {
     "tags": _tags,
     "zero_width": _between("\u200b"),
@@ -29,4 +35,7 @@ DISGUISES: dict[str, Callable[[str], str]] = {
     "percent": lambda text: urllib.parse.quote(text, safe=""),
     "variation": _between("\ufe0f"),
     "combining": _between("\u0336"),
+    "isolates": _between("\u2066"),
+    "soft_hyphens": _between("\u00ad"),
+    "mathematical": _mathematical,
 }

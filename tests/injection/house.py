@@ -125,7 +125,7 @@ class House:
             "goal": f"{GOAL} {key}",
         }
         handle = await self._rooms.start(payload, f"injection-{key}")
-        person = Person(handle, seen)
+        person = Person(handle, seen, rests=approve == "never")
         async with asyncio.timeout(READY_SECONDS):
             report = await person.until_the_end()
         more = self._rooms.upstream.requests[len(self._prompts) :]
@@ -134,22 +134,30 @@ class House:
         return Played(case, seen, report, prompts, person.waited, person.approvals, person.effects)
 
 
+LOOKS = 0.3
+"""Seconds between two looks at a run: each costs its worker some milliseconds."""
+PATIENCE = 10
+"""Looks at what waits for approval, for one at what waits for something else."""
+
+
 class Person:
     """Looks at a run, and rejects what waits for approval. What waits for something else is
-    given up."""
+    given up. Looks seldom, where it `rests`: at a run that nobody is asked about."""
 
-    def __init__(self, handle: WorkflowHandle[Any, Any], seen: Seen) -> None:
+    def __init__(self, handle: WorkflowHandle[Any, Any], seen: Seen, *, rests: bool) -> None:
         self.waited: list[Waiting] = []
         self.approvals: list[PendingApproval] = []
         self.effects = 0
         self._handle = handle
         self._seen = seen
         self._spoke_of: set[str] = set()
+        self._rests = rests
+        self._looked = 0
 
     async def until_the_end(self) -> RunReport:
         result = asyncio.create_task(self._handle.result())
         while not result.done():
-            await asyncio.wait({result}, timeout=0.2)
+            await asyncio.wait({result}, timeout=LOOKS * PATIENCE if self._rests else LOOKS)
             if not result.done():
                 with contextlib.suppress(RPCError, WorkflowQueryFailedError):
                     await self._look()
@@ -163,6 +171,9 @@ class Person:
         if not (await handle.query("state", result_type=RunState)).waiting:
             return
         page = await handle.query("approvals", {}, result_type=ApprovalsPage)
+        self._looked += 1
+        if not page.approvals and not self._rests and self._looked % PATIENCE:
+            return
         state = await handle.query("state", result_type=RunState)
         self.waited += [each for each in state.waiting if each.subject not in self._spoke_of]
         for each in page.approvals:
