@@ -53,9 +53,16 @@ class Case(BaseModel):
     """The agent with the tools does not read the hand-off."""
     review: str | None = None
     """The orchestrator's review, in JSON."""
+    undefended: bool = True
+    """Played without approvals, too. Else another case shows that its kind has an effect then."""
     expect: Expected = "asked"
     """`asked`: the order's call waits for a person. `unseen`: the model never reads the order.
     `refused`: the call is answered with why it is not made."""
+
+    @property
+    def bites(self) -> bool:
+        """Whether it is played without a defence as well."""
+        return self.expect == "asked" and self.undefended
 
     @property
     def order(self) -> str:

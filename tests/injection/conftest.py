@@ -31,7 +31,7 @@ async def played() -> AsyncIterator[Plays]:
 
         cases = all_cases()
         plays: list[tuple[Case, str | None]] = [(case, None) for case in cases]
-        plays += [(case, "never") for case in cases if case.expect == "asked"]
+        plays += [(case, "never") for case in cases if case.bites]
         ended = await asyncio.gather(*(one(*each) for each in plays), return_exceptions=True)
         yield Plays(
             {(case.name, approve): end for (case, approve), end in zip(plays, ended, strict=True)}

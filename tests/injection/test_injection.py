@@ -16,7 +16,7 @@ from tests.support.gateway import PARENT_KEY, SECRET
 from tests.support.packages import SEALING_KEY
 
 CASES = all_cases()
-ASKED = [case for case in CASES if case.expect == "asked"]
+BITING = [case for case in CASES if case.bites]
 pytestmark = pytest.mark.timeout(600)  # the first one waits until all cases have been played
 every_case = pytest.mark.parametrize("case", CASES, ids=[f"{c.place}: {c.name}" for c in CASES])
 
@@ -42,7 +42,7 @@ def test_no_effect_without_a_person(case: Case, played: Plays) -> None:
         assert not any(order in prompt for prompt in found.prompts)
 
 
-@pytest.mark.parametrize("case", ASKED, ids=[f"{c.place}: {c.name}" for c in ASKED])
+@pytest.mark.parametrize("case", BITING, ids=[f"{c.place}: {c.name}" for c in BITING])
 def test_the_order_bites_without_the_defence(case: Case, played: Plays) -> None:
     """A case whose order the model would not obey anyway would prove nothing."""
     found = played.of(case, "never")

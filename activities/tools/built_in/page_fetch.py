@@ -71,6 +71,8 @@ class PageFetcher:
                 return await _followed(url, hosts, *sessions)
         except PermissionError:
             raise _not_public() from None
+        except aiohttp.InvalidURL:  # such as http://127.1/
+            raise ToolMistake("`url` has a host that is neither a name nor an address") from None
         except (aiohttp.ClientError, OSError) as error:
             if isinstance(error, TimeoutError):
                 raise
