@@ -4,7 +4,7 @@ of each task of an agent with tools (OpenTelemetry's GenAI conventions, "Invoke 
 
 Such a span may last for weeks, over several executions of the workflow and on several workers. So
 its id follows from what it is about, its children name it as their parent from the beginning, and
-it is exported when it has ended.
+it is exported when it has ended (docs/adr/052).
 """
 
 import hashlib
