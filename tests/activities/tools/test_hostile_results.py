@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
+from activities.tools.exceptions import ToolUnreachable
 from activities.tools.mcp.called_result import MAX_BLOCKS, MAX_TEXT, called_tool
+from activities.tools.mcp.connection import MAX_LISTED, Connection
 from activities.tools.mcp.definitions import server_tool
 from activities.tools.mcp.stdio_transport import _parsed
+from durable_agent_team.contracts.tool_kinds import CommandServer
 from durable_agent_team.rules.tools.result_text import head_and_tail
 
 MOST_SECONDS = 1.0
@@ -94,3 +97,20 @@ def test_a_definition_that_cannot_be_sent_is_left_out(name: str) -> None:
     """In the prompt of its agent, it would fail each call."""
     schema = {"type": "object", "properties": {"a": SCHEMAS[name]}}
     assert server_tool({"name": "x", "inputSchema": schema}) is None
+
+
+async def test_a_server_with_thousands_of_tools_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that is too long is none."""
+    connection = Connection("many", CommandServer(command=("true",)), {})
+    known = [{"name": f"t{n}", "inputSchema": {"type": "object"}} for n in range(MAX_LISTED + 1)]
+    known[0]["name"] = "x" * 1_000_000
+    pages: list[dict[str, Any]] = [{"tools": known[:-1], "nextCursor": "2"}, {"tools": known[-1:]}]
+
+    async def page(cursor: str | None) -> dict[str, Any]:
+        return pages[0 if cursor is None else 1]
+
+    monkeypatch.setattr(connection, "_page", page)
+    assert len(await connection.tools()) == MAX_LISTED
+    known[0]["name"] = "one-more"
+    with pytest.raises(ToolUnreachable, match=f"more than {MAX_LISTED} tools"):
+        await connection.tools(fresh=True)
