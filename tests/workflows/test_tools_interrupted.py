@@ -13,7 +13,7 @@ from temporalio.exceptions import ApplicationError
 
 from durable_agent_team.contracts.conversation_view import ConversationPage, ToolCallView
 from durable_agent_team.contracts.error_types import ErrorType
-from durable_agent_team.contracts.run import RunReport, RunStatus, TaskStatus
+from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import LedgerAgreement
 from durable_agent_team.contracts.tool_call import ToolFailure, ToolOrder
 from tests.support.fakes import COST, exhausted
@@ -276,6 +276,10 @@ async def test_a_turn_without_money_waits_and_its_tools_are_not_called_again(
     assert len(ids) == 1
 
 
+def _first_has_failed(now: RunState) -> bool:
+    return bool(now.tasks) and now.tasks[0].status is TaskStatus.FAILED
+
+
 async def test_what_nobody_answers_in_time_is_asked_again_when_the_task_is_tried_again(
     client: Client,
 ) -> None:
@@ -284,11 +288,11 @@ async def test_what_nobody_answers_in_time_is_asked_again_when_the_task_is_tried
         lambda call: once(CALL)(call) if call.task == "work" else "waited", lost_after(mark=True)
     )
     given = tool_team()
-    given["agents"]["clerk"] |= {"park_timeout_seconds": 1, "on_park_timeout": "fail"}
+    given["agents"]["clerk"] |= {"park_timeout_seconds": 2, "on_park_timeout": "fail"}
     given["agents"]["other"] = {"role": "Other", "budget_usd": 1}
     given["tasks"].append({"id": "held", "agent": "other", "ask": "x", "approve": "before"})
     async with started(client, world, {"team": given}) as handle:
-        failed = await until(handle, lambda now: now.tasks[0].status is TaskStatus.FAILED)
+        failed = await until(handle, _first_has_failed)
         assert "may have run" in str(failed.tasks[0].failure)
         assert [each.status for each in await shown(handle)] == ["unknown"]
         await handle.execute_update("retry_task", {"task": "work"})
