@@ -15,7 +15,7 @@ from durable_agent_team.contracts.team import Task
 from durable_agent_team.contracts.text_ref import preview_of
 from durable_agent_team.rules.encoded_size import cut_to_bytes
 from durable_agent_team.rules.estimate import estimate
-from durable_agent_team.rules.safe_text import markdown_code, markdown_fence, markdown_line
+from durable_agent_team.rules.safe_text import markdown_code, markdown_line
 from workflows.state.agent_account import AgentAccount
 from workflows.state.call_trouble import CallTrouble
 from workflows.state.open_tools import IN_WORDS, open_tool_calls
@@ -87,7 +87,7 @@ def details(progress: Progress) -> str:
 
 
 def _approvals(progress: Progress) -> Iterator[str]:
-    """Each with its content, in a block of its own. The plan is shown by its tasks."""
+    """Each with its content, as code. The plan is shown by its tasks."""
     for subject, found in progress.approvals.items():
         is_open = found.answer is None and subject in progress.waiting
         if not is_open or found.kind is ApprovalKind.PLAN:
@@ -100,8 +100,10 @@ def _approvals(progress: Progress) -> Iterator[str]:
         content = found.content
         text = content if isinstance(content, str) else preview_of(content)
         shown = cut_to_bytes(text, CONTENT_SHOWN)
-        more = "" if shown == content else f"\n\n{MORE_CONTENT}"
-        yield f"{' · '.join(parts)}\n\n{markdown_fence(shown)}{more}\n"
+        more = "" if shown == content else f"{MORE_CONTENT}\n"
+        # The UI breaks the lines of code spans, and not those of blocks.
+        lines = [markdown_code(line) for line in shown.split("\n") if line.strip()]
+        yield "\n\n".join([" · ".join(parts), *lines, ""]) + more
 
 
 def _plan(progress: Progress, plan: Plan) -> Iterator[str]:
