@@ -79,6 +79,7 @@ def _wait_for_command(connection: socket.socket, program: str, main: Callable[[]
         connection.close()
         _prepare(order["folder"], order["environment"], streams)
         sys.argv = [program, *order["arguments"]]
+        sys.orig_argv = sys.orig_argv[:1]  # nobody typed the server's own command line
         sys.exit(main())
     for each in streams:
         os.close(each)
