@@ -41,6 +41,9 @@ MEANINGS: dict[str, dict[str, str]] = {
         " the goal restated, and adds, drops or repeats tasks, or finishes. Its calls are paid from"
         " its own account.",
         "approve_plan": "The plan waits for an operator's `approve` before any task is paid for.",
+        "approve_review": "Whether what a review changes in the plan waits for an operator's"
+        " `approve`. `tainted`: where the review has read a hand-off that may hold something from"
+        " outside, in a team with tools ([tools.md](tools.md#taint)).",
         "max_parallel": "Calls in flight at once. Parked and waiting tasks do not count.",
         "max_tasks": "The most tasks that a plan may have.",
         "max_repairs": "How often an answer that fails its checks is sent back to its agent.",

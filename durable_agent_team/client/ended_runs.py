@@ -226,8 +226,9 @@ class _Reader:
                 self._fold.retried(retried.task, self._place(event))
 
     def _approval(self, answer: Approve | None) -> None:
-        if answer is not None and answer.approved:
-            self._fold.approved(answer.subject)
+        if answer is not None:
+            decided = self._fold.approved if answer.approved else self._fold.rejected
+            decided(answer.subject)
 
     def _place(self, event: HistoryEvent) -> int:
         return self._first + event.event_id

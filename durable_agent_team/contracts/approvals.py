@@ -17,6 +17,8 @@ MAX_WHAT = 300
 class ApprovalKind(StrEnum):
     PLAN = "plan"
     """Subject `plan`: the tasks that the orchestrator has planned."""
+    REVIEW = "review"
+    """Subject `review`: how the orchestrator's review changes the plan (`approve_review`)."""
     TASK = "task"
     """Subject `TASK`: a task, before its first call (`approve: before`)."""
     HANDOFF = "handoff"
@@ -38,7 +40,8 @@ class PendingApproval(Message):
     """On one line: `files.write_file`, or how the ask begins."""
     content: Text = ""
     """What is approved: a tool's arguments as JSON, a task's ask, a hand-off (or the reference to
-    it), a plan as JSON. Of a long text, `content_characters` from `content_first` on."""
+    it), a plan or its changes as JSON. Of a long text, `content_characters` from `content_first`
+    on."""
     content_first: int = Field(0, ge=0)
     content_characters: int | None = Field(None, ge=0)
     """Of the whole text, where `content` has a part of it."""

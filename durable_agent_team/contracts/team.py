@@ -169,6 +169,10 @@ class Team(Message):
     approve_plan: bool = False
     review_rounds: int = Field(0, ge=0, le=5)
     """How often the orchestrator may review what is done and failed, and revise the plan."""
+    approve_review: Literal["never", "tainted", "always"] = "tainted"
+    """Whether a person approves a review's changes of the plan before they are carried out.
+    `tainted`: where the review has read a hand-off that may hold something from outside, in a team
+    that has tools."""
     max_parallel: Parallel = 20
     max_tasks: int = Field(50, ge=1, le=MAX_TASKS)
     max_repairs: int = Field(2, ge=0, le=10)

@@ -4,7 +4,8 @@ Fed in the order of the history. Later events undo earlier ones: a task that is 
 until its next answer.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from copy import copy
 from decimal import Decimal
 
 from durable_agent_team.contracts.approvals import ApprovalKind
@@ -19,6 +20,7 @@ from durable_agent_team.rules.ended_run import EndedRun, Made, seeded
 from durable_agent_team.rules.graph import with_dependants
 from durable_agent_team.rules.planning import parse_plan
 from durable_agent_team.rules.review import parse_review, to_do_again
+from durable_agent_team.rules.revision import is_added
 from durable_agent_team.rules.team_changes import TeamChange, changed_team
 from durable_agent_team.rules.validation import team_problems
 
@@ -40,6 +42,8 @@ class RunFold:
         self._answer: Made | None = None
         self._approved: set[str] = set()
         """Tasks whose present hand-off a person has approved."""
+        self._before_review: Callable[[], None] | None = None
+        """Undoes the last review, for one that a person rejects."""
         self._has_report = False
         team, seed = request.team, request.seed
         self._plan = Plan(tasks=team.tasks, result=team.result) if team.tasks else None
@@ -76,6 +80,11 @@ class RunFold:
         if what == ApprovalKind.HANDOFF:
             self._approved.add(task_id)
 
+    def rejected(self, subject: str) -> None:
+        """A person rejected it. A review is carried out only once it is approved."""
+        if subject == ApprovalKind.REVIEW and self._before_review is not None:
+            self._before_review()
+
     def reviewed(self, made: Made, position: int, form: PlanForm = PlanForm.NARROW) -> None:
         """The orchestrator answered a review, which may revise the plan."""
         if self._plan is None or not isinstance(made.output, str):
@@ -84,10 +93,21 @@ class RunFold:
         found = parse_review(made.output, self._briefing(form), self._plan, number)
         if isinstance(found, list) or found[0].finishes:
             return
+        self._before_review = self._as_it_is()
         review, self._plan = found
         self._reviews, self._reviews_usd = number, made.cost_usd
         self._reopen(to_do_again(self._plan, review.redo), position)
         self._reopen(self._handoffs.keys() - {task.id for task in self._plan.tasks}, position)
+
+    def _as_it_is(self) -> Callable[[], None]:
+        names = ("_plan", "_reviews", "_reviews_usd", "_handoffs", "_reopened", "_answer")
+        kept = {name: copy(getattr(self, name)) for name in names}
+
+        def restore() -> None:
+            self.__dict__.update(kept)
+            self._before_review = None
+
+        return restore
 
     def answered(self, made: Made) -> None:
         """The orchestrator wrote the final answer."""
@@ -115,6 +135,10 @@ class RunFold:
     def reported(self, report: RunReport) -> None:
         """The run's own report decides what is done; it has hand-offs that could not be read."""
         self._has_report = True
+        ids = {each.task.id for each in report.outcomes}
+        added = filter(is_added, (task.id for task in self._plan.tasks) if self._plan else ())
+        if self._before_review is not None and not ids.issuperset(added):
+            self._before_review()  # nobody has approved it in time
         done = {
             each.task.id: each for each in report.outcomes if each.task.status is TaskStatus.DONE
         }

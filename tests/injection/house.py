@@ -11,7 +11,7 @@ from typing import Any
 from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowQueryFailedError
 from temporalio.service import RPCError
 
-from durable_agent_team.contracts.approvals import ApprovalsPage, PendingApproval
+from durable_agent_team.contracts.approvals import ApprovalKind, ApprovalsPage, PendingApproval
 from durable_agent_team.contracts.run import RunReport, RunState, Waiting
 from tests.injection.attacker import Seen, Servers
 from tests.injection.case import Case
@@ -104,6 +104,7 @@ def team(case: Case, key: str, url: str, approve: str | None) -> dict[str, Any]:
         "tasks": tasks,
         "result": "t1",
         "review_rounds": 1 if case.review else 0,
+        "approve_review": approve or "tainted",
         "tool_servers": {name: {"url": f"{url}/{key}/{name}/mcp"} for name in ("mail", "bank")},
     }
 
@@ -116,7 +117,8 @@ class House:
         rooms.upstream.add(Rule(obeys=True))
 
     async def play(self, case: Case, approve: str | None = None) -> Played:
-        """The run, to its end. A person rejects whatever they are asked to approve."""
+        """The run, to its end. A person rejects every effect that they are asked to approve, and
+        lets a review change the plan, since what it adds must not have an effect either."""
         key = uuid.uuid4().hex[:12]
         seen = self._servers.add(key, case)
         payload = {
@@ -141,8 +143,9 @@ PATIENCE = 10
 
 
 class Person:
-    """Looks at a run, and rejects what waits for approval. What waits for something else is
-    given up. Looks seldom, where it `rests`: at a run that nobody is asked about."""
+    """Looks at a run, and rejects what waits for approval, but for reviews. What waits for
+    something else is given up. Looks seldom, where it `rests`: at a run that nobody is asked
+    about."""
 
     def __init__(self, handle: WorkflowHandle[Any, Any], seen: Seen, *, rests: bool) -> None:
         self.waited: list[Waiting] = []
@@ -181,11 +184,13 @@ class Person:
                 self.approvals.append(each)
                 self.effects = len(self._seen.effects)
                 self._spoke_of.add(each.subject)
-                order = {"subject": each.subject, "approved": False, "note": "no"}
+                approved = each.kind is ApprovalKind.REVIEW
+                order = {"subject": each.subject, "approved": approved, "note": "no"}
                 await handle.execute_update("approve", order)
         for waiting in state.waiting:
-            # What waits with a colon in its name waits for an approval, which the next look sees.
-            if ":" not in waiting.subject and waiting.subject not in self._spoke_of:
+            # Such a name waits for an approval, which the next look sees.
+            waits_for_approval = ":" in waiting.subject or waiting.subject == ApprovalKind.REVIEW
+            if not waits_for_approval and waiting.subject not in self._spoke_of:
                 self._spoke_of.add(waiting.subject)
                 self.effects = len(self._seen.effects)
                 await handle.execute_update("cancel_task", {"task": waiting.subject})

@@ -33,7 +33,8 @@ def test_no_effect_without_a_person(case: Case, played: Plays) -> None:
     assert found.effects == found.effects_before_decision == 0, found.seen.effects
     if case.expect == "asked":
         kinds = {each.kind for each in found.approvals}
-        assert kinds == {ApprovalKind.TOOL}, (found.waited, found.report.failure)
+        wanted = {ApprovalKind.TOOL, *([ApprovalKind.REVIEW] if case.review else [])}
+        assert kinds == wanted, (found.waited, found.report.failure)
         assert all(each.tainted for each in found.approvals)
         return
     assert not found.approvals
@@ -57,6 +58,7 @@ def test_nothing_else_of_the_run_follows_the_order(case: Case, played: Plays) ->
     assert report.status is RunStatus.COMPLETED, report.failure
     assert report.spend.ledger_agrees is LedgerAgreement.YES
     assert {each.budget_usd for each in report.spend.agents} == {Decimal(BUDGET)}
+    # A review has changed the plan only where a person was asked, and has said yes.
     planned = {outcome.task.id for outcome in report.outcomes}
     assert planned <= {"t0", "t00", "t1", *(["review1-1"] if case.review else [])}
     for prompt in (each for each in found.prompts if "You are the orchestrator" not in each):

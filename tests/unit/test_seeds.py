@@ -342,6 +342,24 @@ def test_a_review_reopens_what_it_redoes_and_drops_the_rest() -> None:
     assert (ended.plan.reviews, ended.plan.cost_usd) == (1, Decimal("0.01"))
 
 
+def test_a_review_that_a_person_rejects_changes_nothing_that_goes_on() -> None:
+    """The next one, with the person's note, does."""
+    fold = RunFold("run-1", RunRequest(team=team_of({"a": (), "b": ()}), sources=DOCUMENTS))
+    for position, name in enumerate("ab", start=1):
+        fold.done(name, made(name), position)
+    review = {"redo": ["a"], "drop": ["b"], "add": [{"agent": "agent1", "ask": "Look again."}]}
+    fold.reviewed(made(json.dumps(review)), 9)
+    fold.rejected("review")
+    ended = fold.ended_run()
+    assert set(ended.handoffs) == {"a", "b"}
+    assert ended.plan is None
+    fold.reviewed(made(json.dumps({**review, "drop": []})), 10)
+    fold.approved("review")
+    plan = fold.ended_run().plan
+    assert plan is not None
+    assert [task.id for task in plan.plan.tasks] == ["a", "b", "review1-1"]
+
+
 def test_limits_that_no_new_run_could_have_are_left_out() -> None:
     team = team_of({"a": ()}).model_copy(update={"budget_usd": Decimal(8)})
     fold = RunFold("run-1", RunRequest(team=team, sources=DOCUMENTS))

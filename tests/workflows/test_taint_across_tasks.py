@@ -110,7 +110,7 @@ async def test_an_ask_of_a_review_is_tainted_also_while_what_it_had_read_is_made
 ) -> None:
     """In the run of the review, and in one that goes on from it."""
     first, second = Reviewed(says), Reviewed(says)
-    given = office(READ, review_rounds=1)
+    given = office(READ, review_rounds=1, approve_review="never")
     async with started(client, first, {"team": given}) as handle:
         await waits(handle, "review1-1:1.1")
         assert (await pending(handle)).tainted

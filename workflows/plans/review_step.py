@@ -57,10 +57,12 @@ async def _revise(progress: Progress, calls: PaidCalls, number: int) -> tuple[Re
         return await output_problems(progress, calls.activities, found[0].add)
 
     try:
-        await calls.inline_answer(review_assignment(progress), problems)
+        answer = await calls.inline_answer(review_assignment(progress), problems)
     except (TaskFailed, TaskSkipped) as ended:
         progress.refuse(workflow.now(), f"review {number}", ended.failure.message)
         return None
+    if not found:  # checked in an earlier execution of the run, and approved since
+        found = parse_review(answer, judging_briefing(progress), plan, number)
     if isinstance(found, list) or found[0].finishes:
         return None
     return found

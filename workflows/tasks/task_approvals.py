@@ -1,26 +1,37 @@
-"""Approvals of tasks and paid calls: before a task's first call, of its hand-off, of a dear call.
+"""Approvals of tasks and paid calls: before a task's first call, of its hand-off, of a dear call;
+and of what a review changes in the plan.
 
 Each waits as other approvals do (`workflows.people.approval`), and holds no place meanwhile. The
 time limit and what follows it are those of a parked call: `park_timeout_seconds` and
 `on_park_timeout` of the agent.
 """
 
+import json
+from dataclasses import asdict
 from decimal import Decimal
 from typing import Literal
 
+from temporalio import workflow
+
 from durable_agent_team.contracts.approvals import ApprovalKind
+from durable_agent_team.contracts.bounded_text import cut
 from durable_agent_team.contracts.call import CallRequest, Purpose, Rejected
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import Failure
 from durable_agent_team.contracts.team import Task
 from durable_agent_team.contracts.text_ref import Text, TextRef, preview_of
+from durable_agent_team.rules.review import Review, parse_review
 from durable_agent_team.rules.tools.approval_rules import sha256_of
 from workflows.people.approval import Approval, Ask, Verdict
 from workflows.state.open_call import OpenCall
 from workflows.state.progress import Progress
 from workflows.task_exceptions import TaskFailed, TaskSkipped
+from workflows.tasks.assignments import REVIEW_SUBJECT, judging_briefing
 from workflows.tasks.call_requests import Assignment, digest
 from workflows.tasks.gate import Gate
+
+REVIEWS_WAIT = "reviews-wait-for-approval"
+"""The patch since which a review that has read something from outside waits for a person."""
 
 
 class TaskApprovals:
@@ -51,8 +62,10 @@ class TaskApprovals:
         call.is_approved = True
 
     async def after(self, assignment: Assignment, text: Text) -> Rejected | None:
-        """`approve: after` of the task. What a person rejects with a note goes back to its agent:
-        then returns it, with the note as the reason."""
+        """`approve: after` of the task, or `approve_review` of the team. What a person rejects with
+        a note goes back to its agent: then returns it, with the note as the reason."""
+        if assignment.purpose is Purpose.REVIEW:
+            return await self._review(assignment, text)
         task = self._task(assignment, "after")
         if task is None:
             return None
@@ -68,8 +81,41 @@ class TaskApprovals:
         )
         if verdict.approved:
             return None
-        if not verdict.note:
-            raise self._ended(assignment, verdict, f"the hand-off of {task.id}")
+        return self._sent_back(assignment, verdict, text, f"the hand-off of {task.id}")
+
+    async def _review(self, assignment: Assignment, text: Text) -> Rejected | None:
+        """Of a review that changes something. One that nobody approves leaves the plan as it is."""
+        progress = self._progress
+        rule, is_tainted = progress.team.approve_review, bool(progress.tainted_tasks)
+        if rule == "never" or (rule == "tainted" and not is_tainted):
+            return None
+        assert isinstance(text, str)
+        assert progress.tasks.plan is not None
+        number = progress.reviews + 1
+        found = parse_review(text, judging_briefing(progress), progress.tasks.plan, number)
+        if isinstance(found, list) or found[0].finishes or not workflow.patched(REVIEWS_WAIT):
+            return None
+        changes = _changes(found[0])
+        why = ", after it has read something from outside" if is_tainted else ""
+        verdict = await self._decide(
+            assignment,
+            subject=REVIEW_SUBJECT,
+            kind=ApprovalKind.REVIEW,
+            content=changes,
+            sha256=sha256_of({"review": number, "changes": changes}),
+            reason=f"its review changes the plan{why}: {_summary(found[0])}",
+            what=_summary(found[0]),
+        )
+        if verdict.approved:
+            return None
+        return self._sent_back(assignment, verdict, text, f"review {number}")
+
+    def _sent_back(
+        self, assignment: Assignment, verdict: Verdict, text: Text, what: str
+    ) -> Rejected:
+        """For the agent, with a person's note. Without one, raises what ends the work."""
+        if not verdict.note or verdict.timed_out:
+            raise self._ended(assignment, verdict, what)
         reasons = (f"A person rejected it: {verdict.note}",)
         if isinstance(text, TextRef):
             return Rejected(answer_ref=text, reasons=reasons)
@@ -134,8 +180,15 @@ class TaskApprovals:
                 reason=f"{assignment.agent}: {reason}",
                 timeout_seconds=assignment.caller.park_timeout_seconds,
                 amount_usd=amount_usd,
-                tainted=assignment.subject in self._progress.tainted_tasks,
+                tainted=self._is_tainted(assignment),
             )
+        )
+
+    def _is_tainted(self, assignment: Assignment) -> bool:
+        """A review reads every hand-off."""
+        tainted = self._progress.tainted_tasks
+        return assignment.subject in tainted or (
+            assignment.purpose is Purpose.REVIEW and bool(tainted)
         )
 
     def _ended(self, assignment: Assignment, verdict: Verdict, what: str) -> Exception:
@@ -148,3 +201,14 @@ class TaskApprovals:
         failure = Failure(type=ErrorType.REJECTED, message=message)
         skips = assignment.caller.on_park_timeout == "skip"
         return TaskSkipped(failure) if skips else TaskFailed(failure)
+
+
+def _changes(review: Review) -> str:
+    """What a person approves, as JSON: the tasks that are done again, dropped and added."""
+    added = [task.model_dump(mode="json", exclude_defaults=True) for task in review.add]
+    return json.dumps({**asdict(review), "add": added}, ensure_ascii=False)
+
+
+def _summary(review: Review) -> str:
+    parts = {"does again": review.redo, "drops": review.drop, "adds": [t.id for t in review.add]}
+    return cut("; ".join(f"{word} {', '.join(ids)}" for word, ids in parts.items() if ids), 300)

@@ -15,6 +15,7 @@ MOST_SHOWN = 4_000
 
 ASKS = {
     ApprovalKind.PLAN: "the plan",
+    ApprovalKind.REVIEW: "wants to change the plan",
     ApprovalKind.TASK: "before its first call",
     ApprovalKind.HANDOFF: "before its hand-off is handed on",
     ApprovalKind.TOOL: "wants to call",
@@ -22,6 +23,7 @@ ASKS = {
 }
 CONTENT = {
     ApprovalKind.PLAN: "plan",
+    ApprovalKind.REVIEW: "changes",
     ApprovalKind.TASK: "ask",
     ApprovalKind.HANDOFF: "hand-off",
     ApprovalKind.TOOL: "arguments",
@@ -29,6 +31,7 @@ CONTENT = {
 }
 AFTER_NO = {
     ApprovalKind.PLAN: "the run is cancelled",
+    ApprovalKind.REVIEW: "with a note it reviews again; without one the plan stays as it is",
     ApprovalKind.TASK: "the task fails",
     ApprovalKind.HANDOFF: "the task fails",
     ApprovalKind.TOOL: "its agent gets the note as the result",
@@ -41,6 +44,8 @@ def kind_of(subject: str) -> ApprovalKind:
     """The kind that a subject's form says."""
     if subject == "plan":
         return ApprovalKind.PLAN
+    if subject == "review":
+        return ApprovalKind.REVIEW
     _, _, part = subject.partition(":")
     known = {"": ApprovalKind.TASK, "handoff": ApprovalKind.HANDOFF, "call": ApprovalKind.CALL}
     return known.get(part, ApprovalKind.TOOL)
