@@ -96,6 +96,8 @@ async def test_a_task_from_a_file_is_added_and_runs(starter: Starter, held: str)
         "status": "waiting",
         "again": [],
         "again_total": 0,
+        "result_bytes": 0,
+        "max_result_bytes": 0,
     }
 
 

@@ -8,6 +8,8 @@ from temporalio.worker import WorkflowRunner
 
 from durable_agent_team.process.settings import ClientSettings
 from durable_agent_team.worker_sdk.patched_worker import sandboxed_runner
+from durable_agent_team.worker_sdk.patches import WAITING_QUERIES
+from durable_agent_team.worker_sdk.waiting_queries import WaitingQueries
 from worker import PASSED_THROUGH
 
 
@@ -18,7 +20,10 @@ def strict_runner() -> WorkflowRunner:
     One for all workers of the process, as it is one for all runs of a worker (docs/adr/022): it
     imports the workflow's modules once, which takes half a second.
     """
-    return sandboxed_runner(PASSED_THROUGH, ClientSettings().sdk_patches)
+    patches = ClientSettings().sdk_patches
+    runner = sandboxed_runner(PASSED_THROUGH, patches)
+    # Tests look at runs by queries all the time.
+    return WaitingQueries(runner) if WAITING_QUERIES.name in patches else runner
 
 
 @contextmanager

@@ -219,7 +219,7 @@ def test_compaction_takes_texts_of_old_results_and_nothing_else(
     if size <= room:
         assert smaller == entries
     elif entries_bytes(smaller) > room:  # it says so by being larger: there is nothing left
-        for number, each in enumerate(old[: len(old) - KEPT_RESULTS]):
+        for number, each in enumerate(old[:-KEPT_RESULTS]):
             text = in_place_of(each)
             assert number in removed or json_bytes_of(text) >= json_bytes_of(each.whole)
     assert compacted(smaller, entries_bytes(smaller), room) == smaller
