@@ -73,9 +73,9 @@ def without_thinking(text: str) -> Split:
 
 
 def _without_later_blocks(text: str, thoughts: list[str]) -> str:
-    """Models that go on to think in the middle do it in blocks between lines: after a thought at
-    the beginning, any block that begins a line; otherwise one that is whole lines. One that is
-    announced (`:`) or in a fence is shown on purpose."""
+    """A model that continues to think within its answer does so in blocks between lines: after a
+    thought at the beginning, any block that begins a line; otherwise one that is whole lines. One
+    that is announced (`:`) or in a fence is shown on purpose."""
     has_thought, kept, start = bool(thoughts), [], 0
     while len(thoughts) < MAX_BLOCKS and (opening := _AT_LINE.search(text, start)):
         end = _end_of_block(text, opening.end())

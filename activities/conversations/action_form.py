@@ -22,8 +22,8 @@ MAX_DESCRIPTION = 600
 
 
 def introduction(call: CallRequest, definitions: Sequence[Mapping[str, Any]]) -> str:
-    """What a model is told of its tools, after the ask. Small models copy the examples into their
-    replies, so every example is valid there."""
+    """The description of the tools, which follows the ask. Small models copy the examples into
+    their replies, so every example is valid there."""
     lines = [
         "",
         "",

@@ -3,7 +3,7 @@
 import getpass
 import socket
 
-from durable_agent_team.contracts.control import MAX_DECIDER
+from durable_agent_team.contracts.approvals import MAX_DECIDER
 
 
 def decider() -> str:

@@ -11,7 +11,8 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 
 from durable_agent_team.client.attempts import failure_text
-from durable_agent_team.contracts.control import MAX_DECIDER, AnswerTask, Approve
+from durable_agent_team.contracts.approvals import MAX_DECIDER
+from durable_agent_team.contracts.control import AnswerTask, Approve
 from durable_agent_team.contracts.tool_box import ToolBox
 from durable_agent_team.contracts.tool_call import ListTools, ToolOrder, ToolResult
 

@@ -12,6 +12,10 @@ from durable_agent_team.contracts.text_ref import Sha256, Text
 
 MAX_SUBJECT = 200
 MAX_WHAT = 300
+MAX_DECIDER = 200
+
+Decision = Literal["approved", "rejected", "edited", "retry", "skip", "result"]
+"""The first three answer an approval, the others a call of a tool or a program."""
 
 
 class ApprovalKind(StrEnum):
@@ -60,9 +64,8 @@ class Decided(Message):
     """What was decided about something that waited for a person."""
 
     subject: str = Field(max_length=MAX_SUBJECT)
-    decision: Literal["approved", "rejected", "edited", "retry", "skip", "result"]
-    """The first three answer an approval, the others a call of a tool or a program."""
-    by: str = Field("", max_length=200)
+    decision: Decision
+    by: str = Field("", max_length=MAX_DECIDER)
     """Who, as the sender says; `the time limit` where nobody did in time."""
     at: datetime
     note: str = Field("", max_length=1_000)

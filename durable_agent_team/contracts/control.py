@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, RootModel, model_validator
 from pydantic_core import PydanticCustomError
 
+from durable_agent_team.contracts.approvals import MAX_DECIDER
 from durable_agent_team.contracts.base import BudgetUsd, Message, Usd
 from durable_agent_team.contracts.changes import AdjustAgent, AdjustRun
 from durable_agent_team.contracts.conversation import MAX_ARGUMENTS
@@ -15,8 +16,6 @@ from durable_agent_team.contracts.effects import (
 )
 from durable_agent_team.contracts.team import Identifier, Task
 from durable_agent_team.contracts.text_ref import Sha256
-
-MAX_DECIDER = 200
 
 
 class Cancel(Message):

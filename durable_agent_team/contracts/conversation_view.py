@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from durable_agent_team.contracts.approvals import MAX_DECIDER
 from durable_agent_team.contracts.base import Message, Usd
 from durable_agent_team.contracts.call import Usage
 from durable_agent_team.contracts.text_ref import TextRef
@@ -65,7 +66,7 @@ class ToolCallView(Message):
     """What a person said, or the time limit."""
     note: str = Field("", max_length=1_000)
     """The person's."""
-    decided_by: str = Field("", max_length=200)
+    decided_by: str = Field("", max_length=MAX_DECIDER)
     """Who approved, rejected or answered it, as the sender says."""
     decided_at: datetime | None = None
     tainted: bool = False

@@ -7,9 +7,8 @@ from functools import cache
 from temporalio.worker import WorkflowRunner
 
 from durable_agent_team.process.settings import ClientSettings
-from durable_agent_team.worker_sdk.patched_worker import sandboxed_runner
+from durable_agent_team.worker_sdk.patched_worker import PatchedRunner, sandboxed_runner
 from durable_agent_team.worker_sdk.patches import WAITING_QUERIES
-from durable_agent_team.worker_sdk.waiting_queries import WaitingQueries
 from worker import PASSED_THROUGH
 
 
@@ -22,8 +21,8 @@ def strict_runner() -> WorkflowRunner:
     """
     patches = ClientSettings().sdk_patches
     runner = sandboxed_runner(PASSED_THROUGH, patches)
-    # Tests look at runs by queries all the time.
-    return WaitingQueries(runner) if WAITING_QUERIES.name in patches else runner
+    # Tests look at runs by queries all the time. The other patches need a worker to attach to.
+    return PatchedRunner(runner, patches & {WAITING_QUERIES.name}).runner
 
 
 @contextmanager

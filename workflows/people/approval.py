@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from temporalio import workflow
 
-from durable_agent_team.contracts.approvals import MAX_WHAT, ApprovalKind
+from durable_agent_team.contracts.approvals import MAX_WHAT, ApprovalKind, Decision
 from durable_agent_team.contracts.arguments_check import ArgumentsCheck
 from durable_agent_team.contracts.bounded_text import cut
 from durable_agent_team.contracts.control import Approve
@@ -94,7 +94,7 @@ class Approval:
             progress.changed()
         if timed_out:
             approved = ask.on_timeout == "approve"
-            word: Literal["approved", "rejected"] = "approved" if approved else "rejected"
+            word: Decision = "approved" if approved else "rejected"
             noted = note_decision(progress, subject, word, TIME_LIMIT)
             return Verdict(approved=approved, timed_out=True, by=TIME_LIMIT, at=noted.at)
         answer = found.answer
@@ -226,7 +226,7 @@ class Approval:
     def give(self, answer: Approve) -> Approve:
         """Records the answer, with which what waits continues. Its subject has passed `check`."""
         found = self._progress.approvals.get(answer.subject)
-        word: Literal["approved", "rejected", "edited"] = "edited"
+        word: Decision = "edited"
         if answer.arguments is None:
             word = "approved" if answer.approved else "rejected"
         noted = note_decision(self._progress, answer.subject, word, answer.by, answer.note)

@@ -1,10 +1,8 @@
 """The log of what people, and time limits, have decided: the last of it is in the run's state."""
 
-from typing import Literal
-
 from temporalio import workflow
 
-from durable_agent_team.contracts.approvals import MAX_SUBJECT, Decided
+from durable_agent_team.contracts.approvals import MAX_SUBJECT, Decided, Decision
 from durable_agent_team.contracts.bounded_text import cut
 from workflows.state.progress import Progress
 
@@ -16,7 +14,7 @@ TIME_LIMIT = "the time limit"
 def note_decision(
     progress: Progress,
     subject: str,
-    decision: Literal["approved", "rejected", "edited", "retry", "skip", "result"],
+    decision: Decision,
     by: str,
     note: str = "",
 ) -> Decided:

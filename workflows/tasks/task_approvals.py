@@ -86,7 +86,7 @@ class TaskApprovals:
     async def _review(self, assignment: Assignment, text: Text) -> Rejected | None:
         """Of a review that changes something. One that nobody approves leaves the plan as it is."""
         progress = self._progress
-        rule, is_tainted = progress.team.approve_review, bool(progress.tainted_tasks)
+        rule, is_tainted = progress.team.approve_review, self._is_tainted(assignment)
         if rule == "never" or (rule == "tainted" and not is_tainted):
             return None
         assert isinstance(text, str)

@@ -26,12 +26,12 @@ def token_remedy(server: UrlServer) -> str:
 
 
 def issuer_text(challenge: str, url: str) -> str:
-    """Who issues tokens, as far as the challenge says so; empty where nobody can know."""
-    told = dict(_PARAMETER.findall(challenge))
-    address = told.get("resource_metadata", "")
+    """Who issues tokens, as far as the challenge says so; else empty."""
+    given = dict(_PARAMETER.findall(challenge))
+    address = given.get("resource_metadata", "")
     if not _URL.fullmatch(address):
         address = _well_known(url) if challenge.lower().startswith("bearer") else ""
-    scope = f" (scope: {told['scope']})" if "scope" in told else ""
+    scope = f" (scope: {given['scope']})" if "scope" in given else ""
     return f"; {address} says who issues tokens{scope}" if address else scope
 
 

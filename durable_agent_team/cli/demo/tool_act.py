@@ -68,7 +68,7 @@ def _checks(act: Act, desk: RefundDesk) -> Iterator[Check]:
         "it was not killed" if crash is None else f"new pid {crash.new_pid}",
     )
     yield Check(
-        "nobody knew whether the refund was paid: a person was asked, once",
+        "no one knew whether the refund was paid: a person was asked, once",
         len(desk.asked) == 1,
         f"{len(desk.asked)} questions",
     )
