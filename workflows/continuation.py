@@ -35,6 +35,15 @@ EVENTS_MEMO: Final = "continue_as_new_events"
 PATCH: Final = "continue-as-new"
 """Runs that had a longer history before this patch stay in one execution."""
 
+MANY: Final = 8
+"""Calls in flight of which one is likely to end while the workflow task that continues as new is
+processed. The server then rejects it, and the whole history is replayed."""
+DRAIN_SECONDS: Final = 2.0
+"""The longest that many calls are waited for, while no other starts. Those that take longer end so
+rarely that they are taken up."""
+DRAINS: Final = "drain-before-continue-as-new"
+"""Runs that were about to continue as new before this patch did not wait."""
+
 TAKEN_UP: Final = frozenset(
     {
         RunStatus.PLANNING,
@@ -92,6 +101,13 @@ class Continuation:
 
     async def ready(self) -> None:
         """Waits until it is ready, or not due any more."""
+        if self._progress.calls_in_flight > MANY and workflow.patched(DRAINS):
+            with suppress(TimeoutError):
+                await workflow.wait_condition(
+                    lambda: not self._progress.has_calls_in_flight or not self.is_due,
+                    timeout=DRAIN_SECONDS,
+                    timeout_summary="before it continues as new",
+                )
         await workflow.wait_condition(lambda: self.is_ready or not self.is_due)
 
     def snapshot(self) -> RunSnapshot | None:

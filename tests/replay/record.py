@@ -252,9 +252,21 @@ async def taken_up(client: Client) -> Handle:
     return client.get_workflow_handle(handle.id)
 
 
-async def _continued(client: Client) -> Handle:
-    world = OnceEach(seconds=0.05)
-    payload = {"team": wide(4) | {"max_parallel": 2}}
+async def drained(client: Client) -> Handle:
+    """The first execution of a run that continues as new after its many calls have ended."""
+
+    async def slow_but_one(call: CallRequest) -> None:
+        await asyncio.sleep(0 if call.task == "t0" else 0.3)
+
+    handle = await _continued(client, OnceEach(slow_but_one), tasks=14, at_once=12)
+    return client.get_workflow_handle(handle.id, run_id=handle.first_execution_run_id)
+
+
+async def _continued(
+    client: Client, world: OnceEach | None = None, tasks: int = 4, at_once: int = 2
+) -> Handle:
+    world = world or OnceEach(seconds=0.05)
+    payload = {"team": wide(tasks) | {"max_parallel": at_once}}
     async with continuing(client, world, payload, events=20) as handle:
         await handle.result()
     return handle
@@ -482,6 +494,7 @@ SCENARIOS: dict[str, Callable[[Client], Awaitable[Handle]]] = {
     "looked_up": looked_up,
     "continues": continues,
     "taken_up": taken_up,
+    "drained": drained,
     "turns": turns,
     "turns_taken_up": turns_taken_up,
     "tools_and_people": tools_and_people,

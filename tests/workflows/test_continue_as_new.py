@@ -10,13 +10,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowHandle
 from temporalio.common import RetryPolicy
 
 from durable_agent_team.client.run_executions import read_executions
 from durable_agent_team.client.run_history import read_record
 from durable_agent_team.client.runs import RunSummary, get_run, list_runs
-from durable_agent_team.contracts.call import AccountRef
+from durable_agent_team.contracts.call import AccountRef, CallRequest
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.names import WORKFLOW
 from durable_agent_team.contracts.run import RunReport, RunRequest, RunStatus, TaskStatus
@@ -27,7 +28,7 @@ from tests.support.temporal import running_worker
 from tests.support.worlds import OnceEach
 from tests.workflows.test_life_of_a_run import failure_of, team
 from tests.workflows.test_steering import Gate
-from workflows.continuation import EVENTS_MEMO
+from workflows.continuation import EVENTS_MEMO, MANY
 from workflows.start import _is_continued
 from workflows.state.progress import Progress
 from workflows.state.snapshot import snapshot_of
@@ -85,6 +86,39 @@ async def test_a_run_that_continues_as_new_ends_as_in_one_execution(
     assert report.spend.total.spent_usd == 14 * COST == report.spend.ledger_usd
     assert report.spend.ledger_agrees is LedgerAgreement.YES
     assert sorted(world.made) == sorted([*(f"t{n}" for n in range(12)), "last", "answer"])
+
+
+async def test_calls_that_soon_end_are_waited_for(client: Client) -> None:
+    """Of many calls in flight one would end while the run continues as new. The server would reject
+    that, and the whole history would be replayed."""
+    world = OnceEach(seconds=0.1)
+    payload = {"team": wide(40) | {"max_parallel": 20}}
+    async with started(client, world, payload, events=60) as handle:
+        await handle.result()
+        histories = await read_executions(client, handle.id)
+    failed = EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED
+    assert len(histories) > 1
+    assert not [event for events in histories for event in events if event.event_type == failed]
+    assert len(world.calls) == len(world.made) == 42, "no call was taken up"
+
+
+async def test_many_calls_that_last_are_taken_up(client: Client) -> None:
+    opened = asyncio.Event()
+    lasting = {f"t{number}" for number in range(MANY + 2)}
+
+    async def hold(call: CallRequest) -> None:
+        if call.task in lasting:
+            await opened.wait()
+
+    world = OnceEach(hold)
+    payload = {"team": wide(30) | {"max_parallel": 20}}
+    async with started(client, world, payload, events=30) as handle:
+        while await executions(client, handle) == 1:
+            await asyncio.sleep(0.1)
+        opened.set()
+        await handle.result()
+    assert len(world.made) == 32
+    assert len(world.calls) >= 32 + len(lasting), "they were taken up"
 
 
 async def test_readers_see_one_run(client: Client) -> None:

@@ -176,6 +176,10 @@ class Progress:
         return any(account.in_flight for account in self.accounts.values())
 
     @property
+    def calls_in_flight(self) -> int:
+        return sum(len(account.in_flight) for account in self.accounts.values())
+
+    @property
     def open_keys(self) -> set[str]:
         """The idempotency keys of all calls that have not ended, in flight or not, and the scopes
         of programs that may run again."""
