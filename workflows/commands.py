@@ -132,8 +132,8 @@ class Commands:
         self._raise_if_ended()
         check_limits(self._progress, command, workflow.now())
         apply_limits(self._progress, command)
-        if command.max_parallel is not None and self._run.calls is not None:
-            self._run.calls.gate.resize(command.max_parallel)
+        if command.max_parallel is not None and self._run.answers is not None:
+            self._run.answers.gate.resize(command.max_parallel)
         if "deadline" in command.model_fields_set:
             self._run.deadline.set(command.deadline)
         self._progress.changed()
@@ -210,8 +210,8 @@ class Commands:
             await self._run.accounts.look_up(model)
         except TaskFailed as failed:
             raise refused(f"model = {model!r}: {failed.failure.message}"[:2000]) from None
-        if self._run.calls is not None:
-            self._run.calls.use_catalog(self._progress.catalog)
+        if self._run.answers is not None:
+            self._run.answers.use_catalog(self._progress.catalog)
 
     def _check_task(self, task: Task) -> None:
         closed = closed_to_tasks(self._progress, self._run.takes_tasks)

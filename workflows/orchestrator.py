@@ -56,9 +56,9 @@ class Orchestrator(Handlers):
             await run.accounts.open(catalog)
             run.raise_if_cancelled()
         run.take_up()
-        calls = run.make_calls(progress.catalog)
+        answers = run.make_answers(progress.catalog)
         if progress.tasks.plan is None:
-            progress.tasks.adopt(await make_plan(progress, calls))
+            progress.tasks.adopt(await make_plan(progress, answers))
             take_over(progress)
             run.raise_if_cancelled()
         if progress.team.approve_plan and progress.status in BEFORE_WORK:
@@ -66,12 +66,12 @@ class Orchestrator(Handlers):
             run.raise_if_cancelled()
         if progress.status in BEFORE_WORK:
             progress.become(RunStatus.WORKING)
-        runner = run.make_runner(calls)
+        runner = run.make_runner(answers)
         if progress.status is RunStatus.WORKING:
             await runner.run()
         if progress.status is not RunStatus.FINISHING:
-            await review_plan(progress, calls, runner)
+            await review_plan(progress, answers, runner)
             run.raise_if_cancelled()
             progress.become(RunStatus.FINISHING)
-        parts = await final_answer(progress, calls)
+        parts = await final_answer(progress, answers)
         progress.give_answer(joined(parts), parts)

@@ -18,7 +18,7 @@ from workflows.people.parking import Parking
 from workflows.state.progress import Progress, is_terminal
 from workflows.state.publisher import Publisher
 from workflows.task_exceptions import TaskFailed, TaskSkipped, was_cancelled
-from workflows.tasks.paid_call import PaidCalls
+from workflows.tasks.checked_answers import CheckedAnswers
 from workflows.tasks.runner import TaskRunner
 
 
@@ -36,7 +36,7 @@ class Run:
         self.approval = Approval(self.progress, self.notifier)
         self.deadline = Deadline(self.progress, self.release_waiters)
         self.continuation = Continuation(self.progress, self._is_quiet)
-        self.calls: PaidCalls | None = None
+        self.answers: CheckedAnswers | None = None
         """Once the accounts are open."""
         self.runner: TaskRunner | None = None
         """Once the plan is made, and approved."""
@@ -47,11 +47,11 @@ class Run:
         """A `resume` has come that has not woken anything yet."""
         self._steps: asyncio.Task[None] | None = None
 
-    def make_calls(self, catalog: ModelCatalog) -> PaidCalls:
-        self.calls = PaidCalls(
+    def make_answers(self, catalog: ModelCatalog) -> CheckedAnswers:
+        self.answers = CheckedAnswers(
             self.progress, self.activities, self.accounts, self.parking, self.approval, catalog
         )
-        return self.calls
+        return self.answers
 
     @property
     def takes_tasks(self) -> bool:
@@ -73,8 +73,8 @@ class Run:
             self._wakes_unpaid = False
             self.parking.wake_unpaid()
 
-    def make_runner(self, calls: PaidCalls) -> TaskRunner:
-        self.runner = TaskRunner(self.progress, calls)
+    def make_runner(self, answers: CheckedAnswers) -> TaskRunner:
+        self.runner = TaskRunner(self.progress, answers)
         return self.runner
 
     async def carry_out(self, steps: Coroutine[Any, Any, None]) -> RunSnapshot | None:
@@ -126,8 +126,8 @@ class Run:
         await self.continuation.ready()
 
     def _snapshot(self) -> RunSnapshot | None:
-        if self.calls is not None:
-            self.calls.prepare_to_continue()
+        if self.answers is not None:
+            self.answers.prepare_to_continue()
         snapshot = self.continuation.snapshot()
         if snapshot is not None and not self.activities.has_room_for(len(snapshot.state)):
             self.continuation.postpone(events=1)
@@ -140,13 +140,13 @@ class Run:
         is_cancelling = self._steps is not None and self._steps.cancelling() > 0
         if self.runner is not None:
             is_cancelling = is_cancelling or self.runner.is_cancelling
-        is_checking = self.calls is not None and self.calls.is_checking
+        is_checking = self.answers is not None and self.answers.is_checking
         is_busy = is_cancelling or is_checking or self.progress.has_effects_in_flight
         return not is_busy and not self.accounts.is_reading
 
     def _hold(self, held: bool) -> None:
-        if self.calls is not None:
-            self.calls.gate.hold(held)
+        if self.answers is not None:
+            self.answers.gate.hold(held)
 
     def cancel(self, reason: str) -> None:
         """Cancels the steps, unless the run has ended already."""
@@ -165,8 +165,8 @@ class Run:
         """While paused, no call starts; those in flight continue. A `resume` also wakes the calls
         that wait for an upstream to be paid."""
         self.progress.paused = paused
-        if self.calls is not None:
-            self.calls.gate.pause(paused)
+        if self.answers is not None:
+            self.answers.gate.pause(paused)
         if not paused:
             self._wakes_unpaid = True
             self._wake_unpaid()
@@ -175,26 +175,26 @@ class Run:
     def wake(self, agent: str) -> None:
         """Makes this agent's waiting calls look again: there may be money, or other settings."""
         self.parking.wake_agent(agent)
-        if self.calls is not None:
-            self.calls.gate.release(agent)
+        if self.answers is not None:
+            self.answers.gate.release(agent)
         self.progress.changed()
 
     def attempt_again(self, agent: str) -> None:
         """Makes this agent's calls that wait for the end of an outage try at once."""
-        if self.calls is not None:
-            self.calls.outages.wake_agent(agent)
+        if self.answers is not None:
+            self.answers.outages.wake_agent(agent)
 
     def wake_task(self, subject: str) -> bool:
         """Makes a task, or a step of the orchestrator's, continue that is parked or waits for the
         end of an outage. Returns False where nothing of this name does."""
         if self.parking.wake_cause(subject):
             return True
-        return self.calls is not None and self.calls.outages.wake(subject)
+        return self.answers is not None and self.answers.outages.wake(subject)
 
     def release_waiters(self) -> None:
         """No new call starts: everything that waits ends, and calls in flight continue."""
         self.parking.wake_all()
-        if self.calls is not None:
-            self.calls.gate.stop()
-            self.calls.outages.wake_all()
+        if self.answers is not None:
+            self.answers.gate.stop()
+            self.answers.outages.wake_all()
         self.progress.changed()

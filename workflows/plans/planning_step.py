@@ -18,7 +18,7 @@ from workflows.tasks.assignments import (
     judging_briefing,
     plan_assignment,
 )
-from workflows.tasks.paid_call import PaidCalls
+from workflows.tasks.checked_answers import CheckedAnswers
 
 
 def check_team(progress: Progress, catalog: ModelCatalog) -> None:
@@ -30,7 +30,7 @@ def check_team(progress: Progress, catalog: ModelCatalog) -> None:
         raise TaskFailed(Failure(type=ErrorType.INVALID_INPUT, message=message))
 
 
-async def make_plan(progress: Progress, calls: PaidCalls) -> Plan:
+async def make_plan(progress: Progress, answers: CheckedAnswers) -> Plan:
     """The plan that the run takes over, or that of the team file; else the orchestrator agent's,
     which goes back to it while it is invalid, `max_repairs` times.
 
@@ -51,10 +51,10 @@ async def make_plan(progress: Progress, calls: PaidCalls) -> Plan:
         found = parse_plan(answer, judging_briefing(progress))
         if isinstance(found, list):
             return [str(problem) for problem in found]
-        return await output_problems(progress, calls.activities, found.tasks)
+        return await output_problems(progress, answers.activities, found.tasks)
 
     try:
-        await calls.inline_answer(plan_assignment(progress), problems)
+        await answers.inline_answer(plan_assignment(progress), problems)
     except TaskFailed as failed:
         if failed.failure.type != ErrorType.CHECK_FAILED:
             raise

@@ -18,11 +18,11 @@ from workflows.tasks.assignments import (
     judging_briefing,
     review_assignment,
 )
-from workflows.tasks.paid_call import PaidCalls
+from workflows.tasks.checked_answers import CheckedAnswers
 from workflows.tasks.runner import TaskRunner
 
 
-async def review_plan(progress: Progress, calls: PaidCalls, runner: TaskRunner) -> None:
+async def review_plan(progress: Progress, answers: CheckedAnswers, runner: TaskRunner) -> None:
     """Up to `review_rounds` rounds: a review, and then the tasks of the revised plan.
 
     Reviews whose plan was taken over count, and where the answer was too, there is nothing to
@@ -31,7 +31,7 @@ async def review_plan(progress: Progress, calls: PaidCalls, runner: TaskRunner) 
         if progress.stopping or answer_stands(progress):
             return
         progress.become(RunStatus.REVIEWING)
-        revised = await _revise(progress, calls, progress.reviews + 1)
+        revised = await _revise(progress, answers, progress.reviews + 1)
         if revised is None or progress.stopping:
             return
         review, plan = revised
@@ -42,7 +42,9 @@ async def review_plan(progress: Progress, calls: PaidCalls, runner: TaskRunner) 
         await runner.run()
 
 
-async def _revise(progress: Progress, calls: PaidCalls, number: int) -> tuple[Review, Plan] | None:
+async def _revise(
+    progress: Progress, answers: CheckedAnswers, number: int
+) -> tuple[Review, Plan] | None:
     """None where the plan stays as it is: the review finishes the work, or has failed."""
     assert progress.tasks.plan is not None
     plan = progress.tasks.plan
@@ -54,10 +56,10 @@ async def _revise(progress: Progress, calls: PaidCalls, number: int) -> tuple[Re
         found = parse_review(answer, judging_briefing(progress), plan, number)
         if isinstance(found, list):
             return [str(problem) for problem in found]
-        return await output_problems(progress, calls.activities, found[0].add)
+        return await output_problems(progress, answers.activities, found[0].add)
 
     try:
-        answer = await calls.inline_answer(review_assignment(progress), problems)
+        answer = await answers.inline_answer(review_assignment(progress), problems)
     except (TaskFailed, TaskSkipped) as ended:
         progress.refuse(workflow.now(), f"review {number}", ended.failure.message)
         return None

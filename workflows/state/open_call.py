@@ -59,7 +59,7 @@ class OpenCall:
     is_approved: bool = False
     """A person has approved the task before its first call."""
     approved_body: str | None = None
-    """The hash of a dear request that a person has approved."""
+    """The hash of an expensive request that a person has approved."""
     checked: Text | None = None
     """An answer that has passed its checks, while a person decides whether it is handed on."""
     conversation: Annotated[ConversationState | None, Field(exclude=True)] = None

@@ -17,7 +17,7 @@ from workflows.state.tainted_handoffs import note_handoff
 from workflows.state.task_schedule import ENDED
 from workflows.task_exceptions import TaskFailed, TaskSkipped, was_cancelled
 from workflows.tasks.assignments import task_assignment
-from workflows.tasks.paid_call import PaidCalls
+from workflows.tasks.checked_answers import CheckedAnswers
 
 REDO_DONE = "redo-done-tasks"
 """Runs that had the retry of a task that was done refused, before this patch, refuse it again."""
@@ -34,9 +34,9 @@ START_BYTES = MAX_COMMANDS_BYTES // STARTS - COMMAND_BYTES
 class TaskRunner:
     """Runs the tasks of the current plan, an asyncio task for each."""
 
-    def __init__(self, progress: Progress, calls: PaidCalls) -> None:
+    def __init__(self, progress: Progress, answers: CheckedAnswers) -> None:
         self._progress = progress
-        self._calls = calls
+        self._answers = answers
         self._ended: asyncio.Future[None] | None = None
         """While tasks run: done when the last one has ended, or at the first bug."""
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -45,7 +45,7 @@ class TaskRunner:
         self._starts = CommandTurns(progress.changed)
         self._line: deque[str] = deque()
         """Tasks that are ready, and not started while the gate is full."""
-        calls.gate.when_not_full = self._start_from_line
+        answers.gate.when_not_full = self._start_from_line
         self._cancelled: dict[str, str] = {}
         self._superseded: list[asyncio.Task[None]] = []
         """Cancelled because their tasks are done again; nothing that they still return counts."""
@@ -166,7 +166,7 @@ class TaskRunner:
                 self._create(task_id)
 
     def _must_queue(self) -> bool:
-        if not self._line and not self._calls.gate.is_full:
+        if not self._line and not self._answers.gate.is_full:
             return False
         return workflow.patched(QUEUES)
 
@@ -175,14 +175,14 @@ class TaskRunner:
         if self._ended is None or self._progress.stopping:
             return
         status = self._progress.tasks.schedule.status
-        while self._line and not self._calls.gate.is_full:
+        while self._line and not self._answers.gate.is_full:
             task_id = self._line.popleft()
             running = self._tasks.get(task_id)
             if status[task_id] is TaskStatus.READY and (running is None or running.done()):
                 self._create(task_id)
 
     def _create(self, task_id: str) -> None:
-        self._calls.gate.expect(task_id)
+        self._answers.gate.expect(task_id)
         task = self._tasks[task_id] = asyncio.create_task(self._run_task(task_id))
         task.add_done_callback(self._task_ended)
         self._open += 1
@@ -206,11 +206,11 @@ class TaskRunner:
 
     async def _run_task(self, task_id: str) -> None:
         """One task from its first call to its hand-off; then starts the tasks that are ready."""
-        gate = self._calls.gate
+        gate = self._answers.gate
         try:
             await self._starts.take(START_BYTES)
             with workflow.create_event_group(task_id, label=task_id).scope():
-                handoff = await self._calls.answer(task_assignment(self._progress, task_id))
+                handoff = await self._answers.answer(task_assignment(self._progress, task_id))
         except TaskFailed as failed:
             if self._is_current(task_id):
                 self._failed(task_id, failed.failure)

@@ -1,5 +1,4 @@
-"""Approvals of tasks and paid calls: before a task's first call, of its hand-off, of a dear call;
-and of what a review changes in the plan.
+"""Waits for a person to approve a task, its hand-off, an expensive call, or what a review changes.
 
 Each waits as other approvals do (`workflows.people.approval`), and holds no place meanwhile. The
 time limit and what follows it are those of a parked call: `park_timeout_seconds` and
@@ -121,7 +120,7 @@ class TaskApprovals:
             return Rejected(answer_ref=text, reasons=reasons)
         return Rejected(answer=text, reasons=reasons)
 
-    async def dear_call(
+    async def expensive_call(
         self, assignment: Assignment, request: CallRequest, most: Decimal | None, call: OpenCall
     ) -> None:
         """`approve_above_usd` of the agent, for a call that may cost `most` at most. None, since no
