@@ -7,6 +7,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from durable_agent_team.contracts.error_types import ERRORS, Outcome  # noqa: E402
+from tools.decision_index import decision_index  # noqa: E402
 from tools.package_table import architecture  # noqa: E402
 from tools.team_files_page import team_files  # noqa: E402
 from tools.tools_page import tools_page  # noqa: E402
@@ -71,6 +72,7 @@ def _cell(text: str) -> str:
 
 
 PAGES = {
+    "docs/adr/README.md": decision_index,
     "docs/architecture.md": architecture,
     "docs/failures.md": failures,
     "docs/team-files.md": team_files,

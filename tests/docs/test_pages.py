@@ -67,7 +67,7 @@ def test_every_example_of_a_team_is_valid(page: Path) -> None:
 
 
 def test_every_decision_has_its_three_parts_and_its_number() -> None:
-    decisions = sorted((ROOT / "docs" / "adr").glob("*.md"))
+    decisions = sorted((ROOT / "docs" / "adr").glob("[0-9]*.md"))
     for number, page in enumerate(decisions, start=1):
         text = page.read_text(encoding="utf-8")
         assert page.name.startswith(f"{number:03}-")
