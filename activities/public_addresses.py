@@ -1,4 +1,4 @@
-"""Connections to public addresses alone: checked on the address that is connected to, so that a
+"""Connections to public addresses only: checked on the address that is connected to, so that a
 name which resolves differently the second time gains nothing."""
 
 import ipaddress

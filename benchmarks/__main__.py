@@ -75,7 +75,7 @@ async def measure(rows: Sequence[Row], quick: bool, most: int | None) -> dict[st
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = options("python -m benchmarks", __doc__, tuple(ROWS), "fewer rounds, under a minute")
-    parser.add_argument("--rounds", type=int, metavar="N", help="of each row at most so many")
+    parser.add_argument("--rounds", type=int, metavar="N", help="at most this many of each row")
     given = parser.parse_args(arguments)
     rows = [row_of(name) for name in ROWS if not given.only or name in given.only]
     began = time.perf_counter()

@@ -53,5 +53,5 @@ def write(
 
 
 def say(line: str) -> None:
-    """On the error stream: standard output has the table alone."""
+    """On the error stream: standard output has only the table."""
     print(line, file=sys.stderr, flush=True)

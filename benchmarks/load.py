@@ -1,4 +1,4 @@
-"""Load on an OpenAI-compatible endpoint: so many connections, each with one call at a time."""
+"""Load on an OpenAI-compatible endpoint: a number of connections, each with one call at a time."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Rows about the gateway alone: how many calls a second, and what it adds to each."""
+"""Rows about the gateway by itself: how many calls a second, and what it adds to each."""
 
 from collections.abc import Sequence
 from itertools import product

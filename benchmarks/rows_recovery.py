@@ -145,7 +145,7 @@ async def _keys(stage: Stage) -> dict[str, int]:
 
 
 async def _received(stage: Stage, calls: int, since: float) -> None:
-    """Until the upstream has seen so many different calls."""
+    """Until the upstream has seen this many different calls."""
     while len(await _keys(stage)) < calls:
         if time.perf_counter() - since > LONGEST_SECONDS:
             raise RunBroken(f"no {calls} calls within {LONGEST_SECONDS:g} s")

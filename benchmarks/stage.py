@@ -109,7 +109,7 @@ def check(report: RunReport, team: Team) -> None:
 async def stage(*, recording: bool = False) -> AsyncIterator[Stage]:
     """Everything in a folder of its own; the local stack is left alone.
 
-    `recording`: the upstream keeps every request, and not its count alone.
+    `recording`: the upstream keeps every request, and not only its count.
     """
     data = PROJECT_ROOT / ".data"
     data.mkdir(exist_ok=True)

@@ -27,7 +27,7 @@ the program would start again: what it has paid is replayed to it, but its tools
 it also starts other calls while a tool runs whose effect must happen once; after that, it waits for
 the tool."""
 MORE_EVENTS: Final = 1_000
-"""After which a state that was too large is looked at again."""
+"""After which a state that was too large is measured again."""
 MAX_STATE: Final = 1_900_000
 """Characters of a snapshot: Temporal takes 2 MB."""
 EVENTS_MEMO: Final = "continue_as_new_events"
@@ -69,7 +69,7 @@ class Continuation:
     @property
     def is_due(self) -> bool:
         """The history is long, and the run does not end anyway. Never in the first workflow task of
-        an execution, which would continue as new for ever."""
+        an execution, which would continue as new forever."""
         info = workflow.info()
         length = info.get_current_history_length()
         events = self._events
@@ -124,7 +124,7 @@ class Continuation:
         return snapshot
 
     def postpone(self, events: int) -> None:
-        """Stays in this execution until its history has so many more events."""
+        """Stays in this execution until its history has this many more events."""
         self._least = workflow.info().get_current_history_length() + events - 1
 
     def continue_as_new(self, snapshot: RunSnapshot) -> None:

@@ -58,7 +58,7 @@ class Handlers:
     def spend(self, payload: Any = None, *extra: Any) -> SpendReport:
         """What every agent has, has spent and may still spend. USD.
 
-        Payload: `SpendQuery`; without a `page` it is not looked at, and the answer is page 1.
+        Payload: `SpendQuery`; without a `page` it is ignored, and the answer is page 1.
         """
         paged = isinstance(payload, dict) and "page" in payload
         try:

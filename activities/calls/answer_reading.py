@@ -1,4 +1,4 @@
-"""Pure: what a billed completion is: an answer, half of one, a refusal, or thinking alone."""
+"""Pure: what a billed completion is: an answer, half of one, a refusal, or only thinking."""
 
 from dataclasses import dataclass
 

@@ -21,7 +21,7 @@ from activities.judging.exceptions import InvalidSchema
 from activities.judging.schemas import probe
 
 MAX_MEMORY = 1024**3
-"""Bytes of address space, so that an answer that becomes large kills this process alone."""
+"""Bytes of address space, so that an answer that becomes large kills only this process."""
 
 HEADER = struct.Struct("!Qd")
 """Of a request: its length in bytes, and its time limit in seconds of CPU time."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from activities.judging.faithful_text import JOINED, KEPT, has_marks, readings
 
 MAX_PLACES = 1_000
-"""Places of one quote in a text that are looked at."""
+"""At most this many places of one quote in a text are compared."""
 
 _NEGATION_BEFORE = re.compile(
     r"(?:\A|\W)(?:non|un|anti|not|no|in|dis|ex|counter|contra|nicht)-\Z", re.IGNORECASE

@@ -1,4 +1,4 @@
-"""The environment of a program: documented names alone, and nothing else of the worker's."""
+"""The environment of a program: only documented names, and nothing else of the worker's."""
 
 import os
 from collections.abc import Mapping
@@ -94,7 +94,7 @@ def other_name_for_key(key: str, name: str, source: str, word: str = "") -> str:
     other = f"AGENTS_{source}".removesuffix("_API_KEY")
     value = f"{word} ${other}_KEY".lstrip()
     return (
-        ". The local stack gives variables that end in _API_KEY to the gateway alone: set"
+        ". The local stack gives variables that end in _API_KEY to the gateway only: set"
         f" {other}_KEY there, and write `{key}: {{{name}: {value}}}`"
     )
 

@@ -90,7 +90,7 @@ class Environments:
         """The path of an interpreter, for a program that starts now.
 
         Where this worker has no such environment, since another one made it elsewhere, it is made,
-        for at most so many seconds; then the program starts in the next attempt, with all of its
+        for at most this many seconds; then the program starts in the next attempt, with all of its
         time. Raises `ProgramError`.
         """
         files = await asyncio.to_thread(EnvironmentFiles.read, directory)

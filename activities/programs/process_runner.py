@@ -172,7 +172,7 @@ def _output(call: ProgramCall, ended: Ended, told: _Told) -> ProgramOutput:
 
 
 def program_name(call: ProgramCall) -> str:
-    """How it stands in the team file, shortened."""
+    """As the team file has it, shortened."""
     if isinstance(call.run, PythonRun):
         return call.run.python
     return shlex.join(call.run.command)[:80] if isinstance(call.run, CommandRun) else ""

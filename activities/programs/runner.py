@@ -43,7 +43,7 @@ class Runner(Protocol):
     async def run(
         self, call: ProgramCall, scope: Scope, seconds: float, progress: Progress
     ) -> ProgramOutput:
-        """The program's output, within so many seconds. `call` has its texts, not references.
+        """The program's output, within this many seconds. `call` has its texts, not references.
         What it saves in `progress`, the next attempt finds there.
 
         Raises `ProgramError`. When it returns, raises or is cancelled, nothing of the program runs

@@ -99,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = [row.name for row in ROWS]
     quick = "one round, and only what is short"
     parser = options("python -m benchmarks.peers", __doc__, names, quick)
-    parser.add_argument("--rounds", type=int, metavar="N", help="of each row at most so many")
+    parser.add_argument("--rounds", type=int, metavar="N", help="at most this many of each row")
     given = parser.parse_args(arguments)
     rows = chosen(given.only or (), given.quick, given.rounds)
     began = time.perf_counter()

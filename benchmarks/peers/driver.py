@@ -34,7 +34,7 @@ class Driver:
         self.versions: dict[str, str] = {}
 
     async def start(self, *more: str) -> None:
-        """`more`: options of this process alone, which come last and replace earlier ones."""
+        """`more`: options of this process only, which come last and replace earlier ones."""
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *(*self._command, *more),

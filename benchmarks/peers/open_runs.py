@@ -39,7 +39,7 @@ TWICE = 1.05
 
 @dataclass(frozen=True)
 class Held:
-    """Resident memory in MB: before, and with so many runs open."""
+    """Resident memory in MB: before, and with this many runs open."""
 
     idle: float
     open: float

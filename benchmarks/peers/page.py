@@ -1,6 +1,6 @@
 """`python -m benchmarks.peers.page`: the tables and the plot of docs/comparison.md, regenerated.
 
-From `.data/peers.json`. The words of the page are written by hand; what stands between
+From `.data/peers.json`. The words of the page are written by hand; what is between
 `<!-- made: NAME -->` and `<!-- end -->` is written here.
 """
 

@@ -69,7 +69,7 @@ class Stalled:
 
 
 async def _runs(stage: Stage, count: int, sticky: int) -> Sample:
-    """Executes all runs on so many workers with this sticky timeout."""
+    """Executes all runs on this many workers with this sticky timeout."""
     await stage.worker.kill()
     workers: list[Process] = []
     try:

@@ -118,7 +118,7 @@ def _of_hints(function: Callable[..., Any]) -> Any:
 
 
 def _default(parameter: inspect.Parameter) -> tuple[Any, Any]:
-    """The default, and the `Field` of pydantic that stands there instead of one."""
+    """The default, and the `Field` of pydantic that is there instead of one."""
     default = parameter.default
     if type(default).__name__ != "FieldInfo":
         return default, None

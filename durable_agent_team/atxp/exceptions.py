@@ -56,7 +56,7 @@ class ProviderRefused(AtxpError):
 
 
 class NoAnswer(AtxpError):
-    """There was no complete answer from `url`; `reason` is the cause alone."""
+    """There was no complete answer from `url`; `reason` is only the cause."""
 
     def __init__(self, text: str, url: str = "", reason: str = "") -> None:
         super().__init__(text)

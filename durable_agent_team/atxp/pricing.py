@@ -20,7 +20,7 @@ COST_PATHS = (
 )
 """Where ATXP and its like put the cost, in the order in which they are believed."""
 
-DEAREST = ModelPrice(model="dearest", input_usd=Decimal(150), output_usd=Decimal(600))
+HIGHEST_PRICE = ModelPrice(model="highest", input_usd=Decimal(150), output_usd=Decimal(600))
 """The highest list price of a public model (o1-pro, USD per million tokens): the worst case of a
 call whose endpoint tells neither its cost nor any price."""
 
@@ -95,10 +95,10 @@ def worst_case(
 ) -> Cost:
     """The most that the call can have cost: a token has at least one byte.
 
-    At the model's own price, or else at the dearest of the catalog, or else at the dearest known.
+    At the model's own price, or else at the highest of the catalog, or else at the highest known.
     """
     priced = [p for p in catalog if p.is_priced]
-    prices = [p for p in priced if p.model == model] or priced or [DEAREST]
+    prices = [p for p in priced if p.model == model] or priced or [HIGHEST_PRICE]
     amounts = (p.most_usd(request_bytes, max_tokens) or Decimal(0) for p in prices)
     return Cost(round_up(max(amounts)), estimated=True)
 

@@ -1,4 +1,4 @@
-"""Sealing of agents' keys: what stands in Temporal's history is useless without SEALING_KEY."""
+"""Sealing of agents' keys: what is in Temporal's history is useless without SEALING_KEY."""
 
 import base64
 import binascii

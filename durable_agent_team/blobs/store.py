@@ -83,7 +83,7 @@ def missing(sha256: str, place: str) -> BlobMissing:
 
 
 async def patiently(work: Callable[[], Awaitable[T]], seconds: float) -> T:
-    """Tries until it succeeds, with growing pauses, for so many seconds at most.
+    """Tries until it succeeds, with growing pauses, for this many seconds at most.
 
     Raises `BlobMissing` at once, and the last `BlobsUnreachable`.
     """

@@ -14,7 +14,7 @@ from durable_agent_team.cli.provider_catalog import TIMEOUT_SECONDS, CatalogUnav
 
 
 class CallableModel(BaseModel):
-    """One line of `models --json`. An endpoint that is not our gateway has the name alone."""
+    """One line of `models --json`. An endpoint that is not our gateway has only the name."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 

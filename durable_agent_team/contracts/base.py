@@ -49,7 +49,7 @@ def round_up(amount: Decimal) -> Decimal:
 
 
 def decimal_of(value: Any) -> Decimal | None:
-    """An amount as it stands in JSON (number or string), or None for anything else."""
+    """An amount in JSON (number or string), or None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         return None
     try:
@@ -60,7 +60,7 @@ def decimal_of(value: Any) -> Decimal | None:
 
 
 def signed_usd_of(value: Any) -> Decimal:
-    """A difference as it stands in JSON, to the micro-dollar; 0 for anything else."""
+    """A difference in JSON, to the micro-dollar; 0 for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         return Decimal(0)
     try:
@@ -76,12 +76,12 @@ MAX_COUNT = 10**9
 
 
 def count_of(value: Any) -> int:
-    """A count as it stands in JSON or in a header; 0 for anything else."""
+    """A count in JSON or in a header; 0 for anything else."""
     number = decimal_of(value)
     return int(number) if number is not None and number <= MAX_COUNT else 0
 
 
 def usd_of(value: Any) -> Decimal:
-    """An amount as it stands in JSON or in a header, to the micro-dollar; 0 for anything else."""
+    """An amount in JSON or in a header, to the micro-dollar; 0 for anything else."""
     number = decimal_of(value)
     return round_up(min(number, MAX_USD)) if number is not None else Decimal(0)

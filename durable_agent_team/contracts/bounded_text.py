@@ -2,7 +2,7 @@
 
 
 def cut(text: str, characters: int, encoded: int | None = None) -> str:
-    """The text with at most so many characters, and bytes of UTF-8; an ellipsis marks the cut.
+    """The text with at most this many characters, and bytes of UTF-8; an ellipsis marks the cut.
 
     Half a surrogate, which cannot be encoded, becomes U+FFFD.
 

@@ -59,7 +59,7 @@ class Source(Message):
     text: str = Field("", max_length=MAX_SOURCE)
     ref: TextRef | None = None
     first: int | None = Field(None, ge=1, le=MAX_SOURCE)
-    """Only so many characters of the text that `ref` names."""
+    """Only this many characters of the text that `ref` names."""
 
     @classmethod
     def of(cls, name: str, text: Text) -> "Source":

@@ -78,7 +78,7 @@ class Approve(Message):
     arguments: str | None = Field(None, max_length=MAX_ARGUMENTS)
     """Of a call of a tool: the arguments, as a JSON object, with which it is approved instead."""
     sha256: Sha256 | None = None
-    """Of what was looked at, as the query `approvals` has it: something else is not approved."""
+    """Of what the person has read, from the query `approvals`: nothing else is approved."""
     by: str = Field("", max_length=MAX_DECIDER)
     """Who decides, for those who look at it later."""
 

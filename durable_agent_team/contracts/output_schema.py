@@ -1,4 +1,4 @@
-"""The JSON Schema that a task's `output` may be: looked at before a run pays for an answer."""
+"""The JSON Schema that a task's `output` may be: checked before a run pays for an answer."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -70,7 +70,7 @@ def _leads_somewhere(ref: str, schema: Mapping[str, Any]) -> bool:
 
 
 def _texts_under(key: str, schema: Any) -> Iterator[str]:
-    """Every text under this key; what is data and no schema (`enum`, `const`) is let alone."""
+    """Every text under this key; what is data and no schema (`enum`, `const`) is left as it is."""
     if isinstance(schema, Mapping):
         for name, inner in schema.items():
             if name == key and isinstance(inner, str):

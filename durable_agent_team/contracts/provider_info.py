@@ -91,7 +91,7 @@ def catalog_of(
 
 
 def _model_price(line: Any) -> ModelPrice | None:
-    """Our gateway's shape; of any other shape, the name alone."""
+    """Our gateway's shape; of any other shape, only the name."""
     if not isinstance(line, Mapping) or not isinstance(line.get("id"), str):
         return None
     pricing = line.get("pricing")
@@ -129,22 +129,22 @@ OUTPUTS = ("output", "reasoning", "output_audio", "output_image")
 
 def _further_prices(prices: Mapping[str, Any]) -> dict[str, Any]:
     """What a price has beyond two plain ones: nothing, for most models. Of prices that change with
-    the hour or from a day on, the dearest counts: a run can last until then."""
+    the hour or from a day on, the highest one counts: a run can last until then."""
     plain = tuple(decimal_of(prices.get(f"{kind}_usd_per_million")) for kind in ("input", "output"))
     if None in plain:
         return {}
     cards = [prices, *_objects(prices.get("periods"))]
     tiers = [tier for card in cards for tier in _objects(card.get("tiers"))]
     found: dict[str, Any] = {
-        "dearest_input_usd": max(_dearest(card, INPUTS) for card in cards),
-        "dearest_output_usd": max(_dearest(card, OUTPUTS) for card in cards),
+        "dearest_input_usd": max(_highest(card, INPUTS) for card in cards),
+        "dearest_output_usd": max(_highest(card, OUTPUTS) for card in cards),
         "request_usd": max(decimal_of(each.get("usd_per_request")) or 0 for each in cards + tiers),
         "cached_input_usd": decimal_of(prices.get("cached_input_usd_per_million")),
         "tiers": tuple(
             PromptTier(
                 above_tokens=count_of(tier.get("above_prompt_tokens")),
-                input_usd=_dearest(tier, INPUTS),
-                output_usd=_dearest(tier, OUTPUTS),
+                input_usd=_highest(tier, INPUTS),
+                output_usd=_highest(tier, OUTPUTS),
             )
             for tier in tiers[:MAX_TIERS]
         ),
@@ -153,7 +153,7 @@ def _further_prices(prices: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value and value != as_plain.get(name)}
 
 
-def _dearest(card: Mapping[str, Any], kinds: tuple[str, ...]) -> Decimal:
+def _highest(card: Mapping[str, Any], kinds: tuple[str, ...]) -> Decimal:
     told = (decimal_of(card.get(f"{kind}_usd_per_million")) for kind in kinds)
     return max((each for each in told if each is not None), default=Decimal(0))
 

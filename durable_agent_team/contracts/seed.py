@@ -24,7 +24,7 @@ class Paid(Message):
     """The model that made it."""
     same_model: bool = False
     """It is taken over only if its agent would still call that model: the worker's default, which
-    an agent without a model gets, is known to the run alone."""
+    an agent without a model gets, is known only to the run."""
 
 
 class SeedAnswer(Paid):

@@ -32,7 +32,7 @@ class Capabilities(Message):
 
 
 class PromptTier(Message):
-    """The dearest prices, in USD per million tokens, of a request whose prompt is longer."""
+    """The highest prices, in USD per million tokens, of a request whose prompt is longer."""
 
     above_tokens: int
     input_usd: Decimal
@@ -71,7 +71,7 @@ class ModelPrice(Message):
         return self.input_usd is not None and self.output_usd is not None
 
     def most_usd(self, prompt_tokens: int, output_tokens: int) -> Decimal | None:
-        """The most that a request with so many tokens can cost, of whatever kind they are; None
+        """The most that a request with this many tokens can cost, of whatever kind they are; None
         without a price."""
         if self.input_usd is None or self.output_usd is None:
             return None

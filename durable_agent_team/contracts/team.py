@@ -89,7 +89,7 @@ class Caller(Message):
     park_timeout_seconds: float = Field(7 * 86_400, gt=0, le=90 * 86_400)
     on_park_timeout: Literal["fail", "skip"] = "fail"
     breaker_failures: int = Field(5, ge=1, le=1_000)
-    """After so many failed calls in a row the agent parks, instead of burning its budget."""
+    """After this many failed calls in a row the agent parks, instead of burning its budget."""
     approve_above_usd: BudgetUsd | None = None
     """A call that can cost more than this waits until a person approves it."""
 

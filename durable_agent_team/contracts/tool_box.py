@@ -51,4 +51,4 @@ class ToolBox(Message):
     sha256: Sha256
     """Of `definitions`."""
     instructions: dict[str, str] = Field({}, max_length=MAX_TOOLS)
-    """What each server says of itself, for people: it is not shown to the model."""
+    """What each server says about itself, for people: it is not shown to the model."""

@@ -66,7 +66,7 @@ class GatewaySettings(BaseSettings):
     upstream_timeout_seconds: float = Field(120, gt=0)
     """How long a call that asks for no time of its own can take."""
     upstream_circuit_failures: int = Field(5, ge=0, le=1_000)
-    """After so many failures in a row, the upstream is left alone for a while; 0: never."""
+    """After this many failures in a row, the upstream is left alone for a while; 0: never."""
     log_format: Literal["json", "text"] | None = None
     """If not set: text on a terminal, JSON lines otherwise."""
 

@@ -58,7 +58,7 @@ class Scrubber:
 
     def __call__(self, text: str, presented: str = "") -> str:
         """`presented` is a key that came with a request; it is removed if it has a key's form. A
-        header is looked at for the log and for the request: the second time costs nothing."""
+        header is read for the log and for the request: the second time costs nothing."""
         last_text, last_presented, last_clean = self._last
         if text is last_text and presented == last_presented:
             return last_clean

@@ -26,7 +26,7 @@ OWN_KEYS = frozenset({"ATXP_API_KEY", "TEMPORAL_API_KEY"})
 
 def environment_of(part: Part) -> dict[str, str]:
     """`.env`, overridden by the environment and by what the part is given. Keys of model providers
-    are for the gateway alone."""
+    are only for the gateway."""
     found = {name: each for name, each in dotenv_values(PROJECT_ROOT / ".env").items() if each}
     found |= os.environ
     if not part.gets_provider_keys:

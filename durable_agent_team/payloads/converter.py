@@ -106,7 +106,7 @@ def data_converter(
         inline = is_marked and size <= MAX_INLINE_BYTES
         return None if isinstance(store, NoBlobs) or size < threshold_bytes or inline else driver
 
-    # All payloads are looked at, whatever their size, so that no mark stays.
+    # All payloads are read, whatever their size, so that no mark stays.
     storage = ExternalStorage(drivers=[driver], driver_selector=select, payload_size_threshold=0)
     return TeamDataConverter(payload_converter_class=PayloadConverter, external_storage=storage)
 

@@ -1,6 +1,6 @@
 """Whether a provider refused a prompt since it does not fit the model's context.
 
-Only some have a code for it. The others say it in words alone, under the code of any bad request:
+Only some have a code for it. The others say it only in words, under the code of any bad request:
 
 - OpenAI, Azure, Groq: `context_length_exceeded`; llama.cpp: `exceed_context_size_error`; Anthropic,
   of more than 32 MB: `request_too_large`
@@ -38,7 +38,7 @@ _WORDS: Final = re.compile(
 
 
 def says_context_exceeded(status: int, error: ErrorBody) -> bool:
-    """`status` is that of the response, or the one that stands in the error."""
+    """`status` is that of the response, or the one that is in the error."""
     if status not in STATUSES:
         return False
     if CODES & set(error.codes):

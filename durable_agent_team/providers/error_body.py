@@ -40,7 +40,7 @@ WAITS = {
 """Fields of an error that say how long to wait, and the header that says the same."""
 MAX_CODES = 20
 MAX_ITEMS = 20
-"""Of a list in an error that are looked at."""
+"""At most this many entries of a list in an error are read."""
 FAILED = frozenset({"error", "insufficient_system_resource"})
 """As a `finish_reason`: the provider failed in the middle of the answer (OpenRouter, Mistral; the
 second one is DeepSeek's)."""
@@ -53,7 +53,7 @@ MINIMAX = {
     "1039": "rate_limit",
     "2049": "invalid_api_key",
 }
-"""The `status_code` of its `base_resp`, which stands in a response with the status 200."""
+"""The `status_code` of its `base_resp`, which is in a response with the status 200."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class ErrorBody:
     codes: tuple[str, ...] = ()
     """All texts that may be a code: of the error, of its details, of what is around it."""
     status: int | None = None
-    """The status of an HTTP error that stands in it, as a number or as digits."""
+    """The status of an HTTP error that is in it, as a number or as digits."""
     message: str | None = None
     headers: Mapping[str, Any] = field(default_factory=dict)
     """Those of the provider behind a router (OpenRouter's `metadata.headers`), and what the error
@@ -84,7 +84,7 @@ def error_in(body: Any) -> ErrorBody | None:
 
 
 def stated_error(body: Any) -> ErrorBody | None:
-    """The error that stands in a response or in a chunk of one. An `error` that says nothing (null,
+    """The error that is in a response or in a chunk of one. An `error` that says nothing (null,
     false, an empty text or object) is none."""
     if isinstance(body, list):
         return next((found for each in _dicts(body) if (found := stated_error(each))), None)

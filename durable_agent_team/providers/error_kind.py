@@ -1,6 +1,6 @@
 """What a provider's error means: wait, the operator's money is gone, or neither will help.
 
-Decided by statuses and codes, never by a text alone: the same words ("quota", "billing", "credits")
+Decided by statuses and codes, never by a text only: the same words ("quota", "billing", "credits")
 stand in rate limits too. A code is one word, such as `insufficient_quota` or `InsufficientBalance`.
 """
 

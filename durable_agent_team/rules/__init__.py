@@ -1,6 +1,6 @@
 """Pure rules that the command line and the workflow share.
 
-Every function here computes its result from its arguments alone: no I/O, no clock, no settings, no
+Every function here computes its result only from its arguments: no I/O, no clock, no settings, no
 Temporal. That is why `validate` and `estimate` can show, before a run, exactly what the workflow
 does later; and why the rules can run inside the workflow's sandbox. Module-level values must not
 be mutable, because all runs of a worker share some of these modules.

@@ -83,7 +83,7 @@ def worst_case_usd(prompt_bytes: int, max_tokens: int, price: ModelPrice | None)
     """The most that one call can cost; None where the price is unknown.
 
     A token is at least one byte, so the bytes of a prompt bound its tokens; each counts at the
-    dearest price that it can have.
+    highest price that it can have.
     """
     if price is None:
         return None

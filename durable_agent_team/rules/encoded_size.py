@@ -50,7 +50,7 @@ def text_content_bytes(text: str) -> int:
 
 
 def cut_to_bytes(text: str, most: int) -> str:
-    """The longest beginning of a text that adds at most so many bytes to a payload.
+    """The longest beginning of a text that adds at most this many bytes to a payload.
 
     >>> cut_to_bytes("one\\ntwo", 4)
     'one'

@@ -48,7 +48,7 @@ class EndedRun:
 
 
 def seeded(made: Made, run: str, *, same_model: bool = False) -> SeedAnswer:
-    """As another run takes it over, from `run`. Sets what is known alone, as the start input is
+    """As another run takes it over, from `run`. Sets only what is known, as the start input is
     kept small."""
     given: dict[str, Any] = {
         "origin": None if made.origin == run else made.origin,

@@ -20,7 +20,7 @@ MAX_PLANNED = 8
 """Tasks. The grammar grows with its square, and a longer plan is better written by hand."""
 
 MAX_READ = 1_000
-"""Tasks of an answer that are looked at."""
+"""At most this many tasks of an answer are read."""
 
 MAX_ASK = 240
 MAX_DEPENDENCIES = 8

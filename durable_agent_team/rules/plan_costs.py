@@ -19,7 +19,7 @@ from durable_agent_team.rules.programs import run_of
 from durable_agent_team.rules.prompts import task_prompt_bytes
 
 MAX_NAMED = 5
-"""Tasks that a problem names, the dearest first."""
+"""Tasks that a problem names, the most expensive first."""
 
 ZERO = Decimal(0)
 
@@ -64,8 +64,8 @@ def money_problems(
         total = sum(own.values(), ZERO)
         if total <= left:
             continue
-        dearest = sorted(own, key=lambda each: own[each], reverse=True)
-        named = ", ".join(f"{each} {own[each]}" for each in dearest[:MAX_NAMED])
+        by_cost = sorted(own, key=lambda each: own[each], reverse=True)
+        named = ", ".join(f"{each} {own[each]}" for each in by_cost[:MAX_NAMED])
         more = f" and {len(own) - MAX_NAMED} more" if len(own) > MAX_NAMED else ""
         yield Problem(
             field=f"agents.{agent}",

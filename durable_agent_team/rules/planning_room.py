@@ -18,7 +18,7 @@ from durable_agent_team.rules.revision import MAX_ADDED
 KNOWN_TOKENS = 8_192
 """For a model of which the catalogue says how long its answers can be."""
 UNKNOWN_TOKENS = 4_096
-"""Otherwise: few models refuse a request with so many."""
+"""Otherwise: few models refuse a request with this many."""
 PART_OF_CONTEXT = 4
 """At most a quarter of the context: the rest is for the prompt."""
 

@@ -25,7 +25,7 @@ def quick_attempts(retry: Retry) -> int:
 
 
 def policy_pause(retry: Retry, attempts: int) -> float:
-    """Seconds after so many failed attempts, by the settings alone."""
+    """Seconds after this many failed attempts, by the settings only."""
     longest = max(retry.max_seconds, retry.initial_seconds)
     grown = retry.initial_seconds
     for _ in range(attempts - 1):
@@ -36,7 +36,7 @@ def policy_pause(retry: Retry, attempts: int) -> float:
 
 
 def outage_pause(retry: Retry, attempts: int) -> float:
-    """Seconds after so many failed attempts in an outage: as `policy_pause` for the first
+    """Seconds after this many failed attempts in an outage: as `policy_pause` for the first
     `max_attempts`; then it grows to five minutes, or `max_seconds` if that is longer."""
     by_policy = policy_pause(retry, attempts)
     more = attempts - retry.max_attempts

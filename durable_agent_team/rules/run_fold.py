@@ -58,7 +58,7 @@ class RunFold:
 
     def planned(self, made: Made, form: PlanForm = PlanForm.NARROW) -> None:
         """The orchestrator answered with a plan. An invalid one went back to it, and so did one
-        that was too dear: the last one counts."""
+        that was too expensive: the last one counts."""
         if not isinstance(made.output, str):
             return
         plan = parse_plan(made.output, self._briefing(form))

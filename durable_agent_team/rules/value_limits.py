@@ -1,4 +1,4 @@
-"""What a JSON value from outside may contain, whatever its contract: looked at before it is parsed.
+"""What a JSON value from outside may contain, whatever its contract: checked before it is parsed.
 
 A contract bounds its own fields. This bounds what no contract sees in time: nesting, the number of
 values, long numbers, half surrogates. The cost of the check is bounded as well.

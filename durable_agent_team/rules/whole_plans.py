@@ -20,7 +20,7 @@ from durable_agent_team.rules.planned_tasks import TasksRead, kind_of, read_task
 from durable_agent_team.rules.team_listing import costs_listed, documents_listed, team_listed
 
 MAX_READ: Final = 5_000
-"""Tasks of an answer that are looked at."""
+"""At most this many tasks of an answer are read."""
 
 MAX_CHOICES = 200
 MAX_CHOICE_CHARACTERS = 8_000

@@ -1,4 +1,4 @@
-"""What a billed completion means: an answer, half of one, a refusal, or thinking alone.
+"""What a billed completion means: an answer, half of one, a refusal, or only thinking.
 
 The bodies in `cases/` are answers of real providers, at the gateway with a scripted upstream.
 """

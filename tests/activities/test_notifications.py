@@ -1,4 +1,4 @@
-"""`notify_url` tells nothing about what listens at an address, and reaches public ones alone."""
+"""`notify_url` tells nothing about what listens at an address, and reaches only public ones."""
 
 import asyncio
 import ipaddress

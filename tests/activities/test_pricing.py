@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from durable_agent_team.atxp.pricing import DEAREST, priced_cost, told_cost, usage_of, worst_case
+from durable_agent_team.atxp.pricing import (
+    HIGHEST_PRICE,
+    priced_cost,
+    told_cost,
+    usage_of,
+    worst_case,
+)
 from durable_agent_team.atxp.transport import parse_json
 from durable_agent_team.contracts.base import decimal_of
 from durable_agent_team.contracts.call import Usage
@@ -64,12 +70,12 @@ def test_tokens_times_price_are_rounded_up_once() -> None:
     assert priced_cost(Usage(prompt_tokens=1, completion_tokens=1), ModelPrice(model="m")) is None
 
 
-def test_the_worst_case_knows_the_model_the_list_or_the_dearest() -> None:
+def test_the_worst_case_knows_the_model_the_list_or_the_highest_price() -> None:
     dear = ModelPrice(model="dear", input_usd=Decimal(10), output_usd=Decimal(10))
     own = worst_case(1_000, 100, "m", (PRICE, dear))
     assert (own.usd, own.estimated) == (Decimal("0.000700"), True)
     assert worst_case(1_000, 100, "other", (PRICE, dear)).usd == Decimal("0.011")
-    assert DEAREST.input_usd is not None
+    assert HIGHEST_PRICE.input_usd is not None
     assert worst_case(1_000, 100, "m", ()).usd == Decimal("0.21")
 
 

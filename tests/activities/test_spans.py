@@ -1,4 +1,4 @@
-"""One span a call: what stands in it, what does not, and the trace goes on at the gateway."""
+"""One span a call: what is in it, what is not, and the trace goes on at the gateway."""
 
 import json
 from collections.abc import Iterator

@@ -74,7 +74,7 @@ def test_a_run_from_the_starter(desk: Desk) -> None:
 
 
 def test_a_run_from_the_temporal_cli_alone(desk: Desk) -> None:
-    """Started with raw JSON, looked at, given money, cancelled: no line of ours in between."""
+    """Started with raw JSON, queried, given money, cancelled: no line of ours in between."""
     team = first_paragraphs(desk.folder, "market_brief.yaml")
     run_request = load_team(team).model_dump(mode="json", exclude_unset=True)
     run_request["team"]["max_parallel"] = 1  # a cancelled run waits for its calls in flight

@@ -61,7 +61,7 @@ def median(starts: list[Start]) -> Start:
 
 
 async def measure(team: str, python: str) -> tuple[Start, Start]:
-    """Its import alone, and one whole answer."""
+    """The time of its import, and of one whole answer."""
     script = Script()
     with tempfile.TemporaryDirectory() as folder:
         async with (

@@ -1,4 +1,4 @@
-"""Blobs: stored durably under their hash, bounded, expired, for the parent key alone."""
+"""Blobs: stored durably under their hash, bounded, expired, for the parent key only."""
 
 import asyncio
 import hashlib

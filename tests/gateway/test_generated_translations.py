@@ -157,7 +157,7 @@ DEEP_CALLS = [{"id": f"c{n}", "function": {"name": "f", "arguments": "{}"}} for 
 
 
 def read_twice() -> None:
-    """A body whose last name stands there twice."""
+    """A body that has its last name twice."""
     pairs = [f'"n{number}":1' for number in range(NUMBER)]
     with pytest.raises(ValueError, match="more than once"):
         parse_request(f"{{{','.join([*pairs, pairs[-1]])}}}".encode(), exact=True)

@@ -84,7 +84,7 @@ async def test_a_compressed_body_is_refused(coding: str) -> None:
             assert "Content-Encoding" in reply.error["message"]
         headers = {"Content-Encoding": coding}
         unknown = await raw.send(w.api.url, raw.request("POST", "/v1/agents", headers, b"x"))
-        assert unknown.status == 401, "the key is looked at first"
+        assert unknown.status == 401, "the key is checked first"
         assert w.upstream.count == 0
 
 

@@ -1,4 +1,4 @@
-"""What each kind of token costs: exact, rounded up once, reserved at the dearest that can come."""
+"""What each kind of token costs: exact, rounded up once, reserved at the highest price."""
 
 from datetime import UTC, date, datetime, time
 from decimal import ROUND_CEILING, Decimal
@@ -108,7 +108,7 @@ def test_tiers_may_stand_in_any_order() -> None:
     assert [both.cost(prompt, 0) for prompt in (10, 11, 1_000, 1_001)] == [10, 22, 2_000, 3_003]
 
 
-def test_the_reservation_is_at_the_dearest_kind_that_can_come() -> None:
+def test_the_reservation_is_at_the_highest_price_that_can_apply() -> None:
     entry = price(ALL_KINDS)
     assert entry.most(1_000, 0) == 1_250 + 5_000  # written to the cache
     assert entry.most(1_000, 0, parts=PromptParts(long_cache=True)) == 2_000 + 5_000
@@ -183,7 +183,7 @@ def test_a_price_can_depend_on_the_hour_and_the_day(at: str, charged: int) -> No
     assert price(PEAK).charge(TokenUsage(1, 0), at=when) == charged
 
 
-def test_the_reservation_is_at_the_dearest_hour() -> None:
+def test_the_reservation_is_at_the_most_expensive_hour() -> None:
     assert price(PEAK).most(100, 0) == 300
 
 

@@ -85,7 +85,7 @@ class Case(BaseModel):
 
     @property
     def _review(self) -> str:
-        """With the order's own marks as escapes of JSON: it is an order of the review alone."""
+        """With the order's own marks as escapes of JSON: it is an order of the review only."""
         if self.review is None:
             return ""
         inner = json.dumps(self.order)[1:-1].replace("@", "\\u0040")

@@ -44,7 +44,7 @@ class Played:
 
 
 class Plays:
-    """What came of all of them. A case that could not be played fails its own tests alone."""
+    """What came of all of them. A case that could not be played fails only its own tests."""
 
     def __init__(self, ended: dict[tuple[str, str | None], Played | BaseException]) -> None:
         self._ended = ended

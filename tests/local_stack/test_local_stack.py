@@ -49,7 +49,7 @@ def running(folder: Path) -> StackInfo:
 
 
 def files(folder: Path) -> tuple[set[str], set[str]]:
-    """The names of those that their owner alone can read, and of all others."""
+    """The names of those that only their owner can read, and of all others."""
     found = [each for each in folder.rglob("*") if each.is_file()]
     private = {each.name for each in found if not each.stat().st_mode & 0o077}
     return private, {each.name for each in found} - private

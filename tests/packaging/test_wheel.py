@@ -1,4 +1,4 @@
-"""The wheel: what is in it, and what works with its core dependencies alone."""
+"""The wheel: what is in it, and what works with only its core dependencies."""
 
 import asyncio
 import json

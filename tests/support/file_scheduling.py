@@ -1,7 +1,7 @@
 """Hands test files out to the processes of `pytest -n`, and goes on when one of them has crashed.
 
 After a crash, pytest-xdist 3.8 hands out again what was done, too. A process that gets a file of
-which nothing is left waits for a next test that never comes, and the run stands still for ever.
+which nothing is left waits for a next test that never comes, and the run stands still forever.
 """
 
 from xdist.scheduler import LoadFileScheduling

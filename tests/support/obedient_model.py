@@ -3,7 +3,7 @@
 Orders stand anywhere in the prompt: in the ask, in a document, in a tool's result or description.
 
 - `@@call NAME {"argument": 1}@@` calls a tool once;
-- `@@turns NAME 50 {"argument": 1}@@` calls it in so many turns, with `n` from 1 added;
+- `@@turns NAME 50 {"argument": 1}@@` calls it in this many turns, with `n` from 1 added;
 - `@@answer TEXT@@` is the answer; the last one in the prompt counts, and "done" stands for none;
 - `@@repeat@@` at the end of a message makes the results of its tools the answer, or what it was
   asked if there are none.
@@ -146,7 +146,7 @@ def _readings(text: str) -> Iterator[str]:
             yield tags
         plain = "".join(each for each in text if unicodedata.category(each) not in ("Cf", "Mn"))
         plain = unicodedata.normalize("NFKC", plain)
-    quoted = text.replace('\\"', '"')  # within JSON that stands in a text
+    quoted = text.replace('\\"', '"')  # within JSON that is in a text
     for other in (plain, quoted, html.unescape(text), urllib.parse.unquote(text)):
         if other != text:
             yield other

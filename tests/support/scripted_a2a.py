@@ -64,7 +64,7 @@ def completed(text: str = "done") -> dict[str, Any]:
 
 
 def always(*results: Any) -> Handler:
-    """Each result once, the last one for ever."""
+    """Each result once, the last one forever."""
     left = list(results)
 
     async def reply(_: dict[str, Any]) -> Reply:

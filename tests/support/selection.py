@@ -45,7 +45,7 @@ def _imported(path: Path) -> Iterator[Path]:
 
 
 def _has_any(path: Path, names: Set[str]) -> bool:
-    """Whether the code of a file has one of the names. Its words are looked at first: parsing
+    """Whether the code of a file has one of the names. Its words are searched first: parsing
     every file would take seconds."""
     return not names.isdisjoint(_words(path)) and not names.isdisjoint(_identifiers(path))
 

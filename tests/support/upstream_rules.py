@@ -160,7 +160,7 @@ def default_text(body: dict[str, Any]) -> str:
 
 
 def minimal_instance(schema: Any, root: Any) -> Any:
-    """The smallest value that a schema allows; patterns are not looked at."""
+    """The smallest value that a schema allows; patterns are ignored."""
     if not isinstance(schema, dict):
         return None
     if "$ref" in schema:

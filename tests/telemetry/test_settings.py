@@ -137,7 +137,7 @@ def test_an_empty_variable_is_one_that_is_not_set(part: str, endpoint: str) -> N
 
 
 def test_a_gateway_minds_no_empty_variable(tmp_path: Path) -> None:
-    """It comes as far as its address, which is wrong, and complains of that alone."""
+    """It comes as far as its address, which is wrong, and complains only about that."""
     keys = {"GATEWAY_PARENT_KEY": PARENT_KEY, "GATEWAY_SECRET": SECRET}
     books = {"GATEWAY_DATABASE": str(tmp_path / "gateway.db"), "GATEWAY_HOST": "192.0.2.1"}
     given = {**EMPTY, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}

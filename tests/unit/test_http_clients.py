@@ -52,7 +52,7 @@ def order(url: str, key: str = "one") -> httpx.Request:
 async def test_a_cookie_of_one_agents_answer_goes_with_nobodys_request(
     build: Callable[[], Client], provider: Provider
 ) -> None:
-    url = provider.url.replace("127.0.0.1", "localhost")  # aiohttp's own jar keeps names alone
+    url = provider.url.replace("127.0.0.1", "localhost")  # aiohttp's own jar keeps only names
     async with build() as http:
         first = await http.send(order(url, "one"))
         await http.send(order(url, "two"))

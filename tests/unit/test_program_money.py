@@ -50,7 +50,7 @@ def result(cost: Decimal, used: int = 0) -> CallResult:
 def test_what_is_known_is_the_ledger_whenever_it_was_read(
     steps: list[tuple[str, Decimal, bool, bool]],
 ) -> None:
-    """Each step is an execution: it costs something, is looked at or not, and ends somehow."""
+    """Each step is an execution: it costs something, is observed or not, and ends somehow."""
     account = AgentAccount("a", "", Decimal(1))
     spent = ZERO
     for kind, cost, looked_at, read_back in steps:

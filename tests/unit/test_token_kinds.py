@@ -181,7 +181,7 @@ HOURS = {**PEAK, "periods": PEAK["periods"][:2]}  # type: ignore[index]
 
 
 @pytest.mark.parametrize("entry", [ALL_KINDS, LONG, CACHED, HOURS])
-def test_the_worst_case_is_at_the_dearest(entry: dict[str, Any]) -> None:
+def test_the_worst_case_is_at_the_highest_price(entry: dict[str, Any]) -> None:
     price = Price.model_validate(entry)
     prompt = 300_000 + MESSAGE_ALLOWANCE_TOKENS * MESSAGES_PER_CALL
     assert worst_case_usd(300_000, 1_000, told(price)) == Decimal(price.most(prompt, 1_000)).scaleb(

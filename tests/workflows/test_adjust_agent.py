@@ -37,7 +37,7 @@ def world_with_prices(rule: Callable[[CallRequest], Any] | None = None) -> FakeW
 
 
 def too_expensive(call: CallRequest) -> None:
-    """`b` can be paid with the cheap model alone."""
+    """`b` can be paid only with the cheap model."""
     if call.task == "b" and call.model != "cheap":
         raise exhausted(Decimal("0.5"), Decimal("0.005"))
 

@@ -40,7 +40,7 @@ Handle = WorkflowHandle[Any, Any]
 async def started(
     client: Client, world: FakeWorld, payload: Any, *, events: int
 ) -> AsyncIterator[Handle]:
-    """A run that continues as new after so many events of each execution."""
+    """A run that continues as new after this many events of each execution."""
     async with running_worker(client, world.activities) as queue:
         yield await client.start_workflow(
             WORKFLOW,

@@ -1,4 +1,4 @@
-"""Checks that would take for ever, in whole runs: that task alone fails, and the money is right."""
+"""Checks that would take forever, in whole runs: only that task fails, and the money is right."""
 
 import asyncio
 import uuid

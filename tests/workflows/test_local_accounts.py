@@ -108,7 +108,7 @@ async def test_what_takes_long_becomes_a_regular_activity(
     "options", [policies.local_options(), policies.look_options(), policies.catalog_options()]
 )
 def test_every_local_activity_has_a_last_attempt(options: policies.LocalOptions) -> None:
-    """Without one, the SDK attempts it again after each `start_to_close_timeout`, for ever."""
+    """Without one, the SDK attempts it again after each `start_to_close_timeout`, forever."""
     assert options["retry_policy"].maximum_attempts > 0
 
 

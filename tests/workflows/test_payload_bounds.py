@@ -23,7 +23,7 @@ MOST_OF_A_WORKFLOW_TASK = 3_000_000
 
 
 def reading(text: str, count: int, **changes: Any) -> dict[str, Any]:
-    """A start input with so many tasks, each of which reads the document."""
+    """A start input with this many tasks, each of which reads the document."""
     agents = {"research": {"role": "Researcher", "budget_usd": 1000, "inputs": ["doc"]}}
     tasks = [{"id": f"t{n}", "agent": "research", "ask": "List."} for n in range(count)]
     return {

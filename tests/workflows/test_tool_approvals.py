@@ -1,4 +1,4 @@
-"""A person approves, rejects or edits a call of a tool, a task, a hand-off and a dear call."""
+"""A person approves, rejects or edits a tool's call, a task, a hand-off and an expensive call."""
 
 import json
 from datetime import timedelta

@@ -346,7 +346,7 @@ async def test_a_long_conversation_loses_its_oldest_results(client: Client) -> N
 
 
 def bounded(world: ToolWorld, most: int) -> list[int]:
-    """A provider whose context has so many bytes of results; what it refused."""
+    """A provider whose context has this many bytes of results; what it refused."""
     says, refused = world.says, list[int]()
 
     def strict(call: CallRequest) -> Said:

@@ -34,7 +34,7 @@ class ConversationState:
     hash: str = ""
     """Of the head and the first `hashed` entries."""
     head: str = ""
-    """The hash of the head alone."""
+    """The hash of the head, without the entries."""
     hashed: int = 0
     base: str | None = None
     """The hash of the turn that a worker has answered last."""

@@ -47,7 +47,7 @@ class Outage:
         earliest: datetime,
     ) -> None:
         """An attempt has failed, the one numbered `attempts` of its call. `pause` is the time to
-        wait after so many failures, and no call may try before `earliest`.
+        wait after this many failures, and no call may try before `earliest`.
 
         Calls that were in flight together fail together, and count as one attempt.
         """

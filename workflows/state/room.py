@@ -27,7 +27,7 @@ class Room:
         return max(min(self._left, outer), 0)
 
     def part(self, most: int) -> "Room":
-        """At most so many bytes of it."""
+        """At most this many bytes of it."""
         return Room(most, self)
 
     def beginning(self, text: str) -> str:
@@ -37,7 +37,7 @@ class Room:
         return kept
 
     def shortened(self, text: str, most_bytes: int) -> str:
-        """The text, cut to so many bytes at most; an ellipsis marks the cut."""
+        """The text, cut to this many bytes at most; an ellipsis marks the cut."""
         most = min(most_bytes, self.left)
         kept = cut_to_bytes(text, most)
         if kept != text:

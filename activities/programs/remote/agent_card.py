@@ -74,7 +74,7 @@ def chosen_interface(card: Any, card_url: str) -> Interface:
 
 
 def _offered(card: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
-    """Address, binding, version and tenant, as they stand there."""
+    """Address, binding, version and tenant, as the card has them."""
     for each in _objects(card.get("supportedInterfaces")):
         url, binding = each.get("url"), each.get("protocolBinding")
         if isinstance(url, str) and isinstance(binding, str):

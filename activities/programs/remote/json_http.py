@@ -65,7 +65,7 @@ class JsonHttp:
     async def exchange(
         self, request: HttpRequest, seconds: float | None, limit: int = MAX_RESPONSE_BYTES
     ) -> Response:
-        """Within so many seconds; with None the caller limits it. Raises `RemoteUnavailable` and
+        """Within this many seconds; with None the caller limits it. Raises `RemoteUnavailable` and
         `RemoteFailed`, neither of which repeats the address."""
         try:
             return await self._exchange(request, seconds, limit)

@@ -46,7 +46,7 @@ class RemoteTask:
     state: str = ""
     """Lower case with hyphens, such as `input-required`."""
     since: str = ""
-    """The time of the state, as it stands there: fasta2a's has no zone."""
+    """The time of the state, as the agent sent it: fasta2a's has no zone."""
     status: RemoteMessage | None = None
     artifacts: tuple[RemoteMessage, ...] = ()
     history: tuple[RemoteMessage, ...] = field(default=(), repr=False)

@@ -12,7 +12,7 @@ from activities.programs.remote.wire import Outgoing
 from durable_agent_team.contracts.program import ProgramCall
 
 MAX_SCHEMA: Final = 20_000
-"""Characters of a schema that stands in the text; the data part has any."""
+"""Characters of a schema that is in the text; the data part has any."""
 
 
 def message_id(call: ProgramCall, ended: int, about: str) -> str:

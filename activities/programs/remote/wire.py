@@ -55,7 +55,7 @@ class Wire:
         return self._request("send", params, "POST", "/message:send")
 
     def get(self, task_id: str, history: int) -> HttpRequest:
-        """The task, with so many of its last messages."""
+        """The task, with this many of its last messages."""
         query = urlencode({"historyLength": history})
         path = f"/tasks/{quote(task_id, safe='')}?{query}"
         return self._request("get", {"id": task_id, "historyLength": history}, "GET", path)

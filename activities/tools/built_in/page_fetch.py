@@ -1,4 +1,4 @@
-"""`fetch`: one page by GET, from hosts that the team file allows and from public addresses alone.
+"""`fetch`: one page by GET, from hosts that the team file allows and from public addresses only.
 
 A model chooses the address, perhaps because of something it has read. So every step of a
 redirect is checked like the first address; the address that is connected to is checked, so that a
@@ -61,7 +61,7 @@ class PageFetcher:
         self._resolver = resolver
 
     async def get(self, url: str, hosts: Sequence[str], seconds: float) -> Page:
-        """The page, within so many seconds for all its steps. Raises `ToolMistake` where the
+        """The page, within this many seconds for all its steps. Raises `ToolMistake` where the
         address is not allowed or the page is not text, `PageUnreachable`, and TimeoutError."""
         sockets = PublicSockets()
         if self._private_addresses:

@@ -166,7 +166,7 @@ def _joined(parts: list[tuple[str, str]], width: int) -> list[Text]:
 
 
 def _wrapped(text: str, style: str, width: int, most: int) -> list[Text]:
-    """Lines broken between words, at most so many; what is left out is marked."""
+    """Lines broken between words, at most this many; what is left out is marked."""
     lines = wrap_line(safe_text.one_line(flat(text)), width, INDENT)
     if len(lines) > most:
         rest = " ".join(each.strip() for each in lines[most - 1 :])

@@ -11,7 +11,7 @@ from durable_agent_team.contracts.team import Checks
 from durable_agent_team.process.called_program import starter_command
 
 SHORT_SCHEMA = 90
-"""Characters of a schema that stands on one line."""
+"""Characters of a schema that is on one line."""
 
 
 def waits_for_approval(state: RunState) -> str | None:

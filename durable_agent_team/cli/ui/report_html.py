@@ -84,7 +84,7 @@ def _troubles(troubles: Sequence[Trouble]) -> str:
 
 
 def _with_code(text: str) -> str:
-    """A text of ours: what stands in backquotes is code."""
+    """A text of ours: what is in backquotes is code."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", html_text(text))
 
 

@@ -8,7 +8,7 @@ from durable_agent_team.gateway.api.response_shapes import Shape
 
 MAX_WHAT: Final = 200
 CHARGE_KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:-]{0,199}")
-"""It stands in paths."""
+"""It is part of paths."""
 
 NEW_TOOL_CHARGE: Final[Schema] = object_schema(
     {

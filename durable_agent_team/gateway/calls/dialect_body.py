@@ -2,7 +2,7 @@
 
 The client's body is in one form for all models: `max_tokens`, sampling parameters, and a
 `response_format` of type `json_schema`. What a model does not know is renamed or left out, and
-where nobody holds the model to a schema, the schema stands in the prompt.
+where nobody holds the model to a schema, the schema is in the prompt.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Parses an embedding request and computes the upper bound of its cost: of its input alone."""
+"""Parses an embedding request and computes the upper bound of its cost: of its input only."""
 
 import hashlib
 from typing import Any

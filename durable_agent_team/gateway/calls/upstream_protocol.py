@@ -9,7 +9,7 @@ from durable_agent_team.gateway.calls.relay import Relay
 
 class Upstream(Protocol):
     def not_ready(self, upstream: str | None = None) -> str | None:
-        """Why no call can be made now; None if it is ready. `upstream`: of that one alone, where
+        """Why no call can be made now; None if it is ready. `upstream`: of that one only, where
         there are several."""
 
     def open_circuits(self) -> dict[str, int]:

@@ -104,7 +104,7 @@ def _refusal(message: Json) -> str | None:
 
 def usage_from_messages(usage: Json) -> Json:
     """In a chat's spelling, where the prompt includes what was cached; Anthropic's own spelling of
-    the cache stands beside it. Empty if there is none."""
+    the cache is beside it. Empty if there is none."""
     if not usage:
         return {}
     read, written = (count_of(usage, name) for name in CACHE_FIELDS[:2])

@@ -46,7 +46,7 @@ class Catalogue:
 
     @cached_property
     def source(self) -> str:
-        """Name and version, as they stand in the ledger."""
+        """Name and version, as they are in the ledger."""
         return f"{PACKAGE} {version(PACKAGE)}"
 
     def find(self, provider: str, model: str) -> CatalogueEntry | None:

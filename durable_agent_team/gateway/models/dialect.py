@@ -29,7 +29,7 @@ class Dialect(BaseModel):
     """Sent where the request has none."""
     structure: Structure = "json_schema"
     """How a JSON Schema is asked for. `json_schema_strict`: rewritten into the subset that OpenAI's
-    strict mode accepts. With `json_object` and `none` the schema stands in the prompt."""
+    strict mode accepts. With `json_object` and `none` the schema is in the prompt."""
     schema_in_prompt: bool = False
     """Whether it stands there in any case, since the upstream may not hold the model to it."""
     thinking: Thinking = "none"
@@ -44,7 +44,7 @@ class Dialect(BaseModel):
     call_needs: dict[str, Any] = Field({}, max_length=10)
     """Fields that one of its calls must have: the first gets them where none has."""
     call_id_length: int | None = Field(None, ge=6, le=64)
-    """The ids of tool calls have exactly so many letters and digits; others are rewritten."""
+    """The ids of tool calls have exactly this many letters and digits; others are rewritten."""
     tools: Tools = "native"
     """Whether the model takes `tools`. Some servers ignore them silently where it does not, so a
     request with tools is refused for such a model."""

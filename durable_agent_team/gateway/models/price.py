@@ -1,6 +1,7 @@
 """What a model costs: the rates of each kind of token, by length of prompt, service tier and time.
 
-A charge is exact and rounded up once to a micro-dollar. A bound is at the dearest that can come.
+A charge is exact and rounded up once to a micro-dollar. A bound is at the highest price that can
+apply.
 """
 
 import hashlib
@@ -52,7 +53,7 @@ class Price(RateCard):
     periods: tuple[Period, ...] = Field((), max_length=50)
     """The last of these that is active takes the place of the entry's own rates."""
     source: str = ""
-    """Where the rates come from. It stands in the ledger's lines."""
+    """Where the rates come from. It is in the ledger's lines."""
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> int:
         """Micro-USD of plain tokens, rounded up once."""
@@ -97,7 +98,7 @@ class Price(RateCard):
         parts: PromptParts = TEXT,
         service_tier: str | None = None,
     ) -> int:
-        """The most that so many tokens can cost, in micro-USD: in any tier that the prompt can
+        """The most that this many tokens can cost, in micro-USD: in any tier that the prompt can
         reach, at any time of the day, by the standard service or the one that is requested."""
         scaled = self.scaled_most(prompt, completion, parts)
         for card in self._alternatives(service_tier):

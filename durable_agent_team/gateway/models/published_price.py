@@ -102,7 +102,7 @@ def _thresholds(prices: Prices) -> Iterator[int]:
 
 
 def _rates(prices: Prices, above: int) -> dict[str, Decimal]:
-    """Of a prompt with more than so many tokens."""
+    """Of a prompt with more than this many tokens."""
     rates = {"output_usd_per_million": Decimal(0)}  # of embeddings, which have no output
     for unit, name in RATES.items():
         if (price := prices.get(unit)) is not None:

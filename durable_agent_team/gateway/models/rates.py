@@ -39,7 +39,7 @@ class ScaledRates:
     output_image: int
     request: int
     dearest_text: int = field(init=False)
-    """Of a prompt that is text alone."""
+    """Of a prompt without images and audio."""
     dearest_output: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -73,7 +73,7 @@ class ScaledRates:
         )
 
     def most(self, prompt: int, completion: int, parts: "PromptParts") -> int:
-        """The most that so many tokens can cost, of whatever kind they are."""
+        """The most that this many tokens can cost, of whatever kind they are."""
         return self.request + prompt * self._dearest_input(parts) + completion * self.dearest_output
 
     def _dearest_input(self, parts: "PromptParts") -> int:
@@ -145,7 +145,7 @@ class Rates(BaseModel):
 
 
 class PromptTier(Rates):
-    """The rates of a request whose prompt has more than so many tokens. They hold for the whole
+    """The rates of a request whose prompt has more than this many tokens. They hold for the whole
     request, not only for the tokens above."""
 
     above_prompt_tokens: int = Field(ge=1)
@@ -161,7 +161,7 @@ class RateCard(Rates):
         return self._rates(usage.prompt_tokens).of(usage)
 
     def scaled_most(self, prompt: int, completion: int, parts: PromptParts) -> int:
-        """The most that a request with at most so many tokens can cost, in any tier it can reach.
+        """The most that a request with at most this many tokens can cost, in any tier it can reach.
         Scaled micro-USD."""
         amount = self.scaled.most(prompt, completion, parts)
         for tier in self.tiers:

@@ -21,7 +21,7 @@ class OpenFiles:
     """The files that a connection has open, by device and inode.
 
     A file cannot be removed or replaced without a change of its folder, so while the folder has not
-    changed, it is the only thing that is looked at.
+    changed, nothing else is compared.
     """
 
     def __init__(self, path: Path) -> None:

@@ -17,7 +17,7 @@ LONGEST_PAUSE = 30.0
 MAX_RETRY_AFTER = 3600.0
 """The longest `Retry-After` of an upstream that is believed."""
 FULL_CONCURRENCY = 64
-"""When so many calls may be in flight at once, the circuit is closed."""
+"""When this many calls may be in flight at once, the circuit is closed."""
 
 
 class State(StrEnum):

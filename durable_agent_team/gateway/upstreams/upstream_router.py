@@ -11,7 +11,7 @@ from durable_agent_team.gateway.calls.upstream_protocol import Upstream
 
 class UpstreamRouter:
     """Implements `Upstream`. Each upstream has circuits of its own, so that one that is down stops
-    its own models alone."""
+    only its own models."""
 
     def __init__(self, upstreams: Mapping[str, Upstream]) -> None:
         self._upstreams = upstreams

@@ -8,7 +8,7 @@ from durable_agent_team.rules.programs import run_of
 from durable_agent_team.rules.revision import is_added
 
 OF_THE_WORKER = frozenset({"calculate"})
-"""Built-in tools whose results are made of the arguments alone."""
+"""Built-in tools whose results are made only of the arguments."""
 
 NAMES_DOCUMENTS = frozenset({"read_document", "search_documents"})
 """Built-in tools whose definitions have names of documents."""
@@ -23,7 +23,7 @@ def is_from_outside(tool: Tool) -> bool:
 
 def is_described_from_outside(tool: Tool) -> bool:
     """Whether the model reads of this tool, before any call of it, what nobody on the team wrote: a
-    server's own descriptions, or the names of documents. What a function says of itself is the
+    server's own descriptions, or the names of documents. What a function says about itself is the
     team's."""
     return is_from_outside(tool) and (
         isinstance(tool, ServerTools)

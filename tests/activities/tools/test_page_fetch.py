@@ -1,4 +1,4 @@
-"""`fetch` reads from allowed hosts at public addresses alone, whatever redirects and names say."""
+"""`fetch` reads from allowed hosts at public addresses only, whatever redirects and names say."""
 
 import asyncio
 import socket

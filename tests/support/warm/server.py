@@ -93,7 +93,7 @@ def _read(connection: socket.socket, size: int) -> bytes:
     found = b""
     while len(found) < size:
         piece = connection.recv(size - len(found))
-        if not piece:  # it was killed meanwhile: without this, a process spins for ever
+        if not piece:  # it was killed meanwhile: without this, a process spins forever
             os._exit(1)
         found += piece
     return found
