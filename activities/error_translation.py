@@ -51,6 +51,7 @@ BY_STATUS = {
     409: ErrorType.UPSTREAM_UNAVAILABLE,
     425: ErrorType.UPSTREAM_UNAVAILABLE,
     429: ErrorType.RATE_LIMITED,
+    498: ErrorType.RATE_LIMITED,  # Groq's flex tier has no room
 }
 GATEWAY_LIMIT_CODES = {"upstream_timeout", "upstream_too_long", "limit_reached"}
 """Of our gateway, which reports with them what the call may have cost; an upstream does not."""

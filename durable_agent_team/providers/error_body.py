@@ -10,6 +10,7 @@ The shapes are those that the providers document:
 - Mistral, vLLM: `{"object": "error", "message", "type", "code"}`
 - ATXP: `{"restriction": {"error", "message"}}`
 - Baidu: `{"error_code", "error_msg"}`
+- Gemini, of a prompt that it does not answer: `{"promptFeedback": {"blockReason"}}`, no candidates
 - others: `{"errors": [...]}`, `{"detail": ...}`, `{"code", "message"}`, a bare text
 """
 
@@ -140,12 +141,21 @@ def _candidates(body: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], An
         yield {}, {**result, "status_code": None, "code": code}
     if _choices(body):
         return
+    if reason := _block_reason(body):
+        yield {}, {"code": "content_filter", "message": f"The prompt was blocked: {reason}"}
     marked = any(str(body.get(name) or "0").lower() not in SUCCESS for name in MARKS)
     if marked and any(isinstance(body.get(name), str) for name in TEXT_FIELDS):
         yield {}, body
     if isinstance(body.get("detail"), str) and _as_status(body.get("status")):
         yield {}, body  # RFC 9457
     yield {}, _first(body.get("detail"))
+
+
+def _block_reason(body: Mapping[str, Any]) -> str | None:
+    feedback = body.get("promptFeedback") or body.get("prompt_feedback")
+    if not isinstance(feedback, Mapping):
+        return None
+    return _text(feedback.get("blockReason") or feedback.get("block_reason"))
 
 
 def _first(error: Any) -> Any:

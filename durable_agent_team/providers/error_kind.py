@@ -63,10 +63,12 @@ def _kind_of(status: int, found: ErrorBody) -> ProviderError:
         return ProviderError(ErrorKind.WAIT, 429, found)
     if status == 402 or _is_about_funds(found.codes):
         return ProviderError(ErrorKind.OUT_OF_FUNDS, status, found)
-    waits = status in (408, 409, 425, 429) or status >= 500
+    waits = status in WAITING or status >= 500
     return ProviderError(ErrorKind.WAIT if waits else ErrorKind.FINAL, status, found)
 
 
+WAITING: Final = frozenset({408, 409, 425, 429, 498})
+"""With 498, Groq says that its flex tier has no room at the moment."""
 IN_FLIGHT: Final = "openrouter_in_flight_budget"
 """A `metadata.limit_source` of OpenRouter's: a 402 that ends when other requests have ended."""
 A_CODE = re.compile(r"[A-Za-z0-9_.:/\-]{1,100}", re.ASCII)

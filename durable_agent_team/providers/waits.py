@@ -2,8 +2,9 @@
 
 In this order; what is not understood is ignored:
 
-1. `retry-after-ms`, `x-ms-retry-after-ms`, then `Retry-After` as seconds, a duration (`30s`) or an
-   HTTP date (RFC 9110); the same in the error's body (`retry_after`)
+1. `retry-after-ms`, `x-ms-retry-after-ms`, then `Retry-After` as seconds, a duration (`30s`), an
+   HTTP date (RFC 9110) or a moment in seconds since 1970; the same in the error's body
+   (`retry_after`)
 2. Google's RetryInfo, `{"@type": ".../google.rpc.RetryInfo", "retryDelay": "34s"}`
 3. when a rate limit resets: `x-ratelimit-reset-requests: 6m0s` (OpenAI, Groq, Azure, Cerebras),
    `x-ratelimit-reset: 1741305600000` (OpenRouter), `anthropic-ratelimit-tokens-reset` in RFC 3339,
@@ -69,12 +70,11 @@ def wait_seconds(
 
 
 def retry_after_seconds(text: str, now: datetime) -> float | None:
-    """`Retry-After` alone: seconds, with fractions too, or an HTTP date."""
-    times = [_number(each) for each in text.split(",")]  # more than one: it was sent twice
-    known = [each for each in times if each is not None]
-    if len(known) == len(times):
-        return _positive(max(known))
-    return _positive(_duration(text) or _date(text, now))
+    """`Retry-After` alone: seconds, with fractions too, or a moment."""
+    parts = text.split(",")
+    if len(parts) > 1 and all(_number(each) is not None for each in parts):  # sent twice
+        return _positive(max(_moment(each, now) or 0.0 for each in parts))
+    return _positive(_moment(text, now))
 
 
 def _told(headers: Mapping[str, str], now: datetime) -> float | None:

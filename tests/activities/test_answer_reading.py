@@ -127,7 +127,7 @@ def last_message(upstream: ScriptedUpstream, _: CallRequest) -> str:
         *((word, Ending.LENGTH) for word in ("model_length", "max_output_tokens", "token_limit")),
         *((word, Ending.LENGTH) for word in ("model_context_window_exceeded", "REASON_MAX_LEN")),
         *((word, Ending.CONTENT_FILTER) for word in ("content_filter", "SAFETY", "RECITATION")),
-        *((word, Ending.CONTENT_FILTER) for word in ("BLOCKLIST", "PROHIBITED_CONTENT", "SPII")),
+        *((word, Ending.CONTENT_FILTER) for word in ("BLOCKLIST", "MODEL_ARMOR", "SPII")),
         *((word, Ending.CONTENT_FILTER) for word in ("guardrail_intervened", "sensitive")),
         *((word, Ending.CONTENT_FILTER) for word in ("content_filter: SAFETY", "ERROR_TOXIC")),
         *((word, Ending.ERROR) for word in ("error", "insufficient_system_resource", "abort")),

@@ -32,6 +32,29 @@ async def pydantic_ai(task: AgentTask) -> str:
     return str((await agent.run(task.prompt())).output)
 
 
+async def agent_framework(task: AgentTask) -> str:
+    """By /v1/responses: an answer with a tool; the error of a second turn, which refers to it; and
+    a second turn of an agent that stores nothing, streamed."""
+    from agent_framework import Agent  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415
+    from agent_framework.openai import OpenAIChatClient  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415
+
+    _point_to(task)
+    client = OpenAIChatClient(model=task.client.model)
+    agent = Agent(client, instructions=task.system(), tools=[open_ticket])
+    session = agent.create_session()
+    said = [(await agent.run(task.prompt(), session=session)).text]
+    try:
+        await agent.run("Say it again.", session=session)
+    except Exception as error:
+        said.append(str(error))
+    agent.default_options["store"] = False
+    session = agent.create_session()
+    await agent.run(task.prompt(), session=session)
+    streamed = agent.run("Say it again.", session=session, stream=True)
+    said.append((await streamed.get_final_response()).text)
+    return "\n".join(said)
+
+
 def _point_to(task: AgentTask) -> None:
     """As whoever knows only OpenAI's own variables."""
     os.environ["OPENAI_BASE_URL"] = task.client.base_url

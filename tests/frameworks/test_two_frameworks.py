@@ -1,4 +1,4 @@
-"""Pydantic AI and OpenAI Agents, unchanged, in a scope of the real gateway.
+"""Pydantic AI, OpenAI Agents and Agent Framework, unchanged, in a scope of the real gateway.
 
 `make frameworks` does the same with all of them, through Temporal and the worker.
 """
@@ -50,6 +50,21 @@ async def test_default_clients_work_unchanged(desk: HostedDesk, client: str) -> 
     books = await desk.books()
     assert (books["calls"]["charged"], books["calls"]["refused"]) == (2, 0)
     assert desk.script.calls == 2
+
+
+async def test_agent_frameworks_default_client_sends_the_whole_conversation(
+    desk: HostedDesk,
+) -> None:
+    """It sends the id of a stored response instead, wherever it is told one. The scripted model
+    opens another ticket where a request does not have the first one's result."""
+    desk.script.release()
+    said = await desk.answer("tests.frameworks.default_clients:agent_framework", attempt=1)
+    first, refused, last = said.splitlines()
+    assert first == last == ANSWER
+    assert "`previous_response_id` is not served" in refused
+    assert "store: false" in refused
+    assert desk.tickets == [TITLE, TITLE]
+    assert (await desk.books())["calls"]["charged"] == desk.script.calls == 5
 
 
 async def test_a_refusal_is_kept_where_the_framework_hides_it(desk: HostedDesk) -> None:

@@ -143,12 +143,28 @@ ZEROS = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
             {**last(), "usage": GOOD},
         ],
         [{**last(), "usage": GOOD}, {"choices": [], "usage": None}],
+        [
+            {**last(None), "usage": {"prompt_tokens": 100, "completion_tokens": 1}},
+            {**last(), "usage": {"completion_tokens": 20}},
+        ],
+        [
+            {**last(None), "usage": {"completion_tokens": 1}},
+            {**last(), "usage": {"completion_tokens": 20, "prompt_tokens": 0}},
+            {"choices": [], "usage": {"prompt_tokens": 100}},
+        ],
     ],
 )
 def test_usage_is_found_wherever_a_stream_has_it(chunks: list[dict[str, Any]]) -> None:
     billed = in_chunks(request(CACHED), *chunks)
     assert (billed.usage.prompt_tokens, billed.usage.completion_tokens) == (100, 20)
     assert (billed.amount, billed.estimated) == (325, False)
+
+
+def test_an_event_that_is_a_ping_is_no_chunk() -> None:
+    relay = Relay(keep=True)
+    answer = StreamedAnswer(replace(request(CACHED), stream=True), relay)
+    answer.feed(b'event: ping\ndata: {"type": "ping"}\n\n')
+    assert b"".join(relay._unread) == b":ping\n\n"
 
 
 def test_no_chunk_shows_another_usage_than_the_charged_one() -> None:

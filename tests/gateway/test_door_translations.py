@@ -245,21 +245,22 @@ def test_half_an_answer_is_half_of_one_at_every_door(
         ("Agent-Framework-Dotnet/1.0", {"store": None}, False),
     ],
 )
-def test_a_client_that_would_refer_to_a_response_is_not_told_its_id(
+def test_a_client_that_would_refer_to_a_response_is_not_told_the_id_of_one_with_calls(
     user_agent: str, sent: Json, has_id: bool
 ) -> None:
     request = for_its_client(sent, user_agent)
-    chat = {"id": "1", "choices": [{"message": {"content": "x"}, "finish_reason": "stop"}]}
-    door = ResponseEvents(request)
-    chunk = {"id": "1", "choices": [{"delta": {"content": "x"}, "finish_reason": "stop"}]}
-    made = [
-        data["response"] for _, data in (*door.feed(chunk), *door.finish()) if "response" in data
-    ]
-    assert len(made) == 3
-    for response in (response_from_chat(chat, request), *made):
-        assert (response["id"] is not None) == has_id
-        assert response["store"] is False
-        assert UNNAMED not in response
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    for said in ({"content": "x"}, {"content": None, "tool_calls": [call]}):
+        chat = {"id": "1", "choices": [{"message": said, "finish_reason": "stop"}]}
+        door = ResponseEvents(request)
+        chunk = {"id": "1", "choices": [{"delta": said, "finish_reason": "stop"}]}
+        events = [*door.feed(chunk), *door.finish()]
+        *begun, last = [data["response"] for _, data in events if "response" in data]
+        assert [response["id"] is not None for response in begun] == [has_id, has_id]
+        for response in (response_from_chat(chat, request), last):
+            assert response["id"] == ("resp_1" if has_id or "tool_calls" not in said else None)
+            assert response["store"] is False
+            assert UNNAMED not in response
     assert UNNAMED not in RESPONSES_FIELDS
 
 

@@ -47,6 +47,12 @@ def test_events_can_arrive_byte_by_byte() -> None:
     assert read([WRITTEN[at : at + 1] for at in range(len(WRITTEN))]) == READ
 
 
+def test_a_mark_of_utf_8_before_the_first_event_is_no_part_of_it() -> None:
+    marked = b"\xef\xbb\xbf" + WRITTEN.removeprefix(b": hi\n\n")
+    assert read([marked]) == READ[1:]
+    assert read([marked[at : at + 1] for at in range(len(marked))]) == READ[1:]
+
+
 @given(st.lists(st.tuples(st.booleans(), datas)))
 def test_written_events_are_parsed_again(pieces: list[tuple[bool, bytes]]) -> None:
     pieces = [(is_data, data) for is_data, data in pieces if data]

@@ -6,7 +6,14 @@ from typing import Any
 from durable_agent_team.gateway.amounts import MAX_MICRO, usd
 from durable_agent_team.gateway.calls.chat_request import ChatRequest
 from durable_agent_team.gateway.calls.upstream_cost import reported_cost, without_upstream_cost
-from durable_agent_team.gateway.models.token_usage import TokenUsage, read_usage
+from durable_agent_team.gateway.models.token_usage import (
+    COMPLETION,
+    PROMPT,
+    TOTAL,
+    TokenUsage,
+    is_count,
+    read_usage,
+)
 
 NO_TOKENS = TokenUsage(0, 0)
 UPSTREAM = "reported by the upstream"
@@ -90,6 +97,7 @@ class ReportedUsage:
         return usage
 
 
+COUNTS = frozenset({*PROMPT, *COMPLETION, *TOTAL})
 COST_FIELDS = ("cost", "cost_usd", "_meta", "service_tier")
 
 
@@ -117,11 +125,16 @@ def _choices(data: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _merged(known: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
-    """The heavier of the two, with what only the other one tells."""
+    """The heavier of the two, with what only the other one tells. Of two parts, such as the prompt
+    at first and the answer at the end, each count is the larger one."""
     first, second = read_usage(known), read_usage(later)
     if first is not None and (second is None or second.weight < first.weight):
         known, later = later, known
-    return {**known, **{name: value for name, value in later.items() if value}}
+    merged = {**known, **{name: value for name, value in later.items() if value}}
+    if first is None or second is None:
+        for name in known.keys() & later.keys() & COUNTS:
+            merged[name] = max(filter(is_count, (known[name], later[name])), default=None)
+    return merged
 
 
 def without_usage(data: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 DONE = b"[DONE]"
+BOM = b"\xef\xbb\xbf"
+"""A mark of UTF-8, which may stand before a stream (WHATWG's HTML, "Parsing an event stream")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class EventParser:
     _data: list[bytes] = field(default_factory=list)
     _data_bytes: int = 0
     _name: bytes = b""
+    _begun: bool = False
 
     @property
     def unfinished_bytes(self) -> int:
@@ -32,6 +35,8 @@ class EventParser:
 
     def feed(self, piece: bytes) -> Iterator[Event]:
         for line in self._lines(piece):
+            if not self._begun:
+                self._begun, line = True, line.removeprefix(BOM)
             event = self._line(line)
             if event is not None:
                 yield event

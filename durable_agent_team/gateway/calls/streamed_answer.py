@@ -39,6 +39,8 @@ CONTENT_FIELDS = (
     "reasoning_content",
     "reasoning",
 )
+HEARTBEAT = b"ping"
+"""The name of an event without an answer's part, as Anthropic sends it."""
 UNUSUAL = re.compile(r"\\u[dD]|NaN|Infinity|[0-9]{19}|[0-9][eE][+-]?[0-9]{3}|\ufeff")
 MAX_EVENT_BYTES = 4 * 1024 * 1024
 
@@ -78,9 +80,10 @@ class StreamedAnswer:
             self._handle_event(each)
 
     def _handle_event(self, each: Event) -> None:
-        if each.comment is not None:
+        if each.comment is not None or each.name == HEARTBEAT:
             if not self.over:
-                self.relay.add(comment(self.secrets.body(each.comment)), stored=False)
+                text = self.secrets.body(each.comment or HEARTBEAT)
+                self.relay.add(comment(text), stored=False)
         elif each.data.strip() == DONE:
             self._done = self._done or not self.over
             self.over = True

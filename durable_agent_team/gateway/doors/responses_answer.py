@@ -34,7 +34,15 @@ def response_from_chat(answer: Json, request: Json) -> Json:
     output = output_items(object_of(choice, "message"), logprobs_of(choice), identity)
     finish = choice.get("finish_reason")
     frame = response_frame(answer, request, identity)
-    return {**frame, **ending(finish), "output": output, "usage": usage_of(answer)}
+    end = {**ending(finish), "id": final_id(request, identity, output)}
+    return {**frame, **end, "output": output, "usage": usage_of(answer)}
+
+
+def final_id(request: Json, identity: str, output: list[Json]) -> str | None:
+    """None for a client that would refer to this response with the result of a tool that it calls.
+    """
+    calls_tool = any(item["type"] == "function_call" for item in output)
+    return None if request.get(UNNAMED) and calls_tool else f"resp_{identity}"
 
 
 def response_frame(answer: Json, request: Json, identity: str) -> Json:

@@ -22,6 +22,7 @@ from durable_agent_team.gateway.doors.fields import Json
 from durable_agent_team.gateway.doors.responses_answer import (
     call_item,
     ending,
+    final_id,
     message_item,
     reasoning_item,
     refusal_part,
@@ -122,6 +123,7 @@ class ResponseEvents:
         yield from self._close_all()
         state = ending(self._finish_reason)
         output = [self._items[index] for index in sorted(self._items)]
+        state["id"] = final_id(self.request, self._identity, output)
         whole = {**self._frame, **state, "output": output, "usage": self._usage}
         yield self._event(ENDS[state["status"]], response=whole)
 

@@ -26,7 +26,10 @@ from durable_agent_team.gateway.doors.responses_items import messages_of
 DOOR = "/v1/responses"
 LOGPROBS = "message.output_text.logprobs"
 ENCRYPTED = "reasoning.encrypted_content"
-STATELESS = "nothing is stored here; send the whole conversation in `input`"
+STATELESS = (
+    "nothing is stored here; send the whole conversation in `input`, as clients do that are told"
+    " `store: false`"
+)
 SAME = (
     "model", "temperature", "top_p", "parallel_tool_calls", "metadata", "user", "safety_identifier",
     "prompt_cache_key", "prompt_cache_retention", "service_tier", "stream", "top_logprobs",
