@@ -1,7 +1,8 @@
-"""Two frameworks for the suite: what they need beyond the development environment, and no more.
+"""Frameworks for the suite: what they need beyond the development environment, and no more.
 
-Pydantic AI and OpenAI Agents work with the versions in `requirements/development.lock`, so only
-what is missing there is installed, once, beside it (`requirements.lock` here, made by `make lock`).
+Pydantic AI, OpenAI Agents and the client of Agent Framework work with the versions in
+`requirements/development.lock`, so only what is missing there is installed, once, beside it
+(`requirements.lock` here, made by `make lock`).
 """
 
 import hashlib
