@@ -39,7 +39,7 @@ def response_from_chat(answer: Json, request: Json) -> Json:
 
 
 def final_id(request: Json, identity: str, output: list[Json]) -> str | None:
-    """None where the client would refer to this response with the result of a tool it calls."""
+    """None where the client would refer to it with the result of a tool that it calls."""
     calls_tool = any(item["type"] == "function_call" for item in output)
     return None if request.get(UNNAMED) and calls_tool else f"resp_{identity}"
 
