@@ -6,8 +6,9 @@ Sources: OpenAI (`stop`, `length`, `content_filter`, `tool_calls`, a Response's 
 `PROHIBITED_CONTENT`, `SPII`, `MODEL_ARMOR`, `MALFORMED_FUNCTION_CALL`, `UNEXPECTED_TOOL_CALL`,
 `NO_IMAGE`, `OTHER`), Mistral (`model_length`, `error`), DeepSeek
 (`insufficient_system_resource`), Amazon Bedrock (`guardrail_intervened`, `content_filtered`),
-Cohere (`MAX_TOKENS`, `ERROR_TOXIC`, `TIMEOUT`), GLM (`sensitive`, `network_error`), watsonx (`token_limit`, `time_limit`, `cancelled`),
-vLLM (`abort`, `repetition`), Ollama (`load`, `unload`).
+Cohere (`MAX_TOKENS`, `ERROR_TOXIC`, `TIMEOUT`), GLM (`sensitive`, `network_error`), watsonx
+(`token_limit`, `time_limit`, `cancelled`), vLLM (`abort`, `repetition`), Ollama (`load`,
+`unload`).
 """
 
 from enum import StrEnum
