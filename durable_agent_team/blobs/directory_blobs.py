@@ -17,6 +17,7 @@ class DirectoryBlobs:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._was_there = folder.is_dir()
 
     @property
     def place(self) -> str:
@@ -38,7 +39,7 @@ class DirectoryBlobs:
             if path.exists():
                 os.utime(path)
                 return
-            path.parent.mkdir(parents=True, exist_ok=True)
+            self._make(path.parent)
             try:
                 with os.fdopen(
                     os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb"
@@ -57,11 +58,21 @@ class DirectoryBlobs:
         path = self._path(sha256)
         try:
             data = path.read_bytes()
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if self._was_there and not self._folder.is_dir():
+                raise self._unreachable("read", sha256, error) from None
             raise missing(sha256, self.place) from None
         except OSError as error:
             raise self._unreachable("read", sha256, error) from None
+        self._was_there = True
         return verified(sha256, data, self.place)
+
+    def _make(self, folder: Path) -> None:
+        """Makes a folder of the store. The directory itself only where this process has never seen
+        it: while one is away (removed, or not mounted), what is written to a new one in its place
+        is lost when it is back."""
+        folder.mkdir(parents=not self._was_there, exist_ok=True)
+        self._was_there = True
 
     def _unreachable(self, done: str, sha256: str, error: OSError) -> BlobsUnreachable:
         reason = error.strerror or type(error).__name__

@@ -180,6 +180,23 @@ async def test_the_cache_reads_once_and_is_bounded() -> None:
     assert len(below.reads) == 5
 
 
+async def test_a_directory_that_is_away_is_not_made_anew(tmp_path: Path) -> None:
+    """What would be written to a new one is lost when the old one is back."""
+    folder, away = tmp_path / "blobs", tmp_path / "away"
+    store = DirectoryBlobs(folder)
+    await store.put(NAME, DATA)
+    for known in (store, DirectoryBlobs(folder)):
+        folder.rename(away)
+        with pytest.raises(BlobsUnreachable, match="cannot be written in the directory .*: No such"):
+            await known.put(digest(b"other"), b"other")
+        with pytest.raises(BlobsUnreachable, match="cannot be read in the directory .*: No such"):
+            await known.get(NAME)
+        assert not folder.exists()
+        away.rename(folder)
+        await known.put(digest(b"other"), b"other")
+        assert await known.get(NAME) == DATA
+
+
 async def test_one_who_leaves_does_not_take_the_blob_from_others() -> None:
     class Slow(MemoryBlobs):
         async def get(self, sha256: str) -> bytes:

@@ -18,8 +18,9 @@ from durable_agent_team.process.interpreter_exit import exit_process
 from durable_agent_team.process.project_root import PROJECT_ROOT
 from tests.chaos.driver import Driver
 from tests.chaos.evidence import gather
-from tests.chaos.schedule import make_storm
-from tests.chaos.stack import LEASE_SECONDS, stack
+from tests.chaos.processes import left_behind
+from tests.chaos.schedule import LEASE_SECONDS, make_storm
+from tests.chaos.stack import stack
 from tests.chaos.verdict import Verdict, judge
 from tests.support.interruptible import until_interrupted
 
@@ -44,6 +45,8 @@ async def storm(
         await driver.play()
         say("all that can end has ended; gathering what is left behind")
         evidence = await gather(running, driver, LEASE_SECONDS + 5)
+        await running.end()
+        evidence.facts.processes_left = await left_behind(running.names)
         verdict = judge(evidence.facts)
         folder = keep or (None if verdict.holds else BROKEN / str(seed))
         if folder is not None:
@@ -63,10 +66,12 @@ def table(verdict: Verdict, seed: int, seconds: float) -> dict[str, object]:
         "kills": verdict.kills,
         "freezes": verdict.freezes,
         "full_disks": verdict.full_disks,
+        "stores_removed": verdict.stores_removed,
         "effects": verdict.effects,
         "executions": verdict.executions,
         "unexpected_exits": verdict.unexpected_exits,
         "upstream_repeated": verdict.upstream_repeated,
+        "given_up": verdict.given_up,
         **verdict.zeros(),
     }
 

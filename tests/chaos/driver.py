@@ -13,6 +13,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from durable_agent_team.contracts import names
 from durable_agent_team.contracts.spend import SpendReport
+from tests.chaos.facts import Decision
 from tests.chaos.schedule import MoneyEvent, PlannedRun, ProcessEvent, Storm
 from tests.chaos.simulated_operator import SimulatedOperator
 from tests.chaos.stack import Stack
@@ -24,7 +25,7 @@ from workflows.continuation import EVENTS_MEMO
 
 RPC = timedelta(seconds=4)
 MICRO = Decimal("0.000001")
-CALM_SECONDS = 240.0
+CALM_SECONDS = 480.0
 """The time that runs have to end after the last event."""
 
 
@@ -44,6 +45,11 @@ class Driver:
         self._say = say
         self._began = 0.0
         self._operator = SimulatedOperator(self)
+
+    @property
+    def decisions(self) -> list[Decision]:
+        """Of the simulated operator, in order."""
+        return self._operator.decisions
 
     @property
     def client(self) -> Client:
@@ -125,6 +131,9 @@ class Driver:
             return
         if event.kind == "fill":
             await self._stack.disks[event.victim].fill(event.seconds)
+            return
+        if event.kind == "remove":
+            await self._stack.texts.remove(event.seconds)
             return
         stdio = event.victim == STDIO
         victim = self._stack.stdio_servers if stdio else self._stack.victims[event.victim]

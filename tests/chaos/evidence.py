@@ -9,14 +9,18 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowHistory
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowHistory
 from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
+from durable_agent_team.cli.provider_accounts import ledgers_of
+from durable_agent_team.cli.ui.charge_table import DIFFERS, ChargeLine, charge_lines
 from durable_agent_team.client.run_executions import read_executions
+from durable_agent_team.client.run_history import read_record
 from durable_agent_team.contracts.run import RunReport
 from durable_agent_team.contracts.spend import SpendReport
 from durable_agent_team.gateway.keys import KeyMaker
@@ -57,7 +61,7 @@ async def gather(stack: Stack, driver: Driver, settled_within: float) -> Evidenc
 
     async def one(run: str) -> RunFacts:
         async with gate:
-            return await _run(driver, run, histories)
+            return await _run(stack, driver, run, histories)
 
     facts = Facts(runs=list(await asyncio.gather(*(one(run) for run in driver.expected))))
     await read_ledger(facts, stack.database, settled_within)
@@ -67,7 +71,9 @@ async def gather(stack: Stack, driver: Driver, settled_within: float) -> Evidenc
     if counted.exists():
         facts.effects = [Effect(**json.loads(line)) for line in counted.read_text().splitlines()]
     facts.spans = [span for victim in stack.victims.values() for span in victim.spans]
-    facts.spans += stack.stdio_servers.spans
+    facts.spans += stack.stdio_servers.spans + stack.texts.spans
+    facts.stores_made_anew = list(stack.texts.made_anew)
+    facts.decisions = driver.decisions
     facts.spans += [span for disk in stack.disks.values() for span in disk.spans]
     facts.unexpected_exits = {
         victim.name: victim.unexpected_exits for victim in stack.victims.values()
@@ -76,7 +82,9 @@ async def gather(stack: Stack, driver: Driver, settled_within: float) -> Evidenc
     return Evidence(facts, histories)
 
 
-async def _run(driver: Driver, run: str, histories: dict[str, list[WorkflowHistory]]) -> RunFacts:
+async def _run(
+    stack: Stack, driver: Driver, run: str, histories: dict[str, list[WorkflowHistory]]
+) -> RunFacts:
     expected = driver.expected[run]
     handle = driver.handles.get(run)
     if handle is None:
@@ -99,6 +107,7 @@ async def _run(driver: Driver, run: str, histories: dict[str, list[WorkflowHisto
         spend: SpendReport | None = await tried(lambda: driver.spend(handle), 30)
     except NoAnswer as silence:
         spend, failure = None, f"{failure} spend: {silence}"
+    charges = await _charges(client, run, stack)
     return RunFacts(
         id=run,
         status=str(report.status) if report else "ended without a report",
@@ -107,6 +116,8 @@ async def _run(driver: Driver, run: str, histories: dict[str, list[WorkflowHisto
         reported=_by_agent(report.spend) if report else None,
         queried=_by_agent(spend) if spend else None,
         ledger_agrees=str(report.spend.ledger_agrees) if report else "",
+        possibly_billed=_possibly_billed(report, spend, charges),
+        differences=tuple(each.note for each in charges if DIFFERS in each.note),
         **known,
     )
 
@@ -140,6 +151,32 @@ async def _report(handle: WorkflowHandle[Any, Any]) -> tuple[RunReport | None, s
         return report, str(cause)[:300]
     except TimeoutError:
         return None, "its result could not be read"
+
+
+async def _charges(client: Client, run: str, stack: Stack) -> tuple[ChargeLine, ...]:
+    """As the command `charges` shows them."""
+    record = await tried(lambda: read_record(client, run), 30)
+    key = SecretStr(stack.secrets["GATEWAY_PARENT_KEY"])
+    url = stack.secrets["ATXP_API_URL"]
+    ledgers = await tried(lambda: ledgers_of(record.accounts, url, key), 30)
+    return charge_lines(record, ledgers)
+
+
+def _possibly_billed(
+    report: RunReport | None, spend: SpendReport | None, charges: tuple[ChargeLine, ...]
+) -> dict[str, tuple[int, Decimal]]:
+    """How many calls, and the most that they can have cost, wherever a person is shown them."""
+    shown = {
+        "charges": (
+            sum(each.possibly_billed_calls for each in charges),
+            sum((each.possibly_billed_usd for each in charges), Decimal(0)),
+        )
+    }
+    spends = {"query": spend, "report": report.spend if report else None}
+    for name, each in spends.items():
+        if each is not None:
+            shown[name] = each.total.possibly_billed_calls, each.total.possibly_billed_usd
+    return shown
 
 
 def _by_agent(spend: SpendReport) -> dict[str, Decimal]:

@@ -34,6 +34,27 @@ class Charged:
 
 
 @dataclass(frozen=True)
+class GivenUp:
+    """A call that the gateway noted as cut off; `key` as the upstream saw it, `bound` in micro-USD,
+    `scope_attempt` where a program made it."""
+
+    key: str
+    cause: str
+    at: float
+    bound: int
+    scope_attempt: int | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A person's, to make the call of a task again."""
+
+    run: str
+    subject: str
+    at: float
+
+
+@dataclass(frozen=True)
 class Effect:
     """One line of a tool that counts: it was called with this key."""
 
@@ -90,6 +111,11 @@ class RunFacts:
     recorded: tuple[Recorded, ...] = ()
     unanswered: frozenset[str] = frozenset()
     """Keys of calls of tools that have no result in its history: a person decided about them."""
+    possibly_billed: dict[str, tuple[int, Decimal]] = field(default_factory=dict)
+    """How many calls may have been billed, and the most that this is in USD: as the query, the
+    report and the charges say it."""
+    differences: tuple[str, ...] = ()
+    """Lines of its charges that differ from the ledger."""
     executions: int = 1
     """How many executions it has had: it may have continued as new."""
     replay_failures: tuple[str, ...] = ()
@@ -98,7 +124,8 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class Span:
-    """A process event: a kill (from the signal to the new start), a freeze, or a full disk."""
+    """A process event: a kill (from the signal to the new start), a freeze, a full disk, or a
+    store that was removed."""
 
     victim: str
     kind: str
@@ -112,8 +139,9 @@ class Facts:
     ledger: list[Charged] = field(default_factory=list)
     budgets: list[BudgetChange] = field(default_factory=list)
     accounts: list[AccountFacts] = field(default_factory=list)
-    interruptions: dict[str, int] = field(default_factory=dict)
-    """By the key that the upstream saw: how often the gateway noted that a call was cut off."""
+    given_up: list[GivenUp] = field(default_factory=list)
+    """In the order in which the gateway noted them."""
+    decisions: list[Decision] = field(default_factory=list)
     pending: int = 0
     """Calls that still hold a reservation after everything has ended."""
     runs: list[RunFacts] = field(default_factory=list)
@@ -122,4 +150,7 @@ class Facts:
     """Conversations with a call that has no result, or two."""
     spans: list[Span] = field(default_factory=list)
     keys_found: list[str] = field(default_factory=list)
+    stores_made_anew: list[str] = field(default_factory=list)
+    processes_left: list[str] = field(default_factory=list)
+    """Of the storm's stack, after it has ended."""
     unexpected_exits: dict[str, int] = field(default_factory=dict)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.chaos.facts import AccountFacts, BudgetChange, Charged, Facts
+from tests.chaos.facts import AccountFacts, BudgetChange, Charged, Facts, GivenUp
 
 
 @contextmanager
@@ -41,8 +41,11 @@ def _read(facts: Facts, connection: sqlite3.Connection) -> None:
     facts.ledger = [Charged(*row) for row in connection.execute(query + " ORDER BY id")]
     query = "SELECT account_id, created_at, amount FROM budget_changes ORDER BY id"
     facts.budgets = [BudgetChange(*row) for row in connection.execute(query)]
-    query = "SELECT account_id || ':' || idempotency_key, count(*) FROM interruptions GROUP BY 1"
-    facts.interruptions = dict(connection.execute(query).fetchall())
+    query = (
+        "SELECT account_id || ':' || coalesce(idempotency_key, ''), cause, created_at, bound,"
+        " attempt FROM interruptions ORDER BY id"
+    )
+    facts.given_up = [GivenUp(*row) for row in connection.execute(query)]
     query = "SELECT count(*) FROM calls WHERE state = 'pending'"
     (facts.pending,) = connection.execute(query).fetchone()
 

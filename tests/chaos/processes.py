@@ -5,13 +5,16 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.chaos.facts import Span
 
 INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE")
 READY_SECONDS = 60.0
+PATIENCE_SECONDS = 5.0
+"""For what the stack's processes have started, after their end."""
 
 
 class NotReady(Exception):
@@ -33,10 +36,13 @@ class Victim:
         self._env = {**own, **env, "PYTHONUNBUFFERED": "1"}
         self._cwd = cwd
         self._process: asyncio.subprocess.Process | None = None
+        self._logged = 0
+        """Bytes of its log before this start."""
         self._busy = asyncio.Lock()
 
     async def start(self) -> None:
         with self.log.open("ab") as log:
+            self._logged = log.tell()
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -48,9 +54,9 @@ class Victim:
             )
 
     async def ready(self, line: str) -> None:
-        """Until its log has this text. Raises `NotReady`."""
+        """Until its log has this text since its last start. Raises `NotReady`."""
         deadline = time.monotonic() + READY_SECONDS
-        while line not in self.log.read_text(errors="replace"):
+        while line.encode() not in self.log.read_bytes()[self._logged :]:
             over = time.monotonic() > deadline
             if over or self._process is None or self._process.returncode is not None:
                 tail = self.log.read_text(errors="replace")[-2000:]
@@ -66,6 +72,13 @@ class Victim:
             await asyncio.sleep(away_seconds)
             await self.start()
             self.spans.append(Span(self.name, "kill", start, time.time()))
+
+    @asynccontextmanager
+    async def undisturbed(self, line: str) -> AsyncIterator[None]:
+        """It is ready (see `ready`), and nothing else happens to it meanwhile."""
+        async with self._busy:
+            await self.ready(line)
+            yield
 
     async def freeze(self, seconds: float) -> None:
         """SIGSTOP, and SIGCONT after a while."""
@@ -106,3 +119,23 @@ class Victim:
     async def _gone(self) -> None:
         if self._process is not None:
             await self._process.wait()
+
+
+async def left_behind(names: Sequence[str]) -> list[str]:
+    """The processes that outlive a storm's stack by some seconds, and have one of these names (its
+    folder, its gateway) in their command line or environment."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (left := list(_with(names))) and time.monotonic() < deadline:
+        await asyncio.sleep(0.2)
+    return left
+
+
+def _with(names: Sequence[str]) -> Iterator[str]:
+    for process in Path("/proc").glob("[0-9]*"):
+        if process.name == str(os.getpid()):
+            continue
+        with contextlib.suppress(OSError):
+            command = (process / "cmdline").read_bytes()
+            known = command + (process / "environ").read_bytes()
+            if any(name.encode() in known for name in names):
+                yield f"{process.name}: {command.replace(bytes(1), b' ').decode()[:200]}"

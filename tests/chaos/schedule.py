@@ -9,12 +9,16 @@ T = TypeVar("T")
 
 VICTIMS: Final = ("worker-1", "worker-2", "gateway", "temporal")
 SHAPES: Final = (
-    *("fan", "chain", "repairs", "tiny", "skip", "fallback", "shrink", "fail", "approval"),
-    *("long", "heavy", "tools", "scopes", "servers"),
+    *("fan", "chain", "repairs", "tiny", "skip", "fallback", "late", "fail", "approval"),
+    *("long", "heavy", "tools", "scopes", "servers", "wide", "shrink"),
 )
 
+SHORT_TIMEOUT: Final = 1.2
+"""Of an agent whose attempts end before the gateway's, in seconds."""
 UPSTREAM_TIMEOUT: Final = 2.5
 """Of the gateway, in seconds: what takes longer is late."""
+LEASE_SECONDS: Final = 6.0
+"""Of the gateway's reservations."""
 
 HARMLESS_AFTER: Final = 4
 """The upstream answers well from this request for a task on, so that every run can end."""
@@ -36,6 +40,20 @@ FATES: Final = {
 """How the upstream answers, by weight. `empty`: neither choices nor usage; `no_choices`: no
 choices, and billed; `short`: an answer that is too short for a task that wants a long one."""
 
+LATE_FATES: Final = {"ok": 2, "overdue": 4, "late": 3, "endless": 2, "overdue_cut": 3}
+"""Of tasks with `.late` in their marker. `overdue` takes longer than an attempt of `SHORT_TIMEOUT`,
+`late` longer than the gateway's limit, `endless` longer than the lease, and `overdue_cut` breaks
+off after its attempt has ended."""
+
+LATENCIES: Final = {
+    "slow": (0.8, 1.8),
+    "overdue": (SHORT_TIMEOUT + 0.2, UPSTREAM_TIMEOUT - 0.3),
+    "overdue_cut": (SHORT_TIMEOUT + 0.2, UPSTREAM_TIMEOUT - 0.3),
+    "late": (UPSTREAM_TIMEOUT + 0.4, UPSTREAM_TIMEOUT + 1.0),
+    "endless": (LEASE_SECONDS + 1, LEASE_SECONDS + 3),
+}
+"""The least and the most seconds; of all others, up to half a second."""
+
 PROCESS_EVENTS: Final = {
     ("kill", "worker"): 5,
     ("freeze", "worker"): 4,
@@ -46,7 +64,12 @@ PROCESS_EVENTS: Final = {
     ("down", "upstream"): 2,
     ("fill", "gateway"): 1,
     ("fill", "temporal"): 1,
+    ("remove", "store"): 2,
 }
+LONG_AWAY: Final = {("kill", "gateway"): 30.0, ("freeze", "gateway"): LEASE_SECONDS + 2}
+"""How long one in `ONE_IN` of these events lasts, in seconds: a store that is gone for half a
+minute, and a gateway that hangs for longer than its leases."""
+ONE_IN: Final = 6
 SERVER_EVENTS: Final = {
     ("kill", "stdio_server"): 3,
     ("freeze", "stdio_server"): 1,
@@ -59,8 +82,8 @@ MONEY_EVENTS: Final = {"top_up": 40, "cut": 30, "transfer": 22, "cancel": 8}
 
 @dataclass(frozen=True)
 class ProcessEvent:
-    """`seconds`: how long it is frozen, stays away after SIGKILL, refuses all requests, or has a
-    full disk."""
+    """`seconds`: how long it is frozen, stays away after SIGKILL, refuses all requests, has a full
+    disk, or is removed."""
 
     at: float
     kind: str
@@ -121,12 +144,9 @@ def make_storm(seed: int, runs: int, seconds: float) -> Storm:
 def fate(seed: int, marker: str, number: int) -> tuple[str, float]:
     """How the upstream answers the `number`th request (from 1) for a task, and how slowly."""
     random = Random(f"fate:{seed}:{marker}:{number}")
-    name = "ok" if number > HARMLESS_AFTER else _pick(random, FATES)
-    if name == "slow":
-        return name, random.uniform(0.8, 1.8)
-    if name == "late":
-        return name, UPSTREAM_TIMEOUT + random.uniform(0.4, 1.0)
-    return name, random.uniform(0.02, 0.5)
+    fates = LATE_FATES if ".late" in marker else FATES
+    name = "ok" if number > HARMLESS_AFTER else _pick(random, fates)
+    return name, random.uniform(*LATENCIES.get(name, (0.02, 0.5)))
 
 
 def _process_events(random: Random, seconds: float) -> list[ProcessEvent]:
@@ -137,6 +157,8 @@ def _process_events(random: Random, seconds: float) -> list[ProcessEvent]:
         if victim == "worker":
             victim = f"worker-{random.randint(1, 2)}"
         length = random.choice((0.0, 0.0, 1.5)) if kind == "kill" else random.uniform(0.5, 3.5)
+        if random.randrange(ONE_IN) == 0:
+            length = LONG_AWAY.get((kind, victim), length)
         events.append(ProcessEvent(at, kind, victim, length))
         at += random.uniform(0.6, 2.4)
     return events

@@ -13,6 +13,7 @@ from temporalio.client import WorkflowHandle
 
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import RunState, Waiting
+from tests.chaos.facts import Decision
 
 if TYPE_CHECKING:
     from tests.chaos.driver import Driver
@@ -26,6 +27,8 @@ AT_ONCE = 8
 class SimulatedOperator:
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
+        self.decisions: list[Decision] = []
+        """To make a task's call again, whether or not the answer to it came."""
         self._spoke: dict[tuple[str, str], float] = {}
 
     async def watch(self) -> None:
@@ -58,6 +61,7 @@ class SimulatedOperator:
         elif waiting.type == ErrorType.BUDGET_EXHAUSTED:
             await self._top_up(handle, waiting)
         else:
+            self.decisions.append(Decision(run, waiting.subject, time.time()))
             await handle.execute_update("retry_task", {"task": waiting.subject})
 
     async def _top_up(self, handle: WorkflowHandle[Any, Any], waiting: Waiting) -> None:

@@ -10,24 +10,28 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aiohttp import web
+from dotenv import dotenv_values
 from temporalio.client import Client
 
-from durable_agent_team.local_stack.stack_plan import Part
+from durable_agent_team.local_stack.stack_plan import Part, StackPlan, write_private
 from durable_agent_team.process.project_root import PROJECT_ROOT
 from durable_agent_team.process.stack_state import LOCAL_ENV
 from tests.chaos.disks import Disk, disk
 from tests.chaos.processes import Victim
-from tests.chaos.schedule import UPSTREAM_TIMEOUT
+from tests.chaos.schedule import LEASE_SECONDS, UPSTREAM_TIMEOUT
 from tests.chaos.stdio_servers import StdioServers
 from tests.chaos.teams import DEAR, PIDS, PRICES
+from tests.chaos.text_stores import TextStore
 from tests.chaos.upstream import StormUpstream
 from tests.support.gateway import write_prices
 from tests.support.ports import lasting_ports
 from tests.support.serving import listening
 from tests.support.stack import client_of, plan_in
 
-LEASE_SECONDS = 10.0
 TRACES = "traces.otlp"
+TEXTS = "texts"
+READY = {"gateway": "gateway ready", "worker": "worker ready"}
+"""What their logs have when they are."""
 
 
 @dataclass
@@ -37,6 +41,7 @@ class Stack:
     upstream: StormUpstream
     victims: dict[str, Victim]
     disks: dict[str, Disk]
+    texts: TextStore
     stdio_servers: StdioServers
     http_server: str
     """The address of the server of tools by HTTP."""
@@ -51,6 +56,15 @@ class Stack:
         await asyncio.gather(
             self.stdio_servers.kill(0, patience=0), self.victims["http_server"].kill(0)
         )
+
+    @property
+    def names(self) -> list[str]:
+        """What its processes have in their command lines or environments."""
+        return [str(self.folder), self.secrets["ATXP_API_URL"].removesuffix("/v1")]
+
+    async def end(self) -> None:
+        """All its processes."""
+        await asyncio.gather(*(victim.end() for victim in self.victims.values()))
 
     async def look_after(self) -> None:
         """Restarts processes that exit, as a supervisor does."""
@@ -67,7 +81,10 @@ async def stack(seed: int) -> AsyncIterator[Stack]:
         folder = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
         upstream = await exits.enter_async_context(StormUpstream(seed))
         traces = await exits.enter_async_context(_receiver(folder / TRACES))
+        in_gateway = seed % 2 == 0
         plan = plan_in(folder, upstream.url, DEAR)
+        if not in_gateway:
+            plan = _with_texts_in(plan, folder / TEXTS)
         disks = {
             name: exits.enter_context(disk(name, folder / f"{name}-disk"))
             for name in ("gateway", "temporal")
@@ -93,13 +110,40 @@ async def stack(seed: int) -> AsyncIterator[Stack]:
         for victim in victims.values():
             await victim.start()
         client = await client_of(plan)
-        await victims["gateway"].ready("gateway ready")
+        await victims["gateway"].ready(READY["gateway"])
         for name in ("worker-1", "worker-2"):
-            await victims[name].ready("worker ready")
+            await victims[name].ready(READY["worker"])
         secrets = {**parts["worker"].env, **parts["gateway"].env}
+        texts = _text_store(victims, disks["gateway"].folder if in_gateway else folder)
         servers = StdioServers(folder / PIDS)
         address = f"http://127.0.0.1:{port}"
-        yield Stack(folder, client, upstream, victims, disks, servers, address, secrets)
+        yield Stack(folder, client, upstream, victims, disks, texts, servers, address, secrets)
+
+
+def _with_texts_in(plan: StackPlan, texts: Path) -> StackPlan:
+    """The plan with large texts in a directory instead of in the gateway."""
+    texts.mkdir()
+    setting = {"EXTERNAL_STORAGE": texts.as_uri()}
+    write_private(plan.folder / LOCAL_ENV, {**_local(plan), **setting})
+    parts = tuple(
+        replace(part, env={**part.env, **setting}) if "EXTERNAL_STORAGE" in part.env else part
+        for part in plan.parts
+    )
+    return replace(plan, parts=parts)
+
+
+def _local(plan: StackPlan) -> dict[str, str]:
+    values = dotenv_values(plan.folder / LOCAL_ENV)
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _text_store(victims: dict[str, Victim], folder: Path) -> TextStore:
+    """In the gateway's database of texts, or a directory: whichever this folder has."""
+    if (folder / TEXTS).exists():
+        workers = [victim for name, victim in victims.items() if name.startswith("worker")]
+        return TextStore([folder / TEXTS], dict.fromkeys(workers, READY["worker"]))
+    blobs = [folder / f"gateway-blobs.db{suffix}" for suffix in ("", "-wal", "-shm")]
+    return TextStore(blobs, {victims["gateway"]: READY["gateway"]})
 
 
 def _on_disk(part: Part, folder: Path, disks: dict[str, Disk]) -> Part:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.team import Team
 from durable_agent_team.process.project_root import PROJECT_ROOT
-from tests.chaos.schedule import UPSTREAM_TIMEOUT, PlannedRun
+from tests.chaos.schedule import SHORT_TIMEOUT, UPSTREAM_TIMEOUT, PlannedRun
 
 DEAR, CHEAP = "dear", "cheap"
 PRICES: Final = {
@@ -174,6 +174,29 @@ def _heavy(random: Random, run: str) -> tuple[dict[str, Any], frozenset[str]]:
     return {"agents": agents, "tasks": tasks, "final": "handoff"}, COMPLETES
 
 
+def _wide(random: Random, run: str) -> tuple[dict[str, Any], frozenset[str]]:
+    """Two layers of many tasks at once, the first with large answers: the run continues as new
+    while many calls are in flight."""
+    width = random.randint(10, 14)
+    large = [f"heavy{number}" for number in range(width)]
+    names = [f"t{number}" for number in range(width)]
+    tasks = [_task(run, name, "a") for name in large]
+    tasks += [_task(run, name, "b", *random.sample(large, 2)) for name in names]
+    tasks.append(_task(run, "join", "b", *names))
+    agents = {"a": _specialist(PLENTY), "b": _specialist(PLENTY)}
+    return {"agents": agents, "tasks": tasks, "result": "join"}, COMPLETES
+
+
+def _late(random: Random, run: str) -> tuple[dict[str, Any], frozenset[str]]:
+    """Calls that are slower than an attempt, the gateway's limit, or its lease."""
+    names = [f"late{number}" for number in range(random.randint(3, 5))]
+    tasks = [_task(run, name, random.choice("ab")) for name in names]
+    tasks.append(_task(run, "join", "b", *names))
+    impatient = {"timeout_seconds": SHORT_TIMEOUT}
+    agents = {"a": _specialist(PLENTY, **impatient), "b": _specialist(PLENTY)}
+    return {"agents": agents, "tasks": tasks, "result": "join"}, COMPLETES
+
+
 def _tools(random: Random, run: str) -> tuple[dict[str, Any], frozenset[str]]:
     """Turns with a tool of each kind of effects. No person is asked, except where one of them has
     to approve, or nobody knows whether a call has had its effect."""
@@ -270,6 +293,8 @@ SHAPE_MAKERS: Final[dict[str, Shape]] = {
     "tools": _tools,
     "scopes": _scopes,
     "servers": _servers,
+    "late": _late,
+    "wide": _wide,
 }
-SEAM_EVENTS: Final = {"long": 60, "tools": 150, "servers": 150}
+SEAM_EVENTS: Final = {"long": 60, "tools": 150, "servers": 150, "late": 40, "wide": 60}
 """After how many events a run of this shape continues as new."""

@@ -11,13 +11,23 @@ from tests.chaos.facts import (
     Attempt,
     BudgetChange,
     Charged,
+    Decision,
     Effect,
     Facts,
+    GivenUp,
     Recorded,
     RunFacts,
     Span,
 )
-from tests.chaos.schedule import FATES, HARMLESS_AFTER, SHAPES, fate, make_storm
+from tests.chaos.schedule import (
+    FATES,
+    HARMLESS_AFTER,
+    LATE_FATES,
+    LONG_AWAY,
+    SHAPES,
+    fate,
+    make_storm,
+)
 from tests.chaos.teams import make_request
 from tests.chaos.upstream import DOWN, RULES, holes
 from tests.chaos.verdict import judge
@@ -53,8 +63,11 @@ def test_a_large_storm_has_everything_in_it() -> None:
         ("down", "upstream"),
         ("fill", "gateway"),
         ("fill", "temporal"),
+        ("remove", "store"),
     }
-    assert set(RULES) == {*FATES, DOWN}
+    longer = make_storm(1, 100, 600)
+    assert {e.seconds for e in longer.processes} >= set(LONG_AWAY.values())
+    assert set(RULES) == {*FATES, *LATE_FATES, DOWN}
     assert fate(1, "r.t", HARMLESS_AFTER + 1)[0] == "ok"
 
 
@@ -103,33 +116,60 @@ def test_only_a_killed_gateway_explains_a_repeat(victim: str) -> None:
     found = facts()
     found.attempts = [attempt(8.0), attempt(10.0)]
     found.spans = [Span(victim, "kill", 8.05, 8.4)]
-    found.interruptions = {KEY: 1}
+    found.given_up = [GivenUp(KEY, "gateway_died", 8.4, 50)]
     assert broken(found) == (set() if victim == "gateway" else {"upstream_paid_twice"})
     if victim == "gateway":
         assert judge(found).upstream_repeated == {"gateway_killed": 1}
-        found.interruptions = {}
-        assert broken(found) == {"upstream_paid_twice"}, "and the gateway has to have noted it"
+        found.given_up = []
+        assert broken(found) == {"upstream_paid_twice", "possibly_billed_wrong"}, "and noted it"
 
 
-@pytest.mark.parametrize("name", ["late", "malformed", "disconnect_middle"])
+@pytest.mark.parametrize("name", ["malformed", "disconnect_middle", "overdue_cut"])
 def test_a_broken_answer_explains_one_repeat(name: str) -> None:
     found = facts()
     found.attempts = [attempt(8.0, name, whole=False), attempt(10.0)]
-    found.interruptions = {KEY: 1}
+    found.given_up = [GivenUp(KEY, "upstream_broke_off", 8.2, 50)]
     assert broken(found) == set()
     assert judge(found).upstream_repeated == {"upstream_broke_off": 1}
+
+
+@pytest.mark.parametrize("name", ["late", "endless"])
+def test_a_call_that_is_too_slow_is_made_again_only_when_a_person_says_so(name: str) -> None:
+    found = facts()
+    found.attempts = [attempt(5.0, name, whole=False), attempt(10.0)]
+    found.given_up = [GivenUp(KEY, "upstream_timeout", 8.0, 50)]
+    for decisions in ([], [Decision("r", "t", 7.0)], [Decision("r", "u", 9.0)]):
+        found.decisions = decisions
+        assert broken(found) == {"repeated_unasked"}
+    found.decisions = [Decision("r", "t", 9.0)]
+    assert broken(found) == set()
+
+
+def test_what_may_have_been_billed_is_shown_everywhere() -> None:
+    found = facts()
+    found.attempts.insert(0, attempt(8.0, "malformed", whole=False))
+    found.given_up = [GivenUp(KEY, "upstream_broke_off", 8.2, 50)]
+    right = 1, Decimal("0.00005")
+    for place in ("query", "report", "charges"):
+        shown = {"query": right, "report": right, "charges": right}
+        found.runs = [replace(found.runs[0], possibly_billed=shown)]
+        assert broken(found) == set()
+        shown = {**shown, place: (1, Decimal("0.00004"))}
+        found.runs = [replace(found.runs[0], possibly_billed=shown)]
+        assert broken(found) == {"possibly_billed_wrong"}
 
 
 def test_a_call_that_was_charged_is_never_made_again() -> None:
     found = facts()
     found.attempts.append(attempt(10.3))
     found.spans = [Span("gateway", "kill", 10.25, 10.3)]
+    found.given_up = [GivenUp(KEY, "gateway_died", 10.3, 50)]
     assert broken(found) == {"upstream_paid_twice"}
 
 
 def test_a_recorded_result_is_never_asked_for_again() -> None:
     found = facts()
-    found.attempts.append(replace(attempt(11.0), key="acc:other"))
+    found.attempts.append(replace(attempt(11.0, "error"), key="acc:other", worked=False))
     found.runs = [replace(found.runs[0], scheduled=frozenset({KEY, "acc:other"}))]
     assert broken(found) == {"results_lost"}
 
@@ -152,7 +192,9 @@ def test_each_other_promise_is_seen_to_break() -> None:
     assert broken(found) == {"reservations_open", "accounts_open"}
     found = facts()
     found.keys_found = ["SEALING_KEY in worker.log"]
-    assert broken(found) == {"keys_found"}
+    found.stores_made_anew = ["texts was made while the store was away"]
+    found.processes_left = ["7: python program.py"]
+    assert broken(found) == {"keys_found", "stores_made_anew", "processes_left"}
 
 
 def test_a_history_that_does_not_replay_is_seen() -> None:

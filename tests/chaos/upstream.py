@@ -25,15 +25,18 @@ DOWN: Final = "down"
 
 WORKED = frozenset(
     {"ok", "slow", "short", "late", "disconnect_middle", "malformed", "no_usage", "empty"}
-    | {"no_choices"}
+    | {"no_choices", "overdue", "endless", "overdue_cut"}
 )
 """Fates in which the upstream made an answer, whatever became of it then."""
-WHOLE = WORKED - {"late", "disconnect_middle", "malformed", "empty"}
+WHOLE = WORKED - {"late", "endless", "disconnect_middle", "overdue_cut", "malformed", "empty"}
 
 RULES: Final = {
     "ok": Rule(text=LONG),
     "slow": Rule(text=LONG),
     "late": Rule(text=LONG),
+    "overdue": Rule(text=LONG),
+    "endless": Rule(text=LONG),
+    "overdue_cut": Rule(text=LONG, disconnect="middle"),
     "short": Rule(text="too short"),
     "error": Rule(status=503),
     "rate_limited": Rule(status=429, headers={"Retry-After": "1"}),
@@ -95,7 +98,7 @@ class StormUpstream(ScriptedUpstream):
         try:
             await asyncio.sleep(latency)
             self.holes += [f"{marker}: {hole}" for hole in holes(asked.body)]
-            heavy = name in ("ok", "slow", "late") and ".heavy" in marker
+            heavy = name in ("ok", "slow", "late", "no_usage") and ".heavy" in marker
             rule = HEAVY_RULE if heavy else RULES[name]
             if asked.body.get("tools") and rule.text is not None:
                 rule = replace(rule, obeys=True)

@@ -15,8 +15,10 @@ ONCE = "charge"
 """The tool whose effect must not happen twice."""
 SCOPED = ".scoped"
 """In the markers of calls that a program makes: their keys are the gateway's."""
-LATE = "late"
-BROKEN = frozenset({"disconnect_before", "disconnect_middle", "malformed", "empty"})
+TOO_LATE = frozenset({"late", "endless"})
+OWN_LIMITS = frozenset({"upstream_timeout", "upstream_too_long"})
+"""Causes for which the gateway does not repeat a call unasked."""
+BROKEN = frozenset({"disconnect_before", "disconnect_middle", "overdue_cut", "malformed", "empty"})
 
 
 @dataclass
@@ -28,13 +30,17 @@ class Verdict:
     kills: dict[str, int]
     freezes: dict[str, int]
     full_disks: dict[str, int]
+    stores_removed: int
     unexpected_exits: dict[str, int]
     executions: int
     endings: dict[str, int]
     fates: dict[str, int]
     upstream_repeated: dict[str, int]
+    given_up: dict[str, int]
     results_lost: list[str]
     upstream_paid_twice: list[str]
+    repeated_unasked: list[str]
+    possibly_billed_wrong: list[str]
     charged_twice: list[str]
     overspent_usd: Decimal
     spend_mismatch_usd: Decimal
@@ -46,6 +52,8 @@ class Verdict:
     effects_unpaid: list[str]
     conversations_holed: list[str]
     histories_not_replayed: list[str]
+    stores_made_anew: list[str]
+    processes_left: list[str]
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -57,6 +65,8 @@ class Verdict:
         return {
             "results_lost": len(self.results_lost),
             "upstream_paid_twice": len(self.upstream_paid_twice),
+            "repeated_unasked": len(self.repeated_unasked),
+            "possibly_billed_wrong": len(self.possibly_billed_wrong),
             "charged_twice": len(self.charged_twice),
             "overspent_usd": str(self.overspent_usd) if self.overspent_usd else 0,
             "spend_mismatch_usd": str(self.spend_mismatch_usd) if self.spend_mismatch_usd else 0,
@@ -67,6 +77,8 @@ class Verdict:
             "effects_unpaid": len(self.effects_unpaid),
             "conversations_holed": len(self.conversations_holed),
             "histories_not_replayed": len(self.histories_not_replayed),
+            "stores_made_anew": len(self.stores_made_anew),
+            "processes_left": len(self.processes_left),
         }
 
     def lines(self) -> list[str]:
@@ -74,6 +86,8 @@ class Verdict:
         named = {
             "results_lost": self.results_lost,
             "upstream_paid_twice": self.upstream_paid_twice,
+            "repeated_unasked": self.repeated_unasked,
+            "possibly_billed_wrong": self.possibly_billed_wrong,
             "charged_twice": self.charged_twice,
             "accounts_open": self.accounts_open,
             "keys_found": self.keys_found,
@@ -81,6 +95,8 @@ class Verdict:
             "effects_unpaid": self.effects_unpaid,
             "conversations_holed": self.conversations_holed,
             "histories_not_replayed": self.histories_not_replayed,
+            "stores_made_anew": self.stores_made_anew,
+            "processes_left": self.processes_left,
         }
         return [f"{name}: {line}" for name, lines in named.items() for line in lines] + self.notes
 
@@ -96,13 +112,17 @@ def judge(facts: Facts) -> Verdict:
         kills=dict(Counter(span.victim for span in facts.spans if span.kind == "kill")),
         freezes=dict(Counter(span.victim for span in facts.spans if span.kind == "freeze")),
         full_disks=dict(Counter(span.victim for span in facts.spans if span.kind == "fill")),
+        stores_removed=sum(span.kind == "remove" for span in facts.spans),
         executions=sum(run.executions for run in facts.runs),
         unexpected_exits={name: n for name, n in facts.unexpected_exits.items() if n},
         endings=dict(Counter(run.status for run in facts.runs)),
         fates=dict(Counter(attempt.fate for attempt in facts.attempts)),
         upstream_repeated=dict(repeated),
+        given_up=dict(Counter(each.cause for each in facts.given_up)),
         results_lost=[*_lost_endings(facts), *_done_again(facts)],
         upstream_paid_twice=paid_twice,
+        repeated_unasked=list(_repeated_unasked(facts)),
+        possibly_billed_wrong=[*_hidden(facts), *_shown_wrong(facts)],
         charged_twice=list(_charged_twice(facts)),
         overspent_usd=overspent,
         spend_mismatch_usd=mismatch,
@@ -116,6 +136,8 @@ def judge(facts: Facts) -> Verdict:
         histories_not_replayed=[
             f"{run.id}, {failure}" for run in facts.runs for failure in run.replay_failures
         ],
+        stores_made_anew=facts.stores_made_anew,
+        processes_left=facts.processes_left,
         notes=[
             *overspent_notes,
             *mismatch_notes,
@@ -157,6 +179,7 @@ def _repeats(facts: Facts) -> tuple[Counter[str], list[str]]:
     charges = {f"{charge.account}:{charge.key}": charge for charge in facts.ledger}
     known = frozenset[str]().union(*(run.scheduled for run in facts.runs))
     known |= {each.key for each in facts.attempts if SCOPED in each.marker}
+    noted = Counter(each.key for each in facts.given_up)
     gateway = [span for span in facts.spans if span.victim == "gateway"]
     for key, ones in attempts.items():
         if key not in known:
@@ -170,9 +193,8 @@ def _repeats(facts: Facts) -> tuple[Counter[str], list[str]]:
                 explained += 1
             elif why:
                 wrong.append(f"{one.marker} ({key}, {one.fate}): {why}")
-        noted = facts.interruptions.get(key, 0)
-        if explained > noted:
-            wrong.append(f"{ones[0].marker} ({key}): repeated {explained} ×, noted {noted} ×")
+        if explained > noted[key]:
+            wrong.append(f"{ones[0].marker} ({key}): repeated {explained} ×, noted {noted[key]} ×")
     return causes, wrong
 
 
@@ -182,7 +204,7 @@ def _cause(
     """The reason for a repeated request, or the violation if there is none."""
     if charge is not None and charge.at < following.received:
         return None, f"asked again {following.received - charge.at:.3f} s after it was charged"
-    if one.fate in BROKEN or one.fate == LATE:
+    if one.fate in BROKEN | TOO_LATE:
         return BROKE_OFF, ""
     if not one.worked:
         return None, ""  # refused, so nothing was paid for
@@ -193,6 +215,54 @@ def _cause(
                 return cause, ""
     gap = following.received - one.ended
     return None, f"answered whole, and asked again {gap:.3f} s later, for no reason that is known"
+
+
+def _repeated_unasked(facts: Facts) -> Iterator[str]:
+    """Calls that the gateway had ended at a limit of its own, and that were made again although
+    nobody had asked for that. Those of a program excepted: its next attempt may make them again."""
+    attempts: defaultdict[str, list[Attempt]] = defaultdict(list)
+    for attempt in facts.attempts:
+        attempts[attempt.key].append(attempt)
+    for each in facts.given_up:
+        if each.cause not in OWN_LIMITS or each.scope_attempt is not None:
+            continue
+        later = [one for one in attempts[each.key] if one.received > each.at]
+        if not later:
+            continue
+        following = min(later, key=lambda one: one.received)
+        run, _, task = following.marker.rpartition(".")
+        subject = "answer" if task == "final" else task
+        if not any(
+            (decision.run, decision.subject) == (run, subject)
+            and each.at < decision.at < following.received
+            for decision in facts.decisions
+        ):
+            late = following.received - each.at
+            yield f"{following.marker} ({each.key}) {late:.3f} s after {each.cause}"
+
+
+def _hidden(facts: Facts) -> Iterator[str]:
+    """Calls that the upstream has worked on, and that are neither charged nor noted."""
+    worked = Counter(each.key for each in facts.attempts if each.worked)
+    known = Counter(f"{each.account}:{each.key}" for each in facts.ledger if each.kind == "call")
+    known.update(each.key for each in facts.given_up)
+    for key, times in (worked - known).items():
+        yield f"{key} may have been billed {times} × more than the gateway knows"
+
+
+def _shown_wrong(facts: Facts) -> Iterator[str]:
+    """What a run says may have been billed, where it is not what the gateway noted."""
+    runs = {each.id: each.run for each in facts.accounts}
+    noted: defaultdict[str, list[int]] = defaultdict(list)
+    for each in facts.given_up:
+        noted[runs[each.key.partition(":")[0]]].append(each.bound)
+    for run in facts.runs:
+        known = len(noted[run.id]), Decimal(sum(noted[run.id])).scaleb(-6)
+        for place, shown in run.possibly_billed.items():
+            if shown != known:
+                yield f"{run.id}: its {place} has {shown}, the gateway {known}"
+        for difference in run.differences:
+            yield f"{run.id}: its charges have a line: {difference}"
 
 
 def _charged_twice(facts: Facts) -> Iterator[str]:

@@ -20,6 +20,8 @@ from durable_agent_team.rules.seed_checks import seeded_tasks
 GivenUp = tuple[int, Decimal]
 """How often a call was given up, and the most that this can have cost, in USD."""
 NOTHING: GivenUp = (0, Decimal(0))
+DIFFERS = "DIFFERS FROM THE LEDGER"
+"""The note of a call for which the run knows another amount than the ledger has."""
 
 
 class ChargeLine(Message):
@@ -237,7 +239,7 @@ def _difference(call: RecordedCall, known: Decimal, booked: Decimal) -> str:
         return ""
     if call.failure is not None and known < booked:
         return "charged anyway"  # an open run reads that from the ledger later
-    return "DIFFERS FROM THE LEDGER"
+    return DIFFERS
 
 
 def _unknown(agent: str, key: str | None, amount: Decimal, given_up: GivenUp) -> ChargeLine:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import chain, repeat
 
 from durable_agent_team.gateway.amounts import usd_text
 from durable_agent_team.gateway.api_error import ApiError, unavailable
@@ -33,7 +34,9 @@ from durable_agent_team.gateway.stores.store import (
 
 log = logging.getLogger("gateway.calls")
 
-SETTLE_PAUSES = (0.1, 0.5, 2.0, 5.0)
+SETTLE_PAUSES = (0.1, 0.5, 2.0)
+LONGEST_SETTLE_PAUSE = 5.0
+"""In seconds; repeated until the call's lease is about to end."""
 FIRST_POLL_SECONDS = 0.02
 MAX_POLL_SECONDS = 0.5
 CROWDED_SECONDS = 0.05
@@ -151,6 +154,7 @@ class CallService:
             account = await self.store.account(account_id)
             return CallOutcome(account, error=unavailable(reason, "upstream_not_ready"))
         lease = request.time_limit.lease_seconds if request.time_limit else None
+        lease_ends = asyncio.get_running_loop().time() + (lease or 0)
         call = NewCall(
             call_id(),
             account_id,
@@ -179,7 +183,7 @@ class CallService:
             return CallOutcome(account, error=error)
         if isinstance(begun, StoreRefusal):
             return CallOutcome(begun.account, error=refusal_error(begun, request))
-        return await self._call(call, request, relay, claim)
+        return await self._call(call, request, relay, claim, lease_ends)
 
     def _register_own(self, call: NewCall) -> None:
         """Of a call whose key the store made: this task makes it."""
@@ -215,7 +219,12 @@ class CallService:
             pause = min(pause * 1.5, MAX_POLL_SECONDS)
 
     async def _call(
-        self, call: NewCall, request: ChatRequest, relay: Relay, claim: Claim | None
+        self,
+        call: NewCall,
+        request: ChatRequest,
+        relay: Relay,
+        claim: Claim | None,
+        lease_ends: float,
     ) -> CallOutcome:
         try:
             upstream_key = f"{call.account_id}:{call.key or call.id}"
@@ -237,14 +246,14 @@ class CallService:
             result = replace(result, body=self.scrub(result.body.decode()).encode())
         if result.tail:
             result = replace(result, body=relay.compressed(result.tail))
-        outcome = await self._settle(call, request, result)
+        outcome = await self._settle(call, request, result, lease_ends)
         if result.tail and outcome.error is None and not (claim and claim.is_superseded):
             relay.add(result.tail)
             relay.is_complete = True
         return outcome
 
     async def _settle(
-        self, call: NewCall, request: ChatRequest, billed: BilledAnswer
+        self, call: NewCall, request: ChatRequest, billed: BilledAnswer, lease_ends: float
     ) -> CallOutcome:
         fingerprint = request.price.fingerprint
         settlement = Settlement(
@@ -264,7 +273,7 @@ class CallService:
             billed.price_source,
             call.place.scope if call.place else None,
         )
-        settled = await self._settle_with_retry(settlement)
+        settled = await self._settle_with_retry(settlement, lease_ends)
         if settled is None:
             message = "The call took longer than its lease (GATEWAY_LEASE_SECONDS); try it again"
             late = unavailable(message, "lease_expired")
@@ -277,16 +286,20 @@ class CallService:
             self.claims.saw(call.account_id, settlement.scope, settled.newest_attempt)
         return CallOutcome(settled.account, billed.status, billed.body, billed=billed)
 
-    async def _settle_with_retry(self, settlement: Settlement) -> Settled | None:
-        """Retries if the database is busy or full for a moment, since the answer is already paid
-        for."""
-        for pause in SETTLE_PAUSES:
+    async def _settle_with_retry(self, settlement: Settlement, lease_ends: float) -> Settled | None:
+        """Retries while the database cannot be written (it is busy, or its disk is full), since the
+        answer is already paid for: until the lease is about to end, in seconds of the loop's clock.
+        """
+        now = asyncio.get_running_loop().time
+        for pause in chain(SETTLE_PAUSES, repeat(LONGEST_SETTLE_PAUSE)):
             try:
                 return await self.store.settle(settlement)
             except StoreError as error:
+                if pause == LONGEST_SETTLE_PAUSE and now() + pause >= lease_ends:
+                    raise
                 log.error("settle failed, trying again in %g s: %s", pause, error)
                 await asyncio.sleep(pause)
-        return await self.store.settle(settlement)
+        raise AssertionError("the pauses do not end")
 
     def _overrun_error(self, request: ChatRequest) -> ApiError | None:
         """An error if a call of this model has cost more than its price entry allows for."""
