@@ -148,13 +148,13 @@ def look_options() -> BriefOptions:
     return {**local_options(), "retry_policy": RetryPolicy(maximum_attempts=1)}
 
 
-def catalog_options() -> LocalOptions:
-    """Models and prices: retried as long as the accounts."""
+def catalog_options(attempts: int | None = None) -> LocalOptions:
+    """Models and prices: by default, retried as long as the accounts."""
     options = account_options(seconds=15)
-    return {
-        "start_to_close_timeout": options["start_to_close_timeout"],
-        "retry_policy": options["retry_policy"],
-    }
+    policy = options["retry_policy"]
+    if attempts is not None:
+        policy = replace(policy, maximum_attempts=attempts)
+    return {"start_to_close_timeout": options["start_to_close_timeout"], "retry_policy": policy}
 
 
 ACCOUNTS_HEARTBEAT = timedelta(seconds=5)
@@ -178,11 +178,16 @@ def account_options(seconds: float = 60) -> ActivityOptions:
     }
 
 
+REOPENING_ATTEMPTS = 16
+"""Over two and a half minutes: the one who cancelled the run waits for it, and there may be no
+account at all."""
+
+
 def reopening_options() -> ActivityOptions:
-    """Half a minute of retries: the one who cancelled the run waits for it, and there may be no
-    account at all."""
+    """To find the accounts of a run that was stopped before it knew them."""
     options = account_options()
-    return {**options, "retry_policy": replace(options["retry_policy"], maximum_attempts=8)}
+    policy = replace(options["retry_policy"], maximum_attempts=REOPENING_ATTEMPTS)
+    return {**options, "retry_policy": policy}
 
 
 LISTING = timedelta(seconds=60)

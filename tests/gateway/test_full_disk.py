@@ -4,8 +4,12 @@ import resource
 from typing import Any
 
 import aiohttp
+import pytest
 
-from tests.gateway.client import Api
+from durable_agent_team.gateway.calls import call_service
+from durable_agent_team.gateway.stores.store import StoreError
+from tests.gateway.client import Api, world
+from tests.gateway.test_possibly_billed import asking
 from tests.support.gateway_process import GatewayProcess, gateway_process
 from tests.support.upstream import Rule, ScriptedUpstream
 
@@ -50,3 +54,38 @@ async def test_a_gateway_with_a_full_disk_is_not_ready_until_there_is_space() ->
         assert (await health(gateway.url, http))[0] == 200
         assert (await agent.chat(key="k")).status == 200
         assert [line["idempotency_key"] for line in await agent.ledger()] == ["before", "k"]
+
+
+@pytest.mark.parametrize(
+    ("operation", "rule", "codes"),
+    [
+        ("settle", Rule(usage=USED), [None, None]),
+        ("release", Rule(latency=5), ["upstream_timeout", "limit_reached"]),
+    ],
+)
+async def test_how_a_call_ended_is_written_as_soon_as_there_is_space(
+    operation: str, rule: Rule, codes: list[str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So it is not made again, whether it was answered or has run into the gateway's limit."""
+    monkeypatch.setattr(call_service, "SETTLE_PAUSES", (0.01,))
+    monkeypatch.setattr(call_service, "LONGEST_SETTLE_PAUSE", 0.02)
+    async with world(rule, upstream_timeout_seconds=0.3) as w:
+        store, refused = w.gateway.server.store, 0
+        write = getattr(store, operation)
+
+        async def full_for_a_while(*given: object) -> Any:
+            nonlocal refused
+            refused += 1
+            if refused <= 20:
+                raise StoreError("the database cannot be written: the disk is full")
+            return await write(*given)
+
+        monkeypatch.setattr(store, operation, full_for_a_while)
+        agent = await w.api.open()
+        for code in codes:
+            error = (await asking(agent, "k", known="0"))[1]
+            assert (error["code"] if error else None) == code
+        assert w.upstream.count == 1
+        account = await agent.account()
+        assert account["reserved"] == 0
+        assert account["possibly_billed_calls"] + len(await agent.ledger()) == 1

@@ -258,6 +258,7 @@ async def test_a_stream_whose_charge_cannot_be_written_ends_with_an_error(
     mistake: Exception, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(call_service, "SETTLE_PAUSES", ())
+    monkeypatch.setattr(call_service, "LONGEST_SETTLE_PAUSE", 1_000)  # longer than any lease
 
     async def settle(_: object) -> None:
         raise mistake

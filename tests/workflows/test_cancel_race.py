@@ -2,9 +2,12 @@
 
 import asyncio
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import PollWorkflowTaskQueueRequest
 from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Worker
 
@@ -68,4 +71,44 @@ async def test_it_is_not_swallowed(client: Client, native: bool) -> None:
             report = await report_of(handle, 30)
     assert report.status is RunStatus.CANCELLED
     assert world.calls == [], "nothing is paid for in a run that was cancelled"
+    assert all(book.status == "disabled" for book in world.books.values())
+
+
+@pytest.mark.parametrize("native", [False, True])
+async def test_accounts_that_only_a_dead_worker_knows_are_closed(
+    client: Client, native: bool
+) -> None:
+    """A worker opens accounts by a local activity, and dies before its workflow task is complete.
+    Then the run is cancelled: another worker finds both in its first workflow task."""
+    world, queue = FakeWorld(), f"orchestrator-{uuid.uuid4()}"
+    handle: WorkflowHandle[Any, Any] = await client.start_workflow(
+        WORKFLOW,
+        {"team": team()},
+        id=f"run-{uuid.uuid4()}",
+        task_queue=queue,
+        task_timeout=timedelta(seconds=1),
+    )
+    await client.workflow_service.poll_workflow_task_queue(
+        PollWorkflowTaskQueueRequest(
+            namespace=client.namespace, task_queue=TaskQueue(name=queue), identity="dies"
+        )
+    )
+    while len([event async for event in handle.fetch_history_events()]) < 5:
+        await asyncio.sleep(0.1)
+    if native:
+        await handle.cancel()
+    else:
+        await handle.signal("cancel", {"reason": "enough"})
+    worker = Worker(
+        client,
+        task_queue=queue,
+        workflows=[Orchestrator],
+        workflow_runner=strict_runner(),
+        activities=world.activities,
+    )
+    async with worker:
+        report = await report_of(handle, 30)
+    assert report.status is RunStatus.CANCELLED
+    assert world.calls == []
+    assert world.books, "opened once more, with the run's key"
     assert all(book.status == "disabled" for book in world.books.values())

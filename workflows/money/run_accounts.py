@@ -2,7 +2,7 @@
 
 import asyncio
 from decimal import Decimal
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import FailureError, is_cancelled_exception
@@ -31,6 +31,7 @@ from workflows.activity_errors import failure_and_spend, run_failure
 from workflows.activity_executor import ActivityExecutor
 from workflows.command_turns import NotIssued
 from workflows.policies import (
+    REOPENING_ATTEMPTS,
     ActivityOptions,
     account_options,
     catalog_options,
@@ -38,7 +39,14 @@ from workflows.policies import (
 )
 from workflows.state.agent_account import AgentAccount
 from workflows.state.progress import Progress
-from workflows.task_exceptions import was_cancelled
+from workflows.task_exceptions import TaskFailed, was_cancelled
+
+LOST_TASK_EVENTS: Final = 6
+"""In the first workflow task of an execution where an earlier attempt at it was lost: three before
+it, its end, and two of the next. Each message before it counts, too: then there may have been none.
+"""
+FINDS_UNRECORDED: Final = "find-unrecorded-accounts"
+"""Runs that ended before this patch did not look for accounts of a lost workflow task."""
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -64,9 +72,10 @@ class RunAccounts:
         self._progress = progress
         self._activities = activities
         self._opening: OpenAccounts | None = None
+        self._lost_first_task = workflow.info().get_current_history_length() >= LOST_TASK_EVENTS
         self._reading = 0
 
-    async def read_catalog(self) -> ModelCatalog:
+    async def read_catalog(self, attempts: int | None = None) -> ModelCatalog:
         """The gateway's models and prices. Raises TaskFailed."""
         self._progress.changed()
         try:
@@ -74,7 +83,7 @@ class RunAccounts:
             return await workflow.execute_local_activity_method(
                 AccountActivities.read_models,
                 ReadModels(names=models_of(self._progress.team)),
-                **catalog_options(),
+                **catalog_options(attempts),
                 summary="models and prices",
             )
         except FailureError as error:
@@ -102,19 +111,22 @@ class RunAccounts:
 
         Raises TaskFailed.
         """
+        self._opening = self._order(catalog)
+        try:
+            await self._open(self._executor(), self._opening, account_options(), "open")
+        except FailureError as error:
+            raise run_failure(error) from None
+
+    def _order(self, catalog: ModelCatalog) -> OpenAccounts:
         budgets = self._budgets(catalog)
         info = workflow.info()
-        self._opening = OpenAccounts(
+        self._progress.catalog = catalog
+        return OpenAccounts(
             run_key=f"{info.workflow_id}/{info.first_execution_run_id}",
             accounts=tuple(
                 AccountBudget(agent=name, budget_usd=budget) for name, budget in budgets.items()
             ),
         )
-        self._progress.catalog = catalog
-        try:
-            await self._open(self._executor(), self._opening, account_options(), "open")
-        except FailureError as error:
-            raise run_failure(error) from None
 
     def _budgets(self, catalog: ModelCatalog) -> dict[str, Decimal]:
         """An orchestrator that is never called gets no account. In runs that began with earlier
@@ -153,13 +165,27 @@ class RunAccounts:
     async def _find_opened(self) -> None:
         """A run that was stopped while it opened its accounts does not know them. Opening them once
         more returns the same ones, so that they can be closed."""
-        if self._opening is None or self._progress.account_refs:
+        if self._progress.account_refs:
+            return
+        if self._opening is None and self._lost_first_task and workflow.patched(FINDS_UNRECORDED):
+            await self._find_order()
+        if self._opening is None:
             return
         try:
             await self._open(self._activities.execute, self._opening, reopening_options(), "find")
         except FailureError as error:
             failure, _ = failure_and_spend(error)
             workflow.logger.error("accounts may be left open: %s", failure.message)
+
+    async def _find_order(self) -> None:
+        """What a worker that died in the first workflow task may have ordered, and nobody knows:
+        local activities are recorded when their workflow task ends."""
+        if not self._progress.stopping:  # it has failed before it would open any
+            return
+        try:
+            self._opening = self._order(await self.read_catalog(REOPENING_ATTEMPTS))
+        except TaskFailed as failed:
+            workflow.logger.error("accounts may be left open: %s", failed.failure.message)
 
     async def read_back(self, agent: str) -> None:
         """Reads from the ledger what became of calls that gave no answer.

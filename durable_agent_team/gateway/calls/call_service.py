@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from itertools import chain, repeat
+from typing import TypeVar
 
 from durable_agent_team.gateway.amounts import usd_text
 from durable_agent_team.gateway.api_error import ApiError, unavailable
@@ -24,7 +25,6 @@ from durable_agent_team.gateway.stores.store import (
     PendingCall,
     RefusalReason,
     Reserved,
-    Settled,
     Settlement,
     Store,
     StoredCall,
@@ -32,6 +32,7 @@ from durable_agent_team.gateway.stores.store import (
     StoreRefusal,
 )
 
+T = TypeVar("T")
 log = logging.getLogger("gateway.calls")
 
 SETTLE_PAUSES = (0.1, 0.5, 2.0)
@@ -237,9 +238,10 @@ class CallService:
                 return CallOutcome(None, error=possibly_billed(stopping, call.bound))
             raise
         if isinstance(result, FailedCall):
-            account = await self.store.release(call.id, result.cause)
+            cause = result.cause
+            account = await _written(lambda: self.store.release(call.id, cause), lease_ends)
             failed = result.error
-            if result.cause is not None:
+            if cause is not None:
                 failed = possibly_billed(failed, call.bound)
             return CallOutcome(account, error=failed)
         if result.status != 200:
@@ -273,7 +275,7 @@ class CallService:
             billed.price_source,
             call.place.scope if call.place else None,
         )
-        settled = await self._settle_with_retry(settlement, lease_ends)
+        settled = await _written(lambda: self.store.settle(settlement), lease_ends)
         if settled is None:
             message = "The call took longer than its lease (GATEWAY_LEASE_SECONDS); try it again"
             late = unavailable(message, "lease_expired")
@@ -285,21 +287,6 @@ class CallService:
         if settlement.scope is not None:
             self.claims.saw(call.account_id, settlement.scope, settled.newest_attempt)
         return CallOutcome(settled.account, billed.status, billed.body, billed=billed)
-
-    async def _settle_with_retry(self, settlement: Settlement, lease_ends: float) -> Settled | None:
-        """Retries while the database cannot be written (it is busy, or its disk is full), since the
-        answer is already paid for: until the lease is about to end, in seconds of the loop's clock.
-        """
-        now = asyncio.get_running_loop().time
-        for pause in chain(SETTLE_PAUSES, repeat(LONGEST_SETTLE_PAUSE)):
-            try:
-                return await self.store.settle(settlement)
-            except StoreError as error:
-                if pause == LONGEST_SETTLE_PAUSE and now() + pause >= lease_ends:
-                    raise
-                log.error("settle failed, trying again in %g s: %s", pause, error)
-                await asyncio.sleep(pause)
-        raise AssertionError("the pauses do not end")
 
     def _overrun_error(self, request: ChatRequest) -> ApiError | None:
         """An error if a call of this model has cost more than its price entry allows for."""
@@ -327,6 +314,22 @@ class CallService:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+
+
+async def _written(write: Callable[[], Awaitable[T]], lease_ends: float) -> T:
+    """Tries again while the database cannot be written (it is busy, or its disk is full), since the
+    upstream has been called: until the lease is about to end, in seconds of the loop's clock."""
+    now = asyncio.get_running_loop().time
+    pauses = chain(SETTLE_PAUSES, repeat(LONGEST_SETTLE_PAUSE))
+    while True:
+        try:
+            return await write()
+        except StoreError as error:
+            pause = next(pauses)
+            if pause == LONGEST_SETTLE_PAUSE and now() + pause >= lease_ends:
+                raise
+            log.error("the end of a call was not written, again in %g s: %s", pause, error)
+        await asyncio.sleep(pause)
 
 
 async def _join(in_flight: CallInFlight) -> CallOutcome:
