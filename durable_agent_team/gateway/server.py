@@ -39,6 +39,7 @@ from durable_agent_team.gateway.otel_providers import GatewayTelemetry
 from durable_agent_team.gateway.stores.blob_store import BlobStore
 from durable_agent_team.gateway.stores.metered_store import MeteredStore
 from durable_agent_team.gateway.stores.sqlite_blobs import SqliteBlobs, blobs_file
+from durable_agent_team.gateway.stores.sqlite_file import SchemaError
 from durable_agent_team.gateway.stores.sqlite_store import SqliteStore
 from durable_agent_team.gateway.stores.store import Store, StoreError
 from durable_agent_team.gateway.upstreams.bundled_model_upstream import BundledModelUpstream
@@ -86,9 +87,7 @@ class Server:
         if self._telemetry is not None:
             self.store = MeteredStore(self.store, self._telemetry.instruments)
         try:
-            released = await self.store.release_abandoned()
-            if released:
-                log.warning("released %d reservations of a dead gateway", released)
+            await self._release_of_dead_gateways()
             limit = settings.gateway_blob_storage_bytes
             self.blobs = SqliteBlobs(blobs_file(settings.gateway_database), limit)
             self.upstream = make_upstream(settings, self.models)
@@ -106,6 +105,18 @@ class Server:
             asyncio.create_task(self._release_periodically()),
             asyncio.create_task(self._remove_blobs_periodically()),
         )
+
+    async def _release_of_dead_gateways(self) -> None:
+        """Raises SchemaError where the database cannot be written."""
+        try:
+            released = await self.store.release_abandoned()
+        except StoreError as error:
+            raise SchemaError(
+                f"GATEWAY_DATABASE {self.settings.gateway_database}: {error}. Make room on its"
+                " disk, or correct what else is wrong with it, and start the gateway again"
+            ) from error
+        if released:
+            log.warning("released %d reservations of a dead gateway", released)
 
     async def _make_context(self) -> GatewayContext:
         settings = self.settings

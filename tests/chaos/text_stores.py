@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from tests.chaos.facts import Span
-from tests.chaos.processes import Victim
+from tests.chaos.processes import NotReady, Victim
 
 NAME = "store"
 
@@ -26,11 +26,15 @@ class TextStore:
         self._busy = asyncio.Lock()
 
     async def remove(self, seconds: float) -> None:
-        """Renames the files, and renames them back after a while."""
+        """Renames the files, and renames them back after a while. Does nothing where a maker is not
+        ready."""
         async with AsyncExitStack() as held:
             await held.enter_async_context(self._busy)
-            for maker, line in self._makers.items():
-                await held.enter_async_context(maker.undisturbed(line))
+            try:
+                for maker, line in self._makers.items():
+                    await held.enter_async_context(maker.undisturbed(line))
+            except NotReady:  # as on a full disk; its supervisor starts it again
+                return
             files = [file for file in self._files if file.exists()]
             start = time.time()
             for file in files:

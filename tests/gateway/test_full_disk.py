@@ -7,9 +7,12 @@ import aiohttp
 import pytest
 
 from durable_agent_team.gateway.calls import call_service
+from durable_agent_team.gateway.stores.sqlite_file import SchemaError
+from durable_agent_team.gateway.stores.sqlite_store import SqliteStore
 from durable_agent_team.gateway.stores.store import StoreError
 from tests.gateway.client import Api, world
 from tests.gateway.test_possibly_billed import asking
+from tests.support.gateway import running_gateway
 from tests.support.gateway_process import GatewayProcess, gateway_process
 from tests.support.upstream import Rule, ScriptedUpstream
 
@@ -89,3 +92,15 @@ async def test_how_a_call_ended_is_written_as_soon_as_there_is_space(
         account = await agent.account()
         assert account["reserved"] == 0
         assert account["possibly_billed_calls"] + len(await agent.ledger()) == 1
+
+
+async def test_a_start_on_a_full_disk_names_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What dead gateways have left cannot be released: a message, and no trace."""
+
+    async def full(_: object) -> int:
+        raise StoreError("the database cannot be written: database or disk is full")
+
+    monkeypatch.setattr(SqliteStore, "release_abandoned", full)
+    with pytest.raises(SchemaError, match=r"^GATEWAY_DATABASE .*disk is full\. Make room"):
+        async with running_gateway("http://127.0.0.1:9"):
+            pass
