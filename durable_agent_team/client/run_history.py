@@ -230,15 +230,20 @@ class _HistoryReader:
 
 def _taken_up(executions: list[list[RecordedCall]], ends: list[datetime]) -> list[RecordedCall]:
     """The calls of all executions. One that was in flight when an execution ended is made again by
-    the next one, under its key: that is one call, which began when it was first sent."""
+    the next one, under its key: that is one call, which began when it was first sent. So is one
+    whose result came in the very moment in which the run continued as new, and was not looked at:
+    after a result that it has taken, a run does not use a key again, except for a program's scope."""
     taken_up: dict[tuple[str, str], RecordedCall] = {}
     calls: list[RecordedCall] = []
     for number, execution in enumerate(executions):
         left, taken_up = taken_up, {}
+        is_last = number == len(executions) - 1
+        later = set() if is_last else {call.key for call in executions[number + 1]}
         for call in execution:
             if before := left.pop(call.key, None):
                 call = replace(call, scheduled_at=before.scheduled_at)
-            if call.ended_at is None and number < len(executions) - 1:
+            has_untaken = call.result is not None and call.program is None and call.key in later
+            if not is_last and (call.ended_at is None or has_untaken):
                 taken_up[call.key] = call
             else:
                 calls.append(call)

@@ -19,7 +19,8 @@ from durable_agent_team.rules.seed_checks import seeded_tasks
 
 GivenUp = tuple[int, Decimal]
 """How often a call was given up, and the most that this can have cost, in USD."""
-NOTHING: GivenUp = (0, Decimal(0))
+ZERO = Decimal(0)
+NOTHING: GivenUp = (0, ZERO)
 DIFFERS = "DIFFERS FROM THE LEDGER"
 """The note of a call for which the run knows another amount than the ledger has."""
 
@@ -157,7 +158,8 @@ def _tools(
     for (agent, key), attempts in made.items():
         order = attempts[-1].order
         assert order is not None
-        known = sum((each.result.charged_usd for each in attempts if each.result), Decimal(0))
+        # Each result has what the call costs in all; one at a seam may have been given twice.
+        known = max((each.result.charged_usd for each in attempts if each.result), default=ZERO)
         there = booked.pop((agent, key), Decimal(0))
         is_open = attempts[-1].ended_at is None
         note = f"tool {order.facts.source}"
