@@ -232,7 +232,7 @@ def _taken_up(executions: list[list[RecordedCall]], ends: list[datetime]) -> lis
     """The calls of all executions. One that was in flight when an execution ended is made again by
     the next one, under its key: that is one call, which began when it was first sent. So is one
     whose result came in the very moment in which the run continued as new, and was not looked at:
-    after a result that it has taken, a run does not use a key again, except for a program's scope."""
+    after a result that it has taken, a run does not use a key again. A program's is its scope."""
     taken_up: dict[tuple[str, str], RecordedCall] = {}
     calls: list[RecordedCall] = []
     for number, execution in enumerate(executions):
