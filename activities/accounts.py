@@ -160,7 +160,8 @@ class Accounts(AccountActivities):
         catalog = catalog_of(
             models, self._default_model, max_call_seconds(page), scopes, has_charges(page)
         )
-        return catalog.model_copy(update={"accounts_locally": True, "no_idle_share": True})
+        now = {"accounts_locally": True, "no_idle_share": True, "spend_signals": True}
+        return catalog.model_copy(update=now)
 
     async def _read_models(self) -> Mapping[str, Any]:
         """The response of `GET /models`; empty if the provider has no such list."""

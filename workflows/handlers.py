@@ -28,6 +28,7 @@ from durable_agent_team.contracts.control import (
     Transferred,
 )
 from durable_agent_team.contracts.conversation_view import ConversationPage, ConversationQuery
+from durable_agent_team.contracts.program import SPEND_SIGNAL, ProgramSpend
 from durable_agent_team.contracts.run import RunState
 from durable_agent_team.contracts.spend import SpendReport
 from durable_agent_team.contracts.team import Task
@@ -113,6 +114,13 @@ class Handlers:
         """Calls start again."""
         if self._parse_signal("resume", Empty, payload, extra):
             self._run.pause(False)
+
+    @workflow.signal
+    def program_spend(self, payload: Any = None, *extra: Any) -> None:
+        """What a program has cost so far: sent by its activity. Payload: `ProgramSpend`."""
+        spend = self._parse_signal(SPEND_SIGNAL, ProgramSpend, payload, extra)
+        if spend is not None:
+            self._run.progress.show_program(spend)
 
     @workflow.signal
     async def adjust(self, payload: Any = None, *extra: Any) -> None:

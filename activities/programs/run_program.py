@@ -23,6 +23,7 @@ from activities.programs.program_span import program_span, record_result
 from activities.programs.remote_progress import Progress, earlier_progress
 from activities.programs.runner import ProgramOutput, Runner, Scope
 from activities.programs.scope_account import READ_SECONDS, ScopeAccount, ScopeState
+from activities.programs.spend_watch import SpendWatch
 from durable_agent_team.atxp.exceptions import AtxpError
 from durable_agent_team.atxp.sealing import Sealer
 from durable_agent_team.blobs.store import BlobsUnreachable
@@ -48,8 +49,6 @@ from durable_agent_team.contracts.text_ref import Text, TextRef
 
 MARGIN_SECONDS: Final = 5.0
 """Of the activity's time, for what follows the program's end."""
-LOOK_SECONDS: Final = 3.0
-"""Between two looks at what the scope has cost, while the program runs."""
 STDERR_SECONDS: Final = 2.0
 """How long a store that is away is waited for, to keep standard error."""
 MAX_FAILURE_STDERR: Final = 1_000
@@ -191,28 +190,34 @@ class _Execution:
         return await self._runner.run(call, scope, seconds, self._progress)
 
     async def _read(self, scope: Scope, seconds: float = READ_SECONDS) -> ScopeState:
-        """A remote agent that does not get the key costs nothing here, whatever the provider."""
-        if isinstance(self._call.run, RemoteRun) and not self._call.run.send_key:
+        if not self._is_paid_here:
             return ScopeState()
         return await self._account.read(scope, seconds)
 
+    @property
+    def _is_paid_here(self) -> bool:
+        """A remote agent that does not get the key costs nothing here, whatever the provider."""
+        return not isinstance(self._call.run, RemoteRun) or self._call.run.send_key
+
     @asynccontextmanager
     async def _looking(self, scope: Scope) -> AsyncIterator[None]:
-        """While the program runs, reads what the scope has cost, for the heartbeats."""
+        """While the program runs, reads what the scope has cost, for the heartbeats and the run."""
+        if not self._is_paid_here:
+            yield
+            return
 
-        async def look() -> None:
-            while True:
-                await asyncio.sleep(LOOK_SECONDS)
-                try:
-                    self._state = await self._read(scope)
-                except (AtxpError, ProgramError):
-                    continue
+        async def read(known_usd: Decimal, seconds: float) -> ScopeState:
+            return await self._account.read(scope, known_usd=known_usd, wait_seconds=seconds)
 
-        looks = asyncio.create_task(look())
+        def show(state: ScopeState) -> None:
+            self._state = state
+
+        watch = SpendWatch(self._call, read, show)
+        following = asyncio.create_task(watch.follow(self._state))
         try:
             yield
         finally:
-            looks.cancel()
+            following.cancel()
 
     async def _settled(self, scope: Scope) -> ScopeState:
         """The scope after the program's end, when its calls have ended or have had their time. An

@@ -109,15 +109,27 @@ class ScopeAccount:
         self.gateway_url = llm_url.rstrip("/").removesuffix("/v1")
         self._parent_key = parent_key
 
-    async def read(self, scope: Scope, seconds: float = READ_SECONDS) -> ScopeState:
-        """Raises an `AtxpError`; `ProgramError` where this provider has no scopes."""
+    async def read(
+        self,
+        scope: Scope,
+        seconds: float = READ_SECONDS,
+        *,
+        known_usd: Decimal | None = None,
+        wait_seconds: float = 0,
+    ) -> ScopeState:
+        """With `known_usd`, waits up to `wait_seconds` until it has cost another amount. Raises an
+        `AtxpError`; `ProgramError` where this provider has no scopes."""
+        url = httpx.URL(f"{self.gateway_url}/v1/scopes/{scope.name}")
+        if known_usd is not None:
+            waiting = {"spent_usd": f"{known_usd:f}", "wait_seconds": f"{wait_seconds:.3f}"}
+            url = url.copy_merge_params(waiting)
         try:
             answer = await exchange(
                 self._http,
                 "GET",
-                httpx.URL(f"{self.gateway_url}/v1/scopes/{scope.name}"),
+                url,
                 key=scope.key.get_secret_value(),
-                timeout_seconds=seconds,
+                timeout_seconds=seconds + wait_seconds,
             )
         except ProviderRefused as refused:
             if refused.status in NOT_SERVED:

@@ -9,7 +9,7 @@ from typing import Final
 from pydantic import Field
 
 from durable_agent_team.contracts.base import Message, Usd
-from durable_agent_team.contracts.call import MAX_ANSWER, CallRequest
+from durable_agent_team.contracts.call import MAX_ANSWER, CallRequest, Usage
 from durable_agent_team.contracts.effects import EffectAnswer, EffectDecision, UnknownEffect
 from durable_agent_team.contracts.program_kinds import CommandRun, PythonRun, RemoteRun, Run
 from durable_agent_team.contracts.team import Identifier
@@ -18,12 +18,14 @@ __all__ = [
     "ATTEMPTS_OF_AN_EXECUTION",
     "MAX_ATTEMPT",
     "MAX_REMOTE_TASK",
+    "SPEND_SIGNAL",
     "CommandRun",
     "EffectAnswer",
     "EffectDecision",
     "EnvironmentOrder",
     "EnvironmentReady",
     "ProgramCall",
+    "ProgramSpend",
     "PythonRun",
     "RemoteRun",
     "Run",
@@ -69,6 +71,21 @@ class ProgramCall(Message):
     """After which the program is killed. The activity itself has more time, to report that."""
     known_spent_usd: Usd = Decimal(0)
     """What the scope had cost when the workflow last knew; this execution's cost comes on top."""
+    signal_seconds: float | None = Field(None, gt=0)
+    """The shortest pause between two signals that say what the scope has cost so far; None where
+    the run does not want any."""
+
+
+SPEND_SIGNAL: Final = "program_spend"
+"""The signal by which an activity tells the run what its program has cost so far."""
+
+
+class ProgramSpend(Message):
+    """The payload of `program_spend`: the whole cost of a scope, not what has come on top."""
+
+    scope: str = Field(max_length=100)
+    spent_usd: Usd
+    usage: Usage = Field(default_factory=Usage)
 
 
 def scope_attempt(execution: int, attempt: int) -> int:

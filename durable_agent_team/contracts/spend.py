@@ -139,6 +139,10 @@ class ModelCatalog(Message):
     no_idle_share: bool = False
     """An orchestrator that is never called has no share of the team's budget: not so in runs that
     began with an earlier version."""
+    spend_signals: bool = False
+    """Whether the activity that runs a program signals what it has cost. In runs of earlier
+    versions the workflow reads the ledger instead, by a timer.
+    """
     plans_by_model: bool = False
     """Whether each model's `planning` says in which form it is asked for plans. Runs of earlier
     versions do not have it: all their models plan in the narrow form."""

@@ -196,6 +196,7 @@ class Server:
     async def stop(self) -> None:
         """Refuses new calls, finishes those in flight within a time limit, closes everything."""
         self.gateway.stopping = True
+        self.gateway.calls.scope_watch.end()
         for task in self._periodic:
             task.cancel()
             with suppress(asyncio.CancelledError):

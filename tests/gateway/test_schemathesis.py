@@ -8,6 +8,7 @@ wrong type) are cheap and always all sent; random ones cost 20 ms each and are f
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from durable_agent_team.gateway.api.request_shapes import MAX_WAIT_SECONDS
 from tests.gateway.attacked_gateway import attacked_gateway
 from tests.gateway.client import Agent, Api
 from tests.support.fuzzing import count, examples
@@ -81,6 +83,7 @@ class Sender:
             assert self.session.patch(url, json=fresh, headers=headers, timeout=60).ok
 
     def send_four(self, case: "Case[Any]") -> None:
+        _hurry(case)
         agent = case.operation.path.removeprefix(BELOW) in CALLS
         sent = self._send(case, self.keys[agent])
         self._send(self._with_real_values(case), self.keys[agent])
@@ -126,6 +129,13 @@ class Sender:
         if isinstance(case.body, dict):
             case.body |= {name: real[name] for name in real if name in case.body}
         return case
+
+
+def _hurry(case: "Case[Any]") -> None:
+    """A long poll of a scope that nothing is charged to would wait as long as it asks for."""
+    with suppress(TypeError, ValueError):
+        if "spent_usd" in case.query and 0 < float(case.query["wait_seconds"]) <= MAX_WAIT_SECONDS:
+            case.query["wait_seconds"] = "0.01"
 
 
 def send_coverage(sender: Sender) -> None:

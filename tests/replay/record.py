@@ -25,11 +25,12 @@ from temporalio.service import RPCError
 from durable_agent_team.contracts.call import CallRequest, CallResult, Purpose
 from durable_agent_team.contracts.effects import UnknownEffect
 from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.program import SPEND_SIGNAL
 from durable_agent_team.contracts.run import RunState
 from durable_agent_team.contracts.text_ref import reference_to
 from durable_agent_team.contracts.tool_call import ToolFailure, ToolOrder
 from durable_agent_team.process.interpreter_exit import exit_process
-from tests.support.fakes import FakeWorld
+from tests.support.fakes import COST, FakeWorld
 from tests.support.programs import ProgramWorld, Running, two_calls
 from tests.support.run_reports import report_of
 from tests.support.temporal import server
@@ -364,6 +365,27 @@ async def program_continued(client: Client) -> Handle:
     return client.get_workflow_handle(handle.id)
 
 
+async def program_signals(client: Client) -> Handle:
+    """Programs that signal what they cost: one runs out while it runs and gets a top-up; signals
+    come late, too low, and for a scope that is not known."""
+
+    async def script(running: Running) -> str:
+        answer = await two_calls(running)
+        for late in (COST, 0 * COST):
+            await running.signal(late)
+        return answer
+
+    world = ProgramWorld(script)
+    async with started(client, world, {"team": crew(budget_usd="0.015")}) as handle:
+        await until(handle, parked)
+        scope = world.orders[0].scope
+        await handle.signal(SPEND_SIGNAL, {"scope": scope, "spent_usd": "0.014"})
+        await handle.signal(SPEND_SIGNAL, {"scope": "unknown", "spent_usd": "1"})
+        await handle.execute_update("adjust_budget", {"agent": "crew", "budget_usd": "0.02"})
+        await report_of(handle)
+    return handle
+
+
 async def turns(client: Client) -> Handle:
     """All turns of an agent with tools, in one execution."""
     return await _turns(client, events=1_000)
@@ -501,6 +523,7 @@ SCENARIOS: dict[str, Callable[[Client], Awaitable[Handle]]] = {
     "tools_and_people_taken_up": tools_and_people_taken_up,
     "programs": programs,
     "program_continued": program_continued,
+    "program_signals": program_signals,
 }
 
 if __name__ == "__main__":

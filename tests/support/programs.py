@@ -14,9 +14,11 @@ from durable_agent_team.contracts.activity_interfaces import ProgramActivities
 from durable_agent_team.contracts.call import AccountRef, AttemptSpend, CallRequest, CallResult
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.program import (
+    SPEND_SIGNAL,
     EnvironmentOrder,
     EnvironmentReady,
     ProgramCall,
+    ProgramSpend,
     scope_attempt,
 )
 from durable_agent_team.contracts.spend import Charge, Ledger
@@ -55,7 +57,19 @@ class Running:
             if book.spent + self.world.scoped_usd(book) + COST > book.budget:
                 raise self.error(ErrorType.BUDGET_EXHAUSTED, "exhausted", final=True)
             scope.paid[prompt] = COST
+            if self.order.signal_seconds is not None:
+                await self.signal(scope.spent)
         return f"answer to {prompt}"
+
+    async def signal(self, spent_usd: Decimal) -> None:
+        """Tells the run what the scope has cost, as the activity does."""
+        info = activity.info()
+        assert info.workflow_id is not None
+        handle = activity.client().get_workflow_handle(
+            info.workflow_id, run_id=info.workflow_run_id
+        )
+        spend = ProgramSpend(scope=self.order.scope, spent_usd=spent_usd)
+        await handle.signal(SPEND_SIGNAL, spend)
 
     def error(
         self, kind: ErrorType, message: str, *, final: bool = False, **details: Any
@@ -83,10 +97,14 @@ async def two_calls(running: Running) -> str:
 
 
 class ProgramWorld(FakeWorld, ProgramActivities):
-    """A `FakeWorld` whose agents with `run` are scripts."""
+    """A `FakeWorld` whose agents with `run` are scripts. Without `signals` the runs are as those of
+    earlier versions, which read the ledger while a program runs."""
 
-    def __init__(self, script: Script = two_calls, rule: Rule | None = None) -> None:
+    def __init__(
+        self, script: Script = two_calls, rule: Rule | None = None, *, signals: bool = True
+    ) -> None:
         super().__init__(rule)
+        self.catalog = self.catalog.model_copy(update={"spend_signals": signals})
         self.script = script
         self.scopes: dict[str, FakeScope] = {}
         self.of_agent: dict[str, str] = {}

@@ -12,7 +12,11 @@ from durable_agent_team.contracts.call import CallResult
 from durable_agent_team.contracts.effects import EffectDecision, UnknownEffect
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.names import STARTER
-from durable_agent_team.contracts.program import EnvironmentOrder, EnvironmentReady
+from durable_agent_team.contracts.program import (
+    SPEND_SIGNAL,
+    EnvironmentOrder,
+    EnvironmentReady,
+)
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import LedgerAgreement
 from tests.support.fakes import COST
@@ -164,7 +168,9 @@ async def test_a_failed_task_that_is_tried_again_keeps_its_scope(client: Client)
     agrees(report, 2 * COST)
 
 
-async def test_spend_is_shown_while_it_runs(client: Client) -> None:
+@pytest.mark.parametrize("signals", [True, False])
+async def test_spend_is_shown_while_it_runs(client: Client, signals: bool) -> None:
+    """Also in runs that began with an earlier version."""
     going = asyncio.Event()
 
     async def script(running: Running) -> str:
@@ -172,12 +178,50 @@ async def test_spend_is_shown_while_it_runs(client: Client) -> None:
         await going.wait()
         return await running.model("second")
 
-    world = ProgramWorld(script)
+    world = ProgramWorld(script, signals=signals)
     async with started(client, world, {"team": crew()}) as handle:
         async with asyncio.timeout(20):
             while (shown := await spend(handle)).total.spent_usd != COST:
                 await asyncio.sleep(0.1)
         assert shown.total.reserved_usd == shown.total.remaining_usd, "up to its budget"
+        going.set()
+        report = await handle.result()
+    agrees(report, 2 * COST)
+    assert report.spend.agents[0].useful_usd == 2 * COST
+
+
+async def test_a_signal_that_comes_late_or_twice_counts_nothing(client: Client) -> None:
+    """Its figure is the whole cost of a scope: it replaces what was shown, if it is higher."""
+    going = asyncio.Event()
+
+    async def script(running: Running) -> str:
+        answer = await running.model("first")
+        if running.order.execution == 1:
+            raise running.error(ErrorType.PROGRAM_FAILED, "boom", final=True)
+        await running.model("second")
+        await going.wait()
+        return answer
+
+    world = ProgramWorld(script)
+    async with started(client, world, {"team": crew()}) as handle:
+        await until(handle, parked)
+        scope = world.orders[0].scope
+        for spent in (COST, 5 * COST):
+            await handle.signal(SPEND_SIGNAL, {"scope": scope, "spent_usd": str(spent)})
+        assert (await spend(handle)).total.spent_usd == COST, "the program is not running"
+        await handle.execute_update("retry_task", {"task": "research"})
+        async with asyncio.timeout(20):
+            while (await spend(handle)).total.spent_usd != 2 * COST:
+                await asyncio.sleep(0.05)
+        for late in (COST, 0, 2 * COST):
+            await handle.signal(SPEND_SIGNAL, {"scope": scope, "spent_usd": str(late)})
+        await handle.signal(SPEND_SIGNAL, {"scope": "unknown", "spent_usd": "1"})
+        wrong: list[Any] = [{"scope": scope, "spent_usd": "-1"}, {"scope": scope}, [], "much"]
+        for bad in wrong:
+            await handle.signal(SPEND_SIGNAL, bad)
+        now = await state(handle)
+        assert [each.message for each in now.refusals] == [SPEND_SIGNAL] * 4
+        assert (await spend(handle)).total.spent_usd == 2 * COST
         going.set()
         report = await handle.result()
     agrees(report, 2 * COST)

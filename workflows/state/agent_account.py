@@ -212,13 +212,21 @@ class AgentAccount:
         self.lost[key] = price_usd
 
     def observe(self, ledger: Ledger) -> None:
-        """Adds what the programs in flight have cost so far. It counts as useful until they end."""
+        """Adds what the programs in flight have cost so far."""
         self._count_programs(ledger)
         for scope, amount in ledger.by_key().items():
-            if scope in self.replayable and scope in self.in_flight:
-                missing = amount - self.charges.of_key(scope)
-                if missing > 0:
-                    self.charges.add(scope, Use.USEFUL, missing)
+            self.show_program(scope, amount)
+
+    def show_program(self, scope: str, spent_usd: Decimal, usage: Usage | None = None) -> None:
+        """What a program in flight has cost so far, in all. It counts as useful until it ends. A
+        figure that comes late, after a higher one or after the program's end, changes nothing."""
+        if scope not in self.replayable or scope not in self.in_flight:
+            return
+        missing = spent_usd - self.charges.of_key(scope)
+        if missing > 0:
+            self.charges.add(scope, Use.USEFUL, missing)
+        if usage is not None:
+            self.count_program(scope, usage)
 
     @property
     def is_unexplained(self) -> bool:

@@ -11,6 +11,7 @@ from pydantic import Field
 from durable_agent_team.contracts.approvals import Decided
 from durable_agent_team.contracts.call import AccountRef
 from durable_agent_team.contracts.control import Approve
+from durable_agent_team.contracts.program import ProgramSpend
 from durable_agent_team.contracts.run import (
     Failure,
     Refusal,
@@ -194,6 +195,22 @@ class Progress:
             scope.preparing or scope.id in self.accounts[scope.agent].in_flight
             for scope in self.scopes.values()
         )
+
+    @property
+    def programs_in_flight(self) -> int:
+        """How many programs run."""
+        return sum(
+            scope.id in self.accounts[scope.agent].in_flight for scope in self.scopes.values()
+        )
+
+    def show_program(self, spend: ProgramSpend) -> None:
+        """What a program has cost so far. One that has ended since, or was done again, is not
+        found, or is not in flight."""
+        for scope in self.scopes.values():
+            if scope.id == spend.scope:
+                account = self.accounts[scope.agent]
+                account.show_program(scope.id, spend.spent_usd, spend.usage)
+                self.changed()
 
     @property
     def has_effects_in_flight(self) -> bool:

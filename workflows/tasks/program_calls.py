@@ -24,11 +24,16 @@ from workflows.state.program_scope import ProgramScope
 from workflows.state.progress import Progress
 from workflows.tasks.call_requests import Assignment
 
+SIGNAL_SECONDS = 2.0
+"""The shortest pause between two signals of a program that say what it has cost so far, where few
+programs run. Many together signal less often, so that the history grows no faster."""
+FEW_PROGRAMS = 5
+
 FIRST_LOOK_SECONDS = 2.0
 LOOKS_GROW = 1.5
 LONGEST_LOOK_SECONDS = 60.0
-"""How often the ledger is read while a program runs. An hour of it adds about 400 events to the
-history."""
+"""How often the ledger is read while a program runs, in runs that began before there were signals.
+An hour of it adds about 400 events to the history."""
 
 
 class ProgramCalls:
@@ -136,6 +141,7 @@ class ProgramCalls:
             "reply": scope.reply,
             "remote_task": scope.remote_task,
             "known_spent_usd": known,
+            "signal_seconds": self._signal_seconds(),
         }
         return ProgramCall(
             call=request,
@@ -147,10 +153,15 @@ class ProgramCalls:
             **{name: value for name, value in optional.items() if value},
         )
 
+    def _signal_seconds(self) -> float | None:
+        if not self._progress.catalog.spend_signals:
+            return None
+        return SIGNAL_SECONDS * max(self._progress.programs_in_flight / FEW_PROGRAMS, 1)
+
     @asynccontextmanager
     async def _spend_shown(self, agent: str) -> AsyncIterator[None]:
-        """While the body runs, reads the ledger from time to time."""
-        if not self._progress.capabilities.ledger:
+        """In a run without signals: reads the ledger from time to time while the body runs."""
+        if self._progress.catalog.spend_signals or not self._progress.capabilities.ledger:
             yield
             return
         looking = asyncio.create_task(self._look(agent))

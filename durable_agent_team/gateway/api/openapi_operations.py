@@ -19,6 +19,7 @@ from durable_agent_team.gateway.api.effect_shapes import (
     EffectState,
 )
 from durable_agent_team.gateway.api.request_shapes import (
+    AMOUNT,
     CHARGE,
     IDEMPOTENCY_KEY,
     MAX_AFTER,
@@ -26,6 +27,7 @@ from durable_agent_team.gateway.api.request_shapes import (
     PAGE,
     POSSIBLY_BILLED,
     TOOL,
+    WAIT_FOR_CHARGE,
     WAIT_SECONDS,
     Schema,
 )
@@ -139,6 +141,11 @@ SCOPE_NAME: Final[Schema] = {"type": "string", "pattern": f"^{SCOPE.pattern}$"}
 ATTEMPT_NUMBER: Final[Schema] = {"type": "integer", "minimum": 1, "maximum": MAX_ATTEMPT}
 OF_SCOPE = _parameter("path", "scope", SCOPE_NAME)
 IN_SCOPE = (OF_SCOPE, _parameter("path", "attempt", ATTEMPT_NUMBER))
+LONG_POLL = (
+    _parameter("query", "spent_usd", AMOUNT),
+    _parameter("query", "wait_seconds", WAIT_FOR_CHARGE),
+)
+"""Of a scope: answers as soon as it has cost another amount than `spent_usd`."""
 SCOPE_HEADERS = (
     _parameter("header", SCOPE_HEADER, SCOPE_NAME),
     _parameter("header", ATTEMPT_HEADER, ATTEMPT_NUMBER),
@@ -286,7 +293,7 @@ _UNSCOPED: Final[dict[tuple[str, str], Operation]] = {
         ScopeJson,
         (*_ALWAYS, *_KEY, 404),
         AGENT_KEY,
-        parameters=(OF_SCOPE, OF_AGENT),
+        parameters=(OF_SCOPE, OF_AGENT, *LONG_POLL),
         or_key=PARENT_KEY,
     ),
     ("GET", "/v1/scopes/{scope}/effects"): Operation(

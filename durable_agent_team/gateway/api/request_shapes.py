@@ -60,6 +60,9 @@ def _ascii(pattern: str) -> str:
 
 AMOUNT = _number("USD, exact to six decimal places", float(MAX_USD))
 WAIT_SECONDS = _number("Wait until no money is reserved", MAX_WAIT_SECONDS)
+WAIT_FOR_CHARGE = _number(
+    "Wait until the scope has cost another amount than `spent_usd`", MAX_WAIT_SECONDS
+)
 ACCOUNT_ID: Schema = {"type": "string", "minLength": 1}
 IDEMPOTENCY_KEY: Schema = {
     "type": "string",

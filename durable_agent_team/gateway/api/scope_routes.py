@@ -4,7 +4,8 @@ import json
 
 from aiohttp import web
 
-from durable_agent_team.gateway.amounts import usd
+from durable_agent_team.gateway.amounts import parse_usd, usd
+from durable_agent_team.gateway.api.account_routes import wait_seconds
 from durable_agent_team.gateway.api.gateway_context import GATEWAY
 from durable_agent_team.gateway.api.http_bodies import query_value, respond_shape
 from durable_agent_team.gateway.api.response_shapes import (
@@ -13,18 +14,35 @@ from durable_agent_team.gateway.api.response_shapes import (
     ScopeJson,
     ScopeUsage,
 )
-from durable_agent_team.gateway.api.scoped_calls import checked_scope
+from durable_agent_team.gateway.api.scoped_calls import checked_scope, client_is_there
 from durable_agent_team.gateway.api_error import invalid, not_found, shown
 from durable_agent_team.gateway.stores.scope_records import ScopeState
 
 
 async def scope(request: web.Request) -> web.Response:
     """GET /v1/scopes/{scope} with the agent's key, or with the parent key and `?agent=ID`. A scope
-    in which nothing was called yet has attempt 0 and no costs."""
+    in which nothing was called yet has attempt 0 and no costs. With `wait_seconds` and `spent_usd`
+    it answers as soon as the scope has cost another amount than that."""
     name = checked_scope(request, request.match_info["scope"])
+    known, seconds = _known_spend(request)
     account_id = await scope_account(request)
-    state = await request.app[GATEWAY].store.scope_state(account_id, name)
+    state = await request.app[GATEWAY].calls.scope_watch.state(
+        account_id, name, known, seconds, lambda: client_is_there(request)
+    )
     return respond_shape(_shape(name, state))
+
+
+def _known_spend(request: web.Request) -> tuple[int | None, float]:
+    """`spent_usd` in micro-USD, and `wait_seconds`. Raises ApiError."""
+    seconds, spent = wait_seconds(request, {}), query_value(request, "spent_usd")
+    if spent is None:
+        if seconds:
+            raise invalid("`wait_seconds` needs `spent_usd`: what the scope is known to have cost")
+        return None, 0.0
+    try:
+        return parse_usd(spent, "`spent_usd`"), seconds
+    except ValueError as error:
+        raise invalid(str(error)) from None
 
 
 async def scope_account(request: web.Request) -> str:

@@ -15,6 +15,7 @@ from durable_agent_team.gateway.calls.chat_request import ChatRequest
 from durable_agent_team.gateway.calls.claims import Claim, Claims
 from durable_agent_team.gateway.calls.refusals import model_refused, refusal_error, superseded
 from durable_agent_team.gateway.calls.relay import Relay
+from durable_agent_team.gateway.calls.scope_watch import ScopeWatch
 from durable_agent_team.gateway.calls.upstream_protocol import Upstream
 from durable_agent_team.gateway.identifiers import call_id
 from durable_agent_team.gateway.stores.account_records import Account
@@ -74,11 +75,13 @@ class CallService:
     scrub: Callable[[str], str] = str
     """Removes keys from an upstream's error before it is stored."""
     claims: Claims = field(init=False)
+    scope_watch: ScopeWatch = field(init=False)
     _by_key: dict[tuple[str, str], CallInFlight] = field(default_factory=dict)
     _by_account: dict[str, set["asyncio.Task[CallOutcome]"]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.claims = Claims(self.store)
+        self.scope_watch = ScopeWatch(self.store)
 
     async def make(
         self,
@@ -286,6 +289,7 @@ class CallService:
             log.error("overrun model=%s usd=%s", call.model, usd_text(billed.overrun))
         if settlement.scope is not None:
             self.claims.saw(call.account_id, settlement.scope, settled.newest_attempt)
+            self.scope_watch.charged(call.account_id, settlement.scope)
         return CallOutcome(settled.account, billed.status, billed.body, billed=billed)
 
     def _overrun_error(self, request: ChatRequest) -> ApiError | None:
