@@ -133,7 +133,7 @@ class Sender:
 
 def _hurry(case: "Case[Any]") -> None:
     """A long poll of a scope that nothing is charged to would wait as long as it asks for."""
-    with suppress(TypeError, ValueError):
+    with suppress(KeyError, TypeError, ValueError):
         if "spent_usd" in case.query and 0 < float(case.query["wait_seconds"]) <= MAX_WAIT_SECONDS:
             case.query["wait_seconds"] = "0.01"
 
