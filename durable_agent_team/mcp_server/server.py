@@ -1,6 +1,8 @@
 """Offers `RunTools` by the official `mcp` package: on standard input and output, or by HTTP."""
 
+import asyncio
 import hmac
+import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from mcp.server.mcpserver import MCPServer
 from mcp_types import ToolAnnotations
 
 from durable_agent_team.mcp_server.run_tools import RunTools
+from durable_agent_team.mcp_server.timed_connection import TimedConnection
 
 NAME: Final = "durable-agent-team"
 PATH: Final = "/mcp"
@@ -38,6 +41,13 @@ READING_TOOLS: Final = (
     "list_approvals",
 )
 ACTING_TOOLS: Final = ("start_run", "approve", "reject", "answer", "cancel_run")
+
+LEAVE_SECONDS: Final = 3
+"""At the end, for answers that are being made. A client's open stream of events is cut."""
+UNAUTHORIZED: Final = {
+    "error": "invalid_token",
+    "error_description": "send the value of MCP_TOKEN as Authorization: Bearer",
+}
 
 Scope = dict[str, Any]
 App = Callable[[Scope, Any, Any], Awaitable[None]]
@@ -77,15 +87,31 @@ async def serve_http(server: MCPServer, address: HttpAddress) -> None:
     app: App = server.streamable_http_app(streamable_http_path=PATH, host=address.host)
     if address.token is not None:
         app = _RequiresToken(app, address.token)
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    log = logging.getLogger("uvicorn.error")
+    log.setLevel(logging.WARNING)
+    log.addFilter(_is_no_cut_answer)
     config = uvicorn.Config(
-        app, host=address.host, port=address.port, log_level="warning", access_log=False
+        app,
+        host=address.host,
+        port=address.port,
+        http=TimedConnection,
+        timeout_graceful_shutdown=LEAVE_SECONDS,
+        log_level="warning",
+        access_log=False,
     )
     await uvicorn.Server(config).serve()
 
 
+def _is_no_cut_answer(record: logging.LogRecord) -> bool:
+    """Whoever ends the server cuts its answers, and needs no trace of each."""
+    kind = record.exc_info[0] if record.exc_info else None
+    is_cut = kind is not None and issubclass(kind, asyncio.CancelledError)
+    return not is_cut and not str(record.msg).startswith("Cancel %s running task(s)")
+
+
 class _RequiresToken:
-    """Answers 401 to every HTTP request without the token, before any of it is read."""
+    """Answers 401 to every HTTP request without the token, before any of it is read: with the
+    challenge and the codes of RFC 6750, section 3, by which MCP clients know what to send."""
 
     def __init__(self, app: App, token: str) -> None:
         self._app = app
@@ -96,7 +122,7 @@ class _RequiresToken:
         if scope["type"] != "http" or hmac.compare_digest(given, self._expected):
             await self._app(scope, receive, send)
             return
-        headers = [(b"content-type", b"text/plain"), (b"www-authenticate", b"Bearer")]
+        challenge = b'Bearer error="invalid_token"' if given else b"Bearer"
+        headers = [(b"content-type", b"application/json"), (b"www-authenticate", challenge)]
         await send({"type": "http.response.start", "status": 401, "headers": headers})
-        body = b"send the value of MCP_TOKEN as Authorization: Bearer\n"
-        await send({"type": "http.response.body", "body": body})
+        await send({"type": "http.response.body", "body": json.dumps(UNAUTHORIZED).encode()})

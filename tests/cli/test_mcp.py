@@ -165,12 +165,18 @@ async def test_by_http_with_a_token(starter: Starter, world: FakeWorld) -> None:
             assert isinstance((await call(client, "list_runs"))["runs"], list)
             await _attack(http, url)
             assert (await call(client, "list_teams"))["teams"], "it goes on"
+        _, half = await asyncio.open_connection("127.0.0.1", port)
+        half.write(b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\n" + HALF)
+        await half.drain()
     finally:
         process.send_signal(signal.SIGINT)
         _, err = await asyncio.wait_for(process.communicate(), 20)
     assert b"Traceback" not in err
     assert b"secret" not in err
 
+
+HALF = b"Authorization: Bearer secret\r\nContent-Length: 9\r\n\r\n{"
+"""It is in flight when the server is told to end, and keeps it from nothing."""
 
 NONSENSE = [
     b"no json", b"[]", b'{"a":' * 5_000, b'{"jsonrpc":"2.0","id":' + b"9" * 5_000 + b"}",

@@ -50,7 +50,7 @@ from tests.workflows.test_programs import crew
 from tests.workflows.test_review import FINISH
 from tests.workflows.test_running_out import parked, two_tasks, until
 from tests.workflows.test_steering import CHAIN, Gate
-from tests.workflows.test_turns import LOOK, clerk, said_by_turn
+from tests.workflows.test_turns import LOOK, bounded, clerk, looks, said_by_turn
 from tests.workflows.test_whole_plans import catalog, lawyers
 from tests.workflows.test_whole_plans import planner as whole_planner
 from tests.workflows.test_whole_plans import sound as whole_plan
@@ -415,6 +415,14 @@ async def _turns(client: Client, events: int) -> Handle:
     return client.get_workflow_handle(handle.id)
 
 
+async def compacted_on_overflow(client: Client) -> Handle:
+    """A conversation that its provider refuses as too long: old results make room, twice, and the
+    turns are made again as new calls."""
+    world = ToolWorld(looks(5), tool=lambda order: "x" * 2_000)
+    bounded(world, 5_000)
+    return await _ended(client, world, {"team": clerk()})
+
+
 async def tools_and_people(client: Client) -> Handle:
     """Calls of tools that are approved, approved with other arguments, and rejected; one that may
     have run, which a person skips; one whose server is away until a person tries again; and a
@@ -519,6 +527,7 @@ SCENARIOS: dict[str, Callable[[Client], Awaitable[Handle]]] = {
     "drained": drained,
     "turns": turns,
     "turns_taken_up": turns_taken_up,
+    "compacted_on_overflow": compacted_on_overflow,
     "tools_and_people": tools_and_people,
     "tools_and_people_taken_up": tools_and_people_taken_up,
     "programs": programs,

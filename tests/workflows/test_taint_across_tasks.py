@@ -13,6 +13,7 @@ from durable_agent_team.contracts.call import CallRequest, CallResult, Purpose
 from durable_agent_team.contracts.run import RunReport, RunRequest
 from durable_agent_team.contracts.team import Team
 from durable_agent_team.contracts.tool_call import ToolOrder
+from tests.support.programs import ProgramWorld, two_calls
 from tests.support.run_reports import report_of
 from tests.support.tools import Said, ToolWorld, calls
 from tests.workflows.test_continue_as_new import executions
@@ -86,6 +87,28 @@ async def test_who_has_read_nothing_from_outside_asks_nobody(client: Client) -> 
     async with started(client, world, {"team": given}) as handle:
         await handle.result()
     assert len(effects(world)) == 1
+
+
+class WithPrograms(ProgramWorld, ToolWorld):
+    """Its agents with `run` are programs, and the others have tools."""
+
+    def __init__(self) -> None:
+        super().__init__(two_calls, says)  # type: ignore[arg-type]
+
+
+async def test_through_a_program_and_who_reads_its_answer(client: Client) -> None:
+    """What a program has read is not known, so that its answer counts as from outside. Beside it,
+    nobody is asked."""
+    world = WithPrograms()
+    tasks = (after("study", "crew"), after("beside", "clerk"), after("sum", "plain", "study"))
+    given = office(*tasks, after("pay", "clerk", "sum", "beside"))
+    run = {"python": "market.crews:research", "directory": "/teams"}
+    given["agents"]["crew"] = {"role": "Researchers", "budget_usd": 1, "run": run}
+    async with started(client, world, {"team": given}) as handle:
+        await reject(handle, "pay:1.1")
+        await handle.result()
+    made = [each for each in world.orders if isinstance(each, ToolOrder)]
+    assert [each.task for each in made] == ["beside"]
 
 
 async def test_through_handoffs_that_another_run_has_made(client: Client) -> None:

@@ -25,6 +25,7 @@ from tests.support.tools import Said, ToolWorld, calls
 from tests.workflows.test_life_of_a_run import started, team
 
 REFUND = {"python": "shop:refund", "effects": "once", "approve": "never"}
+WAIT_SECONDS = 60
 
 
 def tool_team(*tools: Any, **changes: Any) -> dict[str, Any]:
@@ -58,12 +59,18 @@ async def spend_of(handle: WorkflowHandle[Any, Any]) -> SpendReport:
 
 
 async def waits(handle: WorkflowHandle[Any, Any], *subjects: str) -> RunState:
-    """The state, once exactly these wait for a person."""
-    while True:
-        state = await state_of(handle)
-        if {each.subject for each in state.waiting} == set(subjects):
-            return state
-        await asyncio.sleep(0.05)
+    """The state, once exactly these wait for a person. Fails with what waits instead."""
+    state = await state_of(handle)
+    try:
+        async with asyncio.timeout(WAIT_SECONDS):
+            while {each.subject for each in state.waiting} != set(subjects):
+                await asyncio.sleep(0.05)
+                state = await state_of(handle)
+    except TimeoutError:
+        seen = [(each.subject, each.reason) for each in state.waiting]
+        tasks = [(each.id, each.status.value, each.failure) for each in state.tasks]
+        pytest.fail(f"{subjects} do not wait: the run is {state.status.value}, {seen=}, {tasks=}")
+    return state
 
 
 async def answer(handle: WorkflowHandle[Any, Any], decision: str, **more: Any) -> None:
