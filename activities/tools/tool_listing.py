@@ -28,6 +28,16 @@ from durable_agent_team.contracts.tool_kinds import (
 )
 
 MAX_INSTRUCTIONS: Final = 2_000
+SAYS_MORE: Final = (
+    "$ref",
+    "allOf",
+    "anyOf",
+    "oneOf",
+    "if",
+    "dependentSchemas",
+    "patternProperties",
+)
+"""Words of JSON Schema by which an object may have properties that `properties` does not name."""
 MAX_NAMED: Final = 20
 """Tools that an error names."""
 
@@ -85,6 +95,7 @@ class ToolListing:
         else:
             definition = self._built_ins.definition(tool, wanted.documents)
             source = tool.built_in
+        _check_amount(tool, source, [definition.parameters])
         listed = _Listed(
             entry=number,
             group="",
@@ -118,6 +129,7 @@ class ToolListing:
             raise ToolUnreachable(
                 f"`key_argument`: no tool of the server {name!r} has an argument {key!r}"
             )
+        _check_amount(tool, f"the server {name!r}", [each.parameters for each in chosen])
         listed = [
             _Listed(
                 entry=number,
@@ -142,6 +154,27 @@ def takes(tool: ServerTool, argument: str) -> bool:
     """Whether a tool has an argument of this name."""
     properties = tool.parameters.get("properties")
     return isinstance(properties, dict) and argument in properties
+
+
+def _check_amount(tool: Tool, source: str, schemas: list[dict[str, Any]]) -> None:
+    """Raises `ToolUnreachable` where the argument that holds the amount of a call is one that no
+    call can have: a person would be asked about each, whatever it moves."""
+    amount = tool.amount
+    if amount is None or any(_may_take(schema, amount) for schema in schemas):
+        return
+    names = sorted({name for schema in schemas for name in schema["properties"]})
+    raise ToolUnreachable(
+        f"`amount`: {source} has no argument {amount!r}; it has:"
+        f" {', '.join(names[:MAX_NAMED]) or 'none'}"
+    )
+
+
+def _may_take(schema: dict[str, Any], argument: str) -> bool:
+    """Also where the schema does not say by `properties` alone which arguments there are."""
+    properties = schema.get("properties")
+    if not isinstance(properties, dict) or argument in properties:
+        return True
+    return any(word in schema for word in SAYS_MORE)
 
 
 def definition_sha256(definition: ToolDefinition) -> str:

@@ -1,4 +1,5 @@
-"""Functions that a team file names (`module:function`): whether their code can be found.
+"""Functions that a team file names (`module:function`): whether their code can be found, with the
+arguments that their entry names.
 
 Nothing is imported: the file is read. What only an import shows, the worker reports when it lists
 the tools, or starts the program.
@@ -17,6 +18,7 @@ from durable_agent_team.contracts.team import Team
 from durable_agent_team.contracts.tool_kinds import PythonTool
 from durable_agent_team.rules.nearest_names import nearest
 from durable_agent_team.rules.programs import programs_of
+from durable_agent_team.team_files.function_arguments import argument_warnings
 
 MOST_BYTES = 1_000_000
 
@@ -31,13 +33,23 @@ def function_warnings(team: Team) -> Iterator[Problem]:
         for index, tool in enumerate(agent.tools):
             if isinstance(tool, PythonTool):
                 found = _warning(tool.python, tool.directory, is_isolated=False)
-                yield from _placed(f"agents.{name}.tools[{index}]", tool.python, found)
+                place = f"agents.{name}.tools[{index}]"
+                yield from _placed(place, tool.python, found)
+                if found is None:
+                    yield from _of_arguments(tool, place)
 
 
 def _placed(field: str, value: str, found: tuple[str, str] | None) -> Iterator[Problem]:
     if found is not None:
         what, remedy = found
         yield Problem(field=f"{field}.python", value=value, what=what[:1000], remedy=remedy[:1000])
+
+
+def _of_arguments(tool: PythonTool, place: str) -> Iterator[Problem]:
+    file = _file_of(tool.python.partition(":")[0], Path(tool.directory or "."))
+    tree = _tree_of(file) if file is not None else None
+    if tree is not None:
+        yield from argument_warnings(tree, tool, place)
 
 
 def _warning(named: str, directory: str | None, *, is_isolated: bool) -> tuple[str, str] | None:
@@ -87,26 +99,31 @@ def _is_installed(module: str) -> bool:
     return False
 
 
+def _tree_of(file: Path) -> ast.Module | None:
+    """The module's text, parsed; None where that cannot be done."""
+    with suppress(OSError, ValueError, SyntaxError, RecursionError, MemoryError):
+        return ast.parse(file.read_bytes()) if file.stat().st_size <= MOST_BYTES else None
+    return None
+
+
 def _names_in(file: Path) -> set[str] | None:
     """What the module defines at its top level; None where its text does not say that."""
-    with suppress(OSError, ValueError, SyntaxError, RecursionError, MemoryError):
-        if file.stat().st_size > MOST_BYTES:
-            return None
-        tree = ast.parse(file.read_bytes())
-        names: set[str] = set()
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ImportFrom | ast.Import):
-                bound = {each.asname or each.name.partition(".")[0] for each in node.names}
-                if "*" in bound:
-                    return None
-                names |= bound
-            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                names.add(node.name)
-            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                names.add(node.id)
-        says_all = not names & {"__getattr__"} and "globals" not in _used_in(tree)
-        return names if says_all else None
-    return None
+    tree = _tree_of(file)
+    if tree is None:
+        return None
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom | ast.Import):
+            bound = {each.asname or each.name.partition(".")[0] for each in node.names}
+            if "*" in bound:
+                return None
+            names |= bound
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    says_all = not names & {"__getattr__"} and "globals" not in _used_in(tree)
+    return names if says_all else None
 
 
 def _used_in(tree: ast.AST) -> set[str]:

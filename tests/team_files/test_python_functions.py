@@ -77,3 +77,53 @@ def test_an_environment_may_have_the_module(tmp_path: Path) -> None:
     (tmp_path / "env" / "requirements.lock").write_text("")
     isolated = PROGRAM.replace('"}}', '", environment: env}}')
     assert warned(tmp_path, isolated, "no_such:answer") == []
+
+
+BANK = """from durable_agent_team.agents import once
+from bank import wrapped
+def pay(order: str, usd: float, key: str = "") -> str: ...
+@once(idempotent=True)
+async def send(order, /, *, usd: float, key: str) -> str: ...
+@wrapped
+def decorated(order: str) -> str: ...
+def anything(**more: str) -> str: ...
+if wrapped:
+    def twice(order: str) -> str: ...
+else:
+    def twice(usd: float, key: str) -> str: ...
+def replaced(order: str) -> str: ...
+replaced = wrapped(replaced)
+"""
+
+
+def of_arguments(folder: Path, function: str, more: str) -> list[str]:
+    (folder / "bank.py").write_text(BANK)
+    named = TOOL.replace('"}}', f'", {more}}}}}')
+    return warned(folder, named, f"bank:{function}")
+
+
+ABOVE = "approve: above_usd, above_usd: 5, amount: "
+
+
+@pytest.mark.parametrize("function", ["pay", "send"])
+def test_an_argument_that_the_function_does_not_have_is_named(
+    tmp_path: Path, function: str
+) -> None:
+    place, what = "agents.clerk.tools[0]", f"bank:{function} has no argument of this name"
+    assert of_arguments(tmp_path, function, "key_argument: keyy") == [
+        f"{place}.key_argument = keyy: {what} (did you mean `key`?)"
+    ]
+    assert of_arguments(tmp_path, function, "key_argument: idempotency") == [
+        f"{place}.key_argument = idempotency: {what} (add it to the function: `idempotency: str`)"
+    ]
+    assert of_arguments(tmp_path, function, f"{ABOVE}total, key_argument: key") == [
+        f"{place}.amount = total: {what} (it has: order, usd)"
+    ]
+
+
+def test_an_argument_that_the_function_has_or_may_have_is_not_complained_about(
+    tmp_path: Path,
+) -> None:
+    for function in ("pay", "send", "decorated", "anything", "twice", "replaced", "wrapped"):
+        more = f"{ABOVE}usd, key_argument: key"
+        assert of_arguments(tmp_path, function, more) == [], function

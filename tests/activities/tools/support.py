@@ -61,7 +61,7 @@ class FakeFunctions:
 
     async def describe(self, tool: PythonTool, *, fresh: bool = True) -> ToolDefinition:
         await asyncio.sleep(self.seconds)
-        schema: dict[str, Any] = {"type": "object"}
+        schema: dict[str, Any] = {"type": "object", "properties": {"order": {}}}
         return ToolDefinition(name="refund", description=self.description, parameters=schema)
 
     async def call(

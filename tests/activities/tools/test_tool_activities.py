@@ -18,11 +18,13 @@ from activities.tools.called_tool import CalledTool
 from activities.tools.exceptions import ToolBroke, ToolTimedOut, ToolUnreachable
 from activities.tools.mcp.sessions import McpSessions
 from activities.tools.tool_call import ANEW, KEY_IN_META
+from activities.tools.tool_listing import _check_amount
 from durable_agent_team.atxp.exceptions import ProviderRefused, Unreachable
 from durable_agent_team.contracts.text_ref import TextRef
 from durable_agent_team.contracts.tool_box import ToolBox
 from durable_agent_team.contracts.tool_call import ChargeEnd, ToolFailure, ToolOrder, ToolResult
 from durable_agent_team.contracts.tool_kinds import (
+    ApprovalRule,
     BuiltInTool,
     CommandServer,
     Effects,
@@ -33,6 +35,11 @@ from tests.activities.tools.support import Rooms, fact, hostile, order, wanted
 from tests.support.memory_blobs import MemoryBlobs
 
 REFUND = PythonTool(python="shop.tools:refund")
+ABOVE: dict[str, Any] = {
+    "approve": ApprovalRule.ABOVE_USD,
+    "above_usd": Decimal(5),
+    "amount": "usd",
+}
 
 
 @pytest.fixture
@@ -109,6 +116,7 @@ async def test_hints_count_only_of_a_server_that_is_trusted(rooms: Rooms) -> Non
         ({"only": ("nope",)}, "the server 'shop' has no tool 'nope'; it has: "),
         ({"leave_out": ("nope",)}, "the server 'shop' has no tool 'nope'"),
         ({"key_argument": "token"}, "no tool of the server 'shop' has an argument 'token'"),
+        (ABOVE, "`amount`: the server 'shop' has no argument 'usd'; it has: request_key, value"),
     ],
 )
 async def test_what_a_server_does_not_have_is_named(
@@ -118,6 +126,24 @@ async def test_what_a_server_does_not_have_is_named(
         await boxed(rooms, ServerTools(server="shop", **tool), shop=hostile())
     assert says in str(caught.value)
     assert (caught.value.type, caught.value.non_retryable) == ("ToolUnavailable", True)
+
+
+async def test_an_amount_that_a_function_does_not_take_is_named(rooms: Rooms) -> None:
+    """Before the agent's first turn is paid; else a person would be asked about every call."""
+    with pytest.raises(ApplicationError) as caught:
+        await boxed(rooms, PythonTool(python="shop.tools:refund", **ABOVE))
+    assert "`amount`: shop.tools:refund has no argument 'usd'; it has: order" in str(caught.value)
+    assert (caught.value.type, caught.value.non_retryable) == ("ToolUnavailable", True)
+    await boxed(rooms, PythonTool(python="shop.tools:refund", **{**ABOVE, "amount": "order"}))
+
+
+@pytest.mark.parametrize("word", ["$ref", "allOf", "oneOf"])
+def test_a_schema_that_may_say_more_elsewhere_is_believed(word: str) -> None:
+    tool = PythonTool(python="shop.tools:refund", **ABOVE)
+    _check_amount(tool, "it", [{"type": "object", "properties": {}, word: []}])
+    _check_amount(tool, "it", [{"type": "object"}])
+    with pytest.raises(ToolUnreachable):
+        _check_amount(tool, "it", [{"type": "object", "properties": {}}])
 
 
 async def test_the_key_goes_in_meta_and_in_an_argument_that_the_model_does_not_see(
