@@ -3,17 +3,20 @@ reviews, earlier runs, and long after it was removed from the conversation."""
 
 import asyncio
 import json
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from temporalio import activity
 from temporalio.client import Client, WorkflowHandle
 
 from durable_agent_team.client.reruns import rerun_request, reuse_request
 from durable_agent_team.contracts.call import CallRequest, CallResult, Purpose
+from durable_agent_team.contracts.program import ProgramCall
 from durable_agent_team.contracts.run import RunReport, RunRequest
 from durable_agent_team.contracts.team import Team
 from durable_agent_team.contracts.tool_call import ToolOrder
-from tests.support.programs import ProgramWorld, two_calls
 from tests.support.run_reports import report_of
 from tests.support.tools import Said, ToolWorld, calls
 from tests.workflows.test_continue_as_new import executions
@@ -89,17 +92,23 @@ async def test_who_has_read_nothing_from_outside_asks_nobody(client: Client) -> 
     assert len(effects(world)) == 1
 
 
-class WithPrograms(ProgramWorld, ToolWorld):
+class WithPrograms(ToolWorld):
     """Its agents with `run` are programs, and the others have tools."""
 
-    def __init__(self) -> None:
-        super().__init__(two_calls, says)  # type: ignore[arg-type]
+    @property
+    def activities(self) -> list[Any]:
+        return [*super().activities, self.run_program]
+
+    @activity.defn
+    async def run_program(self, call: ProgramCall) -> CallResult:
+        now, free = datetime.now(UTC), Decimal(0)
+        return CallResult(answer="studied", cost_usd=free, started_at=now, seconds=0.1)
 
 
 async def test_through_a_program_and_who_reads_its_answer(client: Client) -> None:
     """What a program has read is not known, so that its answer counts as from outside. Beside it,
     nobody is asked."""
-    world = WithPrograms()
+    world = WithPrograms(says)
     tasks = (after("study", "crew"), after("beside", "clerk"), after("sum", "plain", "study"))
     given = office(*tasks, after("pay", "clerk", "sum", "beside"))
     run = {"python": "market.crews:research", "directory": "/teams"}
@@ -107,8 +116,7 @@ async def test_through_a_program_and_who_reads_its_answer(client: Client) -> Non
     async with started(client, world, {"team": given}) as handle:
         await reject(handle, "pay:1.1")
         await handle.result()
-    made = [each for each in world.orders if isinstance(each, ToolOrder)]
-    assert [each.task for each in made] == ["beside"]
+    assert [each.task for each in effects(world)] == ["beside"]
 
 
 async def test_through_handoffs_that_another_run_has_made(client: Client) -> None:
