@@ -110,7 +110,7 @@ async def test_through_a_program_and_who_reads_its_answer(client: Client) -> Non
     nobody is asked."""
     world = WithPrograms(says)
     tasks = (after("study", "crew"), after("beside", "clerk"), after("sum", "plain", "study"))
-    given = office(*tasks, after("pay", "clerk", "sum", "beside"))
+    given = office(*tasks, after("pay", "clerk", "sum"))
     run = {"python": "market.crews:research", "directory": "/teams"}
     given["agents"]["crew"] = {"role": "Researchers", "budget_usd": 1, "run": run}
     async with started(client, world, {"team": given}) as handle:
