@@ -29,7 +29,7 @@ from durable_agent_team.atxp.sealing import Sealer
 from durable_agent_team.blobs.store import BlobsUnreachable
 from durable_agent_team.blobs.texts import Texts, call_in_full
 from durable_agent_team.contracts.activity_interfaces import ProgramActivities
-from durable_agent_team.contracts.base import round_up
+from durable_agent_team.contracts.base import count_of, round_up
 from durable_agent_team.contracts.call import (
     MAX_ANSWER,
     MAX_STDERR,
@@ -62,9 +62,11 @@ GATEWAY_REASONS: Final = frozenset(
         ErrorType.UPSTREAM_UNAVAILABLE,
         ErrorType.UPSTREAM_OUT_OF_FUNDS,
         ErrorType.UPSTREAM_REFUSED,
+        ErrorType.GATEWAY_LIMIT,
     }
 )
-"""What a program that failed is not to blame for."""
+"""What a program that failed is not to blame for. After the last one it is not started again
+unasked: it would make the call again that may have been billed."""
 
 
 class Programs(ProgramActivities):
@@ -176,6 +178,17 @@ class _Execution:
         for decided in self._call.effect_answers:
             await self._account.answer(scope, self._call.call.account.account_id, decided)
         self._state = self._before = await self._read(scope)
+        self._raise_unreported_limit(scope.attempt)
+
+    def _raise_unreported_limit(self, attempt: int) -> None:
+        """An attempt of this execution that died with its worker may have run into a limit of the
+        gateway's, and could not say so."""
+        error, last = self._before.failure_since(ScopeState()), self._before.last_failure or {}
+        if error is None or error_type(error) is not ErrorType.GATEWAY_LIMIT:
+            return
+        first = scope_attempt(self._call.execution, 1)
+        if first <= count_of(last.get("attempt")) < attempt:
+            raise error
 
     async def _run(self, call: ProgramCall, scope: Scope) -> ProgramOutput:
         if self._runner is None:

@@ -35,14 +35,12 @@ class Charged:
 
 @dataclass(frozen=True)
 class GivenUp:
-    """A call that the gateway noted as cut off; `key` as the upstream saw it, `bound` in micro-USD,
-    `scope_attempt` where a program made it."""
+    """A call that the gateway noted as cut off; `key` as the upstream saw it, `bound` in micro-USD."""
 
     key: str
     cause: str
     at: float
     bound: int
-    scope_attempt: int | None = None
 
 
 @dataclass(frozen=True)

@@ -42,8 +42,8 @@ def _read(facts: Facts, connection: sqlite3.Connection) -> None:
     query = "SELECT account_id, created_at, amount FROM budget_changes ORDER BY id"
     facts.budgets = [BudgetChange(*row) for row in connection.execute(query)]
     query = (
-        "SELECT account_id || ':' || coalesce(idempotency_key, ''), cause, created_at, bound,"
-        " attempt FROM interruptions ORDER BY id"
+        "SELECT account_id || ':' || coalesce(idempotency_key, ''), cause, created_at, bound"
+        " FROM interruptions ORDER BY id"
     )
     facts.given_up = [GivenUp(*row) for row in connection.execute(query)]
     query = "SELECT count(*) FROM calls WHERE state = 'pending'"

@@ -219,12 +219,12 @@ def _cause(
 
 def _repeated_unasked(facts: Facts) -> Iterator[str]:
     """Calls that the gateway had ended at a limit of its own, and that were made again although
-    nobody had asked for that. Those of a program excepted: its next attempt may make them again."""
+    nobody had asked for that."""
     attempts: defaultdict[str, list[Attempt]] = defaultdict(list)
     for attempt in facts.attempts:
         attempts[attempt.key].append(attempt)
     for each in facts.given_up:
-        if each.cause not in OWN_LIMITS or each.scope_attempt is not None:
+        if each.cause not in OWN_LIMITS:
             continue
         later = [one for one in attempts[each.key] if one.received > each.at]
         if not later:

@@ -56,6 +56,9 @@ EXHAUSTED = {
 }
 
 
+LIMIT = {"message": "slow", "code": "upstream_timeout", "possibly_billed_usd": 0.5}
+
+
 class Gateway:
     """What the scope says, look by look: the last entry stays."""
 
@@ -96,13 +99,16 @@ Run = Callable[..., Any]
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     async def one(
-        program: ProgramCall, *states: dict[str, Any], store: BlobStore | None = None
+        program: ProgramCall,
+        *states: dict[str, Any],
+        store: BlobStore | None = None,
+        attempt: int = 1,
     ) -> CallResult:
         async with (
             serving(Gateway(*states)) as server,
             programs_at(server.url, tmp_path, store) as programs,
         ):
-            return await context(timeout=60).run(programs.run_program, program)
+            return await context(timeout=60, attempt=attempt).run(programs.run_program, program)
 
     return one
 
@@ -187,6 +193,7 @@ async def test_a_refusal_of_an_earlier_attempt_does_not_decide(run: Run) -> None
     [
         ({"status": 429, "error": {"message": "slowly"}}, ErrorType.RATE_LIMITED),
         ({"status": 503, "error": {"message": "down"}}, ErrorType.UPSTREAM_UNAVAILABLE),
+        ({"status": 504, "error": LIMIT}, ErrorType.GATEWAY_LIMIT),
         ({"status": 400, "error": {"message": "no such model"}}, ErrorType.PROGRAM_FAILED),
     ],
 )
@@ -198,6 +205,23 @@ async def test_an_outage_is_not_the_programs_fault(
         await run(command("raise SystemExit(1)"), {}, after)
     assert caught.value.type == kind.value
     assert (await run(command("print('ok')"), {}, after)).answer == "ok"
+
+
+@pytest.mark.parametrize(("by", "starts"), [(2_001, False), (1_001, True), (2_003, True)])
+async def test_a_limit_that_only_a_dead_attempt_knows_parks(
+    run: Run, by: int, starts: bool
+) -> None:
+    """Another attempt would make the call again that may have been billed. Not so in the next
+    execution, which somebody has asked for."""
+    known = {"last_failure": {"status": 504, "error": LIMIT, "attempt": by}}
+    program = command("print('ok')", execution=2)
+    if starts:
+        assert (await run(program, known, attempt=3)).answer == "ok"
+        return
+    with pytest.raises(ApplicationError) as caught:
+        await run(program, known, attempt=3)
+    assert caught.value.type == ErrorType.GATEWAY_LIMIT.value
+    assert caught.value.non_retryable
 
 
 async def test_a_failure_has_its_cost_and_the_end_of_standard_error(run: Run) -> None:
