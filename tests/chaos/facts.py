@@ -35,7 +35,8 @@ class Charged:
 
 @dataclass(frozen=True)
 class GivenUp:
-    """A call that the gateway noted as cut off; `key` as the upstream saw it, `bound` in micro-USD."""
+    """A call that the gateway noted as cut off: its `key` as the upstream saw it, its `bound` in
+    micro-USD."""
 
     key: str
     cause: str

@@ -38,6 +38,7 @@ from tests.support.tools import ToolWorld
 from tests.support.tools import calls as tool_calls
 from tests.support.worlds import OnceEach
 from tests.workflows.test_adjust_agent import ManyModels, too_expensive, world_with_prices
+from tests.workflows.test_cancel_race import cancelled_after_a_lost_task
 from tests.workflows.test_continue_as_new import started as continuing
 from tests.workflows.test_continue_as_new import wide
 from tests.workflows.test_cut_off_answers import cut_off
@@ -261,6 +262,11 @@ async def drained(client: Client) -> Handle:
 
     handle = await _continued(client, OnceEach(slow_but_one), tasks=14, at_once=12)
     return client.get_workflow_handle(handle.id, run_id=handle.first_execution_run_id)
+
+
+async def lost_first_task(client: Client) -> Handle:
+    """Cancelled when a worker had died in the first workflow task: its accounts are found."""
+    return await cancelled_after_a_lost_task(client, FakeWorld())
 
 
 async def _continued(
@@ -525,6 +531,7 @@ SCENARIOS: dict[str, Callable[[Client], Awaitable[Handle]]] = {
     "continues": continues,
     "taken_up": taken_up,
     "drained": drained,
+    "lost_first_task": lost_first_task,
     "turns": turns,
     "turns_taken_up": turns_taken_up,
     "compacted_on_overflow": compacted_on_overflow,

@@ -74,13 +74,12 @@ async def test_it_is_not_swallowed(client: Client, native: bool) -> None:
     assert all(book.status == "disabled" for book in world.books.values())
 
 
-@pytest.mark.parametrize("native", [False, True])
-async def test_accounts_that_only_a_dead_worker_knows_are_closed(
-    client: Client, native: bool
-) -> None:
-    """A worker opens accounts by a local activity, and dies before its workflow task is complete.
-    Then the run is cancelled: another worker finds both in its first workflow task."""
-    world, queue = FakeWorld(), f"orchestrator-{uuid.uuid4()}"
+async def cancelled_after_a_lost_task(
+    client: Client, world: FakeWorld, *, native: bool = False
+) -> WorkflowHandle[Any, Any]:
+    """A run whose first worker takes its first workflow task and dies, and that is cancelled then;
+    another worker has ended it."""
+    queue = f"orchestrator-{uuid.uuid4()}"
     handle: WorkflowHandle[Any, Any] = await client.start_workflow(
         WORKFLOW,
         {"team": team()},
@@ -107,7 +106,18 @@ async def test_accounts_that_only_a_dead_worker_knows_are_closed(
         activities=world.activities,
     )
     async with worker:
-        report = await report_of(handle, 30)
+        await report_of(handle, 30)
+    return handle
+
+
+@pytest.mark.parametrize("native", [False, True])
+async def test_accounts_that_only_a_dead_worker_knows_are_closed(
+    client: Client, native: bool
+) -> None:
+    """It opened them by a local activity, and died before its workflow task was complete."""
+    world = FakeWorld()
+    handle = await cancelled_after_a_lost_task(client, world, native=native)
+    report = await report_of(handle, 30)
     assert report.status is RunStatus.CANCELLED
     assert world.calls == []
     assert world.books, "opened once more, with the run's key"
