@@ -6,11 +6,11 @@ from tests.emulators.server import KEY
 
 GATEWAY_KEYS = {"EMULATED_KEY": KEY}
 MODELS = {
-    "openai-reasoning": ("openai", "gpt-5-mini"),
+    "openai-reasoning": ("openai", "gpt-6-luna"),
     "openai": ("openai", "gpt-4o-mini"),
     "anthropic": ("anthropic", "claude-opus-4-8"),
     "gemini": ("gemini", "gemini-2.5-flash"),
-    "deepseek": ("deepseek", "deepseek-chat"),
+    "deepseek": ("deepseek", "deepseek-flash"),
     "xai": ("xai", "grok-4.5"),
     "mistral": ("mistral", "mistral-large-2512"),
     "openrouter": ("openrouter", "meta-llama/llama-3.3-70b-instruct"),

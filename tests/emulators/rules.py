@@ -68,6 +68,8 @@ class Provider:
     """Tokens of thinking in `completion_tokens`."""
     forced: tuple[str, ...] = ()
     """Models that think, and so refuse a `tool_choice` that forces a call."""
+    calls_without_thinking: tuple[str, ...] = ()
+    """Beginnings of names of models that take tools with the effort `none` alone."""
     too_long: Json = field(default_factory=dict)
     """How it refuses a prompt that does not fit the context; empty: it cuts the prompt."""
 
@@ -76,7 +78,9 @@ PROVIDERS: Mapping[str, Provider] = {
     "openai-reasoning": Provider(
         too_long=OPENAI_TOO_LONG,
         source="developers.openai.com/api/docs/guides/reasoning,"
-        " developers.openai.com/api/docs/guides/structured-outputs",
+        " developers.openai.com/api/docs/guides/structured-outputs;"
+        " github.com/BerriAI/litellm/pull/34569 (tools, from GPT-5.6 on)",
+        calls_without_thinking=("gpt-5.6", "gpt-6"),
         known=OPENAI,
         refused=SAMPLING | {"stop"},
         limit=frozenset({"max_completion_tokens"}),
@@ -123,7 +127,7 @@ PROVIDERS: Mapping[str, Provider] = {
         " format is answered with `This response_format type is unavailable now`;"
         " github.com/deepseek-ai/DeepSeek-V3/issues/1376: with thinking, another `tool_choice` than"
         " auto or none is answered with `Thinking mode does not support this tool_choice`",
-        forced=("deepseek-reasoner", "deepseek-v4-pro", "deepseek-v4-flash"),
+        forced=("deepseek-reasoner", "deepseek-v4-pro", "deepseek-v4-flash", "deepseek-flash"),
         known=frozenset(),
         limit=frozenset({"max_tokens"}),
         formats=frozenset({"text", "json_object"}),

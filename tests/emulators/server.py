@@ -99,6 +99,9 @@ def check_request(provider: Provider, request: web.Request, body: dict[str, Any]
         raise Refused(400, "stream_options is only allowed with stream")
     if body["model"] in provider.forced and body.get("tool_choice", "auto") not in ("auto", "none"):
         raise Refused(400, "Thinking mode does not support this tool_choice")
+    thinks = body.get("reasoning_effort") != "none"
+    if body.get("tools") and thinks and body["model"].startswith(provider.calls_without_thinking):
+        raise Refused(400, "Function tools with reasoning_effort are not supported")
     for message in body["messages"]:
         if message["role"] not in ("system", "user", "assistant", "tool", "developer"):
             raise Refused(400, f"unknown role {message['role']!r}")

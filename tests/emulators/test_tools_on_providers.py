@@ -27,6 +27,11 @@ upstream = "on-gemini"
 upstream_model = "gemini-3-flash-preview"
 input_usd_per_million = 1
 output_usd_per_million = 2
+[models."deepseek-plain"]
+upstream = "on-deepseek"
+upstream_model = "deepseek-chat"
+input_usd_per_million = 1
+output_usd_per_million = 2
 [models."deepseek-thinking"]
 upstream = "on-deepseek"
 upstream_model = "deepseek-reasoner"
@@ -123,7 +128,7 @@ async def test_a_model_that_thinks_gets_no_choice_that_it_refuses(
 ) -> None:
     providers.refusals.clear()
     providers.requests.clear()
-    for model in (model_of("deepseek"), "deepseek-thinking"):
+    for model in ("deepseek-plain", "deepseek-thinking"):
         await turn(agent, model, [QUESTION], tool_choice=choice)
     assert providers.refusals == []
     (_, plain), (_, thinking) = providers.requests

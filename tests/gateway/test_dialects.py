@@ -13,6 +13,7 @@ from durable_agent_team.gateway.api_error import ApiError
 from durable_agent_team.gateway.calls.chat_request import ChatRequest, parse_chat_request
 from durable_agent_team.gateway.calls.dialect_body import SCHEMA_ASK
 from durable_agent_team.gateway.calls.strict_schema import KEPT, strict_schema
+from durable_agent_team.gateway.models.dialects import find_dialect
 from tests.gateway.test_model_table import table
 
 KEYS = {
@@ -47,6 +48,32 @@ def test_reasoning_models_get_the_limit_under_its_name_and_no_temperature() -> N
     assert "temperature" not in body
     assert "frequency_penalty" not in body
     assert body["reasoning_effort"] == "low"
+
+
+@pytest.mark.parametrize(
+    "model", ["gpt-6-luna", "gpt-6.1-sol", "gpt-rosalind-research", "gpt-chat-latest", "gpt-9"]
+)
+def test_later_models_of_openai_are_asked_as_reasoning_models(model: str) -> None:
+    dialect = find_dialect("openai", model)
+    assert dialect.limit == "max_completion_tokens"
+    assert {"temperature", "top_p", "frequency_penalty"} <= set(dialect.omit)
+
+
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+
+
+@pytest.mark.parametrize(
+    ("model", "effort"),
+    [("gpt-6-luna", "none"), ("gpt-5.6-sol", "none"), ("gpt-5.2", None), ("gpt-4o", None)],
+)
+def test_models_that_call_no_tools_while_they_think_are_told_not_to(
+    model: str, effort: str | None
+) -> None:
+    """An effort that the client asks for is sent: its upstream refuses it, and says why."""
+    assert sent(model, tools=[TOOL]).get("reasoning_effort") == effort
+    assert "reasoning_effort" not in sent(model)
+    if effort is not None:
+        assert sent(model, tools=[TOOL], reasoning_effort="high")["reasoning_effort"] == "high"
 
 
 def test_the_upstream_s_own_name_is_sent() -> None:

@@ -32,8 +32,10 @@ def in_dialect(data: Mapping[str, Any], target: Model, limit: int) -> dict[str, 
     if dialect.limit is not None:
         sent = {name: each for name, each in sent.items() if name not in LIMIT_NAMES}
         sent[dialect.limit] = limit
-    if dialect.reasoning_effort is not None and sent.get("reasoning_effort") is None:
-        sent["reasoning_effort"] = dialect.reasoning_effort
+    effort = dialect.tools_effort if sent.get("tools") else None
+    effort = effort or dialect.reasoning_effort
+    if effort is not None and sent.get("reasoning_effort") is None:
+        sent["reasoning_effort"] = effort
     if "response_format" in sent:
         _ask_for_structure(sent, dialect)
     if dialect.tool_choice is not None and sent.get("tool_choice") not in dialect.tool_choice:

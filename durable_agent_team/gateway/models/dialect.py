@@ -27,6 +27,8 @@ class Dialect(BaseModel):
     """Request fields that the upstream knows by another name."""
     reasoning_effort: str | None = Field(None, min_length=1, max_length=20)
     """Sent where the request has none."""
+    tools_effort: str | None = Field(None, min_length=1, max_length=20)
+    """The same for a request with tools, of a model that calls none while it thinks."""
     structure: Structure = "json_schema"
     """How a JSON Schema is asked for. `json_schema_strict`: rewritten into the subset that OpenAI's
     strict mode accepts. With `json_object` and `none` the schema is in the prompt."""
