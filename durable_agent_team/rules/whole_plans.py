@@ -7,6 +7,7 @@ to models that nobody holds to it.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -25,6 +26,9 @@ MAX_READ: Final = 5_000
 MAX_CHOICES = 200
 MAX_CHOICE_CHARACTERS = 8_000
 """Of an `enum`: providers bound their number and their length. Beyond it the check has to do."""
+
+LOOSE: Final = re.compile(r",\s*[\]}]|^[ \t]*(?://|#)", re.MULTILINE)
+LOOSE_REMEDY: Final = "JSON has no comments, and no comma after the last item"
 
 COSTS_HEADING = "What the agents cost (USD, for a million tokens), and what they have:"
 """Begins the end of the prompt, which is another one in each run: what a plan is recognised by
@@ -188,7 +192,8 @@ def _written(answer: str) -> Mapping[str, Any] | Problem:
     try:
         value = json_in_text(answer)
     except ValueError as error:
-        return Problem(field="plan", what=f"it is not JSON: {error}", remedy=form)
+        remedy = f"{LOOSE_REMEDY}: {form}" if LOOSE.search(answer) else form
+        return Problem(field="plan", what=f"it is not JSON: {error}", remedy=remedy)
     if isinstance(value, list):
         value = {"tasks": value}
     if isinstance(value, Mapping) and "tasks" not in value and len(value) == 1:

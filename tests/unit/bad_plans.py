@@ -38,6 +38,21 @@ BAD_PLANS: dict[str, tuple[str, list[str]]] = {
         "I would first read the licences, and then write.",
         [f"plan: it is not JSON: Expecting value: line 1 column 1 (char 0) {FORM}"],
     ),
+    "a comma after the last task": (
+        '{"tasks": [1, ], "result": null}',
+        [
+            "plan: it is not JSON: Expecting value: line 1 column 15 (char 14) (JSON has no comments,"
+            f" and no comma after the last item: {FORM[1:]}"
+        ],
+    ),
+    "a comment": (
+        '{\n  // the work\n  "tasks": []}',
+        [
+            "plan: it is not JSON: Expecting property name enclosed in double quotes: line 2 column 3"
+            " (char 4) (JSON has no comments, and no comma after the last item:"
+            f" {FORM[1:]}"
+        ],
+    ),
     "half of it": (
         '{"tasks": [{"id": "note", "agent": "wri',
         [
