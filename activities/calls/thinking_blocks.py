@@ -2,10 +2,11 @@
 
 Open reasoning models write their thinking into the text, before the answer: `<think>…</think>`
 (DeepSeek R1, Qwen; with attributes too), `[THINK]…[/THINK]` (Mistral's Magistral),
-`◁think▷…◁/think▷` (Kimi), `<|START_THINKING|>…` (Cohere), the `analysis` channel of gpt-oss where a
-server leaves it in. Some chat templates put the opening tag into the prompt, so that only the
-closing one arrives; and where the limit of tokens ends the thinking, there is none. Some wrap what
-follows (`<answer>…</answer>`). String operations of linear cost.
+`◁think▷…◁/think▷` (Kimi), `<|START_THINKING|>…` (Cohere), `<|channel>thought…<channel|>` (Gemma 4),
+the `analysis` channel of gpt-oss, where a server leaves them in. Some chat templates put the
+opening tag into the prompt, so that only the closing one arrives; and where the limit of tokens
+ends the thinking, there is none. Some wrap what follows (`<answer>…</answer>`). String operations
+of linear cost.
 """
 
 import re
@@ -17,11 +18,11 @@ MAX_BLOCKS = 20
 _NAMES = r"(?:[a-z]{1,12}[:_])?(?:think|thinking|thought|thoughts|reasoning)"
 _OPEN = (
     rf"<{_NAMES}(?:\s[^<>]{{0,200}})?>|\[THINK\]|◁think▷|<\|begin_of_thought\|>"
-    r"|<\|START_THINKING\|>|(?:<\|start\|>assistant)?<\|channel\|>analysis<\|message\|>"
+    r"|<\|START_THINKING\|>|<\|channel>thought|(?:<\|start\|>assistant)?<\|channel\|>analysis<\|message\|>"
 )
 _CLOSE = (
     rf"</{_NAMES}\s{{0,9}}>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>"
-    r"|<\|END_THINKING\|>|<\|end\|>"
+    r"|<\|END_THINKING\|>|<channel\|>|<\|end\|>"
 )
 _OPENING = re.compile(rf"[\s\ufeff]*(?:{_OPEN})", re.IGNORECASE)
 _EMPTY = re.compile(rf"[\s\ufeff]*<{_NAMES}\s{{0,9}}/>", re.IGNORECASE)

@@ -40,6 +40,8 @@ from activities.calls.thinking_blocks import Split, without_thinking
             "<|START_THINKING|>Hm.<|END_THINKING|><|START_RESPONSE|>An oak.<|END_RESPONSE|>",
             ("Hm.", "An oak."),
         ),
+        ("<|channel>thought\nHm.\n<channel|>An oak.", ("Hm.", "An oak.")),
+        ("<|channel>thought<channel|>An oak.", ("", "An oak.")),
         (
             "<|channel|>analysis<|message|>Hm.<|end|>"
             "<|start|>assistant<|channel|>final<|message|>An oak.<|return|>",
