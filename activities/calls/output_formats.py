@@ -43,9 +43,7 @@ FINDINGS_SCHEMA: dict[str, Any] = {
 }
 
 
-def output_schema(
-    output: BuiltInOutput | dict[str, Any], sources: Sequence[Source]
-) -> dict[str, Any] | None:
+def output_schema(output: BuiltInOutput | dict[str, Any]) -> dict[str, Any] | None:
     """What the answer is checked against, or None for plain text."""
     if output == "text":
         return None

@@ -38,7 +38,7 @@ def introduction(call: CallRequest) -> str:
     assert conversation is not None
     if not conversation.native:
         return action_form.introduction(call, definitions_of(conversation))
-    schema = output_schema(call.output, call.sources)
+    schema = output_schema(call.output)
     if schema is None:
         return ""
     return JSON_ANSWER + json.dumps(schema, ensure_ascii=False, separators=(",", ":"))

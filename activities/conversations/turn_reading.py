@@ -66,7 +66,7 @@ async def spoken(
         asked = _asked_natively(message)
         answer = reading.answer
     else:
-        asked, answer, problem = _acted(reading.answer, conversation)
+        asked, answer, problem = _acted(reading.answer)
         if problem:
             return Spoken(answer=reading.answer, problem=problem)
     if not asked:
@@ -76,7 +76,7 @@ async def spoken(
         return Spoken(answer=answer)
     if conversation.offered == ():
         return Spoken(answer=answer, problem="" if answer.strip() else MUST_ANSWER)
-    checked = await _checked(call, conversation, asked, reading, judge)
+    checked = await _checked(conversation, asked, reading, judge)
     content = cut(answer, MAX_SAID) if conversation.native else ""
     ids = [each.id for each in checked]
     optional = {
@@ -108,7 +108,7 @@ def _asked_natively(message: Mapping[str, Any]) -> list[_Asked]:
     return asked[:MAX_CALLS_IN_A_TURN]
 
 
-def _acted(text: str, conversation: Conversation) -> tuple[list[_Asked], str, str]:
+def _acted(text: str) -> tuple[list[_Asked], str, str]:
     """The action that a model without tools has written: its call, or its answer, or what is wrong
     with it."""
     try:
@@ -125,7 +125,6 @@ def _acted(text: str, conversation: Conversation) -> tuple[list[_Asked], str, st
 
 
 async def _checked(
-    call: CallRequest,
     conversation: Conversation,
     asked: list[_Asked],
     reading: Reading,

@@ -22,7 +22,7 @@ READ_BY_WORKFLOW = frozenset({Purpose.PLAN, Purpose.REVIEW})
 async def judged(call: CallRequest, text: str, judge: Judge) -> tuple[str, tuple[str, ...]]:
     """The answer, without what stands around its JSON, and why it may not be handed on. Raises
     `InvalidSchema`."""
-    schema = output_schema(call.output, call.sources)
+    schema = output_schema(call.output)
     answer = text if schema is None or len(text) > MAX_ANSWER else json_answer(text, schema)
     if isinstance(call.output, dict):
         answer = without_optional_nulls(answer, call.output)

@@ -144,7 +144,7 @@ def answer_check(call: CallRequest, answer: str) -> AnswerCheck:
 def _schema_text(call: CallRequest) -> str | None:
     schema = None
     if not call.checked_by_workflow:
-        schema = output_schema(call.output, call.sources)
+        schema = output_schema(call.output)
     if schema is None:
         return None
     try:

@@ -33,7 +33,6 @@ class ToolSignature:
     """The arguments of one function. Raises `NoTool`."""
 
     def __init__(self, function: Callable[..., Any], key_argument: str | None = None) -> None:
-        self._function = function
         self._key_argument = key_argument
         self._kinds = Kinds()
         try:

@@ -18,13 +18,6 @@ def parse_object(raw: bytes, parse_float: Callable[[str], Any] = float) -> dict[
     return data
 
 
-def object_or_none(raw: bytes) -> dict[str, Any] | None:
-    try:
-        return parse_object(raw)
-    except ValueError:
-        return None
-
-
 def dump(data: dict[str, Any], errors: str = "replace") -> bytes:
     """Compact UTF-8. Half of a surrogate pair becomes `?`; with `errors="strict"` it raises
     UnicodeEncodeError."""

@@ -28,6 +28,7 @@ NO_KIND: Final = MappingProxyType(
     }
 )
 _REFERENCE: Final = "this is not a variable of the worker's environment"
+_NO_URL: Final = "this is not an http:// or https:// URL"
 
 
 def special_words(path: Path, line: Any, branch: Branch) -> Words | None:
@@ -68,7 +69,9 @@ def _pattern_words(key: str, path: Path, line: Any) -> Words:
             return "this is not a host", "write it like docs.example.com, or *.example.com"
         case "server":
             return "this is not a name", "use a name from `tool_servers`"
-    return "this is not an http:// or https:// URL", "write it like https://example.com/agent"
+        case "url":
+            return _NO_URL, "write it like https://example.com/mcp"
+    return _NO_URL, "write it like https://example.com/agent"
 
 
 def _built_in_remedy(named: str) -> str:

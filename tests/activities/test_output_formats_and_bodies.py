@@ -140,11 +140,11 @@ def test_what_generation_allows_the_check_accepts() -> None:
 
 def test_text_has_no_format_and_a_teams_schema_is_its_own() -> None:
     assert response_format(call()) is None
-    assert output_schema("text", ()) is None
+    assert output_schema("text") is None
     schema = {"type": "object"}
     held_to = response_format(call(output=schema))
     assert held_to is not None
-    assert held_to["json_schema"]["schema"] == output_schema(schema, ()) == schema
+    assert held_to["json_schema"]["schema"] == output_schema(schema) == schema
 
 
 def test_a_hand_offs_quotes_are_offered_without_their_escapes() -> None:

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from temporalio.exceptions import ApplicationError
 
 from activities.calls import spans
 from tests.activities.support import AGENT_KEY, Server, agents_at, call, context, serving
+from tests.support.exported_spans import spans_of
 
 ANSWER = {
     "choices": [{"message": {"content": "a secret answer"}, "finish_reason": "stop"}],
@@ -21,12 +21,8 @@ ANSWER = {
 
 @pytest.fixture
 def exported(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(spans, "_tracer", provider.get_tracer("test"))
-    yield exporter
-    provider.shutdown()
+    with spans_of(spans, monkeypatch) as exporter:
+        yield exporter
 
 
 async def called(status: int = 200) -> Server:

@@ -7,7 +7,6 @@ from typing import Final, TypeVar
 
 T = TypeVar("T")
 
-VICTIMS: Final = ("worker-1", "worker-2", "gateway", "temporal")
 SHAPES: Final = (
     *("fan", "chain", "repairs", "tiny", "skip", "fallback", "late", "fail", "approval"),
     *("long", "heavy", "tools", "scopes", "servers", "wide", "shrink"),

@@ -5,7 +5,6 @@ import json
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -42,8 +41,4 @@ async def _look_for_keys(gateway: GatewayProcess, agent: Agent) -> None:
     for line in gateway.log.splitlines():
         assert json.loads(line)["level"] in ("info", "warning", "error")
     keys = {"parent": PARENT_KEY, "secret": SECRET, "upstream": UPSTREAM_KEY, "agent": agent.key}
-    assert secrets.found(keys, contents(folder)) == []
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert secrets.found(keys, secrets.contents(folder)) == []

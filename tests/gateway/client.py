@@ -42,6 +42,13 @@ class Reply:
         return content_of(self.events)
 
 
+def error_of(reply: Reply) -> Any:
+    """The error with its status, of a plain answer or at the end of a stream."""
+    if reply.headers["content-type"].startswith("text/event-stream"):
+        return reply.events[-1]["error"]
+    return {**reply.error, "status": reply.status}
+
+
 def events_of(text: str) -> list[Any]:
     lines = [line.removeprefix("data: ") for line in text.split("\n") if line.startswith("data: ")]
     return [line if line == "[DONE]" else json.loads(line, parse_float=Decimal) for line in lines]

@@ -56,7 +56,7 @@ class EffectMachine(RuleBasedStateMachine):
         self.conn.execute("PRAGMA synchronous = OFF")
         self.do(sqlite_accounts.open_account, NewAccount("a", "a", "h", 1, None, ""), 0.0)
         self.clients: list[Client] = [Client(1)]
-        self.runs = self.retries = self.successes = 0
+        self.runs = self.retries = 0
         self.results: set[bytes] = set()
         self.keys = 0
 

@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 
 from durable_agent_team.gateway.calls.relay import decompress
-from tests.gateway.client import Agent, Api, Reply, body, streamed
+from tests.gateway.client import Agent, Api, body, error_of, streamed
 from tests.support.gateway import RunningGateway, running_gateway
 from tests.support.raw_upstream import raw_upstream, response
 
@@ -37,13 +37,6 @@ async def world(
         aiohttp.ClientSession() as http,
     ):
         yield await Api(gateway.url, http).open(), gateway
-
-
-def error_of(reply: Reply) -> Any:
-    """The error with its status, of a plain answer or at the end of a stream."""
-    if reply.headers["content-type"].startswith("text/event-stream"):
-        return reply.events[-1]["error"]
-    return {**reply.error, "status": reply.status}
 
 
 async def assert_consistent(agent: Agent) -> Any:

@@ -5,7 +5,6 @@ import io
 import json
 import logging
 import signal
-from pathlib import Path
 from urllib.parse import quote
 
 import aiohttp
@@ -17,7 +16,7 @@ from tests.gateway import raw
 from tests.gateway.client import Api, body, world
 from tests.support.gateway import PARENT_KEY, SECRET
 from tests.support.gateway_process import gateway_process
-from tests.support.secrets import encodings
+from tests.support.secrets import contents, encodings
 from tests.support.upstream import ScriptedUpstream
 
 AGENT_KEY = KeyMaker(SECRET).agent_key("agt_1")
@@ -137,10 +136,6 @@ async def test_a_key_is_removed_before_a_value_is_cut() -> None:
             reply = await w.api.send("POST", "/v1/agents", data)
             assert reply.status == 400
             assert not [n for n in range(20) if PARENT_KEY[n : n + 12] in reply.text]
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 FORGED = 'x\n{"level": "info"}\r\x1b[2J\x1b]0;t\x07\u202e\u2028\x85\ud800 end'

@@ -1,7 +1,6 @@
 """No key is written to the database or the log, in any encoding."""
 
 import signal
-from pathlib import Path
 
 import aiohttp
 
@@ -15,10 +14,6 @@ UPSTREAM_KEY = "upstream-key:+/=-0123456789"
 
 
 USED = {"prompt_tokens": 20, "completion_tokens": 5}
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 async def test_keys_are_neither_in_the_database_nor_in_the_log() -> None:
@@ -44,7 +39,7 @@ async def test_keys_are_neither_in_the_database_nor_in_the_log() -> None:
         await api.send("POST", "/v1/chat/completions", body(), key=wrong)
         await api.send("POST", "/v1/agents", {"name": 5}, key=PARENT_KEY)
         await api.send("GET", f"/v1/agents/{agent.id}", key=agent.key)
-        before = contents(gateway.database.parent)
+        before = secrets.contents(gateway.database.parent)
         await gateway.end(signal.SIGTERM)
         after = gateway.database.read_bytes()
         assert {"gateway.db", "gateway.db-wal", "gateway.log"} <= set(before)

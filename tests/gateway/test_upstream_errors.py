@@ -11,7 +11,7 @@ import pytest
 
 from durable_agent_team.gateway.upstreams import out_of_funds
 from durable_agent_team.gateway.upstreams.out_of_funds import OutOfFunds
-from tests.gateway.client import Agent, Reply, World, body, streamed, world
+from tests.gateway.client import Agent, World, body, error_of, streamed, world
 from tests.support.upstream import Rule
 
 ZERO = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
@@ -145,17 +145,11 @@ async def test_an_error_in_a_stream(sse: list[str], status: int, billed: bool) -
     async with world(Rule(sse=sse), upstream_circuit_failures=0) as w:
         agent = await w.api.open()
         reply = await agent.chat(streamed())
-        assert last_error(reply)["status"] == status
+        assert error_of(reply)["status"] == status
         assert "[DONE]" not in reply.text
         account = await agent.account()
         assert (account["spent"], account["reserved"]) == (0, 0)
         assert account["possibly_billed_calls"] == billed
-
-
-def last_error(reply: Reply) -> Any:
-    if reply.headers["content-type"].startswith("text/event-stream"):
-        return reply.events[-1]["error"]
-    return {**reply.error, "status": reply.status}
 
 
 @pytest.mark.parametrize(

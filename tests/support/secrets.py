@@ -2,10 +2,16 @@
 
 import base64
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import quote
 
 MIN_KEY = 12
 """Characters. The encodings of a shorter text would be found everywhere."""
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Each file under the folder, by its name."""
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def found(keys: Mapping[str, str], places: Mapping[str, bytes]) -> list[str]:

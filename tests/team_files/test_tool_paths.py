@@ -117,7 +117,7 @@ def test_paths_are_relative_to_the_team_file_and_travel_as_absolute(
         (
             "{url: x.example}",
             ".url = 'x.example': this is not an http:// or https:// URL (write it like"
-            " https://example.com/agent)",
+            " https://example.com/mcp)",
         ),
         (
             "{command: [sh], timeout: 3}",

@@ -22,6 +22,7 @@ from durable_agent_team.process.project_root import PROJECT_ROOT
 from tests.support.gateway import SECRET
 from tests.support.gateway_process import GatewayProcess, gateway_process
 from tests.support.otlp import Receiver, receiver
+from tests.support.secrets import contents
 from tests.support.temporal import server
 from tests.support.upstream import Rule, ScriptedUpstream
 
@@ -200,10 +201,6 @@ def tool_meta(upstream: ScriptedUpstream) -> dict[str, Any]:
     ]
     meta: dict[str, Any] = json.loads(message["content"])["meta"]
     return meta
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def environment(received: Receiver) -> dict[str, str]:

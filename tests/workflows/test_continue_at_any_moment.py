@@ -40,7 +40,6 @@ class Everything(OnceEach):
     def __init__(self) -> None:
         super().__init__(self._decided, seconds=0.02)
         self._reviews = iter(REVIEWS)
-        self._poor = True
 
     def _decided(self, call: CallRequest) -> CallResult | None:
         if call.purpose is Purpose.PLAN:

@@ -46,7 +46,7 @@ def reply_message(call: ProgramCall, reply: str) -> Outgoing:
 
 
 def wants_json(call: ProgramCall) -> bool:
-    return output_schema(call.call.output, call.call.sources) is not None
+    return output_schema(call.call.output) is not None
 
 
 def _paragraphs(call: ProgramCall) -> Iterator[str]:
@@ -55,7 +55,7 @@ def _paragraphs(call: ProgramCall) -> Iterator[str]:
     for message in messages(call.call):
         is_answer = message["role"] == "assistant"
         yield f"Your answer before:\n{message['content']}" if is_answer else message["content"]
-    schema = output_schema(call.call.output, call.call.sources)
+    schema = output_schema(call.call.output)
     if schema is not None:
         text = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
         shown = f" that follows this JSON Schema:\n{text}" if len(text) <= MAX_SCHEMA else ""

@@ -14,7 +14,6 @@ from activities.programs.remote.remote_errors import RemoteFailed, RpcError
 from durable_agent_team.rules.half_characters import may_have_halves, without_half_characters
 
 TASK_NOT_FOUND: Final = -32001
-TASK_NOT_CANCELABLE: Final = -32002
 
 _METHODS: Final = {
     "1.0": {"send": "SendMessage", "get": "GetTask", "cancel": "CancelTask"},

@@ -21,6 +21,7 @@ from durable_agent_team.gateway.api.gateway_context import GATEWAY
 from durable_agent_team.gateway.api.http_bodies import (
     idempotency_key,
     read_body,
+    refuse_keys,
     without_keys,
 )
 from durable_agent_team.gateway.api.request_shapes import Schema
@@ -48,7 +49,7 @@ def effect_key(request: web.Request, account_id: str) -> EffectKey:
             "The effect in the path must have 1 to 200 letters, digits and the characters . _ ~ -,"
             f" and begin with a letter or a digit; got {shown(effect)}"
         )
-    _refuse_keys(request, effect, "The effect in the path")
+    refuse_keys(request, effect, "The effect in the path")
     return EffectKey(account_id, scope, effect)
 
 
@@ -58,7 +59,7 @@ async def begin_request(request: web.Request) -> BeginEffect:
     tool = data.get("tool")
     if not isinstance(tool, str) or not 0 < len(tool) <= MAX_TOOL or not tool.isprintable():
         raise invalid(f"`tool` must be 1 to {MAX_TOOL} printable characters; got {shown(tool)}")
-    _refuse_keys(request, tool, "`tool`")
+    refuse_keys(request, tool, "`tool`")
     idempotent = data.get("idempotent", False)
     if not isinstance(idempotent, bool):
         raise invalid(f"`idempotent` must be true or false; got {shown(idempotent)}")
@@ -153,8 +154,3 @@ def _without_keys(request: web.Request, value: Any) -> Any:
             for name, each in value.items()
         }
     return value
-
-
-def _refuse_keys(request: web.Request, text: str, where: str) -> None:
-    if without_keys(request.app[GATEWAY], request, text) != text:
-        raise invalid(f"{where} contains a secret key, which would be stored; use another")

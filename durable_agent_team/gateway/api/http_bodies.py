@@ -160,6 +160,12 @@ def without_keys(gateway: GatewayContext, request: web.Request, text: str) -> st
     return text
 
 
+def refuse_keys(request: web.Request, text: str, where: str) -> None:
+    """For a text that will be stored. Raises ApiError where it contains a key."""
+    if without_keys(request.app[GATEWAY], request, text) != text:
+        raise invalid(f"{where} contains a secret key, which would be stored; use another")
+
+
 def scrubbed(gateway: GatewayContext, request: web.Request, body: bytes) -> bytes:
     """A JSON body with keys removed from its texts."""
     return json.dumps(without_keys_in(gateway, request, json.loads(body))).encode()

@@ -9,9 +9,9 @@ from durable_agent_team.gateway.api.account_routes import refuse_unknown
 from durable_agent_team.gateway.api.gateway_context import GATEWAY
 from durable_agent_team.gateway.api.http_bodies import (
     json_object,
+    refuse_keys,
     respond_account,
     respond_shape,
-    without_keys,
 )
 from durable_agent_team.gateway.api.scope_routes import scope_account
 from durable_agent_team.gateway.api.tool_charge_shapes import (
@@ -83,7 +83,7 @@ def _checked(request: web.Request, key: Any, where: str) -> str:
             f"{where} of a charge must have 1 to 200 letters, digits and the characters . _ ~ : -,"
             f" and begin with a letter or a digit; got {shown(key)}"
         )
-    _refuse_keys(request, key, where)
+    refuse_keys(request, key, where)
     return key
 
 
@@ -103,13 +103,8 @@ def _what(request: web.Request, value: object) -> str:
             f"`what` must be 1 to {MAX_WHAT} printable characters, such as the tool's name;"
             f" got {shown(value)}"
         )
-    _refuse_keys(request, value, "`what`")
+    refuse_keys(request, value, "`what`")
     return value
-
-
-def _refuse_keys(request: web.Request, text: str, where: str) -> None:
-    if without_keys(request.app[GATEWAY], request, text) != text:
-        raise invalid(f"{where} contains a secret key, which would be stored; use another")
 
 
 def _respond(

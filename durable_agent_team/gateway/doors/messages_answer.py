@@ -3,6 +3,7 @@
 from durable_agent_team.gateway.doors.chat_answer import (
     bare_id,
     content_text,
+    count_of,
     first_choice,
     object_of,
     text_of,
@@ -112,8 +113,8 @@ def usage_of(usage: Json) -> Json:
     """`input_tokens` without what was read from the cache or written to it, as Anthropic counts;
     with the charge, `cost`."""
     tokens = usage_tokens(usage)
-    written = max(tokens["cache_write"], _count(usage, "cache_creation_input_tokens"))
-    read = max(tokens["cached"], _count(usage, "cache_read_input_tokens"))
+    written = max(tokens["cache_write"], count_of(usage, "cache_creation_input_tokens"))
+    read = max(tokens["cached"], count_of(usage, "cache_read_input_tokens"))
     return {
         "input_tokens": max(0, tokens["prompt"] - read - written),
         "cache_read_input_tokens": read,
@@ -121,11 +122,6 @@ def usage_of(usage: Json) -> Json:
         "output_tokens": tokens["completion"],
         **given({name: usage.get(name) for name in ("cost", "estimated")}),
     }
-
-
-def _count(usage: Json, name: str) -> int:
-    value = usage.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
 def error_from_chat(body: Json, status: int = 0, request_id: str | None = None) -> Json:

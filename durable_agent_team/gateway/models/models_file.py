@@ -17,7 +17,6 @@ from durable_agent_team.gateway.models.price_file import MAX_LINE, PriceError
 from durable_agent_team.gateway.models.upstream_entry import UpstreamEntry
 
 SECTIONS = ("upstreams", "models")
-UPSTREAM_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,49}$"
 MAY_HOLD_KEYS = frozenset({"key_env", "headers", "query"})
 """Where someone may have written the key itself, which no error repeats."""
 PRICE_KEYS = frozenset(Price.model_fields) - {"source"}

@@ -5,8 +5,6 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 from temporalio.exceptions import ApplicationError
@@ -15,6 +13,7 @@ from activities.programs import program_span
 from durable_agent_team.contracts.call import CallResult, Usage
 from durable_agent_team.contracts.program import CommandRun, ProgramCall
 from tests.activities.support import call
+from tests.support.exported_spans import spans_of
 
 ORDER = ProgramCall(
     call=call(ask="a secret ask"),
@@ -28,12 +27,8 @@ ORDER = ProgramCall(
 
 @pytest.fixture
 def exported(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(program_span, "_tracer", provider.get_tracer("test"))
-    yield exporter
-    provider.shutdown()
+    with spans_of(program_span, monkeypatch) as exporter:
+        yield exporter
 
 
 def test_an_execution_is_a_span_with_its_cost(exported: InMemorySpanExporter) -> None:

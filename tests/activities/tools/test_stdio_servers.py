@@ -17,6 +17,7 @@ from activities.tools.called_tool import CalledTool
 from activities.tools.exceptions import ToolAsks, ToolBroke, ToolTimedOut, ToolUnreachable
 from activities.tools.mcp import stdio_transport
 from durable_agent_team.contracts.tool_kinds import CommandServer
+from tests.activities.programs.support import is_running
 from tests.activities.tools.support import TOKEN, hostile, sessions
 
 Caller = Callable[..., Coroutine[Any, Any, CalledTool]]
@@ -241,19 +242,12 @@ async def test_what_a_server_asks_a_person_is_refused() -> None:
     assert said["error"]["message"] == "Elicitation not supported"
 
 
-def _is_there(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
 async def test_nothing_of_it_is_left_when_it_is_closed() -> None:
     server = CommandServer(command=("sh", "-c", f"{' '.join(hostile().command)}; true"))
     async with calling(server) as call:
         child = int((await call("child")).text)
-        assert _is_there(child)
-    assert not _is_there(child)
+        assert is_running(child)
+    assert not is_running(child)
 
 
 async def test_it_is_closed_when_nobody_uses_it() -> None:

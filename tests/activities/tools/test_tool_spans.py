@@ -5,8 +5,6 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 from temporalio.exceptions import ApplicationError
@@ -14,6 +12,7 @@ from temporalio.exceptions import ApplicationError
 from activities.tools import tool_spans
 from durable_agent_team.contracts.tool_kinds import Effects, ServerTools
 from tests.activities.tools.support import Rooms, fact, hostile, order, sessions, wanted
+from tests.support.exported_spans import spans_of
 
 TOOL = ServerTools(server="shop", effects=Effects.NONE)
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -21,12 +20,8 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 @pytest.fixture
 def exported(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(tool_spans, "_tracer", provider.get_tracer("test"))
-    yield exporter
-    provider.shutdown()
+    with spans_of(tool_spans, monkeypatch) as exporter:
+        yield exporter
 
 
 async def test_a_call_is_a_span_and_the_server_gets_its_trace(
