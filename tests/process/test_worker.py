@@ -27,8 +27,11 @@ from durable_agent_team.contracts.activity_interfaces import (
 from durable_agent_team.process.project_root import PROJECT_ROOT
 from durable_agent_team.process.settings import ClientSettings, WorkerSettings
 from tests.support.ports import lasting_ports
+from tests.support.warm import warm_command
 
 KEY = base64.urlsafe_b64encode(bytes(32)).decode()
+SECONDS = 60
+"""For any one step: a patience for slow machines, not a measure."""
 SETTINGS = WorkerSettings.model_validate({"atxp_api_key": "parent", "sealing_key": KEY})
 
 
@@ -45,7 +48,9 @@ async def process(*command: str, **env: str) -> AsyncIterator[Process]:
         await started.communicate()
 
 
-def worker_process(folder: Path, **env: str) -> AbstractAsyncContextManager[Process]:
+def worker_process(
+    folder: Path, *program: str, **env: str
+) -> AbstractAsyncContextManager[Process]:
     given = {
         "DATA_DIR": str(folder),
         "TEMPORAL_NAMESPACE": "default",
@@ -55,12 +60,12 @@ def worker_process(folder: Path, **env: str) -> AbstractAsyncContextManager[Proc
         "SEALING_KEY": KEY,
         **env,
     }
-    return process(sys.executable, "worker.py", **given)
+    return process(*(program or warm_command("worker.py")), **given)
 
 
 async def line(stream: asyncio.StreamReader | None) -> str:
     assert stream is not None
-    return (await asyncio.wait_for(stream.readline(), 20)).decode()
+    return (await asyncio.wait_for(stream.readline(), SECONDS)).decode()
 
 
 async def test_it_waits_for_temporal_registers_attributes_and_stops_gracefully(
@@ -69,7 +74,8 @@ async def test_it_waits_for_temporal_registers_attributes_and_stops_gracefully(
     [port] = lasting_ports(1)
     address = f"127.0.0.1:{port}"
     temporal = str(Path(sys.executable).parent / "temporal")
-    async with worker_process(tmp_path, TEMPORAL_ADDRESS=address) as ours:
+    program = (sys.executable, "worker.py")
+    async with worker_process(tmp_path, *program, TEMPORAL_ADDRESS=address) as ours:
         assert f"waiting for Temporal: Temporal does not answer at {address}" in await line(
             ours.stderr
         )
@@ -81,7 +87,7 @@ async def test_it_waits_for_temporal_registers_attributes_and_stops_gracefully(
             client = await connect(ClientSettings(temporal_address=address))
             assert await ensure_search_attributes(client) == []
             ours.send_signal(signal.SIGTERM)
-            out, log = await asyncio.wait_for(ours.communicate(), 20)
+            out, log = await asyncio.wait_for(ours.communicate(), SECONDS)
     assert ours.returncode == 0
     assert all(name in log.decode() for name in ATTRIBUTES)
     assert b"parent-key-of-the-test" not in out + log
@@ -93,13 +99,13 @@ async def test_it_stops_while_it_waits(tmp_path: Path, number: signal.Signals) -
     async with worker_process(tmp_path, TEMPORAL_ADDRESS="127.0.0.1:1") as ours:
         await line(ours.stderr)
         ours.send_signal(number)
-        assert await asyncio.wait_for(ours.wait(), 30) == 0
+        assert await asyncio.wait_for(ours.wait(), SECONDS) == 0
 
 
 async def test_wrong_settings_end_it_with_2_and_no_trace(tmp_path: Path) -> None:
     wrong = {"MAX_CONCURRENT_CALLS": "none", "SEALING_KEY": "short", "TEMPORAL_ADDRESS": "x"}
     async with worker_process(tmp_path, **wrong) as ours:
-        out, log = await asyncio.wait_for(ours.communicate(), 20)
+        out, log = await asyncio.wait_for(ours.communicate(), SECONDS)
     said = log.decode()
     assert (ours.returncode, out) == (2, b"")
     for name in wrong:

@@ -25,6 +25,8 @@ from tests.support.otlp import Receiver, receiver
 from tests.support.secrets import contents
 from tests.support.temporal import server
 from tests.support.upstream import Rule, ScriptedUpstream
+from tests.support.warm import warm_starter
+from tests.support.warm.process import WarmProcess, start_warm
 
 RUN = "telemetry-run-1"
 SEALING_KEY = generate_sealing_key()
@@ -238,28 +240,20 @@ class Desk:
         }
 
     @asynccontextmanager
-    async def worker(self, **more: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    async def worker(self, **more: str) -> AsyncIterator[WarmProcess]:
         with (self.folder / "worker.log").open("wb") as log:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "worker.py"),
-                env={**self.env, **more},
-                cwd=PROJECT_ROOT,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-            )
-        assert process.stdout is not None
+            process = await start_warm("worker.py", {**self.env, **more}, log)
         try:
             line = await asyncio.wait_for(process.stdout.readline(), 60)
             assert line.startswith(b"worker ready"), self.log
             yield process
         finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+            process.send_signal(signal.SIGKILL)
+            await process.wait()
 
     async def starter(self, *arguments: str, **env: str) -> str:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "starter.py", *arguments),
+            *(*warm_starter(), *arguments),
             env={**self.env, **env},
             cwd=PROJECT_ROOT,
             stdout=asyncio.subprocess.PIPE,

@@ -223,9 +223,7 @@ def _words(command: str) -> list[str]:
         return warm_command("gateway")
     if words[0] == "python":
         return [sys.executable, *words[1:]]
-    if words[0] == "starter.py":
-        return [*warm_command("starter.py"), *words[1:]]
-    return [sys.executable, str(ROOT / words[0]), *words[1:]] if words[0][-3:] == ".py" else words
+    return [*warm_command(words[0]), *words[1:]] if words[0][-3:] == ".py" else words
 
 
 @asynccontextmanager

@@ -43,7 +43,16 @@ def gateway() -> Callable[[], Any]:
     return main
 
 
-PROGRAMS = {"starter.py": starter, "gateway": gateway}
+def worker() -> Callable[[], Any]:
+    """Imports what a worker has imported when it polls its task queue."""
+    module = importlib.import_module("worker")
+    exit_process = importlib.import_module(
+        "durable_agent_team.process.interpreter_exit"
+    ).exit_process
+    return lambda: exit_process(module.main())
+
+
+PROGRAMS = {"starter.py": starter, "gateway": gateway, "worker.py": worker}
 
 
 def serve(address: str, program: str) -> NoReturn:
