@@ -48,9 +48,7 @@ async def process(*command: str, **env: str) -> AsyncIterator[Process]:
         await started.communicate()
 
 
-def worker_process(
-    folder: Path, *program: str, **env: str
-) -> AbstractAsyncContextManager[Process]:
+def worker_process(folder: Path, *program: str, **env: str) -> AbstractAsyncContextManager[Process]:
     given = {
         "DATA_DIR": str(folder),
         "TEMPORAL_NAMESPACE": "default",

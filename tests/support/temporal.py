@@ -3,8 +3,9 @@
 import shutil
 import sys
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,11 @@ ATTRIBUTES: list[SearchAttributeKey[Any]] = [
 ]
 
 PROMPT_TIMERS = ("--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"')
-"""A timer, a retry or a skip of time that is due sooner than this waits for so long. The default of
-a second allows for the clocks of several hosts (`getExclusiveReaderHighWatermark` of the server)."""
+"""A timer, a retry or a skip of time that is due sooner than this waits for so long. The default, a
+second, allows for the clocks of several hosts (the server's `getExclusiveReaderHighWatermark`)."""
+
+STARTS = 5
+"""How often a server is started until it is up."""
 
 
 def temporal_cli() -> str:
@@ -49,7 +53,8 @@ async def server(
     values = [f"{name}={value}" for name, value in (settings or {}).items()]
     pragmas = [] if database is None else ["--sqlite-pragma", "synchronous=OFF"]
     if time_skipping:
-        start = WorkflowEnvironment.start_time_skipping_v2(
+        start = partial(
+            WorkflowEnvironment.start_time_skipping_v2,
             dev_server_existing_path=temporal_cli(),
             dev_server_extra_args=[
                 "--dynamic-config-value",
@@ -60,7 +65,8 @@ async def server(
             data_converter=DATA_CONVERTER,
         )
     else:
-        start = WorkflowEnvironment.start_local(
+        start = partial(
+            WorkflowEnvironment.start_local,
             dev_server_existing_path=temporal_cli(),
             search_attributes=ATTRIBUTES,
             dev_server_database_filename=None if database is None else str(database),
@@ -71,8 +77,19 @@ async def server(
             ],
             data_converter=DATA_CONVERTER,
         )
-    async with await start as environment:
+    async with await _started(start) as environment:
         yield environment
+
+
+async def _started(start: Callable[[], Awaitable[WorkflowEnvironment]]) -> WorkflowEnvironment:
+    """The SDK gives a server five seconds, which a busy machine may need for something else."""
+    for _ in range(STARTS - 1):
+        try:
+            return await start()
+        except RuntimeError as error:
+            if "did not start within" not in str(error):
+                raise
+    return await start()
 
 
 @asynccontextmanager
