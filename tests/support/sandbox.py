@@ -28,7 +28,7 @@ def strict_runner() -> WorkflowRunner:
 @contextmanager
 def fresh_sandbox() -> Iterator[None]:
     """For a test that replaces what the workflow's modules import: workers that start inside
-    import them anew, and so do those that start afterwards."""
+    import them again, and so do those that start afterwards."""
     strict_runner.cache_clear()
     try:
         yield

@@ -103,7 +103,7 @@ def _asking(progress: Progress, task: str) -> Failure:
 
 
 def _check_reply(command: AnswerTask) -> None:
-    """`retry` asks the remote agent anew."""
+    """`retry` asks the remote agent again."""
     if command.decision is EffectDecision.SKIP:
         raise refused(
             f"task = {command.task!r}: a remote agent asks; answer it with result, or retry"

@@ -157,7 +157,7 @@ class CheckedAnswers:
             return True
         call.checked = None
         self._turns.reject(assignment, call, rejected)
-        call.number = min(call.number, 2)  # its repairs are counted anew
+        call.number = min(call.number, 2)  # its repairs are counted from the start
         return False
 
     async def _get_ready(self, assignment: Assignment, call: OpenCall) -> None:

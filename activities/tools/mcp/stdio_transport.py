@@ -1,6 +1,6 @@
 """An MCP server as a process: its lines are bounded, and nothing of it is left behind.
 
-The transport of the `mcp` package splits what it has read so far anew with each chunk: 20 MB in one
+The transport of the `mcp` package splits all that it has read again with each chunk: 20 MB in one
 line took 49 s and several times their memory.
 """
 

@@ -1,7 +1,7 @@
 """Fills the ids of tool calls that an upstream left empty, before an answer is stored or passed on.
 
 Frameworks make up random ids for these, so that the next body is another one each time, and a
-second attempt would pay anew. The same call has the same ids; an id that is there is not changed.
+second attempt would pay again. The same call has the same ids; an id that is there is not changed.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """What every command prints when all is well: the blocks in `docs/commands.md` begin with `$`.
 
-`python -m tests.docs.tour.usage` runs them all and writes the blocks anew.
+`python -m tests.docs.tour.usage` runs them all and writes the blocks again.
 """
 
 import asyncio
