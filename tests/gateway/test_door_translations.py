@@ -236,6 +236,12 @@ def test_half_an_answer_is_half_of_one_at_every_door(
         assert said["stop_reason"] == stop_reason
 
 
+def test_no_stop_sequences_are_no_field_of_a_chat() -> None:
+    message = {"role": "user", "content": "x"}
+    asked = {"model": "m", "max_tokens": 9, "messages": [message], "stop_sequences": []}
+    assert "stop" not in chat_from_messages(asked)
+
+
 @pytest.mark.parametrize(
     ("user_agent", "sent", "has_id"),
     [

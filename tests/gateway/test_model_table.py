@@ -180,6 +180,7 @@ LIMITS: list[tuple[str, str, int | None]] = [
     ("openrouter", "anthropic/claude-opus-4.6", 128_000),
     ("gemini", "gemini-2.5-flash", 65_535),
     ("openai", "gpt-6-luna", 128_000),
+    ("anthropic", "claude-opus-5-5", 128_000),
     ("gemini", "gemini-4-argon", 32_768),
     ("deepseek", "deepseek-chat", 8_192),
     ("deepseek", "deepseek-flash", 384_000),

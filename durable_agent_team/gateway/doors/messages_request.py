@@ -56,7 +56,7 @@ def chat_from_messages(data: Json) -> Json:
     flag(data, "stream")
     chat = given({name: data.get(name) for name in SAME})
     chat["messages"] = _system(data) + messages_of(data.get("messages"), DOOR)
-    chat |= given({"stop": data.get("stop_sequences"), "user": _user(data)})
+    chat |= given({"stop": data.get("stop_sequences") or None, "user": _user(data)})
     chat |= given({"thinking": _thinking(data), "cache_control": data.get("cache_control")})
     chat |= _tools(data) | _output(data)
     if data.get("stream"):
