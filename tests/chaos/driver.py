@@ -25,7 +25,7 @@ from workflows.continuation import EVENTS_MEMO
 
 RPC = timedelta(seconds=4)
 MICRO = Decimal("0.000001")
-CALM_SECONDS = 480.0
+CALM_SECONDS = 300.0
 """The time that runs have to end after the last event."""
 
 

@@ -35,7 +35,7 @@ from tests.chaos.verdict import judge
 KEY = "acc:k"
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(500)
 async def test_a_small_storm_breaks_no_promise() -> None:
     verdict = await storm(13, seed=2, seconds=8, quiet=True)
     assert verdict.runs == 13
