@@ -1,9 +1,9 @@
 """Commands without the start of an interpreter: a server forks them after everything is imported.
 
 Each command is still a process of its own, with its own arguments, environment, folder, standard
-streams and exit code. What it does not test is how Python starts and what `starter.py` or the
-gateway imports; `tests/cli/test_exit_codes.py`, `tests/gateway/test_crash.py` and the end-to-end
-tests run the programs themselves.
+streams and exit code. What it does not test is how Python starts and what `starter.py`, the
+gateway or the worker imports; `tests/cli/test_exit_codes.py`, `tests/gateway/test_crash.py`,
+`tests/process/test_worker.py` and the end-to-end tests run the programs themselves.
 """
 
 import subprocess
