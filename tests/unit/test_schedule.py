@@ -197,6 +197,84 @@ def test_after_a_retry_tasks_run_as_if_nothing_had_failed(
     assert set(schedule.status.values()) <= ENDED
 
 
+@given(acyclic(), st.randoms(use_true_random=False))
+def test_what_is_done_again_leaves_the_counts_that_a_new_schedule_has(
+    graph: Graph, order: random.Random
+) -> None:
+    """After each step: what a task waits for, and why a blocked one cannot run, are those that the
+    statuses alone say."""
+    tasks = [
+        Task(id=name, agent="a", ask="x", depends_on=needs,
+             missing_inputs="accept" if order.random() < 0.5 else "fail")
+        for name, needs in graph.items()
+    ]  # fmt: skip
+    schedule = Schedule(tasks)
+    open_tasks = set(schedule.start())
+    for _ in range(3 * len(tasks)):
+        _do_something(schedule, open_tasks, order)
+        again = Schedule.of(tasks, schedule.status)
+        for name in _with(schedule, TaskStatus.WAITING):
+            assert schedule._missing[name] == again._missing[name] > 0
+        blockers = schedule.blockers()
+        assert set(blockers) == set(_with(schedule, TaskStatus.BLOCKED))
+        for name, blocker in blockers.items():
+            _assert_blocks(schedule, blocker, name, blockers)
+
+
+def _do_something(schedule: Schedule, open_tasks: set[str], order: random.Random) -> None:
+    done = _with(schedule, TaskStatus.DONE)
+    failed = _with(schedule, TaskStatus.FAILED)
+    if failed and order.random() < 0.4:
+        name = order.choice(failed)
+        open_tasks.update([name, *schedule.retry(name)])
+    elif done and order.random() < 0.4:
+        again, ready = schedule.redo(order.choice(done))
+        open_tasks.difference_update(again)
+        open_tasks.update([again[0], *ready])
+    elif open_tasks:
+        name = order.choice(sorted(open_tasks))
+        open_tasks.discard(name)
+        how = order.randrange(3)
+        if how == 0:
+            schedule.failed(name)
+        elif how == 1:
+            open_tasks.update(schedule.without(name, TaskStatus.SKIPPED)[0])
+        else:
+            open_tasks.update(schedule.done(name))
+
+
+def _with(schedule: Schedule, wanted: TaskStatus) -> list[str]:
+    return [name for name, status in schedule.status.items() if status is wanted]
+
+
+def _assert_blocks(
+    schedule: Schedule, blocker: str, name: str, blockers: Mapping[str, str]
+) -> None:
+    needs = schedule.tasks[name].depends_on
+    assert schedule.status[blocker] in (TaskStatus.FAILED, TaskStatus.SKIPPED)
+    assert blocker in needs or blocker in {blockers.get(need) for need in needs}
+
+
+def test_a_chain_of_blocked_tasks_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A retry of another task records for each of them why it cannot run: with a walk along the
+    chain for each, one took two seconds for a thousand tasks, and its workflow task failed."""
+    length, looks = 5_000, 0
+    graph: Graph = {"t0": (), **{f"t{n}": (f"t{n - 1}",) for n in range(1, length)}}
+    schedule = schedule_of(graph)
+    schedule.start()
+    schedule.failed("t0")
+    look = schedule._blocking
+
+    def counted(name: str) -> str:
+        nonlocal looks
+        looks += 1
+        return look(name)
+
+    monkeypatch.setattr(schedule, "_blocking", counted)
+    assert set(schedule.blockers().values()) == {"t0"}
+    assert looks == length - 1
+
+
 def _runnable(graph: Graph, accepting: set[str], skips: set[str]) -> set[str]:
     runs: set[str] = set()
     for name in TopologicalSorter(graph).static_order():

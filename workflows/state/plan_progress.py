@@ -169,8 +169,8 @@ class PlanProgress:
         for each, status in self.schedule.status.items():
             if status in (TaskStatus.WAITING, TaskStatus.READY):
                 self.logs[each].reopen()
-            elif status is TaskStatus.BLOCKED:  # perhaps by another task now
-                self._record_blocked(each, self.schedule.blocked_by(each))
+        for each, blocker in self.schedule.blockers().items():  # perhaps another one now
+            self._record_blocked(each, blocker)
 
     def _end_without_output(
         self, task_id: str, status: TaskStatus, failure: Failure, at: datetime

@@ -106,17 +106,13 @@ class Schedule:
     def retry(self, task_id: str) -> list[str]:
         """Makes a failed task ready again, and unblocks what only it blocked. Returns the other
         tasks that are ready now, because all their dependencies have ended."""
-        self.status[task_id] = TaskStatus.READY
-        return self._reassess()
+        return self._reopened([task_id])
 
     def redo(self, task_id: str) -> tuple[list[str], list[str]]:
         """Makes a task that is done ready again; everything behind it waits, however it has ended.
         Returns these, the task first, and the other tasks that are ready now."""
         again = [task_id, *self._behind(task_id)]
-        for each in again:
-            self.status[each] = TaskStatus.WAITING
-        self.status[task_id] = TaskStatus.READY
-        return again, self._reassess()
+        return again, self._reopened(again)
 
     def _behind(self, task_id: str) -> list[str]:
         """The tasks that depend on this one, directly or not."""
@@ -129,33 +125,60 @@ class Schedule:
                     frontier.append(each)
         return list(found)
 
-    def _reassess(self) -> list[str]:
-        """After tasks were reopened: blocks again what others block, and counts again what the rest
-        waits for. Returns the tasks that are ready because all their dependencies have ended."""
-        for each, status in self.status.items():
+    def _reopened(self, again: Sequence[str]) -> list[str]:
+        """Makes the first of these tasks ready, and the others wait. Blocks again what other tasks
+        block. Returns the tasks that are ready because all their dependencies have ended."""
+        before = dict(self.status)
+        for each, status in before.items():
             if status is TaskStatus.BLOCKED:
                 self.status[each] = TaskStatus.WAITING
+        for each in again:
+            self.status[each] = TaskStatus.WAITING
+        self.status[again[0]] = TaskStatus.READY
         for each in self._of(TaskStatus.FAILED):
             self.failed(each)
         for each in self._of(TaskStatus.SKIPPED, TaskStatus.CANCELLED):
             self._block_behind(each, accepting=False)
-        waiting = self._of(TaskStatus.WAITING)
-        for each in waiting:
-            self._missing[each] = sum(
-                self.status[dependency] not in ENDED
-                for dependency in set(self.tasks[each].depends_on)
-            )
-        return self._ready([each for each in waiting if not self._missing[each]])
+        self._count_missing(before)
+        return self._ready([each for each in self._missing if not self._missing[each]])
 
-    def blocked_by(self, task_id: str) -> str:
-        """The task whose missing hand-off is the reason that this one can never run."""
-        while True:
-            ended = {each: self.status[each] for each in self.tasks[task_id].depends_on}
-            for each, status in ended.items():
-                missing = status in (TaskStatus.SKIPPED, TaskStatus.CANCELLED)
-                if status is TaskStatus.FAILED or (missing and not self._accepts(task_id)):
-                    return each
-            task_id = next(each for each, status in ended.items() if status is TaskStatus.BLOCKED)
+    def _count_missing(self, before: Mapping[str, TaskStatus]) -> None:
+        """Counts again where the count may have changed: for a task that did not wait before, and
+        for one with a dependency that is open now and was not, or the other way round. In a plan of
+        a thousand tasks that have a hundred dependencies each, these are a few."""
+        changed = [each for each, status in self.status.items() if status is not before[each]]
+        affected = dict.fromkeys(changed)
+        for each in changed:
+            if (before[each] in ENDED) != (self.status[each] in ENDED):
+                affected.update(dict.fromkeys(self._dependants[each]))
+        for each in affected:
+            needs = set(self.tasks[each].depends_on)
+            self._missing[each] = sum(self.status[need] not in ENDED for need in needs)
+
+    def blockers(self) -> dict[str, str]:
+        """For each blocked task, the task whose missing hand-off is the reason that it can never
+        run. Looks at each task once, also where they block one another in a long chain."""
+        found: dict[str, str] = {}
+        for task_id in self._of(TaskStatus.BLOCKED):
+            way: list[str] = []
+            while task_id not in found:
+                way.append(task_id)
+                blocker = self._blocking(task_id)
+                if self.status[blocker] is not TaskStatus.BLOCKED:
+                    found[task_id] = blocker
+                task_id = task_id if task_id in found else blocker
+            found |= dict.fromkeys(way, found[task_id])
+        return found
+
+    def _blocking(self, task_id: str) -> str:
+        """The dependency for which a blocked task cannot run: one without a hand-off that it needs;
+        if there is none, the first one that is itself blocked."""
+        ended = {each: self.status[each] for each in self.tasks[task_id].depends_on}
+        for each, status in ended.items():
+            missing = status in (TaskStatus.SKIPPED, TaskStatus.CANCELLED)
+            if status is TaskStatus.FAILED or (missing and not self._accepts(task_id)):
+                return each
+        return next(each for each, status in ended.items() if status is TaskStatus.BLOCKED)
 
     def _of(self, *wanted: TaskStatus) -> list[str]:
         return [task_id for task_id, status in self.status.items() if status in wanted]
