@@ -17,6 +17,7 @@ from typing import TextIO
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories: controls, formats (direction, zero width), lone surrogates, separators."""
 _MARKDOWN = re.compile(r"[\\`*_\[\]~|$]")
+_MARKDOWN_OR_HTML = re.compile(r"[\\`*_\[\]~|$<>&]")
 _BLOCK = re.compile(r"^(?:[#=]|[+\-](?=[\s\-]|$)|[0-9]+[.)](?=\s|$))")
 """What starts a heading, a list, a rule or an underline at the start of a line."""
 _MERMAID = re.compile(r"[^\w \-.,:·/()]")
@@ -61,6 +62,14 @@ def markdown_line(text: str) -> str:
     """For one line, or one cell of a table: no markup, no HTML, no line break."""
     line = escape(one_line(" ".join(text.splitlines())), quote=False)
     line = _MARKDOWN.sub(lambda found: f"\\{found[0]}", line).strip()
+    return _BLOCK.sub(_escape_last, line)
+
+
+def markdown_line_for_temporal(text: str) -> str:
+    """The same for Temporal's UI (2.54), which shows entities such as `&lt;` as they are written,
+    and takes `<b>` for HTML: what is HTML gets backslashes, like the rest (CommonMark 2.4)."""
+    line = one_line(" ".join(text.splitlines()))
+    line = _MARKDOWN_OR_HTML.sub(lambda found: f"\\{found[0]}", line).strip()
     return _BLOCK.sub(_escape_last, line)
 
 

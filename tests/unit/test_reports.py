@@ -169,6 +169,14 @@ def test_details_have_what_is_to_be_approved_in_full_and_nothing_of_it_is_markup
     assert "What waits for approval" not in details(progress)
 
 
+def test_details_show_what_looks_like_html_as_it_was_written() -> None:
+    progress = working(1)
+    said = 'refund waits: {"note": "a < b & <img src=x onerror=alert(1)> &lt;"}'
+    progress.park(Waiting(subject="t0", reason=said, command="approve RUN t0", since=NOW))
+    [line] = [each for each in details(progress).splitlines() if "waits for you" in each]
+    assert r"a \< b \& \<img src=x onerror=alert(1)\> \&lt;" in line
+
+
 def test_what_is_to_be_approved_ends_where_it_is_cut() -> None:
     progress = working(1)
     for number in range(12):

@@ -18,6 +18,7 @@ from durable_agent_team.rules.safe_text import (
     markdown_block,
     markdown_code,
     markdown_line,
+    markdown_line_for_temporal,
     mermaid_text,
     one_line,
     shell_command,
@@ -88,6 +89,17 @@ def test_html_and_markdown_have_no_markup_of_the_text(text: str) -> None:
         assert not re.search(r"[\\`*_\[\]~|$<>]", plain)
         assert not re.match(r"\s*(#|=|-+(\s|$)|\+(\s|$)|[0-9]+[.)](\s|$))", line)
         assert not line.startswith("    ")
+
+
+@pytest.mark.fuzz
+@settings(max_examples=examples(300), deadline=None)
+@given(TEXTS)
+def test_a_line_in_temporals_ui_is_the_text_and_nothing_of_it_is_markup(text: str) -> None:
+    """The UI shows entities as they are written, and takes `<b>` for HTML."""
+    marked = markdown_line_for_temporal(text)
+    escaped = re.compile(r"\\([!-/:-@\[-`{-~])")
+    assert not re.search(r"[\\`*_\[\]~|$<>&]", escaped.sub("", marked))
+    assert escaped.sub(r"\1", marked) == one_line(" ".join(text.splitlines())).strip()
 
 
 @pytest.mark.fuzz

@@ -15,7 +15,8 @@ from durable_agent_team.contracts.team import Task
 from durable_agent_team.contracts.text_ref import preview_of
 from durable_agent_team.rules.encoded_size import cut_to_bytes
 from durable_agent_team.rules.estimate import estimate
-from durable_agent_team.rules.safe_text import markdown_code, markdown_line
+from durable_agent_team.rules.safe_text import markdown_code
+from durable_agent_team.rules.safe_text import markdown_line_for_temporal as markdown_line
 from workflows.state.agent_account import AgentAccount
 from workflows.state.call_trouble import CallTrouble
 from workflows.state.open_tools import IN_WORDS, open_tool_calls

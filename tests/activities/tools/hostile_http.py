@@ -29,6 +29,8 @@ class HostileHttp:
         status=404, text="no such session"
     )
     """The answer to a request whose session it does not know."""
+    kept: dict[str, bytes] = field(default_factory=dict)
+    """Events with which a stream that broke off is continued, by the number of its last one."""
     calls: int = 0
     tools: list[dict[str, Any]] = field(default_factory=hostile_server.listed)
 
@@ -39,6 +41,8 @@ class HostileHttp:
         if self.refuses is not None:
             refused = self.refuses
             return web.Response(status=refused.status, headers=refused.headers, body=refused.body)
+        if request.headers.get("Last-Event-ID") in self.kept:
+            return await sent_events(request, self.kept[request.headers["Last-Event-ID"]])
         if request.method != "POST":
             return web.Response(status=405)
         method, number = message.get("method"), message.get("id")
@@ -170,13 +174,43 @@ async def accepted(_: HostileHttp, __: web.Request, message: dict[str, Any]) -> 
     return web.Response(status=202)
 
 
+async def resumes(
+    server: HostileHttp, request: web.Request, message: dict[str, Any]
+) -> web.StreamResponse:
+    """A stream that ends before its answer, which is to be asked for again (MCP 2025-11-25,
+    "Resumability and Redelivery")."""
+    result = {"jsonrpc": "2.0", "id": message["id"], "result": hostile_server.text("resumed")}
+    server.kept["e-1"] = f"id: e-2\ndata: {json.dumps(result)}\n\n".encode()
+    return await sent_events(request, b"id: e-1\nretry: 10\ndata:\n\n")
+
+
+async def sent_events(request: web.Request, events: bytes) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+    await response.prepare(request)
+    await response.write(events)
+    await response.write_eof()
+    return response
+
+
 async def x402(_: HostileHttp, __: web.Request, message: dict[str, Any]) -> web.StreamResponse:
     return web.json_response(hostile_server.X402, status=402)
 
 
 HOW: dict[str, Answer] = {
     each.__name__: each
-    for each in (*(status, drop, lies, big, events, compressed, page, redirect, accepted, x402),)
+    for each in (
+        status,
+        drop,
+        lies,
+        big,
+        events,
+        compressed,
+        page,
+        redirect,
+        accepted,
+        resumes,
+        x402,
+    )
 }
 
 

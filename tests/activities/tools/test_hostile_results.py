@@ -8,7 +8,7 @@ import pytest
 
 from activities.tools.exceptions import ToolUnreachable
 from activities.tools.mcp.called_result import MAX_BLOCKS, MAX_TEXT, called_tool
-from activities.tools.mcp.connection import MAX_LISTED, Connection
+from activities.tools.mcp.connection import MAX_LISTED, MAX_PAGES, Connection
 from activities.tools.mcp.definitions import server_tool
 from activities.tools.mcp.stdio_transport import _parsed
 from durable_agent_team.contracts.tool_kinds import CommandServer
@@ -114,3 +114,23 @@ async def test_a_server_with_thousands_of_tools_is_refused(monkeypatch: pytest.M
     known[0]["name"] = "one-more"
     with pytest.raises(ToolUnreachable, match=f"more than {MAX_LISTED} tools"):
         await connection.tools(fresh=True)
+
+
+async def test_a_list_of_tools_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One whose next page is the same page ends there."""
+    connection = Connection("many", CommandServer(command=("true",)), {})
+    asked: list[str | None] = []
+    same = False
+
+    async def page(cursor: str | None) -> dict[str, Any]:
+        asked.append(cursor)
+        tool = {"name": "echo", "inputSchema": {"type": "object"}}
+        return {"tools": [tool], "nextCursor": "again" if same else f"{len(asked)}"}
+
+    monkeypatch.setattr(connection, "_page", page)
+    with pytest.raises(ToolUnreachable, match=f"more than {MAX_PAGES} pages"):
+        await connection.tools()
+    assert len(asked) == MAX_PAGES
+    asked, same = [], True
+    assert list(await connection.tools(fresh=True)) == ["echo"]
+    assert asked == [None, "again"]

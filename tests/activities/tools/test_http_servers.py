@@ -124,6 +124,16 @@ async def test_20_mb_take_neither_time_nor_memory(kind: str) -> None:
         assert len(fits.text) + fits.left_out == 2_000_000
 
 
+async def test_a_stream_that_ends_before_its_answer_is_continued_and_the_call_is_sent_once() -> (
+    None
+):
+    async with calling() as (server, call):
+        assert (await call("resumes")).text == "resumed"
+    assert server.calls == 1
+    asked = [headers for _, headers, _ in server.seen if "Last-Event-ID" in headers]
+    assert [each["Last-Event-ID"] for each in asked] == ["e-1"]
+
+
 async def test_a_half_of_a_character_in_an_event_stream_is_replaced() -> None:
     async with calling() as (_, call):
         assert (await call("events", "half")).text == "\ufffd"
