@@ -1,4 +1,4 @@
-"""Account activities: open, change, read and close, many accounts at once."""
+"""Account activities: open, change, read and close, many accounts at once (docs/adr/001)."""
 
 import asyncio
 import hashlib

@@ -1,4 +1,7 @@
-"""The end of a run, however it was reached: accounts are closed, and the report is made."""
+"""The end of a run, however it was reached: accounts are closed, and the report is made.
+
+Expected endings only (docs/adr/004); ledger lines are read where sums differ (docs/adr/010).
+"""
 
 import asyncio
 

@@ -1,7 +1,7 @@
 """Hands out large commands in their order, over as many workflow tasks as it takes.
 
 All commands of one workflow task are one message to the server, and one write. Above 4 MiB the
-server ends the run on the spot, with its accounts open.
+server ends the run on the spot, with its accounts open (docs/adr/032).
 """
 
 import asyncio

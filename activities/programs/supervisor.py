@@ -1,6 +1,6 @@
 """The process between a worker and a program: it ends the program and everything that it started.
 
-A script of its own, standard library only, started as
+A script of its own (docs/adr/044), standard library only, started as
 
     python -I -S supervisor.py CONTROL SECONDS STDOUT_BYTES STDERR_BYTES DIRECTORY COMMAND...
 

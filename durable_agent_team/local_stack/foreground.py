@@ -1,4 +1,4 @@
-"""The local stack in the foreground: what `make up` runs.
+"""The local stack in the foreground: what `make up` runs (docs/adr/012).
 
 Exit codes: 0 stopped, or a stack is up already; 1 a part did not start; 2 a setting is invalid or a
 port is taken.

@@ -1,7 +1,7 @@
 """Plans: the orchestrator's prompt, the schema of its answer, and the check of the answer.
 
 Deterministic, since it runs inside the workflow. A plan has one of two forms (`briefing.PlanForm`),
-by the model that makes it.
+by the model that makes it (docs/adr/040).
 """
 
 from typing import Any

@@ -1,4 +1,8 @@
-"""Says when a call may start: its money is there, a slot is free, and nothing stops its agent."""
+"""Says when a call may start: its money is there, a slot is free, and nothing stops its agent.
+
+It counts calls, not tasks (docs/adr/008), and holds back a call that does not fit into its account
+(docs/adr/009).
+"""
 
 import asyncio
 from collections import defaultdict

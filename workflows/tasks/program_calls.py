@@ -1,4 +1,7 @@
-"""Runs agents that are programs: in a scope, in an environment, with their spend while they run."""
+"""Runs agents that are programs: in a scope, in an environment, with their spend while they run.
+
+An execution is one call, whose key is the scope (docs/adr/045).
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

@@ -30,7 +30,8 @@ from workflows.tasks.call_requests import Assignment, digest
 from workflows.tasks.gate import Gate
 
 REVIEWS_WAIT = "reviews-wait-for-approval"
-"""The patch since which a review that has read something from outside waits for a person."""
+"""The patch since which a review that has read something from outside waits for a person
+(docs/adr/053)."""
 
 
 class TaskApprovals:

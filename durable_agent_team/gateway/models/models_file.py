@@ -1,4 +1,7 @@
-"""The models file: TOML with `[upstreams.NAME]` and `[models."NAME"]`. All problems at once."""
+"""The models file: TOML with `[upstreams.NAME]` and `[models."NAME"]`. All problems at once.
+
+Models and upstreams are data (docs/adr/037).
+"""
 
 import tomllib
 from collections.abc import Iterator, Mapping

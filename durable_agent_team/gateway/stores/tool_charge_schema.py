@@ -1,5 +1,5 @@
 """The table of tools' charges. Its triggers forbid to charge again, or to give back, what was
-charged, so that no mistake in the code above can cause it."""
+charged, so that no mistake in the code above can cause it (docs/adr/048)."""
 
 STATEMENTS = (
     """
