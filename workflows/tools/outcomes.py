@@ -1,8 +1,8 @@
 """Decides what follows a call of a tool that ended without a result. Pure.
 
 The rule for effects that happen `once`: what was never sent is sent again, and what may have run
-waits for a person (docs/adr/050). An activity says with its error whether the tool may have run; where it cannot
-(its worker is lost), its last heartbeat says so.
+waits for a person (docs/adr/050). An activity says with its error whether the tool may have run;
+where it cannot (its worker is lost), its last heartbeat says so.
 """
 
 from dataclasses import dataclass
