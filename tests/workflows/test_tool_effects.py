@@ -20,8 +20,13 @@ from durable_agent_team.contracts.control import TaskAnswer
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import LedgerAgreement, SpendReport
-from durable_agent_team.contracts.tool_call import ToolDemand, ToolFailure, ToolOrder
-from tests.support.tools import Said, ToolWorld, calls
+from durable_agent_team.contracts.tool_call import (
+    ToolDemand,
+    ToolFailure,
+    ToolOrder,
+    ToolResult,
+)
+from tests.support.tools import Said, ToolWorld, calls, tool_result
 from tests.workflows.test_life_of_a_run import started, team
 
 REFUND = {"python": "shop:refund", "effects": "once", "approve": "never"}
@@ -262,3 +267,36 @@ async def test_while_paused_no_tool_starts_and_cancel_ends_what_waits(client: Cl
             await handle.result()
         assert (await state_of(handle)).waiting == ()
     assert world.orders == []
+
+
+async def test_one_call_of_a_turn_parks_beside_one_that_fails_and_one_that_succeeds(
+    client: Client,
+) -> None:
+    """And an answer counts once, for what waits: neither for another name nor a second time."""
+
+    def tool(order: ToolOrder) -> ToolResult | str:
+        if order.facts.name == "refund":
+            failure = ToolFailure(sent=True)
+            raise ApplicationError("gone", failure, type=ErrorType.EFFECT_UNKNOWN)
+        at = order.arguments
+        return tool_result(f"no {at}", is_error=True) if "1" in at else f"seen {at}"
+
+    look = {"python": "shop:look", "effects": "none"}
+    made = [("look", {"at": 1}), ("refund", {"amount": 5}), ("look", {"at": 2})]
+    world = ToolWorld(once(*made), tool)
+    async with started(client, world, {"team": tool_team(REFUND, look)}) as handle:
+        await waits(handle, "work:1.2")
+        for wrong in ("work:1.1", "work:1.3", "work:9.9", "work", "", "1.2"):
+            with pytest.raises(WorkflowUpdateFailedError):
+                await handle.execute_update("answer", {"task": wrong, "decision": "skip"})
+        await handle.signal("pause")
+        skip = {"task": "work:1.2", "decision": "skip"}
+        await handle.execute_update("answer", skip)
+        with pytest.raises(WorkflowUpdateFailedError):
+            await handle.execute_update("answer", {**skip, "decision": "retry"})
+        await handle.signal("resume")
+        report: RunReport = await handle.result()
+    first, second, third = (report.outcomes[0].output or "").split(" | ")
+    assert (first, third) == ('no {"at": 1}', 'seen {"at": 2}')
+    assert "not known whether it had its effect" in second
+    assert len(world.orders) == 3
