@@ -11,7 +11,7 @@ from temporalio.client import Client
 from benchmarks.process import Process
 from durable_agent_team.local_stack.stack_plan import LOCAL_MODEL, Part
 from durable_agent_team.process.project_root import PROJECT_ROOT
-from tests.frameworks.staged_teams import ENVIRONMENTS
+from tests.frameworks.staged_teams import ENVIRONMENTS, TEAMS
 from tests.support.gateway import write_prices
 from tests.support.stack import client_of, plan_in
 
@@ -47,7 +47,7 @@ async def desk_stack(upstream_url: str | None) -> AsyncIterator[DeskStack]:
         given = (
             {"GATEWAY_PRICES": str(write_prices(folder / "prices.toml", PRICES))}
             if upstream_url
-            else {}
+            else {"GATEWAY_MODELS": str(TEAMS / "models.toml")}
         )
         programs = {"TICKETS": str(tickets), "PROGRAM_ENVIRONMENTS": str(ENVIRONMENTS)}
         await _started(stack, folder, parts["temporal"], {})

@@ -4,10 +4,13 @@ import ast
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from durable_agent_team.contracts.program import CommandRun, PythonRun
+from durable_agent_team.gateway.gateway_settings import GatewaySettings
+from durable_agent_team.local_stack.stack_plan import LOCAL_MODEL
 from durable_agent_team.team_files.team_file import load_team
 from tests.frameworks import suite_packages
 from tests.frameworks.staged_teams import TEAMS, names
@@ -69,3 +72,21 @@ def test_the_telemetry_of_crewai_is_off_before_it_is_imported() -> None:
     """It is read when crewai is imported."""
     crew = (TEAMS / "crewai_desk.py").read_text(encoding="utf-8")
     assert crew.index("CREWAI_DISABLE_TELEMETRY") < crew.index("from crewai")
+
+
+def test_the_bundled_model_gets_the_requests_with_tools_that_it_ignores() -> None:
+    """With the teams' own models file; the gateway refuses them otherwise."""
+    given: dict[str, Any] = {
+        "gateway_parent_key": "p" * 32,
+        "gateway_secret": "s" * 40,
+        "upstream_url": "local",
+    }
+    models = GatewaySettings(_env_file=None, gateway_models=TEAMS / "models.toml", **given)
+    bundled, usual = (
+        settings.models({}).find(LOCAL_MODEL)
+        for settings in (models, GatewaySettings(_env_file=None, **given))
+    )
+    assert bundled is not None
+    assert usual is not None
+    assert (bundled.dialect.tools, usual.dialect.tools) == ("native", "none")
+    assert bundled.price.default_max_tokens == usual.price.default_max_tokens

@@ -202,7 +202,10 @@ class Conversation:
         before = self._answered
         if before is None or waited > REPLY_SECONDS:
             return True
-        return (asking.since, asking.status) != (before.since, before.status)
+        if asking.since != before.since:
+            return True
+        # Servers of a2a-sdk 0.3 move the question into the history as soon as a reply arrives.
+        return asking.status is not None and asking.status != before.status
 
     async def _outcome(self, task: RemoteTask) -> str:
         wants_json = self._wants_json

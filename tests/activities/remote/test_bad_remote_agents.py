@@ -209,6 +209,18 @@ async def test_a_question_that_is_still_shown_after_its_answer_is_not_asked_agai
     assert len(agent.called("SendMessage")) == 1
 
 
+async def test_a_question_that_moved_into_the_history_is_not_asked_again() -> None:
+    """a2a-sdk 0.3 (0.3.22): `TaskManager.update_with_message` takes the question out of the status
+    when a reply arrives, and the state stays until the agent has worked on it."""
+    asked, moved = task("INPUT_REQUIRED", "Which?"), task("INPUT_REQUIRED")
+    async with scripted_agent(
+        always({"task": moved}), always(asked, moved, moved, completed())
+    ) as agent:
+        call = program(agent.url, execution=2, remote_task="t-1", reply="Sweden")
+        assert (await attempt(call)).answer == "done"
+    assert len(agent.called("SendMessage")) == 1
+
+
 async def test_a_second_question_is_asked() -> None:
     asked = task("INPUT_REQUIRED", "Which?")
     async with scripted_agent(
