@@ -1,6 +1,7 @@
 """`python -m durable_agent_team.gateway`: runs until SIGTERM. Exit status 2: wrong settings."""
 
 import asyncio
+import gc
 import importlib
 import importlib.util
 import os
@@ -20,6 +21,7 @@ from durable_agent_team.gateway.models.model_table import ModelTable
 from durable_agent_team.gateway.models.price_file import PriceError
 from durable_agent_team.gateway.otel_environment import problems, remove_empty
 from durable_agent_team.gateway.server import PortTaken, Server
+from durable_agent_team.gateway.stores.process_lock import OtherSecret
 from durable_agent_team.gateway.stores.sqlite_file import SchemaError
 from durable_agent_team.gateway.upstreams.bundled_model_server import ModelMissing
 from durable_agent_team.providers.proxies import proxy_problems
@@ -32,6 +34,8 @@ async def serve(settings: GatewaySettings, models: ModelTable) -> None:
         loop.add_signal_handler(number, stop.set)
     server = Server(settings, models=models)
     await server.start()
+    # Modules and models stay: a full collection would walk 70,000 objects while calls wait for it.
+    gc.freeze()
     print(f"gateway ready on {server.url}", flush=True)
     await stop.wait()
     await server.stop()
@@ -71,7 +75,7 @@ def main() -> int:
     except UnicodeDecodeError as error:  # the environment is text, so it was .env
         print(f".env is not UTF-8 text (byte {error.start}). Save it as UTF-8.", file=sys.stderr)
         return 2
-    except (PriceError, PortTaken, SchemaError, ModelMissing) as error:
+    except (PriceError, PortTaken, SchemaError, OtherSecret, ModelMissing) as error:
         print(error, file=sys.stderr)
         return 2
     return 0

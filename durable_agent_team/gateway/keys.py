@@ -33,6 +33,10 @@ class KeyMaker:
         digest = hmac.new(self._secret, b"agent-key:" + account_id.encode(), hashlib.sha256)
         return PREFIX + digest.hexdigest()
 
+    def fingerprint(self) -> str:
+        """Tells two secrets apart, and nothing about either."""
+        return hmac.new(self._secret, b"fingerprint", hashlib.sha256).hexdigest()[:32]
+
 
 def hash_key(key: str) -> str:
     """A plain hash suffices, since keys have 128 bits of entropy or more."""
@@ -71,7 +75,7 @@ class Scrubber:
         # "10 %" is not an encoding, and to look for one is faster than to look for keys.
         if suspicious and len(text) <= MAX_ENCODED and _ENCODED_CHARACTER.search(text):
             text = self._encoded.sub(REMOVED, text)
-        if _has_form_of_key(presented):
+        if presented and _has_form_of_key(presented):
             forms = sorted(_forms(presented), key=len, reverse=True)
             text = re.sub("|".join(map(re.escape, forms)), REMOVED, text, flags=re.IGNORECASE)
         self._last = (given, presented, text)

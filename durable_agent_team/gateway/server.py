@@ -83,7 +83,10 @@ class Server:
 
     async def start(self) -> None:
         settings = self.settings
-        self.store: Store = SqliteStore(settings.gateway_database, settings.gateway_lease_seconds)
+        self._keys = KeyMaker(settings.gateway_secret.get_secret_value())
+        self.store: Store = SqliteStore(
+            settings.gateway_database, settings.gateway_lease_seconds, self._keys.fingerprint()
+        )
         if self._telemetry is not None:
             self.store = MeteredStore(self.store, self._telemetry.instruments)
         try:
@@ -121,7 +124,6 @@ class Server:
     async def _make_context(self) -> GatewayContext:
         settings = self.settings
         parent = settings.gateway_parent_key.get_secret_value()
-        secret = settings.gateway_secret.get_secret_value()
         assert self.blobs is not None
         scrub = settings.scrubber(*self.models.secrets)
         calls = CallService(self.store, self.upstream, await self.store.overruns(), scrub)
@@ -130,7 +132,7 @@ class Server:
             store=self.store,
             calls=calls,
             models=self.models,
-            keys=KeyMaker(secret),
+            keys=self._keys,
             scrub=scrub,
             telemetry=self._telemetry,
             parent_hash=hash_key(parent),

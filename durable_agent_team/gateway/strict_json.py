@@ -44,7 +44,7 @@ def parse_request(raw: bytes, *, exact: bool = False, unique: bool | None = None
     if numbers.too_large:
         path = next(path for path, value in _walk(data) if _is_infinite(value))
         raise ValueError(f"{path} is a number that is too large")
-    if _HALF_SURROGATE.search(text):
+    if "\\u" in text and _HALF_SURROGATE.search(text):
         for path, value in _walk(data):
             if isinstance(value, str) and not _encodable(value):
                 raise ValueError(f"{path} contains half of a surrogate pair, which is not text")

@@ -11,6 +11,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from durable_agent_team.gateway.keys import KeyMaker
+from durable_agent_team.gateway.stores.process_lock import OtherSecret, ProcessLock
 from tests.gateway.client import Agent, Api
 from tests.support.gateway import PARENT_KEY, SECRET, running_gateway
 from tests.support.gateway_process import gateway_process
@@ -212,3 +214,40 @@ async def test_a_port_in_use_is_reported_with_its_setting(tmp_path: Path) -> Non
     assert status == 2
     assert f"GATEWAY_PORT {port}" in output
     assert "Traceback" not in output
+
+
+async def test_another_secret_beside_a_running_gateway_is_refused(tmp_path: Path) -> None:
+    database = tmp_path / "gateway.db"
+    given = {
+        "GATEWAY_PARENT_KEY": PARENT_KEY,
+        "GATEWAY_PORT": "0",
+        "GATEWAY_DATABASE": str(database),
+        "UPSTREAM_URL": "http://127.0.0.1:9/v1",
+    }
+    other = "another-secret-0123456789-0123456789"
+    async with running_gateway("http://127.0.0.1:9/v1", database=database):
+        status, output = await start(tmp_path, **given, GATEWAY_SECRET=other)
+    assert status == 2
+    assert output.startswith("GATEWAY_SECRET is not that of the gateway that already uses")
+    assert str(database) in output
+    assert other not in output
+    assert SECRET not in output
+    assert "Traceback" not in output
+
+
+def test_only_living_gateways_are_compared_and_their_secrets_not_stored(tmp_path: Path) -> None:
+    """A secret can be changed while no gateway runs, and a killed one leaves its file behind."""
+    database = tmp_path / "gateway.db"
+    ours, other = (KeyMaker(each * 32).fingerprint() for each in ("a", "b"))
+    first, second = ProcessLock(database, ours), ProcessLock(database, ours)
+    unknown = ProcessLock(database)
+    with pytest.raises(OtherSecret, match="GATEWAY_SECRET"):
+        ProcessLock(database, other)
+    folder = tmp_path / "gateway.db.owners"
+    assert len(list(folder.iterdir())) == 3, "what was refused leaves nothing behind"
+    assert not any("aaaa" in each.read_text() for each in folder.iterdir())
+    first.close()
+    second.close()
+    (folder / "killed").write_text(ours)
+    ProcessLock(database, other).close()
+    unknown.close()

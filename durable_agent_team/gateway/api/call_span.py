@@ -1,8 +1,8 @@
 """The span of one chat completion, and what is observed of the request for its metrics."""
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -74,23 +74,21 @@ def _kinds(billed: BilledAnswer) -> dict[str, int | float]:
     return {name: figure for name, figure in figures.items() if figure}
 
 
-OFF = CallSpan(None, Observation())
+OFF = nullcontext(CallSpan(None, Observation()))
 
 
-@contextmanager
 def trace_call(
     telemetry: GatewayTelemetry | None,
     headers: Mapping[str, str],
     model: str,
     operation: str = "chat",
-) -> Iterator[CallSpan]:
+) -> AbstractContextManager[CallSpan]:
     """Names the request's span, started by `observe_requests`, after the model."""
     if telemetry is None:
-        yield OFF
-        return
+        return OFF
     observation = OBSERVATION.get(Observation())
     observation.model = model
     span = trace.get_current_span()
     span.update_name(f"{operation} {model}")
     span.set_attribute("gen_ai.request.model", model)
-    yield CallSpan(span, observation)
+    return nullcontext(CallSpan(span, observation))

@@ -1,8 +1,7 @@
 """Wraps every request: the caller's trace and labels, the server's span, the call's metrics."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable
 
 from aiohttp import web
 from opentelemetry import context, trace
@@ -36,39 +35,44 @@ REFUSED = "refused"
 @web.middleware
 async def observe_requests(request: web.Request, handler: Handler) -> web.StreamResponse:
     """The outermost middleware, so that the request's log line has the labels, too."""
-    telemetry = request.app[GATEWAY].telemetry
-    with _labelled(request):
-        if telemetry is None:
-            return await handler(request)
-        if door_path(request.path) in CALLS:
-            return await _measured(telemetry, request, handler)
-        route = request.match_info.route.resource
-        if route is None or not route.canonical.startswith(TRACED):
-            return await handler(request)
-        return await _traced(telemetry, route.canonical, request, handler)
-
-
-@contextmanager
-def _labelled(request: web.Request) -> Iterator[None]:
-    """Sets trace and labels for this request only: all requests of a connection share a task."""
-    headers = request.headers
-    known: dict[str, str] = {}
-    token = None
-    if "traceparent" in headers or "baggage" in headers:
-        trace_context, known = extract_labels(headers)
-        token = context.attach(trace_context)
-    if request.path in CALLS and "Idempotency-Key" in headers:
-        known[CALL_KEY] = headers["Idempotency-Key"]
     gateway = request.app[GATEWAY]
+    trace_context, known = _sent_labels(request)
+    # For this request only: all requests of a connection share a task.
+    token = None if trace_context is None else context.attach(trace_context)
     labels_token = LABELS.set({})
-    for name, value in known.items():
-        add_label(name, without_keys(gateway, request, value))
     try:
-        yield
+        for name, value in known.items():
+            add_label(name, without_keys(gateway, request, value))
+        return await _observed(gateway.telemetry, request, handler)
     finally:
         LABELS.reset(labels_token)
         if token is not None:
             context.detach(token)
+
+
+def _sent_labels(request: web.Request) -> tuple[context.Context | None, dict[str, str]]:
+    """The caller's trace context, if it sent one, and its labels."""
+    headers = request.headers
+    trace_context: context.Context | None = None
+    known: dict[str, str] = {}
+    if "traceparent" in headers or "baggage" in headers:
+        trace_context, known = extract_labels(headers)
+    if request.path in CALLS and "Idempotency-Key" in headers:
+        known[CALL_KEY] = headers["Idempotency-Key"]
+    return trace_context, known
+
+
+def _observed(
+    telemetry: GatewayTelemetry | None, request: web.Request, handler: Handler
+) -> Awaitable[web.StreamResponse]:
+    if telemetry is None:
+        return handler(request)
+    if door_path(request.path) in CALLS:
+        return _measured(telemetry, request, handler)
+    route = request.match_info.route.resource
+    if route is None or not route.canonical.startswith(TRACED):
+        return handler(request)
+    return _traced(telemetry, route.canonical, request, handler)
 
 
 async def _traced(

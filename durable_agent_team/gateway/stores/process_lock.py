@@ -1,23 +1,52 @@
 """Which gateway processes are alive: each holds an exclusive lock on a file next to the database.
 
 The kernel releases the lock the moment a process dies, however it dies. So no one has to infer from
-clocks whether the process that made a reservation still exists.
+clocks whether the process that made a reservation still exists. The file contains a fingerprint of
+the process' GATEWAY_SECRET: processes that share a database must derive the same keys.
 """
 
 import fcntl
 import os
 import uuid
+from contextlib import suppress
 from pathlib import Path
+
+
+class OtherSecret(Exception):
+    """Another gateway that uses the database has another secret; the message names the remedy."""
 
 
 class ProcessLock:
     """This process' id in the database (`calls.owner`), and the lock that shows it is alive."""
 
-    def __init__(self, database: Path) -> None:
+    def __init__(self, database: Path, fingerprint: str = "") -> None:
+        """Raises OtherSecret if a living process on this database has another `fingerprint`. One
+        without any is not compared."""
         self._folder = database.with_name(database.name + ".owners")
         self._folder.mkdir(parents=True, exist_ok=True)
         self.process_id = uuid.uuid4().hex
         self._file = self._acquire()
+        # Before the others are looked at: of two that start together, one sees the other.
+        with suppress(OSError):  # a full disk: then it is not compared
+            os.write(self._file, fingerprint.encode())
+        if fingerprint and self._has_other(fingerprint):
+            self.close()
+            raise OtherSecret(
+                "GATEWAY_SECRET is not that of the gateway that already uses GATEWAY_DATABASE"
+                f" {database}, so the two would give one account different keys. Set the same"
+                " GATEWAY_SECRET or another GATEWAY_DATABASE, or stop the other gateway first."
+            )
+
+    def _has_other(self, fingerprint: str) -> bool:
+        """Whether a process that is alive has another fingerprint."""
+        for path in self._folder.iterdir():
+            try:
+                found = path.read_text(errors="replace")
+            except FileNotFoundError:
+                continue
+            if found not in ("", fingerprint) and not self._is_dead(path.name):
+                return True
+        return False
 
     def _path(self, process_id: str) -> Path:
         return self._folder / process_id

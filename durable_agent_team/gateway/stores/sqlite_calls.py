@@ -21,15 +21,36 @@ from durable_agent_team.gateway.stores.store import (
     StoreRefusal,
 )
 
-RESERVE = f"""
+RESERVE = """
 UPDATE accounts SET reserved = reserved + :bound
 WHERE id = :id AND status = 'active' AND spent + reserved + :bound <= budget
-RETURNING {COLUMNS}
 """
-SETTLE = f"""
+SETTLE = """
 UPDATE accounts SET reserved = reserved - :bound, spent = spent + :amount, charges = charges + 1
-WHERE id = :id RETURNING {COLUMNS}
+WHERE id = :id
 """
+EARLIER = f"""
+SELECT {COLUMNS}, call_id, body_hash, state, response_status, response, expires_at,
+  call_id IS NULL AND EXISTS (
+    SELECT 1 FROM ledger WHERE account_id = :id AND idempotency_key = :key AND kind = '{CALL}'
+  )
+FROM accounts LEFT JOIN (
+  SELECT id AS call_id, account_id, body_hash, state, status AS response_status, response,
+    expires_at FROM calls WHERE account_id = :id AND key = :key
+) ON account_id = id
+WHERE id = :id
+"""
+"""An account with the call under this key; if there is none, whether one was charged."""
+ACCOUNT_COLUMNS = COLUMNS.count(",") + 1
+PENDING = """
+SELECT key, model, bound, scope, attempt,
+  accounts.id, name, accounts.status, budget, spent + :amount, reserved - bound, charges + 1,
+  created_at, possibly_billed_calls, possibly_billed
+FROM calls JOIN accounts ON accounts.id = account_id
+WHERE calls.id = :call_id AND state = 'pending'
+"""
+"""A call in flight, and its account as it is once `:amount` was charged. `RETURNING` in the updates
+would give that, too, but it takes SQLite longer than the update itself."""
 RELEASE = f"UPDATE accounts SET reserved = reserved - :bound WHERE id = :id RETURNING {COLUMNS}"
 GIVE_UP = f"""
 UPDATE accounts SET reserved = reserved - :bound,
@@ -42,18 +63,15 @@ WHERE id = :id RETURNING {COLUMNS}
 def begin(
     conn: sqlite3.Connection, call: NewCall, process_id: str, now: float, lease_seconds: float
 ) -> BeginResult:
-    if call.key is not None:
-        earlier = _earlier_call(conn, call, now)
-        if earlier is not None:
-            return earlier
+    found = read(conn, call.account_id) if call.key is None else _earlier_call(conn, call, now)
+    if found is None:
+        return StoreRefusal(RefusalReason.NOT_FOUND)
+    if not isinstance(found, Account):
+        return found
     bound = min(call.bound, MAX_MICRO + 1)  # no account has that much; SQLite has 64 bits
-    row = conn.execute(RESERVE, {"bound": bound, "id": call.account_id}).fetchone()
-    if row is None:
-        account = read(conn, call.account_id)
-        if account is None:
-            return StoreRefusal(RefusalReason.NOT_FOUND)
-        active = account.status == "active"
-        return StoreRefusal(RefusalReason.EXHAUSTED if active else RefusalReason.DISABLED, account)
+    if not conn.execute(RESERVE, {"bound": bound, "id": call.account_id}).rowcount:
+        active = found.status == "active"
+        return StoreRefusal(RefusalReason.EXHAUSTED if active else RefusalReason.DISABLED, found)
     lease = lease_seconds if call.lease_seconds is None else call.lease_seconds
     conn.execute(
         "INSERT INTO calls (id, account_id, key, body_hash, model, state, bound, owner, expires_at,"
@@ -64,37 +82,42 @@ def begin(
             *((call.place.scope, call.place.attempt) if call.place else (None, None)),
         ),
     )
-    return Reserved(Account(*row))
+    return Reserved(_with_reserved(found, bound))
 
 
-def _earlier_call(conn: sqlite3.Connection, call: NewCall, now: float) -> BeginResult | None:
-    """What became of an earlier call with this key; None if a call can be made now."""
-    query = (
-        "SELECT id, body_hash, state, status, response, expires_at FROM calls"
-        " WHERE account_id = ? AND key = ?"
+def _with_reserved(account: Account, bound: int) -> Account:
+    """The account after the reservation, in the same transaction."""
+    return Account(
+        *(account.id, account.name, account.status, account.budget, account.spent),
+        *(account.reserved + bound, account.charges, account.created_at),
+        *(account.possibly_billed_calls, account.possibly_billed),
     )
-    row = conn.execute(query, (call.account_id, call.key)).fetchone()
-    account = read(conn, call.account_id)
-    if account is None or account.status != "active":
-        return None  # the reservation refuses it, with the reason
+
+
+def _earlier_call(
+    conn: sqlite3.Connection, call: NewCall, now: float
+) -> BeginResult | Account | None:
+    """What became of an earlier call with this key; the account if a call can be made now, and None
+    if there is no account."""
+    row = conn.execute(EARLIER, {"id": call.account_id, "key": call.key}).fetchone()
     if row is None:
-        query = (
-            f"SELECT 1 FROM ledger WHERE account_id = ? AND idempotency_key = ? AND kind = '{CALL}'"
-        )
-        charged = conn.execute(query, (call.account_id, call.key)).fetchone()
+        return None
+    account = Account(*row[:ACCOUNT_COLUMNS])
+    if account.status != "active":
+        return account  # the reservation refuses it, with the reason
+    call_id, body_hash, state, status, response, expires_at, charged = row[ACCOUNT_COLUMNS:]
+    if call_id is None:
         if charged:
             return StoreRefusal(RefusalReason.ANSWER_DROPPED, account)
         reached = account.possibly_billed_calls and _has_unknown_limit(conn, call)
-        return StoreRefusal(RefusalReason.LIMIT_REACHED, account) if reached else None
-    call_id, body_hash, state, status, response, expires_at = row
+        return StoreRefusal(RefusalReason.LIMIT_REACHED, account) if reached else account
     if body_hash != call.body_hash:
         return StoreRefusal(RefusalReason.CONFLICT, account)
     if state == "done":
         return StoredCall(account, status, response)
     if expires_at > now:
         return PendingCall(account)
-    release(conn, call_id, InterruptionCause.LEASE_EXPIRED, now)
-    return None
+    return release(conn, call_id, InterruptionCause.LEASE_EXPIRED, now)
 
 
 def _has_unknown_limit(conn: sqlite3.Connection, call: NewCall) -> bool:
@@ -110,28 +133,24 @@ def _has_unknown_limit(conn: sqlite3.Connection, call: NewCall) -> bool:
 
 
 def settle(conn: sqlite3.Connection, done: Settlement, now: float) -> Account | None:
-    query = (
-        "SELECT account_id, key, model, bound, scope, attempt FROM calls"
-        " WHERE id = ? AND state = 'pending'"
-    )
-    row = conn.execute(query, (done.call_id,)).fetchone()
+    row = conn.execute(PENDING, {"call_id": done.call_id, "amount": done.amount}).fetchone()
     if row is None:
         return None
-    account_id, key, model, bound, scope, attempt = row
+    key, model, bound, scope, attempt = row[:5]
+    account = Account(*row[5:])
     conn.execute(
         "INSERT INTO ledger (account_id, created_at, idempotency_key, model, prompt_tokens,"
         " completion_tokens, amount, estimated, overrun, cached_tokens, cache_write_tokens,"
         " reasoning_tokens, saved, price_source, scope, attempt)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            *(account_id, now, key, model, done.prompt_tokens, done.completion_tokens),
+            *(account.id, now, key, model, done.prompt_tokens, done.completion_tokens),
             *(done.amount, int(done.estimated), done.overrun, done.cached_tokens),
             *(done.cache_write_tokens, done.reasoning_tokens, done.saved, done.price_source),
             *(scope, attempt),
         ),
     )
-    figures = {"bound": bound, "amount": done.amount, "id": account_id}
-    account = Account(*conn.execute(SETTLE, figures).fetchone())
+    conn.execute(SETTLE, {"bound": bound, "amount": done.amount, "id": account.id})
     if done.overrun:
         conn.execute(
             "INSERT INTO refused_models VALUES (?, ?, ?) ON CONFLICT DO UPDATE"

@@ -29,9 +29,14 @@ from durable_agent_team.gateway.stores.store import (
 class SqliteStore:
     """Implements `stores.store.Store`. Create it inside the running event loop."""
 
-    def __init__(self, path: Path, lease_seconds: float) -> None:
+    def __init__(self, path: Path, lease_seconds: float, secret_fingerprint: str = "") -> None:
+        """Raises SchemaError; OtherSecret if a gateway with another fingerprint uses the file."""
         conn = connect(path)
-        self._process_lock = ProcessLock(path)
+        try:
+            self._process_lock = ProcessLock(path, secret_fingerprint)
+        except BaseException:
+            conn.close()
+            raise
         self._lease_seconds = lease_seconds
         self._writer = Writer(conn, OpenFiles(path))
         self._effects = SqliteEffects(self._writer)

@@ -4,6 +4,7 @@ import sqlite3
 import time
 
 from durable_agent_team.gateway.stores.account_records import Account
+from durable_agent_team.gateway.stores.sqlite_accounts import COLUMNS
 from durable_agent_team.gateway.stores.sqlite_accounts import read as read_account
 from durable_agent_team.gateway.stores.sqlite_calls import RELEASE, RESERVE, SETTLE
 from durable_agent_team.gateway.stores.sqlite_writer import Writer
@@ -16,6 +17,7 @@ from durable_agent_team.gateway.stores.tool_charge_store import (
     ToolChargeState,
 )
 
+RETURNING = f"RETURNING {COLUMNS}"
 INSERT = """
 INSERT INTO tool_charges (account_id, key, amount, what, state, reserved_at)
 VALUES (?, ?, ?, ?, 'reserved', ?)
@@ -60,7 +62,7 @@ def reserve(
         return ToolChargeReply(charge, account, ToolChargeRefusal.OTHER_AMOUNT)
     if charge is not None and charge.state is not ToolChargeState.RELEASED:
         return ToolChargeReply(charge, account)
-    row = conn.execute(RESERVE, {"bound": new.amount, "id": key.account_id}).fetchone()
+    row = conn.execute(RESERVE + RETURNING, {"bound": new.amount, "id": key.account_id}).fetchone()
     if row is None:
         return ToolChargeReply(charge, account, ToolChargeRefusal.EXHAUSTED)
     conn.execute(INSERT, (key.account_id, key.key, new.amount, new.what, now))
@@ -76,7 +78,7 @@ def settle(conn: sqlite3.Connection, key: ToolChargeKey, now: float) -> ToolChar
     if charge.state is ToolChargeState.SETTLED:
         return ToolChargeReply(charge, account)
     figures = {"bound": charge.amount, "amount": charge.amount, "id": key.account_id}
-    row = conn.execute(SETTLE, figures).fetchone()
+    row = conn.execute(SETTLE + RETURNING, figures).fetchone()
     conn.execute(LEDGER, (key.account_id, now, key.key, charge.amount, charge.what))
     conn.execute(END, (ToolChargeState.SETTLED.value, now, key.account_id, key.key))
     return ToolChargeReply(read(conn, key), Account(*row), changed=True)

@@ -2,8 +2,10 @@
 
 So one fsync serves all calls that wait for it, instead of one fsync for each call. An operation
 with `durable=False` does not wait for an fsync: a reservation may be lost in a power failure,
-because its call is lost too. Each operation runs in its own savepoint, so that a failing operation
-does not undo the others.
+because its call is lost too. A failing operation does not undo the others: the batch is rolled back
+and runs again, each operation in a savepoint of its own. So an operation may run twice, and must do
+nothing but read and write the database. Savepoints from the start would be two more statements for
+each operation, and a copy of each page that it changes.
 """
 
 import asyncio
@@ -93,8 +95,12 @@ class Writer:
                 [(operation, future, _)] = batch
                 results.append((future, *self._run_alone(operation)))
             else:
-                for operation, future, _ in batch:
-                    results.append((future, *self._run_in_savepoint(operation)))
+                found = self._run_together(batch)
+                if found is None:
+                    found = [self._run_in_savepoint(operation) for operation, _, _ in batch]
+                results = [
+                    (future, *each) for (_, future, _), each in zip(batch, found, strict=True)
+                ]
                 self._conn.execute("COMMIT")
             self._check_files()  # or else the commit may have gone into removed files
         except (sqlite3.Error, StoreError) as error:
@@ -130,6 +136,17 @@ class Writer:
             return None, error
         self._conn.execute("COMMIT")
         return result, None
+
+    def _run_together(self, batch: list[Queued]) -> list[tuple[Any, BaseException | None]] | None:
+        """The results; None, in a new transaction, if one of the operations failed."""
+        try:
+            return [(operation(self._conn), None) for operation, _, _ in batch]
+        except Exception:
+            if not self._conn.in_transaction:
+                raise  # SQLite rolled it back (a full disk)
+            self._conn.execute("ROLLBACK")
+            self._conn.execute("BEGIN IMMEDIATE")
+            return None
 
     def _run_in_savepoint(self, operation: Operation) -> tuple[Any, BaseException | None]:
         self._conn.execute("SAVEPOINT operation")
