@@ -205,10 +205,10 @@ class Progress:
 
     def show_program(self, spend: ProgramSpend) -> None:
         """What a program has cost so far. One that has ended since, or was done again, is not
-        found, or is not in flight."""
+        found, or is not in flight. More than its account can hold is nobody's cost."""
         for scope in self.scopes.values():
-            if scope.id == spend.scope:
-                account = self.accounts[scope.agent]
+            account = self.accounts[scope.agent]
+            if scope.id == spend.scope and spend.spent_usd <= account.budget_usd:
                 account.show_program(scope.id, spend.spent_usd, spend.usage)
                 self.changed()
 
