@@ -58,7 +58,7 @@ def worker_process(folder: Path, *program: str, **env: str) -> AbstractAsyncCont
         "SEALING_KEY": KEY,
         **env,
     }
-    return process(*(program or warm_command("worker.py")), **given)
+    return process(*(program or (sys.executable, "worker.py")), **given)
 
 
 async def line(stream: asyncio.StreamReader | None) -> str:
@@ -72,8 +72,7 @@ async def test_it_waits_for_temporal_registers_attributes_and_stops_gracefully(
     [port] = lasting_ports(1)
     address = f"127.0.0.1:{port}"
     temporal = str(Path(sys.executable).parent / "temporal")
-    program = (sys.executable, "worker.py")
-    async with worker_process(tmp_path, *program, TEMPORAL_ADDRESS=address) as ours:
+    async with worker_process(tmp_path, TEMPORAL_ADDRESS=address) as ours:
         assert f"waiting for Temporal: Temporal does not answer at {address}" in await line(
             ours.stderr
         )
@@ -94,7 +93,8 @@ async def test_it_waits_for_temporal_registers_attributes_and_stops_gracefully(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_it_stops_while_it_waits(tmp_path: Path, number: signal.Signals) -> None:
-    async with worker_process(tmp_path, TEMPORAL_ADDRESS="127.0.0.1:1") as ours:
+    warm = warm_command("worker.py")
+    async with worker_process(tmp_path, *warm, TEMPORAL_ADDRESS="127.0.0.1:1") as ours:
         await line(ours.stderr)
         ours.send_signal(number)
         assert await asyncio.wait_for(ours.wait(), SECONDS) == 0
@@ -102,7 +102,7 @@ async def test_it_stops_while_it_waits(tmp_path: Path, number: signal.Signals) -
 
 async def test_wrong_settings_end_it_with_2_and_no_trace(tmp_path: Path) -> None:
     wrong = {"MAX_CONCURRENT_CALLS": "none", "SEALING_KEY": "short", "TEMPORAL_ADDRESS": "x"}
-    async with worker_process(tmp_path, **wrong) as ours:
+    async with worker_process(tmp_path, *warm_command("worker.py"), **wrong) as ours:
         out, log = await asyncio.wait_for(ours.communicate(), SECONDS)
     said = log.decode()
     assert (ours.returncode, out) == (2, b"")
