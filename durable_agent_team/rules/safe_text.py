@@ -60,16 +60,21 @@ def html_text(text: str) -> str:
 
 def markdown_line(text: str) -> str:
     """For one line, or one cell of a table: no markup, no HTML, no line break."""
-    line = escape(one_line(" ".join(text.splitlines())), quote=False)
-    line = _MARKDOWN.sub(lambda found: f"\\{found[0]}", line).strip()
-    return _BLOCK.sub(_escape_last, line)
+    return _without_markup(escape(_joined(text), quote=False), _MARKDOWN)
 
 
 def markdown_line_for_temporal(text: str) -> str:
     """The same for Temporal's UI (2.54), which shows entities such as `&lt;` as they are written,
     and takes `<b>` for HTML: what is HTML gets backslashes, like the rest (CommonMark 2.4)."""
-    line = one_line(" ".join(text.splitlines()))
-    line = _MARKDOWN_OR_HTML.sub(lambda found: f"\\{found[0]}", line).strip()
+    return _without_markup(_joined(text), _MARKDOWN_OR_HTML)
+
+
+def _joined(text: str) -> str:
+    return one_line(" ".join(text.splitlines()))
+
+
+def _without_markup(line: str, markup: re.Pattern[str]) -> str:
+    line = markup.sub(lambda found: f"\\{found[0]}", line).strip()
     return _BLOCK.sub(_escape_last, line)
 
 

@@ -41,10 +41,10 @@ def argument_warnings(tree: ast.Module, tool: PythonTool, place: str) -> Iterato
 
 def _argument_names(tree: ast.Module, function: str) -> list[str] | None:
     """None where the text does not say which arguments the function has."""
-    found = [each for each in tree.body if _defines(each, function)]
-    if len(found) != 1 or sum(_binds(each, function) for each in ast.walk(tree)) != 1:
+    binding = [each for each in ast.walk(tree) if names_bound(each) & {function, "*"}]
+    if len(binding) != 1 or binding[0] not in tree.body:
         return None
-    [made] = found
+    [made] = binding
     if not isinstance(made, ast.FunctionDef | ast.AsyncFunctionDef):
         return None
     takes = made.args
@@ -53,20 +53,16 @@ def _argument_names(tree: ast.Module, function: str) -> list[str] | None:
     return [each.arg for each in (*takes.posonlyargs, *takes.args, *takes.kwonlyargs)]
 
 
-def _defines(node: ast.AST, name: str) -> bool:
-    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-    return isinstance(node, kinds) and node.name == name
-
-
-def _binds(node: ast.AST, name: str) -> bool:
-    """Whether this gives the name a meaning, anywhere in the module."""
+def names_bound(node: ast.AST) -> set[str]:
+    """The names to which this node of a module gives a meaning; `*` for those that it imports
+    without naming them."""
     if isinstance(node, ast.Import | ast.ImportFrom):
-        return any(
-            (each.asname or each.name.partition(".")[0]) in (name, "*") for each in node.names
-        )
-    if isinstance(node, ast.Name):
-        return isinstance(node.ctx, ast.Store | ast.Del) and node.id == name
-    return _defines(node, name)
+        return {each.asname or each.name.partition(".")[0] for each in node.names}
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {node.name}
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
+        return {node.id}
+    return set()
 
 
 def _keeps_signature(decorator: ast.expr) -> bool:

@@ -9,6 +9,7 @@ import ast
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from durable_agent_team.contracts.team import Team
 from durable_agent_team.contracts.tool_kinds import PythonTool
 from durable_agent_team.rules.nearest_names import nearest
 from durable_agent_team.rules.programs import programs_of
-from durable_agent_team.team_files.function_arguments import argument_warnings
+from durable_agent_team.team_files.function_arguments import argument_warnings, names_bound
 
 MOST_BYTES = 1_000_000
 
@@ -27,16 +28,19 @@ def function_warnings(team: Team) -> Iterator[Problem]:
     """Of a team whose paths are absolute. Warnings, since a worker elsewhere may have more."""
     for name, run in programs_of(team).items():
         if isinstance(run, PythonRun):
-            found = _warning(run.python, run.directory, is_isolated=run.environment is not None)
+            code = _code_of(run.python, run.directory)
+            is_isolated = run.environment is not None
+            found = _warning(run.python, run.directory, code, is_isolated=is_isolated)
             yield from _placed(f"agents.{name}.run", run.python, found)
     for name, agent in team.agents.items():
         for index, tool in enumerate(agent.tools):
             if isinstance(tool, PythonTool):
-                found = _warning(tool.python, tool.directory, is_isolated=False)
                 place = f"agents.{name}.tools[{index}]"
+                code = _code_of(tool.python, tool.directory)
+                found = _warning(tool.python, tool.directory, code, is_isolated=False)
                 yield from _placed(place, tool.python, found)
-                if found is None:
-                    yield from _of_arguments(tool, place)
+                if found is None and code.tree is not None:
+                    yield from argument_warnings(code.tree, tool, place)
 
 
 def _placed(field: str, value: str, found: tuple[str, str] | None) -> Iterator[Problem]:
@@ -45,19 +49,26 @@ def _placed(field: str, value: str, found: tuple[str, str] | None) -> Iterator[P
         yield Problem(field=f"{field}.python", value=value, what=what[:1000], remedy=remedy[:1000])
 
 
-def _of_arguments(tool: PythonTool, place: str) -> Iterator[Problem]:
-    file = _file_of(tool.python.partition(":")[0], Path(tool.directory or "."))
-    tree = _tree_of(file) if file is not None else None
-    if tree is not None:
-        yield from argument_warnings(tree, tool, place)
+@dataclass(frozen=True)
+class _Code:
+    """A module's file, and its text, parsed; None where there is none, or it cannot be parsed."""
+
+    file: Path | None
+    tree: ast.Module | None
 
 
-def _warning(named: str, directory: str | None, *, is_isolated: bool) -> tuple[str, str] | None:
+def _code_of(named: str, directory: str | None) -> _Code:
+    file = _file_of(named.partition(":")[0], Path(directory or "."))
+    return _Code(file, _tree_of(file) if file is not None else None)
+
+
+def _warning(
+    named: str, directory: str | None, code: _Code, *, is_isolated: bool
+) -> tuple[str, str] | None:
     """`is_isolated`: its environment may have the module, and is not there yet."""
     module, _, function = named.partition(":")
     folder = Path(directory or ".")
-    file = _file_of(module, folder)
-    if file is None:
+    if code.file is None:
         if is_isolated or _is_package(module, folder) or _is_installed(module):
             return None
         path = "/".join(module.split("."))
@@ -65,12 +76,12 @@ def _warning(named: str, directory: str | None, *, is_isolated: bool) -> tuple[s
             f"there is no module {module} in {folder}",
             f"write {path}.py there, or name the folder as `directory`",
         )
-    names = _names_in(file)
+    names = _names_in(code.tree) if code.tree is not None else None
     if names is None or function in names:
         return None
     close = nearest(function, sorted(names))
     remedy = f"did you mean `{module}:{close}`?" if close else "define it there"
-    return f"{file} has no {function}", remedy
+    return f"{code.file} has no {function}", remedy
 
 
 def _file_of(module: str, folder: Path) -> Path | None:
@@ -106,23 +117,10 @@ def _tree_of(file: Path) -> ast.Module | None:
     return None
 
 
-def _names_in(file: Path) -> set[str] | None:
-    """What the module defines at its top level; None where its text does not say that."""
-    tree = _tree_of(file)
-    if tree is None:
-        return None
-    names: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom | ast.Import):
-            bound = {each.asname or each.name.partition(".")[0] for each in node.names}
-            if "*" in bound:
-                return None
-            names |= bound
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names.add(node.name)
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.add(node.id)
-    says_all = not names & {"__getattr__"} and "globals" not in _used_in(tree)
+def _names_in(tree: ast.Module) -> set[str] | None:
+    """What the module defines; None where its text does not say that."""
+    names = set().union(*map(names_bound, ast.walk(tree)))
+    says_all = not names & {"*", "__getattr__"} and "globals" not in _used_in(tree)
     return names if says_all else None
 
 

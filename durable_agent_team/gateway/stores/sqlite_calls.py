@@ -1,6 +1,7 @@
 """Calls in SQLite: reserve, settle, release. Each function runs inside one transaction."""
 
 import sqlite3
+from dataclasses import replace
 
 from durable_agent_team.gateway.amounts import MAX_MICRO
 from durable_agent_team.gateway.stores.account_records import Account
@@ -82,16 +83,7 @@ def begin(
             *((call.place.scope, call.place.attempt) if call.place else (None, None)),
         ),
     )
-    return Reserved(_with_reserved(found, bound))
-
-
-def _with_reserved(account: Account, bound: int) -> Account:
-    """The account after the reservation, in the same transaction."""
-    return Account(
-        *(account.id, account.name, account.status, account.budget, account.spent),
-        *(account.reserved + bound, account.charges, account.created_at),
-        *(account.possibly_billed_calls, account.possibly_billed),
-    )
+    return Reserved(replace(found, reserved=found.reserved + bound))
 
 
 def _earlier_call(
