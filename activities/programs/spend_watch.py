@@ -70,13 +70,14 @@ class SpendWatch:
             await asyncio.sleep(max(asked + EVERY_SECONDS - time.monotonic(), 0))
 
     def _patience(self, state: ScopeState) -> float:
-        """Less where something is to be told that was not due yet."""
+        """Seconds to wait at the gateway: fewer if a known cost was not signalled yet."""
         if self._shortest is None or state.spent_usd == self._told:
             return WAIT_SECONDS
         return min(max(self._due - time.monotonic(), 0), WAIT_SECONDS)
 
     async def _tell(self, state: ScopeState) -> None:
-        """What is not told now, as the server is away, is told with the next look."""
+        """Signals the cost if it has changed and a signal is due. If Temporal does not answer, the
+        next read tries again."""
         now = time.monotonic()
         if self._shortest is None or state.spent_usd == self._told or now < self._due:
             return
