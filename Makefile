@@ -13,8 +13,8 @@ QUIETLY = $(shell env --block-signal=INT true 2>/dev/null && echo env --block-si
 # A test that hangs ends its process (tests/conftest.py). The process that takes its place begins with
 # the same test again: after the second one the run ends.
 IN_PARALLEL := --dist loadfile --no-loadscope-reorder --max-worker-restart 2
-# Tests with servers wait for half of their time, so that three files keep two cores busy.
-AT_ONCE := 3
+# Tests with servers wait for half of their time, so that four files keep two cores busy.
+AT_ONCE := 4
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo up test fast fuzz check bench chaos frameworks lock
@@ -36,7 +36,7 @@ demo: $(STAMP) ## run four short acts with a real model: parallel work, two cras
 up: $(STAMP) ## run the local stack in the foreground: Temporal and its UI, gateway, worker
 	@$(QUIETLY) $(BIN)/python -m durable_agent_team.local_stack
 
-test: $(DEVELOPMENT_STAMP) ## run all tests, three files at a time, or only FILES= (VANILLA=1: without SDK patches)
+test: $(DEVELOPMENT_STAMP) ## run all tests, four files at a time, or only FILES= (VANILLA=1: without SDK patches)
 	@$(BIN)/python -m pytest $(if $(VANILLA),--vanilla) \
 		$(or $(FILES),-n $(AT_ONCE) $(IN_PARALLEL))
 

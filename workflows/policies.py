@@ -193,12 +193,16 @@ def reopening_options() -> ActivityOptions:
 LISTING = timedelta(seconds=60)
 """To list an agent's tools, beyond the time that connecting to its servers may take."""
 
+LISTING_HEARTBEAT = timedelta(seconds=10)
+"""So that a task does not wait for all of that time when the worker that lists its tools dies; long
+enough that a busy worker does not use up the attempts."""
+
 
 def listing_options(connect_seconds: Sequence[float]) -> ActivityOptions:
     """What an agent's tools are: repeated, since it changes nothing. Then its task parks."""
     return {
         "start_to_close_timeout": LISTING + timedelta(seconds=sum(connect_seconds)),
-        "heartbeat_timeout": None,
+        "heartbeat_timeout": LISTING_HEARTBEAT,
         "retry_policy": RetryPolicy(
             initial_interval=timedelta(milliseconds=500),
             backoff_coefficient=2,
