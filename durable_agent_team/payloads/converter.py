@@ -5,6 +5,7 @@ from functools import cache
 from itertools import zip_longest
 from typing import Any, Final
 
+from google.protobuf.message import Message
 from temporalio.api.common.v1 import Payload
 from temporalio.contrib.pydantic import PydanticPayloadConverter, ToJsonOptions
 from temporalio.converter import (
@@ -31,6 +32,8 @@ MAX_INLINE_BYTES: Final = 1_500_000
 INLINE: Final = "storage"
 """Marks, as metadata, a payload that stays in the history, where people can read it. The mark
 is taken off before the payload is sent."""
+ENCODED_MARK: Final = b"\x07storage\x12\x06inline"
+"""The mark in protobuf's encoding."""
 
 
 @cache
@@ -94,9 +97,23 @@ def data_converter(
     history (`Message.stays_inline`) up to 1.5 MB. Without a store everything stays there; what
     others have stored is then an error that says what to set.
     """
-    driver = BlobDriver(store)
+    selector = BySize(store, threshold_bytes)
+    # All payloads are read, whatever their size, so that no mark stays.
+    storage = ExternalStorage(
+        drivers=[selector.driver], driver_selector=selector, payload_size_threshold=0
+    )
+    return TeamDataConverter(payload_converter_class=PayloadConverter, external_storage=storage)
 
-    def select(context: SelectContext, payload: Payload) -> StorageDriver | None:
+
+class BySize:
+    """Selects what external storage gets: payloads from a size on, unless they are marked."""
+
+    def __init__(self, store: BlobStore, threshold_bytes: int) -> None:
+        self.driver = BlobDriver(store)
+        self._threshold_bytes = threshold_bytes
+        self._has_store = not isinstance(store, NoBlobs)
+
+    def __call__(self, context: SelectContext, payload: Payload) -> StorageDriver | None:
         # Without the mark in the history: Temporal's command line prints a payload with metadata of
         # its own in base64.
         is_marked = INLINE in payload.metadata
@@ -104,11 +121,17 @@ def data_converter(
             del payload.metadata[INLINE]
         size = payload.ByteSize()
         inline = is_marked and size <= MAX_INLINE_BYTES
-        return None if isinstance(store, NoBlobs) or size < threshold_bytes or inline else driver
+        is_small = size < self._threshold_bytes
+        return None if is_small or inline or not self._has_store else self.driver
 
-    # All payloads are read, whatever their size, so that no mark stays.
-    storage = ExternalStorage(drivers=[driver], driver_selector=select, payload_size_threshold=0)
-    return TeamDataConverter(payload_converter_class=PayloadConverter, external_storage=storage)
+    def selects_none(self, message: Message) -> bool:
+        """Whether no payload in a message is selected or marked, since the whole message is too
+        small, or has no mark. May be False where none is."""
+        size = message.ByteSize()
+        if size < MIN_THRESHOLD_BYTES:
+            return True
+        may_store = self._has_store and size >= self._threshold_bytes
+        return not may_store and ENCODED_MARK not in message.SerializeToString()
 
 
 def store_of(converter: DataConverter) -> BlobStore:

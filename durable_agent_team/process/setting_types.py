@@ -16,6 +16,7 @@ ALL_SDK_PATCHES: Final = frozenset(
     {
         "cold_queries",
         "idle_eviction",
+        "payload_visits",
         "result_throttle",
         "serialization_context",
         "settle_at_exit",

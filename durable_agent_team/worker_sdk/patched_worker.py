@@ -11,11 +11,13 @@ from durable_agent_team.worker_sdk.idle_eviction import IdleEviction
 from durable_agent_team.worker_sdk.patches import (
     COLD_QUERIES,
     IDLE_EVICTION,
+    PAYLOAD_VISITS,
     RESULT_THROTTLE,
     SERIALIZATION_CONTEXT,
     SHARED_SANDBOX,
     WAITING_QUERIES,
 )
+from durable_agent_team.worker_sdk.payload_visits import skip_idle_visits
 from durable_agent_team.worker_sdk.result_throttle import throttle_results
 from durable_agent_team.worker_sdk.serialization_context import NoSerializationContext
 from durable_agent_team.worker_sdk.shared_sandbox import SharedSandboxRunner, restrictions
@@ -61,5 +63,7 @@ class PatchedRunner:
         """Call once, before the worker runs."""
         if {COLD_QUERIES.name, IDLE_EVICTION.name} & set(self._enabled):
             self._evict.attach(worker)
+        if PAYLOAD_VISITS.name in self._enabled:
+            skip_idle_visits()
         if RESULT_THROTTLE.name in self._enabled:
             throttle_results(worker)
