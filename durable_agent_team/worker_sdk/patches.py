@@ -56,12 +56,12 @@ IDLE_EVICTION: Final = Patch(
 PAYLOAD_VISITS: Final = Patch(
     name="payload_visits",
     modules=("worker_sdk.payload_visits",),
-    problem="The worker visits every payload of an activation and of its completion three times, with"
-    " a coroutine for each part of the message, even if no codec and no external storage changes"
-    " any: 3 to 8 % of its CPU time.",
+    problem="The worker visits every payload of an activation and of its completion three times,"
+    " with a coroutine for each part of the message, even if no codec and no external storage"
+    " changes any: 3 to 8 % of its CPU time.",
     issue=NO_ISSUE,
-    waits_for="The SDK leaves out the visits that change nothing: those for a codec without one, and"
-    " those for external storage of messages without a payload for it.",
+    waits_for="The SDK leaves out the visits that change nothing: those for a codec without one,"
+    " and those for external storage of messages without a payload for it.",
     needed_test="tests/worker_sdk/test_payload_visits.py::test_the_sdk_visits_what_nothing_changes",
 )
 RESULT_THROTTLE: Final = Patch(

@@ -1,10 +1,10 @@
 """Skips the visits of payloads that would change none of them.
 
-The SDK visits every payload of a workflow activation three times, and of its completion three times:
-for a codec, for external storage, and for a codec of references. Each visit walks the whole message
-with a coroutine for every part of it, and external storage adds a task for every payload: 3 to 8 % of
-a worker's CPU time. Nothing comes of it without a codec, unless a payload is a reference to external
-storage, or is going to be one.
+The SDK visits every payload of a workflow activation three times, and of its completion three
+times: for a codec, for external storage, and for a codec of references. Each visit walks the whole
+message with a coroutine for every part of it, and external storage adds a task for every payload: 3
+to 8 % of a worker's CPU time. Nothing comes of it without a codec, unless a payload is a reference
+to external storage, or is going to be one.
 """
 
 from collections.abc import Callable
