@@ -29,6 +29,8 @@ from durable_agent_team.gateway.calls.chat_request import (
 from durable_agent_team.gateway.calls.embedding_request import parse_embedding_request
 from durable_agent_team.gateway.calls.spoken import ChatStream, chat_body
 from durable_agent_team.gateway.calls.tool_call_ids import StreamedIds
+from durable_agent_team.gateway.doors.from_messages_answer import ChatChunks
+from durable_agent_team.gateway.doors.from_responses_answer import ResponseChunks
 from durable_agent_team.gateway.models.model_table import ModelTable
 from durable_agent_team.gateway.strict_json import parse_request
 from tests.gateway import generated_bodies as generated
@@ -39,6 +41,7 @@ from tests.support.fuzzing import count, examples
 
 Json = dict[str, Any]
 PRESETS = ["gpt-5-mini", "gemini-2.5-flash", "deepseek-chat", "mistral-large-2512", "grok-4.5"]
+TRANSLATED = ["claude", "gpt-6-luna"]
 MODELS_FILE = """
 [upstreams.claude]
 url = "http://127.0.0.1:9/v1"
@@ -49,6 +52,9 @@ upstream = "claude"
 input_usd_per_million = 1
 output_usd_per_million = 2
 context_tokens = 200000
+[models.gpt-6-luna]
+upstream = "openai"
+speaks = "responses"
 """
 FUZZ = settings(
     max_examples=examples(60),
@@ -60,13 +66,13 @@ FUZZ = settings(
 
 @cache
 def models() -> ModelTable:
-    """One model of each dialect, and one whose upstream speaks Messages."""
+    """One model of each dialect, one whose upstream speaks Messages, and one asked in Responses."""
     names = ("OPENAI", "GEMINI", "DEEPSEEK", "XAI", "MISTRAL")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "models.toml"
         path.write_text(MODELS_FILE)
         found = table({f"{name}_API_KEY": "k" for name in names}, path)
-    assert all(found.find(name) for name in (*PRESETS, "claude"))
+    assert all(found.find(name) for name in (*PRESETS, *TRANSLATED))
     return found
 
 
@@ -104,7 +110,7 @@ def test_every_request_is_translated_or_refused_by_name(door: str) -> None:
     correct, read = DOORS[door]
 
     @FUZZ
-    @given(generated.changed(correct), st.sampled_from([*PRESETS, "claude"]))
+    @given(generated.changed(correct), st.sampled_from([*PRESETS, *TRANSLATED]))
     def holds(data: Json, model: str) -> None:
         if data.get("model") == "m":
             data["model"] = model
@@ -143,7 +149,7 @@ NONSENSE: dict[str, Json] = {
 
 
 @pytest.mark.parametrize("name", NONSENSE)
-@pytest.mark.parametrize("model", [*PRESETS, "claude"])
+@pytest.mark.parametrize("model", [*PRESETS, *TRANSLATED])
 def test_nonsense_in_a_correct_request_is_no_exception(name: str, model: str) -> None:
     raw = json.dumps({**NONSENSE[name], "model": model}).encode()
     checked(DOORS["chat"][1], raw)
@@ -196,41 +202,89 @@ def test_what_is_large_takes_no_more_than_linear_time(name: str) -> None:
     assert time.thread_time() - before < 3
 
 
-BLOCK_NAMES = [
+MESSAGES_NAMES = [
     "type", "content", "text", "thinking", "signature", "data", "id", "name", "input", "index",
     "stop_reason", "stop_sequence", "stop_details", "explanation", "usage", "input_tokens",
     "output_tokens", "cache_read_input_tokens", "output_tokens_details", "message", "error",
     "content_block", "delta", "partial_json", "model", "role",
 ]  # fmt: skip
-KINDS = [
+MESSAGES_KINDS = [
     "message", "text", "tool_use", "thinking", "redacted_thinking", "message_start", "error",
     "content_block_start", "content_block_delta", "content_block_stop", "message_delta",
     "message_stop", "text_delta", "input_json_delta", "thinking_delta", "signature_delta", "ping",
 ]  # fmt: skip
-kinds = st.sampled_from(KINDS).map(json.dumps)
+RESPONSES_NAMES = [
+    "type", "object", "status", "output", "content", "text", "refusal", "summary", "id", "call_id",
+    "name", "arguments", "encrypted_content", "logprobs", "usage", "input_tokens", "output_tokens",
+    "input_tokens_details", "cached_tokens", "output_tokens_details", "reasoning_tokens", "error",
+    "incomplete_details", "reason", "message", "code", "response", "item", "delta", "output_index",
+    "model", "created_at",
+]  # fmt: skip
+RESPONSES_KINDS = [
+    "response", "message", "output_text", "refusal", "reasoning", "summary_text", "function_call",
+    "completed", "incomplete", "failed", "max_output_tokens", "response.created",
+    "response.output_item.added", "response.output_item.done", "response.output_text.delta",
+    "response.refusal.delta", "response.reasoning_summary_text.delta", "response.completed",
+    "response.function_call_arguments.delta", "response.incomplete", "response.failed", "error",
+]  # fmt: skip
 
 
-def of_kind(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    named = st.lists(st.tuples(st.sampled_from(BLOCK_NAMES), inner), max_size=5)
-    objects = st.builds(lambda kind, rest: as_object([("type", kind), *rest]), kinds, named)
-    lists = st.lists(inner, max_size=3).map(lambda each: f"[{','.join(each)}]")
-    return objects | lists
+def spoken(names: list[str], kinds: list[str]) -> st.SearchStrategy[str]:
+    kind = st.sampled_from(kinds).map(json.dumps)
+
+    def of_kind(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+        named = st.lists(st.tuples(st.sampled_from(names), inner), max_size=5)
+        objects = st.builds(lambda own, rest: as_object([("type", own), *rest]), kind, named)
+        lists = st.lists(inner, max_size=3).map(lambda each: f"[{','.join(each)}]")
+        return objects | lists
+
+    return st.recursive(scalars | kind, of_kind, max_leaves=15)
 
 
-spoken = st.recursive(scalars | kinds, of_kind, max_leaves=15)
-messages = st.lists(st.tuples(st.sampled_from(BLOCK_NAMES), spoken), max_size=5).map(
+IN_MESSAGES = spoken(MESSAGES_NAMES, MESSAGES_KINDS)
+IN_RESPONSES = spoken(RESPONSES_NAMES, RESPONSES_KINDS)
+whole_messages = st.lists(st.tuples(st.sampled_from(MESSAGES_NAMES), IN_MESSAGES), max_size=5).map(
     lambda rest: as_object([("type", '"message"'), ("content", "[]"), *rest])
+)
+whole_responses = st.builds(
+    lambda status, output, rest: as_object(
+        [("object", '"response"'), ("status", status), ("output", f"[{','.join(output)}]"), *rest]
+    ),
+    st.sampled_from(["completed", "incomplete", "failed", "queued"]).map(json.dumps),
+    st.lists(IN_RESPONSES, max_size=4),
+    st.lists(st.tuples(st.sampled_from(RESPONSES_NAMES), IN_RESPONSES), max_size=4),
 )
 
 
 @pytest.mark.fuzz
 @FUZZ
-@given(messages | spoken, st.lists(spoken, max_size=6), st.sampled_from([1, 7, 1_000]))
+@given(
+    whole_messages | IN_MESSAGES,
+    st.lists(IN_MESSAGES, max_size=6),
+    st.sampled_from([1, 7, 1_000]),
+)
 def test_any_answer_in_messages_becomes_a_chat_answer(
     whole: str, pieces: list[str], size: int
 ) -> None:
+    becomes_a_chat_answer(whole, pieces, size, ChatStream(ChatChunks()))
+
+
+@pytest.mark.fuzz
+@FUZZ
+@given(
+    whole_responses | IN_RESPONSES,
+    st.lists(IN_RESPONSES, max_size=6),
+    st.sampled_from([1, 7, 1_000]),
+)
+def test_any_answer_in_responses_becomes_a_chat_answer(
+    whole: str, pieces: list[str], size: int
+) -> None:
+    becomes_a_chat_answer(whole, pieces, size, ChatStream(ResponseChunks()))
+
+
+def becomes_a_chat_answer(whole: str, pieces: list[str], size: int, stream: ChatStream) -> None:
     chat_body(whole.encode())
-    stream, written = ChatStream(), b""
+    written = b""
     raw = "".join(f"event: x\ndata: {piece}\n\n" for piece in pieces).encode()
     for start in range(0, len(raw), size):
         written += stream.feed(raw[start : start + size])

@@ -6,10 +6,11 @@ from typing import Any
 
 from durable_agent_team.gateway.api_error import invalid, shown, shown_name
 from durable_agent_team.gateway.calls.content_parts import Media, bound_of, can_bound, unbounded
-from durable_agent_team.gateway.calls.dialect_body import in_dialect, in_messages
+from durable_agent_team.gateway.calls.dialect_body import in_dialect, in_messages, in_responses
 from durable_agent_team.gateway.calls.time_limit import TimeLimit
 from durable_agent_team.gateway.calls.tool_support import tools_field, tools_refused
 from durable_agent_team.gateway.doors.chat_only import FIELDS, in_chat_terms
+from durable_agent_team.gateway.doors.reasoning_details import DETAILS
 from durable_agent_team.gateway.json_bodies import dump
 from durable_agent_team.gateway.models.model import Model
 from durable_agent_team.gateway.models.model_table import ModelTable
@@ -37,7 +38,7 @@ MAX_TOKENS = 10_000_000
 MAX_MODEL_NAME = 200
 MAY_BE_TEXT = ("name", "tool_call_id", "refusal")
 """Of a message."""
-CHAT_PATH, MESSAGES_PATH = "/chat/completions", "/messages"
+CHAT_PATH, MESSAGES_PATH, RESPONSES_PATH = "/chat/completions", "/messages", "/responses"
 EMBEDDINGS_PATH = "/embeddings"
 """Where upstreams take a call, below their base URL."""
 
@@ -107,8 +108,10 @@ def bounded_request(
             f"The model {model!r} makes embeddings; it cannot chat", "wrong_kind_of_model"
         )
     price = target.price
-    if body_hash is not None and target.speaks == "chat":
+    if body_hash is not None and target.speaks != "messages":
         returns = target.dialect.returns
+        if target.speaks == "responses":
+            returns = (DETAILS,)
         data = in_chat_terms(data, target.upstream, price.parameters, returns)
     media = Media()
     further = FIELDS if target.speaks == "messages" else frozenset()
@@ -128,9 +131,11 @@ def bounded_request(
         sent["stream_options"] = {**options, "include_usage": True}
     if target.speaks == "messages":
         sent, path = in_messages(sent, target, limit), MESSAGES_PATH
+    elif target.speaks == "responses":
+        sent, path = in_responses(sent, target, limit), RESPONSES_PATH
     else:
         sent, path = in_dialect(sent, target, limit), CHAT_PATH
-    messages = max(messages, len(sent["messages"]))
+    messages = max(messages, len(sent["input" if path == RESPONSES_PATH else "messages"]))
     body = written if sent == data else _serialize(sent)
     bound = bound_of(
         price,

@@ -12,7 +12,9 @@ from typing import Any
 
 from durable_agent_team.gateway.calls.returned_messages import returned_messages
 from durable_agent_team.gateway.calls.strict_schema import strict_schema
+from durable_agent_team.gateway.doors.reasoning_details import DETAILS
 from durable_agent_team.gateway.doors.to_messages_request import messages_from_chat
+from durable_agent_team.gateway.doors.to_responses_request import responses_from_chat
 from durable_agent_team.gateway.models.dialect import Dialect
 from durable_agent_team.gateway.models.model import Model
 
@@ -56,6 +58,16 @@ def in_messages(data: Mapping[str, Any], target: Model, limit: int) -> dict[str,
     dialect = target.dialect.model_copy(update=update)
     sent = in_dialect(data, replace(target, dialect=dialect), limit)
     return messages_from_chat(sent, limit, target.upstream)
+
+
+def in_responses(data: Mapping[str, Any], target: Model, limit: int) -> dict[str, Any]:
+    """The request for an upstream that speaks OpenAI's Responses, where a model may think and call
+    tools at once. Its dialect applies as `in_messages` applies it."""
+    update = {"rename": {}, "limit": None, "tools_effort": None, **OWN_CONVERSATION}
+    dialect = target.dialect.model_copy(update={**update, "returns": (DETAILS,)})
+    sent = in_dialect(data, replace(target, dialect=dialect), limit)
+    thinks = dialect.thinking != "none"
+    return responses_from_chat(sent, limit, target.upstream, thinks=thinks)
 
 
 OWN_CONVERSATION: Mapping[str, Any] = {

@@ -1,19 +1,35 @@
-"""What an upstream that speaks Anthropic's Messages sends, as one that speaks chat sends it."""
+"""What an upstream that speaks Messages or Responses sends, as one that speaks chat sends it."""
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from durable_agent_team.gateway.calls.sse import DONE, Event, EventParser, comment, event
 from durable_agent_team.gateway.calls.upstream_json import upstream_object
-from durable_agent_team.gateway.doors.from_messages_answer import ChatChunks, chat_from_message
+from durable_agent_team.gateway.doors.fields import Json
+from durable_agent_team.gateway.doors.from_messages_answer import chat_from_message
+from durable_agent_team.gateway.doors.from_responses_answer import (
+    chat_from_response,
+    is_response,
+)
 from durable_agent_team.gateway.json_bodies import dump
 
 
 def chat_body(raw: bytes) -> bytes:
-    """A whole answer. What is no Message is returned as it is."""
+    """A whole answer. What is neither a Message nor a Response is returned as it is."""
     data = upstream_object(raw)
-    if data is None or data.get("type") != "message":
+    if data is None:
         return raw
-    return dump(chat_from_message(data))
+    if data.get("type") == "message":
+        return dump(chat_from_message(data))
+    return dump(chat_from_response(data)) if is_response(data) else raw
+
+
+class Chunks(Protocol):
+    """Takes the data of each event of a stream; `over` after the last one."""
+
+    @property
+    def over(self) -> bool: ...
+    def feed(self, event: Json) -> list[Json]: ...
 
 
 MAX_EVENT_BYTES = 4 * 1024 * 1024
@@ -23,9 +39,8 @@ MAX_EVENT_BYTES = 4 * 1024 * 1024
 class ChatStream:
     """`feed` takes bytes as they arrive, and returns those of a chat's stream."""
 
+    _chunks: Chunks
     _parser: EventParser = field(default_factory=EventParser)
-    _chunks: ChatChunks = field(default_factory=ChatChunks)
-
     _too_long: bool = False
 
     def feed(self, piece: bytes) -> bytes:

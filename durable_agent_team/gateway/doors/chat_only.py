@@ -8,6 +8,7 @@ from collections.abc import Collection
 
 from durable_agent_team.gateway.api_error import invalid
 from durable_agent_team.gateway.doors.fields import Json
+from durable_agent_team.gateway.doors.reasoning_details import DETAILS
 from durable_agent_team.gateway.doors.thinking import BLOCKS, TEXTS, unsigned_text
 
 FIELDS = frozenset({"thinking", "output_format", "cache_control"})
@@ -29,7 +30,8 @@ def in_chat_terms(
     leave it out of the prompt, too. Raises ApiError for what would be lost.
     """
     field = next((each for each in TEXTS if each in (returns or ())), None)
-    sent = {**data, "messages": [_message(each, upstream, field) for each in data["messages"]]}
+    messages = [_message(each, upstream, field, returns or ()) for each in data["messages"]]
+    sent = {**data, "messages": messages}
     if "cache_control" in sent and "cache_control" not in parameters:
         raise _refused("cache_control", upstream)
     if any("cache_control" in tool for tool in sent.get("tools", [])):
@@ -46,7 +48,7 @@ def in_chat_terms(
     return sent
 
 
-def _message(message: Json, upstream: str, thinking: str | None) -> Json:
+def _message(message: Json, upstream: str, thinking: str | None, returns: Collection[str]) -> Json:
     content = message.get("content")
     parts = content if isinstance(content, list) else []
     calls = message.get("tool_calls") or []
@@ -55,7 +57,8 @@ def _message(message: Json, upstream: str, thinking: str | None) -> Json:
     if message.get("role") == "tool" and any(part["type"] != "text" for part in parts):
         remedy = "only texts are results of tools there; send an image in a message of the user"
         raise _refused("tool_result: image", upstream, remedy)
-    kept = {name: value for name, value in message.items() if name not in (BLOCKS, "is_error")}
+    dropped = {BLOCKS, "is_error"} | ({DETAILS} - set(returns))
+    kept = {name: value for name, value in message.items() if name not in dropped}
     if thinking is not None and (said := unsigned_text(message.get(BLOCKS))):
         kept[thinking] = said
     if message.get("is_error"):

@@ -14,6 +14,7 @@ from durable_agent_team.gateway.doors.chat_answer import (
     usage_tokens,
 )
 from durable_agent_team.gateway.doors.fields import Json, given
+from durable_agent_team.gateway.doors.reasoning_details import DETAILS, valid_details
 from durable_agent_team.gateway.doors.thinking import BLOCKS, sealed, thinking_text, valid_blocks
 from durable_agent_team.gateway.doors.unnamed_responses import UNNAMED
 from durable_agent_team.providers.finish_reasons import Ending, ending_of
@@ -90,8 +91,9 @@ def ending(finish_reason: Any) -> Json:
 def output_items(message: Json, logprobs: list[Any], identity: str) -> list[Json]:
     items: list[Json] = []
     thought, blocks = thinking_text(message), valid_blocks(message.get(BLOCKS))
-    if thought or blocks:
-        items.append(reasoning_item(f"rs_{identity}", thought, blocks))
+    details = valid_details(message.get(DETAILS))
+    if thought or blocks or details:
+        items.append(reasoning_item(f"rs_{identity}", thought, blocks, details))
     text, refusal = content_text(message), text_of(message, "refusal")
     if text or refusal or not tool_calls(message):
         parts = [refusal_part(refusal)] if refusal else []
@@ -103,12 +105,12 @@ def output_items(message: Json, logprobs: list[Any], identity: str) -> list[Json
     return items
 
 
-def reasoning_item(identity: str, thought: str, blocks: list[Json]) -> Json:
+def reasoning_item(identity: str, thought: str, blocks: list[Json], details: list[Json]) -> Json:
     item: Json = {"id": identity, "type": "reasoning", "summary": []}
     if thought:
         item["content"] = [{"type": "reasoning_text", "text": thought}]
-    if blocks:
-        item["encrypted_content"] = sealed(blocks)
+    if blocks or details:
+        item["encrypted_content"] = sealed(blocks, details)
     return item
 
 

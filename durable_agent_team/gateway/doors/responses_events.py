@@ -19,6 +19,7 @@ from durable_agent_team.gateway.doors.chat_answer import (
     tool_calls,
 )
 from durable_agent_team.gateway.doors.fields import Json
+from durable_agent_team.gateway.doors.reasoning_details import DETAILS, valid_details
 from durable_agent_team.gateway.doors.responses_answer import (
     call_item,
     ending,
@@ -50,6 +51,7 @@ class _OpenItem:
     texts: list[str] = field(default_factory=list)
     logprobs: list[Any] = field(default_factory=list)
     blocks: list[Json] = field(default_factory=list)
+    details: list[Json] = field(default_factory=list)
     has_part: bool = False
 
     @property
@@ -71,7 +73,7 @@ class _OpenItem:
         if self.kind == CALL:
             return {**self.call, "status": "completed", "arguments": self.text}
         if self.kind == THOUGHT:
-            return reasoning_item(self.identity, self.text, merged(self.blocks))
+            return reasoning_item(self.identity, self.text, merged(self.blocks), self.details)
         return message_item(self.identity, "completed", [self.part()])
 
 
@@ -103,10 +105,12 @@ class ResponseEvents:
         delta = object_of(choice, "delta")
         if thought := thinking_text(delta):
             yield from self._text(THOUGHT, thought, [])
-        if blocks := valid_blocks(delta.get(BLOCKS)):
+        blocks, details = valid_blocks(delta.get(BLOCKS)), valid_details(delta.get(DETAILS))
+        if blocks or details:
             yield from self._switch(THOUGHT)
             assert self._current is not None
             self._current.blocks += blocks
+            self._current.details += details
         if text := content_text(delta):
             yield from self._text(TEXT, text, logprobs_of(choice))
         if refusal := text_of(delta, "refusal"):
@@ -156,7 +160,7 @@ class ResponseEvents:
         identity = f"{prefix}_{self._identity}" + (f"_{index}" if index else "")
         self._current = _OpenItem(kind, index, identity)
         if kind == THOUGHT:
-            yield self._added(index, reasoning_item(identity, "", []))
+            yield self._added(index, reasoning_item(identity, "", [], []))
         else:
             yield self._added(index, message_item(identity, "in_progress", []))
             yield self._open_part(self._current)

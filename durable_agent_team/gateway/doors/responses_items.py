@@ -13,7 +13,8 @@ from durable_agent_team.gateway.doors.fields import (
     refused,
     text,
 )
-from durable_agent_team.gateway.doors.thinking import unsealed
+from durable_agent_team.gateway.doors.reasoning_details import DETAILS
+from durable_agent_team.gateway.doors.thinking import BLOCKS, unsealed
 
 ROLES = ("user", "assistant", "system", "developer")
 UNSERVED_ITEM = (
@@ -26,7 +27,7 @@ def messages_of(value: Any, door: str) -> list[Json]:
     if isinstance(value, str):
         return [{"role": "user", "content": value}]
     messages: list[Json] = []
-    thinking: list[Json] = []
+    thinking: Json = {}
     for number, each in enumerate(as_list([] if value is None else value, "input")):
         path = f"input[{number}]"
         item = as_object(each, path)
@@ -38,7 +39,7 @@ def messages_of(value: Any, door: str) -> list[Json]:
         elif kind == "function_call_output":
             messages.append(_output(item, path, door))
         elif kind == "reasoning":
-            thinking += _thinking(item, path, door)
+            _add_thinking(thinking, item, path, door)
         else:
             raise refused(f"{path}.type", door, f"{UNSERVED_ITEM}; got {shown(kind)}")
     return messages
@@ -117,24 +118,29 @@ def _output(item: Json, path: str, door: str) -> Json:
     return {"role": "tool", "tool_call_id": text(item, "call_id", path), "content": output}
 
 
-def _thinking(item: Json, path: str, door: str) -> list[Json]:
-    """What a model thought before. Only an upstream that speaks Messages takes it back, sealed."""
+def _add_thinking(thinking: Json, item: Json, path: str, door: str) -> None:
+    """What a model thought before what follows, sealed by this gateway: only upstreams that speak
+    Messages or Responses take it back."""
     known = {"type", "id", "status", "summary", "content", "encrypted_content"}
     check_known(item, known, {}, door, path)
-    sealed = item.get("encrypted_content")
-    if sealed is None:
-        return []
-    return unsealed(text(item, "encrypted_content", path), f"{path}.encrypted_content")
+    if item.get("encrypted_content") is None:
+        return
+    sealed = text(item, "encrypted_content", path)
+    blocks, details = unsealed(sealed, f"{path}.encrypted_content")
+    placed = [{**each, "before": 0} for each in details]
+    for name, found in ((BLOCKS, blocks), (DETAILS, placed)):
+        if found:
+            thinking.setdefault(name, []).extend(found)
 
 
-def _add_message(messages: list[Json], message: Json, thinking: list[Json]) -> None:
-    if message["role"] == "assistant" and thinking:
-        message["thinking_blocks"] = list(thinking)
+def _add_message(messages: list[Json], message: Json, thinking: Json) -> None:
+    if message["role"] == "assistant":
+        message.update(thinking)
         thinking.clear()
     messages.append(message)
 
 
-def _add_call(messages: list[Json], call: Json, thinking: list[Json]) -> None:
+def _add_call(messages: list[Json], call: Json, thinking: Json) -> None:
     """Calls of one answer are separate items here, and one message in a chat."""
     last = messages[-1] if messages else {}
     if last.get("role") != "assistant" or thinking:

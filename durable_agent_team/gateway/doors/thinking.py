@@ -4,7 +4,11 @@
 - `thinking_blocks`: Anthropic's own blocks with their signatures, from an upstream that speaks
   Messages. Such a block must come back unchanged in the next request of a loop with tools.
 
-At the Responses door, blocks travel in an item's `encrypted_content`, which clients send back.
+- `reasoning_details`: OpenRouter's list, in which the reasoning items of an upstream that speaks
+  Responses are, too (`reasoning_details.py`).
+
+At the Responses door, blocks and details travel in an item's `encrypted_content`, which clients
+send back.
 """
 
 import base64
@@ -13,6 +17,7 @@ from typing import Any
 
 from durable_agent_team.gateway.api_error import invalid
 from durable_agent_team.gateway.doors.fields import Json
+from durable_agent_team.gateway.doors.reasoning_details import is_detail
 from durable_agent_team.gateway.strict_json import parse_request
 
 BLOCKS = "thinking_blocks"
@@ -69,19 +74,26 @@ def merged(parts: list[Json]) -> list[Json]:
     return found
 
 
-def sealed(blocks: list[Json]) -> str:
+def sealed(blocks: list[Json], details: list[Json]) -> str:
     """As one text for a client to keep. It is encoded, not encrypted: it contains no secret."""
-    return PREFIX + base64.b64encode(json.dumps({"blocks": blocks}).encode()).decode()
+    kept = {"blocks": blocks, **({"details": details} if details else {})}
+    return PREFIX + base64.b64encode(json.dumps(kept).encode()).decode()
 
 
-def unsealed(text: str, path: str) -> list[Json]:
-    """Raises ApiError unless `sealed` made it: another provider's thinking cannot be read here."""
+def unsealed(text: str, path: str) -> tuple[list[Json], list[Json]]:
+    """The blocks and the details. Raises ApiError unless `sealed` made it: another provider's
+    thinking cannot be read here."""
     try:
         raw = base64.b64decode(text.removeprefix(PREFIX), validate=True)
-        found = parse_request(raw).get("blocks")
+        found = parse_request(raw)
     except ValueError:
-        found = None
-    if not text.startswith(PREFIX) or not isinstance(found, list) or not all(map(is_block, found)):
+        found = {}
+    blocks, details = found.get("blocks"), found.get("details", [])
+    if (
+        not text.startswith(PREFIX)
+        or not (isinstance(blocks, list) and all(map(is_block, blocks)))
+        or not (isinstance(details, list) and all(map(is_detail, details)))
+    ):
         message = f"`{path}` is not from an answer of this gateway, so nobody here can read it"
         raise invalid(f"{message}. Leave the reasoning item out.", "unsupported_content")
-    return [plain(block) for block in found]
+    return [plain(block) for block in blocks], details

@@ -6,8 +6,8 @@ from typing import Literal
 from durable_agent_team.gateway.models.dialect import Dialect
 from durable_agent_team.gateway.models.price import Price
 
-Speaks = Literal["chat", "messages"]
-"""The API of an upstream: OpenAI's chat completions, or Anthropic's Messages."""
+Speaks = Literal["chat", "messages", "responses"]
+"""The API of an upstream: OpenAI's chat completions or Responses, or Anthropic's Messages."""
 Planning = Literal["narrow", "whole"]
 """How an orchestrator plans with the model: by a form with fixed places, or freely."""
 Kind = Literal["chat", "embedding"]

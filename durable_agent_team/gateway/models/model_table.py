@@ -178,7 +178,7 @@ class ModelTable:
             dialect=find_dialect(upstream.entry.preset, meant, entry.dialect),
             max_output_tokens=entry.max_output_tokens or _longest(upstream, meant, price),
             planning=entry.planning or _planning(name),
-            speaks=upstream.entry.speaks,
+            speaks=entry.speaks or upstream.entry.speaks,
             trust_cost=upstream.entry.trust_cost,
             timeout_seconds=upstream.entry.timeout_seconds,
             kind=entry.kind or (known.kind if known else "chat"),

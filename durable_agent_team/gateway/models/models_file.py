@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -36,6 +36,9 @@ class ModelEntry(BaseModel):
     """The catalogue's name for it, where the upstream's own says nothing, as on Azure."""
     max_output_tokens: int | None = Field(None, ge=1)
     planning: Planning | None = None
+    speaks: Literal["chat", "responses"] | None = None
+    """Where its upstream takes both, by which of them it is called; None for what the upstream
+    says."""
     kind: Kind | None = None
     dialect: dict[str, Any] = {}
     price: dict[str, Any] = {}

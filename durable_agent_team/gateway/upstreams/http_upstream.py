@@ -1,7 +1,7 @@
 """An upstream with an OpenAI-compatible HTTP API."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import quote
 
 import aiohttp
@@ -9,12 +9,18 @@ import httpx
 
 from durable_agent_team.gateway.api_error import ApiError
 from durable_agent_team.gateway.calls.answer import FailedCall, UpstreamResult, interpret_response
-from durable_agent_team.gateway.calls.chat_request import MESSAGES_PATH, ChatRequest
+from durable_agent_team.gateway.calls.chat_request import (
+    MESSAGES_PATH,
+    RESPONSES_PATH,
+    ChatRequest,
+)
 from durable_agent_team.gateway.calls.relay import Relay
 from durable_agent_team.gateway.calls.secret_filter import SecretFilter
-from durable_agent_team.gateway.calls.spoken import ChatStream, chat_body
+from durable_agent_team.gateway.calls.spoken import ChatStream, Chunks, chat_body
 from durable_agent_team.gateway.calls.streamed_answer import StreamedAnswer, from_plain_response
 from durable_agent_team.gateway.calls.time_limit import DEFAULT_SETTING, TimeLimit
+from durable_agent_team.gateway.doors.from_messages_answer import ChatChunks
+from durable_agent_team.gateway.doors.from_responses_answer import ResponseChunks
 from durable_agent_team.gateway.keys import Scrubber
 from durable_agent_team.gateway.models.upstream_entry import Auth
 from durable_agent_team.gateway.stores.store import InterruptionCause
@@ -27,6 +33,11 @@ from durable_agent_team.gateway.upstreams.bounded_body import (
 from durable_agent_team.gateway.upstreams.upstream_client import Address, Sending, UpstreamClient
 from durable_agent_team.gateway.upstreams.upstream_limits import UpstreamLimits
 
+SPOKEN: Mapping[str, Callable[[], Chunks]] = {
+    MESSAGES_PATH: ChatChunks,
+    RESPONSES_PATH: ResponseChunks,
+}
+"""What makes chunks of a chat of the events that an upstream sends at a path of its own."""
 CONNECT_SECONDS = 10.0
 MAX_REASON = 300
 ANTHROPIC_VERSION = "2023-06-01"
@@ -120,7 +131,7 @@ class HttpUpstream:
             raw = self._secrets.body(await read_body(response, self._limits.max_answer_bytes))
         except BodyNotUnpacked as error:
             return str(error).encode()
-        return chat_body(raw) if request.path == MESSAGES_PATH else raw
+        return chat_body(raw) if request.path in SPOKEN else raw
 
     async def _complete_stream(
         self, request: ChatRequest, headers: dict[str, str], relay: Relay
@@ -143,7 +154,8 @@ class HttpUpstream:
                         response.status, response.headers, raw, request, relay
                     )
                 answer.headers = response.headers
-                spoken = ChatStream() if request.path == MESSAGES_PATH else None
+                chunks = SPOKEN.get(request.path)
+                spoken = ChatStream(chunks()) if chunks else None
                 await self._read_events(response, answer, timeout, spoken)
         except TimeoutError:
             return answer.result(self._timed_out(request), cut=True)

@@ -1,0 +1,274 @@
+"""OpenAI's Responses API, strict about what it refuses. Written from its reference ("Create a model
+response", "Streaming events") and its guides ("Reasoning models", "Function calling", "Structured
+outputs"). It stores nothing: what a model has thought must come back encrypted.
+"""
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from aiohttp import web
+
+Json = dict[str, Any]
+FIELDS = {
+    "model", "input", "instructions", "max_output_tokens", "tools", "tool_choice", "text",
+    "reasoning", "include", "store", "parallel_tool_calls", "temperature", "top_p", "top_logprobs",
+    "metadata", "user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention",
+    "service_tier", "stream", "stream_options", "truncation",
+}  # fmt: skip
+ITEMS = {
+    "message": {"role", "content"},
+    "reasoning": {"id", "summary", "encrypted_content", "content", "status"},
+    "function_call": {"call_id", "name", "arguments", "id", "status"},
+    "function_call_output": {"call_id", "output"},
+}
+PARTS = {
+    "input_text": {"text"},
+    "input_image": {"image_url", "detail"},
+    "input_file": {"file_data", "filename"},
+}
+USAGE: Json = {
+    "input_tokens": 60,
+    "input_tokens_details": {"cached_tokens": 30},
+    "output_tokens": 40,
+    "output_tokens_details": {"reasoning_tokens": 33},
+    "total_tokens": 100,
+}
+
+
+class Invalid(Exception):
+    """A 400 with this message."""
+
+
+def check(condition: object, message: str) -> None:
+    if not condition:
+        raise Invalid(message)
+
+
+def encrypted(identity: str) -> str:
+    """What this server gives out for a reasoning item, and takes back for no other."""
+    return base64.b64encode(f"thought of {identity}".encode()).decode()
+
+
+def reasoning(identity: str, *summary: str) -> Json:
+    texts = [{"type": "summary_text", "text": each} for each in summary]
+    return {
+        "type": "reasoning",
+        "id": identity,
+        "summary": texts,
+        "encrypted_content": encrypted(identity),
+    }
+
+
+def said(text: str, **part: Any) -> Json:
+    content = [{"type": "output_text", "text": text, "annotations": [], **part}]
+    return {
+        "type": "message",
+        "id": "msg_1",
+        "status": "completed",
+        "role": "assistant",
+        "content": content,
+    }
+
+
+def refused(text: str) -> Json:
+    return {**said(""), "content": [{"type": "refusal", "refusal": text}]}
+
+
+def call(identity: str, **arguments: Any) -> Json:
+    return {
+        "type": "function_call",
+        "id": f"fc_{identity}",
+        "call_id": identity,
+        "name": "weather",
+        "arguments": json.dumps(arguments),
+        "status": "completed",
+    }
+
+
+def check_request(body: Json, *, thinks: bool) -> None:
+    unknown = set(body) - FIELDS
+    check(not unknown, f"Unknown parameter: {min(unknown, default='')!r}")
+    check(body.get("store") is False, "this emulator stores nothing")
+    limit = body.get("max_output_tokens")
+    check(isinstance(limit, int) and limit >= 16, "integer_below_min_value: max_output_tokens")
+    if "reasoning.encrypted_content" in body.get("include", []):
+        check(thinks, "Encrypted content is not supported with this model.")
+    if thinks:
+        wrong = {"temperature", "top_p", "top_logprobs"} & set(body)
+        check(not wrong, f"Unsupported parameter: {min(wrong, default='')}")
+    else:
+        check("reasoning" not in body, "Unsupported parameter: 'reasoning.effort'")
+    for tool in body.get("tools", []):
+        known = {"type", "name", "description", "parameters", "strict"}
+        check(set(tool) <= known, "tools: Unknown parameter")
+        schema = tool["parameters"]
+        check(schema.get("type") == "object" and "properties" in schema, "tools: parameters")
+        check(not tool.get("strict", True), "tools: this schema is none of strict mode")
+    shape = body.get("text", {}).get("format", {"type": "text"})
+    check(shape["type"] in ("text", "json_object", "json_schema"), "text.format.type")
+    if shape["type"] == "json_schema":
+        check({"name", "schema"} <= set(shape), "Missing required parameter: 'text.format.name'")
+    check_items(body["input"], thinks=thinks)
+
+
+def check_items(items: Any, *, thinks: bool) -> None:
+    waiting: list[str] = []
+    check(isinstance(items, list) and items, "input")
+    for number, item in enumerate(items):
+        path, kind = f"input[{number}]", item.get("type")
+        check(kind in ITEMS, f"Invalid value: {kind!r}")
+        check(set(item) <= ITEMS[kind] | {"type"}, f"Unknown parameter: {path}")
+        if kind == "message":
+            check_message(item, path)
+        elif kind == "function_call":
+            json.loads(item["arguments"])
+            waiting.append(item["call_id"])
+        elif kind == "function_call_output":
+            known = item["call_id"] in waiting
+            check(known, f"No tool call found for function call output {item['call_id']}")
+            waiting.remove(item["call_id"])
+            check_content(item["output"], path)
+        else:
+            check(thinks, f"{path}: reasoning is not supported with this model")
+            check(item["encrypted_content"] == encrypted(item["id"]), "could not be verified")
+            follows = items[number + 1]["type"] if number + 1 < len(items) else ""
+            own = follows in ("function_call", "reasoning") or (
+                follows == "message" and items[number + 1]["role"] == "assistant"
+            )
+            check(own, f"Item {item['id']!r} was provided without its required following item.")
+    check(not waiting, f"No tool output found for function call {waiting}")
+
+
+def check_message(item: Json, path: str) -> None:
+    role = item["role"]
+    check(role in ("user", "assistant", "system", "developer"), f"Invalid value: {path}.role")
+    if role == "assistant":
+        check(isinstance(item["content"], str) and item["content"], f"{path}.content")
+    else:
+        check_content(item["content"], path)
+
+
+def check_content(content: Any, path: str) -> None:
+    for part in [] if isinstance(content, str) else content:
+        kind = part.get("type")
+        check(kind in PARTS, f"Invalid value: {kind!r}. Supported: {', '.join(PARTS)}")
+        check(set(part) <= PARTS[kind] | {"type"}, f"Unknown parameter: {path}.content")
+
+
+@dataclass
+class ResponsesApi:
+    """`answer` makes the output items of each request, and what else of the Response is unusual."""
+
+    answer: Callable[[Json], tuple[list[Json], Json]]
+    thinks: bool = True
+    key: str = "openai-key-0123456789"
+    requests: list[Json] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
+    url: str = ""
+    cut_after: int | None = None
+    """Events of a stream, after which it reports an error."""
+    _runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(client_max_size=64 * 1024 * 1024)
+        app.router.add_post("/v1/responses", self._create)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/v1"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._runner is not None
+        await self._runner.cleanup()
+
+    async def _create(self, request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Authorization") != f"Bearer {self.key}":
+            return self._error(401, "Incorrect API key provided", "invalid_api_key")
+        body = await request.json()
+        try:
+            check_request(body, thinks=self.thinks)
+        except Invalid as problem:
+            self.refusals.append(str(problem))
+            return self._error(400, str(problem), "invalid_request_error")
+        self.requests.append(body)
+        output, more = self.answer(body)
+        response = {
+            "id": f"resp_{len(self.requests)}",
+            "object": "response",
+            "created_at": 1_700_000_000,
+            "status": "completed",
+            "model": body["model"],
+            "error": None,
+            "incomplete_details": None,
+            "output": output,
+            "usage": USAGE,
+            "store": False,
+            **more,
+        }
+        if body.get("stream"):
+            return await self._stream(request, response)
+        return web.json_response(response)
+
+    def _error(self, status: int, message: str, code: str) -> web.Response:
+        error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
+        return web.json_response({"error": error}, status=status)
+
+    async def _stream(self, request: web.Request, whole: Json) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
+        await response.prepare(request)
+        for number, each in enumerate(events(whole)):
+            if number == self.cut_after:
+                each = {"type": "error", "code": "server_error", "message": "Boom", "param": None}
+            data = {**each, "sequence_number": number}
+            await response.write(f"event: {each['type']}\ndata: {json.dumps(data)}\n\n".encode())
+            if number == self.cut_after:
+                break
+        return response
+
+
+def events(whole: Json) -> Iterator[Json]:
+    begun = {**whole, "status": "in_progress", "output": [], "usage": None}
+    yield {"type": "response.created", "response": begun}
+    yield {"type": "response.in_progress", "response": begun}
+    for index, item in enumerate(whole["output"]):
+        yield {"type": "response.output_item.added", "output_index": index, "item": started(item)}
+        for event in parts(item):
+            yield {**event, "item_id": item["id"], "output_index": index}
+        yield {"type": "response.output_item.done", "output_index": index, "item": item}
+    yield {"type": f"response.{whole['status']}", "response": whole}
+
+
+def started(item: Json) -> Json:
+    empty: Json = {"arguments": ""} if item["type"] == "function_call" else {}
+    if item["type"] == "message":
+        empty = {"content": []}
+    return {**item, "status": "in_progress", **empty}
+
+
+def halves(text: str) -> list[str]:
+    return [each for each in (text[: len(text) // 2], text[len(text) // 2 :]) if each]
+
+
+def parts(item: Json) -> Iterator[Json]:
+    if item["type"] == "function_call":
+        for delta in halves(item["arguments"]):
+            yield {"type": "response.function_call_arguments.delta", "delta": delta}
+        yield {"type": "response.function_call_arguments.done", "arguments": item["arguments"]}
+    elif item["type"] == "reasoning":
+        for number, part in enumerate(item["summary"]):
+            for delta in halves(part["text"]):
+                event = {"type": "response.reasoning_summary_text.delta", "summary_index": number}
+                yield {**event, "delta": delta}
+    else:
+        for number, part in enumerate(item["content"]):
+            kind = "refusal" if part["type"] == "refusal" else "output_text"
+            text = part["refusal"] if kind == "refusal" else part["text"]
+            yield {"type": "response.content_part.added", "content_index": number}
+            for delta in halves(text):
+                more = {"logprobs": part.get("logprobs", [])} if kind == "output_text" else {}
+                yield {"type": f"response.{kind}.delta", "delta": delta, **more}
+            yield {"type": f"response.{kind}.done", "text": text}
