@@ -46,6 +46,13 @@ async def test_one_model_is_shown_in_full(alone: Starter, gateway: RunningGatewa
     assert ended.code == 0, ended.err
     for each in ("upstream", "name there", "context", "input", "output", "price from", "omit"):
         assert f"\n  {each} " in ended.out
+    assert "\n  called at " in ended.out
+    tiered = await alone("models", "gpt-5.4", ATXP_LLM_URL=gateway.base_url)
+    [above] = [each for each in lines(tiered.out) if each.startswith("  prompts above 272 000 ")]
+    assert "input 5.00" in above
+    assert "output 22.50" in above
+    assert any(each.startswith("  tier flex, prompts above") for each in lines(tiered.out))
+    assert "_usd" not in tiered.out, "no field's name as the gateway spells it"
     ended = await alone("models", "gpt-5-mni", ATXP_LLM_URL=gateway.base_url)
     assert ended.code == 2
     assert "gpt-5-mini" in ended.err

@@ -10,6 +10,8 @@ from durable_agent_team.cli.provider_models import CallableModel, is_price
 UNIT = "_usd_per_million"
 INPUT, CACHED, OUTPUT = (f"{each}{UNIT}" for each in ("input", "cached_input", "output"))
 SHOWN = (INPUT, CACHED, OUTPUT)
+APIS = {"chat": "chat completions", "messages": "Messages", "responses": "Responses"}
+"""Of an upstream, by what it speaks."""
 
 
 def models_table(models: Sequence[CallableModel]) -> str:
@@ -47,6 +49,8 @@ def _lines(model: CallableModel) -> Iterator[tuple[str, str]]:
         yield "name there", str(extra["upstream_model"])
     if model.status != "active":
         yield "status", model.status
+    if extra.get("speaks") in APIS:
+        yield "called at", APIS[extra["speaks"]]
     yield "context", f"{_count(model.context_tokens)} tokens"
     if extra.get("max_output_tokens"):
         yield "longest answer", f"{_count(extra['max_output_tokens'])} tokens"
@@ -54,6 +58,12 @@ def _lines(model: CallableModel) -> Iterator[tuple[str, str]]:
         if is_price(value):
             unit = " USD per million tokens" if name.endswith(UNIT) else ""
             yield name.removesuffix(UNIT).replace("_", " "), f"{_price(value)}{unit}"
+        elif name == "tiers":
+            yield from _tiers(value)
+        elif name == "service_tiers":
+            for tier, prices in value.items():
+                yield f"tier {tier}", _prices(prices)
+                yield from _tiers(prices.get("tiers"), f"tier {tier}, ")
         elif value:
             yield name.replace("_", " "), _plain(value)
     yield "price from", model.price_source or "-"
@@ -64,6 +74,23 @@ def _lines(model: CallableModel) -> Iterator[tuple[str, str]]:
         yield "planning", str(extra["planning"])
     if extra.get("note"):
         yield "note", str(extra["note"])
+
+
+def _tiers(tiers: Any, before: str = "") -> Iterator[tuple[str, str]]:
+    """Prices of requests with a long prompt."""
+    for tier in tiers or ():
+        above = _count(tier.get("above_prompt_tokens"))
+        yield f"{before}prompts above {above}", _prices(tier)
+
+
+def _prices(prices: Mapping[str, Any]) -> str:
+    """Those that differ, in one line; per million tokens."""
+    named = [
+        f"{name.removesuffix(UNIT).replace('_', ' ')} {_price(value)}"
+        for name, value in prices.items()
+        if is_price(value) and "usd" in name
+    ]
+    return ", ".join(named) or "-"
 
 
 def _plain(value: Any) -> str:

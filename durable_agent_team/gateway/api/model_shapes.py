@@ -17,6 +17,7 @@ def model_json(gateway: GatewayContext, model: Model) -> ModelJson:
         upstream=model.upstream,
         upstream_model=model.upstream_model,
         kind=model.kind,
+        speaks=model.speaks,
         pricing=Pricing.model_validate(
             price.model_dump(mode="json", include=set(Pricing.model_fields))
         ),

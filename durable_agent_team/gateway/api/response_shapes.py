@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from durable_agent_team.gateway.api_error import ErrorType
+from durable_agent_team.gateway.models.model import Speaks
 
 
 class Shape(BaseModel):
@@ -193,6 +194,7 @@ class ModelJson(Shape):
     upstream: str
     upstream_model: str
     kind: Literal["chat", "embedding"]
+    speaks: Speaks
     pricing: Pricing
     price_source: str
     context_tokens: int | None
