@@ -11,13 +11,15 @@ from durable_agent_team.blobs.store import BlobsUnreachable, missing, verified
 class DirectoryBlobs:
     """Implements `BlobStore`. A file appears under its hash once it is complete and on disk.
 
+    The directory itself is never made: one that is not there may be away (not mounted), and what
+    was written to a new one in its place would be lost when it is back.
+
     Nothing expires: the owner of the directory removes old files, by their time of modification,
     which each use renews.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._was_there = folder.is_dir()
 
     @property
     def place(self) -> str:
@@ -39,7 +41,7 @@ class DirectoryBlobs:
             if path.exists():
                 os.utime(path)
                 return
-            self._make(path.parent)
+            path.parent.mkdir(exist_ok=True)
             try:
                 with os.fdopen(
                     os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb"
@@ -59,23 +61,17 @@ class DirectoryBlobs:
         try:
             data = path.read_bytes()
         except FileNotFoundError as error:
-            if self._was_there and not self._folder.is_dir():
+            if not self._folder.is_dir():
                 raise self._unreachable("read", sha256, error) from None
             raise missing(sha256, self.place) from None
         except OSError as error:
             raise self._unreachable("read", sha256, error) from None
-        self._was_there = True
         return verified(sha256, data, self.place)
-
-    def _make(self, folder: Path) -> None:
-        """Makes a folder of the store. The directory itself only where this process has never seen
-        it: while one is away (removed, or not mounted), what is written to a new one in its place
-        is lost when it is back."""
-        folder.mkdir(parents=not self._was_there, exist_ok=True)
-        self._was_there = True
 
     def _unreachable(self, done: str, sha256: str, error: OSError) -> BlobsUnreachable:
         reason = error.strerror or type(error).__name__
+        if isinstance(error, FileNotFoundError):
+            reason = "there is no such directory; make it, or mount it"
         return BlobsUnreachable(f"blob {sha256} cannot be {done} in {self.place}: {reason}")
 
 

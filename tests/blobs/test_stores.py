@@ -56,7 +56,7 @@ async def gateway() -> AsyncIterator[RunningGateway]:
 @pytest.fixture(params=["directory", "gateway", "s3", "gs", "cached"])
 def store(request: pytest.FixtureRequest, tmp_path: Path, gateway: RunningGateway) -> BlobStore:
     made: dict[str, BlobStore] = {
-        "directory": DirectoryBlobs(tmp_path / "blobs"),
+        "directory": DirectoryBlobs(tmp_path),
         "gateway": GatewayBlobs(gateway.base_url, SecretStr(PARENT_KEY)),
         "s3": S3Blobs("bucket", "of/teams", ObjectClient()),
         "gs": GcsBlobs("bucket", "", ObjectClient()),
@@ -183,13 +183,15 @@ async def test_the_cache_reads_once_and_is_bounded() -> None:
 async def test_a_directory_that_is_away_is_not_made_anew(tmp_path: Path) -> None:
     """What would be written to a new one is lost when the old one is back."""
     folder, away = tmp_path / "blobs", tmp_path / "away"
+    folder.mkdir()
     store = DirectoryBlobs(folder)
     await store.put(NAME, DATA)
-    for known in (store, DirectoryBlobs(folder)):
+    for before in (True, False):
         folder.rename(away)
-        with pytest.raises(BlobsUnreachable, match=r"cannot be written .*: No such"):
+        known = store if before else DirectoryBlobs(folder)  # a process that starts now
+        with pytest.raises(BlobsUnreachable, match=r"cannot be written .*mount it"):
             await known.put(digest(b"other"), b"other")
-        with pytest.raises(BlobsUnreachable, match=r"cannot be read .*: No such"):
+        with pytest.raises(BlobsUnreachable, match=r"cannot be read .*mount it"):
             await known.get(NAME)
         assert not folder.exists()
         away.rename(folder)
