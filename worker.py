@@ -2,9 +2,11 @@
 
 Configured by `.env` or the environment; works with any Temporal, ATXP and OpenAI-compatible
 endpoint. Exit codes: 0 stopped by SIGTERM or SIGINT; 1 an unexpected error, or the event loop was
-blocked for a minute; 2 a setting is missing or invalid; 3 Temporal refuses the connection.
+blocked for a minute; 2 a setting is missing or invalid, or an argument was given; 3 Temporal
+refuses the connection.
 """
 
+import argparse
 import asyncio
 import logging
 import os
@@ -51,7 +53,7 @@ from durable_agent_team.contracts import names
 from durable_agent_team.contracts.program import CommandRun, PythonRun, RemoteRun
 from durable_agent_team.process import logs, telemetry, temporal_runtime
 from durable_agent_team.process.interpreter_exit import exit_process
-from durable_agent_team.process.project_root import PROJECT_ROOT
+from durable_agent_team.process.project_root import PROJECT_ROOT, START_WORKER
 from durable_agent_team.process.settings import SettingsError, WorkerSettings, worker_settings
 from durable_agent_team.process.stuck_process import ended_when_stuck
 from durable_agent_team.process.team_interceptor import TeamLabel
@@ -244,7 +246,19 @@ async def run(settings: WorkerSettings) -> None:
         await serve(settings, stop)
 
 
+def parse_arguments() -> None:
+    """Prints what the worker is, for `--help`, and refuses every other argument. Both exit."""
+    argparse.ArgumentParser(
+        prog=START_WORKER,
+        description="Runs the workflows and activities of agent teams: a Temporal worker on task"
+        f" queue {names.TASK_QUEUE!r}, until SIGTERM or SIGINT.",
+        epilog="It has no other arguments. Its settings are environment variables or lines of .env:"
+        " docs/settings.md",
+    ).parse_args()
+
+
 def main() -> int:
+    parse_arguments()
     logs.configure()
     try:
         settings = worker_settings()

@@ -1,5 +1,7 @@
-"""`python -m durable_agent_team.gateway`: runs until SIGTERM. Exit status 2: wrong settings."""
+"""`python -m durable_agent_team.gateway`: runs until SIGTERM. Exit status 2: wrong settings or
+arguments."""
 
+import argparse
 import asyncio
 import gc
 import importlib
@@ -56,7 +58,19 @@ def _proxy_text(problem: tuple[str, str, str, str]) -> str:
     return f"{name}{f' (got {part!r})' if part else ''} {what}: {remedy}"
 
 
+def parse_arguments() -> None:
+    """Prints what the gateway is, for `--help`, and refuses every other argument. Both exit."""
+    argparse.ArgumentParser(
+        prog="python -m durable_agent_team.gateway",
+        description="Serves agents' accounts and paid calls of models over HTTP, until SIGTERM or"
+        " SIGINT.",
+        epilog="It has no other arguments. Its settings are environment variables or lines of .env:"
+        " docs/settings.md",
+    ).parse_args()
+
+
 def main() -> int:
+    parse_arguments()
     log_format.configure()
     try:
         settings = GatewaySettings()

@@ -1,9 +1,10 @@
 """The local stack in the foreground: what `make up` runs (docs/adr/012).
 
-Exit codes: 0 stopped, or a stack is up already; 1 a part did not start; 2 a setting is invalid or a
-port is taken.
+Exit codes: 0 stopped, or a stack is up already; 1 a part did not start; 2 a setting is invalid, a
+port is taken, or an argument was given.
 """
 
+import argparse
 import asyncio
 import contextlib
 import os
@@ -71,7 +72,18 @@ def _say(line: str) -> None:
         print(line, flush=True)
 
 
+def parse_arguments() -> None:
+    """Prints what the local stack is, for `--help`, and refuses every other argument. Both exit."""
+    argparse.ArgumentParser(
+        prog="python -m durable_agent_team.local_stack",
+        description="Runs Temporal, the gateway and a worker on this machine, until Ctrl-C.",
+        epilog="It has no other arguments. Its settings are environment variables or lines of .env:"
+        " docs/settings.md",
+    ).parse_args()
+
+
 def main() -> int:
+    parse_arguments()
     try:
         return asyncio.run(foreground())
     except SettingsError as error:
