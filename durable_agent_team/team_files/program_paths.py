@@ -26,7 +26,7 @@ SECRETS = frozenset(
     }
 )
 """Of this project: whoever has one of them can spend the money of every agent."""
-GOES_NOWHERE = "this one goes to no agent: with it, it could spend the money of every agent"
+NOT_FOR_AGENTS = "no agent or tool is given this key: it could spend the money of every agent"
 OURS = ("AGENT_", "GATEWAY_", "UPSTREAM_")
 """What the project's own variables begin with: the worker sets the first ones itself."""
 
@@ -124,7 +124,7 @@ def _variable_problems(
         yield (
             key,
             source,
-            GOES_NOWHERE,
+            NOT_FOR_AGENTS,
             "leave it out; the key of its own account is in AGENT_API_KEY",
         )
     elif name.startswith(OURS[0]):

@@ -17,7 +17,7 @@ from durable_agent_team.contracts.tool_kinds import (
     UrlServer,
 )
 from durable_agent_team.team_files.program_paths import (
-    GOES_NOWHERE,
+    NOT_FOR_AGENTS,
     OURS,
     Where,
     is_directory,
@@ -110,6 +110,6 @@ def _variables(given: CommandServer | PythonTool) -> Found:
 
 def _variable(name: str, source: str, key: str) -> Found:
     if is_secret(source):
-        yield key, source, GOES_NOWHERE, "leave it out"
+        yield key, source, NOT_FOR_AGENTS, "leave it out"
     elif name.startswith(OURS[0]):
         yield key, name, f"names that begin with {OURS[0]} are the worker's", "take another name"

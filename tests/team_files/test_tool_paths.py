@@ -87,7 +87,7 @@ def test_paths_are_relative_to_the_team_file_and_travel_as_absolute(
         ),
         (
             "{command: [sh], env: {T: $ATXP_API_KEY}}",
-            ".env = ATXP_API_KEY: this one goes to no agent: with it, it could spend the money of"
+            ".env = ATXP_API_KEY: no agent or tool is given this key: it could spend the money of"
             " every agent (leave it out)",
         ),
         (
@@ -106,7 +106,7 @@ def test_paths_are_relative_to_the_team_file_and_travel_as_absolute(
         ),
         (
             "{url: 'https://x.example', headers: {Authorization: $GATEWAY_PARENT_KEY}}",
-            ".headers = GATEWAY_PARENT_KEY: this one goes to no agent: with it, it could spend the"
+            ".headers = GATEWAY_PARENT_KEY: no agent or tool is given this key: it could spend the"
             " money of every agent (leave it out)",
         ),
         (

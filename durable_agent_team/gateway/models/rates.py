@@ -38,14 +38,14 @@ class ScaledRates:
     output_audio: int
     output_image: int
     request: int
-    dearest_text: int = field(init=False)
+    highest_text: int = field(init=False)
     """Of a prompt without images and audio."""
-    dearest_output: int = field(init=False)
+    highest_output: int = field(init=False)
 
     def __post_init__(self) -> None:
         made = max(self.output, self.reasoning, self.output_audio, self.output_image)
-        object.__setattr__(self, "dearest_text", max(self.input, self.cached, self.cache_write))
-        object.__setattr__(self, "dearest_output", made)
+        object.__setattr__(self, "highest_text", max(self.input, self.cached, self.cache_write))
+        object.__setattr__(self, "highest_output", made)
 
     def of(self, usage: TokenUsage) -> int:
         """What these tokens cost, scaled: each is charged once, as the most specific kind."""
@@ -74,12 +74,12 @@ class ScaledRates:
 
     def most(self, prompt: int, completion: int, parts: "PromptParts") -> int:
         """The most that this many tokens can cost, of whatever kind they are."""
-        return self.request + prompt * self._dearest_input(parts) + completion * self.dearest_output
+        return self.request + prompt * self._highest_input(parts) + completion * self.highest_output
 
-    def _dearest_input(self, parts: "PromptParts") -> int:
+    def _highest_input(self, parts: "PromptParts") -> int:
         if parts is TEXT:
-            return self.dearest_text
-        rates = [self.dearest_text]
+            return self.highest_text
+        rates = [self.highest_text]
         if parts.long_cache:
             rates.append(self.cache_write_1h)
         if parts.audio:
