@@ -18,6 +18,7 @@ from durable_agent_team.gateway.api import (
     door_routes,
     effect_routes,
     embedding_routes,
+    ledger_routes,
     scope_routes,
     tool_charge_routes,
 )
@@ -246,7 +247,7 @@ def add_routes(app: web.Application) -> None:
     app.router.add_patch("/v1/agents/batch", account_batches.change_accounts)
     app.router.add_get("/v1/agents/{id}", account_routes.read_account)
     app.router.add_patch("/v1/agents/{id}", account_routes.change_account)
-    app.router.add_get("/v1/agents/{id}/transactions", account_routes.transactions)
+    app.router.add_get("/v1/agents/{id}/transactions", ledger_routes.transactions)
     app.router.add_post("/v1/transfers", account_routes.transfer)
     app.router.add_post("/v1/charges", tool_charge_routes.reserve_charge)
     app.router.add_get("/v1/charges/{key}", tool_charge_routes.read_charge)

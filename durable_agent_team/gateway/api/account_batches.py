@@ -13,8 +13,6 @@ from durable_agent_team.gateway.api.account_routes import (
     new_account,
     new_status,
     open_one,
-    refuse_unknown,
-    wait_seconds,
 )
 from durable_agent_team.gateway.api.gateway_context import GATEWAY, GatewayContext
 from durable_agent_team.gateway.api.http_bodies import (
@@ -28,6 +26,7 @@ from durable_agent_team.gateway.api.request_shapes import (
     MAX_ACCOUNTS,
     NEW_ACCOUNTS,
 )
+from durable_agent_team.gateway.api.request_values import refuse_unknown, wait_seconds
 from durable_agent_team.gateway.api.response_shapes import (
     CAPABILITIES,
     AccountStates,

@@ -1,66 +1,38 @@
-"""Routes for accounts: open, read, change, transfer, ledger. All need the parent key."""
+"""Routes for accounts: open, read, change, transfer. All need the parent key."""
 
 import hashlib
 import json
-import math
 import uuid
-from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
 from aiohttp import web
 
-from durable_agent_team.gateway.amounts import MAX_MICRO, is_number, parse_usd, usd, usd_text
+from durable_agent_team.gateway.amounts import MAX_MICRO, usd, usd_text
 from durable_agent_team.gateway.api.gateway_context import GATEWAY, GatewayContext
 from durable_agent_team.gateway.api.http_bodies import (
     idempotency_key,
     json_object,
-    query_value,
     respond_shape,
     without_keys,
 )
 from durable_agent_team.gateway.api.request_shapes import (
     ACCOUNT_CHANGE,
-    CHARGE,
-    MAX_AFTER,
-    MAX_DIGITS,
     MAX_NAME,
-    MAX_PAGE,
-    MAX_WAIT_SECONDS,
     NEW_ACCOUNT,
-    PAGE,
-    POSSIBLY_BILLED,
-    TOOL,
     TRANSFER,
-    Schema,
 )
+from durable_agent_team.gateway.api.request_values import micro_usd, refuse_unknown, wait_seconds
 from durable_agent_team.gateway.api.response_shapes import (
     CAPABILITIES,
     AccountJson,
     AccountState,
-    LedgerEntry,
-    LedgerPage,
     OpenedAccount,
-    PossiblyBilled,
     Transferred,
 )
-from durable_agent_team.gateway.api_error import (
-    ApiError,
-    conflict,
-    invalid,
-    not_found,
-    shown,
-    shown_name,
-)
+from durable_agent_team.gateway.api_error import ApiError, conflict, invalid, not_found, shown
 from durable_agent_team.gateway.keys import hash_key
 from durable_agent_team.gateway.stores.account_records import Account
-from durable_agent_team.gateway.stores.store import (
-    LedgerLine,
-    NewAccount,
-    PossiblyBilledCall,
-    RefusalReason,
-    StoreRefusal,
-)
+from durable_agent_team.gateway.stores.store import NewAccount, RefusalReason, StoreRefusal
 
 
 def account_fields(account: Account) -> dict[str, Any]:
@@ -100,7 +72,7 @@ def new_account(
             f"`{path}name` must be a string of 1 to {MAX_NAME} characters; got {shown(name)}"
         )
     name = without_keys(gateway, request, name)
-    budget = _usd(data.get("budget"), f"`{path}budget`")
+    budget = micro_usd(data.get("budget"), f"`{path}budget`")
     account_id = "agt_" + uuid.uuid4().hex
     return NewAccount(
         account_id,
@@ -139,7 +111,7 @@ async def read_account(request: web.Request) -> web.Response:
 
 async def _respond_account(request: web.Request, account: Account | None) -> web.Response:
     if account is None:
-        raise _unknown_account(request.match_info["id"])
+        raise unknown_account(request.match_info["id"])
     gateway = request.app[GATEWAY]
     gateway.label_accounts(account)
     return respond_shape(await account_state(gateway, account))
@@ -163,7 +135,7 @@ async def change_account(request: web.Request) -> web.Response:
     data = await json_object(request)
     refuse_unknown(data, ACCOUNT_CHANGE)
     status = new_status(data)
-    budget = _usd(data["budget"], "`budget`") if "budget" in data else None
+    budget = micro_usd(data["budget"], "`budget`") if "budget" in data else None
     if budget is None and status is None:
         raise invalid("Nothing to change: send `budget`, `status`, or both")
     wait = wait_seconds(request, data)
@@ -188,7 +160,7 @@ def new_status(data: dict[str, Any]) -> str | None:
 def change_error(refusal: StoreRefusal, account_id: str, budget: int) -> ApiError:
     account = refusal.account
     if account is None:
-        return _unknown_account(account_id)
+        return unknown_account(account_id)
     return conflict(
         f"The budget of {account.name!r} cannot be {usd_text(budget)} USD:"
         f" {usd_text(account.spent)} are spent and {usd_text(account.reserved)} reserved",
@@ -207,7 +179,7 @@ async def transfer(request: web.Request) -> web.Response:
     from_id, to_id = data.get("from"), data.get("to")
     if not isinstance(from_id, str) or not isinstance(to_id, str) or from_id == to_id:
         raise invalid("`from` and `to` must be the ids of two different accounts")
-    amount = _usd(data.get("amount"), "`amount`")
+    amount = micro_usd(data.get("amount"), "`amount`")
     if amount == 0:
         raise invalid("`amount` must be more than 0")
     moved = await gateway.store.transfer(from_id, to_id, amount, idempotency_key(request))
@@ -230,7 +202,7 @@ def _transfer_error(refusal: StoreRefusal, from_id: str, to_id: str, amount: int
     if refusal.reason is RefusalReason.CONFLICT:
         return conflict("This Idempotency-Key made another transfer", "idempotency_conflict")
     if refusal.reason is RefusalReason.NOT_FOUND or account is None:
-        return _unknown_account(from_id if account is None else to_id)
+        return unknown_account(from_id if account is None else to_id)
     if refusal.reason is RefusalReason.DISABLED:
         message = f"The account {account.name!r} is disabled; PATCH its `status` to `active` first"
         return conflict(message, "account_disabled")
@@ -250,107 +222,5 @@ def _transfer_error(refusal: StoreRefusal, from_id: str, to_id: str, amount: int
     )
 
 
-async def transactions(request: web.Request) -> web.Response:
-    """GET /v1/agents/{id}/transactions?kind=&limit=&after=&idempotency_key=&scope=: the ledger,
-    newest last; with `kind=tool` only the charges of tools; with `kind=possibly_billed` the calls
-    that were given up, which the account does not pay."""
-    gateway = request.app[GATEWAY]
-    await gateway.require_parent(request)
-    account_id = request.match_info["id"]
-    limit = whole(request, "limit", PAGE, 1, MAX_PAGE)
-    after = whole(request, "after", 0, 0, MAX_AFTER)
-    account = await gateway.store.account(account_id)
-    if account is None:
-        raise _unknown_account(account_id)
-    gateway.label_accounts(account)
-    key, scope = query_value(request, "idempotency_key"), query_value(request, "scope")
-    kind = query_value(request, "kind") or CHARGE
-    page: list[LedgerEntry | PossiblyBilled]
-    if kind in (CHARGE, TOOL):
-        lines = await gateway.store.ledger_lines(
-            account_id, after, limit + 1, key, scope, TOOL if kind == TOOL else None
-        )
-        page = [_ledger_entry(line) for line in lines]
-    elif kind == POSSIBLY_BILLED:
-        calls = await gateway.store.possibly_billed(account_id, after, limit + 1, key, scope)
-        page = [_possibly_billed(call) for call in calls]
-    else:
-        raise invalid(f"`kind` must be {CHARGE}, {TOOL} or {POSSIBLY_BILLED}; got {shown(kind)}")
-    return respond_shape(LedgerPage(data=page[:limit], has_more=len(page) > limit))
-
-
-def _ledger_entry(line: LedgerLine) -> LedgerEntry:
-    return LedgerEntry(
-        id=line.id,
-        created_at=datetime.fromtimestamp(line.created_at, UTC).isoformat(),
-        idempotency_key=line.idempotency_key,
-        model=line.model,
-        prompt_tokens=line.prompt_tokens,
-        completion_tokens=line.completion_tokens,
-        amount=usd(line.amount),
-        estimated=line.estimated,
-        overrun=usd(line.overrun),
-        cached_tokens=line.cached_tokens,
-        cache_write_tokens=line.cache_write_tokens,
-        reasoning_tokens=line.reasoning_tokens,
-        saved_usd=usd(line.saved),
-        price_source=line.price_source,
-        scope=line.scope,
-        attempt=line.attempt,
-        kind="tool" if line.kind == TOOL else None,
-        what=line.what,
-    )
-
-
-def _possibly_billed(call: PossiblyBilledCall) -> PossiblyBilled:
-    return PossiblyBilled(
-        kind=POSSIBLY_BILLED,
-        id=call.id,
-        created_at=datetime.fromtimestamp(call.created_at, UTC).isoformat(),
-        idempotency_key=call.idempotency_key,
-        model=call.model,
-        amount=0,
-        bound=None if call.bound is None else usd(call.bound),
-        cause=call.cause,
-        scope=call.scope,
-        attempt=call.attempt,
-    )
-
-
-def refuse_unknown(data: dict[str, Any], shape: Schema) -> None:
-    known = set(shape["properties"])
-    if unknown := sorted(set(data) - known):
-        name = shown_name(unknown[0])
-        raise invalid(f"`{name}` is not known here; known: {', '.join(sorted(known))}")
-
-
-def _usd(value: object, field: str) -> int:
-    try:
-        return parse_usd(value, field)
-    except ValueError as error:
-        raise invalid(str(error)) from None
-
-
-def wait_seconds(request: web.Request, data: dict[str, Any]) -> float:
-    value = data.get("wait_seconds", query_value(request, "wait_seconds") or 0)
-    # A Decimal becomes infinity where `float` of an int would raise OverflowError.
-    seconds = float(Decimal(value)) if is_number(value) else math.nan
-    if not 0 <= seconds <= MAX_WAIT_SECONDS:
-        raise invalid(
-            f"`wait_seconds` must be between 0 and {MAX_WAIT_SECONDS}; got {shown(value)}"
-        )
-    return seconds
-
-
-def whole(request: web.Request, field: str, default: int, least: int, most: int) -> int:
-    text = query_value(request, field)
-    if text is None:
-        return default
-    digits = text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS
-    if not digits or not least <= int(text) <= most:
-        raise invalid(f"`{field}` must be a whole number from {least} to {most}; got {shown(text)}")
-    return int(text)
-
-
-def _unknown_account(account_id: str) -> ApiError:
+def unknown_account(account_id: str) -> ApiError:
     return not_found(f"There is no account {shown(account_id)}")

@@ -5,7 +5,6 @@ from typing import Any
 
 from aiohttp import web
 
-from durable_agent_team.gateway.api.account_routes import refuse_unknown
 from durable_agent_team.gateway.api.effect_shapes import (
     EFFECT,
     EFFECT_BEGIN,
@@ -25,6 +24,7 @@ from durable_agent_team.gateway.api.http_bodies import (
     without_keys,
 )
 from durable_agent_team.gateway.api.request_shapes import Schema
+from durable_agent_team.gateway.api.request_values import refuse_unknown
 from durable_agent_team.gateway.api.scoped_calls import MAX_ATTEMPT, checked_scope
 from durable_agent_team.gateway.api_error import invalid, shown
 from durable_agent_team.gateway.stores.effect_store import (

@@ -6,7 +6,6 @@ from typing import Any
 
 from aiohttp import web
 
-from durable_agent_team.gateway.api.account_routes import whole
 from durable_agent_team.gateway.api.effect_refusals import effect_refused, missing
 from durable_agent_team.gateway.api.effect_requests import (
     begin_request,
@@ -24,6 +23,7 @@ from durable_agent_team.gateway.api.effect_shapes import (
 from durable_agent_team.gateway.api.gateway_context import GATEWAY
 from durable_agent_team.gateway.api.http_bodies import respond_shape
 from durable_agent_team.gateway.api.request_shapes import MAX_AFTER, MAX_PAGE, PAGE
+from durable_agent_team.gateway.api.request_values import whole
 from durable_agent_team.gateway.api.scope_routes import scope_account
 from durable_agent_team.gateway.api.scoped_calls import checked_scope
 from durable_agent_team.gateway.stores import effect_store

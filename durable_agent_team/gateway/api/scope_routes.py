@@ -5,9 +5,9 @@ import json
 from aiohttp import web
 
 from durable_agent_team.gateway.amounts import parse_usd, usd
-from durable_agent_team.gateway.api.account_routes import wait_seconds
 from durable_agent_team.gateway.api.gateway_context import GATEWAY
 from durable_agent_team.gateway.api.http_bodies import query_value, respond_shape
+from durable_agent_team.gateway.api.request_values import wait_seconds
 from durable_agent_team.gateway.api.response_shapes import (
     LastError,
     ScopeCalls,

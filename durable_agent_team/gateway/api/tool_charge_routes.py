@@ -5,7 +5,6 @@ from typing import Any
 from aiohttp import web
 
 from durable_agent_team.gateway.amounts import parse_usd, usd, usd_text
-from durable_agent_team.gateway.api.account_routes import refuse_unknown
 from durable_agent_team.gateway.api.gateway_context import GATEWAY
 from durable_agent_team.gateway.api.http_bodies import (
     json_object,
@@ -13,6 +12,7 @@ from durable_agent_team.gateway.api.http_bodies import (
     respond_account,
     respond_shape,
 )
+from durable_agent_team.gateway.api.request_values import refuse_unknown
 from durable_agent_team.gateway.api.scope_routes import scope_account
 from durable_agent_team.gateway.api.tool_charge_shapes import (
     CHARGE_KEY,
