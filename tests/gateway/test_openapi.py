@@ -10,7 +10,8 @@ from aiohttp import web
 
 from durable_agent_team.gateway.api import account_routes
 from durable_agent_team.gateway.api.openapi_document import describe, routes
-from durable_agent_team.gateway.api.openapi_operations import ERRORS, OPERATIONS
+from durable_agent_team.gateway.api.openapi_errors import ERRORS
+from durable_agent_team.gateway.api.openapi_operations import OPERATIONS
 from durable_agent_team.gateway.calls.chat_request import KNOWN_FIELDS
 from durable_agent_team.gateway.models.model_table import ModelTable
 from durable_agent_team.gateway.models.price_file import DEFAULT_PRICE_FILE, Prices

@@ -26,14 +26,13 @@ from durable_agent_team.gateway.api.effect_shapes import (
     EFFECT_RESOLVE,
 )
 from durable_agent_team.gateway.api.http_bodies import respond
+from durable_agent_team.gateway.api.openapi_errors import ERRORS, UPSTREAM_STATUSES
 from durable_agent_team.gateway.api.openapi_operations import (
     AGENT_KEY,
     BLOB,
-    ERRORS,
     OPERATIONS,
     PARENT_KEY,
     STREAMED,
-    UPSTREAM_STATUSES,
     Operation,
 )
 from durable_agent_team.gateway.api.request_shapes import (

@@ -12,25 +12,26 @@ from durable_agent_team.gateway.api.door_shapes import (
     MessagesError,
     ResponseObject,
 )
-from durable_agent_team.gateway.api.effect_shapes import EFFECT as EFFECT_NAME
-from durable_agent_team.gateway.api.effect_shapes import (
-    EffectDetails,
-    EffectList,
-    EffectState,
+from durable_agent_team.gateway.api.effect_shapes import EffectDetails, EffectList, EffectState
+from durable_agent_team.gateway.api.openapi_errors import ALWAYS, WITH_BODY, WITH_KEY
+from durable_agent_team.gateway.api.openapi_parameters import (
+    EFFECT,
+    ID,
+    IDEMPOTENT,
+    IN_SCOPE,
+    KNOWN_LIMITS,
+    LEDGER_FILTERS,
+    LONG_POLL,
+    OF_AGENT,
+    OF_CHARGE,
+    OF_SCOPE,
+    PAGING,
+    SCOPE_HEADERS,
+    SHA256,
+    TIMEOUT,
+    WAIT,
 )
-from durable_agent_team.gateway.api.request_shapes import (
-    AMOUNT,
-    CHARGE,
-    IDEMPOTENCY_KEY,
-    MAX_AFTER,
-    MAX_PAGE,
-    PAGE,
-    POSSIBLY_BILLED,
-    TOOL,
-    WAIT_FOR_CHARGE,
-    WAIT_SECONDS,
-    Schema,
-)
+from durable_agent_team.gateway.api.request_shapes import Schema
 from durable_agent_team.gateway.api.response_shapes import (
     AccountState,
     AccountStates,
@@ -48,51 +49,13 @@ from durable_agent_team.gateway.api.response_shapes import (
     Transferred,
     UpstreamStates,
 )
-from durable_agent_team.gateway.api.scoped_calls import (
-    ATTEMPT_HEADER,
-    MAX_ATTEMPT,
-    SCOPE,
-    SCOPE_HEADER,
-)
-from durable_agent_team.gateway.api.tool_charge_shapes import CHARGE_KEY, ToolChargeJson
-from durable_agent_team.gateway.calls.time_limit import (
-    KNOWN_LIMITS_HEADER,
-    MAX_KNOWN_LIMITS,
-    TIMEOUT_HEADER,
-)
+from durable_agent_team.gateway.api.tool_charge_shapes import ToolChargeJson
 
 BLOB: Final = "Blob"
 """The one body that is not JSON."""
 PATH: Final = "/openapi.json"
 PARENT_KEY: Final = "parentKey"
 AGENT_KEY: Final = "agentKey"
-
-ERRORS: Final = {
-    400: "A value is wrong, and `message` names its field; or the request is not valid HTTP.",
-    401: "The key is unknown.",
-    402: "The call does not fit the account's limit, or the account is disabled.",
-    403: "The key is of the wrong kind: the parent key manages accounts, an agent's key chats.",
-    404: "There is no such account, model, blob, effect or charge.",
-    408: "The body did not arrive within GATEWAY_REQUEST_SECONDS.",
-    409: "It contradicts the state of the account, effect or charge, or what its Idempotency-Key"
-    " was used for before.",
-    410: "The call was paid, or the effect is done; the answer was deleted when the account was"
-    " disabled.",
-    411: "A blob needs a `Content-Length`.",
-    413: "The body is larger than GATEWAY_MAX_BODY_BYTES, GATEWAY_MAX_BLOB_BYTES, or the limit of"
-    " an effect's result.",
-    415: "The body is compressed.",
-    500: "A bug of the gateway; `message` has the id of its log line. Or a blob is damaged.",
-    502: "The upstream was not reached, or its answer cannot be used.",
-    503: "The gateway cannot do this now; `Retry-After` says when to try again.",
-    504: "The upstream did not answer within the call's time limit.",
-    507: "The blobs would exceed GATEWAY_BLOB_STORAGE_BYTES, or the account has too many effects.",
-}
-"""What an error status means. All have the shape `ErrorResponse`."""
-
-_ALWAYS: Final = (400, 500, 503)
-_BODY: Final = (408, 413, 415)
-_KEY: Final = (401, 403)
 
 
 @dataclass(frozen=True)
@@ -102,7 +65,7 @@ class Operation:
 
     summary: str
     response: type[BaseModel] | None
-    errors: tuple[int, ...] = _ALWAYS
+    errors: tuple[int, ...] = ALWAYS
     key: str | None = None
     body: str | None = None
     parameters: tuple[Schema, ...] = ()
@@ -112,58 +75,16 @@ class Operation:
     """Another kind of key that serves, too."""
 
 
-def _parameter(place: str, name: str, schema: Schema) -> Schema:
-    return {"name": name, "in": place, "required": place == "path", "schema": schema}
-
-
-def _whole(least: int, most: int, default: int) -> Schema:
-    return {"type": "integer", "minimum": least, "maximum": most, "default": default}
-
-
-ID = _parameter("path", "id", {"type": "string", "minLength": 1})
-SHA256 = _parameter("path", "sha256", {"type": "string", "pattern": "^[0-9a-f]{64}$"})
-EFFECT = _parameter("path", "effect", {"type": "string", "pattern": f"^{EFFECT_NAME.pattern}$"})
-OF_AGENT = _parameter("query", "agent", {"type": "string", "minLength": 1})
-"""With the parent key: the account that the scope belongs to."""
-TIMEOUT = _parameter("header", TIMEOUT_HEADER, {"type": "number", "exclusiveMinimum": 0})
-KNOWN_LIMITS = _parameter(
-    "header", KNOWN_LIMITS_HEADER, {"type": "integer", "minimum": 0, "maximum": MAX_KNOWN_LIMITS}
-)
-IDEMPOTENT = _parameter("header", "Idempotency-Key", IDEMPOTENCY_KEY)
-IN_QUERY = (
-    _parameter("query", "kind", {"enum": [CHARGE, TOOL, POSSIBLY_BILLED], "default": CHARGE}),
-    _parameter("query", "limit", _whole(1, MAX_PAGE, PAGE)),
-    _parameter("query", "after", _whole(0, MAX_AFTER, 0)),
-    _parameter("query", "idempotency_key", {"type": "string"}),
-    _parameter("query", "scope", {"type": "string"}),
-)
-SCOPE_NAME: Final[Schema] = {"type": "string", "pattern": f"^{SCOPE.pattern}$"}
-ATTEMPT_NUMBER: Final[Schema] = {"type": "integer", "minimum": 1, "maximum": MAX_ATTEMPT}
-OF_SCOPE = _parameter("path", "scope", SCOPE_NAME)
-IN_SCOPE = (OF_SCOPE, _parameter("path", "attempt", ATTEMPT_NUMBER))
-LONG_POLL = (
-    _parameter("query", "spent_usd", AMOUNT),
-    _parameter("query", "wait_seconds", WAIT_FOR_CHARGE),
-)
-"""Of a scope: answers as soon as it has cost another amount than `spent_usd`."""
-SCOPE_HEADERS = (
-    _parameter("header", SCOPE_HEADER, SCOPE_NAME),
-    _parameter("header", ATTEMPT_HEADER, ATTEMPT_NUMBER),
-)
-
-OF_CHARGE = _parameter("path", "key", {"type": "string", "pattern": f"^{CHARGE_KEY.pattern}$"})
-_CHARGED: Final = (*_ALWAYS, *_KEY, 404, 409)
-
-_PAGE: Final = tuple(each for each in IN_QUERY if each["name"] in ("limit", "after"))
-_EFFECT: Final = (*_ALWAYS, *_KEY, *_BODY, 404, 409)
-_CALL: Final = (*_ALWAYS, *_KEY, *_BODY, 402, 409, 410, 502, 504)
+_CHARGED: Final = (*ALWAYS, *WITH_KEY, 404, 409)
+_EFFECT: Final = (*ALWAYS, *WITH_KEY, *WITH_BODY, 404, 409)
+_CALL: Final = (*ALWAYS, *WITH_KEY, *WITH_BODY, 402, 409, 410, 502, 504)
 _CALL_HEADERS: Final = (IDEMPOTENT, TIMEOUT, KNOWN_LIMITS, *SCOPE_HEADERS)
 
 _UNSCOPED: Final[dict[tuple[str, str], Operation]] = {
     ("POST", "/v1/agents"): Operation(
         "Open an account",
         OpenedAccount,
-        (*_ALWAYS, *_KEY, *_BODY, 409),
+        (*ALWAYS, *WITH_KEY, *WITH_BODY, 409),
         PARENT_KEY,
         "NewAccount",
         (IDEMPOTENT,),
@@ -172,7 +93,7 @@ _UNSCOPED: Final[dict[tuple[str, str], Operation]] = {
     ("POST", "/v1/agents/batch"): Operation(
         "Open many accounts, each under an idempotency key of its own",
         OpenedAccounts,
-        (*_ALWAYS, *_KEY, *_BODY, 409),
+        (*ALWAYS, *WITH_KEY, *WITH_BODY, 409),
         PARENT_KEY,
         "NewAccounts",
         success=(201,),
@@ -180,32 +101,32 @@ _UNSCOPED: Final[dict[tuple[str, str], Operation]] = {
     ("PATCH", "/v1/agents/batch"): Operation(
         "Change the status of many accounts",
         AccountStates,
-        (*_ALWAYS, *_KEY, *_BODY, 404, 409),
+        (*ALWAYS, *WITH_KEY, *WITH_BODY, 404, 409),
         PARENT_KEY,
         "AccountsChange",
     ),
     ("GET", "/v1/agents/{id}"): Operation(
-        "Read an account", AccountState, (*_ALWAYS, *_KEY, 404), PARENT_KEY, parameters=(ID,)
+        "Read an account", AccountState, (*ALWAYS, *WITH_KEY, 404), PARENT_KEY, parameters=(ID,)
     ),
     ("PATCH", "/v1/agents/{id}"): Operation(
         "Change an account's budget or status",
         AccountState,
-        (*_ALWAYS, *_KEY, *_BODY, 404, 409),
+        (*ALWAYS, *WITH_KEY, *WITH_BODY, 404, 409),
         PARENT_KEY,
         "AccountChange",
-        (ID, _parameter("query", "wait_seconds", WAIT_SECONDS)),
+        (ID, WAIT),
     ),
     ("GET", "/v1/agents/{id}/transactions"): Operation(
         "Read an account's ledger, newest last",
         LedgerPage,
-        (*_ALWAYS, *_KEY, 404),
+        (*ALWAYS, *WITH_KEY, 404),
         PARENT_KEY,
-        parameters=(ID, *IN_QUERY),
+        parameters=(ID, *PAGING, *LEDGER_FILTERS),
     ),
     ("POST", "/v1/transfers"): Operation(
         "Move unspent money to another account",
         Transferred,
-        (*_ALWAYS, *_KEY, *_BODY, 404, 409),
+        (*ALWAYS, *WITH_KEY, *WITH_BODY, 404, 409),
         PARENT_KEY,
         "Transfer",
         (IDEMPOTENT,),
@@ -246,7 +167,7 @@ _UNSCOPED: Final[dict[tuple[str, str], Operation]] = {
     ("POST", "/v1/charges"): Operation(
         "Reserve what a call of a tool costs",
         ToolChargeJson,
-        (*_ALWAYS, *_KEY, *_BODY, 402, 409),
+        (*ALWAYS, *WITH_KEY, *WITH_BODY, 402, 409),
         AGENT_KEY,
         "NewToolCharge",
         success=(200, 201),
@@ -254,7 +175,7 @@ _UNSCOPED: Final[dict[tuple[str, str], Operation]] = {
     ("GET", "/v1/charges/{key}"): Operation(
         "Read a tool's charge",
         ToolChargeJson,
-        (*_ALWAYS, *_KEY, 404),
+        (*ALWAYS, *WITH_KEY, 404),
         AGENT_KEY,
         parameters=(OF_CHARGE, OF_AGENT),
         or_key=PARENT_KEY,
@@ -276,22 +197,22 @@ _UNSCOPED: Final[dict[tuple[str, str], Operation]] = {
     ("PUT", "/v1/blobs/{sha256}"): Operation(
         "Store a blob under its SHA-256",
         BlobStored,
-        (*_ALWAYS, *_KEY, *_BODY, 411, 507),
+        (*ALWAYS, *WITH_KEY, *WITH_BODY, 411, 507),
         PARENT_KEY,
         BLOB,
         (SHA256,),
         (200, 201),
     ),
     ("GET", "/v1/blobs/{sha256}"): Operation(
-        "Read a blob", None, (*_ALWAYS, *_KEY, 404), PARENT_KEY, parameters=(SHA256,)
+        "Read a blob", None, (*ALWAYS, *WITH_KEY, 404), PARENT_KEY, parameters=(SHA256,)
     ),
     ("HEAD", "/v1/blobs/{sha256}"): Operation(
-        "Whether a blob is there", None, (*_ALWAYS, *_KEY, 404), PARENT_KEY, parameters=(SHA256,)
+        "Whether a blob is there", None, (*ALWAYS, *WITH_KEY, 404), PARENT_KEY, parameters=(SHA256,)
     ),
     ("GET", "/v1/scopes/{scope}"): Operation(
         "What a scope has cost, and how its calls ended",
         ScopeJson,
-        (*_ALWAYS, *_KEY, 404),
+        (*ALWAYS, *WITH_KEY, 404),
         AGENT_KEY,
         parameters=(OF_SCOPE, OF_AGENT, *LONG_POLL),
         or_key=PARENT_KEY,
@@ -299,15 +220,15 @@ _UNSCOPED: Final[dict[tuple[str, str], Operation]] = {
     ("GET", "/v1/scopes/{scope}/effects"): Operation(
         "List the effects of a scope, without their results",
         EffectList,
-        (*_ALWAYS, *_KEY, 404),
+        (*ALWAYS, *WITH_KEY, 404),
         AGENT_KEY,
-        parameters=(OF_SCOPE, OF_AGENT, *_PAGE),
+        parameters=(OF_SCOPE, OF_AGENT, *PAGING),
         or_key=PARENT_KEY,
     ),
     ("GET", "/v1/scopes/{scope}/effects/{effect}"): Operation(
         "Read an effect, with its result",
         EffectDetails,
-        (*_ALWAYS, *_KEY, 404),
+        (*ALWAYS, *WITH_KEY, 404),
         AGENT_KEY,
         parameters=(OF_SCOPE, EFFECT, OF_AGENT),
         or_key=PARENT_KEY,
@@ -338,12 +259,12 @@ _UNSCOPED: Final[dict[tuple[str, str], Operation]] = {
     ),
     ("GET", "/v1/models"): Operation("List the priced models", ModelList),
     ("GET", "/v1/models/{id}"): Operation(
-        "Read one model's price", ModelJson, (*_ALWAYS, 404), parameters=(ID,)
+        "Read one model's price", ModelJson, (*ALWAYS, 404), parameters=(ID,)
     ),
     ("GET", "/v1/upstreams"): Operation(
         "Ask every upstream whether it takes its key",
         UpstreamStates,
-        (*_ALWAYS, *_KEY),
+        (*ALWAYS, *WITH_KEY),
         PARENT_KEY,
     ),
     ("GET", "/healthz"): Operation("Whether calls can be made", Health, (400, 500)),
@@ -375,7 +296,3 @@ STREAMED: Final = frozenset(
     for path in ("/v1/chat/completions", "/v1/responses", "/v1/messages")
     for before in ("", SCOPED)
 )
-UPSTREAM_STATUSES: Final = {
-    "4XX": "An error of the upstream, with its status.",
-    "5XX": "An error of the upstream, with its status.",
-}
