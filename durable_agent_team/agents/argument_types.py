@@ -7,18 +7,11 @@ where the function uses it. Standard library only, Python 3.10 or newer.
 
 import collections.abc
 import dataclasses
-import datetime
-import decimal
 import enum
-import inspect
 import json
-import math
-import pathlib
 import types
 import typing
-import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, Union
 
 from durable_agent_team.agents.argument_limits import (
@@ -27,11 +20,19 @@ from durable_agent_team.agents.argument_limits import (
     limits_of,
     with_limits,
 )
+from durable_agent_team.agents.scalar_types import (
+    SCALARS,
+    TEXTS,
+    Kind,
+    NoSchema,
+    Schema,
+    enumeration,
+    expect,
+    from_text,
+    literal,
+    name_of,
+)
 from durable_agent_team.agents.schema_references import inlined
-
-Schema = dict[str, Any]
-Convert = Callable[[Any, str], Any]
-"""The Python value of a JSON value at a place of the arguments. Raises `ArgumentError`."""
 
 MAX_DEPTH = 20
 """Of types inside of types."""
@@ -46,32 +47,6 @@ _LISTS: dict[Any, Callable[[list[Any]], Any]] = {
     collections.abc.Set: set,
 }
 _MAPPINGS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
-_TEXTS: dict[type, tuple[Schema, Callable[[str], Any]]] = {
-    datetime.datetime: (
-        {"type": "string", "format": "date-time"},
-        lambda text: datetime.datetime.fromisoformat(_with_offset(text)),
-    ),
-    datetime.date: ({"type": "string", "format": "date"}, datetime.date.fromisoformat),
-    datetime.time: (
-        {"type": "string", "format": "time"},
-        lambda text: datetime.time.fromisoformat(_with_offset(text)),
-    ),
-    uuid.UUID: ({"type": "string", "format": "uuid"}, uuid.UUID),
-    pathlib.Path: ({"type": "string"}, pathlib.Path),
-    pathlib.PurePath: ({"type": "string"}, pathlib.PurePath),
-}
-
-
-class NoSchema(Exception):
-    """A type that no JSON value is read as. The text names it, and what to use instead."""
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A type as JSON has it."""
-
-    schema: Schema
-    convert: Convert
 
 
 class Kinds:
@@ -99,7 +74,7 @@ class Kinds:
         if origin in (Union, types.UnionType):
             return self._union(arguments)
         if origin is Literal:
-            return _literal(arguments)
+            return literal(arguments)
         if origin is not None and _is_wrapper(origin):
             return self.of(arguments[0])
         return self._plain(annotation, annotation if origin is None else origin, arguments)
@@ -107,8 +82,8 @@ class Kinds:
     def _plain(self, annotation: Any, base: Any, arguments: tuple[Any, ...]) -> Kind:
         if annotation is Any or annotation is object:
             return Kind({}, lambda value, _: value)
-        if annotation in _SCALARS:
-            return _SCALARS[annotation]
+        if annotation in SCALARS:
+            return SCALARS[annotation]
         if base in _LISTS:
             return self._list(base, arguments)
         if base is tuple:
@@ -118,9 +93,9 @@ class Kinds:
         if not isinstance(annotation, type):
             raise _unknown(annotation)
         if issubclass(annotation, enum.Enum):
-            return _enum(annotation)
-        if annotation in _TEXTS:
-            return _from_text(annotation)
+            return enumeration(annotation)
+        if annotation in TEXTS:
+            return from_text(annotation)
         if hasattr(annotation, "model_json_schema") and hasattr(annotation, "model_validate_json"):
             return _pydantic(annotation)
         if typing.is_typeddict(annotation) or dataclasses.is_dataclass(annotation):
@@ -168,7 +143,7 @@ class Kinds:
             schema["uniqueItems"] = True
 
         def convert(value: Any, where: str) -> Any:
-            values = _expect(value, list, where, "a list")
+            values = expect(value, list, where, "a list")
             converted = [item.convert(each, f"{where}[{i}]") for i, each in enumerate(values)]
             try:
                 return make(converted)
@@ -188,7 +163,7 @@ class Kinds:
             schema["prefixItems"] = [each.schema for each in items]
 
         def convert(value: Any, where: str) -> Any:
-            values = _expect(value, list, where, f"a list of {size} items")
+            values = expect(value, list, where, f"a list of {size} items")
             if len(values) != size:
                 raise ArgumentError(f"{where}: a list of {size} items is expected")
             pairs = enumerate(zip(items, values))  # noqa: B905 - of one length
@@ -199,19 +174,19 @@ class Kinds:
     def _mapping(self, arguments: tuple[Any, ...]) -> Kind:
         if not arguments:
             return Kind(
-                {"type": "object"}, lambda value, where: _expect(value, dict, where, "an object")
+                {"type": "object"}, lambda value, where: expect(value, dict, where, "an object")
             )
         key, item = self.of(arguments[0]), self.of(arguments[1])
         if key.schema.get("type") != "string":
             raise NoSchema(
-                f"the keys of a JSON object are texts: dict[str, ...], not {_name(arguments[0])}"
+                f"the keys of a JSON object are texts: dict[str, ...], not {name_of(arguments[0])}"
             )
         schema = {"type": "object", "additionalProperties": item.schema}
         if key.schema != {"type": "string"}:
             schema["propertyNames"] = key.schema
 
         def convert(value: Any, where: str) -> Any:
-            values = _expect(value, dict, where, "an object")
+            values = expect(value, dict, where, "an object")
             return {
                 key.convert(name, where): item.convert(each, f"{where}.{name}")
                 for name, each in values.items()
@@ -222,7 +197,7 @@ class Kinds:
     def _record(self, kind: Any) -> Kind:
         """A dataclass or a TypedDict: an object with exactly these properties."""
         if kind in self._open:
-            name, found = self._named.setdefault(kind, (self._free_name(kind), []))
+            name, found = self._named.setdefault(kind, (self._freename_of(kind), []))
             return Kind(
                 {"$ref": f"#/$defs/{name}"}, lambda value, where: found[0].convert(value, where)
             )
@@ -263,7 +238,7 @@ class Kinds:
         }
 
         def convert(value: Any, where: str) -> Any:
-            values = _expect(value, dict, where, "an object")
+            values = expect(value, dict, where, "an object")
             check_names(values, kinds, required, where)
             given = {
                 name: kinds[name].convert(each, f"{where}.{name}") for name, each in values.items()
@@ -275,7 +250,7 @@ class Kinds:
 
         return Kind(schema, convert)
 
-    def _free_name(self, kind: Any) -> str:
+    def _freename_of(self, kind: Any) -> str:
         taken = {name for name, _ in self._named.values()}
         name: str = kind.__name__
         number = 2
@@ -302,123 +277,6 @@ def check_names(
         )
 
 
-def _expect(value: Any, kind: type, where: str, what: str) -> Any:
-    if not isinstance(value, kind):
-        raise ArgumentError(f"{where}: {what} is expected, got {_shown(value)}")
-    return value
-
-
-def _text(value: Any, where: str) -> str:
-    text: str = _expect(value, str, where, "a text")
-    return text
-
-
-def _boolean(value: Any, where: str) -> bool:
-    found: bool = _expect(value, bool, where, "true or false")
-    return found
-
-
-def _nothing(value: Any, where: str) -> None:
-    _expect(value, type(None), where, "null")
-
-
-def _whole(value: Any, where: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value // 1:
-        raise ArgumentError(f"{where}: a whole number is expected, got {_shown(value)}")
-    return int(value)
-
-
-def _number(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not _is_finite(value):
-        raise ArgumentError(f"{where}: a number is expected, got {_shown(value)}")
-    return float(value)
-
-
-def _is_finite(value: float) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        return False
-
-
-def _decimal(value: Any, where: str) -> decimal.Decimal:
-    """What the model wrote: the shortest text of its float, so that 19.99 stays 19.99."""
-    if isinstance(value, float) and value == value // 1 and abs(value) < 10**15:
-        value = int(value)
-    _number(value, where)
-    return decimal.Decimal(repr(value))
-
-
-_SCALARS: dict[Any, Kind] = {
-    str: Kind({"type": "string"}, _text),
-    int: Kind({"type": "integer"}, _whole),
-    float: Kind({"type": "number"}, _number),
-    bool: Kind({"type": "boolean"}, _boolean),
-    None: Kind({"type": "null"}, _nothing),
-    type(None): Kind({"type": "null"}, _nothing),
-    decimal.Decimal: Kind({"type": "number"}, _decimal),
-}
-
-
-def _literal(values: Sequence[Any]) -> Kind:
-    if any(isinstance(each, enum.Enum) or not _is_json_scalar(each) for each in values):
-        raise NoSchema("a Literal has texts, whole numbers, true, false and None")
-    return _one_of([(each, each) for each in values])
-
-
-def _enum(kind: type[enum.Enum]) -> Kind:
-    members = list(kind)
-    by_name = any(not _is_json_scalar(each.value) for each in members)
-    return _one_of([(each.name if by_name else each.value, each) for each in members])
-
-
-def _one_of(pairs: Sequence[tuple[Any, Any]]) -> Kind:
-    """JSON values with what each stands for."""
-    written = [plain_value(each) for each, _ in pairs]
-    schema: Schema = {"enum": written}
-    if all(isinstance(each, str) for each in written):
-        schema["type"] = "string"
-
-    def convert(value: Any, where: str) -> Any:
-        for (_, found), each in zip(pairs, written):  # noqa: B905 - of one length
-            if each == value and isinstance(each, bool) == isinstance(value, bool):
-                return found
-        shown = ", ".join(json.dumps(each) for each in written)[:500]
-        raise ArgumentError(f"{where}: one of {shown} is expected, got {_shown(value)}")
-
-    return Kind(schema, convert)
-
-
-def plain_value(value: Any) -> Any:
-    """The value of an IntEnum or StrEnum without its class."""
-    return value.value if isinstance(value, enum.Enum) else value
-
-
-def _is_json_scalar(value: Any) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return value is None or isinstance(value, (str, int))
-
-
-def _from_text(kind: type) -> Kind:
-    schema, read = _TEXTS[kind]
-
-    def convert(value: Any, where: str) -> Any:
-        text = _text(value, where)
-        try:
-            return read(text)
-        except ValueError:
-            what = schema.get("format", kind.__name__)
-            raise ArgumentError(f"{where}: {_shown(text)} is no {what}") from None
-
-    return Kind(dict(schema), convert)
-
-
-def _with_offset(text: str) -> str:
-    """Python 3.10 does not read the `Z` of RFC 3339."""
-    return f"{text[:-1]}+00:00" if text[-1:] in ("Z", "z") else text
-
-
 def _pydantic(kind: Any) -> Kind:
     def convert(value: Any, where: str) -> Any:
         try:
@@ -436,15 +294,6 @@ def _is_wrapper(origin: Any) -> bool:
 
 def _unknown(annotation: Any) -> NoSchema:
     return NoSchema(
-        f"{_name(annotation)} is not a type of arguments: use str, int, float, bool, list, dict,"
+        f"{name_of(annotation)} is not a type of arguments: use str, int, float, bool, list, dict,"
         " Literal, an Enum, a dataclass, a TypedDict or a model of pydantic"
     )
-
-
-def _name(annotation: Any) -> str:
-    return inspect.formatannotation(annotation)[:200]
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from durable_agent_team.agents.argument_types import Kind, Kinds, NoSchema, check_names, plain_value
+from durable_agent_team.agents.argument_types import Kinds, check_names
 from durable_agent_team.agents.docstrings import parsed
+from durable_agent_team.agents.scalar_types import Kind, NoSchema, plain_value
 from durable_agent_team.agents.schema_references import SchemaTooLarge
 
 MAX_DESCRIPTION = 8_000
