@@ -38,5 +38,5 @@ def _agents() -> Path:
     """The package for programs, in a checkout and in an installed package alike."""
     found = find_spec(PACKAGE)
     assert found is not None
-    assert found.submodule_search_locations
+    assert found.submodule_search_locations is not None
     return Path(found.submodule_search_locations[0]) / "agents"

@@ -28,7 +28,7 @@ from workflows.state.progress import Progress
 
 
 @dataclass(frozen=True)
-class Ask:
+class ApprovalRequest:
     """What a person is asked to approve."""
 
     subject: str
@@ -67,18 +67,18 @@ class Approval:
         self._progress = progress
         self._notifier = notifier
 
-    async def decide(self, ask: Ask) -> Verdict:
+    async def decide(self, request: ApprovalRequest) -> Verdict:
         """Returns when a person has answered, or the time is over. The answer is used up.
 
         Raises CancelledError in a run that starts nothing new.
         """
-        progress, subject = self._progress, ask.subject
+        progress, subject = self._progress, request.subject
         if progress.stopping:
             raise asyncio.CancelledError
         found = progress.approvals.get(subject)
-        if found is None or found.sha256 != ask.sha256:
-            found = self._open(ask)
-        found.content, found.check = ask.content, ask.check
+        if found is None or found.sha256 != request.sha256:
+            found = self._open(request)
+        found.content, found.check = request.content, request.check
         waiting = progress.waiting.get(subject)
         notifying = self._notifier.approval_waits(waiting) if waiting is not None else None
         try:
@@ -89,11 +89,11 @@ class Approval:
             if progress.approvals.get(subject) is found:
                 del progress.approvals[subject]
                 progress.unpark(subject)
-                if ask.kind is not ApprovalKind.TOOL:
-                    progress.tasks.unparked(ask.task)
+                if request.kind is not ApprovalKind.TOOL:
+                    progress.tasks.unparked(request.task)
             progress.changed()
         if timed_out:
-            approved = ask.on_timeout == "approve"
+            approved = request.on_timeout == "approve"
             word: Decision = "approved" if approved else "rejected"
             noted = note_decision(progress, subject, word, TIME_LIMIT)
             return Verdict(approved=approved, timed_out=True, by=TIME_LIMIT, at=noted.at)
@@ -120,26 +120,28 @@ class Approval:
             return found.answer is not None
         return True
 
-    def _open(self, ask: Ask) -> OpenApproval:
+    def _open(self, request: ApprovalRequest) -> OpenApproval:
         now = workflow.now()
-        until = now + timedelta(seconds=ask.timeout_seconds)
+        until = now + timedelta(seconds=request.timeout_seconds)
         found = OpenApproval(
-            kind=ask.kind,
-            what=cut(ask.what, MAX_WHAT),
-            sha256=ask.sha256,
+            kind=request.kind,
+            what=cut(request.what, MAX_WHAT),
+            sha256=request.sha256,
             since=now,
-            agent=ask.agent,
-            task=ask.task,
-            amount_usd=ask.amount_usd,
-            tainted=ask.tainted,
+            agent=request.agent,
+            task=request.task,
+            amount_usd=request.amount_usd,
+            tainted=request.tainted,
             until=until,
-            on_timeout=ask.on_timeout,
+            on_timeout=request.on_timeout,
         )
-        self._progress.approvals[ask.subject] = found
-        waiting = self._waiting(ask.subject, ask.reason, now, agent=ask.agent, until=until)
+        self._progress.approvals[request.subject] = found
+        waiting = self._waiting(
+            request.subject, request.reason, now, agent=request.agent, until=until
+        )
         self._progress.park(waiting)
-        if ask.kind is not ApprovalKind.TOOL:  # others of its turn may be running
-            self._progress.tasks.parked(ask.task)
+        if request.kind is not ApprovalKind.TOOL:  # others of its turn may be running
+            self._progress.tasks.parked(request.task)
         self._progress.changed()
         return found
 
@@ -148,7 +150,7 @@ class Approval:
         run."""
         progress = self._progress
         if progress.status is not RunStatus.APPROVAL:
-            self._ask(subject)
+            self._request(subject)
         waiting = progress.waiting.get(subject)
         notifying = self._notifier.approval_waits(waiting) if waiting is not None else None
         await workflow.wait_condition(lambda: progress.approval is not None or progress.stopping)
@@ -159,7 +161,7 @@ class Approval:
         if answer is not None and not answer.approved:
             progress.stop(f"the {subject} was refused: {answer.note}".rstrip(": "))
 
-    def _ask(self, subject: str) -> None:
+    def _request(self, subject: str) -> None:
         progress = self._progress
         progress.become(RunStatus.APPROVAL)
         progress.for_approval = subject

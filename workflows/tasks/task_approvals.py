@@ -21,7 +21,7 @@ from durable_agent_team.contracts.team import Task
 from durable_agent_team.contracts.text_ref import Text, TextRef, preview_of
 from durable_agent_team.rules.review import Review, parse_review
 from durable_agent_team.rules.tools.approval_rules import sha256_of
-from workflows.people.approval import Approval, Ask, Verdict
+from workflows.people.approval import Approval, ApprovalRequest, Verdict
 from workflows.state.open_call import OpenCall
 from workflows.state.progress import Progress
 from workflows.task_exceptions import TaskFailed, TaskSkipped
@@ -169,7 +169,7 @@ class TaskApprovals:
     ) -> Verdict:
         self._gate.leave(assignment.subject)
         return await self._approval.decide(
-            Ask(
+            ApprovalRequest(
                 subject=subject,
                 kind=kind,
                 what=what,

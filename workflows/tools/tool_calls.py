@@ -14,14 +14,10 @@ from workflows.activity_executor import ActivityExecutor
 from workflows.people.approval import Approval
 from workflows.people.parking import Parking
 from workflows.state.progress import Progress
-from workflows.state.tool_work import (
-    MAX_EQUAL_CALLS,
-    WAITS_FOR_PERSON,
-    ToolCallState,
-    ToolWork,
-)
+from workflows.state.tool_work import MAX_EQUAL_CALLS, WAITS_FOR_PERSON, ToolCallState, ToolWork
+from workflows.tools.call_maker import CallMaker, Places
 from workflows.tools.call_texts import MADE_TOO_OFTEN, unknown_tool, used_up
-from workflows.tools.one_call import CallMaker, OneCall, Places, ToolUser
+from workflows.tools.one_call import OneCall, ToolUser
 
 __all__ = ["Places", "ToolCalls", "ToolUser"]
 
