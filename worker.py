@@ -78,6 +78,7 @@ PASSED_THROUGH: Final = (
     "workflows.policies",
     "workflows.state.open_tasks",
     "workflows.state.task_schedule",
+    "workflows.state.usage_totals",
 )
 """Modules that the sandbox shares with the worker: pure ones, which are used outside of it too, and
 libraries. Named one by one, since passing through all of `workflows` would switch the sandbox off

@@ -80,7 +80,8 @@ def test_what_is_passed_through_is_pure_and_named_one_by_one() -> None:
         for name in ("bounds", "encoded_size", "graph", "shares", "value_limits")
     }
     pure = {"workflows.policies"} | {
-        f"workflows.state.{name}" for name in ("agent_account", "charges", "task_schedule")
+        f"workflows.state.{name}"
+        for name in ("agent_account", "charges", "task_schedule", "usage_totals")
     }
     assert passed == rules | pure | {"workflows.state.open_tasks"}, "metrics: docs/adr/017"
     assert passed <= set(MODULES)

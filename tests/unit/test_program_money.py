@@ -82,11 +82,11 @@ def test_what_is_known_is_the_ledger_whenever_it_was_read(
         if read_back:
             account.read_back(ledger(spent))
             assert account.spent_usd == spent
-            assert account.prompt_tokens == tokens(spent)
+            assert account.usage.prompt_tokens == tokens(spent)
         assert account.spent_usd <= spent
     account.close()
     account.read_back(ledger(spent))
-    assert account.prompt_tokens == tokens(spent)
+    assert account.usage.prompt_tokens == tokens(spent)
     assert account.spent_usd == spent == account.charges.by_task.get("t", ZERO)
     assert account.agrees_with(ledger(spent))
 

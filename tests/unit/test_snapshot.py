@@ -1,6 +1,7 @@
 """The next execution of a run starts with everything that the run knows."""
 
 import dataclasses
+import json
 import typing
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from durable_agent_team.contracts.approvals import ApprovalKind
-from durable_agent_team.contracts.call import AccountRef, Rejected
+from durable_agent_team.contracts.call import AccountRef, Rejected, Usage
 from durable_agent_team.contracts.control import Approve
 from durable_agent_team.contracts.conversation import Entry, ToolMessage, Turn
 from durable_agent_team.contracts.conversation_view import ToolCallStatus
@@ -50,10 +51,11 @@ from workflows.state.snapshot import UnreadableSnapshot, progress_of, snapshot_o
 from workflows.state.task_log import TaskLog
 from workflows.state.task_schedule import Schedule
 from workflows.state.tool_work import ToolCallState, ToolWork
+from workflows.state.usage_totals import UsageTotals
 
 STATE = (
     *(Progress, AgentAccount, Charges, PlanProgress, TaskLog, OpenCall, Issued, PlanningTerms),
-    *(ProgramScope, ConversationState, ToolWork, ToolCallState, OpenApproval),
+    *(ProgramScope, ConversationState, ToolWork, ToolCallState, OpenApproval, UsageTotals),
 )
 MADE_AGAIN = {
     ("OpenCall", "request"): "made from the plan, and compared with `Issued.digest`",
@@ -80,9 +82,10 @@ def filled() -> Progress:
     account.lost["k3"], account.status = None, AgentStatus.WORKING
     account.unanswered.add("k3")
     account.seen_usd = account.possibly_billed_usd = Decimal("0.25")
-    for name in ("failures_in_row", "calls", "failed_calls", "prompt_tokens", "completion_tokens"):
+    for name in ("failures_in_row", "calls", "failed_calls"):
         setattr(account, name, 3)
-    account.estimated_charges = account.possibly_billed_calls = 2
+    account.possibly_billed_calls = 2
+    account.usage.add_program("s1", Usage(prompt_tokens=3, completion_tokens=3))
     progress = Progress("run", AT, RunRequest(team=team), status=RunStatus.WORKING)
     progress.tasks.adopt(Plan(tasks=tasks, result="y"))
     progress.tasks.started("x", AT)
@@ -127,8 +130,8 @@ def filled() -> Progress:
     progress.tainted_tasks.add("x")
     progress.slow_tools.add("pay")
     log, call = progress.tasks.logs["x"], progress.open_calls["x"]
-    parts: list[Any] = [progress, account, account.charges, progress.tasks, log, call, scope]
-    for part in (*parts, said, work, tool, asked):
+    parts: list[Any] = [progress, account, account.charges, account.usage, progress.tasks, log]
+    for part in (*parts, call, scope, said, work, tool, asked):
         _fill_the_rest(part)
     return progress
 
@@ -151,10 +154,28 @@ def test_everything_is_carried() -> None:
     assert _values(after) == {**_values(before), "execution": 8}
 
 
+def test_an_accounts_usage_is_carried_as_workers_of_earlier_versions_read_it() -> None:
+    before = filled()
+    account = json.loads(snapshot_of(before).json_state())["accounts"]["a"]
+    totals = {each.name for each in dataclasses.fields(UsageTotals)}
+    assert totals < account.keys()
+    assert "usage" not in account
+    assert (account["prompt_tokens"], account["estimated_charges"]) == (3, 5)
+    del account["cached_tokens"]
+    assert progress_of(of_accounts(before, account)).accounts["a"].usage.cached_tokens == 0
+
+
+def of_accounts(progress: Progress, account: dict[str, Any]) -> RunSnapshot:
+    """The snapshot with another account."""
+    state = json.loads(snapshot_of(progress).json_state())
+    state["accounts"]["a"] = account
+    return RunSnapshot.of(8, json.dumps(state).encode())
+
+
 def test_state_is_in_fields_alone() -> None:
     """What is set anywhere else, or is not serialised, would be lost on the way."""
     parts: list[Any] = [filled(), *filled().accounts.values(), *filled().open_calls.values()]
-    parts += [filled().tasks, parts[1].charges, *filled().tasks.logs.values()]
+    parts += [filled().tasks, parts[1].charges, parts[1].usage, *filled().tasks.logs.values()]
     for part in parts:
         assert set(vars(part)) == {each.name for each in dataclasses.fields(part)}
     for kind in STATE:

@@ -3,19 +3,21 @@
 Used to plan calls and to show figures. The gateway enforces the limit.
 """
 
-from collections.abc import Collection
+import dataclasses
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import chain
 from typing import Any
 
+from pydantic import model_serializer, model_validator
+
 from durable_agent_team.contracts.call import CallResult, Usage
-from durable_agent_team.contracts.spend import AgentSpend, AgentStatus, Charge, Ledger
+from durable_agent_team.contracts.spend import AgentSpend, AgentStatus, Ledger
 from workflows.state.charges import NO_KEY, ZERO, Charges, Use
+from workflows.state.usage_totals import UsageTotals
 
 __all__ = ["ZERO", "AgentAccount", "Use"]
-
-COUNTED = tuple(Usage.model_fields)
 
 
 @dataclass
@@ -38,27 +40,34 @@ class AgentAccount:
     """Calls whose charge was read back while the run did not have their answer."""
     replayable: dict[str, Decimal] = field(default_factory=dict)
     """The scopes of programs -> what failed executions have cost: the next one replays that."""
-    used_by_programs: dict[str, Usage] = field(default_factory=dict)
-    """The scopes of programs -> what their calls have used, as the ledger showed it last."""
     seen_usd: Decimal = ZERO
     """The highest spend that the provider has reported with an answer."""
     failures_in_row: int = 0
     calls: int = 0
     failed_calls: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    estimated_charges: int = 0
+    usage: UsageTotals = field(default_factory=UsageTotals)
     possibly_billed_calls: int = 0
     """Requests that the gateway gave up after they were sent: the operator may have to pay them."""
     possibly_billed_usd: Decimal = ZERO
     """The most that these can have cost. Not charged to the account."""
-    cached_tokens: int = 0
-    cache_write_tokens: int = 0
-    reasoning_tokens: int = 0
-    saved_usd: Decimal = ZERO
-    """What caching saved, in all."""
     tools_usd: Decimal = ZERO
     """The part of the charges that calls of tools cost."""
+
+    @model_serializer(mode="wrap")
+    def _with_flat_usage(self, fields_of: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        """The state that a run carries has these totals beside the other fields, so that workers of
+        earlier versions read it, and theirs is read here."""
+        fields = fields_of(self)
+        usage = fields.pop("usage")
+        return {**fields, **usage}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_nested_usage(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        names = {each.name for each in dataclasses.fields(UsageTotals)}
+        usage = {name: value for name, value in fields.items() if name in names}
+        kept = {name: value for name, value in fields.items() if name not in names}
+        return {**kept, "usage": usage}
 
     @property
     def spent_usd(self) -> Decimal:
@@ -129,9 +138,9 @@ class AgentAccount:
             if amount:
                 self.charges.add(key, purpose, amount)
         if is_program:
-            self.count_program(key, result.usage)
+            self.usage.add_program(key, result.usage)
         elif not was_read_back:
-            self._count(result.usage, result.estimated)
+            self.usage.add(result.usage, estimated=result.estimated)
         self.seen_usd = max(self.seen_usd, result.account_spent_usd or ZERO)
         self._possibly_billed(
             result.account_possibly_billed_calls, result.account_possibly_billed_usd
@@ -226,7 +235,7 @@ class AgentAccount:
         if missing > 0:
             self.charges.add(scope, Use.USEFUL, missing)
         if usage is not None:
-            self.count_program(scope, usage)
+            self.usage.add_program(scope, usage)
 
     @property
     def is_unexplained(self) -> bool:
@@ -282,7 +291,7 @@ class AgentAccount:
         for charge in ledger.charges:
             key = charge.idempotency_key or NO_KEY
             if charge.scope is None and key not in known and (key in issued or counts_unknown):
-                self._count(charge, charge.estimated)
+                self.usage.add(charge, estimated=charge.estimated)
         if ledger.reserved_usd == 0:
             for key in list(self.lost if lost is None else lost):
                 self.lost.pop(key, None)
@@ -292,8 +301,7 @@ class AgentAccount:
         those of calls that may be made again."""
         open_keys = {*keys, *self.in_flight, *self.lost, *self.unanswered}
         self.charges.settle_all_but(open_keys)
-        for scope in [each for each in self.used_by_programs if each not in open_keys]:
-            del self.used_by_programs[scope]
+        self.usage.forget_programs_but(open_keys)
 
     def agrees_with(self, ledger: Ledger) -> bool:
         """Whether both agree to the micro-dollar, and call by call where the ledger has lines."""
@@ -317,12 +325,13 @@ class AgentAccount:
             discarded_usd=by_use[Use.DISCARDED],
             calls=self.calls,
             failed_calls=self.failed_calls,
-            prompt_tokens=self.prompt_tokens,
-            completion_tokens=self.completion_tokens,
-            estimated_charges=self.estimated_charges,
+            prompt_tokens=self.usage.prompt_tokens,
+            completion_tokens=self.usage.completion_tokens,
+            estimated_charges=self.usage.estimated_charges,
             possibly_billed_calls=self.possibly_billed_calls,
             possibly_billed_usd=self.possibly_billed_usd,
-            **self._kinds(),
+            **self.usage.kinds(),
+            **({"tools_usd": self.tools_usd} if self.tools_usd else {}),
         )
 
     def _possibly_billed(self, calls: int, usd: Decimal) -> None:
@@ -330,52 +339,14 @@ class AgentAccount:
         self.possibly_billed_calls = max(self.possibly_billed_calls, calls)
         self.possibly_billed_usd = max(self.possibly_billed_usd, usd)
 
-    def _count(self, used: Usage | Charge, estimated: bool) -> None:
-        self.prompt_tokens += used.prompt_tokens
-        self.completion_tokens += used.completion_tokens
-        self.cached_tokens += used.cached_tokens
-        self.cache_write_tokens += used.cache_write_tokens
-        self.reasoning_tokens += used.reasoning_tokens
-        self.saved_usd += used.saved_usd
-        self.estimated_charges += estimated
-
     def _count_programs(self, ledger: Ledger) -> None:
         """What programs' calls have used since the ledger was read before."""
         in_full = not self.charges.settled_usd
-        used: dict[str, list[Charge]] = {}
-        for charge in ledger.charges:
-            if charge.scope is not None and (charge.scope in self.charges.issued or in_full):
-                used.setdefault(charge.scope, []).append(charge)
-        for scope, charges in used.items():
-            sums = {name: sum(getattr(each, name) for each in charges) for name in COUNTED}
-            self.count_program(scope, Usage(**sums))
-
-    def count_program(self, scope: str, now: Usage) -> None:
-        """What a program's calls have used in all. Figures that are older than known ones, or come
-        from a gateway that tells none, count nothing."""
-        before = self.used_by_programs.get(scope, Usage())
-        if now.prompt_tokens + now.completion_tokens <= (
-            before.prompt_tokens + before.completion_tokens
-        ):
-            return
-        self._count(
-            Usage.model_construct(
-                **{name: getattr(now, name) - getattr(before, name) for name in COUNTED}
-            ),
-            estimated=False,
+        self.usage.add_programs(
+            charge
+            for charge in ledger.charges
+            if charge.scope is not None and (charge.scope in self.charges.issued or in_full)
         )
-        self.used_by_programs[scope] = now
-
-    def _kinds(self) -> dict[str, Any]:
-        """Of a report: what is zero stays out of it, so that `spend` of many agents stays small."""
-        figures = {
-            "cached_tokens": self.cached_tokens,
-            "cache_write_tokens": self.cache_write_tokens,
-            "reasoning_tokens": self.reasoning_tokens,
-            "saved_usd": self.saved_usd,
-            "tools_usd": self.tools_usd,
-        }
-        return {name: figure for name, figure in figures.items() if figure}
 
     def _end(self, key: str) -> None:
         self.in_flight.pop(key, None)

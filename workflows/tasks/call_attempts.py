@@ -163,7 +163,7 @@ class CallAttempts:
         failure, spend = failure_and_spend(error)
         is_program = run_of(assignment.caller) is not None
         if is_program and spend.usage is not None:
-            account.count_program(key, spend.usage)
+            account.usage.add_program(key, spend.usage)
         if is_program and not was_lost(error):
             self._programs.failed(subject, key, failure)
         if failure.type == ErrorType.UPSTREAM_OUT_OF_FUNDS:
