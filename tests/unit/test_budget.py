@@ -16,7 +16,8 @@ from durable_agent_team.rules.bounds import (
     worst_case_usd,
 )
 from durable_agent_team.rules.shares import shares
-from workflows.state.agent_account import AgentAccount, Use
+from workflows.state.agent_account import AgentAccount
+from workflows.state.charges import Use
 
 MICROS = st.integers(0, 10**8).map(lambda micros: Decimal(micros).scaleb(-6))
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from activities.accounts import by_scope
 from durable_agent_team.contracts.call import CallResult, Usage
 from durable_agent_team.contracts.spend import Charge, Ledger
-from workflows.state.agent_account import AgentAccount, Use
+from workflows.state.agent_account import AgentAccount
+from workflows.state.charges import Use
 
 AT = datetime(2026, 11, 29, tzinfo=UTC)
 SCOPE = "s1"

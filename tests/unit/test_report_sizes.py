@@ -14,7 +14,8 @@ from durable_agent_team.contracts.run import TASKS_PER_PAGE, Failure, RunRequest
 from durable_agent_team.contracts.spend import AGENTS_PER_PAGE
 from durable_agent_team.contracts.team import Agent, Task, Team
 from durable_agent_team.rules.encoded_size import MAX_PAYLOAD_BYTES, encoded_bytes
-from workflows.state.agent_account import AgentAccount, Use
+from workflows.state.agent_account import AgentAccount
+from workflows.state.charges import Use
 from workflows.state.progress import Progress
 from workflows.state.reports import (
     CUT_HERE,

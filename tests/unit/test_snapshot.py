@@ -38,8 +38,8 @@ from durable_agent_team.contracts.team import Agent, Task, Team
 from durable_agent_team.contracts.text_ref import reference_to
 from durable_agent_team.contracts.tool_kinds import Effects
 from durable_agent_team.rules.briefing import PlanForm
-from workflows.state.agent_account import AgentAccount, Use
-from workflows.state.charges import Charges
+from workflows.state.agent_account import AgentAccount
+from workflows.state.charges import Charges, Use
 from workflows.state.conversation import ConversationState
 from workflows.state.open_approval import OpenApproval
 from workflows.state.open_call import Issued, OpenCall

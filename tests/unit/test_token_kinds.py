@@ -36,7 +36,8 @@ from durable_agent_team.rules.bounds import (
 )
 from durable_agent_team.rules.encoded_size import encoded_bytes
 from tests.gateway.test_token_prices import ALL_KINDS, CACHED, ENTRY, LONG, PEAK
-from workflows.state.agent_account import AgentAccount, Use
+from workflows.state.agent_account import AgentAccount
+from workflows.state.charges import Use
 
 SAVED = Decimal("0.019125")
 TOLD = {

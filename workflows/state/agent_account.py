@@ -17,8 +17,6 @@ from durable_agent_team.contracts.spend import AgentSpend, AgentStatus, Ledger
 from workflows.state.charges import NO_KEY, ZERO, Charges, Use
 from workflows.state.usage_totals import UsageTotals
 
-__all__ = ["ZERO", "AgentAccount", "Use"]
-
 
 @dataclass
 class AgentAccount:

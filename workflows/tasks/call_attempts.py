@@ -15,7 +15,8 @@ from workflows.command_turns import NotIssued
 from workflows.money.run_accounts import RunAccounts
 from workflows.people.parking import Parking
 from workflows.policies import PATIENCE, ActivityOptions, call_options, program_options
-from workflows.state.agent_account import AgentAccount, Use
+from workflows.state.agent_account import AgentAccount
+from workflows.state.charges import Use
 from workflows.state.open_call import OpenCall
 from workflows.state.progress import Progress
 from workflows.state.unpaid import matching

@@ -12,7 +12,7 @@ from workflows.activity_executor import ActivityExecutor
 from workflows.money.run_accounts import RunAccounts
 from workflows.people.approval import Approval
 from workflows.people.parking import Parking
-from workflows.state.agent_account import Use
+from workflows.state.charges import Use
 from workflows.state.open_call import OpenCall
 from workflows.state.progress import Progress
 from workflows.task_exceptions import TaskFailed, TaskSkipped

@@ -22,7 +22,7 @@ from workflows.activity_errors import run_failure
 from workflows.activity_executor import ActivityExecutor
 from workflows.money.run_accounts import RunAccounts
 from workflows.policies import ActivityOptions, environment_options
-from workflows.state.agent_account import Use
+from workflows.state.charges import Use
 from workflows.state.program_scope import ProgramScope
 from workflows.state.progress import Progress
 from workflows.tasks.call_requests import Assignment
