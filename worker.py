@@ -50,7 +50,7 @@ from durable_agent_team.client.connection import (
     ensure_search_attributes,
 )
 from durable_agent_team.contracts import names
-from durable_agent_team.contracts.program import CommandRun, PythonRun, RemoteRun
+from durable_agent_team.contracts.program_kinds import CommandRun, PythonRun, RemoteRun
 from durable_agent_team.process import logs, telemetry, temporal_runtime
 from durable_agent_team.process.interpreter_exit import exit_process
 from durable_agent_team.process.project_root import PROJECT_ROOT, START_WORKER

@@ -29,7 +29,8 @@ from activities.programs.supervisor import NOT_STARTED, TIMEOUT
 from activities.programs.work_directories import WorkDirectories, WorkDirectory, marker_of
 from durable_agent_team.contracts.effects import UnknownEffect
 from durable_agent_team.contracts.error_types import ErrorType
-from durable_agent_team.contracts.program import CommandRun, ProgramCall, PythonRun
+from durable_agent_team.contracts.program import ProgramCall
+from durable_agent_team.contracts.program_kinds import CommandRun, PythonRun
 
 HOST: Final = "durable_agent_team.agents.host"
 NO_FUNCTION: Final = 78

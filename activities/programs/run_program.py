@@ -41,9 +41,9 @@ from durable_agent_team.contracts.program import (
     EnvironmentOrder,
     EnvironmentReady,
     ProgramCall,
-    RemoteRun,
     scope_attempt,
 )
+from durable_agent_team.contracts.program_kinds import RemoteRun
 from durable_agent_team.contracts.telemetry_labels import AGENT, TASK
 from durable_agent_team.contracts.text_ref import Text, TextRef
 

@@ -10,28 +10,9 @@ from pydantic import Field
 
 from durable_agent_team.contracts.base import Message, Usd
 from durable_agent_team.contracts.call import MAX_ANSWER, CallRequest, Usage
-from durable_agent_team.contracts.effects import EffectAnswer, EffectDecision, UnknownEffect
-from durable_agent_team.contracts.program_kinds import CommandRun, PythonRun, RemoteRun, Run
+from durable_agent_team.contracts.effects import EffectAnswer
+from durable_agent_team.contracts.program_kinds import Run
 from durable_agent_team.contracts.team import Identifier
-
-__all__ = [
-    "ATTEMPTS_OF_AN_EXECUTION",
-    "MAX_ATTEMPT",
-    "MAX_REMOTE_TASK",
-    "SPEND_SIGNAL",
-    "CommandRun",
-    "EffectAnswer",
-    "EffectDecision",
-    "EnvironmentOrder",
-    "EnvironmentReady",
-    "ProgramCall",
-    "ProgramSpend",
-    "PythonRun",
-    "RemoteRun",
-    "Run",
-    "UnknownEffect",
-    "scope_attempt",
-]
 
 ATTEMPTS_OF_AN_EXECUTION: Final = 1_000
 """Temporal's attempts of one activity; an agent's policy allows far fewer."""

@@ -10,18 +10,7 @@ from durable_agent_team.contracts.plan import Plan, Problem
 from durable_agent_team.contracts.run import TaskStatus
 from durable_agent_team.rules import narrow_reviews, whole_reviews
 from durable_agent_team.rules.briefing import Briefing, PlanForm
-from durable_agent_team.rules.revision import MAX_ADDED, Review, is_added, to_do_again
-
-__all__ = [
-    "MAX_ADDED",
-    "MAX_SHOWN",
-    "Review",
-    "is_added",
-    "parse_review",
-    "review_ask",
-    "review_schema",
-    "to_do_again",
-]
+from durable_agent_team.rules.revision import Review
 
 MAX_SHOWN: Final = 4_000
 """Characters of each hand-off in the prompt of a review."""

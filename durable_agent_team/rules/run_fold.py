@@ -19,8 +19,8 @@ from durable_agent_team.rules.briefing import Briefing, PlanForm
 from durable_agent_team.rules.ended_run import EndedRun, Made, seeded
 from durable_agent_team.rules.graph import with_dependants
 from durable_agent_team.rules.planning import parse_plan
-from durable_agent_team.rules.review import parse_review, to_do_again
-from durable_agent_team.rules.revision import is_added
+from durable_agent_team.rules.review import parse_review
+from durable_agent_team.rules.revision import is_added, to_do_again
 from durable_agent_team.rules.team_changes import TeamChange, changed_team
 from durable_agent_team.rules.validation import team_problems
 

@@ -16,12 +16,10 @@ from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.contracts.team import OnExhausted, Task, Team
 from durable_agent_team.rules.catalog import (
     callers,
-    context_of,
     context_problems,
     field_of,
     model_problems,
     payers,
-    price_of,
     timeout_problems,
 )
 from durable_agent_team.rules.goal_check import contains_goal
@@ -31,15 +29,6 @@ from durable_agent_team.rules.programs import scope_problems
 from durable_agent_team.rules.seed_checks import seed_problems, seeded_tasks
 from durable_agent_team.rules.tools.tool_checks import tool_problems, uncharged_prices
 from durable_agent_team.rules.tools.tool_warnings import tool_warnings
-
-__all__ = [
-    "callers",
-    "context_of",
-    "price_of",
-    "task_problems",
-    "team_problems",
-    "team_warnings",
-]
 
 MAX_PROBLEMS = 100
 """Of one input. A graph can have hundreds of thousands, and to list them would take minutes."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from durable_agent_team.contracts.program import CommandRun, PythonRun
+from durable_agent_team.contracts.program_kinds import CommandRun, PythonRun
 from durable_agent_team.gateway.gateway_settings import GatewaySettings
 from durable_agent_team.local_stack.stack_plan import LOCAL_MODEL
 from durable_agent_team.team_files.team_file import load_team

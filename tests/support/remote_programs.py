@@ -14,7 +14,7 @@ from durable_agent_team.atxp.httpx_client import HttpxClient
 from durable_agent_team.atxp.sealing import Sealer, generate_sealing_key
 from durable_agent_team.blobs.store import NoBlobs
 from durable_agent_team.blobs.texts import Texts
-from durable_agent_team.contracts.program import RemoteRun
+from durable_agent_team.contracts.program_kinds import RemoteRun
 
 AGENT_KEY = "atxp-agent-key-0123456789abcdef"
 

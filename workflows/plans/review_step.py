@@ -6,7 +6,8 @@ from temporalio import workflow
 
 from durable_agent_team.contracts.plan import Plan, Problem
 from durable_agent_team.contracts.run import RunStatus
-from durable_agent_team.rules.review import Review, parse_review, to_do_again
+from durable_agent_team.rules.review import parse_review
+from durable_agent_team.rules.revision import Review, to_do_again
 from workflows.plans.planned_outputs import output_problems
 from workflows.plans.taking_over import answer_stands
 from workflows.state.progress import Progress

@@ -19,7 +19,8 @@ from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import Failure
 from durable_agent_team.contracts.team import Task
 from durable_agent_team.contracts.text_ref import Text, TextRef, preview_of
-from durable_agent_team.rules.review import Review, parse_review
+from durable_agent_team.rules.review import parse_review
+from durable_agent_team.rules.revision import Review
 from durable_agent_team.rules.tools.approval_rules import sha256_of
 from workflows.people.approval import Approval, ApprovalRequest, Verdict
 from workflows.state.open_call import OpenCall

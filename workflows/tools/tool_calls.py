@@ -19,8 +19,6 @@ from workflows.tools.call_maker import CallMaker, Places
 from workflows.tools.call_texts import MADE_TOO_OFTEN, unknown_tool, used_up
 from workflows.tools.one_call import OneCall, ToolUser
 
-__all__ = ["Places", "ToolCalls", "ToolUser"]
-
 
 class ToolCalls:
     """Makes the calls of turns. What it knows of a conversation is in `Progress.tool_work`."""

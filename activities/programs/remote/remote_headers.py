@@ -10,7 +10,7 @@ from activities.programs.child_environment import NEVER
 from activities.programs.exceptions import ProgramError
 from activities.programs.runner import Scope
 from durable_agent_team.contracts.error_types import ErrorType
-from durable_agent_team.contracts.program import RemoteRun
+from durable_agent_team.contracts.program_kinds import RemoteRun
 
 API_KEY = "Agent-Api-Key"
 

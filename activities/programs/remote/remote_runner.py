@@ -22,7 +22,8 @@ from activities.programs.runner import ProgramOutput, Scope
 from activities.programs.secret_scrubber import SecretScrubber
 from durable_agent_team.contracts.bounded_text import cut
 from durable_agent_team.contracts.error_types import ErrorType
-from durable_agent_team.contracts.program import ProgramCall, RemoteRun
+from durable_agent_team.contracts.program import ProgramCall
+from durable_agent_team.contracts.program_kinds import RemoteRun
 from durable_agent_team.rules.safe_text import terminal_text
 
 MAX_QUESTION: Final = 2_000

@@ -17,7 +17,8 @@ from activities.programs.environments import Environments
 from activities.programs.process_runner import ProcessRunner
 from activities.programs.runner import ProgramOutput, Scope
 from activities.programs.work_directories import WorkDirectories
-from durable_agent_team.contracts.program import CommandRun, ProgramCall, PythonRun
+from durable_agent_team.contracts.program import ProgramCall
+from durable_agent_team.contracts.program_kinds import CommandRun, PythonRun
 from tests.activities.support import AGENT_KEY, call
 
 SCOPE = Scope(

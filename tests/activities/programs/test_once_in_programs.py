@@ -12,7 +12,7 @@ from activities.programs.runner import ProgramOutput, Scope
 from activities.programs.scope_account import ScopeAccount
 from durable_agent_team.contracts.effects import EffectAnswer, EffectDecision
 from durable_agent_team.contracts.error_types import ErrorType
-from durable_agent_team.contracts.program import PythonRun
+from durable_agent_team.contracts.program_kinds import PythonRun
 from tests.activities.programs.support import content, program_call, runs_in
 from tests.activities.support import client
 from tests.gateway.client import Agent, world

@@ -14,7 +14,7 @@ from activities.programs.exceptions import ProgramError
 from activities.programs.supervised_process import MAX_STDERR_BYTES, MAX_STDOUT_BYTES
 from durable_agent_team.contracts.call import Rejected, Source
 from durable_agent_team.contracts.error_types import ErrorType
-from durable_agent_team.contracts.program import CommandRun
+from durable_agent_team.contracts.program_kinds import CommandRun
 from tests.activities.programs.support import (
     SCOPE,
     WORKER,

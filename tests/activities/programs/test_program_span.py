@@ -11,7 +11,8 @@ from temporalio.exceptions import ApplicationError
 
 from activities.programs import program_span
 from durable_agent_team.contracts.call import CallResult, Usage
-from durable_agent_team.contracts.program import CommandRun, ProgramCall
+from durable_agent_team.contracts.program import ProgramCall
+from durable_agent_team.contracts.program_kinds import CommandRun
 from tests.activities.support import call
 from tests.support.exported_spans import spans_of
 

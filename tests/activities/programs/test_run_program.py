@@ -18,14 +18,10 @@ from activities.programs.scope_account import ScopeAccount
 from durable_agent_team.blobs.store import BlobStore, NoBlobs
 from durable_agent_team.blobs.texts import Texts
 from durable_agent_team.contracts.call import AccountRef, CallResult
+from durable_agent_team.contracts.effects import EffectAnswer, EffectDecision
 from durable_agent_team.contracts.error_types import ErrorType
-from durable_agent_team.contracts.program import (
-    CommandRun,
-    EffectAnswer,
-    EffectDecision,
-    ProgramCall,
-    PythonRun,
-)
+from durable_agent_team.contracts.program import ProgramCall
+from durable_agent_team.contracts.program_kinds import CommandRun, PythonRun
 from tests.activities.programs.support import command, content, program_call, runs_in
 from tests.activities.support import (
     SEALER,

@@ -14,7 +14,8 @@ from activities.programs import spend_watch
 from activities.programs.scope_account import ScopeState
 from activities.programs.spend_watch import SpendWatch, pause
 from durable_agent_team.atxp.exceptions import Unreachable
-from durable_agent_team.contracts.program import CommandRun, ProgramSpend
+from durable_agent_team.contracts.program import ProgramSpend
+from durable_agent_team.contracts.program_kinds import CommandRun
 from tests.activities.programs.support import program_call
 
 STEP = Decimal("0.01")

@@ -9,7 +9,8 @@ from activities.programs.exceptions import ProgramError
 from activities.programs.remote.remote_runner import RemoteRunner
 from activities.programs.remote_progress import Progress
 from activities.programs.runner import ProgramOutput, Scope
-from durable_agent_team.contracts.program import ProgramCall, RemoteRun
+from durable_agent_team.contracts.program import ProgramCall
+from durable_agent_team.contracts.program_kinds import RemoteRun
 from tests.activities.support import AGENT_KEY
 from tests.activities.support import call as request
 
