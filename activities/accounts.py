@@ -25,28 +25,26 @@ from durable_agent_team.atxp.provider import (
     ledger_of,
 )
 from durable_agent_team.atxp.sealing import Sealer
+from durable_agent_team.contracts.accounts import (
+    AccountBudget,
+    BudgetTransfer,
+    Capabilities,
+    CloseAccounts,
+    ClosedAccounts,
+    OpenAccounts,
+    OpenedAccounts,
+    SetBudget,
+)
 from durable_agent_team.contracts.activity_interfaces import AccountActivities
 from durable_agent_team.contracts.call import AccountRef
+from durable_agent_team.contracts.ledger import Charge, Ledger
+from durable_agent_team.contracts.model_catalog import ModelCatalog, ReadModels
 from durable_agent_team.contracts.provider_info import (
     catalog_of,
     has_charges,
     has_scopes,
     max_call_seconds,
     model_prices,
-)
-from durable_agent_team.contracts.spend import (
-    AccountBudget,
-    BudgetTransfer,
-    Capabilities,
-    Charge,
-    CloseAccounts,
-    ClosedAccounts,
-    Ledger,
-    ModelCatalog,
-    OpenAccounts,
-    OpenedAccounts,
-    ReadModels,
-    SetBudget,
 )
 from durable_agent_team.contracts.telemetry_labels import AGENT
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from durable_agent_team.contracts.spend import ModelCatalog
+from durable_agent_team.contracts.model_catalog import ModelCatalog
 
 FRESH_SECONDS: Final = 2.0
 """So soon is a new price seen. The limits do not depend on it: the provider enforces them."""

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+from durable_agent_team.contracts.model_catalog import ModelCatalog
 from durable_agent_team.contracts.run import RunStatus
 from durable_agent_team.contracts.run_snapshot import RunSnapshot
-from durable_agent_team.contracts.spend import ModelCatalog
 from workflows.activity_executor import ActivityExecutor
 from workflows.continuation import Continuation
 from workflows.money.limits import Limits

@@ -20,9 +20,10 @@ from durable_agent_team.atxp.exceptions import (
 from durable_agent_team.atxp.httpx_client import HttpxClient
 from durable_agent_team.atxp.provider import AccountOrder, AccountState, OpenedAccount
 from durable_agent_team.atxp.transport import exchange
+from durable_agent_team.contracts.accounts import Capabilities
 from durable_agent_team.contracts.base import count_of, decimal_of, round_up, signed_usd_of, usd_of
+from durable_agent_team.contracts.ledger import Charge, PossiblyBilledCall
 from durable_agent_team.contracts.provider_info import declared_capabilities
-from durable_agent_team.contracts.spend import Capabilities, Charge, PossiblyBilledCall
 
 TIMEOUT_SECONDS = 20
 PAGE = 500

@@ -27,8 +27,8 @@ from durable_agent_team.atxp.httpx_client import HttpxClient
 from durable_agent_team.atxp.pricing import Cost, priced_cost, told_cost, usage_of, worst_case
 from durable_agent_team.atxp.transport import Answer, exchange
 from durable_agent_team.contracts.call import Usage
+from durable_agent_team.contracts.model_catalog import ModelPrice
 from durable_agent_team.contracts.provider_info import model_price, model_prices
-from durable_agent_team.contracts.spend import ModelPrice
 from durable_agent_team.providers.error_body import failed_choice
 from durable_agent_team.providers.error_kind import error_inside
 

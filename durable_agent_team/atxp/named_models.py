@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 from durable_agent_team.atxp.chat_client import ChatClient
 from durable_agent_team.atxp.exceptions import MalformedAnswer, ProviderRefused, error_fields
+from durable_agent_team.contracts.model_catalog import ModelCatalog, ModelPrice, UnavailableModel
 from durable_agent_team.contracts.provider_info import model_price, unavailable_model
-from durable_agent_team.contracts.spend import ModelCatalog, ModelPrice, UnavailableModel
 
 MAX_LISTED = 50
 """A catalog with more models than these is cut down to those that are named."""

@@ -7,9 +7,10 @@ from typing import Any, Protocol
 
 from pydantic import SecretStr
 
+from durable_agent_team.contracts.accounts import Capabilities
 from durable_agent_team.contracts.base import round_up
 from durable_agent_team.contracts.call import AccountRef
-from durable_agent_team.contracts.spend import Capabilities, Charge, Ledger, PossiblyBilledCall
+from durable_agent_team.contracts.ledger import Charge, Ledger, PossiblyBilledCall
 
 ZERO = Decimal(0)
 

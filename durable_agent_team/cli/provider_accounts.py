@@ -16,7 +16,7 @@ from durable_agent_team.cli.output import print_note
 from durable_agent_team.cli.ui.charge_table import AccountLine, Reconciled, charge_lines
 from durable_agent_team.client.run_history import RunRecord
 from durable_agent_team.contracts.call import AccountRef
-from durable_agent_team.contracts.spend import Ledger, PossiblyBilledCall
+from durable_agent_team.contracts.ledger import Ledger, PossiblyBilledCall
 from durable_agent_team.process.operator_settings import OperatorSettings, operator_settings
 from durable_agent_team.process.settings import SettingsError
 

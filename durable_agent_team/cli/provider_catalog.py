@@ -9,6 +9,8 @@ from durable_agent_team.atxp.chat_client import ChatClient
 from durable_agent_team.atxp.exceptions import MalformedAnswer, NoAnswer, ProviderRefused
 from durable_agent_team.atxp.httpx_client import HttpxClient
 from durable_agent_team.atxp.named_models import read_named_models
+from durable_agent_team.contracts.accounts import Capabilities
+from durable_agent_team.contracts.model_catalog import ModelCatalog
 from durable_agent_team.contracts.provider_info import (
     catalog_of,
     declared_capabilities,
@@ -17,7 +19,6 @@ from durable_agent_team.contracts.provider_info import (
     max_call_seconds,
     model_prices,
 )
-from durable_agent_team.contracts.spend import Capabilities, ModelCatalog
 
 TIMEOUT_SECONDS = 4
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from durable_agent_team.cli.exit_codes import CommandError, ExitCode
+from durable_agent_team.contracts.model_catalog import ModelCatalog
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunRequest
-from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.rules.pydantic_messages import shown
 from durable_agent_team.rules.size_limits import prompt_problems, start_problems
 from durable_agent_team.rules.validation import team_problems

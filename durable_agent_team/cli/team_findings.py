@@ -8,10 +8,10 @@ from pathlib import Path
 from durable_agent_team.cli.json_output import Finding
 from durable_agent_team.cli.provider_catalog import Provider
 from durable_agent_team.cli.request_file import file_problems, in_file, parse_inputs
+from durable_agent_team.contracts.model_catalog import ModelCatalog
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.program_kinds import RemoteRun
 from durable_agent_team.contracts.run import RunRequest
-from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.rules.catalog import callers, field_of, model_of, price_of
 from durable_agent_team.rules.estimate import CallBound, estimate, known_budgets_usd
 from durable_agent_team.rules.guarantees import REMEDY, broken_promises

@@ -14,10 +14,10 @@ from temporalio.service import RPCError, RPCStatusCode
 from durable_agent_team.blobs.store import BlobError
 from durable_agent_team.client.exceptions import RunNotFound
 from durable_agent_team.contracts import names
+from durable_agent_team.contracts.accounts import Capabilities
 from durable_agent_team.contracts.call import AccountRef
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.run_snapshot import RunSnapshot
-from durable_agent_team.contracts.spend import Capabilities
 
 
 @dataclass(frozen=True)

@@ -17,15 +17,11 @@ from durable_agent_team.client.attempts import ONE_ATTEMPT, Attempts, failure_te
 from durable_agent_team.client.exceptions import UpdateRefused, translated
 from durable_agent_team.client.recorded_tools import NO_TOOLS, RecordedTools, recorded_tools
 from durable_agent_team.client.run_executions import beginning_of, read_executions
+from durable_agent_team.contracts.accounts import Capabilities, ClosedAccounts, OpenedAccounts
 from durable_agent_team.contracts.call import AccountRef, AttemptSpend, CallRequest, CallResult
+from durable_agent_team.contracts.model_catalog import ModelCatalog
 from durable_agent_team.contracts.program import ProgramCall
 from durable_agent_team.contracts.run import RunRequest
-from durable_agent_team.contracts.spend import (
-    Capabilities,
-    ClosedAccounts,
-    ModelCatalog,
-    OpenedAccounts,
-)
 from durable_agent_team.contracts.text_ref import Text
 
 T = TypeVar("T")

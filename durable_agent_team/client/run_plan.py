@@ -8,10 +8,10 @@ from temporalio.client import Client
 from durable_agent_team.client.ended_runs import read_ended_run
 from durable_agent_team.client.exceptions import RunError
 from durable_agent_team.client.run_history import read_record
+from durable_agent_team.contracts.model_catalog import ModelCatalog
 from durable_agent_team.contracts.plan import Plan
 from durable_agent_team.contracts.plan_in_full import AgentLimit, PlanInFull, TaskInFull
 from durable_agent_team.contracts.run import RunRequest
-from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.contracts.team import Task, Team
 from durable_agent_team.rules.estimate import Estimate, estimate
 

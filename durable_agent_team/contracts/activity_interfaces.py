@@ -2,22 +2,21 @@
 
 from temporalio import activity
 
-from durable_agent_team.contracts.arguments_check import ArgumentsCheck, ArgumentsVerdict
-from durable_agent_team.contracts.call import CallRequest, CallResult
-from durable_agent_team.contracts.notification import Notification
-from durable_agent_team.contracts.output_check import OutputCheck, OutputVerdict
-from durable_agent_team.contracts.program import EnvironmentOrder, EnvironmentReady, ProgramCall
-from durable_agent_team.contracts.spend import (
+from durable_agent_team.contracts.accounts import (
     BudgetTransfer,
     CloseAccounts,
     ClosedAccounts,
-    Ledger,
-    ModelCatalog,
     OpenAccounts,
     OpenedAccounts,
-    ReadModels,
     SetBudget,
 )
+from durable_agent_team.contracts.arguments_check import ArgumentsCheck, ArgumentsVerdict
+from durable_agent_team.contracts.call import CallRequest, CallResult
+from durable_agent_team.contracts.ledger import Ledger
+from durable_agent_team.contracts.model_catalog import ModelCatalog, ReadModels
+from durable_agent_team.contracts.notification import Notification
+from durable_agent_team.contracts.output_check import OutputCheck, OutputVerdict
+from durable_agent_team.contracts.program import EnvironmentOrder, EnvironmentReady, ProgramCall
 from durable_agent_team.contracts.tool_box import ToolBox
 from durable_agent_team.contracts.tool_call import (
     ChargeEnd,

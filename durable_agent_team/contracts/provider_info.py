@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from durable_agent_team.contracts.accounts import Capabilities
 from durable_agent_team.contracts.base import count_of, decimal_of
-from durable_agent_team.contracts.spend import (
+from durable_agent_team.contracts.model_catalog import (
     MAX_TIERS,
-    Capabilities,
     ModelCatalog,
     ModelPrice,
     PromptTier,

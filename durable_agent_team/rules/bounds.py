@@ -11,8 +11,8 @@ from typing import Any
 
 from durable_agent_team.contracts.base import round_up
 from durable_agent_team.contracts.call import CallRequest, Source
+from durable_agent_team.contracts.model_catalog import ModelPrice
 from durable_agent_team.contracts.run import Failure
-from durable_agent_team.contracts.spend import ModelPrice
 from durable_agent_team.contracts.text_ref import bytes_of
 
 BYTES_PER_TOKEN = 4

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
-from durable_agent_team.contracts.spend import ModelCatalog
+from durable_agent_team.contracts.model_catalog import ModelCatalog
 from durable_agent_team.contracts.team import Team
 from durable_agent_team.contracts.text_ref import Text
 from durable_agent_team.rules.catalog import model_of, price_of

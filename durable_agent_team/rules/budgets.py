@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from durable_agent_team.contracts.call import Source
+from durable_agent_team.contracts.model_catalog import ModelCatalog
 from durable_agent_team.contracts.names import ORCHESTRATOR_AGENT
-from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.contracts.team import Team
 from durable_agent_team.contracts.text_ref import Text
 from durable_agent_team.rules.bounds import prompt_bytes, worst_case_usd

@@ -3,10 +3,10 @@
 import difflib
 from collections.abc import Iterator, Mapping
 
+from durable_agent_team.contracts.model_catalog import ModelCatalog, ModelPrice
 from durable_agent_team.contracts.names import ORCHESTRATOR_AGENT
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunRequest
-from durable_agent_team.contracts.spend import ModelCatalog, ModelPrice
 from durable_agent_team.contracts.team import Caller, Task, Team
 from durable_agent_team.contracts.text_ref import Text
 from durable_agent_team.rules.bounds import estimated_tokens

@@ -5,10 +5,10 @@ from decimal import Decimal
 
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.call import MAX_REJECTED
+from durable_agent_team.contracts.model_catalog import ModelCatalog, ModelPrice
 from durable_agent_team.contracts.names import ORCHESTRATOR_AGENT
 from durable_agent_team.contracts.plan import Plan
 from durable_agent_team.contracts.run import RunRequest, TaskStatus
-from durable_agent_team.contracts.spend import ModelCatalog, ModelPrice
 from durable_agent_team.contracts.team import Caller, Task, Team
 from durable_agent_team.rules.bounds import (
     BYTES_PER_TOKEN,

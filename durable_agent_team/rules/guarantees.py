@@ -3,7 +3,7 @@
 from types import MappingProxyType
 from typing import Final
 
-from durable_agent_team.contracts.spend import Capabilities
+from durable_agent_team.contracts.accounts import Capabilities
 
 PROMISES: Final = MappingProxyType(
     {

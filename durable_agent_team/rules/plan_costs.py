@@ -8,8 +8,8 @@ to the limit of the account.
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
+from durable_agent_team.contracts.model_catalog import ModelCatalog
 from durable_agent_team.contracts.plan import Problem
-from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.contracts.team import Task, Team
 from durable_agent_team.contracts.text_ref import Text
 from durable_agent_team.rules.bounds import BYTES_PER_TOKEN, FENCE_BYTES, worst_case_usd

@@ -8,7 +8,7 @@ what the account has left: the rest is for the reviews and the answer. An orches
 
 from decimal import Decimal
 
-from durable_agent_team.contracts.spend import ModelCatalog
+from durable_agent_team.contracts.model_catalog import ModelCatalog
 from durable_agent_team.contracts.team import Team
 from durable_agent_team.rules.briefing import PlanForm, plan_form
 from durable_agent_team.rules.catalog import context_of, model_of, price_of

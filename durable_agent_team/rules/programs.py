@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from durable_agent_team.contracts.model_catalog import ModelCatalog
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.program_kinds import CommandRun, PythonRun, RemoteRun, Run
-from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.contracts.team import Agent, Caller, Team
 
 

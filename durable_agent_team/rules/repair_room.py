@@ -8,7 +8,7 @@ context leaves, and what the account can pay.
 from collections.abc import Iterable
 from decimal import ROUND_FLOOR, Decimal
 
-from durable_agent_team.contracts.spend import ModelPrice
+from durable_agent_team.contracts.model_catalog import ModelPrice
 from durable_agent_team.contracts.team import MAX_TOKENS
 from durable_agent_team.rules.bounds import MILLION, worst_case_usd
 

@@ -7,10 +7,10 @@ checked again; they were when it was made.
 
 from collections.abc import Collection, Iterator, Sequence
 
+from durable_agent_team.contracts.model_catalog import ModelCatalog
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.seed import Paid, Seed
-from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.contracts.team import Caller, Task, Team
 from durable_agent_team.contracts.text_ref import Text, TextRef
 from durable_agent_team.rules import model_json

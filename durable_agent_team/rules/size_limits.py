@@ -7,9 +7,9 @@ task by task. Counted in bytes of JSON (`encoded_size.py`).
 from collections.abc import Container, Iterator
 from itertools import chain, islice
 
+from durable_agent_team.contracts.model_catalog import ModelCatalog
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunRequest
-from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.contracts.team import Task
 from durable_agent_team.rules.bounds import BYTES_PER_TOKEN, MAX_PROMPT_BYTES
 from durable_agent_team.rules.catalog import checkable_tasks

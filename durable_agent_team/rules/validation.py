@@ -8,11 +8,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from decimal import Decimal
 from itertools import chain, islice
 
+from durable_agent_team.contracts.model_catalog import ModelCatalog
 from durable_agent_team.contracts.names import ORCHESTRATOR_AGENT
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.schema_size import size_problem
-from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.contracts.team import OnExhausted, Task, Team
 from durable_agent_team.rules.catalog import (
     callers,

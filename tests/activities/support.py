@@ -26,8 +26,8 @@ from durable_agent_team.atxp.account_api import AtxpAccounts
 from durable_agent_team.atxp.chat_client import ChatClient
 from durable_agent_team.atxp.http_client import HttpClient
 from durable_agent_team.atxp.sealing import Sealer, generate_sealing_key
+from durable_agent_team.contracts.accounts import AccountBudget, OpenAccounts, OpenedAccounts
 from durable_agent_team.contracts.call import AccountRef, AttemptSpend, CallRequest
-from durable_agent_team.contracts.spend import AccountBudget, OpenAccounts, OpenedAccounts
 from tests.support.serving import listening
 
 SEALER = Sealer(generate_sealing_key())

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from temporalio.exceptions import ApplicationError
 
+from durable_agent_team.contracts.accounts import Capabilities, CloseAccounts
 from durable_agent_team.contracts.error_types import ErrorType
-from durable_agent_team.contracts.spend import Capabilities, CloseAccounts
 from tests.activities.support import Answer, Rooms, Seen, context, open_for, rooms_at, serving
 from tests.support.gateway import PARENT_KEY
 

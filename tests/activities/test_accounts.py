@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from temporalio.exceptions import ApplicationError
 
+from durable_agent_team.contracts.accounts import Capabilities, CloseAccounts, SetBudget
 from durable_agent_team.contracts.call import AccountRef
 from durable_agent_team.contracts.error_types import ErrorType
-from durable_agent_team.contracts.spend import Capabilities, CloseAccounts, ReadModels, SetBudget
+from durable_agent_team.contracts.model_catalog import ReadModels
 from tests.activities.support import (
     SEALER,
     Answer,

@@ -11,9 +11,9 @@ from temporalio.exceptions import ApplicationError
 
 from activities.calls.call_agent import Agents
 from durable_agent_team.atxp.sealing import Sealer, generate_sealing_key
+from durable_agent_team.contracts.accounts import CloseAccounts
 from durable_agent_team.contracts.call import MAX_ANSWER, AccountRef, Rejected, Source
 from durable_agent_team.contracts.error_types import ErrorType
-from durable_agent_team.contracts.spend import CloseAccounts
 from durable_agent_team.contracts.team import Checks
 from tests.activities.support import (
     SEALER,

@@ -6,7 +6,7 @@ import pytest
 
 from activities import catalog_cache
 from activities.catalog_cache import CatalogCache
-from durable_agent_team.contracts.spend import ModelCatalog
+from durable_agent_team.contracts.model_catalog import ModelCatalog
 
 
 class Endpoint:

@@ -16,7 +16,7 @@ from durable_agent_team.atxp.pricing import (
 from durable_agent_team.atxp.transport import parse_json
 from durable_agent_team.contracts.base import decimal_of
 from durable_agent_team.contracts.call import Usage
-from durable_agent_team.contracts.spend import ModelPrice
+from durable_agent_team.contracts.model_catalog import ModelPrice
 from tests.activities.support import Answer, Seen, agents_at, call, context, serving
 
 PRICE = ModelPrice(model="m", input_usd=Decimal("0.5"), output_usd=Decimal(2))

@@ -14,7 +14,7 @@ from durable_agent_team.atxp.httpx_client import HttpxClient
 from durable_agent_team.atxp.provider import OpenedAccount
 from durable_agent_team.atxp.tool_charges import ToolCharges
 from durable_agent_team.contracts.error_types import ErrorType
-from durable_agent_team.contracts.spend import Charge
+from durable_agent_team.contracts.ledger import Charge
 from tests.support.gateway import running_gateway
 from tests.support.upstream import ScriptedUpstream
 

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from durable_agent_team.cli.team_template import schema_text, team_schema
+from durable_agent_team.contracts.model_catalog import ModelCatalog, ModelPrice
 from durable_agent_team.contracts.run import RunRequest
-from durable_agent_team.contracts.spend import ModelCatalog, ModelPrice
 from durable_agent_team.contracts.team import Team
 from durable_agent_team.process.project_root import TEAM_SCHEMA
 from durable_agent_team.rules.estimate import Estimate

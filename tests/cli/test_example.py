@@ -4,7 +4,7 @@ import asyncio
 import sys
 from decimal import Decimal
 
-from durable_agent_team.contracts.spend import ModelCatalog, ModelPrice
+from durable_agent_team.contracts.model_catalog import ModelCatalog, ModelPrice
 from tests.cli.support import ROOT, Starter, lines
 from tests.support.fakes import FakeWorld
 

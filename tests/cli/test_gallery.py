@@ -12,7 +12,8 @@ import yaml
 from durable_agent_team.cli.gallery import gallery
 from durable_agent_team.cli.provider_catalog import Provider
 from durable_agent_team.cli.team_findings import check_team
-from durable_agent_team.contracts.spend import Capabilities, ModelCatalog, ModelPrice
+from durable_agent_team.contracts.accounts import Capabilities
+from durable_agent_team.contracts.model_catalog import ModelCatalog, ModelPrice
 from durable_agent_team.team_files.team_file import load_team
 from tests.cli.support import ROOT, Starter, lines
 from tests.cli.test_validate_team import alone

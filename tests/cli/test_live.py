@@ -17,6 +17,7 @@ from durable_agent_team.cli.ui.graph_layers import depths, fitting, layered
 from durable_agent_team.cli.ui.live_tables import bar
 from durable_agent_team.cli.ui.live_view import LiveView
 from durable_agent_team.cli.ui.watch_run import Snapshot
+from durable_agent_team.contracts.accounts import Capabilities
 from durable_agent_team.contracts.run import (
     Failure,
     RunState,
@@ -28,7 +29,6 @@ from durable_agent_team.contracts.run import (
 from durable_agent_team.contracts.spend import (
     AgentSpend,
     AgentStatus,
-    Capabilities,
     LedgerAgreement,
     SpendReport,
     Totals,

@@ -14,8 +14,8 @@ from durable_agent_team.cli.exit_codes import CommandError, ExitCode
 from durable_agent_team.cli.provider_accounts import close_accounts
 from durable_agent_team.cli.provider_catalog import CatalogUnavailable, read_provider
 from durable_agent_team.client.run_history import RunRecord
+from durable_agent_team.contracts.accounts import Capabilities
 from durable_agent_team.contracts.call import AccountRef
-from durable_agent_team.contracts.spend import Capabilities
 from durable_agent_team.process.operator_settings import OperatorSettings
 from durable_agent_team.process.settings import made_of
 from tests.support.serving import listening

@@ -17,7 +17,7 @@ from durable_agent_team.cli.ui.charge_table import ChargeLine, Reconciled, charg
 from durable_agent_team.cli.ui.task_calls import TaskLook
 from durable_agent_team.client.run_history import read_record
 from durable_agent_team.contracts.call import CallRequest, CallResult
-from durable_agent_team.contracts.spend import Charge, Ledger
+from durable_agent_team.contracts.ledger import Charge, Ledger
 from tests.cli.support import TEAM, Starter, lines, serving
 from tests.cli.test_parked import POOR, parked
 from tests.cli.test_start_run import fail_prices, new_id

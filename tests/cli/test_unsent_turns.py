@@ -7,8 +7,8 @@ from decimal import Decimal
 from durable_agent_team.cli.ui.call_timeline import bars_of
 from durable_agent_team.cli.ui.charge_table import charge_lines
 from durable_agent_team.client.run_history import RunRecord
+from durable_agent_team.contracts.accounts import Capabilities
 from durable_agent_team.contracts.error_types import ErrorType
-from durable_agent_team.contracts.spend import Capabilities
 from tests.unit.demo_run import CENT, NOW, call, report, task
 
 SENT = call("k1", "one", "a")

@@ -13,8 +13,9 @@ from durable_agent_team.cli.exit_codes import CommandError
 from durable_agent_team.cli.provider_catalog import Provider
 from durable_agent_team.cli.request_file import load_request
 from durable_agent_team.cli.team_findings import check_team
+from durable_agent_team.contracts.accounts import Capabilities
+from durable_agent_team.contracts.model_catalog import ModelCatalog, ModelPrice
 from durable_agent_team.contracts.run import RunRequest
-from durable_agent_team.contracts.spend import Capabilities, ModelCatalog, ModelPrice
 from durable_agent_team.rules.size_limits import start_problems
 from durable_agent_team.rules.validation import team_problems
 from durable_agent_team.rules.value_limits import START, value_problem

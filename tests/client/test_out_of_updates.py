@@ -12,8 +12,9 @@ from durable_agent_team.cli.command_client import _client_errors as client_error
 from durable_agent_team.cli.exit_codes import CommandError, ExitCode
 from durable_agent_team.client.exceptions import SentAsSignal, UpdateRefused
 from durable_agent_team.client.run_control import RunControl
+from durable_agent_team.contracts.accounts import Capabilities, SetBudget
+from durable_agent_team.contracts.ledger import Ledger
 from durable_agent_team.contracts.run import RunStatus
-from durable_agent_team.contracts.spend import Capabilities, Ledger, SetBudget
 from tests.support.fakes import FakeWorld
 from tests.support.temporal import server
 from tests.workflows.test_life_of_a_run import started, team

@@ -12,7 +12,7 @@ import pytest
 from temporalio.client import Client
 
 import durable_agent_team as package
-from durable_agent_team.contracts.spend import ModelCatalog
+from durable_agent_team.contracts.model_catalog import ModelCatalog
 from tests.cli.support import ROOT
 from tests.support.fakes import FakeWorld
 

@@ -21,9 +21,11 @@ from durable_agent_team.client.exceptions import (
     UpdateRefused,
 )
 from durable_agent_team.client.runs import RunHandle, get_run, start_run
+from durable_agent_team.contracts.accounts import SetBudget
 from durable_agent_team.contracts.call import CallRequest
+from durable_agent_team.contracts.ledger import Ledger
 from durable_agent_team.contracts.run import RunReport, RunRequest, RunStatus, TaskStatus
-from durable_agent_team.contracts.spend import AGENTS_PER_PAGE, Ledger, SetBudget, SpendReport
+from durable_agent_team.contracts.spend import AGENTS_PER_PAGE, SpendReport
 from durable_agent_team.contracts.team import Team
 from tests.cli.support import serving
 from tests.cli.test_start_run import new_id

@@ -9,7 +9,7 @@ import pytest_asyncio
 from temporalio.client import Client
 
 from durable_agent_team.client.run_handle import RunHandle
-from durable_agent_team.contracts.spend import ModelCatalog
+from durable_agent_team.contracts.model_catalog import ModelCatalog
 from tests.cli.support import serving
 from tests.docs.pages import ROOT, blocks
 from tests.support.fakes import FakeWorld

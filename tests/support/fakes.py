@@ -10,6 +10,15 @@ from typing import Any
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from durable_agent_team.contracts.accounts import (
+    BudgetTransfer,
+    Capabilities,
+    CloseAccounts,
+    ClosedAccounts,
+    OpenAccounts,
+    OpenedAccounts,
+    SetBudget,
+)
 from durable_agent_team.contracts.activity_interfaces import (
     AccountActivities,
     AgentActivities,
@@ -17,23 +26,11 @@ from durable_agent_team.contracts.activity_interfaces import (
 )
 from durable_agent_team.contracts.call import AccountRef, CallRequest, CallResult, Purpose, Usage
 from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.ledger import Charge, Ledger
+from durable_agent_team.contracts.model_catalog import ModelCatalog, ModelPrice, ReadModels
 from durable_agent_team.contracts.notification import Notification
 from durable_agent_team.contracts.output_check import OutputCheck, OutputVerdict
 from durable_agent_team.contracts.output_schema import schema_problem
-from durable_agent_team.contracts.spend import (
-    BudgetTransfer,
-    Capabilities,
-    Charge,
-    CloseAccounts,
-    ClosedAccounts,
-    Ledger,
-    ModelCatalog,
-    ModelPrice,
-    OpenAccounts,
-    OpenedAccounts,
-    ReadModels,
-    SetBudget,
-)
 
 COST = Decimal("0.01")
 Rule = Callable[[CallRequest], Awaitable[CallResult | None] | CallResult | None]

@@ -13,6 +13,7 @@ from temporalio.exceptions import ApplicationError
 from durable_agent_team.contracts.activity_interfaces import ProgramActivities
 from durable_agent_team.contracts.call import AccountRef, AttemptSpend, CallRequest, CallResult
 from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.ledger import Charge, Ledger
 from durable_agent_team.contracts.program import (
     SPEND_SIGNAL,
     EnvironmentOrder,
@@ -21,7 +22,6 @@ from durable_agent_team.contracts.program import (
     ProgramSpend,
     scope_attempt,
 )
-from durable_agent_team.contracts.spend import Charge, Ledger
 from tests.support.fakes import COST, FakeAccount, FakeWorld, Rule
 
 

@@ -7,7 +7,9 @@ from typing import Any
 from durable_agent_team.cli.demo.run_checks import Crash
 from durable_agent_team.cli.demo.run_evidence import Evidence
 from durable_agent_team.client.run_history import RecordedCall
+from durable_agent_team.contracts.accounts import Capabilities
 from durable_agent_team.contracts.call import AccountRef, CallRequest, CallResult, Purpose
+from durable_agent_team.contracts.ledger import Charge, Ledger
 from durable_agent_team.contracts.run import (
     RunReport,
     RunState,
@@ -19,9 +21,6 @@ from durable_agent_team.contracts.run import (
 from durable_agent_team.contracts.spend import (
     AgentSpend,
     AgentStatus,
-    Capabilities,
-    Charge,
-    Ledger,
     LedgerAgreement,
     SpendReport,
     Totals,

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from activities.calls.request_body import body
 from durable_agent_team.contracts.call import AccountRef, CallRequest, CallResult, Source
-from durable_agent_team.contracts.spend import AgentStatus, Charge, Ledger, ModelPrice, Totals
+from durable_agent_team.contracts.ledger import Charge, Ledger
+from durable_agent_team.contracts.model_catalog import ModelPrice
+from durable_agent_team.contracts.spend import AgentStatus, Totals
 from durable_agent_team.rules.bounds import (
     MESSAGE_ALLOWANCE_TOKENS,
     MESSAGES_PER_CALL,

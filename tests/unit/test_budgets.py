@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from durable_agent_team.contracts.model_catalog import ModelCatalog, ModelPrice
 from durable_agent_team.contracts.run import RunRequest
-from durable_agent_team.contracts.spend import ModelCatalog, ModelPrice
 from durable_agent_team.contracts.team import Team
 from durable_agent_team.rules.budgets import budgets_usd
 from durable_agent_team.rules.estimate import estimate

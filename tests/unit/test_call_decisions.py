@@ -8,8 +8,8 @@ import pytest
 
 from durable_agent_team.contracts.call import AccountRef, CallRequest
 from durable_agent_team.contracts.error_types import ERRORS, ErrorType, Outcome
+from durable_agent_team.contracts.model_catalog import ModelPrice
 from durable_agent_team.contracts.run import Failure
-from durable_agent_team.contracts.spend import ModelPrice
 from durable_agent_team.contracts.team import Agent, OnExhausted, OnFailure
 from durable_agent_team.contracts.team import Retry as Settings
 from workflows.state.call_trouble import CallTrouble

@@ -12,8 +12,9 @@ from durable_agent_team.cli.demo.demo_acts import is_midway, quotes
 from durable_agent_team.cli.demo.run_checks import Check
 from durable_agent_team.cli.demo.run_evidence import Evidence
 from durable_agent_team.contracts.call import Purpose
+from durable_agent_team.contracts.ledger import Ledger
 from durable_agent_team.contracts.run import Failure, RunStatus, TaskStatus
-from durable_agent_team.contracts.spend import Ledger, LedgerAgreement
+from durable_agent_team.contracts.spend import LedgerAgreement
 from tests.unit.demo_run import (
     ACCOUNTS,
     BEFORE,

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from durable_agent_team.contracts.accounts import Capabilities
 from durable_agent_team.contracts.base import count_of, decimal_of
+from durable_agent_team.contracts.model_catalog import ModelPrice
 from durable_agent_team.contracts.provider_info import (
     MAX_MODELS,
     catalog_of,
@@ -15,7 +17,6 @@ from durable_agent_team.contracts.provider_info import (
     max_call_seconds,
     model_prices,
 )
-from durable_agent_team.contracts.spend import Capabilities, ModelPrice
 
 
 def listed(*lines: Any) -> tuple[ModelPrice, ...] | None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from durable_agent_team.contracts.model_catalog import ModelCatalog, ModelPrice
 from durable_agent_team.contracts.plan import Plan
 from durable_agent_team.contracts.run import RunRequest
-from durable_agent_team.contracts.spend import ModelCatalog, ModelPrice
 from durable_agent_team.contracts.team import Team
 from durable_agent_team.rules.briefing import Briefing
 from durable_agent_team.rules.budgets import budgets_usd

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from activities.accounts import by_scope
 from durable_agent_team.contracts.call import CallResult, Usage
-from durable_agent_team.contracts.spend import Charge, Ledger
+from durable_agent_team.contracts.ledger import Charge, Ledger
 from workflows.state.agent_account import AgentAccount
 from workflows.state.charges import Use
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from durable_agent_team.contracts.spend import Capabilities
+from durable_agent_team.contracts.accounts import Capabilities
 from durable_agent_team.rules.guarantees import PROMISES, broken_promises
 
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from durable_agent_team.contracts.changes import AdjustAgent
 from durable_agent_team.contracts.control import AdjustBudget
+from durable_agent_team.contracts.model_catalog import ModelCatalog
 from durable_agent_team.contracts.plan import Plan
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.seed import Seed, SeedAnswer, SeedPlan
-from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.contracts.team import Agent, Task, Team
 from durable_agent_team.contracts.text_ref import Text, reference_to
 from durable_agent_team.rules.ended_run import EndedRun, Made

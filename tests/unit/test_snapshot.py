@@ -11,12 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from durable_agent_team.contracts.accounts import Capabilities
 from durable_agent_team.contracts.approvals import ApprovalKind
 from durable_agent_team.contracts.call import AccountRef, Rejected, Usage
 from durable_agent_team.contracts.control import Approve
 from durable_agent_team.contracts.conversation import Entry, ToolMessage, Turn
 from durable_agent_team.contracts.conversation_view import ToolCallStatus
 from durable_agent_team.contracts.effects import EffectAnswer, EffectDecision
+from durable_agent_team.contracts.model_catalog import ModelCatalog, ModelPrice
 from durable_agent_team.contracts.plan import Plan
 from durable_agent_team.contracts.run import (
     Failure,
@@ -27,13 +29,7 @@ from durable_agent_team.contracts.run import (
     Waiting,
 )
 from durable_agent_team.contracts.run_snapshot import RunSnapshot
-from durable_agent_team.contracts.spend import (
-    AgentStatus,
-    Capabilities,
-    LedgerAgreement,
-    ModelCatalog,
-    ModelPrice,
-)
+from durable_agent_team.contracts.spend import AgentStatus, LedgerAgreement
 from durable_agent_team.contracts.team import Agent, Task, Team
 from durable_agent_team.contracts.text_ref import reference_to
 from durable_agent_team.contracts.tool_kinds import Effects

@@ -15,18 +15,12 @@ from durable_agent_team.atxp.account_api import _charge
 from durable_agent_team.atxp.pricing import priced_cost, usage_of
 from durable_agent_team.cli.ui.run_tables import money_notes
 from durable_agent_team.cli.ui.token_text import saved_text, tokens_cell
+from durable_agent_team.contracts.accounts import Capabilities
 from durable_agent_team.contracts.call import CallResult, Usage
+from durable_agent_team.contracts.ledger import Charge, Ledger
+from durable_agent_team.contracts.model_catalog import ModelPrice
 from durable_agent_team.contracts.provider_info import model_prices
-from durable_agent_team.contracts.spend import (
-    AgentSpend,
-    Capabilities,
-    Charge,
-    Ledger,
-    LedgerAgreement,
-    ModelPrice,
-    SpendReport,
-    Totals,
-)
+from durable_agent_team.contracts.spend import AgentSpend, LedgerAgreement, SpendReport, Totals
 from durable_agent_team.gateway.api.response_shapes import Pricing
 from durable_agent_team.gateway.models.price import Price
 from durable_agent_team.rules.bounds import (

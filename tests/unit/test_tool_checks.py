@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from durable_agent_team.contracts.model_catalog import ModelCatalog
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunRequest
-from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.contracts.team import Team
 from durable_agent_team.contracts.tool_kinds import Effects
 from durable_agent_team.rules.tools.tool_checks import effects_of

@@ -2,8 +2,8 @@
 
 from decimal import Decimal
 
+from durable_agent_team.contracts.model_catalog import ModelCatalog, ModelPrice
 from durable_agent_team.contracts.run import RunRequest
-from durable_agent_team.contracts.spend import ModelCatalog, ModelPrice
 from durable_agent_team.contracts.team import Agent, Team
 from durable_agent_team.contracts.tool_kinds import BuiltInTool
 from durable_agent_team.rules.estimate import estimate

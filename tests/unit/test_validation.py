@@ -7,9 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from durable_agent_team.contracts.call import MAX_SOURCE
+from durable_agent_team.contracts.model_catalog import ModelCatalog, ModelPrice
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunRequest
-from durable_agent_team.contracts.spend import ModelCatalog, ModelPrice
 from durable_agent_team.contracts.team import Team
 from durable_agent_team.rules.estimate import estimate
 from durable_agent_team.rules.validation import (

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from durable_agent_team.contracts.call import MAX_REASONS
+from durable_agent_team.contracts.model_catalog import ModelCatalog, ModelPrice
 from durable_agent_team.contracts.plan import Plan
-from durable_agent_team.contracts.spend import ModelCatalog, ModelPrice
 from durable_agent_team.contracts.team import Checks, Team
 from durable_agent_team.gateway.calls.strict_schema import strict_schema
 from durable_agent_team.rules.briefing import Briefing, PlanForm, plan_form

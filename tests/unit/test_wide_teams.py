@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from durable_agent_team.contracts.model_catalog import ModelCatalog
 from durable_agent_team.contracts.run import RunRequest
-from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.contracts.team import MAX_TASKS, Team
 from durable_agent_team.rules.budgets import budgets_usd
 from durable_agent_team.rules.estimate import estimate

@@ -12,9 +12,9 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
 from durable_agent_team.contracts.call import CallRequest, CallResult, Purpose
+from durable_agent_team.contracts.model_catalog import ModelCatalog, ModelPrice, ReadModels
 from durable_agent_team.contracts.names import WORKFLOW
 from durable_agent_team.contracts.run import RunReport, RunStatus
-from durable_agent_team.contracts.spend import ModelCatalog, ModelPrice, ReadModels
 from tests.support.fakes import FakeWorld, exhausted
 from tests.support.sandbox import strict_runner
 from tests.workflows.test_life_of_a_run import started, team

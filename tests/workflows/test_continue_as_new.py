@@ -17,11 +17,12 @@ from temporalio.common import RetryPolicy
 from durable_agent_team.client.run_executions import read_executions
 from durable_agent_team.client.run_history import read_record
 from durable_agent_team.client.runs import RunSummary, get_run, list_runs
+from durable_agent_team.contracts.accounts import Capabilities
 from durable_agent_team.contracts.call import AccountRef, CallRequest
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.names import WORKFLOW
 from durable_agent_team.contracts.run import RunReport, RunRequest, RunStatus, TaskStatus
-from durable_agent_team.contracts.spend import Capabilities, LedgerAgreement
+from durable_agent_team.contracts.spend import LedgerAgreement
 from durable_agent_team.contracts.team import Task
 from tests.support.fakes import COST, FakeWorld
 from tests.support.temporal import running_worker

@@ -7,16 +7,16 @@ import pytest
 from temporalio import activity
 from temporalio.client import Client
 
-from durable_agent_team.contracts.call import CallRequest, CallResult
-from durable_agent_team.contracts.error_types import ErrorType
-from durable_agent_team.contracts.run import RunStatus
-from durable_agent_team.contracts.spend import (
+from durable_agent_team.contracts.accounts import (
     Capabilities,
     CloseAccounts,
     ClosedAccounts,
     OpenAccounts,
     OpenedAccounts,
 )
+from durable_agent_team.contracts.call import CallRequest, CallResult
+from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.run import RunStatus
 from tests.support.fakes import COST, FakeWorld
 from tests.support.run_reports import report_of
 from tests.support.sandbox import fresh_sandbox

@@ -11,11 +11,12 @@ import pytest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
+from durable_agent_team.contracts.accounts import Capabilities
 from durable_agent_team.contracts.call import CallRequest, CallResult, Purpose
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.names import WORKFLOW
 from durable_agent_team.contracts.run import RunReport, RunStatus, TaskStatus
-from durable_agent_team.contracts.spend import Capabilities, LedgerAgreement
+from durable_agent_team.contracts.spend import LedgerAgreement
 from tests.support.fakes import COST, FakeWorld
 from tests.support.temporal import running_worker
 

@@ -10,15 +10,15 @@ from temporalio import activity
 from temporalio.client import Client, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
-from durable_agent_team.contracts.error_types import ErrorType
-from durable_agent_team.contracts.run import RunStatus
-from durable_agent_team.contracts.spend import (
+from durable_agent_team.contracts.accounts import (
     CloseAccounts,
     ClosedAccounts,
-    LedgerAgreement,
     OpenAccounts,
     OpenedAccounts,
 )
+from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.run import RunStatus
+from durable_agent_team.contracts.spend import LedgerAgreement
 from durable_agent_team.worker_sdk.waiting_queries import LONGEST_WAIT
 from tests.support.fakes import FakeWorld
 from tests.workflows.test_life_of_a_run import failure_of, result_of, started, team

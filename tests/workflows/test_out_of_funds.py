@@ -11,9 +11,10 @@ from temporalio.exceptions import ApplicationError
 
 from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.model_catalog import ModelCatalog, ModelPrice
 from durable_agent_team.contracts.names import STARTER
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskStatus
-from durable_agent_team.contracts.spend import LedgerAgreement, ModelCatalog, ModelPrice
+from durable_agent_team.contracts.spend import LedgerAgreement
 from tests.support.fakes import COST, FakeWorld
 from tests.support.run_reports import report_of
 from tests.workflows.test_continue_as_new import executions

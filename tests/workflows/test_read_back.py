@@ -7,15 +7,11 @@ from temporalio import activity
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
+from durable_agent_team.contracts.accounts import CloseAccounts, ClosedAccounts
 from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import RunReport, RunStatus, TaskStatus
-from durable_agent_team.contracts.spend import (
-    CloseAccounts,
-    ClosedAccounts,
-    LedgerAgreement,
-    SpendReport,
-)
+from durable_agent_team.contracts.spend import LedgerAgreement, SpendReport
 from tests.support.fakes import COST, FakeWorld
 from tests.support.run_reports import report_of
 from tests.workflows.test_life_of_a_run import failing, started, team

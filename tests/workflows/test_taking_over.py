@@ -9,8 +9,8 @@ from temporalio.client import Client
 
 from durable_agent_team.client.reruns import rerun_request
 from durable_agent_team.contracts.call import Purpose
+from durable_agent_team.contracts.model_catalog import ModelCatalog
 from durable_agent_team.contracts.run import RunStatus, TaskStatus
-from durable_agent_team.contracts.spend import ModelCatalog
 from tests.support.fakes import COST, FakeWorld
 from tests.support.worlds import OnceEach
 from tests.workflows.test_continue_as_new import executions, wide

@@ -7,9 +7,10 @@ import pytest
 from temporalio import activity
 from temporalio.client import Client, WorkflowUpdateRPCTimeoutOrCancelledError
 
+from durable_agent_team.contracts.accounts import SetBudget
 from durable_agent_team.contracts.control import AdjustBudget, BudgetAdjusted
+from durable_agent_team.contracts.ledger import Ledger
 from durable_agent_team.contracts.run import RunStatus
-from durable_agent_team.contracts.spend import Ledger, SetBudget
 from tests.support.fakes import FakeWorld
 from tests.workflows.test_life_of_a_run import started, team
 from tests.workflows.test_running_out import spend, state

@@ -9,8 +9,8 @@ from temporalio.client import Client
 
 from durable_agent_team.contracts.call import CallRequest, CallResult, Purpose
 from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.model_catalog import ModelCatalog, ModelPrice
 from durable_agent_team.contracts.run import RunStatus
-from durable_agent_team.contracts.spend import ModelCatalog, ModelPrice
 from durable_agent_team.contracts.team import Checks
 from tests.support.fakes import FakeWorld
 from tests.workflows.test_life_of_a_run import GOAL, failure_of, result_of

@@ -8,6 +8,7 @@ from typing import TypeVar
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
+from durable_agent_team.contracts.accounts import BudgetTransfer, SetBudget
 from durable_agent_team.contracts.activity_interfaces import AccountActivities
 from durable_agent_team.contracts.control import (
     AdjustBudget,
@@ -15,7 +16,6 @@ from durable_agent_team.contracts.control import (
     Transfer,
     Transferred,
 )
-from durable_agent_team.contracts.spend import BudgetTransfer, SetBudget
 from workflows.activity_errors import failure_and_spend, refused
 from workflows.activity_executor import ActivityExecutor
 from workflows.money.run_accounts import RunAccounts

@@ -8,17 +8,16 @@ from temporalio import workflow
 from temporalio.exceptions import FailureError, is_cancelled_exception
 from temporalio.types import MethodAsyncSingleParam
 
-from durable_agent_team.contracts.activity_interfaces import AccountActivities
-from durable_agent_team.contracts.names import ORCHESTRATOR_AGENT
-from durable_agent_team.contracts.spend import (
+from durable_agent_team.contracts.accounts import (
     AccountBudget,
     CloseAccounts,
     ClosedAccounts,
-    LedgerAgreement,
-    ModelCatalog,
     OpenAccounts,
-    ReadModels,
 )
+from durable_agent_team.contracts.activity_interfaces import AccountActivities
+from durable_agent_team.contracts.model_catalog import ModelCatalog, ReadModels
+from durable_agent_team.contracts.names import ORCHESTRATOR_AGENT
+from durable_agent_team.contracts.spend import LedgerAgreement
 from durable_agent_team.rules.budgets import budgets_usd
 from durable_agent_team.rules.catalog import (
     callers,

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from durable_agent_team.contracts.changes import AdjustAgent, AdjustRun, AgentAdjusted, RunAdjusted
+from durable_agent_team.contracts.model_catalog import ModelCatalog
 from durable_agent_team.contracts.names import ORCHESTRATOR_AGENT
-from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.rules.catalog import caller_of, model_of, price_of
 from durable_agent_team.rules.team_changes import changed_caller, limits_of
 from workflows.activity_errors import refused

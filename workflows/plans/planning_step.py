@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.model_catalog import ModelCatalog
 from durable_agent_team.contracts.plan import Plan, Problem
 from durable_agent_team.contracts.run import Failure, RunStatus
-from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.rules.planning import parse_plan
 from durable_agent_team.rules.validation import team_problems
 from workflows.plans.planned_outputs import output_problems

@@ -13,7 +13,8 @@ from typing import Any
 from pydantic import model_serializer, model_validator
 
 from durable_agent_team.contracts.call import CallResult, Usage
-from durable_agent_team.contracts.spend import AgentSpend, AgentStatus, Ledger
+from durable_agent_team.contracts.ledger import Ledger
+from durable_agent_team.contracts.spend import AgentSpend, AgentStatus
 from workflows.state.charges import NO_KEY, ZERO, Charges, Use
 from workflows.state.usage_totals import UsageTotals
 

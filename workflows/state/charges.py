@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
-from durable_agent_team.contracts.spend import Ledger
+from durable_agent_team.contracts.ledger import Ledger
 
 ZERO = Decimal(0)
 NO_KEY = ""

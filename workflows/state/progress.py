@@ -8,9 +8,12 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from durable_agent_team.contracts.accounts import Capabilities
 from durable_agent_team.contracts.approvals import Decided
 from durable_agent_team.contracts.call import AccountRef
 from durable_agent_team.contracts.control import Approve
+from durable_agent_team.contracts.ledger import Ledger
+from durable_agent_team.contracts.model_catalog import ModelCatalog
 from durable_agent_team.contracts.program import ProgramSpend
 from durable_agent_team.contracts.run import (
     Failure,
@@ -19,12 +22,7 @@ from durable_agent_team.contracts.run import (
     RunStatus,
     Waiting,
 )
-from durable_agent_team.contracts.spend import (
-    Capabilities,
-    Ledger,
-    LedgerAgreement,
-    ModelCatalog,
-)
+from durable_agent_team.contracts.spend import LedgerAgreement
 from durable_agent_team.contracts.team import Team
 from durable_agent_team.contracts.text_ref import Text, TextRef
 from durable_agent_team.contracts.tool_box import ToolBox

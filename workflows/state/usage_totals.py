@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from durable_agent_team.contracts.call import Usage
-from durable_agent_team.contracts.spend import Charge
+from durable_agent_team.contracts.ledger import Charge
 
 COUNTED = tuple(Usage.model_fields)
 

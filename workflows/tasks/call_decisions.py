@@ -8,8 +8,8 @@ from datetime import datetime
 
 from durable_agent_team.contracts.call import AttemptSpend, CallRequest
 from durable_agent_team.contracts.error_types import ERRORS, ErrorType, Outcome
+from durable_agent_team.contracts.model_catalog import ModelPrice
 from durable_agent_team.contracts.run import Failure
-from durable_agent_team.contracts.spend import ModelPrice
 from durable_agent_team.contracts.team import Caller, OnExhausted, OnFailure
 from durable_agent_team.contracts.team import Retry as RetrySettings
 from durable_agent_team.rules.bounds import affordable_tokens

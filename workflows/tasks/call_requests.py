@@ -17,8 +17,8 @@ from durable_agent_team.contracts.call import (
 )
 from durable_agent_team.contracts.conversation import Conversation
 from durable_agent_team.contracts.error_types import ERRORS, ErrorType
+from durable_agent_team.contracts.model_catalog import ModelCatalog
 from durable_agent_team.contracts.run import Failure
-from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.contracts.team import BuiltInOutput, Caller, Checks
 from durable_agent_team.rules.bounds import (
     MAX_PROMPT_BYTES,

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from durable_agent_team.contracts.call import MAX_REASONS
+from durable_agent_team.contracts.model_catalog import ModelCatalog
 from durable_agent_team.contracts.run import Failure
-from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.contracts.team import OnFailure
 from durable_agent_team.contracts.text_ref import Text
 from workflows.activity_executor import ActivityExecutor

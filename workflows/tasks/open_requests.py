@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from durable_agent_team.contracts.call import CallRequest
-from durable_agent_team.contracts.spend import ModelCatalog, ModelPrice
+from durable_agent_team.contracts.model_catalog import ModelCatalog, ModelPrice
 from durable_agent_team.contracts.team import Agent, OrchestratorAgent
 from durable_agent_team.rules.catalog import model_of, price_of
 from durable_agent_team.rules.programs import run_of

@@ -15,8 +15,8 @@ from durable_agent_team.contracts.activity_interfaces import AgentActivities
 from durable_agent_team.contracts.call import MAX_REJECTED, CallRequest, CallResult, Rejected
 from durable_agent_team.contracts.conversation import Conversation, Said
 from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.model_catalog import ModelCatalog
 from durable_agent_team.contracts.run import Failure
-from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.contracts.team import Agent
 from durable_agent_team.contracts.text_ref import preview_of
 from durable_agent_team.contracts.tool_box import ToolBox

@@ -12,7 +12,7 @@ from temporalio.client import Client
 
 from durable_agent_team.cli.provider_accounts import ledgers_of
 from durable_agent_team.client.run_history import RecordedCall, read_record
-from durable_agent_team.contracts.spend import Ledger
+from durable_agent_team.contracts.ledger import Ledger
 
 
 @dataclass(frozen=True)

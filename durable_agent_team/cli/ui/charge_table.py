@@ -12,9 +12,9 @@ from durable_agent_team.client.run_history import INTERRUPTED, RecordedCall, Run
 from durable_agent_team.client.tool_views import asks_for_conversation
 from durable_agent_team.contracts.base import Message, SignedUsd
 from durable_agent_team.contracts.call import Usage
+from durable_agent_team.contracts.ledger import Ledger
 from durable_agent_team.contracts.names import ORCHESTRATOR_AGENT
 from durable_agent_team.contracts.seed import Paid
-from durable_agent_team.contracts.spend import Ledger
 from durable_agent_team.rules.seed_checks import seeded_tasks
 
 GivenUp = tuple[int, Decimal]

@@ -5,8 +5,8 @@ from decimal import Decimal
 
 from durable_agent_team.client.run_history import RecordedCall, RunRecord
 from durable_agent_team.contracts.base import Message
+from durable_agent_team.contracts.ledger import Charge, Ledger
 from durable_agent_team.contracts.program import ATTEMPTS_OF_AN_EXECUTION
-from durable_agent_team.contracts.spend import Charge, Ledger
 
 
 class ModelCall(Message):

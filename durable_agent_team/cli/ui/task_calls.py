@@ -14,7 +14,7 @@ from durable_agent_team.client.tool_views import is_turn, tool_calls_of, with_li
 from durable_agent_team.contracts.base import Message, SignedUsd
 from durable_agent_team.contracts.call import Source, Usage
 from durable_agent_team.contracts.conversation_view import ToolCallView, TurnView
-from durable_agent_team.contracts.spend import Charge, Ledger
+from durable_agent_team.contracts.ledger import Charge, Ledger
 from durable_agent_team.contracts.team import Checks
 from durable_agent_team.rules.programs import place_of
 

@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from durable_agent_team.contracts.model_catalog import ModelCatalog
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunRequest
-from durable_agent_team.contracts.spend import ModelCatalog
 from durable_agent_team.contracts.team import Agent, Team
 from durable_agent_team.contracts.tool_kinds import (
     ApprovalRule,

@@ -1,6 +1,6 @@
 """How large the prompts of an agent with tools may become, turn by turn: for the estimate."""
 
-from durable_agent_team.contracts.spend import ModelPrice
+from durable_agent_team.contracts.model_catalog import ModelPrice
 from durable_agent_team.contracts.team import Agent, Caller
 from durable_agent_team.rules.bounds import BYTES_PER_TOKEN
 from durable_agent_team.rules.catalog import context_of
