@@ -103,16 +103,7 @@ class Agents(AgentActivities):
                 with translated(known):
                     seconds = time.perf_counter() - clock
                     async with heartbeating(earlier):
-                        reading = read(done, call.max_tokens)
-                        said = await self._said(call, done, reading)
-                        answer, reasons = await self._judged(call, reading, said)
-                        kept = await kept_answer(call, answer[:MAX_ANSWER], self._texts)
-                        thinking = await self._kept_thinking(reading.thinking[:MAX_ANSWER])
-                    result = _result(
-                        done, reading, kept, thinking, reasons, earlier, started_at, seconds
-                    )
-                    if said.turn is not None:
-                        result = result.model_copy(update={"turn": said.turn})
+                        result = await self._checked(call, done, earlier, started_at, seconds)
                     return attempt.judged(result)
         except asyncio.CancelledError:
             _raise_for_cancellation(known)
@@ -153,6 +144,23 @@ class Agents(AgentActivities):
         full = await call_in_full(whole, self._texts, time_left(MARGIN_SECONDS))
         self._conversations.keep(full, call)
         return full
+
+    async def _checked(
+        self,
+        call: CallRequest,
+        done: Completion,
+        earlier: AttemptSpend,
+        started_at: datetime,
+        seconds: float,
+    ) -> CallResult:
+        """The billed answer as the run gets it: read, judged, and kept where the run finds it."""
+        reading = read(done, call.max_tokens)
+        said = await self._said(call, done, reading)
+        answer, reasons = await self._judged(call, reading, said)
+        kept = await kept_answer(call, answer[:MAX_ANSWER], self._texts)
+        thinking = await self._kept_thinking(reading.thinking[:MAX_ANSWER])
+        result = _result(done, reading, kept, thinking, reasons, earlier, started_at, seconds)
+        return result if said.turn is None else result.model_copy(update={"turn": said.turn})
 
     async def _said(self, call: CallRequest, done: Completion, reading: Reading) -> Spoken:
         """What an agent with tools said; of others, their answer."""

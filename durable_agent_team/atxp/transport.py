@@ -77,17 +77,7 @@ async def exchange(
     request = httpx.Request(
         method, url, content=content, headers=sent, extensions={"timeout": connecting}
     )
-    try:
-        async with asyncio.timeout(timeout_seconds):
-            response = await http.send(request)
-    except TimeoutError:
-        reason = f"within {timeout_seconds:.3g} s"
-        raise TimedOut(f"{what} had no answer {reason}", str(url), f"not {reason}") from None
-    except (httpx.HTTPError, OSError) as error:
-        place = f"{url.host}:{url.port or 'default port'}"
-        reason = scrub(_reason(error), [key or ""])
-        text = f"{what} got no answer from {place}: {reason}"
-        raise Unreachable(text, str(url), reason) from None
+    response = await _response(http, request, what, key, timeout_seconds)
     body = parse_json(response.content)
     if not response.is_success:
         raise refusal(what, response, body, key)
@@ -103,6 +93,24 @@ async def exchange(
         usd_of(response.headers.get(POSSIBLY_BILLED_USD_HEADER)),
         _about_waiting(response.headers),
     )
+
+
+async def _response(
+    http: HttpxClient, request: httpx.Request, what: str, key: str | None, timeout_seconds: float
+) -> httpx.Response:
+    """Raises `Unreachable` or `TimedOut`."""
+    url = request.url
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            return await http.send(request)
+    except TimeoutError:
+        reason = f"within {timeout_seconds:.3g} s"
+        raise TimedOut(f"{what} had no answer {reason}", str(url), f"not {reason}") from None
+    except (httpx.HTTPError, OSError) as error:
+        place = f"{url.host}:{url.port or 'default port'}"
+        reason = scrub(_reason(error), [key or ""])
+        text = f"{what} got no answer from {place}: {reason}"
+        raise Unreachable(text, str(url), reason) from None
 
 
 def _reason(error: BaseException) -> str:

@@ -237,18 +237,8 @@ def _bound(
     model = caller.model or catalog.default_model
     prompt = sure + handed
     if run_of(caller) is not None:
-        return CallBound(
-            subject=subject,
-            agent=agent,
-            model=caller.model,
-            calls=times * (1 + team.max_repairs),
-            input_bytes=known,
-            prompt_bytes=prompt,
-            usd=None,
-            inputs_usd=None,
-            program=True,
-            least_usd=None,
-        )
+        executions = times * (1 + team.max_repairs)
+        return _program_bound(subject, agent, caller, executions, known, prompt)
     price = price_of(catalog, model or "")
     prompts = turn_prompts(prompt, caller, price)
     firsts = [worst_case_usd(each, caller.max_tokens, price) for each in prompts]
@@ -271,6 +261,24 @@ def _bound(
         usd=total,
         inputs_usd=inputs,
         least_usd=worst_case_usd(sure, caller.min_tokens or caller.max_tokens, price),
+    )
+
+
+def _program_bound(
+    subject: str, agent: str, caller: Caller, executions: int, known: int, prompt: int
+) -> CallBound:
+    """Nobody knows which calls a program will make: only its account's limit bounds them."""
+    return CallBound(
+        subject=subject,
+        agent=agent,
+        model=caller.model,
+        calls=executions,
+        input_bytes=known,
+        prompt_bytes=prompt,
+        usd=None,
+        inputs_usd=None,
+        program=True,
+        least_usd=None,
     )
 
 

@@ -94,25 +94,25 @@ def charge_lines(record: RunRecord, ledgers: Sequence[Ledger] | None) -> tuple[C
     given_up = _possibly_billed(ledgers)
     sources = _price_sources(ledgers)
     for number, call in enumerate(calls):
-        request, result, key = call.request, call.result, call.key
+        request, key = call.request, call.key
         known[key] = known.get(key, Decimal(0)) + (call.cost_usd or Decimal(0))
         is_last = last[key] == number
         there = booked.pop(key, None) if is_last else None
         own = model_calls(call, record, of_scopes.get(key, []))
-        notes = [call.failure.partition(":")[0] if call.failure else ""]
-        if result is not None:
-            notes += ["failed its checks" if result.reasons else "", "estimated" * result.estimated]
-            notes += ["answered from the gateway's store" * result.replayed]
-        elif call.failure is None:
-            notes += ["in flight" if record.ended_at is None else INTERRUPTED]
-        notes += ["read back from the ledger" if call.read_back_usd else ""]
+        differs = ""
         if ledgers is not None and call.ended_at is not None and is_last:
-            notes += [_difference(call, known[key], there or Decimal(0))]
-        used = result.usage if result is not None else Usage()
-        notes += [f"program, execution {call.program.execution}" if call.program else ""]
-        notes += [kinds_text(used), saved_text(used.saved_usd)]
+            differs = _difference(call, known[key], there or Decimal(0))
+        used = call.result.usage if call.result is not None else Usage()
         times, most = given_up.pop(key, NOTHING) if is_last else NOTHING
-        notes += [possibly_billed_text(times, most) if times else ""]
+        notes = (
+            *_outcome(call, is_open=record.ended_at is None),
+            "read back from the ledger" if call.read_back_usd else "",
+            differs,
+            f"program, execution {call.program.execution}" if call.program else "",
+            kinds_text(used),
+            saved_text(used.saved_usd),
+            possibly_billed_text(times, most) if times else "",
+        )
         lines.append(
             ChargeLine(
                 agent=request.account.agent,
@@ -144,6 +144,19 @@ def charge_lines(record: RunRecord, ledgers: Sequence[Ledger] | None) -> tuple[C
             for (agent, key), times in given_up.items()
         ),
     )
+
+
+def _outcome(call: RecordedCall, *, is_open: bool) -> Iterator[str]:
+    """How the call ended; `is_open` while the run may still get its answer."""
+    result = call.result
+    if call.failure:
+        yield call.failure.partition(":")[0]
+    if result is not None:
+        yield "failed its checks" if result.reasons else ""
+        yield "estimated" if result.estimated else ""
+        yield "answered from the gateway's store" if result.replayed else ""
+    elif call.failure is None:
+        yield "in flight" if is_open else INTERRUPTED
 
 
 def _tools(

@@ -122,19 +122,7 @@ def bounded_request(
         raise tools_refused(model, field)
     written = _serialize(data)
     body_hash = body_hash or hashlib.sha256(written).hexdigest()
-    limit = _max_tokens(data)
-    sent = {name: each for name, each in data.items() if each is not None or name not in LIMITS}
-    if limit is None:
-        limit = sent["max_tokens"] = price.default_max_tokens
-    stream, options = bool(data.get("stream")), data.get("stream_options") or {}
-    if stream:
-        sent["stream_options"] = {**options, "include_usage": True}
-    if target.speaks == "messages":
-        sent, path = in_messages(sent, target, limit), MESSAGES_PATH
-    elif target.speaks == "responses":
-        sent, path = in_responses(sent, target, limit), RESPONSES_PATH
-    else:
-        sent, path = in_dialect(sent, target, limit), CHAT_PATH
+    sent, path, limit = _as_sent(data, target)
     messages = max(messages, len(sent["input" if path == RESPONSES_PATH else "messages"]))
     body = written if sent == data else _serialize(sent)
     bound = bound_of(
@@ -146,10 +134,27 @@ def bounded_request(
         long_cache=price.prices_caching and b'"cache_control"' in body,
         service_tier=data.get("service_tier"),
     )
+    stream, options = bool(data.get("stream")), data.get("stream_options") or {}
     include_usage = bool(options.get("include_usage"))
     return ChatRequest(
         model, target, price, body, body_hash, bound, stream, include_usage, path=path
     )
+
+
+def _as_sent(data: dict[str, Any], target: Model) -> tuple[dict[str, Any], str, int]:
+    """The body for the upstream, its path, and its limit of tokens. A limit is always sent, and
+    usage always asked for: without them a call's cost has no bound, or is not known."""
+    sent = {name: each for name, each in data.items() if each is not None or name not in LIMITS}
+    limit = _max_tokens(data)
+    if limit is None:
+        limit = sent["max_tokens"] = target.price.default_max_tokens
+    if data.get("stream"):
+        sent["stream_options"] = {**(data.get("stream_options") or {}), "include_usage": True}
+    if target.speaks == "messages":
+        return in_messages(sent, target, limit), MESSAGES_PATH, limit
+    if target.speaks == "responses":
+        return in_responses(sent, target, limit), RESPONSES_PATH, limit
+    return in_dialect(sent, target, limit), CHAT_PATH, limit
 
 
 def _serialize(data: dict[str, Any]) -> bytes:
