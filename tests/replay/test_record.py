@@ -1,6 +1,7 @@
 """The script that records the histories, and what it has recorded."""
 
-from tests.replay.record import HISTORIES, SCENARIOS
+from tests.replay.record import HISTORIES
+from tests.replay.scenarios import SCENARIOS
 
 
 def test_every_scenario_is_recorded() -> None:

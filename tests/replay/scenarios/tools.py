@@ -1,0 +1,153 @@
+"""Agents with tools."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
+
+from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.run import RunState
+from durable_agent_team.contracts.tool_call import ToolFailure, ToolOrder
+from tests.replay.scenarios.scenario import Handle, Scenarios, ended
+from tests.support.tools import ToolWorld
+from tests.support.tools import calls as tool_calls
+from tests.workflows.test_continue_as_new import started as continuing
+from tests.workflows.test_life_of_a_run import started
+from tests.workflows.test_running_out import until
+from tests.workflows.test_turns import LOOK, bounded, clerk, looks, said_by_turn
+
+
+async def turns(client: Client) -> Handle:
+    """All turns of an agent with tools, in one execution."""
+    return await _turns(client, events=1_000)
+
+
+async def turns_taken_up(client: Client) -> Handle:
+    """The last of several executions, which starts in the middle of the conversation."""
+    return await _turns(client, events=24)
+
+
+async def compacted_on_overflow(client: Client) -> Handle:
+    """A conversation that its provider refuses as too long: old results make room, twice, and the
+    turns are made again as new calls."""
+    world = ToolWorld(looks(5), tool=lambda order: "x" * 2_000)
+    bounded(world, 5_000)
+    return await ended(client, world, {"team": clerk()})
+
+
+async def tools_and_people(client: Client) -> Handle:
+    """Calls of tools that are approved, approved with other arguments, and rejected; one that may
+    have run, which a person skips; one whose server is away until a person tries again; and a
+    hand-off that goes back to its agent."""
+    away = [True]
+
+    def tool(order: ToolOrder) -> str:
+        if order.facts.name == "send":
+            failure = ToolFailure(sent=True)
+            raise ApplicationError("gone", failure, type=ErrorType.EFFECT_UNKNOWN)
+        if order.facts.name == "look" and away:
+            away.clear()
+            kind = ErrorType.TOOL_UNAVAILABLE
+            raise ApplicationError("away", ToolFailure(), type=kind, non_retryable=True)
+        return f"{order.facts.name}: {order.arguments}"
+
+    turn = tool_calls(("refund", {"n": 1}), ("refund", {"n": 2}), ("refund", {"n": 3}))
+    world = ToolWorld(
+        said_by_turn(turn, tool_calls(("send", {}), ("look", {"at": 1})), "refunded", "better"),
+        tool,
+    )
+    refund = {"python": "shop.tools:refund", "effects": "once", "approve": "always"}
+    send = {"python": "shop.tools:send", "effects": "once", "approve": "never"}
+    given = clerk(LOOK, {**refund, "approval_timeout_seconds": 3_600}, send)
+    given["tasks"][0]["approve"] = "after"
+    async with started(client, world, {"team": given}) as handle:
+        subjects = {"refund:1.1", "refund:1.2", "refund:1.3"}
+        await until(handle, lambda now: {each.subject for each in now.waiting} == subjects)
+        edited = {"approved": True, "arguments": '{"n": 9}', "note": "not so much"}
+        await handle.execute_update("approve", {"subject": "refund:1.2", **edited})
+        await handle.execute_update("approve", {"subject": "refund:1.1", "approved": True})
+        no = {"kind": "approve", "subject": "refund:1.3", "approved": False, "note": "no"}
+        await handle.signal("adjust", no)
+        await until(handle, lambda now: len(now.waiting) == 2)
+        await handle.execute_update("answer", {"task": "refund:2.1", "decision": "skip"})
+        await handle.execute_update("answer", {"task": "refund:2.2", "decision": "retry"})
+        for approved in (False, True):
+            await until(handle, lambda now: _waits_for_approval(now, "refund:handoff"))
+            answer = {"subject": "refund:handoff", "approved": approved, "note": "shorter"}
+            await handle.execute_update("approve", answer)
+        await handle.result()
+    return handle
+
+
+async def tools_and_people_taken_up(client: Client) -> Handle:
+    """The execution of a run that takes up a call that waits for approval and another one, which
+    may have run, and in which both are answered."""
+
+    def tool(order: ToolOrder) -> str:
+        failure = ToolFailure(sent=True)
+        raise ApplicationError("gone", failure, type=ErrorType.EFFECT_UNKNOWN)
+
+    world = ToolWorld(said_by_turn(tool_calls(("refund", {"n": 1}), ("send", {})), "done"), tool)
+    refund = {"python": "shop.tools:refund", "effects": "once", "approve": "always"}
+    send = {"python": "shop.tools:send", "effects": "once", "approve": "never"}
+    team = clerk(refund, {**send, "price_usd": "0.1"})
+    async with continuing(client, world, {"team": team}, events=14) as handle:
+        await until(handle, lambda now: len(now.waiting) == 2)
+        for limit in range(3, 12):  # the history grows
+            with suppress(RPCError, WorkflowUpdateFailedError):
+                await handle.execute_update("adjust_run", {"max_parallel": limit})
+        here = await client.get_workflow_handle(handle.id).describe()
+        by_hand = {"task": "refund:1.2", "decision": "result", "result": "sent by hand"}
+        for name, message in (
+            ("answer", by_hand),
+            ("approve", {"subject": "refund:1.1", "approved": False, "note": "no"}),
+        ):
+            await _sent(handle, name, message)
+        await handle.result()
+    return client.get_workflow_handle(handle.id, run_id=here.run_id)
+
+
+async def _turns(client: Client, events: int) -> Handle:
+    """An agent with tools: parallel calls, a repaired answer, a worker that has forgotten, and a
+    tool with an effect."""
+    world = ToolWorld(
+        said_by_turn(
+            tool_calls(("look", {"at": 1}), ("look", {"at": 2}), ("look", {"at": 1})),
+            tool_calls(("refund", {"order": "7"})),
+            tool_calls(("no_such_tool", {})),
+            tool_calls(("look", {"at": 3})),
+            "refunded",
+        ),
+        forgets=lambda call: call.conversation is not None and call.conversation.turn == 3,
+    )
+    refund = {"python": "shop.tools:refund", "effects": "once", "approve": "never"}
+    async with continuing(client, world, {"team": clerk(LOOK, refund)}, events=events) as handle:
+        await handle.result()
+    return client.get_workflow_handle(handle.id)
+
+
+def _waits_for_approval(now: RunState, subject: str) -> bool:
+    return any(waiting.subject == subject for waiting in now.waiting)
+
+
+async def _sent(handle: Handle, name: str, message: dict[str, Any]) -> None:
+    """Also where the run is just about to continue as new."""
+    while True:
+        try:
+            await handle.execute_update(name, message)
+        except (RPCError, WorkflowUpdateFailedError):
+            await asyncio.sleep(0.1)
+        else:
+            return
+
+
+SCENARIOS: Scenarios = {
+    "turns": turns,
+    "turns_taken_up": turns_taken_up,
+    "compacted_on_overflow": compacted_on_overflow,
+    "tools_and_people": tools_and_people,
+    "tools_and_people_taken_up": tools_and_people_taken_up,
+}
