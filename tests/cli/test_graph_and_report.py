@@ -18,7 +18,7 @@ from durable_agent_team.cli.ui.graph_drawing import (
     graph_text,
 )
 from durable_agent_team.cli.ui.graph_picture import graph_svg
-from durable_agent_team.cli.ui.report_page import RunFile
+from durable_agent_team.cli.ui.report_facts import RunFile
 from durable_agent_team.contracts.call import CallRequest, CallResult
 from durable_agent_team.contracts.run import TaskStatus
 from tests.cli.support import TEAM, Starter, lines, serving

@@ -37,7 +37,7 @@ def task(
     """
     from durable_agent_team.cli.provider_accounts import read_ledgers, read_operator_settings
     from durable_agent_team.cli.ui.task_calls import task_look, task_text
-    from durable_agent_team.client.attempts import with_pending_attempts
+    from durable_agent_team.client.pending_attempts import with_pending_attempts
     from durable_agent_team.client.run_history import read_record
     from durable_agent_team.client.run_texts import calls_in_full
 

@@ -15,7 +15,7 @@ from durable_agent_team.rules.pydantic_messages import shown
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-    from durable_agent_team.cli.ui.report_page import RunFile
+    from durable_agent_team.cli.ui.report_facts import RunFile
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -28,7 +28,7 @@ def report(
 ) -> int:
     """Write an ended run into one file. Answer, graph, money, timeline; to send to someone."""
     from durable_agent_team.cli.json_output import Written
-    from durable_agent_team.cli.ui.report_page import FORMATS
+    from durable_agent_team.cli.ui.report_formats import FORMATS
 
     name = f"--out = {shown(str(out), 200)}"
     if out.suffix not in FORMATS:
@@ -44,7 +44,7 @@ def report(
 
 def _read_run(run: str) -> "RunFile":
     from durable_agent_team.cli.ui.call_timeline import bars_of
-    from durable_agent_team.cli.ui.report_page import RunFile
+    from durable_agent_team.cli.ui.report_facts import RunFile
     from durable_agent_team.cli.ui.report_tasks import task_sheets
     from durable_agent_team.client.run_history import read_record
     from durable_agent_team.client.run_plan import plan_of

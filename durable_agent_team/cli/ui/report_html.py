@@ -11,7 +11,7 @@ from durable_agent_team.cli.output import clip, usd
 from durable_agent_team.cli.ui.call_timeline import not_drawn, timeline_svg
 from durable_agent_team.cli.ui.graph_drawing import graph_of_tasks
 from durable_agent_team.cli.ui.graph_picture import graph_svg, is_drawn
-from durable_agent_team.cli.ui.report_page import (
+from durable_agent_team.cli.ui.report_facts import (
     MONEY_HEAD,
     RunFile,
     Trouble,

@@ -1,30 +1,14 @@
-"""The file that `report` writes, and its Markdown: answer, graph, tasks, money and timeline."""
+"""What a report says, for each of its formats: names, values and lines, without markup."""
 
-from collections.abc import Callable, Iterable, Sequence
-
-from durable_agent_team.cli.json_layout import laid_out
-from durable_agent_team.cli.output import clip, duration_text, elapsed, usd
+from durable_agent_team.cli.output import duration_text, elapsed, usd
 from durable_agent_team.cli.ui.call_timeline import CallBar
 from durable_agent_team.cli.ui.decided_text import decided_text
-from durable_agent_team.cli.ui.graph_drawing import graph_mermaid, graph_of_tasks, graph_text
-from durable_agent_team.cli.ui.graph_picture import is_drawn
 from durable_agent_team.cli.ui.remedies import FOLLOWS, commands_after, remedy_of
 from durable_agent_team.cli.ui.report_tasks import TaskSheet, checks_text, tool_facts
-from durable_agent_team.cli.ui.run_tables import (
-    AGREEMENT,
-    failure_text,
-    money_notes,
-    possibly_billed_text,
-)
+from durable_agent_team.cli.ui.run_tables import AGREEMENT, failure_text, possibly_billed_text
 from durable_agent_team.cli.ui.token_text import tokens_cell
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.run import RunReport, TaskOutcome, TaskState
-from durable_agent_team.rules.safe_text import (
-    markdown_block,
-    markdown_code,
-    markdown_fence,
-    markdown_line,
-)
 
 
 class RunFile(Message):
@@ -120,69 +104,6 @@ def money_rows(report: RunReport) -> list[tuple[str, ...]]:
     ]
 
 
-TIMES_HEAD = ("task", "agent", "start", "took", "outcome", "USD")
-
-
-def _times(found: RunFile) -> list[tuple[str, ...]]:
-    began = found.report.started_at
-    return [
-        (
-            bar.task,
-            bar.agent,
-            f"+{duration_text((bar.started_at - began).total_seconds())}",
-            elapsed(bar.started_at, bar.ended_at),
-            bar.outcome,
-            usd(bar.usd),
-        )
-        for bar in found.timeline
-    ]
-
-
-def _markdown(found: RunFile) -> str:
-    report = found.report
-    parts = [f"# {markdown_line(f'{report.team}: {clip(report.goal, 200)}')}", ""]
-    parts += _md_list(f"{name}: {value}" for name, value in head_of(report))
-    if troubles := troubles_of(report):
-        parts += ["", "## Failed", ""]
-        parts += [line for each in troubles for line in _md_trouble(each)]
-    parts += ["", "## Answer", "", _md_text(report.answer or "(none)")]
-    parts += ["", "## Graph", "", *_md_graph(report)]
-    parts += ["", "## Tasks"]
-    for outcome, sheet in pairs_of(found):
-        parts += ["", *_md_task(outcome, sheet)]
-    parts += ["", "## Money", "", *_md_table(MONEY_HEAD, money_rows(report)), ""]
-    parts += _md_list(money_notes(report.spend))
-    parts += ["", "## Timeline", "", *_md_table(TIMES_HEAD, _times(found))]
-    return "\n".join([*parts, ""])
-
-
-def _md_trouble(trouble: Trouble) -> list[str]:
-    lines = [f"- {markdown_line(clip(trouble.text, 2_000))}"]
-    if trouble.remedy:
-        lines.append(f"  - What to do: {markdown_line(trouble.remedy)}")
-    return lines + [f"  - {markdown_code(command)}" for command in trouble.commands]
-
-
-def _md_graph(report: RunReport) -> list[str]:
-    """GitHub draws no flowchart of more than some hundred lines."""
-    graph = graph_of_tasks(report.workflow_id, [outcome.task for outcome in report.outcomes])
-    if is_drawn(graph):
-        return ["```mermaid", graph_mermaid(graph), "```"]
-    return [markdown_fence(graph_text(graph))]
-
-
-def _md_task(outcome: TaskOutcome, sheet: TaskSheet) -> list[str]:
-    task = outcome.task
-    lines = [f"### {markdown_line(task.id)}", ""]
-    lines += _md_list([task_line(outcome)])
-    lines += _md_list(f"{name}: {value}" for name, value in task_facts(outcome, sheet))
-    if sheet.ask is not None:
-        lines += ["", "Ask:", "", markdown_block(sheet.ask.strip())]
-    if outcome.output is not None:
-        lines += ["", f"{handoff_title(outcome)}:", "", _md_text(outcome.output)]
-    return lines
-
-
 def task_line(outcome: TaskOutcome) -> str:
     """Agent, state, calls, cost and time of a task."""
     task = outcome.task
@@ -210,32 +131,3 @@ def task_facts(outcome: TaskOutcome, sheet: TaskSheet) -> list[tuple[str, str]]:
 
 def handoff_title(outcome: TaskOutcome) -> str:
     return "Hand-off (cut here)" if outcome.output_cut else "Hand-off"
-
-
-def _md_text(text: str) -> str:
-    """JSON as a block of code, anything else as paragraphs."""
-    laid = laid_out(text)
-    return markdown_block(text.strip()) if laid is None else markdown_fence(laid, "json")
-
-
-def _md_list(lines: Iterable[str]) -> list[str]:
-    return [f"- {markdown_line(line)}" for line in lines]
-
-
-def _md_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    body = [head, ["---"] * len(head), *([markdown_line(cell) for cell in row] for row in rows)]
-    return [f"| {' | '.join(row)} |" for row in body]
-
-
-def _html(found: RunFile) -> str:
-    from durable_agent_team.cli.ui.report_html import html_page  # noqa: PLC0415
-
-    return html_page(found)
-
-
-FORMATS: dict[str, Callable[[RunFile], str]] = {
-    ".md": _markdown,
-    ".html": _html,
-    ".json": lambda found: found.model_dump_json(indent=2) + "\n",
-}
-"""How a report is written, by the ending of the file's name."""
