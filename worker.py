@@ -169,7 +169,7 @@ def build_worker(
         max_eager_activity_reservations_per_workflow_task=100,
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
         graceful_shutdown_timeout=timedelta(seconds=settings.graceful_shutdown_seconds),
-        interceptors=[*telemetry.run_spans(), team_labels] if telemetry.wanted_at_all() else [],
+        interceptors=[*telemetry.run_spans(), team_labels] if telemetry.is_enabled() else [],
     )
     patched.attach(worker)
     return worker

@@ -165,7 +165,8 @@ def _output(call: ProgramCall, ended: Ended, told: _Told) -> ProgramOutput:
     name = program_name(call)
     raise ProgramError(
         kind,
-        scrubber.scrub_talk(f"{name}: {problem}") + (f"; standard error:\n{said}" if said else ""),
+        scrubber.scrub_message(f"{name}: {problem}")
+        + (f"; standard error:\n{said}" if said else ""),
         stderr=stderr,
         final=ended.why == NOT_STARTED
         or (isinstance(call.run, PythonRun) and ended.code == NO_FUNCTION),
@@ -205,7 +206,7 @@ def _signal_name(number: int) -> str:
 def _stderr(ended: Ended, scrubber: SecretScrubber) -> str:
     """The last 64 KB, without keys: these are searched for in a little more, since a cut could
     leave half of one."""
-    text = scrubber.scrub_talk(ended.stderr.decode(errors="replace"))
+    text = scrubber.scrub_message(ended.stderr.decode(errors="replace"))
     if len(ended.stderr) <= MAX_STDERR_BYTES:
         return text
     return text.encode()[-MAX_STDERR_BYTES:].decode(errors="ignore")

@@ -12,7 +12,7 @@ from durable_agent_team.contracts.program import MAX_REMOTE_TASK
 
 
 class RemoteProgress(Message):
-    """So that a task that the agent has is gone on with, and not given twice."""
+    """So that a task that the agent has is continued, and not given twice."""
 
     remote_task: str | None = Field(None, max_length=MAX_REMOTE_TASK)
     """The agent's id of the task that it works on."""

@@ -27,7 +27,7 @@ class SecretScrubber:
         """The text without these secrets."""
         return text if self._pattern is None else self._pattern.sub(REPLACEMENT, text)
 
-    def scrub_talk(self, text: str) -> str:
+    def scrub_message(self, text: str) -> str:
         """Also without what looks like a key of somebody: for logs and errors, not for answers."""
         return _LIKE_A_KEY.sub(_replaced, self.scrub(text))
 

@@ -111,7 +111,7 @@ def tool_span(order: ToolOrder) -> Iterator[ToolAttempt]:
 
 
 def trace_context(order: ToolOrder) -> Mapping[str, str]:
-    """What goes on in `_meta`: this span's context, or what the order brought."""
+    """What is sent in `_meta`: this span's context, or what the order brought."""
     carrier: dict[str, str] = {}
     if trace.get_current_span().get_span_context().is_valid:
         propagate.inject(carrier)

@@ -197,7 +197,7 @@ class Kinds:
     def _record(self, kind: Any) -> Kind:
         """A dataclass or a TypedDict: an object with exactly these properties."""
         if kind in self._open:
-            name, found = self._named.setdefault(kind, (self._freename_of(kind), []))
+            name, found = self._named.setdefault(kind, (self._free_name(kind), []))
             return Kind(
                 {"$ref": f"#/$defs/{name}"}, lambda value, where: found[0].convert(value, where)
             )
@@ -250,7 +250,7 @@ class Kinds:
 
         return Kind(schema, convert)
 
-    def _freename_of(self, kind: Any) -> str:
+    def _free_name(self, kind: Any) -> str:
         taken = {name for name, _ in self._named.values()}
         name: str = kind.__name__
         number = 2

@@ -236,7 +236,7 @@ async def _awaited(coroutine: Awaitable[R], key: str) -> R:
 
 
 async def _in_thread(function: Callable[..., R], *args: Any) -> R:
-    """So that the event loop goes on. Other loops than asyncio's (trio) have to wait."""
+    """So that the event loop continues. Other loops than asyncio's (trio) have to wait."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

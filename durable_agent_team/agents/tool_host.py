@@ -7,7 +7,7 @@ in four bytes. Whatever the process prints, libraries and C code included, goes 
 so that nothing of it is read as a reply. The worker starts one process for each call that runs at
 the same time, keeps it for the next one, and kills it, with its children, when a call takes too
 long. DIRECTORY is where the functions' modules are: after one of them has changed, the process
-refuses to go on (`stale`), and the worker starts another.
+refuses to continue (`stale`), and the worker starts another.
 
 Standard library only, Python 3.10 or newer.
 """

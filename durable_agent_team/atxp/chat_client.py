@@ -24,7 +24,7 @@ from durable_agent_team.atxp.exceptions import (
     scrub,
 )
 from durable_agent_team.atxp.httpx_client import HttpxClient
-from durable_agent_team.atxp.pricing import Cost, priced_cost, told_cost, usage_of, worst_case
+from durable_agent_team.atxp.pricing import Cost, priced_cost, reported_cost, usage_of, worst_case
 from durable_agent_team.atxp.transport import Answer, exchange
 from durable_agent_team.contracts.call import Usage
 from durable_agent_team.contracts.model_catalog import ModelPrice
@@ -83,7 +83,7 @@ class StoredAnswer:
     @classmethod
     def of(cls, error: MalformedAnswer | ProviderRefused) -> "StoredAnswer | None":
         """None where another attempt may get another answer."""
-        cost = told_cost(error.body) if isinstance(error.body, Mapping) else None
+        cost = reported_cost(error.body) if isinstance(error.body, Mapping) else None
         return cls(usage_of(error.body), cost) if error.replayed and cost else None
 
 
@@ -169,7 +169,7 @@ class ChatClient:
         return answer.body
 
     async def _cost(self, body: Mapping[str, Any], order: CompletionRequest) -> Cost:
-        told = told_cost(body)
+        told = reported_cost(body)
         if told is not None:
             return told
         catalog = await self._known_prices(order.key)
@@ -249,5 +249,5 @@ def _without_choices(answer: Answer, order: CompletionRequest) -> MalformedAnswe
 
 def _billed(body: Any, replayed: bool) -> Decimal:
     """What an unusable answer says it cost; a stored one was counted the first time."""
-    told = told_cost(body) if isinstance(body, Mapping) and not replayed else None
+    told = reported_cost(body) if isinstance(body, Mapping) and not replayed else None
     return told.usd if told else Decimal(0)

@@ -58,8 +58,8 @@ def usage_of(body: Mapping[str, Any]) -> Usage:
     )
 
 
-def told_cost(body: Mapping[str, Any]) -> Cost | None:
-    """The cost that the answer itself tells, or None where it tells none, or zero."""
+def reported_cost(body: Mapping[str, Any]) -> Cost | None:
+    """The cost that the answer itself reports; None where it reports none, or zero."""
     for path in COST_PATHS:
         value: Any = body
         for name in path:

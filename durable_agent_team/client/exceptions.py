@@ -80,7 +80,7 @@ class NoWorker(RunError):
         self.run = run
 
 
-class CannotGoOn(NoWorker):
+class CannotContinue(NoWorker):
     """A worker answers, but fails in the run's code; the run waits for a compatible worker."""
 
     def __init__(self, run: str, what: str) -> None:
@@ -127,7 +127,7 @@ class TextsUnavailable(RunError):
 
 
 class RerunRefused(RunError):
-    """No run can go on from this one as asked. Nothing was started; the text has the reason."""
+    """No run can continue from this one as asked. Nothing was started; the text has the reason."""
 
 
 class RunAborted(RunError):
@@ -178,7 +178,7 @@ def translate(error: RPCError, run: str) -> RunError | ServiceUnavailable:
         return RunNotFound(run)
     if error.status == RPCStatusCode.FAILED_PRECONDITION:
         if "in failed state" in error.message:
-            return CannotGoOn(run, error.message[:200].rstrip("."))
+            return CannotContinue(run, error.message[:200].rstrip("."))
         if "closed before" in error.message:
             return RunAborted(
                 f"run {run}: Temporal ended it before it began, so nothing was opened or spent"
@@ -204,5 +204,5 @@ def translated(run: str) -> Iterator[None]:
         if "not found" in str(error) and "query handler" in str(error).lower():
             raise RunNotFound(run, f"this is not an `{names.WORKFLOW}` workflow") from error
         if "TMPRL1100" in str(error):  # Temporal's code for nondeterminism
-            raise CannotGoOn(run, "its code does not fit the run's history") from error
+            raise CannotContinue(run, "its code does not fit the run's history") from error
         raise UpdateRefused(f"run {run}: {error}") from error

@@ -209,7 +209,7 @@ class AttemptSpend(Message):
     effect: UnknownEffect | None = None
     """Of a program: what nobody knows whether it happened."""
     remote_task: str | None = Field(None, max_length=500)
-    """Of a remote agent that asks: the task that goes on with the answer."""
+    """Of a remote agent that asks: the task that continues with the answer."""
     stderr: str = Field("", max_length=MAX_STDERR)
     """The end of the program's standard error. With `stderr_ref` it is in the store."""
     stderr_ref: TextRef | None = None

@@ -47,7 +47,7 @@ class ProgramCall(Message):
     reply: str | None = Field(None, max_length=MAX_ANSWER)
     """A person's answer to a remote agent that asked."""
     remote_task: str | None = Field(None, max_length=MAX_REMOTE_TASK)
-    """The remote agent's task that goes on."""
+    """The remote agent's task that continues."""
     timeout_seconds: float = Field(60, gt=0, le=86_400)
     """After which the program is killed. The activity itself has more time, to report that."""
     known_spent_usd: Usd = Decimal(0)

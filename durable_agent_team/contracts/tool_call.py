@@ -47,7 +47,7 @@ class ToolOrder(Message):
     account: AccountRef | None = None
     """Where the tool has a price."""
     trace: dict[str, str] = Field({}, max_length=4)
-    """The trace context, which goes on in `_meta`."""
+    """The trace context, which is sent in `_meta`."""
 
 
 class ToolResult(Message):

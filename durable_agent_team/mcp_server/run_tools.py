@@ -86,8 +86,8 @@ class RunTools:
             ),
         ] = None,
     ) -> Json:
-        """Start a run of a team. It spends money, up to the team's budgets, and goes on by itself;
-        `wait_for_run` follows it."""
+        """Start a run of a team. It spends money, up to the team's budgets, and continues by
+        itself; `wait_for_run` follows it."""
         request = self._request(team, goal)
         async with self._answering() as client:
             handle = await start_run(client, request, id=id)
@@ -185,7 +185,7 @@ class RunTools:
         ],
         decision: Annotated[
             Literal["retry", "skip", "result"],
-            Field(description="Do it again, go on without it, or here is what it returned."),
+            Field(description="Do it again, continue without it, or here is what it returned."),
         ],
         result: Annotated[str | None, Field(description="With `result`: what it returned.")] = None,
     ) -> Json:

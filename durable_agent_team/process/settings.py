@@ -206,7 +206,7 @@ def made_of(values: Mapping[str, str], kind: type[T]) -> T:
         Problem(field=name, value=shown(part) if part else "", what=what, remedy=remedy)
         for name, part, what, remedy in proxy_problems(os.environ)
     ]
-    if telemetry.wanted_at_all():
+    if telemetry.is_enabled():
         wrong += [*otel_settings.problems(os.environ), *_telemetry_packages()]
     try:
         settings = kind(_env_file=None, **known)  # type: ignore[arg-type]

@@ -40,7 +40,8 @@ def wanted(environ: Mapping[str, str] | None = None, signal: Signal = "traces") 
     return "otlp" in exporters or any(values.get(name) for name in endpoints)
 
 
-def wanted_at_all(environ: Mapping[str, str] | None = None) -> bool:
+def is_enabled(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether any signal is wanted."""
     return wanted(environ) or wanted(environ, "metrics")
 
 

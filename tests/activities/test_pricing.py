@@ -9,7 +9,7 @@ import pytest
 from durable_agent_team.atxp.pricing import (
     HIGHEST_PRICE,
     priced_cost,
-    told_cost,
+    reported_cost,
     usage_of,
     worst_case,
 )
@@ -33,29 +33,29 @@ def test_the_places_are_believed_in_their_order() -> None:
     body = json.loads(json.dumps(EVERYWHERE))
     found = []
     for path in (["_meta"], ["cost_usd"], ["cost"], ["usage", "cost"], ["usage", "cost_usd"]):
-        told = told_cost(body)
+        told = reported_cost(body)
         assert told is not None
         found.append(told.usd)
         holder = body if len(path) == 1 else body["usage"]
         del holder[path[-1]]
     assert found == [Decimal(n).scaleb(-6) for n in (1, 2, 3, 4, 5)]
-    assert told_cost(body) is None
+    assert reported_cost(body) is None
 
 
 @pytest.mark.parametrize("cost", ["0", "0.0", "-1", "null", "true", '"x"', "[]", "1e99", '"NaN"'])
 def test_what_is_no_cost_or_zero_is_unknown(cost: str) -> None:
-    assert told_cost(parse_json(b'{"cost": %s}' % cost.encode())) is None
+    assert reported_cost(parse_json(b'{"cost": %s}' % cost.encode())) is None
     body = parse_json(b'{"cost": %s, "usage": {"cost": 0.5}}' % cost.encode())
-    told = told_cost(body)
+    told = reported_cost(body)
     assert told is not None
     assert told.usd == Decimal("0.5")
 
 
 def test_costs_are_exact_and_rounded_up_to_a_micro_dollar() -> None:
-    told = told_cost(parse_json(b'{"cost": 0.1234560000000000001}'))
+    told = reported_cost(parse_json(b'{"cost": 0.1234560000000000001}'))
     assert told is not None
     assert told.usd == Decimal("0.123457")
-    exact = told_cost(parse_json(b'{"cost": 0.3}'))
+    exact = reported_cost(parse_json(b'{"cost": 0.3}'))
     assert exact is not None
     assert exact.usd == Decimal("0.3")
     assert decimal_of(0.3) is None, "a float has lost the money already"

@@ -136,7 +136,7 @@ async def test_a_parked_run_that_rests_is_still_counted(
 ) -> None:
     monkeypatch.setattr(names, "TASK_QUEUE", f"rests-{uuid.uuid4()}")
     monkeypatch.setattr(idle_eviction, "IDLE_SECONDS", 0.3)
-    monkeypatch.setattr(telemetry, "wanted_at_all", lambda: True)
+    monkeypatch.setattr(telemetry, "is_enabled", lambda: True)
     world = PoorWorld()
     made = build_worker(client, SETTINGS, world.activities)
     assert made._workflow_worker is not None

@@ -18,7 +18,7 @@ class ProgramScope:
     reply: str | None = None
     """What a person has answered to a remote agent."""
     remote_task: str | None = None
-    """The remote agent's task that goes on."""
+    """The remote agent's task that continues."""
     preparing: bool = False
     """Its environment is being prepared."""
     prepared: bool = False

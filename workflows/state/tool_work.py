@@ -56,7 +56,7 @@ class ToolCallState:
     parked_after: Failure | None = None
     """While it waits for a person: why."""
     unknown: Failure | None = None
-    """It may have run: only a person's decision lets it go on."""
+    """It may have run: only a person's decision lets it continue."""
     decision: EffectDecision | None = None
     """What a person has decided, until it is used."""
     answered: str | None = None

@@ -166,8 +166,8 @@ class ToolCalls:
         return tuple(results)
 
     def _show(self, work: ToolWork) -> None:
-        """The task is parked while nothing of its turn can go on without a person. A conversation
-        that was given up, since its task is done again, says nothing about the task."""
+        """The task is parked while nothing of its turn can continue without a person. A
+        conversation that was given up, since its task is done again, says nothing about it."""
         if self._progress.tool_work.get(work.conversation) is not work:
             return
         calls = [state for state in work.of_turn(work.turn) if state.same_as is None]

@@ -1,4 +1,4 @@
-"""The course of one remote task: send or go on, poll until it ends, cancel."""
+"""The course of one remote task: send or continue, poll until it ends, cancel."""
 
 import asyncio
 from dataclasses import replace
@@ -51,7 +51,7 @@ PAUSE_GROWTH: Final = 1.5
 REPLY_SECONDS: Final = 10.0
 """For a server that takes a reply and shows its question for a while."""
 FAILED_POLLS: Final = 5
-"""In a row; then another attempt goes on with the same task."""
+"""In a row; then another attempt continues the same task."""
 
 
 class Conversation:
@@ -65,7 +65,7 @@ class Conversation:
         self._answered: RemoteTask | None = None
         """The task as it asked, before the person's reply was sent."""
 
-    async def meet(self, address: str, *, with_secrets: bool) -> None:
+    async def discover(self, address: str, *, with_secrets: bool) -> None:
         """Reads the agent card. Headers with secrets go to the host that the team file names, and
         to no other that a card may name."""
         interface = await self._interface(address)
@@ -86,7 +86,7 @@ class Conversation:
 
     async def cancel(self) -> None:
         """Tells the agent to end its task. Where it does not say that the task has ended, the next
-        attempt goes on with it."""
+        attempt continues it."""
         task_id = self._progress.now.remote_task
         if task_id is None or self._chosen is None:
             return
@@ -103,7 +103,7 @@ class Conversation:
 
     @property
     def _wire(self) -> Wire:
-        assert self._chosen is not None, "meet the agent first"
+        assert self._chosen is not None, "discover the agent first"
         return self._chosen
 
     @property

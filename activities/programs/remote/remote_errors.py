@@ -6,7 +6,7 @@ class RemoteError(Exception):
 
 
 class RemoteUnavailable(RemoteError):
-    """It cannot be reached, or asks to be called later. Another attempt goes on with its task."""
+    """It cannot be reached, or asks to be called later. Another attempt continues its task."""
 
     def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
         super().__init__(message)

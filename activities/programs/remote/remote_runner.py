@@ -67,7 +67,7 @@ class RemoteRunner:
         """Raises TimeoutError, after the agent was told to cancel its task."""
         try:
             async with asyncio.timeout(seconds):
-                await talk.meet(run.a2a, with_secrets=with_secrets)
+                await talk.discover(run.a2a, with_secrets=with_secrets)
                 return await talk.answer()
         except TimeoutError:
             await talk.cancel()
@@ -85,7 +85,7 @@ def _another_attempt_goes_on() -> bool:
 
 
 def _task(call: ProgramCall, progress: Progress) -> str | None:
-    """The task that another execution goes on with."""
+    """The task that another execution continues."""
     now = progress.now
     return now.remote_task or (None if now.ended else call.remote_task)
 
@@ -93,7 +93,7 @@ def _task(call: ProgramCall, progress: Progress) -> str | None:
 def _program_error(
     error: Exception, scrubber: SecretScrubber, task: str | None, seconds: float
 ) -> ProgramError:
-    text = cut(terminal_text(scrubber.scrub_talk(str(error))), MAX_QUESTION)
+    text = cut(terminal_text(scrubber.scrub_message(str(error))), MAX_QUESTION)
     match error:
         case InputNeeded():
             return ProgramError(ErrorType.INPUT_REQUIRED, text, remote_task=task, final=True)

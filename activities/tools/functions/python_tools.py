@@ -83,7 +83,7 @@ class PythonTools:
                 if "text" in reply:
                     return CalledTool(scrubber.scrub(reply["text"]))
                 if "failed" in reply:
-                    return CalledTool(scrubber.scrub_talk(reply["failed"]), is_error=True)
+                    return CalledTool(scrubber.scrub_message(reply["failed"]), is_error=True)
                 host.is_usable = False  # it has not run: the module has changed
         raise _changes(tool)
 
@@ -136,12 +136,12 @@ class PythonTools:
             text = f"{tool.python}: its module was not imported within {START_SECONDS:g} s"
             raise ToolUnreachable(text) from None
         except HostEnded as error:
-            raise ToolUnreachable(scrubber.scrub_talk(f"{tool.python}: {error}")) from None
+            raise ToolUnreachable(scrubber.scrub_message(f"{tool.python}: {error}")) from None
         if "description" in reply:
             return reply
         host.is_usable = False
         if "refused" in reply:
-            raise ToolUnreachable(scrubber.scrub_talk(reply["refused"]))
+            raise ToolUnreachable(scrubber.scrub_message(reply["refused"]))
         return None
 
     def _variables(self, tool: PythonTool) -> dict[str, str]:
@@ -164,7 +164,7 @@ async def _result(
         text = f"{name} had not returned within {seconds:g} s, and was killed"
         raise ToolTimedOut(text, sent=True) from None
     except HostEnded as error:
-        raise ToolBroke(scrubber.scrub_talk(f"{name}: {error}"), sent=True) from None
+        raise ToolBroke(scrubber.scrub_message(f"{name}: {error}"), sent=True) from None
 
 
 def _changes(tool: PythonTool) -> ToolUnreachable:

@@ -153,7 +153,7 @@ class Connection:
             try:
                 called = answer_to_error(error.code, error.message, error.error.data)
             except ToolUnreachable as refused:
-                said = self._scrubber.scrub_talk(str(refused))
+                said = self._scrubber.scrub_message(str(refused))
                 raise ToolUnreachable(said, final=refused.final) from None
         else:
             if (demand := demand_in_result(answer)) is not None:
@@ -166,7 +166,7 @@ class Connection:
 
     def about(self, text: str) -> str:
         """The text of an error, with the server's name and without secrets."""
-        said = self._scrubber.scrub_talk(text)
+        said = self._scrubber.scrub_message(text)
         return f"the server {self._name!r}: {said}"
 
     async def _own(self, legacy: bool) -> None:
@@ -318,5 +318,5 @@ class Connection:
 
     def _said(self) -> str:
         said = self._process.said if self._process is not None else ""
-        said = " ".join(plain_text(self._scrubber.scrub_talk(said)).split())
+        said = " ".join(plain_text(self._scrubber.scrub_message(said)).split())
         return f"; it said: {said[-SAID:]}" if said else ""

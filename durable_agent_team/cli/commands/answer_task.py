@@ -32,7 +32,7 @@ def answer(
         str,
         typer.Argument(
             metavar="DECISION",
-            help="`retry`: do it again. `skip`: go on without it. `result`: here is the answer.",
+            help="`retry`: do it again. `skip`: continue without it. `result`: here is the answer.",
         ),
     ],
     text: Annotated[

@@ -1,4 +1,4 @@
-"""What helps after a failure: the remedy for its type, and the commands to see it and to go on."""
+"""What helps after a failure: its type's remedy, and the commands to see it and to continue."""
 
 from decimal import Decimal
 
@@ -37,7 +37,7 @@ def remedy_of(failure: Failure, *, ended: bool) -> str:
 
 
 def commands_after(report: RunReport, task: TaskState) -> list[str]:
-    """For a failed task of a run that has ended: one shows its calls, one goes on from it."""
+    """For a failed task of a run that has ended: one shows its calls, one continues from it."""
     run, failure = report.workflow_id, task.failure
     if failure is None or failure.type in FOLLOWS:
         return []
@@ -47,7 +47,7 @@ def commands_after(report: RunReport, task: TaskState) -> list[str]:
 
 def next_commands(report: RunReport) -> list[str]:
     """After a run in which something failed: what shows the calls of the first task that did, and
-    what goes on from everything that is done."""
+    what continues from everything that is done."""
     for outcome in report.outcomes:
         if commands := commands_after(report, outcome.task):
             return commands
