@@ -1,6 +1,7 @@
 """Tables of the keys of team files: types, bounds and defaults from the models, in Markdown."""
 
 from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -12,6 +13,24 @@ REFERENCES = {"NotifyOn": "events", "Task": "tasks"}
 """What a list of such models has."""
 ITEMS = {"inputs": "file names", "tools": "tools", "hosts": "hosts", "command": "texts"}
 """What a list of texts has, by its key; otherwise `names`."""
+
+
+def page(text: Path, contract: str, tables: Mapping[str, Iterator[str]]) -> str:
+    """Returns a page: the text, with each `<!-- keys: SECTION -->` replaced by its table.
+    `contract` is the file that the tables are made from. Raises ValueError if a section is not in
+    the text."""
+    note = (
+        f"<!-- Made from durable_agent_team/contracts/{contract} and tools/{text.name} by"
+        " `python tools/generate_docs.py`. Do not edit. -->"
+    )
+    head, _, rest = text.read_text(encoding="utf-8").partition("\n")
+    made = f"{head}\n\n{note}\n{rest}"
+    for section, table in tables.items():
+        marker = f"<!-- keys: {section} -->"
+        if marker not in made:
+            raise ValueError(f"{text.name} has no {marker}")
+        made = made.replace(marker, "\n".join(table))
+    return made
 
 
 def rows(

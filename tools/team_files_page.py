@@ -136,19 +136,7 @@ MEANINGS: dict[str, dict[str, str]] = {
 
 def team_files() -> str:
     """Returns the page: its text, with each `<!-- keys: SECTION -->` replaced by a table."""
-    text = TEXT.read_text(encoding="utf-8")
-    note = (
-        "<!-- Made from durable_agent_team/contracts/team.py and tools/team-files.text.md by"
-        " `python tools/generate_docs.py`. Do not edit. -->"
-    )
-    head, _, rest = text.partition("\n")
-    page = f"{head}\n\n{note}\n{rest}"
-    for section in MEANINGS:
-        marker = f"<!-- keys: {section} -->"
-        if marker not in page:
-            raise ValueError(f"{TEXT.name} has no {marker}")
-        page = page.replace(marker, "\n".join(table(section)))
-    return page
+    return key_tables.page(TEXT, "team.py", {name: table(name) for name in MEANINGS})
 
 
 def table(section: str) -> Iterator[str]:

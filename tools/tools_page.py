@@ -97,19 +97,7 @@ MEANINGS: dict[str, dict[str, str]] = {
 
 def tools_page() -> str:
     """Returns the page: its text, with each `<!-- keys: SECTION -->` replaced by a table."""
-    text = TEXT.read_text(encoding="utf-8")
-    note = (
-        "<!-- Made from durable_agent_team/contracts/tool_kinds.py and tools/tools.text.md by"
-        " `python tools/generate_docs.py`. Do not edit. -->"
-    )
-    head, _, rest = text.partition("\n")
-    page = f"{head}\n\n{note}\n{rest}"
-    for section in SECTIONS:
-        marker = f"<!-- keys: {section} -->"
-        if marker not in page:
-            raise ValueError(f"{TEXT.name} has no {marker}")
-        page = page.replace(marker, "\n".join(table(section)))
-    return page
+    return key_tables.page(TEXT, "tool_kinds.py", {name: table(name) for name in SECTIONS})
 
 
 def table(section: str) -> Iterator[str]:

@@ -82,11 +82,8 @@ class ActivityExecutor:
         """As `execute`, where the first attempt is a local activity: a quick one passes the server
         once, and its argument is not in the history. Calls `too_slow` where it takes seconds. The
         activity must be idempotent. Raises FailureError."""
-        self.commands_issued += 1
         try:
-            result = await workflow.execute_local_activity_method(
-                activity, argument, **look_options(), summary=summary
-            )
+            return await self.look(activity, argument, summary=summary)
         except FailureError as error:  # the SDK puts no ActivityError around it
             if is_cancelled_exception(error) or is_final(error):
                 raise
@@ -98,8 +95,6 @@ class ActivityExecutor:
             policy = replace(options["retry_policy"], maximum_attempts=left)
             again: ActivityOptions = {**options, "retry_policy": policy}
             return await self.execute(activity, argument, again, summary=summary)
-        self._turns.count(encoded_bytes(result))
-        return result
 
     async def look(
         self,
@@ -108,7 +103,7 @@ class ActivityExecutor:
         *,
         summary: str,
     ) -> R:
-        """One attempt of a local activity, for figures that are shown. Raises FailureError."""
+        """One attempt of a local activity. Raises FailureError."""
         self.commands_issued += 1
         result = await workflow.execute_local_activity_method(
             activity, argument, **look_options(), summary=summary
