@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import anyio
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 from pydantic import ValidationError
@@ -35,9 +34,6 @@ MAX_STDERR: Final = 4_000
 LEAVE_SECONDS: Final = 1.0
 """How long a server may take to end when its standard input is closed."""
 KILL_SECONDS: Final = 5.0
-
-Incoming = MemoryObjectReceiveStream[SessionMessage | Exception]
-Outgoing = MemoryObjectSendStream[SessionMessage]
 
 
 class StdioServer:
