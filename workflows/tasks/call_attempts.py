@@ -7,8 +7,9 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
-from durable_agent_team.contracts.call import CallRequest, CallResult, Purpose
+from durable_agent_team.contracts.call import AttemptSpend, CallRequest, CallResult, Purpose
 from durable_agent_team.contracts.error_types import ErrorType, Outcome
+from durable_agent_team.contracts.run import Failure
 from durable_agent_team.rules.programs import run_of
 from workflows.activity_errors import failure_and_spend, is_final, was_lost
 from workflows.command_turns import NotIssued
@@ -175,19 +176,11 @@ class CallAttempts:
             return asyncio.CancelledError()
         if self._troubled.on_failure_decides(failure):
             final = is_final(error) or was_lost(error)
-            trouble = self._troubled.note(assignment, request, failure, spend, final=final)
-            retry = with_current_settings(self._progress, assignment).caller.retry
-            now = workflow.now()
-            retry_after = timedelta(seconds=spend.retry_after_seconds or 0)
-            if may_be_attempted_again(failure, retry, trouble, now, final=final):
-                billed = is_program or may_have_been_billed(failure, spend)
-                account.interrupt(key, spend.spent_usd, may_be_billed=billed)
-                self._progress.tasks.withdrawn(subject)
-                return CallInTrouble(failure, retry_after)
-            if outcome_of(failure) is Outcome.OUTLASTED:
-                self._outages.gave_up(subject, trouble, retry, retry_after)
-            failure = self._troubled.gave_up(subject, failure)
-            spend = spend.model_copy(update={"attempts": trouble.attempts})
+            waits, failure, spend = self._in_trouble(
+                assignment, request, account, failure, spend, final=final
+            )
+            if waits is not None:
+                return waits
         record = record_of(failure, spend.attempts)
         if is_program:  # one of its calls may still be in flight at the gateway
             record = replace(record, may_be_billed=True)
@@ -199,3 +192,30 @@ class CallAttempts:
         if record.may_be_billed:
             await self._accounts.read_back(account.agent)
         return asyncio.CancelledError() if was_cancelled() else TaskFailed(failure)
+
+    def _in_trouble(
+        self,
+        assignment: Assignment,
+        request: CallRequest,
+        account: AgentAccount,
+        failure: Failure,
+        spend: AttemptSpend,
+        *,
+        final: bool,
+    ) -> tuple[CallInTrouble | None, Failure, AttemptSpend]:
+        """What to raise where the call is attempted again later. None where it is given up, with
+        its failure and its spend over all of its activities."""
+        subject, key = assignment.subject, request.idempotency_key
+        trouble = self._troubled.note(assignment, request, failure, spend, final=final)
+        retry = with_current_settings(self._progress, assignment).caller.retry
+        retry_after = timedelta(seconds=spend.retry_after_seconds or 0)
+        if may_be_attempted_again(failure, retry, trouble, workflow.now(), final=final):
+            is_program = run_of(assignment.caller) is not None
+            billed = is_program or may_have_been_billed(failure, spend)
+            account.interrupt(key, spend.spent_usd, may_be_billed=billed)
+            self._progress.tasks.withdrawn(subject)
+            return CallInTrouble(failure, retry_after), failure, spend
+        if outcome_of(failure) is Outcome.OUTLASTED:
+            self._outages.gave_up(subject, trouble, retry, retry_after)
+        failure = self._troubled.gave_up(subject, failure)
+        return None, failure, spend.model_copy(update={"attempts": trouble.attempts})
