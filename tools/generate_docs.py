@@ -1,5 +1,6 @@
-"""Writes the generated pages of `docs/`. `--check`: exits with 1 if one is stale."""
+"""Writes the generated pages of `docs/`."""
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -81,8 +82,13 @@ PAGES = {
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 if one is stale"
+    )
+    arguments = parser.parse_args()
     stale = [name for name, make in PAGES.items() if not _is_fresh(ROOT / name, make())]
-    if "--check" in sys.argv[1:]:
+    if arguments.check:
         for name in stale:
             print(f"{name} is stale: run `python tools/generate_docs.py`", file=sys.stderr)
         return 1 if stale else 0

@@ -4,9 +4,9 @@ Record a history again only where a change of the workflow is meant to break it,
 the CHANGELOG: where a history no longer replays, open runs of that kind no longer continue.
 """
 
+import argparse
 import asyncio
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,7 +34,11 @@ def _impersonal(history: str) -> str:
 
 
 if __name__ == "__main__":
-    if not sys.argv[1:]:
-        sys.exit(f"name those to record again: {', '.join(SCENARIOS)}")
-    asyncio.run(main(sys.argv[1:]))
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.replay.record",
+        description="Records histories of runs again.",
+        epilog=f"Names: {', '.join(SCENARIOS)}",
+    )
+    parser.add_argument("names", nargs="+", choices=SCENARIOS, metavar="NAME")
+    asyncio.run(main(parser.parse_args().names))
     exit_process(0)
