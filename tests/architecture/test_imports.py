@@ -3,6 +3,8 @@
 import ast
 import subprocess
 import sys
+from collections.abc import Container
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,36 @@ def test_the_import_rules_hold() -> None:
     )
     assert done.returncode == 0, done.stdout
     assert "0 broken" in done.stdout
+
+
+def test_no_files_import_each_other() -> None:
+    """Neither inside of functions nor for types alone: what two files need belongs in a third."""
+    names = {
+        _module(path): path
+        for package in (PACKAGE, "workflows", "activities")
+        for path in (ROOT / package).rglob("*.py")
+    }
+    imports = {name: _imports(path, names) - {name} for name, path in names.items()}
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        pytest.fail("a circle of imports: " + " <- ".join(error.args[1]))
+
+
+def _module(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def _imports(path: Path, names: Container[str]) -> set[str]:
+    """The modules of `names` that the file imports. `from package import module` is the module."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {each.name for each in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            modules = {f"{node.module}.{each.name}" for each in node.names}
+            found |= {each if each in names else node.module for each in modules}
+    return {each for each in found if each in names}
 
 
 def test_ruff_reports_a_clock_in_deterministic_code(tmp_path: Path) -> None:
