@@ -94,7 +94,7 @@ def charge_lines(record: RunRecord, ledgers: Sequence[Ledger] | None) -> tuple[C
     given_up = _possibly_billed(ledgers)
     sources = _price_sources(ledgers)
     for number, call in enumerate(calls):
-        request, key = call.request, call.key
+        key = call.key
         known[key] = known.get(key, Decimal(0)) + (call.cost_usd or Decimal(0))
         is_last = last[key] == number
         there = booked.pop(key, None) if is_last else None
@@ -102,34 +102,15 @@ def charge_lines(record: RunRecord, ledgers: Sequence[Ledger] | None) -> tuple[C
         differs = ""
         if ledgers is not None and call.ended_at is not None and is_last:
             differs = _difference(call, known[key], there or Decimal(0))
-        used = call.result.usage if call.result is not None else Usage()
-        times, most = given_up.pop(key, NOTHING) if is_last else NOTHING
-        notes = (
-            *_outcome(call, is_open=record.ended_at is None),
-            "read back from the ledger" if call.read_back_usd else "",
+        line = _made_by_run(
+            call,
             differs,
-            f"program, execution {call.program.execution}" if call.program else "",
-            kinds_text(used),
-            saved_text(used.saved_usd),
-            possibly_billed_text(times, most) if times else "",
+            given_up.pop(key, NOTHING) if is_last else NOTHING,
+            ledger_usd=_in_ledger(call, there, ledgers),
+            price_source=sources.get(key, ""),
+            is_open=record.ended_at is None,
         )
-        lines.append(
-            ChargeLine(
-                agent=request.account.agent,
-                task=request.task,
-                purpose=request.purpose.value,
-                model=request.model,
-                idempotency_key=request.idempotency_key,
-                **used.model_dump(),
-                amount_usd=call.cost_usd,
-                ledger_usd=_in_ledger(call, there, ledgers),
-                note=", ".join(each for each in notes if each),
-                possibly_billed_calls=times,
-                possibly_billed_usd=most,
-                price_source=sources.get(key, ""),
-                scope=call.program.scope if call.program else None,
-            )
-        )
+        lines.append(line)
         lines += [_made_by_program(call, each) for each in own]
     lines += _tools(record, booked, is_read=ledgers is not None)
     return (
@@ -143,6 +124,44 @@ def charge_lines(record: RunRecord, ledgers: Sequence[Ledger] | None) -> tuple[C
             _unknown(agent, key or None, Decimal(0), times)
             for (agent, key), times in given_up.items()
         ),
+    )
+
+
+def _made_by_run(
+    call: RecordedCall,
+    differs: str,
+    given_up: GivenUp,
+    *,
+    ledger_usd: Decimal | None,
+    price_source: str,
+    is_open: bool,
+) -> ChargeLine:
+    """The line of a call that the run itself has made."""
+    request, (times, most) = call.request, given_up
+    used = call.result.usage if call.result is not None else Usage()
+    notes = (
+        *_outcome(call, is_open=is_open),
+        "read back from the ledger" if call.read_back_usd else "",
+        differs,
+        f"program, execution {call.program.execution}" if call.program else "",
+        kinds_text(used),
+        saved_text(used.saved_usd),
+        possibly_billed_text(times, most) if times else "",
+    )
+    return ChargeLine(
+        agent=request.account.agent,
+        task=request.task,
+        purpose=request.purpose.value,
+        model=request.model,
+        idempotency_key=request.idempotency_key,
+        **used.model_dump(),
+        amount_usd=call.cost_usd,
+        ledger_usd=ledger_usd,
+        note=", ".join(each for each in notes if each),
+        possibly_billed_calls=times,
+        possibly_billed_usd=most,
+        price_source=price_source,
+        scope=call.program.scope if call.program else None,
     )
 
 
