@@ -11,9 +11,11 @@ from activities.tools.mcp.definitions import ServerTool, without_key_argument
 from activities.tools.mcp.sessions import McpSessions
 from activities.tools.model_names import model_names
 from activities.tools.tool_kinds import BuiltIns, Functions
+from durable_agent_team.contracts.bounded_text import cut
 from durable_agent_team.contracts.tool_box import (
     MAX_DEFINITIONS,
     MAX_DEFINITIONS_BYTES,
+    MAX_SOURCE,
     ToolBox,
     ToolDefinition,
     ToolFacts,
@@ -115,8 +117,8 @@ class ToolListing:
         async with self._sessions.listed(name, server, _LISTING, fresh=True) as (connection, found):
             said = connection.instructions[:MAX_INSTRUCTIONS]
         if missing := sorted({*tool.only, *tool.leave_out} - set(found)):
-            has = ", ".join(sorted(found)[:MAX_NAMED]) or "none"
-            raise ToolUnreachable(f"the server {name!r} has no tool {missing[0]!r}; it has: {has}")
+            has = ", ".join(map(_in_ascii, sorted(found)[:MAX_NAMED])) or "none"
+            raise ToolUnreachable(f"the server {name!r} has no tool {missing[0]!a}; it has: {has}")
         chosen = [
             each
             for each in found.values()
@@ -135,7 +137,7 @@ class ToolListing:
                 entry=number,
                 group=name,
                 own_name=each.name,
-                source=f"{name}.{each.name}",
+                source=cut(f"{name}.{_in_ascii(each.name)}", MAX_SOURCE),
                 effects=_effects(tool, each.hinted if server.trust_hints else None),
                 sha256=each.sha256,
                 description=each.description,
@@ -148,6 +150,12 @@ class ToolListing:
 
 _LISTING: Final = "listing"
 """In place of a conversation, for the session in which a stateful server is asked for its tools."""
+
+
+def _in_ascii(name: str) -> str:
+    """A server's name of a tool for people. What is not ASCII is escaped: they approve by it, and
+    cannot tell letters of two scripts, or two ways to compose one, from each other."""
+    return name.encode("unicode_escape").decode()
 
 
 def takes(tool: ServerTool, argument: str) -> bool:

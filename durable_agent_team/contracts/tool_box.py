@@ -12,6 +12,8 @@ MAX_DEFINITIONS = 200
 """Tools of one agent, over all its servers."""
 MAX_DEFINITIONS_BYTES = 400_000
 
+MAX_SOURCE = 400
+
 MODEL_NAME = r"^[A-Za-z0-9_-]{1,64}$"
 """A tool's name as models take it."""
 
@@ -25,7 +27,7 @@ class ToolFacts(Message):
     """Which of the agent's `tools` it belongs to."""
     own_name: str = Field(max_length=MAX_TOOL_NAME)
     """As its server knows it."""
-    source: str = Field(max_length=400)
+    source: str = Field(max_length=MAX_SOURCE)
     """For people: `files.read_text_file`, `shop.tools:refund`, `calculate`."""
     effects: Effects
     """As the team file says, or a trusted server, or the default."""

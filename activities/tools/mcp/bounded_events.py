@@ -10,44 +10,64 @@ import httpx2
 
 from activities.tools.mcp.bounded_lines import MAX_LINE_BYTES
 from activities.tools.mcp.faults import Fault
-from activities.tools.mcp.wire_messages import is_of_no_use
+from activities.tools.mcp.unasked import Unasked
+from activities.tools.mcp.wire_messages import is_answer, is_of_no_use, number_of
 from durable_agent_team.rules.half_characters import may_have_halves, without_half_characters
 
 MAX_BODY_BYTES: Final = MAX_LINE_BYTES
 """Of one answer."""
 MAX_STREAM_BYTES: Final = 2 * MAX_BODY_BYTES
 MAX_EVENTS: Final = 2_000
-"""Of one response. Each costs the package a millisecond, so that those which nobody waits for are
-left out, and not counted."""
+"""Of one response, within a minute. Each costs the package a millisecond, so that those which
+nobody waits for are left out, and not counted."""
+LEAST_RETRY: Final = 500
+"""Milliseconds before a stream that ended is asked for again. The package does it as often as a
+server wants, up to a thousand times a second."""
 _LINE: Final = re.compile(rb"\r\n|\n|\r")
 _ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
+_IS_PLACE: Final = re.compile(rb"id:[^\n]*\n\n")
+"""An event that says where the stream is, and nothing else: only the last one counts."""
 _END: Final = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 
 
 class BoundedEvents(httpx2.AsyncByteStream):
     """The stream in whole events; in place of one that is too long comes an error, and the end."""
 
-    def __init__(self, inner: httpx2.AsyncByteStream) -> None:
+    def __init__(self, inner: httpx2.AsyncByteStream, number: int | None = None) -> None:
+        """`number` is of the request that the stream answers. The package takes every answer in it
+        for that of the request, also a late one to an earlier request."""
         self._inner = inner
+        self._number = number
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        held, size, events = bytearray(), 0, 0
-        async for chunk in self._inner:
-            looked_at = max(len(held) - 3, 0)
-            held += chunk
-            size += len(chunk)
-            if end := _last_end(held, looked_at):
-                kept = [read for each in _END.split(bytes(held[:end])) if (read := _event(each))]
-                del held[:end]
-                events += len(kept)
-                yield b"".join(kept)
-            if len(held) > MAX_BODY_BYTES:
-                yield _error(Fault("too_large", too_long(len(held)), bytes=len(held)))
-                return
-            if events > MAX_EVENTS or size > MAX_STREAM_BYTES:
-                yield _error(Fault("lost", "it sent too much that is no answer"))
-                return
-        yield bytes(held)
+        held, unasked, place = bytearray(), Unasked(MAX_STREAM_BYTES, MAX_EVENTS), b""
+        try:
+            async for chunk in self._inner:
+                looked_at = max(len(held) - 3, 0)
+                held += chunk
+                unasked.add(len(chunk))
+                if end := _last_end(held, looked_at):
+                    kept = []
+                    for each in _END.split(bytes(held[:end])):
+                        event = _event(each, self._number)
+                        if _IS_PLACE.fullmatch(event):
+                            place = event
+                        elif event:
+                            kept += [place, event]
+                            place = b""
+                            unasked.add(0, 1)
+                    del held[:end]
+                    yield b"".join(kept)
+                if len(held) > MAX_BODY_BYTES:
+                    yield _error(Fault("too_large", too_long(len(held)), bytes=len(held)))
+                    return
+                if unasked.is_too_much:
+                    yield _error(Fault("lost", "it sent too much that is no answer"))
+                    return
+        except httpx2.HTTPError:
+            yield place  # from where the stream is continued
+            raise
+        yield place + bytes(held)
 
     async def aclose(self) -> None:
         await self._inner.aclose()
@@ -73,27 +93,37 @@ def readable_json(body: bytes) -> bytes:
         return body
 
 
-def _event(event: bytes) -> bytes:
+def _event(event: bytes, number: int | None) -> bytes:
     """The event as the package is to read it; nothing of one that nobody waits for, but for the
-    number with which the stream can be continued."""
+    place from which the stream can be continued."""
     lines = _LINE.split(event)
     data = b"\n".join(line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))
-    others = [line for line in lines if line and not line.startswith((b"data:", b":"))]
+    others = [_slower(line) for line in lines if line and not line.startswith((b"data:", b":"))]
     if not data and not others:
         return b""
-    if data and not _is_of_no_use(data):
+    if data and not _is_of_no_use(data, number):
         others += [b"data: " + line for line in readable_json(data).split(b"\n")]
-    elif not any(line.startswith((b"id:", b"retry:")) for line in others):
-        return b""
-    return b"\n".join(others) + b"\n\n"
+    else:
+        others = [line for line in others if line.startswith((b"id:", b"retry:"))]
+    return b"\n".join(others) + b"\n\n" if others else b""
 
 
-def _is_of_no_use(data: bytes) -> bool:
+def _slower(line: bytes) -> bytes:
+    asked = line.removeprefix(b"retry:").strip()
+    if line.startswith(b"retry:") and asked.isdigit() and len(asked) < 10:
+        return b"retry: %d" % max(int(asked), LEAST_RETRY)
+    return line
+
+
+def _is_of_no_use(data: bytes, number: int | None) -> bool:
     try:
         found: Any = json.loads(data)
     except (ValueError, RecursionError):
         return False
-    return isinstance(found, dict) and is_of_no_use(found)
+    if not isinstance(found, dict):
+        return False
+    other = number_of(found.get("id")) if number is not None and is_answer(found) else None
+    return is_of_no_use(found) or (other is not None and other != number)
 
 
 def _error(fault: Fault) -> bytes:

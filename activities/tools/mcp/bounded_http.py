@@ -6,6 +6,7 @@ this transport never raises: it answers in the server's place, with the error of
 """
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -18,13 +19,21 @@ from activities.tools.mcp.bounded_events import (
     too_long,
 )
 from activities.tools.mcp.faults import Fault
+from activities.tools.mcp.wire_messages import is_answer, number_of
 
 MAX_REFUSAL_BYTES: Final = 20_000
 WRITE_SECONDS: Final = 60.0
+TAKEN_SECONDS: Final = 5.0
+"""How long a server may take to acknowledge what is no request. The package waits for that before
+it sends anything else of the session, so that a call would not leave."""
 JSON: Final = "application/json"
 EVENTS: Final = "text/event-stream"
 UNSENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
 REDIRECTS: Final = (301, 302, 303, 307, 308)
+SESSION: Final = "mcp-session-id"
+_SESSION: Final = re.compile(r"[\t\x20-\x7e]+")
+"""It becomes a header of each request. The specification (2025-11-25, "Session Management") allows
+less: visible ASCII."""
 
 
 class _TooLarge(Exception):
@@ -38,8 +47,25 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
         """`token_remedy` says where the worker takes the server's token from."""
         self._inner = inner
         self._token_remedy = token_remedy
+        self._takes_answers = True
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        message = _message(request)
+        if request.method != "POST" or {"id", "method"} <= message.keys():
+            return await self._exchange(request, message)
+        answers = is_answer(message)
+        if answers and not self._takes_answers:
+            return httpx2.Response(202)
+        limits = {**request.extensions.get("timeout", {}), "read": TAKEN_SECONDS}
+        request.extensions = {**request.extensions, "timeout": limits}
+        taken = await self._exchange(request, message)
+        if answers and taken.status_code >= 500:
+            self._takes_answers = False
+        return taken
+
+    async def _exchange(
+        self, request: httpx2.Request, message: Mapping[str, Any]
+    ) -> httpx2.Response:
         try:
             response = await self._inner.handle_async_request(request)
         except UNSENT as error:
@@ -47,17 +73,21 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
         except (httpx2.HTTPError, OSError, ValueError) as error:
             text = f"the connection broke off ({type(error).__name__})"
             return _answer(502, Fault("lost", text))
+        if not _SESSION.fullmatch(response.headers.get(SESSION, "none")):
+            await response.aclose()
+            text = "its session id has characters that no header may have"
+            return _answer(400, Fault("refused", text, status=400))
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if response.status_code == 200 and kind == EVENTS and not _is_encoded(response):
             assert isinstance(response.stream, httpx2.AsyncByteStream)
-            bounded = BoundedEvents(response.stream)
+            bounded = BoundedEvents(response.stream, number_of(message.get("id")))
             headers = response.headers
             return httpx2.Response(200, headers=headers, stream=bounded)
         try:
-            return await self._whole(request, response, kind)
+            return await self._whole(request, message, response, kind)
         except _TooLarge as error:
             fault = Fault("too_large", too_long(error.size), bytes=error.size)
-            return _answer(200, fault, request)
+            return _answer(200, fault, message)
         except (httpx2.HTTPError, OSError, ValueError) as error:
             text = f"the connection broke off ({type(error).__name__})"
             return _answer(502, Fault("lost", text))
@@ -65,7 +95,11 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
             await response.aclose()
 
     async def _whole(
-        self, request: httpx2.Request, response: httpx2.Response, kind: str
+        self,
+        request: httpx2.Request,
+        message: Mapping[str, Any],
+        response: httpx2.Response,
+        kind: str,
     ) -> httpx2.Response:
         status = response.status_code
         if status in REDIRECTS or request.method != "POST":
@@ -73,7 +107,7 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
         is_refusal = status >= 300
         limit = MAX_REFUSAL_BYTES if is_refusal else MAX_BODY_BYTES
         if _is_encoded(response):
-            return _answer(200, Fault("unreadable", "an answer that is compressed"), request)
+            return _answer(200, Fault("unreadable", "an answer that is compressed"), message)
         try:
             body = await _read(response, limit)
         except _TooLarge:
@@ -83,7 +117,7 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
         if is_refusal and (_forgets_session(request, status) or not _is_error(body)):
             return _answer(status, self._refusal(request, body, response))
         if not is_refusal and status != 202 and body and kind != JSON:
-            return _answer(200, Fault("unreadable", "an answer that is no JSON"), request)
+            return _answer(200, Fault("unreadable", "an answer that is no JSON"), message)
         if b"\\ud" in body.lower():
             body = readable_json(body)
         return httpx2.Response(status, headers=_kept(response), content=body)
@@ -139,7 +173,7 @@ async def _read(response: httpx2.Response, limit: int) -> bytes:
 
 def _kept(response: httpx2.Response) -> dict[str, str]:
     """Headers that a session needs."""
-    names = ("content-type", "mcp-session-id", "location")
+    names = ("content-type", SESSION, "location")
     return {name: response.headers[name] for name in names if name in response.headers}
 
 
@@ -147,7 +181,7 @@ def _forgets_session(request: httpx2.Request, status: int) -> bool:
     """Whether the server no longer knows the session of the request. The specification (2025-11-25,
     Session Management) has this status for nothing else, and servers send all sorts of JSON-RPC
     errors with it, such as "Session not found" with -32600 or -32001."""
-    return status == 404 and "mcp-session-id" in request.headers
+    return status == 404 and SESSION in request.headers
 
 
 def _is_error(body: bytes) -> bool:
@@ -165,16 +199,19 @@ def _is_error(body: bytes) -> bool:
     )
 
 
-def _answer(status: int, fault: Fault, request: httpx2.Request | None = None) -> httpx2.Response:
+def _answer(
+    status: int, fault: Fault, message: Mapping[str, Any] | None = None
+) -> httpx2.Response:
     """A response in the server's place. With status 200, it needs the number of the request."""
-    message = {"jsonrpc": "2.0", "id": _number(request), "error": fault.error()}
-    return httpx2.Response(
-        status, headers={"content-type": JSON}, content=json.dumps(message).encode()
-    )
+    number = None if message is None else message.get("id")
+    said = {"jsonrpc": "2.0", "id": number, "error": fault.error()}
+    return httpx2.Response(status, headers={"content-type": JSON}, content=json.dumps(said).encode())
 
 
-def _number(request: httpx2.Request | None) -> Any:
+def _message(request: httpx2.Request) -> dict[str, Any]:
+    """What a request sends; nothing where it has no body."""
     try:
-        return json.loads(request.content).get("id") if request is not None else None
-    except (ValueError, AttributeError, httpx2.RequestNotRead):
-        return None
+        found = json.loads(request.content)
+    except (ValueError, httpx2.RequestNotRead):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -44,6 +44,9 @@ from durable_agent_team.contracts.tool_kinds import CommandServer, ToolServer
 MAX_PAGES: Final = 50
 MAX_LISTED: Final = 1_000
 LIST_SECONDS: Final = 30.0
+"""Of one page."""
+ALL_PAGES_SECONDS: Final = 45.0
+"""Of all of them: less than the activities have for it, whose end would not name the server."""
 STALE_SECONDS: Final = 30.0
 """After which a server is asked for its tools again, although it has not said that they changed."""
 END_SECONDS: Final = 15.0
@@ -80,7 +83,9 @@ class Connection:
         self._session: ClientSession | None = None
         self._process: StdioServer | None = None
         self._tools: dict[str, ServerTool] | None = None
-        self._listed_at = 0.0
+        self._listed_at = self._list_began = 0.0
+        self._changes = 0
+        """How often the server has said that its tools changed."""
         self._listing = asyncio.Lock()
         self._owner: asyncio.Task[None] | None = None
 
@@ -128,16 +133,21 @@ class Connection:
             each.cancel()
 
     async def tools(self, *, fresh: bool = False) -> dict[str, ServerTool]:
-        """What the server has, by name: as it last said, if that is not long ago. Raises
-        `ToolUnreachable`, `ToolAsks`."""
+        """What the server has, by name: as it last said, if that is not long ago. With `fresh`, as
+        it says from now on; several who ask at once get one answer. Raises `ToolUnreachable`,
+        `ToolAsks`."""
+        asked_at = time.monotonic()
         async with self._listing:
-            age = time.monotonic() - self._listed_at
-            if self._tools is None or fresh or age > STALE_SECONDS:
+            now = time.monotonic()
+            is_old = self._list_began < asked_at if fresh else now - self._listed_at > STALE_SECONDS
+            if self._tools is None or is_old:
+                changes = self._changes
                 try:
                     self._tools = await self._list()
                 except (ToolBroke, ToolTimedOut) as error:
                     raise self.unreachable(str(error), final=False) from None
-                self._listed_at = time.monotonic()
+                if changes == self._changes:
+                    self._list_began, self._listed_at = now, time.monotonic()
             return self._tools
 
     async def call(
@@ -228,7 +238,8 @@ class Connection:
 
     async def _noticed(self, message: Any) -> None:
         if isinstance(message, types.ToolListChangedNotification):
-            self._listed_at = -STALE_SECONDS
+            self._changes += 1
+            self._list_began = self._listed_at = -STALE_SECONDS
 
     async def _answer(self, request: Any, kind: Any, seconds: float) -> dict[str, Any]:
         """The answer as it came. Raises `MCPError`, `ToolBroke`, `ToolTimedOut`."""
@@ -280,8 +291,10 @@ class Connection:
     async def _list(self) -> dict[str, ServerTool]:
         found: dict[str, ServerTool] = {}
         cursor: str | None = None
+        asked = {cursor}
+        until = time.monotonic() + ALL_PAGES_SECONDS
         for _ in range(MAX_PAGES):
-            page = await self._page(cursor)
+            page = await self._page(cursor, min(LIST_SECONDS, until - time.monotonic()))
             tools = page.get("tools")
             for described in tools if isinstance(tools, list) else []:
                 tool = server_tool(described) if isinstance(described, dict) else None
@@ -289,17 +302,20 @@ class Connection:
                     found[tool.name] = tool
             if len(found) > MAX_LISTED:
                 raise self.unreachable(f"it has more than {MAX_LISTED} tools")
-            following = page.get("nextCursor")
-            if not isinstance(following, str) or following == cursor:
+            cursor = page.get("nextCursor")
+            if not isinstance(cursor, str) or cursor in asked:
                 return found
-            cursor = following
+            asked.add(cursor)
+            if time.monotonic() > until:
+                text = f"its list of tools takes more than {ALL_PAGES_SECONDS:g} s"
+                raise self.unreachable(text, final=False)
         raise self.unreachable(f"its list of tools has more than {MAX_PAGES} pages")
 
-    async def _page(self, cursor: str | None) -> dict[str, Any]:
+    async def _page(self, cursor: str | None, seconds: float) -> dict[str, Any]:
         params = types.PaginatedRequestParams(cursor=cursor) if cursor else None
         request = types.ListToolsRequest(params=params)
         try:
-            return await self._answer(request, types.ListToolsResult, LIST_SECONDS)
+            return await self._answer(request, types.ListToolsResult, seconds)
         except MCPError as error:
             if error.code == types.METHOD_NOT_FOUND:
                 return {}

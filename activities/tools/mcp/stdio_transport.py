@@ -15,19 +15,20 @@ from typing import Any, Final
 
 import anyio
 from mcp.shared.message import SessionMessage
-from mcp_types import jsonrpc_message_adapter
+from mcp_types import JSONRPCRequest, RequestId, jsonrpc_message_adapter
 from pydantic import ValidationError
 
 from activities.tools.mcp.bounded_lines import BoundedLines, LongLine
 from activities.tools.mcp.faults import Fault
-from activities.tools.mcp.wire_messages import is_of_no_use, read_message
+from activities.tools.mcp.unasked import Unasked
+from activities.tools.mcp.wire_messages import is_answer, is_of_no_use, number_of, read_message
 
 SUPERVISOR: Final = Path(__file__).with_name("stdio_supervisor.py")
 CHUNK: Final = 65_536
 MAX_UNASKED_BYTES: Final = 32 * 1024 * 1024
 MAX_UNASKED_MESSAGES: Final = 2_000
-"""Between two answers. A server that says more is stopped. Each costs the package a millisecond, so
-that those which nobody waits for are left out, and not counted."""
+"""Within a minute, between two answers. A server that says more is stopped. Each costs the package
+a millisecond, so that notifications which nobody waits for are left out, and not counted."""
 IN_A_THREAD: Final = 256 * 1024
 """Bytes of a message from which on it is not parsed on the event loop."""
 MAX_STDERR: Final = 4_000
@@ -45,6 +46,8 @@ class StdioServer:
         self.said = ""
         self.floods = False
         self._process = process
+        self._open: set[RequestId] = set()
+        """The numbers of requests that have no answer yet."""
         self._send, self.incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
         self.outgoing, self._receive = anyio.create_memory_object_stream[SessionMessage](0)
 
@@ -60,18 +63,23 @@ class StdioServer:
         """Hands on messages until the server's output ends, and then drops what still comes."""
         stdout = self._process.stdout
         assert stdout is not None
-        lines, unasked, messages = BoundedLines(), 0, 0
+        lines, unasked = BoundedLines(), Unasked(MAX_UNASKED_BYTES, MAX_UNASKED_MESSAGES)
         with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
             async with self._send:
                 while (chunk := await stdout.read(CHUNK)) and not self.floods:
-                    unasked += len(chunk)
+                    unasked.add(len(chunk))
                     for line in lines.feed(chunk):
-                        message = await _message(line)
-                        if message is not None:
+                        if (message := await _message(line)) is None:
+                            continue
+                        answers = hasattr(message, "result") or hasattr(message, "error")
+                        if not answers or message.id in self._open:
                             await self._send.send(SessionMessage(message))
-                            is_answer = hasattr(message, "result") or hasattr(message, "error")
-                            unasked, messages = (0, 0) if is_answer else (unasked, messages + 1)
-                    self.floods = unasked > MAX_UNASKED_BYTES or messages > MAX_UNASKED_MESSAGES
+                        if answers and message.id in self._open:
+                            self._open.discard(message.id)
+                            unasked.answered()
+                        else:
+                            unasked.add(0, 1)
+                    self.floods = unasked.is_too_much
                 with contextlib.suppress(TimeoutError):  # for the exit code
                     await asyncio.wait_for(self._process.wait(), 0.2)
                 self.ended.set()
@@ -86,6 +94,8 @@ class StdioServer:
         with contextlib.suppress(OSError, anyio.ClosedResourceError):
             async with self._receive:
                 async for sent in self._receive:
+                    if isinstance(sent.message, JSONRPCRequest):
+                        self._open.add(sent.message.id)
                     text = sent.message.model_dump_json(by_alias=True, exclude_unset=True)
                     stdin.write(text.encode() + b"\n")
                     await stdin.drain()
@@ -156,11 +166,13 @@ def _parsed(line: bytes | LongLine) -> Any:
     found = read_message(line)
     if found is None or is_of_no_use(found):
         return None
+    number = number_of(found.get("id")) if is_answer(found) else None
+    if number is not None:
+        found = {**found, "id": number}
     try:
         return jsonrpc_message_adapter.validate_python(found, by_name=False)
     except (ValidationError, RecursionError):
-        number = found.get("id")
-        if not isinstance(number, int) or "method" in found:
+        if number is None:
             return None
     fault = Fault("unreadable", "the server's answer is no JSON-RPC response")
     error = {"jsonrpc": "2.0", "id": number, "error": fault.error()}

@@ -36,6 +36,20 @@ def is_of_no_use(message: dict[str, Any]) -> bool:
     return is_notification and method != "notifications/tools/list_changed"
 
 
+def number_of(value: Any) -> int | None:
+    """The number of a request of ours, as a server repeats it: some make a text of it, or a number
+    with a fraction of zero. None for what is none of ours."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= 15:
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def is_answer(message: dict[str, Any]) -> bool:
+    return "method" not in message and "id" in message
+
+
 def _in_place_of(head: bytes, tail: bytes, fault: Fault) -> dict[str, Any] | None:
     number = _FIRST_ID.search(head) or _LAST_ID.search(tail[-200:])
     if number is None:

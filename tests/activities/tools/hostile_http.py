@@ -31,6 +31,12 @@ class HostileHttp:
     """The answer to a request whose session it does not know."""
     kept: dict[str, bytes] = field(default_factory=dict)
     """Events with which a stream that broke off is continued, by the number of its last one."""
+    stream: list[Any] | None = None
+    """What `play` does with the stream that a client opens by GET."""
+    holds: bool = False
+    """What is no request, such as an answer to one of its own, is never answered."""
+    session: str = ""
+    """What each session is called, in place of a name of its own."""
     calls: int = 0
     tools: list[dict[str, Any]] = field(default_factory=hostile_server.listed)
 
@@ -43,13 +49,17 @@ class HostileHttp:
             return web.Response(status=refused.status, headers=refused.headers, body=refused.body)
         if request.headers.get("Last-Event-ID") in self.kept:
             return await sent_events(request, self.kept[request.headers["Last-Event-ID"]])
+        if request.method == "GET" and self.stream is not None:
+            return await play(request, None, self.stream)
         if request.method != "POST":
             return web.Response(status=405)
+        if self.holds and not {"id", "method"} <= message.keys():
+            await asyncio.sleep(60)
         method, number = message.get("method"), message.get("id")
-        if number is None:
+        if number is None or method is None:
             return web.Response(status=202)
         if method == "initialize":
-            session = f"session-{len(self.sessions)}-{id(self)}"
+            session = self.session or f"session-{len(self.sessions)}-{id(self)}"
             self.sessions.add(session)
             about = {"name": "hostile", "version": "1"}
             result = {
@@ -154,6 +164,27 @@ async def events(
     return response
 
 
+async def plays(_: HostileHttp, request: web.Request, message: dict[str, Any]) -> web.StreamResponse:
+    return await play(request, message["id"], json.loads(message["params"]["arguments"]["value"]))
+
+
+async def play(request: web.Request, number: Any, steps: list[Any]) -> web.StreamResponse:
+    """An event stream of steps: a text is sent as it is, with `$ID` for the request's number; a
+    number is seconds to wait; a list is a text to send so many times."""
+    response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+    await response.prepare(request)
+    with contextlib.suppress(ConnectionError):
+        for step in steps:
+            if isinstance(step, int | float):
+                await asyncio.sleep(step)
+                continue
+            times, said = (1, step) if isinstance(step, str) else step
+            for done in range(times):
+                text = said.replace("$ID", str(number)).replace("$N", str(done))
+                await response.write(text.encode())
+    return response
+
+
 async def compressed(
     _: HostileHttp, __: web.Request, message: dict[str, Any]
 ) -> web.StreamResponse:
@@ -204,6 +235,7 @@ HOW: dict[str, Answer] = {
         lies,
         big,
         events,
+        plays,
         compressed,
         page,
         redirect,

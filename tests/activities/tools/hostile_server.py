@@ -72,7 +72,7 @@ SCHEMA: dict[str, Any] = {"type": "object", "properties": {}}
 TOOLS = (
     *("echo", "env", "where", "slow", "effect", "die", "flood", "chatter", "big", "control"),
     *("surrogate", "garbage", "half_answer", "wrong_shape", "nested", "meta", "structured"),
-    *("kinds", "ask", "stderr", "child", "changes", "atxp_text", "x402", *ERRORS),
+    *("kinds", "ask", "stderr", "child", "changes", "plays", "atxp_text", "x402", *ERRORS),
 )
 CALLS = 0
 
@@ -108,6 +108,28 @@ def listed() -> list[dict[str, Any]]:
         }
         for name in TOOLS
     ]
+
+
+def play(number: int, steps: list[Any]) -> dict[str, Any]:
+    """Does one step after the other: a text is a line to write, with `$ID` for the request's
+    number; a number is seconds to wait; a list is a step to do so many times; None reads a line,
+    which is part of the result."""
+    read = []
+    for step in steps:
+        match step:
+            case "close":
+                os.close(1)
+            case str():
+                OUT.write(step.replace("$ID", str(number)).encode() + b"\n")
+                OUT.flush()
+            case None:
+                read.append(json.loads(sys.stdin.readline()))
+            case [int(times), str(said)]:
+                for done in range(times):
+                    line(said.replace("$ID", str(number)).replace("$N", str(done)).encode())
+            case _:
+                time.sleep(step)
+    return text(json.dumps(read))
 
 
 def call(number: int, name: str, arguments: dict[str, Any], meta: Any) -> dict[str, Any] | None:
@@ -197,6 +219,8 @@ def call(number: int, name: str, arguments: dict[str, Any], meta: Any) -> dict[s
             return text(sys.stdin.readline())
         case "stderr":
             print("e" * int(value), file=sys.stderr, flush=True)
+        case "plays":
+            return play(number, json.loads(value))
         case "child":
             pid = os.spawnlp(os.P_NOWAIT, "sleep", "sleep", "300")
             return text(str(pid))

@@ -106,7 +106,7 @@ async def test_a_server_with_thousands_of_tools_is_refused(monkeypatch: pytest.M
     known[0]["name"] = "x" * 1_000_000
     pages: list[dict[str, Any]] = [{"tools": known[:-1], "nextCursor": "2"}, {"tools": known[-1:]}]
 
-    async def page(cursor: str | None) -> dict[str, Any]:
+    async def page(cursor: str | None, _: float) -> dict[str, Any]:
         return pages[0 if cursor is None else 1]
 
     monkeypatch.setattr(connection, "_page", page)
@@ -122,7 +122,7 @@ async def test_a_list_of_tools_without_an_end_is_refused(monkeypatch: pytest.Mon
     asked: list[str | None] = []
     same = False
 
-    async def page(cursor: str | None) -> dict[str, Any]:
+    async def page(cursor: str | None, _: float) -> dict[str, Any]:
         asked.append(cursor)
         tool = {"name": "echo", "inputSchema": {"type": "object"}}
         return {"tools": [tool], "nextCursor": "again" if same else f"{len(asked)}"}
