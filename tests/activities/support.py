@@ -72,6 +72,7 @@ def context(
     attempt: int = 1,
     details: tuple[Any, ...] = (),
     policy: RetryPolicy | None = None,
+    is_local: bool = False,
 ) -> ActivityEnvironment:
     environment = ActivityEnvironment()
     environment.info = dataclasses.replace(
@@ -81,6 +82,7 @@ def context(
         attempt=attempt,
         heartbeat_details=details,
         retry_policy=policy,
+        is_local=is_local,
     )
     return environment
 

@@ -122,8 +122,13 @@ def _is_of_no_use(data: bytes, number: int | None) -> bool:
         return False
     if not isinstance(found, dict):
         return False
-    other = number_of(found.get("id")) if number is not None and is_answer(found) else None
-    return is_of_no_use(found) or (other is not None and other != number)
+    return is_of_no_use(found) or (number is not None and _answers_another(found, number))
+
+
+def _answers_another(message: dict[str, Any], number: int) -> bool:
+    """An error without a number is one that a server could not read the number of."""
+    given = message.get("id")
+    return is_answer(message) and given is not None and number_of(given) != number
 
 
 def _error(fault: Fault) -> bytes:

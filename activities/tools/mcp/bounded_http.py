@@ -199,13 +199,13 @@ def _is_error(body: bytes) -> bool:
     )
 
 
-def _answer(
-    status: int, fault: Fault, message: Mapping[str, Any] | None = None
-) -> httpx2.Response:
+def _answer(status: int, fault: Fault, message: Mapping[str, Any] | None = None) -> httpx2.Response:
     """A response in the server's place. With status 200, it needs the number of the request."""
     number = None if message is None else message.get("id")
     said = {"jsonrpc": "2.0", "id": number, "error": fault.error()}
-    return httpx2.Response(status, headers={"content-type": JSON}, content=json.dumps(said).encode())
+    return httpx2.Response(
+        status, headers={"content-type": JSON}, content=json.dumps(said).encode()
+    )
 
 
 def _message(request: httpx2.Request) -> dict[str, Any]:

@@ -164,13 +164,16 @@ async def events(
     return response
 
 
-async def plays(_: HostileHttp, request: web.Request, message: dict[str, Any]) -> web.StreamResponse:
+async def plays(
+    _: HostileHttp, request: web.Request, message: dict[str, Any]
+) -> web.StreamResponse:
     return await play(request, message["id"], json.loads(message["params"]["arguments"]["value"]))
 
 
 async def play(request: web.Request, number: Any, steps: list[Any]) -> web.StreamResponse:
     """An event stream of steps: a text is sent as it is, with `$ID` for the request's number; a
-    number is seconds to wait; a list is a text to send so many times."""
+    number is seconds to wait; a list is a text to send so many times; `break` breaks the connection
+    off."""
     response = web.StreamResponse(headers={"content-type": "text/event-stream"})
     await response.prepare(request)
     with contextlib.suppress(ConnectionError):
@@ -178,6 +181,11 @@ async def play(request: web.Request, number: Any, steps: list[Any]) -> web.Strea
             if isinstance(step, int | float):
                 await asyncio.sleep(step)
                 continue
+            if step == "break":
+                assert request.transport is not None
+                await asyncio.sleep(0.1)
+                request.transport.abort()
+                break
             times, said = (1, step) if isinstance(step, str) else step
             for done in range(times):
                 text = said.replace("$ID", str(number)).replace("$N", str(done))

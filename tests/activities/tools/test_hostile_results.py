@@ -1,12 +1,15 @@
 """Results and definitions of servers that are built to hold the worker, or to be unstorable."""
 
+import asyncio
 import json
 import time
 from typing import Any
 
 import pytest
+from mcp_types import ToolListChangedNotification
 
 from activities.tools.exceptions import ToolUnreachable
+from activities.tools.mcp import connection as connection_module
 from activities.tools.mcp.called_result import MAX_BLOCKS, MAX_TEXT, called_tool
 from activities.tools.mcp.connection import MAX_LISTED, MAX_PAGES, Connection
 from activities.tools.mcp.definitions import server_tool
@@ -134,3 +137,52 @@ async def test_a_list_of_tools_without_an_end_is_refused(monkeypatch: pytest.Mon
     asked, same = [], True
     assert list(await connection.tools(fresh=True)) == ["echo"]
     assert asked == [None, "again"]
+
+
+async def test_a_list_whose_pages_go_in_a_circle_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = Connection("many", CommandServer(command=("true",)), {})
+    asked: list[str | None] = []
+
+    async def page(cursor: str | None, _: float) -> dict[str, Any]:
+        asked.append(cursor)
+        tool = {"name": f"t{cursor}", "inputSchema": {"type": "object"}}
+        return {"tools": [tool], "nextCursor": "b" if cursor == "a" else "a"}
+
+    monkeypatch.setattr(connection, "_page", page)
+    assert list(await connection.tools()) == ["tNone", "ta", "tb"]
+    assert asked == [None, "a", "b"]
+
+
+async def test_a_list_has_a_time_and_is_asked_for_once_by_all_who_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What changes while it is read makes the next one read it again."""
+    monkeypatch.setattr(connection_module, "ALL_PAGES_SECONDS", 0.5)
+    connection = Connection("slow", CommandServer(command=("true",)), {})
+    asked: list[str | None] = []
+    pages, changes = 1, False
+
+    async def page(cursor: str | None, seconds: float) -> dict[str, Any]:
+        asked.append(cursor)
+        assert seconds <= 0.5
+        await asyncio.sleep(0.2)
+        if changes:
+            await connection._noticed(ToolListChangedNotification())
+        tool = {"name": "echo", "inputSchema": {"type": "object"}}
+        return {"tools": [tool]} | ({"nextCursor": f"{len(asked)}"} if len(asked) < pages else {})
+
+    monkeypatch.setattr(connection, "_page", page)
+    listed = await asyncio.gather(*(connection.tools(fresh=True) for _ in range(10)))
+    assert all(list(each) == ["echo"] for each in listed)
+    assert len(asked) == 2  # of the first, and of all who asked while it was read
+    await connection.tools()
+    assert len(asked) == 2
+    changes = True
+    for _ in range(2):
+        await connection.tools(fresh=True)
+    await connection.tools()
+    assert len(asked) == 5
+    asked, pages, changes = [], 9, False
+    with pytest.raises(ToolUnreachable, match="takes more than"):
+        await connection.tools(fresh=True)
+    assert len(asked) == 3

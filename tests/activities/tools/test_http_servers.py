@@ -1,6 +1,7 @@
 """Servers by HTTP: refusals, broken connections, sizes, and what came of the call."""
 
 import asyncio
+import json
 import resource
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -18,7 +19,7 @@ from activities.tools.exceptions import (
     ToolTimedOut,
     ToolUnreachable,
 )
-from activities.tools.mcp import bounded_events
+from activities.tools.mcp import bounded_events, bounded_http
 from activities.tools.mcp.answers import SessionGone
 from activities.tools.mcp.sessions import McpSessions
 from durable_agent_team.contracts.tool_kinds import UrlServer
@@ -132,6 +133,72 @@ async def test_a_stream_that_ends_before_its_answer_is_continued_and_the_call_is
     assert server.calls == 1
     asked = [headers for _, headers, _ in server.seen if "Last-Event-ID" in headers]
     assert [each["Last-Event-ID"] for each in asked] == ["e-1"]
+
+
+RESULT = 'data: {"jsonrpc":"2.0","id":%s,"result":{"content":[{"type":"text","text":"%s"}]}}\n\n'
+PROGRESS = 'data: {"jsonrpc":"2.0","method":"notifications/progress","params":{}}\n\n'
+PING = 'data: {"jsonrpc":"2.0","id":"p$N","method":"ping"}\n\n'
+
+
+async def test_progress_with_the_numbers_of_its_events_is_no_flood() -> None:
+    """A server that can continue a stream gives each event one."""
+    steps = [[5_000, f"id: e-$N\n{PROGRESS}"], RESULT % ("$ID", "done")]
+    async with calling() as (server, call):
+        assert (await call("plays", json.dumps(steps))).text == "done"
+        result = RESULT % (4, "resumed")
+        server.kept["e-4999"] = result.encode()
+        assert (await call("plays", json.dumps(steps[:1]))).text == "resumed"
+        server.kept["e-9"] = result.replace("4", "5").encode()
+        steps = [[10, f"id: e-$N\n{PROGRESS}"], "break"]
+        assert (await call("plays", json.dumps(steps))).text == "resumed"
+
+
+async def test_an_answer_to_another_request_is_not_the_result() -> None:
+    steps = [RESULT % (1, "late"), RESULT % ('"x"', "odd"), RESULT % ('"$ID"', "own")]
+    async with calling() as (_, call):
+        assert (await call("plays", json.dumps(steps))).text == "own"
+
+
+async def test_a_server_that_takes_no_answers_holds_no_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bounded_http, "TAKEN_SECONDS", 0.3)
+    async with calling() as (server, call):
+        await call("echo")
+        server.holds = True
+        steps = [[100, PING], RESULT % ("$ID", "done")]
+        assert (await call("plays", json.dumps(steps))).text == "done"
+        assert (await call("echo", "on", 5)).text == "on"
+    answers = [said for _, _, said in server.seen if said and "method" not in said]
+    assert [each["id"] for each in answers] == ["p0"]
+
+
+async def test_a_request_in_a_stream_is_answered_by_itself() -> None:
+    asked = PING.replace("ping", "sampling/createMessage")
+    steps = [PING, asked.replace("p$N", "q"), 0.3, RESULT % ("$ID", "done")]
+    async with calling() as (server, call):
+        assert (await call("plays", json.dumps(steps))).text == "done"
+    answers = {said["id"]: said for _, _, said in server.seen if said and "method" not in said}
+    assert answers["p0"]["result"] == {}
+    assert answers["q"]["error"]["code"] == -32602
+    assert server.calls == 1
+
+
+async def test_a_stream_that_ends_at_once_is_not_asked_for_all_the_time() -> None:
+    ends = ["id: e\nretry: 0\ndata:\n\n"]
+    async with calling() as (server, call):
+        server.stream = ends
+        with pytest.raises(ToolTimedOut):
+            await call("plays", json.dumps(ends), 1.5)
+    assert 2 <= sum(method == "GET" for method, _, _ in server.seen) <= 10
+
+
+async def test_a_session_id_that_is_no_header_is_said_to_be_one() -> None:
+    async with hostile_http() as server, sessions() as opened:
+        server.session = "se\u00dfion"
+        call = caller(opened, UrlServer(url=server.url))
+        with pytest.raises(ToolUnreachable, match="its session id has characters"):
+            await call("echo")
 
 
 async def test_a_half_of_a_character_in_an_event_stream_is_replaced() -> None:

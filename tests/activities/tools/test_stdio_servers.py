@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from activities.tools.called_tool import CalledTool
 from activities.tools.exceptions import ToolAsks, ToolBroke, ToolTimedOut, ToolUnreachable
-from activities.tools.mcp import stdio_transport
+from activities.tools.mcp import stdio_transport, unasked
 from durable_agent_team.contracts.tool_kinds import CommandServer
 from tests.activities.programs.support import is_running
 from tests.activities.tools.support import TOKEN, hostile, sessions
@@ -148,6 +149,94 @@ async def test_a_flood_is_stopped(kind: str, monkeypatch: pytest.MonkeyPatch) ->
             await call("flood", kind, 30)
         assert caught.value.sent
         assert (await call("echo", "x")).text == "x"
+
+
+ANSWER = '{"jsonrpc":"2.0","id":%s,"result":{"content":[{"type":"text","text":"%s"}]}}'
+
+
+async def test_a_flood_of_answers_that_nobody_asked_for_is_stopped() -> None:
+    async with calling(hostile()) as call:
+        flood = [[60_000, ANSWER % ("999999", "x")]]
+        with pytest.raises(ToolBroke, match="too much that is no answer"):
+            await call("plays", json.dumps(flood), 30)
+        late = [ANSWER % ("999999", "x"), ANSWER % ("null", "y"), ANSWER % ('"a"', "z")]
+        assert (await call("plays", json.dumps(late))).text == "[]"
+        twice = [ANSWER % ("$ID", "first"), ANSWER % ("$ID", "second")]
+        assert (await call("plays", json.dumps(twice))).text == "first"
+
+
+async def test_what_is_said_in_a_long_call_is_forgotten_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A tool that runs for a day may report for a day, and its server may send a ping each now and
+    then."""
+    monkeypatch.setattr(unasked, "FORGOTTEN_IN", 0.5)
+    monkeypatch.setattr(stdio_transport, "MAX_UNASKED_BYTES", 50_000)
+    monkeypatch.setattr(stdio_transport, "MAX_UNASKED_MESSAGES", 20)
+    progress = {"method": "notifications/progress", "params": {"message": "x" * 10_000}}
+    said = [json.dumps({"jsonrpc": "2.0", **progress}), request("ping"), 0.3]
+    async with calling(hostile()) as call:
+        assert (await call("plays", json.dumps(said * 10))).text == "[]"
+
+
+@pytest.mark.parametrize("number", ['"$ID"', "$ID.0"])
+async def test_a_number_may_come_back_as_another_type(number: str) -> None:
+    async with calling(hostile()) as call:
+        assert (await call("plays", json.dumps([ANSWER % (number, "it")]))).text == "it"
+        bad = f'{{"jsonrpc":"2.0","id":{number},"result":[1]}}'
+        with pytest.raises(ToolBroke, match="no JSON-RPC response"):
+            await call("plays", json.dumps([bad]))
+
+
+def request(method: str, number: str = '"q"', **params: Any) -> str:
+    params = {"message": "?", "messages": [], "maxTokens": 1, "requestedSchema": {}, **params}
+    return f'{{"jsonrpc":"2.0","id":{number},"method":"{method}","params":{json.dumps(params)}}}'
+
+
+URL_MODE = {"mode": "url", "url": "https://x.example", "elicitationId": "1"}
+
+
+@pytest.mark.parametrize(
+    ("method", "more", "code"),
+    [
+        ("ping", {}, None),
+        ("sampling/createMessage", {}, -32600),
+        ("roots/list", {}, -32600),
+        ("elicitation/create", URL_MODE, -32600),
+        ("no/such", {}, -32601),
+    ],
+)
+async def test_a_request_in_the_middle_of_a_call_is_answered_and_nothing_else(
+    method: str, more: dict[str, Any], code: int | None
+) -> None:
+    """Also one with the number of the call."""
+    steps = [request(method, **more), None, request("ping", "$ID"), None]
+    async with calling(hostile()) as call:
+        [answered, same] = json.loads((await call("plays", json.dumps(steps))).text)
+    assert answered["id"] == "q"
+    assert answered.get("error", {}).get("code") == code
+    assert same["result"] == {}
+
+
+async def test_progress_does_not_keep_a_call_alive() -> None:
+    steps = ['{"jsonrpc":"2.0","method":"notifications/progress","params":{}}', 0.1] * 100
+    async with calling(hostile()) as call:
+        with pytest.raises(ToolTimedOut):
+            await call("plays", json.dumps(steps), 0.5)
+
+
+def test_a_server_that_closes_its_output_and_lives_on_is_seen() -> None:
+    """On the worker's event loop, which leaves copies of the pipes in the processes it starts."""
+
+    async def calls() -> float:
+        async with calling(hostile()) as call:
+            before = time.perf_counter()
+            with pytest.raises(ToolBroke, match="it closed its output"):
+                await call("plays", json.dumps(["close", 30]), 20)
+            return time.perf_counter() - before
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(calls()) < 10
 
 
 async def test_what_a_server_prints_beside_its_messages_is_passed_over() -> None:

@@ -30,7 +30,10 @@ from durable_agent_team.contracts.tool_kinds import (
     Effects,
     PythonTool,
     ServerTools,
+    ToolServer,
+    UrlServer,
 )
+from tests.activities.tools.hostile_http import hostile_http
 from tests.activities.tools.support import Rooms, fact, hostile, order, wanted
 from tests.support.memory_blobs import MemoryBlobs
 
@@ -49,7 +52,7 @@ async def rooms() -> AsyncIterator[Rooms]:
     await opened.close()
 
 
-async def boxed(rooms: Rooms, *tools: Any, **servers: CommandServer) -> ToolBox:
+async def boxed(rooms: Rooms, *tools: Any, **servers: ToolServer) -> ToolBox:
     return await rooms.box(wanted(*tools, servers=dict(servers)))
 
 
@@ -404,3 +407,42 @@ async def test_what_a_person_decides_ends_the_charge(
     ended = await rooms.environment().run(rooms.tools.end_charge, end)
     assert ended.charged_usd == Decimal(charged)
     assert rooms.charges.log == [("settle" if settle else "release", given.key)]
+
+
+async def test_the_first_attempt_of_a_quick_call_does_not_shorten_the_time_of_the_tool(
+    rooms: Rooms,
+) -> None:
+    """It is a local activity, whose end is Temporal's to say: as an error of the tool, it would be
+    the result, or an attempt."""
+    tool = ServerTools(server="it", effects=Effects.NONE, timeout_seconds=1)
+    call = await ordered(rooms, "slow", tool, hostile(), value="0.4")
+    assert (await rooms.call(call, timeout=0.2, is_local=True)).text == "slow 1"
+    with pytest.raises(ApplicationError, match="no result within") as caught:
+        await rooms.call(call, timeout=0.2)
+    assert caught.value.type == "ToolTimeout"
+
+
+async def test_names_that_look_alike_are_told_apart_by_people(rooms: Rooms) -> None:
+    """The model reads ASCII names, no two of which are the same; a person reads what is not ASCII
+    escaped."""
+    async with hostile_http() as server:
+        others = ["d\u0435lete", "del\u200bete", "caf\u00e9", "cafe\u0301", "calculate", "a\nb"]
+        names = ["delete", *others]
+        server.tools = [{"name": name, "inputSchema": {"type": "object"}} for name in names]
+        url = UrlServer(url=server.url)
+        box = await boxed(
+            rooms, BuiltInTool(built_in="calculate"), ServerTools(server="it"), it=url
+        )
+        assert [each.own_name for each in box.tools] == ["calculate", *names]
+        assert [each.name for each in box.tools] == [
+            *("calculate", "delete", "d_lete", "del_ete", "caf_", "cafe_", "it_calculate", "a_b")
+        ]
+        assert [each.source for each in box.tools] == [
+            *("calculate", "it.delete", "it.d\\u0435lete", "it.del\\u200bete", "it.caf\\xe9"),
+            *("it.cafe\\u0301", "it.calculate", "it.a\\nb"),
+        ]
+        only = ServerTools(server="it", only=("delete",))
+        assert [each.own_name for each in (await boxed(rooms, only, it=url)).tools] == ["delete"]
+        server.tools = server.tools[1:]
+        with pytest.raises(ApplicationError, match=r"no tool 'delete'; it has: .*d\\u0435lete"):
+            await boxed(rooms, only, it=url)
