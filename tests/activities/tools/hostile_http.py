@@ -1,4 +1,5 @@
-"""The same server by streamable HTTP (MCP 2025-11-25), and what HTTP adds to go wrong."""
+"""The same server by streamable HTTP (MCP 2025-11-25, or 2026-07-28), and what HTTP adds to go
+wrong."""
 
 import asyncio
 import contextlib
@@ -37,6 +38,8 @@ class HostileHttp:
     """What is no request, such as an answer to one of its own, is never answered."""
     session: str = ""
     """What each session is called, in place of a name of its own."""
+    modern: bool = False
+    """It speaks 2026-07-28, which has no sessions."""
     calls: int = 0
     tools: list[dict[str, Any]] = field(default_factory=hostile_server.listed)
 
@@ -68,9 +71,11 @@ class HostileHttp:
                 "serverInfo": about,
             }
             return answer(number, result, {"Mcp-Session-Id": session})
+        if method == "server/discover" and self.modern:
+            return answer(number, hostile_server.DISCOVERED)
         if method == "server/discover":
             return web.json_response(error(number, -32601, "no such method"), status=400)
-        if request.headers.get("Mcp-Session-Id") not in self.sessions:
+        if not self.modern and request.headers.get("Mcp-Session-Id") not in self.sessions:
             return self.no_session()
         if method == "tools/list":
             return answer(number, {"tools": self.tools})
