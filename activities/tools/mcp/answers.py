@@ -25,6 +25,7 @@ PACKAGES_OWN: Final = (
 )
 """How messages begin that the `mcp` package makes up when there is no answer."""
 REDIRECTED: Final = "Redirect to "
+MAX_ADDRESS: Final = 300
 MAX_MESSAGE: Final = 2_000
 
 
@@ -47,7 +48,11 @@ def answer_to_error(code: int, message: str, data: object) -> CalledTool:
     ):
         raise ToolBroke("the connection ended, or what came is no answer", sent=True)
     if code == INVALID_REQUEST and message.startswith(REDIRECTED):
-        raise ToolUnreachable("the server redirects to another address, which is not followed")
+        address = message.removeprefix(REDIRECTED).partition(" ")[0]
+        raise ToolUnreachable(
+            f"the server redirects to {cut(address, MAX_ADDRESS)}, which is not followed: if that"
+            " is its address, write it as `url`"
+        )
     return CalledTool(
         cut(plain_text(f"error {code}: {message[:MAX_MESSAGE]}"), MAX_MESSAGE), is_error=True
     )

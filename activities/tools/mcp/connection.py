@@ -84,6 +84,8 @@ class Connection:
         self._process: StdioServer | None = None
         self._tools: dict[str, ServerTool] | None = None
         self._listed_at = self._list_began = 0.0
+        self._list_failed = (0.0, "")
+        """When the last listing that failed began, and why it failed."""
         self._changes = 0
         """How often the server has said that its tools changed."""
         self._listing = asyncio.Lock()
@@ -141,11 +143,15 @@ class Connection:
             now = time.monotonic()
             is_old = self._list_began < asked_at if fresh else now - self._listed_at > STALE_SECONDS
             if self._tools is None or is_old:
+                failed_at, why = self._list_failed
+                if failed_at >= asked_at:
+                    raise self.unreachable(why, final=False)
                 changes = self._changes
                 try:
                     self._tools = await self._list()
                 except (ToolBroke, ToolTimedOut) as error:
-                    raise self.unreachable(str(error), final=False) from None
+                    self._list_failed = (now, f"it does not list its tools: {error}")
+                    raise self.unreachable(self._list_failed[1], final=False) from None
                 if changes == self._changes:
                     self._list_began, self._listed_at = now, time.monotonic()
             return self._tools

@@ -54,10 +54,10 @@ class HostileHttp:
             return await sent_events(request, self.kept[request.headers["Last-Event-ID"]])
         if request.method == "GET" and self.stream is not None:
             return await play(request, None, self.stream)
+        if self.holds and request.method != "GET" and not {"id", "method"} <= message.keys():
+            await asyncio.sleep(60)
         if request.method != "POST":
             return web.Response(status=405)
-        if self.holds and not {"id", "method"} <= message.keys():
-            await asyncio.sleep(60)
         method, number = message.get("method"), message.get("id")
         if number is None or method is None:
             return web.Response(status=202)

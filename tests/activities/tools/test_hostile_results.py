@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from mcp_types import ToolListChangedNotification
 
-from activities.tools.exceptions import ToolUnreachable
+from activities.tools.exceptions import ToolTimedOut, ToolUnreachable
 from activities.tools.mcp import connection as connection_module
 from activities.tools.mcp.called_result import MAX_BLOCKS, MAX_TEXT, called_tool
 from activities.tools.mcp.connection import MAX_LISTED, MAX_PAGES, Connection
@@ -186,3 +186,26 @@ async def test_a_list_has_a_time_and_is_asked_for_once_by_all_who_wait(
     with pytest.raises(ToolUnreachable, match="takes more than"):
         await connection.tools(fresh=True)
     assert len(asked) == 3
+
+
+async def test_a_list_that_does_not_come_is_waited_for_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connection = Connection("held", CommandServer(command=("true",)), {})
+    asked = 0
+
+    async def page(cursor: str | None, _: float) -> dict[str, Any]:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0.1)
+        raise ToolTimedOut("no result within 30 s", sent=True)
+
+    monkeypatch.setattr(connection, "_page", page)
+    waiting = (connection.tools(fresh=True) for _ in range(10))
+    failed = await asyncio.gather(*waiting, return_exceptions=True)
+    said = {str(each) for each in failed if isinstance(each, ToolUnreachable) and not each.final}
+    assert said == {"the server 'held': it does not list its tools: no result within 30 s"}
+    assert asked == 2
+    with pytest.raises(ToolUnreachable):
+        await connection.tools(fresh=True)
+    assert asked == 3

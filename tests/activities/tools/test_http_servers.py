@@ -173,6 +173,24 @@ async def test_a_server_that_takes_no_answers_holds_no_call(
     assert [each["id"] for each in answers] == ["p0"]
 
 
+async def test_a_server_that_does_not_end_a_session_does_not_hold_the_end_of_the_worker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bounded_http, "TAKEN_SECONDS", 0.3)
+    async with calling() as (server, call):
+        await call("echo")
+        server.holds = True
+        before = time.perf_counter()
+    assert time.perf_counter() - before < 5
+    assert server.seen[-1][0] == "DELETE"
+
+
+async def test_a_redirect_is_not_followed_and_says_where_it_leads() -> None:
+    async with calling() as (_, call):
+        with pytest.raises(ToolUnreachable, match="redirects to http://elsewhere"):
+            await call("redirect")
+
+
 async def test_a_request_in_a_stream_is_answered_by_itself() -> None:
     asked = PING.replace("ping", "sampling/createMessage")
     steps = [PING, asked.replace("p$N", "q"), 0.3, RESULT % ("$ID", "done")]
