@@ -141,6 +141,16 @@ def test_a_tool_that_refused_to_run_waits_for_a_person_under_its_own_name(effect
         assert found.failure.message == "shop:refund: no"
 
 
+@pytest.mark.parametrize("kind", [*NEVER_RUN, ErrorType.EFFECT_UNKNOWN, ErrorType.TOOL_FAILED])
+def test_the_name_of_a_tool_is_said_once(kind: ErrorType) -> None:
+    """The error of an activity has it already."""
+    text, sent = "shop:refund: it broke", kind is ErrorType.EFFECT_UNKNOWN
+    error = ApplicationError(text, ToolFailure(sent=sent).model_dump(), type=kind.value)
+    parked = outcome(failed(error), Effects.ONCE, ROUNDS)
+    assert isinstance(parked, ParkCall)
+    assert parked.failure.message == text
+
+
 @pytest.mark.parametrize("effects", Effects)
 def test_a_call_without_money_has_not_run(effects: Effects) -> None:
     figures = ToolFailure(required_usd=Decimal(2), remaining_usd=Decimal(1)).model_dump()

@@ -141,11 +141,17 @@ def decide(end: Ended, source: str, effects: Effects, rounds: int) -> Outcome:
 
 
 def _named(failure: Failure, source: str) -> Failure:
-    return failure.model_copy(update={"message": cut(f"{source}: {failure.message}", 2_000)})
+    return failure.model_copy(update={"message": _of_source(failure.message, source)})
 
 
 def _unknown(failure: Failure, source: str) -> Failure:
-    message = f"{source} may have run: {failure.message}"
+    message = cut(f"{source} may have run: {failure.message}", 2_000)
     if failure.type == ErrorType.EFFECT_UNKNOWN:
-        message = f"{source}: {failure.message}"
-    return Failure(type=ErrorType.EFFECT_UNKNOWN, message=cut(message, 2_000))
+        message = _of_source(failure.message, source)
+    return Failure(type=ErrorType.EFFECT_UNKNOWN, message=message)
+
+
+def _of_source(message: str, source: str) -> str:
+    """What an activity says of itself begins with the tool already."""
+    named = f"{source}: "
+    return cut(message if message.startswith(named) else f"{named}{message}", 2_000)
