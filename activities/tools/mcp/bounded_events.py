@@ -27,6 +27,13 @@ _LINE: Final = re.compile(rb"\r\n|\n|\r")
 _ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
 _IS_PLACE: Final = re.compile(rb"id:[^\n]*\n\n")
 """An event that says where the stream is, and nothing else: only the last one counts."""
+_IS_NO_ANSWER: Final = re.compile(
+    rb"""(?:(?!data:)[^\r\n]*[\r\n]+)*
+    data:\ ?\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"method"\s*:""",
+    re.VERBOSE,
+)
+"""How an event begins that is a notification or a request, as servers write them."""
+BEGINNING: Final = 4_096
 _END: Final = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 
 
@@ -38,36 +45,49 @@ class BoundedEvents(httpx2.AsyncByteStream):
         for that of the request, also a late one to an earlier request."""
         self._inner = inner
         self._number = number
+        self._place = b""
+        """Where the stream is, if nothing has come since that is read."""
+        self._skips = False
+        """In the middle of an event that is too long, and no answer."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        held, unasked, place = bytearray(), Unasked(MAX_STREAM_BYTES, MAX_EVENTS), b""
+        held, unasked = bytearray(), Unasked(MAX_STREAM_BYTES, MAX_EVENTS)
         try:
             async for chunk in self._inner:
                 looked_at = max(len(held) - 3, 0)
                 held += chunk
                 unasked.add(len(chunk))
                 if end := _last_end(held, looked_at):
-                    kept = []
-                    for each in _END.split(bytes(held[:end])):
-                        event = _event(each, self._number)
-                        if _IS_PLACE.fullmatch(event):
-                            place = event
-                        elif event:
-                            kept += [place, event]
-                            place = b""
-                            unasked.add(0, 1)
+                    kept = self._kept(_END.split(bytes(held[:end])))
                     del held[:end]
+                    unasked.add(0, len(kept))
                     yield b"".join(kept)
                 if len(held) > MAX_BODY_BYTES:
-                    yield _error(Fault("too_large", too_long(len(held)), bytes=len(held)))
-                    return
+                    if not self._skips and not _IS_NO_ANSWER.match(held, 0, BEGINNING):
+                        yield _error(Fault("too_large", too_long(len(held)), bytes=len(held)))
+                        return
+                    self._skips = True
+                    del held[:-3]  # the beginning of its end may be among them
                 if unasked.is_too_much:
                     yield _error(Fault("lost", "it sent too much that is no answer"))
                     return
         except httpx2.HTTPError:
-            yield place  # from where the stream is continued
+            yield self._place  # from where the stream is continued
             raise
-        yield place + bytes(held)
+        yield self._place + (b"" if self._skips else bytes(held))
+
+    def _kept(self, events: list[bytes]) -> list[bytes]:
+        """What the package is to read of them."""
+        kept = []
+        for each in events[self._skips :]:
+            event = _event(each, self._number)
+            if _IS_PLACE.fullmatch(event):
+                self._place = event
+            elif event:
+                kept.append(self._place + event)
+                self._place = b""
+        self._skips = False
+        return kept
 
     async def aclose(self) -> None:
         await self._inner.aclose()

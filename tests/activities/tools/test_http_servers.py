@@ -153,6 +153,16 @@ async def test_progress_with_the_numbers_of_its_events_is_no_flood() -> None:
         assert (await call("plays", json.dumps(steps))).text == "resumed"
 
 
+async def test_progress_that_is_too_long_is_left_out() -> None:
+    """It is not taken for a result that is too long: the tool has not ended."""
+    head, tail = PROGRESS.replace("{}", '{"message":"$"}').split("$")
+    steps = [f"id: e-$N\n{head}", [900, "y" * 10_000], tail, 0.1, RESULT % ("$ID", "done")]
+    async with calling() as (_, call):
+        assert (await call("plays", json.dumps(steps), 30)).text == "done"
+        steps[0] = RESULT.partition("%s")[0] + "$ID"
+        assert "more than is read" in (await call("plays", json.dumps(steps), 30)).text
+
+
 async def test_an_answer_to_another_request_is_not_the_result() -> None:
     steps = [RESULT % (1, "late"), RESULT % ('"x"', "odd"), RESULT % ('"$ID"', "own")]
     async with calling() as (_, call):
