@@ -26,6 +26,10 @@ MISSING: Final = (
     "this worker cannot talk to MCP servers, since the package `mcp` is not installed: install"
     " durable-agent-team[worker]"
 )
+FORGETS: Final = (
+    "it does not know a session that it has just begun (status 404): if it has several instances,"
+    " all requests of a session have to reach the same one"
+)
 OTHER_CODE: Final = (
     "this worker cannot load what talks to MCP servers: {error}. Its code has probably changed"
     " since it started: start it again"
@@ -73,8 +77,10 @@ class McpSessions:
                 try:
                     tools = await connection.tools(fresh=fresh)
                 except (SessionGone, ToolUnreachable) as error:
-                    is_gone = isinstance(error, SessionGone) or connection.ended.is_set()
-                    if is_last or not is_gone:
+                    is_forgotten = isinstance(error, SessionGone)
+                    if is_last and is_forgotten:
+                        raise connection.unreachable(FORGETS, final=False) from None
+                    if is_last or not (is_forgotten or connection.ended.is_set()):
                         raise
                     connection.retired = True
                     continue

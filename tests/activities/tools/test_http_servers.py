@@ -321,6 +321,18 @@ async def test_a_session_that_the_server_forgot_is_begun_anew(
     assert server.calls == 2
 
 
+async def test_a_server_that_forgets_each_session_is_named() -> None:
+    """As one of several instances does that do not share their sessions."""
+    async with hostile_http() as server, sessions() as opened:
+        url = UrlServer(url=server.url)
+        server.session = "other\t"  # not as it comes back
+        with pytest.raises(ToolUnreachable, match="the server 'it': it does not know") as caught:
+            async with opened.listed("it", url, fresh=True):
+                pass
+    assert not caught.value.final
+    assert sum(said.get("method") == "initialize" for _, _, said in server.seen if said) == 2
+
+
 async def test_a_variable_that_is_no_header_is_refused() -> None:
     async with hostile_http() as server, sessions({"CRM_AUTH": "a\r\nb: c"}) as opened:
         call = caller(opened, UrlServer(url=server.url, headers={"Authorization": "$CRM_AUTH"}))
