@@ -279,11 +279,11 @@ def test_any_answer_in_messages_becomes_a_chat_answer(
 def test_any_answer_in_responses_becomes_a_chat_answer(
     whole: str, pieces: list[str], size: int
 ) -> None:
-    becomes_a_chat_answer(whole, pieces, size, ChatStream(ResponseChunks()))
+    becomes_a_chat_answer(whole, pieces, size, ChatStream(ResponseChunks("new/model")))
 
 
 def becomes_a_chat_answer(whole: str, pieces: list[str], size: int, stream: ChatStream) -> None:
-    chat_body(whole.encode())
+    chat_body(whole.encode(), "new/model")
     written = b""
     raw = "".join(f"event: x\ndata: {piece}\n\n" for piece in pieces).encode()
     for start in range(0, len(raw), size):

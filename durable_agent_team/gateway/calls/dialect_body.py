@@ -30,7 +30,8 @@ def in_dialect(data: Mapping[str, Any], target: Model, limit: int) -> dict[str, 
     dialect = target.dialect
     sent = {**data, "model": target.upstream_model}
     if "assistant" in [each["role"] for each in sent["messages"]]:
-        sent["messages"] = returned_messages(sent["messages"], dialect)
+        origin = target.origin if target.speaks == "responses" else None
+        sent["messages"] = returned_messages(sent["messages"], dialect, origin)
     if dialect.limit is not None:
         sent = {name: each for name, each in sent.items() if name not in LIMIT_NAMES}
         sent[dialect.limit] = limit
@@ -64,7 +65,7 @@ def in_responses(data: Mapping[str, Any], target: Model, limit: int) -> dict[str
     """The request for an upstream that speaks OpenAI's Responses, where a model may think and call
     tools at once. Its dialect applies as `in_messages` applies it."""
     update = {"rename": {}, "limit": None, "tools_effort": None, **OWN_CONVERSATION}
-    dialect = target.dialect.model_copy(update={**update, "returns": (DETAILS,)})
+    dialect = target.dialect.model_copy(update={**update, "returns": (DETAILS, "phase")})
     sent = in_dialect(data, replace(target, dialect=dialect), limit)
     thinks = dialect.thinking != "none"
     return responses_from_chat(sent, limit, target.upstream, thinks=thinks)

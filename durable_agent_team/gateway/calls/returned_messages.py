@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from durable_agent_team.gateway.doors.call_ids import fitting_id
+from durable_agent_team.gateway.doors.reasoning_details import DETAILS, details_from
 from durable_agent_team.gateway.models.dialect import Dialect
 
 Json = dict[str, Any]
@@ -18,19 +19,23 @@ FIELDS = frozenset(
     {
         "reasoning_content",
         "reasoning",
-        "reasoning_details",
+        DETAILS,
         "thinking_blocks",
         "extra_content",
         "provider_specific_fields",
+        "phase",
     }
 )
-"""Of a message, or of a call in it."""
+"""Of a message, or of a call in it. `phase` is how OpenAI's Responses label a message."""
 PART = "thinking"
 """The type of a part of Mistral's content that holds thinking."""
 
 
-def returned_messages(messages: Sequence[Json], dialect: Dialect) -> list[Json]:
-    """The same messages where nothing is to be changed."""
+def returned_messages(
+    messages: Sequence[Json], dialect: Dialect, origin: str | None = None
+) -> list[Json]:
+    """The same messages where nothing is to be changed. `origin` is that of a model which is called
+    over Responses: only its own reasoning goes there, and nowhere else."""
     if not (dialect.needs or dialect.call_needs or dialect.call_id_length) and (
         dialect.returns is None
     ):
@@ -39,10 +44,19 @@ def returned_messages(messages: Sequence[Json], dialect: Dialect) -> list[Json]:
     for number, message in enumerate(found):
         role = message["role"]
         if role == "assistant":
-            found[number] = _said(message, dialect)
+            found[number] = _said(_own(message, origin), dialect)
         elif role == "tool" and dialect.call_id_length is not None:
             found[number] = _with_id(message, "tool_call_id", dialect.call_id_length)
     return found
+
+
+def _own(message: Json, origin: str | None) -> Json:
+    if message.get(DETAILS) is None:
+        return message
+    details = details_from(origin, message[DETAILS])
+    if details:
+        return {**message, DETAILS: details}
+    return {name: each for name, each in message.items() if name != DETAILS}
 
 
 def _said(message: Json, dialect: Dialect) -> Json:
