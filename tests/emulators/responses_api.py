@@ -199,6 +199,8 @@ class ResponsesApi:
     """Azure has been seen to send what is encrypted only in the last event of a stream."""
     ends_with_done: bool = False
     """xAI and OpenRouter add `[DONE]`."""
+    says_why_later: bool = False
+    """Azure has been seen to send the error of a Response that failed in an event after it."""
     _runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Self:
@@ -259,6 +261,9 @@ class ResponsesApi:
             await response.write(f"event: {each['type']}\ndata: {json.dumps(data)}\n\n".encode())
             if number == self.cut_after:
                 break
+        if self.says_why_later:
+            error = {"code": "content_filter", "message": "It violates a policy.", "param": None}
+            await response.write(f"data: {json.dumps({'type': 'error', **error})}\n\n".encode())
         if self.ends_with_done:
             await response.write(b"data: [DONE]\n\n")
         return response

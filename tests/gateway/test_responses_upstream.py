@@ -676,3 +676,27 @@ def test_another_upstream_does_not_get_it() -> None:
     for details, kept in (([own, other], {"reasoning_details": [own]}), ([other], {})):
         [sent] = returned_messages([{**said, "reasoning_details": details}], router)
         assert sent == {"role": "assistant", "content": "Hm.", **kept}
+
+
+@pytest.mark.parametrize("usage", [None, USAGE])
+async def test_why_a_response_failed_may_come_after_it(usage: Any) -> None:
+    """From Azure: without it, the call would be made again, though its prompt is refused."""
+    sent = {"status": "failed", "usage": usage}
+    async with openai_upstream(lambda body: ([], sent)) as (upstream, _, agent):
+        upstream.says_why_later = True
+        reply = await agent.chat(asked(stream=True))
+        account = await agent.account()
+    error = reply.events[-1]["error"] if reply.status == 200 else reply.json["error"]
+    assert error["code"] == "content_filter"
+    assert "violates a policy" in error["message"]
+    assert account["spent"] == (Decimal("0.000433") if usage else 0)
+    assert account["possibly_billed_calls"] == 0
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_failed_responses_usage_is_charged(stream: bool) -> None:
+    sent = {"status": "failed", "error": FAILED, "usage": USAGE}
+    async with openai_upstream(lambda body: ([], sent)) as (_, _, agent):
+        reply = await agent.chat(asked(stream=stream))
+        assert "Rate limit reached" in reply.text
+        assert (await agent.account())["spent"] == Decimal("0.000433")

@@ -326,7 +326,11 @@ class ResponseChunks:
     def _end(self, response: Json, kind: str) -> list[Json]:
         usage = usage_from_responses(object_of(response, "usage"))
         if kind.removeprefix("response.") in FAILED or response.get("status") in FAILED:
-            return [{**_error(response), **_billing(response), **given({"usage": usage or None})}]
+            billing = {**_billing(response), **given({"usage": usage or None})}
+            if object_of(response, "error"):
+                return [{**_error(response), **billing}]
+            # Azure says in another event why: its filter, for example.
+            return [{**self._head, "choices": [], **billing}] if billing else []
         self.over = True
         chunks = self._start(response)
         has_come = bool(self._streamed or self._calls)
