@@ -672,10 +672,10 @@ def test_another_upstream_does_not_get_it() -> None:
     own = {"type": "reasoning.encrypted", "format": "openai-responses-v1", "id": "r", "data": "d"}
     other = detail_of(reasoning("rs_1"), 0, 0, "new/gpt-6-luna")
     said = {"role": "assistant", "content": "Hm.", "phase": "commentary"}
-    router = Dialect(returns=("reasoning_details",))
-    for details, kept in (([own, other], {"reasoning_details": [own]}), ([other], {})):
-        [sent] = returned_messages([{**said, "reasoning_details": details}], router)
-        assert sent == {"role": "assistant", "content": "Hm.", **kept}
+    for dialect in (Dialect(returns=("reasoning_details",)), Dialect()):
+        for details, kept in (([own, other], {"reasoning_details": [own]}), ([other], {})):
+            [sent] = returned_messages([{**said, "reasoning_details": details}], dialect)
+            assert sent == {"role": "assistant", "content": "Hm.", **kept}
 
 
 @pytest.mark.parametrize("usage", [None, USAGE])

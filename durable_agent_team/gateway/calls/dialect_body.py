@@ -65,7 +65,7 @@ def in_responses(data: Mapping[str, Any], target: Model, limit: int) -> dict[str
     """The request for an upstream that speaks OpenAI's Responses, where a model may think and call
     tools at once. Its dialect applies as `in_messages` applies it."""
     update = {"rename": {}, "limit": None, "tools_effort": None, **OWN_CONVERSATION}
-    dialect = target.dialect.model_copy(update={**update, "returns": (DETAILS, "phase")})
+    dialect = target.dialect.model_copy(update={**update, "returns": (DETAILS,)})
     sent = in_dialect(data, replace(target, dialect=dialect), limit)
     thinks = dialect.thinking != "none"
     return responses_from_chat(sent, limit, target.upstream, thinks=thinks)

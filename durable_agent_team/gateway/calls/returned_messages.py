@@ -23,10 +23,11 @@ FIELDS = frozenset(
         "thinking_blocks",
         "extra_content",
         "provider_specific_fields",
-        "phase",
     }
 )
-"""Of a message, or of a call in it. `phase` is how OpenAI's Responses label a message."""
+"""Of a message, or of a call in it."""
+PHASE = "phase"
+"""How OpenAI's Responses label a message: no chat has it."""
 PART = "thinking"
 """The type of a part of Mistral's content that holds thinking."""
 
@@ -36,27 +37,30 @@ def returned_messages(
 ) -> list[Json]:
     """The same messages where nothing is to be changed. `origin` is that of a model which is called
     over Responses: only its own reasoning goes there, and nowhere else."""
+    found = [_own(each, origin) if each["role"] == "assistant" else each for each in messages]
     if not (dialect.needs or dialect.call_needs or dialect.call_id_length) and (
         dialect.returns is None
     ):
-        return list(messages)
-    found = list(messages)
+        return found
     for number, message in enumerate(found):
         role = message["role"]
         if role == "assistant":
-            found[number] = _said(_own(message, origin), dialect)
+            found[number] = _said(message, dialect)
         elif role == "tool" and dialect.call_id_length is not None:
             found[number] = _with_id(message, "tool_call_id", dialect.call_id_length)
     return found
 
 
 def _own(message: Json, origin: str | None) -> Json:
-    if message.get(DETAILS) is None:
+    """Without what another model said over Responses."""
+    if DETAILS not in message and PHASE not in message:
         return message
-    details = details_from(origin, message[DETAILS])
-    if details:
-        return {**message, DETAILS: details}
-    return {name: each for name, each in message.items() if name != DETAILS}
+    own = {
+        DETAILS: details_from(origin, message.get(DETAILS)),
+        PHASE: origin and message.get(PHASE),
+    }
+    kept = {name: each for name, each in message.items() if name not in own}
+    return kept | {name: each for name, each in own.items() if each}
 
 
 def _said(message: Json, dialect: Dialect) -> Json:
