@@ -30,7 +30,7 @@ from durable_agent_team.gateway.calls.embedding_request import parse_embedding_r
 from durable_agent_team.gateway.calls.spoken import ChatStream, chat_body
 from durable_agent_team.gateway.calls.tool_call_ids import StreamedIds
 from durable_agent_team.gateway.doors.from_messages_answer import ChatChunks
-from durable_agent_team.gateway.doors.from_responses_answer import ResponseChunks
+from durable_agent_team.gateway.doors.from_responses_events import ResponseChunks
 from durable_agent_team.gateway.models.model_table import ModelTable
 from durable_agent_team.gateway.strict_json import parse_request
 from tests.gateway import generated_bodies as generated

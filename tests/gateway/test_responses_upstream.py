@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from durable_agent_team.gateway.calls.returned_messages import returned_messages
-from durable_agent_team.gateway.doors.from_responses_answer import ResponseChunks
+from durable_agent_team.gateway.doors.from_responses_events import ResponseChunks
 from durable_agent_team.gateway.doors.reasoning_details import detail_of
 from durable_agent_team.gateway.doors.responses_items import messages_of
 from durable_agent_team.gateway.doors.thinking import sealed
@@ -572,6 +572,9 @@ async def test_a_commentary_before_an_answer_is_no_part_of_it(stream: bool) -> N
         message = await turn(agent, stream=stream)
         assert (message["content"], message["phase"]) == ("{}", "final_answer")
         assert message["reasoning_content"] == "I count."
+        upstream.lacks = DELTAS | ITEMS
+        assert await turn(agent, stream=stream) == message, "of a server that sends only the end"
+        upstream.requests.pop()
         await turn(agent, message, QUESTION)
         assert upstream.refusals == []
     again = upstream.requests[1]["input"][-2]

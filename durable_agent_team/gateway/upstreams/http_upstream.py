@@ -20,7 +20,7 @@ from durable_agent_team.gateway.calls.spoken import ChatStream, Chunks, chat_bod
 from durable_agent_team.gateway.calls.streamed_answer import StreamedAnswer, from_plain_response
 from durable_agent_team.gateway.calls.time_limit import DEFAULT_SETTING, TimeLimit
 from durable_agent_team.gateway.doors.from_messages_answer import ChatChunks
-from durable_agent_team.gateway.doors.from_responses_answer import ResponseChunks
+from durable_agent_team.gateway.doors.from_responses_events import ResponseChunks
 from durable_agent_team.gateway.keys import Scrubber
 from durable_agent_team.gateway.models.upstream_entry import Auth
 from durable_agent_team.gateway.stores.store import InterruptionCause
