@@ -3,6 +3,7 @@ response", "Streaming events") and its guides ("Reasoning models", "Function cal
 outputs"). It stores nothing: what a model has thought must come back to it, encrypted.
 """
 
+import asyncio
 import base64
 import json
 import re
@@ -193,6 +194,8 @@ class ResponsesApi:
     url: str = ""
     cut_after: int | None = None
     """Events of a stream, after which it reports an error."""
+    stops_after: int | None = None
+    """Events of a stream, after which nothing more comes."""
     lacks: frozenset[str] = frozenset()
     """Types of events that it leaves out."""
     encrypts_last: bool = False
@@ -253,6 +256,8 @@ class ResponsesApi:
         await response.prepare(request)
         listed = [each for each in events(whole) if each["type"] not in self.lacks]
         for number, each in enumerate(listed):
+            if number == self.stops_after:
+                await asyncio.sleep(60)
             if self.encrypts_last and each["type"] == "response.output_item.done":
                 each = {**each, "item": {**each["item"], "encrypted_content": None}}
             if number == self.cut_after:

@@ -72,7 +72,7 @@ def reply(body: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
 
 @asynccontextmanager
 async def openai_upstream(
-    answer: Any = reply, *, thinks: bool = True
+    answer: Any = reply, *, thinks: bool = True, **settings: Any
 ) -> AsyncIterator[tuple[ResponsesApi, Api, Agent]]:
     async with ResponsesApi(answer, thinks) as upstream:
         with tempfile.TemporaryDirectory() as folder:
@@ -80,7 +80,9 @@ async def openai_upstream(
             path.write_text(MODELS.format(url=upstream.url))
             keys = {"NEW_KEY": upstream.key}
             async with (
-                running_gateway("http://127.0.0.1:9", gateway_models=path, environment=keys) as g,
+                running_gateway(
+                    "http://127.0.0.1:9", gateway_models=path, environment=keys, **settings
+                ) as g,
                 aiohttp.ClientSession() as http,
             ):
                 api = Api(g.url, http)
@@ -703,3 +705,20 @@ async def test_a_failed_responses_usage_is_charged(stream: bool) -> None:
         reply = await agent.chat(asked(stream=stream))
         assert "Rate limit reached" in reply.text
         assert (await agent.account())["spent"] == Decimal("0.000433")
+
+
+@pytest.mark.parametrize("model_said_something", [False, True])
+async def test_a_stream_that_the_time_limit_cuts_is_not_free(model_said_something: bool) -> None:
+    """What the client has got is charged with the call's bound; else it may have been billed."""
+
+    def answer(body: Any) -> Any:
+        return [reasoning("rs_1"), said("It rains.")], {}
+
+    async with openai_upstream(answer, upstream_timeout_seconds=0.5) as (upstream, _, agent):
+        upstream.stops_after = 8 if model_said_something else 4
+        reply = await agent.chat(asked(stream=True))
+        account = await agent.account()
+    assert reply.events[-1]["error"]["code"] == "upstream_timeout"
+    assert (account["spent"] > 0) == model_said_something
+    assert account["possibly_billed_calls"] == (not model_said_something)
+    assert account["reserved"] == 0
