@@ -139,6 +139,25 @@ def _names_funds(code: str) -> bool:
     )
 
 
+RESPONSE_FAILED: Final = (
+    "data_residency_mismatch",
+    "empty_image_file",
+    "failed_to_download_image",
+    "image_file_not_found",
+    "image_file_too_large",
+    "image_parse_error",
+    "image_too_large",
+    "image_too_small",
+    "invalid_base64_image",
+    "invalid_encrypted_content",
+    "invalid_image",
+    "invalid_image_format",
+    "invalid_image_mode",
+    "invalid_image_url",
+    "unsupported_image_media_type",
+)
+"""OpenAI's reference of Responses: the `error.code` of one that failed because of its request. It
+comes with the status 200."""
 STATUSES: Final = {
     401: ("authentication_error", "unauthenticated", "unauthorized", "invalid_api_key"),
     403: ("permission_error", "permission_denied", "forbidden", "permission"),
@@ -158,6 +177,7 @@ STATUSES: Final = {
         "unsupported_parameter",
         "unsupported_value",
         "invalid_prompt",
+        *RESPONSE_FAILED,
     ),
     413: ("request_too_large", "payload_too_large"),
     422: ("unprocessable_entity", "unprocessable_entity_error", "validation_error"),
@@ -175,6 +195,7 @@ BY_PART: Final = (
     ("overload", 529),
     ("unavailable", 503),
     ("timeout", 504),
+    ("policy", 400),  # `bio_policy`, `image_content_policy_violation`
 )
 
 

@@ -1,10 +1,12 @@
 """OpenAI's Responses API, strict about what it refuses. Written from its reference ("Create a model
 response", "Streaming events") and its guides ("Reasoning models", "Function calling", "Structured
-outputs"). It stores nothing: what a model has thought must come back encrypted.
+outputs"). It stores nothing: what a model has thought must come back to it, encrypted.
 """
 
+import asyncio
 import base64
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -19,11 +21,14 @@ FIELDS = {
     "service_tier", "stream", "stream_options", "truncation",
 }  # fmt: skip
 ITEMS = {
-    "message": {"role", "content"},
+    "message": {"role", "content", "phase"},
     "reasoning": {"id", "summary", "encrypted_content", "content", "status"},
     "function_call": {"call_id", "name", "arguments", "id", "status"},
     "function_call_output": {"call_id", "output"},
 }
+NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+"""Of a function, and of a call."""
+INCLUDED = ("reasoning.encrypted_content", "message.output_text.logprobs")
 PARTS = {
     "input_text": {"text"},
     "input_image": {"image_url", "detail"},
@@ -62,7 +67,14 @@ def reasoning(identity: str, *summary: str) -> Json:
     }
 
 
-def said(text: str, **part: Any) -> Json:
+def sealed(item: Json, model: str) -> Json:
+    """As this model gives it out."""
+    if item["type"] != "reasoning":
+        return item
+    return {**item, "encrypted_content": f"{item['encrypted_content']} by {model}"}
+
+
+def said(text: str, phase: str | None = None, **part: Any) -> Json:
     content = [{"type": "output_text", "text": text, "annotations": [], **part}]
     return {
         "type": "message",
@@ -70,6 +82,7 @@ def said(text: str, **part: Any) -> Json:
         "status": "completed",
         "role": "assistant",
         "content": content,
+        **({"phase": phase} if phase else {}),
     }
 
 
@@ -94,6 +107,7 @@ def check_request(body: Json, *, thinks: bool) -> None:
     check(body.get("store") is False, "this emulator stores nothing")
     limit = body.get("max_output_tokens")
     check(isinstance(limit, int) and limit >= 16, "integer_below_min_value: max_output_tokens")
+    check(set(body.get("include", [])) <= set(INCLUDED), "Invalid value: include")
     if "reasoning.encrypted_content" in body.get("include", []):
         check(thinks, "Encrypted content is not supported with this model.")
     if thinks:
@@ -104,6 +118,7 @@ def check_request(body: Json, *, thinks: bool) -> None:
     for tool in body.get("tools", []):
         known = {"type", "name", "description", "parameters", "strict"}
         check(set(tool) <= known, "tools: Unknown parameter")
+        check(NAME.fullmatch(tool["name"]), "tools: name: string does not match pattern")
         schema = tool["parameters"]
         check(schema.get("type") == "object" and "properties" in schema, "tools: parameters")
         check(not tool.get("strict", True), "tools: this schema is none of strict mode")
@@ -111,11 +126,12 @@ def check_request(body: Json, *, thinks: bool) -> None:
     check(shape["type"] in ("text", "json_object", "json_schema"), "text.format.type")
     if shape["type"] == "json_schema":
         check({"name", "schema"} <= set(shape), "Missing required parameter: 'text.format.name'")
-    check_items(body["input"], thinks=thinks)
+    check_items(body["input"], body["model"], thinks=thinks)
 
 
-def check_items(items: Any, *, thinks: bool) -> None:
+def check_items(items: Any, model: str, *, thinks: bool) -> None:
     waiting: list[str] = []
+    seen: set[str] = set()
     check(isinstance(items, list) and items, "input")
     for number, item in enumerate(items):
         path, kind = f"input[{number}]", item.get("type")
@@ -124,7 +140,9 @@ def check_items(items: Any, *, thinks: bool) -> None:
         if kind == "message":
             check_message(item, path)
         elif kind == "function_call":
-            json.loads(item["arguments"])
+            check(NAME.fullmatch(item["call_id"]), f"{path}.call_id: string too long")
+            check(item["call_id"] not in waiting, f"{path}: Duplicate item")
+            check(isinstance(item["arguments"], str) and item["arguments"], f"{path}.arguments")
             waiting.append(item["call_id"])
         elif kind == "function_call_output":
             known = item["call_id"] in waiting
@@ -133,12 +151,16 @@ def check_items(items: Any, *, thinks: bool) -> None:
             check_content(item["output"], path)
         else:
             check(thinks, f"{path}: reasoning is not supported with this model")
-            check(item["encrypted_content"] == encrypted(item["id"]), "could not be verified")
+            own = sealed({**item, "encrypted_content": encrypted(item["id"])}, model)
+            verified = item["encrypted_content"] == own["encrypted_content"]
+            check(verified, f"The encrypted content for item {item['id']} could not be verified")
+            check(item["id"] not in seen, f"Duplicate item found with id {item['id']}")
+            seen.add(item["id"])
             follows = items[number + 1]["type"] if number + 1 < len(items) else ""
-            own = follows in ("function_call", "reasoning") or (
+            is_own = follows in ("function_call", "reasoning") or (
                 follows == "message" and items[number + 1]["role"] == "assistant"
             )
-            check(own, f"Item {item['id']!r} was provided without its required following item.")
+            check(is_own, f"Item {item['id']!r} was provided without its required following item.")
     check(not waiting, f"No tool output found for function call {waiting}")
 
 
@@ -147,7 +169,9 @@ def check_message(item: Json, path: str) -> None:
     check(role in ("user", "assistant", "system", "developer"), f"Invalid value: {path}.role")
     if role == "assistant":
         check(isinstance(item["content"], str) and item["content"], f"{path}.content")
+        check(item.get("phase") in (None, "commentary", "final_answer"), f"{path}.phase")
     else:
+        check("phase" not in item, f"Unknown parameter: {path}.phase")
         check_content(item["content"], path)
 
 
@@ -170,6 +194,16 @@ class ResponsesApi:
     url: str = ""
     cut_after: int | None = None
     """Events of a stream, after which it reports an error."""
+    stops_after: int | None = None
+    """Events of a stream, after which nothing more comes."""
+    lacks: frozenset[str] = frozenset()
+    """Types of events that it leaves out."""
+    encrypts_last: bool = False
+    """Azure has been seen to send what is encrypted only in the last event of a stream."""
+    ends_with_done: bool = False
+    """xAI and OpenRouter add `[DONE]`."""
+    says_why_later: bool = False
+    """Azure has been seen to send the error of a Response that failed in an event after it."""
     _runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Self:
@@ -204,7 +238,7 @@ class ResponsesApi:
             "model": body["model"],
             "error": None,
             "incomplete_details": None,
-            "output": output,
+            "output": [sealed(item, body["model"]) for item in output],
             "usage": USAGE,
             "store": False,
             **more,
@@ -220,20 +254,32 @@ class ResponsesApi:
     async def _stream(self, request: web.Request, whole: Json) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
         await response.prepare(request)
-        for number, each in enumerate(events(whole)):
+        listed = [each for each in events(whole) if each["type"] not in self.lacks]
+        for number, each in enumerate(listed):
+            if number == self.stops_after:
+                await asyncio.sleep(60)
+            if self.encrypts_last and each["type"] == "response.output_item.done":
+                each = {**each, "item": {**each["item"], "encrypted_content": None}}
             if number == self.cut_after:
                 each = {"type": "error", "code": "server_error", "message": "Boom", "param": None}
             data = {**each, "sequence_number": number}
             await response.write(f"event: {each['type']}\ndata: {json.dumps(data)}\n\n".encode())
             if number == self.cut_after:
                 break
+        if self.says_why_later:
+            error = {"code": "content_filter", "message": "It violates a policy.", "param": None}
+            await response.write(f"data: {json.dumps({'type': 'error', **error})}\n\n".encode())
+        if self.ends_with_done:
+            await response.write(b"data: [DONE]\n\n")
         return response
 
 
 def events(whole: Json) -> Iterator[Json]:
-    begun = {**whole, "status": "in_progress", "output": [], "usage": None}
+    """At the start it repeats the tier that was asked for; it is served in another one."""
+    begun = {**whole, "status": "in_progress", "output": [], "usage": None, "service_tier": "auto"}
     yield {"type": "response.created", "response": begun}
     yield {"type": "response.in_progress", "response": begun}
+    yield {"type": "keepalive"}
     for index, item in enumerate(whole["output"]):
         yield {"type": "response.output_item.added", "output_index": index, "item": started(item)}
         for event in parts(item):
@@ -246,6 +292,8 @@ def started(item: Json) -> Json:
     empty: Json = {"arguments": ""} if item["type"] == "function_call" else {}
     if item["type"] == "message":
         empty = {"content": []}
+    if item["type"] == "reasoning":
+        empty = {"summary": [], "encrypted_content": item["encrypted_content"][:4]}
     return {**item, "status": "in_progress", **empty}
 
 
@@ -260,6 +308,7 @@ def parts(item: Json) -> Iterator[Json]:
         yield {"type": "response.function_call_arguments.done", "arguments": item["arguments"]}
     elif item["type"] == "reasoning":
         for number, part in enumerate(item["summary"]):
+            yield {"type": "response.reasoning_summary_part.added", "summary_index": number}
             for delta in halves(part["text"]):
                 event = {"type": "response.reasoning_summary_text.delta", "summary_index": number}
                 yield {**event, "delta": delta}
@@ -272,3 +321,4 @@ def parts(item: Json) -> Iterator[Json]:
                 more = {"logprobs": part.get("logprobs", [])} if kind == "output_text" else {}
                 yield {"type": f"response.{kind}.delta", "delta": delta, **more}
             yield {"type": f"response.{kind}.done", "text": text}
+            yield {"type": "response.content_part.done", "content_index": number, "part": part}

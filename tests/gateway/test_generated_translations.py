@@ -30,7 +30,7 @@ from durable_agent_team.gateway.calls.embedding_request import parse_embedding_r
 from durable_agent_team.gateway.calls.spoken import ChatStream, chat_body
 from durable_agent_team.gateway.calls.tool_call_ids import StreamedIds
 from durable_agent_team.gateway.doors.from_messages_answer import ChatChunks
-from durable_agent_team.gateway.doors.from_responses_answer import ResponseChunks
+from durable_agent_team.gateway.doors.from_responses_events import ResponseChunks
 from durable_agent_team.gateway.models.model_table import ModelTable
 from durable_agent_team.gateway.strict_json import parse_request
 from tests.gateway import generated_bodies as generated
@@ -279,11 +279,11 @@ def test_any_answer_in_messages_becomes_a_chat_answer(
 def test_any_answer_in_responses_becomes_a_chat_answer(
     whole: str, pieces: list[str], size: int
 ) -> None:
-    becomes_a_chat_answer(whole, pieces, size, ChatStream(ResponseChunks()))
+    becomes_a_chat_answer(whole, pieces, size, ChatStream(ResponseChunks("new/model")))
 
 
 def becomes_a_chat_answer(whole: str, pieces: list[str], size: int, stream: ChatStream) -> None:
-    chat_body(whole.encode())
+    chat_body(whole.encode(), "new/model")
     written = b""
     raw = "".join(f"event: x\ndata: {piece}\n\n" for piece in pieces).encode()
     for start in range(0, len(raw), size):

@@ -10,7 +10,6 @@ from durable_agent_team.gateway.calls.dialect_body import in_dialect, in_message
 from durable_agent_team.gateway.calls.time_limit import TimeLimit
 from durable_agent_team.gateway.calls.tool_support import tools_field, tools_refused
 from durable_agent_team.gateway.doors.chat_only import FIELDS, in_chat_terms
-from durable_agent_team.gateway.doors.reasoning_details import DETAILS
 from durable_agent_team.gateway.json_bodies import dump
 from durable_agent_team.gateway.models.model import Model
 from durable_agent_team.gateway.models.model_table import ModelTable
@@ -109,10 +108,13 @@ def bounded_request(
         )
     price = target.price
     if body_hash is not None and target.speaks != "messages":
-        returns = target.dialect.returns
-        if target.speaks == "responses":
-            returns = (DETAILS,)
-        data = in_chat_terms(data, target.upstream, price.parameters, returns)
+        data = in_chat_terms(
+            data,
+            target.upstream,
+            price.parameters,
+            target.dialect.returns,
+            responses=target.speaks == "responses",
+        )
     media = Media()
     further = FIELDS if target.speaks == "messages" else frozenset()
     messages = _check(data, price, further, media)

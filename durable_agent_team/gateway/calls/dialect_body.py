@@ -30,7 +30,8 @@ def in_dialect(data: Mapping[str, Any], target: Model, limit: int) -> dict[str, 
     dialect = target.dialect
     sent = {**data, "model": target.upstream_model}
     if "assistant" in [each["role"] for each in sent["messages"]]:
-        sent["messages"] = returned_messages(sent["messages"], dialect)
+        origin = target.origin if target.speaks == "responses" else None
+        sent["messages"] = returned_messages(sent["messages"], dialect, origin)
     if dialect.limit is not None:
         sent = {name: each for name, each in sent.items() if name not in LIMIT_NAMES}
         sent[dialect.limit] = limit

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from durable_agent_team.gateway.doors.call_ids import fitting_id
+from durable_agent_team.gateway.doors.reasoning_details import DETAILS, details_from
 from durable_agent_team.gateway.models.dialect import Dialect
 
 Json = dict[str, Any]
@@ -18,24 +19,29 @@ FIELDS = frozenset(
     {
         "reasoning_content",
         "reasoning",
-        "reasoning_details",
+        DETAILS,
         "thinking_blocks",
         "extra_content",
         "provider_specific_fields",
     }
 )
 """Of a message, or of a call in it."""
+PHASE = "phase"
+"""How OpenAI's Responses label a message: no chat has it."""
 PART = "thinking"
 """The type of a part of Mistral's content that holds thinking."""
 
 
-def returned_messages(messages: Sequence[Json], dialect: Dialect) -> list[Json]:
-    """The same messages where nothing is to be changed."""
+def returned_messages(
+    messages: Sequence[Json], dialect: Dialect, origin: str | None = None
+) -> list[Json]:
+    """The same messages where nothing is to be changed. `origin` is that of a model which is called
+    over Responses: only its own reasoning goes there, and nowhere else."""
+    found = [_own(each, origin) if each["role"] == "assistant" else each for each in messages]
     if not (dialect.needs or dialect.call_needs or dialect.call_id_length) and (
         dialect.returns is None
     ):
-        return list(messages)
-    found = list(messages)
+        return found
     for number, message in enumerate(found):
         role = message["role"]
         if role == "assistant":
@@ -43,6 +49,18 @@ def returned_messages(messages: Sequence[Json], dialect: Dialect) -> list[Json]:
         elif role == "tool" and dialect.call_id_length is not None:
             found[number] = _with_id(message, "tool_call_id", dialect.call_id_length)
     return found
+
+
+def _own(message: Json, origin: str | None) -> Json:
+    """Without what another model said over Responses."""
+    if DETAILS not in message and PHASE not in message:
+        return message
+    own = {
+        DETAILS: details_from(origin, message.get(DETAILS)),
+        PHASE: origin and message.get(PHASE),
+    }
+    kept = {name: each for name, each in message.items() if name not in own}
+    return kept | {name: each for name, each in own.items() if each}
 
 
 def _said(message: Json, dialect: Dialect) -> Json:

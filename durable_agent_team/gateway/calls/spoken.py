@@ -14,14 +14,15 @@ from durable_agent_team.gateway.doors.from_responses_answer import (
 from durable_agent_team.gateway.json_bodies import dump
 
 
-def chat_body(raw: bytes) -> bytes:
-    """A whole answer. What is neither a Message nor a Response is returned as it is."""
+def chat_body(raw: bytes, origin: str) -> bytes:
+    """A whole answer of the model `origin`. What is neither a Message nor a Response is returned as
+    it is."""
     data = upstream_object(raw)
     if data is None:
         return raw
     if data.get("type") == "message":
         return dump(chat_from_message(data))
-    return dump(chat_from_response(data)) if is_response(data) else raw
+    return dump(chat_from_response(data, origin)) if is_response(data) else raw
 
 
 class Chunks(Protocol):
@@ -33,6 +34,8 @@ class Chunks(Protocol):
 
 
 MAX_EVENT_BYTES = 4 * 1024 * 1024
+HEARTBEATS = ("ping", "keepalive")
+"""Anthropic's, and the one that OpenAI sends while a model thinks."""
 
 
 @dataclass
@@ -58,12 +61,12 @@ class ChatStream:
     def _translate(self, each: Event) -> bytes:
         if each.comment is not None:
             return comment(each.comment)
+        if each.data.strip() == DONE:
+            return b""  # some add it; whether the answer is whole, its own last event says
         data = upstream_object(each.data)
-        if data is None:
-            return event(
-                each.data.replace(b"\n", b" ")
-            )  # the reader of the chat says what is wrong
-        if data.get("type") == "ping":
+        if data is None:  # the reader of the chat says what is wrong
+            return event(each.data.replace(b"\n", b" "))
+        if data.get("type") in HEARTBEATS:
             return comment(b" ping")
         name = b"event: error\n" if each.name == b"error" else b""
         written = b"".join(name + event(dump(chunk)) for chunk in self._chunks.feed(data))

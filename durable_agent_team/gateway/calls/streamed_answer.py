@@ -38,6 +38,8 @@ CONTENT_FIELDS = (
     "refusal",
     "reasoning_content",
     "reasoning",
+    "reasoning_details",
+    "thinking_blocks",
 )
 HEARTBEAT = b"ping"
 """The name of an event without an answer's part, as Anthropic sends it."""

@@ -77,4 +77,5 @@ def usage_tokens(usage: Json) -> dict[str, int]:
 
 def bare_id(data: Json) -> str:
     """The answer's id without its prefix, for ids of this door. The same for every replay."""
-    return text_of(data, "id").removeprefix("chatcmpl-")[:100] or "unknown"
+    bare = text_of(data, "id").removeprefix("chatcmpl-").removeprefix("resp_")
+    return bare[:100] or "unknown"

@@ -13,6 +13,8 @@ from durable_agent_team.gateway.doors.thinking import BLOCKS, TEXTS, unsigned_te
 
 FIELDS = frozenset({"thinking", "output_format", "cache_control"})
 """Further fields of a request."""
+RESPONSES = frozenset({DETAILS, "phase"})
+"""Fields of an earlier answer from an upstream that speaks Responses."""
 ERROR = "Error: "
 """Before the text of a tool's result that is one."""
 
@@ -22,15 +24,18 @@ def in_chat_terms(
     upstream: str,
     parameters: tuple[str, ...] = (),
     returns: Collection[str] | None = None,
+    *,
+    responses: bool = False,
 ) -> Json:
-    """For an upstream that speaks chat completions. `parameters` are further fields that it takes,
-    `returns` the fields of thinking that it wants back.
+    """For an upstream that speaks chat completions, or Responses. `parameters` are further fields
+    that it takes, `returns` the fields of thinking that it wants back in a chat.
 
     Otherwise the thinking of earlier answers is left out: it has no place in a chat, and providers
     leave it out of the prompt, too. Raises ApiError for what would be lost.
     """
-    field = next((each for each in TEXTS if each in (returns or ())), None)
-    messages = [_message(each, upstream, field, returns or ()) for each in data["messages"]]
+    upstream += " speaks OpenAI's Responses" if responses else " speaks chat completions"
+    wanted = RESPONSES if responses else frozenset(returns or ())
+    messages = [_message(each, upstream, wanted, responses) for each in data["messages"]]
     sent = {**data, "messages": messages}
     if "cache_control" in sent and "cache_control" not in parameters:
         raise _refused("cache_control", upstream)
@@ -48,19 +53,21 @@ def in_chat_terms(
     return sent
 
 
-def _message(message: Json, upstream: str, thinking: str | None, returns: Collection[str]) -> Json:
+def _message(message: Json, upstream: str, wanted: frozenset[str], responses: bool) -> Json:
     content = message.get("content")
     parts = content if isinstance(content, list) else []
     calls = message.get("tool_calls") or []
     if any("cache_control" in each for each in (message, *parts, *calls)):
         raise _refused("cache_control", upstream)
-    if message.get("role") == "tool" and any(part["type"] != "text" for part in parts):
+    only_text = message.get("role") == "tool" and not responses
+    if only_text and any(part["type"] != "text" for part in parts):
         remedy = "only texts are results of tools there; send an image in a message of the user"
         raise _refused("tool_result: image", upstream, remedy)
-    dropped = {BLOCKS, "is_error"} | ({DETAILS} - set(returns))
+    dropped = {BLOCKS, "is_error"} | (RESPONSES - wanted)
     kept = {name: value for name, value in message.items() if name not in dropped}
-    if thinking is not None and (said := unsigned_text(message.get(BLOCKS))):
-        kept[thinking] = said
+    field = next((each for each in TEXTS if each in wanted), None)
+    if field is not None and (said := unsigned_text(message.get(BLOCKS))):
+        kept[field] = said
     if message.get("is_error"):
         kept["content"] = _as_error(content)
     return kept
@@ -74,7 +81,6 @@ def _as_error(content: object) -> object:
 
 def _refused(field: str, upstream: str, remedy: str = "leave it out") -> Exception:
     return invalid(
-        f"`{field}` would be lost: the upstream {upstream} speaks chat completions, which have no"
-        f" such thing; {remedy}",
+        f"`{field}` would be lost: the upstream {upstream}, which have no such thing; {remedy}",
         "unsupported_parameter",
     )

@@ -14,7 +14,7 @@ from durable_agent_team.gateway.doors.chat_answer import (
     usage_tokens,
 )
 from durable_agent_team.gateway.doors.fields import Json, given
-from durable_agent_team.gateway.doors.reasoning_details import DETAILS, valid_details
+from durable_agent_team.gateway.doors.reasoning_details import DETAILS, place_of, valid_details
 from durable_agent_team.gateway.doors.thinking import BLOCKS, sealed, thinking_text, valid_blocks
 from durable_agent_team.gateway.doors.unnamed_responses import UNNAMED
 from durable_agent_team.providers.finish_reasons import Ending, ending_of
@@ -90,19 +90,33 @@ def ending(finish_reason: Any) -> Json:
 
 def output_items(message: Json, logprobs: list[Any], identity: str) -> list[Json]:
     items: list[Json] = []
-    thought, blocks = thinking_text(message), valid_blocks(message.get(BLOCKS))
-    details = valid_details(message.get(DETAILS))
-    if thought or blocks or details:
-        items.append(reasoning_item(f"rs_{identity}", thought, blocks, details))
     text, refusal = content_text(message), text_of(message, "refusal")
     if text or refusal or not tool_calls(message):
         parts = [refusal_part(refusal)] if refusal else []
         if text or not refusal:
             parts.insert(0, text_part(text, logprobs))
-        items.append(message_item(f"msg_{identity}", "completed", parts))
+        phase = text_of(message, "phase")
+        items.append(message_item(f"msg_{identity}", "completed", parts, phase))
     for number, call in enumerate(tool_calls(message)):
         items.append(call_item(identity, number, call))
+    for place, thought in reversed(_thoughts(message, identity, len(items))):
+        items.insert(place, thought)
     return items
+
+
+def _thoughts(message: Json, identity: str, last: int) -> list[tuple[int, Json]]:
+    """The reasoning items, each with the number of other items before it, at most `last`. The
+    thinking that can be read is in the first one."""
+    thought, blocks = thinking_text(message), valid_blocks(message.get(BLOCKS))
+    places: dict[int, list[Json]] = {0: []} if thought or blocks else {}
+    for detail in sorted(valid_details(message.get(DETAILS)), key=place_of):
+        places.setdefault(min(place_of(detail), last), []).append(detail)
+    found = []
+    for number, (place, details) in enumerate(places.items()):
+        name = f"rs_{identity}" + (f"_{number}" if number else "")
+        found.append((place, reasoning_item(name, thought, blocks, details)))
+        thought, blocks = "", []
+    return found
 
 
 def reasoning_item(identity: str, thought: str, blocks: list[Json], details: list[Json]) -> Json:
@@ -114,13 +128,14 @@ def reasoning_item(identity: str, thought: str, blocks: list[Json], details: lis
     return item
 
 
-def message_item(identity: str, status: str, parts: list[Json]) -> Json:
+def message_item(identity: str, status: str, parts: list[Json], phase: str = "") -> Json:
     return {
         "id": identity,
         "type": "message",
         "role": "assistant",
         "status": status,
         "content": parts,
+        **given({"phase": phase or None}),
     }
 
 

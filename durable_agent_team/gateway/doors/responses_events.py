@@ -52,6 +52,7 @@ class _OpenItem:
     logprobs: list[Any] = field(default_factory=list)
     blocks: list[Json] = field(default_factory=list)
     details: list[Json] = field(default_factory=list)
+    phase: str = ""
     has_part: bool = False
 
     @property
@@ -74,7 +75,7 @@ class _OpenItem:
             return {**self.call, "status": "completed", "arguments": self.text}
         if self.kind == THOUGHT:
             return reasoning_item(self.identity, self.text, merged(self.blocks), self.details)
-        return message_item(self.identity, "completed", [self.part()])
+        return message_item(self.identity, "completed", [self.part()], self.phase)
 
 
 @dataclass
@@ -100,6 +101,8 @@ class ResponseEvents:
     def feed(self, chunk: Json) -> Iterator[Event]:
         if not self._frame:
             yield from self._begin(chunk)
+        if tier := text_of(chunk, "service_tier"):
+            self._frame = {**self._frame, "service_tier": tier}
         self._usage = usage_of(chunk) or self._usage
         choice = first_choice(chunk)
         delta = object_of(choice, "delta")
@@ -111,10 +114,11 @@ class ResponseEvents:
             assert self._current is not None
             self._current.blocks += blocks
             self._current.details += details
+        phase = text_of(delta, "phase")
         if text := content_text(delta):
-            yield from self._text(TEXT, text, logprobs_of(choice))
+            yield from self._text(TEXT, text, logprobs_of(choice), phase)
         if refusal := text_of(delta, "refusal"):
-            yield from self._text(REFUSAL, refusal, [])
+            yield from self._text(REFUSAL, refusal, [], phase)
         for call in tool_calls(delta):
             yield from self._call(call)
         self._finish_reason = choice.get("finish_reason") or self._finish_reason
@@ -149,7 +153,7 @@ class ResponseEvents:
         yield self._event("response.created", response=self._frame)
         yield self._event("response.in_progress", response=self._frame)
 
-    def _switch(self, kind: str) -> Iterator[Event]:
+    def _switch(self, kind: str, phase: str = "") -> Iterator[Event]:
         """Opens a message or an item of thinking, unless one of its kind is open."""
         if self._current is not None and self._current.kind == kind:
             return
@@ -158,11 +162,11 @@ class ResponseEvents:
         self._answers += kind != THOUGHT
         prefix = "rs" if kind == THOUGHT else "msg"
         identity = f"{prefix}_{self._identity}" + (f"_{index}" if index else "")
-        self._current = _OpenItem(kind, index, identity)
+        self._current = _OpenItem(kind, index, identity, phase=phase)
         if kind == THOUGHT:
             yield self._added(index, reasoning_item(identity, "", [], []))
         else:
-            yield self._added(index, message_item(identity, "in_progress", []))
+            yield self._added(index, message_item(identity, "in_progress", [], phase))
             yield self._open_part(self._current)
 
     def _take_index(self) -> int:
@@ -177,8 +181,8 @@ class ResponseEvents:
         part = item.part(empty=True)
         return self._event("response.content_part.added", **item.place, part=part)
 
-    def _text(self, kind: str, text: str, logprobs: list[Any]) -> Iterator[Event]:
-        yield from self._switch(kind)
+    def _text(self, kind: str, text: str, logprobs: list[Any], phase: str = "") -> Iterator[Event]:
+        yield from self._switch(kind, phase)
         item = self._current
         assert item is not None
         if not item.has_part:

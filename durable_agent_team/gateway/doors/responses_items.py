@@ -10,6 +10,7 @@ from durable_agent_team.gateway.doors.fields import (
     check_known,
     given,
     one_of,
+    optional_text,
     refused,
     text,
 )
@@ -37,6 +38,7 @@ def messages_of(value: Any, door: str) -> list[Json]:
         elif kind == "function_call":
             _add_call(messages, _call(item, path, door), thinking)
         elif kind == "function_call_output":
+            thinking.clear()  # nothing that the model said follows it
             messages.append(_output(item, path, door))
         elif kind == "reasoning":
             _add_thinking(thinking, item, path, door)
@@ -51,14 +53,17 @@ def _message(item: Json, path: str, door: str) -> Json:
     content = item.get("content")
     if not isinstance(content, str):
         content = _parts(content, f"{path}.content", door)
-    if role == "assistant" and isinstance(content, list):
-        return _assistant(content, path, door)
-    return {"role": role, "content": content}
+    if role != "assistant":
+        return {"role": role, "content": content}
+    phase = optional_text(item, "phase", path)
+    message: Json = {"role": role, **given({"phase": phase})}
+    said = _said(content, path, door) if isinstance(content, list) else {"content": content}
+    return {**message, **said}
 
 
-def _assistant(parts: list[Json], path: str, door: str) -> Json:
-    """An earlier answer: texts, or a refusal, which a chat message has in a field of its own."""
-    message: Json = {"role": "assistant"}
+def _said(parts: list[Json], path: str, door: str) -> Json:
+    """Of an earlier answer: texts, or a refusal, which a chat message has in a field of its own."""
+    message: Json = {}
     refusals = [part["refusal"] for part in parts if part["type"] == "refusal"]
     texts = [part for part in parts if part["type"] == "text"]
     if len(refusals) + len(texts) < len(parts):
@@ -127,8 +132,7 @@ def _add_thinking(thinking: Json, item: Json, path: str, door: str) -> None:
         return
     sealed = text(item, "encrypted_content", path)
     blocks, details = unsealed(sealed, f"{path}.encrypted_content")
-    placed = [{**each, "before": 0} for each in details]
-    for name, found in ((BLOCKS, blocks), (DETAILS, placed)):
+    for name, found in ((BLOCKS, blocks), (DETAILS, details)):
         if found:
             thinking.setdefault(name, []).extend(found)
 
@@ -136,14 +140,26 @@ def _add_thinking(thinking: Json, item: Json, path: str, door: str) -> None:
 def _add_message(messages: list[Json], message: Json, thinking: Json) -> None:
     if message["role"] == "assistant":
         message.update(thinking)
-        thinking.clear()
+        message.update(_placed(thinking, 0))
+    thinking.clear()  # what was thought before a message of the user is of no answer
     messages.append(message)
+
+
+def _placed(thinking: Json, before: int) -> Json:
+    """The reasoning of an upstream that speaks Responses, at its place among an answer's items."""
+    details = [{**each, "before": before} for each in thinking.get(DETAILS, [])]
+    return {DETAILS: details} if details else {}
 
 
 def _add_call(messages: list[Json], call: Json, thinking: Json) -> None:
     """Calls of one answer are separate items here, and one message in a chat."""
     last = messages[-1] if messages else {}
-    if last.get("role") != "assistant" or thinking:
+    if last.get("role") != "assistant" or BLOCKS in thinking:
         last = {"role": "assistant", "content": None}
         _add_message(messages, last, thinking)
+    said = bool(last.get("content") or last.get("refusal"))
+    placed = _placed(thinking, said + len(last.get("tool_calls", [])))
+    thinking.clear()
+    if placed:
+        last[DETAILS] = last.get(DETAILS, []) + placed[DETAILS]
     last.setdefault("tool_calls", []).append(call)

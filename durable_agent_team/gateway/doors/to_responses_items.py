@@ -3,11 +3,19 @@
 from typing import Any
 
 from durable_agent_team.gateway.api_error import ApiError, invalid
+from durable_agent_team.gateway.doors.call_ids import RESPONSES_ID, fitting_id
 from durable_agent_team.gateway.doors.chat_answer import tool_calls
 from durable_agent_team.gateway.doors.fields import Json, given
-from durable_agent_team.gateway.doors.reasoning_details import DETAILS, item_of, valid_details
+from durable_agent_team.gateway.doors.reasoning_details import (
+    DETAILS,
+    item_of,
+    place_of,
+    valid_details,
+)
 
 ROLES = ("system", "developer", "user")
+PHASES = ("commentary", "final_answer")
+"""OpenAI's reference: what an assistant's message is, to be sent back with it."""
 
 
 def items_of(messages: list[Json], upstream: str) -> list[Json]:
@@ -15,7 +23,7 @@ def items_of(messages: list[Json], upstream: str) -> list[Json]:
     items: list[Json] = []
     for number, message in enumerate(messages):
         path, role = f"messages[{number}]", message["role"]
-        if message.get("name") is not None:
+        if message.get("name") is not None and role != "tool":  # the call has the tool's name
             raise _lost(f"{path}.name", upstream, "write the name into the text")
         if role == "assistant":
             items += _said(message, path, upstream)
@@ -68,13 +76,16 @@ def _said(message: Json, path: str, upstream: str) -> list[Json]:
     if message.get("function_call") is not None:
         raise _lost(f"{path}.function_call", upstream, "send `tool_calls`")
     text = "".join((_text(message, path, upstream), message.get("refusal") or ""))
-    items: list[Json] = [{"type": "message", "role": "assistant", "content": text}] if text else []
+    said = {"type": "message", "role": "assistant", "content": text}
+    if message.get("phase") in PHASES:
+        said["phase"] = message["phase"]
+    items: list[Json] = [said] if text else []
     items += [_call(each, path, upstream) for each in tool_calls(message)]
-    placed = [(each.get("before", 0), each) for each in valid_details(message.get(DETAILS))]
-    for before, detail in reversed(placed):
+    details = sorted(valid_details(message.get(DETAILS)), key=place_of)
+    for detail in reversed(details):
         # One that nothing follows is refused ("without its required following item").
-        if before < len(items):
-            items.insert(max(before, 0), item_of(detail))
+        if place_of(detail) < len(items):
+            items.insert(place_of(detail), item_of(detail))
     return items
 
 
@@ -96,7 +107,8 @@ def _call(call: Json, path: str, upstream: str) -> Json:
     name, arguments = function.get("name"), function.get("arguments")
     if not isinstance(identifier, str) or not isinstance(name, str):
         raise _lost(f"{path}.tool_calls", upstream, "each needs an `id` and a function's `name`")
-    arguments = arguments if isinstance(arguments, str) else "{}"
+    arguments = arguments if isinstance(arguments, str) and arguments else "{}"
+    identifier = fitting_id(identifier, RESPONSES_ID)
     return {"type": "function_call", "call_id": identifier, "name": name, "arguments": arguments}
 
 
@@ -105,4 +117,5 @@ def _result(message: Json, path: str, upstream: str) -> Json:
     if not isinstance(identifier, str):
         raise _lost(f"{path}.tool_call_id", upstream, "name the call that this is the result of")
     output = _content(message, path, upstream)
+    identifier = fitting_id(identifier, RESPONSES_ID)
     return {"type": "function_call_output", "call_id": identifier, "output": output}

@@ -33,5 +33,10 @@ class Model:
     """Of its upstream, for a call that asks for no time of its own."""
 
     @property
+    def origin(self) -> str:
+        """Who takes back what it thought: the same model at the same upstream."""
+        return f"{self.upstream}/{self.upstream_model}"
+
+    @property
     def context_tokens(self) -> int | None:
         return self.price.context_tokens

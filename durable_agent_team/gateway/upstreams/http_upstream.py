@@ -20,7 +20,7 @@ from durable_agent_team.gateway.calls.spoken import ChatStream, Chunks, chat_bod
 from durable_agent_team.gateway.calls.streamed_answer import StreamedAnswer, from_plain_response
 from durable_agent_team.gateway.calls.time_limit import DEFAULT_SETTING, TimeLimit
 from durable_agent_team.gateway.doors.from_messages_answer import ChatChunks
-from durable_agent_team.gateway.doors.from_responses_answer import ResponseChunks
+from durable_agent_team.gateway.doors.from_responses_events import ResponseChunks
 from durable_agent_team.gateway.keys import Scrubber
 from durable_agent_team.gateway.models.upstream_entry import Auth
 from durable_agent_team.gateway.stores.store import InterruptionCause
@@ -33,8 +33,8 @@ from durable_agent_team.gateway.upstreams.bounded_body import (
 from durable_agent_team.gateway.upstreams.upstream_client import Address, Sending, UpstreamClient
 from durable_agent_team.gateway.upstreams.upstream_limits import UpstreamLimits
 
-SPOKEN: Mapping[str, Callable[[], Chunks]] = {
-    MESSAGES_PATH: ChatChunks,
+SPOKEN: Mapping[str, Callable[[str], Chunks]] = {
+    MESSAGES_PATH: lambda origin: ChatChunks(),
     RESPONSES_PATH: ResponseChunks,
 }
 """What makes chunks of a chat of the events that an upstream sends at a path of its own."""
@@ -131,7 +131,7 @@ class HttpUpstream:
             raw = self._secrets.body(await read_body(response, self._limits.max_answer_bytes))
         except BodyNotUnpacked as error:
             return str(error).encode()
-        return chat_body(raw) if request.path in SPOKEN else raw
+        return chat_body(raw, request.target.origin) if request.path in SPOKEN else raw
 
     async def _complete_stream(
         self, request: ChatRequest, headers: dict[str, str], relay: Relay
@@ -155,7 +155,7 @@ class HttpUpstream:
                     )
                 answer.headers = response.headers
                 chunks = SPOKEN.get(request.path)
-                spoken = ChatStream(chunks()) if chunks else None
+                spoken = ChatStream(chunks(request.target.origin)) if chunks else None
                 await self._read_events(response, answer, timeout, spoken)
         except TimeoutError:
             return answer.result(self._timed_out(request), cut=True)
