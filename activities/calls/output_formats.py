@@ -159,6 +159,8 @@ def _paragraphs(text: str) -> Iterator[str]:
 def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield " ".join(value.split())
+    elif isinstance(value, dict) and value.keys() == {"source", "quote"}:
+        yield from _strings(value["quote"])  # the name of a file is no sentence
     elif isinstance(value, dict):
         for inner in value.values():
             yield from _strings(inner)

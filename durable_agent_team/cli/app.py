@@ -1,6 +1,7 @@
 """The entry point of the command line: runs one command and ends the process."""
 
 import io
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -48,6 +49,10 @@ def _was_interrupted(error: Exception) -> bool:
 
 def _unexpected(error: Exception) -> int:
     """Typer prints wrong usage itself; anything else is a bug here, printed with its trace."""
+    option = getattr(error, "option_name", "")
+    if type(error).__name__ == "NoSuchOption" and re.match(r"-[\d.]", option):
+        _print_error(f"{option}: is too small (use more than 0)")  # Click takes it for an option
+        return ExitCode.INVALID_INPUT
     show = getattr(error, "show", None)
     if callable(show):
         shown = io.StringIO()

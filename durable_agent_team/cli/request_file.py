@@ -5,13 +5,17 @@ from pathlib import Path
 
 from durable_agent_team.cli.exit_codes import CommandError, ExitCode
 from durable_agent_team.contracts.model_catalog import ModelCatalog
-from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.rules.pydantic_messages import shown
 from durable_agent_team.rules.size_limits import prompt_problems, start_problems
 from durable_agent_team.rules.validation import team_problems
 from durable_agent_team.team_files.salvage import own_problems
-from durable_agent_team.team_files.team_file import FileProblem, TeamFileError, load_team
+from durable_agent_team.team_files.team_file import (
+    FileProblem,
+    TeamFileError,
+    in_team_file,
+    load_team,
+)
 
 
 def load_request(path: Path, goal: str | None, inputs: Sequence[str]) -> RunRequest:
@@ -24,13 +28,13 @@ def load_request(path: Path, goal: str | None, inputs: Sequence[str]) -> RunRequ
         ) from error
     problems = team_problems(request) or list(prompt_problems(request))
     if problems:
-        raise CommandError(ExitCode.INVALID_INPUT, problem_text(in_file(path, problems)))
+        raise CommandError(ExitCode.INVALID_INPUT, problem_text(in_team_file(path, problems)))
     return request
 
 
 def start_input_problems(path: Path, request: RunRequest) -> list[FileProblem]:
     """What Temporal would refuse of a start input that no store takes large texts from."""
-    return in_file(path, list(start_problems(request)))
+    return in_team_file(path, list(start_problems(request)))
 
 
 def file_problems(
@@ -39,7 +43,7 @@ def file_problems(
     """The problems of a file, and those of the team as a whole that do not follow from them."""
     found = list(error.problems)
     if error.partial is not None:
-        found += in_file(path, own_problems(team_problems(error.partial, catalog), error.raw))
+        found += in_team_file(path, own_problems(team_problems(error.partial, catalog), error.raw))
     return found
 
 
@@ -53,11 +57,6 @@ def parse_inputs(inputs: Sequence[str]) -> list[tuple[str, str]]:
         ]
         raise CommandError(ExitCode.INVALID_INPUT, "\n".join(lines))
     return [(task, file) for task, _, file in (each.partition("=") for each in inputs)]
-
-
-def in_file(path: Path, problems: Sequence[Problem]) -> list[FileProblem]:
-    """The problems, each with the file's name."""
-    return [FileProblem(str(path), None, each) for each in problems]
 
 
 def problem_text(problems: Sequence[FileProblem]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from durable_agent_team.cli.json_output import Finding
 from durable_agent_team.cli.provider_catalog import Provider
-from durable_agent_team.cli.request_file import file_problems, in_file, parse_inputs
+from durable_agent_team.cli.request_file import file_problems, parse_inputs
 from durable_agent_team.contracts.model_catalog import ModelCatalog
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.program_kinds import RemoteRun
@@ -19,7 +19,12 @@ from durable_agent_team.rules.programs import environment_of, place_of, programs
 from durable_agent_team.rules.size_limits import size_problems, size_warnings
 from durable_agent_team.rules.validation import team_problems, team_warnings
 from durable_agent_team.team_files.python_functions import function_warnings
-from durable_agent_team.team_files.team_file import FileProblem, TeamFileError, load_team
+from durable_agent_team.team_files.team_file import (
+    FileProblem,
+    TeamFileError,
+    in_team_file,
+    load_team,
+)
 
 PROMISED = (
     "  promised: stays within its budget_usd; is not charged again for what it has paid when it is"
@@ -84,8 +89,8 @@ def _findings(
         warnings += size_warnings(request)
         warnings += _insufficient_budgets(request, catalog) if catalog is not None else []
     return [
-        *(_finding("error", each) for each in in_file(path, problems)),
-        *(_finding("warning", each) for each in in_file(path, warnings)),
+        *(_finding("error", each) for each in in_team_file(path, problems)),
+        *(_finding("warning", each) for each in in_team_file(path, warnings)),
     ], request
 
 

@@ -15,6 +15,8 @@ from durable_agent_team.contracts.schema_drafts import (
 )
 from durable_agent_team.contracts.schema_size import on_one_line, schema_error, size_problem
 
+TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
+
 
 def schema_problem(schema: Mapping[str, Any]) -> Problem | None:
     """What is wrong with a schema; the field is the caller's to fill in."""
@@ -38,6 +40,9 @@ def schema_problem(schema: Mapping[str, Any]) -> Problem | None:
         told = f"this is not a JSON Schema: {on_one_line(str(error))}"
         return schema_error(error.path, told, error.remedy)
     except SchemaError as error:
+        if error.json_path.endswith(".type") and error.validator == "anyOf":
+            told = f"this is not a JSON Schema: {on_one_line(repr(error.instance))} is no type"
+            return schema_error(error.json_path, told, f"one of {', '.join(TYPES)}")
         return schema_error(
             error.json_path,
             f"this is not a JSON Schema: {on_one_line(known.as_written(error.message))}",

@@ -28,7 +28,7 @@ from durable_agent_team.process.settings import SettingsError, StackNotUp
 from durable_agent_team.rules.pydantic_messages import explain_error
 from durable_agent_team.rules.size_limits import prompt_problems
 from durable_agent_team.rules.validation import team_problems
-from durable_agent_team.team_files.team_file import TeamFileError, load_team
+from durable_agent_team.team_files.team_file import TeamFileError, in_team_file, load_team
 
 MAX_WAIT_SECONDS: Final = 50.0
 """Of `wait_for_run`: clients give up a call after a minute by default."""
@@ -213,7 +213,7 @@ class RunTools:
             raise ToolError(str(error)) from error
         problems = team_problems(request) or list(prompt_problems(request))
         if problems:
-            raise ToolError("\n".join(f"{path}: {each}" for each in problems[:20]))
+            raise ToolError("\n".join(map(str, in_team_file(path, problems[:20]))))
         return request
 
     def _names(self) -> str:

@@ -124,8 +124,8 @@ def _unpriced(field: str, model: str, catalog: ModelCatalog) -> Iterator[Problem
         field=field,
         value=model,
         what=f"has no price at the gateway{known}"[:2000],
-        remedy=f"{proposal}add to its models file, with your provider's prices in USD per million"
-        f" tokens:\n{models_file_lines(model)}\n",
+        remedy=f"{proposal}add these lines to its models file, with your provider's prices in USD"
+        f" per million tokens\n{models_file_lines(model)}\n",
     )
 
 

@@ -1,11 +1,13 @@
 """Reads a team file and its documents as a `RunRequest`, or reports every problem at once."""
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import ValidationError
 
 from durable_agent_team.contracts.call import MAX_SOURCE
@@ -20,7 +22,9 @@ from durable_agent_team.team_files.error_messages import in_words, spell, sugges
 from durable_agent_team.team_files.program_paths import program_problems, with_absolute_paths
 from durable_agent_team.team_files.salvage import salvaged_request
 from durable_agent_team.team_files.tool_paths import tool_path_problems, with_absolute_tools
+from durable_agent_team.team_files.yaml_document import Document, read_yaml
 from durable_agent_team.team_files.yaml_file import (
+    MAX_FILE,
     FileProblem,
     TeamFileError,
     Unreadable,
@@ -35,7 +39,7 @@ MAX_ALL = 100_000_000
 large texts is `rules.size_limits`."""
 Inputs = Sequence[tuple[str, str]]
 
-__all__ = ["FileProblem", "Inputs", "TeamFileError", "load_team"]
+__all__ = ["FileProblem", "Inputs", "TeamFileError", "in_team_file", "load_team"]
 
 
 def load_team(path: str | Path, goal: str | None = None, inputs: Inputs = ()) -> RunRequest:
@@ -49,6 +53,35 @@ def load_team(path: str | Path, goal: str | None = None, inputs: Inputs = ()) ->
     ('market-brief', 4, 'sources/competitors.md')
     """
     return _TeamFile(Path(path)).request(goal, inputs)
+
+
+def in_team_file(path: str | Path, problems: Sequence[Problem]) -> list[FileProblem]:
+    """Problems of the team as a whole, each with the file's name and the line that it is about.
+
+    Rules know a team, and not its file, which is read once more for the lines. A file that has
+    become unreadable in the meantime has none.
+    """
+    document = Document()
+    if problems:
+        with suppress(Unreadable, yaml.YAMLError, RecursionError, ValueError):
+            document = read_yaml(read_text(Path(path), MAX_FILE))
+    return [
+        FileProblem(str(path), document.line(_path_of(each.field, document.value)), each)
+        for each in problems
+    ]
+
+
+def _path_of(field: str, raw: Any) -> tuple[str | int, ...]:
+    """The path in the file of a field as rules spell it: `tasks.ID.ask`, `agents.a.tools[0]`."""
+    parts = re.findall(r"\[(\d+)\]|([^.\[\]]+)", field)
+    path: list[str | int] = [int(index) if index else name for index, name in parts]
+    tasks = raw.get("tasks") if isinstance(raw, dict) else None
+    if path[:1] == ["tasks"] and len(path) > 1 and isinstance(tasks, list):
+        # Of two tasks with the same id, the second one is the mistake.
+        ids = [task.get("id") if isinstance(task, dict) else None for task in tasks]
+        index = next((at for at in reversed(range(len(ids))) if ids[at] == path[1]), None)
+        path[1:2] = [] if index is None else [index]
+    return tuple(path)
 
 
 class _TeamFile(YamlFile):

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
@@ -79,12 +79,8 @@ class YamlFile:
             self.add(f"{what} file", *error.args)
             raise TeamFileError(self.problems) from None
         except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            message = str(getattr(error, "problem", None) or error).splitlines()[0]
-            problem = Problem(
-                field="YAML", what=message, remedy="mind indentation, colons and quotes"
-            )
-            line = mark.line + 1 if mark else None
+            line, told, remedy = _yaml_words(error)
+            problem = Problem(field="YAML", what=told, remedy=remedy)
             raise TeamFileError([FileProblem(self.name, line, problem)]) from None
         except RecursionError:
             self.add("YAML", "is nested too deeply", f"a {what} needs no more than ten levels")
@@ -115,6 +111,37 @@ class YamlFile:
             why = error.strerror or "it cannot be used"
             raise Unreadable(f"standard input cannot be read: {why}", "name a file") from None
         return _decode(raw, MAX_FILE, self.name)
+
+
+_YAML_REMEDIES: Final = (
+    ("character '\\t'", "indent with spaces: YAML takes no tabs"),
+    ("cannot start any token", "put the text in quotes"),
+    (
+        "mapping values are not allowed",
+        "put a text that contains `: ` in quotes; a key needs a space after its colon",
+    ),
+    ("could not find expected ':'", "write `key: value`, with a space after the colon"),
+    ("undefined alias", "put a text that begins with `*` in quotes"),
+    ("constructor for the tag", "put a text that begins with `!` in quotes"),
+    ("too large or refers to itself", "write values out instead of using aliases"),
+)
+_OPENED: Final = {"while parsing a flow mapping": "{", "while parsing a flow sequence": "["}
+
+
+def _yaml_words(error: yaml.YAMLError) -> tuple[int | None, str, str]:
+    """The line of an error, what is wrong, and a remedy. The parser notices only further down that
+    a bracket or a quotation mark is not closed: the place where it is opened is named."""
+    told = str(getattr(error, "problem", None) or error).splitlines()[0]
+    mark, opened = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
+    line = mark.line + 1 if mark else None
+    context = getattr(error, "context", None)
+    if opened is not None and context == "while scanning a quoted scalar":
+        return opened.line + 1, "a quotation mark is not closed", "close it in the same text"
+    if opened is not None and context in _OPENED and line != opened.line + 1:
+        bracket = f"the `{_OPENED[context]}` of line {opened.line + 1}"
+        return line, told, f"close {bracket}, or put a comma between its entries"
+    found = (remedy for words, remedy in _YAML_REMEDIES if words in told)
+    return line, told, next(found, "mind indentation, colons and quotes")
 
 
 class Unreadable(Exception):

@@ -152,6 +152,12 @@ def test_a_hand_offs_quotes_are_offered_without_their_escapes() -> None:
     assert list(source_sentences(text)) == ['They said "we are sold out" all summer.']
 
 
+def test_the_name_of_a_hand_offs_source_is_not_offered_as_a_quote() -> None:
+    finding = {"source": "sources/financials-2026.md", "quote": "Sales fell by 5 percent in May."}
+    text = json.dumps({"findings": [finding]})
+    assert list(source_sentences(text)) == ["Sales fell by 5 percent in May."]
+
+
 def test_a_specialist_gets_role_sources_and_ask_and_no_goal() -> None:
     asked = call(sources=(MARKET,))
     system, user = sent(asked)["messages"]

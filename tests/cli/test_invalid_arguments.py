@@ -90,6 +90,7 @@ def starter(command: str, **environment: str) -> subprocess.CompletedProcess[str
         ("schema >/dev/full", 2, "standard output cannot be written: No space left"),
         ("list 2>/dev/full", 3, ""),
         ("state $'\\xff'", 2, "argument 2 = \\udcff: is not UTF-8 text"),
+        ("budget brief editor -1", 2, "error: -1: is too small (use more than 0)"),
     ],
 )
 def test_a_closed_or_full_stream_is_not_a_bug(command: str, code: int, printed: str) -> None:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.team_files import team_file
-from durable_agent_team.team_files.team_file import TeamFileError, load_team
+from durable_agent_team.team_files.team_file import TeamFileError, in_team_file, load_team
 
 GOOD = """\
 # yaml-language-server: $schema=team.schema.json
@@ -79,7 +80,13 @@ def test_amounts_are_exact(folder: Path) -> None:
                                    "there is no file none.md"]),
         (("[notes.md]", "[sources]"), ["sources cannot be read (Is a directory)"]),
         (("agents:", "agents: ["), ["team.yaml:", "YAML"]),
-        (("  research:", "\tresearch:"), ["team.yaml:6: YAML", "cannot start any token"]),
+        (("  research:", "\tresearch:"), ["team.yaml:6: YAML", "YAML takes no tabs"]),
+        (("goal: Brief", "goal: Brief: now"), ["team.yaml:3: YAML", "contains `: ` in quotes"]),
+        (("goal: Brief", "goal: *ref"), ["team.yaml:3: YAML", "begins with `*` in quotes"]),
+        (("goal: Brief", 'goal: "Brief'), ["team.yaml:3: YAML: a quotation mark is not closed"]),
+        (("[notes.md]}", "[notes.md]"), ["team.yaml:7: YAML", "close the `{` of line 6"]),
+        (("ask: List", "output: {type: list}, ask: List"),
+         ["team.yaml:8: tasks[0].output = $.type:", "'list' is no type (one of object, array"]),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named_with_its_place_and_remedy(
@@ -88,6 +95,26 @@ def test_what_is_wrong_is_named_with_its_place_and_remedy(
     said = problems(folder, GOOD.replace(*change, 1))
     for text in expected:
         assert text in said
+
+
+def test_a_problem_of_the_whole_team_has_the_line_that_it_is_about(folder: Path) -> None:
+    text = GOOD.replace("result: market", "  - {id: market, agent: research, ask: Again.}")
+    path = write(folder, text)
+    wrong = [
+        Problem(field=field, what="is wrong")
+        for field in (
+            "orchestrator.model",
+            "agents.research.budget_usd",
+            "agents.research.tools[0].server",
+            "tasks.market",
+            "tasks.absent.agent",
+            "goal",
+            "result",
+        )
+    ]
+    assert [each.line for each in in_team_file(path, wrong)] == [4, 6, 6, 9, 7, 3, None]
+    path.unlink()
+    assert [each.line for each in in_team_file(path, wrong[:1])] == [None]
 
 
 def test_everything_at_once(folder: Path) -> None:

@@ -118,7 +118,7 @@ class Stage:
         if pid is None:
             return None
         running = [task.id for task in state.tasks if task.status is TaskStatus.RUNNING]
-        print_line(f"  >> kill -9 {pid}: the worker dies while {', '.join(running)} runs")
+        print_line(f"  >> kill -9 {pid}: the worker dies while running {', '.join(running)}")
         os.kill(pid, signal.SIGKILL)
         for _ in range(int(NEW_WORKER_SECONDS / POLL_SECONDS)):
             await asyncio.sleep(POLL_SECONDS)
