@@ -26,7 +26,7 @@ async def edited_arguments_problem(
     schema = _schema_of(check.name, text)
     if schema is None:
         return f"the run's tools have none of the name {check.name!r}"
-    return " ".join(await judge.argument_reasons(schema, check.arguments))
+    return "; ".join(await judge.argument_reasons(schema, check.arguments))
 
 
 def _schema_of(name: str, definitions: str) -> Any:

@@ -12,7 +12,7 @@ from activities.judging.answer_checks import AnswerCheck, reasons_against
 from activities.judging.cost_estimate import is_cheap, simple_parts
 from activities.judging.exceptions import CheckStopped, InvalidSchema
 from activities.judging.judge_process import JudgeProcess
-from activities.judging.schemas import check_schema
+from activities.judging.schemas import WHOLE, check_schema
 from durable_agent_team.contracts.call import CallRequest
 
 CHECK_SECONDS = 3.0
@@ -91,11 +91,12 @@ class Judge:
                 if schema_text not in self._prepared:
                     check_schema(schema_text)
                     self._remember(schema_text)
-                return reasons_against(check)
-            reply = await self._ask(check, check.schema_text)
+                reasons = reasons_against(check)
+            else:
+                reasons = (await self._ask(check, check.schema_text))["reasons"]
         except (InvalidSchema, CheckStopped, ValueError, RecursionError):
             return ()
-        return tuple(reply["reasons"])
+        return tuple(each.replace(f"At {WHOLE}:", "At the arguments:", 1) for each in reasons)
 
     def close(self) -> None:
         """Kills the children. Checks that run end as stopped."""

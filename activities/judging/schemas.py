@@ -23,6 +23,7 @@ from durable_agent_team.contracts.schema_drafts import (
 from durable_agent_team.contracts.schema_formats import format_checker
 
 MAX_ERRORS = 10
+WHOLE = "the whole answer"
 _FORMATS = format_checker()
 PROBES: tuple[Any, ...] = (None, True, 0, "", [], {}, "a b-1", [[], {}], {"a": {}, "b": []})
 """A schema that takes long for these, whatever the answer, is at fault itself."""
@@ -92,7 +93,7 @@ def probe(schema_text: str) -> None:
 
 
 def _described(error: ValidationError, known: Translated) -> str:
-    where = error.json_path.removeprefix("$").removeprefix(".") or "the whole answer"
+    where = error.json_path.removeprefix("$").removeprefix(".") or WHOLE
     return f"At {cut(where, 100)}: {cut(known.as_written(error.message), 200)}"
 
 

@@ -1,5 +1,6 @@
 """Writes a file completely or not at all: a full disk leaves what was there before."""
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -34,6 +35,13 @@ def write_whole(path: Path, text: str) -> None:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_remedy(error: OSError, otherwise: str) -> str:
+    """What to do about a file that could not be written; no other folder helps a full disk."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "make room on its disk, or choose another one"
+    return otherwise
 
 
 def _mode(target: Path) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from durable_agent_team.cli.atomic_file import write_new
+from durable_agent_team.cli.atomic_file import write_new, write_remedy
 from durable_agent_team.cli.exit_codes import CommandError, ExitCode
 from durable_agent_team.contracts.team import Team
 from durable_agent_team.contracts.tool_kinds import PythonTool
@@ -66,7 +66,7 @@ def copy_team(source: GalleryTeam, name: str | None) -> list[Path]:
             write_new(path, texts[path])
         except OSError as error:
             problem = f"{path} cannot be written here: {error.strerror}"
-            remedy = "change to a folder that you may write to"
+            remedy = write_remedy(error, "change to a folder that you may write to")
             raise CommandError(ExitCode.INVALID_INPUT, f"{problem} ({remedy})") from error
     return [file, *(path for path in missing if path != file)]
 

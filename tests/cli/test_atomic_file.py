@@ -1,5 +1,6 @@
 """A file is written completely, or stays as it was."""
 
+import errno
 import resource
 import stat
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from durable_agent_team.cli.atomic_file import write_new, write_whole
+from durable_agent_team.cli.atomic_file import write_new, write_remedy, write_whole
 
 
 @contextmanager
@@ -29,6 +30,11 @@ def test_an_existing_file_survives_a_full_disk(tmp_path: Path) -> None:
         write_whole(report, "x" * 5_000)
     assert report.read_text() == "of yesterday"
     assert list(tmp_path.iterdir()) == [report], "nothing is left beside it"
+
+
+def test_a_full_disk_is_not_helped_by_another_folder() -> None:
+    assert "make room" in write_remedy(OSError(errno.ENOSPC, "No space left on device"), "move")
+    assert write_remedy(OSError(errno.EACCES, "Permission denied"), "move") == "move"
 
 
 def test_a_full_disk_leaves_no_new_file(tmp_path: Path) -> None:

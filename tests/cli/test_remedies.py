@@ -6,9 +6,10 @@ import pytest
 
 from durable_agent_team.cli.command_group import COMMANDS
 from durable_agent_team.cli.ui.remedies import remedy_of
-from durable_agent_team.cli.ui.run_tables import failed_block, report_text
+from durable_agent_team.cli.ui.run_tables import failed_block, report_text, state_text
 from durable_agent_team.contracts.error_types import ERRORS, ErrorType
-from durable_agent_team.contracts.run import Failure, RunStatus, TaskStatus
+from durable_agent_team.contracts.run import Failure, RunStatus, TaskStatus, Waiting
+from tests.cli.test_live import NOW, state
 from tests.unit.demo_run import report, task
 
 FAILED = Failure(type=ErrorType.UPSTREAM_UNAVAILABLE, message="no connection")
@@ -28,6 +29,27 @@ def test_an_open_run_takes_a_retry_and_an_ended_one_is_gone_on_from() -> None:
     failed = task("facts", "one", TaskStatus.FAILED, failure=FAILED)
     assert "`retry RUN TASK`" in "\n".join(failed_block([failed], None))
     assert "`rerun RUN`" in "\n".join(failed_block([failed], None, ended=True))
+
+
+def test_what_waits_for_a_retry_says_what_to_do_before_it_once() -> None:
+    waits = [
+        Waiting(
+            subject=subject,
+            reason="an attempt took 120 s",
+            type=kind,
+            command=f"starter.py {command} run {subject}",
+            since=NOW,
+        )
+        for subject, kind, command in (
+            ("a", ErrorType.GATEWAY_LIMIT, "retry"),
+            ("b", ErrorType.GATEWAY_LIMIT, "retry"),
+            ("c", ErrorType.BUDGET_EXHAUSTED, "budget"),
+            ("d", None, "approve"),
+        )
+    ]
+    text = state_text(state().model_copy(update={"waiting": tuple(waits)}))
+    assert text.count("what to do: ") == 1
+    assert "`agent RUN AGENT --timeout SECONDS`" in text
 
 
 def test_the_report_of_a_failed_run_ends_with_what_shows_it_and_what_goes_on() -> None:

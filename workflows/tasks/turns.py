@@ -127,7 +127,7 @@ class Turns:
         return Failure(
             type=ErrorType.CHECK_FAILED,
             message=f"{' or '.join(unmet)} is required, and no call of it has succeeded in"
-            f" {state.turns} turns; {why}"[:2000],
+            f" {state.turns} turn{'s' if state.turns != 1 else ''}; {why}"[:2000],
         )
 
     def took(self, call: OpenCall, request: CallRequest, result: CallResult) -> None:

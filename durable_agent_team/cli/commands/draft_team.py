@@ -107,7 +107,7 @@ def _check_name(name: str) -> None:
 
 def _write(file: Path, name: str) -> None:
     """Never replaces a file."""
-    from durable_agent_team.cli.atomic_file import write_new
+    from durable_agent_team.cli.atomic_file import write_new, write_remedy
     from durable_agent_team.cli.team_template import TEMPLATE
     from durable_agent_team.process.project_root import TEAM_SCHEMA
 
@@ -119,5 +119,5 @@ def _write(file: Path, name: str) -> None:
         raise CommandError(ExitCode.INVALID_INPUT, problem) from error
     except OSError as error:
         problem = f"NAME = {name}: {file} cannot be written here: {error.strerror}"
-        remedy = "change to a folder that you may write to"
+        remedy = write_remedy(error, "change to a folder that you may write to")
         raise CommandError(ExitCode.INVALID_INPUT, f"{problem} ({remedy})") from error

@@ -65,11 +65,12 @@ def _read_run(run: str) -> "RunFile":
 
 
 def _write(out: Path, text: str, name: str) -> None:
-    from durable_agent_team.cli.atomic_file import write_whole
+    from durable_agent_team.cli.atomic_file import write_remedy, write_whole
 
     try:
         write_whole(out, text)
     except OSError as error:
         problem = f"{name}: cannot be written: {error.strerror}"
-        remedy = "name a file in an existing folder that you may write to"
+        usual = "name a file in an existing folder that you may write to"
+        remedy = write_remedy(error, usual)
         raise CommandError(ExitCode.INVALID_INPUT, f"{problem} ({remedy})") from error

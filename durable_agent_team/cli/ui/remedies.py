@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from durable_agent_team.contracts.error_types import ERRORS, ErrorType
-from durable_agent_team.contracts.run import Failure, RunReport, RunStatus, TaskState
+from durable_agent_team.contracts.run import Failure, RunReport, RunStatus, TaskState, Waiting
 from durable_agent_team.process.called_program import starter_command
 
 FOLLOWS = (ErrorType.DEPENDENCY_FAILED, ErrorType.DEPENDENCY_SKIPPED, ErrorType.RUN_FAILED)
@@ -19,15 +19,34 @@ ENDED = frozenset(
         RunStatus.TIMED_OUT,
     }
 )
-OPEN_RUN = {"`retry_task`": "`retry RUN TASK`", "`adjust_budget`": "`budget RUN AGENT USD`"}
-ENDED_RUN = {"`retry_task`": "`rerun RUN`", "`adjust_budget`": "`rerun RUN --adjust`"}
+OPEN_RUN = {
+    "`retry_task`": "`retry RUN TASK`",
+    "`adjust_budget`": "`budget RUN AGENT USD`",
+    "the agent's `timeout_seconds`": "the agent's timeout (`agent RUN AGENT --timeout SECONDS`)",
+}
+ENDED_RUN = {
+    "`retry_task`": "`rerun RUN`",
+    "`adjust_budget`": "`rerun RUN --adjust`",
+    "the agent's `timeout_seconds`": "the agent's timeout (`--adjust AGENT.timeout_seconds=…`)",
+}
 """The remedies name updates, as Temporal's clients do; here the commands for them stand instead."""
 
 
 def remedy_of(failure: Failure, *, ended: bool) -> str:
     """What to do, with the commands of a run that has `ended`, or is open. Empty for an unknown
     type, and where there is nothing to do."""
-    rule = ERRORS.get(ErrorType(failure.type)) if failure.type in set(ErrorType) else None
+    return _remedy(failure.type, ended=ended)
+
+
+def remedy_of_waiting(waiting: Waiting) -> str:
+    """What to do before a `retry` of what waits can help. Empty where the command is the whole
+    answer, such as a higher budget or an approval."""
+    is_retry = " retry " in waiting.command
+    return _remedy(waiting.type or "", ended=False) if is_retry else ""
+
+
+def _remedy(kind: str, *, ended: bool) -> str:
+    rule = ERRORS.get(ErrorType(kind)) if kind in set(ErrorType) else None
     if rule is None or rule.remedy.startswith("Nothing"):
         return ""
     text = rule.remedy

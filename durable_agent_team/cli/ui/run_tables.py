@@ -14,7 +14,7 @@ from durable_agent_team.cli.output import (
     utc_minute,
 )
 from durable_agent_team.cli.ui.decided_text import decided_lines
-from durable_agent_team.cli.ui.remedies import ENDED, next_commands, remedy_of
+from durable_agent_team.cli.ui.remedies import ENDED, next_commands, remedy_of, remedy_of_waiting
 from durable_agent_team.cli.ui.retry_text import retrying_text
 from durable_agent_team.cli.ui.token_text import kinds_text, saved_text
 from durable_agent_team.client.runs import RunSummary
@@ -248,6 +248,7 @@ def state_text(state: RunState) -> str:
 def _more_than_tasks(state: RunState) -> list[str]:
     ended = state.status in ENDED
     lines = failed_block(state.tasks, state.failure, ended=ended)
+    remedies: set[str] = set()
     if state.retrying:
         lines += ["", "attempted again (times in UTC)"]
         lines += [f"  {retrying_text(each)}" for each in state.retrying]
@@ -258,6 +259,10 @@ def _more_than_tasks(state: RunState) -> list[str]:
         for each in state.waiting:
             why, how = waiting_text(each)
             lines += [f"  {why}", f"    {how}"]
+            remedy = remedy_of_waiting(each)
+            if remedy and remedy not in remedies:
+                lines.append(f"    what to do: {remedy}")
+            remedies.add(remedy)
     if state.decisions:
         lines += ["", "decided by people", *decided_lines(state.decisions)]
     if state.refusals:

@@ -23,7 +23,7 @@ DEFINITIONS = json.dumps([{"name": "refund", "description": "", "parameters": SC
     [
         ('{"usd": 5}', ""),
         ('{"usd": 500}', "usd"),
-        ("{}", "usd"),
+        ("{}", "At the arguments: 'usd' is a required property"),
         ("[5]", "a JSON object is expected"),
         ("{", "no JSON"),
         ('{"usd": 5, "usd": 500}', "no JSON"),
