@@ -90,7 +90,7 @@ Reuse = Annotated[
     typer.Option(
         "--reuse",
         metavar="RUN",
-        help="Take over what this ended run was asked in the same words; pay for the rest.",
+        help="Take over the answers of this ended run to the same requests; pay only for the rest.",
         callback=check_reused_run,
     ),
 ]

@@ -58,7 +58,7 @@ async def read_ended_run(client: Client, id: str) -> EndedRun:
     if request is None:
         raise UpdateRefused(
             f"run {id}: its start input cannot be read, or Temporal has removed its first"
-            " execution, so no run can continue from it"
+            " execution, so it cannot be continued"
         )
     reader = _Reader(
         id, decoder, RunFold(id, request), await _costs(client, id, executions), request.team

@@ -77,7 +77,7 @@ async def _ended(client: Client, run: str) -> EndedRun:
     if await RunHandle(client, run).is_open():
         command = starter_command("retry", run, "TASK")
         raise RerunRefused(
-            f"run {run}: it is still open, and a run continues from one that has ended"
+            f"run {run}: it is still open, and only a run that has ended can be continued"
             f" (`{command}` does a task again in it)"
         )
     ended = await read_ended_run(client, run)

@@ -82,7 +82,7 @@ async def test_a_task_from_a_file_is_added_and_runs(starter: Starter, held: str)
     file = starter.folder / "risks.yaml"
     file.write_text(TASK)
     ended = await starter("add-task", held, str(file))
-    assert (ended.code, ended.out) == (0, "risks: is added; ready\n"), ended.err
+    assert (ended.code, ended.out) == (0, "risks: added; ready\n"), ended.err
     async with asyncio.timeout(60):
         while "risks" not in (await starter("state", held)).out:
             await asyncio.sleep(0.2)

@@ -157,7 +157,7 @@ async def test_retry_wakes_what_another_refusal_parked(starter: Starter, world: 
     (waiting,) = (await parked(starter, run)).waiting
     assert arguments(waiting.command) == ["retry", run, "facts"]
     ended = await starter("retry", run, "facts")
-    assert (ended.code, ended.out) == (0, "facts: it is tried again\n")
+    assert (ended.code, ended.out) == (0, "facts: is being tried again\n")
     assert (await starter("result", run)).code == 0
 
 

@@ -118,7 +118,7 @@ async def test_a_person_answers_with_a_text_or_a_file(
             file = str(tmp_path / "sent.json")
             ended = await starter("answer", run, "research", "result", "--file", file)
         assert ended.code == 0, ended.err
-        assert ended.out == "research: is answered, and runs again\n"
+        assert ended.out == "research: answered; it runs again\n"
         await report_of(handle)
         again = await starter("answer", run, "research", "retry")
         assert again.code != 0

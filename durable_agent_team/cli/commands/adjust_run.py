@@ -23,7 +23,7 @@ def agent(
     agent: Agent,
     model: Annotated[str | None, typer.Option("--model", help="A model with a price.")] = None,
     instructions: Annotated[
-        str | None, typer.Option("--instructions", help="How it works.")
+        str | None, typer.Option("--instructions", help="How it should work.")
     ] = None,
     timeout: Annotated[
         float | None, typer.Option("--timeout", help="Seconds for each attempt of a call.")
@@ -81,7 +81,7 @@ def add_task(
     except TeamFileError as error:
         raise CommandError(ExitCode.INVALID_INPUT, problem_text(error.problems)) from error
     added = with_run(run, lambda handle: handle.add_task(task))
-    return print_answer(added, f"{added.task}: is added; {added.status}", json)
+    return print_answer(added, f"{added.task}: added; {added.status}", json)
 
 
 @app.command()

@@ -52,8 +52,9 @@ def answer(
 ) -> int:
     """Answer a program or a tool that waits for a person. The work then continues.
 
-    Whether something happened that a tool began (EffectUnknown), what becomes of a tool that cannot
-    be called, or what a remote agent asks (InputRequired); `state` shows which.
+    The answer says whether an effect that a tool began has happened (EffectUnknown), what to do
+    about a tool that cannot be called, or what a remote agent wants to know (InputRequired);
+    `state` shows which.
     """
     from durable_agent_team.contracts.control import AnswerTask
 
@@ -70,14 +71,14 @@ def answer(
             message.task, message.decision, message.result, message.effect
         ),
     )
-    then = "its agent continues" if ":" in answered.task else "runs again"
+    then = "its agent continues" if ":" in answered.task else "it runs again"
     cut = ""
     if answered.result_bytes:
         cut = (
             f"; of the result's {answered.result_bytes:,} bytes it gets the beginning and the end,"
             f" {answered.max_result_bytes:,} bytes (`max_result_bytes` of the tool)"
         )
-    return print_answer(answered, f"{answered.task}: is answered, and {then}{cut}", json)
+    return print_answer(answered, f"{answered.task}: answered; {then}{cut}", json)
 
 
 def _result(decision: str, text: str | None, file: Path | None) -> str | None:

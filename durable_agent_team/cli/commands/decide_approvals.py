@@ -52,7 +52,7 @@ def approve(
     sha256: Sha256 = None,
     json: Json = False,
 ) -> int:
-    """Approve what waits for a person; it continues. The approval is used up once.
+    """Approve what waits for a person; it continues. An approval counts once.
 
     Without SUBJECT it answers nothing: it prints the plan that waits, in full.
     """
@@ -107,7 +107,7 @@ def approvals(
     run: Run,
     subject: Annotated[
         str | None,
-        typer.Argument(metavar="[SUBJECT]", help="Print this one alone, all of it."),
+        typer.Argument(metavar="[SUBJECT]", help="Print only this one, in full length."),
     ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="JSON Lines: one approval a line, for programs.")

@@ -17,7 +17,7 @@ def models(
 ) -> int:
     """Print the models that can be called. With upstream, context, every price, and dialect.
 
-    As the gateway has them (`GET /v1/models`). With NAME also one that is not in its list.
+    From the gateway's list (`GET /v1/models`); NAME may also be one that is not in it.
     """
     from durable_agent_team.cli.provider_catalog import CatalogUnavailable
     from durable_agent_team.cli.provider_models import read_models

@@ -21,7 +21,7 @@ def rerun(
         typer.Option(
             "--from",
             metavar="TASK",
-            help="Do this task again, and all behind it. May be given several times.",
+            help="Do this task again, and all that depend on it. May be given several times.",
         ),
     ] = None,
     adjust: Annotated[
@@ -38,7 +38,7 @@ def rerun(
     ] = False,
     json: JsonLines = False,
 ) -> int:
-    """Go on from a run that has ended, with a new run.
+    """Continue an ended run, as a new run.
 
     What is done is taken over and not paid again. What is not done, and what is behind it, runs.
     """

@@ -24,14 +24,12 @@ app = typer.Typer(rich_markup_mode=None)
 @app.command()
 def task(
     run: Run,
-    task: Annotated[
-        str, typer.Argument(metavar="TASK", help="Its id; `plan` and `answer` are there too.")
-    ],
+    task: Annotated[str, typer.Argument(metavar="TASK", help="Its id, or `plan` or `answer`.")],
     json: Json = False,
 ) -> int:
     """Print a task call by call. Prompt, answer, checks, repairs, charges; needs no worker.
 
-    Of an agent with tools, turn by turn: what each turn cost, and each call of a tool with its
+    For an agent with tools, turn by turn: what each turn cost, and each call of a tool with its
     arguments, effects, status, approval and result. With a worker, also why a call waits.
     If ATXP_API_KEY is set, the calls that a program made are read from the provider's ledger.
     """

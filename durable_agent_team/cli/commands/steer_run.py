@@ -39,7 +39,7 @@ def budget(
     run: Run,
     agent: Agent,
     amount: Annotated[
-        str, typer.Argument(metavar="USD", help="The new limit in all, such as 0.25.")
+        str, typer.Argument(metavar="USD", help="The new total limit, such as 0.25.")
     ],
     json: Json = False,
 ) -> int:
@@ -75,7 +75,7 @@ def transfer(
 
 @app.command()
 def retry(run: Run, task: Task, json: Json = False) -> int:
-    """Wake a parked task, or do one again that failed or is done. The run must still work.
+    """Wake a parked task, or redo one that has failed or is done. The run must be open.
 
     With a task that is done, everything behind it is done again, at its own price.
     """
@@ -125,14 +125,14 @@ def resume(run: Run, json: Json = False) -> int:
 
 def _retried(answer: "TaskAnswer") -> str:
     if not answer.again:
-        status = "it is tried again" if answer.status in ("parked", "woken") else answer.status
+        status = "is being tried again" if answer.status in ("parked", "woken") else answer.status
         return f"{answer.task}: {status}"
     behind, more = answer.again[1:], answer.again_total - len(answer.again)
     if not behind:
-        return f"{answer.task}: is done again; nothing is behind it"
+        return f"{answer.task}: is being done again; no other task depends on it"
     names = ", ".join(behind) + (f" and {more} more" if more else "")
     count = answer.again_total - 1
-    return f"{answer.task}: is done again, and {count} behind it: {names}"
+    return f"{answer.task}: is being done again, and so are {count} behind it: {names}"
 
 
 def _limit(adjusted: "BudgetAdjusted") -> str:

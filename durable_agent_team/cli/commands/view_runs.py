@@ -22,7 +22,7 @@ app = typer.Typer(rich_markup_mode=None)
 def watch(run: Run, json: JsonLines = False) -> int:
     """Follow a run until it ends; print its answer and its price.
 
-    Any number of viewers may follow a run, come and go. Ctrl-C stops following, not the run.
+    Any number of viewers may follow a run. Ctrl-C stops following, not the run.
     """
     from durable_agent_team.cli.ui.follow_run import follow_run
 
@@ -38,7 +38,7 @@ def watch(run: Run, json: JsonLines = False) -> int:
 def result(run: Run, json: Json = False) -> int:
     """Wait for the end of a run; print its answer and its price.
 
-    Of a run that has ended it needs no worker. Exit code 1 if it failed or was cancelled.
+    For a run that has ended, no worker is needed. Exit code 1 if it failed or was cancelled.
     """
 
     async def wait_for_result(handle: "RunHandle") -> "RunReport":
@@ -88,7 +88,7 @@ def state(run: Run, json: Json = False) -> int:
 
 @app.command()
 def spend(run: Run, json: Json = False) -> int:
-    """Print what each agent has spent, of what budget. Also what the ledger says."""
+    """Print what each agent has spent, and its budget. Also what the ledger says."""
     from durable_agent_team.cli.ui.run_tables import spend_table
 
     found = with_run(run, lambda handle: handle.spend())

@@ -26,7 +26,7 @@ def report(
     out: Annotated[Path, typer.Option("--out", help="FILE.html, FILE.md or FILE.json.")],
     json: Json = False,
 ) -> int:
-    """Write an ended run into one file. Answer, graph, money, timeline; to send to someone."""
+    """Write the report of an ended run to a file. Answer, graph, money and timeline."""
     from durable_agent_team.cli.json_output import Written
     from durable_agent_team.cli.ui.report_formats import FORMATS
 

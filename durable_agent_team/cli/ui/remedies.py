@@ -19,15 +19,16 @@ ENDED = frozenset(
         RunStatus.TIMED_OUT,
     }
 )
+TIMEOUT = "the agent's `timeout_seconds`"
 OPEN_RUN = {
     "`retry_task`": "`retry RUN TASK`",
     "`adjust_budget`": "`budget RUN AGENT USD`",
-    "the agent's `timeout_seconds`": "the agent's timeout (`agent RUN AGENT --timeout SECONDS`)",
+    TIMEOUT: f"{TIMEOUT} (`agent RUN AGENT --timeout SECONDS`)",
 }
 ENDED_RUN = {
     "`retry_task`": "`rerun RUN`",
     "`adjust_budget`": "`rerun RUN --adjust`",
-    "the agent's `timeout_seconds`": "the agent's timeout (`--adjust AGENT.timeout_seconds=…`)",
+    TIMEOUT: f"{TIMEOUT} (`rerun RUN --adjust`)",
 }
 """The remedies name updates, as Temporal's clients do; here the commands for them stand instead."""
 

@@ -41,7 +41,7 @@ UNREADABLE = Section(
         wrong("A huge file", "x" * 8_000_001, "more than 2,000,000 characters", "shorten it"),
         wrong(
             "A tab", "name: brief\n\tgoal: x\n", "team.yaml:2: error: YAML: found character '\\t'",
-            "mind indentation",
+            "indent with spaces",
         ),
         wrong("A bracket that is not closed",
               "name: [\n", "team.yaml:", "YAML", "mind indentation"),
@@ -105,7 +105,8 @@ KEYS = Section(
         ),
         wrong(
             "An invalid JSON Schema", team(task=", output: {type: nonsense}"),
-            "tasks[0].output = $.type: this is not a JSON Schema", "'nonsense'", "correct it there",
+            "tasks[0].output = $.type: this is not a JSON Schema", "'nonsense' is no type",
+            "one of object",
         ),
         wrong(
             "A JSON Schema with a remote reference", team(task=", output: {$ref: 'http://x/y'}"),
