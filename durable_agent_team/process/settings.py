@@ -287,5 +287,5 @@ def _problem(kind: type[BaseSettings], line: Any) -> Problem:
         return Problem(field=name.upper(), what="is not set", remedy=remedy)
     what, better = explain_error(line)
     value = "" if "Secret" in str(field and field.annotation) else shown(str(line["input"]))
-    remedy = f"{better or 'correct it'}, in .env or the environment: {meaning}"
+    remedy = f"{better or 'correct it'}, in .env or the environment; it is: {meaning.rstrip('.')}"
     return Problem(field=name.upper(), value=value, what=what, remedy=remedy)

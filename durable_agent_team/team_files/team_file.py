@@ -37,6 +37,7 @@ MAX_BESIDE = 1_000
 MAX_ALL = 100_000_000
 """Bytes of all documents, which are read into memory. What fits into a start without a store of
 large texts is `rules.size_limits`."""
+SHORTER = "shorten it, or split it into several documents"
 Inputs = Sequence[tuple[str, str]]
 
 __all__ = ["FileProblem", "Inputs", "TeamFileError", "in_team_file", "load_team"]
@@ -195,7 +196,7 @@ class _TeamFile(YamlFile):
             tried.add(name)
             try:
                 file = extra.get(name) or self._document_path(name)
-                sources[name] = read_text(file, MAX_SOURCE)
+                sources[name] = read_text(file, MAX_SOURCE, SHORTER)
             except Unreadable as error:
                 what, remedy = error.args
                 if what.startswith("there is no file") and (close := self._similar_file(name)):

@@ -148,11 +148,12 @@ class Unreadable(Exception):
     """A file cannot be used. The arguments are the problem and the remedy."""
 
 
-def read_text(file: Path, limit: int) -> str:
-    """Returns a regular file's text of `limit` characters at most. Raises `Unreadable`."""
+def read_text(file: Path, limit: int, shorter: str = "shorten it") -> str:
+    """Returns a regular file's text of `limit` characters at most. Raises `Unreadable`, with
+    `shorter` as the remedy for a longer one."""
     name = shown(str(file), 200)
     try:
-        return _decode(read_regular(file, 4 * limit + 1), limit, name)
+        return _decode(read_regular(file, 4 * limit + 1), limit, name, shorter)
     except NotAFile as error:
         what = f"{name} is a {error}, and only a file is read"
         raise Unreadable(what, "write its content into a file") from None
@@ -164,16 +165,16 @@ def read_text(file: Path, limit: int) -> str:
         raise Unreadable(f"no file can have the name {name}", "check the path") from None
 
 
-def _decode(content: bytes, limit: int, name: str) -> str:
+def _decode(content: bytes, limit: int, name: str, shorter: str = "shorten it") -> str:
     if len(content) > 4 * limit:
-        raise Unreadable(f"more than {limit:,} characters", "shorten it")
+        raise Unreadable(f"more than {limit:,} characters", shorter)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         what = f"{name} is not UTF-8 text (byte {error.start})"
         raise Unreadable(what, "convert it to plain text in UTF-8") from None
     if len(text) > limit:
-        raise Unreadable(f"{len(text):,} characters, the maximum is {limit:,}", "shorten it")
+        raise Unreadable(f"{len(text):,} characters, the maximum is {limit:,}", shorter)
     return text
 
 

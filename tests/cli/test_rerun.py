@@ -27,7 +27,9 @@ async def test_a_failed_run_is_gone_on_from(starter: Starter, world: FakeWorld) 
     assert saved in ended.err
     assert f"facts (research): done, taken over from {run}, 0.010000 USD there" in ended.out
     assert f"taken over from {run}, 0.010000 USD there: facts" in ended.out
-    assert "taken over from other runs, and not paid here: 0.010000 USD" in ended.out
+    assert (
+        "taken over from other runs (tasks, plan and answer), and not paid here: 0.01" in ended.out
+    )
     assert "ledger: 0.030000 USD, agrees" in ended.out
     charges, state, graph = await asyncio.gather(
         *(starter(view, again) for view in ("charges", "state", "graph"))

@@ -120,7 +120,10 @@ def money_notes(spend: SpendReport) -> list[str]:
     if saved := saved_text(total.saved_usd):
         lines.append(saved)
     if spend.reused_usd is not None:
-        lines.append(f"taken over from other runs, and not paid here: {usd(spend.reused_usd)} USD")
+        lines.append(
+            "taken over from other runs (tasks, plan and answer), and not paid here:"
+            f" {usd(spend.reused_usd)} USD"
+        )
     estimated = sum(each.estimated_charges for each in spend.agents)
     if estimated:
         lines.append(f"charges at their upper bound, without a reported usage: {estimated}")

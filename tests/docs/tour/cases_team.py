@@ -223,7 +223,7 @@ DOCUMENTS = Section(
         document("A document that is not text", "a.pdf", b"%PDF\xff", "a.pdf is not UTF-8 text"
                  " (byte 4)", "convert it to plain text"),
         document("A document that is too long", "a.md", "x" * 1_000_001, "1,000,001 characters",
-                 "the maximum is 1,000,000", "shorten it"),
+                 "the maximum is 1,000,000", "split it into several documents"),
         Case(
             "--input without a file", f"{VALIDATE} --input facts", files={"team.yaml": TEAM},
             says=["--input = facts: not TASK=FILE", "write --input market=news.md"],
