@@ -286,6 +286,7 @@ def _problem(kind: type[BaseSettings], line: Any) -> Problem:
         remedy = f"set {name.upper()} in .env or the environment: {meaning}"
         return Problem(field=name.upper(), what="is not set", remedy=remedy)
     what, better = explain_error(line)
-    value = "" if "Secret" in str(field and field.annotation) else shown(str(line["input"]))
+    hidden = line["input"] is None or "Secret" in str(field and field.annotation)
+    value = "" if hidden else shown(str(line["input"]))
     remedy = f"{better or 'correct it'}, in .env or the environment; it is: {meaning.rstrip('.')}"
     return Problem(field=name.upper(), value=value, what=what, remedy=remedy)

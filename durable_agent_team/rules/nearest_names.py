@@ -43,7 +43,8 @@ def choice(name: str, known: Collection[str]) -> str:
 
 def listed(known: Collection[str]) -> str:
     """The same remedy, without a comparison."""
-    return f"one of: {', '.join(islice(known, MAX_NAMES)) or 'none'}"[:MAX_NAMES]
+    names = ", ".join(islice(known, MAX_NAMES))
+    return f"one of: {names}"[:MAX_NAMES] if names else "there are none"
 
 
 class Remedies:

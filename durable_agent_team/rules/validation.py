@@ -30,6 +30,7 @@ from durable_agent_team.rules.seed_checks import seed_problems, seeded_tasks
 from durable_agent_team.rules.tools.tool_checks import tool_problems, uncharged_prices
 from durable_agent_team.rules.tools.tool_warnings import tool_warnings
 
+NO_TASKS = "the team has no tasks of its own: the orchestrator plans them"
 MAX_PROBLEMS = 100
 """Of one input. A graph can have hundreds of thousands, and to list them would take minutes."""
 
@@ -260,6 +261,6 @@ def _result_problems(team: Team) -> Iterator[Problem]:
         yield Problem(
             field="result",
             value=team.result,
-            what="the team has no tasks of its own: the orchestrator plans them",
+            what=NO_TASKS,
             remedy="leave result out",
         )

@@ -14,6 +14,7 @@ from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.team import Team
 from durable_agent_team.rules.tools.tool_checks import NO_DOCUMENTS, NO_HOSTS, NO_SERVER
+from durable_agent_team.rules.validation import NO_TASKS
 from durable_agent_team.team_files.union_branches import branch_of
 
 ROUNDS = 12
@@ -42,9 +43,13 @@ def _mend(data: Any, kind: str, loc: tuple[int | str, ...]) -> bool:
     branch = branch_of(path)
     if branch is not None:
         path = (*path[: branch.at], *path[branch.at + 1 :])
+    if "output" in path:
+        path = path[: path.index("output") + 1]  # the rest is a kind of output that pydantic tried
     place, last = _place(data, path, kind)
     if last is None:
         return False
+    if path[-1] == "output" and last != "output":
+        return True  # an error of another kind has removed it: the task is to stay
     if kind == "missing":
         if last == "id" and len(loc) == 3:
             del data["tasks"][loc[1]]  # nothing can be said of a task without a name
@@ -108,6 +113,8 @@ def _follows(problem: Problem, raw: Mapping[str, Any]) -> bool:
         return problem.value in _keys(raw.get("agents"))
     if problem.what == "no such task":
         return problem.value in _task_ids(raw)
+    if problem.what == NO_TASKS:
+        return bool(raw.get("tasks"))  # none of them could be kept
     if problem.field == "goal":
         return raw.get("goal") is not None
     if problem.what == NO_HOSTS:

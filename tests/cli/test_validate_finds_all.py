@@ -114,6 +114,7 @@ SOUND = {
             {"tasks": [{"id": "a", "agent": "a", "ask": ""}]},
             {"tasks": [{"id": "a", "agent": "a", "ask": "Read.", "inputs": ["none.md"]}]},
             {"tasks": [{"id": "a", "agent": "a", "ask": "Read.", "output": {"type": "x"}}]},
+            {"tasks": [{"id": "a", "agent": "a", "ask": "Read.", "output": "essay"}]},
             {"tasks": [*SOUND["tasks"], {"id": "Bad", "agent": "a", "ask": "Read."}]},
             {"max_parallel": 0},
         ]

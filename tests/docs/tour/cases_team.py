@@ -130,7 +130,7 @@ PLAN = Section(
         ),
         wrong(
             "An unknown dependency", team(task=", depends_on: [fact]"),
-            "tasks.facts.depends_on = fact: no such task", "one of: none",
+            "tasks.facts.depends_on = fact: no such task", "there are none",
         ),
         wrong(
             "A cycle", TWO.replace("the facts.", "the facts., depends_on: [text]"),
