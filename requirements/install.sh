@@ -34,7 +34,7 @@ interrupted() {
     wait "$running" 2>/dev/null || true
   fi
   echo >&2
-  echo "interrupted; the same command goes on from here" >&2
+  echo "interrupted; run the same command again to continue" >&2
   exit 130
 }
 trap interrupted INT TERM HUP
