@@ -40,6 +40,7 @@ REFUNDS = '{"action": "refund", "arguments": {"order": "A-17", "share": "full"}}
 RULES = [
     *(Rule(contains=f"Ask for {status}.", status=status) for status in (400, 402, 403, 429, 500)),
     Rule(contains="Ask for a nap.", latency=2),
+    Rule(contains="Ask for a long nap.", latency=12),
     Rule(contains="Ask for HTML.", body="<html>"),
     Rule(contains="Plan nonsense", text="I would rather not."),
     Rule(contains="Refund order A-17.", text=REFUNDS),
