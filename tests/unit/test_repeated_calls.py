@@ -15,6 +15,7 @@ from durable_agent_team.client.run_history import (
 )
 from durable_agent_team.contracts.call import CallResult
 from durable_agent_team.contracts.program import ProgramCall
+from durable_agent_team.contracts.program_kinds import PythonRun
 from tests.unit.test_call_decisions import REQUEST
 
 START = datetime(2026, 11, 29, tzinfo=UTC)
@@ -78,4 +79,11 @@ def test_a_program_that_ended_without_a_word_has_cost_what_its_run_knew() -> Non
 
 
 def program(known_usd: str) -> ProgramCall:
-    return ProgramCall.model_construct(known_spent_usd=Decimal(known_usd))
+    return ProgramCall(
+        call=REQUEST,
+        run=PythonRun(python="of.ours:answer"),
+        scope="scope",
+        execution=1,
+        role="Counter",
+        known_spent_usd=Decimal(known_usd),
+    )
