@@ -174,6 +174,7 @@ def test_discarded_work_that_a_run_takes_up_again_is_counted_once(continues: boo
     stored = result(Decimal("0.2")).model_copy(update={"replayed": True})
     account.settle("ahead", stored, Use.USEFUL)
     account.read_back(ledger(account, charges))
+    account.read_back(ledger(account, {}))  # without its lines, as where the sums agree
     report = account.report()
     assert (report.spent_usd, report.discarded_usd) == (Decimal("0.35"), Decimal("0.05"))
     assert account.charges.by_task["second"] == Decimal("0.2")

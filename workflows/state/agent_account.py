@@ -288,9 +288,12 @@ class AgentAccount:
                 elif key not in known:
                     self.unanswered.add(key)
         self.charges.add_unknown(
-            (key, amount)
-            for key, amount in amounts.items()
-            if key not in issued and key not in self.in_flight
+            (
+                (key, amount)
+                for key, amount in amounts.items()
+                if key not in issued and key not in self.in_flight
+            ),
+            are_all=bool(amounts) and ledger.charged_usd == ledger.spent_usd,
         )
         self._count_programs(ledger)
         for charge in ledger.charges:

@@ -98,9 +98,10 @@ class Charges:
         if self.of_use(key, Use.DISCARDED):
             self.replace(key, Use.DISCARDED, ZERO)
 
-    def add_unknown(self, amounts: Iterable[tuple[str, Decimal]]) -> None:
+    def add_unknown(self, amounts: Iterable[tuple[str, Decimal]], *, are_all: bool = False) -> None:
         """Charges, by key, of calls that are not in this history: of earlier executions, whose sum
-        is known, or discarded by a reset of the run."""
+        is known, or discarded by a reset of the run. Where these `are_all` of the ledger, less
+        may be discarded than it seemed, since the run has taken some of it up again."""
         if not self.settled_usd:
             for key, amount in amounts:
                 if (missing := amount - self.of_key(key)) > 0:
@@ -108,5 +109,6 @@ class Charges:
             return
         unlisted = (amount for key, amount in amounts if key == NO_KEY or key not in self.by_key)
         unknown = max(sum(unlisted, ZERO) - self.settled_usd, ZERO)
-        if unknown != self.of_use(NO_KEY, Use.DISCARDED):
+        before = self.of_use(NO_KEY, Use.DISCARDED)
+        if unknown > before or (are_all and unknown < before):
             self.replace(NO_KEY, Use.DISCARDED, unknown)
