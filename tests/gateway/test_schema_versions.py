@@ -59,6 +59,21 @@ def test_an_old_database_is_brought_to_the_current_version(old: Path) -> None:
     conn.close()
 
 
+def test_a_migration_that_is_cut_off_has_not_begun(
+    old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a kill, or a full disk: the next start does all of it."""
+    [*_, last] = MIGRATIONS
+    cut_off = (*MIGRATIONS[last], "SELECT no_such_function()")
+    with monkeypatch.context() as patched:
+        patched.setitem(MIGRATIONS, last, cut_off)
+        before = old.read_bytes()
+        with pytest.raises(SchemaError):
+            connect(old)
+    assert len(old.read_bytes()) == len(before)
+    test_an_old_database_is_brought_to_the_current_version(old)
+
+
 def test_a_charge_by_kind_is_written_next_to_the_old_ones(old: Path) -> None:
     conn = connect(old)
     assert isinstance(
