@@ -47,6 +47,7 @@ async def storm(
         say("all that can end has ended; gathering what is left behind")
         supervisor = asyncio.create_task(running.look_after())
         try:
+            await running.calm()
             evidence = await gather(running, driver, LEASE_SECONDS + 5)
         except BaseException:
             shutil.copytree(running.folder / "logs", BROKEN / str(seed), dirs_exist_ok=True)

@@ -76,6 +76,12 @@ class Stack:
         """All its processes."""
         await asyncio.gather(*(victim.end() for victim in self.victims.values()))
 
+    async def calm(self) -> None:
+        """Until each gateway is ready, whatever has just struck it. Raises `NotReady`."""
+        for gateway in _gateways(self.victims).values():
+            async with gateway.undisturbed(READY["gateway"]):
+                pass
+
     async def look_after(self) -> None:
         """Restarts processes that exit, as a supervisor does."""
         while True:
