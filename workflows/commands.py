@@ -101,13 +101,13 @@ class Commands:
     async def adjust_budget(self, command: AdjustBudget) -> BudgetAdjusted:
         await self._accounts_open()
         adjusted = await self._run.limits.adjust(command)
-        self._run.wake(command.agent)
+        self._run.wake_paid(command.agent)
         return adjusted
 
     async def transfer(self, command: Transfer) -> Transferred:
         await self._accounts_open()
         transferred = await self._run.limits.transfer(command)
-        self._run.wake(command.to_agent)
+        self._run.wake_paid(command.to_agent)
         return transferred
 
     async def adjust_agent(self, command: AdjustAgent) -> AgentAdjusted:
@@ -115,7 +115,7 @@ class Commands:
         await self._look_up(command.model)
         self._check_agent(command)
         if apply_to_agent(self._progress, command):
-            self._run.wake(command.agent)
+            self._run.wake_changed(command.agent)
             self._run.attempt_again(command.agent)
         self._progress.changed()
         return agent_now(self._progress, command.agent)

@@ -172,9 +172,17 @@ class Run:
             self._wake_unpaid()
         self.progress.changed()
 
-    def wake(self, agent: str) -> None:
-        """Makes this agent's waiting calls look again: there may be money, or other settings."""
-        self.parking.wake_agent(agent)
+    def wake_paid(self, agent: str) -> None:
+        """Makes this agent's waiting calls look again: there may be money."""
+        self.parking.wake_paid(agent)
+        self._look_again(agent)
+
+    def wake_changed(self, agent: str) -> None:
+        """Makes this agent's waiting calls look again: it has other settings."""
+        self.parking.wake_changed(agent)
+        self._look_again(agent)
+
+    def _look_again(self, agent: str) -> None:
         if self.answers is not None:
             self.answers.gate.release(agent)
         self.progress.changed()

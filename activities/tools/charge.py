@@ -20,7 +20,7 @@ class Charges(Protocol):
 
     async def reserve(
         self, key: SecretStr, charge: str, amount_usd: Decimal, what: str
-    ) -> object: ...
+    ) -> ToolCharge: ...
 
     async def settle(self, key: SecretStr, charge: str) -> object: ...
 
@@ -37,6 +37,8 @@ class Charge:
         self._sealer = sealer
         self.charged_usd = Decimal(0)
         """What the account has paid, or keeps reserved since the tool may have run."""
+        self.was_settled = False
+        """The account had paid for this call before it was reserved here."""
 
     async def reserve(self) -> None:
         """Raises `AtxpError`: then nothing may be called."""
@@ -44,7 +46,9 @@ class Charge:
         if account is None or not price:
             return
         self._key = self._sealer.unseal(account.sealed_key, account.account_id)
-        await self._charges.reserve(self._key, self._order.key, price, self._order.facts.source)
+        source = self._order.facts.source
+        charge = await self._charges.reserve(self._key, self._order.key, price, source)
+        self.was_settled = charge.is_settled
         self.charged_usd = price
 
     async def settle(self) -> None:

@@ -95,6 +95,7 @@ class ToolCallInFlight:
             async with self._ready() as call:
                 await self._charge.reserve()
                 if order.facts.effects is Effects.ONCE:
+                    self._check_not_paid()
                     self._is_marked = True
                     await mark_sent(after_heartbeats=self._has_beaten)
                 self.is_sent = True
@@ -117,6 +118,16 @@ class ToolCallInFlight:
             return seconds
         left = time_left(MARGIN_SECONDS) - (time.perf_counter() - self._clock)
         return max(min(seconds, left), 0.1)
+
+    def _check_not_paid(self) -> None:
+        """What the account has paid for has run: Temporal may have forgotten it, the ledger has
+        not. Only a person lets it run again."""
+        if self._charge.was_settled and not self._order.again:
+            raise ToolBroke(
+                "its account has paid for this call already, and this run has no result of it, as"
+                " after a backup of Temporal was restored",
+                sent=True,
+            )
 
     @asynccontextmanager
     async def _ready(self) -> AsyncIterator[Call]:

@@ -146,12 +146,13 @@ class _HistoryReader:
         ]
         ends = [_time(events[-1].event_time) for events in executions]
         ended = executions[-1][-1].WhichOneof("attributes") or ""
+        made = _with_known_spend(_charged_once(_taken_up(calls, ends)))
         return RunRecord(
             id=id,
             request=known.request,
             accounts=(*known.accounts, *(ref for one in opened for ref in one.accounts)),
             capabilities=opened[-1].capabilities if opened else known.capabilities,
-            calls=_with_read_back(_taken_up(calls, ends), await self._ledger_amounts(activities)),
+            calls=_with_read_back(made, await self._ledger_amounts(activities)),
             started_at=known.started_at,
             ended_at=ends[-1] if _ends_run(ended) else None,
             is_partial=known.is_partial,
@@ -247,6 +248,44 @@ def _taken_up(executions: list[list[RecordedCall]], ends: list[datetime]) -> lis
             replace(call, failure=CANCELLED, ended_at=ends[number - 1]) for call in left.values()
         ]
     return calls
+
+
+def _charged_once(calls: list[RecordedCall]) -> list[RecordedCall]:
+    """An answer of the gateway's store was charged when it was made: where an activity before has
+    failed and reported that charge, it is the answer's, as the run counts it."""
+    found: list[RecordedCall] = []
+    failed: dict[tuple[str, str], list[int]] = {}
+    for number, call in enumerate(calls):
+        found.append(call)
+        if call.program is not None:
+            continue
+        if call.failed_usd:
+            failed.setdefault(call.key, []).append(number)
+        elif call.result is not None and call.result.replayed:
+            left = call.result.cost_usd
+            for earlier in failed.pop(call.key, ()):
+                before = found[earlier]
+                taken = min(left, before.failed_usd)
+                found[earlier] = replace(before, failed_usd=before.failed_usd - taken)
+                left -= taken
+    return found
+
+
+def _with_known_spend(calls: list[RecordedCall]) -> list[RecordedCall]:
+    """A program's execution that failed has cost what the run knew when it started the next one of
+    its scope: the execution itself may have ended without a word."""
+    found = list(calls)
+    latest: dict[tuple[str, str], int] = {}
+    for number, call in enumerate(calls):
+        if call.program is None:
+            continue
+        before = latest.get(call.key)
+        if before is not None and (earlier := found[before]).failure is not None:
+            assert earlier.program is not None
+            cost = call.program.known_spent_usd - earlier.program.known_spent_usd
+            found[before] = replace(earlier, failed_usd=max(earlier.failed_usd, cost))
+        latest[call.key] = number
+    return found
 
 
 def _with_read_back(

@@ -201,8 +201,10 @@ _RULES = {
     ),
     ErrorType.KEY_CONFLICT: ErrorRule(
         Outcome.ON_FAILURE,
-        "HTTP 409 `idempotency_conflict`: the same key was sent with a different body.",
-        "Let workers of one version finish the run, or run again.",
+        "HTTP 409 `idempotency_conflict`: the same key was sent with another body, by a worker of"
+        " another version, or after the backup that Temporal was restored from.",
+        "Let workers of one version finish the run; `retry_task` makes it a new call, which is"
+        " charged, with a key of its own.",
     ),
     ErrorType.SEALING_KEY_MISMATCH: ErrorRule(
         Outcome.PARKS,

@@ -40,6 +40,8 @@ class ToolOrder(Message):
     arguments: str = Field("{}", max_length=MAX_ARGUMENTS)
     edited: bool = False
     """A person has changed the arguments: the model is told what was called."""
+    again: bool = False
+    """A person has said that a call which may have run is to be made again."""
     documents: dict[str, Text] = Field({}, max_length=1_000)
     """Of the tools that read documents."""
     session: str | None = Field(None, max_length=100)

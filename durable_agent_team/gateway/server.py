@@ -4,7 +4,6 @@ import asyncio
 import errno
 import logging
 import os
-import time
 from contextlib import suppress
 from functools import partial
 
@@ -185,10 +184,10 @@ class Server:
                 log.exception("releasing abandoned reservations failed")
 
     async def _remove_blobs_periodically(self) -> None:
+        after_seconds = self.settings.gateway_blob_days * 86_400
         while True:
-            before = time.time() - self.settings.gateway_blob_days * 86_400
             try:
-                removed = await self.gateway.blobs.remove_unused(before)
+                removed = await self.gateway.blobs.remove_unused(after_seconds)
             except StoreError as error:
                 log.error("removing expired blobs failed: %s", error)
                 removed = 0

@@ -8,6 +8,7 @@ import asyncio
 import json
 import logging
 import random
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -44,7 +45,15 @@ async def storm(
         driver = Driver(plan, running, say)
         await driver.play()
         say("all that can end has ended; gathering what is left behind")
-        evidence = await gather(running, driver, LEASE_SECONDS + 5)
+        supervisor = asyncio.create_task(running.look_after())
+        try:
+            await running.calm()
+            evidence = await gather(running, driver, LEASE_SECONDS + 5)
+        except BaseException:
+            shutil.copytree(running.folder / "logs", BROKEN / str(seed), dirs_exist_ok=True)
+            raise
+        finally:
+            supervisor.cancel()
         await running.end()
         evidence.facts.processes_left = await left_behind(running.names)
         verdict = judge(evidence.facts)

@@ -91,6 +91,11 @@ class Victim:
                 self._signal(signal.SIGCONT)
                 self.spans.append(Span(self.name, "freeze", start, time.time()))
 
+    @property
+    def is_away(self) -> bool:
+        """Killed or frozen at this moment."""
+        return self._busy.locked()
+
     async def look_after(self) -> None:
         """Restarts it if it exited unexpectedly, which is counted."""
         if self._busy.locked() or self._process is None or self._process.returncode is None:

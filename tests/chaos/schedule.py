@@ -1,7 +1,7 @@
 """Pure: the events of a storm and their times, drawn from a seed, which repeats them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Final, TypeVar
 
@@ -12,6 +12,8 @@ SHAPES: Final = (
     *("long", "heavy", "tools", "scopes", "servers", "wide", "shrink"),
 )
 
+TEXTS: Final = "texts"
+"""The store of large texts, and its disk."""
 SHORT_TIMEOUT: Final = 1.2
 """Of an agent whose attempts end before the gateway's, in seconds."""
 UPSTREAM_TIMEOUT: Final = 2.5
@@ -69,6 +71,7 @@ LONG_AWAY: Final = {("kill", "gateway"): 30.0, ("freeze", "gateway"): LEASE_SECO
 """How long one in `ONE_IN` of these events lasts, in seconds: a store that is gone for half a
 minute, and a gateway that hangs for longer than its leases."""
 ONE_IN: Final = 6
+SECOND_GATEWAY: Final = "gateway-2"
 SERVER_EVENTS: Final = {
     ("kill", "stdio_server"): 3,
     ("freeze", "stdio_server"): 1,
@@ -131,13 +134,28 @@ def make_storm(seed: int, runs: int, seconds: float) -> Storm:
         )
         for index in range(runs)
     )
+    processes = _process_events(random, seconds)
+    if has_two_gateways(seed):
+        processes = list(_of_both(seed, processes))
+    processes += _server_events(seed, planned, seconds) + _text_events(seed, seconds)
     return Storm(
         seed,
         seconds,
         planned,
-        tuple(_process_events(random, seconds) + _server_events(seed, planned, seconds)),
+        tuple(processes),
         tuple(_money_events(random, planned, seconds)),
     )
+
+
+def keeps_texts_in_gateway(seed: int) -> bool:
+    """Otherwise they are in a directory, on a disk of their own."""
+    return seed % 2 == 0
+
+
+def has_two_gateways(seed: int) -> bool:
+    """On one database, each with a worker of its own: then a gateway that hangs for longer than its
+    lease loses its calls to the other one."""
+    return seed % 4 in (2, 3)
 
 
 def fate(seed: int, marker: str, number: int) -> tuple[str, float]:
@@ -160,6 +178,28 @@ def _process_events(random: Random, seconds: float) -> list[ProcessEvent]:
             length = LONG_AWAY.get((kind, victim), length)
         events.append(ProcessEvent(at, kind, victim, length))
         at += random.uniform(0.6, 2.4)
+    return events
+
+
+def _of_both(seed: int, events: Sequence[ProcessEvent]) -> Iterator[ProcessEvent]:
+    """The same events, with one or the other gateway; half of those that freeze last for longer
+    than a lease."""
+    random = Random(f"gateways:{seed}")
+    for event in events:
+        if event.victim == "gateway" and event.kind in ("kill", "freeze"):
+            event = replace(event, victim=random.choice(("gateway", SECOND_GATEWAY)))
+            if event.kind == "freeze" and random.random() < 0.5:
+                event = replace(event, seconds=LONG_AWAY["freeze", "gateway"])
+        yield event
+
+
+def _text_events(seed: int, seconds: float) -> list[ProcessEvent]:
+    """The disk of the texts is full; where they are in the gateway, that is its own disk."""
+    random = Random(f"texts:{seed}")
+    events: list[ProcessEvent] = []
+    at = 0.0
+    while (at := at + random.uniform(3, 15)) < seconds and not keeps_texts_in_gateway(seed):
+        events.append(ProcessEvent(at, "fill", TEXTS, random.choice((1.0, 3.0, 12.0))))
     return events
 
 

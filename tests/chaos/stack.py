@@ -18,8 +18,17 @@ from durable_agent_team.process.project_root import PROJECT_ROOT
 from durable_agent_team.process.stack_state import LOCAL_ENV
 from tests.chaos.disks import Disk, disk
 from tests.chaos.processes import Victim
-from tests.chaos.schedule import LEASE_SECONDS, UPSTREAM_TIMEOUT
+from tests.chaos.schedule import (
+    LEASE_SECONDS,
+    LONG_AWAY,
+    SECOND_GATEWAY,
+    TEXTS,
+    UPSTREAM_TIMEOUT,
+    has_two_gateways,
+    keeps_texts_in_gateway,
+)
 from tests.chaos.stdio_servers import StdioServers
+from tests.chaos.strikes import GatewayStrikes
 from tests.chaos.teams import DEAR, PIDS, PRICES
 from tests.chaos.text_stores import TextStore
 from tests.chaos.upstream import StormUpstream
@@ -29,7 +38,6 @@ from tests.support.serving import listening
 from tests.support.stack import client_of, plan_in
 
 TRACES = "traces.otlp"
-TEXTS = "texts"
 READY = {"gateway": "gateway ready", "worker": "worker ready"}
 """What their logs have when they are."""
 
@@ -46,6 +54,8 @@ class Stack:
     http_server: str
     """The address of the server of tools by HTTP."""
     secrets: dict[str, str]
+    gateways: list[str]
+    """Their addresses."""
 
     @property
     def database(self) -> Path:
@@ -60,11 +70,17 @@ class Stack:
     @property
     def names(self) -> list[str]:
         """What its processes have in their command lines or environments."""
-        return [str(self.folder), self.secrets["ATXP_API_URL"].removesuffix("/v1")]
+        return [str(self.folder), *self.gateways]
 
     async def end(self) -> None:
         """All its processes."""
         await asyncio.gather(*(victim.end() for victim in self.victims.values()))
+
+    async def calm(self) -> None:
+        """Until each gateway is ready, whatever has just struck it. Raises `NotReady`."""
+        for gateway in _gateways(self.victims).values():
+            async with gateway.undisturbed(READY["gateway"]):
+                pass
 
     async def look_after(self) -> None:
         """Restarts processes that exit, as a supervisor does."""
@@ -81,14 +97,12 @@ async def stack(seed: int) -> AsyncIterator[Stack]:
         folder = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
         upstream = await exits.enter_async_context(StormUpstream(seed))
         traces = await exits.enter_async_context(_receiver(folder / TRACES))
-        in_gateway = seed % 2 == 0
+        in_gateway = keeps_texts_in_gateway(seed)
         plan = plan_in(folder, upstream.url, DEAR)
+        names = ["gateway", "temporal", *([] if in_gateway else [TEXTS])]
+        disks = {name: exits.enter_context(disk(name, folder / f"{name}-disk")) for name in names}
         if not in_gateway:
-            plan = _with_texts_in(plan, folder / TEXTS)
-        disks = {
-            name: exits.enter_context(disk(name, folder / f"{name}-disk"))
-            for name in ("gateway", "temporal")
-        }
+            plan = _with_texts_in(plan, disks[TEXTS].folder / TEXTS)
         parts = {part.name: _on_disk(part, folder, disks) for part in plan.parts}
         observed = {"OTEL_EXPORTER_OTLP_ENDPOINT": traces}
         limits = {
@@ -96,28 +110,42 @@ async def stack(seed: int) -> AsyncIterator[Stack]:
             "UPSTREAM_TIMEOUT_SECONDS": str(UPSTREAM_TIMEOUT),
             "GATEWAY_LEASE_SECONDS": str(LEASE_SECONDS),
         }
-        [port] = lasting_ports(1)
+        port, second_port = lasting_ports(2)
+        gateways = [plan.gateway_url]
+        of_second: dict[str, str] = {}
+        if has_two_gateways(seed):
+            gateways.append(f"http://127.0.0.1:{second_port}")
+            of_second = dict.fromkeys(("ATXP_API_URL", "ATXP_LLM_URL"), f"{gateways[1]}/v1")
         victims = {
             "temporal": _victim("temporal", parts["temporal"], folder, {}),
-            "gateway": _victim("gateway", parts["gateway"], folder, {**limits, **observed}),
+            "gateway": _gateway("gateway", parts["gateway"], folder, {**limits, **observed}),
             "worker-1": _victim("worker-1", parts["worker"], folder, observed),
-            "worker-2": _victim("worker-2", parts["worker"], folder, observed),
+            "worker-2": _victim("worker-2", parts["worker"], folder, {**observed, **of_second}),
             "http_server": _http_server(folder, port),
         }
+        if of_second:
+            own = {**limits, **observed, "GATEWAY_PORT": str(second_port)}
+            victims[SECOND_GATEWAY] = _gateway(SECOND_GATEWAY, parts["gateway"], folder, own)
         for victim in victims.values():
             exits.callback(victim.end_at_once)
         exits.push_async_callback(_end_all, victims)
         for victim in victims.values():
             await victim.start()
         client = await client_of(plan)
-        await victims["gateway"].ready(READY["gateway"])
+        of_upstream = {_upstream_key(name): each for name, each in _gateways(victims).items()}
+        for each in of_upstream.values():
+            await each.ready(READY["gateway"])
         for name in ("worker-1", "worker-2"):
             await victims[name].ready(READY["worker"])
         secrets = {**parts["worker"].env, **parts["gateway"].env}
-        texts = _text_store(victims, disks["gateway"].folder if in_gateway else folder)
+        texts = _text_store(victims, disks["gateway" if in_gateway else TEXTS].folder)
+        frozen_seconds = LONG_AWAY["freeze", "gateway"]
+        upstream.on_answer = GatewayStrikes(seed, of_upstream, frozen_seconds).answered
         servers = StdioServers(folder / PIDS)
         address = f"http://127.0.0.1:{port}"
-        yield Stack(folder, client, upstream, victims, disks, texts, servers, address, secrets)
+        yield Stack(
+            folder, client, upstream, victims, disks, texts, servers, address, secrets, gateways
+        )
 
 
 def _with_texts_in(plan: StackPlan, texts: Path) -> StackPlan:
@@ -143,7 +171,11 @@ def _text_store(victims: dict[str, Victim], folder: Path) -> TextStore:
         workers = [victim for name, victim in victims.items() if name.startswith("worker")]
         return TextStore([folder / TEXTS], dict.fromkeys(workers, READY["worker"]))
     blobs = [folder / f"gateway-blobs.db{suffix}" for suffix in ("", "-wal", "-shm")]
-    return TextStore(blobs, {victims["gateway"]: READY["gateway"]})
+    return TextStore(blobs, dict.fromkeys(_gateways(victims).values(), READY["gateway"]))
+
+
+def _gateways(victims: dict[str, Victim]) -> dict[str, Victim]:
+    return {name: victim for name, victim in victims.items() if name.startswith("gateway")}
 
 
 def _on_disk(part: Part, folder: Path, disks: dict[str, Disk]) -> Part:
@@ -162,6 +194,15 @@ def _on_disk(part: Part, folder: Path, disks: dict[str, Disk]) -> Part:
 def _victim(name: str, part: Part, folder: Path, more: dict[str, str]) -> Victim:
     log = folder / "logs" / f"{name}.log"
     return Victim(name, part.command, {**part.env, **more}, log, PROJECT_ROOT)
+
+
+def _gateway(name: str, part: Part, folder: Path, more: dict[str, str]) -> Victim:
+    return _victim(name, part, folder, {**more, "UPSTREAM_API_KEY": _upstream_key(name)})
+
+
+def _upstream_key(name: str) -> str:
+    """By which the upstream sees which gateway asks."""
+    return f"asked-by-{name}"
 
 
 def _http_server(folder: Path, port: int) -> Victim:

@@ -1,17 +1,47 @@
-"""Kills the servers of tools between an effect and its result, which the clock rarely hits."""
+"""Kills processes at moments that the clock rarely hits: the servers of tools between an effect and
+its result, a gateway between an answer and its charge."""
 
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 from random import Random
 from typing import Final
+
+from tests.chaos.processes import Victim
 
 MOST: Final = 3
 """In one run, so that every run can end."""
 SHARE: Final = 0.4
 """Of the effects that are struck."""
+
+
+MOST_GATEWAYS: Final = 4
+"""In a storm."""
+GATEWAY_SHARE: Final = 0.06
+"""Of the answers that are struck."""
+
+
+class GatewayStrikes:
+    """Kills or freezes the gateway that an answer was just written to, before it is charged."""
+
+    def __init__(self, seed: int, gateways: Mapping[str, Victim], frozen_seconds: float) -> None:
+        self._random = Random(f"gateway strikes:{seed}")
+        self._gateways = gateways
+        self._frozen_seconds = frozen_seconds
+        self._struck: set[asyncio.Task[None]] = set()
+
+    async def answered(self, key: str | None) -> None:
+        """An answer was written to the gateway with this key for its upstream."""
+        victim = self._gateways.get(key or "")
+        if victim is None or victim.is_away or len(self._struck) >= MOST_GATEWAYS:
+            return
+        if self._random.random() < GATEWAY_SHARE:
+            kills = self._random.random() < 0.6
+            work = victim.kill(0) if kills else victim.freeze(self._frozen_seconds)
+            self._struck.add(asyncio.create_task(work))
+            await asyncio.sleep(0)  # so that it is struck before anything else happens here
 
 
 class Strikes:

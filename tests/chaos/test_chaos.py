@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -19,15 +20,21 @@ from tests.chaos.facts import (
     RunFacts,
     Span,
 )
+from tests.chaos.processes import Victim
 from tests.chaos.schedule import (
     FATES,
     HARMLESS_AFTER,
     LATE_FATES,
+    LEASE_SECONDS,
     LONG_AWAY,
+    SECOND_GATEWAY,
     SHAPES,
+    TEXTS,
     fate,
+    keeps_texts_in_gateway,
     make_storm,
 )
+from tests.chaos.strikes import MOST_GATEWAYS, GatewayStrikes
 from tests.chaos.teams import make_request
 from tests.chaos.upstream import DOWN, RULES, holes
 from tests.chaos.verdict import judge
@@ -65,6 +72,16 @@ def test_a_large_storm_has_everything_in_it() -> None:
         ("fill", "temporal"),
         ("remove", "store"),
     }
+    assert not keeps_texts_in_gateway(1)
+    assert ("fill", TEXTS) in {(e.kind, e.victim) for e in plan.processes}
+    assert SECOND_GATEWAY not in {e.victim for e in plan.processes}
+    both = make_storm(2, 100, 600).processes
+    assert {(e.kind, e.victim) for e in both} >= {
+        (kind, victim) for kind in ("kill", "freeze") for victim in ("gateway", SECOND_GATEWAY)
+    }
+    frozen = [e.seconds > LEASE_SECONDS for e in both if e.victim == SECOND_GATEWAY]
+    assert any(frozen)
+    assert not all(frozen)
     longer = make_storm(1, 100, 600)
     assert {e.seconds for e in longer.processes} >= set(LONG_AWAY.values())
     assert set(RULES) == {*FATES, *LATE_FATES, DOWN}
@@ -111,17 +128,38 @@ def test_good_facts_hold() -> None:
     assert broken(facts()) == set()
 
 
-@pytest.mark.parametrize("victim", ["gateway", "worker-1"])
+@pytest.mark.parametrize("victim", ["gateway", SECOND_GATEWAY, "worker-1"])
 def test_only_a_killed_gateway_explains_a_repeat(victim: str) -> None:
     found = facts()
     found.attempts = [attempt(8.0), attempt(10.0)]
     found.spans = [Span(victim, "kill", 8.05, 8.4)]
     found.given_up = [GivenUp(KEY, "gateway_died", 8.4, 50)]
-    assert broken(found) == (set() if victim == "gateway" else {"upstream_paid_twice"})
-    if victim == "gateway":
+    assert broken(found) == ({"upstream_paid_twice"} if victim == "worker-1" else set())
+    if victim != "worker-1":
         assert judge(found).upstream_repeated == {"gateway_killed": 1}
         found.given_up = []
         assert broken(found) == {"upstream_paid_twice", "possibly_billed_wrong"}, "and noted it"
+
+
+async def test_the_gateway_that_an_answer_was_written_to_is_struck_before_it_is_charged() -> None:
+    struck: list[str] = []
+
+    class Recorded(Victim):
+        async def kill(self, away_seconds: float) -> None:
+            struck.append(f"kill {self.name}")
+
+        async def freeze(self, seconds: float) -> None:
+            struck.append(f"freeze {self.name} for {seconds:g} s")
+
+    victims = {
+        name: Recorded(name, (), {}, Path("unused.log"), Path()) for name in ("one", "other")
+    }
+    strikes = GatewayStrikes(1, victims, 8)
+    for number in range(1_000):
+        await strikes.answered(["one", "other", "nobody", None][number % 4])
+    assert len(struck) == MOST_GATEWAYS
+    assert {each.split()[0] for each in struck} == {"kill", "freeze"}
+    assert {each.split()[1] for each in struck} <= {"one", "other"}
 
 
 @pytest.mark.parametrize("name", ["malformed", "disconnect_middle", "overdue_cut"])

@@ -4,7 +4,7 @@ import asyncio
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from itertools import takewhile
 from typing import Any, Final
@@ -71,6 +71,8 @@ class StormUpstream(ScriptedUpstream):
         self._seed = seed
         self._seen: Counter[str] = Counter()
         self._down = 0
+        self.on_answer: Callable[[str | None], Awaitable[None]] | None = None
+        """Called when an answer is written, with the key of the gateway that asked."""
         self.holes: list[str] = []
         """Conversations in which a call has no result, or more than one."""
 
@@ -104,6 +106,9 @@ class StormUpstream(ScriptedUpstream):
                 rule = replace(rule, obeys=True)
             response = await self._answer(request, rule, asked)
             written = True
+            if self.on_answer is not None and name in WHOLE:
+                bearer = request.headers.get("Authorization", "")
+                await self.on_answer(bearer.removeprefix("Bearer "))
             return response
         finally:
             self.in_flight -= 1

@@ -180,7 +180,7 @@ def _repeats(facts: Facts) -> tuple[Counter[str], list[str]]:
     known = frozenset[str]().union(*(run.scheduled for run in facts.runs))
     known |= {each.key for each in facts.attempts if SCOPED in each.marker}
     noted = Counter(each.key for each in facts.given_up)
-    gateway = [span for span in facts.spans if span.victim == "gateway"]
+    gateway = [span for span in facts.spans if span.victim.startswith("gateway")]
     for key, ones in attempts.items():
         if key not in known:
             wrong.append(f"{ones[0].marker}: {key} is the key of no call in any history")

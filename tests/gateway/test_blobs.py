@@ -5,17 +5,20 @@ import hashlib
 import sqlite3
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
 
 from durable_agent_team.gateway.api.byte_budget import ByteBudget
+from durable_agent_team.gateway.stores import sqlite_blobs
 from durable_agent_team.gateway.stores.sqlite_blobs import SqliteBlobs, blobs_file
 from tests.gateway.client import Api, world
 from tests.gateway.test_full_disk import fill_disk, make_room
 from tests.support.gateway import PARENT_KEY
 from tests.support.gateway_process import gateway_process
 
+DAY = 86_400
 TEXT = "Ein Bericht mit Umlauten: ü.\n".encode() * 10_000
 
 
@@ -99,7 +102,7 @@ async def test_unused_blobs_expire_and_their_space_is_free_again(tmp_path: Path)
         await blobs.put(digest(texts[-1]), texts[-1])
         removed: list[int] = []
         while not removed or removed[-1]:
-            removed.append(await blobs.remove_unused(time.time() - 90 * 86_400))
+            removed.append(await blobs.remove_unused(90 * DAY))
         assert sum(removed) == 248
         assert max(removed) <= 100, "no transaction is long"
         assert await blobs.read(digest(texts[0])) == texts[0]
@@ -108,6 +111,43 @@ async def test_unused_blobs_expire_and_their_space_is_free_again(tmp_path: Path)
             assert conn.execute("SELECT bytes FROM usage").fetchone() == (8_000,)
     finally:
         await blobs.close()
+
+
+@pytest.mark.parametrize("jump", [1_000, -20_000])
+async def test_a_jump_of_the_clock_removes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump: int
+) -> None:
+    """And what is used while the clock is wrong is there when it is right again."""
+    clock = [time.time()]
+    monkeypatch.setattr(sqlite_blobs, "time", SimpleNamespace(time=lambda: clock[0]))
+    blobs = SqliteBlobs(tmp_path / "blobs.db", limit=1_000_000)
+    try:
+        assert await blobs.remove_unused(90 * DAY) == 0
+        await blobs.put(digest(b"before"), b"before")
+        for days in (jump, -jump):
+            clock[0] += days * DAY
+            assert await blobs.remove_unused(90 * DAY) == 0
+            await blobs.put(digest(b"%d" % days), b"%d" % days)
+        removed = []
+        for _ in range(100):
+            clock[0] += DAY - 1
+            removed.append(await blobs.remove_unused(90 * DAY))
+        assert sum(removed[:89]) == 0
+        assert sum(removed) > 0, "what nobody uses is removed at last"
+    finally:
+        await blobs.close()
+
+
+def test_the_file_of_an_older_gateway_opens(tmp_path: Path) -> None:
+    conn = sqlite3.connect(tmp_path / "blobs.db")
+    for statement in sqlite_blobs.SCHEMA:
+        conn.execute(statement)
+    conn.execute("PRAGMA user_version = 1")
+    conn.commit()
+    conn.close()
+    opened = sqlite_blobs._open(tmp_path / "blobs.db")
+    assert opened.execute("SELECT seen_at FROM clock").fetchall() == [(None,)]
+    opened.close()
 
 
 async def test_a_full_disk_refuses_a_blob_until_there_is_space() -> None:

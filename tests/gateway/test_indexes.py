@@ -21,6 +21,7 @@ from durable_agent_team.gateway.stores.effect_store import (
     FinishEffect,
     ResolveEffect,
 )
+from durable_agent_team.gateway.stores.sqlite_calls import Now
 from durable_agent_team.gateway.stores.sqlite_schema import connect
 from durable_agent_team.gateway.stores.store import (
     InterruptionCause,
@@ -34,6 +35,7 @@ from durable_agent_team.gateway.stores.store import (
 from durable_agent_team.gateway.stores.tool_charge_store import ToolCharge, ToolChargeKey
 
 NOW = 1_000.0
+CLOCKS = Now(NOW, 1.0)
 
 
 @pytest.fixture
@@ -52,16 +54,16 @@ def run_every_operation(conn: sqlite3.Connection) -> None:
         assert found is not None
         assert found.id == name
     first = NewCall("1", "a", "key", "body", "m", 10)
-    assert isinstance(sqlite_calls.begin(conn, first, "owner", NOW, 60), Reserved)
+    assert isinstance(sqlite_calls.begin(conn, first, "owner", CLOCKS, 60), Reserved)
     settled = Settlement("1", 1, 1, 5, False, 0, 200, b"answer", "price")
     assert sqlite_calls.settle(conn, settled, NOW) is not None
     again = NewCall("2", "a", "key", "body", "m", 10)
-    assert isinstance(sqlite_calls.begin(conn, again, "owner", NOW, 60), StoredCall)
+    assert isinstance(sqlite_calls.begin(conn, again, "owner", CLOCKS, 60), StoredCall)
     broken = NewCall("3", "a", "other", "body", "m", 10)
-    assert isinstance(sqlite_calls.begin(conn, broken, "owner", NOW, 60), Reserved)
+    assert isinstance(sqlite_calls.begin(conn, broken, "owner", CLOCKS, 60), Reserved)
     sqlite_calls.release(conn, "3", InterruptionCause.UPSTREAM_BROKE_OFF, NOW)
     keyless = NewCall("4", "a", None, "body", "m", 10)
-    assert isinstance(sqlite_calls.begin(conn, keyless, "owner", NOW, 60), Reserved)
+    assert isinstance(sqlite_calls.begin(conn, keyless, "owner", CLOCKS, 60), Reserved)
     sqlite_calls.release(conn, "4", None, NOW)
     sqlite_accounts.change(conn, "a", 900, None, NOW)
     sqlite_accounts.transfer(conn, "a", "b", 10, "transfer", NOW)
@@ -71,7 +73,7 @@ def run_every_operation(conn: sqlite3.Connection) -> None:
     assert len(sqlite_calls.possibly_billed(conn, "a", 0, 10, "other")) == 1
     assert sqlite_calls.interrupted(conn, "a") == {"upstream_broke_off": 1}
     sqlite_calls.pending_processes(conn)
-    sqlite_calls.release_abandoned(conn, set(), NOW)
+    sqlite_calls.release_abandoned(conn, set(), CLOCKS)
     key = EffectKey("a", "s", "e")
     for attempt in (1, 2):
         sqlite_effects.begin(conn, key, BeginEffect(attempt, "t", False), NOW)
@@ -88,7 +90,7 @@ def run_every_operation(conn: sqlite3.Connection) -> None:
     assert sqlite_tool_charges.release(conn, ToolChargeKey("a", "released"), NOW).changed
     assert len(sqlite_calls.ledger_lines(conn, "a", 0, 10, "settled", None, "tool")) == 1
     sqlite_accounts.change(conn, "a", None, "disabled", NOW)
-    assert isinstance(sqlite_calls.begin(conn, again, "owner", NOW, 60), StoreRefusal)
+    assert isinstance(sqlite_calls.begin(conn, again, "owner", CLOCKS, 60), StoreRefusal)
 
 
 def test_no_request_scans_a_whole_table(conn: sqlite3.Connection) -> None:

@@ -17,6 +17,7 @@ from durable_agent_team.gateway.stores import (
     sqlite_tool_charges,
 )
 from durable_agent_team.gateway.stores.account_records import Account
+from durable_agent_team.gateway.stores.sqlite_calls import Now
 from durable_agent_team.gateway.stores.sqlite_schema import APPEND_ONLY, connect
 from durable_agent_team.gateway.stores.store import (
     InterruptionCause,
@@ -58,6 +59,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self.conn = connect(Path(self._folder.name) / "gateway.db")
         self.conn.execute("PRAGMA synchronous = OFF")
         self.now = 1_000.0
+        """By the clock that leases are measured by; `jumped` is added to it on the wall."""
+        self.jumped = 0.0
         self.count = 0
         self.open: dict[str, tuple[NewCall, str, float]] = {}
         self.paid: dict[tuple[str, str], int] = {}
@@ -81,6 +84,10 @@ class LedgerMachine(RuleBasedStateMachine):
         self.conn.execute("COMMIT")
         return result
 
+    @property
+    def clocks(self) -> Now:
+        return Now(self.now + self.jumped, self.now)
+
     def account(self, name: str) -> Account:
         account = sqlite_accounts.read(self.conn, name)
         assert account is not None
@@ -91,7 +98,7 @@ class LedgerMachine(RuleBasedStateMachine):
         before = self.account(name)
         self.count += 1
         call = NewCall(f"call-{self.count}", name, key, body, "m", bound)
-        begun = self.do(sqlite_calls.begin, call, owner, self.now, LEASE)
+        begun = self.do(sqlite_calls.begin, call, owner, self.clocks, LEASE)
         expired = [
             id_
             for id_, (other, _, until) in self.open.items()
@@ -217,12 +224,17 @@ class LedgerMachine(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
 
+    @rule(seconds=st.sampled_from([-10 * LEASE, 10 * LEASE]))
+    def the_clock_is_set(self, seconds: float) -> None:
+        """Which ends no lease, and lengthens none."""
+        self.jumped += seconds
+
     @rule(dead=st.sampled_from([set(), {"dying"}]))
     def sweep(self, dead: set[str]) -> None:
         gone = [
             id_ for id_, (_, who, until) in self.open.items() if who in dead or until <= self.now
         ]
-        released = self.do(sqlite_calls.release_abandoned, dead, self.now)
+        released = self.do(sqlite_calls.release_abandoned, dead, self.clocks)
         assert released == len(gone)
         for id_ in gone:
             call = self.open.pop(id_)[0]
@@ -294,9 +306,9 @@ def test_append_only_tables_cannot_be_changed(tmp_path: Path, table: str, statem
         new = NewAccount(name, name, name, 100, None, "")
         sqlite_accounts.open_account(conn, new, 0)
     sqlite_accounts.transfer(conn, "a", "b", 5, None, 0)
-    sqlite_calls.begin(conn, NewCall("1", "b", "k", "", "m", 5), "me", 0, 10)
+    sqlite_calls.begin(conn, NewCall("1", "b", "k", "", "m", 5), "me", Now(0, 0), 10)
     sqlite_calls.settle(conn, Settlement("1", 1, 1, 5, False, 0, 200, b"", ""), 0)
-    sqlite_calls.begin(conn, NewCall("2", "b", "k2", "", "m", 5), "me", 0, 10)
+    sqlite_calls.begin(conn, NewCall("2", "b", "k2", "", "m", 5), "me", Now(0, 0), 10)
     sqlite_calls.release(conn, "2", InterruptionCause.UPSTREAM_BROKE_OFF, 0)
     with pytest.raises(sqlite3.IntegrityError, match="append-only"):
         conn.execute(statement.format(table))

@@ -7,6 +7,7 @@ import pytest
 
 from durable_agent_team.gateway.stores import sqlite_accounts, sqlite_calls, sqlite_scopes
 from durable_agent_team.gateway.stores.scope_records import Place
+from durable_agent_team.gateway.stores.sqlite_calls import Now
 from durable_agent_team.gateway.stores.sqlite_file import SchemaError
 from durable_agent_team.gateway.stores.sqlite_schema import MIGRATIONS, VERSION, connect
 from durable_agent_team.gateway.stores.store import (
@@ -20,6 +21,7 @@ from durable_agent_team.gateway.stores.store import (
 
 VERSION_1 = Path(__file__).with_name("schema_1.sql")
 """What the gateway of version 1 wrote: two accounts, a charge and an interruption."""
+NOW = Now(2000.0, 20.0)
 
 
 @pytest.fixture(params=range(1, VERSION))
@@ -47,7 +49,7 @@ def test_an_old_database_is_brought_to_the_current_version(old: Path) -> None:
     [line] = sqlite_calls.possibly_billed(conn, "a", 0, 10, None)
     assert line == PossiblyBilledCall(1, 1000.0, "other", "m", None, "upstream_broke_off")
     call = NewCall("9", "a", "k", "body", "m", 10)
-    assert isinstance(sqlite_calls.begin(conn, call, "owner", 2000.0, 60), Reserved)
+    assert isinstance(sqlite_calls.begin(conn, call, "owner", NOW, 60), Reserved)
     after = sqlite_calls.release(conn, "9", InterruptionCause.UPSTREAM_TIMEOUT, 2000.0)
     assert after is not None
     assert (after.possibly_billed_calls, after.possibly_billed, after.reserved) == (2, 10, 0)
@@ -57,10 +59,25 @@ def test_an_old_database_is_brought_to_the_current_version(old: Path) -> None:
     conn.close()
 
 
+def test_a_migration_that_is_cut_off_has_not_begun(
+    old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a kill, or a full disk: the next start does all of it."""
+    [*_, last] = MIGRATIONS
+    cut_off = (*MIGRATIONS[last], "SELECT no_such_function()")
+    with monkeypatch.context() as patched:
+        patched.setitem(MIGRATIONS, last, cut_off)
+        before = old.read_bytes()
+        with pytest.raises(SchemaError):
+            connect(old)
+    assert len(old.read_bytes()) == len(before)
+    test_an_old_database_is_brought_to_the_current_version(old)
+
+
 def test_a_charge_by_kind_is_written_next_to_the_old_ones(old: Path) -> None:
     conn = connect(old)
     assert isinstance(
-        sqlite_calls.begin(conn, NewCall("9", "a", "k", "body", "m", 10), "o", 2000.0, 60), Reserved
+        sqlite_calls.begin(conn, NewCall("9", "a", "k", "body", "m", 10), "o", NOW, 60), Reserved
     )
     done = Settlement("9", 9, 8, 7, False, 0, 200, b"", "", 6, 1, 5, -4, "the provider's list")
     assert sqlite_calls.settle(conn, done, 2000.0) is not None
@@ -71,11 +88,24 @@ def test_a_charge_by_kind_is_written_next_to_the_old_ones(old: Path) -> None:
     conn.close()
 
 
+def test_a_lease_of_the_gateway_before_is_measured_as_it_did(old: Path) -> None:
+    """It may still run, and hold a call, while a newer one opens the database."""
+    conn = connect(old)
+    assert isinstance(
+        sqlite_calls.begin(conn, NewCall("9", "a", "k", "body", "m", 10), "o", NOW, 60), Reserved
+    )
+    conn.execute("UPDATE calls SET lease_ends = NULL")
+    later = NOW.wall + 59
+    assert sqlite_calls.release_abandoned(conn, set(), Now(later, 1e9)) == 0
+    assert sqlite_calls.release_abandoned(conn, set(), Now(later + 1, 20.0)) == 1
+    conn.close()
+
+
 def test_a_scope_begins_in_an_old_database(old: Path) -> None:
     conn = connect(old)
     place = Place("s", 1, "request", is_patient=True)
     call = NewCall("9", "a", None, "body", "m", 10, place=place)
-    begun = sqlite_scopes.begin(conn, call, "owner", 2000.0, 60, lambda _: False)
+    begun = sqlite_scopes.begin(conn, call, "owner", NOW, 60, lambda _: False)
     assert isinstance(begun, Reserved)
     assert begun.key == "scope:s:body:0"
     done = Settlement("9", 1, 1, 5, False, 0, 200, b"", "", scope="s")

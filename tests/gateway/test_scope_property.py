@@ -19,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from durable_agent_team.gateway.stores import sqlite_accounts, sqlite_calls, sqlite_scopes
 from durable_agent_team.gateway.stores.scope_records import EndedRequest, Place, RequestEnd
+from durable_agent_team.gateway.stores.sqlite_calls import Now
 from durable_agent_team.gateway.stores.sqlite_schema import connect
 from durable_agent_team.gateway.stores.store import (
     NewAccount,
@@ -78,6 +79,10 @@ class ScopeMachine(RuleBasedStateMachine):
         self.conn.close()
         self._folder.cleanup()
 
+    @property
+    def clocks(self) -> Now:
+        return Now(self.now, self.now)
+
     def held(self, text: str) -> set[int]:
         connected = {each.number for each in self.asked.values() if each.body == text}
         return connected | {number for body, number in self.kept if body == text}
@@ -87,7 +92,7 @@ class ScopeMachine(RuleBasedStateMachine):
         self.now += 1
         call = NewCall(f"call-{self.count}", "a", None, text, "m", 10, place=place)
         return sqlite_scopes.begin(
-            self.conn, call, gateway, self.now, LEASE, lambda owner: owner in self.dead
+            self.conn, call, gateway, self.clocks, LEASE, lambda owner: owner in self.dead
         )
 
     @rule(text=st.sampled_from(BODIES), gateway=GATEWAYS, retry=st.booleans())
@@ -168,7 +173,7 @@ class ScopeMachine(RuleBasedStateMachine):
             if owner == dead:
                 del self.in_flight[call]
                 self.given_up += 1
-        sqlite_calls.release_abandoned(self.conn, {dead}, self.now)
+        sqlite_calls.release_abandoned(self.conn, {dead}, self.clocks)
 
     @precondition(lambda self: self.count % 5 == 0)  # most attempts get somewhere
     @rule(text=st.sampled_from(BODIES))
@@ -263,6 +268,6 @@ def test_the_numbers_are_those_of_the_newest_attempt_only(tmp_path: Path) -> Non
     for attempt in (1, 2, 3):
         place = Place("s", attempt, f"r{attempt}", is_patient=True)
         call = NewCall(f"c{attempt}", "a", None, "body", "m", 10, place=place)
-        sqlite_scopes.begin(conn, call, "g", 1.0, LEASE, lambda _: False)
+        sqlite_scopes.begin(conn, call, "g", Now(1.0, 1.0), LEASE, lambda _: False)
     assert conn.execute("SELECT attempt FROM scopes").fetchall() == [(3,)]
     assert conn.execute("SELECT holder FROM scope_numbers").fetchall() == [("r3",)]

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -155,6 +156,39 @@ def test_a_charge_of_an_unknown_call_is_discarded_work() -> None:
         Decimal("0.3"),
         Decimal(0),
     )
+
+
+@pytest.mark.parametrize("continues", [False, True])
+def test_discarded_work_that_a_run_takes_up_again_is_counted_once(continues: bool) -> None:
+    """After a restored backup, the history is older than the ledger: a call that the run has yet to
+    make is in it already. Its answer comes from the gateway's store."""
+    account = AgentAccount("a", "m", Decimal(1))
+    account.begin("known", Decimal("0.1"), "first")
+    account.settle("known", result(Decimal("0.1")), Use.USEFUL)
+    charges = {"known": Decimal("0.1"), "ahead": Decimal("0.2"), "lost": Decimal("0.05")}
+    account.read_back(ledger(account, charges))
+    assert account.report().discarded_usd == Decimal("0.25")
+    if continues:
+        account.continue_with([])
+    account.begin("ahead", Decimal("0.2"), "second")
+    stored = result(Decimal("0.2")).model_copy(update={"replayed": True})
+    account.settle("ahead", stored, Use.USEFUL)
+    account.read_back(ledger(account, charges))
+    account.read_back(ledger(account, {}))  # without its lines, as where the sums agree
+    report = account.report()
+    assert (report.spent_usd, report.discarded_usd) == (Decimal("0.35"), Decimal("0.05"))
+    assert account.charges.by_task["second"] == Decimal("0.2")
+    assert account.agrees_with(ledger(account, charges))
+
+
+def test_a_tools_charge_that_a_run_takes_up_again_is_counted_once() -> None:
+    account = AgentAccount("a", "m", Decimal(1))
+    charges = {"tool": Decimal("0.2")}
+    account.read_back(ledger(account, charges))
+    account.begin_tool("tool", Decimal("0.2"), "task")
+    account.settle_tool("tool", Decimal("0.2"))
+    assert (account.spent_usd, account.tools_usd) == (Decimal("0.2"), Decimal("0.2"))
+    assert account.agrees_with(ledger(account, charges))
 
 
 def test_a_raised_limit_wakes_an_exhausted_agent() -> None:

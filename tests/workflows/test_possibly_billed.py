@@ -78,6 +78,12 @@ async def test_a_call_slower_than_the_gateways_limit(client: Client) -> None:
         assert text in spend_table(spend)
         state = RunState.model_validate(await handle.query("state"))
         assert text in drawn(Snapshot(state, spend), 80)
+        raised = {"agent": "research", "budget_usd": "1.5"}
+        await handle.execute_update("adjust_budget", raised)
+        moved = {"from_agent": "orchestrator", "to_agent": "research", "amount_usd": "0.1"}
+        await handle.execute_update("transfer", moved)
+        await asyncio.sleep(0.5)
+        assert (await parked(handle), rooms.upstream.count) == (waiting, 1), "money is no retry"
 
         await handle.execute_update("retry_task", {"task": "facts"})
         report: RunReport = await handle.result()

@@ -122,6 +122,7 @@ async def test_what_may_have_run_parks_and_is_retried_with_the_same_key(client: 
         report: RunReport = await handle.result()
     first, second = world.orders
     assert first.key == second.key
+    assert (first.again, second.again) == (False, True)
     assert report.outcomes[0].output == "refunded in attempt 2"
 
 

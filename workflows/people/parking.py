@@ -9,7 +9,7 @@ from typing import Protocol
 
 from temporalio import workflow
 
-from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.error_types import ERRORS, ErrorType
 from durable_agent_team.contracts.names import STARTER
 from durable_agent_team.contracts.run import Failure, Waiting
 from durable_agent_team.contracts.team import Caller
@@ -19,6 +19,9 @@ from workflows.state.agent_account import AgentAccount
 from workflows.state.progress import Progress
 from workflows.state.unpaid import UnpaidUpstream
 from workflows.task_exceptions import TaskFailed, TaskSkipped
+
+REPEATED_BY_WORD = "limits-are-not-woken-by-money"
+"""In runs from before this patch, money also wakes what ran into a limit of the gateway's own."""
 
 
 class Parkable(Protocol):
@@ -33,6 +36,9 @@ class _Parked:
     woken: asyncio.Future[None]
     needs_answer: bool
     """Only a person's answer makes it continue: not money, and not a retry."""
+    may_be_billed_again: bool
+    """Its call ran into a limit of the gateway's own, and would be made upstream once more. Money
+    that comes for another call, or was on its way already, is no word that it should be."""
 
 
 class Parking:
@@ -61,7 +67,8 @@ class Parking:
         is_tool, call = call is not None, call or self._progress.open_calls[subject]
         woken: asyncio.Future[None] = asyncio.get_event_loop().create_future()
         needs_answer = is_tool and failure.type == ErrorType.EFFECT_UNKNOWN
-        self._parked[subject] = _Parked(account.agent, woken, needs_answer)
+        again = not ERRORS[ErrorType(failure.type)].repeated
+        self._parked[subject] = _Parked(account.agent, woken, needs_answer, again)
         waiting = self._progress.waiting.get(subject)
         if waiting is None or call.parked_after is None:  # else since an earlier execution
             waiting = self._waiting(subject, caller, account, failure, is_tool=is_tool)
@@ -90,11 +97,23 @@ class Parking:
             account.unpark(still_parked=self._is_parked(account.agent))
             self._progress.changed()
 
-    def wake_agent(self, agent: str) -> None:
-        """Wakes all calls of this agent."""
-        for subject, parked in list(self._parked.items()):
-            if parked.agent == agent and not parked.needs_answer:
+    def wake_paid(self, agent: str) -> None:
+        """Wakes all calls of this agent that money can help."""
+        for subject, parked in self._of(agent):
+            if not parked.may_be_billed_again or not workflow.patched(REPEATED_BY_WORD):
                 self.wake(subject)
+
+    def wake_changed(self, agent: str) -> None:
+        """Wakes all calls of this agent: with its new settings, each is another call."""
+        for subject, _ in self._of(agent):
+            self.wake(subject)
+
+    def _of(self, agent: str) -> list[tuple[str, _Parked]]:
+        return [
+            (subject, parked)
+            for subject, parked in self._parked.items()
+            if parked.agent == agent and not parked.needs_answer
+        ]
 
     def wake_unpaid(self, upstream: str | None = None) -> None:
         """Wakes all calls that an unpaid upstream refused: this one, or any."""

@@ -103,6 +103,10 @@ class AgentAccount:
 
     def begin(self, key: str, bound: Decimal | None, task: str | None = None) -> None:
         """A call starts; `task` is the one that it works for."""
+        self.charges.take_up(key)
+        self._begin(key, bound, task)
+
+    def _begin(self, key: str, bound: Decimal | None, task: str | None) -> None:
         self.calls += 1
         self.charges.issued[key] = task
         self.lost.pop(key, None)
@@ -110,8 +114,9 @@ class AgentAccount:
         self.status = AgentStatus.WORKING
 
     def begin_program(self, scope: str, task: str | None) -> None:
-        """An execution of a program starts: what it can cost is all that is left."""
-        self.begin(scope, None, task)
+        """An execution of a program starts: what it can cost is all that is left. What its scope
+        has cost, as far as it is known, is no part of its answer's cost."""
+        self._begin(scope, None, task)
         self.replayable.setdefault(scope, ZERO)
 
     def settle(self, key: str, result: CallResult, use: Use) -> None:
@@ -196,6 +201,7 @@ class AgentAccount:
 
     def begin_tool(self, key: str, price_usd: Decimal, task: str | None) -> None:
         """A call of a tool that has a price starts, perhaps once more under its key."""
+        self.charges.take_up(key)
         self.charges.issued[key] = task
         self.lost.pop(key, None)
         self.in_flight[key] = price_usd
@@ -282,9 +288,12 @@ class AgentAccount:
                 elif key not in known:
                     self.unanswered.add(key)
         self.charges.add_unknown(
-            (key, amount)
-            for key, amount in amounts.items()
-            if key not in issued and key not in self.in_flight
+            (
+                (key, amount)
+                for key, amount in amounts.items()
+                if key not in issued and key not in self.in_flight
+            ),
+            are_all=bool(amounts) and ledger.charged_usd == ledger.spent_usd,
         )
         self._count_programs(ledger)
         for charge in ledger.charges:

@@ -74,9 +74,13 @@ class Charges:
             self.by_task[task] = self.by_task.get(task, ZERO) + amount
 
     def settle_all_but(self, keys: Collection[str]) -> None:
-        """Keeps only the sums of all calls but these: no other call can change any more."""
-        for key in [each for each in self.by_key if each not in keys]:
-            self.settled_usd += self.of_key(key)
+        """Keeps only the sums of all calls but these: no other call can change any more. What is
+        discarded stays apart: it may belong to a call that this history has yet to make."""
+        for key in [each for each in self.by_key if each not in keys and each != NO_KEY]:
+            if discarded := self.of_use(key, Use.DISCARDED):
+                unknown = self.by_key.setdefault(NO_KEY, {})
+                unknown[Use.DISCARDED] = unknown.get(Use.DISCARDED, ZERO) + discarded
+            self.settled_usd += self.of_key(key) - discarded
             del self.by_key[key]
         self.issued = {key: task for key, task in self.issued.items() if key in keys}
 
@@ -88,15 +92,23 @@ class Charges:
             return False
         return sum(amounts.values(), ZERO) == self.settled_usd + self.of_key(NO_KEY)
 
-    def add_unknown(self, amounts: Iterable[tuple[str, Decimal]]) -> None:
+    def take_up(self, key: str) -> None:
+        """A call with this key starts: what seemed to be of a call that a reset discarded is its
+        own. The history is older than the ledger, as after a restored backup."""
+        if self.of_use(key, Use.DISCARDED):
+            self.replace(key, Use.DISCARDED, ZERO)
+
+    def add_unknown(self, amounts: Iterable[tuple[str, Decimal]], *, are_all: bool = False) -> None:
         """Charges, by key, of calls that are not in this history: of earlier executions, whose sum
-        is known, or discarded by a reset of the run."""
+        is known, or discarded by a reset of the run. Where these `are_all` of the ledger, less
+        may be discarded than it seemed, since the run has taken some of it up again."""
         if not self.settled_usd:
             for key, amount in amounts:
                 if (missing := amount - self.of_key(key)) > 0:
                     self.add(key, Use.DISCARDED, missing)
             return
         unlisted = (amount for key, amount in amounts if key == NO_KEY or key not in self.by_key)
-        missing = sum(unlisted, ZERO) - self.settled_usd - self.of_key(NO_KEY)
-        if missing > 0:
-            self.add(NO_KEY, Use.DISCARDED, missing)
+        unknown = max(sum(unlisted, ZERO) - self.settled_usd, ZERO)
+        before = self.of_use(NO_KEY, Use.DISCARDED)
+        if unknown > before or (are_all and unknown < before):
+            self.replace(NO_KEY, Use.DISCARDED, unknown)

@@ -57,6 +57,8 @@ class ToolCallState:
     """While it waits for a person: why."""
     unknown: Failure | None = None
     """It may have run: only a person's decision lets it continue."""
+    again: bool = False
+    """A person has said that it is made once more, although it may have run."""
     decision: EffectDecision | None = None
     """What a person has decided, until it is used."""
     answered: str | None = None

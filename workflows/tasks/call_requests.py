@@ -235,6 +235,10 @@ def digest(request: CallRequest) -> str:
     return hashlib.sha256(body.encode()).hexdigest()
 
 
+NEW_AFTER_CONFLICT = "a-conflict-gets-a-new-key"
+"""Runs from before this patch make the call again with the key that was refused."""
+
+
 def with_new_key(request: CallRequest, **changes: Any) -> CallRequest:
     """A request with another body, which makes it a new call."""
     key = str(workflow.uuid4())
@@ -243,7 +247,10 @@ def with_new_key(request: CallRequest, **changes: Any) -> CallRequest:
 
 def made_again(request: CallRequest, failure: Failure) -> CallRequest:
     """The same call, when an operator has woken it. After a limit of the gateway's own it says that
-    this is known: otherwise the gateway would not repeat what it may have been billed for."""
+    this is known: otherwise the gateway would not repeat what it may have been billed for. A key
+    that the gateway knows with another body is of no use: the call gets a new one."""
+    if failure.type == ErrorType.KEY_CONFLICT and workflow.patched(NEW_AFTER_CONFLICT):
+        return with_new_key(request)
     if ERRORS[ErrorType(failure.type)].repeated:
         return request
     return request.model_copy(update={"known_limits": request.known_limits + 1})

@@ -134,6 +134,7 @@ class CallMaker:
             tool,
             one.arguments,
             edited=one.state.edited is not None,
+            again=one.state.again,
         )
         patience = PATIENCE[min(one.state.rounds, len(PATIENCE)) - 1]
         seconds = connect_seconds(progress, tool)
@@ -228,6 +229,7 @@ class CallMaker:
         if state.decision in (EffectDecision.SKIP, EffectDecision.RESULT):
             await self._decided(one, state.decision)
         elif state.decision is EffectDecision.RETRY or state.unknown is None:
+            state.again = state.again or state.unknown is not None
             state.decision = state.unknown = None
             state.rounds = 0
 

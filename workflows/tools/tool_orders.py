@@ -33,9 +33,12 @@ def order_of(
     arguments: str,
     *,
     edited: bool = False,
+    again: bool = False,
 ) -> ToolOrder:
     """What is unset stays out of it: the history has every order."""
     more: dict[str, Any] = {"edited": True} if edited else {}
+    if again:
+        more["again"] = True
     if isinstance(tool, ServerTools):
         more["servers"] = {tool.server: progress.team.tool_servers[tool.server]}
         if tool.server in work.sessions:

@@ -35,8 +35,10 @@ class BlobStore(Protocol):
         """The blob, verified; None if there is none. Raises `BlobDamaged`."""
         raise NotImplementedError
 
-    async def remove_unused(self, before: float) -> int:
-        """Removes some blobs that were last used before then; returns how many."""
+    async def remove_unused(self, after_seconds: float) -> int:
+        """Removes some blobs that were not used for so long; returns how many. Called every few
+        minutes: a day and more since the last time does not count, since no gateway ran then, or
+        its clock has jumped."""
         raise NotImplementedError
 
     async def close(self) -> None:

@@ -13,7 +13,7 @@ from durable_agent_team.gateway.stores.open_files import OpenFiles
 from durable_agent_team.gateway.stores.sqlite_file import Schema, open_file
 from durable_agent_team.gateway.stores.sqlite_writer import Writer
 
-VERSION = 1
+VERSION = 2
 PRAGMAS = ("auto_vacuum = INCREMENTAL", "journal_mode = WAL", "synchronous = FULL")
 """The first one counts only in a file that is still empty."""
 REMOVED_AT_ONCE = 100
@@ -45,6 +45,14 @@ SCHEMA = (
 )
 
 
+CLOCK = (
+    "CREATE TABLE clock (seen_at REAL) STRICT",
+    "INSERT INTO clock VALUES (NULL)",
+)
+"""When unused blobs were last looked for."""
+MIGRATIONS = {1: CLOCK}
+
+
 class SqliteBlobs:
     """Implements `stores.blob_store.BlobStore`. Create it inside the running event loop."""
 
@@ -62,8 +70,10 @@ class SqliteBlobs:
     async def read(self, sha256: str) -> bytes | None:
         return await self._writer.run(lambda conn: _read(conn, sha256), durable=False)
 
-    async def remove_unused(self, before: float) -> int:
-        return await self._writer.run(lambda conn: _remove(conn, before), durable=False)
+    async def remove_unused(self, after_seconds: float) -> int:
+        return await self._writer.run(
+            lambda conn: _remove(conn, time.time(), after_seconds), durable=False
+        )
 
     async def close(self) -> None:
         await self._writer.close()
@@ -81,7 +91,7 @@ def _open(path: Path) -> sqlite3.Connection:
         f"{path}, the texts next to GATEWAY_DATABASE,",
         "a file in a folder that you may write to.",
         PRAGMAS,
-        Schema(VERSION, SCHEMA),
+        Schema(VERSION, (*SCHEMA, *CLOCK), MIGRATIONS),
     )
 
 
@@ -118,7 +128,13 @@ def _read(conn: sqlite3.Connection, sha256: str) -> bytes | None:
     return data
 
 
-def _remove(conn: sqlite3.Connection, before: float) -> int:
+def _remove(conn: sqlite3.Connection, now: float, after_seconds: float) -> int:
+    [seen_at] = conn.execute("SELECT seen_at FROM clock").fetchone()
+    gap = now - (now if seen_at is None else seen_at)
+    if gap > USED_SECONDS:
+        conn.execute("UPDATE blobs SET used_at = min(used_at + ?, ?)", (gap, now))
+    conn.execute("UPDATE clock SET seen_at = ?", (now,))
+    before = now - after_seconds
     removed = conn.execute(
         "DELETE FROM blobs WHERE rowid IN"
         " (SELECT rowid FROM blobs WHERE used_at < ? ORDER BY used_at LIMIT ?)",

@@ -2,6 +2,7 @@
 
 import sqlite3
 from dataclasses import replace
+from typing import NamedTuple
 
 from durable_agent_team.gateway.amounts import MAX_MICRO
 from durable_agent_team.gateway.stores.account_records import Account
@@ -22,6 +23,17 @@ from durable_agent_team.gateway.stores.store import (
     StoreRefusal,
 )
 
+
+class Now(NamedTuple):
+    """One moment by two clocks, in seconds."""
+
+    wall: float
+    """Since 1970: for what is recorded. It jumps when somebody sets it, and over a suspend."""
+    steady: float
+    """Since the machine was started, without its suspends: the same for all processes of a machine.
+    Leases are measured by it."""
+
+
 RESERVE = """
 UPDATE accounts SET reserved = reserved + :bound
 WHERE id = :id AND status = 'active' AND spent + reserved + :bound <= budget
@@ -30,14 +42,16 @@ SETTLE = """
 UPDATE accounts SET reserved = reserved - :bound, spent = spent + :amount, charges = charges + 1
 WHERE id = :id
 """
+IS_HELD = "coalesce(lease_ends > :steady, expires_at > :wall)"
+"""Whether a call's lease lasts at this moment. A gateway of version 6 knew the wall clock only."""
 EARLIER = f"""
-SELECT {COLUMNS}, call_id, body_hash, state, response_status, response, expires_at,
+SELECT {COLUMNS}, call_id, body_hash, state, response_status, response, is_held,
   call_id IS NULL AND EXISTS (
     SELECT 1 FROM ledger WHERE account_id = :id AND idempotency_key = :key AND kind = '{CALL}'
   )
 FROM accounts LEFT JOIN (
   SELECT id AS call_id, account_id, body_hash, state, status AS response_status, response,
-    expires_at FROM calls WHERE account_id = :id AND key = :key
+    {IS_HELD} AS is_held FROM calls WHERE account_id = :id AND key = :key
 ) ON account_id = id
 WHERE id = :id
 """
@@ -62,7 +76,7 @@ WHERE id = :id RETURNING {COLUMNS}
 
 
 def begin(
-    conn: sqlite3.Connection, call: NewCall, process_id: str, now: float, lease_seconds: float
+    conn: sqlite3.Connection, call: NewCall, process_id: str, now: Now, lease_seconds: float
 ) -> BeginResult:
     found = read(conn, call.account_id) if call.key is None else _earlier_call(conn, call, now)
     if found is None:
@@ -76,10 +90,10 @@ def begin(
     lease = lease_seconds if call.lease_seconds is None else call.lease_seconds
     conn.execute(
         "INSERT INTO calls (id, account_id, key, body_hash, model, state, bound, owner, expires_at,"
-        " scope, attempt) VALUES (?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?, ?)",
+        " lease_ends, scope, attempt) VALUES (?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?)",
         (
             *(call.id, call.account_id, call.key, call.body_hash, call.model, call.bound),
-            *(process_id, now + lease),
+            *(process_id, now.wall + lease, now.steady + lease),
             *((call.place.scope, call.place.attempt) if call.place else (None, None)),
         ),
     )
@@ -87,17 +101,18 @@ def begin(
 
 
 def _earlier_call(
-    conn: sqlite3.Connection, call: NewCall, now: float
+    conn: sqlite3.Connection, call: NewCall, now: Now
 ) -> BeginResult | Account | None:
     """What became of an earlier call with this key; the account if a call can be made now, and None
     if there is no account."""
-    row = conn.execute(EARLIER, {"id": call.account_id, "key": call.key}).fetchone()
+    given = {"id": call.account_id, "key": call.key, **now._asdict()}
+    row = conn.execute(EARLIER, given).fetchone()
     if row is None:
         return None
     account = Account(*row[:ACCOUNT_COLUMNS])
     if account.status != "active":
         return account  # the reservation refuses it, with the reason
-    call_id, body_hash, state, status, response, expires_at, charged = row[ACCOUNT_COLUMNS:]
+    call_id, body_hash, state, status, response, is_held, charged = row[ACCOUNT_COLUMNS:]
     if call_id is None:
         if charged:
             return StoreRefusal(RefusalReason.ANSWER_DROPPED, account)
@@ -107,9 +122,9 @@ def _earlier_call(
         return StoreRefusal(RefusalReason.CONFLICT, account)
     if state == "done":
         return StoredCall(account, status, response)
-    if expires_at > now:
+    if is_held:
         return PendingCall(account)
-    return release(conn, call_id, InterruptionCause.LEASE_EXPIRED, now)
+    return release(conn, call_id, InterruptionCause.LEASE_EXPIRED, now.wall)
 
 
 def _has_unknown_limit(conn: sqlite3.Connection, call: NewCall) -> bool:
@@ -185,14 +200,14 @@ def pending_processes(conn: sqlite3.Connection) -> set[str]:
     return {row[0] for row in rows}
 
 
-def release_abandoned(conn: sqlite3.Connection, dead: set[str], now: float) -> int:
-    query = "SELECT id, owner, expires_at FROM calls WHERE state = 'pending'"
+def release_abandoned(conn: sqlite3.Connection, dead: set[str], now: Now) -> int:
+    query = f"SELECT id, owner, {IS_HELD} FROM calls WHERE state = 'pending'"
     released = 0
-    for call_id, process_id, expires_at in conn.execute(query).fetchall():
+    for call_id, process_id, is_held in conn.execute(query, now._asdict()).fetchall():
         if process_id in dead:
-            release(conn, call_id, InterruptionCause.GATEWAY_DIED, now)
-        elif expires_at <= now:
-            release(conn, call_id, InterruptionCause.LEASE_EXPIRED, now)
+            release(conn, call_id, InterruptionCause.GATEWAY_DIED, now.wall)
+        elif not is_held:
+            release(conn, call_id, InterruptionCause.LEASE_EXPIRED, now.wall)
         else:
             continue
         released += 1

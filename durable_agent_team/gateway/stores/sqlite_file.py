@@ -31,9 +31,13 @@ def open_file(
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         conn = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-        for pragma in pragmas:
-            conn.execute(f"PRAGMA {pragma}")
-        _migrate(conn, schema)
+        try:
+            for pragma in pragmas:
+                conn.execute(f"PRAGMA {pragma}")
+            _migrate(conn, schema)
+        except sqlite3.Error:
+            conn.close()  # or else it would keep the file locked
+            raise
     except (OSError, sqlite3.Error) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
         message = (

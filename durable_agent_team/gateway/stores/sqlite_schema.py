@@ -7,7 +7,7 @@ from pathlib import Path
 from durable_agent_team.gateway.stores import effect_schema, tool_charge_schema
 from durable_agent_team.gateway.stores.sqlite_file import Schema, open_file
 
-VERSION = 6
+VERSION = 7
 PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "cache_size = -16000")
 """`synchronous = FULL`: an answer is sent only after its charge is on disk. Group commit keeps that
 fast."""
@@ -81,7 +81,10 @@ CREATE TABLE calls (
   state TEXT NOT NULL CHECK (state IN ('pending', 'done')),
   bound INTEGER NOT NULL,
   owner TEXT NOT NULL,
+  -- When its lease ends: in Unix seconds, for a gateway of version 6 that still runs, and by the
+  -- machine's steady clock.
   expires_at REAL NOT NULL,
+  lease_ends REAL,
   status INTEGER,
   response BLOB,
   -- Of a call in a scope: the attempt is the one that pays.
@@ -194,6 +197,7 @@ MIGRATIONS = {
         LEDGER_BY_KEY,
         *tool_charge_schema.STATEMENTS,
     ),
+    6: ("ALTER TABLE calls ADD COLUMN lease_ends REAL",),
 }
 """The statements that lead from each version to the next one."""
 

@@ -13,6 +13,7 @@ from durable_agent_team.gateway.stores.scope_records import (
     ScopeState,
 )
 from durable_agent_team.gateway.stores.sqlite_accounts import read
+from durable_agent_team.gateway.stores.sqlite_calls import Now
 from durable_agent_team.gateway.stores.store import (
     BeginResult,
     CrowdedScope,
@@ -46,7 +47,7 @@ def begin(
     conn: sqlite3.Connection,
     call: NewCall,
     process_id: str,
-    now: float,
+    now: Now,
     lease_seconds: float,
     is_dead: IsDead,
 ) -> BeginResult:
@@ -62,7 +63,7 @@ def begin(
         number = _choose_number(conn, call, place, process_id, is_dead)
         if number is None:
             return CrowdedScope()
-        _hold(conn, call, place, number, process_id, now)
+        _hold(conn, call, place, number, process_id, now.wall)
         call = replace(call, key=call_key(place.scope, call.body_hash, number))
     elif not _holds(conn, call, place):
         return StoreRefusal(RefusalReason.REPEATED, read(conn, call.account_id))

@@ -9,6 +9,7 @@ from durable_agent_team.gateway.stores.account_records import Account
 from durable_agent_team.gateway.stores.open_files import OpenFiles
 from durable_agent_team.gateway.stores.process_lock import ProcessLock
 from durable_agent_team.gateway.stores.scope_records import EndedRequest, ScopeState
+from durable_agent_team.gateway.stores.sqlite_calls import Now
 from durable_agent_team.gateway.stores.sqlite_effects import SqliteEffects
 from durable_agent_team.gateway.stores.sqlite_schema import connect
 from durable_agent_team.gateway.stores.sqlite_tool_charges import SqliteToolCharges
@@ -115,7 +116,7 @@ class SqliteStore:
         return await self._writer.run(lambda conn: self._begin(conn, call), durable=False)
 
     def _begin(self, conn: sqlite3.Connection, call: NewCall) -> BeginResult:
-        figures = (self._process_lock.process_id, time.time(), self._lease_seconds)
+        figures = (self._process_lock.process_id, _now(), self._lease_seconds)
         if call.place is None:
             return sqlite_calls.begin(conn, call, *figures)
         return sqlite_scopes.begin(conn, call, *figures, self._process_lock.is_dead)
@@ -142,7 +143,7 @@ class SqliteStore:
         process_ids = await self._writer.run(sqlite_calls.pending_processes)
         dead = self._process_lock.dead(process_ids)
         released = await self._writer.run(
-            lambda conn: sqlite_calls.release_abandoned(conn, dead, time.time())
+            lambda conn: sqlite_calls.release_abandoned(conn, dead, _now())
         )
         self._process_lock.remove_dead()
         return released
@@ -158,6 +159,10 @@ class SqliteStore:
     async def close(self) -> None:
         await self._writer.close()
         self._process_lock.close()
+
+
+def _now() -> Now:
+    return Now(time.time(), time.monotonic())
 
 
 def _settle(conn: sqlite3.Connection, settlement: Settlement) -> Settled | None:

@@ -98,9 +98,14 @@ class FakeCharges:
     def __init__(self) -> None:
         self.log: list[tuple[str, str]] = []
         self.refuses: dict[str, Exception] = {}
+        self.state = "reserved"
+        """Of what is reserved: `settled` where the account has paid before."""
 
-    async def reserve(self, key: SecretStr, charge: str, amount_usd: Decimal, what: str) -> None:
+    async def reserve(
+        self, key: SecretStr, charge: str, amount_usd: Decimal, what: str
+    ) -> ToolCharge:
         self._do(f"reserve {amount_usd} for {what}", charge)
+        return ToolCharge(charge, amount_usd, self.state)
 
     async def settle(self, key: SecretStr, charge: str) -> None:
         self._do("settle", charge)

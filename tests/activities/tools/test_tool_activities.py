@@ -332,6 +332,25 @@ async def test_a_price_is_reserved_before_and_settled_after(rooms: Rooms) -> Non
     assert (await rooms.call(given)).charged_usd == Decimal("0.25")
 
 
+async def test_an_effect_that_was_paid_for_is_repeated_only_when_a_person_says_so(
+    rooms: Rooms,
+) -> None:
+    """A restored backup of Temporal does not know that it has happened; the ledger does."""
+    rooms.charges.state = "settled"
+    given = await refunding(rooms, price_usd=Decimal("0.25"))
+    failed = await failing(rooms, given)
+    assert failed.type == "EffectUnknown"
+    assert (failure_of(failed).sent, failure_of(failed).charged_usd) == (True, Decimal("0.25"))
+    assert rooms.functions.called == []
+    assert rooms.client.marks == []
+    assert "has paid for this call already" in str(failed)
+    again = given.model_copy(update={"again": True})
+    assert (await rooms.call(again)).charged_usd == Decimal("0.25")
+    idempotent = await refunding(rooms, price_usd=Decimal("0.25"), effects=Effects.IDEMPOTENT)
+    await rooms.call(idempotent)
+    assert len(rooms.functions.called) == 2
+
+
 async def test_an_unknown_end_keeps_the_price_reserved(rooms: Rooms) -> None:
     given = await refunding(rooms, price_usd=Decimal("0.25"))
     rooms.functions.result = ToolBroke("gone", sent=True)
