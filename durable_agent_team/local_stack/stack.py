@@ -16,8 +16,9 @@ from durable_agent_team.client.connection import (
 from durable_agent_team.local_stack.child_process import Child, end_leftovers
 from durable_agent_team.local_stack.disk_space import little_room
 from durable_agent_team.local_stack.gateway_check import DefaultModelRefused, report_models
+from durable_agent_team.local_stack.misspelt_settings import misspelt_settings
 from durable_agent_team.local_stack.stack_plan import StackPlan, StackSettings, make_plan
-from durable_agent_team.process.settings import ClientSettings, SettingsError
+from durable_agent_team.process.settings import ClientSettings, SettingsError, env_file_names
 from durable_agent_team.process.stack_state import (
     STATE,
     StackInfo,
@@ -58,6 +59,8 @@ class Stack:
             self._say(f"ended what a killed stack had left running: {', '.join(ended)}")
         plan = self._plan = await self._make_plan(PORT_SECONDS if ended else 0)
         if warning := little_room(self._folder):
+            self._say(warning)
+        for warning in misspelt_settings(env_file_names()):
             self._say(warning)
         try:
             async with asyncio.timeout(READY_SECONDS), asyncio.TaskGroup() as group:

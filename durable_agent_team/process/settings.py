@@ -238,6 +238,11 @@ def given_values(root: Path = PROJECT_ROOT) -> dict[str, str]:
     return {name.upper(): value for name, value in chosen.items() if value}
 
 
+def env_file_names(root: Path = PROJECT_ROOT) -> list[str]:
+    """The names that `.env` gives a value, as they are written."""
+    return [name for name, value in _env_file(root / ".env").items() if value]
+
+
 def _env_file(path: Path) -> dict[str, str | None]:
     """Empty if the file does not exist. Raises `SettingsError` if it cannot be read."""
     if not path.is_file():
