@@ -8,7 +8,6 @@ from workflows.state.progress import Progress
 
 MAX_DECIDED = 50
 MAX_NOTE = 300
-TIME_LIMIT = "the time limit"
 
 
 def note_decision(
