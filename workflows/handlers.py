@@ -4,10 +4,12 @@ Every handler takes any payload and parses it inside (`messages.py`): a typed ha
 workflow task forever on a missing or an additional argument.
 """
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from temporalio import workflow
+from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from durable_agent_team.contracts.approvals import ApprovalsPage, ApprovalsQuery
@@ -34,7 +36,7 @@ from durable_agent_team.contracts.spend import SpendReport
 from durable_agent_team.contracts.team import Task
 from workflows.activity_errors import refused
 from workflows.commands import Commands
-from workflows.messages import BadMessage, parse
+from workflows.messages import BadMessage, no_such_signal, parse
 from workflows.run import Run
 from workflows.state.approvals_page import approvals_page
 from workflows.state.conversation_page import conversation_page
@@ -134,6 +136,13 @@ class Handlers:
             self._run.progress.refuse(workflow.now(), "adjust", problem.message)
         finally:
             self._run.progress.changed()
+
+    @workflow.signal(dynamic=True)
+    def unknown(self, name: str, payloads: Sequence[RawValue]) -> None:
+        """A signal of another name changes nothing. It is recorded in `state`: an update's name,
+        sent as a signal, would otherwise be lost in silence."""
+        self._run.progress.changed()
+        self._run.progress.refuse(workflow.now(), name, no_such_signal(name))
 
     @workflow.update
     async def adjust_budget(self, payload: Any = None, *extra: Any) -> BudgetAdjusted:

@@ -293,8 +293,9 @@ _RULES = {
     ),
     ErrorType.REJECTED: ErrorRule(
         Outcome.FAILS_TASK,
-        "A person rejected the task, its hand-off or a call of its model: it is skipped, and the"
-        " message has the note. Or nobody approved it in time: the agent's `on_park_timeout` decides.",
+        "A person rejected the task, its hand-off or a call of its model: it is skipped,"
+        " and the message has the note. Or nobody approved it in time: the agent's"
+        " `on_park_timeout` decides.",
         "Nothing: dependants that accept missing inputs continue.",
     ),
     ErrorType.DEPENDENCY_FAILED: ErrorRule(

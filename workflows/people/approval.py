@@ -219,7 +219,9 @@ class Approval:
         found += f" (waiting: {_names(progress.waiting)})"
         if not progress.waiting:
             return found
-        return f"{found}; `{shell_command(STARTER, 'state', progress.workflow_id)}` has the commands"
+        return (
+            f"{found}; `{shell_command(STARTER, 'state', progress.workflow_id)}` has the commands"
+        )
 
     async def arguments_check(self, answer: Approve) -> ArgumentsCheck:
         """What edited arguments are checked against. Where the run has just continued as new, it is
@@ -283,7 +285,6 @@ def what_waits(progress: Progress, subject: str) -> str:
 
 def _wanted(progress: Progress, waiting: Waiting) -> str:
     return "approval" if waiting.subject in progress.approvals else "a person"
-
 
 
 def _names(waiting: dict[str, Waiting]) -> str:

@@ -33,7 +33,7 @@ AFTER_NO = {
     ApprovalKind.PLAN: "the run is cancelled",
     ApprovalKind.REVIEW: "with a note it reviews again; without one the plan stays as it is",
     ApprovalKind.TASK: "the task is skipped",
-    ApprovalKind.HANDOFF: "its agent gets the note and answers again; without one the task is skipped",
+    ApprovalKind.HANDOFF: "with a note its agent answers again; without one the task is skipped",
     ApprovalKind.TOOL: "its agent gets the note as the result",
     ApprovalKind.CALL: "the task is skipped",
 }
