@@ -44,7 +44,8 @@ def no_such_signal(name: str) -> str:
     'no such signal; send the update `approve`, or the signal `adjust` with "kind": "approve"'
     """
     if name in KINDS:
-        return f'no such signal; send the update `{name}`, or the signal `adjust` with "kind": "{name}"'
+        instead = f'the update `{name}`, or the signal `adjust` with "kind": "{name}"'
+        return f"no such signal; send {instead}"
     return "no such signal; a run takes `cancel`, `pause`, `resume` and `adjust`"
 
 

@@ -52,10 +52,7 @@ def explain_error(line: Any) -> tuple[str, str]:
         if context.get("pattern") == IDENTIFIER:
             return "this is not a name", NAME_REMEDY
         if context.get("pattern") == SHA256:
-            return (
-                "this is not a SHA-256",
-                "64 of the digits 0 to 9 and a to f, as `approvals` has it",
-            )
+            return "this is not a SHA-256", "copy all 64 characters, as `approvals` prints them"
         return "this is not an http:// or https:// URL", "write it like https://example.com/hook"
     if kind in ("literal_error", "enum"):
         return "this is not one of the choices", f"one of {context.get('expected', '')}"

@@ -219,9 +219,8 @@ class Approval:
         found += f" (waiting: {_names(progress.waiting)})"
         if not progress.waiting:
             return found
-        return (
-            f"{found}; `{shell_command(STARTER, 'state', progress.workflow_id)}` has the commands"
-        )
+        state = shell_command(STARTER, "state", progress.workflow_id)
+        return f"{found}; `{state}` has the commands"
 
     async def arguments_check(self, answer: Approve) -> ArgumentsCheck:
         """What edited arguments are checked against. Where the run has just continued as new, it is
