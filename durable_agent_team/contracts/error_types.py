@@ -304,7 +304,7 @@ _RULES = {
     ErrorType.DEPENDENCY_SKIPPED: ErrorRule(
         Outcome.FAILS_TASK,
         "A task that this one depends on was skipped, and this one does not accept that.",
-        "Set `missing_inputs: accept`, or raise the budget of the skipped task's agent.",
+        "Set `missing_inputs: accept`, or look up why that task was skipped.",
     ),
     ErrorType.CANCELLED: ErrorRule(
         Outcome.FAILS_TASK,

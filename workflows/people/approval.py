@@ -21,7 +21,7 @@ from durable_agent_team.contracts.text_ref import Text
 from durable_agent_team.rules.safe_text import shell_command
 from durable_agent_team.rules.tools.approval_rules import limit_summary, parsed_arguments, sha256_of
 from workflows.activity_errors import refused
-from workflows.people.decisions import note_decision
+from workflows.people.decisions import note_decision, time_left
 from workflows.people.notifier import Notifier
 from workflows.state.open_approval import OpenApproval
 from workflows.state.progress import Progress
@@ -109,7 +109,7 @@ class Approval:
         progress = self._progress
         if found.answer is not None:
             return True
-        left = None if found.until is None else max(found.until - workflow.now(), timedelta(0))
+        left = None if found.until is None else time_left(found.until)
         try:
             await workflow.wait_condition(
                 lambda: found.answer is not None or progress.stopping,
