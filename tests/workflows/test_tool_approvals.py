@@ -140,7 +140,7 @@ async def test_who_comes_second_learns_who_decided(client: Client) -> None:
         await handle.execute_update("approve", {**yes, "by": "ann@desk"})
         second = await refusal(handle, {**yes, "approved": False, "note": "no"})
         assert "any more: approved by ann@desk at 20" in second
-        await handle.execute_update("approve", {**yes, "subject": "other"})
+        await handle.execute_update("approve", {"subject": "other", "approved": False})
         await handle.result()
     assert len(world.orders) == 1
 
