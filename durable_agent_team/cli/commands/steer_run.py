@@ -127,6 +127,9 @@ def resume(run: Run, json: Json = False) -> int:
     from durable_agent_team.cli.ui.run_tables import waiting_text
     from durable_agent_team.contracts.control import Empty
 
+    if json:
+        with_run(run, lambda handle: handle.resume())
+        return print_answer(Empty(), "", json)
     waiting = with_run(run, _resume)
     still = [f"  {line}" for each in waiting for line in waiting_text(each)]
     heading = ["still waiting for a person"] if still else []
