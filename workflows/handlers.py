@@ -4,10 +4,12 @@ Every handler takes any payload and parses it inside (`messages.py`): a typed ha
 workflow task forever on a missing or an additional argument.
 """
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from temporalio import workflow
+from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from durable_agent_team.contracts.approvals import ApprovalsPage, ApprovalsQuery
@@ -34,7 +36,7 @@ from durable_agent_team.contracts.spend import SpendReport
 from durable_agent_team.contracts.team import Task
 from workflows.activity_errors import refused
 from workflows.commands import Commands
-from workflows.messages import BadMessage, parse
+from workflows.messages import BadMessage, no_such_signal, parse
 from workflows.run import Run
 from workflows.state.approvals_page import approvals_page
 from workflows.state.conversation_page import conversation_page
@@ -96,33 +98,33 @@ class Handlers:
         except BadMessage as bad:
             raise refused(str(bad)) from None
 
-    @workflow.signal
+    @workflow.signal(description='{"reason": "…"}: ends the run, and keeps what is done')
     def cancel(self, payload: Any = None, *extra: Any) -> None:
         """Stops starting work, stops what runs, keeps what is done, closes accounts, reports."""
         command = self._parse_signal("cancel", Cancel, payload, extra)
         if command is not None:
             self._run.cancel(command.reason or "cancelled by signal")
 
-    @workflow.signal
+    @workflow.signal(description="{}: no new call starts")
     def pause(self, payload: Any = None, *extra: Any) -> None:
         """No new call starts; calls in flight continue."""
         if self._parse_signal("pause", Empty, payload, extra):
             self._run.pause(True)
 
-    @workflow.signal
+    @workflow.signal(description="{}: calls start again")
     def resume(self, payload: Any = None, *extra: Any) -> None:
         """Calls start again."""
         if self._parse_signal("resume", Empty, payload, extra):
             self._run.pause(False)
 
-    @workflow.signal
+    @workflow.signal(description="Sent by the worker, not by people")
     def program_spend(self, payload: Any = None, *extra: Any) -> None:
         """What a program has cost so far: sent by its activity. Payload: `ProgramSpend`."""
         spend = self._parse_signal(SPEND_SIGNAL, ProgramSpend, payload, extra)
         if spend is not None:
             self._run.progress.show_program(spend)
 
-    @workflow.signal
+    @workflow.signal(description='{"kind": "approve", …}: an update without an answer')
     async def adjust(self, payload: Any = None, *extra: Any) -> None:
         """An update without an answer: `kind` names it. A bad one is recorded in `state`."""
         adjustment = self._parse_signal("adjust", Adjustment, payload, extra)
@@ -135,7 +137,14 @@ class Handlers:
         finally:
             self._run.progress.changed()
 
-    @workflow.update
+    @workflow.signal(dynamic=True, description="Another name is refused")
+    def unknown(self, name: str, payloads: Sequence[RawValue]) -> None:
+        """A signal of another name changes nothing. It is recorded in `state`: an update's name,
+        sent as a signal, would otherwise be lost in silence."""
+        self._run.progress.changed()
+        self._run.progress.refuse(workflow.now(), name, no_such_signal(name))
+
+    @workflow.update(description='{"agent", "budget_usd"}: a new limit')
     async def adjust_budget(self, payload: Any = None, *extra: Any) -> BudgetAdjusted:
         """A new limit for one agent, effective at the gateway at once.
 
@@ -148,7 +157,7 @@ class Handlers:
     def _check_adjust_budget(self, payload: Any = None, *extra: Any) -> None:
         self._commands.check(_parse_update(AdjustBudget, payload, extra))
 
-    @workflow.update
+    @workflow.update(description='{"from_agent", "to_agent", "amount_usd"}')
     async def transfer(self, payload: Any = None, *extra: Any) -> Transferred:
         """Moves unspent money from one agent's limit to another's: both or neither.
 
@@ -160,7 +169,7 @@ class Handlers:
     def _check_transfer(self, payload: Any = None, *extra: Any) -> None:
         self._commands.check(_parse_update(Transfer, payload, extra))
 
-    @workflow.update
+    @workflow.update(description='{"agent", "model", …}: new settings')
     async def adjust_agent(self, payload: Any = None, *extra: Any) -> AgentAdjusted:
         """Other settings for one agent's calls that have not started.
 
@@ -173,7 +182,7 @@ class Handlers:
     def _check_adjust_agent(self, payload: Any = None, *extra: Any) -> None:
         self._commands.check(_parse_update(AdjustAgent, payload, extra))
 
-    @workflow.update
+    @workflow.update(description='{"max_parallel", "deadline", "budget_usd"}')
     async def adjust_run(self, payload: Any = None, *extra: Any) -> RunAdjusted:
         """Other limits for the whole run. Payload: `AdjustRun`.
 
@@ -185,7 +194,7 @@ class Handlers:
     def _check_adjust_run(self, payload: Any = None, *extra: Any) -> None:
         self._commands.check(_parse_update(AdjustRun, payload, extra))
 
-    @workflow.update
+    @workflow.update(description='{"id", "agent", "ask", …}: one more task')
     async def add_task(self, payload: Any = None, *extra: Any) -> TaskAnswer:
         """One more task, while the run works. Payload: `Task`."""
         return await self._commands.add_task(parse(Task, payload, extra))
@@ -194,7 +203,7 @@ class Handlers:
     def _check_add_task(self, payload: Any = None, *extra: Any) -> None:
         self._commands.check(_parse_update(Task, payload, extra))
 
-    @workflow.update
+    @workflow.update(description='{"task"}: tried or done again')
     async def retry_task(self, payload: Any = None, *extra: Any) -> TaskAnswer:
         """Wakes what is parked, or starts a task again that has failed or is done.
 
@@ -207,7 +216,7 @@ class Handlers:
     def _check_retry_task(self, payload: Any = None, *extra: Any) -> None:
         _parse_update(TaskCommand, payload, extra)
 
-    @workflow.update
+    @workflow.update(description='{"task", "reason"}: stopped')
     async def cancel_task(self, payload: Any = None, *extra: Any) -> TaskAnswer:
         """Stops one task; dependants that accept missing inputs continue.
 
@@ -220,7 +229,7 @@ class Handlers:
     def _check_cancel_task(self, payload: Any = None, *extra: Any) -> None:
         _parse_update(TaskCommand, payload, extra)
 
-    @workflow.update
+    @workflow.update(description='{"task", "decision", "result"}: to what is parked')
     async def answer(self, payload: Any = None, *extra: Any) -> TaskAnswer:
         """Answers what is parked: a call of a tool or an effect of a program that may have
         happened, or a question of a remote agent. Payload: `AnswerTask`."""
@@ -231,7 +240,7 @@ class Handlers:
     def _check_answer(self, payload: Any = None, *extra: Any) -> None:
         _parse_update(AnswerTask, payload, extra)
 
-    @workflow.update
+    @workflow.update(description='{"subject", "approved", "note"}: decides what waits')
     async def approve(self, payload: Any = None, *extra: Any) -> Approve:
         """Approves or rejects what waits for it; `arguments` are put in the place of a tool's.
 

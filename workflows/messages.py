@@ -4,12 +4,13 @@ A typed handler silently drops a wrong payload, and fails the workflow task fore
 an additional argument. So handlers take any payload, and parse it here.
 """
 
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from temporalio import workflow
 
 from durable_agent_team.contracts.bounded_text import cut
+from durable_agent_team.contracts.control import Adjustment
 from durable_agent_team.rules.value_limits import MESSAGE, ValueLimits, value_problem
 
 with workflow.unsafe.imports_passed_through():  # the class of which the converter makes objects
@@ -22,11 +23,30 @@ MAX_PLACE = 200
 MAX_SENTENCE = 400
 MAX_MESSAGE = 2_000
 
+KINDS = frozenset(
+    kind
+    for each in get_args(Adjustment.model_fields["root"].annotation)
+    for kind in get_args(each.model_fields["kind"].annotation)
+)
+"""Of the signal `adjust`: the names of the updates."""
+
 M = TypeVar("M", bound=BaseModel)
 
 
 class BadMessage(Exception):
     """A payload that does not fit its contract. The message is meant for the sender."""
+
+
+def no_such_signal(name: str) -> str:
+    """What a signal is answered that a run does not have.
+
+    >>> no_such_signal("approve")
+    'no such signal; send the update `approve`, or the signal `adjust` with "kind": "approve"'
+    """
+    if name in KINDS:
+        instead = f'the update `{name}`, or the signal `adjust` with "kind": "{name}"'
+        return f"no such signal; send {instead}"
+    return "no such signal; a run takes `cancel`, `pause`, `resume` and `adjust`"
 
 
 def parse(

@@ -15,6 +15,7 @@ from durable_agent_team.contracts.approvals import MAX_DECIDER
 from durable_agent_team.contracts.control import AnswerTask, Approve
 from durable_agent_team.contracts.tool_box import ToolBox
 from durable_agent_team.contracts.tool_call import ListTools, ToolOrder, ToolResult
+from durable_agent_team.rules.tools.approval_rules import subject_of_limit
 
 T = TypeVar("T")
 Decode = Callable[[Payloads | None, type[T]], Awaitable[T]]
@@ -68,6 +69,14 @@ class Decision:
 
 
 @dataclass(frozen=True)
+class Expired:
+    """A time limit of an approval that has passed."""
+
+    at: datetime
+    subject: str
+
+
+@dataclass(frozen=True)
 class RecordedTools:
     """Everything about tools in a run's history."""
 
@@ -75,6 +84,7 @@ class RecordedTools:
     boxes: tuple[tuple[str, ToolBox], ...] = ()
     """The agents, and their tools as they were listed."""
     decisions: tuple[Decision, ...] = ()
+    expired: tuple[Expired, ...] = ()
 
 
 NO_TOOLS: Final = RecordedTools()
@@ -94,7 +104,9 @@ async def recorded_tools(
         elif each.name == LISTING and each.result is not None and each.input.payloads:
             wanted = await decode(each.input, ListTools)
             boxes.append((wanted.agent, await decode(each.result, ToolBox)))
-    return RecordedTools(tuple(calls), tuple(boxes), tuple(await _decisions(events, decode)))
+    known = tuple(events)
+    decisions, expired = await _decisions(known, decode), await _expired(known, decode)
+    return RecordedTools(tuple(calls), tuple(boxes), tuple(decisions), tuple(expired))
 
 
 async def _call(done: RecordedActivity, decode: "Decode[Any]") -> RecordedToolCall:
@@ -139,6 +151,23 @@ async def _decisions(events: Iterable[HistoryEvent], decode: "Decode[Any]") -> l
             signal = event.workflow_execution_signaled_event_attributes
             if signal.signal_name == "adjust":
                 found += await _adjusted(at, signal.input, signal.identity, decode)
+    return found
+
+
+async def _expired(events: Iterable[HistoryEvent], decode: "Decode[Any]") -> list[Expired]:
+    """Timers say by their summaries what they end. Their ids begin anew in each execution."""
+    found: list[Expired] = []
+    waits: dict[str, HistoryEvent] = {}
+    for event in events:
+        if event.HasField("timer_started_event_attributes"):
+            waits[event.timer_started_event_attributes.timer_id] = event
+        elif event.HasField("timer_fired_event_attributes"):
+            begun = waits.get(event.timer_fired_event_attributes.timer_id)
+            if begun is not None and begun.user_metadata.HasField("summary"):
+                payloads = Payloads(payloads=[begun.user_metadata.summary])
+                subject = subject_of_limit(await decode(payloads, str))
+                at = event.event_time.ToDatetime(UTC)
+                found += [Expired(at, subject)] if subject else []
     return found
 
 

@@ -114,19 +114,21 @@ def summary(team: Team) -> str:
 
 
 def details(request: RunRequest) -> str:
-    """Markdown for Temporal's UI: the goal, and each agent with its budget."""
+    """Markdown for Temporal's UI: the goal, and each agent with its budget. A list, as the UI draws
+    the columns of a table into each other."""
     team = request.team
     rows = [(names.ORCHESTRATOR_AGENT, "knows the goal", team.orchestrator.budget_usd)]
     rows += [(name, agent.role, agent.budget_usd) for name, agent in team.agents.items()]
     goal = request.effective_goal
     goal = goal if len(goal) <= MAX_GOAL else f"{goal[:MAX_GOAL]}…"
-    lines = [markdown_block(goal), "", "| agent | role | budget |", "| --- | --- | --- |"]
+    lines = [markdown_block(goal), "", "**Agents**", ""]
     left = MAX_DETAILS_BYTES - text_content_bytes("\n".join(lines))
     for number, (name, role, usd) in enumerate(rows):
-        row = f"| {name} | {markdown_line(role[:100])} | {f'${usd}' if usd else 'a share'} |"
+        budget = f"{usd} USD" if usd else "a share"
+        row = f"- **{name}** · {markdown_line(role[:100])} · {budget}"
         left -= text_content_bytes(f"\n{row}")
         if number == MAX_ROWS or left < 0:
-            lines.append(f"| … {len(rows) - number} more | | |")
+            lines.append(f"- and {len(rows) - number} more agents")
             break
         lines.append(row)
     return "\n".join(lines)

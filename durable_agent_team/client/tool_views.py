@@ -1,11 +1,13 @@
 """Pure: the calls of tools in a run's history as people see them, turn by turn."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
-from durable_agent_team.client.recorded_tools import Decision, RecordedToolCall
+from durable_agent_team.client.recorded_tools import Decision, Expired, RecordedToolCall
 from durable_agent_team.client.run_history import RecordedCall, RunRecord
+from durable_agent_team.contracts.approvals import TIME_LIMIT
 from durable_agent_team.contracts.bounded_text import cut
 from durable_agent_team.contracts.control import AnswerTask, Approve
 from durable_agent_team.contracts.conversation import ToolCall, ToolMessage
@@ -45,7 +47,9 @@ def tool_calls_of(record: RunRecord, call: RecordedCall) -> tuple[ToolCallView, 
     results = _results(record, asked.id, asked.turn)
     made = _made(record, asked.id)
     facts = _facts(record, call.request.account.agent)
-    decisions = _decisions(record, call)
+    meanwhile = _until_next_call(record, call)
+    decisions = [each for each in record.tools.decisions if meanwhile(each.at)]
+    expired = [each for each in record.tools.expired if meanwhile(each.at)]
     views: list[ToolCallView] = []
     for place, each in enumerate(turn.calls):
         number = f"{asked.turn}.{place + 1}"
@@ -58,6 +62,7 @@ def tool_calls_of(record: RunRecord, call: RecordedCall) -> tuple[ToolCallView, 
                 results[place] if place < len(results) else None,
                 facts.get(each.name),
                 [one for one in decisions if one.subject == subject],
+                [one for one in expired if one.subject == subject],
             )
         )
     return tuple(views)
@@ -96,6 +101,7 @@ def _view(
     message: ToolMessage | None,
     facts: ToolFacts | None,
     decisions: Sequence[Decision],
+    expired: Sequence[Expired],
 ) -> ToolCallView:
     last = made[-1] if made else None
     order = last.order if last is not None else None
@@ -103,6 +109,7 @@ def _view(
     result = last.result if last is not None else None
     approved = [each.message for each in decisions if isinstance(each.message, Approve)]
     approval = approved[-1] if approved else None
+    limit = expired[-1] if expired and approval is None else None
     text = message.whole if message is not None else result.whole if result is not None else ""
     reference = text if isinstance(text, TextRef) else None
     return ToolCallView(
@@ -112,11 +119,11 @@ def _view(
         source=facts.source if facts is not None else "",
         effects=facts.effects if facts is not None else None,
         arguments=order.arguments if order is not None else asked.arguments,
-        status=_status(asked, last, message, decisions),
-        approval=_approval(approval),
+        status=_status(asked, last, message, decisions, limit),
+        approval=_approval(approval) if limit is None else "timed_out",
         note=approval.note if approval is not None else "",
-        decided_by=decisions[-1].by if decisions else "",
-        decided_at=decisions[-1].at if decisions else None,
+        decided_by=decisions[-1].by if decisions else TIME_LIMIT if limit else "",
+        decided_at=decisions[-1].at if decisions else limit.at if limit else None,
         reason=cut(asked.problem or (last.failure if last and last.failure else ""), 1_000),
         result=text if isinstance(text, str) else text.preview,
         result_ref=reference,
@@ -132,6 +139,7 @@ def _status(
     last: RecordedToolCall | None,
     message: ToolMessage | None,
     decisions: Sequence[Decision],
+    limit: Expired | None,
 ) -> ToolCallStatus:
     answers = [each.message for each in decisions if isinstance(each.message, AnswerTask)]
     approvals = [each.message for each in decisions if isinstance(each.message, Approve)]
@@ -140,6 +148,8 @@ def _status(
     if answers and answers[-1].decision in ANSWERS:
         return ANSWERS[answers[-1].decision]
     if approvals and not approvals[-1].approved:
+        return ToolCallStatus.REJECTED
+    if limit is not None and last is None:
         return ToolCallStatus.REJECTED
     if asked.problem:
         return ToolCallStatus.NOT_RUN
@@ -183,19 +193,15 @@ def _facts(record: RunRecord, agent: str) -> dict[str, ToolFacts]:
     return {each.name: each for each in boxes[-1].tools} if boxes else {}
 
 
-def _decisions(record: RunRecord, call: RecordedCall) -> list[Decision]:
-    """Those that were made between this turn and the task's next call."""
+def _until_next_call(record: RunRecord, call: RecordedCall) -> Callable[[datetime], bool]:
+    """Whether something happened between this turn and the task's next call."""
     since = call.ended_at
     if since is None:
-        return []
+        return lambda at: False
     later = [
         each.scheduled_at
         for each in record.of_task(call.request.task)
         if each.scheduled_at >= since and each is not call
     ]
     until = min(later, default=None)
-    return [
-        each
-        for each in record.tools.decisions
-        if each.at >= since and (until is None or each.at <= until)
-    ]
+    return lambda at: at >= since and (until is None or at <= until)

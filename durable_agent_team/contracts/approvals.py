@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 from pydantic import Field
 
@@ -13,6 +13,8 @@ from durable_agent_team.contracts.text_ref import Sha256, Text
 MAX_SUBJECT = 200
 MAX_WHAT = 300
 MAX_DECIDER = 200
+TIME_LIMIT: Final = "the time limit"
+"""In the place of a person, where nobody decided in time."""
 
 Decision = Literal["approved", "rejected", "edited", "retry", "skip", "result"]
 """The first three answer an approval, the others a call of a tool or a program."""

@@ -1,8 +1,9 @@
 """The payloads of a run's signals, updates and queries."""
 
-from typing import Annotated, Literal
+import json
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, RootModel, model_validator
+from pydantic import BeforeValidator, Field, RootModel, model_validator
 from pydantic_core import PydanticCustomError
 
 from durable_agent_team.contracts.approvals import MAX_DECIDER
@@ -68,6 +69,11 @@ class AnswerTask(Message):
         return self
 
 
+def _as_text(arguments: Any) -> Any:
+    """Written as an object, where a client has no use for JSON in a text."""
+    return json.dumps(arguments, ensure_ascii=False) if isinstance(arguments, dict) else arguments
+
+
 class Approve(Message):
     """Approves or rejects what waits for approval; `subject` is the one that `state` shows."""
 
@@ -75,8 +81,11 @@ class Approve(Message):
     approved: bool
     note: str = Field("", max_length=1_000)
     """Of a rejected call of a tool, its agent reads it."""
-    arguments: str | None = Field(None, max_length=MAX_ARGUMENTS)
-    """Of a call of a tool: the arguments, as a JSON object, with which it is approved instead."""
+    arguments: Annotated[str | None, BeforeValidator(_as_text)] = Field(
+        None, max_length=MAX_ARGUMENTS
+    )
+    """Of a call of a tool: the arguments with which it is approved instead, a JSON object or the
+    text of one."""
     sha256: Sha256 | None = None
     """Of what the person has read, from the query `approvals`: nothing else is approved."""
     by: str = Field("", max_length=MAX_DECIDER)

@@ -293,7 +293,9 @@ _RULES = {
     ),
     ErrorType.REJECTED: ErrorRule(
         Outcome.FAILS_TASK,
-        "A person rejected the task, or its hand-off; the message has the note.",
+        "A person rejected the task, its hand-off or a call of its model: it is skipped,"
+        " and the message has the note. Or nobody approved it in time: the agent's"
+        " `on_park_timeout` decides.",
         "Nothing: dependants that accept missing inputs continue.",
     ),
     ErrorType.DEPENDENCY_FAILED: ErrorRule(
@@ -302,7 +304,7 @@ _RULES = {
     ErrorType.DEPENDENCY_SKIPPED: ErrorRule(
         Outcome.FAILS_TASK,
         "A task that this one depends on was skipped, and this one does not accept that.",
-        "Set `missing_inputs: accept`, or raise the budget of the skipped task's agent.",
+        "Set `missing_inputs: accept`, or look up why that task was skipped.",
     ),
     ErrorType.CANCELLED: ErrorRule(
         Outcome.FAILS_TASK,

@@ -12,7 +12,8 @@ from durable_agent_team.contracts.bounded_text import cut
 PREVIEW_CHARACTERS: Final = 80
 MAX_TEXT_BYTES: Final = 32 * 1024 * 1024
 
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+SHA256: Final = r"^[0-9a-f]{64}$"
+Sha256 = Annotated[str, Field(pattern=SHA256)]
 
 
 class TextRef(Message):

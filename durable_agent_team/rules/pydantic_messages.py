@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from durable_agent_team.contracts.names import IDENTIFIER
+from durable_agent_team.contracts.text_ref import SHA256
 
 _KINDS: Final = MappingProxyType(
     {
@@ -50,6 +51,8 @@ def explain_error(line: Any) -> tuple[str, str]:
     if kind == "string_pattern_mismatch":
         if context.get("pattern") == IDENTIFIER:
             return "this is not a name", NAME_REMEDY
+        if context.get("pattern") == SHA256:
+            return "this is not a SHA-256", "copy all 64 characters, as `approvals` prints them"
         return "this is not an http:// or https:// URL", "write it like https://example.com/hook"
     if kind in ("literal_error", "enum"):
         return "this is not one of the choices", f"one of {context.get('expected', '')}"

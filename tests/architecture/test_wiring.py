@@ -80,7 +80,8 @@ def test_every_activity_that_the_workflow_calls_is_registered(
 
 
 def entries() -> list[tuple[str, Any]]:
-    signals = [(f"signal {name}", each.fn) for name, each in DEFINITION.signals.items()]
+    named = {name: each for name, each in DEFINITION.signals.items() if name is not None}
+    signals = [(f"signal {name}", each.fn) for name, each in named.items()]
     queries = [(f"query {name}", each.fn) for name, each in DEFINITION.queries.items()]
     updates = [(f"update {name}", each.fn) for name, each in DEFINITION.updates.items()]
     validators = [

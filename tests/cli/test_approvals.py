@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 
 import pytest
 from temporalio.client import Client
@@ -101,6 +102,56 @@ async def test_what_waits_is_shown_in_full_and_approved_with_the_printed_command
     report = starter.folder / "run.md"
     assert (await starter("report", run, "--out", str(report))).code == 0
     assert "Tool 2.1: shop:refund, effects: once, done, approved" in report.read_text()
+
+
+async def test_a_wrong_command_is_told_the_right_one(starter: Starter, client: Client) -> None:
+    async with serving(client, ToolWorld(model)):
+        run, _ = await begun(starter)
+        right = f"approve {run} settle:2.1"
+        for words in (
+            ["approve", run, "settle"],
+            ["retry", run, "settle"],
+            ["answer", run, "settle:2.1", "retry"],
+            ["cancel-task", run, "settle:2.1"],
+        ):
+            wrong = await starter(*words)
+            assert (wrong.code, right in wrong.err) == (2, True), wrong.err
+        resumed = await starter("resume", run)
+        assert f"run {run} continues\nstill waiting for a person\n  settle:2.1 waits" in resumed.out
+        assert right in resumed.out
+        sha = await starter("approve", run, "settle:2.1", "--sha256", "zz")
+        assert "this is not a SHA-256 (copy all 64 characters" in sha.err
+        await starter("reject", run, "settle:2.1", "--note", "no")
+
+
+async def test_the_payload_in_temporals_ui_approves(starter: Starter, client: Client) -> None:
+    async with serving(client, ToolWorld(model)):
+        run, _ = await begun(starter)
+        handle = client.get_workflow_handle(run)
+        page = (await handle.query("__temporal_workflow_metadata")).current_details
+        [payload] = re.findall(r"Send an Update, `approve`, with `(.*)`", page)
+        await handle.execute_update("approve", json.loads(payload))
+        assert (await ended(starter, run)).code == 0
+
+
+@pytest.mark.parametrize(
+    ("default", "shown"), [("reject", "rejected, and not run"), ("approve", "done")]
+)
+async def test_what_the_time_limit_decides_is_shown(
+    starter: Starter, client: Client, default: str, shown: str
+) -> None:
+    limited = TEAM.replace(
+        "approve: always",
+        f"approve: always, approval_timeout_seconds: 2, on_approval_timeout: {default}",
+    )
+    run = new_id()
+    async with serving(client, ToolWorld(model)):
+        (starter.folder / "shop.py").write_text("def look(): ...\ndef refund(): ...\n")
+        await starter("start", starter.team(limited), "--id", run)
+        await ended(starter, run)
+    task = (await starter("task", run, "settle")).out  # without a worker
+    assert f"tool 2.1 shop:refund, effects: once: {shown}" in task
+    assert "approval  timed out\n    decided   by the time limit at 20" in task
 
 
 async def test_nothing_that_an_agent_writes_looks_like_a_line_of_ours(

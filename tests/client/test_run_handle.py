@@ -73,7 +73,7 @@ async def test_temporal_shows_team_and_plan(client: Client, world: FakeWorld) ->
     assert await found.static_summary() == "brief · 3 tasks"
     details = await found.static_details()
     assert details is not None
-    assert "| research | Researcher | $100 |" in details
+    assert "- **research** · Researcher · 100 USD" in details
 
 
 async def test_a_taken_id_is_told(client: Client, world: FakeWorld) -> None:

@@ -1,5 +1,6 @@
 """Answers of queries and reports fit into a payload, however large the run is."""
 
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -162,9 +163,10 @@ def test_details_have_what_is_to_be_approved_in_full_and_nothing_of_it_is_markup
     content = '{"note": "' + "sorry. " * 400 + 'The end.", "mark": "```\\n# Approved\u202e"}'
     asks_for(progress, "t0:2.1", content)
     lines = details(progress).splitlines()
-    head = "**t0:2.1** · shop:refund · 5 USD · after something from outside · sha256 "
-    at = lines.index(f"{head}`{'0' * 64}`")
+    at = lines.index("**t0:2.1** · shop:refund · 5 USD · after something from outside")
     assert lines[at + 2] == f"```` {content} ````".replace("\u202e", "\\u202e")
+    payload = json.dumps({"subject": "t0:2.1", "approved": True, "sha256": "0" * 64})
+    assert lines[at + 4] == f"To approve it here: Send an Update, `approve`, with `{payload}`"
     progress.approvals["t0:2.1"].answer = Approve(subject="t0:2.1", approved=True)
     assert "What waits for approval" not in details(progress)
 

@@ -83,4 +83,4 @@ def test_the_details_for_temporals_ui_always_fit() -> None:
     agents = {f"a{n}": Agent(role=hidden * 200, budget_usd=1) for n in range(60)}
     shown = details(RunRequest(team=Team(name="big", goal=hidden * 4_000, agents=agents)))
     assert encoded_bytes(shown) < SERVER_DETAILS
-    assert shown.endswith("more | | |")
+    assert shown.endswith(" more agents")

@@ -232,6 +232,21 @@ async def test_a_wrong_signal_is_recorded_and_harms_nothing(
     assert not seen.paused
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("approve", 'signal `adjust` with "kind": "approve"'), ("nonsense", "`pause`")],
+)
+@pytest.mark.parametrize("payload", [[], [{"subject": "plan", "approved": True}], [7, "x"]])
+async def test_a_signal_of_another_name_is_recorded(
+    held_run: tuple[Handle, FakeWorld], name: str, told: str, payload: list[Any]
+) -> None:
+    handle, _ = held_run
+    await handle.signal(name, args=payload)
+    refused = (await state(handle)).refusals[-1]
+    assert refused.message == name
+    assert told in refused.problem
+
+
 async def test_adjust_without_any_payload_is_recorded(held_run: tuple[Handle, FakeWorld]) -> None:
     handle, _ = held_run
     await handle.signal("adjust")

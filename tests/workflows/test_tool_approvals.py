@@ -1,21 +1,31 @@
 """A person approves, rejects or edits a tool's call, a task, a hand-off and an expensive call."""
 
+import asyncio
 import json
-from datetime import timedelta
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
+from temporalio.worker import Worker, WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
 
+from durable_agent_team.client.run_executions import read_executions
 from durable_agent_team.contracts.approvals import ApprovalKind, ApprovalsPage, PendingApproval
 from durable_agent_team.contracts.call import CallRequest
+from durable_agent_team.contracts.names import WORKFLOW
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import LedgerAgreement
 from tests.support.fakes import FakeWorld
+from tests.support.sandbox import strict_runner
 from tests.support.tools import ToolWorld, calls
 from tests.workflows.test_life_of_a_run import started, team
 from tests.workflows.test_tool_effects import once, tool_team, waits
+from workflows.continuation import EVENTS_MEMO
+from workflows.orchestrator import Orchestrator
 
 ALWAYS = {"python": "shop:refund", "effects": "once", "approve": "always"}
 CALL = ("refund", {"amount": 5})
@@ -27,9 +37,11 @@ async def pending(handle: WorkflowHandle[Any, Any], **query: Any) -> PendingAppr
     return found
 
 
-async def refusal(handle: WorkflowHandle[Any, Any], answer: dict[str, Any]) -> str:
+async def refusal(
+    handle: WorkflowHandle[Any, Any], answer: dict[str, Any], name: str = "approve"
+) -> str:
     with pytest.raises(WorkflowUpdateFailedError) as refused:
-        await handle.execute_update("approve", answer)
+        await handle.execute_update(name, answer)
     assert isinstance(refused.value.cause, ApplicationError)
     return refused.value.cause.message
 
@@ -91,6 +103,136 @@ async def test_edited_arguments_are_checked_and_used(client: Client) -> None:
         await handle.result()
     assert [json.loads(each.arguments) for each in world.orders] == [{"amount": 3}]
     assert [each.edited for each in world.orders] == [True]
+
+
+async def test_arguments_may_be_written_as_an_object(client: Client) -> None:
+    world = ToolWorld(once(CALL))
+    async with started(client, world, {"team": tool_team(ALWAYS)}) as handle:
+        await waits(handle, "work:1.1")
+        edit = {"subject": "work:1.1", "approved": True, "arguments": {"amount": 3, "to": "Åse"}}
+        await handle.execute_update("approve", edit)
+        await handle.result()
+    assert [json.loads(each.arguments) for each in world.orders] == [{"amount": 3, "to": "Åse"}]
+
+
+async def test_who_comes_second_learns_who_decided(client: Client) -> None:
+    """And whoever takes the wrong command learns what waits, with its command."""
+    world = ToolWorld(once(CALL))
+    more = [{"id": "other", "agent": "clerk", "ask": "Wait.", "approve": "before"}]
+    changed = tool_team(ALWAYS)
+    changed["tasks"] = [*changed["tasks"], *more]
+    async with started(client, world, {"team": changed}) as handle:
+        await waits(handle, "work:1.1", "other")
+        approve = f"approve {handle.id} work:1.1`"
+        yes = {"subject": "work:1.1", "approved": True}
+        assert approve in await refusal(handle, {**yes, "subject": "work"})
+        assert f"state {handle.id}` has" in await refusal(handle, {**yes, "subject": "nothing"})
+        for name, payload in (
+            ("retry_task", {"task": "work"}),
+            ("retry_task", {"task": "work:1.1"}),
+            ("answer", {"task": "work:1.1", "decision": "retry"}),
+            ("answer", {"task": "work", "decision": "skip"}),
+            ("cancel_task", {"task": "work:1.1"}),
+        ):
+            told = await refusal(handle, payload, name)
+            assert "work:1.1 waits for approval" in told
+            assert told.endswith(approve)
+        await handle.execute_update("approve", {**yes, "by": "ann@desk"})
+        second = await refusal(handle, {**yes, "approved": False, "note": "no"})
+        assert "any more: approved by ann@desk at 20" in second
+        await handle.execute_update("approve", {"subject": "other", "approved": False})
+        await handle.result()
+    assert len(world.orders) == 1
+
+
+@pytest.mark.parametrize("sent", ["before the limit", "after the limit", "not"])
+async def test_at_the_limit_a_decision_that_is_there_counts(client: Client, sent: str) -> None:
+    """No worker runs when the limit passes."""
+    limited = {**ALWAYS, "approval_timeout_seconds": 4}
+    yes = {"kind": "approve", "subject": "work:1.1", "approved": True, "by": "ann@desk"}
+    world = ToolWorld(once(CALL))
+    queue = f"orchestrator-{uuid.uuid4()}"
+    async with on_queue(client, world, queue):
+        handle = await client.start_workflow(
+            WORKFLOW,
+            {"team": tool_team(limited)},
+            id=f"run-{uuid.uuid4()}",
+            task_queue=queue,
+            result_type=RunReport,
+        )
+        until = (await waits(handle, "work:1.1")).waiting[0].until
+    assert until is not None
+    if sent == "before the limit":
+        await handle.signal("adjust", yes)
+    await asyncio.sleep((until - datetime.now(UTC)).total_seconds() + 1)
+    if sent == "after the limit":
+        await handle.signal("adjust", yes)
+    async with on_queue(client, world, queue):
+        report: RunReport = await handle.result()
+    [decided] = report.decisions
+    assert decided.by == ("the time limit" if sent == "not" else "ann@desk")
+    assert len(world.orders) == (sent != "not")
+
+
+@asynccontextmanager
+async def on_queue(
+    client: Client, world: ToolWorld, queue: str, runner: WorkflowRunner | None = None
+) -> AsyncIterator[None]:
+    async with Worker(
+        client,
+        task_queue=queue,
+        workflows=[Orchestrator],
+        activities=world.activities,
+        workflow_runner=runner or strict_runner(),
+    ):
+        yield
+
+
+class Away(WorkflowRunner):
+    """A worker that cannot take up a run that has continued as new, while it is `away`."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self._runner = strict_runner()
+
+    def prepare_workflow(self, defn: Any) -> None:
+        self._runner.prepare_workflow(defn)
+
+    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
+        if self.away and det.info.continued_run_id is not None:
+            raise RuntimeError("away")
+        return self._runner.create_instance(det)
+
+
+async def test_a_decision_counts_at_a_limit_that_passes_between_two_executions(
+    client: Client,
+) -> None:
+    limited = {**ALWAYS, "approval_timeout_seconds": 5}
+    yes = {"kind": "approve", "subject": "work:1.1", "approved": True, "by": "ann@desk"}
+    world, runner = ToolWorld(once(CALL)), Away()
+    queue = f"orchestrator-{uuid.uuid4()}"
+    async with on_queue(client, world, queue, runner):
+        handle = await client.start_workflow(
+            WORKFLOW,
+            {"team": tool_team(limited)},
+            id=f"run-{uuid.uuid4()}",
+            task_queue=queue,
+            result_type=RunReport,
+            memo={EVENTS_MEMO: 40},
+        )
+        until = (await waits(handle, "work:1.1")).waiting[0].until
+        assert until is not None
+        runner.away = True
+        while len(await read_executions(client, handle.id)) == 1:
+            await handle.signal("pause", {})
+            await asyncio.sleep(0.05)
+        await asyncio.sleep((until - datetime.now(UTC)).total_seconds() + 0.5)
+        await handle.signal("resume", {})
+        await handle.signal("adjust", yes)
+        runner.away = False
+        report: RunReport = await handle.result()
+    assert [each.by for each in report.decisions] == ["ann@desk"]
+    assert len(world.orders) == 1
 
 
 @pytest.mark.parametrize(("default", "made"), [("reject", 0), ("approve", 1)])

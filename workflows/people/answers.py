@@ -8,6 +8,7 @@ from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import Failure
 from durable_agent_team.rules.tools.result_text import head_and_tail
 from workflows.activity_errors import refused
+from workflows.people.approval import what_waits
 from workflows.people.decisions import note_decision
 from workflows.state.progress import Progress
 from workflows.state.tool_work import ToolCallState
@@ -98,7 +99,9 @@ def _asking(progress: Progress, task: str) -> Failure:
     )
     if failure is None or not is_asked or task not in progress.scopes:
         status = progress.tasks.schedule.status.get(task)
-        raise refused(f"task = {task!r}: {status or 'no such task'}; it waits for no answer")
+        instead = what_waits(progress, task)
+        problem = f"task = {task!r}: {status or 'no such task'}; it waits for no answer"
+        raise refused(f"{problem}; {instead}" if instead else problem)
     return failure
 
 

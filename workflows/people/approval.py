@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from temporalio import workflow
 
-from durable_agent_team.contracts.approvals import MAX_WHAT, ApprovalKind, Decision
+from durable_agent_team.contracts.approvals import MAX_WHAT, TIME_LIMIT, ApprovalKind, Decision
 from durable_agent_team.contracts.arguments_check import ArgumentsCheck
 from durable_agent_team.contracts.bounded_text import cut
 from durable_agent_team.contracts.control import Approve
@@ -19,9 +19,9 @@ from durable_agent_team.contracts.names import STARTER
 from durable_agent_team.contracts.run import RunStatus, Waiting
 from durable_agent_team.contracts.text_ref import Text
 from durable_agent_team.rules.safe_text import shell_command
-from durable_agent_team.rules.tools.approval_rules import parsed_arguments, sha256_of
+from durable_agent_team.rules.tools.approval_rules import limit_summary, parsed_arguments, sha256_of
 from workflows.activity_errors import refused
-from workflows.people.decisions import TIME_LIMIT, note_decision
+from workflows.people.decisions import note_decision, time_left
 from workflows.people.notifier import Notifier
 from workflows.state.open_approval import OpenApproval
 from workflows.state.progress import Progress
@@ -109,12 +109,12 @@ class Approval:
         progress = self._progress
         if found.answer is not None:
             return True
-        left = None if found.until is None else max(found.until - workflow.now(), timedelta(0))
+        left = None if found.until is None else time_left(found.until)
         try:
             await workflow.wait_condition(
                 lambda: found.answer is not None or progress.stopping,
                 timeout=left,
-                timeout_summary=cut(f"{found.agent} · {subject} · {found.what} · approval", 200),
+                timeout_summary=limit_summary(found.agent, subject, found.what),
             )
         except TimeoutError:
             return found.answer is not None
@@ -190,10 +190,7 @@ class Approval:
         subject = answer.subject
         waiting = self._progress.waiting.get(subject)
         if waiting is None:
-            raise refused(
-                f"subject = {subject!r}: nothing of this name waits for a person"
-                f" (waiting: {_names(self._progress.waiting)})"
-            )
+            raise refused(self._nothing_waits(subject))
         found = self._progress.approvals.get(subject)
         if found is None and subject != self._progress.for_approval:
             raise refused(
@@ -207,6 +204,23 @@ class Approval:
             )
         if answer.arguments is not None:
             _check_arguments(answer, found)
+
+    def _nothing_waits(self, subject: str) -> str:
+        progress = self._progress
+        found = f"subject = {subject!r}: nothing of this name waits for a person"
+        for each in reversed(progress.decided):
+            if each.subject == subject:
+                by = f" by {each.by}" if each.by else ""
+                found += f" any more: {each.decision}{by} at {each.at:%Y-%m-%d %H:%M:%S} UTC"
+                break
+        close = what_waits(progress, subject)
+        if close:
+            return f"{found}; {close}"
+        found += f" (waiting: {_names(progress.waiting)})"
+        if not progress.waiting:
+            return found
+        state = shell_command(STARTER, "state", progress.workflow_id)
+        return f"{found}; `{state}` has the commands"
 
     async def arguments_check(self, answer: Approve) -> ArgumentsCheck:
         """What edited arguments are checked against. Where the run has just continued as new, it is
@@ -252,6 +266,24 @@ def _check_arguments(answer: Approve, found: OpenApproval | None) -> None:
 
 
 MAX_NAMED = 20
+MAX_CLOSE = 5
+
+
+def what_waits(progress: Progress, subject: str) -> str:
+    """What waits for a person of the task that this subject names or belongs to, with the command
+    that makes each continue; empty where nothing does."""
+    task, _, _ = subject.partition(":")
+    close = [each for name, each in progress.waiting.items() if name.partition(":")[0] == task]
+    parts = [
+        f"{each.subject} waits for {_wanted(progress, each)}: `{each.command}`"
+        for each in close[:MAX_CLOSE]
+    ]
+    more = [f"and {len(close) - MAX_CLOSE} more"] if len(close) > MAX_CLOSE else []
+    return "; ".join([*parts, *more])
+
+
+def _wanted(progress: Progress, waiting: Waiting) -> str:
+    return "approval" if waiting.subject in progress.approvals else "a person"
 
 
 def _names(waiting: dict[str, Waiting]) -> str:

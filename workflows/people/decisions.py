@@ -1,14 +1,27 @@
 """The log of what people, and time limits, have decided: the last of it is in the run's state."""
 
+from datetime import datetime, timedelta
+
 from temporalio import workflow
 
 from durable_agent_team.contracts.approvals import MAX_SUBJECT, Decided, Decision
 from durable_agent_team.contracts.bounded_text import cut
 from workflows.state.progress import Progress
 
+MESSAGES_FIRST = "messages-before-a-passed-limit"
+"""The patch since which what was sent meanwhile counts at a limit that has passed already."""
+A_MOMENT = timedelta(milliseconds=1)
 MAX_DECIDED = 50
 MAX_NOTE = 300
-TIME_LIMIT = "the time limit"
+
+
+def time_left(until: datetime) -> timedelta:
+    """Until a time limit. One that has passed between two executions of the run leaves a moment, in
+    which the messages that came meanwhile are carried out."""
+    left = until - workflow.now()
+    if left > timedelta(0):
+        return left
+    return A_MOMENT if workflow.patched(MESSAGES_FIRST) else timedelta(0)
 
 
 def note_decision(

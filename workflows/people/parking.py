@@ -14,6 +14,7 @@ from durable_agent_team.contracts.names import STARTER
 from durable_agent_team.contracts.run import Failure, Waiting
 from durable_agent_team.contracts.team import Caller
 from durable_agent_team.rules.safe_text import shell_command
+from workflows.people.decisions import time_left
 from workflows.people.notifier import Notifier
 from workflows.state.agent_account import AgentAccount
 from workflows.state.progress import Progress
@@ -200,7 +201,7 @@ def _reason(agent: str, failure: Failure) -> str:
 def _left(waiting: Waiting, caller: Caller) -> timedelta:
     if waiting.until is None:
         return timedelta(seconds=caller.park_timeout_seconds)
-    return max(waiting.until - workflow.now(), timedelta(0))
+    return time_left(waiting.until)
 
 
 def _timed_out(caller: Caller, failure: Failure) -> Exception:

@@ -4,6 +4,7 @@ Written from the state itself and not from the models of the queries, because it
 every workflow task.
 """
 
+import json
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from itertools import islice
@@ -19,6 +20,7 @@ from durable_agent_team.rules.safe_text import markdown_code
 from durable_agent_team.rules.safe_text import markdown_line_for_temporal as markdown_line
 from workflows.state.agent_account import AgentAccount
 from workflows.state.call_trouble import CallTrouble
+from workflows.state.open_approval import OpenApproval
 from workflows.state.open_tools import IN_WORDS, open_tool_calls
 from workflows.state.progress import Progress
 from workflows.state.unpaid import one_for_each_cause
@@ -81,6 +83,8 @@ def details(progress: Progress) -> str:
     if progress.for_approval is not None and progress.tasks.plan is not None:
         lines += ["", "**The plan that waits for approval**", ""]
         lines += _plan(progress, progress.tasks.plan)
+        found = progress.approvals.get(progress.for_approval)
+        lines += ["", _how_to_approve(progress.for_approval, found)] if found is not None else []
     asked = list(islice(_approvals(progress), MAX_APPROVALS))
     if asked:
         lines += ["", "**What waits for approval**", "", *asked]
@@ -97,14 +101,19 @@ def _approvals(progress: Progress) -> Iterator[str]:
         parts = [f"**{markdown_line(subject)}**", markdown_line(found.what)]
         parts += [] if amount is None else [f"{amount:f} USD"]
         parts += ["after something from outside"] if found.tainted else []
-        parts.append(f"sha256 {markdown_code(found.sha256)}")
         content = found.content
         text = content if isinstance(content, str) else preview_of(content)
         shown = cut_to_bytes(text, CONTENT_SHOWN)
         more = "" if shown == content else f"{MORE_CONTENT}\n"
         # The UI breaks the lines of code spans, and not those of blocks.
         lines = [markdown_code(line) for line in shown.split("\n") if line.strip()]
-        yield "\n\n".join([" · ".join(parts), *lines, ""]) + more
+        yield "\n\n".join([" · ".join(parts), *lines, _how_to_approve(subject, found), ""]) + more
+
+
+def _how_to_approve(subject: str, found: OpenApproval) -> str:
+    """For a person who has only the UI. It holds for what he reads here, which may be stale."""
+    payload = json.dumps({"subject": subject, "approved": True, "sha256": found.sha256})
+    return f"To approve it here: Send an Update, `approve`, with {markdown_code(payload)}"
 
 
 def _plan(progress: Progress, plan: Plan) -> Iterator[str]:

@@ -12,6 +12,7 @@ from durable_agent_team.rules.encoded_size import COMMAND_BYTES, MAX_COMMANDS_BY
 from workflows.activity_errors import refused
 from workflows.agent_spans import CANCELLED, end_agent_span
 from workflows.command_turns import CommandTurns
+from workflows.people.approval import what_waits
 from workflows.state.progress import Progress
 from workflows.state.tainted_handoffs import note_handoff
 from workflows.state.task_schedule import ENDED
@@ -101,7 +102,7 @@ class TaskRunner:
         """
         status = self._progress.tasks.schedule.status.get(task_id)
         if status is None or status in ENDED or self._ended is None:
-            raise refused(f"task = {task_id!r}: {status or 'no such task'}, nothing to cancel")
+            raise refused(self._nothing_to_cancel(task_id, status))
         running = self._tasks.get(task_id)
         if running is None or running.done():
             self._start(self._progress.tasks.cancelled(task_id, reason, workflow.now()))
@@ -128,13 +129,28 @@ class TaskRunner:
             for each in again:
                 self._supersede(each)
         else:
-            raise refused(
-                f"task = {task_id!r}: {status or 'no such task'}; only what is done, has failed or"
-                " is parked can be tried again, while the run still works"
-            )
+            raise refused(self._not_tried_again(task_id, status))
         self._start([task_id, *ready])
         self._progress.changed()
         return again
+
+    def _nothing_to_cancel(self, task_id: str, status: TaskStatus | None) -> str:
+        problem = f"task = {task_id!r}: {status or 'no such task'}, nothing to cancel"
+        task, part, _ = task_id.partition(":")
+        if status is not None or not part or task not in self._progress.tasks.schedule.status:
+            return problem
+        waits = what_waits(self._progress, task_id)
+        return f"{problem}; it is a part of the task {task!r}" + (f"; {waits}" if waits else "")
+
+    def _not_tried_again(self, task_id: str, status: TaskStatus | None) -> str:
+        """Something of the task may wait for another answer than a retry."""
+        waits = what_waits(self._progress, task_id)
+        if waits and not self._progress.stopping:
+            return f"task = {task_id!r}: a retry does not make it continue; {waits}"
+        return (
+            f"task = {task_id!r}: {status or 'no such task'}; only what is done, has failed or"
+            " is parked can be tried again, while the run still works"
+        )
 
     def _supersede(self, task_id: str) -> None:
         """Cancels what still runs for a task that is done again; its call reports what it cost."""

@@ -73,7 +73,8 @@ def reject(
 ) -> int:
     """Reject what waits for a person. An agent gets the note instead of its tool's result.
 
-    A task or a hand-off that is rejected fails; with a plan, the run is cancelled.
+    Of a hand-off, the agent gets the note and answers again. A task that is rejected is skipped;
+    with a plan, the run is cancelled.
     """
     if not note.strip():
         problem = "--note: is empty (say why: the agent gets it as the result of its call)"

@@ -14,7 +14,11 @@ from durable_agent_team.cli.output import print_answer, usd
 from durable_agent_team.process.called_program import starter_command
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from durable_agent_team.client.runs import RunHandle
     from durable_agent_team.contracts.control import BudgetAdjusted, TaskAnswer
+    from durable_agent_team.contracts.run import Waiting
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -116,11 +120,33 @@ def pause(run: Run, json: Json = False) -> int:
 
 @app.command()
 def resume(run: Run, json: Json = False) -> int:
-    """Continue a paused run."""
+    """Continue a paused run, and what waits for an upstream to be paid.
+
+    What waits for another answer is printed, with the command for it.
+    """
+    from durable_agent_team.cli.ui.run_tables import waiting_text
     from durable_agent_team.contracts.control import Empty
 
-    with_run(run, lambda handle: handle.resume())
-    return print_answer(Empty(), f"run {run} continues", json)
+    if json:
+        with_run(run, lambda handle: handle.resume())
+        return print_answer(Empty(), "", json)
+    waiting = with_run(run, _resume)
+    still = [f"  {line}" for each in waiting for line in waiting_text(each)]
+    heading = ["still waiting for a person"] if still else []
+    return print_answer(Empty(), "\n".join([f"run {run} continues", *heading, *still]), json)
+
+
+async def _resume(handle: "RunHandle") -> "Sequence[Waiting]":
+    """Returns what it does not wake; nothing where no worker answers."""
+    from durable_agent_team.client.exceptions import RunError
+    from durable_agent_team.contracts.error_types import ErrorType
+
+    await handle.resume()
+    try:
+        waiting = (await handle.state()).waiting
+    except RunError:
+        return ()
+    return [each for each in waiting if each.type != ErrorType.UPSTREAM_OUT_OF_FUNDS]
 
 
 def _retried(answer: "TaskAnswer") -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from durable_agent_team.cli.json_layout import laid_out
-from durable_agent_team.cli.output import flat, usd, utc_minute
+from durable_agent_team.cli.output import flat, usd
 from durable_agent_team.contracts.approvals import ApprovalKind, PendingApproval
 from durable_agent_team.contracts.bounded_text import cut
 from durable_agent_team.contracts.text_ref import TextRef
@@ -32,10 +32,10 @@ CONTENT = {
 AFTER_NO = {
     ApprovalKind.PLAN: "the run is cancelled",
     ApprovalKind.REVIEW: "with a note it reviews again; without one the plan stays as it is",
-    ApprovalKind.TASK: "the task fails",
-    ApprovalKind.HANDOFF: "the task fails",
+    ApprovalKind.TASK: "the task is skipped",
+    ApprovalKind.HANDOFF: "with a note its agent answers again; without one the task is skipped",
     ApprovalKind.TOOL: "its agent gets the note as the result",
-    ApprovalKind.CALL: "the task fails",
+    ApprovalKind.CALL: "the task is skipped",
 }
 """What a rejection means."""
 
@@ -74,7 +74,7 @@ def approval_lines(run: str, pending: PendingApproval, most: int | None = None) 
     if pending.until is not None:
         then = {"approve": ", then it is approved", "reject": ", then it is rejected"}
         end = then.get(pending.on_timeout or "", "")
-        yield from _field("until", f"{utc_minute(pending.until)}{end}")
+        yield from _field("until", f"{pending.until:%Y-%m-%d %H:%M:%S} UTC{end}")
     yield from _field(CONTENT[pending.kind], _content(run, pending, most))
     yield from _field("sha256", pending.sha256)
     yield from _answers(run, pending)

@@ -7,11 +7,31 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from durable_agent_team.contracts.bounded_text import cut
 from durable_agent_team.contracts.tool_box import ToolFacts
 from durable_agent_team.contracts.tool_kinds import ApprovalRule, Effects, Tool
 
 MAX_AMOUNT_TEXT = 60
 MAX_AMOUNT = Decimal(10**12)
+
+
+def limit_summary(agent: str | None, subject: str, what: str) -> str:
+    """What Temporal shows of the timer that ends the wait for an approval.
+
+    >>> limit_summary("clerk", "settle:2.1", "shop:refund")
+    'clerk · settle:2.1 · shop:refund · approval'
+    """
+    return cut(f"{agent} · {subject} · {what} · approval", 200)
+
+
+def subject_of_limit(summary: str) -> str:
+    """The subject in such a summary; empty for that of another timer.
+
+    >>> subject_of_limit("clerk · settle:2.1 · shop:refund · approval")
+    'settle:2.1'
+    """
+    parts = summary.split(" · ")
+    return parts[1] if len(parts) > 3 else ""
 
 
 def parsed_arguments(text: str) -> dict[str, Any] | None:
