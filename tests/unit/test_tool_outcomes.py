@@ -141,7 +141,9 @@ def test_a_tool_that_refused_to_run_waits_for_a_person_under_its_own_name(effect
         assert found.failure.message == "shop:refund: no"
 
 
-@pytest.mark.parametrize("kind", [*sorted(NEVER_RUN), ErrorType.EFFECT_UNKNOWN, ErrorType.TOOL_FAILED])
+@pytest.mark.parametrize(
+    "kind", [*sorted(NEVER_RUN), ErrorType.EFFECT_UNKNOWN, ErrorType.TOOL_FAILED]
+)
 def test_the_name_of_a_tool_is_said_once(kind: ErrorType) -> None:
     """The error of an activity has it already."""
     text, sent = "shop:refund: it broke", kind is ErrorType.EFFECT_UNKNOWN
