@@ -148,13 +148,14 @@ def look_options() -> BriefOptions:
     return {**local_options(), "retry_policy": RetryPolicy(maximum_attempts=1)}
 
 
-def catalog_options(attempts: int | None = None) -> LocalOptions:
-    """Models and prices: by default, retried as long as the accounts."""
+def catalog_options(attempts: int | None = None) -> ActivityOptions:
+    """Models and prices, when a local activity did not get them: by default, retried as long as the
+    accounts."""
     options = account_options(seconds=15)
     policy = options["retry_policy"]
     if attempts is not None:
         policy = replace(policy, maximum_attempts=attempts)
-    return {"start_to_close_timeout": options["start_to_close_timeout"], "retry_policy": policy}
+    return {**options, "heartbeat_timeout": None, "retry_policy": policy}
 
 
 ACCOUNTS_HEARTBEAT = timedelta(seconds=5)

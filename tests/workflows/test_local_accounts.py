@@ -1,4 +1,5 @@
-"""Accounts are opened and closed by local activities, and by regular ones when those take long."""
+"""Models are read, and accounts opened and closed, by local activities, and by regular ones when
+those take long."""
 
 import asyncio
 from datetime import timedelta
@@ -17,6 +18,7 @@ from durable_agent_team.contracts.accounts import (
     OpenedAccounts,
 )
 from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.model_catalog import ModelCatalog, ReadModels
 from durable_agent_team.contracts.run import RunStatus
 from durable_agent_team.contracts.spend import LedgerAgreement
 from durable_agent_team.worker_sdk.waiting_queries import LONGEST_WAIT
@@ -70,6 +72,10 @@ class Slow(FakeWorld):
                 raise self.error
             await asyncio.sleep(30)
 
+    async def wanted(self, order: ReadModels) -> ModelCatalog:
+        await self._trouble("read_models")
+        return await super().wanted(order)
+
     @activity.defn
     async def open_accounts(self, order: OpenAccounts) -> OpenedAccounts:
         await self._trouble("open_accounts")
@@ -86,7 +92,7 @@ def unavailable(final: bool = False) -> ApplicationError:
     return ApplicationError("not now", {"attempts": 1}, type=kind, non_retryable=final)
 
 
-@pytest.mark.parametrize("step", ["open_accounts", "close_accounts"])
+@pytest.mark.parametrize("step", ["read_models", "open_accounts", "close_accounts"])
 @pytest.mark.parametrize("error", [None, unavailable()])
 async def test_what_takes_long_becomes_a_regular_activity(
     client: Client, step: str, error: ApplicationError | None, monkeypatch: pytest.MonkeyPatch
@@ -95,7 +101,8 @@ async def test_what_takes_long_becomes_a_regular_activity(
         **policies.local_options(),
         "start_to_close_timeout": timedelta(seconds=0.3),
     }
-    monkeypatch.setattr("workflows.activity_executor.local_options", lambda: brief)
+    for module in ("activity_executor", "money.run_accounts"):
+        monkeypatch.setattr(f"workflows.{module}.local_options", lambda: brief)
     world = Slow(step, error)
     async with started(client, world, {"team": team(**LAST)}) as handle:
         report = await asyncio.wait_for(handle.result(), 30)
@@ -104,9 +111,7 @@ async def test_what_takes_long_becomes_a_regular_activity(
     assert {book.status for book in world.books.values()} == {"disabled"}
 
 
-@pytest.mark.parametrize(
-    "options", [policies.local_options(), policies.look_options(), policies.catalog_options()]
-)
+@pytest.mark.parametrize("options", [policies.local_options(), policies.look_options()])
 def test_every_local_activity_has_a_last_attempt(options: policies.LocalOptions) -> None:
     """Without one, the SDK attempts it again after each `start_to_close_timeout`, forever."""
     assert options["retry_policy"].maximum_attempts > 0

@@ -26,7 +26,7 @@ from durable_agent_team.rules.catalog import (
     models_of,
     price_of,
 )
-from workflows.activity_errors import failure_and_spend, run_failure
+from workflows.activity_errors import failure_and_spend, is_final, run_failure
 from workflows.activity_executor import ActivityExecutor
 from workflows.command_turns import NotIssued
 from workflows.policies import (
@@ -34,6 +34,7 @@ from workflows.policies import (
     ActivityOptions,
     account_options,
     catalog_options,
+    local_options,
     reopening_options,
 )
 from workflows.state.agent_account import AgentAccount
@@ -46,6 +47,8 @@ it, its end, and two of the next. Each message before it counts, too: then there
 """
 FINDS_UNRECORDED: Final = "find-unrecorded-accounts"
 """Runs that ended before this patch did not look for accounts of a lost workflow task."""
+CATALOG_IN_ACTIVITY: Final = "read-models-in-activity"
+"""Before this patch, a workflow task lasted until the gateway answered or the run failed."""
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -77,33 +80,39 @@ class RunAccounts:
     async def read_catalog(self, attempts: int | None = None) -> ModelCatalog:
         """The gateway's models and prices. Raises TaskFailed."""
         self._progress.changed()
-        try:
-            # A local activity: it costs nothing and may run again, so it need not pass the server.
-            return await workflow.execute_local_activity_method(
-                AccountActivities.read_models,
-                ReadModels(names=models_of(self._progress.team)),
-                **catalog_options(attempts),
-                summary="models and prices",
-            )
-        except FailureError as error:
-            raise run_failure(error) from None
+        wanted = ReadModels(names=models_of(self._progress.team))
+        return await self._read_models(wanted, attempts, "models and prices")
 
     async def look_up(self, model: str) -> None:
         """Adds a model to a partial catalog, where the gateway can call it. Raises TaskFailed."""
-        try:
-            found = await workflow.execute_local_activity_method(
-                AccountActivities.read_models,
-                ReadModels(names=(model,)),
-                **catalog_options(),
-                summary=f"the price of {model}"[:100],
-            )
-        except FailureError as error:
-            raise run_failure(error) from None
+        wanted = ReadModels(names=(model,))
+        found = await self._read_models(wanted, None, f"the price of {model}"[:100])
         known = self._progress.catalog.models
         more = [each for each in found.models if each.model == model]
         if more and price_of(self._progress.catalog, model) is None:
             models = (*known, *more)
             self._progress.catalog = self._progress.catalog.model_copy(update={"models": models})
+
+    async def _read_models(
+        self, wanted: ReadModels, attempts: int | None, summary: str
+    ) -> ModelCatalog:
+        """By a local activity: it costs nothing and may run again, so it need not pass the server.
+        While the gateway is away, by a regular one: its attempts can be seen, and no workflow task
+        lasts as long as the outage."""
+        try:
+            try:
+                return await workflow.execute_local_activity_method(
+                    AccountActivities.read_models, wanted, **local_options(), summary=summary
+                )
+            except FailureError as error:
+                is_over = is_cancelled_exception(error) or is_final(error)
+                if is_over or not workflow.patched(CATALOG_IN_ACTIVITY):
+                    raise
+                options = catalog_options(attempts)
+                read = AccountActivities.read_models
+                return await self._activities.execute(read, wanted, options, summary=summary)
+        except FailureError as error:
+            raise run_failure(error) from None
 
     async def open(self, catalog: ModelCatalog) -> None:
         """Opens all accounts in one activity, under limits that together respect the team's.
