@@ -20,6 +20,7 @@ from temporalio.worker.workflow_sandbox._importer import Importer
 
 from tests.support.temporal import server
 from tests.worker_sdk.idle_workflow import Waits, work
+from tests.worker_sdk.test_payload_visits import visit_as_the_sdk_does
 
 WIDTH = 40
 
@@ -105,6 +106,7 @@ async def test_the_sandbox_is_entered_for_serialization_contexts(
         entered += 1
         return original(self, command_info)
 
+    visit_as_the_sdk_does(monkeypatch)
     monkeypatch.setattr(sandbox_runner._Instance, "get_serialization_context", counted)
     async with vanilla(client, SandboxedWorkflowRunner()) as worker:
         await complete(client, worker)

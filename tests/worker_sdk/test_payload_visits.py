@@ -70,6 +70,13 @@ def completions(draw: st.DrawFn) -> WorkflowActivationCompletion:
     return completion
 
 
+def visit_as_the_sdk_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another test may have applied the patch, which is one of the whole process."""
+    for name in ("decode_activation", "encode_completion"):
+        visit = getattr(BRIDGE, name)
+        monkeypatch.setattr(BRIDGE, name, getattr(visit, "sdk", visit))
+
+
 async def sdk_visit(name: str, message: Any, converter: DataConverter) -> None:
     headers = {"encode_completion": "encode_headers", "decode_activation": "decode_headers"}[name]
     visit = getattr(BRIDGE, name)
@@ -152,9 +159,7 @@ async def test_the_sdk_visits_what_nothing_changes(monkeypatch: pytest.MonkeyPat
         visits += 1
         await original(self, functions, root)
 
-    for name in ("decode_activation", "encode_completion"):
-        visit = getattr(BRIDGE, name)
-        monkeypatch.setattr(BRIDGE, name, getattr(visit, "sdk", visit))
+    visit_as_the_sdk_does(monkeypatch)
     monkeypatch.setattr(PayloadVisitor, "visit", counted)
     async with server() as environment:
         config = environment.client.config()
