@@ -11,11 +11,13 @@ from durable_agent_team.cli.command_group import command_group
 from durable_agent_team.cli.exit_codes import CommandError, ExitCode
 from durable_agent_team.cli.output import accept_every_text, print_note
 from durable_agent_team.process.called_program import as_called, starter_program
+from durable_agent_team.process.interruption import end_where_it_is_lost
 
 
 def main() -> NoReturn:
     """Runs the command given by `sys.argv` and exits with its code."""
     accept_every_text()
+    end_where_it_is_lost()
     code = execute(sys.argv[1:])
     from durable_agent_team.process.interpreter_exit import exit_process
 

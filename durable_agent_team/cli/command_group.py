@@ -44,9 +44,7 @@ COMMANDS: Final[Mapping[str, Entry]] = MappingProxyType(
         "edit": Entry("decide_approvals", "Approve a call of a tool with other arguments."),
         "answer": Entry("answer_task", "Answer a program or a tool that waits for a person."),
         "pause": Entry("steer_run", "Stop a run from starting new calls."),
-        "resume": Entry(
-            "steer_run", "Continue a paused run, and what waits for an upstream to be paid."
-        ),
+        "resume": Entry("steer_run", "Continue a paused run, and what an unpaid upstream held up."),
         "agent": Entry("adjust_run", "Give an agent other settings for its next calls."),
         "add-task": Entry("adjust_run", "Add a task to an open run."),
         "limits": Entry("adjust_run", "Change a run's limits for what has not started."),

@@ -120,7 +120,7 @@ def pause(run: Run, json: Json = False) -> int:
 
 @app.command()
 def resume(run: Run, json: Json = False) -> int:
-    """Continue a paused run, and what waits for an upstream to be paid.
+    """Continue a paused run, and what an unpaid upstream held up.
 
     What waits for another answer is printed, with the command for it.
     """
