@@ -140,7 +140,8 @@ class RunControl:
 
     async def retry_task(self, task: str) -> TaskAnswer:
         """Resumes a parked task, or starts a failed one again while the run still works."""
-        return await self._update("retry_task", TaskCommand(task=task), TaskAnswer, "the retry")
+        command = TaskCommand(task=task)
+        return await self._decide("retry_task", command, TaskAnswer, "the retry", task)
 
     async def cancel_task(self, task: str, reason: str = "") -> TaskAnswer:
         """Stops one task; dependants that accept missing inputs continue."""
@@ -166,7 +167,7 @@ class RunControl:
             by=decider() if by is None else by,
             **{name: value for name, value in given.items() if value is not None},
         )
-        return await self._update("answer", command, TaskAnswer, "the answer")
+        return await self._decide("answer", command, TaskAnswer, "the answer", task)
 
     async def approve(
         self,
@@ -183,7 +184,7 @@ class RunControl:
         given = {} if sha256 is None else {"sha256": sha256}
         who = decider() if by is None else by
         command = Approve(subject=subject, approved=approved, note=note, by=who, **given)
-        return await self._update("approve", command, Approve, "the approval")
+        return await self._decide("approve", command, Approve, "the approval", subject)
 
     async def reject(
         self, subject: str, note: str, *, sha256: str | None = None, by: str | None = None
@@ -197,13 +198,32 @@ class RunControl:
         """Approves a call of a tool with other arguments, a JSON object."""
         who = decider() if by is None else by
         command = Approve(subject=subject, approved=True, note=note, by=who, arguments=arguments)
-        return await self._update("approve", command, Approve, "the approval")
+        return await self._decide("approve", command, Approve, "the approval", subject)
 
     async def _signal(self, name: str, payload: Message) -> None:
         with translated(self.id):
             await self._must_be_ours(CALL_TIMEOUT)
             sending = self._handle.signal(name, payload, rpc_timeout=CALL_TIMEOUT)
             await within(CALL_TIMEOUT, sending)
+
+    async def _decide(
+        self, name: str, command: Message, kind: type[Answer], what: str, subject: str
+    ) -> Answer:
+        """Sends a decision once more that was refused though its subject waits. A query shows what
+        a run waits for as soon as that is in its history; a decision that comes in the workflow
+        task which brings it to the run is carried out before it, and finds nothing waiting."""
+        try:
+            return await self._update(name, command, kind, what)
+        except UpdateRefused:
+            if not await self._waits(subject):
+                raise
+            return await self._update(name, command, kind, what)
+
+    async def _waits(self, subject: str) -> bool:
+        with translated(self.id):
+            asking = self._handle.query("state", result_type=RunState, rpc_timeout=CALL_TIMEOUT)
+            state = await within(CALL_TIMEOUT, asking)
+        return any(each.subject == subject for each in state.waiting)
 
     async def _update(self, name: str, command: Message, kind: type[Answer], what: str) -> Answer:
         accepted = False

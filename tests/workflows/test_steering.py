@@ -9,6 +9,8 @@ import pytest
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
+from durable_agent_team.client.exceptions import UpdateRefused
+from durable_agent_team.client.run_control import RunControl
 from durable_agent_team.contracts.call import CallRequest, CallResult
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import AgentStatus, LedgerAgreement, SpendReport
@@ -263,6 +265,40 @@ async def test_a_plan_can_wait_for_a_person(client: Client) -> None:
         with pytest.raises(WorkflowUpdateFailedError):
             await handle.execute_update("approve", {"subject": "lunch", "approved": True})
         await handle.execute_update("approve", {"subject": "plan", "approved": True})
+        assert (await handle.result()).status is RunStatus.COMPLETED
+
+
+class Early(RunControl):
+    """Its first decision reaches the run before what it decides."""
+
+    sent = 0
+
+    async def _update(self, name: str, command: Any, kind: Any, what: str) -> Any:
+        self.sent += 1
+        if self.sent == 1:
+            raise UpdateRefused("subject = 'plan': nothing of this name waits for a person")
+        return await super()._update(name, command, kind, what)
+
+
+async def test_a_decision_that_came_before_what_it_decides_is_sent_again(client: Client) -> None:
+    world = FakeWorld()
+    async with started(client, world, {"team": team(approve_plan=True)}) as handle:
+        await _waiting(handle)
+        control = Early(client, handle.id)
+        assert (await control.approve("plan")).approved
+        assert control.sent == 2
+        assert (await handle.result()).status is RunStatus.COMPLETED
+
+
+async def test_a_decision_about_nothing_that_waits_is_sent_once(client: Client) -> None:
+    world = FakeWorld()
+    async with started(client, world, {"team": team(approve_plan=True)}) as handle:
+        await _waiting(handle)
+        control = Early(client, handle.id)
+        with pytest.raises(UpdateRefused):
+            await control.approve("lunch")
+        assert control.sent == 1
+        await RunControl(client, handle.id).approve("plan")
         assert (await handle.result()).status is RunStatus.COMPLETED
 
 
