@@ -4,34 +4,26 @@ embeddings")."""
 import base64
 import struct
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 from aiohttp import web
+
+from tests.support.serving import Served
 
 FIELDS = {"model", "input", "encoding_format", "dimensions", "user"}
 
 
 @dataclass
-class EmbeddingsApi:
+class EmbeddingsApi(Served):
     """Each vector is `[length of the input, 1.0]`. A character or a number is a token."""
 
     reports_usage: bool = True
     requests: list[dict[str, Any]] = field(default_factory=list)
-    url: str = ""
-    _runner: web.AppRunner | None = None
 
-    async def __aenter__(self) -> Self:
+    def app(self) -> web.Application:
         app = web.Application()
         app.router.add_post("/v1/embeddings", self._create)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/v1"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._runner is not None
-        await self._runner.cleanup()
+        return app
 
     async def _create(self, request: web.Request) -> web.Response:
         body = await request.json()

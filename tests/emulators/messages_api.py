@@ -9,9 +9,11 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 from aiohttp import web
+
+from tests.support.serving import Served
 
 Json = dict[str, Any]
 FIELDS = {
@@ -122,28 +124,18 @@ def check_source(source: Any, path: str) -> None:
 
 
 @dataclass
-class MessagesApi:
+class MessagesApi(Served):
     """`answer` makes the content blocks and the stop reason of each request."""
 
     answer: Callable[[Json], tuple[list[Json], str]]
     key: str = "anthropic-key-0123456789"
     requests: list[Json] = field(default_factory=list)
-    url: str = ""
     fails_midway: bool = False
-    _runner: web.AppRunner | None = None
 
-    async def __aenter__(self) -> Self:
+    def app(self) -> web.Application:
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_post("/v1/messages", self._create)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/v1"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._runner is not None
-        await self._runner.cleanup()
+        return app
 
     async def _create(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get("x-api-key") != self.key:

@@ -9,9 +9,11 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 from aiohttp import web
+
+from tests.support.serving import Served
 
 Json = dict[str, Any]
 FIELDS = {
@@ -183,7 +185,7 @@ def check_content(content: Any, path: str) -> None:
 
 
 @dataclass
-class ResponsesApi:
+class ResponsesApi(Served):
     """`answer` makes the output items of each request, and what else of the Response is unusual."""
 
     answer: Callable[[Json], tuple[list[Json], Json]]
@@ -191,7 +193,6 @@ class ResponsesApi:
     key: str = "openai-key-0123456789"
     requests: list[Json] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
-    url: str = ""
     cut_after: int | None = None
     """Events of a stream, after which it reports an error."""
     stops_after: int | None = None
@@ -204,20 +205,11 @@ class ResponsesApi:
     """xAI and OpenRouter add `[DONE]`."""
     says_why_later: bool = False
     """Azure has been seen to send the error of a Response that failed in an event after it."""
-    _runner: web.AppRunner | None = None
 
-    async def __aenter__(self) -> Self:
+    def app(self) -> web.Application:
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_post("/v1/responses", self._create)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/v1"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._runner is not None
-        await self._runner.cleanup()
+        return app
 
     async def _create(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get("Authorization") != f"Bearer {self.key}":
