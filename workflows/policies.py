@@ -120,13 +120,10 @@ def environment_options() -> ActivityOptions:
     }
 
 
-class LocalOptions(TypedDict):
+class BriefOptions(TypedDict):
     start_to_close_timeout: timedelta
-    retry_policy: RetryPolicy
-
-
-class BriefOptions(LocalOptions):
     schedule_to_close_timeout: timedelta
+    retry_policy: RetryPolicy
     cancellation_type: ActivityCancellationType
 
 

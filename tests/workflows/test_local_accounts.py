@@ -112,7 +112,7 @@ async def test_what_takes_long_becomes_a_regular_activity(
 
 
 @pytest.mark.parametrize("options", [policies.local_options(), policies.look_options()])
-def test_every_local_activity_has_a_last_attempt(options: policies.LocalOptions) -> None:
+def test_every_local_activity_has_a_last_attempt(options: policies.BriefOptions) -> None:
     """Without one, the SDK attempts it again after each `start_to_close_timeout`, forever."""
     assert options["retry_policy"].maximum_attempts > 0
 

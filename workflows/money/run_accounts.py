@@ -99,18 +99,18 @@ class RunAccounts:
         """By a local activity: it costs nothing and may run again, so it need not pass the server.
         While the gateway is away, by a regular one: its attempts can be seen, and no workflow task
         lasts as long as the outage."""
+        read = AccountActivities.read_models
         try:
-            try:
-                return await workflow.execute_local_activity_method(
-                    AccountActivities.read_models, wanted, **local_options(), summary=summary
-                )
-            except FailureError as error:
-                is_over = is_cancelled_exception(error) or is_final(error)
-                if is_over or not workflow.patched(CATALOG_IN_ACTIVITY):
-                    raise
-                options = catalog_options(attempts)
-                read = AccountActivities.read_models
-                return await self._activities.execute(read, wanted, options, summary=summary)
+            return await workflow.execute_local_activity_method(
+                read, wanted, **local_options(), summary=summary
+            )
+        except FailureError as error:
+            is_over = is_cancelled_exception(error) or is_final(error)
+            if is_over or not workflow.patched(CATALOG_IN_ACTIVITY):
+                raise run_failure(error) from None
+        try:
+            options = catalog_options(attempts)
+            return await self._activities.execute(read, wanted, options, summary=summary)
         except FailureError as error:
             raise run_failure(error) from None
 
