@@ -160,7 +160,7 @@ def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield " ".join(value.split())
     elif isinstance(value, dict) and value.keys() == {"source", "quote"}:
-        yield from _strings(value["quote"])  # the name of a file is no sentence
+        yield from _strings(value["quote"])  # a file name is not a sentence to quote
     elif isinstance(value, dict):
         for inner in value.values():
             yield from _strings(inner)

@@ -113,8 +113,8 @@ class ToolCallInFlight:
         """How long the tool may take."""
         seconds = self._order.tool.timeout_seconds
         if activity.info().is_local:
-            # That attempt is short. Its end has to come from Temporal: it is no failure of the
-            # tool, counts for nothing, and tells the run that the tool is no quick one.
+            # A local attempt is short, and Temporal has to end it: then it does not count as a
+            # failure of the tool, and the run learns that the tool is slow.
             return seconds
         left = time_left(MARGIN_SECONDS) - (time.perf_counter() - self._clock)
         return max(min(seconds, left), 0.1)

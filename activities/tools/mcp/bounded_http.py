@@ -24,8 +24,8 @@ from activities.tools.mcp.wire_messages import is_answer, number_of
 MAX_REFUSAL_BYTES: Final = 20_000
 WRITE_SECONDS: Final = 60.0
 TAKEN_SECONDS: Final = 5.0
-"""How long a server may take to acknowledge what is no request, or the end of the session. The
-package waits for that before it sends anything else, so that a call would not leave."""
+"""How long a server may take to acknowledge a notification, a response, or the end of the session.
+The package waits for that before it sends anything else: later calls would not be sent."""
 JSON: Final = "application/json"
 EVENTS: Final = "text/event-stream"
 UNSENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)

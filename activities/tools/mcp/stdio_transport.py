@@ -27,8 +27,8 @@ SUPERVISOR: Final = Path(__file__).with_name("stdio_supervisor.py")
 CHUNK: Final = 65_536
 MAX_UNASKED_BYTES: Final = 32 * 1024 * 1024
 MAX_UNASKED_MESSAGES: Final = 2_000
-"""Within a minute, between two answers. A server that says more is stopped. Each costs the package
-a millisecond, so that notifications which nobody waits for are left out, and not counted."""
+"""Within a minute, between two answers. A server that sends more is stopped. Each message costs the
+package a millisecond; notifications that nothing uses are dropped before it, and not counted."""
 IN_A_THREAD: Final = 256 * 1024
 """Bytes of a message from which on it is not parsed on the event loop."""
 MAX_STDERR: Final = 4_000

@@ -1,18 +1,18 @@
-"""How much a server may say that nobody waits for, before it counts as a flood.
+"""How much unrequested output a server may send before it counts as a flood.
 
-What was said is forgotten at a rate that costs a worker little: a tool that runs for a day may
-report progress, and its server may ask whether the worker is still there, for all of that day.
+The count decays at a rate that costs a worker little: a tool that runs for a day may report
+progress, and its server may send pings, all day.
 """
 
 import time
 from typing import Final
 
 FORGOTTEN_IN: Final = 60.0
-"""Seconds in which as much as is allowed at once is forgotten."""
+"""Seconds in which the whole allowance decays."""
 
 
 class Unasked:
-    """Bytes and messages since the last answer, less what is forgotten."""
+    """Bytes and messages since the last answer, less what has decayed."""
 
     def __init__(self, max_bytes: int, max_messages: int) -> None:
         self._most = (max_bytes, max_messages)
