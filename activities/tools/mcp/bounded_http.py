@@ -31,8 +31,8 @@ EVENTS: Final = "text/event-stream"
 UNSENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
 REDIRECTS: Final = (301, 302, 303, 307, 308)
 SESSION: Final = "mcp-session-id"
-_SESSION: Final = re.compile(r"[\t\x20-\x7e]+")
-"""It becomes a header of each request. The specification (2025-11-25, "Session Management") allows
+_HEADER_TEXT: Final = re.compile(r"[\t\x20-\x7e]+")
+"""A session id becomes a header of each request. The specification (2025-11-25, "Session Management") allows
 less: visible ASCII."""
 
 
@@ -73,7 +73,7 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
         except (httpx2.HTTPError, OSError, ValueError) as error:
             text = f"the connection broke off ({type(error).__name__})"
             return _answer(502, Fault("lost", text))
-        if not _SESSION.fullmatch(response.headers.get(SESSION, "none")):
+        if not _HEADER_TEXT.fullmatch(response.headers.get(SESSION, "none")):
             await response.aclose()
             text = "its session id has characters that no header may have"
             return _answer(400, Fault("refused", text, status=400))

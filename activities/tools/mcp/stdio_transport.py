@@ -72,9 +72,10 @@ class StdioServer:
                         if (message := await _message(line)) is None:
                             continue
                         answers = hasattr(message, "result") or hasattr(message, "error")
-                        if not answers or message.id in self._open:
+                        is_expected = answers and message.id in self._open
+                        if is_expected or not answers:
                             await self._send.send(SessionMessage(message))
-                        if answers and message.id in self._open:
+                        if is_expected:
                             self._open.discard(message.id)
                             unasked.answered()
                         else:
