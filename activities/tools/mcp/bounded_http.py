@@ -32,8 +32,8 @@ UNSENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout,
 REDIRECTS: Final = (301, 302, 303, 307, 308)
 SESSION: Final = "mcp-session-id"
 _HEADER_TEXT: Final = re.compile(r"[\t\x20-\x7e]+")
-"""A session id becomes a header of each request. The specification (2025-11-25, "Session Management") allows
-less: visible ASCII."""
+"""A session id becomes a header of each request. The specification (2025-11-25, "Session
+Management") allows less: visible ASCII."""
 
 
 class _TooLarge(Exception):
