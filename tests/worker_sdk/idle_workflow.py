@@ -15,7 +15,7 @@ async def work(seconds: float) -> str:
 @workflow.defn
 class Waits:
     def __init__(self) -> None:
-        self.word = ""
+        self.words: list[str] = []
         self.steps: list[str] = []
 
     @workflow.run
@@ -26,14 +26,13 @@ class Waits:
                     work, seconds, start_to_close_timeout=timedelta(seconds=20)
                 )
             )
-            await workflow.wait_condition(lambda: bool(self.word))
-            self.steps.append(self.word)
-            self.word = ""
+            await workflow.wait_condition(lambda: bool(self.words))
+            self.steps.append(self.words.pop(0))
         return self.steps
 
     @workflow.signal
     def tell(self, word: str) -> None:
-        self.word = word
+        self.words.append(word)
 
     @workflow.query
     def look(self) -> int:

@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -139,3 +140,22 @@ async def test_a_run_that_ends_is_not_evicted_afterwards(client: Client, seconds
         sent = len(room.evicted)
         await asyncio.sleep(LONG)
         assert len(room.evicted) == sent
+
+
+async def test_a_worker_that_was_shut_down_is_asked_for_nothing(client: Client) -> None:
+    problems: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, problem: problems.append(problem))
+    try:
+        room = IdleWorker(client)
+        async with room.open():
+            run = await room.start()
+            async with asyncio.timeout(20):
+                while await run.query(Waits.look) != 1:
+                    await asyncio.sleep(0.05)
+        await asyncio.sleep(LONG)
+    finally:
+        loop.set_exception_handler(None)
+    assert room.evicted, "its timer went on"
+    assert not problems
+    await run.terminate()
