@@ -7,13 +7,15 @@ import socket
 import sys
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
 from durable_agent_team.gateway.keys import KeyMaker
 from durable_agent_team.gateway.stores.process_lock import OtherSecret, ProcessLock
-from tests.gateway.client import Agent, Api
+from durable_agent_team.gateway.stores.store import BeginResult, NewCall
+from tests.gateway.client import Agent, Api, body, bound
 from tests.support.gateway import PARENT_KEY, SECRET, running_gateway
 from tests.support.gateway_process import gateway_process
 from tests.support.upstream import Rule, ScriptedUpstream
@@ -113,6 +115,48 @@ async def test_a_gateway_frozen_beyond_its_lease() -> None:
         assert (account["charges"], account["reserved"]) == (1, 0)
         assert account["spent"] == Decimal("0.00003")
         assert account["interrupted"] == {"lease_expired": 1}
+
+
+@pytest.mark.parametrize("makes", [True, False], ids=["made elsewhere", "not made"])
+async def test_a_gateway_frozen_before_it_sent_a_call(
+    monkeypatch: pytest.MonkeyPatch, makes: bool
+) -> None:
+    """Beyond the lease of its reservation. When it wakes up, it sends the call only if no other
+    gateway has made it."""
+    limits: dict[str, Any] = {"upstream_timeout_seconds": 0.3, "gateway_lease_seconds": 0.6}
+    async with (
+        ScriptedUpstream([Rule(usage=USED)]) as upstream,
+        running_gateway(upstream.url, **limits) as frozen,
+        running_gateway(upstream.url, database=frozen.database, **limits) as other,
+        aiohttp.ClientSession() as http,
+    ):
+        begin, wakes = frozen.server.store.begin, asyncio.Event()
+
+        async def freezes(call: NewCall) -> BeginResult:
+            begun = await begin(call)
+            await wakes.wait()
+            return begun
+
+        monkeypatch.setattr(frozen.server.store, "begin", freezes)
+        agent = await Api(frozen.url, http).open()
+        first = asyncio.create_task(agent.chat(key="k"))
+        scoped = asyncio.create_task(
+            agent.api.send("POST", "/scopes/s/1/v1/chat/completions", body(), key=agent.key)
+        )
+        async with asyncio.timeout(10):
+            while (await agent.account())["reserved"] < Decimal(2 * bound(body())).scaleb(-6):
+                await asyncio.sleep(0.01)
+        if makes:
+            taken_over = await Agent(Api(other.url, http), agent.id, agent.key).chat(key="k")
+            assert taken_over.status == 200
+        else:
+            await asyncio.sleep(limits["gateway_lease_seconds"])
+        wakes.set()
+        assert [(await first).status, (await scoped).status] == [200, 200]
+        assert upstream.count == 2
+        account = await agent.account()
+        assert (account["charges"], account["reserved"]) == (2, 0)
+        assert account["interrupted"] == ({"lease_expired": 1} if makes else {})
 
 
 async def test_sigterm_finishes_calls_in_flight() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from itertools import chain, repeat
@@ -158,7 +159,6 @@ class CallService:
             account = await self.store.account(account_id)
             return CallOutcome(account, error=unavailable(reason, "upstream_not_ready"))
         lease = request.time_limit.lease_seconds if request.time_limit else None
-        lease_ends = asyncio.get_running_loop().time() + (lease or 0)
         call = NewCall(
             call_id(),
             account_id,
@@ -187,7 +187,7 @@ class CallService:
             return CallOutcome(account, error=error)
         if isinstance(begun, StoreRefusal):
             return CallOutcome(begun.account, error=refusal_error(begun, request))
-        return await self._call(call, request, relay, claim, lease_ends)
+        return await self._call(call, request, relay, claim, begun.lease_ends)
 
     def _register_own(self, call: NewCall) -> None:
         """Of a call whose key the store made: this task makes it."""
@@ -199,7 +199,11 @@ class CallService:
     async def _begin(
         self, call: NewCall, claim: Claim | None
     ) -> Reserved | StoredCall | StoreRefusal | CallInFlight:
-        """While another process makes this call, polls the store until it is done."""
+        """While another process makes this call, polls the store until it is done.
+
+        A reservation whose lease has ended, since this process was stopped in between, is made
+        anew: nothing was sent, and another gateway may have made the call.
+        """
         pause = FIRST_POLL_SECONDS
         while True:
             if claim is not None and claim.has_left:
@@ -213,6 +217,10 @@ class CallService:
             if claim is not None:
                 newest = getattr(begun, "newest_attempt", 0) or claim.place.attempt
                 self.claims.saw(claim.account_id, claim.place.scope, newest)
+            if isinstance(begun, Reserved) and time.monotonic() >= begun.lease_ends:
+                await self.store.release(call.id, None)
+                call = replace(call, key=begun.key or call.key)
+                continue
             if not isinstance(begun, PendingCall):
                 return begun
             if begun.key is not None:
@@ -322,15 +330,14 @@ class CallService:
 
 async def _written(write: Callable[[], Awaitable[T]], lease_ends: float) -> T:
     """Tries again while the database cannot be written (it is busy, or its disk is full), since the
-    upstream has been called: until the lease is about to end, in seconds of the loop's clock."""
-    now = asyncio.get_running_loop().time
+    upstream has been called: until the lease is about to end, by `time.monotonic`."""
     pauses = chain(SETTLE_PAUSES, repeat(LONGEST_SETTLE_PAUSE))
     while True:
         try:
             return await write()
         except StoreError as error:
             pause = next(pauses)
-            if pause == LONGEST_SETTLE_PAUSE and now() + pause >= lease_ends:
+            if pause == LONGEST_SETTLE_PAUSE and time.monotonic() + pause >= lease_ends:
                 raise
             log.error("the end of a call was not written, again in %g s: %s", pause, error)
         await asyncio.sleep(pause)

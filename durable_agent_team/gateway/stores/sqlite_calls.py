@@ -97,7 +97,7 @@ def begin(
             *((call.place.scope, call.place.attempt) if call.place else (None, None)),
         ),
     )
-    return Reserved(replace(found, reserved=found.reserved + bound))
+    return Reserved(replace(found, reserved=found.reserved + bound), now.steady + lease)
 
 
 def _earlier_call(

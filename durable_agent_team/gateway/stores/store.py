@@ -92,6 +92,8 @@ class NewCall:
 @dataclass(frozen=True, slots=True)
 class Reserved:
     account: Account
+    lease_ends: float
+    """By the machine's steady clock, `time.monotonic`, in seconds."""
     key: str | None = None
     """That the store made, for a call in a scope."""
 
