@@ -12,13 +12,14 @@ from durable_agent_team.rules.encoded_size import encoded_bytes
 from workflows.activity_errors import is_final
 from workflows.command_turns import CommandTurns
 from workflows.policies import ActivityOptions, local_options, look_options
+from workflows.start_memo import has_newest_format
 
 P = TypeVar("P")
 R = TypeVar("R")
 
 
 class ActivityExecutor:
-    """The only way from the workflow to an activity, except for the catalog's.
+    """The only way from the workflow to an activity, except for the catalog's in runs of format 1.
 
     Starts activities in the order in which they are asked for, in one workflow task only as many
     as one message to the server carries. Raises `NotIssued` for one that is cancelled before.
@@ -26,11 +27,15 @@ class ActivityExecutor:
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self._turns = CommandTurns(changed)
+        self.counts_all = has_newest_format()
+        """In a run of format 1, some commands are not counted: those who mark its workflow tasks
+        must not know of them when it is replayed (`state/task_marks.py`)."""
         self.commands_issued = 0
-        """Counted activities so far. The publisher compares it between two workflow tasks: one that
-        starts an activity has a command, and needs no memo (docs/adr/016). The command of a local
-        activity is its marker: those that are counted end before their workflow task does, also
-        when they are cancelled, and no query ends it before (docs/adr/051)."""
+        """Of the activities that are counted."""
+        self.last_command_at = 0
+        """The length of the history in the workflow task that has the last of them. The command of
+        a local activity is its marker: those that are counted end before their workflow task does,
+        also when they are cancelled, and no query ends it before (docs/adr/051)."""
 
     def has_room_for(self, payload_bytes: int) -> bool:
         """Whether a command of this size may be issued now; another one than for an activity."""
@@ -58,7 +63,7 @@ class ActivityExecutor:
         """By a local activity, which passes the server once. One that is not done after a moment
         becomes a regular activity with these options: it outlasts an outage, and a workflow task
         does not have to. The activity must be idempotent."""
-        self.commands_issued += 1
+        self._count()
         try:
             result = await workflow.execute_local_activity_method(
                 activity, argument, **local_options(), summary=summary
@@ -104,7 +109,7 @@ class ActivityExecutor:
         summary: str,
     ) -> R:
         """One attempt of a local activity. Raises FailureError."""
-        self.commands_issued += 1
+        self._count()
         result = await workflow.execute_local_activity_method(
             activity, argument, **look_options(), summary=summary
         )
@@ -119,8 +124,7 @@ class ActivityExecutor:
         *,
         summary: str,
     ) -> R:
-        """For limits and notifications: a workflow task that starts only these writes the memo as
-        well, and has to do so when it is replayed."""
+        """For limits and notifications: `execute`, uncounted in a run of format 1."""
         return await self._issue(activity, argument, options, summary, counted=False)
 
     async def _issue(
@@ -133,7 +137,12 @@ class ActivityExecutor:
         counted: bool,
     ) -> R:
         await self._turns.take(encoded_bytes(argument))
-        self.commands_issued += counted
+        if counted or self.counts_all:
+            self._count()
         return await workflow.execute_activity_method(
             activity, argument, **options, summary=summary
         )
+
+    def _count(self) -> None:
+        self.commands_issued += 1
+        self.last_command_at = workflow.info().get_current_history_length()

@@ -6,18 +6,16 @@ everything over, and takes up the calls that are in flight (docs/adr/030).
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 from temporalio import workflow
 
 from durable_agent_team.contracts.names import STARTED_MEMO
 from durable_agent_team.contracts.run import RunStatus
 from durable_agent_team.contracts.run_snapshot import RunSnapshot
+from workflows.start_memo import start_memo
 from workflows.state.progress import Progress
 from workflows.state.snapshot import snapshot_of
-
-with workflow.unsafe.imports_passed_through():  # the class of which the converter makes objects
-    from durable_agent_team.contracts.undecodable import Undecodable
 
 MAX_EVENTS: Final = 2_000
 """Of one execution: its replay takes less than a second."""
@@ -129,19 +127,10 @@ class Continuation:
 
     def continue_as_new(self, snapshot: RunSnapshot) -> None:
         """Ends this execution: raises ContinueAsNewError."""
-        memo = {**_memo(), STARTED_MEMO: self._progress.started_at.isoformat()}
+        memo = {**start_memo(), STARTED_MEMO: self._progress.started_at.isoformat()}
         workflow.continue_as_new(snapshot, memo=memo)
 
 
-def _memo() -> dict[str, Any]:
-    """What the execution was started with; without what this converter cannot decode."""
-    values = {}
-    for key in workflow.info().raw_memo:
-        with suppress(Exception):
-            values[key] = workflow.memo_value(key)
-    return {key: each for key, each in values.items() if not isinstance(each, Undecodable)}
-
-
 def _max_events() -> int:
-    given = _memo().get(EVENTS_MEMO)
+    given = start_memo().get(EVENTS_MEMO)
     return given if isinstance(given, int) and given > 0 else MAX_EVENTS

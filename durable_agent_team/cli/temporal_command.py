@@ -28,6 +28,7 @@ def temporal_start(request: RunRequest, run: str, start_input: str, file: Path |
         (names.ATTRIBUTE_STATUS, RunStatus.STARTING.value),
     ):
         words += ["--search-attribute", shell_word(f"{attribute}={json.dumps(value)}")]
+    words += ["--memo", f"{names.FORMAT_MEMO}={names.HISTORY_FORMAT}"]
     if file is not None:
         words += ["--input-file", shell_word(str(file))]
     else:

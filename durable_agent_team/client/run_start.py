@@ -87,7 +87,7 @@ async def _start(client: Client, request: RunRequest, run: str, token: str) -> N
         task_queue=names.TASK_QUEUE,
         id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
         id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-        memo={START_TOKEN: token},
+        memo={START_TOKEN: token, names.FORMAT_MEMO: names.HISTORY_FORMAT},
         search_attributes=TypedSearchAttributes(attributes),
         static_summary=summary(team),
         static_details=details(request),

@@ -21,5 +21,12 @@ ATTRIBUTE_SPENT: Final = "SpentUsd"
 STARTED_MEMO: Final = "started_at"
 """In the memo of a run that has continued as new: when its first execution began, in ISO 8601."""
 
+FORMAT_MEMO: Final = "history_format"
+"""In the memo that a run is started with: the format of its history, `HISTORY_FORMAT`."""
+
+HISTORY_FORMAT: Final = 2
+"""Runs of format 1, which have no such memo, write events that a replay does not need
+(docs/adr/057)."""
+
 IDENTIFIER: Final = r"^[a-z][a-z0-9_-]{0,39}$"
 """Ids of agents and tasks: they stand in histories, ledgers and file names."""

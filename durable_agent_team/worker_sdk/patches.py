@@ -4,8 +4,8 @@ When the test of a patch fails after an upgrade of the SDK, delete the patch, it
 name in `process/setting_types.py`.
 
 One workaround is not in the table, since recorded histories depend on it and it cannot be switched
-off: a workflow task that issues no command writes the memo (temporalio/sdk-python#1591,
-`workflows/state/publisher.py`).
+off: a workflow task without another command starts or cancels a timer (temporalio/sdk-python#1591,
+`workflows/state/task_marks.py`).
 """
 
 from dataclasses import dataclass

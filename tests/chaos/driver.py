@@ -104,7 +104,9 @@ class Driver:
             planned, run, str(self._stack.folder), self._stack.http_server
         )
         events = SEAM_EVENTS.get(planned.shape)
-        memo = {EVENTS_MEMO: events} if events else None
+        memo = {names.FORMAT_MEMO: names.HISTORY_FORMAT}
+        if events:
+            memo[EVENTS_MEMO] = events
         while True:  # an answer that got lost leaves a run that is started already
             try:
                 await self._stack.client.start_workflow(

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 from temporalio.client import Client
 
+from durable_agent_team.contracts.names import FORMAT_MEMO, HISTORY_FORMAT
 from durable_agent_team.contracts.run import RunRequest
 from tests.cli.support import TEAM, Starter
 from tests.cli.test_start_run import new_id
@@ -46,6 +47,7 @@ async def test_the_command_can_be_pasted_and_starts_the_run(
     attributes = started.search_attributes.indexed_fields
     assert json.loads(attributes["Team"].data) == request.team.name
     assert json.loads(attributes["RunStatus"].data) == "starting"
+    assert json.loads(started.memo.fields[FORMAT_MEMO].data) == HISTORY_FORMAT
     await handle.terminate()
 
 

@@ -5,16 +5,29 @@ import sys
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from temporalio.client import Client
+from temporalio.client import (
+    Client,
+    Interceptor,
+    OutboundInterceptor,
+    StartWorkflowInput,
+    WorkflowHandle,
+)
 from temporalio.common import SearchAttributeKey
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker, WorkflowRunner
 
-from durable_agent_team.contracts.names import ATTRIBUTE_SPENT, ATTRIBUTE_STATUS, ATTRIBUTE_TEAM
+from durable_agent_team.contracts.names import (
+    ATTRIBUTE_SPENT,
+    ATTRIBUTE_STATUS,
+    ATTRIBUTE_TEAM,
+    FORMAT_MEMO,
+    HISTORY_FORMAT,
+)
 from durable_agent_team.payloads.converter import DATA_CONVERTER
 from tests.support.sandbox import strict_runner
 from workflows.orchestrator import Orchestrator
@@ -41,6 +54,20 @@ def temporal_cli() -> str:
     return found
 
 
+class NewestFormat(Interceptor):
+    """Starts every workflow as this project's client starts runs: with the newest format of its
+    history. `test_replay.py` has the histories of the older one."""
+
+    def intercept_client(self, next: OutboundInterceptor) -> OutboundInterceptor:
+        return _Starts(next)
+
+
+class _Starts(OutboundInterceptor):
+    async def start_workflow(self, input: StartWorkflowInput) -> WorkflowHandle[Any, Any]:
+        memo = {FORMAT_MEMO: HISTORY_FORMAT, **(input.memo or {})}
+        return await super().start_workflow(replace(input, memo=memo))
+
+
 @asynccontextmanager
 async def server(
     *,
@@ -63,6 +90,7 @@ async def server(
                 *(f"--search-attribute={each.name}={_kind(each)}" for each in ATTRIBUTES),
             ],
             data_converter=DATA_CONVERTER,
+            interceptors=[NewestFormat()],
         )
     else:
         start = partial(
@@ -76,6 +104,7 @@ async def server(
                 *pragmas,
             ],
             data_converter=DATA_CONVERTER,
+            interceptors=[NewestFormat()],
         )
     async with await _started(start) as environment:
         yield environment

@@ -29,7 +29,7 @@ async def test_spend_follows_a_program_call_by_call(client: Client, tmp_path: Pa
             before = rooms.ledger_usd()
         first = await _events(handle)
         assert first[EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED] == CALLS
-        assert first[EventType.EVENT_TYPE_TIMER_STARTED] == 0
+        assert first[EventType.EVENT_TYPE_TIMER_FIRED] == 0, "nothing polls"
         assert (await state(handle)).tasks[0].spent_usd == before
         (tmp_path / str(CALLS)).touch()
         report = await report_of(handle)

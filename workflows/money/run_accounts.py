@@ -100,6 +100,14 @@ class RunAccounts:
         While the gateway is away, by a regular one: its attempts can be seen, and no workflow task
         lasts as long as the outage."""
         read = AccountActivities.read_models
+        if self._activities.counts_all:
+            options = catalog_options(attempts)
+            try:
+                return await self._activities.execute_locally(
+                    read, wanted, options, summary=summary
+                )
+            except FailureError as error:
+                raise run_failure(error) from None
         try:
             return await workflow.execute_local_activity_method(
                 read, wanted, **local_options(), summary=summary

@@ -1,9 +1,4 @@
-"""Shows a run in the Temporal UI while it works: details, memo and search attributes.
-
-The memo does more than that. It is written in workflow tasks that issue no other command: after one
-without any command, a replaying worker can receive an activity's result and a later update in
-another order than the history has them, and the run gets stuck (docs/adr/016).
-"""
+"""Shows a run in the Temporal UI while it works: details and search attributes."""
 
 from datetime import datetime, timedelta
 
@@ -15,6 +10,7 @@ from durable_agent_team.contracts.run import RunStatus
 from workflows.activity_executor import ActivityExecutor
 from workflows.state.open_tasks import OPEN_TASKS
 from workflows.state.progress import Progress, is_terminal
+from workflows.state.task_marks import TaskMarks
 from workflows.state.ui_details import details
 
 TEAM = SearchAttributeKey.for_keyword(ATTRIBUTE_TEAM)
@@ -33,17 +29,16 @@ class Publisher:
 
     def __init__(self, progress: Progress, activities: ActivityExecutor) -> None:
         self._progress = progress
-        self._activities = activities
+        self._marks = TaskMarks(progress, activities)
         self._published: RunStatus | None = None
         self._published_at: datetime | None = None
-        self._written_at = 0
-        """The length of the history when the memo or the attributes were last written."""
-        self._commands_issued = 0
 
     async def watch(self) -> None:
         """Publishes changes, after everything else in a workflow task is done. Never returns."""
         while True:
             await workflow.wait_condition(lambda: self._progress.unpublished)
+            if self._marks.is_exact:  # what else waited for this moment issues its commands first
+                await workflow.wait_condition(lambda: True)
             self.publish()
 
     def publish(self) -> None:
@@ -52,10 +47,8 @@ class Publisher:
         progress.unpublished = False
         workflow.set_current_details(details(progress))
         status = progress.status_now
-        length = workflow.info().get_current_history_length()
-        issued, self._commands_issued = self._commands_issued, self._activities.commands_issued
-        if self._is_due(status):
-            self._written_at = length
+        is_due = self._is_due(status)
+        if is_due:
             self._published, self._published_at = status, workflow.now()
             workflow.upsert_search_attributes(
                 [
@@ -64,10 +57,7 @@ class Publisher:
                     SPENT.value_set(float(progress.spent_usd)),
                 ]
             )
-        elif issued == self._commands_issued and self._written_at != length:
-            # Once in a workflow task: each of them costs the server a write.
-            self._written_at = length
-            workflow.upsert_memo({"done": progress.tasks_done, "spent": str(progress.spent_usd)})
+        self._marks.mark(has_command=is_due)
         # Last: a run that is evicted from the worker's memory stops above, and is not counted.
         OPEN_TASKS.show(
             workflow.info().run_id, progress.team_name, progress.tasks.schedule.status.values()

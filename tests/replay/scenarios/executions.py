@@ -1,4 +1,4 @@
-"""Executions of runs that continue as new."""
+"""Executions of runs that continue as new, and what marks workflow tasks in them."""
 
 import asyncio
 
@@ -9,6 +9,7 @@ from tests.replay.scenarios.scenario import Handle, Scenarios
 from tests.support.worlds import OnceEach
 from tests.workflows.test_continue_as_new import started as continuing
 from tests.workflows.test_continue_as_new import wide
+from tests.workflows.test_task_marks import finished_one_by_one
 
 
 async def continues(client: Client) -> Handle:
@@ -44,6 +45,8 @@ async def _continued(
 
 
 SCENARIOS: Scenarios = {
+    "marked_by_timers": finished_one_by_one,
+    "marked_after_continuing": taken_up,
     "continues": continues,
     "taken_up": taken_up,
     "drained": drained,
