@@ -61,7 +61,7 @@ class TaskMarks:
             self._timer = None
 
     async def _wait(self) -> None:
-        await workflow.sleep(TIMER, summary="keeps a replay in order")
+        await workflow.sleep(TIMER, summary="no wait · keeps replays in order")
         self._timer = None
         self._write_memo()  # the workflow task of the timer needs a command, too
 
