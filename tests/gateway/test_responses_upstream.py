@@ -626,6 +626,16 @@ async def test_two_messages_of_an_answer_do_not_run_into_each_other(stream: bool
         assert (await turn(agent, stream=stream))["content"] == "One.\n\nTwo."
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_reasoning_of_two_items_does_not_run_together(stream: bool) -> None:
+    def answer(body: Any) -> Any:
+        return [reasoning("rs_1", "It is cold."), reasoning("rs_2", "It is wet."), said("Ah.")], {}
+
+    async with openai_upstream(answer) as (_, _, agent):
+        message = await turn(agent, stream=stream)
+    assert message["reasoning_content"] == "It is cold.\n\nIt is wet."
+
+
 async def test_a_tools_image_goes_from_responses_to_responses() -> None:
     image = {"type": "input_image", "image_url": "data:image/png;base64,iVBORw0KGgo="}
     items: Any = [

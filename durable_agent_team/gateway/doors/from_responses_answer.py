@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from durable_agent_team.gateway.doors.chat_answer import count_of, object_of, text_of
+from durable_agent_team.gateway.doors.commentaries import without_asides
 from durable_agent_team.gateway.doors.fields import Json, given
 from durable_agent_team.gateway.doors.reasoning_details import DETAILS, detail_of, summary_texts
 
@@ -23,10 +24,8 @@ CHAT_NAMES = {
     "output_tokens": "completion_tokens",
     "output_tokens_details": "completion_tokens_details",
 }
-COMMENTARY = "commentary"
-"""The `phase` of what a model says on its way, before it calls a tool or gives its answer."""
 GAP = "\n\n"
-"""Between two messages of an answer, or two parts of a summary."""
+"""Between two messages of an answer, or two parts of its reasoning."""
 
 
 def chat_from_response(response: Json, origin: str) -> Json:
@@ -36,10 +35,9 @@ def chat_from_response(response: Json, origin: str) -> Json:
     usage = given({"usage": usage_from_responses(object_of(response, "usage")) or None})
     if text_of(response, "status") not in ENDED:
         return {**error_of(response), **billing_of(response), **usage}
-    said, items = _Said(origin), items_in(response)
-    asides = asides_in(items)
-    for number, item in enumerate(items):
-        said.add(item, aside=number in asides)
+    said = _Said(origin)
+    for item in without_asides(items_in(response)):
+        said.add(item)
     choice = {
         "index": 0,
         "message": said.message(),
@@ -49,27 +47,6 @@ def chat_from_response(response: Json, origin: str) -> Json:
         choice["logprobs"] = {"content": said.logprobs}
     head = {**head_of(response, "chat.completion"), **billing_of(response)}
     return {**head, "choices": [choice], **usage}
-
-
-def asides_in(items: list[Json]) -> set[int]:
-    """The places of commentaries that the answer itself follows: no parts of that, which may be
-    JSON."""
-    found, following = set(), ""
-    for number, item in reversed(list(enumerate(items))):
-        if decides(item):
-            following = text_of(item, "type")
-        elif following == "message" and is_commentary(item):
-            found.add(number)
-    return found
-
-
-def is_commentary(item: Json) -> bool:
-    return item.get("type") == "message" and item.get("phase") == COMMENTARY
-
-
-def decides(item: Json) -> bool:
-    """Whether it says what a commentary before it belongs to."""
-    return item.get("type") in ("message", "function_call") and not is_commentary(item)
 
 
 def is_response(data: Json) -> bool:
@@ -99,7 +76,7 @@ class _Said:
     logprobs: list[Any] = field(default_factory=list)
     phase: str = ""
 
-    def add(self, item: Json, *, aside: bool = False) -> None:
+    def add(self, item: Json) -> None:
         kind = item.get("type")
         if kind == "function_call":
             self.calls.append(call_of(item, text_of(item, "arguments")))
@@ -108,8 +85,6 @@ class _Said:
             before = bool(self.texts or self.refusals) + len(self.calls)
             if detail := detail_of(item, len(self.details), before, self.origin):
                 self.details.append(detail)
-        elif kind == "message" and aside:
-            self.thoughts.append(message_text(item, "text"))
         elif kind == "message":
             self.texts += [text] if (text := message_text(item, "text")) else []
             self.refusals += [text] if (text := message_text(item, "refusal")) else []

@@ -1,9 +1,12 @@
-"""The reasoning items of OpenAI's Responses as chat answers carry them: `reasoning_details`.
+"""The reasoning items of OpenAI's Responses in chat answers: entries of `reasoning_details`.
 
-The spelling is OpenRouter's ("Preserving reasoning blocks"), whose clients send such a list back
-unchanged: one entry of type `reasoning.encrypted` for each item. `before` is ours: how many of the
-answer's other items, its text and its calls of tools, came before it. Responses take an item back
-only where it was. `origin`, ours too, names the model that thought it: no other can decrypt it.
+OpenRouter introduced the field ("Preserving reasoning blocks"), and its clients return the list
+unchanged with the next request. Each reasoning item is one entry of type `reasoning.encrypted`.
+Two fields are our own:
+
+- `before`: how many of the answer's other items (its text, its calls of tools) preceded the item.
+  Responses accept an item only in the position where it was.
+- `origin`: the model that produced it. No other model can decrypt it.
 """
 
 from typing import Any
@@ -16,8 +19,8 @@ FORMAT = "openai-responses-v1"
 
 
 def detail_of(item: Json, index: int, before: int, origin: str) -> Json | None:
-    """`index` is its number in the list, by which clients put streamed lists together. None for an
-    item that nobody can be asked to take back: it has no encrypted content."""
+    """The entry for an item, or None if the item has no encrypted content: such an item cannot be
+    sent back. `index` is its number in the list; clients join the parts of a stream by it."""
     data, identity = item.get("encrypted_content"), item.get("id")
     if not isinstance(data, str) or not isinstance(identity, str):
         return None
@@ -29,7 +32,7 @@ def detail_of(item: Json, index: int, before: int, origin: str) -> Json | None:
 
 
 def item_of(detail: Json) -> Json:
-    """The reasoning item again."""
+    """The reasoning item that `detail_of` made the entry from."""
     texts = detail.get("summary") or []
     return {
         "type": "reasoning",
@@ -39,20 +42,22 @@ def item_of(detail: Json) -> Json:
     }
 
 
-def place_of(detail: Json) -> int:
-    """How many of the answer's other items came before it."""
+def items_before(detail: Json) -> int:
+    """How many of the answer's other items preceded it."""
     before: int = detail.get("before", 0)
     return max(before, 0)
 
 
 def valid_details(value: Any) -> list[Json]:
-    """The entries that came from Responses and are well-formed; others are another provider's."""
+    """The well-formed entries that came from Responses, out of a message's `reasoning_details`.
+    Others belong to another provider."""
     details = value if isinstance(value, list) else []
     return [each for each in details if is_detail(each)]
 
 
 def details_from(origin: str | None, value: Any) -> list[Any]:
-    """Those that this model takes back; for None, those that did not come from Responses here."""
+    """The entries that the model `origin` produced over Responses; for None, those that no model
+    produced over Responses."""
     details = value if isinstance(value, list) else []
     return [each for each in details if _origin(each) == origin]
 
@@ -62,6 +67,7 @@ def _origin(detail: Any) -> Any:
 
 
 def is_detail(value: Any) -> bool:
+    """Whether it has the form that `detail_of` gives an entry."""
     if not isinstance(value, dict) or value.get("type") != ENCRYPTED:
         return False
     summary, before = value.get("summary", []), value.get("before", 0)
@@ -75,6 +81,7 @@ def is_detail(value: Any) -> bool:
 
 
 def summary_texts(item: Json) -> list[str]:
+    """Of a reasoning item; without empty parts."""
     summary = item.get("summary")
     parts = summary if isinstance(summary, list) else []
     texts = [part.get("text") for part in parts if isinstance(part, dict)]

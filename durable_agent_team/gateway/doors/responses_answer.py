@@ -14,7 +14,7 @@ from durable_agent_team.gateway.doors.chat_answer import (
     usage_tokens,
 )
 from durable_agent_team.gateway.doors.fields import Json, given
-from durable_agent_team.gateway.doors.reasoning_details import DETAILS, place_of, valid_details
+from durable_agent_team.gateway.doors.reasoning_details import DETAILS, items_before, valid_details
 from durable_agent_team.gateway.doors.thinking import BLOCKS, sealed, thinking_text, valid_blocks
 from durable_agent_team.gateway.doors.unnamed_responses import UNNAMED
 from durable_agent_team.providers.finish_reasons import Ending, ending_of
@@ -109,8 +109,8 @@ def _thoughts(message: Json, identity: str, last: int) -> list[tuple[int, Json]]
     thinking that can be read is in the first one."""
     thought, blocks = thinking_text(message), valid_blocks(message.get(BLOCKS))
     places: dict[int, list[Json]] = {0: []} if thought or blocks else {}
-    for detail in sorted(valid_details(message.get(DETAILS)), key=place_of):
-        places.setdefault(min(place_of(detail), last), []).append(detail)
+    for detail in sorted(valid_details(message.get(DETAILS)), key=items_before):
+        places.setdefault(min(items_before(detail), last), []).append(detail)
     found = []
     for number, (place, details) in enumerate(places.items()):
         name = f"rs_{identity}" + (f"_{number}" if number else "")

@@ -9,7 +9,7 @@ from durable_agent_team.gateway.doors.fields import Json, given
 from durable_agent_team.gateway.doors.reasoning_details import (
     DETAILS,
     item_of,
-    place_of,
+    items_before,
     valid_details,
 )
 
@@ -81,11 +81,11 @@ def _said(message: Json, path: str, upstream: str) -> list[Json]:
         said["phase"] = message["phase"]
     items: list[Json] = [said] if text else []
     items += [_call(each, path, upstream) for each in tool_calls(message)]
-    details = sorted(valid_details(message.get(DETAILS)), key=place_of)
+    details = sorted(valid_details(message.get(DETAILS)), key=items_before)
     for detail in reversed(details):
         # One that nothing follows is refused ("without its required following item").
-        if place_of(detail) < len(items):
-            items.insert(place_of(detail), item_of(detail))
+        if items_before(detail) < len(items):
+            items.insert(items_before(detail), item_of(detail))
     return items
 
 
