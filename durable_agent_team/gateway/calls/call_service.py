@@ -43,8 +43,8 @@ LONGEST_SETTLE_PAUSE = 5.0
 FIRST_POLL_SECONDS = 0.02
 MAX_POLL_SECONDS = 0.5
 CROWDED_SECONDS = 0.05
-"""Before a request gets a number beside an equal one whose client is connected: so long it can take
-until a gateway sees that this client has left."""
+"""How long a request waits before the store numbers it beside an equal one of its scope. A gateway
+can take this long to notice that the client of the equal one has left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,8 @@ class CallService:
     store: Store
     upstream: Upstream
     overruns: dict[tuple[str, str], int] = field(default_factory=dict)
-    """By model and price fingerprint: what calls cost above their bound. These are refused."""
+    """What calls have cost above their bound, by model and price fingerprint. Further calls of
+    these models are refused."""
     scrub: Callable[[str], str] = str
     """Removes keys from an upstream's error before it is stored."""
     claims: Claims = field(init=False)
@@ -160,15 +161,15 @@ class CallService:
             return CallOutcome(account, error=unavailable(reason, "upstream_not_ready"))
         lease = request.time_limit.lease_seconds if request.time_limit else None
         call = NewCall(
-            call_id(),
-            account_id,
-            key,
-            request.body_hash,
-            request.model,
-            request.bound,
-            lease,
-            request.known_limits,
-            claim.place if claim else None,
+            id=call_id(),
+            account_id=account_id,
+            key=key,
+            body_hash=request.body_hash,
+            model=request.model,
+            bound=request.bound,
+            lease_seconds=lease,
+            known_limits=request.known_limits,
+            place=claim.place if claim else None,
         )
         begun = await self._begin(call, claim)
         if isinstance(begun, CallInFlight):
@@ -190,7 +191,7 @@ class CallService:
         return await self._call(call, request, relay, claim, begun.lease_ends)
 
     def _register_own(self, call: NewCall) -> None:
-        """Of a call whose key the store made: this task makes it."""
+        """Registers this task as the one that makes a call whose key came from the store."""
         task = asyncio.current_task()
         assert task is not None
         assert call.key is not None
@@ -270,21 +271,21 @@ class CallService:
     ) -> CallOutcome:
         fingerprint = request.price.fingerprint
         settlement = Settlement(
-            call.id,
-            billed.prompt_tokens,
-            billed.completion_tokens,
-            billed.amount,
-            billed.estimated,
-            billed.overrun,
-            billed.status,
-            billed.body,
-            fingerprint,
-            billed.usage.cached_tokens,
-            billed.usage.cache_write_tokens,
-            billed.usage.reasoning_tokens,
-            billed.saved,
-            billed.price_source,
-            call.place.scope if call.place else None,
+            call_id=call.id,
+            prompt_tokens=billed.prompt_tokens,
+            completion_tokens=billed.completion_tokens,
+            amount=billed.amount,
+            estimated=billed.estimated,
+            overrun=billed.overrun,
+            status=billed.status,
+            response=billed.body,
+            price_fingerprint=fingerprint,
+            cached_tokens=billed.usage.cached_tokens,
+            cache_write_tokens=billed.usage.cache_write_tokens,
+            reasoning_tokens=billed.usage.reasoning_tokens,
+            saved=billed.saved,
+            price_source=billed.price_source,
+            scope=call.place.scope if call.place else None,
         )
         settled = await _written(lambda: self.store.settle(settlement), lease_ends)
         if settled is None:
@@ -329,8 +330,8 @@ class CallService:
 
 
 async def _written(write: Callable[[], Awaitable[T]], lease_ends: float) -> T:
-    """Tries again while the database cannot be written (it is busy, or its disk is full), since the
-    upstream has been called: until the lease is about to end, by `time.monotonic`."""
+    """Retries while the database cannot be written (it is busy, or its disk is full), until shortly
+    before the lease ends (by `time.monotonic`): the upstream has been called already."""
     pauses = chain(SETTLE_PAUSES, repeat(LONGEST_SETTLE_PAUSE))
     while True:
         try:
