@@ -1,4 +1,4 @@
-"""Makes one call of a tool: it is approved, made, and waits for a person where it has to."""
+"""Makes one call of a tool: gets it approved, runs its activity, waits for a person if needed."""
 
 import asyncio
 from collections.abc import Callable
@@ -34,7 +34,7 @@ from workflows.tools.one_call import OneCall
 from workflows.tools.tool_orders import connect_seconds, order_of
 
 RESERVED_ELSEWHERE = timedelta(seconds=5)
-"""Between two looks whether the account's money is still reserved by other calls."""
+"""The pause before a call is attempted again whose account's money other calls have reserved."""
 BETWEEN_ROUNDS = timedelta(seconds=1)
 
 
@@ -45,8 +45,8 @@ class Places(Protocol):
 
 
 class CallMaker:
-    """Makes calls, for `ToolCalls`. Everything that must outlast the run's execution is in each
-    call's state."""
+    """Makes calls for `ToolCalls`. Everything that must survive a continue-as-new is in the call's
+    state."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class CallMaker:
             while not state.has_ended:
                 failure = state.parked_after or state.unknown
                 if failure is None and state.decision is None:
-                    failure = await self._made(one)
+                    failure = await self._attempt(one)
                 if not state.has_ended and (failure is not None or state.decision is not None):
                     await self._wait_for_person(one, failure)
         except BaseException:
@@ -92,15 +92,15 @@ class CallMaker:
         one.state.status = status
         self._show(one.work)
 
-    async def _made(self, one: OneCall) -> Failure | None:
-        """One activity. Returns why the call now waits for a person; None where it has ended, or is
-        to be made again at once."""
+    async def _attempt(self, one: OneCall) -> Failure | None:
+        """Runs one activity. Returns why the call must wait for a person, or None if it has ended
+        or is to be made again at once."""
         check_approved(one)
         self._become(one, ToolCallStatus.READY)
         async with self._places.tool_slot():
             self._begin(one)
             try:
-                result = await self._executed(one)
+                result = await self._execute(one)
             except NotIssued:
                 self._charges.end(one, Decimal(0))
                 raise
@@ -124,18 +124,9 @@ class CallMaker:
         self._charges.reserve(one)
         self._become(one, ToolCallStatus.RUNNING)
 
-    async def _executed(self, one: OneCall) -> ToolResult:
+    async def _execute(self, one: OneCall) -> ToolResult:
         progress, tool, effects = self._progress, one.tool, one.facts.effects
-        order = order_of(
-            progress,
-            one.work,
-            one.number,
-            one.facts,
-            tool,
-            one.arguments,
-            edited=one.state.edited is not None,
-            again=one.state.again,
-        )
+        order = order_of(progress, one)
         patience = PATIENCE[min(one.state.rounds, len(PATIENCE)) - 1]
         seconds = connect_seconds(progress, tool)
         options = tool_options(tool, effects, seconds, progress.team.max_parallel, patience)
@@ -216,8 +207,8 @@ class CallMaker:
 
     async def _wait_for_person(self, one: OneCall, failure: Failure | None) -> None:
         """Parks the call, and carries out what a person decides. A call that never ran is made
-        again when it is woken; one that may have run needs a decision. `failure` is None where
-        they have decided in an earlier execution of the run."""
+        again when it is woken; one that may have run needs a decision. `failure` is None if the
+        person decided in an earlier execution of the run."""
         state = one.state
         if failure is None or state.decision is not None:
             self._progress.unpark(one.subject)
@@ -227,14 +218,15 @@ class CallMaker:
             await self._parking.park(one.subject, caller, account, failure, state)
         state.parked_after = None
         if state.decision in (EffectDecision.SKIP, EffectDecision.RESULT):
-            await self._decided(one, state.decision)
+            await self._carry_out(one, state.decision)
         elif state.decision is EffectDecision.RETRY or state.unknown is None:
             state.again = state.again or state.unknown is not None
             state.decision = state.unknown = None
             state.rounds = 0
 
-    async def _decided(self, one: OneCall, decision: EffectDecision) -> None:
-        """The call is not made again: a person has its result, or does without."""
+    async def _carry_out(self, one: OneCall, decision: EffectDecision) -> None:
+        """Ends the call as the person said, without making it again: with their result, or with
+        none."""
         state, work = one.state, one.work
         await self._charges.settle_or_release(one, settle=decision is EffectDecision.RESULT)
         if decision is EffectDecision.RESULT:

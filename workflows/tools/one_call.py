@@ -9,11 +9,10 @@ from durable_agent_team.contracts.team import Agent, Caller
 from durable_agent_team.contracts.tool_box import ToolBox, ToolFacts
 from durable_agent_team.contracts.tool_kinds import Tool
 from workflows.state.tool_work import ToolCallState, ToolWork, key_of, subject_of
-from workflows.tools.tool_orders import tool_of
 
 
 class ToolUser(Protocol):
-    """Whose turn it is: an assignment."""
+    """The assignment whose turn asks for the call."""
 
     @property
     def agent(self) -> str: ...
@@ -25,7 +24,7 @@ class ToolUser(Protocol):
 
 @dataclass(frozen=True)
 class OneCall:
-    """A call that is made, and what it is part of."""
+    """A call that the run makes, with the turn, the conversation and the agent it belongs to."""
 
     user: ToolUser
     work: ToolWork
@@ -45,13 +44,13 @@ class OneCall:
 
     @property
     def arguments(self) -> str:
-        """Those of the person who approved it, or else the model's."""
+        """The ones that a person edited while approving the call, or else the model's."""
         return self.asked.arguments if self.state.edited is None else self.state.edited
 
     @property
     def tool(self) -> Tool:
         assert isinstance(self.user.caller, Agent)
-        return tool_of(self.user.caller, self.facts)
+        return self.user.caller.tools[self.facts.entry]
 
     def end(self, status: ToolCallStatus, text: str, reason: str = "") -> None:
         failed = {"failed": True} if status is ToolCallStatus.FAILED else {}

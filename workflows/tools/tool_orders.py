@@ -2,20 +2,14 @@
 
 from typing import Any
 
-from durable_agent_team.contracts.team import Agent
 from durable_agent_team.contracts.text_ref import Text
-from durable_agent_team.contracts.tool_box import ToolFacts
 from durable_agent_team.contracts.tool_call import ToolOrder
 from durable_agent_team.contracts.tool_kinds import BuiltInTool, ServerTools, Tool
 from durable_agent_team.rules.tools.approval_rules import parsed_arguments
 from workflows.state.progress import Progress
-from workflows.state.tool_work import ToolWork, key_of
+from workflows.tools.one_call import OneCall
 
 READ_DOCUMENTS = frozenset({"read_document", "search_documents"})
-
-
-def tool_of(agent: Agent, facts: ToolFacts) -> Tool:
-    return agent.tools[facts.entry]
 
 
 def connect_seconds(progress: Progress, tool: Tool) -> float:
@@ -24,27 +18,18 @@ def connect_seconds(progress: Progress, tool: Tool) -> float:
     return progress.team.tool_servers[tool.server].connect_seconds
 
 
-def order_of(
-    progress: Progress,
-    work: ToolWork,
-    number: str,
-    facts: ToolFacts,
-    tool: Tool,
-    arguments: str,
-    *,
-    edited: bool = False,
-    again: bool = False,
-) -> ToolOrder:
-    """What is unset stays out of it: the history has every order."""
-    more: dict[str, Any] = {"edited": True} if edited else {}
-    if again:
+def order_of(progress: Progress, one: OneCall) -> ToolOrder:
+    """Fields without a value are left out: Temporal's history keeps every order."""
+    work, tool, state = one.work, one.tool, one.state
+    more: dict[str, Any] = {} if state.edited is None else {"edited": True}
+    if state.again:
         more["again"] = True
     if isinstance(tool, ServerTools):
         more["servers"] = {tool.server: progress.team.tool_servers[tool.server]}
         if tool.server in work.sessions:
             more["session"] = work.sessions[tool.server]
     if isinstance(tool, BuiltInTool) and tool.built_in in READ_DOCUMENTS:
-        more["documents"] = _documents(progress.sources, arguments)
+        more["documents"] = _documents(progress.sources, one.arguments)
     said = progress.conversations.get(work.task)
     if said is not None and said.id == work.conversation and said.span and said.span.trace:
         more["trace"] = said.span.trace
@@ -53,16 +38,16 @@ def order_of(
     return ToolOrder(
         agent=work.agent,
         task=work.task,
-        key=key_of(work.conversation, number),
-        facts=facts,
+        key=one.key,
+        facts=one.facts,
         tool=tool,
-        arguments=arguments,
+        arguments=one.arguments,
         **more,
     )
 
 
 def _documents(documents: dict[str, Text], arguments: str) -> dict[str, Text]:
-    """The one that the arguments name, or all of them."""
+    """The documents that the arguments name, or all of them."""
     given = (parsed_arguments(arguments) or {}).values()
     named = {each for each in given if isinstance(each, str) and each in documents}
     return {name: documents[name] for name in documents if not named or name in named}
