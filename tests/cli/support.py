@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -106,6 +107,10 @@ class Starter:
                 process.kill()
         assert process.returncode is not None
         return Ended(process.returncode, out.decode(), err.decode())
+
+
+def new_id() -> str:
+    return f"test-{uuid.uuid4().hex[:12]}"
 
 
 def _default_interrupt() -> None:

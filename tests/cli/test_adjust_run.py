@@ -14,8 +14,7 @@ from durable_agent_team.cli.ui.plain_lines import PlainLines
 from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.contracts.changes import AgentAdjusted, RunAdjusted
 from durable_agent_team.contracts.run import RunReport
-from tests.cli.support import Starter
-from tests.cli.test_start_run import new_id
+from tests.cli.support import Starter, new_id
 from tests.support.fakes import FakeWorld
 from tests.unit.demo_run import BEFORE
 

@@ -12,8 +12,7 @@ from durable_agent_team.contracts.approvals import PendingApproval
 from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.contracts.conversation_view import ToolCallStatus
 from durable_agent_team.contracts.run import RunState
-from tests.cli.support import Ended, Starter, lines, serving
-from tests.cli.test_start_run import new_id
+from tests.cli.support import Ended, Starter, lines, new_id, serving
 from tests.support.printed_commands import commands_in, parsed
 from tests.support.tools import Said, ToolWorld, calls
 

@@ -20,8 +20,7 @@ from durable_agent_team.contracts.team import Team
 from durable_agent_team.process.project_root import TEAM_SCHEMA
 from durable_agent_team.rules.estimate import Estimate
 from durable_agent_team.rules.estimate import estimate as bounds_of
-from tests.cli.support import ROOT, TEAM, Starter, lines
-from tests.cli.test_start_run import new_id
+from tests.cli.support import ROOT, TEAM, Starter, lines, new_id
 from tests.cli.test_task_and_charges import PAYLOAD, rooms
 from tests.cli.test_validate_team import alone, gateway
 from tests.support.packages import Rooms

@@ -11,8 +11,7 @@ from temporalio.client import Client
 
 from durable_agent_team.cli.command_group import COMMANDS as REGISTERED
 from durable_agent_team.contracts.names import STARTER
-from tests.cli.support import ROOT, Starter
-from tests.cli.test_start_run import new_id
+from tests.cli.support import ROOT, Starter, new_id
 from tests.support.fakes import FakeWorld
 from tests.support.warm import warm_starter
 

@@ -21,8 +21,8 @@ from durable_agent_team.cli.ui.graph_picture import graph_svg
 from durable_agent_team.cli.ui.report_facts import RunFile
 from durable_agent_team.contracts.call import CallRequest, CallResult
 from durable_agent_team.contracts.run import TaskStatus
-from tests.cli.support import TEAM, Starter, lines, serving
-from tests.cli.test_start_run import fail_prices, new_id
+from tests.cli.support import TEAM, Starter, lines, new_id, serving
+from tests.cli.test_start_run import fail_prices
 from tests.cli.test_validate_team import alone, gateway
 from tests.support.fakes import FakeWorld
 from tests.support.printed_commands import commands_in, parsed

@@ -16,9 +16,8 @@ from durable_agent_team.client.runs import start_run
 from durable_agent_team.contracts.call import CallRequest, CallResult
 from durable_agent_team.rules.safe_text import is_hidden
 from durable_agent_team.team_files.team_file import load_team
-from tests.cli.support import TEAM, Starter, serving
+from tests.cli.support import TEAM, Starter, new_id, serving
 from tests.cli.test_live import _read_all
-from tests.cli.test_start_run import new_id
 from tests.support.fakes import FakeWorld
 from tests.support.warm import warm_starter
 

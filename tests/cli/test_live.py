@@ -33,8 +33,7 @@ from durable_agent_team.contracts.spend import (
     SpendReport,
     Totals,
 )
-from tests.cli.support import ROOT, Starter
-from tests.cli.test_start_run import new_id
+from tests.cli.support import ROOT, Starter, new_id
 from tests.support.fakes import FakeWorld
 
 NOW = datetime.now(UTC)

@@ -5,8 +5,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
-from tests.cli.support import Starter, lines
-from tests.cli.test_start_run import new_id
+from tests.cli.support import Starter, lines, new_id
 
 RETRIES_SECONDS = 8.0
 """After five attempts, some four seconds, the SDK would write a warning."""

@@ -17,9 +17,8 @@ from temporalio.client import Client as TemporalClient
 
 from durable_agent_team.cli.commands import serve_mcp
 from durable_agent_team.process import settings
-from tests.cli.support import ROOT, TEAM, Starter, serving
+from tests.cli.support import ROOT, TEAM, Starter, new_id, serving
 from tests.cli.test_approvals import ARGUMENTS, begun, model
-from tests.cli.test_start_run import new_id
 from tests.support.fakes import FakeWorld
 from tests.support.ports import lasting_ports
 from tests.support.tools import ToolWorld

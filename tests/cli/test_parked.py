@@ -17,9 +17,8 @@ from durable_agent_team.cli.ui.watch_run import Snapshot
 from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskStatus, Waiting
-from tests.cli.support import TEAM, Starter, lines
+from tests.cli.support import TEAM, Starter, lines, new_id
 from tests.cli.test_live import NOW, drawn, state, task
-from tests.cli.test_start_run import new_id
 from tests.support.fakes import FakeWorld
 
 POOR = TEAM.replace("Editor, budget_usd: 1", "Editor, budget_usd: 0.005")

@@ -6,9 +6,8 @@ from temporalio.client import Client
 
 from durable_agent_team.contracts.plan_in_full import PlanInFull
 from durable_agent_team.contracts.run import RunState
-from tests.cli.support import TEAM, Starter
+from tests.cli.support import TEAM, Starter, new_id
 from tests.cli.test_parked import parked
-from tests.cli.test_start_run import new_id
 from tests.support.fakes import FakeWorld
 from tests.support.printed_commands import commands_in, parsed
 

@@ -11,16 +11,15 @@ from durable_agent_team.cli.ui.charge_table import ChargeLine
 from durable_agent_team.cli.ui.task_calls import TaskLook
 from durable_agent_team.contracts.effects import UnknownEffect
 from durable_agent_team.contracts.error_types import ErrorType
-from tests.cli.support import Starter, lines, serving
-from tests.cli.test_start_run import new_id
+from tests.cli.support import Starter, lines, new_id, serving
 from tests.cli.test_task_and_charges import provider, rooms
 from tests.support import agent_program
 from tests.support.packages import Rooms
 from tests.support.programs import ProgramWorld, Running
 from tests.support.run_reports import report_of
+from tests.workflows.runs import parked, until
 from tests.workflows.test_program_processes import crew
 from tests.workflows.test_programs import crew as scripted
-from tests.workflows.test_running_out import parked, until
 
 __all__ = ["rooms"]
 

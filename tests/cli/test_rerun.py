@@ -10,8 +10,8 @@ from durable_agent_team.cli.adjust_option import parse_adjustment
 from durable_agent_team.cli.exit_codes import CommandError
 from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.contracts.run import RunReport
-from tests.cli.support import TEAM, Starter, lines
-from tests.cli.test_start_run import fail_prices, new_id
+from tests.cli.support import TEAM, Starter, lines, new_id
+from tests.cli.test_start_run import fail_prices
 from tests.support.fakes import FakeWorld
 
 

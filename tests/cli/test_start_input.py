@@ -10,8 +10,7 @@ from temporalio.client import Client
 
 from durable_agent_team.contracts.names import FORMAT_MEMO, HISTORY_FORMAT
 from durable_agent_team.contracts.run import RunRequest
-from tests.cli.support import TEAM, Starter
-from tests.cli.test_start_run import new_id
+from tests.cli.support import TEAM, Starter, new_id
 from tests.cli.test_validate_team import alone
 from tests.support.temporal import temporal_cli
 

@@ -3,19 +3,14 @@
 import asyncio
 import json
 import signal
-import uuid
 
 from temporalio.exceptions import ApplicationError
 
 from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus
-from tests.cli.support import Starter, lines
+from tests.cli.support import Starter, lines, new_id
 from tests.support.fakes import FakeWorld
-
-
-def new_id() -> str:
-    return f"test-{uuid.uuid4().hex[:12]}"
 
 
 def fail_prices(call: CallRequest) -> None:

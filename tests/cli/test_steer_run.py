@@ -12,8 +12,7 @@ from temporalio.client import Client
 from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.contracts.control import BudgetAdjusted
 from durable_agent_team.contracts.run import RunReport, RunStatus
-from tests.cli.support import Starter
-from tests.cli.test_start_run import new_id
+from tests.cli.support import Starter, new_id
 from tests.support.fakes import FakeWorld
 
 

@@ -18,9 +18,9 @@ from durable_agent_team.cli.ui.task_calls import TaskLook
 from durable_agent_team.client.run_history import read_record
 from durable_agent_team.contracts.call import CallRequest, CallResult
 from durable_agent_team.contracts.ledger import Charge, Ledger
-from tests.cli.support import TEAM, Starter, lines, serving
+from tests.cli.support import TEAM, Starter, lines, new_id, serving
 from tests.cli.test_parked import POOR, parked
-from tests.cli.test_start_run import fail_prices, new_id
+from tests.cli.test_start_run import fail_prices
 from tests.support.fakes import FakeWorld
 from tests.support.packages import Rooms, all_rooms
 from tests.support.run_reports import report_of

@@ -12,8 +12,8 @@ from durable_agent_team.contracts.accounts import Capabilities
 from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import SpendReport
-from tests.cli.support import Starter, lines, serving
-from tests.cli.test_start_run import fail_prices, new_id
+from tests.cli.support import Starter, lines, new_id, serving
+from tests.cli.test_start_run import fail_prices
 from tests.support.fakes import FakeWorld
 
 

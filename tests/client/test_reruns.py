@@ -19,7 +19,7 @@ from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import RunReport, RunRequest, RunStatus, TaskStatus
 from durable_agent_team.contracts.team import Task, Team
 from tests.support.fakes import COST, FakeWorld
-from tests.workflows.test_life_of_a_run import team
+from tests.workflows.runs import team
 from tests.workflows.test_planning import GOOD, without_tasks
 
 PLAN = json.dumps({"tasks": GOOD})

@@ -10,7 +10,7 @@ from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.team import Team
 from tests.support.fakes import FakeWorld
 from tests.support.tools import ToolWorld
-from tests.workflows.test_life_of_a_run import started, team
+from tests.workflows.runs import started, team
 from tests.workflows.test_tool_effects import waits
 from tests.workflows.test_turns import clerk, looks
 

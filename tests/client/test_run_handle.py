@@ -27,8 +27,7 @@ from durable_agent_team.contracts.ledger import Ledger
 from durable_agent_team.contracts.run import RunReport, RunRequest, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import AGENTS_PER_PAGE, SpendReport
 from durable_agent_team.contracts.team import Team
-from tests.cli.support import serving
-from tests.cli.test_start_run import new_id
+from tests.cli.support import new_id, serving
 from tests.support.fakes import FakeWorld
 
 

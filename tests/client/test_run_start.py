@@ -16,7 +16,7 @@ from durable_agent_team.client.exceptions import RunIdTaken, StartNotConfirmed, 
 from durable_agent_team.client.run_start import new_run_id
 from durable_agent_team.client.runs import get_run, start_run
 from durable_agent_team.contracts.run import RunStatus
-from tests.cli.test_start_run import new_id
+from tests.cli.support import new_id
 from tests.client.test_run_handle import request
 from tests.support.fakes import FakeWorld
 

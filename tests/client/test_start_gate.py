@@ -11,7 +11,7 @@ from durable_agent_team.client import start_gate
 from durable_agent_team.client.exceptions import RunIdTaken
 from durable_agent_team.client.runs import start_run
 from durable_agent_team.client.start_gate import StartGate
-from tests.cli.test_start_run import new_id
+from tests.cli.support import new_id
 from tests.client.test_run_handle import request
 from tests.support.fakes import FakeWorld
 

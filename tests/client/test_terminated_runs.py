@@ -15,8 +15,7 @@ from durable_agent_team.contracts import names
 from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.contracts.run import RunState, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import AgentStatus, SpendReport
-from tests.cli.support import Starter
-from tests.cli.test_start_run import new_id
+from tests.cli.support import Starter, new_id
 from tests.client.test_run_handle import Gate, request
 from tests.support.fakes import FakeWorld
 

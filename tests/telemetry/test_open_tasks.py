@@ -15,8 +15,7 @@ from temporalio.worker import Worker
 
 from durable_agent_team.contracts import names
 from durable_agent_team.contracts.call import CallRequest
-from durable_agent_team.contracts.names import WORKFLOW
-from durable_agent_team.contracts.run import RunReport, RunStatus, TaskStatus
+from durable_agent_team.contracts.run import RunStatus, TaskStatus
 from durable_agent_team.contracts.telemetry_labels import LABELS, TEAM, UNKNOWN
 from durable_agent_team.process import telemetry
 from durable_agent_team.process.team_interceptor import TeamLabel, team_name
@@ -26,7 +25,7 @@ from tests.support.fakes import FakeWorld, exhausted
 from tests.support.run_reports import report_of
 from tests.support.sandbox import strict_runner
 from tests.support.temporal import server
-from tests.workflows.test_life_of_a_run import team
+from tests.workflows.runs import start_on, team
 from worker import build_worker
 from workflows.orchestrator import Orchestrator
 from workflows.state.open_tasks import OPEN_TASKS, STATE, OpenTasks
@@ -76,13 +75,7 @@ async def worker(client: Client, world: FakeWorld, cached: int) -> AsyncIterator
 
 
 async def start(client: Client, queue: str) -> WorkflowHandle[Any, Any]:
-    return await client.start_workflow(
-        WORKFLOW,
-        {"team": team()},
-        id=f"run-{uuid.uuid4()}",
-        task_queue=queue,
-        result_type=RunReport,
-    )
+    return await start_on(client, queue, {"team": team()})
 
 
 def counts() -> Counter[str]:

@@ -1,7 +1,6 @@
 """A wide run whose calls end in one moment: no workflow task is thrown away, and none is lost."""
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -15,13 +14,12 @@ from temporalio.testing import ActivityEnvironment
 from temporalio.worker import Worker
 
 from durable_agent_team.contracts.call import CallRequest
-from durable_agent_team.contracts.names import TASK_QUEUE, WORKFLOW
-from durable_agent_team.contracts.run import RunReport
+from durable_agent_team.contracts.names import TASK_QUEUE
 from durable_agent_team.process.settings import WorkerSettings
 from durable_agent_team.worker_sdk.result_throttle import MAX_IN_FLIGHT, throttle_results
 from tests.support.fakes import FakeWorld
 from tests.support.temporal import server
-from tests.workflows.test_life_of_a_run import team
+from tests.workflows.runs import start_on, team
 from worker import build_worker
 
 WIDTH = 200
@@ -65,13 +63,7 @@ async def test_calls_that_end_in_one_moment_throw_no_workflow_task_away(client: 
         max_tasks=WIDTH,
     )
     async with serving(client, world):
-        handle = await client.start_workflow(
-            WORKFLOW,
-            {"team": wide},
-            id=f"run-{uuid.uuid4()}",
-            task_queue=TASK_QUEUE,
-            result_type=RunReport,
-        )
+        handle = await start_on(client, TASK_QUEUE, {"team": wide})
         report = await handle.result()
         kinds = [event.event_type async for event in handle.fetch_history_events()]
     assert report.spend.total.calls == WIDTH

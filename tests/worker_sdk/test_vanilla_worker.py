@@ -4,7 +4,6 @@
 """
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,14 +14,14 @@ from temporalio.worker import Replayer
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from durable_agent_team.contracts.call import CallRequest
-from durable_agent_team.contracts.names import TASK_QUEUE, WORKFLOW
+from durable_agent_team.contracts.names import TASK_QUEUE
 from durable_agent_team.contracts.run import RunReport, RunStatus, TaskStatus
 from durable_agent_team.payloads.converter import DATA_CONVERTER
 from durable_agent_team.process.settings import WorkerSettings
 from tests.support.fakes import COST, FakeWorld
 from tests.support.run_reports import report_of
 from tests.support.temporal import server
-from tests.workflows.test_life_of_a_run import team
+from tests.workflows.runs import start_on, team
 from worker import build_worker, workflow_runner
 from workflows.orchestrator import Orchestrator
 
@@ -42,13 +41,7 @@ async def started(
     client: Client, world: FakeWorld, **changes: Any
 ) -> AsyncIterator[WorkflowHandle[Any, RunReport]]:
     async with build_worker(client, VANILLA, world.activities):
-        yield await client.start_workflow(
-            WORKFLOW,
-            {"team": team(**changes)},
-            id=f"run-{uuid.uuid4()}",
-            task_queue=TASK_QUEUE,
-            result_type=RunReport,
-        )
+        yield await start_on(client, TASK_QUEUE, {"team": team(**changes)})
 
 
 async def test_it_uses_the_sdks_runner_and_bridge_as_they_are(client: Client) -> None:

@@ -10,7 +10,7 @@ from temporalio.client import Client, WorkflowHandle
 from durable_agent_team.contracts.call import CallRequest
 from tests.support.fakes import FakeWorld
 from tests.support.temporal import server
-from tests.workflows.test_life_of_a_run import started, team
+from tests.workflows.runs import started, team
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -13,10 +13,19 @@ from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import RunState, RunStatus, TaskStatus
 from tests.support.fakes import FakeWorld
 from tests.support.run_reports import report_of
-from tests.workflows.test_life_of_a_run import GOAL, failing, started, team
+from tests.workflows.runs import (
+    CHAIN,
+    GOAL,
+    Gate,
+    failing,
+    parked,
+    started,
+    state,
+    team,
+    two_tasks,
+    until,
+)
 from tests.workflows.test_review import FINISH, Reviewer
-from tests.workflows.test_running_out import parked, state, two_tasks, until
-from tests.workflows.test_steering import CHAIN, Gate
 
 Handle = WorkflowHandle[Any, Any]
 MORE = {"id": "more", "agent": "editor", "ask": "List the risks."}

@@ -13,13 +13,21 @@ from temporalio.worker import Worker
 
 from durable_agent_team.contracts.call import CallRequest, CallResult, Purpose
 from durable_agent_team.contracts.model_catalog import ModelCatalog, ModelPrice, ReadModels
-from durable_agent_team.contracts.names import WORKFLOW
-from durable_agent_team.contracts.run import RunReport, RunStatus
+from durable_agent_team.contracts.run import RunStatus
 from tests.support.fakes import FakeWorld, exhausted
 from tests.support.sandbox import strict_runner
-from tests.workflows.test_life_of_a_run import started, team
-from tests.workflows.test_running_out import parked, spend, state, two_tasks, until
-from tests.workflows.test_steering import CHAIN, Gate
+from tests.workflows.runs import (
+    CHAIN,
+    Gate,
+    parked,
+    spend,
+    start_on,
+    started,
+    state,
+    team,
+    two_tasks,
+    until,
+)
 from workflows.orchestrator import Orchestrator
 
 Handle = WorkflowHandle[Any, Any]
@@ -188,13 +196,7 @@ async def test_signals_of_one_workflow_task_are_carried_out_in_order(client: Cli
     world = world_with_prices(gate)
     queue = f"change-{uuid.uuid4()}"
     async with workflow_worker(client, queue, world):
-        handle = await client.start_workflow(
-            WORKFLOW,
-            {"team": team(tasks=CHAIN)},
-            id=f"run-{uuid.uuid4()}",
-            task_queue=queue,
-            result_type=RunReport,
-        )
+        handle = await start_on(client, queue, {"team": team(tasks=CHAIN)})
         await gate.reached.wait()
         await handle.signal("pause")
         gate.open.set()

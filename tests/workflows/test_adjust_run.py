@@ -11,10 +11,8 @@ from temporalio.exceptions import ApplicationError
 from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.contracts.run import RunStatus
 from tests.support.fakes import FakeWorld
+from tests.workflows.runs import CHAIN, Gate, parked, spend, started, state, team, two_tasks, until
 from tests.workflows.test_concurrency import wide
-from tests.workflows.test_life_of_a_run import started, team
-from tests.workflows.test_running_out import parked, spend, state, two_tasks, until
-from tests.workflows.test_steering import CHAIN, Gate
 
 Handle = WorkflowHandle[Any, Any]
 

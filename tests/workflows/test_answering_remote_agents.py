@@ -12,9 +12,8 @@ from tests.support.a2a_server import Turn, remote_agent
 from tests.support.fakes import FakeWorld
 from tests.support.remote_programs import remote_programs
 from tests.support.run_reports import report_of
-from tests.workflows.test_life_of_a_run import started
+from tests.workflows.runs import parked, started, until
 from tests.workflows.test_programs import crew
-from tests.workflows.test_running_out import parked, until
 
 
 class RemoteWorld(FakeWorld):

@@ -11,12 +11,11 @@ from temporalio.api.workflowservice.v1 import PollWorkflowTaskQueueRequest
 from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Worker
 
-from durable_agent_team.contracts.names import WORKFLOW
 from durable_agent_team.contracts.run import RunStatus
 from tests.support.fakes import FakeWorld
 from tests.support.run_reports import report_of
 from tests.support.sandbox import strict_runner
-from tests.workflows.test_life_of_a_run import team
+from tests.workflows.runs import start_on, team
 from workflows.orchestrator import Orchestrator
 
 
@@ -55,9 +54,7 @@ async def test_it_is_not_swallowed(client: Client, native: bool) -> None:
     world, queue = FakeWorld(), f"orchestrator-{uuid.uuid4()}"
     # A local activity cannot end without its workflow worker, so this needs a regular one.
     world.catalog = world.catalog.model_copy(update={"accounts_locally": False})
-    handle: WorkflowHandle[Any, Any] = await client.start_workflow(
-        WORKFLOW, {"team": team()}, id=f"run-{uuid.uuid4()}", task_queue=queue
-    )
+    handle = await start_on(client, queue, {"team": team()})
     async with workflow_worker(client, queue, world):
         await until_scheduled(handle, "open_accounts")
     if native:
@@ -80,13 +77,7 @@ async def cancelled_after_a_lost_task(
     """A run whose first worker takes its first workflow task and dies, and that is cancelled then;
     another worker has ended it."""
     queue = f"orchestrator-{uuid.uuid4()}"
-    handle: WorkflowHandle[Any, Any] = await client.start_workflow(
-        WORKFLOW,
-        {"team": team()},
-        id=f"run-{uuid.uuid4()}",
-        task_queue=queue,
-        task_timeout=timedelta(seconds=1),
-    )
+    handle = await start_on(client, queue, {"team": team()}, task_timeout=timedelta(seconds=1))
     await client.workflow_service.poll_workflow_task_queue(
         PollWorkflowTaskQueueRequest(
             namespace=client.namespace, task_queue=TaskQueue(name=queue), identity="dies"

@@ -11,7 +11,7 @@ from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import RunReport, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import LedgerAgreement
 from tests.support.fakes import COST, FakeWorld
-from tests.workflows.test_life_of_a_run import failing, failure_of, result_of, started, team
+from tests.workflows.runs import failing, failure_of, result_of, started, team
 
 
 def wide(count: int) -> list[dict[str, object]]:

@@ -1,17 +1,15 @@
 """A run continues as new, at any moment, and ends as it would have in one execution."""
 
 import asyncio
-import uuid
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client
 from temporalio.common import RetryPolicy
 
 from durable_agent_team.client.run_executions import read_executions
@@ -20,42 +18,16 @@ from durable_agent_team.client.runs import RunSummary, get_run, list_runs
 from durable_agent_team.contracts.accounts import Capabilities
 from durable_agent_team.contracts.call import AccountRef, CallRequest
 from durable_agent_team.contracts.error_types import ErrorType
-from durable_agent_team.contracts.names import WORKFLOW
-from durable_agent_team.contracts.run import RunReport, RunRequest, RunStatus, TaskStatus
+from durable_agent_team.contracts.run import RunRequest, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import LedgerAgreement
 from durable_agent_team.contracts.team import Task
 from tests.support.fakes import COST, FakeWorld
-from tests.support.temporal import running_worker
 from tests.support.worlds import OnceEach
-from tests.workflows.test_life_of_a_run import failure_of, team
-from tests.workflows.test_steering import Gate
-from workflows.continuation import EVENTS_MEMO, MANY
+from tests.workflows.runs import Gate, continuing, executions, failure_of, team
+from workflows.continuation import MANY
 from workflows.start import _is_continued
 from workflows.state.progress import Progress
 from workflows.state.snapshot import snapshot_of
-
-Handle = WorkflowHandle[Any, Any]
-
-
-@asynccontextmanager
-async def started(
-    client: Client, world: FakeWorld, payload: Any, *, events: int
-) -> AsyncIterator[Handle]:
-    """A run that continues as new after this many events of each execution."""
-    async with running_worker(client, world.activities) as queue:
-        yield await client.start_workflow(
-            WORKFLOW,
-            payload,
-            id=f"run-{uuid.uuid4()}",
-            task_queue=queue,
-            result_type=RunReport,
-            memo={EVENTS_MEMO: events},
-        )
-
-
-async def executions(client: Client, handle: Handle) -> int:
-    """How many executions of the workflow the run had."""
-    return len(await read_executions(client, handle.id))
 
 
 def wide(tasks: int) -> dict[str, Any]:
@@ -75,7 +47,7 @@ async def test_a_run_that_continues_as_new_ends_as_in_one_execution(
 ) -> None:
     world = OnceEach(seconds=0.05)
     world.capabilities = Capabilities(replay=replay, ledger=True, transfer=True)
-    async with started(
+    async with continuing(
         client, world, {"team": wide(12) | {"max_parallel": 4}}, events=15
     ) as handle:
         report = await handle.result()
@@ -94,7 +66,7 @@ async def test_calls_that_soon_end_are_waited_for(client: Client) -> None:
     that, and the whole history would be replayed."""
     world = OnceEach(seconds=0.1)
     payload = {"team": wide(40) | {"max_parallel": 20}}
-    async with started(client, world, payload, events=60) as handle:
+    async with continuing(client, world, payload, events=60) as handle:
         await handle.result()
         histories = await read_executions(client, handle.id)
     failed = EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED
@@ -113,7 +85,7 @@ async def test_many_calls_that_last_are_taken_up(client: Client) -> None:
 
     world = OnceEach(hold)
     payload = {"team": wide(30) | {"max_parallel": 20}}
-    async with started(client, world, payload, events=30) as handle:
+    async with continuing(client, world, payload, events=30) as handle:
         while await executions(client, handle) == 1:
             await asyncio.sleep(0.1)
         opened.set()
@@ -126,7 +98,7 @@ async def test_readers_see_one_run(client: Client) -> None:
     """In the list, by its handle, and in the record of its calls, of which each is there once."""
     world = OnceEach(seconds=0.05)
     payload = {"team": wide(8) | {"max_parallel": 4}}
-    async with started(client, world, payload, events=12) as handle:
+    async with continuing(client, world, payload, events=12) as handle:
         run = get_run(client, handle.id)
         changes = [change async for change in run.changes()]
         report = await run.result()
@@ -161,7 +133,7 @@ async def test_updates_and_signals_find_the_run_at_every_moment(client: Client) 
     world = OnceEach(gate)
     payload = {"team": wide(6) | {"max_parallel": 3}}
     added = [f"more{number}" for number in range(8)]
-    async with started(client, world, payload, events=12) as handle:
+    async with continuing(client, world, payload, events=12) as handle:
         await gate.reached.wait()
         run = get_run(client, handle.id)
         for number, name in enumerate(added):

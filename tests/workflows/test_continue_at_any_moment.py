@@ -19,7 +19,7 @@ from durable_agent_team.contracts.run import RunReport, RunState, RunStatus
 from durable_agent_team.contracts.spend import LedgerAgreement
 from tests.support.temporal import running_worker
 from tests.support.worlds import OnceEach, Worlds
-from tests.workflows.test_life_of_a_run import team
+from tests.workflows.runs import team
 from workflows.continuation import EVENTS_MEMO
 
 PLAN = [

@@ -14,7 +14,7 @@ from durable_agent_team.contracts.run import RunReport, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import LedgerAgreement
 from tests.support.packages import Rooms, all_rooms
 from tests.support.upstream import Rule
-from tests.workflows.test_life_of_a_run import team
+from tests.workflows.runs import team
 
 NAME = '{"name": "Bartholomew Maximilian Featherstonehaugh the elder of the long valley 2nd"}'
 BACKTRACKING: dict[str, Any] = {

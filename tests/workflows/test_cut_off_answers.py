@@ -11,11 +11,17 @@ from durable_agent_team.contracts.call import CallRequest, CallResult, Purpose
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import RunStatus
 from tests.support.fakes import FakeWorld, exhausted
+from tests.workflows.runs import (
+    continuing,
+    executions,
+    failure_of,
+    parked,
+    result_of,
+    started,
+    team,
+    until,
+)
 from tests.workflows.test_adjust_agent import world_with_prices
-from tests.workflows.test_continue_as_new import executions
-from tests.workflows.test_continue_as_new import started as started_short
-from tests.workflows.test_life_of_a_run import failure_of, result_of, started, team
-from tests.workflows.test_running_out import parked, until
 
 WORDS = "I can't help with that request."
 
@@ -138,7 +144,7 @@ async def test_the_room_is_kept_when_the_run_continues_as_new(client: Client) ->
     world = FakeWorld()
     world.rule = cut_off(world, "Half", "Half", "Half", "Half")
     payload = one_task(max_repairs=6)
-    async with started_short(client, world, payload, events=12) as handle:
+    async with continuing(client, world, payload, events=12) as handle:
         await handle.result()
         assert await executions(client, handle) > 1
     assert rooms(world) == [100, 200, 400, 800, 1600]

@@ -20,7 +20,7 @@ from durable_agent_team.contracts.run import RunStatus
 from tests.support.fakes import COST, FakeWorld
 from tests.support.run_reports import report_of
 from tests.support.sandbox import fresh_sandbox
-from tests.workflows.test_life_of_a_run import failing, failure_of, result_of, started, team
+from tests.workflows.runs import failing, failure_of, result_of, started, team
 from workflows import policies
 
 FAR_BELOW_THE_TIMEOUTS = 40

@@ -14,11 +14,9 @@ from durable_agent_team.contracts.run import RunReport, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import LedgerAgreement
 from tests.support.fakes import FakeWorld, exhausted
 from tests.support.run_reports import report_of
+from tests.workflows.runs import CHAIN, Gate, parked, started, state, team, two_tasks, until
 from tests.workflows.test_adjust_run import refusal
 from tests.workflows.test_concurrency import wide
-from tests.workflows.test_life_of_a_run import started, team
-from tests.workflows.test_running_out import parked, state, two_tasks, until
-from tests.workflows.test_steering import CHAIN, Gate
 
 Handle = WorkflowHandle[Any, Any]
 SOON = timedelta(seconds=1.5)

@@ -3,7 +3,6 @@
 
 import asyncio
 import json
-import uuid
 from typing import Any
 
 import pytest
@@ -25,8 +24,7 @@ from durable_agent_team.contracts.control import (
     Cancel,
 )
 from durable_agent_team.contracts.error_types import ErrorType
-from durable_agent_team.contracts.names import WORKFLOW
-from durable_agent_team.contracts.run import RunReport, RunRequest, RunStatus
+from durable_agent_team.contracts.run import RunRequest, RunStatus
 from durable_agent_team.contracts.team import Task
 from durable_agent_team.contracts.undecodable import Undecodable
 from durable_agent_team.payloads.converter import PayloadConverter
@@ -37,9 +35,7 @@ from tests.support.fuzzing import count, examples
 from tests.support.raw_payloads import raw
 from tests.support.run_reports import report_of
 from tests.support.temporal import running_worker
-from tests.workflows.test_life_of_a_run import started, team
-from tests.workflows.test_running_out import state
-from tests.workflows.test_steering import CHAIN, Gate
+from tests.workflows.runs import CHAIN, Gate, start_on, started, state, team
 from workflows.messages import BadMessage, parse
 
 NASTY = [
@@ -162,10 +158,7 @@ async def test_whatever_starts_ends(client: Client) -> None:
     count("starts of a run", len(texts))
     async with running_worker(client, FakeWorld().activities) as queue:
         for text in texts:
-            handle = await client.start_workflow(
-                WORKFLOW, raw(text), id=f"run-{uuid.uuid4()}", task_queue=queue,
-                result_type=RunReport,
-            )  # fmt: skip
+            handle = await start_on(client, queue, raw(text))
             try:
                 await asyncio.wait_for(handle.result(), 20)
             except WorkflowFailureError as failed:

@@ -1,76 +1,20 @@
 """Whole runs on a real dev server, with fakes for the activities."""
 
 import asyncio
-import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 
 from durable_agent_team.contracts.accounts import Capabilities
 from durable_agent_team.contracts.call import CallRequest, CallResult, Purpose
 from durable_agent_team.contracts.error_types import ErrorType
-from durable_agent_team.contracts.names import WORKFLOW
 from durable_agent_team.contracts.run import RunReport, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import LedgerAgreement
 from tests.support.fakes import COST, FakeWorld
-from tests.support.temporal import running_worker
-
-GOAL = "Decide whether to enter the European e-bike market"
-
-
-def team(**changes: Any) -> dict[str, Any]:
-    base: dict[str, Any] = {
-        "name": "brief",
-        "goal": GOAL,
-        "orchestrator": {"budget_usd": 5},
-        "agents": {
-            "research": {"role": "Researcher", "budget_usd": 1},
-            "editor": {"role": "Editor", "budget_usd": 1},
-        },
-        "tasks": [
-            {"id": "a", "agent": "research", "ask": "List the facts."},
-            {"id": "b", "agent": "research", "ask": "List the prices."},
-            {"id": "c", "agent": "editor", "ask": "Write it up.", "depends_on": ["a", "b"]},
-        ],
-        "result": "c",
-    }
-    return {**base, **changes}
-
-
-def failing(base: dict[str, Any]) -> dict[str, Any]:
-    """The same team, whose agents fail a task where the default is to park it."""
-    agents = {name: {**each, "on_failure": "fail"} for name, each in base["agents"].items()}
-    return {**base, "agents": agents}
-
-
-@asynccontextmanager
-async def started(
-    client: Client, world: FakeWorld, payload: Any
-) -> AsyncIterator[WorkflowHandle[Any, Any]]:
-    async with running_worker(client, world.activities) as queue:
-        yield await client.start_workflow(
-            WORKFLOW, payload, id=f"run-{uuid.uuid4()}", task_queue=queue, result_type=RunReport
-        )
-
-
-async def result_of(client: Client, world: FakeWorld, payload: Any) -> RunReport:
-    async with started(client, world, payload) as handle:
-        report = await handle.result()
-        assert isinstance(report, RunReport)
-        return report
-
-
-async def failure_of(client: Client, world: FakeWorld, payload: Any) -> ApplicationError:
-    async with started(client, world, payload) as handle:
-        with pytest.raises(WorkflowFailureError) as caught:
-            await handle.result()
-    assert isinstance(caught.value.cause, ApplicationError)
-    return caught.value.cause
+from tests.workflows.runs import GOAL, failing, failure_of, result_of, started, team
 
 
 async def test_a_given_plan_runs_to_the_orchestrators_answer(client: Client) -> None:

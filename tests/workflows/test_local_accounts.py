@@ -23,7 +23,7 @@ from durable_agent_team.contracts.run import RunStatus
 from durable_agent_team.contracts.spend import LedgerAgreement
 from durable_agent_team.worker_sdk.waiting_queries import LONGEST_WAIT
 from tests.support.fakes import FakeWorld
-from tests.workflows.test_life_of_a_run import failure_of, result_of, started, team
+from tests.workflows.runs import failure_of, result_of, started, team
 from workflows import policies
 
 LAST = {

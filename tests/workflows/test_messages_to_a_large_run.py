@@ -5,7 +5,6 @@ import asyncio
 import gc
 import random
 import time
-import uuid
 from typing import Any
 
 import pytest
@@ -16,15 +15,14 @@ from temporalio.client import (
 )
 from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails
 
-from durable_agent_team.contracts.names import WORKFLOW
-from durable_agent_team.contracts.run import RunReport, RunStatus
+from durable_agent_team.contracts.run import RunStatus
 from durable_agent_team.worker_sdk.runner_wrapper import RunnerWrapper
 from tests.support.fakes import FakeWorld
 from tests.support.fuzzing import count, examples
 from tests.support.run_reports import report_of
 from tests.support.sandbox import strict_runner
 from tests.support.temporal import running_worker
-from tests.workflows.test_steering import Gate
+from tests.workflows.runs import Gate, start_on
 
 TASKS, AGENTS, FIRST = 1_000, 200, 30
 MOST_SECONDS = 1.0
@@ -141,10 +139,7 @@ async def test_every_message_to_a_run_of_a_thousand_tasks_takes_a_bounded_time(
     gc.collect()
     gc.freeze()  # other tests' objects are not searched within the measured time
     async with running_worker(client, world.activities, watch) as queue:
-        handle: WorkflowHandle[Any, Any] = await client.start_workflow(
-            WORKFLOW, {"team": large_team()}, id=f"run-{uuid.uuid4()}", task_queue=queue,
-            result_type=RunReport,
-        )  # fmt: skip
+        handle = await start_on(client, queue, {"team": large_team()})
         await gate.reached.wait()
         for n in range(number):
             name, payload = message(rng, n)

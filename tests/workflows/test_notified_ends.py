@@ -14,7 +14,7 @@ from durable_agent_team.contracts.notification import Notification
 from durable_agent_team.contracts.run import RunStatus
 from tests.support.fakes import FakeWorld
 from tests.support.run_reports import report_of
-from tests.workflows.test_life_of_a_run import started, team
+from tests.workflows.runs import started, team
 
 URL = "http://127.0.0.1:9/hook"
 

@@ -17,10 +17,7 @@ from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, Tas
 from durable_agent_team.contracts.spend import LedgerAgreement
 from tests.support.fakes import COST, FakeWorld
 from tests.support.run_reports import report_of
-from tests.workflows.test_continue_as_new import executions
-from tests.workflows.test_continue_as_new import started as continuing
-from tests.workflows.test_life_of_a_run import started, team
-from tests.workflows.test_running_out import Handle, until
+from tests.workflows.runs import Handle, continuing, executions, started, team, until
 
 HOOK = "http://127.0.0.1:9/hook"
 OUT = ErrorType.UPSTREAM_OUT_OF_FUNDS

@@ -20,10 +20,18 @@ from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, Tas
 from durable_agent_team.contracts.spend import LedgerAgreement
 from tests.support.fakes import COST, FakeWorld
 from tests.support.run_reports import report_of
-from tests.workflows.test_continue_as_new import executions
-from tests.workflows.test_continue_as_new import started as continuing
-from tests.workflows.test_life_of_a_run import failure_of, result_of, started, team
-from tests.workflows.test_running_out import Handle, parked, spend, until
+from tests.workflows.runs import (
+    Handle,
+    continuing,
+    executions,
+    failure_of,
+    parked,
+    result_of,
+    spend,
+    started,
+    team,
+    until,
+)
 
 
 class Down(FakeWorld):

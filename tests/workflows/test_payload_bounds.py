@@ -15,7 +15,7 @@ from durable_agent_team.payloads.converter import DATA_CONVERTER
 from tests.support.fakes import COST, FakeWorld
 from tests.support.run_reports import report_of
 from tests.support.sandbox import strict_runner
-from tests.workflows.test_life_of_a_run import result_of, started, team
+from tests.workflows.runs import result_of, started, team
 from workflows.orchestrator import Orchestrator
 
 ROWS = '"12","Yes","No"\n'

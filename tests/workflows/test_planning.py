@@ -9,7 +9,7 @@ from durable_agent_team.contracts.call import MAX_REASONS, CallRequest, CallResu
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import RunStatus
 from tests.support.fakes import COST, FakeWorld
-from tests.workflows.test_life_of_a_run import GOAL, failure_of, result_of, team
+from tests.workflows.runs import GOAL, failure_of, result_of, team
 
 GOOD = [
     {"id": "t1", "agent": "research", "ask": "List what is known about demand.", "depends_on": []},

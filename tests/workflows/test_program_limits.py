@@ -14,10 +14,9 @@ from durable_agent_team.contracts.run import RunStatus, TaskStatus
 from tests.support.fakes import COST
 from tests.support.programs import ProgramWorld, Running
 from tests.support.run_reports import report_of
+from tests.workflows.runs import parked, result_of, started, state, team, until
 from tests.workflows.test_deadline import SOON, assert_ended_by, set_deadline, until_reached
-from tests.workflows.test_life_of_a_run import result_of, started, team
 from tests.workflows.test_programs import agrees, crew
-from tests.workflows.test_running_out import parked, state, until
 
 TWO_TASKS = [
     {"id": "a", "agent": "crew", "ask": "First."},

@@ -18,8 +18,7 @@ from tests.process.test_worker import worker_process
 from tests.support import agent_program
 from tests.support.packages import Rooms, all_rooms
 from tests.support.run_reports import report_of
-from tests.workflows.test_life_of_a_run import team
-from tests.workflows.test_running_out import parked, spend, until
+from tests.workflows.runs import parked, spend, team, until
 
 
 def crew(*does: str, checks: dict[str, Any] | None = None, **agent: Any) -> dict[str, Any]:

@@ -22,10 +22,17 @@ from durable_agent_team.contracts.spend import LedgerAgreement
 from tests.support.fakes import COST
 from tests.support.programs import ProgramWorld, Running, two_calls
 from tests.support.run_reports import report_of
-from tests.workflows.test_continue_as_new import executions
-from tests.workflows.test_continue_as_new import started as continuing
-from tests.workflows.test_life_of_a_run import result_of, started, team
-from tests.workflows.test_running_out import parked, spend, state, until
+from tests.workflows.runs import (
+    continuing,
+    executions,
+    parked,
+    result_of,
+    spend,
+    started,
+    state,
+    team,
+    until,
+)
 
 RUN = {"python": "market.crews:research", "environment": "/envs/crew", "directory": "/teams"}
 NOTHING = Decimal(0)

@@ -17,8 +17,7 @@ from temporalio.exceptions import ApplicationError
 from durable_agent_team.contracts.error_types import ErrorType
 from tests.support.fakes import FakeWorld
 from tests.support.raw_payloads import UNDECODABLE, WRONG, raw
-from tests.workflows.test_life_of_a_run import started, team
-from tests.workflows.test_running_out import state
+from tests.workflows.runs import started, state, team
 
 Handle = WorkflowHandle[Any, Any]
 BAD = {**UNDECODABLE, **WRONG}

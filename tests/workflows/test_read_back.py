@@ -14,8 +14,7 @@ from durable_agent_team.contracts.run import RunReport, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import LedgerAgreement, SpendReport
 from tests.support.fakes import COST, FakeWorld
 from tests.support.run_reports import report_of
-from tests.workflows.test_life_of_a_run import failing, started, team
-from tests.workflows.test_running_out import state
+from tests.workflows.runs import failing, started, state, team
 
 
 class SilentLedger(FakeWorld):

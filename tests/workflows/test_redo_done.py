@@ -13,8 +13,7 @@ from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import RunState, RunStatus, TaskStatus
 from tests.support.fakes import COST, FakeWorld
 from tests.support.run_reports import report_of
-from tests.workflows.test_life_of_a_run import started, team
-from tests.workflows.test_running_out import parked, two_tasks, until
+from tests.workflows.runs import parked, started, team, two_tasks, until
 
 Handle = WorkflowHandle[Any, Any]
 

@@ -18,10 +18,8 @@ from durable_agent_team.gateway.keys import KeyMaker
 from tests.support.gateway import SECRET
 from tests.support.packages import all_rooms
 from tests.support.upstream import Rule
-from tests.workflows.test_life_of_a_run import team
+from tests.workflows.runs import CHAIN, state, team
 from tests.workflows.test_possibly_billed import parked
-from tests.workflows.test_running_out import state
-from tests.workflows.test_steering import CHAIN
 
 
 async def reset_before_the_call_of(

@@ -11,7 +11,7 @@ from durable_agent_team.contracts.call import CallRequest, CallResult, Purpose
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import RunStatus, TaskStatus
 from tests.support.fakes import FakeWorld
-from tests.workflows.test_life_of_a_run import GOAL, failing, result_of, team
+from tests.workflows.runs import GOAL, failing, result_of, team
 
 FINISH: dict[str, Any] = {"redo": [], "drop": [], "add": []}
 

@@ -12,12 +12,10 @@ from durable_agent_team.contracts.approvals import ApprovalKind
 from durable_agent_team.contracts.call import CallRequest, Purpose
 from durable_agent_team.contracts.run import RunReport
 from tests.support.tools import ToolWorld
-from tests.workflows.test_continue_as_new import executions
-from tests.workflows.test_continue_as_new import started as continuing
-from tests.workflows.test_life_of_a_run import started
+from tests.workflows.runs import continuing, executions, started, state
 from tests.workflows.test_taint_across_tasks import READ, Reviewed, after, effects, office, says
 from tests.workflows.test_tool_approvals import pending
-from tests.workflows.test_tool_effects import state_of, waits
+from tests.workflows.test_tool_effects import waits
 
 CHANGES = {
     "redo": [],
@@ -41,17 +39,17 @@ async def decide(handle: WorkflowHandle[Any, Any], approved: bool, **more: Any) 
 async def test_it_is_shown_in_full_and_the_plan_stays_without_a_yes(client: Client) -> None:
     world = Reviewed(says)
     async with started(client, world, {"team": office(READ, review_rounds=1)}) as handle:
-        state = await waits(handle, "review")
+        now = await waits(handle, "review")
         found = await pending(handle)
         assert found.kind is ApprovalKind.REVIEW
         assert found.tainted
         assert isinstance(found.content, str)
         assert json.loads(found.content) == CHANGES
         assert found.what == "adds review1-1"
-        assert state.waiting[0].command.endswith(" review")
+        assert now.waiting[0].command.endswith(" review")
         await decide(handle, approved=False)
         report: RunReport = await handle.result()
-        assert "a person rejected review 1" in str((await state_of(handle)).refusals)
+        assert "a person rejected review 1" in str((await state(handle)).refusals)
         again = await rerun_request(client, handle.id)
     assert tasks_of(report) == {"read"}
     assert effects(world) == []
@@ -78,7 +76,7 @@ async def test_a_note_makes_it_review_again(client: Client) -> None:
         await waits(handle, "review")
         await decide(handle, approved=False, note="Ask accounting first.")
         while len(reviews(world)) < 2:
-            await state_of(handle)
+            await state(handle)
         await waits(handle, "review")
         await decide(handle, approved=False)
         await handle.result()

@@ -2,59 +2,31 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
 from durable_agent_team.contracts.call import CallRequest, CallResult
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.names import STARTER, WORKFLOW
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskStatus
-from durable_agent_team.contracts.spend import AgentStatus, LedgerAgreement, SpendReport
+from durable_agent_team.contracts.spend import AgentStatus, LedgerAgreement
 from tests.support.fakes import COST, FakeWorld, exhausted
 from tests.support.run_reports import report_of
 from tests.support.temporal import running_worker
-from tests.workflows.test_life_of_a_run import started, team
-
-Handle = WorkflowHandle[Any, Any]
-CENT_AND_A_HALF = "0.015"
-
-
-def two_tasks(research: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """Two calls of `research`, which can pay one; the editor's call depends on the second."""
-    agents = {
-        "research": {"role": "R", "budget_usd": CENT_AND_A_HALF, **research},
-        "editor": {"role": "E", "budget_usd": 1},
-    }
-    tasks = [
-        {"id": "a", "agent": "research", "ask": "One."},
-        {"id": "b", "agent": "research", "ask": "Two.", "depends_on": ["a"]},
-        {"id": "c", "agent": "editor", "ask": "Three.", "depends_on": ["b"]},
-    ]
-    return team(agents=agents, tasks=tasks, **changes)
-
-
-async def state(handle: Handle) -> RunState:
-    return RunState.model_validate(await handle.query("state"))
-
-
-async def spend(handle: Handle) -> SpendReport:
-    return SpendReport.model_validate(await handle.query("spend"))
-
-
-async def until(handle: Handle, seen: Callable[[RunState], bool]) -> RunState:
-    async with asyncio.timeout(60):
-        while not seen(now := await state(handle)):
-            await asyncio.sleep(0.03)
-    return now
-
-
-def parked(now: RunState) -> bool:
-    return bool(now.waiting)
+from tests.workflows.runs import (
+    Handle,
+    parked,
+    spend,
+    started,
+    state,
+    team,
+    two_tasks,
+    until,
+)
 
 
 async def test_a_refused_call_parks_and_continues_with_the_same_key(client: Client) -> None:

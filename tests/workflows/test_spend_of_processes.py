@@ -9,9 +9,8 @@ from temporalio.client import Client
 
 from tests.support.packages import Rooms, all_rooms
 from tests.support.run_reports import report_of
-from tests.workflows.test_continue_as_new import Handle
+from tests.workflows.runs import Handle, spend, state
 from tests.workflows.test_program_processes import agrees, crew, run_id
-from tests.workflows.test_running_out import spend, state
 
 CALLS = 2
 """That the test looks at; three more follow at once, and the program ends."""

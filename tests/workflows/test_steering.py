@@ -6,47 +6,18 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
 from durable_agent_team.client.exceptions import UpdateRefused
 from durable_agent_team.client.run_control import RunControl
 from durable_agent_team.contracts.call import CallRequest, CallResult
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskStatus
-from durable_agent_team.contracts.spend import AgentStatus, LedgerAgreement, SpendReport
+from durable_agent_team.contracts.spend import AgentStatus, LedgerAgreement
 from tests.support.fakes import COST, FakeWorld, exhausted
 from tests.support.run_reports import report_of
-from tests.workflows.test_life_of_a_run import started, team
+from tests.workflows.runs import CHAIN, Gate, Handle, spend, started, state, team
 from tests.workflows.test_planning import GOOD, Planner
-
-Handle = WorkflowHandle[Any, Any]
-CHAIN = [
-    {"id": "a", "agent": "research", "ask": "First."},
-    {"id": "b", "agent": "research", "ask": "Second.", "depends_on": ["a"]},
-    {"id": "c", "agent": "editor", "ask": "Third.", "depends_on": ["b"]},
-]
-
-
-class Gate:
-    """Holds the calls of one task until the test releases them."""
-
-    def __init__(self, task: str) -> None:
-        self.task = task
-        self.reached = asyncio.Event()
-        self.open = asyncio.Event()
-
-    async def __call__(self, call: CallRequest) -> None:
-        if call.task == self.task:
-            self.reached.set()
-            await self.open.wait()
-
-
-async def state(handle: Handle) -> RunState:
-    return RunState.model_validate(await handle.query("state"))
-
-
-async def spend(handle: Handle) -> SpendReport:
-    return SpendReport.model_validate(await handle.query("spend"))
 
 
 async def test_spend_can_be_queried_while_the_run_works(client: Client) -> None:

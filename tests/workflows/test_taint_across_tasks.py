@@ -19,9 +19,7 @@ from durable_agent_team.contracts.team import Team
 from durable_agent_team.contracts.tool_call import ToolOrder
 from tests.support.run_reports import report_of
 from tests.support.tools import Said, ToolWorld, calls
-from tests.workflows.test_continue_as_new import executions
-from tests.workflows.test_continue_as_new import started as continuing
-from tests.workflows.test_life_of_a_run import started, team
+from tests.workflows.runs import continuing, executions, started, team
 from tests.workflows.test_tool_approvals import pending
 from tests.workflows.test_tool_effects import tool_team, waits
 

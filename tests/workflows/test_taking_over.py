@@ -13,13 +13,20 @@ from durable_agent_team.contracts.model_catalog import ModelCatalog
 from durable_agent_team.contracts.run import RunStatus, TaskStatus
 from tests.support.fakes import COST, FakeWorld
 from tests.support.worlds import OnceEach
-from tests.workflows.test_continue_as_new import executions, wide
-from tests.workflows.test_continue_as_new import started as continuing
-from tests.workflows.test_life_of_a_run import failure_of, result_of, started, team
+from tests.workflows.runs import (
+    continuing,
+    executions,
+    failure_of,
+    result_of,
+    started,
+    state,
+    team,
+    until,
+)
+from tests.workflows.test_continue_as_new import wide
 from tests.workflows.test_planning import GOOD, Planner, without_tasks
 from tests.workflows.test_redo_done import is_done
 from tests.workflows.test_review import FINISH, Reviewer
-from tests.workflows.test_running_out import state, until
 
 FACTS = {"output": "Facts of another run.", "cost_usd": "0.25"}
 PRICES = {"output": "Prices of a third run.", "cost_usd": "0.5", "origin": "run-0"}

@@ -19,8 +19,7 @@ from durable_agent_team.payloads.converter import DATA_CONVERTER
 from tests.support.fakes import FakeWorld
 from tests.support.run_reports import report_of
 from tests.support.sandbox import strict_runner
-from tests.workflows.test_life_of_a_run import started, team
-from tests.workflows.test_running_out import until
+from tests.workflows.runs import started, team, until
 from workflows.orchestrator import Orchestrator
 from workflows.state.task_marks import TIMER
 

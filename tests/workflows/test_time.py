@@ -9,8 +9,7 @@ from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import RunReport, RunStatus, TaskStatus
 from tests.support.fakes import FakeWorld
-from tests.workflows.test_life_of_a_run import started
-from tests.workflows.test_running_out import two_tasks
+from tests.workflows.runs import started, two_tasks
 
 WEEK = 7 * 86_400
 

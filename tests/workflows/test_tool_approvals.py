@@ -16,13 +16,12 @@ from temporalio.worker import Worker, WorkflowInstance, WorkflowInstanceDetails,
 from durable_agent_team.client.run_executions import read_executions
 from durable_agent_team.contracts.approvals import ApprovalKind, ApprovalsPage, PendingApproval
 from durable_agent_team.contracts.call import CallRequest
-from durable_agent_team.contracts.names import WORKFLOW
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import LedgerAgreement
 from tests.support.fakes import FakeWorld
 from tests.support.sandbox import strict_runner
 from tests.support.tools import ToolWorld, calls
-from tests.workflows.test_life_of_a_run import started, team
+from tests.workflows.runs import start_on, started, team
 from tests.workflows.test_tool_effects import once, tool_team, waits
 from workflows.continuation import EVENTS_MEMO
 from workflows.orchestrator import Orchestrator
@@ -153,13 +152,7 @@ async def test_at_the_limit_a_decision_that_is_there_counts(client: Client, sent
     world = ToolWorld(once(CALL))
     queue = f"orchestrator-{uuid.uuid4()}"
     async with on_queue(client, world, queue):
-        handle = await client.start_workflow(
-            WORKFLOW,
-            {"team": tool_team(limited)},
-            id=f"run-{uuid.uuid4()}",
-            task_queue=queue,
-            result_type=RunReport,
-        )
+        handle = await start_on(client, queue, {"team": tool_team(limited)})
         until = (await waits(handle, "work:1.1")).waiting[0].until
     assert until is not None
     if sent == "before the limit":
@@ -212,14 +205,7 @@ async def test_a_decision_counts_at_a_limit_that_passes_between_two_executions(
     world, runner = ToolWorld(once(CALL)), Away()
     queue = f"orchestrator-{uuid.uuid4()}"
     async with on_queue(client, world, queue, runner):
-        handle = await client.start_workflow(
-            WORKFLOW,
-            {"team": tool_team(limited)},
-            id=f"run-{uuid.uuid4()}",
-            task_queue=queue,
-            result_type=RunReport,
-            memo={EVENTS_MEMO: 40},
-        )
+        handle = await start_on(client, queue, {"team": tool_team(limited)}, memo={EVENTS_MEMO: 40})
         until = (await waits(handle, "work:1.1")).waiting[0].until
         assert until is not None
         runner.away = True

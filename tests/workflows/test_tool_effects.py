@@ -19,7 +19,7 @@ from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.contracts.control import TaskAnswer
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskStatus
-from durable_agent_team.contracts.spend import LedgerAgreement, SpendReport
+from durable_agent_team.contracts.spend import LedgerAgreement
 from durable_agent_team.contracts.tool_call import (
     ToolDemand,
     ToolFailure,
@@ -27,7 +27,7 @@ from durable_agent_team.contracts.tool_call import (
     ToolResult,
 )
 from tests.support.tools import Said, ToolWorld, calls, tool_result
-from tests.workflows.test_life_of_a_run import started, team
+from tests.workflows.runs import spend, started, state, team
 
 REFUND = {"python": "shop:refund", "effects": "once", "approve": "never"}
 WAIT_SECONDS = 60
@@ -55,27 +55,19 @@ def once(*named: tuple[str, dict[str, Any]]) -> Callable[[CallRequest], Said]:
     return says
 
 
-async def state_of(handle: WorkflowHandle[Any, Any]) -> RunState:
-    return RunState.model_validate(await handle.query("state"))
-
-
-async def spend_of(handle: WorkflowHandle[Any, Any]) -> SpendReport:
-    return SpendReport.model_validate(await handle.query("spend"))
-
-
 async def waits(handle: WorkflowHandle[Any, Any], *subjects: str) -> RunState:
     """The state, once exactly these wait for a person. Fails with what waits instead."""
-    state = await state_of(handle)
+    now = await state(handle)
     try:
         async with asyncio.timeout(WAIT_SECONDS):
-            while {each.subject for each in state.waiting} != set(subjects):
+            while {each.subject for each in now.waiting} != set(subjects):
                 await asyncio.sleep(0.05)
-                state = await state_of(handle)
+                now = await state(handle)
     except TimeoutError:
-        seen = [(each.subject, each.reason) for each in state.waiting]
-        tasks = [(each.id, each.status.value, each.failure) for each in state.tasks]
-        pytest.fail(f"{subjects} do not wait: the run is {state.status.value}, {seen=}, {tasks=}")
-    return state
+        seen = [(each.subject, each.reason) for each in now.waiting]
+        tasks = [(each.id, each.status.value, each.failure) for each in now.tasks]
+        pytest.fail(f"{subjects} do not wait: the run is {now.status.value}, {seen=}, {tasks=}")
+    return now
 
 
 async def answer(handle: WorkflowHandle[Any, Any], decision: str, **more: Any) -> None:
@@ -174,7 +166,7 @@ async def test_the_price_of_a_call_is_in_the_books_once(client: Client) -> None:
         world.price_usd = Decimal("0.25")
         async with started(client, world, {"team": tool_team(PRICED)}) as handle:
             await waits(handle, "work:1.1")
-            clerk = next(each for each in (await spend_of(handle)).agents if each.agent == "clerk")
+            clerk = next(each for each in (await spend(handle)).agents if each.agent == "clerk")
             assert clerk.reserved_usd == Decimal("0.25")
             await answer(handle, decision, **more)
             report: RunReport = await handle.result()
@@ -192,7 +184,7 @@ async def test_neither_money_nor_a_retry_repeats_what_may_have_run(client: Clien
         with pytest.raises(WorkflowUpdateFailedError) as refused:
             await handle.execute_update("retry_task", {"task": "work:1.1"})
         assert "answer it with retry, skip, or result" in str(refused.value.cause)
-        assert (await state_of(handle)).waiting[0].subject == "work:1.1"
+        assert (await state(handle)).waiting[0].subject == "work:1.1"
         await handle.signal("adjust", {"kind": "answer", "task": "work:1.1", "decision": "skip"})
         await handle.result()
     assert len(world.orders) == 1
@@ -266,7 +258,7 @@ async def test_while_paused_no_tool_starts_and_cancel_ends_what_waits(client: Cl
         await handle.signal("cancel", {"reason": "enough"})
         with pytest.raises(WorkflowFailureError):
             await handle.result()
-        assert (await state_of(handle)).waiting == ()
+        assert (await state(handle)).waiting == ()
     assert world.orders == []
 
 

@@ -12,7 +12,7 @@ from durable_agent_team.contracts.run import RunReport, RunStatus
 from durable_agent_team.contracts.tool_call import ToolOrder
 from tests.support.fakes import COST
 from tests.support.tools import ToolWorld
-from tests.workflows.test_life_of_a_run import result_of
+from tests.workflows.runs import result_of
 from tests.workflows.test_tool_effects import REFUND, once, tool_team
 
 DAY = 86_400

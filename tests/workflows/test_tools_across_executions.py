@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import uuid
 from collections import Counter
 from typing import Any
 
@@ -15,14 +14,12 @@ from durable_agent_team.client.run_executions import read_executions
 from durable_agent_team.contracts.approvals import ApprovalsPage
 from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.contracts.error_types import ErrorType
-from durable_agent_team.contracts.names import WORKFLOW
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus
 from durable_agent_team.contracts.spend import LedgerAgreement
 from durable_agent_team.contracts.tool_call import ToolFailure, ToolOrder
-from tests.support.temporal import running_worker
 from tests.support.tools import Said, ToolWorld, calls
+from tests.workflows.runs import continuing, started
 from tests.workflows.test_tool_effects import tool_team
-from workflows.continuation import EVENTS_MEMO
 
 SEND = {"python": "shop:send", "effects": "once", "approve": "never"}
 REFUND = {"python": "shop:refund", "effects": "once", "approve": "always"}
@@ -69,15 +66,8 @@ async def _operator(handle: WorkflowHandle[Any, Any]) -> None:
 @pytest.mark.parametrize("events", [3, 4, 5, 7, 11, 17])
 async def test_no_effect_is_repeated_wherever_it_continues(client: Client, events: int) -> None:
     world = ToolWorld(says, tool)
-    async with running_worker(client, world.activities) as queue:
-        handle = await client.start_workflow(
-            WORKFLOW,
-            {"team": tool_team(SEND, REFUND, LOOK)},
-            id=f"run-{uuid.uuid4()}",
-            task_queue=queue,
-            result_type=RunReport,
-            memo={EVENTS_MEMO: events},
-        )
+    given = {"team": tool_team(SEND, REFUND, LOOK)}
+    async with continuing(client, world, given, events=events) as handle:
         operator = asyncio.create_task(_operator(handle))
         report: RunReport = await asyncio.wait_for(handle.result(), 150)
         operator.cancel()
@@ -105,14 +95,7 @@ async def test_wrong_messages_about_approvals_are_refused(client: Client) -> Non
         lambda call: "done" if call.conversation and call.conversation.entries else calls(
             ("refund", {"text": long}))
     )  # fmt: skip
-    async with running_worker(client, world.activities) as queue:
-        handle = await client.start_workflow(
-            WORKFLOW,
-            {"team": tool_team(REFUND)},
-            id=f"run-{uuid.uuid4()}",
-            task_queue=queue,
-            result_type=RunReport,
-        )
+    async with started(client, world, {"team": tool_team(REFUND)}) as handle:
         while not ApprovalsPage.model_validate(await handle.query("approvals")).approvals:
             await asyncio.sleep(0.05)
         for wrong in (

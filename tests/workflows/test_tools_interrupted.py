@@ -19,9 +19,8 @@ from durable_agent_team.contracts.tool_call import ToolFailure, ToolOrder
 from tests.support.fakes import COST, exhausted
 from tests.support.run_reports import report_of
 from tests.support.tools import Said, ToolWorld, calls
+from tests.workflows.runs import started, until
 from tests.workflows.test_deadline import assert_ended_by, set_deadline, until_reached
-from tests.workflows.test_life_of_a_run import started
-from tests.workflows.test_running_out import until
 from tests.workflows.test_tool_effects import (
     PRICED,
     REFUND,

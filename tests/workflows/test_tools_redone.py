@@ -17,10 +17,7 @@ from durable_agent_team.contracts.spend import LedgerAgreement
 from durable_agent_team.contracts.tool_call import ToolOrder, ToolResult
 from tests.support.fakes import COST
 from tests.support.tools import Said, ToolWorld, calls, tool_result
-from tests.workflows.test_continue_as_new import executions
-from tests.workflows.test_continue_as_new import started as continuing
-from tests.workflows.test_life_of_a_run import started
-from tests.workflows.test_running_out import until
+from tests.workflows.runs import continuing, executions, started, until
 from tests.workflows.test_tool_effects import PRICED, REFUND, once, tool_team, waits
 from tests.workflows.test_tools_interrupted import PRICE, Held, shown
 from tests.workflows.test_turns import LOOK, clerk, said_by_turn

@@ -24,10 +24,15 @@ from durable_agent_team.contracts.tool_call import ListTools, ToolOrder, ToolRes
 from tests.support.fakes import COST, exhausted
 from tests.support.sandbox import strict_runner
 from tests.support.tools import Said, ToolWorld, box_of, calls, tool_result
-from tests.workflows.test_continue_as_new import executions
-from tests.workflows.test_continue_as_new import started as continuing
-from tests.workflows.test_life_of_a_run import failing, failure_of, result_of, started
-from tests.workflows.test_running_out import until
+from tests.workflows.runs import (
+    continuing,
+    executions,
+    failing,
+    failure_of,
+    result_of,
+    started,
+    until,
+)
 from workflows.orchestrator import Orchestrator
 
 LOOK = {"python": "shop.tools:look", "effects": "none"}

@@ -12,9 +12,7 @@ from durable_agent_team.contracts.control import AdjustBudget, BudgetAdjusted
 from durable_agent_team.contracts.ledger import Ledger
 from durable_agent_team.contracts.run import RunStatus
 from tests.support.fakes import FakeWorld
-from tests.workflows.test_life_of_a_run import started, team
-from tests.workflows.test_running_out import spend, state
-from tests.workflows.test_steering import CHAIN, Gate
+from tests.workflows.runs import CHAIN, Gate, spend, started, state, team
 
 AT_ONCE = 10
 

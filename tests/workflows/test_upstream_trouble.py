@@ -14,9 +14,8 @@ from durable_agent_team.contracts.spend import LedgerAgreement
 from tests.support.packages import Rooms, all_rooms
 from tests.support.run_reports import report_of
 from tests.support.upstream import Rule
-from tests.workflows.test_life_of_a_run import team
+from tests.workflows.runs import team, until
 from tests.workflows.test_out_of_funds import all_parked
-from tests.workflows.test_running_out import until
 
 QUOTA = {
     "message": "You exceeded your current quota, please check your plan and billing details.",

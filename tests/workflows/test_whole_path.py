@@ -17,7 +17,7 @@ from durable_agent_team.contracts.spend import LedgerAgreement
 from tests.support import secrets
 from tests.support.packages import SEALING_KEY, Rooms, all_rooms
 from tests.support.upstream import Rule
-from tests.workflows.test_life_of_a_run import GOAL, team
+from tests.workflows.runs import GOAL, team
 
 
 async def run(rooms: Rooms, payload: dict[str, Any]) -> RunReport:

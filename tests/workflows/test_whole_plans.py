@@ -13,7 +13,7 @@ from durable_agent_team.contracts.model_catalog import ModelCatalog, ModelPrice
 from durable_agent_team.contracts.run import RunStatus
 from durable_agent_team.contracts.team import Checks
 from tests.support.fakes import FakeWorld
-from tests.workflows.test_life_of_a_run import GOAL, failure_of, result_of
+from tests.workflows.runs import GOAL, failure_of, result_of
 from tests.workflows.test_planning import GOOD, Planner
 from tests.workflows.test_review import FINISH
 

@@ -7,7 +7,7 @@ from temporalio.client import Client
 from durable_agent_team.contracts.call import CallRequest
 from tests.replay.scenarios.scenario import Handle, Scenarios
 from tests.support.worlds import OnceEach
-from tests.workflows.test_continue_as_new import started as continuing
+from tests.workflows.runs import continuing
 from tests.workflows.test_continue_as_new import wide
 from tests.workflows.test_task_marks import finished_one_by_one
 

@@ -8,11 +8,10 @@ from durable_agent_team.contracts.call import CallRequest, CallResult, Purpose
 from durable_agent_team.contracts.text_ref import reference_to
 from tests.replay.scenarios.scenario import Handle, Scenarios, ended
 from tests.support.fakes import FakeWorld
+from tests.workflows.runs import CHAIN, Gate, started, team
 from tests.workflows.test_cut_off_answers import cut_off
-from tests.workflows.test_life_of_a_run import started, team
 from tests.workflows.test_planning import GOOD, Planner, without_tasks
 from tests.workflows.test_review import FINISH
-from tests.workflows.test_steering import CHAIN, Gate
 from tests.workflows.test_whole_plans import catalog, lawyers
 from tests.workflows.test_whole_plans import planner as whole_planner
 from tests.workflows.test_whole_plans import sound as whole_plan

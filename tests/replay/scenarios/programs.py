@@ -15,10 +15,8 @@ from tests.replay.scenarios.scenario import Handle, Scenarios
 from tests.support.fakes import COST
 from tests.support.programs import ProgramWorld, Running, two_calls
 from tests.support.run_reports import report_of
-from tests.workflows.test_continue_as_new import started as continuing
-from tests.workflows.test_life_of_a_run import started
+from tests.workflows.runs import continuing, parked, started, until
 from tests.workflows.test_programs import crew
-from tests.workflows.test_running_out import parked, until
 
 
 async def programs(client: Client) -> Handle:

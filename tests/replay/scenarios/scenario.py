@@ -7,7 +7,7 @@ from typing import Any
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
 from tests.support.fakes import FakeWorld
-from tests.workflows.test_life_of_a_run import started
+from tests.workflows.runs import started
 
 Handle = WorkflowHandle[Any, Any]
 Scenarios = dict[str, Callable[[Client], Awaitable[Handle]]]

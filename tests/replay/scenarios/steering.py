@@ -7,14 +7,12 @@ from durable_agent_team.contracts.call import CallRequest
 from tests.replay.scenarios.scenario import Handle, Scenarios
 from tests.support.fakes import FakeWorld
 from tests.support.run_reports import report_of
+from tests.workflows.runs import CHAIN, Gate, parked, started, team, two_tasks, until
 from tests.workflows.test_adjust_agent import ManyModels, too_expensive, world_with_prices
 from tests.workflows.test_cancel_race import cancelled_after_a_lost_task
 from tests.workflows.test_deadline import SOON, set_deadline, until_reached
-from tests.workflows.test_life_of_a_run import started, team
 from tests.workflows.test_out_of_funds import Unpaid, all_parked
 from tests.workflows.test_out_of_funds import wide as unpaid_team
-from tests.workflows.test_running_out import parked, two_tasks, until
-from tests.workflows.test_steering import CHAIN, Gate
 
 
 async def cancelled(client: Client) -> Handle:

@@ -14,9 +14,7 @@ from durable_agent_team.contracts.tool_call import ToolFailure, ToolOrder
 from tests.replay.scenarios.scenario import Handle, Scenarios, ended
 from tests.support.tools import ToolWorld
 from tests.support.tools import calls as tool_calls
-from tests.workflows.test_continue_as_new import started as continuing
-from tests.workflows.test_life_of_a_run import started
-from tests.workflows.test_running_out import until
+from tests.workflows.runs import continuing, started, until
 from tests.workflows.test_turns import LOOK, bounded, clerk, looks, said_by_turn
 
 
