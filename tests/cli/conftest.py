@@ -1,5 +1,6 @@
 """One real Temporal dev server for all tests of the command line."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -9,7 +10,8 @@ import pytest_asyncio
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from tests.cli.support import Starter, serving
+from durable_agent_team.contracts.call import CallRequest
+from tests.cli.support import Starter, new_id, serving
 from tests.support.fakes import FakeWorld
 from tests.support.temporal import server
 
@@ -37,3 +39,22 @@ async def world(client: Client) -> AsyncIterator[FakeWorld]:
     world = FakeWorld()
     async with serving(client, world):
         yield world
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def held(starter: Starter, world: FakeWorld) -> AsyncIterator[str]:
+    """A run whose calls are held until the test ends, except for those of a task `risks`."""
+    gate, begun = asyncio.Event(), asyncio.Event()
+
+    async def wait(call: CallRequest) -> None:
+        begun.set()
+        if call.task != "risks":
+            await gate.wait()
+
+    world.rule = wait
+    run = new_id()
+    ended = await starter("start", starter.team(), "--id", run)
+    assert ended.code == 0, ended.err
+    await asyncio.wait_for(begun.wait(), 60)
+    yield run
+    gate.set()

@@ -2,16 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-import pytest_asyncio
 
 from durable_agent_team.cli.output import utc_minute
 from durable_agent_team.cli.ui.plain_lines import PlainLines
-from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.contracts.changes import AgentAdjusted, RunAdjusted
 from durable_agent_team.contracts.run import RunReport
 from tests.cli.support import Starter, new_id
@@ -19,25 +16,6 @@ from tests.support.fakes import FakeWorld
 from tests.unit.demo_run import BEFORE
 
 TASK = "id: risks\nagent: editor\nask: List the risks.\n"
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def held(starter: Starter, world: FakeWorld) -> AsyncIterator[str]:
-    """A run that stays open until the test ends."""
-    gate, begun = asyncio.Event(), asyncio.Event()
-
-    async def wait(call: CallRequest) -> None:
-        begun.set()
-        if call.task != "risks":
-            await gate.wait()
-
-    world.rule = wait
-    run = new_id()
-    ended = await starter("start", starter.team(), "--id", run)
-    assert ended.code == 0, ended.err
-    await asyncio.wait_for(begun.wait(), 60)
-    yield run
-    gate.set()
 
 
 async def test_agent_prints_the_new_settings(starter: Starter, held: str) -> None:

@@ -2,37 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from decimal import Decimal
 
 import pytest
-import pytest_asyncio
 from temporalio.client import Client
 
-from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.contracts.control import BudgetAdjusted
 from durable_agent_team.contracts.run import RunReport, RunStatus
 from tests.cli.support import Starter, new_id
 from tests.support.fakes import FakeWorld
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def held(starter: Starter, world: FakeWorld) -> AsyncIterator[str]:
-    """A run that stays open until the test ends."""
-    gate = asyncio.Event()
-    begun = asyncio.Event()
-
-    async def wait(call: CallRequest) -> None:
-        begun.set()
-        await gate.wait()
-
-    world.rule = wait
-    run = new_id()
-    ended = await starter("start", starter.team(), "--id", run)
-    assert ended.code == 0, ended.err
-    await asyncio.wait_for(begun.wait(), 60)
-    yield run
-    gate.set()
 
 
 async def test_cancel_stops_a_run_which_then_reports(

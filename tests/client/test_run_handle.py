@@ -227,14 +227,9 @@ async def test_across_a_workers_restart_a_viewer_says_that_it_waits(client: Clie
     world, gate = FakeWorld(), Gate()
     world.rule = gate
     sighted: list[Snapshot] = []
-
-    async def watch(run: RunHandle) -> None:
-        async for sight in watch_run(run, with_spend=False):
-            sighted.append(sight)
-
     async with serving(client, world):
         run = await start_run(client, request(agents=impatient()))
-        watching = asyncio.create_task(watch(run))
+        watching = asyncio.create_task(watch(run, sighted))
         await gate.begun.wait()
         while not sighted:
             await asyncio.sleep(0.05)
@@ -250,6 +245,11 @@ async def test_across_a_workers_restart_a_viewer_says_that_it_waits(client: Clie
         report = await asyncio.wait_for(run.result(), 60)
         await asyncio.wait_for(watching, 30)
     assert {outcome.task.status for outcome in report.outcomes} == {TaskStatus.DONE}
+
+
+async def watch(run: RunHandle, sighted: list[Snapshot]) -> None:
+    async for sight in watch_run(run, with_spend=False):
+        sighted.append(sight)
 
 
 def times_asked(monkeypatch: pytest.MonkeyPatch) -> list[float]:
@@ -281,14 +281,9 @@ async def test_a_dead_worker_is_told_though_nothing_happens(client: Client) -> N
     world, gate = FakeWorld(), Gate()
     world.rule = gate
     sighted: list[Snapshot] = []
-
-    async def watch(run: RunHandle) -> None:
-        async for sight in watch_run(run, with_spend=False):
-            sighted.append(sight)
-
     async with serving(client, world):
         run = await start_run(client, request())
-        watching = asyncio.create_task(watch(run))
+        watching = asyncio.create_task(watch(run, sighted))
         await gate.begun.wait()
         await until(lambda: bool(sighted) and sighted[-1].state is not None)
     await until(lambda: sighted[-1].trouble is not None, seconds=20)

@@ -2,16 +2,14 @@
 that is not idempotent runs once, and once more for each time that a person said retry."""
 
 import sqlite3
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import invariant, precondition, rule
 
 from durable_agent_team.gateway.stores import sqlite_accounts, sqlite_effects
 from durable_agent_team.gateway.stores.effect_store import (
@@ -27,7 +25,7 @@ from durable_agent_team.gateway.stores.effect_store import (
 )
 from durable_agent_team.gateway.stores.sqlite_schema import connect
 from durable_agent_team.gateway.stores.store import NewAccount
-from tests.support.memory_disk import memory_disk
+from tests.gateway.store_machine import StoreMachine
 
 KEY = EffectKey("a", "scope", "effect")
 ENDED = (EffectState.DONE, EffectState.FAILED, EffectState.SKIPPED)
@@ -44,35 +42,18 @@ class Client:
     """What it wants to say, until the gateway has answered."""
 
 
-class EffectMachine(RuleBasedStateMachine):
+class EffectMachine(StoreMachine):
     """`runs` counts what the tool did to the world. The gateway's rules see messages only."""
 
     idempotent = False
 
     def __init__(self) -> None:
         super().__init__()
-        self._folder = tempfile.TemporaryDirectory(dir=memory_disk())
-        self.conn = connect(Path(self._folder.name) / "gateway.db")
-        self.conn.execute("PRAGMA synchronous = OFF")
         self.do(sqlite_accounts.open_account, NewAccount("a", "a", "h", 1, None, ""), 0.0)
         self.clients: list[Client] = [Client(1)]
         self.runs = self.retries = 0
         self.results: set[bytes] = set()
         self.keys = 0
-
-    def teardown(self) -> None:
-        self.conn.close()
-        self._folder.cleanup()
-
-    def do(self, operation: Callable[..., Any], *values: Any) -> Any:
-        self.conn.execute("BEGIN IMMEDIATE")
-        try:
-            result = operation(self.conn, *values)
-        except BaseException:
-            self.conn.execute("ROLLBACK")
-            raise
-        self.conn.execute("COMMIT")
-        return result
 
     @property
     def effect(self) -> Effect | None:

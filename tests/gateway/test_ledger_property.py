@@ -1,15 +1,12 @@
 """Any sequence of account operations: no overspending, and the ledger equals the sums."""
 
 import sqlite3
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import invariant, precondition, rule
 
 from durable_agent_team.gateway.stores import (
     sqlite_accounts,
@@ -37,7 +34,7 @@ from durable_agent_team.gateway.stores.tool_charge_store import (
     ToolChargeReply,
     ToolChargeState,
 )
-from tests.support.memory_disk import memory_disk
+from tests.gateway.store_machine import StoreMachine
 
 ACCOUNTS = ("a", "b", "c")
 LEASE = 100.0
@@ -49,15 +46,12 @@ bodies = st.sampled_from(("one", "other"))
 owners = st.sampled_from(("living", "dying"))
 
 
-class LedgerMachine(RuleBasedStateMachine):
+class LedgerMachine(StoreMachine):
     """The model: `paid` is what was charged by key, `open` are the calls in flight. `tools` are the
     charges of tools; their keys are those of calls, too."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._folder = tempfile.TemporaryDirectory(dir=memory_disk())
-        self.conn = connect(Path(self._folder.name) / "gateway.db")
-        self.conn.execute("PRAGMA synchronous = OFF")
         self.now = 1_000.0
         """By the clock that leases are measured by; `jumped` is added to it on the wall."""
         self.jumped = 0.0
@@ -69,20 +63,6 @@ class LedgerMachine(RuleBasedStateMachine):
         for name in ACCOUNTS:
             new = NewAccount(name, name, f"hash-{name}", 500, f"open-{name}", "same")
             self.do(sqlite_accounts.open_account, new, self.now)
-
-    def teardown(self) -> None:
-        self.conn.close()
-        self._folder.cleanup()
-
-    def do(self, operation: Callable[..., Any], *values: Any) -> Any:
-        self.conn.execute("BEGIN IMMEDIATE")
-        try:
-            result = operation(self.conn, *values)
-        except BaseException:
-            self.conn.execute("ROLLBACK")
-            raise
-        self.conn.execute("COMMIT")
-        return result
 
     @property
     def clocks(self) -> Now:

@@ -1,13 +1,12 @@
 """`POST /v1/messages` with the public `anthropic` SDK, unmodified, and by hand."""
 
-import json
 from typing import Any
 
 import anthropic
 import pytest
 
 from tests.gateway.client import Agent, World, events_of, world
-from tests.gateway.test_responses_door import CALLS, USAGE, answer, chunk
+from tests.gateway.test_responses_door import CALLS, THOUGHT_AND_TWO_CALLS, answer
 from tests.support.gateway import PARENT_KEY
 from tests.support.upstream import Rule
 
@@ -130,21 +129,7 @@ async def test_a_loop_with_tools() -> None:
 
 
 async def test_thinking_and_parallel_tool_calls_stream() -> None:
-    def part(index: int, arguments: str, **more: Any) -> dict[str, Any]:
-        return {"index": index, "function": {"arguments": arguments, **more.pop("f", {})}, **more}
-
-    pieces = [
-        chunk({"role": "assistant", "reasoning_content": "Two "}),
-        chunk({"reasoning_content": "cities."}),
-        chunk({"tool_calls": [part(0, "", id="a", f={"name": "weather"})]}),
-        chunk({"tool_calls": [part(1, '{"c', id="b", f={"name": "weather"})]}),
-        chunk({"tool_calls": [part(0, "{}")]}),
-        chunk({"tool_calls": [part(1, '":1}')]}),
-        chunk({}, finish_reason="tool_calls"),
-        f"data: {json.dumps({'choices': [], 'usage': USAGE})}\n\n",
-        "data: [DONE]\n\n",
-    ]
-    async with world(Rule(sse=pieces)) as w:
+    async with world(Rule(sse=THOUGHT_AND_TWO_CALLS)) as w:
         agent = await w.api.open()
         async with (
             sdk(w, agent) as client,

@@ -141,22 +141,26 @@ def chunk(delta: dict[str, Any], **more: Any) -> str:
     return f"data: {json.dumps({'id': 'chatcmpl-7', 'choices': [choice]})}\n\n"
 
 
-async def test_thinking_and_parallel_tool_calls_stream() -> None:
-    def part(index: int, arguments: str, **more: Any) -> dict[str, Any]:
-        return {"index": index, "function": {"arguments": arguments, **more.pop("f", {})}, **more}
+def _part(index: int, arguments: str, **more: Any) -> dict[str, Any]:
+    return {"index": index, "function": {"arguments": arguments, **more.pop("f", {})}, **more}
 
-    pieces = [
-        chunk({"role": "assistant", "reasoning_content": "Two "}),
-        chunk({"reasoning_content": "cities."}),
-        chunk({"tool_calls": [part(0, "", id="a", f={"name": "weather"})]}),
-        chunk({"tool_calls": [part(1, '{"c', id="b", f={"name": "weather"})]}),
-        chunk({"tool_calls": [part(0, "{}")]}),
-        chunk({"tool_calls": [part(1, '":1}')]}),
-        chunk({}, finish_reason="tool_calls"),
-        f"data: {json.dumps({'choices': [], 'usage': USAGE})}\n\n",
-        "data: [DONE]\n\n",
-    ]
-    async with world(Rule(sse=pieces)) as w:
+
+THOUGHT_AND_TWO_CALLS = [
+    chunk({"role": "assistant", "reasoning_content": "Two "}),
+    chunk({"reasoning_content": "cities."}),
+    chunk({"tool_calls": [_part(0, "", id="a", f={"name": "weather"})]}),
+    chunk({"tool_calls": [_part(1, '{"c', id="b", f={"name": "weather"})]}),
+    chunk({"tool_calls": [_part(0, "{}")]}),
+    chunk({"tool_calls": [_part(1, '":1}')]}),
+    chunk({}, finish_reason="tool_calls"),
+    f"data: {json.dumps({'choices': [], 'usage': USAGE})}\n\n",
+    "data: [DONE]\n\n",
+]
+"""The stream of an upstream: a thought, then two calls whose arguments come in turns."""
+
+
+async def test_thinking_and_parallel_tool_calls_stream() -> None:
+    async with world(Rule(sse=THOUGHT_AND_TWO_CALLS)) as w:
         agent = await w.api.open()
         async with (
             sdk(w, agent) as client,

@@ -7,7 +7,6 @@ import asyncio
 import json
 import random
 import sqlite3
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import aiohttp
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import invariant, precondition, rule
 
 from durable_agent_team.gateway.stores import sqlite_accounts, sqlite_calls, sqlite_scopes
 from durable_agent_team.gateway.stores.scope_records import EndedRequest, Place, RequestEnd
@@ -33,8 +32,8 @@ from durable_agent_team.gateway.stores.store import (
 )
 from tests.gateway import raw
 from tests.gateway.client import Agent, Api, body
+from tests.gateway.store_machine import StoreMachine
 from tests.support.gateway import running_gateway
-from tests.support.memory_disk import memory_disk
 from tests.support.upstream import Received, Rule, ScriptedUpstream
 
 BODIES = ("one", "two")
@@ -53,14 +52,11 @@ class Asked:
     call: str | None = None
 
 
-class ScopeMachine(RuleBasedStateMachine):
+class ScopeMachine(StoreMachine):
     """The model: `held` has the numbers of the newest attempt, `paid` what was charged."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._folder = tempfile.TemporaryDirectory(dir=memory_disk())
-        self.conn = connect(Path(self._folder.name) / "gateway.db")
-        self.conn.execute("PRAGMA synchronous = OFF")
         sqlite_accounts.open_account(self.conn, NewAccount("a", "a", "h", 10**6, "o", "b"), 1.0)
         self.now = 1.0
         self.count = 0
@@ -74,10 +70,6 @@ class ScopeMachine(RuleBasedStateMachine):
         self.paid: set[tuple[str, int]] = set()
         self.made = 0
         self.given_up = 0
-
-    def teardown(self) -> None:
-        self.conn.close()
-        self._folder.cleanup()
 
     @property
     def clocks(self) -> Now:

@@ -4,9 +4,8 @@ import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 
 from durable_agent_team.contracts.call import CallRequest, CallResult
@@ -14,11 +13,10 @@ from durable_agent_team.contracts.run import RunReport, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import LedgerAgreement
 from tests.support.fakes import FakeWorld, exhausted
 from tests.support.run_reports import report_of
-from tests.workflows.runs import CHAIN, Gate, parked, started, state, team, two_tasks, until
+from tests.workflows.runs import CHAIN, Gate, Handle, parked, started, state, team, two_tasks, until
 from tests.workflows.test_adjust_run import refusal
 from tests.workflows.test_concurrency import wide
 
-Handle = WorkflowHandle[Any, Any]
 SOON = timedelta(seconds=1.5)
 DAY = timedelta(days=1)
 """Less than the park timeout of a week."""
@@ -33,6 +31,14 @@ async def set_deadline(handle: Handle, after: timedelta) -> datetime:
 
 async def until_reached(handle: Handle) -> None:
     await until(handle, lambda now: now.cancel_reason is not None)
+
+
+async def pass_deadline(handle: Handle, gate: Gate) -> datetime:
+    """Sets a deadline while the gate holds its call, and returns it when it has passed."""
+    await gate.reached.wait()
+    at = await set_deadline(handle, SOON)
+    await until_reached(handle)
+    return at
 
 
 def assert_ended_by(report: RunReport, at: datetime) -> None:
@@ -124,9 +130,7 @@ async def test_calls_that_wait_for_money_in_flight_are_never_made(client: Client
     agents = {"research": {"role": "R", "budget_usd": "0.03", "max_tokens": 20_000}}
     changed = team(agents=agents, tasks=wide(2), result="t0")
     async with started(client, world, {"team": changed}) as handle:
-        await gate.reached.wait()
-        at = await set_deadline(handle, SOON)
-        await until_reached(handle)
+        at = await pass_deadline(handle, gate)
         gate.open.set()
         assert_ended_by(await report_of(handle), at)
     assert [call.task for call in world.calls] == ["t0"]
@@ -142,9 +146,7 @@ async def test_a_call_that_is_refused_after_the_deadline_does_not_park(client: C
 
     exhausted_now = exhausted(Decimal(1), Decimal(0))
     async with started(client, FakeWorld(rule), {"team": team(tasks=CHAIN)}) as handle:
-        await gate.reached.wait()
-        at = await set_deadline(handle, SOON)
-        await until_reached(handle)
+        at = await pass_deadline(handle, gate)
         gate.open.set()
         report = await report_of(handle)
     assert_ended_by(report, at)
@@ -161,9 +163,7 @@ async def test_an_answer_that_fails_its_checks_is_not_repaired(client: Client) -
 
     world = FakeWorld(rule)
     async with started(client, world, {"team": team(tasks=CHAIN)}) as handle:
-        await gate.reached.wait()
-        at = await set_deadline(handle, SOON)
-        await until_reached(handle)
+        at = await pass_deadline(handle, gate)
         await handle.signal("pause")
         gate.open.set()
         assert_ended_by(await report_of(handle), at)
@@ -173,9 +173,7 @@ async def test_an_answer_that_fails_its_checks_is_not_repaired(client: Client) -
 async def test_a_final_answer_in_flight_completes_the_run(client: Client) -> None:
     gate = Gate("answer")
     async with started(client, FakeWorld(gate), {"team": team()}) as handle:
-        await gate.reached.wait()
-        await set_deadline(handle, SOON)
-        await until_reached(handle)
+        await pass_deadline(handle, gate)
         gate.open.set()
         report = await report_of(handle)
     assert report.status is RunStatus.COMPLETED
@@ -193,9 +191,7 @@ async def test_a_review_in_flight_no_longer_changes_the_plan(client: Client) -> 
 
     world = FakeWorld(rule)
     async with started(client, world, {"team": team(review_rounds=2)}) as handle:
-        await gate.reached.wait()
-        at = await set_deadline(handle, SOON)
-        await until_reached(handle)
+        at = await pass_deadline(handle, gate)
         gate.open.set()
         report = await report_of(handle)
     assert_ended_by(report, at)
@@ -235,9 +231,7 @@ async def test_a_run_that_ends_before_its_deadline_does_not_wait_for_it(client: 
 async def test_after_its_deadline_a_run_refuses_new_limits_and_tasks(client: Client) -> None:
     gate = Gate("b")
     async with started(client, FakeWorld(gate), {"team": team(tasks=CHAIN)}) as handle:
-        await gate.reached.wait()
-        await set_deadline(handle, SOON)
-        await until_reached(handle)
+        await pass_deadline(handle, gate)
         message = await refusal(handle, {"deadline": None})
         assert "the run starts nothing new any more: the deadline, " in message
         task = {"id": "more", "agent": "editor", "ask": "List the risks."}
@@ -268,9 +262,7 @@ async def test_a_task_that_fails_after_the_deadline_fails_alone(client: Client) 
             raise ApplicationError("no", type="Forbidden", non_retryable=True)
 
     async with started(client, FakeWorld(rule), {"team": team(tasks=CHAIN)}) as handle:
-        await gate.reached.wait()
-        at = await set_deadline(handle, SOON)
-        await until_reached(handle)
+        at = await pass_deadline(handle, gate)
         gate.open.set()
         report = await report_of(handle)
     assert_ended_by(report, at)
