@@ -3,14 +3,14 @@
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 from temporalio.api.common.v1 import Payloads
-from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 
 from durable_agent_team.client.attempts import failure_text
+from durable_agent_team.client.recorded_activities import RecordedActivity
 from durable_agent_team.contracts.approvals import MAX_DECIDER
 from durable_agent_team.contracts.control import AnswerTask, Approve
 from durable_agent_team.contracts.tool_box import ToolBox
@@ -21,18 +21,6 @@ T = TypeVar("T")
 Decode = Callable[[Payloads | None, type[T]], Awaitable[T]]
 CALL, LISTING = "call_tool", "list_tools"
 DECISIONS: dict[str, type[Approve] | type[AnswerTask]] = {"approve": Approve, "answer": AnswerTask}
-
-
-class RecordedActivity(Protocol):
-    """An activity as its history has it."""
-
-    name: str
-    input: Payloads
-    result: Payloads | None
-    failure: Failure | None
-    how: str
-    scheduled_at: datetime
-    ended_at: datetime | None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from temporalio.client import Client
 
 from durable_agent_team.blobs.texts import PATIENCE_SECONDS, Texts, call_in_full
 from durable_agent_team.client.exceptions import translated
-from durable_agent_team.client.run_history import RecordedCall, RunRecord
+from durable_agent_team.client.recorded_calls import RecordedCall
+from durable_agent_team.client.run_history import RunRecord
 from durable_agent_team.contracts.text_ref import TextRef
 from durable_agent_team.payloads.converter import store_of
 

@@ -5,8 +5,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
+from durable_agent_team.client.recorded_calls import RecordedCall
 from durable_agent_team.client.recorded_tools import Decision, Expired, RecordedToolCall
-from durable_agent_team.client.run_history import RecordedCall, RunRecord
+from durable_agent_team.client.run_history import RunRecord
 from durable_agent_team.contracts.approvals import TIME_LIMIT
 from durable_agent_team.contracts.bounded_text import cut
 from durable_agent_team.contracts.control import AnswerTask, Approve

@@ -6,7 +6,7 @@ from typing import Any
 
 from durable_agent_team.cli.demo.run_checks import Crash
 from durable_agent_team.cli.demo.run_evidence import Evidence
-from durable_agent_team.client.run_history import RecordedCall
+from durable_agent_team.client.recorded_calls import RecordedCall
 from durable_agent_team.contracts.accounts import Capabilities
 from durable_agent_team.contracts.call import AccountRef, CallRequest, CallResult, Purpose
 from durable_agent_team.contracts.ledger import Charge, Ledger

@@ -7,11 +7,11 @@ from decimal import Decimal
 
 import pytest
 
-from durable_agent_team.client.run_history import (
+from durable_agent_team.client.recorded_calls import (
     RecordedCall,
-    _charged_once,
-    _taken_up,
-    _with_known_spend,
+    across_executions,
+    charged_once,
+    with_known_spend,
 )
 from durable_agent_team.contracts.call import CallResult
 from durable_agent_team.contracts.program import ProgramCall
@@ -43,7 +43,7 @@ def test_a_call_that_the_next_execution_makes_again_is_counted_once(
     history, and the run has not seen it."""
     again = recorded("k", 11, RESULT.model_copy(update={"replayed": True}))
     before = recorded("before", 2, RESULT)
-    calls = _taken_up([[before, recorded("k", 5, first)], [again]], [SEAM, SEAM])
+    calls = across_executions([[before, recorded("k", 5, first)], [again]], [SEAM, SEAM])
     assert [call.key[1] for call in calls] == ["before", "k"]
     assert calls[1].result == again.result
     assert calls[1].scheduled_at == START + timedelta(seconds=5)
@@ -65,9 +65,9 @@ def test_a_charge_that_a_failed_activity_has_reported_is_its_stored_answers() ->
     """It failed because of the answer; made again under its key, the call gets that answer."""
     stored = RESULT.model_copy(update={"replayed": True})
     calls = [failed("k", 1, "0.01"), failed("other", 1, "0.01"), recorded("k", 3, stored)]
-    assert cents(_charged_once(calls)) == [0, 1, 1]
+    assert cents(charged_once(calls)) == [0, 1, 1]
     fresh = [failed("k", 1, "0.01"), recorded("k", 3, RESULT)]
-    assert cents(_charged_once(fresh)) == [1, 1]
+    assert cents(charged_once(fresh)) == [1, 1]
 
 
 def test_a_program_that_ended_without_a_word_has_cost_what_its_run_knew() -> None:
@@ -75,7 +75,7 @@ def test_a_program_that_ended_without_a_word_has_cost_what_its_run_knew() -> Non
     calls.append(failed("scope", 5, "0.02", program("0.03")))
     calls.append(replace(recorded("scope", 9, RESULT), program=program("0.05")))
     calls.append(failed("other", 9, "0", program("0.07")))
-    assert cents(_with_known_spend(calls)) == [3, 0, 2, 1, 0]
+    assert cents(with_known_spend(calls)) == [3, 0, 2, 1, 0]
 
 
 def program(known_usd: str) -> ProgramCall:

@@ -11,7 +11,8 @@ from pydantic import SecretStr
 from temporalio.client import Client
 
 from durable_agent_team.cli.provider_accounts import ledgers_of
-from durable_agent_team.client.run_history import RecordedCall, read_record
+from durable_agent_team.client.recorded_calls import RecordedCall
+from durable_agent_team.client.run_history import read_record
 from durable_agent_team.contracts.ledger import Ledger
 
 

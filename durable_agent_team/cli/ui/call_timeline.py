@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from durable_agent_team.cli.output import clip, duration_text, usd
-from durable_agent_team.client.run_history import RecordedCall, RunRecord
+from durable_agent_team.client.recorded_calls import RecordedCall
+from durable_agent_team.client.run_history import RunRecord
 from durable_agent_team.client.tool_views import asks_for_conversation
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.run import RunReport

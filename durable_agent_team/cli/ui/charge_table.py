@@ -7,8 +7,9 @@ from durable_agent_team.cli.output import aligned_table, flat, usd
 from durable_agent_team.cli.ui.program_charges import ModelCall, model_calls, scope_charges
 from durable_agent_team.cli.ui.run_tables import possibly_billed_text
 from durable_agent_team.cli.ui.token_text import kinds_text, saved_text
+from durable_agent_team.client.recorded_calls import INTERRUPTED, RecordedCall
 from durable_agent_team.client.recorded_tools import RecordedToolCall
-from durable_agent_team.client.run_history import INTERRUPTED, RecordedCall, RunRecord
+from durable_agent_team.client.run_history import RunRecord
 from durable_agent_team.client.tool_views import asks_for_conversation
 from durable_agent_team.contracts.base import Message, SignedUsd
 from durable_agent_team.contracts.call import Usage

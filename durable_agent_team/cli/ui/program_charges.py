@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from durable_agent_team.client.run_history import RecordedCall, RunRecord
+from durable_agent_team.client.recorded_calls import RecordedCall
+from durable_agent_team.client.run_history import RunRecord
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.ledger import Charge, Ledger
 from durable_agent_team.contracts.program import ATTEMPTS_OF_AN_EXECUTION

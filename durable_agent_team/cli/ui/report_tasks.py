@@ -7,7 +7,8 @@ from durable_agent_team.cli.output import usd
 from durable_agent_team.cli.ui.decided_text import who_and_when
 from durable_agent_team.cli.ui.plan_text import rules_text
 from durable_agent_team.cli.ui.turn_text import STATUSES
-from durable_agent_team.client.run_history import RecordedCall, RunRecord
+from durable_agent_team.client.recorded_calls import RecordedCall
+from durable_agent_team.client.run_history import RunRecord
 from durable_agent_team.client.tool_views import is_turn, tool_calls_of
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.call import Purpose

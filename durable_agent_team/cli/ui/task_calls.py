@@ -9,7 +9,8 @@ from durable_agent_team.cli.output import duration_text, flat, for_reader, usd
 from durable_agent_team.cli.ui.program_charges import ModelCall, model_calls, scope_charges
 from durable_agent_team.cli.ui.token_text import kinds_text, saved_text
 from durable_agent_team.cli.ui.turn_text import tool_call_lines, tools_total
-from durable_agent_team.client.run_history import INTERRUPTED, RecordedCall, RunRecord
+from durable_agent_team.client.recorded_calls import INTERRUPTED, RecordedCall
+from durable_agent_team.client.run_history import RunRecord
 from durable_agent_team.client.tool_views import is_turn, tool_calls_of, with_live
 from durable_agent_team.contracts.base import Message, SignedUsd
 from durable_agent_team.contracts.call import Source, Usage
