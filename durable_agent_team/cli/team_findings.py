@@ -12,8 +12,9 @@ from durable_agent_team.contracts.model_catalog import ModelCatalog
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.program_kinds import RemoteRun
 from durable_agent_team.contracts.run import RunRequest
+from durable_agent_team.rules.budgets import known_budgets_usd
 from durable_agent_team.rules.catalog import callers, field_of, model_of, price_of
-from durable_agent_team.rules.estimate import CallBound, estimate, known_budgets_usd
+from durable_agent_team.rules.estimate import CallBound, estimate
 from durable_agent_team.rules.guarantees import REMEDY, broken_promises
 from durable_agent_team.rules.programs import environment_of, place_of, programs_of, run_of
 from durable_agent_team.rules.size_limits import size_problems, size_warnings

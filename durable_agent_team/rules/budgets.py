@@ -6,6 +6,7 @@ from decimal import Decimal
 from durable_agent_team.contracts.call import Source
 from durable_agent_team.contracts.model_catalog import ModelCatalog
 from durable_agent_team.contracts.names import ORCHESTRATOR_AGENT
+from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.team import Team
 from durable_agent_team.contracts.text_ref import Text
 from durable_agent_team.rules.bounds import prompt_bytes, worst_case_usd
@@ -49,6 +50,18 @@ def budgets_usd(
     prompts = _prompts(team, names, sources, with_documents=catalog.plans_with_room)
     shared = shares(left, _weights_usd(team, prompts, catalog) or _weights_tokens(team, prompts))
     return {name: known.get(name) or shared[name] for name in everyone}
+
+
+def known_budgets_usd(request: RunRequest, catalog: ModelCatalog) -> dict[str, Decimal | None]:
+    """The limits that the run will set. None for a share of the team's budget, where it depends
+    on a default model that only the worker knows; and where there is no limit at all."""
+    team = request.team
+    own = {name: each.budget_usd for name, each in payers(team).items()}
+    sharers = [each for each in payers(team).values() if each.budget_usd is None]
+    models = [model_of(each, catalog) for each in sharers if run_of(each) is None]
+    if team.budget_usd is None or not all(models):
+        return own
+    return {**own, **budgets_usd(team, request.texts, catalog)}
 
 
 def _prompts(
