@@ -13,7 +13,7 @@ from durable_agent_team.atxp.httpx_client import HttpxClient
 from durable_agent_team.atxp.provider import AccountProvider, AccountState, ledger_of
 from durable_agent_team.cli.exit_codes import CommandError, ExitCode
 from durable_agent_team.cli.output import print_note
-from durable_agent_team.cli.ui.charge_table import AccountLine, Reconciled, charge_lines
+from durable_agent_team.cli.ui.charge_lines import AccountLine, Reconciled, charge_lines
 from durable_agent_team.client.run_history import RunRecord
 from durable_agent_team.contracts.call import AccountRef
 from durable_agent_team.contracts.ledger import Ledger, PossiblyBilledCall

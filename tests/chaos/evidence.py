@@ -18,7 +18,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
 from durable_agent_team.cli.provider_accounts import ledgers_of
-from durable_agent_team.cli.ui.charge_table import DIFFERS, ChargeLine, charge_lines
+from durable_agent_team.cli.ui.charge_lines import DIFFERS, ChargeLine, charge_lines
 from durable_agent_team.client.run_executions import read_executions
 from durable_agent_team.client.run_history import read_record
 from durable_agent_team.contracts.run import RunReport

@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from durable_agent_team.cli.ui.run_tables import money_notes, state_text, waiting_text
+from durable_agent_team.cli.ui.run_tables import state_text, waiting_text
+from durable_agent_team.cli.ui.spend_table import money_notes
 from durable_agent_team.client.exceptions import NoWorker, RunClosed, RunNotFound, StartNotConfirmed
 from durable_agent_team.contracts.run import Failure, Refusal, Waiting
 from durable_agent_team.rules.safe_text import shell_command

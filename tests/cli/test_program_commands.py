@@ -7,7 +7,7 @@ import pytest
 import yaml
 from temporalio.client import Client
 
-from durable_agent_team.cli.ui.charge_table import ChargeLine
+from durable_agent_team.cli.ui.charge_lines import ChargeLine
 from durable_agent_team.cli.ui.task_calls import TaskLook
 from durable_agent_team.contracts.effects import UnknownEffect
 from durable_agent_team.contracts.error_types import ErrorType

@@ -13,7 +13,7 @@ import pytest_asyncio
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
-from durable_agent_team.cli.ui.charge_table import ChargeLine, Reconciled, charge_lines
+from durable_agent_team.cli.ui.charge_lines import ChargeLine, Reconciled, charge_lines
 from durable_agent_team.cli.ui.task_calls import TaskLook
 from durable_agent_team.client.run_history import read_record
 from durable_agent_team.contracts.call import CallRequest, CallResult

@@ -5,7 +5,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from durable_agent_team.cli.ui.call_timeline import bars_of
-from durable_agent_team.cli.ui.charge_table import charge_lines
+from durable_agent_team.cli.ui.charge_lines import charge_lines
 from durable_agent_team.client.run_history import RunRecord
 from durable_agent_team.contracts.accounts import Capabilities
 from durable_agent_team.contracts.error_types import ErrorType

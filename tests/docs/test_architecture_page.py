@@ -28,6 +28,17 @@ def test_every_package_is_in_the_table() -> None:
             assert f"[{path}/](../{path})" in text
 
 
+def test_the_files_that_a_package_names_exist() -> None:
+    """In its docstring: beside it, in the package that it belongs to, or from the root."""
+    packages = [path for folder in PACKAGES.values() for path in folder.rglob("__init__.py")]
+    assert len(packages) > 30
+    for path in packages:
+        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        places = (path.parent, path.parent.parent, PRODUCT, ROOT)
+        for named in re.findall(r"[\w/]+\.py\b", docstring):
+            assert any((place / named).exists() for place in places), f"{path} names {named}"
+
+
 def test_the_arrows_are_the_imports() -> None:
     [diagram] = blocks(PAGE, "mermaid")
     drawn = set()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from activities.calls.spans import kinds
 from durable_agent_team.atxp.account_api import _charge
 from durable_agent_team.atxp.pricing import priced_cost, usage_of
-from durable_agent_team.cli.ui.run_tables import money_notes
+from durable_agent_team.cli.ui.spend_table import money_notes
 from durable_agent_team.cli.ui.token_text import saved_text, tokens_cell
 from durable_agent_team.contracts.accounts import Capabilities
 from durable_agent_team.contracts.call import CallResult, Usage

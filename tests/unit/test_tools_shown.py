@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from durable_agent_team.cli.ui.approval_text import approval_lines, kind_of
 from durable_agent_team.cli.ui.decided_text import decided_text
-from durable_agent_team.cli.ui.run_tables import spend_table
+from durable_agent_team.cli.ui.spend_table import spend_table
 from durable_agent_team.cli.ui.turn_text import STATUSES, tool_call_lines
 from durable_agent_team.contracts.accounts import Capabilities
 from durable_agent_team.contracts.approvals import ApprovalKind, Decided, PendingApproval

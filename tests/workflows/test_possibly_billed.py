@@ -13,10 +13,12 @@ from temporalio.exceptions import ApplicationError
 from durable_agent_team.cli.provider_accounts import ledgers_of
 from durable_agent_team.cli.provider_catalog import read_provider
 from durable_agent_team.cli.team_findings import check_team, finding_text
-from durable_agent_team.cli.ui.charge_table import ChargeLine, charge_lines, charge_table
+from durable_agent_team.cli.ui.charge_lines import ChargeLine, charge_lines
+from durable_agent_team.cli.ui.charge_table import charge_table
 from durable_agent_team.cli.ui.report_facts import RunFile
 from durable_agent_team.cli.ui.report_formats import FORMATS
-from durable_agent_team.cli.ui.run_tables import report_text, spend_table
+from durable_agent_team.cli.ui.run_tables import report_text
+from durable_agent_team.cli.ui.spend_table import spend_table
 from durable_agent_team.cli.ui.watch_run import Snapshot
 from durable_agent_team.client.run_history import read_record
 from durable_agent_team.contracts.error_types import ErrorType

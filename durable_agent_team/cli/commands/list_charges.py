@@ -13,7 +13,7 @@ from durable_agent_team.process.called_program import starter_command
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-    from durable_agent_team.cli.ui.charge_table import ChargeLine, Reconciled
+    from durable_agent_team.cli.ui.charge_lines import ChargeLine, Reconciled
     from durable_agent_team.client.run_history import RunRecord
 
 app = typer.Typer(rich_markup_mode=None)
@@ -29,7 +29,8 @@ def charges(
     If ATXP_API_KEY is set, the provider's ledger is printed next to it.
     """
     from durable_agent_team.cli.provider_accounts import read_ledgers, read_operator_settings
-    from durable_agent_team.cli.ui.charge_table import charge_lines, charge_table
+    from durable_agent_team.cli.ui.charge_lines import charge_lines
+    from durable_agent_team.cli.ui.charge_table import charge_table
     from durable_agent_team.client.run_history import read_record
 
     settings = read_operator_settings()

@@ -89,7 +89,7 @@ def state(run: Run, json: Json = False) -> int:
 @app.command()
 def spend(run: Run, json: Json = False) -> int:
     """Print what each agent has spent, and its budget. Also what the ledger says."""
-    from durable_agent_team.cli.ui.run_tables import spend_table
+    from durable_agent_team.cli.ui.spend_table import spend_table
 
     found = with_run(run, lambda handle: handle.spend())
     return print_answer(found, spend_table(found), json)

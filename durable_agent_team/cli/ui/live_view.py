@@ -14,10 +14,10 @@ from durable_agent_team.cli.ui.retry_text import retrying_text
 from durable_agent_team.cli.ui.run_tables import (
     failure_lines,
     failure_text,
-    possibly_billed_text,
     tool_call_text,
     waiting_text,
 )
+from durable_agent_team.cli.ui.spend_table import possibly_billed_text
 from durable_agent_team.cli.ui.watch_run import Snapshot
 from durable_agent_team.cli.word_wrap import cells, clip_words, wrap_line
 from durable_agent_team.contracts.conversation_view import ToolCallStatus

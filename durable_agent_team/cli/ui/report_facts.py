@@ -5,7 +5,8 @@ from durable_agent_team.cli.ui.call_timeline import CallBar
 from durable_agent_team.cli.ui.decided_text import decided_text
 from durable_agent_team.cli.ui.remedies import FOLLOWS, commands_after, remedy_of
 from durable_agent_team.cli.ui.report_tasks import TaskSheet, checks_text, tool_facts
-from durable_agent_team.cli.ui.run_tables import AGREEMENT, failure_text, possibly_billed_text
+from durable_agent_team.cli.ui.run_tables import failure_text
+from durable_agent_team.cli.ui.spend_table import AGREEMENT, possibly_billed_text
 from durable_agent_team.cli.ui.token_text import tokens_cell
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.run import RunReport, TaskOutcome, TaskState

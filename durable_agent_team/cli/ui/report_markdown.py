@@ -19,7 +19,7 @@ from durable_agent_team.cli.ui.report_facts import (
     troubles_of,
 )
 from durable_agent_team.cli.ui.report_tasks import TaskSheet
-from durable_agent_team.cli.ui.run_tables import money_notes
+from durable_agent_team.cli.ui.spend_table import money_notes
 from durable_agent_team.contracts.run import RunReport, TaskOutcome
 from durable_agent_team.rules.safe_text import (
     markdown_block,
