@@ -71,7 +71,7 @@ def parse_chat_request(raw: bytes, models: ModelTable) -> ChatRequest:
 
 
 def read_object(raw: bytes) -> dict[str, Any]:
-    """The body as a JSON object. Raises ApiError if it is none."""
+    """The body as a JSON object. Raises ApiError if it is not one."""
     try:
         return parse_request(raw)
     except ValueError as error:
@@ -136,10 +136,17 @@ def bounded_request(
         long_cache=price.prices_caching and b'"cache_control"' in body,
         service_tier=data.get("service_tier"),
     )
-    stream, options = bool(data.get("stream")), data.get("stream_options") or {}
-    include_usage = bool(options.get("include_usage"))
+    options = data.get("stream_options") or {}
     return ChatRequest(
-        model, target, price, body, body_hash, bound, stream, include_usage, path=path
+        model=model,
+        target=target,
+        price=price,
+        body=body,
+        body_hash=body_hash,
+        bound=bound,
+        stream=bool(data.get("stream")),
+        include_usage=bool(options.get("include_usage")),
+        path=path,
     )
 
 
