@@ -54,7 +54,7 @@ BY_STATUS = {
     498: ErrorType.RATE_LIMITED,  # Groq's flex tier has no room
 }
 GATEWAY_LIMIT_CODES = {"upstream_timeout", "upstream_too_long", "limit_reached"}
-"""Of our gateway, which reports with them what the call may have cost; an upstream does not."""
+"""Codes of our gateway, which reports with them what the call may have cost."""
 OPERATOR_STATUSES = (401, 403)
 """With these an upstream refuses the gateway's operator, not the agent."""
 COUNTED_CODES = {

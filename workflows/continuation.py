@@ -18,7 +18,7 @@ from workflows.state.progress import Progress
 from workflows.state.snapshot import snapshot_of
 
 MAX_EVENTS: Final = 2_000
-"""Of one execution: its replay takes less than a second."""
+"""Events of one execution, which replays in less than a second."""
 PROGRAMS_PATIENCE: Final = 5
 """Times `MAX_EVENTS`: so long a run stays in one execution while a program runs. In the next one
 the program would start again: what it has paid is replayed to it, but its tools run again. So long

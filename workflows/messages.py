@@ -28,7 +28,7 @@ KINDS = frozenset(
     for each in get_args(Adjustment.model_fields["root"].annotation)
     for kind in get_args(each.model_fields["kind"].annotation)
 )
-"""Of the signal `adjust`: the names of the updates."""
+"""The kinds of the signal `adjust`, named after the updates."""
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -60,7 +60,7 @@ OUTCOMES: dict[str, str] = {
     ErrorType.CHECK_FAILED: "check_failed",
     ErrorType.INTERNAL: "internal",
 }
-"""Of the error types that have an outcome of their own; the others are `refused`."""
+"""The outcomes of error types that have their own; all others are `refused`."""
 
 OK = "ok"
 CHECK_FAILED = OUTCOMES[ErrorType.CHECK_FAILED]

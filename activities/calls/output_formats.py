@@ -13,7 +13,7 @@ MAX_SENTENCES = 120
 SENTENCE_LENGTH = range(20, 301)
 BYTES_PER_TOKEN = 3
 FINDING_TOKENS = 24
-"""Of a finding, without its quote and its source's name. Both figures are conservative."""
+"""Tokens of a finding without its quote and its source's name. Both figures are conservative."""
 
 Choice = tuple[str, str]
 """A source's name, and a sentence of it."""

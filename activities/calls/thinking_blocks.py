@@ -36,7 +36,7 @@ _WRAPPERS = (
     ("<|start|>assistant<|channel|>final<|message|>", "<|return|>"),
     ("<|channel|>final<|message|>", "<|return|>"),
 )
-"""Of an answer that stands behind a thought."""
+"""What opens and closes an answer that follows a thought."""
 
 
 @dataclass(frozen=True)

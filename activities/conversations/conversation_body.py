@@ -14,7 +14,7 @@ from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.contracts.conversation import Conversation, Entry, ToolCall, Turn
 
 NOT_TAKEN = re.compile(r"[^A-Za-z0-9_-]")
-"""Of a function's name, by OpenAI's API reference."""
+"""Characters that a function's name cannot have, by OpenAI's API reference."""
 JSON_ANSWER = "\n\nWhen you answer, answer with JSON alone, by this JSON Schema:\n"
 
 

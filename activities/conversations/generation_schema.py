@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 LONGEST = 500
-"""Of `maxLength` and `maxItems`: larger ones make a grammar too large."""
+"""The highest `maxLength` and `maxItems`: larger ones make a grammar too large."""
 LEFT_OUT = frozenset(
     {"$schema", "$id", "title", "description", "default", "examples", "format", "not", "multipleOf"}
 )

@@ -9,7 +9,7 @@ from durable_agent_team.rules.tools.conversation_forms import in_whole_form
 from durable_agent_team.rules.tools.conversation_hash import extended, head_hash
 
 MAX_BYTES = 64_000_000
-"""Of the prompts of all of them. One that grows counts only with its last turn: turns share their
+"""The size of all their prompts. A conversation counts with its last turn only: turns share their
 texts."""
 
 

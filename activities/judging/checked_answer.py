@@ -43,6 +43,6 @@ async def kept_answer(call: CallRequest, answer: str, texts: Texts) -> Text:
 
 
 def seconds_left() -> float:
-    """Of this attempt, for a store that does not answer."""
+    """How long this attempt can wait for a store that does not answer."""
     since = datetime.now(UTC) - activity.info().started_time
     return max(time_left(STORE_MARGIN_SECONDS) - since.total_seconds(), 0)

@@ -22,7 +22,7 @@ processes that other runs need."""
 
 PROCESSES = 2
 MAX_PARTS_AT_ONCE = 25
-"""Of a schema that is checked in the worker: each part takes about a millisecond."""
+"""The most parts of a schema that the worker checks itself: each takes about a millisecond."""
 
 REMEMBERED = 256
 

@@ -24,10 +24,10 @@ MAX_MEMORY = 1024**3
 """Bytes of address space, so that an answer that becomes large kills only this process."""
 
 HEADER = struct.Struct("!Qd")
-"""Of a request: its length in bytes, and its time limit in seconds of CPU time."""
+"""The header of a request: its length in bytes, and its limit in seconds of CPU time."""
 
 LENGTH = struct.Struct("!Q")
-"""Of a reply."""
+"""The header of a reply: its length in bytes."""
 
 WALL_FACTOR = 3
 """The limit of elapsed time, in limits of CPU time: an overloaded machine fails no answer."""

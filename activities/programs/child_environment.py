@@ -14,7 +14,7 @@ PASSED_ON: Final = ("PATH", "LANG", "LC_ALL")
 NEVER: Final = frozenset(
     {"ATXP_API_KEY", "SEALING_KEY", "TEMPORAL_API_KEY", "GATEWAY_PARENT_KEY", "GATEWAY_SECRET"}
 )
-"""Of the worker's environment: with these, a program would have the money of every agent."""
+"""Variables of the worker with which a program could spend the money of every agent."""
 OURS: Final = "AGENT_"
 LOCALE: Final = "C.UTF-8"
 PATH: Final = "/usr/local/bin:/usr/bin:/bin"

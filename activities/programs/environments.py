@@ -34,7 +34,7 @@ class EnvironmentFiles:
     directory: Path
     lock: Path
     version: str
-    """Of Python, as the file asks for it; empty: the worker's own."""
+    """The version of Python that the file asks for; empty for the worker's own."""
     name: str
     """The hash of all that decides what is in it."""
 

@@ -44,7 +44,7 @@ class Progress:
 
 
 def earlier_progress() -> RemoteProgress:
-    """Of the attempt before, from its last heartbeat."""
+    """The progress of the attempt before, from its last heartbeat."""
     for detail in activity.info().heartbeat_details[1:2]:
         with suppress(ValidationError):
             return RemoteProgress.model_validate(detail)

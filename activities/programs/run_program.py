@@ -48,7 +48,7 @@ from durable_agent_team.contracts.telemetry_labels import AGENT, TASK
 from durable_agent_team.contracts.text_ref import Text, TextRef
 
 MARGIN_SECONDS: Final = 5.0
-"""Of the activity's time, for what follows the program's end."""
+"""The part of the activity's time that is kept for what follows the program's end."""
 STDERR_SECONDS: Final = 2.0
 """How long a store that is away is waited for, to keep standard error."""
 MAX_FAILURE_STDERR: Final = 1_000

@@ -18,8 +18,8 @@ class Scope:
     gateway_url: str
     """The gateway's root, without `/v1`."""
     key: SecretStr
-    """Of the agent's account. It may leave the worker only in a variable or header of the program.
-    """
+    """The key of the agent's account. It leaves the worker only in a variable or header of the
+    program."""
 
     @property
     def base_url(self) -> str:

@@ -46,7 +46,7 @@ class ScopeState:
     last_failure: Mapping[str, Any] | None = None
     """The same for a call that was made and failed."""
     usage: Usage = field(default_factory=Usage)
-    """Of all its charged calls."""
+    """The usage of all its charged calls."""
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> "ScopeState":

@@ -19,7 +19,7 @@ SUPERVISOR: Final = Path(__file__).with_name("supervisor.py")
 MAX_STDOUT_BYTES: Final = 256 * 1024
 MAX_STDERR_BYTES: Final = 64 * 1024
 MARGIN_BYTES: Final = 4 * 1024
-"""Of standard error beyond what is kept: a key that the cut would halve is found whole."""
+"""Read of standard error beyond what is kept, so that a key at the cut is found whole."""
 SUPERVISOR_SECONDS: Final = 10.0
 """Beyond the program's time, after which the worker itself kills everything."""
 

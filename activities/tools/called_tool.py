@@ -13,6 +13,6 @@ class CalledTool:
     began_anew: bool = False
     """The session of a stateful server is not the one of the conversation's last call."""
     session: str | None = None
-    """Of a stateful server."""
+    """Only for a stateful server."""
     left_out: int = 0
-    """Bytes in the middle that are not in `text`: of a result that is cut much shorter anyway."""
+    """Bytes in the middle that `text` lacks; the result is cut much shorter later anyway."""

@@ -28,7 +28,7 @@ class Charges(Protocol):
 
 
 class Charge:
-    """Of one call. Without a price, nothing happens."""
+    """The charge of one call. Does nothing for a tool without a price."""
 
     def __init__(self, charges: Charges, sealer: Sealer, order: ToolOrder) -> None:
         self._charges = charges

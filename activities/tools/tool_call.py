@@ -31,7 +31,7 @@ from durable_agent_team.contracts.tool_kinds import Effects, PythonTool, ServerT
 from durable_agent_team.rules.tools.result_text import head_and_tail
 
 MARGIN_SECONDS: Final = 2.0
-"""Of the activity's time, for what follows the call."""
+"""The part of the activity's time that is kept for what follows the call."""
 KEPT_BYTES: Final = 4_096
 """As JSON. A longer result is stored, and its reference travels."""
 STORE_SECONDS: Final = 4.0

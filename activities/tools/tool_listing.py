@@ -186,7 +186,7 @@ def _may_take(schema: dict[str, Any], argument: str) -> bool:
 
 
 def definition_sha256(definition: ToolDefinition) -> str:
-    """Of a function or a built-in tool, by which a change is noticed."""
+    """The hash of a function or a built-in tool, which shows a change."""
     said = json.dumps(definition.model_dump(mode="json"), sort_keys=True)
     return hashlib.sha256(said.encode()).hexdigest()
 

@@ -37,7 +37,7 @@ class RecordedActivity:
 
 
 def activities_in(events: list[HistoryEvent]) -> list[RecordedActivity]:
-    """Of one execution, in the order in which they were scheduled."""
+    """The activities of one execution, in the order in which they were scheduled."""
     found: dict[int, RecordedActivity] = {}
     for event in events:
         if event.HasField("activity_task_scheduled_event_attributes"):

@@ -38,7 +38,7 @@ class RecordedCall:
     activity_id: str = ""
     attempts: Attempts = ONE_ATTEMPT
     program: ProgramCall | None = None
-    """Of an agent that is a program: one execution, which made calls of its own."""
+    """For an agent that is a program: this execution of it, which made calls of its own."""
     stderr: Text = ""
     """The program's standard error, also where it failed; itself, or the reference to it."""
 

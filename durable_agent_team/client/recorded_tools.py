@@ -44,7 +44,7 @@ class Decision:
     at: datetime
     message: Approve | AnswerTask
     identity: str = ""
-    """Of the client that sent it, as Temporal has it."""
+    """The identity of the client that sent it, as Temporal has it."""
 
     @property
     def by(self) -> str:

@@ -14,7 +14,7 @@ AT_ONCE: Final = 16
 START_SECONDS: Final = 60.0
 """How long one start can take while Temporal answers otherwise: it may be busy with other runs."""
 ATTEMPT_TIMEOUT: Final = timedelta(seconds=10)
-"""Of one attempt; the SDK makes others."""
+"""The time limit of one attempt; the SDK makes others."""
 LOOK_SECONDS: Final = 4.0
 HEALTH_SECONDS: Final = 1.0
 

@@ -50,10 +50,10 @@ class PendingApproval(Message):
     on."""
     content_first: int = Field(0, ge=0)
     content_characters: int | None = Field(None, ge=0)
-    """Of the whole text, where `content` has a part of it."""
+    """The length of the whole text, if `content` has only a part of it."""
     sha256: Sha256
     amount_usd: Usd | None = None
-    """Of a tool's call, what it costs or moves; of a model's, the most that it can cost."""
+    """What a tool's call costs or moves, or the most that a model's call can cost."""
     tainted: bool = False
     """Something from outside has entered the conversation, or what the task reads."""
     since: datetime

@@ -18,7 +18,7 @@ MAX_ANSWER = 200_000
 
 MAX_SOURCE = 1_000_000
 MAX_REASONS = 50
-"""Of one answer's rejection."""
+"""The most reasons for which one answer is rejected."""
 
 MAX_REJECTED = 8_000
 """Characters of a failed answer that its agent gets back, with all the reasons."""
@@ -118,7 +118,7 @@ class CallRequest(Message):
     """A plan or a review in the whole form: `output` only shapes the answer, and the workflow says
     what is wrong with it, in words that name each task."""
     conversation: Conversation | None = None
-    """Of an agent with tools. In its base form, most other fields here are empty."""
+    """Set for an agent with tools. In its base form, most other fields here are empty."""
 
 
 class Usage(Message):
@@ -127,11 +127,11 @@ class Usage(Message):
     prompt_tokens: int = Field(0, ge=0)
     completion_tokens: int = Field(0, ge=0)
     cached_tokens: int = Field(0, ge=0)
-    """Of the prompt, what the provider read from its cache."""
+    """Tokens of the prompt that the provider read from its cache."""
     cache_write_tokens: int = Field(0, ge=0)
-    """Of the prompt, what the provider wrote to its cache."""
+    """Tokens of the prompt that the provider wrote to its cache."""
     reasoning_tokens: int = Field(0, ge=0)
-    """Of the answer, what went into thinking."""
+    """Tokens of the answer that the model spent on thinking."""
     saved_usd: SignedUsd = Decimal(0)
     """What caching saved against the price without it; negative if it cost more than it saved."""
 
@@ -161,7 +161,7 @@ class CallResult(Message):
     cost_usd: Usd
     estimated: bool = False
     usage: Usage = Usage()
-    """Of a program: all that its scope has used so far."""
+    """For a program, everything that its scope has used so far."""
     replayed: bool = False
     """The gateway had this answer already: an earlier attempt was billed, this one was not."""
     failed_attempts_usd: Usd = Decimal(0)
@@ -173,7 +173,7 @@ class CallResult(Message):
     account_possibly_billed_usd: Usd = Decimal(0)
     """The most that the operator may have to pay for these."""
     started_at: datetime
-    """Of the attempt that succeeded."""
+    """When the attempt that succeeded started."""
     seconds: float = Field(ge=0)
     stderr: str = Field("", max_length=MAX_STDERR)
     """The end of a program's standard error. With `stderr_ref` it is in the store."""
@@ -195,7 +195,7 @@ class AttemptSpend(Message):
     spent_usd: Usd = Decimal(0)
     attempts: int = Field(1, ge=0)
     counted_attempts: int | None = Field(None, ge=0)
-    """Of these, the ones that count against `max_attempts`; None from a worker that does not
+    """How many of them count against `max_attempts`; None from a worker that does not
     count."""
     retry_after_seconds: float | None = Field(None, ge=0)
     """How long the server asked to wait."""
@@ -207,11 +207,11 @@ class AttemptSpend(Message):
     required_usd: Usd | None = None
     remaining_usd: Usd | None = None
     effect: UnknownEffect | None = None
-    """Of a program: what nobody knows whether it happened."""
+    """The effect of a program of which nobody knows whether it happened."""
     remote_task: str | None = Field(None, max_length=500)
-    """Of a remote agent that asks: the task that continues with the answer."""
+    """The remote task that continues once a person has answered its question."""
     stderr: str = Field("", max_length=MAX_STDERR)
     """The end of the program's standard error. With `stderr_ref` it is in the store."""
     stderr_ref: TextRef | None = None
     usage: Usage | None = None
-    """Of a program: all that its scope has used so far, where the gateway said so."""
+    """For a program, what its scope has used so far, if the gateway reported it."""

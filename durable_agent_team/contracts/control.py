@@ -80,14 +80,14 @@ class Approve(Message):
     subject: str = Field(max_length=200)
     approved: bool
     note: str = Field("", max_length=1_000)
-    """Of a rejected call of a tool, its agent reads it."""
+    """The agent reads it if a call of a tool is rejected."""
     arguments: Annotated[str | None, BeforeValidator(_as_text)] = Field(
         None, max_length=MAX_ARGUMENTS
     )
-    """Of a call of a tool: the arguments with which it is approved instead, a JSON object or the
+    """For a call of a tool, the arguments that replace the model's: a JSON object or the
     text of one."""
     sha256: Sha256 | None = None
-    """Of what the person has read, from the query `approvals`: nothing else is approved."""
+    """The hash of what the person read, from the query `approvals`: nothing else is approved."""
     by: str = Field("", max_length=MAX_DECIDER)
     """Who decides, for those who look at it later."""
 
@@ -172,12 +172,12 @@ class TaskAnswer(Message):
     task: str
     status: str
     again: tuple[str, ...] = ()
-    """Of a retry of a task that is done: what is done again, the task first; at most 50."""
+    """After the retry of a task that was done: the tasks done again, this one first; at most 50."""
     again_total: int = 0
     result_bytes: int = 0
-    """Of a result that a person gave and that was cut: all of it."""
+    """The size of a person's result that was cut."""
     max_result_bytes: int = 0
-    """And what its agent gets of it."""
+    """How much of that result its agent gets."""
 
 
 class Empty(Message):

@@ -16,7 +16,7 @@ from durable_agent_team.contracts.tool_kinds import MAX_TOOL_NAME
 
 MAX_TURNS = 200
 MAX_CALLS_IN_A_TURN = 32
-"""Of more, the others are not run."""
+"""Further calls of a turn are not run."""
 MAX_SAID = 200_000
 """Characters of one message."""
 MAX_ARGUMENTS = 64_000
@@ -60,7 +60,7 @@ class ToolMessage(Message):
 
     id: str = Field(max_length=200)
     name: str = Field(max_length=200)
-    """Of the tool, for what takes the place of a result that was removed."""
+    """The tool's name, for the text that replaces a removed result."""
     text: str = Field("", max_length=MAX_TOOL_RESULT)
     text_ref: TextRef | None = None
     failed: bool = False
@@ -103,11 +103,11 @@ class Conversation(Message):
     id: str = Field(pattern=r"^[A-Za-z0-9._~-]{1,100}$")
     turn: int = Field(ge=1, le=MAX_TURNS + MAX_REPAIRS)
     base: Sha256 | None = None
-    """Of all that was before `entries`; None in the whole form."""
+    """The hash of everything before `entries`; None in the whole form."""
     entries: tuple[Entry, ...] = Field((), max_length=3 * (MAX_TURNS + MAX_REPAIRS))
     """What is new; in the whole form, all of it."""
     whole: Sha256
-    """Of the conversation with `entries`, which is the next turn's base."""
+    """The hash of the conversation with `entries`, which is the next turn's base."""
     box: ToolBox | None = None
     """Only in the whole form."""
     offered: tuple[str, ...] | None = None
@@ -118,6 +118,6 @@ class Conversation(Message):
     native: bool = True
     """The model takes tools; otherwise it fills the schema of an action."""
     prompt_bytes: int = Field(0, ge=0)
-    """Of the whole prompt with what was before, as JSON: it bounds the cost of the turn."""
+    """The size of the whole prompt as JSON, with earlier entries: it bounds the turn's cost."""
     trace: dict[str, str] = Field({}, max_length=4)
     """The span that the turn is part of, as W3C trace context. Not part of the call's body."""

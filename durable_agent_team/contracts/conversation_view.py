@@ -78,7 +78,7 @@ class ToolCallView(Message):
     result_ref: TextRef | None = None
     """Where the result is in the store."""
     bytes: int = 0
-    """Of the whole result, where the model got a part of it; else 0."""
+    """The size of the whole result if the model got only a part of it, else 0."""
     started_at: datetime | None = None
     seconds: float | None = None
     charged_usd: Usd = Decimal(0)

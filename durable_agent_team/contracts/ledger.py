@@ -26,12 +26,12 @@ class Charge(Message):
     price_source: str = Field("", max_length=200)
     """Which prices the charge was made at."""
     scope: str | None = Field(None, max_length=100)
-    """Of a program's call: the work that it belongs to."""
+    """The work that a program's call belongs to; None for other calls."""
     attempt: int | None = Field(None, ge=1)
     """Which attempt of the scope paid it."""
     kind: Literal["call", "tool"] = "call"
     what: str = Field("", max_length=200)
-    """Of a tool's charge: the tool."""
+    """The tool, for the charge of a tool; else empty."""
 
 
 class PossiblyBilledCall(Message):

@@ -31,14 +31,14 @@ class ModelPrice(Message):
     upstream: str | None = Field(None, max_length=60)
     """The gateway's name for who serves it."""
     dearest_input_usd: Decimal | None = None
-    """Of all kinds of input of a text, such as what is written to a cache; None for `input_usd`."""
+    """The highest price of any text input, such as writing to a cache; None means `input_usd`."""
     dearest_output_usd: Decimal | None = None
-    """Of all kinds of output, such as thinking; None for `output_usd`."""
+    """The highest price of any output, such as thinking; None means `output_usd`."""
     request_usd: Decimal = Decimal(0)
-    """Of each request, whatever it contains."""
+    """Charged for each request, whatever it contains."""
     tiers: tuple[PromptTier, ...] = Field((), max_length=MAX_TIERS)
     cached_input_usd: Decimal | None = None
-    """Of input that the provider reads from its cache; None for `input_usd`."""
+    """The price of input that the provider reads from its cache; None means `input_usd`."""
     planning: Literal["narrow", "whole"] | None = None
     """The form in which the model is asked for plans; None is the whole one, where the catalog
     `plans_by_model`."""
@@ -72,7 +72,7 @@ class ModelPrice(Message):
 
     @property
     def highest_output_usd(self) -> Decimal | None:
-        """Of a million tokens of an answer, in any tier."""
+        """The price of a million output tokens in the most expensive tier."""
         if self.output_usd is None:
             return None
         more = [self.dearest_output_usd or self.output_usd, *(t.output_usd for t in self.tiers)]
@@ -103,7 +103,7 @@ class ModelCatalog(Message):
     max_call_seconds: float | None = Field(None, gt=0)
     """The longest that the gateway lets a call take; None where the endpoint does not say."""
     unavailable: tuple[UnavailableModel, ...] = Field((), max_length=2_100)
-    """Of the models that were asked for by name."""
+    """Models that were asked for by name and cannot be called."""
     partial: bool = False
     """Whether it has only the models that were asked for, since a gateway can know thousands and
     the catalog is in every run's history."""

@@ -14,7 +14,7 @@ class OutputCheck(Message):
 
     output: dict[str, Any]
     outputs: dict[Identifier, dict[str, Any]] = Field({})
-    """Of the tasks of a plan, by their ids; `output` is empty then."""
+    """The outputs of a plan's tasks, by task id; `output` is empty then."""
 
 
 class OutputVerdict(Message):
@@ -22,4 +22,4 @@ class OutputVerdict(Message):
 
     problem: Problem | None
     problems: dict[Identifier, Problem] = Field({})
-    """Of the tasks of a plan whose schema is not valid, by their ids."""
+    """For a plan, the tasks whose schema is invalid, by task id."""

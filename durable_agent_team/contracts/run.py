@@ -95,9 +95,9 @@ class Failure(Message):
     upstream: str | None = Field(None, max_length=60)
     """Which one the operator has to pay."""
     effect: UnknownEffect | None = None
-    """Of a program: what a person decides about."""
+    """The effect of a program that a person must decide about."""
     remote_task: str | None = Field(None, max_length=500)
-    """Of a remote agent that asks."""
+    """The task of a remote agent that waits for a person's answer."""
 
 
 class RetryState(Message):
@@ -108,7 +108,7 @@ class RetryState(Message):
     of: int
     """About how many attempts are made before the agent's `on_failure` decides."""
     type: str = Field(max_length=60)
-    """Of the last failure: one of `durable_agent_team.contracts.error_types.ErrorType`."""
+    """The type of the last failure, from `durable_agent_team.contracts.error_types.ErrorType`."""
     next_at: datetime | None = None
     """When it is attempted; None while it is, or waits for a slot."""
 
@@ -120,7 +120,7 @@ class Retrying(RetryState):
     """A task's id, `plan`, `review` or `answer`."""
     agent: Identifier
     message: str = Field(max_length=300)
-    """Of the last failure."""
+    """What the last failure said."""
     until: datetime | None = None
     """How long the trouble is waited out."""
 
@@ -156,7 +156,7 @@ class Waiting(Message):
     agent: Identifier | None = None
     reason: str = Field(max_length=1_000)
     type: str | None = Field(None, max_length=60)
-    """Of the refusal: one of `durable_agent_team.contracts.error_types.ErrorType`."""
+    """The type of the refusal, from `durable_agent_team.contracts.error_types.ErrorType`."""
     required_usd: Usd | None = None
     remaining_usd: Usd | None = None
     command: str = Field(max_length=1_500)

@@ -33,7 +33,7 @@ class SeedAnswer(Paid):
     output: str = Field("", max_length=MAX_ANSWER)
     output_ref: TextRef | None = None
     fingerprint: str | None = Field(None, max_length=64)
-    """Of the request that it answers (`rules.fingerprints`), for a later `--reuse`."""
+    """Identifies the request that it answers (`rules.fingerprints`), for a later `--reuse`."""
 
     @property
     def text(self) -> Text:

@@ -52,14 +52,15 @@ class AgentSpend(Message):
     possibly_billed_usd: Usd = Decimal(0)
     """The most that these can have cost; not a part of `spent_usd`."""
     cached_tokens: int = 0
-    """Of `prompt_tokens`, those read from a provider's cache; and those written to it."""
+    """The part of `prompt_tokens` that a provider read from its cache."""
     cache_write_tokens: int = 0
+    """The part of `prompt_tokens` that a provider wrote to its cache."""
     reasoning_tokens: int = 0
-    """Of `completion_tokens`, those that went into thinking."""
+    """The part of `completion_tokens` that went into thinking."""
     saved_usd: SignedUsd = Decimal(0)
     """What caching saved against the price without it; negative if it cost more than it saved."""
     tools_usd: Usd = Decimal(0)
-    """Of `spent_usd`, what calls of tools cost."""
+    """The part of `spent_usd` that calls of tools cost."""
 
 
 class Totals(Message):
@@ -75,6 +76,7 @@ class Totals(Message):
     possibly_billed_usd: Usd = Decimal(0)
     cached_tokens: int = 0
     cache_write_tokens: int = 0
+    """The part of `prompt_tokens` that a provider wrote to its cache."""
     reasoning_tokens: int = 0
     saved_usd: SignedUsd = Decimal(0)
     tools_usd: Usd = Decimal(0)

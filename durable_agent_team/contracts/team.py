@@ -11,9 +11,9 @@ from durable_agent_team.contracts.program_kinds import Run
 from durable_agent_team.contracts.tool_kinds import MAX_TOOLS, Tool, ToolServer
 
 MAX_TASKS = 5_000
-"""Of one run."""
+"""The most tasks of one run."""
 MAX_TOKENS = 131_072
-"""Of one answer."""
+"""The most tokens of one answer."""
 
 Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
 SourceName = Annotated[str, Field(min_length=1, max_length=200)]
@@ -55,7 +55,7 @@ class Retry(Message):
     """How often, and how far apart, a failed call is attempted again. Seconds."""
 
     max_attempts: Attempts = 8
-    """Of those that may have been billed, or failed for a reason of their own."""
+    """Counts attempts that may have been billed, or that failed for a reason of their own."""
     initial_seconds: float = Field(0.2, gt=0, le=3600)
     backoff: float = Field(2, ge=1, le=10)
     max_seconds: float = Field(30, gt=0, le=3600)
@@ -79,9 +79,9 @@ class Caller(Message):
     timeout_seconds: TimeoutSeconds = 60
     retry: Retry = Retry()
     on_failure: OnFailure = OnFailure.PARK
-    """Of a call that is refused, or that does not succeed in its attempts and its time."""
+    """What follows a call that is refused, or that fails in all its attempts and its time."""
     on_failed_check: OnFailure = OnFailure.FAIL
-    """Of answers that failed their checks, after all repairs."""
+    """What follows an answer that still fails its checks after all repairs."""
     on_exhausted: OnExhausted = OnExhausted.PARK
     fallback_model: ModelName | None = None
     min_tokens: MaxTokens | None = None

@@ -24,7 +24,7 @@ class TextRef(Message):
 
     sha256: Sha256
     bytes: int = Field(ge=0, le=MAX_TEXT_BYTES)
-    """Of UTF-8."""
+    """Bytes in UTF-8."""
     json_bytes: int = Field(ge=2, le=6 * MAX_TEXT_BYTES + 2)
     """As a JSON string, with its quotation marks: what it adds to the body of a request."""
     preview: str = Field("", max_length=PREVIEW_CHARACTERS)

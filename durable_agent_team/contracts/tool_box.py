@@ -32,7 +32,7 @@ class ToolFacts(Message):
     effects: Effects
     """As the team file says, or a trusted server, or the default."""
     sha256: Sha256
-    """Of its name, description and schema: a server that changes them is noticed."""
+    """The hash of name, description and schema: it shows whether a server has changed them."""
 
 
 class ToolDefinition(Message):
@@ -51,6 +51,6 @@ class ToolBox(Message):
     definitions: Text
     """JSON: a list of `ToolDefinition`, in the order of `tools`; or the reference to it."""
     sha256: Sha256
-    """Of `definitions`."""
+    """The hash of `definitions`."""
     instructions: dict[str, str] = Field({}, max_length=MAX_TOOLS)
     """What each server says about itself, for people: it is not shown to the model."""

@@ -43,9 +43,9 @@ class ToolOrder(Message):
     again: bool = False
     """A person has said that a call which may have run is to be made again."""
     documents: dict[str, Text] = Field({}, max_length=1_000)
-    """Of the tools that read documents."""
+    """Only for the tools that read documents."""
     session: str | None = Field(None, max_length=100)
-    """Of a stateful server: the session of the conversation's last call."""
+    """For a stateful server, the session of the conversation's last call."""
     account: AccountRef | None = None
     """Where the tool has a price."""
     trace: dict[str, str] = Field({}, max_length=4)
@@ -62,9 +62,9 @@ class ToolResult(Message):
     text_ref: TextRef | None = None
     is_error: bool = False
     bytes: int = Field(0, ge=0)
-    """Of the whole result, where the model gets a part of it; else 0."""
+    """The size of the whole result if the model gets only a part of it, else 0."""
     session: str | None = Field(None, max_length=100)
-    """Of a stateful server."""
+    """Only for a stateful server."""
     charged_usd: Usd = Decimal(0)
     started_at: datetime
     seconds: float = Field(ge=0)
@@ -102,7 +102,7 @@ class ChargeEnd(Message):
 
     account: AccountRef
     key: str = Field(max_length=200)
-    """Of the call."""
+    """The call's key."""
     amount_usd: Usd
     settle: bool
     """False: it is released."""

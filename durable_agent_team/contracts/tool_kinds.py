@@ -124,13 +124,13 @@ class _Tool(Message):
     """What one call costs the agent's account."""
     timeout_seconds: float = Field(60, gt=0, le=86_400)
     max_attempts: int = Field(3, ge=1, le=20)
-    """Of a call without effects, or an idempotent one."""
+    """For calls without effects and idempotent ones; others are not retried."""
     max_calls: int | None = Field(None, ge=1, le=1_000)
     """In one conversation. After them it is not offered any more."""
     required: bool = False
     """The agent cannot answer before one call of it has succeeded."""
     max_result_bytes: int = Field(16_000, ge=200, le=200_000)
-    """Of a longer result, the model gets the beginning and the end."""
+    """The model gets only the beginning and the end of a longer result."""
     key_argument: str | None = Field(None, min_length=1, max_length=100)
     """The argument in which the tool gets the key of the call; it is not shown to the model."""
 
@@ -148,7 +148,7 @@ class BuiltInTool(_Tool):
 
     built_in: BuiltIn
     hosts: tuple[HostName, ...] = Field((), max_length=100)
-    """Of `fetch`: the hosts that it may read from, `*.example.com` for all below one."""
+    """The hosts that `fetch` may read from; `*.example.com` allows every subdomain."""
 
 
 class ServerTools(_Tool):

@@ -33,7 +33,7 @@ class Briefing:
     catalog: ModelCatalog = field(default_factory=ModelCatalog)
     left_usd: Mapping[str, Decimal] = field(default_factory=dict)
     max_tokens: int | None = None
-    """Of the answer; None for the orchestrator's own."""
+    """The limit of the answer; None for the orchestrator's own."""
     most_added: int = MAX_ADDED
     """Tasks that one review may add, where `max_tasks` has room for them."""
 

@@ -17,7 +17,7 @@ class Made:
     output: Text
     cost_usd: Decimal
     fingerprint: str | None
-    """Of the request that it answers, by `rules.fingerprints`; None where that is not known."""
+    """The fingerprint of the request that it answers; None if it is not known."""
     model: str | None
     origin: str
     """The run that paid it."""
@@ -35,7 +35,7 @@ class EndedRun:
     planned: Made | None
     """The orchestrator's first valid plan, as it wrote it."""
     handoffs: dict[str, Made]
-    """Of the tasks that are done."""
+    """The hand-offs of the tasks that are done."""
     answer: Made | None
 
     @property

@@ -31,13 +31,13 @@ class CallBound(Message):
     """The first and all repairs, again in every review; for a planned team, those of `max_tasks`
     tasks. Of an agent with tools, `max_turns` and all repairs."""
     input_bytes: int
-    """Of the documents that are known now."""
+    """The size of the documents that are known now."""
     prompt_bytes: int
-    """Of the first prompt; hand-offs of other tasks count as full answers, at 4 bytes a token."""
+    """The size of the first prompt; hand-offs count as full answers, at 4 bytes a token."""
     usd: Decimal | None
     """For all its calls; None where the model has no price."""
     inputs_usd: Decimal | None
-    """What of that is for the known inputs."""
+    """The part of `usd` that the known inputs cost."""
     program: bool = False
     """The agent is a program: its calls are not known, and end at its budget."""
     least_usd: Decimal | None

@@ -43,7 +43,7 @@ class ExpectedCalls:
     sure_bytes: int
     """In the prompt whatever happens: texts and documents that are known now."""
     document_bytes: int = 0
-    """Of these, the documents."""
+    """The part of `sure_bytes` that is documents."""
     handoff_bytes: int = 0
     """The most that answers of other calls can add to the prompt."""
     times: int = 1

@@ -37,8 +37,8 @@ _SHAPES_A_TOOL: Final = frozenset(
 def call_fingerprint(
     call: CallRequest, run: Run | None = None, tools: Mapping[str, Any] | None = None
 ) -> str:
-    """Of a request as it was sent; `run` is where the program is that answered it, `tools` what
-    `tools_of` says of the agent that it was sent for."""
+    """The fingerprint of a request as it was sent. `run` is the program that answered it, and
+    `tools` what `tools_of` returns for its agent."""
     return _hash(
         {
             **_program(run),
@@ -64,7 +64,7 @@ def call_fingerprint(
 def task_fingerprint(
     team: Team, task: Task, documents: Mapping[str, Text], handoffs: Mapping[str, Text], model: str
 ) -> str:
-    """Of the request that a run would send for this task, once `handoffs` are there.
+    """The fingerprint of the request that a run would send for this task, once `handoffs` exist.
 
     `model` is the agent's own, or the worker's default.
     """
@@ -105,8 +105,8 @@ def tools_of(team: Team, agent: str) -> dict[str, Any]:
 
 
 def plan_fingerprint(briefing: Briefing, model: str) -> str:
-    """Of the request for a plan: the orchestrator's settings, the goal, the agents and, in the
-    whole form, the documents. Not prices and the money that is left."""
+    """The fingerprint of the request for a plan: the orchestrator's settings, the goal, the agents
+    and, in the whole form, the documents. Prices and the money that is left do not count."""
     team = briefing.team
     return _planned(
         team.orchestrator,
@@ -120,7 +120,7 @@ def plan_fingerprint(briefing: Briefing, model: str) -> str:
 
 
 def answer_fingerprint(team: Team, goal: str, handoffs: Mapping[str, Text], model: str) -> str:
-    """Of the request for the final answer, from the hand-offs of the result tasks in order."""
+    """The fingerprint of the request for the final answer, from the result tasks' hand-offs."""
     return _planned(
         team.orchestrator,
         model,
@@ -185,7 +185,7 @@ def _effort(effort: str | None) -> dict[str, str]:
 
 
 def _without_costs(ask: str) -> str:
-    """Of a plan in the whole form, which says in the end what its agents cost and have."""
+    """The request for a plan without its end, which says what the agents cost and have left."""
     return ask.rpartition(COSTS_HEADING)[0] or ask
 
 

@@ -67,7 +67,7 @@ _DECODER = json.JSONDecoder(parse_int=len, parse_float=len, parse_constant=len)
 """For where a value ends: numbers are not computed."""
 
 MAX_VALUES = 100
-"""Of all kinds, in one answer with a text around its JSON."""
+"""Values of all kinds that are tried in one answer with text around its JSON."""
 
 KINDS: Final[Mapping[Any, type]] = MappingProxyType({"object": dict, "array": list})
 

@@ -13,9 +13,9 @@ from workflows.state.progress import Progress
 
 PER_PAGE = 8
 BYTES_IN_A_LIST = 6_000
-"""Of each content, where all are listed; as JSON."""
+"""The size of each content, as JSON, where all approvals are listed."""
 BYTES_ALONE = 50_000
-"""Of the content, where one subject is asked for."""
+"""The size of the content where one subject is asked for."""
 
 
 def approvals_page(progress: Progress, query: ApprovalsQuery) -> ApprovalsPage:

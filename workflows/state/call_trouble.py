@@ -6,7 +6,7 @@ from datetime import datetime
 
 @dataclass
 class CallTrouble:
-    """Of one call, over all the activities that attempt it. Times are absolute."""
+    """The trouble of one call, over all the activities that attempt it. Times are absolute."""
 
     agent: str
     model: str
@@ -21,9 +21,9 @@ class CallTrouble:
     attempts: int = 0
     """How many have failed."""
     counted: int = 0
-    """Of these, the ones that count against the agent's `max_attempts`."""
+    """How many of them count against the agent's `max_attempts`."""
     type: str = ""
-    """Of the last failure."""
+    """The type of the last failure."""
     message: str = ""
     next_at: datetime | None = None
     """When the next one starts; None once it may, and where that is not known yet."""

@@ -32,7 +32,7 @@ class ConversationState:
     turns: int = 0
     """Answers of the model so far, with and without calls of tools."""
     hash: str = ""
-    """Of the head and the first `hashed` entries."""
+    """The hash of the head and the first `hashed` entries."""
     head: str = ""
     """The hash of the head, without the entries."""
     hashed: int = 0
@@ -41,10 +41,10 @@ class ConversationState:
     base_entries: int = 0
     """How many entries that one had."""
     log: list[TurnRecord] = field(default_factory=list)
-    """Of every turn, for people."""
+    """A record of every turn, for people."""
     span: AgentSpan | None = None
     refused_bytes: int | None = None
-    """Of the smallest prompt that did not fit the model's context."""
+    """The size of the smallest prompt that did not fit the model's context."""
     kept_results: int = KEPT_RESULTS
     """How many of the last results stay when old ones make room."""
 

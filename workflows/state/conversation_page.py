@@ -22,7 +22,7 @@ from workflows.state.tool_work import ToolCallState, ToolWork
 from workflows.state.turn_record import TurnRecord
 
 MAX_BYTES = 56_000
-"""Of a page's turns as JSON."""
+"""The size of a page's turns as JSON."""
 MOST_NAME = 100
 """Bytes of a name that a model made up, and of an id."""
 
@@ -130,7 +130,7 @@ def _call(
 
 
 def _status(asked: ToolCall, result: ToolMessage | None) -> ToolCallStatus:
-    """Of a call of an earlier turn."""
+    """For a call of an earlier turn."""
     if asked.problem:
         return ToolCallStatus.NOT_RUN
     return ToolCallStatus.FAILED if result is not None and result.failed else ToolCallStatus.DONE

@@ -34,4 +34,4 @@ class OpenApproval:
     """What is approved. It stands elsewhere in the state; whoever waits for the approval puts it
     here again in the run's next execution. A plan's is made when it is asked for."""
     check: Annotated[ArgumentsCheck | None, Field(exclude=True)] = None
-    """Of a call of a tool: with what edited arguments are checked."""
+    """What edited arguments of a tool's call are checked against."""

@@ -40,7 +40,7 @@ class OpenCall:
 
     agent: str
     number: int = 1
-    """Of the answer that is wanted: from 2 on it is a repair."""
+    """Which answer is wanted: from 2 on, a repair."""
     rejected: Rejected | None = None
     """The answer before, where that failed its checks."""
     waits_left: int = MAX_SETTLEMENT_WAITS

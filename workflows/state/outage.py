@@ -23,7 +23,7 @@ class WaitingCall:
 
 @dataclass
 class Outage:
-    """Of one model in one run. `waiting` is in the order in which calls try."""
+    """An outage of one model in one run. `waiting` is in the order in which calls try."""
 
     attempts: int = 0
     """How many have failed in a row, of whichever call."""

@@ -16,6 +16,6 @@ class PlanningTerms:
     left_usd: dict[str, Decimal] = field(default_factory=dict)
     """What each agent's account had left, as the prompt says."""
     max_tokens: int | None = None
-    """Of the answer; None for the orchestrator's own."""
+    """The limit of the answer; None for the orchestrator's own."""
     most_added: int = MAX_ADDED
     """Tasks that a review may add."""

@@ -83,7 +83,7 @@ class Progress:
     tool_boxes: dict[str, ToolBox] = field(default_factory=dict)
     """The tools of each agent that has some, once they were listed."""
     conversations: dict[str, ConversationState] = field(default_factory=dict)
-    """Of agents with tools, by the task that they have not answered yet."""
+    """Conversations of agents with tools, by the task that they have not answered yet."""
     tool_work: dict[str, ToolWork] = field(default_factory=dict)
     """What the tools of conversations have done, by the conversation's id."""
     tainted_tasks: set[str] = field(default_factory=set)
@@ -99,14 +99,14 @@ class Progress:
     slow_tools: set[str] = field(default_factory=set)
     """Sources of tools that take too long for a local activity."""
     planning: PlanningTerms = field(default_factory=PlanningTerms)
-    """Of the plan, or of the last review."""
+    """The terms of the plan, or of the last review."""
     reviews: int = 0
     """How often the orchestrator has revised the plan, also in the run that this one continues."""
     taken_over: TakenOver | None = None
     """None in a run that does not continue another."""
     waiting: dict[str, Waiting] = field(default_factory=dict)
     notified: set[str] = field(default_factory=set)
-    """Of these subjects, those of which the notification was sent, or has failed for good."""
+    """The subjects whose notification was sent, or has failed for good."""
     approvals: dict[str, OpenApproval] = field(default_factory=dict)
     """What waits for a person's approval, by its subject in `waiting`."""
     decided: list[Decided] = field(default_factory=list)

@@ -43,13 +43,13 @@ from workflows.state.room import Room
 from workflows.state.unpaid import one_for_each_cause
 
 MAX_REPORT_BYTES = MAX_PAYLOAD_BYTES - 20_000
-"""Of a report as JSON. A failed run carries it in the details of its error, with the message."""
+"""The size of a report as JSON. A failed run carries it in its error's details."""
 MAX_STATE_BYTES = 64 * 1024
-"""Of a state as JSON: the public CLI and the UI show it whole."""
+"""The size of a state as JSON: Temporal's CLI and UI show it whole."""
 MAX_OUTPUT_BYTES = 800_000
-"""Of all hand-offs in a report together, as JSON; less where the answer leaves less."""
+"""The size of all hand-offs in a report, as JSON; less where the answer leaves less."""
 MAX_MESSAGE_BYTES = 200_000
-"""Of the messages of all failed tasks in a report together."""
+"""The size of the messages of all failed tasks in a report."""
 MAX_SHOWN_ANSWER = 2_000
 """Characters of an answer that consists of references."""
 CUT_ANSWER = "\n\n[cut here: the report has each task's own output]"
@@ -65,9 +65,9 @@ MAX_REASON_BYTES = 2_000
 """In a state; as JSON, where most texts of this length are whole."""
 MAX_WAITING = 50
 MAX_MODEL_BYTES = 200
-"""Of a model's name for each agent."""
+"""The size of a model's name, for each agent."""
 MAX_DEPENDENCY_BYTES = 50_000
-"""Of the ids of all dependencies in a message together: thousands of edges, not a million."""
+"""The size of the ids of all dependencies in a message: thousands of edges, not a million."""
 
 
 def spend_report(progress: Progress) -> SpendReport:

@@ -48,7 +48,7 @@ class ToolCallState:
     """Who approved, rejected or answered it."""
     decided_at: datetime | None = None
     approved_sha256: str | None = None
-    """Of what was approved: the call is made with nothing else."""
+    """The hash of what was approved: the call is made with nothing else."""
     same_as: str | None = None
     """The number of an equal call of the turn, whose result it has."""
     rounds: int = 0
@@ -68,7 +68,7 @@ class ToolCallState:
     reason: str = ""
     """Why it was not run."""
     result_bytes: int = 0
-    """Of the whole result, where the model got a part of it."""
+    """The size of the whole result if the model got only a part of it."""
     charged_usd: Decimal = Decimal(0)
     started_at: datetime | None = None
     seconds: float | None = None
@@ -107,7 +107,7 @@ class ToolWork:
 
     @property
     def open_keys(self) -> set[str]:
-        """Of calls that may be made again, or whose charges are not decided."""
+        """Calls that may be made again, or whose charges are not decided."""
         return {
             key_of(self.conversation, number)
             for number, call in self.calls.items()

@@ -69,7 +69,7 @@ class CallState:
     """What a decision depends on besides the failure, the agent's settings and the request."""
 
     price: ModelPrice | None
-    """Of the request's model."""
+    """The price of the request's model."""
     waits_left: int
     """How often the call may still wait for a settlement."""
     body_changed: bool = False

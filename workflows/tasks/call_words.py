@@ -32,7 +32,7 @@ def check_failed(answers: int, reasons: Sequence[str]) -> Failure:
 
 
 def summary(assignment: Assignment, call: OpenCall, trouble: CallTrouble | None) -> str:
-    """Of one call, in Temporal's UI."""
+    """The summary of one call in Temporal's UI."""
     repair = " (repair)" if call.number > 1 else ""
     again = f" · attempt {trouble.attempts + 1} after {trouble.type}" if trouble else ""
     what = f"call {call.number}" if run_of(assignment.caller) is None else "program"

@@ -34,7 +34,7 @@ class OpenRequests:
         self._requests = CallRequests(catalog)
 
     def price(self, request: CallRequest) -> ModelPrice | None:
-        """Of the request's model."""
+        """The price of the request's model."""
         return price_of(self._catalog, request.model)
 
     def upstream(self, request: CallRequest) -> str | None:

@@ -22,7 +22,7 @@ from durable_agent_team.contracts.tool_call import ToolFailure
 from durable_agent_team.contracts.tool_kinds import Effects
 
 ROUNDS = 3
-"""Of activities that were lost with their workers, or that sent nothing, before the call parks."""
+"""How many activities can be lost with their workers, or send nothing, before the call parks."""
 
 NEVER_RUN = frozenset({ErrorType.TOOL_CHANGED, ErrorType.TOOL_ASKS, ErrorType.TOOL_UNAVAILABLE})
 """The activity ends with these before it calls the tool, or the tool has refused to run."""

@@ -16,9 +16,9 @@ T = TypeVar("T")
 MAX_EXPRESSION: Final = 500
 """Characters."""
 MAX_BITS: Final = 7_000
-"""Of the numerator and of the denominator of each number on the way: about 2,100 digits."""
+"""For numerator and denominator of every intermediate number: about 2,100 digits."""
 MAX_DEPTH: Final = 40
-"""Of parentheses, powers of powers and functions."""
+"""For parentheses, powers of powers and functions."""
 MAX_LITERAL_EXPONENT: Final = 1_000
 EXACT_DECIMALS: Final = 60
 """Digits after the point up to which a result is shown exactly."""
@@ -85,7 +85,7 @@ class _Token:
     kind: str
     text: str
     place: int
-    """Of its first character, from 1."""
+    """The position of its first character, from 1."""
 
 
 def _tokens(expression: str) -> Iterator[_Token]:

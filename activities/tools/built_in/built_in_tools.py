@@ -17,7 +17,7 @@ from durable_agent_team.contracts.tool_kinds import BuiltInTool
 
 DEFAULT_HITS: Final = 5
 HEADING_BYTES: Final = 200
-"""Of what stands above a part of a document or page."""
+"""The size of the heading above a part of a document or page."""
 
 
 class BuiltInTools:

@@ -46,7 +46,7 @@ class Page:
     """What a host answered, as text."""
 
     url: str
-    """Of the last step, after redirects."""
+    """The last URL, after redirects."""
     status: int
     text: str
 

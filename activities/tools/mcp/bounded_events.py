@@ -15,10 +15,10 @@ from activities.tools.mcp.wire_messages import is_answer, is_of_no_use, number_o
 from durable_agent_team.rules.half_characters import may_have_halves, without_half_characters
 
 MAX_BODY_BYTES: Final = MAX_LINE_BYTES
-"""Of one answer."""
+"""The size of one answer."""
 MAX_STREAM_BYTES: Final = 2 * MAX_BODY_BYTES
 MAX_EVENTS: Final = 2_000
-"""Of one response, within a minute. Each costs the package a millisecond, so that those which
+"""The events of one response within a minute. Each costs the package a millisecond; those which
 nobody waits for are left out, and not counted."""
 LEAST_RETRY: Final = 500
 """Milliseconds before a stream that ended is asked for again. The package does it as often as a

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 MAX_LINE_BYTES: Final = 8 * 1024 * 1024
-"""Of one message. A tool's result is cut to `max_result_bytes` long before."""
+"""The size of one message. A tool's result is cut to `max_result_bytes`, which is far less."""
 ENDS_BYTES: Final = 4_096
 """What is kept of a longer line, at each end: enough to find which request it answers."""
 

@@ -44,9 +44,9 @@ from durable_agent_team.contracts.tool_kinds import CommandServer, ToolServer
 MAX_PAGES: Final = 50
 MAX_LISTED: Final = 1_000
 LIST_SECONDS: Final = 30.0
-"""Of one page."""
+"""For one page of the list of tools."""
 ALL_PAGES_SECONDS: Final = 45.0
-"""Of all of them: less than the activities have for it, whose end would not name the server."""
+"""For all pages: less than the activity has, whose own timeout would not name the server."""
 STALE_SECONDS: Final = 30.0
 """After which a server is asked for its tools again, although it has not said that they changed."""
 END_SECONDS: Final = 15.0

@@ -30,7 +30,7 @@ class ServerTool:
     hinted: Effects
     """What its hints say of its effects. A server may say anything."""
     sha256: str
-    """Of what the server said, before anything was cut."""
+    """The hash of what the server sent, before anything was cut."""
 
 
 def server_tool(described: Mapping[str, Any]) -> ServerTool | None:

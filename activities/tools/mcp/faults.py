@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
 TOKEN: Final = secrets.token_hex(16)
-"""Of this process: what a server sends cannot pass for a fault."""
+"""Known to this process only, so that nothing a server sends can pass for a fault."""
 FAULT_CODE: Final = -32000
 
 Stage = Literal["unsent", "refused", "lost", "unreadable", "too_large"]
@@ -28,13 +28,13 @@ class Fault:
     stage: Stage
     text: str
     status: int = 0
-    """Of HTTP."""
+    """The HTTP status; 0 if there was none."""
     body: str = ""
     """The beginning of what came with that status."""
     challenge: str = ""
     """The header `WWW-Authenticate`."""
     url: str = ""
-    """Of the server, without its query."""
+    """The server's URL, without its query."""
     remedy: str = ""
     """Where the worker takes the server's token from."""
     bytes: int = 0

@@ -36,7 +36,7 @@ LIMITS = ("max_tokens", "max_completion_tokens")
 MAX_TOKENS = 10_000_000
 MAX_MODEL_NAME = 200
 MAY_BE_TEXT = ("name", "tool_call_id", "refusal")
-"""Of a message."""
+"""Fields of a message that are texts if they are there."""
 CHAT_PATH, MESSAGES_PATH, RESPONSES_PATH = "/chat/completions", "/messages", "/responses"
 EMBEDDINGS_PATH = "/embeddings"
 """Where upstreams take a call, below their base URL."""
@@ -79,7 +79,7 @@ def read_object(raw: bytes) -> dict[str, Any]:
 
 
 def door_hash(door: str, data: dict[str, Any]) -> str:
-    """Of a body that came in by another door: it is never equal to that of a chat request."""
+    """The hash of a body that came in by another door; never equal to that of a chat request."""
     return hashlib.sha256(door.encode() + _serialize(data)).hexdigest()
 
 

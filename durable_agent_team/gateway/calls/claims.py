@@ -29,7 +29,7 @@ class Claim:
     handed_over: bool = False
     """A whole 200 was sent while the client was connected."""
     newest_attempt: int = 0
-    """Of its scope, as far as it is known."""
+    """The newest attempt of its scope, as far as it is known."""
 
     @property
     def is_superseded(self) -> bool:

@@ -24,7 +24,7 @@ def count_of(data: Json, name: str) -> int:
 
 
 def first_choice(data: Json) -> Json:
-    """Of an answer or a chunk; empty if it has none."""
+    """The first choice of an answer or a chunk; empty if it has none."""
     choices = data.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
     return first if isinstance(first, dict) else {}

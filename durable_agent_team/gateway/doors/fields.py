@@ -7,7 +7,7 @@ from durable_agent_team.gateway.api_error import ApiError, invalid, shown, shown
 
 Json = dict[str, Any]
 MAX_TOKENS = 10_000_000
-"""Of an answer, as for a chat request."""
+"""The highest limit of an answer, as for a chat request."""
 
 
 def refused(path: str, door: str, remedy: str) -> ApiError:

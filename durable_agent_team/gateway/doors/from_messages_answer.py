@@ -27,7 +27,7 @@ BY_ENDING = {
     Ending.REFUSAL: "content_filter",
     Ending.ERROR: "length",
 }
-"""Of every other `stop_reason`. A chat has no word for a turn that was paused or broke off
+"""For every other `stop_reason`. A chat has no word for a turn that was paused or broke off
 (`pause_turn`): `length` is the one that says that there is more to come."""
 CACHE_FIELDS = ("cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation")
 

@@ -137,7 +137,7 @@ def finish_of(response: Json, calls: Any) -> str:
 
 
 def error_of(response: Json) -> Json:
-    """Of a Response that failed, or that nobody finished."""
+    """The error of a Response that failed or was not finished."""
     found = object_of(response, "error")
     status = text_of(response, "status")
     message = text_of(found, "message") or f"the Response ended with the status {status!r}"

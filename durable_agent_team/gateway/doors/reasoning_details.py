@@ -81,7 +81,7 @@ def is_detail(value: Any) -> bool:
 
 
 def summary_texts(item: Json) -> list[str]:
-    """Of a reasoning item; without empty parts."""
+    """The summary of a reasoning item, without empty parts."""
     summary = item.get("summary")
     parts = summary if isinstance(summary, list) else []
     texts = [part.get("text") for part in parts if isinstance(part, dict)]

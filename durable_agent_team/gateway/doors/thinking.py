@@ -27,7 +27,7 @@ KINDS = {"thinking": ("thinking", "signature"), "redacted_thinking": ("data",)}
 
 
 def thinking_text(message: Json) -> str:
-    """Of a message or a chunk's delta; empty if it has none."""
+    """The thinking of a message or of a chunk's delta; empty if it has none."""
     for name in TEXTS:
         value = message.get(name)
         if isinstance(value, str) and value:

@@ -30,7 +30,7 @@ class Model:
     """Whether the cost that its upstream reports is what the operator pays."""
     kind: Kind = "chat"
     timeout_seconds: float | None = None
-    """Of its upstream, for a call that asks for no time of its own."""
+    """The time limit of its upstream, for calls that do not ask for another one."""
 
     @property
     def origin(self) -> str:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Protocol
 
 MAX_EFFECTS = 10_000
-"""Of one account, in all its scopes."""
+"""The most effects of one account, in all its scopes."""
 MAX_OUTCOME_BYTES = 64 * 1024 * 1024
 """Of all results and errors of one account. An effect that has begun can still end above it."""
 

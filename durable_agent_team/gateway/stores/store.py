@@ -126,7 +126,7 @@ class StoreRefusal:
     reason: RefusalReason
     account: Account | None = None
     newest_attempt: int = 0
-    """Of the scope, if it is later than the call's."""
+    """The newest attempt of the scope, if it is later than the call's."""
 
 
 BeginResult = Reserved | StoredCall | PendingCall | CrowdedScope | StoreRefusal
@@ -158,7 +158,7 @@ class Settlement:
 class Settled:
     account: Account
     newest_attempt: int = 0
-    """Of the call's scope; 0 without one."""
+    """The newest attempt of the call's scope; 0 without a scope."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,7 @@ class LedgerLine:
     attempt: int | None = None
     kind: str = CALL
     what: str = ""
-    """Of a tool's charge."""
+    """The tool, for the charge of a tool."""
 
 
 @dataclass(frozen=True, slots=True)

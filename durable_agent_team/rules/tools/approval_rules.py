@@ -107,6 +107,6 @@ def approved_sha256(facts: ToolFacts, arguments: str) -> str:
 
 
 def sha256_of(value: Any) -> str:
-    """Of a JSON value, whatever the order of its keys."""
+    """The hash of a JSON value, whatever the order of its keys."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

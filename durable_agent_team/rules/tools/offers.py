@@ -19,7 +19,7 @@ class Offer:
 
 @dataclass(frozen=True)
 class CallsSoFar:
-    """Of one conversation, by the tool's name."""
+    """The calls of one conversation, by the tool's name."""
 
     made: Mapping[str, int]
     succeeded: Mapping[str, int]
