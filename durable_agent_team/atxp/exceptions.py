@@ -9,7 +9,7 @@ from typing import Any
 MAX_TEXT = 500
 """Characters of a server's own message in an error."""
 
-_BEARER = re.compile(r"(?i)\bbearer\s+\S+")
+_BEARER = re.compile(r"""(?i)\bbearer\s+[^\s`"']+""")
 _KEY_LIKE = re.compile(r"\b(?:sk|ak|atxp|key)[-_][A-Za-z0-9_\-]{12,}")
 
 

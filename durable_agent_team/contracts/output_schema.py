@@ -41,7 +41,7 @@ def schema_problem(schema: Mapping[str, Any]) -> Problem | None:
         return schema_error(error.path, told, error.remedy)
     except SchemaError as error:
         if error.json_path.endswith(".type") and error.validator == "anyOf":
-            told = f"this is not a JSON Schema: {on_one_line(repr(error.instance))} is no type"
+            told = f"this is not a JSON Schema: {on_one_line(repr(error.instance))} is not a type"
             return schema_error(error.json_path, told, f"one of {', '.join(TYPES)}")
         return schema_error(
             error.json_path,

@@ -61,7 +61,7 @@ def _key(key: SecretStr) -> SecretStr:
     """A key is sent in an HTTP header."""
     text = key.get_secret_value()
     if not text.isascii() or _has_gaps(text):
-        raise ValueError("contains something else than printable ASCII without spaces")
+        raise ValueError("contains something other than printable ASCII without spaces")
     return key
 
 

@@ -293,5 +293,5 @@ def _problem(kind: type[BaseSettings], line: Any) -> Problem:
     what, better = explain_error(line)
     hidden = line["input"] is None or "Secret" in str(field and field.annotation)
     value = "" if hidden else shown(str(line["input"]))
-    remedy = f"{better or 'correct it'}, in .env or the environment; it is: {meaning.rstrip('.')}"
+    remedy = f"{better or 'correct it'}, in .env or the environment: {meaning.rstrip('.')}"
     return Problem(field=name.upper(), value=value, what=what, remedy=remedy)

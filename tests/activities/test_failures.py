@@ -132,6 +132,12 @@ async def test_no_key_in_an_error_even_if_the_server_repeats_it() -> None:
         assert len(raised.message) < 700
 
 
+async def test_what_stands_around_a_key_stays() -> None:
+    said = f"Send the key as `Authorization: Bearer {AGENT_KEY}`."
+    raised = await failure((401, {}, encode({"error": {"message": said}})))
+    assert "as `Authorization: Bearer [key]`." in raised.message
+
+
 async def test_a_long_answer_is_cut_in_the_error() -> None:
     raised = await failure((500, {}, b"x" * 100_000))
     assert len(raised.message) < 700

@@ -49,7 +49,7 @@ async def failure(url: str, private: bool = True) -> ApplicationError:
 
 @asynccontextmanager
 async def saying(greeting: bytes) -> AsyncIterator[int]:
-    """The port of a service that answers with something else than HTTP."""
+    """The port of a service that answers with something other than HTTP."""
 
     async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(greeting)

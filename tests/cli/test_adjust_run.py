@@ -107,7 +107,7 @@ async def test_a_deadline_ends_a_run_and_its_report_says_so(starter: Starter, he
             "--deadline = 18:00: this is not an ISO-8601 time",
         ),
         (["limits", "RUN", "--deadline", "2026-12-31T18:00"], "its offset from UTC is missing"),
-        (["limits", "RUN", "--deadline", "2020-01-01T00:00Z"], "is past; it is 20"),
+        (["limits", "RUN", "--deadline", "2020-01-01T00:00Z"], "is in the past; it is 20"),
         (["add-task", "RUN", "no.yaml"], "no.yaml: task file: there is no file no.yaml"),
         (
             ["add-task", "RUN", "-"],

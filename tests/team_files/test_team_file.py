@@ -86,7 +86,7 @@ def test_amounts_are_exact(folder: Path) -> None:
         (("goal: Brief", 'goal: "Brief'), ["team.yaml:3: YAML: a quotation mark is not closed"]),
         (("[notes.md]}", "[notes.md]"), ["team.yaml:7: YAML", "close the `{` of line 6"]),
         (("ask: List", "output: {type: list}, ask: List"),
-         ["team.yaml:8: tasks[0].output = $.type:", "'list' is no type (one of object, array"]),
+         ["team.yaml:8: tasks[0].output = $.type:", "'list' is not a type (one of object, array"]),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named_with_its_place_and_remedy(

@@ -109,7 +109,7 @@ async def test_the_teams_budget_can_be_raised_and_lowered_to_the_agents_limits(
         message = await refusal(handle, {"budget_usd": "6"})
         assert message == (
             "budget_usd = 6: the agents' limits come to 6.015 USD"
-            " (lower them first, with adjust_budget; 0.01 USD are spent)"
+            " (lower them first, with adjust_budget; 0.01 USD is spent)"
         )
         message = await refusal(handle, {"budget_usd": "0.009"})
         assert message == (
@@ -159,8 +159,11 @@ async def test_a_change_that_is_wrong_in_part_changes_nothing(client: Client) ->
         ([{"deadline": "2026-12-31"}], "its offset from UTC is missing"),
         ([{"deadline": "tomorrow"}], "deadline = 'tomorrow': this is not an ISO-8601 time"),
         ([{"deadline": 1798740000}], "this is not an ISO-8601 time"),
-        ([{"deadline": "2020-01-01T00:00:00Z"}], "deadline = 2020-01-01T00:00:00+00:00: is past"),
-        ([{"deadline": "0001-01-01T00:00:00+14:00"}], "is past"),
+        (
+            [{"deadline": "2020-01-01T00:00:00Z"}],
+            "deadline = 2020-01-01T00:00:00+00:00: is in the past",
+        ),
+        ([{"deadline": "0001-01-01T00:00:00+14:00"}], "is in the past"),
         ([{"deadline": "9999-12-31T23:59:59-14:00"}], "more than ten years ahead"),
         ([{"agents": 1}], "agents: no such key"),
         ([{"max_parallel": 1}, 1], "one argument is expected, got 2"),

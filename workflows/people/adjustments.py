@@ -72,7 +72,8 @@ def _check_deadline(deadline: datetime, now: datetime) -> None:
     if deadline <= now:
         clock = f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} by the run's clock"
         raise refused(
-            f"deadline = {deadline.isoformat()}: is past; it is {clock} (cancel ends it at once)"
+            f"deadline = {deadline.isoformat()}: is in the past; it is {clock}"
+            " (cancel ends it at once)"
         )
     if deadline - now > FARTHEST:
         raise refused(f"deadline = {deadline.isoformat()}: more than ten years ahead")
@@ -90,7 +91,7 @@ def _check_budget(progress: Progress, budget_usd: Decimal) -> None:
     if budget_usd < limits:
         raise refused(
             f"budget_usd = {budget_usd}: the agents' limits come to {limits} USD"
-            f" (lower them first, with adjust_budget; {progress.spent_usd} USD are spent)"
+            f" (lower them first, with adjust_budget; {progress.spent_usd} USD is spent)"
         )
 
 

@@ -186,7 +186,7 @@ class Approval:
 
     def check(self, answer: Approve) -> None:
         """Raises ApplicationError where this subject does not wait for approval, or waits with
-        something else than the person has seen, or has no arguments that could be edited."""
+        something other than the person has seen, or has no arguments that could be edited."""
         subject = answer.subject
         waiting = self._progress.waiting.get(subject)
         if waiting is None:

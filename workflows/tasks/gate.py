@@ -113,7 +113,7 @@ class Gate:
         self._coming.add(task)
 
     def leave(self, task: str) -> None:
-        """The task waits for something else than a place, or has ended."""
+        """The task waits for something other than a place, or has ended."""
         self._coming.discard(task)
         self._has_room()
 

@@ -30,7 +30,7 @@ NOT_CHAT = (
     "ocr",
     "moderation",
 )
-"""Parts of names of models that make or read something else than text. They are not listed."""
+"""Parts of names of models that make or read something other than text. They are not listed."""
 
 
 @dataclass(frozen=True, slots=True)

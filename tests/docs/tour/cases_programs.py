@@ -29,7 +29,7 @@ SECTIONS = [
         [
             refused("A program that does not exist", "{command: [no-such-program]}",
                     "research.run.command = no-such-program", "name its path"),
-            refused("An address that is none", "{a2a: market.example}",
+            refused("An address that is not a URL", "{a2a: market.example}",
                     "research.run.a2a = 'market.example'", "https://example.com/agent"),
             fails("p-exit", "A program that ends with an error",
                   "{command: [bash, -c, 'echo no data >&2; exit 3']}",

@@ -104,7 +104,7 @@ STEERING = Section(
                code=1),
         steering("steer-13", "A deadline in the past",
                  "starter.py limits RUN --deadline 2020-01-01T00:00:00Z",
-                 "deadline = ", ": is past; it is ", "cancel ends it at once"),
+                 "deadline = ", ": is in the past; it is ", "cancel ends it at once"),
         steering("steer-14", "A team budget below the sum of the agents' limits",
                  "starter.py limits RUN --budget 1",
                  "budget_usd = 1: the agents' limits come to", "lower them first"),

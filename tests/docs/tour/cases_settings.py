@@ -22,7 +22,7 @@ CLIENT = Section(
              env={"TEMPORAL_TLS_CERT_FILE": "cert.pem"}),
         Case("A key that is not valid in a header",
              "starter.py list", ["TEMPORAL_API_KEY: contains something "
-             "else than printable ASCII", "correct it"], env={"TEMPORAL_API_KEY": "two words"}),
+             "other than printable ASCII", "correct it"], env={"TEMPORAL_API_KEY": "two words"}),
         Case("No parent key for `reconcile`", "starter.py reconcile brief",
              ["ATXP_API_KEY is not set", "parent key", "set it in .env or the environment"]),
     ],

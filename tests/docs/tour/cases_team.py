@@ -105,7 +105,7 @@ KEYS = Section(
         ),
         wrong(
             "An invalid JSON Schema", team(task=", output: {type: nonsense}"),
-            "tasks[0].output = $.type: this is not a JSON Schema", "'nonsense' is no type",
+            "tasks[0].output = $.type: this is not a JSON Schema", "'nonsense' is not a type",
             "one of object",
         ),
         wrong(
