@@ -636,6 +636,26 @@ async def test_the_reasoning_of_two_items_does_not_run_together(stream: bool) ->
     assert message["reasoning_content"] == "It is cold.\n\nIt is wet."
 
 
+async def test_reasoning_after_a_call_is_an_item_or_a_block_of_its_own() -> None:
+    def answer(body: Any) -> Any:
+        thoughts = reasoning("rs_1", "Oslo first."), reasoning("rs_2", "Then Rome.")
+        return [thoughts[0], call("c1", city="Oslo"), thoughts[1], call("c2", city="Rome")], {}
+
+    async with openai_upstream(answer) as (_, api, agent):
+        wanted: Any = {"model": "gpt-6-luna", "max_output_tokens": 50, "input": "Weather?"}
+        async with openai_sdk(api, agent) as client, client.responses.stream(**wanted) as found:
+            async for _ in found:
+                pass
+            response = await found.get_final_response()
+        asked: Any = {"model": "gpt-6-luna", "messages": [QUESTION], "max_tokens": 50}
+        async with anthropic_sdk(api, agent) as other, other.messages.stream(**asked) as events:
+            message = await events.get_final_message()
+    items = [each.content for each in response.output if each.type == "reasoning"]
+    assert [part.text for each in items for part in each or ()] == ["Oslo first.", "Then Rome."]
+    blocks = [each.thinking for each in message.content if each.type == "thinking"]
+    assert blocks == ["Oslo first.", "Then Rome."]
+
+
 async def test_a_tools_image_goes_from_responses_to_responses() -> None:
     image = {"type": "input_image", "image_url": "data:image/png;base64,iVBORw0KGgo="}
     items: Any = [

@@ -7,6 +7,9 @@ from typing import Any
 
 from durable_agent_team.gateway.doors.fields import Json
 
+GAP = "\n\n"
+"""Between texts that a chat answer has one field for: two messages, or two parts of reasoning."""
+
 
 def object_of(data: Json, name: str) -> Json:
     value = data.get(name)

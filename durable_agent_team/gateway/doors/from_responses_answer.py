@@ -7,7 +7,7 @@ what OpenAI calls a message (`phase`). `origin` names the model that answers.
 from dataclasses import dataclass, field
 from typing import Any
 
-from durable_agent_team.gateway.doors.chat_answer import count_of, object_of, text_of
+from durable_agent_team.gateway.doors.chat_answer import GAP, count_of, object_of, text_of
 from durable_agent_team.gateway.doors.commentaries import without_asides
 from durable_agent_team.gateway.doors.fields import Json, given
 from durable_agent_team.gateway.doors.reasoning_details import DETAILS, detail_of, summary_texts
@@ -24,8 +24,6 @@ CHAT_NAMES = {
     "output_tokens": "completion_tokens",
     "output_tokens_details": "completion_tokens_details",
 }
-GAP = "\n\n"
-"""Between two messages of an answer, or two parts of its reasoning."""
 
 
 def chat_from_response(response: Json, origin: str) -> Json:

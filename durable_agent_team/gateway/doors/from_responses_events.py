@@ -7,7 +7,7 @@ an answer's text, calls and reasoning are in those known here.
 from dataclasses import dataclass, field
 from typing import Any
 
-from durable_agent_team.gateway.doors.chat_answer import count_of, object_of, text_of
+from durable_agent_team.gateway.doors.chat_answer import GAP, count_of, object_of, text_of
 from durable_agent_team.gateway.doors.commentaries import (
     AsideFilter,
     Place,
@@ -17,7 +17,6 @@ from durable_agent_team.gateway.doors.commentaries import (
 )
 from durable_agent_team.gateway.doors.fields import Json, given
 from durable_agent_team.gateway.doors.from_responses_answer import (
-    GAP,
     billing_of,
     call_of,
     error_of,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from durable_agent_team.gateway.doors.chat_answer import (
+    GAP,
     bare_id,
     content_text,
     first_choice,
@@ -59,6 +60,8 @@ class MessageEvents:
         for block in valid_blocks(delta.get(BLOCKS)):
             yield from self._block(block)
         if (thought := thinking_text(delta)) and not delta.get(BLOCKS):
+            if self._open != ("thinking", None) and self._index >= 0:  # a block of its own here
+                thought = thought.removeprefix(GAP)
             yield from self._switch("thinking", None, EMPTY_THINKING)
             yield self._delta(type="thinking_delta", thinking=thought)
         refusal = text_of(delta, "refusal")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from durable_agent_team.gateway.doors.chat_answer import (
+    GAP,
     bare_id,
     content_text,
     first_choice,
@@ -187,6 +188,8 @@ class ResponseEvents:
         assert item is not None
         if not item.has_part:
             yield self._open_part(item)
+            if kind == THOUGHT and item.index:  # it is an item of its own here
+                text = text.removeprefix(GAP)
         item.texts.append(text)
         item.logprobs += logprobs
         more = {"logprobs": logprobs} if kind == TEXT else {}
