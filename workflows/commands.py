@@ -3,8 +3,10 @@
 import asyncio
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError
 
 from durable_agent_team.contracts.activity_interfaces import AgentActivities
+from durable_agent_team.contracts.arguments_check import ArgumentsCheck
 from durable_agent_team.contracts.changes import AdjustAgent, AdjustRun, AgentAdjusted, RunAdjusted
 from durable_agent_team.contracts.control import (
     AddTaskSignal,
@@ -100,23 +102,26 @@ class Commands:
 
     async def adjust_budget(self, command: AdjustBudget) -> BudgetAdjusted:
         await self._accounts_open()
-        adjusted = await self._run.limits.adjust(command)
-        self._run.wake_paid(command.agent)
-        return adjusted
+        with self._run.parking.help.begun(command.agent):
+            adjusted = await self._run.limits.adjust(command)
+            self._run.wake_paid(command.agent)
+            return adjusted
 
     async def transfer(self, command: Transfer) -> Transferred:
         await self._accounts_open()
-        transferred = await self._run.limits.transfer(command)
-        self._run.wake_paid(command.to_agent)
-        return transferred
+        with self._run.parking.help.begun(command.to_agent):
+            transferred = await self._run.limits.transfer(command)
+            self._run.wake_paid(command.to_agent)
+            return transferred
 
     async def adjust_agent(self, command: AdjustAgent) -> AgentAdjusted:
         await self._accounts_open()
-        await self._look_up(command.model)
-        self._check_agent(command)
-        if apply_to_agent(self._progress, command):
-            self._run.wake_changed(command.agent)
-            self._run.attempt_again(command.agent)
+        with self._run.parking.help.begun(command.agent):
+            await self._look_up(command.model)
+            self._check_agent(command)
+            if apply_to_agent(self._progress, command):
+                self._run.wake_changed(command.agent)
+                self._run.attempt_again(command.agent)
         self._progress.changed()
         return agent_now(self._progress, command.agent)
 
@@ -159,18 +164,25 @@ class Commands:
         await self.taken_up()
         approval = self._run.approval
         approval.check(command)
-        if command.arguments is not None:
-            check = await approval.arguments_check(command)
+        if command.arguments is None:
+            return approval.give(command)
+        with approval.edits.begun(command.subject):
+            await self._check_arguments(await approval.arguments_check(command), command.subject)
+            approval.check(command)  # the run has continued in the meantime
+            return approval.give(command)
+
+    async def _check_arguments(self, check: ArgumentsCheck, subject: str) -> None:
+        try:
             verdict = await self._run.activities.execute_uncounted(
                 AgentActivities.check_arguments,
                 check,
                 output_check_options(),
-                summary=f"{command.subject} · check its arguments",
+                summary=f"{subject} · check its arguments",
             )
-            if verdict.problem:
-                raise refused(f"arguments: {verdict.problem}"[:2000])
-            approval.check(command)  # the run has continued in the meantime
-        return approval.give(command)
+        except ActivityError:
+            raise refused("arguments: they could not be checked in time; try again") from None
+        if verdict.problem:
+            raise refused(f"arguments: {verdict.problem}"[:2000])
 
     def retry_task(self, command: TaskCommand) -> TaskAnswer:
         if self._run.parking.needs_answer(command.task):

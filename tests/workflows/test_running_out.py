@@ -2,15 +2,19 @@
 
 import asyncio
 import uuid
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from temporalio import activity
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
+from durable_agent_team.contracts.accounts import SetBudget
 from durable_agent_team.contracts.call import CallRequest, CallResult
 from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.ledger import Ledger
 from durable_agent_team.contracts.names import STARTER, WORKFLOW
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import AgentStatus, LedgerAgreement
@@ -64,6 +68,40 @@ async def test_the_signal_wakes_like_the_update(client: Client) -> None:
             "adjust", {"kind": "adjust_budget", "agent": "research", "budget_usd": 1}
         )
         assert (await handle.result()).status is RunStatus.COMPLETED
+
+
+class SlowBooks(FakeWorld):
+    """The provider sets limits when it is let, and then only those that are large enough."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.answers = asyncio.Event(), asyncio.Event()
+
+    @activity.defn
+    async def set_budget(self, request: SetBudget) -> Ledger:
+        self.asked.set()
+        await self.answers.wait()
+        return await super().set_budget(request)
+
+
+@pytest.mark.parametrize("enough", [True, False])
+async def test_the_limit_of_a_parked_call_waits_for_money_that_is_on_its_way(
+    client: Client, enough: bool
+) -> None:
+    world = SlowBooks()
+    given = two_tasks({"park_timeout_seconds": 2, "on_park_timeout": "fail"})
+    more = {"kind": "adjust_budget", "agent": "research", "budget_usd": "0.02" if enough else "0.01"}
+    async with started(client, world, {"team": given}) as handle:
+        ends = (await until(handle, parked)).waiting[0].until
+        assert ends is not None
+        world.books["research"].charges["of another"] = Decimal(0 if enough else "0.001")
+        await handle.signal("adjust", more)
+        await world.asked.wait()
+        await asyncio.sleep((ends - datetime.now(UTC)).total_seconds() + 0.5)
+        assert parked(await state(handle))
+        world.answers.set()
+        report = await report_of(handle)
+    assert report.status is (RunStatus.COMPLETED if enough else RunStatus.FAILED)
 
 
 async def test_too_small_a_raise_parks_again(client: Client) -> None:

@@ -9,12 +9,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from temporalio import activity
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker, WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
 
 from durable_agent_team.client.run_executions import read_executions
 from durable_agent_team.contracts.approvals import ApprovalKind, ApprovalsPage, PendingApproval
+from durable_agent_team.contracts.arguments_check import ArgumentsCheck, ArgumentsVerdict
 from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import LedgerAgreement
@@ -165,6 +167,63 @@ async def test_at_the_limit_a_decision_that_is_there_counts(client: Client, sent
     [decided] = report.decisions
     assert decided.by == ("the time limit" if sent == "not" else "ann@desk")
     assert len(world.orders) == (sent != "not")
+
+
+@pytest.mark.parametrize("default", ["reject", "approve"])
+async def test_at_the_limit_an_edit_counts_whose_check_takes_an_activity(
+    client: Client, default: str
+) -> None:
+    """One that is refused leaves it to the default. No worker runs when the limit passes."""
+    limited = {**ALWAYS, "approval_timeout_seconds": 3, "on_approval_timeout": default}
+    edit = {"kind": "approve", "approved": True, "by": "ann@desk"}
+    world = ToolWorld(once(CALL, ("refund", {"amount": 6})))
+    queue = f"orchestrator-{uuid.uuid4()}"
+    async with on_queue(client, world, queue):
+        handle = await client.start_workflow(
+            WORKFLOW,
+            {"team": tool_team(limited)},
+            id=f"run-{uuid.uuid4()}",
+            task_queue=queue,
+            result_type=RunReport,
+        )
+        until = (await waits(handle, "work:1.1", "work:1.2")).waiting[1].until
+    assert until is not None
+    await handle.signal("adjust", {**edit, "subject": "work:1.1", "arguments": {"amount": 3}})
+    await handle.signal("adjust", {**edit, "subject": "work:1.2", "arguments": {"amount": "no"}})
+    await asyncio.sleep((until - datetime.now(UTC)).total_seconds() + 1)
+    async with on_queue(client, world, queue):
+        report: RunReport = await handle.result()
+    decided = {each.subject: (each.decision, each.by) for each in report.decisions}
+    word = "approved" if default == "approve" else "rejected"
+    assert decided == {"work:1.1": ("edited", "ann@desk"), "work:1.2": (word, "the time limit")}
+    made = sorted(json.loads(each.arguments)["amount"] for each in world.orders)
+    assert made == ([3, 6] if default == "approve" else [3])
+
+
+class Unchecked(ToolWorld):
+    """No worker comes to the end of a check."""
+
+    @activity.defn
+    async def check_arguments(self, check: ArgumentsCheck) -> ArgumentsVerdict:
+        raise ApplicationError("the texts are away")
+
+
+async def test_an_edit_that_cannot_be_checked_is_refused_and_the_run_goes_on(
+    client: Client,
+) -> None:
+    world = Unchecked(once(CALL))
+    async with started(client, world, {"team": tool_team(ALWAYS)}) as handle:
+        await waits(handle, "work:1.1")
+        edit = {"subject": "work:1.1", "approved": True, "arguments": {"amount": 3}}
+        assert "could not be checked in time; try again" in await refusal(handle, edit)
+        await handle.signal("adjust", {"kind": "approve", **edit})
+        while not (state := await waits(handle, "work:1.1")).refusals:
+            await asyncio.sleep(0.05)
+        assert "try again" in state.refusals[0].problem
+        await handle.execute_update("approve", {"subject": "work:1.1", "approved": True})
+        report: RunReport = await handle.result()
+    assert report.status is RunStatus.COMPLETED
+    assert [json.loads(each.arguments) for each in world.orders] == [{"amount": 5}]
 
 
 @asynccontextmanager

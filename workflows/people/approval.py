@@ -21,7 +21,7 @@ from durable_agent_team.contracts.text_ref import Text
 from durable_agent_team.rules.safe_text import shell_command
 from durable_agent_team.rules.tools.approval_rules import limit_summary, parsed_arguments, sha256_of
 from workflows.activity_errors import refused
-from workflows.people.decisions import note_decision, time_left
+from workflows.people.decisions import UNDER_WAY, UnderWay, note_decision, time_left
 from workflows.people.notifier import Notifier
 from workflows.state.open_approval import OpenApproval
 from workflows.state.progress import Progress
@@ -66,6 +66,8 @@ class Approval:
     def __init__(self, progress: Progress, notifier: Notifier) -> None:
         self._progress = progress
         self._notifier = notifier
+        self.edits = UnderWay()
+        """By subject: edited arguments that are being checked."""
 
     async def decide(self, request: ApprovalRequest) -> Verdict:
         """Returns when a person has answered, or the time is over. The answer is used up.
@@ -117,6 +119,13 @@ class Approval:
                 timeout_summary=limit_summary(found.agent, subject, found.what),
             )
         except TimeoutError:
+            if subject in self.edits and workflow.patched(UNDER_WAY):
+                await workflow.wait_condition(
+                    lambda: (
+                        found.answer is not None or progress.stopping or subject not in self.edits
+                    )
+                )
+                return found.answer is not None or progress.stopping
             return found.answer is not None
         return True
 

@@ -14,7 +14,7 @@ from durable_agent_team.contracts.names import STARTER
 from durable_agent_team.contracts.run import Failure, Waiting
 from durable_agent_team.contracts.team import Caller
 from durable_agent_team.rules.safe_text import shell_command
-from workflows.people.decisions import time_left
+from workflows.people.decisions import UNDER_WAY, UnderWay, time_left
 from workflows.people.notifier import Notifier
 from workflows.state.agent_account import AgentAccount
 from workflows.state.progress import Progress
@@ -49,6 +49,8 @@ class Parking:
         self._progress = progress
         self._notifier = notifier
         self._parked: dict[str, _Parked] = {}
+        self.help = UnderWay()
+        """By agent: money that is on its way, or a model that is being looked up."""
 
     async def park(
         self,
@@ -89,7 +91,8 @@ class Parking:
                 timeout_summary=f"{account.agent} · {subject} · parked",
             )
         except TimeoutError:
-            raise _timed_out(caller, failure) from None
+            if not await self._helped(account.agent, woken):
+                raise _timed_out(caller, failure) from None
         finally:
             notifying.cancel()
             del self._parked[subject]
@@ -97,6 +100,13 @@ class Parking:
             self._progress.unpark(subject)
             account.unpark(still_parked=self._is_parked(account.agent))
             self._progress.changed()
+
+    async def _helped(self, agent: str, woken: asyncio.Future[None]) -> bool:
+        """At the time limit: whether what a person has sent before wakes the call."""
+        if agent not in self.help or not workflow.patched(UNDER_WAY):
+            return False
+        await workflow.wait_condition(lambda: woken.done() or agent not in self.help)
+        return woken.done()
 
     def wake_paid(self, agent: str) -> None:
         """Wakes all calls of this agent that money can help."""
