@@ -81,8 +81,8 @@ class ToolDemand(Message):
 
     kind: Literal["payment", "sign_in"]
     url: str = Field("", max_length=2_000)
-    amount: str = Field("", max_length=100)
-    """As the server names it, with its currency."""
+    amount: str = Field("", max_length=200)
+    """As the server names it, with its currency, and who gets it."""
 
 
 class ToolFailure(Message):

@@ -65,7 +65,8 @@ def _answer_to_fault(fault: Fault) -> CalledTool:
         raise ToolUnreachable(fault.text, final=False)
     if fault.stage != "refused":
         raise ToolBroke(fault.text, sent=True)
-    if (demand := demand_in_refusal(fault.status, fault.body)) is not None:
+    demand = demand_in_refusal(fault.status, fault.body, fault.challenge, fault.offer)
+    if demand is not None:
         raise asks(demand)
     if fault.status == 404:
         raise SessionGone(fault.text)

@@ -22,6 +22,8 @@ from activities.tools.mcp.faults import Fault
 from activities.tools.mcp.wire_messages import is_answer, number_of
 
 MAX_REFUSAL_BYTES: Final = 20_000
+MAX_HEADER: Final = 20_000
+"""Of a refusal: what it has to say to a person."""
 WRITE_SECONDS: Final = 60.0
 TAKEN_SECONDS: Final = 5.0
 """How long a server may take to acknowledge a notification, a response, or the end of the session.
@@ -114,7 +116,7 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
             if not is_refusal:
                 raise
             body = b""
-        if is_refusal and (_forgets_session(request, status) or not _is_error(body)):
+        if is_refusal and (_says_enough(request, response) or not _is_error(body)):
             return _answer(status, self._refusal(request, body, response))
         if not is_refusal and status != 202 and body and kind != JSON:
             return _answer(200, Fault("unreadable", "an answer that is no JSON"), message)
@@ -130,7 +132,8 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
             text=f"it answered with status {status}",
             status=status,
             body=body.decode(errors="replace"),
-            challenge=response.headers.get("www-authenticate", "")[:1_000],
+            challenge=response.headers.get("www-authenticate", "")[:MAX_HEADER],
+            offer=response.headers.get("payment-required", "")[:MAX_HEADER],
             url=f"{url.scheme}://{url.netloc.decode()}{url.path}"[:500],
             remedy=self._token_remedy,
         )
@@ -175,6 +178,14 @@ def _kept(response: httpx2.Response) -> dict[str, str]:
     """Headers that a session needs."""
     names = ("content-type", SESSION, "location")
     return {name: response.headers[name] for name in names if name in response.headers}
+
+
+def _says_enough(request: httpx2.Request, response: httpx2.Response) -> bool:
+    """Whether the status says what it is about, also where a JSON-RPC error comes with it: a token
+    or a payment is missing, or the session."""
+    status, headers = response.status_code, response.headers
+    needs_scope = status == 403 and "insufficient_scope" in headers.get("www-authenticate", "")
+    return status in (401, 402) or needs_scope or _forgets_session(request, status)
 
 
 def _forgets_session(request: httpx2.Request, status: int) -> bool:

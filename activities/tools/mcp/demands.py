@@ -4,11 +4,14 @@ Judged by the data of an answer, not by its words; the forms are those that are 
 
 - ATXP: error -30402, `data.paymentRequestUrl` and `data.chargeAmount`; a server that turns
   exceptions into results gives the same as a text, "MCP error -30402: … pay at: URL";
-- MPP (Machine Payments Protocol): error -32042, `data.challenges`;
+- MPP (Machine Payments Protocol): error -32042, or -32043 after a payment that does not count,
+  `data.challenges`; the same under `org.paymentauth/payment-required` in the `_meta` of a result;
+  by HTTP, 402 with `WWW-Authenticate: Payment realm="…", method="…", request="…"`;
 - sign-in by URL elicitation (MCP 2025-11-25, "URL Mode With Elicitation Required Error"): error
   -32042, `data.elicitations[].url`; in 2026-07-28, an input that is required, of mode `url`;
 - x402: `accepts` beside `x402Version`, in the structured content or the text of an error result, in
-  the data of an error, or in the body of an HTTP 402 (coinbase/x402, specs/transports).
+  the data of an error, or with an HTTP 402: in its body, and since version 2 in its header
+  `PAYMENT-REQUIRED` (coinbase/x402, specs/transports).
 
 A call that is answered like this has not run.
 """
@@ -26,12 +29,17 @@ from durable_agent_team.rules.safe_text import one_line
 
 ATXP_CODE: Final = -30402
 URL_OR_PAYMENT_CODE: Final = -32042
+UNVERIFIED_PAYMENT_CODE: Final = -32043
+PAYMENT_META: Final = "org.paymentauth/payment-required"
 MAX_URL: Final = 2_000
-MAX_AMOUNT: Final = 100
+MAX_AMOUNT: Final = 200
+MAX_PART: Final = 100
 LOOKED_AT: Final = 20_000
 """Characters of an error's text."""
 _ATXP_TEXT: Final = re.compile(r"(?<![\d.-])-30402(?!\d)")
 _SIGN_IN_TEXT: Final = re.compile(r"(?<![\d.-])-32042(?!\d)")
+_PAYMENT_SCHEME: Final = re.compile(r"(?:^|,)\s*Payment\s+(?=\w+=)", re.IGNORECASE)
+_PARAMETER: Final = re.compile(r'\b(realm|method|request)="([^"]{0,20000})"')
 _URL: Final = re.compile(r"https?://[^\s\"'<>\\)]{1,1990}")
 
 
@@ -43,10 +51,10 @@ def demand_in_error(code: int, message: str, data: Any) -> ToolDemand | None:
         return _payment(url, _text(data.get("chargeAmount")))
     if found := _x402(data):
         return found
+    if code in (URL_OR_PAYMENT_CODE, UNVERIFIED_PAYMENT_CODE) and (found := _challenged(data)):
+        return found
     if code != URL_OR_PAYMENT_CODE:
         return None
-    if challenges := _mappings(data.get("challenges")):
-        return _mpp(challenges[0])
     for elicitation in _mappings(data.get("elicitations")):
         if url := _url(elicitation.get("url")):
             return ToolDemand(kind="sign_in", url=url)
@@ -57,6 +65,9 @@ def demand_in_result(result: Mapping[str, Any]) -> ToolDemand | None:
     """What a result asks for in place of an answer."""
     if result.get("resultType") == "input_required":
         return _required_sign_in(result.get("inputRequests"))
+    meta = result.get("_meta")
+    if isinstance(meta, Mapping) and (found := _challenged(meta.get(PAYMENT_META))):
+        return found
     if not result.get("isError"):
         return None
     if found := _x402(result.get("structuredContent")):
@@ -68,12 +79,32 @@ def demand_in_result(result: Mapping[str, Any]) -> ToolDemand | None:
     return None
 
 
-def demand_in_refusal(status: int, body: str) -> ToolDemand | None:
-    """What an HTTP refusal asks for."""
+def demand_in_refusal(
+    status: int, body: str, challenge: str = "", offer: str = ""
+) -> ToolDemand | None:
+    """What an HTTP refusal asks for: by its body, and its headers `WWW-Authenticate` and
+    `PAYMENT-REQUIRED`."""
     if status != 402:
         return None
-    found = _json(body)
-    return _x402(found) or _payment(_url_in(body), "")
+    return (
+        _x402(_json(_decoded(offer)))
+        or _in_challenge(challenge)
+        or _demand_in_text(body[:LOOKED_AT])
+        or _payment(_url_in(body), "")
+    )
+
+
+def _in_challenge(header: str) -> ToolDemand | None:
+    scheme = _PAYMENT_SCHEME.search(header)
+    if scheme is None:
+        return None
+    given = reversed(_PARAMETER.findall(header[scheme.end() :]))  # of several, the first
+    return _mpp(dict(given))
+
+
+def _challenged(data: Any) -> ToolDemand | None:
+    challenges = _mappings(data.get("challenges")) if isinstance(data, Mapping) else []
+    return _mpp(challenges[0]) if challenges else None
 
 
 def _demand_in_text(text: str) -> ToolDemand | None:
@@ -118,7 +149,14 @@ def _x402(data: Any) -> ToolDemand | None:
     unit = " on ".join(
         part for part in (_text(name or first.get("asset")), _text(first.get("network"))) if part
     )
-    return _payment(url, f"{amount} atomic units of {unit}" if amount and unit else amount)
+    units = f"{amount} atomic units of {unit}" if amount and unit else amount
+    return _payment(url, _to(units, first.get("payTo")))
+
+
+def _to(amount: str, recipient: Any) -> str:
+    """Who gets it, where the answer says so: the address of a server is not the payee's."""
+    payee = _text(recipient)
+    return f"{amount}, to {payee}" if amount and payee else amount
 
 
 def _mpp(challenge: Mapping[str, Any]) -> ToolDemand:
@@ -128,6 +166,7 @@ def _mpp(challenge: Mapping[str, Any]) -> ToolDemand:
     request = request if isinstance(request, Mapping) else {}
     parts = (request.get("amount"), request.get("currency"), challenge.get("method"))
     amount = " ".join(_text(part) for part in parts if part is not None)
+    amount = _to(amount, request.get("recipient"))
     realm = _text(challenge.get("realm"))
     url = _url(request.get("url")) or _url(realm) or _url(f"https://{realm}" if realm else "")
     return _payment(url, amount)
@@ -151,7 +190,7 @@ def _url_in(text: str) -> str:
 
 def _text(value: Any) -> str:
     is_text = isinstance(value, str | int | float) and not isinstance(value, bool)
-    return str(value)[:MAX_AMOUNT] if is_text else ""
+    return str(value)[:MAX_PART] if is_text else ""
 
 
 def _mappings(value: Any) -> list[Mapping[str, Any]]:

@@ -33,6 +33,8 @@ class Fault:
     """The beginning of what came with that status."""
     challenge: str = ""
     """The header `WWW-Authenticate`."""
+    offer: str = ""
+    """The header `PAYMENT-REQUIRED`."""
     url: str = ""
     """The server's URL, without its query."""
     remedy: str = ""

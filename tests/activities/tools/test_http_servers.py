@@ -250,6 +250,24 @@ async def test_a_server_that_wants_money_before_it_talks_asks() -> None:
             await call("echo")
 
 
+async def test_a_refusal_for_a_person_reaches_no_model_as_a_json_rpc_error() -> None:
+    """Servers send both: the status says what is missing, and the error only "Unauthorized"."""
+    said = {"jsonrpc": "2.0", "id": None, "error": {"code": -32001, "message": "Unauthorized"}}
+    scope = {"www-authenticate": 'Bearer error="insufficient_scope", scope="pay"'}
+    coins = {"www-authenticate": 'Payment id="a", realm="shop.example", method="card"'}
+    async with calling() as (server, call):
+        assert (await call("echo", "on")).text == "on"
+        server.refuses = web.json_response(said, status=401)
+        with pytest.raises(ToolUnreachable, match="status 401: give it a valid token"):
+            await call("echo")
+        server.refuses = web.json_response(said, status=403, headers=scope)
+        with pytest.raises(ToolUnreachable, match="status 403: give it a valid token"):
+            await call("echo")
+        server.refuses = web.json_response(said, status=402, headers=coins)
+        with pytest.raises(ToolAsks, match="to be paid card at https://shop.example"):
+            await call("echo")
+
+
 async def test_a_server_that_refuses_the_token_says_so() -> None:
     async with calling(headers={"Authorization": "$CRM_AUTH"}) as (server, call):
         challenge = {"www-authenticate": f'Bearer realm="{TOKEN}"'}

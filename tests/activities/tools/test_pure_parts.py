@@ -135,6 +135,63 @@ def test_only_402_asks_for_money() -> None:
     assert found.url == "https://shop.example/pay"
 
 
+X402_OFFER = {
+    "x402Version": 2,
+    "resource": {"url": "http://shop.example/mcp"},
+    "accepts": [
+        {
+            "network": "eip155:84532",
+            "asset": "0x036CbD53842c5426634e7929541eC2318f3dCF7e",
+            "amount": "10000",
+            "payTo": "0x209693Bc6afc0C5328bA36FaF03C514EF312287C",
+            "extra": {"name": "USDC"},
+        }
+    ],
+}
+MPP_REQUEST = {"amount": "5", "currency": "usd", "recipient": "acct_1"}
+
+
+def coded(value: Any) -> str:
+    return base64.b64encode(json.dumps(value).encode()).decode()
+
+
+def test_x402_of_version_2_is_in_a_header_by_http() -> None:
+    """As `x402` 2.25 and `@x402/express` send it: the body is `{}`."""
+    found = demand_in_refusal(402, "{}", offer=coded(X402_OFFER))
+    assert found is not None
+    assert found.url == "http://shop.example/mcp"
+    payee = "0x209693Bc6afc0C5328bA36FaF03C514EF312287C"
+    assert found.amount == f"10000 atomic units of USDC on eip155:84532, to {payee}"
+
+
+@pytest.mark.parametrize("first", ["", 'Bearer realm="other", '])
+def test_mpp_is_a_challenge_by_http(first: str) -> None:
+    """As `mppx` 0.11 and `pympp` 0.16 send it; of several, the first."""
+    request = coded(MPP_REQUEST).rstrip("=")
+    one = f'Payment id="a", realm="pay.example", method="stripe", request="{request}"'
+    found = demand_in_refusal(402, "", challenge=f'{first}{one}, Payment id="b", realm="c"')
+    assert found is not None
+    assert (found.url, found.amount) == ("https://pay.example", "5 usd stripe, to acct_1")
+
+
+def test_a_payment_may_be_asked_for_beside_a_result() -> None:
+    challenges = {"challenges": [{"realm": "pay.example", "request": MPP_REQUEST}]}
+    meta = {"org.paymentauth/payment-required": challenges}
+    beside = demand_in_result({"content": [], "_meta": meta})
+    unverified = demand_in_error(-32043, "Payment Verification Failed", challenges)
+    assert beside == unverified
+    assert beside is not None
+    assert beside.amount == "5 usd, to acct_1"
+    assert demand_in_error(-32043, "", {}) is None
+
+
+@given(st.text(max_size=200), st.text(max_size=200), st.text(max_size=200))
+def test_any_refusal_is_read(body: str, challenge: str, offer: str) -> None:
+    found = demand_in_refusal(402, body, f"Payment {challenge}", offer)
+    assert found is not None
+    assert found.url == "" or found.url.startswith("http")
+
+
 def test_an_input_that_is_required_by_address_is_a_sign_in() -> None:
     """MCP 2026-07-28: `InputRequiredResult`."""
     request = {
