@@ -267,6 +267,7 @@ def _result(report: RunReport) -> Json:
         "run": report.workflow_id,
         "status": report.status.value,
         "answer": cut(answer, MAX_ANSWER_BYTES),
+        "cancel_reason": report.cancel_reason,
         "failure": None if report.failure is None else _json(report.failure),
         "total": _json(report.spend.total),
         "ledger_agrees": report.spend.ledger_agrees,

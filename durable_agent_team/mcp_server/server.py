@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
@@ -64,13 +65,23 @@ class HttpAddress:
 
 def make_server(teams: Mapping[str, Path], *, read_only: bool = False) -> MCPServer:
     """A server of all tools, or with `read_only` of those that change nothing."""
-    server: MCPServer = MCPServer(NAME, instructions=INSTRUCTIONS, log_level="ERROR")
+    server: MCPServer = MCPServer(
+        NAME, version=_version(), instructions=INSTRUCTIONS, log_level="ERROR"
+    )
     tools = RunTools(teams)
     for name in READING_TOOLS:
         server.add_tool(getattr(tools, name), annotations=READS)
     for name in () if read_only else ACTING_TOOLS:
         server.add_tool(getattr(tools, name), annotations=ACTS)
     return server
+
+
+def _version() -> str:
+    """Which clients show; a checkout that is not installed has none."""
+    try:
+        return version(NAME)
+    except PackageNotFoundError:
+        return "0"
 
 
 async def serve_stdio(server: MCPServer) -> None:

@@ -67,6 +67,7 @@ async def test_a_client_starts_a_run_and_reads_its_answer_and_price(
 ) -> None:
     run = new_id()
     async with stdio(starter, starter.team()) as client:
+        assert client.server_info.version
         assert {tool.name for tool in (await client.list_tools()).tools} == READING | ACTING
         [team] = (await call(client, "list_teams"))["teams"]
         assert (team["team"], team["tasks"]) == ("brief", ["facts", "prices", "text"])
@@ -100,7 +101,8 @@ async def test_what_waits_is_seen_and_approved(starter: Starter, world: FakeWorl
         await call(client, "wait_for_run", run=other, seconds=20)
         await call(client, "cancel_run", run=other, reason="not now")
         await ended(client, other)
-        assert (await call(client, "run_result", run=other))["status"] == "cancelled"
+        result = await call(client, "run_result", run=other)
+        assert (result["status"], result["cancel_reason"]) == ("cancelled", "not now")
 
 
 async def test_calls_of_tools_are_listed_approved_rejected_and_answered(
