@@ -126,7 +126,8 @@ class _Tool(Message):
     max_attempts: int = Field(3, ge=1, le=20)
     """For calls without effects and idempotent ones; others are not retried."""
     max_calls: int | None = Field(None, ge=1, le=1_000)
-    """In one conversation. After them it is not offered any more."""
+    """In one conversation, without those that a person rejects. After them it is not offered any
+    more."""
     required: bool = False
     """The agent cannot answer before one call of it has succeeded."""
     max_result_bytes: int = Field(16_000, ge=200, le=200_000)

@@ -66,7 +66,7 @@ async def test_a_plan_that_waits_and_a_refused_one_are_notified(client: Client) 
     assert waits.waiting is not None
     assert waits.waiting.subject == "plan"
     assert ended.ended is not None
-    assert ended.ended.cancel_reason == "the plan was refused: no"
+    assert ended.ended.cancel_reason == "the plan was rejected: no"
 
 
 class Deaf(FakeWorld):

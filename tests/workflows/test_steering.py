@@ -282,7 +282,7 @@ async def test_a_refused_plan_costs_nothing_more(client: Client) -> None:
         )
         report = await report_of(handle)
     assert report.status is RunStatus.CANCELLED
-    assert report.cancel_reason == "the plan was refused: too broad"
+    assert report.cancel_reason == "the plan was rejected: too broad"
     assert not world.calls
 
 

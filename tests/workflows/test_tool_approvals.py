@@ -21,6 +21,7 @@ from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import LedgerAgreement
 from tests.support.fakes import FakeWorld
+from tests.support.run_reports import report_of
 from tests.support.sandbox import strict_runner
 from tests.support.tools import ToolWorld, calls
 from tests.workflows.runs import start_on, started, team
@@ -90,6 +91,41 @@ async def test_the_note_of_a_rejection_reaches_the_model(client: Client) -> None
     assert (decided.decision, decided.by, decided.note) == ("rejected", "ann@desk", no["note"])
     assert "work:1.1: rejected by ann@desk at " in str(details)
     assert "ask Ada first" in (report.outcomes[0].output or "")
+
+
+ONE_REFUND = {**ALWAYS, "required": True, "max_calls": 1}
+
+
+def refunds_again(call: CallRequest) -> Any:
+    """Asks for half of it, once the whole has brought no money."""
+    assert call.conversation is not None
+    results = [each.text for entry in call.conversation.entries for each in entry.results]
+    if results and not results[-1].startswith("Not run"):
+        return results[-1]
+    return calls(("refund", {"amount": 10 - 5 * len(results)}))
+
+
+async def test_a_rejected_call_is_none_of_the_calls_that_a_tool_may_have(client: Client) -> None:
+    """The note asks for another one, and there may be only one."""
+    world = ToolWorld(refunds_again)
+    async with started(client, world, {"team": tool_team(ONE_REFUND)}) as handle:
+        await waits(handle, "work:1.1")
+        no = {"subject": "work:1.1", "approved": False, "note": "half of it"}
+        await handle.execute_update("approve", no)
+        await waits(handle, "work:2.1")
+        await handle.execute_update("approve", {"subject": "work:2.1", "approved": True})
+        report: RunReport = await handle.result()
+    assert report.outcomes[0].output == "result of 2.1"
+    assert [json.loads(each.arguments) for each in world.orders] == [{"amount": 5}]
+
+
+async def test_nobody_is_asked_again_where_nobody_has_answered(skipping: Client) -> None:
+    world = ToolWorld(refunds_again)
+    given = tool_team({**ONE_REFUND, "approval_timeout_seconds": 3600})
+    async with started(skipping, world, {"team": given}) as handle:
+        report = await report_of(handle)
+    assert report.status is RunStatus.FAILED
+    assert [each.subject for each in report.decisions] == ["work:1.1"]
 
 
 async def test_edited_arguments_are_checked_and_used(client: Client) -> None:

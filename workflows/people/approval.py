@@ -155,8 +155,8 @@ class Approval:
         return found
 
     async def wait_for(self, subject: str) -> None:
-        """Returns when a person has answered about the plan, or the run stops. A refusal stops the
-        run."""
+        """Returns when a person has answered about the plan, or the run stops. A rejection stops
+        the run."""
         progress = self._progress
         if progress.status is not RunStatus.APPROVAL:
             self._request(subject)
@@ -168,7 +168,7 @@ class Approval:
         progress.approvals.pop(subject, None)
         answer, progress.approval = progress.approval, None
         if answer is not None and not answer.approved:
-            progress.stop(f"the {subject} was refused: {answer.note}".rstrip(": "))
+            progress.stop(f"the {subject} was rejected: {answer.note}".rstrip(": "))
 
     def _request(self, subject: str) -> None:
         progress = self._progress

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from temporalio import workflow
+
 from durable_agent_team.contracts.approvals import ApprovalKind
 from durable_agent_team.contracts.arguments_check import ArgumentsCheck
 from durable_agent_team.contracts.base import round_up
@@ -15,6 +17,9 @@ from durable_agent_team.rules.tools.approval_rules import (
 from workflows.people.approval import Approval, ApprovalRequest
 from workflows.tools import call_texts
 from workflows.tools.one_call import OneCall
+
+NOT_USED_UP = "rejected-calls-are-not-counted"
+"""The patch since which a call that a person rejects uses up none of the tool's `max_calls`."""
 
 
 class CallApproval:
@@ -37,6 +42,8 @@ class CallApproval:
         state.note, state.decided_by, state.decided_at = verdict.note, verdict.by, verdict.at
         if not verdict.approved:
             state.approval = "timed_out" if verdict.timed_out else "rejected"
+            if not verdict.timed_out:
+                _give_back(one)
             text = call_texts.rejected(verdict.note)
             one.end(ToolCallStatus.REJECTED, call_texts.NOT_IN_TIME if verdict.timed_out else text)
             return False
@@ -46,6 +53,13 @@ class CallApproval:
         state.approved_sha256 = approved_sha256(one.facts, one.arguments)
         self._become(one, ToolCallStatus.READY)
         return True
+
+
+def _give_back(one: OneCall) -> None:
+    """The note may ask for another call, of which there may be only one. Where nobody has answered,
+    there is no sense in asking again."""
+    if one.tool.max_calls is not None and workflow.patched(NOT_USED_UP):
+        one.work.made[one.facts.name] -= 1
 
 
 def check_approved(one: OneCall) -> None:

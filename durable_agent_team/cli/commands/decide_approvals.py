@@ -162,8 +162,7 @@ def _decide(
     kind = kind_of(answer.subject)
     outcome = "approved; the run continues" if kind is ApprovalKind.PLAN else "approved"
     if not approved:
-        word = "refused" if kind is ApprovalKind.PLAN else "rejected"
-        outcome = f"{word}; {AFTER_NO[kind]}"
+        outcome = f"rejected; {AFTER_NO[kind]}"
     return print_answer(answer, f"{answer.subject}: {outcome}", json)
 
 

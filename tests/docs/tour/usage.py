@@ -110,7 +110,7 @@ CASES = [
     asking("ask-2", "starter.py approve ask-2 plan", "plan: approved; the run continues"),
     asking("ask-5", "starter.py approvals ask-5", "plan: the plan", "yes", "reject"),
     asking("ask-6", "starter.py reject ask-6 plan --note 'too dear'",
-           "plan: refused; the run is cancelled"),
+           "plan: rejected; the run is cancelled"),
     Case("edit", "starter.py edit refund-2 settle:1.1 arguments.json",
          ["settle:1.1: approved with the arguments of arguments.json"], 0,
          files={**REFUND, "arguments.json": '{"order": "A-17", "share": "half"}'},
