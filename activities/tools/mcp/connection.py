@@ -51,7 +51,9 @@ STALE_SECONDS: Final = 30.0
 """After which a server is asked for its tools again, although it has not said that they changed."""
 END_SECONDS: Final = 15.0
 SAID: Final = 600
-"""Characters of a server's standard error in an error of ours."""
+"""Characters of a server's standard error in an error of ours, and less than these more where they
+would begin within a word: an address to sign in at is of no use without its beginning."""
+WHOLE_WORD: Final = 300
 
 for _name in ("mcp", "client", "httpx2", "httpcore2"):
     # They log what servers send, with its secrets, and every request.
@@ -341,4 +343,10 @@ class Connection:
     def _said(self) -> str:
         said = self._process.said if self._process is not None else ""
         said = " ".join(plain_text(self._scrubber.scrub_message(said)).split())
-        return f"; it said: {said[-SAID:]}" if said else ""
+        return f"; it said: {_end_of(said)}" if said else ""
+
+
+def _end_of(said: str) -> str:
+    cut = max(len(said) - SAID, 0)
+    begin = said.rfind(" ", max(cut - WHOLE_WORD, 0), cut) + 1
+    return said[begin or cut :] if cut else said

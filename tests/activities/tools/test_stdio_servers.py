@@ -92,6 +92,17 @@ async def test_a_server_that_does_not_start_says_why(command: tuple[str, ...], s
     assert caught.value.final
 
 
+async def test_an_address_that_a_server_says_is_whole() -> None:
+    """As `mcp-remote` says where to sign in, before it waits."""
+    address = f"https://issuer.example/authorize?{'a' * 400}"
+    text = f"{'b ' * 500}{address} {'c' * 300}"
+    command = ("sh", "-c", f"echo '{text}' >&2; sleep 60")
+    async with calling(CommandServer(command=command, connect_seconds=1)) as call:
+        with pytest.raises(ToolUnreachable) as caught:
+            await call("echo")
+    assert f"it said: {address} c" in str(caught.value)
+
+
 async def test_a_server_that_never_answers_is_given_up_after_connect_seconds() -> None:
     async with calling(CommandServer(command=("sleep", "60"), connect_seconds=0.3)) as call:
         with pytest.raises(ToolUnreachable, match="did not answer within") as caught:
