@@ -70,8 +70,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "price_usd": "What a call costs the agent's account: reserved before it, settled after it.",
         "timeout_seconds": "How long one attempt of a call may take.",
         "max_attempts": "Of a call without effects, or of an idempotent one.",
-        "max_calls": "In one conversation; one that a person rejects does not count. After that the tool"
-        " is not offered any more.",
+        "max_calls": "In one conversation; one that a person rejects does not count. After that the"
+        " tool is not offered any more.",
         "required": "`true`: the agent cannot answer before one call of it has succeeded.",
         "max_result_bytes": "Of a longer result the model gets the beginning and the end, with a"
         " note of what is left out.",

@@ -1,7 +1,7 @@
 """What a run's history has of the tools of its agents: the calls, and what people decided."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
@@ -45,6 +45,8 @@ class Decision:
     message: Approve | AnswerTask
     identity: str = ""
     """The identity of the client that sent it, as Temporal has it."""
+    confirmed: bool = False
+    """It was an update, which was carried out. A signal may have been refused."""
 
     @property
     def by(self) -> str:
@@ -62,6 +64,8 @@ class Expired:
 
     at: datetime
     subject: str
+    seen_at: datetime
+    """When a worker came to it: what was sent before counts."""
 
 
 @dataclass(frozen=True)
@@ -116,8 +120,7 @@ async def _call(done: RecordedActivity, decode: "Decode[Any]") -> RecordedToolCa
 
 
 async def _decisions(events: Iterable[HistoryEvent], decode: "Decode[Any]") -> list[Decision]:
-    """Updates that were carried out, and signals. A signal may have been refused: then what it
-    names has not changed, and the call's own status says so."""
+    """Updates that were carried out, and signals."""
     found: list[Decision] = []
     accepted: dict[int, tuple[datetime, str, Payloads, str]] = {}
     for event in events:
@@ -146,8 +149,13 @@ async def _expired(events: Iterable[HistoryEvent], decode: "Decode[Any]") -> lis
     """Timers say by their summaries what they end. Their ids begin anew in each execution."""
     found: list[Expired] = []
     waits: dict[str, HistoryEvent] = {}
+    unseen = 0
     for event in events:
-        if event.HasField("timer_started_event_attributes"):
+        if event.HasField("workflow_task_started_event_attributes"):
+            seen_at = event.event_time.ToDatetime(UTC)
+            found[unseen:] = [replace(each, seen_at=seen_at) for each in found[unseen:]]
+            unseen = len(found)
+        elif event.HasField("timer_started_event_attributes"):
             waits[event.timer_started_event_attributes.timer_id] = event
         elif event.HasField("timer_fired_event_attributes"):
             begun = waits.get(event.timer_fired_event_attributes.timer_id)
@@ -155,7 +163,7 @@ async def _expired(events: Iterable[HistoryEvent], decode: "Decode[Any]") -> lis
                 payloads = Payloads(payloads=[begun.user_metadata.summary])
                 subject = subject_of_limit(await decode(payloads, str))
                 at = event.event_time.ToDatetime(UTC)
-                found += [Expired(at, subject)] if subject else []
+                found += [Expired(at, subject, seen_at=at)] if subject else []
     return found
 
 
@@ -166,7 +174,7 @@ async def _decision(
     if kind is None or not args.payloads:
         return ()
     try:
-        return (Decision(at, await decode(args, kind), who),)
+        return (Decision(at, await decode(args, kind), who, confirmed=True),)
     except (ValidationError, ValueError):
         return ()
 

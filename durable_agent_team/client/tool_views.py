@@ -21,6 +21,7 @@ from durable_agent_team.contracts.effects import EffectDecision
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.text_ref import TextRef
 from durable_agent_team.contracts.tool_box import ToolFacts
+from durable_agent_team.rules.tools.approval_rules import approved_sha256, plain_arguments
 
 ZERO = Decimal(0)
 ANSWERS = {
@@ -108,9 +109,11 @@ def _view(
     order = last.order if last is not None else None
     facts = order.facts if order is not None else facts
     result = last.result if last is not None else None
-    approved = [each.message for each in decisions if isinstance(each.message, Approve)]
-    approval = approved[-1] if approved else None
-    limit = expired[-1] if expired and approval is None else None
+    limit = expired[-1] if expired else None
+    counted = _counted(decisions, asked, last, facts, limit, has_ended=message is not None)
+    approval = counted.message if counted and isinstance(counted.message, Approve) else None
+    limit = limit if approval is None else None
+    taken = [*([counted] if counted else ()), *_answers(decisions)]
     text = message.whole if message is not None else result.whole if result is not None else ""
     reference = text if isinstance(text, TextRef) else None
     return ToolCallView(
@@ -120,11 +123,11 @@ def _view(
         source=facts.source if facts is not None else "",
         effects=facts.effects if facts is not None else None,
         arguments=order.arguments if order is not None else asked.arguments,
-        status=_status(asked, last, message, decisions, limit),
+        status=_status(asked, last, message, taken, limit),
         approval=_approval(approval) if limit is None else "timed_out",
         note=approval.note if approval is not None else "",
-        decided_by=decisions[-1].by if decisions else TIME_LIMIT if limit else "",
-        decided_at=decisions[-1].at if decisions else limit.at if limit else None,
+        decided_by=taken[-1].by if taken else TIME_LIMIT if limit else "",
+        decided_at=taken[-1].at if taken else limit.at if limit else None,
         reason=cut(asked.problem or (last.failure if last and last.failure else ""), 1_000),
         result=text if isinstance(text, str) else text.preview,
         result_ref=reference,
@@ -133,6 +136,59 @@ def _view(
         seconds=result.seconds if result is not None else None,
         charged_usd=sum((each.result.charged_usd for each in made if each.result), start=ZERO),
     )
+
+
+def _counted(
+    decisions: Sequence[Decision],
+    asked: ToolCall,
+    last: RecordedToolCall | None,
+    facts: ToolFacts | None,
+    limit: Expired | None,
+    *,
+    has_ended: bool,
+) -> Decision | None:
+    """What decided about the call. It is used up once, so of several the first has decided; but the
+    history has a signal that was refused like one that was carried out. That is seen by what became
+    of the call; an edit of one that was not made may have been either, and is left out."""
+    given = [each for each in decisions if isinstance(each.message, Approve)]
+    confirmed = next((each for each in given if each.confirmed), None)
+    if confirmed is not None:
+        return confirmed
+    shown = approved_sha256(facts, asked.arguments) if facts is not None else None
+    for each in given:
+        said = each.message
+        assert isinstance(said, Approve)
+        is_late = limit is not None and each.at > limit.seen_at
+        is_of_other = said.sha256 is not None and said.sha256 != shown
+        if not is_late and not is_of_other and _became(said, last, has_ended=has_ended):
+            return each
+    return None
+
+
+def _became(said: Approve, last: RecordedToolCall | None, *, has_ended: bool) -> bool:
+    """Whether the call is what it would be after this answer; `last` is None where it was not
+    made."""
+    if last is None:
+        return said.arguments is None and not (said.approved and has_ended)
+    if not said.approved:
+        return False
+    if last.order is None:  # of a local activity
+        return True
+    if said.arguments is None or not last.order.edited:
+        return said.arguments is None and not last.order.edited
+    return last.order.arguments == plain_arguments(said.arguments)
+
+
+def _answers(decisions: Sequence[Decision]) -> list[Decision]:
+    """Those up to the one that has ended the call, after which every other one is refused."""
+    given = [each for each in decisions if isinstance(each.message, AnswerTask)]
+    ends = [each for each in given if _ends(each)]
+    end = next((each for each in ends if each.confirmed), ends[0] if ends else None)
+    return given if end is None else given[: given.index(end) + 1]
+
+
+def _ends(given: Decision) -> bool:
+    return isinstance(given.message, AnswerTask) and given.message.decision in ANSWERS
 
 
 def _status(

@@ -6,12 +6,15 @@ import re
 
 import pytest
 from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
 
 from durable_agent_team.cli.ui.task_calls import TaskLook
 from durable_agent_team.contracts.approvals import PendingApproval
 from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.contracts.conversation_view import ToolCallStatus
+from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import RunState
+from durable_agent_team.contracts.tool_call import ToolFailure, ToolOrder
 from tests.cli.support import Ended, Starter, lines, new_id, serving
 from tests.support.printed_commands import commands_in, parsed
 from tests.support.tools import Said, ToolWorld, calls
@@ -151,6 +154,127 @@ async def test_what_the_time_limit_decides_is_shown(
     task = (await starter("task", run, "settle")).out  # without a worker
     assert f"tool 2.1 shop:refund, effects: once: {shown}" in task
     assert "approval  timed out\n    decided   by the time limit at 20" in task
+
+
+REFUSED_SIGNALS = (
+    {"approved": True, "arguments": {"amount": "much"}},
+    {"approved": True, "sha256": "0" * 64},
+    {"approved": False, "sha256": "0" * 64},
+)
+
+
+@pytest.mark.parametrize(
+    ("default", "shown"), [("reject", "rejected, and not run"), ("approve", "done")]
+)
+async def test_a_refused_signal_is_no_decision_of_a_call(
+    starter: Starter, client: Client, default: str, shown: str
+) -> None:
+    """History has it like one that was carried out."""
+    limited = TEAM.replace(
+        "approve: always",
+        f"approve: always, approval_timeout_seconds: 3, on_approval_timeout: {default}",
+    )
+    run = new_id()
+    async with serving(client, ToolWorld(model)):
+        (starter.folder / "shop.py").write_text("def look(): ...\ndef refund(): ...\n")
+        await starter("start", starter.team(limited), "--id", run)
+        await waiting(starter, run)
+        handle = client.get_workflow_handle(run)
+        for each in REFUSED_SIGNALS:
+            wrong = {"kind": "approve", "subject": "settle:2.1", "by": "ann@desk", **each}
+            await handle.signal("adjust", wrong)
+        await ended(starter, run)
+        assert len((await handle.query("state", result_type=RunState)).refusals) == 3
+    task = (await starter("task", run, "settle")).out
+    assert f"tool 2.1 shop:refund, effects: once: {shown}" in task
+    assert "approval  timed out\n    decided   by the time limit at 20" in task
+
+
+async def test_of_two_signals_the_first_has_decided(starter: Starter, client: Client) -> None:
+    async with serving(client, ToolWorld(model)):
+        run, _ = await begun(starter)
+        handle = client.get_workflow_handle(run)
+        answer = {"kind": "approve", "subject": "settle:2.1"}
+        no = {**answer, "approved": False, "note": "never delivered", "by": "ann@desk"}
+        await handle.signal("adjust", no)
+        await handle.signal("adjust", {**answer, "approved": True, "by": "bob@desk"})
+        await ended(starter, run)
+    task = (await starter("task", run, "settle")).out
+    assert "tool 2.1 shop:refund, effects: once: rejected, and not run" in task
+    assert "approval  rejected: never delivered\n    decided   by ann@desk at 20" in task
+
+
+async def test_of_two_edits_the_one_that_was_used_is_shown(
+    starter: Starter, client: Client
+) -> None:
+    async with serving(client, ToolWorld(model)):
+        run, _ = await begun(starter)
+        handle = client.get_workflow_handle(run)
+        for by, amount in (("ann@desk", "much"), ("bob@desk", 3)):
+            edit = {"subject": "settle:2.1", "approved": True, "arguments": {"amount": amount}}
+            await handle.signal("adjust", {"kind": "approve", **edit, "by": by})
+        await ended(starter, run)
+    task = (await starter("task", run, "settle")).out
+    assert "tool 2.1 shop:refund, effects: once: done" in task
+    assert "approval  edited\n    decided   by bob@desk at 20" in task
+
+
+PAYS_TWICE = TEAM.replace(
+    "tasks:", '      - {python: "shop:pay", effects: once, approve: always}\ntasks:'
+)
+
+
+def pays_twice(call: CallRequest) -> Said:
+    """Two calls side by side, so that the agent does not go on while the second one waits."""
+    assert call.conversation is not None
+    asked = calls(("refund", {"order": "7"}), ("pay", {"order": "8"}))
+    return asked if call.conversation.turn == 1 else "told"
+
+
+async def paying(starter: Starter, team: str) -> str:
+    run = new_id()
+    (starter.folder / "shop.py").write_text("def look(): ...\ndef refund(): ...\ndef pay(): ...\n")
+    assert (await starter("start", starter.team(team), "--id", run)).code == 0
+    return run
+
+
+async def test_a_signal_after_the_limit_has_not_decided(starter: Starter, client: Client) -> None:
+    limited = PAYS_TWICE.replace("always}", "always, approval_timeout_seconds: 2}", 1)
+    async with serving(client, ToolWorld(pays_twice)):
+        run = await paying(starter, limited)
+        handle = client.get_workflow_handle(run)
+        while not (await handle.query("state", result_type=RunState)).decisions:
+            await asyncio.sleep(0.1)
+        late = {"kind": "approve", "subject": "settle:1.1", "approved": True, "by": "ann@desk"}
+        await handle.signal("adjust", late)
+        await starter("reject", run, "settle:1.2", "--note", "no")
+        await ended(starter, run)
+    task = (await starter("task", run, "settle")).out
+    assert "tool 1.1 shop:refund, effects: once: rejected, and not run" in task
+    assert "approval  timed out\n    decided   by the time limit at 20" in task
+
+
+async def test_of_two_answers_to_a_call_the_first_has_ended_it(
+    starter: Starter, client: Client
+) -> None:
+    def lost(order: ToolOrder) -> str:
+        raise ApplicationError("lost", ToolFailure(sent=True), type=ErrorType.EFFECT_UNKNOWN)
+
+    unasked = PAYS_TWICE.replace("approve: always", "approve: never", 1)
+    async with serving(client, ToolWorld(pays_twice, tool=lost)):
+        run = await paying(starter, unasked)
+        handle = client.get_workflow_handle(run)
+        while len((await handle.query("state", result_type=RunState)).waiting) < 2:
+            await asyncio.sleep(0.1)
+        answer = {"kind": "answer", "task": "settle:1.1"}
+        await handle.signal("adjust", {**answer, "decision": "skip", "by": "ann@desk"})
+        late = {**answer, "decision": "result", "result": "paid", "by": "bob@desk"}
+        await handle.signal("adjust", late)
+        await starter("reject", run, "settle:1.2", "--note", "no")
+        await ended(starter, run)
+    task = (await starter("task", run, "settle")).out
+    assert "tool 1.1 shop:refund, effects: once: left out" in task
+    assert "bob@desk" not in task
 
 
 async def test_nothing_that_an_agent_writes_looks_like_a_line_of_ours(

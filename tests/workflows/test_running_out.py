@@ -90,7 +90,11 @@ async def test_the_limit_of_a_parked_call_waits_for_money_that_is_on_its_way(
 ) -> None:
     world = SlowBooks()
     given = two_tasks({"park_timeout_seconds": 2, "on_park_timeout": "fail"})
-    more = {"kind": "adjust_budget", "agent": "research", "budget_usd": "0.02" if enough else "0.01"}
+    more = {
+        "kind": "adjust_budget",
+        "agent": "research",
+        "budget_usd": "0.02" if enough else "0.01",
+    }
     async with started(client, world, {"team": given}) as handle:
         ends = (await until(handle, parked)).waiting[0].until
         assert ends is not None

@@ -264,7 +264,7 @@ async def test_a_refusal_for_a_person_reaches_no_model_as_a_json_rpc_error() -> 
         with pytest.raises(ToolUnreachable, match="status 403: give it a valid token"):
             await call("echo")
         server.refuses = web.json_response(said, status=402, headers=coins)
-        with pytest.raises(ToolAsks, match="to be paid card at https://shop.example"):
+        with pytest.raises(ToolAsks, match=r"to be paid card at https://shop\.example"):
             await call("echo")
 
 
