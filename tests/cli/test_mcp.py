@@ -67,6 +67,7 @@ async def test_a_client_starts_a_run_and_reads_its_answer_and_price(
 ) -> None:
     run = new_id()
     async with stdio(starter, starter.team()) as client:
+        assert client.server_info is not None
         assert client.server_info.version
         assert {tool.name for tool in (await client.list_tools()).tools} == READING | ACTING
         [team] = (await call(client, "list_teams"))["teams"]
