@@ -4,11 +4,15 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
+from temporalio import activity
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
+from durable_agent_team.contracts.accounts import SetBudget
+from durable_agent_team.contracts.arguments_check import ArgumentsCheck, ArgumentsVerdict
 from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.ledger import Ledger
 from durable_agent_team.contracts.run import RunState
 from durable_agent_team.contracts.tool_call import ToolFailure, ToolOrder
 from tests.replay.scenarios.scenario import Handle, Scenarios, ended
@@ -73,7 +77,7 @@ async def tools_and_people(client: Client) -> Handle:
         await handle.execute_update("answer", {"task": "refund:2.1", "decision": "skip"})
         await handle.execute_update("answer", {"task": "refund:2.2", "decision": "retry"})
         for approved in (False, True):
-            await until(handle, lambda now: _waits_for_approval(now, "refund:handoff"))
+            await until(handle, lambda now: _waits(now, "refund:handoff"))
             answer = {"subject": "refund:handoff", "approved": approved, "note": "shorter"}
             await handle.execute_update("approve", answer)
         await handle.result()
@@ -108,6 +112,53 @@ async def tools_and_people_taken_up(client: Client) -> Handle:
     return client.get_workflow_handle(handle.id, run_id=here.run_id)
 
 
+async def decisions_at_limits(client: Client) -> Handle:
+    """A time limit passes while money for a parked call is on its way, and another one while edited
+    arguments are being checked. A call that was rejected is none of the one that there may be."""
+    world = Slow(
+        said_by_turn(tool_calls(("refund", {"n": 1})), tool_calls(("refund", {"n": 2})), "ok")
+    )
+    refund = {"python": "shop.tools:refund", "effects": "once", "approve": "always"}
+    one = {**refund, "approval_timeout_seconds": 2, "required": True, "max_calls": 1}
+    given = clerk(one, budget_usd="0.005", park_timeout_seconds=2)
+    async with started(client, world, {"team": given}) as handle:
+        await until(handle, lambda now: _waits(now, "refund"))
+        money = {"kind": "adjust_budget", "agent": "clerk", "budget_usd": "1"}
+        await _at_the_limit(handle, world, money)
+        await until(handle, lambda now: _waits(now, "refund:1.1"))
+        no = {"subject": "refund:1.1", "approved": False, "note": "half of it"}
+        await handle.execute_update("approve", no)
+        await until(handle, lambda now: _waits(now, "refund:2.1"))
+        edit = {"subject": "refund:2.1", "approved": True, "arguments": {"n": 3}}
+        await _at_the_limit(handle, world, {"kind": "approve", **edit})
+        await handle.result()
+    return handle
+
+
+class Slow(ToolWorld):
+    """Sets limits and checks arguments when it is let."""
+
+    lets = asyncio.Event()
+
+    @activity.defn
+    async def set_budget(self, request: SetBudget) -> Ledger:
+        await self.lets.wait()
+        return await super().set_budget(request)
+
+    @activity.defn
+    async def check_arguments(self, check: ArgumentsCheck) -> ArgumentsVerdict:
+        await self.lets.wait()
+        return await super().check_arguments(check)
+
+
+async def _at_the_limit(handle: Handle, world: Slow, message: dict[str, Any]) -> None:
+    """It has come before the limit of the one that waits, and takes longer."""
+    world.lets.clear()
+    await handle.signal("adjust", message)
+    await asyncio.sleep(2.5)
+    world.lets.set()
+
+
 async def _turns(client: Client, events: int) -> Handle:
     """An agent with tools: parallel calls, a repaired answer, a worker that has forgotten, and a
     tool with an effect."""
@@ -127,7 +178,7 @@ async def _turns(client: Client, events: int) -> Handle:
     return client.get_workflow_handle(handle.id)
 
 
-def _waits_for_approval(now: RunState, subject: str) -> bool:
+def _waits(now: RunState, subject: str) -> bool:
     return any(waiting.subject == subject for waiting in now.waiting)
 
 
@@ -148,4 +199,5 @@ SCENARIOS: Scenarios = {
     "compacted_on_overflow": compacted_on_overflow,
     "tools_and_people": tools_and_people,
     "tools_and_people_taken_up": tools_and_people_taken_up,
+    "decisions_at_limits": decisions_at_limits,
 }
