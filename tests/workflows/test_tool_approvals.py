@@ -215,13 +215,7 @@ async def test_at_the_limit_an_edit_counts_whose_check_takes_an_activity(
     world = ToolWorld(once(CALL, ("refund", {"amount": 6})))
     queue = f"orchestrator-{uuid.uuid4()}"
     async with on_queue(client, world, queue):
-        handle = await client.start_workflow(
-            WORKFLOW,
-            {"team": tool_team(limited)},
-            id=f"run-{uuid.uuid4()}",
-            task_queue=queue,
-            result_type=RunReport,
-        )
+        handle = await start_on(client, queue, {"team": tool_team(limited)})
         until = (await waits(handle, "work:1.1", "work:1.2")).waiting[1].until
     assert until is not None
     await handle.signal("adjust", {**edit, "subject": "work:1.1", "arguments": {"amount": 3}})
