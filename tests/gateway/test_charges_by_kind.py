@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from durable_agent_team.gateway.api_error import ApiError
-from durable_agent_team.gateway.calls.answer import interpret_response
+from durable_agent_team.gateway.calls.answer import CONTENT_FIELDS, interpret_response
 from durable_agent_team.gateway.calls.charge import BilledAnswer
 from durable_agent_team.gateway.calls.chat_request import ChatRequest, parse_chat_request
 from durable_agent_team.gateway.calls.relay import Relay
@@ -160,6 +160,57 @@ def test_usage_is_found_wherever_a_stream_has_it(chunks: list[dict[str, Any]]) -
     assert (billed.amount, billed.estimated) == (325, False)
 
 
+BEGUN = {"prompt_tokens": 100, "completion_tokens": 1, "total_tokens": 101}
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        {"prompt_tokens": 7, "completion_tokens": 20, "total_tokens": 27},
+        {"promptTokens": 7, "completionTokens": 20, "totalTokens": 27},
+        {"input_tokens": 7, "output_tokens": 20},
+    ],
+)
+def test_of_two_usages_that_contradict_each_other_each_count_is_the_larger_one(
+    later: dict[str, Any],
+) -> None:
+    for chunks in ((BEGUN, later), (later, BEGUN)):
+        told = [{**last(None), "usage": chunks[0]}, {**last(), "usage": chunks[1]}]
+        billed = in_chunks(request(CACHED), *told)
+        assert (billed.usage.prompt_tokens, billed.usage.completion_tokens) == (100, 20)
+        assert (billed.amount, billed.estimated) == (325, False)
+
+
+def test_an_earlier_count_is_not_taken_for_a_later_one_that_cannot_be_believed() -> None:
+    asked = request(CACHED)
+    for count in (20.0, "20", -1, True, [20]):
+        bad = {**last(), "usage": {**GOOD, "completion_tokens": count}}
+        billed = in_chunks(asked, {**last(None), "usage": BEGUN}, bad)
+        assert (billed.amount, billed.estimated) == (asked.bound, True)
+        billed = in_chunks(asked, bad, {"choices": [], "usage": GOOD})
+        assert (billed.amount, billed.estimated) == (325, False)
+
+
+@pytest.mark.parametrize("name", CONTENT_FIELDS)
+def test_an_answer_of_no_tokens_that_says_something_costs_the_bound(name: str) -> None:
+    asked = request(CACHED)
+    message = {"role": "assistant", "content": None, name: "Something."}
+    usage = {"prompt_tokens": 100, "completion_tokens": 0}
+    answer = {"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage}
+    billed = interpret_response(200, {}, json.dumps(answer).encode(), asked)
+    assert isinstance(billed, BilledAnswer)
+    assert (billed.amount, billed.estimated) == (asked.bound, True)
+
+
+def test_cached_tokens_that_no_prompt_of_the_request_can_have_are_no_overrun() -> None:
+    asked = request(CACHED)
+    told = {**GOOD, "prompt_tokens_details": {"cached_tokens": 2_000}}
+    assert whole(told, asked).amount == 125 + 2_000 * 125 // 1_000 + 200
+    told["prompt_tokens_details"] = {"cached_tokens": 10**9}
+    billed = whole(told, asked)
+    assert (billed.amount, billed.overrun, billed.estimated) == (325, 0, False)
+
+
 def test_an_event_that_is_a_ping_is_no_chunk() -> None:
     relay = Relay(keep=True)
     answer = StreamedAnswer(replace(request(CACHED), stream=True), relay)
@@ -230,6 +281,7 @@ def test_the_cost_of_an_upstream_counts_where_it_is_more_and_where_it_is_believe
     ("usage", "amount"),
     [
         ({"cost_in_usd_ticks": 37_756_000}, 3_776),
+        ({"estimated_cost": 0.0026}, 2_600),
         ({"cost": {"input_tokens_cost": 1, "total_cost": 0.002}}, 2_000),
         (
             {
@@ -248,7 +300,7 @@ def test_the_cost_is_read_as_each_router_writes_it(usage: dict[str, Any], amount
     believed = replace(asked, target=replace(asked.target, trust_cost=True))
     billed = whole({**GOOD, **usage}, believed)
     assert billed.amount == amount
-    assert not {"cost_in_usd_ticks", "cost_details"} & shown(billed).keys()
+    assert not {"cost_in_usd_ticks", "cost_details", "estimated_cost"} & shown(billed).keys()
 
 
 def test_the_service_tier_that_served_the_call_is_charged() -> None:

@@ -12,6 +12,8 @@ import anthropic
 import openai
 import pytest
 
+from durable_agent_team.gateway.doors.from_messages_answer import ChatChunks, usage_from_messages
+from durable_agent_team.gateway.models.token_usage import TokenUsage, read_usage
 from tests.emulators.messages_api import MessagesApi, signed
 from tests.gateway.client import Agent, Api, content_of
 from tests.support.gateway import running_gateway
@@ -211,6 +213,49 @@ async def test_usage_and_replays_are_those_of_one_call() -> None:
         account = await agent.account()
         assert account["charges"] == 1
         assert account["spent"] == usage["cost"] > 0
+
+
+@pytest.mark.parametrize(
+    ("usage", "read"),
+    [
+        # Moonshot's, of a prompt that was all in its cache; and of one that was not.
+        (
+            {"input_tokens": -1, "cache_read_input_tokens": 33, "output_tokens": 5},
+            TokenUsage(33, 5, 33),
+        ),
+        ({"input_tokens": -1, "output_tokens": 5}, None),
+        ({"input_tokens": "9", "cache_read_input_tokens": 33, "output_tokens": 5}, None),
+        ({"input_tokens": 9.0, "cache_read_input_tokens": 33, "output_tokens": 5}, None),
+        ({"input_tokens": 9, "output_tokens": "5"}, None),
+        ({"input_tokens": 9, "output_tokens": None}, TokenUsage(9, 0)),
+        # A long prompt was put into a few words first, which its own counts do not have.
+        (
+            {
+                "input_tokens": 23000,
+                "output_tokens": 1000,
+                "iterations": [
+                    {"type": "compaction", "input_tokens": 180000, "output_tokens": 3500},
+                    {"type": "message", "input_tokens": 23000, "output_tokens": 1000},
+                ],
+            },
+            TokenUsage(203000, 4500),
+        ),
+    ],
+)
+def test_a_usage_of_messages_is_believed_as_one_of_a_chat_is(
+    usage: dict[str, Any], read: TokenUsage | None
+) -> None:
+    assert read_usage(usage_from_messages(usage)) == read
+
+
+def test_zeros_at_the_end_of_a_stream_do_not_take_the_place_of_its_prompt() -> None:
+    chunks = ChatChunks()
+    begun = {"input_tokens": 5000, "cache_read_input_tokens": 2000, "output_tokens": 1}
+    chunks.feed({"type": "message_start", "message": {"usage": begun}})
+    ended = {"input_tokens": 0, "cache_read_input_tokens": 2000, "output_tokens": 50}
+    chunks.feed({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": ended})
+    (tail,) = chunks.feed({"type": "message_stop"})
+    assert read_usage(tail["usage"]) == TokenUsage(7000, 50, 2000)
 
 
 async def test_images_documents_and_schemas_are_translated() -> None:

@@ -107,6 +107,31 @@ PERPLEXITY = {
     "citation_tokens": 20016,
     "reasoning_tokens": 95305,
 }
+COMPACTED = {
+    "input_tokens": 23000,
+    "output_tokens": 1000,
+    "iterations": [
+        {"type": "compaction", "input_tokens": 180000, "output_tokens": 3500},
+        {"type": "message", "input_tokens": 23000, "output_tokens": 1000},
+    ],
+}
+GEMINI_TOOLS = {
+    "promptTokenCount": 100,
+    "toolUsePromptTokenCount": 500,
+    "candidatesTokenCount": 10,
+}
+BESIDE_THE_PROMPT = {
+    "prompt_tokens": 8,
+    "completion_tokens": 862,
+    "total_tokens": 870,
+    "prompt_tokens_details": {"cached_tokens": 18901},
+}
+WRITTEN_BESIDE_THE_PROMPT = {
+    "prompt_tokens": 10339,
+    "completion_tokens": 2,
+    "total_tokens": 10341,
+    "prompt_tokens_details": {"cached_tokens": 10318, "cache_write_tokens": 5000},
+}
 AUDIO = {
     "prompt_tokens": 100,
     "completion_tokens": 60,
@@ -135,6 +160,11 @@ AUDIO = {
         (LANGCHAIN, TokenUsage(100, 5, 80, 3, reasoning_tokens=3)),
         (PERPLEXITY, TokenUsage(33, 102468, reasoning_tokens=95305)),
         ({**XAI, "total_tokens": 41}, TokenUsage(32, 103, 6, reasoning_tokens=94)),
+        (COMPACTED, TokenUsage(203000, 4500)),
+        (GEMINI_TOOLS, TokenUsage(600, 10)),
+        ({**GEMINI_TOOLS, "totalTokenCount": 610}, TokenUsage(600, 10)),
+        (BESIDE_THE_PROMPT, TokenUsage(18909, 862, 18901)),
+        (WRITTEN_BESIDE_THE_PROMPT, TokenUsage(15339, 2, 10318, 5000)),
         (
             AUDIO,
             TokenUsage(
@@ -169,6 +199,9 @@ def test_every_spelling_is_read(reported: dict[str, Any], read: TokenUsage) -> N
         ({"prompt_tokens_details": {"cached_tokens": 0}}, TokenUsage(100, 20, 64)),
         ({"prompt_tokens_details": [1], "completion_tokens_details": 7}, TokenUsage(100, 20, 64)),
         ({"prompt_cache_miss_tokens": 50}, TokenUsage(114, 20, 64)),
+        # Of two spellings of one count the larger one counts, in whichever order.
+        ({"promptTokens": 7, "completionTokens": 90}, TokenUsage(100, 90, 64)),
+        ({"PromptTokens": 700, "Completion_Tokens": 9}, TokenUsage(700, 20, 64)),
         # Thinking that cannot be a part of the answer is beside it.
         (
             {"completion_tokens_details": {"reasoning_tokens": 30}},
@@ -186,9 +219,19 @@ def test_where_counts_contradict_each_other_the_dearer_reading_counts(
     assert read_usage({**DEEPSEEK, **changes}) == read
 
 
-def test_a_discount_above_the_prompt_is_not_believed() -> None:
+def test_more_cached_tokens_than_the_prompt_has_are_beside_it_or_no_discount() -> None:
     reported = {**OPENAI, "prompt_tokens_details": {"cached_tokens": 17112}}
-    assert read_usage(reported) == TokenUsage(17111, 300, reasoning_tokens=200)
+    assert read_usage(reported) == TokenUsage(34223, 300, 17112, reasoning_tokens=200)
+    plain = TokenUsage(17111, 300, reasoning_tokens=200)
+    assert read_usage(reported, may_add=False) == plain
+
+
+def test_an_iteration_of_another_shape_adds_nothing() -> None:
+    for listed in (None, 5, {}, [None, 7, [], {"input_tokens": "9"}, {"output_tokens": -1}]):
+        assert read_usage({**RESPONSES, "iterations": listed}) == read_usage(RESPONSES)
+    written = {"input_tokens": 1, "cache_creation_input_tokens": 500, "output_tokens": 2}
+    read = read_usage({**RESPONSES, "iterations": [written, written]})
+    assert read == TokenUsage(1002, 30, 80, 922, reasoning_tokens=12)
 
 
 UNBELIEVABLE = [-1, -(10**9), True, 1.0, "5", None, [], {}, 10**12, float("inf")]

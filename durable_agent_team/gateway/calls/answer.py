@@ -1,6 +1,6 @@
 """What an upstream's response means: whether it is billed, what is charged, what the agent gets."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +19,18 @@ from durable_agent_team.gateway.calls.upstream_errors import bounded_text, respo
 from durable_agent_team.gateway.calls.upstream_json import upstream_value
 from durable_agent_team.gateway.json_bodies import dump
 from durable_agent_team.gateway.stores.store import InterruptionCause
+
+CONTENT_FIELDS = (
+    "content",
+    "tool_calls",
+    "function_call",
+    "refusal",
+    "reasoning_content",
+    "reasoning",
+    "reasoning_details",
+    "thinking_blocks",
+)
+"""Of a message or a delta: what a model has written, and a provider counts as its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +64,7 @@ def interpret_response(
     has_content = data is not None and _has_content(data)
     reported = ReportedUsage()
     reported.add(data or {})
-    usage = reported.valid(has_content)
+    usage = reported.valid(data is not None and _has_any(data, CONTENT_FIELDS))
     error = response_error(status, headers, raw, value, has_content=has_content)
     embedded = request.path == EMBEDDINGS_PATH and _has_embeddings(data)
     is_answer = embedded and status == 200
@@ -87,10 +99,14 @@ def _has_choices(data: dict[str, Any]) -> bool:
 
 
 def _has_content(data: dict[str, Any]) -> bool:
+    return _has_any(data, ("content", "tool_calls"))
+
+
+def _has_any(data: dict[str, Any], names: Collection[str]) -> bool:
     if not _has_choices(data):
         return False
     messages = [choice["message"] for choice in data["choices"]]
-    return any(message.get("content") or message.get("tool_calls") for message in messages)
+    return any(message.get(name) for message in messages for name in names)
 
 
 def _bill(data: dict[str, Any], charge: AnswerCharge, error: ApiError | None) -> BilledAnswer:

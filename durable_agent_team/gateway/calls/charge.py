@@ -125,16 +125,23 @@ def _choices(data: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _merged(known: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
-    """The heavier of the two, with what only the other one tells. Of two parts, such as the prompt
-    at first and the answer at the end, each count is the larger one."""
+    """The heavier of the two, with what only the other one tells. Counts only grow: each is the
+    larger one, of the prompt at first and the answer at the end as of two that contradict each
+    other. One that cannot be believed stays until a later one can be."""
+    counts = {
+        name: _later_count(known[name], later[name])
+        for name in known.keys() & later.keys() & COUNTS
+    }
     first, second = read_usage(known), read_usage(later)
     if first is not None and (second is None or second.weight < first.weight):
         known, later = later, known
-    merged = {**known, **{name: value for name, value in later.items() if value}}
-    if first is None or second is None:
-        for name in known.keys() & later.keys() & COUNTS:
-            merged[name] = max(filter(is_count, (known[name], later[name])), default=None)
-    return merged
+    return {**known, **{name: value for name, value in later.items() if value}, **counts}
+
+
+def _later_count(known: Any, later: Any) -> Any:
+    if is_count(known) and is_count(later):
+        return max(known, later)
+    return known if later is None or later in ("", 0) else later
 
 
 def without_usage(data: dict[str, Any]) -> dict[str, Any]:
@@ -162,6 +169,10 @@ def compute_charge(
     tier = _service_tier(reported.fields)
     price = request.price
     own = None if usage is None else price.charge(usage, tier)
+    if own is not None and own > request.bound:
+        less = read_usage(reported.fields.get("usage"), may_add=False)
+        if less is not None and price.charge(less, tier) <= request.bound:
+            usage, own = less, price.charge(less, tier)
     if own is not None and own > MAX_MICRO:
         own = None
     cost = reported_cost(reported.fields)

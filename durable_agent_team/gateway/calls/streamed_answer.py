@@ -8,6 +8,7 @@ from typing import Any
 from durable_agent_team.gateway.amounts import usd_text
 from durable_agent_team.gateway.api_error import ApiError
 from durable_agent_team.gateway.calls.answer import (
+    CONTENT_FIELDS,
     FailedCall,
     UpstreamResult,
     interpret_response,
@@ -31,16 +32,6 @@ from durable_agent_team.gateway.models.token_usage import TokenUsage
 from durable_agent_team.gateway.stores.store import InterruptionCause
 from durable_agent_team.providers.error_body import ends_badly
 
-CONTENT_FIELDS = (
-    "content",
-    "tool_calls",
-    "function_call",
-    "refusal",
-    "reasoning_content",
-    "reasoning",
-    "reasoning_details",
-    "thinking_blocks",
-)
 HEARTBEAT = b"ping"
 """The name of an event without an answer's part, as Anthropic sends it."""
 UNUSUAL = re.compile(r"\\u[dD]|NaN|Infinity|[0-9]{19}|[0-9][eE][+-]?[0-9]{3}|\ufeff")

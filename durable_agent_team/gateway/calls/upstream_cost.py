@@ -2,7 +2,7 @@
 
 Sources: ATXP (`_meta.cascade.cost_usd`), OpenRouter's usage accounting (`usage.cost`, which for a
 key of the operator's own is only the fee), xAI's cost tracking (ticks of 10^-10 USD), Perplexity's
-breakdown (`usage.cost.total_cost`).
+breakdown (`usage.cost.total_cost`), DeepInfra (`usage.estimated_cost`).
 """
 
 import re
@@ -12,7 +12,9 @@ from typing import Any
 from durable_agent_team.gateway.amounts import MAX_MICRO, MICRO
 
 TICKS_PER_MICRO_USD = 10**4
-OPERATORS_COST = frozenset({"cost", "cost_usd", "cost_details", "cost_in_usd_ticks"})
+OPERATORS_COST = frozenset(
+    {"cost", "cost_usd", "estimated_cost", "cost_details", "cost_in_usd_ticks"}
+)
 AMOUNT = re.compile(r"[0-9]{1,30}(\.[0-9]{0,40})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
 
 
@@ -28,6 +30,7 @@ def reported_cost(data: dict[str, Any]) -> int | None:
         data.get("cost"),
         usage.get("cost"),
         usage.get("cost_usd"),
+        usage.get("estimated_cost"),
     ):
         if isinstance(value, dict):  # a breakdown, whose sum Perplexity names so
             value = value.get("total_cost")

@@ -30,6 +30,10 @@ BY_ENDING = {
 """For every other `stop_reason`. A chat has no word for a turn that was paused or broke off
 (`pause_turn`): `length` is the one that says that there is more to come."""
 CACHE_FIELDS = ("cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation")
+PASSED_ON = (*CACHE_FIELDS, "service_tier", "iterations")
+"""Of a usage, with what a chat's spelling has no name for."""
+NONE_UNCACHED = -1
+"""Moonshot's `input_tokens` of a prompt that was all in its cache."""
 
 
 def chat_from_message(message: Json) -> Json:
@@ -108,18 +112,29 @@ def usage_from_messages(usage: Json) -> Json:
     if not usage:
         return {}
     read, written = (count_of(usage, name) for name in CACHE_FIELDS[:2])
-    prompt = count_of(usage, "input_tokens") + read + written
-    completion = count_of(usage, "output_tokens")
+    prompt: Any = count_of(usage, "input_tokens") + read + written
+    completion: Any = count_of(usage, "output_tokens")
     details = object_of(usage, "output_tokens_details")
     thought = count_of(details, "thinking_tokens") or count_of(details, "reasoning_tokens")
+    total = {"total_tokens": prompt + completion}
+    all_cached = usage.get("input_tokens") == NONE_UNCACHED
+    if not _is_count(usage.get("input_tokens")) and not (all_cached and read):
+        prompt, total = usage["input_tokens"], {}  # what cannot be believed stays so
+    if not _is_count(usage.get("output_tokens")):
+        completion, total = usage["output_tokens"], {}
     return {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
-        "total_tokens": prompt + completion,
+        **total,
         "prompt_tokens_details": {"cached_tokens": read, "cache_write_tokens": written},
         **({"completion_tokens_details": {"reasoning_tokens": thought}} if thought else {}),
-        **given({name: usage.get(name) for name in (*CACHE_FIELDS, "service_tier")}),
+        **given({name: usage.get(name) for name in PASSED_ON}),
     }
+
+
+def _is_count(value: Any) -> bool:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return value is None or (whole and value >= 0)
 
 
 @dataclass
@@ -151,7 +166,8 @@ class ChatChunks:
         if kind == "content_block_stop":
             return self._stop()
         if kind == "message_delta":
-            self._usage |= given(object_of(event, "usage"))
+            told = object_of(event, "usage")  # of some servers with zeros for what came before
+            self._usage |= {name: each for name, each in told.items() if each}
             delta = object_of(event, "delta")
             refusal = given({"refusal": _refusal(delta)})
             return [self._chunk(refusal, **_ending(delta))]

@@ -70,6 +70,11 @@ LIFETIMES = "cache_creation"
 WRITTEN_5M, WRITTEN_1H = "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"
 OUTSIDE = "thoughts_token_count"
 """Gemini's thinking, which its count of the answer never has."""
+TOOL_USE = "tool_use_prompt_token_count"
+"""Gemini's prompts of its own tools, which its count of the prompt never has."""
+ITERATIONS = "iterations"
+"""Anthropic's list of what a model was asked on the way, such as for a summary of a long prompt:
+the usage around it counts only the last one."""
 REASONING = frozenset({"reasoning_tokens", "thinking_tokens", "reasoning", OUTSIDE})
 CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -111,9 +116,10 @@ class TokenUsage:
         return self.prompt_tokens + self.completion_tokens, sum(map(bool, kinds))
 
 
-def read_usage(reported: Any) -> TokenUsage | None:
+def read_usage(reported: Any, *, may_add: bool = True) -> TokenUsage | None:
     """The tokens that a provider's `usage` reports; None if it tells neither prompt nor answer, or
-    what it tells cannot be believed. A prompt never has 0 tokens."""
+    what it tells cannot be believed. A prompt never has 0 tokens. `may_add`: whether more cached
+    tokens than the prompt has are believed, as tokens beside it; without, they are no discount."""
     if not isinstance(reported, dict):
         return None
     plain = reported.keys() <= PLAIN
@@ -130,19 +136,29 @@ def read_usage(reported: Any) -> TokenUsage | None:
         completion = max(completion, (total or 0) - prompt)
         return TokenUsage(prompt, completion) if prompt else None
     cached, written, written_1h = _caching(reported)
-    prompt = max(prompt, _hits_and_misses(reported))
+    prompt = max(prompt, _hits_and_misses(reported)) + max(
+        _counts((reported,), (TOOL_USE,)), default=0
+    )
     reasoning = max(_counts(_parts(reported, COMPLETION_DETAILS), REASONING), default=0)
     rest = None if total is None else total - prompt - completion
     if cached + written and _caching_is_outside(
         reported, prompt, cached + written, rest, reasoning
     ):
         prompt += cached + written
+    elif cached + written > prompt and not may_add:
+        cached = written = written_1h = 0
     elif cached + written > prompt:
-        cached = written = written_1h = 0  # they contradict the prompt: no discount
+        # Routers pass both counts on as each provider has them: without what was read from the
+        # cache, and without what was written to it.
+        prompt += written + (cached if cached > prompt else 0)
     if reasoning > completion or OUTSIDE in reported:
         completion += reasoning  # thinking is no part of less
     if total is not None:
         completion = max(completion, total - prompt)
+    if ITERATIONS in reported:
+        asked, answered, wrote = _iterations(reported[ITERATIONS])
+        prompt, completion = max(prompt, asked), max(completion, answered)
+        written = max(written, min(wrote, prompt - cached))
     if prompt == 0:
         return None
     found = TokenUsage(prompt, completion, cached, written, written_1h, reasoning)
@@ -185,6 +201,18 @@ def _caching(reported: Reported) -> tuple[int, int, int]:
     minutes = max(_counts(lifetimes, (WRITTEN_5M,)), default=0)
     written = max(_counts(parts, WRITTEN), default=0)
     return cached, max(written, hour + minutes), hour
+
+
+def _iterations(listed: Any) -> tuple[int, int, int]:
+    """The tokens of all prompts and of all answers, and those that were written to the cache."""
+    prompt = completion = written = 0
+    for each in listed if isinstance(listed, list) else []:
+        if isinstance(each, dict):
+            cached, wrote, _ = _caching(each)
+            prompt += (_largest(each, PROMPT) or 0) + cached + wrote
+            completion += _largest(each, COMPLETION) or 0
+            written += wrote
+    return prompt, completion, written
 
 
 def _hits_and_misses(reported: Reported) -> int:
@@ -243,12 +271,16 @@ def _parts(reported: Reported, details: tuple[str, ...]) -> list[Reported]:
 
 
 def _in_snake_case(reported: Reported) -> Reported:
+    """Of a count that is there in both spellings, the larger one is kept."""
     if all(map(str.islower, reported)):
         return reported
-    return {
-        CAMEL.sub("_", name).lower(): _in_snake_case(value) if isinstance(value, dict) else value
-        for name, value in reported.items()
-    }
+    found: Reported = {}
+    for name, value in reported.items():
+        spelled = CAMEL.sub("_", name).lower()
+        value = _in_snake_case(value) if isinstance(value, dict) else value
+        known = found.get(spelled)
+        found[spelled] = max(known, value) if is_count(known) and is_count(value) else value
+    return found
 
 
 def _largest(reported: Reported, names: tuple[str, ...]) -> int | None:
