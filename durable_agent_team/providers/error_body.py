@@ -12,8 +12,10 @@ The shapes are those that the providers document:
 - Baidu: `{"error_code", "error_msg"}`
 - Gemini, of a prompt that it does not answer: `{"promptFeedback": {"blockReason"}}`, no candidates
 - others: `{"errors": [...]}`, `{"detail": ...}`, `{"code", "message"}`, a bare text
+- proxies: the provider's error as JSON in the `message` of one of their own
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,6 +42,7 @@ WAITS = {
 }
 """Fields of an error that say how long to wait, and the header that says the same."""
 MAX_CODES = 20
+MAX_INNER = 20_000
 MAX_ITEMS = 20
 """At most this many entries of a list in an error are read."""
 FAILED = frozenset({"error", "insufficient_system_resource"})
@@ -205,14 +208,25 @@ def _read(error: Any, around: Mapping[str, Any]) -> ErrorBody:
     message = next((each for each in _texts(error, TEXT_FIELDS)), None)
     if message is None and around:
         message = next((each for each in _texts(around, TEXT_FIELDS)), None)
+    quoted = _quoted(message)
     return ErrorBody(
-        code=_text(error.get("code")),
-        codes=tuple([*codes, *_texts(metadata, ("limit_source",))][:MAX_CODES]),
-        status=_status(error) or _status(around),
-        message=message,
-        headers=_told_waits((error, metadata, around)),
-        details=tuple(listed),
+        code=_text(error.get("code")) or quoted.code,
+        codes=tuple([*codes, *_texts(metadata, ("limit_source",)), *quoted.codes][:MAX_CODES]),
+        status=_status(error) or _status(around) or quoted.status,
+        message=quoted.message or message,
+        headers={**quoted.headers, **_told_waits((error, metadata, around))},
+        details=(*listed, *quoted.details),
     )
+
+
+def _quoted(message: str | None) -> ErrorBody:
+    """The error that a message is, as JSON."""
+    if message is None or len(message) > MAX_INNER or message.lstrip()[:1] not in ("{", "["):
+        return ErrorBody()
+    try:
+        return stated_error(json.loads(message)) or ErrorBody()
+    except (ValueError, RecursionError):
+        return ErrorBody()
 
 
 def _told_waits(parts: tuple[Mapping[str, Any], ...]) -> Mapping[str, Any]:

@@ -61,12 +61,19 @@ def read_error(found: ErrorBody) -> ProviderError:
 def _kind_of(status: int, found: ErrorBody) -> ProviderError:
     if IN_FLIGHT in found.codes:
         return ProviderError(ErrorKind.WAIT, 429, found)
-    if status == 402 or _is_about_funds(found.codes):
+    if status == 402 or _is_about_funds(found.codes) or _is_suspended(status, found):
         return ProviderError(ErrorKind.OUT_OF_FUNDS, status, found)
     waits = status in WAITING or status >= 500
     return ProviderError(ErrorKind.WAIT if waits else ErrorKind.FINAL, status, found)
 
 
+def _is_suspended(status: int, found: ErrorBody) -> bool:
+    """Fireworks has the code `PRECONDITION_FAILED` for an account that has not paid, and for a
+    model that cannot be loaded."""
+    return status == 412 and SUSPENDED.search((found.message or "")[:1_000]) is not None
+
+
+SUSPENDED: Final = re.compile(r"spending limit|past invoices|/billing", re.IGNORECASE)
 WAITING: Final = frozenset({408, 409, 425, 429, 498})
 """With 498, Groq says that its flex tier has no room at the moment."""
 IN_FLIGHT: Final = "openrouter_in_flight_budget"

@@ -1,5 +1,6 @@
 """What an error means, in the spelling of each provider."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,16 @@ def error(**fields: Any) -> dict[str, Any]:
 def choice(**fields: Any) -> dict[str, Any]:
     return {"choices": [{"index": 0, "message": {"role": "assistant", "content": ""}, **fields}]}
 
+
+def quoted(*arounds: str, **fields: Any) -> dict[str, Any]:
+    """An error in the message of an error, as JSON, in that of another, and so on."""
+    found = error(**fields)
+    for around in arounds:
+        found = {"error": {"message": json.dumps(found), "type": around}}
+    return found
+
+
+SUSPENDED = "Account x is suspended, possibly due to reaching the monthly spending limit."
 
 BY_PROVIDER: list[tuple[str, int, Any, ErrorKind]] = [
     ("OpenAI", 429, error(type="requests", code="rate_limit_exceeded"), WAIT),
@@ -87,6 +98,13 @@ BY_PROVIDER: list[tuple[str, int, Any, ErrorKind]] = [
     ("Alibaba", 403, error(code="PostpaidBillOverdue"), FUNDS),
     ("Z.ai", 429, error(code=1113), FUNDS),
     ("Baidu", 429, {"error_code": 18, "error_msg": "Open api qps request limit reached"}, WAIT),
+    ("Fireworks", 412, error(code="PRECONDITION_FAILED", message=SUSPENDED), FUNDS),
+    ("Fireworks", 412, error(code="PRECONDITION_FAILED", message="It has not loaded."), FINAL),
+    ("a proxy", 500, quoted("upstream_error", code="insufficient_quota"), FUNDS),
+    ("a proxy", 502, quoted("proxy", "proxy", type="InsufficientBalance"), FUNDS),
+    ("a proxy", 400, quoted("proxy", code=429, status="RESOURCE_EXHAUSTED"), WAIT),
+    ("a proxy", 400, error(message='{"error": {"code": "insufficient_quota"'), FINAL),
+    ("a proxy", 400, error(message="[" * 10_000), FINAL),
     ("a proxy", 502, "<html>Bad Gateway</html>", WAIT),
     ("a proxy", 403, None, FINAL),
 ]

@@ -1,5 +1,6 @@
 """How long a provider asks to wait, in each way to say it."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -25,9 +26,17 @@ def quoted(headers: dict[str, Any]) -> Any:
     return {"error": {"code": 429, "message": "x", "metadata": {"headers": headers}}}
 
 
+def in_a_message(inner: Any) -> Any:
+    """As Google's command line client passes it on."""
+    return {"error": {"message": json.dumps(inner), "code": 429, "status": "Too Many Requests"}}
+
+
 ZERO = {"x-ratelimit-remaining-requests": "0"}
 
 TABLE: list[tuple[dict[str, str], Any, float | None]] = [
+    ({}, in_a_message(google("34s")), 34),
+    ({}, in_a_message(google("34s")[0]), 34),
+    ({}, in_a_message(quoted({"retry-after": "7"})), 7),
     ({"Retry-After": "60"}, None, 60),
     ({"retry-after": "1.5"}, None, 1.5),
     ({"RETRY-AFTER": format_datetime(IN_A_MINUTE, usegmt=True)}, None, 60),

@@ -15,7 +15,11 @@ from durable_agent_team.gateway.calls.charge import (
 )
 from durable_agent_team.gateway.calls.chat_request import EMBEDDINGS_PATH, ChatRequest
 from durable_agent_team.gateway.calls.tool_call_ids import fill_ids
-from durable_agent_team.gateway.calls.upstream_errors import bounded_text, response_error
+from durable_agent_team.gateway.calls.upstream_errors import (
+    bounded_text,
+    is_success,
+    response_error,
+)
 from durable_agent_team.gateway.calls.upstream_json import upstream_value
 from durable_agent_team.gateway.json_bodies import dump
 from durable_agent_team.gateway.stores.store import InterruptionCause
@@ -67,21 +71,21 @@ def interpret_response(
     usage = reported.valid(data is not None and _has_any(data, CONTENT_FIELDS))
     error = response_error(status, headers, raw, value, has_content=has_content)
     embedded = request.path == EMBEDDINGS_PATH and _has_embeddings(data)
-    is_answer = embedded and status == 200
+    is_answer = embedded and is_success(status)
     if data is not None and (usage is not None or is_answer or _is_answer(status, data, error)):
         fill_ids(data, request.body_hash)
         return _bill(data, compute_charge(reported, usage, request), error)
     if error is not None:
         return FailedCall(error)
     what = "no choices and no usage" if data is not None else "something that is not a JSON object"
-    message = f"The upstream answered 200 with {what}: {bounded_text(raw)}"
+    message = f"The upstream answered {status} with {what}: {bounded_text(raw)}"
     malformed = ApiError(502, "upstream_error", "malformed_upstream", message)
     return FailedCall(malformed, InterruptionCause.MALFORMED_ANSWER)
 
 
 def _is_answer(status: int, data: dict[str, Any], error: ApiError | None) -> bool:
     """Whether a response without usage is billed: it has content, or no error instead of it."""
-    return status == 200 and _has_choices(data) and (error is None or _has_content(data))
+    return is_success(status) and _has_choices(data) and (error is None or _has_content(data))
 
 
 def _has_embeddings(data: dict[str, Any] | None) -> bool:

@@ -31,12 +31,17 @@ MAX_ERROR_TEXT = 2_000
 MAX_ERROR_CODE = 100
 
 
+def is_success(status: int) -> bool:
+    """Some servers answer a POST with 201: an answer is one with every status of success."""
+    return 200 <= status < 300
+
+
 def response_error(
     status: int, headers: Mapping[str, str], raw: bytes, value: Any, *, has_content: bool
 ) -> ApiError | None:
     """The error that a response is or has; None if it is an answer. `value`: `raw` as JSON, or
     None. An answer with content that did not break off is an answer, whatever stands beside it."""
-    if status != 200:
+    if not is_success(status):
         error = provider_error(status, value)
         return _api_error(error, headers, raw, f"The upstream answered {status}")
     if has_content and not (isinstance(value, dict) and failed_choice(value)):
@@ -45,7 +50,7 @@ def response_error(
     if inside is None:
         return None
     number = f" {inside.status}" if inside.is_known else ""
-    begins = f"The upstream answered 200 with the error{number}"
+    begins = f"The upstream answered {status} with the error{number}"
     return _api_error(inside, headers, raw, begins, "upstream_error")
 
 

@@ -1,7 +1,8 @@
 """Reads JSON of an upstream: leniently, since an answer that can be read may have been billed.
 
 What is not JSON, or could not be written as JSON again, becomes text: NaN, Infinity, `1e999`, and
-numbers of hundreds of digits. The rest of the answer stays usable, and its usage counts.
+numbers of hundreds of digits. The rest of the answer stays usable, and its usage counts. What
+comes after an object is left out; of a name that it has twice, the value that says more counts.
 """
 
 import json
@@ -21,8 +22,11 @@ def upstream_object(raw: bytes) -> dict[str, Any] | None:
 def upstream_value(raw: bytes) -> dict[str, Any] | list[Any] | None:
     """A JSON object or list, as Google puts errors into one; None as in `upstream_object`."""
     try:
-        text = raw.decode(errors="replace").removeprefix("\ufeff")
-        data = _DECODER.decode(text)
+        text = raw.decode(errors="replace").removeprefix("\ufeff").lstrip()
+        decoder = _CAREFUL if any(raw.count(name) > 1 for name in TOLD_ONCE) else _DECODER
+        data, end = decoder.raw_decode(text)
+        if isinstance(data, list) and text[end:].strip():
+            return None
     except (ValueError, RecursionError):
         return None
     if not isinstance(data, dict | list):
@@ -40,7 +44,31 @@ def _whole(text: str) -> int | str:
     return int(text) if len(text) <= MAX_DIGITS else text[:MAX_DIGITS]
 
 
+def _one_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        found[name] = _fuller(found[name], value) if name in found else value
+    return found
+
+
+def _fuller(first: Any, second: Any) -> Any:
+    """The larger of two numbers, the parts of two objects; of other values the second one, unless
+    only the first says something."""
+    if not first or not second:
+        return second or first
+    if isinstance(first, dict) and isinstance(second, dict):
+        return _one_of_each([*first.items(), *second.items()])
+    if isinstance(first, int | float) and isinstance(second, int | float):
+        return max(first, second)
+    return second
+
+
+TOLD_ONCE = (b'"usage"', b'"prompt_tokens"', b'"completion_tokens"', b'"total_tokens"', b'"cost"')
+"""Where none of these comes twice, the price of an answer is not told twice either."""
 _DECODER = json.JSONDecoder(parse_float=_number, parse_int=_whole, parse_constant=str)
+_CAREFUL = json.JSONDecoder(
+    parse_float=_number, parse_int=_whole, parse_constant=str, object_pairs_hook=_one_of_each
+)
 
 
 def _depth_is_bounded(data: Any) -> bool:

@@ -11,6 +11,8 @@ import aiohttp
 
 READ_BYTES = 16 * 1024
 PIECE_BYTES = 64 * 1024
+MEMBER = b"\x1f\x8b\x08"
+"""How one of gzip begins."""
 
 
 class BodyTooLong(Exception):
@@ -32,7 +34,7 @@ async def read_pieces(response: aiohttp.ClientResponse, most: int) -> AsyncItera
         if unpacker is None:
             yield piece
             continue
-        while piece and not unpacker.eof:
+        while piece:
             part, piece = unpacker.unpack(piece)
             unpacked += len(part)
             if unpacked > most:
@@ -57,20 +59,25 @@ async def read_body(response: aiohttp.ClientResponse, most: int) -> bytes:
 
 
 class _Unpacker:
-    """Unpacks gzip or deflate, at most PIECE_BYTES at a time."""
+    """Unpacks gzip or deflate, at most PIECE_BYTES at a time. A body of gzip can have several
+    members (RFC 1952); other bytes after its end are left out."""
 
     def __init__(self, encoding: str) -> None:
         self._encoding = encoding
         # 32: zlib's or gzip's header, whichever is there.
         self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)
         self._fresh = True
-
-    @property
-    def eof(self) -> bool:
-        return self._inflate.eof
+        self._next = b""
+        """The beginning of what comes after a member."""
 
     def unpack(self, packed: bytes) -> tuple[bytes, bytes]:
         """Returns an unpacked part, and what is still to be unpacked."""
+        if self._inflate.eof:
+            packed = self._next + packed
+            self._next = packed[: len(MEMBER)]
+            if self._next != MEMBER:
+                return b"", b""
+            self._inflate, self._next = zlib.decompressobj(zlib.MAX_WBITS | 16), b""
         try:
             part = self._inflate.decompress(packed, PIECE_BYTES)
         except zlib.error as error:
@@ -80,7 +87,7 @@ class _Unpacker:
                 return self.unpack(packed)
             raise BodyNotUnpacked(f"a body that is not {self._encoding}: {error}") from None
         self._fresh = False
-        return part, self._inflate.unconsumed_tail
+        return part, self._inflate.unused_data or self._inflate.unconsumed_tail
 
 
 def _unpacker(content_encoding: str) -> _Unpacker | None:

@@ -1,7 +1,7 @@
 """An upstream with an OpenAI-compatible HTTP API."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from urllib.parse import quote
 
 import aiohttp
@@ -19,6 +19,8 @@ from durable_agent_team.gateway.calls.secret_filter import SecretFilter
 from durable_agent_team.gateway.calls.spoken import ChatStream, Chunks, chat_body
 from durable_agent_team.gateway.calls.streamed_answer import StreamedAnswer, from_plain_response
 from durable_agent_team.gateway.calls.time_limit import DEFAULT_SETTING, TimeLimit
+from durable_agent_team.gateway.calls.unasked_stream import begins_as_json, whole_answer
+from durable_agent_team.gateway.calls.upstream_errors import is_success
 from durable_agent_team.gateway.doors.from_messages_answer import ChatChunks
 from durable_agent_team.gateway.doors.from_responses_events import ResponseChunks
 from durable_agent_team.gateway.keys import Scrubber
@@ -131,7 +133,13 @@ class HttpUpstream:
             raw = self._secrets.body(await read_body(response, self._limits.max_answer_bytes))
         except BodyNotUnpacked as error:
             return str(error).encode()
-        return chat_body(raw, request.target.origin) if request.path in SPOKEN else raw
+        return self._translated(raw, request)
+
+    @staticmethod
+    def _translated(raw: bytes, request: ChatRequest) -> bytes:
+        if request.path in SPOKEN:
+            return chat_body(raw, request.target.origin)
+        return whole_answer(raw)
 
     async def _complete_stream(
         self, request: ChatRequest, headers: dict[str, str], relay: Relay
@@ -147,16 +155,21 @@ class HttpUpstream:
                 sending as response,
             ):
                 kind = response.headers.get("content-type", "")
-                if response.status != 200 or kind.startswith("application/json"):
+                status = response.status
+                if not is_success(status) or kind.startswith("application/json"):
                     limit = ("answered", "GATEWAY_MAX_ANSWER_BYTES", self._limits.max_answer_bytes)
                     raw = await self._read_plain(response, request)
-                    return from_plain_response(
-                        response.status, response.headers, raw, request, relay
-                    )
+                    return from_plain_response(status, response.headers, raw, request, relay)
+                pieces = read_pieces(response, self._limits.max_stream_bytes)
+                first = await anext(pieces, b"")
+                if begins_as_json(first):
+                    raw = first + b"".join([piece async for piece in pieces])
+                    raw = self._translated(self._secrets.body(raw), request)
+                    return from_plain_response(status, response.headers, raw, request, relay)
                 answer.headers = response.headers
                 chunks = SPOKEN.get(request.path)
                 spoken = ChatStream(chunks(request.target.origin)) if chunks else None
-                await self._read_events(response, answer, timeout, spoken)
+                await self._read_events(first, pieces, answer, timeout, spoken)
         except TimeoutError:
             return answer.result(self._timed_out(request), cut=True)
         except BodyTooLong:
@@ -169,19 +182,21 @@ class HttpUpstream:
 
     async def _read_events(
         self,
-        response: aiohttp.ClientResponse,
+        piece: bytes,
+        further: AsyncIterator[bytes],
         answer: StreamedAnswer,
         timeout: asyncio.Timeout,
         spoken: ChatStream | None,
     ) -> None:
-        """Reads to the end. Raises BodyTooLong after GATEWAY_MAX_STREAM_BYTES."""
+        """Reads to the end, from `piece` on. Raises BodyTooLong after GATEWAY_MAX_STREAM_BYTES."""
         closing = False
-        async for piece in read_pieces(response, self._limits.max_stream_bytes):
+        while piece:
             answer.feed(piece if spoken is None else spoken.feed(piece))
             if answer.over and not closing:
                 closing = True
                 soon = asyncio.get_running_loop().time() + AFTER_DONE_SECONDS
                 timeout.reschedule(min(soon, timeout.when() or soon))
+            piece = await anext(further, b"")
         if spoken is not None:
             answer.feed(spoken.end())
         answer.end_of_stream()

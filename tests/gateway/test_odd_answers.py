@@ -1,0 +1,152 @@
+"""Answers that can be read though they do not come as they should: they were made and billed, so
+they are paid once and handed on."""
+
+import gzip
+import json
+from typing import Any
+
+import aiohttp
+import pytest
+
+from durable_agent_team.gateway.calls.unasked_stream import whole_answer
+from durable_agent_team.gateway.calls.upstream_json import upstream_object
+from tests.gateway.client import Api, body, streamed
+from tests.support.gateway import running_gateway
+from tests.support.raw_upstream import raw_upstream, response
+
+USAGE = {"prompt_tokens": 20, "completion_tokens": 5, "total_tokens": 25}
+CHOICE = {"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}
+WHOLE = json.dumps({"choices": [CHOICE], "usage": USAGE}).encode()
+EVENTS = "text/event-stream"
+
+
+def events(*chunks: Any, done: bool = True) -> bytes:
+    lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks]
+    return "".join([*lines, "data: [DONE]\n\n" if done else ""]).encode()
+
+
+def delta(finish: str | None = None, **parts: Any) -> dict[str, Any]:
+    return {"id": "x", "choices": [{"index": 0, "delta": parts, "finish_reason": finish}]}
+
+
+STREAM = events(
+    delta(role="assistant", content="h"),
+    delta(content="i"),
+    {**delta("stop"), "usage": USAGE},
+)
+TWICE = WHOLE[:-1] + b', "usage": {"prompt_tokens": 0, "completion_tokens": 1}}'
+ODD = {
+    "created": response(WHOLE, status="201 Created"),
+    "partial": response(WHOLE, status="206 Partial Content"),
+    "created, streamed": response(STREAM, status="201 Created", kind=EVENTS),
+    "a stream": response(STREAM, kind=EVENTS),
+    "a stream that is called JSON": response(STREAM),
+    "a stream after a heartbeat": response(b"\xef\xbb\xbf: wait\n\n" + STREAM),
+    "JSON that is called a stream": response(WHOLE, kind=EVENTS),
+    "JSON after empty lines": response(b"\n\n \n" + WHOLE, kind=EVENTS),
+    "bytes after it": response(WHOLE + b"\n<!-- served by x -->"),
+    "the end of a stream after it": response(WHOLE + b"\n\ndata: [DONE]\n\n"),
+    "itself after it": response(WHOLE * 2),
+    "usage twice": response(TWICE),
+    "counts twice": response(WHOLE.replace(b'": 25', b'": 25, "completion_tokens": 1')),
+    "several members": response(
+        gzip.compress(WHOLE[:50]) + gzip.compress(b"") + gzip.compress(WHOLE[50:]),
+        Content_Encoding="gzip",
+    ),
+    "padded gzip": response(gzip.compress(WHOLE) + b"\0" * 50, Content_Encoding="gzip"),
+}
+
+
+@pytest.mark.parametrize("sent", [body(), streamed(usage=True)], ids=["plain", "stream"])
+@pytest.mark.parametrize("what", ODD)
+async def test_an_answer_that_can_be_read_is_paid_once(what: str, sent: dict[str, Any]) -> None:
+    async with (
+        raw_upstream(ODD[what]) as url,
+        running_gateway(url) as gateway,
+        aiohttp.ClientSession() as http,
+    ):
+        agent = await Api(gateway.url, http).open()
+        reply = await agent.chat(sent, key="k")
+        assert reply.status == 200, reply.text
+        streams = reply.headers["content-type"].startswith(EVENTS)
+        assert streams == bool(sent.get("stream"))
+        text = reply.content if streams else reply.json["choices"][0]["message"]["content"]
+        assert text == "hi"
+        (line,) = await agent.ledger()
+        assert (float(line["amount"]), line["estimated"]) == (0.00003, False)
+
+
+@pytest.mark.parametrize("status", ["201 Created", "202 Accepted", "204 No Content"])
+async def test_a_success_without_an_answer_may_have_been_billed(status: str) -> None:
+    for raw in (b"", b'{"id": "job-1"}'):
+        async with (
+            raw_upstream(response(b"" if "204" in status else raw, status=status)) as url,
+            running_gateway(url) as gateway,
+            aiohttp.ClientSession() as http,
+        ):
+            agent = await Api(gateway.url, http).open()
+            for sent in (body(), streamed()):
+                reply = await agent.chat(sent)
+                assert reply.status == 502
+            account = await agent.account()
+            assert account["spent"] == 0
+            assert sum(account["interrupted"].values()) == 2
+
+
+def test_the_parts_of_an_unasked_stream_are_put_together() -> None:
+    call = {"index": 0, "id": "c1", "function": {"name": "look", "arguments": ""}}
+    rest = {"index": 0, "function": {"arguments": '{"a": 1}'}}
+    other = {"index": 1, "id": "c2", "function": {"name": "look", "arguments": "{}"}}
+    raw = events(
+        {"choices": [], "prompt_filter_results": []},
+        delta(role="assistant", reasoning_content="Hm."),
+        delta(tool_calls=[call]),
+        delta(tool_calls=[rest]),
+        delta(tool_calls=[other]),
+        delta("tool_calls"),
+        {"choices": [], "usage": USAGE, "service_tier": "flex"},
+    )
+    whole = upstream_object(whole_answer(raw))
+    assert whole is not None
+    (choice,) = whole["choices"]
+    assert choice["finish_reason"] == "tool_calls"
+    assert choice["message"] == {
+        "role": "assistant",
+        "content": None,
+        "reasoning_content": "Hm.",
+        "tool_calls": [
+            {"id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"a": 1}'}},
+            {"id": "c2", "type": "function", "function": {"name": "look", "arguments": "{}"}},
+        ],
+    }
+    assert (whole["usage"], whole["service_tier"]) == (USAGE, "flex")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"{}",
+        b"<html>",
+        b"data",
+        b"data: hello\n\n",
+        events(delta(content="h"), done=False),
+        events(),
+        events([1], 5, {"choices": 5}, {"choices": [5]}, {"choices": []}),
+    ],
+)
+def test_what_is_no_whole_stream_stays_as_it_is(raw: bytes) -> None:
+    assert whole_answer(raw) == raw
+
+
+def test_an_unasked_stream_of_any_shape_is_read() -> None:
+    odd = [
+        {"choices": [{"delta": {"content": 5, "tool_calls": [None, 5, {"index": []}]}}]},
+        {"choices": [{"delta": {"tool_calls": [{"function": {"name": 5, "arguments": None}}]}}]},
+        {"choices": [{"delta": 5, "finish_reason": "stop"}]},
+    ]
+    whole = upstream_object(whole_answer(events(*odd)))
+    assert whole is not None
+    assert whole["choices"][0]["message"]["content"] is None
+    failed = whole_answer(events(delta(content="h"), {"error": {"code": 429, "message": "x"}}))
+    assert (upstream_object(failed) or {})["error"] == {"code": 429, "message": "x"}
