@@ -42,6 +42,10 @@ ODD = {
     "a stream": response(STREAM, kind=EVENTS),
     "a stream that is called JSON": response(STREAM),
     "a stream after a heartbeat": response(b"\xef\xbb\xbf: wait\n\n" + STREAM),
+    "a stream without empty lines": response(STREAM.replace(b"\n\n", b"\n"), kind=EVENTS),
+    "a stream of objects over several lines": response(
+        STREAM.replace(b', "choices": ', b',\ndata:  "choices":\ndata: '), kind=EVENTS
+    ),
     "JSON that is called a stream": response(WHOLE, kind=EVENTS),
     "JSON after empty lines": response(b"\n\n \n" + WHOLE, kind=EVENTS),
     "bytes after it": response(WHOLE + b"\n<!-- served by x -->"),

@@ -80,6 +80,19 @@ class EventParser:
         return None
 
 
+def apart(each: Event) -> list[Event]:
+    """The events in one: some servers leave out the empty line between them, so that each line is
+    an object, or the end."""
+    lines = [line for line in each.data.split(b"\n") if line]
+    if len(lines) < 2 or not all(line == DONE or is_object(line) for line in lines):
+        return [each]
+    return [Event(line, each.name) for line in lines]
+
+
+def is_object(line: bytes) -> bool:
+    return line.startswith(b"{") and line.rstrip().endswith(b"}")
+
+
 def event(data: bytes) -> bytes:
     """`data` must be a single line, as JSON is without indentation."""
     return b"data: " + data + b"\n\n"

@@ -23,7 +23,7 @@ from durable_agent_team.gateway.calls.charge import (
 from durable_agent_team.gateway.calls.chat_request import ChatRequest
 from durable_agent_team.gateway.calls.relay import Relay
 from durable_agent_team.gateway.calls.secret_filter import SecretFilter
-from durable_agent_team.gateway.calls.sse import DONE, Event, EventParser, comment, event
+from durable_agent_team.gateway.calls.sse import DONE, Event, EventParser, apart, comment, event
 from durable_agent_team.gateway.calls.tool_call_ids import StreamedIds
 from durable_agent_team.gateway.calls.upstream_errors import bad_ending, chunk_error, client_status
 from durable_agent_team.gateway.calls.upstream_json import upstream_object, upstream_value
@@ -64,12 +64,16 @@ class StreamedAnswer:
 
     def feed(self, piece: bytes) -> None:
         for each in self._parser.feed(piece):
-            self._handle_event(each)
+            self._handle_events(each)
         if self._parser.unfinished_bytes > MAX_EVENT_BYTES and not self.over:
             self._malformed(f"an event of more than {MAX_EVENT_BYTES} bytes")
 
     def end_of_stream(self) -> None:
         for each in self._parser.finish():
+            self._handle_events(each)
+
+    def _handle_events(self, event: Event) -> None:
+        for each in apart(event) if b"\n" in event.data else (event,):
             self._handle_event(each)
 
     def _handle_event(self, each: Event) -> None:

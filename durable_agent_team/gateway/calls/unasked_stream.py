@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from durable_agent_team.gateway.calls.charge import ReportedUsage
-from durable_agent_team.gateway.calls.sse import BOM, DONE, EventParser
+from durable_agent_team.gateway.calls.sse import BOM, DONE, EventParser, apart
 from durable_agent_team.gateway.calls.upstream_json import upstream_object
 from durable_agent_team.gateway.json_bodies import dump
 
@@ -27,7 +27,7 @@ def whole_answer(raw: bytes) -> bytes:
     if not EVENTS.match(raw):
         return raw
     parser, answer = EventParser(), _Answer()
-    events = [*parser.feed(raw), *parser.finish()]
+    events = [part for each in (*parser.feed(raw), *parser.finish()) for part in apart(each)]
     done = any(each.data.strip() == DONE for each in events)
     for each in events:
         if (chunk := upstream_object(each.data)) is not None:
