@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 from yaml.composer import Composer
+from yaml.constructor import SafeConstructor
 from yaml.resolver import Resolver
 
 Path = tuple[str | int, ...]
@@ -54,11 +55,25 @@ for _tag, _pattern, _first in (
     _Resolver.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
 
 
-class _Loader(_Resolver, yaml.SafeLoader):
+class _Constructor(SafeConstructor):
+    """What an explicit tag does not fit, such as `!!bool maybe`, is an error with its line."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError) as error:
+            if str(error).startswith("Exceeds the limit"):
+                raise
+            kind = node.tag.rpartition(":")[2]
+            problem = f"{str(node.value)[:100]!r} does not fit the tag `!!{kind}`"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from None
+
+
+class _Loader(_Constructor, _Resolver, yaml.SafeLoader):
     """Its errors show the line that they are about."""
 
 
-class _FastLoader(Composer, yaml.CSafeLoader, _Resolver):
+class _FastLoader(_Constructor, Composer, yaml.CSafeLoader, _Resolver):
     """Scans in C, six times as fast; composes in Python, which bounds the depth."""
 
     def __init__(self, text: str) -> None:
@@ -66,6 +81,8 @@ class _FastLoader(Composer, yaml.CSafeLoader, _Resolver):
         Composer.__init__(self)
 
 
+HALVES = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+"""A character of JSON's escapes, such as `\\ud83d\\ude00`, which YAML's reader takes for two."""
 MAX_NODES = 100_000
 """Nodes, aliases counted each time: a few lines of nested aliases could expand to billions."""
 
@@ -90,6 +107,15 @@ def _read(loader: "_FastLoader | _Loader") -> Document:
     return document
 
 
+def _join_halves(node: yaml.Node) -> None:
+    if isinstance(node, yaml.ScalarNode) and HALVES.search(node.value):
+        node.value = HALVES.sub(_joined, node.value)
+
+
+def _joined(pair: re.Match[str]) -> str:
+    return pair[0].encode("utf-16", "surrogatepass").decode("utf-16")
+
+
 def _walk(node: yaml.Node, path: Path, document: Document, count: list[int]) -> None:
     count[0] += 1
     if count[0] > MAX_NODES or len(path) > 100:
@@ -97,12 +123,14 @@ def _walk(node: yaml.Node, path: Path, document: Document, count: list[int]) -> 
             problem="is too large or refers to itself", problem_mark=node.start_mark
         )
     document.lines.setdefault(path, node.start_mark.line + 1)
+    _join_halves(node)
     if isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             _walk(item, (*path, index), document, count)
     elif isinstance(node, yaml.MappingNode):
         seen: set[Hashable] = set()
         for key, value in node.value:
+            _join_halves(key)
             name = key.value if isinstance(key, yaml.ScalarNode) else "?"
             inner = (*path, name)
             if name in seen and name != "<<":

@@ -123,6 +123,7 @@ _YAML_REMEDIES: Final = (
     ("could not find expected ':'", "write `key: value`, with a space after the colon"),
     ("undefined alias", "put a text that begins with `*` in quotes"),
     ("constructor for the tag", "put a text that begins with `!` in quotes"),
+    ("does not fit the tag", "leave the tag out, or write a value of its kind"),
     ("too large or refers to itself", "write values out instead of using aliases"),
 )
 _OPENED: Final = {"while parsing a flow mapping": "{", "while parsing a flow sequence": "["}

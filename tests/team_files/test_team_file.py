@@ -1,5 +1,6 @@
 """A team file is read, or everything that is wrong with it is said at once."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,22 @@ def test_the_goal_and_inputs_of_the_command_line(folder: Path) -> None:
     assert request.sources[str(other)] == "Another document."
 
 
+def test_a_file_that_a_program_wrote_as_json_has_its_characters(folder: Path) -> None:
+    schema = {"type": "object", "properties": {"\U0001f333": {"enum": ["\U0001f600", "é"]}}}
+    agents = {"a": {"role": "R", "budget_usd": 1}}
+    tasks = [{"id": "t", "agent": "a", "ask": "Name a \U0001f333.", "output": schema}]
+    team = {
+        "name": "t",
+        "goal": "A \U0001f333",
+        "orchestrator": {"budget_usd": 1},
+        "agents": agents,
+    }
+    request = load_team(write(folder, json.dumps({**team, "tasks": tasks})))
+    assert request.team.goal == "A \U0001f333"
+    assert request.team.tasks[0].ask == "Name a \U0001f333."
+    assert request.team.tasks[0].output == schema
+
+
 def test_amounts_are_exact(folder: Path) -> None:
     request = load_team(write(folder, GOOD.replace("0.5", "0.1")))
     assert str(request.team.agents["research"].budget_usd) == "0.1"
@@ -83,6 +100,11 @@ def test_amounts_are_exact(folder: Path) -> None:
         (("  research:", "\tresearch:"), ["team.yaml:6: YAML", "YAML takes no tabs"]),
         (("goal: Brief", "goal: Brief: now"), ["team.yaml:3: YAML", "contains `: ` in quotes"]),
         (("goal: Brief", "goal: *ref"), ["team.yaml:3: YAML", "begins with `*` in quotes"]),
+        (("budget_usd: 0.5", "budget_usd: !!int ''"), ["team.yaml:6: YAML: '' does not fit the tag"]),
+        (("goal: Brief", "goal: !!bool"), ["team.yaml:3: YAML: 'the board' does not fit the tag"]),
+        (("goal: Brief", "goal: !!timestamp 2026-99-99 #"), ["team.yaml:3: YAML", "!!timestamp"]),
+        (("budget_usd: 0.5", "budget_usd: !!float x"), ["team.yaml:6: YAML", "leave the tag out"]),
+        (("goal: Brief", 'goal: "\\uD83D" #'), ["team.yaml:3: goal", "half of a character"]),
         (("goal: Brief", 'goal: "Brief'), ["team.yaml:3: YAML: a quotation mark is not closed"]),
         (("[notes.md]}", "[notes.md]"), ["team.yaml:7: YAML", "close the `{` of line 6"]),
         (("ask: List", "output: {type: list}, ask: List"),
