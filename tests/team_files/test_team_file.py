@@ -100,7 +100,7 @@ def test_amounts_are_exact(folder: Path) -> None:
         (("  research:", "\tresearch:"), ["team.yaml:6: YAML", "YAML takes no tabs"]),
         (("goal: Brief", "goal: Brief: now"), ["team.yaml:3: YAML", "contains `: ` in quotes"]),
         (("goal: Brief", "goal: *ref"), ["team.yaml:3: YAML", "begins with `*` in quotes"]),
-        (("budget_usd: 0.5", "budget_usd: !!int ''"), ["team.yaml:6: YAML: '' does not fit the tag"]),
+        (("budget_usd: 0.5", "budget_usd: !!int ''"), ["team.yaml:6: YAML: '' does not fit"]),
         (("goal: Brief", "goal: !!bool"), ["team.yaml:3: YAML: 'the board' does not fit the tag"]),
         (("goal: Brief", "goal: !!timestamp 2026-99-99 #"), ["team.yaml:3: YAML", "!!timestamp"]),
         (("budget_usd: 0.5", "budget_usd: !!float x"), ["team.yaml:6: YAML", "leave the tag out"]),
