@@ -3,14 +3,16 @@
 Open reasoning models write their thinking into the text, before the answer: `<think>…</think>`
 (DeepSeek R1, Qwen; with attributes too), `[THINK]…[/THINK]` (Mistral's Magistral),
 `◁think▷…◁/think▷` (Kimi), `<|START_THINKING|>…` (Cohere), `<|channel>thought…<channel|>` (Gemma 4),
-the `analysis` channel of gpt-oss, where a server leaves them in. Some chat templates put the
-opening tag into the prompt, so that only the closing one arrives; and where the limit of tokens
-ends the thinking, there is none. Some wrap what follows (`<answer>…</answer>`). String operations
-of linear cost.
+the `analysis` channel of gpt-oss (`template_tokens`), where a server leaves them in. Some chat
+templates put the opening tag into the prompt, so that only the closing one arrives; and where the
+limit of tokens ends the thinking, there is none. Some wrap what follows (`<answer>…</answer>`).
+String operations of linear cost.
 """
 
 import re
 from dataclasses import dataclass
+
+from activities.calls.template_tokens import by_channel, without_tokens
 
 MAX_BLOCKS = 20
 """At the beginning of one answer."""
@@ -18,11 +20,11 @@ MAX_BLOCKS = 20
 _NAMES = r"(?:[a-z]{1,12}[:_])?(?:think|thinking|thought|thoughts|reasoning)"
 _OPEN = (
     rf"<{_NAMES}(?:\s[^<>]{{0,200}})?>|\[THINK\]|◁think▷|<\|begin_of_thought\|>"
-    r"|<\|START_THINKING\|>|<\|channel>thought|(?:<\|start\|>assistant)?<\|channel\|>analysis<\|message\|>"
+    r"|<\|START_THINKING\|>|<\|channel>thought"
 )
 _CLOSE = (
     rf"</{_NAMES}\s{{0,9}}>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>"
-    r"|<\|END_THINKING\|>|<channel\|>|<\|end\|>"
+    r"|<\|END_THINKING\|>|<channel\|>"
 )
 _OPENING = re.compile(rf"[\s\ufeff]*(?:{_OPEN})", re.IGNORECASE)
 _EMPTY = re.compile(rf"[\s\ufeff]*<{_NAMES}\s{{0,9}}/>", re.IGNORECASE)
@@ -33,8 +35,6 @@ _WRAPPERS = (
     ("<answer>", "</answer>"),
     ("<|begin_of_solution|>", "<|end_of_solution|>"),
     ("<|START_RESPONSE|>", "<|END_RESPONSE|>"),
-    ("<|start|>assistant<|channel|>final<|message|>", "<|return|>"),
-    ("<|channel|>final<|message|>", "<|return|>"),
 )
 """What opens and closes an answer that follows a thought."""
 
@@ -52,7 +52,10 @@ class Split:
 def without_thinking(text: str) -> Split:
     """Takes off what the model thought before it answered, and blocks of thinking between its
     lines. A tag within a line of an answer stays, such as in one about these tags."""
-    thoughts: list[str] = []
+    if (channels := by_channel(text)) is not None:
+        thinking, answer = channels
+        return Split(thinking, answer or "", is_open=answer is None)
+    text, thoughts = without_tokens(text), list[str]()
     while len(thoughts) < MAX_BLOCKS:
         if empty := _EMPTY.match(text):
             thoughts.append("")
@@ -70,7 +73,7 @@ def without_thinking(text: str) -> Split:
         thoughts.append(text[: closing.start()])
         text = text[closing.end() :]
     text = _without_later_blocks(text, thoughts)
-    return Split(_joined(thoughts), _unwrapped(text) if thoughts else text)
+    return Split(_joined(thoughts), without_tokens(_unwrapped(text)) if thoughts else text)
 
 
 def _without_later_blocks(text: str, thoughts: list[str]) -> str:
@@ -126,7 +129,7 @@ def _lone_closing(text: str) -> re.Match[str] | None:
     begins_line = not before or before[-1] == "\n"
     if before[-1:] in ("`", '"', "'") or before.count("```") % 2:
         return None  # the answer shows the tag
-    if not (ends_line or begins_line or (after[0] in "{[" and before[-1:] in ".!?…")):
+    if not (ends_line or begins_line or (before[-1:] in ".!?…" and not after[0].isspace())):
         return None
     return _CLOSING.match(text, tag.start())
 
