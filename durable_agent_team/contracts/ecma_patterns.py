@@ -22,6 +22,10 @@ from durable_agent_team.contracts.character_sets import (
 
 MAX_PATTERN = 10_000
 """Characters."""
+MAX_COST = 250_000
+"""Microseconds, about, that a pattern takes to compile: for each place that is a set of characters,
+what that costs. It is enough for a dozen of `\\p{L}`, and for any pattern that was meant."""
+WIDE_SET, ANY_CHARACTER, BOUNDARY, CHARACTER = 3_500, 250, 350, 20
 
 _WORD = f"[{class_text(WORD)}]"
 _BOUNDARY = f"(?:(?<={_WORD})(?!{_WORD})|(?<!{_WORD})(?={_WORD}))"
@@ -45,6 +49,12 @@ class PatternError(ValueError):
 
 def python_pattern(pattern: str) -> str:
     """The same pattern for Python's `re`. Raises `PatternError`."""
+    return with_cost(pattern)[0]
+
+
+def with_cost(pattern: str) -> tuple[str, int]:
+    """The same pattern for Python's `re`, and about how many microseconds it takes to compile.
+    Raises `PatternError`."""
     if len(pattern) > MAX_PATTERN:
         raise PatternError(f"it has more than {MAX_PATTERN} characters", "write a shorter one")
     if _LITERAL.fullmatch(pattern):
@@ -52,12 +62,13 @@ def python_pattern(pattern: str) -> str:
             "it is written with the slashes of JavaScript, which never match here",
             "write what is between them, and for the flag `i` both cases: [Aa]",
         )
-    translated = _Translation(pattern).text()
+    translation = _Translation(pattern)
+    translated = translation.text()
     try:
         re.compile(translated)
     except (re.error, OverflowError, RecursionError) as error:
         raise PatternError(f"it is not a regular expression: {error}", *_remedy(error)) from None
-    return translated
+    return translated, translation.cost + CHARACTER * len(pattern)
 
 
 def _remedy(error: Exception) -> tuple[str, ...]:
@@ -80,6 +91,7 @@ class _Translation:
         self._numbered = 0
         self._closed: set[int] = set()
         self._numbers: dict[str, int] = {}
+        self.cost = 0
 
     def text(self) -> str:
         parts: list[str] = []
@@ -112,6 +124,7 @@ class _Translation:
                 self._close()
                 return ")"
             case ".":
+                self._spend(ANY_CHARACTER)
                 return f"[^{_LINE_BREAKS}]"
             case "$":
                 return "\\Z"
@@ -156,6 +169,7 @@ class _Translation:
         char = self._pattern[self._at : self._at + 1]
         if char in "bB" and char:
             self._at += 1
+            self._spend(BOUNDARY)
             return _BOUNDARY if char == "b" else _NO_BOUNDARY
         if number := self._take(re.compile(r"[1-9][0-9]{0,2}")):
             self._referred = max(self._referred, int(number[0]))
@@ -167,7 +181,7 @@ class _Translation:
         if python := self._take(_FROM_PYTHON):
             return f"\\{python[0]}"
         found = self._escaped()
-        return char_text(found) if isinstance(found, int) else f"[{class_text(found)}]"
+        return f"[{self._set(found)}]" if isinstance(found, tuple) else char_text(found)
 
     def _reference(self, number: int | None) -> str:
         """A group that has taken no part in the match is empty there, and no failure. None for one
@@ -199,6 +213,19 @@ class _Translation:
                 f"\\{char} means nothing in ECMA 262", f"write {char} for the letter"
             )
         return ord(char)
+
+    def _set(self, ranges: Ranges) -> str:
+        text = class_text(ranges)
+        self._spend(max(len(text), WIDE_SET if ranges and ranges[-1][1] > 255 else 0))
+        return text
+
+    def _spend(self, cost: int) -> None:
+        self.cost += cost
+        if self.cost > MAX_COST:
+            raise PatternError(
+                "it has too many sets of characters, such as \\p{L} or \\W",
+                "write ranges, such as [A-Za-z\\u00C0-\\u024F], or a simpler pattern",
+            )
 
     def _code(self, code: int) -> int:
         if 0xD800 <= code < 0xDC00 and (low := self._take(_LOW_HALF)):
@@ -236,7 +263,7 @@ class _Translation:
         first = self._atom()
         is_range = self._pattern[self._at : self._at + 1] == "-"
         if not is_range or self._pattern[self._at + 1 : self._at + 2] in ("]", ""):
-            return char_text(first) if isinstance(first, int) else class_text(first)
+            return self._set(first) if isinstance(first, tuple) else char_text(first)
         self._at += 1
         last = self._atom()
         if isinstance(first, int) and isinstance(last, int):
@@ -244,7 +271,8 @@ class _Translation:
                 raise PatternError(f"the range {chr(first)}-{chr(last)} is in the wrong order")
             return f"{char_text(first)}-{char_text(last)}"
         texts = (
-            char_text(each) if isinstance(each, int) else class_text(each) for each in (first, last)
+            self._set(each) if isinstance(each, tuple) else char_text(each)
+            for each in (first, last)
         )
         return "\\-".join(texts)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from durable_agent_team.contracts.ecma_patterns import PatternError, python_pattern
+from durable_agent_team.contracts.ecma_patterns import PatternError, with_cost
 
 DRAFTS = {
     "draft-03": "Draft3Validator",
@@ -15,6 +15,13 @@ DRAFTS = {
     "draft/2020-12": "Draft202012Validator",
 }
 """By what their `$schema` contains; the classes of jsonschema."""
+
+MAX_COST = 1_500_000
+"""Microseconds, about, that all patterns of a schema take to compile; each is counted once."""
+TOO_MUCH = PatternError(
+    "with the patterns before it, it has too many sets of characters, such as \\p{L} or \\W",
+    "write ranges, such as [A-Za-z\\u00C0-\\u024F], or the same pattern in several places",
+)
 
 LATEST = "draft/2020-12"
 KNOWN = "https://json-schema.org/draft/2020-12/schema, or that of a draft from draft-03 to 2019-09"
@@ -65,6 +72,8 @@ class Translated:
 
     schema: Any
     originals: dict[str, str] = field(default_factory=dict)
+    costs: dict[str, int] = field(default_factory=dict)
+    """Of each pattern."""
 
     def as_written(self, message: str) -> str:
         """A message about an answer, with the patterns as they are in the team file."""
@@ -79,25 +88,23 @@ def translated(schema: Any) -> Translated:
     Nothing else is changed, and what is no schema is left for the check against the draft.
     """
     found = Translated(None)
-    found.schema = _schema(schema, "$", found.originals)
+    found.schema = _schema(schema, "$", found)
     return found
 
 
-def _schema(schema: Any, path: str, originals: dict[str, str]) -> Any:
+def _schema(schema: Any, path: str, found: Translated) -> Any:
     if isinstance(schema, list):
-        return [_schema(each, f"{path}[{at}]", originals) for at, each in enumerate(schema)]
+        return [_schema(each, f"{path}[{at}]", found) for at, each in enumerate(schema)]
     if not isinstance(schema, dict):
         return schema
-    return dict(_keywords(schema, path, originals))
+    return dict(_keywords(schema, path, found))
 
 
-def _keywords(
-    schema: dict[Any, Any], path: str, originals: dict[str, str]
-) -> Iterator[tuple[Any, Any]]:
+def _keywords(schema: dict[Any, Any], path: str, found: Translated) -> Iterator[tuple[Any, Any]]:
     for name, value in schema.items():
         here = f"{path}.{name}"
         if name == "pattern" and isinstance(value, str):
-            yield name, _pattern(value, here, originals)
+            yield name, _pattern(value, here, found)
         elif name in _DATA:
             yield name, value
         elif name in _MAPS and isinstance(value, dict):
@@ -105,21 +112,24 @@ def _keywords(
             yield (
                 name,
                 {
-                    _pattern(key, f"{here}.{key}", originals)
+                    _pattern(key, f"{here}.{key}", found)
                     if is_patterns and isinstance(key, str)
-                    else key: _schema(inner, f"{here}.{key}", originals)
+                    else key: _schema(inner, f"{here}.{key}", found)
                     for key, inner in value.items()
                 },
             )
         else:
-            yield name, _schema(value, here, originals)
+            yield name, _schema(value, here, found)
 
 
-def _pattern(pattern: str, path: str, originals: dict[str, str]) -> str:
+def _pattern(pattern: str, path: str, found: Translated) -> str:
     try:
-        found = python_pattern(pattern)
+        written, cost = with_cost(pattern)
+        found.costs[pattern] = cost
+        if sum(found.costs.values()) > MAX_COST:
+            raise TOO_MUCH
     except PatternError as error:
         raise WrongPattern(path, pattern, error) from None
-    if found != pattern:
-        originals[found] = pattern
-    return found
+    if written != pattern:
+        found.originals[written] = pattern
+    return written

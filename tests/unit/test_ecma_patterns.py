@@ -1,6 +1,7 @@
 """Patterns of ECMA 262 mean in Python what they mean there, or are refused with a remedy."""
 
 import re
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from durable_agent_team.contracts.character_sets import complement, property_set, ranges_of
 from durable_agent_team.contracts.ecma_patterns import PatternError, python_pattern
+from durable_agent_team.contracts.output_schema import schema_problem
 
 
 def found(pattern: str, text: str) -> bool:
@@ -125,3 +127,32 @@ def test_ranges_and_their_complement(codes: set[int]) -> None:
     ranges = ranges_of(sorted(codes))
     assert complement(complement(ranges)) == ranges
     assert property_set("NoSuch") is None
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        *(r"\p{L}" * 400, r"[^\p{L}\p{N}]" * 300, r"[" + r"\p{L}" * 1000 + "]", r"\P{Lu}" * 900),
+        *(r"\W" * 5000, r"[\S\d]" * 1600, "." * 10_000, r"\b" * 5000),
+    ],
+)
+def test_a_pattern_that_takes_seconds_to_compile_is_refused_at_once(pattern: str) -> None:
+    python_pattern(r"\p{L}")  # the categories are found out once in a process
+    began = time.monotonic()
+    with pytest.raises(PatternError, match="too many sets of characters"):
+        python_pattern(pattern)
+    assert time.monotonic() - began < 2
+
+
+def test_the_patterns_of_a_schema_are_bounded_together_each_counted_once() -> None:
+    def schema(patterns: list[str]) -> dict[str, object]:
+        named = {f"p{at}": {"pattern": each} for at, each in enumerate(patterns)}
+        return {"type": "object", "properties": named}
+
+    began = time.monotonic()
+    assert schema_problem(schema([r"^[\p{L}\p{M}' -]+(?:\s\p{L}+)*$"] * 500)) is None
+    assert schema_problem(schema([f"^a{at}[a-z]+$" for at in range(500)])) is None
+    problem = schema_problem(schema([rf"^{at}\p{{L}}+$" for at in range(500)]))
+    assert problem is not None
+    assert "with the patterns before it" in problem.what
+    assert time.monotonic() - began < 20
