@@ -6,6 +6,7 @@ from activities.calls.thinking_blocks import without_thinking
 from durable_agent_team.atxp.chat_client import Completion
 from durable_agent_team.contracts.call import MAX_REFUSAL
 from durable_agent_team.providers.finish_reasons import Ending, ending_of, says_nothing
+from durable_agent_team.rules import model_json
 
 NO_WORDS = "the model gave no reason"
 
@@ -24,11 +25,13 @@ class Reading:
     """The reason that goes back to the agent with an incomplete answer; None for a complete one."""
 
 
-def read(done: Completion, max_tokens: int) -> Reading:
+def read(done: Completion, max_tokens: int, *, wants_json: bool = False) -> Reading:
     """`max_tokens` is what the call was limited to."""
     split = without_thinking(_storable(done.text))
     thinking = "\n\n".join(each for each in (_storable(done.thinking), split.thinking) if each)
     answer = split.answer
+    if wants_json and not answer.strip() and _is_misplaced(done, thinking):
+        answer, thinking = thinking, ""
     ending = _ending(done, max_tokens, has_answer=bool(answer.strip()))
     refusal = _storable(done.refusal).strip()
     if ending is Ending.REFUSAL and not refusal:
@@ -40,6 +43,17 @@ def read(done: Completion, max_tokens: int) -> Reading:
         refusal=refusal[:MAX_REFUSAL],
         cut_off=_cut_off(done, max_tokens, ending, answer, thinking),
     )
+
+
+def _is_misplaced(done: Completion, thinking: str) -> bool:
+    """Whether the thinking is JSON and nothing else. Some servers take all that a model writes for
+    thinking where it did not think: its answer comes there, and no other."""
+    if ending_of(done.finish_reason) is not Ending.STOP or done.message.get("tool_calls"):
+        return False
+    try:
+        return isinstance(model_json.parse(thinking), dict | list)
+    except ValueError:
+        return False
 
 
 def _ending(done: Completion, max_tokens: int, *, has_answer: bool) -> Ending:

@@ -154,7 +154,7 @@ class Agents(AgentActivities):
         seconds: float,
     ) -> CallResult:
         """The billed answer as the run gets it: read, judged, and kept where the run finds it."""
-        reading = read(done, call.max_tokens)
+        reading = read(done, call.max_tokens, wants_json=call.output != "text")
         said = await self._said(call, done, reading)
         answer, reasons = await self._judged(call, reading, said)
         kept = await kept_answer(call, answer[:MAX_ANSWER], self._texts)

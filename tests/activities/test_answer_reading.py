@@ -56,6 +56,38 @@ async def test_an_answer_that_a_filter_cut_fails(rooms: Rooms, upstream: Scripte
     assert result.finish_reason == "content_filter"
 
 
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+@pytest.mark.parametrize("content", [None, "", "\n"])
+async def test_json_that_a_server_took_for_thinking_is_the_answer(
+    rooms: Rooms, upstream: ScriptedUpstream, field: str, content: str | None
+) -> None:
+    message = {"role": "assistant", "content": content, field: '\n{"name": "oak"}\n'}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    upstream.add(
+        Rule(body={"choices": [choice], "usage": {"prompt_tokens": 9, "completion_tokens": 5}})
+    )
+    account = (await open_for(rooms, ("research", "1"))).accounts[0]
+    asked = call(account=account, output=TREE)
+    result = await context().run(rooms.agents.call_agent, asked)
+    assert (result.reasons, json.loads(result.answer)) == ((), {"name": "oak"})
+    assert len(upstream.requests) == 1
+
+
+def test_what_is_thinking_stays_thinking() -> None:
+    thought = completion("", thinking='{"name": "oak"}')
+    assert read(thought, 500, wants_json=True).answer == '{"name": "oak"}'
+    assert read(thought, 500).answer == ""  # a text was asked for
+    for changed in (
+        replace(thought, thinking='I write {"name": "oak"}.'),
+        replace(thought, thinking="42"),
+        replace(thought, finish_reason="length"),
+        replace(thought, message={"tool_calls": [{"id": "c"}]}),
+    ):
+        assert read(changed, 500, wants_json=True).answer == ""
+    answered = read(replace(thought, text="An oak."), 500, wants_json=True)
+    assert (answered.answer, answered.thinking) == ("An oak.", '{"name": "oak"}')
+
+
 @pytest.mark.parametrize("name", ["cut-off-length", "cut-off-filter"])
 async def test_a_task_may_take_an_answer_that_is_cut_off(
     rooms: Rooms, upstream: ScriptedUpstream, name: str
