@@ -255,6 +255,29 @@ async def test_keys_in_a_result_are_removed_before_it_is_stored() -> None:
         assert again.status == 200
 
 
+@pytest.mark.parametrize(
+    ("name", "others"),
+    [
+        ("Idempotency-Key", {}),
+        ("Agent-Scope", {"Agent-Attempt": "1"}),
+        ("Agent-Attempt", {"Agent-Scope": "s"}),
+    ],
+)
+async def test_a_header_that_decides_what_is_paid_has_one_value(
+    name: str, others: dict[str, str]
+) -> None:
+    async with world() as w:
+        agent = await w.api.open()
+        headers = {"Authorization": f"Bearer {agent.key}", **others}
+        sent = json.dumps(body()).encode()
+        for second, status in (("2", 400), ("1", 200)):
+            lines = {**headers, name: f"1\r\n{name.lower()}: {second}"}
+            asked = raw.request("POST", "/v1/chat/completions", lines, sent)
+            reply = await raw.send(w.api.url, asked)
+            assert reply.status == status, reply.body
+        assert w.upstream.count == 1
+
+
 @pytest.mark.parametrize("target", ["/v1/agents/%ff", "/v1/agents/%ed%a0%80", "/v1/models/%ff%0a"])
 async def test_a_path_that_is_not_text_is_refused(target: str) -> None:
     async with world() as w:

@@ -38,7 +38,7 @@ def idempotency_key(request: web.Request) -> str | None:
     """None for a request in a scope, where the gateway makes the key."""
     if CLAIM in request:
         return None
-    key = request.headers.get("Idempotency-Key")
+    key = header_value(request, "Idempotency-Key")
     return None if key is None else check_idempotency_key(request, key, "Idempotency-Key")
 
 
@@ -53,6 +53,15 @@ def check_idempotency_key(request: web.Request, key: object, where: str) -> str:
     if without_keys(request.app[GATEWAY], request, key) != key:
         raise invalid(f"{where} contains a secret key, which would be stored; use another")
     return key
+
+
+def header_value(request: web.Request, name: str) -> str | None:
+    """Of a header that decides what is paid, and so cannot have two values, such as a client's and
+    a proxy's."""
+    values = set(request.headers.getall(name, []))
+    if len(values) > 1:
+        raise invalid(f"{name} is sent with {len(values)} values; send it once")
+    return next(iter(values), None)
 
 
 def query_value(request: web.Request, field: str) -> str | None:

@@ -20,6 +20,7 @@ from durable_agent_team.gateway.api.http_bodies import (
     ERROR,
     REQUEST_ID,
     error_response,
+    header_value,
     without_keys,
     without_keys_in,
 )
@@ -62,7 +63,7 @@ def _asked(request: web.Request) -> tuple[str, str] | None:
     """The scope and the attempt as they were sent. Those of the path go before the headers."""
     if "scope" in request.match_info:
         return request.match_info["scope"], request.match_info["attempt"]
-    scope, attempt = request.headers.get(SCOPE_HEADER), request.headers.get(ATTEMPT_HEADER)
+    scope, attempt = header_value(request, SCOPE_HEADER), header_value(request, ATTEMPT_HEADER)
     if scope is None and attempt is None:
         return None
     if scope is None or attempt is None:
