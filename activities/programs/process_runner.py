@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import re
 import shlex
 import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,6 +39,10 @@ NO_FUNCTION: Final = 78
 """`host` exits with it where `module:function` names nothing."""
 MAX_SHOWN: Final = 1_200
 """Characters of standard error in a message."""
+MAX_EXCEPTION: Final = 400
+"""Characters of an exception before that."""
+TRACEBACK: Final = "Traceback (most recent call last):\n"
+_MARKS: Final = re.compile(r"^ +[~^]+ *\n", re.MULTILINE)
 MAX_REPORT_BYTES: Final = 64 * 1024
 
 
@@ -162,10 +168,12 @@ def _output(call: ProgramCall, ended: Ended, told: _Told) -> ProgramOutput:
     if problem is None:
         return ProgramOutput(answer, stderr)
     said = _last_lines(stderr)
+    why = _exception(stderr) if ended.code > 0 else ""
     name = program_name(call)
     raise ProgramError(
         kind,
         scrubber.scrub_message(f"{name}: {problem}")
+        + (f": {why}" if why else "")
         + (f"; standard error:\n{said}" if said else ""),
         stderr=stderr,
         final=ended.why == NOT_STARTED
@@ -212,9 +220,19 @@ def _stderr(ended: Ended, scrubber: SecretScrubber) -> str:
     return text.encode()[-MAX_STDERR_BYTES:].decode(errors="ignore")
 
 
+def _exception(stderr: str) -> str:
+    """The exception that ended a program in Python: what comes after the last traceback's frames.
+    A message is cut where it is shown, and it is this that says what to do."""
+    _, found, after = stderr.rpartition(TRACEBACK)
+    lines = after.splitlines() if found else []
+    text = "\n".join(dropwhile(lambda line: not line or line.startswith(" "), lines)).strip()
+    return text if len(text) <= MAX_EXCEPTION else f"{text[:MAX_EXCEPTION]}…"
+
+
 def _last_lines(stderr: str) -> str:
-    """The end of standard error, from the beginning of a line."""
-    text = stderr.strip()
+    """The end of standard error, from the beginning of a line, without the lines that only mark a
+    place in the one above."""
+    text = _MARKS.sub("", stderr).strip()
     if len(text) <= MAX_SHOWN:
         return text
     return "…" + text[-MAX_SHOWN:].partition("\n")[2]

@@ -18,10 +18,10 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, is_dataclass
 from typing import Any, NoReturn
 
 from durable_agent_team.agents.task import AgentTask
+from durable_agent_team.agents.tool_result import plain
 
 FAILED = 1
 NO_FUNCTION = 78
@@ -99,19 +99,16 @@ def load_function(name: str) -> Callable[[AgentTask], Any]:
 
 
 def answer_text(value: Any) -> str:
-    """A text as it is, anything else as JSON. Raises `NoAnswer`."""
+    """A text as it is, anything else as JSON: also models of pydantic, dataclasses and dates, in
+    whatever they are. Raises `NoAnswer`."""
     if value is None:
         raise NoAnswer("returned None: return the answer, a text or a JSON value")
     if isinstance(value, str):
         if not value.strip():
             raise NoAnswer("returned an empty text")
         return value
-    if hasattr(value, "model_dump"):  # pydantic's models
-        value = value.model_dump(mode="json")
-    elif is_dataclass(value) and not isinstance(value, type):
-        value = asdict(value)
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=plain)
     except (TypeError, ValueError, RecursionError) as error:
         raise NoAnswer(
             f"returned a {type(value).__name__} that is neither a text nor a JSON value: {error}"

@@ -1,4 +1,4 @@
-"""What a tool's function returned, as the text that a model reads.
+"""What a function returned, as the text that a model or another task reads.
 
 Standard library only, Python 3.10 or newer.
 """
@@ -27,7 +27,7 @@ def result_text(value: Any) -> str:
     if isinstance(value, str):
         return bounded(str(value))
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=plain)
     except (TypeError, ValueError, RecursionError) as error:
         raise NoResult(
             f"it ran, and returned a {type(value).__name__} that is neither a text nor a JSON"
@@ -56,7 +56,8 @@ def bounded(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """For `json.dumps`: the JSON value of what has one. Raises TypeError."""
     if hasattr(value, "model_dump"):  # pydantic's models
         return value.model_dump(mode="json")
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -226,7 +226,9 @@ _RULES = {
         "An agent's program ended with another exit code than 0, raised an exception, or gave no"
         " usable answer. The message has the end of its standard error. It is started again in the"
         " same scope, where the calls that it has paid are replayed; its tools run again.",
-        "Correct the program; `task RUN TASK` shows its standard error. Then `retry_task`.",
+        "Correct the program; `task RUN TASK` shows its standard error. Then `retry_task`. It gets"
+        " the answers that it has paid again: if one of these is the cause, change the agent's"
+        " model or its instructions instead (`adjust_agent`), so that it asks anew.",
     ),
     ErrorType.PROGRAM_TIMEOUT: ErrorRule(
         Outcome.RETRIED,

@@ -3,6 +3,9 @@
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -141,7 +144,33 @@ def test_a_task_that_cannot_be_read_is_said(modules: Path) -> None:
     assert "the task on standard input cannot be read: the task is no JSON object" in done.stderr
 
 
-@pytest.mark.parametrize("value", [None, "", " \n", float("nan"), {1, 2}, object()])
+@dataclass
+class Offer:
+    until: date
+    price: Decimal
+
+
+class Model:
+    def model_dump(self, mode: str) -> dict[str, str]:
+        return {"mode": mode}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ([Model(), Model()], '[{"mode": "json"}, {"mode": "json"}]'),
+        (
+            {"best": Offer(date(2030, 1, 2), Decimal("3.10"))},
+            '{"best": {"until": "2030-01-02", "price": "3.10"}}',
+        ),
+        (Offer(date(2030, 1, 2), Decimal(3)), '{"until": "2030-01-02", "price": "3"}'),
+    ],
+)
+def test_models_and_dataclasses_may_be_anywhere_in_an_answer(value: object, text: str) -> None:
+    assert answer_text(value) == text
+
+
+@pytest.mark.parametrize("value", [None, "", " \n", float("nan"), {1: object()}, object()])
 def test_what_is_no_answer_is_refused(value: object) -> None:
     with pytest.raises(NoAnswer):
         answer_text(value)

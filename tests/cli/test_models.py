@@ -53,6 +53,9 @@ async def test_one_model_is_shown_in_full(alone: Starter, gateway: RunningGatewa
     assert "output 22.50" in above
     assert any(each.startswith("  tier flex, prompts above") for each in lines(tiered.out))
     assert "_usd" not in tiered.out, "no field's name as the gateway spells it"
+    embeds = await alone("models", "text-embedding-3-small", ATXP_LLM_URL=gateway.base_url)
+    assert "called at   embeddings\n" in embeds.out
+    assert "tools" not in embeds.out, "nothing of chats, which it does not answer"
     ended = await alone("models", "gpt-5-mni", ATXP_LLM_URL=gateway.base_url)
     assert ended.code == 2
     assert "gpt-5-mini" in ended.err

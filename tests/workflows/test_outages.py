@@ -178,6 +178,23 @@ async def test_it_is_shown_while_it_waits(client: Client) -> None:
     assert report.cancel_reason == "enough"
 
 
+async def test_attempts_that_are_limited_are_shown_with_their_limit(client: Client) -> None:
+    """And not with the many that an outage would take."""
+
+    def rule(call: CallRequest) -> None:
+        raise ApplicationError("no JSON", type=ErrorType.PROGRAM_FAILED)
+
+    retry = {"max_attempts": 3, **SLOWLY}
+    async with started(client, FakeWorld(rule), {"team": one_task({"retry": retry})}) as handle:
+        now = await until(handle, waits)
+        retry_state = now.tasks[0].retry
+        assert retry_state is not None
+        assert (retry_state.attempt, retry_state.of) == (2, 3)
+        assert now.retrying[0].until is None
+        await handle.signal("cancel")
+        await report_of(handle)
+
+
 async def test_retry_task_tries_at_once(client: Client) -> None:
     world = Down(HOUR)
     async with waiting_run(client, world, one_task({"retry": SLOWLY})) as handle:

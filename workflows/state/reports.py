@@ -12,6 +12,7 @@ from typing import Any
 
 from durable_agent_team.contracts.bounded_text import cut
 from durable_agent_team.contracts.call import MAX_ANSWER
+from durable_agent_team.contracts.error_types import ERRORS, ErrorType, Outcome
 from durable_agent_team.contracts.run import (
     TASKS_PER_PAGE,
     Failure,
@@ -30,6 +31,7 @@ from durable_agent_team.contracts.spend import (
 )
 from durable_agent_team.contracts.team import Task
 from durable_agent_team.contracts.text_ref import Text, TextRef, preview_of
+from durable_agent_team.rules.catalog import caller_of
 from durable_agent_team.rules.encoded_size import (
     MAX_PAYLOAD_BYTES,
     cut_to_bytes,
@@ -240,7 +242,7 @@ def _state(
         started_at=log.started_at,
         ended_at=log.ended_at,
         failure=failure,
-        **({"retry": RetryState(**_retry_fields(trouble))} if trouble else {}),
+        **({"retry": RetryState(**_retry_fields(progress, trouble))} if trouble else {}),
         **_reused(progress, task.id),
         **_step(progress, task.id),
     )
@@ -269,15 +271,24 @@ def _retrying(progress: Progress) -> Iterator[Retrying]:
             subject=subject,
             agent=trouble.agent,
             message=trouble.message,
-            until=trouble.until,
-            **_retry_fields(trouble),
+            until=trouble.until if _is_outlasted(trouble) else None,
+            **_retry_fields(progress, trouble),
         )
 
 
-def _retry_fields(trouble: CallTrouble) -> dict[str, Any]:
+def _is_outlasted(trouble: CallTrouble) -> bool:
+    """Whether it is waited out; anything else ends after the agent's `max_attempts`."""
+    return ERRORS[ErrorType(trouble.type)].outcome is Outcome.OUTLASTED
+
+
+def _retry_fields(progress: Progress, trouble: CallTrouble) -> dict[str, Any]:
+    planned = trouble.planned
+    if not _is_outlasted(trouble):
+        retry = caller_of(progress.team, trouble.agent).retry
+        planned = trouble.attempts + retry.max_attempts - trouble.counted
     return {
         "attempt": trouble.attempts + 1,
-        "of": max(trouble.planned, trouble.attempts + 1),
+        "of": max(planned, trouble.attempts + 1),
         "type": trouble.type,
         "next_at": trouble.next_at,
     }

@@ -24,8 +24,8 @@ def models_table(models: Sequence[CallableModel]) -> str:
             each.upstream or "-",
             _count(each.context_tokens),
             *(_price(each.pricing.get(name)) for name in SHOWN),
-            str(each.dialect.get("structure", "-")),
-            str(each.dialect.get("tools", "-")),
+            str(_dialect(each).get("structure", "-")),
+            str(_dialect(each).get("tools", "-")),
             each.price_source or "-",
         ]
         for each in models
@@ -49,7 +49,9 @@ def _lines(model: CallableModel) -> Iterator[tuple[str, str]]:
         yield "name there", str(extra["upstream_model"])
     if model.status != "active":
         yield "status", model.status
-    if extra.get("speaks") in APIS:
+    if _embeds(model):
+        yield "called at", "embeddings"
+    elif extra.get("speaks") in APIS:
         yield "called at", APIS[extra["speaks"]]
     yield "context", f"{_count(model.context_tokens)} tokens"
     if extra.get("max_output_tokens"):
@@ -67,13 +69,22 @@ def _lines(model: CallableModel) -> Iterator[tuple[str, str]]:
         elif value:
             yield name.replace("_", " "), _plain(value)
     yield "price from", model.price_source or "-"
-    for name, value in model.dialect.items():
+    for name, value in _dialect(model).items():
         if value not in (None, False, [], {}, ""):
             yield name.replace("_", " "), _plain(value)
-    if extra.get("planning"):
+    if extra.get("planning") and not _embeds(model):
         yield "planning", str(extra["planning"])
     if extra.get("note"):
         yield "note", str(extra["note"])
+
+
+def _embeds(model: CallableModel) -> bool:
+    """Whether it answers no chat. Then the gateway's `speaks` and `dialect` mean nothing."""
+    return (model.model_extra or {}).get("kind") == "embedding"
+
+
+def _dialect(model: CallableModel) -> Mapping[str, Any]:
+    return {} if _embeds(model) else model.dialect
 
 
 def _tiers(tiers: Any, before: str = "") -> Iterator[tuple[str, str]]:

@@ -168,6 +168,9 @@ class ModelTable:
         if set(entry.price) & {each for each in Price.model_fields if "usd" in each}:
             base = fields.get("source")
             fields["source"] = self.file.path.name + (f" over {base}" if base else "")
+        kind = entry.kind or (known.kind if known else "chat")
+        if kind == "embedding":  # which has no output
+            fields.setdefault("output_usd_per_million", 0)
         price = Price.model_validate({**fields, **entry.price})
         meant = entry.catalogue or wanted  # a deployment's name says nothing of its model
         model = Model(
@@ -181,7 +184,7 @@ class ModelTable:
             speaks=entry.speaks or upstream.entry.speaks,
             trust_cost=upstream.entry.trust_cost,
             timeout_seconds=upstream.entry.timeout_seconds,
-            kind=entry.kind or (known.kind if known else "chat"),
+            kind=kind,
         )
         return None if upstream.missing else model
 

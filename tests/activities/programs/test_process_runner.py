@@ -141,10 +141,39 @@ async def test_the_commands_directory_is_where_its_paths_begin(runs: Runs, tmp_p
     assert (await runs.run(program_call(run))).answer == str(tmp_path)
 
 
+DEEP = """
+def deeper(depth):
+    if not depth:
+        raise ValueError("the model gave no JSON:\\n\\n  {'a'")
+    deeper(depth - 1) + deeper(depth - 1) + deeper(depth - 1) + deeper(depth - 1)
+try:
+    1 / 0
+except ZeroDivisionError:
+    deeper(2)
+"""
+
+
+async def test_a_message_begins_with_the_exception_and_not_with_the_frames_above_it(
+    runs: Runs, tmp_path: Path
+) -> None:
+    (tmp_path / "agent.py").write_text(DEEP)
+    run = CommandRun(command=(sys.executable, "agent.py"), directory=str(tmp_path))
+    with pytest.raises(ProgramError) as caught:
+        await runs.run(program_call(run))
+    reason, _, shown = str(caught.value).partition("; standard error:\n")
+    said = "exit code 1: ValueError: the model gave no JSON:\n\n  {'a'"
+    assert reason.endswith(said), "the last one, with all of its lines"
+    assert "line 9, in <module>" in shown
+    assert "^" not in shown, "marks below the code are noise in a line"
+    assert "^^^" in caught.value.stderr, "what the program wrote is kept as it was"
+
+
 @pytest.mark.parametrize(
     ("code", "said"),
     [
         ("raise SystemExit(3)", "exit code 3"),
+        ("raise KeyError('x' * 1000)", "exit code 1: KeyError: 'xxx"),
+        ("raise ExceptionGroup('all', [ValueError('one')])", "ValueError: one"),
         ("import sys; print('why', file=sys.stderr); sys.exit(1)", "standard error:\nwhy"),
         ("pass", "without an answer"),
         ("print('  ')", "without an answer"),
