@@ -26,13 +26,14 @@ from durable_agent_team.contracts.control import (
 )
 from durable_agent_team.contracts.run import RunStatus
 from durable_agent_team.contracts.team import Task
-from durable_agent_team.rules.catalog import price_of
+from durable_agent_team.rules.catalog import caller_of, price_of
 from workflows.activity_errors import refused
 from workflows.money.limits import account_of
 from workflows.people.adjustments import (
     agent_now,
     apply_limits,
     apply_to_agent,
+    check_chats,
     check_limits,
     check_priced,
     limits_now,
@@ -211,7 +212,9 @@ class Commands:
     def _check_agent(self, command: AdjustAgent, *, looked_up: bool = True) -> None:
         account_of(self._progress, command.agent)
         if command.model is not None:
-            check_priced(self._progress.catalog, command.model, looked_up=looked_up)
+            catalog = self._progress.catalog
+            check_priced(catalog, command.model, looked_up=looked_up)
+            check_chats(catalog, command.model, caller_of(self._progress.team, command.agent))
 
     async def _look_up(self, model: str | None) -> None:
         """Asks the gateway for a model that a partial catalog does not have."""

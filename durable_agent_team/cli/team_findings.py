@@ -1,9 +1,11 @@
 """Every error and warning that can be found in a team file before a run."""
 
+import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from durable_agent_team.cli.json_output import Finding
 from durable_agent_team.cli.provider_catalog import Provider
@@ -12,6 +14,8 @@ from durable_agent_team.contracts.model_catalog import ModelCatalog
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.program_kinds import RemoteRun
 from durable_agent_team.contracts.run import RunRequest
+from durable_agent_team.contracts.team import Team
+from durable_agent_team.process.settings import given_values
 from durable_agent_team.rules.budgets import known_budgets_usd
 from durable_agent_team.rules.catalog import callers, field_of, model_of, price_of
 from durable_agent_team.rules.estimate import CallBound, estimate
@@ -86,6 +90,7 @@ def _findings(
     problems, warnings = team_problems(request, catalog), team_warnings(request)
     problems += size_problems(request, has_store)
     warnings += function_warnings(request.team)
+    warnings += _private_notify_url(request.team)
     if not team_problems(request):  # estimates need a sound graph
         warnings += size_warnings(request)
         warnings += _insufficient_budgets(request, catalog) if catalog is not None else []
@@ -93,6 +98,32 @@ def _findings(
         *(_finding("error", each) for each in in_team_file(path, problems)),
         *(_finding("warning", each) for each in in_team_file(path, warnings)),
     ], request
+
+
+def _private_notify_url(team: Team) -> list[Problem]:
+    """An address that the worker refuses by default: the run goes on, and nobody is notified. What
+    a name stands for is looked up by the worker alone."""
+    host = (urlsplit(team.notify_url or "").hostname or "").rstrip(".")
+    try:
+        is_private = not ipaddress.ip_address(host).is_global
+    except ValueError:
+        is_private = host == "localhost" or host.endswith(".localhost")
+    allowed = given_values().get("NOTIFY_PRIVATE_ADDRESSES", "").lower() in (
+        "true",
+        "1",
+        "yes",
+        "on",
+    )
+    if not is_private or allowed:
+        return []
+    return [
+        Problem(
+            field="notify_url",
+            what=f"{host} is not a public address, and is called by no worker without"
+            " NOTIFY_PRIVATE_ADDRESSES=true",
+            remedy="use a public one, or set that for the worker",
+        )
+    ]
 
 
 def _insufficient_budgets(request: RunRequest, catalog: ModelCatalog) -> list[Problem]:

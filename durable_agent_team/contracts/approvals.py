@@ -45,9 +45,9 @@ class PendingApproval(Message):
     what: str = Field(max_length=MAX_WHAT)
     """On one line: `files.write_file`, or how the ask begins."""
     content: Text = ""
-    """What is approved: a tool's arguments as JSON, a task's ask, a hand-off (or the reference to
-    it), a plan or its changes as JSON. Of a long text, `content_characters` from `content_first`
-    on."""
+    """What is approved: a tool's arguments as JSON, a task's ask with the names of what it reads, a
+    hand-off (or the reference to it), a plan or its changes as JSON. Of a long text,
+    `content_characters` from `content_first` on."""
     content_first: int = Field(0, ge=0)
     content_characters: int | None = Field(None, ge=0)
     """The length of the whole text, if `content` has only a part of it."""

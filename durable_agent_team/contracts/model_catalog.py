@@ -44,6 +44,8 @@ class ModelPrice(Message):
     `plans_by_model`."""
     tools: Literal["native", "none"] | None = None
     """Whether the model takes `tools`, or fills the schema of an action instead; None is native."""
+    kind: Literal["embedding"] | None = None
+    """None is a model that answers chats, as agents need one."""
 
     @property
     def is_priced(self) -> bool:

@@ -108,6 +108,7 @@ def _model_price(line: Any) -> ModelPrice | None:
         **_further_prices(prices),
         **{"planning": "narrow"} if planning == "narrow" else {},
         **{"tools": "none"} if _tools(line) == "none" else {},
+        **{"kind": "embedding"} if line.get("kind") == "embedding" else {},
     )
 
 

@@ -6,19 +6,20 @@ points elsewhere (`stack_values`).
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 from pydantic import Field, FilePath, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.process import otel_settings, telemetry
 from durable_agent_team.process.extras import MissingExtra, install_command, require
-from durable_agent_team.process.project_root import PROJECT_ROOT, START_STACK
+from durable_agent_team.process.project_root import IS_CHECKOUT, PROJECT_ROOT, START_STACK
 from durable_agent_team.process.setting_types import (
     ALL_SDK_PATCHES,
     Address,
@@ -185,9 +186,10 @@ def require_meant_stack(decides: tuple[str, ...], root: Path = PROJECT_ROOT) -> 
             f"the local stack in {folder} is still starting: wait until `{START_STACK}` says that"
             " it is ready"
         )
+    elsewhere = "" if IS_CHECKOUT else " set DATA_DIR to the folder of one that runs elsewhere,"
     raise StackNotUp(
-        f"the local stack in {folder} is not running: start it with `{START_STACK}`, or set"
-        " TEMPORAL_ADDRESS and ATXP_LLM_URL to the services that you mean"
+        f"the local stack in {folder} is not running: start it with `{START_STACK}`,{elsewhere} or"
+        " set TEMPORAL_ADDRESS and ATXP_LLM_URL to the services that you mean"
     )
 
 
@@ -211,11 +213,17 @@ def made_of(values: Mapping[str, str], kind: type[T]) -> T:
     try:
         settings = kind(_env_file=None, **known)  # type: ignore[arg-type]
     except ValidationError as error:
-        wrong = [*(_problem(kind, line) for line in error.errors()), *wrong]
+        wrong = [*(_problem(kind, line) for line in _of_fields(error.errors())), *wrong]
         raise SettingsError(wrong) from None
     if wrong:
         raise SettingsError(wrong)
     return settings
+
+
+def _of_fields(errors: list[ErrorDetails]) -> Iterator[ErrorDetails]:
+    """One of each setting: of one that may be a word or a URL, pydantic has one for either."""
+    last = {error["loc"][:1]: error for error in errors}
+    yield from last.values()
 
 
 def _telemetry_packages() -> list[Problem]:

@@ -74,9 +74,10 @@ def model_problems(team: Team, catalog: ModelCatalog) -> Iterator[Problem]:
                 remedy="name a model, or set DEFAULT_MODEL for the worker",
             )
         elif caller.model is not None or (model is not None and name in needed):
-            yield from _unpriced(f"{field_of(name)}.model", model or "", catalog)
+            yield from _uncallable(f"{field_of(name)}.model", model or "", caller, catalog)
         if caller.fallback_model is not None:
-            yield from _unpriced(f"{field_of(name)}.fallback_model", caller.fallback_model, catalog)
+            field = f"{field_of(name)}.fallback_model"
+            yield from _uncallable(field, caller.fallback_model, caller, catalog)
 
 
 def timeout_problems(team: Team, catalog: ModelCatalog) -> Iterator[Problem]:
@@ -103,6 +104,25 @@ def models_file_lines(model: str) -> str:
     name = model.replace("\\", "\\\\").replace('"', '\\"')
     price = '"?"  # your provider\'s price'
     return f'[models."{name}"]\ninput_usd_per_million = {price}\noutput_usd_per_million = {price}'
+
+
+def cannot_chat(model: str, caller: Caller, catalog: ModelCatalog) -> bool:
+    """Whether a call of the model would be refused, since it makes embeddings. What a program does
+    with its model is its own matter."""
+    price = price_of(catalog, model)
+    return price is not None and price.kind == "embedding" and run_of(caller) is None
+
+
+def _uncallable(field: str, model: str, caller: Caller, catalog: ModelCatalog) -> Iterator[Problem]:
+    if cannot_chat(model, caller, catalog):
+        yield Problem(
+            field=field,
+            value=model,
+            what="makes embeddings, and cannot chat",
+            remedy="name a model that answers: `starter.py models` lists them",
+        )
+    else:
+        yield from _unpriced(field, model, catalog)
 
 
 def _unpriced(field: str, model: str, catalog: ModelCatalog) -> Iterator[Problem]:

@@ -90,6 +90,27 @@ async def test_all_problems_of_a_graph_are_reported_at_once(alone: Starter, comm
     assert "Traceback" not in printed
 
 
+@pytest.mark.parametrize(
+    ("host", "allowed", "is_said"),
+    [
+        ("127.0.0.1:9", "", True),
+        ("[::1]", "false", True),
+        ("hooks.localhost", "", True),
+        ("10.1.2.3", "true", False),
+        ("hooks.example.com", "", False),
+    ],
+)
+async def test_a_notify_url_that_no_worker_calls_is_a_warning(
+    alone: Starter, host: str, allowed: str, is_said: bool
+) -> None:
+    path = alone.team(TEAM + f"notify_url: http://{host}/hook?key=secret\n")
+    ended = await alone("validate", path, NOTIFY_PRIVATE_ADDRESSES=allowed)
+    assert ended.code == 0, ended.err
+    assert ("warning: notify_url: " in ended.out) is is_said
+    assert ("NOTIFY_PRIVATE_ADDRESSES=true" in ended.out) is is_said
+    assert "secret" not in ended.out + ended.err
+
+
 MANY_KINDS = """\
 name: brief
 goal: 5

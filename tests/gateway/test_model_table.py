@@ -281,6 +281,9 @@ def test_the_nearest_names_are_proposed_and_no_price_is_made_up() -> None:
     text = table(OPENAI).why_not("gpt-5-mni").text
     assert "'gpt-5-mini'" in text
     assert "0.00" not in text
+    assert "To call it, write a file, name it in GATEWAY_MODELS and start" in text
+    assert "site-packages" not in text, "the next version replaces what is in the package"
+    assert "prices.toml" not in text
     assert "Did you mean" not in table({}).why_not("zzzzzzzz").text
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from durable_agent_team.local_stack.stack_plan import StackSettings, write_private
+from durable_agent_team.process import settings as settings_module
 from durable_agent_team.process.project_root import PROJECT_ROOT
 from durable_agent_team.process.settings import (
     ClientSettings,
@@ -16,6 +17,7 @@ from durable_agent_team.process.settings import (
     StackNotUp,
     WorkerSettings,
     load,
+    made_of,
     require_meant_stack,
 )
 from durable_agent_team.process.stack_state import StackInfo, Started, this_process, write_state
@@ -191,6 +193,22 @@ def test_every_setting_is_explained(file: str) -> None:
 def test_a_copy_of_the_example_changes_nothing() -> None:
     lines = (PROJECT_ROOT / ".env.example").read_text().splitlines()
     assert [line for line in lines if line and not line.startswith("#")] == []
+
+
+def test_a_setting_that_may_be_a_word_or_a_url_is_wrong_once() -> None:
+    with pytest.raises(SettingsError) as caught:
+        made_of({"UPSTREAM_URL": "localhost:1234", "GATEWAY_PORT": "x"}, StackSettings)
+    found = {each.field: each.what for each in caught.value.problems}
+    assert len(caught.value.problems) == len(found) == 2
+    assert found["UPSTREAM_URL"] == "is not an http:// or https:// URL"
+
+
+def test_an_installed_package_is_told_how_to_find_a_stack_of_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings_module, "IS_CHECKOUT", False)
+    with pytest.raises(StackNotUp, match="set DATA_DIR to the folder of one that runs elsewhere"):
+        require_meant_stack(ClientSettings.decides, tmp_path)
 
 
 def test_a_stack_that_is_meant_and_down_is_named(tmp_path: Path) -> None:

@@ -65,6 +65,24 @@ def only(problems: list[Problem]) -> Problem:
     return problems[0]
 
 
+def test_an_agent_is_no_model_that_makes_embeddings_but_a_program_may_use_one() -> None:
+    vectors = ModelPrice(
+        model="vectors", input_usd=Decimal(1), output_usd=Decimal(0), kind="embedding"
+    )
+    catalog = CATALOG.model_copy(update={"models": (*CATALOG.models, vectors)})
+    made = request(
+        agents=agents(model="vectors", on_exhausted="fallback", fallback_model="vectors")
+    )
+    found = [(each.field, each.what) for each in team_problems(made, catalog)]
+    what = "makes embeddings, and cannot chat"
+    assert found == [
+        ("agents.research.model", what),
+        ("agents.research.fallback_model", what),
+    ]
+    program = request(agents=agents(model="vectors", run={"python": "a:b"}))
+    assert team_problems(program, catalog) == []
+
+
 def test_a_timeout_above_the_gateways_limit_is_a_problem() -> None:
     limited = CATALOG.model_copy(update={"max_call_seconds": 120.0})
     slow = request(agents=agents(timeout_seconds=120.5))

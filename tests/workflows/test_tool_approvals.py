@@ -437,6 +437,19 @@ async def test_a_task_and_its_handoff_are_approved(client: Client) -> None:
     assert report.spend.ledger_agrees is LedgerAgreement.YES
 
 
+async def test_who_approves_a_task_sees_what_it_reads(client: Client) -> None:
+    tasks = [
+        {"id": "a", "agent": "research", "ask": "List the facts."},
+        {"id": "b", "agent": "editor", "ask": "Write.", "depends_on": ["a"], "approve": "before"},
+    ]
+    given = {"team": team(tasks=tasks, result="b")}
+    async with started(client, FakeWorld(), given) as handle:
+        await waits(handle, "b")
+        assert (await pending(handle)).content == "Write.\n\nIt reads: a"
+        await handle.execute_update("approve", {"subject": "b", "approved": True})
+        await handle.result()
+
+
 async def test_a_rejected_task_is_skipped_and_a_dear_call_waits(client: Client) -> None:
     world = FakeWorld()
     given = team()

@@ -6,7 +6,8 @@ from decimal import Decimal
 from durable_agent_team.contracts.changes import AdjustAgent, AdjustRun, AgentAdjusted, RunAdjusted
 from durable_agent_team.contracts.model_catalog import ModelCatalog
 from durable_agent_team.contracts.names import ORCHESTRATOR_AGENT
-from durable_agent_team.rules.catalog import caller_of, model_of, price_of
+from durable_agent_team.contracts.team import Caller
+from durable_agent_team.rules.catalog import caller_of, cannot_chat, model_of, price_of
 from durable_agent_team.rules.team_changes import changed_caller, limits_of
 from workflows.activity_errors import refused
 from workflows.state.progress import Progress
@@ -27,6 +28,12 @@ def check_priced(catalog: ModelCatalog, model: str, *, looked_up: bool = True) -
     priced = ", ".join(each.model for each in catalog.models if each.is_priced)
     what = "has no price at the gateway" if price else "is not known at the gateway"
     raise refused(f"model = {model!r}: {what} (one of: {priced})"[:2000])
+
+
+def check_chats(catalog: ModelCatalog, model: str, caller: Caller) -> None:
+    """Raises ApplicationError for a model that only makes embeddings."""
+    if cannot_chat(model, caller, catalog):
+        raise refused(f"model = {model!r}: makes embeddings, and cannot chat")
 
 
 def apply_to_agent(progress: Progress, change: AdjustAgent) -> bool:

@@ -53,7 +53,7 @@ class TaskApprovals:
             assignment,
             subject=task.id,
             kind=ApprovalKind.TASK,
-            content=task.ask,
+            content=_with_sources(task.ask, assignment),
             sha256=sha256_of(task.model_dump(mode="json")),
             reason=f"task {task.id} waits for approval before it starts: {task.ask}",
             what=preview_of(task.ask),
@@ -202,6 +202,12 @@ class TaskApprovals:
         failure = Failure(type=ErrorType.REJECTED, message=message)
         skips = assignment.caller.on_park_timeout == "skip"
         return TaskSkipped(failure) if skips else TaskFailed(failure)
+
+
+def _with_sources(ask: str, assignment: Assignment) -> str:
+    """The ask, and the names of the documents and hand-offs that the task is given with it."""
+    names = ", ".join(source.name for source in assignment.sources)
+    return f"{ask}\n\nIt reads: {names}" if names else ask
 
 
 def _changes(review: Review) -> str:

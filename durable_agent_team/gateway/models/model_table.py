@@ -20,7 +20,7 @@ from durable_agent_team.gateway.models.model import Model, Planning
 from durable_agent_team.gateway.models.models_file import ModelEntry, ModelsFile, price_problem
 from durable_agent_team.gateway.models.presets import presets
 from durable_agent_team.gateway.models.price import Price
-from durable_agent_team.gateway.models.price_file import PriceError, Prices
+from durable_agent_team.gateway.models.price_file import DEFAULT_PRICE_FILE, PriceError, Prices
 from durable_agent_team.gateway.models.upstreams import NamedUpstream
 
 MAX_KNOWN = 5_000
@@ -122,8 +122,11 @@ class ModelTable:
         if near:
             text += f" Did you mean {' or '.join(map(repr, near))}?"
         path = self.file.path if self.file else self.prices.path
+        where = f"add to {path}"
+        if path == DEFAULT_PRICE_FILE:  # a part of the program, that the next version replaces
+            where = "write a file, name it in GATEWAY_MODELS"
         lines = self.prices.lines_to_add(name)
-        text += f" To call it, add to {path} and start the gateway again:\n\n{lines}"
+        text += f" To call it, {where} and start the gateway again:\n\n{lines}"
         return WhyNot(text, nearest=near)
 
     def nearest(self, name: str) -> list[str]:
