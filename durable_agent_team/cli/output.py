@@ -181,3 +181,12 @@ def clip(text: str, width: int) -> str:
     """One line of at most `width` characters."""
     line = flat(text)
     return line if len(line) <= width else f"{line[: max(width - 1, 0)]}…"
+
+
+def clip_middle(name: str, width: int) -> str:
+    """A name of at most `width` characters, cut in the middle: names of one kind mostly begin with
+    the same words, and differ at their end."""
+    if len(name) <= width:
+        return name
+    tail = max(width - 1, 0) // 2
+    return f"{name[: max(width - 1 - tail, 0)]}…{name[len(name) - tail :]}"

@@ -66,6 +66,27 @@ def test_svg_is_well_formed_and_nothing_overlaps() -> None:
     assert len(root.findall(".//{*}path")) == 3
 
 
+def test_names_stay_in_their_boxes_in_a_wide_font_and_differ_where_they_are_cut() -> None:
+    """Widths are those of DejaVu Sans, which stands for `sans-serif` on most Linux desktops."""
+    long = [f"task-with-a-long-name-and-the-number-{n:02}" for n in range(3)]
+    tallest = "m" * 40
+    nodes = [Node(id=each, agent="agent", depends_on=()) for each in long]
+    root = ElementTree.fromstring(graph_svg(Graph(name="g", nodes=tuple(nodes))))
+    widths = {float(each.get("width", "0")) for each in root.findall(".//{*}rect")}
+    assert min(widths) >= 8 + 330, "39 letters of 13 pixels, bold, are 330 wide"
+    shown = [each.text for each in root.findall(".//{*}text[@font-weight='bold']")]
+    assert shown == long
+    agent = Node(id="a", agent="the-agent-with-a-name-of-forty-letters-1", depends_on=())
+    root = ElementTree.fromstring(graph_svg(Graph(name="g", nodes=(agent,))))
+    [box] = root.findall(".//{*}rect")
+    assert float(box.get("width", "0")) >= 8 + 242, "its agent is wider than its id"
+    cut = tuple(Node(id=f"{tallest[:38]}{n}", agent="a", depends_on=()) for n in "12")
+    root = ElementTree.fromstring(graph_svg(Graph(name="g", nodes=cut)))
+    shown = [each.text for each in root.findall(".//{*}text[@font-weight='bold']")]
+    assert len({*shown}) == 2
+    assert all("…" in (each or "") for each in shown)
+
+
 async def test_every_status_can_be_drawn() -> None:
     nodes = tuple(Node(id=s.value, agent="a", depends_on=(), status=s) for s in TaskStatus)
     graph = Graph(name="all", nodes=nodes)

@@ -120,6 +120,15 @@ def test_long_names_are_clipped_and_figures_are_not(width: int) -> None:
         assert ("14 (2 failed)" in row) == (width > 40)
 
 
+@pytest.mark.parametrize("width", [50, 60, 68])
+def test_names_that_differ_at_their_end_still_differ_where_they_are_cut(width: int) -> None:
+    names = [f"a-task-with-a-long-name-and-its-number-{n}" for n in "12"]
+    picture = drawn(Snapshot(state(*(task(each, TaskStatus.DONE) for each in names)), None), width)
+    rows = [line for line in picture if "✓ a-task" in line]
+    assert [row.split()[1][-8:] for row in rows] == ["number-1", "number-2"]
+    assert max(map(len, picture)) <= width
+
+
 def test_a_goal_of_wide_characters_takes_one_line() -> None:
     seen = state(task("a", TaskStatus.DONE)).model_copy(update={"goal": "市場" * 40})
     picture = drawn(Snapshot(seen), 80)

@@ -3,15 +3,23 @@
 from collections.abc import Sequence
 from itertools import groupby, pairwise
 
-from durable_agent_team.cli.output import clip
+from durable_agent_team.cli.output import clip_middle, flat
 from durable_agent_team.cli.ui.graph_drawing import COLOURS, PLAIN, Graph, Node, label_of, state_of
 from durable_agent_team.cli.ui.graph_layers import layered
 from durable_agent_team.cli.ui.graph_layout import Point, lanes_of, layout
+from durable_agent_team.cli.word_wrap import cells
 from durable_agent_team.rules.safe_text import html_text
 
 BOX_HEIGHT = 58
-LETTER = 7.9
-"""Pixels of a bold letter, widely."""
+LEAST_WIDTH, MOST_WIDTH = 190, 420
+PAD = 8
+NAME_SIZE, SMALL_SIZE = 13, 11
+"""Pixels of a letter's em: of a task's name, which is bold, and of what is below it."""
+NARROW = {**dict.fromkeys("ijl.,:|!' ", 0.4), **dict.fromkeys("frt-()", 0.5)}
+WIDE = {**dict.fromkeys("mMW@%", 1.11), **dict.fromkeys("wGOQ", 0.93)}
+LETTER = 0.73
+"""Shares of the em that bold letters take in DejaVu Sans and Verdana, which are wide, and stand for
+`sans-serif` on many systems; other letters mostly as small ones do, capitals a little more."""
 MOST_TASKS, MOST_LANES = 150, 900
 """Beyond these nobody can follow a line any more."""
 SQUARE, IN_A_ROW = 12, 60
@@ -28,8 +36,8 @@ def graph_svg(graph: Graph) -> str:
 
 
 def _boxes(graph: Graph) -> str:
-    longest = max((len(node.id) for node in graph.nodes), default=0)
-    width = min(max(longest * LETTER + 16, 190), 340)
+    longest = max((_longest(node) for node in graph.nodes), default=0)
+    width = min(max(longest + 2 * PAD, LEAST_WIDTH), MOST_WIDTH)
     drawn = layout(graph.nodes, width, BOX_HEIGHT)
     parts = [svg_start(drawn.width, drawn.height, "The plan")]
     parts += [_edge(before, after, points) for before, after, points in drawn.edges]
@@ -55,18 +63,48 @@ def _box(node: Node, width: float, x: float, y: float, height: float) -> str:
     colour = COLOURS.get(node.status, PLAIN) if node.status else PLAIN
     name = f"s-{node.status.value}" if node.status else "s-plain"
     middle = y + height / 2
-    letters = int((width - 16) / LETTER)
+    room = width - 2 * PAD
     return (
         f"<g><title>{html_text(node.id)}: {html_text(label_of(node))}</title>"
         f'<rect class="{name}" x="{x:.0f}" y="{y:.1f}" width="{width:.0f}" height="{height:.1f}"'
         f' rx="6" fill="{colour}"/>'
-        f'<g class="t" fill="#222"><text x="{x + 8:.0f}" y="{middle - 10:.1f}" font-weight="bold">'
-        f"{html_text(clip(node.id, letters))}</text>"
-        f'<text x="{x + 8:.0f}" y="{middle + 6:.1f}" font-size="11">'
-        f"{html_text(clip(node.agent, 40))}</text>"
-        f'<text x="{x + 8:.0f}" y="{middle + 21:.1f}" font-size="11">'
-        f"{html_text(clip(state_of(node), int(width / 6)))}</text></g></g>"
+        f'<g class="t" fill="#222"><text x="{x + PAD:.0f}" y="{middle - 10:.1f}"'
+        ' font-weight="bold">'
+        f"{html_text(_fitting(node.id, NAME_SIZE, room))}</text>"
+        f'<text x="{x + PAD:.0f}" y="{middle + 6:.1f}" font-size="{SMALL_SIZE}">'
+        f"{html_text(_fitting(flat(node.agent), SMALL_SIZE, room))}</text>"
+        f'<text x="{x + PAD:.0f}" y="{middle + 21:.1f}" font-size="{SMALL_SIZE}">'
+        f"{html_text(_fitting(state_of(node), SMALL_SIZE, room))}</text></g></g>"
     )
+
+
+def _longest(node: Node) -> float:
+    """Pixels of the longest line in its box."""
+    return max(
+        _pixels(node.id, NAME_SIZE),
+        _pixels(flat(node.agent), SMALL_SIZE),
+        _pixels(state_of(node), SMALL_SIZE),
+    )
+
+
+def _pixels(text: str, size: int) -> float:
+    """How wide a text is at most, in any usual font."""
+    return size * sum(_share(letter) for letter in text)
+
+
+def _share(letter: str) -> float:
+    if letter in NARROW:
+        return NARROW[letter]
+    if letter.isascii():
+        return WIDE.get(letter, LETTER + 0.12 * letter.isupper())
+    return 0.5 * (1 + cells(letter))
+
+
+def _fitting(text: str, size: int, room: float) -> str:
+    letters = len(text)
+    while _pixels(shown := clip_middle(text, letters), size) > room and letters > 1:
+        letters -= 1
+    return shown
 
 
 def _overview(graph: Graph) -> str:

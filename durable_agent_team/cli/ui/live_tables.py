@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from durable_agent_team.cli.output import elapsed, usd
+from durable_agent_team.cli.output import clip_middle, elapsed, usd
 from durable_agent_team.cli.ui.graph_layers import fitting, layered
 from durable_agent_team.cli.ui.run_tables import after_text
 from durable_agent_team.cli.word_wrap import clip_words
@@ -30,6 +30,9 @@ GLYPHS = {
 }
 STUCK = (AgentStatus.EXHAUSTED, AgentStatus.PARKED)
 BAR = 12
+MAX_ID, LEAST_ID = 40, 8
+"""Letters of a task's id: the most that there are, and those of a very narrow terminal."""
+GLYPH_SPACE = "✓ "
 AFTER = 16
 """Columns that the dependencies need at least, and where they begin about."""
 AFTER_FROM = 80
@@ -71,10 +74,11 @@ def task_table(state: RunState, room: int, width: int, ended: datetime | None) -
         return Text("no tasks yet: the orchestrator plans them", "dim")
     rows = layered(state.tasks)
     shown = fitting(rows, room)
-    columns, step = _fitted(shown, width, ended)
+    columns, step, room_of_id = _fitted(shown, width, ended)
     table = _table(columns, width)
     for task, depth in shown:
-        _add(table, columns, width, _task_row(task, depth * step, ended, columns, width))
+        cells_of = _task_row(task, depth * step, ended, columns, width, room_of_id)
+        _add(table, columns, width, cells_of)
     if len(shown) < len(rows):
         return Group(table, Text(f"… and {len(rows) - len(shown)} more tasks", "dim"))
     return table
@@ -82,9 +86,9 @@ def task_table(state: RunState, room: int, width: int, ended: datetime | None) -
 
 def _fitted(
     rows: Sequence[tuple[TaskState, int]], width: int, ended: datetime | None
-) -> tuple[tuple[Column, ...], int]:
-    """The columns to show, and the spaces for each step of depth. Ids are whole wherever a smaller
-    indent, or a table without agents and calls, leaves room for that."""
+) -> tuple[tuple[Column, ...], int, int]:
+    """The columns to show, the spaces for each step of depth, and the letters of an id. Ids are
+    whole wherever a smaller indent, or a table without agents and calls, leaves room for that."""
     kept = tuple(each for each in TASK_COLUMNS if width >= each.from_width)
     for dropped in ((), ("agent",), ("agent", "calls")):
         columns = tuple(each for each in kept if each.head not in dropped)
@@ -94,9 +98,10 @@ def _fitted(
             needed = [max((row[n].cell_len for row in cells_of), default=0) for n in fixed]
             heads = [len(columns[n].head) for n in fixed]
             spare = 2 * len(fixed) - 2 + (AFTER if len(fixed) < len(columns) else 0)
-            if sum(map(max, needed, heads)) + spare <= width:
-                return columns, step
-    return kept, 0
+            over = sum(map(max, needed, heads)) + spare - width
+            if over <= 0:
+                return columns, step, MAX_ID
+    return columns, 0, max(needed[0] - len(GLYPH_SPACE) - over, LEAST_ID)
 
 
 def _task_row(
@@ -105,11 +110,14 @@ def _task_row(
     ended: datetime | None,
     columns: Sequence[Column],
     width: int = 0,
+    room_of_id: int = MAX_ID,
 ) -> list[Text]:
     """`indent` in spaces. Of the dependencies, as many names as fit whole."""
     glyph, style = GLYPHS[task.status]
     cells = [
-        one_line(f"{glyph} {task.id}", style, indent=" " * min(indent, 12)),
+        one_line(
+            f"{glyph} {clip_middle(task.id, room_of_id)}", style, indent=" " * min(indent, 12)
+        ),
         one_line(task.agent),
         Text("reused" if task.reused_from is not None else task.step or task.status.value, style),
         Text(elapsed(task.started_at, task.ended_at or ended)),
