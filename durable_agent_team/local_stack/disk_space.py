@@ -1,7 +1,11 @@
 """Whether the disk of the stack's folder has room: a full one stops runs in the middle."""
 
+import asyncio
+import contextlib
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.process.settings import SettingsError
@@ -36,6 +40,27 @@ def little_room(folder: Path) -> str | None:
     if free >= LITTLE_BYTES:
         return None
     return f"warning: DATA_DIR = {folder}: {_megabytes(free)} are free on its disk ({REMEDY})"
+
+
+async def watch_room(
+    folder: Path, say: Callable[[str], None], every_seconds: float = 5
+) -> NoReturn:
+    """Says when the disk of a stack that is up is nearly full, and when it has room again. Temporal
+    and the gateway wait for room, and to everyone who uses them seem not to answer."""
+    warned = False
+    while True:
+        with contextlib.suppress(OSError):
+            free = shutil.disk_usage(folder).free
+            if not warned and free < LEAST_BYTES:
+                warned = True
+                say(
+                    f"warning: {_megabytes(free)} are left on the disk of {folder}: while it is"
+                    " full, nothing answers and runs stand still; they continue once there is room"
+                )
+            elif warned and free >= 2 * LEAST_BYTES:
+                warned = False
+                say(f"the disk of {folder} has room again")
+        await asyncio.sleep(every_seconds)
 
 
 def _megabytes(count: int) -> str:

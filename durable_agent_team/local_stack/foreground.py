@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Callable
 
+from durable_agent_team.local_stack.disk_space import watch_room
 from durable_agent_team.local_stack.lifecycle import local_stack, running_stack
 from durable_agent_team.local_stack.stack import StackFailed
 from durable_agent_team.local_stack.stack_plan import stack_settings
@@ -46,7 +47,9 @@ async def foreground() -> int:
     async with local_stack(_say, settings) as info:
         ready = True
         _say(f"logs: {info.folder / 'logs'}. Ctrl-C ends the stack.")
+        room = asyncio.create_task(watch_room(info.folder, _say))
         await stop.wait()
+        room.cancel()
         watch.cancel()
     return 0
 

@@ -1,5 +1,6 @@
 """What `make up` says before anyone starts a run: what can be called, and what is wrong with it."""
 
+import asyncio
 import errno
 import shutil
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from durable_agent_team.local_stack import stack, stack_plan
-from durable_agent_team.local_stack.disk_space import little_room
+from durable_agent_team.local_stack.disk_space import little_room, watch_room
 from durable_agent_team.local_stack.gateway_check import DefaultModelRefused, report_models
 from durable_agent_team.local_stack.lifecycle import local_stack
 from durable_agent_team.local_stack.stack_plan import StackSettings, make_plan
@@ -82,3 +83,25 @@ def test_a_full_disk_is_named_with_its_setting(
     assert "500 MB are free" in str(little_room(tmp_path))
     free = 5 * 1024**3
     assert little_room(tmp_path) is None
+
+
+async def test_a_disk_that_fills_up_while_the_stack_is_up_is_said_once_and_its_end_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = iter([2**40, 60 * 1024**2, 0, 120 * 1024**2, 300 * 1024**2, 2**40])
+    lines: list[str] = []
+
+    def usage(_: Path) -> Usage:
+        found = next(free, None)
+        if found is None:
+            raise asyncio.CancelledError
+        return Usage(2**40, 0, found)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    with pytest.raises(asyncio.CancelledError):
+        await watch_room(tmp_path, lines.append, 0)
+    warning, better = lines
+    assert warning.startswith(
+        f"warning: 60 MB are left on the disk of {tmp_path}: while it is full"
+    )
+    assert better == f"the disk of {tmp_path} has room again"
