@@ -24,7 +24,8 @@ async def foreground() -> int:
     """Runs the stack until a signal arrives or the terminal is closed; returns the exit code."""
     settings = stack_settings()
     if info := running_stack(settings):
-        _say(f"a stack is up already (pid {info.supervisor.pid})")
+        pid = info.supervisor.pid
+        _say(f"a stack is up already (pid {pid}; to end it: Ctrl-C there, or `kill {pid}`)")
         _say(f"temporal on {info.temporal_address}, UI: {info.ui_url}")
         _say(f"gateway on {info.gateway_url}")
         return 0

@@ -23,11 +23,13 @@ TIMEOUT = "the agent's `timeout_seconds`"
 OPEN_RUN = {
     "`retry_task`": "`retry RUN TASK`",
     "`adjust_budget`": "`budget RUN AGENT USD`",
+    "`adjust_agent`": "`agent RUN AGENT`",
     TIMEOUT: f"{TIMEOUT} (`agent RUN AGENT --timeout SECONDS`)",
 }
 ENDED_RUN = {
     "`retry_task`": "`rerun RUN`",
     "`adjust_budget`": "`rerun RUN --adjust`",
+    "`adjust_agent`": "`rerun RUN --adjust`",
     TIMEOUT: f"{TIMEOUT} (`rerun RUN --adjust`)",
 }
 """The remedies name updates, as Temporal's clients do; here the commands for them stand instead."""
