@@ -85,6 +85,12 @@ class ErrorRule:
     makes the call again."""
 
 
+SAME_ANSWERS = (
+    " It gets the answers that it has paid again: if one of these is the cause, change the agent's"
+    " model or its instructions instead (`adjust_agent`), so that it asks anew."
+)
+"""After a retry in the same run. Another run makes the calls anew."""
+
 _RULES = {
     ErrorType.RATE_LIMITED: ErrorRule(
         Outcome.OUTLASTED,
@@ -226,9 +232,8 @@ _RULES = {
         "An agent's program ended with another exit code than 0, raised an exception, or gave no"
         " usable answer. The message has the end of its standard error. It is started again in the"
         " same scope, where the calls that it has paid are replayed; its tools run again.",
-        "Correct the program; `task RUN TASK` shows its standard error. Then `retry_task`. It gets"
-        " the answers that it has paid again: if one of these is the cause, change the agent's"
-        " model or its instructions instead (`adjust_agent`), so that it asks anew.",
+        "Correct the program; `task RUN TASK` shows its standard error. Then `retry_task`."
+        + SAME_ANSWERS,
     ),
     ErrorType.PROGRAM_TIMEOUT: ErrorRule(
         Outcome.RETRIED,
@@ -354,4 +359,5 @@ _RULES = {
         "The worker's log has the trace; please report it.",
     ),
 }
+
 ERRORS: Mapping[ErrorType, ErrorRule] = MappingProxyType(_RULES)

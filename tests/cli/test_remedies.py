@@ -31,6 +31,12 @@ def test_an_open_run_takes_a_retry_and_an_ended_one_is_gone_on_from() -> None:
     assert "`rerun RUN`" in "\n".join(failed_block([failed], None, ended=True))
 
 
+def test_only_in_the_same_run_a_program_gets_the_same_answers_again() -> None:
+    failed = Failure(type=ErrorType.PROGRAM_FAILED, message="x")
+    assert "(`agent RUN AGENT`), so that it asks anew" in remedy_of(failed, ended=False)
+    assert remedy_of(failed, ended=True).endswith("Then `rerun RUN`.")
+
+
 def test_what_waits_for_a_retry_says_what_to_do_before_it_once() -> None:
     waits = [
         Waiting(

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from durable_agent_team.contracts.error_types import ERRORS, ErrorType
+from durable_agent_team.contracts.error_types import ERRORS, SAME_ANSWERS, ErrorType
 from durable_agent_team.contracts.run import Failure, RunReport, RunStatus, TaskState, Waiting
 from durable_agent_team.process.called_program import starter_command
 
@@ -29,7 +29,7 @@ OPEN_RUN = {
 ENDED_RUN = {
     "`retry_task`": "`rerun RUN`",
     "`adjust_budget`": "`rerun RUN --adjust`",
-    "`adjust_agent`": "`rerun RUN --adjust`",
+    SAME_ANSWERS: "",
     TIMEOUT: f"{TIMEOUT} (`rerun RUN --adjust`)",
 }
 """The remedies name updates, as Temporal's clients do; here the commands for them stand instead."""
