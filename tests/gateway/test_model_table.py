@@ -274,7 +274,8 @@ def test_an_entry_without_a_price_anywhere_is_a_mistake(tmp_path: Path) -> None:
 def test_embeddings_need_no_price_of_an_output_that_they_do_not_have(tmp_path: Path) -> None:
     entry = '[models."vectors"]\nupstream = "openai"\ninput_usd_per_million = 1\n'
     model = called(table(OPENAI, written(tmp_path, entry + 'kind = "embedding"\n')), "vectors")
-    assert (model.kind, model.price.output_usd_per_million) == ("embedding", 0)
+    assert model.kind == "embedding"
+    assert model.price.output_usd_per_million == 0
 
 
 def test_the_nearest_names_are_proposed_and_no_price_is_made_up() -> None:
