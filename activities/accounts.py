@@ -12,7 +12,7 @@ from temporalio import activity
 
 from activities.catalog_cache import CatalogCache
 from activities.error_translation import translated
-from activities.heartbeats import earlier_spend, heartbeating, time_left
+from activities.heartbeats import confirm_attempt, earlier_spend, heartbeating, time_left
 from activities.labelling import about_agent, label_activity
 from durable_agent_team.atxp.chat_client import ChatClient
 from durable_agent_team.atxp.exceptions import ProviderRefused
@@ -109,8 +109,13 @@ class Accounts(AccountActivities):
 
     @activity.defn
     async def set_budget(self, order: SetBudget) -> Ledger:
-        """A new limit. `LimitRefused` below what is spent or reserved."""
+        """A new limit. `LimitRefused` below what is spent or reserved.
+
+        It has no key by which the provider would know it again: an attempt that was given up does
+        not set it, since the operator may have set another one after it.
+        """
         async with at_work(order.account.agent):
+            await confirm_attempt()
             state = await self._provider.set_budget(order.account.account_id, order.budget_usd)
         return ledger_of(order.account, state)
 

@@ -12,6 +12,7 @@ from decimal import Decimal
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.heartbeats import NotConfirmed
 from activities.judging.exceptions import InvalidSchema
 from activities.programs.exceptions import ProgramError
 from durable_agent_team.atxp.exceptions import (
@@ -80,6 +81,7 @@ BY_EXCEPTION: dict[type[Exception], ErrorType] = {
     InvalidSchema: ErrorType.BAD_REQUEST,
     BlobMissing: ErrorType.TEXT_UNAVAILABLE,
     BlobsUnreachable: ErrorType.TEXT_UNAVAILABLE,
+    NotConfirmed: ErrorType.WORKER_LOST,
 }
 
 

@@ -8,7 +8,7 @@ from temporalio import activity
 
 from durable_agent_team.atxp.exceptions import AtxpError, ProviderRefused
 from durable_agent_team.atxp.sealing import Sealer
-from durable_agent_team.atxp.tool_charges import ToolCharge
+from durable_agent_team.atxp.tool_charges import RELEASED_CODE, ToolCharge
 from durable_agent_team.contracts.tool_call import ChargeEnd, ToolOrder
 
 NOT_RESERVED = 404
@@ -40,6 +40,15 @@ class Charge:
         self.was_settled = False
         """The account had paid for this call before it was reserved here."""
 
+    @property
+    def has_price(self) -> bool:
+        return self._order.account is not None and bool(self._order.tool.price_usd)
+
+    @property
+    def is_begun(self) -> bool:
+        """The account was asked to reserve the price."""
+        return self._key is not None
+
     async def reserve(self) -> None:
         """Raises `AtxpError`: then nothing may be called."""
         account, price = self._order.account, self._order.tool.price_usd
@@ -59,6 +68,10 @@ class Charge:
         try:
             await self._charges.settle(self._key, self._order.key)
         except AtxpError as error:
+            if isinstance(error, ProviderRefused) and error.code == RELEASED_CODE:
+                self.charged_usd = Decimal(0)
+                activity.logger.error("a tool has run, and its price was given back: %s", error)
+                return
             activity.logger.warning("the charge of a tool stays reserved: %s", error)
 
     async def release(self) -> None:

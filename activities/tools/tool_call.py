@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from temporalio import activity
 
-from activities.heartbeats import time_left
+from activities.heartbeats import NotConfirmed, confirm_attempt, time_left
 from activities.tools.called_tool import CalledTool
 from activities.tools.charge import Charge, Charges
 from activities.tools.exceptions import FUNCTION_CHANGED, ToolBroke, ToolChanged, ToolError
-from activities.tools.mark import SENT, mark_sent
+from activities.tools.mark import SENT, check_confirmed, mark_sent
 from activities.tools.mcp.answers import SessionGone
 from activities.tools.mcp.sessions import McpSessions
 from activities.tools.tool_kinds import BuiltIns, Functions
@@ -86,6 +86,9 @@ class ToolCallInFlight:
     def beat(self) -> tuple[object, ...]:
         """The details of a heartbeat: none before the mark."""
         self._has_beaten = True
+        return self._details()
+
+    def _details(self) -> tuple[object, ...]:
         return (SENT,) if self._is_marked else ()
 
     async def result(self) -> ToolResult:
@@ -93,7 +96,9 @@ class ToolCallInFlight:
         order = self._order
         try:
             async with self._ready() as call:
-                await self._charge.reserve()
+                if self._charge.has_price:
+                    await check_confirmed(*self._details())
+                    await self._charge.reserve()
                 if order.facts.effects is Effects.ONCE:
                     self._check_not_paid()
                     self._is_marked = True
@@ -103,7 +108,7 @@ class ToolCallInFlight:
         except BaseException as error:
             if isinstance(error, ToolError):
                 self.is_sent = error.sent
-            if not self.is_sent:
+            if not self.is_sent and self._charge.is_begun and await self._still_counts():
                 await self._charge.release()
             raise
         await self._charge.settle()
@@ -128,6 +133,15 @@ class ToolCallInFlight:
                 " after a backup of Temporal was restored",
                 sent=True,
             )
+
+    async def _still_counts(self) -> bool:
+        """An attempt that was given up leaves its charge as it is: the next one has the same, and
+        may be inside of the tool."""
+        try:
+            await confirm_attempt(*self._details())
+        except NotConfirmed as error:
+            return error.is_cancelled
+        return True
 
     @asynccontextmanager
     async def _ready(self) -> AsyncIterator[Call]:

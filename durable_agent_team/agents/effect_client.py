@@ -20,6 +20,8 @@ FINISH_SECONDS = 120.0
 """How long a request is repeated while the gateway cannot be reached, or answers with a 5xx. Longer
 for the end: the tool ran, and its result exists nowhere else."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
+FRESH_SECONDS = 1.0
+"""How old the answer to a begin can be: an attempt is given up after little more."""
 MAX_ANSWER = 4 * 1024 * 1024
 STORAGE_FULL = 507
 
@@ -76,9 +78,22 @@ def team_of(environment: Mapping[str, str] = os.environ) -> Team | None:
 def begin(
     team: Team, effect: str, tool: str, *, idempotent: bool, request_key: str
 ) -> GatewayAnswer:
-    """Raises EffectsUnavailable."""
+    """Raises EffectsUnavailable.
+
+    An answer that took long is asked for again: this process may have stood still, with its whole
+    machine, and another attempt may have begun since. So that it ends with a slow gateway, each may
+    take longer than the one before.
+    """
     body = {"attempt": team.attempt, "tool": tool, "idempotent": idempotent}
-    return _post(team, effect, "begin", body, BEGIN_SECONDS, {"Idempotency-Key": request_key})
+    headers, fresh = {"Idempotency-Key": request_key}, FRESH_SECONDS
+    while True:
+        # Over a suspend, the one clock stands still; the other one can be set.
+        steady, wall = time.monotonic(), time.time()
+        answer = _post(team, effect, "begin", body, BEGIN_SECONDS, headers)
+        passed = max(time.monotonic() - steady, time.time() - wall)
+        if answer.status != 200 or passed < fresh:
+            return answer
+        fresh = 2 * passed
 
 
 def finish(team: Team, effect: str, body: Mapping[str, Any]) -> GatewayAnswer:

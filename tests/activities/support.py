@@ -13,6 +13,7 @@ from typing import Any
 
 from aiohttp import web
 from pydantic import SecretStr
+from temporalio.client import Client
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
@@ -65,6 +66,28 @@ def check(request: CallRequest, answer: str) -> tuple[str, ...]:
     return reasons_against(wanted)
 
 
+class FakeClient(Client):
+    """A client whose marks are recorded. Each takes `seconds` at the server."""
+
+    def __init__(self, *errors: Exception | None) -> None:
+        """Of the heartbeats, in their order; the last one is that of all further ones."""
+        self.marks: list[tuple[Any, ...]] = []
+        self.errors = list(errors)
+        self.seconds = 0.0
+
+    def get_async_activity_handle(self, **_: Any) -> Any:
+        return self
+
+    async def heartbeat(self, *details: Any) -> None:
+        error = self.errors[0] if self.errors else None
+        if len(self.errors) > 1:
+            del self.errors[0]
+        if error:
+            raise error
+        await asyncio.sleep(self.seconds)
+        self.marks.append(details)
+
+
 def context(
     *,
     timeout: float = 10,
@@ -73,8 +96,9 @@ def context(
     details: tuple[Any, ...] = (),
     policy: RetryPolicy | None = None,
     is_local: bool = False,
+    client: Client | None = None,
 ) -> ActivityEnvironment:
-    environment = ActivityEnvironment()
+    environment = ActivityEnvironment(client=client)
     environment.info = dataclasses.replace(
         environment.info,
         start_to_close_timeout=timedelta(seconds=timeout),

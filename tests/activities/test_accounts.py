@@ -6,7 +6,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from temporalio.client import AsyncActivityCancelledError
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
 
 from durable_agent_team.contracts.accounts import Capabilities, CloseAccounts, SetBudget
 from durable_agent_team.contracts.call import AccountRef
@@ -15,6 +17,7 @@ from durable_agent_team.contracts.model_catalog import ReadModels
 from tests.activities.support import (
     SEALER,
     Answer,
+    FakeClient,
     Rooms,
     Seen,
     call,
@@ -64,15 +67,35 @@ async def test_a_new_limit_holds_at_once_and_not_below_what_is_spent(rooms: Room
     account = (await open_for(rooms, ("research", "1"))).accounts[0]
     result = await context().run(rooms.agents.call_agent, call(account=account))
     order = SetBudget(account=account, budget_usd=Decimal("2.5"))
-    ledger = await context().run(rooms.accounts.set_budget, order)
+    ledger = await context(client=FakeClient()).run(rooms.accounts.set_budget, order)
     assert (ledger.agent, ledger.budget_usd) == ("research", Decimal("2.5"))
     assert ledger.spent_usd == result.cost_usd
     low = SetBudget(account=account, budget_usd=Decimal("0.000001"))
     with pytest.raises(ApplicationError) as caught:
-        await context().run(rooms.accounts.set_budget, low)
+        await context(client=FakeClient()).run(rooms.accounts.set_budget, low)
     assert caught.value.type == ErrorType.LIMIT_REFUSED.value
     assert caught.value.non_retryable
     assert f"{result.cost_usd} are spent" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RPCError("given up", RPCStatusCode.NOT_FOUND, b""),
+        RPCError("away", RPCStatusCode.UNAVAILABLE, b""),
+        AsyncActivityCancelledError(),
+    ],
+)
+async def test_a_worker_that_stood_still_does_not_set_a_limit_of_before(
+    rooms: Rooms, error: Exception
+) -> None:
+    """Another worker has set it since, and the operator perhaps a lower one."""
+    account = (await open_for(rooms, ("research", "1"))).accounts[0]
+    order = SetBudget(account=account, budget_usd=Decimal(5))
+    with pytest.raises(ApplicationError) as caught:
+        await context(client=FakeClient(error)).run(rooms.accounts.set_budget, order)
+    assert (caught.value.type, caught.value.non_retryable) == ("WorkerLost", False)
+    assert (await rooms.provider.read(account.account_id)).budget_usd == 1
 
 
 def closing(accounts: tuple[AccountRef, ...], known: dict[str, Decimal]) -> CloseAccounts:

@@ -22,6 +22,8 @@ from durable_agent_team.agents import (
     idempotency_key,
     once,
 )
+from durable_agent_team.agents.effect_client import Team
+from durable_agent_team.agents.effect_errors import AttemptSuperseded
 from tests.agents.attempts import Scope
 from tests.gateway.client import world
 
@@ -412,6 +414,57 @@ async def test_a_begin_that_was_not_answered_gives_its_number_back(
     with scope.attempt(2):
         assert await call(tool) == 1
     assert len(await scope.effects()) == 1
+
+
+@pytest.mark.parametrize("decision", ["retry", "skip", ""])
+async def test_an_attempt_that_stood_still_before_its_tool_asks_again(
+    scope: Scope, monkeypatch: pytest.MonkeyPatch, world_of: Ledger, decision: str
+) -> None:
+    """With its machine, after the gateway had let it begin. Meanwhile the next attempt has come to
+    the same tool, and a person has decided; or nobody has asked."""
+    monkeypatch.setattr(effect_client, "FRESH_SECONDS", 0.2)
+    exchange, asked = effect_client._exchange, list[str]()
+    stands_still, goes_on = threading.Event(), threading.Event()
+
+    def stops(team: Team, path: str, *rest: Any) -> Any:
+        asked.append(path)
+        answer = exchange(team, path, *rest)
+        if len(asked) == 1:
+            stands_still.set()
+            assert goes_on.wait(30)
+        return answer
+
+    monkeypatch.setattr(effect_client, "_exchange", stops)
+
+    @once
+    def tool() -> int:
+        world_of.add()
+        return len(world_of.lines)
+
+    def ended() -> Any:
+        """The result; or the exception, which would end the test's loop."""
+        try:
+            return tool()
+        except AttemptSuperseded as error:
+            return type(error)
+
+    with scope.attempt(1):
+        first = asyncio.create_task(asyncio.to_thread(ended))
+        assert await asyncio.to_thread(stands_still.wait, 30)
+    if decision:
+        with scope.attempt(2), pytest.raises(EffectUnknown) as unknown:
+            await call(tool)
+        assert await scope.resolve(unknown.value.effect, decision) == 200
+        with scope.attempt(3):
+            if decision == "retry":
+                assert await call(tool) == 1
+            else:
+                with pytest.raises(EffectSkipped):
+                    await call(tool)
+    await asyncio.sleep(0.2)
+    goes_on.set()
+    assert await first == (AttemptSuperseded if decision else 1)
+    assert len(world_of.lines) == (decision != "skip")
 
 
 async def test_a_result_that_cannot_be_kept_for_want_of_a_gateway_is_returned(

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
-from temporalio.client import Client
 from temporalio.testing import ActivityEnvironment
 
 from activities.tools.called_tool import CalledTool
@@ -28,7 +27,7 @@ from durable_agent_team.contracts.tool_kinds import (
     ServerTools,
     ToolServer,
 )
-from tests.activities.support import SEALER, account, context
+from tests.activities.support import SEALER, FakeClient, account, context
 
 HOSTILE = Path(__file__).with_name("hostile_server.py")
 TOKEN = "tok-4f9a8e7d6c5b4a3f2e1d"
@@ -118,24 +117,6 @@ class FakeCharges:
         self.log.append((what, charge))
         if error := self.refuses.get(what.split()[0]):
             raise error
-
-
-class FakeClient(Client):
-    """A client whose marks are recorded. Each takes `seconds` at the server."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self.marks: list[tuple[Any, ...]] = []
-        self.error = error
-        self.seconds = 0.0
-
-    def get_async_activity_handle(self, **_: Any) -> Any:
-        return self
-
-    async def heartbeat(self, *details: Any) -> None:
-        if self.error:
-            raise self.error
-        await asyncio.sleep(self.seconds)
-        self.marks.append(details)
 
 
 class Rooms:

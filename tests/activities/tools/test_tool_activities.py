@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from temporalio.client import AsyncActivityCancelledError
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError
@@ -17,9 +18,16 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.tools.called_tool import CalledTool
 from activities.tools.exceptions import ToolBroke, ToolTimedOut, ToolUnreachable
 from activities.tools.mcp.sessions import McpSessions
+from activities.tools.tool_activities import Tools
 from activities.tools.tool_call import ANEW, KEY_IN_META
 from activities.tools.tool_listing import _check_amount
+from durable_agent_team.atxp.account_api import AtxpAccounts
 from durable_agent_team.atxp.exceptions import ProviderRefused, Unreachable
+from durable_agent_team.atxp.httpx_client import HttpxClient
+from durable_agent_team.atxp.tool_charges import ToolCharges
+from durable_agent_team.blobs.store import NoBlobs
+from durable_agent_team.blobs.texts import Texts
+from durable_agent_team.contracts.call import AccountRef
 from durable_agent_team.contracts.text_ref import TextRef
 from durable_agent_team.contracts.tool_box import ToolBox
 from durable_agent_team.contracts.tool_call import ChargeEnd, ToolFailure, ToolOrder, ToolResult
@@ -33,9 +41,20 @@ from durable_agent_team.contracts.tool_kinds import (
     ToolServer,
     UrlServer,
 )
+from tests.activities.support import SEALER, FakeClient, context
 from tests.activities.tools.hostile_http import hostile_http
-from tests.activities.tools.support import Rooms, fact, hostile, order, wanted
+from tests.activities.tools.support import (
+    FakeBuiltIns,
+    FakeFunctions,
+    Rooms,
+    fact,
+    hostile,
+    order,
+    wanted,
+)
+from tests.support.gateway import running_gateway
 from tests.support.memory_blobs import MemoryBlobs
+from tests.support.upstream import ScriptedUpstream
 
 REFUND = PythonTool(python="shop.tools:refund")
 ABOVE: dict[str, Any] = {
@@ -50,6 +69,19 @@ async def rooms() -> AsyncIterator[Rooms]:
     opened = McpSessions({"PATH": os.environ["PATH"]})
     yield Rooms(opened)
     await opened.close()
+
+
+class SlowFunctions(FakeFunctions):
+    """Returns when it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_inside, self.may_return = asyncio.Event(), asyncio.Event()
+
+    async def call(self, *given: Any, **more: Any) -> CalledTool:
+        self.is_inside.set()
+        await self.may_return.wait()
+        return await super().call(*given, **more)
 
 
 async def boxed(rooms: Rooms, *tools: Any, **servers: ToolServer) -> ToolBox:
@@ -262,15 +294,29 @@ async def test_a_quick_call_makes_no_heartbeat_but_the_mark(rooms: Rooms) -> Non
 )
 async def test_without_the_mark_nothing_is_sent(rooms: Rooms, error: Exception) -> None:
     given = await refunding(rooms, price_usd=Decimal("0.10"))
-    rooms.client.error = error
+    rooms.client.errors = [None, error]
     failed = await failing(rooms, given)
     assert not failure_of(failed).sent
     assert failed.type == "ToolFailed"
     assert rooms.functions.called == []
-    assert [what for what, _ in rooms.charges.log] == [
-        "reserve 0.10 for shop.tools:refund",
-        "release",
-    ]
+    reserved = "reserve 0.10 for shop.tools:refund"
+    is_cancelled = isinstance(error, AsyncActivityCancelledError)
+    assert [what for what, _ in rooms.charges.log] == [reserved, *["release"] * is_cancelled]
+    rooms.charges.log.clear()
+    rooms.client.errors = [error]
+    assert not failure_of(await failing(rooms, given)).sent
+    assert rooms.charges.log == []
+
+
+async def test_a_mark_that_was_confirmed_long_ago_is_made_again(rooms: Rooms) -> None:
+    """The worker stood still after it: Temporal may have given up the attempt since."""
+    given = await refunding(rooms)
+    rooms.client.seconds = 0.1
+    rooms.client.errors = [None, RPCError("given up", RPCStatusCode.NOT_FOUND, b"")]
+    failed = await failing(rooms, given, heartbeat=0.1)
+    assert rooms.client.marks == [("sent",)]
+    assert not failure_of(failed).sent
+    assert rooms.functions.called == []
 
 
 @pytest.mark.parametrize(
@@ -332,6 +378,56 @@ async def test_a_price_is_reserved_before_and_settled_after(rooms: Rooms) -> Non
     assert (await rooms.call(given)).charged_usd == Decimal("0.25")
 
 
+async def test_the_charge_of_an_attempt_that_was_given_up_is_that_of_the_next_one(
+    rooms: Rooms,
+) -> None:
+    """Its worker stood still after it had reserved the price. It goes on while another worker is
+    inside of the tool, and must not give the price back."""
+    price = Decimal("0.25")
+    async with (
+        ScriptedUpstream([]) as upstream,
+        running_gateway(upstream.url) as gateway,
+        HttpxClient() as http,
+    ):
+        accounts = AtxpAccounts(http, gateway.base_url, SecretStr(gateway.parent_key))
+        opened = await accounts.open("clerk", Decimal(1), "open")
+        charges = ToolCharges(http, gateway.base_url)
+        texts, opened_sessions = Texts(NoBlobs()), McpSessions({})
+        slow = SlowFunctions()
+        tools = [
+            Tools(opened_sessions, functions, FakeBuiltIns(), charges, SEALER, texts)
+            for functions in (rooms.functions, slow)
+        ]
+        sealed = SEALER.seal(opened.api_key, opened.account_id)
+        ref = AccountRef(agent="clerk", account_id=opened.account_id, sealed_key=sealed)
+        given = (await refunding(rooms, price_usd=price)).model_copy(update={"account": ref})
+
+        class StandsStill(FakeClient):
+            async def heartbeat(self, *details: Any) -> None:
+                if details != ("sent",):
+                    return
+                second = asyncio.create_task(run(FakeClient(), tools[1]))
+                self.second = second
+                await slow.is_inside.wait()
+                raise RPCError("given up", RPCStatusCode.NOT_FOUND, b"")
+
+        async def run(client: Any, of: Tools) -> ToolResult:
+            environment = context(client=client)
+            result = await environment.run(of.call_tool, given)
+            assert isinstance(result, ToolResult)
+            return result
+
+        first = StandsStill()
+        with pytest.raises(ApplicationError, match="nothing was sent"):
+            await run(first, tools[0])
+        assert (await accounts.read(opened.account_id)).reserved_usd == price
+        slow.may_return.set()
+        assert (await first.second).charged_usd == price
+        assert rooms.functions.called == []
+        [line] = await accounts.charges(opened.account_id)
+        assert (line.idempotency_key, line.amount_usd) == (given.key, price)
+
+
 async def test_an_effect_that_was_paid_for_is_repeated_only_when_a_person_says_so(
     rooms: Rooms,
 ) -> None:
@@ -342,7 +438,7 @@ async def test_an_effect_that_was_paid_for_is_repeated_only_when_a_person_says_s
     assert failed.type == "EffectUnknown"
     assert (failure_of(failed).sent, failure_of(failed).charged_usd) == (True, Decimal("0.25"))
     assert rooms.functions.called == []
-    assert rooms.client.marks == []
+    assert ("sent",) not in rooms.client.marks
     assert "has paid for this call already" in str(failed)
     again = given.model_copy(update={"again": True})
     assert (await rooms.call(again)).charged_usd == Decimal("0.25")
@@ -369,7 +465,7 @@ async def test_a_price_that_does_not_fit_is_refused_before_anything_runs(rooms: 
     details = failure_of(failed)
     assert (details.required_usd, details.remaining_usd) == (Decimal("0.25"), Decimal("0.10"))
     assert rooms.functions.called == []
-    assert rooms.client.marks == []
+    assert ("sent",) not in rooms.client.marks
 
 
 async def test_a_result_is_not_given_up_because_it_cannot_be_settled(rooms: Rooms) -> None:
@@ -377,6 +473,13 @@ async def test_a_result_is_not_given_up_because_it_cannot_be_settled(rooms: Room
     rooms.charges.refuses["settle"] = Unreachable("away")
     result = await rooms.call(given)
     assert (result.text, result.charged_usd) == ("refunded", Decimal("0.25"))
+
+
+async def test_a_price_that_was_given_back_is_not_said_to_be_paid(rooms: Rooms) -> None:
+    given = await refunding(rooms, price_usd=Decimal("0.25"))
+    rooms.charges.refuses["settle"] = ProviderRefused("POST", 409, "", code="charge_released")
+    result = await rooms.call(given)
+    assert (result.text, result.charged_usd) == ("refunded", Decimal(0))
 
 
 async def test_a_session_that_began_anew_is_said_to_the_model(rooms: Rooms) -> None:
