@@ -24,7 +24,7 @@ from activities.programs.remote_progress import Progress, earlier_progress
 from activities.programs.runner import ProgramOutput, Runner, Scope
 from activities.programs.scope_account import READ_SECONDS, ScopeAccount, ScopeState
 from activities.programs.spend_watch import SpendWatch
-from durable_agent_team.atxp.exceptions import AtxpError
+from durable_agent_team.atxp.exceptions import AtxpError, ProviderRefused
 from durable_agent_team.atxp.sealing import Sealer
 from durable_agent_team.blobs.store import BlobsUnreachable
 from durable_agent_team.blobs.texts import Texts, call_in_full
@@ -177,18 +177,27 @@ class _Execution:
         what people have decided."""
         for decided in self._call.effect_answers:
             await self._account.answer(scope, self._call.call.account.account_id, decided)
-        self._state = self._before = await self._read(scope)
+        self._state = self._before = await self._read(scope, begins=True)
         self._raise_unreported_limit(scope.attempt)
 
     def _raise_unreported_limit(self, attempt: int) -> None:
         """An attempt of this execution that died with its worker may have run into a limit of the
         gateway's, and could not say so."""
-        error, last = self._before.failure_since(ScopeState()), self._before.last_failure or {}
-        if error is None or error_type(error) is not ErrorType.GATEWAY_LIMIT:
-            return
+        before = self._before
+        error, last = before.failure_since(ScopeState()), before.last_failure or {}
         first = scope_attempt(self._call.execution, 1)
-        if first <= count_of(last.get("attempt")) < attempt:
+        is_limit = error is not None and error_type(error) is ErrorType.GATEWAY_LIMIT
+        if error is not None and is_limit and first <= count_of(last.get("attempt")) < attempt:
             raise error
+        if before.last_limit is not None and first <= before.last_limit < attempt:
+            raise ProviderRefused(
+                what="the gateway, called by the program,",
+                status=504,
+                message="it had ended a call at a limit of its own, and the worker that ran the"
+                " program died before it could say so",
+                code="limit_reached",
+                amounts={"possibly_billed_usd": before.possibly_billed_usd},
+            )
 
     async def _run(self, call: ProgramCall, scope: Scope) -> ProgramOutput:
         if self._runner is None:
@@ -202,10 +211,12 @@ class _Execution:
         seconds = max(min(call.timeout_seconds, left), 0.1)
         return await self._runner.run(call, scope, seconds, self._progress)
 
-    async def _read(self, scope: Scope, seconds: float = READ_SECONDS) -> ScopeState:
+    async def _read(
+        self, scope: Scope, seconds: float = READ_SECONDS, *, begins: bool = False
+    ) -> ScopeState:
         if not self._is_paid_here:
             return ScopeState()
-        return await self._account.read(scope, seconds)
+        return await self._account.read(scope, seconds, begins=begins)
 
     @property
     def _is_paid_here(self) -> bool:

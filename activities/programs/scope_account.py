@@ -45,6 +45,9 @@ class ScopeState:
     """`{status, error, at}`: what the gateway answered last instead of making a call."""
     last_failure: Mapping[str, Any] | None = None
     """The same for a call that was made and failed."""
+    last_limit: int | None = None
+    """The newest attempt of which a call ran into a limit of the gateway's own; None also where the
+    gateway does not say it."""
     usage: Usage = field(default_factory=Usage)
     """The usage of all its charged calls."""
 
@@ -60,6 +63,7 @@ class ScopeState:
             possibly_billed_usd=usd_of(body.get("possibly_billed_usd")),
             last_refusal=refusal if isinstance(refusal, dict) else None,
             last_failure=failed if isinstance(failed, dict) else None,
+            last_limit=count_of(body.get("last_limit")) or None,
             usage=_usage(body.get("usage")),
         )
 
@@ -116,10 +120,14 @@ class ScopeAccount:
         *,
         known_usd: Decimal | None = None,
         wait_seconds: float = 0,
+        begins: bool = False,
     ) -> ScopeState:
-        """With `known_usd`, waits up to `wait_seconds` until it has cost another amount. Raises an
-        `AtxpError`; `ProgramError` where this provider has no scopes."""
+        """With `known_usd`, waits up to `wait_seconds` until it has cost another amount. `begins`:
+        older attempts are superseded, and what becomes of their calls from now on is this
+        attempt's. Raises an `AtxpError`; `ProgramError` where this provider has no scopes."""
         url = httpx.URL(f"{self.gateway_url}/v1/scopes/{scope.name}")
+        if begins:
+            url = url.copy_merge_params({"attempt": str(scope.attempt)})
         if known_usd is not None:
             waiting = {"spent_usd": f"{known_usd:f}", "wait_seconds": f"{wait_seconds:.3f}"}
             url = url.copy_merge_params(waiting)

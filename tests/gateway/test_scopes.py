@@ -401,6 +401,40 @@ async def test_a_scope_without_calls_has_cost_nothing() -> None:
             assert reply.status in (400, 404)
 
 
+@pytest.mark.parametrize("how", ["by a call", "by reading", "waiting for it elsewhere"])
+async def test_a_limit_is_that_of_the_newest_attempt_that_has_begun(how: str) -> None:
+    """The worker of the first attempt died while its call was in flight. Nobody knows of the limit
+    but the gateway, so the second attempt gets it, and not another call."""
+    slow = Rule(latency=5, contains="hello")
+    limits: dict[str, Any] = {"upstream_timeout_seconds": 1.0}
+    async with (
+        ScriptedUpstream([slow, Rule(usage=USED)]) as upstream,
+        running_gateway(upstream.url, **limits) as gateway,
+        running_gateway(upstream.url, database=gateway.database, **limits) as other,
+        aiohttp.ClientSession() as http,
+    ):
+        agent = await Api(gateway.url, http).open()
+        elsewhere = Agent(Api(other.url, http), agent.id, agent.key)
+        first = asyncio.create_task(call(agent))
+        await until(lambda: upstream.count == 1)
+        if how == "by a call":
+            assert (await call(elsewhere, 2, body("first another one"))).status == 200
+        elif how == "by reading":
+            reply = await agent.api.send("GET", "/v1/scopes/s?attempt=2", key=agent.key)
+            assert (reply.json["attempt"], reply.json["last_limit"]) == (2, None)
+        else:
+            waiting = asyncio.create_task(call(elsewhere, 2))
+        count = upstream.count
+        assert (await first).status == (409 if how == "by reading" else 504)
+        second = await (waiting if how == "waiting for it elsewhere" else call(elsewhere, 2))
+        assert (second.status, second.error["code"]) == (504, "limit_reached")
+        assert upstream.count == count
+        found = await state(agent)
+        assert (found["attempt"], found["last_limit"]) == (2, 2)
+        assert found["last_failure"]["error"]["code"] == "limit_reached"
+        assert (await call(agent, 3)).error["code"] == "upstream_timeout"
+
+
 async def test_a_call_that_ran_into_a_limit_is_made_once_in_an_attempt() -> None:
     slow = Rule(latency=5)
     async with world(slow, upstream_timeout_seconds=0.5) as w:

@@ -15,6 +15,7 @@ from durable_agent_team.gateway.api.door_shapes import (
 from durable_agent_team.gateway.api.effect_shapes import EffectDetails, EffectList, EffectState
 from durable_agent_team.gateway.api.openapi_errors import ALWAYS, WITH_BODY, WITH_KEY
 from durable_agent_team.gateway.api.openapi_parameters import (
+    BEGINS,
     EFFECT,
     ID,
     IDEMPOTENT,
@@ -214,7 +215,7 @@ _UNSCOPED: Final[dict[tuple[str, str], Operation]] = {
         ScopeJson,
         (*ALWAYS, *WITH_KEY, 404),
         AGENT_KEY,
-        parameters=(OF_SCOPE, OF_AGENT, *LONG_POLL),
+        parameters=(OF_SCOPE, OF_AGENT, BEGINS, *LONG_POLL),
         or_key=PARENT_KEY,
     ),
     ("GET", "/v1/scopes/{scope}/effects"): Operation(

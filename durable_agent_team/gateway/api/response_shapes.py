@@ -252,7 +252,8 @@ class ScopeUsage(Shape):
 
 
 class ScopeJson(Shape):
-    """What the calls of a scope have cost, over all its attempts. `attempt` is the newest seen."""
+    """What the calls of a scope have cost, over all its attempts. `attempt` is the newest seen,
+    `last_limit` the newest of which a call ran into a limit of the gateway's own."""
 
     scope: str
     attempt: int
@@ -263,6 +264,7 @@ class ScopeJson(Shape):
     possibly_billed_usd: float
     last_refusal: LastError | None
     last_failure: LastError | None
+    last_limit: int | None
     usage: ScopeUsage
 
 

@@ -5,7 +5,7 @@ import json
 from aiohttp import web
 
 from durable_agent_team.gateway.amounts import parse_usd, usd
-from durable_agent_team.gateway.api.gateway_context import GATEWAY
+from durable_agent_team.gateway.api.gateway_context import GATEWAY, GatewayContext
 from durable_agent_team.gateway.api.http_bodies import query_value, respond_shape
 from durable_agent_team.gateway.api.request_values import wait_seconds
 from durable_agent_team.gateway.api.response_shapes import (
@@ -14,7 +14,11 @@ from durable_agent_team.gateway.api.response_shapes import (
     ScopeJson,
     ScopeUsage,
 )
-from durable_agent_team.gateway.api.scoped_calls import checked_scope, client_is_there
+from durable_agent_team.gateway.api.scoped_calls import (
+    checked_attempt,
+    checked_scope,
+    client_is_there,
+)
 from durable_agent_team.gateway.api_error import invalid, not_found, shown
 from durable_agent_team.gateway.stores.scope_records import ScopeState
 
@@ -22,14 +26,24 @@ from durable_agent_team.gateway.stores.scope_records import ScopeState
 async def scope(request: web.Request) -> web.Response:
     """GET /v1/scopes/{scope} with the agent's key, or with the parent key and `?agent=ID`. A scope
     in which nothing was called yet has attempt 0 and no costs. With `wait_seconds` and `spent_usd`
-    it answers as soon as the scope has cost another amount than that."""
+    it answers as soon as the scope has cost another amount than that. With `attempt` it begins that
+    attempt, as the attempt's first call would."""
     name = checked_scope(request, request.match_info["scope"])
     known, seconds = _known_spend(request)
+    begins = query_value(request, "attempt")
+    attempt = None if begins is None else checked_attempt(begins)
     account_id = await scope_account(request)
+    if attempt is not None:
+        await _enter(request.app[GATEWAY], account_id, name, attempt)
     state = await request.app[GATEWAY].calls.scope_watch.state(
         account_id, name, known, seconds, lambda: client_is_there(request)
     )
     return respond_shape(_shape(name, state))
+
+
+async def _enter(gateway: GatewayContext, account_id: str, name: str, attempt: int) -> None:
+    newest = await gateway.store.enter_scope(account_id, name, attempt)
+    gateway.calls.claims.saw(account_id, name, newest)
 
 
 def _known_spend(request: web.Request) -> tuple[int | None, float]:
@@ -81,6 +95,7 @@ def _shape(name: str, state: ScopeState) -> ScopeJson:
         possibly_billed_usd=usd(state.possibly_billed),
         last_refusal=_last(state.last_refusal),
         last_failure=_last(state.last_failure),
+        last_limit=state.last_limit,
         usage=ScopeUsage(
             prompt_tokens=state.prompt_tokens,
             completion_tokens=state.completion_tokens,

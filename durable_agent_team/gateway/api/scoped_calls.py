@@ -50,7 +50,7 @@ def in_scope(handler: Handler) -> Handler:
         asked = _asked(request)
         if asked is None:
             return await handler(request)
-        scope, attempt = checked_scope(request, asked[0]), _checked_attempt(asked[1])
+        scope, attempt = checked_scope(request, asked[0]), checked_attempt(asked[1])
         account_id = await request.app[GATEWAY].require_agent(request)
         place = new_place(scope, attempt, is_retry=_is_retry(request))
         claim = request[CLAIM] = Claim(account_id, place)
@@ -84,7 +84,7 @@ def checked_scope(request: web.Request, scope: str) -> str:
     return scope
 
 
-def _checked_attempt(text: str) -> int:
+def checked_attempt(text: str) -> int:
     digits = text.isascii() and text.isdigit() and len(text) <= len(str(MAX_ATTEMPT))
     if not digits or not 1 <= int(text) <= MAX_ATTEMPT:
         raise invalid(

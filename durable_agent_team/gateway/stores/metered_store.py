@@ -144,6 +144,9 @@ class MeteredStore:
     async def end_request(self, ended: EndedRequest) -> None:
         await self._store.end_request(ended)
 
+    async def enter_scope(self, account_id: str, scope: str, attempt: int) -> int:
+        return await self._store.enter_scope(account_id, scope, attempt)
+
     async def scope_state(self, account_id: str, scope: str) -> ScopeState:
         return await self._store.scope_state(account_id, scope)
 

@@ -64,6 +64,8 @@ class ScopeState:
     possibly_billed_calls: int = 0
     last_refusal: str | None = None
     last_failure: str | None = None
+    last_limit: int | None = None
+    """The newest attempt of which a call ran into a limit of the gateway's own."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0

@@ -186,6 +186,8 @@ def release(
         return None
     account_id, key, model, bound, scope, attempt = row
     if cause is not None:
+        if scope is not None:
+            attempt = _newest_attempt(conn, account_id, scope, attempt)
         conn.execute(
             "INSERT INTO interruptions (account_id, created_at, idempotency_key, model, cause,"
             " bound, scope, attempt) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -193,6 +195,14 @@ def release(
         )
     statement = RELEASE if cause is None else GIVE_UP
     return Account(*conn.execute(statement, {"bound": bound, "id": account_id}).fetchone())
+
+
+def _newest_attempt(conn: sqlite3.Connection, account_id: str, scope: str, began: int) -> int:
+    """The newer attempt would have got the answer, and so it gets the end without one: if that was
+    a limit, it does not make the call again."""
+    query = "SELECT attempt FROM scopes WHERE account_id = ? AND scope = ?"
+    row = conn.execute(query, (account_id, scope)).fetchone()
+    return max(began, row[0]) if row else began
 
 
 def pending_processes(conn: sqlite3.Connection) -> set[str]:

@@ -15,6 +15,7 @@ from durable_agent_team.gateway.stores.scope_records import (
 from durable_agent_team.gateway.stores.sqlite_accounts import read
 from durable_agent_team.gateway.stores.sqlite_calls import Now
 from durable_agent_team.gateway.stores.store import (
+    OWN_LIMITS,
     BeginResult,
     CrowdedScope,
     NewCall,
@@ -35,6 +36,7 @@ USED = (
     "reasoning_tokens",
     "saved",
 )
+LIMITS = ", ".join(f"'{cause.value}'" for cause in sorted(OWN_LIMITS))
 OF_BODY = "account_id = ? AND scope = ? AND body_hash = ?"
 COUNTERS = {
     RequestEnd.REPLAYED: "replayed",
@@ -193,12 +195,14 @@ def state(conn: sqlite3.Connection, account_id: str, scope: str) -> ScopeState:
     reserved, in_flight = conn.execute(
         f"SELECT coalesce(sum(bound), 0), count(*) FROM calls {of} AND state = 'pending'", of_scope
     ).fetchone()
-    possibly_billed, given_up = conn.execute(
-        f"SELECT coalesce(sum(bound), 0), count(*) FROM interruptions {of}", of_scope
+    possibly_billed, given_up, last_limit = conn.execute(
+        "SELECT coalesce(sum(bound), 0), count(*),"
+        f" max(iif(cause IN ({LIMITS}), attempt, NULL)) FROM interruptions {of}",
+        of_scope,
     ).fetchone()
     return ScopeState(
         attempt,
         *(spent, charged, reserved, in_flight, replayed, refused, failed),
-        *(possibly_billed, given_up, last_refusal, last_failure),
+        *(possibly_billed, given_up, last_refusal, last_failure, last_limit),
         *used,
     )

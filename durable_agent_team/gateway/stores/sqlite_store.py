@@ -127,6 +127,11 @@ class SqliteStore:
     async def end_request(self, ended: EndedRequest) -> None:
         await self._writer.run(lambda conn: sqlite_scopes.end(conn, ended), durable=False)
 
+    async def enter_scope(self, account_id: str, scope: str, attempt: int) -> int:
+        return await self._writer.run(
+            lambda conn: sqlite_scopes.enter(conn, account_id, scope, attempt), durable=False
+        )
+
     async def scope_state(self, account_id: str, scope: str) -> ScopeState:
         return await self._writer.run(
             lambda conn: sqlite_scopes.state(conn, account_id, scope), durable=False

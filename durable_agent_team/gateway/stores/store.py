@@ -265,6 +265,9 @@ class Store(Protocol):
     async def end_request(self, ended: EndedRequest) -> None:
         """Keeps or gives back the number of a request in a scope, and counts how it ended."""
 
+    async def enter_scope(self, account_id: str, scope: str, attempt: int) -> int:
+        """The newest attempt that was seen, with this one: an older one is superseded."""
+
     async def scope_state(self, account_id: str, scope: str) -> ScopeState:
         """Of a scope in which nothing was called yet, a state of zeros."""
 

@@ -220,6 +220,22 @@ async def test_a_limit_that_only_a_dead_attempt_knows_parks(
     assert caught.value.non_retryable
 
 
+@pytest.mark.parametrize(("by", "starts"), [(2_001, False), (2_002, False), (1_004, True)])
+async def test_such_a_limit_is_not_forgotten_for_what_failed_later(
+    run: Run, by: int, starts: bool
+) -> None:
+    later = {"status": 502, "error": {"code": "upstream_broke_off"}, "attempt": 2_002}
+    known = {"last_failure": later, "last_limit": by, "possibly_billed_usd": 0.25}
+    program = command("print('ok')", execution=2)
+    if starts:
+        assert (await run(program, known, attempt=3)).answer == "ok"
+        return
+    with pytest.raises(ApplicationError, match="died before it could say so") as caught:
+        await run(program, known, attempt=3)
+    assert caught.value.type == ErrorType.GATEWAY_LIMIT.value
+    assert caught.value.non_retryable
+
+
 async def test_a_failure_has_its_cost_and_the_end_of_standard_error(run: Run) -> None:
     code = "import sys; print('x' * 5000, 'why', file=sys.stderr); sys.exit(4)"
     with pytest.raises(ApplicationError, match="exit code 4") as caught:
