@@ -2,10 +2,13 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from typing import Final
 
 from temporalio import activity
+from temporalio.client import WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
 
 from activities.programs.exceptions import ProgramError
 from activities.programs.remote.conversation import Conversation
@@ -26,6 +29,7 @@ from durable_agent_team.contracts.program import ProgramCall
 from durable_agent_team.contracts.program_kinds import RemoteRun
 from durable_agent_team.rules.safe_text import terminal_text
 
+DESCRIBE: Final = timedelta(seconds=4)
 MAX_QUESTION: Final = 2_000
 """Characters of a question to a person, and of what an agent says when it fails."""
 
@@ -38,7 +42,7 @@ class RemoteRunner:
         *,
         private_addresses: bool = True,
         environment: Mapping[str, str] = os.environ,
-        goes_on: Callable[[], bool] | None = None,
+        goes_on: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         self._private_addresses = private_addresses
         self._environment = environment
@@ -73,15 +77,35 @@ class RemoteRunner:
             await talk.cancel()
             raise
         except asyncio.CancelledError:
-            if not self._goes_on():
+            if not await self._goes_on():
                 await asyncio.shield(talk.cancel())
             raise
 
 
-def _another_attempt_goes_on() -> bool:
-    """Whether this attempt ends with its worker, and not because the call is cancelled."""
+async def _another_attempt_goes_on() -> bool:
+    """Whether this attempt ends with its worker, or was given up, and not because the call is
+    cancelled or its run has ended."""
     details = activity.cancellation_details() if activity.in_activity() else None
-    return details is not None and not details.cancel_requested and not details.not_found
+    if details is None or details.cancel_requested:
+        return False
+    return not details.not_found or await _is_still_wanted()
+
+
+async def _is_still_wanted() -> bool:
+    """Whether the run has the call of this attempt, which Temporal does not know any more: this
+    worker may have stood still, and the next attempt follows the remote task already."""
+    info = activity.info()
+    handle = activity.client().get_workflow_handle(
+        info.workflow_id or "", run_id=info.workflow_run_id
+    )
+    try:
+        run = await handle.describe(rpc_timeout=DESCRIBE)
+    except RPCError as error:
+        return error.status is not RPCStatusCode.NOT_FOUND
+    if run.status is WorkflowExecutionStatus.CONTINUED_AS_NEW:
+        return True
+    pending = run.raw_description.pending_activities
+    return any(each.activity_id == info.activity_id for each in pending)
 
 
 def _task(call: ProgramCall, progress: Progress) -> str | None:

@@ -50,7 +50,10 @@ async def attempt(
     goes_on: bool = False,
     **settings: Any,
 ) -> ProgramOutput:
-    runner = RemoteRunner(environment=WORKER, goes_on=lambda: goes_on, **settings)
+    async def another_goes_on() -> bool:
+        return goes_on
+
+    runner = RemoteRunner(environment=WORKER, goes_on=another_goes_on, **settings)
     return await runner.run(call, scope(number), seconds, progress)
 
 

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 from a2a.types.a2a_pb2 import Part
 from temporalio.activity import ActivityCancellationDetails
+from temporalio.api.workflow.v1 import PendingActivityInfo
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
+from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.exceptions import ApplicationError
 
 from durable_agent_team.contracts.call import AttemptSpend
@@ -65,6 +68,52 @@ async def test_a_cancelled_activity_cancels_the_remote_task() -> None:
         with pytest.raises(asyncio.CancelledError):
             await running
         assert len(agent.cancelled) == 1
+
+
+class Run(Client):
+    """As Temporal describes a run: with its status, and the ids of its activities."""
+
+    def __init__(self, status: WorkflowExecutionStatus, *pending: str) -> None:
+        self.status = status
+        activities = [PendingActivityInfo(activity_id=each) for each in pending]
+        self.raw_description = DescribeWorkflowExecutionResponse(pending_activities=activities)
+
+    def get_workflow_handle(self, *_: Any, **__: Any) -> Any:
+        return self
+
+    async def describe(self, **_: Any) -> Any:
+        return self
+
+
+@pytest.mark.parametrize(
+    ("run", "is_wanted"),
+    [
+        (Run(WorkflowExecutionStatus.RUNNING, "other", "test"), True),
+        (Run(WorkflowExecutionStatus.RUNNING, "other"), False),
+        (Run(WorkflowExecutionStatus.CONTINUED_AS_NEW), True),
+        (Run(WorkflowExecutionStatus.TERMINATED), False),
+    ],
+)
+async def test_a_worker_that_stood_still_leaves_the_task_to_the_next_attempt(
+    run: Run, is_wanted: bool
+) -> None:
+    """Temporal answers its heartbeat as that of a run that has ended: it does not know it."""
+
+    async def hangs(turn: Turn) -> None:
+        await turn.updater.start_work()
+        await asyncio.sleep(600)
+
+    async with remote_agent(hangs) as agent:
+        attempt = context(heartbeat=30, client=run)
+        running = asyncio.create_task(
+            attempt.run(remote_programs().run_program, program(agent.url))
+        )
+        while len(agent.requests) < 3:
+            await asyncio.sleep(0.02)
+        attempt.cancel(ActivityCancellationDetails(not_found=True))
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert len(agent.cancelled) == (not is_wanted)
 
 
 async def test_a_question_ends_the_activity_for_good_with_the_task() -> None:
