@@ -115,6 +115,7 @@ async def _run(
         failure=failure,
         reported=_by_agent(report.spend) if report else None,
         queried=_by_agent(spend) if spend else None,
+        limits={each.agent: each.budget_usd for each in spend.agents} if spend else {},
         ledger_agrees=str(report.spend.ledger_agrees) if report else "",
         possibly_billed=_possibly_billed(report, spend, charges),
         differences=tuple(each.note for each in charges if DIFFERS in each.note),

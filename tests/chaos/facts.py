@@ -104,6 +104,8 @@ class RunFacts:
     failure: str = ""
     reported: dict[str, Decimal] | None = None
     queried: dict[str, Decimal] | None = None
+    limits: dict[str, Decimal] = field(default_factory=dict)
+    """Of each agent, as its query says it at the end."""
     ledger_agrees: str = ""
     scheduled: frozenset[str] = frozenset()
     """The keys of all calls in its history, each with its account before it."""

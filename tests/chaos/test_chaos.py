@@ -228,6 +228,10 @@ def test_each_other_promise_is_seen_to_break() -> None:
     found = facts()
     found.accounts = [replace(found.accounts[0], reserved=5, status="active")]
     assert broken(found) == {"reservations_open", "accounts_open"}
+    for limit, is_wrong in (("0.000100", False), ("0.000099", True)):
+        found = facts()
+        found.runs = [replace(found.runs[0], limits={"a": Decimal(limit)})]
+        assert broken(found) == ({"limits_wrong"} if is_wrong else set())
     found = facts()
     found.keys_found = ["SEALING_KEY in worker.log"]
     found.stores_made_anew = ["texts was made while the store was away"]

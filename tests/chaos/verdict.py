@@ -46,6 +46,7 @@ class Verdict:
     spend_mismatch_usd: Decimal
     reservations_open: int
     accounts_open: list[str]
+    limits_wrong: list[str]
     keys_found: list[str]
     effects: dict[str, int]
     effects_twice: list[str]
@@ -72,6 +73,7 @@ class Verdict:
             "spend_mismatch_usd": str(self.spend_mismatch_usd) if self.spend_mismatch_usd else 0,
             "reservations_open": self.reservations_open,
             "accounts_open": len(self.accounts_open),
+            "limits_wrong": len(self.limits_wrong),
             "keys_found": len(self.keys_found),
             "effects_twice": len(self.effects_twice),
             "effects_unpaid": len(self.effects_unpaid),
@@ -90,6 +92,7 @@ class Verdict:
             "possibly_billed_wrong": self.possibly_billed_wrong,
             "charged_twice": self.charged_twice,
             "accounts_open": self.accounts_open,
+            "limits_wrong": self.limits_wrong,
             "keys_found": self.keys_found,
             "effects_twice": self.effects_twice,
             "effects_unpaid": self.effects_unpaid,
@@ -128,6 +131,7 @@ def judge(facts: Facts) -> Verdict:
         spend_mismatch_usd=mismatch,
         reservations_open=max(len(reserved), facts.pending),
         accounts_open=list(_left_open(facts)),
+        limits_wrong=list(_limits_wrong(facts)),
         keys_found=facts.keys_found,
         effects=dict(Counter(effect.tool for effect in facts.effects)),
         effects_twice=list(_effects_twice(facts)),
@@ -310,6 +314,15 @@ def _left_open(facts: Facts) -> Iterator[str]:
     for account in facts.accounts:
         if account.run in ended and account.status != "disabled":
             yield f"{account.run} {account.agent} is {account.status}"
+
+
+def _limits_wrong(facts: Facts) -> Iterator[str]:
+    """Accounts with another limit than the last one that the run has set."""
+    limits = {(each.run, each.agent): each.budget for each in facts.accounts}
+    for run in facts.runs:
+        for agent, usd in run.limits.items():
+            if run.status == "completed" and usd.scaleb(6) != limits[run.id, agent]:
+                yield f"{run.id} {agent}: {usd}, and its account {limits[run.id, agent]} micro-USD"
 
 
 def _overspent(facts: Facts) -> tuple[Decimal, list[str]]:
