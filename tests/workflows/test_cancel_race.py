@@ -6,11 +6,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from temporalio import activity
+from temporalio.api.enums.v1 import EventType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import PollWorkflowTaskQueueRequest
 from temporalio.client import Client, WorkflowHandle
+from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
+from durable_agent_team.contracts.model_catalog import ModelCatalog, ReadModels
 from durable_agent_team.contracts.run import RunStatus
 from tests.support.fakes import FakeWorld
 from tests.support.run_reports import report_of
@@ -99,6 +103,61 @@ async def cancelled_after_a_lost_task(
     async with worker:
         await report_of(handle, 30)
     return handle
+
+
+class AwayAtFirst(FakeWorld):
+    """Its catalog is not read by a local activity: the gateway is away."""
+
+    async def wanted(self, order: ReadModels) -> ModelCatalog:
+        if activity.info().is_local and not self.is_back:
+            raise ApplicationError("away", {"attempts": 1}, type="UpstreamUnavailable")
+        return await super().wanted(order)
+
+    is_back = False
+
+
+async def cancelled_after_a_lost_later_task(
+    client: Client, world: AwayAtFirst
+) -> WorkflowHandle[Any, Any]:
+    """As `cancelled_after_a_lost_task`, where the lost task is the one that gets the catalog, since
+    the gateway was away when the run began."""
+    queue = f"orchestrator-{uuid.uuid4()}"
+    handle = await start_on(client, queue, {"team": team()}, task_timeout=timedelta(seconds=1))
+    async with workflow_worker(client, queue, world):
+        await until_scheduled(handle, "read_models")
+    async with activity_worker(client, queue, world.activities):
+        while (await handle.describe()).raw_description.pending_activities:
+            await asyncio.sleep(0.05)
+    world.is_back = True
+    await client.workflow_service.poll_workflow_task_queue(
+        PollWorkflowTaskQueueRequest(
+            namespace=client.namespace, task_queue=TaskQueue(name=queue), identity="dies"
+        )
+    )
+    lost = EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT
+    while lost not in [event.event_type async for event in handle.fetch_history_events()]:
+        await asyncio.sleep(0.1)
+    await handle.signal("cancel", {"reason": "enough"})
+    async with Worker(
+        client,
+        task_queue=queue,
+        workflows=[Orchestrator],
+        workflow_runner=strict_runner(),
+        activities=world.activities,
+    ):
+        await report_of(handle, 30)
+    return handle
+
+
+async def test_accounts_that_only_a_worker_knows_that_died_later_are_closed(
+    client: Client,
+) -> None:
+    world = AwayAtFirst()
+    handle = await cancelled_after_a_lost_later_task(client, world)
+    report = await report_of(handle, 30)
+    assert report.status is RunStatus.CANCELLED
+    assert world.books, "opened once more, with the run's key"
+    assert all(book.status == "disabled" for book in world.books.values())
 
 
 @pytest.mark.parametrize("native", [False, True])

@@ -47,6 +47,14 @@ it, its end, and two of the next. Each message before it counts, too: then there
 """
 FINDS_UNRECORDED: Final = "find-unrecorded-accounts"
 """Runs that ended before this patch did not look for accounts of a lost workflow task."""
+LOST_LATER_EVENTS: Final = 12
+"""The same from the workflow task that scheduled the activity which reads the catalog: its end with
+two markers and the activity, the activity's start and end, two of the next task, its loss, the
+cancel, two of the last. A run that was told something meanwhile may have as many without a loss."""
+LOOK_ATTEMPTS: Final = 4
+"""Some seconds: perhaps the catalog has never arrived, and the gateway is still away."""
+FINDS_AFTER_CATALOG: Final = "find-accounts-after-catalog"
+"""Before this patch, only the loss of the first workflow task was seen."""
 CATALOG_IN_ACTIVITY: Final = "read-models-in-activity"
 """Before this patch, a workflow task lasted until the gateway answered or the run failed."""
 
@@ -75,6 +83,8 @@ class RunAccounts:
         self._activities = activities
         self._opening: OpenAccounts | None = None
         self._lost_first_task = workflow.info().get_current_history_length() >= LOST_TASK_EVENTS
+        self._asked_for_catalog: int | None = None
+        """The length of the history when an activity had to read it."""
         self._reading = 0
 
     async def read_catalog(self, attempts: int | None = None) -> ModelCatalog:
@@ -116,6 +126,7 @@ class RunAccounts:
             is_over = is_cancelled_exception(error) or is_final(error)
             if is_over or not workflow.patched(CATALOG_IN_ACTIVITY):
                 raise run_failure(error) from None
+        self._asked_for_catalog = workflow.info().get_current_history_length()
         try:
             options = catalog_options(attempts)
             return await self._activities.execute(read, wanted, options, summary=summary)
@@ -184,7 +195,9 @@ class RunAccounts:
         if self._progress.account_refs:
             return
         if self._opening is None and self._lost_first_task and workflow.patched(FINDS_UNRECORDED):
-            await self._find_order()
+            await self._find_order(REOPENING_ATTEMPTS)
+        elif self._opening is None and self._may_have_lost_a_later_task():
+            await self._find_order(LOOK_ATTEMPTS)
         if self._opening is None:
             return
         try:
@@ -193,13 +206,18 @@ class RunAccounts:
             failure, _ = failure_and_spend(error)
             workflow.logger.error("accounts may be left open: %s", failure.message)
 
-    async def _find_order(self) -> None:
-        """What a worker that died in the first workflow task may have ordered, and nobody knows:
-        local activities are recorded when their workflow task ends."""
+    def _may_have_lost_a_later_task(self) -> bool:
+        asked, now = self._asked_for_catalog, workflow.info().get_current_history_length()
+        is_long = asked is not None and now - asked >= LOST_LATER_EVENTS
+        return is_long and workflow.patched(FINDS_AFTER_CATALOG)
+
+    async def _find_order(self, attempts: int) -> None:
+        """What a worker that died in its workflow task may have ordered, and nobody knows: local
+        activities are recorded when their workflow task ends."""
         if not self._progress.stopping:  # it has failed before it would open any
             return
         try:
-            self._opening = self._order(await self.read_catalog(REOPENING_ATTEMPTS))
+            self._opening = self._order(await self.read_catalog(attempts))
         except TaskFailed as failed:
             workflow.logger.error("accounts may be left open: %s", failed.failure.message)
 

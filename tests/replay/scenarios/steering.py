@@ -9,7 +9,11 @@ from tests.support.fakes import FakeWorld
 from tests.support.run_reports import report_of
 from tests.workflows.runs import CHAIN, Gate, parked, started, team, two_tasks, until
 from tests.workflows.test_adjust_agent import ManyModels, too_expensive, world_with_prices
-from tests.workflows.test_cancel_race import cancelled_after_a_lost_task
+from tests.workflows.test_cancel_race import (
+    AwayAtFirst,
+    cancelled_after_a_lost_later_task,
+    cancelled_after_a_lost_task,
+)
 from tests.workflows.test_deadline import SOON, set_deadline, until_reached
 from tests.workflows.test_out_of_funds import Unpaid, all_parked
 from tests.workflows.test_out_of_funds import wide as unpaid_team
@@ -115,6 +119,11 @@ async def lost_first_task(client: Client) -> Handle:
     return await cancelled_after_a_lost_task(client, FakeWorld())
 
 
+async def lost_later_task(client: Client) -> Handle:
+    """As `lost_first_task`, where the gateway was away when the run began."""
+    return await cancelled_after_a_lost_later_task(client, AwayAtFirst())
+
+
 SCENARIOS: Scenarios = {
     "cancelled": cancelled,
     "adjusted": adjusted,
@@ -123,4 +132,5 @@ SCENARIOS: Scenarios = {
     "out_of_funds": out_of_funds,
     "looked_up": looked_up,
     "lost_first_task": lost_first_task,
+    "lost_later_task": lost_later_task,
 }
