@@ -52,6 +52,32 @@ class Asked:
     call: str | None = None
 
 
+@pytest.mark.parametrize("jump", [3600.0, 0.0, -3600.0])
+def test_a_repetition_is_that_of_the_last_request_whatever_the_clock_does(
+    jump: float, tmp_path: Path
+) -> None:
+    """Both answers were handed over; the second one, after the clock's jump, did not arrive."""
+    conn = connect(tmp_path / "gateway.db")
+    sqlite_accounts.open_account(conn, NewAccount("a", "a", "h", 10**6, "o", "b"), 1.0)
+
+    def ask(name: str, wall: float, *, is_retry: bool = False) -> object:
+        place = Place("s", 1, name, is_retry, is_patient=True)
+        call = NewCall(name, "a", None, "one", "m", 10, place=place)
+        now = Now(wall, 5.0)
+        return sqlite_scopes.begin(conn, call, "g0", now, LEASE, lambda owner: False)
+
+    for name, wall in (("first", 9_000.0), ("second", 9_000.0 + jump)):
+        assert isinstance(ask(name, wall), Reserved)
+        done = Settlement(name, 1, 1, 5, False, 0, 200, name.encode(), "price", scope="s")
+        sqlite_calls.settle(conn, done, wall)
+        place = Place("s", 1, name)
+        sqlite_scopes.end(conn, EndedRequest("a", place, "one", RequestEnd.CHARGED, True))
+    again = ask("again", 9_001.0 + jump, is_retry=True)
+    assert isinstance(again, StoredCall)
+    assert again.response == b"second"
+    conn.close()
+
+
 class ScopeMachine(StoreMachine):
     """The model: `held` has the numbers of the newest attempt, `paid` what was charged."""
 

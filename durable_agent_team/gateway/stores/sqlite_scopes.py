@@ -37,6 +37,8 @@ USED = (
     "saved",
 )
 LIMITS = ", ".join(f"'{cause.value}'" for cause in sorted(OWN_LIMITS))
+LEAST_SECONDS = 0.00001
+"""Between two requests: a time since 1970, as SQLite stores it, has steps of less."""
 OF_BODY = "account_id = ? AND scope = ? AND body_hash = ?"
 COUNTERS = {
     RequestEnd.REPLAYED: "replayed",
@@ -131,14 +133,15 @@ def _choose_number(
 def _hold(
     conn: sqlite3.Connection, call: NewCall, place: Place, number: int, process_id: str, now: float
 ) -> None:
+    """The order of `begun_at` is that of the requests, also after the clock has jumped back."""
+    body = (call.account_id, place.scope, call.body_hash)
+    latest = f"SELECT coalesce(max(begun_at), 0) FROM scope_numbers WHERE {OF_BODY}"
+    begun_at = max(now, conn.execute(latest, body).fetchone()[0] + LEAST_SECONDS)
     conn.execute(
         "INSERT INTO scope_numbers VALUES (?, ?, ?, ?, 'open', ?, ?, ?) ON CONFLICT DO UPDATE SET"
         " state = 'open', holder = excluded.holder, owner = excluded.owner,"
         " begun_at = excluded.begun_at",
-        (
-            *(call.account_id, place.scope, call.body_hash, number),
-            *(place.holder, process_id, now),
-        ),
+        (*body, number, place.holder, process_id, begun_at),
     )
 
 
