@@ -159,6 +159,33 @@ async def test_a_gateway_frozen_before_it_sent_a_call(
         assert account["interrupted"] == ({"lease_expired": 1} if makes else {})
 
 
+async def test_a_frozen_gateway_does_not_carry_out_what_its_client_has_given_up() -> None:
+    """The client has sent it again, to another gateway, and has gone on since."""
+    async with (
+        ScriptedUpstream([]) as upstream,
+        gateway_process(upstream.url) as frozen,
+        running_gateway(upstream.url, database=frozen.database) as other,
+        aiohttp.ClientSession() as http,
+    ):
+        first = await Api(frozen.url, http).open()
+        agent = Agent(Api(other.url, http), first.id, first.key)
+        charge = {"key": "c", "amount_usd": "0.25", "what": "refund"}
+        assert (await agent.api.send("POST", "/v1/charges", charge, key=agent.key)).status == 201
+        assert frozen.process is not None
+        frozen.process.send_signal(signal.SIGSTOP)
+        release = first.api.send("POST", "/v1/charges/c/release", key=agent.key)
+        for request in (first.patch(budget=5), release):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(request, 0.3)
+        assert (await agent.patch(budget=2)).status == 200
+        frozen.process.send_signal(signal.SIGCONT)
+        async with asyncio.timeout(10):
+            while frozen.log.count(" 503 ") < 2:
+                await asyncio.sleep(0.05)
+        account = await agent.account()
+        assert (account["budget"], account["reserved"]) == (2, Decimal("0.25"))
+
+
 async def test_sigterm_finishes_calls_in_flight() -> None:
     async with (
         ScriptedUpstream([Rule(latency=0.5)]) as upstream,

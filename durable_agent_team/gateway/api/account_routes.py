@@ -29,6 +29,7 @@ from durable_agent_team.gateway.api.response_shapes import (
     OpenedAccount,
     Transferred,
 )
+from durable_agent_team.gateway.api.scoped_calls import require_client
 from durable_agent_team.gateway.api_error import ApiError, conflict, invalid, not_found, shown
 from durable_agent_team.gateway.keys import hash_key
 from durable_agent_team.gateway.stores.account_records import Account
@@ -139,6 +140,7 @@ async def change_account(request: web.Request) -> web.Response:
     if budget is None and status is None:
         raise invalid("Nothing to change: send `budget`, `status`, or both")
     wait = wait_seconds(request, data)
+    require_client(request)
     changed = await gateway.store.change_account(request.match_info["id"], budget, status)
     if isinstance(changed, StoreRefusal):
         gateway.label_accounts(changed.account)

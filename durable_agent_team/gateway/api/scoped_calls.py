@@ -27,7 +27,7 @@ from durable_agent_team.gateway.api.http_bodies import (
 from durable_agent_team.gateway.api.http_connection import HttpConnection
 from durable_agent_team.gateway.api.middleware import Handler, http_error
 from durable_agent_team.gateway.api.request_outcomes import OUTCOMES
-from durable_agent_team.gateway.api_error import ApiError, invalid, shown
+from durable_agent_team.gateway.api_error import ApiError, invalid, shown, unavailable
 from durable_agent_team.gateway.calls.call_service import CallOutcome
 from durable_agent_team.gateway.calls.claims import Claim, new_place
 from durable_agent_team.gateway.stores.scope_records import RequestEnd
@@ -165,6 +165,13 @@ def client_is_there(request: web.Request) -> bool:
     waiting = select.poll()
     waiting.register(connection.fileno(), select.POLLRDHUP)
     return not waiting.poll(0)
+
+
+def require_client(request: web.Request) -> None:
+    """Before a change that would undo a later one: this process may have stood still, and the
+    client have left, and sent it to another gateway. Raises ApiError."""
+    if not client_is_there(request):
+        raise unavailable("The client has left: nothing was changed", "client_left")
 
 
 def _how_it_ended(

@@ -14,6 +14,7 @@ from durable_agent_team.gateway.api.http_bodies import (
 )
 from durable_agent_team.gateway.api.request_values import refuse_unknown
 from durable_agent_team.gateway.api.scope_routes import scope_account
+from durable_agent_team.gateway.api.scoped_calls import require_client
 from durable_agent_team.gateway.api.tool_charge_shapes import (
     CHARGE_KEY,
     MAX_WHAT,
@@ -59,6 +60,7 @@ async def settle_charge(request: web.Request) -> web.Response:
 async def release_charge(request: web.Request) -> web.Response:
     """POST /v1/charges/{key}/release: the tool did not run."""
     key = await _key(request)
+    require_client(request)
     return _respond(key, await request.app[GATEWAY].store.tool_charges.release(key))
 
 
