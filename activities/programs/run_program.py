@@ -13,7 +13,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.error_translation import error_type, translated
-from activities.heartbeats import earlier_spend, heartbeating_with, time_left
+from activities.heartbeats import confirm_attempt, earlier_spend, heartbeating_with, time_left
 from activities.judging.checked_answer import judged, kept_answer, seconds_left
 from activities.judging.judge import Judge
 from activities.labelling import label_activity
@@ -145,6 +145,7 @@ class _Execution:
             await self._judge.prepare(full)
             await self._account_before(scope)
             call = self._call.model_copy(update={"call": full})
+            await confirm_attempt(*self._details())  # what a program does is not fenced
             try:
                 async with self._looking(scope):
                     output = await self._run(call, scope)

@@ -98,7 +98,7 @@ def context(
     is_local: bool = False,
     client: Client | None = None,
 ) -> ActivityEnvironment:
-    environment = ActivityEnvironment(client=client)
+    environment = ActivityEnvironment(client=client or FakeClient())
     environment.info = dataclasses.replace(
         environment.info,
         start_to_close_timeout=timedelta(seconds=timeout),

@@ -67,12 +67,12 @@ async def test_a_new_limit_holds_at_once_and_not_below_what_is_spent(rooms: Room
     account = (await open_for(rooms, ("research", "1"))).accounts[0]
     result = await context().run(rooms.agents.call_agent, call(account=account))
     order = SetBudget(account=account, budget_usd=Decimal("2.5"))
-    ledger = await context(client=FakeClient()).run(rooms.accounts.set_budget, order)
+    ledger = await context().run(rooms.accounts.set_budget, order)
     assert (ledger.agent, ledger.budget_usd) == ("research", Decimal("2.5"))
     assert ledger.spent_usd == result.cost_usd
     low = SetBudget(account=account, budget_usd=Decimal("0.000001"))
     with pytest.raises(ApplicationError) as caught:
-        await context(client=FakeClient()).run(rooms.accounts.set_budget, low)
+        await context().run(rooms.accounts.set_budget, low)
     assert caught.value.type == ErrorType.LIMIT_REFUSED.value
     assert caught.value.non_retryable
     assert f"{result.cost_usd} are spent" in caught.value.message

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
 
 from activities.judging.judge import Judge
 from activities.programs.run_program import Programs
@@ -25,6 +26,7 @@ from durable_agent_team.contracts.program_kinds import CommandRun, PythonRun
 from tests.activities.programs.support import command, content, program_call, runs_in
 from tests.activities.support import (
     SEALER,
+    FakeClient,
     Seen,
     call,
     client,
@@ -234,6 +236,18 @@ async def test_such_a_limit_is_not_forgotten_for_what_failed_later(
         await run(program, known, attempt=3)
     assert caught.value.type == ErrorType.GATEWAY_LIMIT.value
     assert caught.value.non_retryable
+
+
+async def test_a_worker_that_stood_still_does_not_start_the_program(tmp_path: Path) -> None:
+    """It finds its task in its socket when it goes on. The next attempt has begun: what a program
+    does besides its calls, it would do beside that."""
+    given_up = FakeClient(RPCError("given up", RPCStatusCode.NOT_FOUND, b""))
+    program = command(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    async with serving(Gateway({})) as server, programs_at(server.url, tmp_path) as programs:
+        with pytest.raises(ApplicationError) as caught:
+            await context(timeout=60, client=given_up).run(programs.run_program, program)
+        assert caught.value.type == ErrorType.WORKER_LOST.value
+        assert not (tmp_path / "ran").exists()
 
 
 async def test_a_failure_has_its_cost_and_the_end_of_standard_error(run: Run) -> None:

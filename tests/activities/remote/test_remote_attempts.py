@@ -9,13 +9,13 @@ from a2a.types.a2a_pb2 import Part
 from temporalio.activity import ActivityCancellationDetails
 from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import WorkflowExecutionStatus
 from temporalio.exceptions import ApplicationError
 
 from durable_agent_team.contracts.call import AttemptSpend
 from durable_agent_team.contracts.error_types import ErrorType
 from tests.activities.remote.support import SCHEMA, program
-from tests.activities.support import context, spend_of
+from tests.activities.support import FakeClient, context, spend_of
 from tests.support.a2a_server import Turn, remote_agent
 from tests.support.remote_programs import remote_programs
 
@@ -70,10 +70,11 @@ async def test_a_cancelled_activity_cancels_the_remote_task() -> None:
         assert len(agent.cancelled) == 1
 
 
-class Run(Client):
+class Run(FakeClient):
     """As Temporal describes a run: with its status, and the ids of its activities."""
 
     def __init__(self, status: WorkflowExecutionStatus, *pending: str) -> None:
+        super().__init__()
         self.status = status
         activities = [PendingActivityInfo(activity_id=each) for each in pending]
         self.raw_description = DescribeWorkflowExecutionResponse(pending_activities=activities)
