@@ -32,13 +32,18 @@ class _Shortened(reprlib.Repr):
         return super().repr_str(SCRUB.get()(x), level)
 
 
+MAX_SHOWN = 300
+"""Characters. Each string in a value is shortened, but lists and dicts in each other have many."""
 _shorten = _Shortened()
 _shorten.maxstring = _shorten.maxother = _shorten.maxlong = 80
 
 
 def shown(value: Any) -> str:
     """The value for an error message, without keys, shortened."""
-    return str(value)[:80] if isinstance(value, Decimal) else _shorten.repr(value)
+    if isinstance(value, Decimal):
+        return str(value)[:80]
+    text = _shorten.repr(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 1]}…"
 
 
 def shown_name(name: str) -> str:

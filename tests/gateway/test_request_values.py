@@ -14,6 +14,9 @@ OPEN = '{"name": "a", "budget": %s}'
 MORE = '{"role": "user", "content": "x"}], %s, "x": ['
 CHAT = '{"model": "m", "max_tokens": 5, "messages": [%s]}'
 DIGITS = "7" * 4_400
+MANY: Any = "x" * 99
+for _ in range(5):
+    MANY = {f"{each}{'y' * 99}": MANY for each in range(5)}
 
 
 @pytest.mark.parametrize(
@@ -43,6 +46,7 @@ DIGITS = "7" * 4_400
         ('{"name": ' + "[" * 5_000 + "]" * 5_000 + "}", "nested"),
         ('{"name": ' + "[" * 150 + "]" * 150 + "}", "nested"),
         ('{"' + "x" * 5_000 + '": 1}', "xxx"),
+        (OPEN % json.dumps(MANY), "`budget`"),
     ],
 )
 async def test_a_wrong_account_names_the_field(text: str, names: str) -> None:
