@@ -47,9 +47,9 @@ it, its end, and two of the next. Each message before it counts, too: then there
 """
 FINDS_UNRECORDED: Final = "find-unrecorded-accounts"
 """Runs that ended before this patch did not look for accounts of a lost workflow task."""
-LOST_LATER_EVENTS: Final = 12
+LOST_LATER_EVENTS: Final = 11
 """The same from the workflow task that scheduled the activity which reads the catalog: its end with
-two markers and the activity, the activity's start and end, two of the next task, its loss, the
+a marker and the activity, the activity's start and end, two of the next task, its loss, the
 cancel, two of the last. A run that was told something meanwhile may have as many without a loss."""
 LOOK_ATTEMPTS: Final = 4
 """Some seconds: perhaps the catalog has never arrived, and the gateway is still away."""
@@ -84,7 +84,7 @@ class RunAccounts:
         self._opening: OpenAccounts | None = None
         self._lost_first_task = workflow.info().get_current_history_length() >= LOST_TASK_EVENTS
         self._asked_for_catalog: int | None = None
-        """The length of the history when an activity had to read it."""
+        """The length of the history then."""
         self._reading = 0
 
     async def read_catalog(self, attempts: int | None = None) -> ModelCatalog:
@@ -110,6 +110,7 @@ class RunAccounts:
         While the gateway is away, by a regular one: its attempts can be seen, and no workflow task
         lasts as long as the outage."""
         read = AccountActivities.read_models
+        self._asked_for_catalog = workflow.info().get_current_history_length()
         if self._activities.counts_all:
             options = catalog_options(attempts)
             try:
@@ -126,7 +127,6 @@ class RunAccounts:
             is_over = is_cancelled_exception(error) or is_final(error)
             if is_over or not workflow.patched(CATALOG_IN_ACTIVITY):
                 raise run_failure(error) from None
-        self._asked_for_catalog = workflow.info().get_current_history_length()
         try:
             options = catalog_options(attempts)
             return await self._activities.execute(read, wanted, options, summary=summary)
