@@ -429,7 +429,9 @@ async def test_a_limit_is_that_of_the_newest_attempt_that_has_begun(how: str) ->
         second = await (waiting if how == "waiting for it elsewhere" else call(elsewhere, 2))
         assert (second.status, second.error["code"]) == (504, "limit_reached")
         assert upstream.count == count
-        found = await state(agent)
+        async with asyncio.timeout(10):  # it is noted after it was answered
+            while not ((found := await state(agent))["last_failure"] or {}).get("attempt") == 2:
+                await asyncio.sleep(0.01)
         assert (found["attempt"], found["last_limit"]) == (2, 2)
         assert found["last_failure"]["error"]["code"] == "limit_reached"
         assert (await call(agent, 3)).error["code"] == "upstream_timeout"
