@@ -430,7 +430,7 @@ async def test_a_limit_is_that_of_the_newest_attempt_that_has_begun(how: str) ->
         assert (second.status, second.error["code"]) == (504, "limit_reached")
         assert upstream.count == count
         async with asyncio.timeout(10):  # it is noted after it was answered
-            while not ((found := await state(agent))["last_failure"] or {}).get("attempt") == 2:
+            while ((found := await state(agent))["last_failure"] or {}).get("attempt") != 2:
                 await asyncio.sleep(0.01)
         assert (found["attempt"], found["last_limit"]) == (2, 2)
         assert found["last_failure"]["error"]["code"] == "limit_reached"
