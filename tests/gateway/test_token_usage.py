@@ -228,7 +228,8 @@ def test_more_cached_tokens_than_the_prompt_has_are_beside_it_or_no_discount() -
 
 def test_an_iteration_of_another_shape_adds_nothing() -> None:
     some: list[Any] = [None, 7, [], {"input_tokens": "9"}, {"output_tokens": -1}]
-    for listed in (None, 5, {}, some):
+    shapes: tuple[Any, ...] = (None, 5, {}, some)
+    for listed in shapes:
         assert read_usage({**RESPONSES, "iterations": listed}) == read_usage(RESPONSES)
     written = {"input_tokens": 1, "cache_creation_input_tokens": 500, "output_tokens": 2}
     read = read_usage({**RESPONSES, "iterations": [written, written]})

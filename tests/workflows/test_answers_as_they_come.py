@@ -11,7 +11,7 @@ from durable_agent_team.contracts.run import RunReport, RunStatus
 from durable_agent_team.contracts.spend import LedgerAgreement
 from tests.support.packages import all_rooms
 from tests.support.upstream import Rule
-from tests.workflows.test_life_of_a_run import team
+from tests.workflows.runs import team
 
 OAK = '{"name": "oak"}'
 USAGE = {"prompt_tokens": 20, "completion_tokens": 5, "total_tokens": 25}
