@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterator, Mapping
 
 from durable_agent_team.contracts.model_catalog import ModelCatalog, ModelPrice
-from durable_agent_team.contracts.names import ORCHESTRATOR_AGENT
+from durable_agent_team.contracts.names import ORCHESTRATOR_AGENT, STARTER
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.team import Caller, Task, Team
@@ -119,7 +119,7 @@ def _uncallable(field: str, model: str, caller: Caller, catalog: ModelCatalog) -
             field=field,
             value=model,
             what="makes embeddings, and cannot chat",
-            remedy="name a model that answers: `starter.py models` lists them",
+            remedy=f"name a model that answers: `{STARTER} models` lists them",
         )
     else:
         yield from _unpriced(field, model, catalog)

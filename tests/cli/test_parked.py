@@ -164,7 +164,8 @@ async def test_a_plan_is_approved_by_the_printed_command(
     starter: Starter, world: FakeWorld
 ) -> None:
     asking = starter.team(TEAM + "approve_plan: true\n", "asking.yaml")
-    for extra, code, printed in ([], 0, "approved"), (["--no", "--note", "too dear"], 1, "refused"):
+    no = ["--no", "--note", "too dear"]
+    for extra, code, printed in ([], 0, "approved"), (no, 1, "rejected"):
         run = new_id()
         assert (await starter("start", asking, "--id", run)).code == 0
         (waiting,) = (await parked(starter, run)).waiting
