@@ -68,17 +68,16 @@ class Continuation:
     def is_due(self) -> bool:
         """The history is long, and the run does not end anyway. Never in the first workflow task of
         an execution, which would continue as new forever."""
-        info = workflow.info()
+        info, progress = workflow.info(), self._progress
         length = info.get_current_history_length()
-        events = self._events
-        if self._progress.has_programs_in_flight or self._progress.has_effects_in_flight:
-            events *= PROGRAMS_PATIENCE
-        return (
-            length > self._least
-            and (length >= events or info.is_continue_as_new_suggested())
-            and self._progress.status in TAKEN_UP
-            and not self._progress.stopping
-        )
+        if length <= self._least or progress.stopping or progress.status not in TAKEN_UP:
+            return False
+        if info.is_continue_as_new_suggested():
+            return True
+        if length < self._events:
+            return False
+        is_patient = progress.has_programs_in_flight or progress.has_effects_in_flight
+        return not is_patient or length >= self._events * PROGRAMS_PATIENCE
 
     @property
     def is_ready(self) -> bool:
