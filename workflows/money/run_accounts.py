@@ -109,29 +109,35 @@ class RunAccounts:
         """By a local activity: it costs nothing and may run again, so it need not pass the server.
         While the gateway is away, by a regular one: its attempts can be seen, and no workflow task
         lasts as long as the outage."""
-        read = AccountActivities.read_models
         self._asked_for_catalog = workflow.info().get_current_history_length()
-        if self._activities.counts_all:
-            options = catalog_options(attempts)
-            try:
-                return await self._activities.execute_locally(
-                    read, wanted, options, summary=summary
-                )
-            except FailureError as error:
-                raise run_failure(error) from None
+        execute: Execute = self._activities.execute_locally
+        if not self._activities.counts_all:
+            execute = self._execute_uncounted
+        try:
+            return await execute(
+                AccountActivities.read_models, wanted, catalog_options(attempts), summary=summary
+            )
+        except FailureError as error:
+            raise run_failure(error) from None
+
+    async def _execute_uncounted(
+        self,
+        activity: MethodAsyncSingleParam[Any, P, R],
+        argument: P,
+        options: ActivityOptions,
+        *,
+        summary: str,
+    ) -> R:
+        """`execute_locally` in a run of format 1, which does not count the local activity."""
         try:
             return await workflow.execute_local_activity_method(
-                read, wanted, **local_options(), summary=summary
+                activity, argument, **local_options(), summary=summary
             )
         except FailureError as error:
             is_over = is_cancelled_exception(error) or is_final(error)
             if is_over or not workflow.patched(CATALOG_IN_ACTIVITY):
-                raise run_failure(error) from None
-        try:
-            options = catalog_options(attempts)
-            return await self._activities.execute(read, wanted, options, summary=summary)
-        except FailureError as error:
-            raise run_failure(error) from None
+                raise
+        return await self._activities.execute(activity, argument, options, summary=summary)
 
     async def open(self, catalog: ModelCatalog) -> None:
         """Opens all accounts in one activity, under limits that together respect the team's.
