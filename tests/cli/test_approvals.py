@@ -136,20 +136,26 @@ async def test_the_payload_in_temporals_ui_approves(starter: Starter, client: Cl
         assert (await ended(starter, run)).code == 0
 
 
+async def begun_with_limit(starter: Starter, seconds: int, default: str) -> str:
+    """A run whose approval has a time limit, after which `default` is decided."""
+    limited = TEAM.replace(
+        "approve: always",
+        f"approve: always, approval_timeout_seconds: {seconds}, on_approval_timeout: {default}",
+    )
+    (starter.folder / "shop.py").write_text("def look(): ...\ndef refund(): ...\n")
+    run = new_id()
+    await starter("start", starter.team(limited), "--id", run)
+    return run
+
+
 @pytest.mark.parametrize(
     ("default", "shown"), [("reject", "rejected, and not run"), ("approve", "done")]
 )
 async def test_what_the_time_limit_decides_is_shown(
     starter: Starter, client: Client, default: str, shown: str
 ) -> None:
-    limited = TEAM.replace(
-        "approve: always",
-        f"approve: always, approval_timeout_seconds: 2, on_approval_timeout: {default}",
-    )
-    run = new_id()
     async with serving(client, ToolWorld(model)):
-        (starter.folder / "shop.py").write_text("def look(): ...\ndef refund(): ...\n")
-        await starter("start", starter.team(limited), "--id", run)
+        run = await begun_with_limit(starter, 2, default)
         await ended(starter, run)
     task = (await starter("task", run, "settle")).out  # without a worker
     assert f"tool 2.1 shop:refund, effects: once: {shown}" in task
@@ -170,14 +176,8 @@ async def test_a_refused_signal_is_no_decision_of_a_call(
     starter: Starter, client: Client, default: str, shown: str
 ) -> None:
     """History has it like one that was carried out."""
-    limited = TEAM.replace(
-        "approve: always",
-        f"approve: always, approval_timeout_seconds: 3, on_approval_timeout: {default}",
-    )
-    run = new_id()
     async with serving(client, ToolWorld(model)):
-        (starter.folder / "shop.py").write_text("def look(): ...\ndef refund(): ...\n")
-        await starter("start", starter.team(limited), "--id", run)
+        run = await begun_with_limit(starter, 3, default)
         await waiting(starter, run)
         handle = client.get_workflow_handle(run)
         for each in REFUSED_SIGNALS:

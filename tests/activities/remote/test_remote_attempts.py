@@ -11,6 +11,7 @@ from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
 
 from durable_agent_team.contracts.call import AttemptSpend
 from durable_agent_team.contracts.error_types import ErrorType
@@ -52,22 +53,28 @@ async def test_an_attempt_after_a_shutdown_goes_on_with_the_same_task() -> None:
     assert (len(agent.turns), agent.cancelled) == (1, [])
 
 
-async def test_a_cancelled_activity_cancels_the_remote_task() -> None:
+async def cancelled_by(attempt: ActivityEnvironment, details: ActivityCancellationDetails) -> int:
+    """How many remote tasks an attempt cancels that is cancelled with these details."""
+
     async def hangs(turn: Turn) -> None:
         await turn.updater.start_work()
         await asyncio.sleep(600)
 
     async with remote_agent(hangs) as agent:
-        attempt = context(heartbeat=30)
         running = asyncio.create_task(
             attempt.run(remote_programs().run_program, program(agent.url))
         )
         while len(agent.requests) < 3:
             await asyncio.sleep(0.02)
-        attempt.cancel(ActivityCancellationDetails(cancel_requested=True))
+        attempt.cancel(details)
         with pytest.raises(asyncio.CancelledError):
             await running
-        assert len(agent.cancelled) == 1
+        return len(agent.cancelled)
+
+
+async def test_a_cancelled_activity_cancels_the_remote_task() -> None:
+    details = ActivityCancellationDetails(cancel_requested=True)
+    assert await cancelled_by(context(heartbeat=30), details) == 1
 
 
 class Run(FakeClient):
@@ -99,22 +106,8 @@ async def test_a_worker_that_stood_still_leaves_the_task_to_the_next_attempt(
     run: Run, is_wanted: bool
 ) -> None:
     """Temporal answers its heartbeat as that of a run that has ended: it does not know it."""
-
-    async def hangs(turn: Turn) -> None:
-        await turn.updater.start_work()
-        await asyncio.sleep(600)
-
-    async with remote_agent(hangs) as agent:
-        attempt = context(heartbeat=30, client=run)
-        running = asyncio.create_task(
-            attempt.run(remote_programs().run_program, program(agent.url))
-        )
-        while len(agent.requests) < 3:
-            await asyncio.sleep(0.02)
-        attempt.cancel(ActivityCancellationDetails(not_found=True))
-        with pytest.raises(asyncio.CancelledError):
-            await running
-        assert len(agent.cancelled) == (not is_wanted)
+    details = ActivityCancellationDetails(not_found=True)
+    assert await cancelled_by(context(heartbeat=30, client=run), details) == (not is_wanted)
 
 
 async def test_a_question_ends_the_activity_for_good_with_the_task() -> None:
