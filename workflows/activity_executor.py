@@ -31,7 +31,7 @@ class ActivityExecutor:
         """In a run of format 1, some commands are not counted: those who mark its workflow tasks
         must not know of them when it is replayed (`state/task_marks.py`)."""
         self.commands_issued = 0
-        """Of the activities that are counted."""
+        """Only those of activities that are counted."""
         self.last_command_at = 0
         """The length of the history in the workflow task that has the last of them. The command of
         a local activity is its marker: those that are counted end before their workflow task does,

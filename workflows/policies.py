@@ -57,8 +57,8 @@ def call_options(
 
 
 PROGRAM_MARGIN = timedelta(seconds=60)
-"""Of a program's activity, beyond the program's own time: to read its texts, to kill it, and to
-report what it has cost."""
+"""What a program's activity gets beyond the program's own time: to read its texts, to kill it, and
+to report what it has cost."""
 
 
 def program_options(
@@ -71,8 +71,8 @@ def program_options(
 
 
 TOOL_MARGIN = timedelta(seconds=60)
-"""Of a tool's activity, beyond the tool's own time: to connect to its server, and to store the
-result. The activity itself ends a tool that takes too long."""
+"""What a tool's activity gets beyond the tool's own time: to connect to its server, and to store
+the result. The activity itself ends a tool that takes too long."""
 
 
 def tool_options(

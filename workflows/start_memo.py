@@ -21,5 +21,5 @@ def start_memo() -> dict[str, Any]:
 
 
 def has_newest_format() -> bool:
-    """Of this run's history: known from its first event on."""
+    """Whether this run's history has the newest format, which its first event says."""
     return bool(start_memo().get(FORMAT_MEMO) == HISTORY_FORMAT)

@@ -35,7 +35,7 @@ from durable_agent_team.agents.scalar_types import (
 from durable_agent_team.agents.schema_references import inlined
 
 MAX_DEPTH = 20
-"""Of types inside of types."""
+"""How deep types may be nested."""
 _LISTS: dict[Any, Callable[[list[Any]], Any]] = {
     list: list,
     set: set,

@@ -12,7 +12,7 @@ from typing import Any
 
 MAX_TOOL = 200
 MAX_DEPTH = 90
-"""Of arguments and results. The gateway takes 100 levels, with what is around a result."""
+"""For arguments and results. The gateway takes 100 levels, with what is around a result."""
 MAX_DIGITS = 100
 LEFT_OUT = ("self", "cls")
 

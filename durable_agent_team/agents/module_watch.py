@@ -8,7 +8,7 @@ import sys
 
 
 class ModuleWatch:
-    """Of modules whose files are below a directory; others are packages of the environment."""
+    """Watches modules whose files are below a directory; others are packages of the environment."""
 
     def __init__(self, directory: str) -> None:
         self._below = os.path.join(os.path.realpath(directory), "") if directory else ""

@@ -7,7 +7,7 @@ from typing import Any
 
 PREFIX = "#/$defs/"
 MAX_NODES = 20_000
-"""Of what comes out: definitions that use each other could grow without end."""
+"""For the result: definitions that use each other could grow without end."""
 
 
 class SchemaTooLarge(Exception):

@@ -63,7 +63,7 @@ class AgentTask:
     """`text`, `findings`, or a JSON Schema."""
     rejected: Rejected | None = None
     max_tokens: int | None = None
-    """Of one call, where the team file limits it."""
+    """The most of one call, where the team file limits it."""
     temperature: float | None = None
     client: AgentClient = field(default_factory=lambda: client_from_environment())
 
@@ -172,7 +172,7 @@ FINDINGS_SCHEMA: dict[str, Any] = {
     "required": ["findings"],
     "additionalProperties": False,
 }
-"""Of `output: findings`; a test compares it with the one that answers are checked against."""
+"""The schema of `output: findings`; a test compares it with the one that answers must match."""
 
 
 def client_from_environment(environment: Mapping[str, str] = os.environ) -> AgentClient:

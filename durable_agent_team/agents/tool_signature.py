@@ -128,7 +128,7 @@ def _default(parameter: inspect.Parameter) -> tuple[Any, Any]:
 
 
 def _type_of_default(default: Any, name: str) -> Any:
-    """Of an argument without an annotation. Raises `NoTool`."""
+    """The type of an argument without an annotation. Raises `NoTool`."""
     if type(default) in (str, int, float, bool):
         return type(default)
     raise NoTool(f"its argument {name!r} has no type: write one, such as `{name}: str`")

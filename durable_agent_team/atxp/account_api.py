@@ -255,7 +255,7 @@ def _possibly_billed(line: Mapping[str, Any]) -> PossiblyBilledCall:
 
 
 def _scope(line: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a program's call; nothing for any other."""
+    """The scope of a program's call; nothing for any other."""
     scope, attempt = line.get("scope"), count_of(line.get("attempt"))
     told = {"scope": scope[:100]} if isinstance(scope, str) and scope else {}
     return {**told, **({"attempt": attempt} if told and attempt else {})}

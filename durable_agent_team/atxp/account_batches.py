@@ -14,7 +14,7 @@ MAX_ACCOUNTS = 200
 PATH = "/agents/batch"
 NO_SUCH_REQUEST = frozenset({404, 405, 501})
 TEMPORARY = frozenset({401, 402, 403, 408, 425, 429})
-"""Of the statuses below 500: what each single request would get as well."""
+"""The statuses below 500 that each single request would get as well."""
 
 Send = Callable[..., Awaitable[dict[str, Any]]]
 

@@ -191,8 +191,8 @@ class ChatClient:
         return self._prices
 
     async def _unlisted_price(self, model: str) -> ModelPrice | None:
-        """Of a model that the endpoint can call and does not list, such as a free one of a local
-        server. Asked for as rarely as the list."""
+        """The price of a model that the endpoint can call and does not list, such as a free one of
+        a local server. Asked for as rarely as the list."""
         if model not in self._unlisted:
             try:
                 self._unlisted[model] = model_price(await self.read_model(model))

@@ -18,9 +18,9 @@ from durable_agent_team.contracts.base import decimal_of, round_up
 TIMEOUT_SECONDS = 20
 STATES = ("reserved", "settled", "released")
 SETTLED_CODE = "charge_settled"
-"""Of the 409 that refuses to release what is in the ledger."""
+"""The code of the 409 that refuses to release what is in the ledger."""
 RELEASED_CODE = "charge_released"
-"""Of the 409 that refuses to settle what was given back."""
+"""The code of the 409 that refuses to settle what was given back."""
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ class _Reader:
         self._id = id
         self._team = team
         self._heads: dict[str, CallRequest] = {}
-        """Of each conversation, a turn in the whole form."""
+        """For each conversation, one turn in the whole form."""
         self._decode = decoder.decode
         self._fold = fold
         self._costs = costs

@@ -85,7 +85,7 @@ async def started_at(execution: WorkflowExecution) -> datetime:
 
 
 class _Passed(BaseModel):
-    """Of the state that one execution passes on to the next, what readers need."""
+    """The part that readers need of the state that one execution passes on to the next."""
 
     started_at: datetime
     request: RunRequest

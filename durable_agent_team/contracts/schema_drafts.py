@@ -73,7 +73,7 @@ class Translated:
     schema: Any
     originals: dict[str, str] = field(default_factory=dict)
     costs: dict[str, int] = field(default_factory=dict)
-    """Of each pattern."""
+    """What each pattern costs."""
 
     def as_written(self, message: str) -> str:
         """A message about an answer, with the patterns as they are in the team file."""

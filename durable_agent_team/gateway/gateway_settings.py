@@ -56,7 +56,7 @@ class GatewaySettings(BaseSettings):
     gateway_max_blob_bytes: int = Field(32 * 1024 * 1024, ge=1024)
     """The largest text or payload of a run that is stored."""
     gateway_blob_storage_bytes: int = Field(10 * 1024**3, ge=1024)
-    """Of all of them together, in a file next to the database."""
+    """The most that all of them may take together, in a file next to the database."""
     gateway_blob_days: float = Field(90, gt=0)
     """How long after its last use one is kept."""
     gateway_shutdown_seconds: float = Field(30, ge=0)

@@ -12,7 +12,7 @@ from typing import Any
 
 MAX_DEPTH = 100
 MAX_DIGITS = 100
-"""Of a whole number. Python itself refuses to print more than 4,300."""
+"""For a whole number. Python itself refuses to print more than 4,300."""
 
 _HALF_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 

@@ -21,7 +21,7 @@ STEADY_SECONDS = 10.0
 
 
 OWN_KEYS = frozenset({"ATXP_API_KEY", "TEMPORAL_API_KEY"})
-"""Of the worker: ATXP_API_KEY, that of the gateway's accounts, and TEMPORAL_API_KEY."""
+"""The worker's: the key of the gateway's accounts, and Temporal's."""
 
 
 def environment_of(part: Part) -> dict[str, str]:

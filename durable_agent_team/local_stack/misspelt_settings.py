@@ -35,7 +35,7 @@ KNOWN: Final = frozenset(
     }
 )
 ALIKE: Final = 0.88
-"""Of `difflib`: a letter or two in a name, and no other setting's whole name."""
+"""A ratio of `difflib`: a letter or two in a name, and no other setting's whole name."""
 
 
 def misspelt_settings(names: Iterable[str]) -> list[str]:

@@ -39,7 +39,7 @@ SQLITE_PRAGMAS = (
     "mmap_size=268435456",
     "wal_autocheckpoint=4000",  # pages: a checkpoint every 16 MB instead of 4
 )
-"""Of the local Temporal server's database."""
+"""For the local Temporal server's database."""
 LOCAL_MODEL = "smollm2-135m"
 Upstream = Literal["local"] | Url
 _INSTALL = f"run `{'make install' if IS_CHECKOUT else install_command('local')}`"

@@ -31,7 +31,7 @@ from durable_agent_team.rules.validation import team_problems
 from durable_agent_team.team_files.team_file import TeamFileError, in_team_file, load_team
 
 MAX_WAIT_SECONDS: Final = 50.0
-"""Of `wait_for_run`: clients give up a call after a minute by default."""
+"""For `wait_for_run`: clients give up a call after a minute by default."""
 MAX_ANSWER_BYTES: Final = 100_000
 MAX_RUNS: Final = 100
 MAX_CONTENT: Final = 10_000

@@ -143,7 +143,7 @@ def store_of(converter: DataConverter) -> BlobStore:
 
 
 DATA_CONVERTER: Final = data_converter(NoBlobs())
-"""Of a process without a store."""
+"""For a process without a store."""
 
 
 def _reason(payload: Payload, error: Exception) -> str:

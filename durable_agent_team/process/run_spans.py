@@ -95,7 +95,7 @@ class RunSpans(Interceptor):
         self._export = export
         self._resource = resource
         self._runs: dict[str, RunSpan] = {}
-        """Of the executions that this worker has in memory, by Temporal's run id."""
+        """Those of the executions that this worker has in memory, by Temporal's run id."""
 
     def workflow_interceptor_class(
         self, input: WorkflowInterceptorClassInput

@@ -162,7 +162,7 @@ def _block_reason(body: Mapping[str, Any]) -> str | None:
 
 
 def _first(error: Any) -> Any:
-    """Of a list of errors."""
+    """The first of a list of errors."""
     return error[0] if isinstance(error, list) and error else error
 
 

@@ -29,7 +29,7 @@ FENCE_BYTES = 64
 """Around each source of a prompt: two tags, without its name, and the line breaks."""
 FINDINGS_SHAPES = 5
 SCHEMA_BYTES = 250
-"""Of one JSON Schema shape, without the texts in it."""
+"""For one JSON Schema shape, without the texts in it."""
 MAX_UTF8 = 4
 """Bytes of a character."""
 MILLION = Decimal(1_000_000)

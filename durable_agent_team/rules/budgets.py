@@ -98,7 +98,7 @@ def _weights_usd(
 
 
 def _weights_tokens(team: Team, prompts: Mapping[str, list[int]]) -> dict[str, Decimal]:
-    """Of prompt and answer, a byte of the prompt counted as a token."""
+    """The tokens of prompt and answer; a byte of the prompt counts as a token."""
     return {
         name: Decimal(sum(size + caller_of(team, name).max_tokens for size in sizes))
         for name, sizes in prompts.items()

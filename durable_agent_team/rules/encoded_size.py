@@ -11,17 +11,17 @@ from pydantic_core import SchemaSerializer, from_json
 from pydantic_core.core_schema import any_schema
 
 MAX_PAYLOAD_BYTES: Final = 2_000_000
-"""Of one payload. Temporal takes 2 MiB, with the payload's metadata."""
+"""For one payload. Temporal takes 2 MiB, with the payload's metadata."""
 
 MAX_COMMANDS_BYTES: Final = 2_000_000
-"""Of all commands that one workflow task issues together, or one command. The server takes
-4 MiB in a message and in a write, and results that came in meanwhile are in the same write."""
+"""For all commands that one workflow task issues together. The server takes 4 MiB in a message and
+in a write, and results that came in meanwhile are in the same write."""
 
 COMMAND_BYTES: Final = 1_500
 """Allowed for a command besides its payload: names, timeouts, summary, trace headers."""
 
 MAX_DETAILS_BYTES: Final = 18_000
-"""Of the details that Temporal's UI shows of a run. The server takes 20,000."""
+"""For the details that Temporal's UI shows of a run. The server takes 20,000."""
 
 _LARGEST_ESCAPE = 6
 """`\\u0000`: no character takes more bytes than this."""

@@ -9,7 +9,7 @@ MAX_DEPTH = 100
 """Levels. What walks over the value uses recursion."""
 
 MAX_DIGITS = 300
-"""Of an integer: a longer one is not a float any more, which `multipleOf` computes with."""
+"""For an integer: a longer one does not fit a float, with which `multipleOf` computes."""
 
 TOO_DEEP = f"it is nested more than {MAX_DEPTH} levels deep"
 

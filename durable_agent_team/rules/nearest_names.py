@@ -9,8 +9,8 @@ MAX_NAMES = 1_000
 MAX_COMPARED = 2_000
 """Names: comparing takes some microseconds for each, and more for long ones."""
 MAX_WORK = 500_000
-"""Of one comparison with all names: characters of one name times characters of the others. Half a
-million takes a tenth of a second, where the names are alike."""
+"""For comparing one name with all others: its characters times theirs. Half a million takes a tenth
+of a second, where the names are alike."""
 MAX_PROPOSALS = 3
 """For one input that runs check: with these, its other unknown names are no longer compared."""
 

@@ -91,7 +91,7 @@ def _payload_problems(request: RunRequest) -> Iterator[Problem]:
 
 
 def _call_bytes(request: RunRequest, task: Task) -> int:
-    """Of a task's first request, without the hand-offs of other tasks."""
+    """The size of a task's first request, without the hand-offs of other tasks."""
     team = request.team
     sources = task_sources(team, task, request.texts, {})
     return CALL_BYTES + encoded_bytes(

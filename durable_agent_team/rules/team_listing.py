@@ -17,7 +17,7 @@ from durable_agent_team.rules.catalog import context_of, model_of, price_of
 from durable_agent_team.rules.encoded_size import cut_to_bytes, encoded_bytes
 
 MAX_LISTED_BYTES = 200_000
-"""Of each of the lists, as JSON."""
+"""For each of the lists, as JSON."""
 
 DETAIL = ((4_000, 50), (1_500, 20), (500, 10), (150, 4), (0, 1), (0, 0))
 """Bytes of an agent's instructions, and how many of its documents are named: as much as fits."""

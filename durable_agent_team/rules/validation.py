@@ -32,7 +32,7 @@ from durable_agent_team.rules.tools.tool_warnings import tool_warnings
 
 NO_TASKS = "the team has no tasks of its own: the orchestrator plans them"
 MAX_PROBLEMS = 100
-"""Of one input. A graph can have hundreds of thousands, and to list them would take minutes."""
+"""For one input. A graph can have hundreds of thousands, and to list them would take minutes."""
 
 
 def team_problems(request: RunRequest, catalog: ModelCatalog | None = None) -> list[Problem]:

@@ -27,11 +27,11 @@ class ValueLimits:
     values: int
     """Everything that is not a key, including lists and objects."""
     keys: int
-    """Of all objects together: each may be a mistake that pydantic lists."""
+    """In all objects together: each may be a mistake that pydantic lists."""
     entries: int
-    """Of one list or object."""
+    """In one list or object."""
     characters: int
-    """Of all texts and keys together."""
+    """In all texts and keys together."""
 
 
 START = ValueLimits(depth=64, values=200_000, keys=60_000, entries=5_000, characters=8_000_000)

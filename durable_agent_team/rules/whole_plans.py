@@ -25,7 +25,7 @@ MAX_READ: Final = 5_000
 
 MAX_CHOICES = 200
 MAX_CHOICE_CHARACTERS = 8_000
-"""Of an `enum`: providers bound their number and their length. Beyond it the check has to do."""
+"""Limits of an `enum`, which providers have too. A longer one is left out; the check remains."""
 
 LOOSE: Final = re.compile(r",\s*[\]}]|^[ \t]*(?://|#)", re.MULTILINE)
 LOOSE_REMEDY: Final = "JSON has no comments, and no comma after the last item"

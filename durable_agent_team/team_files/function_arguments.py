@@ -17,7 +17,7 @@ MAX_NAMED = 20
 
 
 def argument_warnings(tree: ast.Module, tool: PythonTool, place: str) -> Iterator[Problem]:
-    """Of a tool whose function is in this module."""
+    """For a tool whose function is in this module."""
     function = tool.python.partition(":")[2]
     names = _argument_names(tree, function)
     if names is None:

@@ -25,7 +25,7 @@ SECRETS = frozenset(
         "UPSTREAM_API_KEY",
     }
 )
-"""Of this project: whoever has one of them can spend the money of every agent."""
+"""This project's own: whoever has one of them can spend the money of every agent."""
 NOT_FOR_AGENTS = "no agent or tool is given this key: it could spend the money of every agent"
 OURS = ("AGENT_", "GATEWAY_", "UPSTREAM_")
 """What the project's own variables begin with: the worker sets the first ones itself."""

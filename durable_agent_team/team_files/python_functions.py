@@ -25,7 +25,7 @@ MOST_BYTES = 1_000_000
 
 
 def function_warnings(team: Team) -> Iterator[Problem]:
-    """Of a team whose paths are absolute. Warnings, since a worker elsewhere may have more."""
+    """For a team whose paths are absolute. Warnings, since a worker elsewhere may have more."""
     for name, run in programs_of(team).items():
         if isinstance(run, PythonRun):
             code = _code_of(run.python, run.directory)

@@ -30,9 +30,10 @@ REFERENCE_MARKS: Final = (
 
 
 def skip_idle_visits() -> None:
-    """Of all workers of this process whose data converter has no codec, and whose external storage
-    has a driver selector with a method `selects_none`: whether it selects, and changes, no payload
-    in a message of the wire. Calling it again changes nothing."""
+    """Leaves out the SDK's visits of payloads that would change nothing: in all workers of this
+    process whose data converter has no codec, and whose external storage has a driver selector
+    with a method `selects_none` (whether it would select no payload of a message). Calling it
+    again does nothing."""
     bridge: Any = temporalio.bridge.worker
     if hasattr(bridge.decode_activation, "sdk"):
         return

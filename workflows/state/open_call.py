@@ -63,8 +63,8 @@ class OpenCall:
     checked: Text | None = None
     """An answer that has passed its checks, while a person decides whether it is handed on."""
     conversation: Annotated[ConversationState | None, Field(exclude=True)] = None
-    """Of an agent with tools: the one in `Progress.conversations`, unless the task is done again
-    meanwhile."""
+    """Set for an agent with tools. It is the one in `Progress.conversations`, unless the task is
+    done again meanwhile."""
 
     def next_answer(self, rejected: Rejected) -> None:
         """The answer has failed its checks: what follows is another call."""

@@ -62,7 +62,7 @@ class UsageTotals:
         self.used_by_programs = kept
 
     def kinds(self) -> dict[str, Any]:
-        """Of a report: what is zero stays out of it, so that `spend` of many agents stays small."""
+        """The figures for a report, without zeros, so that `spend` of many agents stays small."""
         figures = {
             "cached_tokens": self.cached_tokens,
             "cache_write_tokens": self.cache_write_tokens,

@@ -55,7 +55,7 @@ class Assignment:
 
     @property
     def tokens(self) -> int:
-        """Of an answer. What a person sets while it is asked for is in force at once."""
+        """The most tokens of an answer. What a person sets meanwhile takes effect at once."""
         own = self.caller.max_tokens
         if self.max_tokens is None or "max_tokens" in self.caller.model_fields_set:
             return own

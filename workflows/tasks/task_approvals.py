@@ -85,7 +85,7 @@ class TaskApprovals:
         return self._sent_back(assignment, verdict, text, f"the hand-off of {task.id}")
 
     async def _review(self, assignment: Assignment, text: Text) -> Rejected | None:
-        """Of a review that changes something. One that nobody approves leaves the plan as it is."""
+        """Asks for approval of a review with changes. Without it the plan stays as it is."""
         progress = self._progress
         rule, is_tainted = progress.team.approve_review, self._is_tainted(assignment)
         if rule == "never" or (rule == "tainted" and not is_tainted):

@@ -23,7 +23,7 @@ from activities.tools.mcp.wire_messages import is_answer, number_of
 
 MAX_REFUSAL_BYTES: Final = 20_000
 MAX_HEADER: Final = 20_000
-"""Of a refusal: what it has to say to a person."""
+"""For a header of a refusal, which has something to say to a person."""
 WRITE_SECONDS: Final = 60.0
 TAKEN_SECONDS: Final = 5.0
 """How long a server may take to acknowledge a notification, a response, or the end of the session.

@@ -54,7 +54,7 @@ class ChargeLine(Message):
     price_source: str = ""
     """Which prices the ledger's charge was made at."""
     scope: str | None = None
-    """Of a program: its executions have what the run knows, and its calls what the ledger has."""
+    """For a program. Its executions have what the run knows, and its calls what the ledger has."""
 
 
 class AccountLine(Message):

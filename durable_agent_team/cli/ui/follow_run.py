@@ -24,7 +24,7 @@ from durable_agent_team.contracts.run import RunReport, RunState, RunStatus
 from durable_agent_team.process.called_program import starter_command
 
 MOST_TASKS = 100
-"""Of a plan that waits, where a run is followed; `approve RUN` prints all."""
+"""For a plan that waits, where a run is followed; `approve RUN` prints all."""
 
 
 async def follow_run(run: RunHandle, json: bool) -> ExitCode:

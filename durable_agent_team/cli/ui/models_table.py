@@ -11,7 +11,7 @@ UNIT = "_usd_per_million"
 INPUT, CACHED, OUTPUT = (f"{each}{UNIT}" for each in ("input", "cached_input", "output"))
 SHOWN = (INPUT, CACHED, OUTPUT)
 APIS = {"chat": "chat completions", "messages": "Messages", "responses": "Responses"}
-"""Of an upstream, by what it speaks."""
+"""Names of an upstream's API, by what it speaks."""
 
 
 def models_table(models: Sequence[CallableModel]) -> str:

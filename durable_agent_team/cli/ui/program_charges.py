@@ -15,7 +15,7 @@ class ModelCall(Message):
 
     idempotency_key: str | None
     attempt: int | None
-    """Of the scope: the execution of the program, times 1,000, plus its attempt."""
+    """The scope's attempt: the execution of the program, times 1,000, plus its own attempt."""
     amount_usd: Decimal
     prompt_tokens: int = 0
     completion_tokens: int = 0

@@ -71,7 +71,7 @@ class CallLook(Message):
     stderr: str = ""
     """The program's standard error, or its end."""
     conversation: str | None = None
-    """Of an agent with tools: which conversation this call is a turn of."""
+    """For an agent with tools: which conversation this call is a turn of."""
     turn: int | None = None
     said: str = ""
     """What the model said beside its calls of tools."""

@@ -11,7 +11,7 @@ from durable_agent_team.gateway.api.scoped_calls import MAX_ATTEMPT
 
 MAX_TOOL: Final = 200
 MAX_RESULT_BYTES: Final = 256 * 1024
-"""Of a result as compact JSON in UTF-8."""
+"""A result is measured as compact JSON in UTF-8."""
 MAX_ERROR_TYPE: Final = 200
 MAX_ERROR_MESSAGE: Final = 4_000
 EFFECT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,199}")

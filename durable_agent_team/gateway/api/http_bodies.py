@@ -29,7 +29,7 @@ ERROR = web.ResponseKey("gateway.error", ApiError)
 REQUEST_ID = web.RequestKey("gateway.request_id", str)
 """The request's id. A streamed response must set its own header, since that is sent first."""
 CLAIM = web.RequestKey("gateway.claim", Claim)
-"""Of a paid request in a scope."""
+"""The claim of a paid request in a scope."""
 MAX_IDEMPOTENCY_KEY = 200
 CLOSE = {"Connection": "close"}
 
@@ -56,8 +56,8 @@ def check_idempotency_key(request: web.Request, key: object, where: str) -> str:
 
 
 def header_value(request: web.Request, name: str) -> str | None:
-    """Of a header that decides what is paid, and so cannot have two values, such as a client's and
-    a proxy's."""
+    """Reads a header that decides what is paid, and so cannot have two values, such as a client's
+    and a proxy's."""
     values = set(request.headers.getall(name, []))
     if len(values) > 1:
         raise invalid(f"{name} is sent with {len(values)} values; send it once")

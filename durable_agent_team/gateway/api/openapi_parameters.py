@@ -66,9 +66,9 @@ LONG_POLL = (
     _parameter("query", "spent_usd", AMOUNT),
     _parameter("query", "wait_seconds", WAIT_FOR_CHARGE),
 )
-"""Of a scope: answers as soon as it has cost another amount than `spent_usd`."""
+"""A scope's state is answered as soon as it has cost another amount than `spent_usd`."""
 BEGINS = _parameter("query", "attempt", ATTEMPT_NUMBER)
-"""Of a scope: begins this attempt."""
+"""Begins this attempt of the scope."""
 SCOPE_HEADERS = (
     _parameter("header", SCOPE_HEADER, SCOPE_NAME),
     _parameter("header", ATTEMPT_HEADER, ATTEMPT_NUMBER),

@@ -103,9 +103,9 @@ class LedgerEntry(Shape):
     price_source: str
     scope: Text = None
     attempt: Whole = None
-    """Of a call in a scope: the attempt that paid."""
+    """The attempt that paid, for a call in a scope."""
     kind: Annotated[Literal["tool"] | None, IF_ANY] = None
-    """Of a tool's charge, which has no model and no tokens; `what` is the tool."""
+    """`tool` for a tool's charge, which has no model and no tokens; `what` is the tool."""
     what: Text = None
 
 
@@ -308,8 +308,8 @@ class Description(BaseModel):
 
 
 class Usage(BaseModel):
-    """Of a chat completion, with the charge. `estimated`: the upper bound was charged. Counts are
-    those that were charged; without believable ones, what the upstream reported."""
+    """The usage of a chat completion, with the charge. `estimated`: the upper bound was charged.
+    Counts are those that were charged; without believable ones, what the upstream reported."""
 
     cost: float
     estimated: bool = False
@@ -345,7 +345,7 @@ class ErrorFields(BaseModel):
     effect: str = ""
     tool: str = ""
     attempt: int = 0
-    """Of an effect: its name, its tool, and the attempt that began it last."""
+    """For an effect: its name, its tool, and the attempt that began it last."""
 
 
 class ErrorResponse(BaseModel):

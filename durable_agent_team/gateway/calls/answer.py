@@ -34,7 +34,7 @@ CONTENT_FIELDS = (
     "reasoning_details",
     "thinking_blocks",
 )
-"""Of a message or a delta: what a model has written, and a provider counts as its answer."""
+"""Fields of a message or a delta that hold what a model has written and its provider counts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ class ReportedUsage:
     """The fields of an answer that tell what it cost, with its `usage`."""
 
     def add(self, data: dict[str, Any]) -> None:
-        """Of several usages the heaviest counts, so that neither the zeros of a last chunk nor the
+        """Keeps the heaviest of several usages, so that neither the zeros of a last chunk nor the
         first figures of a stream take the place of what was used."""
         for name in COST_FIELDS:
             if data.get(name):

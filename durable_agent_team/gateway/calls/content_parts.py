@@ -15,7 +15,7 @@ HEAD = 60
 
 @dataclass(slots=True)
 class Media:
-    """Of one request. `data_bytes` are those of data URLs, which no model reads as text."""
+    """What one request has. `data_bytes` are those of data URLs, which no model reads as text."""
 
     images: int = 0
     files: int = 0

@@ -25,7 +25,7 @@ FIELDS = frozenset(
         "provider_specific_fields",
     }
 )
-"""Of a message, or of a call in it."""
+"""They can be in a message or in one of its calls."""
 PHASE = "phase"
 """How OpenAI's Responses label a message: no chat has it."""
 PART = "thinking"

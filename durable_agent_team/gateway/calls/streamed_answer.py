@@ -46,7 +46,7 @@ class StreamedAnswer:
     relay: Relay
     secrets: SecretFilter = field(default_factory=SecretFilter)
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Of the upstream's response."""
+    """Those of the upstream's response."""
     over: bool = False
     """Nothing more is passed on, but usage that still arrives counts."""
     _parser: EventParser = field(default_factory=EventParser)

@@ -18,7 +18,7 @@ MAX_SETTING = "GATEWAY_MAX_CALL_SECONDS"
 
 @dataclass(frozen=True, slots=True)
 class TimeLimit:
-    """Of one call, in seconds. After it, the gateway ends the call."""
+    """How long one call may take. After it, the gateway ends the call."""
 
     seconds: float
     source: str
@@ -29,7 +29,7 @@ class TimeLimit:
 
 @dataclass(frozen=True, slots=True)
 class TimeLimits:
-    """Of all calls: the limit of one that asks for nothing, and the longest that one can get."""
+    """The limit of a call that asks for none, and the longest that a call can ask for."""
 
     default_seconds: float
     max_seconds: float

@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 
 def fill_ids(answer: Json, body_hash: str) -> None:
-    """Of a whole chat answer, in place. `body_hash` is that of the request."""
+    """Fills those of a whole chat answer, in place. `body_hash` is that of the request."""
     for number, choice in enumerate(_objects(answer.get("choices"))):
         message = choice.get("message")
         if isinstance(message, dict) and message.get("tool_calls"):

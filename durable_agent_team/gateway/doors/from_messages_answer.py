@@ -31,7 +31,7 @@ BY_ENDING = {
 (`pause_turn`): `length` is the one that says that there is more to come."""
 CACHE_FIELDS = ("cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation")
 PASSED_ON = (*CACHE_FIELDS, "service_tier", "iterations")
-"""Of a usage, with what a chat's spelling has no name for."""
+"""Fields of a usage for which a chat's spelling has no name."""
 NONE_UNCACHED = -1
 """Moonshot's `input_tokens` of a prompt that was all in its cache."""
 

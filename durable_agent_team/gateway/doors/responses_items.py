@@ -62,7 +62,7 @@ def _message(item: Json, path: str, door: str) -> Json:
 
 
 def _said(parts: list[Json], path: str, door: str) -> Json:
-    """Of an earlier answer: texts, or a refusal, which a chat message has in a field of its own."""
+    """An earlier answer: texts, or a refusal, for which a chat message has a field of its own."""
     message: Json = {}
     refusals = [part["refusal"] for part in parts if part["type"] == "refusal"]
     texts = [part for part in parts if part["type"] == "text"]

@@ -19,7 +19,7 @@ TRANSLATED = frozenset(
     }
 )  # fmt: skip
 OPTIONS = ("include_obfuscation",)
-"""Of `stream_options`. A streamed Response always ends with its usage."""
+"""Those of `stream_options` that are kept. A streamed Response always ends with its usage."""
 LEAST_TOKENS = 16
 """OpenAI's reference: `max_output_tokens`."""
 NEUTRAL = {

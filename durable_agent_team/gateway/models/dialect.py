@@ -38,8 +38,8 @@ class Dialect(BaseModel):
     """Where the model's thinking arrives: nowhere (`hidden`: it is billed all the same), in a field
     beside the content, or between `<think>` tags in it."""
     returns: tuple[str, ...] | None = Field(None, max_length=20)
-    """Of the fields in which providers keep a model's thinking: those that the upstream wants back
-    in later requests. Others are left out; None leaves all of them as they come."""
+    """The fields with a model's thinking that the upstream wants back in later requests. Others are
+    left out; None leaves all of them as they come."""
     needs: dict[str, Any] = Field({}, max_length=10)
     """Fields that a message with tool calls must have, with the value where the client sends none,
     as of a message that another provider's model said."""

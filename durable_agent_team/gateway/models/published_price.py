@@ -34,7 +34,7 @@ Prices = Mapping[str, Any]
 
 
 def price_fields(info: Any, at: datetime) -> dict[str, Any] | None:
-    """Of a `genai_prices.types.ModelInfo`; None where its input has no price per token."""
+    """Those of a `genai_prices.types.ModelInfo`; None where its input has no price per token."""
     base, later = _schedule(info.prices, at)
     if base.get("input_mtok") is None or base.get(UNBOUNDED) is not None:
         return None
@@ -102,7 +102,7 @@ def _thresholds(prices: Prices) -> Iterator[int]:
 
 
 def _rates(prices: Prices, above: int) -> dict[str, Decimal]:
-    """Of a prompt with more than this many tokens."""
+    """The rates of a prompt with more than this many tokens."""
     rates = {"output_usd_per_million": Decimal(0)}  # of embeddings, which have no output
     for unit, name in RATES.items():
         if (price := prices.get(unit)) is not None:

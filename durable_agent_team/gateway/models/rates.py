@@ -39,7 +39,7 @@ class ScaledRates:
     output_image: int
     request: int
     highest_text: int = field(init=False)
-    """Of a prompt without images and audio."""
+    """The highest rate of a prompt without images and audio."""
     highest_output: int = field(init=False)
 
     def __post_init__(self) -> None:

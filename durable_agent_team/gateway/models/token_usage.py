@@ -89,7 +89,7 @@ class TokenUsage:
     cached_tokens: int = 0
     cache_write_tokens: int = 0
     cache_write_1h_tokens: int = 0
-    """Of those written to the cache, the ones that are kept for an hour."""
+    """The part of those written to the cache that is kept for an hour."""
     reasoning_tokens: int = 0
     input_audio_tokens: int = 0
     cached_audio_tokens: int = 0
@@ -110,8 +110,8 @@ class TokenUsage:
 
     @property
     def weight(self) -> tuple[int, int]:
-        """Of several reports of one call, the heaviest counts: the most tokens, then the most that
-        is known of their kinds."""
+        """Compares several reports of one call: the heaviest counts. It is the one with the most
+        tokens, then the one that says most about their kinds."""
         kinds = (self.cached_tokens, self.cache_write_tokens, self.reasoning_tokens)
         return self.prompt_tokens + self.completion_tokens, sum(map(bool, kinds))
 
@@ -166,7 +166,7 @@ def read_usage(reported: Any, *, may_add: bool = True) -> TokenUsage | None:
 
 
 def _plain_usage(reported: Reported) -> TokenUsage | None:
-    """Of what nearly every upstream reports: three whole numbers. None for anything else."""
+    """Reads what nearly every upstream reports: three whole numbers. None for anything else."""
     prompt, completion = reported.get("prompt_tokens"), reported.get("completion_tokens")
     total = reported.get("total_tokens", 0)
     if not (is_count(prompt) and is_count(completion) and is_count(total)) or not prompt:
@@ -271,7 +271,7 @@ def _parts(reported: Reported, details: tuple[str, ...]) -> list[Reported]:
 
 
 def _in_snake_case(reported: Reported) -> Reported:
-    """Of a count that is there in both spellings, the larger one is kept."""
+    """Where a count is there in both spellings, the larger one is kept."""
     if all(map(str.islower, reported)):
         return reported
     found: Reported = {}

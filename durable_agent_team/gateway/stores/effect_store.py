@@ -12,7 +12,7 @@ from typing import Protocol
 MAX_EFFECTS = 10_000
 """The most effects of one account, in all its scopes."""
 MAX_OUTCOME_BYTES = 64 * 1024 * 1024
-"""Of all results and errors of one account. An effect that has begun can still end above it."""
+"""For all results and errors of one account. An effect that has begun can still end above it."""
 
 
 class EffectState(StrEnum):

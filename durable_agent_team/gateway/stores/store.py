@@ -269,7 +269,7 @@ class Store(Protocol):
         """The newest attempt that was seen, with this one: an older one is superseded."""
 
     async def scope_state(self, account_id: str, scope: str) -> ScopeState:
-        """Of a scope in which nothing was called yet, a state of zeros."""
+        """The state of a scope: zeros where nothing was called yet."""
 
     async def release_abandoned(self) -> int:
         """Releases the reservations of dead gateways and expired leases. Returns their number."""

@@ -14,7 +14,7 @@ from durable_agent_team.rules.bounds import BYTES_PER_TOKEN, MAX_PROMPT_BYTES
 KEPT_RESULTS = 3
 """The last ones, which stay."""
 KEPT_AT_LEAST = 1
-"""Of these, where the model's provider says that its context is exceeded."""
+"""How many of them stay where the model's provider says that its context is exceeded."""
 
 
 def room_bytes(context_tokens: int | None) -> int:

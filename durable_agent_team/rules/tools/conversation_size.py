@@ -11,7 +11,7 @@ from durable_agent_team.rules.tools.conversation_hash import Head
 MESSAGE_BYTES = 3 * MESSAGE_ALLOWANCE_TOKENS
 """Around the text of a message: its role, ids, fences, and what a chat template adds."""
 INTRODUCTION_BYTES = 2_000
-"""Of what an agent with tools is told in addition, with the schema of its answer once more."""
+"""What an agent with tools is told in addition, with the schema of its answer once more."""
 
 
 def head_bytes(head: Head, box: ToolBox, *, native: bool) -> int:

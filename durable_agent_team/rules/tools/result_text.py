@@ -31,5 +31,5 @@ def ends(text: str, most: int) -> str:
 
 
 def bytes_of(text: str) -> int:
-    """Of UTF-8. The text may have halves of surrogate pairs."""
+    """The length in UTF-8. The text may have halves of surrogate pairs."""
     return len(text.encode(errors="surrogatepass"))
