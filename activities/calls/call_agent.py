@@ -20,6 +20,7 @@ from activities.heartbeats import earlier_spend, heartbeating, time_left
 from activities.judging.argument_checks import edited_arguments_problem
 from activities.judging.checked_answer import judged, kept_answer, seconds_left
 from activities.judging.judge import Judge
+from activities.judging.schema_checks import schema_problems
 from durable_agent_team.atxp.chat_client import (
     ChatClient,
     Completion,
@@ -50,6 +51,8 @@ from durable_agent_team.providers.finish_reasons import Ending
 MARGIN_SECONDS = 1.0
 THINKING_SECONDS = 2.0
 """How long a store that is away is waited for, to keep a thought."""
+PLAN_CHECK_SECONDS = 20.0
+"""For the schemas of all tasks of a plan."""
 RETRIED = (Outcome.RETRIED, Outcome.OUTLASTED)
 
 
@@ -111,13 +114,8 @@ class Agents(AgentActivities):
 
     @activity.defn
     async def check_output(self, check: OutputCheck) -> OutputVerdict:
-        """Whether the `output` of a task, or of each task of a plan, is a JSON Schema; in a thread,
-        as one may take two seconds."""
-        found = {
-            task_id: problem
-            for task_id, output in check.outputs.items()
-            if (problem := await asyncio.to_thread(schema_problem, output)) is not None
-        }
+        """Whether the `output` of a task, or of each task of a plan, is a JSON Schema."""
+        found = await schema_problems(check.outputs, PLAN_CHECK_SECONDS)
         problem = await asyncio.to_thread(schema_problem, check.output)
         return OutputVerdict(problem=problem, **{"problems": found} if found else {})
 
