@@ -1,12 +1,11 @@
 """Checks the JSON Schemas of tasks: each different one once, and all of them within a time."""
 
 import asyncio
-import json
 import time
 from collections.abc import Mapping
 from typing import Any
 
-from durable_agent_team.contracts.output_schema import schema_problem
+from durable_agent_team.contracts.output_schema import equal_schemas, schema_problem
 from durable_agent_team.contracts.plan import Problem
 
 
@@ -17,18 +16,14 @@ async def schema_problems(
     seconds. Those that were not reached in `seconds` are among the problems: a plan of a hundred
     costly schemas would hold a thread of the worker for minutes."""
     until = time.monotonic() + seconds
-    known: dict[str, Problem | None] = {}
     found = {}
-    for task_id, output in outputs.items():
-        text = json.dumps(output, sort_keys=True)
-        if text not in known:
-            known[text] = (
-                await asyncio.to_thread(schema_problem, output)
-                if time.monotonic() < until
-                else _not_reached(len(outputs), seconds)
-            )
-        if (problem := known[text]) is not None:
-            found[task_id] = problem
+    for output, task_ids in equal_schemas(outputs.items()):
+        if time.monotonic() < until:
+            problem = await asyncio.to_thread(schema_problem, output)
+        else:
+            problem = _not_reached(len(outputs), seconds)
+        if problem is not None:
+            found.update(dict.fromkeys(task_ids, problem))
     return found
 
 

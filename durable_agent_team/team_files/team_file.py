@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from durable_agent_team.contracts.call import MAX_SOURCE
-from durable_agent_team.contracts.output_schema import schema_problem
+from durable_agent_team.contracts.output_schema import equal_schemas, schema_problem
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.team import Team
@@ -133,12 +133,20 @@ class _TeamFile(YamlFile):
 
     def _check_schemas(self, raw: dict[str, Any]) -> None:
         tasks = raw.get("tasks")
-        for index, task in enumerate(tasks if isinstance(tasks, list) else []):
-            output = task.get("output") if isinstance(task, dict) else None
-            found = schema_problem(output) if isinstance(output, dict) else None
-            if found is not None:
-                path = ("tasks", index, "output")
-                self.at(path, found.model_copy(update={"field": spell(path)}))
+        outputs = [
+            (index, output)
+            for index, task in enumerate(tasks if isinstance(tasks, list) else [])
+            if isinstance(output := task.get("output") if isinstance(task, dict) else None, dict)
+        ]
+        found = {
+            index: problem
+            for output, indexes in equal_schemas(outputs)
+            if (problem := schema_problem(output)) is not None
+            for index in indexes
+        }
+        for index in sorted(found):
+            path = ("tasks", index, "output")
+            self.at(path, found[index].model_copy(update={"field": spell(path)}))
 
     def _add_inputs(self, raw: dict[str, Any], inputs: Inputs) -> dict[str, Path]:
         """Adds `--input` files to their tasks; returns the path of each."""

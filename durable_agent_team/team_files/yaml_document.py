@@ -85,12 +85,19 @@ HALVES = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 """A character of JSON's escapes, such as `\\ud83d\\ude00`, which YAML's reader takes for two."""
 MAX_NODES = 100_000
 """Nodes, aliases counted each time: a few lines of nested aliases could expand to billions."""
+MAX_DEPTH = 100
+
+
+class TooLarge(yaml.MarkedYAMLError):
+    """Valid YAML with too many values, or nested too deeply."""
 
 
 def read_yaml(text: str) -> Document:
     """Parses a text. Raises `yaml.YAMLError`, with its mark, for invalid YAML."""
     try:
         return _read(_FastLoader(text))
+    except TooLarge:
+        raise
     except yaml.YAMLError:
         return _read(_Loader(text))
 
@@ -118,10 +125,12 @@ def _joined(pair: re.Match[str]) -> str:
 
 def _walk(node: yaml.Node, path: Path, document: Document, count: list[int]) -> None:
     count[0] += 1
-    if count[0] > MAX_NODES or len(path) > 100:
-        raise yaml.MarkedYAMLError(
-            problem="is too large or refers to itself", problem_mark=node.start_mark
-        )
+    if count[0] > MAX_NODES:
+        told = f"has more than {MAX_NODES:,} values, each alias counted with all that it stands for"
+        raise TooLarge(problem=told, problem_mark=node.start_mark)
+    if len(path) > MAX_DEPTH:
+        told = f"is nested more than {MAX_DEPTH} levels deep, or refers to itself"
+        raise TooLarge(problem=told, problem_mark=node.start_mark)
     document.lines.setdefault(path, node.start_mark.line + 1)
     _join_halves(node)
     if isinstance(node, yaml.SequenceNode):

@@ -124,7 +124,8 @@ _YAML_REMEDIES: Final = (
     ("undefined alias", "put a text that begins with `*` in quotes"),
     ("constructor for the tag", "put a text that begins with `!` in quotes"),
     ("does not fit the tag", "leave the tag out, or write a value of its kind"),
-    ("too large or refers to itself", "write values out instead of using aliases"),
+    ("or refers to itself", "write values out instead of using aliases"),
+    ("with all that it stands for", "use fewer tasks, smaller schemas, or fewer aliases"),
 )
 _OPENED: Final = {"while parsing a flow mapping": "{", "while parsing a flow sequence": "["}
 

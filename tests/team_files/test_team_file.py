@@ -1,12 +1,15 @@
 """A team file is read, or everything that is wrong with it is said at once."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from durable_agent_team.contracts.output_schema import schema_problem
 from durable_agent_team.contracts.plan import Problem
-from durable_agent_team.team_files import team_file
+from durable_agent_team.team_files import team_file, yaml_document
 from durable_agent_team.team_files.team_file import TeamFileError, in_team_file, load_team
 
 GOOD = """\
@@ -173,8 +176,38 @@ def test_aliases_do_not_explode(folder: Path) -> None:
     bomb = "a: &a [x, x, x, x, x, x, x, x, x]\n"
     for new, old in zip("bcdefghi", "abcdefgh", strict=True):
         bomb += f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n"
-    assert "too large or refers to itself" in problems(folder, bomb)
-    assert "too large or refers to itself" in problems(folder, "a: &a [*a]\n")
+    said = problems(folder, bomb)
+    assert "has more than 100,000 values, each alias counted with all that it stands for" in said
+    assert "or refers to itself (write values out" in problems(folder, "a: &a [*a]\n")
+
+
+def test_a_file_with_too_many_values_is_read_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reader in Python, which shows the line of an error, takes half a minute for it."""
+    monkeypatch.setattr(yaml_document, "_Loader", None)
+    assert "has more than 100,000 values" in problems(folder, f"a: {list(range(100_001))}\n")
+
+
+def test_a_schema_that_many_tasks_have_is_checked_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = []
+
+    def check(schema: Mapping[str, Any]) -> Problem | None:
+        checked.append(schema)
+        return schema_problem(schema)
+
+    monkeypatch.setattr(team_file, "schema_problem", check)
+    outputs = ["{type: record}", "{type: object}"] * 20 + ["{type: list}"]
+    tasks = "".join(
+        f"  - {{id: t{at}, agent: research, ask: Read., output: {output}}}\n"
+        for at, output in enumerate(outputs)
+    )
+    said = problems(folder, GOOD.replace("result: market", f"{tasks}result: market"))
+    assert [each["type"] for each in checked] == ["record", "object", "list"]
+    assert said.count("'record' is not a type") == 20
+    assert said.count("'list' is not a type") == 1
 
 
 def test_a_name_that_means_two_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
