@@ -19,6 +19,8 @@ from durable_agent_team.contracts.text_ref import Text, TextRef, preview_of
 from durable_agent_team.contracts.tool_kinds import Effects
 
 TASKS_PER_PAGE = 100
+MAX_DOCUMENTS = MAX_TASKS
+"""A run may have: each of its tasks can have a document of its own."""
 
 SourceText = Annotated[str, Field(max_length=MAX_SOURCE)]
 
@@ -33,8 +35,8 @@ class RunRequest(Message):
 
     team: Team
     goal: str | None = Field(None, min_length=1, max_length=4_000)
-    sources: dict[SourceName, SourceText] = Field({}, max_length=1_000)
-    documents: dict[SourceName, TextRef] = Field({}, max_length=1_000)
+    sources: dict[SourceName, SourceText] = Field({}, max_length=MAX_DOCUMENTS)
+    documents: dict[SourceName, TextRef] = Field({}, max_length=MAX_DOCUMENTS)
     seed: Seed | None = None
 
     @property

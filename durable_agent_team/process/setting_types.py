@@ -15,6 +15,7 @@ from pydantic_settings import NoDecode
 ALL_SDK_PATCHES: Final = frozenset(
     {
         "cold_queries",
+        "deadlock_timeout",
         "idle_eviction",
         "payload_visits",
         "result_throttle",

@@ -34,9 +34,9 @@ class ValueLimits:
     """In all texts and keys together."""
 
 
-START = ValueLimits(depth=64, values=200_000, keys=60_000, entries=5_000, characters=8_000_000)
-"""A start input: five thousand tasks, or a thousand that each have a schema and a hundred
-dependencies."""
+START = ValueLimits(depth=64, values=200_000, keys=150_000, entries=5_000, characters=8_000_000)
+"""A start input: five thousand tasks that each have a document and a small schema, or a thousand
+that each have a schema and a hundred dependencies."""
 
 MESSAGE = ValueLimits(depth=64, values=10_000, keys=4_000, entries=2_000, characters=200_000)
 """A signal, an update or a query: at most one task."""
@@ -54,7 +54,7 @@ def value_problem(value: Any, limits: ValueLimits) -> str | None:
         each, path, depth = rest.pop()
         values += 1
         if values > limits.values:
-            return f"more than {limits.values} values in all (send less at once)"
+            return f"more than {limits.values:,} values in all (make it smaller)"
         if isinstance(each, str):
             characters += len(each)
             if _is_broken(each):
@@ -67,7 +67,7 @@ def value_problem(value: Any, limits: ValueLimits) -> str | None:
             if isinstance(each, Mapping):
                 keys += len(each)
                 if keys > limits.keys:
-                    return f"more than {limits.keys} keys in all (send less at once)"
+                    return f"more than {limits.keys:,} keys in all (make it smaller)"
                 for key in each:
                     problem = _key_problem(key)
                     if problem is not None:
@@ -77,7 +77,7 @@ def value_problem(value: Any, limits: ValueLimits) -> str | None:
         elif (problem := _number_problem(each)) is not None:
             return f"{_place(path)}: {problem}"
         if characters > limits.characters:
-            return f"more than {limits.characters} characters in all (send less at once)"
+            return f"more than {limits.characters:,} characters in all (make it smaller)"
     return None
 
 

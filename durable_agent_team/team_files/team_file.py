@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from durable_agent_team.contracts.call import MAX_SOURCE
 from durable_agent_team.contracts.output_schema import equal_schemas, schema_problem
 from durable_agent_team.contracts.plan import Problem
-from durable_agent_team.contracts.run import RunRequest
+from durable_agent_team.contracts.run import MAX_DOCUMENTS, RunRequest
 from durable_agent_team.contracts.team import Team
 from durable_agent_team.rules.nearest_names import nearest
 from durable_agent_team.rules.pydantic_messages import shown
@@ -202,6 +202,8 @@ class _TeamFile(YamlFile):
             if name in tried:
                 continue
             tried.add(name)
+            if len(tried) > MAX_DOCUMENTS:
+                continue
             try:
                 file = extra.get(name) or self._document_path(name)
                 sources[name] = read_text(file, MAX_SOURCE, SHORTER)
@@ -213,6 +215,12 @@ class _TeamFile(YamlFile):
                     field=spell(where), value=shown(name, 200), what=what, remedy=remedy
                 )
                 self.at(where, problem)
+        if len(tried) > MAX_DOCUMENTS:
+            self.add(
+                "inputs",
+                f"{len(tried):,} documents in all, the maximum is {MAX_DOCUMENTS:,}",
+                "put several into one file, or split the work over several runs",
+            )
         size = sum(len(text.encode()) for text in sources.values())
         if size > MAX_ALL:
             self.add(

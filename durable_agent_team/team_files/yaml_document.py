@@ -83,7 +83,7 @@ class _FastLoader(_Constructor, Composer, yaml.CSafeLoader, _Resolver):
 
 HALVES = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 """A character of JSON's escapes, such as `\\ud83d\\ude00`, which YAML's reader takes for two."""
-MAX_NODES = 100_000
+MAX_NODES = 200_000
 """Nodes, aliases counted each time: a few lines of nested aliases could expand to billions."""
 MAX_DEPTH = 100
 

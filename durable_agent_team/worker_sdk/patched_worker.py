@@ -6,10 +6,12 @@ from temporalio.worker import Worker, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from durable_agent_team.worker_sdk.cold_queries import ColdQueryGuard
+from durable_agent_team.worker_sdk.deadlock_timeout import allow_slow_tasks
 from durable_agent_team.worker_sdk.eviction import Eviction
 from durable_agent_team.worker_sdk.idle_eviction import IdleEviction
 from durable_agent_team.worker_sdk.patches import (
     COLD_QUERIES,
+    DEADLOCK_TIMEOUT,
     IDLE_EVICTION,
     PAYLOAD_VISITS,
     RESULT_THROTTLE,
@@ -63,6 +65,8 @@ class PatchedRunner:
         """Call once, before the worker runs."""
         if {COLD_QUERIES.name, IDLE_EVICTION.name} & set(self._enabled):
             self._evict.attach(worker)
+        if DEADLOCK_TIMEOUT.name in self._enabled:
+            allow_slow_tasks(worker)
         if PAYLOAD_VISITS.name in self._enabled:
             skip_idle_visits()
         if RESULT_THROTTLE.name in self._enabled:

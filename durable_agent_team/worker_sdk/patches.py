@@ -44,6 +44,16 @@ COLD_QUERIES: Final = Patch(
     " (related: temporalio/sdk-python#1591, where replay merges two workflow tasks).",
     needed_test="tests/worker_sdk/test_cold_queries.py::test_the_guard_is_still_needed",
 )
+DEADLOCK_TIMEOUT: Final = Patch(
+    name="deadlock_timeout",
+    modules=("worker_sdk.deadlock_timeout",),
+    problem="On a busy machine, the workflow code of a run of thousands of tasks takes more than"
+    " two seconds of wall time: the worker takes it for a deadlock (TMPRL1101), at each attempt.",
+    issue="https://github.com/temporalio/sdk-python/issues/1050",
+    waits_for="The worker has an option for this time, as Go's `DeadlockDetectionTimeout`.",
+    needed_test="tests/worker_sdk/test_deadlock_timeout.py"
+    "::test_the_sdk_fails_what_takes_longer_than_two_seconds",
+)
 IDLE_EVICTION: Final = Patch(
     name="idle_eviction",
     modules=("worker_sdk.idle_eviction", "worker_sdk.eviction", "worker_sdk.runner_wrapper"),
@@ -119,6 +129,7 @@ WAITING_QUERIES: Final = Patch(
 
 PATCHES: Final = (
     COLD_QUERIES,
+    DEADLOCK_TIMEOUT,
     IDLE_EVICTION,
     PAYLOAD_VISITS,
     RESULT_THROTTLE,

@@ -48,7 +48,7 @@ UNREADABLE = Section(
         wrong(
             "YAML that expands to billions of values", "a: &a [1, 1]\n" + "".join(
                 f"a{n}: &a{n} [{', '.join([f'*a{n - 1}' if n else '*a'] * 9)}]\n" for n in range(9)
-            ), "has more than 100,000 values", "fewer aliases",
+            ), "has more than 200,000 values", "fewer aliases",
         ),
         wrong("YAML that is nested too deeply",
               "a: " + "[" * 3000, "is nested too deeply", "ten levels"),
