@@ -34,26 +34,26 @@ SECTIONS: dict[str, tuple[type[BaseModel], Collection[str]]] = {
 
 MEANINGS: dict[str, dict[str, str]] = {
     "server": {
-        "stateful": "A session of it remembers earlier calls. Where the session had to begin anew,"
-        " the model is told so in the next result.",
-        "trust_hints": "What the server says of its tools sets their `effects`, where the team file"
-        " does not: `readOnlyHint` is `none`, `idempotentHint` is `idempotent`. By the"
-        " specification, hints are not to be trusted unless the server is.",
+        "stateful": "`true`: the server remembers earlier calls of a session. If the session had to"
+        " begin anew, the model is told so in the next result.",
+        "trust_hints": "`true`: where the team file does not set `effects`, the server's hints do:"
+        " `readOnlyHint` is `none`, `idempotentHint` is `idempotent`. By the specification, hints"
+        " are not to be trusted unless the server is.",
         "connect_seconds": "How long the server may take to start or to be reached.",
     },
     "command_server": {
         "command": "The program and its arguments; no shell reads them. The process is the"
         " worker's, and ends with it.",
         "env": "The server's own variables: `{TOKEN: $FILES_TOKEN}` gives it the worker's"
-        " `FILES_TOKEN` as `TOKEN`. Of the worker's other variables it gets what a program needs to"
-        " start, such as `PATH`.",
+        " `FILES_TOKEN` as `TOKEN`. Besides, it gets only those of the worker's variables that a"
+        " program needs to start, such as `PATH`.",
         "directory": "Where relative paths of the command begin. If omitted: the team file's"
         " directory.",
     },
     "url_server": {
         "url": "The address of an MCP server that speaks streamable HTTP.",
         "headers": "`{Authorization: $CRM_AUTH}` or `{Authorization: Bearer $CRM_TOKEN}`: the value"
-        " is read from the worker's environment, and is nowhere else.",
+        " is read from the worker's environment, and is stored nowhere.",
     },
     "tool": {
         "effects": "What a call does to the world: `none`, `idempotent` or `once`. If omitted:"
@@ -64,17 +64,17 @@ MEANINGS: dict[str, dict[str, str]] = {
         "above_usd": "With `approve: above_usd`: the amount above which a person is asked.",
         "amount": "With `approve: above_usd`: the argument that holds the amount in USD. If"
         " omitted: `price_usd`. A call whose amount is not known needs approval.",
-        "approval_timeout_seconds": "How long a call waits for a person.",
-        "on_approval_timeout": "What counts as the answer after that.",
+        "approval_timeout_seconds": "How long a call waits for approval.",
+        "on_approval_timeout": "The answer if no person has answered by then.",
         "trusted": "`true`: its results do not [taint](#taint) the conversation.",
         "price_usd": "What a call costs the agent's account: reserved before it, settled after it.",
         "timeout_seconds": "How long one attempt of a call may take.",
-        "max_attempts": "Of a call without effects, or of an idempotent one.",
-        "max_calls": "In one conversation; one that a person rejects does not count. After that the"
-        " tool is not offered any more.",
-        "required": "`true`: the agent cannot answer before one call of it has succeeded.",
-        "max_result_bytes": "Of a longer result the model gets the beginning and the end, with a"
-        " note of what is left out.",
+        "max_attempts": "The most attempts of a call that has no effects or is idempotent.",
+        "max_calls": "The most calls in one conversation, without those that a person rejects."
+        " After that the tool is not offered any more.",
+        "required": "`true`: the agent cannot answer before one call of the tool has succeeded.",
+        "max_result_bytes": "The most of a result that the model gets. If a result is longer, it"
+        " gets the beginning and the end, with a note of what is left out.",
         "key_argument": "The argument in which the tool gets the key of the call, which is the same"
         " in every attempt. The model does not see it. MCP servers get the key in `_meta`, too.",
     },
@@ -90,7 +90,7 @@ MEANINGS: dict[str, dict[str, str]] = {
     },
     "built_in_tool": {
         "built_in": "Its name. `calculate` alone stands for `{built_in: calculate}`.",
-        "hosts": "Of `fetch`: the hosts that it may read from; `*.example.com` is every host below"
+        "hosts": "For `fetch`: the hosts that it may read from; `*.example.com` is every host below"
         " `example.com`. Without any, nothing can be fetched.",
     },
 }

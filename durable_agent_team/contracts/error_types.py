@@ -195,7 +195,7 @@ _RULES = {
     ErrorType.UNPRICED_MODEL: ErrorRule(
         Outcome.ON_FAILURE,
         "HTTP 400 `unpriced_model`: a model without a price cannot be limited.",
-        "Add it to the gateway's price file; the message has the lines.",
+        "Add it to the gateway's models file or price file; the message has the lines.",
     ),
     ErrorType.CONTEXT_EXCEEDED: ErrorRule(
         Outcome.FAILS_TASK,
@@ -251,8 +251,8 @@ _RULES = {
         Outcome.PARKS,
         "A tool of an agent's program began an effect in an attempt that died, so nobody knows"
         " whether it happened; the message names the tool.",
-        "Look whether it happened; then `answer RUN TASK retry`, `skip`, or `result` with what the"
-        " tool would have returned.",
+        "Find out whether it happened; then `answer RUN TASK retry`, `skip`, or `result` with what"
+        " the tool would have returned.",
     ),
     ErrorType.INPUT_REQUIRED: ErrorRule(
         Outcome.PARKS,
@@ -331,7 +331,7 @@ _RULES = {
     ErrorType.PROVIDER_PROTOCOL: ErrorRule(
         Outcome.FAILS_RUN,
         "The account API did not answer with an account.",
-        "Check ATXP_API_URL; `docs/settings.md` says what it must serve.",
+        "Check ATXP_API_URL; `docs/gateway.md` says what it must serve.",
     ),
     ErrorType.INVALID_INPUT: ErrorRule(
         Outcome.FAILS_RUN,

@@ -65,7 +65,7 @@ def parse_arguments() -> None:
         description="Serves agents' accounts and paid calls of models over HTTP, until SIGTERM or"
         " SIGINT.",
         epilog="It has no other arguments. Its settings are environment variables or lines of .env:"
-        " docs/settings.md",
+        " docs/gateway.md",
     ).parse_args()
 
 

@@ -125,7 +125,7 @@ class WorkerSettings(ClientSettings):
         1_000,
         ge=1,
         le=100_000,
-        description="Runs kept in memory, about 0.3 MB each; a waiting run is evicted.",
+        description="Runs kept in memory, about 0.2 MB each; a waiting run is evicted.",
     )
     graceful_shutdown_seconds: float = Field(
         30, ge=0, le=3600, description="How long calls in flight may continue after SIGTERM."

@@ -1,6 +1,6 @@
 """Evicts runs that only wait for a person or a timer from the worker's cache.
 
-A cached run takes about 0.3 MB of memory, 80 KB of it in the SDK's core. While a call is in flight
+A cached run takes about 0.2 MB of memory, 80 KB of it in the SDK's core. While a call is in flight
 the run will soon be needed again. Without one it may be parked for days: it is evicted after a
 moment, and replayed when its next event arrives, at 0.3 ms a step. See docs/adr/020.
 """
