@@ -1,5 +1,6 @@
 """A run: its start input, its state and its report."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, ClassVar
@@ -45,9 +46,12 @@ class RunRequest(Message):
         return self.goal or self.team.goal or ""
 
     @property
-    def texts(self) -> dict[str, Text]:
-        """Every input as it travels, by its name."""
-        return {**self.sources, **self.documents}
+    def texts(self) -> Mapping[str, Text]:
+        """Every input as it travels, by its name. No copy where all are of one kind, as they are
+        with a store, and without: a run asks for each task, and may have thousands of each."""
+        if not self.documents:
+            return self.sources
+        return {**self.sources, **self.documents} if self.sources else self.documents
 
 
 class RunStatus(StrEnum):

@@ -172,6 +172,19 @@ def test_documents_that_are_no_text_or_too_large(
     assert "1,600,000 bytes in all, the maximum is 1,500,000" in problems(folder, GOOD)
 
 
+def test_every_task_can_have_a_document_of_its_own(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = ""
+    for number in range(1_100):
+        (folder / f"{number}.md").write_text(f"Invoice {number}.")
+        tasks += f"  - {{id: t{number}, agent: research, ask: Read., inputs: [{number}.md]}}\n"
+    team = GOOD.replace("goal:", "max_tasks: 2000\ngoal:").replace("result:", f"{tasks}result:")
+    assert len(load_team(write(folder, team)).sources) == 1_102
+    monkeypatch.setattr(team_file, "MAX_DOCUMENTS", 1_000)
+    assert "inputs: 1,102 documents in all, the maximum is 1,000 (put" in problems(folder, team)
+
+
 def test_aliases_do_not_explode(folder: Path) -> None:
     bomb = "a: &a [x, x, x, x, x, x, x, x, x]\n"
     for new, old in zip("bcdefghi", "abcdefgh", strict=True):

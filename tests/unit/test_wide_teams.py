@@ -19,8 +19,15 @@ SMALL = MAX_TASKS // 10
 
 
 def request(count: int) -> RunRequest:
+    """A chain of tasks, each with a document of its own."""
     tasks = [
-        {"id": f"t{n}", "agent": f"a{n % 20}", "ask": "Say it.", "depends_on": [f"t{n - 1}"][:n]}
+        {
+            "id": f"t{n}",
+            "agent": f"a{n % 20}",
+            "ask": "Say it.",
+            "depends_on": [f"t{n - 1}"][:n],
+            "inputs": [f"d{n}.md"],
+        }
         for n in range(count)
     ]
     agents = {f"a{n}": {"role": "R", "model": "m"} for n in range(20)}
@@ -35,7 +42,8 @@ def request(count: int) -> RunRequest:
                 "max_tasks": count,
                 "orchestrator": {"model": "m"},
             }
-        )
+        ),
+        sources={f"d{n}.md": "A document." for n in range(count)},
     )
 
 

@@ -1,6 +1,6 @@
 """The state of a run: what has happened so far. Free of Temporal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -157,7 +157,7 @@ class Progress:
         return self.request.team.name if self.request else ""
 
     @property
-    def sources(self) -> dict[str, Text]:
+    def sources(self) -> Mapping[str, Text]:
         """The documents that came with the request, by name."""
         return self.request.texts if self.request else {}
 

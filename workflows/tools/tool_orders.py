@@ -1,5 +1,6 @@
 """Makes the order of one call, with all that its activity needs."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from durable_agent_team.contracts.text_ref import Text
@@ -46,7 +47,7 @@ def order_of(progress: Progress, one: OneCall) -> ToolOrder:
     )
 
 
-def _documents(documents: dict[str, Text], arguments: str) -> dict[str, Text]:
+def _documents(documents: Mapping[str, Text], arguments: str) -> dict[str, Text]:
     """The documents that the arguments name, or all of them."""
     given = (parsed_arguments(arguments) or {}).values()
     named = {each for each in given if isinstance(each, str) and each in documents}
