@@ -32,7 +32,7 @@ async def _close(run: Run) -> None:
     progress.waiting.clear()
     for task, conversation in progress.conversations.items():
         end_agent_span(conversation, task, CANCELLED)
-    progress.tasks.schedule.cancel_rest()
+    progress.tasks.cancel_rest(workflow.now())
     ending = progress.ending()
     progress.become(RunStatus.CLOSING)
     # A new limit enables a closed account again, so no update may still be setting one.

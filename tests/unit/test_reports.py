@@ -1,7 +1,7 @@
 """Answers of queries and reports fit into a payload, however large the run is."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from durable_agent_team.contracts.approvals import ApprovalKind
@@ -9,7 +9,7 @@ from durable_agent_team.contracts.call import MAX_ANSWER
 from durable_agent_team.contracts.control import Approve
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.plan import Plan
-from durable_agent_team.contracts.run import TASKS_PER_PAGE, Failure, Waiting
+from durable_agent_team.contracts.run import TASKS_PER_PAGE, Failure, TaskStatus, Waiting
 from durable_agent_team.contracts.team import Checks, Task
 from durable_agent_team.rules.encoded_size import encoded_bytes
 from workflows.state.agent_account import AgentAccount
@@ -118,6 +118,45 @@ def test_the_details_for_temporals_ui_stay_small_when_everything_waits() -> None
     assert "and 950 more wait for you" in shown
 
 
+def test_the_details_name_what_waits_and_until_when() -> None:
+    progress = working(2)
+    for task_id, until in (("t0", NOW + timedelta(days=7, seconds=5)), ("t1", None)):
+        waiting = Waiting(subject=task_id, reason="one: no", command="retry", since=NOW)
+        progress.park(waiting.model_copy(update={"until": until}))
+    lines = details(progress).splitlines()
+    assert "- **t0** waits for you until 2026-01-08 00:00:05 UTC: one: no `retry`" in lines
+    assert "- **t1** waits for you: one: no `retry`" in lines
+
+
+def test_the_details_speak_of_one_thing_and_of_several() -> None:
+    for extra in (1, 2):
+        progress = working(50 + extra)
+        for task_id in progress.tasks.schedule.tasks:
+            progress.park(Waiting(subject=task_id, reason="no", command="c", since=NOW))
+        for number in range(50 + extra):
+            name = f"a{number}"
+            progress.accounts[name] = AgentAccount(name, "m", Decimal(1))
+        progress.accounts["a0"].possibly_billed_calls = extra
+        shown = details(progress)
+        one = extra == 1
+        for expected in (
+            "- and 1 more waits for you" if one else "- and 2 more wait for you",
+            "- and 1 more agent\n" if one else "- and 2 more agents\n",
+            "operator: 1 call, at most" if one else "operator: 2 calls, at most",
+        ):
+            assert expected in f"{shown}\n"
+
+
+def test_a_task_that_ends_with_the_run_has_the_time_at_which_it_did() -> None:
+    """Else the time that it took would grow whenever someone looks."""
+    progress = working(2)
+    progress.tasks.started("t0", NOW)
+    progress.tasks.cancel_rest(NOW + timedelta(minutes=3))
+    begun, never = run_report(progress, NOW).outcomes
+    assert begun.task.ended_at == NOW + timedelta(minutes=3)
+    assert (never.task.status, never.task.ended_at) == (TaskStatus.CANCELLED, None)
+
+
 def test_details_that_do_not_fit_say_so() -> None:
     progress = working(1_000)
     for task_id in progress.tasks.schedule.tasks:
@@ -138,7 +177,7 @@ def test_details_are_lists_and_have_the_plan_that_waits() -> None:
     assert "Sum up." not in details(progress)
     progress.for_approval = "plan"
     lines = details(progress).splitlines()
-    assert "- **lawyer** · idle · 0 of 0.5 USD · 0 calls" in lines
+    assert "- **lawyer** · idle · 0.000000 of 0.500000 USD · 0 calls" in lines
     assert "- **duties** (lawyer): List \\*every\\* duty. · reads gpl.txt" in lines
     assert "- **text** (editor): Sum up. · after duties · min length 20" in lines
     assert not any(line.startswith("|") for line in lines)
@@ -163,10 +202,13 @@ def test_details_have_what_is_to_be_approved_in_full_and_nothing_of_it_is_markup
     content = '{"note": "' + "sorry. " * 400 + 'The end.", "mark": "```\\n# Approved\u202e"}'
     asks_for(progress, "t0:2.1", content)
     lines = details(progress).splitlines()
-    at = lines.index("**t0:2.1** · shop:refund · 5 USD · after something from outside")
+    at = lines.index("**t0:2.1** · shop:refund · 5.000000 USD · after something from outside")
     assert lines[at + 2] == f"```` {content} ````".replace("\u202e", "\\u202e")
     payload = json.dumps({"subject": "t0:2.1", "approved": True, "sha256": "0" * 64})
-    assert lines[at + 4] == f"To approve it here: Send an Update, `approve`, with `{payload}`"
+    assert lines[at + 4] == (
+        f"To approve it here: Send an Update, `approve`, with `{payload}`;"
+        ' with `"approved": false` it is rejected'
+    )
     progress.approvals["t0:2.1"].answer = Approve(subject="t0:2.1", approved=True)
     assert "What waits for approval" not in details(progress)
 

@@ -19,6 +19,7 @@ from workflows.people.notifier import Notifier
 from workflows.state.agent_account import AgentAccount
 from workflows.state.progress import Progress
 from workflows.state.unpaid import UnpaidUpstream
+from workflows.state.waiting_list import budget_command
 from workflows.task_exceptions import TaskFailed, TaskSkipped
 
 REPEATED_BY_WORD = "limits-are-not-woken-by-money"
@@ -233,7 +234,7 @@ def wake_command(
     if failure.type == ErrorType.BUDGET_EXHAUSTED:
         missing = (failure.required_usd or Decimal(0)) - (failure.remaining_usd or Decimal(0))
         enough = account.budget_usd + max(missing, Decimal(0))
-        return shell_command(STARTER, "budget", run, account.agent, f"{enough:f}")
+        return budget_command(run, account.agent, enough)
     if failure.type == ErrorType.EFFECT_UNKNOWN:
         return shell_command(STARTER, "answer", run, subject, "DECISION")
     if is_tool:

@@ -150,6 +150,12 @@ class PlanProgress:
         failure = Failure(type=ErrorType.CANCELLED, message=reason or "cancelled")
         return self._end_without_output(task_id, TaskStatus.CANCELLED, failure, at)
 
+    def cancel_rest(self, at: datetime) -> None:
+        """Ends every task that has not ended as cancelled, at the end of the run."""
+        for task_id in self.schedule.cancel_rest():
+            log = self.logs[task_id]
+            log.ended_at = None if log.started_at is None else at
+
     def retried(self, task_id: str) -> list[str]:
         """Reopens a failed task, and those that it blocked; returns those of them that are ready
         because all their other dependencies have ended."""

@@ -42,7 +42,7 @@ from workflows.state.call_trouble import CallTrouble
 from workflows.state.open_tools import open_tool_calls, tool_step
 from workflows.state.progress import Progress
 from workflows.state.room import Room
-from workflows.state.unpaid import one_for_each_cause
+from workflows.state.waiting_list import statuses, waiting_list
 
 MAX_REPORT_BYTES = MAX_PAYLOAD_BYTES - 20_000
 """The size of a report as JSON. A failed run carries it in its error's details."""
@@ -74,7 +74,11 @@ MAX_DEPENDENCY_BYTES = 50_000
 
 def spend_report(progress: Progress) -> SpendReport:
     """What a run has spent, with all agents: for its report."""
-    agents = tuple(_with_short_model(each.report()) for each in progress.accounts.values())
+    status = statuses(progress)
+    agents = tuple(
+        _with_short_model(each.report()).model_copy(update={"status": status[name]})
+        for name, each in progress.accounts.items()
+    )
     return SpendReport(
         workflow_id=progress.workflow_id,
         agents=agents,
@@ -137,7 +141,7 @@ def run_state(progress: Progress, page: int) -> RunState:
         and room.shortened(progress.cancel_reason, MAX_REASON_BYTES),
         "goal": room.shortened(progress.goal[:MAX_GOAL], MAX_REASON_BYTES),
         "waiting": room.part(room.left // 2).messages(
-            one_for_each_cause(progress.waiting.values())[:MAX_WAITING]
+            waiting_list(progress, MAX_WAITING)[:MAX_WAITING]
         ),
         "retrying": room.part(room.left // 3).messages(
             list(islice(_retrying(progress), MAX_WAITING))

@@ -203,11 +203,11 @@ class Schedule:
         self.status[task_id] = TaskStatus.FAILED
         return self._block_behind(task_id, accepting=True)
 
-    def cancel_rest(self) -> None:
-        """Ends every task that has not ended as cancelled."""
-        for task_id, status in self.status.items():
-            if status not in ENDED:
-                self.status[task_id] = TaskStatus.CANCELLED
+    def cancel_rest(self) -> list[str]:
+        """Ends every task that has not ended as cancelled; returns these."""
+        rest = [task_id for task_id, status in self.status.items() if status not in ENDED]
+        self.status.update(dict.fromkeys(rest, TaskStatus.CANCELLED))
+        return rest
 
     def sinks(self) -> list[str]:
         """The tasks without dependants: the results of a plan that names none."""

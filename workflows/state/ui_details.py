@@ -12,6 +12,7 @@ from itertools import islice
 from durable_agent_team.contracts.approvals import ApprovalKind, Decided
 from durable_agent_team.contracts.plan import Plan
 from durable_agent_team.contracts.run import OpenToolCall, Waiting
+from durable_agent_team.contracts.spend import AgentStatus
 from durable_agent_team.contracts.team import Task
 from durable_agent_team.contracts.text_ref import preview_of
 from durable_agent_team.rules.encoded_size import cut_to_bytes
@@ -23,7 +24,7 @@ from workflows.state.call_trouble import CallTrouble
 from workflows.state.open_approval import OpenApproval
 from workflows.state.open_tools import IN_WORDS, open_tool_calls
 from workflows.state.progress import Progress
-from workflows.state.unpaid import one_for_each_cause
+from workflows.state.waiting_list import statuses, waiting_list
 
 MAX_ROWS = 50
 MAX_TROUBLED = 5
@@ -53,33 +54,34 @@ def details(progress: Progress) -> str:
     budget = sum(account.budget_usd for account in accounts)
     lines = [
         f"**{progress.status_now}** · {progress.tasks_done} of {len(progress.tasks.schedule.tasks)}"
-        f" tasks done · {spent:f} of {budget:f} USD{_until(progress)}",
+        f" tasks done · {spent:.6f} of {budget:.6f} USD{_until(progress)}",
         "",
     ]
     given_up = sum(account.possibly_billed_calls for account in accounts)
     if given_up:
         most = sum(account.possibly_billed_usd for account in accounts)
-        lines.append(
-            f"- may have been billed to the operator: {given_up} calls, at most {most:f} USD"
-        )
-    waiting = one_for_each_cause(progress.waiting.values())
+        calls = f"{given_up} call{'s' if given_up != 1 else ''}"
+        lines.append(f"- may have been billed to the operator: {calls}, at most {most:.6f} USD")
+    waiting = waiting_list(progress, MAX_ROWS)
     lines += [_waiting(each) for each in waiting[:MAX_ROWS]]
     if len(waiting) > MAX_ROWS:
-        lines.append(f"- and {len(waiting) - MAX_ROWS} more wait for you")
-    calls = list(islice(open_tool_calls(progress), MAX_ROWS + 1))
-    lines += [_tool_call(each) for each in calls[:MAX_ROWS]]
-    if len(calls) > MAX_ROWS:
+        lines.append(f"- and {_more(len(waiting) - MAX_ROWS, 'waits', 'wait')} for you")
+    of_tools = list(islice(open_tool_calls(progress), MAX_ROWS + 1))
+    lines += [_tool_call(each) for each in of_tools[:MAX_ROWS]]
+    if len(of_tools) > MAX_ROWS:
         lines.append("- and more calls of tools")
     lines += [_troubled(*each) for each in islice(progress.troubled.items(), MAX_TROUBLED)]
     if len(progress.troubled) > MAX_TROUBLED:
-        lines.append(f"- and {len(progress.troubled) - MAX_TROUBLED} more are attempted again")
+        more = _more(len(progress.troubled) - MAX_TROUBLED, "is", "are")
+        lines.append(f"- and {more} attempted again")
     lines += [_decided(each) for each in progress.decided[-MAX_DECIDED:]]
     if progress.failure:
         lines.append(f"- {progress.failure.type}: {markdown_line(progress.failure.message[:500])}")
     lines += ["", "**Agents**", ""]
-    lines += [_agent(account) for account in accounts[:MAX_ROWS]]
+    status = statuses(progress)
+    lines += [_agent(account, status[account.agent]) for account in accounts[:MAX_ROWS]]
     if len(accounts) > MAX_ROWS:
-        lines.append(f"- and {len(accounts) - MAX_ROWS} more agents")
+        lines.append(f"- and {_more(len(accounts) - MAX_ROWS, 'agent', 'agents')}")
     if progress.for_approval is not None and progress.tasks.plan is not None:
         lines += ["", "**The plan that waits for approval**", ""]
         lines += _plan(progress, progress.tasks.plan)
@@ -99,7 +101,7 @@ def _approvals(progress: Progress) -> Iterator[str]:
             continue
         amount = found.amount_usd
         parts = [f"**{markdown_line(subject)}**", markdown_line(found.what)]
-        parts += [] if amount is None else [f"{amount:f} USD"]
+        parts += [] if amount is None else [f"{amount:.6f} USD"]
         parts += ["after something from outside"] if found.tainted else []
         content = found.content
         text = content if isinstance(content, str) else preview_of(content)
@@ -113,7 +115,8 @@ def _approvals(progress: Progress) -> Iterator[str]:
 def _how_to_approve(subject: str, found: OpenApproval) -> str:
     """For a person who has only the UI. It holds for what he reads here, which may be stale."""
     payload = json.dumps({"subject": subject, "approved": True, "sha256": found.sha256})
-    return f"To approve it here: Send an Update, `approve`, with {markdown_code(payload)}"
+    how = f"To approve it here: Send an Update, `approve`, with {markdown_code(payload)}"
+    return f'{how}; with `"approved": false` it is rejected'
 
 
 def _plan(progress: Progress, plan: Plan) -> Iterator[str]:
@@ -157,10 +160,12 @@ def _task(task: Task, most_usd: Decimal | None) -> str:
 
 
 def _waiting(waiting: Waiting) -> str:
-    calls = f"{waiting.calls} calls: " if waiting.calls else ""
-    return (
-        f"- waits for you: {calls}{markdown_line(waiting.reason)} {markdown_code(waiting.command)}"
-    )
+    others = (waiting.calls or 1) - 1
+    who = f"**{markdown_line(waiting.subject)}**"
+    who += f" and {_more(others, 'waits', 'wait')}" if others else " waits"
+    until = f" until {waiting.until:%Y-%m-%d %H:%M:%S} UTC" if waiting.until else ""
+    reason = markdown_line(waiting.reason)
+    return f"- {who} for you{until}: {reason} {markdown_code(waiting.command)}"
 
 
 def _decided(decided: Decided) -> str:
@@ -192,9 +197,14 @@ def _until(progress: Progress) -> str:
     return f" · until {progress.deadline:%Y-%m-%d %H:%M} UTC" if progress.deadline else ""
 
 
-def _agent(account: AgentAccount) -> str:
+def _agent(account: AgentAccount, status: AgentStatus) -> str:
     calls = f"{account.calls} call{'s' if account.calls != 1 else ''}"
     return (
-        f"- **{account.agent}** · {account.status} · {account.spent_usd:f} of"
-        f" {account.budget_usd:f} USD · {calls}"
+        f"- **{account.agent}** · {status} · {account.spent_usd:.6f} of"
+        f" {account.budget_usd:.6f} USD · {calls}"
     )
+
+
+def _more(count: int, one: str, many: str) -> str:
+    """Such as `1 more agent`, `2 more wait`."""
+    return f"{count} more {one if count == 1 else many}"

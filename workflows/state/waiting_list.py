@@ -1,0 +1,77 @@
+"""What waits for a person, as `state` and the UI show it, and which agents are parked."""
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.names import STARTER
+from durable_agent_team.contracts.run import Waiting
+from durable_agent_team.contracts.spend import AgentStatus
+from durable_agent_team.rules.safe_text import shell_command
+from workflows.state.agent_account import AgentAccount
+from workflows.state.progress import Progress
+from workflows.state.unpaid import one_for_each_cause
+
+ZERO = Decimal(0)
+
+
+def waiting_list(progress: Progress, shown: int) -> list[Waiting]:
+    """All that waits; the first ones, which are `shown`, with their whole commands.
+
+    Where several calls wait for the money of one agent, each command raises its limit for all of
+    them: raised for one, the others would be refused again.
+    """
+    listed = one_for_each_cause(progress.waiting.values())
+    commands = _commands(progress)
+    if not commands:
+        return listed
+    return [_with_command(each, commands) for each in listed[:shown]] + listed[shown:]
+
+
+def budget_command(run: str, agent: str, budget_usd: Decimal) -> str:
+    """The command that gives an agent this limit."""
+    return shell_command(STARTER, "budget", run, agent, f"{budget_usd:f}")
+
+
+def statuses(progress: Progress) -> Mapping[str, AgentStatus]:
+    """Of each agent: parked while something of it waits for a person, unless it works as well."""
+    waiting = {each.agent for each in progress.waiting.values()}
+    return {
+        name: AgentStatus.PARKED
+        if account.status is AgentStatus.IDLE and name in waiting
+        else account.status
+        for name, account in progress.accounts.items()
+    }
+
+
+def _commands(progress: Progress) -> dict[str, str]:
+    """By agent, where more than one of its calls waits for its money."""
+    found: dict[str, list[Waiting]] = {}
+    for each in progress.waiting.values():
+        if _waits_for_money(each) and each.agent in progress.accounts:
+            found.setdefault(each.agent, []).append(each)
+    return {
+        agent: budget_command(
+            progress.workflow_id, agent, _enough(progress.accounts[agent], together)
+        )
+        for agent, together in found.items()
+        if len(together) > 1
+    }
+
+
+def _enough(account: AgentAccount, together: Iterable[Waiting]) -> Decimal:
+    """The limit with which all of these calls can be reserved at once."""
+    remaining = min(each.remaining_usd or ZERO for each in together)
+    used = max(account.budget_usd - remaining, account.spent_usd)
+    return max(
+        used + sum((each.required_usd or ZERO for each in together), ZERO), account.budget_usd
+    )
+
+
+def _waits_for_money(waiting: Waiting) -> bool:
+    return waiting.type == ErrorType.BUDGET_EXHAUSTED
+
+
+def _with_command(waiting: Waiting, commands: Mapping[str, str]) -> Waiting:
+    command = commands.get(waiting.agent or "") if _waits_for_money(waiting) else None
+    return waiting if command is None else waiting.model_copy(update={"command": command})
