@@ -1,7 +1,10 @@
-"""Pure: lays out a text that is JSON, with every number and every string as it is written."""
+"""Pure: lays out a text that is JSON, with every number as it is written, and every string too,
+but for letters that are written as `\\uXXXX`."""
 
 import json
 import re
+
+from durable_agent_team.rules.safe_text import readable_json
 
 MOST = 400_000
 """Characters. What is longer is shown as it is."""
@@ -20,7 +23,7 @@ def laid_out(text: str) -> str | None:
     inner = (fenced[1] if fenced else text).strip()
     if inner[:1] not in ("{", "[") or not _is_json(inner):
         return None
-    return _indented(_TOKEN.findall(inner))
+    return _indented(_TOKEN.findall(readable_json(inner)))
 
 
 def _is_json(text: str) -> bool:

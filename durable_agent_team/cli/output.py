@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from durable_agent_team.cli.exit_codes import CommandError, ExitCode
 from durable_agent_team.cli.json_layout import laid_out
-from durable_agent_team.cli.word_wrap import wrap_line
+from durable_agent_team.cli.word_wrap import cells, wrap_line
 from durable_agent_team.process.called_program import starter_program
 from durable_agent_team.rules.safe_text import for_stream, json_text, one_line, terminal_text
 
@@ -147,6 +147,11 @@ def utc_minute(at: datetime) -> str:
     return f"{at + timedelta(minutes=1) - timedelta(microseconds=1):%Y-%m-%d %H:%M} UTC"
 
 
+def more(count: int, one: str, many: str) -> str:
+    """What a list leaves out, such as `1 more task`, `2 more tasks`."""
+    return f"{count} more {one if count == 1 else many}"
+
+
 def elapsed(start: datetime | None, end: datetime | None, now: datetime | None = None) -> str:
     """The time from start to end, or to now. Empty without a start."""
     if start is None:
@@ -160,12 +165,13 @@ def aligned_table(
 ) -> str:
     """Columns with two spaces between them; those with an index in `right` are right-aligned."""
     rows = [[one_line(cell) for cell in row] for row in rows]
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    widths = [max(cells(row[i]) for row in [head, *rows]) for i in range(len(head))]
 
-    def line(cells: Sequence[str]) -> str:
+    def line(row: Sequence[str]) -> str:
+        spaces = (" " * (width - cells(cell)) for cell, width in zip(row, widths, strict=True))
         aligned = [
-            cell.rjust(width) if i in right else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
+            f"{space}{cell}" if i in right else f"{cell}{space}"
+            for i, (cell, space) in enumerate(zip(row, spaces, strict=True))
         ]
         return "  ".join(aligned).rstrip()
 

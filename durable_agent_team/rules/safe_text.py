@@ -7,6 +7,7 @@ a log, Markdown, HTML, a Mermaid chart or a command to be pasted. Escaped charac
 `\\x1b`, `\\u202e`.
 """
 
+import json
 import re
 import shlex
 import unicodedata
@@ -20,6 +21,7 @@ _MARKDOWN = re.compile(r"[\\`*_\[\]~|$]")
 _MARKDOWN_OR_HTML = re.compile(r"[\\`*_\[\]~|$<>&]")
 _BLOCK = re.compile(r"^(?:[#=]|[+\-](?=[\s\-]|$)|[0-9]+[.)](?=\s|$))")
 """What starts a heading, a list, a rule or an underline at the start of a line."""
+_JSON_ESCAPES = re.compile(r"((?:\\u[0-9a-fA-F]{4})+)|\\.")
 _MERMAID = re.compile(r"[^\w \-.,:·/()]")
 
 
@@ -51,6 +53,24 @@ def for_stream(text: str, stream: TextIO) -> str:
 def json_text(text: str) -> str:
     """JSON that stays the same JSON, with its hidden characters as `\\uXXXX`."""
     return _escaped(text, "\n\t\r", _json_escape)
+
+
+def readable_json(text: str) -> str:
+    """JSON that stays the same JSON, with what can be seen as it is, and not as `\\uXXXX`: some
+    servers write every letter that is not English so, and a person has to read it."""
+    return _JSON_ESCAPES.sub(_readable, text) if "\\u" in text else text
+
+
+def _readable(found: re.Match[str]) -> str:
+    if found[1] is None:  # another escape, such as a backslash before a `u`
+        return found[0]
+    chars: str = json.loads(f'"{found[1]}"')
+    return "".join(char if _is_seen(char) else json.dumps(char)[1:-1] for char in chars)
+
+
+def _is_seen(char: str) -> bool:
+    """Whether it can be in a string of JSON as it is, and looks like itself."""
+    return char.isprintable() and not is_hidden(char) and char not in '"\\'
 
 
 def html_text(text: str) -> str:

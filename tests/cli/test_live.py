@@ -40,10 +40,12 @@ NOW = datetime.now(UTC)
 
 
 def task(id: str, status: TaskStatus, *after: str, failure: Failure | None = None) -> TaskState:
-    began = None if status is TaskStatus.WAITING else datetime.now(UTC) - timedelta(seconds=65)
+    now = datetime.now(UTC)
+    began = None if status is TaskStatus.WAITING else now - timedelta(seconds=65)
+    ended = now if status in (TaskStatus.DONE, TaskStatus.FAILED) else None
     return TaskState(
         id=id, agent="research", status=status, depends_on=after, calls=1,
-        spent_usd=Decimal("0.000123"), started_at=began, ended_at=None, failure=failure,
+        spent_usd=Decimal("0.000123"), started_at=began, ended_at=ended, failure=failure,
     )  # fmt: skip
 
 
@@ -198,6 +200,30 @@ def spent(*agents: AgentSpend) -> SpendReport:
         workflow_id="r1", agents=agents, total=total, ledger_usd=None,
         ledger_agrees=LedgerAgreement.OPEN, capabilities=Capabilities(),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(("width", "height"), [(40, 10), (80, 12), (80, 24)])
+def test_a_short_terminal_shows_what_waits_and_what_it_has_cost(width: int, height: int) -> None:
+    waits = tuple(
+        Waiting(subject=each, reason="no money", command=f"pay {each}", since=NOW) for each in "ab"
+    )
+    tasks = [task(each, TaskStatus.PARKED) for each in "abcdef"]
+    spend = spent(*(agent(f"agent-{n}", AgentStatus.PARKED) for n in range(6)))
+    picture = drawn(Snapshot(state(*tasks, waiting=waits), spend), width, height)
+    assert len(picture) <= height
+    text = "\n".join(picture)
+    for expected in ("brief · working", "total 1.000000 of", "? a waits", "pay a", "? b", "pay b"):
+        assert expected in text
+    assert ("agent-0" in text) == (height >= 24)
+
+
+def test_a_row_is_not_left_out_for_a_line_that_says_so() -> None:
+    for count in (7, 8, 9):
+        spend = spent(*(agent(f"agent-{n}", AgentStatus.IDLE) for n in range(count)))
+        text = "\n".join(drawn(Snapshot(state(task("a", TaskStatus.DONE)), spend), 80, 28))
+        assert "1 more" not in text
+        assert ("more agents" in text) == (count == 9)
+        assert text.count("agent-") == (count if count < 9 else 7)
 
 
 def test_a_running_task_shows_for_how_long() -> None:

@@ -207,7 +207,7 @@ def test_details_have_what_is_to_be_approved_in_full_and_nothing_of_it_is_markup
     payload = json.dumps({"subject": "t0:2.1", "approved": True, "sha256": "0" * 64})
     assert lines[at + 4] == (
         f"To approve it here: Send an Update, `approve`, with `{payload}`;"
-        ' with `"approved": false` it is rejected'
+        " with false instead of true it is rejected"
     )
     progress.approvals["t0:2.1"].answer = Approve(subject="t0:2.1", approved=True)
     assert "What waits for approval" not in details(progress)

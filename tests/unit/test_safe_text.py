@@ -21,6 +21,7 @@ from durable_agent_team.rules.safe_text import (
     markdown_line_for_temporal,
     mermaid_text,
     one_line,
+    readable_json,
     shell_command,
     shell_word,
     terminal_text,
@@ -138,3 +139,20 @@ def test_a_command_quotes_its_arguments_and_ends_its_options(tmp_path: Path) -> 
     evil = f"x; touch {tmp_path}/pwned `id` $(id)"
     assert shell_command("starter.py", "retry", evil, "a") == f"starter.py retry '{evil}' a"
     assert shell_command("starter.py", "retry", "--json", "a") == "starter.py retry -- --json a"
+
+
+@given(TEXTS, st.booleans())
+def test_readable_json_is_the_same_json_and_shows_letters_as_they_are(
+    text: str, escaped: bool
+) -> None:
+    written = json.dumps({text: [text, 1.50]}, ensure_ascii=escaped)
+    shown = readable_json(written)
+    assert json.loads(shown) == json.loads(written)
+    if escaped:
+        assert not any(is_hidden(char) for char in shown)
+
+
+def test_readable_json_reads_letters_and_leaves_what_only_looks_like_one() -> None:
+    assert readable_json(r'{"to": "\u5e02\u5834 \ud83d\ude80"}') == '{"to": "市場 🚀"}'
+    for same in (r'"\\u5e02"', r'"\u202e\u00a0\ud83d"', r'"\n"', "{", r"\u12"):
+        assert readable_json(same) == same

@@ -17,7 +17,7 @@ from durable_agent_team.contracts.team import Task
 from durable_agent_team.contracts.text_ref import preview_of
 from durable_agent_team.rules.encoded_size import cut_to_bytes
 from durable_agent_team.rules.estimate import estimate
-from durable_agent_team.rules.safe_text import markdown_code
+from durable_agent_team.rules.safe_text import markdown_code, readable_json
 from durable_agent_team.rules.safe_text import markdown_line_for_temporal as markdown_line
 from workflows.state.agent_account import AgentAccount
 from workflows.state.call_trouble import CallTrouble
@@ -105,8 +105,11 @@ def _approvals(progress: Progress) -> Iterator[str]:
         parts += ["after something from outside"] if found.tainted else []
         content = found.content
         text = content if isinstance(content, str) else preview_of(content)
+        if found.kind is ApprovalKind.TOOL:
+            text = readable_json(text)
         shown = cut_to_bytes(text, CONTENT_SHOWN)
-        more = "" if shown == content else f"{MORE_CONTENT}\n"
+        is_whole = isinstance(content, str) and shown == text
+        more = "" if is_whole else f"{MORE_CONTENT}\n"
         # The UI breaks the lines of code spans, and not those of blocks.
         lines = [markdown_code(line) for line in shown.split("\n") if line.strip()]
         yield "\n\n".join([" · ".join(parts), *lines, _how_to_approve(subject, found), ""]) + more
@@ -116,7 +119,7 @@ def _how_to_approve(subject: str, found: OpenApproval) -> str:
     """For a person who has only the UI. It holds for what he reads here, which may be stale."""
     payload = json.dumps({"subject": subject, "approved": True, "sha256": found.sha256})
     how = f"To approve it here: Send an Update, `approve`, with {markdown_code(payload)}"
-    return f'{how}; with `"approved": false` it is rejected'
+    return f"{how}; with false instead of true it is rejected"
 
 
 def _plan(progress: Progress, plan: Plan) -> Iterator[str]:

@@ -8,6 +8,7 @@ from durable_agent_team.contracts.approvals import ApprovalKind
 from durable_agent_team.contracts.arguments_check import ArgumentsCheck
 from durable_agent_team.contracts.base import round_up
 from durable_agent_team.contracts.conversation_view import ToolCallStatus
+from durable_agent_team.rules.safe_text import readable_json
 from durable_agent_team.rules.tools.approval_rules import (
     amount_of,
     approved_sha256,
@@ -81,7 +82,7 @@ def _request(one: OneCall, sha256: str) -> ApprovalRequest:
     tool, tainted = one.tool, one.state.tainted
     amount = amount_of(tool, one.arguments)
     why = ", after something from outside" if tainted else ""
-    reason = f"{one.facts.source} waits for approval{why}: {one.arguments}"
+    reason = f"{one.facts.source} waits for approval{why}: {readable_json(one.arguments)}"
     return ApprovalRequest(
         subject=one.subject,
         kind=ApprovalKind.TOOL,

@@ -9,9 +9,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from durable_agent_team.cli.output import clip_middle, elapsed, usd
+from durable_agent_team.cli.output import clip_middle, more, usd
 from durable_agent_team.cli.ui.graph_layers import fitting, layered
-from durable_agent_team.cli.ui.run_tables import after_text
+from durable_agent_team.cli.ui.run_tables import after_text, task_time
 from durable_agent_team.cli.word_wrap import clip_words
 from durable_agent_team.contracts.run import RunState, TaskState, TaskStatus
 from durable_agent_team.contracts.spend import AgentSpend, AgentStatus, SpendReport
@@ -73,15 +73,20 @@ def task_table(state: RunState, room: int, width: int, ended: datetime | None) -
     if not state.tasks:
         return Text("no tasks yet: the orchestrator plans them", "dim")
     rows = layered(state.tasks)
-    shown = fitting(rows, room)
+    shown = fitting(rows, _with_last(len(rows), room))
     columns, step, room_of_id = _fitted(shown, width, ended)
     table = _table(columns, width)
     for task, depth in shown:
         cells_of = _task_row(task, depth * step, ended, columns, width, room_of_id)
         _add(table, columns, width, cells_of)
     if len(shown) < len(rows):
-        return Group(table, Text(f"… and {len(rows) - len(shown)} more tasks", "dim"))
+        return Group(table, Text(f"… and {more(len(rows) - len(shown), 'task', 'tasks')}", "dim"))
     return table
+
+
+def _with_last(count: int, room: int) -> int:
+    """One row more where only one is left out: it takes the line that would say so."""
+    return count if count == room + 1 else room
 
 
 def _fitted(
@@ -120,7 +125,7 @@ def _task_row(
         ),
         one_line(task.agent),
         Text("reused" if task.reused_from is not None else task.step or task.status.value, style),
-        Text(elapsed(task.started_at, task.ended_at or ended)),
+        Text(task_time(task, ended)),
         Text(str(task.calls) if task.calls else ""),
         Text(usd(task.spent_usd) if task.spent_usd else ""),
         one_line(clip_words(after_text(task), max(width - AFTER_FROM, AFTER)) if width else ""),
@@ -160,11 +165,12 @@ def one_line(text: str, style: str = "", indent: str = "") -> Text:
 def agent_table(spend: SpendReport, room: int, width: int) -> RenderableType:
     """The agents that need attention first, at most `room` of them, with their spend."""
     order = sorted(spend.agents, key=_urgency)
+    room = _with_last(len(order), room)
     table = _table(AGENT_COLUMNS, width)
     for agent in order[:room]:
         _add(table, AGENT_COLUMNS, width, _agent_row(agent))
     if len(order) > room:
-        return Group(table, Text(f"… and {len(order) - room} more agents", "dim"))
+        return Group(table, Text(f"… and {more(len(order) - room, 'agent', 'agents')}", "dim"))
     return table
 
 

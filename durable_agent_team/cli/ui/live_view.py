@@ -8,7 +8,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from durable_agent_team.cli.output import elapsed, flat, usd, utc_minute
+from durable_agent_team.cli.output import elapsed, flat, more, usd, utc_minute
 from durable_agent_team.cli.ui.live_tables import agent_table, task_table
 from durable_agent_team.cli.ui.retry_text import retrying_text
 from durable_agent_team.cli.ui.run_tables import (
@@ -39,6 +39,8 @@ IN_WORK = (ToolCallStatus.RUNNING, ToolCallStatus.READY)
 MOST_NOTES = 5
 LEAST_TABLE = 8
 """Lines that notes leave to the tasks."""
+SHORT_TABLE = 6
+"""Lines of three tasks: in a terminal without room for them and the agents, these are left out."""
 INDENT = "  "
 Note = tuple[str, str, str]
 """A text, its style, and the command that answers it, if there is one."""
@@ -51,8 +53,8 @@ class LiveView:
         self._run = safe_text.one_line(run)
         self._seen = Snapshot()
         self._ended: datetime | None = None
-        self._above: set[tuple[str, datetime]] = set()
-        """What waits, and has its command above what is drawn."""
+        self._above: set[str] = set()
+        """The commands that are above what is drawn."""
         self._since = since
         self._console = console or Console(file=sys.stdout)
         self._live = Live(
@@ -79,8 +81,8 @@ class LiveView:
         above, where the terminal itself breaks the line, so that it can be copied as one."""
         for each in seen.state.waiting[:MOST_NOTES] if seen.state else ():
             command = waiting_text(each)[1]
-            if not self._fits(command) and (each.subject, each.since) not in self._above:
-                self._above.add((each.subject, each.since))
+            if not self._fits(command) and command not in self._above:
+                self._above.add(command)
                 self.print_above(f"{each.subject} waits; to answer:\n{command}")
         self._seen = seen
 
@@ -110,13 +112,19 @@ class LiveView:
         head = self._head(state, width)
         money = _totals(spend, width) if spend is not None else []
         agents = min(len(spend.agents) + 2, max(3, height // 4) + 3) if spend is not None else 0
-        room = height - len(head) - len(money) - agents - len(trouble) - LEAST_TABLE
-        notes = self._notes(state, width, room)
-        tasks = room - len(notes) + LEAST_TABLE - 3
-        parts: list[RenderableType] = [*head, task_table(state, max(3, tasks), width, self._ended)]
+        lines = height - len(head) - len(money) - len(trouble)
+        notes = self._notes(state, width, lines - agents - LEAST_TABLE)
+        if spend is not None and lines - agents - len(notes) < SHORT_TABLE:
+            # What waits, and what it has cost, before the agents and then the tasks.
+            spend, agents = None, 0
+            notes = self._notes(state, width, lines - SHORT_TABLE)
+        tasks = lines - agents - len(notes) - 3
+        parts: list[RenderableType] = [*head]
+        if tasks > 0:
+            parts.append(task_table(state, tasks, width, self._ended))
         if spend is not None:
-            parts += [Text(), agent_table(spend, max(3, height // 4), width), *money]
-        return Group(*parts, *trouble, *notes)
+            parts += [Text(), agent_table(spend, max(3, height // 4), width)]
+        return Group(*parts, *money, *trouble, *notes)
 
     def _head(self, state: RunState, width: int) -> list[Text]:
         done = sum(task.status is TaskStatus.DONE for task in state.tasks)
@@ -195,20 +203,20 @@ def _notes(state: RunState) -> list[Note]:
     if state.failure:
         failed.append(f"the run: {failure_text(state.failure)}")
     notes: list[Note] = [(f"✗ {line}", "red", "") for line in failed[:MOST_NOTES]]
-    notes += _more(len(failed), "more failures", "red")
+    notes += _more(len(failed), "failure", "failures", "red")
     if state.cancel_reason is not None:
         notes.append((f"cancelled: {state.cancel_reason}", "yellow", ""))
     notes += [(f"~ {retrying_text(call)}", "yellow", "") for call in state.retrying[:MOST_NOTES]]
-    notes += _more(len(state.retrying), "more are attempted again", "yellow")
+    notes += _more(len(state.retrying), "is attempted again", "are attempted again", "yellow")
     running = [each for each in state.tool_calls if each.status in IN_WORK]
     notes += [(f"» {tool_call_text(call)}", "cyan", "") for call in running[:MOST_NOTES]]
-    notes += _more(len(running), "more calls of tools", "cyan")
+    notes += _more(len(running), "call of a tool", "calls of tools", "cyan")
     for each in state.waiting[:MOST_NOTES]:
         why, how = waiting_text(each)
         notes.append((f"? {why}", "bold yellow", how))
-    return notes + _more(len(state.waiting), "more wait", "bold yellow")
+    return notes + _more(len(state.waiting), "waits", "wait", "bold yellow")
 
 
-def _more(count: int, what: str, style: str) -> list[Note]:
-    more = count - MOST_NOTES
-    return [(f"… and {more} {what}", style, "")] if more > 0 else []
+def _more(count: int, one: str, many: str, style: str) -> list[Note]:
+    left = count - MOST_NOTES
+    return [(f"… and {more(left, one, many)}", style, "")] if left > 0 else []

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from durable_agent_team.cli.output import usd
+from durable_agent_team.cli.output import more, usd
 from durable_agent_team.contracts.plan_in_full import PlanInFull, TaskInFull
 from durable_agent_team.contracts.run import RunState, RunStatus
 from durable_agent_team.contracts.team import Checks
@@ -30,7 +30,7 @@ def plan_text(plan: PlanInFull, most: int | None = None) -> str:
         lines += ["", *_task(task)]
     if most is not None and count > most:
         command = starter_command("approve", plan.workflow_id)
-        lines += ["", f"… and {count - most} more tasks: `{command}` prints all"]
+        lines += ["", f"… and {more(count - most, 'task', 'tasks')}: `{command}` prints all"]
     if plan.result is not None:
         lines += ["", f"result  {plan.result}"]
     if plan.agents:

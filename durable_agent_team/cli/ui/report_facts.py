@@ -1,11 +1,11 @@
 """What a report says, for each of its formats: names, values and lines, without markup."""
 
-from durable_agent_team.cli.output import duration_text, elapsed, usd
+from durable_agent_team.cli.output import duration_text, elapsed, more, usd
 from durable_agent_team.cli.ui.call_timeline import CallBar
 from durable_agent_team.cli.ui.decided_text import decided_text
 from durable_agent_team.cli.ui.remedies import FOLLOWS, commands_after, remedy_of
 from durable_agent_team.cli.ui.report_tasks import TaskSheet, checks_text, tool_facts
-from durable_agent_team.cli.ui.run_tables import failure_text
+from durable_agent_team.cli.ui.run_tables import failure_text, task_time
 from durable_agent_team.cli.ui.spend_table import AGREEMENT, possibly_billed_text
 from durable_agent_team.cli.ui.token_text import tokens_cell
 from durable_agent_team.contracts.base import Message
@@ -65,16 +65,18 @@ def troubles_of(report: RunReport) -> list[Trouble]:
         for task in sorted((each.task for each in report.outcomes), key=_follows)
         if task.failure is not None
     ]
-    more = len(found) - MOST_TROUBLES
-    if more > 0:
+    left = len(found) - MOST_TROUBLES
+    if left > 0:
         found = found[:MOST_TROUBLES]
-        found.append(
-            Trouble(text=f"{more} more tasks failed or were blocked: see Tasks", remedy="")
-        )
+        found.append(Trouble(text=f"{_others(left)}: see Tasks", remedy=""))
     if report.failure is not None:
         text = f"the run: {failure_text(report.failure)}"
         found.append(Trouble(text=text, remedy=remedy_of(report.failure, ended=True)))
     return found
+
+
+def _others(count: int) -> str:
+    return more(count, "task failed or was blocked", "tasks failed or were blocked")
 
 
 def _follows(task: TaskState) -> bool:
@@ -105,12 +107,12 @@ def money_rows(report: RunReport) -> list[tuple[str, ...]]:
     ]
 
 
-def task_line(outcome: TaskOutcome) -> str:
+def task_line(report: RunReport, outcome: TaskOutcome) -> str:
     """Agent, state, calls, cost and time of a task."""
     task = outcome.task
     calls = f"{task.calls} call{'s' if task.calls != 1 else ''}"
     parts = [task.agent, task.status.value, calls, f"{usd(task.spent_usd)} USD"]
-    return " · ".join(filter(None, [*parts, elapsed(task.started_at, task.ended_at)]))
+    return " · ".join(filter(None, [*parts, task_time(task, report.ended_at)]))
 
 
 def task_facts(outcome: TaskOutcome, sheet: TaskSheet) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from durable_agent_team.cli.json_layout import laid_out
-from durable_agent_team.cli.output import clip, usd
+from durable_agent_team.cli.output import clip, more, usd
 from durable_agent_team.cli.ui.call_timeline import not_drawn, timeline_svg
 from durable_agent_team.cli.ui.graph_drawing import graph_of_tasks
 from durable_agent_team.cli.ui.graph_picture import graph_svg, is_drawn
@@ -111,10 +111,10 @@ def _graph(report: RunReport) -> str:
 def _tasks(found: RunFile) -> str:
     pairs = pairs_of(found)
     unfold = len(pairs) <= OPEN_UP_TO
-    return "<h2>Tasks</h2>" + "\n".join(_task(*pair, unfold=unfold) for pair in pairs)
+    return "<h2>Tasks</h2>" + "\n".join(_task(found.report, *pair, unfold=unfold) for pair in pairs)
 
 
-def _task(outcome: TaskOutcome, sheet: TaskSheet, *, unfold: bool) -> str:
+def _task(report: RunReport, outcome: TaskOutcome, sheet: TaskSheet, *, unfold: bool) -> str:
     task = outcome.task
     is_open = " open" if unfold or task.failure is not None else ""
     ask = f"<h4>Ask</h4>{_text(sheet.ask)}" if sheet.ask is not None else ""
@@ -124,7 +124,7 @@ def _task(outcome: TaskOutcome, sheet: TaskSheet, *, unfold: bool) -> str:
     return (
         f"<details{is_open}><summary><b>{html_text(task.id)}</b>"
         f" <span{_badge(task.status.value)}>{html_text(task.status.value)}</span>"
-        f" <small>{html_text(task_line(outcome))}</small></summary>"
+        f" <small>{html_text(task_line(report, outcome))}</small></summary>"
         f"{ask}{_facts(task_facts(outcome, sheet))}{output}</details>"
     )
 
@@ -149,8 +149,8 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], numbers: int) -> 
 
 
 def _timeline(found: RunFile) -> str:
-    more = not_drawn(found.timeline)
-    note = f" {more} more tasks are in the JSON report." if more else ""
+    left = not_drawn(found.timeline)
+    note = f" {more(left, 'task is', 'tasks are')} in the JSON report." if left else ""
     spent = usd(found.report.spend.total.spent_usd)
     return (
         f"<h2>Timeline</h2><figure>{timeline_svg(found.timeline, found.report)}</figure>"

@@ -42,7 +42,7 @@ def markdown_page(found: RunFile) -> str:
     parts += ["", "## Graph", "", *_graph(report)]
     parts += ["", "## Tasks"]
     for outcome, sheet in pairs_of(found):
-        parts += ["", *_task(outcome, sheet)]
+        parts += ["", *_task(report, outcome, sheet)]
     parts += ["", "## Money", "", *_table(MONEY_HEAD, money_rows(report)), ""]
     parts += _list(money_notes(report.spend))
     parts += ["", "## Timeline", "", *_table(TIMES_HEAD, _times(found))]
@@ -64,10 +64,10 @@ def _graph(report: RunReport) -> list[str]:
     return [markdown_fence(graph_text(graph))]
 
 
-def _task(outcome: TaskOutcome, sheet: TaskSheet) -> list[str]:
+def _task(report: RunReport, outcome: TaskOutcome, sheet: TaskSheet) -> list[str]:
     task = outcome.task
     lines = [f"### {markdown_line(task.id)}", ""]
-    lines += _list([task_line(outcome)])
+    lines += _list([task_line(report, outcome)])
     lines += _list(f"{name}: {value}" for name, value in task_facts(outcome, sheet))
     if sheet.ask is not None:
         lines += ["", "Ask:", "", markdown_block(sheet.ask.strip())]

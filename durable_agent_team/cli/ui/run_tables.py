@@ -1,6 +1,7 @@
 """A run as plain text: its tasks, its spend, its report."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 
 from durable_agent_team.cli.output import (
@@ -10,6 +11,7 @@ from durable_agent_team.cli.output import (
     elapsed,
     flat,
     for_reader,
+    more,
     usd,
     utc_minute,
 )
@@ -18,6 +20,7 @@ from durable_agent_team.cli.ui.remedies import ENDED, next_commands, remedy_of, 
 from durable_agent_team.cli.ui.retry_text import retrying_text
 from durable_agent_team.cli.ui.spend_table import spend_table
 from durable_agent_team.client.runs import RunSummary
+from durable_agent_team.client.terminated_runs import OPEN_STATUSES
 from durable_agent_team.contracts.conversation_view import ToolCallStatus
 from durable_agent_team.contracts.run import (
     Failure,
@@ -39,7 +42,7 @@ def task_table(tasks: Sequence[TaskState]) -> str:
             task.id,
             task.agent,
             task.step or task.status.value,
-            elapsed(task.started_at, task.ended_at),
+            task_time(task),
             str(task.calls),
             usd(task.spent_usd),
             after_text(task) or "-",
@@ -48,6 +51,14 @@ def task_table(tasks: Sequence[TaskState]) -> str:
     ]
     head = ["task", "agent", "state", "time", "calls", "spent USD", "after"]
     return "\n".join([aligned_table(head, rows, right=(3, 4, 5)), *reused_lines(tasks)])
+
+
+def task_time(task: TaskState, ended: datetime | None = None) -> str:
+    """How long a task has taken, or takes; `ended` is the end of a run that has ended. Empty for a
+    task that has ended at a time that is not known, as in runs of earlier versions."""
+    last = task.ended_at or ended
+    is_known = last is not None or task.status in OPEN_STATUSES
+    return elapsed(task.started_at, last) if is_known else ""
 
 
 def reused_lines(tasks: Sequence[TaskState]) -> list[str]:
@@ -110,7 +121,11 @@ def waiting_text(waiting: Waiting) -> tuple[str, str]:
     """What waits, until when and why; and the command that continues it."""
     until = "" if waiting.until is None else f" until {utc_minute(waiting.until)}"
     others = waiting.calls - 1 if waiting.calls else 0
-    who = f"{waiting.subject} and {others} more wait" if others else f"{waiting.subject} waits"
+    who = (
+        f"{waiting.subject} and {more(others, 'waits', 'wait')}"
+        if others
+        else f"{waiting.subject} waits"
+    )
     text = f"{who}{_figures(waiting)}{until}: {flat(waiting.reason)}"
     return text, one_line(as_called(waiting.command))
 
@@ -142,7 +157,7 @@ def _more_than_tasks(state: RunState) -> list[str]:
     lines = failed_block(state.tasks, state.failure, ended=ended)
     remedies: set[str] = set()
     if state.retrying:
-        lines += ["", "attempted again (times in UTC)"]
+        lines += ["", "attempted again"]
         lines += [f"  {retrying_text(each)}" for each in state.retrying]
     if state.tool_calls:
         lines += ["", "calls of tools", *tool_call_table(state.tool_calls)]
@@ -192,7 +207,8 @@ def tool_call_table(calls: Sequence[OpenToolCall]) -> list[str]:
 
 def refusal_text(refusal: Refusal) -> str:
     """What was wrong with a message from outside."""
-    return f"{refusal.at:%H:%M:%S} {refusal.message}: {as_called(flat(refusal.problem))}"
+    at = f"{refusal.at:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{at} {refusal.message}: {as_called(flat(refusal.problem))}"
 
 
 def report_text(report: RunReport) -> str:

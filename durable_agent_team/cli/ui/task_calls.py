@@ -175,27 +175,42 @@ def _lines(found: TaskLook) -> list[str]:
     if not found.calls:
         return [f"{found.task}: no call yet"]
     total = sum((call.cost_usd or Decimal(0) for call in found.calls), Decimal(0))
-    repairs = sum(bool(call.objections) for call in found.calls)
-    calls = len(found.calls)
+    numbers = _numbers(found.calls)
+    repairs = len({n for n, call in zip(numbers, found.calls, strict=True) if call.objections})
+    calls = numbers[-1]
     word = "turn" if found.calls[0].turn is not None else "call"
     made = f"{calls} {word}{'s' if calls != 1 else ''}"
     if repairs:
         made += f", {repairs} of them {'repairs' if repairs != 1 else 'a repair'}"
     tools = tools_total([each for call in found.calls for each in call.tool_calls])
     lines = [f"{found.task} ({found.calls[0].agent}): {made}, {usd(total)} USD{tools}"]
-    for number, call in enumerate(found.calls, 1):
-        lines += ["", *_call_lines(number, call)]
+    for place, (number, call) in enumerate(zip(numbers, found.calls, strict=True)):
+        again = number in numbers[:place]
+        lines += ["", *_call_lines(number, call, again=again)]
     return lines
 
 
-def _call_lines(number: int, call: CallLook) -> list[str]:
+def _numbers(calls: Sequence[CallLook]) -> list[int]:
+    """Of each entry, which call it is: what is made again under its key, after a refusal or an
+    outage, is the same call, as `state` counts. Each execution of a program is one."""
+    keys: dict[str, int] = {}
+    counted: list[int] = []
+    for place, call in enumerate(calls):
+        key = call.idempotency_key if call.program is None else f"{place}"
+        counted.append(keys.setdefault(key, len(keys) + 1))
+    return counted
+
+
+def _call_lines(number: int, call: CallLook, *, again: bool = False) -> list[str]:
+    """`again` is a call whose request has been printed before."""
     kind = "repair" if call.objections else call.purpose
+    kind += ", again" if again else ""
     lines = [f"call {number} ({kind}) {call.model}, key {call.idempotency_key}"]
     if call.program is not None:
         lines = [f"call {number} ({kind}) {call.program}, scope {call.scope}"]
     if call.turn is not None:
         lines = [f"turn {call.turn} ({kind}) {call.model}, key {call.idempotency_key}"]
-    if call.turn in (None, 1):  # later turns have the same before them
+    if call.turn in (None, 1) and not again:  # later turns have the same before them
         lines += _prompt(call)
     if call.attempt_failure is not None:
         lines += _block("attempt", _attempt(call))
@@ -209,7 +224,10 @@ def _call_lines(number: int, call: CallLook) -> list[str]:
         lines += [line for each in call.tool_calls for line in tool_call_lines(each)]
     elif call.answer is not None:
         lines += _block("answer", for_reader(call.answer))
-        lines += _block("passed", "no:\n" + "\n".join(call.reasons) if call.reasons else "yes")
+        if call.reasons:
+            lines += _block("failed its checks", "\n".join(call.reasons))
+        else:
+            lines += _block("passed", "yes")
     elif call.failure is not None:
         lines += _block("failed", call.failure)
     else:
