@@ -217,6 +217,17 @@ def test_a_short_terminal_shows_what_waits_and_what_it_has_cost(width: int, heig
     assert ("agent-0" in text) == (height >= 24)
 
 
+def test_a_task_that_was_cancelled_has_its_own_mark() -> None:
+    why = Failure(type="Cancelled", message="not needed")
+    tasks = (
+        task("a", TaskStatus.CANCELLED, failure=why),
+        task("b", TaskStatus.FAILED, failure=why),
+    )
+    text = "\n".join(drawn(Snapshot(state(*tasks)), 80))
+    assert "– a: Cancelled: not needed" in text
+    assert "✗ b: Cancelled: not needed" in text
+
+
 def test_a_row_is_not_left_out_for_a_line_that_says_so() -> None:
     for count in (7, 8, 9):
         spend = spent(*(agent(f"agent-{n}", AgentStatus.IDLE) for n in range(count)))
@@ -224,6 +235,15 @@ def test_a_row_is_not_left_out_for_a_line_that_says_so() -> None:
         assert "1 more" not in text
         assert ("more agents" in text) == (count == 9)
         assert text.count("agent-") == (count if count < 9 else 7)
+
+
+def test_the_agent_that_has_spent_the_most_is_named_where_it_has_no_row() -> None:
+    agents = [agent(f"agent-{n}", AgentStatus.WORKING) for n in range(12)]
+    agents[-1] = agents[-1].model_copy(update={"spent_usd": Decimal("0.5")})
+    seen = state(task("a", TaskStatus.DONE))
+    for order, expected in ((agents, True), (agents[::-1], False)):
+        text = "\n".join(drawn(Snapshot(seen, spent(*order)), 80, 24))
+        assert ("agents; agent-11 has spent the most, 0.500000 USD" in text) is expected
 
 
 def test_a_running_task_shows_for_how_long() -> None:

@@ -6,13 +6,19 @@ from decimal import Decimal
 import pytest
 
 from durable_agent_team.cli.output import aligned_table, more
-from durable_agent_team.cli.ui.report_facts import task_line
+from durable_agent_team.cli.ui.report_facts import task_line, troubles_heading
 from durable_agent_team.cli.ui.retry_text import retrying_text
-from durable_agent_team.cli.ui.run_tables import refusal_text, task_table, waiting_text
+from durable_agent_team.cli.ui.run_tables import (
+    failed_block,
+    refusal_text,
+    task_table,
+    waiting_text,
+)
 from durable_agent_team.cli.ui.task_calls import CallLook, TaskLook, task_text
 from durable_agent_team.cli.word_wrap import cells
 from durable_agent_team.contracts.accounts import Capabilities
 from durable_agent_team.contracts.run import (
+    Failure,
     Refusal,
     Retrying,
     RunReport,
@@ -132,3 +138,15 @@ def test_a_call_that_is_made_again_under_its_key_is_one_call() -> None:
     ]
     assert text.count("  ask: Say it.") == 2, "once for each request"
     assert "  failed its checks:\n    It is short.\n    It is wrong.\n" in text
+
+
+def test_what_a_person_cancelled_is_not_shown_as_failed() -> None:
+    why = Failure(type="Cancelled", message="not needed")
+    left_out = task(TaskStatus.CANCELLED, AT).model_copy(update={"failure": why})
+    failed = task(TaskStatus.FAILED, AT).model_copy(update={"failure": why})
+    for tasks, heading in (([left_out], "left out"), ([left_out, failed], "failed")):
+        assert failed_block(tasks, None)[1] == heading
+        outcomes = tuple(TaskOutcome(task=each, output=None) for each in tasks)
+        found = report().model_copy(update={"outcomes": outcomes})
+        assert troubles_heading(found) == heading.capitalize()
+    assert failed_block([left_out], why)[1] == "failed", "the run has"

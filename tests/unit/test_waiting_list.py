@@ -1,9 +1,14 @@
 """What waits for a person: its commands are enough, and its agents are parked."""
 
+import json
+import shlex
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import pytest
+
 from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.names import STARTER
 from durable_agent_team.contracts.plan import Plan
 from durable_agent_team.contracts.run import Failure, Waiting
 from durable_agent_team.contracts.spend import AgentStatus
@@ -58,6 +63,40 @@ def test_the_command_is_never_for_a_lower_limit_than_the_agent_has() -> None:
     progress.accounts["one"].budget_usd = Decimal(5)
     for each in run_state(progress, 1).waiting:
         assert Decimal(each.command.split()[-1]) >= 5
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject"),
+    [
+        (ErrorType.BUDGET_EXHAUSTED, "t0"),
+        (ErrorType.UPSTREAM_OUT_OF_FUNDS, "t0"),
+        (ErrorType.BAD_REQUEST, "t0"),
+        (ErrorType.EFFECT_UNKNOWN, "t0"),
+        (ErrorType.EFFECT_UNKNOWN, "t0:2.1"),
+        (ErrorType.INPUT_REQUIRED, "t0"),
+        (ErrorType.TOOL_UNAVAILABLE, "t0:2.1"),
+    ],
+)
+def test_the_ui_has_what_to_send_where_there_is_no_shell(kind: ErrorType, subject: str) -> None:
+    """It says the same as the command of the starter."""
+    progress = working(1)
+    account = progress.accounts["one"] = AgentAccount("one", "m", Decimal("0.010"))
+    failure = Failure(type=kind, message="no", required_usd=Decimal(1), remaining_usd=Decimal(0))
+    command = wake_command("run", subject, account, failure, is_tool=":" in subject)
+    waiting = Waiting(
+        subject=subject, agent="one", reason="no", type=kind, command=command, since=NOW
+    )
+    progress.park(waiting)
+    [line] = [each for each in details(progress).splitlines() if "waits for you" in each]
+    _, _, here = line.partition(", or here: ")
+    name, *arguments = shlex.split(command.removeprefix(STARTER))
+    if name == "resume":
+        assert here == "Send a Signal, `resume`"
+        return
+    updates = {"budget": "adjust_budget", "retry": "retry_task", "answer": "answer"}
+    sent, _, payload = here.partition(", with ")
+    assert sent == f"Send an Update, `{updates[name]}`"
+    assert list(json.loads(payload.strip("`")).values()) == arguments[1:]
 
 
 def test_an_agent_is_parked_while_something_of_it_waits_and_it_does_nothing_else() -> None:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from itertools import islice
 
 from durable_agent_team.contracts.approvals import ApprovalKind, Decided
+from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.plan import Plan
 from durable_agent_team.contracts.run import OpenToolCall, Waiting
 from durable_agent_team.contracts.spend import AgentStatus
@@ -168,7 +169,29 @@ def _waiting(waiting: Waiting) -> str:
     who += f" and {_more(others, 'waits', 'wait')}" if others else " waits"
     until = f" until {waiting.until:%Y-%m-%d %H:%M:%S} UTC" if waiting.until else ""
     reason = markdown_line(waiting.reason)
-    return f"- {who} for you{until}: {reason} {markdown_code(waiting.command)}"
+    return f"- {who} for you{until}: {reason} {markdown_code(waiting.command)}{_here(waiting)}"
+
+
+def _here(waiting: Waiting) -> str:
+    """The same as its command, for a person who has only the UI. What waits for approval has that
+    beside its content."""
+    if waiting.type is None:
+        return ""
+    if waiting.type == ErrorType.UPSTREAM_OUT_OF_FUNDS:
+        return ", or here: Send a Signal, `resume`"
+    if waiting.type == ErrorType.BUDGET_EXHAUSTED:
+        update, payload = "adjust_budget", {"agent": waiting.agent}
+        payload["budget_usd"] = waiting.command.rpartition(" ")[2]
+    elif waiting.type == ErrorType.EFFECT_UNKNOWN:
+        update, payload = "answer", {"task": waiting.subject, "decision": "DECISION"}
+    elif waiting.type == ErrorType.INPUT_REQUIRED:
+        update, payload = "answer", {"task": waiting.subject, "decision": "result"}
+        payload["result"] = "YOUR ANSWER"
+    elif ":" in waiting.subject:  # a call of a tool
+        update, payload = "answer", {"task": waiting.subject, "decision": "retry"}
+    else:
+        update, payload = "retry_task", {"task": waiting.subject}
+    return f", or here: Send an Update, `{update}`, with {markdown_code(json.dumps(payload))}"
 
 
 def _decided(decided: Decided) -> str:

@@ -170,8 +170,17 @@ def agent_table(spend: SpendReport, room: int, width: int) -> RenderableType:
     for agent in order[:room]:
         _add(table, AGENT_COLUMNS, width, _agent_row(agent))
     if len(order) > room:
-        return Group(table, Text(f"… and {more(len(order) - room, 'agent', 'agents')}", "dim"))
+        return Group(table, one_line(_left_out(order[:room], order[room:]), "dim"))
     return table
+
+
+def _left_out(shown: Sequence[AgentSpend], others: Sequence[AgentSpend]) -> str:
+    """How many agents have no row, and the one of them that has spent more than any other agent."""
+    text = f"… and {more(len(others), 'agent', 'agents')}"
+    most = max(others, key=lambda each: each.spent_usd)
+    if most.spent_usd > max(each.spent_usd for each in shown):
+        text += f"; {most.agent} has spent the most, {usd(most.spent_usd)} USD"
+    return text
 
 
 def _urgency(agent: AgentSpend) -> int:

@@ -9,10 +9,9 @@ from rich.live import Live
 from rich.text import Text
 
 from durable_agent_team.cli.output import elapsed, flat, more, usd, utc_minute
-from durable_agent_team.cli.ui.live_tables import agent_table, task_table
+from durable_agent_team.cli.ui.live_tables import GLYPHS, agent_table, task_table
 from durable_agent_team.cli.ui.retry_text import retrying_text
 from durable_agent_team.cli.ui.run_tables import (
-    failure_lines,
     failure_text,
     tool_call_text,
     waiting_text,
@@ -21,7 +20,14 @@ from durable_agent_team.cli.ui.spend_table import possibly_billed_text
 from durable_agent_team.cli.ui.watch_run import Snapshot
 from durable_agent_team.cli.word_wrap import cells, clip_words, wrap_line
 from durable_agent_team.contracts.conversation_view import ToolCallStatus
-from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskStatus
+from durable_agent_team.contracts.run import (
+    Failure,
+    RunReport,
+    RunState,
+    RunStatus,
+    TaskState,
+    TaskStatus,
+)
 from durable_agent_team.contracts.spend import SpendReport
 from durable_agent_team.rules import safe_text
 
@@ -157,7 +163,7 @@ class LiveView:
         if command and self._fits(command):
             lines.append(Text(f"{INDENT}{command}", "yellow", no_wrap=True))
         elif command:
-            lines.append(Text(f"{INDENT}its command is above; `state` prints it too", "yellow"))
+            lines.append(Text(f"{INDENT}its command is above, and in `state`", "yellow"))
         return lines
 
 
@@ -199,10 +205,10 @@ def _totals(spend: SpendReport, width: int) -> list[Text]:
 
 
 def _notes(state: RunState) -> list[Note]:
-    failed = failure_lines(state.tasks)
+    failed = [_failure(task, task.failure) for task in state.tasks if task.failure]
     if state.failure:
-        failed.append(f"the run: {failure_text(state.failure)}")
-    notes: list[Note] = [(f"✗ {line}", "red", "") for line in failed[:MOST_NOTES]]
+        failed.append((f"✗ the run: {failure_text(state.failure)}", "red", ""))
+    notes: list[Note] = failed[:MOST_NOTES]
     notes += _more(len(failed), "failure", "failures", "red")
     if state.cancel_reason is not None:
         notes.append((f"cancelled: {state.cancel_reason}", "yellow", ""))
@@ -215,6 +221,12 @@ def _notes(state: RunState) -> list[Note]:
         why, how = waiting_text(each)
         notes.append((f"? {why}", "bold yellow", how))
     return notes + _more(len(state.waiting), "waits", "wait", "bold yellow")
+
+
+def _failure(task: TaskState, failure: Failure) -> Note:
+    """With the mark of its row: what a person cancelled has not failed."""
+    glyph, style = GLYPHS[task.status]
+    return f"{glyph} {task.id}: {failure_text(failure)}", style.removeprefix("bold "), ""
 
 
 def _more(count: int, one: str, many: str, style: str) -> list[Note]:

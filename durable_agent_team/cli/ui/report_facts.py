@@ -5,7 +5,7 @@ from durable_agent_team.cli.ui.call_timeline import CallBar
 from durable_agent_team.cli.ui.decided_text import decided_text
 from durable_agent_team.cli.ui.remedies import FOLLOWS, commands_after, remedy_of
 from durable_agent_team.cli.ui.report_tasks import TaskSheet, checks_text, tool_facts
-from durable_agent_team.cli.ui.run_tables import failure_text, task_time
+from durable_agent_team.cli.ui.run_tables import failed_heading, failure_text, task_time
 from durable_agent_team.cli.ui.spend_table import AGREEMENT, possibly_billed_text
 from durable_agent_team.cli.ui.token_text import tokens_cell
 from durable_agent_team.contracts.base import Message
@@ -73,6 +73,11 @@ def troubles_of(report: RunReport) -> list[Trouble]:
         text = f"the run: {failure_text(report.failure)}"
         found.append(Trouble(text=text, remedy=remedy_of(report.failure, ended=True)))
     return found
+
+
+def troubles_heading(report: RunReport) -> str:
+    tasks = [each.task for each in report.outcomes]
+    return failed_heading(tasks, report.failure).capitalize()
 
 
 def _others(count: int) -> str:

@@ -14,13 +14,13 @@ from durable_agent_team.cli.ui.graph_picture import graph_svg, is_drawn
 from durable_agent_team.cli.ui.report_facts import (
     MONEY_HEAD,
     RunFile,
-    Trouble,
     handoff_title,
     head_of,
     money_rows,
     pairs_of,
     task_facts,
     task_line,
+    troubles_heading,
     troubles_of,
 )
 from durable_agent_team.cli.ui.report_style import STYLE
@@ -44,7 +44,7 @@ def html_page(found: RunFile) -> str:
             f"<title>{title}</title><style>{STYLE}</style></head><body>",
             f"<h1>{title}</h1>",
             _facts(head_of(report), report.status.value),
-            _troubles(troubles_of(report)),
+            _troubles(report),
             f"<h2>Answer</h2>{_text(report.answer or '(none)', 'answer')}",
             _graph(report),
             _tasks(found),
@@ -70,7 +70,8 @@ def _badge(status: str) -> str:
     return f' class="st st-{html_text(status.replace(" ", "-"))}"'
 
 
-def _troubles(troubles: Sequence[Trouble]) -> str:
+def _troubles(report: RunReport) -> str:
+    troubles = troubles_of(report)
     if not troubles:
         return ""
     items = (
@@ -80,7 +81,7 @@ def _troubles(troubles: Sequence[Trouble]) -> str:
         + "</li>"
         for each in troubles
     )
-    return f'<h2>Failed</h2><ul class="troubles">{"".join(items)}</ul>'
+    return f'<h2>{troubles_heading(report)}</h2><ul class="troubles">{"".join(items)}</ul>'
 
 
 def _with_code(text: str) -> str:

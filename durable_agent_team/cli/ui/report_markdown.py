@@ -16,6 +16,7 @@ from durable_agent_team.cli.ui.report_facts import (
     pairs_of,
     task_facts,
     task_line,
+    troubles_heading,
     troubles_of,
 )
 from durable_agent_team.cli.ui.report_tasks import TaskSheet
@@ -36,7 +37,7 @@ def markdown_page(found: RunFile) -> str:
     parts = [f"# {markdown_line(f'{report.team}: {clip(report.goal, 200)}')}", ""]
     parts += _list(f"{name}: {value}" for name, value in head_of(report))
     if troubles := troubles_of(report):
-        parts += ["", "## Failed", ""]
+        parts += ["", f"## {troubles_heading(report)}", ""]
         parts += [line for each in troubles for line in _trouble(each)]
     parts += ["", "## Answer", "", _text(report.answer or "(none)")]
     parts += ["", "## Graph", "", *_graph(report)]

@@ -29,6 +29,7 @@ from durable_agent_team.contracts.run import (
     RunReport,
     RunState,
     TaskState,
+    TaskStatus,
     Waiting,
 )
 from durable_agent_team.process.called_program import as_called
@@ -95,14 +96,10 @@ def _figures(refused: Failure | Waiting) -> str:
     return f" (required {need} USD, remaining {left} USD)"
 
 
-def failure_lines(tasks: Sequence[TaskState]) -> list[str]:
-    return [f"{t.id}: {failure_text(t.failure)}" for t in tasks if t.failure]
-
-
 def failed_block(
     tasks: Sequence[TaskState], run: Failure | None, *, ended: bool = False
 ) -> list[str]:
-    """What failed and why, and the remedy once for each kind of failure."""
+    """What failed, or was left out, and why; and the remedy once for each kind of failure."""
     failed = [(task.id, task.failure) for task in tasks if task.failure]
     if run is not None:
         failed.append(("the run", run))
@@ -114,7 +111,13 @@ def failed_block(
         if remedy and failure.type not in explained:
             lines.append(f"    what to do: {remedy}")
         explained.add(failure.type)
-    return ["", "failed", *lines] if lines else []
+    return ["", failed_heading(tasks, run), *lines] if lines else []
+
+
+def failed_heading(tasks: Sequence[TaskState], run: Failure | None) -> str:
+    """Tasks that a person cancelled or rejected, or that were skipped, have not failed."""
+    bad = (TaskStatus.FAILED, TaskStatus.BLOCKED)
+    return "failed" if run or any(each.status in bad for each in tasks) else "left out"
 
 
 def waiting_text(waiting: Waiting) -> tuple[str, str]:
