@@ -6,6 +6,9 @@ import unicodedata
 LEAST = 20
 """Columns; a narrower terminal breaks lines itself."""
 
+_ON_ANOTHER = frozenset({"Mn", "Me", "Cf"})
+"""Unicode categories of what takes no column of its own: marks on letters, and joiners."""
+
 
 def cells(text: str) -> int:
     """The columns of a terminal that a text takes."""
@@ -15,7 +18,7 @@ def cells(text: str) -> int:
 
 
 def _cells_of(char: str) -> int:
-    if unicodedata.combining(char):
+    if unicodedata.category(char) in _ON_ANOTHER:
         return 0
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 

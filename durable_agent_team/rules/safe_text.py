@@ -21,6 +21,11 @@ _MARKDOWN = re.compile(r"[\\`*_\[\]~|$]")
 _MARKDOWN_OR_HTML = re.compile(r"[\\`*_\[\]~|$<>&]")
 _BLOCK = re.compile(r"^(?:[#=]|[+\-](?=[\s\-]|$)|[0-9]+[.)](?=\s|$))")
 """What starts a heading, a list, a rule or an underline at the start of a line."""
+_JOINER = re.compile("([\u200c\u200d])")
+_VIRAMA = 9
+"""The combining class of signs that join consonants in the scripts of India."""
+_EMOJI_ENDS = frozenset("\ufe0f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff")
+"""The sign that a character is an emoji, and the colours of skin."""
 _JSON_ESCAPES = re.compile(r"((?:\\u[0-9a-fA-F]{4})+)|\\.")
 _MERMAID = re.compile(r"[^\w \-.,:·/()]")
 
@@ -37,7 +42,34 @@ def visible(text: str, keep: Collection[str] = "") -> str:
 
 def terminal_text(text: str) -> str:
     """For a terminal: line breaks and tabs stay. Idempotent."""
-    return visible(text.replace("\r\n", "\n"), "\n\t")
+    return _joining(text.replace("\r\n", "\n"), lambda part: visible(part, "\n\t"))
+
+
+def _joining(text: str, safe: Callable[[str], str]) -> str:
+    """The safe text, with the joiners that are part of how its letters are written: in Persian,
+    Hindi and others, and in emoji of several parts. They are seen there, as another form of the
+    letters beside them; anywhere else they are hidden, and escaped."""
+    if not _JOINER.search(text):
+        return safe(text)
+    pieces = _JOINER.split(text)
+    made = [safe(piece) for piece in pieces[::2]]
+    for place, joiner in enumerate(pieces[1::2]):
+        before, after = pieces[2 * place], pieces[2 * place + 2]
+        is_seen = _is_joined(before[-1:], after[:1], joiner)
+        made[place] += joiner if is_seen else safe(joiner)
+    return "".join(made)
+
+
+def _is_joined(before: str, after: str, joiner: str) -> bool:
+    """As the rules for joiners in names of the Internet (RFC 5892, A.1 and A.2), and of emoji."""
+    if not before or not after:
+        return False
+    if unicodedata.combining(before) == _VIRAMA:
+        return True
+    if unicodedata.bidirectional(before) == unicodedata.bidirectional(after) == "AL":
+        return True
+    is_emoji = unicodedata.category(before) == "So" or before in _EMOJI_ENDS
+    return joiner == "\u200d" and is_emoji and unicodedata.category(after) == "So"
 
 
 def one_line(text: str) -> str:
@@ -90,7 +122,7 @@ def markdown_line_for_temporal(text: str) -> str:
 
 
 def _joined(text: str) -> str:
-    return one_line(" ".join(text.splitlines()))
+    return _joining(" ".join(text.splitlines()), one_line)
 
 
 def _without_markup(line: str, markup: re.Pattern[str]) -> str:

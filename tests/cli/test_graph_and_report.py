@@ -19,6 +19,7 @@ from durable_agent_team.cli.ui.graph_drawing import (
 )
 from durable_agent_team.cli.ui.graph_picture import graph_svg
 from durable_agent_team.cli.ui.report_facts import RunFile
+from durable_agent_team.cli.ui.report_style import STYLE
 from durable_agent_team.contracts.call import CallRequest, CallResult
 from durable_agent_team.contracts.run import TaskStatus
 from tests.cli.support import TEAM, Starter, lines, new_id, serving
@@ -223,3 +224,13 @@ async def test_an_open_run_has_no_report_yet(
     await client.get_workflow_handle(run).terminate()
     assert ended.code == 2
     assert f"starter.py result {run}" in ended.err
+
+
+def test_a_report_on_paper_is_dark_on_light_and_cuts_no_command_and_no_graph() -> None:
+    """Paper does not scroll, and is white."""
+    dark = STYLE.index("prefers-color-scheme:dark")
+    assert STYLE[:dark].endswith("@media screen and (")
+    paper = STYLE[STYLE.index("@media print{") :]
+    assert "pre.cmd{white-space:pre-wrap}" in paper
+    assert "figure{overflow:visible}" in paper
+    assert "svg[viewBox]{max-width:100%" in paper

@@ -25,6 +25,7 @@ from durable_agent_team.rules.safe_text import (
     shell_command,
     shell_word,
     terminal_text,
+    visible,
 )
 from tests.support.fuzzing import examples
 
@@ -46,13 +47,43 @@ TEXTS = st.text() | st.lists(st.sampled_from(ATTACKS)).map("".join)
 def test_no_hidden_character_is_left(text: str) -> None:
     for safe in (terminal_text, one_line):
         shown = safe(text)
-        assert {each for each in shown if is_hidden(each)} <= {"\n", "\t"}
+        assert _hidden(shown) <= {"\n", "\t"}
         assert safe(shown) == shown
     for flat in (one_line, markdown_line, markdown_code, mermaid_text):
         assert len(flat(text).splitlines()) <= 1
-        assert not any(map(is_hidden, flat(text)))
+        assert not _hidden(flat(text))
+    for strict in (one_line, markdown_code, mermaid_text):
+        assert not any(map(is_hidden, strict(text)))
     for block in (html_text, markdown_block):
-        assert {each for each in block(text) if is_hidden(each)} <= {"\n", "\t"}
+        assert _hidden(block(text)) <= {"\n", "\t"}
+
+
+def _hidden(shown: str) -> set[str]:
+    """Without joiners that are a part of letters."""
+    return {each for each in _with_joiners_escaped(shown) if is_hidden(each)}
+
+
+def _with_joiners_escaped(shown: str) -> str:
+    joiner = "(?<=[^\\x00-\\x7f])[\\u200c\\u200d](?=[^\\x00-\\x7f])"
+    return re.sub(joiner, lambda found: visible(found[0]), shown)
+
+
+LETTERS = ("می\u200cخواهم", "क्\u200dष", "👩\u200d👩\u200d👧", "👩🏽\u200d🔬", "❤\ufe0f\u200d🔥")
+HIDDEN = ("a\u200db", "pay\u200cpal", "\u200dخ", "خ\u200c", "1\u200d👧", "👧\u200c👧")
+
+
+@pytest.mark.parametrize("text", LETTERS)
+def test_joiners_stay_where_letters_need_them(text: str) -> None:
+    """Without them Persian and Hindi are misspelt, and a family is three people."""
+    for shown in (terminal_text, html_text, markdown_line, markdown_block):
+        assert shown(text) == text
+    assert "\\u200" in one_line(text), "a name or a cell has none"
+
+
+@pytest.mark.parametrize("text", HIDDEN)
+def test_joiners_that_are_hidden_are_escaped(text: str) -> None:
+    for shown in (terminal_text, html_text, markdown_line, markdown_block):
+        assert not any(map(is_hidden, shown(text)))
 
 
 def test_what_a_reader_needs_stays() -> None:
@@ -100,7 +131,8 @@ def test_a_line_in_temporals_ui_is_the_text_and_nothing_of_it_is_markup(text: st
     marked = markdown_line_for_temporal(text)
     escaped = re.compile(r"\\([!-/:-@\[-`{-~])")
     assert not re.search(r"[\\`*_\[\]~|$<>&]", escaped.sub("", marked))
-    assert escaped.sub(r"\1", marked) == one_line(" ".join(text.splitlines())).strip()
+    shown = _with_joiners_escaped(escaped.sub(r"\1", marked))
+    assert shown == one_line(" ".join(text.splitlines())).strip()
 
 
 @pytest.mark.fuzz

@@ -5,7 +5,8 @@ STYLE = """\
 --good:#3f9a5f;--bad:#c0392b;--warn:#c98a1b;--run:#2f7fb5;
 --done:#bfe5c8;--running:#bfe0f5;--ready:#dceefa;--parked:#f6dc9a;--skipped:#ece5c4;
 --failed:#f5b7b1;--blocked:#f3d3cf;--cancelled:#e4dcb4;--plain:#e8eaed}
-@media(prefers-color-scheme:dark){:root{--ink:#e3e6ea;--dim:#9aa4af;--page:#14171a;--soft:#1f2429;
+@media screen and (prefers-color-scheme:dark){
+:root{--ink:#e3e6ea;--dim:#9aa4af;--page:#14171a;--soft:#1f2429;
 --line:#3a4149;--edge:#8b949e;--good:#57b97a;--bad:#ff7b6e;--warn:#e3ad4b;--run:#5fb0e6;
 --done:#1f4a2c;--running:#1c4560;--ready:#223846;--parked:#5c4714;--skipped:#454028;
 --failed:#6b2620;--blocked:#4f2f2c;--cancelled:#4a4426;--plain:#30363d}}
@@ -30,7 +31,7 @@ ul{padding-left:1.2em}.troubles{list-style:none;padding:0}
 details{border:1px solid var(--line);border-radius:6px;margin:.5em 0;padding:.4em .8em}
 summary{cursor:pointer}summary small{display:block}
 table{border-collapse:collapse}td,th{border-bottom:1px solid var(--line);padding:.25em .8em;
-text-align:left}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+text-align:left;min-width:7em}td.n,th.n{text-align:right;min-width:0;font-variant-numeric:tabular-nums;white-space:nowrap}
 figure{overflow-x:auto;margin:1em 0}svg{display:block}svg .t{fill:var(--ink)}
 .e{stroke:var(--edge);stroke-width:1.4}.e:hover{stroke:var(--run);stroke-width:3}
 .tick{stroke:var(--line)}.axis{fill:var(--dim)}
@@ -45,5 +46,6 @@ figure{overflow-x:auto;margin:1em 0}svg{display:block}svg .t{fill:var(--ink)}
 table,tbody,tr,td{display:block}thead{display:none}
 tr{border:1px solid var(--line);border-radius:6px;margin:.6em 0;padding:.3em .7em}
 td,td.n{border:0;padding:.1em 0;text-align:right;display:flex;justify-content:space-between;gap:1em}
-td::before{content:attr(data-label);color:var(--dim)}}
-@media print{pre{max-height:none}}"""
+td::before{content:attr(data-label);color:var(--dim);flex:none}}
+@media print{pre{max-height:none}pre.cmd{white-space:pre-wrap}figure{overflow:visible}
+svg[viewBox]{max-width:100%;height:auto}}"""
