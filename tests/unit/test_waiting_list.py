@@ -10,9 +10,9 @@ import pytest
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.names import STARTER
 from durable_agent_team.contracts.plan import Plan
-from durable_agent_team.contracts.run import Failure, Waiting
+from durable_agent_team.contracts.run import Failure, RunRequest, Waiting
 from durable_agent_team.contracts.spend import AgentStatus
-from durable_agent_team.contracts.team import Task
+from durable_agent_team.contracts.team import Agent, OrchestratorAgent, Task, Team
 from workflows.people.parking import wake_command
 from workflows.state.agent_account import AgentAccount
 from workflows.state.charges import Use
@@ -56,6 +56,27 @@ def test_the_command_for_what_waits_for_money_is_enough_for_all_that_wait_for_it
     assert len(commands) == 1
     assert commands.pop().endswith(" budget run one 0.028"), "0.004, and all three"
     assert "budget run one 0.028" in details(progress)
+
+
+@pytest.mark.parametrize(
+    ("team_usd", "command_usd"), [("9", "0.028"), ("0.020", "0.020"), ("0.010", "0.013")]
+)
+def test_the_command_stays_below_the_limit_of_the_team_where_one_call_can(
+    team_usd: str, command_usd: str
+) -> None:
+    """A higher one would be refused, and nothing would continue."""
+    progress = poor("0.007", "0.008", "0.009")
+    progress.request = RunRequest(
+        team=Team(
+            name="t",
+            goal="g",
+            budget_usd=Decimal(team_usd),
+            orchestrator=OrchestratorAgent(),
+            agents={"one": Agent(role="One")},
+        )
+    )
+    for each in run_state(progress, 1).waiting:
+        assert each.command.endswith(f" budget run one {command_usd}")
 
 
 def test_the_command_is_never_for_a_lower_limit_than_the_agent_has() -> None:

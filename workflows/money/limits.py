@@ -55,7 +55,8 @@ class Limits:
         if whole is not None and others + change.budget_usd > whole:
             raise refused(
                 f"budget_usd = {change.budget_usd}: with the other agents' {others} USD that is"
-                f" above the team's budget_usd, {whole} USD"
+                f" above the team's budget_usd, {whole} USD (transfer money from another agent, or"
+                " raise the team's limit first)"
             )
 
     def check_transfer(self, transfer: Transfer) -> None:

@@ -1,6 +1,6 @@
 """What waits for a person, as `state` and the UI show it, and which agents are parked."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 
 from durable_agent_team.contracts.error_types import ErrorType
@@ -50,22 +50,37 @@ def _commands(progress: Progress) -> dict[str, str]:
     for each in progress.waiting.values():
         if _waits_for_money(each) and each.agent in progress.accounts:
             found.setdefault(each.agent, []).append(each)
+    most = _most_more(progress) if found else None
     return {
         agent: budget_command(
-            progress.workflow_id, agent, _enough(progress.accounts[agent], together)
+            progress.workflow_id, agent, _enough(progress.accounts[agent], together, most)
         )
         for agent, together in found.items()
         if len(together) > 1
     }
 
 
-def _enough(account: AgentAccount, together: Iterable[Waiting]) -> Decimal:
-    """The limit with which all of these calls can be reserved at once."""
+def _most_more(progress: Progress) -> Decimal | None:
+    """By how much limits can be raised, where the team's bounds their sum."""
+    limit = progress.request.team.budget_usd if progress.request is not None else None
+    if limit is None:
+        return None
+    given = sum((each.budget_usd for each in progress.accounts.values()), ZERO)
+    return max(limit - given, ZERO)
+
+
+def _enough(
+    account: AgentAccount, together: Collection[Waiting], most_more: Decimal | None
+) -> Decimal:
+    """The limit with which all of these calls can be reserved at once; at most what the team's
+    limit leaves for it, where that is enough for one."""
     remaining = min(each.remaining_usd or ZERO for each in together)
     used = max(account.budget_usd - remaining, account.spent_usd)
-    return max(
-        used + sum((each.required_usd or ZERO for each in together), ZERO), account.budget_usd
-    )
+    required = [each.required_usd or ZERO for each in together]
+    enough = used + sum(required, ZERO)
+    if most_more is not None:
+        enough = min(enough, max(account.budget_usd + most_more, used + max(required)))
+    return max(enough, account.budget_usd)
 
 
 def _waits_for_money(waiting: Waiting) -> bool:
