@@ -9,9 +9,9 @@
 `connect` reads `.env` and the environment. `load_team` reads a team file and checks it. `start_run`
 returns a handle (`durable_agent_team.client.run_handle.RunHandle`) whose methods watch the run,
 change it and wait for its report; `get_run` returns the handle of an earlier run, and `list_runs`
-the newest runs. `rerun` continues a run that has ended. All exceptions are in
-`durable_agent_team.client.exceptions`, `durable_agent_team.team_files.team_file` (`TeamFileError`)
-and `durable_agent_team.process.settings` (`SettingsError`).
+the open runs, then the last that ended. `rerun` continues a run that has ended. All exceptions are
+in `durable_agent_team.client.exceptions`, `durable_agent_team.team_files.team_file`
+(`TeamFileError`) and `durable_agent_team.process.settings` (`SettingsError`).
 
 The names are loaded when they are first used: the workflow sandbox imports
 `durable_agent_team.contracts`, and must not load a client with it.

@@ -32,7 +32,10 @@ COMMANDS: Final[Mapping[str, Entry]] = MappingProxyType(
         "result": Entry("view_runs", "Wait for the end of a run; print its answer and its price."),
         "state": Entry("view_runs", "Print a run's status and its tasks."),
         "spend": Entry("view_runs", "Print what each agent has spent, and its budget."),
-        "list": Entry("view_runs", "Print the newest runs: id, team, status, spend, start."),
+        "list": Entry(
+            "view_runs",
+            "Print the open runs, then the last that ended: id, team, status, spend, start.",
+        ),
         "cancel": Entry("steer_run", "Ask a run to stop."),
         "budget": Entry("steer_run", "Give an agent a new limit."),
         "transfer": Entry("steer_run", "Move unspent money between two agents of a run."),

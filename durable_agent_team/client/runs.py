@@ -104,7 +104,8 @@ def get_run(client: Client, id: str) -> RunHandle:
 
 
 async def list_runs(client: Client, limit: int = 20) -> list[RunSummary]:
-    """Returns summaries of the newest runs, the newest first.
+    """Returns summaries of runs as Temporal lists them: those that are open, the newest first, then
+    those that have ended, the last one first.
 
     >>> client = await connect()
     >>> [summary] = await list_runs(client, limit=1)

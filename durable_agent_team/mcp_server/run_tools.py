@@ -96,7 +96,7 @@ class RunTools:
     async def list_runs(
         self, limit: Annotated[int, Field(ge=1, le=MAX_RUNS, description="How many.")] = 20
     ) -> Json:
-        """The newest runs: id, team, status, spend, start."""
+        """The open runs, then the last that ended: id, team, status, spend, start."""
         async with self._answering() as client:
             return {"runs": [_json(each) for each in await list_runs(client, limit)]}
 

@@ -12,7 +12,7 @@ from durable_agent_team.contracts.accounts import Capabilities
 from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import SpendReport
-from tests.cli.support import Starter, lines, new_id, serving
+from tests.cli.support import TEAM, Starter, lines, new_id, serving
 from tests.cli.test_start_run import fail_prices
 from tests.support.fakes import FakeWorld
 
@@ -80,7 +80,7 @@ async def test_without_a_worker_a_query_ends_with_3_within_5_s(
     assert "Traceback" not in ended.err
 
 
-async def test_list_shows_the_newest_runs(starter: Starter, world: FakeWorld) -> None:
+async def test_list_shows_runs(starter: Starter, world: FakeWorld) -> None:
     run = new_id()
     assert (await starter("run", starter.team(), "--id", run)).code == 0
     found: dict[str, RunSummary] = {}
@@ -91,6 +91,22 @@ async def test_list_shows_the_newest_runs(starter: Starter, world: FakeWorld) ->
     assert found[run].spent_usd == Decimal("0.04")
     shown = (await starter("list", "--limit", "1000")).out
     assert any(run in line and "completed" in line for line in lines(shown))
+
+
+async def test_list_shows_open_runs_first(starter: Starter, world: FakeWorld) -> None:
+    """As Temporal orders them: an older run that is open is above one that has ended."""
+    waits, ended = new_id(), new_id()
+    text = TEAM.replace("name: brief", "name: brief\napprove_plan: true")
+    assert (await starter("start", starter.team(text), "--id", waits)).code == 0
+    assert (await starter("run", starter.team(), "--id", ended)).code == 0
+    status: dict[str, str] = {}
+    while status.get(ended) != "completed" or waits not in status:  # visibility is behind
+        out = (await starter("list", "--limit", "1000", "--json")).out
+        runs = [RunSummary.model_validate_json(line) for line in lines(out)]
+        status = {each.workflow_id: each.status for each in runs}
+    order = list(status)
+    assert order.index(waits) < order.index(ended)
+    assert (await starter("cancel", waits)).code == 0
 
 
 async def test_list_shows_a_terminated_run(starter: Starter, client: Client) -> None:

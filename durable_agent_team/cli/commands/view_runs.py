@@ -97,10 +97,10 @@ def spend(run: Run, json: Json = False) -> int:
 
 @app.command("list")
 def list_runs(
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="The newest N.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="The first N.")] = 20,
     json: Annotated[bool, typer.Option("--json", help="JSON Lines: one run a line.")] = False,
 ) -> int:
-    """Print the newest runs: id, team, status, spend, start."""
+    """Print the open runs, then the last that ended: id, team, status, spend, start."""
     from durable_agent_team.cli.ui.run_tables import runs_table
     from durable_agent_team.client import runs
 
