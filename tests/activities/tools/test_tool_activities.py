@@ -467,7 +467,6 @@ async def test_the_charge_of_an_attempt_that_was_given_up_is_that_of_the_next_on
     """Its worker stood still after it had reserved the price. It goes on while another worker is
     inside of the tool, and must not give the price back."""
     async with paying_for(rooms, at="never") as paying:
-
         seconds = list[asyncio.Task[ToolResult]]()
 
         class GivenUp(FakeClient):
