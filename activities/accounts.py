@@ -57,6 +57,8 @@ SUMMED = (
     *("amount_usd", "saved_usd", "prompt_tokens", "completion_tokens"),
     *("cached_tokens", "cache_write_tokens", "reasoning_tokens"),
 )
+MAX_TRIES = 10
+"""Of a limit, while other changes of the same account come before it."""
 LONGEST_WAIT_SECONDS = 30
 MARGIN_SECONDS = 5
 
@@ -115,9 +117,29 @@ class Accounts(AccountActivities):
         not set it, since the operator may have set another one after it.
         """
         async with at_work(order.account.agent):
+            return ledger_of(order.account, await self._set_budget(order))
+
+    async def _set_budget(self, order: SetBudget) -> AccountState:
+        """A worker that stands still after the confirmation goes on when other changes have been
+        made, and is refused: the account has another revision than before the confirmation."""
+        account_id = order.account.account_id
+        for tries in range(1, MAX_TRIES + 1):
+            revision = await self._revision(account_id)
             await confirm_attempt()
-            state = await self._provider.set_budget(order.account.account_id, order.budget_usd)
-        return ledger_of(order.account, state)
+            try:
+                return await self._provider.set_budget(account_id, order.budget_usd, revision)
+            except ProviderRefused as refused:
+                if not refused.is_changed or tries == MAX_TRIES:
+                    raise
+        raise AssertionError("unreachable")
+
+    async def _revision(self, account_id: str) -> int | None:
+        try:
+            return (await self._provider.read(account_id)).revision
+        except ProviderRefused as refused:
+            if refused.status in (404, 405, 501):  # ATXP's published API cannot read an account
+                return None
+            raise
 
     @activity.defn
     async def transfer(self, order: BudgetTransfer) -> ClosedAccounts:

@@ -97,6 +97,7 @@ class ToolCallInFlight:
         try:
             async with self._ready() as call:
                 if self._charge.has_price:
+                    await self._charge.look()
                     await check_confirmed(*self._details())
                     await self._charge.reserve()
                 if order.facts.effects is Effects.ONCE:

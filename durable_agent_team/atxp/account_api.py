@@ -19,7 +19,7 @@ from durable_agent_team.atxp.exceptions import (
 )
 from durable_agent_team.atxp.httpx_client import HttpxClient
 from durable_agent_team.atxp.provider import AccountOrder, AccountState, OpenedAccount
-from durable_agent_team.atxp.transport import exchange
+from durable_agent_team.atxp.transport import exchange, if_match, revision_of
 from durable_agent_team.contracts.accounts import Capabilities
 from durable_agent_team.contracts.base import count_of, decimal_of, round_up, signed_usd_of, usd_of
 from durable_agent_team.contracts.ledger import Charge, PossiblyBilledCall
@@ -73,10 +73,14 @@ class AtxpAccounts:
         await self._check_limit(str(account_id), order.name, order.budget_usd, answer)
         return OpenedAccount(str(account_id), SecretStr(str(api_key)), capabilities)
 
-    async def set_budget(self, account_id: str, budget_usd: Decimal) -> AccountState:
+    async def set_budget(
+        self, account_id: str, budget_usd: Decimal, revision: int | None = None
+    ) -> AccountState:
         order = {"budget": budget_usd, "status": "active"}
         try:
-            answer = await self._send("PATCH", f"/agents/{account_id}", order)
+            answer = await self._send(
+                "PATCH", f"/agents/{account_id}", order, headers=if_match(revision)
+            )
         except ProviderRefused as refused:
             if refused.status in (400, 409, 422):
                 raise LimitRefused(
@@ -215,6 +219,7 @@ def _state(account_id: str, answer: Mapping[str, Any]) -> AccountState:
         reserved_usd=decimal_of(answer.get("reserved")) or Decimal(0),
         possibly_billed_calls=count_of(answer.get("possibly_billed_calls")),
         possibly_billed_usd=usd_of(answer.get("possibly_billed")),
+        revision=revision_of(answer),
     )
 
 

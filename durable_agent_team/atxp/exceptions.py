@@ -51,6 +51,11 @@ class ProviderRefused(AtxpError):
     billed_usd: Decimal = Decimal(0)
     """An error response may have used tokens, which were billed."""
 
+    @property
+    def is_changed(self) -> bool:
+        """It was to change what has this revision, and another change came first."""
+        return self.status == 412 and self.code == "changed_since"
+
     def __str__(self) -> str:
         return f"{self.what} answered {self.status}: {self.message or 'no reason given'}"
 

@@ -42,6 +42,8 @@ class AccountState:
     reserved_usd: Decimal
     possibly_billed_calls: int = 0
     possibly_billed_usd: Decimal = ZERO
+    revision: int | None = None
+    """For `set_budget`: another one after each change of its limit or status."""
 
 
 def ledger_of(account: AccountRef, state: AccountState, known_usd: Decimal = ZERO) -> Ledger:
@@ -76,8 +78,11 @@ class AccountProvider(Protocol):
         """As `open` of each, in one request. None where the provider has no such request, or
         refused it: `open` of each then says why."""
 
-    async def set_budget(self, account_id: str, budget_usd: Decimal) -> AccountState:
-        """Refuses (`LimitRefused`) below what is spent or reserved. Enables the account."""
+    async def set_budget(
+        self, account_id: str, budget_usd: Decimal, revision: int | None = None
+    ) -> AccountState:
+        """Refuses (`LimitRefused`) below what is spent or reserved. Enables the account. With a
+        `revision`, refuses (`is_changed`) if the account has another one."""
 
     async def transfer(
         self, source_id: str, target_id: str, amount_usd: Decimal, idempotency_key: str

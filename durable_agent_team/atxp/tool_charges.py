@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from durable_agent_team.atxp.account_batches import encode
 from durable_agent_team.atxp.exceptions import ProtocolBroken, ProviderRefused
 from durable_agent_team.atxp.httpx_client import HttpxClient
-from durable_agent_team.atxp.transport import exchange
+from durable_agent_team.atxp.transport import exchange, if_match, revision_of
 from durable_agent_team.contracts.base import decimal_of, round_up
 
 TIMEOUT_SECONDS = 20
@@ -29,6 +29,8 @@ class ToolCharge:
     amount_usd: Decimal
     state: str
     """`reserved`, `settled` or `released`."""
+    revision: int | None = None
+    """Another one after each `reserve` and `release`. None where the provider has none."""
 
     @property
     def is_settled(self) -> bool:
@@ -49,12 +51,18 @@ class ToolCharges:
         self._url = f"{api_url.rstrip('/')}/charges"
 
     async def reserve(
-        self, key: SecretStr, charge: str, amount_usd: Decimal, what: str
+        self,
+        key: SecretStr,
+        charge: str,
+        amount_usd: Decimal,
+        what: str,
+        revision: int | None = None,
     ) -> ToolCharge:
-        """Before the tool is called. `settled` where the account has paid for this call before."""
+        """Before the tool is called. `settled` where the account has paid for this call before.
+        With a `revision`, refuses (`is_changed`) if the charge has another one."""
         order = {"key": charge, "amount_usd": amount_usd, "what": what}
         try:
-            return await self._send("POST", self._url, key, order)
+            return await self._send("POST", self._url, key, order, revision)
         except ProviderRefused as refused:
             if refused.status in (404, 405, 501):
                 raise ProtocolBroken(
@@ -67,11 +75,11 @@ class ToolCharges:
         """The tool has run, or it may have run and a person says so."""
         return await self._send("POST", f"{self._one(charge)}/settle", key)
 
-    async def release(self, key: SecretStr, charge: str) -> ToolCharge:
+    async def release(self, key: SecretStr, charge: str, revision: int | None = None) -> ToolCharge:
         """The tool has not run. What closing the account has settled stays: then the state of the
-        answer is `settled`."""
+        answer is `settled`. A `revision` is that of `reserve`."""
         try:
-            return await self._send("POST", f"{self._one(charge)}/release", key)
+            return await self._send("POST", f"{self._one(charge)}/release", key, None, revision)
         except ProviderRefused as refused:
             if refused.code == SETTLED_CODE:
                 return await self.read(key, charge)
@@ -84,7 +92,12 @@ class ToolCharges:
         return f"{self._url}/{quote(charge, safe=':')}"
 
     async def _send(
-        self, method: str, url: str, key: SecretStr, order: Mapping[str, Any] | None = None
+        self,
+        method: str,
+        url: str,
+        key: SecretStr,
+        order: Mapping[str, Any] | None = None,
+        revision: int | None = None,
     ) -> ToolCharge:
         answer = await exchange(
             self._http,
@@ -93,6 +106,7 @@ class ToolCharges:
             key=key.get_secret_value(),
             timeout_seconds=TIMEOUT_SECONDS,
             content=None if order is None else encode(order).encode(),
+            headers=if_match(revision),
         )
         return self._charge(answer.body)
 
@@ -100,4 +114,4 @@ class ToolCharges:
         name, amount, state = told.get("key"), decimal_of(told.get("amount_usd")), told.get("state")
         if not isinstance(name, str) or amount is None or state not in STATES:
             raise ProtocolBroken(f"{self._url} answered without a charge: check ATXP_API_URL")
-        return ToolCharge(name, round_up(amount), state)
+        return ToolCharge(name, round_up(amount), state, revision_of(told))

@@ -47,6 +47,17 @@ class Answer:
     """Those that may say how long to wait, with names in lower case."""
 
 
+def if_match(revision: int | None) -> dict[str, str]:
+    """The header by which a change is refused (`is_changed`) where another one came before it."""
+    return {} if revision is None else {"If-Match": f'"{revision}"'}
+
+
+def revision_of(told: Mapping[str, Any]) -> int | None:
+    """None of a provider that has none: then changes are not refused."""
+    revision = told.get("revision")
+    return revision if isinstance(revision, int) and revision >= 0 else None
+
+
 def parse_json(text: bytes) -> Any:
     """JSON with every fraction as a `Decimal`: a float would have lost digits already."""
     try:

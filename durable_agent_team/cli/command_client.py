@@ -67,10 +67,23 @@ def _client_errors() -> Iterator[None]:
     try:
         yield
     except (ServiceUnavailable, NoWorker) as error:
-        raise CommandError(ExitCode.NO_ANSWER, str(error)) from error
+        raise CommandError(ExitCode.NO_ANSWER, f"{error}{_full_disk()}") from error
     except RunAborted as error:
         raise CommandError(ExitCode.RUN_FAILED, str(error)) from error
     except SentAsSignal as error:
         raise CommandError(ExitCode.DONE, str(error)) from error
     except RunError as error:
         raise CommandError(ExitCode.INVALID_INPUT, str(error)) from error
+
+
+def _full_disk() -> str:
+    """On a line of its own, where Temporal is that of the local stack, and has no room."""
+    from durable_agent_team.local_stack.disk_space import no_room
+    from durable_agent_team.local_stack.lifecycle import running_stack
+    from durable_agent_team.process.settings import client_settings
+
+    stack = running_stack()
+    if stack is None or client_settings().temporal_address != stack.temporal_address:
+        return ""
+    why = no_room(stack.folder)
+    return f"\n{why}" if why else ""

@@ -6,6 +6,7 @@ for a run that was terminated. What cannot be read is not taken over.
 
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 
 from durable_agent_team.client.exceptions import UpdateRefused, translated
+from durable_agent_team.client.recorded_tools import acted
 from durable_agent_team.client.run_executions import read_executions
 from durable_agent_team.client.run_history import PROGRAM, record_of
 from durable_agent_team.contracts.call import CallRequest, CallResult, Purpose
@@ -35,7 +37,7 @@ from durable_agent_team.contracts.program_kinds import Run
 from durable_agent_team.contracts.run import RunReport, RunRequest
 from durable_agent_team.contracts.team import Task, Team
 from durable_agent_team.rules.briefing import PlanForm
-from durable_agent_team.rules.ended_run import EndedRun, Made
+from durable_agent_team.rules.ended_run import Acted, EndedRun, Made
 from durable_agent_team.rules.fingerprints import call_fingerprint, tools_of
 from durable_agent_team.rules.run_fold import RunFold
 from durable_agent_team.rules.tools.conversation_forms import in_whole_form
@@ -60,23 +62,24 @@ async def read_ended_run(client: Client, id: str) -> EndedRun:
             f"run {id}: its start input cannot be read, or Temporal has removed its first"
             " execution, so it cannot be continued"
         )
-    reader = _Reader(
-        id, decoder, RunFold(id, request), await _costs(client, id, executions), request.team
-    )
-    return await reader.read(executions)
+    costs, effects = await _recorded(client, id, executions)
+    reader = _Reader(id, decoder, RunFold(id, request), costs, request.team)
+    return replace(await reader.read(executions), acted=effects)
 
 
-async def _costs(client: Client, id: str, executions: list[list[HistoryEvent]]) -> Costs:
-    """What all the calls of a task, or of a step of the orchestrator's, have cost. Zero where the
-    history cannot be read as a whole."""
+async def _recorded(
+    client: Client, id: str, executions: list[list[HistoryEvent]]
+) -> tuple[Costs, tuple[Acted, ...]]:
+    """What all the calls of a task, or of a step of the orchestrator's, have cost; and what tools
+    have done. Nothing where the history cannot be read as a whole."""
     costs: dict[tuple[Purpose, str], Decimal] = defaultdict(Decimal)
     try:
         record = await record_of(client, id, executions)
     except Exception:
-        return costs
+        return costs, ()
     for call in record.calls:
         costs[call.request.purpose, call.request.task] += call.cost_usd or Decimal(0)
-    return costs
+    return costs, acted(record.tools)
 
 
 class _Decoder:

@@ -13,8 +13,11 @@ from durable_agent_team.client.attempts import failure_text
 from durable_agent_team.client.recorded_activities import RecordedActivity
 from durable_agent_team.contracts.approvals import MAX_DECIDER
 from durable_agent_team.contracts.control import AnswerTask, Approve
+from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.tool_box import ToolBox
 from durable_agent_team.contracts.tool_call import ListTools, ToolOrder, ToolResult
+from durable_agent_team.contracts.tool_kinds import Effects
+from durable_agent_team.rules.ended_run import Acted
 from durable_agent_team.rules.tools.approval_rules import subject_of_limit
 
 T = TypeVar("T")
@@ -35,6 +38,8 @@ class RecordedToolCall:
     failure: str | None
     scheduled_at: datetime
     ended_at: datetime | None
+    may_have_run: bool = True
+    """False where it ended, and nothing was sent."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,30 @@ async def _call(done: RecordedActivity, decode: "Decode[Any]") -> RecordedToolCa
         failure=failure,
         scheduled_at=done.scheduled_at,
         ended_at=done.ended_at,
+        may_have_run=_may_have_run(done),
     )
+
+
+def _may_have_run(done: RecordedActivity) -> bool:
+    """As the run itself judges it, of a tool with effects: once (`workflows.tools.outcomes`)."""
+    if done.failure is None:
+        return done.how != "canceled"
+    if done.failure.HasField("application_failure_info"):
+        return done.failure.application_failure_info.type == ErrorType.EFFECT_UNKNOWN.value
+    lost = done.failure.timeout_failure_info
+    return bool(lost.last_heartbeat_details.payloads)
+
+
+def acted(tools: RecordedTools) -> tuple[Acted, ...]:
+    """Each call of a tool with effects: once that has run, or may have."""
+    found: dict[str, Acted] = {}
+    for call in tools.calls:
+        order = call.order
+        if order is None or order.facts.effects is not Effects.ONCE or not call.may_have_run:
+            continue
+        known = call.result is not None
+        found[call.key] = Acted(order.task, order.facts.source, order.arguments, known)
+    return tuple(found.values())
 
 
 async def _decisions(events: Iterable[HistoryEvent], decode: "Decode[Any]") -> list[Decision]:

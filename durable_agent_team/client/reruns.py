@@ -11,7 +11,9 @@ from durable_agent_team.client.origin_texts import lost_texts, without_lost_text
 from durable_agent_team.client.run_handle import RunHandle
 from durable_agent_team.client.run_texts import texts_of
 from durable_agent_team.contracts.base import Message, Usd
+from durable_agent_team.contracts.bounded_text import cut
 from durable_agent_team.contracts.run import RunRequest
+from durable_agent_team.contracts.seed import Seed
 from durable_agent_team.contracts.team import Identifier
 from durable_agent_team.process.called_program import starter_command, starter_program
 from durable_agent_team.rules.ended_run import EndedRun
@@ -21,7 +23,9 @@ from durable_agent_team.rules.team_changes import TeamChange, changed_team
 from durable_agent_team.rules.validation import team_problems
 
 MAX_LISTED = 20
-"""Tasks that an error names."""
+"""Tasks, or calls, that an error names."""
+MAX_SHOWN = 200
+"""Characters of a call's arguments."""
 
 
 class Saving(Message):
@@ -38,12 +42,19 @@ class Saving(Message):
 
 
 async def rerun_request(
-    client: Client, run: str, *, tasks: Collection[str] = (), changes: Sequence[TeamChange] = ()
+    client: Client,
+    run: str,
+    *,
+    tasks: Collection[str] = (),
+    changes: Sequence[TeamChange] = (),
+    repeat_effects: bool = False,
 ) -> RunRequest:
     """The start input of a run that continues `run`.
 
     It does again `tasks`, what is not done, and everything behind these; by default, what is not
-    done and everything behind it. `changes` are settings of the new run. Raises `RerunRefused`,
+    done and everything behind it. `changes` are settings of the new run. Where a tool with effects:
+    once has acted, or may have, for a task that is done again, it is refused without
+    `repeat_effects`: the new run calls the tool again. Raises `RerunRefused`,
     `RunNotFound`, `ServiceUnavailable`, and `UpdateRefused` where the history cannot be read.
     """
     ended = await _ended(client, run)
@@ -59,6 +70,8 @@ async def rerun_request(
                 f"agent = {error.args[0]}: run {run} has no such agent (one of: {known})"
             ) from None
     seed = seed_for_rerun(ended, tasks, team)
+    if not repeat_effects:
+        _check_effects(ended, seed)
     request = ended.request.model_copy(update={"team": team, "seed": seed})
     problems = team_problems(request)
     if problems:
@@ -95,6 +108,28 @@ async def _check_documents(client: Client, ended: EndedRun) -> None:
                 f"run {ended.id}: its document {name} is not in the store of large texts any more;"
                 f" `{starter_program()} run TEAM --reuse RUN` reads it from its file"
             )
+
+
+def _check_effects(ended: EndedRun, seed: Seed) -> None:
+    plan = ended.whole_plan
+    again = {task.id for task in plan.tasks} - set(seed.tasks) if plan is not None else set()
+    found = [each for each in ended.acted if each.task in again]
+    if not found:
+        return
+    lines = [
+        f"  {each.task}: {each.tool} {cut(each.arguments, MAX_SHOWN)}:"
+        f" {'has run' if each.is_known else 'may have run'}"
+        for each in found[:MAX_LISTED]
+    ]
+    if len(found) > MAX_LISTED:
+        lines.append(f"  and {len(found) - MAX_LISTED} more")
+    command = starter_command("rerun", ended.id, options=["--repeat-effects"])
+    raise RerunRefused(
+        f"run {ended.id}: tools with `effects: once` have acted for tasks that run again, and would"
+        " be called again:\n"
+        + "\n".join(lines)
+        + f"\nLook what has happened; `{command}` has them called again"
+    )
 
 
 def _check_known(ended: EndedRun, tasks: Collection[str]) -> None:

@@ -73,20 +73,24 @@ async def rerun(
     *,
     tasks: Collection[str] = (),
     changes: Sequence[TeamChange] = (),
+    repeat_effects: bool = False,
     id: str | None = None,
 ) -> RunHandle:
     """Starts a run that continues one that has ended, and returns its handle at once.
 
     It takes over the plan, and the hand-offs of what is done. Again it does `tasks`, what was not
     done, and everything behind these. `changes` are other settings: `AdjustAgent`, `AdjustBudget`
-    and `AdjustRun` of `durable_agent_team.contracts`. Raises as `start_run` does.
+    and `AdjustRun` of `durable_agent_team.contracts`. Where that would call a tool again that may
+    act only once, it is refused without `repeat_effects`. Raises as `start_run` does.
 
     >>> client = await connect()
     >>> run = await rerun(client, "started-from-python")
     >>> print((await run.result()).status)
     completed
     """
-    request = await rerun_request(client, run, tasks=tasks, changes=changes)
+    request = await rerun_request(
+        client, run, tasks=tasks, changes=changes, repeat_effects=repeat_effects
+    )
     return await start_run(client, request, id=id)
 
 

@@ -96,6 +96,12 @@ def conflict(message: str, code: str, **extra: Any) -> ApiError:
     return ApiError(409, kind, code, message, extra)
 
 
+def changed_since(what: str, revision: int) -> ApiError:
+    """The refusal of an `If-Match`."""
+    message = f"{what} was changed since its client has read it: its revision is now {revision}"
+    return ApiError(412, "conflict", "changed_since", message, {"revision": revision})
+
+
 def unavailable(message: str, code: str, retry_after: int = 1) -> ApiError:
     return ApiError(503, "unavailable", code, message, headers={"Retry-After": str(retry_after)})
 

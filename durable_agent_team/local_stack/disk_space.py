@@ -42,6 +42,19 @@ def little_room(folder: Path) -> str | None:
     return f"warning: DATA_DIR = {folder}: {_megabytes(free)} are free on its disk ({REMEDY})"
 
 
+def no_room(folder: Path) -> str | None:
+    """Why the stack in this folder does not answer: None where there is room."""
+    with contextlib.suppress(OSError):
+        free = shutil.disk_usage(folder).free
+        if free < LEAST_BYTES:
+            return (
+                f"{_megabytes(free)} are left on the disk of {folder}, where the local stack keeps"
+                " its databases: make room there. While it is full, nothing answers and runs stand"
+                " still; they continue once there is room"
+            )
+    return None
+
+
 async def watch_room(
     folder: Path, say: Callable[[str], None], every_seconds: float = 5
 ) -> NoReturn:

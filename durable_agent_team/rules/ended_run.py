@@ -24,6 +24,17 @@ class Made:
 
 
 @dataclass(frozen=True)
+class Acted:
+    """A call of a tool with effects: once that has run, or may have."""
+
+    task: str
+    tool: str
+    arguments: str
+    is_known: bool
+    """It has a result."""
+
+
+@dataclass(frozen=True)
 class EndedRun:
     """The contents of a run."""
 
@@ -37,6 +48,8 @@ class EndedRun:
     handoffs: dict[str, Made]
     """The hand-offs of the tasks that are done."""
     answer: Made | None
+    acted: tuple[Acted, ...] = ()
+    """By the run's own tools; what a program did is not in the history."""
 
     @property
     def whole_plan(self) -> Plan | None:

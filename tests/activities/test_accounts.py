@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator, Awaitable, Callable
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +11,10 @@ from temporalio.client import AsyncActivityCancelledError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.accounts import Accounts
+from durable_agent_team.atxp.account_api import AtxpAccounts
+from durable_agent_team.atxp.chat_client import ChatClient
+from durable_agent_team.atxp.provider import AccountState
 from durable_agent_team.contracts.accounts import Capabilities, CloseAccounts, SetBudget
 from durable_agent_team.contracts.call import AccountRef
 from durable_agent_team.contracts.error_types import ErrorType
@@ -21,6 +26,7 @@ from tests.activities.support import (
     Rooms,
     Seen,
     call,
+    client,
     context,
     open_for,
     rooms_at,
@@ -96,6 +102,67 @@ async def test_a_worker_that_stood_still_does_not_set_a_limit_of_before(
         await context(client=FakeClient(error)).run(rooms.accounts.set_budget, order)
     assert (caught.value.type, caught.value.non_retryable) == ("WorkerLost", False)
     assert (await rooms.provider.read(account.account_id)).budget_usd == 1
+
+
+class StandsStill(AtxpAccounts):
+    """As the process does before it sends a new limit, once, while `meanwhile` happens."""
+
+    meanwhile: Callable[[], Awaitable[object]] | None = None
+
+    async def set_budget(self, *given: Any) -> AccountState:
+        if meanwhile := self.meanwhile:
+            self.meanwhile = None
+            await meanwhile()
+        return await super().set_budget(*given)
+
+
+@pytest.fixture
+async def still(rooms: Rooms) -> AsyncIterator[tuple[StandsStill, Accounts]]:
+    """A worker that stands still, at the same gateway as the others."""
+    async with client() as http:
+        at = rooms.provider._url
+        provider = StandsStill(http, at, rooms.provider.parent_key)
+        yield provider, Accounts(provider, ChatClient(http, at), SEALER, None)
+
+
+@pytest.mark.parametrize("closes", [True, False])
+async def test_a_worker_that_stands_still_between_confirmation_and_limit(
+    rooms: Rooms, still: tuple[StandsStill, Accounts], closes: bool
+) -> None:
+    """Another attempt has set it, and then the operator has set another one, or the run has ended
+    and closed the account."""
+    account = (await open_for(rooms, ("research", "1"))).accounts[0]
+    provider, accounts = still
+
+    async def meanwhile() -> None:
+        await rooms.provider.set_budget(account.account_id, Decimal(5))
+        if closes:
+            await rooms.provider.close(account.account_id, None)
+        else:
+            await rooms.provider.set_budget(account.account_id, Decimal(2))
+
+    provider.meanwhile = meanwhile
+    given_up = FakeClient(None, RPCError("given up", RPCStatusCode.NOT_FOUND, b""))
+    order = SetBudget(account=account, budget_usd=Decimal(5))
+    with pytest.raises(ApplicationError) as caught:
+        await context(client=given_up).run(accounts.set_budget, order)
+    assert caught.value.type == ErrorType.WORKER_LOST.value
+    state = await rooms.provider.read(account.account_id)
+    expected = ("disabled", Decimal(5)) if closes else ("active", Decimal(2))
+    assert (state.status, state.budget_usd) == expected
+
+
+async def test_a_limit_is_set_although_money_moved_at_that_moment(
+    rooms: Rooms, still: tuple[StandsStill, Accounts]
+) -> None:
+    one, other = (await open_for(rooms, ("research", "1"), ("editor", "1"))).accounts
+    provider, accounts = still
+    move = (one.account_id, other.account_id, Decimal("0.5"), "move")
+    provider.meanwhile = lambda: rooms.provider.transfer(*move)
+    order = SetBudget(account=one, budget_usd=Decimal(5))
+    counts = FakeClient()
+    assert (await context(client=counts).run(accounts.set_budget, order)).budget_usd == 5
+    assert len(counts.marks) == 2
 
 
 def closing(accounts: tuple[AccountRef, ...], known: dict[str, Decimal]) -> CloseAccounts:

@@ -1,10 +1,25 @@
-"""While Temporal does not answer, standard output contains no warnings of the SDK."""
+"""While Temporal does not answer, standard output contains no warnings of the SDK, and the error
+says what is known of the reason."""
 
 import asyncio
+import shutil
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
+import pytest
+
+from durable_agent_team.cli.command_client import _client_errors
+from durable_agent_team.cli.exit_codes import CommandError, ExitCode
+from durable_agent_team.client.connection import ServiceUnavailable
+from durable_agent_team.local_stack.stack_plan import write_private
+from durable_agent_team.process.stack_state import (
+    LOCAL_ENV,
+    StackInfo,
+    this_process,
+    write_state,
+)
 from tests.cli.support import Starter, lines, new_id
 
 RETRIES_SECONDS = 8.0
@@ -59,3 +74,25 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             writer.write(data)
             await writer.drain()
     writer.close()
+
+
+@pytest.mark.parametrize(("free", "is_named"), [(10, True), (5_000, False)])
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_a_full_disk_of_the_local_stack_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, is_named: bool, elsewhere: bool
+) -> None:
+    """Its Temporal waits for room, and answers nothing; another one has a disk of its own."""
+    stacks, other = "127.0.0.1:9", "127.0.0.1:10"
+    write_private(tmp_path / LOCAL_ENV, {"TEMPORAL_ADDRESS": stacks})
+    write_state(StackInfo(tmp_path, stacks, "", "", this_process(), ready=True))
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    for name in ("ATXP_API_URL", "ATXP_LLM_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TEMPORAL_ADDRESS", other if elsewhere else stacks)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=free * 1024**2))
+
+    with pytest.raises(CommandError) as ended, _client_errors():
+        raise ServiceUnavailable("Temporal does not answer")
+    assert ended.value.code == ExitCode.NO_ANSWER
+    assert ("10 MB are left on the disk" in str(ended.value)) == (is_named and not elsewhere)

@@ -1,15 +1,21 @@
 """What a run takes over from agents with tools: only answers, and what a person has approved."""
 
+import asyncio
 from typing import Any
 
+import pytest
 from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
 
+from durable_agent_team.client.exceptions import RerunRefused
 from durable_agent_team.client.reruns import rerun_request, reuse_request
 from durable_agent_team.contracts.call import CallRequest, CallResult
+from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.team import Team
+from durable_agent_team.contracts.tool_call import ToolFailure, ToolOrder
 from tests.support.fakes import FakeWorld
-from tests.support.tools import ToolWorld
+from tests.support.tools import ToolWorld, calls
 from tests.workflows.runs import started, team
 from tests.workflows.test_tool_effects import waits
 from tests.workflows.test_turns import clerk, looks
@@ -76,3 +82,59 @@ async def test_a_handoff_that_no_one_has_approved_is_not_taken_over(client: Clie
     assert first not in unapproved.tasks
     assert approved is not None
     assert first in approved.tasks
+
+
+@pytest.mark.parametrize(
+    ("happens", "said"),
+    [
+        ("cut off", "may have run"),
+        ("unknown", "may have run"),
+        ("done", "has run"),
+        ("not sent", ""),
+        ("without effects", ""),
+    ],
+)
+async def test_what_a_tool_did_is_not_done_again_unasked(
+    client: Client, happens: str, said: str
+) -> None:
+    """A run that ended before its task was done is continued: the task begins anew."""
+    begun, never = asyncio.Event(), asyncio.Event()
+
+    async def tool(order: ToolOrder) -> str:
+        begun.set()
+        if happens == "cut off":
+            await never.wait()
+        if happens in ("unknown", "not sent"):
+            sent = happens == "unknown"
+            kind = ErrorType.EFFECT_UNKNOWN if sent else ErrorType.TOOL_UNAVAILABLE
+            failure = ToolFailure(sent=sent)
+            raise ApplicationError("lost", failure, type=kind.value, non_retryable=True)
+        return "paid"
+
+    effects = "none" if happens == "without effects" else "once"
+    pays = {"python": "shop.tools:look", "effects": effects, "approve": "never"}
+    then = {"python": "shop.tools:tell", "effects": "once", "approve": "always"}
+
+    def says(call: CallRequest) -> Any:
+        assert call.conversation is not None
+        turn = call.conversation.turn
+        return calls(("look", {"order": 7}) if turn == 1 else ("tell", {}))
+
+    async with started(client, ToolWorld(says, tool), {"team": clerk(pays, then)}) as handle:
+        await begun.wait()
+        if happens in ("done", "without effects"):
+            await waits(handle, "refund:2.1")
+        elif happens != "cut off":
+            await waits(handle, "refund:1.1")
+        await handle.terminate()
+        never.set()
+        if said:
+            with pytest.raises(RerunRefused) as caught:
+                await rerun_request(client, handle.id)
+            line = f'  refund: shop.tools:look {{"order": 7}}: {said}'
+            assert line in str(caught.value).splitlines()
+            assert "shop.tools:tell" not in str(caught.value)
+            assert f"rerun --repeat-effects {handle.id}`" in str(caught.value)
+        seed = (await rerun_request(client, handle.id, repeat_effects=bool(said))).seed
+    assert seed is not None
+    assert not seed.tasks

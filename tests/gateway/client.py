@@ -93,6 +93,7 @@ class Api:
         *,
         key: str | None = None,
         idempotency_key: str | None = None,
+        if_match: str | None = None,
         raw: bytes | None = None,
     ) -> Reply:
         headers = {"Content-Type": "application/json"}
@@ -100,6 +101,8 @@ class Api:
             headers["Authorization"] = f"Bearer {key or self.key}"
         if idempotency_key is not None:
             headers["Idempotency-Key"] = idempotency_key
+        if if_match is not None:
+            headers["If-Match"] = if_match
         payload = raw if raw is not None else (None if data is None else json.dumps(data))
         async with self.http.request(
             method, self.url + path, data=payload, headers=headers

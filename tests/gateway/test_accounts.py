@@ -2,6 +2,7 @@
 
 import asyncio
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,7 @@ async def test_opening_returns_the_account_its_key_and_the_capabilities() -> Non
             "balance": Decimal(5),
             "reserved": 0,
             "charges": 0,
+            "revision": 0,
             "capabilities": {
                 "hard_limit": True,
                 "replay": True,
@@ -231,3 +233,28 @@ async def test_a_transfer_moves_unspent_money_once_for_each_key() -> None:
         await target.patch(status="disabled")
         assert (await move(1))[0] == 409
         assert (await source.account())["budget"] == Decimal("2.5")
+
+
+async def test_an_account_that_was_changed_since_is_left_as_it_is() -> None:
+    """By a limit, a status, or money that moved; what is spent or reserved does not count."""
+    async with world() as w:
+        agent, other = await w.api.open(1), await w.api.open(1)
+        path = f"/v1/agents/{agent.id}"
+
+        async def change(revision: int, **changes: Any) -> tuple[int, Any]:
+            reply = await w.api.send("PATCH", path, changes, if_match=f'"{revision}"')
+            told = reply.json if reply.status == 200 else reply.error
+            return reply.status, told["revision"]
+
+        assert (await agent.account())["revision"] == 0
+        assert (await agent.chat()).status == 200
+        assert await change(0, budget=2, status="active") == (200, 2)
+        assert await change(0, budget=3) == (412, 2)
+        move = {"from": agent.id, "to": other.id, "amount": "0.5"}
+        assert (await w.api.send("POST", "/v1/transfers", move)).status == 200
+        assert await change(2, budget=2) == (412, 3)
+        await agent.patch(status="disabled")
+        assert await change(3, budget=2, status="active") == (412, 4)
+        account = await agent.account()
+        assert (account["budget"], account["status"]) == (Decimal("1.5"), "disabled")
+        assert await change(4, budget=2, status="active") == (200, 6)

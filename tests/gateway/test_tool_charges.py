@@ -19,14 +19,19 @@ KEY = "0b6c8c0e-1111-4c7e-9f0e-000000000001:3.1"
 
 
 async def reserve(
-    agent: Agent, amount: Any = "0.25", key: str = KEY, what: str = "shop.tools:refund"
+    agent: Agent,
+    amount: Any = "0.25",
+    key: str = KEY,
+    what: str = "shop.tools:refund",
+    if_match: str | None = None,
 ) -> Reply:
     order = {"key": key, "amount_usd": amount, "what": what}
-    return await agent.api.send("POST", "/v1/charges", order, key=agent.key)
+    return await agent.api.send("POST", "/v1/charges", order, key=agent.key, if_match=if_match)
 
 
-async def end(agent: Agent, how: str, key: str = KEY) -> Reply:
-    return await agent.api.send("POST", f"/v1/charges/{key}/{how}", key=agent.key)
+async def end(agent: Agent, how: str, key: str = KEY, if_match: str | None = None) -> Reply:
+    path = f"/v1/charges/{key}/{how}"
+    return await agent.api.send("POST", path, key=agent.key, if_match=if_match)
 
 
 def code(reply: Reply) -> tuple[int, str]:
@@ -45,7 +50,7 @@ async def test_a_tool_is_charged_once_whoever_repeats_what() -> None:
         assert first.status == 201
         assert first.json == {
             "key": KEY, "amount_usd": Decimal("0.25"), "what": "shop.tools:refund",
-            "state": "reserved",
+            "state": "reserved", "revision": 1,
         }  # fmt: skip
         assert first.headers["x-account-reserved-usd"] == "0.250000"
         assert (await reserve(agent)).status == 200
@@ -70,6 +75,37 @@ async def test_what_did_not_run_is_given_back_and_can_be_reserved_again() -> Non
         assert (await reserve(agent)).status == 201
         assert (await end(agent, "settle")).status == 200
         assert await money(agent) == (Decimal("0.25"), 0, 1)
+
+
+async def test_a_client_that_stood_still_changes_nothing_that_was_changed_since() -> None:
+    async with world() as w:
+        agent = await w.api.open()
+        assert code(await reserve(agent, if_match='"1"')) == (412, "changed_since")
+        assert await money(agent) == (0, 0, 0)
+        assert (await reserve(agent, if_match='"0"')).json["revision"] == 1
+        assert code(await reserve(agent, if_match='"0"')) == (412, "changed_since")
+        assert (await reserve(agent, if_match='"1"')).json["revision"] == 2  # the next attempt
+        refused = await end(agent, "release", if_match='"1"')
+        assert code(refused) == (412, "changed_since")
+        assert refused.error["revision"] == 2
+        assert await money(agent) == (0, Decimal("0.25"), 0)
+        assert (await end(agent, "release", if_match='"2"')).json["revision"] == 3
+        assert code(await reserve(agent, if_match='"2"')) == (412, "changed_since")
+        assert (await end(agent, "release")).json["revision"] == 4
+        assert (await reserve(agent, if_match='"4"')).json["revision"] == 5
+        assert (await end(agent, "settle")).status == 200
+        assert (await reserve(agent, if_match='"5"')).json["state"] == "settled"
+        assert code(await end(agent, "release", if_match='"1"')) == (409, "charge_settled")
+
+
+@pytest.mark.parametrize("value", ["1", '"-1"', '"one"', "*", '"1", "2"', 'W/"1"', ""])
+async def test_what_is_no_revision_is_refused(value: str) -> None:
+    async with world() as w:
+        agent = await w.api.open()
+        refused = await reserve(agent, if_match=value)
+        assert refused.status == 400
+        assert refused.error["message"].startswith("`If-Match` must be one revision in quotes")
+        assert await money(agent) == (0, 0, 0)
 
 
 async def test_a_key_has_one_amount() -> None:

@@ -32,6 +32,14 @@ def rerun(
             help="Such as AGENT.model=M, AGENT.budget_usd=1 or budget_usd=5. May be repeated.",
         ),
     ] = None,
+    repeat_effects: Annotated[
+        bool,
+        typer.Option(
+            "--repeat-effects",
+            help="Call tools with `effects: once` again that have acted, or may have, for a task"
+            " that runs again. Without it, they are listed, and nothing is started.",
+        ),
+    ] = False,
     id: RunId = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Print the new run's id, and do not follow it.")
@@ -49,7 +57,9 @@ def rerun(
     changes = [parse_adjustment(each) for each in adjust or []]
 
     async def start(client: "Client") -> int:
-        request = await rerun_request(client, run, tasks=tasks or [], changes=changes)
+        request = await rerun_request(
+            client, run, tasks=tasks or [], changes=changes, repeat_effects=repeat_effects
+        )
         return await start_continued(client, request, id, json=json, detach=detach)
 
     return with_client(start)

@@ -21,7 +21,12 @@ from durable_agent_team.gateway.api.request_shapes import (
     NEW_ACCOUNT,
     TRANSFER,
 )
-from durable_agent_team.gateway.api.request_values import micro_usd, refuse_unknown, wait_seconds
+from durable_agent_team.gateway.api.request_values import (
+    expected_revision,
+    micro_usd,
+    refuse_unknown,
+    wait_seconds,
+)
 from durable_agent_team.gateway.api.response_shapes import (
     CAPABILITIES,
     AccountJson,
@@ -30,7 +35,14 @@ from durable_agent_team.gateway.api.response_shapes import (
     Transferred,
 )
 from durable_agent_team.gateway.api.scoped_calls import require_client
-from durable_agent_team.gateway.api_error import ApiError, conflict, invalid, not_found, shown
+from durable_agent_team.gateway.api_error import (
+    ApiError,
+    changed_since,
+    conflict,
+    invalid,
+    not_found,
+    shown,
+)
 from durable_agent_team.gateway.keys import hash_key
 from durable_agent_team.gateway.stores.account_records import Account
 from durable_agent_team.gateway.stores.store import NewAccount, RefusalReason, StoreRefusal
@@ -47,6 +59,7 @@ def account_fields(account: Account) -> dict[str, Any]:
         "balance": usd(account.budget - account.spent),
         "reserved": usd(account.reserved),
         "charges": account.charges,
+        "revision": account.revision,
     }
 
 
@@ -130,7 +143,7 @@ async def account_state(gateway: GatewayContext, account: Account) -> AccountSta
 
 async def change_account(request: web.Request) -> web.Response:
     """PATCH `{budget?, status?, wait_seconds?}`. With `wait_seconds`, waits until no money is
-    reserved."""
+    reserved. With `If-Match`, changes only an account that still has this `revision`."""
     gateway = request.app[GATEWAY]
     await gateway.require_parent(request)
     data = await json_object(request)
@@ -140,11 +153,13 @@ async def change_account(request: web.Request) -> web.Response:
     if budget is None and status is None:
         raise invalid("Nothing to change: send `budget`, `status`, or both")
     wait = wait_seconds(request, data)
+    revision = expected_revision(request)
     require_client(request)
-    changed = await gateway.store.change_account(request.match_info["id"], budget, status)
+    account_id = request.match_info["id"]
+    changed = await gateway.store.change_account(account_id, budget, status, revision)
     if isinstance(changed, StoreRefusal):
         gateway.label_accounts(changed.account)
-        raise change_error(changed, request.match_info["id"], budget or 0)
+        raise change_error(changed, account_id, budget or 0)
     if wait and status == "disabled":
         return await _respond_account(
             request, await gateway.calls.wait_until_settled(changed.id, wait)
@@ -163,6 +178,8 @@ def change_error(refusal: StoreRefusal, account_id: str, budget: int) -> ApiErro
     account = refusal.account
     if account is None:
         return unknown_account(account_id)
+    if refusal.reason is RefusalReason.CHANGED:
+        return changed_since(f"The account {account.name!r}", account.revision)
     return conflict(
         f"The budget of {account.name!r} cannot be {usd_text(budget)} USD:"
         f" {usd_text(account.spent)} are spent and {usd_text(account.reserved)} reserved",

@@ -14,6 +14,7 @@ ERRORS: Final = {
     410: "The call was paid, or the effect is done; the answer was deleted when the account was"
     " disabled.",
     411: "A blob needs a `Content-Length`.",
+    412: "It has another `revision` than `If-Match` says: it was changed since.",
     413: "The body is larger than GATEWAY_MAX_BODY_BYTES, GATEWAY_MAX_BLOB_BYTES, or the limit of"
     " an effect's result.",
     415: "The body is compressed.",

@@ -17,6 +17,7 @@ from durable_agent_team.gateway.api.openapi_errors import ALWAYS, WITH_BODY, WIT
 from durable_agent_team.gateway.api.openapi_parameters import (
     BEGINS,
     EFFECT,
+    EXPECTED,
     ID,
     IDEMPOTENT,
     IN_SCOPE,
@@ -112,10 +113,10 @@ _UNSCOPED: Final[dict[tuple[str, str], Operation]] = {
     ("PATCH", "/v1/agents/{id}"): Operation(
         "Change an account's budget or status",
         AccountState,
-        (*ALWAYS, *WITH_KEY, *WITH_BODY, 404, 409),
+        (*ALWAYS, *WITH_KEY, *WITH_BODY, 404, 409, 412),
         PARENT_KEY,
         "AccountChange",
-        (ID, WAIT),
+        (ID, WAIT, EXPECTED),
     ),
     ("GET", "/v1/agents/{id}/transactions"): Operation(
         "Read an account's ledger, newest last",
@@ -168,10 +169,11 @@ _UNSCOPED: Final[dict[tuple[str, str], Operation]] = {
     ("POST", "/v1/charges"): Operation(
         "Reserve what a call of a tool costs",
         ToolChargeJson,
-        (*ALWAYS, *WITH_KEY, *WITH_BODY, 402, 409),
+        (*ALWAYS, *WITH_KEY, *WITH_BODY, 402, 409, 412),
         AGENT_KEY,
         "NewToolCharge",
-        success=(200, 201),
+        (EXPECTED,),
+        (200, 201),
     ),
     ("GET", "/v1/charges/{key}"): Operation(
         "Read a tool's charge",
@@ -191,9 +193,9 @@ _UNSCOPED: Final[dict[tuple[str, str], Operation]] = {
     ("POST", "/v1/charges/{key}/release"): Operation(
         "Give back what was reserved: the tool did not run",
         ToolChargeJson,
-        _CHARGED,
+        (*_CHARGED, 412),
         AGENT_KEY,
-        parameters=(OF_CHARGE,),
+        parameters=(OF_CHARGE, EXPECTED),
     ),
     ("PUT", "/v1/blobs/{sha256}"): Operation(
         "Store a blob under its SHA-256",

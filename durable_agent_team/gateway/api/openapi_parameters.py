@@ -16,6 +16,7 @@ from durable_agent_team.gateway.api.request_shapes import (
     WAIT_SECONDS,
     Schema,
 )
+from durable_agent_team.gateway.api.request_values import IF_MATCH, REVISION
 from durable_agent_team.gateway.api.scoped_calls import (
     ATTEMPT_HEADER,
     MAX_ATTEMPT,
@@ -49,6 +50,8 @@ KNOWN_LIMITS = _parameter(
     "header", KNOWN_LIMITS_HEADER, {"type": "integer", "minimum": 0, "maximum": MAX_KNOWN_LIMITS}
 )
 IDEMPOTENT = _parameter("header", "Idempotency-Key", IDEMPOTENCY_KEY)
+EXPECTED = _parameter("header", IF_MATCH, {"type": "string", "pattern": f"^{REVISION.pattern}$"})
+"""The `revision` that is to be changed."""
 PAGING = (
     _parameter("query", "limit", _whole(1, MAX_PAGE, PAGE)),
     _parameter("query", "after", _whole(0, MAX_AFTER, 0)),

@@ -1,6 +1,7 @@
 """Checks of values that requests have in common. Each raises ApiError, which names the field."""
 
 import math
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +11,9 @@ from durable_agent_team.gateway.amounts import is_number, parse_usd
 from durable_agent_team.gateway.api.http_bodies import query_value
 from durable_agent_team.gateway.api.request_shapes import MAX_DIGITS, MAX_WAIT_SECONDS, Schema
 from durable_agent_team.gateway.api_error import invalid, shown, shown_name
+
+IF_MATCH = "If-Match"
+REVISION = re.compile(r'"[0-9]{1,15}"')
 
 
 def refuse_unknown(data: dict[str, Any], shape: Schema) -> None:
@@ -38,6 +42,19 @@ def wait_seconds(request: web.Request, data: dict[str, Any]) -> float:
             f"`wait_seconds` must be between 0 and {MAX_WAIT_SECONDS}; got {shown(value)}"
         )
     return seconds
+
+
+def expected_revision(request: web.Request) -> int | None:
+    """That of `If-Match`; None without the header."""
+    values = request.headers.getall(IF_MATCH, [])
+    if not values:
+        return None
+    if len(values) > 1 or not REVISION.fullmatch(values[0]):
+        raise invalid(
+            f'`{IF_MATCH}` must be one revision in quotes, such as "3"; got'
+            f" {shown(', '.join(values))}"
+        )
+    return int(values[0].strip('"'))
 
 
 def whole(request: web.Request, field: str, default: int, least: int, most: int) -> int:

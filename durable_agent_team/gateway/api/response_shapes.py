@@ -35,7 +35,8 @@ CAPABILITIES = Capabilities(
 
 
 class AccountJson(Shape):
-    """An account. Amounts are USD; `balance` is the budget minus what is spent."""
+    """An account. Amounts are USD; `balance` is the budget minus what is spent. `revision` is for
+    `If-Match`."""
 
     id: str
     name: str
@@ -45,6 +46,7 @@ class AccountJson(Shape):
     balance: float
     reserved: float
     charges: int
+    revision: int
 
 
 class OpenedAccount(AccountJson):

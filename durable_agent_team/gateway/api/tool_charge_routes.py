@@ -12,7 +12,7 @@ from durable_agent_team.gateway.api.http_bodies import (
     respond_account,
     respond_shape,
 )
-from durable_agent_team.gateway.api.request_values import refuse_unknown
+from durable_agent_team.gateway.api.request_values import expected_revision, refuse_unknown
 from durable_agent_team.gateway.api.scope_routes import scope_account
 from durable_agent_team.gateway.api.scoped_calls import require_client
 from durable_agent_team.gateway.api.tool_charge_shapes import (
@@ -23,6 +23,7 @@ from durable_agent_team.gateway.api.tool_charge_shapes import (
 )
 from durable_agent_team.gateway.api_error import (
     ApiError,
+    changed_since,
     conflict,
     invalid,
     not_found,
@@ -47,7 +48,8 @@ async def reserve_charge(request: web.Request) -> web.Response:
     refuse_unknown(data, NEW_TOOL_CHARGE)
     key = ToolChargeKey(account_id, _checked(request, data.get("key"), "`key`"))
     asked = ToolCharge(_amount(data.get("amount_usd")), _what(request, data.get("what")))
-    reply = await gateway.store.tool_charges.reserve(key, asked)
+    revision = expected_revision(request)
+    reply = await gateway.store.tool_charges.reserve(key, asked, revision)
     return _respond(key, reply, asked, 201 if reply.changed else 200)
 
 
@@ -59,9 +61,9 @@ async def settle_charge(request: web.Request) -> web.Response:
 
 async def release_charge(request: web.Request) -> web.Response:
     """POST /v1/charges/{key}/release: the tool did not run."""
-    key = await _key(request)
+    key, revision = await _key(request), expected_revision(request)
     require_client(request)
-    return _respond(key, await request.app[GATEWAY].store.tool_charges.release(key))
+    return _respond(key, await request.app[GATEWAY].store.tool_charges.release(key, revision))
 
 
 async def read_charge(request: web.Request) -> web.Response:
@@ -123,6 +125,7 @@ def _shape(key: ToolChargeKey, charge: ToolCharge) -> ToolChargeJson:
         amount_usd=usd(charge.amount),
         what=charge.what,
         state=charge.state.value,
+        revision=charge.revision,
     )
 
 
@@ -152,6 +155,9 @@ def _refused(key: ToolChargeKey, reply: ToolChargeReply, asked: ToolCharge | Non
                 f"The charge {shown(key.key)} was released: reserve it again before its tool runs"
             )
             return conflict(message, "charge_released")
+        case ToolChargeRefusal.CHANGED:
+            revision = 0 if charge is None else charge.revision
+            return changed_since(f"The charge {shown(key.key)}", revision)
         case _:
             return _missing(key)
 

@@ -24,9 +24,10 @@ NEW_TOOL_CHARGE: Final[Schema] = object_schema(
 
 class ToolChargeJson(Shape):
     """A charge after the request. `reserved`: the tool may run, or may have run; `settled`: it is
-    in the ledger; `released`: the tool did not run."""
+    in the ledger; `released`: the tool did not run. `revision` is for `If-Match`."""
 
     key: str
     amount_usd: float
     what: str
     state: Literal["reserved", "settled", "released"]
+    revision: int

@@ -17,6 +17,8 @@ class Account:
     """Requests that the gateway gave up after they were sent: the operator may have to pay them."""
     possibly_billed: int = 0
     """The most that these can have cost. Not a part of `spent`: the account does not pay them."""
+    revision: int = 0
+    """How often its budget or its status was set."""
 
     @property
     def remaining(self) -> int:

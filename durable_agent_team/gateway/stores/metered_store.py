@@ -119,9 +119,9 @@ class MeteredStore:
         return await self._store.possibly_billed(account_id, after, limit, idempotency_key, scope)
 
     async def change_account(
-        self, account_id: str, budget: int | None, status: str | None
+        self, account_id: str, budget: int | None, status: str | None, revision: int | None = None
     ) -> Account | StoreRefusal:
-        return await self._store.change_account(account_id, budget, status)
+        return await self._store.change_account(account_id, budget, status, revision)
 
     async def transfer(
         self, from_id: str, to_id: str, amount: int, key: str | None

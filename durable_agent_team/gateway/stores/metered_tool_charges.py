@@ -21,8 +21,10 @@ class MeteredToolCharges:
         self._store = store
         self._instruments = instruments
 
-    async def reserve(self, key: ToolChargeKey, charge: ToolCharge) -> ToolChargeReply:
-        reply = await self._store.reserve(key, charge)
+    async def reserve(
+        self, key: ToolChargeKey, charge: ToolCharge, revision: int | None = None
+    ) -> ToolChargeReply:
+        reply = await self._store.reserve(key, charge, revision)
         if reply.changed:
             self._instruments.reservations.add(1, _labels())
         return reply
@@ -33,8 +35,8 @@ class MeteredToolCharges:
             self._instruments.spend.add(reply.charge.amount, _labels())
         return reply
 
-    async def release(self, key: ToolChargeKey) -> ToolChargeReply:
-        reply = await self._store.release(key)
+    async def release(self, key: ToolChargeKey, revision: int | None = None) -> ToolChargeReply:
+        reply = await self._store.release(key, revision)
         if reply.changed:
             self._instruments.released.add(1, {**_labels(), "gateway.cause": "not_billed"})
         return reply

@@ -10,7 +10,7 @@ from durable_agent_team.gateway.stores.tool_charge_schema import SETTLE_OPEN
 
 COLUMNS = (
     "id, name, status, budget, spent, reserved, charges, created_at,"
-    " possibly_billed_calls, possibly_billed"
+    " possibly_billed_calls, possibly_billed, revision"
 )
 
 
@@ -46,11 +46,18 @@ def open_account(
 
 
 def change(
-    conn: sqlite3.Connection, account_id: str, budget: int | None, status: str | None, now: float
+    conn: sqlite3.Connection,
+    account_id: str,
+    budget: int | None,
+    status: str | None,
+    now: float,
+    revision: int | None = None,
 ) -> Account | StoreRefusal:
     account = read(conn, account_id)
     if account is None:
         return StoreRefusal(RefusalReason.NOT_FOUND)
+    if revision not in (None, account.revision):
+        return StoreRefusal(RefusalReason.CHANGED, account)
     if budget is not None:
         taken = conn.execute(
             "UPDATE accounts SET budget = ? WHERE id = ? AND spent + reserved <= ?",

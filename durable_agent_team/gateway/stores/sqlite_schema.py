@@ -7,10 +7,16 @@ from pathlib import Path
 from durable_agent_team.gateway.stores import effect_schema, tool_charge_schema
 from durable_agent_team.gateway.stores.sqlite_file import Schema, open_file
 
-VERSION = 7
+VERSION = 8
 PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "cache_size = -16000")
 """`synchronous = FULL`: an answer is sent only after its charge is on disk. Group commit keeps that
 fast."""
+
+ACCOUNT_REVISIONS = """
+CREATE TRIGGER account_revisions AFTER UPDATE OF budget, status ON accounts
+  BEGIN UPDATE accounts SET revision = revision + 1 WHERE id = new.id; END
+"""
+"""By a trigger, so that a gateway of version 7 that still runs counts, too."""
 
 LEDGER_BY_SCOPE = (
     "CREATE INDEX ledger_by_scope ON ledger (account_id, scope, id) WHERE scope IS NOT NULL"
@@ -68,6 +74,7 @@ CREATE TABLE accounts (
   -- What the operator may have to pay upstream, and no account is charged for.
   possibly_billed_calls INTEGER NOT NULL DEFAULT 0,
   possibly_billed INTEGER NOT NULL DEFAULT 0,
+  revision INTEGER NOT NULL DEFAULT 0,
   CHECK (spent + reserved <= budget)
 ) STRICT, WITHOUT ROWID;
 
@@ -198,6 +205,11 @@ MIGRATIONS = {
         *tool_charge_schema.STATEMENTS,
     ),
     6: ("ALTER TABLE calls ADD COLUMN lease_ends REAL",),
+    7: (
+        "ALTER TABLE accounts ADD COLUMN revision INTEGER NOT NULL DEFAULT 0",
+        ACCOUNT_REVISIONS,
+        tool_charge_schema.REVISIONS,
+    ),
 }
 """The statements that lead from each version to the next one."""
 
@@ -223,4 +235,11 @@ def _statements() -> list[str]:
         for table in APPEND_ONLY
         for action in ("UPDATE", "DELETE")
     ]
-    return [*tables, *guards, *effect_schema.STATEMENTS, *tool_charge_schema.STATEMENTS]
+    return [
+        *tables,
+        ACCOUNT_REVISIONS,
+        *guards,
+        *effect_schema.STATEMENTS,
+        *tool_charge_schema.STATEMENTS,
+        tool_charge_schema.REVISIONS,
+    ]

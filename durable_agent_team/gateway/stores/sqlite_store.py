@@ -84,10 +84,12 @@ class SqliteStore:
         )
 
     async def change_account(
-        self, account_id: str, budget: int | None, status: str | None
+        self, account_id: str, budget: int | None, status: str | None, revision: int | None = None
     ) -> Account | StoreRefusal:
         return await self._writer.run(
-            lambda conn: sqlite_accounts.change(conn, account_id, budget, status, time.time())
+            lambda conn: sqlite_accounts.change(
+                conn, account_id, budget, status, time.time(), revision
+            )
         )
 
     async def transfer(

@@ -21,8 +21,11 @@ RETURNING = f"RETURNING {COLUMNS}"
 INSERT = """
 INSERT INTO tool_charges (account_id, key, amount, what, state, reserved_at)
 VALUES (?, ?, ?, ?, 'reserved', ?)
-ON CONFLICT DO UPDATE SET state = 'reserved', reserved_at = excluded.reserved_at, ended_at = NULL
+ON CONFLICT DO UPDATE SET state = 'reserved', reserved_at = excluded.reserved_at, ended_at = NULL,
+  revision = revision + 1
 """
+REPEAT = "UPDATE tool_charges SET revision = revision + 1 WHERE account_id = ? AND key = ?"
+"""So that no earlier attempt of the call can release what this one relies on."""
 END = "UPDATE tool_charges SET state = ?, ended_at = ? WHERE account_id = ? AND key = ?"
 LEDGER = f"""
 INSERT INTO ledger (account_id, created_at, idempotency_key, model, prompt_tokens,
@@ -37,21 +40,29 @@ class SqliteToolCharges:
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
 
-    async def reserve(self, key: ToolChargeKey, charge: ToolCharge) -> ToolChargeReply:
-        return await self._writer.run(lambda conn: reserve(conn, key, charge, time.time()))
+    async def reserve(
+        self, key: ToolChargeKey, charge: ToolCharge, revision: int | None = None
+    ) -> ToolChargeReply:
+        return await self._writer.run(
+            lambda conn: reserve(conn, key, charge, time.time(), revision)
+        )
 
     async def settle(self, key: ToolChargeKey) -> ToolChargeReply:
         return await self._writer.run(lambda conn: settle(conn, key, time.time()))
 
-    async def release(self, key: ToolChargeKey) -> ToolChargeReply:
-        return await self._writer.run(lambda conn: release(conn, key, time.time()))
+    async def release(self, key: ToolChargeKey, revision: int | None = None) -> ToolChargeReply:
+        return await self._writer.run(lambda conn: release(conn, key, time.time(), revision))
 
     async def read(self, key: ToolChargeKey) -> ToolCharge | None:
         return await self._writer.run(lambda conn: read(conn, key), durable=False)
 
 
 def reserve(
-    conn: sqlite3.Connection, key: ToolChargeKey, new: ToolCharge, now: float
+    conn: sqlite3.Connection,
+    key: ToolChargeKey,
+    new: ToolCharge,
+    now: float,
+    revision: int | None = None,
 ) -> ToolChargeReply:
     charge, account = read(conn, key), read_account(conn, key.account_id)
     if account is None:
@@ -60,8 +71,13 @@ def reserve(
         return ToolChargeReply(charge, account, ToolChargeRefusal.DISABLED)
     if charge is not None and charge.amount != new.amount:
         return ToolChargeReply(charge, account, ToolChargeRefusal.OTHER_AMOUNT)
-    if charge is not None and charge.state is not ToolChargeState.RELEASED:
+    if _has_changed(charge, revision):
+        return ToolChargeReply(charge, account, ToolChargeRefusal.CHANGED)
+    if charge is not None and charge.state is ToolChargeState.SETTLED:
         return ToolChargeReply(charge, account)
+    if charge is not None and charge.state is ToolChargeState.RESERVED:
+        conn.execute(REPEAT, (key.account_id, key.key))
+        return ToolChargeReply(read(conn, key), account)
     row = conn.execute(RESERVE + RETURNING, {"bound": new.amount, "id": key.account_id}).fetchone()
     if row is None:
         return ToolChargeReply(charge, account, ToolChargeRefusal.EXHAUSTED)
@@ -84,20 +100,31 @@ def settle(conn: sqlite3.Connection, key: ToolChargeKey, now: float) -> ToolChar
     return ToolChargeReply(read(conn, key), Account(*row), changed=True)
 
 
-def release(conn: sqlite3.Connection, key: ToolChargeKey, now: float) -> ToolChargeReply:
+def release(
+    conn: sqlite3.Connection, key: ToolChargeKey, now: float, revision: int | None = None
+) -> ToolChargeReply:
     charge, account = read(conn, key), read_account(conn, key.account_id)
     if charge is None or account is None:
         return ToolChargeReply(None, account, ToolChargeRefusal.NOT_FOUND)
     if charge.state is ToolChargeState.SETTLED:
         return ToolChargeReply(charge, account, ToolChargeRefusal.SETTLED)
+    if _has_changed(charge, revision):
+        return ToolChargeReply(charge, account, ToolChargeRefusal.CHANGED)
+    conn.execute(REPEAT, (key.account_id, key.key))
     if charge.state is ToolChargeState.RELEASED:
-        return ToolChargeReply(charge, account)
+        return ToolChargeReply(read(conn, key), account)
     row = conn.execute(RELEASE, {"bound": charge.amount, "id": key.account_id}).fetchone()
     conn.execute(END, (ToolChargeState.RELEASED.value, now, key.account_id, key.key))
     return ToolChargeReply(read(conn, key), Account(*row), changed=True)
 
 
 def read(conn: sqlite3.Connection, key: ToolChargeKey) -> ToolCharge | None:
-    query = "SELECT amount, what, state FROM tool_charges WHERE account_id = ? AND key = ?"
+    query = (
+        "SELECT amount, what, state, revision FROM tool_charges WHERE account_id = ? AND key = ?"
+    )
     row = conn.execute(query, (key.account_id, key.key)).fetchone()
-    return None if row is None else ToolCharge(row[0], row[1], ToolChargeState(row[2]))
+    return None if row is None else ToolCharge(row[0], row[1], ToolChargeState(row[2]), row[3])
+
+
+def _has_changed(charge: ToolCharge | None, revision: int | None) -> bool:
+    return revision not in (None, 0 if charge is None else charge.revision)

@@ -34,6 +34,8 @@ class RefusalReason(StrEnum):
     """A newer attempt of the call's scope has begun."""
     REPEATED = "request_repeated"
     """The client has sent this request of a scope again, which made the later one its holder."""
+    CHANGED = "changed_since"
+    """The account was changed after its client had read it."""
     CLIENT_LEFT = "client_left"
     """The client of a request in a scope left before its call was begun."""
 
@@ -232,9 +234,10 @@ class Store(Protocol):
         """The same calls one by one, oldest first."""
 
     async def change_account(
-        self, account_id: str, budget: int | None, status: str | None
+        self, account_id: str, budget: int | None, status: str | None, revision: int | None = None
     ) -> Account | StoreRefusal:
-        """Sets a new limit, a new status, or both. Disabling deletes the stored answers, and
+        """Sets a new limit, a new status, or both; with a `revision`, only of an account that still
+        has it. Disabling deletes the stored answers, and
         settles the tools' charges that are still reserved: the tools may have run."""
 
     async def transfer(

@@ -26,6 +26,8 @@ STATEMENTS = (
     """,
 )
 
+REVISIONS = "ALTER TABLE tool_charges ADD COLUMN revision INTEGER NOT NULL DEFAULT 1"
+
 OPEN = "FROM tool_charges WHERE account_id = :id AND state = 'reserved'"
 SETTLE_OPEN = (
     f"""

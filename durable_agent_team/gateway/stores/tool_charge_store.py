@@ -27,6 +27,8 @@ class ToolChargeRefusal(StrEnum):
     OTHER_AMOUNT = "idempotency_conflict"
     SETTLED = "charge_settled"
     RELEASED = "charge_released"
+    CHANGED = "changed_since"
+    """Another request for the charge came after its client had read it."""
     NOT_FOUND = "not_found"
     """Nothing was reserved under the key."""
     NO_ACCOUNT = "no_account"
@@ -44,6 +46,8 @@ class ToolCharge:
     what: str
     """What is paid for, for people: the tool's name."""
     state: ToolChargeState = ToolChargeState.RESERVED
+    revision: int = 0
+    """How often it was reserved and released, repetitions included. Nothing under the key is 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +63,17 @@ class ToolChargeReply:
 
 class ToolChargeStore(Protocol):
     """Every method is one transaction, and raises `StoreError` where the database fails. What
-    changes a charge is on disk when it returns."""
+    changes a charge is on disk when it returns. With a `revision`, it is carried out only if the
+    charge still has it."""
 
-    async def reserve(self, key: ToolChargeKey, charge: ToolCharge) -> ToolChargeReply:
+    async def reserve(
+        self, key: ToolChargeKey, charge: ToolCharge, revision: int | None = None
+    ) -> ToolChargeReply:
         """Reserves the amount if it fits. What is reserved or settled under the key stays so."""
 
     async def settle(self, key: ToolChargeKey) -> ToolChargeReply:
         """Charges the account, also a disabled one: the tool has run."""
 
-    async def release(self, key: ToolChargeKey) -> ToolChargeReply: ...
+    async def release(self, key: ToolChargeKey, revision: int | None = None) -> ToolChargeReply: ...
 
     async def read(self, key: ToolChargeKey) -> ToolCharge | None: ...

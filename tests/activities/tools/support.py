@@ -14,6 +14,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.tools.called_tool import CalledTool
 from activities.tools.mcp.sessions import McpSessions
 from activities.tools.tool_activities import Tools
+from durable_agent_team.atxp.exceptions import ProviderRefused
 from durable_agent_team.atxp.tool_charges import ToolCharge
 from durable_agent_team.blobs.store import BlobStore, NoBlobs
 from durable_agent_team.blobs.texts import Texts
@@ -100,8 +101,16 @@ class FakeCharges:
         self.state = "reserved"
         """Of what is reserved: `settled` where the account has paid before."""
 
+    async def read(self, key: SecretStr, charge: str) -> ToolCharge:
+        raise ProviderRefused("GET", 404, "")
+
     async def reserve(
-        self, key: SecretStr, charge: str, amount_usd: Decimal, what: str
+        self,
+        key: SecretStr,
+        charge: str,
+        amount_usd: Decimal,
+        what: str,
+        revision: int | None = None,
     ) -> ToolCharge:
         self._do(f"reserve {amount_usd} for {what}", charge)
         return ToolCharge(charge, amount_usd, self.state)
@@ -109,7 +118,7 @@ class FakeCharges:
     async def settle(self, key: SecretStr, charge: str) -> None:
         self._do("settle", charge)
 
-    async def release(self, key: SecretStr, charge: str) -> ToolCharge:
+    async def release(self, key: SecretStr, charge: str, revision: int | None = None) -> ToolCharge:
         self._do("release", charge)
         return ToolCharge(charge, Decimal(0), "released")
 

@@ -3,7 +3,9 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from activities.tools.tool_listing import _check_amount
 from durable_agent_team.atxp.account_api import AtxpAccounts
 from durable_agent_team.atxp.exceptions import ProviderRefused, Unreachable
 from durable_agent_team.atxp.httpx_client import HttpxClient
-from durable_agent_team.atxp.tool_charges import ToolCharges
+from durable_agent_team.atxp.tool_charges import ToolCharge, ToolCharges
 from durable_agent_team.blobs.store import NoBlobs
 from durable_agent_team.blobs.texts import Texts
 from durable_agent_team.contracts.call import AccountRef
@@ -56,6 +58,7 @@ from tests.support.gateway import running_gateway
 from tests.support.memory_blobs import MemoryBlobs
 from tests.support.upstream import ScriptedUpstream
 
+PRICE = Decimal("0.25")
 REFUND = PythonTool(python="shop.tools:refund")
 ABOVE: dict[str, Any] = {
     "approve": ApprovalRule.ABOVE_USD,
@@ -82,6 +85,86 @@ class SlowFunctions(FakeFunctions):
         self.is_inside.set()
         await self.may_return.wait()
         return await super().call(*given, **more)
+
+
+class StandsStill(ToolCharges):
+    """As the process does before the request `at` is sent, once, while `meanwhile` happens."""
+
+    def __init__(self, http: HttpxClient, url: str, at: str) -> None:
+        super().__init__(http, url)
+        self.at = at
+        self.meanwhile: Callable[[], Awaitable[object]] = never
+
+    async def _send(
+        self, method: str, url: str, key: SecretStr, order: Any = None, revision: int | None = None
+    ) -> ToolCharge:
+        if method == "POST" and url.endswith(self.at):
+            self.at = "done"
+            await self.meanwhile()
+        return await super()._send(method, url, key, order, revision)
+
+
+async def never() -> None:
+    pytest.fail("not set")
+
+
+@dataclass
+class Paying:
+    """The activities at a real gateway. The worker `first` stands still before a request."""
+
+    rooms: Rooms
+    accounts: AtxpAccounts
+    given: ToolOrder
+    still: StandsStill
+    first: Tools
+    second: Tools
+    slow: SlowFunctions
+
+    @property
+    def account(self) -> AccountRef:
+        assert self.given.account is not None
+        return self.given.account
+
+    async def run(self, of: Tools, client: FakeClient | None = None) -> ToolResult:
+        environment = context(client=client or FakeClient())
+        result = await environment.run(of.call_tool, self.given)
+        assert isinstance(result, ToolResult)
+        return result
+
+    async def end(self, settle: bool) -> None:
+        """A person decides."""
+        end = ChargeEnd(account=self.account, key=self.given.key, amount_usd=PRICE, settle=settle)
+        await context().run(self.second.end_charge, end)
+
+    async def reserved(self) -> Decimal:
+        return (await self.accounts.read(self.account.account_id)).reserved_usd
+
+    async def paid(self) -> list[tuple[str | None, Decimal]]:
+        lines = await self.accounts.charges(self.account.account_id)
+        return [(line.idempotency_key, line.amount_usd) for line in lines]
+
+
+@asynccontextmanager
+async def paying_for(rooms: Rooms, at: str) -> AsyncIterator[Paying]:
+    async with (
+        ScriptedUpstream([]) as upstream,
+        running_gateway(upstream.url) as gateway,
+        HttpxClient() as http,
+    ):
+        accounts = AtxpAccounts(http, gateway.base_url, SecretStr(gateway.parent_key))
+        opened = await accounts.open("clerk", Decimal(1), "open")
+        still, slow = StandsStill(http, gateway.base_url, at), SlowFunctions()
+        first, second = (
+            Tools(McpSessions({}), functions, FakeBuiltIns(), charges, SEALER, Texts(NoBlobs()))
+            for functions, charges in (
+                (rooms.functions, still),
+                (slow, ToolCharges(http, gateway.base_url)),
+            )
+        )
+        sealed = SEALER.seal(opened.api_key, opened.account_id)
+        ref = AccountRef(agent="clerk", account_id=opened.account_id, sealed_key=sealed)
+        given = (await refunding(rooms, price_usd=PRICE)).model_copy(update={"account": ref})
+        yield Paying(rooms, accounts, given, still, first, second, slow)
 
 
 async def boxed(rooms: Rooms, *tools: Any, **servers: ToolServer) -> ToolBox:
@@ -383,49 +466,85 @@ async def test_the_charge_of_an_attempt_that_was_given_up_is_that_of_the_next_on
 ) -> None:
     """Its worker stood still after it had reserved the price. It goes on while another worker is
     inside of the tool, and must not give the price back."""
-    price = Decimal("0.25")
-    async with (
-        ScriptedUpstream([]) as upstream,
-        running_gateway(upstream.url) as gateway,
-        HttpxClient() as http,
-    ):
-        accounts = AtxpAccounts(http, gateway.base_url, SecretStr(gateway.parent_key))
-        opened = await accounts.open("clerk", Decimal(1), "open")
-        charges = ToolCharges(http, gateway.base_url)
-        texts, opened_sessions = Texts(NoBlobs()), McpSessions({})
-        slow = SlowFunctions()
-        tools = [
-            Tools(opened_sessions, functions, FakeBuiltIns(), charges, SEALER, texts)
-            for functions in (rooms.functions, slow)
-        ]
-        sealed = SEALER.seal(opened.api_key, opened.account_id)
-        ref = AccountRef(agent="clerk", account_id=opened.account_id, sealed_key=sealed)
-        given = (await refunding(rooms, price_usd=price)).model_copy(update={"account": ref})
+    async with paying_for(rooms, at="never") as paying:
+        seconds = list[asyncio.Task[ToolResult]]()
 
-        class StandsStill(FakeClient):
+        class GivenUp(FakeClient):
             async def heartbeat(self, *details: Any) -> None:
                 if details != ("sent",):
                     return
-                second = asyncio.create_task(run(FakeClient(), tools[1]))
-                self.second = second
-                await slow.is_inside.wait()
+                if not seconds:
+                    seconds.append(asyncio.create_task(paying.run(paying.second)))
+                    await paying.slow.is_inside.wait()
                 raise RPCError("given up", RPCStatusCode.NOT_FOUND, b"")
 
-        async def run(client: Any, of: Tools) -> ToolResult:
-            environment = context(client=client)
-            result = await environment.run(of.call_tool, given)
-            assert isinstance(result, ToolResult)
-            return result
-
-        first = StandsStill()
         with pytest.raises(ApplicationError, match="nothing was sent"):
-            await run(first, tools[0])
-        assert (await accounts.read(opened.account_id)).reserved_usd == price
-        slow.may_return.set()
-        assert (await first.second).charged_usd == price
+            await paying.run(paying.first, GivenUp())
+        assert await paying.reserved() == PRICE
+        paying.slow.may_return.set()
+        assert (await seconds[0]).charged_usd == PRICE
         assert rooms.functions.called == []
-        [line] = await accounts.charges(opened.account_id)
-        assert (line.idempotency_key, line.amount_usd) == (given.key, price)
+        assert await paying.paid() == [(paying.given.key, PRICE)]
+
+
+async def test_a_worker_that_stands_still_before_it_gives_a_price_back(rooms: Rooms) -> None:
+    """Temporal had confirmed the attempt. The next one relies on the price when it goes on."""
+    async with paying_for(rooms, at="/release") as paying:
+        seconds = list[asyncio.Task[ToolResult]]()
+
+        async def meanwhile() -> None:
+            seconds.append(asyncio.create_task(paying.run(paying.second)))
+            await paying.slow.is_inside.wait()
+
+        paying.still.meanwhile = meanwhile
+        rooms.functions.result = ToolUnreachable("no such module")
+        with pytest.raises(ApplicationError, match="no such module"):
+            await paying.run(paying.first)
+        assert await paying.reserved() == PRICE
+        paying.slow.may_return.set()
+        assert (await seconds[0]).charged_usd == PRICE
+        assert await paying.paid() == [(paying.given.key, PRICE)]
+
+
+@pytest.mark.parametrize("second", [True, False])
+@pytest.mark.parametrize("settle", [True, False])
+async def test_a_worker_that_stands_still_before_it_reserves_a_price(
+    rooms: Rooms, second: bool, settle: bool
+) -> None:
+    """When it goes on, a person has decided about the call: after another attempt of it, or after
+    none that has come as far. Nothing is reserved any more that closing would charge."""
+    async with paying_for(rooms, at="/charges") as paying:
+
+        async def meanwhile() -> None:
+            if second:
+                running = asyncio.create_task(paying.run(paying.second))
+                await paying.slow.is_inside.wait()
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
+            await paying.end(settle)
+
+        paying.still.meanwhile = meanwhile
+        with pytest.raises(ApplicationError, match="another attempt of this call") as caught:
+            await paying.run(paying.first)
+        assert not failure_of(caught.value).sent
+        assert rooms.functions.called == []
+        assert await paying.reserved() == 0
+        assert await paying.paid() == [(paying.given.key, PRICE)] * (second and settle)
+
+
+async def test_what_was_reserved_without_an_answer_is_given_back(rooms: Rooms) -> None:
+    """The gateway reserved it, and its answer was lost."""
+    async with paying_for(rooms, at="never") as paying:
+        reserve = paying.still.reserve
+
+        async def lost(*given: Any) -> ToolCharge:
+            await reserve(*given)
+            raise Unreachable("the connection broke")
+
+        paying.still.reserve = lost  # type: ignore[method-assign, assignment]
+        with pytest.raises(ApplicationError, match="broke"):
+            await paying.run(paying.first)
+        assert await paying.reserved() == 0
 
 
 async def test_an_effect_that_was_paid_for_is_repeated_only_when_a_person_says_so(
