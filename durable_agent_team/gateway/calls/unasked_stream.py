@@ -7,9 +7,12 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from durable_agent_team.gateway.calls.answer_shapes import usual_chunk
 from durable_agent_team.gateway.calls.charge import ReportedUsage
 from durable_agent_team.gateway.calls.sse import BOM, DONE, EventParser, apart
+from durable_agent_team.gateway.calls.tool_call_ids import CallPlaces
 from durable_agent_team.gateway.calls.upstream_json import upstream_object
+from durable_agent_team.gateway.doors.chat_answer import content_text, object_of
 from durable_agent_team.gateway.json_bodies import dump
 
 EVENTS = re.compile(rb"(\xef\xbb\xbf)?\s*(data|event|id|retry)?:")
@@ -30,7 +33,10 @@ def whole_answer(raw: bytes) -> bytes:
     events = [part for each in (*parser.feed(raw), *parser.finish()) for part in apart(each)]
     done = any(each.data.strip() == DONE for each in events)
     for each in events:
-        if (chunk := upstream_object(each.data)) is not None:
+        chunk = upstream_object(each.data)
+        if each.name == b"error" and not (chunk or {}).get("error"):
+            answer.error = answer.error or chunk or each.data.decode(errors="replace")
+        elif chunk is not None:
             answer.add(chunk)
     return dump(answer.whole) if answer.is_over or (done and answer.has_choice) else raw
 
@@ -39,7 +45,8 @@ def whole_answer(raw: bytes) -> bytes:
 class _Answer:
     head: dict[str, Any] = field(default_factory=dict)
     message: dict[str, Any] = field(default_factory=lambda: {"role": "assistant", "content": None})
-    calls: dict[Any, dict[str, Any]] = field(default_factory=dict)
+    calls: dict[int, dict[str, Any]] = field(default_factory=dict)
+    places: CallPlaces = field(default_factory=CallPlaces)
     finish: Any = None
     has_choice: bool = False
     error: Any = None
@@ -52,7 +59,9 @@ class _Answer:
     @property
     def whole(self) -> dict[str, Any]:
         calls = {"tool_calls": list(self.calls.values())} if self.calls else {}
-        choice = {"index": 0, "message": {**self.message, **calls}, "finish_reason": self.finish}
+        broke_off = "error" if self.error and not self.finish else None
+        message = {**self.message, **calls}
+        choice = {"index": 0, "message": message, "finish_reason": self.finish or broke_off}
         return {
             **self.head,
             "object": "chat.completion",
@@ -66,10 +75,11 @@ class _Answer:
         for name in HEAD:
             if chunk.get(name):
                 self.head[name] = chunk[name]
-        self.error = self.error or chunk.get("error")
+        self.error = self.error or chunk.get("error") or object_of(chunk, "x_groq").get("error")
         choices = chunk.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices else None
         if isinstance(choice, dict):
+            usual_chunk([choice], functions=True)
             self.has_choice = True
             self.finish = choice.get("finish_reason") or self.finish
             self.error = self.error or choice.get("error")
@@ -80,20 +90,38 @@ class _Answer:
     def _add_delta(self, delta: dict[str, Any]) -> None:
         for name in TEXTS:
             if isinstance(text := delta.get(name), str):
-                self.message[name] = (self.message.get(name) or "") + text
+                self._add_text(name, text)
+        if isinstance(parts := delta.get("content"), list):  # Mistral's
+            self._add_text("content", content_text(delta))
+            self._add_text("reasoning_content", "".join(map(_thought, parts)))
+        if isinstance(called := delta.get("function_call"), dict):
+            self._add_function(self.message.setdefault("function_call", {"arguments": ""}), called)
         calls = delta.get("tool_calls")
-        for number, part in enumerate(calls if isinstance(calls, list) else []):
+        for part in calls if isinstance(calls, list) else []:
             if isinstance(part, dict):
-                self._add_call(part.get("index", number), part)
+                self._add_call(part)
 
-    def _add_call(self, index: Any, part: dict[str, Any]) -> None:
-        place = index if isinstance(index, int) else 0
+    def _add_text(self, name: str, text: str) -> None:
+        if text or name in self.message:
+            self.message[name] = (self.message.get(name) or "") + text
+
+    def _add_call(self, part: dict[str, Any]) -> None:
+        place, _ = self.places.place(part)
         call = self.calls.setdefault(place, {"type": "function", "function": {"arguments": ""}})
-        if part.get("id"):
+        if part.get("id") and "id" not in call:
             call["id"] = part["id"]
-        function = part.get("function")
-        if isinstance(function, dict):
-            if isinstance(function.get("name"), str):
-                call["function"]["name"] = function["name"]
-            if isinstance(function.get("arguments"), str):
-                call["function"]["arguments"] += function["arguments"]
+        if isinstance(function := part.get("function"), dict):
+            self._add_function(call["function"], function)
+
+    @staticmethod
+    def _add_function(known: dict[str, Any], more: dict[str, Any]) -> None:
+        if isinstance(name := more.get("name"), str) and name:
+            known["name"] = name
+        if isinstance(more.get("arguments"), str):
+            known["arguments"] += more["arguments"]
+
+
+def _thought(part: Any) -> str:
+    """Of a part of type `thinking`, whose thinking is a list of parts."""
+    inner = part.get("thinking") if isinstance(part, dict) else None
+    return content_text({"content": inner}) if isinstance(inner, list) else ""
