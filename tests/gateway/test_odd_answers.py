@@ -285,3 +285,22 @@ async def test_an_error_in_an_unasked_stream_is_no_answer(
         reply = await agent.chat()
         assert reply.status == status, reply.text
         assert bool(await agent.ledger()) == charged
+
+
+def test_the_reasoning_of_an_unasked_stream_can_go_back() -> None:
+    """OpenRouter's details come in parts of one index, and must come back whole."""
+    text = {"type": "reasoning.text", "format": "anthropic-claude-v1", "index": 0}
+    other = {"type": "reasoning.encrypted", "data": "x", "id": "r", "index": 1}
+    raw = events(
+        delta(reasoning_details=[{**text, "text": "H"}]),
+        delta(reasoning_details=[{**text, "text": "m.", "signature": None}]),
+        delta(reasoning_details=[{**text, "signature": "s"}]),
+        delta(reasoning_details=[other]),
+        delta("stop", content="hi"),
+    )
+    whole = upstream_object(whole_answer(raw))
+    assert whole is not None
+    assert whole["choices"][0]["message"]["reasoning_details"] == [
+        {**text, "text": "Hm.", "signature": "s"},
+        other,
+    ]

@@ -13,10 +13,13 @@ from durable_agent_team.gateway.calls.sse import BOM, DONE, EventParser, apart
 from durable_agent_team.gateway.calls.tool_call_ids import CallPlaces
 from durable_agent_team.gateway.calls.upstream_json import upstream_object
 from durable_agent_team.gateway.doors.chat_answer import content_text, object_of
+from durable_agent_team.gateway.doors.reasoning_details import DETAILS, joined_details
+from durable_agent_team.gateway.doors.thinking import BLOCKS, merged, valid_blocks
 from durable_agent_team.gateway.json_bodies import dump
 
 EVENTS = re.compile(rb"(\xef\xbb\xbf)?\s*(data|event|id|retry)?:")
 TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
+ENDING = ("native_finish_reason", "stop_sequence")
 HEAD = ("id", "model", "created", "system_fingerprint", "service_tier")
 
 
@@ -47,6 +50,9 @@ class _Answer:
     message: dict[str, Any] = field(default_factory=lambda: {"role": "assistant", "content": None})
     calls: dict[int, dict[str, Any]] = field(default_factory=dict)
     places: CallPlaces = field(default_factory=CallPlaces)
+    blocks: list[dict[str, Any]] = field(default_factory=list)
+    details: list[Any] = field(default_factory=list)
+    ending: dict[str, Any] = field(default_factory=dict)
     finish: Any = None
     has_choice: bool = False
     error: Any = None
@@ -58,10 +64,15 @@ class _Answer:
 
     @property
     def whole(self) -> dict[str, Any]:
-        calls = {"tool_calls": list(self.calls.values())} if self.calls else {}
+        calls: dict[str, Any] = {"tool_calls": list(self.calls.values())} if self.calls else {}
+        if self.blocks:
+            calls[BLOCKS] = merged(self.blocks)
+        if self.details:
+            calls[DETAILS] = self.details
         broke_off = "error" if self.error and not self.finish else None
         message = {**self.message, **calls}
-        choice = {"index": 0, "message": message, "finish_reason": self.finish or broke_off}
+        finish = self.finish or broke_off
+        choice = {"index": 0, "message": message, "finish_reason": finish, **self.ending}
         return {
             **self.head,
             "object": "chat.completion",
@@ -83,6 +94,7 @@ class _Answer:
             self.has_choice = True
             self.finish = choice.get("finish_reason") or self.finish
             self.error = self.error or choice.get("error")
+            self.ending |= {name: choice[name] for name in ENDING if choice.get(name)}
             delta = choice.get("delta")
             if isinstance(delta, dict):
                 self._add_delta(delta)
@@ -94,6 +106,9 @@ class _Answer:
         if isinstance(parts := delta.get("content"), list):  # Mistral's
             self._add_text("content", content_text(delta))
             self._add_text("reasoning_content", "".join(map(_thought, parts)))
+        self.blocks += valid_blocks(delta.get(BLOCKS))
+        if isinstance(details := delta.get(DETAILS), list):
+            self.details = joined_details(self.details, details)
         if isinstance(called := delta.get("function_call"), dict):
             self._add_function(self.message.setdefault("function_call", {"arguments": ""}), called)
         calls = delta.get("tool_calls")

@@ -16,6 +16,7 @@ from durable_agent_team.gateway.doors.fields import Json
 DETAILS = "reasoning_details"
 ENCRYPTED = "reasoning.encrypted"
 FORMAT = "openai-responses-v1"
+TEXTS = ("text", "summary")
 
 
 def detail_of(item: Json, index: int, before: int, origin: str) -> Json | None:
@@ -60,6 +61,30 @@ def details_from(origin: str | None, value: Any) -> list[Any]:
     produced over Responses."""
     details = value if isinstance(value, list) else []
     return [each for each in details if _origin(each) == origin]
+
+
+def joined_details(known: list[Any], parts: list[Any]) -> list[Any]:
+    """Whole entries from those of a stream, whose texts come in parts of the same index."""
+    found = list(known)
+    for part in parts:
+        last = found[-1] if found else None
+        if isinstance(part, dict) and isinstance(last, dict) and _continues(part, last):
+            more = {
+                name: (last.get(name) or "") + each
+                for name in TEXTS
+                if isinstance(each := part.get(name), str)
+                and isinstance(last.get(name), str | None)
+            }
+            found[-1] = {**last, **{k: v for k, v in part.items() if v is not None}, **more}
+        else:
+            found.append(part)
+    return found
+
+
+def _continues(part: Json, last: Json) -> bool:
+    same = all(part.get(name) == last.get(name) for name in ("type", "index"))
+    is_whole = part.get("type") == ENCRYPTED and "data" in part
+    return same and part.get("index") is not None and not is_whole
 
 
 def _origin(detail: Any) -> Any:
