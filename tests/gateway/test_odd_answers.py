@@ -3,6 +3,7 @@ they are paid once and handed on."""
 
 import gzip
 import json
+import time
 from typing import Any
 
 import aiohttp
@@ -304,3 +305,22 @@ def test_the_reasoning_of_an_unasked_stream_can_go_back() -> None:
         {**text, "text": "Hm.", "signature": "s"},
         other,
     ]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        lambda text: {"content": text},
+        lambda text: {"reasoning_content": text},
+        lambda text: {"tool_calls": [{"index": 0, "function": {"arguments": text}}]},
+        lambda text: {"thinking_blocks": [{"type": "thinking", "thinking": text, "signature": ""}]},
+        lambda text: {"reasoning_details": [{"type": "reasoning.text", "index": 0, "text": text}]},
+    ],
+)
+def test_many_parts_of_a_long_text_take_linear_time(parts: Any) -> None:
+    """Each part was copied together with all before it, in the event loop."""
+    raw = events(delta(**parts("x" * 3_000_000)), *[delta(**parts("y"))] * 20_000, delta("stop"))
+    began = time.process_time()
+    whole = upstream_object(whole_answer(raw))
+    assert time.process_time() - began < 4
+    assert "x" + "y" * 20_000 in json.dumps(whole)

@@ -36,6 +36,7 @@ class CallPlaces:
     """Of the calls so far."""
     _by_id: dict[str, int] = field(default_factory=dict)
     _by_index: dict[int | str, int] = field(default_factory=dict)
+    _with_id: set[int] = field(default_factory=set)
 
     def place(self, call: Json) -> tuple[int, bool]:
         """The number of the chunk's call, and whether it begins there."""
@@ -53,6 +54,7 @@ class CallPlaces:
         self.names[place] = self.names[place] or name
         if identity:
             self._by_id.setdefault(identity, place)
+            self._with_id.add(place)
         if index is not None:
             self._by_index[index] = place
         return place, begins
@@ -62,8 +64,8 @@ class CallPlaces:
             return self._by_id[identity]
         if index is not None and index in self._by_index:
             place = self._by_index[index]
-            has_id = place in self._by_id.values()
-            is_other = bool(identity and name and self.names[place] and has_id)
+            known = self.names[place] and place in self._with_id
+            is_other = bool(identity and name and known)
             return None if is_other else place
         begins = name or (identity and index is None) or not self.names
         return None if begins or identity else len(self.names) - 1

@@ -45,10 +45,39 @@ def whole_answer(raw: bytes) -> bytes:
 
 
 @dataclass
+class _Call:
+    """One of tools, or a function by its older name."""
+
+    identity: Any = None
+    name: str = ""
+    arguments: list[str] = field(default_factory=list)
+
+    def add(self, function: Any) -> None:
+        if isinstance(function, dict):
+            if isinstance(name := function.get("name"), str) and name:
+                self.name = name
+            if isinstance(text := function.get("arguments"), str):
+                self.arguments.append(text)
+
+    @property
+    def function(self) -> dict[str, Any]:
+        named = {"name": self.name} if self.name else {}
+        return {"arguments": "".join(self.arguments), **named}
+
+    @property
+    def whole(self) -> dict[str, Any]:
+        identity = {"id": self.identity} if self.identity else {}
+        return {"type": "function", "function": self.function, **identity}
+
+
+@dataclass
 class _Answer:
+    """Texts are kept in parts until the end, so that many short ones take linear time."""
+
     head: dict[str, Any] = field(default_factory=dict)
-    message: dict[str, Any] = field(default_factory=lambda: {"role": "assistant", "content": None})
-    calls: dict[int, dict[str, Any]] = field(default_factory=dict)
+    texts: dict[str, list[str]] = field(default_factory=dict)
+    function: _Call | None = None
+    calls: dict[int, _Call] = field(default_factory=dict)
     places: CallPlaces = field(default_factory=CallPlaces)
     blocks: list[dict[str, Any]] = field(default_factory=list)
     details: list[Any] = field(default_factory=list)
@@ -64,15 +93,9 @@ class _Answer:
 
     @property
     def whole(self) -> dict[str, Any]:
-        calls: dict[str, Any] = {"tool_calls": list(self.calls.values())} if self.calls else {}
-        if self.blocks:
-            calls[BLOCKS] = merged(self.blocks)
-        if self.details:
-            calls[DETAILS] = self.details
         broke_off = "error" if self.error and not self.finish else None
-        message = {**self.message, **calls}
         finish = self.finish or broke_off
-        choice = {"index": 0, "message": message, "finish_reason": finish, **self.ending}
+        choice = {"index": 0, "message": self.message, "finish_reason": finish, **self.ending}
         return {
             **self.head,
             "object": "chat.completion",
@@ -80,6 +103,18 @@ class _Answer:
             **({"error": self.error} if self.error else {}),
             **self.reported.fields,
         }
+
+    @property
+    def message(self) -> dict[str, Any]:
+        texts = {name: "".join(parts) for name, parts in self.texts.items()}
+        more: dict[str, Any] = {
+            "function_call": self.function.function if self.function else None,
+            "tool_calls": [each.whole for each in self.calls.values()],
+            BLOCKS: merged(self.blocks),
+            DETAILS: joined_details(self.details),
+        }
+        said = {name: each for name, each in more.items() if each}
+        return {"role": "assistant", "content": None, **texts, **said}
 
     def add(self, chunk: dict[str, Any]) -> None:
         self.reported.add(chunk)
@@ -107,33 +142,22 @@ class _Answer:
             self._add_text("content", content_text(delta))
             self._add_text("reasoning_content", "".join(map(_thought, parts)))
         self.blocks += valid_blocks(delta.get(BLOCKS))
-        if isinstance(details := delta.get(DETAILS), list):
-            self.details = joined_details(self.details, details)
+        details = delta.get(DETAILS)
+        self.details += details if isinstance(details, list) else []
         if isinstance(called := delta.get("function_call"), dict):
-            self._add_function(self.message.setdefault("function_call", {"arguments": ""}), called)
+            self.function = self.function or _Call()
+            self.function.add(called)
         calls = delta.get("tool_calls")
         for part in calls if isinstance(calls, list) else []:
             if isinstance(part, dict):
-                self._add_call(part)
+                place, _ = self.places.place(part)
+                call = self.calls.setdefault(place, _Call())
+                call.identity = call.identity or part.get("id")
+                call.add(part.get("function"))
 
     def _add_text(self, name: str, text: str) -> None:
-        if text or name in self.message:
-            self.message[name] = (self.message.get(name) or "") + text
-
-    def _add_call(self, part: dict[str, Any]) -> None:
-        place, _ = self.places.place(part)
-        call = self.calls.setdefault(place, {"type": "function", "function": {"arguments": ""}})
-        if part.get("id") and "id" not in call:
-            call["id"] = part["id"]
-        if isinstance(function := part.get("function"), dict):
-            self._add_function(call["function"], function)
-
-    @staticmethod
-    def _add_function(known: dict[str, Any], more: dict[str, Any]) -> None:
-        if isinstance(name := more.get("name"), str) and name:
-            known["name"] = name
-        if isinstance(more.get("arguments"), str):
-            known["arguments"] += more["arguments"]
+        if text or name == "content":
+            self.texts.setdefault(name, []).append(text)
 
 
 def _thought(part: Any) -> str:

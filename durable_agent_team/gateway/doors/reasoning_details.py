@@ -63,25 +63,28 @@ def details_from(origin: str | None, value: Any) -> list[Any]:
     return [each for each in details if _origin(each) == origin]
 
 
-def joined_details(known: list[Any], parts: list[Any]) -> list[Any]:
+def joined_details(parts: list[Any]) -> list[Any]:
     """Whole entries from those of a stream, whose texts come in parts of the same index."""
-    found = list(known)
+    found: list[Any] = []
+    texts: list[dict[str, list[str]]] = []
     for part in parts:
-        last = found[-1] if found else None
-        if isinstance(part, dict) and isinstance(last, dict) and _continues(part, last):
-            more = {
-                name: (last.get(name) or "") + each
-                for name in TEXTS
-                if isinstance(each := part.get(name), str)
-                and isinstance(last.get(name), str | None)
-            }
-            found[-1] = {**last, **{k: v for k, v in part.items() if v is not None}, **more}
-        else:
-            found.append(part)
+        if not found or not _continues(part, found[-1]):
+            found.append(dict(part) if isinstance(part, dict) else part)
+            texts.append({})
+        elif isinstance(part, dict):
+            found[-1] |= {name: each for name, each in part.items() if each is not None}
+        for name in TEXTS if isinstance(part, dict) else ():
+            if isinstance(text := part.get(name), str):
+                texts[-1].setdefault(name, []).append(text)
+    for whole, written in zip(found, texts, strict=True):
+        if written:
+            whole |= {name: "".join(each) for name, each in written.items()}
     return found
 
 
-def _continues(part: Json, last: Json) -> bool:
+def _continues(part: Any, last: Any) -> bool:
+    if not isinstance(part, dict) or not isinstance(last, dict):
+        return False
     same = all(part.get(name) == last.get(name) for name in ("type", "index"))
     is_whole = part.get("type") == ENCRYPTED and "data" in part
     return same and part.get("index") is not None and not is_whole

@@ -46,6 +46,9 @@ SPOKEN: Mapping[str, Callable[[str], Chunks]] = {
 """What makes chunks of a chat of the events that an upstream sends at a path of its own."""
 CONNECT_SECONDS = 10.0
 MAX_REASON = 300
+QUICK_BYTES = 64 * 1024
+"""A stream that was not asked for and is longer is put together beside the event loop: of 4 MB,
+that takes seconds."""
 ANTHROPIC_VERSION = "2023-06-01"
 """Anthropic's reference, "Versions". A models file can send another one as a header."""
 CAUSES = {
@@ -137,6 +140,8 @@ class HttpUpstream:
             raw = self._secrets.body(await read_body(response, self._limits.max_answer_bytes))
         except BodyNotUnpacked as error:
             return str(error).encode()
+        if len(raw) > QUICK_BYTES and EVENTS.match(raw):
+            return await asyncio.to_thread(self._translated, raw, request)
         return self._translated(raw, request)
 
     @staticmethod
