@@ -53,11 +53,13 @@ BY_STATUS = {
     425: ErrorType.UPSTREAM_UNAVAILABLE,
     429: ErrorType.RATE_LIMITED,
     498: ErrorType.RATE_LIMITED,  # Groq's flex tier has no room
+    499: ErrorType.UPSTREAM_UNAVAILABLE,  # the provider has cancelled the call
 }
 GATEWAY_LIMIT_CODES = {"upstream_timeout", "upstream_too_long", "limit_reached"}
 """Codes of our gateway, which reports with them what the call may have cost."""
-OPERATOR_STATUSES = (401, 403)
-"""With these an upstream refuses the gateway's operator, not the agent."""
+OPERATOR_STATUSES = (401, 403, *range(300, 400))
+"""With these an upstream refuses the gateway's operator, not the agent; a redirect says that it is
+elsewhere."""
 COUNTED_CODES = {
     "upstream_broke_off",
     "upstream_timeout",

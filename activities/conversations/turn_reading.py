@@ -13,6 +13,7 @@ from activities.calls.answer_reading import Reading
 from activities.conversations.action_form import ANSWER
 from activities.conversations.carried_fields import carried_fields
 from activities.conversations.conversation_body import definitions_of
+from activities.conversations.leaked_calls import leaked_call
 from activities.judging.judge import Judge
 from durable_agent_team.contracts.bounded_text import cut
 from durable_agent_team.contracts.call import CallRequest
@@ -35,6 +36,10 @@ MAX_SHOWN = 1_000
 """Characters of a schema, or of wrong arguments, in a problem."""
 MUST_ACT = "Call a tool first: {names} must succeed before you answer."
 MUST_ANSWER = "No tool can be called any more. Answer now, from what you know."
+AS_TEXT = (
+    "The answer has a call of a tool as text ({mark}), so no tool was called: the model's server"
+    " does not read its calls. Use the tools of the request, or answer without this markup."
+)
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,8 @@ async def spoken(
         if conversation.must_act and reading.ending is not Ending.REFUSAL:
             names = " or ".join(conversation.offered or ("one",))
             return Spoken(answer=answer, problem=MUST_ACT.format(names=names))
+        if conversation.native and (mark := leaked_call(answer)):
+            return Spoken(answer=answer, problem=AS_TEXT.format(mark=mark))
         return Spoken(answer=answer)
     if conversation.offered == ():
         return Spoken(answer=answer, problem="" if answer.strip() else MUST_ANSWER)
@@ -91,6 +98,8 @@ async def spoken(
 def _asked_natively(message: Mapping[str, Any]) -> list[_Asked]:
     """The calls of OpenAI's `tool_calls`; some servers give the arguments as an object."""
     found = message.get("tool_calls")
+    if not found and isinstance(message.get("function_call"), Mapping):  # its older name
+        found = [{"function": message["function_call"]}]
     asked = []
     for each in found if isinstance(found, list) else []:
         function = each.get("function") if isinstance(each, Mapping) else None
@@ -154,7 +163,7 @@ async def _one(
     reading: Reading,
     judge: Judge,
 ) -> ToolCall:
-    name = cut(asked.name, MAX_TOOL_NAME)
+    name = cut(_plain_name(asked.name, schemas), MAX_TOOL_NAME)
     text, problem = _arguments(asked.arguments, reading)
     if name not in schemas or not _may_call(name, conversation):
         problem = _unknown(name, conversation, schemas)
@@ -186,9 +195,28 @@ def _arguments(value: Any, reading: Reading) -> tuple[str, str]:
             f"The arguments are not JSON ({cut(str(error), 200)}).{why} They began:"
             f" {cut(text, 200)}\nSend one JSON object."
         )
+    if isinstance(parsed, str):  # some models write JSON in JSON
+        inner = _inner(parsed)
+        if inner is not None:
+            return inner, ""
     if not isinstance(parsed, dict):
         return text, f"The arguments are {cut(text, 200)}. Send one JSON object."
     return text, ""
+
+
+def _inner(text: str) -> str | None:
+    """The object that is written as JSON in a JSON text; None where it is none."""
+    try:
+        return text if isinstance(model_json.parse(text, unique_keys=True), dict) else None
+    except ValueError:
+        return None
+
+
+def _plain_name(name: str, schemas: Mapping[str, Any]) -> str:
+    """Without what gpt-oss and Kimi write around it, where a tool of that name exists:
+    `functions.look`, `look<|channel|>json`."""
+    plain = name.partition("<|")[0].strip().removeprefix("functions.")
+    return plain if name not in schemas and plain in schemas else name
 
 
 def _may_call(name: str, conversation: Conversation) -> bool:

@@ -175,9 +175,10 @@ _RULES = {
     ErrorType.FORBIDDEN: ErrorRule(Outcome.ON_FAILURE, "HTTP 403.", "Do what the server says."),
     ErrorType.UPSTREAM_REFUSED: ErrorRule(
         Outcome.ON_FAILURE,
-        "The gateway's upstream refused the operator's key or account: HTTP 401 or 403. The agent's"
-        " own account is not concerned.",
-        "Correct the key of that upstream in the gateway's .env; then `retry_task`.",
+        "The gateway's upstream refused the operator's key or account: HTTP 401 or 403. Or it"
+        " answered with a redirect, which is not followed. The agent's own account is not"
+        " concerned.",
+        "Correct the key of that upstream in the gateway's .env, or its URL; then `retry_task`.",
     ),
     ErrorType.UPSTREAM_OUT_OF_FUNDS: ErrorRule(
         Outcome.PARKS,

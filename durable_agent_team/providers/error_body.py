@@ -12,7 +12,9 @@ The shapes are those that the providers document:
 - Baidu: `{"error_code", "error_msg"}`
 - Gemini, of a prompt that it does not answer: `{"promptFeedback": {"blockReason"}}`, no candidates
 - others: `{"errors": [...]}`, `{"detail": ...}`, `{"code", "message"}`, a bare text
-- proxies: the provider's error as JSON in the `message` of one of their own
+- proxies: the provider's error as JSON in the `message` of one of their own, or, as OpenRouter has
+  it, as JSON, an object or words in `metadata.raw`
+- Groq: `{"x_groq": {"error": "over_capacity"}}`, in a chunk of a stream
 """
 
 import json
@@ -20,8 +22,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-CODE_FIELDS = ("code", "type", "status", "reason", "error_code", "errorCode", "error_type")
+CODE_FIELDS = (
+    "code",
+    "type",
+    "status",
+    "reason",
+    "error_code",
+    "errorCode",
+    "error_type",
+    "__type",  # Amazon's, with a namespace before it
+)
 STATUS_FIELDS = (
+    "originalStatusCode",  # of the model behind Amazon Bedrock, whose own status is 424
     "http_status",
     "httpStatus",
     "http_code",
@@ -51,13 +63,22 @@ second one is DeepSeek's)."""
 OBJECT = (dict, Mapping)
 """To ask whether a value is an object: a `dict` is known at once."""
 MINIMAX = {
+    "1001": "timeout",
     "1002": "rate_limit",
     "1004": "invalid_api_key",
     "1008": "insufficient_balance",
+    "1026": "content_filter",
+    "1027": "content_filter",
     "1039": "rate_limit",
+    "1041": "rate_limit",
+    "1042": "invalid_request",
+    "2013": "invalid_request",
+    "2045": "rate_limit",
     "2049": "invalid_api_key",
+    "2056": "rate_limit",
 }
-"""The `status_code` of its `base_resp`, which is in a response with the status 200."""
+"""The `status_code` of its `base_resp`, which is in a response with the status 200. Its reference,
+"Error Codes"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +157,8 @@ def _candidates(body: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], An
         if isinstance(message, OBJECT):
             yield choice, message.get("error")
     yield {}, body.get("restriction")
+    groq = body.get("x_groq")
+    yield {}, groq.get("error") if isinstance(groq, Mapping) else None
     if "error" in (body.get("object"), body.get("type")):
         yield {}, body
     result = body.get("base_resp")
@@ -208,7 +231,7 @@ def _read(error: Any, around: Mapping[str, Any]) -> ErrorBody:
     message = next((each for each in _texts(error, TEXT_FIELDS)), None)
     if message is None and around:
         message = next((each for each in _texts(around, TEXT_FIELDS)), None)
-    quoted = _quoted(message)
+    quoted = _behind(metadata.get("raw")) or _quoted(message) or ErrorBody()
     return ErrorBody(
         code=_text(error.get("code")) or quoted.code,
         codes=tuple([*codes, *_texts(metadata, ("limit_source",)), *quoted.codes][:MAX_CODES]),
@@ -219,14 +242,22 @@ def _read(error: Any, around: Mapping[str, Any]) -> ErrorBody:
     )
 
 
-def _quoted(message: str | None) -> ErrorBody:
+def _quoted(message: str | None) -> ErrorBody | None:
     """The error that a message is, as JSON."""
     if message is None or len(message) > MAX_INNER or message.lstrip()[:1] not in ("{", "["):
-        return ErrorBody()
+        return None
     try:
-        return stated_error(json.loads(message)) or ErrorBody()
+        return stated_error(json.loads(message))
     except (ValueError, RecursionError):
-        return ErrorBody()
+        return None
+
+
+def _behind(raw: Any) -> ErrorBody | None:
+    """The error of the provider behind a router, whose own words ("Provider returned error") say
+    nothing."""
+    if isinstance(raw, str):
+        return _quoted(raw) or (ErrorBody(message=raw) if raw.strip() else None)
+    return stated_error(raw) if isinstance(raw, OBJECT) else None
 
 
 def _told_waits(parts: tuple[Mapping[str, Any], ...]) -> Mapping[str, Any]:

@@ -39,8 +39,10 @@ class ProviderError:
 def provider_error(status: int, body: Any) -> ProviderError:
     """The error of a response with the status of an error. `body` is parsed JSON, or None."""
     found = error_of(body)
-    if found.status in (402, 429):
+    if found.status in (402, 429) or (status == 424 and found.status):
         status = found.status  # a router's own status can be less precise than its provider's
+    elif status in (400, 403) and _is_throttled(found.codes):
+        status = 429  # Amazon's `ThrottlingException`, Google's `rateLimitExceeded`
     return _kind_of(status, found)
 
 
@@ -69,16 +71,23 @@ def _kind_of(status: int, found: ErrorBody) -> ProviderError:
 
 def _is_suspended(status: int, found: ErrorBody) -> bool:
     """Fireworks has the code `PRECONDITION_FAILED` for an account that has not paid, and for a
-    model that cannot be loaded."""
+    model that cannot be loaded; Portkey has 412 for a key whose budget is used up."""
     return status == 412 and SUSPENDED.search((found.message or "")[:1_000]) is not None
 
 
-SUSPENDED: Final = re.compile(r"spending limit|past invoices|/billing", re.IGNORECASE)
-WAITING: Final = frozenset({408, 409, 425, 429, 498})
-"""With 498, Groq says that its flex tier has no room at the moment."""
+def _is_throttled(codes: Iterable[str]) -> bool:
+    names = ("_".join(WORDS.findall(each)).lower() for each in codes if A_CODE.fullmatch(each))
+    return any(part in name for name in names for part in THROTTLED)
+
+
+THROTTLED: Final = ("throttl", "rate_limit", "too_many_requests")
+SUSPENDED: Final = re.compile(r"spending limit|past invoices|/billing|\bbudget\b", re.IGNORECASE)
+WAITING: Final = frozenset({408, 409, 425, 429, 498, 499})
+"""With 498, Groq says that its flex tier has no room at the moment; with 499, Google and Cohere
+that they have cancelled the call."""
 IN_FLIGHT: Final = "openrouter_in_flight_budget"
 """A `metadata.limit_source` of OpenRouter's: a 402 that ends when other requests have ended."""
-A_CODE = re.compile(r"[A-Za-z0-9_.:/\-]{1,100}", re.ASCII)
+A_CODE = re.compile(r"[A-Za-z0-9_.:/#\-]{1,100}", re.ASCII)
 WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 FUNDS: Final = frozenset(
@@ -101,6 +110,7 @@ FUNDS: Final = frozenset(
         "budget_exceeded",  # LiteLLM
         "budget_exhausted",
         "1113",  # Z.ai: insufficient balance
+        "30001",  # SiliconFlow: the same
     }
 )
 MONEY = frozenset({"balance", "credit", "credits", "fund", "funds", "money", "prepaid", "wallet"})
@@ -184,11 +194,13 @@ STATUSES: Final = {
         "unsupported_parameter",
         "unsupported_value",
         "invalid_prompt",
+        "data_inspection_failed",  # Alibaba's filter
         *RESPONSE_FAILED,
     ),
     413: ("request_too_large", "payload_too_large"),
     422: ("unprocessable_entity", "unprocessable_entity_error", "validation_error"),
     429: ("resource_exhausted", "quota_exceeded", "service_tier_capacity_exceeded"),
+    499: ("cancelled", "canceled"),
     500: ("api_error", "server_error", "internal", "internal_error", "internal_server_error"),
     502: ("bad_gateway", "provider_error", "upstream_error"),
     503: ("slow_down", "capacity_exceeded", "no_capacity", "insufficient_system_resource"),
@@ -199,6 +211,7 @@ BY_PART: Final = (
     ("rate_limit", 429),
     ("too_many_requests", 429),
     ("throttl", 429),
+    ("over_capacity", 503),
     ("overload", 529),
     ("unavailable", 503),
     ("timeout", 504),

@@ -29,6 +29,7 @@ class Ending(StrEnum):
 
 
 _MARKS: tuple[tuple[Ending, tuple[str, ...]], ...] = (
+    (Ending.ERROR, ("malformed", "unexpected_tool")),  # `function_call_filter: MALFORMED_…`
     (Ending.REFUSAL, ("refus",)),
     (
         Ending.CONTENT_FILTER,
@@ -49,7 +50,7 @@ _MARKS: tuple[tuple[Ending, tuple[str, ...]], ...] = (
     (
         Ending.ERROR,
         (
-            "error", "abort", "cancel", "insufficient", "interrupt", "malformed", "other", "fail",
+            "error", "abort", "cancel", "insufficient", "interrupt", "other", "fail",
             "pause", "preempt", "unexpected", "too_many", "missing", "repetition", "load",
             "no_image", "partial",
         ),

@@ -2,9 +2,9 @@
 
 In this order; what is not understood is ignored:
 
-1. `retry-after-ms`, `x-ms-retry-after-ms`, then `Retry-After` as seconds, a duration (`30s`), an
-   HTTP date (RFC 9110) or a moment in seconds since 1970; the same in the error's body
-   (`retry_after`)
+1. `retry-after-ms`, `x-ms-retry-after-ms`, then `Retry-After` as seconds, a duration (`30s`,
+   `30 seconds`, `00:00:30`), an HTTP date (RFC 9110) or a moment in seconds since 1970; the same in
+   the error's body (`retry_after`)
 2. Google's RetryInfo, `{"@type": ".../google.rpc.RetryInfo", "retryDelay": "34s"}`
 3. when a rate limit resets: `x-ratelimit-reset-requests: 6m0s` (OpenAI, Groq, Azure, Cerebras),
    `x-ratelimit-reset: 1741305600000` (OpenRouter), `anthropic-ratelimit-tokens-reset` in RFC 3339,
@@ -33,6 +33,11 @@ MAX_HEADERS = 200
 NUMBER = re.compile(r"[0-9]{1,20}(\.[0-9]{0,20})?([eE]\+?[0-9]{1,3})?", re.ASCII)
 DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ns|us|µs|μs|ms|d|h|m|s))+")
 PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ns|us|µs|μs|ms|d|h|m|s)")
+WORDY = re.compile(
+    r"(?<=[0-9])(milli(?:second)?s?|sec(?:ond)?s?|min(?:ute)?s?|h(?:ou)?rs?|days?)(?![a-z])"
+)
+"""Units as words."""
+CLOCK = re.compile(r"([0-9]{1,4}):([0-5][0-9]):([0-5][0-9](?:\.[0-9]+)?)", re.ASCII)
 UNITS: Final = {
     "ns": 1e-9,
     "us": 1e-6,
@@ -140,17 +145,20 @@ def _moment(text: str, now: datetime) -> float | None:
 
 
 def _duration(text: str) -> float | None:
-    """Such as `6m0s`, `20ms`, `1m 30s` or `PT1.5S` (ISO 8601)."""
-    text = text.strip().replace(" ", "")
+    """Such as `6m0s`, `20ms`, `1m 30s`, `30 seconds`, `00:01:30` or `PT1.5S` (ISO 8601)."""
+    text = text.strip().strip('"').replace(" ", "")
+    if clock := CLOCK.fullmatch(text):
+        return float(clock[1]) * 3_600 + float(clock[2]) * 60 + float(clock[3])
     if text[:2].upper() == "PT":
         text = text[2:].lower()
+    text = WORDY.sub(lambda unit: "ms" if unit[1].startswith("milli") else unit[1][0], text.lower())
     if not DURATION.fullmatch(text):
         return None
     return sum(float(number) * UNITS[unit] for number, unit in PART.findall(text))
 
 
 def _number(text: str) -> float | None:
-    text = text.strip()
+    text = text.strip().strip('"')
     return float(text) if NUMBER.fullmatch(text) else None
 
 

@@ -166,6 +166,7 @@ def last_message(upstream: ScriptedUpstream, _: CallRequest) -> str:
         *((word, Ending.ERROR) for word in ("OTHER", "network_error", "time_limit", "cancelled")),
         *((word, Ending.LENGTH) for word in ("incomplete", "maximum_tokens", "token_budget")),
         *((word, Ending.ERROR) for word in ("pause_turn", "UNEXPECTED_TOOL_CALL", "repetition")),
+        ("function_call_filter: MALFORMED_FUNCTION_CALL", Ending.ERROR),
         *((word, Ending.CONTENT_FILTER) for word in ("IMAGE_SAFETY", "harmful", "copyright")),
         ("refusal", Ending.REFUSAL),
     ],

@@ -37,6 +37,8 @@ from tests.support.cpu_time import cpu_within
         ('<think>{"name": "elm"}</think>{"name": "oak"}', ('{"name": "elm"}', '{"name": "oak"}')),
         ("<think>Hm.</think><answer>An oak.</answer>", ("Hm.", "An oak.")),
         ("<think>Hm.</think>\n<answer>\nAn oa", ("Hm.", "An oa")),
+        ("<think>Hm.</think>\n<response>\nAn oak.\n</response>\n", ("Hm.", "An oak.")),
+        ("<|inner_prefix|>Hm.<|inner_suffix|>An oak.", ("Hm.", "An oak.")),
         (
             "<|START_THINKING|>Hm.<|END_THINKING|><|START_RESPONSE|>An oak.<|END_RESPONSE|>",
             ("Hm.", "An oak."),

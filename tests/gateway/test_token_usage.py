@@ -100,6 +100,33 @@ LANGCHAIN = {
     "input_token_details": {"cache_read": 80, "cache_creation": 3},
     "output_token_details": {"reasoning": 3},
 }
+LITELLM = {
+    "prompt_tokens": 1000,
+    "completion_tokens": 100,
+    "total_tokens": 1100,
+    "prompt_tokens_details": {
+        "cached_tokens": 0,
+        "cache_creation_tokens": 900,
+        "cache_creation_token_details": {
+            "ephemeral_5m_input_tokens": 300,
+            "ephemeral_1h_input_tokens": 600,
+        },
+    },
+    "cache_creation_input_tokens": 900,
+    "cache_read_input_tokens": 0,
+}
+GEMINI_MEDIA = {
+    "promptTokenCount": 2000,
+    "candidatesTokenCount": 1300,
+    "totalTokenCount": 3300,
+    "cachedContentTokenCount": 1000,
+    "promptTokensDetails": [
+        {"modality": "TEXT", "tokenCount": 500},
+        {"modality": "AUDIO", "tokenCount": 1500},
+    ],
+    "cacheTokensDetails": [{"modality": "AUDIO", "tokenCount": 800}],
+    "candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": 1290}],
+}
 PERPLEXITY = {
     "prompt_tokens": 33,
     "completion_tokens": 7163,
@@ -158,6 +185,16 @@ AUDIO = {
         (GEMINI_NATIVE, TokenUsage(100, 15, 80, reasoning_tokens=5)),
         ({**GEMINI_NATIVE, "totalTokenCount": 115}, TokenUsage(100, 15, 80, reasoning_tokens=5)),
         (LANGCHAIN, TokenUsage(100, 5, 80, 3, reasoning_tokens=3)),
+        (LITELLM, TokenUsage(1000, 100, 0, 900, 600)),
+        (
+            GEMINI_MEDIA,
+            TokenUsage(
+                *(2000, 1300, 1000),
+                input_audio_tokens=1500,
+                cached_audio_tokens=800,
+                output_image_tokens=1290,
+            ),
+        ),
         (PERPLEXITY, TokenUsage(33, 102468, reasoning_tokens=95305)),
         ({**XAI, "total_tokens": 41}, TokenUsage(32, 103, 6, reasoning_tokens=94)),
         (COMPACTED, TokenUsage(203000, 4500)),
@@ -224,6 +261,14 @@ def test_more_cached_tokens_than_the_prompt_has_are_beside_it_or_no_discount() -
     assert read_usage(reported) == TokenUsage(34223, 300, 17112, reasoning_tokens=200)
     plain = TokenUsage(17111, 300, reasoning_tokens=200)
     assert read_usage(reported, may_add=False) == plain
+
+
+@pytest.mark.parametrize(
+    "listed", [[], [None, 7], [{}], [{"modality": 5, "tokenCount": 5}], [{"modality": "AUDIO"}]]
+)
+def test_modalities_of_another_shape_tell_nothing(listed: Any) -> None:
+    media = {name: listed for name in GEMINI_MEDIA if name.endswith("Details")}
+    assert read_usage({**GEMINI_MEDIA, **media}) == TokenUsage(2000, 1300, 1000)
 
 
 def test_an_iteration_of_another_shape_adds_nothing() -> None:

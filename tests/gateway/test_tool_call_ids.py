@@ -139,6 +139,83 @@ def test_a_streamed_call_gets_its_id_in_its_first_chunk() -> None:
 def test_without_an_index_a_name_begins_a_call() -> None:
     more = {"function": {"arguments": "{}"}}
     one, rest, two = feed(tool_call("a", id=""), more, tool_call("b", id=""))
-    assert rest == more
+    assert [each["index"] for each in (one, rest, two)] == [0, 0, 1]
+    assert rest == {**more, "index": 0}
     assert one["id"] != two["id"]
     assert "" not in (one["id"], two["id"])
+
+
+X, Y = '{"x": 1}', '{"y": 2}'
+
+
+def part(arguments: str, **more: Any) -> dict[str, Any]:
+    return {"function": {"arguments": arguments}, **more}
+
+
+def start(name: str, arguments: str = "", **more: Any) -> dict[str, Any]:
+    return {**tool_call(name, **more), "function": {"name": name, "arguments": arguments}}
+
+
+ODD_PLACES = {
+    "Ollama: one index for all": [start("f", X, index=0, id="a"), start("g", Y, index=0, id="b")],
+    "no index": [start("f", X, id="a"), start("g", Y, id="b")],
+    "no index, in parts": [start("f", X[:3], id="a"), part(X[3:]), start("g", Y, id="b")],
+    "an index as a text": [start("f", X, index="0", id="a"), start("g", Y, index="1", id="b")],
+    "an index that collides": [
+        *(start("f", X, index=0, id="a"), start("g", Y[:3], index=0, id="b")),
+        part(Y[3:], index=1),
+    ],
+    "an id in every part": [
+        *(start("f", X[:3], index=0, id="a"), start("f", X[3:], index=0, id="a")),
+        *(start("g", Y[:3], index=1, id="b"), start("g", Y[3:], index=1, id="b")),
+    ],
+    "an id that finds its call": [
+        *(start("f", X[:3], id="a"), start("g", Y[:3], id="b")),
+        *(part(X[3:], id="a"), part(Y[3:], id="b")),
+    ],
+    "two at a time": [
+        *(start("f", X[:3], index=0, id="a"), start("g", Y[:3], index=1, id="b")),
+        *(part(X[3:], index=0), part(Y[3:], index=1)),
+    ],
+    "indexes from one": [start("f", X, index=1, id="a"), start("g", Y, index=2, id="b")],
+    "arguments as an object": [
+        {"index": 0, "id": "a", "function": {"name": "f", "arguments": {"x": 1}}},
+        {"index": 1, "id": "b", "function": {"name": "g", "arguments": {"y": 2}}},
+    ],
+}
+
+
+def calls_at(door: str, reply: Reply, *, stream: bool) -> list[tuple[str, str, str]]:
+    """Id, name and arguments of each call, as a client of that door puts them together."""
+    if not stream:
+        calls = reply.json["choices"][0]["message"]["tool_calls"]
+        said = [(each["id"], each["function"]) for each in calls]
+        return [(identity, each["name"], each["arguments"]) for identity, each in said]
+    if door == "/v1/responses":
+        output = reply.events[-1]["response"]["output"]
+        return [(each["call_id"], each["name"], each["arguments"]) for each in output]
+    found: dict[Any, list[str]] = {}
+    for each in reply.events:
+        if door == "/v1/messages" and each["type"] == "content_block_start":
+            found[each["index"]] = [each["content_block"]["id"], each["content_block"]["name"], ""]
+        elif door == "/v1/messages" and each["type"] == "content_block_delta":
+            found[each["index"]][2] += each["delta"]["partial_json"]
+        elif door == "/v1/chat/completions" and isinstance(each, dict):
+            for call in (each["choices"] or [{}])[0].get("delta", {}).get("tool_calls", []):
+                name = call["function"].get("name", "")
+                known = found.setdefault(call["index"], [call.get("id", ""), name, ""])
+                known[2] += call["function"]["arguments"]
+    return [(each[0], each[1], each[2]) for each in found.values()]
+
+
+@pytest.mark.parametrize("door", [*DOORS, "whole"])
+@pytest.mark.parametrize("what", ODD_PLACES)
+async def test_the_calls_of_a_stream_are_told_apart(what: str, door: str) -> None:
+    """Also where the stream was not asked for, and becomes a whole answer."""
+    stream = door != "whole"
+    sent = chunks(*ODD_PLACES[what])
+    async with world(Rule(sse=sent) if stream else Rule(body="".join(sent))) as w:
+        agent = await w.api.open()
+        place = door if stream else "/v1/chat/completions"
+        reply = await ask(agent, place, 1, stream=stream)
+        assert calls_at(place, reply, stream=stream) == [("a", "f", X), ("b", "g", Y)]

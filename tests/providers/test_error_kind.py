@@ -34,6 +34,12 @@ def quoted(*arounds: str, **fields: Any) -> dict[str, Any]:
     return found
 
 
+def behind(raw: Any) -> dict[str, Any]:
+    """As OpenRouter passes on the error of the provider behind it."""
+    metadata = {"raw": raw, "provider_name": "X"}
+    return error(message="Provider returned error", code=400, metadata=metadata)
+
+
 SUSPENDED = "Account x is suspended, possibly due to reaching the monthly spending limit."
 
 BY_PROVIDER: list[tuple[str, int, Any, ErrorKind]] = [
@@ -100,6 +106,22 @@ BY_PROVIDER: list[tuple[str, int, Any, ErrorKind]] = [
     ("Baidu", 429, {"error_code": 18, "error_msg": "Open api qps request limit reached"}, WAIT),
     ("Fireworks", 412, error(code="PRECONDITION_FAILED", message=SUSPENDED), FUNDS),
     ("Fireworks", 412, error(code="PRECONDITION_FAILED", message="It has not loaded."), FINAL),
+    ("SiliconFlow", 403, {"code": 30001, "message": "x", "data": None}, FUNDS),
+    ("Portkey", 412, {"status": "failure", "message": "You have exceeded the budget"}, FUNDS),
+    ("Google", 499, error(code=499, status="CANCELLED"), WAIT),
+    ("Google", 403, error(code=403, errors=[{"reason": "rateLimitExceeded"}]), WAIT),
+    ("Amazon", 400, {"__type": "com.amazon.coral.service#ThrottlingException"}, WAIT),
+    ("Amazon", 400, {"__type": "ValidationException", "message": "x"}, FINAL),
+    ("Amazon", 424, {"message": "x", "originalStatusCode": 429}, WAIT),
+    ("Amazon", 424, {"message": "x", "originalStatusCode": 400}, FINAL),
+    ("Groq", 413, error(type="tokens", code="rate_limit_exceeded"), FINAL),
+    ("Cloudflare", 424, {"success": False, "error": [{"code": 2016, "message": "x"}]}, FINAL),
+    ("OpenRouter", 400, behind('{"error": {"code": "insufficient_quota"}}'), FUNDS),
+    ("OpenRouter", 400, behind('{"error": {"type": "invalid_request_error"}}'), FINAL),
+    ("OpenRouter", 400, behind({"error": {"code": "insufficient_quota"}}), FUNDS),
+    ("OpenRouter", 400, behind("insufficient_quota"), FINAL),
+    ("OpenRouter", 400, behind(7), FINAL),
+    ("a proxy", 400, error(code="rate_limit_exceeded"), WAIT),
     ("a proxy", 500, quoted("upstream_error", code="insufficient_quota"), FUNDS),
     ("a proxy", 502, quoted("proxy", "proxy", type="InsufficientBalance"), FUNDS),
     ("a proxy", 400, quoted("proxy", code=429, status="RESOURCE_EXHAUSTED"), WAIT),
@@ -144,6 +166,12 @@ INSIDE: list[tuple[Any, ErrorKind, int]] = [
     ({"code": "Arrearage", "message": "Access denied."}, FUNDS, 429),
     ({"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}, FUNDS, 429),
     ({"base_resp": {"status_code": 1002, "status_msg": "rate limit"}}, WAIT, 429),
+    ({"base_resp": {"status_code": 1041, "status_msg": "conn limit"}}, WAIT, 429),
+    ({"base_resp": {"status_code": 1026, "status_msg": "input new_sensitive"}}, FINAL, 400),
+    ({"base_resp": {"status_code": 2013, "status_msg": "invalid params"}}, FINAL, 400),
+    ({"base_resp": {"status_code": 1024, "status_msg": "internal error"}}, WAIT, 502),
+    ({"choices": [], "x_groq": {"error": "over_capacity"}}, WAIT, 503),
+    ({"choices": [], "x_groq": {"error": "rate_limit_exceeded"}}, WAIT, 429),
     ({**choice(), **error(code=429)}, WAIT, 429),
     (choice(error={"code": 402, "message": "x"}), FUNDS, 402),
     ({"error": [{"code": 429, "message": "x"}]}, WAIT, 429),
@@ -171,6 +199,22 @@ def test_an_error_inside_a_200(body: Any, kind: ErrorKind, status: int) -> None:
     found = error_inside(body)
     assert found is not None
     assert (found.kind, found.status) == (kind, status)
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ('{"error": {"message": "at most 1 image"}}', "at most 1 image"),
+        ({"error": {"message": "at most 1 image"}}, "at most 1 image"),
+        ('{"message": "at most 1 image", "code": 400}', "at most 1 image"),
+        ("is temporarily rate-limited upstream", "is temporarily rate-limited upstream"),
+        ("  ", "Provider returned error"),
+        (None, "Provider returned error"),
+        ({}, "Provider returned error"),
+    ],
+)
+def test_what_the_provider_behind_a_router_said_is_shown(raw: Any, message: str) -> None:
+    assert error_of(behind(raw)).message == message
 
 
 @pytest.mark.parametrize(
@@ -218,7 +262,6 @@ NOT_ABOUT_MONEY = [
     "insufficient_permissions",
     "InsufficientInstanceCapacity",
     "insufficient_scope",
-    "rate_limit_exceeded",
     "quota_exceeded",
     "token_limit_exceeded",
     "max_tokens_exceeded",

@@ -6,6 +6,7 @@ from typing import Any
 
 from durable_agent_team.gateway.amounts import usd, usd_text
 from durable_agent_team.gateway.api_error import ApiError
+from durable_agent_team.gateway.calls.answer_shapes import usual_answer
 from durable_agent_team.gateway.calls.charge import (
     AnswerCharge,
     BilledAnswer,
@@ -65,6 +66,8 @@ def interpret_response(
     inside a 200 is read like any other: without usage and content, it was not billed."""
     value = upstream_value(raw)
     data = value if isinstance(value, dict) else None
+    if data is not None and is_success(status):
+        usual_answer(data, functions=request.functions)
     has_content = data is not None and _has_content(data)
     reported = ReportedUsage()
     reported.add(data or {})

@@ -63,6 +63,8 @@ class ChatRequest:
     """How often the client knows that this call ran into a limit of the gateway's own."""
     path: str = CHAT_PATH
     """Where its upstream takes it."""
+    functions: bool = False
+    """Whether the client calls tools by their older name."""
 
 
 def parse_chat_request(raw: bytes, models: ModelTable) -> ChatRequest:
@@ -147,6 +149,7 @@ def bounded_request(
         stream=bool(data.get("stream")),
         include_usage=bool(options.get("include_usage")),
         path=path,
+        functions=bool(data.get("functions")),
     )
 
 

@@ -13,6 +13,7 @@ from durable_agent_team.gateway.calls.answer import (
     UpstreamResult,
     interpret_response,
 )
+from durable_agent_team.gateway.calls.answer_shapes import usual_chunk
 from durable_agent_team.gateway.calls.charge import (
     AnswerCharge,
     ReportedUsage,
@@ -34,7 +35,7 @@ from durable_agent_team.providers.error_body import ends_badly
 
 HEARTBEAT = b"ping"
 """The name of an event without an answer's part, as Anthropic sends it."""
-UNUSUAL = re.compile(r"\\u[dD]|NaN|Infinity|[0-9]{19}|[0-9][eE][+-]?[0-9]{3}|\ufeff")
+UNUSUAL = re.compile(r"\\u[dD]|NaN|Infinity|[0-9]{19}|[0-9][eE][+-]?[0-9]{3}|\ufeff|[\x00-\x1f]")
 MAX_EVENT_BYTES = 4 * 1024 * 1024
 
 
@@ -114,8 +115,9 @@ class StreamedAnswer:
             self._malformed(f"a chunk with malformed choices: {raw[:200]!r}")
             return
         self._first_chunk = self._first_chunk or data
+        changed = usual_chunk(choices, functions=self.request.functions)
         self._observe(choices)
-        filled = self._ids.fill(choices)
+        changed |= self._ids.fill(choices)
         if data.get("usage") and not choices:
             return  # the tail has our own, once the charge is written
         wants_null = self.request.include_usage
@@ -124,7 +126,7 @@ class StreamedAnswer:
         if reports_cost(rest):
             shown = without_usage(data)
             raw = dump({**shown, "usage": None} if wants_null else shown)
-        elif filled or not _is_plain(raw):
+        elif changed or not _is_plain(raw):
             raw = dump(data)
         self.relay.add(event(raw))
 

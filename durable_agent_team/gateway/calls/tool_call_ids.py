@@ -1,11 +1,11 @@
-"""Fills the ids of tool calls that an upstream left empty, before an answer is stored or passed on.
+"""Fills the ids of tool calls that an upstream left empty, before an answer is stored or passed on,
+and tells apart the calls of a streamed one.
 
 Frameworks make up random ids for these, so that the next body is another one each time, and a
 second attempt would pay again. The same call has the same ids; an id that is there is not changed.
 """
 
 import hashlib
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -24,14 +24,63 @@ def fill_ids(answer: Json, body_hash: str) -> None:
 
 
 @dataclass
+class CallPlaces:
+    """To which call of a streamed answer a chunk belongs.
+
+    Not by the index alone: some servers leave it out, or give several calls the same one (Ollama),
+    or the rest of a call another one than its beginning. An id that is known is that of its call;
+    a new one with a name begins a call.
+    """
+
+    names: list[str] = field(default_factory=list)
+    """Of the calls so far."""
+    _by_id: dict[str, int] = field(default_factory=dict)
+    _by_index: dict[int | str, int] = field(default_factory=dict)
+    _with_id: set[int] = field(default_factory=set)
+
+    def place(self, call: Json) -> tuple[int, bool]:
+        """The number of the chunk's call, and whether it begins there."""
+        function = call.get("function")
+        given = function.get("name") if isinstance(function, dict) else None
+        name = given if isinstance(given, str) else ""
+        identity = "" if _is_empty(call.get("id")) else str(call["id"])
+        index = call.get("index")
+        index = index if isinstance(index, int | str) else None
+        place = self._known(identity, name, index)
+        begins = place is None
+        if place is None:
+            place = len(self.names)
+            self.names.append("")
+        self.names[place] = self.names[place] or name
+        if identity:
+            self._by_id.setdefault(identity, place)
+            self._with_id.add(place)
+        if index is not None:
+            self._by_index[index] = place
+        return place, begins
+
+    def _known(self, identity: str, name: str, index: int | str | None) -> int | None:
+        if identity in self._by_id:
+            return self._by_id[identity]
+        if index is not None and index in self._by_index:
+            place = self._by_index[index]
+            known = self.names[place] and place in self._with_id
+            is_other = bool(identity and name and known)
+            return None if is_other else place
+        begins = name or (identity and index is None) or not self.names
+        return None if begins or identity else len(self.names) - 1
+
+
+@dataclass
 class StreamedIds:
-    """Fills the ids of one streamed answer. A call's first chunk has its id."""
+    """Fills the ids of one streamed answer, and the numbers of its calls. A call's first chunk has
+    its id."""
 
     body_hash: str
-    _seen: dict[tuple[int, int], bool] = field(default_factory=dict)
-    """By choice and position: whether the call's id was filled."""
-    _calls: Counter[int] = field(default_factory=Counter)
-    """How many of a choice were seen."""
+    _places: dict[int, CallPlaces] = field(default_factory=dict)
+    """By choice."""
+    _filled: dict[tuple[int, int], bool] = field(default_factory=dict)
+    """By choice and call: whether the call's id was filled."""
 
     def fill(self, choices: list[Json]) -> bool:
         """In place. Whether anything was changed."""
@@ -43,29 +92,20 @@ class StreamedIds:
         return changed
 
     def _fill_call(self, choice: int, call: Json) -> bool:
-        place = (choice, self._position(choice, call))
+        number, begins = self._places.setdefault(choice, CallPlaces()).place(call)
+        place = (choice, number)
+        changed = call.get("index") != number or isinstance(call.get("index"), bool)
+        call["index"] = number
         empty = _is_empty(call.get("id"))
-        if place not in self._seen:
-            self._seen[place] = empty
-            self._calls[choice] += 1
+        if begins:
+            self._filled[place] = empty
             if empty:
                 call["id"] = _made(self.body_hash, *place)
-            return empty
-        if empty or not self._seen[place]:
-            return False
+            return changed or empty
+        if empty or not self._filled[place]:
+            return changed
         call.pop("id", None)  # it comes too late: clients have the other one
         return True
-
-    def _position(self, choice: int, call: Json) -> int:
-        """Without an index, an id or a function's name begins a new call."""
-        index = call.get("index")
-        if isinstance(index, int):
-            return index
-        seen = self._calls[choice]
-        function = call.get("function")
-        named = isinstance(function, dict) and bool(function.get("name"))
-        begins = named or not _is_empty(call.get("id"))
-        return seen if begins or not seen else seen - 1
 
 
 def _made(body_hash: str, choice: int, position: int) -> str:

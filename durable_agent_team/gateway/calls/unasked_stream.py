@@ -7,13 +7,19 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from durable_agent_team.gateway.calls.answer_shapes import usual_chunk
 from durable_agent_team.gateway.calls.charge import ReportedUsage
 from durable_agent_team.gateway.calls.sse import BOM, DONE, EventParser, apart
+from durable_agent_team.gateway.calls.tool_call_ids import CallPlaces
 from durable_agent_team.gateway.calls.upstream_json import upstream_object
+from durable_agent_team.gateway.doors.chat_answer import content_text, object_of
+from durable_agent_team.gateway.doors.reasoning_details import DETAILS, joined_details
+from durable_agent_team.gateway.doors.thinking import BLOCKS, merged, valid_blocks
 from durable_agent_team.gateway.json_bodies import dump
 
 EVENTS = re.compile(rb"(\xef\xbb\xbf)?\s*(data|event|id|retry)?:")
 TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
+ENDING = ("native_finish_reason", "stop_sequence")
 HEAD = ("id", "model", "created", "system_fingerprint", "service_tier")
 
 
@@ -30,16 +36,52 @@ def whole_answer(raw: bytes) -> bytes:
     events = [part for each in (*parser.feed(raw), *parser.finish()) for part in apart(each)]
     done = any(each.data.strip() == DONE for each in events)
     for each in events:
-        if (chunk := upstream_object(each.data)) is not None:
+        chunk = upstream_object(each.data)
+        if each.name == b"error" and not (chunk or {}).get("error"):
+            answer.error = answer.error or chunk or each.data.decode(errors="replace")
+        elif chunk is not None:
             answer.add(chunk)
     return dump(answer.whole) if answer.is_over or (done and answer.has_choice) else raw
 
 
 @dataclass
+class _Call:
+    """One of tools, or a function by its older name."""
+
+    identity: Any = None
+    name: str = ""
+    arguments: list[str] = field(default_factory=list)
+
+    def add(self, function: Any) -> None:
+        if isinstance(function, dict):
+            if isinstance(name := function.get("name"), str) and name:
+                self.name = name
+            if isinstance(text := function.get("arguments"), str):
+                self.arguments.append(text)
+
+    @property
+    def function(self) -> dict[str, Any]:
+        named = {"name": self.name} if self.name else {}
+        return {"arguments": "".join(self.arguments), **named}
+
+    @property
+    def whole(self) -> dict[str, Any]:
+        identity = {"id": self.identity} if self.identity else {}
+        return {"type": "function", "function": self.function, **identity}
+
+
+@dataclass
 class _Answer:
+    """Texts are kept in parts until the end, so that many short ones take linear time."""
+
     head: dict[str, Any] = field(default_factory=dict)
-    message: dict[str, Any] = field(default_factory=lambda: {"role": "assistant", "content": None})
-    calls: dict[Any, dict[str, Any]] = field(default_factory=dict)
+    texts: dict[str, list[str]] = field(default_factory=dict)
+    function: _Call | None = None
+    calls: dict[int, _Call] = field(default_factory=dict)
+    places: CallPlaces = field(default_factory=CallPlaces)
+    blocks: list[dict[str, Any]] = field(default_factory=list)
+    details: list[Any] = field(default_factory=list)
+    ending: dict[str, Any] = field(default_factory=dict)
     finish: Any = None
     has_choice: bool = False
     error: Any = None
@@ -51,8 +93,9 @@ class _Answer:
 
     @property
     def whole(self) -> dict[str, Any]:
-        calls = {"tool_calls": list(self.calls.values())} if self.calls else {}
-        choice = {"index": 0, "message": {**self.message, **calls}, "finish_reason": self.finish}
+        broke_off = "error" if self.error and not self.finish else None
+        finish = self.finish or broke_off
+        choice = {"index": 0, "message": self.message, "finish_reason": finish, **self.ending}
         return {
             **self.head,
             "object": "chat.completion",
@@ -61,18 +104,32 @@ class _Answer:
             **self.reported.fields,
         }
 
+    @property
+    def message(self) -> dict[str, Any]:
+        texts = {name: "".join(parts) for name, parts in self.texts.items()}
+        more: dict[str, Any] = {
+            "function_call": self.function.function if self.function else None,
+            "tool_calls": [each.whole for each in self.calls.values()],
+            BLOCKS: merged(self.blocks),
+            DETAILS: joined_details(self.details),
+        }
+        said = {name: each for name, each in more.items() if each}
+        return {"role": "assistant", "content": None, **texts, **said}
+
     def add(self, chunk: dict[str, Any]) -> None:
         self.reported.add(chunk)
         for name in HEAD:
             if chunk.get(name):
                 self.head[name] = chunk[name]
-        self.error = self.error or chunk.get("error")
+        self.error = self.error or chunk.get("error") or object_of(chunk, "x_groq").get("error")
         choices = chunk.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices else None
         if isinstance(choice, dict):
+            usual_chunk([choice], functions=True)
             self.has_choice = True
             self.finish = choice.get("finish_reason") or self.finish
             self.error = self.error or choice.get("error")
+            self.ending |= {name: choice[name] for name in ENDING if choice.get(name)}
             delta = choice.get("delta")
             if isinstance(delta, dict):
                 self._add_delta(delta)
@@ -80,20 +137,30 @@ class _Answer:
     def _add_delta(self, delta: dict[str, Any]) -> None:
         for name in TEXTS:
             if isinstance(text := delta.get(name), str):
-                self.message[name] = (self.message.get(name) or "") + text
+                self._add_text(name, text)
+        if isinstance(parts := delta.get("content"), list):  # Mistral's
+            self._add_text("content", content_text(delta))
+            self._add_text("reasoning_content", "".join(map(_thought, parts)))
+        self.blocks += valid_blocks(delta.get(BLOCKS))
+        details = delta.get(DETAILS)
+        self.details += details if isinstance(details, list) else []
+        if isinstance(called := delta.get("function_call"), dict):
+            self.function = self.function or _Call()
+            self.function.add(called)
         calls = delta.get("tool_calls")
-        for number, part in enumerate(calls if isinstance(calls, list) else []):
+        for part in calls if isinstance(calls, list) else []:
             if isinstance(part, dict):
-                self._add_call(part.get("index", number), part)
+                place, _ = self.places.place(part)
+                call = self.calls.setdefault(place, _Call())
+                call.identity = call.identity or part.get("id")
+                call.add(part.get("function"))
 
-    def _add_call(self, index: Any, part: dict[str, Any]) -> None:
-        place = index if isinstance(index, int) else 0
-        call = self.calls.setdefault(place, {"type": "function", "function": {"arguments": ""}})
-        if part.get("id"):
-            call["id"] = part["id"]
-        function = part.get("function")
-        if isinstance(function, dict):
-            if isinstance(function.get("name"), str):
-                call["function"]["name"] = function["name"]
-            if isinstance(function.get("arguments"), str):
-                call["function"]["arguments"] += function["arguments"]
+    def _add_text(self, name: str, text: str) -> None:
+        if text or name == "content":
+            self.texts.setdefault(name, []).append(text)
+
+
+def _thought(part: Any) -> str:
+    """Of a part of type `thinking`, whose thinking is a list of parts."""
+    inner = part.get("thinking") if isinstance(part, dict) else None
+    return content_text({"content": inner}) if isinstance(inner, list) else ""

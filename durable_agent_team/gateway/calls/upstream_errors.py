@@ -41,6 +41,8 @@ def response_error(
 ) -> ApiError | None:
     """The error that a response is or has; None if it is an answer. `value`: `raw` as JSON, or
     None. An answer with content that did not break off is an answer, whatever stands beside it."""
+    if 300 <= status < 400:
+        return _redirected(status, raw)
     if not is_success(status):
         error = provider_error(status, value)
         return _api_error(error, headers, raw, f"The upstream answered {status}")
@@ -52,6 +54,16 @@ def response_error(
     number = f" {inside.status}" if inside.is_known else ""
     begins = f"The upstream answered {status} with the error{number}"
     return _api_error(inside, headers, raw, begins, "upstream_error")
+
+
+def _redirected(status: int, raw: bytes) -> ApiError:
+    """No redirect is followed, since the key would go with it."""
+    text = f": {bounded_text(raw)}" if raw.strip() else ""
+    message = (
+        f"The upstream answered {status}, a redirect, which is not followed. Correct its URL{text}"
+    )
+    more = {"upstream_status": status}
+    return ApiError(502, "upstream_error", "upstream_redirect", message, more)
 
 
 def chunk_error(

@@ -3,6 +3,7 @@
 What is not JSON, or could not be written as JSON again, becomes text: NaN, Infinity, `1e999`, and
 numbers of hundreds of digits. The rest of the answer stays usable, and its usage counts. What
 comes after an object is left out; of a name that it has twice, the value that says more counts.
+Texts may have control characters as they are.
 """
 
 import json
@@ -65,9 +66,13 @@ def _fuller(first: Any, second: Any) -> Any:
 
 TOLD_ONCE = (b'"usage"', b'"prompt_tokens"', b'"completion_tokens"', b'"total_tokens"', b'"cost"')
 """Where none of these comes twice, the price of an answer is not told twice either."""
-_DECODER = json.JSONDecoder(parse_float=_number, parse_int=_whole, parse_constant=str)
+_DECODER = json.JSONDecoder(parse_float=_number, parse_int=_whole, parse_constant=str, strict=False)
 _CAREFUL = json.JSONDecoder(
-    parse_float=_number, parse_int=_whole, parse_constant=str, object_pairs_hook=_one_of_each
+    parse_float=_number,
+    parse_int=_whole,
+    parse_constant=str,
+    strict=False,
+    object_pairs_hook=_one_of_each,
 )
 
 

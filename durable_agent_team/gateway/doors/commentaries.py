@@ -15,7 +15,8 @@ COMMENTARY = "commentary"
 Place = int | str
 """Which item an event is about: its index in the output; its id where a server gives no index."""
 ADDED = "output_item.added"
-ENDS = ("completed", "incomplete", "failed", "cancelled", "error")
+ENDS = ("completed", "incomplete", "failed", "cancelled", "done", "error")
+"""The last event of some servers is `response.done`."""
 MOST_HELD = 2_000
 
 
@@ -61,8 +62,9 @@ class AsideFilter:
         item = object_of(event, "item")
         if item.get("type") == "message":
             return {**event, "item": _as_reasoning(item)}
-        is_text = event_kind(event) in ("output_text.delta", "refusal.delta")
-        return {**event, "type": "response.reasoning_text.delta"} if is_text else event
+        text, _, what = event_kind(event).partition(".")
+        is_text = text in ("output_text", "refusal") and what in ("delta", "done")
+        return {**event, "type": f"response.reasoning_text.{what}"} if is_text else event
 
 
 def event_kind(event: Json) -> str:

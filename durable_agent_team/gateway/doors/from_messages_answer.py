@@ -38,16 +38,35 @@ NONE_UNCACHED = -1
 
 def chat_from_message(message: Json) -> Json:
     """What is no Message, such as an error, is returned as it is."""
-    blocks = message.get("content")
-    if message.get("type") != "message" or not isinstance(blocks, list):
+    if message.get("type") != "message":
         return message
     said = _Said()
-    for block in blocks:
-        if isinstance(block, dict):
-            said.add(block)
+    for block in _blocks(message.get("content")):
+        said.add(block)
     choice = {"index": 0, "message": said.message(message), **_ending(message)}
     usage = given({"usage": usage_from_messages(object_of(message, "usage")) or None})
     return {**_head(message, "chat.completion"), "choices": [choice], **usage}
+
+
+def _blocks(content: Any) -> list[Json]:
+    """Some servers have a text instead of its block, or nothing at all."""
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return [each for each in content if isinstance(each, dict)] if isinstance(content, list) else []
+
+
+def _signed(block: Json) -> Json:
+    """With the signature that servers of other makers leave out of a thought, or have as null."""
+    unsigned = block.get("type") == "thinking" and block.get("signature") is None
+    return {**block, "signature": ""} if unsigned else block
+
+
+def _arguments_of(block: Json) -> str:
+    """Some servers have the input as text."""
+    given = block.get("input")
+    if isinstance(given, str) and given.strip():
+        return given
+    return json.dumps(object_of(block, "input"), ensure_ascii=False)
 
 
 @dataclass
@@ -62,9 +81,8 @@ class _Said:
         if block.get("type") == "text":
             self.texts.append(text_of(block, "text"))
         elif block.get("type") == "tool_use":
-            arguments = json.dumps(object_of(block, "input"), ensure_ascii=False)
-            self.calls.append(_call(block, arguments))
-        elif is_block(block):
+            self.calls.append(_call(block, _arguments_of(block)))
+        elif is_block(block := _signed(block)):
             self.blocks.append(block)
 
     def message(self, whole: Json) -> Json:
@@ -145,37 +163,45 @@ class ChatChunks:
     over: bool = False
     _head: Json = field(default_factory=dict)
     _usage: Json = field(default_factory=dict)
-    _calls: int = 0
     _block: int = 0
     """The index of the block that is open, among all of them."""
-    _open_call: Json | None = None
-    """The `tool_use` block that is open, until a part of its input has come."""
+    _calls: dict[int, int] = field(default_factory=dict)
+    """Each `tool_use` block's index -> its number among the calls. Some servers open several."""
+    _no_input: dict[int, Json] = field(default_factory=dict)
+    """Those that are open, until a part of their input has come."""
 
     def feed(self, event: Json) -> list[Json]:
         kind = event.get("type")
         if kind == "message_start":
             message = object_of(event, "message")
             self._head = _head(message, "chat.completion.chunk")
-            self._usage |= object_of(message, "usage")
+            told = object_of(message, "usage")  # its output is what came so far: a token or two
+            self._usage |= {name: each for name, each in told.items() if name != "output_tokens"}
             return [self._chunk({"role": "assistant", "content": ""})]
         if kind == "content_block_start":
             self._block = count_of(event, "index")
             return self._start(object_of(event, "content_block"))
         if kind == "content_block_delta":
+            self._block = count_of(event, "index")
             return self._delta(object_of(event, "delta"))
         if kind == "content_block_stop":
+            self._block = count_of(event, "index")
             return self._stop()
         if kind == "message_delta":
             told = object_of(event, "usage")  # of some servers with zeros for what came before
             self._usage |= {name: each for name, each in told.items() if each}
             delta = object_of(event, "delta")
             refusal = given({"refusal": _refusal(delta)})
-            return [self._chunk(refusal, **_ending(delta))]
+            return [self._chunk(refusal, **_ending(delta)), *self._used()]
         if kind == "message_stop":
             self.over = True
-            usage = usage_from_messages(self._usage)
-            return [{**self._head, "choices": [], "usage": usage}] if usage else []
+            return self._used()
         return [event] if "error" in event else []
+
+    def _used(self) -> list[Json]:
+        """What it has used. Known from the `message_delta` on: the last event may not come."""
+        usage = usage_from_messages(self._usage)
+        return [{**self._head, "choices": [], "usage": usage}] if usage else []
 
     def _chunk(self, delta: Json, **more: Any) -> Json:
         choice = {"index": 0, "delta": delta, "finish_reason": None, **more}
@@ -184,11 +210,15 @@ class ChatChunks:
     def _start(self, block: Json) -> list[Json]:
         kind = block.get("type")
         if kind == "tool_use":
-            self._open_call, self._calls = block, self._calls + 1
-            call = {"index": self._calls - 1, **_call(block, "")}
+            number = self._calls[self._block] = len(self._calls)
+            self._no_input[self._block] = block
+            call = {"index": number, **_call(block, "")}
             return [self._chunk({"tool_calls": [call]})]
         if kind == "redacted_thinking" and is_block(block):
             return [self._thinking(**block)]
+        if kind == "thinking" and (thought := text_of(block, "thinking")):
+            signature = text_of(block, "signature")
+            return [self._thinking(thought, type=kind, thinking=thought, signature=signature)]
         text = text_of(block, "text")
         return [self._chunk({"content": text})] if kind == "text" and text else []
 
@@ -212,15 +242,14 @@ class ChatChunks:
         return self._chunk({**said, BLOCKS: [{"index": self._block, **part}]})
 
     def _arguments(self, text: str) -> list[Json]:
-        if not text:
+        number = self._calls.get(self._block)
+        if not text or number is None:
             return []
-        self._open_call = None
-        call = {"index": self._calls - 1, "function": {"arguments": text}}
+        self._no_input.pop(self._block, None)
+        call = {"index": number, "function": {"arguments": text}}
         return [self._chunk({"tool_calls": [call]})]
 
     def _stop(self) -> list[Json]:
         """A call whose input came in no part has the one that it began with."""
-        block, self._open_call = self._open_call, None
-        if block is None:
-            return []
-        return self._arguments(json.dumps(object_of(block, "input"), ensure_ascii=False))
+        block = self._no_input.get(self._block)
+        return [] if block is None else self._arguments(_arguments_of(block))

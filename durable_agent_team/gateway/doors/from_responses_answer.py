@@ -4,6 +4,7 @@ A model's reasoning that must come back is kept beside the answer (`reasoning_de
 what OpenAI calls a message (`phase`). `origin` names the model that answers.
 """
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,11 +32,12 @@ def chat_from_response(response: Json, origin: str) -> Json:
     if not is_response(response):
         return response
     usage = given({"usage": usage_from_responses(object_of(response, "usage")) or None})
-    if text_of(response, "status") not in ENDED:
+    if object_of(response, "error") or text_of(response, "status") not in (*ENDED, ""):
         return {**error_of(response), **billing_of(response), **usage}
     said = _Said(origin)
     for item in without_asides(items_in(response)):
         said.add(item)
+    said.texts += [] if said.has_answer else [text_of(response, "output_text")]
     choice = {
         "index": 0,
         "message": said.message(),
@@ -48,7 +50,7 @@ def chat_from_response(response: Json, origin: str) -> Json:
 
 
 def is_response(data: Json) -> bool:
-    return data.get("object") == "response" and "status" in data
+    return data.get("object") == "response" and ("status" in data or "output" in data)
 
 
 def items_in(response: Json) -> list[Json]:
@@ -57,7 +59,10 @@ def items_in(response: Json) -> list[Json]:
 
 
 def _parts(item: Json) -> list[Json]:
+    """Some servers have a text instead of its part."""
     content = item.get("content")
+    if isinstance(content, str):
+        return [{"type": "output_text", "text": content}]
     return [each for each in content if isinstance(each, dict)] if isinstance(content, list) else []
 
 
@@ -77,7 +82,7 @@ class _Said:
     def add(self, item: Json) -> None:
         kind = item.get("type")
         if kind == "function_call":
-            self.calls.append(call_of(item, text_of(item, "arguments")))
+            self.calls.append(call_of(item, arguments_of(item)))
         elif kind == "reasoning":
             self.thoughts += thoughts_in(item)
             before = bool(self.texts or self.refusals) + len(self.calls)
@@ -90,6 +95,10 @@ class _Said:
             for part in _parts(item):
                 found = part.get("logprobs")
                 self.logprobs += found if isinstance(found, list) else []
+
+    @property
+    def has_answer(self) -> bool:
+        return bool(self.texts or self.calls or self.refusals)
 
     def message(self) -> Json:
         content = GAP.join(self.texts) if self.texts or not (self.calls or self.refusals) else None
@@ -120,6 +129,14 @@ def head_of(response: Json, kind: str) -> Json:
 
 def billing_of(response: Json) -> Json:
     return given({name: response.get(name) for name in BILLING})
+
+
+def arguments_of(item: Json) -> str:
+    """Some servers have them as an object."""
+    given = item.get("arguments")
+    if isinstance(given, dict):
+        return json.dumps(given, ensure_ascii=False)
+    return text_of(item, "arguments")
 
 
 def call_of(item: Json, arguments: str) -> Json:

@@ -17,6 +17,7 @@ from durable_agent_team.gateway.doors.commentaries import (
 )
 from durable_agent_team.gateway.doors.fields import Json, given
 from durable_agent_team.gateway.doors.from_responses_answer import (
+    arguments_of,
     billing_of,
     call_of,
     error_of,
@@ -82,7 +83,12 @@ class ResponseChunks:
                 return self._text(THOUGHT, delta, place, count_of(event, "summary_index"))
             case "function_call_arguments.delta":
                 return self._arguments(delta, place)
-            case "completed" | "incomplete" | "failed" | "cancelled":
+            case "function_call_arguments.done" if (place, ARGUMENTS) not in self._came:
+                return self._arguments(arguments_of(event), place)
+            case "output_text.done" if (place, CONTENT) not in self._came:
+                begun = place in self._phases  # else the whole item is still to come
+                return self._text(CONTENT, text_of(event, "text"), place) if begun else []
+            case "completed" | "incomplete" | "failed" | "cancelled" | "done":
                 return self._end(object_of(event, "response"), kind)
             case "error":
                 fields = {name: event.get(name) for name in ("code", "message", "param")}
@@ -111,7 +117,7 @@ class ResponseChunks:
         chunks = self._begin_item(item, place)
         match item.get("type"):
             case "function_call" if (place, ARGUMENTS) not in self._came:
-                chunks += self._arguments(text_of(item, "arguments"), place)
+                chunks += self._arguments(arguments_of(item), place)
             case "message":
                 for name, kind in ((CONTENT, "text"), (REFUSAL, "refusal")):
                     if (place, name) not in self._came:

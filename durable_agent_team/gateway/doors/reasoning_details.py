@@ -16,6 +16,7 @@ from durable_agent_team.gateway.doors.fields import Json
 DETAILS = "reasoning_details"
 ENCRYPTED = "reasoning.encrypted"
 FORMAT = "openai-responses-v1"
+TEXTS = ("text", "summary")
 
 
 def detail_of(item: Json, index: int, before: int, origin: str) -> Json | None:
@@ -60,6 +61,33 @@ def details_from(origin: str | None, value: Any) -> list[Any]:
     produced over Responses."""
     details = value if isinstance(value, list) else []
     return [each for each in details if _origin(each) == origin]
+
+
+def joined_details(parts: list[Any]) -> list[Any]:
+    """Whole entries from those of a stream, whose texts come in parts of the same index."""
+    found: list[Any] = []
+    texts: list[dict[str, list[str]]] = []
+    for part in parts:
+        if not found or not _continues(part, found[-1]):
+            found.append(dict(part) if isinstance(part, dict) else part)
+            texts.append({})
+        elif isinstance(part, dict):
+            found[-1] |= {name: each for name, each in part.items() if each is not None}
+        for name in TEXTS if isinstance(part, dict) else ():
+            if isinstance(text := part.get(name), str):
+                texts[-1].setdefault(name, []).append(text)
+    for whole, written in zip(found, texts, strict=True):
+        if written:
+            whole |= {name: "".join(each) for name, each in written.items()}
+    return found
+
+
+def _continues(part: Any, last: Any) -> bool:
+    if not isinstance(part, dict) or not isinstance(last, dict):
+        return False
+    same = all(part.get(name) == last.get(name) for name in ("type", "index"))
+    is_whole = part.get("type") == ENCRYPTED and "data" in part
+    return same and part.get("index") is not None and not is_whole
 
 
 def _origin(detail: Any) -> Any:

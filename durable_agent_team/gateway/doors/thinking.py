@@ -61,16 +61,18 @@ def is_block(block: Any) -> bool:
 def merged(parts: list[Json]) -> list[Json]:
     """Whole blocks from those of a stream, where a block arrives in parts, its signature last."""
     found: list[Json] = []
+    texts: list[list[str]] = []
     for part in parts:
         last = found[-1] if found else {}
         if last.get("type") == part["type"] == "thinking" and not last["signature"]:
-            found[-1] = {
-                **last,
-                "thinking": last["thinking"] + part["thinking"],
-                "signature": part["signature"],
-            }
+            last["signature"] = part["signature"]
         else:
             found.append(dict(part))
+            texts.append([])
+        texts[-1].append(part.get("thinking", ""))
+    for whole, written in zip(found, texts, strict=True):
+        if whole["type"] == "thinking":
+            whole["thinking"] = "".join(written)
     return found
 
 

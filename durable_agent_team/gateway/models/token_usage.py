@@ -40,7 +40,10 @@ COMPLETION_DETAILS = (
     "output_tokens_details",
     "completion_token_details",
     "output_token_details",
+    "candidates_tokens_details",
 )
+BY_MODALITY = "cache_tokens_details"
+"""Gemini's tokens read from the cache. Its details are lists, with an entry for each modality."""
 CACHED = frozenset(
     {
         "cached_tokens",
@@ -66,7 +69,8 @@ WRITTEN = frozenset(
         "cache_creation",
     }
 )
-LIFETIMES = "cache_creation"
+LIFETIMES = ("cache_creation", "cache_creation_token_details")
+"""Anthropic's, and LiteLLM's."""
 WRITTEN_5M, WRITTEN_1H = "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"
 OUTSIDE = "thoughts_token_count"
 """Gemini's thinking, which its count of the answer never has."""
@@ -196,7 +200,7 @@ def _caching(reported: Reported) -> tuple[int, int, int]:
     Where spellings differ, the smallest discount counts."""
     parts = _parts(reported, PROMPT_DETAILS)
     cached = min((each for each in _counts(parts, CACHED) if each), default=0)
-    lifetimes = [each[LIFETIMES] for each in parts if isinstance(each.get(LIFETIMES), dict)]
+    lifetimes = [each.get(name) for each in parts for name in LIFETIMES]
     hour = max(_counts(lifetimes, (WRITTEN_1H,)), default=0)
     minutes = max(_counts(lifetimes, (WRITTEN_5M,)), default=0)
     written = max(_counts(parts, WRITTEN), default=0)
@@ -261,13 +265,28 @@ def _media(reported: Reported, details: tuple[str, ...], kind: str) -> int:
 def _cached_media(reported: Reported, kind: str) -> int:
     parts = _parts(reported, PROMPT_DETAILS)[1:]
     cached = [each["cached_tokens_details"] for each in parts if "cached_tokens_details" in each]
+    cached.append(_of_modalities(reported.get(BY_MODALITY)))
     return max(_counts(cached, (f"{kind}_tokens",)), default=0)
 
 
 def _parts(reported: Reported, details: tuple[str, ...]) -> list[Reported]:
     """The usage itself, and its details of that kind."""
-    found = (reported.get(name) for name in details)
+    found = (_of_modalities(reported.get(name)) for name in details)
     return [reported, *(each for each in found if isinstance(each, dict))]
+
+
+def _of_modalities(details: Any) -> Any:
+    """Gemini's list, as the details of others: `[{"modality": "AUDIO", "tokenCount": 5}]`."""
+    if not isinstance(details, list):
+        return details
+    found: Reported = {}
+    for each in details:
+        modality = each.get("modality") if isinstance(each, dict) else None
+        if isinstance(modality, str):
+            counts = max(_counts((each,), ("tokenCount", "token_count")), default=0)
+            name = f"{modality.lower()}_tokens"
+            found[name] = found.get(name, 0) + counts
+    return found
 
 
 def _in_snake_case(reported: Reported) -> Reported:

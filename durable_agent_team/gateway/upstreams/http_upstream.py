@@ -19,7 +19,11 @@ from durable_agent_team.gateway.calls.secret_filter import SecretFilter
 from durable_agent_team.gateway.calls.spoken import ChatStream, Chunks, chat_body
 from durable_agent_team.gateway.calls.streamed_answer import StreamedAnswer, from_plain_response
 from durable_agent_team.gateway.calls.time_limit import DEFAULT_SETTING, TimeLimit
-from durable_agent_team.gateway.calls.unasked_stream import begins_as_json, whole_answer
+from durable_agent_team.gateway.calls.unasked_stream import (
+    EVENTS,
+    begins_as_json,
+    whole_answer,
+)
 from durable_agent_team.gateway.calls.upstream_errors import is_success
 from durable_agent_team.gateway.doors.from_messages_answer import ChatChunks
 from durable_agent_team.gateway.doors.from_responses_events import ResponseChunks
@@ -42,6 +46,9 @@ SPOKEN: Mapping[str, Callable[[str], Chunks]] = {
 """What makes chunks of a chat of the events that an upstream sends at a path of its own."""
 CONNECT_SECONDS = 10.0
 MAX_REASON = 300
+QUICK_BYTES = 64 * 1024
+"""A stream that was not asked for and is longer is put together beside the event loop: of 4 MB,
+that takes seconds."""
 ANTHROPIC_VERSION = "2023-06-01"
 """Anthropic's reference, "Versions". A models file can send another one as a header."""
 CAUSES = {
@@ -133,13 +140,21 @@ class HttpUpstream:
             raw = self._secrets.body(await read_body(response, self._limits.max_answer_bytes))
         except BodyNotUnpacked as error:
             return str(error).encode()
+        if len(raw) > QUICK_BYTES and EVENTS.match(raw):
+            return await asyncio.to_thread(self._translated, raw, request)
         return self._translated(raw, request)
 
     @staticmethod
     def _translated(raw: bytes, request: ChatRequest) -> bytes:
-        if request.path in SPOKEN:
+        chunks = SPOKEN.get(request.path)
+        if chunks is None:
+            return whole_answer(raw)
+        if not EVENTS.match(raw):
             return chat_body(raw, request.target.origin)
-        return whole_answer(raw)
+        spoken = ChatStream(chunks(request.target.origin))
+        stream = spoken.feed(raw) + spoken.end()
+        whole = whole_answer(stream)
+        return raw if whole is stream else whole
 
     async def _complete_stream(
         self, request: ChatRequest, headers: dict[str, str], relay: Relay

@@ -135,6 +135,69 @@ async def test_what_is_no_json_object_goes_back(provider: Provider, arguments: s
     assert sent["messages"][2]["tool_calls"][0]["function"]["arguments"] == "{}"
 
 
+async def test_arguments_that_are_json_in_json_are_taken(provider: Provider) -> None:
+    for written in (json.dumps('{"order": "7"}'), '{"order": "7"}'):
+        result = await provider.says(calling(("look", written)), turn())
+        assert result.turn is not None
+        (made,) = result.turn.calls
+        assert (made.problem, json.loads(made.arguments)) == ("", {"order": "7"})
+        await provider.takes_back(result)
+    for wrong in (json.dumps("[1]"), json.dumps("look"), json.dumps(json.dumps("{}"))):
+        assert "Send one JSON object" in await provider.problem("look", wrong)
+
+
+@pytest.mark.parametrize(
+    "name", ["functions.look", "look<|channel|>json", "functions.look<|channel|>commentary"]
+)
+async def test_what_models_write_around_a_name_is_left_out(provider: Provider, name: str) -> None:
+    assert await provider.problem(name, {"order": "7"}) == ""
+    assert "There is no tool 'functions.find'" in await provider.problem("functions.find", {})
+
+
+async def test_a_call_by_its_older_name_is_one(provider: Provider) -> None:
+    called = {"name": "look", "arguments": '{"order": "7"}'}
+    message = {"role": "assistant", "content": None, "function_call": called}
+    result = await provider.says(message, turn())
+    assert result.turn is not None
+    assert [each.name for each in result.turn.calls] == ["look"]
+
+
+AS_TEXT = [
+    '<tool_call>\n{"name": "look", "arguments": {"order": "7"}}\n</tool_call>',
+    "I look first.\n<tool_call>look\n<arg_key>order</arg_key>\n<arg_value>7</arg_value>",
+    '[TOOL_CALLS][{"name": "look", "arguments": {"order": "7"}}]',
+    '<|python_tag|>{"name": "look", "parameters": {"order": "7"}}',
+    '<function=look>{"order": "7"}</function>',
+    "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>look",
+    '<｜DSML｜function_calls>\n<｜DSML｜invoke name="look">',
+    "<|tool_calls_section_begin|><|tool_call_begin|>functions.look:0",
+    '<minimax:tool_call>\n<invoke name="look">',
+]
+
+
+@pytest.mark.parametrize("text", AS_TEXT)
+async def test_a_call_that_came_as_text_is_no_answer(provider: Provider, text: str) -> None:
+    provider.finish_reason = "stop"
+    for asked in (turn(), turn(offered=())):
+        result = await provider.says({"role": "assistant", "content": text}, asked)
+        assert result.turn is None
+        assert "as text" in " ".join(result.reasons)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The model writes <tool_call> before each call.",
+        "Such a call is:\n```\n<tool_call>\n{}\n</tool_call>\n```\nIt is JSON.",
+        "The order is done.",
+    ],
+)
+async def test_an_answer_about_calls_is_an_answer(provider: Provider, text: str) -> None:
+    provider.finish_reason = "stop"
+    result = await provider.says({"role": "assistant", "content": text}, turn())
+    assert (result.answer, result.reasons) == (text, ())
+
+
 async def test_arguments_that_were_cut_off_say_so(provider: Provider) -> None:
     provider.finish_reason = "length"
     result = await provider.says(calling(("look", '{"order": "7')), turn())
