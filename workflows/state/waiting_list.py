@@ -34,7 +34,7 @@ def budget_command(run: str, agent: str, budget_usd: Decimal) -> str:
 
 
 def statuses(progress: Progress) -> Mapping[str, AgentStatus]:
-    """Of each agent: parked while something of it waits for a person, unless it works as well."""
+    """The status of each agent: parked while something of it waits, unless it works as well."""
     waiting = {each.agent for each in progress.waiting.values()}
     return {
         name: AgentStatus.PARKED

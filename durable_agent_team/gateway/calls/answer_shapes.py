@@ -21,7 +21,7 @@ TEXT_PARTS: Final = ("text", "output_text")
 
 
 def usual_answer(data: Json, *, functions: bool) -> None:
-    """Of a whole answer, in place: it has one choice, as every request asks for one. `functions`:
+    """Changes a whole answer, in place. It has one choice, as every request asks for. `functions`:
     whether its request has `functions`, the older name of tools."""
     choices = data.get("choices")
     if not isinstance(choices, list) or not all(isinstance(each, dict) for each in choices):
@@ -33,7 +33,7 @@ def usual_answer(data: Json, *, functions: bool) -> None:
 
 
 def usual_chunk(choices: list[Json], *, functions: bool) -> bool:
-    """Of a chunk's choices, in place. Whether anything was changed."""
+    """Changes the choices of a chunk, in place. Returns whether anything was changed."""
     changed = False
     for choice in choices:
         changed |= _usual_choice(choice, DELTA, functions=functions)
