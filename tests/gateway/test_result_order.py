@@ -80,14 +80,15 @@ async def test_what_is_sent_keeps_the_order_of_the_client() -> None:
 
 
 def test_only_results_of_known_calls_move_and_only_within_their_row() -> None:
-    for unchanged in (
+    bodies: tuple[Json, ...] = (
         chat(*"abc"),
         chat("b", "x", "a"),
         {"messages": [{"role": "tool", "tool_call_id": each} for each in "ba"]},
         {"messages": "text", "input": "text"},
         {"messages": [None, 1, {"role": "tool", "tool_call_id": 5}, {"tool_calls": 7}]},
         {"messages": [{"content": [{"content": [[{}]]}]}]},
-    ):
+    )
+    for unchanged in bodies:
         assert results_in_order(unchanged) is unchanged
     given = chat(*"cb")["messages"]
     split = {"messages": [*given, {"role": "user", "content": "and?"}, *chat("a")["messages"][2:]]}
