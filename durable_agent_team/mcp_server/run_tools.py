@@ -17,9 +17,10 @@ from pydantic import Field, ValidationError
 from temporalio.client import Client
 
 from durable_agent_team.client.connection import ServiceUnavailable, connect
+from durable_agent_team.client.decider import decider
 from durable_agent_team.client.exceptions import RunError
 from durable_agent_team.client.runs import RunHandle, get_run, list_runs, start_run
-from durable_agent_team.contracts.approvals import PendingApproval
+from durable_agent_team.contracts.approvals import MAX_DECIDER, PendingApproval
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.bounded_text import cut
 from durable_agent_team.contracts.control import AdjustBudget
@@ -37,6 +38,7 @@ MAX_WAIT_SECONDS: Final = 50.0
 """For `wait_for_run`: clients give up a call after a minute by default."""
 MAX_ANSWER_BYTES: Final = 100_000
 MAX_RUNS: Final = 100
+BY_MCP: Final = " by MCP"
 MAX_CONTENT: Final = 10_000
 """Characters of what waits for approval."""
 
@@ -172,7 +174,8 @@ class RunTools:
         """Answer what waits for a person. Ask a person first: what is approved spends money, or
         acts on the world."""
         async with self._run(run) as handle:
-            return _json(await handle.approve(subject, approved, note, sha256=sha256))
+            by = _decider()
+            return _json(await handle.approve(subject, approved, note, sha256=sha256, by=by))
 
     async def reject(
         self,
@@ -185,7 +188,7 @@ class RunTools:
         """Reject what waits for a person. A task or a hand-off then fails, a plan cancels the run;
         the agent of a tool's call continues with the note."""
         async with self._run(run) as handle:
-            return _json(await handle.reject(subject, note))
+            return _json(await handle.reject(subject, note, by=_decider()))
 
     async def answer(
         self,
@@ -206,7 +209,7 @@ class RunTools:
         """Answer a tool or a program that waits because it may have had its effect, or could not be
         called. Ask a person first, who has looked whether it happened."""
         async with self._run(run) as handle:
-            return _json(await handle.answer(subject, decision, result))
+            return _json(await handle.answer(subject, decision, result, by=_decider()))
 
     async def retry_task(self, run: RunId, task: Task) -> Json:
         """Wake a task that is parked, or start one again that has failed, while the run works. It
@@ -306,6 +309,12 @@ async def _ended_or_waiting(handle: RunHandle) -> None:
     async for _ in handle.changes():
         if (await handle.state()).waiting:
             return
+
+
+def _decider() -> str:
+    """Who decides, as far as this process can know: not whether a person was asked."""
+    by = decider()
+    return f"{by[: MAX_DECIDER - len(BY_MCP)]}{BY_MCP}"
 
 
 async def _is_done(handle: RunHandle, task: str) -> bool:

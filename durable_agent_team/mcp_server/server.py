@@ -105,8 +105,12 @@ def _version() -> str:
 
 
 async def serve_stdio(server: MCPServer) -> None:
-    """Serves one client on standard input and output, until it closes them."""
-    await server.run_stdio_async()
+    """Serves one client on standard input and output, until it closes them: or ends without that,
+    as one that is killed does."""
+    try:
+        await server.run_stdio_async()
+    except* BrokenPipeError:
+        pass
 
 
 async def serve_http(server: MCPServer, address: HttpAddress) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -127,7 +128,8 @@ async def test_calls_of_tools_are_listed_approved_rejected_and_answered(
         assert json.loads(pending["content"]) == ARGUMENTS
         other = {"run": yes, "subject": "settle:2.1", "approved": True, "sha256": "0" * 64}
         assert "look at it again" in await refused(mcp, "approve", **other)
-        await call(mcp, "approve", **{**other, "sha256": pending["sha256"]})
+        approved = await call(mcp, "approve", **{**other, "sha256": pending["sha256"]})
+        assert approved["by"].endswith(" by MCP"), "not to be taken for a person at a terminal"
         await call(mcp, "reject", run=no, subject="settle:2.1", note="never delivered")
         for run, answer in ((yes, "result of 2.1"), (no, "never delivered")):
             await ended(mcp, run)
@@ -289,6 +291,7 @@ async def test_by_http_with_a_token(starter: Starter, world: FakeWorld) -> None:
     assert b"secret" not in err
 
 
+PING = b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}\n'
 HALF = b"Authorization: Bearer secret\r\nContent-Length: 9\r\n\r\n{"
 """It is in flight when the server is told to end, and keeps it from nothing."""
 
@@ -355,4 +358,20 @@ async def test_standard_output_has_only_the_protocol(starter: Starter) -> None:
     out, err = await asyncio.wait_for(process.communicate(b"not json\n"), 30)
     assert all("jsonrpc" in json.loads(line) for line in out.splitlines())
     assert b"Traceback" not in err
+    assert process.returncode == 0
+
+
+async def test_a_client_that_is_killed_is_no_bug_of_the_server(starter: Starter) -> None:
+    reader, writer = os.pipe()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(ROOT / "starter.py"), "mcp", starter.team(),
+        env=starter.environment(), stdin=asyncio.subprocess.PIPE,
+        stdout=writer, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    os.close(writer)
+    os.close(reader)
+    out, err = await asyncio.wait_for(process.communicate(PING), 30)
+    assert not out
+    assert b"Traceback" not in err
+    assert b"bug" not in err
     assert process.returncode == 0
