@@ -58,7 +58,7 @@ SUMMED = (
     *("cached_tokens", "cache_write_tokens", "reasoning_tokens"),
 )
 MAX_TRIES = 10
-"""Of a limit, while other changes of the same account come before it."""
+"""To set a limit, while other changes of the same account come before it."""
 LONGEST_WAIT_SECONDS = 30
 MARGIN_SECONDS = 5
 

@@ -39,7 +39,9 @@ MEANINGS: dict[str, dict[str, str]] = {
         "trust_hints": "`true`: where the team file does not set `effects`, the server's hints do:"
         " `readOnlyHint` is `none`, `idempotentHint` is `idempotent`. By the specification, hints"
         " are not to be trusted unless the server is.",
-        "connect_seconds": "How long the server may take to start or to be reached.",
+        "connect_seconds": "How long the server may take to start or to be reached. `npx` and"
+        " `uvx` install it on the first start, which can take longer: run the command once by hand"
+        " before.",
     },
     "command_server": {
         "command": "The program and its arguments; no shell reads them. The process is the"

@@ -115,9 +115,13 @@ class RunControl:
         """Lets calls start again."""
         await self._signal("resume", Empty())
 
-    async def adjust_budget(self, agent: str, usd: Usd) -> BudgetAdjusted:
-        """Sets a limit, in force at the gateway on return. Tasks parked for money resume."""
-        command = AdjustBudget(agent=agent, budget_usd=usd)
+    async def adjust_budget(
+        self, agent: str, usd: Usd, *, max_total_usd: Usd | None = None
+    ) -> BudgetAdjusted:
+        """Sets a limit, in force at the gateway on return. Tasks parked for money resume. With
+        `max_total_usd`, a higher one is refused where all limits together would be above that."""
+        given = {} if max_total_usd is None else {"max_total_usd": max_total_usd}
+        command = AdjustBudget(agent=agent, budget_usd=usd, **given)
         return await self._update("adjust_budget", command, BudgetAdjusted, "the new budget")
 
     async def transfer(self, source: str, target: str, usd: Usd) -> Transferred:

@@ -28,6 +28,9 @@ class AdjustBudget(Message):
 
     agent: Identifier
     budget_usd: BudgetUsd
+    max_total_usd: BudgetUsd | None = None
+    """A higher limit is refused where those of all agents together would be above this: the bound
+    of a sender that may not decide about more."""
 
 
 class Transfer(Message):

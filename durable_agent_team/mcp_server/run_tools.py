@@ -6,8 +6,9 @@ reaches the caller.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Set
 from contextlib import asynccontextmanager, suppress
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -16,14 +17,17 @@ from pydantic import Field, ValidationError
 from temporalio.client import Client
 
 from durable_agent_team.client.connection import ServiceUnavailable, connect
+from durable_agent_team.client.decider import decider
 from durable_agent_team.client.exceptions import RunError
 from durable_agent_team.client.runs import RunHandle, get_run, list_runs, start_run
-from durable_agent_team.contracts.approvals import PendingApproval
+from durable_agent_team.contracts.approvals import MAX_DECIDER, PendingApproval
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.bounded_text import cut
-from durable_agent_team.contracts.run import RunReport, RunRequest
+from durable_agent_team.contracts.control import AdjustBudget
+from durable_agent_team.contracts.run import RunReport, RunRequest, RunState, TaskStatus
 from durable_agent_team.contracts.text_ref import TextRef
-from durable_agent_team.process.called_program import starter_command
+from durable_agent_team.mcp_server.waiting_tools import tool_of
+from durable_agent_team.process.called_program import as_called, starter_command
 from durable_agent_team.process.settings import SettingsError, StackNotUp
 from durable_agent_team.rules.pydantic_messages import explain_error
 from durable_agent_team.rules.size_limits import prompt_problems
@@ -34,6 +38,7 @@ MAX_WAIT_SECONDS: Final = 50.0
 """For `wait_for_run`: clients give up a call after a minute by default."""
 MAX_ANSWER_BYTES: Final = 100_000
 MAX_RUNS: Final = 100
+BY_MCP: Final = " by MCP"
 MAX_CONTENT: Final = 10_000
 """Characters of what waits for approval."""
 
@@ -52,6 +57,7 @@ Subject = Annotated[
         " such as `refund:2.1`.",
     ),
 ]
+Task = Annotated[str, Field(max_length=200, description="A task's id, as `run_state` has it.")]
 Page = Annotated[int, Field(ge=1, le=10_000, description="Long answers come in pages.")]
 Json = dict[str, Any]
 
@@ -59,11 +65,20 @@ Json = dict[str, Any]
 class RunTools:
     """The tools over one connection to Temporal, which is made when the first one is called.
 
-    `teams`: the team files that may be started, by the name in each.
+    `teams`: the team files that may be started, by the name in each. `offered`: the names of the
+    tools that clients see. `budgets_up_to_usd`: what the limits of a run's agents may come to
+    together after `adjust_budget`.
     """
 
-    def __init__(self, teams: Mapping[str, Path]) -> None:
+    def __init__(
+        self,
+        teams: Mapping[str, Path],
+        offered: Set[str] = frozenset(),
+        budgets_up_to_usd: Decimal | None = None,
+    ) -> None:
         self._teams = dict(teams)
+        self._offered = offered
+        self._budgets_up_to_usd = budgets_up_to_usd
         self._client: Client | None = None
         self._connecting = asyncio.Lock()
 
@@ -101,9 +116,10 @@ class RunTools:
             return {"runs": [_json(each) for each in await list_runs(client, limit)]}
 
     async def run_state(self, run: RunId, page: Page = 1) -> Json:
-        """A run's status, its tasks (100 a page), and what waits for a person, with the reason."""
+        """A run's status, its tasks (100 a page), and what waits for a person, with the reason and
+        the `tool` that answers it."""
         async with self._run(run) as handle:
-            return _json(await handle.state(page))
+            return self._seen(await handle.state(page))
 
     async def run_spend(self, run: RunId, page: Page = 1) -> Json:
         """What each agent of a run has spent, of what budget, in USD to the micro-dollar; failed
@@ -125,7 +141,7 @@ class RunTools:
                 async with asyncio.timeout(seconds):
                     await _ended_or_waiting(handle)
             is_open = await handle.is_open()
-            return {"ended": not is_open, **_json(await handle.state())}
+            return {"ended": not is_open, **self._seen(await handle.state())}
 
     async def run_result(self, run: RunId) -> Json:
         """The answer of a run that has ended, and what it cost. A long answer is cut."""
@@ -158,7 +174,8 @@ class RunTools:
         """Answer what waits for a person. Ask a person first: what is approved spends money, or
         acts on the world."""
         async with self._run(run) as handle:
-            return _json(await handle.approve(subject, approved, note, sha256=sha256))
+            by = _decider()
+            return _json(await handle.approve(subject, approved, note, sha256=sha256, by=by))
 
     async def reject(
         self,
@@ -171,7 +188,7 @@ class RunTools:
         """Reject what waits for a person. A task or a hand-off then fails, a plan cancels the run;
         the agent of a tool's call continues with the note."""
         async with self._run(run) as handle:
-            return _json(await handle.reject(subject, note))
+            return _json(await handle.reject(subject, note, by=_decider()))
 
     async def answer(
         self,
@@ -192,7 +209,43 @@ class RunTools:
         """Answer a tool or a program that waits because it may have had its effect, or could not be
         called. Ask a person first, who has looked whether it happened."""
         async with self._run(run) as handle:
-            return _json(await handle.answer(subject, decision, result))
+            return _json(await handle.answer(subject, decision, result, by=_decider()))
+
+    async def retry_task(self, run: RunId, task: Task) -> Json:
+        """Wake a task that is parked, or start one again that has failed, while the run works. It
+        spends money, within the limits that the run has. Ask a person first, who has removed the
+        cause; one that is parked for its budget needs a higher limit instead."""
+        async with self._run(run) as handle:
+            if await _is_done(handle, task):
+                command = starter_command("retry", run, task)
+                raise ToolError(
+                    f"task = {task!r}: it is done, and would be paid again, with what is behind it"
+                    f" (a person can do that: `{command}`)"
+                )
+            return _json(await handle.retry_task(task))
+
+    async def adjust_budget(
+        self,
+        run: RunId,
+        agent: Annotated[
+            str, Field(max_length=200, description="An agent, as `run_spend` has it.")
+        ],
+        budget_usd: Annotated[
+            str | float,
+            Field(description="Its new limit in this run, such as 0.25: not what is added."),
+        ],
+    ) -> Json:
+        """Give an agent a new limit, which wakes its tasks that are parked for their budget. Ask a
+        person first: it is what the agent may spend. Refused where the limits of all agents of the
+        run would come to more than whoever started this server allows."""
+        async with self._answering() as client:
+            asked = AdjustBudget.model_validate({"agent": agent, "budget_usd": str(budget_usd)})
+            handle = get_run(client, run)
+            return _json(
+                await handle.adjust_budget(
+                    asked.agent, asked.budget_usd, max_total_usd=self._budgets_up_to_usd
+                )
+            )
 
     async def cancel_run(
         self, run: RunId, reason: Annotated[str, Field(description="Shown in the report.")] = ""
@@ -215,6 +268,15 @@ class RunTools:
         if problems:
             raise ToolError("\n".join(map(str, in_team_file(path, problems[:20]))))
         return request
+
+    def _seen(self, state: RunState) -> Json:
+        """The state, with the command and the tool for each thing that waits."""
+        found = _json(state)
+        for shown, waiting in zip(found["waiting"], state.waiting, strict=True):
+            shown["command"] = as_called(waiting.command)
+            if (tool := tool_of(state.workflow_id, waiting, self._offered)) is not None:
+                shown["tool"] = tool
+        return found
 
     def _names(self) -> str:
         return ", ".join(map(repr, self._teams)) or "none: start the server with team files"
@@ -247,6 +309,17 @@ async def _ended_or_waiting(handle: RunHandle) -> None:
     async for _ in handle.changes():
         if (await handle.state()).waiting:
             return
+
+
+def _decider() -> str:
+    """Who decides, as far as this process can know: not whether a person was asked."""
+    by = decider()
+    return f"{by[: MAX_DECIDER - len(BY_MCP)]}{BY_MCP}"
+
+
+async def _is_done(handle: RunHandle, task: str) -> bool:
+    tasks = (await handle.whole_state()).tasks
+    return any(each.id == task and each.status is TaskStatus.DONE for each in tasks)
 
 
 def _summary(name: str, request: RunRequest) -> Json:

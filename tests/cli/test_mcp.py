@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import httpx2
@@ -14,20 +17,29 @@ from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from temporalio.client import Client as TemporalClient
+from temporalio.exceptions import ApplicationError
 
 from durable_agent_team.cli.commands import serve_mcp
+from durable_agent_team.contracts import names
+from durable_agent_team.contracts.call import CallRequest
+from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.run import Failure, Waiting
+from durable_agent_team.mcp_server.waiting_tools import tool_of
 from durable_agent_team.process import settings
 from tests.cli.support import ROOT, TEAM, Starter, new_id, serving
 from tests.cli.test_approvals import ARGUMENTS, begun, model
 from tests.support.fakes import FakeWorld
 from tests.support.ports import lasting_ports
 from tests.support.tools import ToolWorld
+from workflows.people.parking import wake_command
+from workflows.state.agent_account import AgentAccount
 
 READING = {
     "list_teams", "list_runs", "run_state", "run_spend", "wait_for_run", "run_result",
     "list_approvals",
 }  # fmt: skip
-ACTING = {"start_run", "approve", "reject", "answer", "cancel_run"}
+ACTING = {"start_run", "approve", "reject", "answer", "retry_task", "cancel_run"}
+POOR = TEAM.replace("Editor, budget_usd: 1", "Editor, budget_usd: 0.005")
 APPROVED = TEAM.replace("goal:", "approve_plan: true\ngoal:")
 
 
@@ -116,13 +128,115 @@ async def test_calls_of_tools_are_listed_approved_rejected_and_answered(
         assert json.loads(pending["content"]) == ARGUMENTS
         other = {"run": yes, "subject": "settle:2.1", "approved": True, "sha256": "0" * 64}
         assert "look at it again" in await refused(mcp, "approve", **other)
-        await call(mcp, "approve", **{**other, "sha256": pending["sha256"]})
+        approved = await call(mcp, "approve", **{**other, "sha256": pending["sha256"]})
+        assert approved["by"].endswith(" by MCP"), "not to be taken for a person at a terminal"
         await call(mcp, "reject", run=no, subject="settle:2.1", note="never delivered")
         for run, answer in ((yes, "result of 2.1"), (no, "never delivered")):
             await ended(mcp, run)
             assert answer in (await call(mcp, "run_result", run=run))["answer"]
         wrong = {"run": yes, "subject": "settle:2.1", "decision": "skip"}
         assert "ended" in await refused(mcp, "answer", **wrong)
+
+
+async def parked(client: Client, run: str) -> dict[str, Any]:
+    """What waits in the run, which has one thing that does."""
+    state = await call(client, "wait_for_run", run=run, seconds=20)
+    [waiting] = state["waiting"]
+    return dict(waiting)
+
+
+async def test_limits_are_the_business_of_whoever_starts_the_server(
+    starter: Starter, world: FakeWorld
+) -> None:
+    run = new_id()
+    async with stdio(starter, starter.team(POOR)) as client:
+        assert {tool.name for tool in (await client.list_tools()).tools} == READING | ACTING
+        await call(client, "start_run", team="brief", id=run)
+        waiting = await parked(client, run)
+        assert waiting["type"] == "BudgetExhausted"
+        assert "tool" not in waiting, "nothing that is offered helps"
+        given = {"run": run, "agent": "editor", "budget_usd": 1}
+        assert "Unknown tool" in await refused(client, "adjust_budget", **given)
+        await call(client, "cancel_run", run=run)
+        await ended(client, run)
+
+
+async def test_a_limit_is_raised_up_to_what_was_allowed(starter: Starter, world: FakeWorld) -> None:
+    """The limits of the run come to 6.005 USD at its start."""
+    run = new_id()
+    async with stdio(starter, starter.team(POOR), "--budgets-up-to", "6.5") as client:
+        assert "6.5 USD" in (client.instructions or "")
+        await call(client, "start_run", team="brief", id=run)
+        tool = (await parked(client, run))["tool"]
+        assert tool["name"] == "adjust_budget"
+        assert tool["arguments"] == {"run": run, "agent": "editor", "budget_usd": "0.010"}
+        too_much = {"run": run, "agent": "editor", "budget_usd": "0.600001"}
+        problem = await refused(client, "adjust_budget", **too_much)
+        assert "with the other agents' 6 USD" in problem
+        assert "6.5 USD" in problem
+        for wrong in ("much", "-1", 0, "0.1234567"):
+            text = await refused(
+                client, "adjust_budget", **{**tool["arguments"], "budget_usd": wrong}
+            )
+            assert "budget_usd" in text
+        lowered = {"run": run, "agent": "research", "budget_usd": 0.9}
+        assert (await call(client, "adjust_budget", **lowered))["budget_usd"] == "0.9"
+        adjusted = await call(client, tool["name"], **tool["arguments"])
+        assert (adjusted["agent"], adjusted["budget_usd"]) == ("editor", "0.010")
+        assert (await ended(client, run))["status"] == "completed"
+
+
+async def test_a_parked_task_is_tried_again_and_one_that_is_done_is_not(
+    starter: Starter, world: FakeWorld
+) -> None:
+    def rule(call: CallRequest) -> None:
+        if call.task == "text" and len([each for each in world.calls if each.task == "text"]) == 1:
+            raise ApplicationError("prove it", type=ErrorType.PAYMENT_REQUIRED, non_retryable=True)
+
+    world.rule = rule
+    run = new_id()
+    async with stdio(starter, starter.team()) as client:
+        await call(client, "start_run", team="brief", id=run)
+        tool = (await parked(client, run))["tool"]
+        assert tool == {"name": "retry_task", "arguments": {"run": run, "task": "text"}}
+        calls = len(world.calls)
+        problem = await refused(client, "retry_task", run=run, task="facts")
+        assert "it is done, and would be paid again" in problem
+        assert f"retry {run} facts" in problem
+        assert "no such task" in await refused(client, "retry_task", run=run, task="nothing")
+        assert len(world.calls) == calls, "nothing of that was paid"
+        await call(client, tool["name"], **tool["arguments"])
+        assert (await ended(client, run))["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("failure", "is_tool", "name", "arguments"),
+    [
+        (ErrorType.BUDGET_EXHAUSTED, False, "adjust_budget", {"agent": "a", "budget_usd": "1.5"}),
+        (ErrorType.PAYMENT_REQUIRED, False, "retry_task", {"task": "s"}),
+        (ErrorType.UPSTREAM_OUT_OF_FUNDS, False, "retry_task", {"task": "s"}),
+        (ErrorType.EFFECT_UNKNOWN, True, "answer", {"subject": "s"}),
+        (ErrorType.TOOL_UNAVAILABLE, True, "answer", {"subject": "s", "decision": "retry"}),
+        (ErrorType.INPUT_REQUIRED, False, "answer", {"subject": "s", "decision": "result"}),
+    ],
+)
+def test_what_waits_names_its_tool(
+    failure: ErrorType, is_tool: bool, name: str, arguments: dict[str, str]
+) -> None:
+    account = AgentAccount("a", "m", Decimal(1))
+    why = Failure(
+        type=failure, message="no", required_usd=Decimal("0.6"), remaining_usd=Decimal("0.1")
+    )
+    for run in ("brief", "-a b", "zero\u200bwidth"):
+        command = wake_command(run, "s", account, why, is_tool=is_tool)
+        installed = command.replace(names.STARTER, "durable-agent-team")
+        for each in (command, installed):
+            waiting = Waiting(
+                subject="s", agent="a", reason="no", command=each, since=datetime.now(UTC)
+            )
+            expected = {"name": name, "arguments": {"run": run, **arguments}}
+            assert tool_of(run, waiting, {name}) == expected
+            assert tool_of(run, waiting, {"other"}) is None
 
 
 async def test_mistakes_are_answered_in_words(starter: Starter) -> None:
@@ -177,6 +291,7 @@ async def test_by_http_with_a_token(starter: Starter, world: FakeWorld) -> None:
     assert b"secret" not in err
 
 
+PING = b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}\n'
 HALF = b"Authorization: Bearer secret\r\nContent-Length: 9\r\n\r\n{"
 """It is in flight when the server is told to end, and keeps it from nothing."""
 
@@ -213,6 +328,10 @@ async def _post(http: httpx2.AsyncClient, url: str) -> httpx2.Response | None:
         (["--http", "many"], "--http = many: not a port"),
         (["--http", "99999"], "not a port"),
         (["nowhere.yaml"], "nowhere.yaml"),
+        (["--budgets-up-to", "much"], "--budgets-up-to = much: this is not an amount"),
+        (["--budgets-up-to", "0"], "--budgets-up-to = 0"),
+        (["--budgets-up-to", "0.0000001"], "--budgets-up-to"),
+        (["--budgets-up-to", "1", "--read-only"], "leave one of them out"),
     ],
 )
 async def test_wrong_arguments_end_with_2(
@@ -239,4 +358,20 @@ async def test_standard_output_has_only_the_protocol(starter: Starter) -> None:
     out, err = await asyncio.wait_for(process.communicate(b"not json\n"), 30)
     assert all("jsonrpc" in json.loads(line) for line in out.splitlines())
     assert b"Traceback" not in err
+    assert process.returncode == 0
+
+
+async def test_a_client_that_is_killed_is_no_bug_of_the_server(starter: Starter) -> None:
+    reader, writer = os.pipe()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(ROOT / "starter.py"), "mcp", starter.team(),
+        env=starter.environment(), stdin=asyncio.subprocess.PIPE,
+        stdout=writer, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    os.close(writer)
+    os.close(reader)
+    out, err = await asyncio.wait_for(process.communicate(PING), 30)
+    assert not out
+    assert b"Traceback" not in err
+    assert b"bug" not in err
     assert process.returncode == 0

@@ -121,9 +121,12 @@ async def _result(handle: RunHandle) -> RunReport:
 async def _kill_in_the_middle(stack: DeskStack, script: Script) -> None:
     """SIGKILL while the second call of the model is in flight: the first is paid, the tool ran."""
     await script.second_call.wait()
-    pids = programs(stack.tickets)
+    # None for a moment where the worker has just given its attempt up, as on a machine that is too
+    # busy for heartbeats: the next one is killed, since the answer is held.
+    while not (pids := programs(stack.tickets)):
+        await asyncio.sleep(0.05)
     kill(pids)
-    script.kills += 1 if pids else 0
+    script.kills += 1
     await _gone(lambda: set(pids) & set(programs(stack.tickets)))
     script.release()
 

@@ -165,6 +165,32 @@ async def test_a_raised_budget_is_effective_at_the_provider(client: Client) -> N
         await handle.result()
 
 
+async def test_a_sender_may_bound_what_all_limits_come_to(client: Client) -> None:
+    """As the MCP server does; a lower limit is never refused for it."""
+    gate = Gate("b")
+    world = FakeWorld(gate)
+    async with started(client, world, {"team": team(tasks=CHAIN)}) as handle:
+        await gate.reached.wait()
+        total = sum((each.budget for each in world.books.values()), Decimal(0))
+        now = world.books["research"].budget
+        bounded = {"agent": "research", "max_total_usd": str(total + 1)}
+        await handle.execute_update("adjust_budget", {**bounded, "budget_usd": str(now + 1)})
+        above = {**bounded, "budget_usd": str(now + 1 + Decimal("0.000001"))}
+        with pytest.raises(WorkflowUpdateFailedError) as refused:
+            await handle.execute_update("adjust_budget", above)
+        assert isinstance(refused.value.cause, ApplicationError)
+        assert "the most that this sender may set" in refused.value.cause.message
+        await handle.signal("adjust", {"kind": "adjust_budget", **above})
+        while not (await state(handle)).refusals:
+            await asyncio.sleep(0.02)
+        assert world.books["research"].budget == now + 1
+        less = {"agent": "research", "max_total_usd": "0.01", "budget_usd": str(now)}
+        await handle.execute_update("adjust_budget", less)
+        assert world.books["research"].budget == now
+        gate.open.set()
+        await handle.result()
+
+
 @pytest.mark.parametrize(
     ("payload", "words"),
     [

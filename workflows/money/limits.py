@@ -58,6 +58,13 @@ class Limits:
                 f" above the team's budget_usd, {whole} USD (transfer money from another agent, or"
                 " raise the team's limit first)"
             )
+        most, raised = change.max_total_usd, change.budget_usd > account.budget_usd
+        if most is not None and raised and others + change.budget_usd > most:
+            raise refused(
+                f"budget_usd = {change.budget_usd}: with the other agents' {others} USD that is"
+                f" above max_total_usd, {most} USD, the most that this sender may set (lower"
+                " another limit first, or ask an operator)"
+            )
 
     def check_transfer(self, transfer: Transfer) -> None:
         """Raises ApplicationError where the money cannot be moved."""

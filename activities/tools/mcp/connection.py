@@ -7,11 +7,13 @@ owner here, so that a caller gets an error, and never a cancellation that nobody
 import asyncio
 import contextvars
 import logging
+import shlex
 import time
 import uuid
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 import mcp_types as types
@@ -40,6 +42,7 @@ from activities.tools.mcp.server_secrets import scrubber, server_environment, se
 from activities.tools.mcp.sign_in import token_remedy
 from activities.tools.mcp.stdio_transport import StdioServer, stdio_server
 from durable_agent_team.contracts.tool_kinds import CommandServer, ToolServer
+from durable_agent_team.rules.pydantic_messages import shown
 
 MAX_PAGES: Final = 50
 MAX_LISTED: Final = 1_000
@@ -50,6 +53,8 @@ ALL_PAGES_SECONDS: Final = 45.0
 STALE_SECONDS: Final = 30.0
 """After which a server is asked for its tools again, although it has not said that they changed."""
 END_SECONDS: Final = 15.0
+INSTALLERS: Final = frozenset({"npx", "bunx", "pnpx", "uvx", "uv", "pipx"})
+"""Commands that install a server on its first start, which may take longer than a start."""
 SAID: Final = 600
 """Characters of a server's standard error in an error of ours, and less than these more where they
 would begin within a word: an address to sign in at is of no use without its beginning."""
@@ -120,10 +125,19 @@ class Connection:
             text = (
                 f"it did not answer within {self._server.connect_seconds:g} s (`connect_seconds`)"
             )
-            raise self.unreachable(text + said, final=False)
+            raise self.unreachable(text + self._installs() + said, final=False)
         how = process.why if process is not None and process.ended.is_set() else None
         text, final = why_not_connected(self._problem, how)
         raise self.unreachable(text + said, final=final)
+
+    def _installs(self) -> str:
+        """What to do about a command that may still have been installing its server when it was
+        ended: the next attempt begins that again."""
+        server = self._server
+        if not isinstance(server, CommandServer) or Path(server.command[0]).name not in INSTALLERS:
+            return ""
+        command = shown(shlex.join(server.command), 200)
+        return f": the first time it installs the server, so run `{command}` once yourself"
 
     async def close(self) -> None:
         """Ends the session and the server's process."""

@@ -9,6 +9,8 @@ from durable_agent_team.cli.exit_codes import CommandError, ExitCode
 from durable_agent_team.cli.output import print_note
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from durable_agent_team.mcp_server.server import HttpAddress
 
 app = typer.Typer(rich_markup_mode=None)
@@ -28,8 +30,19 @@ def mcp(
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Offer only tools that change nothing.")
     ] = False,
+    budgets_up_to: Annotated[
+        str | None,
+        typer.Option(
+            "--budgets-up-to",
+            metavar="USD",
+            help="Let clients raise agents' limits, to this much in one run.",
+        ),
+    ] = None,
 ) -> int:
     """Offer runs as MCP tools to any client. It can start, watch, approve and cancel them.
+
+    What it spends is within the limits of the teams; with --budgets-up-to it may raise those of a
+    run, until they come to that amount together.
 
     On standard input and output, for a client that starts this command; or by HTTP. Outside of this
     machine MCP_TOKEN must be set: clients send it as `Authorization: Bearer`.
@@ -46,9 +59,10 @@ def mcp(
     from durable_agent_team.mcp_server import server as mcp_server
 
     address = None if http is None else _address(http)
+    most = _most(budgets_up_to, read_only=read_only)
     offered = _offered(teams or [])
     temporal_runtime.start_silent()
-    server = mcp_server.make_server(offered, read_only=read_only)
+    server = mcp_server.make_server(offered, read_only=read_only, budgets_up_to_usd=most)
     names = ", ".join(offered) or "none"
     if address is None:
         print_note(f"serving MCP on standard input and output; teams: {names}")
@@ -81,6 +95,21 @@ def _address(http: str) -> "HttpAddress":
         )
         raise CommandError(ExitCode.INVALID_INPUT, problem)
     return HttpAddress(host, int(port), token)
+
+
+def _most(usd: str | None, *, read_only: bool) -> "Decimal | None":
+    """What the limits of a run may come to."""
+    from durable_agent_team.cli.control_message import build_message, parse_amount
+    from durable_agent_team.contracts.control import AdjustBudget
+
+    if usd is None:
+        return None
+    amount = parse_amount(usd, "--budgets-up-to")
+    if read_only:
+        problem = "--budgets-up-to: clients change nothing with --read-only (leave one of them out)"
+        raise CommandError(ExitCode.INVALID_INPUT, problem)
+    names, example = {"max_total_usd": "--budgets-up-to"}, {"agent": "any", "budget_usd": 1}
+    return build_message(AdjustBudget, names, **example, max_total_usd=amount).max_total_usd
 
 
 def _offered(paths: list[Path]) -> dict[str, Path]:

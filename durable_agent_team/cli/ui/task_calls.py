@@ -191,7 +191,7 @@ def _lines(found: TaskLook) -> list[str]:
 
 
 def _numbers(calls: Sequence[CallLook]) -> list[int]:
-    """Of each entry, which call it is: what is made again under its key, after a refusal or an
+    """Which call each entry is: what is made again under its key, after a refusal or an
     outage, is the same call, as `state` counts. Each execution of a program is one."""
     keys: dict[str, int] = {}
     counted: list[int] = []

@@ -7,6 +7,7 @@ from typing import Any
 from durable_agent_team.gateway.api_error import invalid, shown, shown_name
 from durable_agent_team.gateway.calls.content_parts import Media, bound_of, can_bound, unbounded
 from durable_agent_team.gateway.calls.dialect_body import in_dialect, in_messages, in_responses
+from durable_agent_team.gateway.calls.result_order import results_in_order
 from durable_agent_team.gateway.calls.time_limit import TimeLimit
 from durable_agent_team.gateway.calls.tool_support import tools_field, tools_refused
 from durable_agent_team.gateway.doors.chat_only import FIELDS, in_chat_terms
@@ -82,7 +83,7 @@ def read_object(raw: bytes) -> dict[str, Any]:
 
 def door_hash(door: str, data: dict[str, Any]) -> str:
     """The hash of a body that came in by another door; never equal to that of a chat request."""
-    return hashlib.sha256(door.encode() + _serialize(data)).hexdigest()
+    return hashlib.sha256(door.encode() + _serialize(results_in_order(data))).hexdigest()
 
 
 def find_model(data: dict[str, Any], models: ModelTable) -> Model:
@@ -125,7 +126,7 @@ def bounded_request(
     if target.dialect.tools == "none" and (field := tools_field(data)):
         raise tools_refused(model, field)
     written = _serialize(data)
-    body_hash = body_hash or hashlib.sha256(written).hexdigest()
+    body_hash = body_hash or _hash(data, written)
     sent, path, limit = _as_sent(data, target)
     messages = max(messages, len(sent["input" if path == RESPONSES_PATH else "messages"]))
     body = written if sent == data else _serialize(sent)
@@ -151,6 +152,11 @@ def bounded_request(
         path=path,
         functions=bool(data.get("functions")),
     )
+
+
+def _hash(data: dict[str, Any], written: bytes) -> str:
+    ordered = results_in_order(data)
+    return hashlib.sha256(written if ordered is data else _serialize(ordered)).hexdigest()
 
 
 def _as_sent(data: dict[str, Any], target: Model) -> tuple[dict[str, Any], str, int]:

@@ -33,7 +33,7 @@ class CallPlaces:
     """
 
     names: list[str] = field(default_factory=list)
-    """Of the calls so far."""
+    """Those of the calls so far."""
     _by_id: dict[str, int] = field(default_factory=dict)
     _by_index: dict[int | str, int] = field(default_factory=dict)
     _with_id: set[int] = field(default_factory=set)

@@ -161,6 +161,6 @@ class _Answer:
 
 
 def _thought(part: Any) -> str:
-    """Of a part of type `thinking`, whose thinking is a list of parts."""
+    """The text of a part of type `thinking`, whose thinking is a list of parts."""
     inner = part.get("thinking") if isinstance(part, dict) else None
     return content_text({"content": inner}) if isinstance(inner, list) else ""

@@ -110,6 +110,16 @@ async def test_a_server_that_never_answers_is_given_up_after_connect_seconds() -
     assert not caught.value.final
 
 
+async def test_one_that_may_have_been_installing_itself_says_what_to_do(tmp_path: Path) -> None:
+    """Its next start would begin the installation again."""
+    npx = tmp_path / "npx"
+    npx.write_text("#!/bin/sh\nsleep 60\n")
+    npx.chmod(0o755)
+    async with calling(CommandServer(command=(str(npx), "-y", "it"), connect_seconds=0.3)) as call:
+        with pytest.raises(ToolUnreachable, match=rf"run `{npx} -y it` once yourself"):
+            await call("echo")
+
+
 async def test_a_server_that_ends_when_it_is_probed_is_started_again(tmp_path: Path) -> None:
     dies = tmp_path / "died"
     server = hostile(env={"HOSTILE_DIES": "$DIES"})

@@ -1,0 +1,51 @@
+"""Which of the tools answers what waits in a run, from the command that answers it in a shell.
+
+A client has no shell, or should not need one: what the command knows, such as a limit that is
+enough, are the arguments of a tool.
+"""
+
+import shlex
+from collections.abc import Set
+from typing import Any, Final
+
+from durable_agent_team.contracts.run import Waiting
+
+Json = dict[str, Any]
+PROGRAMS: Final = (".venv/bin/python starter.py ", "durable-agent-team ")
+"""How a worker names the command line; it may be installed otherwise than this process."""
+UNDECIDED: Final = "DECISION"
+"""What a command has in place of a decision that is left to a person."""
+
+
+def tool_of(run: str, waiting: Waiting, offered: Set[str]) -> Json | None:
+    """The tool with its arguments, as far as they are known; None where none that is offered
+    answers it."""
+    found = _from_command(run, waiting)
+    return found if found is not None and found["name"] in offered else None
+
+
+def _from_command(run: str, waiting: Waiting) -> Json | None:
+    command, *words = _words(waiting.command)
+    match command:
+        case "budget" if waiting.agent is not None:
+            return _tool("adjust_budget", run=run, agent=waiting.agent, budget_usd=words[-1])
+        case "retry" | "resume":
+            return _tool("retry_task", run=run, task=waiting.subject)
+        case "approve":
+            return _tool("approve", run=run, subject=waiting.subject)
+        case "answer":
+            decision = words[2]
+            known = {} if decision == UNDECIDED else {"decision": decision}
+            return _tool("answer", run=run, subject=waiting.subject, **known)
+    return None
+
+
+def _words(command: str) -> list[str]:
+    """Of the command line, after its program: the command and its arguments."""
+    for program in PROGRAMS:
+        command = command.removeprefix(program)
+    return [each for each in shlex.split(command) if each != "--"]
+
+
+def _tool(name: str, **arguments: str) -> Json:
+    return {"name": name, "arguments": arguments}
