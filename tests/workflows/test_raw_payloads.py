@@ -17,7 +17,7 @@ from temporalio.exceptions import ApplicationError
 from durable_agent_team.contracts.error_types import ErrorType
 from tests.support.fakes import FakeWorld
 from tests.support.raw_payloads import UNDECODABLE, WRONG, raw
-from tests.workflows.runs import started, state, team
+from tests.workflows.runs import CHAIN, Gate, failing, started, state, team
 
 Handle = WorkflowHandle[Any, Any]
 BAD = {**UNDECODABLE, **WRONG}
@@ -123,3 +123,24 @@ async def test_a_query_is_refused(held_run: tuple[Handle, FakeWorld], what: str)
         await handle.query("state", BAD[what])
     assert len(str(refused.value)) <= MOST
     await handle.query("spend", BAD[what])
+
+
+@pytest.mark.parametrize("kind", [None, ErrorType.BUDGET_EXHAUSTED.value])
+@pytest.mark.parametrize("details", [{"x": 1}, {"attempts": "many"}, {"attempts": 10**400}, [1]])
+async def test_an_activity_that_a_person_fails_with_any_details_keeps_the_run_going(
+    client: Client, details: Any, kind: str | None
+) -> None:
+    """By `temporal activity fail`, which sets no type, or as another program can."""
+    gate = Gate("a")
+    start = {"team": failing(team(tasks=CHAIN))}
+    async with started(client, FakeWorld(gate), start) as handle:
+        await gate.reached.wait()
+        (pending,) = (await handle.describe()).raw_description.pending_activities
+        activity = client.get_async_activity_handle(
+            workflow_id=handle.id, run_id=None, activity_id=pending.activity_id
+        )
+        await activity.fail(ApplicationError("by hand", details, type=kind, non_retryable=True))
+        gate.open.set()
+        await handle.signal("cancel")
+        with pytest.raises(WorkflowFailureError):
+            await asyncio.wait_for(handle.result(), 20)
