@@ -15,6 +15,7 @@ from temporalio.client import (
 from temporalio.exceptions import ApplicationError
 
 from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.run import RunStatus
 from tests.support.fakes import FakeWorld
 from tests.support.raw_payloads import UNDECODABLE, WRONG, raw
 from tests.workflows.runs import CHAIN, Gate, failing, started, state, team
@@ -82,7 +83,12 @@ async def test_a_start_ends_with_invalid_input_and_a_bounded_text(
     async with started(client, FakeWorld(), STARTS[what]) as handle:
         with pytest.raises(WorkflowFailureError) as failed:
             await asyncio.wait_for(handle.result(), 20)
+        shown = await state(handle)
     cause = failed.value.cause
+    assert (shown.status, shown.failure and shown.failure.type) == (
+        RunStatus.FAILED,
+        ErrorType.INVALID_INPUT,
+    )
     assert isinstance(cause, ApplicationError)
     assert cause.type == ErrorType.INVALID_INPUT
     assert 10 < len(cause.message) <= MOST, cause.message[:200]
