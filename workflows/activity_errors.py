@@ -1,7 +1,9 @@
 """Translates an activity's error into contracts: the failure, and its known cost."""
 
 import asyncio
+from typing import TypeVar
 
+from pydantic import BaseModel, ValidationError
 from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
@@ -14,7 +16,11 @@ from temporalio.exceptions import (
 from durable_agent_team.contracts.call import AttemptSpend
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import Failure
+from durable_agent_team.rules.value_limits import MESSAGE, value_problem
 from workflows.task_exceptions import TaskFailed
+
+M = TypeVar("M", bound=BaseModel)
+KINDS = frozenset(each.value for each in ErrorType)
 
 
 def failure_and_spend(error: BaseException) -> tuple[Failure, AttemptSpend]:
@@ -46,12 +52,9 @@ def is_final(error: FailureError) -> bool:
 
 
 def _from_application_error(error: ApplicationError) -> tuple[Failure, AttemptSpend]:
-    spend = AttemptSpend(attempts=0)
-    if error.details and isinstance(error.details[0], dict):
-        spend = AttemptSpend.model_validate(error.details[0])
-    known = {each.value for each in ErrorType}
+    spend = details_as(AttemptSpend, error) or AttemptSpend(attempts=0)
     failure = Failure(
-        type=error.type if error.type in known else ErrorType.INTERNAL,
+        type=error.type if error.type in KINDS else ErrorType.INTERNAL,
         message=error.message[:2000],
         required_usd=spend.required_usd,
         remaining_usd=spend.remaining_usd,
@@ -60,6 +63,19 @@ def _from_application_error(error: ApplicationError) -> tuple[Failure, AttemptSp
         **({} if spend.remote_task is None else {"remote_task": spend.remote_task}),
     )
     return failure, spend
+
+
+def details_as(model: type[M], error: ApplicationError) -> M | None:
+    """What an activity of ours has put into the details of its error. None where they are not ours:
+    a person can fail an activity with any details, by `temporal activity fail`."""
+    if error.type not in KINDS or not error.details or not isinstance(error.details[0], dict):
+        return None
+    if value_problem(error.details[0], MESSAGE) is not None:
+        return None
+    try:
+        return model.model_validate(error.details[0])
+    except ValidationError:
+        return None
 
 
 def run_failure(error: FailureError) -> BaseException:

@@ -6,7 +6,7 @@ from typing import Any
 from temporalio import workflow
 
 from durable_agent_team.contracts.error_types import ErrorType
-from durable_agent_team.contracts.run import RunRequest
+from durable_agent_team.contracts.run import Failure, RunRequest
 from durable_agent_team.contracts.run_snapshot import RunSnapshot
 from durable_agent_team.rules.value_limits import START
 from workflows.closing import run_error
@@ -41,6 +41,8 @@ def begin(payload: Any, extra: tuple[Any, ...]) -> Beginning:
             return Beginning(progress_of(snapshot))
         progress.request = parse(RunRequest, payload, extra, START)
     except BadMessage as bad:
+        progress.failure = Failure(type=ErrorType.INVALID_INPUT, message=str(bad))
+        progress.become(progress.ending())
         return Beginning(progress, run_error(ErrorType.INVALID_INPUT, str(bad)))
     except UnreadableSnapshot as unreadable:
         return Beginning(progress, unreadable)

@@ -91,7 +91,7 @@ async def connect(settings: ClientSettings | None = None, blobs: BlobStore | Non
             return client
     except RPCError as error:
         raise _refused(settings, error) from error
-    except (RuntimeError, TimeoutError, OSError) as error:
+    except (RuntimeError, TimeoutError, OSError, ValueError) as error:
         raise _absent(settings, error) from error
 
 

@@ -1,9 +1,9 @@
 """The frozen base model of all messages, and amounts of money."""
 
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 MICRO = Decimal("0.000001")
@@ -41,6 +41,30 @@ class Message(BaseModel):
     """It stays in Temporal's history, readable there, however large it is."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Written(Message):
+    """Base of what people write. A boolean is no number: `yes` in a team file would be 1."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _booleans_are_no_numbers(cls, data: Any) -> Any:
+        """As the text that it is written as, a boolean is refused by its field, with its place."""
+        if not isinstance(data, dict):
+            return data
+        wrong = {
+            name: str(value).lower()
+            for name, value in data.items()
+            if isinstance(value, bool)
+            and name in cls.model_fields
+            and _takes_numbers(cls.model_fields[name].annotation)
+        }
+        return {**data, **wrong} if wrong else data
+
+
+def _takes_numbers(annotation: Any) -> bool:
+    kinds = get_args(annotation)
+    return any(map(_takes_numbers, kinds)) if kinds else annotation in (int, float)
 
 
 def round_up(amount: Decimal) -> Decimal:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AwareDatetime, BeforeValidator, model_validator
 from pydantic_core import PydanticCustomError
 
-from durable_agent_team.contracts.base import BudgetUsd, Message, Usd
+from durable_agent_team.contracts.base import BudgetUsd, Message, Usd, Written
 from durable_agent_team.contracts.team import (
     Attempts,
     Identifier,
@@ -35,7 +35,7 @@ Deadline = Annotated[AwareDatetime, BeforeValidator(_time_with_offset)]
 """ISO 8601 with an offset from UTC."""
 
 
-class Changes(Message):
+class Changes(Written):
     """Optional fields of which at least one is given; an omitted key changes nothing."""
 
     nullable: ClassVar[frozenset[str]] = frozenset()

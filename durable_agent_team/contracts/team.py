@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import FailFast, Field
 
-from durable_agent_team.contracts.base import BudgetUsd, Message
+from durable_agent_team.contracts.base import BudgetUsd, Written
 from durable_agent_team.contracts.names import IDENTIFIER
 from durable_agent_team.contracts.program_kinds import Run
 from durable_agent_team.contracts.tool_kinds import MAX_TOOLS, Tool, ToolServer
@@ -51,7 +51,7 @@ class OnFailure(StrEnum):
     FAIL = "fail"
 
 
-class Retry(Message):
+class Retry(Written):
     """How often, and how far apart, a failed call is attempted again. Seconds."""
 
     max_attempts: Attempts = 8
@@ -63,7 +63,7 @@ class Retry(Message):
     """How long an outage or a rate limit is waited out, whatever `max_attempts` is."""
 
 
-class Caller(Message):
+class Caller(Written):
     """What every agent has, the orchestrator too: a model, limits and a retry policy."""
 
     model: ModelName | None = None
@@ -112,7 +112,7 @@ class Agent(Caller):
     """Calls of the model for one answer. In the last one it gets no tools."""
 
 
-class Checks(Message):
+class Checks(Written):
     """Rules for a task's output, in addition to its schema. Lengths in characters."""
 
     min_length: int | None = Field(None, ge=0, le=200_000)
@@ -122,7 +122,7 @@ class Checks(Message):
     """Whether an answer fails that was cut off: by a limit of tokens, a filter, or an error."""
 
 
-class Task(Message):
+class Task(Written):
     """One unit of work for one agent."""
 
     id: Identifier
@@ -153,7 +153,7 @@ class OnTaskFailure(StrEnum):
     CANCEL_REST = "cancel_rest"
 
 
-class Team(Message):
+class Team(Written):
     """The public file format; `docs/team-files.md` explains every key."""
 
     name: Identifier

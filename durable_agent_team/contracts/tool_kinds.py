@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from durable_agent_team.contracts.base import BudgetUsd, Message, Usd
+from durable_agent_team.contracts.base import BudgetUsd, Usd, Written
 from durable_agent_team.contracts.names import IDENTIFIER
 from durable_agent_team.contracts.program_kinds import (
     FUNCTION,
@@ -51,7 +51,7 @@ class ApprovalRule(StrEnum):
     """Where the amount of the call is above `above_usd`, or unknown."""
 
 
-class _Server(Message):
+class _Server(Written):
     stateful: bool = False
     """A session of it remembers earlier calls: the model is told when a session began anew."""
     trust_hints: bool = False
@@ -106,7 +106,7 @@ ToolServer = Annotated[
 ]
 
 
-class _Tool(Message):
+class _Tool(Written):
     effects: Effects | None = None
     """By default `once`, and `none` of what is built in."""
     approve: ApprovalRule | None = None

@@ -26,6 +26,7 @@ from durable_agent_team.gateway.server import PortTaken, Server
 from durable_agent_team.gateway.stores.process_lock import OtherSecret
 from durable_agent_team.gateway.stores.sqlite_file import SchemaError
 from durable_agent_team.gateway.upstreams.bundled_model_server import ModelMissing
+from durable_agent_team.providers.certificates import certificate_problems
 from durable_agent_team.providers.proxies import proxy_problems
 
 
@@ -53,7 +54,7 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return factory
 
 
-def _proxy_text(problem: tuple[str, str, str, str]) -> str:
+def _variable_text(problem: tuple[str, str, str, str]) -> str:
     name, part, what, remedy = problem
     return f"{name}{f' (got {part!r})' if part else ''} {what}: {remedy}"
 
@@ -75,7 +76,11 @@ def main() -> int:
     try:
         settings = GatewaySettings()
         remove_empty(os.environ)
-        wrong = [*problems(os.environ), *map(_proxy_text, proxy_problems(os.environ))]
+        wrong = [
+            *problems(os.environ),
+            *map(_variable_text, proxy_problems(os.environ)),
+            *map(_variable_text, certificate_problems(os.environ)),
+        ]
         if wrong:
             print("\n  ".join(["The gateway's settings are wrong:", *wrong]), file=sys.stderr)
             return 2

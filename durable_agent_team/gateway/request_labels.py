@@ -44,7 +44,8 @@ def labels() -> Mapping[str, str]:
 
 def extract_labels(headers: Mapping[str, str]) -> tuple[context.Context, dict[str, str]]:
     """The caller's trace context, and its labels from the baggage."""
-    carrier = {name.lower(): value for name, value in headers.items()}
+    # Bytes that are no text come as lone surrogates, for which the propagator of baggage raises.
+    carrier = {name.lower(): value for name, value in headers.items() if value.isascii()}
     found = propagate.extract(carrier, context.Context())
     known = {name: _printable(baggage.get_baggage(name, found)) for name in NAMES}
     # Only the trace is kept in the context: the baggage is not passed on.

@@ -22,6 +22,8 @@ STEADY_SECONDS = 10.0
 
 OWN_KEYS = frozenset({"ATXP_API_KEY", "TEMPORAL_API_KEY"})
 """The worker's: the key of the gateway's accounts, and Temporal's."""
+MAX_MODELS_FILE = 4_000_000
+"""Bytes. The gateway takes no longer one."""
 
 
 def environment_of(part: Part) -> dict[str, str]:
@@ -49,7 +51,9 @@ def _named_in_models_file(path: str | None) -> set[str]:
     if not path:
         return set()
     try:
-        upstreams = tomllib.loads((PROJECT_ROOT / path).read_text()).get("upstreams", {})
+        with (PROJECT_ROOT / path).open("rb") as file:
+            text = file.read(MAX_MODELS_FILE).decode()
+        upstreams = tomllib.loads(text).get("upstreams", {})
     except (OSError, ValueError):
         return set()
     entries = upstreams.values() if isinstance(upstreams, dict) else ()
@@ -110,7 +114,7 @@ class Child:
                 stdout=file,
                 stderr=file,
                 env=environment_of(self.part),
-                cwd=PROJECT_ROOT,
+                cwd=self.part.directory,
                 start_new_session=True,
                 umask=0o077,  # prompts and answers are readable by the user only
             )

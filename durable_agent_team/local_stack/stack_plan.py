@@ -71,6 +71,8 @@ class Part:
     env: dict[str, str]
     stop_seconds: float
     gets_provider_keys: bool = False
+    directory: Path = PROJECT_ROOT
+    """Where it is started."""
 
 
 @dataclass(frozen=True)
@@ -219,7 +221,8 @@ def _temporal(folder: Path, ports: Mapping[str, int]) -> Part:
     command = [binary, "server", "start-dev", "--ip", HOST, "--log-level", "warn"]
     command += ["--port", str(ports["TEMPORAL_PORT"])]
     command += ["--ui-port", str(ports["TEMPORAL_UI_PORT"]), "--ui-disable-news-fetch"]
-    command += ["--db-filename", str(folder / "temporal.db")]
+    # Without its folder, whose name may have a `#` or `?`: Temporal reads this as part of a URL.
+    command += ["--db-filename", "temporal.db"]
     # Measured: without the first, a task waits up to 50 ms; the others reduce 651 to 373 ms.
     command += ["--dynamic-config-value", "history.transferProcessorMaxPollRPS=5000"]
     # Measured: without it, a timer of 50 ms takes a second, for the clocks of several hosts.
@@ -232,7 +235,7 @@ def _temporal(folder: Path, ports: Mapping[str, int]) -> Part:
         (names.ATTRIBUTE_SPENT, "Double"),
     ):
         command += ["--search-attribute", f"{name}={kind}"]
-    return Part("temporal", tuple(command), {}, stop_seconds=5)
+    return Part("temporal", tuple(command), {}, stop_seconds=5, directory=folder)
 
 
 def _gateway(folder: Path, port: int, secret: Mapping[str, str], upstream: str) -> Part:

@@ -11,7 +11,6 @@ from temporalio.contrib.pydantic import PydanticPayloadConverter, ToJsonOptions
 from temporalio.converter import (
     DataConverter,
     EncodingPayloadConverter,
-    ExternalStorage,
     StorageDriver,
     StorageDriverStoreContext,
 )
@@ -20,7 +19,7 @@ from temporalio.converter import StorageDriverSelectContext as SelectContext
 from durable_agent_team.blobs.store import BlobStore, NoBlobs
 from durable_agent_team.contracts.bounded_text import cut
 from durable_agent_team.contracts.undecodable import Undecodable
-from durable_agent_team.payloads.blob_driver import BlobDriver
+from durable_agent_team.payloads.blob_driver import BlobDriver, OurReferences
 
 MAX_REASON = 200
 MIN_THRESHOLD_BYTES: Final = 1_024
@@ -99,7 +98,7 @@ def data_converter(
     """
     selector = BySize(store, threshold_bytes)
     # All payloads are read, whatever their size, so that no mark stays.
-    storage = ExternalStorage(
+    storage = OurReferences(
         drivers=[selector.driver], driver_selector=selector, payload_size_threshold=0
     )
     return TeamDataConverter(payload_converter_class=PayloadConverter, external_storage=storage)

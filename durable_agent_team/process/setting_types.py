@@ -42,7 +42,9 @@ def _sealing_key(key: SecretStr) -> SecretStr:
 def _address(text: str) -> str:
     host, _, port = text.rpartition(":")
     number = int(port) if port.isascii() and port.isdigit() and len(port) < 6 else 0
-    if not host or not 0 < number < 65536 or "/" in text or _has_gaps(text):
+    is_host = not set(host) & set("/?#@\\") and not _has_gaps(text)
+    is_bracketed = host.startswith("[") and host.endswith("]")  # an IPv6 address
+    if not host or not is_host or (":" in host) != is_bracketed or not 0 < number < 65536:
         raise ValueError("is not HOST:PORT")
     return text
 

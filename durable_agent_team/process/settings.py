@@ -35,6 +35,7 @@ from durable_agent_team.process.stack_state import (
     read_running,
     read_state,
 )
+from durable_agent_team.providers.certificates import certificate_problems
 from durable_agent_team.providers.proxies import proxy_problems
 from durable_agent_team.rules.pydantic_messages import explain_error, shown
 
@@ -206,7 +207,10 @@ def made_of(values: Mapping[str, str], kind: type[T]) -> T:
     known = {name: values[name.upper()] for name in kind.model_fields if name.upper() in values}
     wrong = [
         Problem(field=name, value=shown(part) if part else "", what=what, remedy=remedy)
-        for name, part, what, remedy in proxy_problems(os.environ)
+        for name, part, what, remedy in (
+            *proxy_problems(os.environ),
+            *certificate_problems(os.environ),
+        )
     ]
     if telemetry.is_enabled():
         wrong += [*otel_settings.problems(os.environ), *_telemetry_packages()]

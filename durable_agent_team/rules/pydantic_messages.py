@@ -29,6 +29,8 @@ _KINDS: Final = MappingProxyType(
         "finite_number": "this is not a finite number",
         "string_unicode": "this is not text: it contains half of a character",
         "path_not_file": "there is no such file",
+        "no_amount": "an amount in US dollars is needed here",
+        "invalid_key": "a key is a text",
     }
 )
 _REMEDIES: Final = MappingProxyType(
@@ -38,6 +40,8 @@ _REMEDIES: Final = MappingProxyType(
         "decimal_max_places": "round it",
         "finite_number": "write it like 0.25",
         "string_unicode": "write the character itself",
+        "no_amount": "write it like 0.25",
+        "invalid_key": "put it in quotes, or leave it out",
     }
 )
 NAME_REMEDY = "use a small letter, then up to 39 small letters, digits, `-` or `_`"

@@ -9,10 +9,11 @@ from pydantic.fields import FieldInfo
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.team import Team
 from durable_agent_team.rules.nearest_names import nearest
-from durable_agent_team.rules.pydantic_messages import explain_error
+from durable_agent_team.rules.pydantic_messages import explain_error, shown
 from durable_agent_team.team_files.union_branches import PROGRAMS, Branch, branch_of
 from durable_agent_team.team_files.union_messages import NO_KIND, special_words
 
+MAX_KEY = 100
 _AS_YAML = {
     "tuple_type": "write a list, such as [first, second]",
     "dict_type": "write `key: value`, each on a line below it",
@@ -104,8 +105,10 @@ def _shown(value: Any) -> str:
 
 
 def spell(path: Sequence[str | int]) -> str:
-    """The path as text: `tasks[1].ask`."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    """The path as text, on one line: `tasks[1].ask`."""
+    text = "".join(
+        f"[{part}]" if isinstance(part, int) else f".{shown(str(part), MAX_KEY)}" for part in path
+    )
     return text.removeprefix(".") or "the file"
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Hashable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,7 +62,7 @@ class _Constructor(SafeConstructor):
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
             return super().construct_object(node, deep)
-        except (ValueError, LookupError) as error:
+        except (ValueError, LookupError, AttributeError) as error:
             if str(error).startswith("Exceeds the limit"):
                 raise
             kind = node.tag.rpartition(":")[2]
@@ -99,7 +100,9 @@ def read_yaml(text: str) -> Document:
     except TooLarge:
         raise
     except yaml.YAMLError:
-        return _read(_Loader(text))
+        with suppress(ValueError, OverflowError):  # an escape of no character: `\UFFFFFFFF`
+            return _read(_Loader(text))
+        raise
 
 
 def _read(loader: "_FastLoader | _Loader") -> Document:

@@ -85,6 +85,8 @@ def starter(command: str, **environment: str) -> subprocess.CompletedProcess[str
     [
         ("list >&-", 3, "Temporal does not answer"),
         ("schema >&-", 2, "standard output cannot be written: it is closed"),
+        ("mcp 0<&-", 2, "standard input is closed, and MCP is served there"),
+        ("mcp >&-", 2, "standard output is closed, and MCP is served there"),
         ("list 2>&-", 3, ""),
         ("list 0<&- >&- 2>&-", 3, ""),
         ("schema >/dev/full", 2, "standard output cannot be written: No space left"),

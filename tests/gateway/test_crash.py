@@ -250,6 +250,8 @@ async def test_all_wrong_settings_are_listed_without_secrets(tmp_path: Path) -> 
     [
         ({"GATEWAY_LEASE_SECONDS": "60"}, "UPSTREAM_TIMEOUT_SECONDS (120)"),
         ({"GATEWAY_PRICES": "/nowhere/prices.toml"}, "/nowhere/prices.toml cannot be read"),
+        ({"GATEWAY_PRICES": "/dev/zero"}, "/dev/zero cannot be read: it has more than"),
+        ({"GATEWAY_MODELS": "/dev/zero"}, "/dev/zero cannot be read: it has more than"),
         ({"GATEWAY_DATABASE": "/proc/gateway.db"}, "GATEWAY_DATABASE /proc/gateway.db"),
     ],
 )

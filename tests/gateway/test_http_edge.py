@@ -56,6 +56,17 @@ async def test_malformed_http_is_answered_and_logged_without_quoting_it(
     assert "Traceback" not in caplog.text
 
 
+@pytest.mark.parametrize("sent", [b"\xff\xfe", b"a=\xff", "a=é".encode(), b"a=%ff", b"a"])
+@pytest.mark.parametrize("name", [b"baggage", b"traceparent", b"tracestate"])
+async def test_headers_of_a_trace_that_are_no_text_are_ignored(name: bytes, sent: bytes) -> None:
+    trace = b"traceparent: 00-" + b"1" * 32 + b"-" + b"1" * 16 + b"-01\r\n"
+    head = b"GET /v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+    async with world() as w:
+        for others in (b"", trace):
+            reply = await raw.send(w.api.url, head + others + name + b": " + sent + b"\r\n\r\n")
+            assert reply.status == 200
+
+
 @pytest.mark.parametrize(
     "sent", [b"zz\r\nxx", b"5\r\nab", b"-1\r\n\r\n", b"ffffffffffffffffffff\r\n"]
 )

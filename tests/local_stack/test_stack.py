@@ -51,6 +51,16 @@ async def until(condition: object, seconds: float = 10) -> None:
         await asyncio.sleep(0.02)
 
 
+@pytest.mark.parametrize("name", ["c#", "what?", "%41", "a b"])
+def test_temporals_database_is_in_the_folder_whatever_its_name(tmp_path: Path, name: str) -> None:
+    """Temporal's server reads the file's name as a part of a URL: of `c#/temporal.db`, `c`."""
+    plan = make_plan(settings(tmp_path / name))
+    [temporal] = [part for part in plan.parts if part.name == "temporal"]
+    database = temporal.command[temporal.command.index("--db-filename") + 1]
+    assert not set(database) & set("#?%")
+    assert temporal.directory / database == tmp_path / name / "temporal.db"
+
+
 def test_every_taken_port_is_named_with_its_setting(tmp_path: Path) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as one,
@@ -229,5 +239,8 @@ def test_the_worker_gets_no_key_that_the_models_file_names(
     assert "OWN_TOKEN" not in environment_of(Part("temporal", (), {}, 1))
     gateway = environment_of(Part("gateway", (), {}, 1, gets_provider_keys=True))
     assert gateway["OWN_TOKEN"] == "sk-of-an-own-upstream"
+    monkeypatch.setenv("GATEWAY_MODELS", "/dev/zero")
+    assert "OWN_TOKEN" in environment_of(Part("worker", (), {}, 1)), "it is not read for ever"
+    monkeypatch.setenv("GATEWAY_MODELS", str(models))
     models.write_text("[upstreams.own")
     assert "OWN_TOKEN" in environment_of(Part("worker", (), {}, 1)), "the gateway refuses the file"

@@ -138,6 +138,7 @@ def test_everything_missing_or_wrong_at_once_and_no_secret(
         "MAX_CONCURRENT_CALLS": "0",
         "ATXP_API_URL": "ftp://x",
         "TEMPORAL_TLS_CERT_FILE": __file__,
+        "SSL_CERT_FILE": "/nowhere/ca.pem",
     }
     for name, value in given.items():
         monkeypatch.setenv(name, value)
@@ -146,13 +147,41 @@ def test_everything_missing_or_wrong_at_once_and_no_secret(
     said = str(caught.value)
     assert {problem.field for problem in caught.value.problems} == {
         "TEMPORAL_ADDRESS", "SEALING_KEY", "MAX_CONCURRENT_CALLS", "ATXP_API_URL", "ATXP_API_KEY",
-        "TEMPORAL_TLS_KEY_FILE",
+        "TEMPORAL_TLS_KEY_FILE", "SSL_CERT_FILE",
     }  # fmt: skip
     assert "TEMPORAL_ADDRESS = nowhere: is not HOST:PORT" in said
     assert "SEALING_KEY: contains 6 bytes, 32 are needed" in said
     assert "c2VjcmV0" not in said
     assert "ATXP_API_KEY: is not set" in said
     assert "set ATXP_API_KEY in .env or the environment" in said
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "::1:7233",
+        "[::1:7233",
+        "::1]:7233",
+        "fe80::1",
+        "me:secret@host:7233",
+        "a?b:7233",
+        "a\\b:7233",
+    ],
+)
+def test_an_address_that_no_client_can_be_made_with_is_not_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", address)
+    with pytest.raises(SettingsError, match=r"TEMPORAL_ADDRESS = .*: is not HOST:PORT"):
+        load(ClientSettings, tmp_path)
+
+
+@pytest.mark.parametrize("address", ["[::1]:7233", "[fe80::1]:1", "a_b.example:7233", "h:65535"])
+def test_an_address_is_a_host_and_a_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", address)
+    assert load(ClientSettings, tmp_path).temporal_address == address
 
 
 def test_no_secret_in_a_repr(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Payloads that no client of the project would send: raw bytes, as any other client can."""
 
+import json
 from typing import Any
 
 from temporalio.api.common.v1 import Payload
@@ -16,6 +17,19 @@ def without_encoding() -> RawValue:
     return RawValue(Payload(data=b"{}"))
 
 
+def reference(driver: str, **claim: str) -> RawValue:
+    """What the SDK writes for a payload in external storage."""
+    content = {"driver_name": driver, "driver_claim": {"claim_data": claim}}
+    return raw(json.dumps(content), "json/external-storage-reference")
+
+
+def new_reference(content: bytes) -> RawValue:
+    """The same as newer SDKs write it."""
+    name = b"temporal.api.sdk.v1.ExternalStorageReference"
+    metadata = {"encoding": b"json/protobuf", "messageType": name}
+    return RawValue(Payload(metadata=metadata, data=content))
+
+
 UNDECODABLE: dict[str, Any] = {
     "5,000 levels": raw('{"reason":' * 5_000 + "1" + "}" * 5_000),
     "5,000 levels of lists": raw("[" * 5_000 + "]" * 5_000),
@@ -29,6 +43,13 @@ UNDECODABLE: dict[str, Any] = {
     "another encoding": raw(b"x", "binary/encrypted"),
     "a protobuf message": raw(b"{}", "json/protobuf"),
     "no encoding": without_encoding(),
+    "another program's reference": reference("s3", key="a/b"),
+    "a reference to nothing": reference("agent-team"),
+    "a reference to no hash": reference("agent-team", sha256="../../etc/passwd"),
+    "half a reference": raw('{"driver_name": ', "json/external-storage-reference"),
+    "a reference of another shape": raw("[1]", "json/external-storage-reference"),
+    "a newer reference": new_reference(b'{"driverName": "s3"}'),
+    "half of a newer reference": new_reference(b"{"),
 }
 """Payloads that the data converter cannot decode, by what is wrong with them."""
 

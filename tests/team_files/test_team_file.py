@@ -270,3 +270,40 @@ def test_a_number_means_what_it_looks_like(folder: Path, written: str, meant: in
 @pytest.mark.parametrize("written", ["1:30", "0x", "ten", "1e", "0b12"])
 def test_what_looks_like_no_number_is_none(folder: Path, written: str) -> None:
     assert "max_parallel" in problems(folder, f"{GOOD}max_parallel: {written}\n")
+
+
+@pytest.mark.parametrize(
+    ("key", "asked"),
+    [
+        ("max_parallel: yes", "max_parallel = 'true': a whole number is needed here"),
+        ("review_rounds: on", "review_rounds = 'true': a whole number is needed here"),
+        ("orchestrator: {budget_usd: 2, timeout_seconds: yes}", "a number is needed here"),
+        ("orchestrator: {budget_usd: 2, temperature: off}", "a number is needed here"),
+        ("orchestrator: {budget_usd: 2, retry: {backoff: true}}", "a number is needed here"),
+        ("orchestrator: {budget_usd: 1_000}", "an amount in US dollars is needed here"),
+        ("orchestrator: {budget_usd: 1,5}", "a key is a text (put it in quotes, or leave it out)"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused_with_how_it_is_written(
+    folder: Path, key: str, asked: str
+) -> None:
+    found = problems(folder, GOOD.replace("orchestrator: {budget_usd: 2}", key))
+    assert asked in found
+    assert "(" in found
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["!!timestamp soon", "!!timestamp 2026-99-99", r'"\UFFFFFFFF"', r'"\U00110000"', r'"\xZZ"'],
+)
+def test_what_yaml_cannot_read_is_a_problem_with_its_line(folder: Path, value: str) -> None:
+    found = problems(folder, GOOD.replace("Brief the board", value))
+    assert found.startswith("team.yaml:3: YAML: ")
+    assert "\n" not in found
+
+
+def test_a_key_cannot_add_lines_to_the_list_of_problems(folder: Path) -> None:
+    key = r'"x\nteam.yaml:1: name: all is well\e[2J\u202e"'
+    found = problems(folder, GOOD + f"{key}: 1\n{key}: 2\n")
+    assert len(found.splitlines()) == 2
+    assert found.isprintable() or all(line.isprintable() for line in found.splitlines())

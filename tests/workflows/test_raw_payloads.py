@@ -15,9 +15,10 @@ from temporalio.client import (
 from temporalio.exceptions import ApplicationError
 
 from durable_agent_team.contracts.error_types import ErrorType
+from durable_agent_team.contracts.run import RunStatus
 from tests.support.fakes import FakeWorld
 from tests.support.raw_payloads import UNDECODABLE, WRONG, raw
-from tests.workflows.runs import started, state, team
+from tests.workflows.runs import CHAIN, Gate, failing, started, state, team
 
 Handle = WorkflowHandle[Any, Any]
 BAD = {**UNDECODABLE, **WRONG}
@@ -82,7 +83,12 @@ async def test_a_start_ends_with_invalid_input_and_a_bounded_text(
     async with started(client, FakeWorld(), STARTS[what]) as handle:
         with pytest.raises(WorkflowFailureError) as failed:
             await asyncio.wait_for(handle.result(), 20)
+        shown = await state(handle)
     cause = failed.value.cause
+    assert (shown.status, shown.failure and shown.failure.type) == (
+        RunStatus.FAILED,
+        ErrorType.INVALID_INPUT,
+    )
     assert isinstance(cause, ApplicationError)
     assert cause.type == ErrorType.INVALID_INPUT
     assert 10 < len(cause.message) <= MOST, cause.message[:200]
@@ -123,3 +129,24 @@ async def test_a_query_is_refused(held_run: tuple[Handle, FakeWorld], what: str)
         await handle.query("state", BAD[what])
     assert len(str(refused.value)) <= MOST
     await handle.query("spend", BAD[what])
+
+
+@pytest.mark.parametrize("kind", [None, ErrorType.BUDGET_EXHAUSTED.value])
+@pytest.mark.parametrize("details", [{"x": 1}, {"attempts": "many"}, {"attempts": 10**400}, [1]])
+async def test_an_activity_that_a_person_fails_with_any_details_keeps_the_run_going(
+    client: Client, details: Any, kind: str | None
+) -> None:
+    """By `temporal activity fail`, which sets no type, or as another program can."""
+    gate = Gate("a")
+    start = {"team": failing(team(tasks=CHAIN))}
+    async with started(client, FakeWorld(gate), start) as handle:
+        await gate.reached.wait()
+        (pending,) = (await handle.describe()).raw_description.pending_activities
+        activity = client.get_async_activity_handle(
+            workflow_id=handle.id, run_id=None, activity_id=pending.activity_id
+        )
+        await activity.fail(ApplicationError("by hand", details, type=kind, non_retryable=True))
+        gate.open.set()
+        await handle.signal("cancel")
+        with pytest.raises(WorkflowFailureError):
+            await asyncio.wait_for(handle.result(), 20)

@@ -20,6 +20,7 @@ from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import Failure
 from durable_agent_team.contracts.tool_call import ToolFailure
 from durable_agent_team.contracts.tool_kinds import Effects
+from workflows.activity_errors import KINDS, details_as
 
 ROUNDS = 3
 """How many activities can be lost with their workers, or send nothing, before the call parks."""
@@ -96,9 +97,8 @@ def ended(error: BaseException, effects: Effects) -> Ended:
 
 
 def _reported(cause: ApplicationError, effects: Effects) -> Ended:
-    known = _details(cause)
-    kinds = {each.value for each in ErrorType}
-    kind = ErrorType(cause.type) if cause.type in kinds else ErrorType.INTERNAL
+    known = details_as(ToolFailure, cause)
+    kind = ErrorType(cause.type) if cause.type in KINDS else ErrorType.INTERNAL
     failure = Failure(
         type=kind,
         message=cut(cause.message, 2_000),
@@ -109,16 +109,6 @@ def _reported(cause: ApplicationError, effects: Effects) -> Ended:
         return Ended(failure, sent=False, known=known)
     sent = kind is ErrorType.EFFECT_UNKNOWN or known is None or known.sent
     return Ended(failure, sent=sent, known=known)
-
-
-def _details(cause: ApplicationError) -> ToolFailure | None:
-    """None where the error carries none of ours: it came from elsewhere."""
-    if not cause.details or not isinstance(cause.details[0], dict):
-        return None
-    try:
-        return ToolFailure.model_validate(cause.details[0])
-    except ValueError:
-        return None
 
 
 def decide(end: Ended, source: str, effects: Effects, rounds: int) -> Outcome:

@@ -1,5 +1,6 @@
 """`mcp`: offers runs as tools to whoever speaks the Model Context Protocol."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -60,6 +61,9 @@ def mcp(
 
     address = None if http is None else _address(http)
     most = _most(budgets_up_to, read_only=read_only)
+    if address is None:
+        _check_is_open("input", sys.stdin)
+        _check_is_open("output", sys.stdout)
     offered = _offered(teams or [])
     temporal_runtime.start_silent()
     server = mcp_server.make_server(offered, read_only=read_only, budgets_up_to_usd=most)
@@ -76,6 +80,12 @@ def mcp(
         problem = f"--http = {http}: cannot listen there (is the port taken?)"
         raise CommandError(ExitCode.INVALID_INPUT, problem) from error
     return ExitCode.DONE
+
+
+def _check_is_open(name: str, stream: object) -> None:
+    if stream is None:
+        problem = f"standard {name} is closed, and MCP is served there"
+        raise CommandError(ExitCode.INVALID_INPUT, f"{problem} (leave it open, or give --http)")
 
 
 def _address(http: str) -> "HttpAddress":

@@ -16,7 +16,7 @@ from durable_agent_team.gateway.models.dialect import Dialect
 from durable_agent_team.gateway.models.model import Kind, Planning
 from durable_agent_team.gateway.models.presets import presets
 from durable_agent_team.gateway.models.price import Price
-from durable_agent_team.gateway.models.price_file import MAX_LINE, PriceError
+from durable_agent_team.gateway.models.price_file import MAX_LINE, PriceError, read_bounded
 from durable_agent_team.gateway.models.upstream_entry import UpstreamEntry
 
 SECTIONS = ("upstreams", "models")
@@ -95,7 +95,7 @@ class ModelsFile:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+        return tomllib.loads(read_bounded(path), parse_float=Decimal)
     except OSError as error:
         raise PriceError(
             f"The models file {path} cannot be read: {error.strerror}. Set GATEWAY_MODELS to a file"

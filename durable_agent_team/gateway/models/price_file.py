@@ -1,5 +1,6 @@
 """The price file: TOML, exact amounts in USD per million tokens."""
 
+import errno
 import tomllib
 from decimal import Decimal
 from pathlib import Path
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 from durable_agent_team.gateway.models.price import Price
 
 DEFAULT_PRICE_FILE = Path(__file__).with_name("prices.toml")
+MAX_FILE = 4_000_000
 MAX_LINE = 1_000
 """Characters of one problem in an error."""
 EXAMPLE = f"{DEFAULT_PRICE_FILE} is one to copy."
@@ -17,6 +19,15 @@ EXAMPLE = f"{DEFAULT_PRICE_FILE} is one to copy."
 
 class PriceError(ValueError):
     """The price file cannot be used; the message says where and why."""
+
+
+def read_bounded(path: Path) -> str:
+    """The text of a file; not all of a device, which has no end. Raises OSError, ValueError."""
+    with path.open("rb") as file:
+        content = file.read(MAX_FILE + 1)
+    if len(content) > MAX_FILE:
+        raise OSError(errno.EFBIG, f"it has more than {MAX_FILE:,} bytes")
+    return content.decode()
 
 
 class Prices:
@@ -29,7 +40,7 @@ class Prices:
     @classmethod
     def load(cls, path: Path) -> "Prices":
         try:
-            data = tomllib.loads(path.read_text(), parse_float=Decimal)
+            data = tomllib.loads(read_bounded(path), parse_float=Decimal)
         except OSError as error:
             raise PriceError(
                 f"The price file {path} cannot be read: {error.strerror}. Set GATEWAY_PRICES to one"
