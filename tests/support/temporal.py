@@ -1,5 +1,6 @@
 """The real Temporal dev server for tests: plain, or with time skipping."""
 
+import os
 import shutil
 import sys
 import uuid
@@ -12,12 +13,15 @@ from typing import Any
 
 from temporalio.client import (
     Client,
+    ClientConfig,
     Interceptor,
     OutboundInterceptor,
+    Plugin,
     StartWorkflowInput,
     WorkflowHandle,
 )
 from temporalio.common import SearchAttributeKey
+from temporalio.service import ConnectConfig, GrpcCompression, ServiceClient
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker, WorkflowRunner
 
@@ -42,6 +46,18 @@ PROMPT_TIMERS = ("--dynamic-config-value", 'history.timerProcessorMaxTimeShift="
 """A timer, a retry or a skip of time that is due sooner than this waits for so long. The default, a
 second, allows for the clocks of several hosts (the server's `getExclusiveReaderHighWatermark`)."""
 
+ONE_PARTITION = tuple(
+    each
+    for kind in ("Read", "Write")
+    for each in ("--dynamic-config-value", f"matching.numTaskqueue{kind}Partitions=1")
+)
+"""A task queue has four, which keep each other informed: each test has a queue of its own."""
+
+# A server is a Go program: it collects its garbage less often, and does not begin each request with
+# a stack that it has to enlarge at once. It inherits both.
+os.environ.setdefault("GOGC", "400")
+os.environ.setdefault("GODEBUG", "adaptivestackstart=1")
+
 STARTS = 5
 """How often a server is started until it is up."""
 
@@ -60,6 +76,20 @@ class NewestFormat(Interceptor):
 
     def intercept_client(self, next: OutboundInterceptor) -> OutboundInterceptor:
         return _Starts(next)
+
+
+class Uncompressed(Plugin):
+    """Connects as the project's client connects to a local server: packing and unpacking what does
+    not leave the host costs both sides time."""
+
+    def configure_client(self, config: ClientConfig) -> ClientConfig:
+        return config
+
+    async def connect_service_client(
+        self, config: ConnectConfig, next: Callable[[ConnectConfig], Awaitable[ServiceClient]]
+    ) -> ServiceClient:
+        config.grpc_compression = GrpcCompression.NONE
+        return await next(config)
 
 
 class _Starts(OutboundInterceptor):
@@ -87,10 +117,12 @@ async def server(
                 "--dynamic-config-value",
                 "frontend.WorkflowTimeSkippingEnabled=true",
                 *PROMPT_TIMERS,
+                *ONE_PARTITION,
                 *(f"--search-attribute={each.name}={_kind(each)}" for each in ATTRIBUTES),
             ],
             data_converter=DATA_CONVERTER,
             interceptors=[NewestFormat()],
+            plugins=[Uncompressed()],
         )
     else:
         start = partial(
@@ -100,11 +132,13 @@ async def server(
             dev_server_database_filename=None if database is None else str(database),
             dev_server_extra_args=[
                 *PROMPT_TIMERS,
+                *ONE_PARTITION,
                 *(each for value in values for each in ("--dynamic-config-value", value)),
                 *pragmas,
             ],
             data_converter=DATA_CONVERTER,
             interceptors=[NewestFormat()],
+            plugins=[Uncompressed()],
         )
     async with await _started(start) as environment:
         yield environment
