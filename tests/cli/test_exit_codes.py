@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 from temporalio.client import Client
@@ -30,12 +31,17 @@ def test_the_commands_are_the_documented_ones() -> None:
     assert sorted(REGISTERED) == sorted(COMMANDS)
 
 
-@pytest.mark.parametrize("command", [[], *([each] for each in COMMANDS)])
-def test_every_command_has_help(command: list[str]) -> None:
-    ended = subprocess.run(
+@cache
+def help_of(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [*warm_starter(), *command, "--help"],
         cwd=ROOT, capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("command", [[], *([each] for each in COMMANDS)])
+def test_every_command_has_help(command: list[str]) -> None:
+    ended = help_of(*command)
     assert ended.returncode == 0
     assert f"Usage: {STARTER}" in ended.stdout
     assert "..." not in ended.stdout.partition("Commands:")[2], "no help is cut off"
@@ -97,9 +103,7 @@ def test_the_docs_name_every_command_and_every_option() -> None:
     pages = (ROOT / "docs" / "commands.md").read_text().split("\n## ")
     sections = {page.split("\n", 1)[0]: page for page in pages}
     for command in COMMANDS:
-        shown = subprocess.run(
-            [*warm_starter(), command, "--help"],
-            cwd=ROOT, capture_output=True, text=True, timeout=30, check=True,
-        )  # fmt: skip
+        shown = help_of(command)
+        assert shown.returncode == 0
         for option in set(re.findall(r"--[a-z][a-z-]*", shown.stdout)) - {"--help"}:
             assert option in sections[command], f"docs/commands.md, {command}: {option} is missing"

@@ -1,4 +1,7 @@
-"""Runs as MCP tools: the official client starts `starter.py mcp`, or connects to it by HTTP."""
+"""Runs as MCP tools: the official client starts `starter.py mcp`, or connects to it by HTTP.
+
+Here a forked process takes the place of the script (tests/support/warm), except in the tests of
+HTTP and of standard output."""
 
 import asyncio
 import json
@@ -31,6 +34,7 @@ from tests.cli.test_approvals import ARGUMENTS, begun, model
 from tests.support.fakes import FakeWorld
 from tests.support.ports import lasting_ports
 from tests.support.tools import ToolWorld
+from tests.support.warm import warm_command
 from workflows.people.parking import wake_command
 from workflows.state.agent_account import AgentAccount
 
@@ -45,10 +49,9 @@ APPROVED = TEAM.replace("goal:", "approve_plan: true\ngoal:")
 
 @asynccontextmanager
 async def stdio(starter: Starter, *arguments: str) -> AsyncIterator[Client]:
+    program, *words = await asyncio.to_thread(warm_command, "starter.py mcp")
     command = StdioServerParameters(
-        command=sys.executable,
-        args=[str(ROOT / "starter.py"), "mcp", *arguments],
-        env=starter.environment(),
+        command=program, args=[*words, *arguments], env=starter.environment()
     )
     async with Client(command, read_timeout_seconds=60) as client:
         yield client

@@ -19,6 +19,7 @@ from tests.gateway.client import Agent, Api, body, bound
 from tests.support.gateway import PARENT_KEY, SECRET, running_gateway
 from tests.support.gateway_process import gateway_process
 from tests.support.upstream import Rule, ScriptedUpstream
+from tests.support.warm import warm_command
 
 USED = {"prompt_tokens": 20, "completion_tokens": 5}
 
@@ -219,10 +220,11 @@ async def test_sigterm_releases_calls_that_do_not_finish_in_time() -> None:
         assert (account["reserved"], account["interrupted"]) == (0, {"gateway_died": 1})
 
 
-async def start(tmp_path: Path, **environment: str) -> tuple[int, str]:
-    """Starts a gateway that should refuse to start. Returns its exit status and output."""
+async def start(*program: str, **environment: str) -> tuple[int, str]:
+    """Starts a gateway that should refuse to start, or `program` for it. Returns its exit status
+    and output."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "durable_agent_team.gateway"),
+        *(program or await asyncio.to_thread(warm_command, "gateway")),
         env={"PATH": os.environ["PATH"], **environment},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -231,9 +233,9 @@ async def start(tmp_path: Path, **environment: str) -> tuple[int, str]:
     return process.returncode or 0, output.decode()
 
 
-async def test_all_wrong_settings_are_listed_without_secrets(tmp_path: Path) -> None:
+async def test_all_wrong_settings_are_listed_without_secrets() -> None:
     status, output = await start(
-        tmp_path,
+        *(sys.executable, "-m", "durable_agent_team.gateway"),
         GATEWAY_PARENT_KEY="tiny-secret",
         GATEWAY_PORT="port",
         UPSTREAM_URL="ftp://x",
@@ -265,7 +267,7 @@ async def test_unusable_settings_are_refused(
         "GATEWAY_DATABASE": str(tmp_path / "gateway.db"),
         "UPSTREAM_URL": "http://127.0.0.1:9/v1",
     }
-    status, output = await start(tmp_path, **{**given, **environment})
+    status, output = await start(**{**given, **environment})
     assert status == 2
     assert says in output
     assert "Traceback" not in output
@@ -277,7 +279,6 @@ async def test_a_port_in_use_is_reported_with_its_setting(tmp_path: Path) -> Non
         taken.listen()
         port = taken.getsockname()[1]
         status, output = await start(
-            tmp_path,
             GATEWAY_PARENT_KEY=PARENT_KEY,
             GATEWAY_SECRET=SECRET,
             GATEWAY_PORT=str(port),
@@ -299,7 +300,7 @@ async def test_another_secret_beside_a_running_gateway_is_refused(tmp_path: Path
     }
     other = "another-secret-0123456789-0123456789"
     async with running_gateway("http://127.0.0.1:9/v1", database=database):
-        status, output = await start(tmp_path, **given, GATEWAY_SECRET=other)
+        status, output = await start(**given, GATEWAY_SECRET=other)
     assert status == 2
     assert output.startswith("GATEWAY_SECRET is not that of the gateway that already uses")
     assert str(database) in output

@@ -2,8 +2,9 @@
 
 Each command is still a process of its own, with its own arguments, environment, folder, standard
 streams and exit code. What it does not test is how Python starts and what `starter.py`, the
-gateway or the worker imports; `tests/cli/test_exit_codes.py`, `tests/gateway/test_crash.py`,
-`tests/process/test_worker.py` and the end-to-end tests run the programs themselves.
+gateway or the worker imports; `tests/cli/test_exit_codes.py`, `tests/cli/test_mcp.py`,
+`tests/gateway/test_crash.py`, `tests/process/test_worker.py` and the end-to-end tests run the
+programs themselves.
 """
 
 import subprocess

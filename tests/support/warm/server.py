@@ -36,6 +36,12 @@ def starter() -> Callable[[], Any]:
     return main
 
 
+def starter_mcp() -> Callable[[], Any]:
+    """Imports what `starter.py mcp` needs as well, which takes it longer than all the rest."""
+    importlib.import_module("durable_agent_team.mcp_server.server")
+    return starter()
+
+
 def gateway() -> Callable[[], Any]:
     """Imports what a gateway needs that listens."""
     importlib.import_module("uvloop")
@@ -52,7 +58,12 @@ def worker() -> Callable[[], Any]:
     return lambda: exit_process(module.main())
 
 
-PROGRAMS = {"starter.py": starter, "gateway": gateway, "worker.py": worker}
+PROGRAMS = {
+    "starter.py": starter,
+    "starter.py mcp": starter_mcp,
+    "gateway": gateway,
+    "worker.py": worker,
+}
 
 
 def serve(address: str, program: str) -> NoReturn:
@@ -87,7 +98,7 @@ def _wait_for_command(connection: socket.socket, program: str, main: Callable[[]
     if pid == 0:
         connection.close()
         _prepare(order["folder"], order["environment"], streams)
-        sys.argv = [program, *order["arguments"]]
+        sys.argv = [*program.split(), *order["arguments"]]
         sys.orig_argv = sys.orig_argv[:1]  # nobody typed the server's own command line
         sys.exit(main())
     for each in streams:
