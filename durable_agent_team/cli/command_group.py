@@ -34,7 +34,7 @@ COMMANDS: Final[Mapping[str, Entry]] = MappingProxyType(
         "spend": Entry("view_runs", "Print what each agent has spent, and its budget."),
         "list": Entry(
             "view_runs",
-            "Print the open runs, then the last that ended: id, team, status, spend, start.",
+            "Print runs, open ones first: id, team, status, spend, start.",
         ),
         "cancel": Entry("steer_run", "Ask a run to stop."),
         "budget": Entry("steer_run", "Give an agent a new limit."),

@@ -9,7 +9,11 @@ ORCHESTRATOR_AGENT: Final = "orchestrator"
 """The orchestrator's own name among the agents, in accounts and in reports."""
 
 _IS_INSTALLED: Final = "site-packages" in __file__ or "dist-packages" in __file__
-STARTER: Final = "durable-agent-team" if _IS_INSTALLED else ".venv/bin/python starter.py"
+_INSTALLED_STARTER: Final = "durable-agent-team"
+_CHECKOUT_STARTER: Final = ".venv/bin/python starter.py"
+STARTERS: Final = (_INSTALLED_STARTER, _CHECKOUT_STARTER)
+"""How commands begin in messages: another process can be installed otherwise than this one."""
+STARTER: Final = _INSTALLED_STARTER if _IS_INSTALLED else _CHECKOUT_STARTER
 """How a person calls the command line, in every command that a run shows to one: in Temporal's UI,
 in a notification, in the query `state`. A checkout's commands run in its folder."""
 

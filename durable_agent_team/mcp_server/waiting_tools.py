@@ -8,11 +8,10 @@ import shlex
 from collections.abc import Set
 from typing import Any, Final
 
+from durable_agent_team.contracts.names import STARTERS
 from durable_agent_team.contracts.run import Waiting
 
 Json = dict[str, Any]
-PROGRAMS: Final = (".venv/bin/python starter.py ", "durable-agent-team ")
-"""How a worker names the command line; it may be installed otherwise than this process."""
 UNDECIDED: Final = "DECISION"
 """What a command has in place of a decision that is left to a person."""
 
@@ -41,9 +40,9 @@ def _from_command(run: str, waiting: Waiting) -> Json | None:
 
 
 def _words(command: str) -> list[str]:
-    """Of the command line, after its program: the command and its arguments."""
-    for program in PROGRAMS:
-        command = command.removeprefix(program)
+    """The command and its arguments, without the program."""
+    for program in STARTERS:
+        command = command.removeprefix(f"{program} ")
     return [each for each in shlex.split(command) if each != "--"]
 
 

@@ -182,18 +182,21 @@ def _on_disk(part: Part, folder: Path, disks: dict[str, Disk]) -> Part:
     """The part, with its database on its own disk."""
     if part.name not in disks:
         return part
+    new = disks[part.name].folder
+    if part.name == "temporal":  # its database is in the folder that it is started in
+        return replace(part, directory=new)
     old = str(folder / f"{part.name}.db")
-    new = str(disks[part.name].folder / f"{part.name}.db")
-    command = tuple(word.replace(old, new) for word in part.command)
-    env = {name: value.replace(old, new) for name, value in part.env.items()}
-    moved = replace(part, command=command, env=env)
+    env = {
+        name: value.replace(old, str(new / f"{part.name}.db")) for name, value in part.env.items()
+    }
+    moved = replace(part, env=env)
     assert moved != part, f"{part.name} has its database elsewhere"
     return moved
 
 
 def _victim(name: str, part: Part, folder: Path, more: dict[str, str]) -> Victim:
     log = folder / "logs" / f"{name}.log"
-    return Victim(name, part.command, {**part.env, **more}, log, PROJECT_ROOT)
+    return Victim(name, part.command, {**part.env, **more}, log, part.directory)
 
 
 def _gateway(name: str, part: Part, folder: Path, more: dict[str, str]) -> Victim:

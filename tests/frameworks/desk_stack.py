@@ -63,7 +63,7 @@ async def _started(
     stack: AsyncExitStack, folder: Path, part: Part, more: dict[str, str]
 ) -> Process:
     log = folder / "logs" / f"{part.name}.log"
-    process = Process(part.command, {**part.env, **more}, log, PROJECT_ROOT)
+    process = Process(part.command, {**part.env, **more}, log, part.directory)
     stack.push_async_callback(process.stop)
     await process.start()
     return process

@@ -224,7 +224,7 @@ async def start(*program: str, **environment: str) -> tuple[int, str]:
     """Starts a gateway that should refuse to start, or `program` for it. Returns its exit status
     and output."""
     process = await asyncio.create_subprocess_exec(
-        *(program or await asyncio.to_thread(warm_command, "gateway")),
+        *(program or tuple(await asyncio.to_thread(warm_command, "gateway"))),
         env={"PATH": os.environ["PATH"], **environment},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

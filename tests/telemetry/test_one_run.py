@@ -57,7 +57,7 @@ def accounts_lines(evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def test_lines_about_accounts_name_run_agent_and_trace(evidence: Evidence) -> None:
-    """All opened by one request, one topped up, and all closed by one request."""
+    """All opened by one request, one read and topped up, and all closed by one request."""
     found = accounts_lines(evidence)
     assert {line["workflow_id"] for line in found} == {RUN}
     assert {line["team"] for line in found} == {"brief"}
@@ -65,17 +65,19 @@ def test_lines_about_accounts_name_run_agent_and_trace(evidence: Evidence) -> No
         next(line for line in found if line["message"].startswith(f"{method} /v1/agents/batch"))
         for method in ("POST", "PATCH")
     )
-    [top_up] = [line for line in found if line not in (opening, closing)]
-    assert top_up["message"].startswith("PATCH /v1/agents/agt_")
-    assert top_up["agent"] == "poor"
-    assert top_up["account_name"].startswith(f"poor@{RUN}/")
+    of_one = [line for line in found if line not in (opening, closing)]
+    assert [line["message"].partition("/agt_")[0] for line in of_one] == [
+        "GET /v1/agents",
+        "PATCH /v1/agents",
+    ]
+    assert {line["agent"] for line in of_one} == {"poor"}
+    assert all(line["account_name"].startswith(f"poor@{RUN}/") for line in of_one)
     of_run, of_update = (
         the_trace(evidence, start)[0].span.trace_id.hex()
         for start in ("StartWorkflow:Orchestrator", "StartWorkflowUpdate:adjust_budget")
     )
-    assert top_up["trace_id"] == of_update, "it belongs to the command that asked for it"
-    assert closing["trace_id"] == of_run
-    assert {line["trace_id"] for line in found if line is not top_up} == {of_run}
+    assert {line["trace_id"] for line in of_one} == {of_update}, "of the command that asked"
+    assert {line["trace_id"] for line in (opening, closing)} == {of_run}
 
 
 def test_spans_about_accounts_stand_within_their_activity(evidence: Evidence) -> None:
@@ -87,6 +89,7 @@ def test_spans_about_accounts_stand_within_their_activity(evidence: Evidence) ->
     ]
     assert {each.span.name for each in found} == {
         "POST /v1/agents/batch",
+        "GET /v1/agents/{id}",
         "PATCH /v1/agents/{id}",
         "PATCH /v1/agents/batch",
     }

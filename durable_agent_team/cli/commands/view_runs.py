@@ -100,7 +100,7 @@ def list_runs(
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="The first N.")] = 20,
     json: Annotated[bool, typer.Option("--json", help="JSON Lines: one run a line.")] = False,
 ) -> int:
-    """Print the open runs, then the last that ended: id, team, status, spend, start."""
+    """Print runs, open ones first: id, team, status, spend, start."""
     from durable_agent_team.cli.ui.run_tables import runs_table
     from durable_agent_team.client import runs
 
