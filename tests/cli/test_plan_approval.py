@@ -54,9 +54,22 @@ async def test_state_approve_and_a_follower_show_all_tasks(
     assert f"- with the orchestrator's calls at most {whole.most_usd:f} USD" in page
     assert f"- **facts** (research, at most {whole.tasks[0].most_usd:f} USD)" in page
     assert (await starter("approve", run, "--no")).code == 2, "a no needs its subject"
+    followed = await asyncio.wait_for(_until(following, "editor: at most "), 60)
     assert (await starter(*answers[0])).code == 0
     ended = await asyncio.wait_for(starter.end(following), 60)
     assert ended.code == 0, ended.err
     for text in SHOWN:
-        assert text in ended.out
+        assert text in followed
     assert "nothing of it waits" in (await starter("approve", run)).out
+
+
+async def _until(process: asyncio.subprocess.Process, text: str) -> str:
+    """What the process has printed up to the line with this text. Whoever follows a run may begin
+    later than another command asks for it."""
+    assert process.stdout is not None
+    printed = ""
+    while text not in printed:
+        line = await process.stdout.readline()
+        assert line, f"it ended without {text!r}: {printed}"
+        printed += line.decode()
+    return printed
