@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def cpu_within(seconds: float) -> Iterator[None]:
-    """Fails if its block takes longer on this thread. Without Python's collector, whose time depends
+    """Fails if its block takes longer on this thread. Without Python's collector: its time depends
     on what all earlier tests have left in memory."""
     gc.disable()
     before = time.thread_time()
