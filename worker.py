@@ -17,7 +17,6 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any, Final
 
-import uvloop
 from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
@@ -265,8 +264,10 @@ def main() -> int:
         settings = worker_settings()
         logs.configure(form=settings.log_format)
         start_telemetry()
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(run(settings))
+        # Not uvloop: it forks to start a process. In CPython 3.11 the child may wait forever for a
+        # lock that one of the SDK's threads holds (`PyOS_AfterFork_Child`), and the loop for the
+        # child. asyncio's own loop starts processes with `vfork`.
+        asyncio.run(run(settings))
     except SettingsError as error:
         print(f"worker: settings are missing or wrong:\n{error}", file=sys.stderr)
         return 2
