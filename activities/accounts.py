@@ -120,8 +120,8 @@ class Accounts(AccountActivities):
             return ledger_of(order.account, await self._set_budget(order))
 
     async def _set_budget(self, order: SetBudget) -> AccountState:
-        """A worker that stands still after the confirmation goes on when other changes have been
-        made, and is refused: the account has another revision than before the confirmation."""
+        """A worker that freezes after the confirmation and continues after another change is
+        refused: the account's revision is not the one that was read before the confirmation."""
         account_id = order.account.account_id
         for tries in range(1, MAX_TRIES + 1):
             revision = await self._revision(account_id)

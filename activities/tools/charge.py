@@ -42,9 +42,9 @@ class Charges(Protocol):
 class Charge:
     """The charge of one call. Does nothing for a tool without a price.
 
-    An attempt changes it only as it knows it: `look`, then a confirmation that the attempt counts,
-    then `reserve`. A worker that stands still after the confirmation, or after `reserve`, and goes
-    on when another attempt has reserved the price, is refused.
+    An attempt calls `look`, has itself confirmed, then calls `reserve`. A worker that freezes after
+    the confirmation, or after `reserve`, and continues after another attempt has reserved the
+    price, is refused.
     """
 
     def __init__(self, charges: Charges, sealer: Sealer, order: ToolOrder) -> None:
@@ -147,8 +147,8 @@ async def ended_charge(charges: Charges, sealer: Sealer, end: ChargeEnd) -> Deci
 
 
 async def _forbid(charges: Charges, key: SecretStr, end: ChargeEnd) -> None:
-    """A worker that stood still before it reserved the price finds another revision when it goes
-    on. Where the account cannot pay, it cannot reserve it either."""
+    """A worker that froze before it reserved the price finds another revision when it continues.
+    Where the account cannot pay, that worker cannot reserve the price either."""
     try:
         await charges.reserve(key, end.key, end.amount_usd, NEVER_CALLED, 0)
         await charges.release(key, end.key)

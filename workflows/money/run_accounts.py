@@ -110,34 +110,28 @@ class RunAccounts:
         While the gateway is away, by a regular one: its attempts can be seen, and no workflow task
         lasts as long as the outage."""
         self._asked_for_catalog = workflow.info().get_current_history_length()
-        execute: Execute = self._activities.execute_locally
-        if not self._activities.counts_all:
-            execute = self._execute_uncounted
+        read, options = AccountActivities.read_models, catalog_options(attempts)
         try:
-            return await execute(
-                AccountActivities.read_models, wanted, catalog_options(attempts), summary=summary
-            )
+            if not self._activities.counts_all:
+                return await self._read_uncounted(wanted, options, summary)
+            return await self._activities.execute_locally(read, wanted, options, summary=summary)
         except FailureError as error:
             raise run_failure(error) from None
 
-    async def _execute_uncounted(
-        self,
-        activity: MethodAsyncSingleParam[Any, P, R],
-        argument: P,
-        options: ActivityOptions,
-        *,
-        summary: str,
-    ) -> R:
-        """`execute_locally` in a run of format 1, which does not count the local activity."""
+    async def _read_uncounted(
+        self, wanted: ReadModels, options: ActivityOptions, summary: str
+    ) -> ModelCatalog:
+        """In a run of format 1, which does not count the local activity."""
+        read = AccountActivities.read_models
         try:
             return await workflow.execute_local_activity_method(
-                activity, argument, **local_options(), summary=summary
+                read, wanted, **local_options(), summary=summary
             )
         except FailureError as error:
             is_over = is_cancelled_exception(error) or is_final(error)
             if is_over or not workflow.patched(CATALOG_IN_ACTIVITY):
                 raise
-        return await self._activities.execute(activity, argument, options, summary=summary)
+        return await self._activities.execute(read, wanted, options, summary=summary)
 
     async def open(self, catalog: ModelCatalog) -> None:
         """Opens all accounts in one activity, under limits that together respect the team's.

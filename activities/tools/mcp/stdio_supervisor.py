@@ -46,8 +46,8 @@ def end_everything(*_: object) -> None:
 
 def main() -> int:
     worker, directory, *command = sys.argv[1:]
-    # The worker's event loop (uvloop) leaves a second copy of each of the three: the end of the
-    # server's output would not be seen while anybody has one.
+    # Some event loops (uvloop) leave a second copy of each of the three: the end of the server's
+    # output would not be seen while any process has one.
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     signal.signal(signal.SIGTERM, end_everything)

@@ -247,7 +247,7 @@ async def test_progress_does_not_keep_a_call_alive() -> None:
 
 
 def test_a_server_that_closes_its_output_and_lives_on_is_seen() -> None:
-    """On the worker's event loop, which leaves copies of the pipes in the processes it starts."""
+    """On uvloop, which leaves copies of the pipes in the processes that it starts."""
 
     async def calls() -> float:
         async with calling(hostile()) as call:
