@@ -147,11 +147,6 @@ def utc_minute(at: datetime) -> str:
     return f"{at + timedelta(minutes=1) - timedelta(microseconds=1):%Y-%m-%d %H:%M} UTC"
 
 
-def more(count: int, one: str, many: str) -> str:
-    """What a list leaves out, such as `1 more task`, `2 more tasks`."""
-    return f"{count} more {one if count == 1 else many}"
-
-
 def elapsed(start: datetime | None, end: datetime | None, now: datetime | None = None) -> str:
     """The time from start to end, or to now. Empty without a start."""
     if start is None:

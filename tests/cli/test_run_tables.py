@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from durable_agent_team.cli.output import aligned_table, more
+from durable_agent_team.cli.output import aligned_table
 from durable_agent_team.cli.ui.report_facts import task_line, troubles_heading
 from durable_agent_team.cli.ui.retry_text import retrying_text
 from durable_agent_team.cli.ui.run_tables import (
@@ -30,6 +30,7 @@ from durable_agent_team.contracts.run import (
 )
 from durable_agent_team.contracts.spend import LedgerAgreement, SpendReport, Totals
 from durable_agent_team.contracts.team import Checks
+from durable_agent_team.rules.left_out import more
 
 AT = datetime(2026, 1, 31, 23, 55, 5, tzinfo=UTC)
 

@@ -18,6 +18,7 @@ from durable_agent_team.contracts.team import Task
 from durable_agent_team.contracts.text_ref import preview_of
 from durable_agent_team.rules.encoded_size import cut_to_bytes
 from durable_agent_team.rules.estimate import estimate
+from durable_agent_team.rules.left_out import more
 from durable_agent_team.rules.safe_text import markdown_code, readable_json
 from durable_agent_team.rules.safe_text import markdown_line_for_temporal as markdown_line
 from workflows.state.agent_account import AgentAccount
@@ -66,15 +67,15 @@ def details(progress: Progress) -> str:
     waiting = waiting_list(progress, MAX_ROWS)
     lines += [_waiting(each) for each in waiting[:MAX_ROWS]]
     if len(waiting) > MAX_ROWS:
-        lines.append(f"- and {_more(len(waiting) - MAX_ROWS, 'waits', 'wait')} for you")
+        lines.append(f"- and {more(len(waiting) - MAX_ROWS, 'waits', 'wait')} for you")
     of_tools = list(islice(open_tool_calls(progress), MAX_ROWS + 1))
     lines += [_tool_call(each) for each in of_tools[:MAX_ROWS]]
     if len(of_tools) > MAX_ROWS:
         lines.append("- and more calls of tools")
     lines += [_troubled(*each) for each in islice(progress.troubled.items(), MAX_TROUBLED)]
     if len(progress.troubled) > MAX_TROUBLED:
-        more = _more(len(progress.troubled) - MAX_TROUBLED, "is", "are")
-        lines.append(f"- and {more} attempted again")
+        others = more(len(progress.troubled) - MAX_TROUBLED, "is", "are")
+        lines.append(f"- and {others} attempted again")
     lines += [_decided(each) for each in progress.decided[-MAX_DECIDED:]]
     if progress.failure:
         lines.append(f"- {progress.failure.type}: {markdown_line(progress.failure.message[:500])}")
@@ -82,7 +83,7 @@ def details(progress: Progress) -> str:
     status = statuses(progress)
     lines += [_agent(account, status[account.agent]) for account in accounts[:MAX_ROWS]]
     if len(accounts) > MAX_ROWS:
-        lines.append(f"- and {_more(len(accounts) - MAX_ROWS, 'agent', 'agents')}")
+        lines.append(f"- and {more(len(accounts) - MAX_ROWS, 'agent', 'agents')}")
     if progress.for_approval is not None and progress.tasks.plan is not None:
         lines += ["", "**The plan that waits for approval**", ""]
         lines += _plan(progress, progress.tasks.plan)
@@ -110,10 +111,10 @@ def _approvals(progress: Progress) -> Iterator[str]:
             text = readable_json(text)
         shown = cut_to_bytes(text, CONTENT_SHOWN)
         is_whole = isinstance(content, str) and shown == text
-        more = "" if is_whole else f"{MORE_CONTENT}\n"
+        rest = "" if is_whole else f"{MORE_CONTENT}\n"
         # The UI breaks the lines of code spans, and not those of blocks.
         lines = [markdown_code(line) for line in shown.split("\n") if line.strip()]
-        yield "\n\n".join([" · ".join(parts), *lines, _how_to_approve(subject, found), ""]) + more
+        yield "\n\n".join([" · ".join(parts), *lines, _how_to_approve(subject, found), ""]) + rest
 
 
 def _how_to_approve(subject: str, found: OpenApproval) -> str:
@@ -166,7 +167,7 @@ def _task(task: Task, most_usd: Decimal | None) -> str:
 def _waiting(waiting: Waiting) -> str:
     others = (waiting.calls or 1) - 1
     who = f"**{markdown_line(waiting.subject)}**"
-    who += f" and {_more(others, 'waits', 'wait')}" if others else " waits"
+    who += f" and {more(others, 'waits', 'wait')}" if others else " waits"
     until = f" until {waiting.until:%Y-%m-%d %H:%M:%S} UTC" if waiting.until else ""
     reason = markdown_line(waiting.reason)
     return f"- {who} for you{until}: {reason} {markdown_code(waiting.command)}{_here(waiting)}"
@@ -229,8 +230,3 @@ def _agent(account: AgentAccount, status: AgentStatus) -> str:
         f"- **{account.agent}** · {status} · {account.spent_usd:.6f} of"
         f" {account.budget_usd:.6f} USD · {calls}"
     )
-
-
-def _more(count: int, one: str, many: str) -> str:
-    """Such as `1 more agent`, `2 more wait`."""
-    return f"{count} more {one if count == 1 else many}"

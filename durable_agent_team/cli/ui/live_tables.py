@@ -9,12 +9,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from durable_agent_team.cli.output import clip_middle, more, usd
+from durable_agent_team.cli.output import clip_middle, usd
 from durable_agent_team.cli.ui.graph_layers import fitting, layered
 from durable_agent_team.cli.ui.run_tables import after_text, task_time
 from durable_agent_team.cli.word_wrap import clip_words
 from durable_agent_team.contracts.run import RunState, TaskState, TaskStatus
 from durable_agent_team.contracts.spend import AgentSpend, AgentStatus, SpendReport
+from durable_agent_team.rules.left_out import more
 from durable_agent_team.rules.safe_text import one_line as escaped
 
 GLYPHS = {

@@ -8,7 +8,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from durable_agent_team.cli.output import elapsed, flat, more, usd, utc_minute
+from durable_agent_team.cli.output import elapsed, flat, usd, utc_minute
 from durable_agent_team.cli.ui.live_tables import GLYPHS, agent_table, task_table
 from durable_agent_team.cli.ui.retry_text import retrying_text
 from durable_agent_team.cli.ui.run_tables import (
@@ -30,6 +30,7 @@ from durable_agent_team.contracts.run import (
 )
 from durable_agent_team.contracts.spend import SpendReport
 from durable_agent_team.rules import safe_text
+from durable_agent_team.rules.left_out import more
 
 STATUS_STYLES = {
     RunStatus.COMPLETED: "bold green",

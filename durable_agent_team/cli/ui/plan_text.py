@@ -4,11 +4,12 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from durable_agent_team.cli.output import more, usd
+from durable_agent_team.cli.output import usd
 from durable_agent_team.contracts.plan_in_full import PlanInFull, TaskInFull
 from durable_agent_team.contracts.run import RunState, RunStatus
 from durable_agent_team.contracts.team import Checks
 from durable_agent_team.process.called_program import starter_command
+from durable_agent_team.rules.left_out import more
 
 SHORT_SCHEMA = 90
 """Characters of a schema that is on one line."""
@@ -87,6 +88,6 @@ def rules_text(checks: Checks) -> str:
 
 
 def _field(name: str, text: str) -> Iterator[str]:
-    first, *more = text.splitlines() or [""]
+    first, *rest = text.splitlines() or [""]
     yield f"  {name:<9} {first}"
-    yield from (f"            {line}" for line in more)
+    yield from (f"            {line}" for line in rest)

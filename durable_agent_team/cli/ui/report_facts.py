@@ -1,6 +1,6 @@
 """What a report says, for each of its formats: names, values and lines, without markup."""
 
-from durable_agent_team.cli.output import duration_text, elapsed, more, usd
+from durable_agent_team.cli.output import duration_text, elapsed, usd
 from durable_agent_team.cli.ui.call_timeline import CallBar
 from durable_agent_team.cli.ui.decided_text import decided_text
 from durable_agent_team.cli.ui.remedies import FOLLOWS, commands_after, remedy_of
@@ -10,6 +10,7 @@ from durable_agent_team.cli.ui.spend_table import AGREEMENT, possibly_billed_tex
 from durable_agent_team.cli.ui.token_text import tokens_cell
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.run import RunReport, TaskOutcome, TaskState
+from durable_agent_team.rules.left_out import more
 
 
 class RunFile(Message):

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from durable_agent_team.cli.json_layout import laid_out
-from durable_agent_team.cli.output import clip, more, usd
+from durable_agent_team.cli.output import clip, usd
 from durable_agent_team.cli.ui.call_timeline import not_drawn, timeline_svg
 from durable_agent_team.cli.ui.graph_drawing import graph_of_tasks
 from durable_agent_team.cli.ui.graph_picture import graph_svg, is_drawn
@@ -27,6 +27,7 @@ from durable_agent_team.cli.ui.report_style import STYLE
 from durable_agent_team.cli.ui.report_tasks import TaskSheet
 from durable_agent_team.cli.ui.spend_table import money_notes
 from durable_agent_team.contracts.run import RunReport, TaskOutcome
+from durable_agent_team.rules.left_out import more
 from durable_agent_team.rules.safe_text import html_text
 
 OPEN_UP_TO = 12

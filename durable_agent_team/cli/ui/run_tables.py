@@ -11,7 +11,6 @@ from durable_agent_team.cli.output import (
     elapsed,
     flat,
     for_reader,
-    more,
     usd,
     utc_minute,
 )
@@ -33,6 +32,7 @@ from durable_agent_team.contracts.run import (
     Waiting,
 )
 from durable_agent_team.process.called_program import as_called
+from durable_agent_team.rules.left_out import more
 from durable_agent_team.rules.safe_text import one_line
 
 
