@@ -36,6 +36,7 @@ ROWS = MappingProxyType(
         "idle": "rows_recovery:Idle",
         "telemetry": "rows_telemetry:Telemetry",
         "turns": "rows_turns:Turns",
+        "bare": "rows_bare:BareTemporal",
         "many": "rows_many:ManyRuns",
         "starts": "rows_many:ManyStarts",
         "long-1000": "rows_long:long_1000",
