@@ -264,9 +264,7 @@ def main() -> int:
         settings = worker_settings()
         logs.configure(form=settings.log_format)
         start_telemetry()
-        # Not uvloop: it forks to start a process. In CPython 3.11 the child may wait forever for a
-        # lock that one of the SDK's threads holds (`PyOS_AfterFork_Child`), and the loop for the
-        # child. asyncio's own loop starts processes with `vfork`.
+        # Not uvloop, whose forks can wait forever for a lock of the SDK's threads: docs/adr/059.
         asyncio.run(run(settings))
     except SettingsError as error:
         print(f"worker: settings are missing or wrong:\n{error}", file=sys.stderr)

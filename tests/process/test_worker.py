@@ -83,6 +83,8 @@ async def test_it_waits_for_temporal_registers_attributes_and_stops_gracefully(
             )
             client = await connect(ClientSettings(temporal_address=address))
             assert await ensure_search_attributes(client) == []
+            loaded = Path(f"/proc/{ours.pid}/maps").read_text()
+            assert "uvloop" not in loaded, "docs/adr/059: its children can wait forever"
             ours.send_signal(signal.SIGTERM)
             out, log = await asyncio.wait_for(ours.communicate(), SECONDS)
     assert ours.returncode == 0
