@@ -11,10 +11,9 @@ parts of a run together. Below them, each package importing only those after it:
 - `money`: the accounts of a run
 - `state`: what a run knows, and how it is shown
 
-The modules next to this file that all packages use: `policies.py` (every timeout and retry),
-`activity_executor.py` (the only way to a counted activity), `activity_errors.py`,
-`task_exceptions.py`, `messages.py`, and `start_memo.py` (what a run was started with besides its
-input).
+The modules next to this file that the packages use: `policies.py` (every timeout and retry),
+`activity_executor.py` (the only way to a counted activity), `command_turns.py`,
+`activity_errors.py`, `task_exceptions.py` and `agent_spans.py`.
 
 Workflow code imports `durable_agent_team.contracts` and `.rules`, and nothing else of the project.
 No clock but `workflow.now()`, no randomness but `workflow.uuid4()`, no module-level state: runs

@@ -8,6 +8,6 @@ request, no retry, and every failure is an `exceptions.AtxpError` without keys i
 - `httpx_client`, `http_client`: the HTTP clients of the command line and of the worker
 - `sealing`: encryption of the agents' keys, needs `cryptography`
 
-Used by `activities` and by the command line. It imports `contracts` and nothing else of the
-project; retries and decisions belong to `workflows`. Start with `provider`.
+Used by `activities` and by the command line. Retries and decisions belong to `workflows`. Start
+with `provider`.
 """

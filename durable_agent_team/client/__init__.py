@@ -7,6 +7,6 @@ and updates. `run_history.py` reads what Temporal recorded (`recorded_activities
 `terminated_runs.py` corrects the answers of a run that Temporal ended. Every error is a type
 of `exceptions.py`, or `ServiceUnavailable` of `connection.py`.
 
-It does not print, exit, or read team files. It imports `contracts`, `payloads`, `process` and
-`rules`, nothing of the worker, and needs only the core dependencies.
+It does not print, exit, or read team files. It imports nothing of the worker, and needs only the
+core dependencies.
 """

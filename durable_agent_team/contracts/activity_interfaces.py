@@ -124,7 +124,7 @@ class ToolActivities:
 
 
 class NotificationActivities:
-    """Notifies people that a run waits for them."""
+    """Notifies people that a run waits for them, or has ended."""
 
     @activity.defn
     async def notify(self, notification: Notification) -> None:

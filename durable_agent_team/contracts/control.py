@@ -170,7 +170,7 @@ class Transferred(Message):
 
 
 class TaskAnswer(Message):
-    """The result of a `retry_task`, a `cancel_task` or an `add_task`."""
+    """The result of `retry_task`, `cancel_task`, `add_task` and `answer`."""
 
     task: str
     status: str

@@ -10,6 +10,5 @@
 Does not belong here: the state file of a running stack (`process.stack_state`), which settings read
 too, and anything a deployment needs: see docker-compose.yml.
 
-May import `client`, `contracts` and `process`; it runs the gateway and the worker as
-commands and imports neither.
+It runs the gateway and the worker as commands and imports neither.
 """

@@ -1,8 +1,7 @@
 """Whether a task's `ask` contains the goal, which only the orchestrator may know.
 
-One comparison for plans, reviews, added tasks and the tasks of a team file. It ignores what a
-reader does not see or does not take for a difference: case, spacing, punctuation, accents,
-invisible characters, and letters of other scripts that look like Latin ones.
+The comparison ignores what a reader does not see or does not take for a difference: case, spacing,
+punctuation, accents, invisible characters, and letters of other scripts that look like Latin ones.
 """
 
 import html
@@ -168,7 +167,8 @@ def _texts_of(schema: Any) -> Iterator[str]:
 
 
 def goal_problems(tasks: Iterable[Task], goal: str) -> Iterator[Problem]:
-    """Tasks whose `ask` repeats the goal."""
+    """Tasks whose `ask` contains the goal: all that is checked of plans and reviews in the narrow
+    form, and in runs of earlier versions."""
     for task in tasks:
         if contains_goal(task.ask, goal):
             yield Problem(

@@ -5,5 +5,5 @@ responses, `remote_task` reads tasks, `task_message` writes the messages, `json_
 within bounds, and `conversation` is the course of it: send, poll, ask a person, cancel. Only
 `conversation` knows of attempts, and nothing here knows of Temporal.
 
-The client is our own (ADR on A2A): three operations, read leniently, since servers differ.
+The client is our own (docs/adr/041): three operations, read leniently, since servers differ.
 """

@@ -5,7 +5,6 @@
 anything: nothing in here grows with what a server sends. `called_result`, `definitions` and
 `demands` read what servers answer.
 
-The package takes half a second and 50 MB to import: only `connection`, `stdio_transport`,
-`bounded_http` and `raw_dispatcher` import it, and `sessions` imports them when a server is first
-used.
+The package takes half a second and 50 MB to import. So what imports it is imported by `connection`
+alone, and `sessions` imports that when a server is first used.
 """
