@@ -9,7 +9,6 @@ from benchmarks.stage import Stage
 from durable_agent_team.contracts.tool_kinds import Effects
 
 TURNS = 50
-RESULT = "2 KB results"
 MOST_MS = {Effects.NONE: 15.0, Effects.ONCE: 20.0}
 MOST_BYTES_A_TURN = 7_168
 MOST_BYTES = 400 * 1_024

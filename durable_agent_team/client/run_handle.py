@@ -15,7 +15,6 @@ from temporalio.client import (
     WorkflowExecutionStatus,
     WorkflowFailureError,
 )
-from temporalio.common import QueryRejectCondition
 from temporalio.exceptions import ApplicationError, TerminatedError
 
 from durable_agent_team.blobs.texts import report_in_full
@@ -38,9 +37,6 @@ from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.plan_in_full import PlanInFull
 from durable_agent_team.contracts.run import RunReport
 from durable_agent_team.process.called_program import starter_command
-
-_ENDED_WELL = QueryRejectCondition.NOT_COMPLETED_CLEANLY
-"""Saves a second call with each query: only for an ended run is the status needed, too."""
 
 
 class Change(Message):

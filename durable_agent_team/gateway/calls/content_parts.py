@@ -7,7 +7,6 @@ from durable_agent_team.gateway.api_error import ApiError, invalid, shown
 from durable_agent_team.gateway.models.price import Price
 from durable_agent_team.gateway.models.rates import TEXT, PromptParts
 
-KINDS = ("image_url", "file")
 SCHEMES = ("https://", "data:")
 HEAD = 60
 """Characters of a URL that tell its scheme and its type; the rest can be megabytes."""
