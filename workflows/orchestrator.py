@@ -62,7 +62,7 @@ class Orchestrator(Handlers):
             take_over(progress)
             run.raise_if_cancelled()
         if progress.team.approve_plan and progress.status in BEFORE_WORK:
-            await run.approval.wait_for(PLAN_SUBJECT)
+            await run.approval.decide_plan(PLAN_SUBJECT)
             run.raise_if_cancelled()
         if progress.status in BEFORE_WORK:
             progress.become(RunStatus.WORKING)

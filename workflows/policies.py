@@ -120,6 +120,10 @@ def environment_options() -> ActivityOptions:
     }
 
 
+RESERVED_ELSEWHERE = timedelta(seconds=5)
+"""The pause before a call is attempted again whose account's money other calls have reserved."""
+
+
 class BriefOptions(TypedDict):
     start_to_close_timeout: timedelta
     schedule_to_close_timeout: timedelta
@@ -141,7 +145,8 @@ def local_options() -> BriefOptions:
 
 
 def look_options() -> BriefOptions:
-    """A look at a ledger while a program runs: once, as another one follows."""
+    """One attempt: a look at a ledger, which is followed by another one; or the first attempt of a
+    quick tool, which a regular activity follows."""
     return {**local_options(), "retry_policy": RetryPolicy(maximum_attempts=1)}
 
 

@@ -30,7 +30,7 @@ class Run:
         self.activities = ActivityExecutor(self.progress.changed)
         self.publisher = Publisher(self.progress, self.activities)
         self.accounts = RunAccounts(self.progress, self.activities)
-        self.limits = Limits(self.progress, self.activities, self.accounts)
+        self.limits = Limits(self.progress, self.activities)
         self.notifier = Notifier(self.progress, self.activities)
         self.parking = Parking(self.progress, self.notifier)
         self.approval = Approval(self.progress, self.notifier)

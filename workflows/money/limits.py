@@ -18,7 +18,6 @@ from durable_agent_team.contracts.control import (
 )
 from workflows.activity_errors import failure_and_spend, refused
 from workflows.activity_executor import ActivityExecutor
-from workflows.money.run_accounts import RunAccounts
 from workflows.policies import account_options
 from workflows.state.agent_account import AgentAccount
 from workflows.state.progress import Progress
@@ -29,12 +28,9 @@ T = TypeVar("T")
 class Limits:
     """Checks new limits against the run's money, and sets them at the account provider."""
 
-    def __init__(
-        self, progress: Progress, activities: ActivityExecutor, accounts: RunAccounts
-    ) -> None:
+    def __init__(self, progress: Progress, activities: ActivityExecutor) -> None:
         self._progress = progress
         self._activities = activities
-        self._accounts = accounts
         self.lock = asyncio.Lock()
         """Held while limits change: what was checked must still hold when they are set."""
 
@@ -68,10 +64,8 @@ class Limits:
 
     def check_transfer(self, transfer: Transfer) -> None:
         """Raises ApplicationError where the money cannot be moved."""
-        source, _ = (
-            account_of(self._progress, transfer.from_agent),
-            account_of(self._progress, transfer.to_agent),
-        )
+        source = account_of(self._progress, transfer.from_agent)
+        account_of(self._progress, transfer.to_agent)
         if transfer.from_agent == transfer.to_agent:
             raise refused(f"to_agent = {transfer.to_agent!r}: the money is there already")
         if not self._progress.capabilities.transfer:

@@ -154,9 +154,9 @@ class Approval:
         self._progress.changed()
         return found
 
-    async def wait_for(self, subject: str) -> None:
-        """Returns when a person has answered about the plan, or the run stops. A rejection stops
-        the run."""
+    async def decide_plan(self, subject: str) -> None:
+        """Returns when a person has answered about the plan, which waits under this name, or the
+        run stops. A rejection stops the run."""
         progress = self._progress
         if progress.status is not RunStatus.APPROVAL:
             self._request(subject)

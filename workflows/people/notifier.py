@@ -101,7 +101,7 @@ class Notifier:
         return (
             request is not None
             and bool(request.team.notify_url)
-            and event in (request.team.notify_on)
+            and event in request.team.notify_on
         )
 
     def _notification(self) -> Notification:

@@ -66,6 +66,7 @@ MAX_FAILURE_BYTES = 4_000
 MAX_REASON_BYTES = 2_000
 """In a state; as JSON, where most texts of this length are whole."""
 MAX_WAITING = 50
+MAX_DECISIONS = 20
 MAX_MODEL_BYTES = 200
 """The size of a model's name, for each agent."""
 MAX_DEPENDENCY_BYTES = 50_000
@@ -104,10 +105,6 @@ def spend_page(progress: Progress, page: int) -> SpendReport:
 def _with_short_model(agent: AgentSpend) -> AgentSpend:
     model = cut_to_bytes(agent.model, MAX_MODEL_BYTES)
     return agent if model == agent.model else agent.model_copy(update={"model": model})
-
-
-MAX_DECISIONS = 21
-"""One more than `state` shows."""
 
 
 def run_state(progress: Progress, page: int) -> RunState:
@@ -162,7 +159,7 @@ def _tool_calls(progress: Progress, room: Room) -> dict[str, Any]:
 
 def _decisions(progress: Progress, room: Room) -> dict[str, Any]:
     """The last ones; nothing in a run in which nobody was asked."""
-    found = room.messages(progress.decided[:-MAX_DECISIONS:-1])[::-1]
+    found = room.messages(progress.decided[-MAX_DECISIONS:][::-1])[::-1]
     return {"decisions": found} if found else {}
 
 

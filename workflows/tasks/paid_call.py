@@ -1,13 +1,12 @@
 """Makes a paid call: waits for money, a person or the end of an outage, until it is answered."""
 
-from datetime import timedelta
-
 from temporalio import workflow
 
 from durable_agent_team.contracts.call import CallRequest, CallResult
 from durable_agent_team.contracts.run import Failure
 from durable_agent_team.rules.programs import run_of
 from workflows.people.parking import Parking
+from workflows.policies import RESERVED_ELSEWHERE
 from workflows.state.agent_account import AgentAccount
 from workflows.state.open_call import OpenCall
 from workflows.state.progress import Progress
@@ -37,8 +36,6 @@ from workflows.tasks.turns import Turns
 
 UNSENT_MAY_FAIL = "unsent-calls-may-fail"
 """Runs from before this patch park a call that was never sent, also with `on_failure: fail`."""
-
-RESERVED_ELSEWHERE = timedelta(seconds=5)
 
 
 class PaidCalls:

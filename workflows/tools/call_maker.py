@@ -23,7 +23,7 @@ from workflows.activity_executor import ActivityExecutor
 from workflows.command_turns import NotIssued
 from workflows.people.approval import Approval
 from workflows.people.parking import Parking
-from workflows.policies import PATIENCE, tool_options
+from workflows.policies import PATIENCE, RESERVED_ELSEWHERE, tool_options
 from workflows.state.progress import Progress
 from workflows.state.tool_work import ToolWork
 from workflows.task_exceptions import was_cancelled
@@ -33,8 +33,6 @@ from workflows.tools.call_charges import CallCharges
 from workflows.tools.one_call import OneCall
 from workflows.tools.tool_orders import connect_seconds, order_of
 
-RESERVED_ELSEWHERE = timedelta(seconds=5)
-"""The pause before a call is attempted again whose account's money other calls have reserved."""
 BETWEEN_ROUNDS = timedelta(seconds=1)
 
 
