@@ -14,11 +14,8 @@ from activities.conversations.conversation_body import (
     introduction,
     tool_fields,
 )
-from durable_agent_team.contracts.call import CallRequest, Purpose, Rejected
+from durable_agent_team.contracts.call import READ_BY_WORKFLOW, CallRequest, Rejected
 from durable_agent_team.rules.repair_texts import repair_text
-
-READ_BY_WORKFLOW = frozenset({Purpose.PLAN, Purpose.REVIEW})
-"""Their shape is in their `ask`."""
 
 
 def body(call: CallRequest) -> bytes:

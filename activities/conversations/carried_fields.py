@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from durable_agent_team.contracts.bounded_text import is_storable
 from durable_agent_team.contracts.conversation import MAX_CARRIED
 
 SIGNED = ("reasoning_details", "thinking_blocks")
@@ -30,7 +31,7 @@ def carried_fields(message: Mapping[str, Any], ids: Sequence[str | None]) -> str
         found = {"fields": kept, "content": parts, "calls": of_calls}
         given = {name: value for name, value in found.items() if value}
         text = json.dumps(given, ensure_ascii=False, separators=(",", ":")) if given else ""
-        if len(text) <= MAX_CARRIED and _is_storable(text):
+        if len(text) <= MAX_CARRIED and is_storable(text):
             return text
     return ""
 
@@ -55,11 +56,3 @@ def _of_calls(message: Mapping[str, Any], ids: Sequence[str | None]) -> dict[str
         if call_id is not None and isinstance(call, Mapping)
     }
     return {call_id: fields for call_id, fields in found.items() if fields}
-
-
-def _is_storable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -15,7 +15,7 @@ from activities.conversations.carried_fields import carried_fields
 from activities.conversations.conversation_body import definitions_of
 from activities.conversations.leaked_calls import leaked_call
 from activities.judging.judge import Judge
-from durable_agent_team.contracts.bounded_text import cut
+from durable_agent_team.contracts.bounded_text import cut, is_storable
 from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.contracts.conversation import (
     MAX_ARGUMENTS,
@@ -148,7 +148,7 @@ async def _checked(
     }
     checked = []
     for number, each in enumerate(asked, start=1):
-        own_id = each.id if 0 < len(each.id) <= MAX_ID and _is_storable(each.id) else ""
+        own_id = each.id if 0 < len(each.id) <= MAX_ID and is_storable(each.id) else ""
         if not own_id or own_id in used:
             own_id = f"call_{conversation.turn}_{number}"
         used.add(own_id)
@@ -233,11 +233,3 @@ def _wrong(name: str, reasons: tuple[str, ...], schema: Any) -> str:
     listed = "\n".join(f"- {each}" for each in reasons)
     shown = cut(json.dumps(schema, ensure_ascii=False, separators=(",", ":")), MAX_SHOWN)
     return f"{name} was not called. Its arguments are wrong:\n{listed}\nTheir JSON Schema: {shown}"
-
-
-def _is_storable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from activities.judging.quotes import missing_quotes, quotes_in_json, quotes_in_text
-from activities.judging.schemas import cut, schema_errors
+from activities.judging.schemas import schema_errors
+from durable_agent_team.contracts.bounded_text import cut
 from durable_agent_team.contracts.call import MAX_ANSWER
 from durable_agent_team.rules import model_json
 

@@ -9,14 +9,13 @@ from activities.heartbeats import time_left
 from activities.judging.judge import Judge
 from durable_agent_team.blobs.store import BlobsUnreachable
 from durable_agent_team.blobs.texts import Texts
-from durable_agent_team.contracts.call import MAX_ANSWER, CallRequest, Purpose
+from durable_agent_team.contracts.call import MAX_ANSWER, READ_BY_WORKFLOW, CallRequest
 from durable_agent_team.contracts.text_ref import Text
 from durable_agent_team.rules.json_in_text import json_answer
 from durable_agent_team.rules.optional_nulls import without_optional_nulls
 
 STORE_MARGIN_SECONDS = 2.0
 """For what follows a store that did not answer: the result must still reach Temporal."""
-READ_BY_WORKFLOW = frozenset({Purpose.PLAN, Purpose.REVIEW})
 
 
 async def judged(call: CallRequest, text: str, judge: Judge) -> tuple[str, tuple[str, ...]]:

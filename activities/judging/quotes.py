@@ -8,6 +8,7 @@ from typing import Any
 from activities.calls.output_formats import SENTENCE_LENGTH
 from activities.judging.faithful_text import comparable, readings
 from activities.judging.quote_matches import is_quoted
+from durable_agent_team.contracts.bounded_text import cut
 
 MAX_QUOTES = 10_000
 MAX_EXCERPT = 80
@@ -43,7 +44,7 @@ def missing_quotes(quotes: Iterable[str], sources: Sequence[str]) -> Iterator[st
     """A reason for each quote that is in none of the sources. Each quote is looked for once."""
     text: str | None = None
     wanted_quotes = {comparable(quote): len(quote) == MAX_GENERATED for quote in quotes}
-    for number, (wanted, cut) in enumerate(wanted_quotes.items()):
+    for number, (wanted, is_cut) in enumerate(wanted_quotes.items()):
         if number == MAX_QUOTES:
             yield f"The answer has more than {MAX_QUOTES} quotes. Give fewer."
             return
@@ -51,9 +52,9 @@ def missing_quotes(quotes: Iterable[str], sources: Sequence[str]) -> Iterator[st
             text = "\n".join(comparable(each) for source in sources for each in _readings(source))
         if not wanted:
             yield "A quote is empty. Copy a sentence from the inputs word for word."
-        elif not is_quoted(wanted, text, cut=cut):
+        elif not is_quoted(wanted, text, cut=is_cut):
             yield (
-                f'The quote "{_cut(normalised(wanted))}" is in none of the inputs.'
+                f'The quote "{cut(normalised(wanted), MAX_EXCERPT)}" is in none of the inputs.'
                 " Copy quotes word for word, or leave them out."
             )
 
@@ -82,7 +83,3 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for inner in value:
             yield from _texts(inner)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= MAX_EXCERPT else text[: MAX_EXCERPT - 1] + "…"

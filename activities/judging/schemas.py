@@ -12,6 +12,7 @@ from referencing.exceptions import Unresolvable
 from referencing.jsonschema import EMPTY_REGISTRY
 
 from activities.judging.exceptions import InvalidSchema
+from durable_agent_team.contracts.bounded_text import cut
 from durable_agent_team.contracts.schema_drafts import (
     KNOWN,
     Translated,
@@ -95,7 +96,3 @@ def probe(schema_text: str) -> None:
 def _described(error: ValidationError, known: Translated) -> str:
     where = error.json_path.removeprefix("$").removeprefix(".") or WHOLE
     return f"At {cut(where, 100)}: {cut(known.as_written(error.message), 200)}"
-
-
-def cut(text: str, longest: int) -> str:
-    return text if len(text) <= longest else text[: longest - 1] + "…"

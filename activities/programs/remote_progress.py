@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError
 from temporalio import activity
 
 from durable_agent_team.contracts.base import Message
-from durable_agent_team.contracts.program import MAX_REMOTE_TASK
+from durable_agent_team.contracts.call import MAX_REMOTE_TASK
 
 
 class RemoteProgress(Message):

@@ -7,9 +7,7 @@ from typing import Any
 
 from durable_agent_team.contracts.base import MAX_USD, decimal_of, round_up, signed_usd_of
 from durable_agent_team.contracts.call import Usage
-from durable_agent_team.contracts.model_catalog import ModelPrice
-
-PER_MILLION = Decimal(1_000_000)
+from durable_agent_team.contracts.model_catalog import PER_MILLION, ModelPrice
 
 COST_PATHS = (
     ("_meta", "cascade", "cost_usd"),

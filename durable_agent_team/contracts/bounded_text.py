@@ -1,6 +1,17 @@
 """Text that leaves the process in a message: cut, and without half a surrogate."""
 
 
+def is_storable(text: str) -> bool:
+    """Whether it can be encoded: half of a surrogate pair cannot, and nothing can store it."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def cut(text: str, characters: int, encoded: int | None = None) -> str:
     """The text with at most this many characters, and bytes of UTF-8; an ellipsis marks the cut.
 

@@ -29,9 +29,11 @@ MAX_REFUSAL = 1_500
 MAX_THINKING = 8_000
 """Characters of a model's thinking in the history; with a store of large texts, all of it."""
 
-
 MAX_STDERR = 8_000
 """Characters of a program's standard error in the history, its end; in the store, more of it."""
+
+MAX_REMOTE_TASK = 500
+"""Characters of a remote task's id."""
 
 
 class Purpose(StrEnum):
@@ -39,6 +41,10 @@ class Purpose(StrEnum):
     WORK = "work"
     REVIEW = "review"
     FINAL = "final"
+
+
+READ_BY_WORKFLOW = frozenset({Purpose.PLAN, Purpose.REVIEW})
+"""The workflow itself reads these answers, in the shape that their `ask` describes."""
 
 
 class AccountRef(Message):
@@ -178,7 +184,7 @@ class CallResult(Message):
     stderr: str = Field("", max_length=MAX_STDERR)
     """The end of a program's standard error. With `stderr_ref` it is in the store."""
     stderr_ref: TextRef | None = None
-    remote_task: str | None = Field(None, max_length=500)
+    remote_task: str | None = Field(None, max_length=MAX_REMOTE_TASK)
     """The task of a remote agent, for a repair in the same conversation."""
     turn: Turn | None = None
     """The model calls tools: this is no answer yet, and was not checked as one."""
@@ -208,7 +214,7 @@ class AttemptSpend(Message):
     remaining_usd: Usd | None = None
     effect: UnknownEffect | None = None
     """The effect of a program of which nobody knows whether it happened."""
-    remote_task: str | None = Field(None, max_length=500)
+    remote_task: str | None = Field(None, max_length=MAX_REMOTE_TASK)
     """The remote task that continues once a person has answered its question."""
     stderr: str = Field("", max_length=MAX_STDERR)
     """The end of the program's standard error. With `stderr_ref` it is in the store."""

@@ -9,7 +9,7 @@ from typing import Final
 from pydantic import Field
 
 from durable_agent_team.contracts.base import Message, Usd
-from durable_agent_team.contracts.call import MAX_ANSWER, CallRequest, Usage
+from durable_agent_team.contracts.call import MAX_ANSWER, MAX_REMOTE_TASK, CallRequest, Usage
 from durable_agent_team.contracts.effects import EffectAnswer
 from durable_agent_team.contracts.program_kinds import Run
 from durable_agent_team.contracts.team import Identifier
@@ -21,10 +21,6 @@ MAX_ATTEMPT: Final = 10**9
 """The gateway's bound on a scope's attempt number."""
 
 MAX_EXECUTIONS: Final = MAX_ATTEMPT // ATTEMPTS_OF_AN_EXECUTION - 1
-
-
-MAX_REMOTE_TASK: Final = 500
-"""Characters of a remote task's id."""
 
 
 class ProgramCall(Message):

@@ -26,7 +26,6 @@ Variables = (
 FUNCTION = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"
 """`module:function`; the module may have dots, the function may be an attribute of a class."""
 
-
 RESERVED_HEADERS = frozenset(
     {
         *("accept", "accept-encoding", "a2a-version", "connection", "content-length"),
@@ -106,12 +105,16 @@ class RemoteRun(Message):
 KINDS = ("python", "command", "a2a")
 
 
-def _kind(value: Any) -> str | None:
-    """The kind of a program by the key that only this kind has."""
+def only_kind(value: Any, kinds: tuple[str, ...]) -> str | None:
+    """The one of these keys that the value has; each of them names the kind that alone has it."""
     if isinstance(value, BaseModel):
-        return next((kind for kind in KINDS if kind in type(value).model_fields), None)
-    named = [kind for kind in KINDS if isinstance(value, dict) and kind in value]
+        return next((kind for kind in kinds if kind in type(value).model_fields), None)
+    named = [kind for kind in kinds if isinstance(value, dict) and kind in value]
     return named[0] if len(named) == 1 else None
+
+
+def _kind(value: Any) -> str | None:
+    return only_kind(value, KINDS)
 
 
 Run = Annotated[

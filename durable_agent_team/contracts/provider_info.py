@@ -27,13 +27,8 @@ def model_prices(body: Any) -> tuple[ModelPrice, ...] | None:
     lines = body.get("data") if isinstance(body, Mapping) else None
     if not isinstance(lines, list):
         return None
-    found = (_model_price(line) for line in lines)
+    found = (model_price(line) for line in lines)
     return tuple(model for model in found if model is not None)[:MAX_MODELS]
-
-
-def model_price(line: Any) -> ModelPrice | None:
-    """What `GET /models/{id}` answered: one line of the list."""
-    return _model_price(line)
 
 
 def unavailable_model(name: str, error: Mapping[str, Any]) -> UnavailableModel:
@@ -90,8 +85,9 @@ def catalog_of(
     )
 
 
-def _model_price(line: Any) -> ModelPrice | None:
-    """Our gateway's shape; of any other shape, only the name."""
+def model_price(line: Any) -> ModelPrice | None:
+    """One line of that list, which is also what `GET /models/{id}` answers. Of another shape than
+    our gateway's, only the name."""
     if not isinstance(line, Mapping) or not isinstance(line.get("id"), str):
         return None
     pricing = line.get("pricing")

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from durable_agent_team.contracts.approvals import Decided, PendingApproval
 from durable_agent_team.contracts.base import Message, Usd
-from durable_agent_team.contracts.call import MAX_ANSWER, MAX_SOURCE
+from durable_agent_team.contracts.call import MAX_ANSWER, MAX_REMOTE_TASK, MAX_SOURCE
 from durable_agent_team.contracts.conversation_view import ToolCallStatus
 from durable_agent_team.contracts.effects import UnknownEffect
 from durable_agent_team.contracts.plan_in_full import PlanInFull
@@ -102,7 +102,7 @@ class Failure(Message):
     """Which one the operator has to pay."""
     effect: UnknownEffect | None = None
     """The effect of a program that a person must decide about."""
-    remote_task: str | None = Field(None, max_length=500)
+    remote_task: str | None = Field(None, max_length=MAX_REMOTE_TASK)
     """The task of a remote agent that waits for a person's answer."""
 
 
@@ -158,7 +158,8 @@ class Waiting(Message):
     """Something that waits for an operator, and the command that answers it."""
 
     subject: str = Field(max_length=200)
-    """A task's id, `plan`, `review` or `answer`."""
+    """A task's id, `plan`, `review` or `answer`; or a part of a task, such as `TASK:3.1`
+    (`approvals.ApprovalKind`)."""
     agent: Identifier | None = None
     reason: str = Field(max_length=1_000)
     type: str | None = Field(None, max_length=60)

@@ -1,9 +1,9 @@
 """The keys `tool_servers` of a team and `tools` of an agent: what an agent may do, and how."""
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from durable_agent_team.contracts.base import BudgetUsd, Usd, Written
@@ -16,13 +16,16 @@ from durable_agent_team.contracts.program_kinds import (
     HeaderReference,
     VariableName,
     VariableReference,
+    only_kind,
 )
 
 MAX_TOOLS = 100
 """Entries of one agent; a server of one entry may have as many tools."""
 MAX_TOOL_NAME = 200
 BuiltIn = Literal["calculate", "read_document", "search_documents", "fetch"]
-BUILT_IN: tuple[str, ...] = ("calculate", "read_document", "search_documents", "fetch")
+BUILT_IN: tuple[str, ...] = get_args(BuiltIn)
+READ_DOCUMENTS = frozenset({"read_document", "search_documents"})
+"""The built-in tools that read the run's documents, and name them in their definitions."""
 
 ToolName = Annotated[str, Field(min_length=1, max_length=MAX_TOOL_NAME)]
 HostName = Annotated[str, Field(pattern=r"^(\*\.)?[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?$")]
@@ -85,15 +88,7 @@ SERVER_KINDS = ("command", "url")
 
 
 def _server_kind(value: Any) -> str | None:
-    return _only_kind(value, SERVER_KINDS)
-
-
-def _only_kind(value: Any, kinds: tuple[str, ...]) -> str | None:
-    """The one of the keys that only one kind has."""
-    if isinstance(value, BaseModel):
-        return next((kind for kind in kinds if kind in type(value).model_fields), None)
-    named = [kind for kind in kinds if isinstance(value, dict) and kind in value]
-    return named[0] if len(named) == 1 else None
+    return only_kind(value, SERVER_KINDS)
 
 
 ToolServer = Annotated[
@@ -175,7 +170,7 @@ TOOL_KINDS = ("built_in", "server", "python")
 
 
 def _tool_kind(value: Any) -> str | None:
-    return _only_kind(value, TOOL_KINDS)
+    return only_kind(value, TOOL_KINDS)
 
 
 def _from_name(value: Any) -> Any:

@@ -5,6 +5,8 @@ import math
 from collections import Counter
 from typing import Any
 
+from durable_agent_team.contracts.bounded_text import is_storable
+
 MAX_DEPTH = 100
 """Levels. What walks over the value uses recursion."""
 
@@ -31,22 +33,14 @@ def parse(text: str, *, unique_keys: bool = False) -> Any:
         raise ValueError(TOO_DEEP) from None
     if is_deeper(value, MAX_DEPTH):
         raise ValueError(TOO_DEEP)
-    if "\\ud" in text.lower() or not _can_be_stored(text):
+    if "\\ud" in text.lower() or not is_storable(text):
         _check_texts(value)
     return value
 
 
 def _check_texts(value: Any) -> None:
-    if not _can_be_stored(json.dumps(value, ensure_ascii=False)):
+    if not is_storable(json.dumps(value, ensure_ascii=False)):
         raise ValueError("it contains half of a surrogate pair")
-
-
-def _can_be_stored(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def is_deeper(value: Any, levels: int) -> bool:

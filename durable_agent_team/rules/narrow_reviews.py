@@ -15,7 +15,7 @@ from durable_agent_team.contracts.run import TaskStatus
 from durable_agent_team.contracts.team import Checks, Identifier, Task, Team
 from durable_agent_team.rules import model_json
 from durable_agent_team.rules.goal_check import goal_problems
-from durable_agent_team.rules.revision import MAX_ADDED, Review, added_id, one_line, revised
+from durable_agent_team.rules.revision import MAX_ADDED, Review, added_id, revised, tasks_listed
 from durable_agent_team.rules.validation import task_problems
 
 MAX_ASK = 400
@@ -70,11 +70,8 @@ def review_schema(
 
 def review_ask(status: Mapping[str, TaskStatus], plan: Plan, failures: Mapping[str, str]) -> str:
     """The prompt: every task with its status. Finished work is in the sources."""
-    lines = ["These are the tasks of your team, and what became of them:", ""]
-    for task in plan.tasks:
-        failed = f" ({one_line(failures[task.id])})" if task.id in failures else ""
-        lines.append(f"- {task.id}, {task.agent}, {status[task.id]}{failed}: {one_line(task.ask)}")
-    lines += [
+    lines = [
+        *tasks_listed(plan, status, failures),
         "",
         "Judge by the goal. Answer with the tasks to redo, the failed ones to drop, and the ones to"
         " add. Each added ask is one narrow order and does not contain the goal. Where the results"

@@ -56,9 +56,7 @@ def money_problems(
 ) -> Iterator[Problem]:
     """Agents whose tasks can cost more than their accounts have left. Where a price or an account
     is not known, nothing is said: the account refuses what it cannot pay."""
-    costs = task_costs_usd(
-        briefing.team, tasks, graph, briefing.documents, briefing.catalog
-    )  # fmt: skip
+    costs = task_costs_usd(briefing.team, tasks, graph, briefing.documents, briefing.catalog)
     for agent, left in briefing.left_usd.items():
         own = {task.id: costs[task.id] or ZERO for task in tasks if task.agent == agent}
         total = sum(own.values(), ZERO)

@@ -1,10 +1,11 @@
 """A review's changes to a plan: what is done again, dropped and added."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from durable_agent_team.contracts.plan import Plan
+from durable_agent_team.contracts.run import TaskStatus
 from durable_agent_team.contracts.team import Task
 from durable_agent_team.rules.graph import with_dependants
 
@@ -58,6 +59,17 @@ def revised(plan: Plan, review: Review) -> Plan:
     return plan.model_copy(update={"tasks": tasks}) if tasks else plan
 
 
-def one_line(text: str) -> str:
-    """One line, so that a text of another agent or provider cannot add tasks to the list."""
+def tasks_listed(
+    plan: Plan, status: Mapping[str, TaskStatus], failures: Mapping[str, str]
+) -> list[str]:
+    """How the prompt of a review begins: every task with its status."""
+    lines = ["These are the tasks of your team, and what became of them:", ""]
+    for task in plan.tasks:
+        failed = f" ({_one_line(failures[task.id])})" if task.id in failures else ""
+        lines.append(f"- {task.id}, {task.agent}, {status[task.id]}{failed}: {_one_line(task.ask)}")
+    return lines
+
+
+def _one_line(text: str) -> str:
+    """So that a text of another agent or provider cannot add tasks to the list."""
     return " ".join(text.split())[:MAX_LINE]

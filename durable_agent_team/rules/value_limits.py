@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-from durable_agent_team.contracts.bounded_text import cut
+from durable_agent_team.contracts.bounded_text import cut, is_storable
 
 MAX_DIGITS = 30
 MAX_KEY = 1_000
@@ -57,7 +57,7 @@ def value_problem(value: Any, limits: ValueLimits) -> str | None:
             return f"more than {limits.values:,} values in all (make it smaller)"
         if isinstance(each, str):
             characters += len(each)
-            if _is_broken(each):
+            if not is_storable(each):
                 return f"{_place(path)}: contains half of a surrogate pair (leave it out)"
         elif isinstance(each, Mapping | list | tuple):
             if depth >= limits.depth:
@@ -100,17 +100,7 @@ def _key_problem(key: Any) -> str | None:
         return "a key is not a text"
     if len(key) > MAX_KEY:
         return f"a key has more than {MAX_KEY} characters (shorten it)"
-    return "a key contains half of a surrogate pair (leave it out)" if _is_broken(key) else None
-
-
-def _is_broken(text: str) -> bool:
-    if text.isascii():
-        return False
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
+    return None if is_storable(key) else "a key contains half of a surrogate pair (leave it out)"
 
 
 def _place(path: Path) -> str:

@@ -14,8 +14,8 @@ from durable_agent_team.rules.planned_tasks import TasksRead, kind_of, read_task
 from durable_agent_team.rules.revision import (
     Review,
     added_id,
-    one_line,
     revised,
+    tasks_listed,
     to_do_again,
 )
 from durable_agent_team.rules.team_listing import costs_listed, documents_listed, team_listed
@@ -59,16 +59,12 @@ def review_ask(
 ) -> str:
     """The prompt of the review of this number: every task with its status, and all that a plan is
     made from."""
-    lines = ["These are the tasks of your team, and what became of them:", ""]
-    for task in plan.tasks:
-        failed = f" ({one_line(failures[task.id])})" if task.id in failures else ""
-        lines.append(f"- {task.id}, {task.agent}, {status[task.id]}{failed}: {one_line(task.ask)}")
     room = min(briefing.most_added, max(briefing.team.max_tasks - len(plan.tasks), 0))
     ids = ", ".join(added_id(number, index) for index in range(1, min(room, MAX_LISTED) + 1))
     ids += " and so on" if room > MAX_LISTED else ""
     return "\n".join(
         [
-            *lines,
+            *tasks_listed(plan, status, failures),
             "",
             "Judge by the goal. Answer in JSON with the tasks to redo, the ones to drop, and the"
             " ones to add. Where the results suffice for the goal, leave all three empty: then the"

@@ -13,6 +13,7 @@ from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunStatus, TaskStatus
 from durable_agent_team.contracts.team import Task
 from durable_agent_team.rules.goal_check import goal_copies, goal_problems
+from durable_agent_team.rules.plan_checks import RESERVED_IDS
 from durable_agent_team.rules.revision import is_added
 from durable_agent_team.rules.validation import added_task_problems
 from workflows.activity_errors import refused
@@ -20,9 +21,6 @@ from workflows.activity_executor import ActivityExecutor
 from workflows.policies import output_check_options
 from workflows.state.progress import Progress
 from workflows.state.task_schedule import ENDED
-from workflows.tasks.assignments import ANSWER_SUBJECT, PLAN_SUBJECT, REVIEW_SUBJECT
-
-RESERVED = frozenset({PLAN_SUBJECT, ANSWER_SUBJECT, REVIEW_SUBJECT})
 
 CHECKED_IN_ACTIVITY = "check-output-in-activity"
 """Runs that added a task before this patch checked its schema in the workflow."""
@@ -74,7 +72,7 @@ def _goal_problems(progress: Progress, task: Task) -> Iterator[Problem]:
 
 
 def _id_problems(task: Task) -> Iterator[Problem]:
-    if is_added(task.id) or task.id in RESERVED:
+    if is_added(task.id) or task.id in RESERVED_IDS:
         what = "ids like this are reserved for the orchestrator's own work"
         yield _problem("id", task.id, what, "choose another")
 

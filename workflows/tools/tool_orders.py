@@ -5,12 +5,15 @@ from typing import Any
 
 from durable_agent_team.contracts.text_ref import Text
 from durable_agent_team.contracts.tool_call import ToolOrder
-from durable_agent_team.contracts.tool_kinds import BuiltInTool, ServerTools, Tool
+from durable_agent_team.contracts.tool_kinds import (
+    READ_DOCUMENTS,
+    BuiltInTool,
+    ServerTools,
+    Tool,
+)
 from durable_agent_team.rules.tools.approval_rules import parsed_arguments
 from workflows.state.progress import Progress
 from workflows.tools.one_call import OneCall
-
-READ_DOCUMENTS = frozenset({"read_document", "search_documents"})
 
 
 def connect_seconds(progress: Progress, tool: Tool) -> float:

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from activities.programs.remote.remote_errors import RemoteFailed
-from durable_agent_team.contracts.program import MAX_REMOTE_TASK
+from durable_agent_team.contracts.call import MAX_REMOTE_TASK
 
 COMPLETED: Final = "completed"
 REJECTED: Final = "rejected"

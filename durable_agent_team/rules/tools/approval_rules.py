@@ -7,12 +7,10 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from durable_agent_team.contracts.base import MAX_AMOUNT_TEXT, MAX_USD
 from durable_agent_team.contracts.bounded_text import cut
 from durable_agent_team.contracts.tool_box import ToolFacts
 from durable_agent_team.contracts.tool_kinds import ApprovalRule, Effects, Tool
-
-MAX_AMOUNT_TEXT = 60
-MAX_AMOUNT = Decimal(10**12)
 
 
 def limit_summary(agent: str | None, subject: str, what: str) -> str:
@@ -80,7 +78,7 @@ def amount_of(tool: Tool, arguments: str) -> Decimal | None:
         amount = Decimal(text)
     except InvalidOperation:
         return None
-    return amount if amount.is_finite() and 0 <= amount <= MAX_AMOUNT else None
+    return amount if amount.is_finite() and 0 <= amount <= MAX_USD else None
 
 
 def needs_approval(tool: Tool, effects: Effects, arguments: str, *, tainted: bool) -> bool:

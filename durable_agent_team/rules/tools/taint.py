@@ -3,15 +3,17 @@
 from collections.abc import Collection
 
 from durable_agent_team.contracts.team import Agent, Task
-from durable_agent_team.contracts.tool_kinds import BuiltInTool, ServerTools, Tool
+from durable_agent_team.contracts.tool_kinds import (
+    READ_DOCUMENTS,
+    BuiltInTool,
+    ServerTools,
+    Tool,
+)
 from durable_agent_team.rules.programs import run_of
 from durable_agent_team.rules.revision import is_added
 
 OF_THE_WORKER = frozenset({"calculate"})
 """Built-in tools whose results are made only of the arguments."""
-
-NAMES_DOCUMENTS = frozenset({"read_document", "search_documents"})
-"""Built-in tools whose definitions have names of documents."""
 
 
 def is_from_outside(tool: Tool) -> bool:
@@ -27,7 +29,7 @@ def is_described_from_outside(tool: Tool) -> bool:
     team's."""
     return is_from_outside(tool) and (
         isinstance(tool, ServerTools)
-        or (isinstance(tool, BuiltInTool) and tool.built_in in NAMES_DOCUMENTS)
+        or (isinstance(tool, BuiltInTool) and tool.built_in in READ_DOCUMENTS)
     )
 
 

@@ -8,6 +8,7 @@ from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.team import Agent, Team
 from durable_agent_team.contracts.tool_kinds import (
+    READ_DOCUMENTS,
     ApprovalRule,
     BuiltInTool,
     Effects,
@@ -17,7 +18,6 @@ from durable_agent_team.contracts.tool_kinds import (
 )
 from durable_agent_team.rules.nearest_names import Remedies
 
-READERS = ("read_document", "search_documents")
 NO_SERVER = "no such server"
 NO_HOSTS = "missing: fetch reads from no host that is not named"
 NO_DOCUMENTS = "the team has no documents"
@@ -210,7 +210,7 @@ def _overlaps(field: str, tools: Sequence[Tool]) -> Iterator[Problem]:
 
 def _no_documents(field: str, tools: Sequence[Tool]) -> Iterator[Problem]:
     for index, tool in enumerate(tools):
-        if isinstance(tool, BuiltInTool) and tool.built_in in READERS:
+        if isinstance(tool, BuiltInTool) and tool.built_in in READ_DOCUMENTS:
             yield Problem(
                 field=f"{field}.tools[{index}]",
                 value=tool.built_in,
