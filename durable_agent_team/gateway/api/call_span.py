@@ -1,8 +1,6 @@
 """The span of one chat completion, and what is observed of the request for its metrics."""
 
 import re
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -74,21 +72,13 @@ def _kinds(billed: BilledAnswer) -> dict[str, int | float]:
     return {name: figure for name, figure in figures.items() if figure}
 
 
-OFF = nullcontext(CallSpan(None, Observation()))
-
-
-def trace_call(
-    telemetry: GatewayTelemetry | None,
-    headers: Mapping[str, str],
-    model: str,
-    operation: str = "chat",
-) -> AbstractContextManager[CallSpan]:
+def trace_call(telemetry: GatewayTelemetry | None, model: str, operation: str = "chat") -> CallSpan:
     """Names the request's span, started by `observe_requests`, after the model."""
     if telemetry is None:
-        return OFF
+        return CallSpan(None, Observation())
     observation = OBSERVATION.get(Observation())
     observation.model = model
     span = trace.get_current_span()
     span.update_name(f"{operation} {model}")
     span.set_attribute("gen_ai.request.model", model)
-    return nullcontext(CallSpan(span, observation))
+    return CallSpan(span, observation)

@@ -41,8 +41,8 @@ async def chat(request: web.Request) -> web.StreamResponse:
     asked = request.headers.get(TIMEOUT_HEADER)
     chat_request.time_limit = gateway.settings.time_limits().of(asked, chat_request.target)
     chat_request.known_limits = known
-    with trace_call(gateway.telemetry, request.headers, chat_request.model) as span:
-        return await make_call(request, PaidCall(account_id, key, chat_request), span)
+    span = trace_call(gateway.telemetry, chat_request.model)
+    return await make_call(request, PaidCall(account_id, key, chat_request), span)
 
 
 async def models(request: web.Request) -> web.Response:

@@ -50,8 +50,8 @@ async def call_through(door: Door, request: web.Request) -> web.StreamResponse:
     repeated = {name: value for name, value in sent.items() if name not in NOT_REPEATED}
     repeated = for_its_client(repeated, request.headers.get("User-Agent", ""))
     answer = DoorAnswer(door, without_keys_in(gateway, request, repeated))
-    with trace_call(gateway.telemetry, request.headers, chat_request.model) as span:
-        return await make_call(request, PaidCall(account_id, key, chat_request, answer), span)
+    span = trace_call(gateway.telemetry, chat_request.model)
+    return await make_call(request, PaidCall(account_id, key, chat_request, answer), span)
 
 
 def _chat_request(

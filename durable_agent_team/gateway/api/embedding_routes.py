@@ -28,5 +28,5 @@ async def embeddings(request: web.Request) -> web.StreamResponse:
         time_limit=gateway.settings.time_limits().of(request.headers.get(TIMEOUT_HEADER)),
         known_limits=known_limits(request.headers.get(KNOWN_LIMITS_HEADER)),
     )
-    with trace_call(gateway.telemetry, request.headers, call.model, "embeddings") as span:
-        return await make_call(request, PaidCall(account_id, key, call), span)
+    span = trace_call(gateway.telemetry, call.model, "embeddings")
+    return await make_call(request, PaidCall(account_id, key, call), span)
