@@ -65,6 +65,12 @@ def source_bytes(source: Source) -> int:
     return size if source.first is None else min(size, source.first * MAX_UTF8)
 
 
+def handoff_bytes(max_tokens: int, task: str = "") -> int:
+    """Bytes of a task's answer in a prompt that reads it, if it is as long as its agent may
+    answer."""
+    return len(task) + max_tokens * BYTES_PER_TOKEN + FENCE_BYTES
+
+
 def findings_bytes(sources: Iterable[Source]) -> int:
     """What the choice of quotes adds to a prompt: the sources' sentences once more, in up to
     `FINDINGS_SHAPES` shapes of JSON Schema for each source."""

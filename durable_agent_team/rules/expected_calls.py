@@ -10,7 +10,7 @@ from durable_agent_team.contracts.run import RunRequest, TaskStatus
 from durable_agent_team.contracts.team import Caller, Task, Team
 from durable_agent_team.rules.bounds import (
     BYTES_PER_TOKEN,
-    FENCE_BYTES,
+    handoff_bytes,
     prompt_bytes,
     source_bytes,
 )
@@ -196,8 +196,7 @@ def _answering(request: RunRequest, catalog: ModelCatalog) -> Iterator[ExpectedC
 def _handoff_bytes(team: Team) -> dict[str, int]:
     """Bytes of each task's hand-off where others read it, if its answer is as long as allowed."""
     return {
-        task.id: len(task.id) + team.agents[task.agent].max_tokens * BYTES_PER_TOKEN + FENCE_BYTES
-        for task in team.tasks
+        task.id: handoff_bytes(team.agents[task.agent].max_tokens, task.id) for task in team.tasks
     }
 
 
@@ -215,7 +214,7 @@ def _most_added(team: Team, catalog: ModelCatalog) -> int:
 
 
 def _longest_handoff(team: Team) -> int:
-    return max(each.max_tokens for each in team.agents.values()) * BYTES_PER_TOKEN + FENCE_BYTES
+    return handoff_bytes(max(each.max_tokens for each in team.agents.values()))
 
 
 def _sinks(team: Team) -> list[str]:

@@ -12,7 +12,7 @@ from durable_agent_team.contracts.model_catalog import ModelCatalog
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.team import Task, Team
 from durable_agent_team.contracts.text_ref import Text
-from durable_agent_team.rules.bounds import BYTES_PER_TOKEN, FENCE_BYTES, worst_case_usd
+from durable_agent_team.rules.bounds import handoff_bytes, worst_case_usd
 from durable_agent_team.rules.briefing import Briefing
 from durable_agent_team.rules.catalog import model_of, price_of
 from durable_agent_team.rules.programs import run_of
@@ -34,7 +34,7 @@ def task_costs_usd(
     """The worst case of each of the tasks, by id; None where its model has no price. `graph` has
     the tasks that they depend on."""
     handed = {
-        task.id: len(task.id) + team.agents[task.agent].max_tokens * BYTES_PER_TOKEN + FENCE_BYTES
+        task.id: handoff_bytes(team.agents[task.agent].max_tokens, task.id)
         for task in graph
         if task.agent in team.agents
     }
