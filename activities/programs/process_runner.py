@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import dropwhile
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from activities.programs.child_environment import named_variables, program_environment
 from activities.programs.environments import Environments
@@ -69,12 +69,9 @@ class ProcessRunner:
         secrets = secrets_of(named_variables(call.run.variables, self._worker))
         scrubber = SecretScrubber([scope.key.get_secret_value(), *secrets])
         with self._directories.one() as work:
-            start = self._start(call, call.run, scope, work, python)
-            left = until - asyncio.get_running_loop().time()
+            start = self._start(call, call.run, scope, work, python, until)
             try:
-                ended = await run_supervised(
-                    ProgramStart(**start, seconds=left, marker=marker_of(work.home))
-                )
+                ended = await run_supervised(start)
             except SupervisorLost:
                 raise ProgramError(
                     ErrorType.PROGRAM_FAILED,
@@ -90,7 +87,8 @@ class ProcessRunner:
         scope: Scope,
         work: WorkDirectory,
         python: str,
-    ) -> dict[str, Any]:
+        until: float,
+    ) -> ProgramStart:
         modules = [str(self._modules.path()), *([run.directory] if run.directory else [])]
         variables = program_environment(
             scope, call.call.model, run.variables, self._worker, work.home, work.report, modules
@@ -100,12 +98,14 @@ class ProcessRunner:
             command, directory = [python, "-m", HOST, run.python], home
         else:
             command, directory = list(run.command), run.directory or home
-        return {
-            "command": command,
-            "directory": directory,
-            "environment": variables,
-            "stdin": agent_task(call, scope),
-        }
+        return ProgramStart(
+            command=command,
+            directory=directory,
+            environment=variables,
+            stdin=agent_task(call, scope),
+            seconds=until - asyncio.get_running_loop().time(),
+            marker=marker_of(work.home),
+        )
 
 
 def agent_task(call: ProgramCall, scope: Scope) -> bytes:

@@ -68,13 +68,14 @@ def logprobs_of(choice: Json) -> list[Any]:
 
 def usage_tokens(usage: Json) -> dict[str, int]:
     """Tokens by kind, as chat answers spell them. `prompt` includes what was cached."""
-    prompt, completion = object_of(usage, "prompt_tokens_details"), "completion_tokens_details"
+    prompt = object_of(usage, "prompt_tokens_details")
+    completion = object_of(usage, "completion_tokens_details")
     return {
         "prompt": count_of(usage, "prompt_tokens"),
         "completion": count_of(usage, "completion_tokens"),
         "cached": count_of(prompt, "cached_tokens"),
         "cache_write": count_of(prompt, "cache_write_tokens"),
-        "reasoning": count_of(object_of(usage, completion), "reasoning_tokens"),
+        "reasoning": count_of(completion, "reasoning_tokens"),
     }
 
 
