@@ -5,6 +5,9 @@ import os
 import tempfile
 from pathlib import Path
 
+from durable_agent_team.cli.exit_codes import CommandError, ExitCode
+from durable_agent_team.rules.pydantic_messages import shown
+
 
 def write_new(path: Path, text: str) -> None:
     """Raises `FileExistsError` for an existing file, `OSError` if it cannot be written."""
@@ -26,7 +29,7 @@ def write_whole(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
         return
     target = path.resolve() if path.is_symlink() else path
-    number, name = tempfile.mkstemp(prefix=".report.", dir=target.parent)
+    number, name = tempfile.mkstemp(prefix=".new.", dir=target.parent)
     temporary = Path(name)
     try:
         with os.fdopen(number, "w", encoding="utf-8") as file:
@@ -35,6 +38,17 @@ def write_whole(path: Path, text: str) -> None:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_out(path: Path, text: str) -> None:
+    """The file of `--out`. Raises `CommandError`."""
+    try:
+        write_whole(path, text)
+    except OSError as error:
+        problem = f"--out = {shown(str(path), 200)}: cannot be written: {error.strerror}"
+        usual = "name a file in an existing folder that you may write to"
+        remedy = write_remedy(error, usual)
+        raise CommandError(ExitCode.INVALID_INPUT, f"{problem} ({remedy})") from error
 
 
 def write_remedy(error: OSError, otherwise: str) -> str:

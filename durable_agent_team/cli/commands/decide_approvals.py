@@ -168,7 +168,7 @@ def _decide(
 
 def _print_plan(run: str, *, json: bool, answers: bool) -> int:
     """What waits for approval, with the commands that answer it."""
-    from durable_agent_team.cli.ui.plan_text import approval_lines, plan_text, waits_for_approval
+    from durable_agent_team.cli.ui.plan_text import plan_answers, plan_text, waits_for_approval
     from durable_agent_team.cli.ui.run_tables import waiting_text
     from durable_agent_team.process.called_program import starter_command
 
@@ -185,7 +185,7 @@ def _print_plan(run: str, *, json: bool, answers: bool) -> int:
         raise CommandError(ExitCode.INVALID_INPUT, problem)
     waits = waits_for_approval(state)
     if waits:
-        answer = approval_lines(run, waits)
+        answer = plan_answers(run, waits)
     else:
         answer = ["nothing of it waits for approval"]
         answer += [line for each in state.waiting for line in waiting_text(each)]

@@ -27,15 +27,16 @@ def report(
     json: Json = False,
 ) -> int:
     """Write the report of an ended run to a file. Answer, graph, money and timeline."""
+    from durable_agent_team.cli.atomic_file import write_out
     from durable_agent_team.cli.json_output import Written
     from durable_agent_team.cli.ui.report_formats import FORMATS
 
-    name = f"--out = {shown(str(out), 200)}"
     if out.suffix not in FORMATS:
-        problem = f"{name}: has no known format (end it in .html, .md or .json)"
+        problem = f"--out = {shown(str(out), 200)}: has no known format"
+        problem += " (end it in .html, .md or .json)"
         raise CommandError(ExitCode.INVALID_INPUT, problem)
     found = _read_run(run)
-    _write(out, FORMATS[out.suffix](found), name)
+    write_out(out, FORMATS[out.suffix](found))
     print_answer(Written(workflow_id=run, file=str(out)), str(out), json)
     if not json:
         print_note(f"run {run}: {found.report.status}")
@@ -62,15 +63,3 @@ def _read_run(run: str) -> "RunFile":
         return RunFile(report=report, timeline=bars_of(record, report), tasks=sheets)
 
     return with_client(read)
-
-
-def _write(out: Path, text: str, name: str) -> None:
-    from durable_agent_team.cli.atomic_file import write_remedy, write_whole
-
-    try:
-        write_whole(out, text)
-    except OSError as error:
-        problem = f"{name}: cannot be written: {error.strerror}"
-        usual = "name a file in an existing folder that you may write to"
-        remedy = write_remedy(error, usual)
-        raise CommandError(ExitCode.INVALID_INPUT, f"{problem} ({remedy})") from error

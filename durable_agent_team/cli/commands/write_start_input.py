@@ -8,7 +8,6 @@ import typer
 from durable_agent_team.cli.arguments import Goal, Inputs, Json, RunId, TeamFile
 from durable_agent_team.cli.exit_codes import CommandError, ExitCode
 from durable_agent_team.cli.output import print_json_text, print_line, print_note
-from durable_agent_team.rules.pydantic_messages import shown
 
 app = typer.Typer(rich_markup_mode=None)
 MAX_ARGUMENT_BYTES = 100_000
@@ -30,6 +29,7 @@ def start_input(
 
     The start input contains the documents. `--json` prints the input alone.
     """
+    from durable_agent_team.cli.atomic_file import write_out
     from durable_agent_team.cli.request_file import load_request, problem_text, start_input_problems
     from durable_agent_team.cli.temporal_command import temporal_start
     from durable_agent_team.client.runs import new_run_id
@@ -39,7 +39,7 @@ def start_input(
         raise CommandError(ExitCode.INVALID_INPUT, problem_text(problems))
     text = request.model_dump_json(exclude_unset=True)
     if out is not None:
-        _write(out, text)
+        write_out(out, text + "\n")
     elif json:
         print_json_text(text)
         return ExitCode.DONE
@@ -53,13 +53,3 @@ def start_input(
     if out is not None:
         print_note(f"the start input is in {out}")
     return ExitCode.DONE
-
-
-def _write(out: Path, text: str) -> None:
-    from durable_agent_team.cli.atomic_file import write_whole
-
-    try:
-        write_whole(out, text + "\n")
-    except OSError as error:
-        problem = f"--out = {shown(str(out), 200)}: cannot be written: {error.strerror}"
-        raise CommandError(ExitCode.INVALID_INPUT, f"{problem} (check the path)") from error

@@ -14,7 +14,7 @@ from durable_agent_team.cli.output import (
 )
 from durable_agent_team.cli.ui.approval_text import approvals_text, shown_besides_plan
 from durable_agent_team.cli.ui.plain_lines import PlainLines
-from durable_agent_team.cli.ui.plan_text import approval_lines, plan_text, waits_for_approval
+from durable_agent_team.cli.ui.plan_text import plan_answers, plan_text, waits_for_approval
 from durable_agent_team.cli.ui.run_tables import report_text
 from durable_agent_team.cli.ui.watch_run import watch_run
 from durable_agent_team.client.connection import ServiceUnavailable
@@ -115,7 +115,7 @@ class NewApprovals:
         plan = await self._run.plan() if subject is not None else None
         if subject is None or plan is None:
             return ""
-        return "\n".join([plan_text(plan, MOST_TASKS), "", *approval_lines(self._run.id, subject)])
+        return "\n".join([plan_text(plan, MOST_TASKS), "", *plan_answers(self._run.id, subject)])
 
 
 async def _live(run: RunHandle) -> RunReport:

@@ -43,7 +43,7 @@ def plan_text(plan: PlanInFull, most: int | None = None) -> str:
     return "\n".join(lines)
 
 
-def approval_lines(run: str, subject: str) -> list[str]:
+def plan_answers(run: str, subject: str) -> list[str]:
     """The commands of a yes and of a no."""
     return [
         f"yes     {starter_command('approve', run, subject)}",
