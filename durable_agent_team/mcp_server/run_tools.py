@@ -185,8 +185,8 @@ class RunTools:
             str, Field(min_length=1, description="Why; the agent gets it as its tool's result.")
         ],
     ) -> Json:
-        """Reject what waits for a person. A task or a hand-off then fails, a plan cancels the run;
-        the agent of a tool's call continues with the note."""
+        """Reject what waits for a person. A task is then skipped, a plan cancels the run; the agent
+        of a tool's call or of a hand-off continues with the note, and a review is made again."""
         async with self._run(run) as handle:
             return _json(await handle.reject(subject, note, by=_decider()))
 
@@ -238,9 +238,8 @@ class RunTools:
         """Give an agent a new limit, which wakes its tasks that are parked for their budget. Ask a
         person first: it is what the agent may spend. Refused where the limits of all agents of the
         run would come to more than whoever started this server allows."""
-        async with self._answering() as client:
+        async with self._run(run) as handle:
             asked = AdjustBudget.model_validate({"agent": agent, "budget_usd": str(budget_usd)})
-            handle = get_run(client, run)
             return _json(
                 await handle.adjust_budget(
                     asked.agent, asked.budget_usd, max_total_usd=self._budgets_up_to_usd

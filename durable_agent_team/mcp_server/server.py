@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib.metadata import PackageNotFoundError, version
+from inspect import getdoc
 from pathlib import Path
 from typing import Any, Final
 
@@ -89,10 +90,10 @@ def make_server(
         NAME, version=_version(), instructions=instructions, log_level="ERROR"
     )
     tools = RunTools(teams, {*READING_TOOLS, *acting}, budgets_up_to_usd)
-    for name in READING_TOOLS:
-        server.add_tool(getattr(tools, name), annotations=READS)
-    for name in acting:
-        server.add_tool(getattr(tools, name), annotations=ACTS)
+    for name in (*READING_TOOLS, *acting):
+        tool = getattr(tools, name)
+        annotations = READS if name in READING_TOOLS else ACTS
+        server.add_tool(tool, description=getdoc(tool), annotations=annotations)
     return server
 
 

@@ -252,9 +252,12 @@ async def test_mistakes_are_answered_in_words(starter: Starter) -> None:
         assert "Traceback" not in text
 
 
-async def test_only_reading_tools(starter: Starter) -> None:
+async def test_read_only_offers_the_tools_that_change_nothing(starter: Starter) -> None:
     async with stdio(starter, starter.team(), "--read-only") as client:
-        assert {tool.name for tool in (await client.list_tools()).tools} == READING
+        tools = (await client.list_tools()).tools
+        assert {tool.name for tool in tools} == READING
+        indented = [tool.name for tool in tools if "  " in (tool.description or "")]
+        assert indented == [], "the code's indentation is in what a model reads"
         assert "Unknown tool" in await refused(client, "cancel_run", run="any")
 
 
