@@ -30,6 +30,8 @@ from durable_agent_team.rules.seed_checks import seed_problems, seeded_tasks
 from durable_agent_team.rules.tools.tool_checks import tool_problems, uncharged_prices
 from durable_agent_team.rules.tools.tool_warnings import tool_warnings
 
+NO_AGENT, NO_TASK = "no such agent", "no such task"
+NO_DOCUMENT = "the request has no text of this name"
 NO_TASKS = "the team has no tasks of its own: the orchestrator plans them"
 MAX_PROBLEMS = 100
 """For one input. A graph can have hundreds of thousands, and to list them would take minutes."""
@@ -208,7 +210,7 @@ def _source_problems(request: RunRequest) -> Iterator[Problem]:
                 yield Problem(
                     field=field,
                     value=name,
-                    what="the request has no text of this name",
+                    what=NO_DOCUMENT,
                     remedy="send it in `sources`; the starter does so for files",
                 )
 
@@ -221,7 +223,7 @@ def _references(
         yield Problem(
             field=f"tasks.{task.id}.agent",
             value=task.agent,
-            what="the orchestrator plans and answers, and has no tasks" if own else "no such agent",
+            what="the orchestrator plans and answers, and has no tasks" if own else NO_AGENT,
             remedy=remedies.choice(task.agent, team.agents),
         )
     unknown = [each for each in task.depends_on if each not in ids]
@@ -230,7 +232,7 @@ def _references(
         yield Problem(
             field=f"tasks.{task.id}.depends_on",
             value=dependency,
-            what="no such task",
+            what=NO_TASK,
             remedy=remedies.choice(dependency, others),
         )
 
@@ -254,7 +256,7 @@ def _result_problems(team: Team) -> Iterator[Problem]:
         yield Problem(
             field="result",
             value=team.result,
-            what="no such task",
+            what=NO_TASK,
             remedy=choice(team.result, [task.id for task in team.tasks]),
         )
     if team.result is not None and not team.tasks:

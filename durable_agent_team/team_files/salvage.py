@@ -14,14 +14,13 @@ from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.team import Team
 from durable_agent_team.rules.tools.tool_checks import NO_DOCUMENTS, NO_HOSTS, NO_SERVER
-from durable_agent_team.rules.validation import NO_TASKS
+from durable_agent_team.rules.validation import NO_AGENT, NO_DOCUMENT, NO_TASK, NO_TASKS
 from durable_agent_team.team_files.union_branches import branch_of
 
 ROUNDS = 12
 """Some mistakes are found only once others are gone."""
 PLACEHOLDER = "left out"
 LEFT_OUT_TOOL = "left:out"
-NO_DOCUMENT = "the request has no text of this name"
 
 
 def salvaged_team(raw: Mapping[str, Any]) -> Team | None:
@@ -109,9 +108,9 @@ def _follows(problem: Problem, raw: Mapping[str, Any]) -> bool:
         return problem.value in _keys(raw.get("tool_servers"))
     if problem.what == NO_DOCUMENTS:
         return _names_documents(raw)
-    if problem.what == "no such agent":
+    if problem.what == NO_AGENT:
         return problem.value in _keys(raw.get("agents"))
-    if problem.what == "no such task":
+    if problem.what == NO_TASK:
         return problem.value in _task_ids(raw)
     if problem.what == NO_TASKS:
         return bool(raw.get("tasks"))  # none of them could be kept
