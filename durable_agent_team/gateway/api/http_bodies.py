@@ -50,8 +50,7 @@ def check_idempotency_key(request: web.Request, key: object, where: str) -> str:
             f"{where} must have 1 to {MAX_IDEMPOTENCY_KEY} printable ASCII characters;"
             f" got {shown(key)}"
         )
-    if without_keys(request.app[GATEWAY], request, key) != key:
-        raise invalid(f"{where} contains a secret key, which would be stored; use another")
+    refuse_keys(request, key, where)
     return key
 
 

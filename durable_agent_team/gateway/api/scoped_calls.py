@@ -21,7 +21,7 @@ from durable_agent_team.gateway.api.http_bodies import (
     REQUEST_ID,
     error_response,
     header_value,
-    without_keys,
+    refuse_keys,
     without_keys_in,
 )
 from durable_agent_team.gateway.api.http_connection import HttpConnection
@@ -79,8 +79,7 @@ def checked_scope(request: web.Request, scope: str) -> str:
             "A scope has 1 to 100 letters, digits and the characters . _ ~ - ;"
             f" got {shown(scope)}. The address is /scopes/SCOPE/ATTEMPT/v1"
         )
-    if without_keys(request.app[GATEWAY], request, scope) != scope:
-        raise invalid("The scope contains a secret key, which would be stored; use another")
+    refuse_keys(request, scope, "The scope")
     return scope
 
 
