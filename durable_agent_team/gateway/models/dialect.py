@@ -50,7 +50,6 @@ class Dialect(BaseModel):
     tools: Tools = "native"
     """Whether the model takes `tools`. Some servers ignore them silently where it does not, so a
     request with tools is refused for such a model."""
-
     tool_choice: tuple[ToolChoice, ...] | None = Field(None, max_length=3)
     """What the upstream takes as `tool_choice`; anything else is left out, as is the choice of one
     function. None leaves it as it comes."""

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from durable_agent_team.gateway.models.answer_limits import longest_answer
 from durable_agent_team.gateway.models.catalogue import CATALOGUE, Catalogue, CatalogueEntry
 from durable_agent_team.gateway.models.dialects import find_dialect
-from durable_agent_team.gateway.models.model import Model, Planning
+from durable_agent_team.gateway.models.model import Kind, Model, Planning
 from durable_agent_team.gateway.models.models_file import ModelEntry, ModelsFile, price_problem
 from durable_agent_team.gateway.models.presets import presets
 from durable_agent_team.gateway.models.price import Price
@@ -192,19 +192,7 @@ class ModelTable:
         return None if upstream.missing else model
 
     def _priced_model(self, name: str) -> Model:
-        upstream, price = self.upstreams[self.default], self.prices.models[name]
-        return Model(
-            name=name,
-            upstream=upstream.name,
-            upstream_model=name,
-            price=price,
-            dialect=find_dialect(upstream.entry.preset, name),
-            max_output_tokens=_longest(upstream, name, price),
-            planning=_planning(name),
-            speaks=upstream.entry.speaks,
-            trust_cost=upstream.entry.trust_cost,
-            timeout_seconds=upstream.entry.timeout_seconds,
-        )
+        return _served(name, self.upstreams[self.default], name, self.prices.models[name])
 
     def _upstream_model(self, name: str, upstream: NamedUpstream, wanted: str) -> Model | None:
         if upstream.missing:
@@ -215,7 +203,7 @@ class ModelTable:
         known = self.catalogue.find(provider, wanted) if provider else None
         if known is None and not upstream.entry.free:
             return None
-        return _served(name, upstream, wanted, known)
+        return _catalogue_model(name, upstream, wanted, known)
 
     def _catalogued(self, upstream: NamedUpstream) -> Iterator[Model]:
         """The upstream's models in the catalogue: under the bare name where that means this one.
@@ -228,7 +216,7 @@ class ModelTable:
             if bare is not None and bare.upstream == upstream.name:
                 yield bare
             else:
-                yield _served(f"{upstream.name}/{name}", upstream, name, known)
+                yield _catalogue_model(f"{upstream.name}/{name}", upstream, name, known)
 
     def _missing(self, name: str) -> str | None:
         """The variables without which `name` cannot be called."""
@@ -252,9 +240,18 @@ class ModelTable:
         return NamedUpstream.of(wanted, preset, {}).missing if preset else None
 
 
-def _served(name: str, upstream: NamedUpstream, wanted: str, known: CatalogueEntry | None) -> Model:
+def _catalogue_model(
+    name: str, upstream: NamedUpstream, wanted: str, known: CatalogueEntry | None
+) -> Model:
     """A model that no file names."""
     price = Price.model_validate(known.price if known else _free(upstream))
+    return _served(name, upstream, wanted, price, known.kind if known else "chat")
+
+
+def _served(
+    name: str, upstream: NamedUpstream, wanted: str, price: Price, kind: Kind = "chat"
+) -> Model:
+    """With all that its upstream says of it."""
     return Model(
         name=name,
         upstream=upstream.name,
@@ -262,10 +259,11 @@ def _served(name: str, upstream: NamedUpstream, wanted: str, known: CatalogueEnt
         price=price,
         dialect=find_dialect(upstream.entry.preset, wanted),
         max_output_tokens=_longest(upstream, wanted, price),
+        planning=_planning(name),
         speaks=upstream.entry.speaks,
         trust_cost=upstream.entry.trust_cost,
         timeout_seconds=upstream.entry.timeout_seconds,
-        kind=known.kind if known else "chat",
+        kind=kind,
     )
 
 
