@@ -6,6 +6,7 @@ from pathlib import Path
 from durable_agent_team.cli.exit_codes import CommandError, ExitCode
 from durable_agent_team.contracts.model_catalog import ModelCatalog
 from durable_agent_team.contracts.run import RunRequest
+from durable_agent_team.rules.counts import counted
 from durable_agent_team.rules.pydantic_messages import shown
 from durable_agent_team.rules.size_limits import prompt_problems, start_problems
 from durable_agent_team.rules.validation import team_problems
@@ -61,6 +62,5 @@ def parse_inputs(inputs: Sequence[str]) -> list[tuple[str, str]]:
 
 def problem_text(problems: Sequence[FileProblem]) -> str:
     """A line with their number, then a line for each."""
-    count = len(problems)
     lines = [f"  {each}" for each in problems]
-    return "\n".join([f"error: {count} problem{'s' if count != 1 else ''}", *lines])
+    return "\n".join([f"error: {counted(len(problems), 'problem')}", *lines])

@@ -18,6 +18,7 @@ from durable_agent_team.contracts.team import Team
 from durable_agent_team.process.settings import given_values
 from durable_agent_team.rules.budgets import known_budgets_usd
 from durable_agent_team.rules.catalog import callers, field_of, model_of, price_of
+from durable_agent_team.rules.counts import counted
 from durable_agent_team.rules.estimate import CallBound, estimate
 from durable_agent_team.rules.guarantees import REMEDY, broken_promises
 from durable_agent_team.rules.programs import environment_of, place_of, programs_of, run_of
@@ -238,12 +239,8 @@ def valid_text(path: Path, found: TeamCheck) -> str:
     """The line for a file without errors: what is in it, and what was checked."""
     assert found.request is not None
     team, catalog = found.request.team, found.catalog
-    plan = _count(len(team.tasks), "task") if team.tasks else "planned from the goal"
+    plan = counted(len(team.tasks), "task") if team.tasks else "planned from the goal"
     models = "models and prices checked" if catalog and catalog.priced else "models not checked"
     if catalog and not catalog.priced:
         models = "the endpoint reports no prices"
-    return f"{path}: good: team {team.name}, {_count(len(team.agents), 'agent')}, {plan}; {models}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{path}: good: team {team.name}, {counted(len(team.agents), 'agent')}, {plan}; {models}"

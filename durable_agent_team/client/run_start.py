@@ -33,6 +33,7 @@ from durable_agent_team.contracts import names
 from durable_agent_team.contracts.run import RunRequest, RunStatus
 from durable_agent_team.contracts.team import Team
 from durable_agent_team.payloads.converter import store_of
+from durable_agent_team.rules.counts import counted, more
 from durable_agent_team.rules.encoded_size import MAX_DETAILS_BYTES, text_content_bytes
 from durable_agent_team.rules.safe_text import markdown_block, markdown_line
 from durable_agent_team.rules.size_limits import start_problems
@@ -108,8 +109,7 @@ async def _token_of(client: Client, run: str) -> str | None:
 
 def summary(team: Team) -> str:
     """One line for Temporal's UI."""
-    count = len(team.tasks)
-    plan = f"{count} task{'s' if count != 1 else ''}" if count else "planned from the goal"
+    plan = counted(len(team.tasks), "task") if team.tasks else "planned from the goal"
     return f"{team.name} · {plan}"
 
 
@@ -128,7 +128,7 @@ def details(request: RunRequest) -> str:
         row = f"- **{name}** · {markdown_line(role[:100])} · {budget}"
         left -= text_content_bytes(f"\n{row}")
         if number == MAX_ROWS or left < 0:
-            lines.append(f"- and {len(rows) - number} more agents")
+            lines.append(f"- and {more(len(rows) - number, 'agent', 'agents')}")
             break
         lines.append(row)
     return "\n".join(lines)

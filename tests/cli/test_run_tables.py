@@ -30,7 +30,7 @@ from durable_agent_team.contracts.run import (
 )
 from durable_agent_team.contracts.spend import LedgerAgreement, SpendReport, Totals
 from durable_agent_team.contracts.team import Checks
-from durable_agent_team.rules.left_out import more
+from durable_agent_team.rules.counts import more
 
 AT = datetime(2026, 1, 31, 23, 55, 5, tzinfo=UTC)
 

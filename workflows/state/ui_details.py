@@ -16,9 +16,9 @@ from durable_agent_team.contracts.run import OpenToolCall, Waiting
 from durable_agent_team.contracts.spend import AgentStatus
 from durable_agent_team.contracts.team import Task
 from durable_agent_team.contracts.text_ref import preview_of
+from durable_agent_team.rules.counts import counted, more
 from durable_agent_team.rules.encoded_size import cut_to_bytes
 from durable_agent_team.rules.estimate import estimate
-from durable_agent_team.rules.left_out import more
 from durable_agent_team.rules.safe_text import markdown_code, readable_json
 from durable_agent_team.rules.safe_text import markdown_line_for_temporal as markdown_line
 from workflows.state.agent_account import AgentAccount
@@ -62,7 +62,7 @@ def details(progress: Progress) -> str:
     given_up = sum(account.possibly_billed_calls for account in accounts)
     if given_up:
         most = sum(account.possibly_billed_usd for account in accounts)
-        calls = f"{given_up} call{'s' if given_up != 1 else ''}"
+        calls = counted(given_up, "call")
         lines.append(f"- may have been billed to the operator: {calls}, at most {most:.6f} USD")
     waiting = waiting_list(progress, MAX_ROWS)
     lines += [_waiting(each) for each in waiting[:MAX_ROWS]]
@@ -225,7 +225,7 @@ def _until(progress: Progress) -> str:
 
 
 def _agent(account: AgentAccount, status: AgentStatus) -> str:
-    calls = f"{account.calls} call{'s' if account.calls != 1 else ''}"
+    calls = counted(account.calls, "call")
     return (
         f"- **{account.agent}** · {status} · {account.spent_usd:.6f} of"
         f" {account.budget_usd:.6f} USD · {calls}"

@@ -21,6 +21,7 @@ from durable_agent_team.contracts.team import Agent
 from durable_agent_team.contracts.text_ref import preview_of
 from durable_agent_team.contracts.tool_box import ToolBox
 from durable_agent_team.rules.catalog import context_of, price_of
+from durable_agent_team.rules.counts import counted
 from durable_agent_team.rules.programs import run_of
 from durable_agent_team.rules.repair_texts import repair_text
 from durable_agent_team.rules.tools.compaction import KEPT_AT_LEAST, compacted, room_bytes
@@ -127,7 +128,7 @@ class Turns:
         return Failure(
             type=ErrorType.CHECK_FAILED,
             message=f"{' or '.join(unmet)} is required, and no call of it has succeeded in"
-            f" {state.turns} turn{'s' if state.turns != 1 else ''}; {why}"[:2000],
+            f" {counted(state.turns, 'turn')}; {why}"[:2000],
         )
 
     def took(self, call: OpenCall, request: CallRequest, result: CallResult) -> None:

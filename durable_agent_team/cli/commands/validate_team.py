@@ -37,6 +37,7 @@ def validate(
         routes_text,
         valid_text,
     )
+    from durable_agent_team.rules.counts import counted
 
     parse_inputs(input or [])  # before the provider is called
     found = check_team(team, goal, input or [], look_up_provider(named_models(team)), has_store())
@@ -49,7 +50,7 @@ def validate(
         print_note("note: agents without `model` get the worker's DEFAULT_MODEL, unknown here")
     wrong = sum(each.level == "error" for each in found.findings)
     if wrong:
-        print_note(f"{team}: {wrong} error{'s' if wrong != 1 else ''}")
+        print_note(f"{team}: {counted(wrong, 'error')}")
         return ExitCode.INVALID_INPUT
     if not json and found.request is not None:
         print_line(valid_text(team, found))

@@ -8,6 +8,7 @@ from durable_agent_team.cli.ui.graph_drawing import COLOURS, PLAIN, Graph, Node,
 from durable_agent_team.cli.ui.graph_layers import layered
 from durable_agent_team.cli.ui.graph_layout import Point, lanes_of, layout
 from durable_agent_team.cli.word_wrap import cells
+from durable_agent_team.rules.counts import counted
 from durable_agent_team.rules.safe_text import html_text
 
 BOX_HEIGHT = 58
@@ -114,7 +115,7 @@ def _overview(graph: Graph) -> str:
     pitch = SQUARE + 3
     for depth, pairs in groupby(layered(graph.nodes), key=lambda pair: pair[1]):
         nodes = [node for node, _ in pairs]
-        what = f"step {depth + 1}: {len(nodes)} task{'s' if len(nodes) != 1 else ''}"
+        what = f"step {depth + 1}: {counted(len(nodes), 'task')}"
         parts.append(f'<text class="t" x="0" y="{y + 14}" font-size="12">{what}</text>')
         y += 20
         for place, node in enumerate(nodes):

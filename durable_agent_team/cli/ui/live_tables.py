@@ -15,7 +15,7 @@ from durable_agent_team.cli.ui.run_tables import after_text, task_time
 from durable_agent_team.cli.word_wrap import clip_words
 from durable_agent_team.contracts.run import RunState, TaskState, TaskStatus
 from durable_agent_team.contracts.spend import AgentSpend, AgentStatus, SpendReport
-from durable_agent_team.rules.left_out import more
+from durable_agent_team.rules.counts import more
 from durable_agent_team.rules.safe_text import one_line as escaped
 
 GLYPHS = {

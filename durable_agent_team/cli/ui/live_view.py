@@ -30,7 +30,7 @@ from durable_agent_team.contracts.run import (
 )
 from durable_agent_team.contracts.spend import SpendReport
 from durable_agent_team.rules import safe_text
-from durable_agent_team.rules.left_out import more
+from durable_agent_team.rules.counts import counted, more
 
 STATUS_STYLES = {
     RunStatus.COMPLETED: "bold green",
@@ -192,7 +192,7 @@ def _wrapped(text: str, style: str, width: int, most: int) -> list[Text]:
 
 def _totals(spend: SpendReport, width: int) -> list[Text]:
     total = spend.total
-    calls = f"{total.calls} call{'s' if total.calls != 1 else ''}"
+    calls = counted(total.calls, "call")
     text = f"total {usd(total.spent_usd)} of {usd(total.budget_usd)} USD in {calls}"
     if total.tools_usd:
         text += f" ({usd(total.tools_usd)} for tools)"

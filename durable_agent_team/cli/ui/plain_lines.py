@@ -7,6 +7,7 @@ from durable_agent_team.cli.ui.retry_text import retrying_text
 from durable_agent_team.cli.ui.run_tables import failure_text, waiting_text
 from durable_agent_team.contracts.run import RunState, RunStatus, TaskState, TaskStatus
 from durable_agent_team.process.called_program import as_called
+from durable_agent_team.rules.counts import counted
 
 QUIET = {TaskStatus.WAITING, TaskStatus.READY}
 """Every task begins with these: not worth a line."""
@@ -68,9 +69,7 @@ class PlainLines:
             text += f", taken over from {flat(task.reused_from)}, {usd(task.reused_usd)} USD there"
         elif task.status == TaskStatus.DONE:
             text += f" in {elapsed(task.started_at, task.ended_at)}"
-            text += (
-                f", {task.calls} call{'s' if task.calls != 1 else ''}, {usd(task.spent_usd)} USD"
-            )
+            text += f", {counted(task.calls, 'call')}, {usd(task.spent_usd)} USD"
         elif task.failure:
             text += f": {flat(failure_text(task.failure))}"
         return [text]

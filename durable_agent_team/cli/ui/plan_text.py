@@ -9,7 +9,7 @@ from durable_agent_team.contracts.plan_in_full import PlanInFull, TaskInFull
 from durable_agent_team.contracts.run import RunState, RunStatus
 from durable_agent_team.contracts.team import Checks
 from durable_agent_team.process.called_program import starter_command
-from durable_agent_team.rules.left_out import more
+from durable_agent_team.rules.counts import counted, more
 
 SHORT_SCHEMA = 90
 """Characters of a schema that is on one line."""
@@ -26,7 +26,7 @@ def plan_text(plan: PlanInFull, most: int | None = None) -> str:
     """Every task with its ask, dependencies, documents, output, checks and worst case; then what
     all can cost, of which budgets. Of a large plan the first `most` tasks."""
     count = len(plan.tasks)
-    lines = [f"plan    {count} task{'s' if count != 1 else ''}, {_cost(plan)}"]
+    lines = [f"plan    {counted(count, 'task')}, {_cost(plan)}"]
     for task in plan.tasks[:most]:
         lines += ["", *_task(task)]
     if most is not None and count > most:

@@ -5,12 +5,12 @@ from durable_agent_team.cli.ui.call_timeline import CallBar
 from durable_agent_team.cli.ui.decided_text import decided_text
 from durable_agent_team.cli.ui.remedies import FOLLOWS, commands_after, remedy_of
 from durable_agent_team.cli.ui.report_tasks import TaskSheet, checks_text, tool_facts
-from durable_agent_team.cli.ui.run_tables import failed_heading, failure_text, task_time
+from durable_agent_team.cli.ui.run_tables import after_text, failed_heading, failure_text, task_time
 from durable_agent_team.cli.ui.spend_table import AGREEMENT, possibly_billed_text
 from durable_agent_team.cli.ui.token_text import tokens_cell
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.run import RunReport, TaskOutcome, TaskState
-from durable_agent_team.rules.left_out import more
+from durable_agent_team.rules.counts import counted, more
 
 
 class RunFile(Message):
@@ -116,7 +116,7 @@ def money_rows(report: RunReport) -> list[tuple[str, ...]]:
 def task_line(report: RunReport, outcome: TaskOutcome) -> str:
     """Agent, state, calls, cost and time of a task."""
     task = outcome.task
-    calls = f"{task.calls} call{'s' if task.calls != 1 else ''}"
+    calls = counted(task.calls, "call")
     parts = [task.agent, task.status.value, calls, f"{usd(task.spent_usd)} USD"]
     return " · ".join(filter(None, [*parts, task_time(task, report.ended_at)]))
 
@@ -124,8 +124,7 @@ def task_line(report: RunReport, outcome: TaskOutcome) -> str:
 def task_facts(outcome: TaskOutcome, sheet: TaskSheet) -> list[tuple[str, str]]:
     """Dependencies, documents, checks, and why answers failed them."""
     task = outcome.task
-    after = ", ".join((*task.depends_on, "…") if task.depends_on_cut else task.depends_on)
-    facts = [("After", after), ("Documents", ", ".join(sheet.inputs))]
+    facts = [("After", after_text(task)), ("Documents", ", ".join(sheet.inputs))]
     facts.append(("Output", checks_text(sheet)))
     for number, reasons in enumerate(sheet.rejections, 1):
         facts.append((f"Answer {number} failed its checks", "; ".join(reasons)))

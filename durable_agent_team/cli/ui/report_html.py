@@ -27,7 +27,7 @@ from durable_agent_team.cli.ui.report_style import STYLE
 from durable_agent_team.cli.ui.report_tasks import TaskSheet
 from durable_agent_team.cli.ui.spend_table import money_notes
 from durable_agent_team.contracts.run import RunReport, TaskOutcome
-from durable_agent_team.rules.left_out import more
+from durable_agent_team.rules.counts import more
 from durable_agent_team.rules.safe_text import html_text
 
 OPEN_UP_TO = 12

@@ -16,6 +16,7 @@ from durable_agent_team.contracts.conversation_view import ToolCallView
 from durable_agent_team.contracts.plan import Plan
 from durable_agent_team.contracts.run import RunReport
 from durable_agent_team.contracts.team import Checks
+from durable_agent_team.rules.counts import more
 
 MOST_TOOLS = 50
 """Calls of tools that are listed for one task."""
@@ -73,8 +74,8 @@ def _tools(record: RunRecord, made: Sequence[RecordedCall]) -> dict[str, Any]:
 def tool_facts(sheet: TaskSheet) -> list[tuple[str, str]]:
     """Each call of a tool, with its effects, what became of it, and who was asked."""
     facts = [(f"Tool {each.number}", _tool_text(each)) for each in sheet.tool_calls[:MOST_TOOLS]]
-    if (more := len(sheet.tool_calls) - MOST_TOOLS) > 0:
-        facts.append(("Tools", f"and {more} more calls"))
+    if (left := len(sheet.tool_calls) - MOST_TOOLS) > 0:
+        facts.append(("Tools", f"and {more(left, 'call', 'calls')}"))
     return facts
 
 

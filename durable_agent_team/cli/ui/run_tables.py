@@ -32,7 +32,7 @@ from durable_agent_team.contracts.run import (
     Waiting,
 )
 from durable_agent_team.process.called_program import as_called
-from durable_agent_team.rules.left_out import more
+from durable_agent_team.rules.counts import more
 from durable_agent_team.rules.safe_text import one_line
 
 

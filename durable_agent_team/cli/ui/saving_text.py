@@ -2,19 +2,16 @@
 
 from durable_agent_team.cli.output import flat, usd
 from durable_agent_team.client.reruns import Saving
+from durable_agent_team.rules.counts import counted
 
 
 def saving_text(saving: Saving) -> str:
     """Such as: 3 tasks taken over from RUN, 0.0123 USD not paid again; 2 tasks will run."""
-    taken = _tasks(len(saving.tasks_taken_over))
+    taken = counted(len(saving.tasks_taken_over), "task")
     text = f"{taken} taken over from {flat(saving.reused_from)}"
     text += f", {usd(saving.reused_usd)} USD not paid again; "
     if saving.plans:
         return text + "the orchestrator makes the plan"
     if saving.tasks_to_run:
-        return text + f"{_tasks(len(saving.tasks_to_run))} will run"
+        return text + f"{counted(len(saving.tasks_to_run), 'task')} will run"
     return text + ("the answer is written anew" if saving.answers else "nothing has to run")
-
-
-def _tasks(count: int) -> str:
-    return f"{count} task{'s' if count != 1 else ''}"

@@ -7,6 +7,7 @@ from durable_agent_team.cli.output import aligned_table, usd
 from durable_agent_team.cli.ui.token_text import kinds_text, saved_text
 from durable_agent_team.contracts.spend import AgentSpend, LedgerAgreement, SpendReport, Totals
 from durable_agent_team.process.called_program import starter_command
+from durable_agent_team.rules.counts import counted
 from durable_agent_team.rules.guarantees import broken_promises
 
 AGREEMENT = {
@@ -110,5 +111,5 @@ def money_notes(spend: SpendReport) -> list[str]:
 
 def possibly_billed_text(calls: int, most_usd: Decimal) -> str:
     """What the gateway gave up after it was sent, and no account was charged for."""
-    what = f"{calls} call{'s' if calls != 1 else ''}"
+    what = counted(calls, "call")
     return f"may have been billed to the operator: {what}, at most {usd(most_usd)} USD"

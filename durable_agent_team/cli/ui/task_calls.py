@@ -17,6 +17,7 @@ from durable_agent_team.contracts.call import Source, Usage
 from durable_agent_team.contracts.conversation_view import ToolCallView, TurnView
 from durable_agent_team.contracts.ledger import Charge, Ledger
 from durable_agent_team.contracts.team import Checks
+from durable_agent_team.rules.counts import counted
 from durable_agent_team.rules.programs import place_of
 
 
@@ -179,7 +180,7 @@ def _lines(found: TaskLook) -> list[str]:
     repairs = len({n for n, call in zip(numbers, found.calls, strict=True) if call.objections})
     calls = numbers[-1]
     word = "turn" if found.calls[0].turn is not None else "call"
-    made = f"{calls} {word}{'s' if calls != 1 else ''}"
+    made = counted(calls, word)
     if repairs:
         made += f", {repairs} of them {'repairs' if repairs != 1 else 'a repair'}"
     tools = tools_total([each for call in found.calls for each in call.tool_calls])
