@@ -11,6 +11,7 @@ be mutable, because all runs of a worker share some of these modules.
 - `prompts`, `planning`, `review`: what the agents are sent, and how plans and reviews are parsed
 - `guarantees`, `pydantic_messages`: texts that explain a provider or a wrong value
 - `safe_text`: texts made safe for a terminal, a log, Markdown, HTML and a shell
+- `tools`: the same for agents with tools: what is offered, approved, repeated and tainted
 
 May import `contracts` and nothing else of the project. What needs a network, a file or Temporal
 belongs in `client`, `team_files`, `workflows` or `activities`. Start with

@@ -178,9 +178,7 @@ def _lines(found: TaskLook) -> list[str]:
     total = sum((call.cost_usd or Decimal(0) for call in found.calls), Decimal(0))
     numbers = _numbers(found.calls)
     repairs = len({n for n, call in zip(numbers, found.calls, strict=True) if call.objections})
-    calls = numbers[-1]
-    word = "turn" if found.calls[0].turn is not None else "call"
-    made = counted(calls, word)
+    made = counted(numbers[-1], "turn" if found.calls[0].turn is not None else "call")
     if repairs:
         made += f", {repairs} of them {'repairs' if repairs != 1 else 'a repair'}"
     tools = tools_total([each for call in found.calls for each in call.tool_calls])
@@ -195,11 +193,11 @@ def _numbers(calls: Sequence[CallLook]) -> list[int]:
     """Which call each entry is: what is made again under its key, after a refusal or an
     outage, is the same call, as `state` counts. Each execution of a program is one."""
     keys: dict[str, int] = {}
-    counted: list[int] = []
+    numbers: list[int] = []
     for place, call in enumerate(calls):
         key = call.idempotency_key if call.program is None else f"{place}"
-        counted.append(keys.setdefault(key, len(keys) + 1))
-    return counted
+        numbers.append(keys.setdefault(key, len(keys) + 1))
+    return numbers
 
 
 def _call_lines(number: int, call: CallLook, *, again: bool = False) -> list[str]:
