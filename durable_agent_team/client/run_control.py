@@ -193,7 +193,8 @@ class RunControl:
     async def reject(
         self, subject: str, note: str, *, sha256: str | None = None, by: str | None = None
     ) -> Approve:
-        """Rejects what waits for approval. The agent gets the note as the result of its call."""
+        """Rejects what waits for approval. The agent of a tool's call gets the note as the result,
+        that of a hand-off answers again; a task is skipped, and a plan cancels the run."""
         return await self.approve(subject, False, note, sha256=sha256, by=by)
 
     async def edit(

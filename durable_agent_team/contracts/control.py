@@ -83,7 +83,7 @@ class Approve(Message):
     subject: str = Field(max_length=200)
     approved: bool
     note: str = Field("", max_length=1_000)
-    """The agent reads it if a call of a tool is rejected."""
+    """The agent reads it if a call of a tool, or its hand-off, is rejected."""
     arguments: Annotated[str | None, BeforeValidator(_as_text)] = Field(
         None, max_length=MAX_ARGUMENTS
     )
