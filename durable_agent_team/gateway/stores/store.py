@@ -237,8 +237,8 @@ class Store(Protocol):
         self, account_id: str, budget: int | None, status: str | None, revision: int | None = None
     ) -> Account | StoreRefusal:
         """Sets a new limit, a new status, or both; with a `revision`, only of an account that still
-        has it. Disabling deletes the stored answers, and
-        settles the tools' charges that are still reserved: the tools may have run."""
+        has it. Disabling deletes the stored answers, and settles the tools' charges that are still
+        reserved: the tools may have run."""
 
     async def transfer(
         self, from_id: str, to_id: str, amount: int, key: str | None
@@ -253,7 +253,9 @@ class Store(Protocol):
         idempotency_key: str | None,
         scope: str | None = None,
         kind: str | None = None,
-    ) -> list[LedgerLine]: ...
+    ) -> list[LedgerLine]:
+        """The account's charges with an id above `after`, oldest first, at most `limit`; with a
+        key, a scope or a kind, only those that have it."""
 
     async def begin(self, call: NewCall) -> BeginResult:
         """Reserves the bound if it fits, or returns what became of this key's earlier call."""
