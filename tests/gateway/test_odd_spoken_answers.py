@@ -97,7 +97,7 @@ WHOLE_RESPONSES = {
 
 
 @pytest.mark.parametrize("what", WHOLE_MESSAGES)
-async def test_a_whole_message(what: str, tmp_path: Path) -> None:
+async def test_an_odd_message_is_read_and_charged_by_its_usage(what: str, tmp_path: Path) -> None:
     choice = await whole("messages", json.dumps(WHOLE_MESSAGES[what]).encode(), tmp_path)
     assert choice["message"]["content"] == "hi"
     thinks = what != "a text"
@@ -110,7 +110,7 @@ async def test_a_message_without_content_is_an_empty_answer(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("what", WHOLE_RESPONSES)
-async def test_a_whole_response(what: str, tmp_path: Path) -> None:
+async def test_an_odd_response_is_read_and_charged_by_its_usage(what: str, tmp_path: Path) -> None:
     choice = await whole("responses", json.dumps(WHOLE_RESPONSES[what]).encode(), tmp_path)
     assert choice["message"]["content"] == "hi"
 

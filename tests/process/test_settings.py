@@ -200,7 +200,7 @@ def test_telemetry_may_stand_in_the_env_file(
     assert os.environ["OTEL_SERVICE_NAME"] == "mine"
 
 
-def test_private_means_private(tmp_path: Path) -> None:
+def test_a_private_file_is_readable_by_its_owner_only(tmp_path: Path) -> None:
     path = tmp_path / "local.env"
     path.write_text("old")
     path.chmod(0o644)

@@ -114,7 +114,9 @@ TABLE: list[tuple[dict[str, str], Any, float | None]] = [
 
 
 @pytest.mark.parametrize(("headers", "body", "seconds"), TABLE)
-def test_in_a_429(headers: dict[str, str], body: Any, seconds: float | None) -> None:
+def test_how_long_a_429_asks_to_wait_is_found(
+    headers: dict[str, str], body: Any, seconds: float | None
+) -> None:
     found = wait_seconds(429, headers, error_of(body), NOW)
     assert found == (None if seconds is None else pytest.approx(seconds, abs=1e-3))
 

@@ -56,7 +56,9 @@ def test_a_command_tells_all_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert {each.field for each in caught.value.problems} == {*WRONG, "TEMPORAL_ADDRESS"}
 
 
-def test_while_it_is_off_nobody_minds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_telemetry_settings_are_accepted_while_it_is_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in {**WRONG, "OTEL_SDK_DISABLED": "true"}.items():
         monkeypatch.setenv(name, value)
     load(ClientSettings, tmp_path)

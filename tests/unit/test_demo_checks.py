@@ -51,7 +51,7 @@ def test_a_correct_run_passes_all_checks() -> None:
 @pytest.mark.parametrize(
     "fields", [{"status": RunStatus.CANCELLED}, {"answer": None}, {"answer": " \n"}]
 )
-def test_no_answer(fields: dict[str, Any]) -> None:
+def test_a_run_without_an_answer_does_not_pass(fields: dict[str, Any]) -> None:
     assert not all_passed(run_checks.completed(report(*TASKS, **fields)))
 
 
@@ -125,7 +125,7 @@ def test_something_lost_in_the_crash(crash: Any, tasks: Any, evidence: Evidence)
         pytest.param((*TASKS, task("c", "one", TaskStatus.FAILED)), GOOD, id="one failed"),
     ],
 )
-def test_a_poor_plan(tasks: Any, evidence: Evidence) -> None:
+def test_a_poor_plan_does_not_pass(tasks: Any, evidence: Evidence) -> None:
     assert not all_passed(run_checks.planned(TEAM, report(*tasks), evidence))
 
 

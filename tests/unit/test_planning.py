@@ -186,7 +186,7 @@ def test_a_cycle_is_spelled_out() -> None:
     assert "a -> b -> a" in [each.value for each in found]
 
 
-def test_too_many_tasks() -> None:
+def test_more_tasks_than_max_tasks_are_refused() -> None:
     found = problems(answer(*(task(f"t{n}") for n in range(4))), team(max_tasks=3))
     assert [each.what for each in found] == ["more than max_tasks, 3"]
 

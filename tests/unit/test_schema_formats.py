@@ -44,7 +44,9 @@ from tests.support.cpu_time import cpu_within
         ("regex", [r"^\p{L}(?<a>x)$"], ["^(abc]", r"\p{Nonsense}"]),
     ],
 )  # fmt: skip
-def test_a_format(name: str, good: list[str], bad: list[str]) -> None:
+def test_a_format_tells_good_texts_from_bad_ones(
+    name: str, good: list[str], bad: list[str]
+) -> None:
     check = FORMATS[name]
     assert [text for text in good if not check(text)] == []
     assert [text for text in bad if check(text)] == []

@@ -202,7 +202,7 @@ async def test_a_dependant_that_does_not_accept_it_fails_the_run(client: Client)
     assert now.failure.type == ErrorType.BUDGET_EXHAUSTED
 
 
-async def test_fail_fails(client: Client) -> None:
+async def test_on_exhausted_fail_fails_the_run(client: Client) -> None:
     async with started(
         client, FakeWorld(), {"team": two_tasks({"on_exhausted": "fail"})}
     ) as handle:

@@ -54,7 +54,7 @@ def is_faithful(quote: str, source: str) -> bool:
         ("19 cases", "the COVID-19 cases"),
     ],
 )
-def test_a_faithful_copy(quote: str, source: str) -> None:
+def test_a_faithful_copy_is_accepted(quote: str, source: str) -> None:
     assert is_faithful(quote, source)
 
 
@@ -98,7 +98,7 @@ def test_a_faithful_copy(quote: str, source: str) -> None:
         ("the COVID19 year", "the COVID-\n19 year"),
     ],
 )
-def test_an_altered_copy(quote: str, source: str) -> None:
+def test_an_altered_copy_is_refused(quote: str, source: str) -> None:
     assert not is_faithful(quote, source)
 
 
@@ -181,6 +181,6 @@ def test_any_word_may_be_hyphenated_at_a_line_end(data: st.DataObject, passage: 
         ("é ﬁ - x", "é ﬁ — " * 20_000),
     ],
 )
-def test_it_ends_soon(quote: str, source: str) -> None:
+def test_long_texts_are_compared_within_a_second(quote: str, source: str) -> None:
     with cpu_within(seconds=1):
         is_faithful(quote, source)
