@@ -63,7 +63,7 @@ class Assignment:
 
 
 @dataclass(frozen=True)
-class Room:
+class AnswerRoom:
     """What a plan may have, and a repair after an answer that was cut off."""
 
     growth: int
@@ -84,7 +84,7 @@ class CallRequests:
         account: AccountRef,
         model: str,
         rejected: Rejected | None,
-        room: Room | None = None,
+        room: AnswerRoom | None = None,
         scope: str | None = None,
         conversation: Conversation | None = None,
     ) -> CallRequest:
@@ -103,7 +103,7 @@ class CallRequests:
         self._check_size(assignment.caller, request, encoded_bytes(request))
         return request
 
-    def _raised(self, assignment: Assignment, request: CallRequest, room: Room) -> int:
+    def _raised(self, assignment: Assignment, request: CallRequest, room: AnswerRoom) -> int:
         price, prompt = price_of(self._catalog, request.model), text_bytes(request)
         context = context_of(assignment.caller, price)
         bounds = (

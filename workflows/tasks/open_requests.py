@@ -12,7 +12,7 @@ from workflows.state.open_call import Issued, OpenCall
 from workflows.state.progress import Progress
 from workflows.task_exceptions import TaskFailed
 from workflows.tasks.assignments import with_settings
-from workflows.tasks.call_requests import Assignment, CallRequests, Room, digest
+from workflows.tasks.call_requests import AnswerRoom, Assignment, CallRequests, digest
 from workflows.tasks.program_calls import ProgramCalls
 from workflows.tasks.turns import Turns
 
@@ -54,7 +54,7 @@ class OpenRequests:
         if run_of(current.caller) is not None:
             scope = self._programs.scope(current).id
             return self._requests.make(current, ref, model, call.rejected, scope=scope)
-        room = Room(call.growth, account.available_usd)
+        room = AnswerRoom(call.growth, account.available_usd)
         while True:
             said = self._turns.conversation(current, call, model, self._catalog)
             try:

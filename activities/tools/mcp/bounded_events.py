@@ -103,7 +103,7 @@ def too_long(size: int) -> str:
     return f"an answer of {size} bytes or more, which is more than is read"
 
 
-def readable_json(body: bytes) -> bytes:
+def with_whole_characters(body: bytes) -> bytes:
     """The JSON without halves of characters, for which the package refuses a message."""
     if not may_have_halves(body):
         return body
@@ -122,7 +122,7 @@ def _event(event: bytes, number: int | None) -> bytes:
     if not data and not others:
         return b""
     if data and not _is_of_no_use(data, number):
-        others += [b"data: " + line for line in readable_json(data).split(b"\n")]
+        others += [b"data: " + line for line in with_whole_characters(data).split(b"\n")]
     else:
         others = [line for line in others if line.startswith((b"id:", b"retry:"))]
     return b"\n".join(others) + b"\n\n" if others else b""

@@ -15,8 +15,8 @@ import httpx2
 from activities.tools.mcp.bounded_events import (
     MAX_BODY_BYTES,
     BoundedEvents,
-    readable_json,
     too_long,
+    with_whole_characters,
 )
 from activities.tools.mcp.faults import Fault
 from activities.tools.mcp.wire_messages import is_answer, number_of
@@ -121,7 +121,7 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
         if not is_refusal and status != 202 and body and kind != JSON:
             return _answer(200, Fault("unreadable", "an answer that is no JSON"), message)
         if b"\\ud" in body.lower():
-            body = readable_json(body)
+            body = with_whole_characters(body)
         return httpx2.Response(status, headers=_kept(response), content=body)
 
     def _refusal(self, request: httpx2.Request, body: bytes, response: httpx2.Response) -> Fault:
