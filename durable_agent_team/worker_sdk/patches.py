@@ -30,8 +30,6 @@ class Patch:
     """What the SDK or the server has to do before the patch can be deleted."""
     needed_test: str
     """`file::test`: fails when the SDK no longer needs the patch."""
-    seen_in: str = "1.35.0"
-    """The version of the package `temporalio` in which the behavior was last seen."""
 
 
 COLD_QUERIES: Final = Patch(
