@@ -7,11 +7,13 @@ import os
 import sys
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 from xdist.remote import Producer
 
+from activities.judging.judge_process import BOOT
 from durable_agent_team.contracts.telemetry_labels import LABELS
 from tests.support import fuzzing
 from tests.support.file_scheduling import FileScheduling
@@ -26,6 +28,7 @@ sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 _status = 0
+_in_test = False
 
 # A slow machine is no failure: what takes long is shown by benchmarks. `make test` generates the
 # same inputs each time, so that it says the same of the same code; `make fuzz` looks for new ones.
@@ -58,8 +61,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_STDERR] = os.dup(sys.stderr.fileno())
 
 
-def _refuse_processes(event: str, _: object) -> None:
-    if event == "subprocess.Popen":
+def _refuse_processes(event: str, arguments: tuple[Any, ...]) -> None:
+    """Those of a test: pytest-xdist starts some of its own, and each of these asks `uname`. A child
+    that checks an answer is no server."""
+    if event == "subprocess.Popen" and _in_test and BOOT not in arguments[1]:
         pytest.fail("--fast selected a test that starts a process: tests/support/selection.py")
 
 
@@ -99,15 +104,18 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     an event loop, or in another task than the test's, the loop keeps it, and the test waits for
     ever. pytest-xdist then names the test and goes on with another process.
     """
+    global _in_test
     marker = item.get_closest_marker("timeout")
     general = item.config.getoption("timeout") or item.config.getini("timeout")
     limit = float(marker.args[0] if marker else general)
     faulthandler.dump_traceback_later(
         limit + _GRACE_SECONDS, exit=True, file=item.config.stash[_STDERR]
     )
+    _in_test = True
     try:
         return (yield)
     finally:
+        _in_test = False
         faulthandler.cancel_dump_traceback_later()
 
 
@@ -122,6 +130,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("generated inputs")
         for line in lines:
             terminalreporter.write_line(line)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart() -> None:
+    """What fails from here on, before a session can finish, is no success."""
+    global _status
+    _status = int(pytest.ExitCode.INTERNAL_ERROR)
 
 
 @pytest.hookimpl(trylast=True)

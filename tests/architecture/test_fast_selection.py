@@ -41,6 +41,16 @@ def test_fast_collects_exactly_the_files_that_need_no_server() -> None:
     assert len(collected) > 20
 
 
+def test_fast_runs_what_it_selects_in_processes_of_its_own() -> None:
+    """As `make fast` does. A session that fails before its first test is no success."""
+    command = [sys.executable, "-m", "pytest", "--fast", "-n", "1", "--dist", "loadfile"]
+    command += ["-p", "no:cacheprovider", "tests/unit/test_token_kinds.py"]
+    done = subprocess.run(
+        command, cwd=TESTS.parent, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, "passed" in done.stdout) == (0, True), done.stdout + done.stderr
+
+
 def test_files_that_need_a_server_run_first(request: pytest.FixtureRequest) -> None:
     items = list(reversed(request.session.items))
     pytest_collection_modifyitems(items)

@@ -11,8 +11,16 @@ from functools import cache
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
-STARTERS = {"subprocess", "create_subprocess_exec", "WorkflowEnvironment", "running_gateway"}
-"""Names that start a process (a command, a gateway, a worker, a Temporal server) or a gateway."""
+STARTERS = {
+    "subprocess",
+    "create_subprocess_exec",
+    "judge_process",
+    "stdio_transport",
+    "WorkflowEnvironment",
+    "running_gateway",
+}
+"""Names that start a process (a command, a gateway, a worker, a Temporal server, a server of tools)
+or a gateway."""
 _IMPORT = re.compile(
     r"^\s*(?:from|import)\s+((?:tests|benchmarks)[\w.]*)(?:\s+import\s+(\([^)]*\)|.*))?",
     re.MULTILINE,
