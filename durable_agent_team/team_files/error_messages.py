@@ -8,6 +8,7 @@ from pydantic.fields import FieldInfo
 
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.team import Team
+from durable_agent_team.providers.url_secrets import without_url_secrets
 from durable_agent_team.rules.nearest_names import nearest
 from durable_agent_team.rules.pydantic_messages import explain_error, shown
 from durable_agent_team.team_files.union_branches import PROGRAMS, Branch, branch_of
@@ -101,6 +102,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     text = repr(value) if isinstance(value, str | list | dict) else str(value)
+    text = without_url_secrets(text)
     return text if len(text) <= 80 else f"{text[:77]}…"
 
 
