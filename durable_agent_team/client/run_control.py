@@ -82,6 +82,12 @@ class RunChanges(TypedDict, total=False):
     budget_usd: Usd
 
 
+def _of(since: datetime | None) -> dict[str, Any]:
+    """The field of a command that is only for what has waited since then: absent where it is not,
+    since a worker of an earlier version does not know it."""
+    return {} if since is None else {"since": since}
+
+
 async def within(timeout: timedelta, work: Awaitable[T]) -> T:
     """Bounds all attempts of a call together: the SDK repeats one that timed out."""
     async with asyncio.timeout(timeout.total_seconds()):
@@ -142,9 +148,10 @@ class RunControl:
         """Adds a task to a working run; it starts at once if its dependencies are done."""
         return await self._update("add_task", task, TaskAnswer, "the task")
 
-    async def retry_task(self, task: str) -> TaskAnswer:
-        """Resumes a parked task, or starts a failed one again while the run still works."""
-        command = TaskCommand(task=task)
+    async def retry_task(self, task: str, *, since: datetime | None = None) -> TaskAnswer:
+        """Resumes a parked task, or starts a failed one again while the run still works. With
+        `since`, only if it has waited since then, as `state` has it."""
+        command = TaskCommand(task=task, **_of(since))
         return await self._decide("retry_task", command, TaskAnswer, "the retry", task)
 
     async def cancel_task(self, task: str, reason: str = "") -> TaskAnswer:
@@ -159,16 +166,19 @@ class RunControl:
         result: str | None = None,
         effect: str | None = None,
         *,
+        since: datetime | None = None,
         by: str | None = None,
     ) -> TaskAnswer:
         """Answers a program or a tool that is parked: whether an effect happened (`retry`, `skip`,
-        or `result` with what the tool would have returned), or a remote agent's question. `by` says
-        who decides; if omitted, the user of the operating system and the host."""
+        or `result` with what the tool would have returned), or a remote agent's question. With
+        `since`, only what has waited since then. `by` says who decides; if omitted, the user of the
+        operating system and the host."""
         given = {"result": result, "effect": effect}
         command = AnswerTask(
             task=task,
             decision=EffectDecision(decision),
             by=decider() if by is None else by,
+            **_of(since),
             **{name: value for name, value in given.items() if value is not None},
         )
         return await self._decide("answer", command, TaskAnswer, "the answer", task)
@@ -180,28 +190,42 @@ class RunControl:
         note: str = "",
         *,
         sha256: str | None = None,
+        since: datetime | None = None,
         by: str | None = None,
     ) -> Approve:
         """Approves or rejects what waits for it (see `approvals`). With `sha256`, only if that is
-        what waits. A rejected plan cancels the run. `by` says who decides; if omitted, the user of
-        the operating system and the host."""
-        given = {} if sha256 is None else {"sha256": sha256}
+        what waits; with `since`, only if it has waited since then. A rejected plan cancels the run.
+        `by` says who decides; if omitted, the user of the operating system and the host."""
+        given = _of(since) if sha256 is None else {"sha256": sha256, **_of(since)}
         who = decider() if by is None else by
         command = Approve(subject=subject, approved=approved, note=note, by=who, **given)
         return await self._decide("approve", command, Approve, "the approval", subject)
 
     async def reject(
-        self, subject: str, note: str, *, sha256: str | None = None, by: str | None = None
+        self,
+        subject: str,
+        note: str,
+        *,
+        sha256: str | None = None,
+        since: datetime | None = None,
+        by: str | None = None,
     ) -> Approve:
         """Rejects what waits for approval. The agent gets the note as the result of its call."""
-        return await self.approve(subject, False, note, sha256=sha256, by=by)
+        return await self.approve(subject, False, note, sha256=sha256, since=since, by=by)
 
     async def edit(
-        self, subject: str, arguments: str, note: str = "", *, by: str | None = None
+        self,
+        subject: str,
+        arguments: str,
+        note: str = "",
+        *,
+        since: datetime | None = None,
+        by: str | None = None,
     ) -> Approve:
         """Approves a call of a tool with other arguments, a JSON object."""
+        given: dict[str, Any] = {"note": note, "arguments": arguments, **_of(since)}
         who = decider() if by is None else by
-        command = Approve(subject=subject, approved=True, note=note, by=who, arguments=arguments)
+        command = Approve(subject=subject, approved=True, by=who, **given)
         return await self._decide("approve", command, Approve, "the approval", subject)
 
     async def _signal(self, name: str, payload: Message) -> None:

@@ -25,7 +25,10 @@ class _SafeFormatter(logging.Formatter):
 
     def __init__(self, pattern: str | None = None, scrub: Callable[[str], str] = str) -> None:
         super().__init__(pattern)
-        self._scrub = lambda text: without_url_secrets(scrub(text))
+        self._without_keys = scrub
+
+    def _scrub(self, text: str) -> str:
+        return without_url_secrets(self._without_keys(text))
 
     def clean(self, text: str) -> str:
         return escape_controls(self._scrub(text)[:MAX_TEXT])

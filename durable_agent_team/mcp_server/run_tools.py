@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from mcp.server.mcpserver.exceptions import ToolError
-from pydantic import Field, ValidationError
+from pydantic import AwareDatetime, Field, ValidationError
 from temporalio.client import Client
 
 from durable_agent_team.client.connection import ServiceUnavailable, connect
@@ -58,6 +58,10 @@ Subject = Annotated[
     ),
 ]
 Task = Annotated[str, Field(max_length=200, description="A task's id, as `run_state` has it.")]
+Since = Annotated[
+    AwareDatetime | None,
+    Field(description="Since when it waits, as `run_state` has it: then nothing else is answered."),
+]
 Page = Annotated[int, Field(ge=1, le=10_000, description="Long answers come in pages.")]
 Json = dict[str, Any]
 
@@ -170,12 +174,15 @@ class RunTools:
                 description="As `list_approvals` has it: then nothing else is approved.",
             ),
         ] = None,
+        since: Since = None,
     ) -> Json:
         """Answer what waits for a person. Ask a person first: what is approved spends money, or
         acts on the world."""
         async with self._run(run) as handle:
-            by = _decider()
-            return _json(await handle.approve(subject, approved, note, sha256=sha256, by=by))
+            answer = await handle.approve(
+                subject, approved, note, sha256=sha256, since=since, by=_decider()
+            )
+            return _json(answer)
 
     async def reject(
         self,
@@ -184,11 +191,12 @@ class RunTools:
         note: Annotated[
             str, Field(min_length=1, description="Why; the agent gets it as its tool's result.")
         ],
+        since: Since = None,
     ) -> Json:
         """Reject what waits for a person. A task or a hand-off then fails, a plan cancels the run;
         the agent of a tool's call continues with the note."""
         async with self._run(run) as handle:
-            return _json(await handle.reject(subject, note, by=_decider()))
+            return _json(await handle.reject(subject, note, since=since, by=_decider()))
 
     async def answer(
         self,
@@ -205,13 +213,15 @@ class RunTools:
             Field(description="Do it again, continue without it, or here is what it returned."),
         ],
         result: Annotated[str | None, Field(description="With `result`: what it returned.")] = None,
+        since: Since = None,
     ) -> Json:
         """Answer a tool or a program that waits because it may have had its effect, or could not be
         called. Ask a person first, who has looked whether it happened."""
         async with self._run(run) as handle:
-            return _json(await handle.answer(subject, decision, result, by=_decider()))
+            answer = await handle.answer(subject, decision, result, since=since, by=_decider())
+            return _json(answer)
 
-    async def retry_task(self, run: RunId, task: Task) -> Json:
+    async def retry_task(self, run: RunId, task: Task, since: Since = None) -> Json:
         """Wake a task that is parked, or start one again that has failed, while the run works. It
         spends money, within the limits that the run has. Ask a person first, who has removed the
         cause; one that is parked for its budget needs a higher limit instead."""
@@ -222,7 +232,7 @@ class RunTools:
                     f"task = {task!r}: it is done, and would be paid again, with what is behind it"
                     f" (a person can do that: `{command}`)"
                 )
-            return _json(await handle.retry_task(task))
+            return _json(await handle.retry_task(task, since=since))
 
     async def adjust_budget(
         self,

@@ -24,6 +24,7 @@ from temporalio.exceptions import ApplicationError
 
 from durable_agent_team.cli.commands import serve_mcp
 from durable_agent_team.contracts import names
+from durable_agent_team.contracts.base import exact_time
 from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import Failure, Waiting
@@ -200,8 +201,12 @@ async def test_a_parked_task_is_tried_again_and_one_that_is_done_is_not(
     run = new_id()
     async with stdio(starter, starter.team()) as client:
         await call(client, "start_run", team="brief", id=run)
-        tool = (await parked(client, run))["tool"]
-        assert tool == {"name": "retry_task", "arguments": {"run": run, "task": "text"}}
+        waiting = await parked(client, run)
+        tool, since = waiting["tool"], waiting["since"]
+        expected = {"run": run, "task": "text", "since": since}
+        assert tool == {"name": "retry_task", "arguments": expected}
+        late = {**expected, "since": "2030-01-01T00:00:00Z"}
+        assert "does not wait any more" in await refused(client, "retry_task", **late)
         calls = len(world.calls)
         problem = await refused(client, "retry_task", run=run, task="facts")
         assert "it is done, and would be paid again" in problem
@@ -230,13 +235,14 @@ def test_what_waits_names_its_tool(
     why = Failure(
         type=failure, message="no", required_usd=Decimal("0.6"), remaining_usd=Decimal("0.1")
     )
+    now = datetime.now(UTC)
+    if name != "adjust_budget" and failure is not ErrorType.UPSTREAM_OUT_OF_FUNDS:
+        arguments = {**arguments, "since": exact_time(now)}
     for run in ("brief", "-a b", "zero\u200bwidth"):
-        command = wake_command(run, "s", account, why, is_tool=is_tool)
+        command = wake_command(run, "s", account, why, now, is_tool=is_tool)
         installed = command.replace(names.STARTER, "durable-agent-team")
         for each in (command, installed):
-            waiting = Waiting(
-                subject="s", agent="a", reason="no", command=each, since=datetime.now(UTC)
-            )
+            waiting = Waiting(subject="s", agent="a", reason="no", command=each, since=now)
             expected = {"name": name, "arguments": {"run": run, **arguments}}
             assert tool_of(run, waiting, {name}) == expected
             assert tool_of(run, waiting, {"other"}) is None
