@@ -130,9 +130,13 @@ class RunControl:
         command = AdjustBudget(agent=agent, budget_usd=usd, **given)
         return await self._update("adjust_budget", command, BudgetAdjusted, "the new budget")
 
-    async def transfer(self, source: str, target: str, usd: Usd) -> Transferred:
-        """Moves unspent money from one agent's limit to another's. Both change, or neither does."""
-        command = Transfer(from_agent=source, to_agent=target, amount_usd=usd)
+    async def transfer(
+        self, source: str, target: str, usd: Usd, *, max_total_usd: Usd | None = None
+    ) -> Transferred:
+        """Moves unspent money from one agent's limit to another's. Both change, or neither does.
+        With `max_total_usd`, refused where all limits together are above that."""
+        given = {} if max_total_usd is None else {"max_total_usd": max_total_usd}
+        command = Transfer(from_agent=source, to_agent=target, amount_usd=usd, **given)
         return await self._update("transfer", command, Transferred, "the transfer")
 
     async def adjust_agent(self, agent: str, **changes: Unpack[AgentChanges]) -> AgentAdjusted:

@@ -39,6 +39,8 @@ class Transfer(Message):
     from_agent: Identifier
     to_agent: Identifier
     amount_usd: BudgetUsd
+    max_total_usd: BudgetUsd | None = None
+    """Refused where the limits of all agents together are above this, as in `AdjustBudget`."""
 
 
 class OfWaiting(Message):

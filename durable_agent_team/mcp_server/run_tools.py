@@ -23,7 +23,7 @@ from durable_agent_team.client.runs import RunHandle, get_run, list_runs, start_
 from durable_agent_team.contracts.approvals import MAX_DECIDER, PendingApproval
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.bounded_text import cut
-from durable_agent_team.contracts.control import AdjustBudget
+from durable_agent_team.contracts.control import AdjustBudget, Transfer
 from durable_agent_team.contracts.run import RunReport, RunRequest, RunState, TaskStatus
 from durable_agent_team.contracts.text_ref import TextRef
 from durable_agent_team.mcp_server.waiting_tools import tool_of
@@ -256,6 +256,55 @@ class RunTools:
                     asked.agent, asked.budget_usd, max_total_usd=self._budgets_up_to_usd
                 )
             )
+
+    async def transfer(
+        self,
+        run: RunId,
+        from_agent: Annotated[
+            str, Field(max_length=200, description="The agent that gives, as `run_spend` has it.")
+        ],
+        to_agent: Annotated[str, Field(max_length=200, description="The agent that gets.")],
+        amount_usd: Annotated[str | float, Field(description="How much, such as 0.25.")],
+    ) -> Json:
+        """Move unspent money from one agent's limit to another's, which wakes the tasks of that one
+        that are parked for their budget. Both limits change, or neither; together they stay as they
+        are. Ask a person first: it is what the agent may spend. Refused where they come to more
+        than whoever started this server allows."""
+        async with self._answering() as client:
+            given = {"from_agent": from_agent, "to_agent": to_agent, "amount_usd": str(amount_usd)}
+            asked = Transfer.model_validate(given)
+            handle = get_run(client, run)
+            moved = await handle.transfer(
+                asked.from_agent,
+                asked.to_agent,
+                asked.amount_usd,
+                max_total_usd=self._budgets_up_to_usd,
+            )
+            return _json(moved)
+
+    async def cancel_task(
+        self,
+        run: RunId,
+        task: Task,
+        reason: Annotated[str, Field(description="Why; shown as the task's failure.")] = "",
+    ) -> Json:
+        """Stop one task. Tasks that depend on it and accept missing inputs continue without it, the
+        others are skipped. Ask a person first."""
+        async with self._run(run) as handle:
+            return _json(await handle.cancel_task(task, reason))
+
+    async def pause_run(self, run: RunId) -> Json:
+        """Stop a run from starting new calls. Calls in flight continue, and are paid."""
+        async with self._run(run) as handle:
+            await handle.pause()
+        return {"run": run, "status": "paused", "next": "`resume_run` continues it"}
+
+    async def resume_run(self, run: RunId) -> Json:
+        """Continue a paused run, and what an unpaid upstream held up. Ask a person first, who may
+        have paused it for a reason."""
+        async with self._run(run) as handle:
+            await handle.resume()
+        return {"run": run, "status": "resumed"}
 
     async def cancel_run(
         self, run: RunId, reason: Annotated[str, Field(description="Shown in the report.")] = ""

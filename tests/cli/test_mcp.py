@@ -43,7 +43,10 @@ READING = {
     "list_teams", "list_runs", "run_state", "run_spend", "wait_for_run", "run_result",
     "list_approvals",
 }  # fmt: skip
-ACTING = {"start_run", "approve", "reject", "answer", "retry_task", "cancel_run"}
+ACTING = {
+    "start_run", "approve", "reject", "answer", "retry_task", "cancel_task", "pause_run", "resume_run",
+    "cancel_run",
+}  # fmt: skip
 POOR = TEAM.replace("Editor, budget_usd: 1", "Editor, budget_usd: 0.005")
 APPROVED = TEAM.replace("goal:", "approve_plan: true\ngoal:")
 
@@ -188,6 +191,62 @@ async def test_a_limit_is_raised_up_to_what_was_allowed(starter: Starter, world:
         adjusted = await call(client, tool["name"], **tool["arguments"])
         assert (adjusted["agent"], adjusted["budget_usd"]) == ("editor", "0.010")
         assert (await ended(client, run))["status"] == "completed"
+
+
+async def test_money_is_moved_within_what_was_allowed(starter: Starter, world: FakeWorld) -> None:
+    """The limits of the run come to 6.005 USD, before and after."""
+    run = new_id()
+    given = {"run": run, "from_agent": "research", "to_agent": "editor", "amount_usd": "0.4"}
+    async with stdio(starter, starter.team(POOR), "--budgets-up-to", "6.004") as client:
+        await call(client, "start_run", team="brief", id=run)
+        assert (await parked(client, run))["type"] == "BudgetExhausted"
+        problem = await refused(client, "transfer", **given)
+        assert "all limits come to 6.005 USD, above max_total_usd, 6.004 USD" in problem
+    async with stdio(starter, starter.team(POOR)) as client:
+        assert "Unknown tool" in await refused(client, "transfer", **given)
+    async with stdio(starter, starter.team(POOR), "--budgets-up-to", "6.005") as client:
+        for wrong, word in (("9", "has only"), ("-1", "amount_usd"), ("much", "amount_usd")):
+            assert word in await refused(client, "transfer", **{**given, "amount_usd": wrong})
+        moved = await call(client, "transfer", **given)
+        assert moved["from_agent"]["budget_usd"] == "0.6"
+        assert moved["to_agent"]["budget_usd"] == "0.405"
+        assert (await ended(client, run))["status"] == "completed"
+
+
+async def test_a_run_is_paused_and_continued_and_one_task_is_stopped(
+    starter: Starter, world: FakeWorld
+) -> None:
+    gate, asked = asyncio.Event(), asyncio.Event()
+
+    async def rule(call: CallRequest) -> None:
+        asked.set()
+        await gate.wait()
+
+    world.rule = rule
+    run = new_id()
+    async with stdio(starter, starter.team()) as client:
+        await call(client, "start_run", team="brief", id=run)
+        await asyncio.wait_for(asked.wait(), 30)
+        assert (await call(client, "pause_run", run=run))["status"] == "paused"
+        gate.set()
+        state = await call(client, "run_state", run=run)
+        while [each["status"] for each in state["tasks"]][:2] != ["done", "done"]:
+            await asyncio.sleep(0.1)
+            state = await call(client, "run_state", run=run)
+        assert state["paused"]
+        assert len(world.calls) == 2, "nothing new has begun"
+        assert "nothing to cancel" in await refused(client, "cancel_task", run=run, task="facts")
+        assert (await call(client, "resume_run", run=run))["status"] == "resumed"
+        assert (await ended(client, run))["status"] == "completed"
+        assert "has ended" in await refused(client, "pause_run", run=run)
+        gate.clear()
+        other = new_id()
+        await call(client, "start_run", team="brief", id=other)
+        await call(client, "cancel_task", run=other, task="text", reason="not needed")
+        gate.set()
+        tasks = (await ended(client, other))["tasks"]
+        assert [each["status"] for each in tasks] == ["done", "done", "cancelled"]
+        assert tasks[2]["failure"]["message"] == "not needed"
 
 
 async def test_a_parked_task_is_tried_again_and_one_that_is_done_is_not(

@@ -54,7 +54,7 @@ async def test_it_is_shown_in_full_and_made_once_it_is_approved(client: Client) 
         state = await waits(handle, "work:1.1")
         assert state.tasks[0].status is TaskStatus.PARKED
         assert '{"amount": 5}' in state.waiting[0].reason
-        assert state.waiting[0].command.endswith("work:1.1")
+        assert " work:1.1 --since " in state.waiting[0].command
         shown = await pending(handle)
         assert (shown.kind, shown.agent, shown.task) == (ApprovalKind.TOOL, "clerk", "work")
         assert json.loads(str(shown.content)) == {"amount": 5}
