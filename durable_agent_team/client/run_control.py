@@ -2,10 +2,13 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypedDict, TypeVar, Unpack
 
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import (
     Client,
     WorkflowExecutionDescription,
@@ -26,6 +29,8 @@ from durable_agent_team.client.exceptions import (
     UpdateRefused,
     is_between_executions,
     is_out_of_updates,
+    is_silence,
+    silent,
     translated,
 )
 from durable_agent_team.contracts import names
@@ -48,8 +53,11 @@ from durable_agent_team.contracts.run import Refusal, RunState
 from durable_agent_team.contracts.team import Task
 
 ANSWER_TIMEOUT = timedelta(seconds=4)
-"""For a query. `PROBE_TIMEOUT` then finds out what did not answer: under five seconds in all."""
-PROBE_TIMEOUT = timedelta(seconds=0.8)
+"""For a query. A probe then finds out what did not answer."""
+BUSY_TIMEOUT = timedelta(seconds=15)
+"""In addition, where a worker has fetched work meanwhile: it lives, and is busy."""
+PROBE_TIMEOUT = timedelta(seconds=3)
+"""Temporal answered a moment ago, and mostly answers at once."""
 CALL_TIMEOUT = timedelta(seconds=5)
 UPDATE_TIMEOUT = timedelta(seconds=30)
 """From acceptance to answer: in between, the worker sets a new limit at the gateway."""
@@ -261,7 +269,10 @@ class RunControl:
         accepted = False
         with translated(self.id):
             try:
-                update: Any = await within(ANSWER_TIMEOUT, self._sent(name, command, kind))
+                id = str(uuid.uuid4())
+                update: Any = await self._patiently(
+                    lambda timeout: self._sent(name, command, kind, id, timeout)
+                )
                 accepted = True
                 answer: Answer = await within(
                     UPDATE_TIMEOUT, update.result(rpc_timeout=UPDATE_TIMEOUT)
@@ -276,17 +287,49 @@ class RunControl:
                 if accepted and await self._has_worker():
                     raise NotConfirmed(self.id, what) from error
                 raise NoWorker(
-                    self.id, f"no worker confirmed {what}; it may still take effect"
+                    self.id, f"no worker confirmed {what} in time; it may still take effect"
                 ) from error
             except RPCError as error:
                 if not is_out_of_updates(error):
                     raise
                 raise await self._signal_instead(name, command, what) from error
 
-    async def _sent(self, name: str, command: Message, kind: type[Answer]) -> Any:
+    async def _patiently(self, attempt: Callable[[timedelta], Awaitable[T]]) -> T:
+        """What the attempt returns, within the timeout that it gets. It is made once more, with
+        more time, where a worker lives: the second one joins an update that was sent."""
+        began = datetime.now(UTC)
+        try:
+            return await within(ANSWER_TIMEOUT, attempt(ANSWER_TIMEOUT))
+        except (RPCError, WorkflowUpdateRPCTimeoutOrCancelledError, TimeoutError) as error:
+            is_answer = isinstance(error, RPCError) and not is_silence(error)
+            if is_answer or not await self._is_polled(began):
+                raise
+        return await within(BUSY_TIMEOUT, attempt(BUSY_TIMEOUT))
+
+    async def _is_polled(self, since: datetime) -> bool:
+        """Whether a worker has asked for work since then, as far as Temporal says so. Raises
+        `ServiceUnavailable` where that does not answer."""
+        request = DescribeTaskQueueRequest(
+            namespace=self._client.namespace,
+            task_queue=TaskQueue(name=names.TASK_QUEUE),
+            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+        )
+        try:
+            asking = self._client.workflow_service.describe_task_queue(request)
+            found = await within(PROBE_TIMEOUT, asking)
+        except TimeoutError as error:
+            raise silent("no answer in time") from error
+        except RPCError as error:
+            if is_silence(error):
+                raise silent(error.message) from error
+            return False  # it is not allowed to ask
+        return any(each.last_access_time.ToDatetime(UTC) >= since for each in found.pollers)
+
+    async def _sent(
+        self, name: str, command: Message, kind: type[Answer], id: str, timeout: timedelta
+    ) -> Any:
         """The update, once it is accepted. One that arrives in the moment in which the run
         continues as new fails without having reached it, and is sent again."""
-        id = str(uuid.uuid4())
         for left in reversed(range(SEAM_TRIES)):
             try:
                 return await self._handle.start_update(
@@ -295,7 +338,7 @@ class RunControl:
                     id=id,
                     wait_for_stage=WorkflowUpdateStage.ACCEPTED,
                     result_type=kind,
-                    rpc_timeout=ANSWER_TIMEOUT,
+                    rpc_timeout=timeout,
                 )
             except RPCError as error:
                 if not left or not is_between_executions(error):

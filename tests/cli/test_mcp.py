@@ -44,8 +44,8 @@ READING = {
     "list_approvals",
 }  # fmt: skip
 ACTING = {
-    "start_run", "approve", "reject", "answer", "retry_task", "cancel_task", "pause_run", "resume_run",
-    "cancel_run",
+    "start_run", "approve", "reject", "answer", "retry_task", "cancel_task", "pause_run",
+    "resume_run", "cancel_run",
 }  # fmt: skip
 POOR = TEAM.replace("Editor, budget_usd: 1", "Editor, budget_usd: 0.005")
 APPROVED = TEAM.replace("goal:", "approve_plan: true\ngoal:")
