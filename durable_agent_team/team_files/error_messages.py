@@ -73,7 +73,9 @@ def _problem(
         remedy = f"add `{path[-1]}:`"
     elif kind != "string_unicode" and path and path[-1] == "output":
         what, remedy = "this is not an output", "use `text`, `findings`, or a JSON Schema"
-    given = "" if kind in ("missing", "extra_forbidden") else _shown(line["input"])
+    # The path of a webhook is often its key.
+    is_secret = path == ("notify_url",) and "://" in str(line["input"])
+    given = "" if kind in ("missing", "extra_forbidden") or is_secret else _shown(line["input"])
     return Problem(field=spell(path)[:300], value=given, what=what, remedy=remedy)
 
 

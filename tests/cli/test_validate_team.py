@@ -335,12 +335,15 @@ async def test_of_very_many_problems_the_first_are_printed_and_how_to_see_all(
 
 
 async def test_an_address_is_repeated_without_its_secrets(alone: Starter) -> None:
-    hook = TEAM + "notify_url: https://me:S3CRET@example.com/x y?token=S3CRET\n"
+    hook = TEAM + "notify_url: https://me:S3CRET@example.com/S3CRET y\n"
+    ended = await alone("validate", alone.team(hook))
+    assert "notify_url: this is not an http:// or https:// URL" in ended.out
+    assert "S3CRET" not in ended.out
     server = 'tool_servers: {crm: {url: "https://me:S3CRET@crm.example/mcp?key=S3CRET"}}\n'
     remote = TEAM.replace(
         "role: Researcher,", 'role: Researcher, run: {a2a: "https://me:S3CRET@a.example"},'
     )
-    for text in (hook, TEAM + server, remote):
+    for text in (TEAM + server, remote):
         ended = await alone("validate", alone.team(text))
         assert ended.code == 2
         assert "https://***@" in ended.out

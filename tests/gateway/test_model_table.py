@@ -339,13 +339,13 @@ def test_a_password_in_an_address_is_a_secret_and_not_repeated(tmp_path: Path) -
     models = table({}, upstream_url="https://me:S3%2FCRET@upstream.example/v1")
     assert models.secrets == ["S3/CRET"]
     file = written(tmp_path, '[upstreams.ours]\nurl = "ftp://me:S3CRET@upstream.example"')
-    for wrong in (
-        lambda: table({}, file),
-        lambda: table({"AZURE_OPENAI_API_KEY": "k", "AZURE_OPENAI_ENDPOINT": "me:S3CRET@r"}),
-        lambda: table({}, upstream_url="https://upstream.example/v1?key=S3CRET"),
-    ):
+    azure = {"AZURE_OPENAI_API_KEY": "k", "AZURE_OPENAI_ENDPOINT": "me:S3CRET@r"}
+    with_query = "https://upstream.example/v1?key=S3CRET"
+    for environment, models_file, url in (
+        ({}, file, "local"), (azure, None, "local"), ({}, None, with_query)
+    ):  # fmt: skip
         with pytest.raises((PriceError, ValidationError)) as caught:
-            wrong()
+            table(environment, models_file, url)
         error = caught.value
         text = describe_problems(error) if isinstance(error, ValidationError) else str(error)
         assert "***" in text
