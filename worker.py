@@ -2,7 +2,7 @@
 
 Configured by `.env` or the environment; works with any Temporal, ATXP and OpenAI-compatible
 endpoint. Exit codes: 0 stopped by SIGTERM or SIGINT; 1 an unexpected error, or the event loop was
-blocked for a minute; 2 a setting is missing or invalid, or an argument was given; 3 Temporal
+blocked for a minute; 2 a setting or limit is wrong, or an argument was given; 3 Temporal
 refuses the connection.
 """
 
@@ -52,6 +52,7 @@ from durable_agent_team.contracts import names
 from durable_agent_team.contracts.program_kinds import CommandRun, PythonRun, RemoteRun
 from durable_agent_team.process import logs, telemetry, temporal_runtime
 from durable_agent_team.process.interpreter_exit import exit_process
+from durable_agent_team.process.open_files import too_few_files
 from durable_agent_team.process.project_root import PROJECT_ROOT, START_WORKER
 from durable_agent_team.process.settings import SettingsError, WorkerSettings, worker_settings
 from durable_agent_team.process.stuck_process import ended_when_stuck
@@ -260,6 +261,9 @@ def parse_arguments() -> None:
 def main() -> int:
     parse_arguments()
     logs.configure()
+    if problem := too_few_files():
+        print(f"worker: {problem}", file=sys.stderr)
+        return 2
     try:
         settings = worker_settings()
         logs.configure(form=settings.log_format)

@@ -39,6 +39,7 @@ from workflows.people.adjustments import (
     limits_now,
 )
 from workflows.people.answers import give_answer
+from workflows.people.approval import check_since
 from workflows.plans.additions import addition_problems, check_output, closed_to_tasks
 from workflows.policies import output_check_options
 from workflows.run import Run
@@ -186,6 +187,7 @@ class Commands:
             raise refused(f"arguments: {verdict.problem}"[:2000])
 
     def retry_task(self, command: TaskCommand) -> TaskAnswer:
+        check_since(self._progress, command.task, command)
         if self._run.parking.needs_answer(command.task):
             raise refused(
                 f"task = {command.task!r}: it may have run; answer it with retry, skip, or result"
@@ -201,11 +203,13 @@ class Commands:
 
     def answer(self, command: AnswerTask) -> TaskAnswer:
         """What a person says to a call of a tool, or to a program, that is parked for it."""
+        check_since(self._progress, command.task, command)
         cut = give_answer(self._progress, command)
         self._run.wake_task(command.task)
         return self._task_answer(command.task).model_copy(update=cut)
 
     def cancel_task(self, command: TaskCommand) -> TaskAnswer:
+        check_since(self._progress, command.task, command)
         self._runner().cancel(command.task, command.reason)
         return self._task_answer(command.task)
 

@@ -100,3 +100,11 @@ JsonLines = Annotated[
 ]
 Agent = Annotated[str, typer.Argument(metavar="AGENT", help="Its name in the team file.")]
 Task = Annotated[str, typer.Argument(metavar="TASK", help="The task's id, as `state` shows it.")]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--since",
+        metavar="TIME",
+        help="Only if it has waited since then, as printed commands have it.",
+    ),
+]

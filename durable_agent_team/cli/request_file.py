@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from durable_agent_team.cli.exit_codes import CommandError, ExitCode
 from durable_agent_team.contracts.model_catalog import ModelCatalog
 from durable_agent_team.contracts.run import RunRequest
-from durable_agent_team.rules.counts import counted
+from durable_agent_team.process.called_program import starter_command
+from durable_agent_team.rules.counts import counted, more
 from durable_agent_team.rules.pydantic_messages import shown
 from durable_agent_team.rules.size_limits import prompt_problems, start_problems
 from durable_agent_team.rules.validation import team_problems
@@ -18,6 +20,9 @@ from durable_agent_team.team_files.team_file import (
     load_team,
 )
 
+MAX_SHOWN: Final = 50
+"""More lines than a screen has, and fewer than scroll away what was said before them."""
+
 
 def load_request(path: Path, goal: str | None, inputs: Sequence[str]) -> RunRequest:
     """The start input, free of the problems that can be found without the gateway."""
@@ -25,11 +30,12 @@ def load_request(path: Path, goal: str | None, inputs: Sequence[str]) -> RunRequ
         request = load_team(path, goal, parse_inputs(inputs))
     except TeamFileError as error:
         raise CommandError(
-            ExitCode.INVALID_INPUT, problem_text(file_problems(path, error))
+            ExitCode.INVALID_INPUT, problem_text(file_problems(path, error), _all_of(path))
         ) from error
     problems = team_problems(request) or list(prompt_problems(request))
     if problems:
-        raise CommandError(ExitCode.INVALID_INPUT, problem_text(in_team_file(path, problems)))
+        text = problem_text(in_team_file(path, problems), _all_of(path))
+        raise CommandError(ExitCode.INVALID_INPUT, text)
     return request
 
 
@@ -60,7 +66,16 @@ def parse_inputs(inputs: Sequence[str]) -> list[tuple[str, str]]:
     return [(task, file) for task, _, file in (each.partition("=") for each in inputs)]
 
 
-def problem_text(problems: Sequence[FileProblem]) -> str:
-    """A line with their number, then a line for each."""
-    lines = [f"  {each}" for each in problems]
-    return "\n".join([f"error: {counted(len(problems), 'problem')}", *lines])
+def _all_of(path: Path) -> str:
+    return starter_command("validate", str(path), options=["--all"])
+
+
+def problem_text(problems: Sequence[FileProblem], print_all: str = "") -> str:
+    """A line with their number, then a line for each of the first; the command `print_all` prints
+    the rest."""
+    count = len(problems)
+    lines = [f"  {each}" for each in problems[:MAX_SHOWN]]
+    if count > MAX_SHOWN:
+        how = f": `{print_all}` prints all" if print_all else ""
+        lines.append(f"  and {more(count - MAX_SHOWN, 'problem', 'problems')}{how}")
+    return "\n".join([f"error: {counted(count, 'problem')}", *lines])

@@ -16,6 +16,7 @@ from durable_agent_team.contracts.program_kinds import RemoteRun
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.team import Team
 from durable_agent_team.process.settings import given_values
+from durable_agent_team.providers.url_secrets import without_url_secrets
 from durable_agent_team.rules.budgets import known_budgets_usd
 from durable_agent_team.rules.catalog import callers, field_of, model_of, price_of
 from durable_agent_team.rules.counts import counted
@@ -230,7 +231,7 @@ def programs_text(found: TeamCheck) -> str | None:
     for name, run in programs.items():
         environment = environment_of(run)
         made = f", environment {environment}" if environment else ""
-        lines.append(f"  {name}: {place_of(run)}{made}")
+        lines.append(f"  {name}: {without_url_secrets(place_of(run))}{made}")
     remote = [OF_REMOTE] if any(isinstance(run, RemoteRun) for run in programs.values()) else []
     return "\n".join([*lines, PROMISED, NOT_PROMISED, *remote])
 

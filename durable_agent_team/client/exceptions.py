@@ -72,10 +72,11 @@ class UpdateRefused(RunError):
 class NoWorker(RunError):
     """Temporal answers, but no worker on the task queue does."""
 
-    def __init__(self, run: str, what: str = "no worker answered") -> None:
+    def __init__(self, run: str, what: str = "no worker answered in time") -> None:
         super().__init__(
             f"run {run}: {what}; is a worker running on task queue `{names.TASK_QUEUE}`?"
-            f" `{START_STACK}` starts one, and so does `{START_WORKER}`"
+            f" `{START_STACK}` starts one, and so does `{START_WORKER}`; one that is busy answers"
+            " later: try again"
         )
         self.run = run
 
@@ -162,7 +163,7 @@ def is_silence(error: RPCError) -> bool:
 def silent(what: str) -> ServiceUnavailable:
     return ServiceUnavailable(
         f"Temporal does not answer ({what[:200]}): start it with `{START_STACK}`,"
-        " or set TEMPORAL_ADDRESS to where it is"
+        " or set TEMPORAL_ADDRESS to where it is; one that is busy answers later: try again"
     )
 
 

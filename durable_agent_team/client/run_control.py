@@ -2,10 +2,13 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypedDict, TypeVar, Unpack
 
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import (
     Client,
     WorkflowExecutionDescription,
@@ -26,6 +29,8 @@ from durable_agent_team.client.exceptions import (
     UpdateRefused,
     is_between_executions,
     is_out_of_updates,
+    is_silence,
+    silent,
     translated,
 )
 from durable_agent_team.contracts import names
@@ -48,8 +53,11 @@ from durable_agent_team.contracts.run import Refusal, RunState
 from durable_agent_team.contracts.team import Task
 
 ANSWER_TIMEOUT = timedelta(seconds=4)
-"""For a query. `PROBE_TIMEOUT` then finds out what did not answer: under five seconds in all."""
-PROBE_TIMEOUT = timedelta(seconds=0.8)
+"""For a query. A probe then finds out what did not answer."""
+BUSY_TIMEOUT = timedelta(seconds=15)
+"""In addition, where a worker has fetched work meanwhile: it lives, and is busy."""
+PROBE_TIMEOUT = timedelta(seconds=3)
+"""Temporal answered a moment ago, and mostly answers at once."""
 CALL_TIMEOUT = timedelta(seconds=5)
 UPDATE_TIMEOUT = timedelta(seconds=30)
 """From acceptance to answer: in between, the worker sets a new limit at the gateway."""
@@ -80,6 +88,12 @@ class RunChanges(TypedDict, total=False):
     max_parallel: int
     deadline: datetime | None
     budget_usd: Usd
+
+
+def _of(since: datetime | None) -> dict[str, Any]:
+    """The field of a command that is only for what has waited since then: absent where it is not,
+    since a worker of an earlier version does not know it."""
+    return {} if since is None else {"since": since}
 
 
 async def within(timeout: timedelta, work: Awaitable[T]) -> T:
@@ -124,9 +138,13 @@ class RunControl:
         command = AdjustBudget(agent=agent, budget_usd=usd, **given)
         return await self._update("adjust_budget", command, BudgetAdjusted, "the new budget")
 
-    async def transfer(self, source: str, target: str, usd: Usd) -> Transferred:
-        """Moves unspent money from one agent's limit to another's. Both change, or neither does."""
-        command = Transfer(from_agent=source, to_agent=target, amount_usd=usd)
+    async def transfer(
+        self, source: str, target: str, usd: Usd, *, max_total_usd: Usd | None = None
+    ) -> Transferred:
+        """Moves unspent money from one agent's limit to another's. Both change, or neither does.
+        With `max_total_usd`, refused where all limits together are above that."""
+        given = {} if max_total_usd is None else {"max_total_usd": max_total_usd}
+        command = Transfer(from_agent=source, to_agent=target, amount_usd=usd, **given)
         return await self._update("transfer", command, Transferred, "the transfer")
 
     async def adjust_agent(self, agent: str, **changes: Unpack[AgentChanges]) -> AgentAdjusted:
@@ -142,9 +160,10 @@ class RunControl:
         """Adds a task to a working run; it starts at once if its dependencies are done."""
         return await self._update("add_task", task, TaskAnswer, "the task")
 
-    async def retry_task(self, task: str) -> TaskAnswer:
-        """Resumes a parked task, or starts a failed one again while the run still works."""
-        command = TaskCommand(task=task)
+    async def retry_task(self, task: str, *, since: datetime | None = None) -> TaskAnswer:
+        """Resumes a parked task, or starts a failed one again while the run still works. With
+        `since`, only if it has waited since then, as `state` has it."""
+        command = TaskCommand(task=task, **_of(since))
         return await self._decide("retry_task", command, TaskAnswer, "the retry", task)
 
     async def cancel_task(self, task: str, reason: str = "") -> TaskAnswer:
@@ -159,16 +178,19 @@ class RunControl:
         result: str | None = None,
         effect: str | None = None,
         *,
+        since: datetime | None = None,
         by: str | None = None,
     ) -> TaskAnswer:
         """Answers a program or a tool that is parked: whether an effect happened (`retry`, `skip`,
-        or `result` with what the tool would have returned), or a remote agent's question. `by` says
-        who decides; if omitted, the user of the operating system and the host."""
+        or `result` with what the tool would have returned), or a remote agent's question. With
+        `since`, only what has waited since then. `by` says who decides; if omitted, the user of the
+        operating system and the host."""
         given = {"result": result, "effect": effect}
         command = AnswerTask(
             task=task,
             decision=EffectDecision(decision),
             by=decider() if by is None else by,
+            **_of(since),
             **{name: value for name, value in given.items() if value is not None},
         )
         return await self._decide("answer", command, TaskAnswer, "the answer", task)
@@ -180,29 +202,43 @@ class RunControl:
         note: str = "",
         *,
         sha256: str | None = None,
+        since: datetime | None = None,
         by: str | None = None,
     ) -> Approve:
         """Approves or rejects what waits for it (see `approvals`). With `sha256`, only if that is
-        what waits. A rejected plan cancels the run. `by` says who decides; if omitted, the user of
-        the operating system and the host."""
-        given = {} if sha256 is None else {"sha256": sha256}
+        what waits; with `since`, only if it has waited since then. A rejected plan cancels the run.
+        `by` says who decides; if omitted, the user of the operating system and the host."""
+        given = _of(since) if sha256 is None else {"sha256": sha256, **_of(since)}
         who = decider() if by is None else by
         command = Approve(subject=subject, approved=approved, note=note, by=who, **given)
         return await self._decide("approve", command, Approve, "the approval", subject)
 
     async def reject(
-        self, subject: str, note: str, *, sha256: str | None = None, by: str | None = None
+        self,
+        subject: str,
+        note: str,
+        *,
+        sha256: str | None = None,
+        since: datetime | None = None,
+        by: str | None = None,
     ) -> Approve:
         """Rejects what waits for approval. The agent of a tool's call gets the note as the result,
         that of a hand-off answers again; a task is skipped, and a plan cancels the run."""
-        return await self.approve(subject, False, note, sha256=sha256, by=by)
+        return await self.approve(subject, False, note, sha256=sha256, since=since, by=by)
 
     async def edit(
-        self, subject: str, arguments: str, note: str = "", *, by: str | None = None
+        self,
+        subject: str,
+        arguments: str,
+        note: str = "",
+        *,
+        since: datetime | None = None,
+        by: str | None = None,
     ) -> Approve:
         """Approves a call of a tool with other arguments, a JSON object."""
+        given: dict[str, Any] = {"note": note, "arguments": arguments, **_of(since)}
         who = decider() if by is None else by
-        command = Approve(subject=subject, approved=True, note=note, by=who, arguments=arguments)
+        command = Approve(subject=subject, approved=True, by=who, **given)
         return await self._decide("approve", command, Approve, "the approval", subject)
 
     async def _signal(self, name: str, payload: Message) -> None:
@@ -234,7 +270,10 @@ class RunControl:
         accepted = False
         with translated(self.id):
             try:
-                update: Any = await within(ANSWER_TIMEOUT, self._sent(name, command, kind))
+                id = str(uuid.uuid4())
+                update: Any = await self._patiently(
+                    lambda timeout: self._sent(name, command, kind, id, timeout)
+                )
                 accepted = True
                 answer: Answer = await within(
                     UPDATE_TIMEOUT, update.result(rpc_timeout=UPDATE_TIMEOUT)
@@ -249,17 +288,49 @@ class RunControl:
                 if accepted and await self._has_worker():
                     raise NotConfirmed(self.id, what) from error
                 raise NoWorker(
-                    self.id, f"no worker confirmed {what}; it may still take effect"
+                    self.id, f"no worker confirmed {what} in time; it may still take effect"
                 ) from error
             except RPCError as error:
                 if not is_out_of_updates(error):
                     raise
                 raise await self._signal_instead(name, command, what) from error
 
-    async def _sent(self, name: str, command: Message, kind: type[Answer]) -> Any:
+    async def _patiently(self, attempt: Callable[[timedelta], Awaitable[T]]) -> T:
+        """What the attempt returns, within the timeout that it gets. It is made once more, with
+        more time, where a worker lives: the second one joins an update that was sent."""
+        began = datetime.now(UTC)
+        try:
+            return await within(ANSWER_TIMEOUT, attempt(ANSWER_TIMEOUT))
+        except (RPCError, WorkflowUpdateRPCTimeoutOrCancelledError, TimeoutError) as error:
+            is_answer = isinstance(error, RPCError) and not is_silence(error)
+            if is_answer or not await self._is_polled(began):
+                raise
+        return await within(BUSY_TIMEOUT, attempt(BUSY_TIMEOUT))
+
+    async def _is_polled(self, since: datetime) -> bool:
+        """Whether a worker has asked for work since then, as far as Temporal says so. Raises
+        `ServiceUnavailable` where that does not answer."""
+        request = DescribeTaskQueueRequest(
+            namespace=self._client.namespace,
+            task_queue=TaskQueue(name=names.TASK_QUEUE),
+            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+        )
+        try:
+            asking = self._client.workflow_service.describe_task_queue(request)
+            found = await within(PROBE_TIMEOUT, asking)
+        except TimeoutError as error:
+            raise silent("no answer in time") from error
+        except RPCError as error:
+            if is_silence(error):
+                raise silent(error.message) from error
+            return False  # it is not allowed to ask
+        return any(each.last_access_time.ToDatetime(UTC) >= since for each in found.pollers)
+
+    async def _sent(
+        self, name: str, command: Message, kind: type[Answer], id: str, timeout: timedelta
+    ) -> Any:
         """The update, once it is accepted. One that arrives in the moment in which the run
         continues as new fails without having reached it, and is sent again."""
-        id = str(uuid.uuid4())
         for left in reversed(range(SEAM_TRIES)):
             try:
                 return await self._handle.start_update(
@@ -268,7 +339,7 @@ class RunControl:
                     id=id,
                     wait_for_stage=WorkflowUpdateStage.ACCEPTED,
                     result_type=kind,
-                    rpc_timeout=ANSWER_TIMEOUT,
+                    rpc_timeout=timeout,
                 )
             except RPCError as error:
                 if not left or not is_between_executions(error):

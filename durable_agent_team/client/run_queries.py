@@ -8,11 +8,9 @@ from temporalio.service import RPCError
 from durable_agent_team.blobs.texts import PATIENCE_SECONDS
 from durable_agent_team.client.exceptions import NoWorker, UpdateRefused, is_silence, translated
 from durable_agent_team.client.run_control import (
-    ANSWER_TIMEOUT,
     CALL_TIMEOUT,
     Answer,
     RunControl,
-    within,
 )
 from durable_agent_team.client.run_texts import texts_of
 from durable_agent_team.client.terminated_runs import TERMINATED_STATUSES, QueryAnswer, as_ended
@@ -37,10 +35,11 @@ _ENDED_WELL = QueryRejectCondition.NOT_COMPLETED_CLEANLY
 
 
 class RunQueries(RunControl):
-    """The methods of a handle that ask a run. All raise `NoWorker` within five seconds."""
+    """The methods of a handle that ask a run. All raise `NoWorker`: after five seconds, and
+    after twenty more where a worker lives and is busy."""
 
     async def spend(self) -> SpendReport:
-        """What each agent has spent, and all of them. Raises `NoWorker` within five seconds.
+        """What each agent has spent, and all of them. Raises `NoWorker`.
 
         Above `AGENTS_PER_PAGE` agents it takes several queries, so that while the run works an
         agent's figures may be of a later moment than another's. The totals are their sums.
@@ -55,11 +54,11 @@ class RunQueries(RunControl):
         return SpendReport.model_validate({**whole, "agents": agents, "total": Totals.of(agents)})
 
     async def spend_page(self, page: int = 1) -> SpendReport:
-        """The totals, and `AGENTS_PER_PAGE` agents. Raises `NoWorker` within five seconds."""
+        """The totals, and `AGENTS_PER_PAGE` agents. Raises `NoWorker`."""
         return await self._answer("spend", SpendReport, SpendQuery(page=page))
 
     async def state(self, page: int = 1) -> RunState:
-        """Status and tasks, `TASKS_PER_PAGE` a page. Raises `NoWorker` within five seconds."""
+        """Status and tasks, `TASKS_PER_PAGE` a page. Raises `NoWorker`."""
         return await self._answer("state", RunState, StateQuery(page=page))
 
     async def whole_state(self) -> RunState:
@@ -141,14 +140,15 @@ class RunQueries(RunControl):
     ) -> Answer:
         args = [] if payload is None else [payload]
         try:
-            querying = self._handle.query(
-                query,
-                args=args,
-                result_type=kind,
-                reject_condition=reject,
-                rpc_timeout=ANSWER_TIMEOUT,
+            answer: Answer = await self._patiently(
+                lambda timeout: self._handle.query(
+                    query,
+                    args=args,
+                    result_type=kind,
+                    reject_condition=reject,
+                    rpc_timeout=timeout,
+                )
             )
-            answer: Answer = await within(ANSWER_TIMEOUT, querying)
             return answer
         except (RPCError, TimeoutError) as error:
             if isinstance(error, RPCError) and not is_silence(error):

@@ -1,5 +1,6 @@
 """The frozen base model of all messages, and amounts of money."""
 
+from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
 from typing import Annotated, Any, ClassVar, get_args
 
@@ -109,3 +110,12 @@ def usd_of(value: Any) -> Decimal:
     """An amount in JSON or in a header, to the micro-dollar; 0 for anything else."""
     number = decimal_of(value)
     return round_up(min(number, MAX_USD)) if number is not None else Decimal(0)
+
+
+def exact_time(at: datetime) -> str:
+    """As JSON has it, to the microsecond.
+
+    >>> exact_time(datetime(2030, 1, 2, 3, 4, 5, 67, tzinfo=UTC))
+    '2030-01-02T03:04:05.000067Z'
+    """
+    return at.isoformat().replace("+00:00", "Z")

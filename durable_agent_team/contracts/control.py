@@ -3,7 +3,7 @@
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, RootModel, model_validator
+from pydantic import AwareDatetime, BeforeValidator, Field, RootModel, model_validator
 from pydantic_core import PydanticCustomError
 
 from durable_agent_team.contracts.approvals import MAX_DECIDER
@@ -39,16 +39,26 @@ class Transfer(Message):
     from_agent: Identifier
     to_agent: Identifier
     amount_usd: BudgetUsd
+    max_total_usd: BudgetUsd | None = None
+    """Refused where the limits of all agents together are above this, as in `AdjustBudget`."""
 
 
-class TaskCommand(Message):
+class OfWaiting(Message):
+    """The payload of a command for what waits."""
+
+    since: AwareDatetime | None = None
+    """Since when it waits, as `state` has it: refused where that does not wait any more, so that a
+    command which is pasted late, or twice, answers nothing else."""
+
+
+class TaskCommand(OfWaiting):
     """The payload of `retry_task` and `cancel_task`."""
 
     task: str = Field(max_length=200)
     reason: str = Field("", max_length=1_000)
 
 
-class AnswerTask(Message):
+class AnswerTask(OfWaiting):
     """What a person decides about an effect that may have happened, or says to a remote agent that
     asked. The parked task then continues."""
 
@@ -77,7 +87,7 @@ def _as_text(arguments: Any) -> Any:
     return json.dumps(arguments, ensure_ascii=False) if isinstance(arguments, dict) else arguments
 
 
-class Approve(Message):
+class Approve(OfWaiting):
     """Approves or rejects what waits for approval; `subject` is the one that `state` shows."""
 
     subject: str = Field(max_length=200)

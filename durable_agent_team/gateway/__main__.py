@@ -7,6 +7,7 @@ import gc
 import importlib
 import importlib.util
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -28,6 +29,8 @@ from durable_agent_team.gateway.stores.sqlite_file import SchemaError
 from durable_agent_team.gateway.upstreams.bundled_model_server import ModelMissing
 from durable_agent_team.providers.certificates import certificate_problems
 from durable_agent_team.providers.proxies import proxy_problems
+
+LEAST_FILES = 64
 
 
 async def serve(settings: GatewaySettings, models: ModelTable) -> None:
@@ -73,6 +76,14 @@ def parse_arguments() -> None:
 def main() -> int:
     parse_arguments()
     log_format.configure()
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= soft < LEAST_FILES:
+        print(
+            f"The gateway may open only {soft} files, and needs {LEAST_FILES} or more, and one for"
+            " each connection: raise the limit (`ulimit -n`), or the container's.",
+            file=sys.stderr,
+        )
+        return 2
     try:
         settings = GatewaySettings()
         remove_empty(os.environ)

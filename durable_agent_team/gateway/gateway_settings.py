@@ -20,6 +20,7 @@ from durable_agent_team.gateway.models.upstreams import (
     default_upstream,
     find_upstreams,
 )
+from durable_agent_team.providers.url_secrets import without_url_secrets
 
 LOCAL = "local"
 MAX_CALL_SECONDS = 3600.0
@@ -100,6 +101,8 @@ class GatewaySettings(BaseSettings):
             good = None
         if value != LOCAL and (not good or any(each.isspace() for each in value)):
             raise ValueError("must be `local` or a base URL such as https://api.openai.com/v1")
+        if "?" in value or "#" in value:
+            raise ValueError("must not contain a query or a fragment: paths are added to it")
         return value.rstrip("/")
 
     @field_validator("gateway_parent_key", "gateway_secret", "upstream_api_key")
@@ -175,7 +178,8 @@ def describe_problems(error: ValidationError) -> str:
     for problem in error.errors(include_url=False):
         name = ".".join(str(part) for part in problem["loc"]).upper()
         message = _problem_text(problem)
-        value = "" if name in SECRETS or not name else f" (got {problem['input']!r})"
+        given = without_url_secrets(str(problem["input"]))
+        value = "" if name in SECRETS or not name else f" (got {given!r})"
         if problem["type"] == "missing":
             message, value = "is not set", ""
         remedy = f": {REMEDIES[name]}" if name in REMEDIES else ""

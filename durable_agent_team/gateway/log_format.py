@@ -12,6 +12,7 @@ from opentelemetry import trace
 
 from durable_agent_team.gateway.log_handler import BatchingHandler
 from durable_agent_team.gateway.request_labels import LOG_FIELDS, labels
+from durable_agent_team.providers.url_secrets import without_url_secrets
 
 TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 MAX_TEXT = 2_000
@@ -24,7 +25,10 @@ class _SafeFormatter(logging.Formatter):
 
     def __init__(self, pattern: str | None = None, scrub: Callable[[str], str] = str) -> None:
         super().__init__(pattern)
-        self._scrub = scrub
+        self._without_keys = scrub
+
+    def _scrub(self, text: str) -> str:
+        return without_url_secrets(self._without_keys(text))
 
     def clean(self, text: str) -> str:
         return escape_controls(self._scrub(text)[:MAX_TEXT])

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from mcp.server.mcpserver.exceptions import ToolError
-from pydantic import Field, ValidationError
+from pydantic import AwareDatetime, Field, ValidationError
 from temporalio.client import Client
 
 from durable_agent_team.client.connection import ServiceUnavailable, connect
@@ -23,7 +23,7 @@ from durable_agent_team.client.runs import RunHandle, get_run, list_runs, start_
 from durable_agent_team.contracts.approvals import MAX_DECIDER, PendingApproval
 from durable_agent_team.contracts.base import Message
 from durable_agent_team.contracts.bounded_text import cut
-from durable_agent_team.contracts.control import AdjustBudget
+from durable_agent_team.contracts.control import AdjustBudget, Transfer
 from durable_agent_team.contracts.run import RunReport, RunRequest, RunState, TaskStatus
 from durable_agent_team.contracts.text_ref import TextRef
 from durable_agent_team.mcp_server.waiting_tools import tool_of
@@ -58,6 +58,10 @@ Subject = Annotated[
     ),
 ]
 Task = Annotated[str, Field(max_length=200, description="A task's id, as `run_state` has it.")]
+Since = Annotated[
+    AwareDatetime | None,
+    Field(description="Since when it waits, as `run_state` has it: then nothing else is answered."),
+]
 Page = Annotated[int, Field(ge=1, le=10_000, description="Long answers come in pages.")]
 Json = dict[str, Any]
 
@@ -170,12 +174,15 @@ class RunTools:
                 description="As `list_approvals` has it: then nothing else is approved.",
             ),
         ] = None,
+        since: Since = None,
     ) -> Json:
         """Answer what waits for a person. Ask a person first: what is approved spends money, or
         acts on the world."""
         async with self._run(run) as handle:
-            by = _decider()
-            return _json(await handle.approve(subject, approved, note, sha256=sha256, by=by))
+            answer = await handle.approve(
+                subject, approved, note, sha256=sha256, since=since, by=_decider()
+            )
+            return _json(answer)
 
     async def reject(
         self,
@@ -184,11 +191,12 @@ class RunTools:
         note: Annotated[
             str, Field(min_length=1, description="Why; the agent gets it as its tool's result.")
         ],
+        since: Since = None,
     ) -> Json:
         """Reject what waits for a person. A task is then skipped, a plan cancels the run; the agent
         of a tool's call or of a hand-off continues with the note, and a review is made again."""
         async with self._run(run) as handle:
-            return _json(await handle.reject(subject, note, by=_decider()))
+            return _json(await handle.reject(subject, note, since=since, by=_decider()))
 
     async def answer(
         self,
@@ -205,13 +213,15 @@ class RunTools:
             Field(description="Do it again, continue without it, or here is what it returned."),
         ],
         result: Annotated[str | None, Field(description="With `result`: what it returned.")] = None,
+        since: Since = None,
     ) -> Json:
         """Answer a tool or a program that waits because it may have had its effect, or could not be
         called. Ask a person first, who has looked whether it happened."""
         async with self._run(run) as handle:
-            return _json(await handle.answer(subject, decision, result, by=_decider()))
+            answer = await handle.answer(subject, decision, result, since=since, by=_decider())
+            return _json(answer)
 
-    async def retry_task(self, run: RunId, task: Task) -> Json:
+    async def retry_task(self, run: RunId, task: Task, since: Since = None) -> Json:
         """Wake a task that is parked, or start one again that has failed, while the run works. It
         spends money, within the limits that the run has. Ask a person first, who has removed the
         cause; one that is parked for its budget needs a higher limit instead."""
@@ -222,7 +232,7 @@ class RunTools:
                     f"task = {task!r}: it is done, and would be paid again, with what is behind it"
                     f" (a person can do that: `{command}`)"
                 )
-            return _json(await handle.retry_task(task))
+            return _json(await handle.retry_task(task, since=since))
 
     async def adjust_budget(
         self,
@@ -245,6 +255,55 @@ class RunTools:
                     asked.agent, asked.budget_usd, max_total_usd=self._budgets_up_to_usd
                 )
             )
+
+    async def transfer(
+        self,
+        run: RunId,
+        from_agent: Annotated[
+            str, Field(max_length=200, description="The agent that gives, as `run_spend` has it.")
+        ],
+        to_agent: Annotated[str, Field(max_length=200, description="The agent that gets.")],
+        amount_usd: Annotated[str | float, Field(description="How much, such as 0.25.")],
+    ) -> Json:
+        """Move unspent money from one agent's limit to another's, which wakes the tasks of that one
+        that are parked for their budget. Both limits change, or neither; together they stay as they
+        are. Ask a person first: it is what the agent may spend. Refused where they come to more
+        than whoever started this server allows."""
+        async with self._answering() as client:
+            given = {"from_agent": from_agent, "to_agent": to_agent, "amount_usd": str(amount_usd)}
+            asked = Transfer.model_validate(given)
+            handle = get_run(client, run)
+            moved = await handle.transfer(
+                asked.from_agent,
+                asked.to_agent,
+                asked.amount_usd,
+                max_total_usd=self._budgets_up_to_usd,
+            )
+            return _json(moved)
+
+    async def cancel_task(
+        self,
+        run: RunId,
+        task: Task,
+        reason: Annotated[str, Field(description="Why; shown as the task's failure.")] = "",
+    ) -> Json:
+        """Stop one task. Tasks that depend on it and accept missing inputs continue without it, the
+        others are skipped. Ask a person first."""
+        async with self._run(run) as handle:
+            return _json(await handle.cancel_task(task, reason))
+
+    async def pause_run(self, run: RunId) -> Json:
+        """Stop a run from starting new calls. Calls in flight continue, and are paid."""
+        async with self._run(run) as handle:
+            await handle.pause()
+        return {"run": run, "status": "paused", "next": "`resume_run` continues it"}
+
+    async def resume_run(self, run: RunId) -> Json:
+        """Continue a paused run, and what an unpaid upstream held up. Ask a person first, who may
+        have paused it for a reason."""
+        async with self._run(run) as handle:
+            await handle.resume()
+        return {"run": run, "status": "resumed"}
 
     async def cancel_run(
         self, run: RunId, reason: Annotated[str, Field(description="Shown in the report.")] = ""

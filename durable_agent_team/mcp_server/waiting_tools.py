@@ -15,6 +15,8 @@ Json = dict[str, Any]
 UNDECIDED: Final = "DECISION"
 """What a command has in place of a decision that is left to a person."""
 
+SINCE: Final = "--since"
+
 
 def tool_of(run: str, waiting: Waiting, offered: Set[str]) -> Json | None:
     """The tool with its arguments, as far as they are known; None where none that is offered
@@ -25,17 +27,21 @@ def tool_of(run: str, waiting: Waiting, offered: Set[str]) -> Json | None:
 
 def _from_command(run: str, waiting: Waiting) -> Json | None:
     command, *words = _words(waiting.command)
+    only: dict[str, str] = {}
+    if SINCE in words:
+        at = words.index(SINCE)
+        only, words = {"since": words[at + 1]}, [*words[:at], *words[at + 2 :]]
     match command:
         case "budget" if waiting.agent is not None:
             return _tool("adjust_budget", run=run, agent=waiting.agent, budget_usd=words[-1])
         case "retry" | "resume":
-            return _tool("retry_task", run=run, task=waiting.subject)
+            return _tool("retry_task", run=run, task=waiting.subject, **only)
         case "approve":
-            return _tool("approve", run=run, subject=waiting.subject)
+            return _tool("approve", run=run, subject=waiting.subject, **only)
         case "answer":
             decision = words[2]
             known = {} if decision == UNDECIDED else {"decision": decision}
-            return _tool("answer", run=run, subject=waiting.subject, **known)
+            return _tool("answer", run=run, subject=waiting.subject, **known, **only)
     return None
 
 

@@ -8,6 +8,7 @@
   observability.
 - `interpreter_exit` ends a process that used a Temporal client, with its own exit code;
   `interruption` ends one that is interrupted while it loads.
+- `open_files` looks whether the process may open as many files as it needs.
 - `stuck_process` ends a worker that is blocked, or that does not end after SIGTERM.
 - `project_root` and `extras` know the folders and the optional dependencies of an installation,
   `called_program` how the command line was called.

@@ -26,11 +26,13 @@ def starter_program() -> str:
     return _as_typed(sys.argv, sys.orig_argv) or names.STARTER
 
 
-def starter_command(command: str, *arguments: str, options: Sequence[str] = ()) -> str:
+def starter_command(
+    command: str, *arguments: str, options: Sequence[str] = (), last: Sequence[str] = ()
+) -> str:
     """A command of this program, to be pasted into a shell. `options` go before the arguments,
-    which may look like options themselves."""
+    which may look like options themselves; `last` after them, where they do not."""
     words = " ".join([command, *map(shell_word, options)])
-    return shell_command(starter_program(), words, *arguments)
+    return shell_command(starter_program(), words, *arguments, last=last)
 
 
 def as_called(text: str) -> str:

@@ -1,4 +1,5 @@
-"""Logs on standard error: JSON lines, or text on a terminal. No prompts, answers or keys."""
+"""Logs on standard error: JSON lines, or text on a terminal. No prompts, answers or keys: those in
+addresses, which libraries repeat, are hidden."""
 
 import json
 import logging
@@ -21,6 +22,7 @@ from durable_agent_team.contracts.telemetry_labels import (
     TRACE_ID,
     labels,
 )
+from durable_agent_team.providers.url_secrets import without_url_secrets
 from durable_agent_team.rules.safe_text import json_text, one_line
 
 MAX_TEXT = 600
@@ -48,7 +50,7 @@ class JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage()[:MAX_TEXT],
+            "message": shown(record.getMessage()),
         }
         line |= context(record)
         if record.exc_info and record.exc_info[1] is not None:
@@ -61,7 +63,7 @@ class TextLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
-        line = f"{time} {record.levelname} {record.name}: {record.getMessage()[:MAX_TEXT]}"
+        line = f"{time} {record.levelname} {record.name}: {shown(record.getMessage())}"
         line = one_line(line)
         about = " ".join(f"{name}={value}" for name, value in context(record).items())
         if about:
@@ -70,6 +72,11 @@ class TextLines(logging.Formatter):
             error = describe(record.exc_info[1])
             line += "".join(f"\n  {one_line(text)}" for text in (*error["at"], error["message"]))
         return line
+
+
+def shown(text: str) -> str:
+    """As much of a message as a line has room for."""
+    return without_url_secrets(text)[:MAX_TEXT]
 
 
 def describe(error: BaseException) -> dict[str, Any]:
@@ -82,7 +89,7 @@ def describe(error: BaseException) -> dict[str, Any]:
     frames = traceback.extract_tb(error.__traceback__)[-6:]
     return {
         "type": type(error).__name__,
-        "message": text[:MAX_TEXT],
+        "message": shown(text),
         "at": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
     }
 
@@ -107,7 +114,7 @@ def _core(record: logging.LogRecord) -> dict[str, Any]:
     fields = getattr(getattr(record, "temporal_log", None), "fields", None)
     if not isinstance(fields, dict):
         return {}
-    return {key: str(fields[key])[:MAX_CORE] for key in FROM_CORE if key in fields}
+    return {key: shown(str(fields[key]))[:MAX_CORE] for key in FROM_CORE if key in fields}
 
 
 def _temporal(record: logging.LogRecord) -> dict[str, Any]:

@@ -4,6 +4,7 @@ in their own terms, or not at all."""
 from collections.abc import Iterator, Mapping, MutableMapping
 
 from durable_agent_team.contracts.plan import Problem
+from durable_agent_team.providers.url_secrets import without_url_secrets
 
 PROTOCOL = "http/protobuf"
 SIGNALS = ("", "TRACES_", "METRICS_")
@@ -28,7 +29,7 @@ def _exporter(environ: Mapping[str, str]) -> Iterator[Problem]:
         if endpoint and not _is_url(endpoint):
             yield Problem(
                 field=name,
-                value=endpoint[:200],
+                value=without_url_secrets(endpoint)[:200],
                 what="is not an http:// or https:// URL",
                 remedy="set it to the collector's OTLP address over HTTP, such as"
                 " http://127.0.0.1:4318",

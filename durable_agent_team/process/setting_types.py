@@ -57,7 +57,17 @@ def _url(text: str) -> str:
         good = None
     if not good or not text.isascii() or _has_gaps(text):
         raise ValueError("is not an http:// or https:// URL")
+    if "?" in text or "#" in text:
+        raise ValueError("contains a query or a fragment: paths are added to it")
     return text.rstrip("/")
+
+
+def _keyed_url(text: str) -> str:
+    """Of a service that is called with keys of its own, which are sent in place of a password."""
+    url = _url(text)
+    if "@" in urlsplit(url).netloc:
+        raise ValueError("contains a user name or a password, which is not sent: keys are")
+    return url
 
 
 def _key(key: SecretStr) -> SecretStr:
@@ -110,6 +120,7 @@ def _external_storage(text: str) -> str:
 ExternalStorage = Annotated[str, AfterValidator(_external_storage)]
 Address = Annotated[str, AfterValidator(_address)]
 Url = Annotated[str, AfterValidator(_url)]
+KeyedUrl = Annotated[str, AfterValidator(_keyed_url)]
 Key = Annotated[SecretStr, Field(min_length=1), AfterValidator(_key)]
 SealingKey = Annotated[SecretStr, Field(min_length=1), AfterValidator(_sealing_key)]
 SdkPatches = Annotated[frozenset[str], NoDecode, BeforeValidator(_sdk_patches)]

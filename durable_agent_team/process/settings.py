@@ -25,9 +25,9 @@ from durable_agent_team.process.setting_types import (
     Address,
     ExternalStorage,
     Key,
+    KeyedUrl,
     SdkPatches,
     SealingKey,
-    Url,
 )
 from durable_agent_team.process.stack_state import (
     LOCAL_ENV,
@@ -37,6 +37,7 @@ from durable_agent_team.process.stack_state import (
 )
 from durable_agent_team.providers.certificates import certificate_problems
 from durable_agent_team.providers.proxies import proxy_problems
+from durable_agent_team.providers.url_secrets import without_url_secrets
 from durable_agent_team.rules.pydantic_messages import explain_error, shown
 
 MAKE_SEALING_KEY = (
@@ -77,13 +78,13 @@ class ClientSettings(BaseSettings):
     temporal_tls_key_file: FilePath | None = Field(
         None, validate_default=True, description="Client key, PEM."
     )
-    atxp_llm_url: Url = Field(
+    atxp_llm_url: KeyedUrl = Field(
         "https://llm.atxp.ai/v1", description="OpenAI-compatible endpoint of the agents."
     )
     default_model: str | None = Field(
         None, min_length=1, max_length=200, description="For agents that name no model."
     )
-    atxp_api_url: Url = Field("https://api.atxp.ai/v1", description="ATXP's account API.")
+    atxp_api_url: KeyedUrl = Field("https://api.atxp.ai/v1", description="ATXP's account API.")
     atxp_api_key: Key | None = Field(None, description="The parent key.")
     external_storage: ExternalStorage = Field(
         "none",
@@ -304,6 +305,6 @@ def _problem(kind: type[BaseSettings], line: Any) -> Problem:
         return Problem(field=name.upper(), what="is not set", remedy=remedy)
     what, better = explain_error(line)
     hidden = line["input"] is None or "Secret" in str(field and field.annotation)
-    value = "" if hidden else shown(str(line["input"]))
+    value = "" if hidden else shown(without_url_secrets(str(line["input"])))
     remedy = f"{better or 'correct it'}, in .env or the environment: {meaning.rstrip('.')}"
     return Problem(field=name.upper(), value=value, what=what, remedy=remedy)

@@ -157,11 +157,13 @@ def mermaid_text(text: str) -> str:
     return _MERMAID.sub(_mermaid_entity, one_line(text))
 
 
-def shell_command(program: str, command: str, *arguments: str) -> str:
-    """A command to be pasted into a shell: every argument arrives as it is."""
-    is_like_option = any(each.startswith("-") for each in arguments)
-    words = [program, command, *(["--"] if is_like_option else [])]
-    return " ".join([*words, *map(shell_word, arguments)])
+def shell_command(program: str, command: str, *arguments: str, last: Collection[str] = ()) -> str:
+    """A command to be pasted into a shell: every argument arrives as it is. The options in `last`
+    stand at the end, where they are easy to edit, unless an argument looks like an option."""
+    options, words = list(map(shell_word, last)), list(map(shell_word, arguments))
+    if any(each.startswith("-") for each in arguments):
+        return " ".join([program, command, *options, "--", *words])
+    return " ".join([program, command, *words, *options])
 
 
 def shell_word(text: str) -> str:

@@ -8,6 +8,7 @@ from pydantic.fields import FieldInfo
 
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.team import Team
+from durable_agent_team.providers.url_secrets import without_url_secrets
 from durable_agent_team.rules.nearest_names import nearest
 from durable_agent_team.rules.pydantic_messages import explain_error, shown
 from durable_agent_team.team_files.union_branches import PROGRAMS, Branch, branch_of
@@ -72,7 +73,9 @@ def _problem(
         remedy = f"add `{path[-1]}:`"
     elif kind != "string_unicode" and path and path[-1] == "output":
         what, remedy = "this is not an output", "use `text`, `findings`, or a JSON Schema"
-    given = "" if kind in ("missing", "extra_forbidden") else _shown(line["input"])
+    # The path of a webhook is often its key.
+    is_secret = path == ("notify_url",) and "://" in str(line["input"])
+    given = "" if kind in ("missing", "extra_forbidden") or is_secret else _shown(line["input"])
     return Problem(field=spell(path)[:300], value=given, what=what, remedy=remedy)
 
 
@@ -101,6 +104,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     text = repr(value) if isinstance(value, str | list | dict) else str(value)
+    text = without_url_secrets(text)
     return text if len(text) <= 80 else f"{text[:77]}…"
 
 

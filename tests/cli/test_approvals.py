@@ -16,7 +16,7 @@ from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import RunState
 from durable_agent_team.contracts.tool_call import ToolFailure, ToolOrder
 from tests.cli.support import Ended, Starter, lines, new_id, serving
-from tests.support.printed_commands import commands_in, parsed
+from tests.support.printed_commands import commands_in, parsed, without_since
 from tests.support.tools import Said, ToolWorld, calls
 
 TEAM = """\
@@ -85,7 +85,7 @@ async def test_what_waits_is_shown_in_full_and_approved_with_the_printed_command
             assert '"order": "7"' in text
             assert f"sha256    {_pending(await starter('approvals', run, '--json')).sha256}" in text
         assert "settle:2.1 (clerk): shop:refund, effects: once, waits for approval" in state.out
-        assert parsed(commands_in(one.out)[0]) == ["approve", run, "settle:2.1"]
+        assert without_since(parsed(commands_in(one.out)[0])) == ["approve", run, "settle:2.1"]
         whole = RunState.model_validate_json((await starter("state", run, "--json")).out)
         assert [each.subject for each in whole.approvals] == ["settle:2.1"]
         assert json.loads(str(whole.approvals[0].content)) == ARGUMENTS

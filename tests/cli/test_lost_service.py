@@ -6,13 +6,16 @@ import shutil
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from temporalio.client import Client
 
 from durable_agent_team.cli.command_client import _client_errors
 from durable_agent_team.cli.exit_codes import CommandError, ExitCode
 from durable_agent_team.client.connection import ServiceUnavailable
+from durable_agent_team.client.run_control import ANSWER_TIMEOUT, BUSY_TIMEOUT, RunControl
 from durable_agent_team.local_stack.stack_plan import write_private
 from durable_agent_team.process.stack_state import (
     LOCAL_ENV,
@@ -21,6 +24,7 @@ from durable_agent_team.process.stack_state import (
     write_state,
 )
 from tests.cli.support import Starter, lines, new_id
+from tests.support.fakes import FakeWorld
 
 RETRIES_SECONDS = 8.0
 """After five attempts, some four seconds, the SDK would write a warning."""
@@ -96,3 +100,45 @@ def test_a_full_disk_of_the_local_stack_is_named(
         raise ServiceUnavailable("Temporal does not answer")
     assert ended.value.code == ExitCode.NO_ANSWER
     assert ("10 MB are left on the disk" in str(ended.value)) == (is_named and not elsewhere)
+
+
+class _Late:
+    """Asks a run whose worker is busy: the first time, no answer comes in time."""
+
+    def __init__(self, starter: Starter, *, works: bool) -> None:
+        self.starter, self.works = starter, works
+        self.timeouts: list[timedelta] = []
+
+    async def __call__(self, timeout: timedelta) -> str:
+        self.timeouts.append(timeout)
+        if len(self.timeouts) > 1:
+            return "answer"
+        if self.works:  # on something else
+            await self.starter("start", self.starter.team(), "--id", new_id())
+        raise TimeoutError
+
+
+async def test_a_worker_that_is_busy_gets_more_time(
+    starter: Starter, client: Client, world: FakeWorld
+) -> None:
+    """One of a machine with a load of 20 answered after seven seconds."""
+    asking, control = _Late(starter, works=True), RunControl(client, new_id())
+    assert await control._patiently(asking) == "answer"
+    assert asking.timeouts == [ANSWER_TIMEOUT, BUSY_TIMEOUT]
+
+
+async def test_one_that_is_not_there_gets_no_more_time(starter: Starter, client: Client) -> None:
+    asking, control = _Late(starter, works=False), RunControl(client, new_id())
+    with pytest.raises(TimeoutError):
+        await control._patiently(asking)
+    assert asking.timeouts == [ANSWER_TIMEOUT]
+
+
+async def test_what_is_said_of_a_service_that_may_be_busy(starter: Starter) -> None:
+    run = new_id()
+    assert (await starter("start", starter.team(), "--id", run)).code == 0  # there is no worker
+    for command in (["state", run], ["retry", run, "facts"]):
+        ended = await starter(*command)
+        assert ended.code == 3
+        assert "in time" in ended.err
+        assert "one that is busy answers later: try again" in ended.err

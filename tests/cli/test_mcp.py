@@ -24,6 +24,7 @@ from temporalio.exceptions import ApplicationError
 
 from durable_agent_team.cli.commands import serve_mcp
 from durable_agent_team.contracts import names
+from durable_agent_team.contracts.base import exact_time
 from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import Failure, Waiting
@@ -42,7 +43,10 @@ READING = {
     "list_teams", "list_runs", "run_state", "run_spend", "wait_for_run", "run_result",
     "list_approvals",
 }  # fmt: skip
-ACTING = {"start_run", "approve", "reject", "answer", "retry_task", "cancel_run"}
+ACTING = {
+    "start_run", "approve", "reject", "answer", "retry_task", "cancel_task", "pause_run",
+    "resume_run", "cancel_run",
+}  # fmt: skip
 POOR = TEAM.replace("Editor, budget_usd: 1", "Editor, budget_usd: 0.005")
 APPROVED = TEAM.replace("goal:", "approve_plan: true\ngoal:")
 
@@ -189,6 +193,62 @@ async def test_a_limit_is_raised_up_to_what_was_allowed(starter: Starter, world:
         assert (await ended(client, run))["status"] == "completed"
 
 
+async def test_money_is_moved_within_what_was_allowed(starter: Starter, world: FakeWorld) -> None:
+    """The limits of the run come to 6.005 USD, before and after."""
+    run = new_id()
+    given = {"run": run, "from_agent": "research", "to_agent": "editor", "amount_usd": "0.4"}
+    async with stdio(starter, starter.team(POOR), "--budgets-up-to", "6.004") as client:
+        await call(client, "start_run", team="brief", id=run)
+        assert (await parked(client, run))["type"] == "BudgetExhausted"
+        problem = await refused(client, "transfer", **given)
+        assert "all limits come to 6.005 USD, above max_total_usd, 6.004 USD" in problem
+    async with stdio(starter, starter.team(POOR)) as client:
+        assert "Unknown tool" in await refused(client, "transfer", **given)
+    async with stdio(starter, starter.team(POOR), "--budgets-up-to", "6.005") as client:
+        for wrong, word in (("9", "has only"), ("-1", "amount_usd"), ("much", "amount_usd")):
+            assert word in await refused(client, "transfer", **{**given, "amount_usd": wrong})
+        moved = await call(client, "transfer", **given)
+        assert moved["from_agent"]["budget_usd"] == "0.6"
+        assert moved["to_agent"]["budget_usd"] == "0.405"
+        assert (await ended(client, run))["status"] == "completed"
+
+
+async def test_a_run_is_paused_and_continued_and_one_task_is_stopped(
+    starter: Starter, world: FakeWorld
+) -> None:
+    gate, asked = asyncio.Event(), asyncio.Event()
+
+    async def rule(call: CallRequest) -> None:
+        asked.set()
+        await gate.wait()
+
+    world.rule = rule
+    run = new_id()
+    async with stdio(starter, starter.team()) as client:
+        await call(client, "start_run", team="brief", id=run)
+        await asyncio.wait_for(asked.wait(), 30)
+        assert (await call(client, "pause_run", run=run))["status"] == "paused"
+        gate.set()
+        state = await call(client, "run_state", run=run)
+        while [each["status"] for each in state["tasks"]][:2] != ["done", "done"]:
+            await asyncio.sleep(0.1)
+            state = await call(client, "run_state", run=run)
+        assert state["paused"]
+        assert len(world.calls) == 2, "nothing new has begun"
+        assert "nothing to cancel" in await refused(client, "cancel_task", run=run, task="facts")
+        assert (await call(client, "resume_run", run=run))["status"] == "resumed"
+        assert (await ended(client, run))["status"] == "completed"
+        assert "has ended" in await refused(client, "pause_run", run=run)
+        gate.clear()
+        other = new_id()
+        await call(client, "start_run", team="brief", id=other)
+        await call(client, "cancel_task", run=other, task="text", reason="not needed")
+        gate.set()
+        tasks = (await ended(client, other))["tasks"]
+        assert [each["status"] for each in tasks] == ["done", "done", "cancelled"]
+        assert tasks[2]["failure"]["message"] == "not needed"
+
+
 async def test_a_parked_task_is_tried_again_and_one_that_is_done_is_not(
     starter: Starter, world: FakeWorld
 ) -> None:
@@ -200,8 +260,12 @@ async def test_a_parked_task_is_tried_again_and_one_that_is_done_is_not(
     run = new_id()
     async with stdio(starter, starter.team()) as client:
         await call(client, "start_run", team="brief", id=run)
-        tool = (await parked(client, run))["tool"]
-        assert tool == {"name": "retry_task", "arguments": {"run": run, "task": "text"}}
+        waiting = await parked(client, run)
+        tool, since = waiting["tool"], waiting["since"]
+        expected = {"run": run, "task": "text", "since": since}
+        assert tool == {"name": "retry_task", "arguments": expected}
+        late = {**expected, "since": "2030-01-01T00:00:00Z"}
+        assert "does not wait any more" in await refused(client, "retry_task", **late)
         calls = len(world.calls)
         problem = await refused(client, "retry_task", run=run, task="facts")
         assert "it is done, and would be paid again" in problem
@@ -230,13 +294,14 @@ def test_what_waits_names_its_tool(
     why = Failure(
         type=failure, message="no", required_usd=Decimal("0.6"), remaining_usd=Decimal("0.1")
     )
+    now = datetime.now(UTC)
+    if name != "adjust_budget" and failure is not ErrorType.UPSTREAM_OUT_OF_FUNDS:
+        arguments = {**arguments, "since": exact_time(now)}
     for run in ("brief", "-a b", "zero\u200bwidth"):
-        command = wake_command(run, "s", account, why, is_tool=is_tool)
+        command = wake_command(run, "s", account, why, now, is_tool=is_tool)
         installed = command.replace(names.STARTER, "durable-agent-team")
         for each in (command, installed):
-            waiting = Waiting(
-                subject="s", agent="a", reason="no", command=each, since=datetime.now(UTC)
-            )
+            waiting = Waiting(subject="s", agent="a", reason="no", command=each, since=now)
             expected = {"name": name, "arguments": {"run": run, **arguments}}
             assert tool_of(run, waiting, {name}) == expected
             assert tool_of(run, waiting, {"other"}) is None

@@ -20,6 +20,7 @@ from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, Tas
 from tests.cli.support import TEAM, Starter, lines, new_id
 from tests.cli.test_live import NOW, drawn, state, task
 from tests.support.fakes import FakeWorld
+from tests.support.printed_commands import without_since
 
 POOR = TEAM.replace("Editor, budget_usd: 1", "Editor, budget_usd: 0.005")
 
@@ -154,10 +155,43 @@ async def test_retry_wakes_what_another_refusal_parked(starter: Starter, world: 
     run = new_id()
     assert (await starter("start", starter.team(), "--id", run)).code == 0
     (waiting,) = (await parked(starter, run)).waiting
-    assert arguments(waiting.command) == ["retry", run, "facts"]
+    assert without_since(arguments(waiting.command)) == ["retry", run, "facts"]
     ended = await starter("retry", run, "facts")
     assert (ended.code, ended.out) == (0, "facts: is being tried again\n")
     assert (await starter("result", run)).code == 0
+
+
+async def test_a_command_that_is_pasted_late_changes_nothing(
+    starter: Starter, world: FakeWorld
+) -> None:
+    """A task that is done would be done again, and paid again, by a retry without `--since`."""
+    gate, asked = asyncio.Event(), list[str]()
+
+    async def rule(call: CallRequest) -> None:
+        asked.append(call.task or "")
+        if asked.count("facts") == 1 and call.task == "facts":
+            raise ApplicationError("prove it", type=ErrorType.PAYMENT_REQUIRED, non_retryable=True)
+        if call.task == "text":
+            await gate.wait()
+
+    world.rule = rule
+    run = new_id()
+    assert (await starter("start", starter.team(), "--id", run)).code == 0
+    (waiting,) = (await parked(starter, run)).waiting
+    printed = arguments(waiting.command)
+    assert (await starter(*printed)).out == "facts: is being tried again\n"
+    while "text" not in asked:
+        await asyncio.sleep(0.05)
+    ended = await starter(*printed)
+    assert ended.code == 2
+    assert "does not wait any more, and nothing was changed (now: done;" in ended.err
+    assert (await starter("retry", run, "facts", "--since", "noon")).code == 2
+    assert asked.count("facts") == 2
+    deliberate = await starter("retry", run, "facts")
+    assert "facts: is being done again, and so" in deliberate.out
+    gate.set()
+    assert (await starter("result", run)).code == 0
+    assert asked.count("facts") == 3
 
 
 async def test_a_plan_is_approved_by_the_printed_command(
@@ -169,7 +203,7 @@ async def test_a_plan_is_approved_by_the_printed_command(
         run = new_id()
         assert (await starter("start", asking, "--id", run)).code == 0
         (waiting,) = (await parked(starter, run)).waiting
-        assert arguments(waiting.command) == ["approve", run, "plan"]
+        assert without_since(arguments(waiting.command)) == ["approve", run, "plan"]
         ended = await starter(*arguments(waiting.command), *extra)
         assert ended.code == 0, ended.err
         assert printed in ended.out

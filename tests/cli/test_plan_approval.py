@@ -9,7 +9,7 @@ from durable_agent_team.contracts.run import RunState
 from tests.cli.support import TEAM, Starter, new_id
 from tests.cli.test_parked import parked
 from tests.support.fakes import FakeWorld
-from tests.support.printed_commands import commands_in, parsed
+from tests.support.printed_commands import commands_in, parsed, without_since
 
 ASK = "From licences/GPL-2.txt, list every duty (section 2.0)."
 ASKING = (
@@ -42,7 +42,8 @@ async def test_state_approve_and_a_follower_show_all_tasks(
         assert text in state.out
         assert text in approve.out
     answers = [parsed(each) for each in commands_in(approve.out)]
-    assert answers == [["approve", run, "plan"], ["approve", "--no", run, "plan"]]
+    yes_and_no = [["approve", run, "plan"], ["approve", "--no", run, "plan"]]
+    assert list(map(without_since, answers)) == yes_and_no
     whole = PlanInFull.model_validate_json((await starter("approve", run, "--json")).out)
     assert [task.id for task in whole.tasks] == ["facts", "prices", "text"]
     assert whole.most_usd is not None

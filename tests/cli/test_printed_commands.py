@@ -14,7 +14,7 @@ from durable_agent_team.rules.safe_text import shell_command
 from tests.cli.support import ROOT
 from tests.cli.test_hostile_text import SHELL
 from tests.cli.test_live import NOW, spent, state
-from tests.support.printed_commands import commands_in, parsed
+from tests.support.printed_commands import commands_in, parsed, without_since
 from workflows.people.parking import wake_command
 from workflows.state.agent_account import AgentAccount
 
@@ -34,10 +34,10 @@ def printed(run: str) -> Iterator[str]:
         waiting_text(each)[1]
         for each in (
             waiting(shell_command(".venv/bin/python starter.py", "approve", run, "plan")),
-            waiting(wake_command(run, "facts", account(), failure("BudgetExhausted"))),
-            waiting(wake_command(run, "facts", account(), failure("Unauthorized"))),
-            waiting(wake_command(run, "facts", account(), failure("EffectUnknown"))),
-            waiting(wake_command(run, "facts", account(), failure("InputRequired"))),
+            waiting(wake_command(run, "facts", account(), failure("BudgetExhausted"), NOW)),
+            waiting(wake_command(run, "facts", account(), failure("Unauthorized"), NOW)),
+            waiting(wake_command(run, "facts", account(), failure("EffectUnknown"), NOW)),
+            waiting(wake_command(run, "facts", account(), failure("InputRequired"), NOW)),
         )
     )
     refused = f"`{shell_command('durable-agent-team', 'retry', run, 'facts')}` does"
@@ -70,6 +70,8 @@ def test_every_command_about_a_run_can_be_pasted(run: str) -> None:
     assert {"list", "result", "state", "reconcile", "approve", "budget", "retry", "answer"} <= names
     for command in commands:
         arguments = [each for each in parsed(command) if each != "--"]
+        if "--since" in arguments:
+            arguments = without_since(arguments)
         assert len(arguments) == 1 or arguments[1] == run, command
 
 

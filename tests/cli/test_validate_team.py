@@ -314,3 +314,40 @@ async def test_documents_that_are_too_large_as_json_are_named_by_both(starter: S
         assert ended.code == 2
         assert "the run's start input has 2,0" in ended.out + ended.err
         assert "Temporal takes 2,000,000" in ended.out + ended.err
+
+
+async def test_of_very_many_problems_the_first_are_printed_and_how_to_see_all(
+    alone: Starter,
+) -> None:
+    task = "  - {{id: t{}, agent: editor, ask: Read., colour: red}}\n"
+    tasks = "".join(map(task.format, range(150)))
+    path = alone.team(f"{TEAM.partition('tasks:')[0]}tasks:\n{tasks}result: t1\nmax_tasks: 150\n")
+    ended = await alone("validate", path)
+    assert (ended.code, len(lines(ended.out))) == (2, 51)
+    assert lines(ended.out)[-1] == "and 100 more findings: --all prints all"
+    assert f"{path}: 150 errors" in ended.err
+    for option in ("--all", "--json"):
+        assert len(lines((await alone("validate", path, option)).out)) == 150
+    ended = await alone("start", path)
+    assert "error: 150 problems" in ended.err
+    assert "  and 100 more problems: `.venv/bin/python starter.py validate --all" in ended.err
+    assert len(lines(ended.err)) == 52
+
+
+async def test_an_address_is_repeated_without_its_secrets(alone: Starter) -> None:
+    hook = TEAM + "notify_url: https://me:S3CRET@example.com/S3CRET y\n"
+    ended = await alone("validate", alone.team(hook))
+    assert "notify_url: this is not an http:// or https:// URL" in ended.out
+    assert "S3CRET" not in ended.out
+    server = 'tool_servers: {crm: {url: "https://me:S3CRET@crm.example/mcp?key=S3CRET"}}\n'
+    remote = TEAM.replace(
+        "role: Researcher,", 'role: Researcher, run: {a2a: "https://me:S3CRET@a.example"},'
+    )
+    for text in (TEAM + server, remote):
+        ended = await alone("validate", alone.team(text))
+        assert ended.code == 2
+        assert "https://***@" in ended.out
+        assert "S3CRET" not in ended.out + ended.err
+    good = remote.replace("me:S3CRET@a.example", "a.example?token=S3CRET")
+    ended = await alone("validate", alone.team(good))
+    assert "a2a https://a.example?token=***" in ended.out, ended.out + ended.err

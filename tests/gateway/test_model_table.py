@@ -5,8 +5,9 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from durable_agent_team.gateway.gateway_settings import GatewaySettings
+from durable_agent_team.gateway.gateway_settings import GatewaySettings, describe_problems
 from durable_agent_team.gateway.models.answer_limits import longest_answer
 from durable_agent_team.gateway.models.model import Model
 from durable_agent_team.gateway.models.model_table import ModelTable
@@ -332,3 +333,32 @@ def test_a_key_in_the_wrong_place_is_not_repeated(tmp_path: Path, line: str) -> 
     with pytest.raises(PriceError, match=line.partition(" ")[0]) as wrong:
         table(OPENAI, file)
     assert key not in str(wrong.value)
+
+
+def test_a_password_in_an_address_is_a_secret_and_not_repeated(tmp_path: Path) -> None:
+    models = table({}, upstream_url="https://me:S3%2FCRET@upstream.example/v1")
+    assert models.secrets == ["S3/CRET"]
+    file = written(tmp_path, '[upstreams.ours]\nurl = "ftp://me:S3CRET@upstream.example"')
+    azure = {"AZURE_OPENAI_API_KEY": "k", "AZURE_OPENAI_ENDPOINT": "me:S3CRET@r"}
+    with_query = "https://upstream.example/v1?key=S3CRET"
+    for environment, models_file, url in (
+        ({}, file, "local"), (azure, None, "local"), ({}, None, with_query)
+    ):  # fmt: skip
+        with pytest.raises((PriceError, ValidationError)) as caught:
+            table(environment, models_file, url)
+        error = caught.value
+        text = describe_problems(error) if isinstance(error, ValidationError) else str(error)
+        assert "***" in text
+        assert "S3CRET" not in text
+
+
+def test_a_password_and_a_key_are_not_sent_in_one_header(tmp_path: Path) -> None:
+    """Each call would fail, as an error that nobody expects and that is tried again."""
+    url = "https://me:S3CRET@upstream.example/v1"
+    entry = f'[upstreams.ours]\nurl = "{url}"\nkey_env = "OUR_KEY"\n'
+    with pytest.raises(PriceError, match=r"ours has a user name .* OUR_KEY: both"):
+        table({"OUR_KEY": "sk-of-the-tests"}, written(tmp_path, entry))
+    with pytest.raises(PriceError, match=r"headers\.Authorization: both"):
+        table({}, written(tmp_path, f'{entry}headers = {{authorization = "Basic x"}}'))
+    table({"OUR_KEY": "k"}, written(tmp_path, f'{entry}auth = "x-api-key"'))
+    table({}, written(tmp_path, entry))

@@ -168,3 +168,15 @@ def test_a_log_line_cannot_be_forged(form: logging.Formatter) -> None:
     line = form.format(record)
     assert len(line.splitlines()) == 1
     assert line.isprintable()
+
+
+@pytest.mark.parametrize("form", [logs.JsonLines(), logs.TextLines()])
+def test_a_key_in_an_address_is_not_logged(form: logging.Formatter) -> None:
+    """As OpenTelemetry's exporters repeat it, where a collector takes its key in the query."""
+    found = record("Max retries exceeded with url: /v1/traces?api-key=S3CRET (Caused by …)")
+    try:
+        raise ValueError("cannot connect to https://me:S3CRET@collector")
+    except ValueError:
+        found.exc_info = sys.exc_info()
+    assert "S3CRET" not in form.format(found)
+    assert "api-key=***" in form.format(found)

@@ -184,6 +184,37 @@ def test_an_address_is_a_host_and_a_port(
     assert load(ClientSettings, tmp_path).temporal_address == address
 
 
+@pytest.mark.parametrize("name", ["ATXP_LLM_URL", "ATXP_API_URL"])
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ("https://me:S3CRET@gateway.example/v1", "user name or a password"),
+        ("https://gateway.example/v1?key=S3CRET", "a query"),
+        ("ftp://me:S3CRET@gateway.example/v1", "is not an http"),
+    ],
+)
+def test_a_secret_in_an_address_is_refused_and_not_repeated(
+    name: str, given: str, problem: str
+) -> None:
+    """The requests' own key takes the place of a password, and each path is added to the end."""
+    with pytest.raises(SettingsError) as caught:
+        made_of({name: given}, ClientSettings)
+    assert problem in str(caught.value)
+    assert "***" in str(caught.value)
+    assert "S3CRET" not in str(caught.value)
+
+
+def test_no_setting_that_is_an_address_is_repeated_with_its_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wrong = {"TEMPORAL_ADDRESS": "me:S3CRET@host:1", "EXTERNAL_STORAGE": "s4://me:S3CRET@bucket"}
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "me:S3CRET@collector:4318")
+    with pytest.raises(SettingsError) as caught:
+        made_of(wrong, ClientSettings)
+    assert len(caught.value.problems) == 3
+    assert "S3CRET" not in str(caught.value)
+
+
 def test_no_secret_in_a_repr(tmp_path: Path) -> None:
     stack_up(tmp_path)
     text = repr(load(WorkerSettings, tmp_path))

@@ -3,6 +3,7 @@
 import re
 import shlex
 from contextlib import suppress
+from datetime import datetime
 
 from durable_agent_team.cli.command_group import command_group
 
@@ -38,3 +39,10 @@ def parsed(command: str) -> list[str]:
         assert name is not None
         with found.make_context(name, rest, parent=context):
             return arguments
+
+
+def without_since(words: list[str]) -> list[str]:
+    """A command of something that waits, without the time since when, which it must have."""
+    at = words.index("--since")
+    assert datetime.fromisoformat(words[at + 1]).tzinfo is not None
+    return [*words[:at], *words[at + 2 :]]

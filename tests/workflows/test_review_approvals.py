@@ -46,7 +46,7 @@ async def test_it_is_shown_in_full_and_the_plan_stays_without_a_yes(client: Clie
         assert isinstance(found.content, str)
         assert json.loads(found.content) == CHANGES
         assert found.what == "adds review1-1"
-        assert now.waiting[0].command.endswith(" review")
+        assert " review --since " in now.waiting[0].command
         await decide(handle, approved=False)
         report: RunReport = await handle.result()
         assert "a person rejected review 1" in str((await state(handle)).refusals)

@@ -231,7 +231,7 @@ async def test_another_refusal_parks_with_the_message_of_the_server(
         (waiting,) = (await until(handle, parked)).waiting
         assert waiting.type == kind
         assert "prove that you are human" in waiting.reason
-        assert waiting.command == f"{STARTER} retry {handle.id} b"
+        assert waiting.command.startswith(f"{STARTER} retry {handle.id} b --since ")
         assert (await spend(handle)).agents[1].status is not AgentStatus.EXHAUSTED
         await handle.execute_update("retry_task", {"task": "b"})
         assert (await handle.result()).status is RunStatus.COMPLETED
@@ -410,7 +410,7 @@ async def test_a_worker_with_another_sealing_key_fails_no_task(client: Client, p
     async with started(client, world, {"team": two_tasks(agent)}) as handle:
         (waiting,) = (await until(handle, parked)).waiting
         assert (waiting.subject, waiting.type) == ("b", "SealingKeyMismatch")
-        assert waiting.command == f"{STARTER} retry {handle.id} b"
+        assert waiting.command.startswith(f"{STARTER} retry {handle.id} b --since ")
         assert len([call for call in world.calls if call.task == "b"]) == 3
         wrong = False
         await handle.execute_update("retry_task", {"task": "b"})

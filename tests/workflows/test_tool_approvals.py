@@ -54,7 +54,7 @@ async def test_it_is_shown_in_full_and_made_once_it_is_approved(client: Client) 
         state = await waits(handle, "work:1.1")
         assert state.tasks[0].status is TaskStatus.PARKED
         assert '{"amount": 5}' in state.waiting[0].reason
-        assert state.waiting[0].command.endswith("work:1.1")
+        assert " work:1.1 --since " in state.waiting[0].command
         shown = await pending(handle)
         assert (shown.kind, shown.agent, shown.task) == (ApprovalKind.TOOL, "clerk", "work")
         assert json.loads(str(shown.content)) == {"amount": 5}
@@ -160,7 +160,7 @@ async def test_who_comes_second_learns_who_decided(client: Client) -> None:
     changed["tasks"] = [*changed["tasks"], *more]
     async with started(client, world, {"team": changed}) as handle:
         await waits(handle, "work:1.1", "other")
-        approve = f"approve {handle.id} work:1.1`"
+        approve = f"approve {handle.id} work:1.1 --since "
         yes = {"subject": "work:1.1", "approved": True}
         assert approve in await refusal(handle, {**yes, "subject": "work"})
         assert f"state {handle.id}` has" in await refusal(handle, {**yes, "subject": "nothing"})
@@ -173,7 +173,7 @@ async def test_who_comes_second_learns_who_decided(client: Client) -> None:
         ):
             told = await refusal(handle, payload, name)
             assert "work:1.1 waits for approval" in told
-            assert told.endswith(approve)
+            assert approve in told
         await handle.execute_update("approve", {**yes, "by": "ann@desk"})
         second = await refusal(handle, {**yes, "approved": False, "note": "no"})
         assert "any more: approved by ann@desk at 20" in second

@@ -107,7 +107,7 @@ async def test_what_may_have_run_parks_and_is_retried_with_the_same_key(client: 
         assert state.tasks[0].status is TaskStatus.PARKED
         (waiting,) = state.waiting
         assert waiting.type == ErrorType.EFFECT_UNKNOWN
-        assert waiting.command.endswith("work:1.1 DECISION")
+        assert "work:1.1 DECISION --since " in waiting.command
         assert "shop:refund may have run" in waiting.reason
         assert len(world.orders) == 1
         await answer(handle, "retry")
@@ -116,6 +116,44 @@ async def test_what_may_have_run_parks_and_is_retried_with_the_same_key(client: 
     assert first.key == second.key
     assert (first.again, second.again) == (False, True)
     assert report.outcomes[0].output == "refunded in attempt 2"
+
+
+async def test_an_answer_that_is_pasted_late_is_no_answer_to_what_waits_by_then(
+    client: Client,
+) -> None:
+    """The tool could not be called, and `retry` was right. Then it may have run: the same words
+    would run it twice."""
+    attempts: list[str] = []
+
+    async def tool(order: ToolOrder) -> str:
+        attempts.append(order.key)
+        if len(attempts) == 1:
+            failure, kind = ToolFailure(sent=False), ErrorType.TOOL_UNAVAILABLE
+            raise ApplicationError("no such server", failure, type=kind, non_retryable=True)
+        activity.heartbeat("sent")
+        await asyncio.sleep(60)
+        return "refunded"
+
+    world = ToolWorld(once(("refund", {"amount": 5})), tool)
+    async with started(client, world, {"team": tool_team()}) as handle:
+        (first,) = (await waits(handle, "work:1.1")).waiting
+        assert "work:1.1 retry --since " in first.command
+        since = first.since.isoformat()
+        await answer(handle, "retry", since=since)
+        while (now := await state(handle)).waiting in ((), (first,)):
+            await asyncio.sleep(0.05)
+        (second,) = now.waiting
+        assert second.type == ErrorType.EFFECT_UNKNOWN
+        with pytest.raises(WorkflowUpdateFailedError) as refused:
+            await answer(handle, "retry", since=since)
+        assert "it waits since " in str(refused.value.cause)
+        late = {"kind": "answer", "task": "work:1.1", "decision": "retry", "since": since}
+        await handle.signal("adjust", late)
+        assert len((await state(handle)).waiting) == 1
+        assert len(attempts) == 2
+        await answer(handle, "skip", since=second.since.isoformat())
+        await handle.result()
+    assert len(attempts) == 2
 
 
 async def test_skip_goes_on_without_a_result_and_result_with_the_persons(client: Client) -> None:

@@ -75,6 +75,13 @@ class Limits:
                 f"amount_usd = {transfer.amount_usd}: {transfer.from_agent} has only"
                 f" {source.remaining_usd} USD left"
             )
+        limits = sum((each.budget_usd for each in self._progress.accounts.values()), Decimal(0))
+        if transfer.max_total_usd is not None and limits > transfer.max_total_usd:
+            raise refused(
+                f"amount_usd = {transfer.amount_usd}: all limits come to {limits} USD, above"
+                f" max_total_usd, {transfer.max_total_usd} USD, up to which this sender may decide"
+                " (ask an operator)"
+            )
 
     async def adjust(self, change: AdjustBudget) -> BudgetAdjusted:
         """Sets a new limit, at the provider first. Raises ApplicationError."""

@@ -13,8 +13,9 @@ from temporalio import workflow
 
 from durable_agent_team.contracts.approvals import MAX_WHAT, TIME_LIMIT, ApprovalKind, Decision
 from durable_agent_team.contracts.arguments_check import ArgumentsCheck
+from durable_agent_team.contracts.base import exact_time
 from durable_agent_team.contracts.bounded_text import cut
-from durable_agent_team.contracts.control import Approve
+from durable_agent_team.contracts.control import Approve, OfWaiting
 from durable_agent_team.contracts.names import STARTER
 from durable_agent_team.contracts.run import RunStatus, Waiting
 from durable_agent_team.contracts.text_ref import Text
@@ -25,6 +26,7 @@ from workflows.people.decisions import UNDER_WAY, UnderWay, note_decision, time_
 from workflows.people.notifier import Notifier
 from workflows.state.open_approval import OpenApproval
 from workflows.state.progress import Progress
+from workflows.state.waiting_list import answering_command
 
 
 @dataclass(frozen=True)
@@ -188,7 +190,7 @@ class Approval:
         return Waiting(
             subject=subject,
             reason=cut(reason, 1_000),
-            command=shell_command(STARTER, "approve", self._progress.workflow_id, subject),
+            command=answering_command("approve", self._progress.workflow_id, subject, since=since),
             since=since,
             **more,
         )
@@ -211,6 +213,7 @@ class Approval:
                 f"sha256 = {answer.sha256}: what waits now has {found.sha256}; look at it again"
                 " (`approvals`)"
             )
+        check_since(self._progress, subject, answer)
         if answer.arguments is not None:
             _check_arguments(answer, found)
 
@@ -272,6 +275,25 @@ def _check_arguments(answer: Approve, found: OpenApproval | None) -> None:
         raise refused("arguments: they go with an approval, and this is a rejection")
     if parsed_arguments(answer.arguments or "") is None:
         raise refused("arguments: a JSON object is expected")
+
+
+def check_since(progress: Progress, subject: str, command: OfWaiting) -> None:
+    """Raises ApplicationError where the command is for what does not wait any more."""
+    if command.since is None:
+        return
+    waiting = progress.waiting.get(subject)
+    if waiting is not None and waiting.since == command.since:
+        return
+    if waiting is None:
+        now = progress.tasks.schedule.status.get(subject) or "nothing of this name waits"
+    else:
+        now = f"it waits since {exact_time(waiting.since)}: {waiting.reason}"
+    state = shell_command(STARTER, "state", progress.workflow_id)
+    raise refused(
+        f"since = {exact_time(command.since)}: what waited then as {subject!r} does not wait any"
+        f" more, and nothing was changed (now: {now}; `{state}` shows all of it; without `since`"
+        " the command is for what is there now)"
+    )
 
 
 MAX_NAMED = 20

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
@@ -19,7 +19,7 @@ from workflows.people.notifier import Notifier
 from workflows.state.agent_account import AgentAccount
 from workflows.state.progress import Progress
 from workflows.state.unpaid import UnpaidUpstream
-from workflows.state.waiting_list import budget_command
+from workflows.state.waiting_list import answering_command, budget_command
 from workflows.task_exceptions import TaskFailed, TaskSkipped
 
 REPEATED_BY_WORD = "limits-are-not-woken-by-money"
@@ -189,7 +189,7 @@ class Parking:
             required_usd=failure.required_usd,
             remaining_usd=failure.remaining_usd,
             command=wake_command(
-                self._progress.workflow_id, subject, account, failure, is_tool=is_tool
+                self._progress.workflow_id, subject, account, failure, now, is_tool=is_tool
             ),
             since=now,
             until=now + timedelta(seconds=caller.park_timeout_seconds),
@@ -223,7 +223,13 @@ def _timed_out(caller: Caller, failure: Failure) -> Exception:
 
 
 def wake_command(
-    run: str, subject: str, account: AgentAccount, failure: Failure, *, is_tool: bool = False
+    run: str,
+    subject: str,
+    account: AgentAccount,
+    failure: Failure,
+    since: datetime,
+    *,
+    is_tool: bool = False,
 ) -> str:
     """The command that wakes a parked call: a higher limit where money is missing, `resume` where
     the operator has to pay the upstream, an answer where a program asks or a tool cannot be called,
@@ -236,9 +242,9 @@ def wake_command(
         enough = account.budget_usd + max(missing, Decimal(0))
         return budget_command(run, account.agent, enough)
     if failure.type == ErrorType.EFFECT_UNKNOWN:
-        return shell_command(STARTER, "answer", run, subject, "DECISION")
+        return answering_command("answer", run, subject, "DECISION", since=since)
     if is_tool:
-        return shell_command(STARTER, "answer", run, subject, "retry")
+        return answering_command("answer", run, subject, "retry", since=since)
     if failure.type == ErrorType.INPUT_REQUIRED:
-        return shell_command(STARTER, "answer", run, subject, "result", "YOUR ANSWER")
-    return shell_command(STARTER, "retry", run, subject)
+        return answering_command("answer", run, subject, "result", "YOUR ANSWER", since=since)
+    return answering_command("retry", run, subject, since=since)

@@ -10,6 +10,7 @@ from decimal import Decimal
 from itertools import islice
 
 from durable_agent_team.contracts.approvals import ApprovalKind, Decided
+from durable_agent_team.contracts.base import exact_time
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.plan import Plan
 from durable_agent_team.contracts.run import OpenToolCall, Waiting
@@ -192,6 +193,8 @@ def _here(waiting: Waiting) -> str:
         update, payload = "answer", {"task": waiting.subject, "decision": "retry"}
     else:
         update, payload = "retry_task", {"task": waiting.subject}
+    if update != "adjust_budget":
+        payload["since"] = exact_time(waiting.since)
     return f", or here: Send an Update, `{update}`, with {markdown_code(json.dumps(payload))}"
 
 

@@ -1,8 +1,10 @@
 """What waits for a person, as `state` and the UI show it, and which agents are parked."""
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from decimal import Decimal
 
+from durable_agent_team.contracts.base import exact_time
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.names import STARTER
 from durable_agent_team.contracts.run import Waiting
@@ -31,6 +33,12 @@ def waiting_list(progress: Progress, shown: int) -> list[Waiting]:
 def budget_command(run: str, agent: str, budget_usd: Decimal) -> str:
     """The command that gives an agent this limit."""
     return shell_command(STARTER, "budget", run, agent, f"{budget_usd:f}")
+
+
+def answering_command(command: str, run: str, *arguments: str, since: datetime) -> str:
+    """A command for what has waited since then, and for nothing that waits later."""
+    only = ["--since", exact_time(since)]
+    return shell_command(STARTER, command, run, *arguments, last=only)
 
 
 def statuses(progress: Progress) -> Mapping[str, AgentStatus]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from durable_agent_team.cli.arguments import Json, Run
+from durable_agent_team.cli.arguments import Json, Run, Since
 from durable_agent_team.cli.command_client import with_run
 from durable_agent_team.cli.control_message import build_message
 from durable_agent_team.cli.exit_codes import CommandError, ExitCode
@@ -48,6 +48,7 @@ def answer(
         str | None,
         typer.Option("--effect", help="Which effect; by default, the one that the task waits for."),
     ] = None,
+    since: Since = None,
     json: Json = False,
 ) -> int:
     """Answer a program or a tool that waits for a person. The work then continues.
@@ -61,14 +62,22 @@ def answer(
     if decision not in DECISIONS:
         problem = f"DECISION = {decision}: this is not one of the choices"
         raise CommandError(ExitCode.INVALID_INPUT, f"{problem} ({', '.join(DECISIONS)})")
-    given: dict[str, Any] = {"result": _result(decision, text, file), "effect": effect}
+    given: dict[str, Any] = {
+        "result": _result(decision, text, file), "effect": effect, "since": since
+    }  # fmt: skip
     given = {name: value for name, value in given.items() if value is not None}
-    names = {"task": "TASK", "decision": "DECISION", "result": "TEXT", "effect": "--effect"}
+    names = {
+        "task": "TASK",
+        "decision": "DECISION",
+        "result": "TEXT",
+        "effect": "--effect",
+        "since": "--since",
+    }
     message = build_message(AnswerTask, names, task=task, decision=decision, **given)
     answered: TaskAnswer = with_run(
         run,
         lambda handle: handle.answer(
-            message.task, message.decision, message.result, message.effect
+            message.task, message.decision, message.result, message.effect, since=message.since
         ),
     )
     then = "its agent continues" if ":" in answered.task else "it runs again"

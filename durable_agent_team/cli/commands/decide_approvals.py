@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from durable_agent_team.cli.arguments import Json, Run
+from durable_agent_team.cli.arguments import Json, Run, Since
 from durable_agent_team.cli.command_client import with_run
 from durable_agent_team.cli.control_message import build_message
 from durable_agent_team.cli.exit_codes import CommandError, ExitCode
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from durable_agent_team.contracts.run import RunState
 
 app = typer.Typer(rich_markup_mode=None)
-NAMES = {"subject": "SUBJECT", "note": "--note", "arguments": "FILE", "sha256": "--sha256"}
+NAMES = {
+    "subject": "SUBJECT", "note": "--note", "arguments": "FILE", "sha256": "--sha256",
+    "since": "--since",
+}  # fmt: skip
 
 Subject = Annotated[
     str,
@@ -50,6 +53,7 @@ def approve(
     ] = False,
     note: Annotated[str, typer.Option("--note", help="Why; an agent reads it.")] = "",
     sha256: Sha256 = None,
+    since: Since = None,
     json: Json = False,
 ) -> int:
     """Approve what waits for a person; it continues. An approval counts once.
@@ -58,7 +62,9 @@ def approve(
     """
     if subject is None:
         return _print_plan(run, json=json, answers=no or bool(note))
-    return _decide(run, subject, approved=not no, note=note, sha256=sha256, json=json)
+    return _decide(
+        run, subject, approved=not no, note=note, only={"sha256": sha256, "since": since}, json=json
+    )
 
 
 @app.command()
@@ -69,6 +75,7 @@ def reject(
         str, typer.Option("--note", help="Why; the agent gets it as the result of its call.")
     ],
     sha256: Sha256 = None,
+    since: Since = None,
     json: Json = False,
 ) -> int:
     """Reject what waits for a person. An agent gets the note instead of its tool's result.
@@ -79,7 +86,9 @@ def reject(
     if not note.strip():
         problem = "--note: is empty (say why: the agent gets it as the result of its call)"
         raise CommandError(ExitCode.INVALID_INPUT, problem)
-    return _decide(run, subject, approved=False, note=note, sha256=sha256, json=json)
+    return _decide(
+        run, subject, approved=False, note=note, only={"sha256": sha256, "since": since}, json=json
+    )
 
 
 @app.command()
@@ -90,16 +99,19 @@ def edit(
         Path, typer.Argument(metavar="FILE", help="The arguments to run it with: a JSON object.")
     ],
     note: Annotated[str, typer.Option("--note", help="Why; it is kept with the call.")] = "",
+    since: Since = None,
     json: Json = False,
 ) -> int:
     """Approve a call of a tool with other arguments. Its agent gets the result."""
     from durable_agent_team.contracts.control import Approve
 
     arguments = _arguments(file)
-    message = build_message(
-        Approve, NAMES, subject=subject, approved=True, note=note, arguments=arguments
+    given = {"note": note, "arguments": arguments, "since": since}
+    message = build_message(Approve, NAMES, subject=subject, approved=True, **given)
+    answer = with_run(
+        run,
+        lambda handle: handle.edit(message.subject, arguments, message.note, since=message.since),
     )
-    answer = with_run(run, lambda handle: handle.edit(message.subject, arguments, message.note))
     return print_answer(answer, f"{answer.subject}: approved with the arguments of {file}", json)
 
 
@@ -148,16 +160,19 @@ def _in_full(run: str, found: "PendingApproval") -> list[str]:
 
 
 def _decide(
-    run: str, subject: str, *, approved: bool, note: str, sha256: str | None, json: bool
+    run: str, subject: str, *, approved: bool, note: str, only: dict[str, str | None], json: bool
 ) -> int:
+    """`only` says which one of this name: its `sha256`, or `since` when it waits."""
     from durable_agent_team.cli.ui.approval_text import AFTER_NO, kind_of
     from durable_agent_team.contracts.approvals import ApprovalKind
     from durable_agent_team.contracts.control import Approve
 
-    given = {} if sha256 is None else {"sha256": sha256}
-    message = build_message(Approve, NAMES, subject=subject, approved=approved, note=note, **given)
+    message = build_message(Approve, NAMES, subject=subject, approved=approved, note=note, **only)
     answer = with_run(
-        run, lambda handle: handle.approve(message.subject, approved, note, sha256=sha256)
+        run,
+        lambda handle: handle.approve(
+            message.subject, approved, note, sha256=message.sha256, since=message.since
+        ),
     )
     kind = kind_of(answer.subject)
     outcome = "approved; the run continues" if kind is ApprovalKind.PLAN else "approved"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from durable_agent_team.cli.arguments import Agent, Json, Run, Task
+from durable_agent_team.cli.arguments import Agent, Json, Run, Since, Task
 from durable_agent_team.cli.command_client import with_run
 from durable_agent_team.cli.control_message import build_message, parse_amount
 from durable_agent_team.cli.output import print_answer, usd
@@ -78,15 +78,16 @@ def transfer(
 
 
 @app.command()
-def retry(run: Run, task: Task, json: Json = False) -> int:
+def retry(run: Run, task: Task, since: Since = None, json: Json = False) -> int:
     """Wake a parked task, or redo one that has failed or is done. The run must be open.
 
     With a task that is done, everything behind it is done again, at its own price.
     """
     from durable_agent_team.contracts.control import TaskCommand
 
-    message = build_message(TaskCommand, {"task": "TASK"}, task=task)
-    answer = with_run(run, lambda handle: handle.retry_task(message.task))
+    names = {"task": "TASK", "since": "--since"}
+    message = build_message(TaskCommand, names, task=task, since=since)
+    answer = with_run(run, lambda handle: handle.retry_task(message.task, since=message.since))
     return print_answer(answer, _retried(answer), json)
 
 

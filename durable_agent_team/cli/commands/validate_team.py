@@ -16,7 +16,10 @@ def validate(
     team: TeamFile,
     goal: Goal = None,
     input: Inputs = None,
-    json: Annotated[bool, typer.Option("--json", help="JSON Lines: one finding a line.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="JSON Lines: one finding a line, all of them.")
+    ] = False,
+    all: Annotated[bool, typer.Option("--all", help="Print more than the first 50.")] = False,
 ) -> int:
     """Check a team file: every error at once.
 
@@ -29,7 +32,7 @@ def validate(
         look_up_provider,
         named_models,
     )
-    from durable_agent_team.cli.request_file import parse_inputs
+    from durable_agent_team.cli.request_file import MAX_SHOWN, parse_inputs
     from durable_agent_team.cli.team_findings import (
         check_team,
         finding_text,
@@ -37,15 +40,18 @@ def validate(
         routes_text,
         valid_text,
     )
-    from durable_agent_team.rules.counts import counted
+    from durable_agent_team.rules.counts import counted, more
 
     parse_inputs(input or [])  # before the provider is called
     found = check_team(team, goal, input or [], look_up_provider(named_models(team)), has_store())
-    for each in found.findings:
+    shown = found.findings if json or all else found.findings[:MAX_SHOWN]
+    for each in shown:
         if json:
             print_json(each)
         else:
             print_line(finding_text(each))
+    if left_out := len(found.findings) - len(shown):
+        print_line(f"and {more(left_out, 'finding', 'findings')}: --all prints all")
     if found.default_model_unknown:
         print_note("note: agents without `model` get the worker's DEFAULT_MODEL, unknown here")
     wrong = sum(each.level == "error" for each in found.findings)

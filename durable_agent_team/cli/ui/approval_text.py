@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from durable_agent_team.cli.json_layout import laid_out
 from durable_agent_team.cli.output import flat, usd
 from durable_agent_team.contracts.approvals import ApprovalKind, PendingApproval
+from durable_agent_team.contracts.base import exact_time
 from durable_agent_team.contracts.bounded_text import cut
 from durable_agent_team.contracts.text_ref import TextRef
 from durable_agent_team.process.called_program import starter_command
@@ -105,20 +106,13 @@ def _all_of(run: str, pending: PendingApproval) -> str:
 
 
 def _answers(run: str, pending: PendingApproval) -> Iterator[str]:
-    subject = pending.subject
-    yield from _field("yes", starter_command("approve", run, subject))
-    yield from _field("no", _rejecting(run, subject))
+    subject, only = pending.subject, ["--since", exact_time(pending.since)]
+    yield from _field("yes", starter_command("approve", run, subject, last=only))
+    why = starter_command("reject", run, subject, last=[*only, "--note", "WHY"])
+    yield from _field("no", why)
     yield from _field("", f"({AFTER_NO[pending.kind]})")
     if pending.kind is ApprovalKind.TOOL:
-        yield from _field("change", starter_command("edit", run, subject, "FILE"))
-
-
-def _rejecting(run: str, subject: str) -> str:
-    """The note stands last, where it is easy to edit, unless an id looks like an option."""
-    plain = starter_command("reject", run, subject)
-    if " -- " in plain:
-        return starter_command("reject", run, subject, options=["--note", "WHY"])
-    return f"{plain} --note WHY"
+        yield from _field("change", starter_command("edit", run, subject, "FILE", last=only))
 
 
 def _field(name: str, text: str) -> Iterator[str]:

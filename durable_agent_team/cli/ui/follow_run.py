@@ -111,11 +111,11 @@ class NewApprovals:
         return "\n".join(["", "\n\n".join(parts), ""]) if parts else ""
 
     async def _waiting_plan(self, state: RunState) -> str:
-        subject = waits_for_approval(state)
-        plan = await self._run.plan() if subject is not None else None
-        if subject is None or plan is None:
+        waiting = waits_for_approval(state)
+        plan = await self._run.plan() if waiting is not None else None
+        if waiting is None or plan is None:
             return ""
-        return "\n".join([plan_text(plan, MOST_TASKS), "", *plan_answers(self._run.id, subject)])
+        return "\n".join([plan_text(plan, MOST_TASKS), "", *plan_answers(self._run.id, waiting)])
 
 
 async def _live(run: RunHandle) -> RunReport:

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from durable_agent_team.cli.output import usd
+from durable_agent_team.contracts.base import exact_time
 from durable_agent_team.contracts.plan_in_full import PlanInFull, TaskInFull
-from durable_agent_team.contracts.run import RunState, RunStatus
+from durable_agent_team.contracts.run import RunState, RunStatus, Waiting
 from durable_agent_team.contracts.team import Checks
 from durable_agent_team.process.called_program import starter_command
 from durable_agent_team.rules.counts import counted, more
@@ -15,11 +16,11 @@ SHORT_SCHEMA = 90
 """Characters of a schema that is on one line."""
 
 
-def waits_for_approval(state: RunState) -> str | None:
-    """The subject that an approval answers. None where nothing waits for one."""
+def waits_for_approval(state: RunState) -> Waiting | None:
+    """What an approval answers. None where nothing waits for one."""
     if state.status is not RunStatus.APPROVAL or not state.waiting:
         return None
-    return state.waiting[0].subject
+    return state.waiting[0]
 
 
 def plan_text(plan: PlanInFull, most: int | None = None) -> str:
@@ -43,11 +44,12 @@ def plan_text(plan: PlanInFull, most: int | None = None) -> str:
     return "\n".join(lines)
 
 
-def plan_answers(run: str, subject: str) -> list[str]:
+def plan_answers(run: str, waiting: Waiting) -> list[str]:
     """The commands of a yes and of a no."""
+    only = ["--since", exact_time(waiting.since)]
     return [
-        f"yes     {starter_command('approve', run, subject)}",
-        f"no      {starter_command('approve', run, subject, options=['--no'])}",
+        f"yes     {starter_command('approve', run, waiting.subject, last=only)}",
+        f"no      {starter_command('approve', run, waiting.subject, options=['--no'], last=only)}",
     ]
 
 

@@ -17,6 +17,7 @@ from durable_agent_team.contracts.call import Source, Usage
 from durable_agent_team.contracts.conversation_view import ToolCallView, TurnView
 from durable_agent_team.contracts.ledger import Charge, Ledger
 from durable_agent_team.contracts.team import Checks
+from durable_agent_team.providers.url_secrets import without_url_secrets
 from durable_agent_team.rules.counts import counted
 from durable_agent_team.rules.programs import place_of
 
@@ -152,7 +153,7 @@ def _of_program(
     if program is None:
         return {}
     return {
-        "program": place_of(program.run),
+        "program": without_url_secrets(place_of(program.run)),
         "scope": program.scope,
         "execution": program.execution,
         "model_calls": model_calls(call, record, charges.get(call.key, ())),

@@ -87,8 +87,9 @@ class ModelTable:
 
     @property
     def secrets(self) -> list[str]:
-        """The upstreams' keys, so that they can be removed from logs and errors."""
-        return [each.key for each in self.upstreams.values() if each.key]
+        """The upstreams' keys and passwords, so that they can be removed from logs and errors."""
+        found = ((each.key, each.password) for each in self.upstreams.values())
+        return [secret for each in found for secret in each if secret]
 
     def check(self) -> None:
         """Raises PriceError with every entry of the models file that cannot be priced."""

@@ -18,6 +18,7 @@ from durable_agent_team.gateway.models.presets import presets
 from durable_agent_team.gateway.models.price import Price
 from durable_agent_team.gateway.models.price_file import MAX_LINE, PriceError, read_bounded
 from durable_agent_team.gateway.models.upstream_entry import UpstreamEntry
+from durable_agent_team.providers.url_secrets import without_url_secrets
 
 SECTIONS = ("upstreams", "models")
 MAY_HOLD_KEYS = frozenset({"key_env", "headers", "query"})
@@ -174,5 +175,6 @@ def _problems(place: str, error: Exception, kind: type[BaseModel]) -> Iterator[s
             yield f"{place} {key}: this key is not known (known: {', '.join(sorted(names))})"
         else:
             message = each["msg"].removeprefix("Value error, ")
-            shown = "" if key.partition(".")[0] in MAY_HOLD_KEYS else f" = {each['input']!r}"
+            value = without_url_secrets(repr(each["input"]))
+            shown = "" if key.partition(".")[0] in MAY_HOLD_KEYS else f" = {value}"
             yield f"{place} {key}{shown}: {message}"

@@ -3,11 +3,13 @@
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
 
 from durable_agent_team.gateway.models.models_file import ModelsFile
 from durable_agent_team.gateway.models.presets import preset_of_url, presets
 from durable_agent_team.gateway.models.price_file import PriceError
 from durable_agent_team.gateway.models.upstream_entry import UpstreamEntry, check_url
+from durable_agent_team.providers.url_secrets import without_url_secrets
 
 BUNDLED = "local"
 DEFAULT = "default"
@@ -25,6 +27,22 @@ class NamedUpstream:
     url: str = ""
     key: str = ""
     missing: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises PriceError where each call would need two values of one header."""
+        has_header = "authorization" in map(str.lower, self.entry.headers)
+        if self.password and (has_header or (self.key and self.entry.auth == "bearer")):
+            raise PriceError(
+                f"The upstream {self.name} has a user name or a password in its URL, and"
+                f" {'headers.Authorization' if has_header else self.entry.key_env}: both are sent"
+                " as Authorization. Leave one of them out."
+            )
+
+    @property
+    def password(self) -> str:
+        """What its URL contains for HTTP's basic authentication."""
+        info = urlsplit(self.url).netloc.rpartition("@")[0]
+        return unquote(info.partition(":")[2] or info)
 
     @classmethod
     def of(cls, name: str, entry: UpstreamEntry, environment: Mapping[str, str]) -> "NamedUpstream":
@@ -49,7 +67,7 @@ def _url(variable: str, text: str) -> str:
     try:
         return check_url(text)
     except ValueError as error:
-        raise PriceError(f"{variable} = {text!r}: {error}.") from None
+        raise PriceError(f"{variable} = {without_url_secrets(text)!r}: {error}.") from None
 
 
 def bundled_model_installed() -> bool:

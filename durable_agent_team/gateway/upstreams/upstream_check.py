@@ -21,6 +21,7 @@ from durable_agent_team.gateway.upstreams.bounded_body import (
     read_body,
 )
 from durable_agent_team.gateway.upstreams.upstream_client import UpstreamClient
+from durable_agent_team.providers.url_secrets import without_url_secrets
 
 CHECK_SECONDS: Final = 5.0
 MAX_ERROR_BYTES: Final = 64 * 1024
@@ -117,8 +118,4 @@ def _judged(upstream: NamedUpstream, status: int, words: str) -> UpstreamCheck:
 
 
 def _shown_url(upstream: NamedUpstream) -> str:
-    """Without a password and without a query, which may hold keys."""
-    url = httpx.URL(upstream.url)
-    port = f":{url.port}" if url.port else ""
-    host = f"[{url.host}]" if ":" in url.host else url.host
-    return f"{url.scheme}://{host}{port}{url.path.rstrip('/')}{upstream.entry.check_path}"
+    return without_url_secrets(upstream.url.rstrip("/")) + upstream.entry.check_path

@@ -1,0 +1,44 @@
+"""A process that may open only a few files, or has no memory, says so, without a trace."""
+
+import subprocess
+import sys
+
+import pytest
+
+from durable_agent_team.process.project_root import PROJECT_ROOT
+
+PROGRAMS = {
+    "starter": "starter.py list",
+    "worker": "worker.py",
+    "gateway": "-m durable_agent_team.gateway",
+}
+
+
+@pytest.mark.parametrize("files", [8, 10, 63])
+@pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
+def test_too_few_files_are_named(program: str, files: int) -> None:
+    """Libraries fail there with a panic, or with an attribute that is missing."""
+    ended = starved(f"ulimit -n {files}", program)
+    assert ended.returncode == 2, ended.stderr
+    assert f"may open only {files} files" in ended.stderr
+    assert "ulimit -n" in ended.stderr or "limit of the system" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_command_without_memory_is_no_bug_of_the_command() -> None:
+    ended = starved("ulimit -v 100000", PROGRAMS["starter"])
+    assert ended.returncode == 2, ended.stderr
+    assert "no memory left" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def starved(limit: str, program: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-c", f"{limit}; exec {sys.executable} {program}"],
+        env={"TEMPORAL_ADDRESS": "127.0.0.1:9", "ATXP_LLM_URL": "http://127.0.0.1:9/v1"},
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
