@@ -60,6 +60,8 @@ GATEWAY_LIMIT_CODES = {"upstream_timeout", "upstream_too_long", "limit_reached"}
 OPERATOR_STATUSES = (401, 403, *range(300, 400))
 """With these an upstream refuses the gateway's operator, not the agent; a redirect says that it is
 elsewhere."""
+FORMAT_CODE = "upstream_format"
+"""Our gateway's code for an upstream that answers in another API's format: its URL is wrong."""
 COUNTED_CODES = {
     "upstream_broke_off",
     "upstream_timeout",
@@ -102,7 +104,7 @@ def _refusal_type(refused: ProviderRefused) -> ErrorType:
         return _payment_type(refused)
     if _wants_operators_money(refused):
         return ErrorType.UPSTREAM_OUT_OF_FUNDS
-    if _upstream_status(refused) in OPERATOR_STATUSES:
+    if refused.code == FORMAT_CODE or _upstream_status(refused) in OPERATOR_STATUSES:
         return ErrorType.UPSTREAM_REFUSED
     if refused.status == 409 and "idempotency_conflict" in words:
         return ErrorType.KEY_CONFLICT

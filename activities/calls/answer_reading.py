@@ -7,6 +7,7 @@ from durable_agent_team.atxp.chat_client import Completion
 from durable_agent_team.contracts.call import MAX_REFUSAL
 from durable_agent_team.providers.finish_reasons import Ending, ending_of, says_nothing
 from durable_agent_team.rules import model_json
+from durable_agent_team.rules.safe_text import is_blank
 
 NO_WORDS = "the model gave no reason"
 
@@ -30,9 +31,9 @@ def read(done: Completion, max_tokens: int, *, wants_json: bool = False) -> Read
     split = without_thinking(_storable(done.text))
     thinking = "\n\n".join(each for each in (_storable(done.thinking), split.thinking) if each)
     answer = split.answer
-    if wants_json and not answer.strip() and _is_misplaced(done, thinking):
+    if wants_json and is_blank(answer) and _is_misplaced(done, thinking):
         answer, thinking = thinking, ""
-    ending = _ending(done, max_tokens, has_answer=bool(answer.strip()))
+    ending = _ending(done, max_tokens, has_answer=not is_blank(answer))
     refusal = _storable(done.refusal).strip()
     if ending is Ending.REFUSAL and not refusal:
         refusal = answer.strip() or NO_WORDS
@@ -83,7 +84,7 @@ def _cut_off(
 def _at_the_limit(done: Completion, max_tokens: int, answer: str, thinking: str) -> str:
     thought = done.usage.reasoning_tokens
     used = max(done.usage.completion_tokens or max_tokens, thought)
-    if answer.strip():
+    if not is_blank(answer):
         share = f", of which {thought} went into thinking" if thought else ""
         return f"The answer was cut off at {used} tokens{share}."
     if thought or thinking:

@@ -29,6 +29,7 @@ from durable_agent_team.contracts.tool_kinds import MAX_TOOL_NAME
 from durable_agent_team.providers.finish_reasons import Ending
 from durable_agent_team.rules import model_json
 from durable_agent_team.rules.json_in_text import json_answer
+from durable_agent_team.rules.safe_text import is_blank
 
 MAX_ID = 200
 MAX_PROBLEM = 2_000
@@ -82,7 +83,7 @@ async def spoken(
             return Spoken(answer=answer, problem=AS_TEXT.format(mark=mark))
         return Spoken(answer=answer)
     if conversation.offered == ():
-        return Spoken(answer=answer, problem="" if answer.strip() else MUST_ANSWER)
+        return Spoken(answer=answer, problem=MUST_ANSWER if is_blank(answer) else "")
     checked = await _checked(conversation, asked, reading, judge)
     content = cut(answer, MAX_SAID) if conversation.native else ""
     ids = [each.id for each in checked]

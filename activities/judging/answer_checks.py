@@ -8,6 +8,7 @@ from activities.judging.schemas import schema_errors
 from durable_agent_team.contracts.bounded_text import cut
 from durable_agent_team.contracts.call import MAX_ANSWER
 from durable_agent_team.rules import model_json
+from durable_agent_team.rules.safe_text import is_blank
 
 MAX_REASONS = 10
 MAX_REASON = 300
@@ -45,7 +46,7 @@ def _reasons(check: AnswerCheck) -> Iterator[str]:
         yield f"The answer has more than {MAX_ANSWER} characters. Answer far more briefly."
         return
     answer = check.answer
-    if not answer.strip():
+    if is_blank(answer):
         yield "The answer is empty. Answer the request."
         return
     yield from _length(check)

@@ -33,6 +33,7 @@ from durable_agent_team.contracts.effects import UnknownEffect
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.program import ProgramCall
 from durable_agent_team.contracts.program_kinds import CommandRun, PythonRun
+from durable_agent_team.rules.safe_text import is_blank
 
 HOST: Final = "durable_agent_team.agents.host"
 NO_FUNCTION: Final = 78
@@ -163,7 +164,7 @@ def _output(call: ProgramCall, ended: Ended, told: _Told) -> ProgramOutput:
             answer = scrubber.scrub(ended.stdout.decode("utf-8-sig")).rstrip("\r\n")
         except UnicodeDecodeError as error:
             problem = f"its standard output is not UTF-8 (byte {error.start})"
-        if problem is None and not answer.strip():
+        if problem is None and is_blank(answer):
             problem = "it ended without an answer on its standard output"
     if problem is None:
         return ProgramOutput(answer, stderr)

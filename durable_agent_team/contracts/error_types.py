@@ -176,8 +176,8 @@ _RULES = {
     ErrorType.UPSTREAM_REFUSED: ErrorRule(
         Outcome.ON_FAILURE,
         "The gateway's upstream refused the operator's key or account: HTTP 401 or 403. Or it"
-        " answered with a redirect, which is not followed. The agent's own account is not"
-        " concerned.",
+        " answered with a redirect, which is not followed, or in the format of another API. The"
+        " agent's own account is not concerned, unless such an answer was charged.",
         "Correct the key of that upstream in the gateway's .env, or its URL; then `retry_task`.",
     ),
     ErrorType.UPSTREAM_OUT_OF_FUNDS: ErrorRule(

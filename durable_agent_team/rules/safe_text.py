@@ -17,6 +17,8 @@ from typing import TextIO
 
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories: controls, formats (direction, zero width), lone surrogates, separators."""
+_BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""The fillers of Hangul, and braille without a dot."""
 _MARKDOWN = re.compile(r"[\\`*_\[\]~|$]")
 _MARKDOWN_OR_HTML = re.compile(r"[\\`*_\[\]~|$<>&]")
 _BLOCK = re.compile(r"^(?:[#=]|[+\-](?=[\s\-]|$)|[0-9]+[.)](?=\s|$))")
@@ -33,6 +35,15 @@ _MERMAID = re.compile(r"[^\w \-.,:·/()]")
 def is_hidden(char: str) -> bool:
     """Whether a character acts on its surroundings, or is not seen."""
     return unicodedata.category(char) in _HIDDEN
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing of a text would be seen: it has white space, hidden characters, marks without
+    a letter, and letters that are blank."""
+    return all(
+        char.isspace() or is_hidden(char) or unicodedata.category(char) == "Mn" or char in _BLANKS
+        for char in text
+    )
 
 
 def visible(text: str, keep: Collection[str] = "") -> str:

@@ -58,6 +58,7 @@ TABLE: list[tuple[int, Any, ErrorType]] = [
     (429, error(code="insufficient_quota"), E.UPSTREAM_OUT_OF_FUNDS),
     (400, error(type="billing_error"), E.UPSTREAM_OUT_OF_FUNDS),
     (503, error(code="upstream_out_of_funds", upstream_status=429), E.UPSTREAM_OUT_OF_FUNDS),
+    (502, error(code="upstream_format"), E.UPSTREAM_REFUSED),
     *[(502, error(upstream_status=status), E.UPSTREAM_REFUSED) for status in (301, 308, 401, 403)],
     (499, error(code="upstream_499"), E.UPSTREAM_UNAVAILABLE),
     (502, error(upstream_status=402), E.UPSTREAM_OUT_OF_FUNDS),

@@ -21,7 +21,7 @@ USED = {"prompt_tokens": 20, "completion_tokens": 5}
         {"prompt_tokens": 20, "completion_tokens": 0},
         {"prompt_tokens": 0, "completion_tokens": 5},
         {"prompt_tokens": -5, "completion_tokens": 5},
-        {"prompt_tokens": "20", "completion_tokens": 5},
+        {"prompt_tokens": "20 tokens", "completion_tokens": 5},
         {"prompt_tokens": True, "completion_tokens": True},
         {"cost": 0},
     ],

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from durable_agent_team.rules.safe_text import (
     html_text,
+    is_blank,
     is_hidden,
     json_text,
     markdown_block,
@@ -188,3 +189,14 @@ def test_readable_json_reads_letters_and_leaves_what_only_looks_like_one() -> No
     assert readable_json(r'{"to": "\u5e02\u5834 \ud83d\ude80"}') == '{"to": "市場 🚀"}'
     for same in (r'"\\u5e02"', r'"\u202e\u00a0\ud83d"', r'"\n"', "{", r"\u12"):
         assert readable_json(same) == same
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " \n\t\u00a0\u3000", "\u200b\u200c\u200d\u2060\ufeff", "\u034f\ufe0f\u0301",
+     "\u3164\u2800", "\U000e0041\U000e007f", "\u202e \x00"],
+)  # fmt: skip
+def test_a_text_of_which_nothing_is_seen_is_blank(text: str) -> None:
+    assert is_blank(text)
+    for seen in ("a", "0", ".", "é", "한", "😀", "\ufffd"):
+        assert not is_blank(text + seen + text)

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from activities.programs.remote.remote_errors import RemoteFailed
 from durable_agent_team.contracts.call import MAX_REMOTE_TASK
+from durable_agent_team.rules.safe_text import is_blank
 
 COMPLETED: Final = "completed"
 REJECTED: Final = "rejected"
@@ -29,11 +30,11 @@ class RemoteMessage:
 
     @property
     def is_empty(self) -> bool:
-        return not self.text.strip() and not self.data
+        return is_blank(self.text) and not self.data
 
     def shown(self, wants_json: bool = False) -> str:
         """Its text, or its data as JSON: which comes first depends on what is wanted."""
-        if self.data and (wants_json or not self.text.strip()):
+        if self.data and (wants_json or is_blank(self.text)):
             value = self.data[0] if len(self.data) == 1 else list(self.data)
             return json.dumps(value, ensure_ascii=False)
         return self.text

@@ -15,6 +15,7 @@ from durable_agent_team.gateway.calls.charge import (
     without_usage,
 )
 from durable_agent_team.gateway.calls.chat_request import EMBEDDINGS_PATH, ChatRequest
+from durable_agent_team.gateway.calls.foreign_formats import foreign_error
 from durable_agent_team.gateway.calls.tool_call_ids import fill_ids
 from durable_agent_team.gateway.calls.upstream_errors import (
     bounded_text,
@@ -73,13 +74,15 @@ def interpret_response(
     reported.add(data or {})
     usage = reported.valid(data is not None and _has_any(data, CONTENT_FIELDS))
     error = response_error(status, headers, raw, value, has_content=has_content)
+    foreign = None if data is None else foreign_error(data, f"The upstream answered {status}")
+    error = error or foreign
     embedded = request.path == EMBEDDINGS_PATH and _has_embeddings(data)
     is_answer = embedded and is_success(status)
     if data is not None and (usage is not None or is_answer or _is_answer(status, data, error)):
         fill_ids(data, request.body_hash)
         return _bill(data, compute_charge(reported, usage, request), error)
     if error is not None:
-        return FailedCall(error)
+        return FailedCall(error, InterruptionCause.MALFORMED_ANSWER if error is foreign else None)
     what = "no choices and no usage" if data is not None else "something that is not a JSON object"
     message = f"The upstream answered {status} with {what}: {bounded_text(raw)}"
     malformed = ApiError(502, "upstream_error", "malformed_upstream", message)

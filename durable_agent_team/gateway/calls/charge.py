@@ -6,6 +6,7 @@ from typing import Any
 from durable_agent_team.gateway.amounts import MAX_MICRO, usd
 from durable_agent_team.gateway.calls.chat_request import ChatRequest
 from durable_agent_team.gateway.calls.upstream_cost import reported_cost, without_upstream_cost
+from durable_agent_team.gateway.doors.chat_answer import exact_counts, object_of
 from durable_agent_team.gateway.models.token_usage import (
     COMPLETION,
     PROMPT,
@@ -108,15 +109,18 @@ def reports_cost(data: dict[str, Any]) -> bool:
     )
 
 
+USAGE_INSIDE = ("x_groq", "delta", "metadata", "response")
+"""Groq's; then, of streams of other formats: Cohere's, Bedrock's, that of Responses."""
 SHOWN_ELSEWHERE = frozenset({"usage", "cost", "cost_usd", "_meta", "x_groq"})
 
 
 def _usages(data: dict[str, Any]) -> list[dict[str, Any]]:
-    """At its usual place, in Groq's part of a chunk, or in a choice, as Moonshot has it."""
-    groq = data.get("x_groq")
-    inside = groq.get("usage") if isinstance(groq, dict) else None
-    found = [data.get("usage"), inside, *[choice.get("usage") for choice in _choices(data)]]
-    return [each for each in found if isinstance(each, dict) and each]
+    """At its usual place, in Groq's part of a chunk, in a choice, as Moonshot has it, or where
+    other formats than a chat's have it."""
+    inside = [object_of(data, name).get("usage") for name in USAGE_INSIDE if name in data]
+    found = [data.get("usage"), data.get("usageMetadata"), *inside]
+    found += [choice.get("usage") for choice in _choices(data)]
+    return [exact_counts(each) for each in found if isinstance(each, dict) and each]
 
 
 def _choices(data: dict[str, Any]) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from durable_agent_team.gateway.calls.charge import (
     without_usage,
 )
 from durable_agent_team.gateway.calls.chat_request import ChatRequest
+from durable_agent_team.gateway.calls.foreign_formats import foreign_error
 from durable_agent_team.gateway.calls.relay import Relay
 from durable_agent_team.gateway.calls.secret_filter import SecretFilter
 from durable_agent_team.gateway.calls.sse import DONE, Event, EventParser, apart, comment, event
@@ -58,6 +59,8 @@ class StreamedAnswer:
     _finished: bool = False
     _done: bool = False
     _failure: FailedCall | None = None
+    _is_foreign: bool = False
+    """Nothing is passed on, but it is read to its end, where its usage is."""
     _ids: StreamedIds = field(init=False)
 
     def __post_init__(self) -> None:
@@ -92,13 +95,16 @@ class StreamedAnswer:
         value = upstream_value(each.data)
         data = value if isinstance(value, dict) else {}
         self._reported.add(data)
-        if self.over:
+        if self.over or self._is_foreign:
             return
         if error := chunk_error(each.data, value, each.name, self.headers):
             self.over = True
             self._fail(error)
         elif not isinstance(value, dict):
             self._malformed(f"a chunk that is not a JSON object: {each.data[:200]!r}")
+        elif error := foreign_error(data, "The upstream streamed"):
+            self._is_foreign = True
+            self._failure = FailedCall(error, InterruptionCause.MALFORMED_ANSWER)
         else:
             self._pass_on(each.data, data)
             if not self.over and (error := bad_ending(each.data, data, self.headers)):

@@ -3,12 +3,17 @@
 The same questions for a whole answer and for the deltas of a stream.
 """
 
+import re
 from typing import Any
 
 from durable_agent_team.gateway.doors.fields import Json
 
 GAP = "\n\n"
 """Between texts that a chat answer has one field for: two messages, or two parts of reasoning."""
+
+COUNT_NAME = re.compile("token|cache_read|cache_creation|reasoning", re.IGNORECASE)
+"""In the name of every count; a usage has costs and times, too."""
+WHOLE = re.compile(r"\s*(-?[0-9]{1,15})(?:\.0*)?\s*", re.ASCII)
 
 
 def object_of(data: Json, name: str) -> Json:
@@ -83,3 +88,26 @@ def bare_id(data: Json) -> str:
     """The answer's id without its prefix, for ids of this door. The same for every replay."""
     bare = text_of(data, "id").removeprefix("chatcmpl-").removeprefix("resp_")
     return bare[:100] or "unknown"
+
+
+def exact_counts(reported: Json) -> Json:
+    """A usage with a whole number wherever it has one as `12.0` or as a text: they can mean nothing
+    else. What else is no count stays as it is, and is not believed."""
+    if all(type(value) is int for value in reported.values()):
+        return reported
+    return {
+        name: _exact(value, is_count=bool(COUNT_NAME.search(name)))
+        for name, value in reported.items()
+    }
+
+
+def _exact(value: Any, *, is_count: bool) -> Any:
+    if isinstance(value, dict):
+        return exact_counts(value)
+    if isinstance(value, list):
+        return [_exact(each, is_count=is_count) for each in value]
+    if is_count and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if is_count and isinstance(value, str) and (whole := WHOLE.fullmatch(value)):
+        return int(whole[1])
+    return value

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from durable_agent_team.gateway.doors.chat_answer import count_of, object_of, text_of
+from durable_agent_team.gateway.doors.chat_answer import count_of, exact_counts, object_of, text_of
 from durable_agent_team.gateway.doors.fields import Json, given
 from durable_agent_team.gateway.doors.messages_answer import NATIVE
 from durable_agent_team.gateway.doors.thinking import BLOCKS, is_block
@@ -44,7 +44,7 @@ def chat_from_message(message: Json) -> Json:
     for block in _blocks(message.get("content")):
         said.add(block)
     choice = {"index": 0, "message": said.message(message), **_ending(message)}
-    usage = given({"usage": usage_from_messages(object_of(message, "usage")) or None})
+    usage = given({"usage": usage_from_messages(_usage_in(message)) or None})
     return {**_head(message, "chat.completion"), "choices": [choice], **usage}
 
 
@@ -124,6 +124,10 @@ def _refusal(message: Json) -> str | None:
     return text_of(object_of(message, "stop_details"), "explanation") or None
 
 
+def _usage_in(data: Json) -> Json:
+    return exact_counts(object_of(data, "usage"))
+
+
 def usage_from_messages(usage: Json) -> Json:
     """In a chat's spelling, where the prompt includes what was cached; Anthropic's own spelling of
     the cache is beside it. Empty if there is none."""
@@ -175,7 +179,7 @@ class ChatChunks:
         if kind == "message_start":
             message = object_of(event, "message")
             self._head = _head(message, "chat.completion.chunk")
-            told = object_of(message, "usage")  # its output is what came so far: a token or two
+            told = _usage_in(message)  # its output is what came so far: a token or two
             self._usage |= {name: each for name, each in told.items() if name != "output_tokens"}
             return [self._chunk({"role": "assistant", "content": ""})]
         if kind == "content_block_start":
@@ -188,7 +192,7 @@ class ChatChunks:
             self._block = count_of(event, "index")
             return self._stop()
         if kind == "message_delta":
-            told = object_of(event, "usage")  # of some servers with zeros for what came before
+            told = _usage_in(event)  # of some servers with zeros for what came before
             self._usage |= {name: each for name, each in told.items() if each}
             delta = object_of(event, "delta")
             refusal = given({"refusal": _refusal(delta)})

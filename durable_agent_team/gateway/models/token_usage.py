@@ -6,8 +6,8 @@ reading that costs more is taken; a discount needs counts that fit.
 Sources: OpenAI's API reference (chat completions, responses), Anthropic's (Messages, prompt
 caching), DeepSeek's (context caching), xAI's and Vertex AI's (reasoning tokens are outside of
 `completion_tokens`), OpenRouter's (usage accounting), Moonshot's (usage in a stream's choice),
-Alibaba's (context cache), Amazon Bedrock's (`TokenUsage`) and Gemini's (`UsageMetadata`), the last
-two in camel case.
+Alibaba's (context cache), Cohere's (`billed_units`), Amazon Bedrock's (`TokenUsage`) and Gemini's
+(`UsageMetadata`), the last two in camel case.
 """
 
 import re
@@ -80,6 +80,8 @@ ITERATIONS = "iterations"
 """Anthropic's list of what a model was asked on the way, such as for a summary of a long prompt:
 the usage around it counts only the last one."""
 REASONING = frozenset({"reasoning_tokens", "thinking_tokens", "reasoning", OUTSIDE})
+BILLED_FIRST = ("billed_units", "tokens")
+"""Cohere's counts: those that are billed, and all, with those of the prompt's own frame."""
 CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -129,6 +131,8 @@ def read_usage(reported: Any, *, may_add: bool = True) -> TokenUsage | None:
     plain = reported.keys() <= PLAIN
     if plain and (usage := _plain_usage(reported)):
         return usage
+    if (nested := _nested_usage(reported, may_add)) is not None:
+        return nested
     reported = _in_snake_case(reported)
     prompt, completion = _largest(reported, PROMPT), _largest(reported, COMPLETION)
     total = max(_counts((reported,), TOTAL), default=None)
@@ -167,6 +171,17 @@ def read_usage(reported: Any, *, may_add: bool = True) -> TokenUsage | None:
         return None
     found = TokenUsage(prompt, completion, cached, written, written_1h, reasoning)
     return _with_media(found, reported)
+
+
+def _nested_usage(reported: Reported, may_add: bool) -> TokenUsage | None:
+    """That of counts one level down; None if there are none that can be believed."""
+    around = {name: value for name, value in reported.items() if name not in BILLED_FIRST}
+    for name in BILLED_FIRST:
+        if isinstance(part := reported.get(name), dict):
+            found = read_usage({**around, **part}, may_add=may_add)
+            if found is not None:
+                return found
+    return None
 
 
 def _plain_usage(reported: Reported) -> TokenUsage | None:

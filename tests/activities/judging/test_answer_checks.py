@@ -43,6 +43,7 @@ def findings(*quotes: str) -> str:
         ("[" * 100_000, "not JSON"),
         ("", "empty"),
         ("  \n", "empty"),
+        ("\u200b\u2060\ufeff\u00ad\u3164 \ufe0f", "empty"),
     ],
 )
 def test_a_broken_schema_is_told_with_its_place(answer: str, where: str) -> None:
