@@ -178,6 +178,8 @@ class Server:
             try:
                 if released := await self.store.release_abandoned():
                     log.warning("released %d abandoned reservations", released)
+                # Another gateway on the database may have found out about a model's price.
+                self.gateway.calls.overruns.update(await self.store.overruns())
             except (StoreError, OSError) as error:
                 log.error("releasing abandoned reservations failed: %s", error)
             except Exception:

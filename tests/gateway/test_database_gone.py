@@ -1,11 +1,23 @@
 """A gateway whose database file is removed or replaced is not ready, and books nothing."""
 
+import asyncio
+import re
 import shutil
+import sqlite3
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from durable_agent_team.gateway.calls import call_service
+from durable_agent_team.gateway.stores import sqlite_writer
+from durable_agent_team.gateway.stores.sqlite_store import SqliteStore
+from durable_agent_team.gateway.stores.store import NewAccount, NewCall, Settlement
 from tests.gateway.client import World, world
+from tests.support.upstream import Rule
+
+ROOT = Path(__file__).parents[2]
 
 
 async def health(w: World) -> tuple[int, str]:
@@ -66,3 +78,127 @@ async def test_a_file_that_is_put_back_is_used_again() -> None:
         assert (await health(w)) == (200, "ready")
         assert (await agent.chat()).status == 200
         assert len(await agent.ledger()) == 1
+
+
+async def test_a_call_is_settled_once_its_damaged_file_can_be_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An error in the middle of a transaction: neither its beginning nor its end fails."""
+    monkeypatch.setattr(call_service, "SETTLE_PAUSES", (0.05,))
+    monkeypatch.setattr(call_service, "LONGEST_SETTLE_PAUSE", 0.06)
+    async with world(Rule(latency=0.5, usage={"prompt_tokens": 20, "completion_tokens": 5})) as w:
+        agent, path = await w.api.open(), w.gateway.database
+        call = asyncio.create_task(agent.chat(key="k"))
+        await agent.until_reserved()
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("PRAGMA user_version = 8")  # so that the gateway reads all pages again
+            other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            whole = path.read_bytes()
+            with path.open("r+b") as file:
+                file.seek(4096)
+                file.write(b"\0" * (len(whole) - 4096))
+        refused = await w.api.send("GET", f"/v1/agents/{agent.id}")
+        assert (refused.status, refused.error["code"]) == (503, "store_unavailable")
+        await asyncio.sleep(1)
+        assert not call.done()
+        with path.open("r+b") as file:
+            file.write(whole)
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("PRAGMA user_version = 8")
+        assert (await call).status == 200
+        account = await agent.account()
+        assert (account["charges"], account["reserved"], account["interrupted"]) == (1, 0, {})
+
+
+async def test_a_lock_that_another_program_holds_is_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sqlite_writer, "STUCK_SECONDS", 0.2)
+    async with world() as w:
+        agent = await w.api.open()
+        with closing(sqlite3.connect(w.gateway.database, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            call = asyncio.create_task(agent.chat())
+            await asyncio.sleep(0.5)
+            status, reason = await health(w)
+            assert (status, call.done()) == (503, False)
+            assert reason.endswith("s by another program, or its disk does not answer")
+            other.execute("ROLLBACK")
+        assert (await call).status == 200
+        assert (await health(w)) == (200, "ready")
+
+
+async def test_the_disk_is_given_back_that_was_needed_while_another_program_read(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "gateway.db"
+    store, log = SqliteStore(path, 100), path.with_name("gateway.db-wal")
+    await store.open_account(NewAccount("a", "a", "a", 10**6, None, ""))
+
+    async def pay(key: str, response: bytes) -> None:
+        await store.begin(NewCall(key, "a", key, "", "m", 1))
+        await store.settle(Settlement(key, 1, 1, 1, False, 0, 200, response, ""))
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT * FROM accounts").fetchall()
+        for number in range(70):
+            await pay(f"large {number}", b"x" * 10**6)
+        assert log.stat().st_size > 70 * 10**6
+    for number in range(3):
+        await pay(f"small {number}", b"")
+    assert log.stat().st_size <= 64 * 2**20
+    await store.close()
+
+
+async def test_a_gateway_that_has_the_database_by_a_link_is_alive_for_the_other(
+    tmp_path: Path,
+) -> None:
+    """Also after its lock was removed."""
+    path, link = tmp_path / "real" / "gateway.db", tmp_path / "link.db"
+    one = SqliteStore(path, 100)
+    link.symlink_to(path)
+    two = SqliteStore(link, 100)
+    await one.open_account(NewAccount("a", "a", "a", 100, None, ""))
+    for number, store in enumerate((one, two)):
+        await store.begin(NewCall(f"c{number}", "a", None, "", "m", 10))
+    for _ in range(2):
+        for store in (one, two):
+            assert await store.release_abandoned() == 0
+        for lock in path.with_name("gateway.db.owners").iterdir():
+            lock.unlink()
+        for store in (one, two):
+            store._process_lock.keep()
+    path.with_name("gateway.db-wal").unlink()
+    assert "gateway.db-wal was removed" in str(await two.not_ready())
+    await two.close()
+    await one.close()
+
+
+async def test_the_documented_copy_of_a_database_in_use_is_whole(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "operating.md").read_text()
+    (command,) = re.findall(r"^\(umask .*?\)$", page, re.DOTALL | re.MULTILINE)
+    copy = tmp_path / "gateway-backup.db"
+    async with world(Rule(usage={"prompt_tokens": 20, "completion_tokens": 5})) as w:
+        agent = await w.api.open()
+        await agent.chat(key="first")
+        for before, now in (
+            (".venv/bin/python", sys.executable),
+            (".data/gateway.db", str(w.gateway.database)),
+            (copy.name, str(copy)),
+        ):
+            assert before in command
+            command = command.replace(before, now)
+        copying = await asyncio.create_subprocess_shell(command)
+        number = 0
+        while copying.returncode is None:
+            number += 1
+            assert (await agent.chat(key=f"k{number}")).status == 200
+        assert copying.returncode == 0
+    assert copy.stat().st_mode & 0o777 == 0o600
+    async with world(database=copy) as restored:
+        agent.api = restored.api
+        account, lines = await agent.account(), await agent.ledger("?limit=1000")
+        assert account["spent"] == sum(line["amount"] for line in lines) > 0
+        again = await agent.chat(key="first")
+        assert again.headers["x-idempotent-replay"] == "true"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from durable_agent_team.gateway import server
 from tests.gateway.client import body, bound, streamed, world
 from tests.support.gateway import PRICES
 from tests.support.upstream import Rule
@@ -171,6 +172,20 @@ async def test_after_an_overrun_the_operator_pays_it_and_the_model_is_refused() 
         assert (shown["status"], shown["overrun_usd"]) == ("refused", Decimal("0.0002"))
         health = await w.api.send("GET", "/healthz")
         assert health.json["overrun_usd"] == Decimal("0.0002")
+
+
+async def test_another_gateway_on_the_database_refuses_the_model_soon(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server, "RELEASE_SECONDS", 0.05)
+    used = {"prompt_tokens": 1000, "completion_tokens": 10}
+    async with world(Rule(usage=used)) as w, world(database=w.gateway.database) as other:
+        agent = await w.api.open()
+        await agent.chat()
+        await asyncio.sleep(0.5)
+        agent.api = other.api
+        assert (await agent.chat()).error["code"] == "model_refused"
+        assert other.upstream.count == 0
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -26,7 +26,7 @@ class OpenFiles:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        names = [f"{path}{suffix}" for suffix in SUFFIXES]
+        names = [str(path), *(f"{path.resolve()}{suffix}" for suffix in SUFFIXES)]
         self._opened = {name: found for name in names if (found := _identity(name)) is not None}
         # If the path is a link, the file itself is in another folder.
         self._folders = sorted({str(path.parent), str(path.resolve().parent)})

@@ -1,4 +1,5 @@
-"""Which gateway processes are alive: each holds an exclusive lock on a file next to the database.
+"""Which gateway processes are alive: each holds an exclusive lock on a file next to the database,
+wherever the path that leads to it is a link.
 
 The kernel releases the lock the moment a process dies, however it dies. So no one has to infer from
 clocks whether the process that made a reservation still exists. The file contains a fingerprint of
@@ -22,13 +23,12 @@ class ProcessLock:
     def __init__(self, database: Path, fingerprint: str = "") -> None:
         """Raises OtherSecret if a living process on this database has another `fingerprint`. One
         without any is not compared."""
-        self._folder = database.with_name(database.name + ".owners")
-        self._folder.mkdir(parents=True, exist_ok=True)
+        real = database.resolve()
+        self._folder = real.with_name(real.name + ".owners")
         self.process_id = uuid.uuid4().hex
-        self._file = self._acquire()
+        self._fingerprint = fingerprint
         # Before the others are looked at: of two that start together, one sees the other.
-        with suppress(OSError):  # a full disk: then it is not compared
-            os.write(self._file, fingerprint.encode())
+        self._file = self._acquire()
         if fingerprint and self._has_other(fingerprint):
             self.close()
             raise OtherSecret(
@@ -53,14 +53,24 @@ class ProcessLock:
 
     def _acquire(self) -> int:
         """Tries again if another process removed the file before it was locked."""
+        self._folder.mkdir(parents=True, exist_ok=True)
         while True:
             file = os.open(
                 self._path(self.process_id), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600
             )
             fcntl.flock(file, fcntl.LOCK_EX)
             if os.fstat(file).st_nlink:
+                with suppress(OSError):  # a full disk: then it is not compared
+                    os.write(file, self._fingerprint.encode())
                 return file
             os.close(file)
+
+    def keep(self) -> None:
+        """Locks a new file if somebody has removed this one: without it, the others take this
+        process for dead."""
+        if not os.fstat(self._file).st_nlink:
+            removed, self._file = self._file, self._acquire()
+            os.close(removed)
 
     def dead(self, process_ids: set[str]) -> set[str]:
         """Those of `process_ids` that have ended."""

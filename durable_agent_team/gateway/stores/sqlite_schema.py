@@ -8,9 +8,12 @@ from durable_agent_team.gateway.stores import effect_schema, tool_charge_schema
 from durable_agent_team.gateway.stores.sqlite_file import Schema, open_file
 
 VERSION = 8
-PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "cache_size = -16000")
+PRAGMAS = (
+    *("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "cache_size = -16000"),
+    "journal_size_limit = 67108864",
+)
 """`synchronous = FULL`: an answer is sent only after its charge is on disk. Group commit keeps that
-fast."""
+fast. The limit gives the disk back what the log has grown by while another program was reading."""
 
 ACCOUNT_REVISIONS = """
 CREATE TRIGGER account_revisions AFTER UPDATE OF budget, status ON accounts

@@ -147,6 +147,7 @@ class SqliteStore:
         )
 
     async def release_abandoned(self) -> int:
+        self._process_lock.keep()
         process_ids = await self._writer.run(sqlite_calls.pending_processes)
         dead = self._process_lock.dead(process_ids)
         released = await self._writer.run(

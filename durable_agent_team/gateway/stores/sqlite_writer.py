@@ -12,6 +12,7 @@ import asyncio
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -23,6 +24,11 @@ T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], Any]
 Queued = tuple[Operation, asyncio.Future[Any], bool]
 MAX_BATCH = 256
+MISTAKES = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT)
+"""Codes of the errors that are not about the disk or the file."""
+STUCK_SECONDS = 5
+"""How long a transaction can take before `/healthz` says so. Another program can hold a lock of the
+database for longer, and a request fails only after the 30 seconds that SQLite waits for it."""
 
 
 class Writer:
@@ -36,6 +42,8 @@ class Writer:
         self._queue: queue.SimpleQueue[Queued | None] = queue.SimpleQueue()
         self._closed = False
         self._failed = False
+        self._began: float | None = None
+        """When the transaction in progress began, by `time.monotonic`."""
         self._durable = True  # `connect` sets synchronous = FULL
         self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
         self._thread.start()
@@ -51,6 +59,12 @@ class Writer:
         """Why nothing can be written, or None. After a failure it tries to write again."""
         if problem := self._files.problem():
             return problem
+        began = self._began
+        if began is not None and (seconds := time.monotonic() - began) >= STUCK_SECONDS:
+            return (
+                f"the database cannot be written: it has been locked for {seconds:.0f} s by another"
+                " program, or its disk does not answer"
+            )
         if not self._failed:
             return None
         try:
@@ -87,6 +101,7 @@ class Writer:
 
     def _commit(self, batch: list[Queued]) -> None:
         results: list[tuple[asyncio.Future[Any], Any, BaseException | None]] = []
+        self._began = time.monotonic()
         try:
             self._check_files()
             self._set_durability(any(durable for _, _, durable in batch))
@@ -112,6 +127,7 @@ class Writer:
             if isinstance(error, StoreError):
                 failure = error
             results = [(future, None, failure) for _, future, _ in batch]
+        self._began = None
         self._loop.call_soon_threadsafe(_resolve, results)
 
     def _check_files(self) -> None:
@@ -133,7 +149,7 @@ class Writer:
             if not self._conn.in_transaction:
                 raise  # SQLite rolled it back (a full disk)
             self._conn.execute("ROLLBACK")
-            return None, error
+            return None, self._reported(error)
         self._conn.execute("COMMIT")
         return result, None
 
@@ -157,9 +173,18 @@ class Writer:
                 raise  # SQLite rolled back the whole batch (a full disk)
             self._conn.execute("ROLLBACK TO operation")
             self._conn.execute("RELEASE operation")
-            return None, error
+            return None, self._reported(error)
         self._conn.execute("RELEASE operation")
         return result, None
+
+    def _reported(self, error: Exception) -> Exception:
+        """An error of the disk or the file, in the middle of an operation, as a StoreError: what it
+        has kept from being written is written later, if the error passes."""
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+        if code & 0xFF in MISTAKES:
+            return error
+        self._failed = True
+        return StoreError(f"the database cannot be written: {error}")
 
 
 def _write_nothing(conn: sqlite3.Connection) -> None:
