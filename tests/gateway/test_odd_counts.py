@@ -131,3 +131,12 @@ COHERE = {
 )
 def test_what_cohere_bills_is_read(usage: Json, read: TokenUsage | None) -> None:
     assert read_usage(usage) == read
+
+
+def test_a_usage_that_a_client_has_written_gives_no_discount() -> None:
+    """In `metadata`, which some upstreams return."""
+    reported = ReportedUsage()
+    own = {"prompt_tokens": 20, "completion_tokens": 5}
+    written = {**own, "prompt_tokens_details": {"cached_tokens": 20}}
+    reported.add({"choices": [CHOICE], "usage": own, "metadata": {"usage": written}})
+    assert reported.valid(has_content=True) == TokenUsage(20, 5)

@@ -109,17 +109,19 @@ def reports_cost(data: dict[str, Any]) -> bool:
     )
 
 
-USAGE_INSIDE = ("x_groq", "delta", "metadata", "response")
-"""Groq's; then, of streams of other formats: Cohere's, Bedrock's, that of Responses."""
+USAGE_OF_OTHERS = ("delta", "metadata", "response")
+"""In streams of Cohere, of Bedrock, and of Responses."""
 SHOWN_ELSEWHERE = frozenset({"usage", "cost", "cost_usd", "_meta", "x_groq"})
 
 
 def _usages(data: dict[str, Any]) -> list[dict[str, Any]]:
-    """At its usual place, in Groq's part of a chunk, in a choice, as Moonshot has it, or where
-    other formats than a chat's have it."""
-    inside = [object_of(data, name).get("usage") for name in USAGE_INSIDE if name in data]
-    found = [data.get("usage"), data.get("usageMetadata"), *inside]
+    """At its usual place, in Groq's part of a chunk, or in a choice, as Moonshot has it; of another
+    format, which has no choices, at its places."""
+    found = [data.get("usage"), object_of(data, "x_groq").get("usage")]
     found += [choice.get("usage") for choice in _choices(data)]
+    if "choices" not in data:  # an answer with them may return a client's own `metadata`
+        found.append(data.get("usageMetadata"))
+        found += [object_of(data, name).get("usage") for name in USAGE_OF_OTHERS]
     return [exact_counts(each) for each in found if isinstance(each, dict) and each]
 
 
