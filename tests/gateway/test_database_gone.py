@@ -1,12 +1,14 @@
 """A gateway whose database file is removed or replaced is not ready, and books nothing."""
 
 import asyncio
+import os
 import re
 import shutil
 import sqlite3
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,6 +67,23 @@ async def test_a_removed_folder_is_noticed(caplog: pytest.LogCaptureFixture) -> 
         await refuses_everything(w, w.gateway.database, "removed")
         assert (await agent.chat()).status == 503
     assert "Traceback" not in caplog.text
+
+
+async def test_a_folder_that_may_not_be_read_is_no_removed_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with world() as w:
+        path, stat = w.gateway.database, os.stat
+
+        def refused(name: Any, **more: Any) -> os.stat_result:
+            if str(name).startswith(str(path.parent)):
+                raise PermissionError(13, "Permission denied", name)
+            return stat(name, **more)
+
+        with monkeypatch.context() as changed:
+            changed.setattr(os, "stat", refused)
+            await refuses_everything(w, path, "made unreadable")
+        assert (await health(w))[0] == 200
 
 
 async def test_a_file_that_is_put_back_is_used_again() -> None:

@@ -41,7 +41,7 @@ class OpenFiles:
             now = _identity(name)
             if now != opened:
                 self._intact = None
-                what = "removed" if now is None else "replaced"
+                what = _what_happened(name) if now is None else "replaced"
                 return (
                     f"the database cannot be written: {name} was {what} while the gateway runs."
                     f" Put the file of GATEWAY_DATABASE ({self._path}) back, or set another one,"
@@ -59,6 +59,16 @@ def _identity(name: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def _what_happened(name: str) -> str:
+    try:
+        os.stat(name)
+    except PermissionError:
+        return "made unreadable"
+    except OSError:
+        pass
+    return "removed"
 
 
 def _folder_state(name: str) -> FolderState | None:
