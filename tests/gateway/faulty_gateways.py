@@ -64,15 +64,16 @@ class Provider:
 
 @dataclass
 class Faults:
-    """One after the other, until `run` is cancelled."""
+    """One after the other, until `over`."""
 
     gateways: list[GatewayProcess]
     chance: random.Random
     seen: Counter[str] = field(default_factory=Counter)
+    over: bool = False
 
     async def run(self) -> None:
         kinds = [self.killed, self.stopped, self.frozen, self.full, self.locked]
-        while True:
+        while not self.over:
             await asyncio.sleep(self.chance.uniform(0.05, 0.6))
             fault = self.chance.choice(kinds)
             self.seen[fault.__name__] += 1
@@ -90,20 +91,16 @@ class Faults:
     async def frozen(self, gateway: GatewayProcess) -> None:
         assert gateway.process is not None
         gateway.process.send_signal(signal.SIGSTOP)
-        try:
-            await asyncio.sleep(self.chance.choice([0.2, LEASE_SECONDS + 0.5]))
-        finally:
-            gateway.process.send_signal(signal.SIGCONT)
+        await asyncio.sleep(self.chance.choice([0.2, LEASE_SECONDS + 0.5]))
+        gateway.process.send_signal(signal.SIGCONT)
 
     async def full(self, gateway: GatewayProcess) -> None:
         assert gateway.process is not None
         limits = (gateway.process.pid, resource.RLIMIT_FSIZE)
         most = resource.prlimit(*limits)[1]
         resource.prlimit(*limits, (1, most))
-        try:
-            await asyncio.sleep(self.chance.uniform(0, 0.6))
-        finally:
-            resource.prlimit(*limits, (most, most))
+        await asyncio.sleep(self.chance.uniform(0, 0.6))
+        resource.prlimit(*limits, (most, most))
 
     async def locked(self, gateway: GatewayProcess) -> None:
         conn = sqlite3.connect(self.gateways[0].database, isolation_level=None, timeout=5)

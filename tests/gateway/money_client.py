@@ -174,7 +174,9 @@ class MoneyClient:
                 attempt += 1
                 answered = await self.attempt(f"/scopes/{name}/{attempt}{CHAT}", texts)
         lines = await self.lines(f"scope={name}")
-        assert answered <= len(lines) <= len(texts), "one charge for each that was asked"
+        assert len(lines) <= len(texts), "one charge at most for each that was asked"
+        # A gateway that dies right after an answer has not kept its number: an equal one gets it.
+        assert len(lines) >= len(set(texts[:answered]))
         for line in lines:
             assert line["idempotency_key"] not in self.paid
             self.paid[line["idempotency_key"]] = micro(line["amount"])

@@ -54,12 +54,8 @@ async def broken_while(faults: Faults, clients: list[MoneyClient], actions: int)
     try:
         await asyncio.gather(*(work(each, clients, locks, actions) for each in clients))
     finally:
-        breaking.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await breaking
-    for gateway in faults.gateways:
-        if gateway.process is None or gateway.process.returncode is not None:
-            await gateway.start()
+        faults.over = True
+        await breaking
 
 
 async def run(seed: int, actions: int) -> Counter[str]:

@@ -108,6 +108,24 @@ async def test_what_is_no_revision_is_refused(value: str) -> None:
         assert await money(agent) == (0, 0, 0)
 
 
+async def test_a_change_that_is_not_fenced_refuses_a_revision() -> None:
+    async with world() as w:
+        agent, other = await w.api.open(), await w.api.open()
+        await reserve(agent)
+        move = {"from": agent.id, "to": other.id, "amount": 0.5}
+        close = {"agents": [agent.id], "status": "disabled"}
+        for refused in (
+            await end(agent, "settle", if_match='"1"'),
+            await w.api.send("POST", "/v1/transfers", move, if_match='"0"'),
+            await w.api.send("PATCH", "/v1/agents/batch", close, if_match='"0"'),
+        ):
+            assert refused.status == 400
+            assert refused.error["message"].startswith("`If-Match` is not used for this request")
+        account = await agent.account()
+        assert (account["revision"], account["status"]) == (0, "active")
+        assert await money(agent) == (0, Decimal("0.25"), 0)
+
+
 async def test_a_key_has_one_amount() -> None:
     async with world() as w:
         agent = await w.api.open()

@@ -26,7 +26,11 @@ from durable_agent_team.gateway.api.request_shapes import (
     MAX_ACCOUNTS,
     NEW_ACCOUNTS,
 )
-from durable_agent_team.gateway.api.request_values import refuse_unknown, wait_seconds
+from durable_agent_team.gateway.api.request_values import (
+    refuse_revision,
+    refuse_unknown,
+    wait_seconds,
+)
 from durable_agent_team.gateway.api.response_shapes import (
     CAPABILITIES,
     AccountStates,
@@ -90,6 +94,7 @@ async def change_accounts(request: web.Request) -> web.Response:
     if status is None:
         raise invalid("Nothing to change: send `status`")
     wait = wait_seconds(request, data) if status == "disabled" else 0.0
+    refuse_revision(request)
     changed = await asyncio.gather(*(_change(gateway, each, status, wait) for each in ids))
     gateway.label_accounts(*changed[:MAX_LABELLED])
     agents = await asyncio.gather(*(account_state(gateway, each) for each in changed))

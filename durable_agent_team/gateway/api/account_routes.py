@@ -24,6 +24,7 @@ from durable_agent_team.gateway.api.request_shapes import (
 from durable_agent_team.gateway.api.request_values import (
     expected_revision,
     micro_usd,
+    refuse_revision,
     refuse_unknown,
     wait_seconds,
 )
@@ -201,6 +202,7 @@ async def transfer(request: web.Request) -> web.Response:
     amount = micro_usd(data.get("amount"), "`amount`")
     if amount == 0:
         raise invalid("`amount` must be more than 0")
+    refuse_revision(request)
     moved = await gateway.store.transfer(from_id, to_id, amount, idempotency_key(request))
     if isinstance(moved, StoreRefusal):
         gateway.label_accounts(moved.account)

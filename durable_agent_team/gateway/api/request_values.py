@@ -57,6 +57,15 @@ def expected_revision(request: web.Request) -> int | None:
     return int(values[0].strip('"'))
 
 
+def refuse_revision(request: web.Request) -> None:
+    """For changes that are not fenced: a client that relies on the header must know."""
+    if IF_MATCH in request.headers:
+        raise invalid(
+            f"`{IF_MATCH}` is not used for this request: send it with PATCH /v1/agents/{{id}}, POST"
+            " /v1/charges and POST /v1/charges/{key}/release"
+        )
+
+
 def whole(request: web.Request, field: str, default: int, least: int, most: int) -> int:
     """A whole number of the query string."""
     text = query_value(request, field)

@@ -12,7 +12,11 @@ from durable_agent_team.gateway.api.http_bodies import (
     respond_account,
     respond_shape,
 )
-from durable_agent_team.gateway.api.request_values import expected_revision, refuse_unknown
+from durable_agent_team.gateway.api.request_values import (
+    expected_revision,
+    refuse_revision,
+    refuse_unknown,
+)
 from durable_agent_team.gateway.api.scope_routes import scope_account
 from durable_agent_team.gateway.api.scoped_calls import require_client
 from durable_agent_team.gateway.api.tool_charge_shapes import (
@@ -56,6 +60,7 @@ async def reserve_charge(request: web.Request) -> web.Response:
 async def settle_charge(request: web.Request) -> web.Response:
     """POST /v1/charges/{key}/settle: the tool has run."""
     key = await _key(request)
+    refuse_revision(request)
     return _respond(key, await request.app[GATEWAY].store.tool_charges.settle(key))
 
 
