@@ -163,7 +163,12 @@ async def made_again_by_word(client: Client) -> Handle:
         if kind := refused.pop(call.task, None):
             raise ApplicationError("no", {"attempts": 1}, type=kind, non_retryable=True)
 
-    given = team(tasks=[{**each, "depends_on": []} for each in CHAIN], result="b")
+    tasks = [
+        {"id": "a", "agent": "research", "ask": "First."},
+        {"id": "b", "agent": "research", "ask": "Second."},
+        {"id": "c", "agent": "editor", "ask": "Third."},
+    ]
+    given = team(tasks=tasks, result="b")
     given["agents"]["editor"]["on_failure"] = "fail"
     async with started(client, FakeWorld(rule), {"team": given}) as handle:
         await waits(handle, "a", "b")
