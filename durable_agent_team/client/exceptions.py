@@ -206,4 +206,6 @@ def translated(run: str) -> Iterator[None]:
             raise RunNotFound(run, f"this is not an `{names.WORKFLOW}` workflow") from error
         if "TMPRL1100" in str(error):  # Temporal's code for nondeterminism
             raise CannotContinue(run, "its code does not fit the run's history") from error
+        if str(error) == "Failed decoding arguments":  # the SDK's words
+            raise CannotContinue(run, "a newer worker has written what it cannot read") from error
         raise UpdateRefused(f"run {run}: {error}") from error

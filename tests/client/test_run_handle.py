@@ -2,17 +2,22 @@
 
 import asyncio
 import itertools
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from temporalio import activity
+from temporalio.api.common.v1 import Payload
 from temporalio.client import Client, WorkflowQueryFailedError
+from temporalio.exceptions import ApplicationError
 
 from durable_agent_team.cli.ui.watch_run import NO_WORKER, QUIET_SECONDS, Snapshot, watch_run
 from durable_agent_team.client import run_control
 from durable_agent_team.client.exceptions import (
+    CannotContinue,
     NotConfirmed,
     RunAborted,
     RunIdTaken,
@@ -23,10 +28,12 @@ from durable_agent_team.client.exceptions import (
 from durable_agent_team.client.runs import RunHandle, get_run, start_run
 from durable_agent_team.contracts.accounts import SetBudget
 from durable_agent_team.contracts.call import CallRequest
+from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.ledger import Ledger
 from durable_agent_team.contracts.run import RunReport, RunRequest, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import AGENTS_PER_PAGE, SpendReport
 from durable_agent_team.contracts.team import Team
+from durable_agent_team.payloads.converter import PayloadConverter
 from tests.cli.support import new_id, serving
 from tests.support.fakes import FakeWorld
 
@@ -110,6 +117,33 @@ async def test_the_spend_of_many_agents_comes_in_pages(client: Client, world: Fa
     with pytest.raises(WorkflowQueryFailedError, match="page = 0"):
         await handle.query("spend", {"page": 0})
     assert await run.spend() == report.spend, "the client reads all pages"
+
+
+class Older(PayloadConverter):
+    """Of a worker from before a key that the catalog has got."""
+
+    def from_payloads(
+        self, payloads: Sequence[Payload], type_hints: list[type] | None = None
+    ) -> list[Any]:
+        if "ModelCatalog" in str(type_hints):
+            raise ValueError("Extra inputs are not permitted")
+        return super().from_payloads(payloads, type_hints)
+
+
+async def test_a_worker_older_than_what_a_run_contains_is_named(client: Client) -> None:
+    def refuse(call: CallRequest) -> None:
+        raise ApplicationError("no", type=ErrorType.FORBIDDEN, non_retryable=True)
+
+    async with serving(client, FakeWorld(refuse)):
+        run = await start_run(client, request(tasks=1))
+        while not (await run.state()).waiting:
+            await asyncio.sleep(0.05)
+    config = client.config()
+    converter = replace(client.data_converter, payload_converter_class=Older)
+    config["data_converter"] = converter
+    async with serving(Client(**config), FakeWorld()):
+        with pytest.raises(CannotContinue, match="a newer worker has written"):
+            await run.state()
 
 
 async def test_wrong_start_input_is_refused_with_its_problem(

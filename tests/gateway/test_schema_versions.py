@@ -140,5 +140,7 @@ def test_a_database_of_a_newer_gateway_is_refused(old: Path) -> None:
     conn = sqlite3.connect(old)
     conn.execute(f"PRAGMA user_version = {VERSION + 1}")
     conn.close()
-    with pytest.raises(SchemaError, match=f"newer gateway \\(version {VERSION + 1}\\)"):
+    with pytest.raises(SchemaError, match=f"newer gateway \\(version {VERSION + 1}\\)") as refused:
         connect(old)
+    assert "Start that gateway, or restore the backup" in str(refused.value)
+    assert "another file" not in str(refused.value), "open runs have their accounts in this one"

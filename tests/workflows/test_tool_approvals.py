@@ -286,12 +286,14 @@ class Away(WorkflowRunner):
         return self._runner.create_instance(det)
 
 
-async def test_a_decision_counts_at_a_limit_that_passes_between_two_executions(
-    client: Client,
-) -> None:
+async def decided_between_two_executions(
+    client: Client, world: ToolWorld
+) -> WorkflowHandle[Any, Any]:
+    """A run whose time limit for an approval passes before its second execution starts, and after
+    the decision has come."""
     limited = {**ALWAYS, "approval_timeout_seconds": 5}
     yes = {"kind": "approve", "subject": "work:1.1", "approved": True, "by": "ann@desk"}
-    world, runner = ToolWorld(once(CALL)), Away()
+    runner = Away()
     queue = f"orchestrator-{uuid.uuid4()}"
     async with on_queue(client, world, queue, runner):
         handle = await start_on(client, queue, {"team": tool_team(limited)}, memo={EVENTS_MEMO: 40})
@@ -305,7 +307,16 @@ async def test_a_decision_counts_at_a_limit_that_passes_between_two_executions(
         await handle.signal("resume", {})
         await handle.signal("adjust", yes)
         runner.away = False
-        report: RunReport = await handle.result()
+        await handle.result()
+    return client.get_workflow_handle(handle.id, result_type=RunReport)
+
+
+async def test_a_decision_counts_at_a_limit_that_passes_between_two_executions(
+    client: Client,
+) -> None:
+    world = ToolWorld(once(CALL))
+    handle = await decided_between_two_executions(client, world)
+    report: RunReport = await handle.result()
     assert [each.by for each in report.decisions] == ["ann@desk"]
     assert len(world.orders) == 1
 

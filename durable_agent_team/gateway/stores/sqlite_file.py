@@ -34,8 +34,8 @@ def open_file(
         try:
             for pragma in pragmas:
                 conn.execute(f"PRAGMA {pragma}")
-            _migrate(conn, schema)
-        except sqlite3.Error:
+            _migrate(conn, name, schema)
+        except (sqlite3.Error, SchemaError):
             conn.close()  # or else it would keep the file locked
             raise
     except (OSError, sqlite3.Error) as error:
@@ -47,12 +47,15 @@ def open_file(
     return conn
 
 
-def _migrate(conn: sqlite3.Connection, schema: Schema) -> None:
+def _migrate(conn: sqlite3.Connection, name: str, schema: Schema) -> None:
     conn.execute("BEGIN IMMEDIATE")
     version = conn.execute("PRAGMA user_version").fetchone()[0]
     if version > schema.version:
         conn.execute("ROLLBACK")
-        raise sqlite3.DatabaseError(f"it was made by a newer gateway (version {version})")
+        raise SchemaError(
+            f"{name} is of a newer gateway (version {version}). Start that gateway, or restore the"
+            " backup from before its first start."
+        )
     if version == 0:
         steps = [schema.statements]
     else:

@@ -1,5 +1,8 @@
 """Settings of the starter, the worker, the gateway and the local stack; and what is installed."""
 
+import sqlite3
+from contextlib import closing
+
 from tests.docs.tour.case import Case, Section
 
 KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
@@ -69,6 +72,12 @@ def gateway(title: str, says: list[str], files: dict[str, str] | None = None, **
     )
 
 
+def newer_database() -> bytes:
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.execute("PRAGMA user_version = 99")
+        return database.serialize()
+
+
 GATEWAY = Section(
     "The gateway does not start",
     "It exits with 2.",
@@ -104,6 +113,11 @@ GATEWAY = Section(
         gateway("A folder in place of the database", ["GATEWAY_DATABASE gateway.db cannot be used",
                 "Is a directory", "set GATEWAY_DATABASE"],
                 files={"gateway.db/": ""}, GATEWAY_DATABASE="gateway.db"),
+        Case("The database of a newer gateway", START_GATEWAY,
+             ["GATEWAY_DATABASE gateway.db is of a newer gateway (version 99)",
+              "Start that gateway"],
+             files={"gateway.db": newer_database()},
+             env={**GATEWAY_KEYS, "GATEWAY_DATABASE": "gateway.db"}),
     ],
 )  # fmt: skip
 

@@ -6,10 +6,12 @@ from temporalio.client import Client
 
 from durable_agent_team.contracts.call import CallRequest
 from tests.replay.scenarios.scenario import Handle, Scenarios
+from tests.support.run_reports import report_of
 from tests.support.worlds import OnceEach
-from tests.workflows.runs import continuing
+from tests.workflows.runs import continuing, started, until
 from tests.workflows.test_continue_as_new import wide
 from tests.workflows.test_task_marks import finished_one_by_one
+from workflows.tasks.gate import QUEUE
 
 
 async def continues(client: Client) -> Handle:
@@ -34,6 +36,17 @@ async def drained(client: Client) -> Handle:
     return client.get_workflow_handle(handle.id, run_id=handle.first_execution_run_id)
 
 
+async def in_line(client: Client) -> Handle:
+    """More tasks than may wait for a place: the last ones start when the first have ended."""
+    world = OnceEach()
+    given = wide(QUEUE + 3) | {"max_parallel": 1, "max_tasks": 200}
+    async with started(client, world, {"team": given}) as handle:
+        await until(handle, lambda now: len(world.made) > 3)
+        await handle.signal("cancel", {})
+        await report_of(handle)
+    return handle
+
+
 async def _continued(
     client: Client, world: OnceEach | None = None, tasks: int = 4, at_once: int = 2
 ) -> Handle:
@@ -50,4 +63,5 @@ SCENARIOS: Scenarios = {
     "continues": continues,
     "taken_up": taken_up,
     "drained": drained,
+    "in_line": in_line,
 }

@@ -10,8 +10,10 @@ from tests.replay.scenarios.scenario import Handle, Scenarios, ended
 from tests.support.fakes import FakeWorld
 from tests.workflows.runs import CHAIN, Gate, started, team
 from tests.workflows.test_cut_off_answers import cut_off
+from tests.workflows.test_notified_ends import URL
 from tests.workflows.test_planning import GOOD, Planner, without_tasks
-from tests.workflows.test_review import FINISH
+from tests.workflows.test_review import FINISH, Reviewer
+from tests.workflows.test_tool_effects import waits
 from tests.workflows.test_whole_plans import catalog, lawyers
 from tests.workflows.test_whole_plans import planner as whole_planner
 from tests.workflows.test_whole_plans import sound as whole_plan
@@ -111,6 +113,21 @@ async def local_accounts(client: Client) -> Handle:
     return await ended(client, FakeWorld(), {"team": team(final="handoff")})
 
 
+async def approved_and_notified(client: Client) -> Handle:
+    """The plan and what a review changes wait for approval. `notify_url` is called for both, and
+    for the end."""
+    reviewer = Reviewer({**FINISH, "redo": ["a"]})
+    changes = {"approve_plan": True, "approve_review": "always", "review_rounds": 1}
+    notify = {"notify_url": URL, "notify_on": ["waiting", "completed"]}
+    given = team(tasks=CHAIN[:2], result="b", **changes, **notify)
+    async with started(client, reviewer.world, {"team": given}) as handle:
+        for subject in ("plan", "review"):
+            await waits(handle, subject)
+            await handle.execute_update("approve", {"subject": subject, "approved": True})
+        await handle.result()
+    return handle
+
+
 async def shared_budget(client: Client) -> Handle:
     """The agents share the team's budget; the orchestrator is never called and has none of it."""
     agents = {name: {"role": "Researcher"} for name in ("research", "editor")}
@@ -128,4 +145,5 @@ SCENARIOS: Scenarios = {
     "taken_over_and_redone": taken_over_and_redone,
     "local_accounts": local_accounts,
     "shared_budget": shared_budget,
+    "approved_and_notified": approved_and_notified,
 }

@@ -4,6 +4,7 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 
 from durable_agent_team.contracts.call import CallRequest
+from durable_agent_team.contracts.error_types import ErrorType
 from tests.replay.scenarios.scenario import Handle, Scenarios
 from tests.support.fakes import FakeWorld
 from tests.support.run_reports import report_of
@@ -17,6 +18,7 @@ from tests.workflows.test_cancel_race import (
 from tests.workflows.test_deadline import SOON, set_deadline, until_reached
 from tests.workflows.test_out_of_funds import Unpaid, all_parked
 from tests.workflows.test_out_of_funds import wide as unpaid_team
+from tests.workflows.test_tool_effects import waits
 
 
 async def cancelled(client: Client) -> Handle:
@@ -124,6 +126,59 @@ async def lost_later_task(client: Client) -> Handle:
     return await cancelled_after_a_lost_later_task(client, AwayAtFirst())
 
 
+async def approved_and_moved(client: Client) -> Handle:
+    """A task that is approved before its call, a call that is approved for its price, money that
+    moves from one agent to another, a pause, and a task with a schema that is added and cancelled.
+    """
+    given = team(tasks=CHAIN[:2], result="b")
+    given["agents"]["research"]["approve_above_usd"] = "0.000001"
+    given["tasks"] = [{**each, "approve": "before"} for each in given["tasks"]]
+    async with started(client, FakeWorld(), {"team": given}) as handle:
+        await waits(handle, "a")
+        added = {"id": "more", "agent": "editor", "ask": "List the risks.", "depends_on": ["b"]}
+        await handle.execute_update("add_task", {**added, "output": {"type": "object"}})
+        await handle.execute_update("cancel_task", {"task": "more", "reason": "not needed"})
+        moved = {"from_agent": "editor", "to_agent": "research", "amount_usd": "0.5"}
+        await handle.execute_update("transfer", moved)
+        await handle.signal("pause", {})
+        for subject in ("a", "a:call", "b", "b:call"):
+            if subject == "a:call":
+                await handle.signal("resume", {})
+            await waits(handle, subject)
+            await handle.execute_update("approve", {"subject": subject, "approved": True})
+        await handle.result()
+    return handle
+
+
+async def made_again_by_word(client: Client) -> Handle:
+    """A call whose key is taken gets a new one, and one that ran into the gateway's limit is not
+    woken by money. One that was never sent fails its task, where its agent's settings say so."""
+    refused = {
+        "a": ErrorType.KEY_CONFLICT,
+        "b": ErrorType.GATEWAY_LIMIT,
+        "c": ErrorType.TEXT_UNAVAILABLE,
+    }
+
+    def rule(call: CallRequest) -> None:
+        if kind := refused.pop(call.task, None):
+            raise ApplicationError("no", {"attempts": 1}, type=kind, non_retryable=True)
+
+    tasks = [
+        {"id": "a", "agent": "research", "ask": "First."},
+        {"id": "b", "agent": "research", "ask": "Second."},
+        {"id": "c", "agent": "editor", "ask": "Third."},
+    ]
+    given = team(tasks=tasks, result="b")
+    given["agents"]["editor"]["on_failure"] = "fail"
+    async with started(client, FakeWorld(rule), {"team": given}) as handle:
+        await waits(handle, "a", "b")
+        await handle.execute_update("retry_task", {"task": "a"})
+        await handle.execute_update("adjust_budget", {"agent": "research", "budget_usd": 2})
+        await handle.execute_update("retry_task", {"task": "b"})
+        await handle.result()
+    return handle
+
+
 SCENARIOS: Scenarios = {
     "cancelled": cancelled,
     "adjusted": adjusted,
@@ -133,4 +188,6 @@ SCENARIOS: Scenarios = {
     "looked_up": looked_up,
     "lost_first_task": lost_first_task,
     "lost_later_task": lost_later_task,
+    "approved_and_moved": approved_and_moved,
+    "made_again_by_word": made_again_by_word,
 }

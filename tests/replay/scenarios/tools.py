@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 
 from temporalio import activity
@@ -14,11 +15,14 @@ from durable_agent_team.contracts.arguments_check import ArgumentsCheck, Argumen
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.ledger import Ledger
 from durable_agent_team.contracts.run import RunState
-from durable_agent_team.contracts.tool_call import ToolFailure, ToolOrder
+from durable_agent_team.contracts.tool_call import ToolDemand, ToolFailure, ToolOrder, ToolResult
 from tests.replay.scenarios.scenario import Handle, Scenarios, ended
-from tests.support.tools import ToolWorld
+from tests.support.run_reports import report_of
+from tests.support.tools import ToolWorld, tool_result
 from tests.support.tools import calls as tool_calls
 from tests.workflows.runs import continuing, started, until
+from tests.workflows.test_tool_approvals import CALL, decided_between_two_executions
+from tests.workflows.test_tool_effects import once
 from tests.workflows.test_turns import LOOK, bounded, clerk, looks, said_by_turn
 
 
@@ -112,6 +116,29 @@ async def tools_and_people_taken_up(client: Client) -> Handle:
     return client.get_workflow_handle(handle.id, run_id=here.run_id)
 
 
+async def asked_to_pay(client: Client) -> Handle:
+    """A tool with a price of its own, whose server asks for a payment until a person has paid; and
+    a required one that fails and cannot be called again."""
+    asks = [ToolDemand(kind="payment", url="https://pay.example/1", amount="2 USD")]
+
+    def tool(order: ToolOrder) -> ToolResult:
+        if asks:
+            failure = ToolFailure(demand=asks.pop())
+            kind = ErrorType.TOOL_ASKS
+            raise ApplicationError("it wants 2 USD", failure, type=kind, non_retryable=True)
+        return tool_result("no connection", is_error=order.facts.name == "look")
+
+    world = ToolWorld(said_by_turn(tool_calls(("refund", {})), tool_calls(("look", {}))), tool)
+    world.price_usd = Decimal("0.1")
+    refund = {"python": "shop.tools:refund", "effects": "once", "approve": "never"}
+    given = clerk({**LOOK, "required": True, "max_calls": 1}, {**refund, "price_usd": "0.1"})
+    async with started(client, world, {"team": given}) as handle:
+        await until(handle, lambda now: _waits(now, "refund:1.1"))
+        await handle.execute_update("answer", {"task": "refund:1.1", "decision": "retry"})
+        await report_of(handle)
+    return handle
+
+
 async def decisions_at_limits(client: Client) -> Handle:
     """A time limit passes while money for a parked call is on its way, and another one while edited
     arguments are being checked. A call that was rejected is none of the one that there may be."""
@@ -133,6 +160,11 @@ async def decisions_at_limits(client: Client) -> Handle:
         await _at_the_limit(handle, world, {"kind": "approve", **edit})
         await handle.result()
     return handle
+
+
+async def decided_between(client: Client) -> Handle:
+    """The second execution of a run, before which a time limit has passed and a decision came."""
+    return await decided_between_two_executions(client, ToolWorld(once(CALL)))
 
 
 class Slow(ToolWorld):
@@ -200,4 +232,6 @@ SCENARIOS: Scenarios = {
     "tools_and_people": tools_and_people,
     "tools_and_people_taken_up": tools_and_people_taken_up,
     "decisions_at_limits": decisions_at_limits,
+    "decided_between_two_executions": decided_between,
+    "asked_to_pay": asked_to_pay,
 }
