@@ -24,7 +24,7 @@ from activities.programs.remote_progress import Progress, earlier_progress
 from activities.programs.runner import ProgramOutput, Runner, Scope
 from activities.programs.scope_account import READ_SECONDS, ScopeAccount, ScopeState
 from activities.programs.spend_watch import SpendWatch
-from durable_agent_team.atxp.exceptions import AtxpError, ProviderRefused
+from durable_agent_team.atxp.exceptions import AtxpError, ProviderRefused, scrub
 from durable_agent_team.atxp.sealing import Sealer
 from durable_agent_team.blobs.store import BlobsUnreachable
 from durable_agent_team.blobs.texts import Texts, call_in_full
@@ -153,6 +153,8 @@ class _Execution:
                 failure = error
         with translated(self._spend(), self._beat, workflow_waits=True):
             self._state = await self._settled(scope)
+        if output is not None:
+            failure = self._error_in_place_of_answer(output)
         stderr = failure.stderr if failure else output.stderr if output else ""
         known = self._spend().model_copy(update=await self._kept_stderr(stderr, MAX_FAILURE_STDERR))
         with translated(known, self._beat, workflow_waits=True):
@@ -267,6 +269,21 @@ class _Execution:
         for error in (refused, self._state.failure_since(self._before)):
             if failed and error is not None and error_type(error) in GATEWAY_REASONS:
                 raise error
+
+    def _error_in_place_of_answer(self, output: ProgramOutput) -> ProgramError | None:
+        """Some frameworks return the text of an error as the agent's answer (Agno does)."""
+        said = scrub(output.answer)
+        for error in (
+            self._state.refusal_since(self._before),
+            self._state.failure_since(self._before),
+        ):
+            if error is not None and error.message and said.endswith(error.message):
+                return ProgramError(
+                    ErrorType.PROGRAM_FAILED,
+                    f"its answer is the gateway's error and no answer: {error.message}",
+                    stderr=output.stderr,
+                )
+        return None
 
     def _details(self) -> tuple[object, ...]:
         return self._spend(), *self._progress.details()

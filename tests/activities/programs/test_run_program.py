@@ -205,6 +205,28 @@ async def test_an_outage_is_not_the_programs_fault(
     assert (await run(command("print('ok')"), {}, after)).answer == "ok"
 
 
+@pytest.mark.parametrize("prefix", ["", "Error code: 503 - "])
+@pytest.mark.parametrize(
+    ("field", "status", "kind"),
+    [
+        ("last_failure", 503, ErrorType.UPSTREAM_UNAVAILABLE),
+        ("last_refusal", 400, ErrorType.PROGRAM_FAILED),
+    ],
+)
+async def test_an_error_of_the_gateway_is_no_answer(
+    run: Run, field: str, status: int, kind: ErrorType, prefix: str
+) -> None:
+    """Agno returns the text of an exception as its agent's answer, and the program succeeds."""
+    said = "The upstream answered this way:  boom"
+    told = {field: {"status": status, "error": {"message": said}}}
+    code = f"print({prefix + said!r})"
+    with pytest.raises(ApplicationError) as caught:
+        await run(command(code), {}, told)
+    assert caught.value.type == kind.value
+    assert "boom" in str(caught.value)
+    assert (await run(command(code), told)).answer == prefix + said
+
+
 @pytest.mark.parametrize(("by", "starts"), [(2_001, False), (1_001, True), (2_003, True)])
 async def test_a_limit_that_only_a_dead_attempt_knows_parks(
     run: Run, by: int, starts: bool
