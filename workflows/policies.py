@@ -56,9 +56,7 @@ def call_options(
         "retry_policy": RetryPolicy(
             initial_interval=_duration(caller.retry.initial_seconds),
             backoff_coefficient=caller.retry.backoff,
-            maximum_interval=_duration(
-                max(caller.retry.max_seconds, caller.retry.initial_seconds)
-            ),
+            maximum_interval=_duration(max(caller.retry.max_seconds, caller.retry.initial_seconds)),
             maximum_attempts=attempts or quick_attempts(caller.retry),
         ),
         "cancellation_type": ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
