@@ -31,8 +31,8 @@ def heartbeat_timeout(max_parallel: int) -> timedelta:
 
 
 SHORTEST = timedelta(milliseconds=1)
-"""Temporal takes a duration that rounds to nothing for one that is missing, and an activity without a
-timeout fails its workflow task, forever."""
+"""Temporal takes a duration that rounds to nothing for one that is missing, and an activity without
+a timeout fails its workflow task, forever."""
 
 
 def _duration(seconds: float) -> timedelta:
