@@ -15,7 +15,7 @@ from durable_agent_team.contracts.run import RunStatus
 from durable_agent_team.contracts.run_snapshot import RunSnapshot
 from workflows.start_memo import start_memo
 from workflows.state.progress import Progress
-from workflows.state.snapshot import snapshot_of
+from workflows.state.snapshot import UnreadableSnapshot, progress_of, snapshot_of
 
 MAX_EVENTS: Final = 2_000
 """Events of one execution, which replays in less than a second."""
@@ -25,7 +25,7 @@ the program would start again: what it has paid is replayed to it, but its tools
 it also starts other calls while a tool runs whose effect must happen once; after that, it waits for
 the tool."""
 MORE_EVENTS: Final = 1_000
-"""After which a state that was too large is measured again."""
+"""After which a state that was too large, or could not be read, is tried again."""
 MAX_STATE: Final = 1_900_000
 """Characters of a snapshot: Temporal takes 2 MB."""
 EVENTS_MEMO: Final = "continue_as_new_events"
@@ -108,14 +108,21 @@ class Continuation:
         await workflow.wait_condition(lambda: self.is_ready or not self.is_due)
 
     def snapshot(self) -> RunSnapshot | None:
-        """What the next execution starts with; None where that is too large. Then the run stays
-        in this one, and tries again later."""
+        """What the next execution starts with; None where that is too large, or cannot be read.
+        Then the run stays in this one, and tries again later."""
         for account in self._progress.accounts.values():
             account.continue_with(self._progress.open_keys)
         snapshot = snapshot_of(self._progress)
         if len(snapshot.state) > MAX_STATE:
             size = len(snapshot.state)
             workflow.logger.warning("the state is too large to continue as new: %s bytes", size)
+            self.postpone(events=MORE_EVENTS)
+            return None
+        try:
+            progress_of(snapshot)
+        except UnreadableSnapshot as error:
+            # A mistake of ours, for which the next execution would fail its workflow task forever.
+            workflow.logger.error("the state cannot be read, so it is not handed on: %s", error)
             self.postpone(events=MORE_EVENTS)
             return None
         return snapshot

@@ -30,6 +30,15 @@ def heartbeat_timeout(max_parallel: int) -> timedelta:
     return timedelta(seconds=min(max(max_parallel / 75, 1.5), 10))
 
 
+SHORTEST = timedelta(milliseconds=1)
+"""Temporal takes a duration that rounds to nothing for one that is missing, and an activity without
+a timeout fails its workflow task, forever."""
+
+
+def _duration(seconds: float) -> timedelta:
+    return max(timedelta(seconds=seconds), SHORTEST)
+
+
 PATIENCE = (1, 4, 16)
 """Factors of the heartbeat timeout, for one round of attempts each. The next round follows when all
 attempts of the agent's policy were lost: an overloaded machine must not fail a call that only waits
@@ -42,14 +51,12 @@ def call_options(
     """One call of an agent, with so many attempts at once, by default `quick_attempts`. A
     cancellation waits until the call has reported what it cost."""
     return {
-        "start_to_close_timeout": timedelta(seconds=caller.timeout_seconds),
+        "start_to_close_timeout": _duration(caller.timeout_seconds),
         "heartbeat_timeout": heartbeat_timeout(max_parallel) * patience,
         "retry_policy": RetryPolicy(
-            initial_interval=timedelta(seconds=caller.retry.initial_seconds),
+            initial_interval=_duration(caller.retry.initial_seconds),
             backoff_coefficient=caller.retry.backoff,
-            maximum_interval=timedelta(
-                seconds=max(caller.retry.max_seconds, caller.retry.initial_seconds)
-            ),
+            maximum_interval=_duration(max(caller.retry.max_seconds, caller.retry.initial_seconds)),
             maximum_attempts=attempts or quick_attempts(caller.retry),
         ),
         "cancellation_type": ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,

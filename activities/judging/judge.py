@@ -45,19 +45,26 @@ class Judge:
     async def prepare(self, call: CallRequest) -> None:
         """Tries the output's schema before anything is paid. Raises `InvalidSchema`."""
         schema_text = _schema_text(call)
-        if schema_text is None or call.output == "findings" or schema_text in self._prepared:
+        if schema_text is None or call.output == "findings":
+            return
+        try:
+            await self._try(schema_text)
+        except CheckStopped:
+            raise InvalidSchema(
+                f"the task's `output` takes longer to check than {self._seconds:g} s or too"
+                " much memory, whatever the answer; make it smaller in the team file, with"
+                " fewer `$ref`s and alternatives"
+            ) from None
+
+    async def _try(self, schema_text: str) -> None:
+        """Once: a schema that is none would make the check of an answer raise anything. Raises
+        `InvalidSchema` and `CheckStopped`."""
+        if schema_text in self._prepared:
             return
         if (simple_parts(schema_text) or MAX_PARTS_AT_ONCE + 1) <= MAX_PARTS_AT_ONCE:
             check_schema(schema_text)
         else:
-            try:
-                await self._ask(schema_text, schema_text)
-            except CheckStopped:
-                raise InvalidSchema(
-                    f"the task's `output` takes longer to check than {self._seconds:g} s or too"
-                    " much memory, whatever the answer; make it smaller in the team file, with"
-                    " fewer `$ref`s and alternatives"
-                ) from None
+            await self._ask(schema_text, schema_text)
         self._remember(schema_text)
 
     def _remember(self, schema_text: str) -> None:
@@ -86,11 +93,8 @@ class Judge:
         try:
             schema_text = json.dumps(schema, sort_keys=True)
             check = AnswerCheck(answer=arguments, schema_text=schema_text)
-            parts = simple_parts(schema_text)
-            if is_cheap(check) and parts is not None and parts <= MAX_PARTS_AT_ONCE:
-                if schema_text not in self._prepared:
-                    check_schema(schema_text)
-                    self._remember(schema_text)
+            await self._try(schema_text)
+            if is_cheap(check):
                 reasons = reasons_against(check)
             else:
                 reasons = (await self._ask(check, check.schema_text))["reasons"]

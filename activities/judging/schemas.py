@@ -24,6 +24,8 @@ from durable_agent_team.contracts.schema_drafts import (
 from durable_agent_team.contracts.schema_formats import format_checker
 
 MAX_ERRORS = 10
+MAX_VALUE = 80
+"""Characters of a wrong value in an error."""
 WHOLE = "the whole answer"
 _FORMATS = format_checker()
 PROBES: tuple[Any, ...] = (None, True, 0, "", [], {}, "a b-1", [[], {}], {"a": {}, "b": []})
@@ -95,4 +97,7 @@ def probe(schema_text: str) -> None:
 
 def _described(error: ValidationError, known: Translated) -> str:
     where = error.json_path.removeprefix("$").removeprefix(".") or WHOLE
-    return f"At {cut(where, 100)}: {cut(known.as_written(error.message), 200)}"
+    message, value = error.message, repr(error.instance)
+    if message.startswith(value):  # a long one would leave no room for what is wrong with it
+        message = cut(value, MAX_VALUE) + message.removeprefix(value)
+    return f"At {cut(where, 100)}: {cut(known.as_written(message), 200)}"

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from activities.tools.exceptions import ToolUnreachable
-from activities.tools.mcp.definitions import ServerTool, without_key_argument
+from activities.tools.mcp.definitions import MAX_SCHEMA_BYTES, ServerTool, without_key_argument
 from activities.tools.mcp.sessions import McpSessions
 from activities.tools.model_names import model_names
 from activities.tools.tool_kinds import BuiltIns, Functions
 from durable_agent_team.contracts.bounded_text import cut
+from durable_agent_team.contracts.schema_size import MAX_DEPTH
 from durable_agent_team.contracts.tool_box import (
     MAX_DEFINITIONS,
     MAX_DEFINITIONS_BYTES,
@@ -22,6 +23,7 @@ from durable_agent_team.contracts.tool_box import (
 )
 from durable_agent_team.contracts.tool_call import ListTools
 from durable_agent_team.contracts.tool_kinds import (
+    MAX_TOOL_NAME,
     BuiltInTool,
     Effects,
     PythonTool,
@@ -125,7 +127,11 @@ class ToolListing:
             if (not tool.only or each.name in tool.only) and each.name not in tool.leave_out
         ]
         if not chosen:
-            raise ToolUnreachable(f"the server {name!r} has no tools")
+            raise ToolUnreachable(
+                f"the server {name!r} has no tools that can be called: one has a name of at most"
+                f" {MAX_TOOL_NAME} characters and an `inputSchema` of type object, which is not"
+                f" nested more than {MAX_DEPTH} levels deep, in less than {MAX_SCHEMA_BYTES} bytes"
+            )
         key = tool.key_argument
         if key is not None and not any(takes(each, key) for each in chosen):
             raise ToolUnreachable(

@@ -72,6 +72,8 @@ class AdjustAgent(Changes):
 class AgentAdjusted(Message):
     """The agent's settings as they are now; `model` is the default where the team names none."""
 
+    stays_inline: ClassVar[bool] = True
+
     agent: Identifier
     model: str
     max_attempts: int

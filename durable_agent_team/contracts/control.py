@@ -1,7 +1,7 @@
 """The payloads of a run's signals, updates and queries."""
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AwareDatetime, BeforeValidator, Field, RootModel, model_validator
 from pydantic_core import PydanticCustomError
@@ -89,6 +89,8 @@ def _as_text(arguments: Any) -> Any:
 
 class Approve(OfWaiting):
     """Approves or rejects what waits for approval; `subject` is the one that `state` shows."""
+
+    stays_inline: ClassVar[bool] = True  # it is also the update's answer
 
     subject: str = Field(max_length=200)
     approved: bool

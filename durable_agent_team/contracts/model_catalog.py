@@ -99,7 +99,7 @@ class ReadModels(Message):
 class ModelCatalog(Message):
     """What the gateway can serve. `priced` is false if the endpoint reports no prices."""
 
-    models: tuple[ModelPrice, ...] = Field((), max_length=2_000)
+    models: tuple[ModelPrice, ...] = Field((), max_length=2_100)
     default_model: str | None = None
     priced: bool = False
     max_call_seconds: float | None = Field(None, gt=0)

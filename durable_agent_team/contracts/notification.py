@@ -5,7 +5,7 @@ from datetime import datetime
 from pydantic import Field
 
 from durable_agent_team.contracts.base import Message, Usd
-from durable_agent_team.contracts.run import Failure, RunStatus, Waiting
+from durable_agent_team.contracts.run import MAX_COMMAND, Failure, RunStatus, Waiting
 
 
 class RunEnd(Message):
@@ -18,7 +18,7 @@ class RunEnd(Message):
     tasks_done: int
     tasks_total: int
     ended_at: datetime
-    command: str = Field(max_length=1_500)
+    command: str = Field(max_length=MAX_COMMAND)
     """Prints the run's result."""
 
 

@@ -15,13 +15,18 @@ from durable_agent_team.contracts.effects import UnknownEffect
 from durable_agent_team.contracts.plan_in_full import PlanInFull
 from durable_agent_team.contracts.seed import RunId, Seed
 from durable_agent_team.contracts.spend import SpendReport
-from durable_agent_team.contracts.team import MAX_TASKS, Identifier, SourceName, Team
+from durable_agent_team.contracts.team import (
+    MAX_DOCUMENTS,
+    MAX_TASKS,
+    Identifier,
+    SourceName,
+    Team,
+)
 from durable_agent_team.contracts.text_ref import Text, TextRef, preview_of
 from durable_agent_team.contracts.tool_kinds import Effects
 
 TASKS_PER_PAGE = 100
-MAX_DOCUMENTS = MAX_TASKS
-"""A run may have: each of its tasks can have a document of its own."""
+MAX_COMMAND = 1_500
 
 SourceText = Annotated[str, Field(max_length=MAX_SOURCE)]
 
@@ -166,7 +171,7 @@ class Waiting(Message):
     """The type of the refusal, from `durable_agent_team.contracts.error_types.ErrorType`."""
     required_usd: Usd | None = None
     remaining_usd: Usd | None = None
-    command: str = Field(max_length=1_500)
+    command: str = Field(max_length=MAX_COMMAND)
     """With the run's id in it, which may have a thousand characters."""
     since: datetime
     until: datetime | None = None

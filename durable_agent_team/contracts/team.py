@@ -12,6 +12,8 @@ from durable_agent_team.contracts.tool_kinds import MAX_TOOLS, Tool, ToolServer
 
 MAX_TASKS = 5_000
 """The most tasks of one run."""
+MAX_DOCUMENTS = MAX_TASKS
+"""A run may have: each of its tasks can have a document of its own."""
 MAX_TOKENS = 131_072
 """The most tokens of one answer."""
 
@@ -19,7 +21,9 @@ Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
 SourceName = Annotated[str, Field(min_length=1, max_length=200)]
 SourceNames = Annotated[tuple[SourceName, ...], FailFast(), Field(max_length=50)]
 """The first wrong one is reported: a thousand tasks could have too many to list."""
-Dependencies = Annotated[tuple[Identifier, ...], FailFast(), Field(max_length=1_000)]
+MAX_DEPENDENCIES = 1_000
+"""The most tasks whose hand-offs one task reads."""
+Dependencies = Annotated[tuple[Identifier, ...], FailFast(), Field(max_length=MAX_DEPENDENCIES)]
 ModelName = Annotated[str, Field(min_length=1, max_length=200)]
 Instructions = Annotated[str, Field(max_length=8_000)]
 TimeoutSeconds = Annotated[float, Field(gt=0, le=86_400)]

@@ -9,7 +9,7 @@ from pydantic import Field
 from durable_agent_team.contracts.base import Message, Usd
 from durable_agent_team.contracts.call import AccountRef
 from durable_agent_team.contracts.conversation import MAX_ARGUMENTS, MAX_TOOL_RESULT
-from durable_agent_team.contracts.team import Identifier
+from durable_agent_team.contracts.team import MAX_DOCUMENTS, Identifier
 from durable_agent_team.contracts.text_ref import Text, TextRef
 from durable_agent_team.contracts.tool_box import ToolFacts
 from durable_agent_team.contracts.tool_kinds import MAX_TOOLS, Tool, ToolServer
@@ -21,7 +21,7 @@ class ListTools(Message):
     agent: Identifier
     tools: tuple[Tool, ...] = Field(max_length=MAX_TOOLS)
     servers: dict[str, ToolServer] = Field({}, max_length=MAX_TOOLS)
-    documents: tuple[str, ...] = Field((), max_length=1_000)
+    documents: tuple[str, ...] = Field((), max_length=MAX_DOCUMENTS)
     """The names of the run's documents, for `read_document` and `search_documents`."""
 
 
@@ -42,7 +42,7 @@ class ToolOrder(Message):
     """A person has changed the arguments: the model is told what was called."""
     again: bool = False
     """A person has said that a call which may have run is to be made again."""
-    documents: dict[str, Text] = Field({}, max_length=1_000)
+    documents: dict[str, Text] = Field({}, max_length=MAX_DOCUMENTS)
     """Only for the tools that read documents."""
     session: str | None = Field(None, max_length=100)
     """For a stateful server, the session of the conversation's last call."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from durable_agent_team.contracts.plan import Plan, Problem
-from durable_agent_team.contracts.team import Checks, Task
+from durable_agent_team.contracts.team import MAX_DEPENDENCIES, Checks, Task
 from durable_agent_team.rules.briefing import Briefing
 from durable_agent_team.rules.json_in_text import json_in_text
 from durable_agent_team.rules.nearest_names import choice
@@ -223,20 +223,22 @@ def _result_problems(result: Any, ids: list[str]) -> list[Problem]:
     return [Problem(field="result", value=shown(result), what=what, remedy=remedy)]
 
 
-def _gathered(tasks: list[Task], result: str | None) -> Plan:
-    used = {name for task in tasks for name in task.depends_on}
-    loose = [task.id for task in tasks if task.id not in used and task.id != result]
+def _gathered(tasks: list[Task], result: str | None) -> Plan | list[Problem]:
     if result is None:
         return Plan(tasks=tuple(tasks))
-    return Plan(
-        tasks=tuple(
-            task.model_copy(update={"depends_on": (*task.depends_on, *loose)})
-            if task.id == result and loose
-            else task
-            for task in tasks
-        ),
-        result=result,
-    )
+    used = {name for task in tasks for name in task.depends_on}
+    loose = [task.id for task in tasks if task.id not in used and task.id != result]
+    last = next(task for task in tasks if task.id == result)
+    depends_on = (*last.depends_on, *loose)
+    if len(depends_on) > MAX_DEPENDENCIES:
+        what = (
+            f"it would get the results of {len(depends_on):,} tasks, with those that no other"
+            f" depends on, and a task gets {MAX_DEPENDENCIES:,} at most"
+        )
+        remedy = "plan tasks in between, which sum up parts of them, or fewer tasks"
+        return [Problem(field="result", value=result, what=what, remedy=remedy)]
+    gathered = last.model_copy(update={"depends_on": depends_on}) if loose else last
+    return Plan(tasks=tuple(gathered if each is last else each for each in tasks), result=result)
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:

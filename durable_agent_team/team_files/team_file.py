@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from durable_agent_team.contracts.call import MAX_SOURCE
 from durable_agent_team.contracts.output_schema import equal_schemas, schema_problem
 from durable_agent_team.contracts.plan import Problem
-from durable_agent_team.contracts.run import MAX_DOCUMENTS, RunRequest
-from durable_agent_team.contracts.team import Team
+from durable_agent_team.contracts.run import RunRequest
+from durable_agent_team.contracts.team import MAX_DOCUMENTS, Team
 from durable_agent_team.rules.nearest_names import nearest
 from durable_agent_team.rules.pydantic_messages import shown
 from durable_agent_team.rules.value_limits import START, value_problem

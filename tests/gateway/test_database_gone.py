@@ -14,6 +14,7 @@ import pytest
 
 from durable_agent_team.gateway.calls import call_service
 from durable_agent_team.gateway.stores import sqlite_writer
+from durable_agent_team.gateway.stores.sqlite_blobs import blobs_file
 from durable_agent_team.gateway.stores.sqlite_store import SqliteStore
 from durable_agent_team.gateway.stores.store import NewAccount, NewCall, Settlement
 from tests.gateway.client import World, world
@@ -47,6 +48,21 @@ async def test_a_removed_file_is_noticed_and_nothing_is_booked(suffix: str) -> N
         refused = await agent.chat()
         assert (refused.status, refused.error["code"]) == (503, "store_unavailable")
         assert w.upstream.count == 1, "no call is made that could not be booked"
+
+
+async def test_the_file_of_the_large_texts_is_noticed_too() -> None:
+    """Their runs stand still, and what is written would be gone after the next start."""
+    async with world() as w:
+        path = blobs_file(w.gateway.database)
+        kept = path.rename(path.with_name("kept.db"))
+        status, reason = await health(w)
+        assert status == 503
+        assert f"{path} was removed" in reason
+        reply = await w.api.send("GET", f"/v1/blobs/{'0' * 64}")
+        assert (reply.status, reply.error["code"]) == (503, "store_unavailable")
+        assert "/healthz says why" in reply.error["message"]
+        kept.rename(path)
+        assert await health(w) == (200, "ready")
 
 
 async def test_a_replaced_file_is_noticed() -> None:

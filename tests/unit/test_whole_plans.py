@@ -56,6 +56,18 @@ def test_a_bad_plan_goes_back_with_these_words(name: str) -> None:
     assert [str(each) for each in found] == words
 
 
+def test_a_result_that_would_read_too_many_tasks_goes_back() -> None:
+    """The run could neither ask for it nor continue as new with it."""
+    many = Briefing(
+        TEAM.model_copy(update={"max_tasks": 5_000}), GOAL, PlanForm.WHOLE, {}, CATALOG, {}
+    )
+    tasks = [task(id=f"t{n}", ask=f"Write part {n}.") for n in range(1_002)]
+    assert len(accepted(plan(*tasks[:-1], result="t0"), many).tasks[0].depends_on) == 1_000
+    found = parse_plan(plan(*tasks, result="t0"), many)
+    assert isinstance(found, list)
+    assert "the results of 1,001 tasks" in str(found[0])
+
+
 SHAPES = {
     "as it is": plan(SOUND),
     "a fence": f"```json\n{plan(SOUND)}\n```",

@@ -11,6 +11,7 @@ import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 from temporalio.common import RetryPolicy
+from temporalio.worker import UnsandboxedWorkflowRunner
 
 from durable_agent_team.client.run_executions import read_executions
 from durable_agent_team.client.run_history import read_record
@@ -22,12 +23,13 @@ from durable_agent_team.contracts.run import RunRequest, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import LedgerAgreement
 from durable_agent_team.contracts.team import Task
 from tests.support.fakes import COST, FakeWorld
+from tests.support.temporal import running_worker
 from tests.support.worlds import OnceEach
-from tests.workflows.runs import Gate, continuing, executions, failure_of, team
-from workflows.continuation import MANY
+from tests.workflows.runs import Gate, continuing, executions, failure_of, start_on, team
+from workflows.continuation import EVENTS_MEMO, MANY
 from workflows.start import _is_continued
 from workflows.state.progress import Progress
-from workflows.state.snapshot import snapshot_of
+from workflows.state.snapshot import UnreadableSnapshot, snapshot_of
 
 
 def wide(tasks: int) -> dict[str, Any]:
@@ -59,6 +61,23 @@ async def test_a_run_that_continues_as_new_ends_as_in_one_execution(
     assert report.spend.total.spent_usd == 14 * COST == report.spend.ledger_usd
     assert report.spend.ledger_agrees is LedgerAgreement.YES
     assert sorted(world.made) == sorted([*(f"t{n}" for n in range(12)), "last", "answer"])
+
+
+async def test_a_state_that_could_not_be_read_is_not_handed_on(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next execution would fail its workflow task forever, and no signal would reach it."""
+
+    def unreadable(_: object) -> Progress:
+        raise UnreadableSnapshot("tasks.plan.tasks.2999.depends_on: too long")
+
+    monkeypatch.setattr("workflows.continuation.progress_of", unreadable)
+    world = OnceEach()
+    async with running_worker(client, world.activities, UnsandboxedWorkflowRunner()) as queue:
+        handle = await start_on(client, queue, {"team": wide(12)}, memo={EVENTS_MEMO: 15})
+        report = await handle.result()
+        assert await executions(client, handle) == 1
+    assert report.status is RunStatus.COMPLETED
 
 
 async def test_calls_that_soon_end_are_waited_for(client: Client) -> None:

@@ -19,6 +19,7 @@ from durable_agent_team.client.exceptions import TextsUnavailable
 from durable_agent_team.client.run_history import read_record
 from durable_agent_team.client.run_texts import calls_in_full, texts_of
 from durable_agent_team.client.runs import get_run
+from durable_agent_team.contracts.control import Approve
 from durable_agent_team.contracts.run import RunReport, RunRequest, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import LedgerAgreement
 from tests.support import secrets
@@ -209,6 +210,21 @@ async def test_an_answer_that_cannot_be_stored_in_time_is_in_the_history(client:
         report, _ = await finished(rooms, run)
         assert (report.answer, rooms.upstream.count) == (ANSWER, 1)
         assert blobs.refused > 1
+
+
+async def test_the_answer_of_an_update_stays_readable_without_the_store(client: Client) -> None:
+    """Temporal's own command line would report an error, although the update was carried out."""
+    async with all_rooms(client, MemoryBlobs()) as rooms:
+        gate = asyncio.Event()
+        rooms.upstream.add(Rule(text="short", gate=gate))
+        run = await started(rooms, team_of([task("a")]))
+        change = {"agent": "writer", "instructions": "x" * 8_000}
+        plain = client.get_workflow_handle(run)
+        answer = await plain.execute_update("adjust_agent", change)
+        assert answer["instructions"] == change["instructions"]
+        gate.set()
+        await finished(rooms, run)
+    assert Approve.stays_inline, "it has the arguments that a person wrote"
 
 
 async def test_a_document_that_is_gone_parks_its_task_and_names_it(client: Client) -> None:

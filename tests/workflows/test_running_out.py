@@ -61,6 +61,23 @@ async def test_a_refused_call_parks_and_continues_with_the_same_key(client: Clie
     assert [each.task.calls for each in result.outcomes] == [1, 1, 1]
 
 
+@pytest.mark.parametrize("character", ["'", "\x01", "\u202e", "$", "🚲", " "])
+async def test_a_run_of_any_id_parks_and_notifies(client: Client, character: str) -> None:
+    """It has up to a thousand bytes, each of which may take five characters where it is quoted."""
+    run_id = character * (960 // len(character.encode())) + uuid.uuid4().hex
+    world = FakeWorld()
+    payload = {"team": two_tasks({}, notify_url="https://example.com/hook")}
+    async with running_worker(client, world.activities) as queue:
+        handle = await client.start_workflow(WORKFLOW, payload, id=run_id, task_queue=queue)
+        (waiting,) = (await until(handle, parked)).waiting
+        is_long = character in ("'", "\x01", "\u202e")
+        assert ('"$RUN"' in waiting.command) is is_long
+        assert waiting.command.startswith(f"{STARTER} budget ")
+        await handle.execute_update("adjust_budget", {"agent": "research", "budget_usd": "0.02"})
+        await handle.result()
+    assert [each.waiting for each in world.notifications] == [waiting]
+
+
 async def test_the_signal_wakes_like_the_update(client: Client) -> None:
     async with started(client, FakeWorld(), {"team": two_tasks({})}) as handle:
         await until(handle, parked)

@@ -181,6 +181,27 @@ async def test_a_rejected_answer_is_repaired_in_the_same_conversation(client: Cl
     assert (spend.useful_usd, spend.repairs_usd, spend.failed_attempts_usd) == (COST, COST, COST)
 
 
+async def test_a_run_may_have_more_documents_than_a_task_reads(client: Client) -> None:
+    documents = [f"d{n}.md" for n in range(1_001)]
+    readers = [
+        {"id": f"t{n}", "agent": "reader", "ask": "Read.", "inputs": documents[n : n + 50]}
+        for n in range(0, len(documents), 50)
+    ]
+    base = clerk({"built_in": "search_documents", "effects": "none"})
+    agents = {**base["agents"], "reader": {"role": "Reader", "budget_usd": 1}}
+    team = {**base, "agents": agents, "tasks": [*base["tasks"], *readers]}
+
+    def says(call: CallRequest) -> Said:
+        is_first = call.conversation is not None and call.conversation.turn == 1
+        return calls(("search_documents", {"query": "x"})) if is_first else "found"
+
+    world = ToolWorld(says)
+    start = {"team": team, "sources": dict.fromkeys(documents, "x")}
+    report = await result_of(client, world, start)
+    assert report.answer == "found"
+    assert len(world.listed[0].documents) == len(world.orders[0].documents) == 1_001
+
+
 async def test_tools_that_cannot_be_listed_park_their_task(client: Client) -> None:
     class Away(ToolWorld):
         away = True

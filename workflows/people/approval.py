@@ -16,17 +16,15 @@ from durable_agent_team.contracts.arguments_check import ArgumentsCheck
 from durable_agent_team.contracts.base import exact_time
 from durable_agent_team.contracts.bounded_text import cut
 from durable_agent_team.contracts.control import Approve, OfWaiting
-from durable_agent_team.contracts.names import STARTER
 from durable_agent_team.contracts.run import RunStatus, Waiting
 from durable_agent_team.contracts.text_ref import Text
-from durable_agent_team.rules.safe_text import shell_command
 from durable_agent_team.rules.tools.approval_rules import limit_summary, parsed_arguments, sha256_of
 from workflows.activity_errors import refused
 from workflows.people.decisions import UNDER_WAY, UnderWay, note_decision, time_left
 from workflows.people.notifier import Notifier
 from workflows.state.open_approval import OpenApproval
 from workflows.state.progress import Progress
-from workflows.state.waiting_list import answering_command
+from workflows.state.waiting_list import answering_command, run_command
 
 
 @dataclass(frozen=True)
@@ -231,7 +229,7 @@ class Approval:
         found += f" (waiting: {_names(progress.waiting)})"
         if not progress.waiting:
             return found
-        state = shell_command(STARTER, "state", progress.workflow_id)
+        state = run_command("state", progress.workflow_id)
         return f"{found}; `{state}` has the commands"
 
     async def arguments_check(self, answer: Approve) -> ArgumentsCheck:
@@ -288,7 +286,7 @@ def check_since(progress: Progress, subject: str, command: OfWaiting) -> None:
         now = progress.tasks.schedule.status.get(subject) or "nothing of this name waits"
     else:
         now = f"it waits since {exact_time(waiting.since)}: {waiting.reason}"
-    state = shell_command(STARTER, "state", progress.workflow_id)
+    state = run_command("state", progress.workflow_id)
     raise refused(
         f"since = {exact_time(command.since)}: what waited then as {subject!r} does not wait any"
         f" more, and nothing was changed (now: {now}; `{state}` shows all of it; without `since`"

@@ -8,14 +8,13 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from durable_agent_team.contracts.activity_interfaces import NotificationActivities
 from durable_agent_team.contracts.error_types import ErrorType
-from durable_agent_team.contracts.names import STARTER
 from durable_agent_team.contracts.notification import Notification, RunEnd
 from durable_agent_team.contracts.run import RunStatus, Waiting
 from durable_agent_team.contracts.team import NotifyOn
-from durable_agent_team.rules.safe_text import shell_command
 from workflows.activity_executor import ActivityExecutor
 from workflows.policies import ActivityOptions, ending_notification_options, notification_options
 from workflows.state.progress import Progress
+from workflows.state.waiting_list import run_command
 
 ENDS_ARE_NOTIFIED = "ends-are-notified"
 """The patch since which the end of a run, and a plan that waits, are notified."""
@@ -64,7 +63,7 @@ class Notifier:
             tasks_done=progress.tasks_done,
             tasks_total=len(progress.tasks.schedule.status),
             ended_at=workflow.now(),
-            command=shell_command(STARTER, "result", progress.workflow_id),
+            command=run_command("result", progress.workflow_id),
         )
         notification = self._notification().model_copy(update={"ended": end})
         await self._send(notification, ending_notification_options(), str(status))

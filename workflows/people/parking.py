@@ -10,16 +10,14 @@ from typing import Protocol
 from temporalio import workflow
 
 from durable_agent_team.contracts.error_types import ERRORS, ErrorType
-from durable_agent_team.contracts.names import STARTER
 from durable_agent_team.contracts.run import Failure, Waiting
 from durable_agent_team.contracts.team import Caller
-from durable_agent_team.rules.safe_text import shell_command
 from workflows.people.decisions import UNDER_WAY, UnderWay, time_left
 from workflows.people.notifier import Notifier
 from workflows.state.agent_account import AgentAccount
 from workflows.state.progress import Progress
 from workflows.state.unpaid import UnpaidUpstream
-from workflows.state.waiting_list import answering_command, budget_command
+from workflows.state.waiting_list import answering_command, budget_command, run_command
 from workflows.task_exceptions import TaskFailed, TaskSkipped
 
 REPEATED_BY_WORD = "limits-are-not-woken-by-money"
@@ -236,7 +234,7 @@ def wake_command(
     else a retry. Where an effect may have happened, the decision is left open: pasted as it is, the
     command changes nothing."""
     if failure.type == ErrorType.UPSTREAM_OUT_OF_FUNDS:
-        return shell_command(STARTER, "resume", run)
+        return run_command("resume", run)
     if failure.type == ErrorType.BUDGET_EXHAUSTED:
         missing = (failure.required_usd or Decimal(0)) - (failure.remaining_usd or Decimal(0))
         enough = account.budget_usd + max(missing, Decimal(0))

@@ -1,15 +1,15 @@
 """What waits for a person, as `state` and the UI show it, and which agents are parked."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
 from durable_agent_team.contracts.base import exact_time
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.names import STARTER
-from durable_agent_team.contracts.run import Waiting
+from durable_agent_team.contracts.run import MAX_COMMAND, Waiting
 from durable_agent_team.contracts.spend import AgentStatus
-from durable_agent_team.rules.safe_text import shell_command
+from durable_agent_team.rules.safe_text import shell_command, shell_word
 from workflows.state.agent_account import AgentAccount
 from workflows.state.progress import Progress
 from workflows.state.unpaid import one_for_each_cause
@@ -30,15 +30,24 @@ def waiting_list(progress: Progress, shown: int) -> list[Waiting]:
     return [_with_command(each, commands) for each in listed[:shown]] + listed[shown:]
 
 
+def run_command(command: str, run: str, *arguments: str, last: Sequence[str] = ()) -> str:
+    """A command of the starter for this run. An id that gets too long where it is quoted, as one of
+    a thousand control characters does, is left to the reader as a variable."""
+    whole = shell_command(STARTER, command, run, *arguments, last=last)
+    if len(whole) <= MAX_COMMAND:
+        return whole
+    return " ".join([STARTER, command, '"$RUN"', *map(shell_word, arguments), *last])
+
+
 def budget_command(run: str, agent: str, budget_usd: Decimal) -> str:
     """The command that gives an agent this limit."""
-    return shell_command(STARTER, "budget", run, agent, f"{budget_usd:f}")
+    return run_command("budget", run, agent, f"{budget_usd:f}")
 
 
 def answering_command(command: str, run: str, *arguments: str, since: datetime) -> str:
     """A command for what has waited since then, and for nothing that waits later."""
     only = ["--since", exact_time(since)]
-    return shell_command(STARTER, command, run, *arguments, last=only)
+    return run_command(command, run, *arguments, last=only)
 
 
 def statuses(progress: Progress) -> Mapping[str, AgentStatus]:

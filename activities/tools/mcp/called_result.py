@@ -40,8 +40,11 @@ def called_tool(result: Mapping[str, Any]) -> CalledTool:
     if len(blocks) > MAX_BLOCKS:
         others.append(f"[{len(blocks) - MAX_BLOCKS} more blocks of content, not shown]")
     structured = result.get("structuredContent")
-    if structured is not None and not _is_said(structured, texts):
-        texts.append(json.dumps(structured, ensure_ascii=False))
+    try:
+        if structured is not None and not _is_said(structured, texts):
+            texts.append(json.dumps(structured, ensure_ascii=False))
+    except RecursionError:  # it was read in a stack that was less deep
+        others.append("[structured content, nested too deeply, not shown]")
     whole = "\n".join(part for part in (*texts, *others) if part)
     kept = ends(whole, MAX_TEXT)
     return CalledTool(

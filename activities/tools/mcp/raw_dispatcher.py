@@ -1,7 +1,9 @@
-"""The package's dispatcher, which also keeps what a server has answered as it came.
+"""The package's dispatcher, which keeps what a server has answered as it came, from the session.
 
 A session checks a result against its protocol's version and refuses one that is slightly off, such
-as a content block of a kind that is not in it. By then the tool has run.
+as a content block of a kind that is not in it. By then the tool has run. The check takes
+milliseconds for a hundred blocks, in which the worker does nothing else, and a result may have a
+million.
 """
 
 from collections.abc import Mapping
@@ -14,7 +16,7 @@ from mcp.shared.transport_context import TransportContext
 from mcp_types import RequestId
 
 ANSWERS: Final[ContextVar[list[dict[str, Any]] | None]] = ContextVar("answers", default=None)
-"""Gets the answer of each request that is made in its context."""
+"""Gets the answer of each request that is made in its context, in the session's place."""
 
 
 class RawDispatcher(JSONRPCDispatcher[TransportContext]):
@@ -29,6 +31,8 @@ class RawDispatcher(JSONRPCDispatcher[TransportContext]):
         answer = await super().send_raw_request(
             method, params, opts, _related_request_id=_related_request_id
         )
-        if (kept := ANSWERS.get()) is not None:
-            kept.append(answer)
-        return answer
+        kept = ANSWERS.get()
+        if kept is None:
+            return answer
+        kept.append(answer)
+        return {}

@@ -16,10 +16,8 @@ from durable_agent_team.gateway.api_error import (
     invalid,
     not_found,
     shown,
-    unavailable,
 )
 from durable_agent_team.gateway.stores.blob_store import BlobDamaged, BlobsFull
-from durable_agent_team.gateway.stores.store import StoreError
 
 log = logging.getLogger("gateway.blobs")
 
@@ -49,9 +47,6 @@ async def put_blob(request: web.Request) -> web.Response:
             new = await gateway.blobs.put(sha256, data)
         except BlobsFull as full:
             raise _full(full) from None
-        except StoreError as error:
-            log.error("a blob cannot be stored: %s", error)
-            raise unavailable("The blobs cannot be written", "store_unavailable") from None
     return respond_json({"sha256": sha256, "bytes": len(data)}, 201 if new else 200)
 
 

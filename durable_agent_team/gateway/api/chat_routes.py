@@ -86,7 +86,7 @@ async def health(request: web.Request) -> web.Response:
     models whose upstream is left alone for now, and for how many seconds."""
     gateway = request.app[GATEWAY]
     problem = "stopping" if gateway.stopping else gateway.calls.upstream.not_ready()
-    problem = problem or await gateway.calls.store.not_ready()
+    problem = problem or await gateway.calls.store.not_ready() or await gateway.blobs.not_ready()
     overrun = sum(gateway.calls.overruns.values())
     circuits = gateway.calls.upstream.open_circuits()
     found = Health(status=problem or "ready", overrun_usd=usd(overrun), open_circuits=circuits)

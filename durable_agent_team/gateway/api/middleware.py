@@ -49,7 +49,8 @@ async def handle_errors(request: web.Request, handler: Handler) -> web.StreamRes
 
 
 def store_unavailable() -> ApiError:
-    return unavailable("The ledger cannot be written", "store_unavailable")
+    message = "The gateway's database cannot be written: GET /healthz says why"
+    return unavailable(message, "store_unavailable")
 
 
 def _log_request(

@@ -41,5 +41,9 @@ class BlobStore(Protocol):
         its clock has jumped."""
         raise NotImplementedError
 
+    async def not_ready(self) -> str | None:
+        """Why nothing can be written now, or None."""
+        raise NotImplementedError
+
     async def close(self) -> None:
         raise NotImplementedError

@@ -44,8 +44,8 @@ class OpenFiles:
                 what = _what_happened(name) if now is None else "replaced"
                 return (
                     f"the database cannot be written: {name} was {what} while the gateway runs."
-                    f" Put the file of GATEWAY_DATABASE ({self._path}) back, or set another one,"
-                    " and start the gateway again"
+                    f" Put {self._path} back, or set another GATEWAY_DATABASE, and start the"
+                    " gateway again"
                 )
         settled = time.time_ns() - SETTLED_NS
         known = [state for state in folders if state is not None and state[2] < settled]

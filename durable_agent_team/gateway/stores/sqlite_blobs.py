@@ -75,6 +75,9 @@ class SqliteBlobs:
             lambda conn: _remove(conn, time.time(), after_seconds), durable=False
         )
 
+    async def not_ready(self) -> str | None:
+        return await self._writer.not_ready()
+
     async def close(self) -> None:
         await self._writer.close()
 

@@ -57,6 +57,31 @@ def test_a_good_answer_has_no_reasons() -> None:
     assert check(call(), "Any text.") == ()
 
 
+LONG = "word " * 200
+
+
+@pytest.mark.parametrize(
+    ("schema", "answer", "said"),
+    [
+        ({"maxLength": 10}, LONG, "is too long"),
+        ({"pattern": "^[A-Z]+$"}, LONG, "does not match '^[A-Z]+$'"),
+        ({"enum": ["yes", "no"]}, LONG, "is not one of ['yes', 'no']"),
+        ({"type": "number"}, LONG, "is not of type 'number'"),
+        ({"format": "date"}, LONG, "is not a 'date'"),
+        ({"type": "array"}, {"items": [LONG]}, "is not of type 'array'"),
+        ({"uniqueItems": True}, [LONG, LONG], "has non-unique elements"),
+        ({"anyOf": [{"type": "null"}]}, LONG, "is not valid under any of the given schemas"),
+    ],
+    ids=str,
+)
+def test_the_reason_stands_also_after_a_long_value(
+    schema: dict[str, Any], answer: Any, said: str
+) -> None:
+    [reason] = check(call(output=schema), json.dumps(answer))
+    assert said in reason
+    assert "word word" in reason
+
+
 def test_reasons_are_bounded_in_number_and_length() -> None:
     answer = json.dumps({"items": ["x" * 900] * 200})
     reasons = check(call(output=SCHEMA), answer)

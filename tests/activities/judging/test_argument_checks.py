@@ -1,6 +1,7 @@
 """Arguments that a person wrote are checked as a model's are."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -46,6 +47,27 @@ async def test_the_schema_of_a_tool_is_checked_once(monkeypatch: pytest.MonkeyPa
         assert len(await judge.argument_reasons(SCHEMA, json.dumps({"usd": usd}))) == reasons
     judge.close()
     assert checked == [json.dumps(SCHEMA, sort_keys=True)]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"usd": {"pattern": "("}}},
+        {"properties": {"usd": {"pattern": "^(?P<amount>[0-9]+)(?i)$"}}},
+        {"patternProperties": {"*": {}}},
+        {"properties": {"usd": {"type": "decimal", "not": {}}}},
+        {"properties": {"usd": {"anyOf": 5}}},
+        {"properties": {"usd": {"format": "x", "required": 1, "enum": 1}}},
+        {"properties": {"usd": {"$ref": "#/$defs/none"}}},
+        {"$schema": "https://example.com/drafts/9", "allOf": []},
+    ],
+    ids=str,
+)
+async def test_a_tool_whose_schema_is_none_takes_any_arguments(schema: dict[str, Any]) -> None:
+    """Servers send such, for example patterns of their own language: the turn is paid by then."""
+    judge = Judge()
+    assert await judge.argument_reasons({"type": "object", **schema}, '{"usd": "5"}') == ()
+    judge.close()
 
 
 async def test_a_tool_that_is_not_there_is_named() -> None:

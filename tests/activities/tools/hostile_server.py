@@ -81,6 +81,7 @@ TOOLS = (
     *("echo", "env", "where", "slow", "effect", "die", "flood", "chatter", "big", "control"),
     *("surrogate", "garbage", "half_answer", "wrong_shape", "nested", "meta", "structured"),
     *("kinds", "ask", "stderr", "child", "changes", "plays", "atxp_text", "x402", *ERRORS),
+    *("blocks", "deep"),
 )
 CALLS = 0
 
@@ -194,6 +195,23 @@ def call(number: int, name: str, arguments: dict[str, Any], meta: Any) -> dict[s
             return None
         case "nested":
             line(b'{"jsonrpc":"2.0","id":%d,"result":' % number + b"[" * 200_000)
+            return None
+        case "blocks":
+            line(
+                b'{"jsonrpc":"2.0","id":%d,"result":{"content":[' % number
+                + b"{}," * (int(value) - 1)
+                + b"{}]}}"
+            )
+            return None
+        case "deep":
+            levels = int(value)
+            line(
+                b'{"jsonrpc":"2.0","id":%d,"result":{"content":[],"structuredContent":' % number
+                + b'{"a":' * levels
+                + b"1"
+                + b"}" * levels
+                + b"}}"
+            )
             return None
         case "atxp_text":
             return text(

@@ -58,6 +58,14 @@ def test_blocks_beyond_the_limit_are_counted() -> None:
     )
 
 
+def test_what_is_nested_too_deeply_to_be_written_is_named() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(100_000):
+        deep = {"a": deep}
+    called = called_tool({**texts("done"), "structuredContent": deep})
+    assert called.text == "done\n[structured content, nested too deeply, not shown]"
+
+
 def nested(levels: int, inner: str) -> str:
     return '{"a":' * levels + inner + "}" * levels
 

@@ -280,6 +280,27 @@ async def test_20_mb_in_one_line_take_neither_time_nor_memory() -> None:
         assert len((await call("big", 1_000_000)).text) == 1_000_000
 
 
+async def test_a_result_of_half_a_million_blocks_holds_nobody() -> None:
+    """The package checks each block against every kind, twice: 100,000 take ten seconds."""
+    async with calling(hostile()) as call:
+        await call("echo")
+        began = time.thread_time()
+        result = await call("blocks", 500_000)
+        assert time.thread_time() - began < 2
+        assert "490000 more blocks of content, not shown" in result.text
+
+
+@pytest.mark.parametrize("levels", [300, 900, 2_000])
+async def test_a_deep_result_is_one_or_cannot_be_read(levels: int) -> None:
+    async with calling(hostile()) as call:
+        try:
+            text = (await call("deep", levels)).text
+        except ToolBroke as error:
+            text = str(error)
+        assert text.startswith(('{"a": {"a": ', "the server's answer is no JSON"))
+        assert (await call("echo", "on")).text == "on"
+
+
 async def test_what_is_written_to_standard_error_holds_nobody() -> None:
     async with calling(hostile()) as call:
         assert (await call("stderr", 3_000_000)).text == "stderr 1"
