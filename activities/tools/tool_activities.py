@@ -123,7 +123,7 @@ def _raise_for_cancellation(order: ToolOrder, is_sent: bool, charged_usd: Decima
         raise ApplicationError(
             f"{order.facts.source}: this worker was shut down; another one makes the call",
             failure,
-            type=ErrorType.TOOL_FAILED.value,
+            type=ErrorType.WORKER_LOST.value,
             next_retry_delay=AT_ONCE,
         ) from None
 

@@ -99,6 +99,27 @@ async def test_what_was_never_sent_is_sent_again(client: Client) -> None:
     assert report.outcomes[0].output == "refunded in attempt 2"
 
 
+@pytest.mark.parametrize("effects", ["once", "none"])
+async def test_a_call_that_no_worker_has_sent_needs_no_person_however_many_stop(
+    client: Client, effects: str
+) -> None:
+    """As in a deployment that stops one worker after the other."""
+    stops = 5
+
+    def tool(order: ToolOrder) -> str:
+        if len(world.orders) <= stops:
+            raise ApplicationError("shut down", ToolFailure(), type=ErrorType.WORKER_LOST)
+        return "refunded"
+
+    refund = {**REFUND, "effects": effects, "max_attempts": 1}
+    world = ToolWorld(once(("refund", {"amount": 5})), tool)
+    async with started(client, world, {"team": tool_team(refund)}) as handle:
+        report: RunReport = await asyncio.wait_for(handle.result(), WAIT_SECONDS)
+    assert report.outcomes[0].output == "refunded"
+    assert len(world.orders) == stops + 1
+    assert len({each.key for each in world.orders}) == 1
+
+
 async def test_what_may_have_run_parks_and_is_retried_with_the_same_key(client: Client) -> None:
     world = ToolWorld(once(("refund", {"amount": 5})), lost_after(mark=True))
     async with started(client, world, {"team": tool_team()}) as handle:
