@@ -362,7 +362,12 @@ async def test_a_tool_above_an_amount_and_with_an_unknown_one_waits(client: Clie
         "amount": "usd",
         "trusted": True,
     }
-    amounts = [{"usd": 9}, {"usd": "11.5"}, {"usd": "lots"}, {"usd": 9, "USD": 900}]
+    amounts: list[dict[str, Any]] = [
+        {"usd": 9},
+        {"usd": "11.5"},
+        {"usd": "lots"},
+        {"usd": 9, "USD": 900},
+    ]
     world = ToolWorld(once(*(("refund", each) for each in amounts)))
     async with started(client, world, {"team": tool_team(above)}) as handle:
         await waits(handle, "work:1.2", "work:1.3", "work:1.4")
