@@ -63,11 +63,16 @@ class Tools(ToolActivities):
     async def list_tools(self, wanted: ListTools) -> ToolBox:
         """What an agent's servers, functions and built-in tools are. May be repeated."""
         label_activity({AGENT: wanted.agent})
-        with _translated(f"the tools of {wanted.agent}"):
-            async with heartbeating():
-                box = await self._listing.box(wanted)
-                assert isinstance(box.definitions, str)
-                kept = await self._texts.keep(box.definitions)
+        about = f"the tools of {wanted.agent}"
+        try:
+            with _translated(about):
+                async with heartbeating():
+                    box = await self._listing.box(wanted)
+                    assert isinstance(box.definitions, str)
+                    kept = await self._texts.keep(box.definitions)
+        except asyncio.CancelledError:
+            _raise_if_stopped(about, ToolFailure())
+            raise
         return box.model_copy(update={"definitions": kept}) if isinstance(kept, TextRef) else box
 
     @activity.defn
@@ -110,7 +115,6 @@ class Tools(ToolActivities):
 def _raise_for_cancellation(order: ToolOrder, is_sent: bool, charged_usd: Decimal) -> None:
     """Raises an error if the tool may have had its effect, since a cancellation has no details; or
     one that lets another worker make the call, if this one stops. Otherwise returns."""
-    details = activity.cancellation_details()
     failure = ToolFailure(sent=is_sent, charged_usd=charged_usd)
     if is_sent and order.facts.effects is Effects.ONCE:
         raise ApplicationError(
@@ -119,11 +123,17 @@ def _raise_for_cancellation(order: ToolOrder, is_sent: bool, charged_usd: Decima
             type=ErrorType.EFFECT_UNKNOWN.value,
             non_retryable=True,
         ) from None
+    _raise_if_stopped(order.facts.source, failure)
+
+
+def _raise_if_stopped(about: str, failure: ToolFailure) -> None:
+    """Raises an error that is no failure of a tool, if this worker stops: another one continues."""
+    details = activity.cancellation_details()
     if details is not None and details.worker_shutdown:
         raise ApplicationError(
-            f"{order.facts.source}: this worker was shut down; another one makes the call",
+            f"{about}: this worker was shut down; another one continues",
             failure,
-            type=ErrorType.TOOL_FAILED.value,
+            type=ErrorType.WORKER_LOST.value,
             next_retry_delay=AT_ONCE,
         ) from None
 

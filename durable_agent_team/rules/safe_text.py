@@ -17,8 +17,25 @@ from typing import TextIO
 
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories: controls, formats (direction, zero width), lone surrogates, separators."""
-_BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
-"""The fillers of Hangul, and braille without a dot."""
+_BLANK = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u2065\u3164\uffa0"
+    + "".join(
+        map(chr, (*range(0xFFF0, 0xFFF9), *range(0xE0000, 0xE0100), *range(0xE01F0, 0xE1000)))
+    )
+)
+"""Letters and signs of other categories that are not drawn (Default_Ignorable_Code_Point)."""
+_NO_DOTS = "\u2800"
+"""Braille without a dot."""
+_SELECTORS = frozenset(
+    map(chr, (*range(0x180B, 0x180E), 0x180F, *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)))
+)
+_SELECTOR = f"[{''.join(sorted(_SELECTORS))}]"
+_SELECTOR_ALONE = re.compile(
+    f"(?<![©®\u1000-\U0010ffff]){_SELECTOR}(?!\u20e3)"
+    f"|(?:(?<=[\u2000-\u200f\u3000])|(?<={_SELECTOR})){_SELECTOR}"
+)
+"""A variation selector is seen as another form of an emoji, or of a letter of Asia, before it; it
+is not after a letter of Europe, a space, or another selector."""
 _MARKDOWN = re.compile(r"[\\`*_\[\]~|$]")
 _MARKDOWN_OR_HTML = re.compile(r"[\\`*_\[\]~|$<>&]")
 _BLOCK = re.compile(r"^(?:[#=]|[+\-](?=[\s\-]|$)|[0-9]+[.)](?=\s|$))")
@@ -33,15 +50,16 @@ _MERMAID = re.compile(r"[^\w \-.,:·/()]")
 
 
 def is_hidden(char: str) -> bool:
-    """Whether a character acts on its surroundings, or is not seen."""
-    return unicodedata.category(char) in _HIDDEN
+    """Whether a character acts on its surroundings, or is not seen. What is seen in some places
+    only, a variation selector, is none."""
+    return unicodedata.category(char) in _HIDDEN or char in _BLANK
 
 
 def is_blank(text: str) -> bool:
     """Whether nothing of a text would be seen: it has white space, hidden characters, marks without
     a letter, and letters that are blank."""
     return all(
-        char.isspace() or is_hidden(char) or unicodedata.category(char) == "Mn" or char in _BLANKS
+        char.isspace() or is_hidden(char) or unicodedata.category(char) == "Mn" or char == _NO_DOTS
         for char in text
     )
 
@@ -113,7 +131,9 @@ def _readable(found: re.Match[str]) -> str:
 
 def _is_seen(char: str) -> bool:
     """Whether it can be in a string of JSON as it is, and looks like itself."""
-    return char.isprintable() and not is_hidden(char) and char not in '"\\'
+    if not char.isprintable() or is_hidden(char) or char in _SELECTORS:
+        return False
+    return char not in '"\\'
 
 
 def html_text(text: str) -> str:
@@ -186,10 +206,15 @@ def shell_word(text: str) -> str:
 
 
 def _escaped(text: str, keep: Collection[str], form: Callable[[str], str]) -> str:
-    if text.isprintable():
+    if text.isascii() and text.isprintable():
         return text
-    found = {char for char in set(text) if is_hidden(char) and char not in keep}
-    return text.translate({ord(char): form(char) for char in found})
+    chars = set(text)
+    found = {char for char in chars if is_hidden(char) and char not in keep}
+    if found:
+        text = text.translate({ord(char): form(char) for char in found})
+    if chars.isdisjoint(_SELECTORS):
+        return text
+    return _SELECTOR_ALONE.sub(lambda alone: form(alone[0]), text)
 
 
 def _json_escape(char: str) -> str:

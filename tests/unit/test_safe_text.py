@@ -87,6 +87,34 @@ def test_joiners_that_are_hidden_are_escaped(text: str) -> None:
         assert not any(map(is_hidden, shown(text)))
 
 
+@pytest.mark.parametrize("text", ["❤\ufe0f", "©\ufe0f", "1\ufe0f\u20e3", "葛\U000e0100", "ᠠ\u180b"])
+def test_selectors_stay_where_they_are_seen(text: str) -> None:
+    for shown in (terminal_text, html_text, markdown_line, one_line):
+        assert shown(text) == text
+    assert shell_word(text) == f"'{text}'"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("A-17\u3164", "A-17\\u3164"),
+        ("DE\u034f89", "DE\\u034f89"),
+        ("pay\ufe0f \U000e0100me", "pay\\ufe0f \\U000e0100me"),
+        ("👧\ufe0f\U000e0101", "👧\ufe0f\\U000e0101"),
+        ("\u2003\ufe0f", "\u2003\\ufe0f"),
+        ("\U000e0fff", "\\U000e0fff"),
+    ],
+)
+def test_what_is_not_drawn_is_escaped(text: str, shown: str) -> None:
+    """It is neither a control nor a format: an account with one looks like another account."""
+    for safe in (terminal_text, one_line, visible):
+        assert safe(text).lower() == shown.lower()
+        assert safe(safe(text)) == safe(text)
+    written = json.dumps(text)
+    assert json.loads(readable_json(written)) == text
+    assert readable_json(written).isascii() or text[0] in "👧\u2003"
+
+
 def test_what_a_reader_needs_stays() -> None:
     text = "Grüße,\tmit 市場 und 🎉:\n\n  eingerückt"
     assert terminal_text(text) == text

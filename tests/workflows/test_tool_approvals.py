@@ -362,17 +362,21 @@ async def test_a_tool_above_an_amount_and_with_an_unknown_one_waits(client: Clie
         "amount": "usd",
         "trusted": True,
     }
-    world = ToolWorld(
-        once(("refund", {"usd": 9}), ("refund", {"usd": "11.5"}), ("refund", {"usd": "lots"}))
-    )
+    amounts: list[dict[str, Any]] = [
+        {"usd": 9},
+        {"usd": "11.5"},
+        {"usd": "lots"},
+        {"usd": 9, "USD": 900},
+    ]
+    world = ToolWorld(once(*(("refund", each) for each in amounts)))
     async with started(client, world, {"team": tool_team(above)}) as handle:
-        await waits(handle, "work:1.2", "work:1.3")
+        await waits(handle, "work:1.2", "work:1.3", "work:1.4")
         page = ApprovalsPage.model_validate(await handle.query("approvals"))
-        assert [str(each.amount_usd) for each in page.approvals] == ["11.500000", "None"]
-        for subject in ("work:1.2", "work:1.3"):
+        assert [str(each.amount_usd) for each in page.approvals] == ["11.500000", "None", "None"]
+        for subject in ("work:1.2", "work:1.3", "work:1.4"):
             await handle.execute_update("approve", {"subject": subject, "approved": True})
         await handle.result()
-    assert len(world.orders) == 3
+    assert len(world.orders) == 4
 
 
 def read_then_refund(call: CallRequest) -> Any:

@@ -20,7 +20,9 @@ from durable_agent_team.contracts.control import TaskAnswer
 from durable_agent_team.contracts.error_types import ErrorType
 from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import LedgerAgreement
+from durable_agent_team.contracts.tool_box import ToolBox
 from durable_agent_team.contracts.tool_call import (
+    ListTools,
     ToolDemand,
     ToolFailure,
     ToolOrder,
@@ -97,6 +99,36 @@ async def test_what_was_never_sent_is_sent_again(client: Client) -> None:
     first, second = world.orders
     assert first.key == second.key
     assert report.outcomes[0].output == "refunded in attempt 2"
+
+
+@pytest.mark.parametrize("effects", ["once", "none"])
+async def test_a_call_that_no_worker_has_sent_needs_no_person_however_many_stop(
+    client: Client, effects: str
+) -> None:
+    """As in a deployment that stops one worker after the other."""
+    stops = 5
+    error = ApplicationError("shut down", ToolFailure(), type=ErrorType.WORKER_LOST)
+
+    class Stopping(ToolWorld):
+        @activity.defn
+        async def list_tools(self, wanted: ListTools) -> ToolBox:
+            box = await super().list_tools(wanted)
+            if len(self.listed) <= stops:
+                raise error
+            return box
+
+    def tool(order: ToolOrder) -> str:
+        if len(world.orders) <= stops:
+            raise error
+        return "refunded"
+
+    refund = {**REFUND, "effects": effects, "max_attempts": 1}
+    world = Stopping(once(("refund", {"amount": 5})), tool)
+    async with started(client, world, {"team": tool_team(refund)}) as handle:
+        report: RunReport = await asyncio.wait_for(handle.result(), WAIT_SECONDS)
+    assert report.outcomes[0].output == "refunded"
+    assert len(world.orders) == stops + 1
+    assert len({each.key for each in world.orders}) == 1
 
 
 async def test_what_may_have_run_parks_and_is_retried_with_the_same_key(client: Client) -> None:

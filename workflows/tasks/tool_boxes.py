@@ -47,7 +47,8 @@ class ToolBoxes:
         return self._progress.tool_boxes[agent]
 
     async def _listed(self, assignment: Assignment) -> Failure | None:
-        """Returns why they could not be listed; None where they are now."""
+        """Returns why they could not be listed; None where they are now, or where no worker has
+        listed them to the end, since it was shut down."""
         agent = assignment.agent
         if agent in self._progress.tool_boxes:
             return None
@@ -66,6 +67,9 @@ class ToolBoxes:
         except ActivityError as error:
             if was_cancelled():
                 raise asyncio.CancelledError from None
+            cause = error.__cause__
+            if isinstance(cause, ApplicationError) and cause.type == ErrorType.WORKER_LOST:
+                return None
             return _failure(error)
         self._progress.tool_boxes[agent] = box
         return None

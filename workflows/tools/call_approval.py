@@ -8,10 +8,12 @@ from durable_agent_team.contracts.approvals import ApprovalKind
 from durable_agent_team.contracts.arguments_check import ArgumentsCheck
 from durable_agent_team.contracts.base import round_up
 from durable_agent_team.contracts.conversation_view import ToolCallStatus
+from durable_agent_team.contracts.tool_kinds import ApprovalRule
 from durable_agent_team.rules.safe_text import readable_json
 from durable_agent_team.rules.tools.approval_rules import (
     amount_of,
     approved_sha256,
+    has_second_amount,
     needs_approval,
     plain_arguments,
 )
@@ -21,6 +23,9 @@ from workflows.tools.one_call import OneCall
 
 NOT_USED_UP = "rejected-calls-are-not-counted"
 """The patch since which a call that a person rejects uses up none of the tool's `max_calls`."""
+
+SECOND_AMOUNT = "approvals-of-a-second-amount"
+"""The patch since which a call with two spellings of the amount's name has an unknown amount."""
 
 
 class CallApproval:
@@ -75,12 +80,18 @@ def check_approved(one: OneCall) -> None:
 
 
 def _needs_approval(one: OneCall) -> bool:
-    return needs_approval(one.tool, one.facts.effects, one.arguments, tainted=one.state.tainted)
+    tool = one.tool
+    if needs_approval(tool, one.facts.effects, one.arguments, tainted=one.state.tainted):
+        return True
+    if tool.approve is not ApprovalRule.ABOVE_USD or not has_second_amount(tool, one.arguments):
+        return False
+    return workflow.patched(SECOND_AMOUNT)
 
 
 def _request(one: OneCall, sha256: str) -> ApprovalRequest:
     tool, tainted = one.tool, one.state.tainted
-    amount = amount_of(tool, one.arguments)
+    is_known = not has_second_amount(tool, one.arguments)
+    amount = amount_of(tool, one.arguments) if is_known else None
     why = ", after something from outside" if tainted else ""
     reason = f"{one.facts.source} waits for approval{why}: {readable_json(one.arguments)}"
     return ApprovalRequest(

@@ -182,6 +182,8 @@ class CallMaker:
             case outcomes.Again():
                 self._become(one, ToolCallStatus.READY)
                 await workflow.sleep(BETWEEN_ROUNDS * state.rounds, summary=f"{one.subject} again")
+            case outcomes.WorkerStopped():
+                state.rounds -= 1
             case outcomes.TellModel(text):
                 one.end(ToolCallStatus.FAILED, call_texts.failed(text), text)
             case outcomes.ParkCall(failure):

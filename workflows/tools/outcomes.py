@@ -48,6 +48,12 @@ class Again:
 
 
 @dataclass(frozen=True)
+class WorkerStopped:
+    """Make the call again: its worker was shut down before it was sent, which is no failure. One
+    deployment may do that on each of many workers."""
+
+
+@dataclass(frozen=True)
 class TellModel:
     """The failure is the call's result."""
 
@@ -73,7 +79,7 @@ class MoneyReserved:
     """The account's money is reserved by other calls: nothing has run."""
 
 
-Outcome = Again | TellModel | ParkCall | NoMoney | MoneyReserved
+Outcome = Again | WorkerStopped | TellModel | ParkCall | NoMoney | MoneyReserved
 
 
 def ended(error: BaseException, effects: Effects) -> Ended:
@@ -117,6 +123,8 @@ def decide(end: Ended, source: str, effects: Effects, rounds: int) -> Outcome:
     kind = ErrorType(failure.type)
     if end.sent:
         return ParkCall(_unknown(failure, source))
+    if kind is ErrorType.WORKER_LOST and not end.lost:  # it has said so itself
+        return WorkerStopped()
     if kind is ErrorType.BUDGET_RESERVED:
         return MoneyReserved()
     if kind in (ErrorType.BUDGET_EXHAUSTED, ErrorType.ACCOUNT_DISABLED):

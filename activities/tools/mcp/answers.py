@@ -1,5 +1,6 @@
 """What an error in place of a result means: whether the tool may have run, and who is to act."""
 
+import re
 from typing import Final
 
 from activities.tools.called_tool import CalledTool
@@ -24,6 +25,13 @@ PACKAGES_OWN: Final = (
     "Unexpected content type",
 )
 """How messages begin that the `mcp` package makes up when there is no answer."""
+NO_ANSWER: Final = re.compile(
+    r"\A(?:Request timed out|Timed out while waiting for response|mcp-remote: )"
+    r"|MCP error -3200[01]: (?:Connection closed|Request timed out|Maximum total timeout exceeded)"
+)
+"""What servers say that only stand before another one, when they had no answer from it: the SDKs'
+words as they are, or below the code of a text of an exception; and mcp-remote's."""
+LOOKED_AT: Final = 2_000
 REDIRECTED: Final = "Redirect to "
 MAX_ADDRESS: Final = 300
 MAX_MESSAGE: Final = 2_000
@@ -47,6 +55,7 @@ def answer_to_error(code: int, message: str, data: object) -> CalledTool:
         PARSE_ERROR,
     ):
         raise ToolBroke("the connection ended, or what came is no answer", sent=True)
+    check_answered(message)
     if code == INVALID_REQUEST and message.startswith(REDIRECTED):
         address = message.removeprefix(REDIRECTED).partition(" ")[0]
         raise ToolUnreachable(
@@ -56,6 +65,14 @@ def answer_to_error(code: int, message: str, data: object) -> CalledTool:
     return CalledTool(
         cut(plain_text(f"error {code}: {message[:MAX_MESSAGE]}"), MAX_MESSAGE), is_error=True
     )
+
+
+def check_answered(error: str) -> None:
+    """Raises `ToolBroke` where the text of an error says that a server behind this one has not
+    answered: the tool may have run."""
+    if NO_ANSWER.search(error, 0, LOOKED_AT):
+        said = cut(" ".join(plain_text(error[:LOOKED_AT]).split()), 300)
+        raise ToolBroke(f"a server behind this one did not answer: {said}", sent=True)
 
 
 def _answer_to_fault(fault: Fault) -> CalledTool:

@@ -7,7 +7,7 @@ this transport never raises: it answers in the server's place, with the error of
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import httpx2
@@ -45,10 +45,17 @@ class _TooLarge(Exception):
 
 
 class BoundedTransport(httpx2.AsyncBaseTransport):
-    def __init__(self, inner: httpx2.AsyncBaseTransport, token_remedy: str = "") -> None:
-        """`token_remedy` says where the worker takes the server's token from."""
+    def __init__(
+        self,
+        inner: httpx2.AsyncBaseTransport,
+        token_remedy: str = "",
+        scrub: Callable[[str], str] = str,
+    ) -> None:
+        """`token_remedy` says where the worker takes the server's token from; `scrub` removes
+        secrets from a refusal, before anything of it is cut."""
         self._inner = inner
         self._token_remedy = token_remedy
+        self._scrub = scrub
         self._takes_answers = True
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -131,7 +138,7 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
             stage="lost" if status >= 500 and status not in (501, 503) else "refused",
             text=f"it answered with status {status}",
             status=status,
-            body=body.decode(errors="replace"),
+            body=self._scrub(body.decode(errors="replace")),
             challenge=response.headers.get("www-authenticate", "")[:MAX_HEADER],
             offer=response.headers.get("payment-required", "")[:MAX_HEADER],
             url=f"{url.scheme}://{url.netloc.decode()}{url.path}"[:500],
@@ -147,13 +154,14 @@ def bounded_client(
     connect_seconds: float,
     proxy: str | None = None,
     token_remedy: str = "",
+    scrub: Callable[[str], str] = str,
 ) -> httpx2.AsyncClient:
     """A client whose requests have these headers. It reads no proxy from the environment."""
     inner = httpx2.AsyncHTTPTransport(proxy=proxy, trust_env=False)
     timeout = httpx2.Timeout(None, connect=connect_seconds, write=WRITE_SECONDS)
     return httpx2.AsyncClient(
         headers={**headers, "accept-encoding": "identity"},
-        transport=BoundedTransport(inner, token_remedy),
+        transport=BoundedTransport(inner, token_remedy, scrub),
         timeout=timeout,
         trust_env=False,
     )
@@ -182,10 +190,10 @@ def _kept(response: httpx2.Response) -> dict[str, str]:
 
 def _says_enough(request: httpx2.Request, response: httpx2.Response) -> bool:
     """Whether the status says what it is about, also where a JSON-RPC error comes with it: a token
-    or a payment is missing, or the session."""
+    or a payment is missing, or the session; or a gateway had no answer from the server."""
     status, headers = response.status_code, response.headers
     needs_scope = status == 403 and "insufficient_scope" in headers.get("www-authenticate", "")
-    return status in (401, 402) or needs_scope or _forgets_session(request, status)
+    return status in (401, 402, 502, 504) or needs_scope or _forgets_session(request, status)
 
 
 def _forgets_session(request: httpx2.Request, status: int) -> bool:

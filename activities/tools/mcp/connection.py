@@ -10,8 +10,8 @@ import logging
 import shlex
 import time
 import uuid
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -24,17 +24,18 @@ from pydantic import TypeAdapter, ValidationError
 
 from activities.tools.called_tool import CalledTool
 from activities.tools.exceptions import (
+    ToolAsks,
     ToolBroke,
     ToolError,
     ToolTimedOut,
     ToolUnreachable,
 )
-from activities.tools.mcp.answers import answer_to_error, asks
+from activities.tools.mcp.answers import answer_to_error, asks, check_answered
 from activities.tools.mcp.bounded_events import MAX_BODY_BYTES
 from activities.tools.mcp.bounded_http import bounded_client
 from activities.tools.mcp.called_result import called_tool, plain_text
 from activities.tools.mcp.connect_failures import why_not_connected, why_refused
-from activities.tools.mcp.definitions import ServerTool, server_tool
+from activities.tools.mcp.definitions import ServerTool, server_tool, without_secrets
 from activities.tools.mcp.demands import demand_in_result
 from activities.tools.mcp.negotiation import negotiate, own_version, proxy_of
 from activities.tools.mcp.raw_dispatcher import ANSWERS, RawDispatcher
@@ -127,7 +128,8 @@ class Connection:
             )
             raise self.unreachable(text + self._installs() + said, final=False)
         how = process.why if process is not None and process.ended.is_set() else None
-        text, final = why_not_connected(self._problem, how)
+        with self._errors_without_secrets():
+            text, final = why_not_connected(self._problem, how)
         raise self.unreachable(text + said, final=final)
 
     def _installs(self) -> str:
@@ -179,18 +181,17 @@ class Connection:
         params = types.CallToolRequestParams.model_validate(
             {"name": name, "arguments": arguments, "_meta": meta}
         )
-        try:
-            answer = await self._answer(types.CallToolRequest(params=params), _CALLED, seconds)
-        except MCPError as error:
+        with self._errors_without_secrets():
             try:
+                answer = await self._answer(types.CallToolRequest(params=params), _CALLED, seconds)
+            except MCPError as error:
                 called = answer_to_error(error.code, error.message, error.error.data)
-            except ToolUnreachable as refused:
-                said = self._scrubber.scrub_message(str(refused))
-                raise ToolUnreachable(said, final=refused.final) from None
-        else:
-            if (demand := demand_in_result(answer)) is not None:
-                raise asks(demand)
-            called = called_tool(answer)
+            else:
+                if (demand := demand_in_result(answer)) is not None:
+                    raise asks(demand)
+                called = called_tool(answer)
+                if called.is_error:
+                    check_answered(called.text)
         return await self._without_secrets(called)
 
     def unreachable(self, text: str, *, final: bool = True) -> ToolUnreachable:
@@ -200,6 +201,18 @@ class Connection:
         """The text of an error, with the server's name and without secrets."""
         said = self._scrubber.scrub_message(text)
         return f"the server {self._name!r}: {said}"
+
+    @contextmanager
+    def _errors_without_secrets(self) -> Iterator[None]:
+        scrub = self._scrubber.scrub_message
+        try:
+            yield
+        except ToolError as error:
+            error.args = (scrub(str(error)),)
+            if isinstance(error, ToolAsks):
+                shown = {"url": scrub(error.demand.url), "amount": scrub(error.demand.amount)}
+                error.demand = error.demand.model_copy(update=shown)
+            raise error from None
 
     async def _own(self, legacy: bool) -> None:
         try:
@@ -217,7 +230,7 @@ class Connection:
                 await negotiate(session, legacy=legacy)
                 self._session = session
                 self.is_legacy = session.discover_result is None
-                self.instructions = plain_text(session.instructions or "")
+                self.instructions = self._scrubber.scrub(plain_text(session.instructions or ""))
                 self._ready.set()
                 await self._stopped()
         except BaseException as error:
@@ -238,7 +251,9 @@ class Connection:
         headers = server_headers(server, self._worker)
         proxy = proxy_of(server.url, self._worker)
         remedy = token_remedy(server)
-        client = bounded_client(headers, server.connect_seconds, proxy, remedy)
+        client = bounded_client(
+            headers, server.connect_seconds, proxy, remedy, self._scrubber.scrub_message
+        )
         await stack.enter_async_context(client)
         transport = streamable_http_client(
             server.url, http_client=client, max_sse_event_size=2 * MAX_BODY_BYTES
@@ -321,7 +336,7 @@ class Connection:
             for described in tools if isinstance(tools, list) else []:
                 tool = server_tool(described) if isinstance(described, dict) else None
                 if tool is not None:
-                    found[tool.name] = tool
+                    found[tool.name] = without_secrets(tool, self._scrubber.scrub)
             if len(found) > MAX_LISTED:
                 raise self.unreachable(f"it has more than {MAX_LISTED} tools")
             cursor = page.get("nextCursor")
@@ -341,7 +356,8 @@ class Connection:
         except MCPError as error:
             if error.code == types.METHOD_NOT_FOUND:
                 return {}
-            text, final = why_refused(error)
+            with self._errors_without_secrets():
+                text, final = why_refused(error)
             raise self.unreachable(f"it does not list its tools: {text}", final=final) from None
 
     async def _without_secrets(self, called: CalledTool) -> CalledTool:

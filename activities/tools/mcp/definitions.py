@@ -3,8 +3,8 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from activities.tools.mcp.called_result import plain_text
@@ -15,6 +15,8 @@ from durable_agent_team.rules.model_json import is_deeper
 
 MAX_DESCRIPTION: Final = 8_000
 MAX_SCHEMA_BYTES: Final = 100_000
+SAID: Final = frozenset({"description", "title", "default", "examples"})
+"""Words of JSON Schema whose values no call needs."""
 _LIKE_A_TAG: Final = re.compile("[\U000e0000-\U000e007f\u202a-\u202e\u2066-\u2069]")
 """Characters that nobody sees and models read, and those that turn the direction of a text."""
 
@@ -59,6 +61,21 @@ def server_tool(described: Mapping[str, Any]) -> ServerTool | None:
         hinted=hinted_effects(described.get("annotations")),
         sha256=hashlib.sha256(said.encode()).hexdigest(),
     )
+
+
+def without_secrets(tool: ServerTool, scrub: Callable[[str], str]) -> ServerTool:
+    """The tool as histories and models may see it: a default, for one, may be read from the
+    server's environment. Names and choices stay, since calls need them as they are."""
+    parameters = {key: _scrubbed(key, value, scrub) for key, value in tool.parameters.items()}
+    return replace(tool, description=scrub(tool.description), parameters=parameters)
+
+
+def _scrubbed(key: str, value: Any, scrub: Callable[[str], str]) -> Any:
+    if isinstance(value, dict):
+        return {each: _scrubbed(each, inner, scrub) for each, inner in value.items()}
+    if isinstance(value, list):
+        return [_scrubbed(key, inner, scrub) for inner in value]
+    return scrub(value) if isinstance(value, str) and key in SAID else value
 
 
 def hinted_effects(hints: Any) -> Effects:

@@ -81,6 +81,21 @@ def amount_of(tool: Tool, arguments: str) -> Decimal | None:
     return amount if amount.is_finite() and 0 <= amount <= MAX_USD else None
 
 
+def has_second_amount(tool: Tool, arguments: str) -> bool:
+    """Whether a call has the argument that `amount` names, and another one whose name differs in
+    upper and lower case only. Some servers take both for the same, and the last one counts, as for
+    Go's `encoding/json`: nobody knows what the call moves.
+
+    >>> from durable_agent_team.contracts.tool_kinds import PythonTool
+    >>> has_second_amount(PythonTool(python="shop:pay", amount="usd"), '{"usd": 1, "USD": 900}')
+    True
+    """
+    if tool.amount is None:
+        return False
+    names = [name.casefold() for name in parsed_arguments(arguments) or {}]
+    return names.count(tool.amount.casefold()) > 1
+
+
 def needs_approval(tool: Tool, effects: Effects, arguments: str, *, tainted: bool) -> bool:
     """Whether a person has to approve this call. A tool with effects needs it in a tainted
     conversation, unless its rule is `never`; an unknown amount counts as a large one."""

@@ -268,6 +268,18 @@ async def test_a_refusal_for_a_person_reaches_no_model_as_a_json_rpc_error() -> 
             await call("echo")
 
 
+@pytest.mark.parametrize("status", [502, 504])
+async def test_a_gateway_without_an_answer_says_nothing_of_the_tool(status: int) -> None:
+    """Some send a JSON-RPC error with it, which is not the tool's."""
+    said = {"jsonrpc": "2.0", "id": None, "error": {"code": -32603, "message": "no upstream"}}
+    async with calling() as (server, call):
+        assert (await call("echo", "on")).text == "on"
+        server.refuses = web.json_response(said, status=status)
+        with pytest.raises(ToolBroke, match=f"status {status}") as caught:
+            await call("echo")
+    assert caught.value.sent
+
+
 async def test_a_server_that_refuses_the_token_says_so() -> None:
     async with calling(headers={"Authorization": "$CRM_AUTH"}) as (server, call):
         challenge = {"www-authenticate": f'Bearer realm="{TOKEN}"'}
@@ -276,6 +288,27 @@ async def test_a_server_that_refuses_the_token_says_so() -> None:
             await call("echo")
     assert TOKEN not in str(caught.value)
     assert caught.value.final
+
+
+@pytest.mark.parametrize("status", [400, 403])
+@pytest.mark.parametrize("before", [0, 280], ids=["whole", "at the cut"])
+async def test_a_refusal_that_repeats_the_token_does_not_show_it(status: int, before: int) -> None:
+    async with calling(headers={"Authorization": "$CRM_AUTH"}) as (server, call):
+        assert (await call("echo", "on")).text == "on"
+        server.refuses = web.Response(status=status, text=f"{'-' * before} bad token {TOKEN}")
+        with pytest.raises(ToolError, match=f"status {status}: ") as caught:
+            await call("echo")
+    assert TOKEN[:4] not in str(caught.value)
+
+
+async def test_a_demand_that_repeats_the_token_does_not_show_it() -> None:
+    async with calling(headers={"Authorization": "$CRM_AUTH"}) as (server, call):
+        assert (await call("echo", "on")).text == "on"
+        page = f"pay at https://pay.example/?of={TOKEN}"
+        server.refuses = web.Response(status=402, text=page)
+        with pytest.raises(ToolAsks, match=r"to be paid at https://pay\.example") as caught:
+            await call("echo")
+    assert TOKEN not in f"{caught.value} {caught.value.demand}"
 
 
 METADATA = "https://crm.example/.well-known/oauth-protected-resource/mcp"
@@ -298,6 +331,16 @@ async def test_a_refused_token_says_who_issues_another_and_where_it_belongs() ->
         with pytest.raises(ToolUnreachable, match="then `retry`") as caught:
             await call("echo")
         assert "/.well-known/oauth-protected-resource/mcp says who issues" in str(caught.value)
+
+
+@pytest.mark.parametrize(("status", "final"), [(404, False), (405, True)])
+async def test_an_address_without_a_server_is_said_to_be_one(status: int, final: bool) -> None:
+    """Such as a wrong path, or a server of the older transport over SSE."""
+    async with calling() as (server, call):
+        server.refuses = web.Response(status=status, text="page not found")
+        with pytest.raises(ToolUnreachable, match=f"'it': .* {status}, .* correct `url`") as caught:
+            await call("echo")
+    assert caught.value.final is final
 
 
 async def test_a_server_that_is_not_there_may_be_there_later() -> None:

@@ -8,11 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from activities.programs.secret_scrubber import SecretScrubber
 from activities.tools.called_tool import CalledTool
-from activities.tools.mcp.answers import answer_to_error
+from activities.tools.exceptions import ToolBroke
+from activities.tools.mcp.answers import answer_to_error, check_answered
 from activities.tools.mcp.bounded_lines import ENDS_BYTES, BoundedLines, LongLine
 from activities.tools.mcp.called_result import called_tool
-from activities.tools.mcp.definitions import server_tool, without_key_argument
+from activities.tools.mcp.definitions import (
+    server_tool,
+    without_key_argument,
+    without_secrets,
+)
 from activities.tools.mcp.demands import demand_in_error, demand_in_refusal, demand_in_result
 from activities.tools.mcp.faults import Fault, fault_in
 from activities.tools.mcp.wire_messages import read_message
@@ -104,6 +110,50 @@ def test_a_server_cannot_pass_for_a_transport() -> None:
     assert fault_in({**real, "fault": "guessed"}) is None
     forged = answer_to_error(-32000, "away", {"fault": "guessed", "stage": "unsent"})
     assert forged == CalledTool("error -32000: away", is_error=True)
+
+
+def test_a_secret_in_a_definition_is_not_shown() -> None:
+    """Functions of servers read defaults from their environment."""
+    address = {"type": "string", "default": "db://u:hidden-word@h", "examples": ["hidden-word"]}
+    choice = {"enum": ["hidden-word"]}
+    properties = {"default": address, "hidden-word": choice, "deep": {"properties": {"a": address}}}
+    schema = {"type": "object", "properties": properties}
+    tool = server_tool({"name": "ask", "description": "By hidden-word.", "inputSchema": schema})
+    assert tool is not None
+    shown = without_secrets(tool, SecretScrubber(["hidden-word"]).scrub)
+    hidden = {**address, "default": "db://u:[key]@h", "examples": ["[key]"]}
+    assert shown.description == "By [key]."
+    assert shown.parameters["properties"] == {
+        "default": hidden,
+        "hidden-word": choice,
+        "deep": {"properties": {"a": hidden}},
+    }
+    assert shown.sha256 == tool.sha256
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "mcp-remote: fetch failed",
+        "Request timed out",
+        "Error calling tool pay: MCP error -32001: Request timed out",
+        "MCP error -32603: MCP error -32000: Connection closed",
+    ],
+)
+def test_a_server_that_had_no_answer_itself_does_not_know_whether_the_tool_has_run(
+    said: str,
+) -> None:
+    with pytest.raises(ToolBroke, match="a server behind this one did not answer") as caught:
+        answer_to_error(-32001, said, None)
+    assert caught.value.sent
+    with pytest.raises(ToolBroke):
+        check_answered(said)
+
+
+@pytest.mark.parametrize("said", ["the query timed out", "error -32001: Not authorized"])
+def test_an_error_of_the_tool_itself_is_a_result(said: str) -> None:
+    assert answer_to_error(-32001, said, None).is_error
+    check_answered(said)
 
 
 def test_a_challenge_may_be_encoded() -> None:

@@ -186,6 +186,17 @@ async def test_a_flood_of_answers_that_nobody_asked_for_is_stopped() -> None:
         assert (await call("plays", json.dumps(twice))).text == "first"
 
 
+async def test_a_proxy_that_had_no_answer_does_not_know_whether_the_tool_has_run() -> None:
+    """In a result, as the SDKs make of an exception in a tool."""
+    said = ANSWER % ("$ID", "MCP error -32001: Request timed out")
+    async with calling(hostile()) as call:
+        assert (await call("plays", json.dumps([said]))).text.endswith("timed out")
+        failed = said.replace('"content"', '"isError":true,"content"')
+        with pytest.raises(ToolBroke, match="a server behind this one did not answer") as caught:
+            await call("plays", json.dumps([failed]))
+    assert caught.value.sent
+
+
 async def test_what_is_said_in_a_long_call_is_forgotten_in_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

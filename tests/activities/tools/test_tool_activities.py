@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from temporalio.activity import ActivityCancellationDetails
 from temporalio.client import AsyncActivityCancelledError
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError
@@ -636,6 +637,26 @@ async def test_a_cancelled_call_with_effects_may_have_run(rooms: Rooms, effects:
         await running
     assert caught.value.type == "EffectUnknown"
     assert failure_of(caught.value).sent
+
+
+@pytest.mark.parametrize("lists", [False, True])
+async def test_a_worker_that_stops_before_anything_was_sent_says_so(
+    rooms: Rooms, lists: bool
+) -> None:
+    given = await refunding(rooms)
+    rooms.functions.seconds = 30
+    environment = rooms.environment()
+    running: asyncio.Task[Any] = asyncio.create_task(
+        environment.run(rooms.tools.list_tools, wanted(REFUND))
+        if lists
+        else environment.run(rooms.tools.call_tool, given)
+    )
+    await asyncio.sleep(0.2)
+    environment.cancel(ActivityCancellationDetails(worker_shutdown=True))
+    with pytest.raises(ApplicationError, match="another one continues") as caught:
+        await running
+    assert caught.value.type == "WorkerLost"
+    assert not failure_of(caught.value).sent
 
 
 @pytest.mark.parametrize(("settle", "charged"), [(True, "0.25"), (False, "0")])

@@ -162,6 +162,23 @@ async def decisions_at_limits(client: Client) -> Handle:
     return handle
 
 
+async def two_amounts(client: Client) -> Handle:
+    """A call below the limit of its approval, with another amount in another spelling."""
+    refund = {
+        "python": "shop.tools:refund",
+        "approve": "above_usd",
+        "above_usd": 9,
+        "trusted": True,
+    }
+    given = clerk({**refund, "effects": "once", "amount": "usd"})
+    world = ToolWorld(once(("refund", {"usd": 1, "USD": 900})))
+    async with started(client, world, {"team": given}) as handle:
+        await until(handle, lambda now: _waits(now, "refund:1.1"))
+        await handle.execute_update("approve", {"subject": "refund:1.1", "approved": True})
+        await handle.result()
+    return handle
+
+
 async def decided_between(client: Client) -> Handle:
     """The second execution of a run, before which a time limit has passed and a decision came."""
     return await decided_between_two_executions(client, ToolWorld(once(CALL)))
@@ -234,4 +251,5 @@ SCENARIOS: Scenarios = {
     "decisions_at_limits": decisions_at_limits,
     "decided_between_two_executions": decided_between,
     "asked_to_pay": asked_to_pay,
+    "two_amounts": two_amounts,
 }
