@@ -31,6 +31,7 @@ from workflows.tools.outcomes import (
     Outcome,
     ParkCall,
     TellModel,
+    WorkerStopped,
     decide,
     ended,
 )
@@ -91,7 +92,8 @@ def may_have_run() -> list[BaseException]:
 
 def was_never_sent() -> list[BaseException]:
     unsent = ToolFailure(sent=False).model_dump()
-    ours = {*NEVER_RUN, *MONEY, ErrorType.EFFECT_UNKNOWN, ErrorType.TOOL_TIMEOUT}
+    ours = {*NEVER_RUN, *MONEY}
+    ours |= {ErrorType.EFFECT_UNKNOWN, ErrorType.TOOL_TIMEOUT, ErrorType.WORKER_LOST}
     kinds = [each for each in ErrorType if each not in ours]
     return [
         *(timed_out(kind) for kind in TIMES_OUT),
@@ -117,6 +119,13 @@ def test_what_was_never_sent_is_sent_again_and_then_parks_without_a_doubt() -> N
             assert isinstance(found, ParkCall)
             assert not is_unknown(found)
             assert "may have run" not in found.failure.message
+
+
+@pytest.mark.parametrize("effects", Effects)
+def test_a_worker_that_stops_before_it_has_sent_a_call_uses_up_no_round(effects: Effects) -> None:
+    stopped = reported(ErrorType.WORKER_LOST, ToolFailure(sent=False).model_dump())
+    for rounds in (1, ROUNDS, 10 * ROUNDS):
+        assert outcome(stopped, effects, rounds) == WorkerStopped()
 
 
 @pytest.mark.parametrize("effects", [Effects.NONE, Effects.IDEMPOTENT])
