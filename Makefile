@@ -40,7 +40,7 @@ test: $(DEVELOPMENT_STAMP) ## run all tests, four files at a time, or only FILES
 	@$(BIN)/python -m pytest $(if $(VANILLA),--vanilla) \
 		$(or $(FILES),-n $(AT_ONCE) $(IN_PARALLEL))
 
-fast: $(DEVELOPMENT_STAMP) ## run the tests that need no server, in less than a minute
+fast: $(DEVELOPMENT_STAMP) ## run the tests that need no server, in about a minute
 	@$(BIN)/python -m pytest --fast -n 2 $(IN_PARALLEL)
 
 fuzz: $(DEVELOPMENT_STAMP) ## generate about fifty thousand inputs, or FUZZ_EXAMPLES= for each generator
