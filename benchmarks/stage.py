@@ -145,7 +145,8 @@ async def _upstream(stack: AsyncExitStack, folder: Path, recording: bool) -> str
 
 async def _started(stack: AsyncExitStack, folder: Path, part: Part, **more: str) -> Process:
     env = {**part.env, **more}
-    process = Process(part.command, env, folder / "logs" / f"{part.name}.log", part.directory)
+    directory = getattr(part, "directory", PROJECT_ROOT)  # an older revision's has none
+    process = Process(part.command, env, folder / "logs" / f"{part.name}.log", directory)
     stack.push_async_callback(process.stop)
     await process.start()
     return process
