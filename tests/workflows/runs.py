@@ -95,10 +95,12 @@ async def start_on(client: Client, queue: str, payload: Any, **options: Any) -> 
 
 
 @asynccontextmanager
-async def started(client: Client, world: FakeWorld, payload: Any) -> AsyncIterator[Handle]:
+async def started(
+    client: Client, world: FakeWorld, payload: Any, **options: Any
+) -> AsyncIterator[Handle]:
     """A run, with a worker until the block ends."""
     async with running_worker(client, world.activities) as queue:
-        yield await start_on(client, queue, payload)
+        yield await start_on(client, queue, payload, **options)
 
 
 @asynccontextmanager

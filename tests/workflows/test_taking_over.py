@@ -95,8 +95,7 @@ async def test_a_seeded_answer_does_not_count_once_a_task_runs(client: Client) -
 async def test_a_seeded_task_can_be_done_again(client: Client) -> None:
     world = FakeWorld()
     payload = {"team": team(), "seed": seed(tasks={"a": FACTS, "b": PRICES})}
-    async with started(client, world, payload) as handle:
-        await handle.signal("pause")
+    async with started(client, world, payload, start_signal="pause") as handle:
         await until(handle, lambda now: now.status is RunStatus.WORKING)
         await handle.execute_update("retry_task", {"task": "a"})
         now = await state(handle)

@@ -18,6 +18,9 @@ log = logging.getLogger("gateway.local")
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 STABLE_SECONDS = 60.0
+ONE_CALL = {"Connection": "close"}
+"""The model's server closes a connection after a stream: a call that reuses it in that moment would
+count as broken off."""
 
 
 class BundledModelUpstream:
@@ -77,7 +80,7 @@ class BundledModelUpstream:
                 if text.startswith(READY):
                     address = text.removeprefix(READY)
                     url = f"{address}/v1"
-                    self._http = HttpUpstream(url, "", self._limits)
+                    self._http = HttpUpstream(url, "", self._limits, headers=ONE_CALL)
                     log.info("local model ready")
             return await process.wait()
         finally:
