@@ -52,11 +52,11 @@ from durable_agent_team.contracts import names
 from durable_agent_team.contracts.program_kinds import CommandRun, PythonRun, RemoteRun
 from durable_agent_team.process import logs, telemetry, temporal_runtime
 from durable_agent_team.process.interpreter_exit import exit_process
-from durable_agent_team.process.open_files import too_few_files
 from durable_agent_team.process.project_root import PROJECT_ROOT, START_WORKER
 from durable_agent_team.process.settings import SettingsError, WorkerSettings, worker_settings
 from durable_agent_team.process.stuck_process import ended_when_stuck
 from durable_agent_team.process.team_interceptor import TeamLabel
+from durable_agent_team.providers.file_limit import too_few_files
 from durable_agent_team.worker_sdk.patched_worker import PatchedRunner, sandboxed_runner
 from workflows.orchestrator import Orchestrator
 from workflows.state.open_tasks import OPEN_TASKS

@@ -79,24 +79,24 @@ class BareTemporal:
         return await seconds_of(execute)
 
     def figures(self, samples: Sequence[Sample]) -> list[Figure]:
+        def ratio(label: str, ours: str, theirs: str) -> Figure:
+            return figure(self.name, label, ratios(samples, ours, theirs), "x")
+
+        def bare(label: str, name: str, unit: str, note: str = "") -> Figure:
+            return figure(self.name, label, column(samples, name), unit, note=note)
+
         found = []
         for calls in FANS:
             label = f"N={calls} at {LATENCY_MS} ms"
-            beside = ratios(samples, f"bare {calls}", f"plain {calls}")
-            found.append(figure(self.name, f"{label}, bare / plain", beside, "x"))
-            beside = ratios(samples, f"ours {calls}", f"bare {calls}")
-            found.append(figure(self.name, f"{label}, one agent / bare", beside, "x"))
-        found.append(
-            figure(self.name, f"{ManyRuns.runs} runs, bare", column(samples, "bare many"), "s")
-        )
-        beside = ratios(samples, "ours many", "bare many")
-        found.append(figure(self.name, f"{ManyRuns.runs} runs, ours / bare", beside, "x"))
-        for effects in TURN_OF:
-            bare = column(samples, f"bare {effects}")
+            found.append(ratio(f"{label}, bare / plain", f"bare {calls}", f"plain {calls}"))
+            found.append(ratio(f"{label}, one agent / bare", f"ours {calls}", f"bare {calls}"))
+        label = f"{ManyRuns.runs} runs"
+        found.append(bare(f"{label}, bare", "bare many", "s"))
+        found.append(ratio(f"{label}, ours / bare", "ours many", "bare many"))
+        for effects, activities in TURN_OF.items():
             label = f"a turn, effects: {effects}"
-            found.append(figure(self.name, f"{label}, bare", bare, "ms", None, TURN_OF[effects]))
-            beside = ratios(samples, f"{effects} ms", f"bare {effects}")
-            found.append(figure(self.name, f"{label}, ours / bare", beside, "x"))
+            found.append(bare(f"{label}, bare", f"bare {effects}", "ms", activities))
+            found.append(ratio(f"{label}, ours / bare", f"{effects} ms", f"bare {effects}"))
         return found
 
 

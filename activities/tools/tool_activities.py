@@ -127,7 +127,7 @@ def _raise_for_cancellation(order: ToolOrder, is_sent: bool, charged_usd: Decima
 
 
 def _raise_if_stopped(about: str, failure: ToolFailure) -> None:
-    """Raises an error that is no failure of a tool, if this worker stops: another one continues."""
+    """If this worker is shutting down, raises an error that lets another worker take over."""
     details = activity.cancellation_details()
     if details is not None and details.worker_shutdown:
         raise ApplicationError(

@@ -9,7 +9,7 @@ from temporalio import workflow
 TASK_QUEUE: Final = "bare-temporal"
 CALL, TOOL = "bare_call", "bare_tool"
 UPSTREAM: Final = "BARE_TEMPORAL_UPSTREAM"
-"""The variable that tells the worker where the model is."""
+"""The environment variable with the base URL of the model that the worker calls."""
 LIMIT: Final = timedelta(seconds=60)
 
 

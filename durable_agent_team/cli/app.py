@@ -12,7 +12,7 @@ from durable_agent_team.cli.exit_codes import CommandError, ExitCode
 from durable_agent_team.cli.output import accept_every_text, print_note
 from durable_agent_team.process.called_program import as_called, starter_program
 from durable_agent_team.process.interruption import end_where_it_is_lost
-from durable_agent_team.process.open_files import too_few_files
+from durable_agent_team.providers.file_limit import too_few_files
 
 NOT_MAPPED = "failed to map segment from shared object"
 """What the system says of a library that it has no memory to load."""

@@ -90,10 +90,10 @@ class RunChanges(TypedDict, total=False):
     budget_usd: Usd
 
 
-def _of(since: datetime | None) -> dict[str, Any]:
-    """The field of a command that is only for what has waited since then: absent where it is not,
-    since a worker of an earlier version does not know it."""
-    return {} if since is None else {"since": since}
+def _given(**fields: Any) -> dict[str, Any]:
+    """The fields that are not None. The others are not sent: a worker of an earlier version may not
+    know them."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 async def within(timeout: timedelta, work: Awaitable[T]) -> T:
@@ -134,7 +134,7 @@ class RunControl:
     ) -> BudgetAdjusted:
         """Sets a limit, in force at the gateway on return. Tasks parked for money resume. With
         `max_total_usd`, a higher one is refused where all limits together would be above that."""
-        given = {} if max_total_usd is None else {"max_total_usd": max_total_usd}
+        given = _given(max_total_usd=max_total_usd)
         command = AdjustBudget(agent=agent, budget_usd=usd, **given)
         return await self._update("adjust_budget", command, BudgetAdjusted, "the new budget")
 
@@ -143,7 +143,7 @@ class RunControl:
     ) -> Transferred:
         """Moves unspent money from one agent's limit to another's. Both change, or neither does.
         With `max_total_usd`, refused where all limits together are above that."""
-        given = {} if max_total_usd is None else {"max_total_usd": max_total_usd}
+        given = _given(max_total_usd=max_total_usd)
         command = Transfer(from_agent=source, to_agent=target, amount_usd=usd, **given)
         return await self._update("transfer", command, Transferred, "the transfer")
 
@@ -163,7 +163,7 @@ class RunControl:
     async def retry_task(self, task: str, *, since: datetime | None = None) -> TaskAnswer:
         """Resumes a parked task, or starts a failed one again while the run still works. With
         `since`, only if it has waited since then, as `state` has it."""
-        command = TaskCommand(task=task, **_of(since))
+        command = TaskCommand(task=task, **_given(since=since))
         return await self._decide("retry_task", command, TaskAnswer, "the retry", task)
 
     async def cancel_task(self, task: str, reason: str = "") -> TaskAnswer:
@@ -185,13 +185,11 @@ class RunControl:
         or `result` with what the tool would have returned), or a remote agent's question. With
         `since`, only what has waited since then. `by` says who decides; if omitted, the user of the
         operating system and the host."""
-        given = {"result": result, "effect": effect}
         command = AnswerTask(
             task=task,
             decision=EffectDecision(decision),
             by=decider() if by is None else by,
-            **_of(since),
-            **{name: value for name, value in given.items() if value is not None},
+            **_given(result=result, effect=effect, since=since),
         )
         return await self._decide("answer", command, TaskAnswer, "the answer", task)
 
@@ -208,7 +206,7 @@ class RunControl:
         """Approves or rejects what waits for it (see `approvals`). With `sha256`, only if that is
         what waits; with `since`, only if it has waited since then. A rejected plan cancels the run.
         `by` says who decides; if omitted, the user of the operating system and the host."""
-        given = _of(since) if sha256 is None else {"sha256": sha256, **_of(since)}
+        given = _given(sha256=sha256, since=since)
         who = decider() if by is None else by
         command = Approve(subject=subject, approved=approved, note=note, by=who, **given)
         return await self._decide("approve", command, Approve, "the approval", subject)
@@ -236,9 +234,9 @@ class RunControl:
         by: str | None = None,
     ) -> Approve:
         """Approves a call of a tool with other arguments, a JSON object."""
-        given: dict[str, Any] = {"note": note, "arguments": arguments, **_of(since)}
+        given = _given(arguments=arguments, since=since)
         who = decider() if by is None else by
-        command = Approve(subject=subject, approved=True, by=who, **given)
+        command = Approve(subject=subject, approved=True, note=note, by=who, **given)
         return await self._decide("approve", command, Approve, "the approval", subject)
 
     async def _signal(self, name: str, payload: Message) -> None:

@@ -7,7 +7,6 @@ import gc
 import importlib
 import importlib.util
 import os
-import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -28,9 +27,8 @@ from durable_agent_team.gateway.stores.process_lock import OtherSecret
 from durable_agent_team.gateway.stores.sqlite_file import SchemaError
 from durable_agent_team.gateway.upstreams.bundled_model_server import ModelMissing
 from durable_agent_team.providers.certificates import certificate_problems
+from durable_agent_team.providers.file_limit import too_few_files
 from durable_agent_team.providers.proxies import proxy_problems
-
-LEAST_FILES = 64
 
 
 async def serve(settings: GatewaySettings, models: ModelTable) -> None:
@@ -76,13 +74,8 @@ def parse_arguments() -> None:
 def main() -> int:
     parse_arguments()
     log_format.configure()
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if 0 <= soft < LEAST_FILES:
-        print(
-            f"The gateway may open only {soft} files, and needs {LEAST_FILES} or more, and one for"
-            " each connection: raise the limit (`ulimit -n`), or the container's.",
-            file=sys.stderr,
-        )
+    if problem := too_few_files():
+        print(f"gateway: {problem}", file=sys.stderr)
         return 2
     try:
         settings = GatewaySettings()

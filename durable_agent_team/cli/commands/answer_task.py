@@ -62,9 +62,7 @@ def answer(
     if decision not in DECISIONS:
         problem = f"DECISION = {decision}: this is not one of the choices"
         raise CommandError(ExitCode.INVALID_INPUT, f"{problem} ({', '.join(DECISIONS)})")
-    given: dict[str, Any] = {
-        "result": _result(decision, text, file), "effect": effect, "since": since
-    }  # fmt: skip
+    given: dict[str, Any] = {"result": _result(decision, text, file), "effect": effect}
     given = {name: value for name, value in given.items() if value is not None}
     names = {
         "task": "TASK",
@@ -73,7 +71,7 @@ def answer(
         "effect": "--effect",
         "since": "--since",
     }
-    message = build_message(AnswerTask, names, task=task, decision=decision, **given)
+    message = build_message(AnswerTask, names, task=task, decision=decision, since=since, **given)
     answered: TaskAnswer = with_run(
         run,
         lambda handle: handle.answer(

@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None)
 NAMES = {
-    "subject": "SUBJECT", "note": "--note", "arguments": "FILE", "sha256": "--sha256",
+    "subject": "SUBJECT",
+    "note": "--note",
+    "arguments": "FILE",
+    "sha256": "--sha256",
     "since": "--since",
-}  # fmt: skip
+}
 
 Subject = Annotated[
     str,

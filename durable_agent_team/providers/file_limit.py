@@ -1,10 +1,11 @@
 """How many files this process may open. Below a few dozen, libraries fail in ways of their own: the
-SDK with a panic, asyncio with an attribute that it lacks."""
+Temporal SDK with a panic, asyncio with an attribute that it lacks."""
 
 from typing import Final
 
 LEAST: Final = 64
-"""A command has about fifteen open, a worker without work thirty."""
+"""A command has about fifteen open, a worker without work thirty; a gateway has one for each
+connection besides."""
 
 
 def too_few_files() -> str | None:
