@@ -56,7 +56,7 @@ from durable_agent_team.process.project_root import PROJECT_ROOT, START_WORKER
 from durable_agent_team.process.settings import SettingsError, WorkerSettings, worker_settings
 from durable_agent_team.process.stuck_process import ended_when_stuck
 from durable_agent_team.process.team_interceptor import TeamLabel
-from durable_agent_team.providers.file_limit import too_few_files
+from durable_agent_team.providers.process_limits import SERVICE_MEGABYTES, too_low_limit
 from durable_agent_team.worker_sdk.patched_worker import PatchedRunner, sandboxed_runner
 from workflows.orchestrator import Orchestrator
 from workflows.state.open_tasks import OPEN_TASKS
@@ -261,7 +261,7 @@ def parse_arguments() -> None:
 def main() -> int:
     parse_arguments()
     logs.configure()
-    if problem := too_few_files():
+    if problem := too_low_limit(SERVICE_MEGABYTES):
         print(f"worker: {problem}", file=sys.stderr)
         return 2
     try:

@@ -12,10 +12,7 @@ from durable_agent_team.cli.exit_codes import CommandError, ExitCode
 from durable_agent_team.cli.output import accept_every_text, print_note
 from durable_agent_team.process.called_program import as_called, starter_program
 from durable_agent_team.process.interruption import end_where_it_is_lost
-from durable_agent_team.providers.file_limit import too_few_files
-
-NOT_MAPPED = "failed to map segment from shared object"
-"""What the system says of a library that it has no memory to load."""
+from durable_agent_team.providers.process_limits import COMMAND_MEGABYTES, too_low_limit
 
 
 def main() -> NoReturn:
@@ -32,7 +29,7 @@ def execute(arguments: Sequence[str]) -> int:
     """Runs one command and returns its exit code. Does not raise."""
     try:
         _check_is_text(arguments)
-        if problem := too_few_files():
+        if problem := too_low_limit(COMMAND_MEGABYTES):
             raise CommandError(ExitCode.INVALID_INPUT, problem)
         code = command_group().main(
             list(arguments), prog_name=starter_program(), standalone_mode=False
@@ -69,7 +66,7 @@ def _unexpected(error: Exception) -> int:
         return ExitCode.INVALID_INPUT
     if type(error).__name__ == "Abort":
         return ExitCode.INTERRUPTED
-    if isinstance(error, MemoryError) or str(error).endswith(NOT_MAPPED):
+    if isinstance(error, MemoryError):
         _print_error("this process has no memory left: raise `ulimit -v`, or the container's limit")
         return ExitCode.INVALID_INPUT
     print_note("".join(traceback.format_exception(error)).rstrip("\n"))

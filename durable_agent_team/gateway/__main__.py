@@ -27,7 +27,7 @@ from durable_agent_team.gateway.stores.process_lock import OtherSecret
 from durable_agent_team.gateway.stores.sqlite_file import SchemaError
 from durable_agent_team.gateway.upstreams.bundled_model_server import ModelMissing
 from durable_agent_team.providers.certificates import certificate_problems
-from durable_agent_team.providers.file_limit import too_few_files
+from durable_agent_team.providers.process_limits import SERVICE_MEGABYTES, too_low_limit
 from durable_agent_team.providers.proxies import proxy_problems
 
 
@@ -74,7 +74,7 @@ def parse_arguments() -> None:
 def main() -> int:
     parse_arguments()
     log_format.configure()
-    if problem := too_few_files():
+    if problem := too_low_limit(SERVICE_MEGABYTES):
         print(f"gateway: {problem}", file=sys.stderr)
         return 2
     try:

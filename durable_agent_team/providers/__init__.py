@@ -8,7 +8,8 @@ and at that limit.
 operator's money is gone, or neither, `context_exceeded` whether the prompt was too long, and
 `waits` how long the provider asks to wait. `finish_reasons` says why a model stopped. `proxies`
 reads `NO_PROXY` and its kin, for `proxied_client`; `certificates` looks at `SSL_CERT_FILE`.
-`url_secrets` hides passwords and keys in addresses. `file_limit` looks at the limit of open files.
+`url_secrets` hides passwords and keys in addresses. `process_limits` looks at what `ulimit`
+leaves a process.
 
 Does not belong here: what follows from it (the gateway's `calls` and `upstreams`, `activities`). It
 imports nothing of the project, since the gateway stands alone. Start with `error_kind.py`.

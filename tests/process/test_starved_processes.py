@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from durable_agent_team.process.project_root import PROJECT_ROOT
+from durable_agent_team.providers.process_limits import COMMAND_MEGABYTES
 
 PROGRAMS = {
     "starter": "starter.py list",
@@ -25,11 +26,23 @@ def test_too_few_files_are_named(program: str, files: int) -> None:
     assert "Traceback" not in ended.stderr
 
 
-def test_a_command_without_memory_is_no_bug_of_the_command() -> None:
-    ended = starved("ulimit -v 100000", PROGRAMS["starter"])
+@pytest.mark.parametrize(
+    ("program", "kilobytes"),
+    [("starter", 100_000), ("worker", 400_000), ("gateway", 200_000)],
+)
+def test_too_little_memory_is_named(program: str, kilobytes: int) -> None:
+    """Python fails there at a random place, and cannot even print its trace."""
+    ended = starved(f"ulimit -v {kilobytes}", PROGRAMS[program])
     assert ended.returncode == 2, ended.stderr
-    assert "no memory left" in ended.stderr
+    assert f"may use only {kilobytes * 1024 // 1_000_000} MB of address space" in ended.stderr
+    assert "ulimit -v" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_command_runs_with_the_least_memory() -> None:
+    ended = starved(f"ulimit -v {COMMAND_MEGABYTES * 1000}", PROGRAMS["starter"])
+    assert "Temporal does not answer" in ended.stderr
+    assert ended.returncode == 3
 
 
 def starved(limit: str, program: str) -> subprocess.CompletedProcess[str]:
