@@ -94,7 +94,7 @@ async def test_who_does_not_wait_is_found_out(
         return await ask(self, "run" if do == "open" and len(ids) > 10 else do, job, ids)
 
     monkeypatch.setattr(Driver, "ask", hasty)
-    with pytest.raises(RunBroken, match="made 120 calls where 100"):
+    with pytest.raises(RunBroken, match=r"made 1[0-9]+ calls where 100"):
         await open_runs.of_peer(field, PLAIN_AIOHTTP, RUNS)
 
 

@@ -10,6 +10,7 @@ class Attempt:
 
     `worked`: the upstream made an answer, so a provider may have billed its operator.
     `whole`: that answer was well-formed, in time, and written to the end.
+    `by`: the gateway that asked.
     """
 
     key: str
@@ -19,6 +20,7 @@ class Attempt:
     ended: float
     worked: bool
     whole: bool
+    by: str
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from tests.chaos.stdio_servers import StdioServers
 from tests.chaos.strikes import GatewayStrikes
 from tests.chaos.teams import DEAR, PIDS, PRICES
 from tests.chaos.text_stores import TextStore
-from tests.chaos.upstream import StormUpstream
+from tests.chaos.upstream import StormUpstream, key_of
 from tests.support.gateway import write_prices
 from tests.support.ports import lasting_ports
 from tests.support.serving import listening
@@ -132,15 +132,15 @@ async def stack(seed: int) -> AsyncIterator[Stack]:
         for victim in victims.values():
             await victim.start()
         client = await client_of(plan)
-        of_upstream = {_upstream_key(name): each for name, each in _gateways(victims).items()}
-        for each in of_upstream.values():
+        asking = _gateways(victims)
+        for each in asking.values():
             await each.ready(READY["gateway"])
         for name in ("worker-1", "worker-2"):
             await victims[name].ready(READY["worker"])
         secrets = {**parts["worker"].env, **parts["gateway"].env}
         texts = _text_store(victims, disks["gateway" if in_gateway else TEXTS].folder)
         frozen_seconds = LONG_AWAY["freeze", "gateway"]
-        upstream.on_answer = GatewayStrikes(seed, of_upstream, frozen_seconds).answered
+        upstream.on_answer = GatewayStrikes(seed, asking, frozen_seconds).answered
         servers = StdioServers(folder / PIDS)
         address = f"http://127.0.0.1:{port}"
         yield Stack(
@@ -200,12 +200,7 @@ def _victim(name: str, part: Part, folder: Path, more: dict[str, str]) -> Victim
 
 
 def _gateway(name: str, part: Part, folder: Path, more: dict[str, str]) -> Victim:
-    return _victim(name, part, folder, {**more, "UPSTREAM_API_KEY": _upstream_key(name)})
-
-
-def _upstream_key(name: str) -> str:
-    """By which the upstream sees which gateway asks."""
-    return f"asked-by-{name}"
+    return _victim(name, part, folder, {**more, "UPSTREAM_API_KEY": key_of(name)})
 
 
 def _http_server(folder: Path, port: int) -> Victim:

@@ -32,9 +32,9 @@ class GatewayStrikes:
         self._frozen_seconds = frozen_seconds
         self._struck: set[asyncio.Task[None]] = set()
 
-    async def answered(self, key: str | None) -> None:
-        """An answer was written to the gateway with this key for its upstream."""
-        victim = self._gateways.get(key or "")
+    async def answered(self, gateway: str) -> None:
+        """An answer was written to the gateway of this name."""
+        victim = self._gateways.get(gateway)
         if victim is None or victim.is_away or len(self._struck) >= MOST_GATEWAYS:
             return
         if self._random.random() < GATEWAY_SHARE:

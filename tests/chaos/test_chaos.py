@@ -95,8 +95,10 @@ def test_every_shape_is_a_team() -> None:
         assert expected
 
 
-def attempt(at: float, name: str = "ok", *, whole: bool = True) -> Attempt:
-    return Attempt(KEY, "r.t", name, at, at + 0.1, True, whole)
+def attempt(
+    at: float, name: str = "ok", *, whole: bool = True, by: str = "gateway", seconds: float = 0.1
+) -> Attempt:
+    return Attempt(KEY, "r.t", name, at, at + seconds, True, whole, by)
 
 
 def facts() -> Facts:
@@ -131,7 +133,7 @@ def test_good_facts_hold() -> None:
 @pytest.mark.parametrize("victim", ["gateway", SECOND_GATEWAY, "worker-1"])
 def test_only_a_killed_gateway_explains_a_repeat(victim: str) -> None:
     found = facts()
-    found.attempts = [attempt(8.0), attempt(10.0)]
+    found.attempts = [attempt(8.0), attempt(10.0, by=SECOND_GATEWAY)]
     found.spans = [Span(victim, "kill", 8.05, 8.4)]
     found.given_up = [GivenUp(KEY, "gateway_died", 8.4, 50)]
     assert broken(found) == ({"upstream_paid_twice"} if victim == "worker-1" else set())
@@ -139,6 +141,34 @@ def test_only_a_killed_gateway_explains_a_repeat(victim: str) -> None:
         assert judge(found).upstream_repeated == {"gateway_killed": 1}
         found.given_up = []
         assert broken(found) == {"upstream_paid_twice", "possibly_billed_wrong"}, "and noted it"
+
+
+@pytest.mark.parametrize(("after", "whole"), [(0.5, False), (0.5, True), (3, False)])
+def test_a_request_is_received_after_its_gateway_was_killed(after: float, *, whole: bool) -> None:
+    """It was in the socket; then its answer cannot be written."""
+    found = facts()
+    found.attempts = [attempt(8.0, whole=whole), attempt(10.0)]
+    found.spans = [Span("gateway", "kill", 8.0 - after - 0.1, 8.0 - after)]
+    found.given_up = [GivenUp(KEY, "gateway_died", 8.0, 50)]
+    explained = after < 1 and not whole
+    assert broken(found) == (set() if explained else {"upstream_paid_twice"})
+
+
+def test_another_gateways_death_explains_nothing() -> None:
+    found = facts()
+    found.attempts = [attempt(8.0), attempt(10.0)]
+    found.spans = [Span(SECOND_GATEWAY, "kill", 8.05, 8.4)]
+    found.given_up = [GivenUp(KEY, "gateway_died", 8.4, 50)]
+    assert broken(found) == {"upstream_paid_twice"}
+
+
+@pytest.mark.parametrize("seconds", [0.3, 2.6])
+def test_an_upstream_that_stood_still_ran_into_the_gateways_limit(seconds: float) -> None:
+    found = facts()
+    found.attempts = [attempt(6.0, seconds=seconds + 0.2), attempt(10.0)]
+    found.given_up = [GivenUp(KEY, "upstream_timeout", 6.0 + seconds, 50)]
+    found.decisions = [Decision("r", "t", 9.0)]
+    assert broken(found) == (set() if seconds > 2.5 else {"upstream_paid_twice"})
 
 
 async def test_the_gateway_that_an_answer_was_written_to_is_struck_before_it_is_charged() -> None:
@@ -156,7 +186,7 @@ async def test_the_gateway_that_an_answer_was_written_to_is_struck_before_it_is_
     }
     strikes = GatewayStrikes(1, victims, 8)
     for number in range(1_000):
-        await strikes.answered(["one", "other", "nobody", None][number % 4])
+        await strikes.answered(["one", "other", "nobody", ""][number % 4])
     assert len(struck) == MOST_GATEWAYS
     assert {each.split()[0] for each in struck} == {"kill", "freeze"}
     assert {each.split()[1] for each in struck} <= {"one", "other"}

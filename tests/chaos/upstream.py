@@ -51,6 +51,16 @@ RULES: Final = {
 HEAVY_RULE: Final = Rule(text=HEAVY, usage=USAGE)
 
 
+def key_of(gateway: str) -> str:
+    """The key of this gateway for the upstream."""
+    return f"asked-by-{gateway}"
+
+
+def asking(authorization: str) -> str:
+    """The gateway whose key this header has."""
+    return authorization.removeprefix("Bearer ").removeprefix(key_of(""))
+
+
 def holes(body: dict[str, Any]) -> Iterator[str]:
     """What a strict provider refuses: calls without a result right behind them, or with two."""
     messages = body.get("messages") or []
@@ -71,8 +81,8 @@ class StormUpstream(ScriptedUpstream):
         self._seed = seed
         self._seen: Counter[str] = Counter()
         self._down = 0
-        self.on_answer: Callable[[str | None], Awaitable[None]] | None = None
-        """Called when an answer is written, with the key of the gateway that asked."""
+        self.on_answer: Callable[[str], Awaitable[None]] | None = None
+        """Called when an answer is written, with the name of the gateway that asked."""
         self.holes: list[str] = []
         """Conversations in which a call has no result, or more than one."""
 
@@ -90,6 +100,7 @@ class StormUpstream(ScriptedUpstream):
         asked = Received.parse(raw, {k.lower(): v for k, v in request.headers.items()})
         found = MARKER.search(asked.text)
         marker = found.group(1) if found else "unmarked"
+        by = asking(request.headers.get("Authorization", ""))
         if self._down:
             name, latency = DOWN, 0.01
         else:
@@ -107,8 +118,7 @@ class StormUpstream(ScriptedUpstream):
             response = await self._answer(request, rule, asked)
             written = True
             if self.on_answer is not None and name in WHOLE:
-                bearer = request.headers.get("Authorization", "")
-                await self.on_answer(bearer.removeprefix("Bearer "))
+                await self.on_answer(by)
             return response
         finally:
             self.in_flight -= 1
@@ -121,6 +131,7 @@ class StormUpstream(ScriptedUpstream):
                     ended=time.time(),
                     worked=name in WORKED,
                     whole=written and name in WHOLE,
+                    by=by,
                 )
             )
 

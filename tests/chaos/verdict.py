@@ -1,13 +1,14 @@
 """Pure: the verdict on the facts of a storm. Everything under `violations` must be empty."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
-from tests.chaos.facts import Attempt, Charged, Effect, Facts, Span
+from tests.chaos.facts import Attempt, Charged, Effect, Facts, GivenUp, Span
+from tests.chaos.schedule import SHORT_TIMEOUT
 
 KILLED, BROKE_OFF, FROZEN = "gateway_killed", "upstream_broke_off", "gateway_frozen"
 FULL = "gateway_disk_full"
@@ -18,6 +19,9 @@ SCOPED = ".scoped"
 TOO_LATE = frozenset({"late", "endless"})
 OWN_LIMITS = frozenset({"upstream_timeout", "upstream_too_long"})
 """Causes for which the gateway does not repeat a call unasked."""
+LEAST_LIMIT = SHORT_TIMEOUT - 0.1
+"""The gateway's shortest limit for a call, in seconds, less what its clock may differ."""
+SOCKET_SECONDS = 2.0
 BROKEN = frozenset({"disconnect_before", "disconnect_middle", "overdue_cut", "malformed", "empty"})
 
 
@@ -183,7 +187,9 @@ def _repeats(facts: Facts) -> tuple[Counter[str], list[str]]:
     charges = {f"{charge.account}:{charge.key}": charge for charge in facts.ledger}
     known = frozenset[str]().union(*(run.scheduled for run in facts.runs))
     known |= {each.key for each in facts.attempts if SCOPED in each.marker}
-    noted = Counter(each.key for each in facts.given_up)
+    noted: defaultdict[str, list[GivenUp]] = defaultdict(list)
+    for note in facts.given_up:
+        noted[note.key].append(note)
     gateway = [span for span in facts.spans if span.victim.startswith("gateway")]
     for key, ones in attempts.items():
         if key not in known:
@@ -191,19 +197,24 @@ def _repeats(facts: Facts) -> tuple[Counter[str], list[str]]:
         ones.sort(key=lambda each: each.received)
         explained = 0
         for one, following in pairwise(ones):
-            cause, why = _cause(one, following, charges.get(key), gateway)
+            cause, why = _cause(one, following, charges.get(key), gateway, noted[key])
             if cause is not None:
                 causes[cause] += 1
                 explained += 1
             elif why:
                 wrong.append(f"{one.marker} ({key}, {one.fate}): {why}")
-        if explained > noted[key]:
-            wrong.append(f"{ones[0].marker} ({key}): repeated {explained} ×, noted {noted[key]} ×")
+        if explained > len(noted[key]):
+            noted_times = len(noted[key])
+            wrong.append(f"{ones[0].marker} ({key}): repeated {explained} ×, noted {noted_times} ×")
     return causes, wrong
 
 
 def _cause(
-    one: Attempt, following: Attempt, charge: Charged | None, gateway: list[Span]
+    one: Attempt,
+    following: Attempt,
+    charge: Charged | None,
+    gateway: Sequence[Span],
+    noted: Sequence[GivenUp],
 ) -> tuple[str | None, str]:
     """The reason for a repeated request, or the violation if there is none."""
     if charge is not None and charge.at < following.received:
@@ -212,13 +223,32 @@ def _cause(
         return BROKE_OFF, ""
     if not one.worked:
         return None, ""  # refused, so nothing was paid for
+    if any(
+        note.cause in OWN_LIMITS and one.received + LEAST_LIMIT < note.at < following.received
+        for note in noted
+    ):
+        return BROKE_OFF, ""  # the storm stood still, and so the upstream in it did
     for kind, cause in (("kill", KILLED), ("freeze", FROZEN), ("fill", FULL)):
         for span in gateway:
-            # A request can outlive its gateway in the socket: received after the kill.
-            if span.kind == kind and span.start <= following.received and span.end >= one.received:
+            if kind != "fill" and span.victim not in (one.by, following.by):
+                continue
+            # A request can outlive its gateway in the socket: received after the new start.
+            outlives = SOCKET_SECONDS if kind == "kill" and not one.whole else 0
+            ended = span.end + outlives
+            if span.kind == kind and span.start <= following.received and ended >= one.received:
                 return cause, ""
-    gap = following.received - one.ended
-    return None, f"answered whole, and asked again {gap:.3f} s later, for no reason that is known"
+    took, gap = one.ended - one.received, following.received - one.ended
+    near = [
+        f"{span.kind} {span.victim} from {span.start - one.received:.3f}"
+        f" to {span.end - one.received:.3f} s"
+        for span in gateway
+        if span.end >= one.received - 10 and span.start <= following.received + 10
+    ]
+    return None, (
+        f"answered by {took:.3f} s, and asked again by {following.by} {gap:.3f} s later, for no"
+        f" reason that is known (asked by {one.by}, whole: {one.whole}; since it was received:"
+        f" {', '.join(near) or 'nothing happened to a gateway'}; noted: {noted})"
+    )
 
 
 def _repeated_unasked(facts: Facts) -> Iterator[str]:
