@@ -17,6 +17,7 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any, Final
 
+import uvloop
 from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
@@ -268,8 +269,8 @@ def main() -> int:
         settings = worker_settings()
         logs.configure(form=settings.log_format)
         start_telemetry()
-        # Not uvloop, whose forks can wait forever for a lock of the SDK's threads: docs/adr/059.
-        asyncio.run(run(settings))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run(settings))
     except SettingsError as error:
         print(f"worker: settings are missing or wrong:\n{error}", file=sys.stderr)
         return 2

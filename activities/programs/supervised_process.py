@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from activities.child_process import ChildProcess
 from activities.programs.supervisor import GRACE_SECONDS
 
 SUPERVISOR: Final = Path(__file__).with_name("supervisor.py")
@@ -67,17 +68,15 @@ async def run_supervised(start: ProgramStart) -> Ended:
         stdin.write(start.stdin)
         stdin.seek(0)
         try:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", str(SUPERVISOR), str(theirs.fileno())),
-                *(f"{start.seconds:.3f}", str(MAX_STDOUT_BYTES)),
-                *(str(MAX_STDERR_BYTES + MARGIN_BYTES), start.directory, *start.command),
+            process = ChildProcess(
+                (
+                    *(sys.executable, "-I", "-S", str(SUPERVISOR), str(theirs.fileno())),
+                    *(f"{start.seconds:.3f}", str(MAX_STDOUT_BYTES)),
+                    *(str(MAX_STDERR_BYTES + MARGIN_BYTES), start.directory, *start.command),
+                ),
+                start.environment,
                 stdin=stdin,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.DEVNULL,
-                env=dict(start.environment),
                 pass_fds=(theirs.fileno(), *start.descriptors),
-                start_new_session=True,
-                cwd="/",
             )
         except BaseException:
             ours.close()
@@ -112,9 +111,7 @@ async def _report(reader: asyncio.StreamReader) -> Ended:
     )
 
 
-async def _ended(
-    process: asyncio.subprocess.Process, writer: asyncio.StreamWriter, marker: str
-) -> None:
+async def _ended(process: ChildProcess, writer: asyncio.StreamWriter, marker: str) -> None:
     """Waits until the supervisor has ended, and with it the program; kills both if need be."""
     code: int | None = None
     with contextlib.suppress(TimeoutError):
@@ -126,8 +123,7 @@ async def _ended(
             async with asyncio.timeout(SUPERVISOR_SECONDS):
                 code = await process.wait()
     if code != 0:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
+        process.kill()
         await process.wait()
         await asyncio.to_thread(kill_marked, marker)
 

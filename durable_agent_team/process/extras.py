@@ -6,15 +6,14 @@ from typing import Final
 
 _TELEMETRY: Final = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
 _EVENT_LOOP: Final = () if sys.platform == "win32" else ("uvloop",)
-_HTTP: Final = ("aiohttp", "httpx_aiohttp")
-_GATEWAY: Final = (*_TELEMETRY, *_EVENT_LOOP, *_HTTP)
-_WORKER: Final = (*_TELEMETRY, *_HTTP, "cryptography")
+_GATEWAY: Final = (*_TELEMETRY, *_EVENT_LOOP, "aiohttp", "httpx_aiohttp")
+_WORKER: Final = (*_GATEWAY, "cryptography")
 
 MODULES: Final = {
     "telemetry": _TELEMETRY,
     "gateway": _GATEWAY,
     "worker": _WORKER,
-    "local": tuple(dict.fromkeys((*_GATEWAY, *_WORKER))),
+    "local": _WORKER,
     "mcp": ("mcp.server.mcpserver", "uvicorn"),
 }
 """For each extra of pyproject.toml, the modules that must be importable. The local stack finds out

@@ -46,9 +46,6 @@ def end_everything(*_: object) -> None:
 
 def main() -> int:
     worker, directory, *command = sys.argv[1:]
-    # Some event loops (uvloop) leave a second copy of each of the three: the end of the server's
-    # output would not be seen while any process has one.
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     signal.signal(signal.SIGTERM, end_everything)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which sends SIGTERM

@@ -7,6 +7,7 @@ line took 49 s and several times their memory.
 import asyncio
 import contextlib
 import os
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCRequest, RequestId, jsonrpc_message_adapter
 from pydantic import ValidationError
 
+from activities.child_process import ChildProcess
 from activities.tools.mcp.bounded_lines import BoundedLines, LongLine
 from activities.tools.mcp.faults import Fault
 from activities.tools.mcp.unasked import Unasked
@@ -41,11 +43,17 @@ class StdioServer:
     """A running server. `ended` is set once it answers no more; `said` is the end of its standard
     error."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(
+        self,
+        process: ChildProcess,
+        stdin: asyncio.StreamWriter,
+        stdout: asyncio.StreamReader,
+        stderr: asyncio.StreamReader,
+    ) -> None:
         self.ended = asyncio.Event()
         self.said = ""
         self.floods = False
-        self._process = process
+        self._process, self._stdin, self._stdout, self._stderr = process, stdin, stdout, stderr
         self._open: set[RequestId] = set()
         """The numbers of requests that have no answer yet."""
         self._send, self.incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
@@ -61,12 +69,10 @@ class StdioServer:
 
     async def read(self) -> None:
         """Hands on messages until the server's output ends, and then drops what still comes."""
-        stdout = self._process.stdout
-        assert stdout is not None
         lines, unasked = BoundedLines(), Unasked(MAX_UNASKED_BYTES, MAX_UNASKED_MESSAGES)
         with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
             async with self._send:
-                while (chunk := await stdout.read(CHUNK)) and not self.floods:
+                while (chunk := await self._stdout.read(CHUNK)) and not self.floods:
                     unasked.add(len(chunk))
                     for line in lines.feed(chunk):
                         if (message := await _message(line)) is None:
@@ -85,29 +91,25 @@ class StdioServer:
                     await asyncio.wait_for(self._process.wait(), 0.2)
                 self.ended.set()
         self.ended.set()
-        while await stdout.read(CHUNK):
+        while await self._stdout.read(CHUNK):
             pass
 
     async def write(self) -> None:
         """Writes what the session sends."""
-        stdin = self._process.stdin
-        assert stdin is not None
         with contextlib.suppress(OSError, anyio.ClosedResourceError):
             async with self._receive:
                 async for sent in self._receive:
                     if isinstance(sent.message, JSONRPCRequest):
                         self._open.add(sent.message.id)
                     text = sent.message.model_dump_json(by_alias=True, exclude_unset=True)
-                    stdin.write(text.encode() + b"\n")
-                    await stdin.drain()
+                    self._stdin.write(text.encode() + b"\n")
+                    await self._stdin.drain()
         self.ended.set()
 
     async def listen(self) -> None:
         """Keeps the end of standard error, so that a server that writes much there is not held."""
-        stderr = self._process.stderr
-        assert stderr is not None
         kept = b""
-        while chunk := await stderr.read(CHUNK):
+        while chunk := await self._stderr.read(CHUNK):
             kept = (kept + chunk)[-MAX_STDERR:]
             self.said = kept.decode(errors="replace")
 
@@ -115,14 +117,13 @@ class StdioServer:
         """Ends the server: politely, and then with everything that it has started."""
         self.incoming.close()
         self.outgoing.close()
-        assert self._process.stdin is not None
-        self._process.stdin.close()
+        self._stdin.close()
         for end, seconds in (
             (None, LEAVE_SECONDS),
             (self._process.terminate, KILL_SECONDS),
             (self._process.kill, KILL_SECONDS),
         ):
-            with contextlib.suppress(TimeoutError, ProcessLookupError):
+            with contextlib.suppress(TimeoutError):
                 if end is not None:
                     end()
                 await asyncio.wait_for(self._process.wait(), 0.1 if self.floods else seconds)
@@ -135,16 +136,18 @@ async def stdio_server(
 ) -> AsyncIterator[StdioServer]:
     """Starts the server; at the end, none of its processes is left. Raises OSError if no process
     can be started at all."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", "-S", str(SUPERVISOR), str(os.getpid()), directory, *command),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=dict(environment),
-        start_new_session=True,
-        cwd="/",
+    process = ChildProcess(
+        (sys.executable, "-I", "-S", str(SUPERVISOR), str(os.getpid()), directory, *command),
+        environment,
+        stdin=subprocess.PIPE,
+        output=subprocess.PIPE,
     )
-    server = StdioServer(process)
+    try:
+        server = StdioServer(process, *await process.pipes())
+    except BaseException:
+        process.terminate()
+        process.close_pipes()
+        raise
     tasks = [asyncio.create_task(each()) for each in (server.read, server.write, server.listen)]
     try:
         yield server
@@ -155,6 +158,7 @@ async def stdio_server(
         finally:
             for task in tasks:
                 task.cancel()
+            process.close_pipes()
 
 
 async def _message(line: bytes | LongLine) -> Any:
