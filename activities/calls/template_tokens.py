@@ -12,7 +12,7 @@ import re
 _END = re.compile(
     r"<\|(?:im_end|eot_id|eom_id|end|endoftext|end_of_text|end_of_turn|eos|return|call"
     r"|END_OF_TURN_TOKEN|end_of_sentence)\|>"
-    r"|<｜end▁of▁sentence｜>|</s>|<end_of_turn>|<eos>|<\|close\|>[a-z]{1,20}<\|sep\|>",
+    r"|<｜end▁of▁sentence｜>|</s>|<end_of_turn>|<eos>|\[\|endofturn\|\]|<\|close\|>[a-z]{1,20}<\|sep\|>",
     re.IGNORECASE,
 )
 MAX_TOKEN = 60
@@ -25,13 +25,14 @@ _BEGIN = re.compile(
 )
 _BOX = ("<|begin_of_box|>", "<|end_of_box|>")
 _HEADER = re.compile(
-    r"(?:<\|end\|>\s*)?(?:<\|start\|>(?:assistant)?\s*)?<\|channel\|>\s*"
-    r"(?P<channel>[a-z]+)(?P<to>[^<|]{0,100})"
+    r"(?:<\|end\|>\s*)?(?:<\|start\|>(?:assistant)?(?P<of>\s+to=[^<|]{1,100})?\s*)?"
+    r"<\|channel\|>\s*(?P<channel>[a-z]+)(?P<to>[^<|]{0,100})"
     r"(?:<\|constrain\|>[^<|]{0,40})?<\|message\|>",
     re.IGNORECASE,
 )
 _FINAL, _THOUGHT, _CALL = "final", "analysis", "call"
 _BARE = re.compile(r"assistant(?=commentary|final|analysis)")
+_BARE_END = re.compile(rf"assistant(?:{_FINAL}|commentary to=)")
 MAX_MESSAGES = 50
 MAX_ENDS = 20
 """Tokens at the end of one message."""
@@ -78,11 +79,16 @@ def by_channel(text: str) -> tuple[str, str | None] | None:
     None where only thoughts came."""
     if _HEADER.match(text.lstrip()):
         return _joined(_messages(text.lstrip()))
-    if text.startswith(_THOUGHT) and f"assistant{_FINAL}" in text:
+    if text.startswith(_THOUGHT) and _BARE_END.search(text):
         parts = _BARE.split(text)[: MAX_MESSAGES + 1]
         names = (_THOUGHT, "commentary", _FINAL)
         return _joined(
-            [(name, part[len(name) :]) for part in parts for name in names if part.startswith(name)]
+            [
+                (_CALL if part.startswith(" to=", len(name)) else name, part[len(name) :])
+                for part in parts
+                for name in names
+                if part.startswith(name)
+            ]
         )
     return None
 
@@ -92,7 +98,7 @@ def _messages(text: str) -> list[tuple[str, str]]:
     ends = [*(each.start() for each in found[1:]), len(text)]
     return [
         (
-            _CALL if "to=" in header["to"] else header["channel"].lower(),
+            _CALL if header["of"] or "to=" in header["to"] else header["channel"].lower(),
             _without_end(text[header.end() : end]),
         )
         for header, end in zip(found, ends, strict=True)

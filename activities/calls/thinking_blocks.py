@@ -3,10 +3,11 @@
 Open reasoning models write their thinking into the text, before the answer: `<think>…</think>`
 (DeepSeek R1, Qwen; with attributes too), `[THINK]…[/THINK]` (Mistral's Magistral),
 `◁think▷…◁/think▷` (Kimi), `<|START_THINKING|>…` (Cohere), `<|channel>thought…<channel|>` (Gemma 4),
-`<|inner_prefix|>…<|inner_suffix|>` (Apertus), the `analysis` channel of gpt-oss
-(`template_tokens`), where a server leaves them in. Some chat templates put the opening tag into the
-prompt, so that only the closing one arrives; and where the limit of tokens ends the thinking, there
-is none. Some wrap what follows (`<answer>…</answer>`). String operations of linear cost.
+`<unused94>thought…<unused95>` (MedGemma), `<|inner_prefix|>…<|inner_suffix|>` (Apertus), the
+`analysis` channel of gpt-oss (`template_tokens`), where a server leaves them in. Some chat
+templates put the opening tag into the prompt, so that only the closing one arrives; and where the
+limit of tokens ends the thinking, there is none. Some wrap what follows (`<answer>…</answer>`).
+String operations of linear cost.
 """
 
 import re
@@ -20,11 +21,11 @@ MAX_BLOCKS = 20
 _NAMES = r"(?:[a-z]{1,12}[:_])?(?:think|thinking|thought|thoughts|reasoning)"
 _OPEN = (
     rf"<{_NAMES}(?:\s[^<>]{{0,200}})?>|\[THINK\]|◁think▷|<\|begin_of_thought\|>"
-    r"|<\|START_THINKING\|>|<\|channel>thought|<\|inner_prefix\|>"
+    r"|<\|START_THINKING\|>|<\|channel>thought|<unused94>thought|<\|inner_prefix\|>"
 )
 _CLOSE = (
     rf"</{_NAMES}\s{{0,9}}>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>"
-    r"|<\|END_THINKING\|>|<channel\|>|<\|inner_suffix\|>"
+    r"|<\|END_THINKING\|>|<channel\|>|<unused95>|<\|inner_suffix\|>"
 )
 _OPENING = re.compile(rf"[\s\ufeff]*(?:{_OPEN})", re.IGNORECASE)
 _EMPTY = re.compile(rf"[\s\ufeff]*<{_NAMES}\s{{0,9}}/>", re.IGNORECASE)

@@ -5,6 +5,7 @@ match the tool's schema or are too large, gets a `problem`: the model reads it a
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,9 +29,10 @@ from durable_agent_team.contracts.conversation import (
 from durable_agent_team.contracts.tool_kinds import MAX_TOOL_NAME
 from durable_agent_team.providers.finish_reasons import Ending
 from durable_agent_team.rules import model_json
-from durable_agent_team.rules.json_in_text import json_answer
+from durable_agent_team.rules.json_in_text import json_answer, once
 from durable_agent_team.rules.safe_text import is_blank
 
+CALL_NUMBER = re.compile(r":[0-9]{1,4}$")
 MAX_ID = 200
 MAX_PROBLEM = 2_000
 MAX_SHOWN = 1_000
@@ -68,6 +70,7 @@ async def spoken(
     """`message` is the model's own, `reading` what it says without its calls."""
     conversation = call.conversation
     assert conversation is not None
+    names = [each["name"] for each in definitions_of(conversation)]
     if conversation.native:
         asked = _asked_natively(message)
         answer = reading.answer
@@ -77,9 +80,9 @@ async def spoken(
             return Spoken(answer=reading.answer, problem=problem)
     if not asked:
         if conversation.must_act and reading.ending is not Ending.REFUSAL:
-            names = " or ".join(conversation.offered or ("one",))
-            return Spoken(answer=answer, problem=MUST_ACT.format(names=names))
-        if conversation.native and (mark := leaked_call(answer)):
+            wanted = " or ".join(conversation.offered or ("one",))
+            return Spoken(answer=answer, problem=MUST_ACT.format(names=wanted))
+        if conversation.native and (mark := leaked_call(answer, names)):
             return Spoken(answer=answer, problem=AS_TEXT.format(mark=mark))
         return Spoken(answer=answer)
     if conversation.offered == ():
@@ -181,6 +184,7 @@ async def _one(
 def _arguments(value: Any, reading: Reading) -> tuple[str, str]:
     """The arguments as JSON, and what is wrong with them."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = once(text)
     if len(text) > MAX_ARGUMENTS:
         return text, (
             f"The arguments have {len(text)} characters, and were not taken; {MAX_ARGUMENTS} are"
@@ -215,8 +219,9 @@ def _inner(text: str) -> str | None:
 
 def _plain_name(name: str, schemas: Mapping[str, Any]) -> str:
     """Without what gpt-oss and Kimi write around it, where a tool of that name exists:
-    `functions.look`, `look<|channel|>json`."""
+    `functions.look`, `functions.look:0`, `look<|channel|>json`."""
     plain = name.partition("<|")[0].strip().removeprefix("functions.")
+    plain = CALL_NUMBER.sub("", plain)
     return plain if name not in schemas and plain in schemas else name
 
 

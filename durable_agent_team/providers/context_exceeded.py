@@ -21,8 +21,12 @@ Only some have a code for it. The others say it only in words, under the code of
   length"
 - Cohere: "too many tokens: total number of tokens in the prompt cannot exceed 128000"; watsonx:
   "the number of input tokens 9000 cannot exceed the total tokens limit 8192"
+- LM Studio: "The number of tokens to keep from the initial prompt is greater than the context
+  length"; Volcengine: "Total tokens of image and text exceed max message tokens"; Bedrock: "Number
+  of input tokens exceeds maximum length"; Copilot: `model_max_prompt_tokens_exceeded`
 - Cloudflare: "… exceeded this model context window limit"; GitHub Models: `tokens_limit_reached`;
-  vLLM, of a prompt that leaves no room for an answer: "max_tokens must be at least 1, got -186."
+  vLLM, of a prompt that leaves no room for an answer: "max_tokens must be at least 1, got -186.",
+  "… resulting in a maximum input length of 6192 tokens."
 
 A text decides nothing about money here: with these statuses nothing was generated.
 """
@@ -40,6 +44,7 @@ CODES: Final = frozenset(
         "exceed_context_size_error",
         "request_too_large",
         "tokens_limit_reached",
+        "model_max_prompt_tokens_exceeded",
         "1261",
     }
 )
@@ -49,6 +54,10 @@ _WORDS: Final = re.compile(
     r"|prompt exceeds max(imum)? length"
     r"|maximum (context|prompt) length"
     r"|longer than the model's context length"
+    r"|resulting in a maximum input length of"
+    r"|initial prompt is greater than the context length"
+    r"|exceed max message tokens"
+    r"|number of input tokens exceeds maximum length"
     r"|exceed(s|ed)? (the |this )?((model's|model|available|maximum) )*context"
     r"|context (window|length) exceed"
     r"|tokens when context the overflows"

@@ -12,12 +12,14 @@ The shapes are those that the providers document:
 - Baidu: `{"error_code", "error_msg"}`
 - Gemini, of a prompt that it does not answer: `{"promptFeedback": {"blockReason"}}`, no candidates
 - others: `{"errors": [...]}`, `{"detail": ...}`, `{"code", "message"}`, a bare text
-- proxies: the provider's error as JSON in the `message` of one of their own, or, as OpenRouter has
-  it, as JSON, an object or words in `metadata.raw`
+- proxies: the provider's error as JSON in the `message` of one of their own, after LiteLLM's names
+  for it (`litellm.BadRequestError: AnthropicException - {…}`) too, or, as OpenRouter has it, as
+  JSON, an object or words in `metadata.raw`
 - Groq: `{"x_groq": {"error": "over_capacity"}}`, in a chunk of a stream
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,19 +49,26 @@ MARKS = ("code", "error_code", "errorCode", "statusCode", "status_code")
 """What makes an object with a text an error where it is all of a response."""
 SUCCESS = frozenset({"0", "200", "ok", "success"})
 WAITS = {
+    "estimated_time": "retry-after",  # Hugging Face, while a model is loaded
+    "resets_at": "retry-after",
+    "resets_in_seconds": "retry-after",
     "retry_after_ms": "retry-after-ms",
+    "retryAfterMs": "retry-after-ms",
     "retry_after": "retry-after",
     "retryAfter": "retry-after",
     "retry_after_seconds": "retry-after",
+    "retryAfterSeconds": "retry-after",
 }
-"""Fields of an error that say how long to wait, and the header that says the same."""
+"""Fields of an error that say how long to wait, and the header that says the same. Of several for
+one header, the last one counts."""
+WRAPPED = re.compile(r"(?:litellm\.\w{1,60}: )?(?:\w{1,60}Error: )?\w{1,60}Exception - (?=\{)")
 MAX_CODES = 20
 MAX_INNER = 20_000
 MAX_ITEMS = 20
 """At most this many entries of a list in an error are read."""
-FAILED = frozenset({"error", "insufficient_system_resource"})
+FAILED = frozenset({"error", "insufficient_system_resource", "network_error"})
 """As a `finish_reason`: the provider failed in the middle of the answer (OpenRouter, Mistral; the
-second one is DeepSeek's)."""
+others are DeepSeek's and GLM's). OpenRouter also has it as the provider's own word alone."""
 OBJECT = (dict, Mapping)
 """To ask whether a value is an object: a `dict` is known at once."""
 MINIMAX = {
@@ -143,8 +152,8 @@ def ends_badly(body: Mapping[str, Any]) -> bool:
 
 
 def _ends_badly(choice: Mapping[str, Any]) -> bool:
-    reason = choice.get("finish_reason")
-    return isinstance(reason, str) and reason.lower() in FAILED
+    reasons = (choice.get(name) for name in ("finish_reason", "native_finish_reason"))
+    return any(isinstance(each, str) and each.lower() in FAILED for each in reasons)
 
 
 def _candidates(body: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Any]]:
@@ -214,7 +223,8 @@ def _read(error: Any, around: Mapping[str, Any]) -> ErrorBody:
         code = around.get("code")
         codes = [*_texts(around, CODE_FIELDS), *([text] if text else [])]
         status = _as_status(error) or _status(around)
-        return ErrorBody(_text(code), tuple(codes[:MAX_CODES]), status, text)
+        waits = _told_waits((around, {}, {}))
+        return ErrorBody(_text(code), tuple(codes[:MAX_CODES]), status, text, waits)
     inner = error.get("error")
     if isinstance(inner, Mapping) and _says_something(inner) and not error.get("code"):
         return _read(inner, error)
@@ -244,10 +254,13 @@ def _read(error: Any, around: Mapping[str, Any]) -> ErrorBody:
 
 def _quoted(message: str | None) -> ErrorBody | None:
     """The error that a message is, as JSON."""
-    if message is None or len(message) > MAX_INNER or message.lstrip()[:1] not in ("{", "["):
+    if message is None or len(message) > MAX_INNER:
         return None
     try:
-        return stated_error(json.loads(message))
+        if wrapped := WRAPPED.match(message):  # words of its own may follow
+            return stated_error(json.JSONDecoder().raw_decode(message, wrapped.end())[0])
+        is_json = message.lstrip()[:1] in ("{", "[")
+        return stated_error(json.loads(message)) if is_json else None
     except (ValueError, RecursionError):
         return None
 
@@ -261,6 +274,7 @@ def _behind(raw: Any) -> ErrorBody | None:
 
 
 def _told_waits(parts: tuple[Mapping[str, Any], ...]) -> Mapping[str, Any]:
+    """Of an error, of its `metadata`, and of what is around it."""
     said = {
         header: part[name]
         for part in parts

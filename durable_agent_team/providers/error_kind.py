@@ -1,7 +1,9 @@
 """What a provider's error means: wait, the operator's money is gone, or neither will help.
 
-Decided by statuses and codes, never by a text only: the same words ("quota", "billing", "credits")
-stand in rate limits too. A code is one word, such as `insufficient_quota` or `InsufficientBalance`.
+Decided by statuses and codes: the same words ("quota", "billing", "credits") stand in rate limits
+and in quoted prompts too. A code is one word, such as `insufficient_quota` or
+`InsufficientBalance`. Where a provider has no code for it, the message must begin with the
+provider's own sentence.
 """
 
 import re
@@ -63,16 +65,19 @@ def read_error(found: ErrorBody) -> ProviderError:
 def _kind_of(status: int, found: ErrorBody) -> ProviderError:
     if IN_FLIGHT in found.codes:
         return ProviderError(ErrorKind.WAIT, 429, found)
-    if status == 402 or _is_about_funds(found.codes) or _is_suspended(status, found):
+    if status == 402 or _is_about_funds(found.codes) or _says_funds_are_gone(status, found):
         return ProviderError(ErrorKind.OUT_OF_FUNDS, status, found)
     waits = status in WAITING or status >= 500
     return ProviderError(ErrorKind.WAIT if waits else ErrorKind.FINAL, status, found)
 
 
-def _is_suspended(status: int, found: ErrorBody) -> bool:
+def _says_funds_are_gone(status: int, found: ErrorBody) -> bool:
     """Fireworks has the code `PRECONDITION_FAILED` for an account that has not paid, and for a
     model that cannot be loaded; Portkey has 412 for a key whose budget is used up."""
-    return status == 412 and SUSPENDED.search((found.message or "")[:1_000]) is not None
+    message = (found.message or "")[:1_000]
+    if status == 412 and SUSPENDED.search(message) is not None:
+        return True
+    return status in (400, 403, 429) and OWN_SENTENCES.match(message) is not None
 
 
 def _is_throttled(codes: Iterable[str]) -> bool:
@@ -82,6 +87,17 @@ def _is_throttled(codes: Iterable[str]) -> bool:
 
 THROTTLED: Final = ("throttl", "rate_limit", "too_many_requests")
 SUSPENDED: Final = re.compile(r"spending limit|past invoices|/billing|\bbudget\b", re.IGNORECASE)
+OWN_SENTENCES: Final = re.compile(
+    r"Your credit balance is too low to access the Anthropic API"
+    r"|You have reached your specified API usage limits"
+    r"|Your prepayment credits are depleted"
+    r"|Your team [\w-]{1,60} has either used all available credits or reached its monthly spending"
+    r"|Your newly created team doesn't have any credits"
+    r"|You have run out of credits or need a Grok subscription"
+)
+"""How Anthropic says it, with the code of any bad request; Google, with that of a rate limit; and
+xAI, with either of two that say something else. At the beginning of the message, where no prompt
+is quoted."""
 WAITING: Final = frozenset({408, 409, 425, 429, 498, 499})
 """With 498, Groq says that its flex tier has no room at the moment; with 499, Google and Cohere
 that they have cancelled the call."""
@@ -109,6 +125,9 @@ FUNDS: Final = frozenset(
         "arrearage",  # Alibaba
         "budget_exceeded",  # LiteLLM
         "budget_exhausted",
+        "pre_consume_token_quota_failed",  # New API: of the key itself
+        "failed_operation_resource_pack_exhausted",  # Tencent
+        "failed_operation_free_resource_pack_exhausted",
         "1113",  # Z.ai: insufficient balance
         "30001",  # SiliconFlow: the same
     }

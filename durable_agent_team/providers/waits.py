@@ -11,6 +11,8 @@ In this order; what is not understood is ignored:
    `ratelimit-reset`, and `RateLimit: "default";r=0;t=30` (the IETF's draft; in its older form,
    `limit=10, remaining=0, reset=30`)
 
+4. in a 429 or 503, the message: "Please try again in 7m12s", "Please retry after 33 seconds"
+
 A reset counts where its limit has nothing left, as `...-remaining` says. A 429 may also be due to a
 limit that has too little left: then any reset counts.
 """
@@ -49,6 +51,14 @@ UNITS: Final = {
     "h": 3_600.0,
     "d": 86_400.0,
 }
+SAID = re.compile(
+    r"\b(?:try again|retry) (?:in|after) "
+    r"((?:[0-9]{1,9}(?:\.[0-9]{1,12})? ?"
+    r"(?:m(?:illi)?s(?:econds?)?|s(?:ec(?:ond)?s?)?|m(?:in(?:ute)?s?)?|h(?:(?:ou)?rs?)?|d(?:ays?)?)"
+    r"(?![a-z]) ?)+)",
+    re.IGNORECASE,
+)
+LOOKED_AT: Final = 2_000
 EPOCH_SECONDS = 1e9
 """A number from here on is a moment: seconds since 1970, or milliseconds from 1e12 on."""
 EPOCH_MILLISECONDS = 1e12
@@ -71,7 +81,9 @@ def wait_seconds(
     for each in (own, _lower(body.headers)):
         if (reset := _reset(status, each, now)) is not None:
             return min(reset, LONGEST)
-    return None
+    said = SAID.search((body.message or "")[:LOOKED_AT]) if status in (429, 503) else None
+    delay = _positive(_duration(said[1])) if said else None
+    return None if delay is None else min(delay, LONGEST)
 
 
 def retry_after_seconds(text: str, now: datetime) -> float | None:

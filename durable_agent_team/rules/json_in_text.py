@@ -3,8 +3,8 @@
 Of linear cost, since it runs in the workflow, too. There are two rules. `json_in_text` is for plans
 and reviews, which go back with every reason if they are wrong: the first value that can be read
 counts. `json_answer` is for answers that other agents get: what is ambiguous stays as it is, and
-fails its check. That is two values of the kind that is asked for, a part of a larger value, and
-JSON with a mistake in it.
+fails its check. That is two different values of the kind that is asked for, a part of a larger
+value, and JSON with a mistake in it.
 """
 
 import json
@@ -75,7 +75,7 @@ KINDS: Final[Mapping[Any, type]] = MappingProxyType({"object": dict, "array": li
 def json_answer(text: str, schema: Mapping[str, Any] | None) -> str:
     """The JSON alone, where the answer has exactly one value of the schema's kind; else the text
     without a fence around it, if it has one."""
-    plain = unfenced(text)
+    plain = once(unfenced(text))
     if _is_json(plain):
         return plain
     kind = KINDS.get((schema or {}).get("type"))
@@ -86,6 +86,20 @@ def json_answer(text: str, schema: Mapping[str, Any] | None) -> str:
                 return plain
             found = text[start:end]
     return plain if found is None else found
+
+
+def once(text: str) -> str:
+    """An object that is written several times in a row, as some models and servers do, or that an
+    empty one stands before: that object alone. Any other text as it is."""
+    end, said = 0, dict[str, None]()
+    values = list(_values(text))
+    for start, after, value in values:
+        if not isinstance(value, dict) or text[end:start].strip():
+            return text
+        if value:
+            said[text[start:after]] = None
+        end = after
+    return next(iter(said)) if len(values) > len(said) == 1 and not text[end:].strip() else text
 
 
 def _is_json(text: str) -> bool:

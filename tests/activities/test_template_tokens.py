@@ -17,7 +17,7 @@ HARMONY = "<|start|>assistant<|channel|>"
     [
         *("<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end|>", "</s>", "<end_of_turn>"),
         *("<｜end▁of▁sentence｜>", "<|end|>\n<|im_end|>\n", " <|im_end|>", "\n\n<eos>"),
-        "<|close|>response<|sep|><|close|>message<|sep|>",
+        *("<|close|>response<|sep|><|close|>message<|sep|>", "[|endofturn|]"),
     ],
 )
 def test_what_ends_a_message_is_taken_off(token: str) -> None:
@@ -68,6 +68,9 @@ def test_messages_and_boxes_are_read(text: str, thinking: str | None, answer: st
         "<|channel|>analysis<|message|>Hm.<|end|>",
         f"<|channel|>analysis<|message|>Hm.<|end|>{HARMONY}commentary to=functions.look "
         '<|constrain|>json<|message|>{"path": "/"}<|call|>',
+        "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant to=functions.look<|channel|>"
+        'commentary json<|message|>{"path": "/"}<|call|>',
+        'analysisHm.assistantcommentary to=functions.look json{"path": "/"}',
     ],
 )
 def test_channels_without_an_answer_are_thinking(text: str) -> None:

@@ -45,6 +45,7 @@ from tests.support.cpu_time import cpu_within
         ),
         ("<|channel>thought\nHm.\n<channel|>An oak.", ("Hm.", "An oak.")),
         ("<|channel>thought<channel|>An oak.", ("", "An oak.")),
+        ("<unused94>thought\nHm.<unused95>An oak.", ("Hm.", "An oak.")),
         (
             "<|channel|>analysis<|message|>Hm.<|end|>"
             "<|start|>assistant<|channel|>final<|message|>An oak.<|return|>",

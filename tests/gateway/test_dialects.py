@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -223,6 +224,112 @@ CALLED: dict[str, Any] = {
 RESULT = {"role": "tool", "tool_call_id": "1", "content": "2"}
 THINKS = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
 SAYS = {"type": "text", "text": "So."}
+SYSTEM = {"role": "system", "content": "Be brief."}
+ASKS = {"role": "user", "content": "?"}
+
+
+@pytest.mark.parametrize(
+    ("messages", "contents"),
+    [
+        ([SYSTEM, ASKS], ["Be brief.\n\n?"]),
+        (
+            [SYSTEM, {"role": "developer", "content": "Be kind."}, ASKS],
+            ["Be brief.\n\nBe kind.\n\n?"],
+        ),
+        ([SYSTEM], ["Be brief."]),
+        (
+            [ASKS, {"role": "assistant", "content": "So."}, SYSTEM, ASKS],
+            ["?", "So.", "Be brief.\n\n?"],
+        ),
+        ([SYSTEM, {"role": "assistant", "content": "So."}], ["Be brief.", "So."]),
+        ([{"role": "system", "content": ""}, ASKS], ["?"]),
+        (
+            [SYSTEM, {"role": "user", "content": [SAYS]}],
+            [[{"type": "text", "text": "Be brief."}, SAYS]],
+        ),
+        ([ASKS], ["?"]),
+    ],
+)
+def test_a_model_without_the_role_of_the_system_gets_its_text_from_the_user(
+    messages: list[Any], contents: list[Any]
+) -> None:
+    found = sent("o1-mini", messages=messages)["messages"]
+    assert [each["content"] for each in found] == contents
+    assert "system" not in [each["role"] for each in found]
+    assert sent("gpt-5-mini", messages=messages)["messages"] == messages
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        *("kimi-k2.5", "moonshotai/Kimi-K2.6", "kimi-k3", "anthropic.claude-opus-4-7"),
+        *("us.anthropic.claude-opus-4-8-v1:0", "global.anthropic.claude-opus-5"),
+    ],
+)
+def test_models_that_refuse_a_temperature_get_none_on_any_upstream(model: str) -> None:
+    assert {"temperature", "top_p"} <= set(find_dialect(None, model).omit)
+
+
+@pytest.mark.parametrize("model", ["kimi-k2-0905", "us.anthropic.claude-opus-4-6", "meta.x"])
+def test_their_elders_keep_it(model: str) -> None:
+    assert "temperature" not in find_dialect(None, model).omit
+
+
+def test_the_models_without_the_role_of_the_system() -> None:
+    assert find_dialect("gemini", "gemma-3-27b-it").system == "user"
+    assert find_dialect("vllm", "google/gemma-2-9b-it").system == "user"
+    assert find_dialect("gemini", "gemma-4-31b-it").system == "native"
+    assert find_dialect("openai", "o1").system == "native"
+
+
+def test_a_schema_in_the_prompt_needs_no_role_of_the_system() -> None:
+    (message,) = sent("o1-mini", response_format=asked_for())["messages"]
+    assert message["role"] == "user"
+    assert SCHEMA_ASK in message["content"]
+
+
+ADDING = """
+[upstreams.other]
+url = "http://127.0.0.1:1/v1"
+key_required = false
+free = true
+[models.thinks]
+upstream = "other"
+dialect = { add = { enable_thinking = false, temperature = 1.0, seed = 7 }, omit = ["temperature"] }
+[upstreams.messages]
+url = "http://127.0.0.1:1/v1"
+key_required = false
+free = true
+speaks = "messages"
+[models.claude]
+upstream = "messages"
+dialect = { add = { inference_geo = "us" } }
+[upstreams.responses]
+url = "http://127.0.0.1:1/v1"
+key_required = false
+free = true
+speaks = "responses"
+[models.gpt]
+upstream = "responses"
+dialect = { add = { truncation = "auto" } }
+"""
+
+
+def test_fields_that_an_upstream_insists_on_are_added(tmp_path: Path) -> None:
+    """Such as by Alibaba, whose open models refuse a request without `enable_thinking`."""
+    file = tmp_path / "models.toml"
+    file.write_text(ADDING)
+    models = table({}, file)
+
+    def asked(model: str, **fields: Any) -> Any:
+        given = {"model": model, "messages": [{"role": "user", "content": "?"}], "max_tokens": 99}
+        return json.loads(parse_chat_request(json.dumps({**given, **fields}).encode(), models).body)
+
+    plain = asked("thinks", temperature=0.2, seed=8)
+    assert (plain["enable_thinking"], plain["temperature"], plain["seed"]) == (False, 1.0, 8)
+    assert asked("thinks")["seed"] == 7
+    assert asked("claude")["inference_geo"] == "us"
+    assert asked("gpt")["truncation"] == "auto"
 
 
 def test_parts_that_hold_thinking_go_back_to_the_provider_that_has_them() -> None:

@@ -246,6 +246,10 @@ def test_every_mistake_of_a_models_file_is_named_at_once(tmp_path: Path) -> None
         dialect = { limit = "tokens", omitt = [] }
         [models.d]
         dialect = { omit = ["max_tokens"] }
+        [models.e]
+        dialect = { add = { service_tier = "priority" } }
+        [models.f]
+        dialect = { add = { day = 2026-01-01 } }
         """,
     )
     with pytest.raises(PriceError) as error:
@@ -262,6 +266,8 @@ def test_every_mistake_of_a_models_file_is_named_at_once(tmp_path: Path) -> None
         "[models.\"c\"] limit = 'tokens'",
         '[models."c"] dialect.omitt: this key is not known (known: ',
         "`max_tokens` can be neither omitted nor renamed",
+        "`service_tier` cannot be added",
+        "write values that JSON has",
     ):
         assert each in text, f"{each}\n{text}"
 

@@ -136,6 +136,7 @@ def test_the_parts_of_an_unasked_stream_are_put_together() -> None:
         b"data",
         b"data: hello\n\n",
         events(delta(content="h"), done=False),
+        events(delta("null", content="h"), done=False),
         events(),
         events([1], 5, {"choices": 5}, {"choices": [5]}, {"choices": []}),
     ],
@@ -213,6 +214,57 @@ async def test_an_answer_in_another_shape_is_put_into_the_usual_one(what: str) -
 async def test_a_list_of_parts_stays_one(parts: Any) -> None:
     (choice,) = await answer_to(body(), response(json.dumps(said(content=parts)).encode()))
     assert choice["message"]["content"] == parts
+
+
+CALLS: dict[str, Any] = {
+    "without its function": [{"id": "a", "type": "function", **CALL}],
+    "with an object, without its function": [{"id": "a", "name": "f", "arguments": {"x": 1}}],
+    "with parameters": [{"id": "a", "function": {"name": "f", "parameters": {"x": 1}}}],
+    "alone": {"id": "a", "function": CALL},
+}
+
+
+@pytest.mark.parametrize("sent", [body(), streamed()], ids=["plain", "stream"])
+@pytest.mark.parametrize("what", CALLS)
+async def test_a_call_in_another_shape_is_put_into_the_usual_one(
+    what: str, sent: dict[str, Any]
+) -> None:
+    given = {**CHOICE, "finish_reason": "tool_calls", "message": {"tool_calls": CALLS[what]}}
+    answer = response(json.dumps(choices(given)).encode())
+    async with (
+        raw_upstream(answer) as url,
+        running_gateway(url) as gateway,
+        aiohttp.ClientSession() as http,
+    ):
+        agent = await Api(gateway.url, http).open()
+        reply = await agent.chat(sent)
+        streams = bool(sent.get("stream"))
+        (choice,) = reply.events[0]["choices"] if streams else reply.json["choices"]
+        (call,) = choice["delta" if streams else "message"]["tool_calls"]
+        assert (call["id"], call["function"]) == ("a", CALL)
+        assert "name" not in call
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"index": 0, "finish_reason": None, "content_filter_offsets": {"check_offset": 1}},
+        {"index": 0, "delta": None, "finish_reason": None},
+    ],
+)
+async def test_every_choice_of_a_chunk_has_a_delta(odd: dict[str, Any]) -> None:
+    """Clients read `choices[0].delta.content`; Azure's asynchronous filter sends none."""
+    given = events({"choices": [odd]}, delta(content="hi"), delta("stop"), {"usage": USAGE})
+    async with (
+        raw_upstream(response(given, kind=EVENTS)) as url,
+        running_gateway(url) as gateway,
+        aiohttp.ClientSession() as http,
+    ):
+        agent = await Api(gateway.url, http).open()
+        reply = await agent.chat(streamed())
+        assert reply.content == "hi"
+        found = [choice for each in reply.events[:-1] for choice in each.get("choices", [])]
+        assert all(isinstance(each["delta"], dict) for each in found)
 
 
 @pytest.mark.parametrize("odd", ["message", "text", "content"])

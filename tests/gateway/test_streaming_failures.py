@@ -88,6 +88,7 @@ async def assert_uncharged_failure(
 
 
 BROKEN = "upstream_broke_off"
+NULL_WORD = 'data: {"choices": [{"delta": {"content": "o"}, "finish_reason": "null"}]}\n\n'
 MALFORMED = "malformed_upstream"
 
 
@@ -100,6 +101,7 @@ MALFORMED = "malformed_upstream"
         (Rule(disconnect="middle"), BROKEN, BROKEN),
         (Rule(finish=False, done=False, usage="missing"), BROKEN, BROKEN),
         (Rule(sse=[": working\n\n"]), BROKEN, BROKEN),
+        (Rule(sse=[NULL_WORD]), BROKEN, BROKEN),
         (Rule(sse=[": working\n\n", "data: [DONE]\n\n"]), MALFORMED, "malformed_answer"),
         (Rule(sse=[": working\n\n", 'data: {"cho\n\n']), MALFORMED, "malformed_answer"),
         (Rule(sse=[": working\n\n", "data: [1]\n\n"]), MALFORMED, "malformed_answer"),

@@ -40,6 +40,17 @@ def test_every_emulated_provider_is_understood(name: str) -> None:
         {"message": "Trying to keep the first 5000 tokens when context the overflows."},
         {"message": "Request body too large for gpt-4o model.", "code": "tokens_limit_reached"},
         {"type": "request_too_large", "message": "Request exceeds the maximum allowed bytes"},
+        {
+            "message": "The number of tokens to keep from the initial prompt is greater than the"
+            " context length (n_keep: 9000>= n_ctx: 4096)."
+        },
+        {"message": "Total tokens of image and text exceed max message tokens. Request id: x"},
+        {"message": "Input Tokens Exceeded: Number of input tokens exceeds maximum length."},
+        {
+            "message": "the model's context length is only 8192 tokens, resulting in a maximum"
+            " input length of 6192 tokens."
+        },
+        {"message": "prompt token count of 9 exceeds", "code": "model_max_prompt_tokens_exceeded"},
     ],
 )
 def test_other_ways_to_say_it(error: dict[str, Any]) -> None:

@@ -40,6 +40,17 @@ def behind(raw: Any) -> dict[str, Any]:
     return error(message="Provider returned error", code=400, metadata=metadata)
 
 
+def sentence(message: str, **fields: Any) -> dict[str, Any]:
+    return error(message=message, **fields)
+
+
+LOW = "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing."
+LIMITS = "You have reached your specified API usage limits. You will regain access on 2026-12-01."
+DEPLETED = "Your prepayment credits are depleted. Please go to AI Studio to manage your project."
+XAI = "Your team 0a-1b has either used all available credits or reached its monthly spending limit."
+NO_CREDITS = "Your newly created team doesn't have any credits or licenses yet."
+BAD_REQUEST = {"type": "invalid_request_error"}
+LITELLM = "litellm.BadRequestError: AnthropicException - "
 SUSPENDED = "Account x is suspended, possibly due to reaching the monthly spending limit."
 
 BY_PROVIDER: list[tuple[str, int, Any, ErrorKind]] = [
@@ -129,6 +140,18 @@ BY_PROVIDER: list[tuple[str, int, Any, ErrorKind]] = [
     ("a proxy", 400, error(message="[" * 10_000), FINAL),
     ("a proxy", 502, "<html>Bad Gateway</html>", WAIT),
     ("a proxy", 403, None, FINAL),
+    ("Anthropic", 400, {"type": "error", **sentence(LOW, **BAD_REQUEST)}, FUNDS),
+    ("Anthropic", 400, {"type": "error", **sentence(LIMITS, **BAD_REQUEST)}, FUNDS),
+    ("Anthropic", 400, sentence(f"messages.0: {LOW}", **BAD_REQUEST), FINAL),
+    ("LiteLLM", 400, sentence(LITELLM + json.dumps(error(message=LOW)) + " None"), FUNDS),
+    ("LiteLLM", 400, sentence(LITELLM + json.dumps(error(**BAD_REQUEST))), FINAL),
+    ("LiteLLM", 400, sentence(LITELLM + '{"error": {"code"'), FINAL),
+    ("Google", 429, [sentence(DEPLETED, code=429, status="RESOURCE_EXHAUSTED")], FUNDS),
+    ("xAI", 429, {"code": "Some resource has been exhausted", "error": XAI}, FUNDS),
+    ("xAI", 403, {"code": "The caller does not have permission", "error": NO_CREDITS}, FUNDS),
+    ("xAI", 500, {"code": "Internal", "error": XAI}, WAIT),
+    ("New API", 403, error(code="pre_consume_token_quota_failed"), FUNDS),
+    ("Tencent", 400, error(code="FailedOperation.ResourcePackExhausted"), FUNDS),
 ]
 
 
@@ -191,6 +214,9 @@ INSIDE: list[tuple[Any, ErrorKind, int]] = [
     (choice(finish_reason="ERROR"), WAIT, 502),
     (choice(finish_reason="error"), WAIT, 502),
     (choice(finish_reason="insufficient_system_resource"), WAIT, 502),
+    (choice(finish_reason="stop", native_finish_reason="network_error"), WAIT, 502),
+    (choice(finish_reason=None, native_finish_reason="error"), WAIT, 502),
+    (sentence(LOW, **BAD_REQUEST), FUNDS, 400),
 ]
 
 

@@ -31,6 +31,10 @@ def in_a_message(inner: Any) -> Any:
     return {"error": {"message": json.dumps(inner), "code": 429, "status": "Too Many Requests"}}
 
 
+def said(message: str) -> Any:
+    return {"error": {"message": message, "code": "rate_limit_exceeded"}}
+
+
 ZERO = {"x-ratelimit-remaining-requests": "0"}
 
 TABLE: list[tuple[dict[str, str], Any, float | None]] = [
@@ -99,6 +103,22 @@ TABLE: list[tuple[dict[str, str], Any, float | None]] = [
     ({}, {"error": {"code": 429, "retry_after": 20}}, 20),
     ({}, {"error": {"code": 429, "metadata": {"retry_after_seconds": 20.5}}}, 20.5),
     ({}, {"message": "slow", "code": 429, "retry_after_ms": "1500"}, 1.5),
+    ({}, {"error": {"code": "x", "retryAfterMs": 1500}}, 1.5),
+    ({}, {"error": {"code": "x", "retryAfterSeconds": 7}}, 7),
+    ({}, {"error": {"type": "usage_limit_reached", "resets_in_seconds": 13872}}, 13872),
+    ({}, {"error": {"type": "usage_limit_reached", "resets_at": EPOCH + 60}}, 60),
+    ({}, {"error": "Model m is currently loading", "estimated_time": 20.0}, 20),
+    ({}, {"error": "slow down", "retry_after": 5, "estimated_time": 20.0}, 5),
+    ({}, said("Limit 30000, Used 29000. Please try again in 7m12.5s. Visit"), 432.5),
+    ({}, said("Please retry in 38.863719904s."), 38.863719904),
+    ({}, said("Please retry after 33 seconds. Please go here"), 33),
+    ({}, said("No deployments available, Try again in 5 seconds. Passed model=m"), 5),
+    ({}, said("Try again in 1 minute 5 seconds"), 65),
+    ({}, said("Try again in 20ms"), 0.02),
+    ({"retry-after": "5"}, said("Please try again in 7m12s."), 5),
+    ({}, said("Please try again in a while."), None),
+    ({}, said("Please try again in 5 months."), None),
+    ({}, said("Please try again in 99999999s."), LONGEST),
     ({"retry-after": "5"}, {"error": {"code": 429, "retry_after": 20}}, 5),
     ({}, {"error": {"code": 429, "retry_after": True}}, None),
     ({}, google("34"), None),
@@ -145,6 +165,11 @@ def test_a_reset_counts_where_nothing_is_left(
 ) -> None:
     left = {f"x-ratelimit-remaining-{name}": value for name, value in remaining.items()}
     assert wait_seconds(status, {**BOTH, **left}, ErrorBody(), NOW) == seconds
+
+
+def test_the_words_of_other_errors_ask_for_no_wait() -> None:
+    body = error_of(said("The prompt says: try again in 7m12s."))
+    assert [wait_seconds(status, {}, body, NOW) for status in (400, 500, 503)] == [None, None, 432]
 
 
 def test_anthropics_limits_are_told_apart() -> None:

@@ -178,10 +178,12 @@ class DialectJson(Shape):
     limit: str | None
     omit: list[str]
     rename: dict[str, str]
+    add: dict[str, Any]
     reasoning_effort: str | None
     structure: str
     schema_in_prompt: bool
     thinking: str
+    system: Literal["native", "user"]
     tools: Literal["native", "none"]
 
 

@@ -4,15 +4,21 @@ They were made and billed, and can be read; a client that looks for `message.con
 `tool_calls` alone would find nothing. Seen of servers and proxies:
 
 - a whole answer with a `delta`, a stream with a `message`, either with a `text` (as completions
-  have it), and a choice that the filter has left without any message (Azure)
+  have it), a choice that the filter has left without any message, and one of a chunk without any
+  delta (Azure)
+- a `finish_reason` that is a word for nothing, such as `"null"`, in every chunk (Alibaba)
 - content as a list of texts, as one part, and as the JSON that was asked for (Cloudflare)
 - a model's text in one choice and its calls in another, of a request for one answer (GitHub
   Copilot)
-- `function_call` for a request with `tools`, arguments as an object (Ollama)
+- `function_call` for a request with `tools`, arguments as an object (Ollama), a call without its
+  `function` around it (Cloudflare), `parameters` for `arguments` (Llama), one call instead of a
+  list of them
 """
 
 import json
 from typing import Any, Final
+
+from durable_agent_team.providers.finish_reasons import says_nothing
 
 Json = dict[str, Any]
 MESSAGE: Final = "message"
@@ -42,6 +48,10 @@ def usual_chunk(choices: list[Json], *, functions: bool) -> bool:
 
 def _usual_choice(choice: Json, name: str, *, functions: bool) -> bool:
     changed = False
+    reason = choice.get("finish_reason")
+    if isinstance(reason, str) and says_nothing(reason):
+        choice["finish_reason"] = None
+        changed = True
     said = choice.get(name)
     if not isinstance(said, dict):
         said = _elsewhere(choice, name)
@@ -66,8 +76,11 @@ def _usual_choice(choice: Json, name: str, *, functions: bool) -> bool:
     elif not functions and choice.get("finish_reason") == "function_call":
         choice["finish_reason"] = "tool_calls"
         changed = True
+    if isinstance(said.get("tool_calls"), dict) and "function" in said["tool_calls"]:
+        said["tool_calls"] = [said["tool_calls"]]
+        changed = True
     if said.get("tool_calls"):
-        changed |= _usual_arguments(said["tool_calls"])
+        changed |= _usual_calls(said["tool_calls"])
     return changed
 
 
@@ -78,6 +91,8 @@ def _elsewhere(choice: Json, name: str) -> Json | None:
         return other
     if isinstance(choice.get("text"), str):
         return {"content": choice.pop("text")}
+    if name == DELTA:
+        return {}
     if name == MESSAGE and isinstance(choice.get("finish_reason"), str):
         return {"role": "assistant", "content": None}
     return None
@@ -98,11 +113,23 @@ def _text(content: Any) -> str | None:
     return json.dumps(content, ensure_ascii=False)
 
 
-def _usual_arguments(calls: Any) -> bool:
+def _usual_calls(calls: Any) -> bool:
     changed = False
     for call in calls if isinstance(calls, list) else []:
-        function = call.get("function") if isinstance(call, dict) else None
-        if isinstance(function, dict) and isinstance(given := function.get("arguments"), dict):
+        if not isinstance(call, dict):
+            continue
+        if "function" not in call and isinstance(call.get("name"), str):
+            own = ("name", "arguments", "parameters")
+            call["function"] = {each: call.pop(each) for each in own if each in call}
+            call["type"] = "function"
+            changed = True
+        function = call.get("function")
+        if not isinstance(function, dict):
+            continue
+        if "arguments" not in function and "parameters" in function:
+            function["arguments"] = function.pop("parameters")
+            changed = True
+        if isinstance(given := function.get("arguments"), dict):
             function["arguments"] = json.dumps(given, ensure_ascii=False)
             changed = True
     return changed

@@ -6,7 +6,7 @@ where nobody holds the model to a schema, the schema is in the prompt.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,7 @@ SCHEMA_ASK = (
     "Answer with JSON alone: one value that conforms to this JSON Schema, without a code fence and"
     " without any text before or after it.\n"
 )
+SYSTEM_ROLES = ("system", "developer")
 JSON_ASK = "Answer with one JSON object alone."
 
 
@@ -41,6 +42,8 @@ def in_dialect(data: Mapping[str, Any], target: Model, limit: int) -> dict[str, 
         sent["reasoning_effort"] = effort
     if "response_format" in sent:
         _ask_for_structure(sent, dialect)
+    if dialect.system == "user":
+        sent["messages"] = list(_without_system(sent["messages"]))
     if dialect.tool_choice is not None and sent.get("tool_choice") not in dialect.tool_choice:
         sent.pop("tool_choice", None)
     for name, other in dialect.rename.items():
@@ -48,7 +51,7 @@ def in_dialect(data: Mapping[str, Any], target: Model, limit: int) -> dict[str, 
             sent[other] = sent.pop(name)
     for name in dialect.omit:
         sent.pop(name, None)
-    return sent
+    return {**sent, **{name: each for name, each in dialect.add.items() if name not in sent}}
 
 
 def in_messages(data: Mapping[str, Any], target: Model, limit: int) -> dict[str, Any]:
@@ -58,7 +61,7 @@ def in_messages(data: Mapping[str, Any], target: Model, limit: int) -> dict[str,
     update = {"omit": omit, "rename": {}, "limit": None, **OWN_CONVERSATION}
     dialect = target.dialect.model_copy(update=update)
     sent = in_dialect(data, replace(target, dialect=dialect), limit)
-    return messages_from_chat(sent, limit, target.upstream)
+    return {**target.dialect.add, **messages_from_chat(sent, limit, target.upstream)}
 
 
 def in_responses(data: Mapping[str, Any], target: Model, limit: int) -> dict[str, Any]:
@@ -68,16 +71,18 @@ def in_responses(data: Mapping[str, Any], target: Model, limit: int) -> dict[str
     dialect = target.dialect.model_copy(update={**update, "returns": (DETAILS,)})
     sent = in_dialect(data, replace(target, dialect=dialect), limit)
     thinks = dialect.thinking != "none"
-    return responses_from_chat(sent, limit, target.upstream, thinks=thinks)
+    asked = responses_from_chat(sent, limit, target.upstream, thinks=thinks)
+    return {**target.dialect.add, **asked}
 
 
 OWN_CONVERSATION: Mapping[str, Any] = {
+    "add": {},
     "returns": ("thinking_blocks",),
     "needs": {},
     "call_needs": {},
     "call_id_length": None,
 }
-"""What Messages take back: signed blocks."""
+"""What Messages take back: signed blocks. Fields are added to the translated request."""
 IN_MESSAGES = frozenset({"reasoning_effort", "user", "stop"})
 """Fields that Anthropic's endpoint for chat completions ignores, and Messages does not."""
 LIMIT_NAMES = frozenset({"max_tokens", "max_completion_tokens"})
@@ -115,11 +120,38 @@ def _ask_for_structure(sent: dict[str, Any], dialect: Dialect) -> None:
         _add_to_prompt(sent, SCHEMA_ASK + text)
 
 
+def _without_system(messages: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """What stands under the role of the system begins the next user's message, or is one."""
+    waiting: list[Any] = []
+    for message in messages:
+        if message["role"] in SYSTEM_ROLES:
+            waiting += [message["content"]] if message.get("content") else []
+            continue
+        if waiting and message["role"] == "user":
+            message = {**message, "content": _joined([*waiting, message.get("content") or ""])}
+        elif waiting:
+            yield {"role": "user", "content": _joined(waiting)}
+        waiting = []
+        yield message
+    if waiting:
+        yield {"role": "user", "content": _joined(waiting)}
+
+
+def _joined(contents: list[Any]) -> Any:
+    """One content; a text, where all are."""
+    if all(isinstance(each, str) for each in contents):
+        return "\n\n".join(contents)
+    parts = (
+        [{"type": "text", "text": each}] if isinstance(each, str) else each for each in contents
+    )
+    return [part for each in parts for part in each]
+
+
 def _add_to_prompt(sent: dict[str, Any], text: str) -> None:
     """At the end of the first system message, or as one of its own before the others."""
     messages = list(sent["messages"])
     first = messages[0]
-    if first.get("role") in ("system", "developer"):
+    if first.get("role") in SYSTEM_ROLES:
         content = first.get("content")
         if isinstance(content, list):
             content = [*content, {"type": "text", "text": text}]

@@ -139,7 +139,7 @@ class StreamedAnswer:
     def _observe(self, choices: list[dict[str, Any]]) -> None:
         for choice in choices:
             delta = choice.get("delta")
-            if delta is not None:
+            if delta:
                 self._has_delta = True
                 self._has_content = self._has_content or any(
                     delta.get(name) for name in CONTENT_FIELDS

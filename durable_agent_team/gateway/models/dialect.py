@@ -1,17 +1,21 @@
 """How one model wants to be asked: data, of which `calls.dialect_body` makes a request."""
 
+import json
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 Limit = Literal["max_tokens", "max_completion_tokens"]
 Structure = Literal["json_schema", "json_schema_strict", "json_object", "none"]
 Thinking = Literal["none", "hidden", "field", "tags"]
 Tools = Literal["native", "none"]
+System = Literal["native", "user"]
 ToolChoice = Literal["auto", "none", "required"]
 
 NEEDED = frozenset({"model", "messages", "max_tokens", "max_completion_tokens", "n", "stream"})
-"""What a call means, or what bounds its cost, cannot be left out or renamed."""
+"""What a call means, or what bounds its cost, cannot be left out, renamed or added."""
+NOT_ADDED = NEEDED | {"service_tier", "stream_options", "tools", "functions"}
+"""A service tier has its price in a request; the others are the client's."""
 
 
 class Dialect(BaseModel):
@@ -25,6 +29,8 @@ class Dialect(BaseModel):
     """Request fields that the upstream refuses, and that are left out."""
     rename: dict[str, str] = Field({}, max_length=100)
     """Request fields that the upstream knows by another name."""
+    add: dict[str, JsonValue] = Field({}, max_length=100)
+    """Fields that are sent where the request has none of that name, or `omit` has left it out."""
     reasoning_effort: str | None = Field(None, min_length=1, max_length=20)
     """Sent where the request has none."""
     tools_effort: str | None = Field(None, min_length=1, max_length=20)
@@ -47,6 +53,8 @@ class Dialect(BaseModel):
     """Fields that one of its calls must have: the first gets them where none has."""
     call_id_length: int | None = Field(None, ge=6, le=64)
     """The ids of tool calls have exactly this many letters and digits; others are rewritten."""
+    system: System = "native"
+    """`user`: the model refuses the role; what stands under it begins the next user's message."""
     tools: Tools = "native"
     """Whether the model takes `tools`. Some servers ignore them silently where it does not, so a
     request with tools is refused for such a model."""
@@ -58,4 +66,15 @@ class Dialect(BaseModel):
     def _keeps_what_is_needed(self) -> Self:
         if wrong := NEEDED & {*self.omit, *self.rename, *self.rename.values()}:
             raise ValueError(f"`{min(wrong)}` can be neither omitted nor renamed")
+        if wrong := NOT_ADDED & self.add.keys():
+            raise ValueError(f"`{min(wrong)}` cannot be added")
         return self
+
+    @field_validator("add", mode="before")
+    @classmethod
+    def _as_json(cls, value: Any) -> Any:
+        """A models file has its fractions as Decimal, for prices."""
+        try:
+            return json.loads(json.dumps(value, default=float))
+        except TypeError:
+            raise ValueError("write values that JSON has, such as a number or a text") from None

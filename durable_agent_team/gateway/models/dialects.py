@@ -1,6 +1,7 @@
 """Finds a model's dialect: the rules of `dialects.toml`, and what a models file says on top."""
 
 import fnmatch
+import re
 import tomllib
 from collections.abc import Mapping
 from functools import cache
@@ -29,8 +30,16 @@ class Rule(BaseModel):
 
 
 def plain_name(model: str) -> str:
-    """The upstream's name for a model as the patterns of rules have it: without its maker."""
-    return model.lower().rpartition("/")[2]
+    """The upstream's name for a model as the patterns of rules have it: without its maker, and
+    without the region that Amazon Bedrock puts before it."""
+    return MAKER.sub("", model.lower().rpartition("/")[2])
+
+
+MAKER = re.compile(
+    r"^(?:[a-z]{2,8}\.)?(?:ai21|amazon|anthropic|cohere|deepseek|google|meta|minimax|mistral"
+    r"|moonshot(?:ai)?|nvidia|openai|qwen|writer|xai|zai)\.(?=.)"
+)
+"""As in `us.anthropic.claude-opus-4-8`."""
 
 
 def matches(

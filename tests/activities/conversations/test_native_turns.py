@@ -147,7 +147,41 @@ async def test_arguments_that_are_json_in_json_are_taken(provider: Provider) -> 
 
 
 @pytest.mark.parametrize(
-    "name", ["functions.look", "look<|channel|>json", "functions.look<|channel|>commentary"]
+    "written",
+    [
+        '{"order": "7"}{"order": "7"}',
+        '{"order": "7"}\n' * 3,
+        '{}{"order": "7"}',
+        '{} {"order": "7"} ',
+    ],
+)
+async def test_arguments_that_a_server_writes_several_times_are_taken_once(
+    provider: Provider, written: str
+) -> None:
+    result = await provider.says(calling(("look", written)), turn())
+    assert result.turn is not None
+    (made,) = result.turn.calls
+    assert (made.problem, made.arguments) == ("", '{"order": "7"}')
+
+
+@pytest.mark.parametrize(
+    "written",
+    ['{"order": "7"}{"order": "8"}', '{"order": "7"} and {"order": "7"}', '{"order": "7"}}'],
+)
+async def test_arguments_that_contradict_each_other_go_back(
+    provider: Provider, written: str
+) -> None:
+    assert "Send one JSON object" in await provider.problem("look", written)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "functions.look",
+        "functions.look:0",
+        "look<|channel|>json",
+        "functions.look<|channel|>commentary",
+    ],
 )
 async def test_what_models_write_around_a_name_is_left_out(provider: Provider, name: str) -> None:
     assert await provider.problem(name, {"order": "7"}) == ""
@@ -172,6 +206,24 @@ AS_TEXT = [
     '<｜DSML｜function_calls>\n<｜DSML｜invoke name="look">',
     "<|tool_calls_section_begin|><|tool_call_begin|>functions.look:0",
     '<minimax:tool_call>\n<invoke name="look">',
+    '<｜DSML｜tool_calls>\n<｜DSML｜invoke name="look">',
+    'I look first.\n\n<｜DSML｜invoke name="look">\n<｜DSML｜parameter name="order">7',
+    '<|DSML|function_calls>\n<|DSML|invoke name="look">',
+    "<seed:tool_call>\n<function=look>\n<parameter=order>7</parameter>",
+    "<longcat_tool_call>look\n<longcat_arg_key>order</longcat_arg_key>",
+    '<TOOLCALL>[{"name": "look", "arguments": {"order": "7"}}]</TOOLCALL>',
+    '<|tool_call_start|>[look(order="7")]<|tool_call_end|>',
+    "<start_function_call>call:look{order:<escape>7<escape>}<end_function_call>",
+    "<｜tool_calls_begin｜><｜tool_call_begin｜>function<｜tool_sep｜>look",
+    '<|action_start|><|plugin|>{"name": "look", "parameters": {"order": "7"}}<|action_end|>',
+    '<|tools_prefix|>[{"look": {"order": "7"}}]<|tools_suffix|>',
+    '✿FUNCTION✿: look\n✿ARGS✿: {"order": "7"}',
+    '[TOOL_CALL]\n{tool => "look", args => {--order "7"}}\n[/TOOL_CALL]',
+    '<invoke name="look">\n<parameter name="order">7</parameter>\n</invoke>',
+    '```tool_code\nlook(order="7")\n```',
+    'commentary to=functions.look json{"order": "7"}',
+    '{"name": "look", "arguments": {"order": "7"}}',
+    '```json\n{"type": "function", "name": "look", "parameters": {"order": "7"}}\n```',
 ]
 
 
@@ -190,6 +242,9 @@ async def test_a_call_that_came_as_text_is_no_answer(provider: Provider, text: s
         "The model writes <tool_call> before each call.",
         "Such a call is:\n```\n<tool_call>\n{}\n</tool_call>\n```\nIt is JSON.",
         "The order is done.",
+        '{"name": "oak", "arguments": {"order": "7"}}',
+        '{"name": "look", "order": "7"}',
+        'It is written so: {"name": "look", "arguments": {"order": "7"}}',
     ],
 )
 async def test_an_answer_about_calls_is_an_answer(provider: Provider, text: str) -> None:

@@ -31,6 +31,9 @@ TREE = '{"name": "oak", "rings": [1, 2]}'
         f"As in [1] and [2], with {{braces}}: {TREE}",
         f"{TREE}<|im_end|>",
         f"Answer ({TREE})",
+        f"{TREE}\n{TREE}",
+        f"```json\n{TREE}{TREE}\n```",
+        f"{{}}{TREE}",
     ],
 )
 def test_the_json_of_an_answer_is_found(text: str) -> None:
@@ -40,7 +43,9 @@ def test_the_json_of_an_answer_is_found(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        f"{TREE}\n{TREE}",
+        f'{TREE}\n{{"name": "elm", "rings": [1, 2]}}',
+        f'{TREE}{{"name": "oak", "rings": [3, 4]}}',
+        f"{TREE}{TREE}}}",
         f"First {TREE}, then {TREE}",
         f'"tree": {TREE}',
         f'{{"trees": [{TREE}], "n": nothing}}',
