@@ -106,7 +106,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "max_seconds": "The longest pause between these attempts. In an outage, pauses grow to five"
         " minutes; a server's `Retry-After` is always waited for.",
         "give_up_after_seconds": "How long a rate limit or an outage is waited out, from the first"
-        " failed attempt on. Then `on_failure` decides.",
+        " failed attempts on; `max_attempts` are made in any case. Then `on_failure` decides.",
     },
     "task": {
         "id": "Its name, under which dependent tasks see its hand-off.",

@@ -66,7 +66,8 @@ class RunClosed(RunError):
 
 
 class UpdateRefused(RunError):
-    """The run, or the service, refused the message. The text has the reason."""
+    """The run, or the service, refused the message, or a value is wrong and nothing was sent. The
+    text has the reason."""
 
 
 class NoWorker(RunError):

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypedDict, TypeVar, Unpack
 
+from pydantic import ValidationError
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
@@ -51,6 +52,7 @@ from durable_agent_team.contracts.control import (
 from durable_agent_team.contracts.effects import EffectDecision
 from durable_agent_team.contracts.run import Refusal, RunState
 from durable_agent_team.contracts.team import Task
+from durable_agent_team.rules.pydantic_messages import in_lines
 
 ANSWER_TIMEOUT = timedelta(seconds=4)
 """For a query. A probe then finds out what did not answer."""
@@ -69,6 +71,7 @@ SEAM_TRIES, SEAM_PAUSE = 8, 0.1
 """How often, and how many seconds apart, an update is sent to a run that is continuing as new."""
 
 Answer = TypeVar("Answer", bound=Message)
+Command = TypeVar("Command", bound=Message)
 T = TypeVar("T")
 
 
@@ -96,6 +99,14 @@ def _given(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
+def _made(kind: type[Command], **fields: Any) -> Command:
+    """The message. Raises `UpdateRefused` with a line for each wrong value."""
+    try:
+        return kind(**fields)
+    except ValidationError as error:
+        raise UpdateRefused(in_lines(error)) from error
+
+
 async def within(timeout: timedelta, work: Awaitable[T]) -> T:
     """Bounds all attempts of a call together: the SDK repeats one that timed out."""
     async with asyncio.timeout(timeout.total_seconds()):
@@ -119,7 +130,7 @@ class RunControl:
 
     async def cancel(self, reason: str = "") -> None:
         """Stops the run: it closes its accounts and reports."""
-        await self._signal("cancel", Cancel(reason=reason))
+        await self._signal("cancel", _made(Cancel, reason=reason))
 
     async def pause(self) -> None:
         """Starts no new calls until `resume`; those in flight continue."""
@@ -135,7 +146,7 @@ class RunControl:
         """Sets a limit, in force at the gateway on return. Tasks parked for money resume. With
         `max_total_usd`, a higher one is refused where all limits together would be above that."""
         given = _given(max_total_usd=max_total_usd)
-        command = AdjustBudget(agent=agent, budget_usd=usd, **given)
+        command = _made(AdjustBudget, agent=agent, budget_usd=usd, **given)
         return await self._update("adjust_budget", command, BudgetAdjusted, "the new budget")
 
     async def transfer(
@@ -144,17 +155,19 @@ class RunControl:
         """Moves unspent money from one agent's limit to another's. Both change, or neither does.
         With `max_total_usd`, refused where all limits together are above that."""
         given = _given(max_total_usd=max_total_usd)
-        command = Transfer(from_agent=source, to_agent=target, amount_usd=usd, **given)
+        command = _made(Transfer, from_agent=source, to_agent=target, amount_usd=usd, **given)
         return await self._update("transfer", command, Transferred, "the transfer")
 
     async def adjust_agent(self, agent: str, **changes: Unpack[AgentChanges]) -> AgentAdjusted:
         """Changes settings of an agent (`orchestrator` is one) for calls that have not started."""
-        command = AdjustAgent(agent=agent, **changes)
+        command = _made(AdjustAgent, agent=agent, **changes)
         return await self._update("adjust_agent", command, AgentAdjusted, "the agent's settings")
 
     async def adjust_run(self, **changes: Unpack[RunChanges]) -> RunAdjusted:
         """Changes limits of the whole run, for what has not started."""
-        return await self._update("adjust_run", AdjustRun(**changes), RunAdjusted, "the limits")
+        return await self._update(
+            "adjust_run", _made(AdjustRun, **changes), RunAdjusted, "the limits"
+        )
 
     async def add_task(self, task: Task) -> TaskAnswer:
         """Adds a task to a working run; it starts at once if its dependencies are done."""
@@ -163,12 +176,12 @@ class RunControl:
     async def retry_task(self, task: str, *, since: datetime | None = None) -> TaskAnswer:
         """Resumes a parked task, or starts a failed one again while the run still works. With
         `since`, only if it has waited since then, as `state` has it."""
-        command = TaskCommand(task=task, **_given(since=since))
+        command = _made(TaskCommand, task=task, **_given(since=since))
         return await self._decide("retry_task", command, TaskAnswer, "the retry", task)
 
     async def cancel_task(self, task: str, reason: str = "") -> TaskAnswer:
         """Stops one task; dependants that accept missing inputs continue."""
-        command = TaskCommand(task=task, reason=reason)
+        command = _made(TaskCommand, task=task, reason=reason)
         return await self._update("cancel_task", command, TaskAnswer, "the task's end")
 
     async def answer(
@@ -185,9 +198,10 @@ class RunControl:
         or `result` with what the tool would have returned), or a remote agent's question. With
         `since`, only what has waited since then. `by` says who decides; if omitted, the user of the
         operating system and the host."""
-        command = AnswerTask(
+        command = _made(
+            AnswerTask,
             task=task,
-            decision=EffectDecision(decision),
+            decision=decision,
             by=decider() if by is None else by,
             **_given(result=result, effect=effect, since=since),
         )
@@ -208,7 +222,7 @@ class RunControl:
         `by` says who decides; if omitted, the user of the operating system and the host."""
         given = _given(sha256=sha256, since=since)
         who = decider() if by is None else by
-        command = Approve(subject=subject, approved=approved, note=note, by=who, **given)
+        command = _made(Approve, subject=subject, approved=approved, note=note, by=who, **given)
         return await self._decide("approve", command, Approve, "the approval", subject)
 
     async def reject(
@@ -236,7 +250,7 @@ class RunControl:
         """Approves a call of a tool with other arguments, a JSON object."""
         given = _given(arguments=arguments, since=since)
         who = decider() if by is None else by
-        command = Approve(subject=subject, approved=True, note=note, by=who, **given)
+        command = _made(Approve, subject=subject, approved=True, note=note, by=who, **given)
         return await self._decide("approve", command, Approve, "the approval", subject)
 
     async def _signal(self, name: str, payload: Message) -> None:

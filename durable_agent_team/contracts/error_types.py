@@ -143,8 +143,9 @@ _RULES = {
         Outcome.REPAIRED,
         "The answer broke its schema or one of the task's `checks`, or was cut off: at its limit of"
         " tokens, by the provider's filter, or by an error there.",
-        "Loosen the checks, write a more precise `ask`, or give the agent a larger model; where"
-        " answers are cut off, a higher `max_tokens`.",
+        "Loosen the checks or write a more precise `ask` in the team file (`run TEAM --reuse RUN`"
+        " pays only for what has changed), or give the agent a larger model; where answers are cut"
+        " off, a higher `max_tokens`.",
     ),
     ErrorType.MODEL_REFUSED: ErrorRule(
         Outcome.FAILS_TASK,

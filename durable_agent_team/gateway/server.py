@@ -42,6 +42,7 @@ from durable_agent_team.gateway.stores.sqlite_blobs import SqliteBlobs, blobs_fi
 from durable_agent_team.gateway.stores.sqlite_file import SchemaError
 from durable_agent_team.gateway.stores.sqlite_store import SqliteStore
 from durable_agent_team.gateway.stores.store import Store, StoreError
+from durable_agent_team.gateway.upstreams.bundled_model_server import ModelMissing
 from durable_agent_team.gateway.upstreams.bundled_model_upstream import BundledModelUpstream
 from durable_agent_team.gateway.upstreams.guarded_upstream import GuardedUpstream
 from durable_agent_team.gateway.upstreams.http_upstream import HttpUpstream
@@ -218,7 +219,17 @@ class Server:
 def make_upstream(settings: GatewaySettings, models: ModelTable) -> Upstream:
     """A router to every upstream that can be called, each behind circuits of its own."""
     called = {name: each for name, each in models.upstreams.items() if each.missing is None}
-    return UpstreamRouter({name: _connect(settings, each) for name, each in called.items()})
+    try:
+        return UpstreamRouter({name: _connect(settings, each) for name, each in called.items()})
+    except ModelMissing as error:
+        lacks = [
+            f"{each.name} lacks {each.missing}"
+            for each in models.upstreams.values()
+            if each.missing
+        ]
+        if not lacks:
+            raise
+        raise ModelMissing(f"{error} Of the models file, {', '.join(lacks)}.") from None
 
 
 def _connect(settings: GatewaySettings, upstream: NamedUpstream) -> Upstream:

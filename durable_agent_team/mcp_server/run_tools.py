@@ -29,7 +29,7 @@ from durable_agent_team.contracts.text_ref import TextRef
 from durable_agent_team.mcp_server.waiting_tools import tool_of
 from durable_agent_team.process.called_program import as_called, starter_command
 from durable_agent_team.process.settings import SettingsError, StackNotUp
-from durable_agent_team.rules.pydantic_messages import explain_error
+from durable_agent_team.rules.pydantic_messages import in_lines
 from durable_agent_team.rules.size_limits import prompt_problems
 from durable_agent_team.rules.validation import team_problems
 from durable_agent_team.team_files.team_file import TeamFileError, in_team_file, load_team
@@ -350,7 +350,7 @@ class RunTools:
         try:
             yield await self._connected()
         except ValidationError as error:
-            raise ToolError(_explained(error)) from error
+            raise ToolError(in_lines(error)) from error
         except (RunError, ServiceUnavailable, SettingsError, StackNotUp) as error:
             raise ToolError(str(error)) from error
 
@@ -418,14 +418,6 @@ def _shown(pending: PendingApproval) -> Json:
         command = starter_command("approvals", "RUN", pending.subject)
         found["content_cut"] = f"`{command}` prints all of it"
     return found
-
-
-def _explained(error: ValidationError) -> str:
-    lines = []
-    for line in error.errors():
-        what, remedy = explain_error(line)
-        lines.append(f"{'.'.join(map(str, line['loc']))}: {what} ({remedy})")
-    return "\n".join(lines)
 
 
 def _json(message: Message) -> Json:

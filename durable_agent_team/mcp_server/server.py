@@ -14,10 +14,14 @@ from typing import Any, Final
 
 import uvicorn
 from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp_types import ToolAnnotations
+from pydantic import ValidationError
 
 from durable_agent_team.mcp_server.run_tools import RunTools
 from durable_agent_team.mcp_server.timed_connection import TimedConnection
+from durable_agent_team.rules.nearest_names import choice
+from durable_agent_team.rules.pydantic_messages import in_lines
 
 NAME: Final = "durable-agent-team"
 PATH: Final = "/mcp"
@@ -97,15 +101,31 @@ def make_server(
     instructions = INSTRUCTIONS
     if budgets_up_to_usd is not None:
         instructions += BUDGETS.format(usd=budgets_up_to_usd)
-    server: MCPServer = MCPServer(
-        NAME, version=_version(), instructions=instructions, log_level="ERROR"
-    )
+    server = _Server(NAME, version=_version(), instructions=instructions, log_level="ERROR")
     tools = RunTools(teams, {*READING_TOOLS, *acting}, budgets_up_to_usd)
     for name in (*READING_TOOLS, *acting):
         tool = getattr(tools, name)
         annotations = READS if name in READING_TOOLS else ACTS
         server.add_tool(tool, description=getdoc(tool), annotations=annotations)
     return server
+
+
+class _Server(MCPServer):
+    """Refuses arguments that a tool does not have. The SDK drops them: with a misspelt `sha256`,
+    whatever waits would be approved."""
+
+    async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
+        known = {each.name: each.input_schema["properties"] for each in await self.list_tools()}
+        if unknown := [each for each in arguments if each not in known.get(name, arguments)]:
+            lines = [f"{each}: is not known ({choice(each, known[name])})" for each in unknown[:20]]
+            raise ToolError("\n".join(lines))
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError as error:
+            wrong = error.__cause__
+            if isinstance(wrong, ValidationError) and not isinstance(error, UnexpectedToolError):
+                raise ToolError(in_lines(wrong)) from error
+            raise
 
 
 def _version() -> str:

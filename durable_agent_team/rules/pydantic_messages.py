@@ -5,6 +5,8 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from durable_agent_team.contracts.names import IDENTIFIER
 from durable_agent_team.contracts.text_ref import SHA256
 
@@ -25,6 +27,7 @@ _KINDS: Final = MappingProxyType(
         "model_type": "keys and values are needed here",
         "tuple_type": "a list is needed here",
         "missing": "is missing",
+        "extra_forbidden": "is not known",
         "decimal_max_places": "an amount has at most six decimal places",
         "finite_number": "this is not a finite number",
         "string_unicode": "this is not text: it contains half of a character",
@@ -57,13 +60,31 @@ def explain_error(line: Any) -> tuple[str, str]:
             return "this is not a name", NAME_REMEDY
         if context.get("pattern") == SHA256:
             return "this is not a SHA-256", "copy all 64 characters, as `approvals` prints them"
-        return "this is not an http:// or https:// URL", "write it like https://example.com/hook"
+        if str(context.get("pattern")).startswith("^https?"):
+            return (
+                "this is not an http:// or https:// URL",
+                "write it like https://example.com/hook",
+            )
+        return "this has characters that cannot be here", f"it must match {context.get('pattern')}"
     if kind in ("literal_error", "enum"):
         return "this is not one of the choices", f"one of {context.get('expected', '')}"
     if kind in _KINDS:
         return _KINDS[kind], _REMEDIES.get(kind, "")
     what = str(line["msg"]).removeprefix("Value error, ")
     return what[:1].lower() + what[1:], ""
+
+
+def in_lines(error: ValidationError) -> str:
+    """A line for each wrong value, under its name."""
+    return "\n".join(map(_line, error.errors()))
+
+
+def _line(error: Any) -> str:
+    what, remedy = explain_error(error)
+    field = ".".join(map(str, error["loc"]))
+    if error["type"] not in ("missing", "extra_forbidden"):
+        field += f" = {shown(str(error['input']), 60)}"
+    return f"{field}: {what} ({remedy})" if remedy else f"{field}: {what}"
 
 
 def _bound(kind: str, context: Mapping[str, Any]) -> tuple[str, str] | None:

@@ -69,7 +69,7 @@ def _warning(
     module, _, function = named.partition(":")
     folder = Path(directory or ".")
     if code.file is None:
-        if is_isolated or _is_package(module, folder) or _is_installed(module):
+        if is_isolated or _is_made_elsewhere(module, folder) or _is_installed(module):
             return None
         path = "/".join(module.split("."))
         return (
@@ -93,13 +93,16 @@ def _file_of(module: str, folder: Path) -> Path | None:
     return None
 
 
-def _is_package(module: str, folder: Path) -> bool:
-    """A package without `__init__.py`, or one of compiled modules: nothing is known of these."""
+def _is_made_elsewhere(module: str, folder: Path) -> bool:
+    """Whether something else than a `.py` file may be the module: a compiled one, or what the code
+    of its package adds."""
+    file = folder.joinpath(*module.split("."))
+    package = folder / module.partition(".")[0] / "__init__.py"
     with suppress(OSError, ValueError):
-        first = folder / module.partition(".")[0]
-        return any(first.parent.glob(f"{first.name}.*.so")) or (
-            "." in module and (first / "__init__.py").is_file()
-        )
+        if any(file.parent.glob(f"{file.name}.*.so")):
+            return True
+        text = package.read_bytes()[:MOST_BYTES] if "." in module and package.is_file() else b""
+        return any(word in text for word in (b"__path__", b"modules", b"import_module"))
     return False
 
 

@@ -311,10 +311,29 @@ async def test_mistakes_are_answered_in_words(starter: Starter) -> None:
     async with stdio(starter, starter.team()) as client:
         assert "not offered; there is 'brief'" in await refused(client, "start_run", team="other")
         assert "no such run" in await refused(client, "run_state", run="nobody")
-        assert "string_pattern_mismatch" in await refused(client, "run_state", run="a\nb")
+        assert "run = a\\nb: this has characters" in await refused(client, "run_state", run="a\nb")
+        text = await refused(client, "list_runs", limit=1_000)
+        assert text == "limit = 1000: is too large (use 100 or less)"
+        assert await refused(client, "approve", run="r", subject="plan") == "approved: is missing"
         text = await refused(client, "start_run", team="brief", goal="x" * 5_000)
         assert "goal" in text
         assert "Traceback" not in text
+
+
+async def test_an_argument_that_a_tool_does_not_have_is_refused_and_not_dropped(
+    starter: Starter, world: FakeWorld
+) -> None:
+    run = new_id()
+    async with stdio(starter, starter.team(APPROVED)) as client:
+        text = await refused(client, "start_run", team="brief", id=run, budget_usd=0.01)
+        assert text == "budget_usd: is not known (one of: team, goal, id)"
+        await call(client, "start_run", team="brief", id=run)
+        await call(client, "wait_for_run", run=run, seconds=20)
+        guarded = {"run": run, "subject": "plan", "approved": True, "sha_256": "0" * 64}
+        text = await refused(client, "approve", **guarded)
+        assert text == "sha_256: is not known (did you mean `sha256`?)"
+        assert "Unknown tool" in await refused(client, "no_such_tool", run=run)
+    assert not world.calls
 
 
 async def test_read_only_offers_the_tools_that_change_nothing(starter: Starter) -> None:

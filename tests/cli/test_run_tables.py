@@ -1,5 +1,6 @@
 """A run as plain text: times that do not move, aligned columns, calls as they are counted."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -12,13 +13,16 @@ from durable_agent_team.cli.ui.run_tables import (
     failed_block,
     refusal_text,
     task_table,
+    tool_call_table,
     waiting_text,
 )
 from durable_agent_team.cli.ui.task_calls import CallLook, TaskLook, task_text
 from durable_agent_team.cli.word_wrap import cells
 from durable_agent_team.contracts.accounts import Capabilities
+from durable_agent_team.contracts.conversation_view import ToolCallStatus
 from durable_agent_team.contracts.run import (
     Failure,
+    OpenToolCall,
     Refusal,
     Retrying,
     RunReport,
@@ -151,3 +155,12 @@ def test_what_a_person_cancelled_is_not_shown_as_failed() -> None:
         found = report().model_copy(update={"outcomes": outcomes})
         assert troubles_heading(found) == heading.capitalize()
     assert failed_block([left_out], why)[1] == "failed", "the run has"
+
+
+def test_a_call_that_waits_says_since_when_before_why() -> None:
+    call = OpenToolCall(
+        subject="a:1.1", agent="one", source="shop:pay", effects="once", tainted=True,
+        status=ToolCallStatus.PARKED, started_at=datetime.now(UTC) - timedelta(seconds=90),
+    )  # fmt: skip
+    [line] = tool_call_table([call])
+    assert re.search(r"once, waits for an answer since 1 m 3\d s, after something from", line)

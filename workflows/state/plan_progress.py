@@ -147,7 +147,9 @@ class PlanProgress:
 
     def cancelled(self, task_id: str, reason: str, at: datetime) -> list[str]:
         """As `skipped`, on an operator's request."""
-        failure = Failure(type=ErrorType.CANCELLED, message=reason or "cancelled")
+        failure = Failure(
+            type=ErrorType.CANCELLED, message=reason or "by a person, without a reason"
+        )
         return self._end_without_output(task_id, TaskStatus.CANCELLED, failure, at)
 
     def cancel_rest(self, at: datetime) -> None:

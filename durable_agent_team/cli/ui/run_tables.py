@@ -189,14 +189,13 @@ TOOL_STATUSES = {
 }
 
 
-def tool_call_text(call: OpenToolCall) -> str:
+def tool_call_text(call: OpenToolCall, since: str = "") -> str:
     """Such as `settle:2.1 (clerk): shop.tools:refund, effects: once, in flight`."""
     effects = f", effects: {call.effects}" if call.effects is not None else ""
     outside = ", after something from outside" if call.tainted else ""
     status = TOOL_STATUSES.get(call.status, call.status.value)
-    return (
-        f"{call.subject} ({call.agent}): {one_line(flat(call.source))}{effects}, {status}{outside}"
-    )
+    source = one_line(flat(call.source))
+    return f"{call.subject} ({call.agent}): {source}{effects}, {status}{since}{outside}"
 
 
 def tool_call_table(calls: Sequence[OpenToolCall]) -> list[str]:
@@ -204,7 +203,7 @@ def tool_call_table(calls: Sequence[OpenToolCall]) -> list[str]:
     lines = []
     for call in calls:
         since = f" since {elapsed(call.started_at, None)}" if call.started_at else ""
-        lines.append(f"  {tool_call_text(call)}{since}")
+        lines.append(f"  {tool_call_text(call, since)}")
     return lines
 
 

@@ -46,7 +46,7 @@ def tool_call_lines(call: ToolCallView) -> Iterator[str]:
         yield from _field("decided", who_and_when(call.decided_by, call.decided_at))
     if call.tainted:
         yield from _field("tainted", "something from outside had entered the conversation")
-    if call.reason:
+    if call.reason and not flat(call.result).startswith(flat(call.reason).removesuffix("…")):
         yield from _field("reason", flat(call.reason))
     if call.result:
         yield from _field("result", call.result)

@@ -69,8 +69,13 @@ def http_error(gateway: GatewayContext, request: web.Request, error: web.HTTPExc
         message = f"The body is larger than GATEWAY_MAX_BODY_BYTES ({limit} bytes)"
         return invalid(message, "body_too_large", 413)
     path = without_keys(gateway, request, request.path)[:MAX_PATH]
-    message = f"{request.method} {path}: {not_served(request.path) or error.reason}"
     allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+    why = error.reason
+    if error.status == 404:
+        why = "nothing is served at this path; GET /openapi.json lists what is"
+    elif allow:
+        why = f"this path takes {allow['Allow'].replace(',', ', ')}"
+    message = f"{request.method} {path}: {not_served(request.path) or why}"
     return ApiError(
         error.status, "invalid_request_error", f"http_{error.status}", message, {}, allow
     )

@@ -5,6 +5,7 @@ import json
 from aiohttp import web
 
 from durable_agent_team.gateway.amounts import parse_usd, usd
+from durable_agent_team.gateway.api.account_routes import unknown_account
 from durable_agent_team.gateway.api.gateway_context import GATEWAY, GatewayContext
 from durable_agent_team.gateway.api.http_bodies import query_value, respond_shape
 from durable_agent_team.gateway.api.request_values import wait_seconds
@@ -19,7 +20,7 @@ from durable_agent_team.gateway.api.scoped_calls import (
     checked_scope,
     client_is_there,
 )
-from durable_agent_team.gateway.api_error import invalid, not_found, shown
+from durable_agent_team.gateway.api_error import invalid
 from durable_agent_team.gateway.stores.scope_records import ScopeState
 
 
@@ -72,7 +73,7 @@ async def scope_account(request: web.Request) -> str:
         raise invalid("With the parent key, `?agent=ID` says whose scope is meant")
     account = await gateway.store.account(agent)
     if account is None:
-        raise not_found(f"There is no account {shown(agent)}")
+        raise unknown_account(agent)
     gateway.label_accounts(account)
     return account.id
 
