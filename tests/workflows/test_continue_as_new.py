@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,7 +20,7 @@ from durable_agent_team.client.runs import RunSummary, get_run, list_runs
 from durable_agent_team.contracts.accounts import Capabilities
 from durable_agent_team.contracts.call import AccountRef, CallRequest
 from durable_agent_team.contracts.error_types import ErrorType
-from durable_agent_team.contracts.run import RunRequest, RunStatus, TaskStatus
+from durable_agent_team.contracts.run import RunRequest, RunState, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import LedgerAgreement
 from durable_agent_team.contracts.team import Task
 from tests.support.fakes import COST, FakeWorld
@@ -32,7 +33,6 @@ from tests.workflows.runs import (
     failure_of,
     start_on,
     started,
-    state,
     team,
     until,
 )
@@ -77,13 +77,16 @@ async def test_a_run_that_gets_large_signals_continues_as_new_before_its_history
     client: Client,
 ) -> None:
     """Temporal ends a run at 50 MB of history. A call that lasts is taken up."""
+
+    def refused(count: int, now: RunState) -> bool:
+        return len(now.refusals) == count
+
     gate = Gate("a")
     async with started(client, OnceEach(gate), {"team": team()}) as handle:
         await gate.reached.wait()
-        for _ in range(12):
-            seen = len((await state(handle)).refusals)
+        for number in range(12):
             await handle.signal("none", {"large": "x" * 1_500_000})
-            await until(handle, lambda now, seen=seen: len(now.refusals) > seen)
+            await until(handle, partial(refused, number + 1))
         described = await handle.describe()
         assert described.raw_description.workflow_execution_info.history_size_bytes < 10_000_000
         gate.open.set()
