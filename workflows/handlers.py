@@ -22,6 +22,7 @@ from durable_agent_team.contracts.control import (
     BudgetAdjusted,
     Cancel,
     Empty,
+    Resume,
     SpendQuery,
     StateQuery,
     TaskAnswer,
@@ -113,9 +114,14 @@ class Handlers:
 
     @workflow.signal(description="{}: calls start again")
     def resume(self, payload: Any = None, *extra: Any) -> None:
-        """Calls start again."""
-        if self._parse_signal("resume", Empty, payload, extra):
+        """Calls start again, and so do those that wait for an upstream to be paid. Payload:
+        `Resume`."""
+        command = self._parse_signal("resume", Resume, payload, extra)
+        if command is None:
+            return
+        if not command.unpaid_only:
             self._run.pause(False)
+        self._run.wake_unpaid()
 
     @workflow.signal(description="Sent by the worker, not by people")
     def program_spend(self, payload: Any = None, *extra: Any) -> None:

@@ -67,8 +67,13 @@ class Run:
             self.deadline.set(self.progress.deadline)
             self._wake_unpaid()
 
+    def wake_unpaid(self) -> None:
+        """Makes the calls continue that wait for an upstream to be paid."""
+        self._wakes_unpaid = True
+        self._wake_unpaid()
+
     def _wake_unpaid(self) -> None:
-        """What `resume` asks for: once what was parked can be reached again."""
+        """Once what was parked can be reached again."""
         if self.is_taken_up and self._wakes_unpaid:
             self._wakes_unpaid = False
             self.parking.wake_unpaid()
@@ -162,14 +167,10 @@ class Run:
             raise asyncio.CancelledError
 
     def pause(self, paused: bool) -> None:
-        """While paused, no call starts; those in flight continue. A `resume` also wakes the calls
-        that wait for an upstream to be paid."""
+        """While paused, no call starts; those in flight continue."""
         self.progress.paused = paused
         if self.answers is not None:
             self.answers.gate.pause(paused)
-        if not paused:
-            self._wakes_unpaid = True
-            self._wake_unpaid()
         self.progress.changed()
 
     def wake_paid(self, agent: str) -> None:

@@ -38,7 +38,8 @@ class RunIdTaken(RunError):
 
     def __init__(self, run: str) -> None:
         super().__init__(
-            f"run id {run}: already taken by another run; choose another id, or leave it out"
+            f"run id {run}: already taken by another run (`{starter_command('state', run)}` shows"
+            " it); choose another id, or leave it out"
         )
         self.run = run
 

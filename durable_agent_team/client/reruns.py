@@ -15,7 +15,11 @@ from durable_agent_team.contracts.bounded_text import cut
 from durable_agent_team.contracts.run import RunRequest
 from durable_agent_team.contracts.seed import Seed
 from durable_agent_team.contracts.team import Identifier
-from durable_agent_team.process.called_program import starter_command, starter_program
+from durable_agent_team.process.called_program import (
+    rerun_command,
+    starter_command,
+    starter_program,
+)
 from durable_agent_team.rules.ended_run import EndedRun
 from durable_agent_team.rules.seed_checks import seeded_tasks
 from durable_agent_team.rules.seed_selection import seed_for_rerun, seed_for_reuse
@@ -123,7 +127,7 @@ def _check_effects(ended: EndedRun, seed: Seed) -> None:
     ]
     if len(found) > MAX_LISTED:
         lines.append(f"  and {len(found) - MAX_LISTED} more")
-    command = starter_command("rerun", ended.id, options=["--repeat-effects"])
+    command = rerun_command(ended.id, "--repeat-effects")
     raise RerunRefused(
         f"run {ended.id}: tools with `effects: once` have acted for tasks that run again, and would"
         " be called again:\n"

@@ -44,6 +44,7 @@ from durable_agent_team.contracts.control import (
     BudgetAdjusted,
     Cancel,
     Empty,
+    Resume,
     TaskAnswer,
     TaskCommand,
     Transfer,
@@ -136,16 +137,23 @@ class RunControl:
         """Starts no new calls until `resume`; those in flight continue."""
         await self._signal("pause", Empty())
 
-    async def resume(self) -> None:
-        """Lets calls start again."""
-        await self._signal("resume", Empty())
+    async def resume(self, *, unpaid_only: bool = False) -> None:
+        """Lets calls start again, and wakes those that wait for an upstream to be paid. With
+        `unpaid_only` a paused run stays paused."""
+        await self._signal("resume", Resume(**_given(unpaid_only=unpaid_only or None)))
 
     async def adjust_budget(
-        self, agent: str, usd: Usd, *, max_total_usd: Usd | None = None
+        self,
+        agent: str,
+        usd: Usd,
+        *,
+        max_total_usd: Usd | None = None,
+        raise_only: bool = False,
     ) -> BudgetAdjusted:
         """Sets a limit, in force at the gateway on return. Tasks parked for money resume. With
-        `max_total_usd`, a higher one is refused where all limits together would be above that."""
-        given = _given(max_total_usd=max_total_usd)
+        `max_total_usd`, a higher one is refused where all limits together would be above that; with
+        `raise_only`, a lower one than the agent has."""
+        given = _given(max_total_usd=max_total_usd, raise_only=raise_only or None)
         command = _made(AdjustBudget, agent=agent, budget_usd=usd, **given)
         return await self._update("adjust_budget", command, BudgetAdjusted, "the new budget")
 

@@ -31,6 +31,9 @@ class AdjustBudget(Message):
     max_total_usd: BudgetUsd | None = None
     """A higher limit is refused where those of all agents together would be above this: the bound
     of a sender that may not decide about more."""
+    raise_only: bool = False
+    """Refused where the agent's limit is higher already, so that a command which is pasted late
+    does not lower it."""
 
 
 class Transfer(Message):
@@ -196,7 +199,14 @@ class TaskAnswer(Message):
 
 
 class Empty(Message):
-    """The payload of `pause` and `resume`."""
+    """The payload of `pause`."""
+
+
+class Resume(Message):
+    """The payload of `resume`."""
+
+    unpaid_only: bool = False
+    """Wakes what an unpaid upstream held up, and leaves a pause as it is."""
 
 
 class StateQuery(Message):

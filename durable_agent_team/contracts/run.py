@@ -272,6 +272,9 @@ class RunReport(Message):
     answer: str | None = Field(None, max_length=MAX_ANSWER)
     answer_parts: tuple[Text, ...] = Field((), max_length=MAX_TASKS)
     outcomes: tuple[TaskOutcome, ...]
+    outcomes_cut: int = 0
+    """So many outcomes, the last ones, have neither times nor a failure nor dependencies: the
+    report of thousands of tasks may have no room for them. The query `state` has them."""
     spend: SpendReport
     cancel_reason: str | None = None
     failure: Failure | None = None

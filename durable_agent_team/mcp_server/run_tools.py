@@ -244,6 +244,9 @@ class RunTools:
             str | float,
             Field(description="Its new limit in this run, such as 0.25: not what is added."),
         ],
+        raise_only: Annotated[
+            bool, Field(description="Refused where the limit is higher already.")
+        ] = False,
     ) -> Json:
         """Give an agent a new limit, which wakes its tasks that are parked for their budget. Ask a
         person first: it is what the agent may spend. Refused where the limits of all agents of the
@@ -252,7 +255,10 @@ class RunTools:
             asked = AdjustBudget.model_validate({"agent": agent, "budget_usd": str(budget_usd)})
             return _json(
                 await handle.adjust_budget(
-                    asked.agent, asked.budget_usd, max_total_usd=self._budgets_up_to_usd
+                    asked.agent,
+                    asked.budget_usd,
+                    max_total_usd=self._budgets_up_to_usd,
+                    raise_only=raise_only,
                 )
             )
 

@@ -16,6 +16,7 @@ UNDECIDED: Final = "DECISION"
 """What a command has in place of a decision that is left to a person."""
 
 SINCE: Final = "--since"
+RAISE_ONLY: Final = "--raise-only"
 
 
 def tool_of(run: str, waiting: Waiting, offered: Set[str]) -> Json | None:
@@ -33,7 +34,10 @@ def _from_command(run: str, waiting: Waiting) -> Json | None:
         only, words = {"since": words[at + 1]}, [*words[:at], *words[at + 2 :]]
     match command:
         case "budget" if waiting.agent is not None:
-            return _tool("adjust_budget", run=run, agent=waiting.agent, budget_usd=words[-1])
+            raising = {"raise_only": True} if RAISE_ONLY in words else {}
+            return _tool(
+                "adjust_budget", run=run, agent=waiting.agent, budget_usd=words[-1], **raising
+            )
         case "retry" | "resume":
             return _tool("retry_task", run=run, task=waiting.subject, **only)
         case "approve":
@@ -52,5 +56,5 @@ def _words(command: str) -> list[str]:
     return [each for each in shlex.split(command) if each != "--"]
 
 
-def _tool(name: str, **arguments: str) -> Json:
+def _tool(name: str, **arguments: str | bool) -> Json:
     return {"name": name, "arguments": arguments}

@@ -4,6 +4,7 @@ A printed command must work when it is pasted into the same shell: `python start
 for somebody who typed that, `durable-agent-team state brief` for somebody who typed that.
 """
 
+import hashlib
 import re
 import shlex
 import shutil
@@ -33,6 +34,13 @@ def starter_command(
     which may look like options themselves; `last` after them, where they do not."""
     words = " ".join([command, *map(shell_word, options)])
     return shell_command(starter_program(), words, *arguments, last=last)
+
+
+def rerun_command(run: str, *options: str) -> str:
+    """The command that continues a run which has ended. It names the new run, always the same, so
+    that Temporal refuses the second start where it is pasted twice."""
+    new = f"rerun-{hashlib.sha256(run.encode()).hexdigest()[:16]}"
+    return starter_command("rerun", run, last=["--id", new, *options])
 
 
 def as_called(text: str) -> str:

@@ -176,7 +176,8 @@ async def test_a_limit_is_raised_up_to_what_was_allowed(starter: Starter, world:
         await call(client, "start_run", team="brief", id=run)
         tool = (await parked(client, run))["tool"]
         assert tool["name"] == "adjust_budget"
-        assert tool["arguments"] == {"run": run, "agent": "editor", "budget_usd": "0.010"}
+        enough = {"agent": "editor", "budget_usd": "0.010", "raise_only": True}
+        assert tool["arguments"] == {"run": run, **enough}
         too_much = {"run": run, "agent": "editor", "budget_usd": "0.600001"}
         problem = await refused(client, "adjust_budget", **too_much)
         assert "with the other agents' 6 USD" in problem
@@ -279,7 +280,12 @@ async def test_a_parked_task_is_tried_again_and_one_that_is_done_is_not(
 @pytest.mark.parametrize(
     ("failure", "is_tool", "name", "arguments"),
     [
-        (ErrorType.BUDGET_EXHAUSTED, False, "adjust_budget", {"agent": "a", "budget_usd": "1.5"}),
+        (
+            ErrorType.BUDGET_EXHAUSTED,
+            False,
+            "adjust_budget",
+            {"agent": "a", "budget_usd": "1.5", "raise_only": True},
+        ),
         (ErrorType.PAYMENT_REQUIRED, False, "retry_task", {"task": "s"}),
         (ErrorType.UPSTREAM_OUT_OF_FUNDS, False, "retry_task", {"task": "s"}),
         (ErrorType.EFFECT_UNKNOWN, True, "answer", {"subject": "s"}),
@@ -288,7 +294,7 @@ async def test_a_parked_task_is_tried_again_and_one_that_is_done_is_not(
     ],
 )
 def test_what_waits_names_its_tool(
-    failure: ErrorType, is_tool: bool, name: str, arguments: dict[str, str]
+    failure: ErrorType, is_tool: bool, name: str, arguments: dict[str, str | bool]
 ) -> None:
     account = AgentAccount("a", "m", Decimal(1))
     why = Failure(

@@ -62,7 +62,7 @@ async def test_the_printed_command_wakes_a_task_parked_for_its_budget(
     starter: Starter, poor: str
 ) -> None:
     (waiting,) = (await parked(starter, poor)).waiting
-    assert arguments(waiting.command)[:3] == ["budget", poor, "editor"]
+    assert arguments(waiting.command)[:4] == ["budget", "--raise-only", poor, "editor"]
     shown = (await starter("state", poor)).out
     assert end_of(waiting.command) in shown
     assert waiting.until is not None
@@ -192,6 +192,57 @@ async def test_a_command_that_is_pasted_late_changes_nothing(
     gate.set()
     assert (await starter("result", run)).code == 0
     assert asked.count("facts") == 3
+
+
+async def test_a_budget_that_is_pasted_late_lowers_no_limit(
+    starter: Starter, poor: str, world: FakeWorld
+) -> None:
+    (waiting,) = (await parked(starter, poor)).waiting
+    printed = arguments(waiting.command)
+    hold = asyncio.Event()
+
+    async def held(_: CallRequest) -> None:
+        await hold.wait()
+
+    world.rule = held
+    assert (await starter("budget", poor, "editor", "0.5")).code == 0
+    ended = await starter(*printed)
+    assert ended.code == 2
+    assert "editor has 0.5 USD already, and nothing was changed" in ended.err
+    assert world.books["editor"].budget == Decimal("0.5")
+    assert (await starter("budget", poor, "editor", "0.25")).code == 0, "a deliberate one"
+    hold.set()
+    assert (await starter("result", poor)).code == 0
+
+
+async def test_what_is_printed_for_an_unpaid_upstream_ends_no_pause(
+    starter: Starter, world: FakeWorld
+) -> None:
+    refused: list[str] = []
+
+    def once(call: CallRequest) -> None:
+        if call.task == "facts" and not refused:
+            refused.append(call.task)
+            known = {"attempts": 1, "counted_attempts": 0, "status": 503, "upstream": "openai"}
+            out = ErrorType.UPSTREAM_OUT_OF_FUNDS
+            raise ApplicationError("pay first", known, type=out, non_retryable=True)
+
+    world.rule = once
+    run = new_id()
+    assert (await starter("start", starter.team(), "--id", run)).code == 0
+    (waiting,) = (await parked(starter, run)).waiting
+    assert (await starter("pause", run)).code == 0
+    ended = await starter(*arguments(waiting.command))
+    assert ended.code == 0, ended.err
+    first, second = lines(ended.out)
+    assert first == f"run {run} continues what an unpaid upstream held up"
+    assert second.startswith("it is paused, and starts no new call; ")
+    assert refused == ["facts"]
+    now = RunState.model_validate_json((await starter("state", run, "--json")).out)
+    assert now.paused
+    assert not now.waiting
+    assert (await starter("resume", run)).code == 0
+    assert (await starter("result", run)).code == 0
 
 
 async def test_a_plan_is_approved_by_the_printed_command(

@@ -6,6 +6,7 @@ import pytest
 
 from durable_agent_team.cli.command_group import COMMANDS
 from durable_agent_team.cli.ui.remedies import remedy_of
+from durable_agent_team.cli.ui.report_facts import head_of
 from durable_agent_team.cli.ui.run_tables import failed_block, report_text, state_text
 from durable_agent_team.contracts.error_types import ERRORS, ErrorType
 from durable_agent_team.contracts.run import Failure, RunStatus, TaskStatus, Waiting
@@ -62,10 +63,19 @@ def test_the_report_of_a_failed_run_ends_with_what_shows_it_and_what_goes_on() -
     failed = task("facts", "one", TaskStatus.FAILED, failure=FAILED)
     text = report_text(report(failed, status=RunStatus.FAILED, answer=None, failure=FAILED))
     assert re.search(r"^    \S.* task run facts$", text, re.MULTILINE)
-    assert re.search(r"^    \S.* rerun run$", text, re.MULTILINE)
+    assert re.search(r"^    \S.* rerun run --id rerun-\w+$", text, re.MULTILINE)
 
 
 def test_without_a_failed_task_only_what_did_not_complete_is_gone_on_from() -> None:
     cancelled = report(task("facts", "one"), status=RunStatus.CANCELLED, answer=None)
     assert " rerun run" in report_text(cancelled)
     assert " rerun run" not in report_text(report(task("facts", "one")))
+
+
+def test_a_report_that_was_cut_says_what_is_left_out_and_where_it_is() -> None:
+    whole = report(task("facts", "one", TaskStatus.FAILED, failure=FAILED), failure=FAILED)
+    cut = whole.model_copy(update={"outcomes_cut": 7})
+    for text in (report_text(cut), str(dict(head_of(cut)))):
+        assert "times and failures of the last 7 tasks, which did not fit: " in text
+        assert " state run` shows them" in text
+    assert "did not fit" not in report_text(whole) + str(head_of(whole))

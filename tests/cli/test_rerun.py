@@ -13,6 +13,7 @@ from durable_agent_team.contracts.run import RunReport
 from tests.cli.support import TEAM, Starter, lines, new_id
 from tests.cli.test_start_run import fail_prices
 from tests.support.fakes import FakeWorld
+from tests.support.printed_commands import commands_in, parsed
 
 
 async def test_a_failed_run_is_gone_on_from(starter: Starter, world: FakeWorld) -> None:
@@ -38,6 +39,25 @@ async def test_a_failed_run_is_gone_on_from(starter: Starter, world: FakeWorld) 
     assert "0.030000" in lines(charges.out)[-1]
     assert f"taken over from {run}, 0.010000 USD there: facts" in state.out
     assert f"facts (research · done · 0.010000 USD in {run})" in graph.out
+
+
+async def test_the_printed_command_starts_one_run_however_often_it_is_pasted(
+    starter: Starter, world: FakeWorld
+) -> None:
+    world.rule = fail_prices
+    ended = await starter("run", starter.team(), "--id", (run := new_id()))
+    world.rule = None
+    [printed] = {tuple(parsed(each)) for each in commands_in(ended.out) if " rerun " in each}
+    first = await starter(*printed, "--detach")
+    assert first.code == 0, first.err
+    assert (await starter("result", first.out.strip())).code == 0
+    paid = len(world.calls)
+    again = await starter(*printed)
+    assert (again.code, again.out, len(world.calls)) == (2, "", paid)
+    assert f"{first.out.strip()}: already taken by another run" in again.err
+    deliberate = await starter("rerun", run, "--detach")
+    assert deliberate.code == 0, deliberate.err
+    assert deliberate.out != first.out
 
 
 async def test_with_detach_it_prints_the_new_id_and_what_it_saves(

@@ -132,6 +132,32 @@ def test_the_answer_is_whole_wherever_it_fits() -> None:
     assert report.answer == WORST * 200_000
 
 
+@pytest.mark.parametrize(("agents", "failed"), [(20, 5_000), (1_000, 5_000), (1_000, 0)])
+def test_the_last_of_five_thousand_tasks_are_cut_to_what_fits(agents: int, failed: int) -> None:
+    """Without a store Temporal would end the run for the size of its report."""
+    progress = run_of(5_000, agents, WORST, 10, failed, edges=3)
+    report = run_report(progress, NOW)
+    assert encoded_bytes(report) <= MAX_PAYLOAD_BYTES
+    tasks = [each.task for each in report.outcomes]
+    assert [each.id for each in tasks] == list(progress.tasks.schedule.tasks)
+    whole = len(tasks) - report.outcomes_cut
+    assert {each.started_at for each in tasks[whole:]} == {None}
+    assert {each.started_at for each in tasks[:whole]} <= {NOW}
+    assert report.answer is not None
+    assert len(report.answer) > 1_000
+
+
+def test_the_first_of_five_thousand_failures_have_their_messages() -> None:
+    report = run_report(run_of(5_000, 20, "x", 10, 5_000, edges=3), NOW)
+    assert report.answer == "x" * 200_000
+    whole = 5_000 - report.outcomes_cut
+    assert 1_000 < whole < 5_000
+    failures = [each.task.failure for each in report.outcomes]
+    assert all(each is not None and each.message for each in failures[:whole])
+    assert set(failures[whole:]) == {None}
+    assert "outcomes_cut" not in run_report(run_of(9, 1, "x", 1, 9, 0), NOW).model_fields_set
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     tasks=st.integers(1, 120),

@@ -50,12 +50,12 @@ def poor(*required: str) -> Progress:
 
 def test_the_command_for_what_waits_for_money_is_enough_for_all_that_wait_for_it() -> None:
     [alone] = run_state(poor("0.007"), 1).waiting
-    assert alone.command.endswith(" budget run one 0.011"), "0.004 spent, and 0.007"
+    assert alone.command.endswith(" budget --raise-only run one 0.011"), "0.004 spent, and 0.007"
     progress = poor("0.007", "0.008", "0.009")
     commands = {each.command for each in run_state(progress, 1).waiting}
     assert len(commands) == 1
-    assert commands.pop().endswith(" budget run one 0.028"), "0.004, and all three"
-    assert "budget run one 0.028" in details(progress)
+    assert commands.pop().endswith(" budget --raise-only run one 0.028"), "0.004, and all three"
+    assert "budget --raise-only run one 0.028" in details(progress)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_the_command_stays_below_the_limit_of_the_team_where_one_call_can(
         )
     )
     for each in run_state(progress, 1).waiting:
-        assert each.command.endswith(f" budget run one {command_usd}")
+        assert each.command.endswith(f" budget --raise-only run one {command_usd}")
 
 
 def test_the_command_is_never_for_a_lower_limit_than_the_agent_has() -> None:
@@ -112,13 +112,17 @@ def test_the_ui_has_what_to_send_where_there_is_no_shell(kind: ErrorType, subjec
     _, _, here = line.partition(", or here: ")
     name, *arguments = shlex.split(command.removeprefix(STARTER))
     if name == "resume":
-        assert here == "Send a Signal, `resume`"
+        assert arguments == ["--unpaid-only", "run"]
+        assert here == 'Send a Signal, `resume`, with `{"unpaid_only": true}`'
         return
     updates = {"budget": "adjust_budget", "retry": "retry_task", "answer": "answer"}
     sent, _, payload = here.partition(", with ")
     assert sent == f"Send an Update, `{updates[name]}`"
+    fields = json.loads(payload.strip("`"))
+    if name == "budget":
+        assert (arguments.pop(0), fields.pop("raise_only")) == ("--raise-only", True)
     given = [each for each in arguments[1:] if each != "--since"]
-    assert list(json.loads(payload.strip("`")).values()) == given
+    assert list(fields.values()) == given
 
 
 def test_an_agent_is_parked_while_something_of_it_waits_and_it_does_nothing_else() -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,13 +20,22 @@ from durable_agent_team.client.runs import RunSummary, get_run, list_runs
 from durable_agent_team.contracts.accounts import Capabilities
 from durable_agent_team.contracts.call import AccountRef, CallRequest
 from durable_agent_team.contracts.error_types import ErrorType
-from durable_agent_team.contracts.run import RunRequest, RunStatus, TaskStatus
+from durable_agent_team.contracts.run import RunRequest, RunState, RunStatus, TaskStatus
 from durable_agent_team.contracts.spend import LedgerAgreement
 from durable_agent_team.contracts.team import Task
 from tests.support.fakes import COST, FakeWorld
 from tests.support.temporal import running_worker
 from tests.support.worlds import OnceEach
-from tests.workflows.runs import Gate, continuing, executions, failure_of, start_on, team
+from tests.workflows.runs import (
+    Gate,
+    continuing,
+    executions,
+    failure_of,
+    start_on,
+    started,
+    team,
+    until,
+)
 from workflows.continuation import EVENTS_MEMO, MANY
 from workflows.start import _is_continued
 from workflows.state.progress import Progress
@@ -61,6 +71,27 @@ async def test_a_run_that_continues_as_new_ends_as_in_one_execution(
     assert report.spend.total.spent_usd == 14 * COST == report.spend.ledger_usd
     assert report.spend.ledger_agrees is LedgerAgreement.YES
     assert sorted(world.made) == sorted([*(f"t{n}" for n in range(12)), "last", "answer"])
+
+
+async def test_a_run_that_gets_large_signals_continues_as_new_before_its_history_is_too_large(
+    client: Client,
+) -> None:
+    """Temporal ends a run at 50 MB of history. A call that lasts is taken up."""
+
+    def refused(count: int, now: RunState) -> bool:
+        return len(now.refusals) == count
+
+    gate = Gate("a")
+    async with started(client, OnceEach(gate), {"team": team()}) as handle:
+        await gate.reached.wait()
+        for number in range(12):
+            await handle.signal("none", {"large": "x" * 1_500_000})
+            await until(handle, partial(refused, number + 1))
+        described = await handle.describe()
+        assert described.raw_description.workflow_execution_info.history_size_bytes < 10_000_000
+        gate.open.set()
+        assert (await handle.result()).status is RunStatus.COMPLETED
+        assert await executions(client, handle) > 1
 
 
 async def test_a_state_that_could_not_be_read_is_not_handed_on(

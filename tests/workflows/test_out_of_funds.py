@@ -89,7 +89,7 @@ async def test_all_calls_park_for_one_cause_with_one_notification(client: Client
         [waiting] = now.waiting
         assert (waiting.type, waiting.upstream, waiting.calls) == (OUT, "openai", 6)
         assert waiting.reason == "upstream openai: pay first"
-        assert waiting.command == f"{STARTER} resume {handle.id}"
+        assert waiting.command == f"{STARTER} resume --unpaid-only {handle.id}"
         world.unpaid.clear()
         await handle.signal("resume", {})
         report = await report_of(handle, 20)

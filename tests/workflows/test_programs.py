@@ -108,7 +108,7 @@ async def test_an_exhausted_program_parks_and_a_top_up_replays_what_was_paid(
         now = await until(handle, parked)
         (waiting,) = now.waiting
         assert waiting.type == ErrorType.BUDGET_EXHAUSTED
-        assert waiting.command == f"{STARTER} budget {handle.id} crew 0.020"
+        assert waiting.command == f"{STARTER} budget --raise-only {handle.id} crew 0.020"
         shown = await spend(handle)
         assert shown.total.spent_usd == COST
         assert shown.total.reserved_usd == 0

@@ -44,7 +44,7 @@ async def test_a_refused_call_parks_and_continues_with_the_same_key(client: Clie
             "BudgetExhausted",
         )
         assert (waiting.required_usd, waiting.remaining_usd) == (COST, Decimal("0.005"))
-        assert waiting.command == f"{STARTER} budget {handle.id} research 0.020"
+        assert waiting.command == f"{STARTER} budget --raise-only {handle.id} research 0.020"
         assert now.status is RunStatus.PARKED
         assert [task.status for task in now.tasks][1] is TaskStatus.PARKED
         report = await spend(handle)

@@ -37,6 +37,11 @@ class Limits:
     def check_adjust(self, change: AdjustBudget) -> None:
         """Raises ApplicationError, with the figures, where the limit is not possible."""
         account = account_of(self._progress, change.agent)
+        if change.raise_only and change.budget_usd < account.budget_usd:
+            raise refused(
+                f"budget_usd = {change.budget_usd}: {change.agent} has {account.budget_usd} USD"
+                " already, and nothing was changed (without `raise_only` the command lowers it)"
+            )
         if change.budget_usd < account.spent_usd:
             held = account.spent_usd + account.reserved_usd
             raise refused(

@@ -234,7 +234,7 @@ def wake_command(
     else a retry. Where an effect may have happened, the decision is left open: pasted as it is, the
     command changes nothing."""
     if failure.type == ErrorType.UPSTREAM_OUT_OF_FUNDS:
-        return run_command("resume", run)
+        return run_command("resume --unpaid-only", run)
     if failure.type == ErrorType.BUDGET_EXHAUSTED:
         missing = (failure.required_usd or Decimal(0)) - (failure.remaining_usd or Decimal(0))
         enough = account.budget_usd + max(missing, Decimal(0))

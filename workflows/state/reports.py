@@ -52,6 +52,8 @@ MAX_OUTPUT_BYTES = 800_000
 """The size of all hand-offs in a report, as JSON; less where the answer leaves less."""
 MAX_MESSAGE_BYTES = 200_000
 """The size of the messages of all failed tasks in a report."""
+LEAST_FOR_TEXTS = 500_000
+"""What a report that would not fit has for the messages and the answer, once it is cut."""
 MAX_SHOWN_ANSWER = 2_000
 """Characters of an answer that consists of references."""
 CUT_ANSWER = "\n\n[cut here: the report has each task's own output]"
@@ -186,14 +188,50 @@ def run_report(progress: Progress, ended_at: datetime) -> RunReport:
         call_seconds=round(progress.call_seconds, 3),
         **({"decisions": tuple(progress.decided)} if progress.decided else {}),
     )
+    bare = _cut_to_fit(bare)
+    whole = len(tasks) - bare.outcomes_cut
     room = Room(MAX_REPORT_BYTES - encoded_bytes(bare))
-    states = list(_with_texts(progress, tasks, spent, room, MAX_MESSAGE_BYTES, MESSAGE_IN_REPORT))
+    states = [
+        *_with_texts(progress, tasks[:whole], spent, room, MAX_MESSAGE_BYTES, MESSAGE_IN_REPORT),
+        *(each.task for each in bare.outcomes[whole:]),
+    ]
     answer = _answer(progress.answer, room)
     outputs = room.part(MAX_OUTPUT_BYTES)
     outcomes = tuple(
         _outcome(state, progress.tasks.handoffs.get(state.id), outputs) for state in states
     )
     return bare.model_copy(update={"answer": answer, "outcomes": outcomes})
+
+
+def _cut_to_fit(bare: RunReport) -> RunReport:
+    """A report that fits, as almost all do; of another one, the last tasks lose all but what a
+    run that continues this one has to know, until there is room for the texts."""
+    over = encoded_bytes(bare) - MAX_REPORT_BYTES
+    if over <= 0:
+        return bare
+    over += LEAST_FOR_TEXTS
+    outcomes, cut = list(bare.outcomes), 0
+    for n in reversed(range(len(outcomes))):
+        if over <= 0:
+            break
+        least = outcomes[n].model_copy(update={"task": _least(outcomes[n].task)})
+        over -= encoded_bytes(outcomes[n]) - encoded_bytes(least)
+        outcomes[n], cut = least, cut + 1
+    return bare.model_copy(update={"outcomes": tuple(outcomes), "outcomes_cut": cut})
+
+
+def _least(task: TaskState) -> TaskState:
+    return TaskState(
+        id=task.id,
+        agent=task.agent,
+        status=task.status,
+        depends_on=(),
+        calls=task.calls,
+        spent_usd=task.spent_usd,
+        started_at=None,
+        ended_at=None,
+        failure=None,
+    )
 
 
 def _bare(progress: Progress, task: Task, spent: Mapping[str, Decimal]) -> TaskState:

@@ -180,10 +180,11 @@ def _here(waiting: Waiting) -> str:
     if waiting.type is None:
         return ""
     if waiting.type == ErrorType.UPSTREAM_OUT_OF_FUNDS:
-        return ", or here: Send a Signal, `resume`"
+        return ', or here: Send a Signal, `resume`, with `{"unpaid_only": true}`'
     if waiting.type == ErrorType.BUDGET_EXHAUSTED:
-        update, payload = "adjust_budget", {"agent": waiting.agent}
-        payload["budget_usd"] = waiting.command.rpartition(" ")[2]
+        usd = waiting.command.rpartition(" ")[2]
+        update = "adjust_budget"
+        payload = {"agent": waiting.agent, "budget_usd": usd, "raise_only": True}
     elif waiting.type == ErrorType.EFFECT_UNKNOWN:
         update, payload = "answer", {"task": waiting.subject, "decision": "DECISION"}
     elif waiting.type == ErrorType.INPUT_REQUIRED:

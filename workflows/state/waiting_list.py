@@ -40,8 +40,8 @@ def run_command(command: str, run: str, *arguments: str, last: Sequence[str] = (
 
 
 def budget_command(run: str, agent: str, budget_usd: Decimal) -> str:
-    """The command that gives an agent this limit."""
-    return run_command("budget", run, agent, f"{budget_usd:f}")
+    """The command that gives an agent this limit, unless it has a higher one by then."""
+    return run_command("budget --raise-only", run, agent, f"{budget_usd:f}")
 
 
 def answering_command(command: str, run: str, *arguments: str, since: datetime) -> str:

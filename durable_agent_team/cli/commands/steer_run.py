@@ -14,11 +14,11 @@ from durable_agent_team.cli.output import print_answer, usd
 from durable_agent_team.process.called_program import starter_command
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
 
     from durable_agent_team.client.runs import RunHandle
     from durable_agent_team.contracts.control import BudgetAdjusted, TaskAnswer
-    from durable_agent_team.contracts.run import Waiting
+    from durable_agent_team.contracts.run import RunState
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -45,6 +45,10 @@ def budget(
     amount: Annotated[
         str, typer.Argument(metavar="USD", help="The new total limit, such as 0.25.")
     ],
+    raise_only: Annotated[
+        bool,
+        typer.Option("--raise-only", help="Do not lower the limit. Printed commands have it."),
+    ] = False,
     json: Json = False,
 ) -> int:
     """Give an agent a new limit. It is in force at the gateway when the command returns."""
@@ -52,7 +56,12 @@ def budget(
 
     names = {"agent": "AGENT", "budget_usd": "USD"}
     message = build_message(AdjustBudget, names, agent=agent, budget_usd=parse_amount(amount))
-    adjusted = with_run(run, lambda handle: handle.adjust_budget(message.agent, message.budget_usd))
+    adjusted = with_run(
+        run,
+        lambda handle: handle.adjust_budget(
+            message.agent, message.budget_usd, raise_only=raise_only
+        ),
+    )
     return print_answer(adjusted, _limit(adjusted), json)
 
 
@@ -120,34 +129,49 @@ def pause(run: Run, json: Json = False) -> int:
 
 
 @app.command()
-def resume(run: Run, json: Json = False) -> int:
+def resume(
+    run: Run,
+    unpaid_only: Annotated[
+        bool,
+        typer.Option("--unpaid-only", help="Do not end a pause. Printed commands have it."),
+    ] = False,
+    json: Json = False,
+) -> int:
     """Continue a paused run, and what an unpaid upstream held up.
 
     What waits for another answer is printed, with the command for it.
     """
-    from durable_agent_team.cli.ui.run_tables import waiting_text
-    from durable_agent_team.contracts.control import Empty
-
-    if json:
-        with_run(run, lambda handle: handle.resume())
-        return print_answer(Empty(), "", json)
-    waiting = with_run(run, _resume)
-    still = [f"  {line}" for each in waiting for line in waiting_text(each)]
-    heading = ["still waiting for a person"] if still else []
-    return print_answer(Empty(), "\n".join([f"run {run} continues", *heading, *still]), json)
-
-
-async def _resume(handle: "RunHandle") -> "Sequence[Waiting]":
-    """Returns what it does not wake; nothing where no worker answers."""
     from durable_agent_team.client.exceptions import RunError
+    from durable_agent_team.contracts.control import Empty, Resume
+
+    async def send(handle: "RunHandle") -> "RunState | None":
+        """Returns the state; nothing where no worker answers, or nobody reads it."""
+        await handle.resume(unpaid_only=unpaid_only)
+        try:
+            return None if json else await handle.state()
+        except RunError:
+            return None
+
+    state = with_run(run, send)
+    what = " what an unpaid upstream held up" if unpaid_only else ""
+    lines = [f"run {run} continues{what}", *(_holding_up(state) if state is not None else ())]
+    message = Resume(unpaid_only=True) if unpaid_only else Empty()
+    return print_answer(message, "\n".join(lines), json)
+
+
+def _holding_up(state: "RunState") -> "Iterator[str]":
+    """What the signal does not wake."""
+    from durable_agent_team.cli.ui.run_tables import waiting_text
     from durable_agent_team.contracts.error_types import ErrorType
 
-    await handle.resume()
-    try:
-        waiting = (await handle.state()).waiting
-    except RunError:
-        return ()
-    return [each for each in waiting if each.type != ErrorType.UPSTREAM_OUT_OF_FUNDS]
+    if state.paused:
+        command = starter_command("resume", state.workflow_id)
+        yield f"it is paused, and starts no new call; `{command}` continues it"
+    still = [each for each in state.waiting if each.type != ErrorType.UPSTREAM_OUT_OF_FUNDS]
+    if still:
+        yield "still waiting for a person"
+    for each in still:
+        yield from (f"  {line}" for line in waiting_text(each))
 
 
 def _retried(answer: "TaskAnswer") -> str:

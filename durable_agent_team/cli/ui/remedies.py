@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from durable_agent_team.contracts.error_types import ERRORS, SAME_ANSWERS, ErrorType
 from durable_agent_team.contracts.run import Failure, RunReport, RunStatus, TaskState, Waiting
-from durable_agent_team.process.called_program import starter_command
+from durable_agent_team.process.called_program import rerun_command, starter_command
 
 FOLLOWS = (ErrorType.DEPENDENCY_FAILED, ErrorType.DEPENDENCY_SKIPPED, ErrorType.RUN_FAILED)
 """Failures that another one explains."""
@@ -64,7 +64,7 @@ def commands_after(report: RunReport, task: TaskState) -> list[str]:
     if failure is None or failure.type in FOLLOWS:
         return []
     look = [starter_command("task", run, task.id)] if task.calls else []
-    return [*look, starter_command("rerun", run, options=_changes(report, task.agent, failure))]
+    return [*look, rerun_command(run, *_changes(report, task.agent, failure))]
 
 
 def next_commands(report: RunReport) -> list[str]:
@@ -74,7 +74,7 @@ def next_commands(report: RunReport) -> list[str]:
         if commands := commands_after(report, outcome.task):
             return commands
     is_complete = report.status == RunStatus.COMPLETED
-    return [] if is_complete else [starter_command("rerun", report.workflow_id)]
+    return [] if is_complete else [rerun_command(report.workflow_id)]
 
 
 def _changes(report: RunReport, agent: str, failure: Failure) -> list[str]:

@@ -5,7 +5,13 @@ from durable_agent_team.cli.ui.call_timeline import CallBar
 from durable_agent_team.cli.ui.decided_text import decided_text
 from durable_agent_team.cli.ui.remedies import FOLLOWS, commands_after, remedy_of
 from durable_agent_team.cli.ui.report_tasks import TaskSheet, checks_text, tool_facts
-from durable_agent_team.cli.ui.run_tables import after_text, failed_heading, failure_text, task_time
+from durable_agent_team.cli.ui.run_tables import (
+    after_text,
+    failed_heading,
+    failure_text,
+    left_out,
+    task_time,
+)
 from durable_agent_team.cli.ui.spend_table import AGREEMENT, possibly_billed_text
 from durable_agent_team.cli.ui.token_text import tokens_cell
 from durable_agent_team.contracts.base import Message
@@ -40,6 +46,8 @@ def head_of(report: RunReport) -> list[tuple[str, str]]:
     lines += [("Decided", decided_text(each)) for each in report.decisions]
     if report.cancel_reason is not None:
         lines.append(("Cancelled", report.cancel_reason or "(no reason given)"))
+    if report.outcomes_cut:
+        lines.append(("Left out here", left_out(report)))
     return lines
 
 

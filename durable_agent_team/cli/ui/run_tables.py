@@ -31,8 +31,8 @@ from durable_agent_team.contracts.run import (
     TaskStatus,
     Waiting,
 )
-from durable_agent_team.process.called_program import as_called
-from durable_agent_team.rules.counts import more
+from durable_agent_team.process.called_program import as_called, starter_command
+from durable_agent_team.rules.counts import counted, more
 from durable_agent_team.rules.safe_text import one_line
 
 
@@ -213,6 +213,15 @@ def refusal_text(refusal: Refusal) -> str:
     return f"{at} {refusal.message}: {as_called(flat(refusal.problem))}"
 
 
+def left_out(report: RunReport) -> str:
+    """What a report of thousands of tasks had no room for; empty for any other."""
+    if not report.outcomes_cut:
+        return ""
+    tasks = counted(report.outcomes_cut, "task")
+    state = starter_command("state", report.workflow_id)
+    return f"times and failures of the last {tasks}, which did not fit: `{state}` shows them"
+
+
 def report_text(report: RunReport) -> str:
     """A finished run: how it ended, what failed, its answer, its money."""
     took = elapsed(report.started_at, report.ended_at)
@@ -225,6 +234,7 @@ def report_text(report: RunReport) -> str:
     tasks = [outcome.task for outcome in report.outcomes]
     lines += reused_lines(tasks)
     lines += failed_block(tasks, report.failure, ended=True)
+    lines += [f"left out here: {text}"] if (text := left_out(report)) else []
     lines += [f"    {command}" for command in next_commands(report)]
     if report.decisions:
         lines += ["", "decided by people", *decided_lines(report.decisions)]

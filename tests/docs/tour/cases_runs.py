@@ -146,7 +146,7 @@ WAITING = Section(
     " it.",
     [
         waits("poor", "An exhausted account", POOR["team.yaml"], "parked",
-              "facts waits (required", "until", "starter.py budget poor research"),
+              "facts waits (required", "until", "starter.py budget --raise-only poor research"),
         waits("breaker", "An agent that fails repeatedly",
               team("Ask for 500.", f", breaker_failures: 1{ONCE}")
               .replace("tasks:\n", AGAIN), "parked",
