@@ -6,8 +6,14 @@ import sys
 
 import pytest
 
+from durable_agent_team.cli.arguments import check_new_run_id
 from durable_agent_team.contracts import names
-from durable_agent_team.process.called_program import as_called, starter_command, starter_program
+from durable_agent_team.process.called_program import (
+    as_called,
+    rerun_command,
+    starter_command,
+    starter_program,
+)
 
 INSTALLED = "/opt/env/bin/durable-agent-team"
 
@@ -45,3 +51,16 @@ def test_a_program_is_named_as_it_was_typed(
     assert as_called("the package durable-agent-team is old") == (
         "the package durable-agent-team is old"
     )
+
+
+PLAIN = ["brief-1", "größe:2/x=y", "r" * 200]
+
+
+@pytest.mark.parametrize("run", [*PLAIN, "a b", "-x", "it's", "r" * 201])
+def test_a_printed_rerun_names_one_new_run_that_can_be_an_id(run: str) -> None:
+    command = shlex.split(rerun_command(run, "--repeat-effects"))
+    new = command[command.index("--id") + 1]
+    assert check_new_run_id(new) == new
+    assert (new == f"{run}-rerun") == (run in PLAIN)
+    assert new in shlex.split(rerun_command(run))
+    assert new not in shlex.split(rerun_command(f"{run}2"))
