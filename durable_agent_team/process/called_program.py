@@ -20,6 +20,8 @@ _SCRIPT: Final = "starter.py"
 _INSTALLED: Final = "durable-agent-team"
 _OF_A_RUN: Final = re.compile(rf"(^|`)(?:\.venv/bin/python starter\.py|{_INSTALLED}) (?=[a-z])")
 """A command that a worker wrote, which may be installed otherwise than this process."""
+_PLAIN_ID: Final = re.compile(r"\w[\w.:/@+=,-]{0,199}")
+"""Of a run, such that a longer id that begins with it can be an `--id`, too."""
 
 
 def starter_program() -> str:
@@ -39,7 +41,8 @@ def starter_command(
 def rerun_command(run: str, *options: str) -> str:
     """The command that continues a run which has ended. It names the new run, always the same, so
     that Temporal refuses the second start where it is pasted twice."""
-    new = f"rerun-{hashlib.sha256(run.encode()).hexdigest()[:16]}"
+    is_plain = _PLAIN_ID.fullmatch(run)
+    new = f"{run}-rerun" if is_plain else f"rerun-{hashlib.sha256(run.encode()).hexdigest()[:16]}"
     return starter_command("rerun", run, last=["--id", new, *options])
 
 

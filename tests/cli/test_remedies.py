@@ -63,7 +63,7 @@ def test_the_report_of_a_failed_run_ends_with_what_shows_it_and_what_goes_on() -
     failed = task("facts", "one", TaskStatus.FAILED, failure=FAILED)
     text = report_text(report(failed, status=RunStatus.FAILED, answer=None, failure=FAILED))
     assert re.search(r"^    \S.* task run facts$", text, re.MULTILINE)
-    assert re.search(r"^    \S.* rerun run --id rerun-\w+$", text, re.MULTILINE)
+    assert re.search(r"^    \S.* rerun run --id run-rerun$", text, re.MULTILINE)
 
 
 def test_without_a_failed_task_only_what_did_not_complete_is_gone_on_from() -> None:

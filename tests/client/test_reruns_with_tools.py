@@ -134,7 +134,7 @@ async def test_what_a_tool_did_is_not_done_again_unasked(
             line = f'  refund: shop.tools:look {{"order": 7}}: {said}'
             assert line in str(caught.value).splitlines()
             assert "shop.tools:tell" not in str(caught.value)
-            assert f"rerun {handle.id} --id rerun-" in str(caught.value)
+            assert f"rerun {handle.id} --id {handle.id}-rerun " in str(caught.value)
             assert " --repeat-effects` has" in str(caught.value)
         seed = (await rerun_request(client, handle.id, repeat_effects=bool(said))).seed
     assert seed is not None

@@ -7,7 +7,12 @@ import sys
 import pytest
 
 from durable_agent_team.contracts import names
-from durable_agent_team.process.called_program import as_called, starter_command, starter_program
+from durable_agent_team.process.called_program import (
+    as_called,
+    rerun_command,
+    starter_command,
+    starter_program,
+)
 
 INSTALLED = "/opt/env/bin/durable-agent-team"
 
@@ -45,3 +50,15 @@ def test_a_program_is_named_as_it_was_typed(
     assert as_called("the package durable-agent-team is old") == (
         "the package durable-agent-team is old"
     )
+
+
+@pytest.mark.parametrize(
+    "run", ["brief-1", "größe:2/x=y", "r" * 200, "a b", "-x", "it's", "r" * 201]
+)
+def test_a_printed_rerun_names_one_new_run_that_can_be_an_id(run: str) -> None:
+    command = shlex.split(rerun_command(run, "--repeat-effects"))
+    new = command[command.index("--id") + 1]
+    assert check_new_run_id(new) == new
+    assert shlex.split(rerun_command(run)) == [each for each in command if each[:8] != "--repeat"]
+    assert (new == f"{run}-rerun") == (run in ("brief-1", "größe:2/x=y", "r" * 200))
+    assert f"--id {rerun_command(run + 'x').split('--id ')[1]}" not in rerun_command(run)
