@@ -21,12 +21,12 @@ from durable_agent_team.gateway.gateway_settings import (
 )
 from durable_agent_team.gateway.models.model_table import ModelTable
 from durable_agent_team.gateway.models.price_file import PriceError
-from durable_agent_team.gateway.otel_environment import problems, remove_empty
 from durable_agent_team.gateway.server import PortTaken, Server
 from durable_agent_team.gateway.stores.process_lock import OtherSecret
 from durable_agent_team.gateway.stores.sqlite_file import SchemaError
 from durable_agent_team.gateway.upstreams.bundled_model_server import ModelMissing
 from durable_agent_team.providers.certificates import certificate_problems
+from durable_agent_team.providers.otel_variables import forget_unused, otel_problems
 from durable_agent_team.providers.process_limits import SERVICE_MEGABYTES, too_low_limit
 from durable_agent_team.providers.proxies import proxy_problems
 
@@ -79,9 +79,9 @@ def main() -> int:
         return 2
     try:
         settings = GatewaySettings()
-        remove_empty(os.environ)
+        forget_unused(os.environ)
         wrong = [
-            *problems(os.environ),
+            *map(_variable_text, otel_problems(os.environ)),
             *map(_variable_text, proxy_problems(os.environ)),
             *map(_variable_text, certificate_problems(os.environ)),
         ]
