@@ -60,6 +60,11 @@ def _variable_text(problem: tuple[str, str, str, str]) -> str:
     return f"{name}{f' (got {part!r})' if part else ''} {what}: {remedy}"
 
 
+def report(text: str) -> None:
+    """On standard error; what a file or a variable contains does not act on the terminal."""
+    print("\n".join(map(log_format.escape_controls, text.split("\n"))), file=sys.stderr)
+
+
 def parse_arguments() -> None:
     """Prints what the gateway is, for `--help`, and refuses every other argument. Both exit."""
     argparse.ArgumentParser(
@@ -86,20 +91,20 @@ def main() -> int:
             *map(_variable_text, certificate_problems(os.environ)),
         ]
         if wrong:
-            print("\n  ".join(["The gateway's settings are wrong:", *wrong]), file=sys.stderr)
+            report("\n  ".join(["The gateway's settings are wrong:", *wrong]))
             return 2
         models = settings.models(upstream_environment())
         log_format.configure(settings.log_format, settings.scrubber(*models.secrets))
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(serve(settings, models))
     except ValidationError as error:
-        print(describe_problems(error), file=sys.stderr)
+        report(describe_problems(error))
         return 2
     except UnicodeDecodeError as error:  # the environment is text, so it was .env
         print(f".env is not UTF-8 text (byte {error.start}). Save it as UTF-8.", file=sys.stderr)
         return 2
     except (PriceError, PortTaken, SchemaError, OtherSecret, ModelMissing) as error:
-        print(error, file=sys.stderr)
+        report(str(error))
         return 2
     return 0
 
