@@ -12,9 +12,9 @@ from pydantic import BaseModel
 
 from durable_agent_team.client.connection import ServiceUnavailable, connect
 from durable_agent_team.process import logs
-from durable_agent_team.providers.otel_variables import wanted
 from durable_agent_team.process.project_root import PROJECT_ROOT
 from durable_agent_team.process.settings import ClientSettings
+from durable_agent_team.providers.otel_variables import wanted
 
 
 def python(code: str, **environ: str) -> subprocess.CompletedProcess[str]:

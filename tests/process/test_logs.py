@@ -25,8 +25,8 @@ from durable_agent_team.contracts.telemetry_labels import (
     TRACE_ID,
 )
 from durable_agent_team.process import logs, temporal_runtime
-from durable_agent_team.providers.otel_variables import wanted
 from durable_agent_team.process.project_root import PROJECT_ROOT
+from durable_agent_team.providers.otel_variables import wanted
 from tests.activities.support import context
 from tests.process.test_worker import line, worker_process
 from tests.support.temporal import server

@@ -101,8 +101,8 @@ def test_paths_are_relative_to_the_team_file_and_travel_as_absolute(
         ),
         (
             '{command: [sh, "a\\0b"]}',
-            ".command = : an argument contains a NUL character, which no program can be given (leave"
-            " it out)",
+            ".command = : an argument contains a NUL character, which no program can be given"
+            " (leave it out)",
         ),
         (
             "{url: 'https://x.example:99999/?key=secret'}",
