@@ -57,6 +57,7 @@ from durable_agent_team.process.project_root import PROJECT_ROOT, START_WORKER
 from durable_agent_team.process.settings import SettingsError, WorkerSettings, worker_settings
 from durable_agent_team.process.stuck_process import ended_when_stuck
 from durable_agent_team.process.team_interceptor import TeamLabel
+from durable_agent_team.providers.otel_variables import is_enabled
 from durable_agent_team.providers.process_limits import SERVICE_MEGABYTES, too_low_limit
 from durable_agent_team.worker_sdk.patched_worker import PatchedRunner, sandboxed_runner
 from workflows.orchestrator import Orchestrator
@@ -170,7 +171,7 @@ def build_worker(
         max_eager_activity_reservations_per_workflow_task=100,
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
         graceful_shutdown_timeout=timedelta(seconds=settings.graceful_shutdown_seconds),
-        interceptors=[*telemetry.run_spans(), team_labels] if telemetry.is_enabled() else [],
+        interceptors=[*telemetry.run_spans(), team_labels] if is_enabled(os.environ) else [],
     )
     patched.attach(worker)
     return worker

@@ -30,6 +30,9 @@ KINDS = frozenset(
 )
 """The kinds of the signal `adjust`, named after the updates."""
 
+SECRET_KEYS = frozenset({"env", "headers"})
+"""A wrong value of these is one that should be in the worker's environment: it is not repeated."""
+
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -92,6 +95,8 @@ def _sentence(error: Any) -> str:
         return str(error["msg"])
     if kind == "extra_forbidden":
         return f"{place}: no such key"
+    if not SECRET_KEYS.isdisjoint(error["loc"]):
+        return f"{place}: {error['msg']}"
     return f"{place} = {_shown(error['input'])}: {error['msg']}"
 
 

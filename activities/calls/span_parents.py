@@ -3,14 +3,18 @@ with each turn and each call of a tool."""
 
 from collections.abc import Mapping
 
-from opentelemetry import propagate, trace
+from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link
 
 
 def below_agent(carrier: Mapping[str, str]) -> Context | None:
     """The context that a `traceparent` names; None is the current one."""
-    return propagate.extract(carrier) if carrier else None
+    if not carrier:
+        return None
+    from opentelemetry import propagate  # noqa: PLC0415  after OTEL_PROPAGATORS was checked
+
+    return propagate.extract(carrier)
 
 
 def activity_link() -> list[Link]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from activities.child_process import ChildProcess
-from activities.programs.supervisor import GRACE_SECONDS
+from activities.programs.supervisor import GRACE_SECONDS, NOT_STARTED
 
 SUPERVISOR: Final = Path(__file__).with_name("supervisor.py")
 MAX_STDOUT_BYTES: Final = 256 * 1024
@@ -61,6 +61,10 @@ class Ended:
 async def run_supervised(start: ProgramStart) -> Ended:
     """Runs a program to its end. When this returns, raises or is cancelled, none of its processes
     is left. Raises `SupervisorLost`, and OSError if no process can be started."""
+    given = (start.directory, *start.command, *start.environment.values())
+    if any("\0" in each for each in given):
+        reason = "its directory, an argument or a variable contains a NUL character"
+        return Ended(NOT_STARTED, 0, reason, b"", b"")
     ours, theirs = socket.socketpair()
     with contextlib.ExitStack() as opened:
         opened.callback(theirs.close)

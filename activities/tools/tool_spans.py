@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from opentelemetry import metrics, propagate, trace
+from opentelemetry import metrics, trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from temporalio.exceptions import ApplicationError
 
@@ -114,6 +114,8 @@ def trace_context(order: ToolOrder) -> Mapping[str, str]:
     """What is sent in `_meta`: this span's context, or what the order brought."""
     carrier: dict[str, str] = {}
     if trace.get_current_span().get_span_context().is_valid:
+        from opentelemetry import propagate  # noqa: PLC0415  after OTEL_PROPAGATORS was checked
+
         propagate.inject(carrier)
     return carrier or order.trace
 

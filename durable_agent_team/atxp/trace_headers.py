@@ -1,6 +1,6 @@
 """The headers that identify a request: its trace, and its task and run as baggage."""
 
-from opentelemetry import baggage, propagate, trace
+from opentelemetry import baggage, trace
 
 from durable_agent_team.contracts.telemetry_labels import IN_BAGGAGE, labels
 
@@ -14,6 +14,8 @@ def trace_headers() -> dict[str, str]:
     for name in IN_BAGGAGE:
         if value := labels().get(name):
             context = baggage.set_baggage(name, value, context)
+    from opentelemetry import propagate  # noqa: PLC0415  after OTEL_PROPAGATORS was checked
+
     headers: dict[str, str] = {}
     propagate.inject(headers, context)
     return headers

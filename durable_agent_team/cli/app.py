@@ -1,6 +1,7 @@
 """The entry point of the command line: runs one command and ends the process."""
 
 import io
+import logging
 import re
 import sys
 import traceback
@@ -10,14 +11,31 @@ from typing import NoReturn
 from durable_agent_team.cli.command_group import command_group
 from durable_agent_team.cli.exit_codes import CommandError, ExitCode
 from durable_agent_team.cli.output import accept_every_text, print_note
+from durable_agent_team.contracts.bounded_text import cut
 from durable_agent_team.process.called_program import as_called, starter_program
 from durable_agent_team.process.interruption import end_where_it_is_lost
 from durable_agent_team.providers.process_limits import COMMAND_MEGABYTES, too_low_limit
+from durable_agent_team.providers.url_secrets import without_url_secrets
+from durable_agent_team.rules.safe_text import one_line
+
+MAX_WARNING = 600
+MAX_USAGE = 2_000
+"""Characters of what is printed of a library's text."""
+
+
+class LibraryWarnings(logging.Handler):
+    """What a library warns of, on one line and without its trace: Python itself would print it as
+    it is, with the escape sequences of a variable that it repeats."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = cut(without_url_secrets(record.getMessage()), MAX_WARNING)
+        print_note(f"warning: {record.name}: {one_line(text)}")
 
 
 def main() -> NoReturn:
     """Runs the command given by `sys.argv` and exits with its code."""
     accept_every_text()
+    logging.lastResort = LibraryWarnings(logging.WARNING)
     end_where_it_is_lost()
     code = execute(sys.argv[1:])
     from durable_agent_team.process.interpreter_exit import exit_process
@@ -62,7 +80,7 @@ def _unexpected(error: Exception) -> int:
     if callable(show):
         shown = io.StringIO()
         show(file=shown)
-        print_note(shown.getvalue().rstrip("\n"))
+        print_note(cut(shown.getvalue().rstrip("\n"), MAX_USAGE))
         return ExitCode.INVALID_INPUT
     if type(error).__name__ == "Abort":
         return ExitCode.INTERRUPTED

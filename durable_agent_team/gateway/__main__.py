@@ -21,12 +21,12 @@ from durable_agent_team.gateway.gateway_settings import (
 )
 from durable_agent_team.gateway.models.model_table import ModelTable
 from durable_agent_team.gateway.models.price_file import PriceError
-from durable_agent_team.gateway.otel_environment import problems, remove_empty
 from durable_agent_team.gateway.server import PortTaken, Server
 from durable_agent_team.gateway.stores.process_lock import OtherSecret
 from durable_agent_team.gateway.stores.sqlite_file import SchemaError
 from durable_agent_team.gateway.upstreams.bundled_model_server import ModelMissing
 from durable_agent_team.providers.certificates import certificate_problems
+from durable_agent_team.providers.otel_variables import forget_unused, otel_problems
 from durable_agent_team.providers.process_limits import SERVICE_MEGABYTES, too_low_limit
 from durable_agent_team.providers.proxies import proxy_problems
 
@@ -60,6 +60,11 @@ def _variable_text(problem: tuple[str, str, str, str]) -> str:
     return f"{name}{f' (got {part!r})' if part else ''} {what}: {remedy}"
 
 
+def report(text: str) -> None:
+    """On standard error; what a file or a variable contains does not act on the terminal."""
+    print("\n".join(map(log_format.escape_controls, text.split("\n"))), file=sys.stderr)
+
+
 def parse_arguments() -> None:
     """Prints what the gateway is, for `--help`, and refuses every other argument. Both exit."""
     argparse.ArgumentParser(
@@ -79,27 +84,27 @@ def main() -> int:
         return 2
     try:
         settings = GatewaySettings()
-        remove_empty(os.environ)
+        forget_unused(os.environ)
         wrong = [
-            *problems(os.environ),
+            *map(_variable_text, otel_problems(os.environ)),
             *map(_variable_text, proxy_problems(os.environ)),
             *map(_variable_text, certificate_problems(os.environ)),
         ]
         if wrong:
-            print("\n  ".join(["The gateway's settings are wrong:", *wrong]), file=sys.stderr)
+            report("\n  ".join(["The gateway's settings are wrong:", *wrong]))
             return 2
         models = settings.models(upstream_environment())
         log_format.configure(settings.log_format, settings.scrubber(*models.secrets))
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(serve(settings, models))
     except ValidationError as error:
-        print(describe_problems(error), file=sys.stderr)
+        report(describe_problems(error))
         return 2
     except UnicodeDecodeError as error:  # the environment is text, so it was .env
         print(f".env is not UTF-8 text (byte {error.start}). Save it as UTF-8.", file=sys.stderr)
         return 2
     except (PriceError, PortTaken, SchemaError, OtherSecret, ModelMissing) as error:
-        print(error, file=sys.stderr)
+        report(str(error))
         return 2
     return 0
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from opentelemetry import metrics, trace
 
 from durable_agent_team.gateway.instruments import Instruments
-from durable_agent_team.gateway.otel_environment import wanted
+from durable_agent_team.providers.otel_variables import wanted
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricReader

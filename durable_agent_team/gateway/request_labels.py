@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, Final
 
-from opentelemetry import baggage, context, propagate, trace
+from opentelemetry import baggage, context, trace
 
 TEAM: Final = "agent_team.team"
 RUN: Final = "agent_team.run"
@@ -44,6 +44,8 @@ def labels() -> Mapping[str, str]:
 
 def extract_labels(headers: Mapping[str, str]) -> tuple[context.Context, dict[str, str]]:
     """The caller's trace context, and its labels from the baggage."""
+    from opentelemetry import propagate  # noqa: PLC0415  after OTEL_PROPAGATORS was checked
+
     # Bytes that are no text come as lone surrogates, for which the propagator of baggage raises.
     carrier = {name.lower(): value for name, value in headers.items() if value.isascii()}
     found = propagate.extract(carrier, context.Context())

@@ -62,6 +62,9 @@ REMOVE_SECONDS = 600.0
 """How often expired blobs are looked for."""
 
 
+OWN_HOST = "Set GATEWAY_HOST to an address of this machine, such as 127.0.0.1."
+
+
 class PortTaken(Exception):
     """The address cannot be bound; the message names the settings."""
 
@@ -160,11 +163,14 @@ class Server:
         self._site = web.TCPSite(self._runner, host, port, backlog=1024)
         try:
             await self._site.start()
+        except UnicodeError:
+            await self._runner.cleanup()
+            raise PortTaken(f"GATEWAY_HOST {host} is not the name of a host. {OWN_HOST}") from None
         except OSError as error:
             await self._runner.cleanup()
             remedy = "Set GATEWAY_PORT to a free port, or to 0 for any."
             if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-                remedy = "Set GATEWAY_HOST to an address of this machine, such as 127.0.0.1."
+                remedy = OWN_HOST
             raise PortTaken(
                 f"GATEWAY_PORT {port} on GATEWAY_HOST {host} cannot be used: {error.strerror}."
                 f" {remedy}"

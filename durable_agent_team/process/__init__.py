@@ -1,7 +1,7 @@
 """What every process sets up before its own work: settings, logs, telemetry, its exit.
 
 - `settings` reads `.env`, the environment and the local stack's values into typed objects, once, at
-  the composition root; `setting_types` and `otel_settings` validate. Start reading here.
+  the composition root; `setting_types` validates. Start reading here.
 - `stack_state` reads and writes the state of the local stack, since settings may come from a stack
   that is up.
 - `logs`, `telemetry`, `temporal_runtime`, `team_interceptor`, `run_spans`, `redacted_spans`:

@@ -17,7 +17,6 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from durable_agent_team.contracts.plan import Problem
-from durable_agent_team.process import otel_settings, telemetry
 from durable_agent_team.process.extras import MissingExtra, install_command, require
 from durable_agent_team.process.project_root import IS_CHECKOUT, PROJECT_ROOT, START_STACK
 from durable_agent_team.process.setting_types import (
@@ -36,6 +35,7 @@ from durable_agent_team.process.stack_state import (
     read_state,
 )
 from durable_agent_team.providers.certificates import certificate_problems
+from durable_agent_team.providers.otel_variables import forget_unused, is_enabled, otel_problems
 from durable_agent_team.providers.proxies import proxy_problems
 from durable_agent_team.providers.url_secrets import without_url_secrets
 from durable_agent_team.rules.pydantic_messages import explain_error, shown
@@ -165,10 +165,10 @@ def worker_settings() -> WorkerSettings:
 def load(kind: type[T], root: Path = PROJECT_ROOT) -> T:
     """Settings of one kind from the stack that is up, `.env` in the root, and the environment."""
     chosen = given_values(root)
-    otel_settings.forget_empty(os.environ)
     for name, value in chosen.items():
         if name.startswith("OTEL_"):  # the exporters read only the environment
             os.environ.setdefault(name, value)
+    forget_unused(os.environ)
     stack = stack_values(chosen, getattr(kind, "decides", ()), root)
     return made_of({**_stacks_address(chosen), **stack, **chosen}, kind)
 
@@ -211,10 +211,11 @@ def made_of(values: Mapping[str, str], kind: type[T]) -> T:
         for name, part, what, remedy in (
             *proxy_problems(os.environ),
             *certificate_problems(os.environ),
+            *otel_problems(os.environ),
         )
     ]
-    if telemetry.is_enabled():
-        wrong += [*otel_settings.problems(os.environ), *_telemetry_packages()]
+    if is_enabled(os.environ):
+        wrong += _telemetry_packages()
     try:
         settings = kind(_env_file=None, **known)  # type: ignore[arg-type]
     except ValidationError as error:

@@ -9,7 +9,9 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
+
+from durable_agent_team.providers.otel_variables import wanted
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics import MeterProvider
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from temporalio.contrib.opentelemetry import OpenTelemetryPlugin, ReplaySafeTracerProvider
     from temporalio.worker import Interceptor
 
-Signal = Literal["traces", "metrics"]
 SERVICE: Final = "durable-agent-team"
 FLUSH_SECONDS: Final = 3.0
 
@@ -28,26 +29,9 @@ _metrics: "MeterProvider | None" = None
 _resource: "Resource | None" = None
 
 
-def wanted(environ: Mapping[str, str] | None = None, signal: Signal = "traces") -> bool:
-    """Whether OTEL_* enables a signal: an endpoint or exporter is set, and nothing disables it."""
-    values = os.environ if environ is None else environ
-    if values.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
-        return False
-    exporters = values.get(f"OTEL_{signal.upper()}_EXPORTER", "").lower().split(",")
-    if "none" in exporters:
-        return False
-    endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT")
-    return "otlp" in exporters or any(values.get(name) for name in endpoints)
-
-
-def is_enabled(environ: Mapping[str, str] | None = None) -> bool:
-    """Whether any signal is wanted."""
-    return wanted(environ) or wanted(environ, "metrics")
-
-
 def plugins(service: str = SERVICE) -> "list[OpenTelemetryPlugin]":
     """The Temporal client's plugins: none unless traces are wanted."""
-    if not wanted():
+    if not wanted(os.environ):
         return []
     # Imported here, so that a command without telemetry does not spend time on loading it.
     from opentelemetry import trace  # noqa: PLC0415
@@ -84,7 +68,7 @@ def run_spans(service: str = SERVICE) -> "list[Interceptor]":
 def start_metrics(service: str = SERVICE) -> bool:
     """Starts the worker's own metrics (`temporal_runtime`: the SDK's); False if they are off."""
     global _metrics
-    if not wanted(signal="metrics"):
+    if not wanted(os.environ, "metrics"):
         return False
     if _metrics is not None:
         return True

@@ -20,6 +20,7 @@ from temporalio.runtime import (
 )
 
 from durable_agent_team.process import telemetry
+from durable_agent_team.providers.otel_variables import wanted
 
 LOGGER: Final = "temporal"
 DEFAULT_ENDPOINT: Final = "http://localhost:4318"
@@ -28,7 +29,7 @@ DEFAULT_INTERVAL_MILLISECONDS: Final = 60_000.0
 
 def start() -> None:
     """For the worker. Without this, the SDK writes colored text to standard output."""
-    metrics = telemetry.wanted(signal="metrics")
+    metrics = wanted(os.environ, "metrics")
     Runtime.set_default(
         Runtime(
             telemetry=TelemetryConfig(

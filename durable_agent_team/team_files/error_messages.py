@@ -15,6 +15,7 @@ from durable_agent_team.team_files.union_branches import PROGRAMS, Branch, branc
 from durable_agent_team.team_files.union_messages import NO_KIND, special_words
 
 MAX_KEY = 100
+SECRET_KEYS = frozenset({"env", "headers"})
 _AS_YAML = {
     "tuple_type": "write a list, such as [first, second]",
     "dict_type": "write `key: value`, each on a line below it",
@@ -73,8 +74,11 @@ def _problem(
         remedy = f"add `{path[-1]}:`"
     elif kind != "string_unicode" and path and path[-1] == "output":
         what, remedy = "this is not an output", "use `text`, `findings`, or a JSON Schema"
-    # The path of a webhook is often its key.
-    is_secret = path == ("notify_url",) and "://" in str(line["input"])
+    # The path of a webhook is often its key, and a value of `env` or `headers` is one that should
+    # be in the worker's environment.
+    is_hook = path == ("notify_url",) and "://" in str(line["input"])
+    is_value = line["input"] not in path[-1:]  # and not the name
+    is_secret = is_hook or (is_value and not SECRET_KEYS.isdisjoint(path[2:]))
     given = "" if kind in ("missing", "extra_forbidden") or is_secret else _shown(line["input"])
     return Problem(field=spell(path)[:300], value=given, what=what, remedy=remedy)
 

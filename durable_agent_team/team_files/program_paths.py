@@ -8,10 +8,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.program_kinds import CommandRun, PythonRun, RemoteRun, Run
 from durable_agent_team.contracts.team import Team
+from durable_agent_team.providers.url_secrets import without_url_secrets
 from durable_agent_team.rules.programs import programs_of
 
 LOCK = "requirements.lock"
@@ -27,6 +29,8 @@ SECRETS = frozenset(
 )
 """This project's own: whoever has one of them can spend the money of every agent."""
 NOT_FOR_AGENTS = "no agent or tool is given this key: it could spend the money of every agent"
+NO_URL = "this is not the address of a web server"
+NUL = "an argument contains a NUL character, which no program can be given"
 OURS = ("AGENT_", "GATEWAY_", "UPSTREAM_")
 """What the project's own variables begin with: the worker sets the first ones itself."""
 
@@ -77,6 +81,8 @@ def program_problems(team: Team) -> Iterator[tuple[Where, Problem]]:
 
 def _problems(run: Run) -> Iterator[tuple[str, str, str, str]]:
     if isinstance(run, RemoteRun):
+        if not is_web_address(run.a2a):
+            yield "a2a", without_url_secrets(run.a2a)[:300], NO_URL, "correct its host or its port"
         for reference in run.headers.values():
             yield from _variable_problems("", reference.rpartition("$")[2], "headers")
         return
@@ -92,6 +98,8 @@ def _problems(run: Run) -> Iterator[tuple[str, str, str, str]]:
         if "/" not in run.command[0]:
             remedy = "install it, or name its path, such as ./agent.sh"
         yield "command", run.command[0][:300], no_program(run.command[0]), remedy
+    elif isinstance(run, CommandRun) and any("\0" in each for each in run.command):
+        yield "command", "", NUL, "leave it out"
     if isinstance(run, PythonRun) and run.environment is not None:
         yield from _environment_problems(run.environment)
     for name, source in run.variables.items():
@@ -139,6 +147,17 @@ def _variable_problems(
 def is_secret(source: str) -> bool:
     """Whether a variable of the worker's is one of this project's own keys."""
     return source in SECRETS or (source.startswith(OURS[1:]) and "KEY" in source)
+
+
+def is_web_address(url: str) -> bool:
+    """Whether a client can be made for it: contracts look at no more than how it begins."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        named = ":" in host or bool(host.encode("idna"))
+        return named and parts.port != 0 and url.isprintable()
+    except ValueError:
+        return False
 
 
 def is_directory(path: str) -> bool:

@@ -19,7 +19,12 @@ from durable_agent_team.rules.nearest_names import nearest
 from durable_agent_team.rules.pydantic_messages import shown
 from durable_agent_team.rules.value_limits import START, value_problem
 from durable_agent_team.team_files.error_messages import in_words, spell, suggest
-from durable_agent_team.team_files.program_paths import program_problems, with_absolute_paths
+from durable_agent_team.team_files.program_paths import (
+    NO_URL,
+    is_web_address,
+    program_problems,
+    with_absolute_paths,
+)
 from durable_agent_team.team_files.salvage import salvaged_request
 from durable_agent_team.team_files.tool_paths import tool_path_problems, with_absolute_tools
 from durable_agent_team.team_files.yaml_document import Document, read_yaml
@@ -102,7 +107,7 @@ class _TeamFile(YamlFile):
         if self.problems or team is None:
             partial = salvaged_request(raw, sources, goal)
             if team is None and partial is not None:
-                self._check_processes(self._resolved(partial.team))
+                self._check_surroundings(self._resolved(partial.team))
             raise TeamFileError(self.problems, partial, raw)
         request = RunRequest(team=team, sources=sources)
         return request if goal is None else request.model_copy(update={"goal": goal})
@@ -117,7 +122,7 @@ class _TeamFile(YamlFile):
             return None
         self._check_schemas(raw)
         team = self._resolved(team)
-        self._check_processes(team)
+        self._check_surroundings(team)
         refused = value_problem(raw, START)  # as the run itself does
         if refused is not None and not self.problems:
             self.add("the file", refused)
@@ -127,7 +132,11 @@ class _TeamFile(YamlFile):
         """With the paths of its programs and tools as a worker needs them."""
         return with_absolute_tools(with_absolute_paths(team, self.folder), self.folder)
 
-    def _check_processes(self, team: Team) -> None:
+    def _check_surroundings(self, team: Team) -> None:
+        """What the team names outside of its file: programs, folders, addresses."""
+        if team.notify_url is not None and not is_web_address(team.notify_url):
+            remedy = "correct its host or its port"  # its path is often its key
+            self.at(("notify_url",), Problem(field="notify_url", what=NO_URL, remedy=remedy))
         for where, problem in (*program_problems(team), *tool_path_problems(team)):
             self.at(where, problem)
 

@@ -16,13 +16,17 @@ from durable_agent_team.contracts.tool_kinds import (
     ToolServer,
     UrlServer,
 )
+from durable_agent_team.providers.url_secrets import without_url_secrets
 from durable_agent_team.team_files.program_paths import (
+    NO_URL,
     NOT_FOR_AGENTS,
+    NUL,
     OURS,
     Where,
     is_directory,
     is_found,
     is_secret,
+    is_web_address,
     joined,
     no_program,
 )
@@ -84,6 +88,9 @@ def _server(server: ToolServer, base: Path) -> ToolServer:
 
 def _of_server(server: ToolServer) -> Found:
     if isinstance(server, UrlServer):
+        if not is_web_address(server.url):
+            url = without_url_secrets(server.url)
+            yield "url", url, NO_URL, "correct its host or its port"
         for reference in server.headers.values():
             yield from _variable("", reference.rpartition("$")[2], "headers")
         return
@@ -94,6 +101,8 @@ def _of_server(server: ToolServer) -> Found:
         if "/" not in server.command[0]:
             remedy = "install it, or name its path, such as ./server.py"
         yield "command", server.command[0], no_program(server.command[0]), remedy
+    elif any("\0" in each for each in server.command):
+        yield "command", "", NUL, "leave it out"
     yield from _variables(server)
 
 

@@ -1,6 +1,7 @@
 """Every command ends with a message, not with a traceback, whatever its arguments are."""
 
 import inspect
+import logging
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from durable_agent_team.cli.app import execute
+from durable_agent_team.cli.app import LibraryWarnings, execute
 from durable_agent_team.cli.command_group import COMMANDS, load_command
 from tests.cli.support import NO_SERVICE, ROOT, TEAM
 
@@ -69,6 +70,21 @@ def test_an_invalid_argument_ends_with_a_message(
             assert code in CODES, (line, printed)
             assert "Traceback" not in printed, (line, printed)
             assert printed.strip(), line
+
+
+def test_a_long_argument_is_not_repeated_as_a_whole(capfd: pytest.CaptureFixture[str]) -> None:
+    assert execute(["a" * 100_000]) == 2
+    assert len("".join(capfd.readouterr())) < 3_000
+
+
+def test_what_a_library_warns_of_is_one_line_without_escapes(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    text = "no sampler \x1b]0;x\x07\u202e\nforged https://me:S3CRET@h/"
+    record = logging.LogRecord("lib", logging.WARNING, "", 0, text, None, None)
+    LibraryWarnings().emit(record)
+    shown = r"warning: lib: no sampler \x1b]0;x\x07\u202e\nforged https://***@h/"
+    assert capfd.readouterr().err == shown + "\n"
 
 
 def starter(command: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -111,6 +111,14 @@ async def test_a_notify_url_that_no_worker_calls_is_a_warning(
     assert "secret" not in ended.out + ended.err
 
 
+@pytest.mark.parametrize("address", ["http://me:secret@[::1/", "http://x:secret/", "http://x..y/"])
+async def test_a_notify_url_that_is_no_address_is_an_error(alone: Starter, address: str) -> None:
+    ended = await alone("validate", alone.team(TEAM + f'notify_url: "{address}"\n'))
+    assert ended.code == 2, ended.err
+    assert "error: notify_url: this is not the address of a web server" in ended.out
+    assert "secret" not in ended.out + ended.err
+
+
 MANY_KINDS = """\
 name: brief
 goal: 5

@@ -255,6 +255,9 @@ async def test_all_wrong_settings_are_listed_without_secrets() -> None:
         ({"GATEWAY_PRICES": "/dev/zero"}, "/dev/zero cannot be read: it has more than"),
         ({"GATEWAY_MODELS": "/dev/zero"}, "/dev/zero cannot be read: it has more than"),
         ({"GATEWAY_DATABASE": "/proc/gateway.db"}, "GATEWAY_DATABASE /proc/gateway.db"),
+        ({"GATEWAY_HOST": "a\u202eb"}, "GATEWAY_HOST a\\u202eb is not the name of a host"),
+        ({"GATEWAY_HOST": "a..b"}, "GATEWAY_HOST a..b is not the name of a host"),
+        ({"GATEWAY_PRICES": "/nowhere\x1b[2J"}, "/nowhere\\x1b[2J cannot be read"),
     ],
 )
 async def test_unusable_settings_are_refused(
@@ -271,6 +274,15 @@ async def test_unusable_settings_are_refused(
     assert status == 2
     assert says in output
     assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("setting", ["GATEWAY_PRICES", "GATEWAY_MODELS"])
+async def test_a_pipe_is_not_waited_for(tmp_path: Path, setting: str) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    await test_unusable_settings_are_refused(
+        tmp_path, {setting: str(pipe)}, f"{pipe} cannot be read: it is a pipe"
+    )
 
 
 async def test_a_port_in_use_is_reported_with_its_setting(tmp_path: Path) -> None:

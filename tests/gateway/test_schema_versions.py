@@ -144,3 +144,12 @@ def test_a_database_of_a_newer_gateway_is_refused(old: Path) -> None:
         connect(old)
     assert "Start that gateway, or restore the backup" in str(refused.value)
     assert "another file" not in str(refused.value), "open runs have their accounts in this one"
+
+
+def test_a_file_of_a_name_that_is_special_to_sqlite_is_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite keeps `:memory:` in memory: all accounts would be gone after a restart."""
+    monkeypatch.chdir(tmp_path)
+    connect(Path(":memory:")).close()
+    assert (tmp_path / ":memory:").stat().st_size > 0

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from durable_agent_team.gateway.otel_environment import wanted
+from durable_agent_team.providers.otel_variables import wanted
 from tests.gateway.client import Agent, Api, body, streamed
 from tests.support.gateway_process import GatewayProcess, gateway_process
 from tests.support.otlp import Receiver, receiver

@@ -11,9 +11,10 @@ import pytest
 from pydantic import BaseModel
 
 from durable_agent_team.client.connection import ServiceUnavailable, connect
-from durable_agent_team.process import logs, telemetry
+from durable_agent_team.process import logs
 from durable_agent_team.process.project_root import PROJECT_ROOT
 from durable_agent_team.process.settings import ClientSettings
+from durable_agent_team.providers.otel_variables import wanted
 
 
 def python(code: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -93,7 +94,7 @@ async def test_no_temporal_is_reported_within_five_seconds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "wanted"),
+    ("values", "is_on"),
     [
         ({}, False),
         ({"OTEL_SERVICE_NAME": "x"}, False),
@@ -104,8 +105,8 @@ async def test_no_temporal_is_reported_within_five_seconds() -> None:
         ({"OTEL_TRACES_EXPORTER": "otlp", "OTEL_SDK_DISABLED": "true"}, False),
     ],
 )
-def test_telemetry_is_on_only_when_enabled(values: dict[str, str], wanted: bool) -> None:
-    assert telemetry.wanted(values) is wanted
+def test_telemetry_is_on_only_when_enabled(values: dict[str, str], is_on: bool) -> None:
+    assert wanted(values) is is_on
 
 
 def test_without_telemetry_none_of_it_is_loaded() -> None:

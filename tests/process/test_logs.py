@@ -24,8 +24,9 @@ from durable_agent_team.contracts.telemetry_labels import (
     TEAM,
     TRACE_ID,
 )
-from durable_agent_team.process import logs, telemetry, temporal_runtime
+from durable_agent_team.process import logs, temporal_runtime
 from durable_agent_team.process.project_root import PROJECT_ROOT
+from durable_agent_team.providers.otel_variables import wanted
 from tests.activities.support import context
 from tests.process.test_worker import line, worker_process
 from tests.support.temporal import server
@@ -124,8 +125,8 @@ def test_text_on_a_terminal_and_json_elsewhere_unless_it_is_said(
 def test_each_signal_is_asked_for_by_itself(
     values: dict[str, str], traces: bool, metrics: bool
 ) -> None:
-    assert telemetry.wanted(values) is traces
-    assert telemetry.wanted(values, "metrics") is metrics
+    assert wanted(values) is traces
+    assert wanted(values, "metrics") is metrics
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,11 @@ WRONG: list[tuple[Any, str, str, str]] = [
     ({"command": ["./no.sh"]}, "command", "no such program", "relative to `directory`"),
     ({"command": ["./team.yaml"]}, "command", "cannot be executed", "relative"),
     ({"command": []}, "command", "empty", "fill it in"),
+    ({"command": ["sh", "a\0b"]}, "command", "NUL character", "leave it out"),
+    ({"a2a": "http://[::1/"}, "a2a", "not the address of a web server", "host or its port"),
+    ({"a2a": "http://a]\x1b/"}, "a2a", "not the address of a web server", "host or its port"),
+    ({"a2a": "http://x:99999/"}, "a2a", "not the address of a web server", "host or its port"),
+    ({"a2a": "http://x..example/"}, "a2a", "not the address of a web server", "host or its port"),
     ({"a2a": "ftp://x"}, "a2a", "http:// or https://", "https://example.com/agent"),
     ({"a2a": "x"}, "a2a", "http:// or https://", "https://example.com/agent"),
     ({"python": "m:f", "env": ["SEALING_KEY"]}, "env", "every agent", "AGENT_API_KEY"),
@@ -113,6 +118,24 @@ def test_what_is_wrong_is_said_with_its_place_and_remedy(
     assert what in found.problem.what
     assert remedy in found.problem.remedy
     assert found.line is not None
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        {"command": ["sh"], "env": {"KEY": "S3CRET"}},
+        {"command": ["sh"], "env": ["KEY=S3CRET"]},
+        {"command": ["sh"], "env": "KEY=S3CRET"},
+        {"a2a": "http://x", "headers": {"Authorization": "Bearer S3CRET"}},
+        {"a2a": "http://x", "headers": ["Authorization: S3CRET"]},
+    ],
+)
+def test_a_key_that_is_written_in_the_file_is_not_repeated(tmp_path: Path, run: Any) -> None:
+    with pytest.raises(TeamFileError) as caught:
+        load_team(written(tmp_path, run))
+    (found,) = caught.value.problems
+    assert found.problem.field.startswith("agents.crew.run.")
+    assert "S3CRET" not in str(found.problem)
 
 
 @pytest.mark.parametrize("run", [{}, 3, {"python": "m:f", "a2a": "http://x"}, {"shell": "ls"}])

@@ -92,12 +92,22 @@ def test_paths_are_relative_to_the_team_file_and_travel_as_absolute(
         ),
         (
             "{command: [sh], env: {T: secret}}",
-            ".env.T = 'secret': this is not a variable of the worker's environment (write `T:"
+            ".env.T = : this is not a variable of the worker's environment (write `T:"
             " $NAME`: values are never in a team file)",
         ),
         (
             "{command: [sh], env: [T]}",
-            ".env = ['T']: these are not variables (write them like {TOKEN: $FILES_TOKEN})",
+            ".env = : these are not variables (write them like {TOKEN: $FILES_TOKEN})",
+        ),
+        (
+            '{command: [sh, "a\\0b"]}',
+            ".command = : an argument contains a NUL character, which no program can be given"
+            " (leave it out)",
+        ),
+        (
+            "{url: 'https://x.example:99999/?key=secret'}",
+            ".url = https://x.example:99999/?key=***: this is not the address of a web server"
+            " (correct its host or its port)",
         ),
         (
             "{command: [sh], url: 'https://x.example'}",
@@ -111,7 +121,7 @@ def test_paths_are_relative_to_the_team_file_and_travel_as_absolute(
         ),
         (
             "{url: 'https://x.example', headers: {Authorization: secret}}",
-            ".headers.Authorization = 'secret': this is not a header from a variable (write"
+            ".headers.Authorization = : this is not a header from a variable (write"
             " `$NAME`, or `Bearer $NAME`)",
         ),
         (

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from durable_agent_team.gateway.otel_environment import problems as gateway_problems
-from durable_agent_team.process.otel_settings import problems
 from durable_agent_team.process.project_root import PROJECT_ROOT
 from durable_agent_team.process.settings import ClientSettings, SettingsError, load
+from durable_agent_team.providers.otel_variables import forget_unused, otel_problems
 from tests.support.gateway import PARENT_KEY, SECRET
 
 WRONG = {
@@ -18,7 +17,26 @@ WRONG = {
     "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc",
     "OTEL_METRIC_EXPORT_INTERVAL": "0",
     "OTEL_EXPORTER_OTLP_TIMEOUT": "10s",
+    "OTEL_PROPAGATORS": "b3",
+    "OTEL_EXPORTER_OTLP_COMPRESSION": "zip",
+    "OTEL_METRICS_EXEMPLAR_FILTER": "some",
+    "OTEL_ATTRIBUTE_COUNT_LIMIT": "many",
+    "OTEL_SPAN_EVENT_COUNT_LIMIT": "-1",
+    "OTEL_BSP_SCHEDULE_DELAY": "5s",
+    "OTEL_BSP_MAX_QUEUE_SIZE": "0",
+    "OTEL_METRIC_EXPORT_TIMEOUT": "1e300",
 }
+KEY = "S3CRET-S3CRET-S3CRET"
+SECRETS = {
+    "OTEL_EXPORTER_OTLP_HEADERS": KEY,
+    "OTEL_EXPORTER_OTLP_TRACES_HEADERS": f"authorization=Bearer {KEY}\x01",
+    "OTEL_EXPORTER_OTLP_METRICS_HEADERS": f"authorization=Bearer%0A{KEY}%0Ax",
+    "OTEL_RESOURCE_ATTRIBUTES": f"a=1,{KEY}",
+}
+"""Values that OpenTelemetry would log."""
+
+
+ON = {"OTEL_TRACES_EXPORTER": "otlp"}
 
 
 @pytest.mark.parametrize(
@@ -30,22 +48,38 @@ WRONG = {
             "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
             "OTEL_METRIC_EXPORT_INTERVAL": "5000",
             "OTEL_EXPORTER_OTLP_TIMEOUT": "2.5",
+            "OTEL_EXPORTER_OTLP_COMPRESSION": "Gzip",
+            "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer abc==, x-scope = a%20b,",
+            "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment=prod;eu, owner=\u00e9quipe,",
+            "OTEL_PROPAGATORS": "tracecontext, baggage",
+            "OTEL_ATTRIBUTE_COUNT_LIMIT": "0",
+            "OTEL_BSP_MAX_QUEUE_SIZE": "9000",
+            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "9000",
         },
     ],
 )
 def test_what_is_right_is_no_problem(good: dict[str, str]) -> None:
-    assert problems(good) == []
-    assert gateway_problems(good) == []
+    assert list(otel_problems(ON | good)) == []
 
 
 @pytest.mark.parametrize("name", WRONG)
 def test_each_wrong_one_is_named_with_its_value(name: str) -> None:
-    [problem] = problems({name: WRONG[name]})
-    assert (problem.field, problem.value) == (name, WRONG[name])
-    assert problem.remedy
-    [line] = gateway_problems({"OTEL_TRACES_EXPORTER": "otlp", name: WRONG[name]})
-    assert line.startswith(f"{name} must be ")
-    assert repr(WRONG[name]) in line
+    [(field, value, what, remedy)] = otel_problems({**ON, name: WRONG[name]})
+    assert (field, value) == (name, WRONG[name])
+    assert what
+    assert remedy
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_one_that_may_contain_a_key_is_named_without_its_value(name: str) -> None:
+    [problem] = otel_problems({**ON, name: SECRETS[name]})
+    assert problem[0] == name
+    assert KEY not in "".join(problem)
+
+
+def test_a_batch_fits_the_queue() -> None:
+    [problem] = otel_problems({**ON, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "2049"})
+    assert problem[0] == "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"
 
 
 def test_a_command_tells_all_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,6 +88,22 @@ def test_a_command_tells_all_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(SettingsError) as caught:
         load(ClientSettings, tmp_path)
     assert {each.field for each in caught.value.problems} == {*WRONG, "TEMPORAL_ADDRESS"}
+
+
+@pytest.mark.parametrize("module", ["worker", "durable_agent_team.gateway.__main__", "starter"])
+def test_propagators_are_looked_at_before_they_are_loaded(module: str) -> None:
+    """Which happens when `opentelemetry.propagate` is imported, and ends with an exception."""
+    code = f"import sys, {module}; print('opentelemetry.propagate' in sys.modules)"
+    ended = run("-c", code, OTEL_PROPAGATORS="b3")
+    assert (ended.stdout.strip(), ended.stderr) == ("False", "")
+
+
+def test_propagators_count_as_not_set_while_telemetry_is_off() -> None:
+    off, on = {"OTEL_PROPAGATORS": "b3"}, {"OTEL_PROPAGATORS": "b3", **ON}
+    for each in (off, on):
+        forget_unused(each)
+    assert off == {}
+    assert on["OTEL_PROPAGATORS"] == "b3"
 
 
 def test_wrong_telemetry_settings_are_accepted_while_it_is_off(
@@ -118,9 +168,9 @@ EMPTY = dict.fromkeys(
 )
 STARTS = {
     "gateway": "import os\n"
-    "from durable_agent_team.gateway.otel_environment import remove_empty\n"
     "from durable_agent_team.gateway.otel_providers import GatewayTelemetry\n"
-    "remove_empty(os.environ)\n"
+    "from durable_agent_team.providers.otel_variables import forget_unused\n"
+    "forget_unused(os.environ)\n"
     "on = GatewayTelemetry.from_environment(os.environ) is not None",
     "worker": "from durable_agent_team.process import telemetry, temporal_runtime\n"
     "from durable_agent_team.process.settings import ClientSettings, load\n"

@@ -69,6 +69,12 @@ STARTS: dict[str, Any] = {
     "50,000 keys in tasks": raw(
         team_text(tasks=[{f"k{n}": 1 for n in range(50)} for _ in range(1_000)])
     ),
+    "a key in `env`": replaced(
+        '"team": {', '"team": {"tool_servers": {"s": {"command": ["x"], "env": {"K": "S3CRET"}}}, '
+    ),
+    "a key in `headers`": replaced(
+        '"team": {', '"team": {"tool_servers": {"s": {"url": "http://x", "headers": ["S3CRET"]}}, '
+    ),
     "a wide schema": replaced(
         '"ask": "List the facts."',
         '"ask": "x", "output": ' + json.dumps({"anyOf": [{}] * 8_000}),
@@ -92,6 +98,7 @@ async def test_a_start_ends_with_invalid_input_and_a_bounded_text(
     assert isinstance(cause, ApplicationError)
     assert cause.type == ErrorType.INVALID_INPUT
     assert 10 < len(cause.message) <= MOST, cause.message[:200]
+    assert "S3CRET" not in cause.message
     assert len(repr(cause.details)) < 1_500_000
 
 

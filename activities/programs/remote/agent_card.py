@@ -42,8 +42,13 @@ def card_urls(address: str) -> tuple[str, ...]:
 
     >>> card_urls("https://example.com/agents/crew")[0]
     'https://example.com/agents/crew/.well-known/agent-card.json'
+
+    Raises `RemoteFailed`.
     """
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        raise RemoteFailed("its address is not an HTTP URL", permanent=True) from None
     if parts.path.endswith(".json"):
         return (address,)
     base = parts.path.rstrip("/")

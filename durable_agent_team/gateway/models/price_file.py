@@ -22,7 +22,10 @@ class PriceError(ValueError):
 
 
 def read_bounded(path: Path) -> str:
-    """The text of a file; not all of a device, which has no end. Raises OSError, ValueError."""
+    """The text of a file; not all of a device, which has no end, and nothing of a pipe, which may
+    have no beginning. Raises OSError, ValueError."""
+    if path.is_fifo():
+        raise OSError(errno.EINVAL, "it is a pipe, and only a file is read")
     with path.open("rb") as file:
         content = file.read(MAX_FILE + 1)
     if len(content) > MAX_FILE:

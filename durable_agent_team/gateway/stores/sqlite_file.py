@@ -30,7 +30,9 @@ def open_file(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        conn = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+        conn = sqlite3.connect(
+            path.absolute(), timeout=30, isolation_level=None, check_same_thread=False
+        )
         try:
             for pragma in pragmas:
                 conn.execute(f"PRAGMA {pragma}")

@@ -201,6 +201,21 @@ async def test_a_program_that_cannot_be_started_says_why(runs: Runs, program: st
     assert caught.value.final
 
 
+@pytest.mark.parametrize(
+    "run",
+    [
+        CommandRun(command=("/bin/echo", "a\0b")),
+        CommandRun(command=("/bin/\0",)),
+        CommandRun(command=("/bin/echo",), directory="/tmp/\0"),
+    ],
+)
+async def test_what_no_process_can_be_given_is_no_bug_of_ours(runs: Runs, run: CommandRun) -> None:
+    with pytest.raises(ProgramError) as caught:
+        await runs.run(program_call(run))
+    assert "could not be started: its directory, an argument or a variable" in str(caught.value)
+    assert caught.value.final
+
+
 async def test_a_program_may_end_before_it_reads_and_read_late(runs: Runs) -> None:
     large = call(sources=(Source(name="a", text="x" * 900_000),))
     assert (await runs.run(command("print('unread')", call=large))).answer == "unread"

@@ -64,6 +64,13 @@ async def test_a_card_that_cannot_be_used(card: Any, words: str) -> None:
     assert not agent.calls
 
 
+@pytest.mark.parametrize("address", ["http://a]b/", "http://[::1/", "http://x.example:99999/"])
+async def test_an_address_that_no_client_can_be_made_for(address: str) -> None:
+    found = await failure(program(address))
+    assert "its address is not an HTTP URL" in str(found)
+    assert found.final
+
+
 async def test_headers_go_to_no_other_host_that_a_card_names() -> None:
     async with scripted_agent(always(WORKING)) as other, scripted_agent(always(WORKING)) as agent:
         agent.card = lambda _: one_interface(f"{other.url}/rpc")
