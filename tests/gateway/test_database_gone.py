@@ -141,14 +141,26 @@ def backed_up(database: Path) -> Path:
     return copy
 
 
-async def test_another_file_that_is_copied_over_the_database_is_noticed() -> None:
+def zeroed(path: Path) -> None:
+    """As long as before."""
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\0" * (size - 4096))
+
+
+@pytest.mark.parametrize("is_smaller", [True, False])
+async def test_another_file_that_is_copied_over_the_database_is_noticed(is_smaller: bool) -> None:
     async with world(LONG) as w:
         agent, path = await filled(w), w.gateway.database
         copy = backed_up(path)
         for number in range(60):
             await agent.chat(key=f"later {number}")
         made = w.upstream.count
-        shutil.copyfile(copy, path)
+        if is_smaller:
+            shutil.copyfile(copy, path)
+        else:
+            zeroed(path)
         refused = await agent.chat()
         assert (refused.status, refused.error["code"]) == (503, "store_unavailable")
         assert w.upstream.count == made, "no call is made that could not be booked"
