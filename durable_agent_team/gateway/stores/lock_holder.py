@@ -35,7 +35,7 @@ def _holder(database: Path) -> int | None:
     device = f"{os.major(shared.st_dev):02x}:{os.minor(shared.st_dev):02x}"
     for line in lines:
         _, kind, *rest = line.split()
-        if kind != "POSIX" or "->" in rest:  # one with an arrow is waited for
+        if kind != "POSIX":  # or an arrow, if it is only waited for
             continue
         _, mode, process_id, file, first, last = rest
         held = mode == "WRITE" and file == f"{device}:{shared.st_ino}"
