@@ -1,14 +1,20 @@
 """Blobs in Amazon S3 or Google Cloud Storage, over the clients of Temporal's own drivers.
 
-They need a package that this project does not: `aioboto3` or `gcloud-aio-storage`. Both read their
-credentials from the environment, as these packages document.
+They need packages that this project does not: those of Temporal's extras. They read their
+credentials from the environment, as `aioboto3` and `gcloud-aio-storage` document.
 """
 
+import asyncio
+import re
 from contextlib import AsyncExitStack
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from durable_agent_team.blobs.store import BlobMissing, BlobsUnreachable, missing, verified
+
+SECONDS: Final = 60.0
+"""How long one attempt can take. Amazon's client alone would wait for five minutes."""
+CODE: Final = re.compile(r"[A-Za-z0-9]{1,64}")
 
 
 class ObjectBlobs:
@@ -34,17 +40,19 @@ class ObjectBlobs:
 
     async def put(self, sha256: str, data: bytes) -> None:
         try:
-            client = await self._connected()
-            await client.put_object(**self._name(sha256), data=data)
+            async with asyncio.timeout(SECONDS):
+                client = await self._connected()
+                await client.put_object(**self._name(sha256), data=data)
         except Exception as error:
             raise self._unreachable("written", sha256, error) from None
 
     async def get(self, sha256: str) -> bytes:
         try:
-            client = await self._connected()
-            if not await client.object_exists(**self._name(sha256)):
-                raise missing(sha256, self.place)
-            data: bytes = await client.get_object(**self._name(sha256))
+            async with asyncio.timeout(SECONDS):
+                client = await self._connected()
+                if not await client.object_exists(**self._name(sha256)):
+                    raise missing(sha256, self.place)
+                data: bytes = await client.get_object(**self._name(sha256))
         except BlobMissing:
             raise
         except Exception as error:
@@ -67,12 +75,27 @@ class ObjectBlobs:
         what = f"blob {sha256} cannot be {done} in {self.place}: {type(error).__name__}"
         if isinstance(error, ImportError):
             return BlobsUnreachable(f"{what} (install the package {self.package})", final=True)
-        return BlobsUnreachable(what)
+        if isinstance(error, TimeoutError):
+            return BlobsUnreachable(f"{what}, no answer within {SECONDS:g} s")
+        return BlobsUnreachable(what + _reason(error))
+
+
+def _reason(error: Exception) -> str:
+    """The status and the code of a refusal, as botocore or aiohttp have it."""
+    told = getattr(error, "response", None)
+    told = told if isinstance(told, dict) else {}
+    status = told.get("ResponseMetadata", {}).get("HTTPStatusCode", getattr(error, "status", None))
+    code = str(told.get("Error", {}).get("Code", ""))
+    found = [f"status {status}"] if isinstance(status, int) else []
+    if CODE.fullmatch(code) and code != str(status):
+        found.append(code)
+    rights = ": do the credentials have the right to it?" if status in (401, 403) else ""
+    return f" ({', '.join(found)}){rights}" if found else ""
 
 
 class S3Blobs(ObjectBlobs):
     scheme = "s3"
-    package = "aioboto3"
+    package = "temporalio[aioboto3]"
     key_argument = "key"
 
     async def connect(self, stack: AsyncExitStack) -> Any:
@@ -83,7 +106,7 @@ class S3Blobs(ObjectBlobs):
 
 class GcsBlobs(ObjectBlobs):
     scheme = "gs"
-    package = "gcloud-aio-storage"
+    package = "temporalio[gcloud-aio-storage]"
     key_argument = "object_name"
 
     async def connect(self, stack: AsyncExitStack) -> Any:

@@ -71,8 +71,12 @@ IETF = re.compile(
 def wait_seconds(
     status: int, headers: Mapping[str, Any], body: ErrorBody, now: datetime
 ) -> float | None:
-    """How long the response asks to wait: above 0, at most LONGEST; None where it does not say."""
+    """How long the response asks to wait: above 0, at most LONGEST; None where it does not say.
+
+    A moment counts from its `Date`: `now` is by another clock, which may be an hour off.
+    """
     own = _lower(headers)
+    now = _parsed(own.get("date", "")) or now
     for each in (own, _lower(body.headers)):
         if (told := _told(each, now)) is not None:
             return min(told, LONGEST)
@@ -175,6 +179,12 @@ def _number(text: str) -> float | None:
 
 
 def _date(text: str, now: datetime) -> float | None:
+    moment = _parsed(text)
+    return None if moment is None else (moment - now).total_seconds()
+
+
+def _parsed(text: str) -> datetime | None:
+    """A date of RFC 9110 or RFC 3339."""
     text = text.strip()
     try:
         moment = datetime.fromisoformat(text)
@@ -184,8 +194,7 @@ def _date(text: str, now: datetime) -> float | None:
         except (ValueError, TypeError, IndexError):
             return None
     try:
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return (moment - now).total_seconds()
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except OverflowError:
         return None
 

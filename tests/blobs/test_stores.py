@@ -3,6 +3,7 @@ says which blob and where."""
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
+from durable_agent_team.blobs import object_blobs
 from durable_agent_team.blobs.cached_blobs import CachedBlobs
 from durable_agent_team.blobs.directory_blobs import DirectoryBlobs
 from durable_agent_team.blobs.gateway_blobs import GatewayBlobs
@@ -124,9 +126,69 @@ async def test_a_gateway_that_does_not_answer_is_named_and_tried_again() -> None
 
 @pytest.mark.parametrize("kind", [S3Blobs, GcsBlobs])
 async def test_a_missing_package_is_named(kind: type[S3Blobs]) -> None:
-    with pytest.raises(BlobsUnreachable, match=f"install the package {kind.package}") as missing:
+    with pytest.raises(
+        BlobsUnreachable, match=re.escape(f"(install the package {kind.package})")
+    ) as missing:
         await kind("bucket", "").put(NAME, DATA)
     assert missing.value.final
+
+
+class Refusal(Exception):
+    """As botocore's ClientError, and aiohttp's ClientResponseError."""
+
+    def __init__(self, status: int, code: str | None = None) -> None:
+        super().__init__("https://bucket/?X-Amz-Signature=secret")
+        self.status = status
+        if code is not None:
+            answer = {"HTTPStatusCode": status}
+            self.response = {"Error": {"Code": code}, "ResponseMetadata": answer}
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (Refusal(403, "AccessDenied"), r"Refusal \(status 403, AccessDenied\): do the cred"),
+        (Refusal(403, "403"), r"Refusal \(status 403\): do the credentials have the right"),
+        (Refusal(503, "SlowDown"), r"Refusal \(status 503, SlowDown\)$"),
+        (Refusal(404, "https://bucket/?X=secret"), r"Refusal \(status 404\)$"),
+        (Refusal(401), r"Refusal \(status 401\): do the credentials"),
+        (OSError(), "OSError$"),
+    ],
+)
+async def test_a_refusal_of_an_object_store_says_why_and_where(error: Exception, says: str) -> None:
+    class Refuses(ObjectClient):
+        async def put_object(self, **_: Any) -> None:
+            raise error
+
+        async def object_exists(self, **_: Any) -> bool:
+            raise error
+
+    store = S3Blobs("bucket", "of/teams", Refuses())
+    for done, work in (("written", store.put(NAME, DATA)), ("read", store.get(NAME))):
+        text = f"blob {NAME} cannot be {done} in s3://bucket/of/teams/: {says}"
+        with pytest.raises(BlobsUnreachable, match=text) as refused:
+            await work
+        assert "secret" not in str(refused.value)
+        assert not refused.value.final
+
+
+async def test_an_object_store_that_does_not_answer_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Silent(ObjectClient):
+        async def put_object(self, **_: Any) -> None:
+            await asyncio.sleep(30)
+
+        async def object_exists(self, **_: Any) -> bool:
+            await asyncio.sleep(30)
+            return True
+
+    monkeypatch.setattr(object_blobs, "SECONDS", 0.1)
+    store = S3Blobs("bucket", "", Silent())
+    for work in (store.put(NAME, DATA), store.get(NAME)):
+        with pytest.raises(BlobsUnreachable, match=r"no answer within 0\.1 s") as silent:
+            await asyncio.wait_for(work, 5)
+        assert not silent.value.final
 
 
 async def test_an_object_store_does_not_quote_its_errors() -> None:

@@ -4,22 +4,28 @@ import asyncio
 import os
 import re
 import shutil
+import signal
 import sqlite3
 import sys
-from contextlib import closing
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from durable_agent_team.gateway.calls import call_service
-from durable_agent_team.gateway.stores import sqlite_writer
+from durable_agent_team.gateway.stores import sqlite_file, sqlite_writer
 from durable_agent_team.gateway.stores.sqlite_blobs import blobs_file
+from durable_agent_team.gateway.stores.sqlite_file import SchemaError
+from durable_agent_team.gateway.stores.sqlite_schema import connect
 from durable_agent_team.gateway.stores.sqlite_store import SqliteStore
 from durable_agent_team.gateway.stores.store import NewAccount, NewCall, Settlement
-from tests.gateway.client import World, world
+from tests.gateway.client import Agent, World, world
 from tests.support.upstream import Rule
 
+USED = {"prompt_tokens": 20, "completion_tokens": 5}
 ROOT = Path(__file__).parents[2]
 
 
@@ -115,6 +121,92 @@ async def test_a_file_that_is_put_back_is_used_again() -> None:
         assert len(await agent.ledger()) == 1
 
 
+LONG = Rule(text="x" * 100_000, usage=USED)
+
+
+async def filled(w: World) -> Agent:
+    """An account with so many calls that a part of the database is in its file and a part in the
+    log."""
+    agent = await w.api.open()
+    for number in range(60):
+        assert (await agent.chat(key=f"k{number}")).status == 200
+    assert w.gateway.database.stat().st_size > 1_000_000
+    return agent
+
+
+def backed_up(database: Path) -> Path:
+    copy = database.with_name("backup.db")
+    with closing(sqlite3.connect(database)) as conn:
+        conn.execute("VACUUM INTO ?", [str(copy)])
+    return copy
+
+
+def zeroed(path: Path) -> None:
+    """As long as before."""
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\0" * (size - 4096))
+
+
+@pytest.mark.parametrize("is_smaller", [True, False])
+async def test_another_file_that_is_copied_over_the_database_is_noticed(is_smaller: bool) -> None:
+    async with world(LONG) as w:
+        agent, path = await filled(w), w.gateway.database
+        copy = backed_up(path)
+        for number in range(60):
+            await agent.chat(key=f"later {number}")
+        made = w.upstream.count
+        if is_smaller:
+            shutil.copyfile(copy, path)
+        else:
+            zeroed(path)
+        refused = await agent.chat()
+        assert (refused.status, refused.error["code"]) == (503, "store_unavailable")
+        assert w.upstream.count == made, "no call is made that could not be booked"
+        status, reason = await health(w)
+        assert status == 503
+        assert f"{path} is damaged, or another file was copied over it" in reason
+        assert "restore a backup" in reason
+
+
+async def test_a_database_that_was_made_smaller_in_place_is_used_on() -> None:
+    """By SQLite's VACUUM."""
+    async with world(LONG) as w:
+        agent, path = await filled(w), w.gateway.database
+        before = path.stat().st_size
+        await agent.patch(status="disabled")
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("VACUUM")
+            other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        assert path.stat().st_size < before / 2
+        agent = await w.api.open()
+        assert (await agent.chat()).status == 200
+        assert await health(w) == (200, "ready")
+
+
+async def test_a_gateway_does_not_start_with_the_log_of_another_file(tmp_path: Path) -> None:
+    """Of one that was killed before a backup was restored. It changes neither."""
+    path = tmp_path / "gateway.db"
+    async with world(LONG) as w:
+        agent = await filled(w)
+        copy = backed_up(w.gateway.database)
+        for number in range(60):
+            await agent.chat(key=f"later {number}")
+        shutil.copyfile(w.gateway.database, path)
+        log = path.with_name(path.name + "-wal")
+        shutil.copyfile(w.gateway.database.with_name(log.name), log)
+        connect(path).close()  # as it was when it died: it is whole
+        shutil.copyfile(w.gateway.database.with_name(log.name), log)
+        shutil.copyfile(copy, path)
+    before = path.read_bytes(), log.read_bytes()
+    with pytest.raises(SchemaError, match=f"GATEWAY_DATABASE cannot be used: {path} is damaged"):
+        connect(path)
+    assert (path.read_bytes(), log.read_bytes()) == before
+    log.unlink()
+    connect(path).close()
+
+
 async def test_a_call_is_settled_once_its_damaged_file_can_be_read_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -145,22 +237,72 @@ async def test_a_call_is_settled_once_its_damaged_file_can_be_read_again(
         assert (account["charges"], account["reserved"], account["interrupted"]) == (1, 0, {})
 
 
+LOCKS = """
+import sqlite3, sys
+conn = sqlite3.connect(sys.argv[1], isolation_level=None)
+conn.execute("BEGIN IMMEDIATE")
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+@asynccontextmanager
+async def locking(database: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process in the middle of a transaction. It goes on if it is still there at the end."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", LOCKS, str(database)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"locked\n"
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGCONT)
+        await process.communicate(b"")
+
+
 async def test_a_lock_that_another_program_holds_is_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """At once, before and after the first request has failed; and who holds it."""
     monkeypatch.setattr(sqlite_writer, "STUCK_SECONDS", 0.2)
+    monkeypatch.setattr(sqlite_file, "LOCK_SECONDS", 3)
     async with world() as w:
         agent = await w.api.open()
-        with closing(sqlite3.connect(w.gateway.database, isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
+        async with locking(w.gateway.database) as other:
             call = asyncio.create_task(agent.chat())
             await asyncio.sleep(0.5)
             status, reason = await health(w)
             assert (status, call.done()) == (503, False)
-            assert reason.endswith("s by another program, or its disk does not answer")
-            other.execute("ROLLBACK")
-        assert (await call).status == 200
+            assert reason.endswith(f"s by process {other.pid}: let it finish, or end it")
+            other.send_signal(signal.SIGSTOP)
+            assert (await call).status == 503
+            calls = [asyncio.create_task(agent.chat()) for _ in range(3)]
+            began = time.monotonic()
+            for _ in range(5):
+                async with asyncio.timeout(2):
+                    status, reason = await health(w)
+                assert status == 503
+                assert f"s by process {other.pid}, which is stopped: resume it (`kill" in reason
+                await asyncio.sleep(0.3)
+            assert time.monotonic() - began > 1
+            assert {(await each).status for each in calls} == {503}
+            assert w.upstream.count == 0
+        assert (await agent.chat()).status == 200
         assert (await health(w)) == (200, "ready")
+
+
+async def test_a_gateway_that_finds_the_database_locked_says_by_whom(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sqlite_file, "LOCK_SECONDS", 0.1)
+    path = tmp_path / "gateway.db"
+    with closing(connect(path)):
+        async with locking(path) as other:
+            with pytest.raises(SchemaError, match=f"locked for 0.1 s by process {other.pid}: "):
+                connect(path)
 
 
 async def test_the_disk_is_given_back_that_was_needed_while_another_program_read(

@@ -47,6 +47,23 @@ TABLE: list[tuple[dict[str, str], Any, float | None]] = [
     ({"retry-after": "Fri, 07 Mar 2025 12:01:00 GMT"}, None, 60),
     ({"retry-after": "Friday, 07-Mar-25 12:01:00 GMT"}, None, 60),
     ({"retry-after": format_datetime(NOW - timedelta(hours=1), usegmt=True)}, None, None),
+    # A clock that is two hours off, theirs or ours, does not count.
+    (
+        {"date": "Fri, 07 Mar 2025 10:00:00 GMT", "retry-after": "Fri, 07 Mar 2025 10:00:05 GMT"},
+        None,
+        5,
+    ),
+    (
+        {
+            "date": "Fri, 07 Mar 2025 14:00:00 GMT",
+            "x-ratelimit-reset": f"{EPOCH + 7_260:.0f}",
+            **ZERO,
+        },
+        None,
+        60,
+    ),
+    ({"Date": "7 o'clock", "retry-after": "Fri, 07 Mar 2025 12:01:00 GMT"}, None, 60),
+    ({"date": "0001-01-01T00:00:00+23:00", "retry-after": "30"}, None, 30),
     ({"retry-after-ms": "1500", "retry-after": "2"}, None, 1.5),
     ({"x-ms-retry-after-ms": "61000"}, None, 61),
     ({"retry-after-ms": "nonsense", "retry-after": "2"}, None, 2),

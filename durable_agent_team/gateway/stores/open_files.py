@@ -25,12 +25,20 @@ class OpenFiles:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         names = [str(path), *(f"{path.resolve()}{suffix}" for suffix in SUFFIXES)]
         self._opened = {name: found for name in names if (found := _identity(name)) is not None}
         # If the path is a link, the file itself is in another folder.
         self._folders = sorted({str(path.parent), str(path.resolve().parent)})
         self._intact: list[FolderState] | None = None
+
+    def content(self) -> tuple[int, int]:
+        """Size and time of the last write of the database's own file, in bytes and nanoseconds."""
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            return 0, 0
+        return found.st_size, found.st_mtime_ns
 
     def problem(self) -> str | None:
         """What happened to one of the files, and what to do; None if all are in place."""
@@ -44,7 +52,7 @@ class OpenFiles:
                 what = _what_happened(name) if now is None else "replaced"
                 return (
                     f"the database cannot be written: {name} was {what} while the gateway runs."
-                    f" Put {self._path} back, or set another GATEWAY_DATABASE, and start the"
+                    f" Put {self.path} back, or set another GATEWAY_DATABASE, and start the"
                     " gateway again"
                 )
         settled = time.time_ns() - SETTLED_NS

@@ -6,6 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from durable_agent_team.gateway.stores.lock_holder import locked_by
+
+LOCK_SECONDS = 30
+"""How long a transaction waits for another program to unlock the file."""
+
 
 class SchemaError(Exception):
     """The database cannot be used; the message says why."""
@@ -20,6 +25,12 @@ class Schema:
     migrations: Mapping[int, Sequence[str]] = field(default_factory=dict)
 
 
+def is_damage(error: BaseException) -> bool:
+    """Whether SQLite has found the file damaged."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
 def open_file(
     path: Path, name: str, remedy: str, pragmas: Sequence[str], schema: Schema
 ) -> sqlite3.Connection:
@@ -31,7 +42,7 @@ def open_file(
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         conn = sqlite3.connect(
-            path.absolute(), timeout=30, isolation_level=None, check_same_thread=False
+            path.absolute(), timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False
         )
         try:
             for pragma in pragmas:
@@ -42,6 +53,8 @@ def open_file(
             raise
     except (OSError, sqlite3.Error) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+            reason = f"it has been locked for {LOCK_SECONDS} s by {locked_by(path)}"
         message = (
             f"{name} cannot be used: {reason}. Correct that, or set GATEWAY_DATABASE to {remedy}"
         )

@@ -1,11 +1,19 @@
 """The tables. Their constraints and triggers forbid overspending and changes to the ledger, so that
 no mistake in the code above can cause them."""
 
+import os
 import sqlite3
+from contextlib import closing, suppress
 from pathlib import Path
 
 from durable_agent_team.gateway.stores import effect_schema, tool_charge_schema
-from durable_agent_team.gateway.stores.sqlite_file import Schema, open_file
+from durable_agent_team.gateway.stores.sqlite_file import (
+    LOCK_SECONDS,
+    Schema,
+    SchemaError,
+    is_damage,
+    open_file,
+)
 
 VERSION = 8
 PRAGMAS = (
@@ -216,11 +224,21 @@ MIGRATIONS = {
 }
 """The statements that lead from each version to the next one."""
 
+COUNTS = "SELECT (SELECT count(*) FROM ledger), (SELECT coalesce(sum(charges), 0) FROM accounts)"
+"""Of the same thing, in two places."""
+
 APPEND_ONLY = ("ledger", "budget_changes", "transfers", "interruptions")
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Opens the ledger's file. Raises SchemaError."""
+    """Opens the ledger's file. Raises SchemaError; also where it is damaged, if its log was left:
+    somebody may have put a backup beside the log of the file before."""
+    if _size(f"{path.resolve()}-wal"):
+        damage = None
+        with suppress(sqlite3.Error):  # `open_file` reports it
+            damage = find_damage(path)
+        if damage:
+            raise SchemaError(f"GATEWAY_DATABASE cannot be used: {damage}")
     return open_file(
         path,
         f"GATEWAY_DATABASE {path}",
@@ -228,6 +246,41 @@ def connect(path: Path) -> sqlite3.Connection:
         PRAGMAS,
         Schema(VERSION, _statements(), MIGRATIONS),
     )
+
+
+def find_damage(path: Path) -> str | None:
+    """What is wrong with the ledger's file, as it is on disk, and what to do; None if nothing is.
+    Changes nothing, and takes two seconds for a million lines. Raises sqlite3.Error."""
+    try:
+        # Another connection has parts of the file in memory; one that can write would merge the
+        # log into the file when it is closed.
+        address = f"{path.resolve().as_uri()}?mode=ro"
+        with closing(
+            sqlite3.connect(address, uri=True, timeout=LOCK_SECONDS, isolation_level=None)
+        ) as conn:
+            conn.execute("BEGIN")
+            [found] = conn.execute("PRAGMA quick_check(1)").fetchone()
+            if found == "ok" and conn.execute("PRAGMA user_version").fetchone()[0]:
+                lines, charges = conn.execute(COUNTS).fetchone()
+                if lines != charges:
+                    found = f"its ledger has {lines} lines, and its accounts {charges} charges"
+    except sqlite3.Error as error:
+        if not is_damage(error):
+            raise
+        found = str(error)
+    if found == "ok":
+        return None
+    return (
+        f"{path} is damaged, or another file was copied over it or put beside its -wal file"
+        f" ({found}). Stop all of its gateways, and restore a backup as docs/operating.md says"
+    )
+
+
+def _size(name: str) -> int:
+    try:
+        return os.stat(name).st_size
+    except OSError:
+        return 0
 
 
 def _statements() -> list[str]:

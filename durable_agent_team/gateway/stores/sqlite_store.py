@@ -11,7 +11,7 @@ from durable_agent_team.gateway.stores.process_lock import ProcessLock
 from durable_agent_team.gateway.stores.scope_records import EndedRequest, ScopeState
 from durable_agent_team.gateway.stores.sqlite_calls import Now
 from durable_agent_team.gateway.stores.sqlite_effects import SqliteEffects
-from durable_agent_team.gateway.stores.sqlite_schema import connect
+from durable_agent_team.gateway.stores.sqlite_schema import connect, find_damage
 from durable_agent_team.gateway.stores.sqlite_tool_charges import SqliteToolCharges
 from durable_agent_team.gateway.stores.sqlite_writer import Writer
 from durable_agent_team.gateway.stores.store import (
@@ -39,7 +39,7 @@ class SqliteStore:
             conn.close()
             raise
         self._lease_seconds = lease_seconds
-        self._writer = Writer(conn, OpenFiles(path))
+        self._writer = Writer(conn, OpenFiles(path), find_damage)
         self._effects = SqliteEffects(self._writer)
         self._tool_charges = SqliteToolCharges(self._writer)
 

@@ -15,9 +15,12 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
+from durable_agent_team.gateway.stores.lock_holder import locked_by
 from durable_agent_team.gateway.stores.open_files import OpenFiles
+from durable_agent_team.gateway.stores.sqlite_file import is_damage
 from durable_agent_team.gateway.stores.store import StoreError
 
 T = TypeVar("T")
@@ -29,21 +32,37 @@ MISTAKES = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT)
 STUCK_SECONDS = 5
 """How long a transaction can take before `/healthz` says so. Another program can hold a lock of the
 database for longer, and a request fails only after the 30 seconds that SQLite waits for it."""
+PROBE_SECONDS = 1
+"""How long `/healthz` waits for a write: the caller's own limit is often a few seconds."""
 
 
 class Writer:
     """`await run(operation)` returns its result once the transaction is on disk; with
     `durable=False`, once it would survive the death of this process."""
 
-    def __init__(self, conn: sqlite3.Connection, files: OpenFiles) -> None:
+    def __init__(
+        self,
+        conn: sqlite3.Connection,
+        files: OpenFiles,
+        find_damage: Callable[[Path], str | None] | None = None,
+    ) -> None:
+        """`find_damage` reads the whole file where it may be damaged, and nothing is written then;
+        without it, each operation finds out for itself."""
         self._conn = conn
         self._files = files
+        self._find_damage = find_damage
+        self._is_suspect = False
+        self._content = files.content()
+        self._first_data_version = self._data_version()
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[Queued | None] = queue.SimpleQueue()
         self._closed = False
-        self._failed = False
-        self._began: float | None = None
-        """When the transaction in progress began, by `time.monotonic`."""
+        self._failure: str | None = None
+        """The last one, until `not_ready` has found that it is over."""
+        self._is_writing = False
+        self._locked_since: float | None = None
+        """When the transaction in progress began, or an earlier one that found the database locked
+        if none has been made since; by `time.monotonic`."""
         self._durable = True  # `connect` sets synchronous = FULL
         self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
         self._thread.start()
@@ -59,20 +78,29 @@ class Writer:
         """Why nothing can be written, or None. After a failure it tries to write again."""
         if problem := self._files.problem():
             return problem
-        began = self._began
-        if began is not None and (seconds := time.monotonic() - began) >= STUCK_SECONDS:
-            return (
-                f"the database cannot be written: it has been locked for {seconds:.0f} s by another"
-                " program, or its disk does not answer"
-            )
-        if not self._failed:
+        if self._is_writing and self._seconds_locked() >= STUCK_SECONDS:
+            return self._locked()
+        if (failure := self._failure) is None:
             return None
         try:
-            await self.run(_write_nothing)
+            async with asyncio.timeout(PROBE_SECONDS):
+                await self.run(_write_nothing)
+        except TimeoutError:
+            return failure
         except StoreError as error:
             return str(error)
-        self._failed = False
+        self._failure = None
         return None
+
+    def _seconds_locked(self) -> float:
+        since = self._locked_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    def _locked(self) -> str:
+        return (
+            f"the database cannot be written: it has been locked for {self._seconds_locked():.0f} s"
+            f" by {locked_by(self._files.path)}"
+        )
 
     async def close(self) -> None:
         """Commits what is queued, then closes the connection."""
@@ -101,9 +129,13 @@ class Writer:
 
     def _commit(self, batch: list[Queued]) -> None:
         results: list[tuple[asyncio.Future[Any], Any, BaseException | None]] = []
-        self._began = time.monotonic()
+        self._is_writing = True
+        is_locked = False
         try:
             self._check_files()
+            self._check_content()
+            if self._locked_since is None:
+                self._locked_since = time.monotonic()
             self._set_durability(any(durable for _, _, durable in batch))
             self._conn.execute("BEGIN IMMEDIATE")
             if len(batch) == 1:
@@ -122,17 +154,48 @@ class Writer:
             with suppress(sqlite3.Error):  # if it fails, the next commit fails and reports it
                 if self._conn.in_transaction:
                     self._conn.execute("ROLLBACK")
-            self._failed = True
+            is_locked = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+            self._is_suspect |= is_damage(error)
             failure = StoreError(f"the database cannot be written: {error}")
             if isinstance(error, StoreError):
                 failure = error
+            elif is_locked:
+                failure = StoreError(self._locked())
+            self._failure = str(failure)
             results = [(future, None, failure) for _, future, _ in batch]
-        self._began = None
+        self._is_writing = False
+        self._content = max(self._content, self._files.content())  # by size, which only grows
+        if not is_locked:
+            self._locked_since = None
         self._loop.call_soon_threadsafe(_resolve, results)
 
     def _check_files(self) -> None:
         if problem := self._files.problem():
             raise StoreError(problem)
+
+    def _check_content(self) -> None:
+        """SQLite would mix another file that is copied over this one with what it has in memory and
+        in the log, and go on; and a call could begin whose charge cannot be written."""
+        if self._find_damage is None:
+            return
+        self._is_suspect = self._is_suspect or self._was_overwritten()
+        if self._is_suspect:
+            if damage := self._find_damage(self._files.path):
+                raise StoreError(f"the database cannot be written: {damage}")
+            self._is_suspect = False
+            self._content = self._files.content()
+
+    def _was_overwritten(self) -> bool:
+        """A gateway never makes the file smaller. That it was written at all says something only
+        while no other gateway has used it."""
+        size, written_at = self._files.content()
+        if (size, written_at) == self._content:
+            return False
+        return size < self._content[0] or self._data_version() == self._first_data_version
+
+    def _data_version(self) -> int:
+        """Another number after each commit of another connection."""
+        return int(self._conn.execute("PRAGMA data_version").fetchone()[0])
 
     def _set_durability(self, durable: bool) -> None:
         """Chooses whether the commit waits for an fsync. In WAL mode, a commit under FULL also
@@ -183,8 +246,9 @@ class Writer:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
         if code & 0xFF in MISTAKES:
             return error
-        self._failed = True
-        return StoreError(f"the database cannot be written: {error}")
+        self._is_suspect |= is_damage(error)
+        self._failure = f"the database cannot be written: {error}"
+        return StoreError(self._failure)
 
 
 def _write_nothing(conn: sqlite3.Connection) -> None:
