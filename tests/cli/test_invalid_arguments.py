@@ -3,6 +3,7 @@
 import inspect
 import logging
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -91,7 +92,7 @@ def starter(command: str, **environment: str) -> subprocess.CompletedProcess[str
     """Through a shell, for what only a shell can do."""
     kept = {"PATH": os.environ["PATH"], "TEMPORAL_ADDRESS": NO_SERVICE, **environment}
     return subprocess.run(
-        ["bash", "-c", f"{sys.executable} starter.py {command}"], cwd=ROOT, env=kept,
+        ["bash", "-c", f"{shlex.quote(sys.executable)} starter.py {command}"], cwd=ROOT, env=kept,
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 

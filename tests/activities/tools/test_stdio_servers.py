@@ -273,9 +273,9 @@ async def test_20_mb_in_one_line_take_neither_time_nor_memory() -> None:
     """The transport of the package takes 49 s for it."""
     async with calling(hostile()) as call:
         await call("echo")
-        before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+        before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.thread_time()
         large = await call("big", 20_000_000, 60)
-        seconds = time.perf_counter() - began
+        seconds = time.thread_time() - began
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
         assert large.is_error
         assert "20000077 bytes" in large.text
