@@ -129,10 +129,10 @@ def test_a_character_that_cannot_be_encoded_is_escaped() -> None:
 
 @pytest.mark.parametrize("after", [0.05, 0.1, 0.2, 0.4])
 def test_a_ctrl_c_at_any_moment_is_quiet(after: float) -> None:
-    """However early, once Python itself has started."""
+    """However early, once Python itself has started, and loaded what starts a script."""
     process = subprocess.Popen(
         [sys.executable, "-c", f"""
-import os, runpy, signal, sys, threading
+import os, pkgutil, runpy, signal, sys, threading
 signal.signal(signal.SIGINT, signal.default_int_handler)
 threading.Timer({after}, os.kill, (os.getpid(), signal.SIGINT)).start()
 sys.argv = ["starter.py", "watch", "brief"]
