@@ -13,7 +13,8 @@ parts of a run together. Below them, each package importing only those after it:
 
 The modules next to this file that the packages use: `policies.py` (every timeout and retry),
 `activity_executor.py` (the only way to a counted activity), `command_turns.py`,
-`activity_errors.py`, `task_exceptions.py` and `agent_spans.py`.
+`activity_errors.py`, `task_exceptions.py`, `timed_wait.py` (every wait with a timeout) and
+`agent_spans.py`.
 
 Workflow code imports `durable_agent_team.contracts` and `.rules`, and nothing else of the project.
 No clock but `workflow.now()`, no randomness but `workflow.uuid4()`, no module-level state: runs

@@ -6,6 +6,7 @@ everything over, and takes up the calls that are in flight (docs/adr/030).
 
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from typing import Final
 
 from temporalio import workflow
@@ -16,6 +17,7 @@ from durable_agent_team.contracts.run_snapshot import RunSnapshot
 from workflows.start_memo import start_memo
 from workflows.state.progress import Progress
 from workflows.state.snapshot import UnreadableSnapshot, progress_of, snapshot_of
+from workflows.timed_wait import wait_condition
 
 MAX_EVENTS: Final = 2_000
 """Events of one execution, which replays in less than a second."""
@@ -100,9 +102,9 @@ class Continuation:
         """Waits until it is ready, or not due any more."""
         if self._progress.calls_in_flight > MANY and workflow.patched(DRAINS):
             with suppress(TimeoutError):
-                await workflow.wait_condition(
+                await wait_condition(
                     lambda: not self._progress.has_calls_in_flight or not self.is_due,
-                    timeout=DRAIN_SECONDS,
+                    timeout=timedelta(seconds=DRAIN_SECONDS),
                     timeout_summary="before it continues as new",
                 )
         await workflow.wait_condition(lambda: self.is_ready or not self.is_due)

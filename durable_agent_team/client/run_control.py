@@ -374,14 +374,18 @@ class RunControl:
         await within(CALL_TIMEOUT, self._handle.signal("adjust", payload, rpc_timeout=CALL_TIMEOUT))
         for _ in range(SIGNAL_LOOKS):
             await asyncio.sleep(SIGNAL_PAUSE)
-            new = [each for each in await self._refusals() if each not in before]
+            try:
+                new = [each for each in await self._refusals() if each not in before]
+            except (RPCError, TimeoutError):
+                break  # it was sent: an error would have it sent again
             if new:
                 return UpdateRefused(new[-1].problem)
         return SentAsSignal(self.id, what)
 
     async def _refusals(self) -> tuple[Refusal, ...]:
-        asking = self._handle.query("state", result_type=RunState, rpc_timeout=ANSWER_TIMEOUT)
-        now: RunState = await within(ANSWER_TIMEOUT, asking)
+        now: RunState = await self._patiently(
+            lambda timeout: self._handle.query("state", result_type=RunState, rpc_timeout=timeout)
+        )
         return now.refusals
 
     async def _probe(self) -> None:

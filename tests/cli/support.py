@@ -17,7 +17,7 @@ from temporalio.worker import Worker
 
 from durable_agent_team.contracts.names import TASK_QUEUE
 from tests.support.fakes import FakeWorld
-from tests.support.sandbox import strict_runner
+from tests.support.sandbox import patient, strict_runner
 from tests.support.warm import warm_starter
 from workflows.orchestrator import Orchestrator
 
@@ -122,13 +122,15 @@ def _default_interrupt() -> None:
 @asynccontextmanager
 async def serving(client: Client, world: FakeWorld) -> AsyncIterator[Worker]:
     """A worker on the public task queue, with the strict sandbox."""
-    async with Worker(
-        client,
-        task_queue=TASK_QUEUE,
-        workflows=[Orchestrator],
-        activities=world.activities,
-        workflow_runner=strict_runner(),
-        sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
+    async with patient(
+        Worker(
+            client,
+            task_queue=TASK_QUEUE,
+            workflows=[Orchestrator],
+            activities=world.activities,
+            workflow_runner=strict_runner(),
+            sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
+        )
     ) as worker:
         yield worker
 

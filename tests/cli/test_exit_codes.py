@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import shlex
 import subprocess
 import sys
 from functools import cache
@@ -35,7 +36,8 @@ def test_the_commands_are_the_documented_ones() -> None:
 def help_of(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*warm_starter(), *command, "--help"],
-        cwd=ROOT, capture_output=True, text=True, timeout=30, check=False,
+        cwd=ROOT, env={**os.environ, "COLUMNS": "80"}, capture_output=True, text=True, timeout=60,
+        check=False,
     )  # fmt: skip
 
 
@@ -64,7 +66,7 @@ def test_wrong_usage_ends_with_2_and_refers_to_help(wrong: list[str]) -> None:
 
 def test_a_closed_pipe_is_not_an_error() -> None:
     ended = subprocess.run(
-        f"{sys.executable} starter.py --help | true; echo ${{PIPESTATUS[0]}}",
+        f"{shlex.quote(sys.executable)} starter.py --help | true; echo ${{PIPESTATUS[0]}}",
         cwd=ROOT, capture_output=True, text=True, timeout=30, check=False, shell=True,
         executable="/bin/bash",
     )  # fmt: skip

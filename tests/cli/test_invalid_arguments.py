@@ -3,6 +3,7 @@
 import inspect
 import logging
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -91,7 +92,7 @@ def starter(command: str, **environment: str) -> subprocess.CompletedProcess[str
     """Through a shell, for what only a shell can do."""
     kept = {"PATH": os.environ["PATH"], "TEMPORAL_ADDRESS": NO_SERVICE, **environment}
     return subprocess.run(
-        ["bash", "-c", f"{sys.executable} starter.py {command}"], cwd=ROOT, env=kept,
+        ["bash", "-c", f"{shlex.quote(sys.executable)} starter.py {command}"], cwd=ROOT, env=kept,
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
@@ -128,10 +129,10 @@ def test_a_character_that_cannot_be_encoded_is_escaped() -> None:
 
 @pytest.mark.parametrize("after", [0.05, 0.1, 0.2, 0.4])
 def test_a_ctrl_c_at_any_moment_is_quiet(after: float) -> None:
-    """However early, once Python itself has started."""
+    """However early, once Python itself has started, and loaded what starts a script."""
     process = subprocess.Popen(
         [sys.executable, "-c", f"""
-import os, runpy, signal, sys, threading
+import os, pkgutil, runpy, signal, sys, threading
 signal.signal(signal.SIGINT, signal.default_int_handler)
 threading.Timer({after}, os.kill, (os.getpid(), signal.SIGINT)).start()
 sys.argv = ["starter.py", "watch", "brief"]

@@ -31,7 +31,7 @@ async def test_the_command_can_be_pasted_and_starts_the_run(
     assert "\n" not in command
     pasted = await asyncio.to_thread(
         subprocess.run,
-        ["bash", "-c", command.replace("temporal", temporal_cli(), 1)],
+        ["bash", "-c", command.replace("temporal", shlex.quote(temporal_cli()), 1)],
         capture_output=True,
         text=True,
         timeout=60,

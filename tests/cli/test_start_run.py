@@ -110,7 +110,7 @@ async def test_ctrl_c_stops_following_and_not_the_run(starter: Starter, world: F
     process.send_signal(signal.SIGINT)
     ended = await starter.end(process)
     assert ended.code == 130
-    assert f"starter.py watch {run}" in ended.err
+    assert f"starter.py watch {run}" in ended.err.replace("'", "")
     assert "Traceback" not in ended.err
     gate.set()
     again = await starter("watch", run)

@@ -14,7 +14,7 @@ from durable_agent_team.client.exceptions import SentAsSignal, UpdateRefused
 from durable_agent_team.client.run_control import RunControl
 from durable_agent_team.contracts.accounts import Capabilities, SetBudget
 from durable_agent_team.contracts.ledger import Ledger
-from durable_agent_team.contracts.run import RunStatus
+from durable_agent_team.contracts.run import Refusal, RunStatus
 from tests.support.fakes import FakeWorld
 from tests.support.temporal import server
 from tests.workflows.runs import CHAIN, Gate, spend, started, state, team, until
@@ -68,6 +68,28 @@ async def test_commands_go_as_a_signal_and_say_so(few_updates: Client) -> None:
             await control.adjust_budget("nobody", 2)  # type: ignore[arg-type]
         gate.open.set()
         assert (await handle.result()).status is RunStatus.COMPLETED
+
+
+async def test_a_signal_that_was_sent_is_reported_as_sent_whatever_happens_then(
+    few_updates: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate("a")
+    async with started(few_updates, CannotContinue(gate), {"team": team(tasks=CHAIN)}) as handle:
+        await gate.reached.wait()
+        control = RunControl(few_updates, handle.id)
+        await control.adjust_run(max_parallel=2)
+        reads = iter([control._refusals])
+
+        async def before_it_alone() -> tuple[Refusal, ...]:
+            for read in reads:
+                return await read()
+            raise TimeoutError
+
+        monkeypatch.setattr(control, "_refusals", before_it_alone)
+        with pytest.raises(SentAsSignal, match="the new budget"):
+            await control.adjust_budget("research", 2)  # type: ignore[arg-type]
+        gate.open.set()
+        await handle.result()
 
 
 async def test_an_approval_goes_as_a_signal(few_updates: Client) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -50,7 +51,7 @@ async def test_our_gateway_passes_every_check(tmp_path: Path) -> None:
     assert status == 0
     assert "python -m durable_agent_team.gateway" in words
     lines = (tmp_path / "gateway.env").read_text().splitlines()
-    start = f"{sys.executable} -m durable_agent_team.gateway"
+    start = shlex.join((sys.executable, "-m", "durable_agent_team.gateway"))
     status, output, errors = await conformance(
         *(url, *ports, *ADMIN, "--json", "--start", start),
         environment=dict(line.split("=", 1) for line in lines),
@@ -65,7 +66,7 @@ async def test_our_gateway_passes_every_check(tmp_path: Path) -> None:
 async def test_a_bad_gateway_fails_what_it_does_badly() -> None:
     port, upstream = lasting_ports(2)
     script = Path(__file__).with_name("bad_gateway.py")
-    start = f"{sys.executable} {script} {port} http://127.0.0.1:{upstream}/v1"
+    start = shlex.join((sys.executable, str(script), str(port), f"http://127.0.0.1:{upstream}/v1"))
     status, output, errors = await conformance(
         *(f"http://127.0.0.1:{port}", "--upstream-port", str(upstream), *ADMIN),
         *("--json", "--settle", "0.2", "--start", start),

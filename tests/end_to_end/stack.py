@@ -62,7 +62,7 @@ class Desk:
         self.folder = folder
         self.info = info
 
-    def command(self, *command: str, code: int = 0, timeout: float = 150) -> str:
+    def command(self, *command: str, code: int = 0, timeout: float = 300) -> str:
         """Runs a command in the project's folder; answers with its standard output."""
         done = subprocess.run(
             command,

@@ -20,6 +20,8 @@ from tests.end_to_end.stack import DEMO, ROOT, Desk
 
 TEAMS = ROOT / "teams"
 
+pytestmark = pytest.mark.timeout(600)  # a busy machine with a real model, and several commands
+
 
 @pytest.fixture(scope="module")
 def demo(desk: Desk) -> str:

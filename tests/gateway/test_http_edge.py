@@ -5,8 +5,10 @@ import contextlib
 import gzip
 import json
 import logging
+import os
 import time
 import zlib
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -118,16 +120,21 @@ async def test_healthz_answers_at_once_while_bombs_arrive() -> None:
     ):
         api = Api(gateway.url, http)
         await api.send("GET", "/healthz")
+        assert gateway.process is not None
+        before = cpu_seconds(gateway.process.pid)
         attack = [asyncio.create_task(raw.exchange(gateway.url, sent, 60)) for _ in range(4)]
-        slowest = 0.0
         for _ in range(20):
-            started = time.perf_counter()
             assert (await api.send("GET", "/healthz")).status == 200
-            slowest = max(slowest, time.perf_counter() - started)
             await asyncio.sleep(0.05)
         for reply in await asyncio.gather(*attack, return_exceptions=True):
             assert isinstance(reply, ConnectionError) or b" 401 " in reply  # type: ignore[operator]
-        assert slowest < 1
+        assert cpu_seconds(gateway.process.pid) - before < 1, "none was unpacked"
+
+
+def cpu_seconds(pid: int) -> float:
+    """Of all its threads, so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def half_sent(url: str, sent: bytes, drip: bytes = b"") -> float:

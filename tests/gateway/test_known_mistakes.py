@@ -182,7 +182,9 @@ async def test_another_gateway_on_the_database_refuses_the_model_soon(
     async with world(Rule(usage=used)) as w, world(database=w.gateway.database) as other:
         agent = await w.api.open()
         await agent.chat()
-        await asyncio.sleep(0.5)
+        async with asyncio.timeout(30):
+            while "refused" not in (await other.api.send("GET", "/v1/models")).text:
+                await asyncio.sleep(0.02)
         agent.api = other.api
         assert (await agent.chat()).error["code"] == "model_refused"
         assert other.upstream.count == 0

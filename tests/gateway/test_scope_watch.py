@@ -21,7 +21,8 @@ def watched(agent: Agent, query: str, scope: str = "s") -> Awaitable[Reply]:
     return agent.api.send("GET", f"/v1/scopes/{scope}?{query}", key=agent.key)
 
 
-async def test_it_answers_as_soon_as_the_scope_is_charged() -> None:
+async def test_it_answers_as_soon_as_the_scope_is_charged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scope_watch, "OTHERS_SECONDS", 60)  # the database is not what tells it
     async with world(Rule(usage=USED)) as w:
         agent = await w.api.open()
         waiting = asyncio.ensure_future(watched(agent, "spent_usd=0&wait_seconds=30"))
@@ -31,7 +32,7 @@ async def test_it_answers_as_soon_as_the_scope_is_charged() -> None:
         await call(agent)
         charged = time.monotonic()
         found = (await waiting).json
-        assert time.monotonic() - charged < 1, "and not when the database is read the next time"
+        assert time.monotonic() - charged < 15, "and not after `wait_seconds`"
         assert found["spent_usd"] > 0
         assert found["calls"]["charged"] == 1
         again = f"spent_usd={found['spent_usd']}&wait_seconds=0.2"
@@ -39,7 +40,7 @@ async def test_it_answers_as_soon_as_the_scope_is_charged() -> None:
         assert (await other).json["spent_usd"] == 0, "another scope was charged"
         at_once = time.monotonic()
         await watched(agent, "spent_usd=0&wait_seconds=30")
-        assert time.monotonic() - at_once < 5, "it has cost something already"
+        assert time.monotonic() - at_once < 15, "it has cost something already"
         assert not w.gateway.server.gateway.calls.scope_watch._waiting
 
 

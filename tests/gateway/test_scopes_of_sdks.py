@@ -41,7 +41,7 @@ async def start(program: str, agent: Agent, attempt: int) -> asyncio.subprocess.
 
 
 async def until_called(upstream: ScriptedUpstream, count: int) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):  # a client takes seconds to load its SDK
         while upstream.count < count:
             await asyncio.sleep(0.02)
 

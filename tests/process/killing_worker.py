@@ -22,7 +22,7 @@ from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.payloads.converter import DATA_CONVERTER
 from durable_agent_team.process.stuck_process import ended_when_stuck
 from tests.support.fakes import FakeAccount, FakeWorld
-from tests.support.sandbox import strict_runner
+from tests.support.sandbox import patient, strict_runner
 from workflows import policies
 from workflows.orchestrator import Orchestrator
 
@@ -46,13 +46,15 @@ async def main(address: str, queue: str, given_out: Path, how: str) -> None:
     client = await Client.connect(address, data_converter=DATA_CONVERTER)
     async with (
         ended_when_stuck(5, BLOCKED_SECONDS),
-        Worker(
-            client,
-            task_queue=queue,
-            workflows=[Orchestrator],
-            activities=world.activities,
-            workflow_runner=strict_runner(),
-            sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
+        patient(
+            Worker(
+                client,
+                task_queue=queue,
+                workflows=[Orchestrator],
+                activities=world.activities,
+                workflow_runner=strict_runner(),
+                sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
+            )
         ),
     ):
         await asyncio.Event().wait()

@@ -14,7 +14,7 @@ from durable_agent_team.process.project_root import PROJECT_ROOT
 
 SLOW_PYTHON = """#!/bin/sh
 case "$*" in
-*venv*--clear*) exec {python} -c 'import os, time; open("pid", "w").write(str(os.getpid()));
+*venv*--clear*) exec "{python}" -c 'import os, time; open("pid", "w").write(str(os.getpid()));
 time.sleep(60)';;
 *print*) echo 3.11;;
 esac

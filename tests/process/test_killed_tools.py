@@ -3,6 +3,7 @@ was sent can be told from what was not, and nothing of the tool's server runs on
 
 import asyncio
 import json
+import shlex
 import signal
 import sys
 import uuid
@@ -25,6 +26,7 @@ from durable_agent_team.contracts.tool_kinds import CommandServer, ServerTools
 from tests.activities.programs.support import gone
 from tests.activities.tools.support import HOSTILE, fact
 from tests.process.test_worker import worker_process
+from tests.support.sandbox import patient
 from tests.support.temporal import server
 
 MINUTES = timedelta(minutes=5)
@@ -69,7 +71,8 @@ async def started(client: Client, queue: str, kind: Any, given: Any) -> Any:
 
 def acting(folder: Path, name: str, seconds: float) -> CommandServer:
     """A server below a shell, as `npx` has it, whose effect is a line in a file."""
-    script = f"HOSTILE_SECONDS={seconds} {sys.executable} -I -S {HOSTILE}; true {name}"
+    command = shlex.join((sys.executable, "-I", "-S", str(HOSTILE)))
+    script = f"HOSTILE_SECONDS={seconds} {command}; true {name}"
     return CommandServer(command=("sh", "-c", script))
 
 
@@ -77,11 +80,13 @@ async def test_after_a_sigkill_what_was_sent_is_told_from_what_was_not(tmp_path:
     async with server() as temporal:
         client, queue = temporal.client, f"tools-{uuid.uuid4()}"
         address = client.service_client.config.target_host
-        async with Worker(
-            client,
-            task_queue=queue,
-            workflows=[ListsTools, CallsOnce],
-            workflow_runner=UnsandboxedWorkflowRunner(),
+        async with patient(
+            Worker(
+                client,
+                task_queue=queue,
+                workflows=[ListsTools, CallsOnce],
+                workflow_runner=UnsandboxedWorkflowRunner(),
+            )
         ):
             async with worker_process(tmp_path, TEMPORAL_ADDRESS=address) as ours:
                 quick = acting(tmp_path, "quick", 0)

@@ -1,5 +1,6 @@
 """A process that may open only a few files, or has no memory, says so, without a trace."""
 
+import shlex
 import subprocess
 import sys
 
@@ -47,7 +48,7 @@ def test_a_command_runs_with_the_least_memory() -> None:
 
 def starved(limit: str, program: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["bash", "-c", f"{limit}; exec {sys.executable} {program}"],
+        ["bash", "-c", f"{limit}; exec {shlex.quote(sys.executable)} {program}"],
         env={"TEMPORAL_ADDRESS": "127.0.0.1:9", "ATXP_LLM_URL": "http://127.0.0.1:9/v1"},
         cwd=PROJECT_ROOT,
         capture_output=True,

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
-from temporalio.worker import WorkflowRunner
+from temporalio.worker import Worker, WorkflowRunner
 
 from durable_agent_team.process.settings import ClientSettings
+from durable_agent_team.worker_sdk.deadlock_timeout import allow_slow_tasks
 from durable_agent_team.worker_sdk.patched_worker import PatchedRunner, sandboxed_runner
-from durable_agent_team.worker_sdk.patches import WAITING_QUERIES
+from durable_agent_team.worker_sdk.patches import DEADLOCK_TIMEOUT, WAITING_QUERIES
 from worker import PASSED_THROUGH
 
 
@@ -23,6 +24,14 @@ def strict_runner() -> WorkflowRunner:
     runner = sandboxed_runner(PASSED_THROUGH, patches)
     # Tests look at runs by queries all the time. The other patches need a worker to attach to.
     return PatchedRunner(runner, patches & {WAITING_QUERIES.name}).runner
+
+
+def patient(worker: Worker) -> Worker:
+    """With the worker's own time for a workflow task: the SDK's two seconds are too short on a busy
+    machine."""
+    if DEADLOCK_TIMEOUT.name in ClientSettings().sdk_patches:
+        allow_slow_tasks(worker)
+    return worker
 
 
 @contextmanager

@@ -33,7 +33,7 @@ from durable_agent_team.contracts.names import (
     HISTORY_FORMAT,
 )
 from durable_agent_team.payloads.converter import DATA_CONVERTER
-from tests.support.sandbox import strict_runner
+from tests.support.sandbox import patient, strict_runner
 from workflows.orchestrator import Orchestrator
 
 ATTRIBUTES: list[SearchAttributeKey[Any]] = [
@@ -161,12 +161,14 @@ async def running_worker(
 ) -> AsyncIterator[str]:
     """A worker with the strict sandbox on a task queue of its own; gives the queue's name."""
     queue = f"orchestrator-{uuid.uuid4()}"
-    async with Worker(
-        client,
-        task_queue=queue,
-        workflows=[Orchestrator],
-        activities=list(activities),
-        workflow_runner=runner or strict_runner(),
+    async with patient(
+        Worker(
+            client,
+            task_queue=queue,
+            workflows=[Orchestrator],
+            activities=list(activities),
+            workflow_runner=runner or strict_runner(),
+        )
     ):
         yield queue
 

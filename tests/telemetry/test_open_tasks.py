@@ -23,7 +23,7 @@ from durable_agent_team.worker_sdk import idle_eviction
 from tests.process.test_worker import SETTINGS
 from tests.support.fakes import FakeWorld, exhausted
 from tests.support.run_reports import report_of
-from tests.support.sandbox import strict_runner
+from tests.support.sandbox import patient, strict_runner
 from tests.support.temporal import server
 from tests.workflows.runs import start_on, team
 from worker import build_worker
@@ -62,14 +62,16 @@ class PoorWorld(FakeWorld):
 @asynccontextmanager
 async def worker(client: Client, world: FakeWorld, cached: int) -> AsyncIterator[str]:
     queue = f"tasks-{uuid.uuid4()}"
-    async with Worker(
-        client,
-        task_queue=queue,
-        workflows=[Orchestrator],
-        activities=world.activities,
-        workflow_runner=strict_runner(),
-        max_cached_workflows=cached,
-        interceptors=[TeamLabel(OPEN_TASKS.forget)],
+    async with patient(
+        Worker(
+            client,
+            task_queue=queue,
+            workflows=[Orchestrator],
+            activities=world.activities,
+            workflow_runner=strict_runner(),
+            max_cached_workflows=cached,
+            interceptors=[TeamLabel(OPEN_TASKS.forget)],
+        )
     ):
         yield queue
 

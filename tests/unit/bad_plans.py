@@ -6,6 +6,7 @@ The team: `lawyer` reads licences/GPL-2.txt, `writer` reads nothing; `max_tasks`
 # ruff: noqa: E501 (the words stand as they go back)
 
 import json
+import sys
 from typing import Any
 
 GPL = "licences/GPL-2.txt"
@@ -33,6 +34,11 @@ def chain(*edges: str) -> str:
     return plan(*(task(id=each[0], depends_on=list(each[2:])) for each in edges))
 
 
+TRAILING_COMMA = (
+    "Expecting value: line 1 column 15 (char 14)"
+    if sys.version_info < (3, 13)
+    else "Illegal trailing comma before end of array: line 1 column 13 (char 12)"
+)
 BAD_PLANS: dict[str, tuple[str, list[str]]] = {
     "no JSON": (
         "I would first read the licences, and then write.",
@@ -41,8 +47,8 @@ BAD_PLANS: dict[str, tuple[str, list[str]]] = {
     "a comma after the last task": (
         '{"tasks": [1, ], "result": null}',
         [
-            "plan: it is not JSON: Expecting value: line 1 column 15 (char 14) (JSON has no comments,"
-            f" and no comma after the last item: {FORM[1:]}"
+            f"plan: it is not JSON: {TRAILING_COMMA} (JSON has no comments, and no comma after the last"
+            f" item: {FORM[1:]}"
         ],
     ),
     "a comment": (

@@ -1,6 +1,7 @@
 """A run that waits for a person leaves the worker's memory, and loses nothing by it."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from temporalio import activity
 from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
 
@@ -29,16 +31,24 @@ async def client() -> AsyncIterator[Client]:
 class IdleWorker:
     """A worker that evicts idle runs soon, and the evictions it requested."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, seconds: float = SECONDS) -> None:
         self.client = client
+        self.calls: asyncio.Event | None = None
+        """Activities end when it is set."""
         self.queue = f"resting-{uuid.uuid4()}"
         self.evicted: list[str] = []
         self._evict = Eviction()
-        self.runner = IdleEviction(UnsandboxedWorkflowRunner(), self._sent, SECONDS)
+        self.runner = IdleEviction(UnsandboxedWorkflowRunner(), self._sent, seconds)
 
     def _sent(self, run_id: str) -> None:
         self.evicted.append(run_id)
         self._evict(run_id)
+
+    @activity.defn
+    async def work(self, seconds: float) -> str:
+        if self.calls is not None:
+            await self.calls.wait()
+        return await work(seconds)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator["IdleWorker"]:
@@ -46,7 +56,7 @@ class IdleWorker:
             self.client,
             task_queue=self.queue,
             workflows=[Waits],
-            activities=[work],
+            activities=[self.work],
             workflow_runner=self.runner,
         )
         self._evict.attach(worker)
@@ -89,20 +99,24 @@ async def test_it_leaves_the_memory_and_comes_back_as_it_was(client: Client) -> 
 
 async def test_nothing_is_evicted_while_a_call_is_in_flight(client: Client) -> None:
     async with IdleWorker(client).open() as room:
-        run = await room.start(seconds=LONG)
-        await asyncio.sleep(0.8 * LONG)
+        room.calls = asyncio.Event()
+        run = await room.start()
+        await asyncio.sleep(LONG)
         assert not room.evicted
+        room.calls.set()
         await room.until_evicted(1)
         await run.terminate()
 
 
 async def test_repeated_queries_are_answered_from_memory(client: Client) -> None:
-    async with IdleWorker(client).open() as room:
+    idle = 10 * SECONDS  # more than a busy machine takes for one query
+    async with IdleWorker(client, idle).open() as room:
         run = await room.start()
         async with asyncio.timeout(20):
             while await run.query(Waits.look) != 1:
                 await asyncio.sleep(0.05)
-        for _ in range(int(LONG / 0.05)):
+        ends = time.monotonic() + 1.5 * idle
+        while time.monotonic() < ends:
             await run.query(Waits.look)
             await asyncio.sleep(0.05)
         assert not room.evicted

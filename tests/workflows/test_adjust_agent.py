@@ -15,7 +15,7 @@ from durable_agent_team.contracts.call import CallRequest, CallResult, Purpose
 from durable_agent_team.contracts.model_catalog import ModelCatalog, ModelPrice, ReadModels
 from durable_agent_team.contracts.run import RunStatus
 from tests.support.fakes import FakeWorld, exhausted
-from tests.support.sandbox import strict_runner
+from tests.support.sandbox import patient, strict_runner
 from tests.workflows.runs import (
     CHAIN,
     Gate,
@@ -55,12 +55,14 @@ def keys(world: FakeWorld, task: str) -> list[str]:
 
 
 def workflow_worker(client: Client, queue: str, world: FakeWorld) -> Worker:
-    return Worker(
-        client,
-        task_queue=queue,
-        workflows=[Orchestrator],
-        activities=world.activities,
-        workflow_runner=strict_runner(),
+    return patient(
+        Worker(
+            client,
+            task_queue=queue,
+            workflows=[Orchestrator],
+            activities=world.activities,
+            workflow_runner=strict_runner(),
+        )
     )
 
 

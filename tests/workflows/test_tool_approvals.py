@@ -22,7 +22,7 @@ from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, Tas
 from durable_agent_team.contracts.spend import LedgerAgreement
 from tests.support.fakes import FakeWorld
 from tests.support.run_reports import report_of
-from tests.support.sandbox import strict_runner
+from tests.support.sandbox import patient, strict_runner
 from tests.support.tools import ToolWorld, calls
 from tests.workflows.runs import start_on, started, team
 from tests.workflows.test_tool_effects import once, tool_team, waits
@@ -260,12 +260,14 @@ async def test_an_edit_that_cannot_be_checked_is_refused_and_the_run_goes_on(
 async def on_queue(
     client: Client, world: ToolWorld, queue: str, runner: WorkflowRunner | None = None
 ) -> AsyncIterator[None]:
-    async with Worker(
-        client,
-        task_queue=queue,
-        workflows=[Orchestrator],
-        activities=world.activities,
-        workflow_runner=runner or strict_runner(),
+    async with patient(
+        Worker(
+            client,
+            task_queue=queue,
+            workflows=[Orchestrator],
+            activities=world.activities,
+            workflow_runner=runner or strict_runner(),
+        )
     ):
         yield
 

@@ -22,7 +22,7 @@ from durable_agent_team.contracts.spend import LedgerAgreement
 from durable_agent_team.contracts.tool_box import ToolBox
 from durable_agent_team.contracts.tool_call import ListTools, ToolOrder, ToolResult
 from tests.support.fakes import COST, exhausted
-from tests.support.sandbox import strict_runner
+from tests.support.sandbox import patient, strict_runner
 from tests.support.tools import Said, ToolWorld, box_of, calls, tool_result
 from tests.workflows.runs import (
     continuing,
@@ -440,13 +440,15 @@ async def test_a_conversation_survives_a_worker_that_keeps_nothing(client: Clien
     """Each workflow task replays the run from its history, and each turn is sent as a whole."""
     world = ToolWorld(looks(5), forgets=lambda call: True)
     queue = f"orchestrator-{uuid.uuid4()}"
-    async with Worker(
-        client,
-        task_queue=queue,
-        workflows=[Orchestrator],
-        activities=world.activities,
-        workflow_runner=strict_runner(),
-        max_cached_workflows=0,
+    async with patient(
+        Worker(
+            client,
+            task_queue=queue,
+            workflows=[Orchestrator],
+            activities=world.activities,
+            workflow_runner=strict_runner(),
+            max_cached_workflows=0,
+        )
     ):
         report = await client.execute_workflow(
             WORKFLOW,

@@ -25,6 +25,7 @@ from workflows.people.notifier import Notifier
 from workflows.state.open_approval import OpenApproval
 from workflows.state.progress import Progress
 from workflows.state.waiting_list import answering_command, run_command
+from workflows.timed_wait import wait_condition
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class Approval:
             return True
         left = None if found.until is None else time_left(found.until)
         try:
-            await workflow.wait_condition(
+            await wait_condition(
                 lambda: found.answer is not None or progress.stopping,
                 timeout=left,
                 timeout_summary=limit_summary(found.agent, subject, found.what),

@@ -19,6 +19,7 @@ from workflows.state.progress import Progress
 from workflows.state.unpaid import UnpaidUpstream
 from workflows.state.waiting_list import answering_command, budget_command, run_command
 from workflows.task_exceptions import TaskFailed, TaskSkipped
+from workflows.timed_wait import wait_condition
 
 REPEATED_BY_WORD = "limits-are-not-woken-by-money"
 """In runs from before this patch, money also wakes what ran into a limit of the gateway's own."""
@@ -84,7 +85,7 @@ class Parking:
             )
         notifying = self._notifier.parked(waiting)
         try:
-            await workflow.wait_condition(
+            await wait_condition(
                 woken.done,
                 timeout=_left(waiting, caller),
                 timeout_summary=f"{account.agent} · {subject} · parked",

@@ -10,6 +10,7 @@ from durable_agent_team.rules.retry_pauses import JITTER, outage_pause, policy_p
 from workflows.state.call_trouble import CallTrouble
 from workflows.state.outage import Outage, WaitingCall
 from workflows.state.progress import Progress
+from workflows.timed_wait import wait_condition
 
 
 class Outages:
@@ -62,9 +63,7 @@ class Outages:
         left = max(trouble.next_at - workflow.now(), timedelta(milliseconds=1))
         released = asyncio.create_task(self._release(subject, trouble))
         try:
-            await workflow.wait_condition(
-                released.done, timeout=left, timeout_summary=_summary(trouble)
-            )
+            await wait_condition(released.done, timeout=left, timeout_summary=_summary(trouble))
         except TimeoutError:
             self.wake(subject)
         except asyncio.CancelledError:
@@ -151,7 +150,7 @@ class Outages:
         waiting = next(iter(outage.waiting), None)
         summary = _summary(self._progress.troubled[waiting]) if waiting is not None else model
         try:
-            await workflow.wait_condition(
+            await wait_condition(
                 lambda: outage.is_forgotten or outage.next_time() != at,
                 timeout=timeout,
                 timeout_summary=summary,

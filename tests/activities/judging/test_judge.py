@@ -73,7 +73,7 @@ async def test_a_slow_check_is_stopped_and_the_answer_rejected(
     ticking.cancel()
     assert "could not be checked" in reason
     assert "simpler" in reason
-    assert len(ticks) > 20  # the event loop ran
+    assert len(ticks) > 5, "the event loop ran"
 
 
 async def test_the_next_answer_is_judged_after_one_was_stopped(judge: Judge) -> None:

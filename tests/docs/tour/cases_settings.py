@@ -123,7 +123,7 @@ GATEWAY = Section(
 
 STACK_PORTS = {"TEMPORAL_PORT": "0", "TEMPORAL_UI_PORT": "0", "GATEWAY_PORT": "0"}
 SOMEWHERE = {"UPSTREAM_URL": "http://127.0.0.1:9/v1"}
-FAKE = '#!/bin/sh\ncase "$*" in\n{case}\nesac\nexec {python} "$@"\n'
+FAKE = '#!/bin/sh\ncase "$*" in\n{case}\nesac\nexec "{python}" "$@"\n'
 
 STACK = Section(
     "`make up` and `make install`",

