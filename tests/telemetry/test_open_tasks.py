@@ -17,7 +17,6 @@ from durable_agent_team.contracts import names
 from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.contracts.run import RunStatus, TaskStatus
 from durable_agent_team.contracts.telemetry_labels import LABELS, TEAM, UNKNOWN
-from durable_agent_team.process import telemetry
 from durable_agent_team.process.team_interceptor import TeamLabel, team_name
 from durable_agent_team.worker_sdk import idle_eviction
 from tests.process.test_worker import SETTINGS
@@ -131,7 +130,7 @@ async def test_a_parked_run_that_rests_is_still_counted(
 ) -> None:
     monkeypatch.setattr(names, "TASK_QUEUE", f"rests-{uuid.uuid4()}")
     monkeypatch.setattr(idle_eviction, "IDLE_SECONDS", 0.3)
-    monkeypatch.setattr(telemetry, "is_enabled", lambda: True)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     world = PoorWorld()
     made = build_worker(client, SETTINGS, world.activities)
     assert made._workflow_worker is not None
