@@ -11,6 +11,7 @@ from temporalio import workflow
 
 from durable_agent_team.contracts.bounded_text import cut
 from durable_agent_team.contracts.control import Adjustment
+from durable_agent_team.contracts.tool_kinds import SECRET_KEYS
 from durable_agent_team.rules.value_limits import MESSAGE, ValueLimits, value_problem
 
 with workflow.unsafe.imports_passed_through():  # the class of which the converter makes objects
@@ -29,9 +30,6 @@ KINDS = frozenset(
     for kind in get_args(each.model_fields["kind"].annotation)
 )
 """The kinds of the signal `adjust`, named after the updates."""
-
-SECRET_KEYS = frozenset({"env", "headers"})
-"""A wrong value of these is one that should be in the worker's environment: it is not repeated."""
 
 M = TypeVar("M", bound=BaseModel)
 

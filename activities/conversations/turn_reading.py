@@ -70,7 +70,6 @@ async def spoken(
     """`message` is the model's own, `reading` what it says without its calls."""
     conversation = call.conversation
     assert conversation is not None
-    names = [each["name"] for each in definitions_of(conversation)]
     if conversation.native:
         asked = _asked_natively(message)
         answer = reading.answer
@@ -80,10 +79,12 @@ async def spoken(
             return Spoken(answer=reading.answer, problem=problem)
     if not asked:
         if conversation.must_act and reading.ending is not Ending.REFUSAL:
-            wanted = " or ".join(conversation.offered or ("one",))
-            return Spoken(answer=answer, problem=MUST_ACT.format(names=wanted))
-        if conversation.native and (mark := leaked_call(answer, names)):
-            return Spoken(answer=answer, problem=AS_TEXT.format(mark=mark))
+            names = " or ".join(conversation.offered or ("one",))
+            return Spoken(answer=answer, problem=MUST_ACT.format(names=names))
+        if conversation.native:
+            known = [each["name"] for each in definitions_of(conversation)]
+            if mark := leaked_call(answer, known):
+                return Spoken(answer=answer, problem=AS_TEXT.format(mark=mark))
         return Spoken(answer=answer)
     if conversation.offered == ():
         return Spoken(answer=answer, problem=MUST_ANSWER if is_blank(answer) else "")

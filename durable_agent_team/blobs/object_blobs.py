@@ -82,10 +82,11 @@ class ObjectBlobs:
 
 def _reason(error: Exception) -> str:
     """The status and the code of a refusal, as botocore or aiohttp have it."""
-    told = getattr(error, "response", None)
-    told = told if isinstance(told, dict) else {}
-    status = told.get("ResponseMetadata", {}).get("HTTPStatusCode", getattr(error, "status", None))
-    code = str(told.get("Error", {}).get("Code", ""))
+    response = getattr(error, "response", None)
+    response = response if isinstance(response, dict) else {}
+    metadata = response.get("ResponseMetadata", {})
+    status = metadata.get("HTTPStatusCode", getattr(error, "status", None))
+    code = str(response.get("Error", {}).get("Code", ""))
     found = [f"status {status}"] if isinstance(status, int) else []
     if CODE.fullmatch(code) and code != str(status):
         found.append(code)

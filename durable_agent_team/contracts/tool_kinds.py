@@ -24,6 +24,8 @@ MAX_TOOLS = 100
 MAX_TOOL_NAME = 200
 BuiltIn = Literal["calculate", "read_document", "search_documents", "fetch"]
 BUILT_IN: tuple[str, ...] = get_args(BuiltIn)
+SECRET_KEYS = frozenset({"env", "headers"})
+"""A wrong value of these is one that should be in the worker's environment: it is not repeated."""
 READ_DOCUMENTS = frozenset({"read_document", "search_documents"})
 """The built-in tools that read the run's documents, and name them in their definitions."""
 

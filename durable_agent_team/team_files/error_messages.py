@@ -8,6 +8,7 @@ from pydantic.fields import FieldInfo
 
 from durable_agent_team.contracts.plan import Problem
 from durable_agent_team.contracts.team import Team
+from durable_agent_team.contracts.tool_kinds import SECRET_KEYS
 from durable_agent_team.providers.url_secrets import without_url_secrets
 from durable_agent_team.rules.nearest_names import nearest
 from durable_agent_team.rules.pydantic_messages import explain_error, shown
@@ -15,7 +16,6 @@ from durable_agent_team.team_files.union_branches import PROGRAMS, Branch, branc
 from durable_agent_team.team_files.union_messages import NO_KIND, special_words
 
 MAX_KEY = 100
-SECRET_KEYS = frozenset({"env", "headers"})
 _AS_YAML = {
     "tuple_type": "write a list, such as [first, second]",
     "dict_type": "write `key: value`, each on a line below it",
@@ -74,8 +74,7 @@ def _problem(
         remedy = f"add `{path[-1]}:`"
     elif kind != "string_unicode" and path and path[-1] == "output":
         what, remedy = "this is not an output", "use `text`, `findings`, or a JSON Schema"
-    # The path of a webhook is often its key, and a value of `env` or `headers` is one that should
-    # be in the worker's environment.
+    # The path of a webhook is often its key.
     is_hook = path == ("notify_url",) and "://" in str(line["input"])
     is_value = line["input"] not in path[-1:]  # and not the name
     is_secret = is_hook or (is_value and not SECRET_KEYS.isdisjoint(path[2:]))

@@ -29,8 +29,8 @@ SECRETS = frozenset(
 )
 """This project's own: whoever has one of them can spend the money of every agent."""
 NOT_FOR_AGENTS = "no agent or tool is given this key: it could spend the money of every agent"
-NO_URL = "this is not the address of a web server"
-NUL = "an argument contains a NUL character, which no program can be given"
+NO_URL = ("this is not the address of a web server", "correct its host or its port")
+NUL = ("an argument contains a NUL character, which no program can be given", "leave it out")
 OURS = ("AGENT_", "GATEWAY_", "UPSTREAM_")
 """What the project's own variables begin with: the worker sets the first ones itself."""
 
@@ -82,7 +82,7 @@ def program_problems(team: Team) -> Iterator[tuple[Where, Problem]]:
 def _problems(run: Run) -> Iterator[tuple[str, str, str, str]]:
     if isinstance(run, RemoteRun):
         if not is_web_address(run.a2a):
-            yield "a2a", without_url_secrets(run.a2a)[:300], NO_URL, "correct its host or its port"
+            yield "a2a", without_url_secrets(run.a2a)[:300], *NO_URL
         for reference in run.headers.values():
             yield from _variable_problems("", reference.rpartition("$")[2], "headers")
         return
@@ -99,7 +99,7 @@ def _problems(run: Run) -> Iterator[tuple[str, str, str, str]]:
             remedy = "install it, or name its path, such as ./agent.sh"
         yield "command", run.command[0][:300], no_program(run.command[0]), remedy
     elif isinstance(run, CommandRun) and any("\0" in each for each in run.command):
-        yield "command", "", NUL, "leave it out"
+        yield "command", "", *NUL
     if isinstance(run, PythonRun) and run.environment is not None:
         yield from _environment_problems(run.environment)
     for name, source in run.variables.items():

@@ -135,8 +135,8 @@ class _TeamFile(YamlFile):
     def _check_surroundings(self, team: Team) -> None:
         """What the team names outside of its file: programs, folders, addresses."""
         if team.notify_url is not None and not is_web_address(team.notify_url):
-            remedy = "correct its host or its port"  # its path is often its key
-            self.at(("notify_url",), Problem(field="notify_url", what=NO_URL, remedy=remedy))
+            what, remedy = NO_URL  # without the value, whose path is often its key
+            self.at(("notify_url",), Problem(field="notify_url", what=what, remedy=remedy))
         for where, problem in (*program_problems(team), *tool_path_problems(team)):
             self.at(where, problem)
 

@@ -89,8 +89,7 @@ def _server(server: ToolServer, base: Path) -> ToolServer:
 def _of_server(server: ToolServer) -> Found:
     if isinstance(server, UrlServer):
         if not is_web_address(server.url):
-            url = without_url_secrets(server.url)
-            yield "url", url, NO_URL, "correct its host or its port"
+            yield "url", without_url_secrets(server.url), *NO_URL
         for reference in server.headers.values():
             yield from _variable("", reference.rpartition("$")[2], "headers")
         return
@@ -102,7 +101,7 @@ def _of_server(server: ToolServer) -> Found:
             remedy = "install it, or name its path, such as ./server.py"
         yield "command", server.command[0], no_program(server.command[0]), remedy
     elif any("\0" in each for each in server.command):
-        yield "command", "", NUL, "leave it out"
+        yield "command", "", *NUL
     yield from _variables(server)
 
 

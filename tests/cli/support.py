@@ -17,9 +17,8 @@ from temporalio.worker import Worker
 
 from durable_agent_team.contracts.names import TASK_QUEUE
 from tests.support.fakes import FakeWorld
-from tests.support.sandbox import patient, strict_runner
+from tests.support.sandbox import run_worker
 from tests.support.warm import warm_starter
-from workflows.orchestrator import Orchestrator
 
 ROOT = Path(__file__).parents[2]
 NO_SERVICE = "127.0.0.1:9"
@@ -122,15 +121,11 @@ def _default_interrupt() -> None:
 @asynccontextmanager
 async def serving(client: Client, world: FakeWorld) -> AsyncIterator[Worker]:
     """A worker on the public task queue, with the strict sandbox."""
-    async with patient(
-        Worker(
-            client,
-            task_queue=TASK_QUEUE,
-            workflows=[Orchestrator],
-            activities=world.activities,
-            workflow_runner=strict_runner(),
-            sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
-        )
+    async with run_worker(
+        client,
+        TASK_QUEUE,
+        world.activities,
+        sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
     ) as worker:
         yield worker
 

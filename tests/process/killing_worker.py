@@ -16,15 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from temporalio.client import Client
-from temporalio.worker import Worker
 
 from durable_agent_team.contracts.call import CallRequest
 from durable_agent_team.payloads.converter import DATA_CONVERTER
 from durable_agent_team.process.stuck_process import ended_when_stuck
 from tests.support.fakes import FakeAccount, FakeWorld
-from tests.support.sandbox import patient, strict_runner
+from tests.support.sandbox import run_worker
 from workflows import policies
-from workflows.orchestrator import Orchestrator
 
 BLOCKED_SECONDS = 2.0
 
@@ -46,15 +44,11 @@ async def main(address: str, queue: str, given_out: Path, how: str) -> None:
     client = await Client.connect(address, data_converter=DATA_CONVERTER)
     async with (
         ended_when_stuck(5, BLOCKED_SECONDS),
-        patient(
-            Worker(
-                client,
-                task_queue=queue,
-                workflows=[Orchestrator],
-                activities=world.activities,
-                workflow_runner=strict_runner(),
-                sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
-            )
+        run_worker(
+            client,
+            queue,
+            world.activities,
+            sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
         ),
     ):
         await asyncio.Event().wait()

@@ -1,9 +1,11 @@
 """The workflow sandbox with the settings of the real worker."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
+from temporalio.client import Client
 from temporalio.worker import Worker, WorkflowRunner
 
 from durable_agent_team.process.settings import ClientSettings
@@ -11,6 +13,7 @@ from durable_agent_team.worker_sdk.deadlock_timeout import allow_slow_tasks
 from durable_agent_team.worker_sdk.patched_worker import PatchedRunner, sandboxed_runner
 from durable_agent_team.worker_sdk.patches import DEADLOCK_TIMEOUT, WAITING_QUERIES
 from worker import PASSED_THROUGH
+from workflows.orchestrator import Orchestrator
 
 
 @cache
@@ -32,6 +35,28 @@ def patient(worker: Worker) -> Worker:
     if DEADLOCK_TIMEOUT.name in ClientSettings().sdk_patches:
         allow_slow_tasks(worker)
     return worker
+
+
+def run_worker(
+    client: Client,
+    queue: str,
+    activities: Sequence[Callable[..., Any]],
+    *,
+    workflow_runner: WorkflowRunner | None = None,
+    **options: Any,
+) -> Worker:
+    """A worker for runs, with the strict sandbox unless another runner is given. `options` are the
+    SDK's own."""
+    return patient(
+        Worker(
+            client,
+            task_queue=queue,
+            workflows=[Orchestrator],
+            activities=activities,
+            workflow_runner=workflow_runner or strict_runner(),
+            **options,
+        )
+    )
 
 
 @contextmanager

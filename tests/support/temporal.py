@@ -23,7 +23,7 @@ from temporalio.client import (
 from temporalio.common import SearchAttributeKey
 from temporalio.service import ConnectConfig, GrpcCompression, ServiceClient
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Worker, WorkflowRunner
+from temporalio.worker import WorkflowRunner
 
 from durable_agent_team.contracts.names import (
     ATTRIBUTE_SPENT,
@@ -33,8 +33,7 @@ from durable_agent_team.contracts.names import (
     HISTORY_FORMAT,
 )
 from durable_agent_team.payloads.converter import DATA_CONVERTER
-from tests.support.sandbox import patient, strict_runner
-from workflows.orchestrator import Orchestrator
+from tests.support.sandbox import run_worker
 
 ATTRIBUTES: list[SearchAttributeKey[Any]] = [
     SearchAttributeKey.for_keyword(ATTRIBUTE_TEAM),
@@ -161,15 +160,7 @@ async def running_worker(
 ) -> AsyncIterator[str]:
     """A worker with the strict sandbox on a task queue of its own; gives the queue's name."""
     queue = f"orchestrator-{uuid.uuid4()}"
-    async with patient(
-        Worker(
-            client,
-            task_queue=queue,
-            workflows=[Orchestrator],
-            activities=list(activities),
-            workflow_runner=runner or strict_runner(),
-        )
-    ):
+    async with run_worker(client, queue, activities, workflow_runner=runner):
         yield queue
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from temporalio.client import Client, WorkflowHandle
-from temporalio.worker import Worker
 
 from durable_agent_team.contracts import names
 from durable_agent_team.contracts.call import CallRequest
@@ -22,11 +21,10 @@ from durable_agent_team.worker_sdk import idle_eviction
 from tests.process.test_worker import SETTINGS
 from tests.support.fakes import FakeWorld, exhausted
 from tests.support.run_reports import report_of
-from tests.support.sandbox import patient, strict_runner
+from tests.support.sandbox import run_worker
 from tests.support.temporal import server
 from tests.workflows.runs import start_on, team
 from worker import build_worker
-from workflows.orchestrator import Orchestrator
 from workflows.state.open_tasks import OPEN_TASKS, STATE, OpenTasks
 
 
@@ -61,16 +59,12 @@ class PoorWorld(FakeWorld):
 @asynccontextmanager
 async def worker(client: Client, world: FakeWorld, cached: int) -> AsyncIterator[str]:
     queue = f"tasks-{uuid.uuid4()}"
-    async with patient(
-        Worker(
-            client,
-            task_queue=queue,
-            workflows=[Orchestrator],
-            activities=world.activities,
-            workflow_runner=strict_runner(),
-            max_cached_workflows=cached,
-            interceptors=[TeamLabel(OPEN_TASKS.forget)],
-        )
+    async with run_worker(
+        client,
+        queue,
+        world.activities,
+        max_cached_workflows=cached,
+        interceptors=[TeamLabel(OPEN_TASKS.forget)],
     ):
         yield queue
 

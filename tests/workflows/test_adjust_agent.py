@@ -15,7 +15,7 @@ from durable_agent_team.contracts.call import CallRequest, CallResult, Purpose
 from durable_agent_team.contracts.model_catalog import ModelCatalog, ModelPrice, ReadModels
 from durable_agent_team.contracts.run import RunStatus
 from tests.support.fakes import FakeWorld, exhausted
-from tests.support.sandbox import patient, strict_runner
+from tests.support.sandbox import run_worker
 from tests.workflows.runs import (
     CHAIN,
     Gate,
@@ -28,7 +28,6 @@ from tests.workflows.runs import (
     two_tasks,
     until,
 )
-from workflows.orchestrator import Orchestrator
 
 Handle = WorkflowHandle[Any, Any]
 Seen = tuple[str, str]
@@ -55,15 +54,7 @@ def keys(world: FakeWorld, task: str) -> list[str]:
 
 
 def workflow_worker(client: Client, queue: str, world: FakeWorld) -> Worker:
-    return patient(
-        Worker(
-            client,
-            task_queue=queue,
-            workflows=[Orchestrator],
-            activities=world.activities,
-            workflow_runner=strict_runner(),
-        )
-    )
+    return run_worker(client, queue, world.activities)
 
 
 async def test_another_model_wakes_a_parked_task_with_a_new_call(

@@ -18,23 +18,13 @@ from durable_agent_team.contracts.model_catalog import ModelCatalog, ReadModels
 from durable_agent_team.contracts.run import RunStatus
 from tests.support.fakes import FakeWorld
 from tests.support.run_reports import report_of
-from tests.support.sandbox import patient, strict_runner
+from tests.support.sandbox import run_worker
 from tests.workflows.runs import start_on, team
-from workflows.orchestrator import Orchestrator
 
 
 def workflow_worker(client: Client, queue: str, world: FakeWorld) -> Worker:
     """Runs workflow code and local activities, but no activities from the server."""
-    return patient(
-        Worker(
-            client,
-            task_queue=queue,
-            workflows=[Orchestrator],
-            workflow_runner=strict_runner(),
-            activities=[world.read_models],
-            no_remote_activities=True,
-        )
-    )
+    return run_worker(client, queue, [world.read_models], no_remote_activities=True)
 
 
 def activity_worker(client: Client, queue: str, activities: list[Any]) -> Worker:
@@ -95,15 +85,7 @@ async def cancelled_after_a_lost_task(
         await handle.cancel()
     else:
         await handle.signal("cancel", {"reason": "enough"})
-    worker = patient(
-        Worker(
-            client,
-            task_queue=queue,
-            workflows=[Orchestrator],
-            workflow_runner=strict_runner(),
-            activities=world.activities,
-        )
-    )
+    worker = run_worker(client, queue, world.activities)
     async with worker:
         await report_of(handle, 30)
     return handle
@@ -142,15 +124,7 @@ async def cancelled_after_a_lost_later_task(
     while lost not in [event.event_type async for event in handle.fetch_history_events()]:
         await asyncio.sleep(0.1)
     await handle.signal("cancel", {"reason": "enough"})
-    async with patient(
-        Worker(
-            client,
-            task_queue=queue,
-            workflows=[Orchestrator],
-            workflow_runner=strict_runner(),
-            activities=world.activities,
-        )
-    ):
+    async with run_worker(client, queue, world.activities):
         await report_of(handle, 30)
     return handle
 

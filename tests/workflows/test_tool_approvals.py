@@ -12,7 +12,7 @@ import pytest
 from temporalio import activity
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
-from temporalio.worker import Worker, WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
+from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
 
 from durable_agent_team.client.run_executions import read_executions
 from durable_agent_team.contracts.approvals import ApprovalKind, ApprovalsPage, PendingApproval
@@ -22,12 +22,11 @@ from durable_agent_team.contracts.run import RunReport, RunState, RunStatus, Tas
 from durable_agent_team.contracts.spend import LedgerAgreement
 from tests.support.fakes import FakeWorld
 from tests.support.run_reports import report_of
-from tests.support.sandbox import patient, strict_runner
+from tests.support.sandbox import run_worker, strict_runner
 from tests.support.tools import ToolWorld, calls
 from tests.workflows.runs import start_on, started, team
 from tests.workflows.test_tool_effects import once, tool_team, waits
 from workflows.continuation import EVENTS_MEMO
-from workflows.orchestrator import Orchestrator
 
 ALWAYS = {"python": "shop:refund", "effects": "once", "approve": "always"}
 CALL = ("refund", {"amount": 5})
@@ -260,15 +259,7 @@ async def test_an_edit_that_cannot_be_checked_is_refused_and_the_run_goes_on(
 async def on_queue(
     client: Client, world: ToolWorld, queue: str, runner: WorkflowRunner | None = None
 ) -> AsyncIterator[None]:
-    async with patient(
-        Worker(
-            client,
-            task_queue=queue,
-            workflows=[Orchestrator],
-            activities=world.activities,
-            workflow_runner=runner or strict_runner(),
-        )
-    ):
+    async with run_worker(client, queue, world.activities, workflow_runner=runner):
         yield
 
 

@@ -10,7 +10,6 @@ import pytest
 from temporalio import activity
 from temporalio.client import Client, WorkflowHandle
 from temporalio.exceptions import ApplicationError
-from temporalio.worker import Worker
 
 from durable_agent_team.contracts.call import CallRequest, CallResult
 from durable_agent_team.contracts.changes import AdjustAgent
@@ -22,7 +21,7 @@ from durable_agent_team.contracts.spend import LedgerAgreement
 from durable_agent_team.contracts.tool_box import ToolBox
 from durable_agent_team.contracts.tool_call import ListTools, ToolOrder, ToolResult
 from tests.support.fakes import COST, exhausted
-from tests.support.sandbox import patient, strict_runner
+from tests.support.sandbox import run_worker
 from tests.support.tools import Said, ToolWorld, box_of, calls, tool_result
 from tests.workflows.runs import (
     continuing,
@@ -33,7 +32,6 @@ from tests.workflows.runs import (
     started,
     until,
 )
-from workflows.orchestrator import Orchestrator
 
 LOOK = {"python": "shop.tools:look", "effects": "none"}
 
@@ -440,16 +438,7 @@ async def test_a_conversation_survives_a_worker_that_keeps_nothing(client: Clien
     """Each workflow task replays the run from its history, and each turn is sent as a whole."""
     world = ToolWorld(looks(5), forgets=lambda call: True)
     queue = f"orchestrator-{uuid.uuid4()}"
-    async with patient(
-        Worker(
-            client,
-            task_queue=queue,
-            workflows=[Orchestrator],
-            activities=world.activities,
-            workflow_runner=strict_runner(),
-            max_cached_workflows=0,
-        )
-    ):
+    async with run_worker(client, queue, world.activities, max_cached_workflows=0):
         report = await client.execute_workflow(
             WORKFLOW,
             {"team": clerk()},

@@ -145,7 +145,7 @@ def resume(
     from durable_agent_team.contracts.control import Empty, Resume
 
     async def send(handle: "RunHandle") -> "RunState | None":
-        """Returns the state; nothing where no worker answers, or nobody reads it."""
+        """Returns the state, or None if no worker answers or the output is JSON."""
         await handle.resume(unpaid_only=unpaid_only)
         try:
             return None if json else await handle.state()

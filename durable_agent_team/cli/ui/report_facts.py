@@ -46,8 +46,8 @@ def head_of(report: RunReport) -> list[tuple[str, str]]:
     lines += [("Decided", decided_text(each)) for each in report.decisions]
     if report.cancel_reason is not None:
         lines.append(("Cancelled", report.cancel_reason or "(no reason given)"))
-    if report.outcomes_cut:
-        lines.append(("Left out here", left_out(report)))
+    if text := left_out(report):
+        lines.append(("Left out here", text))
     return lines
 
 

@@ -245,6 +245,6 @@ def _transfer_error(refusal: StoreRefusal, from_id: str, to_id: str, amount: int
 
 def unknown_account(account_id: str) -> ApiError:
     return not_found(
-        f"There is no account {shown(account_id)}; one that was opened at another gateway, or after"
-        " the backup that was restored here, is unknown"
+        f"There is no account {shown(account_id)}. This gateway does not know accounts that were"
+        " opened at another gateway, or after its restored backup was made"
     )

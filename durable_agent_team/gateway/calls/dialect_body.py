@@ -51,7 +51,9 @@ def in_dialect(data: Mapping[str, Any], target: Model, limit: int) -> dict[str, 
             sent[other] = sent.pop(name)
     for name in dialect.omit:
         sent.pop(name, None)
-    return {**sent, **{name: each for name, each in dialect.add.items() if name not in sent}}
+    for name, value in dialect.add.items():
+        sent.setdefault(name, value)
+    return sent
 
 
 def in_messages(data: Mapping[str, Any], target: Model, limit: int) -> dict[str, Any]:

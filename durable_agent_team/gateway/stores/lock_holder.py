@@ -26,7 +26,7 @@ def locked_by(database: Path) -> str:
 
 
 def _holder(database: Path) -> int | None:
-    """None if nobody holds it, or the system does not say who."""
+    """Returns None if no process holds it, or if the system does not say which one does."""
     try:
         shared = os.stat(f"{database.resolve()}-shm")
         lines = LOCKS.read_text().splitlines()

@@ -27,8 +27,18 @@ class Schema:
 
 def is_damage(error: BaseException) -> bool:
     """Whether SQLite has found the file damaged."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
-    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    return primary_code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def is_locked_out(error: BaseException) -> bool:
+    """Whether another connection held the lock for as long as SQLite waits."""
+    return primary_code(error) == sqlite3.SQLITE_BUSY
+
+
+def primary_code(error: BaseException, default: int = sqlite3.SQLITE_OK) -> int:
+    """SQLite's result code without what extends it; `default` for an error that has none."""
+    code: int = getattr(error, "sqlite_errorcode", default)
+    return code & 0xFF
 
 
 def open_file(
@@ -53,7 +63,7 @@ def open_file(
             raise
     except (OSError, sqlite3.Error) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+        if is_locked_out(error):
             reason = f"it has been locked for {LOCK_SECONDS} s by {locked_by(path)}"
         message = (
             f"{name} cannot be used: {reason}. Correct that, or set GATEWAY_DATABASE to {remedy}"

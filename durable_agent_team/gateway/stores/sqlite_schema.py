@@ -231,8 +231,8 @@ APPEND_ONLY = ("ledger", "budget_changes", "transfers", "interruptions")
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Opens the ledger's file. Raises SchemaError; also where it is damaged, if its log was left:
-    somebody may have put a backup beside the log of the file before."""
+    """Opens the ledger's file. Raises SchemaError, also for a damaged file that has a log: a backup
+    may have been restored next to the log of the file that it replaces."""
     if _size(f"{path.resolve()}-wal"):
         damage = None
         with suppress(sqlite3.Error):  # `open_file` reports it

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from durable_agent_team.gateway.stores.lock_holder import locked_by
 from durable_agent_team.gateway.stores.open_files import OpenFiles
-from durable_agent_team.gateway.stores.sqlite_file import is_damage
+from durable_agent_team.gateway.stores.sqlite_file import is_damage, is_locked_out, primary_code
 from durable_agent_team.gateway.stores.store import StoreError
 
 T = TypeVar("T")
@@ -154,7 +154,7 @@ class Writer:
             with suppress(sqlite3.Error):  # if it fails, the next commit fails and reports it
                 if self._conn.in_transaction:
                     self._conn.execute("ROLLBACK")
-            is_locked = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+            is_locked = is_locked_out(error)
             self._is_suspect |= is_damage(error)
             failure = StoreError(f"the database cannot be written: {error}")
             if isinstance(error, StoreError):
@@ -243,8 +243,7 @@ class Writer:
     def _reported(self, error: Exception) -> Exception:
         """An error of the disk or the file, in the middle of an operation, as a StoreError: what it
         has kept from being written is written later, if the error passes."""
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-        if code & 0xFF in MISTAKES:
+        if primary_code(error, sqlite3.SQLITE_ERROR) in MISTAKES:
             return error
         self._is_suspect |= is_damage(error)
         self._failure = f"the database cannot be written: {error}"
